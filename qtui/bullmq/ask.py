@@ -1,0 +1,79 @@
+"""Many commands in one round trip, with each refusal in its own place.
+
+One key of a wrong type or one command that an ACL forbids must not cost the rest of the answer, so
+errors come back as values here; lost connections are raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias, cast
+
+from redis.exceptions import RedisError
+
+from qtui.bullmq.connection import Client
+
+Command: TypeAlias = tuple[str | int, ...]
+Reply: TypeAlias = "str | int | float | None | list[Reply] | RedisError"
+
+
+async def ask(client: Client, commands: Iterable[Command]) -> list[Reply]:
+    """The replies in the order of the commands; a refused command's reply is its RedisError.
+
+    Costs one round trip (on a cluster one to each node that is asked).
+
+    Raises:
+        redis.exceptions.ConnectionError, TimeoutError: the server could not be asked.
+    """
+    pipeline = client.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command)
+    return cast("list[Reply]", await pipeline.execute(raise_on_error=False))
+
+
+async def ask_one(client: Client, *command: str | int) -> Reply:
+    """The reply to one command; refusals are raised."""
+    return cast("Reply", await client.execute_command(*command))  # type: ignore[no-untyped-call]
+
+
+def text(reply: Reply) -> str | None:
+    """The reply as text, None where there was none or it was refused."""
+    return reply if isinstance(reply, str) else None
+
+
+def number(reply: Reply) -> int | None:
+    """The reply as a whole number, None where it is none or was refused."""
+    return reply if isinstance(reply, int) else None
+
+
+def score(reply: Reply) -> float | None:
+    """The reply as a score of a sorted set."""
+    if isinstance(reply, str | int | float):
+        try:
+            return float(reply)
+        except ValueError:
+            return None
+    return None
+
+
+def items(reply: Reply) -> list[Reply]:
+    """The reply's elements; none where it is no array or was refused."""
+    return reply if isinstance(reply, list) else []
+
+
+def texts(reply: Reply) -> list[str | None]:
+    """The reply's elements as text."""
+    return [text(item) for item in items(reply)]
+
+
+def scores(reply: Reply) -> dict[str, float | None]:
+    """Members and their scores from a reply WITHSCORES: flat in RESP2, pairs in RESP3."""
+    parts = items(reply)
+    if parts and isinstance(parts[0], list | tuple):
+        return {str(pair[0]): score(pair[1]) for pair in parts if isinstance(pair, list | tuple)}
+    return {str(parts[at]): score(parts[at + 1]) for at in range(0, len(parts) - 1, 2)}
+
+
+def present(replies: Sequence[str | None]) -> list[str]:
+    """The elements that are there."""
+    return [reply for reply in replies if reply is not None]

@@ -1,0 +1,49 @@
+"""What a retry of one job came to, in BullMQ's own result codes. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Code(IntEnum):
+    """BullMQ's codes for a retry (reprocessJob, ≥1.48.3), and two of ours that it has no word for."""
+
+    RETRIED = 1
+    REFUSED = 0
+    """Redis would not take the write (memory, permission, a key of a wrong type); the job stays."""
+    NO_SUCH_JOB = -1
+    NOT_IN_STATE = -3
+    UNKNOWN = -100
+    """The connection was lost while the batch was under way and the job could not be read again."""
+
+
+_MEANING = {
+    Code.RETRIED: "retried",
+    Code.REFUSED: "refused by Redis",
+    Code.NO_SUCH_JOB: "job is gone",
+    Code.NOT_IN_STATE: "not in {state} any more",
+    Code.UNKNOWN: "unknown: the connection was lost",
+}
+
+
+def meaning(code: Code, state: str) -> str:
+    """The code in words; ``state`` is the state from which the job was retried."""
+    return _MEANING[code].format(state=state)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The outcome of one job's retry."""
+
+    job_id: str
+    code: Code
+    target: str = ""
+    """``wait``, ``paused`` or ``prioritized`` when retried, else empty."""
+    error: str = ""
+    """Redis's own words when it refused something."""
+
+    @property
+    def retried(self) -> bool:
+        """Whether the job was moved to the waiting side by this retry."""
+        return self.code is Code.RETRIED

@@ -1,0 +1,103 @@
+"""Where a retried job goes, told from the queue's own evidence. Pure; `lua/retry.lua` is its twin.
+
+BullMQ's releases keep waiting jobs in different places (T1 1.x-3.x, T4 4.x, T5 5.x, T6 6.x), and
+``meta.version`` names only the last process that opened the queue, dashboards included. So what
+jobs and lists show counts first, the version breaks ties, and where doubt remains the job goes
+where no release loses it:
+
+* ``prioritized`` is never read before 4.0.0, so a job goes there only on evidence of ≥4; in
+  ``wait`` it merely runs early.
+* While a queue is paused, ``paused`` is the one list that every release's resume keeps: 1.x to 5.x
+  rename it over ``wait``, 6.x drains it into ``wait``. Only a queue that keeps waiting jobs in
+  ``wait`` although it is paused (6.x does) gets its jobs there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+HIGHEST_PRIORITY: Final = 2**21
+"""The largest priority that BullMQ takes; with its 32-bit counter it fills a score's 53 bits."""
+
+_MAJOR: Final = re.compile(r"bullmq:(\d+)\.")
+
+
+class Target(StrEnum):
+    """The key that a retried job is put into."""
+
+    WAIT = "wait"
+    PAUSED = "paused"
+    PRIORITIZED = "prioritized"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueEvidence:
+    """What the queue shows of the release that runs it, at one moment."""
+
+    paused: bool = False
+    version: str = ""
+    """``meta.version``: ``bullmq:5.81.5``."""
+    ran_modern: bool | None = None
+    """Whether the jobs that ran last carry the counters of ≥5.0.0; None if there are none."""
+    knows_prioritized: bool = False
+    """``prioritized`` or its counter ``pc`` exists (≥4.0.0)."""
+    knows_legacy_priority: bool = False
+    """The sorted set ``priority`` of ≤3.16.2 exists."""
+    paused_list: bool = False
+    """The list ``paused`` exists."""
+    jobs_in_wait: bool = False
+    """``wait`` holds ids that are no markers."""
+
+    @property
+    def major(self) -> int | None:
+        """The major release that the version names."""
+        found = _MAJOR.match(self.version)
+        return int(found.group(1)) if found else None
+
+    @property
+    def dialect(self) -> str:
+        """The best guess in words, for people: ``T5``; ``?`` where nothing tells."""
+        if self.ran_modern or (self.ran_modern is None and (self.major or 0) >= 5):
+            keeps_wait = self.paused and self.jobs_in_wait and not self.paused_list
+            six = keeps_wait or (self.major or 0) >= 6 or self.major == 1
+            return "T6" if six and not (self.paused and self.paused_list) else "T5"
+        if self.knows_prioritized or (self.major == 4 and not self.knows_legacy_priority):
+            return "T4"
+        return "T1" if self.ran_modern is False or self.major is not None else "?"
+
+
+def ran_modern(seen: Iterable[bool | None]) -> bool | None:
+    """One verdict from the jobs that ran last: any modern one proves that ≥5.0.0 has the queue."""
+    verdicts = [modern for modern in seen if modern is not None]
+    return any(verdicts) if verdicts else None
+
+
+def clamp_priority(priority: int) -> int:
+    """A job's priority as it enters a score: 0 for none, at most `HIGHEST_PRIORITY`."""
+    return min(max(priority, 0), HIGHEST_PRIORITY)
+
+
+def destination(queue: QueueEvidence, *, modern: bool | None, priority: int) -> Target:
+    """The key that a retry puts a job into.
+
+    Args:
+        queue: the evidence at that moment.
+        modern: whether the job itself last ran under ≥5.0.0, see `qtui.bullmq.model.Row`.
+        priority: the job's priority, 0 for none.
+    """
+    modern = modern or queue.ran_modern
+    if priority > 0:
+        four = queue.major == 4 and not queue.knows_legacy_priority
+        if modern or queue.knows_prioritized or four:
+            return Target.PRIORITIZED
+    if not queue.paused:
+        return Target.WAIT
+    if queue.paused_list:
+        return Target.PAUSED
+    if modern and queue.jobs_in_wait and queue.major != 5:
+        return Target.WAIT
+    return Target.PAUSED

@@ -1,0 +1,53 @@
+"""Tells which queues have changed, from their event streams. Reads only.
+
+Events say that something happened; what stands in the queue now is read again from its keys, since
+streams are trimmed and not every change emits one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from redis.asyncio.cluster import RedisCluster
+
+from qtui.bullmq.ask import ask_one
+from qtui.bullmq.connection import Client
+from qtui.bullmq.keys import QueueKey
+
+LONGEST_WAIT: Final = 2000
+"""Milliseconds for which a call blocks at most, below every read time-out."""
+
+
+def can_wait(client: Client) -> bool:
+    """Whether one connection can wait for all streams: on a cluster they lie on several nodes."""
+    return not isinstance(client, RedisCluster)
+
+
+async def wait_for_events(
+    client: Client, queues: Sequence[QueueKey], milliseconds: int = LONGEST_WAIT
+) -> set[QueueKey]:
+    """Waits until any of the queues has an event that is newer than the call; empty when none came.
+
+    Events between two calls go unseen, so the counts want a look from time to time as well. Costs
+    one XREAD that blocks a connection (not Redis), and one event a queue in the reply.
+    """
+    names = {queue.key("events"): queue for queue in queues}
+    if not names:
+        return set()
+    reply = await ask_one(
+        client,
+        *("XREAD", "COUNT", 1, "BLOCK", min(milliseconds, LONGEST_WAIT), "STREAMS"),
+        *names,
+        *("$" for _ in names),
+    )
+    return {names[name] for name in _streams(reply) if name in names}
+
+
+def _streams(reply: object) -> list[str]:
+    """Names of the streams in a reply of XREAD, RESP2 or RESP3."""
+    if isinstance(reply, Mapping):
+        return [str(name) for name in reply]
+    if isinstance(reply, list):
+        return [str(pair[0]) for pair in reply if isinstance(pair, list | tuple) and pair]
+    return []

@@ -1,0 +1,179 @@
+"""One job, everything: its hash, logs, family and lock. Reads only, each long value on request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from qtui.bullmq.ask import Command, ask, number, present, text, texts
+from qtui.bullmq.connection import Client
+from qtui.bullmq.keys import QueueKey, split_job_key
+from qtui.bullmq.model import LIST_FIELDS, Garbage, JobState, Row, row
+from qtui.bullmq.reader import Reader
+
+GLANCE: Final = 262_144
+"""Bytes of one field that are read without being asked for."""
+
+MOST_FIELDS: Final = 200
+"""Fields of a hash that are looked at; BullMQ itself writes about twenty-five."""
+
+LOG_WINDOW: Final = 200
+"""Log lines that are read without being asked for: the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of the job's hash."""
+
+    size: int
+    """Bytes in Redis."""
+    text: str | None
+    """None when it is longer than `GLANCE` and was not asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """How many children of a flow's parent are in which condition."""
+
+    pending: int = 0
+    processed: int = 0
+    ignored: int = 0
+    """Failed, and the parent goes on (``<id>:failed``, ≥5.2.0)."""
+    unsuccessful: int = 0
+    """Failed, and the parent fails with them (``<id>:unsuccessful``, ≥5.42.0)."""
+
+    @property
+    def total(self) -> int:
+        """All children that the parent still knows of."""
+        return self.pending + self.processed + self.ignored + self.unsuccessful
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job with everything that Redis keeps of it. Times are ms since the epoch."""
+
+    queue: QueueKey
+    id: str
+    state: JobState | None
+    """None: its hash is there, but it stands in no state (an orphan)."""
+    score: float | None
+    row: Row
+    fields: Mapping[str, Field]
+    more_fields: int
+    """Fields beyond `MOST_FIELDS` that were not looked at."""
+    logs: tuple[str, ...]
+    """The newest lines, oldest first."""
+    log_lines: int
+    children: Children
+    parent: tuple[str, str] | None
+    """Base key and id of the parent's queue and job."""
+    lock: str | None
+    lock_ttl: int | None
+    """ms until the lock runs out."""
+
+    def text(self, name: str) -> str | None:
+        """A field's text if it is there and was loaded."""
+        held = self.fields.get(name)
+        return held.text if held else None
+
+
+class WrongType(Exception):
+    """Something stands under the job's key that is no hash."""
+
+
+async def read_job(
+    client: Client, queue: QueueKey, job_id: str, *, load: Sequence[str] = ()
+) -> Job | None:
+    """The whole job, or None if there is none. Fields beyond `GLANCE` only if named in ``load``.
+
+    Costs four round trips, some forty commands of O(1); LPOS is O(n) where the job stands in a
+    list; and the bytes that it loads.
+
+    Raises:
+        WrongType: the key is there, but not as a hash.
+    """
+    key = queue.job(job_id)
+    [kind, count, *beside] = await ask(
+        client, [("TYPE", key), ("HLEN", key), *_beside(queue, job_id)]
+    )
+    if kind == "none":
+        return None
+    if kind != "hash":
+        raise WrongType(f"{key} holds a {kind}, not a job")
+    fields = await _fields(client, key, number(count) or 0, load)
+    place = (await Reader(client).whereabouts(queue, [job_id]))[job_id]
+    values = [fields[name].text if name in fields else None for name in LIST_FIELDS]
+    lock, ttl, log_lines, logs, pending, processed, ignored, unsuccessful = beside
+    found = row(job_id, values, place.score)
+    return Job(
+        queue=queue,
+        id=job_id,
+        state=place.state,
+        score=place.score,
+        row=found,
+        fields=fields,
+        more_fields=max(0, (number(count) or 0) - len(fields)),
+        logs=tuple(present(texts(logs))),
+        log_lines=number(log_lines) or 0,
+        children=Children(
+            number(pending) or 0,
+            number(processed) or 0,
+            number(ignored) or 0,
+            number(unsuccessful) or 0,
+        ),
+        parent=parent_of(found.parent_key, fields["parent"].text if "parent" in fields else None),
+        lock=text(lock),
+        lock_ttl=number(ttl) if text(lock) else None,
+    )
+
+
+def _beside(queue: QueueKey, job_id: str) -> list[Command]:
+    logs = queue.job(job_id, "logs")
+    return [
+        ("GET", queue.job(job_id, "lock")),
+        ("PTTL", queue.job(job_id, "lock")),
+        ("LLEN", logs),
+        ("LRANGE", logs, -LOG_WINDOW, -1),
+        ("SCARD", queue.job(job_id, "dependencies")),
+        ("HLEN", queue.job(job_id, "processed")),
+        ("HLEN", queue.job(job_id, "failed")),
+        ("ZCARD", queue.job(job_id, "unsuccessful")),
+    ]
+
+
+async def _fields(client: Client, key: str, count: int, load: Sequence[str]) -> dict[str, Field]:
+    """Names, then sizes, then the values that are small enough or asked for."""
+    if count <= MOST_FIELDS:
+        [reply] = await ask(client, [("HKEYS", key)])
+        names = present(texts(reply))
+    else:
+        names = [*LIST_FIELDS, "data", "returnvalue", "stacktrace", "progress", "parent", "rjk"]
+    sizes = await ask(client, [("HSTRLEN", key, name) for name in names])
+    known = {
+        name: number(size) or 0
+        for name, size in zip(names, sizes, strict=True)
+        if count <= MOST_FIELDS or number(size)
+    }
+    wanted = [name for name, size in known.items() if size <= GLANCE or name in load]
+    [reply] = await ask(client, [("HMGET", key, *wanted)]) if wanted else [None]
+    values = dict(zip(wanted, texts(reply), strict=True)) if wanted else {}
+    return {name: Field(size, values.get(name)) for name, size in known.items()}
+
+
+def parent_of(parent_key: str, parent: str | None) -> tuple[str, str] | None:
+    """Base key and id of a parent, preferring the JSON that parts them (≥1.57.2)."""
+    held = Garbage().options(parent)
+    queue_key, job_id = held.get("queueKey"), held.get("id")
+    if isinstance(queue_key, str) and isinstance(job_id, str) and queue_key:
+        return queue_key, job_id
+    base, job_id = split_job_key(parent_key)
+    return (base, job_id) if base else None
+
+
+async def read_logs(
+    client: Client, queue: QueueKey, job_id: str, first: int, last: int
+) -> list[str]:
+    """Log lines by place, oldest first, both ends included. Costs one LRANGE."""
+    [reply] = await ask(client, [("LRANGE", queue.job(job_id, "logs"), first, last)])
+    return present(texts(reply))

@@ -1,0 +1,323 @@
+--[[
+  Retries a batch of finished jobs, in the tongue of the release that runs the queue.
+
+  For each job what BullMQ's Job.retry does (script reprocessJob), with the faults of single releases
+  left out: priority is honoured in every release that knows `prioritized` (BullMQ itself does it
+  since 6.3.15), a paused queue keeps the job where every release's resume finds it (BullMQ before
+  3.13.1 let it run, or lost it), a parent gets its child back (BullMQ since 5.58.2, and since 5.79.2
+  without the WRONGTYPE that left the job half retried).
+
+  Nothing can be lost half-way. A job is pushed first and leaves its set after that; when the push is
+  refused nothing has happened, when the removal is refused the push is taken back. Both happen in
+  one script, so that no other client sees the moment in between.
+
+  KEYS   the queue's keys, in the order of the table `key` below
+  ARGV   1 base key and a colon   2 state: failed or completed
+         3 "1" to delete the counter of attempts made   4 "1" for attempts started
+         then for each job: its id, and the score at which it was seen in the state ("" for any).
+         With another score it has run and finished again meanwhile: code -3.
+  Reply  first a note, empty or the first error of an effect that comes after the move (event,
+         marker, cleared fields); then for each job a code and a detail:
+           1 and the key it went to     0 and the error: refused, the job is where it was
+          -1 and "": no such job       -3 and "": not in the state
+         An error reply that starts with QTUIREFUSED: the queue is not one of BullMQ's own.
+
+  Speaks BullMQ 1.0.0 to 6.7.0. Which key a job goes to must stay equal to qtui.bullmq.dialect; a
+  test holds the two together.
+]]
+local key = {
+  state = KEYS[1], wait = KEYS[2], paused = KEYS[3], prioritized = KEYS[4], counter = KEYS[5],
+  legacyPriority = KEYS[6], marker = KEYS[7], active = KEYS[8], meta = KEYS[9], events = KEYS[10],
+  completed = KEYS[11], failed = KEYS[12], groups = KEYS[13],
+}
+local base, state = ARGV[1], ARGV[2]
+local resetMade, resetStarted = ARGV[3] == "1", ARGV[4] == "1"
+local FIRST_JOB = 5
+
+local COUNTER_RANGE = 4294967296 -- 2^32 jobs of one priority keep their order
+local HIGHEST_PRIORITY = 2097152 -- 2^21: with the counter it fills the 53 bits of a score
+
+local note = ""
+
+-- Calls Redis for an effect that must not stop the batch: the first error becomes the note.
+local function attempt(...)
+  local reply = redis.pcall(...)
+  if type(reply) == "table" and reply.err then
+    if note == "" then note = reply.err end
+    return nil
+  end
+  return reply
+end
+
+-- Calls Redis for a move: returns the error, or nil when it was done.
+local function refusal(...)
+  local reply = redis.pcall(...)
+  return type(reply) == "table" and reply.err or nil
+end
+
+local function typeOf(name)
+  return redis.call("TYPE", name).ok
+end
+
+local function isMarker(member)
+  return member == "0" or string.find(member, "^0:%d+$") ~= nil
+end
+
+local function holdsJobs(list)
+  if typeOf(list) ~= "list" then return false end
+  for _, range in ipairs({ { 0, 3 }, { -4, -1 } }) do
+    for _, member in ipairs(redis.call("LRANGE", list, range[1], range[2])) do
+      if not isMarker(member) then return true end
+    end
+  end
+  return false
+end
+
+-- Whether a job last ran under BullMQ 5 or later; nil when it never counted an attempt.
+local function ranModern(ats, atm, attemptsMade)
+  if ats or atm then return true end
+  if attemptsMade then return false end
+  return nil
+end
+
+-- Whether any of the jobs that ran last in this queue ran under BullMQ 5 or later.
+local function lastRanModern()
+  local latest = {}
+  for _, set in ipairs({ key.completed, key.failed }) do
+    if typeOf(set) == "zset" then latest[#latest + 1] = redis.call("ZREVRANGE", set, 0, 0)[1] end
+  end
+  if typeOf(key.active) == "list" then
+    latest[#latest + 1] = redis.call("LRANGE", key.active, 0, 0)[1]
+  end
+  local answer = nil
+  for _, id in ipairs(latest) do
+    local seen = redis.pcall("HMGET", base .. id, "ats", "atm", "attemptsMade")
+    if not seen.err then
+      local modern = ranModern(seen[1], seen[2], seen[3])
+      if modern then return true end
+      if modern == false then answer = false end
+    end
+  end
+  return answer
+end
+
+local function readQueue()
+  local meta = { false, false, false, false }
+  if typeOf(key.meta) == "hash" then
+    meta = redis.call("HMGET", key.meta, "paused", "version", "concurrency", "opts.maxLenEvents")
+  end
+  local queue = { paused = meta[1] and true or false, version = meta[2] or "" }
+  queue.hasMaxEvents = meta[4] and true or false
+  queue.maxEvents = string.match(meta[4] or "", "^%d+$") or "10000"
+  queue.major = tonumber(string.match(queue.version, "^bullmq:(%d+)%."))
+  queue.modern = lastRanModern()
+  local limit = tonumber(meta[3] or "")
+  queue.maxed = limit ~= nil and typeOf(key.active) == "list"
+    and redis.call("LLEN", key.active) >= limit
+  queue.knowsPrioritized = redis.call("EXISTS", key.prioritized, key.counter) > 0
+  queue.knowsLegacyPriority = typeOf(key.legacyPriority) == "zset"
+  queue.pausedList = redis.call("EXISTS", key.paused) == 1
+  queue.jobsInWait = holdsJobs(key.wait)
+  return queue
+end
+
+local function refuseForeign(queue)
+  if string.sub(queue.version, 1, 11) == "bullmq-pro:" or typeOf(key.groups) == "zset" then
+    return "QTUIREFUSED pro"
+  end
+  local bullmq = queue.hasMaxEvents or queue.version ~= "" or queue.modern
+    or typeOf(key.events) == "stream"
+  if not bullmq then return "QTUIREFUSED bull" end
+  return nil
+end
+
+local function isLifo(opts)
+  if not opts or not string.find(opts, '"lifo"', 1, true) then return false end
+  local ok, options = pcall(cjson.decode, opts)
+  if not ok or type(options) ~= "table" then return false end
+  local lifo = options.lifo
+  return lifo ~= nil and lifo ~= cjson.null and lifo ~= false and lifo ~= 0 and lifo ~= ""
+end
+
+local function priorityOf(text)
+  local priority = tonumber(text or "")
+  if not priority or priority ~= priority or priority < 1 then return 0 end
+  return math.min(math.floor(priority), HIGHEST_PRIORITY)
+end
+
+-- The key a job goes to: see qtui.bullmq.dialect, which says why.
+local function destination(queue, job)
+  local modern = job.modern or queue.modern
+  if job.priority > 0 then
+    local four = queue.major == 4 and not queue.knowsLegacyPriority
+    if modern or queue.knowsPrioritized or four then return "prioritized" end
+  end
+  if not queue.paused then return "wait" end
+  if queue.pausedList then return "paused" end
+  if modern and queue.jobsInWait and queue.major ~= 5 then return "wait" end
+  return "paused"
+end
+
+local function readJob(id, seenScore)
+  local name = base .. id
+  local fields = redis.pcall("HMGET", name, "ats", "atm", "attemptsMade", "priority", "opts",
+    "parentKey", "gid", "timestamp")
+  if fields.err then return nil, 0, fields.err end
+  local any = false
+  for index = 1, 8 do any = any or fields[index] end
+  if not any and redis.call("EXISTS", name) == 0 then return nil, -1, "" end
+  local score = redis.call("ZSCORE", key.state, id)
+  if not score or (seenScore ~= "" and tonumber(score) ~= tonumber(seenScore)) then
+    return nil, -3, ""
+  end
+  if fields[7] then return nil, 0, "the job belongs to a BullMQ Pro group" end
+  return {
+    id = id, name = name, score = score, parent = fields[6],
+    modern = ranModern(fields[1], fields[2], fields[3]),
+    priority = priorityOf(fields[4]), lifo = isLifo(fields[5]),
+  }
+end
+
+-- Jobs in the order in which they were asked for, parted by the one command that moves them.
+local function partByMove(queue, jobs)
+  local moves, byName = {}, {}
+  for _, job in ipairs(jobs) do
+    job.target = destination(queue, job)
+    local command = job.target == "prioritized" and "ZADD" or job.lifo and "RPUSH" or "LPUSH"
+    local name = command .. job.target
+    if not byName[name] then
+      byName[name] = { command = command, target = job.target, jobs = {} }
+      moves[#moves + 1] = byName[name]
+    end
+    table.insert(byName[name].jobs, job)
+  end
+  return moves
+end
+
+local function push(move)
+  local arguments = {}
+  if move.command == "ZADD" then
+    local last = redis.pcall("INCRBY", key.counter, #move.jobs)
+    if type(last) == "table" then return last.err end
+    for index, job in ipairs(move.jobs) do
+      local place = (last - #move.jobs + index) % COUNTER_RANGE
+      arguments[#arguments + 1] = string.format("%.0f", job.priority * COUNTER_RANGE + place)
+      arguments[#arguments + 1] = job.id
+    end
+  else
+    for index, job in ipairs(move.jobs) do arguments[index] = job.id end
+  end
+  return refusal(move.command, key[move.target], unpack(arguments))
+end
+
+local function takeBack(move)
+  for _, job in ipairs(move.jobs) do
+    if move.command == "ZADD" then
+      redis.pcall("ZREM", key.prioritized, job.id)
+    else
+      redis.pcall("LREM", key[move.target], move.command == "LPUSH" and 1 or -1, job.id)
+    end
+  end
+end
+
+local function moveJobs(move)
+  local refused = push(move)
+  if refused then return refused end
+  local ids = {}
+  for index, job in ipairs(move.jobs) do ids[index] = job.id end
+  refused = refusal("ZREM", key.state, unpack(ids))
+  if refused then takeBack(move) end
+  return refused
+end
+
+local function restoreInParent(job)
+  -- A cluster may hold the parent in another slot; then the error becomes the note.
+  if not job.parent or attempt("EXISTS", job.parent) ~= 1 then return end
+  local found
+  if state == "completed" then
+    found = attempt("HDEL", job.parent .. ":processed", job.name) == 1
+  else
+    found = attempt("ZREM", job.parent .. ":unsuccessful", job.name) == 1
+    found = attempt("HDEL", job.parent .. ":failed", job.name) == 1 or found
+  end
+  if found then attempt("SADD", job.parent .. ":dependencies", job.name) end
+end
+
+local cleared = { "finishedOn", "processedOn", "defa" }
+cleared[#cleared + 1] = state == "completed" and "returnvalue" or "failedReason"
+if resetMade then
+  cleared[#cleared + 1] = "atm"
+  cleared[#cleared + 1] = "attemptsMade"
+end
+if resetStarted then cleared[#cleared + 1] = "ats" end
+
+local function announce(queue, job)
+  attempt("HDEL", job.name, unpack(cleared))
+  restoreInParent(job)
+  attempt("XADD", key.events, "MAXLEN", "~", queue.maxEvents, "*",
+    "event", "waiting", "jobId", job.id, "prev", state)
+end
+
+local function wakeWorkers(queue, targets)
+  if queue.paused then return end
+  -- Markers: harmless before 5.0.0, and without one an idle worker sleeps for seconds. While the
+  -- global concurrency is used up, the job that ends wakes the next (as BullMQ ≥5.9.0 has it).
+  if targets.marker and not queue.maxed then
+    attempt("ZADD", key.marker, 0, "0")
+  end
+  -- A 4.x worker blocks on `wait` only; from 5.0.0 on the entry is thrown away when popped. Before
+  -- 3.1.3 it would run as a job, but no such release knows `prioritized`.
+  if targets.four and redis.call("EXISTS", key.wait) == 0 then
+    attempt("LPUSH", key.wait, "0:0")
+  end
+end
+
+local queue = readQueue()
+local foreign = refuseForeign(queue)
+if foreign then return redis.error_reply(foreign) end
+
+local codes, details, jobs, seen = {}, {}, {}, {}
+local places = 0
+for index = FIRST_JOB, #ARGV, 2 do
+  places = places + 1
+  local id = ARGV[index]
+  if seen[id] then
+    codes[places], details[places] = -3, ""
+  else
+    local job, code, detail = readJob(id, ARGV[index + 1])
+    if job then
+      seen[id] = true
+      job.place = places
+      jobs[#jobs + 1] = job
+    else
+      codes[places], details[places] = code, detail
+    end
+  end
+end
+
+local moved, targets = {}, {}
+for _, move in ipairs(partByMove(queue, jobs)) do
+  local refused = moveJobs(move)
+  for _, job in ipairs(move.jobs) do
+    codes[job.place] = refused and 0 or 1
+    details[job.place] = refused or job.target
+    if not refused then
+      moved[#moved + 1] = job
+      local modern = job.modern or queue.modern
+      targets.marker = targets.marker or modern or (queue.major or 0) >= 5
+      targets.four = targets.four or (not modern and job.target == "prioritized")
+    end
+  end
+end
+
+-- In the order of the request, which is the order in which the events should be read.
+table.sort(moved, function(one, other) return one.place < other.place end)
+for _, job in ipairs(moved) do announce(queue, job) end
+wakeWorkers(queue, targets)
+
+local reply = { note }
+for place = 1, places do
+  reply[#reply + 1] = codes[place]
+  reply[#reply + 1] = details[place]
+end
+return reply

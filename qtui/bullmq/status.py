@@ -1,0 +1,100 @@
+"""Counts and condition of many queues in one round trip. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from qtui.bullmq.ask import Command, Reply, ask, number, text, texts
+from qtui.bullmq.connection import Client
+from qtui.bullmq.keys import QueueKey, is_marker
+from qtui.bullmq.model import Garbage, JobState, Kind, QueueStatus
+
+_EDGE: Final = 4
+"""Members looked at on both ends of a list for markers.
+
+A marker enters an empty list at its head and leaves at its tail, and jobs may stand on either side
+of it meanwhile; more than two of them were never seen in one list.
+"""
+
+_META: Final = ("paused", "version", "concurrency", "opts.maxLenEvents")
+
+
+def _commands(queue: QueueKey) -> list[Command]:
+    commands: list[Command] = []
+    for state in JobState:
+        key = queue.key(state.key)
+        if state.is_list:
+            edges = ((0, _EDGE - 1), (-_EDGE, -1))
+            commands.append(("LLEN", key))
+            commands += (("LRANGE", key, first, last) for first, last in edges)
+        else:
+            commands.append(("ZCARD", key))
+    commands.append(("HMGET", queue.key("meta"), *_META))
+    commands += (("TYPE", queue.key(suffix)) for suffix in ("events", "groups", "id"))
+    return commands
+
+
+_COMMANDS_A_QUEUE: Final = len(_commands(QueueKey("", "")))
+
+
+def count_jobs(length: Reply, head: Reply, tail: Reply) -> int | None:
+    """Jobs in a list of ``length`` members whose two ends (`_EDGE` members each) are given."""
+    members = number(length)
+    if members is None:
+        return None
+    beyond = min(_EDGE, max(0, members - _EDGE))
+    last = texts(tail)[-beyond:] if beyond else []
+    markers = sum(is_marker(member or "") for member in [*texts(head), *last])
+    return max(0, members - markers)
+
+
+def _kind(meta: Sequence[str | None], counts: dict[JobState, int | None], types: list[str]) -> Kind:
+    """Who runs a queue, by keyspace: Bull 3/4 has neither an event stream nor these meta fields."""
+    _, version, _, max_events = meta
+    events, groups, _ = types
+    if (version or "").startswith("bullmq-pro:") or groups == "zset":
+        return Kind.PRO
+    newer = counts[JobState.PRIORITIZED] or counts[JobState.WAITING_CHILDREN]
+    if version is not None or max_events is not None or events == "stream" or newer:
+        return Kind.BULLMQ
+    return Kind.BULL
+
+
+def _status(queue: QueueKey, replies: list[Reply]) -> QueueStatus:
+    answers = iter(replies)
+    counts: dict[JobState, int | None] = {}
+    for state in JobState:
+        if state.is_list:
+            counts[state] = count_jobs(next(answers), next(answers), next(answers))
+        else:
+            counts[state] = number(next(answers))
+    meta = texts(next(answers)) or [None] * len(_META)
+    types = [text(answer) or "" for answer in answers]
+    paused, version, concurrency, max_events = meta
+    kind = _kind(meta, counts, types)
+    named = version is not None or max_events is not None
+    lives = types[0] == "stream" or any(counts.values())
+    return QueueStatus(
+        queue=queue,
+        counts=counts,
+        kind=kind,
+        paused=paused is not None,
+        version=version or "",
+        concurrency=Garbage().number("concurrency", concurrency),
+        exists=named or (lives and (types[2] == "string" or paused is not None)),
+    )
+
+
+async def read_status(client: Client, queues: Sequence[QueueKey]) -> list[QueueStatus]:
+    """Counts of all eight states, the pause flag, version and kind of each queue, in order.
+
+    Markers in lists are not counted. A count is None where Redis refused to tell (ACL, wrong type).
+
+    Costs one round trip for any number of queues, 18 commands of O(1) each.
+    """
+    replies = await ask(client, [command for queue in queues for command in _commands(queue)])
+    return [
+        _status(queue, replies[start : start + _COMMANDS_A_QUEUE])
+        for queue, start in zip(queues, range(0, len(replies), _COMMANDS_A_QUEUE), strict=True)
+    ]

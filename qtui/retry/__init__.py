@@ -1,0 +1,1 @@
+"""What a retry is, without widgets: chosen jobs, a plan, a campaign, and what came of it."""

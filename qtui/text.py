@@ -1,0 +1,123 @@
+"""The only door through which text from Redis reaches a person: pure functions, no imports of ours.
+
+Whatever a job holds may be hostile. Redis replies are decoded as UTF-8 with ``surrogateescape``, so
+an id that is not UTF-8 keeps its identity when it is sent back; `plain` is what makes any such text
+fit to be shown.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+# Joiners shape Persian, Indic and emoji text and have no power over a terminal.
+_JOINERS: Final = "\u200c\u200d"
+_KEPT: Final = frozenset(_JOINERS)
+_NO_BREAK_SPACES: Final = frozenset("\u00a0\u202f\u2007")
+
+
+def _visible(match: re.Match[str]) -> str:
+    char = match.group()
+    code = ord(char)
+    if char in _KEPT:
+        return char
+    if char in _NO_BREAK_SPACES or unicodedata.category(char) == "Zs":
+        return " "
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "\u2421"
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    if code <= 0xFFFF:
+        return f"\\u{code:04x}"
+    return f"\\U{code:08x}"
+
+
+_MAYBE_UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e]")
+
+
+def _replace(match: re.Match[str]) -> str:
+    return match.group() if match.group().isprintable() else _visible(match)
+
+
+def plain(text: str) -> str:
+    """One line that a terminal can only print.
+
+    C0 controls become their pictures (``␛``), DEL ``␡``; C1 and bidi controls, lone surrogates,
+    undecodable bytes and everything else without a glyph become ``\\x9b``, ``\\u202e``. Line feeds
+    and tabs are controls too: split lines before, or use `lines`.
+    """
+    if text.isprintable():
+        return text
+    return _MAYBE_UNPRINTABLE.sub(_replace, text)
+
+
+def lines(text: str) -> list[str]:
+    """The lines of a longer text, each of them plain; tabs become four blanks."""
+    text = text.replace("\r\n", "\n").replace("\t", "    ")
+    return [plain(line) for line in text.split("\n")]
+
+
+def first_line(text: str, limit: int = 400) -> str:
+    """The first line that says something, plain and at most ``limit`` characters."""
+    head = text[: limit * 4].lstrip("\r\n\t ")
+    end = head.find("\n")
+    if end >= 0:
+        head = head[:end]
+    return plain(head.replace("\t", " ").rstrip()[:limit])
+
+
+def count(number: int) -> str:
+    """``9120`` as ``9,120``."""
+    return f"{number:,}"
+
+
+def plural(number: int, noun: str, nouns: str = "") -> str:
+    """``1 job``, ``9,120 jobs``."""
+    return f"{count(number)} {noun if number == 1 else nouns or noun + 's'}"
+
+
+def size(octets: int) -> str:
+    """A size in bytes as ``812 B``, ``1.4 kB``, ``3.0 MB``; powers of 1000."""
+    if octets < 1000:
+        return f"{octets} B"
+    value = float(octets)
+    for unit in ("kB", "MB", "GB"):
+        value /= 1000
+        if value < 999.95 or unit == "GB":
+            return f"{value:.1f} {unit}"
+    raise AssertionError("unreachable")
+
+
+def age(milliseconds: float) -> str:
+    """How long ago, in at most three characters and a unit: ``12s``, ``4m``, ``3h``, ``9d``, ``2y``.
+
+    Times ahead of the clock (skew, delayed jobs) read ``in 5m``.
+    """
+    prefix = ""
+    if milliseconds < -999:
+        prefix, milliseconds = "in ", -milliseconds
+    seconds = max(0, int(milliseconds // 1000))
+    for limit, unit, letter in ((60, 1, "s"), (3600, 60, "m"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{prefix}{seconds // unit}{letter}"
+    days = seconds // 86_400
+    return f"{prefix}{days}d" if days < 1000 else f"{prefix}{days // 365}y"
+
+
+def span(milliseconds: float) -> str:
+    """A duration: ``7 ms``, ``1.4 s``, ``3 m 20 s``, ``2 h 5 m``."""
+    if milliseconds < 1000:
+        return f"{max(0, int(milliseconds))} ms"
+    seconds = milliseconds / 1000
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} m {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} m"

@@ -1,0 +1,1 @@
+"""The screen: everything that draws and everything that takes keys."""

@@ -1,0 +1,275 @@
+"""The one registry of all actions: bindings, key bar, help, palette and the README come from here.
+
+Knows no widgets. An action's id is what ``[keys]`` in the config file remaps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from textual.binding import Binding
+
+from qtui.bullmq.model import JobState
+
+
+class Where(StrEnum):
+    """The part of the screen in which an action's keys work; the value is its title in the help."""
+
+    APP = "Everywhere"
+    MOVE = "Moving"
+    INSPECTOR = "Inspector"
+    JOBS = "Jobs"
+    DETAIL = "Details of a job"
+    PLAN = "Plan of a retry"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing that a key does."""
+
+    id: str
+    keys: tuple[str, ...]
+    does: str
+    """The name of the ``action_`` method, with parameters where it takes some."""
+    label: str
+    """For the key bar and the palette."""
+    help: str
+    where: Where
+    writes: bool = False
+    """Whether it changes a queue: then read-only mode hides it."""
+    bar: bool = False
+    """Whether the key bar shows it."""
+
+
+_MOVES: Final = (
+    Action("move.down", ("j", "down"), "cursor_down", "down", "next row", Where.MOVE),
+    Action("move.up", ("k", "up"), "cursor_up", "up", "previous row", Where.MOVE),
+    Action(
+        "move.page-down", ("pagedown", "ctrl+f"), "page_down", "page down", "a page on", Where.MOVE
+    ),
+    Action("move.page-up", ("pageup", "ctrl+b"), "page_up", "page up", "a page back", Where.MOVE),
+    Action("move.first", ("g", "home"), "cursor_home", "first", "first row", Where.MOVE),
+    Action("move.last", ("G", "end"), "cursor_end", "last", "last row", Where.MOVE),
+    Action("move.enter", ("enter",), "select", "open", "open the row", Where.MOVE, bar=True),
+)
+
+_STATES: Final = tuple(
+    Action(
+        f"state.{state}",
+        (str(number),),
+        f"state('{state}')",
+        f"{state} jobs",
+        f"{state} jobs",
+        Where.INSPECTOR,
+    )
+    for number, state in enumerate(JobState, 1)
+)
+
+ACTIONS: Final = (
+    *_MOVES,
+    *_STATES,
+    Action(
+        "inspector.next-pane",
+        ("tab",),
+        "next_pane",
+        "next pane",
+        "queues, jobs, details: the next of them",
+        Where.INSPECTOR,
+        bar=True,
+    ),
+    Action(
+        "inspector.previous-pane",
+        ("shift+tab",),
+        "previous_pane",
+        "previous pane",
+        "the one before",
+        Where.INSPECTOR,
+    ),
+    Action(
+        "jobs.retry",
+        ("r",),
+        "retry",
+        "retry",
+        "plan a retry of the marked jobs, or of the one under the cursor",
+        Where.JOBS,
+        writes=True,
+        bar=True,
+    ),
+    Action(
+        "jobs.mark",
+        ("space",),
+        "mark",
+        "mark",
+        "mark the job, or take the mark away",
+        Where.JOBS,
+        writes=True,
+        bar=True,
+    ),
+    Action(
+        "jobs.range",
+        ("v",),
+        "range",
+        "range",
+        "begin a range of marks; again, end it",
+        Where.JOBS,
+        writes=True,
+        bar=True,
+    ),
+    Action(
+        "jobs.all",
+        ("a",),
+        "mark_all",
+        "all",
+        "mark all jobs of the list (10,000 at most), or none",
+        Where.JOBS,
+        writes=True,
+        bar=True,
+    ),
+    Action(
+        "jobs.invert",
+        ("asterisk",),
+        "invert",
+        "invert",
+        "mark what is not marked",
+        Where.JOBS,
+        writes=True,
+    ),
+    Action("jobs.order", ("o",), "order", "order", "newest first, or oldest first", Where.JOBS),
+    Action("jobs.copy-id", ("y",), "copy_id", "copy id", "copy the job's id", Where.JOBS),
+    Action(
+        "jobs.copy-json", ("Y",), "copy_json", "copy JSON", "copy the whole job as JSON", Where.JOBS
+    ),
+    Action(
+        "inspector.freeze",
+        ("z",),
+        "freeze",
+        "freeze",
+        "freeze the list, and count what changes meanwhile; again, thaw it",
+        Where.INSPECTOR,
+        bar=True,
+    ),
+    Action(
+        "inspector.refresh",
+        ("ctrl+r", "f5"),
+        "refresh_now",
+        "refresh",
+        "read everything again, and look for new queues",
+        Where.INSPECTOR,
+    ),
+    Action(
+        "detail.next-section",
+        ("right_square_bracket",),
+        "next_section",
+        "next section",
+        "next section",
+        Where.DETAIL,
+    ),
+    Action(
+        "detail.previous-section",
+        ("left_square_bracket",),
+        "previous_section",
+        "previous section",
+        "previous section",
+        Where.DETAIL,
+    ),
+    Action(
+        "plan.reset-made",
+        ("m",),
+        "toggle_made",
+        "reset attempts made",
+        "the job gets all its attempts again",
+        Where.PLAN,
+        bar=True,
+    ),
+    Action(
+        "plan.reset-started",
+        ("s",),
+        "toggle_started",
+        "reset attempts started",
+        "forget how often the job was started (a limit of BullMQ 5.59 and later)",
+        Where.PLAN,
+        bar=True,
+    ),
+    Action("plan.go", ("y",), "go", "retry", "retry as planned", Where.PLAN, writes=True, bar=True),
+    Action(
+        "plan.leave", ("escape", "q"), "leave", "leave", "leave all as it is", Where.PLAN, bar=True
+    ),
+    Action(
+        "app.help",
+        ("question_mark",),
+        "help",
+        "help",
+        "the keys that work here",
+        Where.APP,
+        bar=True,
+    ),
+    Action(
+        "app.palette",
+        ("colon", "ctrl+p"),
+        "command_palette",
+        "palette",
+        "find an action by its name",
+        Where.APP,
+    ),
+    Action("app.back", ("escape",), "back", "back", "back to where you came from", Where.APP),
+    Action(
+        "app.quit", ("q",), "back_or_quit", "quit", "back, and at the top quit", Where.APP, bar=True
+    ),
+)
+
+_KEYS_IN_WORDS: Final = {
+    "question_mark": "?",
+    "asterisk": "*",
+    "colon": ":",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "escape": "esc",
+    "pagedown": "PgDn",
+    "pageup": "PgUp",
+    "home": "Home",
+    "end": "End",
+    "up": "↑",
+    "down": "↓",
+    "f5": "F5",
+    "shift+tab": "⇧tab",
+}
+
+
+def key_in_words(key: str) -> str:
+    """A key as people write it: ``?`` for question_mark."""
+    return _KEYS_IN_WORDS.get(key, key)
+
+
+def bindings(*parts: Where) -> list[Binding]:
+    """Textual's bindings of the given parts of the screen."""
+    return [
+        Binding(
+            ",".join(action.keys),
+            action.does,
+            action.label,
+            show=action.bar,
+            key_display=key_in_words(action.keys[0]),
+            id=action.id,
+        )
+        for action in ACTIONS
+        if action.where in parts
+    ]
+
+
+def actions_of(*parts: Where, read_only: bool) -> list[Action]:
+    """The actions that can be offered in the given parts of the screen."""
+    return [
+        action for action in ACTIONS if action.where in parts and not (read_only and action.writes)
+    ]
+
+
+def table(actions: Iterable[Action] = ACTIONS) -> str:
+    """The keys as a table in Markdown, as the README shows it."""
+    rows = ["| keys | where | do |", "|---|---|---|"]
+    for action in actions:
+        keys = " ".join(f"`{key_in_words(key)}`" for key in action.keys)
+        rows.append(f"| {keys} | {action.where.value.lower()} | {action.help} |")
+    return "\n".join(rows)

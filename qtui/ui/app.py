@@ -1,0 +1,70 @@
+"""The app: theme, palette, signals, and the wiring of a session. Screens do the work."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.theme import BUILTIN_THEMES
+
+from qtui.ui.actions import ACTIONS, Where
+from qtui.ui.screens.help import HelpScreen
+from qtui.ui.screens.inspector import Inspector
+from qtui.ui.session import Session
+
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+
+
+class QtuiApp(App[None]):
+    """The inspector as a program."""
+
+    TITLE = "qtui"
+    ENABLE_COMMAND_PALETTE = True
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+c", "quit", "quit", show=False, priority=True)
+    ]
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+        wanted = session.settings.theme
+        self.theme = wanted if wanted in BUILTIN_THEMES else "textual-dark"
+        self.set_keymap(dict(session.settings.keys))
+
+    def on_mount(self) -> None:
+        """Opens the inspector, and sees to it that the terminal is left in order on a signal."""
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self.exit)
+        self.push_screen(Inspector(self.session))
+
+    async def on_unmount(self) -> None:
+        """Closes the connection."""
+        await self.session.client.aclose()
+
+    def action_help(self) -> None:
+        """Shows the keys."""
+        keys = self.session.settings.keys
+        self.push_screen(HelpScreen(read_only=self.session.read_only, keys=keys))
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The palette: the registry's actions, then the themes."""
+        for action in ACTIONS:
+            hidden = action.where in (Where.MOVE, Where.PLAN, Where.DETAIL)
+            if hidden or action.id == "app.palette" or (self.session.read_only and action.writes):
+                continue
+            yield SystemCommand(action.label, action.help, _runner(screen, action.does))
+        yield SystemCommand("theme", "choose other colours", self.search_themes)
+
+
+def _runner(screen: Screen[object], does: str) -> object:
+    async def run() -> None:
+        await screen.run_action(does)
+
+    return run

@@ -1,0 +1,192 @@
+"""What a retry will do, before it does it: the plan, two toggles, and the question."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import ClassVar, Final
+
+from redis.exceptions import RedisError
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from qtui.bullmq.codes import Code, meaning
+from qtui.bullmq.connection import RedisFault
+from qtui.retry.plan import Group, Plan, Resets
+from qtui.text import plain, plural
+from qtui.ui.actions import Where, bindings
+
+_MOST_GROUPS: Final = 30
+
+
+class PlanDialog(ModalScreen["Plan | None"]):
+    """Shows a plan as soon as it is read; answers with it, or with None to leave all as it is.
+
+    The toggles belong to the owner's `Resets`, so that they keep their setting until qtui ends.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.PLAN))
+
+    DEFAULT_CSS = """
+    PlanDialog { align: center middle; background: $background 60%; }
+    PlanDialog > Vertical {
+        width: 96; max-width: 96%; height: auto; max-height: 90%;
+        border: round $accent; padding: 1 2; background: $surface;
+        border-title-color: $foreground; border-title-style: bold;
+    }
+    PlanDialog #groups { height: auto; max-height: 12; scrollbar-size-vertical: 1; }
+    PlanDialog #warnings { height: auto; margin-top: 1; color: $text-warning; }
+    PlanDialog #toggles { height: auto; margin-top: 1; }
+    PlanDialog #answer { height: 1; margin-top: 1; }
+    """
+
+    def __init__(
+        self,
+        read: Callable[[Callable[[int], None]], Awaitable[Plan]],
+        *,
+        title: str,
+        resets: Resets,
+        on_resets: Callable[[Resets], None],
+        read_only: bool,
+        explain: Callable[[BaseException], str],
+    ) -> None:
+        super().__init__()
+        self._read = read
+        self._title = title
+        self._resets = resets
+        self._on_resets = on_resets
+        self._read_only = read_only
+        self._explain = explain
+        self._plan: Plan | None = None
+        self._error = ""
+        self._seen = 0
+
+    def compose(self) -> ComposeResult:
+        with Vertical() as frame:
+            frame.border_title = Content(f" {self._title} ")  # type: ignore[assignment]
+            with VerticalScroll(id="groups", can_focus=False):
+                yield Static(id="lines", markup=False)
+            yield Static(id="warnings", markup=False)
+            yield Static(id="toggles", markup=False)
+            yield Static(id="answer", markup=False)
+
+    def on_mount(self) -> None:
+        """Begins to read."""
+        self._draw()
+        self.run_worker(self._make(), exclusive=True, group="plan", exit_on_error=False)
+
+    async def _make(self) -> None:
+        try:
+            self._plan = await self._read(self._progress)
+        except (RedisError, RedisFault, OSError, TimeoutError) as error:
+            self._error = self._explain(error)
+        self._draw()
+
+    def _progress(self, seen: int) -> None:
+        self._seen = seen
+        self._draw()
+
+    # What it says
+
+    def _draw(self) -> None:
+        self.query_one("#lines", Static).update(self._groups())
+        warnings = list(self._plan.warnings(self._resets)) if self._plan is not None else []
+        words = self.query_one("#warnings", Static)
+        words.update(Content("\n".join(f"▲ {warning}" for warning in warnings)))
+        words.display = bool(warnings)
+        self.query_one("#toggles", Static).update(self._toggles())
+        self.query_one("#answer", Static).update(self._answer())
+
+    def _groups(self) -> Content:
+        if self._error:
+            return Content.styled(
+                f"The plan could not be made: {plain(self._error)}", "$text-error"
+            )
+        if self._plan is None:
+            seen = f", {plural(self._seen, 'job')} seen" if self._seen else ""
+            return Content.styled(f"reading the jobs{seen} …", "$text-muted")
+        groups = self._plan.groups()
+        width = max((len(f"{group.jobs:,}") for group in groups), default=1)
+        lines = [self._line(group, width) for group in groups[:_MOST_GROUPS]]
+        if len(groups) > _MOST_GROUPS:
+            lines.append(
+                Content.styled(f"and {len(groups) - _MOST_GROUPS} more kinds", "$text-muted")
+            )
+        return Content("\n").join(lines)
+
+    def _line(self, group: Group, width: int) -> Content:
+        assert self._plan is not None
+        room = max(20, min(92, self.app.size.width - 8) - width - 4)
+        if group.code is Code.RETRIED:
+            fate = Content.styled(f"→ {group.place}", "$text-success")
+        else:
+            code = f"{int(group.code)} " if group.code is not Code.REFUSED else ""
+            fate = Content.styled(f"✗ {code}{meaning(group.code, self._plan.state)}", "$text-error")
+        name = Content(plain(group.name)[:18].ljust(10))
+        space = max(10, room - name.cell_length - fate.cell_length - 4)
+        error = Content.styled(_cut(group.error, space), "$text-muted").pad_right(
+            max(0, space - Content(_cut(group.error, space)).cell_length)
+        )
+        return Content("  ").join([Content(f"{group.jobs:,}".rjust(width)), name, error, fate])
+
+    def _toggles(self) -> Content:
+        made = _toggle(self._resets.made, "m", "reset attempts made")
+        started = _toggle(self._resets.started, "s", "reset attempts started")
+        return Content("     ").join([made, started])
+
+    def _answer(self) -> Content:
+        leave = Content.assemble(("esc", "bold $accent"), " leave")
+        why_not = self._why_not()
+        if self._plan is None:
+            return leave
+        if why_not:
+            return Content("     ").join([Content.styled(why_not, "bold $text-warning"), leave])
+        jobs = plural(self._plan.count(Code.RETRIED), "job")
+        go = Content.assemble(("y", "bold $accent"), f" retry {jobs}")
+        return Content("     ").join([go, leave])
+
+    def _why_not(self) -> str:
+        """Why the plan can't be carried out; empty where it can."""
+        if self._read_only:
+            return "READ-ONLY: this is a dry run, nothing will be written"
+        if self._plan is not None and not self._plan.count(Code.RETRIED):
+            return "there is nothing to retry"
+        return ""
+
+    # What it does
+
+    def action_toggle_made(self) -> None:
+        """Deletes the count of attempts made, or leaves it."""
+        self._set(replace(self._resets, made=not self._resets.made))
+
+    def action_toggle_started(self) -> None:
+        """Deletes the count of attempts started, or leaves it."""
+        self._set(replace(self._resets, started=not self._resets.started))
+
+    def _set(self, resets: Resets) -> None:
+        self._resets = resets
+        self._on_resets(resets)
+        self._draw()
+
+    def action_go(self) -> None:
+        """Answers with the plan, if it can be carried out."""
+        if self._plan is None or self._why_not():
+            self.app.bell()
+            return
+        self.dismiss(self._plan)
+
+    def action_leave(self) -> None:
+        """Answers with None."""
+        self.dismiss(None)
+
+
+def _toggle(on: bool, key: str, words: str) -> Content:
+    return Content.assemble(f"[{'x' if on else ' '}] ", (key, "bold $accent"), f" {words}")
+
+
+def _cut(text: str, room: int) -> str:
+    return text if len(text) <= room else text[: room - 1] + "…"

@@ -1,0 +1,429 @@
+"""The inspector: queues on the left, the jobs of a state on the right, the job under the cursor.
+
+Turns keys into work and work into what the widgets show. What it looks at is a `Board`, which knows
+no widgets; how it stays fresh is `LiveScreen`, how it retries `RetryScreen`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import ClassVar, Final
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+
+from qtui.bullmq.job import Job, WrongType, read_job
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState, QueueStatus
+from qtui.text import count, plain, plural
+from qtui.ui.actions import Action, Where, actions_of, bindings
+from qtui.ui.screens.retrying import RetryScreen
+from qtui.ui.widgets.bars import Bar, KeyBar, StateTabs, header
+from qtui.ui.widgets.cursor_list import CursorList
+from qtui.ui.widgets.document import DocumentView
+from qtui.ui.widgets.job_table import JobTable
+from qtui.ui.widgets.queue_list import QueueList
+from qtui.views.document import Document
+from qtui.views.job_document import job_sections
+from qtui.views.marks import MOST
+from qtui.views.pages import JobList
+
+_DEBOUNCE: Final = 0.04
+_DETAIL_EVERY: Final = 1.0
+"""Seconds between two readings of the job in sight that nobody asked for."""
+
+
+class Inspector(RetryScreen):
+    """The main screen."""
+
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.INSPECTOR, Where.JOBS, Where.APP))
+
+    DEFAULT_CSS = """
+    Inspector {
+        layout: vertical;
+        & > #header { background: $surface; }
+        & > #keys { background: $surface; }
+        & #queues { width: 40; }
+        &.-narrow #queues { width: 22; }
+        & #right { width: 1fr; border-left: solid $surface-lighten-1; }
+        & #detail { height: 45%; border-top: solid $surface-lighten-1; }
+        &.-opened #queues, &.-opened #table, &.-opened #tabs { display: none; }
+        &.-opened #detail { height: 1fr; border-top: none; }
+        &.-opened #right { border-left: none; }
+    }
+    """
+
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
+        (0, "-narrow"),
+        (110, "-wide"),
+    ]
+
+    def compose(self) -> ComposeResult:
+        yield Bar(id="header")
+        with Horizontal():
+            yield QueueList(id="queues")
+            with Vertical(id="right"):
+                yield Bar(id="title")
+                yield StateTabs(id="tabs")
+                yield JobTable(id="table")
+                yield DocumentView(id="detail")
+        yield Bar(id="status")
+        yield KeyBar(id="keys")
+
+    def on_mount(self) -> None:
+        """Starts to look."""
+        self.queues = self.query_one(QueueList)
+        self.table = self.query_one(JobTable)
+        self.detail = self.query_one(DocumentView)
+        self._detail_at = 0.0
+        self._job: Job | None = None
+        self.table.focus()
+        self.queues.say("looking for queues …")
+        self.say(self.session.note)
+        self._draw_header()
+        self.start_watching()
+
+    # What is told from outside
+
+    def looked(self, changed: set[QueueKey]) -> None:
+        """New counts: shows them, and reads the list again if something happened in it."""
+        statuses = self.poll.worst_first()
+        self.queues.show(statuses)
+        if not statuses:
+            prefixes = " ".join(f"{prefix}:*" for prefix in self.session.settings.prefixes)
+            searching = self.poll.searching
+            self.queues.say("looking for queues …" if searching else "no queue here")
+            self.table.say("" if searching else f"no queue was found under {prefixes}")
+        jobs, queue = self.board.jobs, self.board.queue
+        if jobs is not None and queue in changed:
+            status = self.poll.statuses.get(jobs.queue)
+            if self.board.still:
+                jobs.live_total = status.count(jobs.state) if status is not None else 0
+                self._follow()
+            else:
+                self._refresh_list(jobs)
+            if time.monotonic() - self._detail_at > _DETAIL_EVERY:
+                self._load_detail()
+        self._draw_header()
+        self._draw_title()
+
+    def connection_changed(self) -> None:
+        """The server went away: what is on the screen stays, marked as stale. Or it came back."""
+        self.set_class(bool(self.lost), "-stale")
+        if self.lost:
+            self.say(self.lost, "bad")
+        else:
+            self.say("the connection is back")
+            self.poll.nudge([self.board.queue] if self.board.queue is not None else [])
+        self._draw_header()
+
+    def results_changed(self) -> None:
+        """Results stand in rows."""
+        self.table.refresh()
+        self._draw_title()
+        self._draw_keys()
+
+    def say(self, words: str, tone: str = "") -> None:
+        """Tells something in the status line."""
+        self.query_one("#status", Bar).say([(f" {words}", tone)] if words else [])
+
+    # Lists
+
+    @on(QueueList.Selected)
+    def _queue_selected(self, message: QueueList.Selected) -> None:
+        self._show_list(self.board.look_at(message.queue))
+
+    @on(StateTabs.Chosen)
+    def _tab_chosen(self, message: StateTabs.Chosen) -> None:
+        self.action_state(message.state)
+
+    def action_state(self, state: str) -> None:
+        """Shows the jobs of another state."""
+        self._show_list(self.board.look_at(self.board.queue, JobState(state)))
+
+    def action_order(self) -> None:
+        """Turns the list round."""
+        self._show_list(
+            self.board.look_at(self.board.queue, newest_first=not self.board.newest_first)
+        )
+
+    def _show_list(self, jobs: JobList | None) -> None:
+        self.table.show(jobs, self.board.marks, self.board.verdicts)
+        self.table.say("reading …")
+        self._draw_title()
+        self._draw_keys()
+        if jobs is not None:
+            self._refresh_list(jobs)
+
+    def _refresh_list(self, jobs: JobList) -> None:
+        async def read() -> None:
+            first, last = self.table.in_sight
+            moved = await jobs.refresh(first, last, self.table.cursor_id)
+            if jobs is self.board.jobs:
+                self.table.rows_changed(moved.anchor, moved.shift)
+                self.table.say(f"no {jobs.state} jobs")
+                self._draw_title()
+
+        self._in_background(read, "list")
+
+    @on(JobTable.Wanted)
+    def _rows_wanted(self) -> None:
+        jobs = self.board.jobs
+
+        async def read() -> None:
+            await asyncio.sleep(_DEBOUNCE)
+            if jobs is not None and await jobs.load(*self.table.in_sight):
+                self.table.rows_changed()
+
+        if jobs is not None and jobs.loaded:
+            self._in_background(read, "rows")
+
+    def _follow(self) -> None:
+        async def read() -> None:
+            if await self.board.follow():
+                self.results_changed()
+
+        if self.board.undecided():
+            self._in_background(read, "follow")
+
+    def _in_background(self, work: object, group: str) -> None:
+        self.run_worker(self.attempt(work), group=group, exclusive=True, exit_on_error=False)  # type: ignore[arg-type]
+
+    # The job under the cursor
+
+    @on(JobTable.CursorMoved)
+    def _cursor_moved(self) -> None:
+        self._load_detail()
+        self._draw_keys()
+
+    def _load_detail(self, load: tuple[str, ...] = ()) -> None:
+        queue, job_id = self.board.queue, self.table.cursor_id
+        if queue is None or job_id is None:
+            self._job = None
+            self.detail.show(Document([]))
+            return
+
+        async def read() -> None:
+            await asyncio.sleep(_DEBOUNCE)
+            self._detail_at = time.monotonic()
+            try:
+                job = await read_job(self.session.client, queue, job_id, load=load)
+            except WrongType as error:
+                job = None
+                self.say(plain(str(error)), "warn")
+            if (queue, job_id) == (self.board.queue, self.table.cursor_id):
+                self._job = job
+                sections = job_sections(job, time.time() * 1000) if job is not None else []
+                self.detail.show(Document(sections, key=f"{queue.base}:{job_id}"))
+
+        self._in_background(read, "detail")
+
+    @on(DocumentView.LoadRequested)
+    def _load_requested(self, message: DocumentView.LoadRequested) -> None:
+        self._load_detail((message.pending.what,))
+
+    @on(CursorList.Opened)
+    def _opened(self, message: CursorList.Opened) -> None:
+        if message.control is self.queues:
+            self.table.focus()
+        elif self.table.cursor_id is not None:
+            self.add_class("-opened")
+            self.detail.focus()
+
+    def action_copy_id(self) -> None:
+        """Copies the job's id."""
+        if self.table.cursor_id is not None:
+            self.app.copy_to_clipboard(self.table.cursor_id)
+            self.say(f"copied the id {plain(self.table.cursor_id)}")
+
+    def action_copy_json(self) -> None:
+        """Copies the job's hash, as far as it is loaded."""
+        if self._job is not None:
+            fields = {name: field.text for name, field in self._job.fields.items()}
+            self.app.copy_to_clipboard(json.dumps({"id": self._job.id, **fields}, indent=2))
+            self.say(f"copied job {plain(self._job.id)} as JSON")
+
+    # Marks and retry
+
+    def _can_mark(self) -> bool:
+        if self.session.read_only:
+            self.say("read-only: there is nothing to mark jobs for", "warn")
+        elif self.focused is self.queues:
+            self.say("marks are for jobs: tab goes to them")
+        elif not self.board.state.is_finished:
+            self.say(f"{self.board.state} jobs can't be retried, so there is nothing to mark")
+        else:
+            return self.board.jobs is not None
+        return False
+
+    def action_mark(self) -> None:
+        """Marks the job under the cursor and goes on to the next."""
+        if self._can_mark() and self.table.cursor_id is not None:
+            self.board.marks.toggle(self.table.cursor_id)
+            self.table.action_cursor_down()
+            self._marks_changed()
+
+    def action_range(self) -> None:
+        """Begins a range at the cursor, or marks what lies between its beginning and the cursor."""
+        marks, here = self.board.marks, self.table.cursor_id
+        if not self._can_mark() or here is None:
+            return
+        if marks.anchor is None:
+            marks.anchor = here
+            self.say(f"a range from {plain(here)}: move, then v again marks it, esc leaves it")
+            return
+        start, marks.anchor = marks.anchor, None
+
+        async def mark() -> None:
+            marks.add(await self.board.ids_between(start, here))
+            self._marks_changed()
+
+        self._in_background(mark, "mark")
+
+    def action_mark_all(self) -> None:
+        """Marks all jobs of the list, or none."""
+        if not self._can_mark():
+            return
+        marks = self.board.marks
+        if len(marks):
+            marks.clear()
+            self._marks_changed()
+            return
+
+        async def mark() -> None:
+            marks.add(await self.board.all_ids())
+            self._marks_changed()
+
+        self._in_background(mark, "mark")
+
+    def action_invert(self) -> None:
+        """Marks what is not marked."""
+        marks = self.board.marks
+
+        async def mark() -> None:
+            marks.invert(await self.board.all_ids())
+            self._marks_changed()
+
+        if self._can_mark():
+            self._in_background(mark, "mark")
+
+    def _marks_changed(self) -> None:
+        jobs, marks = self.board.jobs, len(self.board.marks)
+        more = jobs is not None and marks == MOST < jobs.total
+        self.say(f"only the first {count(MOST)} jobs are marked" if more else "")
+        self.table.refresh()
+        self._draw_keys()
+
+    def action_retry(self) -> None:
+        """Plans a retry of what is marked, or of the job under the cursor."""
+        self.plan_retry(self.board.chosen(self.table.cursor_id))
+
+    # Staying fresh
+
+    def action_freeze(self) -> None:
+        """Freezes the list, or thaws it."""
+        self.board.frozen = not self.board.frozen
+        if not self.board.frozen:
+            self.action_refresh_now()
+        self._draw_title()
+
+    def action_refresh_now(self) -> None:
+        """Reads everything again and lets go of results that stand in rows."""
+        self.board.forget_results()
+        self.run_worker(self.search_again(), group="search", exclusive=True, exit_on_error=False)
+        if self.board.jobs is not None:
+            self._refresh_list(self.board.jobs)
+        self._load_detail()
+
+    # The bars
+
+    def _draw_header(self) -> None:
+        session, settings = self.session, self.session.settings
+        mode = "live" if self.poll.has_events else f"every {settings.refresh:g} s"
+        mode = "lost, retrying" if self.lost else mode if settings.refresh else "by hand: ctrl+r"
+        prefixes = " ".join(settings.prefixes)
+        where = session.target.shown + (f"  {prefixes}:*" if settings.prefixes != ("bull",) else "")
+        server = f"{session.server.name} {session.server.version}".strip()
+        left = header(settings.profile, where, server, self.poll.round_trip, mode)
+        right = [(" READ-ONLY ", "badge")] if session.read_only else []
+        self.query_one("#header", Bar).say(left, right)
+
+    def _status(self) -> QueueStatus | None:
+        return self.poll.statuses.get(self.board.queue) if self.board.queue is not None else None
+
+    def _draw_title(self) -> None:
+        status = self._status()
+        self.query_one(StateTabs).show(status, self.board.state)
+        if status is None:
+            self.query_one("#title", Bar).say([])
+            return
+        left = [(f" {plain(status.queue.name)}  ", "strong")]
+        if status.paused:
+            left.append((" paused ", "warn"))
+        left.append((f" {self._about(status)}", "faint"))
+        self.query_one("#title", Bar).say(left, self._order())
+
+    def _about(self, status: QueueStatus) -> str:
+        version = plain(status.version).removeprefix("bullmq:")
+        words = [f"{status.kind.value} {version}".strip()]
+        if self.poll.workers is not None:
+            seen = self.poll.workers.get(status.queue, 0)
+            words.append(plural(seen, "worker") if seen else "no worker seen")
+        if status.concurrency is not None:
+            words.append(f"concurrency {status.concurrency}")
+        return " · ".join(words)
+
+    def _order(self) -> list[tuple[str, str]]:
+        right = [] if self.board.newest_first else [(" oldest first ", "faint")]
+        jobs = self.board.jobs
+        if jobs is not None and self.board.still:
+            word = "frozen" if self.board.frozen else "results"
+            changes = f" +{count(jobs.changes)}" if jobs.changes else ""
+            right.append((f" {word}{changes} · ctrl+r refreshes ", "warn"))
+        return right
+
+    def _draw_keys(self) -> None:
+        marks = len(self.board.marks)
+        here = (
+            [Where.MOVE] if self.has_class("-opened") else [Where.JOBS, Where.MOVE, Where.INSPECTOR]
+        )
+        read_only = self.session.read_only
+        actions: list[Action] = [one for one in actions_of(*here, read_only=read_only) if one.bar]
+        if not self.board.state.is_finished:
+            actions = [one for one in actions if not one.writes]
+        always = [one for one in actions_of(Where.APP, read_only=read_only) if one.bar]
+        self.query_one(KeyBar).show(f"{count(marks)} marked" if marks else "", actions, always)
+
+    # Ways out
+
+    def action_back(self) -> None:
+        """One step back: out of the open job, the range, the detail, the list."""
+        if self.has_class("-opened"):
+            self.remove_class("-opened")
+            self.table.focus()
+        elif self.board.marks.anchor is not None:
+            self.board.marks.anchor = None
+            self.say("")
+        elif self.focused is self.detail:
+            self.table.focus()
+        else:
+            self.queues.focus()
+
+    def action_next_pane(self) -> None:
+        """Goes on to the next part of the screen."""
+        self.focus_next()
+
+    def action_previous_pane(self) -> None:
+        """Goes back to the part before."""
+        self.focus_previous()
+
+    def action_back_or_quit(self) -> None:
+        """Goes back from an open job; from the list it quits."""
+        if self.has_class("-opened"):
+            self.action_back()
+        else:
+            self.app.exit()

@@ -1,0 +1,106 @@
+"""A screen that is kept fresh: the loops that search, count and listen, and what a lost server does.
+
+The loops are workers of the group ``watch``. They never touch widgets; they call the hooks below.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from redis.exceptions import RedisError
+from textual.screen import Screen
+
+from qtui.bullmq.connection import RedisFault
+from qtui.bullmq.keys import QueueKey
+from qtui.ui.session import Session
+
+TROUBLE: Final = (RedisError, RedisFault, OSError, TimeoutError)
+"""What a server that can't be reached, or refuses, raises."""
+_FIRST_PAUSE: Final = 0.25
+_LONGEST_PAUSE: Final = 5.0
+
+
+class LiveScreen(Screen[None]):
+    """Runs a `Poll` in the background and heals by itself when the server was away."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+        self.poll = session.poll()
+        self.lost = ""
+        """Why the server does not answer; empty while it does."""
+
+    # Hooks
+
+    def looked(self, changed: set[QueueKey]) -> None:
+        """Counts were read; ``changed`` are the queues in which something happened."""
+        raise NotImplementedError
+
+    def connection_changed(self) -> None:
+        """The server went away or came back, see `lost`."""
+        raise NotImplementedError
+
+    # Loops
+
+    def start_watching(self) -> None:
+        """Starts the loops; they end with the screen."""
+        self.watch_with(self._search, "search")
+        self.watch_with(self._count_for_ever, "count")
+        if self.poll.has_events:
+            self.watch_with(self._listen_for_ever, "listen")
+
+    def watch_with(self, loop: Callable[[], Awaitable[None]], name: str) -> None:
+        """Runs one loop in the background."""
+        self.run_worker(loop(), name=name, group="watch", exit_on_error=False)
+
+    async def attempt(self, work: Callable[[], Awaitable[None]]) -> bool:
+        """Does some work with the server; False, and `lost` says why, when it fails."""
+        try:
+            await work()
+        except TROUBLE as error:
+            self._set_lost(self.session.explain(error))
+            return False
+        self._set_lost("")
+        return True
+
+    def _set_lost(self, why: str) -> None:
+        if why != self.lost:
+            self.lost = why
+            self.connection_changed()
+
+    async def _insist(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Does some work, again and again with growing pauses until it succeeds."""
+        pause = _FIRST_PAUSE
+        while not await self.attempt(work):
+            await asyncio.sleep(pause)
+            pause = min(_LONGEST_PAUSE, pause * 2)
+
+    async def _search(self) -> None:
+        await self._insist(self._search_once)
+        self.poll.nudge()
+
+    async def _search_once(self) -> None:
+        known = 0
+        async for found in self.poll.search():
+            if found != known:
+                known = found
+                await self._look()
+
+    async def _look(self) -> None:
+        self.looked(await self.poll.look())
+
+    async def _count_for_ever(self) -> None:
+        while True:
+            await self.poll.pause()
+            await self._insist(self._look)
+
+    async def _listen_for_ever(self) -> None:
+        while True:
+            await self._insist(self.poll.listen)
+
+    async def search_again(self) -> None:
+        """Looks for new queues and reads all counts."""
+        await self.attempt(self._search_once)
+        await self.attempt(self._look)

@@ -1,0 +1,110 @@
+"""The part of the inspector that retries: the plan, the campaign, and its results in the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from textual import work
+
+from qtui.bullmq.codes import Code, meaning
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState
+from qtui.bullmq.writer import ForeignQueue
+from qtui.retry.campaign import Campaign, Phase
+from qtui.retry.plan import Plan, Resets, make_plan
+from qtui.text import count, plain, plural
+from qtui.ui.dialogs.plan import PlanDialog
+from qtui.ui.screens.live import TROUBLE, LiveScreen
+from qtui.ui.session import Session
+from qtui.views.board import Board
+
+
+class RetryScreen(LiveScreen):
+    """Retries what is chosen on its board, one campaign at a time."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.board = Board(session.reader())
+        self.resets = Resets()
+        """The toggles of the plan; they keep their setting until qtui ends."""
+        self.campaign: Campaign | None = None
+        """The campaign that is under way."""
+
+    # Hooks
+
+    def say(self, words: str, tone: str = "") -> None:
+        """Tells something in the status line."""
+        raise NotImplementedError
+
+    def results_changed(self) -> None:
+        """Rows have results that they did not have before."""
+        raise NotImplementedError
+
+    # The way of one retry
+
+    def plan_retry(self, ids: Sequence[str]) -> None:
+        """Opens the plan for jobs of the list in sight."""
+        queue, state = self.board.queue, self.board.state
+        if queue is None or not ids:
+            self.say("there is no job to retry here")
+        elif not state.is_finished:
+            self.say(f"{state} jobs can't be retried, only failed and completed ones", "warn")
+        elif self.campaign is not None:
+            self.say("a retry is under way: one after the other", "warn")
+        else:
+            self._ask(queue, state, list(ids))
+
+    @work(group="retry", exit_on_error=False)
+    async def _ask(self, queue: QueueKey, state: JobState, ids: list[str]) -> None:
+        def read(progress: Callable[[int], None]) -> Awaitable[Plan]:
+            return make_plan(self.session.client, queue, state, ids, progress=progress)
+
+        jobs = plural(len(ids), f"{state} job")
+        what = "Dry run: retry" if self.session.read_only else "Retry"
+        dialog = PlanDialog(
+            read,
+            title=f"{what} {jobs} in {plain(queue.name)}",
+            resets=self.resets,
+            on_resets=self._keep_resets,
+            read_only=self.session.read_only,
+            explain=self.session.explain,
+        )
+        plan = await self.app.push_screen_wait(dialog)
+        if plan is not None and self.session.campaign is not None:
+            await self._carry_out(self.session.campaign(plan, self.resets))
+
+    def _keep_resets(self, resets: Resets) -> None:
+        self.resets = resets
+
+    async def _carry_out(self, campaign: Campaign) -> None:
+        self.campaign = campaign
+        queue, state = campaign.plan.queue, campaign.plan.state
+        try:
+            async for results in campaign.run():
+                self.board.record(queue, state, results)
+                self.say(f"retrying: {count(campaign.decided)} of {count(campaign.selected)} …")
+                self.results_changed()
+                self.poll.nudge([queue])
+            self.say(*summary(campaign))
+        except ForeignQueue as refusal:
+            self.say(f"nothing was retried: this is {refusal}", "bad")
+        except TROUBLE as error:
+            self.say(f"{summary(campaign)[0]}: {self.session.explain(error)}", "bad")
+        finally:
+            self.campaign = None
+            self.results_changed()
+
+
+def summary(campaign: Campaign) -> tuple[str, str]:
+    """What a campaign came to, in a line, and the tone to say it in."""
+    words = [f"{count(campaign.retried)} of {plural(campaign.selected, 'job')} retried"]
+    others = sorted(code for code in campaign.codes if code is not Code.RETRIED)
+    for code in others:
+        name = f"{int(code)} " if code in (Code.NO_SUCH_JOB, Code.NOT_IN_STATE) else ""
+        words.append(f"{name}{meaning(code, campaign.plan.state)}: {count(campaign.codes[code])}")
+    left = campaign.selected - campaign.decided
+    if left:
+        words.append(f"{campaign.phase.value}, {count(left)} untouched")
+    words += (f"Redis refused: {plain(note)}" for note in campaign.notes)
+    whole = campaign.phase is Phase.DONE and not others and not campaign.notes
+    return " · ".join(words), "" if whole else "warn"

@@ -1,0 +1,44 @@
+"""What the screen works with: the connection, what it shows of it, and who may write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from qtui.bullmq.connection import Client, Server, Target, explain
+from qtui.bullmq.reader import Reader
+from qtui.retry.campaign import Campaign
+from qtui.retry.plan import Plan, Resets
+from qtui.settings import Settings
+from qtui.views.poll import Poll
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One connected target. Without ``campaign`` nothing on the screen can write: read-only mode."""
+
+    settings: Settings
+    target: Target
+    client: Client
+    server: Server
+    campaign: Callable[[Plan, Resets], Campaign] | None
+    note: str = ""
+    """A word about the session for the status line, such as what a demo is."""
+
+    @property
+    def read_only(self) -> bool:
+        """Whether no Writer was made."""
+        return self.campaign is None
+
+    def reader(self) -> Reader:
+        """A reader on this connection."""
+        return Reader(self.client)
+
+    def poll(self) -> Poll:
+        """A poll of the queues that the settings name."""
+        settings = self.settings
+        return Poll(self.client, settings.prefixes, settings.queues, settings.refresh)
+
+    def explain(self, error: BaseException) -> str:
+        """One line on what went wrong, without a password."""
+        return str(explain(error, self.target))

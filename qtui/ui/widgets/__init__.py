@@ -1,0 +1,1 @@
+"""Parts of a screen. They draw what they are given and know no Redis."""

@@ -1,0 +1,185 @@
+"""The lines around the list: where we are, which queue, which state, what happens, which keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Final
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from qtui.bullmq.model import JobState, QueueStatus
+from qtui.text import count, plain
+from qtui.ui.actions import Action, key_in_words
+from qtui.ui.widgets.cursor_list import strip
+from qtui.ui.widgets.queue_list import short
+
+
+class Bar(Widget):
+    """One line of segments: what is on the left, and what stays on the right."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "bar--strong",
+        "bar--faint",
+        "bar--bad",
+        "bar--warn",
+        "bar--key",
+        "bar--badge",
+    }
+
+    DEFAULT_CSS = """
+    Bar {
+        height: 1;
+        & > .bar--strong { text-style: bold; }
+        & > .bar--faint { color: $text-muted; }
+        & > .bar--bad { color: $text-error; text-style: bold; }
+        & > .bar--warn { color: $text-warning; }
+        & > .bar--key { color: $accent; text-style: bold; }
+        & > .bar--badge { color: $background; background: $warning; text-style: bold; }
+    }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._left: list[tuple[str, str]] = []
+        self._right: list[tuple[str, str]] = []
+
+    def say(self, left: Sequence[tuple[str, str]], right: Sequence[tuple[str, str]] = ()) -> None:
+        """Shows pieces of plain text, each with the name of a style (empty for none)."""
+        if (list(left), list(right)) != (self._left, self._right):
+            self._left, self._right = list(left), list(right)
+            self.refresh()
+
+    def part(self, name: str) -> Style:
+        """The style that a piece names."""
+        return self.get_component_rich_style(f"bar--{name}", partial=True) if name else Style()
+
+    def render_line(self, y: int) -> Strip:
+        """The line."""
+        width = self.size.width
+        right = [Segment(words, self.part(name)) for words, name in self._right]
+        room = max(0, width - sum(cell_len(words) for words, _ in self._right))
+        left = [Segment(words, self.part(name)) for words, name in self._left]
+        line = Strip(left).adjust_cell_length(room)
+        return strip([*line, *right], width, self.rich_style)
+
+
+_SHORT_NAMES: Final = {
+    JobState.FAILED: "failed",
+    JobState.COMPLETED: "done",
+    JobState.WAITING: "wait",
+    JobState.ACTIVE: "act",
+    JobState.DELAYED: "delay",
+    JobState.PRIORITIZED: "prio",
+    JobState.WAITING_CHILDREN: "parents",
+    JobState.PAUSED: "paused",
+}
+
+
+class StateTabs(Bar):
+    """The eight states with their counts; the one in sight stands out."""
+
+    class Chosen(Message):
+        """A tab was clicked."""
+
+        def __init__(self, state: JobState) -> None:
+            self.state = state
+            super().__init__()
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._status: QueueStatus | None = None
+        self._state = JobState.FAILED
+        self._ends: list[tuple[int, JobState]] = []
+
+    def show(self, status: QueueStatus | None, state: JobState) -> None:
+        """Shows a queue's counts."""
+        if (status, state) != (self._status, self._state):
+            self._status, self._state = status, state
+            self.refresh()
+
+    def _tab(self, state: JobState, number: int, detail: int) -> str:
+        jobs = self._status.counts.get(state) if self._status is not None else 0
+        if detail == 2:
+            words, amount = state.value, "?" if jobs is None else count(jobs) if jobs else "·"
+            return f" {number} {words} {amount} "
+        amount = "?" if jobs is None else short(jobs) if jobs else "·"
+        if detail == 1 or (jobs != 0 and detail == 0) or state is self._state:
+            return f" {number} {_SHORT_NAMES[state]} {amount} "
+        return f" {number}{amount}"
+
+    def render_line(self, y: int) -> Strip:
+        """The tabs, in the longest wording that fits."""
+        width = self.size.width
+        for detail in (2, 1, 0):
+            tabs = [
+                (state, self._tab(state, number, detail))
+                for number, state in enumerate(JobState, 1)
+            ]
+            if sum(cell_len(words) for _, words in tabs) <= width:
+                break
+        segments, end = [], 0
+        self._ends = []
+        for state, words in tabs:
+            end += cell_len(words)
+            self._ends.append((end, state))
+            segments.append(Segment(words, self._look(state)))
+        return strip(segments, width, self.rich_style)
+
+    def _look(self, state: JobState) -> Style:
+        if state is self._state:
+            return self.part("strong") + Style(reverse=True)
+        has_jobs = self._status is not None and self._status.counts.get(state) != 0
+        if state is JobState.FAILED and has_jobs:
+            return self.part("bad")
+        return Style() if has_jobs else self.part("faint")
+
+    def on_click(self, event: events.Click) -> None:
+        """Chooses the tab under the pointer."""
+        for end, state in self._ends:
+            if event.x < end:
+                self.post_message(self.Chosen(state))
+                return
+
+
+class KeyBar(Bar):
+    """What the next key can be: the actions of the part of the screen that has the focus."""
+
+    def show(self, lead: str, actions: Sequence[Action], always: Sequence[Action]) -> None:
+        """Shows as many of the actions as fit, after the lead and before those always shown."""
+        tail: list[tuple[str, str]] = []
+        for action in always:
+            tail += self._pair(action)
+        room = self.size.width - sum(cell_len(words) for words, _ in tail)
+        pieces: list[tuple[str, str]] = [(f" {lead}   " if lead else " ", "strong")]
+        for action in actions:
+            pair = self._pair(action)
+            taken = sum(cell_len(words) for words, _ in [*pieces, *pair])
+            if taken > room:
+                break
+            pieces += pair
+        self.say(pieces, tail)
+
+    @staticmethod
+    def _pair(action: Action) -> list[tuple[str, str]]:
+        return [(key_in_words(action.keys[0]), "key"), (f" {action.label}  ", "faint")]
+
+
+def header(
+    profile: str, where: str, server: str, round_trip: float | None, mode: str
+) -> list[tuple[str, str]]:
+    """The pieces of the top line's left side."""
+    pieces = [(" qtui ", "strong")]
+    if profile:
+        pieces.append((f" {plain(profile)} ", "key"))
+    pieces.append((f" {plain(where)} ", ""))
+    pieces.append((f" {plain(server)} ", "faint"))
+    if round_trip is not None:
+        pieces.append((f" {round_trip * 1000:.0f} ms ", "faint" if round_trip < 0.1 else "warn"))
+    pieces.append((f" {mode} ", "bad" if mode.startswith("lost") else "faint"))
+    return pieces

@@ -1,0 +1,249 @@
+"""The table of jobs: a million rows cost what fifty do.
+
+It draws rows that are loaded and asks for those that are not; it never waits. Its cursor is a job
+id: the place follows the job, whatever the list does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual.message import Message
+from textual.strip import Strip
+
+from qtui.bullmq.model import JobState, Row
+from qtui.ui.widgets.cursor_list import GAP, CursorList, fit, strip
+from qtui.views.columns import HEADS, Tone, Verdict, cells
+from qtui.views.marks import Marks
+from qtui.views.pages import JobList
+
+_MINUTE: Final = 60_000
+_HOUR: Final = 3_600_000
+_NARROW: Final = 80
+
+
+@dataclass(slots=True)
+class _Widths:
+    """Widths in cells of the columns that fit their content; they grow and never shrink."""
+
+    id: int = 4
+    name: int = 4
+    tries: int = 5
+    when: int = 4
+
+    def grow(self, row: Row, state: JobState, now: float, most: int) -> None:
+        """Makes room for a row, for id and name up to ``most`` cells each."""
+        one = cells(row, state, now)
+        self.id = max(self.id, min(most, cell_len(one.id)))
+        self.name = max(self.name, min(most, cell_len(one.name)))
+        self.tries = max(self.tries, min(9, len(one.tries)))
+        self.when = max(self.when, min(8, len(one.when)))
+
+
+class JobTable(CursorList):
+    """A list of jobs of any length."""
+
+    PREFIX = "job-table"
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "job-table--head",
+        "job-table--cursor",
+        "job-table--cursor-blurred",
+        "job-table--mark",
+        "job-table--faint",
+        "job-table--old",
+        "job-table--fresh",
+        "job-table--bad",
+        "job-table--good",
+        "job-table--busy",
+    }
+
+    DEFAULT_CSS = """
+    JobTable {
+        height: 1fr;
+        & > .job-table--head { color: $text-muted; }
+        & > .job-table--cursor { background: $accent 30%; text-style: bold; }
+        & > .job-table--cursor-blurred { background: $surface; }
+        & > .job-table--mark { color: $accent; text-style: bold; }
+        & > .job-table--faint { color: $text-muted; }
+        & > .job-table--old { color: $text-disabled; }
+        & > .job-table--fresh { text-style: bold; }
+        & > .job-table--bad { color: $text-error; }
+        & > .job-table--good { color: $text-success; }
+        & > .job-table--busy { color: $text-warning; }
+    }
+    """
+
+    @dataclass
+    class CursorMoved(Message):
+        """The cursor stands on another job; None where there is none."""
+
+        row: Row | None
+
+    @dataclass
+    class Wanted(Message):
+        """Rows are in sight that are not loaded."""
+
+        first: int
+        last: int
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._list: JobList | None = None
+        self._marks = Marks()
+        self._verdicts: Mapping[str, Verdict] = {}
+        self._widths = _Widths()
+        self._cursor_id: str | None = None
+        self._words = ""
+
+    # What it shows
+
+    def show(self, jobs: JobList | None, marks: Marks, verdicts: Mapping[str, Verdict]) -> None:
+        """Shows another list, from its first row on."""
+        self._list, self._marks, self._verdicts = jobs, marks, verdicts
+        self._widths = _Widths()
+        self._cursor_id = None
+        self.set_reactive(CursorList.cursor, 0)
+        self.scroll_to(0, 0, animate=False, immediate=True)
+        self.rows_changed()
+
+    def say(self, words: str) -> None:
+        """What stands in an empty table; words of ours only."""
+        self._words = words
+        self.refresh()
+
+    @property
+    def length(self) -> int:
+        """Rows in the list."""
+        return self._list.total if self._list is not None else 0
+
+    @property
+    def cursor_row(self) -> Row | None:
+        """The row under the cursor, if it is loaded."""
+        return self._list.row(self.cursor) if self._list is not None else None
+
+    @property
+    def cursor_id(self) -> str | None:
+        """The id of the job that keys act on."""
+        return self._cursor_id
+
+    def rows_changed(self, place: int | None = None, shift: int = 0) -> None:
+        """The list has other rows now.
+
+        Args:
+            place: where the cursor's job stands now, if that is known.
+            shift: by how many rows it has moved. The view moves with it, so that the job stays where
+                it is on the screen, but for a view from the top: there one sees new jobs come in
+                until the cursor would leave the screen.
+        """
+        if place is not None:
+            self.set_reactive(CursorList.cursor, place)
+        self.measure()
+        if shift and self.scroll_offset.y > 0:
+            self.scroll_to(y=self.scroll_offset.y + shift, animate=False, immediate=True)
+        self.reveal()
+        self.settle()
+        self.refresh()
+
+    def settle(self) -> None:
+        """Tells who is under the cursor, fits the columns, and asks for rows that are missing."""
+        if self._list is None:
+            return
+        self._grow(self._list)
+        row = self.cursor_row
+        if row is not None or self._list.total == 0:
+            found = row.id if row is not None else None
+            if found != self._cursor_id:
+                self._cursor_id = found
+                self.post_message(self.CursorMoved(row))
+        first, last = self.in_sight
+        if self._list.missing(first, last):
+            self.post_message(self.Wanted(first, last))
+
+    def watch_cursor(self) -> None:
+        """Forgets the job that was under the cursor, before anything acts on it."""
+        if self.cursor_row is None:
+            self._cursor_id = None
+        super().watch_cursor()
+
+    def _grow(self, jobs: JobList) -> None:
+        first, last = self.in_sight
+        now, most = time.time() * 1000, 12 if self.size.width < _NARROW else 28
+        for place in range(first, last + 1):
+            row = jobs.row(place)
+            if row is not None:
+                self._widths.grow(row, jobs.state, now, most)
+
+    # Drawing
+
+    def head(self, width: int) -> Strip:
+        """The names of the columns."""
+        if self._list is None:
+            return Strip.blank(width, self.rich_style)
+        heads, widths, gap = HEADS[self._list.state], self._widths, " " * GAP
+        words = gap.join(
+            (
+                "   " + fit("id", widths.id),
+                fit("name", widths.name),
+                fit("tries", widths.tries, right=True),
+                fit(heads.when, widths.when, right=True),
+                heads.what,
+            )
+        )
+        return strip([Segment(words, self.part("head"))], width, self.rich_style)
+
+    def beyond(self, place: int, width: int) -> Strip:
+        """What an empty list has to say."""
+        if place == 1 and self.length == 0 and self._words:
+            words = Segment(f"   {self._words}", self.part("faint"))
+            return strip([words], width, self.rich_style)
+        return Strip.blank(width, self.rich_style)
+
+    def line(self, place: int, width: int, base: Style) -> Strip:
+        """One job."""
+        row = self._list.row(place) if self._list is not None else None
+        if self._list is None or row is None:
+            return strip([Segment("   …", self.part("faint"))], width, base)
+        return strip(self._segments(self._list, row, place == self.cursor), width, base)
+
+    def _segments(self, jobs: JobList, row: Row, cursor: bool) -> list[Segment]:
+        one, widths = cells(row, jobs.state, time.time() * 1000), self._widths
+        left = jobs.has_left(row.id)
+        quiet = self.part("old") if left else Style()
+        gap = Segment(" " * GAP)
+        segments = [
+            Segment("▌" if cursor else " ", self.part("mark")),
+            Segment("● " if row.id in self._marks else "  ", self.part("mark")),
+            Segment(fit(one.id, widths.id), quiet),
+            gap,
+            Segment(fit(one.name, widths.name), quiet),
+            gap,
+            Segment(fit(one.tries, widths.tries, right=True), quiet or self._tries(row, jobs)),
+            gap,
+            Segment(fit(one.when, widths.when, right=True), quiet or self._aged(one.milliseconds)),
+            gap,
+        ]
+        verdict = self._verdicts.get(row.id)
+        if verdict is not None:
+            segments.append(Segment(verdict.text, self._tone(verdict.tone)))
+        else:
+            segments.append(Segment(one.what, quiet or self._tone(one.tone)))
+        return segments
+
+    def _tries(self, row: Row, jobs: JobList) -> Style:
+        used_up = jobs.state is JobState.FAILED and row.exhausted
+        return self.part("bad" if used_up else "faint")
+
+    def _aged(self, milliseconds: float | None) -> Style:
+        if milliseconds is None or milliseconds > _HOUR:
+            return self.part("old")
+        return self.part("fresh" if milliseconds < _MINUTE else "faint")
+
+    def _tone(self, tone: Tone) -> Style:
+        return Style() if tone is Tone.PLAIN else self.part(tone.value)

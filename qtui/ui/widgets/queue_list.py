@@ -1,0 +1,140 @@
+"""The queues, worst first: what is failed, what waits, what runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.message import Message
+from textual.strip import Strip
+
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState, QueueStatus
+from qtui.text import plain
+from qtui.ui.widgets.cursor_list import CursorList, fit, strip
+
+_FAINT_DOT: Final = "·"
+
+
+class QueueList(CursorList):
+    """All queues with their counts. The cursor follows its queue when the order changes."""
+
+    PREFIX = "queue-list"
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "queue-list--head",
+        "queue-list--cursor",
+        "queue-list--cursor-blurred",
+        "queue-list--bad",
+        "queue-list--faint",
+    }
+
+    DEFAULT_CSS = """
+    QueueList {
+        & > .queue-list--head { color: $text-muted; }
+        & > .queue-list--cursor { background: $accent 30%; text-style: bold; }
+        & > .queue-list--cursor-blurred { background: $surface; text-style: bold; }
+        & > .queue-list--bad { color: $text-error; }
+        & > .queue-list--faint { color: $text-disabled; }
+    }
+    """
+
+    @dataclass
+    class Selected(Message):
+        """The cursor stands on another queue; None where there is none."""
+
+        queue: QueueKey | None
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._statuses: Sequence[QueueStatus] = ()
+        self._selected: QueueKey | None = None
+        self._words = ""
+
+    @property
+    def length(self) -> int:
+        """How many queues there are."""
+        return len(self._statuses)
+
+    @property
+    def selected(self) -> QueueKey | None:
+        """The queue under the cursor."""
+        return self._selected
+
+    def show(self, statuses: Sequence[QueueStatus]) -> None:
+        """Shows newer counts, in the given order."""
+        self._statuses = statuses
+        places = {status.queue: place for place, status in enumerate(statuses)}
+        if self._selected in places:
+            self.set_reactive(CursorList.cursor, places[self._selected])
+        self.measure()
+        self.settle()
+        self.refresh()
+
+    def say(self, words: str) -> None:
+        """What stands in an empty list; words of ours only."""
+        self._words = words
+        self.refresh()
+
+    def settle(self) -> None:
+        """Tells which queue is under the cursor, when it is another one."""
+        queue = self._statuses[self.cursor].queue if self._statuses else None
+        if queue != self._selected:
+            self._selected = queue
+            self.post_message(self.Selected(queue))
+
+    # Drawing
+
+    def _columns(self, width: int) -> tuple[int, tuple[int, ...]]:
+        """The width of the name, and of the numbers that fit beside it."""
+        numbers = (7, 7, 5) if width >= 38 else (6, 5, 4) if width >= 26 else (7,)
+        return width - 1 - sum(numbers), numbers
+
+    def head(self, width: int) -> Strip:
+        """How many queues, and what the numbers are."""
+        name, numbers = self._columns(width)
+        words = fit(f" Queues {len(self._statuses)}", name)
+        titles = ("failed", "wait", "act")
+        words += "".join(
+            fit(title, room, right=True) for title, room in zip(titles, numbers, strict=False)
+        )
+        return strip([Segment(words, self.part("head"))], width, self.rich_style)
+
+    def beyond(self, place: int, width: int) -> Strip:
+        """What an empty list has to say."""
+        if place == 1 and not self._statuses and self._words:
+            return strip([Segment(f" {self._words}", self.part("faint"))], width, self.rich_style)
+        return Strip.blank(width, self.rich_style)
+
+    def line(self, place: int, width: int, base: Style) -> Strip:
+        """One queue."""
+        status = self._statuses[place]
+        name, rooms = self._columns(width)
+        sign = "‖ " if status.paused else ""
+        failed = status.counts.get(JobState.FAILED)
+        active = status.counts.get(JobState.ACTIVE)
+        segments = [Segment(fit(f" {sign}{plain(status.queue.name)}", name))]
+        for place_of, (number, room) in enumerate(
+            zip((failed, status.waiting, active), rooms, strict=False)
+        ):
+            segments.append(self._number(number, room, bad=place_of == 0))
+        return strip(segments, width, base)
+
+    def _number(self, number: int | None, room: int, *, bad: bool) -> Segment:
+        if number is None:
+            return Segment(fit("?", room, right=True), self.part("faint"))
+        if number == 0:
+            return Segment(fit(_FAINT_DOT, room, right=True), self.part("faint"))
+        return Segment(fit(short(number), room, right=True), self.part("bad") if bad else Style())
+
+
+def short(number: int) -> str:
+    """A count in at most five characters: ``9120``, ``41k``, ``1.2M``."""
+    if number < 10_000:
+        return str(number)
+    if number < 1_000_000:
+        return f"{number // 1000}k"
+    return f"{number / 1_000_000:.1f}M" if number < 100_000_000 else f"{number // 1_000_000}M"

@@ -1,0 +1,159 @@
+"""What the inspector looks at: a queue, a state, its jobs, its marks, and what came of retries.
+
+Holds no widgets and starts nothing by itself: the screen calls it from its workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState
+from qtui.bullmq.reader import Reader
+from qtui.retry.outcome import Outcome, outcome
+from qtui.views.columns import Verdict, verdict
+from qtui.views.marks import MOST, Marks
+from qtui.views.pages import JobList
+
+FOLLOWED_AT_ONCE = 200
+"""Retried jobs whose fate is read in one round trip."""
+
+
+class Board:
+    """The one list in sight, and what is remembered of the others."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self.queue: QueueKey | None = None
+        self.state = JobState.FAILED
+        self.newest_first = True
+        self.jobs: JobList | None = None
+        self.frozen = False
+        self.verdicts: dict[str, Verdict] = {}
+        """By job id, what a retry came to, for the list in sight."""
+        self._marks: dict[tuple[QueueKey, JobState], Marks] = {}
+        self._results: dict[str, Result] = {}
+        self._outcomes: dict[str, Outcome] = {}
+
+    @property
+    def marks(self) -> Marks:
+        """The marks of the list in sight."""
+        if self.queue is None:
+            return Marks()
+        return self._marks.setdefault((self.queue, self.state), Marks())
+
+    @property
+    def still(self) -> bool:
+        """Whether the list is not to be refreshed by itself: frozen, or held after a retry."""
+        return self.frozen or (self.jobs is not None and self.jobs.held)
+
+    def look_at(
+        self,
+        queue: QueueKey | None,
+        state: JobState | None = None,
+        newest_first: bool | None = None,
+    ) -> JobList | None:
+        """Turns to another list; what a retry left to read in the old one is let go."""
+        self.queue = queue
+        self.state = state or self.state
+        self.newest_first = self.newest_first if newest_first is None else newest_first
+        self.forget_results()
+        self.frozen = False
+        self.jobs = (
+            JobList(self.reader, queue, self.state, newest_first=self.newest_first)
+            if queue is not None
+            else None
+        )
+        return self.jobs
+
+    def chosen(self, cursor_id: str | None) -> list[str]:
+        """The jobs that a key acts on: the marked ones, else the one under the cursor."""
+        if len(self.marks):
+            return list(self.marks)
+        return [cursor_id] if cursor_id is not None else []
+
+    async def all_ids(self) -> list[str]:
+        """The ids of the list, `MOST` at most. Costs one command, O(ids)."""
+        if self.queue is None:
+            return []
+        return await self.reader.ids(
+            self.queue, self.state, 0, MOST, newest_first=self.newest_first
+        )
+
+    async def ids_between(self, one: str, other: str) -> list[str]:
+        """The ids from one job of the list to another, both included, `MOST` at most."""
+        if self.jobs is None or self.queue is None:
+            return []
+        places = [place for place in map(self.jobs.place, (one, other)) if place is not None]
+        if len(places) < 2:
+            return []
+        first, last = min(places), max(places)
+        loaded = [row.id for row in map(self.jobs.row, range(first, last + 1)) if row is not None]
+        if len(loaded) == last - first + 1:
+            return loaded
+        return await self.reader.ids(
+            self.queue,
+            self.state,
+            first,
+            min(MOST, last - first + 1),
+            newest_first=self.newest_first,
+        )
+
+    # What came of retries
+
+    def record(self, queue: QueueKey, state: JobState, results: Iterable[Result]) -> None:
+        """Writes results into their rows, if their list is still in sight, and holds it."""
+        results = list(results)
+        marks = self._marks.get((queue, state))
+        if marks is not None:
+            marks.discard(result.job_id for result in results)
+        if (queue, state) != (self.queue, self.state) or self.jobs is None:
+            return
+        for result in results:
+            self._results[result.job_id] = result
+            self._outcomes.pop(result.job_id, None)
+            self.verdicts[result.job_id] = verdict(result, None, state)
+        gone = (Code.RETRIED, Code.NO_SUCH_JOB, Code.NOT_IN_STATE)
+        self.jobs.hold(result.job_id for result in results if result.code in gone)
+
+    def undecided(self) -> list[str]:
+        """Retried jobs in sight whose fate is still open."""
+        if self.jobs is None:
+            return []
+        return [
+            row.id
+            for row in self.jobs.rows()
+            if (result := self._results.get(row.id)) is not None
+            and result.retried
+            and not self._is_final(row.id)
+        ][:FOLLOWED_AT_ONCE]
+
+    def _is_final(self, job_id: str) -> bool:
+        seen = self._outcomes.get(job_id)
+        return seen is not None and seen.fate.is_final
+
+    async def follow(self) -> bool:
+        """Reads what has become of retried jobs; True if something has changed.
+
+        Costs nothing when no fate is open, else a round trip or two.
+        """
+        ids, queue = self.undecided(), self.queue
+        if not ids or queue is None:
+            return False
+        places = await self.reader.whereabouts(queue, ids)
+        changed = False
+        for job_id, where in places.items():
+            result, seen = self._results.get(job_id), outcome(where)
+            if result is None or self._outcomes.get(job_id) == seen:
+                continue
+            self._outcomes[job_id] = seen
+            self.verdicts[job_id] = verdict(result, seen, self.state)
+            changed = True
+        return changed
+
+    def forget_results(self) -> None:
+        """Lets go of what stands in the rows; the next refresh shows the list as it is."""
+        self._results.clear()
+        self._outcomes.clear()
+        self.verdicts.clear()

@@ -1,0 +1,145 @@
+"""What the job table says of a job, cell by cell, as plain text. Knows no widths and no colours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from qtui.bullmq.codes import Code, Result, meaning
+from qtui.bullmq.model import JobState, Row
+from qtui.retry.outcome import Fate, Outcome
+from qtui.text import age, count, first_line, plain, size
+
+_DELAY_SCORE: Final = 4096
+"""Scores of delayed are due times in ms times this (all releases)."""
+
+
+class Tone(StrEnum):
+    """How a cell is meant; never told by colour alone."""
+
+    PLAIN = "plain"
+    BAD = "bad"
+    GOOD = "good"
+    BUSY = "busy"
+    FAINT = "faint"
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """The heads of the two columns whose meaning depends on the state."""
+
+    when: str
+    what: str
+
+
+HEADS: Final = {
+    JobState.FAILED: Heads("ago", "error"),
+    JobState.COMPLETED: Heads("ago", "return value"),
+    JobState.WAITING: Heads("age", "last error"),
+    JobState.ACTIVE: Heads("for", "last error"),
+    JobState.DELAYED: Heads("due", "last error"),
+    JobState.PRIORITIZED: Heads("age", "priority"),
+    JobState.WAITING_CHILDREN: Heads("since", "last error"),
+    JobState.PAUSED: Heads("age", "last error"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """One row of the table."""
+
+    id: str
+    name: str
+    tries: str
+    when: str
+    milliseconds: float | None
+    """The age behind ``when``, so that what is old can look old."""
+    what: str
+    tone: Tone
+
+
+def _milliseconds(row: Row, state: JobState, now: float) -> float | None:
+    match state:
+        case JobState.FAILED | JobState.COMPLETED:
+            since: float | None = row.finished_on if row.finished_on is not None else row.score
+        case JobState.ACTIVE:
+            since = row.processed_on
+        case JobState.DELAYED:
+            since = row.score / _DELAY_SCORE if row.score is not None else None
+        case JobState.WAITING_CHILDREN:
+            since = row.score
+        case _:
+            since = row.timestamp
+    return None if since is None else now - since
+
+
+def _what(row: Row, state: JobState) -> tuple[str, Tone]:
+    if row.missing:
+        return "the job's hash is gone, only its id is left", Tone.FAINT
+    if state is JobState.COMPLETED:
+        if row.returnvalue is None and row.returnvalue_size:
+            return f"({size(row.returnvalue_size)})", Tone.FAINT
+        return plain(row.returnvalue or ""), Tone.PLAIN
+    if state is JobState.PRIORITIZED:
+        return count(row.priority), Tone.PLAIN
+    if state is JobState.FAILED and not row.failed_reason:
+        return "no reason given", Tone.FAINT
+    tone = Tone.BAD if state is JobState.FAILED else Tone.FAINT
+    return first_line(row.failed_reason or ""), tone
+
+
+def tries(row: Row) -> str:
+    """Attempts made of those allowed: ``2/3``; a question mark for what is garbage."""
+    made = "?" if {"attemptsMade", "atm"} & set(row.garbled) else str(row.attempts_made)
+    allowed = "?" if "opts" in row.garbled else str(row.attempts)
+    return f"{made}/{allowed}"
+
+
+def cells(row: Row, state: JobState, now: float) -> Cells:
+    """The cells of a job in a list of ``state``; ``now`` in ms since the epoch."""
+    since = _milliseconds(row, state, now)
+    what, tone = _what(row, state)
+    return Cells(
+        id=plain(row.id) + (" ↑" if row.parent_key else ""),
+        name="" if row.missing else plain(row.name) or "(no name)",
+        tries="" if row.missing else tries(row),
+        when="?" if since is None and not row.missing else "" if since is None else age(since),
+        milliseconds=since,
+        what=what,
+        tone=tone,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The result of a retry as it stands in the job's row."""
+
+    text: str
+    tone: Tone
+
+
+_FATES: Final = {
+    Fate.WAITING: ("✔ waiting", Tone.GOOD),
+    Fate.ACTIVE: ("… active", Tone.BUSY),
+    Fate.COMPLETED: ("✔ completed", Tone.GOOD),
+    Fate.FAILED_AGAIN: ("✗ failed again", Tone.BAD),
+    Fate.GONE: ("✔ ran, and was removed", Tone.FAINT),
+}
+
+_PLACES: Final = {"": "waiting", "wait": "waiting"}
+
+
+def verdict(result: Result, outcome: Outcome | None, state: JobState) -> Verdict:
+    """``✔ waiting``, ``✗ -1 job is gone``, then what became of it: ``✗ failed again: Timeout``."""
+    if result.code is Code.RETRIED:
+        if outcome is None or outcome.fate is Fate.WAITING:
+            return Verdict(f"✔ {_PLACES.get(result.target, result.target)}", Tone.GOOD)
+        words, tone = _FATES[outcome.fate]
+        return Verdict(f"{words}: {outcome.error}" if outcome.error else words, tone)
+    if result.code is Code.UNKNOWN:
+        return Verdict("? unknown: the connection was lost", Tone.BAD)
+    words = meaning(result.code, state)
+    if result.code is Code.REFUSED:
+        return Verdict(f"✗ {words}: {first_line(result.error)}", Tone.BAD)
+    return Verdict(f"✗ {int(result.code)} {words}", Tone.BAD)

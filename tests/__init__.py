@@ -1,0 +1,1 @@
+"""The tests of qtui, on real servers and real queues."""

@@ -1,0 +1,217 @@
+// Does what it is told with one real BullMQ release, as a process that lives for many tests.
+//
+// node driver.cjs <folder of the bullmq package>
+//
+// One JSON object a line on stdin, {"id", "command", ...arguments}; one a line on stdout, in the
+// order in which they are done: {"id", "result"} or {"id", "error": {"message", "code"}}. Every
+// command names its server by "socket" (a path) and "db". driver_python.py speaks the same.
+"use strict";
+
+const readline = require("node:readline");
+
+const bullmq = require(process.argv[2]);
+
+// BullMQ 4 and later give code -1 as a number; the earlier ones only in words.
+const CODES_IN_WORDS = [
+  [/missing key for job/i, -1],
+  [/is not in the .* state/i, -3],
+];
+
+const queues = new Map();
+const flows = new Map();
+const workers = new Map();
+const schedulers = [];
+let lastWorker = 0;
+
+function options({ socket, db, prefix = "bull" }) {
+  return { connection: { path: socket, db, maxRetriesPerRequest: null }, prefix };
+}
+
+function queueOf(where) {
+  const name = JSON.stringify([where.socket, where.db, where.prefix, where.queue]);
+  if (!queues.has(name)) {
+    const queue = new bullmq.Queue(where.queue, { ...options(where), ...where.options });
+    queues.set(name, { queue, jobs: new Map() });
+  }
+  return queues.get(name);
+}
+
+async function jobOf(where, id) {
+  const { queue, jobs } = queueOf(where);
+  return jobs.get(id) ?? (await bullmq.Job.fromId(queue, id));
+}
+
+function codeOf(error) {
+  if (typeof error.code === "number") return error.code;
+  const found = CODES_IN_WORDS.find(([words]) => words.test(error.message));
+  return found ? found[1] : null;
+}
+
+// What a worker has done, and who waits for it to do more.
+class Work {
+  constructor(outcome) {
+    this.outcome = outcome;
+    this.runs = [];
+    this.ends = 0;
+    this.open = () => {};
+    this.gate = new Promise((resolve) => { this.open = resolve; });
+    this.waiting = [];
+  }
+
+  noted() {
+    this.waiting = this.waiting.filter((check) => !check());
+  }
+
+  async process(job) {
+    this.runs.push({ id: job.id, name: job.name, at: Date.now() });
+    this.noted();
+    const outcome = this.outcome === "data" ? job.data.outcome : this.outcome;
+    if (outcome === "hold") await this.gate;
+    if (outcome === "fail") throw new Error(`${job.name} failed`);
+    return { done: job.name };
+  }
+
+  until(starts, ends, milliseconds) {
+    return new Promise((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error(
+        `only ${this.runs.length} starts and ${this.ends} ends within ${milliseconds} ms`,
+      )), milliseconds);
+      const check = () => {
+        if (this.runs.length < starts || this.ends < ends) return false;
+        clearTimeout(late);
+        resolve(this.runs);
+        return true;
+      };
+      if (!check()) this.waiting.push(check);
+    });
+  }
+}
+
+const commands = {
+  async open(where) {
+    const { queue } = queueOf(where);
+    await queue.waitUntilReady();
+  },
+
+  async add({ jobs, ...where }) {
+    const added = await queueOf(where).queue.addBulk(jobs);
+    return added.map((job) => job.id);
+  },
+
+  async flow({ tree, ...where }) {
+    const name = JSON.stringify([where.socket, where.db, where.prefix]);
+    if (!flows.has(name)) flows.set(name, new bullmq.FlowProducer(options(where)));
+    const ids = ({ job, children = [] }) => ({ id: job.id, children: children.map(ids) });
+    return ids(await flows.get(name).add(tree));
+  },
+
+  // Keeps the jobs as they are now, so that a later retry does not look for them again.
+  async fetch({ ids, ...where }) {
+    const { queue, jobs } = queueOf(where);
+    for (const id of ids) jobs.set(id, await bullmq.Job.fromId(queue, id));
+  },
+
+  // Job.retry for each id, one after the other: [1] when it was done, else [code, message].
+  async retry({ ids, state, resets = {}, ...where }) {
+    const results = [];
+    for (const id of ids) {
+      try {
+        await (await jobOf(where, id)).retry(state, resets);
+        results.push([1, ""]);
+      } catch (error) {
+        results.push([codeOf(error), error.message]);
+      }
+    }
+    return results;
+  },
+
+  // BullMQ 1.x needs a second process class to promote delayed jobs.
+  async schedule(where) {
+    if (!bullmq.QueueScheduler) return;
+    const scheduler = new bullmq.QueueScheduler(where.queue, options(where));
+    schedulers.push(scheduler);
+    await scheduler.waitUntilReady();
+  },
+
+  async repeat({ name, every, data, ...where }) {
+    const { queue } = queueOf(where);
+    if (queue.upsertJobScheduler) await queue.upsertJobScheduler(name, { every }, { name, data });
+    else await queue.add(name, data, { repeat: { every } });
+  },
+
+  async limit({ concurrency, ...where }) {
+    await queueOf(where).queue.setGlobalConcurrency(concurrency);
+  },
+
+  async pause(where) {
+    await queueOf(where).queue.pause();
+  },
+
+  async resume(where) {
+    await queueOf(where).queue.resume();
+  },
+
+  async state({ job, ...where }) {
+    return (await bullmq.Job.fromId(queueOf(where).queue, job)).getState();
+  },
+
+  async counts(where) {
+    return queueOf(where).queue.getJobCounts();
+  },
+
+  async work({ outcome, settings = {}, ...where }) {
+    const work = new Work(outcome);
+    const worker = new bullmq.Worker(where.queue, (job) => work.process(job), {
+      ...options(where), ...settings,
+    });
+    const end = () => { work.ends += 1; work.noted(); };
+    worker.on("completed", end);
+    worker.on("failed", end);
+    worker.on("error", () => {});
+    lastWorker += 1;
+    workers.set(lastWorker, { worker, work });
+    await worker.waitUntilReady();
+    return lastWorker;
+  },
+
+  async until({ worker, starts = 0, ends = 0, milliseconds }) {
+    return workers.get(worker).work.until(starts, ends, milliseconds);
+  },
+
+  async release({ worker }) {
+    workers.get(worker).work.open();
+  },
+
+  async stop({ worker }) {
+    const { worker: closing, work } = workers.get(worker);
+    workers.delete(worker);
+    work.open();
+    await closing.close();
+    return work.runs;
+  },
+
+  async close() {
+    const closing = [...workers.keys()].map((worker) => commands.stop({ worker }));
+    await Promise.all(closing);
+    const all = [...schedulers, ...flows.values(), ...[...queues.values()].map((one) => one.queue)];
+    schedulers.length = 0;
+    flows.clear();
+    queues.clear();
+    await Promise.all(all.map((one) => one.close()));
+  },
+};
+
+async function answer(line) {
+  const { id, command, ...rest } = JSON.parse(line);
+  let reply;
+  try {
+    reply = { id, result: (await commands[command](rest)) ?? null };
+  } catch (error) {
+    reply = { id, error: { message: String(error.message ?? error), code: codeOf(error) } };
+  }
+  process.stdout.write(`${JSON.stringify(reply)}\n`);
+}
+
+const lines = readline.createInterface({ input: process.stdin });
+lines.on("line", answer);
+lines.on("close", () => process.exit(0));

