@@ -45,10 +45,10 @@ def _replace(match: re.Match[str]) -> str:
 
 
 def plain(text: str) -> str:
-    """One line that a terminal can only print.
+    r"""One line that a terminal can only print.
 
     C0 controls become their pictures (``␛``), DEL ``␡``; C1 and bidi controls, lone surrogates,
-    undecodable bytes and everything else without a glyph become ``\\x9b``, ``\\u202e``. Line feeds
+    undecodable bytes and everything else without a glyph become ``\x9b``, ``\u202e``. Line feeds
     and tabs are controls too: split lines before, or use `lines`.
     """
     if text.isprintable():
@@ -94,7 +94,7 @@ def size(octets: int) -> str:
 
 
 def age(milliseconds: float) -> str:
-    """How long ago, in at most three characters and a unit: ``12s``, ``4m``, ``3h``, ``9d``, ``2y``.
+    """How long ago, in at most three digits and a unit: ``12s``, ``4m``, ``3h``, ``9d``, ``2y``.
 
     Times ahead of the clock (skew, delayed jobs) read ``in 5m``.
     """

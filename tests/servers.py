@@ -21,24 +21,32 @@ KINDS = ("valkey", "redis")
 _OPTIONS = ("--enable-debug-command", "local")
 
 
-def start(kind: str = "valkey", options: Sequence[str] = (), tcp: bool = False) -> EmbeddedServer:
-    """Start a server of one kind; the caller stops it (it is a context manager too).
+def binary(kind: str) -> str:
+    """The server binary of a kind.
 
-    Args:
-        kind: One of `KINDS`. If this machine does not have it the test is skipped with the
-            reason, or fails where `CI` is `true`.
-        options: More arguments for the server.
-        tcp: Listen on a free port of 127.0.0.1 as well; `tcp_port` tells which.
+    If this machine does not have it the test is skipped with the reason, or fails where `CI` is
+    `true`.
     """
-    binary = binaries().get(kind)
-    if binary is None:
+    found = binaries().get(kind)
+    if found is None:
         reason = f"there is no {kind} server on this machine"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
+    return found
+
+
+def start(kind: str = "valkey", options: Sequence[str] = (), tcp: bool = False) -> EmbeddedServer:
+    """Start a server of one kind; the caller stops it (it is a context manager too).
+
+    Args:
+        kind: One of `KINDS`; see `binary` for what happens where it is missing.
+        options: More arguments for the server.
+        tcp: Listen on a free port of 127.0.0.1 as well; `tcp_port` tells which.
+    """
     if tcp:
         options = (*options, "--port", str(free_port()), "--bind", "127.0.0.1")
-    return EmbeddedServer.start(binary, (*_OPTIONS, *options))
+    return EmbeddedServer.start(binary(kind), (*_OPTIONS, *options))
 
 
 def free_port() -> int:

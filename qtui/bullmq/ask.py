@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from qtui.bullmq.connection import Client
 
 Command: TypeAlias = tuple[str | int, ...]
-Reply: TypeAlias = "str | int | float | None | list[Reply] | RedisError"
+Reply: TypeAlias = "str | int | float | list[Reply] | RedisError | None"
 
 
 async def ask(client: Client, commands: Iterable[Command]) -> list[Reply]:
@@ -33,7 +33,7 @@ async def ask(client: Client, commands: Iterable[Command]) -> list[Reply]:
 
 async def ask_one(client: Client, *command: str | int) -> Reply:
     """The reply to one command; refusals are raised."""
-    return cast("Reply", await client.execute_command(*command))  # type: ignore[no-untyped-call]
+    return cast("Reply", await client.execute_command(*command))
 
 
 def text(reply: Reply) -> str | None:

@@ -7,7 +7,7 @@ from enum import IntEnum
 
 
 class Code(IntEnum):
-    """BullMQ's codes for a retry (reprocessJob, ≥1.48.3), and two of ours that it has no word for."""
+    """BullMQ's codes for a retry (reprocessJob, ≥1.48.3), and two of ours that it lacks."""
 
     RETRIED = 1
     REFUSED = 0

@@ -98,6 +98,6 @@ def destination(queue: QueueEvidence, *, modern: bool | None, priority: int) -> 
         return Target.WAIT
     if queue.paused_list:
         return Target.PAUSED
-    if modern and queue.jobs_in_wait and queue.major != 5:
+    if modern and queue.jobs_in_wait:
         return Target.WAIT
     return Target.PAUSED

@@ -40,11 +40,11 @@ class QueueKey:
         return self.base[len(self.prefix) + 1 :]
 
     def key(self, suffix: str) -> str:
-        """The full name of one of the queue's keys: ``wait``, ``meta``, ``events``…"""
+        """The full name of one of the queue's keys, such as ``wait`` or ``meta``."""
         return f"{self.base}:{suffix}"
 
     def job(self, job_id: str, suffix: str = "") -> str:
-        """The job's hash, or with a suffix (``lock``, ``logs``, ``dependencies``…) a key beside it."""
+        """The job's hash, or with a suffix such as ``lock`` or ``logs`` a key beside it."""
         return f"{self.base}:{job_id}:{suffix}" if suffix else f"{self.base}:{job_id}"
 
 

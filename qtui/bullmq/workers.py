@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from qtui.bullmq.ask import ask, text
@@ -17,7 +17,8 @@ def count_workers(client_list: str, queues: Iterable[QueueKey]) -> dict[QueueKey
     """Workers per queue in a reply of CLIENT LIST.
 
     A worker's blocking connection is called ``<prefix>:<base64 of the queue's name>``, from 5.3.0
-    on with ``:w:<worker name>`` behind it (Worker, clientName). Event listeners (``:qe``) are no
+    on with ``:w:<worker name>`` behind it (Worker, clientName). The Python package 3.4 spells the
+    name out and gives it to both of a worker's connections. Event listeners (``:qe``) are no
     workers; worker names with a blank never make it into the list.
     """
     names: dict[str, int] = {}
@@ -28,12 +29,17 @@ def count_workers(client_list: str, queues: Iterable[QueueKey]) -> dict[QueueKey
             names[name] = names.get(name, 0) + 1
     counts = {}
     for queue in queues:
-        raw = queue.name.encode("utf-8", "surrogateescape")
-        own = f"{queue.prefix}:{base64.b64encode(raw).decode()}"
-        counts[queue] = sum(
-            number for name, number in names.items() if name == own or name.startswith(own + ":w:")
-        )
+        encoded = base64.b64encode(queue.name.encode("utf-8", "surrogateescape")).decode()
+        by_node = _connections(names, f"{queue.prefix}:{encoded}")
+        by_python = _connections(names, queue.base)
+        counts[queue] = by_node + (by_python + 1) // 2
     return counts
+
+
+def _connections(names: Mapping[str, int], own: str) -> int:
+    return sum(
+        number for name, number in names.items() if name == own or name.startswith(own + ":w:")
+    )
 
 
 async def read_workers(client: Client, queues: Sequence[QueueKey]) -> dict[QueueKey, int] | None:

@@ -1,4 +1,4 @@
-"""The only module that writes. Each action is one atomic Lua script; read-only mode makes no Writer.
+"""The only module that writes. Each action is one atomic script; read-only mode makes no Writer.
 
 The scripts are our own and are loaded from ``lua/``. A call whose reply does not come is never sent
 again from here: what it did is unknown until the jobs' states have been read.

@@ -17,6 +17,9 @@ from qtui.demo.server import EmbeddedServer, ServerError
 
 __all__ = ["Demo", "DemoError", "start"]
 
+READY = "ready"
+"""The line by which the incident says that its past is written."""
+
 _READY_WITHIN = 60.0
 """Seconds the incident may take to be written; about one is usual."""
 
@@ -109,7 +112,7 @@ def _await_ready(incident: subprocess.Popen[bytes]) -> None:
     assert incident.stdout is not None
     said = b""
     until = time.monotonic() + _READY_WITHIN
-    while not said.endswith(b"ready\n"):
+    while not said.endswith(f"{READY}\n".encode()):
         if not select.select([incident.stdout], [], [], max(0.0, until - time.monotonic()))[0]:
             raise DemoError(f"the demo was not ready within {_READY_WITHIN:.0f} s")
         chunk = incident.stdout.read(65536)

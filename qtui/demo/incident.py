@@ -1,6 +1,6 @@
 """The process behind the demo: fills an empty server with the incident, then works its queues.
 
-Run as `python -m qtui.demo.incident SOCKET`. It prints `ready` when the past is written and ends
+Run as `python -m qtui.demo.incident SOCKET`. It prints `READY` when the past is written and ends
 when its stdin closes, so that it cannot outlive the one who holds the other end.
 """
 
@@ -13,8 +13,7 @@ import sys
 import threading
 import time
 
-READY = "ready"
-"""The line that says: the first look is good."""
+from qtui.demo import READY
 
 
 def _end_with_stdin() -> None:

@@ -147,9 +147,9 @@ async def write(url: str, now: int) -> None:
     async with redis.asyncio.Redis.from_url(url) as raw, asyncio.TaskGroup() as together:
         await raw.mset({f"bull:{name}:id": first for name, first in scenes.FIRST_IDS.items()})
         past = {name: Past(Queue(name, options)) for name in scenes.QUEUES}
-        for name in ("emails", "webhooks", "reports"):
-            lives: list[Life] = getattr(scenes, name)(now)
-            together.create_task(past[name].live(lives))
+        together.create_task(past["emails"].live(scenes.emails(now)))
+        together.create_task(past["webhooks"].live(scenes.webhooks(now)))
+        together.create_task(past["reports"].live(scenes.reports(now)))
         together.create_task(_pay(past["payments"], now))
         together.create_task(_pause(past["invoices"], now))
         together.create_task(_fulfil(past["shipping"], past["orders"], url, now))

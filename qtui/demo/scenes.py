@@ -93,7 +93,7 @@ def payments(now: int) -> list[Life]:
     Of the 452 that failed, 268 were refused and 116 timed out (attempts used up), and 68 cards
     were declined (attempts left).
     """
-    dice = random.Random(1)
+    dice = random.Random(6)
     lives = []
     for when in _between(dice, now - 6 * HOUR, now - OUTAGE - 2 * MINUTE, 1500):
         name = dice.choice(("charge", "charge", "charge", "capture"))
@@ -122,10 +122,10 @@ def payments(now: int) -> list[Life]:
 
 
 def refunds(now: int) -> list[Life]:
-    """A nightly batch of prioritized jobs, caught by the outage: 36 of 60 fail at once, without more attempts."""
+    """A batch of prioritized jobs, caught by the outage: all fail, 36 of 60 with attempts left."""
     dice = random.Random(2)
     lives = []
-    for number, when in enumerate(_between(dice, now - OUTAGE, now - 3 * MINUTE, 60)):
+    for number, when in enumerate(_between(dice, now - OUTAGE, now - 20 * SECOND, 60)):
         failure = story.timeout(final=True) if number % 7 < 4 else story.refused()
         priority = 3 if number < 45 else 10
         slow = {"gateway": story.BAD["gateway"]} if number % 14 == 0 else {}
@@ -245,7 +245,7 @@ def _family(order: str, when: int, trouble: str | None) -> Family:
     else:
         courier = replace(_completed("shipping", "courier", booking, done, took=1_500), opts=opts)
     parent = replace(
-        _completed("orders", "fulfil", {"order": order, "items": 2}, done + SECOND, took=120),
+        _completed("orders", "fulfil", {"order": order, "items": 2}, done + 2 * SECOND, took=120),
         added=when - SECOND,
         opts={"attempts": 1, "jobId": order},
     )

@@ -8,9 +8,9 @@
                reading ── out of reach for too long ──▶ lost
 
 A reply that does not come says nothing of what the batch did. So the jobs are read before anything
-else happens: one that still stands in its state at the score of the plan was not retried and is sent
-again; one that has left was retried. Sending again is safe even if the lost call is carried out late,
-because each job is pinned to one finish.
+else happens: one that still stands in its state at the score of the plan was not retried and is
+sent again; one that has left was retried. Sending again is safe even if the lost call is carried
+out late, because each job is pinned to one finish.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from qtui.bullmq.connection import Client
 from qtui.bullmq.codes import Code
+from qtui.bullmq.connection import Client
 from qtui.bullmq.dialect import QueueEvidence, Target, clamp_priority, destination
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, QueueStatus, Row

@@ -200,7 +200,7 @@ ACTIONS: Final = (
     Action(
         "app.help",
         ("question_mark",),
-        "help",
+        "app.help",
         "help",
         "the keys that work here",
         Where.APP,
@@ -209,7 +209,7 @@ ACTIONS: Final = (
     Action(
         "app.palette",
         ("colon", "ctrl+p"),
-        "command_palette",
+        "app.command_palette",
         "palette",
         "find an action by its name",
         Where.APP,
@@ -260,10 +260,9 @@ def bindings(*parts: Where) -> list[Binding]:
 
 
 def actions_of(*parts: Where, read_only: bool) -> list[Action]:
-    """The actions that can be offered in the given parts of the screen."""
-    return [
-        action for action in ACTIONS if action.where in parts and not (read_only and action.writes)
-    ]
+    """The actions that can be offered in the given parts of the screen, part by part."""
+    found = (one for one in ACTIONS if one.where in parts and not (read_only and one.writes))
+    return sorted(found, key=lambda one: parts.index(one.where))
 
 
 def table(actions: Iterable[Action] = ACTIONS) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import ClassVar
 
 from textual.app import App, SystemCommand
@@ -63,7 +63,7 @@ class QtuiApp(App[None]):
         yield SystemCommand("theme", "choose other colours", self.search_themes)
 
 
-def _runner(screen: Screen[object], does: str) -> object:
+def _runner(screen: Screen[object], does: str) -> Callable[[], Awaitable[None]]:
     async def run() -> None:
         await screen.run_action(does)
 

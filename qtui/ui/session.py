@@ -15,7 +15,7 @@ from qtui.views.poll import Poll
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One connected target. Without ``campaign`` nothing on the screen can write: read-only mode."""
+    """One connected target. Without ``campaign`` nothing on the screen can write (read-only)."""
 
     settings: Settings
     target: Target

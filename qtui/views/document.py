@@ -13,7 +13,7 @@ import sys
 import unicodedata
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -28,8 +28,9 @@ EVERYTHING: Final = 50_000
 """Rows that `Layout.unfold_all` opens at most; what is deeper opens by hand."""
 _FIRST_LOOK, _NEXT_LOOK, _ROOT = 40, 20, 200  # rows of JSON that open without being asked
 _CUT_ROWS: Final = 3
-_SHORT: Final = 5  # rows of a JSON string that opens by itself, at most
+_SHORT, _NEVER = 5, sys.maxsize  # rows of a JSON string that opens by itself are fewer
 _INLINE_ITEMS, _INLINE_CELLS = 12, 50
+_LONGEST_ESCAPE: Final = 12  # characters that JSON may take for one
 _SCANNED: Final = 1_000  # children of a container that are looked at for what opens by itself
 _DEEPEST: Final = 1_000
 _WORD_WRAPPED: Final = 200_000  # characters of a section; more is wrapped anywhere
@@ -668,7 +669,7 @@ class _Branch(_Node):
         if at in self.inner:
             self.put(at, None)
         elif isinstance(child := self._open(at), _Branch):
-            child.fill(_NEXT_LOOK, remember=True)
+            child.fill(max(0, _NEXT_LOOK - child.count))
         return at
 
     def _open(self, index: int) -> _Node | None:
@@ -685,41 +686,62 @@ class _Branch(_Node):
         self.put(index, child)
         return child
 
-    def fill(self, budget: int, remember: bool = False) -> None:
-        """Open what was opened before, then the shallowest that `budget` rows have room for."""
+    def fill(self, budget: int) -> None:
+        """Open what was open before, and of what is new the shallowest that has room in `budget`.
+
+        All that is decided is remembered: what opened by itself does not fold at the next look.
+        """
         paths, left = self._folds.paths, budget
         queue = deque([self])
         while queue:
             branch = queue.popleft()
-            for index, cost in branch._foldable(budget == EVERYTHING):
-                looking = left > 0 and (index < _SCANNED or budget == EVERYTHING)
-                if not looking and not paths:
-                    break
+            found = list(branch._foldable(budget == EVERYTHING))
+            even = sum(cost for _, cost in found if cost < _NEVER) <= left or branch._uneven()
+            for index, cost in found:
                 place = branch._place(index)
-                room = left if branch.head else max(left, _ROOT)
-                asked = paths.get(place)
-                if not (looking and cost <= room if asked is None else asked):
-                    continue
-                child = branch._open(index)
-                if child and asked is None:
+                wanted = paths.get(place)
+                fresh = wanted is None and cost < _NEVER
+                if fresh:
+                    room = left if branch.head or left <= 0 else max(left, _ROOT)
+                    wanted = paths[place] = cost <= room and (even or budget == EVERYTHING)
+                child = branch._open(index) if wanted else None
+                if child and fresh:
                     left -= cost
-                    if remember:
-                        paths[place] = True
                 if isinstance(child, _Branch) and len(place) < _DEEPEST:
                     queue.append(child)
 
+    def _uneven(self) -> bool:
+        """Whether some children may open and others not; the items of an array do as one."""
+        return not self.head or isinstance(self._items, _Object)
+
     def _foldable(self, everything: bool) -> Iterator[tuple[int, int]]:
         """Children that may be folded, and about how many rows they take when open."""
-        room = self._room() - 4
-        for index, item in enumerate(self._items):
-            key, value = _pair(item)
+        room = max(1, self._room() - 8)
+        for index in self._looked_at(everything):
+            key, value = self._item(index)
             if isinstance(value, list):
                 if value:
                     yield index, len(value)
-            elif isinstance(value, str | bytes) and len(key or "") + 2 * len(value) > room:
-                rows = (len(key or "") + len(value) * (1 if value.isascii() else 2)) // room
-                if rows:
-                    yield index, rows if rows < _SHORT or everything else sys.maxsize
+                continue
+            text = value if isinstance(value, str) else ""
+            held = value if isinstance(value, str | bytes) else "false"
+            easy = text.isascii() and text.isprintable() and (key or "").isascii()
+            if (len(key or "") + len(held)) * (2 if easy else _LONGEST_ESCAPE) <= room:
+                continue
+            rows = (len(key or "") + len(held) * (1 if held.isascii() else 2)) // room
+            if everything:
+                yield index, max(1, rows)
+            else:
+                yield index, rows if 0 < rows < _SHORT else _NEVER
+
+    def _looked_at(self, everything: bool) -> Iterable[int]:
+        """All children; of a long array the first ones, and those that a person has touched."""
+        if everything or self.count <= _SCANNED or isinstance(self._items, _Object):
+            return range(self.count)
+        places = (path for path in self._folds.paths if len(path) == self._depth + 1)
+        touched = {path[-1] for path in places if path[:-1] == self._path}
+        later = (at for at in touched if isinstance(at, int) and _SCANNED <= at < self.count)
+        return [*range(_SCANNED), *sorted(later)]
 
 
 def _scalar(value: _Json, limit: int | None) -> Span:

@@ -9,13 +9,12 @@ from typing import Final
 
 from qtui.bullmq.job import Field, Job
 from qtui.bullmq.keys import is_marker
-from qtui.bullmq.model import JobState
+from qtui.bullmq.model import LIST_FIELDS, JobState
 from qtui.text import age, plural, size, span
-from qtui.views.document import Json, Log, Pairs, Pending, Section, Stack, Text
+from qtui.views.document import Json, Log, Pairs, Pending, Section, Stack
 
-_KNOWN: Final = frozenset(
-    "name data opts returnvalue stacktrace failedReason progress timestamp processedOn finishedOn "
-    "attemptsMade atm ats priority delay parentKey parent".split()
+_SHOWN_ELSEWHERE: Final = frozenset(
+    (*LIST_FIELDS, "data", "returnvalue", "stacktrace", "progress", "parent")
 )
 
 _NOTES: Final = {
@@ -40,34 +39,49 @@ def moment(milliseconds: int | float | None) -> str:
     return f"{when:%Y-%m-%d %H:%M:%S}.{int(milliseconds) % 1000:03d}"
 
 
-def job_sections(job: Job, now: float) -> list[Section]:
-    """Everything of a job; ``now`` in ms since the epoch."""
+def job_sections(job: Job, now: float, *, roomy: bool) -> list[Section]:
+    """Everything of a job.
+
+    Args:
+        job: the job.
+        now: ms since the epoch.
+        roomy: there is room for the whole stack; otherwise it is folded, but for one frame.
+    """
     return [
-        *_reason(job),
+        *_reason(job, roomy),
         *_content(job),
         *_family(job),
         Section("job", Pairs(tuple(_facts(job, now)))),
     ]
 
 
-def _reason(job: Job) -> Iterator[Section]:
-    reason = job.fields.get("failedReason")
-    stack = job.fields.get("stacktrace")
-    if reason is not None:
-        title = "error" if job.state is JobState.FAILED else "last error"
-        body = _body(reason, "failedReason", Text)
-        yield Section(title, body, note=_attempts(job))
-    if stack is not None and stack.size > 2:
-        traces = _traces(stack)
-        if isinstance(traces, str) and traces:
-            yield Section("stack", Stack(traces), note=_how_many(stack))
-        elif not isinstance(traces, str):
-            yield Section("stack", traces)
+def _reason(job: Job, roomy: bool) -> Iterator[Section]:
+    """The error, once: with its stack where the two say the same, else one after the other."""
+    reason, stack = job.fields.get("failedReason"), job.fields.get("stacktrace")
+    title = "error" if job.state is JobState.FAILED else "last error"
+    note = f"attempts {job.row.attempts_made} of {job.row.attempts}"
+    traces = _traces(stack) if stack is not None and stack.size > 2 else ""
+    message = reason.text if reason is not None else None
+    if isinstance(traces, str) and roomy and message and message.strip() in traces:
+        yield Section(title, Stack(traces), f"{note}{_how_many(stack)}")
+        return
+    if message is not None:
+        frame = _first_frame(traces) if isinstance(traces, str) else ""
+        yield Section(title, Stack(f"{message}\n{frame}".rstrip()), note)
+    elif reason is not None:
+        yield Section(title, Pending(reason.size, "failedReason"), note)
+    if not isinstance(traces, str):
+        yield Section("stack", traces, folded=not roomy)
+    elif traces:
+        lines = plural(traces.count("\n") + 1, "line")
+        yield Section("stack", Stack(traces), f"{lines}{_how_many(stack)}", folded=not roomy)
 
 
-def _attempts(job: Job) -> str:
-    row = job.row
-    return f"attempts {row.attempts_made} of {row.attempts}"
+def _first_frame(trace: str) -> str:
+    """Where it happened: the first frame that is not a library's, else the first."""
+    frames = [line for line in trace.split("\n")[:100] if line.lstrip().startswith("at ")]
+    own = (line for line in frames if "node_modules" not in line and "node:internal" not in line)
+    return next(own, frames[0] if frames else "")
 
 
 def _traces(stack: Field) -> str | Pending | Json:
@@ -80,9 +94,9 @@ def _traces(stack: Field) -> str | Pending | Json:
     return traces[-1] if traces else ""
 
 
-def _how_many(stack: Field) -> str:
-    traces = _strings(stack.text or "") or []
-    return f"the last of {len(traces)}" if len(traces) > 1 else ""
+def _how_many(stack: Field | None) -> str:
+    traces = _strings(stack.text or "") if stack is not None else None
+    return f", last of {len(traces)} stacks" if traces is not None and len(traces) > 1 else ""
 
 
 def _strings(text: str) -> list[str] | None:
@@ -95,8 +109,8 @@ def _strings(text: str) -> list[str] | None:
     return None
 
 
-def _body(field: Field, name: str, kind: type[Json] | type[Text]) -> Json | Text | Pending:
-    return Pending(field.size, name) if field.text is None else kind(field.text)
+def _body(field: Field, name: str) -> Json | Pending:
+    return Pending(field.size, name) if field.text is None else Json(field.text)
 
 
 def _content(job: Job) -> Iterator[Section]:
@@ -109,9 +123,7 @@ def _content(job: Job) -> Iterator[Section]:
         field = job.fields.get(name)
         if field is None or (name == "progress" and field.text in ("0", "{}")):
             continue
-        yield Section(
-            title, _body(field, name, Json), note=size(field.size) if field.size > 999 else ""
-        )
+        yield Section(title, _body(field, name), note=size(field.size) if field.size > 999 else "")
     if job.log_lines:
         first = job.log_lines - len(job.logs) + 1
         more = Pending(-1, "logs") if first > 1 else None
@@ -173,7 +185,7 @@ def _facts(job: Job, now: float) -> Iterator[tuple[str, str]]:
             if name != "opts":
                 yield f"  {name}", (job.text(name) or "")[:200]
     for name, field in job.fields.items():
-        if name not in _KNOWN:
+        if name not in _SHOWN_ELSEWHERE:
             label = _NOTES.get(name, name)
             yield label, size(field.size) if field.text is None else field.text
     if job.more_fields:

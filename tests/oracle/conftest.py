@@ -104,3 +104,12 @@ def stage(oracle_server: EmbeddedServer, drivers: Drivers, release: Release) -> 
     new = Stage(oracle_server, drivers.get(release), release)
     new.official.client.flushall()
     return new
+
+
+@pytest.fixture
+def bare_stage(oracle_server: EmbeddedServer, drivers: Drivers) -> Stage:
+    """A stage for cases that bring releases of their own."""
+    release = releases(None)[-1]
+    new = Stage(oracle_server, drivers.get(release), release)
+    new.official.client.flushall()
+    return new

@@ -159,7 +159,7 @@ class Commands:
     async def stop(self, worker: int, **_where: Json) -> list[dict[str, Json]]:
         closing, work = self._workers.pop(worker)
         work.gate.set()
-        await closing.close()
+        await _close(closing)
         return work.runs
 
     async def close(self, **_where: Json) -> None:
@@ -170,6 +170,16 @@ class Commands:
         self._flows.clear()
         self._queues.clear()
         self._fetched.clear()
+
+
+async def _close(worker: Worker) -> None:
+    # A worker that is just connecting to wait for jobs loses the cancel with which close() ends
+    # that wait (bullmq 3.4.4), and close() never returns: cancel again until it does.
+    closed = asyncio.ensure_future(worker.close())
+    while not (await asyncio.wait([closed], timeout=0.2))[0]:
+        if worker.waiting is not None:
+            worker.waiting.cancel()
+    closed.result()
 
 
 def _options(where: dict[str, Json]) -> dict[str, Json]:

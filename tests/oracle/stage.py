@@ -175,7 +175,11 @@ class Side:
         """Each of these jobs is in this one place, and every other job of the queue in one too."""
         counted = self.census()
         assert {id: counted.get(id) for id in ids} == {id: [place] for id in ids}
-        strange = {id: places for id, places in counted.items() if len(places) != 1}
+        self.assert_each_in_one_place()
+
+    def assert_each_in_one_place(self) -> None:
+        """No job of the queue is lost, or stands in two places."""
+        strange = {id: places for id, places in self.census().items() if len(places) != 1}
         assert not strange
 
 

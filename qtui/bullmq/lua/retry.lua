@@ -154,7 +154,7 @@ local function destination(queue, job)
   end
   if not queue.paused then return "wait" end
   if queue.pausedList then return "paused" end
-  if modern and queue.jobsInWait and queue.major ~= 5 then return "wait" end
+  if modern and queue.jobsInWait then return "wait" end
   return "paused"
 end
 
@@ -220,8 +220,18 @@ local function takeBack(move)
   end
 end
 
-local function moveJobs(move)
-  local refused = push(move)
+-- Once there is a list `paused`, a resume of 1.x to 5.x renames it over `wait`, and what that holds
+-- is lost. So jobs that another tool left in `wait` of a paused queue go to `paused` first, which is
+-- what these releases' own pause does.
+local function keepFromResume(queue, move)
+  if move.target ~= "paused" or queue.pausedList or not queue.jobsInWait then return nil end
+  local refused = refusal("RENAMENX", key.wait, key.paused)
+  queue.pausedList = not refused
+  return refused
+end
+
+local function moveJobs(queue, move)
+  local refused = keepFromResume(queue, move) or push(move)
   if refused then return refused end
   local ids = {}
   for index, job in ipairs(move.jobs) do ids[index] = job.id end
@@ -297,7 +307,7 @@ end
 
 local moved, targets = {}, {}
 for _, move in ipairs(partByMove(queue, jobs)) do
-  local refused = moveJobs(move)
+  local refused = moveJobs(queue, move)
   for _, job in ipairs(move.jobs) do
     codes[job.place] = refused and 0 or 1
     details[job.place] = refused or job.target

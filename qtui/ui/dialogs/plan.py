@@ -67,7 +67,7 @@ class PlanDialog(ModalScreen["Plan | None"]):
 
     def compose(self) -> ComposeResult:
         with Vertical() as frame:
-            frame.border_title = Content(f" {self._title} ")  # type: ignore[assignment]
+            frame.border_title = Content(f" {self._title} ")
             with VerticalScroll(id="groups", can_focus=False):
                 yield Static(id="lines", markup=False)
             yield Static(id="warnings", markup=False)
@@ -77,7 +77,7 @@ class PlanDialog(ModalScreen["Plan | None"]):
     def on_mount(self) -> None:
         """Begins to read."""
         self._draw()
-        self.run_worker(self._make(), exclusive=True, group="plan", exit_on_error=False)
+        self.run_worker(self._make, exclusive=True, group="plan", exit_on_error=False)
 
     async def _make(self) -> None:
         try:

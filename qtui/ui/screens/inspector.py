@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import ClassVar, Final
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
@@ -32,6 +34,7 @@ from qtui.views.job_document import job_sections
 from qtui.views.marks import MOST
 from qtui.views.pages import JobList
 
+_NARROW: Final = 110
 _DEBOUNCE: Final = 0.04
 _DETAIL_EVERY: Final = 1.0
 """Seconds between two readings of the job in sight that nobody asked for."""
@@ -57,11 +60,6 @@ class Inspector(RetryScreen):
     }
     """
 
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
-        (0, "-narrow"),
-        (110, "-wide"),
-    ]
-
     def compose(self) -> ComposeResult:
         yield Bar(id="header")
         with Horizontal():
@@ -86,6 +84,10 @@ class Inspector(RetryScreen):
         self.say(self.session.note)
         self._draw_header()
         self.start_watching()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """A narrow screen leaves the queues less room."""
+        self.set_class(event.size.width < _NARROW, "-narrow")
 
     # What is told from outside
 
@@ -156,6 +158,7 @@ class Inspector(RetryScreen):
         self.table.say("reading …")
         self._draw_title()
         self._draw_keys()
+        self._load_detail()
         if jobs is not None:
             self._refresh_list(jobs)
 
@@ -190,8 +193,8 @@ class Inspector(RetryScreen):
         if self.board.undecided():
             self._in_background(read, "follow")
 
-    def _in_background(self, work: object, group: str) -> None:
-        self.run_worker(self.attempt(work), group=group, exclusive=True, exit_on_error=False)  # type: ignore[arg-type]
+    def _in_background(self, work: Callable[[], Awaitable[None]], group: str) -> None:
+        self.run_worker(partial(self.attempt, work), group=group, exclusive=True, exit_on_error=False)
 
     # The job under the cursor
 
@@ -204,7 +207,7 @@ class Inspector(RetryScreen):
         queue, job_id = self.board.queue, self.table.cursor_id
         if queue is None or job_id is None:
             self._job = None
-            self.detail.show(Document([]))
+            self.detail.show(Document(()))
             return
 
         async def read() -> None:
@@ -217,8 +220,9 @@ class Inspector(RetryScreen):
                 self.say(plain(str(error)), "warn")
             if (queue, job_id) == (self.board.queue, self.table.cursor_id):
                 self._job = job
-                sections = job_sections(job, time.time() * 1000) if job is not None else []
-                self.detail.show(Document(sections, key=f"{queue.base}:{job_id}"))
+                roomy, now = self.has_class("-opened"), time.time() * 1000
+                sections = job_sections(job, now, roomy=roomy) if job is not None else []
+                self.detail.show(Document(sections), f"{queue.base}:{job_id}:{roomy}")
 
         self._in_background(read, "detail")
 
@@ -231,8 +235,15 @@ class Inspector(RetryScreen):
         if message.control is self.queues:
             self.table.focus()
         elif self.table.cursor_id is not None:
-            self.add_class("-opened")
-            self.detail.focus()
+            self._open(True)
+
+    def _open(self, opened: bool) -> None:
+        """Gives the job under the cursor the whole screen, or takes it back."""
+        self.set_class(opened, "-opened")
+        (self.detail if opened else self.table).focus()
+        self._load_detail()
+        self._draw_title()
+        self._draw_keys()
 
     def action_copy_id(self) -> None:
         """Copies the job's id."""
@@ -334,7 +345,7 @@ class Inspector(RetryScreen):
     def action_refresh_now(self) -> None:
         """Reads everything again and lets go of results that stand in rows."""
         self.board.forget_results()
-        self.run_worker(self.search_again(), group="search", exclusive=True, exit_on_error=False)
+        self.run_worker(self.search_again, group="search", exclusive=True, exit_on_error=False)
         if self.board.jobs is not None:
             self._refresh_list(self.board.jobs)
         self._load_detail()
@@ -362,6 +373,9 @@ class Inspector(RetryScreen):
             self.query_one("#title", Bar).say([])
             return
         left = [(f" {plain(status.queue.name)}  ", "strong")]
+        row = self.table.cursor_row
+        if self.has_class("-opened") and row is not None:
+            left.append((f"· {plain(row.id)} {plain(row.name)}  ", "strong"))
         if status.paused:
             left.append((" paused ", "warn"))
         left.append((f" {self._about(status)}", "faint"))
@@ -383,7 +397,7 @@ class Inspector(RetryScreen):
         if jobs is not None and self.board.still:
             word = "frozen" if self.board.frozen else "results"
             changes = f" +{count(jobs.changes)}" if jobs.changes else ""
-            right.append((f" {word}{changes} · ctrl+r refreshes ", "warn"))
+            right.append((f" {word}{changes} · ctrl+r ", "warn"))
         return right
 
     def _draw_keys(self) -> None:
@@ -403,8 +417,7 @@ class Inspector(RetryScreen):
     def action_back(self) -> None:
         """One step back: out of the open job, the range, the detail, the list."""
         if self.has_class("-opened"):
-            self.remove_class("-opened")
-            self.table.focus()
+            self._open(False)
         elif self.board.marks.anchor is not None:
             self.board.marks.anchor = None
             self.say("")

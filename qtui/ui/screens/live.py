@@ -1,4 +1,4 @@
-"""A screen that is kept fresh: the loops that search, count and listen, and what a lost server does.
+"""A screen that is kept fresh: loops that search, count and listen, and outlive a lost server.
 
 The loops are workers of the group ``watch``. They never touch widgets; they call the hooks below.
 """
@@ -11,9 +11,11 @@ from typing import Final
 
 from redis.exceptions import RedisError
 from textual.screen import Screen
+from textual.worker import Worker, WorkerState
 
 from qtui.bullmq.connection import RedisFault
 from qtui.bullmq.keys import QueueKey
+from qtui.text import plain
 from qtui.ui.session import Session
 
 TROUBLE: Final = (RedisError, RedisFault, OSError, TimeoutError)
@@ -42,6 +44,10 @@ class LiveScreen(Screen[None]):
         """The server went away or came back, see `lost`."""
         raise NotImplementedError
 
+    def say(self, words: str, tone: str = "") -> None:
+        """Tells something in the status line; ``tone`` names a style of `Bar`."""
+        raise NotImplementedError
+
     # Loops
 
     def start_watching(self) -> None:
@@ -53,7 +59,14 @@ class LiveScreen(Screen[None]):
 
     def watch_with(self, loop: Callable[[], Awaitable[None]], name: str) -> None:
         """Runs one loop in the background."""
-        self.run_worker(loop(), name=name, group="watch", exit_on_error=False)
+        self.run_worker(loop, name=name, group="watch", exit_on_error=False)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """A fault of ours must be seen, and must not take the screen away in an incident."""
+        if event.state is WorkerState.ERROR:
+            error = event.worker.error
+            self.log.error(event.worker.name, error)
+            self.say(plain(f"a fault in qtui: {type(error).__name__}: {error}"), "bad")
 
     async def attempt(self, work: Callable[[], Awaitable[None]]) -> bool:
         """Does some work with the server; False, and `lost` says why, when it fails."""

@@ -32,10 +32,6 @@ class RetryScreen(LiveScreen):
 
     # Hooks
 
-    def say(self, words: str, tone: str = "") -> None:
-        """Tells something in the status line."""
-        raise NotImplementedError
-
     def results_changed(self) -> None:
         """Rows have results that they did not have before."""
         raise NotImplementedError
@@ -45,17 +41,16 @@ class RetryScreen(LiveScreen):
     def plan_retry(self, ids: Sequence[str]) -> None:
         """Opens the plan for jobs of the list in sight."""
         queue, state = self.board.queue, self.board.state
-        if queue is None or not ids:
-            self.say("there is no job to retry here")
-        elif not state.is_finished:
+        if not state.is_finished:
             self.say(f"{state} jobs can't be retried, only failed and completed ones", "warn")
+        elif queue is None or not ids:
+            self.say("there is no job to retry here")
         elif self.campaign is not None:
             self.say("a retry is under way: one after the other", "warn")
         else:
             self._ask(queue, state, list(ids))
 
-    @work(group="retry", exit_on_error=False)
-    async def _ask(self, queue: QueueKey, state: JobState, ids: list[str]) -> None:
+    def _ask(self, queue: QueueKey, state: JobState, ids: list[str]) -> None:
         def read(progress: Callable[[int], None]) -> Awaitable[Plan]:
             return make_plan(self.session.client, queue, state, ids, progress=progress)
 
@@ -69,13 +64,16 @@ class RetryScreen(LiveScreen):
             read_only=self.session.read_only,
             explain=self.session.explain,
         )
-        plan = await self.app.push_screen_wait(dialog)
+        self.app.push_screen(dialog, self._answered)
+
+    def _answered(self, plan: Plan | None) -> None:
         if plan is not None and self.session.campaign is not None:
-            await self._carry_out(self.session.campaign(plan, self.resets))
+            self._carry_out(self.session.campaign(plan, self.resets))
 
     def _keep_resets(self, resets: Resets) -> None:
         self.resets = resets
 
+    @work(group="retry", exit_on_error=False)
     async def _carry_out(self, campaign: Campaign) -> None:
         self.campaign = campaign
         queue, state = campaign.plan.queue, campaign.plan.state

@@ -30,7 +30,11 @@ class CursorList(ScrollView, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.MOVE))
 
     DEFAULT_CSS = """
-    CursorList { background: $background; scrollbar-size-horizontal: 0; scrollbar-size-vertical: 1; }
+    CursorList {
+        background: $background;
+        scrollbar-size-horizontal: 0;
+        scrollbar-size-vertical: 1;
+    }
     """
 
     cursor: reactive[int] = reactive(0, repaint=False)

@@ -138,9 +138,9 @@ class JobTable(CursorList):
 
         Args:
             place: where the cursor's job stands now, if that is known.
-            shift: by how many rows it has moved. The view moves with it, so that the job stays where
-                it is on the screen, but for a view from the top: there one sees new jobs come in
-                until the cursor would leave the screen.
+            shift: by how many rows it has moved. The view moves with it, so that the job stays
+                where it is on the screen, but for a view from the top: there one sees new jobs
+                come in until the cursor would leave the screen.
         """
         if place is not None:
             self.set_reactive(CursorList.cursor, place)

@@ -1,0 +1,234 @@
+"""Errors of redis-py and of the network, as one line that says what to do."""
+
+from __future__ import annotations
+
+import errno
+import re
+import socket
+import ssl
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+from redis.asyncio.sentinel import MasterNotFoundError
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    ClusterCrossSlotError,
+    ClusterDownError,
+    ConnectionError,
+    InvalidResponse,
+    MasterDownError,
+    MaxConnectionsError,
+    MovedError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisClusterException,
+    ResponseError,
+    TimeoutError,
+)
+
+from qtui.bullmq.faults import RedisFault, Refused, Unreachable
+from qtui.bullmq.target import Kind, Target
+from qtui.text import first_line, plain
+
+_Causes: TypeAlias = Sequence[BaseException]
+
+
+def explain(error: BaseException, target: Target) -> RedisFault:
+    """The fault that an error amounts to. Raise it ``from None``: what it hides may hold secrets.
+
+    Faults are returned as they are. An error of no known kind becomes `Refused` if Redis sent it
+    and `Unreachable` if not, with its own first line; passwords of the target are taken out.
+    """
+    causes = _causes(error)
+    for cause in causes:
+        if isinstance(cause, RedisFault):
+            return cause
+    answer = _tls(causes, target) or _refusal(causes, target) or _network(causes, target)
+    if answer is not None:
+        return answer
+    fault = Refused if isinstance(error, ResponseError) else Unreachable
+    return fault(f"{target.shown}: {_words(error, target) or type(error).__name__}")
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error and what it was raised for or from, outermost first."""
+    causes: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in causes and len(causes) < 16:
+        causes.append(current)
+        current = current.__cause__ or current.__context__
+    return causes
+
+
+def _words(error: BaseException, target: Target) -> str:
+    """What Redis or the system said: one line, without the command it was said to."""
+    words = re.sub(r"^Command # .* caused error: ", "", str(error), flags=re.DOTALL)
+    key_password = target.tls.key_password if target.tls else ""
+    secrets = target.credentials.password, target.sentinel_credentials.password, key_password
+    for secret in filter(None, secrets):
+        words = words.replace(secret, "…")
+    return first_line(words, 200)
+
+
+# Type, what its words hold, and the end of the sentence that begins with the URL. The first wins.
+_REFUSALS: Final[Sequence[tuple[type[BaseException], str, str]]] = (
+    (
+        AuthenticationError,
+        "no password is set|without any password",
+        "has no password, yet the URL holds one: leave it out",
+    ),
+    (
+        AuthenticationError,
+        "Authentication required",
+        "wants a password: write redis://user:password@host, or only :password@ without a user",
+    ),
+    (AuthenticationError, "", "refused the user name or the password in the URL"),
+    (ReadOnlyError, "", "is a replica and takes no writes: connect to its master"),
+    (ConnectionError, "previous master is now", "is a replica now: the master has changed"),
+    (BusyLoadingError, "", "is still loading its data: try again in a moment"),
+    (OutOfMemoryError, "", "is out of memory (maxmemory) and takes no writes"),
+    (MasterDownError, "", "is a replica that has lost its master"),
+    (ClusterDownError, "", "is a cluster that is down: no node serves some of its slots"),
+    (MovedError, "", "is part of a cluster: write redis+cluster:// in place of redis://"),
+    (ClusterCrossSlotError, "", "is a cluster, and these keys are on several of its nodes"),
+    (
+        ResponseError,
+        r"\bDENIED\b",
+        "is in protected mode: it answers on its own machine only, until it has a password",
+    ),
+    (ResponseError, r"\bMISCONF\b", "cannot save to disk and therefore takes no writes"),
+    (ResponseError, r"\bBUSY\b", "is busy with a script that does not end: try again later"),
+    (ResponseError, r"\bNOREPLICAS\b", "has too few replicas and therefore takes no writes"),
+    (ResponseError, "DB index is out of range|invalid DB index", "has no database of that number"),
+    (ResponseError, r"\bWRONGTYPE\b", "holds a key of another type than BullMQ's"),
+    (ConnectionError, "max number of clients", "has as many clients as it takes (maxclients)"),
+    (
+        RedisClusterException,
+        "luster mode is not enabled",
+        "is no cluster: write redis:// in place of redis+cluster://",
+    ),
+    (
+        RedisClusterException,
+        "slots are not covered|not covered by the cluster",
+        "is a cluster that is down: no node serves some of its slots",
+    ),
+)
+
+
+def _refusal(causes: _Causes, target: Target) -> Refused | None:
+    """What Redis itself said no to. An ACL's no may hide behind what redis-py makes of it."""
+    for cause in causes:
+        if isinstance(cause, NoPermissionError):
+            return Refused(f"{target.shown}: {_forbidden(_words(cause, target))}")
+    asked_sentinels = any(isinstance(cause, MasterNotFoundError) for cause in causes)
+    for kind, pattern, sentence in _REFUSALS:
+        for cause in causes:
+            if not isinstance(cause, kind) or not re.search(pattern, str(cause)):
+                continue
+            if asked_sentinels and kind is AuthenticationError:
+                sentence = "has Sentinels with a login of their own: add ?sentinel_password=…"
+            return Refused(f"{target.shown} {sentence}")
+    return None
+
+
+def _forbidden(words: str) -> str:
+    """What an ACL refused, without the user's name that newer releases put into it."""
+    command = re.search(r"'([^']+)' command", words)
+    if command:
+        return f"its ACL does not let this user run {plain(command[1].replace('|', ' ').upper())}"
+    if "key" in words:
+        return "its ACL does not let this user touch these keys"
+    return "its ACL does not let this user do that"
+
+
+def _tls(causes: _Causes, target: Target) -> Unreachable | None:
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return Unreachable(f"{target.shown}: {_distrust(cause)}")
+    for cause in causes:
+        if not isinstance(cause, ssl.SSLError):
+            continue
+        reason = (cause.reason or str(cause)).replace("_", " ").lower()
+        if "wrong version" in reason or "record layer" in reason:
+            return Unreachable(f"{target.shown} speaks no TLS on this port: write redis://")
+        if "certificate required" in reason or "handshake failure" in reason:
+            return Unreachable(
+                f"{target.shown} wants a certificate from us: add ?ssl_certfile=…&ssl_keyfile=…"
+            )
+        return Unreachable(f"{target.shown}: TLS failed: {first_line(reason)}")
+    return None
+
+
+def _distrust(error: ssl.SSLCertVerificationError) -> str:
+    message = error.verify_message.rstrip(".")
+    if "mismatch" in message:
+        hint = "if it is the right server, add ?ssl_check_hostname=false"
+    elif "expired" in message or "not yet valid" in message:
+        hint = "it needs a new certificate, or one of the two clocks is wrong"
+    else:
+        hint = "add ?ssl_ca_certs=FILE with its CA, or ?ssl_cert_reqs=none to trust anybody"
+    return f"its TLS certificate is not trusted ({plain(message)}): {hint}"
+
+
+# Numbers of the errors that have a sentence of their own.
+_ERRNO: Final = {
+    errno.ECONNREFUSED: "refused the connection: is the server up and the port right?",
+    errno.ENOENT: "is not there: is the server up and the path right?",
+    errno.EACCES: "may not be used by you: look at the permissions of the socket",
+    errno.EHOSTUNREACH: "cannot be reached: there is no route to this host",
+    errno.ENETUNREACH: "cannot be reached: there is no network to this host",
+    errno.ETIMEDOUT: "does not answer: is the host right, and no firewall between?",
+}
+_HUNG_UP: Final = (errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED)
+
+
+def _network(causes: _Causes, target: Target) -> Unreachable | None:
+    where = target.shown
+    for cause in causes:
+        if isinstance(cause, socket.gaierror):
+            return Unreachable(f"{where}: no such host: is the name right, and does DNS work here?")
+    numbers = [number for cause in causes for number in _numbers(cause)]
+    for number in numbers:
+        if number in _ERRNO:
+            return Unreachable(f"{where} {_ERRNO[number]}")
+    if any(number in _HUNG_UP for number in numbers):
+        return Unreachable(f"{where} {_hung_up(target)}")
+    for cause in causes:
+        sentence = _sentence(cause, target)
+        if sentence:
+            return Unreachable(f"{where} {sentence}")
+    return None
+
+
+def _numbers(cause: BaseException) -> list[int]:
+    """The errno, or all of them where several addresses of one host were tried."""
+    if not isinstance(cause, OSError):
+        return []
+    if cause.errno is not None:
+        return [cause.errno]
+    return [int(digits) for digits in re.findall(r"\[Errno (\d+)\]", str(cause))]
+
+
+def _sentence(cause: BaseException, target: Target) -> str:
+    words = str(cause)
+    if isinstance(cause, TimeoutError):
+        if "connecting" in words:
+            return _ERRNO[errno.ETIMEDOUT]
+        return "did not answer in time: is it busy, or the network slow?"
+    if isinstance(cause, MaxConnectionsError) or words == "No connection available.":
+        return "is asked too much at a time: all our connections to it are in use"
+    if isinstance(cause, InvalidResponse):
+        return "does not speak the protocol of Redis: is the port right?"
+    if isinstance(cause, MasterNotFoundError) and cause.__cause__ is None:
+        return f"has no master: {first_line(words)}"
+    if isinstance(cause, ConnectionError) and re.search("closed by server|while reading", words):
+        return _hung_up(target)
+    return ""
+
+
+def _hung_up(target: Target) -> str:
+    if target.tls or target.kind is Kind.UNIX:
+        return "closed the connection: was it restarted?"
+    return "closed the connection: was it restarted, or does it want TLS (rediss://)?"

@@ -1,0 +1,299 @@
+"""Where a Redis is: the URL, parsed. Pure; knows neither redis-py nor the network.
+
+Errors here never quote a part of the URL: a password with an unescaped ``/`` or ``@`` may stand
+anywhere in it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Final, NamedTuple
+from urllib.parse import unquote
+
+from qtui.bullmq.faults import BadUrl
+from qtui.text import plain
+
+
+class Kind(StrEnum):
+    """How the servers behind the URL are arranged."""
+
+    STANDALONE = "standalone"
+    UNIX = "unix"
+    SENTINEL = "sentinel"
+    CLUSTER = "cluster"
+
+
+class Address(NamedTuple):
+    """A host name or IP address (IPv6 without brackets) and a port."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """User name and password, both empty when there are none; neither shows in repr."""
+
+    username: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to log in with."""
+        return bool(self.username or self.password)
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How to check the server's certificate, and which one of our own to show."""
+
+    verify: str = "required"
+    """``required``, ``optional`` or ``none``, as redis-py has it."""
+    check_hostname: bool = True
+    ca_file: str | None = None
+    ca_path: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    key_password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Target:
+    """A parsed URL. Its str and repr are the URL without user name, password and options."""
+
+    scheme: str
+    kind: Kind
+    hosts: tuple[Address, ...] = ()
+    """Of a cluster the nodes to start with, of Sentinel the Sentinels; none for a unix socket."""
+    path: str = ""
+    master: str = ""
+    """The name under which the Sentinels know the master."""
+    db: int = 0
+    credentials: Credentials = Credentials()
+    sentinel_credentials: Credentials = Credentials()
+    tls: Tls | None = None
+
+    @property
+    def shown(self) -> str:
+        """The URL in one plain form, fit to be shown and stored: no credentials, no options."""
+        if self.kind is Kind.UNIX:
+            return plain(f"unix://{self.path}") + (f"?db={self.db}" if self.db else "")
+        hosts = ",".join(
+            f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts
+        )
+        tail = {Kind.SENTINEL: f"/{self.master}/{self.db}", Kind.CLUSTER: ""}
+        return plain(f"{self.scheme}://{hosts}" + tail.get(self.kind, f"/{self.db}"))
+
+    def __str__(self) -> str:
+        """Same as `shown`."""
+        return self.shown
+
+    def __repr__(self) -> str:
+        """`shown`, so that tracebacks with local variables betray nothing."""
+        return f"Target({self.shown!r})"
+
+
+_SCHEMES: Final[Mapping[str, tuple[Kind, bool]]] = {
+    "redis": (Kind.STANDALONE, False),
+    "rediss": (Kind.STANDALONE, True),
+    "unix": (Kind.UNIX, False),
+    "redis+sentinel": (Kind.SENTINEL, False),
+    "rediss+sentinel": (Kind.SENTINEL, True),
+    "redis+cluster": (Kind.CLUSTER, False),
+    "rediss+cluster": (Kind.CLUSTER, True),
+}
+_COMMON: Final = ("db", "username", "password")
+_TLS: Final = (
+    "ssl_cert_reqs",
+    "ssl_check_hostname",
+    "ssl_ca_certs",
+    "ssl_ca_path",
+    "ssl_certfile",
+    "ssl_keyfile",
+    "ssl_password",
+)
+_SENTINEL: Final = ("sentinel_username", "sentinel_password")
+# Options of redis-py and ioredis that a shared $REDIS_URL may carry; we set these ourselves.
+_IGNORED: Final = frozenset(
+    {
+        "client_name",
+        "decode_responses",
+        "encoding",
+        "family",
+        "health_check_interval",
+        "max_connections",
+        "protocol",
+        "retry_on_timeout",
+        "socket_connect_timeout",
+        "socket_keepalive",
+        "socket_timeout",
+        "timeout",
+    }
+)
+_YES: Final = frozenset({"1", "true", "yes", "on"})
+_NO: Final = frozenset({"0", "false", "no", "off"})
+_ENCODE: Final = (
+    "the Redis URL cannot be read: in a user name or password write / as %2F, ? as %3F, @ as %40"
+)
+
+
+def parse(url: str) -> Target:
+    """The target that a URL names.
+
+    Forms (default port 6379, 26379 for Sentinels; ``rediss`` in place of ``redis`` for TLS)::
+
+        redis://[[user]:password@]host[:port][/db][?options]
+        unix://[[user]:password@]/path/to/socket[?db=1]
+        redis+sentinel://[[user]:password@]host[:port],…/master-name[/db]
+        redis+cluster://[[user]:password@]host[:port],…
+
+    User name, password, path, master name and the values of options may be percent-encoded; ``+``
+    is itself. Options: db, username, password; for TLS ssl_cert_reqs (none, optional, required),
+    ssl_check_hostname, ssl_ca_certs, ssl_ca_path, ssl_certfile, ssl_keyfile, ssl_password; for
+    Sentinels with a login of their own sentinel_username, sentinel_password.
+
+    Raises:
+        BadUrl: says in one line what to write instead, without quoting the URL.
+    """
+    scheme, separator, rest = url.strip().partition("://")
+    if not separator or scheme.lower() not in _SCHEMES:
+        raise BadUrl(f"the Redis URL must start with {', '.join(f'{s}://' for s in _SCHEMES)}")
+    scheme = scheme.lower()
+    kind, tls = _SCHEMES[scheme]
+    if not rest.isprintable() or " " in rest:
+        raise BadUrl("the Redis URL holds a blank or a control character: percent-encode it")
+    rest, _, query = rest.partition("?")
+    authority, _, path = rest.partition("/")
+    user_info, _, hosts = authority.rpartition("@")
+    if "@" in path and kind is not Kind.UNIX:
+        raise BadUrl(_ENCODE)
+    if "@" in query and not user_info and "password=" not in query:
+        raise BadUrl(_ENCODE)
+    target = Target(scheme, kind, credentials=_credentials(user_info), tls=Tls() if tls else None)
+    target = _with_path(target, path)
+    target = _with_options(target, query)
+    if kind is Kind.UNIX:
+        if hosts:
+            raise BadUrl("a unix socket is written with three slashes: unix:///path/to/socket")
+        return target
+    return replace(target, hosts=_hosts(hosts, kind))
+
+
+def _credentials(user_info: str) -> Credentials:
+    username, _, password = user_info.partition(":")
+    return Credentials(_decoded(username), _decoded(password))
+
+
+def _decoded(part: str) -> str:
+    return unquote(part, errors="surrogateescape")
+
+
+def _hosts(hosts: str, kind: Kind) -> tuple[Address, ...]:
+    port = 26379 if kind is Kind.SENTINEL else 6379
+    names = hosts.split(",")
+    if len(names) > 1 and kind is Kind.STANDALONE:
+        raise BadUrl(
+            "several hosts need redis+cluster:// or redis+sentinel://; redis:// takes one host"
+        )
+    if len(names) > 1 and "" in names:
+        raise BadUrl("a host is missing in the Redis URL: two commas, or one at an end")
+    return tuple(_address(name, port) for name in names)
+
+
+def _address(text: str, default_port: int) -> Address:
+    match = re.fullmatch(r"(?:\[([^\[\]]+)\]|([^\[\]:@#\\]*))(?::([0-9]{1,5}))?", text)
+    if match is None:
+        if text.count(":") > 1 and "[" not in text:
+            raise BadUrl("an IPv6 address is written in brackets: redis://[::1]:6379")
+        raise BadUrl("the Redis URL needs host or host:port, the port a number up to 65535")
+    bracketed, name, digits = match.groups()
+    port = int(digits) if digits else default_port
+    if not 1 <= port <= 65535:
+        raise BadUrl("the port in the Redis URL must be a number from 1 to 65535")
+    if bracketed:
+        bracketed = unquote(bracketed)
+        try:
+            ipaddress.IPv6Address(bracketed)
+        except ValueError:
+            raise BadUrl("the brackets in the Redis URL do not hold an IPv6 address") from None
+    return Address(bracketed or name or "localhost", port)
+
+
+def _with_path(target: Target, path: str) -> Target:
+    if target.kind is Kind.UNIX:
+        if not path:
+            raise BadUrl("the path is missing: unix:///path/to/socket")
+        return replace(target, path="/" + _decoded(path))
+    if target.kind is Kind.SENTINEL:
+        master, _, path = path.partition("/")
+        if not master:
+            raise BadUrl("the master's name is missing: redis+sentinel://host:26379/master-name")
+        target = replace(target, master=_decoded(master))
+    path = path.strip("/")
+    return replace(target, db=_db(path, target.kind)) if path else target
+
+
+def _db(digits: str, kind: Kind) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", digits):
+        raise BadUrl("what follows the host must be a database number: redis://host:6379/0")
+    db = int(digits)
+    if db and kind is Kind.CLUSTER:
+        raise BadUrl("a cluster has database 0 only: leave the number out")
+    return db
+
+
+def _with_options(target: Target, query: str) -> Target:
+    options: dict[str, str] = {}
+    for part in filter(None, query.split("&")):
+        name, _, value = part.partition("=")
+        _check_option(target, name)
+        options[name] = _decoded(value)
+    if "db" in options:
+        target = replace(target, db=_db(options["db"], target.kind))
+    own = target.credentials
+    return replace(
+        target,
+        credentials=Credentials(
+            options.get("username", own.username), options.get("password", own.password)
+        ),
+        sentinel_credentials=Credentials(
+            options.get("sentinel_username", ""), options.get("sentinel_password", "")
+        ),
+        tls=_tls(options) if target.tls else None,
+    )
+
+
+def _check_option(target: Target, name: str) -> None:
+    if name in _TLS and target.tls is None:
+        raise BadUrl("ssl_ options need TLS: write rediss:// in place of redis://")
+    if name in _SENTINEL and target.kind is not Kind.SENTINEL:
+        raise BadUrl("sentinel_ options need a URL that starts with redis+sentinel://")
+    known = {*_COMMON, *_TLS, *_SENTINEL}
+    if name in known or name in _IGNORED:
+        return
+    nearest = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(sorted(known))}"
+    raise BadUrl(f"the Redis URL has an unknown option: {hint}")
+
+
+def _tls(options: Mapping[str, str]) -> Tls:
+    # Celery and others write the names of Python's constants: CERT_NONE.
+    verify = options.get("ssl_cert_reqs", "required").lower().removeprefix("cert_")
+    if verify not in ("none", "optional", "required"):
+        raise BadUrl("ssl_cert_reqs must be none, optional or required")
+    check_hostname = options.get("ssl_check_hostname", "true").lower()
+    if check_hostname not in _YES | _NO:
+        raise BadUrl("ssl_check_hostname must be true or false")
+    return Tls(
+        verify=verify,
+        check_hostname=check_hostname in _YES,
+        ca_file=options.get("ssl_ca_certs"),
+        ca_path=options.get("ssl_ca_path"),
+        certificate=options.get("ssl_certfile"),
+        key=options.get("ssl_keyfile"),
+        key_password=options.get("ssl_password"),
+    )

@@ -1,0 +1,146 @@
+"""The command line: options and commands, and which of them does what.
+
+Nothing here imports textual or redis before a command needs them, so that ``--help`` and
+``--version`` answer at once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from qtui import __version__
+from qtui.bullmq.model import JobState
+from qtui.commands.run import Flags, run
+
+_STATES = click.Choice([state.value for state in JobState])
+_FINISHED = click.Choice([state.value for state in JobState if state.is_finished])
+_AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+
+
+@click.group(
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
+)
+@click.option(
+    "--redis",
+    metavar="URL",
+    help="redis:// rediss:// unix:// redis+sentinel:// redis+cluster://; else $QTUI_REDIS, "
+    "$REDIS_URL, redis://localhost:6379.",
+)
+@click.option("--prefix", "prefixes", multiple=True, help="Where queues are; repeatable. [bull]")
+@click.option("--queue", "queues", multiple=True, help="Only this queue; repeatable.")
+@click.option("--read-only", is_flag=True, default=None, help="Send nothing but reads.")
+@click.option("--refresh", type=float, metavar="SECONDS", help="Between two looks; 0 for none.")
+@click.option("--profile", metavar="NAME", help="A profile of the configuration file.")
+@click.option("--config", metavar="PATH", help="Another configuration file.")
+@click.option("--demo", is_flag=True, help="A server of its own, with an incident on it.")
+@click.version_option(__version__, message="qtui %(version)s")
+@click.pass_context
+def main(
+    context: click.Context,
+    redis: str | None,
+    prefixes: tuple[str, ...],
+    queues: tuple[str, ...],
+    read_only: bool | None,
+    refresh: float | None,
+    profile: str | None,
+    config: str | None,
+    demo: bool,
+) -> None:
+    """Inspect BullMQ queues and retry their jobs. Without a command: the inspector.
+
+    Exit codes: 0 all done, 1 some job not retried, 2 usage, 3 Redis not reachable or refused,
+    4 refused by read-only mode, 130 interrupted.
+    """
+    if demo and redis is not None:
+        raise click.UsageError("--demo brings its own Redis: leave --redis out")
+    flags = Flags(redis, prefixes, queues, read_only, refresh, profile, config, demo)
+    context.obj = flags
+    if context.invoked_subcommand is None:
+        from qtui.commands.inspector import check_terminal, inspect
+
+        sys.exit(run(flags, inspect, check_terminal))
+
+
+@main.command("queues")
+@_AS_JSON
+@click.pass_obj
+def _queues(flags: Flags, as_json: bool) -> None:
+    """All queues with their counts, worst first."""
+    from qtui.commands.queues import list_queues
+
+    sys.exit(run(flags, lambda place: list_queues(place, json=as_json)))
+
+
+@main.command("jobs")
+@click.argument("queue")
+@click.option("--state", type=_STATES, default="failed", show_default=True)
+@click.option("--limit", type=click.IntRange(min=0), default=50, show_default=True)
+@click.option("--offset", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--oldest-first", is_flag=True, help="Else newest first.")
+@_AS_JSON
+@click.pass_obj
+def _jobs(
+    flags: Flags,
+    queue: str,
+    state: str,
+    limit: int,
+    offset: int,
+    oldest_first: bool,
+    as_json: bool,
+) -> None:
+    """The jobs of a queue in one state."""
+    from qtui.commands.jobs import Window, list_jobs
+
+    window = Window(queue, JobState(state), limit, offset, not oldest_first)
+    sys.exit(run(flags, lambda place: list_jobs(place, window, json=as_json)))
+
+
+@main.command("show")
+@click.argument("queue")
+@click.argument("job_id", metavar="ID")
+@_AS_JSON
+@click.pass_obj
+def _show(flags: Flags, queue: str, job_id: str, as_json: bool) -> None:
+    """One job, everything."""
+    from qtui.commands.show import show_job
+
+    sys.exit(run(flags, lambda place: show_job(place, queue, job_id, as_json=as_json)))
+
+
+@main.command("retry")
+@click.argument("queue")
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@click.option("--state", type=_FINISHED, default="failed", show_default=True)
+@click.option("--reset-attempts-made", is_flag=True, help="Give the jobs all their attempts again.")
+@click.option("--reset-attempts-started", is_flag=True, help="Forget how often they were started.")
+@click.option("--dry-run", is_flag=True, help="Tell what would happen; send no write.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_AS_JSON
+@click.pass_obj
+def _retry(
+    flags: Flags,
+    queue: str,
+    ids: tuple[str, ...],
+    state: str,
+    reset_attempts_made: bool,
+    reset_attempts_started: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Put failed or completed jobs back to the waiting side, as BullMQ's own retry does."""
+    if not ids:
+        raise click.UsageError("which jobs? Give their ids.")
+    from qtui.commands.retry import Request, retry_jobs
+    from qtui.retry.plan import Resets
+
+    resets = Resets(reset_attempts_made, reset_attempts_started)
+    request = Request(queue, ids, JobState(state), resets, dry_run, yes, as_json)
+    sys.exit(run(flags, lambda place: retry_jobs(place, request)))
+
+
+if __name__ == "__main__":
+    main(prog_name="qtui")

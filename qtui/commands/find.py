@@ -1,0 +1,79 @@
+"""The queue that a name on the command line means. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from redis.exceptions import NoPermissionError, ResponseError
+
+from qtui.bullmq.ask import ask_one
+from qtui.bullmq.connection import Client
+from qtui.bullmq.discovery import discover
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import QueueStatus
+from qtui.bullmq.status import read_status
+from qtui.commands.run import USAGE, Stop
+from qtui.text import plain
+
+_MOST_NAMES: Final = 20
+
+
+async def find_queue(client: Client, prefixes: Sequence[str], name: str) -> QueueStatus:
+    """The queue called ``name`` under one of the prefixes, or with the full key ``name``.
+
+    A queue whose full key it is goes before one that is so called. Costs one round trip.
+
+    Raises:
+        Stop: there is no such queue, or there are several.
+    """
+    bases = dict.fromkeys([name, *(f"{prefix}:{name}" for prefix in prefixes)])
+    keys = [key for key in (queue_key(base, prefixes) for base in bases) if key is not None]
+    found = [status for status in await read_status(client, keys) if status.exists]
+    exact = [status for status in found if status.queue.base == name]
+    if len(found) == 1 or exact:
+        return (exact or found)[0]
+    if found:
+        known = " or ".join(plain(status.queue.base) for status in found)
+        raise Stop(f'queue "{plain(name)}" stands under several prefixes: say {known}', USAGE)
+    await check_permission(client, prefixes)
+    raise Stop(await _no_such_queue(client, prefixes, name), USAGE)
+
+
+def queue_key(base: str, prefixes: Sequence[str]) -> QueueKey | None:
+    """The queue of a full key, under the longest of the prefixes that fit; None where none does."""
+    fitting = [prefix for prefix in prefixes if base.startswith(f"{prefix}:")]
+    longest = max(fitting, key=len, default=None)
+    return None if longest is None or base == f"{longest}:" else QueueKey(base, longest)
+
+
+async def check_permission(client: Client, prefixes: Sequence[str]) -> None:
+    """Sees whether we may look at queues at all, when none was found. Costs a command a prefix.
+
+    Raises:
+        redis.exceptions.NoPermissionError: no.
+    """
+    for prefix in prefixes:
+        try:
+            await ask_one(client, "HMGET", QueueKey.of(prefix, "qtui").key("meta"), "version")
+        except NoPermissionError:
+            raise
+        except ResponseError:
+            pass  # A key of another type: we may look, and that is all we asked.
+
+
+async def _no_such_queue(client: Client, prefixes: Sequence[str], name: str) -> str:
+    where = places(prefixes)
+    known = [queue async for found in discover(client, prefixes) for queue in found]
+    if not known:
+        return f'no queue "{plain(name)}" under {where}; there are none'
+    several = len(set(prefixes)) > 1
+    names = sorted(plain(queue.base if several else queue.name) for queue in known)
+    if len(names) > _MOST_NAMES:
+        names[_MOST_NAMES:] = [f"and {len(names) - _MOST_NAMES:,} more"]
+    return f'no queue "{plain(name)}" under {where}; there are: {", ".join(names)}'
+
+
+def places(prefixes: Sequence[str]) -> str:
+    """Where queues are looked for, in words: ``bull:*``."""
+    return ", ".join(plain(f"{prefix}:*") for prefix in prefixes)

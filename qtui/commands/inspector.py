@@ -1,0 +1,54 @@
+"""Opens the inspector. What can be known before the screen is painted goes wrong before it is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from qtui.bullmq.connection import Client, connect, identify
+from qtui.commands.run import REDIS, USAGE, Place, Stop
+from qtui.retry.campaign import Campaign
+from qtui.retry.plan import Plan, Resets
+from qtui.ui.app import QtuiApp
+from qtui.ui.session import Session
+
+
+def check_terminal() -> None:
+    """Sees whether there is a screen to paint on; Textual paints on stderr.
+
+    Raises:
+        Stop: there is none.
+    """
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+        raise Stop("the inspector needs a terminal; `qtui queues` and others do not", USAGE)
+
+
+def inspect(place: Place) -> int:
+    """Runs the inspector until it is left."""
+    server = place.ask(identify)
+    if server.mode == "sentinel":
+        raise Stop(
+            f"{place.target.shown} is a Sentinel and holds no queues:"
+            " write redis+sentinel://host:port/master-name",
+            REDIS,
+        )
+    client = connect(place.target, read_only=place.settings.read_only)
+    app = QtuiApp(
+        Session(
+            settings=place.settings,
+            target=place.target,
+            client=client,
+            server=server,
+            campaign=None if place.settings.read_only else _campaigns(client),
+            note=place.note,
+        )
+    )
+    app.run()
+    return app.return_code or 0
+
+
+def _campaigns(client: Client) -> Callable[[Plan, Resets], Campaign]:
+    from qtui.bullmq.writer import Writer
+
+    writer = Writer(client)
+    return lambda plan, resets: Campaign(client, writer, plan, resets)

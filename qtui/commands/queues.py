@@ -1,0 +1,139 @@
+"""`qtui queues`: every queue with its counts, worst first. Reads only."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from qtui.bullmq.connection import Client
+from qtui.bullmq.dialect import QueueEvidence
+from qtui.bullmq.discovery import discover
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState, Kind, QueueStatus
+from qtui.bullmq.reader import Reader
+from qtui.bullmq.status import read_status
+from qtui.bullmq.workers import read_workers
+from qtui.commands.find import check_permission, places, queue_key
+from qtui.commands.ndjson import queue_object
+from qtui.commands.output import Cell, Column, Paper, Table
+from qtui.commands.run import Place
+from qtui.settings import Settings
+from qtui.text import count, plain
+from qtui.views.columns import Tone
+
+_AT_ONCE: Final = 100
+"""Queues whose counts are read in one round trip."""
+
+_CONNECTIONS: Final = 4
+"""Queues whose evidence is read side by side; the pool has twice as many connections."""
+
+_ORDER: Final = {
+    JobState.FAILED: "failed",
+    JobState.WAITING: "wait",
+    JobState.ACTIVE: "active",
+    JobState.DELAYED: "delayed",
+    JobState.PRIORITIZED: "prio",
+    JobState.WAITING_CHILDREN: "children",
+    JobState.PAUSED: "paused",
+    JobState.COMPLETED: "completed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    status: QueueStatus
+    workers: int | None
+    evidence: QueueEvidence
+
+
+def list_queues(place: Place, *, json: bool) -> int:
+    """Prints the queues, all of them or those that the settings name."""
+    lines = place.ask(lambda client: _read(client, place.settings))
+    if json:
+        for one in lines:
+            place.out.json(queue_object(one.status, one.workers, one.evidence))
+    elif lines:
+        _print(place.out, lines)
+    _miss(place, lines)
+    return 0
+
+
+async def _read(client: Client, settings: Settings) -> list[_Line]:
+    """Costs a SCAN for each prefix, and three round trips for every few queues."""
+    keys = _named(settings)
+    if not settings.queues:
+        keys = [key async for found in discover(client, settings.prefixes) for key in found]
+    statuses: list[QueueStatus] = []
+    for start in range(0, len(keys), _AT_ONCE):
+        statuses += await read_status(client, keys[start : start + _AT_ONCE])
+    statuses = [status for status in statuses if status.exists]
+    statuses.sort(key=lambda status: (-status.failed, status.queue.base))
+    if not statuses:
+        await check_permission(client, settings.prefixes)
+        return []
+    workers = await read_workers(client, [status.queue for status in statuses])
+    reader, lines = Reader(client), list[_Line]()
+    for start in range(0, len(statuses), _CONNECTIONS):
+        some = statuses[start : start + _CONNECTIONS]
+        evidence = await asyncio.gather(*(reader.evidence(status.queue) for status in some))
+        lines += (
+            _Line(status, None if workers is None else workers[status.queue], seen)
+            for status, seen in zip(some, evidence, strict=True)
+        )
+    return lines
+
+
+def _named(settings: Settings) -> list[QueueKey]:
+    bases = [f"{prefix}:{name}" for prefix in settings.prefixes for name in settings.queues]
+    keys = (queue_key(base, settings.prefixes) for base in dict.fromkeys(bases))
+    return [key for key in keys if key is not None]
+
+
+def _miss(place: Place, lines: Sequence[_Line]) -> None:
+    """Says which queues were looked for in vain."""
+    settings = place.settings
+    if not settings.queues and not lines:
+        place.err.line(f"no queues under {places(settings.prefixes)}")
+    found = {one.status.queue.name for one in lines}
+    for name in settings.queues:
+        if name not in found:
+            place.err.line(f'no queue "{plain(name)}" under {places(settings.prefixes)}')
+
+
+def _print(paper: Paper, lines: Sequence[_Line]) -> None:
+    several = len({one.status.queue.prefix for one in lines}) > 1
+    heads = [Column("queue"), *(Column(head, right=True) for head in _ORDER.values())]
+    table = Table(paper, [*heads, Column("workers", right=True), Column("")])
+    table.write(list(_cells(one, several)) for one in lines)
+
+
+def _cells(one: _Line, several: bool) -> Iterator[Cell]:
+    queue = one.status.queue
+    yield Cell(plain(queue.base if several else queue.name))
+    for state in _ORDER:
+        yield _number(one.status.counts.get(state), bad=state is JobState.FAILED)
+    yield _number(one.workers)
+    yield Cell(" · ".join(_condition(one)), Tone.BUSY if one.status.paused else Tone.FAINT)
+
+
+def _number(number: int | None, *, bad: bool = False) -> Cell:
+    if number is None:
+        return Cell("?", Tone.FAINT)
+    if not number:
+        return Cell("·", Tone.FAINT)
+    return Cell(count(number), Tone.BAD if bad else Tone.PLAIN)
+
+
+def _condition(one: _Line) -> Iterator[str]:
+    status = one.status
+    if status.paused:
+        yield "paused"
+    if status.concurrency is not None:
+        yield f"at most {count(status.concurrency)} active"
+    if status.kind is not Kind.BULLMQ:
+        yield f"{status.kind}, not to be retried"
+    if status.version:
+        yield plain(status.version).replace("bullmq:", "BullMQ ")
+    yield one.evidence.dialect if status.kind is Kind.BULLMQ else ""

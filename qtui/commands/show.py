@@ -1,0 +1,100 @@
+"""`qtui show`: one job, everything that Redis keeps of it. Reads only."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from qtui.bullmq.connection import Client
+from qtui.bullmq.job import Job, WrongType, read_job, read_logs
+from qtui.commands.find import find_queue
+from qtui.commands.ndjson import job_object
+from qtui.commands.output import Paper
+from qtui.commands.run import NOT_ALL, Place, Stop
+from qtui.text import lines, plain, size
+from qtui.views.columns import Tone
+from qtui.views.document import Body, Json, Log, Pairs, Pending, Section, Stack, Text
+from qtui.views.job_document import job_sections
+
+_LOG_PAGE: Final = 1000
+"""Log lines that are read in one go."""
+
+
+def show_job(place: Place, queue: str, job_id: str, *, as_json: bool) -> int:
+    """Prints one job."""
+    job, logs = place.ask(lambda client: _read(client, place, queue, job_id))
+    if as_json:
+        place.out.json(job_object(job, logs))
+    else:
+        _print(place.out, job, logs)
+    return 0
+
+
+async def _read(client: Client, place: Place, name: str, job_id: str) -> tuple[Job, list[str]]:
+    """The job with every field and every log line, however long."""
+    status = await find_queue(client, place.settings.prefixes, name)
+    queue = status.queue
+    try:
+        job = await read_job(client, queue, job_id)
+        left_out = [name for name, field in job.fields.items() if field.text is None] if job else []
+        if left_out:
+            job = await read_job(client, queue, job_id, load=left_out)
+    except WrongType as error:
+        raise Stop(plain(str(error)), NOT_ALL) from None
+    if job is None:
+        raise Stop(f'no job "{plain(job_id)}" in {plain(queue.base)}', NOT_ALL)
+    logs = list(job.logs)
+    if len(logs) < job.log_lines:
+        logs.clear()
+        for first in range(0, job.log_lines, _LOG_PAGE):
+            logs += await read_logs(client, queue, job_id, first, first + _LOG_PAGE - 1)
+    return job, logs
+
+
+def _print(paper: Paper, job: Job, logs: list[str]) -> None:
+    paper.line(paper.styled(f"{plain(job.id)} {plain(job.row.name)}".rstrip(), bold=True))
+    for section in job_sections(job, time.time() * 1000, roomy=True):
+        whole = Log(tuple(logs)) if isinstance(section.body, Log) else section.body
+        _print_section(paper, section, whole)
+
+
+def _print_section(paper: Paper, section: Section, body: Body) -> None:
+    tone = Tone.BAD if section.title == "error" else Tone.PLAIN
+    note = paper.styled(f"   {plain(section.note)}", Tone.FAINT) if section.note else ""
+    paper.line()
+    paper.line(paper.styled(section.title, tone, bold=True) + note)
+    for text in _body_lines(body):
+        paper.line(f"  {text}".rstrip())
+
+
+def _body_lines(body: Body) -> Iterator[str]:
+    match body:
+        case Json(text):
+            yield from _json_lines(text)
+        case Text(text) | Stack(text):
+            yield from lines(text)
+        case Pairs(rows):
+            width = max((len(plain(label)) for label, _ in rows), default=0)
+            for label, value in rows:
+                first, *rest = lines(value)
+                yield f"{plain(label).ljust(width)}  {first}"
+                yield from (f"{' ' * width}  {more}" for more in rest)
+        case Log(entries, start):
+            width = len(str(start + len(entries) - 1))
+            for number, entry in enumerate(entries, start):
+                first, *rest = lines(entry)
+                yield f"{number:>{width}}  {first}"
+                yield from (f"{' ' * width}  {more}" for more in rest)
+        case Pending(octets, _):
+            yield f"({size(octets)}, gone before it could be read)"
+
+
+def _json_lines(text: str) -> Iterator[str]:
+    try:
+        pretty = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        yield "(this is no JSON)"
+        pretty = text
+    yield from lines(pretty)

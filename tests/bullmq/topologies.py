@@ -1,0 +1,281 @@
+"""Redis in all arrangements that qtui connects to: password, TLS, unix socket, Sentinel, Cluster.
+
+The fixtures are in conftest.py. Each arrangement is started when it is first asked for and stopped
+at the end of the session, by its own process id.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import pytest
+import redis
+
+from tests.servers import free_port
+
+BOUND = 20.0
+"""Seconds after which a condition that was waited for has failed."""
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    """Return as soon as a condition holds; fail the test if it never does."""
+    deadline = time.monotonic() + BOUND
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {BOUND:.0f} s in vain: {what}")
+        time.sleep(0.01)
+
+
+class Process:
+    """One redis-server (or Sentinel) on a port and a unix socket, in a folder of its own."""
+
+    def __init__(self, *options: str, password: str = "", sentinel_config: str = "") -> None:
+        """Start it and wait until it answers.
+
+        Args:
+            options: More arguments, ``--name value …``.
+            password: The one of the default user, if it has one.
+            sentinel_config: Makes it a Sentinel with this configuration.
+        """
+        self.binary = shutil.which("redis-server")
+        if self.binary is None:
+            if os.environ.get("CI") == "true":
+                pytest.fail("there is no redis-server on this machine")
+            pytest.skip("there is no redis-server on this machine")
+        self.port = free_port()
+        # Not pytest's tmp_path: a unix socket's path is at most 107 bytes long.
+        self.folder = Path(tempfile.mkdtemp(prefix="qtui-test-"))
+        self.socket = self.folder / "socket"
+        self.password = password
+        self._options = [*options]
+        if password:
+            self._options += ["--requirepass", password]
+        if sentinel_config:
+            config = self.folder / "sentinel.conf"
+            config.write_text(sentinel_config)
+            self._options = [str(config), "--sentinel", *self._options]
+        self.start()
+
+    def start(self) -> None:
+        """Start it (again), on the same port and with the same options."""
+        assert self.binary is not None
+        own = ["--bind", "127.0.0.1", "--port", str(self.port), "--unixsocket", str(self.socket)]
+        own += ["--dir", str(self.folder), "--logfile", str(self.folder / "log")]
+        if "--sentinel" in self._options:
+            command = [self.binary, *self._options, *own]
+        else:
+            command = [self.binary, *own, "--save", "", "--appendonly", "no", *self._options]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        until(self._answers, f"{' '.join(command)} answers")
+
+    def _answers(self) -> bool:
+        assert self._process.poll() is None, (self.folder / "log").read_text()
+        try:
+            with self.admin() as admin:
+                return bool(admin.ping())
+        except redis.ConnectionError:
+            return False
+
+    def admin(self) -> redis.Redis:
+        """A client of redis-py's blocking kind, over the unix socket; the caller closes it."""
+        return redis.Redis(
+            unix_socket_path=str(self.socket),
+            password=self.password or None,
+            decode_responses=True,
+            protocol=2,
+        )
+
+    def kill(self) -> None:
+        """End it with SIGKILL, and wait until it is gone."""
+        self._process.kill()
+        self._process.wait(BOUND)
+
+    def __enter__(self) -> Process:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Kill it and remove its folder."""
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Servers that a URL leads to."""
+
+    name: str
+    url: str
+    data: tuple[Process, ...]
+    """Those that hold keys."""
+    sentinel: Process | None = None
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """Files in PEM: two CAs that know nothing of each other, and what the first has signed."""
+
+    ca: Path
+    other_ca: Path
+    server: Path
+    server_key: Path
+    client: Path
+    client_key: Path
+
+
+def _openssl(*arguments: str) -> None:
+    subprocess.run(("openssl", *arguments), check=True, capture_output=True, timeout=BOUND)
+
+
+def _authority(folder: Path, name: str) -> tuple[Path, Path]:
+    key, certificate = folder / f"{name}.key", folder / f"{name}.crt"
+    _openssl(
+        *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+        *("-subj", f"/CN={name}", "-days", "2", "-keyout", str(key), "-out", str(certificate)),
+    )
+    return certificate, key
+
+
+def _signed(folder: Path, name: str, ca: tuple[Path, Path], alternatives: str) -> tuple[Path, Path]:
+    key, request, certificate = (folder / f"{name}.{suffix}" for suffix in ("key", "csr", "crt"))
+    extensions = folder / f"{name}.ext"
+    extensions.write_text(f"subjectAltName={alternatives}\n")
+    _openssl(
+        *("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+        *("-subj", f"/CN={name}", "-keyout", str(key), "-out", str(request)),
+    )
+    _openssl(
+        *("x509", "-req", "-in", str(request), "-CA", str(ca[0]), "-CAkey", str(ca[1])),
+        *("-CAcreateserial", "-days", "2", "-extfile", str(extensions), "-out", str(certificate)),
+    )
+    return certificate, key
+
+
+def make_certificates(folder: Path) -> Certificates:
+    """Certificates for a server at 127.0.0.1 (not at localhost) and for a client."""
+    ca = _authority(folder, "ca")
+    other_ca, _ = _authority(folder, "other-ca")
+    server, server_key = _signed(folder, "server", ca, "IP:127.0.0.1")
+    client, client_key = _signed(folder, "client", ca, "DNS:client")
+    return Certificates(ca[0], other_ca, server, server_key, client, client_key)
+
+
+def tls_server(certificates: Certificates, *, ask_client: bool = False) -> tuple[Process, int]:
+    """A server that speaks TLS on a second port, which is returned as well."""
+    port = free_port()
+    process = Process(
+        *("--tls-port", str(port), "--tls-ca-cert-file", str(certificates.ca)),
+        *("--tls-cert-file", str(certificates.server)),
+        *("--tls-key-file", str(certificates.server_key)),
+        *("--tls-auth-clients", "yes" if ask_client else "no"),
+    )
+    return process, port
+
+
+def sentinel_of(master: Process, *options: str) -> Process:
+    """A Sentinel that watches one master and calls it ``main``."""
+    watch = f"sentinel monitor main 127.0.0.1 {master.port} 1\n"
+    return Process(*options, sentinel_config=watch)
+
+
+def cluster_nodes(stack: ExitStack) -> tuple[Process, ...]:
+    """Three masters that share the slots between them; the stack stops them."""
+    nodes, buses = [], []
+    for _ in range(3):
+        # The bus's default, port + 10000, may lie above 65535.
+        buses.append(free_port())
+        options = ("--cluster-enabled", "yes", "--cluster-port", str(buses[-1]))
+        nodes.append(stack.enter_context(Process(*options, "--cluster-node-timeout", "2000")))
+    bounds = (0, 5461, 10923, 16384)
+    for number, node in enumerate(nodes):
+        with node.admin() as admin:
+            admin.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
+            admin.execute_command("CLUSTER ADDSLOTSRANGE", bounds[number], bounds[number + 1] - 1)
+            if number:
+                admin.execute_command("CLUSTER MEET", "127.0.0.1", nodes[0].port, buses[0])
+    until(lambda: all(whole(node) for node in nodes), "the cluster is whole")
+    return tuple(nodes)
+
+
+def whole(node: Process) -> bool:
+    """Whether a node of a cluster sees all slots served and all three masters."""
+    with node.admin() as admin:
+        info = admin.execute_command("CLUSTER INFO")
+    return bool(info["cluster_state"] == "ok" and info["cluster_size"] == "3")
+
+
+class Topologies:
+    """The arrangements of one test session, each started when it is first asked for."""
+
+    NAMES = ("standalone", "unix", "tls", "sentinel", "cluster")
+
+    def __init__(self, folder: Path) -> None:
+        """Start nothing yet; certificates go to the folder."""
+        self._folder = folder
+        self._stack = ExitStack()
+        self._running: dict[str, Topology] = {}
+        self._certificates: Certificates | None = None
+
+    def get(self, name: str) -> Topology:
+        """One of `NAMES`, with no keys in it and its statistics reset."""
+        if name not in self._running:
+            self._running[name] = getattr(self, f"_{name}")()
+        topology = self._running[name]
+        for process in topology.data:
+            with process.admin() as admin:
+                admin.flushall()
+                admin.config_resetstat()
+        return topology
+
+    @property
+    def certificates(self) -> Certificates:
+        """Those that the TLS server uses."""
+        if self._certificates is None:
+            self._certificates = make_certificates(self._folder)
+        return self._certificates
+
+    def own(self, process: Process) -> Process:
+        """Stop a process with the rest."""
+        return self._stack.enter_context(process)
+
+    def stop(self) -> None:
+        """Stop all that were started."""
+        self._stack.close()
+
+    def _standalone(self) -> Topology:
+        process = self.own(Process())
+        return Topology("standalone", f"redis://127.0.0.1:{process.port}/0", (process,))
+
+    def _unix(self) -> Topology:
+        process = self.get("standalone").data[0]
+        return Topology("unix", f"unix://{process.socket}", (process,))
+
+    def _tls(self) -> Topology:
+        process, port = tls_server(self.certificates)
+        url = f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={self.certificates.ca}"
+        return Topology("tls", url, (self.own(process),))
+
+    def _sentinel(self) -> Topology:
+        master = self.own(Process())
+        sentinel = self.own(sentinel_of(master))
+        url = f"redis+sentinel://127.0.0.1:{sentinel.port}/main/0"
+        return Topology("sentinel", url, (master,), sentinel)
+
+    def _cluster(self) -> Topology:
+        nodes = cluster_nodes(self._stack)
+        hosts = ",".join(f"127.0.0.1:{node.port}" for node in nodes[:2])
+        return Topology("cluster", f"redis+cluster://{hosts}", nodes)

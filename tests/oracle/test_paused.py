@@ -1,0 +1,190 @@
+"""Retries while the queue is paused: nothing runs before the resume, and everything after it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.oracle.conftest import Drivers
+from tests.oracle.keyspace import Difference, Value
+from tests.oracle.known import no_marker
+from tests.oracle.releases import Release, named
+from tests.oracle.stage import Side, Stage, Worker, job
+
+
+def _moved(official_list: str, our_list: str, reason: str, *, ours_had: bool) -> list[Difference]:
+    """The retried jobs went to another list than the release's, in the same order."""
+
+    def ours_only(official: Value | None, ours: Value | None) -> bool:
+        return ours is not None and (official is not None) == ours_had
+
+    def theirs_only(official: Value | None, ours: Value | None) -> bool:
+        return official is not None and ours is None
+
+    return [
+        Difference(f"q:{official_list}", reason, theirs_only),
+        Difference(f"q:{our_list}", reason, ours_only),
+    ]
+
+
+def _pausing(release: Release, waiting: bool) -> list[Difference]:
+    """Where a release puts a job that is retried while the queue is paused, if not where we do."""
+    if release.speaks < (3, 13, 1):
+        reason = "before 3.13.1 a retried job went to wait, where it ran or was lost (H1)"
+        return _moved("wait", "paused", reason, ours_had=waiting)
+    if release.speaks >= (6, 0, 0) and not waiting:
+        reason = "6.x keeps it in wait; in paused no release's resume loses it (H2, H3)"
+        return _moved("wait", "paused", reason, ours_had=False)
+    return []
+
+
+def assert_nothing_runs(side: Side, worker: Worker) -> None:
+    """The worker has looked at the queue as it is now, and found nothing to run.
+
+    Before 5.0.0 it blocks on ``wait`` itself, so that it is blocked proves that there is nothing.
+    Since then it blocks on ``marker``: one of ours makes it look once more, and it blocks again.
+    """
+    side.await_idle()
+    if side.release.at_least_5:
+        side.client.zadd(side.key("marker"), {"0": 0})
+        side.await_idle()
+        assert not side.client.exists(side.key("marker"))
+    assert worker.until() == []
+
+
+def _run_after_resume(side: Side, resumer: Side, ids: list[str]) -> None:
+    # 5.x writes no marker at a resume that finds no list `paused`: its worker wakes by this delay.
+    with side.worker("ok", drainDelay=1) as worker:
+        assert_nothing_runs(side, worker)
+        resumer.run("resume")
+        runs = worker.until(ends=len(ids))
+        side.await_idle()
+        assert worker.until() == runs
+    assert runs == ids
+    side.assert_all_in("completed", ids)
+    assert not side.client.exists(side.key("wait"), side.key("paused"), side.key("prioritized"))
+
+
+@pytest.mark.parametrize("waiting", [False, True], ids=["nobody-waits", "some-wait"])
+def test_jobs_retried_while_paused_run_after_the_resume(stage: Stage, waiting: bool) -> None:
+    ids = stage.official.seed([job("a"), job("b")])
+    before = stage.official.run("add", jobs=[job("w1"), job("w2")]) if waiting else []
+    stage.official.run("pause")
+    stage.copy()
+    stage.retry_both(ids)
+    stage.assert_equal(*_pausing(stage.release, waiting))
+    _run_after_resume(stage.ours, stage.ours, [*before, *ids])
+
+
+def test_jobs_added_after_a_retry_while_paused_are_not_lost(stage: Stage) -> None:
+    ids = stage.official.seed([job("a"), job("b")])
+    stage.official.run("pause")
+    stage.copy()
+    assert stage.retry(ids) == [1, 1]
+    added = stage.ours.run("add", jobs=[job("w1"), job("w2")])
+    # 6.x puts what it finds in `paused` behind what is in `wait`, so that it runs first.
+    _run_after_resume(stage.ours, stage.ours, [*ids, *added])
+
+
+@pytest.mark.releases(since="4.18.0")
+def test_prioritized_jobs_retried_while_paused_wait_for_the_resume(stage: Stage) -> None:
+    low, high = stage.official.seed([job("low", priority=7), job("high", priority=2)])
+    stage.official.run("pause")
+    stage.copy()
+    assert [result.target for result in stage.results([low, high])] == ["prioritized"] * 2
+    _run_after_resume(stage.ours, stage.ours, [high, low])
+
+
+def test_a_worker_that_waits_on_a_paused_queue_starts_nothing_that_is_retried(
+    stage: Stage,
+) -> None:
+    ids = stage.official.seed([job("a"), job("b"), job("c", priority=3)])
+    stage.official.run("pause")
+    stage.copy()
+    with stage.ours.worker("ok") as worker:
+        stage.ours.await_idle()
+        assert stage.retry(ids) == [1, 1, 1]
+        assert_nothing_runs(stage.ours, worker)
+        stage.ours.run("resume")
+        assert sorted(worker.until(ends=3)) == sorted(ids)
+        stage.ours.await_idle()
+    stage.ours.assert_all_in("completed", ids)
+
+
+@pytest.mark.releases(before="6.0.0")
+def test_with_jobs_in_both_lists_the_retried_ones_are_in_the_one_that_is_kept(
+    stage: Stage, drivers: Drivers
+) -> None:
+    """A 6.x producer fills `wait` of a queue that an older release paused; then it resumes."""
+    six = named("6.7.0")
+    ids = stage.official.seed([job("a"), job("b")])
+    in_paused = stage.official.run("add", jobs=[job("p")])
+    stage.official.run("pause")
+    newer = stage.official.other(drivers.get(six), six)
+    newer.open()
+    in_wait = newer.run("add", jobs=[job("w")])
+    stage.copy()
+    assert [result.target for result in stage.results(ids)] == ["paused", "paused"]
+    newer = stage.ours.other(drivers.get(six), six)
+    newer.run("resume")
+    stage.ours.work_off([*in_paused, *ids, *in_wait])
+
+
+@pytest.mark.releases(before="6.0.0")
+def test_with_jobs_in_both_lists_a_resume_of_the_old_release_keeps_the_retried_ones(
+    stage: Stage, drivers: Drivers
+) -> None:
+    six = named("6.7.0")
+    ids = stage.official.seed([job("a"), job("b")])
+    in_paused = stage.official.run("add", jobs=[job("p")])
+    stage.official.run("pause")
+    newer = stage.official.other(drivers.get(six), six)
+    newer.open()
+    in_wait = newer.run("add", jobs=[job("w")])
+    stage.copy()
+    assert stage.retry(ids) == [1, 1]
+    stage.ours.run("resume")
+    with stage.ours.worker("ok") as worker:
+        assert worker.until(ends=3) == [*in_paused, *ids]
+    counted = stage.ours.census()
+    assert {id: counted[id] for id in ids} == {id: ["completed"] for id in ids}
+    # The release's own loss (H3): its resume renames `paused` over `wait`, with or without us.
+    assert counted[in_wait[0]] == []
+    stage.official.run("resume")
+    assert stage.official.census()[in_wait[0]] == []
+
+
+def test_jobs_that_another_tool_left_in_wait_of_a_paused_queue_are_not_lost_by_our_retry(
+    stage: Stage,
+) -> None:
+    """Retry before 3.13.1 left them there, other tools still do (H1). Then no list is `paused`."""
+    theirs, ours, next_one = stage.official.seed([job("a"), job("b"), job("c", lifo=True)])
+    stage.official.run("pause")
+    stage.copy()
+    stage.ours.client.zrem(stage.ours.key("failed"), theirs)
+    stage.ours.client.lpush(stage.ours.key("wait"), theirs)
+    assert stage.retry([ours, next_one]) == [1, 1]
+    stage.ours.assert_each_in_one_place()
+    _run_after_resume(stage.ours, stage.ours, [next_one, theirs, ours])
+
+
+_MIXED = [("5.81.5", "6.7.0"), ("6.7.0", "5.81.5"), ("4.18.3", "6.7.0"), ("4.18.3", "5.81.5")]
+
+
+@pytest.mark.parametrize("opened", [False, True], ids=["", "opened-by-resumer"])
+@pytest.mark.parametrize("waiting", [False, True], ids=["nobody-waits", "some-wait"])
+@pytest.mark.parametrize(("pauser", "resumer"), _MIXED, ids=["-".join(pair) for pair in _MIXED])
+def test_paused_by_one_release_and_resumed_by_another_loses_no_job(
+    bare_stage: Stage, drivers: Drivers, pauser: str, resumer: str, waiting: bool, opened: bool
+) -> None:
+    """`opened`: the resumer's process opened the queue before the retry, so meta.version lies."""
+    first, second = named(pauser), named(resumer)
+    pausing = bare_stage.ours.other(drivers.get(first), first)
+    resuming = bare_stage.ours.other(drivers.get(second), second)
+    ids = pausing.seed([job("a"), job("b")])
+    before = pausing.run("add", jobs=[job("w1"), job("w2")]) if waiting else []
+    pausing.run("pause")
+    if opened:
+        resuming.open()
+    assert bare_stage.retry(ids) == [1, 1]
+    bare_stage.ours.assert_each_in_one_place()
+    _run_after_resume(resuming, resuming, [*before, *ids])

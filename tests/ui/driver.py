@@ -1,0 +1,120 @@
+"""A small language for tests of the screen: press, settle, see.
+
+Holds the one use of Textual's private interface: the lines of the screen as text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from time import monotonic
+
+from textual.pilot import Pilot
+from textual.worker import WorkerState
+
+from qtui.bullmq.connection import connect, identify, parse
+from qtui.bullmq.writer import Writer
+from qtui.retry.campaign import Campaign
+from qtui.settings import Settings
+from qtui.ui.app import QtuiApp
+from qtui.ui.screens.inspector import Inspector
+from qtui.ui.session import Session
+
+PATIENCE = 10.0
+"""Seconds after which a condition that does not come true fails the test."""
+
+_UNDER_WAY = (WorkerState.PENDING, WorkerState.RUNNING)
+
+
+class Driver:
+    """The app as a person sees it: keys in, lines out."""
+
+    def __init__(self, app: QtuiApp, pilot: Pilot[None]) -> None:
+        self.app = app
+        self._pilot = pilot
+
+    @property
+    def inspector(self) -> Inspector:
+        """The main screen, whatever stands over it."""
+        return next(screen for screen in self.app.screen_stack if isinstance(screen, Inspector))
+
+    def lines(self) -> list[str]:
+        """What stands on the screen."""
+        strips = self.app.screen._compositor.render_strips()
+        return ["".join(segment.text for segment in strip) for strip in strips]
+
+    def text(self) -> str:
+        """What stands on the screen, in one piece."""
+        return "\n".join(self.lines())
+
+    def line_with(self, words: str) -> str:
+        """The first line that holds the words."""
+        found = [line for line in self.lines() if words in line]
+        assert found, f"{words!r} is not on the screen:\n{self.text()}"
+        return found[0]
+
+    def row(self, job_id: str) -> str:
+        """The line of a job in the table."""
+        found = [line for line in self.lines() if re.search(rf"│[ ▌][ ●] {job_id} ", line)]
+        assert found, f"job {job_id} is not in the list:\n{self.text()}"
+        return found[0]
+
+    async def press(self, *keys: str) -> None:
+        """Presses keys and waits until what they started is done."""
+        for key in keys:
+            self.app.simulate_key(key)
+        await self.settle()
+
+    async def type(self, words: str) -> None:
+        """Types words, key by key."""
+        await self.press(*words)
+
+    async def settle(self) -> None:
+        """Waits until nothing is under way but the loops that never end, and plans that wait."""
+        await self.until(lambda: not self._busy(), "the workers' end")
+
+    def _busy(self) -> list[str]:
+        return [
+            worker.group
+            for worker in self.app.workers
+            if worker.state in _UNDER_WAY and worker.group not in ("watch", "retry")
+        ]
+
+    async def until(self, true: Callable[[], object], what: str = "it") -> None:
+        """Waits for a condition, pumping messages, and fails after `PATIENCE`."""
+        deadline = monotonic() + PATIENCE
+        await self._pilot.pause()
+        while not true():
+            assert monotonic() < deadline, f"waited in vain for {what}:\n{self.text()}"
+            await self._pilot.pause(0.02)
+        await self._pilot.pause()
+
+    async def sees(self, words: str) -> None:
+        """Waits until the words stand on the screen."""
+        await self.until(lambda: words in self.text(), repr(words))
+
+
+@asynccontextmanager
+async def inspector(
+    url: str, *, size: tuple[int, int] = (120, 36), **settings: object
+) -> AsyncIterator[Driver]:
+    """The inspector on a server, read for the first time."""
+    chosen = replace(Settings(), redis=url, **settings)  # type: ignore[arg-type]
+    target = parse(url)
+    client = connect(target, read_only=chosen.read_only)
+    writer = None if chosen.read_only else Writer(client)
+    session = Session(
+        chosen,
+        target,
+        client,
+        await identify(client),
+        None if writer is None else lambda plan, resets: Campaign(client, writer, plan, resets),
+    )
+    app = QtuiApp(session)
+    async with app.run_test(size=size, notifications=True) as pilot:
+        driver = Driver(app, pilot)
+        await driver.until(lambda: driver.inspector.poll.statuses, "the first look")
+        await driver.settle()
+        yield driver

@@ -1,0 +1,65 @@
+"""Real BullMQ queues for the screen's tests, made and worked by the official Python package."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from bullmq import Job, Queue, Worker
+
+PATIENCE = 10.0
+
+
+async def fill(
+    url: str,
+    queue: str,
+    jobs: int,
+    *,
+    error: Callable[[int], str] = lambda place: "connect ECONNREFUSED 10.0.0.7:5432",
+    name: str = "charge",
+    data: Callable[[int], object] = lambda place: {"customer": f"cus_{place}"},
+    opts: dict[str, Any] | None = None,
+) -> list[str]:
+    """Adds jobs and lets a worker fail them all; their ids, oldest first."""
+    source = Queue(queue, {"connection": url})
+    bulk = [
+        {"name": name, "data": data(place), "opts": {"attempts": 1, **(opts or {})}}
+        for place in range(jobs)
+    ]
+    before = (await source.getJobCounts("failed"))["failed"]
+    added = await source.addBulk(bulk)
+    places = {job.id: place for place, job in enumerate(added)}
+
+    async def fail(job: Job, token: str) -> object:
+        raise RuntimeError(error(places[job.id]))
+
+    async with working(url, queue, fail):
+        await until_failed(source, before + jobs)
+    await source.close()
+    return [job.id for job in added]
+
+
+async def until_failed(queue: Queue, jobs: int) -> None:
+    """Waits until so many jobs stand in failed."""
+    async with asyncio.timeout(PATIENCE):
+        while (await queue.getJobCounts("failed"))["failed"] < jobs:
+            await asyncio.sleep(0.005)  # polls for the condition above
+
+
+@asynccontextmanager
+async def working(
+    url: str, queue: str, processor: Callable[[Job, str], Any], **opts: object
+) -> AsyncIterator[Worker]:
+    """A worker on a queue for as long as the block lasts."""
+    worker = Worker(queue, processor, {"connection": url, "concurrency": 8, **opts})
+    try:
+        yield worker
+    finally:
+        await worker.close(True)
+
+
+async def succeed(job: Job, token: str) -> object:
+    """A processor whose provider came back."""
+    return {"ok": job.id}
