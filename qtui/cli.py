@@ -12,7 +12,7 @@ import click
 
 from qtui import __version__
 from qtui.bullmq.model import JobState
-from qtui.commands.run import Flags, run
+from qtui.commands.run import Flags, Place, run
 
 _STATES = click.Choice([state.value for state in JobState])
 _FINISHED = click.Choice([state.value for state in JobState if state.is_finished])
@@ -21,7 +21,7 @@ _AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object
 
 @click.group(
     invoke_without_command=True,
-    context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
+    context_settings={"max_content_width": 100},
 )
 @click.option(
     "--redis",
@@ -59,9 +59,13 @@ def main(
     flags = Flags(redis, prefixes, queues, read_only, refresh, profile, config, demo)
     context.obj = flags
     if context.invoked_subcommand is None:
-        from qtui.commands.inspector import check_terminal, inspect
+        sys.exit(run(flags, _inspect, on_screen=True))
 
-        sys.exit(run(flags, inspect, check_terminal))
+
+def _inspect(place: Place) -> int:
+    from qtui.commands.inspector import inspect
+
+    return inspect(place)
 
 
 @main.command("queues")
@@ -110,7 +114,7 @@ def _show(flags: Flags, queue: str, job_id: str, as_json: bool) -> None:
     sys.exit(run(flags, lambda place: show_job(place, queue, job_id, as_json=as_json)))
 
 
-@main.command("retry")
+@main.command("retry", short_help="Put failed or completed jobs back to be run.")
 @click.argument("queue")
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @click.option("--state", type=_FINISHED, default="failed", show_default=True)

@@ -14,6 +14,8 @@ from typing import Final
 # Joiners shape Persian, Indic and emoji text and have no power over a terminal.
 _JOINERS: Final = "\u200c\u200d"
 _KEPT: Final = frozenset(_JOINERS)
+_AGES: Final = 1000 * 365 * 86_400_000
+"""Milliseconds: a thousand years, more than any clock that is right can be off."""
 _NO_BREAK_SPACES: Final = frozenset("\u00a0\u202f\u2007")
 
 
@@ -96,8 +98,10 @@ def size(octets: int) -> str:
 def age(milliseconds: float) -> str:
     """How long ago, in at most three digits and a unit: ``12s``, ``4m``, ``3h``, ``9d``, ``2y``.
 
-    Times ahead of the clock (skew, delayed jobs) read ``in 5m``.
+    Times ahead of the clock (skew, delayed jobs) read ``in 5m``, garbage far beyond it ``ages``.
     """
+    if not abs(milliseconds) < _AGES:
+        return "ages"
     prefix = ""
     if milliseconds < -999:
         prefix, milliseconds = "in ", -milliseconds
@@ -111,12 +115,14 @@ def age(milliseconds: float) -> str:
 
 def span(milliseconds: float) -> str:
     """A duration: ``7 ms``, ``1.4 s``, ``3 m 20 s``, ``2 h 5 m``."""
+    if not abs(milliseconds) < _AGES:
+        return "ages"
     if milliseconds < 1000:
         return f"{max(0, int(milliseconds))} ms"
     seconds = milliseconds / 1000
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
-    minutes, rest = divmod(int(seconds), 60)
+    minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} m {rest} s"
     hours, minutes = divmod(minutes, 60)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias, cast
 
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
 from qtui.bullmq.connection import Client
 
@@ -23,12 +23,17 @@ async def ask(client: Client, commands: Iterable[Command]) -> list[Reply]:
     Costs one round trip (on a cluster one to each node that is asked).
 
     Raises:
-        redis.exceptions.ConnectionError, TimeoutError: the server could not be asked.
+        redis.exceptions.ConnectionError, TimeoutError: the server could not be asked, or it is
+            still loading its data and knows of none.
     """
     pipeline = client.pipeline(transaction=False)
     for command in commands:
         pipeline.execute_command(*command)
-    return cast("list[Reply]", await pipeline.execute(raise_on_error=False))
+    replies = cast("list[Reply]", await pipeline.execute(raise_on_error=False))
+    for reply in replies:
+        if isinstance(reply, ConnectionError | TimeoutError):
+            raise reply
+    return replies
 
 
 async def ask_one(client: Client, *command: str | int) -> Reply:

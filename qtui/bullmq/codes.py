@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from qtui.bullmq.model import Kind
+
 
 class Code(IntEnum):
     """BullMQ's codes for a retry (reprocessJob, ≥1.48.3), and two of ours that it lacks."""
@@ -15,7 +17,7 @@ class Code(IntEnum):
     NO_SUCH_JOB = -1
     NOT_IN_STATE = -3
     UNKNOWN = -100
-    """The connection was lost while the batch was under way and the job could not be read again."""
+    """The connection was lost while the batch was under way; the job is gone or out of reach."""
 
 
 _MEANING = {
@@ -47,3 +49,11 @@ class Result:
     def retried(self) -> bool:
         """Whether the job was moved to the waiting side by this retry."""
         return self.code is Code.RETRIED
+
+
+class ForeignQueue(Exception):
+    """The queue is not BullMQ's own (Bull 3/4, Pro), so nothing was written."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        super().__init__(kind.refusal)

@@ -5,8 +5,8 @@ BullMQ's releases keep waiting jobs in different places (T1 1.x-3.x, T4 4.x, T5 
 jobs and lists show counts first, the version breaks ties, and where doubt remains the job goes
 where no release loses it:
 
-* ``prioritized`` is never read before 4.0.0, so a job goes there only on evidence of ≥4; in
-  ``wait`` it merely runs early.
+* ``prioritized`` is never read before 4.0.0, so a job goes there only on evidence of ≥4 in the
+  jobs or keys (``bullmq:4.18.3`` may come from a dashboard); in ``wait`` it merely runs early.
 * While a queue is paused, ``paused`` is the one list that every release's resume keeps: 1.x to 5.x
   rename it over ``wait``, 6.x drains it into ``wait``. Only a queue that keeps waiting jobs in
   ``wait`` although it is paused (6.x does) gets its jobs there.
@@ -90,10 +90,8 @@ def destination(queue: QueueEvidence, *, modern: bool | None, priority: int) -> 
         priority: the job's priority, 0 for none.
     """
     modern = modern or queue.ran_modern
-    if priority > 0:
-        four = queue.major == 4 and not queue.knows_legacy_priority
-        if modern or queue.knows_prioritized or four:
-            return Target.PRIORITIZED
+    if priority > 0 and (modern or queue.knows_prioritized):
+        return Target.PRIORITIZED
     if not queue.paused:
         return Target.WAIT
     if queue.paused_list:

@@ -8,10 +8,11 @@ from typing import Final
 
 from redis.asyncio.cluster import RedisCluster
 
-from qtui.bullmq.ask import ask_one, items, present, texts
+from qtui.bullmq.ask import ask, ask_one, items, present, text, texts
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.status import read_status
+from qtui.bullmq.workers import queues_of_workers
 
 SLICE: Final = 1000
 """Keys that one SCAN call looks at, about 0.3 ms of Redis's time."""
@@ -68,10 +69,19 @@ async def discover(client: Client, prefixes: Sequence[str]) -> AsyncIterator[lis
     keys and half-deleted queues are no queues. With nested prefixes (``bull`` and ``bull:eu``) a
     queue belongs to the longest.
 
-    Costs one SCAN of the keyspace for each prefix, `SLICE` keys a call, and a few commands for
-    each candidate. Stop it by leaving the loop.
+    The queues of connected workers come first, named by their connections (Worker, clientName), so
+    that something is there to look at while a large keyspace is searched.
+
+    Costs one CLIENT LIST, one SCAN of the keyspace for each prefix, `SLICE` keys a call, and a few
+    commands for each candidate. Stop it by leaving the loop.
     """
     seen: set[QueueKey] = set()
+    [clients] = await ask(client, [("CLIENT", "LIST")])
+    named = sorted(queues_of_workers(text(clients) or "", prefixes))
+    if named:
+        found = [status.queue for status in await read_status(client, named) if status.exists]
+        seen.update(found)
+        yield found
     for prefix in sorted(set(prefixes), key=len, reverse=True):
         pattern = _GLOB.sub(r"\\\1", prefix) + ":*:[im][de]*"
         async for keys in _slices(client, pattern):

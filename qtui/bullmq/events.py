@@ -6,12 +6,14 @@ streams are trimmed and not every change emits one.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from redis.asyncio.cluster import RedisCluster
+from redis.exceptions import ResponseError
 
-from qtui.bullmq.ask import ask_one
+from qtui.bullmq.ask import ask, ask_one
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
 
@@ -29,19 +31,37 @@ async def wait_for_events(
 ) -> set[QueueKey]:
     """Waits until any of the queues has an event that is newer than the call; empty when none came.
 
-    Events between two calls go unseen, so the counts want a look from time to time as well. Costs
-    one XREAD that blocks a connection (not Redis), and one event a queue in the reply.
+    Events between two calls go unseen, so the counts want a look from time to time as well. A key
+    that should be a stream and is none is left out.
+
+    Costs one XREAD that blocks a connection (not Redis), and one event a queue in the reply; where
+    a key is no stream, a TYPE for each queue before.
     """
     names = {queue.key("events"): queue for queue in queues}
+    milliseconds = max(1, min(milliseconds, LONGEST_WAIT))
+    try:
+        reply = await _read(client, list(names), milliseconds)
+    except ResponseError as error:
+        if not str(error).startswith("WRONGTYPE"):
+            raise
+        kinds = await ask(client, [("TYPE", name) for name in names])
+        streams = [
+            name for name, kind in zip(names, kinds, strict=True) if kind in ("stream", "none")
+        ]
+        reply = await _read(client, streams, milliseconds)
+    return {names[name] for name in _streams(reply) if name in names}
+
+
+async def _read(client: Client, names: Sequence[str], milliseconds: int) -> object:
     if not names:
-        return set()
-    reply = await ask_one(
+        await asyncio.sleep(milliseconds / 1000)
+        return None
+    return await ask_one(
         client,
-        *("XREAD", "COUNT", 1, "BLOCK", min(milliseconds, LONGEST_WAIT), "STREAMS"),
+        *("XREAD", "COUNT", 1, "BLOCK", milliseconds, "STREAMS"),
         *names,
         *("$" for _ in names),
     )
-    return {names[name] for name in _streams(reply) if name in names}
 
 
 def _streams(reply: object) -> list[str]:

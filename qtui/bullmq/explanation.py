@@ -23,7 +23,6 @@ from redis.exceptions import (
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
-    RedisClusterException,
     ResponseError,
     TimeoutError,
 )
@@ -65,6 +64,8 @@ def _causes(error: BaseException) -> list[BaseException]:
 def _words(error: BaseException, target: Target) -> str:
     """What Redis or the system said: one line, without the command it was said to."""
     words = re.sub(r"^Command # .* caused error: ", "", str(error), flags=re.DOTALL)
+    # Behind the command comes what was said as a tuple of one.
+    words = re.sub(r"""^\((['"])(.*)\1,\)$""", r"\2", words, flags=re.DOTALL)
     key_password = target.tls.key_password if target.tls else ""
     secrets = target.credentials.password, target.sentinel_credentials.password, key_password
     for secret in filter(None, secrets):
@@ -105,14 +106,9 @@ _REFUSALS: Final[Sequence[tuple[type[BaseException], str, str]]] = (
     (ResponseError, r"\bWRONGTYPE\b", "holds a key of another type than BullMQ's"),
     (ConnectionError, "max number of clients", "has as many clients as it takes (maxclients)"),
     (
-        RedisClusterException,
-        "luster mode is not enabled",
+        ResponseError,
+        "cluster support disabled",
         "is no cluster: write redis:// in place of redis+cluster://",
-    ),
-    (
-        RedisClusterException,
-        "slots are not covered|not covered by the cluster",
-        "is a cluster that is down: no node serves some of its slots",
     ),
 )
 
@@ -155,7 +151,7 @@ def _tls(causes: _Causes, target: Target) -> Unreachable | None:
             return Unreachable(f"{target.shown} speaks no TLS on this port: write redis://")
         if "certificate required" in reason or "handshake failure" in reason:
             return Unreachable(
-                f"{target.shown} wants a certificate from us: add ?ssl_certfile=…&ssl_keyfile=…"
+                f"{target.shown} wants a certificate from us (?ssl_certfile=…&ssl_keyfile=…)"
             )
         return Unreachable(f"{target.shown}: TLS failed: {first_line(reason)}")
     return None
@@ -215,7 +211,9 @@ def _sentence(cause: BaseException, target: Target) -> str:
     words = str(cause)
     if isinstance(cause, TimeoutError):
         if "connecting" in words:
-            return _ERRNO[errno.ETIMEDOUT]
+            # A server without TLS takes our greeting for half a command and waits for the rest.
+            no_tls = " Or does it speak no TLS (redis://)?" if target.tls else ""
+            return _ERRNO[errno.ETIMEDOUT] + no_tls
         return "did not answer in time: is it busy, or the network slow?"
     if isinstance(cause, MaxConnectionsError) or words == "No connection available.":
         return "is asked too much at a time: all our connections to it are in use"
@@ -229,6 +227,14 @@ def _sentence(cause: BaseException, target: Target) -> str:
 
 
 def _hung_up(target: Target) -> str:
-    if target.tls or target.kind is Kind.UNIX:
+    if target.kind is Kind.UNIX:
         return "closed the connection: was it restarted?"
-    return "closed the connection: was it restarted, or does it want TLS (rediss://)?"
+    if target.tls is None:
+        return "closed the connection: was it restarted, or does it want TLS (rediss://)?"
+    if target.tls.certificate:
+        return "closed the connection: was it restarted, or does it not take our certificate?"
+    # The alert that says so is often lost, since the server hangs up with it.
+    return (
+        "closed the connection: was it restarted, or does it want a certificate from us"
+        " (?ssl_certfile=…&ssl_keyfile=…)?"
+    )

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from redis.exceptions import RedisError
+
 from qtui.bullmq.ask import Command, ask, number, present, text, texts
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey, split_job_key
@@ -85,18 +87,24 @@ class WrongType(Exception):
 async def read_job(
     client: Client, queue: QueueKey, job_id: str, *, load: Sequence[str] = ()
 ) -> Job | None:
-    """The whole job, or None if there is none. Fields beyond `GLANCE` only if named in ``load``.
+    """The whole job, or None if there is none.
+
+    Fields beyond `GLANCE` and log lines before `LOG_WINDOW` are read only if ``load`` names them:
+    ``data``, ``logs``.
 
     Costs four round trips, some forty commands of O(1); LPOS is O(n) where the job stands in a
     list; and the bytes that it loads.
 
     Raises:
         WrongType: the key is there, but not as a hash.
+        redis.exceptions.ResponseError: Redis would not tell (an ACL).
     """
     key = queue.job(job_id)
     [kind, count, *beside] = await ask(
-        client, [("TYPE", key), ("HLEN", key), *_beside(queue, job_id)]
+        client, [("TYPE", key), ("HLEN", key), *_beside(queue, job_id, "logs" in load)]
     )
+    if isinstance(kind, RedisError):
+        raise kind
     if kind == "none":
         return None
     if kind != "hash":
@@ -128,13 +136,13 @@ async def read_job(
     )
 
 
-def _beside(queue: QueueKey, job_id: str) -> list[Command]:
+def _beside(queue: QueueKey, job_id: str, whole_log: bool) -> list[Command]:
     logs = queue.job(job_id, "logs")
     return [
         ("GET", queue.job(job_id, "lock")),
         ("PTTL", queue.job(job_id, "lock")),
         ("LLEN", logs),
-        ("LRANGE", logs, -LOG_WINDOW, -1),
+        ("LRANGE", logs, 0 if whole_log else -LOG_WINDOW, -1),
         ("SCARD", queue.job(job_id, "dependencies")),
         ("HLEN", queue.job(job_id, "processed")),
         ("HLEN", queue.job(job_id, "failed")),

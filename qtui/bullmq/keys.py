@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-_MARKER: Final = re.compile(r"0(?::\d+)?")
+_MARKER: Final = re.compile(r"0(?::[0-9]+)?")
 
 
 def is_marker(member: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -59,6 +60,9 @@ class Kind(StrEnum):
         """Why jobs of such a queue are not retried; empty where they are."""
         return _REFUSALS[self]
 
+
+_NUMBER: Final = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+"""What counts as a number: no ``1_000``, no ``٣`` and no ``nan``, which Python would take."""
 
 _REFUSALS: Final = {
     Kind.BULLMQ: "",
@@ -166,15 +170,11 @@ class Garbage:
         """The field as an int (fractions cut), None where absent or garbage."""
         if text is None:
             return None
-        try:
-            value = int(text) if len(text) < 20 else _finite(float(text))
-        except ValueError:
-            try:
-                value = _finite(float(text))
-            except ValueError:
-                self.names.append(name)
-                return None
-        return value
+        # Floats on the way, as in JavaScript, which wrote it and will read it.
+        if _NUMBER.fullmatch(text) and math.isfinite(value := float(text)):
+            return int(value)
+        self.names.append(name)
+        return None
 
     def options(self, text: str | None) -> Mapping[str, object]:
         """``opts`` as a mapping, empty where absent or garbage."""
@@ -190,18 +190,21 @@ class Garbage:
         return value
 
 
-def _finite(value: float) -> int:
-    if not math.isfinite(value):
-        raise ValueError("not a finite number")
-    return int(value)
-
-
 def option_number(options: Mapping[str, object], name: str, default: int) -> int:
     """A number among the options, or the default where it is absent or no finite number."""
     value = options.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return default
-    return int(value)
+    try:
+        # A whole number in JSON may have any length, and JSON of Python's may hold infinity.
+        return int(float(value))
+    except (ValueError, OverflowError):
+        return default
+
+
+def is_true(value: object) -> bool:
+    """Whether JavaScript would take a value of JSON for true."""
+    return isinstance(value, list | dict) or bool(value)
 
 
 def attempts_made(attempts: int | None, atm: int | None) -> int:
@@ -232,9 +235,10 @@ def row(job_id: str, values: Sequence[str | None], score: float | None = None) -
         name=fields["name"] or "",
         attempts_made=attempts_made(numbers["attemptsMade"], numbers["atm"]),
         attempts_started=numbers["ats"],
-        attempts=option_number(options, "attempts", 1),
+        # Node writes 0 where the option is not set; every job runs once.
+        attempts=max(1, option_number(options, "attempts", 1)),
         priority=numbers["priority"] or 0,
-        lifo=options.get("lifo") is True,
+        lifo=is_true(options.get("lifo")),
         delay=numbers["delay"] or 0,
         timestamp=numbers["timestamp"],
         processed_on=numbers["processedOn"],

@@ -11,30 +11,23 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from redis.asyncio.cluster import RedisCluster
-from redis.exceptions import NoPermissionError, ResponseError
+from redis.exceptions import RedisError, ResponseError
 
-from qtui.bullmq.ask import Command, Reply, ask, items, number, present, score, scores, text, texts
+from qtui.bullmq.ask import Command, Reply, ask, items, number, present, score, text, texts
 from qtui.bullmq.connection import Client
 from qtui.bullmq.dialect import QueueEvidence, ran_modern
 from qtui.bullmq.keys import QueueKey, is_marker
-from qtui.bullmq.model import LIST_FIELDS, JobState, Row, job_ran_modern, row
-from qtui.bullmq.status import count_jobs
+from qtui.bullmq.model import LIST_FIELDS, JobState, Row, job_ran_modern
+from qtui.bullmq.status import EDGE, ends
+from qtui.bullmq.window import Page, bounds_of, list_window, marked, page_of, places, short_row
+
+__all__ = ["GLANCE", "Page", "Reader", "Whereabouts"]
 
 GLANCE: Final = 2000
 """Bytes of a return value that a list loads; of larger ones it tells the size."""
 
-_EDGE: Final = 4
 _SORTED_SETS: Final = tuple(state for state in JobState if not state.is_list)
-_LISTS: Final = tuple(state for state in JobState if state.is_list)
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A window of a state: its rows, in order, and how many jobs the state holds in all."""
-
-    rows: tuple[Row, ...]
-    total: int
-    offset: int
+_LISTS: Final = (JobState.ACTIVE, JobState.WAITING, JobState.PAUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +42,17 @@ class Whereabouts:
 
 
 class Reader:
-    """Reads jobs from lists and sets. Safe in read-only mode; holds nothing but the connection."""
+    """Reads jobs from lists and sets. Safe in read-only mode; holds nothing but the connection.
 
-    def __init__(self, client: Client) -> None:
+    Args:
+        client: where to read.
+        sort_ro: whether SORT_RO is tried; where the server refuses it, it is not tried again.
+    """
+
+    def __init__(self, client: Client, *, sort_ro: bool = True) -> None:
         self._client = client
         # A cluster refuses GET patterns, whatever the release.
-        self._sort_ro = not isinstance(client, RedisCluster)
+        self._sort_ro = sort_ro and not isinstance(client, RedisCluster)
 
     async def page(
         self,
@@ -69,51 +67,64 @@ class Reader:
 
         Newest first is the order of finishing for finished jobs, the reverse of the order of
         running for lists and prioritized, and latest first for delayed and waiting-children. An id
-        whose hash is gone is a row that says so.
+        whose hash is gone is a row that says so. A key of a wrong type is a state without jobs.
 
         Costs one round trip with SORT_RO (Redis ≥7.0 and an ACL with every key readable), else
         two; two more for completed jobs, whose small return values are shown.
+
+        Raises:
+            redis.exceptions.ResponseError: Redis would not tell (an ACL).
         """
         offset, limit = max(0, offset), max(0, limit)
-        read = self._sorted if self._can_sort(queue) else self._ranged
         try:
-            page = await read(queue, state, offset, limit, newest_first)
-        except (ResponseError, NoPermissionError):
-            if not self._sort_ro:
+            page = await self._window(queue, state, offset, limit, newest_first)
+        except ResponseError as error:
+            if not str(error).startswith("WRONGTYPE"):
                 raise
-            self._sort_ro = False
-            page = await self._ranged(queue, state, offset, limit, newest_first)
+            return Page((), 0, offset)
         rows = await self._mark_missing(queue, page.rows)
         if state is JobState.COMPLETED:
             rows = await self._with_results(queue, rows)
         return replace(page, rows=rows)
 
+    async def _window(
+        self, queue: QueueKey, state: JobState, offset: int, limit: int, newest_first: bool
+    ) -> Page:
+        if not self._can_sort(queue):
+            return await self._ranged(queue, state, offset, limit, newest_first)
+        try:
+            return await self._sorted(queue, state, offset, limit, newest_first)
+        except ResponseError:
+            page = await self._ranged(queue, state, offset, limit, newest_first)
+            self._sort_ro = False
+            return page
+
     def _can_sort(self, queue: QueueKey) -> bool:
-        # The first star of a GET pattern is where the id goes.
-        return self._sort_ro and "*" not in queue.base
+        # The first star of a GET pattern is where the id goes, and a NUL hides it.
+        return self._sort_ro and "*" not in queue.base and "\0" not in queue.base
 
     async def _sorted(
         self, queue: QueueKey, state: JobState, offset: int, limit: int, newest_first: bool
     ) -> Page:
         key = queue.key(state.key)
-        extra = _EDGE if state.is_list else 0
+        extra = 2 * EDGE if state.is_list else 0
         descending = newest_first != state.is_list
         order = ("DESC",) if descending else ()
         patterns = [part for name in LIST_FIELDS for part in ("GET", f"{queue.base}:*->{name}")]
         window = ("BY", "nosort", "LIMIT", offset, limit + extra, *order)
         command = ("SORT_RO", key, *window, "GET", "#", *patterns)
-        replies = await ask(
-            self._client, [command, *_bounds(key, state, offset, limit, descending)]
+        [reply, *bounds] = await ask(
+            self._client, [command, *bounds_of(key, state, offset, limit, descending)]
         )
-        if isinstance(replies[0], ResponseError | NoPermissionError):
-            raise replies[0]
-        flat = texts(replies[0])
+        if isinstance(reply, RedisError):
+            raise reply
+        flat = texts(reply)
         width = len(LIST_FIELDS) + 1
         found = [
-            row(flat[start] or "", flat[start + 1 : start + width])
+            short_row(flat[start] or "", flat[start + 1 : start + width])
             for start in range(0, len(flat), width)
         ]
-        return _window(found, state, offset, limit, descending, replies[1:])
+        return page_of(found, state, offset, limit, descending, bounds)
 
     async def _ranged(
         self, queue: QueueKey, state: JobState, offset: int, limit: int, newest_first: bool
@@ -121,23 +132,23 @@ class Reader:
         key = queue.key(state.key)
         descending = newest_first != state.is_list
         if state.is_list:
-            last = offset + limit + _EDGE
-            edges = (-last, -offset - 1) if descending else (offset, last - 1)
-            window: Command = ("LRANGE", key, *edges)
+            window = list_window(key, offset, limit, descending)
         else:
             verb = "ZREVRANGE" if descending else "ZRANGE"
-            window = (verb, key, offset, offset + limit - 1)
-        replies = await ask(self._client, [window, *_bounds(key, state, offset, limit, descending)])
-        if isinstance(replies[0], ResponseError | NoPermissionError):
-            raise replies[0]
-        ids = present(texts(replies[0]))
+            window = (verb, key, offset, offset + max(1, limit) - 1)
+        [reply, *bounds] = await ask(
+            self._client, [window, *bounds_of(key, state, offset, limit, descending)]
+        )
+        if isinstance(reply, RedisError):
+            raise reply
+        ids = present(texts(reply))
         if state.is_list and descending:
             ids.reverse()
         fields = await ask(
             self._client, [("HMGET", queue.job(job_id), *LIST_FIELDS) for job_id in ids]
         )
-        found = [_row(job_id, reply) for job_id, reply in zip(ids, fields, strict=True)]
-        return _window(found, state, offset, limit, descending, replies[1:])
+        found = [short_row(job_id, texts(one)) for job_id, one in zip(ids, fields, strict=True)]
+        return page_of(found, state, offset, limit, descending, bounds)
 
     async def _mark_missing(self, queue: QueueKey, rows: Iterable[Row]) -> tuple[Row, ...]:
         """Rows without any field are missing, unless a hash (or something else) is there."""
@@ -145,9 +156,9 @@ class Reader:
         blank = [one.id for one in rows if not one.name and one.timestamp is None]
         if not blank:
             return rows
-        replies = await ask(self._client, [("EXISTS", queue.job(job_id)) for job_id in blank])
-        gone = {job_id for job_id, reply in zip(blank, replies, strict=True) if reply == 0}
-        return tuple(replace(one, missing=True) if one.id in gone else one for one in rows)
+        replies = await ask(self._client, [("TYPE", queue.job(job_id)) for job_id in blank])
+        kinds = dict(zip(blank, replies, strict=True))
+        return tuple(marked(one, kinds.get(one.id)) for one in rows)
 
     async def _with_results(self, queue: QueueKey, rows: tuple[Row, ...]) -> tuple[Row, ...]:
         field = "returnvalue"
@@ -187,16 +198,20 @@ class Reader:
         *,
         newest_first: bool = True,
     ) -> list[str]:
-        """Ids only, markers left out, for marking many. Costs one command, O(limit)."""
-        key, last = queue.key(state.key), offset + limit - 1
-        if state.is_list:
-            edges = (offset, last) if newest_first else (-last - 1, -offset - 1)
-            command: Command = ("LRANGE", key, *edges)
-        else:
-            command = ("ZREVRANGE" if newest_first else "ZRANGE", key, offset, last)
-        [reply] = await ask(self._client, [command])
-        found = [member for member in present(texts(reply)) if not is_marker(member)]
-        return found[::-1] if state.is_list and not newest_first else found
+        """Ids only, markers left out, for marking many. Costs one round trip, O(limit)."""
+        key, descending = queue.key(state.key), newest_first != state.is_list
+        offset, limit = max(0, offset), max(0, limit)
+        if not state.is_list:
+            verb = "ZREVRANGE" if descending else "ZRANGE"
+            [reply] = await ask(self._client, [(verb, key, offset, offset + max(1, limit) - 1)])
+            return present(texts(reply))[:limit]
+        part = list_window(key, offset, limit, descending)
+        [reply, *bounds] = await ask(self._client, [part, *ends(key)])
+        found = present(texts(reply))
+        if descending:
+            found.reverse()
+        placed = places(found, offset, limit, descending, bounds)
+        return [member for _, member in placed if not is_marker(member)]
 
     async def rows(self, queue: QueueKey, state: JobState, ids: Sequence[str]) -> list[Row]:
         """Given jobs as rows, with their score in a sorted-set ``state`` (None: not in it).
@@ -210,16 +225,24 @@ class Reader:
             commands.append(("ZSCORE", key, job_id))
         replies = await ask(self._client, commands)
         found = [
-            replace(_row(job_id, fields), score=score(place))
+            replace(short_row(job_id, texts(fields)), score=score(place))
             for job_id, fields, place in zip(ids, replies[::2], replies[1::2], strict=True)
         ]
         return list(await self._mark_missing(queue, found))
 
-    async def whereabouts(self, queue: QueueKey, ids: Sequence[str]) -> dict[str, Whereabouts]:
-        """Where given jobs stand now, in BullMQ's own order of looking (getState).
+    async def whereabouts(
+        self, queue: QueueKey, ids: Sequence[str], lists: Sequence[JobState] = _LISTS
+    ) -> dict[str, Whereabouts]:
+        """Where given jobs stand now.
 
-        Costs one round trip with seven commands of O(1) or O(log n) a job, and one more with three
-        LPOS (O(n) in the length of the lists) for each job that stands in no sorted set.
+        Args:
+            queue: the queue of the jobs.
+            ids: the jobs.
+            lists: the lists that are searched; one that stands in another has no state.
+
+        Costs one round trip with seven commands of O(1) or O(log n) a job, and one more with an
+        LPOS for each list and each job that stands in no sorted set. That is O(n): 25 ms in a list
+        of a million, so leave out the long lists when the question is of many jobs.
         """
         commands: list[Command] = []
         for job_id in ids:
@@ -233,14 +256,16 @@ class Reader:
             *scores, reason, exists = replies[place * width : (place + 1) * width]
             found[job_id] = _whereabouts(scores, text(reason), exists == 1)
         listless = [job_id for job_id in ids if found[job_id].state is None]
-        lists = await self._lists_of(queue, [one for one in listless if found[one].exists])
+        there = [job_id for job_id in listless if found[job_id].exists]
+        standing = await self._lists_of(queue, there, lists)
         return {
-            job_id: replace(one, state=lists.get(job_id, one.state))
+            job_id: replace(one, state=standing.get(job_id, one.state))
             for job_id, one in found.items()
         }
 
-    async def _lists_of(self, queue: QueueKey, ids: Sequence[str]) -> dict[str, JobState]:
-        order = (JobState.ACTIVE, JobState.WAITING, JobState.PAUSED)
+    async def _lists_of(
+        self, queue: QueueKey, ids: Sequence[str], order: Sequence[JobState]
+    ) -> dict[str, JobState]:
         commands = [("LPOS", queue.key(state.key), job_id) for job_id in ids for state in order]
         replies = await ask(self._client, commands) if commands else []
         found = {}
@@ -265,8 +290,8 @@ class Reader:
                 ("EXISTS", queue.key("prioritized"), queue.key("pc")),
                 ("TYPE", queue.key("priority")),
                 ("EXISTS", queue.key("paused")),
-                ("LRANGE", wait, 0, _EDGE - 1),
-                ("LRANGE", wait, -_EDGE, -1),
+                ("LRANGE", wait, 0, EDGE - 1),
+                ("LRANGE", wait, -EDGE, -1),
                 ("ZREVRANGE", queue.key("completed"), 0, 0),
                 ("ZREVRANGE", queue.key("failed"), 0, 0),
                 ("LRANGE", queue.key("active"), 0, 0),
@@ -290,37 +315,6 @@ class Reader:
             paused_list=paused_list == 1,
             jobs_in_wait=any(not is_marker(member) for member in waiting),
         )
-
-
-def _row(job_id: str, fields: Reply) -> Row:
-    return row(job_id, texts(fields) or [None] * len(LIST_FIELDS))
-
-
-def _bounds(key: str, state: JobState, offset: int, limit: int, descending: bool) -> list[Command]:
-    """What stands beside a window: the length, and a list's ends or a set's scores."""
-    if state.is_list:
-        return [("LLEN", key), ("LRANGE", key, 0, _EDGE - 1), ("LRANGE", key, -_EDGE, -1)]
-    verb = "ZREVRANGE" if descending else "ZRANGE"
-    return [("ZCARD", key), (verb, key, offset, offset + max(0, limit - 1), "WITHSCORES")]
-
-
-def _window(
-    found: list[Row],
-    state: JobState,
-    offset: int,
-    limit: int,
-    descending: bool,
-    bounds: list[Reply],
-) -> Page:
-    """The page without markers: those before the window shift it, those in it leave it shorter."""
-    if not state.is_list:
-        at = scores(bounds[1])
-        rows = tuple(replace(one, score=at.get(one.id)) for one in found[:limit])
-        return Page(rows, number(bounds[0]) or 0, offset)
-    near = texts(bounds[2])[::-1] if descending else texts(bounds[1])
-    before = sum(is_marker(member or "") for member in near[:offset])
-    rows = tuple(one for one in found[before:] if not is_marker(one.id))[:limit]
-    return Page(rows, count_jobs(*bounds) or 0, offset)
 
 
 def _whereabouts(scores: Sequence[Reply], reason: str | None, exists: bool) -> Whereabouts:

@@ -10,7 +10,7 @@ from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import Garbage, JobState, Kind, QueueStatus
 
-_EDGE: Final = 4
+EDGE: Final = 4
 """Members looked at on both ends of a list for markers.
 
 A marker enters an empty list at its head and leaves at its tail, and jobs may stand on either side
@@ -20,16 +20,16 @@ of it meanwhile; more than two of them were never seen in one list.
 _META: Final = ("paused", "version", "concurrency", "opts.maxLenEvents")
 
 
+def ends(key: str) -> list[Command]:
+    """What tells a list's length and its markers, see `markers`."""
+    return [("LLEN", key), ("LRANGE", key, 0, EDGE - 1), ("LRANGE", key, -EDGE, -1)]
+
+
 def _commands(queue: QueueKey) -> list[Command]:
     commands: list[Command] = []
     for state in JobState:
         key = queue.key(state.key)
-        if state.is_list:
-            edges = ((0, _EDGE - 1), (-_EDGE, -1))
-            commands.append(("LLEN", key))
-            commands += (("LRANGE", key, first, last) for first, last in edges)
-        else:
-            commands.append(("ZCARD", key))
+        commands += ends(key) if state.is_list else [("ZCARD", key)]
     commands.append(("HMGET", queue.key("meta"), *_META))
     commands += (("TYPE", queue.key(suffix)) for suffix in ("events", "groups", "id"))
     return commands
@@ -38,15 +38,18 @@ def _commands(queue: QueueKey) -> list[Command]:
 _COMMANDS_A_QUEUE: Final = len(_commands(QueueKey("", "")))
 
 
+def markers(length: Reply, head: Reply, tail: Reply) -> set[int]:
+    """The places of the markers in a list, from the replies to `ends`; one between goes unseen."""
+    first, last = texts(head), texts(tail)
+    start = (number(length) or 0) - len(last)
+    members = [*enumerate(first), *enumerate(last, start)]
+    return {place for place, member in members if is_marker(member or "")}
+
+
 def count_jobs(length: Reply, head: Reply, tail: Reply) -> int | None:
-    """Jobs in a list of ``length`` members whose two ends (`_EDGE` members each) are given."""
+    """The jobs in a list, from the replies to `ends`; None where it could not be read."""
     members = number(length)
-    if members is None:
-        return None
-    beyond = min(_EDGE, max(0, members - _EDGE))
-    last = texts(tail)[-beyond:] if beyond else []
-    markers = sum(is_marker(member or "") for member in [*texts(head), *last])
-    return max(0, members - markers)
+    return None if members is None else max(0, members - len(markers(length, head, tail)))
 
 
 def _kind(meta: Sequence[str | None], counts: dict[JobState, int | None], types: list[str]) -> Kind:

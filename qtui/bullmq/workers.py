@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -13,6 +14,12 @@ from qtui.bullmq.keys import QueueKey
 _NAME: Final = " name="
 
 
+def _names(client_list: str) -> Counter[str]:
+    """How many connections have which name."""
+    rests = (line.partition(_NAME)[2] for line in client_list.splitlines())
+    return Counter(name for rest in rests if (name := rest.partition(" ")[0]))
+
+
 def count_workers(client_list: str, queues: Iterable[QueueKey]) -> dict[QueueKey, int]:
     """Workers per queue in a reply of CLIENT LIST.
 
@@ -21,12 +28,7 @@ def count_workers(client_list: str, queues: Iterable[QueueKey]) -> dict[QueueKey
     name out and gives it to both of a worker's connections. Event listeners (``:qe``) are no
     workers; worker names with a blank never make it into the list.
     """
-    names: dict[str, int] = {}
-    for line in client_list.splitlines():
-        _, found, rest = line.partition(_NAME)
-        name = rest.partition(" ")[0] if found else ""
-        if name:
-            names[name] = names.get(name, 0) + 1
+    names = _names(client_list)
     counts = {}
     for queue in queues:
         encoded = base64.b64encode(queue.name.encode("utf-8", "surrogateescape")).decode()
@@ -34,6 +36,22 @@ def count_workers(client_list: str, queues: Iterable[QueueKey]) -> dict[QueueKey
         by_python = _connections(names, queue.base)
         counts[queue] = by_node + (by_python + 1) // 2
     return counts
+
+
+def queues_of_workers(client_list: str, prefixes: Sequence[str]) -> set[QueueKey]:
+    """The queues under the prefixes that connected workers name: known at once, but not all."""
+    found: set[QueueKey] = set()
+    for name in _names(client_list):
+        for prefix in prefixes:
+            if not name.startswith(f"{prefix}:"):
+                continue
+            own = name[len(prefix) + 1 :].partition(":")[0]
+            try:
+                decoded = base64.b64decode(own, validate=True).decode("utf-8")
+            except (ValueError, UnicodeDecodeError):
+                decoded = ""
+            found.update(QueueKey.of(prefix, one) for one in (own, decoded) if one)
+    return found
 
 
 def _connections(names: Mapping[str, int], own: str) -> int:

@@ -7,6 +7,7 @@ again from here: what it did is unknown until the jobs' states have been read.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -15,12 +16,16 @@ from typing import Final, cast
 from redis.exceptions import NoScriptError, ResponseError
 
 from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.codes import ForeignQueue as ForeignQueue
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, Kind
 
 LARGEST_BATCH: Final = 1000
 """Jobs in one call at most: Lua passes them on as arguments, and Redis is blocked meanwhile."""
+
+NEVER: Final = math.nan
+"""A score at which no job stands."""
 
 _RETRY_KEYS: Final = (
     "wait",
@@ -38,24 +43,21 @@ _RETRY_KEYS: Final = (
 )
 
 
-class ForeignQueue(Exception):
-    """The queue is not BullMQ's own (Bull 3/4, Pro), so nothing was written."""
-
-    def __init__(self, kind: Kind) -> None:
-        self.kind = kind
-        super().__init__(kind.refusal)
-
-
 @dataclass(frozen=True, slots=True)
 class Picked:
     """A job as it was picked: its id, and the score at which it stood in its state.
 
     The score (finishedOn) pins this one finish: when the job has run and finished again meanwhile
-    it is left alone (code -3). None takes it whatever its score.
+    it is left alone (code -3). None takes it whatever its score; `NEVER` leaves it alone for sure.
     """
 
     job_id: str
     score: float | None = None
+
+    @property
+    def pinned(self) -> bool:
+        """Whether it can be retried once at most, however often it is sent."""
+        return self.score is not None and not math.isnan(self.score)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from redis.exceptions import NoPermissionError, ResponseError
+from redis.exceptions import NoPermissionError
 
-from qtui.bullmq.ask import ask_one
+from qtui.bullmq.ask import ask
 from qtui.bullmq.connection import Client
 from qtui.bullmq.discovery import discover
 from qtui.bullmq.keys import QueueKey
@@ -22,21 +22,24 @@ _MOST_NAMES: Final = 20
 async def find_queue(client: Client, prefixes: Sequence[str], name: str) -> QueueStatus:
     """The queue called ``name`` under one of the prefixes, or with the full key ``name``.
 
-    A queue whose full key it is goes before one that is so called. Costs one round trip.
+    A queue whose full key it is goes before one that is so called. Costs two round trips.
 
     Raises:
         Stop: there is no such queue, or there are several.
+        redis.exceptions.NoPermissionError: we may not look.
     """
     bases = dict.fromkeys([name, *(f"{prefix}:{name}" for prefix in prefixes)])
     keys = [key for key in (queue_key(base, prefixes) for base in bases) if key is not None]
     found = [status for status in await read_status(client, keys) if status.exists]
     exact = [status for status in found if status.queue.base == name]
-    if len(found) == 1 or exact:
-        return (exact or found)[0]
+    if found and (len(found) == 1 or exact):
+        status = (exact or found)[0]
+        await check_permission(client, [status.queue])
+        return status
     if found:
         known = " or ".join(plain(status.queue.base) for status in found)
         raise Stop(f'queue "{plain(name)}" stands under several prefixes: say {known}', USAGE)
-    await check_permission(client, prefixes)
+    await check_permission(client, keys)
     raise Stop(await _no_such_queue(client, prefixes, name), USAGE)
 
 
@@ -47,19 +50,18 @@ def queue_key(base: str, prefixes: Sequence[str]) -> QueueKey | None:
     return None if longest is None or base == f"{longest}:" else QueueKey(base, longest)
 
 
-async def check_permission(client: Client, prefixes: Sequence[str]) -> None:
-    """Sees whether we may look at queues at all, when none was found. Costs a command a prefix.
+async def check_permission(client: Client, queues: Sequence[QueueKey]) -> None:
+    """Sees whether we may look at queues. Costs one round trip.
+
+    Many reads take a refused key for one that is not there, so that it does not cost the rest;
+    where all is refused, that would look as if there was nothing.
 
     Raises:
-        redis.exceptions.NoPermissionError: no.
+        redis.exceptions.NoPermissionError: we may not look at one of them.
     """
-    for prefix in prefixes:
-        try:
-            await ask_one(client, "HMGET", QueueKey.of(prefix, "qtui").key("meta"), "version")
-        except NoPermissionError:
-            raise
-        except ResponseError:
-            pass  # A key of another type: we may look, and that is all we asked.
+    for reply in await ask(client, [("HMGET", queue.key("meta"), "version") for queue in queues]):
+        if isinstance(reply, NoPermissionError):
+            raise reply
 
 
 async def _no_such_queue(client: Client, prefixes: Sequence[str], name: str) -> str:

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 
 from qtui.bullmq.connection import Client, connect, identify
-from qtui.commands.run import REDIS, USAGE, Place, Stop
+from qtui.commands.run import REDIS, Place, Stop
 from qtui.retry.campaign import Campaign
 from qtui.retry.plan import Plan, Resets
 from qtui.ui.app import QtuiApp
 from qtui.ui.session import Session
-
-
-def check_terminal() -> None:
-    """Sees whether there is a screen to paint on; Textual paints on stderr.
-
-    Raises:
-        Stop: there is none.
-    """
-    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
-        raise Stop("the inspector needs a terminal; `qtui queues` and others do not", USAGE)
 
 
 def inspect(place: Place) -> int:

@@ -1,8 +1,8 @@
 """One JSON object a line, for scripts. Pure; the names in here are a contract.
 
 Every line is ASCII without a control character, so nothing that a job holds can reach a terminal.
-Bytes in Redis that are no UTF-8 stand as lone surrogates ``\\udc80`` to ``\\udcff``, the way in which
-Python reads and writes them, so that an id can be told from every other and be sent back.
+Bytes in Redis that are no UTF-8 stand as lone surrogates U+DC80 to U+DCFF, as Python reads and
+writes them, so that every id can be told from every other, and be given back to us.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ Text that comes from Redis must be plain (`qtui.text`) before it gets here.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shutil
 import sys
@@ -22,11 +23,16 @@ from qtui.views.columns import Tone
 _COLOURS: Final = {Tone.BAD: "red", Tone.GOOD: "green", Tone.BUSY: "yellow"}
 _GAP: Final = "  "
 _MOST: Final = 40
-"""Cells of a column at most, but for the last, which takes what is left."""
+"""Cells of a column on a terminal at most, but for the last, which takes what is left."""
 
 
 class OutputClosed(Exception):
-    """Whoever read our output has gone (``| head``)."""
+    """Nothing more can be written; without words whoever read it has gone (``| head``)."""
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a person is at the other end. A stream that was closed from the start is None."""
+    return stream is not None and stream.isatty()
 
 
 class Paper:
@@ -37,13 +43,13 @@ class Paper:
         vital: nothing makes sense when nobody reads it.
     """
 
-    def __init__(self, stream: TextIO, *, vital: bool = True) -> None:
+    def __init__(self, stream: TextIO | None, *, vital: bool = True) -> None:
+        self.is_terminal = is_terminal(stream)
         self._stream = stream
         self._vital = vital
-        self.is_terminal = stream.isatty()
         dumb = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
         self._colours = self.is_terminal and not dumb
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             # A sign of ours that a terminal in C locale lacks must not end the command.
             stream.reconfigure(errors="backslashreplace")
 
@@ -54,7 +60,7 @@ class Paper:
 
     def styled(self, text: str, tone: Tone = Tone.PLAIN, *, bold: bool = False) -> str:
         """The text in the colour of its tone, where there are colours."""
-        if not self._colours or (tone is Tone.PLAIN and not bold):
+        if not self._colours or not text or (tone is Tone.PLAIN and not bold):
             return text
         faint = tone is Tone.FAINT or None
         return click.style(text, fg=_COLOURS.get(tone), dim=faint, bold=bold or None)
@@ -73,28 +79,35 @@ class Paper:
 
     def write(self, text: str) -> None:
         """Writes text as it is."""
+        if self._stream is None:
+            return
         try:
             self._stream.write(text)
-        except BrokenPipeError:
-            self._closed()
+        except OSError as error:
+            self._closed(error)
 
     def flush(self) -> None:
         """Sees to it that all that was written can be read."""
+        if self._stream is None:
+            return
         try:
             self._stream.flush()
-        except BrokenPipeError:
-            self._closed()
+        except OSError as error:
+            self._closed(error)
 
-    def _closed(self) -> None:
+    def _closed(self, error: OSError) -> None:
+        self._abandon()
         if self._vital:
-            raise OutputClosed from None
-        self.abandon()
+            gone = isinstance(error, BrokenPipeError)
+            raise OutputClosed("" if gone else f"cannot write: {error.strerror}") from None
 
-    def abandon(self) -> None:
+    def _abandon(self) -> None:
         """Lets what could not be written vanish, so that Python's own last flush is quiet."""
+        assert self._stream is not None
         with contextlib.suppress(OSError, ValueError):
+            number = self._stream.fileno()
             nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
+            os.dup2(nowhere, number)
             os.close(nowhere)
 
 
@@ -102,7 +115,7 @@ class Progress:
     """One line on stderr that changes; nothing where stderr is no terminal."""
 
     def __init__(self, *, wanted: bool = True) -> None:
-        self._on = wanted and sys.stderr.isatty()
+        self._on = wanted and is_terminal(sys.stderr)
         self._drawn = False
 
     def say(self, words: str) -> None:
@@ -139,7 +152,7 @@ class Table:
     """Aligned columns, written rows by rows, so that a long table needs no memory.
 
     The widths are those of the first rows, and grow where later ones need more. On a terminal the
-    last column is cut where the line ends.
+    last column is cut where the line ends; elsewhere nothing is cut.
     """
 
     paper: Paper
@@ -152,9 +165,10 @@ class Table:
         first = not self._widths
         if first:
             self._widths = [cell_len(column.head) for column in self.columns]
+        most = _MOST if self.paper.is_terminal else sys.maxsize
         for row in rows:
-            for at, cell in enumerate(row):
-                self._widths[at] = max(self._widths[at], min(_MOST, cell_len(cell.text)))
+            for at, cell in enumerate(row[:-1]):
+                self._widths[at] = max(self._widths[at], min(most, cell_len(cell.text)))
         if first:
             heads = [Cell(column.head, Tone.FAINT) for column in self.columns]
             self.paper.line(self._line(heads))
@@ -166,8 +180,8 @@ class Table:
         return _GAP.join(parts).rstrip()
 
     def _fit(self, at: int, cell: Cell) -> str:
-        last, column = at == len(self.columns) - 1, self.columns[at]
-        if last and not column.right:
+        column = self.columns[at]
+        if at == len(self.columns) - 1:
             width = self.paper.width
             taken = sum(self._widths[:-1]) + len(_GAP) * at
             text = cell.text if width is None else _cut(cell.text, max(10, width - taken))

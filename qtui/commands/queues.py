@@ -70,8 +70,9 @@ async def _read(client: Client, settings: Settings) -> list[_Line]:
         statuses += await read_status(client, keys[start : start + _AT_ONCE])
     statuses = [status for status in statuses if status.exists]
     statuses.sort(key=lambda status: (-status.failed, status.queue.base))
+    first = [status.queue for status in statuses[:1]]
+    await check_permission(client, first or [QueueKey.of(one, "-") for one in settings.prefixes])
     if not statuses:
-        await check_permission(client, settings.prefixes)
         return []
     workers = await read_workers(client, [status.queue for status in statuses])
     reader, lines = Reader(client), list[_Line]()

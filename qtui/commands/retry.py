@@ -18,7 +18,7 @@ from qtui.bullmq.model import JobState
 from qtui.bullmq.writer import ForeignQueue, Writer
 from qtui.commands.find import find_queue
 from qtui.commands.ndjson import result_object, summary_object
-from qtui.commands.output import Cell, Column, OutputClosed, Paper, Progress, Table
+from qtui.commands.output import Cell, Column, OutputClosed, Paper, Progress, Table, is_terminal
 from qtui.commands.run import DONE, INTERRUPTED, NOT_ALL, READ_ONLY, REDIS, USAGE, Place, Stop
 from qtui.retry.campaign import Campaign, Phase
 from qtui.retry.plan import Forecast, Plan, Resets, make_plan
@@ -26,6 +26,12 @@ from qtui.text import count, plain, plural
 from qtui.views.columns import Tone, verdict
 
 _MOST_GROUPS: Final = 30
+_IN_SUMMARY: Final = {
+    Code.NO_SUCH_JOB: "gone (-1)",
+    Code.NOT_IN_STATE: "not in {state} any more (-3)",
+    Code.REFUSED: "refused by Redis (0)",
+    Code.UNKNOWN: "unknown",
+}
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -51,7 +57,7 @@ def retry_jobs(place: Place, request: Request) -> int:
     """Retries the jobs, or tells what a retry would do."""
     if place.settings.read_only and not request.dry_run:
         raise Stop("read-only mode: retry is off; --dry-run tells what it would do", READ_ONLY)
-    if request.asks and not (sys.stdin.isatty() and place.err.is_terminal):
+    if request.asks and not (is_terminal(sys.stdin) and place.err.is_terminal):
         raise Stop("no terminal to ask on: say --yes to retry, or --dry-run", USAGE)
     plan = place.ask(lambda client: _plan(client, place, request))
     if plan.status.kind.refusal:
@@ -81,7 +87,8 @@ async def _plan(client: Client, place: Place, request: Request) -> Plan:
     jobs = len(request.ids)
 
     def say(seen: int) -> None:
-        progress.say(f"reading {count(seen)} of {plural(jobs, 'job')}")
+        if seen < jobs:
+            progress.say(f"reading {count(seen)} of {plural(jobs, 'job')}")
 
     try:
         return await make_plan(client, status.queue, request.state, request.ids, progress=say)
@@ -189,8 +196,7 @@ class _Report:
         parts = [f"{count(self._codes[Code.RETRIED])} of {plural(selected, 'job')} {verb}"]
         for code, number in sorted(self._codes.items(), reverse=True):
             if code is not Code.RETRIED and number:
-                shown = "" if code is Code.UNKNOWN else f" ({code.value})"
-                parts.append(f"{count(number)} {meaning(code, self._plan.state)}{shown}")
+                parts.append(f"{count(number)} {_IN_SUMMARY[code].format(state=self._plan.state)}")
         if untouched := selected - self._codes.total():
             parts.append(f"{count(untouched)} not touched")
         return ", ".join(parts)
@@ -241,9 +247,9 @@ async def _carry_out(
                 progress.say(f"{count(campaign.decided)} of {selected}")
     except asyncio.CancelledError:
         return report.end(INTERRUPTED, "interrupted: the last batch may have been carried out")
-    except OutputClosed:
-        place.out.abandon()
-        raise Stop(f"nobody reads the output any more: {report.summary}", INTERRUPTED) from None
+    except OutputClosed as closed:
+        why = str(closed) or "nobody reads the output any more"
+        raise Stop(f"{why}: {report.summary}", INTERRUPTED) from None
     except ForeignQueue as error:
         return report.end(NOT_ALL, f"{plain(plan.queue.base)} is {error}")
     except (RedisError, OSError) as error:

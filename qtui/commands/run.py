@@ -1,16 +1,16 @@
 """From flags to a command that runs, and from whatever goes wrong to one line and an exit code.
 
-Imports neither textual nor redis by itself, so that ``--help`` and usage errors are quick.
+Imports neither textual nor redis (nor asyncio) by itself, so that ``--help`` is quick.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from qtui.text import plain
@@ -74,6 +74,8 @@ class Place:
         Raises:
             RedisFault: whatever Redis or the network said, in one line.
         """
+        import asyncio
+
         return asyncio.run(self._ask(work, writes))
 
     async def _ask(self, work: Callable[[Client], Coroutine[None, None, T]], writes: bool) -> T:
@@ -90,16 +92,22 @@ class Place:
             await client.aclose()
 
 
-def run(flags: Flags, command: Callable[[Place], int]) -> int:
-    """Runs a command and returns its exit code; says in one line on stderr why it ended early."""
-    from qtui.bullmq.faults import RedisFault
-    from qtui.commands.output import OutputClosed, Paper
-    from qtui.demo import DemoError, ServerError
-    from qtui.settings import SettingsError
+def run(flags: Flags, command: Callable[[Place], int], *, on_screen: bool = False) -> int:
+    """Runs a command and returns its exit code; says in one line on stderr why it ended early.
 
-    out, err = Paper(sys.stdout), Paper(sys.stderr)
+    Args:
+        flags: what stood before the command.
+        command: what to do; its result is the exit code.
+        on_screen: it paints a screen, on stderr as Textual does, and reads keys.
+    """
+    from qtui.bullmq.faults import RedisFault
+    from qtui.commands.output import OutputClosed, Paper, is_terminal
+
+    out, err = Paper(sys.stdout), Paper(sys.stderr, vital=False)
     try:
         try:
+            if on_screen and not (is_terminal(sys.stdin) and out.is_terminal and err.is_terminal):
+                raise Stop("the inspector needs a terminal; `qtui queues` and others do not", USAGE)
             with ExitStack() as stack:
                 code = command(_open(flags, stack, out, err))
             out.flush()
@@ -108,24 +116,52 @@ def run(flags: Flags, command: Callable[[Place], int]) -> int:
             message, code = str(stop), stop.code
         except RedisFault as fault:
             message, code = str(fault), fault.exit_code
-        except SettingsError as error:
-            message, code = str(error), USAGE
-        except (DemoError, ServerError) as error:
-            message, code = str(error), REDIS
         except KeyboardInterrupt:
             message, code = "interrupted", INTERRUPTED
         out.flush()
         err.line(f"qtui: {plain(message)}")
-        err.flush()
-    except OutputClosed:
-        out.abandon()
-        err.abandon()
-        return DONE
+    except OutputClosed as closed:
+        if not str(closed):
+            return DONE
+        err.line(f"qtui: {plain(str(closed))}")
+        code = NOT_ALL
+    err.flush()
     return code
 
 
 def _open(flags: Flags, stack: ExitStack, out: Paper, err: Paper) -> Place:
-    from qtui import settings as configuration
+    """What the flags, the environment and the configuration file come to; starts the demo."""
     from qtui.bullmq.connection import parse
 
-    raise NotImplementedError
+    settings, note = _settings(flags), ""
+    if flags.demo:
+        from qtui import demo
+        from qtui.demo.server import ServerError
+
+        try:
+            url = stack.enter_context(demo.start()).url
+        except ServerError as error:
+            raise Stop(str(error), REDIS) from None
+        prefixes = flags.prefixes or ("bull",)
+        settings = replace(settings, redis=url, prefixes=prefixes, queues=flags.queues, profile="")
+        note = "a demo: the server and all on it are gone when you quit"
+    return Place(settings, parse(settings.redis), out, err, note)
+
+
+def _settings(flags: Flags) -> Settings:
+    from qtui import settings as configuration
+
+    given = {
+        "redis": flags.redis,
+        "prefixes": flags.prefixes or None,
+        "queues": flags.queues or None,
+        "read_only": flags.read_only,
+        "refresh": flags.refresh,
+        "profile": flags.profile,
+    }
+    chosen = {name: value for name, value in given.items() if value is not None}
+    path = Path(flags.config) if flags.config else None
+    try:
+        return configuration.load(chosen, os.environ, path)
+    except configuration.SettingsError as error:
+        raise Stop(str(error), USAGE) from None

@@ -11,8 +11,8 @@ import json
 from collections.abc import Sequence
 
 import redis.asyncio
-from bullmq import FlowProducer, Job, Queue  # type: ignore[import-untyped]
-from bullmq.scripts import Scripts, raw2NextJobData  # type: ignore[import-untyped]
+from bullmq import FlowProducer, Job, Queue
+from bullmq.scripts import Scripts, raw2NextJobData
 
 from qtui.demo import scenes
 from qtui.demo.scenes import Family

@@ -6,8 +6,8 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
 
-from bullmq import Job, Queue, Worker  # type: ignore[import-untyped]
-from bullmq.custom_errors import UnrecoverableError  # type: ignore[import-untyped]
+from bullmq import Job, Queue, Worker
+from bullmq.custom_errors import UnrecoverableError
 
 from qtui.demo import story
 from qtui.demo.scenes import QUEUES

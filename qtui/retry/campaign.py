@@ -3,14 +3,15 @@
               ┌───────────── next batch ─────────────┐
     planned ──▶ sending ── reply ──▶ results ─────────┴──▶ done
                   │  ▲                   └── stop asked ──▶ stopped
-          no reply│  │still where it was
+          no reply│  │still where they were
                   ▼  │
                reading ── out of reach for too long ──▶ lost
 
 A reply that does not come says nothing of what the batch did. So the jobs are read before anything
-else happens: one that still stands in its state at the score of the plan was not retried and is
-sent again; one that has left was retried. Sending again is safe even if the lost call is carried
-out late, because each job is pinned to one finish.
+else happens. A batch is one atomic step: while any of its jobs stands where it was, the lost call
+has done nothing yet, and the batch is sent again. That is safe even if the lost call is carried out
+late, because each job is pinned to one finish. When the second call retries any of them, the lost
+one had done nothing, and the codes tell the truth; when it finds none left, the lost one took them.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from redis.exceptions import TimeoutError as LateReply
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import Client
+from qtui.bullmq.model import Row
 from qtui.bullmq.reader import Reader
 from qtui.bullmq.writer import Picked, Writer
 from qtui.retry.plan import Plan, Resets
@@ -38,6 +40,9 @@ AIM: Final = 0.002
 
 PATIENCE: Final = 30.0
 """Seconds for which a campaign tries to read what a lost batch did."""
+
+
+_LOST: Final = (LostConnection, LateReply, OSError)
 
 
 class Phase(StrEnum):
@@ -52,9 +57,25 @@ class Phase(StrEnum):
 
 
 class Campaign:
-    """One retry of many jobs. Run it once; ask it to stop at any time."""
+    """One retry of many jobs. Run it once; ask it to stop at any time.
 
-    def __init__(self, client: Client, writer: Writer, plan: Plan, resets: Resets) -> None:
+    Args:
+        client: where to read.
+        writer: retries the jobs.
+        plan: the jobs, each pinned to the finish at which it was seen.
+        resets: which counters are deleted.
+        patience: seconds for which it tries to read what a lost batch did.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        writer: Writer,
+        plan: Plan,
+        resets: Resets,
+        *,
+        patience: float = PATIENCE,
+    ) -> None:
         self.plan = plan
         self.resets = resets
         self.phase = Phase.PLANNED
@@ -64,6 +85,7 @@ class Campaign:
         self._client = client
         self._reader = Reader(client)
         self._writer = writer
+        self._patience = patience
         self._stop = False
         self._size = LARGEST // 4
         self._round_trip = 0.0
@@ -93,19 +115,22 @@ class Campaign:
         Raises:
             ForeignQueue: the queue is not BullMQ's own; nothing was written.
             redis.exceptions.ResponseError: Redis refused a batch; its jobs are where they were.
+            redis.exceptions.ConnectionError, TimeoutError: nobody answered before the first batch.
         """
         self.phase = Phase.RUNNING
-        self._round_trip = await self._measure()
         picked = self.plan.picked
         done = 0
-        while done < len(picked) and not self._stop and self.phase is Phase.RUNNING:
-            batch = picked[done : done + self._size]
-            results = await self._send(batch)
-            done += len(batch)
-            self.codes.update(result.code for result in results)
-            yield results
-        if self.phase is Phase.RUNNING:
-            self.phase = Phase.DONE if done == len(picked) else Phase.STOPPED
+        try:
+            self._round_trip = await self._measure()
+            while done < len(picked) and not self._stop and self.phase is Phase.RUNNING:
+                batch = picked[done : done + self._size]
+                results = await self._send(batch)
+                done += len(batch)
+                self.codes.update(result.code for result in results)
+                yield results
+        finally:
+            if self.phase is not Phase.LOST:
+                self.phase = Phase.DONE if done == len(picked) else Phase.STOPPED
 
     async def _measure(self) -> float:
         start = time.perf_counter()
@@ -114,66 +139,52 @@ class Campaign:
 
     async def _send(self, batch: Sequence[Picked]) -> list[Result]:
         """The results of one batch, whatever happens to the connection."""
-        left, results = list(batch), dict[str, Result]()
-        doubt = False
-        while left:
+        seen: Sequence[Row] | None = None
+        while True:
             start = time.perf_counter()
             try:
                 answer = await self._writer.retry(
                     self.plan.queue,
                     self.plan.state,
-                    left,
+                    batch,
                     reset_attempts_made=self.resets.made,
                     reset_attempts_started=self.resets.started,
                 )
-            except (LostConnection, LateReply, OSError):
-                doubt = True
-                remaining = await self._still_there(left)
-                if remaining is None:
+            except _LOST:
+                seen = await self._read(batch)
+                if seen is None:
                     self.phase = Phase.LOST
-                    results.update((one.job_id, Result(one.job_id, Code.UNKNOWN)) for one in left)
-                    break
-                there = set(remaining)
-                results.update(
-                    (one.job_id, Result(one.job_id, Code.RETRIED))
-                    for one in left
-                    if one not in there
-                )
-                left = remaining
+                    return [Result(one.job_id, Code.UNKNOWN) for one in batch]
+                if not any(_stands(one, row) for one, row in zip(batch, seen, strict=True)):
+                    return [_judged(one, row) for one, row in zip(batch, seen, strict=True)]
                 continue
-            self._adapt(time.perf_counter() - start, len(left))
+            self._adapt(time.perf_counter() - start, len(batch))
             if answer.note and answer.note not in self.notes:
                 self.notes.append(answer.note)
-            for one, result in zip(left, answer.results, strict=True):
-                # The lost call came through after all, between the reading and this one.
-                late = doubt and one.score is not None and result.code is Code.NOT_IN_STATE
-                results[one.job_id] = Result(one.job_id, Code.RETRIED) if late else result
-            left = []
-        return [results[one.job_id] for one in batch]
+            results = list(answer.results)
+            if seen is None or any(result.retried for result in results):
+                return results
+            # The lost call came through after all, between the reading and this one.
+            return [
+                result if result.code is Code.REFUSED else _judged(one, row)
+                for one, row, result in zip(batch, seen, results, strict=True)
+            ]
 
-    async def _still_there(self, batch: Sequence[Picked]) -> list[Picked] | None:
-        """The jobs that a lost call has not moved; None if nobody could be asked for too long.
-
-        Jobs that were never in the state (-1, -3) are counted as still there: sent again, they get
-        the same code.
-        """
+    async def _read(self, batch: Sequence[Picked]) -> list[Row] | None:
+        """The jobs as they are after a lost call; None if nobody could be asked for too long."""
         self.phase = Phase.READING
         loop = asyncio.get_running_loop()
-        deadline, pause = loop.time() + PATIENCE, 0.1
+        deadline, pause = loop.time() + self._patience, 0.1
+        ids = [one.job_id for one in batch]
         while loop.time() < deadline:
             try:
-                ids = [one.job_id for one in batch]
                 rows = await self._reader.rows(self.plan.queue, self.plan.state, ids)
-            except (LostConnection, LateReply, OSError):
+            except _LOST:
                 await asyncio.sleep(pause)  # grows, so that a dead server is not hammered
                 pause = min(pause * 2, 2.0)
                 continue
             self.phase = Phase.RUNNING
-            return [
-                one
-                for one, row in zip(batch, rows, strict=True)
-                if one.score is None or row.score == one.score
-            ]
+            return rows
         return None
 
     def _adapt(self, elapsed: float, jobs: int) -> None:
@@ -181,3 +192,16 @@ class Campaign:
         self._round_trip = min(self._round_trip, elapsed)
         each = max(1e-7, (elapsed - self._round_trip) / jobs)
         self._size = max(SMALLEST, min(LARGEST, int(AIM / each), self._size * 2))
+
+
+def _stands(one: Picked, row: Row) -> bool:
+    """Whether a job is where it was picked, so that a retry would move it."""
+    return one.pinned and row.score == one.score and not row.missing
+
+
+def _judged(one: Picked, row: Row) -> Result:
+    """What a lost call has done with a job that reads like this, if it came through at all."""
+    if not one.pinned or row.score == one.score:
+        return Result(one.job_id, Code.NO_SUCH_JOB if row.missing else Code.NOT_IN_STATE)
+    # Gone: it ran and was removed, or somebody removed it before, or a restart lost it.
+    return Result(one.job_id, Code.UNKNOWN if row.missing else Code.RETRIED)

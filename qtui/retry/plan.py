@@ -19,7 +19,7 @@ from qtui.bullmq.model import JobState, QueueStatus, Row
 from qtui.bullmq.reader import Reader
 from qtui.bullmq.status import read_status
 from qtui.bullmq.workers import read_workers
-from qtui.bullmq.writer import Picked
+from qtui.bullmq.writer import NEVER, Picked
 from qtui.text import first_line, plural
 
 CHUNK: Final = 250
@@ -45,8 +45,12 @@ class Forecast:
 
     @property
     def picked(self) -> Picked:
-        """The job, pinned to the finish at which it was seen."""
-        return Picked(self.row.id, self.row.score)
+        """The job, pinned to the finish at which it was seen.
+
+        One that had not finished then is sent for its code only: if it should fail before the
+        campaign comes to it, nobody has chosen that failure.
+        """
+        return Picked(self.row.id, NEVER if self.row.score is None else self.row.score)
 
     def place(self) -> str:
         """Where it will stand, in words: ``waiting, last in line``."""
@@ -95,8 +99,11 @@ class Plan:
 
     def groups(self) -> list[Group]:
         """The jobs grouped by name, error and fate, largest group first."""
+        # A completed job may still hold the reason of an earlier failure.
+        failed = self.state is JobState.FAILED
         counts = Counter(
-            (one.row.name, _error(one.row), one.code, one.place()) for one in self.forecasts
+            (one.row.name, _error(one.row) if failed else "", one.code, one.place())
+            for one in self.forecasts
         )
         return [Group(*alike, jobs=jobs) for alike, jobs in counts.most_common()]
 
@@ -149,7 +156,7 @@ def forecast(row: Row, status: QueueStatus, evidence: QueueEvidence) -> Forecast
         return Forecast(row, Code.NO_SUCH_JOB, None)
     if row.score is None:
         return Forecast(row, Code.NOT_IN_STATE, None)
-    if status.kind.refusal:
+    if status.kind.refusal or "hash" in row.garbled:
         return Forecast(row, Code.REFUSED, None)
     target = destination(evidence, modern=row.modern, priority=row.priority)
     return Forecast(row, Code.RETRIED, target)

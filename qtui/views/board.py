@@ -81,23 +81,35 @@ class Board:
             self.queue, self.state, 0, MOST, newest_first=self.newest_first
         )
 
+    def loaded_between(self, one: str, other: str) -> list[str] | None:
+        """The ids from one job of the list to another, both included; None if some are not here."""
+        if self.jobs is None:
+            return None
+        one_place, other_place = self.jobs.place(one), self.jobs.place(other)
+        if one_place is None or other_place is None or abs(one_place - other_place) >= MOST:
+            return None
+        places = range(min(one_place, other_place), max(one_place, other_place) + 1)
+        rows = [self.jobs.row(place) for place in places]
+        ids = [row.id for row in rows if row is not None]
+        return ids if len(ids) == len(rows) else None
+
     async def ids_between(self, one: str, other: str) -> list[str]:
-        """The ids from one job of the list to another, both included, `MOST` at most."""
-        if self.jobs is None or self.queue is None:
+        """The ids between two jobs of a sorted-set state, by their ranks now, `MOST` at most.
+
+        Costs two look-ups of a rank and one command, O(ids).
+        """
+        if self.queue is None:
             return []
-        places = [place for place in map(self.jobs.place, (one, other)) if place is not None]
-        if len(places) < 2:
+        ranks = [
+            await self.reader.rank(self.queue, self.state, job, newest_first=self.newest_first)
+            for job in (one, other)
+        ]
+        known = [rank for rank in ranks if rank is not None]
+        if len(known) < len(ranks):
             return []
-        first, last = min(places), max(places)
-        loaded = [row.id for row in map(self.jobs.row, range(first, last + 1)) if row is not None]
-        if len(loaded) == last - first + 1:
-            return loaded
+        size = min(MOST, max(known) - min(known) + 1)
         return await self.reader.ids(
-            self.queue,
-            self.state,
-            first,
-            min(MOST, last - first + 1),
-            newest_first=self.newest_first,
+            self.queue, self.state, min(known), size, newest_first=self.newest_first
         )
 
     # What came of retries
@@ -114,7 +126,8 @@ class Board:
             self._results[result.job_id] = result
             self._outcomes.pop(result.job_id, None)
             self.verdicts[result.job_id] = verdict(result, None, state)
-        gone = (Code.RETRIED, Code.NO_SUCH_JOB, Code.NOT_IN_STATE)
+        # The id of a job whose hash is gone stays in its set, as BullMQ leaves it.
+        gone = (Code.RETRIED, Code.NOT_IN_STATE)
         self.jobs.hold(result.job_id for result in results if result.code in gone)
 
     def undecided(self) -> list[str]:
@@ -141,7 +154,8 @@ class Board:
         ids, queue = self.undecided(), self.queue
         if not ids or queue is None:
             return False
-        places = await self.reader.whereabouts(queue, ids)
+        # Which list a waiting job is in makes no difference, and those may be long.
+        places = await self.reader.whereabouts(queue, ids, lists=(JobState.ACTIVE,))
         changed = False
         for job_id, where in places.items():
             result, seen = self._results.get(job_id), outcome(where)

@@ -80,7 +80,7 @@ def _reason(job: Job, roomy: bool) -> Iterator[Section]:
 def _first_frame(trace: str) -> str:
     """Where it happened: the first frame that is not a library's, else the first."""
     frames = [line for line in trace.split("\n")[:100] if line.lstrip().startswith("at ")]
-    own = (line for line in frames if "node_modules" not in line and "node:internal" not in line)
+    own = (line for line in frames if "node_modules" not in line and "node:" not in line)
     return next(own, frames[0] if frames else "")
 
 

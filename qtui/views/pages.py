@@ -10,6 +10,7 @@ be read where its job stood, and what changed meanwhile is only counted.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -35,6 +36,9 @@ class Moved:
     """By how many rows the anchor has moved down."""
 
 
+_STILL: Final = Moved(None, 0)
+
+
 class JobList:
     """One state of one queue, newest or oldest first."""
 
@@ -56,6 +60,8 @@ class JobList:
         self._places: dict[str, int] = {}
         self._left: set[str] = set()
         self._stay: tuple[int, Row] | None = None
+        # Rows are placed by where they stood when they were asked for: one reading at a time.
+        self._lock = asyncio.Lock()
 
     def row(self, index: int) -> Row | None:
         """The row at a place, None where it is not loaded."""
@@ -91,23 +97,30 @@ class JobList:
 
     async def load(self, first: int, last: int) -> bool:
         """Reads what a window lacks; True if there was something to read. Price: a page or two."""
-        wanted = self.missing(first, last)
-        if wanted is None:
-            return False
-        start, end = wanted
-        offset = await self._offset(start)
-        page = await self._reader.page(
-            self.queue, self.state, offset, end - start + 1, newest_first=self.newest_first
-        )
-        self._put(start, page.rows)
-        self._evict(first, last)
-        return True
+        async with self._lock:
+            wanted = self.missing(first, last)
+            if wanted is None:
+                return False
+            start, end = wanted
+            offset = await self._offset(start)
+            page = await self._reader.page(
+                self.queue, self.state, offset, end - start + 1, newest_first=self.newest_first
+            )
+            self._put(start, page.rows)
+            self._evict(first, last)
+            return True
 
     async def refresh(self, first: int, last: int, anchor: str | None) -> Moved:
-        """Reads the window anew around the anchor and lets go of what was held.
+        """Reads the window anew around the anchor. A list that is held stays as it is.
 
         Costs a page and one look-up of a rank.
         """
+        async with self._lock:
+            return await self._refresh(first, last, anchor)
+
+    async def _refresh(self, first: int, last: int, anchor: str | None) -> Moved:
+        if self.held:
+            return _STILL
         before = self._places.get(anchor) if anchor is not None else None
         kept = self._rows.get(before) if before is not None else None
         rank = None
@@ -121,16 +134,17 @@ class JobList:
         page = await self._reader.page(
             self.queue, self.state, start, min(size, 2 * PAGE), newest_first=self.newest_first
         )
+        if self.held:  # since this refresh began
+            return _STILL
         self._rows.clear()
         self._places.clear()
         self._left.clear()
         self._stay = None
-        self.held = False
         self.loaded = True
         self.total = self.live_total = page.total
         self._put(page.offset, page.rows)
         if kept is None or before is None or anchor is None:
-            return Moved(None, 0)
+            return _STILL
         if rank is not None:
             if rank not in self._rows:
                 self._put(rank, [kept])
@@ -145,6 +159,10 @@ class JobList:
         """Keeps the rows as they are; ``left`` are those that a retry took out of the state."""
         self.held = True
         self._left.update(left)
+
+    def thaw(self) -> None:
+        """Lets go of what was held; the next refresh shows the list as it is."""
+        self.held = False
 
     def release(self, job_id: str) -> bool:
         """Lets go of a row that stayed only for the cursor; True if the list wants a refresh."""

@@ -89,7 +89,8 @@ class Poll:
             if self.statuses.get(status.queue) != status:
                 changed.add(status.queue)
             self.statuses[status.queue] = status
-        if queues and time.monotonic() - self._workers_at > WORKERS_EVERY:
+        unseen = self.workers is not None and any(queue not in self.workers for queue in queues)
+        if queues and (unseen or time.monotonic() - self._workers_at > WORKERS_EVERY):
             self._workers_at = time.monotonic()
             self.workers = await read_workers(self._client, queues)
         return changed

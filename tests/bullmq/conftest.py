@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.bullmq.topologies import Topologies, Topology
+from tests.bullmq.topologies import PASSWORD, Process, Topologies, Topology
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +27,18 @@ def topology(topologies: Topologies, request: pytest.FixtureRequest) -> Topology
 def standalone(topologies: Topologies) -> Topology:
     """An empty server on a port."""
     return topologies.get("standalone")
+
+
+@pytest.fixture(scope="session")
+def locked(topologies: Topologies) -> Process:
+    """A server with `PASSWORD`, and a user ``watch`` (same password) who may read ``bull:*``."""
+    process = topologies.own(Process(password=PASSWORD))
+    with process.admin() as admin:
+        admin.acl_setuser(
+            "watch",
+            enabled=True,
+            passwords=[f"+{PASSWORD}"],
+            keys=["bull:*"],
+            commands=["+@read", "+ping"],
+        )
+    return process

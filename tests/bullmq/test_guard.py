@@ -16,6 +16,7 @@ from redis.exceptions import MovedError
 
 from qtui.bullmq.connection import Client, ReadOnlyMode, connect, parse
 from qtui.bullmq.guard import READS, READS_OF, Guarded, permit
+from qtui.bullmq.sentinel import MasterPool
 from qtui.demo.server import EmbeddedServer
 from tests.bullmq.topologies import Process, Topologies, Topology
 
@@ -60,7 +61,7 @@ def commands(admin: redis.Redis) -> list[Known]:
     """All commands and subcommands of a server."""
     # Not redis-py's own reading of COMMAND, which drops subcommands and categories.
     admin.set_response_callback("COMMAND", lambda reply, **_: reply)
-    return list(_flat(admin.execute_command("COMMAND")))
+    return list(_flat(admin.command()))
 
 
 def _flat(reply: Any) -> Iterator[Known]:
@@ -112,18 +113,18 @@ async def targets(client: Client) -> dict[str, Any]:
     return {}
 
 
-async def raw_connections(client: Client) -> list[AbstractConnection]:
-    """Connections taken out of the pools by hand."""
+async def raw_connection(client: Client) -> AbstractConnection:
+    """A connection taken out of the pool by hand."""
+    connection: AbstractConnection
     if isinstance(client, RedisCluster):
         await client.initialize()
-        nodes = client.get_nodes()
-        connections = [node.acquire_connection() for node in nodes]
-        for node, connection in zip(nodes, connections, strict=True):
-            node.release(connection)
-        return connections
-    connection = await client.connection_pool.get_connection()
-    await client.connection_pool.release(connection)
-    return [connection]
+        node = client.get_random_node()
+        connection = node.acquire_connection()
+        node.release(connection)
+    else:
+        connection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]
+        await client.connection_pool.release(connection)
+    return connection
 
 
 ARGUMENTS = ("{k}1", "{k}2", "1")
@@ -135,18 +136,18 @@ async def by_command(client: Client, known: Known) -> None:
 
 
 async def by_lower_case_bytes(client: Client, known: Known) -> None:
-    connection = (await raw_connections(client))[0]
+    connection = await raw_connection(client)
     words = [word.lower().encode() for word in known.words]
     await connection.send_command(*words, *ARGUMENTS)
 
 
 async def by_one_argument(client: Client, known: Known) -> None:
-    connection = (await raw_connections(client))[0]
+    connection = await raw_connection(client)
     await connection.send_command(" ".join(known.words).title(), *ARGUMENTS)
 
 
 async def behind_a_blank(client: Client, known: Known) -> None:
-    connection = (await raw_connections(client))[0]
+    connection = await raw_connection(client)
     await connection.send_command(" ", *known.words, *ARGUMENTS)
 
 
@@ -160,13 +161,13 @@ async def by_pipeline(client: Client, known: Known) -> None:
 
 async def by_ready_made_bytes(client: Client, known: Known) -> None:
     """Bytes that an unguarded connection has packed."""
-    connection = (await raw_connections(client))[0]
+    connection = await raw_connection(client)
     ready = AbstractConnection.pack_command(connection, *known.words, *ARGUMENTS)
     await connection.send_packed_command(ready, check_health=False)
 
 
 async def by_packed_commands(client: Client, known: Known) -> None:
-    connection = (await raw_connections(client))[0]
+    connection = await raw_connection(client)
     batch = [("PING",), (*known.words, *ARGUMENTS)]
     await connection.send_packed_command(connection.pack_commands(iter(batch)))
 
@@ -205,8 +206,10 @@ async def by_transaction(client: Redis) -> object:
     return await client.transaction(lambda pipeline: pipeline.get("k"), "k")
 
 
-async def by_transactional_pipeline(client: Redis) -> object:
-    return await client.pipeline(transaction=True).get("k").execute()
+async def by_transactional_pipeline(client: Client) -> object:
+    pipeline = client.pipeline(transaction=True)
+    pipeline.execute_command("GET", "k")
+    return await pipeline.execute()
 
 
 async def by_lock(client: Redis) -> object:
@@ -269,8 +272,7 @@ async def test_no_part_of_the_cluster_client_gets_around_the_guard(topologies: T
         lambda: client.set("k", 1),
         lambda: client.execute_command("FLUSHALL", target_nodes=RedisCluster.ALL_NODES),
         lambda: script(keys=["k"]),
-        lambda: client.pipeline().get("k").set("k", 1).execute(),
-        lambda: client.pipeline(transaction=True).get("k").execute(),
+        lambda: by_transactional_pipeline(client),
         lambda: client.lock("k").acquire(),
     ]
     for way in ways:
@@ -292,7 +294,9 @@ async def test_a_refused_command_leaves_its_connection_usable(guarded: Client) -
 async def test_sentinels_are_asked_through_the_guard_too(topologies: Topologies) -> None:
     client = connect(parse(topologies.get("sentinel").url), read_only=True)
     assert isinstance(client, Redis)
-    [sentinel] = client.connection_pool.sentinel_manager.sentinels
+    pool = client.connection_pool
+    assert isinstance(pool, MasterPool)
+    [sentinel] = pool.sentinel_manager.sentinels
     for command in (("SENTINEL FAILOVER", "main"), ("SENTINEL", "REMOVE", "main"), ("SHUTDOWN",)):
         with pytest.raises(ReadOnlyMode):
             await sentinel.execute_command(*command)
@@ -393,6 +397,6 @@ async def test_what_was_looked_at_is_what_is_sent(
     standalone: Topology, arguments: tuple[Any, ...]
 ) -> None:
     client = connect(parse(standalone.url), read_only=True)
-    [connection] = await raw_connections(client)
+    connection = await raw_connection(client)
     assert b"".join(connection.pack_command(*arguments)) == b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"
     await client.aclose()

@@ -6,12 +6,13 @@ at the end of the session, by its own process id.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,13 @@ from types import TracebackType
 
 import pytest
 import redis
+from redis.exceptions import RedisError
 
+from qtui.bullmq.connection import Client, explain, parse
 from tests.servers import free_port
+
+PASSWORD = "s3cr%t/@:?#+ ä"
+"""One with all that a URL must encode."""
 
 BOUND = 20.0
 """Seconds after which a condition that was waited for has failed."""
@@ -33,6 +39,33 @@ def until(condition: Callable[[], bool], what: str) -> None:
         if time.monotonic() > deadline:
             pytest.fail(f"waited {BOUND:.0f} s in vain: {what}")
         time.sleep(0.01)
+
+
+# Our end of the pipe closes when we end, however that happens, and the server ends with it.
+_GUARD = """
+"$@" </dev/null &
+server=$!
+read -r _
+kill -9 "$server"
+wait
+"""
+
+
+async def soon(condition: Callable[[], bool], what: str) -> None:
+    """`until` for a condition that our own event loop brings about."""
+    deadline = time.monotonic() + BOUND
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {BOUND:.0f} s in vain: {what}")
+        await asyncio.sleep(0.01)
+
+
+async def says(client: Client, url: str, command: Awaitable[object]) -> str:
+    """The line that explains why a command fails. Closes the client."""
+    with pytest.raises(RedisError) as caught:
+        await command
+    await client.aclose()
+    return str(explain(caught.value, parse(url)))
 
 
 class Process:
@@ -74,16 +107,26 @@ class Process:
             command = [self.binary, *self._options, *own]
         else:
             command = [self.binary, *own, "--save", "", "--appendonly", "no", *self._options]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        until(self._answers, f"{' '.join(command)} answers")
+        self._guard = subprocess.Popen(
+            ["sh", "-c", _GUARD, "guard", *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            until(self._answers, f"{' '.join(command)} answers")
+        except BaseException:
+            self.kill()
+            raise
 
     def _answers(self) -> bool:
-        assert self._process.poll() is None, (self.folder / "log").read_text()
         try:
             with self.admin() as admin:
                 return bool(admin.ping())
         except redis.ConnectionError:
             return False
+        except redis.ResponseError:
+            return True
 
     def admin(self) -> redis.Redis:
         """A client of redis-py's blocking kind, over the unix socket; the caller closes it."""
@@ -96,8 +139,7 @@ class Process:
 
     def kill(self) -> None:
         """End it with SIGKILL, and wait until it is gone."""
-        self._process.kill()
-        self._process.wait(BOUND)
+        self._guard.communicate(timeout=BOUND)
 
     def __enter__(self) -> Process:
         """Itself."""
@@ -186,10 +228,10 @@ def tls_server(certificates: Certificates, *, ask_client: bool = False) -> tuple
     return process, port
 
 
-def sentinel_of(master: Process, *options: str) -> Process:
-    """A Sentinel that watches one master and calls it ``main``."""
+def sentinel_of(master: Process, password: str = "") -> Process:
+    """A Sentinel, with a password or none, that watches one master and calls it ``main``."""
     watch = f"sentinel monitor main 127.0.0.1 {master.port} 1\n"
-    return Process(*options, sentinel_config=watch)
+    return Process(password=password, sentinel_config=watch)
 
 
 def cluster_nodes(stack: ExitStack) -> tuple[Process, ...]:
@@ -209,6 +251,20 @@ def cluster_nodes(stack: ExitStack) -> tuple[Process, ...]:
                 admin.execute_command("CLUSTER MEET", "127.0.0.1", nodes[0].port, buses[0])
     until(lambda: all(whole(node) for node in nodes), "the cluster is whole")
     return tuple(nodes)
+
+
+def cluster_replica(master: Process) -> Process:
+    """A copy of a node of a cluster, in step with it."""
+    bus = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+    replica = Process(*bus, "--cluster-node-timeout", "2000")
+    with replica.admin() as admin, master.admin() as of_master:
+        bus_port = of_master.config_get("cluster-port")["cluster-port"]
+        admin.execute_command("CLUSTER MEET", "127.0.0.1", master.port, bus_port)
+        name = of_master.execute_command("CLUSTER MYID")
+        until(lambda: name in str(admin.execute_command("CLUSTER NODES")), "they have met")
+        admin.execute_command("CLUSTER REPLICATE", name)
+        until(lambda: admin.info("replication").get("master_link_status") == "up", "it is in step")
+    return replica
 
 
 def whole(node: Process) -> bool:

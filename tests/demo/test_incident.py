@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 import redis
 import redis.asyncio
-from bullmq import Job, Queue  # type: ignore[import-untyped]
+from bullmq import Job, Queue
 
 from qtui import demo
 from qtui.demo import scenes, story

@@ -9,17 +9,27 @@ import pytest
 
 from qtui.demo.server import EmbeddedServer
 from tests.oracle.driver import Driver
-from tests.oracle.plugin import MARK
-from tests.oracle.releases import Release, command, numbers, releases
+from tests.oracle.plugin import OPTION
+from tests.oracle.releases import Release, command, named, numbers, releases
 from tests.oracle.stage import Stage
 from tests.servers import KINDS, start
+
+MARK = "releases"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declares the mark that narrows the releases for a case."""
+    config.addinivalue_line(
+        "markers",
+        f"{MARK}(since=, before=): the BullMQ releases for which a case makes sense",
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test a release that is asked for, within the range that the case is marked with."""
     if "release" not in metafunc.fixturenames:
         return
-    chosen = releases(metafunc.config.getoption("--oracle-releases", default=None))
+    chosen = releases(metafunc.config.getoption(OPTION, default=None))
     for mark in metafunc.definition.iter_markers(MARK):
         since, before = mark.kwargs.get("since", "0.0.0"), mark.kwargs.get("before", "99.0.0")
         chosen = [one for one in chosen if numbers(since) <= one.speaks < numbers(before)]
@@ -79,7 +89,7 @@ def drivers(all_drivers: Drivers) -> Iterator[Drivers]:
 
 @pytest.fixture(scope="session")
 def oracle_servers() -> Iterator[dict[str, EmbeddedServer]]:
-    """The servers of the oracle, apart from those of other tests: they are never flushed under a worker."""
+    """The servers of the oracle alone: nobody else flushes them under a worker's feet."""
     with contextlib.ExitStack() as stack:
         running: dict[str, EmbeddedServer] = {}
         yield running
@@ -108,8 +118,8 @@ def stage(oracle_server: EmbeddedServer, drivers: Drivers, release: Release) -> 
 
 @pytest.fixture
 def bare_stage(oracle_server: EmbeddedServer, drivers: Drivers) -> Stage:
-    """A stage for cases that bring releases of their own."""
-    release = releases(None)[-1]
+    """A stage for cases that bring releases of their own, or that are the same in all of them."""
+    release = named("6.7.0")
     new = Stage(oracle_server, drivers.get(release), release)
     new.official.client.flushall()
     return new

@@ -26,7 +26,7 @@ class DriverError(Exception):
 
 
 class Driver:
-    """A process that works for many tests, see `driver.cjs`; it ends when our end of the pipe does."""
+    """A process that works for many tests, see `driver.cjs`; it ends when its stdin does."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process

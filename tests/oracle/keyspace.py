@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 import redis
 
 from qtui.bullmq.keys import is_marker
+from qtui.bullmq.model import JobState
 
 Value = tuple[object, ...]
 """Type, value and whether it expires. Equal when two keys hold the same, whenever written."""
 
-PLACES: Final = ("wait", "paused", "active")
-SETS: Final = ("prioritized", "delayed", "waiting-children", "completed", "failed")
+PLACES: Final = tuple(state.key for state in JobState)
 
 
 def snapshot(client: redis.Redis) -> dict[str, Value]:
@@ -34,10 +34,28 @@ def _value(client: redis.Redis, key: str) -> Value:
     elif kind == "zset":
         content = client.zrange(key, 0, -1, withscores=True)
     elif kind == "stream":
-        content = [list(fields.items()) for _, fields in client.xrange(key)]
+        content = [list(fields.items()) for fields in entries(client, key)]
     else:
         content = client.get(key)
     return kind, content, client.ttl(key) != -1
+
+
+def entries(client: redis.Redis, key: str) -> list[dict[str, str]]:
+    """What the entries of a stream say, the oldest first."""
+    found = cast("list[tuple[str, dict[str, str]]]", client.xrange(key))
+    return [fields for _, fields in found]
+
+
+def members(client: redis.Redis, key: str) -> list[str]:
+    """The members of a list or sorted set, in its order."""
+    if client.type(key) == "zset":
+        return cast("list[str]", client.zrange(key, 0, -1))
+    return cast("list[str]", client.lrange(key, 0, -1))
+
+
+def digest(client: redis.Redis) -> str:
+    """A sum over every byte of the server's data."""
+    return str(client.execute_command("DEBUG", "DIGEST"))  # type: ignore[no-untyped-call]
 
 
 def copy(source: redis.Redis, database: int) -> None:
@@ -45,7 +63,7 @@ def copy(source: redis.Redis, database: int) -> None:
     keys = list(source.scan_iter(count=1000))
     with source.pipeline(transaction=False) as pipe:
         for key in keys:
-            pipe.copy(key, key, database, replace=True)
+            pipe.copy(key, key, str(database), replace=True)
         copied = pipe.execute()
     assert all(copied)
 
@@ -104,14 +122,15 @@ def census(client: redis.Redis, queue: str) -> dict[str, list[str]]:
     """
     base = f"bull:{queue}:"
     found: dict[str, list[str]] = {}
-    for key in client.scan_iter(match=f"{base}*", count=1000, _type="hash"):
-        if client.hexists(key, "timestamp") and client.hexists(key, "data"):
-            found[key.removeprefix(base)] = []
-    members: list[tuple[str, str]] = []
+    hashes = list(client.scan_iter(match=f"{base}*", count=1000, _type="hash"))
+    with client.pipeline(transaction=False) as pipe:
+        for key in hashes:
+            pipe.hmget(key, "timestamp", "data")
+        for key, fields in zip(hashes, pipe.execute(), strict=True):
+            if None not in fields:
+                found[key.removeprefix(base)] = []
     for place in PLACES:
-        members += [(place, id) for id in client.lrange(base + place, 0, -1) if not is_marker(id)]
-    for place in SETS:
-        members += [(place, id) for id in client.zrange(base + place, 0, -1)]
-    for place, id in members:
-        found.setdefault(id, ["no hash"]).append(place)
+        for id in members(client, base + place):
+            if not is_marker(id):
+                found.setdefault(id, ["no hash"]).append(place)
     return found

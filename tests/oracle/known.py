@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from tests.oracle.keyspace import Difference, Value, only_ours
 from tests.oracle.releases import Release
@@ -74,6 +74,13 @@ def resets_unknown(release: Release, jobs: Sequence[str], *counters: str) -> lis
     return [Difference(f"q:{job}", reason, right) for job in jobs]
 
 
-def replaced(value: object) -> Callable[[Value | None, Value | None], bool]:
-    """Both have the key; ours holds this."""
-    return lambda official, ours: official is not None and ours is not None and ours[1] == value
+def default_length_written(release: Release) -> list[Difference]:
+    """Since 5.0.0 a retry writes 10000 as the queue's length of events where none was set."""
+    if not release.at_least_5:
+        return []
+
+    def right(official: Value | None, ours: Value | None) -> bool:
+        fields = dict(ours[1]) if ours and isinstance(ours[1], dict) else {}
+        return official is not None and official[1] == {**fields, "opts.maxLenEvents": "10000"}
+
+    return [Difference("q:meta", "retry writes the default of a missing option", right)]

@@ -1,24 +1,16 @@
-"""The option that extends the list of releases, and the mark that narrows it for a case."""
+"""The option that extends the list of releases that tests/oracle asks."""
 
 from __future__ import annotations
 
 import pytest
 
-MARK = "releases"
+OPTION = "--oracle-releases"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds --oracle-releases."""
+    """Adds the option; only a plugin that is loaded before the arguments are read can do so."""
     parser.addoption(
-        "--oracle-releases",
+        OPTION,
         metavar="LIST",
         help="BullMQ releases that tests/oracle asks: all, or names such as 5.76.0,6.7.0,python",
-    )
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Declares the mark."""
-    config.addinivalue_line(
-        "markers",
-        f"{MARK}(since=, before=): the BullMQ releases for which a case makes sense",
     )

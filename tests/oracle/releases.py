@@ -17,6 +17,8 @@ from typing import Final, NoReturn
 import platformdirs
 import pytest
 
+from tests.oracle.plugin import OPTION
+
 HERE: Final = Path(__file__).parent
 PYTHON: Final = "python"
 """What the option --oracle-releases calls the Python package."""
@@ -49,7 +51,7 @@ class Release:
 
     @property
     def is_default(self) -> bool:
-        """Whether it is asked without the option --oracle-releases."""
+        """Whether it is asked without the option."""
         return self in releases(None)
 
 
@@ -79,7 +81,7 @@ def releases(wanted: str | None) -> list[Release]:
     by_name = {PYTHON if one.is_python else one.name: one for one in everything}
     unknown = set(wanted.split(",")) - set(by_name)
     if unknown:
-        raise pytest.UsageError(f"--oracle-releases: {sorted(unknown)} not in {list(by_name)}")
+        raise pytest.UsageError(f"{OPTION}: {sorted(unknown)} not in {list(by_name)}")
     return [by_name[name] for name in wanted.split(",")]
 
 

@@ -15,7 +15,7 @@ from qtui.bullmq.model import JobState
 from qtui.bullmq.writer import Batch, Picked, Writer
 from qtui.demo.server import EmbeddedServer
 from tests.oracle.driver import Driver
-from tests.oracle.keyspace import Difference, Value, assert_equal, census, copy, snapshot
+from tests.oracle.keyspace import Difference, Value, assert_equal, census, copy, members, snapshot
 from tests.oracle.releases import Release
 from tests.servers import connect
 
@@ -126,8 +126,9 @@ class Side:
         wait_for(lambda: self.client.hexists(self.key("meta"), "opts.maxLenEvents"), "meta")
         if self.release.writes_version:
             wait_for(
-                lambda: self.client.hget(self.key("meta"), "version")
-                == f"bullmq:{self.release.name}",
+                lambda: (
+                    self.client.hget(self.key("meta"), "version") == f"bullmq:{self.release.name}"
+                ),
                 "meta.version",
             )
 
@@ -135,11 +136,11 @@ class Side:
         """Start a worker; its jobs end as `outcome` says: ``ok``, ``fail``, ``hold``, ``data``."""
         return Worker(self, self.run("work", outcome=outcome, settings=settings))
 
-    def seed(self, jobs: Sequence[Job]) -> list[str]:
+    def seed(self, jobs: Sequence[Job], **settings: object) -> list[str]:
         """Add jobs and work them until each has ended as its data says; the ids."""
         self.open()
         added: list[str] = self.run("add", jobs=jobs)
-        with self.worker("data") as worker:
+        with self.worker("data", **settings) as worker:
             worker.until(ends=sum(_ends(one) for one in jobs))
         return added
 
@@ -155,6 +156,10 @@ class Side:
     def await_idle(self, workers: int = 1) -> None:
         """Wait until the workers have found nothing (more) to do."""
         wait_for(lambda: self.blocked() == workers, f"{workers} idle workers")
+
+    def members(self, suffix: str) -> list[str]:
+        """The members of one of the queue's lists or sorted sets."""
+        return members(self.client, self.key(suffix))
 
     def snapshot(self) -> dict[str, Value]:
         return snapshot(self.client)
@@ -233,7 +238,7 @@ class Stage:
         picked = [one if isinstance(one, Picked) else Picked(one) for one in ids]
 
         async def call() -> Batch:
-            options = {"db": self.ours.database}
+            options: dict[str, object] = {"db": self.ours.database}
             if username is not None:
                 options |= {"username": username, "password": "secret"}
             async with connect(self._server, **options) as client:
@@ -252,7 +257,12 @@ class Stage:
         return self.batch(ids).results
 
     def retry_both(
-        self, ids: Sequence[str], state: str = "failed", *, made: bool = False, started: bool = False
+        self,
+        ids: Sequence[str],
+        state: str = "failed",
+        *,
+        made: bool = False,
+        started: bool = False,
     ) -> None:
         """Retry with the release on its side and with qtui on ours; each must succeed."""
         resets = {"resetAttemptsMade": made, "resetAttemptsStarted": started}

@@ -6,7 +6,6 @@ import pytest
 
 from tests.oracle.conftest import Drivers
 from tests.oracle.keyspace import Difference, Value
-from tests.oracle.known import no_marker
 from tests.oracle.releases import Release, named
 from tests.oracle.stage import Side, Stage, Worker, job
 
@@ -85,7 +84,7 @@ def test_jobs_added_after_a_retry_while_paused_are_not_lost(stage: Stage) -> Non
     _run_after_resume(stage.ours, stage.ours, [*ids, *added])
 
 
-@pytest.mark.releases(since="4.18.0")
+@pytest.mark.releases(since="5.0.0")
 def test_prioritized_jobs_retried_while_paused_wait_for_the_resume(stage: Stage) -> None:
     low, high = stage.official.seed([job("low", priority=7), job("high", priority=2)])
     stage.official.run("pause")

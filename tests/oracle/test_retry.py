@@ -7,7 +7,13 @@ import time
 import pytest
 
 from qtui.bullmq.writer import Picked
-from tests.oracle.known import no_marker, priority_ignored, resets_unknown
+from tests.oracle.keyspace import entries
+from tests.oracle.known import (
+    default_length_written,
+    no_marker,
+    priority_ignored,
+    resets_unknown,
+)
 from tests.oracle.stage import Stage, job
 
 
@@ -50,7 +56,7 @@ def test_lifo_jobs_run_next_the_last_one_first(stage: Stage) -> None:
     stage.ours.work_off([c, a, *waiting, b])
 
 
-@pytest.mark.releases(since="4.18.0")
+@pytest.mark.releases(since="5.0.0")
 def test_priorities_are_kept_though_most_releases_forget_them(stage: Stage) -> None:
     low, high, plain, low_too = stage.official.seed(
         [job("low", priority=7), job("high", priority=2), job("plain"), job("low", priority=7)]
@@ -62,20 +68,21 @@ def test_priorities_are_kept_though_most_releases_forget_them(stage: Stage) -> N
     stage.ours.work_off([plain, *right])
 
 
-@pytest.mark.releases(since="4.18.0")
+@pytest.mark.releases(since="5.0.0")
 def test_priorities_alone_are_kept_and_picked_up(stage: Stage) -> None:
     low, high = stage.official.seed([job("low", priority=7), job("high", priority=2)])
     stage.copy()
     stage.retry_both([low, high])
-    wait = [] if stage.release.at_least_5 else ["0:0"]
-    stage.assert_equal(
-        *priority_ignored(stage.release, [high, low], wait), *no_marker(stage.release)
-    )
+    known = priority_ignored(stage.release, [high, low], [])
+    stage.assert_equal(*known, *no_marker(stage.release))
     stage.ours.work_off([high, low])
 
 
-@pytest.mark.releases(before="4.18.0")
-def test_priorities_wait_in_line_where_the_release_may_not_know_prioritized(stage: Stage) -> None:
+@pytest.mark.releases(before="5.0.0")
+def test_priorities_wait_in_line_where_nothing_shows_that_prioritized_is_read(
+    stage: Stage,
+) -> None:
+    """4.x deletes the keys that would show it when none waits; 3.x never reads ``prioritized``."""
     ids = stage.official.seed([job("low", priority=7), job("high", priority=2), job("plain")])
     stage.copy()
     stage.retry_both(ids)
@@ -201,18 +208,27 @@ def test_ids_with_colons_are_just_ids(stage: Stage) -> None:
 
 def test_the_events_keep_the_length_that_the_queue_asks_for(stage: Stage) -> None:
     ids = stage.official.seed([job(f"j{number}") for number in range(150)])
-    for side in (stage.official, stage.ours):
-        # A node of the stream holds so many entries, and `~` trims whole nodes only.
-        side.client.config_set("stream-node-max-entries", 10)
+    # A node of the stream holds so many entries, and `~` trims whole nodes only.
+    stage.ours.client.config_set("stream-node-max-entries", 10)
     stage.official.client.hset(stage.official.key("meta"), "opts.maxLenEvents", 60)
     stage.copy()
     stage.retry_both(ids)
-    events = [side.client.xrange(side.key("events")) for side in (stage.official, stage.ours)]
-    stage.official.client.config_set("stream-node-max-entries", 100)
-    ours = [fields for _, fields in events[1]]
+    ours = entries(stage.ours.client, stage.ours.key("events"))
+    stage.ours.client.config_set("stream-node-max-entries", 100)
     assert 60 <= len(ours) < 80
     assert [fields["jobId"] for fields in ours] == ids[-len(ours) :]
     assert {(fields["event"], fields["prev"]) for fields in ours} == {("waiting", "failed")}
+    stage.ours.work_off(ids)
+
+
+def test_a_length_of_the_events_that_nobody_set_is_not_written(stage: Stage) -> None:
+    ids = stage.official.seed([job("a")])
+    stage.official.client.hdel(stage.official.key("meta"), "opts.maxLenEvents")
+    stage.copy()
+    before = stage.ours.client.hgetall(stage.ours.key("meta"))
+    stage.retry_both(ids)
+    stage.assert_equal(*default_length_written(stage.release), *no_marker(stage.release))
+    assert stage.ours.client.hgetall(stage.ours.key("meta")) == before
     stage.ours.work_off(ids)
 
 
@@ -225,7 +241,7 @@ def test_an_iteration_of_a_repeated_job_runs_once_more_and_starts_no_second_chai
     side.run("repeat", name="tick", every=1000, data={"outcome": "ok"})
     with side.worker("data") as worker:
         first = worker.until(ends=1)[0]
-    [following] = side.client.zrange(side.key("delayed"), 0, -1)
+    [following] = side.members("delayed")
     # Out of the way, or it becomes due while we look.
     in_an_hour = (time.time_ns() // 1_000_000 + 3_600_000) * 4096
     side.client.zadd(side.key("delayed"), {following: in_an_hour})

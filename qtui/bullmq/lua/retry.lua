@@ -115,7 +115,6 @@ local function readQueue()
   queue.maxed = limit ~= nil and typeOf(key.active) == "list"
     and redis.call("LLEN", key.active) >= limit
   queue.knowsPrioritized = redis.call("EXISTS", key.prioritized, key.counter) > 0
-  queue.knowsLegacyPriority = typeOf(key.legacyPriority) == "zset"
   queue.pausedList = redis.call("EXISTS", key.paused) == 1
   queue.jobsInWait = holdsJobs(key.wait)
   return queue
@@ -148,10 +147,7 @@ end
 -- The key a job goes to: see qtui.bullmq.dialect, which says why.
 local function destination(queue, job)
   local modern = job.modern or queue.modern
-  if job.priority > 0 then
-    local four = queue.major == 4 and not queue.knowsLegacyPriority
-    if modern or queue.knowsPrioritized or four then return "prioritized" end
-  end
+  if job.priority > 0 and (modern or queue.knowsPrioritized) then return "prioritized" end
   if not queue.paused then return "wait" end
   if queue.pausedList then return "paused" end
   if modern and queue.jobsInWait then return "wait" end
@@ -223,15 +219,19 @@ end
 -- Once there is a list `paused`, a resume of 1.x to 5.x renames it over `wait`, and what that holds
 -- is lost. So jobs that another tool left in `wait` of a paused queue go to `paused` first, which is
 -- what these releases' own pause does.
-local function keepFromResume(queue, move)
-  if move.target ~= "paused" or queue.pausedList or not queue.jobsInWait then return nil end
+local function keepFromResume(queue, moves)
+  local makesPaused = false
+  for _, move in ipairs(moves) do makesPaused = makesPaused or move.target == "paused" end
+  if not makesPaused or queue.pausedList or not queue.jobsInWait then return nil end
   local refused = refusal("RENAMENX", key.wait, key.paused)
-  queue.pausedList = not refused
+  for _, move in ipairs(moves) do
+    if not refused and move.target == "wait" then move.target = "paused" end
+  end
   return refused
 end
 
-local function moveJobs(queue, move)
-  local refused = keepFromResume(queue, move) or push(move)
+local function moveJobs(move, forbidden)
+  local refused = forbidden or push(move)
   if refused then return refused end
   local ids = {}
   for index, job in ipairs(move.jobs) do ids[index] = job.id end
@@ -306,11 +306,14 @@ for index = FIRST_JOB, #ARGV, 2 do
 end
 
 local moved, targets = {}, {}
-for _, move in ipairs(partByMove(queue, jobs)) do
-  local refused = moveJobs(queue, move)
+local moves = partByMove(queue, jobs)
+-- Who may not remove should not push either: taking it back may be forbidden too.
+local forbidden = refusal("ZREM", key.state, "\0") or keepFromResume(queue, moves)
+for _, move in ipairs(moves) do
+  local refused = moveJobs(move, forbidden)
   for _, job in ipairs(move.jobs) do
     codes[job.place] = refused and 0 or 1
-    details[job.place] = refused or job.target
+    details[job.place] = refused or move.target
     if not refused then
       moved[#moved + 1] = job
       local modern = job.modern or queue.modern

@@ -77,7 +77,8 @@ class PlanDialog(ModalScreen["Plan | None"]):
     def on_mount(self) -> None:
         """Begins to read."""
         self._draw()
-        self.run_worker(self._make, exclusive=True, group="plan", exit_on_error=False)
+        make: Callable[[], Awaitable[None]] = self._make
+        self.run_worker(make, exclusive=True, group="plan", exit_on_error=False)
 
     async def _make(self) -> None:
         try:

@@ -1,7 +1,7 @@
 """The inspector: queues on the left, the jobs of a state on the right, the job under the cursor.
 
 Turns keys into work and work into what the widgets show. What it looks at is a `Board`, which knows
-no widgets; how it stays fresh is `LiveScreen`, how it retries `RetryScreen`.
+no widgets; `LiveScreen` keeps it fresh, `RetryScreen` retries and `MarkScreen` marks.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import ClassVar, Final
 
 from textual import events, on
@@ -23,7 +22,8 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, QueueStatus
 from qtui.text import count, plain, plural
 from qtui.ui.actions import Action, Where, actions_of, bindings
-from qtui.ui.screens.retrying import RetryScreen
+from qtui.ui.dialogs.ask import AskDialog
+from qtui.ui.screens.marking import MarkScreen
 from qtui.ui.widgets.bars import Bar, KeyBar, StateTabs, header
 from qtui.ui.widgets.cursor_list import CursorList
 from qtui.ui.widgets.document import DocumentView
@@ -31,7 +31,6 @@ from qtui.ui.widgets.job_table import JobTable
 from qtui.ui.widgets.queue_list import QueueList
 from qtui.views.document import Document
 from qtui.views.job_document import job_sections
-from qtui.views.marks import MOST
 from qtui.views.pages import JobList
 
 _NARROW: Final = 110
@@ -40,7 +39,7 @@ _DETAIL_EVERY: Final = 1.0
 """Seconds between two readings of the job in sight that nobody asked for."""
 
 
-class Inspector(RetryScreen):
+class Inspector(MarkScreen):
     """The main screen."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.INSPECTOR, Where.JOBS, Where.APP))
@@ -95,6 +94,8 @@ class Inspector(RetryScreen):
         """New counts: shows them, and reads the list again if something happened in it."""
         statuses = self.poll.worst_first()
         self.queues.show(statuses)
+        if statuses and not self.poll.searching:
+            self.queues.touch()
         if not statuses:
             prefixes = " ".join(f"{prefix}:*" for prefix in self.session.settings.prefixes)
             searching = self.poll.searching
@@ -171,7 +172,7 @@ class Inspector(RetryScreen):
                 self.table.say(f"no {jobs.state} jobs")
                 self._draw_title()
 
-        self._in_background(read, "list")
+        self.in_background(read, "list")
 
     @on(JobTable.Wanted)
     def _rows_wanted(self) -> None:
@@ -183,7 +184,7 @@ class Inspector(RetryScreen):
                 self.table.rows_changed()
 
         if jobs is not None and jobs.loaded:
-            self._in_background(read, "rows")
+            self.in_background(read, "rows")
 
     def _follow(self) -> None:
         async def read() -> None:
@@ -191,10 +192,7 @@ class Inspector(RetryScreen):
                 self.results_changed()
 
         if self.board.undecided():
-            self._in_background(read, "follow")
-
-    def _in_background(self, work: Callable[[], Awaitable[None]], group: str) -> None:
-        self.run_worker(partial(self.attempt, work), group=group, exclusive=True, exit_on_error=False)
+            self.in_background(read, "follow")
 
     # The job under the cursor
 
@@ -224,7 +222,7 @@ class Inspector(RetryScreen):
                 sections = job_sections(job, now, roomy=roomy) if job is not None else []
                 self.detail.show(Document(sections), f"{queue.base}:{job_id}:{roomy}")
 
-        self._in_background(read, "detail")
+        self.in_background(read, "detail")
 
     @on(DocumentView.LoadRequested)
     def _load_requested(self, message: DocumentView.LoadRequested) -> None:
@@ -260,78 +258,17 @@ class Inspector(RetryScreen):
 
     # Marks and retry
 
-    def _can_mark(self) -> bool:
-        if self.session.read_only:
-            self.say("read-only: there is nothing to mark jobs for", "warn")
-        elif self.focused is self.queues:
-            self.say("marks are for jobs: tab goes to them")
-        elif not self.board.state.is_finished:
-            self.say(f"{self.board.state} jobs can't be retried, so there is nothing to mark")
-        else:
-            return self.board.jobs is not None
-        return False
+    def marking_refused(self) -> str:
+        """Why nothing can be marked now; empty when it can."""
+        if self.focused is self.queues:
+            return "marks are for jobs: tab goes to them"
+        return super().marking_refused()
 
-    def action_mark(self) -> None:
-        """Marks the job under the cursor and goes on to the next."""
-        if self._can_mark() and self.table.cursor_id is not None:
-            self.board.marks.toggle(self.table.cursor_id)
-            self.table.action_cursor_down()
-            self._marks_changed()
-
-    def action_range(self) -> None:
-        """Begins a range at the cursor, or marks what lies between its beginning and the cursor."""
-        marks, here = self.board.marks, self.table.cursor_id
-        if not self._can_mark() or here is None:
-            return
-        if marks.anchor is None:
-            marks.anchor = here
-            self.say(f"a range from {plain(here)}: move, then v again marks it, esc leaves it")
-            return
-        start, marks.anchor = marks.anchor, None
-
-        async def mark() -> None:
-            marks.add(await self.board.ids_between(start, here))
-            self._marks_changed()
-
-        self._in_background(mark, "mark")
-
-    def action_mark_all(self) -> None:
-        """Marks all jobs of the list, or none."""
-        if not self._can_mark():
-            return
-        marks = self.board.marks
-        if len(marks):
-            marks.clear()
-            self._marks_changed()
-            return
-
-        async def mark() -> None:
-            marks.add(await self.board.all_ids())
-            self._marks_changed()
-
-        self._in_background(mark, "mark")
-
-    def action_invert(self) -> None:
-        """Marks what is not marked."""
-        marks = self.board.marks
-
-        async def mark() -> None:
-            marks.invert(await self.board.all_ids())
-            self._marks_changed()
-
-        if self._can_mark():
-            self._in_background(mark, "mark")
-
-    def _marks_changed(self) -> None:
-        jobs, marks = self.board.jobs, len(self.board.marks)
-        more = jobs is not None and marks == MOST < jobs.total
-        self.say(f"only the first {count(MOST)} jobs are marked" if more else "")
+    def marks_changed(self) -> None:
+        """Other jobs are marked now."""
+        super().marks_changed()
         self.table.refresh()
         self._draw_keys()
-
-    def action_retry(self) -> None:
-        """Plans a retry of what is marked, or of the job under the cursor."""
-        self.plan_retry(self.board.chosen(self.table.cursor_id))
 
     # Staying fresh
 
@@ -345,8 +282,10 @@ class Inspector(RetryScreen):
     def action_refresh_now(self) -> None:
         """Reads everything again and lets go of results that stand in rows."""
         self.board.forget_results()
-        self.run_worker(self.search_again, group="search", exclusive=True, exit_on_error=False)
+        again: Callable[[], Awaitable[None]] = self.search_again
+        self.run_worker(again, group="search", exclusive=True, exit_on_error=False)
         if self.board.jobs is not None:
+            self.board.jobs.thaw()
             self._refresh_list(self.board.jobs)
         self._load_detail()
 
@@ -402,15 +341,21 @@ class Inspector(RetryScreen):
 
     def _draw_keys(self) -> None:
         marks = len(self.board.marks)
-        here = (
-            [Where.MOVE] if self.has_class("-opened") else [Where.JOBS, Where.MOVE, Where.INSPECTOR]
-        )
+        here = [Where.JOBS, Where.MOVE, Where.INSPECTOR]
+        if self.has_class("-opened") or self.focused is self.detail:
+            here = [Where.MOVE, Where.DETAIL, Where.INSPECTOR]
+        elif self.focused is self.queues:
+            here = [Where.MOVE, Where.INSPECTOR]
         read_only = self.session.read_only
         actions: list[Action] = [one for one in actions_of(*here, read_only=read_only) if one.bar]
         if not self.board.state.is_finished:
             actions = [one for one in actions if not one.writes]
         always = [one for one in actions_of(Where.APP, read_only=read_only) if one.bar]
         self.query_one(KeyBar).show(f"{count(marks)} marked" if marks else "", actions, always)
+
+    def on_descendant_focus(self) -> None:
+        """Other keys work in another part of the screen."""
+        self._draw_keys()
 
     # Ways out
 
@@ -438,5 +383,12 @@ class Inspector(RetryScreen):
         """Goes back from an open job; from the list it quits."""
         if self.has_class("-opened"):
             self.action_back()
-        else:
+        elif self.campaign is None:
             self.app.exit()
+        else:
+            question = "A retry is under way. Stop it after the current batch, and quit?"
+            self.app.push_screen(AskDialog(question, "stop and quit", "go on"), self._leave)
+
+    def _leave(self, stop: bool | None) -> None:
+        if stop:
+            self.quit_after_campaign()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from redis.exceptions import RedisError
@@ -67,6 +68,16 @@ class LiveScreen(Screen[None]):
             error = event.worker.error
             self.log.error(event.worker.name, error)
             self.say(plain(f"a fault in qtui: {type(error).__name__}: {error}"), "bad")
+
+    def in_background(self, work: Callable[[], Awaitable[None]], group: str) -> None:
+        """Does some work with the server, instead of what the group was doing."""
+        task: Callable[[], Awaitable[bool]] = partial(self.attempt, work)
+        self.run_worker(task, group=group, exclusive=True, exit_on_error=False)
+
+    def is_busy(self, group: str) -> bool:
+        """Whether the group is at work."""
+        busy = (WorkerState.PENDING, WorkerState.RUNNING)
+        return any(one.group == group and one.state in busy for one in self.workers)
 
     async def attempt(self, work: Callable[[], Awaitable[None]]) -> bool:
         """Does some work with the server; False, and `lost` says why, when it fails."""

@@ -6,10 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from textual import work
 
-from qtui.bullmq.codes import Code, meaning
+from qtui.bullmq.codes import Code, ForeignQueue, meaning
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.bullmq.writer import ForeignQueue
 from qtui.retry.campaign import Campaign, Phase
 from qtui.retry.plan import Plan, Resets, make_plan
 from qtui.text import count, plain, plural
@@ -29,6 +28,7 @@ class RetryScreen(LiveScreen):
         """The toggles of the plan; they keep their setting until qtui ends."""
         self.campaign: Campaign | None = None
         """The campaign that is under way."""
+        self._quit_after = False
 
     # Hooks
 
@@ -73,6 +73,15 @@ class RetryScreen(LiveScreen):
     def _keep_resets(self, resets: Resets) -> None:
         self.resets = resets
 
+    def quit_after_campaign(self) -> None:
+        """Stops the campaign after its batch, and qtui after the campaign."""
+        self._quit_after = True
+        if self.campaign is not None:
+            self.campaign.stop()
+            self.say("stopping after this batch …")
+        else:
+            self.app.exit()
+
     @work(group="retry", exit_on_error=False)
     async def _carry_out(self, campaign: Campaign) -> None:
         self.campaign = campaign
@@ -91,6 +100,8 @@ class RetryScreen(LiveScreen):
         finally:
             self.campaign = None
             self.results_changed()
+            if self._quit_after:
+                self.app.exit()
 
 
 def summary(campaign: Campaign) -> tuple[str, str]:

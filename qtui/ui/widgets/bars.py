@@ -16,7 +16,7 @@ from textual.widget import Widget
 from qtui.bullmq.model import JobState, QueueStatus
 from qtui.text import count, plain
 from qtui.ui.actions import Action, key_in_words
-from qtui.ui.widgets.cursor_list import strip
+from qtui.ui.widgets.cursor_list import ink, strip
 from qtui.ui.widgets.queue_list import short
 
 
@@ -36,7 +36,7 @@ class Bar(Widget):
     Bar {
         height: 1;
         & > .bar--strong { text-style: bold; }
-        & > .bar--faint { color: $text-muted; }
+        & > .bar--faint { color: $foreground 60%; }
         & > .bar--bad { color: $text-error; text-style: bold; }
         & > .bar--warn { color: $text-warning; }
         & > .bar--key { color: $accent; text-style: bold; }
@@ -57,7 +57,10 @@ class Bar(Widget):
 
     def part(self, name: str) -> Style:
         """The style that a piece names."""
-        return self.get_component_rich_style(f"bar--{name}", partial=True) if name else Style()
+        if not name:
+            return Style()
+        style = self.get_visual_style(f"bar--{name}").rich_style
+        return style if name == "badge" else ink(style)
 
     def render_line(self, y: int) -> Strip:
         """The line."""

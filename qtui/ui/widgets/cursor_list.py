@@ -169,14 +169,26 @@ class CursorList(ScrollView, can_focus=True):
             return self.beyond(place, width)
         base = self.rich_style
         if place == self.cursor:
-            base += self.part("cursor" if self.has_focus else "cursor-blurred")
+            name = "cursor" if self.has_focus else "cursor-blurred"
+            base += self.get_visual_style(f"{self.PREFIX}--{name}").rich_style
         return self.line(place, width, base)
 
     def part(self, name: str) -> Style:
-        """The style of one of the list's component classes, ``<prefix>--<name>``."""
-        return self.get_component_rich_style(f"{self.PREFIX}--{name}", partial=True)
+        """The style of one of the list's component classes, ``<prefix>--<name>``, as ink."""
+        return ink(self.get_visual_style(f"{self.PREFIX}--{name}").rich_style)
 
     PREFIX: ClassVar[str] = "cursor-list"
+
+
+def ink(style: Style) -> Style:
+    """The style without its paper, for text on a line that may have another one."""
+    return Style(
+        color=style.color,
+        bold=style.bold,
+        dim=style.dim,
+        italic=style.italic,
+        reverse=style.reverse,
+    )
 
 
 def fit(text: str, width: int, *, right: bool = False) -> str:

@@ -10,13 +10,14 @@ from typing import ClassVar, Final
 
 from rich.segment import Segment
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from qtui.ui.actions import Where, bindings
 from qtui.views.document import Document, Fold, Layout, Mark, Pending, Section, Style
 
 _BAR: Final = 1
@@ -26,17 +27,7 @@ class DocumentView(ScrollView, can_focus=True):
     """A document of any length; a line costs something when it is seen, and nothing before."""
 
     ALLOW_SELECT = False
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "cursor_up", "Up", show=False),
-        Binding("down,j", "cursor_down", "Down", show=False),
-        Binding("pageup", "page_up", "Page up", show=False),
-        Binding("pagedown", "page_down", "Page down", show=False),
-        Binding("home,g", "cursor_home", "First line", show=False),
-        Binding("end,G", "cursor_end", "Last line", show=False),
-        Binding("left_square_bracket", "previous_section", "Previous section", show=False),
-        Binding("right_square_bracket", "next_section", "Next section", show=False),
-        Binding("enter", "select", "Fold", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.MOVE, Where.DETAIL))
     """
     | Key(s) | Description |
     | :- | :- |
@@ -121,7 +112,7 @@ class DocumentView(ScrollView, can_focus=True):
         """An empty pane; see `show`."""
         super().__init__(name=name, id=id, classes=classes)
         self._document, self._key = Document(()), ""
-        self._lines = self._document.layout(1)
+        self._lines = self._document.layout(80)
 
     @property
     def document(self) -> Document:
@@ -162,7 +153,7 @@ class DocumentView(ScrollView, can_focus=True):
         self.refresh_line(self.cursor)
 
     def on_resize(self) -> None:
-        if self._width() != self._lines.width:
+        if 0 < self._width() != self._lines.width:
             self._lay_out(keep=True)
 
     def on_click(self, event: events.Click) -> None:
@@ -264,15 +255,15 @@ class DocumentView(ScrollView, can_focus=True):
 
     def _lay_out(self, keep: bool) -> None:
         """Make the lines anew; `keep` holds the cursor and the top line on their text."""
-        if self._width() <= 0:
-            return
         before, cursor, top = self._lines, self.cursor, self.scroll_offset.y
+        width = self._width() if self._width() > 0 else before.width  # hidden, or not seen yet
         marks = [before.mark(y) if keep and y < before.height else None for y in (cursor, top)]
-        self._lines = self._document.layout(self._width())
-        self.virtual_size = Size(self._width() + _BAR, self._lines.height)
+        self._lines = self._document.layout(width)
+        self.virtual_size = Size(width + _BAR, self._lines.height)
         self.cursor = self._find(marks[0], cursor if keep else 0)
-        self.scroll_to(y=self._find(marks[1], top if keep else 0), animate=False, force=True)
-        self.refresh()
+        if self.is_attached:
+            self.scroll_to(y=self._find(marks[1], top if keep else 0), animate=False, force=True)
+            self.refresh()
 
     def _find(self, mark: Mark | None, otherwise: int) -> int:
         found = None if mark is None else self._lines.find(mark)
@@ -280,7 +271,7 @@ class DocumentView(ScrollView, can_focus=True):
 
     def _resized(self, cursor: int) -> None:
         """Some lines have come or gone, and this is where the cursor belongs now."""
-        self.virtual_size = Size(self._width() + _BAR, self._lines.height)
+        self.virtual_size = Size(self._lines.width + _BAR, self._lines.height)
         self._go(cursor)
         self.refresh()
 

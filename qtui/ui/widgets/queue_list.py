@@ -34,11 +34,11 @@ class QueueList(CursorList):
 
     DEFAULT_CSS = """
     QueueList {
-        & > .queue-list--head { color: $text-muted; }
+        & > .queue-list--head { color: $foreground 60%; }
         & > .queue-list--cursor { background: $accent 30%; text-style: bold; }
         & > .queue-list--cursor-blurred { background: $surface; text-style: bold; }
         & > .queue-list--bad { color: $text-error; }
-        & > .queue-list--faint { color: $text-disabled; }
+        & > .queue-list--faint { color: $foreground 38%; }
     }
     """
 
@@ -53,6 +53,7 @@ class QueueList(CursorList):
         self._statuses: Sequence[QueueStatus] = ()
         self._selected: QueueKey | None = None
         self._words = ""
+        self._touched = False
 
     @property
     def length(self) -> int:
@@ -64,11 +65,21 @@ class QueueList(CursorList):
         """The queue under the cursor."""
         return self._selected
 
+    def touch(self) -> None:
+        """From now on the cursor stays with its queue; until then it stands on the worst."""
+        self._touched = True
+
+    def watch_cursor(self) -> None:
+        """Somebody has moved the cursor (or the list has been mounted)."""
+        if self.length:
+            self.touch()
+        super().watch_cursor()
+
     def show(self, statuses: Sequence[QueueStatus]) -> None:
         """Shows newer counts, in the given order."""
         self._statuses = statuses
         places = {status.queue: place for place, status in enumerate(statuses)}
-        if self._selected in places:
+        if self._touched and self._selected in places:
             self.set_reactive(CursorList.cursor, places[self._selected])
         self.measure()
         self.settle()

@@ -1,0 +1,134 @@
+"""A client of a cluster that sends nothing twice, and that looks around again after a loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from redis.asyncio.cluster import ClusterNode, ClusterPipeline, RedisCluster
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import (
+    ClusterDownError,
+    ConnectionError,
+    RedisClusterException,
+    RedisError,
+    SlotNotCoveredError,
+    TimeoutError,
+)
+from redis.typing import EncodableT
+
+from qtui.bullmq.target import Address
+
+# The nodes have no pool that waits: they raise beyond this many commands at a time.
+_POOL: Final = 64
+_GONE: Final = (ConnectionError, TimeoutError, ClusterDownError)
+
+
+class Cluster(RedisCluster):
+    """redis-py's cluster client with connections of ours.
+
+    All its errors are redis.exceptions.RedisError, which some of redis-py's own are not.
+    """
+
+    def __init__(
+        self,
+        hosts: Iterable[Address],
+        link: type[AbstractConnection],
+        options: dict[str, Any],
+    ) -> None:
+        """Connect nothing yet.
+
+        Args:
+            hosts: Nodes to ask for the others.
+            link: The class of every connection.
+            options: Its keyword arguments; ``retry`` must be one of no retries.
+        """
+        super().__init__(
+            startup_nodes=[ClusterNode(host, port) for host, port in hosts],
+            retry=options["retry"],
+            max_connections=_POOL,
+            protocol=options["protocol"],
+            encoding_errors=options["encoding_errors"],
+            decode_responses=options["decode_responses"],
+        )
+        # It takes no connection class, and not every option that its connections do.
+        self.connection_kwargs.update(options, connection_class=link)
+        manager = self.nodes_manager
+        manager.connection_kwargs = self.connection_kwargs
+        for name, node in manager.startup_nodes.items():
+            ours = ClusterNode(node.host, node.port, **self.connection_kwargs)
+            manager.startup_nodes[name] = ours
+
+    async def initialize(
+        self,
+        additional_startup_nodes_info: list[tuple[str, int]] | None = None,
+        last_failed_node_name: str | None = None,
+    ) -> RedisCluster:
+        """Asks for nodes and slots if that is due: one CLUSTER SLOTS, and the first time COMMAND.
+
+        Raises:
+            RedisError: no node answers, or one refuses, or it is no cluster, or it is down.
+        """
+        try:
+            return await super().initialize(additional_startup_nodes_info, last_failed_node_name)
+        except RedisClusterException as error:
+            raise _reason(error) from error
+
+    async def execute_command(self, *args: EncodableT, **kwargs: Any) -> Any:
+        """One command, sent to the node that has its keys, or to ``target_nodes``.
+
+        Raises:
+            RedisError: as any command does.
+        """
+        try:
+            return await super().execute_command(*args, **kwargs)
+        except SlotNotCoveredError as error:
+            raise _reason(error) from error
+
+    def pipeline(self, transaction: bool | None = None, shard_hint: object = None) -> Pipeline:
+        """A pipeline whose commands may go to several nodes, one round trip each."""
+        return Pipeline(self, transaction)  # type: ignore[abstract]
+
+    def look_around(self) -> None:
+        """Asks for nodes and slots before the next command."""
+        self._initialize = True
+
+
+class Pipeline(ClusterPipeline):
+    """A pipeline that tells its cluster when a node is gone.
+
+    redis-py tells it as a part of sending again; without that, a pipeline would go to the dead node
+    for ever.
+    """
+
+    async def execute(
+        self, raise_on_error: bool = True, allow_redirections: bool = True
+    ) -> list[Any]:
+        """The replies in the order of the commands; errors among them unless they are raised.
+
+        Raises:
+            RedisError: a command's, the first in order.
+        """
+        cluster = self.cluster_client
+        assert isinstance(cluster, Cluster)
+        try:
+            replies = await super().execute(raise_on_error, allow_redirections)
+        except _GONE:
+            cluster.look_around()
+            raise
+        except SlotNotCoveredError as error:
+            cluster.look_around()
+            raise _reason(error) from error
+        if any(isinstance(reply, _GONE) for reply in replies):
+            cluster.look_around()
+        return replies
+
+
+def _reason(error: RedisClusterException) -> RedisError:
+    """The error of the usual family behind one that is none, so that one `except` catches all."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, RedisError):
+            return inner
+        inner = inner.__cause__ or inner.__context__
+    return ClusterDownError(str(error))

@@ -1,0 +1,62 @@
+"""A client of the master that Sentinels name, wherever it moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeAlias, cast
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
+from redis.exceptions import ConnectionError, NoPermissionError, RedisError, TimeoutError
+
+from qtui.text import plain
+
+_Masters: TypeAlias = dict[str, dict[str, Any]]
+
+
+class MasterPool(SentinelConnectionPool, BlockingConnectionPool):
+    """A pool that waits when it is empty, and that closes the connections to the Sentinels too."""
+
+    async def aclose(self) -> None:
+        """Closes all connections."""
+        await super().aclose()
+        await self.sentinel_manager.aclose()
+
+
+class Sentinels(Sentinel):
+    """Asks the Sentinels in turn, and says which of all possible things went wrong."""
+
+    def __init__(self, clients: Iterable[Redis]) -> None:
+        """One client for each Sentinel; they are closed with this."""
+        super().__init__([])  # type: ignore[no-untyped-call]
+        self.sentinels = [*clients]
+
+    async def discover_master(self, service_name: str) -> tuple[str, int]:
+        """Host and port of the master. Costs one SENTINEL MASTERS each until one knows it.
+
+        Raises:
+            MasterNotFoundError: none knows it, or it is down; its cause is the last Sentinel's
+                error if no Sentinel answered.
+        """
+        problem: RedisError | None = None
+        known: set[str] = set()
+        for index, sentinel in enumerate(self.sentinels):
+            try:
+                masters = cast(_Masters, await sentinel.sentinel_masters())
+            except (ConnectionError, TimeoutError, NoPermissionError) as error:
+                problem = error
+                continue
+            known.update(masters)
+            state = masters.get(service_name)
+            if state and self.check_master_state(state, service_name):
+                # The one that knows is asked first from now on.
+                self.sentinels.insert(0, self.sentinels.pop(index))
+                return state["ip"], state["port"]
+        if service_name in known:
+            raise MasterNotFoundError("the Sentinels hold the master for down: try again soon")
+        if known:
+            names = plain(", ".join(sorted(known)))
+            raise MasterNotFoundError(f"the Sentinels know no master of that name, but: {names}")
+        if problem is None:
+            raise MasterNotFoundError("the Sentinels know no master at all")
+        raise MasterNotFoundError("no Sentinel could be asked") from problem

@@ -1,0 +1,109 @@
+"""The part of the inspector that marks: one job, a range, all, the others. Marks are ids."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from qtui.text import count, plain
+from qtui.ui.screens.retrying import RetryScreen
+from qtui.ui.widgets.job_table import JobTable
+from qtui.views.marks import MOST
+
+_GROUP = "mark"
+
+
+class MarkScreen(RetryScreen):
+    """Marks jobs of the list on its board, and retries what is marked."""
+
+    table: JobTable
+
+    # Hooks
+
+    def marking_refused(self) -> str:
+        """Why nothing can be marked now; empty when it can."""
+        if self.session.read_only:
+            return "read-only: retry is off, so there is nothing to mark jobs for"
+        if not self.board.state.is_finished:
+            return f"{self.board.state} jobs can't be retried, so there is nothing to mark"
+        return "" if self.board.jobs is not None else "there is no list to mark jobs in"
+
+    def marks_changed(self) -> None:
+        """Other jobs are marked now."""
+        jobs, marks = self.board.jobs, len(self.board.marks)
+        more = jobs is not None and marks == MOST < jobs.total
+        self.say(f"only the first {count(MOST)} jobs are marked" if more else "")
+
+    # Keys
+
+    def _may_mark(self) -> bool:
+        refused = self.marking_refused()
+        if refused:
+            self.say(refused, "warn")
+        return not refused
+
+    def _mark_in_background(self, work: Callable[[], Awaitable[None]]) -> None:
+        async def mark() -> None:
+            await work()
+            self.marks_changed()
+
+        self.in_background(mark, _GROUP)
+
+    def action_mark(self) -> None:
+        """Marks the job under the cursor and goes on to the next."""
+        if self._may_mark() and self.table.cursor_id is not None:
+            self.board.marks.toggle(self.table.cursor_id)
+            self.table.action_cursor_down()
+            self.marks_changed()
+
+    def action_range(self) -> None:
+        """Begins a range at the cursor, or marks what lies between its beginning and the cursor."""
+        marks, here = self.board.marks, self.table.cursor_id
+        if not self._may_mark() or here is None:
+            return
+        if marks.anchor is None:
+            marks.anchor = here
+            self.say(f"a range from {plain(here)}: move, then v again marks it, esc leaves it")
+            return
+        start, marks.anchor = marks.anchor, None
+        loaded = self.board.loaded_between(start, here)
+        if loaded is not None:
+            marks.add(loaded)
+            self.marks_changed()
+            return
+
+        async def mark() -> None:
+            marks.add(await self.board.ids_between(start, here))
+
+        self._mark_in_background(mark)
+
+    def action_mark_all(self) -> None:
+        """Marks all jobs of the list, or none."""
+        marks = self.board.marks
+        if not self._may_mark():
+            return
+        if len(marks):
+            marks.clear()
+            self.marks_changed()
+            return
+
+        async def mark() -> None:
+            marks.add(await self.board.all_ids())
+
+        self._mark_in_background(mark)
+
+    def action_invert(self) -> None:
+        """Marks what is not marked."""
+        marks = self.board.marks
+
+        async def mark() -> None:
+            marks.invert(await self.board.all_ids())
+
+        if self._may_mark():
+            self._mark_in_background(mark)
+
+    def action_retry(self) -> None:
+        """Plans a retry of what is marked, or of the job under the cursor."""
+        if self.is_busy(_GROUP):
+            self.say("still marking: press r again when it is done", "warn")
+        else:
+            self.plan_retry(self.board.chosen(self.table.cursor_id))

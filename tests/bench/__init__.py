@@ -1,0 +1,1 @@
+"""Measurements: ratios of two things done side by side in one run. Never part of the tests."""

@@ -1,0 +1,233 @@
+"""`dialect.destination` and `lua/retry.lua` are twins: for any keyspace they name the same key."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import pytest
+import redis
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from qtui.bullmq.codes import Code
+from qtui.bullmq.dialect import (
+    HIGHEST_PRIORITY,
+    QueueEvidence,
+    Target,
+    clamp_priority,
+    destination,
+    ran_modern,
+)
+from qtui.bullmq.keys import QueueKey, is_marker
+from qtui.bullmq.model import JobState
+from qtui.bullmq.writer import Batch, Picked, Writer
+from qtui.demo.server import EmbeddedServer
+from tests.servers import Servers, connect
+
+QUEUE = QueueKey.of("bull", "q")
+PICKED = "picked"
+
+_COUNTERS: Mapping[bool | None, dict[str, str]] = {
+    None: {},
+    False: {"attemptsMade": "1"},
+    True: {"ats": "1", "atm": "1"},
+}
+
+
+def _write(client: redis.Redis, key: str, fields: Mapping[str, str]) -> None:
+    client.hset(key, items=[part for field in fields.items() for part in field])
+
+
+@dataclass(frozen=True)
+class Keyspace:
+    """A queue that some release, or several, may have left behind, and a job to retry in it."""
+
+    modern: bool | None = None
+    """Which counters the picked job carries, see `qtui.bullmq.model.Row`."""
+    priority: str | None = "0"
+    lifo: bool = False
+    state: JobState = JobState.FAILED
+    paused: bool = False
+    version: str | None = None
+    last: tuple[bool | None, ...] = (None, None, None)
+    """The same of the newest job in completed, failed and active; None for none."""
+    counter: bool = False
+    prioritized: bool = False
+    legacy_priority: bool = False
+    wait: tuple[str, ...] = ()
+    paused_list: tuple[str, ...] = ()
+
+    def write(self, client: redis.Redis) -> None:
+        """Make the keyspace, in an empty database."""
+        meta = {"opts.maxLenEvents": "10000"}
+        meta |= {"paused": "1"} if self.paused else {}
+        meta |= {"version": self.version} if self.version is not None else {}
+        _write(client, QUEUE.key("meta"), meta)
+        places = (JobState.COMPLETED, JobState.FAILED, JobState.ACTIVE)
+        for place, modern in zip(places, self.last, strict=True):
+            if modern is None:
+                continue
+            self._job(client, f"last-{place}", _COUNTERS[modern])
+            if place.is_list:
+                client.lpush(QUEUE.key(place.key), f"last-{place}")
+            else:
+                client.zadd(QUEUE.key(place.key), {f"last-{place}": 2_000})
+        fields = dict(_COUNTERS[self.modern])
+        fields |= {"priority": self.priority} if self.priority is not None else {}
+        fields |= {"opts": '{"lifo":true}' if self.lifo else "{}"}
+        self._job(client, PICKED, fields)
+        client.zadd(QUEUE.key(self.state.key), {PICKED: 1_000})
+        if self.counter:
+            client.set(QUEUE.key("pc"), "7")
+        if self.prioritized:
+            client.zadd(QUEUE.key("prioritized"), {"other": 2**32})
+        if self.legacy_priority:
+            client.zadd(QUEUE.key("priority"), {"other": 1})
+        for suffix, members in (("wait", self.wait), ("paused", self.paused_list)):
+            if members:
+                client.rpush(QUEUE.key(suffix), *members)
+
+    def _job(self, client: redis.Redis, job_id: str, fields: Mapping[str, str]) -> None:
+        _write(client, QUEUE.job(job_id), {"name": "n", "timestamp": "1", **fields})
+
+    @property
+    def evidence(self) -> QueueEvidence:
+        """What the queue shows, told from how it was made and not from what was written."""
+        by_place = dict(zip(("completed", "failed", "active"), self.last, strict=True))
+        if by_place[self.state.value] is None:
+            by_place[self.state.value] = self.modern
+        return QueueEvidence(
+            paused=self.paused,
+            version=self.version or "",
+            ran_modern=ran_modern(by_place.values()),
+            knows_prioritized=self.counter or self.prioritized,
+            knows_legacy_priority=self.legacy_priority,
+            paused_list=bool(self.paused_list),
+            jobs_in_wait=any(not is_marker(member) for member in self.wait),
+        )
+
+    @property
+    def number(self) -> int:
+        """The priority as a number, 0 where it is none."""
+        try:
+            return int(float(self.priority or "0"))
+        except (ValueError, OverflowError):
+            return 0
+
+
+_versions = st.sampled_from(
+    [f"bullmq:{v}" for v in ("3.16.2", "4.18.3", "5.20.0", "5.81.5", "6.7.0", "1.1.0")]
+    + ["", "bullmq:", "bullmq:five", "other"]
+)
+_priorities = st.sampled_from(["0", "1", "3", "2097152", "9999999999", "-1", "", "x", "nan", "1.5"])
+_modern = st.sampled_from([None, False, True])
+_lists = st.lists(
+    st.sampled_from(["w1", "w2", "0", "0:0", "0:1700", "0:a"]), max_size=6, unique=True
+)
+
+keyspaces = st.builds(
+    Keyspace,
+    modern=_modern,
+    priority=st.none() | _priorities,
+    lifo=st.booleans(),
+    state=st.sampled_from([JobState.FAILED, JobState.COMPLETED]),
+    paused=st.booleans(),
+    version=st.none() | _versions,
+    last=st.tuples(_modern, _modern, _modern),
+    counter=st.booleans(),
+    prioritized=st.booleans(),
+    legacy_priority=st.booleans(),
+    wait=_lists.map(tuple),
+    paused_list=_lists.map(tuple),
+)
+
+
+@pytest.fixture(scope="module")
+def empty(servers: Servers) -> EmbeddedServer:
+    """A server of which each example uses a database that it empties first."""
+    return servers.empty("valkey")
+
+
+def _retry(server: EmbeddedServer, state: JobState, ids: Sequence[str]) -> Batch:
+    async def call() -> Batch:
+        async with connect(server) as client:
+            return await Writer(client).retry(QUEUE, state, [Picked(one) for one in ids])
+
+    return asyncio.run(call())
+
+
+def _members(client: redis.Redis, suffix: str) -> list[str]:
+    key = QUEUE.key(suffix)
+    if client.type(key) == "zset":
+        return cast("list[str]", client.zrange(key, 0, -1))
+    return cast("list[str]", client.lrange(key, 0, -1))
+
+
+def _places(client: redis.Redis) -> dict[str, int]:
+    """How often the picked job stands in each of the queue's keys."""
+    found = {}
+    for state in JobState:
+        members = _members(client, state.key)
+        if PICKED in members:
+            found[state.key] = members.count(PICKED)
+    return found
+
+
+@settings(max_examples=150, deadline=None)
+@given(keyspace=keyspaces)
+@example(keyspace=Keyspace(paused=True, modern=True, version="bullmq:5.81.5", wait=("w1",)))
+@example(keyspace=Keyspace(paused=True, modern=False, version="bullmq:4.18.3", wait=("w1",)))
+@example(keyspace=Keyspace(modern=False, priority="3", version="bullmq:4.18.3"))
+@example(keyspace=Keyspace(modern=False, priority="3", counter=True))
+def test_the_script_puts_a_job_where_the_dialect_says(
+    empty: EmbeddedServer, keyspace: Keyspace
+) -> None:
+    with redis.Redis.from_url(empty.url, decode_responses=True) as client:
+        client.flushdb()
+        keyspace.write(client)
+        expected = destination(
+            keyspace.evidence, modern=keyspace.modern, priority=clamp_priority(keyspace.number)
+        )
+        [result] = _retry(empty, keyspace.state, [PICKED]).results
+        assert result.code is Code.RETRIED
+        assert result.target == expected
+        assert _places(client) == {expected.value: 1}
+        if expected is Target.PRIORITIZED:
+            score = client.zscore(QUEUE.key("prioritized"), PICKED)
+            assert score is not None
+            assert score // 2**32 == min(keyspace.number, HIGHEST_PRIORITY)
+        elif keyspace.lifo:
+            assert client.lindex(QUEUE.key(expected.value), -1) == PICKED
+        _assert_no_wait_is_overwritten(client, keyspace)
+
+
+def _assert_no_wait_is_overwritten(client: redis.Redis, keyspace: Keyspace) -> None:
+    """Our retry never makes a list `paused` beside jobs in `wait`: a resume of ≤5.x drops those."""
+    if keyspace.paused and not keyspace.paused_list and client.exists(QUEUE.key("paused")):
+        left = _members(client, "wait")
+        assert [member for member in left if not is_marker(member)] == []
+        assert set(keyspace.wait) <= set(_members(client, "paused")) | set(left)
+
+
+@settings(max_examples=60, deadline=None)
+@given(keyspace=keyspaces, moderns=st.lists(_modern, min_size=2, max_size=4))
+@example(keyspace=Keyspace(paused=True, wait=("w1",)), moderns=[True, False])
+@example(keyspace=Keyspace(paused=True, wait=("w1",)), moderns=[False, True])
+def test_jobs_of_several_releases_in_one_batch_are_all_kept(
+    empty: EmbeddedServer, keyspace: Keyspace, moderns: list[bool | None]
+) -> None:
+    with redis.Redis.from_url(empty.url, decode_responses=True) as client:
+        client.flushdb()
+        keyspace.write(client)
+        ids = [f"job-{number}" for number in range(len(moderns))]
+        for job_id, modern in zip(ids, moderns, strict=True):
+            _write(client, QUEUE.job(job_id), {"name": "n", **_COUNTERS[modern]})
+            client.zadd(QUEUE.key(keyspace.state.key), {job_id: 500})
+        results = _retry(empty, keyspace.state, ids).results
+        assert [result.code for result in results] == [Code.RETRIED] * len(ids)
+        for result in results:
+            assert result.job_id in _members(client, result.target)
+        _assert_no_wait_is_overwritten(client, keyspace)

@@ -1,0 +1,136 @@
+"""A retry can be stopped at any moment, and leaves every job in exactly one place."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.cli.stage import PATIENCE, command, connect, many_failed, places
+
+IDS = [str(number) for number in range(1000, 4000)]
+
+
+@contextmanager
+def retrying(url: str, *how: str) -> Iterator[subprocess.Popen[str]]:
+    """A retry of all the jobs, in a process of its own."""
+    process = subprocess.Popen(
+        command("--redis", url, "retry", "payments", *IDS, "--yes", *how),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def soon(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_stops_after_the_batch_and_says_what_was_done(
+    redis_url: str, number: signal.Signals
+) -> None:
+    many_failed(redis_url, IDS)
+    with retrying(redis_url, "--json") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        first = process.stdout.readline()
+        # It cannot get far: nobody reads the pipe, which holds some 1,500 lines.
+        process.send_signal(number)
+        said = [first, *process.stdout]
+        err = process.stderr.read()
+        assert process.wait(PATIENCE) == 130
+    *results, last = map(json.loads, said)
+    retried = len(results)
+    assert 0 < retried < len(IDS)
+    assert [result["id"] for result in results] == IDS[:retried]
+    assert last["summary"]["selected"] == len(IDS)
+    assert last["summary"]["retried"] == retried
+    assert last["summary"]["codes"] == {"1": retried, "-1": 0, "-3": 0}
+    assert "qtui: interrupted" in err
+    assert "Traceback" not in err
+    with connect(redis_url) as client:
+        assert client.lrange("bull:payments:wait", 0, -1) == IDS[:retried][::-1]
+    assert places(redis_url) == sorted(IDS)
+
+
+def test_the_second_time_it_leaves_at_once(redis_url: str) -> None:
+    many_failed(redis_url, IDS)
+    with connect(redis_url) as client, retrying(redis_url) as process:
+        # Reads go on, so that there is a plan; the first batch gets no answer.
+        client.execute_command("CLIENT", "PAUSE", 60_000, "WRITE")
+        try:
+            soon(lambda: client.info("clients")["blocked_clients"])
+            process.send_signal(signal.SIGINT)
+            assert process.stderr is not None
+            assert process.stdout is not None
+            lines = iter(process.stderr.readline, "")
+            assert any("stopping after this batch" in line for line in lines)
+            process.send_signal(signal.SIGINT)
+            out, err = process.stdout.read(), process.stderr.read()
+            assert process.wait(PATIENCE) == 130
+        finally:
+            client.execute_command("CLIENT", "UNPAUSE")
+        assert out == "0 of 3,000 jobs retried, 3,000 not touched\n"
+        assert err == "qtui: interrupted: the last batch may have been carried out\n"
+    assert places(redis_url) == sorted(IDS)
+
+
+def test_it_stops_when_nobody_reads_its_results(redis_url: str) -> None:
+    many_failed(redis_url, IDS)
+    with retrying(redis_url, "--json") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        err = process.stderr.read()
+        assert process.wait(PATIENCE) == 130
+    with connect(redis_url) as client:
+        retried = client.llen("bull:payments:wait")
+    assert 0 < retried < len(IDS)
+    assert err == (
+        f"qtui: nobody reads the output any more: {retried:,} of 3,000 jobs retried,"
+        f" {len(IDS) - retried:,} not touched\n"
+    )
+    assert places(redis_url) == sorted(IDS)
+
+
+def test_a_kill_leaves_every_job_in_one_place(redis_url: str) -> None:
+    many_failed(redis_url, IDS)
+    with retrying(redis_url, "--json") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.kill()
+        process.wait(PATIENCE)
+    assert places(redis_url) == sorted(IDS)
+
+
+def test_it_stops_when_its_results_cannot_be_written(redis_url: str) -> None:
+    many_failed(redis_url, IDS)
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command("--redis", redis_url, "retry", "payments", *IDS, "--yes", "--json"),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    assert done.returncode == 130
+    assert done.stderr.startswith("qtui: cannot write: No space left on device: ")
+    assert done.stderr.endswith(" not touched\n")
+    assert places(redis_url) == sorted(IDS)

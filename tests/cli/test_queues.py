@@ -1,0 +1,109 @@
+"""`qtui queues` tells of every queue at a glance."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.stage import Stage, connect, failed, invoke, play
+
+STATES = {
+    "failed",
+    "completed",
+    "waiting",
+    "active",
+    "delayed",
+    "prioritized",
+    "waiting-children",
+    "paused",
+}
+
+
+async def a_bit_of_everything(stage: Stage) -> None:
+    await stage.add(5)
+    await stage.fail(2)
+    await stage.complete(2, "fine")
+    await stage.active()
+    await stage.add(1, delay=60_000)
+    await stage.add(3, priority=2)
+
+
+def test_every_state_is_counted(redis_url: str) -> None:
+    play(redis_url, a_bit_of_everything)
+    [queue] = invoke("--redis", redis_url, "queues", "--json").objects
+    assert queue == {
+        "name": "payments",
+        "prefix": "bull",
+        "key": "bull:payments",
+        "kind": "BullMQ",
+        "paused": False,
+        "version": None,
+        "dialect": "T5",
+        "workers": 0,
+        "concurrency": None,
+        "counts": dict.fromkeys(STATES, 0)
+        | {"failed": 2, "completed": 2, "active": 1, "delayed": 1, "prioritized": 3},
+    }
+
+
+def test_the_worst_queue_comes_first_and_numbers_stand_at_the_right(redis_url: str) -> None:
+    failed(redis_url, 1, name="emails")
+    failed(redis_url, 12, name="payments")
+
+    async def paused(stage: Stage) -> None:
+        await stage.add(1)
+        await stage.queue.pause()
+
+    play(redis_url, paused, name="invoices")
+    head, *rows = invoke("--redis", redis_url, "queues").out.splitlines()
+    assert [row.split()[:2] for row in rows] == [
+        ["payments", "12"],
+        ["emails", "1"],
+        ["invoices", "·"],
+    ]
+    end = head.index("failed") + len("failed")
+    assert [row[:end][-2:] for row in rows] == ["12", " 1", " ·"]
+    assert "paused" in rows[2]
+    assert "paused" not in rows[0]
+
+
+def test_two_prefixes_are_told_apart(redis_url: str) -> None:
+    failed(redis_url, 1, name="payments", prefix="bull")
+    failed(redis_url, 2, name="payments", prefix="{eu}:jobs")
+    done = invoke("--redis", redis_url, "--prefix", "bull", "--prefix", "{eu}:jobs", "queues")
+    assert [line.split()[0] for line in done.out.splitlines()[1:]] == [
+        "{eu}:jobs:payments",
+        "bull:payments",
+    ]
+
+
+def test_only_the_queues_that_were_named_are_shown(redis_url: str) -> None:
+    failed(redis_url, 1, name="emails")
+    failed(redis_url, 1, name="payments")
+    asked = ("--queue", "emails", "--queue", "nosuch")
+    done = invoke("--redis", redis_url, *asked, "queues", "--json")
+    assert [queue["name"] for queue in done.objects] == ["emails"]
+    assert done.err == 'no queue "nosuch" under bull:*\n'
+    assert done.code == 0
+
+
+def test_no_queues_at_all_is_said_on_stderr(redis_url: str) -> None:
+    done = invoke("--redis", redis_url, "queues")
+    assert (done.code, done.out, done.err) == (0, "", "no queues under bull:*\n")
+
+
+def test_a_foreign_queue_says_what_it_is(redis_url: str) -> None:
+    with connect(redis_url) as client:
+        client.set("bull:old:id", 3)
+        client.zadd("bull:old:failed", {"1": 1})
+    [queue] = invoke("--redis", redis_url, "queues", "--json").objects
+    assert queue["kind"] == "Bull"
+    assert "not to be retried" in invoke("--redis", redis_url, "queues").out
+
+
+@pytest.mark.parametrize("variable", ["QTUI_REDIS", "REDIS_URL"])
+def test_the_address_may_stand_in_the_environment(
+    redis_url: str, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed(redis_url, 1)
+    monkeypatch.setenv(variable, redis_url)
+    assert [queue["name"] for queue in invoke("queues", "--json").objects] == ["payments"]

@@ -1,0 +1,1 @@
+"""What a retry is, tested on real servers."""

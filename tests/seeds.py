@@ -1,0 +1,182 @@
+"""Queues to test on: real ones, made and worked by the official Python package, and raw keyspaces.
+
+Raw ones are written by hand where a release that has no Python package, or garbage, is needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import redis.asyncio
+from bullmq import Job, Queue, Worker
+
+from qtui.bullmq.keys import QueueKey
+from qtui.demo.server import EmbeddedServer
+
+BOUND: Final = 20.0
+"""Seconds within which anything that is waited for has to happen."""
+
+QUEUE: Final = QueueKey.of("bull", "q")
+"""The queue of most tests."""
+
+START: Final = 1_700_000_000_000
+"""When the first raw job finished, in ms; each next one a second later."""
+
+Fields = Mapping[str | bytes, str | bytes | int]
+
+
+class RealQueue:
+    """A queue of the official package, and workers that run its jobs.
+
+    A job whose data has an ``error`` fails with it; any other completes with its data's ``result``.
+    """
+
+    def __init__(self, url: str, key: QueueKey) -> None:
+        """Open it; writes nothing yet."""
+        self.key = key
+        self.options = {"connection": url, "prefix": key.prefix}
+        self.queue: Queue = Queue(key.name, self.options)
+        self.ran: list[str] = []
+        """Ids in the order in which runs began."""
+
+    async def add(self, *jobs: Mapping[str, Any]) -> list[str]:
+        """Adds jobs, each the keywords of `job`."""
+        added: list[Job] = await self.queue.addBulk([dict(one) for one in jobs])
+        return [str(one.id) for one in added]
+
+    async def work(self, ends: int, concurrency: int = 1) -> None:
+        """Lets a worker work until so many runs have ended."""
+        async with self.worker(concurrency) as until:
+            await until(ends)
+
+    @asynccontextmanager
+    async def worker(
+        self, concurrency: int = 1
+    ) -> AsyncIterator[Callable[[int], asyncio.Future[None]]]:
+        """A worker, and what waits until it has ended so many runs."""
+        ended, changed = 0, asyncio.Condition()
+
+        async def until(ends: int) -> None:
+            async with asyncio.timeout(BOUND), changed:
+                await changed.wait_for(lambda: ended >= ends)
+
+        async def tell() -> None:
+            async with changed:
+                changed.notify_all()
+
+        tasks: set[asyncio.Future[None]] = set()
+
+        def end(*_: object) -> None:
+            nonlocal ended
+            ended += 1
+            tasks.add(asyncio.ensure_future(tell()))
+
+        worker = Worker(self.key.name, self._run, {**self.options, "concurrency": concurrency})
+        worker.on("completed", end)
+        worker.on("failed", end)
+        try:
+            yield lambda ends: asyncio.ensure_future(until(ends))
+        finally:
+            await worker.close()
+
+    async def _run(self, one: Job, _token: str) -> object:
+        self.ran.append(str(one.id))
+        if one.data.get("error"):
+            raise RuntimeError(one.data["error"])
+        return one.data.get("result")
+
+
+@asynccontextmanager
+async def real_queue(server: EmbeddedServer, key: QueueKey = QUEUE) -> AsyncIterator[RealQueue]:
+    """A real queue, closed at the end."""
+    queue = RealQueue(server.url, key)
+    try:
+        yield queue
+    finally:
+        await queue.queue.close()
+
+
+def job(name: str = "charge", *, data: Any = None, error: str = "", **options: Any) -> dict[str, Any]:
+    """A job to add: fails with ``error`` if there is one; ``options`` are BullMQ's."""
+    content = data if data is not None else {"error": error}
+    return {"name": name, "data": content, "opts": options}
+
+
+async def failed_jobs(queue: RealQueue, number: int, **options: Any) -> list[str]:
+    """Adds jobs and lets each fail once, in order."""
+    ids = await queue.add(*(job(error="boom", **options) for _ in range(number)))
+    await queue.work(number)
+    return ids
+
+
+def raw_fields(place: int = 0) -> dict[str | bytes, str | bytes | int]:
+    """The hash of a job that failed under 5.x, at `START` and ``place`` seconds."""
+    finished = START + 1000 * place
+    return {
+        "name": "charge",
+        "data": "{}",
+        "opts": '{"attempts":3}',
+        "timestamp": finished - 5000,
+        "processedOn": finished - 100,
+        "finishedOn": finished,
+        "delay": 0,
+        "priority": 0,
+        "ats": 1,
+        "atm": 1,
+        "failedReason": "boom",
+    }
+
+
+async def raw_meta(client: redis.asyncio.Redis, queue: QueueKey = QUEUE, **more: str | int) -> None:
+    """What makes a queue one of BullMQ's."""
+    await client.hset(queue.key("meta"), mapping={"opts.maxLenEvents": 10_000, **more})
+
+
+async def raw_failed(
+    client: redis.asyncio.Redis,
+    ids: Iterable[str],
+    queue: QueueKey = QUEUE,
+    *,
+    state: str = "failed",
+    change: Callable[[int], Fields] = lambda place: {},
+) -> list[str]:
+    """Finished jobs, a second apart, the first the oldest; ``change`` adds to their fields."""
+    ids = list(ids)
+    await raw_meta(client, queue)
+    for start in range(0, len(ids), 1000):
+        pipe = client.pipeline(transaction=False)
+        for place, job_id in enumerate(ids[start : start + 1000], start):
+            fields: dict[Any, Any] = {**raw_fields(place), **change(place)}
+            pipe.hset(queue.job(job_id), mapping=fields)
+            pipe.zadd(queue.key(state), {job_id: START + 1000 * place})
+        await pipe.execute()
+    return ids
+
+
+async def raw_list(
+    client: redis.asyncio.Redis, state: str, members: Sequence[str], queue: QueueKey = QUEUE
+) -> None:
+    """A list state from head to tail, markers and all, with a hash for each job."""
+    await raw_meta(client, queue)
+    pipe = client.pipeline(transaction=False)
+    pipe.rpush(queue.key(state), *members)
+    for member in members:
+        if not member.startswith("0"):
+            mapping: dict[Any, Any] = {"name": "n", "timestamp": START, "data": "{}", "opts": "{}"}
+            pipe.hset(queue.job(member), mapping=mapping)
+    await pipe.execute()
+
+
+async def census(client: redis.asyncio.Redis, queue: QueueKey = QUEUE) -> dict[str, list[str]]:
+    """For each id the states in which it stands, once for each time."""
+    found: dict[str, list[str]] = {}
+    for state in ("wait", "paused", "active"):
+        for one in await client.lrange(queue.key(state), 0, -1):
+            found.setdefault(one, []).append(state)
+    for state in ("prioritized", "delayed", "waiting-children", "completed", "failed"):
+        for one in await client.zrange(queue.key(state), 0, -1):
+            found.setdefault(one, []).append(state)
+    return found

@@ -1,0 +1,114 @@
+"""Looking never writes: every key on every screen, and the server's keyspace is what it was."""
+
+from __future__ import annotations
+
+import pytest
+import redis.asyncio
+
+from qtui.demo.server import EmbeddedServer
+from qtui.ui.actions import ACTIONS, Where
+from tests.servers import connect
+from tests.ui.driver import Driver, inspector
+from tests.ui.stage import fill
+
+STATES = [key for action in ACTIONS if action.id.startswith("state.") for key in action.keys]
+WAYS_OUT = {"q", "escape"}
+DIALOGS = {"r", "question_mark", "colon", "ctrl+p"}
+
+
+async def digest(client: redis.asyncio.Redis) -> object:
+    """A number that every change of any key changes."""
+    return await client.execute_command("DEBUG", "DIGEST")
+
+
+async def writes_seen(client: redis.asyncio.Redis) -> list[str]:
+    """The commands that arrived since the statistics were reset and can write, in their own words."""
+    seen = [name.removeprefix("cmdstat_") for name in await client.info("commandstats")]
+    writing = []
+    for name in seen:
+        command = name.partition("|")[0]
+        [facts] = await client.execute_command("COMMAND", "INFO", command)
+        if "write" in facts[2] or command in ("eval", "evalsha", "fcall", "script"):
+            writing.append(name)
+    return writing
+
+
+async def populate(client: redis.asyncio.Redis, url: str) -> None:
+    """Two queues of real BullMQ, with something in every state."""
+    ids = await fill(url, "payments", 40)
+    await fill(url, "emails", 3)
+    now = 1_795_000_000_000
+    for place, state in enumerate(("wait", "active", "paused")):
+        await client.lpush(f"bull:payments:{state}", ids[place])
+    for place, state in enumerate(("completed", "delayed", "prioritized", "waiting-children"), 3):
+        await client.zadd(f"bull:payments:{state}", {ids[place]: now})
+    await client.hset(f"bull:payments:{ids[4]}", "data", "x" * 600_000)
+    await client.rpush(f"bull:payments:{ids[39]}:logs", *(f"line {line}" for line in range(500)))
+
+
+async def press_everything(driver: Driver, *, retrying: bool) -> None:
+    """Every key of the registry in every state and pane, and in the plan."""
+    keys = [key for action in ACTIONS for key in action.keys if key not in WAYS_OUT | DIALOGS]
+    for state in STATES:
+        for _ in range(3):
+            await driver.press(state)
+            await driver.press(*(key for key in keys if key not in STATES))
+            await driver.press("escape", "tab")
+        for key in sorted(DIALOGS - (set() if retrying else {"r"})):
+            await driver.press(key)
+            await driver.press("m", "s", "y", "enter", "escape", "escape")
+            while len(driver.app.screen_stack) > 2:
+                await driver.press("escape")
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+async def test_every_key_leaves_every_key_as_it_was(
+    client: redis.asyncio.Redis, redis_url: str, read_only: bool
+) -> None:
+    await populate(client, redis_url)
+    before = await digest(client)
+    await client.config_resetstat()
+    async with inspector(redis_url, read_only=read_only, refresh=0.5) as driver:
+        await driver.sees("payments")
+        await press_everything(driver, retrying=read_only)
+    assert await digest(client) == before
+    assert await writes_seen(client) == []
+
+
+async def test_read_only_is_impossible_to_miss_and_a_plan_is_a_dry_run(redis_url: str) -> None:
+    await fill(redis_url, "payments", 2)
+    async with inspector(redis_url, size=(80, 24), read_only=True) as driver:
+        await driver.sees("READ-ONLY")
+        bar = driver.lines()[-1]
+        assert "mark" not in bar
+        assert "retry" not in bar
+        await driver.press("r")
+        await driver.sees("this is a dry run, nothing will be written")
+        await driver.press("y")
+        await driver.sees("Dry run")
+        await driver.press("escape", "space")
+        await driver.sees("read-only: retry is off")
+
+
+async def test_no_write_key_is_offered_in_read_only_mode(redis_url: str) -> None:
+    await fill(redis_url, "payments", 1)
+    writing = {action.help for action in ACTIONS if action.writes and action.where is Where.JOBS}
+    async with inspector(redis_url, size=(120, 70), read_only=True) as driver:
+        commands = {one.help for one in driver.app.get_system_commands(driver.inspector)}
+        assert not commands & writing
+        await driver.press("question_mark")
+        assert not [words for words in writing if words in driver.text()]
+
+
+async def test_the_smallest_acl_user_can_watch(server: EmbeddedServer, redis_url: str) -> None:
+    await fill(redis_url, "payments", 3)
+    async with connect(server) as admin:
+        rules = "on >watch resetkeys resetchannels ~bull:* -@all +@read +ping +info".split()
+        await admin.execute_command("ACL", "SETUSER", "watcher", *rules)
+    url = redis_url.replace("unix://", "unix://watcher:watch@", 1)
+    async with inspector(url, read_only=True, refresh=0.5) as driver:
+        await driver.sees("failed 3")
+        await driver.sees("ECONNREFUSED")
+        await driver.press("enter")
+        await driver.sees('"customer"')
+        assert "watch@" not in driver.text()

@@ -1,0 +1,133 @@
+"""The program on a real pseudo-terminal: hostile jobs, signals, and what is left behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pexpect
+import pytest
+import redis.asyncio
+
+from tests.ui.stage import fill
+
+PATIENCE = 15
+PROGRAM = ["-c", "from qtui.cli import main; main()"]
+
+HOSTILE = (
+    "\x1b]52;c;cHduZWQ=\x07"  # would set the clipboard
+    "\x1b]0;pwned\x1b\\"  # would set the window's title
+    "\x1b[2J\x1b[66;66H\x1b[5m"  # would clear, move and blink
+    "\x9b31m\x9d0;pwned\x9c"  # the same as C1
+    "\u202epwned\u2066\u200f"  # would turn the line round
+    "[/foo][@click=app.quit]quit[/][bold]$(id)"  # would be markup
+    "\x00\x07\x08\x7f\r\n\t"  # would ring, step back, and break lines
+    "\ud800"  # has no encoding at all
+)
+
+_ALLOWED_OSC = re.compile(r"\x1b\](?!8;|1[012];|4;)")
+_CONTROLS = re.compile(
+    "[\x00-\x06\x07\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f\x80-\x9f\u200f\u202a-\u202e\u2066-\u2069]"
+)
+_TEXTUAL_CSI = re.compile(r"\x1b\[[<>=?]?[0-9;:]*(?:\$p|[A-Za-z])")
+
+
+@contextmanager
+def program(*arguments: str, size: tuple[int, int] = (36, 120)) -> Iterator[pexpect.spawn]:
+    """The program on a terminal of its own; killed at the end, if it still runs."""
+    environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    child = pexpect.spawn(
+        sys.executable,
+        [*PROGRAM, *arguments],
+        dimensions=size,
+        env=environment,
+        encoding="utf-8",
+        codec_errors="surrogateescape",
+        timeout=PATIENCE,
+    )
+    try:
+        yield child
+    finally:
+        child.close(force=True)
+
+
+def drain(child: pexpect.spawn, until: str) -> str:
+    """All that came out until the words were seen on the way."""
+    child.expect_exact(until)
+    return f"{child.before}{child.after}"
+
+
+async def hostile_queue(client: redis.asyncio.Redis, url: str) -> None:
+    """A queue whose newest failed job is hostile in every field that is shown."""
+    ids = await fill(url, "payments", 2, error=lambda place: f"{HOSTILE[:-1]} boom")
+    evil = HOSTILE.encode("utf-8", "surrogatepass") + b"\xff\xfe\x9b"
+    for job_id in ids:
+        fields: dict[Any, Any] = {
+            "name": evil,
+            "failedReason": evil + b" visible-end",
+            "stacktrace": b'["' + evil.replace(b'"', b"") + b'"]',
+            "data": evil + b"x" * 1_000_000,
+            "opts": b'{"attempts": "' + evil,
+            "returnvalue": evil,
+            "progress": evil,
+            "atm": evil,
+            "timestamp": evil,
+            "parentKey": evil,
+            "x\x1b]0;pwned\x07": evil,
+        }
+        await client.hset(f"bull:payments:{job_id}", mapping=fields)
+        await client.rpush(f"bull:payments:{job_id}:logs", evil)
+    await client.hset("bull:payments:meta", "version", evil)
+    now = time.time() * 1000
+    await client.zadd("bull:payments:failed", {evil: now})
+    await client.hset(b"bull:payments:" + evil, mapping={"name": evil, "failedReason": evil})
+    name = HOSTILE[:-1].replace(":", "") + "q"
+    await client.hset(f"bull:{name}:meta", "opts.maxLenEvents", "10000")
+
+
+async def test_nothing_in_a_job_gets_an_escape_or_markup_out(
+    client: redis.asyncio.Redis, redis_url: str
+) -> None:
+    await hostile_queue(client, redis_url)
+    with program("--redis", redis_url) as child:
+        out = drain(child, "visible-end")
+        for keys in ("j", "\r", "G", "q", "j", "r"):
+            child.send(keys)
+        out += drain(child, "leave")
+        for keys in ("\x1b", "1", "2", "3", "\t", "j", "j", "?"):
+            child.send(keys)
+        out += drain(child, "closes")
+        child.send("qq")
+        child.expect(pexpect.EOF)
+        out += str(child.before)
+    printed = _TEXTUAL_CSI.sub("", out)
+    assert "pwned" in printed, "the hostile text was never shown, so this proves nothing"
+    for escape in ("\x1b]52", "\x1b]0", "\x1b[66;66H", "\x1b[5m"):
+        assert escape not in out
+    assert not _ALLOWED_OSC.search(out)
+    assert not _CONTROLS.search(printed), _CONTROLS.search(printed)
+    assert "[/foo]" in printed
+    assert "[@click=app.quit]" in printed
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+async def test_a_signal_leaves_the_terminal_usable(redis_url: str, number: signal.Signals) -> None:
+    await fill(redis_url, "payments", 1)
+    with program("--redis", redis_url) as child:
+        out = drain(child, "ECONNREFUSED")
+        if number is signal.SIGINT:
+            child.send("\x03")
+        else:
+            child.kill(number)
+        child.expect(pexpect.EOF)
+        out += str(child.before)
+        assert out.rfind("\x1b[?1049l") > out.rfind("\x1b[?1049h"), "the screen is not given back"
+        assert out.rfind("\x1b[?25h") > out.rfind("\x1b[?25l"), "the cursor stays hidden"
+        assert out.rfind("\x1b[?1003l") > out.rfind("\x1b[?1003h"), "the mouse stays taken"
+        assert "Traceback" not in out

@@ -1,0 +1,163 @@
+"""What lies between a client and its server: a count of round trips, and a proxy that loses things.
+
+The server behind them is always a real one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from enum import StrEnum
+
+import redis.asyncio
+from redis.asyncio.connection import ConnectionPool, UnixDomainSocketConnection
+
+from qtui.bullmq.connection import Client, connect, parse
+from qtui.demo.server import EmbeddedServer
+
+
+class Trips:
+    """How often something was sent and its reply awaited."""
+
+    def __init__(self) -> None:
+        """None yet."""
+        self.count = 0
+
+
+@asynccontextmanager
+async def counted(server: EmbeddedServer) -> AsyncIterator[tuple[redis.asyncio.Redis, Trips]]:
+    """A client that counts its round trips from now on: a pipeline is one."""
+    trips = Trips()
+
+    class Counting(UnixDomainSocketConnection):
+        async def send_packed_command(
+            self, command: bytes | str | Iterable[bytes], check_health: bool = True
+        ) -> None:
+            trips.count += 1
+            await super().send_packed_command(command, check_health)
+
+    pool = ConnectionPool(
+        connection_class=Counting,
+        path=server.path,
+        decode_responses=True,
+        encoding_errors="surrogateescape",
+    )
+    async with redis.asyncio.Redis(connection_pool=pool) as client:
+        await client.ping()
+        trips.count = 0
+        yield client, trips
+    await pool.disconnect()
+
+
+class Accident(StrEnum):
+    """What befalls a call of a script on its way."""
+
+    REPLY_LOST = "the server does it, and the reply is lost"
+    CALL_LOST = "it never gets to the server"
+    CALL_LATE = "the connection breaks, and the call gets to the server later"
+
+
+class Proxy:
+    """A TCP port in front of a server; scripts that pass it can have accidents."""
+
+    def __init__(self, server: EmbeddedServer) -> None:
+        """Nothing listens before `open_proxy`."""
+        self.server = server
+        self.accidents: list[Accident] = []
+        """What befalls the next calls of scripts, the first first."""
+        self.happened = 0
+        self.away = False
+        """While it is away, every connection is closed at once."""
+        self.port = 0
+        self._late: list[bytes] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def url(self) -> str:
+        """The address for clients."""
+        return f"redis://127.0.0.1:{self.port}"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One client, until somebody hangs up."""
+        with contextlib.suppress(OSError):
+            if not self.away:
+                await self._relay(reader, writer)
+        writer.close()
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        up_reader, up_writer = await asyncio.open_unix_connection(self.server.path)
+        try:
+            while request := await _request(reader):
+                accident = None
+                if b"\r\nEVALSHA\r\n" in request[:40] and self.accidents:
+                    accident = self.accidents.pop(0)
+                    self.happened += 1
+                if accident is Accident.CALL_LOST or self.away:
+                    return
+                if accident is Accident.CALL_LATE:
+                    self._late.append(request)
+                    return
+                up_writer.write(request)
+                reply = await _reply(up_reader)
+                if accident is Accident.REPLY_LOST:
+                    return
+                writer.write(reply)
+                await writer.drain()
+        finally:
+            up_writer.close()
+
+    async def deliver(self) -> None:
+        """Brings the late calls to the server."""
+        for request in self._late:
+            reader, writer = await asyncio.open_unix_connection(self.server.path)
+            writer.write(request)
+            await _reply(reader)
+            writer.close()
+        self._late.clear()
+
+    @asynccontextmanager
+    async def client(self, timeout: float = 5.0) -> AsyncIterator[Client]:
+        """Qtui's own client, through the proxy."""
+        client = connect(parse(self.url), read_only=False, timeout=timeout)
+        try:
+            yield client
+        finally:
+            await client.aclose()
+
+
+@asynccontextmanager
+async def open_proxy(server: EmbeddedServer) -> AsyncIterator[Proxy]:
+    """A proxy in front of a server."""
+    proxy = Proxy(server)
+    listener = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    proxy.port = listener.sockets[0].getsockname()[1]
+    try:
+        yield proxy
+    finally:
+        listener.close()
+
+
+async def _request(reader: asyncio.StreamReader) -> bytes:
+    """One command as it stands on the wire; empty when the client has hung up."""
+    try:
+        head = await reader.readuntil(b"\r\n")
+        words = [head]
+        for _ in range(int(head[1:])):
+            size = await reader.readuntil(b"\r\n")
+            words += (size, await reader.readexactly(int(size[1:]) + 2))
+    except asyncio.IncompleteReadError:
+        return b""
+    return b"".join(words)
+
+
+async def _reply(reader: asyncio.StreamReader) -> bytes:
+    """One reply in RESP2, however deep."""
+    head = await reader.readuntil(b"\r\n")
+    kind, rest = head[:1], head[1:]
+    if kind == b"$" and int(rest) >= 0:
+        return head + await reader.readexactly(int(rest) + 2)
+    if kind == b"*":
+        return head + b"".join([await _reply(reader) for _ in range(int(rest))])
+    return head
