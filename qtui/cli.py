@@ -7,6 +7,7 @@ Nothing here imports textual or redis before a command needs them, so that ``--h
 from __future__ import annotations
 
 import sys
+from typing import TypeVar
 
 import click
 
@@ -14,8 +15,19 @@ from qtui import __version__
 from qtui.bullmq.model import JobState
 from qtui.commands.run import Flags, Place, run
 
+_Given = TypeVar("_Given", str | None, tuple[str, ...])
+
 _STATES = click.Choice([state.value for state in JobState])
 _FINISHED = click.Choice([state.value for state in JobState if state.is_finished])
+
+
+def _not_empty(_context: click.Context, _option: click.Parameter, value: _Given) -> _Given:
+    """An empty text is a variable that was not set, not a wish for the default."""
+    if value is not None and "" in ((value,) if isinstance(value, str) else value):
+        raise click.BadParameter("is empty")
+    return value
+
+
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 
 
@@ -26,15 +38,30 @@ _AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object
 @click.option(
     "--redis",
     metavar="URL",
+    callback=_not_empty,
     help="redis:// rediss:// unix:// redis+sentinel:// redis+cluster://; else $QTUI_REDIS, "
     "$REDIS_URL, redis://localhost:6379.",
 )
-@click.option("--prefix", "prefixes", multiple=True, help="Where queues are; repeatable. [bull]")
-@click.option("--queue", "queues", multiple=True, help="Only this queue; repeatable.")
-@click.option("--read-only", is_flag=True, default=None, help="Send nothing but reads.")
+@click.option(
+    "--prefix",
+    "prefixes",
+    multiple=True,
+    callback=_not_empty,
+    help="Where queues are; repeatable. [bull]",
+)
+@click.option(
+    "--queue",
+    "queues",
+    multiple=True,
+    callback=_not_empty,
+    help="Only this queue; repeatable.",
+)
+@click.option("--read-only", is_flag=True, help="Send nothing but reads.")
 @click.option("--refresh", type=float, metavar="SECONDS", help="Between two looks; 0 for none.")
-@click.option("--profile", metavar="NAME", help="A profile of the configuration file.")
-@click.option("--config", metavar="PATH", help="Another configuration file.")
+@click.option(
+    "--profile", metavar="NAME", callback=_not_empty, help="A profile of the configuration file."
+)
+@click.option("--config", metavar="PATH", callback=_not_empty, help="Another configuration file.")
 @click.option("--demo", is_flag=True, help="A server of its own, with an incident on it.")
 @click.version_option(__version__, message="qtui %(version)s")
 @click.pass_context
@@ -43,7 +70,7 @@ def main(
     redis: str | None,
     prefixes: tuple[str, ...],
     queues: tuple[str, ...],
-    read_only: bool | None,
+    read_only: bool,
     refresh: float | None,
     profile: str | None,
     config: str | None,

@@ -1,17 +1,269 @@
-"""TEMPORARY placeholder of the lead until helper-1's file lands: helper-1, overwrite this freely."""
+"""What the user wants: flags, environment and config file, in one frozen dataclass.
+
+A leaf: knows neither the command line, nor the screen, nor Redis. Errors never quote a value, since
+a value may be a URL with a password.
+"""
 
 from __future__ import annotations
+
+import difflib
+import math
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from qtui.text import plain
+
+DEFAULT_REDIS: Final = "redis://localhost:6379"
+LEAST_REFRESH: Final = 0.25
+"""Seconds between two looks at Redis, at least; 0 is never."""
 
 
-@dataclass(frozen=True)
+class SettingsError(Exception):
+    """One line that names the file (or flag, or variable), the key, and what to write instead."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    redis: str = "redis://localhost:6379"
+    """All settings, checked. The URL is not: `qtui.bullmq.target.parse` does that."""
+
+    redis: str = field(default=DEFAULT_REDIS, repr=False)
+    """May hold a password, and so has no place in repr."""
     prefixes: tuple[str, ...] = ("bull",)
     queues: tuple[str, ...] = ()
+    """Only these; all when empty."""
     read_only: bool = False
     refresh: float = 2.0
+    """Seconds; 0 is off."""
     profile: str = ""
     theme: str | None = None
-    keys: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Keys by the id of the action; whether there is such an action is for the screen to say."""
+
+
+_Table: TypeAlias = Mapping[str, object]
+
+_PROFILE_KEYS: Final = ("redis", "prefix", "queue", "read-only", "refresh")
+_KEYS: Final = (*_PROFILE_KEYS, "theme", "keys", "profiles")
+_TYPES: Final[Mapping[type, str]] = {
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    str: "text",
+    list: "a list",
+    dict: "a table",
+}
+
+
+def load(
+    flags: Mapping[str, object | None], environ: Mapping[str, str], config_path: Path | None
+) -> Settings:
+    """Settings from all sources; for each, the first source that has it counts.
+
+    1. The flag. 2. The profile that ``--profile`` names. 3. The environment (QTUI_REDIS, else
+    REDIS_URL). 4. The top of the config file. 5. The default. So ``--profile prod`` is prod
+    whatever REDIS_URL a shell happens to hold. Read-only is on as soon as the flag, QTUI_READ_ONLY
+    or the file (its profile, else its top) says so, and nothing turns it off again.
+
+    ``${NAME}`` in texts of the file stands for a variable of the environment.
+
+    Args:
+        flags: By the names of `Settings`: redis, prefixes, queues, read_only, refresh, profile.
+            None and empty mean not given. Other names are left alone.
+        environ: The environment.
+        config_path: Of ``--config``; it must exist. None: ``config.toml`` in the user's folder for
+            qtui's configuration, if there is one.
+
+    Raises:
+        SettingsError: a value or a source that cannot be used.
+    """
+    file = _File.read(config_path)
+    file.check()
+    profile = str(flags.get("profile") or "")
+    of_profile = file.profile(profile) if profile else {}
+    of_environ = {"redis": environ.get("QTUI_REDIS") or environ.get("REDIS_URL")}
+
+    def pick(key: str, flag: str) -> object | None:
+        """The value that counts, None if there is none; variables stand in no other."""
+        if _given(flags.get(flag)):
+            return flags[flag]
+        if key in of_profile:
+            return file.expanded(of_profile[key], f"profiles.{profile}", key, environ)
+        if _given(of_environ.get(key)):
+            return of_environ[key]
+        return file.expanded(file.table.get(key), "", key, environ)
+
+    refresh = pick("refresh", "refresh")
+    theme = file.expanded(file.table.get("theme"), "", "theme", environ)
+    says_read_only = of_profile.get("read-only", file.table.get("read-only", False))
+    return Settings(
+        redis=str(pick("redis", "redis") or DEFAULT_REDIS),
+        prefixes=_texts(pick("prefix", "prefixes")) or ("bull",),
+        queues=_texts(pick("queue", "queues")),
+        read_only=_switch(environ) or bool(flags.get("read_only") or says_read_only),
+        refresh=2.0 if refresh is None else _refresh(refresh, "--refresh"),
+        profile=profile,
+        theme=None if theme is None else str(theme),
+        keys=MappingProxyType({name: str(key) for name, key in file.section("keys").items()}),
+    )
+
+
+def _given(value: object) -> bool:
+    return value is not None and value != "" and value != ()
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    """One text or several, each once."""
+    if value is None:
+        return ()
+    several = [value] if isinstance(value, str) else value
+    assert isinstance(several, Iterable)
+    return tuple(dict.fromkeys(str(text) for text in several))
+
+
+def _refresh(value: object, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise SettingsError(f"{where} must be a number of seconds, not {_kind(value)}")
+    if value != 0 and not (LEAST_REFRESH <= value < math.inf):
+        raise SettingsError(f"{where} must be {LEAST_REFRESH} seconds or more, or 0 for never")
+    return float(value)
+
+
+def _switch(environ: Mapping[str, str]) -> bool:
+    value = environ.get("QTUI_READ_ONLY", "").strip().lower()
+    if value not in ("", "0", "1", "false", "true", "no", "yes", "off", "on"):
+        raise SettingsError("QTUI_READ_ONLY must be 1 (read-only) or 0")
+    return value in ("1", "true", "yes", "on")
+
+
+def _kind(value: object) -> str:
+    if value in ("", []):
+        return "an empty one"
+    return _TYPES.get(type(value), "a date or a time")
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A config file: where it is, and what it holds; nothing if there is none."""
+
+    path: Path
+    table: _Table = field(repr=False)
+    exists: bool = True
+
+    @classmethod
+    def read(cls, path: Path | None) -> _File:
+        optional = path is None
+        if path is None:
+            # Costs some ms, which `qtui --help` need not pay.
+            import platformdirs
+
+            path = platformdirs.user_config_path("qtui") / "config.toml"
+        try:
+            raw = path.read_bytes()
+        except FileNotFoundError:
+            if optional:
+                return cls(path, {}, exists=False)
+            raise SettingsError(f"{plain(str(path))}: there is no such file") from None
+        except OSError as error:
+            raise SettingsError(f"{plain(str(path))}: cannot be read: {error.strerror}") from None
+        return cls(path, _parsed(raw, path))
+
+    @property
+    def shown(self) -> str:
+        return plain(str(self.path))
+
+    def error(self, section: str, key: str, what: str) -> SettingsError:
+        place = f"[{section}] {key}" if section else key
+        return SettingsError(f"{self.shown}: {plain(place)} {what}")
+
+    def section(self, name: str) -> _Table:
+        """A table in the file, empty where it has none."""
+        table = self.table.get(name, {})
+        assert isinstance(table, dict)
+        return table
+
+    def profile(self, name: str) -> _Table:
+        profiles = self.section("profiles")
+        table = profiles.get(name)
+        if isinstance(table, dict):
+            return table
+        if not self.exists:
+            raise SettingsError(f"--profile {plain(name)}: there is no file {self.shown}")
+        known = f"it has {plain(', '.join(profiles))}" if profiles else "it has none"
+        raise SettingsError(f"--profile {plain(name)} is not in {self.shown}: {known}")
+
+    def check(self) -> None:
+        """Looks at every key, those of profiles that are not in use too.
+
+        Raises:
+            SettingsError: an unknown key, or a value of a wrong type.
+        """
+        self._check_table("", self.table, _KEYS)
+        for name, table in self.section("profiles").items():
+            if not isinstance(table, dict):
+                raise self.error("profiles", name, f"must be a table, not {_kind(table)}")
+            self._check_table(f"profiles.{name}", table, _PROFILE_KEYS)
+        for name, value in self.section("keys").items():
+            if not isinstance(value, str) or not value:
+                raise self.error("keys", name, f"must be the name of a key, not {_kind(value)}")
+
+    def _check_table(self, section: str, table: _Table, known: Sequence[str]) -> None:
+        for key, value in table.items():
+            if key not in known:
+                raise self.error(section, key, f"is no setting: {_nearest(key, known)}")
+            wanted = _mismatch(key, value)
+            if wanted:
+                raise self.error(section, key, f"must be {wanted}, not {_kind(value)}")
+            if key == "refresh":
+                _refresh(value, f"{self.shown}: {plain(f'[{section}] ' if section else '')}{key}")
+
+    def expanded(self, value: object, section: str, key: str, environ: Mapping[str, str]) -> object:
+        """A value with variables of the environment in place of ``${NAME}``."""
+
+        def variable(match: re.Match[str]) -> str:
+            if not environ.get(match[1]):
+                raise self.error(section, key, f"needs the variable {match[1]}, which is not set")
+            return environ[match[1]]
+
+        if isinstance(value, list):
+            return [self.expanded(item, section, key, environ) for item in value]
+        if isinstance(value, str):
+            return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", variable, value)
+        return value
+
+
+def _parsed(raw: bytes, path: Path) -> _Table:
+    try:
+        return tomllib.loads(raw.decode())
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise SettingsError(f"{plain(str(path))}: line {line} is not UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        last = raw.rstrip().count(b"\n") + 1
+        what = str(error).replace("at end of document", f"at line {last}, the last")
+        raise SettingsError(f"{plain(str(path))}: no valid TOML: {plain(what)}") from None
+
+
+def _mismatch(key: str, value: object) -> str:
+    """What a value should be, empty if it is that."""
+    if key in ("redis", "theme"):
+        return "" if isinstance(value, str) and value else "text"
+    if key in ("prefix", "queue"):
+        several = value if isinstance(value, list) else [value]
+        fine = several and all(isinstance(item, str) and item for item in several)
+        return "" if fine else "text or a list of texts"
+    if key == "read-only":
+        return "" if isinstance(value, bool) else "true or false"
+    if key == "refresh":
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return "" if number else "a number of seconds"
+    return "" if isinstance(value, dict) else "a table"
+
+
+def _nearest(key: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(key.replace("_", "-").lower(), known, 1)
+    return f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"

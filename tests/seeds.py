@@ -99,7 +99,9 @@ async def real_queue(server: EmbeddedServer, key: QueueKey = QUEUE) -> AsyncIter
         await queue.queue.close()
 
 
-def job(name: str = "charge", *, data: Any = None, error: str = "", **options: Any) -> dict[str, Any]:
+def job(
+    name: str = "charge", *, data: Any = None, error: str = "", **options: Any
+) -> dict[str, Any]:
     """A job to add: fails with ``error`` if there is one; ``options`` are BullMQ's."""
     content = data if data is not None else {"error": error}
     return {"name": name, "data": content, "opts": options}

@@ -72,7 +72,8 @@ class Cluster(RedisCluster):
         try:
             return await super().initialize(additional_startup_nodes_info, last_failed_node_name)
         except RedisClusterException as error:
-            raise _reason(error) from error
+            reason = _reason(error)
+        raise reason
 
     async def execute_command(self, *args: EncodableT, **kwargs: Any) -> Any:
         """One command, sent to the node that has its keys, or to ``target_nodes``.
@@ -83,7 +84,8 @@ class Cluster(RedisCluster):
         try:
             return await super().execute_command(*args, **kwargs)
         except SlotNotCoveredError as error:
-            raise _reason(error) from error
+            reason = _reason(error)
+        raise reason
 
     def pipeline(self, transaction: bool | None = None, shard_hint: object = None) -> Pipeline:
         """A pipeline whose commands may go to several nodes, one round trip each."""
@@ -118,14 +120,20 @@ class Pipeline(ClusterPipeline):
             raise
         except SlotNotCoveredError as error:
             cluster.look_around()
-            raise _reason(error) from error
-        if any(isinstance(reply, _GONE) for reply in replies):
-            cluster.look_around()
-        return replies
+            reason = _reason(error)
+        else:
+            if any(isinstance(reply, _GONE) for reply in replies):
+                cluster.look_around()
+            return replies
+        raise reason
 
 
 def _reason(error: RedisClusterException) -> RedisError:
-    """The error of the usual family behind one that is none, so that one `except` catches all."""
+    """The error of the usual family behind one that is none, so that one `except` catches all.
+
+    Raise it outside the handler: inside, Python would hang the outer error on to it, which it is
+    the cause of, in place of its own cause.
+    """
     inner: BaseException | None = error
     while inner is not None:
         if isinstance(inner, RedisError):

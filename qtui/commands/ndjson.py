@@ -23,12 +23,18 @@ _ALWAYS_COUNTED: Final = (Code.RETRIED, Code.NO_SUCH_JOB, Code.NOT_IN_STATE)
 _CONTENT: Final = ("data", "opts", "progress", "returnvalue", "stacktrace")
 
 
+# NaN is no JSON.
+_encoder: Final = json.JSONEncoder(allow_nan=False)
+
+
 class _Encoded(str):
     """A value that is JSON already."""
 
 
 def line(members: Mapping[str, object]) -> str:
     """The object as one line, without its end."""
+    if not any(isinstance(value, _Encoded) for value in members.values()):
+        return _encode(members)
     parts = (
         f"{_encode(name)}: {value if isinstance(value, _Encoded) else _encode(value)}"
         for name, value in members.items()
@@ -37,8 +43,8 @@ def line(members: Mapping[str, object]) -> str:
 
 
 def _encode(value: object) -> str:
-    # json leaves DEL as it is, and would write NaN, which is no JSON.
-    return json.dumps(value, allow_nan=False).replace("\x7f", "\\u007f")
+    # json leaves DEL as it is.
+    return _encoder.encode(value).replace("\x7f", "\\u007f")
 
 
 def _json_or_text(name: str, text: str | None, garbled: list[str]) -> object:

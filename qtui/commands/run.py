@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -46,7 +46,7 @@ class Flags:
     redis: str | None = None
     prefixes: tuple[str, ...] = ()
     queues: tuple[str, ...] = ()
-    read_only: bool | None = None
+    read_only: bool = False
     refresh: float | None = None
     profile: str | None = None
     config: str | None = None
@@ -149,19 +149,13 @@ def _open(flags: Flags, stack: ExitStack, out: Paper, err: Paper) -> Place:
 
 
 def _settings(flags: Flags) -> Settings:
-    from qtui import settings as configuration
+    from qtui.settings import SettingsError, load
 
-    given = {
-        "redis": flags.redis,
-        "prefixes": flags.prefixes or None,
-        "queues": flags.queues or None,
-        "read_only": flags.read_only,
-        "refresh": flags.refresh,
-        "profile": flags.profile,
-    }
-    chosen = {name: value for name, value in given.items() if value is not None}
-    path = Path(flags.config) if flags.config else None
+    given = asdict(flags)
+    if flags.demo:
+        # Its address is not known yet, and whatever else names one is not to be looked at.
+        given["redis"] = "demo"
     try:
-        return configuration.load(chosen, os.environ, path)
-    except configuration.SettingsError as error:
+        return load(given, os.environ, Path(flags.config) if flags.config else None)
+    except SettingsError as error:
         raise Stop(str(error), USAGE) from None

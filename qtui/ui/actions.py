@@ -5,7 +5,6 @@ Knows no widgets. An action's id is what ``[keys]`` in the config file remaps.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -18,12 +17,12 @@ from qtui.bullmq.model import JobState
 class Where(StrEnum):
     """The part of the screen in which an action's keys work; the value is its title in the help."""
 
-    APP = "Everywhere"
     MOVE = "Moving"
     INSPECTOR = "Inspector"
     JOBS = "Jobs"
     DETAIL = "Details of a job"
     PLAN = "Plan of a retry"
+    APP = "Everywhere"
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,10 +264,15 @@ def actions_of(*parts: Where, read_only: bool) -> list[Action]:
     return sorted(found, key=lambda one: parts.index(one.where))
 
 
-def table(actions: Iterable[Action] = ACTIONS) -> str:
-    """The keys as a table in Markdown, as the README shows it."""
-    rows = ["| keys | where | do |", "|---|---|---|"]
-    for action in actions:
-        keys = " ".join(f"`{key_in_words(key)}`" for key in action.keys)
-        rows.append(f"| {keys} | {action.where.value.lower()} | {action.help} |")
+def table() -> str:
+    """The keys as a table in Markdown, as the README shows it; the eight states are one row."""
+    rows = ["| keys | do | id |", "|---|---|---|"]
+    for where in Where:
+        for action in (one for one in ACTIONS if one.where is where and one not in _STATES[1:]):
+            keys = " ".join(f"`{key_in_words(key)}`" for key in action.keys)
+            words, name = action.help, f"`{action.id}`"
+            if action is _STATES[0]:
+                keys = "`1` … `8`"
+                words, name = f"{', '.join(JobState)} jobs", "`state.failed` …"
+            rows.append(f"| {keys} | {words} | {name} |")
     return "\n".join(rows)

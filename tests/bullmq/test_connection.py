@@ -162,8 +162,11 @@ def ours(process: Process) -> list[dict[str, Any]]:
 # --- lost connections ----------------------------------------------------------------------------
 
 
-async def test_a_command_may_block_for_less_than_the_time_out(topology: Topology) -> None:
-    client = connect(parse(topology.url), read_only=True, timeout=5.0)
+@pytest.mark.parametrize("name", ["standalone", "cluster"])
+async def test_a_command_may_block_for_less_than_the_time_out(
+    topologies: Topologies, name: str
+) -> None:
+    client = connect(parse(topologies.get(name).url), read_only=True, timeout=5.0)
     started = time.monotonic()
     assert await client.execute_command("XREAD", "BLOCK", 2000, "STREAMS", "{k}", "$") in ([], {})
     assert 1.9 < time.monotonic() - started < 3
@@ -245,6 +248,8 @@ async def test_a_cluster_client_finds_the_node_that_took_over() -> None:
         # Slot 3300 is of the first node.
         assert await single.set("{b}", "kept")
         assert await in_a_pipeline(pipelined, "GET", "{b}") == ["kept"]
+        with old.admin() as admin:
+            assert admin.wait(1, 5000) == 1
         with new.admin() as admin:
             admin.execute_command("CLUSTER FAILOVER", "TAKEOVER")
         old.kill()

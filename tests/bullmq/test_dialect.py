@@ -180,6 +180,7 @@ def _places(client: redis.Redis) -> dict[str, int]:
 @given(keyspace=keyspaces)
 @example(keyspace=Keyspace(paused=True, modern=True, version="bullmq:5.81.5", wait=("w1",)))
 @example(keyspace=Keyspace(paused=True, modern=False, version="bullmq:4.18.3", wait=("w1",)))
+@example(keyspace=Keyspace(paused=True, modern=True, wait=("0", "0:0", "0:1700")))
 @example(keyspace=Keyspace(modern=False, priority="3", version="bullmq:4.18.3"))
 @example(keyspace=Keyspace(modern=False, priority="3", counter=True))
 def test_the_script_puts_a_job_where_the_dialect_says(

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-import redis.asyncio
 from bullmq import FlowProducer, Worker
 from redis.asyncio import Redis
+from redis.exceptions import BusyLoadingError
 
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, Kind, QueueStatus
 from qtui.bullmq.status import read_status
 from qtui.demo.server import EmbeddedServer
 from tests.seeds import QUEUE, job, raw_failed, raw_list, raw_meta, real_queue
+from tests.servers import connect
 from tests.wires import counted
 
 HOUR = 3_600_000
@@ -43,7 +44,9 @@ async def test_the_counts_are_those_of_bullmq(
         await real.add(job("held"))
         worker = Worker("q", hold, real.options)
         await held.wait()
-        await real.add(job(delay=HOUR), job(delay=HOUR), *(job(priority=n) for n in (3, 1, 2, 1, 1)))
+        await real.add(
+            job(delay=HOUR), job(delay=HOUR), *(job(priority=n) for n in (3, 1, 2, 1, 1))
+        )
         await real.add(*(job() for _ in range(6)))
         theirs = await real.queue.getJobCounts()
         ours = await status_of(any_client)
@@ -126,21 +129,44 @@ async def test_other_keys_of_a_wrong_type_do_no_harm(client: Redis, suffix: str)
     assert (await status_of(client)).failed == 1
 
 
-async def test_a_server_that_is_loading_is_not_an_empty_one(client: Redis) -> None:
-    # All that a server says while it loads is -LOADING; an ACL that forbids all is no loss.
+async def test_a_queue_that_nobody_may_read_is_no_queue(client: Redis) -> None:
     await raw_failed(client, ["1"])
-    await client.acl_setuser("blind", enabled=True, nopass=True, commands=["+ping"])
+    await client.acl_setuser("blind", enabled=True, nopass=True, commands=["+@read"])
+    await client.acl_setuser("blind", enabled=True, keys=["bull:other:*"])
     try:
-        kwargs = client.connection_pool.connection_kwargs
-        blind = redis.asyncio.Redis(
-            unix_socket_path=kwargs["path"], username="blind", password="x", decode_responses=True
-        )
-        async with blind:
+        async with _login(client, "blind") as blind:
             status = await status_of(blind)
             assert set(status.counts.values()) == {None}
             assert not status.exists
     finally:
         await client.acl_deluser("blind")
+
+
+async def test_a_server_that_is_loading_is_not_an_empty_one(
+    server: EmbeddedServer, client: Redis
+) -> None:
+    await raw_failed(client, [str(number) for number in range(1000)])
+    await client.config_set("key-load-delay", 300)
+    await client.config_set("loading-process-events-interval-bytes", 1024)
+    async with connect(server) as other:
+        reload = asyncio.ensure_future(other.execute_command("DEBUG", "RELOAD"))
+        try:
+            with pytest.raises(BusyLoadingError):
+                await _count_until(client, reload)
+        finally:
+            await reload
+            await client.config_set("key-load-delay", 0)
+    assert (await status_of(client)).failed == 1000
+
+
+async def _count_until(client: Redis, end: asyncio.Future[object]) -> None:
+    while not end.done():
+        assert (await status_of(client)).failed == 1000
+
+
+def _login(client: Redis, user: str) -> Redis:
+    path = client.connection_pool.connection_kwargs["path"]
+    return Redis(unix_socket_path=path, username=user, password="any", decode_responses=True)
 
 
 @pytest.mark.parametrize(

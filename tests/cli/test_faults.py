@@ -85,7 +85,6 @@ def test_the_right_password(locked: EmbeddedServer) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "",
         f"http://{SECRET}@host",
         f"redis://:{SECRET}/x@host",
         f"redis://host:{SECRET}",
@@ -162,12 +161,29 @@ def test_workers_that_nobody_may_list_are_unknown(server: EmbeddedServer, guest:
     assert queue["workers"] is None
 
 
-def test_a_settings_file_that_cannot_be_read(tmp_path: Path) -> None:
+def test_a_settings_file_that_cannot_be_used(tmp_path: Path) -> None:
     path = tmp_path / "qtui.toml"
-    path.write_text("refresh = [broken")
-    assert str(path) in said(invoke("--config", str(path), "queues"), 2)
-    path.write_text("refrsh = 2\n")
-    assert "refresh" in said(invoke("--config", str(path), "queues"), 2)
+    for text in ("refresh = [broken", "refrsh = 2", 'redis = "${NOT_SET}"'):
+        path.write_text(text)
+        assert str(path) in said(invoke("--config", str(path), "queues"), 2)
+    said(invoke("--refresh", "0.01", "queues"), 2)
+    said(invoke("--profile", "nowhere", "queues"), 2)
+
+
+def test_the_settings_file_is_used(redis_url: str, tmp_path: Path) -> None:
+    failed(redis_url, 1)
+    path = tmp_path / "qtui.toml"
+    path.write_text(f'[profiles.prod]\nredis = "{redis_url}"\nread-only = true\n')
+    prod = ("--config", str(path), "--profile", "prod")
+    assert invoke(*prod, "jobs", "payments").code == 0
+    said(invoke(*prod, "retry", "payments", "1", "--yes"), 4)
+
+
+@pytest.mark.parametrize("option", ["--redis", "--prefix", "--queue", "--profile", "--config"])
+def test_an_option_that_is_given_empty_is_not_the_default(option: str) -> None:
+    done = invoke(option, "", "queues")
+    assert (done.code, done.out) == (2, "")
+    assert "is empty" in done.err
 
 
 def test_demo_and_another_redis_do_not_go_together() -> None:

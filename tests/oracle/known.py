@@ -75,8 +75,8 @@ def resets_unknown(release: Release, jobs: Sequence[str], *counters: str) -> lis
 
 
 def default_length_written(release: Release) -> list[Difference]:
-    """Since 5.0.0 a retry writes 10000 as the queue's length of events where none was set."""
-    if not release.at_least_5:
+    """Since 5.1.7 a retry writes 10000 as the queue's length of events where none was set."""
+    if release.speaks < (5, 1, 7):
         return []
 
     def right(official: Value | None, ours: Value | None) -> bool:

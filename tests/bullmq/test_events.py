@@ -1,0 +1,77 @@
+"""Which queues have changed, told by their streams."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from redis.asyncio import Redis
+
+from qtui.bullmq.connection import connect, parse
+from qtui.bullmq.events import LONGEST_WAIT, wait_for_events
+from qtui.bullmq.keys import QueueKey
+from qtui.demo.server import EmbeddedServer
+from tests.seeds import job, real_queue
+
+A, B, C = (QueueKey.of("bull", name) for name in "abc")
+
+
+async def blocked(client: Redis) -> None:
+    """Returns when somebody waits for streams."""
+    while not (await client.info("clients"))["blocked_clients"]:
+        pass
+
+
+async def test_a_real_job_is_heard_at_once(any_server: EmbeddedServer, any_client: Redis) -> None:
+    ours = connect(parse(any_server.url), read_only=True)
+    async with real_queue(any_server, B) as real:
+        waiting = asyncio.ensure_future(wait_for_events(ours, [A, B, C]))
+        await blocked(any_client)
+        start = time.perf_counter()
+        await real.add(job())
+        assert await waiting == {B}
+        assert time.perf_counter() - start < 1
+    await ours.aclose()
+
+
+async def test_what_was_before_is_not_heard(client: Redis) -> None:
+    await client.xadd(A.key("events"), {"event": "added"})
+    assert await wait_for_events(client, [A, B], 1) == set()
+
+
+async def test_several_queues_that_change_at_once_are_all_told(client: Redis) -> None:
+    waiting = asyncio.ensure_future(wait_for_events(client, [A, B, C]))
+    await blocked(client)
+    async with client.pipeline(transaction=True) as pipe:
+        pipe.xadd(A.key("events"), {"event": "x"}).xadd(C.key("events"), {"event": "x"})
+        await pipe.execute()
+    assert await waiting == {A, C}
+
+
+async def test_a_key_that_is_no_stream_does_not_deafen_us_for_the_others(client: Redis) -> None:
+    await client.set(A.key("events"), "junk")
+    waiting = asyncio.ensure_future(wait_for_events(client, [A, B]))
+    await blocked(client)
+    await client.xadd(B.key("events"), {"event": "x"})
+    assert await waiting == {B}
+
+
+@pytest.mark.parametrize("queues", [[], [A]])
+async def test_without_a_stream_the_time_passes_all_the_same(
+    client: Redis, queues: list[QueueKey]
+) -> None:
+    # Or whoever listens in a loop would never sleep.
+    await client.set(A.key("events"), "junk")
+    start = time.perf_counter()
+    assert await wait_for_events(client, queues, 50) == set()
+    assert time.perf_counter() - start >= 0.05
+
+
+async def test_nobody_waits_longer_than_a_read_may_take(server: EmbeddedServer) -> None:
+    ours = connect(parse(server.url), read_only=True)
+    start = time.perf_counter()
+    assert await wait_for_events(ours, [A], 60_000) == set()
+    assert time.perf_counter() - start < 2 * LONGEST_WAIT / 1000
+    assert await wait_for_events(ours, [A], 0) == set()
+    await ours.aclose()
