@@ -6,7 +6,7 @@ Raw ones are written by hand where a release that has no Python package, or garb
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -26,6 +26,16 @@ START: Final = 1_700_000_000_000
 """When the first raw job finished, in ms; each next one a second later."""
 
 Fields = Mapping[str | bytes, str | bytes | int]
+
+
+Processor = Callable[[Any, str], Awaitable[Any]]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Returns as soon as a condition holds that our own event loop brings about."""
+    async with asyncio.timeout(BOUND):
+        while not condition():
+            await asyncio.sleep(0.001)
 
 
 class RealQueue:
@@ -49,38 +59,33 @@ class RealQueue:
 
     async def work(self, ends: int, concurrency: int = 1) -> None:
         """Lets a worker work until so many runs have ended."""
-        async with self.worker(concurrency) as until:
-            await until(ends)
+        async with self.worker(concurrency) as ended:
+            await ended(ends)
 
     @asynccontextmanager
     async def worker(
-        self, concurrency: int = 1
-    ) -> AsyncIterator[Callable[[int], asyncio.Future[None]]]:
+        self, concurrency: int = 1, processor: Processor | None = None
+    ) -> AsyncIterator[Callable[[int], Awaitable[None]]]:
         """A worker, and what waits until it has ended so many runs."""
-        ended, changed = 0, asyncio.Condition()
-
-        async def until(ends: int) -> None:
-            async with asyncio.timeout(BOUND), changed:
-                await changed.wait_for(lambda: ended >= ends)
-
-        async def tell() -> None:
-            async with changed:
-                changed.notify_all()
-
-        tasks: set[asyncio.Future[None]] = set()
+        ended = 0
 
         def end(*_: object) -> None:
             nonlocal ended
             ended += 1
-            tasks.add(asyncio.ensure_future(tell()))
 
-        worker = Worker(self.key.name, self._run, {**self.options, "concurrency": concurrency})
+        options = {**self.options, "concurrency": concurrency, "autorun": False}
+        worker = Worker(self.key.name, processor or self._run, options)
         worker.on("completed", end)
         worker.on("failed", end)
+        running = asyncio.ensure_future(worker.run())
         try:
-            yield lambda ends: asyncio.ensure_future(until(ends))
+            yield lambda ends: until(lambda: ended >= ends)
         finally:
+            # Closed before it waits for jobs, it would wait for them nevertheless.
+            await until(lambda: worker.waiting is not None)
             await worker.close()
+            async with asyncio.timeout(BOUND):
+                await running
 
     async def _run(self, one: Job, _token: str) -> object:
         self.ran.append(str(one.id))

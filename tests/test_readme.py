@@ -1,4 +1,4 @@
-"""The README says what the code says. `python -m tests.test_readme` writes its table of keys anew."""
+"""The README says what the code says; `python -m tests.test_readme` writes its table of keys."""
 
 from __future__ import annotations
 

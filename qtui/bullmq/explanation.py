@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import errno
 import re
 import socket
@@ -209,7 +210,7 @@ def _numbers(cause: BaseException) -> list[int]:
 
 def _sentence(cause: BaseException, target: Target) -> str:
     words = str(cause)
-    if isinstance(cause, TimeoutError):
+    if isinstance(cause, TimeoutError | builtins.TimeoutError):
         if "connecting" in words:
             # A server without TLS takes our greeting for half a command and waits for the rest.
             no_tls = " Or does it speak no TLS (redis://)?" if target.tls else ""

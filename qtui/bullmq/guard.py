@@ -104,10 +104,8 @@ class Guarded(AbstractConnection):
         Raises:
             ReadOnlyMode: at least one is not a read.
         """
-        checked = [self._words(tuple(command)) for command in commands]
-        for words in checked:
-            permit(words[:2])
-        return _Packed(super().pack_commands(checked))
+        # Not redis-py's own, which only joins the chunks: here each command must pass by itself.
+        return _Packed(chunk for command in commands for chunk in self.pack_command(*command))
 
     async def send_packed_command(
         self, command: bytes | str | Iterable[bytes], check_health: bool = True

@@ -71,10 +71,12 @@ async def measure(url: str) -> Measured:
             await driver.press(key)
             await driver.until(lambda: " … " not in driver.text(), "the rows")
             times.append(time.perf_counter() - at)
-    # Not ru_maxrss: a child begins with its parent's, and the parent has seeded.
-    resident = STATM.read_text().split()[1]
-    memory = int(resident) * resource.getpagesize() // 1024
-    return Measured(first_rows, statistics.median(times), memory)
+    return Measured(first_rows, statistics.median(times), resident())
+
+
+def resident() -> int:
+    """The kB of this process in memory. Not ru_maxrss: a child begins with what its parent had."""
+    return int(STATM.read_text().split()[1]) * resource.getpagesize() // 1024
 
 
 def measured(url: str) -> Measured:

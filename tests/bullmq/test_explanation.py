@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import errno
 import socket
 import time
@@ -169,6 +170,7 @@ def test_the_kind_of_a_fault_tells_whether_redis_answered() -> None:
     target = parse("redis://cache-1")
     assert isinstance(explain(ConnectionError("Connection closed by server."), target), Unreachable)
     assert isinstance(explain(TimeoutError("Timeout reading from h:1"), target), Unreachable)
+    assert "did not answer in time" in str(explain(builtins.TimeoutError(), target))
     assert isinstance(explain(OSError(errno.EHOSTUNREACH, "No route"), target), Unreachable)
     assert isinstance(explain(ResponseError("syntax error"), target), Refused)
     assert isinstance(explain(AuthenticationError("invalid password"), target), Refused)

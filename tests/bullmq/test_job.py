@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from bullmq import FlowProducer, Job, Worker
+from bullmq import FlowProducer, Job
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
@@ -22,10 +22,11 @@ from qtui.bullmq.job import (
     read_job,
     read_logs,
 )
+from qtui.bullmq.job import Job as JobOfOurs
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, JobState
 from qtui.demo.server import EmbeddedServer
-from tests.seeds import BOUND, QUEUE, START, job, raw_failed, raw_fields, raw_meta, real_queue
+from tests.seeds import QUEUE, START, job, raw_failed, raw_fields, raw_meta, real_queue
 from tests.wires import counted
 
 
@@ -51,22 +52,17 @@ async def test_a_real_job_that_failed(any_server: EmbeddedServer, any_client: Re
 
 
 async def test_a_real_job_while_it_runs(server: EmbeddedServer, client: Redis) -> None:
-    seen = []
+    seen: list[JobOfOurs | None] = []
 
     async def look(one: Job, _token: str) -> None:
-        found = await read_job(client, QUEUE, one.id)
-        assert found is not None
-        seen.append(found)
+        seen.append(await read_job(client, QUEUE, one.id))
 
     async with real_queue(server) as real:
         await real.add(job())
-        worker = Worker("q", look, real.options)
-        for _ in range(int(BOUND * 1000)):
-            if seen:
-                break
-            await client.ping()
-        await worker.close()
+        async with real.worker(processor=look) as ended:
+            await ended(1)
     [found] = seen
+    assert found is not None
     assert found.state is JobState.ACTIVE
     assert found.lock
     assert found.lock_ttl is not None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
-from bullmq import FlowProducer, Worker
+from bullmq import FlowProducer
 from redis.asyncio import Redis
 from redis.exceptions import BusyLoadingError
 
@@ -42,7 +43,8 @@ async def test_the_counts_are_those_of_bullmq(
         await flow.add({"name": "p", "queueName": "q", "data": {}, "children": [child]})
         await flow.close()
         await real.add(job("held"))
-        worker = Worker("q", hold, real.options)
+        workers = AsyncExitStack()
+        await workers.enter_async_context(real.worker(processor=hold))
         await held.wait()
         await real.add(
             job(delay=HOUR), job(delay=HOUR), *(job(priority=n) for n in (3, 1, 2, 1, 1))
@@ -63,7 +65,8 @@ async def test_the_counts_are_those_of_bullmq(
         assert (ours.paused, ours.concurrency, ours.maxed) == (True, 1, True)
         assert ours.waiting == 11
         release.set()
-        await worker.close()
+        # What it held is done, and the queue is paused.
+        await workers.aclose()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import redis.asyncio
 
@@ -11,6 +13,8 @@ from tests.servers import connect
 from tests.ui.driver import Driver, inspector
 from tests.ui.stage import fill
 
+README = Path(__file__).parents[2] / "README.md"
+[ACL] = [line for line in README.read_text("utf-8").splitlines() if line.startswith("ACL SETUSER")]
 STATES = [key for action in ACTIONS if action.id.startswith("state.") for key in action.keys]
 WAYS_OUT = {"q", "escape"}
 DIALOGS = {"r", "question_mark", "colon", "ctrl+p"}
@@ -22,7 +26,7 @@ async def digest(client: redis.asyncio.Redis) -> object:
 
 
 async def writes_seen(client: redis.asyncio.Redis) -> list[str]:
-    """The commands that arrived since the statistics were reset and can write, in their own words."""
+    """The commands that arrived since the statistics were reset and are able to write."""
     seen = [name.removeprefix("cmdstat_") for name in await client.info("commandstats")]
     writing = []
     for name in seen:
@@ -94,7 +98,7 @@ async def test_no_write_key_is_offered_in_read_only_mode(redis_url: str) -> None
     await fill(redis_url, "payments", 1)
     writing = {action.help for action in ACTIONS if action.writes and action.where is Where.JOBS}
     async with inspector(redis_url, size=(120, 70), read_only=True) as driver:
-        commands = {one.help for one in driver.app.get_system_commands(driver.inspector)}
+        commands = {one.help for one in driver.app.get_system_commands(driver.app.screen)}
         assert not commands & writing
         await driver.press("question_mark")
         assert not [words for words in writing if words in driver.text()]
@@ -103,8 +107,7 @@ async def test_no_write_key_is_offered_in_read_only_mode(redis_url: str) -> None
 async def test_the_smallest_acl_user_can_watch(server: EmbeddedServer, redis_url: str) -> None:
     await fill(redis_url, "payments", 3)
     async with connect(server) as admin:
-        rules = "on >watch resetkeys resetchannels ~bull:* -@all +@read +ping +info".split()
-        await admin.execute_command("ACL", "SETUSER", "watcher", *rules)
+        await admin.execute_command(*ACL.replace("password", "watch").split())
     url = redis_url.replace("unix://", "unix://watcher:watch@", 1)
     async with inspector(url, read_only=True, refresh=0.5) as driver:
         await driver.sees("failed 3")

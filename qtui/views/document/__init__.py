@@ -24,7 +24,17 @@ from qtui.views.document.rows import (
     cells_of,
     clipped,
 )
-from qtui.views.document.sections import Body, Json, Log, Pairs, Pending, Section, Stack, Text, text_of
+from qtui.views.document.sections import (
+    Body,
+    Json,
+    Log,
+    Pairs,
+    Pending,
+    Section,
+    Stack,
+    Text,
+    text_of,
+)
 
 __all__ = [
     "EVERYTHING",
