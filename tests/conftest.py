@@ -11,6 +11,8 @@ import redis.asyncio
 from qtui.demo.server import EmbeddedServer
 from tests.servers import KINDS, Servers, connect
 
+pytest_plugins = ["tests.oracle.plugin"]
+
 # Textual reads it when it is imported: Home and End would take a second each.
 os.environ["TEXTUAL_ANIMATIONS"] = "none"
 

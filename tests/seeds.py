@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import redis.asyncio
 from bullmq import Job, Queue, Worker
+from redis.typing import EncodableT, FieldT
 
 from qtui.bullmq.keys import QueueKey
 from qtui.demo.server import EmbeddedServer
@@ -25,17 +26,18 @@ QUEUE: Final = QueueKey.of("bull", "q")
 START: Final = 1_700_000_000_000
 """When the first raw job finished, in ms; each next one a second later."""
 
-Fields = Mapping[str | bytes, str | bytes | int]
+Fields: TypeAlias = dict[FieldT, EncodableT]
 
 
 Processor = Callable[[Any, str], Awaitable[Any]]
 
 
-async def until(condition: Callable[[], bool]) -> None:
+async def soon(condition: Callable[[], bool]) -> None:
     """Returns as soon as a condition holds that our own event loop brings about."""
-    async with asyncio.timeout(BOUND):
-        while not condition():
-            await asyncio.sleep(0.001)
+    deadline = asyncio.get_running_loop().time() + BOUND
+    while not condition():
+        assert asyncio.get_running_loop().time() < deadline, "waited in vain"
+        await asyncio.sleep(0.001)
 
 
 class RealQueue:
@@ -73,18 +75,18 @@ class RealQueue:
             nonlocal ended
             ended += 1
 
-        options = {**self.options, "concurrency": concurrency, "autorun": False}
+        # It may miss that it is closed while it begins to wait for jobs, so it never waits long.
+        haste = {"drainDelay": 0.05, "runRetryDelay": 50, "autorun": False}
+        options = {**self.options, **haste, "concurrency": concurrency}
         worker = Worker(self.key.name, processor or self._run, options)
         worker.on("completed", end)
         worker.on("failed", end)
         running = asyncio.ensure_future(worker.run())
         try:
-            yield lambda ends: until(lambda: ended >= ends)
+            yield lambda ends: soon(lambda: ended >= ends)
         finally:
-            # Closed before it waits for jobs, it would wait for them nevertheless.
-            await until(lambda: worker.waiting is not None)
-            await worker.close()
             async with asyncio.timeout(BOUND):
+                await worker.close()
                 await running
 
     async def _run(self, one: Job, _token: str) -> object:
@@ -119,7 +121,7 @@ async def failed_jobs(queue: RealQueue, number: int, **options: Any) -> list[str
     return ids
 
 
-def raw_fields(place: int = 0) -> dict[str | bytes, str | bytes | int]:
+def raw_fields(place: int = 0) -> Fields:
     """The hash of a job that failed under 5.x, at `START` and ``place`` seconds."""
     finished = START + 1000 * place
     return {
@@ -139,7 +141,9 @@ def raw_fields(place: int = 0) -> dict[str | bytes, str | bytes | int]:
 
 async def raw_meta(client: redis.asyncio.Redis, queue: QueueKey = QUEUE, **more: str | int) -> None:
     """What makes a queue one of BullMQ's."""
-    await client.hset(queue.key("meta"), mapping={"opts.maxLenEvents": 10_000, **more})
+    fields: Fields = {"opts.maxLenEvents": 10_000}
+    fields.update(more)
+    await client.hset(queue.key("meta"), mapping=fields)
 
 
 async def raw_failed(
@@ -156,8 +160,7 @@ async def raw_failed(
     for start in range(0, len(ids), 1000):
         pipe = client.pipeline(transaction=False)
         for place, job_id in enumerate(ids[start : start + 1000], start):
-            fields: dict[Any, Any] = {**raw_fields(place), **change(place)}
-            pipe.hset(queue.job(job_id), mapping=fields)
+            pipe.hset(queue.job(job_id), mapping=raw_fields(place) | change(place))
             pipe.zadd(queue.key(state), {job_id: START + 1000 * place})
         await pipe.execute()
     return ids
@@ -172,8 +175,8 @@ async def raw_list(
     pipe.rpush(queue.key(state), *members)
     for member in members:
         if not member.startswith("0"):
-            mapping: dict[Any, Any] = {"name": "n", "timestamp": START, "data": "{}", "opts": "{}"}
-            pipe.hset(queue.job(member), mapping=mapping)
+            fields: Fields = {"name": "n", "timestamp": START, "data": "{}", "opts": "{}"}
+            pipe.hset(queue.job(member), mapping=fields)
     await pipe.execute()
 
 
@@ -182,8 +185,8 @@ async def census(client: redis.asyncio.Redis, queue: QueueKey = QUEUE) -> dict[s
     found: dict[str, list[str]] = {}
     for state in ("wait", "paused", "active"):
         for one in await client.lrange(queue.key(state), 0, -1):
-            found.setdefault(one, []).append(state)
+            found.setdefault(str(one), []).append(state)
     for state in ("prioritized", "delayed", "waiting-children", "completed", "failed"):
-        for one in await client.zrange(queue.key(state), 0, -1):
-            found.setdefault(one, []).append(state)
+        for member in await client.zrange(queue.key(state), 0, -1):
+            found.setdefault(str(member), []).append(state)
     return found

@@ -118,9 +118,9 @@ class Proxy:
         self._late.clear()
 
     @asynccontextmanager
-    async def client(self, timeout: float = 5.0) -> AsyncIterator[Client]:
+    async def client(self) -> AsyncIterator[Client]:
         """Qtui's own client, through the proxy."""
-        client = connect(parse(self.url), read_only=False, timeout=timeout)
+        client = connect(parse(self.url), read_only=False)
         try:
             yield client
         finally:

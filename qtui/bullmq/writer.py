@@ -32,7 +32,6 @@ _RETRY_KEYS: Final = (
     "paused",
     "prioritized",
     "pc",
-    "priority",
     "marker",
     "active",
     "meta",

@@ -14,7 +14,6 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import QueueStatus
 from qtui.bullmq.status import read_status
 from qtui.commands.run import USAGE, Stop
-from qtui.text import plain
 
 _MOST_NAMES: Final = 20
 
@@ -37,8 +36,8 @@ async def find_queue(client: Client, prefixes: Sequence[str], name: str) -> Queu
         await check_permission(client, [status.queue])
         return status
     if found:
-        known = " or ".join(plain(status.queue.base) for status in found)
-        raise Stop(f'queue "{plain(name)}" stands under several prefixes: say {known}', USAGE)
+        known = " or ".join(status.queue.base for status in found)
+        raise Stop(f'queue "{name}" stands under several prefixes: say {known}', USAGE)
     await check_permission(client, keys)
     raise Stop(await _no_such_queue(client, prefixes, name), USAGE)
 
@@ -68,14 +67,14 @@ async def _no_such_queue(client: Client, prefixes: Sequence[str], name: str) -> 
     where = places(prefixes)
     known = [queue async for found in discover(client, prefixes) for queue in found]
     if not known:
-        return f'no queue "{plain(name)}" under {where}; there are none'
+        return f'no queue "{name}" under {where}; there are none'
     several = len(set(prefixes)) > 1
-    names = sorted(plain(queue.base if several else queue.name) for queue in known)
+    names = sorted(queue.base if several else queue.name for queue in known)
     if len(names) > _MOST_NAMES:
         names[_MOST_NAMES:] = [f"and {len(names) - _MOST_NAMES:,} more"]
-    return f'no queue "{plain(name)}" under {where}; there are: {", ".join(names)}'
+    return f'no queue "{name}" under {where}; there are: {", ".join(names)}'
 
 
 def places(prefixes: Sequence[str]) -> str:
     """Where queues are looked for, in words: ``bull:*``."""
-    return ", ".join(plain(f"{prefix}:*") for prefix in prefixes)
+    return ", ".join(f"{prefix}:*" for prefix in prefixes)

@@ -49,7 +49,6 @@ async def _list(client: Client, place: Place, window: Window, *, json: bool) -> 
         elif page.rows:
             now = time.time() * 1000
             table.write([_cells(row, window.state, now) for row in page.rows])
-        place.out.flush()
         printed, total = printed + len(page.rows), page.total
     if not json and not printed:
         beyond = f" beyond the first {count(window.offset)}" if window.offset else ""

@@ -23,8 +23,8 @@ _ALWAYS_COUNTED: Final = (Code.RETRIED, Code.NO_SUCH_JOB, Code.NOT_IN_STATE)
 _CONTENT: Final = ("data", "opts", "progress", "returnvalue", "stacktrace")
 
 
-# NaN is no JSON.
-_encoder: Final = json.JSONEncoder(allow_nan=False)
+# Escapes all that is no ASCII, and DEL; NaN is no JSON.
+_encoder: Final = json.JSONEncoder(ensure_ascii=True, allow_nan=False)
 
 
 class _Encoded(str):
@@ -43,8 +43,7 @@ def line(members: Mapping[str, object]) -> str:
 
 
 def _encode(value: object) -> str:
-    # json leaves DEL as it is.
-    return _encoder.encode(value).replace("\x7f", "\\u007f")
+    return _encoder.encode(value)
 
 
 def _json_or_text(name: str, text: str | None, garbled: list[str]) -> object:

@@ -96,11 +96,11 @@ def _miss(place: Place, lines: Sequence[_Line]) -> None:
     """Says which queues were looked for in vain."""
     settings = place.settings
     if not settings.queues and not lines:
-        place.err.line(f"no queues under {places(settings.prefixes)}")
+        place.err.line(plain(f"no queues under {places(settings.prefixes)}"))
     found = {one.status.queue.name for one in lines}
     for name in settings.queues:
         if name not in found:
-            place.err.line(f'no queue "{plain(name)}" under {places(settings.prefixes)}')
+            place.err.line(plain(f'no queue "{name}" under {places(settings.prefixes)}'))
 
 
 def _print(paper: Paper, lines: Sequence[_Line]) -> None:

@@ -61,7 +61,7 @@ def retry_jobs(place: Place, request: Request) -> int:
         raise Stop("no terminal to ask on: say --yes to retry, or --dry-run", USAGE)
     plan = place.ask(lambda client: _plan(client, place, request))
     if plan.status.kind.refusal:
-        raise Stop(f"{plain(plan.queue.base)} is {plan.status.kind.refusal}", NOT_ALL)
+        raise Stop(f"{plan.queue.base} is {plan.status.kind.refusal}", NOT_ALL)
     report = _Report(place, plan, request)
     if not request.json or request.asks:
         _tell(place.err, plan, request.resets)
@@ -136,6 +136,8 @@ class _Report:
         columns = Column("id"), Column("would go to" if request.dry_run else "result")
         self._table = Table(place.out, columns)
         self._codes: Counter[Code] = Counter()
+        self.rest = "not touched"
+        """What is known of the jobs without a result."""
 
     def results(self, results: Iterable[Result]) -> None:
         """Prints results and sees to it that they can be read at once."""
@@ -198,7 +200,7 @@ class _Report:
             if code is not Code.RETRIED and number:
                 parts.append(f"{count(number)} {_IN_SUMMARY[code].format(state=self._plan.state)}")
         if untouched := selected - self._codes.total():
-            parts.append(f"{count(untouched)} not touched")
+            parts.append(f"{count(untouched)} {self.rest}")
         return ", ".join(parts)
 
 
@@ -246,12 +248,13 @@ async def _carry_out(
                 report.results(results)
                 progress.say(f"{count(campaign.decided)} of {selected}")
     except asyncio.CancelledError:
+        report.rest = "without a result"
         return report.end(INTERRUPTED, "interrupted: the last batch may have been carried out")
     except OutputClosed as closed:
         why = str(closed) or "nobody reads the output any more"
         raise Stop(f"{why}: {report.summary}", INTERRUPTED) from None
     except ForeignQueue as error:
-        return report.end(NOT_ALL, f"{plain(plan.queue.base)} is {error}")
+        return report.end(NOT_ALL, f"{plan.queue.base} is {error}")
     except (RedisError, OSError) as error:
         return report.end(REDIS, str(explain(error, place.target)))
     finally:

@@ -32,7 +32,7 @@ INTERRUPTED: Final = 130
 
 
 class Stop(Exception):
-    """Ends the command with one line on stderr and an exit code."""
+    """Ends the command with one line on stderr (`run` makes it plain) and an exit code."""
 
     def __init__(self, message: str, code: int) -> None:
         self.code = code

@@ -42,9 +42,9 @@ async def _read(client: Client, place: Place, name: str, job_id: str) -> tuple[J
         if left_out:
             job = await read_job(client, queue, job_id, load=left_out)
     except WrongType as error:
-        raise Stop(plain(str(error)), NOT_ALL) from None
+        raise Stop(str(error), NOT_ALL) from None
     if job is None:
-        raise Stop(f'no job "{plain(job_id)}" in {plain(queue.base)}', NOT_ALL)
+        raise Stop(f'no job "{job_id}" in {queue.base}', NOT_ALL)
     logs = list(job.logs)
     if len(logs) < job.log_lines:
         logs.clear()

@@ -44,7 +44,8 @@ async def test_several_queues_that_change_at_once_are_all_told(client: Redis) ->
     waiting = asyncio.ensure_future(wait_for_events(client, [A, B, C]))
     await blocked(client)
     async with client.pipeline(transaction=True) as pipe:
-        pipe.xadd(A.key("events"), {"event": "x"}).xadd(C.key("events"), {"event": "x"})
+        pipe.xadd(A.key("events"), {"event": "x"})
+        pipe.xadd(C.key("events"), {"event": "x"})
         await pipe.execute()
     assert await waiting == {A, C}
 

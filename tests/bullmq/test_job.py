@@ -26,7 +26,7 @@ from qtui.bullmq.job import Job as JobOfOurs
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, JobState
 from qtui.demo.server import EmbeddedServer
-from tests.seeds import QUEUE, START, job, raw_failed, raw_fields, raw_meta, real_queue
+from tests.seeds import QUEUE, START, Fields, job, raw_failed, raw_fields, raw_meta, real_queue
 from tests.wires import counted
 
 
@@ -251,31 +251,24 @@ def test_the_parent(parent_key: str, parent: str | None, found: tuple[str, str] 
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
-    st.dictionaries(
+    garbage=st.dictionaries(
         st.sampled_from([*LIST_FIELDS, "data", "returnvalue", "stacktrace", "progress", "parent"])
         | st.binary(max_size=10).map(lambda raw: raw.decode("utf-8", "surrogateescape")),
         st.binary(max_size=50),
         min_size=1,
     )
 )
-def test_any_bytes_in_any_field_are_read(garbage: dict[str, bytes], server: EmbeddedServer) -> None:
-    import asyncio
-
-    async def read() -> None:
-        async with Redis(
-            unix_socket_path=server.path, decode_responses=True, encoding_errors="surrogateescape"
-        ) as client:
-            await client.delete(QUEUE.job("1"))
-            await client.hset(QUEUE.job("1"), mapping=garbage)  # type: ignore[arg-type]
-            found = await read_job(client, QUEUE, "1")
-            assert found is not None
-            texts = {name: field.text for name, field in found.fields.items()}
-            expected = {
-                name: value.decode("utf-8", "surrogateescape") for name, value in garbage.items()
-            }
-            assert texts == expected
-
-    asyncio.run(read())
+async def test_any_bytes_in_any_field_are_read(client: Redis, garbage: dict[str, bytes]) -> None:
+    await client.delete(QUEUE.job("1"))
+    fields: Fields = {}
+    fields.update(garbage)
+    await client.hset(QUEUE.job("1"), mapping=fields)
+    found = await read_job(client, QUEUE, "1")
+    assert found is not None
+    texts = {name: field.text for name, field in found.fields.items()}
+    assert texts == {
+        name: value.decode("utf-8", "surrogateescape") for name, value in garbage.items()
+    }
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "FORCE_COLOR",
         "COLUMNS",
         "LINES",
+        "PYTHONUNBUFFERED",
     ):
         monkeypatch.delenv(name, raising=False)
     for name in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"):

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from qtui.bullmq.connection import Client
+from qtui.commands.run import Flags
+from qtui.commands.run import run as run_here
 from qtui.demo.server import EmbeddedServer
 from tests import servers
 from tests.cli.stage import Outcome, command, connect, digest, failed, invoke, run
@@ -130,6 +133,16 @@ def test_a_user_who_may_see_one_queue_only(
     assert done.err == ""
     if args[0] != "queues":
         said(invoke("--redis", url, args[0], "emails", *args[2:]), 3)
+
+
+def test_commands_have_a_connection_that_refuses_writes_in_every_mode(redis_url: str) -> None:
+    async def write(client: Client) -> int:
+        await client.execute_command("SET", "key", "value")
+        return 0
+
+    before = digest(redis_url)
+    assert run_here(Flags(redis=redis_url), lambda place: place.ask(write)) == 4
+    assert digest(redis_url) == before
 
 
 def test_a_user_who_may_only_read_reads_all_and_writes_nothing(

@@ -85,7 +85,7 @@ def test_the_second_time_it_leaves_at_once(redis_url: str) -> None:
             assert process.wait(PATIENCE) == 130
         finally:
             client.execute_command("CLIENT", "UNPAUSE")
-        assert out == "0 of 3,000 jobs retried, 3,000 not touched\n"
+        assert out == "0 of 3,000 jobs retried, 3,000 without a result\n"
         assert err == "qtui: interrupted: the last batch may have been carried out\n"
     assert places(redis_url) == sorted(IDS)
 

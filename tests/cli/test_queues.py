@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
-from tests.cli.stage import Stage, connect, failed, invoke, play
+from tests.cli.stage import PATIENCE, Stage, command, connect, failed, invoke, play
 
 STATES = {
     "failed",
@@ -89,6 +91,17 @@ def test_only_the_queues_that_were_named_are_shown(redis_url: str) -> None:
 def test_no_queues_at_all_is_said_on_stderr(redis_url: str) -> None:
     done = invoke("--redis", redis_url, "queues")
     assert (done.code, done.out, done.err) == (0, "", "no queues under bull:*\n")
+
+
+def test_a_reader_that_wants_nothing_is_no_error(redis_url: str) -> None:
+    failed(redis_url, 1)
+    args = command("--redis", redis_url, "queues")
+    with subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(PATIENCE) == 0
 
 
 def test_a_foreign_queue_says_what_it_is(redis_url: str) -> None:

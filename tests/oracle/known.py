@@ -53,6 +53,19 @@ def priority_ignored(
     ]
 
 
+def in_order_of_priority(jobs: Sequence[str]) -> Difference:
+    """Before 5.0.0 nothing may show that ``prioritized`` is read; then a batch goes in its order.
+
+    Args:
+        jobs: the jobs in the order in which they should run.
+    """
+
+    def right(official: Value | None, ours: Value | None) -> bool:
+        return official is not None and ours is not None and ours[1] == list(jobs)[::-1]
+
+    return Difference("q:wait", "priority ignored by retry before 6.3.15", right)
+
+
 def _members(value: Value) -> list[str]:
     assert isinstance(value[1], list)
     return [member for member, _ in value[1]]

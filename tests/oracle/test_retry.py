@@ -10,6 +10,7 @@ from qtui.bullmq.writer import Picked
 from tests.oracle.keyspace import entries
 from tests.oracle.known import (
     default_length_written,
+    in_order_of_priority,
     no_marker,
     priority_ignored,
     resets_unknown,
@@ -83,11 +84,13 @@ def test_priorities_wait_in_line_where_nothing_shows_that_prioritized_is_read(
     stage: Stage,
 ) -> None:
     """4.x deletes the keys that would show it when none waits; 3.x never reads ``prioritized``."""
-    ids = stage.official.seed([job("low", priority=7), job("high", priority=2), job("plain")])
+    jobs = [job("low", priority=7), job("high", priority=2), job("plain"), job("low", priority=7)]
+    low, high, plain, low_too = stage.official.seed(jobs)
     stage.copy()
-    stage.retry_both(ids)
-    stage.assert_equal()
-    stage.ours.work_off(ids)
+    stage.retry_both([low, high, plain, low_too])
+    right = [plain, high, low, low_too]
+    stage.assert_equal(in_order_of_priority(right))
+    stage.ours.work_off(right)
 
 
 @pytest.mark.releases(since="4.0.0")

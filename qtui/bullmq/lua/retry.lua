@@ -2,10 +2,10 @@
   Retries a batch of finished jobs, in the tongue of the release that runs the queue.
 
   For each job what BullMQ's Job.retry does (script reprocessJob), with the faults of single releases
-  left out: priority is honoured in every release that knows `prioritized` (BullMQ itself does it
-  since 6.3.15), a paused queue keeps the job where every release's resume finds it (BullMQ before
-  3.13.1 let it run, or lost it), a parent gets its child back (BullMQ since 5.58.2, and since 5.79.2
-  without the WRONGTYPE that left the job half retried).
+  left out: priority is honoured (BullMQ itself does it since 6.3.15), in `prioritized` where jobs or
+  keys show that it is read, else by the order of the batch; a paused queue keeps the job where every
+  release's resume finds it (BullMQ before 3.13.1 let it run, or lost it); a parent gets its child
+  back (BullMQ since 5.58.2, and since 5.79.2 without the WRONGTYPE that left it half retried).
 
   Nothing can be lost half-way. A job is pushed first and leaves its set after that; when the push is
   refused nothing has happened, when the removal is refused the push is taken back. Both happen in
@@ -27,8 +27,8 @@
 ]]
 local key = {
   state = KEYS[1], wait = KEYS[2], paused = KEYS[3], prioritized = KEYS[4], counter = KEYS[5],
-  legacyPriority = KEYS[6], marker = KEYS[7], active = KEYS[8], meta = KEYS[9], events = KEYS[10],
-  completed = KEYS[11], failed = KEYS[12], groups = KEYS[13],
+  marker = KEYS[6], active = KEYS[7], meta = KEYS[8], events = KEYS[9], completed = KEYS[10],
+  failed = KEYS[11], groups = KEYS[12],
 }
 local base, state = ARGV[1], ARGV[2]
 local resetMade, resetStarted = ARGV[3] == "1", ARGV[4] == "1"
@@ -39,20 +39,18 @@ local HIGHEST_PRIORITY = 2097152 -- 2^21: with the counter it fills the 53 bits 
 
 local note = ""
 
--- Calls Redis for an effect that must not stop the batch: the first error becomes the note.
-local function attempt(...)
-  local reply = redis.pcall(...)
-  if type(reply) == "table" and reply.err then
-    if note == "" then note = reply.err end
-    return nil
-  end
-  return reply
+-- Calls Redis for a move: returns the error, with the command it is about, or nil when it was done.
+local function refusal(command, ...)
+  local reply = redis.pcall(command, ...)
+  if type(reply) == "table" and reply.err then return command .. ": " .. reply.err end
+  return nil, reply
 end
 
--- Calls Redis for a move: returns the error, or nil when it was done.
-local function refusal(...)
-  local reply = redis.pcall(...)
-  return type(reply) == "table" and reply.err or nil
+-- Calls Redis for an effect that must not stop the batch: the first error becomes the note.
+local function attempt(...)
+  local refused, reply = refusal(...)
+  if refused and note == "" then note = refused end
+  return reply
 end
 
 local function typeOf(name)
@@ -174,6 +172,11 @@ local function readJob(id, seenScore)
   }
 end
 
+local function runsBefore(one, other)
+  if one.priority ~= other.priority then return one.priority < other.priority end
+  return one.place < other.place
+end
+
 -- Jobs in the order in which they were asked for, parted by the one command that moves them.
 local function partByMove(queue, jobs)
   local moves, byName = {}, {}
@@ -186,6 +189,10 @@ local function partByMove(queue, jobs)
       moves[#moves + 1] = byName[name]
     end
     table.insert(byName[name].jobs, job)
+  end
+  for _, move in ipairs(moves) do
+    -- Where `prioritized` may not be read, jobs with a priority at least stand in its order.
+    if move.command == "LPUSH" then table.sort(move.jobs, runsBefore) end
   end
   return moves
 end
