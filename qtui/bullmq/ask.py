@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias, cast
 
-from redis.exceptions import ConnectionError, RedisError, TimeoutError
+from redis.exceptions import ConnectionError, NoPermissionError, RedisError, TimeoutError
 
 from qtui.bullmq.connection import Client
 
@@ -32,6 +32,19 @@ async def ask(client: Client, commands: Iterable[Command]) -> list[Reply]:
     replies = cast("list[Reply]", await pipeline.execute(raise_on_error=False))
     for reply in replies:
         if isinstance(reply, ConnectionError | TimeoutError):
+            raise reply
+    return replies
+
+
+async def ask_all(client: Client, commands: Iterable[Command]) -> list[Reply]:
+    """As `ask`, where the answer would be wrong without one that an ACL forbids.
+
+    Raises:
+        redis.exceptions.NoPermissionError: the user may not send one of the commands.
+    """
+    replies = await ask(client, commands)
+    for reply in replies:
+        if isinstance(reply, NoPermissionError):
             raise reply
     return replies
 

@@ -60,11 +60,14 @@ class QueueEvidence:
 
     @property
     def dialect(self) -> str:
-        """The best guess in words, for people: ``T5``; ``?`` where nothing tells."""
+        """The best guess, for people: ``T5``; ``T5/T6`` and ``?`` where nothing tells."""
         if self.ran_modern or (self.ran_modern is None and (self.major or 0) >= 5):
             keeps_wait = self.paused and self.jobs_in_wait and not self.paused_list
-            six = keeps_wait or (self.major or 0) >= 6 or self.major == 1
-            return "T6" if six and not (self.paused and self.paused_list) else "T5"
+            if self.paused and self.paused_list:
+                return "T5"
+            if keeps_wait or (self.major or 0) >= 6 or self.major == 1:
+                return "T6"
+            return "T5/T6" if self.major is None else "T5"
         if self.knows_prioritized or (self.major == 4 and not self.knows_legacy_priority):
             return "T4"
         return "T1" if self.ran_modern is False or self.major is not None else "?"

@@ -8,7 +8,7 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
-from qtui.bullmq.ask import Command, ask, number, present, text, texts
+from qtui.bullmq.ask import Command, ask, ask_all, number, present, text, texts
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey, split_job_key
 from qtui.bullmq.model import LIST_FIELDS, Garbage, JobState, Row, row
@@ -153,18 +153,18 @@ def _beside(queue: QueueKey, job_id: str, whole_log: bool) -> list[Command]:
 async def _fields(client: Client, key: str, count: int, load: Sequence[str]) -> dict[str, Field]:
     """Names, then sizes, then the values that are small enough or asked for."""
     if count <= MOST_FIELDS:
-        [reply] = await ask(client, [("HKEYS", key)])
+        [reply] = await ask_all(client, [("HKEYS", key)])
         names = present(texts(reply))
     else:
         names = [*LIST_FIELDS, "data", "returnvalue", "stacktrace", "progress", "parent", "rjk"]
-    sizes = await ask(client, [("HSTRLEN", key, name) for name in names])
+    sizes = await ask_all(client, [("HSTRLEN", key, name) for name in names])
     known = {
         name: number(size) or 0
         for name, size in zip(names, sizes, strict=True)
         if count <= MOST_FIELDS or number(size)
     }
     wanted = [name for name, size in known.items() if size <= GLANCE or name in load]
-    [reply] = await ask(client, [("HMGET", key, *wanted)]) if wanted else [None]
+    [reply] = await ask_all(client, [("HMGET", key, *wanted)]) if wanted else [None]
     values = dict(zip(wanted, texts(reply), strict=True)) if wanted else {}
     return {name: Field(size, values.get(name)) for name, size in known.items()}
 

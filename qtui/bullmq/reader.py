@@ -13,13 +13,22 @@ from typing import Final
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisError, ResponseError
 
-from qtui.bullmq.ask import Command, Reply, ask, items, number, present, score, text, texts
+from qtui.bullmq.ask import Command, Reply, ask, ask_all, items, number, present, score, text, texts
 from qtui.bullmq.connection import Client
 from qtui.bullmq.dialect import QueueEvidence, ran_modern
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row, job_ran_modern
 from qtui.bullmq.status import EDGE, ends
-from qtui.bullmq.window import Page, bounds_of, list_window, marked, page_of, places, short_row
+from qtui.bullmq.window import (
+    KEPT,
+    Page,
+    bounds_of,
+    list_window,
+    marked,
+    page_of,
+    places,
+    short_row,
+)
 
 __all__ = ["GLANCE", "Page", "Reader", "Whereabouts"]
 
@@ -217,13 +226,16 @@ class Reader:
         """Given jobs as rows, with their score in a sorted-set ``state`` (None: not in it).
 
         Costs one round trip, two commands a job; the caller keeps ``ids`` to a few hundred.
+
+        Raises:
+            redis.exceptions.NoPermissionError: this user may not see where the jobs stand.
         """
         key = queue.key(state.key)
         commands: list[Command] = []
         for job_id in ids:
             commands.append(("HMGET", queue.job(job_id), *LIST_FIELDS))
             commands.append(("ZSCORE", key, job_id))
-        replies = await ask(self._client, commands)
+        replies = await ask_all(self._client, commands)
         found = [
             replace(short_row(job_id, texts(fields)), score=score(place))
             for job_id, fields, place in zip(ids, replies[::2], replies[1::2], strict=True)
@@ -249,7 +261,7 @@ class Reader:
             commands += (("ZSCORE", queue.key(state.key), job_id) for state in _SORTED_SETS)
             commands.append(("HGET", queue.job(job_id), "failedReason"))
             commands.append(("EXISTS", queue.job(job_id)))
-        replies = await ask(self._client, commands)
+        replies = await ask_all(self._client, commands)
         width = len(_SORTED_SETS) + 2
         found: dict[str, Whereabouts] = {}
         for place, job_id in enumerate(ids):
@@ -267,7 +279,7 @@ class Reader:
         self, queue: QueueKey, ids: Sequence[str], order: Sequence[JobState]
     ) -> dict[str, JobState]:
         commands = [("LPOS", queue.key(state.key), job_id) for job_id in ids for state in order]
-        replies = await ask(self._client, commands) if commands else []
+        replies = await ask_all(self._client, commands) if commands else []
         found = {}
         for place, job_id in enumerate(ids):
             positions = replies[place * len(order) : (place + 1) * len(order)]
@@ -283,7 +295,7 @@ class Reader:
         Costs two round trips, twelve commands of O(1) in all.
         """
         wait = queue.key("wait")
-        replies = await ask(
+        replies = await ask_all(
             self._client,
             [
                 ("HMGET", queue.key("meta"), "paused", "version"),
@@ -300,7 +312,7 @@ class Reader:
         meta, prioritized, legacy, paused_list, head, tail, *latest = replies
         paused, version = texts(meta) or [None, None]
         last = present([member for reply in latest for member in texts(reply)])
-        counters = await ask(
+        counters = await ask_all(
             self._client, [("HMGET", queue.job(one), "ats", "atm", "attemptsMade") for one in last]
         )
         waiting = present([*texts(head), *texts(tail)])
@@ -321,6 +333,6 @@ def _whereabouts(scores: Sequence[Reply], reason: str | None, exists: bool) -> W
     for state, place in zip(_SORTED_SETS, scores, strict=True):
         at = score(place)
         if at is not None:
-            failed = reason if state is JobState.FAILED else None
+            failed = reason[:KEPT] if reason and state is JobState.FAILED else None
             return Whereabouts(state, exists, at, failed)
     return Whereabouts(None, exists)

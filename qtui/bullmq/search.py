@@ -91,6 +91,7 @@ class Walk:
         self._next = 0
         self._last: list[str] = []
         self._score: float | None = None
+        self._score_read: float | None = None
 
     async def steps(self) -> AsyncIterator[list[Met]]:
         """Yields the jobs of each step, newest first; an empty step is not yielded.
@@ -143,6 +144,7 @@ class Walk:
             members = await self._ranged(start, length)
         if overlap and (not members or members[0].id != self._last[-1]):
             return None
+        self._score = self._score_read
         weight = sum(len(value or "") for one in members for value in one.fields.values())
         self._step = _fitting(self._step, weight)
         return members[overlap:]
@@ -186,8 +188,7 @@ class Walk:
         reply, *ends = await ask(self._client, [command, *beside])
         if isinstance(reply, RedisError):
             raise reply
-        for score in scores(ends[0]).values() if ends else ():
-            self._score = score
+        self._score_read = next(iter(scores(ends[0]).values()), None) if ends else None
         return reply
 
     async def _place_of_last(self) -> int:

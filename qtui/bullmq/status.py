@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from qtui.bullmq.ask import Command, Reply, ask, number, text, texts
+from qtui.bullmq.ask import Command, Reply, ask, ask_all, number, text, texts
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import Garbage, JobState, Kind, QueueStatus
@@ -87,6 +87,18 @@ def _status(queue: QueueKey, replies: list[Reply]) -> QueueStatus:
         concurrency=Garbage().number("concurrency", concurrency),
         exists=named or (lives and (types[2] == "string" or paused is not None)),
     )
+
+
+async def check_permission(client: Client, queues: Sequence[QueueKey]) -> None:
+    """Sees whether we may look at queues. Costs one round trip.
+
+    Many reads take a refused key for one that is not there, so that it does not cost the rest;
+    where all is refused, that would look as if there was nothing.
+
+    Raises:
+        redis.exceptions.NoPermissionError: we may not look at one of them.
+    """
+    await ask_all(client, [("HMGET", queue.key("meta"), "version") for queue in queues])
 
 
 async def read_status(client: Client, queues: Sequence[QueueKey]) -> list[QueueStatus]:

@@ -14,7 +14,7 @@ from qtui.bullmq.keys import is_marker
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row, row
 from qtui.bullmq.status import EDGE, count_jobs, ends, markers
 
-_KEPT: Final = 2000
+KEPT: Final = 2000
 """Characters of a name or an error that a row keeps; what a list shows of it is a line."""
 
 
@@ -38,9 +38,9 @@ def short_row(job_id: str, values: Sequence[str | None]) -> Row:
     """A row, and of long texts only the beginning: a list may hold thousands of rows."""
     found = row(job_id, values or [None] * len(LIST_FIELDS))
     reason = found.failed_reason
-    if len(found.name) <= _KEPT and len(reason or "") <= _KEPT:
+    if len(found.name) <= KEPT and len(reason or "") <= KEPT:
         return found
-    return replace(found, name=found.name[:_KEPT], failed_reason=reason and reason[:_KEPT])
+    return replace(found, name=found.name[:KEPT], failed_reason=reason and reason[:KEPT])
 
 
 def marked(one: Row, kind: Reply) -> Row:

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from redis.exceptions import NoPermissionError
-
-from qtui.bullmq.ask import ask
 from qtui.bullmq.connection import Client
 from qtui.bullmq.discovery import discover
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import QueueStatus
-from qtui.bullmq.status import read_status
+from qtui.bullmq.status import check_permission, read_status
 from qtui.commands.run import USAGE, Stop
 
 _MOST_NAMES: Final = 20
@@ -47,20 +44,6 @@ def queue_key(base: str, prefixes: Sequence[str]) -> QueueKey | None:
     fitting = [prefix for prefix in prefixes if base.startswith(f"{prefix}:")]
     longest = max(fitting, key=len, default=None)
     return None if longest is None or base == f"{longest}:" else QueueKey(base, longest)
-
-
-async def check_permission(client: Client, queues: Sequence[QueueKey]) -> None:
-    """Sees whether we may look at queues. Costs one round trip.
-
-    Many reads take a refused key for one that is not there, so that it does not cost the rest;
-    where all is refused, that would look as if there was nothing.
-
-    Raises:
-        redis.exceptions.NoPermissionError: we may not look at one of them.
-    """
-    for reply in await ask(client, [("HMGET", queue.key("meta"), "version") for queue in queues]):
-        if isinstance(reply, NoPermissionError):
-            raise reply
 
 
 async def _no_such_queue(client: Client, prefixes: Sequence[str], name: str) -> str:

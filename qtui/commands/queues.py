@@ -13,9 +13,9 @@ from qtui.bullmq.discovery import discover
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, Kind, QueueStatus
 from qtui.bullmq.reader import Reader
-from qtui.bullmq.status import read_status
+from qtui.bullmq.status import check_permission, read_status
 from qtui.bullmq.workers import read_workers
-from qtui.commands.find import check_permission, places, queue_key
+from qtui.commands.find import places, queue_key
 from qtui.commands.ndjson import queue_object
 from qtui.commands.output import Cell, Column, Paper, Table
 from qtui.commands.run import Place

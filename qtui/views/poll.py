@@ -16,7 +16,7 @@ from qtui.bullmq.discovery import discover
 from qtui.bullmq.events import can_wait, wait_for_events
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import QueueStatus
-from qtui.bullmq.status import read_status
+from qtui.bullmq.status import check_permission, read_status
 from qtui.bullmq.workers import read_workers
 
 SHORTEST_GAP: Final = 0.1
@@ -76,6 +76,16 @@ class Poll:
                 yield len(self._queues)
         finally:
             self.searching = False
+
+    async def check_permission(self) -> None:
+        """Sees whether we may read at all, where no queue was found.
+
+        Raises:
+            redis.exceptions.NoPermissionError: this user may not look at such keys.
+        """
+        names = self._only or ("",)
+        queues = [QueueKey.of(prefix, name) for prefix in self._prefixes for name in names]
+        await check_permission(self._client, queues)
 
     async def look(self) -> set[QueueKey]:
         """Reads every queue's counts; the queues in which something changed since the last look."""

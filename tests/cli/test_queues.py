@@ -39,7 +39,7 @@ def test_every_state_is_counted(redis_url: str) -> None:
         "kind": "BullMQ",
         "paused": False,
         "version": None,
-        "dialect": "T5",
+        "dialect": "T5/T6",
         "workers": 0,
         "concurrency": None,
         "counts": dict.fromkeys(STATES, 0)

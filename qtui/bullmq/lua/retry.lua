@@ -123,7 +123,7 @@ local function refuseForeign(queue)
     return "QTUIREFUSED pro"
   end
   local bullmq = queue.hasMaxEvents or queue.version ~= "" or queue.modern
-    or typeOf(key.events) == "stream"
+    or queue.knowsPrioritized or typeOf(key.events) == "stream"
   if not bullmq then return "QTUIREFUSED bull" end
   return nil
 end
@@ -137,7 +137,8 @@ local function isLifo(opts)
 end
 
 local function priorityOf(text)
-  local priority = tonumber(text or "")
+  -- Decimals only, as qtui.bullmq.model reads them: tonumber takes 0x10, nan and inf as well.
+  local priority = tonumber(string.match(text or "", "^[%s%d%.eE%+%-]+$") or "")
   if not priority or priority ~= priority or priority < 1 then return 0 end
   return math.min(math.floor(priority), HIGHEST_PRIORITY)
 end

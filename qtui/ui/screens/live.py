@@ -111,6 +111,8 @@ class LiveScreen(Screen[None]):
             if found != known:
                 known = found
                 await self._look()
+        if not self.poll.worst_first():
+            await self.poll.check_permission()
 
     async def _look(self) -> None:
         self.looked(await self.poll.look())

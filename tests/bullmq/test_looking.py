@@ -1,0 +1,139 @@
+"""Looking never writes, and needs no right to."""
+
+from __future__ import annotations
+
+import pytest
+from bullmq import FlowProducer
+from redis.asyncio import Redis
+
+from qtui.bullmq.connection import Client, connect, parse
+from qtui.bullmq.discovery import discover
+from qtui.bullmq.events import wait_for_events
+from qtui.bullmq.job import read_job, read_logs
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState
+from qtui.bullmq.reader import Reader
+from qtui.bullmq.status import read_status
+from qtui.bullmq.workers import read_workers
+from qtui.demo.server import EmbeddedServer
+from qtui.retry.plan import make_plan
+from qtui.views.board import Board
+from qtui.views.poll import Poll
+from tests.seeds import job, raw_failed, raw_list, real_queue
+
+OLD = QueueKey.of("bull", "old")
+
+
+async def populate(server: EmbeddedServer, client: Redis) -> None:
+    """A real queue with jobs in most states, and one of 4.x with markers and orphans."""
+    async with real_queue(server) as real:
+        await real.add(*(job(error="boom", attempts=1) for _ in range(5)), job(), job())
+        await real.work(7)
+        flow = FlowProducer(server.url)
+        child = {"name": "c", "queueName": "kids", "data": {}}
+        await flow.add({"name": "p", "queueName": "q", "data": {}, "children": [child]})
+        await flow.close()
+        await real.add(job(delay=3_600_000), job(priority=2), job(), job())
+        await real.queue.pause()
+    await raw_failed(client, map(str, range(1, 30)), OLD)
+    await client.delete(OLD.job("7"))
+    await raw_list(client, "wait", ["0:1", "31", "32", "0:0"], OLD)
+    await client.rpush(OLD.job("31", "logs"), "line")
+
+
+async def look_at_everything(client: Client) -> None:
+    """Calls every function that reads."""
+    queues = [queue async for some in discover(client, ["bull"]) for queue in some]
+    assert len(queues) == 3
+    statuses = await read_status(client, queues)
+    assert sum(status.failed for status in statuses) == 34
+    await read_workers(client, queues)
+    await wait_for_events(client, queues, 1)
+    for sort_ro in (True, False):
+        reader = Reader(client, sort_ro=sort_ro)
+        for queue in queues:
+            await reader.evidence(queue)
+            for state in JobState:
+                page = await reader.page(queue, state, 0, 50)
+                ids = [row.id for row in page.rows]
+                assert ids == await reader.ids(queue, state, 0, 50)
+                await reader.rows(queue, state, ids)
+                await reader.whereabouts(queue, ids)
+                for job_id in ids[:3]:
+                    await reader.rank(queue, state, job_id)
+                    await read_job(client, queue, job_id, load=["data", "logs"])
+                    await read_logs(client, queue, job_id, 0, -1)
+                if state.is_finished:
+                    await make_plan(client, queue, state, [*ids, "nope"])
+
+
+async def look_as_the_screen_does(client: Client) -> None:
+    """Polls, and walks through lists as a person would."""
+    poll = Poll(client, ["bull"], [], 2.0)
+    async for _ in poll.search():
+        await poll.look()
+    await poll.look()
+    board = Board(Reader(client))
+    for status in poll.worst_first():
+        for state in JobState:
+            jobs = board.look_at(status.queue, state)
+            assert jobs is not None
+            await jobs.refresh(0, 20, None)
+            await jobs.load(0, 20)
+            await board.all_ids()
+            await board.follow()
+
+
+async def commands(client: Redis) -> set[str]:
+    """The commands that the server has run since its statistics were reset."""
+    return {name.removeprefix("cmdstat_") for name in await client.info("commandstats")}
+
+
+async def writes_among(client: Redis, names: set[str]) -> set[str]:
+    known = await client.execute_command("COMMAND", "INFO", *(one.split("|")[0] for one in names))
+    found = known.values() if isinstance(known, dict) else known
+    return {str(one["name"]) for one in found if one and "write" in one["flags"]}
+
+
+@pytest.mark.parametrize("read_only", [True, False], ids=["read-only", "normal"])
+async def test_looking_changes_nothing(
+    any_server: EmbeddedServer, any_client: Redis, read_only: bool
+) -> None:
+    await populate(any_server, any_client)
+    assert {"hset", "zadd"} <= await writes_among(any_client, await commands(any_client))
+    digest = await any_client.execute_command("DEBUG", "DIGEST")
+    await any_client.config_resetstat()
+    ours = connect(parse(any_server.url), read_only=read_only)
+    try:
+        await look_at_everything(ours)
+        await look_as_the_screen_does(ours)
+    finally:
+        await ours.aclose()
+    ran = await commands(any_client)
+    assert {"sort_ro", "hmget", "scan", "zrevrange"} <= ran
+    assert not ran & {"eval", "evalsha", "script|load", "fcall"}
+    assert await writes_among(any_client, ran) == set()
+    assert await any_client.execute_command("DEBUG", "DIGEST") == digest
+
+
+async def test_a_user_who_may_only_read_sees_it_all(
+    any_server: EmbeddedServer, any_client: Redis
+) -> None:
+    await populate(any_server, any_client)
+    await any_client.acl_setuser(
+        "watcher",
+        enabled=True,
+        passwords=["+secret"],
+        categories=["+@read"],
+        commands=["+ping", "+info", "+client|list"],
+        keys=["bull:*"],
+    )
+    url = any_server.url.replace("unix://", "unix://watcher:secret@")
+    ours = connect(parse(url), read_only=True)
+    try:
+        await look_at_everything(ours)
+        await look_as_the_screen_does(ours)
+        assert await read_workers(ours, [OLD]) == {OLD: 0}
+    finally:
+        await ours.aclose()
+        await any_client.acl_deluser("watcher")

@@ -1,0 +1,366 @@
+"""The one script that writes: its codes, what it refuses, and that it never does half a thing."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+import pytest
+from bullmq import FlowProducer
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from qtui.bullmq.codes import Code, ForeignQueue, Result, meaning
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState, Kind
+from qtui.bullmq.writer import LARGEST_BATCH, NEVER, Picked, Writer
+from qtui.demo.server import EmbeddedServer
+from tests.seeds import (
+    QUEUE,
+    START,
+    Fields,
+    census,
+    failed_jobs,
+    raw_failed,
+    raw_meta,
+    real_queue,
+)
+from tests.wires import counted
+
+FAILED, COMPLETED = JobState.FAILED, JobState.COMPLETED
+
+
+def picked(ids: list[str] | str, score: float | None = None) -> list[Picked]:
+    return [Picked(one, score) for one in ids]
+
+
+async def codes(client: Redis, jobs: list[Picked], queue: QueueKey = QUEUE) -> list[int]:
+    batch = await Writer(client).retry(queue, FAILED, jobs)
+    assert [result.job_id for result in batch.results] == [one.job_id for one in jobs]
+    return [int(result.code) for result in batch.results]
+
+
+async def digest(client: Redis) -> object:
+    return await client.execute_command("DEBUG", "DIGEST")
+
+
+async def test_real_jobs_are_retried_and_a_real_worker_runs_them_in_order(
+    any_server: EmbeddedServer, any_client: Redis
+) -> None:
+    async with real_queue(any_server) as real:
+        ids = await failed_jobs(real, 20, attempts=1)
+        batch = await Writer(any_client).retry(QUEUE, FAILED, picked(ids))
+        assert batch.note == ""
+        assert list(batch.results) == [Result(one, Code.RETRIED, target="wait") for one in ids]
+        assert all(result.retried for result in batch.results)
+        await real.work(20)
+        assert real.ran == [*ids, *ids]
+    assert await census(any_client) == {one: ["failed"] for one in ids}
+
+
+async def test_a_job_needs_to_exist_and_to_be_in_its_state(client: Redis) -> None:
+    await raw_failed(client, "123")
+    await raw_failed(client, "45", state="completed")
+    await client.delete(QUEUE.job("2"))
+    before = await digest(client)
+    assert await codes(client, picked("249")) == [-1, -3, -1]
+    assert await digest(client) == before
+    assert await codes(client, picked("1243")) == [1, -1, -3, 1]
+    assert await census(client) == {
+        "1": ["wait"],
+        "2": ["failed"],
+        "3": ["wait"],
+        "4": ["completed"],
+        "5": ["completed"],
+    }
+
+
+async def test_a_job_named_twice_is_retried_once(client: Redis) -> None:
+    await raw_failed(client, "12")
+    assert await codes(client, picked("1121")) == [1, -3, 1, -3]
+    assert await client.lrange(QUEUE.key("wait"), 0, -1) == ["2", "1"]
+
+
+@pytest.mark.parametrize("score", [START - 1, START + 0.5, math.inf, -math.inf, NEVER])
+async def test_a_job_is_pinned_to_its_finish(client: Redis, score: float) -> None:
+    await raw_failed(client, "1")
+    before = await digest(client)
+    assert await codes(client, picked("1", score)) == [-3]
+    assert await digest(client) == before
+    assert await codes(client, picked("1", START)) == [1]
+
+
+@pytest.mark.parametrize("score", [0.1, 1e300, math.inf, -5, 2**53 + 2, START * 4096 + 7])
+async def test_any_score_pins(client: Redis, score: float) -> None:
+    await raw_failed(client, "1")
+    await client.zadd(QUEUE.key("failed"), {"1": score})
+    read = await client.zscore(QUEUE.key("failed"), "1")
+    assert await codes(client, picked("1", read)) == [1]
+
+
+def test_what_is_pinned() -> None:
+    assert Picked("1", 5).pinned
+    assert Picked("1", 0).pinned
+    assert not Picked("1").pinned
+    assert not Picked("1", NEVER).pinned
+
+
+async def test_resets_delete_what_they_name(client: Redis) -> None:
+    for made in (False, True):
+        for started in (False, True):
+            await raw_failed(client, "1", change=lambda _: {"attemptsMade": 1})
+            await Writer(client).retry(
+                QUEUE,
+                FAILED,
+                picked("1"),
+                reset_attempts_made=made,
+                reset_attempts_started=started,
+            )
+            left = set(await client.hkeys(QUEUE.job("1")))
+            assert ("atm" in left, "attemptsMade" in left) == (not made, not made)
+            assert ("ats" in left) == (not started)
+            assert not left & {"failedReason", "finishedOn", "processedOn"}
+            assert {"data", "opts", "name", "timestamp"} <= left
+            await client.delete(QUEUE.key("wait"))
+
+
+async def test_completed_jobs_lose_their_return_value_and_keep_an_older_reason(
+    client: Redis,
+) -> None:
+    await raw_failed(client, "1", state="completed", change=lambda _: {"returnvalue": "1"})
+    batch = await Writer(client).retry(QUEUE, COMPLETED, picked("1"))
+    assert batch.results[0].retried
+    left = set(await client.hkeys(QUEUE.job("1")))
+    assert "returnvalue" not in left
+    assert "failedReason" in left
+
+
+@pytest.mark.parametrize("state", [state for state in JobState if not state.is_finished])
+async def test_jobs_that_are_not_finished_cannot_be_retried(client: Redis, state: JobState) -> None:
+    with pytest.raises(ValueError, match="can't be retried"):
+        await Writer(client).retry(QUEUE, state, picked("1"))
+
+
+async def test_a_batch_has_its_largest_size(client: Redis) -> None:
+    ids = await raw_failed(client, map(str, range(LARGEST_BATCH)))
+    with pytest.raises(ValueError, match="1001 jobs"):
+        await Writer(client).retry(QUEUE, FAILED, picked([*ids, "x"]))
+    assert set(await codes(client, picked(ids))) == {1}
+    assert await client.lrange(QUEUE.key("wait"), 0, -1) == ids[::-1]
+    assert await codes(client, []) == []
+
+
+async def test_a_call_costs_one_round_trip_and_one_more_after_a_flush_of_scripts(
+    server: EmbeddedServer, client: Redis
+) -> None:
+    await raw_failed(client, "123")
+    async with counted(server) as (counting, trips):
+        writer = Writer(counting)
+        for one, price in (("1", 2), ("2", 1)):
+            trips.count = 0
+            assert (await writer.retry(QUEUE, FAILED, picked(one))).results[0].retried
+            assert trips.count == price
+        await client.script_flush()
+        trips.count = 0
+        assert (await writer.retry(QUEUE, FAILED, picked("3"))).results[0].retried
+        assert trips.count == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["a:b", "a*b", "[x]", "with blank", "名", "{tag}", "\udcff\udcfe", "x\0y", "%s%d"]
+)
+async def test_queues_and_jobs_of_any_name(any_client: Redis, name: str) -> None:
+    queue = QueueKey.of("p:{q}", name)
+    ids = [name, "a:b:c", "\udcff", "0:a", " ", "%d"]
+    await raw_failed(any_client, ids, queue)
+    assert await codes(any_client, picked(ids), queue) == [1] * len(ids)
+    assert await any_client.lrange(queue.key("wait"), 0, -1) == ids[::-1]
+    events = await any_client.execute_command("XRANGE", queue.key("events"), "-", "+")
+    assert [dict(fields)["jobId"] for _, fields in events] == ids
+
+
+class TestRefusals:
+    async def test_bull_4(self, client: Redis) -> None:
+        await raw_failed(client, "1")
+        await client.delete(QUEUE.key("meta"))
+        await client.hdel(QUEUE.job("1"), "ats", "atm")
+        before = await digest(client)
+        with pytest.raises(ForeignQueue) as refusal:
+            await Writer(client).retry(QUEUE, FAILED, picked("1"))
+        assert refusal.value.kind is Kind.BULL
+        assert await digest(client) == before
+
+    @pytest.mark.parametrize("by", ["version", "groups"])
+    async def test_pro(self, client: Redis, by: str) -> None:
+        await raw_failed(client, "1")
+        if by == "version":
+            await raw_meta(client, version="bullmq-pro:7.0.0")
+        else:
+            await client.zadd(QUEUE.key("groups"), {"g": 1})
+        before = await digest(client)
+        with pytest.raises(ForeignQueue) as refusal:
+            await Writer(client).retry(QUEUE, FAILED, picked("1"))
+        assert refusal.value.kind is Kind.PRO
+        assert await digest(client) == before
+
+    async def test_a_job_of_a_group_of_pro(self, client: Redis) -> None:
+        await raw_failed(client, "12")
+        await client.hset(QUEUE.job("1"), "gid", "g")
+        assert await codes(client, picked("12")) == [0, 1]
+        assert (await census(client))["1"] == ["failed"]
+
+    @pytest.mark.parametrize(
+        ("key", "priority"), [("wait", 0), ("prioritized", 3), ("pc", 3), ("failed", 0)]
+    )
+    async def test_a_key_of_a_wrong_type_leaves_every_job_where_it_was(
+        self, client: Redis, key: str, priority: int
+    ) -> None:
+        await raw_failed(client, "123", change=lambda _: {"priority": priority})
+        if key == "failed":
+            await client.delete(QUEUE.key(key))
+        await client.sadd(QUEUE.key(key), "junk")
+        before = await census_without(client, key)
+        if key == "failed":
+            with pytest.raises(ResponseError, match="WRONGTYPE"):
+                await Writer(client).retry(QUEUE, FAILED, picked("123"))
+        else:
+            batch = await Writer(client).retry(QUEUE, FAILED, picked("123"))
+            assert {result.code for result in batch.results} == {Code.REFUSED}
+            assert all("WRONGTYPE" in result.error for result in batch.results)
+        assert await census_without(client, key) == before
+        assert await client.hget(QUEUE.job("1"), "failedReason") == "boom"
+
+    async def test_a_job_that_is_no_hash(self, client: Redis) -> None:
+        await raw_failed(client, "12")
+        await client.delete(QUEUE.job("1"))
+        await client.set(QUEUE.job("1"), "junk")
+        assert await codes(client, picked("12")) == [0, 1]
+        assert await census(client) == {"1": ["failed"], "2": ["wait"]}
+
+    @pytest.mark.parametrize("key", ["events", "marker"])
+    async def test_a_refused_side_effect_is_told_and_costs_no_job(
+        self, client: Redis, key: str
+    ) -> None:
+        await raw_failed(client, "12")
+        await client.set(QUEUE.key(key), "junk")
+        batch = await Writer(client).retry(QUEUE, FAILED, picked("12"))
+        assert [result.code for result in batch.results] == [Code.RETRIED] * 2
+        assert "WRONGTYPE" in batch.note
+        assert await census(client) == {"1": ["wait"], "2": ["wait"]}
+
+    async def test_a_full_server_takes_a_retry_wholly_or_not_at_all(self, client: Redis) -> None:
+        await raw_failed(client, "12", change=lambda place: {"priority": place})
+        await client.config_set("maxmemory", 1)
+        try:
+            batch = await Writer(client).retry(QUEUE, FAILED, picked("12"))
+        finally:
+            await client.config_set("maxmemory", 0)
+        # Redis lets a script go on that has begun to write, and ours (like BullMQ's) has.
+        assert [result.target for result in batch.results] == ["wait", "prioritized"]
+        assert await census(client) == {"1": ["wait"], "2": ["prioritized"]}
+        assert batch.note == ""
+
+    @pytest.mark.parametrize("forbidden", ["zrem", "lpush", "hdel", "xadd", "hmget", "evalsha"])
+    async def test_a_command_that_an_acl_forbids_loses_and_doubles_no_job(
+        self, client: Redis, forbidden: str
+    ) -> None:
+        await raw_failed(client, "12")
+        await client.acl_setuser(
+            "half", enabled=True, nopass=True, categories=["+@all"], keys=["*"]
+        )
+        await client.acl_setuser("half", enabled=True, commands=[f"-{forbidden}"])
+        path = client.connection_pool.connection_kwargs["path"]
+        try:
+            async with Redis(
+                unix_socket_path=path, username="half", password="any", decode_responses=True
+            ) as half:
+                try:
+                    batch = await Writer(half).retry(QUEUE, FAILED, picked("12"))
+                except ResponseError:
+                    expected = "failed"
+                else:
+                    [code] = {result.code for result in batch.results}
+                    expected = "wait" if code is Code.RETRIED else "failed"
+                    assert bool(batch.note) == (forbidden in ("hdel", "xadd"))
+        finally:
+            await client.acl_deluser("half")
+        assert await census(client) == {"1": [expected], "2": [expected]}
+        assert expected == ("wait" if forbidden in ("hdel", "xadd") else "failed")
+
+
+async def census_without(client: Redis, junk: str) -> dict[str, list[str]]:
+    """`census`, with one key of the queue put aside that holds no jobs but junk."""
+    if junk == "pc":
+        return await census(client)
+    await client.rename(QUEUE.key(junk), "aside")
+    try:
+        return await census(client)
+    finally:
+        await client.rename("aside", QUEUE.key(junk))
+
+
+GARBAGE = st.dictionaries(
+    st.sampled_from(["opts", "priority", "ats", "atm", "attemptsMade", "parentKey", "timestamp"]),
+    st.binary(max_size=20)
+    | st.sampled_from([b"nan", b"inf", b"-inf", b"1e999", b"0x10", b"-1", b"2.5", b"9" * 40])
+    | st.sampled_from([b'{"lifo":1}', b'{"lifo":"x"}', b"[" * 5000, b"null", b'{"lifo":null}']),
+)
+
+
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(garbage=st.lists(GARBAGE, min_size=1, max_size=5))
+async def test_no_garbage_in_a_job_loses_it(client: Redis, garbage: list[dict[str, bytes]]) -> None:
+    await client.flushall()
+
+    def change(place: int) -> Fields:
+        fields: Fields = {}
+        fields.update(garbage[place])
+        return fields
+
+    ids = await raw_failed(client, [f"j{place}" for place in range(len(garbage))], change=change)
+    batch = await Writer(client).retry(QUEUE, FAILED, picked(ids))
+    assert all(result.retried for result in batch.results)
+    places = await census(client)
+    assert places == {result.job_id: [result.target] for result in batch.results}
+    for score in await client.zrange(QUEUE.key("prioritized"), 0, -1, withscores=True):
+        assert 2**32 <= float(score[1]) < 2**53 + 2**32
+
+
+async def test_two_writers_at_the_same_moment_retry_each_job_once(client: Redis) -> None:
+    ids = await raw_failed(client, map(str, range(200)))
+    found = await asyncio.gather(*(codes(client, picked(ids)) for _ in range(5)))
+    assert [sorted(each) for each in zip(*found, strict=True)] == [[-3, -3, -3, -3, 1]] * 200
+    assert await census(client) == {one: ["wait"] for one in ids}
+
+
+async def test_a_real_child_goes_back_to_its_parent(server: EmbeddedServer, client: Redis) -> None:
+    kids = QueueKey.of("bull", "kids")
+    flow = FlowProducer(server.url)
+    child = {"name": "c", "queueName": "kids", "data": {"error": "boom"}}
+    options = {"opts": {"ignoreDependencyOnFailure": True}}
+    await flow.add(
+        {"name": "p", "queueName": "q", "data": {}, "children": [child | options, child]}
+    )
+    await flow.close()
+    async with real_queue(server, kids) as real:
+        await real.work(2)
+        [parent] = await client.zrange(QUEUE.key("waiting-children"), 0, -1)
+        assert await client.hlen(QUEUE.job(str(parent), "failed")) == 1
+        batch = await Writer(client).retry(kids, FAILED, picked(real.ran))
+        assert [result.retried for result in batch.results] == [True, True]
+        assert await client.hlen(QUEUE.job(str(parent), "failed")) == 0
+        assert await client.scard(QUEUE.job(str(parent), "dependencies")) == 2
+
+
+def test_codes_have_words() -> None:
+    assert [meaning(code, "failed") for code in Code] == [
+        "retried",
+        "refused by Redis",
+        "job is gone",
+        "not in failed any more",
+        "unknown: the connection was lost",
+    ]
