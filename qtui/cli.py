@@ -141,6 +141,19 @@ def _show(flags: Flags, queue: str, job_id: str, as_json: bool) -> None:
     sys.exit(run(flags, lambda place: show_job(place, queue, job_id, as_json=as_json)))
 
 
+@main.command("errors")
+@click.argument("queue")
+@click.option("--state", type=_STATES, default="failed", show_default=True)
+@_AS_JSON
+@click.pass_obj
+def _errors(flags: Flags, queue: str, state: str, as_json: bool) -> None:
+    """Failures grouped by what they have in common."""
+    from qtui.commands.errors import list_errors
+
+    chosen = JobState(state)
+    sys.exit(run(flags, lambda place: list_errors(place, queue, chosen, json=as_json)))
+
+
 @main.command("retry", short_help="Put failed or completed jobs back to be run.")
 @click.argument("queue")
 @click.argument("ids", metavar="[ID]...", nargs=-1)

@@ -83,6 +83,7 @@ class RealQueue:
         worker.on("failed", end)
         running = asyncio.ensure_future(worker.run())
         try:
+            await soon(lambda: worker.running)
             yield lambda ends: soon(lambda: ended >= ends)
         finally:
             async with asyncio.timeout(BOUND):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from enum import StrEnum
 
@@ -68,11 +68,14 @@ class Proxy:
         self.accidents: list[Accident] = []
         """What befalls the next calls of scripts, the first first."""
         self.happened = 0
+        self.after: Callable[[], Awaitable[object]] | None = None
+        """Is called right after each accident, before the client notices."""
+        self.late_comes_first = False
+        """Whether late calls get to the server just before the next one, or only by `deliver`."""
         self.away = False
-        """While it is away, every connection is closed at once."""
+        """While it is away, every connection is closed at once, and every call lost."""
         self.port = 0
         self._late: list[bytes] = []
-        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
@@ -90,32 +93,44 @@ class Proxy:
         up_reader, up_writer = await asyncio.open_unix_connection(self.server.path)
         try:
             while request := await _request(reader):
-                accident = None
-                if b"\r\nEVALSHA\r\n" in request[:40] and self.accidents:
-                    accident = self.accidents.pop(0)
-                    self.happened += 1
-                if accident is Accident.CALL_LOST or self.away:
+                is_script = b"\r\nEVALSHA\r\n" in request[:40]
+                if self.away:
                     return
-                if accident is Accident.CALL_LATE:
-                    self._late.append(request)
+                if is_script and self.accidents:
+                    await self._happen(self.accidents.pop(0), request, up_reader, up_writer)
                     return
+                if is_script and self.late_comes_first:
+                    await self.deliver()
                 up_writer.write(request)
-                reply = await _reply(up_reader)
-                if accident is Accident.REPLY_LOST:
-                    return
-                writer.write(reply)
+                writer.write(await _reply(up_reader))
                 await writer.drain()
         finally:
             up_writer.close()
 
+    async def _happen(
+        self,
+        accident: Accident,
+        request: bytes,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self.happened += 1
+        if accident is Accident.REPLY_LOST:
+            writer.write(request)
+            await _reply(reader)
+        elif accident is Accident.CALL_LATE:
+            self._late.append(request)
+        if self.after is not None:
+            await self.after()
+
     async def deliver(self) -> None:
         """Brings the late calls to the server."""
-        for request in self._late:
+        while self._late:
+            request = self._late.pop(0)
             reader, writer = await asyncio.open_unix_connection(self.server.path)
             writer.write(request)
             await _reply(reader)
             writer.close()
-        self._late.clear()
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Client]:

@@ -164,11 +164,7 @@ class Campaign:
             results = list(answer.results)
             if seen is None or any(result.retried for result in results):
                 return results
-            # The lost call came through after all, between the reading and this one.
-            return [
-                result if result.code is Code.REFUSED else _judged(one, row)
-                for one, row, result in zip(batch, seen, results, strict=True)
-            ]
+            return _doubted(batch, seen, results)
 
     async def _read(self, batch: Sequence[Picked]) -> list[Row] | None:
         """The jobs as they are after a lost call; None if nobody could be asked for too long."""
@@ -199,8 +195,34 @@ def _stands(one: Picked, row: Row) -> bool:
     return one.pinned and row.score == one.score and not row.missing
 
 
+def _doubted(
+    batch: Sequence[Picked], seen: Sequence[Row], results: Sequence[Result]
+) -> list[Result]:
+    """The truth about a batch that was sent again and found nothing to retry.
+
+    Jobs that stood where they were when they were read, and stand there no more, tell that the lost
+    call came through in between. Where there are none, it had come before (jobs that Redis refuses
+    to move stand there whatever comes).
+    """
+    found = list(results)
+    late = [
+        place
+        for place, (one, row) in enumerate(zip(batch, seen, strict=True))
+        if _stands(one, row) and results[place].code is not Code.REFUSED
+    ]
+    for place in late:
+        gone = results[place].code is Code.NO_SUCH_JOB
+        found[place] = Result(batch[place].job_id, Code.UNKNOWN if gone else Code.RETRIED)
+    if late:
+        return found
+    return [
+        result if result.code is Code.REFUSED else _judged(one, row)
+        for one, row, result in zip(batch, seen, results, strict=True)
+    ]
+
+
 def _judged(one: Picked, row: Row) -> Result:
-    """What a lost call has done with a job that reads like this, if it came through at all."""
+    """What a lost call has done with a job that reads like this afterwards."""
     if not one.pinned or row.score == one.score:
         return Result(one.job_id, Code.NO_SUCH_JOB if row.missing else Code.NOT_IN_STATE)
     # Gone: it ran and was removed, or somebody removed it before, or a restart lost it.

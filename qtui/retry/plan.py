@@ -7,15 +7,15 @@ again meanwhile is not retried by the campaign that follows.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from qtui.bullmq.codes import Code
 from qtui.bullmq.connection import Client
 from qtui.bullmq.dialect import QueueEvidence, Target, clamp_priority, destination
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.model import JobState, QueueStatus, Row
+from qtui.bullmq.model import JobState, Kind, QueueStatus, Row
 from qtui.bullmq.reader import Reader
 from qtui.bullmq.status import read_status
 from qtui.bullmq.workers import read_workers
@@ -162,6 +162,16 @@ def forecast(row: Row, status: QueueStatus, evidence: QueueEvidence) -> Forecast
     return Forecast(row, Code.RETRIED, target)
 
 
+def _kept_together(forecasts: Iterable[Forecast]) -> list[Forecast]:
+    """Once one job goes to `paused`, the script moves there what is in `wait`: resume wants it."""
+    found = list(forecasts)
+    if all(one.target is not Target.PAUSED for one in found):
+        return found
+    return [
+        replace(one, target=Target.PAUSED) if one.target is Target.WAIT else one for one in found
+    ]
+
+
 async def make_plan(
     client: Client,
     queue: QueueKey,
@@ -190,6 +200,9 @@ async def make_plan(
     chosen = list(dict.fromkeys(ids))
     [status] = await read_status(client, [queue])
     evidence = await reader.evidence(queue)
+    if status.kind is Kind.BULL and evidence.ran_modern:
+        # No key of the queue tells, but its jobs do: the script looks at them too.
+        status = replace(status, kind=Kind.BULLMQ)
     workers = await read_workers(client, [queue])
     forecasts: list[Forecast] = []
     for start in range(0, len(chosen), CHUNK):
@@ -199,6 +212,6 @@ async def make_plan(
     return Plan(
         status=status,
         state=state,
-        forecasts=tuple(sorted(forecasts, key=_age)),
+        forecasts=tuple(sorted(_kept_together(forecasts), key=_age)),
         workers=None if workers is None else workers[queue],
     )

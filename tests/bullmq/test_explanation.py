@@ -160,7 +160,7 @@ async def test_a_server_that_runs_a_long_script_is_explained() -> None:
 )
 def test_replies_that_are_hard_to_provoke_are_explained(reply: str, line: str) -> None:
     target = parse("redis://:hunter2@cache-1")
-    fault = explain(BaseParser.parse_error(reply), target)  # type: ignore[no-untyped-call]
+    fault = explain(BaseParser.parse_error(reply), target)
     assert str(fault).startswith(f"redis://cache-1:6379/0{line}")
     assert "second line" not in str(fault)
     assert isinstance(fault, Refused)

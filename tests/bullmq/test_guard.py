@@ -114,7 +114,7 @@ async def raw_connection(client: Client) -> AbstractConnection:
         connection = node.acquire_connection()
         node.release(connection)
     else:
-        connection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]
+        connection = await client.connection_pool.get_connection()
         await client.connection_pool.release(connection)
     return connection
 
@@ -383,7 +383,7 @@ def test_anything_else_is_named_but_not_its_arguments(words: tuple[bytes, ...], 
         (memoryview(b"GET"), bytearray(b"k")),
         ("GET", memoryview(b"k")),
     ],
-    ids=repr,
+    ids=["bytes", "text", "blanks around", "a blank before", "memory", "memory behind"],
 )
 async def test_what_was_looked_at_is_what_is_sent(
     standalone: Topology, arguments: tuple[Any, ...]

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from qtui.bullmq.filter.error import FilterError
+from qtui.text import plain
 
 REACH: Final = 100_000
 """Characters of a text, from its beginning, in which a pattern is looked for."""
@@ -97,8 +98,12 @@ class Pattern:
                 warnings.simplefilter("ignore")
                 compiled: _Compiled = regex.compile(text, cache_pattern=False)
         except regex.error as error:
-            where = min(error.pos or 0, len(text))
-            raise FilterError(f"no regular expression: {error.msg}", self._place(where)) from None
+            where = self._place(min(error.pos or 0, len(text)))
+            raise FilterError(f"no regular expression: {plain(error.msg)}", where) from None
+        except ValueError as error:
+            # Flags that exclude each other.
+            message = f"no regular expression: {plain(str(error))}"
+            raise FilterError(message, self._place(0)) from None
         except RecursionError:
             raise FilterError("this pattern is nested too deeply", self._place(0)) from None
         return compiled

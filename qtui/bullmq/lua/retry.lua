@@ -139,7 +139,7 @@ end
 local function priorityOf(text)
   -- Decimals only, as qtui.bullmq.model reads them: tonumber takes 0x10, nan and inf as well.
   local priority = tonumber(string.match(text or "", "^[%s%d%.eE%+%-]+$") or "")
-  if not priority or priority ~= priority or priority < 1 then return 0 end
+  if not priority or priority < 1 or priority == math.huge then return 0 end
   return math.min(math.floor(priority), HIGHEST_PRIORITY)
 end
 

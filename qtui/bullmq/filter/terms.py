@@ -1,0 +1,302 @@
+"""The terms of a filter: what each matches, how it is written, and what it must read. Pure.
+
+Missing fields never match; a negated term matches them.
+"""
+
+from __future__ import annotations
+
+import operator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from math import inf
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from qtui.bullmq.filter.pattern import Pattern
+from qtui.bullmq.filter.values import quoted
+from qtui.bullmq.model import Garbage, attempts_made, option_number
+
+TEXTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "": ("id", "name"),
+        "id": ("id",),
+        "name": ("name",),
+        "error": ("failedReason",),
+        "data": ("data",),
+        "return": ("returnvalue",),
+        "stack": ("stacktrace",),
+    }
+)
+"""The words for texts, and where to look: fields of the hash, but for ``id``, which is none."""
+
+COMPARISONS: Final[Mapping[str, Callable[[int, int], bool]]] = MappingProxyType(
+    {
+        "=": operator.eq,
+        "<": operator.lt,
+        "<=": operator.le,
+        ">": operator.gt,
+        ">=": operator.ge,
+    }
+)
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NOTHING: Final[Mapping[str, str | None]] = MappingProxyType({})
+_MADE: Final = frozenset({"attemptsMade", "atm"})
+_SHORT: Final = 1000
+"""Characters of ``opts`` that are worth to be remembered; longer ones could fill the memory."""
+
+
+class Subject(NamedTuple):
+    """What a filter looks at: a job's id, its score, and those of its fields that were read."""
+
+    id: str
+    score: float | None = None
+    """The score in failed or completed: finishedOn, ms. None elsewhere; then the field counts."""
+    fields: Mapping[str, str | None] = _NOTHING
+    """By the hash's own names, not shortened; absent or None where the job does not have it."""
+
+
+Folded = dict[str, str]
+"""Texts of one job in lower case, so that each is folded once however many terms look at it."""
+
+Test = Callable[[Subject, Folded], bool]
+
+Span = tuple[float, float]
+"""Finishing times in ms since the epoch: from (inclusive) and to (exclusive)."""
+
+_ALWAYS: Final[Span] = (-inf, inf)
+
+
+class Term(ABC):
+    """A part of a filter; equal to another that says the same. ``str`` is how it is written."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def test(self) -> Test:
+        """Its meaning, compiled."""
+
+    def price(self) -> int:
+        """What a test costs: cheap ones are asked first."""
+        return 0
+
+    def needs(self) -> frozenset[str]:
+        """Fields of the hash that it looks at."""
+        return frozenset()
+
+    def span(self, negated: bool = False) -> Span:
+        """Finishing times outside of which no job matches (negated: does not fail to)."""
+        return _ALWAYS
+
+    def ids(self, negated: bool = False) -> frozenset[str] | None:
+        """The only ids that match (negated: that fail to), None if others may."""
+        return None
+
+    def candidates(self) -> Iterator[str]:
+        """Texts that may have been meant as whole ids."""
+        return iter(())
+
+
+@dataclass(frozen=True, slots=True)
+class OnText(Term):
+    """A term about a text: ``word`` is a key of `TEXTS`, ``value`` what is looked for there."""
+
+    word: str
+    value: str
+
+    def price(self) -> int:
+        return {"": 1, "id": 1, "name": 1, "error": 2}.get(self.word, 5)
+
+    def needs(self) -> frozenset[str]:
+        return frozenset(TEXTS[self.word]) - {"id"}
+
+    def test(self) -> Test:
+        first, *others = (self._test_of(name) for name in TEXTS[self.word])
+        if not others:
+            return first
+        [second] = others
+        return lambda job, folded: first(job, folded) or second(job, folded)
+
+    @abstractmethod
+    def _test_of(self, name: str) -> Test: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Contains(OnText):
+    """``error:timeout``, or a bare word: part of the text, upper and lower case alike."""
+
+    def __str__(self) -> str:
+        return f"{self.word}:{quoted(self.value)}" if self.word else quoted(self.value)
+
+    def candidates(self) -> Iterator[str]:
+        if self.word in ("", "id"):
+            yield self.value
+
+    def _test_of(self, name: str) -> Test:
+        needle, by_id = self.value.casefold(), name == "id"
+
+        def contains(job: Subject, folded: Folded) -> bool:
+            text = folded.get(name)
+            if text is None:
+                value = job.id if by_id else job.fields.get(name)
+                if value is None:
+                    return False
+                text = folded[name] = value.casefold()
+            return needle in text
+
+        return contains
+
+
+@dataclass(frozen=True, slots=True)
+class Equals(OnText):
+    """``name=charge``: the whole text, character by character."""
+
+    def __str__(self) -> str:
+        return f"{self.word}={quoted(self.value)}"
+
+    def ids(self, negated: bool = False) -> frozenset[str] | None:
+        return frozenset({self.value}) if self.word == "id" and not negated else None
+
+    def candidates(self) -> Iterator[str]:
+        if self.word == "id":
+            yield self.value
+
+    def _test_of(self, name: str) -> Test:
+        whole = self.value
+        if name == "id":
+            return lambda job, folded: job.id == whole
+        return lambda job, folded: job.fields.get(name) == whole
+
+
+@dataclass(frozen=True, slots=True)
+class Matches(OnText):
+    """``error:re:ECONN.*``: a regular expression is found in the text."""
+
+    pattern: Pattern = field(compare=False, repr=False)
+    """``value``, compiled."""
+
+    def __str__(self) -> str:
+        return f"{self.word}{':' if self.word else ''}re:{quoted(self.value)}"
+
+    def price(self) -> int:
+        return 9
+
+    def _test_of(self, name: str) -> Test:
+        search = self.pattern.search
+        if name == "id":
+            return lambda job, folded: search(job.id)
+
+        def matches(job: Subject, folded: Folded) -> bool:
+            value = job.fields.get(name)
+            return value is not None and search(value)
+
+        return matches
+
+
+@dataclass(frozen=True, slots=True)
+class Finished(Term):
+    """``after:`` a moment or at it, or ``before:`` it; ``at`` in ms since the epoch."""
+
+    after: bool
+    at: int
+
+    def __str__(self) -> str:
+        moment = EPOCH + timedelta(milliseconds=self.at)
+        text = moment.replace(tzinfo=None).isoformat(timespec="milliseconds").removesuffix(".000")
+        return f"{'after' if self.after else 'before'}:{text}Z"
+
+    def needs(self) -> frozenset[str]:
+        return frozenset({"finishedOn"})
+
+    def span(self, negated: bool = False) -> Span:
+        return (self.at, inf) if self.after is not negated else (-inf, self.at)
+
+    def test(self) -> Test:
+        low, high = self.span()
+
+        def finished(job: Subject, folded: Folded) -> bool:
+            when = _number(job.fields.get("finishedOn")) if job.score is None else job.score
+            return when is not None and low <= when < high
+
+        return finished
+
+
+@dataclass(frozen=True, slots=True)
+class Number(Term):
+    """``attempts>=3`` (made), ``priority>0``; both are 0 where the job says nothing of them."""
+
+    word: str
+    comparison: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.word}{self.comparison}{self.number}"
+
+    def needs(self) -> frozenset[str]:
+        return frozenset(_MADE if self.word == "attempts" else {"priority"})
+
+    def test(self) -> Test:
+        compare, number = COMPARISONS[self.comparison], self.number
+        if self.word == "attempts":
+            return lambda job, folded: compare(_made(job), number)
+        return lambda job, folded: compare(_number(job.fields.get("priority")) or 0, number)
+
+
+@dataclass(frozen=True, slots=True)
+class UsedUp(Term):
+    """``attempts=max``: it has run as often as it may. `Row.exhausted` says the same."""
+
+    def __str__(self) -> str:
+        return "attempts=max"
+
+    def price(self) -> int:
+        return 3
+
+    def needs(self) -> frozenset[str]:
+        return frozenset({*_MADE, "opts"})
+
+    def test(self) -> Test:
+        # Most jobs of a queue have the same options, and JSON is dear.
+        remembered = lru_cache(maxsize=256)(_allowed)
+
+        def used_up(job: Subject, folded: Folded) -> bool:
+            made = _made(job)
+            if made < 1:
+                return False
+            opts = job.fields.get("opts") or ""
+            return made >= (remembered if len(opts) <= _SHORT else _allowed)(opts)
+
+        return used_up
+
+
+@dataclass(frozen=True, slots=True)
+class Child(Term):
+    """``child:yes``: the job has a parent."""
+
+    def __str__(self) -> str:
+        return "child:yes"
+
+    def needs(self) -> frozenset[str]:
+        return frozenset({"parentKey"})
+
+    def test(self) -> Test:
+        return lambda job, folded: bool(job.fields.get("parentKey"))
+
+
+def _number(text: str | None) -> int | None:
+    # The short way is for nearly all; the other knows what JavaScript makes of the rest.
+    if text is None or (len(text) < 16 and text.isascii() and text.isdigit()):
+        return text if text is None else int(text)
+    return Garbage().number("", text)
+
+
+def _made(job: Subject) -> int:
+    get = job.fields.get
+    return attempts_made(_number(get("attemptsMade")), _number(get("atm")))
+
+
+def _allowed(opts: str) -> int:
+    return max(1, option_number(Garbage().options(opts), "attempts", 1))
