@@ -7,14 +7,30 @@ errors come back as values here; lost connections are raised.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias, cast
+from typing import Final, TypeAlias, cast
 
-from redis.exceptions import ConnectionError, NoPermissionError, RedisError, TimeoutError
+from redis.exceptions import (
+    AuthenticationError,
+    ClusterDownError,
+    ConnectionError,
+    MasterDownError,
+    NoPermissionError,
+    RedisError,
+    TimeoutError,
+    TryAgainError,
+)
 
 from qtui.bullmq.connection import Client
 
 Command: TypeAlias = tuple[str | int, ...]
 Reply: TypeAlias = "str | int | float | list[Reply] | RedisError | None"
+
+
+_UNABLE: Final = (AuthenticationError, ClusterDownError, MasterDownError, TryAgainError)
+
+
+class Unable(ConnectionError):
+    """The server is there but answers nobody for now: a script keeps it busy, a master is away."""
 
 
 async def ask(client: Client, commands: Iterable[Command]) -> list[Reply]:
@@ -33,7 +49,13 @@ async def ask(client: Client, commands: Iterable[Command]) -> list[Reply]:
     for reply in replies:
         if isinstance(reply, ConnectionError | TimeoutError):
             raise reply
+        if isinstance(reply, _UNABLE) or _is_busy(reply):
+            raise Unable(str(reply))
     return replies
+
+
+def _is_busy(reply: Reply) -> bool:
+    return isinstance(reply, RedisError) and str(reply).startswith("BUSY ")
 
 
 async def ask_all(client: Client, commands: Iterable[Command]) -> list[Reply]:

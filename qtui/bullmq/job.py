@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from redis.exceptions import RedisError
@@ -12,13 +12,16 @@ from qtui.bullmq.ask import Command, ask, ask_all, number, present, text, texts
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey, split_job_key
 from qtui.bullmq.model import LIST_FIELDS, Garbage, JobState, Row, row
-from qtui.bullmq.reader import Reader
+from qtui.bullmq.reader import Reader, Whereabouts
 
 GLANCE: Final = 262_144
 """Bytes of one field that are read without being asked for."""
 
 MOST_FIELDS: Final = 200
 """Fields of a hash that are looked at; BullMQ itself writes about twenty-five."""
+
+MOST_LOG_LINES: Final = 20_000
+"""Log lines that are read when all are asked for."""
 
 LOG_WINDOW: Final = 200
 """Log lines that are read without being asked for: the newest."""
@@ -85,15 +88,26 @@ class WrongType(Exception):
 
 
 async def read_job(
-    client: Client, queue: QueueKey, job_id: str, *, load: Sequence[str] = ()
+    client: Client,
+    queue: QueueKey,
+    job_id: str,
+    *,
+    load: Sequence[str] = (),
+    near: JobState | None = None,
 ) -> Job | None:
     """The whole job, or None if there is none.
 
-    Fields beyond `GLANCE` and log lines before `LOG_WINDOW` are read only if ``load`` names them:
-    ``data``, ``logs``.
+    Args:
+        client: where to read.
+        queue: the queue of the job.
+        job_id: the job.
+        load: what is read though it is long: fields beyond `GLANCE`, and ``logs`` before the last
+            `LOG_WINDOW` lines.
+        near: the state in which the job was just seen. If that is a list, a job that stands in no
+            sorted set is taken to stand there still, so that no list is searched but ``active``.
 
-    Costs four round trips, some forty commands of O(1); LPOS is O(n) where the job stands in a
-    list; and the bytes that it loads.
+    Costs six round trips, some forty commands of O(1), and the bytes that it loads; without
+    ``near`` an LPOS for each list too, O(n), where the job stands in no sorted set.
 
     Raises:
         WrongType: the key is there, but not as a hash.
@@ -101,7 +115,7 @@ async def read_job(
     """
     key = queue.job(job_id)
     [kind, count, *beside] = await ask(
-        client, [("TYPE", key), ("HLEN", key), *_beside(queue, job_id, "logs" in load)]
+        client, [("TYPE", key), ("HLEN", key), *_beside(queue, job_id)]
     )
     if isinstance(kind, RedisError):
         raise kind
@@ -110,9 +124,11 @@ async def read_job(
     if kind != "hash":
         raise WrongType(f"{key} holds a {kind}, not a job")
     fields = await _fields(client, key, number(count) or 0, load)
-    place = (await Reader(client).whereabouts(queue, [job_id]))[job_id]
+    lock, ttl, log_lines, log_size, pending, processed, ignored, unsuccessful = beside
+    lines = MOST_LOG_LINES if "logs" in load else _few(number(log_lines), number(log_size))
+    logs = await read_logs(client, queue, job_id, -lines, -1) if log_lines else []
+    place = await _place(client, queue, job_id, near)
     values = [fields[name].text if name in fields else None for name in LIST_FIELDS]
-    lock, ttl, log_lines, logs, pending, processed, ignored, unsuccessful = beside
     found = row(job_id, values, place.score)
     return Job(
         queue=queue,
@@ -122,7 +138,7 @@ async def read_job(
         row=found,
         fields=fields,
         more_fields=max(0, (number(count) or 0) - len(fields)),
-        logs=tuple(present(texts(logs))),
+        logs=tuple(logs),
         log_lines=number(log_lines) or 0,
         children=Children(
             number(pending) or 0,
@@ -136,13 +152,29 @@ async def read_job(
     )
 
 
-def _beside(queue: QueueKey, job_id: str, whole_log: bool) -> list[Command]:
+async def _place(
+    client: Client, queue: QueueKey, job_id: str, near: JobState | None
+) -> Whereabouts:
+    reader = Reader(client)
+    if near is None or not near.is_list:
+        return (await reader.whereabouts(queue, [job_id]))[job_id]
+    place = (await reader.whereabouts(queue, [job_id], [JobState.ACTIVE]))[job_id]
+    return replace(place, state=near) if place.state is None and place.exists else place
+
+
+def _few(lines: int | None, size: int | None) -> int:
+    """So many log lines that `LOG_WINDOW` is kept, and about `GLANCE` bytes."""
+    each = (size or 0) // max(1, lines or 1)
+    return LOG_WINDOW if each * LOG_WINDOW <= GLANCE else max(1, GLANCE // each)
+
+
+def _beside(queue: QueueKey, job_id: str) -> list[Command]:
     logs = queue.job(job_id, "logs")
     return [
         ("GET", queue.job(job_id, "lock")),
         ("PTTL", queue.job(job_id, "lock")),
         ("LLEN", logs),
-        ("LRANGE", logs, 0 if whole_log else -LOG_WINDOW, -1),
+        ("MEMORY", "USAGE", logs),
         ("SCARD", queue.job(job_id, "dependencies")),
         ("HLEN", queue.job(job_id, "processed")),
         ("HLEN", queue.job(job_id, "failed")),

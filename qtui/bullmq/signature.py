@@ -1,51 +1,48 @@
-r"""What two failures have in common: an error text with all that varies replaced. Pure, stdlib only.
+r"""What failures of one cause have in common: their text with all that varies replaced. Pure.
 
-A group should be a cause that a person would name: what tells causes apart is kept, what tells
-occurrences apart is replaced. Replaced are numbers, ids, digests, times, addresses, URLs, paths,
-emails and quoted values. Kept are words, constants (``ECONNREFUSED``), codes (an HTTP status, an
-errno, SQLSTATE, exit code or SMTP reply, told by the words around it), and quoted names of what
-lives in code or schema and not in data: ``constraint "users_email_key"``. In doubt about a number
-or an id it is replaced: a thousand groups of one help nobody.
+A group should be a cause that a person would name. Replaced are numbers, ids, digests, times,
+addresses, URLs, paths, emails and quoted values. Kept are words, constants (``ECONNREFUSED``),
+codes (an HTTP status, errno, SQLSTATE, exit code or SMTP reply, told by the words around it), and
+quoted names of what lives in code or schema, not in data: ``constraint "users_email_key"``. In
+doubt a number or an id is replaced and a word is kept: ten thousand groups of one help nobody.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
-LONGEST: Final = 200
-"""Characters in the longest signature."""
-_HEAD: Final = 16_384
-"""Characters at the start of a reason in which its first line is looked for."""
-_LINE: Final = 2_000
-"""Characters of that line that patterns see: half from each end, because wrapped errors and SQL
-builders put the cause last. Every pattern is at worst square in this, whatever the reason's size."""
-_PASSES: Final = 16
-"""A pass that changes anything swallows text for good; in practice the second finds nothing."""
-_REMEMBERED: Final = 2_048
-"""Lines whose signature is remembered: at worst 16 MB, commonly under 1 MB."""
+LONGEST: Final = 200  # characters in the longest signature
+_HEAD: Final = 16_384  # characters of a reason in which its first line is looked for
+_LINE: Final = 2_000  # characters of that line that patterns see; none is worse than square in it
+_PASSES: Final = 16  # each that changes anything swallows text for good; the second seldom does
+_REMEMBERED: Final = 2_048  # lines: at worst 16 MB, commonly under 1 MB
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
 
 # Where to look: the line that names the cause ----------------------------------------------------
 
 _ANSI: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _SAYS: Final = re.compile(r"[^\W_]")
-_PRISMA: Final = re.compile(r"invocation(?: in|:)?$")
+_PRISMA: Final = re.compile(r" invocation(?: in|:)?$")
+# Lines of source or arguments that Prisma shows between its first line and the cause.
 _FRAME: Final = re.compile(r"[\s→+~?{})\]]|(?:/|[A-Z]:\\)\S+:\d+$")
-"""Lines of source or arguments that Prisma shows between its first line and the cause."""
 
 
 def _headline(reason: str) -> str:
-    """The first line that says something; joined by the cause where it only announces one."""
-    head = _ANSI.sub("", reason.lstrip()[:_HEAD]) if "\x1b" in reason else reason.lstrip()[:_HEAD]
-    lines = head.splitlines()
-    if len(lines) < 2:
-        return head
-    spoken = [line for line in lines if _SAYS.search(line)]
+    """The first line that says something, joined by the cause where it only announces one."""
+    head = reason.lstrip()[:_HEAD]
+    lines = (_ANSI.sub("", head) if "\x1b" in head else head).splitlines()
+    spoken = [line for line in lines if _SAYS.search(line)] if len(lines) > 1 else lines
     if not spoken:
-        return lines[0]
+        return head[:LONGEST].partition("\n")[0]
     first, rest = spoken[0].strip(), spoken[1:]
-    if lines[0].strip() in ("{", "[", "[{"):
+    if rest and lines[0].strip() in ("{", "[", "[{"):
         return " ".join(lines)
     if first.startswith("Traceback (most recent call last)"):
         return next((line for line in rest if not line[0].isspace()), first)
@@ -65,39 +62,37 @@ _UNIT: Final = r"(?:milliseconds?|minutes?|seconds?|hours?|ms|mins?|secs?|us|µs
 _SPAN: Final = rf"\d+(?:\.\d+)?(?: ?{_UNIT}(?![a-z])|{_UNIT}(?=\d))"
 _WAIT: Final = rf"{_SPAN}(?: ?{_SPAN})*"
 _CLOCK: Final = r"\d\d?:\d\d:\d\d(?:[.,]\d+)?(?:[ ]?[AaPp][Mm]\b)?"
-_ZONE: Final = r"(?:Z|[ ]?(?:UTC|GMT)?[+-]\d\d:?\d\d|[ ](?:UTC|GMT))(?:[ ]\([A-Z][^()]{2,40}\))?"
+_ZONE: Final = (
+    r"(?:(?:Z|[ ]?(?:UTC|GMT)?[+-]\d\d:?\d\d|[ ](?:UTC|GMT))(?:[ ]\([A-Z][^()]{2,40}\))?)?"
+)
 _MONTH: Final = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}"
-_DAY: Final = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]{0,6}"
-_DATE: Final = rf"(?:{_MONTH} \d\d?(?:,? \d{{4}})?|\d\d? {_MONTH} \d{{4}})"
+_DATE: Final = (
+    rf"(?:[MTWFS][a-z]{{2,8}},? )?(?:{_MONTH} \d\d?(?:,? \d{{4}})?|\d\d? {_MONTH} \d{{4}})"
+)
+_HOST: Final = r"(?:[\w-]+(?:\.[\w-]+)+|[\w-]+(?=$|[:,;)]| [\w-]+:\d| on ))(?::\d+)?"
 
 _PHRASES: Final = tuple(
     (needle, re.compile(pattern), put)
     for needle, pattern, put in (
         # BullMQ's own (Scripts.finishedErrors, moveToFinished; 1.x to 6.x): an id may be any text.
         (" for job ", r"((?:key|lock|mismatch) for job )\S+?(?=\.? |\.?$)", r"\1<id>"),
-        ("parent job ", r"(parent job )\S+?(?=\. | cannot be )", r"\1<id>"),
         ("Job ", r"(Job )\S+(?= is not in the | has pending | belongs to )", r"\1<id>"),
-        ("complete job ", r"(complete job )\S+(?= because )", r"\1<id>"),
+        (" job ", r"((?:parent|complete) job )\S+?(?=\. | cannot be | because )", r"\1<id>"),
         (" error for ", r"(Unknown code -?\d+ error for )\S+(?=\. )", r"\1<id>"),
         ("child ", r"(child \S+?:)(?:repeat:\S+|[^\s:]+)(?= failed)", r"\1<id>"),
         # Waits come in units that change with their length.
         ("again ", rf"(again (?:in|after) ){_WAIT}", r"\1<time>"),
         ("etry", rf"([Rr]etry(?:ing)?(?: in| after)? ){_WAIT}", r"\1<time>"),
         # A bare name is a host only after words that say so.
-        (
-            "E",
-            r"(E(?:NOTFOUND|AI_[A-Z]+|TIMEOUT|SERVFAIL|NODATA|REFUSED) )"
-            r"(?:[\w-]+(?:\.[\w-]+)+|[\w-]+(?=$|[:,;)]| [\w-]+:\d))(?::\d+)?",
-            r"\1<address>",
-        ),
-        ("lookup ", r"(lookup )[\w-][\w.-]*(?= on |: )", r"\1<address>"),
+        ("E", rf"(E(?:NOTFOUND|AI_[A-Z]+|TIMEOUT|SERVFAIL) ){_HOST}", r"\1<address>"),
+        ("lookup ", rf"(lookup ){_HOST}", r"\1<address>"),
         ("Host: ", r"(Host: )[\w-][\w.-]*\w", r"\1<address>"),
         ("DNS:", r"DNS:[^\s,]+(?:, (?:DNS|IP Address):[^\s,]+)*", "DNS:<address>"),
         (" with url: ", r"( with url: )\S+", r"\1<url>"),
         ("Key (", r"(Key \([^()]{1,80}\)=)\([^()]*\)", r"\1(<quoted>)"),
         ("equest ID: ", r"(equest ID: )[^\s,;)]+", r"\1<id>"),
         (":error:", r"(?<!\w)[0-9A-F]{8,16}(?=:error:)", "<hex>"),
-        (" 20", rf"(?<!\w)(?:{_DAY},? )?{_DATE}(?: {_CLOCK}{_ZONE}?)?(?!\w)", "<time>"),
+        (" 20", rf"(?<!\w){_DATE}(?: {_CLOCK}{_ZONE})?(?!\w)", "<time>"),
     )
 )
 
@@ -105,150 +100,123 @@ _PHRASES: Final = tuple(
 
 _HEX: Final = "[0-9A-Fa-f]"
 _LABEL: Final = r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}"
-_FILES: Final = "js ts mjs cjs mts jsx tsx vue py rb go rs java kt php cs c cc cpp h sql".split()
-_NO_FILE: Final = "".join(rf"(?<!\.{extension})" for extension in _FILES)
+_NO_FILE: Final = r"(?<!\.\w)(?<!\.[jtr]s)(?<!\.[cm][jt]s)(?<!\.tsx)(?<!\.py)(?<!\.rb)(?<!\.go)"
 _MODELS: Final = "(?:gpt|claude|gemini|llama|mi[sx]tral|qwen|deepseek|text-embedding)"
 
-_SLASHED: Final = r"""
-  (?P<url> (?:/[\w.~%+-]*)++\?[^\s"'`<>()]+ )
-| (?P<path> /(?:tmp|var|home|Users|usr|opt|mnt|srv|root|etc|private|run|proc|dev)
-    /[^\s"'`:;,()<>\[\]]+(?::\d+){0,2}
-  | (?:/[\w.@+~-]+)++(?:(?<=\.\w)|(?<=\.\w\w)|(?<=\.\w{3})|(?<=\.\w{4}))(?::\d+){0,2} )
-"""
-_COLONED: Final = rf"""
-  \[{_HEX}[0-9A-Fa-f:.]{{2,44}}(?:%\w+)?\](?::\d+)? | \[::[0-9A-Fa-f:.]{{1,44}}\](?::\d+)?
-| (?:{_HEX}{{1,4}}(?::{_HEX}{{1,4}}){{0,6}})?::(?:{_HEX}{{1,4}}:){{0,7}}
-  (?:\d{{1,3}}(?:\.\d{{1,3}}){{3}}(?::\d+)?|{_HEX}{{1,5}}) (?![\w:])
-| (?:{_HEX}{{1,4}}:){{7}}{_HEX}{{1,4}} (?![\w:]) | (?:{_HEX}{{2}}:){{5}}{_HEX}{{2}} (?![\w:])
-"""
-_COUNTED: Final = rf"""
-  (?P<time> \d{{4}}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?{_ZONE}?)? (?!\w)
-  | (?:\d{{4}}/\d\d/\d\d|\d\d?/\d\d?/\d{{4}})(?:,?[ ]{_CLOCK})? (?!\w) | {_CLOCK}{_ZONE}? (?![\w:]) )
-| (?P<address> (?:\d{{1,3}}\.){{3}}\d{{1,3}}(?:/\d\d?)?(?::\d+)? (?!\w|\.\w) )
-| (?P<literal> 0[xX]{_HEX}+ (?!\w) )
-| (?P<span> (?:\d+(?:\.\d+)?(?:h|ms|m|s|us|µs)){{2,}} (?!\w) )
-| (?P<number> [+-]?\d+(?:[.,]\d+)*+ (?=[A-Za-zµ%]{{0,4}}+(?![A-Za-z0-9_])) )
-"""
-_WORDED: Final = rf"""
-  (?P<url_2> [A-Za-z][A-Za-z0-9+-]{{1,15}}://[^\s"'`<>()\[\]{{}}|]+(?<![.,:;!?]) )
-| (?P<email> [\w+-]{{1,64}}+(?:\.[\w+-]{{1,64}}+){{0,6}}+@(?:[\w-]{{1,63}}+\.){{1,6}}[A-Za-z]{{2,24}}
-    (?!\w) )
-| (?P<keep> {_MODELS}-[\w.-]*\w | (?:TLS|SSL)v\d(?:\.\d)? | error:{_HEX}{{8}} )
-| (?P<hex_2> (?:sha\d{{1,3}}|md5)[:-]{_HEX}{{16,}} (?!\w) )
-| (?P<address_2> (?:localhost|{_LABEL}(?:\.{_LABEL}){{1,9}}){_NO_FILE}:\d{{2,5}} (?!\w)
-  | (?:(?<=\ to\ )|(?<=\ at\ )|(?<=tcp\ )|(?<=REFUSED\ )|(?<=TIMEDOUT\ )|(?<=UNREACH\ )
-      |(?<=<address>\ )){_LABEL}:\d{{2,5}} (?!\w) )
-| (?P<version> v\d+(?:\.\d+)+ (?!\w) )
-| (?P<token> [A-Za-z0-9_]+(?:-+[A-Za-z0-9_]+)*+ )
-"""
-# A group's name up to "_" is its placeholder, unless `_replaced` says otherwise.
+# What a group is called up to "_" is its placeholder, unless `_DECIDED` decides.
 _LOOKS: Final = re.compile(
-    rf"""
-    (?<![A-Za-z0-9_\\]) (?:
-      (?P<quote> "[^"\\]*+(?:\\.[^"\\]*+)*+" | '(?:[^']|'(?=\w))*+'(?!\w) | “[^”]*” | ‘[^’]*’ )
+    rf"""(?<![A-Za-z0-9_\\]) (?:
+      (?P<quote> "[^"\\]*+(?:\\.[^"\\]*+)*+" | '(?:[^']|'(?=\w))*+'(?!\w)
+        | \u201c[^\u201d]*\u201d | \u2018[^\u2019]*\u2019 )
     | (?P<code> `[^`]*` )
-    | (?=/) (?<![/.>]) (?: {_SLASHED} )
-    | (?=[0-9A-Fa-f:\[]) (?=[^:]{{0,5}}:) (?<!:) (?=[\[0-9A-Fa-f:.]{{0,45}}\d) (?P<address_3> {_COLONED} )
+    | (?=/) (?<![/.>]) (?:
+        (?P<url> (?:/[\w.~%+-]*)++\?[^\s"'`<>()]+ )
+      | (?P<path> /(?:tmp|var|home|Users|usr|opt|mnt|srv|root|etc|private|run|proc|dev)
+          /[^\s"'`:;,()<>\[\]]+(?::\d+){{0,2}}
+        | (?:/[\w.@+~-]+)++(?:(?<=\.\w)|(?<=\.\w\w)|(?<=\.\w{{3}})|(?<=\.\w{{4}}))
+          (?::\d+){{0,2}} ) )
+    | (?=[0-9A-Fa-f:\[]) (?=[^:]{{0,5}}:) (?<!:) (?=[\[0-9A-Fa-f:.]{{0,45}}\d) (?P<address>
+        \[(?:{_HEX}|::)[0-9A-Fa-f:.]{{1,44}}(?:%\w+)?\](?::\d+)? | :::\d+
+      | (?:{_HEX}{{1,4}}(?::{_HEX}{{1,4}}){{0,6}})?::(?:{_HEX}{{1,4}}:){{0,7}}
+        (?:\d{{1,3}}(?:\.\d{{1,3}}){{3}}(?::\d+)?|{_HEX}{{1,5}}) (?![\w:])
+      | (?:{_HEX}{{1,4}}:){{7}}{_HEX}{{1,4}}(?![\w:]) | (?:{_HEX}{{2}}:){{5}}{_HEX}{{2}}(?![\w:]) )
     | (?P<path_2> [A-Z]:\\[^\s"'`:;,()<>\[\]]+(?::\d+){{0,2}} )
     | (?P<uuid> {_HEX}{{8}}-(?:{_HEX}{{4}}-){{3}}{_HEX}{{12}} (?!\w) )
-    | (?=\d|(?<![\w).>\]])[+-]\d) (?: {_COUNTED} )
-    | (?=[A-Za-z0-9_] [A-Za-z0-9_.+-]{{0,64}}? (?:[0-9@]|://|:\d)) (?: {_WORDED} )
+    | (?=\d|(?<![\w).>\]])[+-]\d) (?:
+        (?P<time> \d{{4}}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?{_ZONE})?(?!\w)
+        | (?:\d{{4}}/\d\d/\d\d|\d\d?/\d\d?/\d{{4}})(?:,?[ ]{_CLOCK})?(?!\w)
+        | {_CLOCK}{_ZONE}(?![\w:]) )
+      | (?P<address_2> (?:\d{{1,3}}\.){{3}}\d{{1,3}}(?:/\d\d?)?(?::\d+)?(?!\w|\.\w) )
+      | (?P<keep_2> (?<=[245]\d\d[ -])[245]\.\d{{1,3}}\.\d{{1,3}}(?!\w) | [1-5]xx(?!\w)
+        | (?<=HTTP/)\d(?:\.\d)?(?!\w) | (?:(?<=code[ ])|(?<=rror[ ]))0x{_HEX}{{8}}(?!\w) )
+      | (?P<hex> 0[xX]{_HEX}+(?!\w) )
+      | (?P<n> (?:\d+(?:\.\d+)?(?:h|ms?|s|us|µs)){{1,5}}\d+(?:\.\d+)?(?=(?:ms?|s|us|µs|ns)(?!\w)) )
+      | (?P<number> [+-]?\d+(?:[.,]\d+)*+(?=[A-Za-zµ%]{{0,4}}+(?![A-Za-z0-9_])) ) )
+    | (?=[A-Za-z0-9_] [A-Za-z0-9_.+-]{{0,64}}? (?:[0-9@]|://|:\d)) (?:
+        (?P<url_2> [A-Za-z][A-Za-z0-9+-]{{1,15}}://[^\s"'`<>()\[\]{{}}|]+(?<![.,:;!?]) )
+      | (?P<email> [\w+-]{{1,64}}+(?:\.[\w+-]{{1,64}}+){{0,6}}+
+          @(?:[\w-]{{1,63}}+\.){{1,6}}[A-Za-z]+(?!\w) )
+      | (?P<keep> {_MODELS}-[\w.-]*\w | (?:TLS|SSL)v\d(?:\.\d)? | error:{_HEX}{{8}} )
+      | (?P<hex_2> (?:sha\d{{1,3}}|md5)[:-]{_HEX}{{16,}}(?!\w) )
+      | (?P<address_3> (?:localhost|{_LABEL}(?:\.{_LABEL}){{1,9}}){_NO_FILE}:\d{{2,5}}(?!\w)
+        | (?:(?<=\ to\ )|(?<=\ at\ )|(?<=tcp\ )|(?<=[A-Z]{{5}}\ )|(?<=ress>\ ))
+          {_LABEL}:\d{{2,5}}(?!\w) )
+      | (?P<token> [A-Za-z0-9_]+(?:-+[A-Za-z0-9_]+)*+ ) )
     | (?P<arn> arn:[\w-]+:[^\s"'`,;()]* )
-    | (?P<long> (?:[a-z]{{2,6}}[_-][A-Za-z]{{8,}}|[A-Za-z_-]{{20,}}) (?![A-Za-z0-9_]) )
-    )
-    """,
+    | (?P<long> (?:[a-z]{{2,6}}[_-][A-Za-z]{{8,}}|[A-Za-z_-]{{20,}})(?![A-Za-z0-9_]) ) )""",
     re.VERBOSE,
 )
+
 # What to keep: by the words around it ------------------------------------------------------------
 
-
-class _Around(NamedTuple):
-    """The two words before a place, and the signs that join the last of them to it."""
-
-    before: str
-    word: str
-    joins: str
-
-
 _JOINS: Final = " :=#([\"'`"
-_LAST_WORDS: Final = re.compile(r"(?:([\w./-]+)[^\w./-]+)?([\w./-]+)$")
+_LAST: Final = re.compile(r"[\w./-]+$")
 
 
-def _around(line: str, start: int) -> _Around:
+def _around(line: str, start: int) -> tuple[str, str, str]:
+    """The last two words before a place, and what stands between them and it."""
     text = line[max(0, start - 40) : start]
     bare = text.rstrip(_JOINS)
-    cut = bare.rfind(" ", 0, max(0, bare.rfind(" ")))
-    words = _LAST_WORDS.search(bare, cut + 1)
-    if not words:
-        return _Around("", "", text[len(bare) :] or text[-1:])
-    return _Around(words[1] or "", words[2], text[len(bare) :])
+    word = bare[bare.rfind(" ") + 1 :]
+    if not word.isalnum():
+        last = _LAST.search(word)
+        word = last[0] if last else ""
+    rest = bare[: len(bare) - len(word)].rstrip(_JOINS)
+    return rest[rest.rfind(" ") + 1 :].lstrip("({[\"'"), word, text[len(bare) :]
 
 
-_CODE_WORDS: Final = frozenset(
-    "status statuscode httpstatus httpstatuscode httpcode http sqlstate errno errcode errorcode exit "
-    "exitcode exitstatus returncode signal subcode errorsubcode err curl".split()
+# A number of up to six digits after one of these (without signs) is a code.
+_CODE_WORDS: Final = _words(
+    "status statuscode httpstatus httpstatuscode httpcode http sqlstate errno errcode errorcode "
+    "exit exitcode exitstatus returncode signal subcode errorsubcode err curl"
 )
-"""A number of up to six digits after one of these is a code (without underscores and hyphens)."""
-_DATA_CODES: Final = frozenset(
-    "zip postal post country area dial promo discount coupon voucher gift referral invite invitation "
-    "verification confirmation security access auth pin tracking bar qr product item".split()
+_DATA_CODES: Final = _words(
+    "zip postal post country area promo discount coupon voucher gift referral invite invitation "
+    "verification confirmation security access auth pin tracking bar qr product"
 )
 _REPLIES: Final = ("returned", "responded", "got", "received", "response", "rror", "failed", "with")
+# What follows an HTTP status or SMTP reply: its reason phrase; when it opens a message, words, an
+# SMTP sub-code or a body; and when it closes one.
 _REASON: Final = re.compile(
-    r"[ -]\(?(?i:not |bad |unauth|forbid|internal |service |gateway |too many|conflict|gone|unproc|page"
-    r" not|client e|server e|payment re|method n|request t|precond|locked|payload )"
+    r"[ -]\(?(?i:not |bad |unauth|forbid|internal |service |gateway |too many|conflict|gone|unproc|"
+    r"page not|client e|server e|payment re|method n|request t|precond|locked|payload )"
 )
-"""The reason phrase behind an HTTP status."""
-_OPENING: Final = re.compile(r"[ -]\(?(?:[A-Z][a-z']|OK\b)|[ -][245]\.\d{1,3}\.\d|[:,]? *[{\"<]| - |: \S")
-"""What follows a status that opens a message: words, an SMTP sub-code, or a body."""
+_OPENING: Final = re.compile(
+    r"[ -]\(?(?:[A-Z][a-z']|OK\b)|[ -][245]\.\d{1,3}\.\d|[:,]? *[{\"<]| - |: \S"
+)
 _CLOSING: Final = re.compile(r"$|[.,;:)\]}!]| for | from ")
-_RPC: Final = re.compile(r" [A-Z][A-Z_]{4,}:")
-_SUBCODE: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
+_LABEL_OF_ID: Final = re.compile(r"id|.*(?:Id|ID|[_-]id)")
 
 
-def _is_status(number: str, line: str, end: int, around: _Around) -> bool:
-    """Whether three digits are an HTTP status or an SMTP reply that tells of a failure."""
-    if len(number) != 3 or number[0] not in "45":
-        return False
-    if _REASON.match(line, end):
-        return True
-    if (not around.word or ":" in around.joins) and _OPENING.match(line, end):
-        return True
-    replies = not around.word or around.word.endswith(_REPLIES)
-    return replies and _CLOSING.match(line, end) is not None
-
-
-def _is_code(number: str, line: str, end: int, around: _Around) -> bool:
+def _is_code(number: str, line: str, end: int, before: str, word: str, joins: str) -> bool:
     """Whether a number names a cause (status 404, errno 111, exit code 137) or counts something."""
-    word = around.word.rpartition(".")[2].replace("_", "").replace("-", "").lower()
-    if word in _CODE_WORDS or around.word.startswith("HTTP/"):
+    bare = word.rpartition(".")[2].replace("_", "").replace("-", "").lower()
+    opens, told = not word, ":" in joins
+    if bare in _CODE_WORDS or word.startswith("HTTP/") or joins.endswith("(#"):
         return True
-    if word == "code":
-        return len(number) < 6 and around.before.lower() not in _DATA_CODES
-    if word.endswith("error") and ":" not in around.joins:
+    if bare == "code":
+        return len(number) < 6 and before.lower() not in _DATA_CODES
+    if (bare.endswith("error") and not told) or (bare == "number" and before == "alert"):
         return True
-    if (word == "number" and around.before == "alert") or around.joins.endswith("(#"):
-        return True
-    if len(number) > 3 and ("SQLSTATE[" in line or around.before == "ERROR"):
-        return around.joins in (": ", " [", " (")
-    if len(number) < 3 and (not word or ":" in around.joins):
-        return _RPC.match(line, end) is not None
-    return _is_status(number, line, end, around)
+    if len(number) > 3:
+        return joins in (": ", " [", " (") and ("SQLSTATE[" in line or before == "ERROR")
+    if len(number) < 3:
+        return (opens or told) and re.match(" [A-Z][A-Z_]{4,}:", line[end:]) is not None
+    if number[0] not in "45":
+        return False
+    closes = _CLOSING.match(line, end) and (opens or bare.endswith(_REPLIES))
+    goes_on = _OPENING.match(line, end) and (opens or told)
+    return bool(closes or goes_on or _REASON.match(line, end))
 
 
-def _number(number: str, line: str, start: int, end: int) -> str:
-    unit = line[end : end + 2]
-    if unit == "xx" or line.startswith("HTTP/", start - 5):
-        return number
-    if unit[:1].isalpha() or unit[:1] == "%" or len(number) > 6:
+def _number(match: re.Match[str]) -> str:
+    number, line, (start, end) = match.group(), match.string, match.span()
+    if line[end : end + 1].isalpha() or line.startswith("%", end):
         return "<n>"
-    if not number.lstrip("+-").isdigit():
-        is_subcode = _SUBCODE.fullmatch(number) and line[start - 4 : start - 1].isdigit()
-        return number if is_subcode else "<n>"
     around = _around(line, start)
-    if _is_code(number, line, end, around):
+    if len(number) < 7 and number.lstrip("+-").isdigit() and _is_code(number, line, end, *around):
         return number
-    return "<id>" if _is_label(around.word) else "<n>"
+    return "<id>" if _LABEL_OF_ID.fullmatch(around[1]) else "<n>"
 
 
 # Ids: runs of letters and digits that no person made up ------------------------------------------
@@ -265,160 +233,130 @@ _CODES: Final = re.compile(
     re.VERBOSE,
 )
 _TURNS: Final = re.compile(r"[a-z](?=[A-Z])|[0-9](?=[A-Za-z])|[A-Za-z](?=[0-9])")
-_DIGIT: Final = re.compile(r"\d")
-_PARTS: Final = re.compile(r"[_-]+")
-_BEFORE_CODES: Final = frozenset("code sqlstate index constraint collection".split())
-_CAMEL: Final = re.compile(r"(?=.*[a-z][A-Z]|.*\d[A-Z])[A-Za-z]+\d[A-Za-z]+")
-
-
-def _is_label(word: str) -> bool:
-    """Whether a word announces an id: ``id``, ``userId``, ``user_id``, ``ID``."""
-    return word.endswith(("Id", "ID", "_id", "-id")) or word == "id"
 
 
 def _is_random(text: str) -> bool:
     """Whether letters, capitals and digits alternate as they do in made-up ids, not in words."""
     turns = len(_TURNS.findall(text))
-    return turns * 5 >= len(text) if turns > 2 else turns == 2 and text[2:7].find("_") >= 0
+    return turns * 5 >= len(text) if turns > 2 else turns == 2 and "_" in text[2:7]
 
 
-def _is_compound_id(parts: list[str]) -> bool:
-    """Whether a name in parts holds a number (``order-44955``) or an id (``ch_3P2654fb44``)."""
-    return any(
-        (part.isdigit() and (len(part) > 1 or len(parts) == 2)) or (len(part) > 4 and not part.isalpha())
-        for part in parts
-        if not part.isalpha()
-    )
-
-
-def _token(token: str, around: _Around) -> str:
+def _token(match: re.Match[str]) -> str:
     """A code, a digest, an id, a numbered word, or just a word."""
-    if not _DIGIT.search(token):
+    token = match.group()
+    if not any(map(str.isdigit, token)):
         return token
-    if around.word.lower() in _BEFORE_CODES and len(token) < 40:
-        return token
-    if _is_label(around.word):
+    before, word, _ = _around(match.string, match.start())
+    if _LABEL_OF_ID.fullmatch(word):
         return "<id>"
-    if _CODES.fullmatch(token):
+    if _CODES.fullmatch(token) or word in ("index", "constraint", "collection"):
+        return token
+    if word in ("code", "SQLSTATE") and len(token) < 7 and before not in _DATA_CODES:
         return token
     if len(token) >= 16 and not token.strip("0123456789abcdefABCDEF"):
         return "<hex>"
-    parts = _PARTS.split(token)
-    if _is_random(token) or (len(parts) > 1 and _is_compound_id(parts)):
+    parts = token.replace("-", "_").split("_")
+    mixed = [part for part in parts[:8] if not part.isalpha()]
+    shortest = 1 if len(parts) == 2 else 2
+    numbered = any(len(part) > 4 or (part.isdigit() and len(part) >= shortest) for part in mixed)
+    if _is_random(token) or (len(parts) > 1 and numbered):
         return "<id>"
     letters = token.rstrip("0123456789")
     if letters.isalpha():
         return f"{letters}<n>"
-    return token if len(parts) > 1 or len(token) < 5 or _CAMEL.fullmatch(token) else "<id>"
+    is_word = len(parts) > 1 or len(token) < 5 or re.search("[a-z][A-Z]|[0-9][A-Z]", token)
+    return token if is_word else "<id>"
 
 
-# Quotes: what is a name and what is a value -------------------------------------------------------
+# Quotes: what is a name and what is a value ------------------------------------------------------
 
-_LITERALS: Final = frozenset(
-    "undefined null NaN None true false string number boolean object array function symbol bigint int "
-    "str float list dict tuple set bytes bool NoneType".split()
-) | {"[object Object]"}
-_SCHEMA: Final = frozenset(
+_LITERALS: Final = {"[object Object]"} | _words(
+    "undefined null NaN None true false string number boolean object array function symbol bigint "
+    "int str float list dict tuple set bytes bool NoneType"
+)
+# A quoted name after one of these belongs to code or schema, so it tells causes apart.
+_SCHEMA: Final = _words(
     "constraint index relation column table schema database collection view sequence field fields "
-    "property properties attribute argument parameter param function method operator module package "
-    "reading enum type model entity class option setting variable directive header scope extension "
-    "role invoke topic queue metric limit service keyword env".split()
+    "property properties attribute argument parameter param function method operator module class "
+    "reading enum type model entity package option setting variable directive header scope role "
+    "extension invoke topic queue metric limit service keyword env for_key import_name delete_from "
+    "*_from insert_into in_object module_named"
 )
-"""A quoted name after one of these belongs to code or schema, so it tells causes apart."""
-_PAIRS: Final = frozenset(
-    ("for key", "import name", "delete from", "* from", "insert into", "in object", "module named")
+# Keys in an error's JSON whose value tells causes apart, and those whose value is an error text.
+_KEYS: Final = _words(
+    "code type status reason name errno syscall error_code errorcode error_type kind title path "
+    "expected received param"
 )
-_EXACT: Final = frozenset(("constraint", "index", "key"))
-"""Names that may be hashes (TypeORM) or numbered (``orders_ibfk_2``) and still mean one thing."""
+_EXACT: Final = _KEYS | {"constraint", "index", "key"}
+_TELLING: Final = _words("message msg error detail details description reason cause")
 _NAME: Final = re.compile(r"[\w$@.*<][\w $.:/<>@()\[\]*-]{0,79}")
 _PLAIN: Final = re.compile(r"[A-Za-z_$][\w$.\[\]<>-]{0,63}(?:\(\))?")
+# What follows a name: Joi, AWS, Python.
 _NAMED: Final = re.compile(
-    r" (?:is (?:a )?required|is (?:not allowed|missing|not defined|null)|are required|must |should |"
-    r"can ?not be |length must|field|column|property|parameter|argument|option|header|attribute|object "
-    r"has|failed to satisfy)"
+    r" (?:is (?:a )?required|is (?:not allowed|missing|not defined|null)|are required|must |should "
+    r"|can ?not be |length must|field|column|property|parameter|argument|option|header|attribute"
+    r"|object has|failed to satisfy)"
 )
-"""What follows a name: Joi, AWS, Python."""
 _CONSTANT: Final = re.compile(r"[A-Z]+\d?(?:_[A-Z0-9]+)+|E[A-Z]{4,}")
-_KEYS: Final = frozenset(
-    "code type status reason name errno syscall error_code errorcode error_type kind title path expected "
-    "received param".split()
-)
-"""Keys in an error's JSON whose value tells causes apart."""
-_TELLING: Final = frozenset("message msg error detail details description reason cause".split())
-"""Keys whose value is an error text of its own."""
 _TROUBLE: Final = re.compile(
     r"\bE[A-Z]{4,}\b|(?i:error|exception|fail|timed out|timeout|refused|denied|invalid)|\bErrno\b"
 )
-_LONG_DIGITS: Final = re.compile(r"\d{3,}")
 
 
-def _is_name(inner: str, line: str, end: int, around: _Around) -> bool:
-    word = around.word.lower()
-    pair = f"{around.before.lower()} {word}"
-    assigned = ":" in around.joins or "=" in around.joins
-    if word in _SCHEMA or pair in _PAIRS:
+def _is_name(inner: str, line: str, end: int, before: str, word: str, assigned: bool) -> bool:
+    pair = f"{before.lower()}_{word}"
+    if word in _SCHEMA or pair in _SCHEMA:
         return (_PLAIN if assigned else _NAME).fullmatch(inner) is not None
-    if pair == "unexpected token":
+    if pair == "unexpected_token":
         return len(inner) < 4 or inner.isalpha()
-    if word == "near":
-        return inner.isupper()
-    keyed = word in _KEYS and (assigned or word == "path")
-    return (keyed or _NAMED.match(line, end) is not None) and _PLAIN.fullmatch(inner) is not None
+    keyed = (word in _KEYS and assigned) or word == "path" or (word == "near" and inner.isupper())
+    return bool((keyed or _NAMED.match(line, end)) and _PLAIN.fullmatch(inner))
 
 
-def _quote(quote: str, line: str, start: int, end: int) -> str:
+def _quote(match: re.Match[str]) -> str:
     """A quoted text is a value unless what stands around it says that it is a name or an error."""
+    quote, line, (start, end) = match.group(), match.string, match.span()
     inner = quote[1:-1]
-    if inner in _LITERALS or not _SAYS.search(inner) or _CONSTANT.fullmatch(inner):
-        return quote
     if start == 0 and end == len(line):
         return inner
+    if inner in _LITERALS or not _SAYS.search(inner) or _CONSTANT.fullmatch(inner):
+        return quote
     if line[end : end + 2].lstrip()[:1] == ":" and line[:start].rstrip()[-1:] in ("{", ","):
         return quote
-    around = _around(line, start)
-    word = around.word.lower()
-    if _is_name(inner, line, end, around):
-        return quote if word in _EXACT else _LONG_DIGITS.sub("<n>", quote)
-    told = word in _TELLING and ":" in around.joins
-    if told or (" " in inner and _TROUBLE.search(inner)):
+    before, word, joins = _around(line, start)
+    word, assigned = word.lower(), ":" in joins or "=" in joins
+    if _is_name(inner, line, end, before, word, assigned):
+        # Numbers in these are no data: a code, a hash (TypeORM), a count (orders_ibfk_2).
+        return quote if word in _EXACT else re.sub(r"\d{3,}", "<n>", quote)
+    if (word in _TELLING and assigned) or (" " in inner and _TROUBLE.search(inner)):
         return quote[0] + _swept(inner) + quote[-1]
     return "<quoted>"
 
 
-def _code(quote: str, line: str, end: int) -> str:
+def _code(match: re.Match[str]) -> str:
     """Backticks hold code and names (Prisma, MySQL, Mongoose), seldom a value."""
-    if line.startswith(" is not a valid", end):
+    if match.string.startswith(" is not a valid", match.end()):
         return "<quoted>"
-    return quote if _PLAIN.fullmatch(quote[1:-1]) else f"`{_swept(quote[1:-1])}`"
+    inner = match.group()[1:-1]
+    return f"`{inner if _PLAIN.fullmatch(inner) else _swept(inner)}`"
 
 
-# All of it ---------------------------------------------------------------------------------------
+_LISTED: Final = re.compile(r"(\(?\$?<[a-z]+>\)?)(?:, ?\1)+")
+
+_DECIDED: Final[dict[str, Callable[[re.Match[str]], str]]] = {
+    "code": _code,
+    "keep": lambda match: match.group(),
+    "long": lambda match: "<id>" if _is_random(match.group()) else match.group(),
+    "number": _number,
+    "quote": _quote,
+    "token": _token,
+}
 
 
 def _replaced(match: re.Match[str]) -> str:
-    text, line = match.group(), match.string
-    start, end = match.span()
-    match match.lastgroup:
-        case "number":
-            return _number(text, line, start, end)
-        case "token":
-            return _token(text, _around(line, start))
-        case "quote":
-            return _quote(text, line, start, end)
-        case "code":
-            return _code(text, line, end)
-        case "literal":
-            return text if _is_code("0", line, end, _around(line, start)) else "<hex>"
-        case "long":
-            return "<id>" if _is_random(text) else text
-        case "keep":
-            return text
-        case "span":
-            return "<n>s"
-        case "version":
-            return "v<n>"
-        case kind:
-            return f"<{(kind or '').partition('_')[0]}>"
+    kind = (match.lastgroup or "").partition("_")[0]
+    decide = _DECIDED.get(kind)
+    return decide(match) if decide else f"<{kind}>"
 
 
 def _swept(line: str) -> str:
@@ -428,20 +366,14 @@ def _swept(line: str) -> str:
     return _LOOKS.sub(_replaced, line)
 
 
-_LISTED: Final = re.compile(r"(\(?\$?<[a-z]+>\)?)(?:, ?\1)+")
-
-
 def _shortened(line: str, limit: int) -> str:
-    """The line within a limit: its head and its tail, cut between words where that can be."""
+    """The line within a limit: its head and its tail, where wrapped errors put the cause."""
     if len(line) <= limit:
         return line
     front = limit * 3 // 5
     head, tail = line[:front], line[front + 3 - limit :]
-    blank = head.rfind(" ", front // 2)
-    head = head[:blank] if blank > 0 else re.sub("<[a-z]*$", "", head)
-    blank = tail.find(" ", 0, len(tail) // 2)
-    tail = tail[blank + 1 :] if blank >= 0 else re.sub("^[a-z]*>", "", tail)
-    return f"{head} … {tail}"
+    end, start = head.rfind(" ", front // 2), tail.find(" ", 0, len(tail) // 2) + 1
+    return f"{head[:end] if end > 0 else head} … {tail[start:]}"
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -453,12 +385,13 @@ def _pass(line: str) -> str:
 def signature(reason: str) -> str:
     """What ``reason`` (a failedReason) has in common with other failures of the same cause.
 
-    One line of at most `LONGEST` characters, empty if nothing is said; the signature of a signature
-    is itself. Control characters other than white space and colours stay: show it through
-    `qtui.text.plain`. Costs about 1 µs for a reason like one seen lately, else about 10 µs for a
-    hundred characters and at most some ms, however long the text.
+    One line of at most `LONGEST` characters, empty if nothing is said; a signature's signature is
+    itself. Control characters other than white space and colours stay: show it through
+    `qtui.text.plain`. Costs about 1 µs for a line seen lately, else some 10 µs per hundred
+    characters and at most some ms, however long the text.
     """
-    line = _shortened(_headline(reason).strip(), _LINE)
+    if len(line := reason) > _LINE or not reason.isprintable():
+        line = _shortened(_headline(reason).strip(), _LINE)
     for _ in range(_PASSES):
         settled = _pass(line)
         if settled == line:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 
 from qtui.bullmq.connection import Client, connect, identify
-from qtui.commands.run import REDIS, Place, Stop
+from qtui.commands.run import REDIS, USAGE, Place, Stop
 from qtui.retry.campaign import Campaign
 from qtui.retry.plan import Plan, Resets
+from qtui.text import plain
+from qtui.ui.actions import ACTIONS
 from qtui.ui.app import QtuiApp
 from qtui.ui.session import Session
 
@@ -21,6 +24,7 @@ def inspect(place: Place) -> int:
             " write redis+sentinel://host:port/master-name",
             REDIS,
         )
+    _check_keys(place.settings.keys)
     client = connect(place.target, read_only=place.settings.read_only)
     app = QtuiApp(
         Session(
@@ -34,6 +38,17 @@ def inspect(place: Place) -> int:
     )
     app.run()
     return app.return_code or 0
+
+
+def _check_keys(keys: Mapping[str, str]) -> None:
+    known = [action.id for action in ACTIONS]
+    for name in keys:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f'; did you mean "{near[0]}"?' if near else ""
+            raise Stop(
+                f'[keys] in the config file: no action is called "{plain(name)}"{hint}', USAGE
+            )
 
 
 def _campaigns(client: Client) -> Callable[[Plan, Resets], Campaign]:

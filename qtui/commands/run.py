@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -43,7 +43,7 @@ class Stop(Exception):
 class Flags:
     """What stood before the command; None or empty where nothing did."""
 
-    redis: str | None = None
+    redis: str | None = field(default=None, repr=False)
     prefixes: tuple[str, ...] = ()
     queues: tuple[str, ...] = ()
     read_only: bool = False

@@ -139,7 +139,9 @@ class Campaign:
 
     async def _send(self, batch: Sequence[Picked]) -> list[Result]:
         """The results of one batch, whatever happens to the connection."""
+        loop = asyncio.get_running_loop()
         seen: Sequence[Row] | None = None
+        deadline, pause = 0.0, 0.1
         while True:
             start = time.perf_counter()
             try:
@@ -151,12 +153,18 @@ class Campaign:
                     reset_attempts_started=self.resets.started,
                 )
             except _LOST:
-                seen = await self._read(batch)
+                deadline = deadline or loop.time() + self._patience
+                seen = await self._read(batch, deadline)
                 if seen is None:
                     self.phase = Phase.LOST
                     return [Result(one.job_id, Code.UNKNOWN) for one in batch]
                 if not any(_stands(one, row) for one, row in zip(batch, seen, strict=True)):
                     return [_judged(one, row) for one, row in zip(batch, seen, strict=True)]
+                if self._stop or loop.time() >= deadline:
+                    self.phase = Phase.LOST
+                    return _given_up(batch, seen)
+                await asyncio.sleep(pause)  # grows: reads pass, and calls are lost again and again
+                pause = min(pause * 2, 2.0)
                 continue
             self._adapt(time.perf_counter() - start, len(batch))
             if answer.note and answer.note not in self.notes:
@@ -166,11 +174,11 @@ class Campaign:
                 return results
             return _doubted(batch, seen, results)
 
-    async def _read(self, batch: Sequence[Picked]) -> list[Row] | None:
+    async def _read(self, batch: Sequence[Picked], deadline: float) -> list[Row] | None:
         """The jobs as they are after a lost call; None if nobody could be asked for too long."""
         self.phase = Phase.READING
         loop = asyncio.get_running_loop()
-        deadline, pause = loop.time() + self._patience, 0.1
+        pause = 0.1
         ids = [one.job_id for one in batch]
         while loop.time() < deadline:
             try:
@@ -200,24 +208,27 @@ def _doubted(
 ) -> list[Result]:
     """The truth about a batch that was sent again and found nothing to retry.
 
-    Jobs that stood where they were when they were read, and stand there no more, tell that the lost
-    call came through in between. Where there are none, it had come before (jobs that Redis refuses
-    to move stand there whatever comes).
+    So the lost call came through: before the jobs were read, while, or after. Jobs that stood where
+    they were when they were read, and stand there no more, went with it too; those that Redis
+    refuses to move stand there whatever comes.
     """
-    found = list(results)
-    late = [
-        place
-        for place, (one, row) in enumerate(zip(batch, seen, strict=True))
-        if _stands(one, row) and results[place].code is not Code.REFUSED
-    ]
-    for place in late:
-        gone = results[place].code is Code.NO_SUCH_JOB
-        found[place] = Result(batch[place].job_id, Code.UNKNOWN if gone else Code.RETRIED)
-    if late:
-        return found
+    found = []
+    for one, row, result in zip(batch, seen, results, strict=True):
+        if result.code is Code.REFUSED:
+            found.append(result)
+        elif _stands(one, row):
+            gone = result.code is Code.NO_SUCH_JOB
+            found.append(Result(one.job_id, Code.UNKNOWN if gone else Code.RETRIED))
+        else:
+            found.append(_judged(one, row))
+    return found
+
+
+def _given_up(batch: Sequence[Picked], seen: Sequence[Row]) -> list[Result]:
+    """What is known of a batch whose calls are lost again and again: the last may yet come."""
     return [
-        result if result.code is Code.REFUSED else _judged(one, row)
-        for one, row, result in zip(batch, seen, results, strict=True)
+        Result(one.job_id, Code.UNKNOWN) if _stands(one, row) else _judged(one, row)
+        for one, row in zip(batch, seen, strict=True)
     ]
 
 

@@ -5,6 +5,7 @@ Knows no widgets. An action's id is what ``[keys]`` in the config file remaps.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -240,6 +241,12 @@ _KEYS_IN_WORDS: Final = {
 def key_in_words(key: str) -> str:
     """A key as people write it: ``?`` for question_mark."""
     return _KEYS_IN_WORDS.get(key, key)
+
+
+def keys_of(action: Action, remapped: Mapping[str, str]) -> list[str]:
+    """The keys of an action, in words, where ``[keys]`` may have given it others."""
+    keys = remapped.get(action.id, ",".join(action.keys)).split(",")
+    return [key_in_words(key.strip()) for key in keys]
 
 
 def bindings(*parts: Where) -> list[Binding]:

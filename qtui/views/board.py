@@ -5,7 +5,7 @@ Holds no widgets and starts nothing by itself: the screen calls it from its work
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.keys import QueueKey
@@ -29,7 +29,6 @@ class Board:
         self.state = JobState.FAILED
         self.newest_first = True
         self.jobs: JobList | None = None
-        self.frozen = False
         self.verdicts: dict[str, Verdict] = {}
         """By job id, what a retry came to, for the list in sight."""
         self._marks: dict[tuple[QueueKey, JobState], Marks] = {}
@@ -43,11 +42,6 @@ class Board:
             return Marks()
         return self._marks.setdefault((self.queue, self.state), Marks())
 
-    @property
-    def still(self) -> bool:
-        """Whether the list is not to be refreshed by itself: frozen, or held after a retry."""
-        return self.frozen or (self.jobs is not None and self.jobs.held)
-
     def look_at(
         self,
         queue: QueueKey | None,
@@ -59,7 +53,6 @@ class Board:
         self.state = state or self.state
         self.newest_first = self.newest_first if newest_first is None else newest_first
         self.forget_results()
-        self.frozen = False
         self.jobs = (
             JobList(self.reader, queue, self.state, newest_first=self.newest_first)
             if queue is not None
@@ -98,19 +91,18 @@ class Board:
 
         Costs two look-ups of a rank and one command, O(ids).
         """
-        if self.queue is None:
+        queue, state, newest_first = self.queue, self.state, self.newest_first
+        if queue is None:
             return []
         ranks = [
-            await self.reader.rank(self.queue, self.state, job, newest_first=self.newest_first)
+            await self.reader.rank(queue, state, job, newest_first=newest_first)
             for job in (one, other)
         ]
         known = [rank for rank in ranks if rank is not None]
         if len(known) < len(ranks):
             return []
         size = min(MOST, max(known) - min(known) + 1)
-        return await self.reader.ids(
-            self.queue, self.state, min(known), size, newest_first=self.newest_first
-        )
+        return await self.reader.ids(queue, state, min(known), size, newest_first=newest_first)
 
     # What came of retries
 
@@ -130,13 +122,19 @@ class Board:
         gone = (Code.RETRIED, Code.NOT_IN_STATE)
         self.jobs.hold(result.job_id for result in results if result.code in gone)
 
-    def undecided(self) -> list[str]:
-        """Retried jobs in sight whose fate is still open."""
+    def undecided(self, first: int, last: int) -> list[str]:
+        """Retried jobs whose fate is still open: those in sight first, then others that are loaded.
+
+        Args:
+            first: the first place in sight.
+            last: the last place in sight.
+        """
         if self.jobs is None:
             return []
+        seen = [row for row in map(self.jobs.row, range(first, last + 1)) if row is not None]
         return [
             row.id
-            for row in self.jobs.rows()
+            for row in dict.fromkeys([*seen, *self.jobs.rows()])
             if (result := self._results.get(row.id)) is not None
             and result.retried
             and not self._is_final(row.id)
@@ -146,23 +144,25 @@ class Board:
         seen = self._outcomes.get(job_id)
         return seen is not None and seen.fate.is_final
 
-    async def follow(self) -> bool:
+    async def follow(self, ids: Sequence[str]) -> bool:
         """Reads what has become of retried jobs; True if something has changed.
 
         Costs nothing when no fate is open, else a round trip or two.
         """
-        ids, queue = self.undecided(), self.queue
+        queue, state, jobs = self.queue, self.state, self.jobs
         if not ids or queue is None:
             return False
         # Which list a waiting job is in makes no difference, and those may be long.
         places = await self.reader.whereabouts(queue, ids, lists=(JobState.ACTIVE,))
+        if self.jobs is not jobs:  # somebody has turned to another list meanwhile
+            return False
         changed = False
         for job_id, where in places.items():
             result, seen = self._results.get(job_id), outcome(where)
             if result is None or self._outcomes.get(job_id) == seen:
                 continue
             self._outcomes[job_id] = seen
-            self.verdicts[job_id] = verdict(result, seen, self.state)
+            self.verdicts[job_id] = verdict(result, seen, state)
             changed = True
         return changed
 

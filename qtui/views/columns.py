@@ -124,7 +124,7 @@ _FATES: Final = {
     Fate.ACTIVE: ("… active", Tone.BUSY),
     Fate.COMPLETED: ("✔ completed", Tone.GOOD),
     Fate.FAILED_AGAIN: ("✗ failed again", Tone.BAD),
-    Fate.GONE: ("✔ ran, and was removed", Tone.FAINT),
+    Fate.GONE: ("? gone: it ran and was removed, or somebody removed it", Tone.FAINT),
 }
 
 _PLACES: Final = {"": "waiting", "wait": "waiting"}

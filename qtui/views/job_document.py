@@ -135,6 +135,9 @@ def _family(job: Job) -> Iterator[Section]:
     if job.parent is not None:
         base, parent_id = job.parent
         rows.append(("parent", f"{parent_id} in {base}"))
+    else:
+        garbage = ((name, job.text(name)) for name in ("parent", "parentKey"))
+        rows += ((name, text) for name, text in garbage if text)
     children = job.children
     if children.total:
         rows.append(("children", str(children.total)))

@@ -11,6 +11,8 @@ import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 
+from redis.exceptions import NoPermissionError
+
 from qtui.bullmq.connection import Client
 from qtui.bullmq.discovery import discover
 from qtui.bullmq.events import can_wait, wait_for_events
@@ -56,6 +58,7 @@ class Poll:
         self._workers_at = 0.0
         self._nudge = asyncio.Event()
         self._changed: set[QueueKey] = set()
+        self._deaf = False
 
     def worst_first(self) -> list[QueueStatus]:
         """The queues that exist: most failed jobs first, then by name."""
@@ -122,9 +125,9 @@ class Poll:
         self._nudge.set()
 
     @property
-    def has_events(self) -> bool:
+    def hears(self) -> bool:
         """Whether events are listened to, so that changes show at once."""
-        return bool(self.refresh) and can_wait(self._client)
+        return bool(self.refresh) and can_wait(self._client) and not self._deaf
 
     async def listen(self) -> None:
         """Waits for events, for some seconds at most, and asks for a look when one came."""
@@ -132,7 +135,11 @@ class Poll:
         if not known:
             await asyncio.sleep(SHORTEST_GAP)
             return
-        changed = await wait_for_events(self._client, known)
+        try:
+            changed = await wait_for_events(self._client, known)
+        except NoPermissionError:
+            self._deaf = True
+            return
         if changed:
             self.nudge(changed)
             await asyncio.sleep(SHORTEST_GAP)

@@ -80,8 +80,8 @@ async def look_as_the_screen_does(client: Client) -> None:
             assert jobs is not None
             await jobs.refresh(0, 20, None)
             await jobs.load(0, 20)
-            await board.all_ids()
-            await board.follow()
+            ids = await board.all_ids()
+            await board.follow(ids)
 
 
 async def commands(client: Redis) -> set[str]:

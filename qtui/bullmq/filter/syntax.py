@@ -29,6 +29,9 @@ from qtui.bullmq.filter.values import QUOTES, Value, read, read_pattern
 _DEPTH: Final = 50
 """How deep brackets may stand in brackets."""
 
+_TERMS: Final = 10_000
+"""Terms in one filter; as many take a quarter of a second to read."""
+
 _PATTERNS: Final = 32
 """Patterns in one filter: each is compiled when it is read."""
 
@@ -56,7 +59,6 @@ _MOMENT: Final = re.compile(
 _UNITS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _FIRST: Final = (datetime.min - EPOCH.replace(tzinfo=None)) // timedelta(milliseconds=1)
 _LAST: Final = (datetime.max - EPOCH.replace(tzinfo=None)) // timedelta(milliseconds=1)
-_TERMS: Final = "expected a term, such as timeout or error:timeout"
 
 
 class Parser:
@@ -72,6 +74,7 @@ class Parser:
         self._now = now
         self._at = 0
         self._depth = 0
+        self._terms = 0
         self._patterns = 0
 
     def parse(self) -> Term:
@@ -101,7 +104,7 @@ class Parser:
                 break
             terms.append(self._term())
         if not terms:
-            raise FilterError(_TERMS, self._at)
+            raise FilterError("expected a term, such as timeout or error:timeout", self._at)
         return group(Every, terms)
 
     def _term(self) -> Term:
@@ -132,6 +135,9 @@ class Parser:
         return term
 
     def _single(self) -> Term:
+        self._terms += 1
+        if self._terms > _TERMS:
+            raise FilterError(f"a filter has at most {_TERMS:,} terms", self._at)
         head = _HEAD.match(self._text, self._at)
         if head is None:
             return Contains("", self._take(read(self._text, self._at)).text)
@@ -166,7 +172,9 @@ class Parser:
         if not value.text:
             raise FilterError("expected a pattern right after re:, such as re:^charge", self._at)
         if not value.quote and (swallowed := _SWALLOWED.search(value.text)):
-            message = "this | belongs to the pattern: put a blank before it, or quotes around both"
+            message = (
+                "this | belongs to the pattern: put blanks around it, or quotes around the pattern"
+            )
             raise FilterError(message, value.place(swallowed.start()))
         self._take(value)
         try:

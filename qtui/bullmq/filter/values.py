@@ -47,11 +47,12 @@ def quoted(text: str) -> str:
 def read(filter_text: str, at: int) -> Value:
     """The value that begins at ``at``; empty if none does.
 
-    A bare one goes to the next blank, ``|``, or bracket that it did not open. In quotes a quote is
-    written twice, and nothing else is special.
+    A bare one goes to the next blank, ``|``, or bracket that it did not open; those that it opens
+    it closes, so that any filter can stand in brackets. In quotes a quote is written twice, and
+    nothing else is special.
 
     Raises:
-        FilterError: quotes that are not closed, or nothing in them.
+        FilterError: quotes or brackets that are not closed, or nothing in quotes.
     """
     if filter_text[at : at + 1] in QUOTES and at < len(filter_text):
         return _in_quotes(filter_text, at)
@@ -68,22 +69,23 @@ def read_pattern(filter_text: str, at: int) -> Value:
         return _in_quotes(filter_text, at)
     # Bounded: a class that is never closed is looked for at each of its brackets.
     limit = at + LONGEST + 1
-    value = _bare(filter_text, at, min(limit, len(filter_text)), _PATTERN_PIECE)
-    if value.end == limit:
-        raise FilterError(f"a pattern has at most {LONGEST} characters", at + LONGEST)
-    return value
+    return _bare(filter_text, at, min(limit, len(filter_text)), _PATTERN_PIECE)
 
 
 def _bare(filter_text: str, at: int, limit: int, pieces: re.Pattern[str]) -> Value:
-    end, brackets = at, 0
+    end, brackets = at, list[int]()
     while piece := pieces.match(filter_text, end, limit):
         if piece[0] == "(":
-            brackets += 1
+            brackets.append(end)
         elif piece[0] == ")":
-            brackets -= 1
-        if brackets < 0:
-            break
+            if not brackets:
+                break
+            brackets.pop()
         end = piece.end()
+    # A pattern that was cut off is refused for its length.
+    if brackets and (end < limit or limit == len(filter_text)):
+        message = "this ( is not closed before the next blank; quotes hold such a text together"
+        raise FilterError(message, brackets[-1])
     return Value(filter_text[at:end], at, end)
 
 

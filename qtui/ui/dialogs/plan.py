@@ -13,6 +13,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
+from textual.worker import Worker, WorkerState
 
 from qtui.bullmq.codes import Code, meaning
 from qtui.bullmq.connection import RedisFault
@@ -79,6 +80,12 @@ class PlanDialog(ModalScreen["Plan | None"]):
         self._draw()
         make: Callable[[], Awaitable[None]] = self._make
         self.run_worker(make, exclusive=True, group="plan", exit_on_error=False)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """A fault of ours stands where the plan would."""
+        if event.state is WorkerState.ERROR:
+            self._error = f"a fault in qtui: {event.worker.error}"
+            self._draw()
 
     async def _make(self) -> None:
         try:

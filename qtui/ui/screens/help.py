@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from qtui.ui.actions import Where, actions_of, key_in_words
+from qtui.ui.actions import Where, actions_of, keys_of
 
 
 class HelpScreen(ModalScreen[None]):
@@ -49,8 +49,7 @@ class HelpScreen(ModalScreen[None]):
             actions = actions_of(where, read_only=self._read_only)
             lines.append(Content.styled(f"\n{where.value}", "bold $accent"))
             for action in actions:
-                keys = self._keys.get(action.id, ",".join(action.keys)).split(",")
-                words = " ".join(key_in_words(key) for key in keys)
+                words = " ".join(keys_of(action, self._keys))
                 lines.append(Content.assemble(f"  {words:<12} ", (action.help, "$text-muted")))
         if self._read_only:
             lines.append(

@@ -78,6 +78,8 @@ class Inspector(MarkScreen):
         self.detail = self.query_one(DocumentView)
         self._detail_at = 0.0
         self._job: Job | None = None
+        self._loaded_for: tuple[QueueKey | None, str | None] = (None, None)
+        self._loaded: set[str] = set()
         self.table.focus()
         self.queues.say("looking for queues …")
         self.say(self.session.note)
@@ -104,7 +106,7 @@ class Inspector(MarkScreen):
         jobs, queue = self.board.jobs, self.board.queue
         if jobs is not None and queue in changed:
             status = self.poll.statuses.get(jobs.queue)
-            if self.board.still:
+            if jobs.held:
                 jobs.live_total = status.count(jobs.state) if status is not None else 0
                 self._follow()
             else:
@@ -166,9 +168,13 @@ class Inspector(MarkScreen):
     def _refresh_list(self, jobs: JobList) -> None:
         async def read() -> None:
             first, last = self.table.in_sight
-            moved = await jobs.refresh(first, last, self.table.cursor_id)
+            anchor = self.table.cursor_id
+            moved = await jobs.refresh(first, last, anchor)
             if jobs is self.board.jobs:
-                self.table.rows_changed(moved.anchor, moved.shift)
+                now, place = self.table.cursor_id, moved.anchor
+                if now != anchor:  # somebody has moved it meanwhile
+                    place = jobs.place(now) if now is not None else None
+                self.table.rows_changed(place, moved.shift)
                 self.table.say(f"no {jobs.state} jobs")
                 self._draw_title()
 
@@ -187,11 +193,13 @@ class Inspector(MarkScreen):
             self.in_background(read, "rows")
 
     def _follow(self) -> None:
+        ids = self.board.undecided(*self.table.in_sight)
+
         async def read() -> None:
-            if await self.board.follow():
+            if await self.board.follow(ids):
                 self.results_changed()
 
-        if self.board.undecided():
+        if ids:
             self.in_background(read, "follow")
 
     # The job under the cursor
@@ -201,8 +209,13 @@ class Inspector(MarkScreen):
         self._load_detail()
         self._draw_keys()
 
-    def _load_detail(self, load: tuple[str, ...] = ()) -> None:
+    def _load_detail(self, more: str = "") -> None:
         queue, job_id = self.board.queue, self.table.cursor_id
+        if (queue, job_id) != self._loaded_for:
+            self._loaded_for, self._loaded = (queue, job_id), set()
+        if more:
+            self._loaded.add(more)
+        load, near = tuple(self._loaded), self.board.state
         if queue is None or job_id is None:
             self._job = None
             self.detail.show(Document(()))
@@ -212,7 +225,7 @@ class Inspector(MarkScreen):
             await asyncio.sleep(_DEBOUNCE)
             self._detail_at = time.monotonic()
             try:
-                job = await read_job(self.session.client, queue, job_id, load=load)
+                job = await read_job(self.session.client, queue, job_id, load=load, near=near)
             except WrongType as error:
                 job = None
                 self.say(plain(str(error)), "warn")
@@ -226,7 +239,7 @@ class Inspector(MarkScreen):
 
     @on(DocumentView.LoadRequested)
     def _load_requested(self, message: DocumentView.LoadRequested) -> None:
-        self._load_detail((message.pending.what,))
+        self._load_detail(message.pending.what)
 
     @on(CursorList.Opened)
     def _opened(self, message: CursorList.Opened) -> None:
@@ -246,8 +259,14 @@ class Inspector(MarkScreen):
     def action_copy_id(self) -> None:
         """Copies the job's id."""
         if self.table.cursor_id is not None:
-            self.app.copy_to_clipboard(self.table.cursor_id)
+            self._copy(self.table.cursor_id)
             self.say(f"copied the id {plain(self.table.cursor_id)}")
+
+    def _copy(self, text: str) -> None:
+        try:
+            self.app.copy_to_clipboard(text)
+        except UnicodeEncodeError:  # not UTF-8 in Redis: then as it is shown
+            self.app.copy_to_clipboard(plain(text))
 
     def action_copy_json(self) -> None:
         """Copies the job's hash, as far as it is loaded."""
@@ -274,26 +293,37 @@ class Inspector(MarkScreen):
 
     def action_freeze(self) -> None:
         """Freezes the list, or thaws it."""
-        self.board.frozen = not self.board.frozen
-        if not self.board.frozen:
-            self.action_refresh_now()
+        jobs = self.board.jobs
+        if jobs is None:
+            return
+        if jobs.held:
+            self._thaw(jobs)
+        else:
+            jobs.hold()
         self._draw_title()
+
+    def _thaw(self, jobs: JobList) -> None:
+        """Lets go of what is held, results too, and reads the list anew."""
+        self.board.forget_results()
+        jobs.thaw()
+        self._refresh_list(jobs)
 
     def action_refresh_now(self) -> None:
         """Reads everything again and lets go of results that stand in rows."""
-        self.board.forget_results()
-        again: Callable[[], Awaitable[None]] = self.search_again
-        self.run_worker(again, group="search", exclusive=True, exit_on_error=False)
+        if self.is_busy("search"):
+            self.poll.nudge()
+        else:
+            again: Callable[[], Awaitable[None]] = self.search_again
+            self.run_worker(again, group="search", exclusive=True, exit_on_error=False)
         if self.board.jobs is not None:
-            self.board.jobs.thaw()
-            self._refresh_list(self.board.jobs)
+            self._thaw(self.board.jobs)
         self._load_detail()
 
     # The bars
 
     def _draw_header(self) -> None:
         session, settings = self.session, self.session.settings
-        mode = "live" if self.poll.has_events else f"every {settings.refresh:g} s"
+        mode = "live" if self.poll.hears else f"every {settings.refresh:g} s"
         mode = "lost, retrying" if self.lost else mode if settings.refresh else "by hand: ctrl+r"
         prefixes = " ".join(settings.prefixes)
         where = session.target.shown + (f"  {prefixes}:*" if settings.prefixes != ("bull",) else "")
@@ -333,8 +363,8 @@ class Inspector(MarkScreen):
     def _order(self) -> list[tuple[str, str]]:
         right = [] if self.board.newest_first else [(" oldest first ", "faint")]
         jobs = self.board.jobs
-        if jobs is not None and self.board.still:
-            word = "frozen" if self.board.frozen else "results"
+        if jobs is not None and jobs.held:
+            word = "results" if self.board.verdicts else "frozen"
             changes = f" +{count(jobs.changes)}" if jobs.changes else ""
             right.append((f" {word}{changes} · ctrl+r ", "warn"))
         return right
@@ -351,7 +381,8 @@ class Inspector(MarkScreen):
         if not self.board.state.is_finished:
             actions = [one for one in actions if not one.writes]
         always = [one for one in actions_of(Where.APP, read_only=read_only) if one.bar]
-        self.query_one(KeyBar).show(f"{count(marks)} marked" if marks else "", actions, always)
+        lead = f"{count(marks)} marked" if marks else ""
+        self.query_one(KeyBar).show(lead, actions, always, self.session.settings.keys)
 
     def on_descendant_focus(self) -> None:
         """Other keys work in another part of the screen."""

@@ -10,7 +10,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
+from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as LateReply
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
@@ -18,6 +20,8 @@ from qtui.bullmq.connection import RedisFault
 from qtui.bullmq.keys import QueueKey
 from qtui.text import plain
 from qtui.ui.session import Session
+
+_AWAY: Final = (LostConnection, LateReply)
 
 TROUBLE: Final = (RedisError, RedisFault, OSError, TimeoutError)
 """What a server that can't be reached, or refuses, raises."""
@@ -34,6 +38,7 @@ class LiveScreen(Screen[None]):
         self.poll = session.poll()
         self.lost = ""
         """Why the server does not answer; empty while it does."""
+        self._refusals: set[str] = set()
 
     # Hooks
 
@@ -55,7 +60,7 @@ class LiveScreen(Screen[None]):
         """Starts the loops; they end with the screen."""
         self.watch_with(self._search, "search")
         self.watch_with(self._count_for_ever, "count")
-        if self.poll.has_events:
+        if self.poll.hears:
             self.watch_with(self._listen_for_ever, "listen")
 
     def watch_with(self, loop: Callable[[], Awaitable[None]], name: str) -> None:
@@ -83,11 +88,24 @@ class LiveScreen(Screen[None]):
         """Does some work with the server; False, and `lost` says why, when it fails."""
         try:
             await work()
-        except TROUBLE as error:
+        except RedisError as error:
+            words = self.session.explain(error)
+            if not isinstance(error, _AWAY):
+                self._say_refusal(words)
+                return False
+            self._set_lost(words)
+            return False
+        except (RedisFault, OSError) as error:
             self._set_lost(self.session.explain(error))
             return False
         self._set_lost("")
         return True
+
+    def _say_refusal(self, words: str) -> None:
+        """One command was refused, the rest goes on: that is said once, and is no lost server."""
+        if words not in self._refusals:
+            self._refusals.add(words)
+            self.say(words, "warn")
 
     def _set_lost(self, why: str) -> None:
         if why != self.lost:
@@ -110,7 +128,8 @@ class LiveScreen(Screen[None]):
         async for found in self.poll.search():
             if found != known:
                 known = found
-                await self._look()
+                self.poll.nudge()
+        await self._look()
         if not self.poll.worst_first():
             await self.poll.check_permission()
 
@@ -123,7 +142,7 @@ class LiveScreen(Screen[None]):
             await self._insist(self._look)
 
     async def _listen_for_ever(self) -> None:
-        while True:
+        while self.poll.hears:
             await self._insist(self.poll.listen)
 
     async def search_again(self) -> None:

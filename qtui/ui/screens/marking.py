@@ -29,9 +29,14 @@ class MarkScreen(RetryScreen):
 
     def marks_changed(self) -> None:
         """Other jobs are marked now."""
-        jobs, marks = self.board.jobs, len(self.board.marks)
-        more = jobs is not None and marks == MOST < jobs.total
-        self.say(f"only the first {count(MOST)} jobs are marked" if more else "")
+        self.say("")
+
+    def _say_how_far(self) -> None:
+        """All and the others of a long list are those among its first."""
+        jobs = self.board.jobs
+        if jobs is not None and jobs.total > MOST:
+            words = f"of {count(jobs.total)} jobs only the first {count(MOST)} were looked at"
+            self.say(words, "warn")
 
     # Keys
 
@@ -45,6 +50,7 @@ class MarkScreen(RetryScreen):
         async def mark() -> None:
             await work()
             self.marks_changed()
+            self._say_how_far()
 
         self.in_background(mark, _GROUP)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final
 
 from rich.cells import cell_len
@@ -15,7 +15,7 @@ from textual.widget import Widget
 
 from qtui.bullmq.model import JobState, QueueStatus
 from qtui.text import count, plain
-from qtui.ui.actions import Action, key_in_words
+from qtui.ui.actions import Action, keys_of
 from qtui.ui.widgets.cursor_list import ink, strip
 from qtui.ui.widgets.queue_list import short
 
@@ -153,15 +153,21 @@ class StateTabs(Bar):
 class KeyBar(Bar):
     """What the next key can be: the actions of the part of the screen that has the focus."""
 
-    def show(self, lead: str, actions: Sequence[Action], always: Sequence[Action]) -> None:
+    def show(
+        self,
+        lead: str,
+        actions: Sequence[Action],
+        always: Sequence[Action],
+        remapped: Mapping[str, str],
+    ) -> None:
         """Shows as many of the actions as fit, after the lead and before those always shown."""
         tail: list[tuple[str, str]] = []
         for action in always:
-            tail += self._pair(action)
+            tail += self._pair(action, remapped)
         room = self.size.width - sum(cell_len(words) for words, _ in tail)
         pieces: list[tuple[str, str]] = [(f" {lead}   " if lead else " ", "strong")]
         for action in actions:
-            pair = self._pair(action)
+            pair = self._pair(action, remapped)
             taken = sum(cell_len(words) for words, _ in [*pieces, *pair])
             if taken > room:
                 break
@@ -169,8 +175,8 @@ class KeyBar(Bar):
         self.say(pieces, tail)
 
     @staticmethod
-    def _pair(action: Action) -> list[tuple[str, str]]:
-        return [(key_in_words(action.keys[0]), "key"), (f" {action.label}  ", "faint")]
+    def _pair(action: Action, remapped: Mapping[str, str]) -> list[tuple[str, str]]:
+        return [(keys_of(action, remapped)[0], "key"), (f" {action.label}  ", "faint")]
 
 
 def header(

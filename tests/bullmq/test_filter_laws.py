@@ -1,0 +1,180 @@
+"""Laws of the filter language, tried on filters, texts and jobs that nobody would think of."""
+
+from __future__ import annotations
+
+from datetime import UTC
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qtui.bullmq.filter import PAYLOADS, Filter, FilterError, Subject, parse, quoted
+from qtui.bullmq.filter.groups import Either, Every, group, negate
+from qtui.bullmq.filter.pattern import Pattern
+from qtui.bullmq.filter.terms import (
+    COMPARISONS,
+    TEXTS,
+    Child,
+    Contains,
+    Equals,
+    Finished,
+    Matches,
+    Number,
+    Term,
+    UsedUp,
+)
+from qtui.bullmq.model import LIST_FIELDS, row
+
+NOW = 1_795_000_000_000
+
+numbers = st.none() | st.sampled_from(
+    ["0", "1", "2", "3", "-1", " 2 ", "1.5", "3e0", "2x", "", "٣", "1_0", "nan", "9" * 20, "1e400"]
+)
+options = st.none() | st.sampled_from(
+    [
+        *('{"attempts":3}', '{"attempts":0}', '{"attempts":"3"}', '{"attempts":1e999}', "{}"),
+        *("[]", "null", "{", "", '{"attempts":2.5}', '{"attempts":-4}', '{"attempts":true}'),
+        *("[" * 5000, '{"attempts":2,"x":"' + "y" * 2000 + '"}'),
+    ]
+)
+words = st.sampled_from(sorted(TEXTS))
+values = st.text(min_size=1, max_size=8) | st.text(
+    "aß \"'()|!:<>=\\\n\udc80", min_size=1, max_size=8
+)
+patterns = st.sampled_from(
+    ["^a", "a|b c", '"', "'\"", "(ß|[ )])", "(?i)x{2,3}", r"\d\)", "!", "re:"]
+)
+moments = st.datetimes().map(lambda at: int(at.replace(tzinfo=UTC).timestamp() * 1000))
+small = st.sampled_from(["a", "A", "ab", "b", "B c", "ß", "ss", "1", "12", "\udc80"])
+near = st.integers(NOW - 5, NOW + 5)
+
+
+def terms(
+    texts: st.SearchStrategy[str],
+    regexes: st.SearchStrategy[str],
+    times: st.SearchStrategy[int],
+    counts: st.SearchStrategy[int],
+) -> st.SearchStrategy[Term]:
+    """Filters made of these."""
+    counted = st.sampled_from(["attempts", "priority"])
+    single: st.SearchStrategy[Term] = st.one_of(
+        st.builds(Contains, words, texts),
+        st.builds(Equals, words.filter(bool), texts),
+        st.builds(lambda word, text: Matches(word, text, Pattern(text)), words, regexes),
+        st.builds(Finished, st.booleans(), times),
+        st.builds(Number, counted, st.sampled_from(sorted(COMPARISONS)), counts),
+        st.just(UsedUp()),
+        st.just(Child()),
+    )
+    return st.recursive(
+        single,
+        lambda inner: st.one_of(
+            inner.map(negate),
+            st.lists(inner, min_size=2, max_size=3).map(lambda found: group(Every, found)),
+            st.lists(inner, min_size=2, max_size=3).map(lambda found: group(Either, found)),
+        ),
+        max_leaves=8,
+    )
+
+
+any_term = terms(values, patterns, moments, st.integers(-(10**15) + 1, 10**15 - 1))
+telling_term = terms(small, st.just("^[ab]$"), near, st.integers(-1, 4))
+
+jobs = st.builds(
+    Subject,
+    small,
+    st.none() | near | st.floats(NOW - 5, NOW + 5) | st.just(0),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            **{name: st.none() | small for text in TEXTS.values() for name in text if name != "id"},
+            **dict.fromkeys(("attemptsMade", "atm", "priority"), numbers),
+            "opts": options,
+            "parentKey": st.none() | small,
+            "finishedOn": near.map(str) | numbers,
+        },
+    ),
+)
+
+pieces = st.sampled_from(
+    [
+        *(*TEXTS, "re:", "error:re:", "age<", "after:", "attempts", "child:", "=", "max", "yes"),
+        *("1h", "2026-11-21", "T03:00", "Z", "+01:00", "9" * 30, "|", "!", "(", ")", '"', "'"),
+        *(" ", "  ", "[", "]", "{2}", "*", "\\", "\n", "\x00", "\x1c", "\u3000", "\ud800", "٣"),
+        *("ﬁ", "id=", "name:", ":", "<", "?", "priority>", "before:", "-1"),
+    ]
+)
+scribbles = st.text(max_size=40) | st.lists(pieces, max_size=20).map("".join)
+
+
+@given(any_term)
+def test_what_is_printed_parses_to_the_same(term: Term) -> None:
+    found = parse(str(term))
+    assert found == Filter(term)
+    assert hash(found) == hash(Filter(term))
+    assert str(found) == str(term)
+
+
+@given(values)
+def test_any_text_can_be_looked_for(value: str) -> None:
+    assert parse(f"error:{quoted(value)}") == Filter(Contains("error", value))
+    assert parse(quoted(value)).matches(Subject(f"…{value}…"))
+
+
+def parsed(text: str) -> FilterError | Filter:
+    try:
+        return parse(text, now=NOW)
+    except FilterError as error:
+        return error
+
+
+@settings(max_examples=1000)
+@given(scribbles, jobs)
+def test_any_text_is_a_filter_or_a_mistake_with_a_place(text: str, job: Subject) -> None:
+    found = parsed(text)
+    if isinstance(found, FilterError):
+        assert 0 <= found.position <= len(text)
+        assert found.message.isprintable()
+        shown, caret = found.pointed(text).split("\n")
+        assert shown.isprintable()
+        assert caret.strip(" ") == "^"
+    else:
+        assert found.source == text
+        assert parse(str(found)) == found
+        assert found.matches(job) is not parse(f"!({text})", now=NOW).matches(job)
+
+
+@settings(max_examples=300)
+@given(telling_term, telling_term, jobs)
+def test_not_and_or_mean_what_they_mean_in_logic(one: Term, other: Term, job: Subject) -> None:
+    first, second = parse(str(one)).matches(job), parse(str(other)).matches(job)
+    assert parse(f"!({one})").matches(job) is (not first)
+    assert parse(f"({one}) ({other})").matches(job) is (first and second)
+    assert parse(f"{one} | {other}").matches(job) is (first or second)
+
+
+@settings(max_examples=300)
+@given(telling_term, jobs)
+def test_what_it_tells_of_itself_is_true(term: Term, job: Subject) -> None:
+    found = Filter(term)
+    needed = {name: job.fields.get(name) for name in found.needs}
+    assert found.matches(job) is found.matches(Subject(job.id, job.score, needed))
+    assert found.fields == found.needs & PAYLOADS
+    low, high = found.bounds()
+    if job.score is not None and found.matches(job):
+        assert low is None or low <= job.score
+        assert high is None or job.score < high
+    ids = found.exact_ids()
+    assert ids is None or job.id in ids or not found.matches(job)
+
+
+@given(numbers, numbers, numbers, options)
+def test_counts_attempts_and_priority_as_the_rows_do(
+    made: str | None, atm: str | None, priority: str | None, opts: str | None
+) -> None:
+    fields = {"attemptsMade": made, "atm": atm, "priority": priority, "opts": opts}
+    job = Subject("1", None, fields)
+    shown = row("1", [fields.get(name) for name in LIST_FIELDS])
+    assert parse("attempts=max").matches(job) is shown.exhausted
+    assert parse("attempts>=2").matches(job) is (shown.attempts_made >= 2)
+    assert parse("attempts=3").matches(job) is (shown.attempts_made == 3)
+    assert parse("priority>1").matches(job) is (shown.priority > 1)

@@ -1,0 +1,241 @@
+"""What the inspector looks at, and what stands in its rows after a retry."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from redis.asyncio import Redis
+
+from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState
+from qtui.bullmq.reader import Reader
+from qtui.bullmq.writer import Picked, Writer
+from qtui.demo.server import EmbeddedServer
+from qtui.views.board import FOLLOWED_AT_ONCE, Board
+from qtui.views.marks import MOST
+from tests.seeds import QUEUE, failed_jobs, raw_failed, real_queue
+from tests.wires import counted
+
+FAILED, COMPLETED = JobState.FAILED, JobState.COMPLETED
+OTHER = QueueKey.of("bull", "other")
+
+
+async def board_on(client: Redis, queue: QueueKey = QUEUE) -> Board:
+    board = Board(Reader(client))
+    jobs = board.look_at(queue)
+    assert jobs is not None
+    await jobs.refresh(0, 30, None)
+    return board
+
+
+def retried(ids: list[str], code: Code = Code.RETRIED) -> list[Result]:
+    return [Result(one, code, "wait" if code is Code.RETRIED else "") for one in ids]
+
+
+def words(board: Board) -> dict[str, str]:
+    return {job_id: verdict.text for job_id, verdict in board.verdicts.items()}
+
+
+async def test_a_board_that_looks_nowhere_has_nothing(client: Redis) -> None:
+    board = Board(Reader(client))
+    assert board.look_at(None) is None
+    board.marks.toggle("1")
+    assert len(board.marks) == 0
+    assert await board.all_ids() == []
+    assert board.loaded_between("1", "2") is None
+    assert await board.ids_between("1", "2") == []
+    assert board.undecided(0, 20) == []
+    assert not await board.follow(["1"])
+    board.record(QUEUE, FAILED, retried(["1"]))
+    assert board.verdicts == {}
+
+
+async def test_each_list_has_its_own_marks(client: Redis) -> None:
+    board = await board_on(client)
+    board.marks.toggle("1")
+    board.look_at(QUEUE, COMPLETED)
+    assert list(board.marks) == []
+    board.marks.toggle("2")
+    board.look_at(OTHER, FAILED)
+    assert list(board.marks) == []
+    board.look_at(QUEUE)
+    assert list(board.marks) == ["1"]
+    # Turned round, it is the same list.
+    board.look_at(QUEUE, newest_first=False)
+    assert list(board.marks) == ["1"]
+
+
+async def test_a_key_acts_on_the_marked_jobs_else_on_the_one_under_the_cursor(
+    client: Redis,
+) -> None:
+    board = await board_on(client)
+    assert board.chosen(None) == []
+    assert board.chosen("5") == ["5"]
+    board.marks.add(["2", "1"])
+    assert board.chosen("5") == ["2", "1"]
+    assert board.chosen(None) == ["2", "1"]
+
+
+async def test_all_ids_are_those_of_the_list_in_its_order(client: Redis) -> None:
+    ids = await raw_failed(client, map(str, range(300)))
+    board = await board_on(client)
+    assert await board.all_ids() == ids[::-1]
+    board.look_at(QUEUE, newest_first=False)
+    assert await board.all_ids() == ids
+
+
+async def test_no_more_are_taken_than_can_be_marked(client: Redis) -> None:
+    for start in range(0, MOST + 50, 1050):
+        members = {str(one): one for one in range(start, start + 1050)}
+        await client.zadd(QUEUE.key("failed"), members)
+    board = await board_on(client)
+    newest = await board.all_ids()
+    assert len(newest) == MOST
+    assert len(await board.ids_between(newest[0], "0")) == MOST
+
+
+class TestBetween:
+    async def test_loaded_rows_are_taken_as_they_are_seen(self, client: Redis) -> None:
+        await raw_failed(client, map(str, range(300)))
+        board = await board_on(client)
+        seen = [str(299 - place) for place in range(100)]
+        assert board.loaded_between(seen[10], seen[20]) == seen[10:21]
+        assert board.loaded_between(seen[20], seen[10]) == seen[10:21]
+        assert board.loaded_between(seen[5], seen[5]) == [seen[5]]
+        assert board.loaded_between(seen[5], "0") is None
+        assert board.loaded_between("nope", seen[5]) is None
+
+    @pytest.mark.parametrize("newest_first", [True, False])
+    async def test_where_some_are_not_loaded_the_ranks_of_now_count(
+        self, client: Redis, newest_first: bool
+    ) -> None:
+        ids = await raw_failed(client, map(str, range(300)))
+        board = await board_on(client)
+        board.look_at(QUEUE, newest_first=newest_first)
+        order = ids[::-1] if newest_first else ids
+        assert await board.ids_between(order[50], order[250]) == order[50:251]
+        assert await board.ids_between(order[250], order[50]) == order[50:251]
+        # New ones come in: between the same two jobs stand the same jobs.
+        await client.zadd(QUEUE.key("failed"), {f"new{one}": 10**15 + one for one in range(40)})
+        assert await board.ids_between(order[50], order[250]) == order[50:251]
+        # One end has left: there is nothing between.
+        await client.zrem(QUEUE.key("failed"), order[50])
+        assert await board.ids_between(order[50], order[250]) == []
+
+
+class TestResults:
+    async def test_they_stand_in_their_rows_and_the_list_is_held(self, client: Redis) -> None:
+        await raw_failed(client, map(str, range(10)))
+        board = await board_on(client)
+        jobs = board.jobs
+        assert jobs is not None
+        board.marks.add("12349")
+        board.record(
+            QUEUE,
+            FAILED,
+            [
+                *retried(["1"]),
+                *retried(["2"], Code.NO_SUCH_JOB),
+                *retried(["3"], Code.NOT_IN_STATE),
+                *retried(["4"], Code.REFUSED),
+            ],
+        )
+        assert words(board) == {
+            "1": "✔ waiting",
+            "2": "✗ -1 job is gone",
+            "3": "✗ -3 not in failed any more",
+            "4": "✗ refused by Redis: ",
+        }
+        assert jobs.held
+        # What BullMQ leaves in its set has not left: the id of a job that is gone.
+        assert [one for one in "123456" if jobs.has_left(one)] == ["1", "3"]
+        assert list(board.marks) == ["9"]
+
+    async def test_of_another_list_they_only_take_the_marks(self, client: Redis) -> None:
+        await raw_failed(client, "12")
+        board = await board_on(client)
+        board.marks.add("12")
+        board.look_at(OTHER)
+        board.record(QUEUE, FAILED, retried(["1"]))
+        assert board.verdicts == {}
+        assert board.jobs is not None
+        assert not board.jobs.held
+        board.look_at(QUEUE)
+        assert list(board.marks) == ["2"]
+
+    async def test_they_are_let_go_with_the_list(self, client: Redis) -> None:
+        await raw_failed(client, "12")
+        board = await board_on(client)
+        board.record(QUEUE, FAILED, retried(["1"]))
+        board.look_at(QUEUE)
+        assert board.verdicts == {}
+        assert board.undecided(0, 20) == []
+
+    async def test_they_are_followed_until_each_has_ended(
+        self, server: EmbeddedServer, client: Redis
+    ) -> None:
+        async with real_queue(server) as real:
+            ids = await failed_jobs(real, 4, attempts=1)
+            board = await board_on(client)
+            await Writer(client).retry(QUEUE, FAILED, [Picked(one) for one in ids[:3]])
+            board.record(QUEUE, FAILED, retried(ids[:3]))
+            board.record(QUEUE, FAILED, retried(ids[3:], Code.NOT_IN_STATE))
+            assert sorted(board.undecided(0, 20)) == ids[:3]
+            assert await board.follow(board.undecided(0, 20))
+            assert not await board.follow(board.undecided(0, 20))
+            assert words(board)[ids[0]] == "✔ waiting"
+            await client.hset(QUEUE.job(ids[1]), "data", "{}")
+            await client.hset(QUEUE.job(ids[2]), "data", "{}")
+            await client.hset(QUEUE.job(ids[2]), "opts", '{"removeOnComplete":true}')
+            await real.work(3)
+            assert await board.follow(board.undecided(0, 20))
+            assert words(board)[ids[0]] == "✗ failed again: boom"
+            assert words(board)[ids[1]] == "✔ completed"
+            assert "gone" in words(board)[ids[2]]
+            assert words(board)[ids[3]] == "✗ -3 not in failed any more"
+            assert board.undecided(0, 20) == []
+            # A second retry of one of them begins anew.
+            board.record(QUEUE, FAILED, retried([ids[0]]))
+            assert words(board)[ids[0]] == "✔ waiting"
+            assert board.undecided(0, 20) == [ids[0]]
+
+    async def test_those_in_sight_are_followed_first_and_not_too_many_at_once(
+        self, server: EmbeddedServer, client: Redis
+    ) -> None:
+        ids = await raw_failed(client, map(str, range(500)))
+        async with counted(server) as (counting, trips):
+            board = await board_on(counting)
+            assert board.jobs is not None
+            for first in range(0, 500, 60):
+                await board.jobs.load(first, first + 30)
+            board.record(QUEUE, FAILED, retried(ids))
+            followed = board.undecided(400, 430)
+            assert len(followed) == FOLLOWED_AT_ONCE
+            assert followed[:31] == [str(499 - place) for place in range(400, 431)]
+            # Long lists are not searched for jobs that wait.
+            await client.rpush(QUEUE.key("wait"), *ids)
+            await client.delete(QUEUE.key("failed"))
+            await client.config_resetstat()
+            trips.count = 0
+            assert await board.follow(followed)
+            assert trips.count == 2
+            stats = await client.info("commandstats")
+            assert stats["cmdstat_lpos"]["calls"] == FOLLOWED_AT_ONCE
+
+    async def test_a_list_that_was_left_meanwhile_gets_no_results_of_another(
+        self, client: Redis
+    ) -> None:
+        await raw_failed(client, "12")
+        await raw_failed(client, "12", OTHER)
+        await client.zrem(QUEUE.key("failed"), "1")
+        await client.zadd(QUEUE.key("completed"), {"1": 5})
+        board = await board_on(client)
+        board.record(QUEUE, FAILED, retried(["1"]))
+        following = asyncio.ensure_future(board.follow(["1"]))
+        await asyncio.sleep(0)
+        board.look_at(OTHER)
+        board.record(OTHER, FAILED, retried(["1"]))
+        assert not await following
+        assert words(board) == {"1": "✔ waiting"}

@@ -1,0 +1,239 @@
+"""Counts that are fresh, cheap, and read in no hurry."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as LostConnection
+from redis.exceptions import NoPermissionError
+
+from qtui.bullmq.keys import QueueKey
+from qtui.demo.server import EmbeddedServer
+from qtui.views import poll as polling
+from qtui.views.poll import SHORTEST_GAP, Poll
+from tests.seeds import QUEUE, job, raw_failed, raw_meta, real_queue
+from tests.wires import counted, open_proxy
+
+A, B = QueueKey.of("bull", "a"), QueueKey.of("bull", "b")
+
+
+async def search(poll: Poll) -> list[int]:
+    return [known async for known in poll.search()]
+
+
+def names(poll: Poll) -> list[str]:
+    return [status.queue.name for status in poll.worst_first()]
+
+
+async def test_queues_are_found_and_the_worst_come_first(client: Redis) -> None:
+    for queue, failed in ((A, 2), (B, 5), (QUEUE, 5)):
+        await raw_failed(client, map(str, range(failed)), queue)
+    poll = Poll(client, ["bull"], [], 2.0)
+    assert poll.worst_first() == []
+    assert (await search(poll))[-1] == 3
+    assert not poll.searching
+    assert await poll.look() == {A, B, QUEUE}
+    assert names(poll) == ["b", "q", "a"]
+    assert poll.round_trip is not None
+    assert poll.workers == {A: 0, B: 0, QUEUE: 0}
+
+
+async def test_named_queues_are_not_searched_for(server: EmbeddedServer, client: Redis) -> None:
+    await raw_failed(client, "1", A)
+    await raw_failed(client, "1", B)
+    async with counted(server) as (counting, trips):
+        poll = Poll(counting, ["bull", "other"], ["a", "nope"], 2.0)
+        assert await search(poll) == [4]
+        assert trips.count == 0
+    poll = Poll(client, ["bull", "other"], ["a", "nope"], 2.0)
+    await search(poll)
+    await poll.look()
+    assert names(poll) == ["a"]
+
+
+async def test_a_look_tells_which_queues_have_changed(client: Redis) -> None:
+    await raw_failed(client, "1", A)
+    await raw_failed(client, "1", B)
+    poll = Poll(client, ["bull"], [], 2.0)
+    await search(poll)
+    await poll.look()
+    assert await poll.look() == set()
+    await raw_failed(client, "2", A)
+    assert await poll.look() == {A}
+    # An event may change what no count shows.
+    poll.nudge([B])
+    assert await poll.look() == {B}
+    assert await poll.look() == set()
+
+
+async def test_a_queue_that_is_deleted_goes_and_one_that_comes_back_is_seen(client: Redis) -> None:
+    await raw_failed(client, "1", A)
+    poll = Poll(client, ["bull"], [], 2.0)
+    await search(poll)
+    await poll.look()
+    await client.flushall()
+    assert await poll.look() == {A}
+    assert names(poll) == []
+    await raw_failed(client, "12", A)
+    await poll.look()
+    assert names(poll) == ["a"]
+
+
+async def test_a_look_costs_one_round_trip_and_workers_are_counted_rarely(
+    server: EmbeddedServer, client: Redis
+) -> None:
+    await raw_failed(client, "1", A)
+    async with counted(server) as (counting, trips):
+        poll = Poll(counting, ["bull"], ["a"], 2.0)
+        assert await poll.look() == set()
+        assert trips.count == 0
+        await search(poll)
+        await poll.look()
+        assert trips.count == 2
+        for _ in range(5):
+            await poll.look()
+        assert trips.count == 2 + 5
+
+
+async def test_the_workers_of_a_new_queue_are_counted_at_once(client: Redis) -> None:
+    await raw_failed(client, "1", A)
+    poll = Poll(client, ["bull"], [], 2.0)
+    await search(poll)
+    await poll.look()
+    await raw_failed(client, "1", B)
+    await search(poll)
+    await poll.look()
+    assert poll.workers == {A: 0, B: 0}
+
+
+async def test_where_nobody_may_see_workers_nobody_knows_of_any(client: Redis) -> None:
+    await raw_failed(client, "1", A)
+    async with login(client, "-client") as watcher:
+        poll = Poll(watcher, ["bull"], ["a"], 2.0)
+        await search(poll)
+        await poll.look()
+        await poll.look()
+        assert poll.workers is None
+        assert names(poll) == ["a"]
+
+
+@asynccontextmanager
+async def login(client: Redis, *commands: str) -> AsyncIterator[Redis]:
+    """A user who may read and ping, and not what is taken away."""
+    await client.acl_setuser("watcher", enabled=True, nopass=True, keys=["*"], reset=True)
+    await client.acl_setuser(
+        "watcher", enabled=True, nopass=True, keys=["*"], categories=["+@read", "+@connection"]
+    )
+    await client.acl_setuser("watcher", enabled=True, commands=list(commands))
+    path = client.connection_pool.connection_kwargs["path"]
+    try:
+        async with Redis(
+            unix_socket_path=path, username="watcher", password="any", decode_responses=True
+        ) as watcher:
+            yield watcher
+    finally:
+        await client.acl_deluser("watcher")
+
+
+class TestPause:
+    async def test_it_ends_when_the_next_look_is_due(self, client: Redis) -> None:
+        poll = Poll(client, ["bull"], [], 0.2)
+        start = time.perf_counter()
+        await poll.pause()
+        assert 0.19 <= time.perf_counter() - start < 2
+
+    async def test_it_ends_early_when_somebody_asks_but_not_at_once(self, client: Redis) -> None:
+        poll = Poll(client, ["bull"], [], 60.0)
+        start = time.perf_counter()
+        poll.nudge()
+        await poll.pause()
+        assert SHORTEST_GAP * 0.9 <= time.perf_counter() - start < 2
+
+    @pytest.mark.parametrize("refresh", [0, 60.0])
+    async def test_without_a_refresh_it_ends_only_when_somebody_asks(
+        self, client: Redis, refresh: float
+    ) -> None:
+        poll = Poll(client, ["bull"], [], refresh)
+        pausing = asyncio.ensure_future(poll.pause())
+        done, _ = await asyncio.wait([pausing], timeout=3 * SHORTEST_GAP)
+        assert not done
+        poll.nudge()
+        await asyncio.wait_for(pausing, 2)
+
+    async def test_a_slow_server_is_looked_at_less_often(self, client: Redis) -> None:
+        poll = Poll(client, ["bull"], [], 0.1)
+        poll.round_trip = 0.04
+        start = time.perf_counter()
+        await poll.pause()
+        assert time.perf_counter() - start >= 0.04 * polling.GAP_IN_ROUND_TRIPS * 0.95
+
+
+class TestEvents:
+    async def test_an_event_asks_for_a_look(self, server: EmbeddedServer, client: Redis) -> None:
+        async with real_queue(server, A) as real:
+            await real.add(job())
+            await raw_failed(client, "1", B)
+            poll = Poll(client, ["bull"], [], 60.0)
+            await search(poll)
+            await poll.look()
+            pausing = asyncio.ensure_future(poll.pause())
+            listening = asyncio.ensure_future(poll.listen())
+            while not (await client.info("clients"))["blocked_clients"]:
+                pass
+            await real.add(job())
+            await asyncio.wait_for(pausing, 2)
+            assert await poll.look() == {A}
+            await listening
+
+    async def test_without_queues_there_is_nothing_to_hear(self, client: Redis) -> None:
+        poll = Poll(client, ["bull"], [], 2.0)
+        start = time.perf_counter()
+        await poll.listen()
+        assert time.perf_counter() - start >= SHORTEST_GAP * 0.9
+
+    async def test_by_hand_nothing_is_listened_to(self, client: Redis) -> None:
+        assert not Poll(client, ["bull"], [], 0).hears
+        assert Poll(client, ["bull"], [], 2.0).hears
+
+    async def test_who_may_not_hear_looks_all_the_same(self, client: Redis) -> None:
+        await raw_failed(client, "1", A)
+        async with login(client, "-xread") as watcher:
+            poll = Poll(watcher, ["bull"], ["a"], 2.0)
+            await search(poll)
+            await poll.look()
+            assert poll.hears
+            await poll.listen()
+            assert not poll.hears
+            assert names(poll) == ["a"]
+
+
+async def test_who_may_look_at_nothing_is_told(client: Redis) -> None:
+    await raw_meta(client, A)
+    async with login(client, "-hmget") as watcher:
+        for only in ([], ["a"]):
+            with pytest.raises(NoPermissionError):
+                await Poll(watcher, ["bull"], only, 2.0).check_permission()
+    await Poll(client, ["bull"], [], 2.0).check_permission()
+
+
+async def test_what_is_known_outlives_a_lost_server(server: EmbeddedServer, client: Redis) -> None:
+    await raw_failed(client, "123", A)
+    async with open_proxy(server) as proxy, proxy.client() as ours:
+        poll = Poll(ours, ["bull"], [], 2.0)
+        await search(poll)
+        await poll.look()
+        proxy.away = True
+        for _ in range(3):
+            with pytest.raises((OSError, LostConnection)):
+                await poll.look()
+        assert names(poll) == ["a"]
+        assert poll.worst_first()[0].failed == 3
+        proxy.away = False
+        await raw_failed(client, "4", A)
+        assert await poll.look() == {A}
+        assert poll.worst_first()[0].failed == 4
