@@ -38,9 +38,7 @@ def _headline(reason: str) -> str:
     """The first line that says something, joined by the cause where it only announces one."""
     head = reason.lstrip()[:_HEAD]
     lines = (_ANSI.sub("", head) if "\x1b" in head else head).splitlines()
-    spoken = [line for line in lines if _SAYS.search(line)] if len(lines) > 1 else lines
-    if not spoken:
-        return head[:LONGEST].partition("\n")[0]
+    spoken = [line for line in lines if _SAYS.search(line)] or [*lines[:1], ""]
     first, rest = spoken[0].strip(), spoken[1:]
     if rest and lines[0].strip() in ("{", "[", "[{"):
         return " ".join(lines)
@@ -101,8 +99,10 @@ _PHRASES: Final = tuple(
 _HEX: Final = "[0-9A-Fa-f]"
 _LABEL: Final = r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}"
 _NO_FILE: Final = r"(?<!\.\w)(?<!\.[jtr]s)(?<!\.[cm][jt]s)(?<!\.tsx)(?<!\.py)(?<!\.rb)(?<!\.go)"
+_SUFFIX: Final = (
+    "(?:[mnuµ]?s|[mhdwxkKMGT]|[kKMGT]?i?[bB](?:ps)?|min|secs?|px|st|nd|rd|th|[ap]m|[KMG]?Hz)"
+)
 _MODELS: Final = "(?:gpt|claude|gemini|llama|mi[sx]tral|qwen|deepseek|text-embedding)"
-
 # What a group is called up to "_" is its placeholder, unless `_DECIDED` decides.
 _LOOKS: Final = re.compile(
     rf"""(?<![A-Za-z0-9_\\]) (?:
@@ -131,8 +131,9 @@ _LOOKS: Final = re.compile(
         | (?<=HTTP/)\d(?:\.\d)?(?!\w) | (?:(?<=code[ ])|(?<=rror[ ]))0x{_HEX}{{8}}(?!\w) )
       | (?P<hex> 0[xX]{_HEX}+(?!\w) )
       | (?P<n> (?:\d+(?:\.\d+)?(?:h|ms?|s|us|µs)){{1,5}}\d+(?:\.\d+)?(?=(?:ms?|s|us|µs|ns)(?!\w)) )
-      | (?P<number> [+-]?\d+(?:[.,]\d+)*+(?=[A-Za-zµ%]{{0,4}}+(?![A-Za-z0-9_])) ) )
-    | (?=[A-Za-z0-9_] [A-Za-z0-9_.+-]{{0,64}}? (?:[0-9@]|://|:\d)) (?:
+      | (?P<number> [+-]?\d+(?:[.,]\d+)*+(?!-(?=[\w-]{{0,40}}?\d)[\d-]{{0,40}}[A-Za-z][\w-]{{2}})
+          (?={_SUFFIX}?(?![A-Za-z0-9_])) ) )
+    | (?=\w) (?=[A-Za-z0-9_.+-]{{0,64}}?(?:[0-9@]|://|:\d)) (?:
         (?P<url_2> [A-Za-z][A-Za-z0-9+-]{{1,15}}://[^\s"'`<>()\[\]{{}}|]+(?<![.,:;!?]) )
       | (?P<email> [\w+-]{{1,64}}+(?:\.[\w+-]{{1,64}}+){{0,6}}+
           @(?:[\w-]{{1,63}}+\.){{1,6}}[A-Za-z]+(?!\w) )
@@ -141,9 +142,10 @@ _LOOKS: Final = re.compile(
       | (?P<address_3> (?:localhost|{_LABEL}(?:\.{_LABEL}){{1,9}}){_NO_FILE}:\d{{2,5}}(?!\w)
         | (?:(?<=\ to\ )|(?<=\ at\ )|(?<=tcp\ )|(?<=[A-Z]{{5}}\ )|(?<=ress>\ ))
           {_LABEL}:\d{{2,5}}(?!\w) )
+      | (?P<id> (?=[A-Za-z0-9/]*[+=])[A-Za-z0-9+/]{{24,}}={{0,2}}(?!\w) )
       | (?P<token> [A-Za-z0-9_]+(?:-+[A-Za-z0-9_]+)*+ ) )
     | (?P<arn> arn:[\w-]+:[^\s"'`,;()]* )
-    | (?P<long> (?:[a-z]{{2,6}}[_-][A-Za-z]{{8,}}|[A-Za-z_-]{{20,}})(?![A-Za-z0-9_]) ) )""",
+    | (?P<long> (?:[a-z]{{2,6}}[_-])?(?=[A-Z]*[a-z]+[A-Z])[A-Za-z_-]{{10,}}(?![A-Za-z0-9_]) ) )""",
     re.VERBOSE,
 )
 
@@ -178,8 +180,8 @@ _REPLIES: Final = ("returned", "responded", "got", "received", "response", "rror
 # What follows an HTTP status or SMTP reply: its reason phrase; when it opens a message, words, an
 # SMTP sub-code or a body; and when it closes one.
 _REASON: Final = re.compile(
-    r"[ -]\(?(?i:not |bad |unauth|forbid|internal |service |gateway |too many|conflict|gone|unproc|"
-    r"page not|client e|server e|payment re|method n|request t|precond|locked|payload )"
+    r"[ -]\(?(?:Not |Bad |Unauth|Forbid|Internal |Service |Gateway |Too Many|Conflict|Gone|Unproc|"
+    r"Page Not|Client E|Server E|Payment R|Method N|Request T|Precond|Locked|Payload )"
 )
 _OPENING: Final = re.compile(
     r"[ -]\(?(?:[A-Z][a-z']|OK\b)|[ -][245]\.\d{1,3}\.\d|[:,]? *[{\"<]| - |: \S"
@@ -205,8 +207,9 @@ def _is_code(number: str, line: str, end: int, before: str, word: str, joins: st
     if number[0] not in "45":
         return False
     closes = _CLOSING.match(line, end) and (opens or bare.endswith(_REPLIES))
-    goes_on = _OPENING.match(line, end) and (opens or told)
-    return bool(closes or goes_on or _REASON.match(line, end))
+    ahead = line[end : end + 12]
+    opening = (opens or told) and (_OPENING.match(ahead) or _REASON.match(ahead.title()))
+    return bool(closes or opening or _REASON.match(ahead))
 
 
 def _number(match: re.Match[str]) -> str:
@@ -219,26 +222,27 @@ def _number(match: re.Match[str]) -> str:
     return "<id>" if _LABEL_OF_ID.fullmatch(around[1]) else "<n>"
 
 
-# Ids: runs of letters and digits that no person made up ------------------------------------------
-
 _CODES: Final = re.compile(
     r"""
-      [A-Z]{1,2}\d{1,5} | [A-Za-z]+\d | \d\d[A-Z]\d\d                    # E11000 P2002 http2 42P01
+      [A-Z]{1,2}\d{1,5} | [A-Za-z]{1,5}\d | \d\d[A-Z]\d\d                # E11000 P2002 http2 42P01
     | [A-Z][A-Z0-9]*(?:_(?:[A-Z]+\d{0,2}[A-Z]*|\d{1,2}))+                # ERR_HTTP2_STREAM_CANCEL
     | (?i:(?:sha|aes|es|rs|hs|x|h|u?int|float|cp|ed|pgrst|base|utf|arm|amd|win)\d{2,5})
     | (?i:(?:utf|sha|iso|aes|rfc|cve|ora|tns|http|err|error|status|code)[-_]\d+(?:-\w+)*)
-    | (?:[a-z]{2}|us-gov)-(?:north|south|east|west|central)+-?[a-z]*\d[a-z]?         # us-east-1
-    | utf8mb[34] | x86_64 | secp256[kr]1
+    | (?:[a-z]{2}|us-gov)-(?:north|south|east|west|central)+-?[a-z]*\d[a-z]? | x86_64 # us-east-1
+    | utf8mb[34] | secp256[kr]1 | k8s | i18n | e2e | p2p | neo4j | log4j2?
     """,
     re.VERBOSE,
 )
-_TURNS: Final = re.compile(r"[a-z](?=[A-Z])|[0-9](?=[A-Za-z])|[A-Za-z](?=[0-9])")
+_CAMEL: Final = re.compile(r"[A-Z]{0,2}[a-z]{2,}(?:\d?[A-Z][a-z]{2,})+")
+_TURNS: Final = re.compile(r"[a-z](?=[A-Z])")
+_ODD: Final = re.compile("[jkqvwxzJKQVWXZ]")
 
 
-def _is_random(text: str) -> bool:
-    """Whether letters, capitals and digits alternate as they do in made-up ids, not in words."""
-    turns = len(_TURNS.findall(text))
-    return turns * 5 >= len(text) if turns > 2 else turns == 2 and "_" in text[2:7]
+def _is_random(word: str) -> bool:
+    """Whether capitals turn up, or rare letters do, as in made-up ids and not as in words."""
+    turns = len(_TURNS.findall(word))
+    often = max(turns, len(_ODD.findall(word))) * 4 >= len(word)
+    return turns > 1 and (often or "_" in word[2:7] or "-" in word[2:7])
 
 
 def _token(match: re.Match[str]) -> str:
@@ -259,12 +263,7 @@ def _token(match: re.Match[str]) -> str:
     mixed = [part for part in parts[:8] if not part.isalpha()]
     shortest = 1 if len(parts) == 2 else 2
     numbered = any(len(part) > 4 or (part.isdigit() and len(part) >= shortest) for part in mixed)
-    if _is_random(token) or (len(parts) > 1 and numbered):
-        return "<id>"
-    letters = token.rstrip("0123456789")
-    if letters.isalpha():
-        return f"{letters}<n>"
-    is_word = len(parts) > 1 or len(token) < 5 or re.search("[a-z][A-Z]|[0-9][A-Z]", token)
+    is_word = not numbered and not _is_random(token) if parts[1:] else _CAMEL.fullmatch(token)
     return token if is_word else "<id>"
 
 

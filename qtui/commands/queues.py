@@ -18,7 +18,7 @@ from qtui.bullmq.workers import read_workers
 from qtui.commands.find import places, queue_key
 from qtui.commands.ndjson import queue_object
 from qtui.commands.output import Cell, Column, Paper, Table
-from qtui.commands.run import Place
+from qtui.commands.run import USAGE, Place
 from qtui.settings import Settings
 from qtui.text import count, plain
 from qtui.views.columns import Tone
@@ -56,8 +56,7 @@ def list_queues(place: Place, *, json: bool) -> int:
             place.out.json(queue_object(one.status, one.workers, one.evidence))
     elif lines:
         _print(place.out, lines)
-    _miss(place, lines)
-    return 0
+    return USAGE if _miss(place, lines) else 0
 
 
 async def _read(client: Client, settings: Settings) -> list[_Line]:
@@ -92,8 +91,8 @@ def _named(settings: Settings) -> list[QueueKey]:
     return [key for key in keys if key is not None]
 
 
-def _miss(place: Place, lines: Sequence[_Line]) -> None:
-    """Says which queues were looked for in vain."""
+def _miss(place: Place, lines: Sequence[_Line]) -> bool:
+    """Says which queues were looked for in vain; whether one of them had been named."""
     settings = place.settings
     if not settings.queues and not lines:
         place.err.line(plain(f"no queues under {places(settings.prefixes)}"))
@@ -101,6 +100,7 @@ def _miss(place: Place, lines: Sequence[_Line]) -> None:
     for name in settings.queues:
         if name not in found:
             place.err.line(plain(f'no queue "{name}" under {places(settings.prefixes)}'))
+    return any(name not in found for name in settings.queues)
 
 
 def _print(paper: Paper, lines: Sequence[_Line]) -> None:

@@ -176,6 +176,8 @@ class _Report:
     @property
     def code(self) -> int:
         """The exit code, if nothing cut the campaign short."""
+        if self._codes[Code.REFUSED]:
+            return REDIS
         return DONE if self._codes[Code.RETRIED] == len(self._plan.forecasts) else NOT_ALL
 
     def end(self, code: int, message: str = "") -> int:

@@ -124,7 +124,8 @@ class Plan:
             )
             runs = "it runs" if self.exhausted == 1 else "they run"
             yield f"{used_up} attempts: {runs} once more, and a failure is final."
-        yield from self._condition()
+        if self.count(Code.RETRIED):
+            yield from self._condition()
         gone, left = self.count(Code.NO_SUCH_JOB), self.count(Code.NOT_IN_STATE)
         if gone:
             yield f"{plural(gone, 'job is', 'jobs are')} gone (-1): nothing is left to run."

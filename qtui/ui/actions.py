@@ -62,7 +62,7 @@ _STATES: Final = tuple(
         (str(number),),
         f"state('{state}')",
         f"{state} jobs",
-        f"{state} jobs",
+        f"show the jobs in {state}",
         Where.INSPECTOR,
     )
     for number, state in enumerate(JobState, 1)

@@ -17,6 +17,7 @@ from qtui.ui.screens.help import HelpScreen
 from qtui.ui.screens.inspector import Inspector
 from qtui.ui.session import Session
 
+_INTERRUPTED = 130
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -27,7 +28,7 @@ class QtuiApp(App[None]):
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+c", "quit", "quit", show=False, priority=True)
+        Binding("ctrl+c", "interrupt", "quit", show=False, priority=True)
     ]
 
     def __init__(self, session: Session) -> None:
@@ -41,12 +42,16 @@ class QtuiApp(App[None]):
         """Opens the inspector, and sees to it that the terminal is left in order on a signal."""
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
-            loop.add_signal_handler(number, self.exit)
+            loop.add_signal_handler(number, self.action_interrupt)
         self.push_screen(Inspector(self.session))
 
     async def on_unmount(self) -> None:
         """Closes the connection."""
         await self.session.client.aclose()
+
+    def action_interrupt(self) -> None:
+        """Leaves at once, and says so with the exit code that shells know for it."""
+        self.exit(return_code=_INTERRUPTED)
 
     def action_help(self) -> None:
         """Shows the keys."""

@@ -43,13 +43,14 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize("name", NAMES)
-async def test_queues_of_any_name(any_client: Redis, name: str) -> None:
-    queue = QueueKey.of("bull", name)
-    await raw_meta(any_client, queue)
-    assert await found(any_client, "bull") == [queue]
-    [one] = await found(any_client, "bull")
-    assert (one.name, one.prefix) == (name, "bull")
+async def test_queues_of_any_name(any_client: Redis) -> None:
+    queues = sorted(QueueKey.of("bull", name) for name in NAMES)
+    for queue in queues:
+        await raw_meta(any_client, queue)
+    seen = await found(any_client, "bull")
+    assert seen == queues
+    assert sorted(queue.name for queue in seen) == sorted(NAMES)
+    assert {queue.prefix for queue in seen} == {"bull"}
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
-import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
-
-from qtui.bullmq.signature import LONGEST, signature
-
 # A signature at the margin, below it what must come to it; deeper lines continue the one above.
 CAUSES = """
 connect ECONNREFUSED <address>

@@ -85,7 +85,7 @@ def test_only_the_queues_that_were_named_are_shown(redis_url: str) -> None:
     done = invoke("--redis", redis_url, *asked, "queues", "--json")
     assert [queue["name"] for queue in done.objects] == ["emails"]
     assert done.err == 'no queue "nosuch" under bull:*\n'
-    assert done.code == 0
+    assert done.code == 2
 
 
 def test_no_queues_at_all_is_said_on_stderr(redis_url: str) -> None:

@@ -143,7 +143,7 @@ async def test_what_redis_refused_is_noted_once(client: Redis) -> None:
     await client.set(QUEUE.key("events"), "junk")
     campaign = campaign_of(client, await plan_of(client, ids))
     await run(campaign)
-    assert campaign.retried == 150
+    assert campaign.retried == 400
     [note] = campaign.notes
     assert "WRONGTYPE" in note
 
@@ -205,7 +205,7 @@ async def test_whatever_is_lost_on_the_way_each_job_is_retried_once(
     server: EmbeddedServer, accidents: list[Accident], late_comes_first: bool
 ) -> None:
     async with proxied(server) as (proxy, client), real_queue(server) as real:
-        ids = await failed_jobs(real, 250, attempts=1)
+        ids = await failed_jobs(real, 160, attempts=1)
         campaign = campaign_of(client, await plan_of(client, ids))
         proxy.late_comes_first = late_comes_first
         found: list[Result] = []

@@ -213,6 +213,8 @@ async def test_ranges_and_inversion_mark_what_lies_between(redis_url: str) -> No
         await driver.press("asterisk")
         await driver.sees("5 marked")
         await driver.press("a")
+        await driver.sees("9 marked")
+        await driver.press("a")
         assert "marked" not in driver.text()
 
 

@@ -38,14 +38,11 @@ def document(found: Job, *, roomy: bool = True) -> dict[str, Section]:
 
 
 async def sections_of(
-    client: Redis, *, roomy: bool = True, **fields: str | bytes | int
+    client: Redis, more: Fields | None = None, *, roomy: bool = True, **fields: str | bytes | int
 ) -> dict[str, Section]:
-    def change(_: int) -> Fields:
-        more: Fields = {}
-        more.update(fields)
-        return more
-
-    await raw_failed(client, "1", change=change)
+    everything: Fields = {**(more or {})}
+    everything.update(fields)
+    await raw_failed(client, "1", change=lambda _: everything)
     return document(await read(client), roomy=roomy)
 
 
@@ -109,9 +106,7 @@ class TestError:
         assert text_of(sections["error"]) == "boom"
 
     @pytest.mark.parametrize("stack", ["junk", '{"a":1}', "[1,2]", '["a",null]', "[" * 5000])
-    async def test_a_stack_that_is_none_is_shown_as_it_is(
-        self, client: Redis, stack: str
-    ) -> None:
+    async def test_a_stack_that_is_none_is_shown_as_it_is(self, client: Redis, stack: str) -> None:
         sections = await sections_of(client, failedReason="boom", stacktrace=stack)
         assert text_of(sections["stack"]) == stack
         assert lines(sections)
@@ -180,7 +175,7 @@ class TestContent:
     async def test_a_parent_that_is_garbage_is_shown_as_it_is(
         self, client: Redis, name: str
     ) -> None:
-        sections = await sections_of(client, **{name: "junk"})
+        sections = await sections_of(client, {name: "junk"})
         assert text_of(sections["flow"]) == f"{name}: junk"
 
 
@@ -200,12 +195,13 @@ class TestFacts:
             client, pb="mailer-1", stc=2, rjk="nightly", junk="x", long="x" * (GLANCE + 1)
         )
         facts = text_of(sections["job"])
-        for words in ("processed by: mailer-1", "stalled, times: 2", "scheduler: nightly", "junk: x"):
+        for words in ("processed by: mailer-1", "stalled, times: 2", "scheduler: nightly"):
             assert words in facts
+        assert "junk: x" in facts.split("\n")
         assert "long: 262.1 kB" in facts
 
     async def test_many_fields_are_summed_up(self, client: Redis) -> None:
-        sections = await sections_of(client, **{f"junk{n}": "x" for n in range(1000)})
+        sections = await sections_of(client, {f"junk{n}": "x" for n in range(1000)})
         assert "more fields that BullMQ does not write" in text_of(sections["job"])
 
     async def test_an_orphan_and_an_id_that_workers_throw_away(self, client: Redis) -> None:
@@ -246,7 +242,7 @@ class TestFacts:
         st.sampled_from([*LIST_FIELDS, "data", "returnvalue", "stacktrace", "progress", "parent"])
         | st.binary(max_size=8).map(lambda raw: raw.decode("utf-8", "surrogateescape")),
         st.binary(max_size=40)
-        | st.sampled_from([b"1e308", b"-1e308", b"9" * 300, b"[" * 3000, b'["\\ud800"]', b"\x1b]0;x"]),
+        | st.sampled_from([b"1e308", b"-1e308", b"9" * 300, b"[" * 3000, b'["\\ud800"]', b"\x1b]"]),
     ),
     roomy=st.booleans(),
 )
@@ -262,7 +258,8 @@ async def test_no_garbage_breaks_the_document(
 
 async def test_megabytes_are_shown_at_once(client: Redis) -> None:
     long = "x\x1b" * 500_000
-    await raw_failed(client, "1", change=lambda _: {"failedReason": long, "junk": long, "data": long})
+    fields: Fields = dict.fromkeys(("failedReason", "junk", "data"), long)
+    await raw_failed(client, "1", change=lambda _: fields)
     found = await read(client, "1", "failedReason", "data", "junk")
     start = time.perf_counter()
     layout = Document(job_sections(found, START, roomy=False)).layout(80)

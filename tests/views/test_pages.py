@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable, Sequence
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,71 +15,8 @@ from qtui.bullmq.reader import Reader
 from qtui.demo.server import EmbeddedServer
 from qtui.views.pages import MOST_HELD, PAGE, JobList, Moved
 from tests.seeds import QUEUE, raw_list, raw_meta
+from tests.views.worlds import World
 from tests.wires import counted
-
-FAILED = JobState.FAILED
-
-
-class World:
-    """A failed set whose order is known, and a `JobList` on it."""
-
-    def __init__(self, client: Redis, *, newest_first: bool = True) -> None:
-        self.client = client
-        self.newest_first = newest_first
-        self.order: list[str] = []
-        """What is in Redis, as the list should show it."""
-        self.list = JobList(Reader(client), QUEUE, FAILED, newest_first=newest_first)
-        self._made = 0
-
-    async def add(self, number: int) -> list[str]:
-        """New failures, each newer than all before."""
-        new = [f"j{self._made + one}" for one in range(number)]
-        pipe = self.client.pipeline(transaction=False)
-        for one in new:
-            pipe.hset(QUEUE.job(one), mapping={"name": one, "timestamp": 1})
-            pipe.zadd(QUEUE.key("failed"), {one: self._made})
-            self._made += 1
-        await pipe.execute()
-        self.order = [*new[::-1], *self.order] if self.newest_first else [*self.order, *new]
-        return new
-
-    async def remove(self, ids: Iterable[str]) -> None:
-        """Jobs leave the state."""
-        gone = set(ids)
-        if gone:
-            await self.client.zrem(QUEUE.key("failed"), *gone)
-        self.order = [one for one in self.order if one not in gone]
-
-    def shown(self) -> dict[int, str]:
-        """What is loaded, place by place; a job stands at one place, and knows it."""
-        found = {}
-        for place in range(self.list.total):
-            row = self.list.row(place)
-            if row is not None:
-                assert self.list.place(row.id) == place
-                found[place] = row.id
-        assert len(found) == len(list(self.list.rows()))
-        assert len(set(found.values())) == len(found)
-        return found
-
-    def assert_shows(self, expected: Sequence[str]) -> None:
-        """All that is loaded stands at its place of the expected order."""
-        assert self.list.total == len(expected)
-        for place, job_id in self.shown().items():
-            assert expected[place] == job_id
-
-    async def load_all(self, first: int, last: int) -> None:
-        """Loads a window as the screen does: until nothing is missing in it."""
-        for _ in range(10):
-            if not await self.list.load(first, last):
-                break
-        assert self.list.missing(first, last) is None
-
-
-@pytest.fixture
-async def world(client: Redis) -> World:
-    await raw_meta(client)
-    return World(client)
 
 
 async def test_a_list_that_was_not_read_is_empty(world: World) -> None:
@@ -243,108 +179,6 @@ class TestAnchor:
             world.shown()
         moving.set()
         await churning
-
-
-class TestHeld:
-    async def test_rows_stay_where_their_jobs_stood(self, world: World) -> None:
-        await world.add(300)
-        await world.list.refresh(0, 20, None)
-        before = list(world.order)
-        retried = world.order[3:60:2]
-        await world.remove(retried)
-        world.list.hold(retried)
-        assert await world.list.refresh(0, 20, before[4]) == Moved(None, 0)
-        world.assert_shows(before)
-        assert [world.list.has_left(one) for one in before[:6]] == [False] * 3 + [True, False, True]
-        # What could not be seen before comes where it would have stood.
-        for first in (80, 250, 130):
-            await world.load_all(first, first + 40)
-        world.assert_shows(before)
-        assert len(world.shown()) > 250
-
-    @pytest.mark.parametrize("newest_first", [True, False])
-    async def test_what_is_new_is_counted_and_moves_nothing(
-        self, client: Redis, newest_first: bool
-    ) -> None:
-        await raw_meta(client)
-        world = World(client, newest_first=newest_first)
-        await world.add(300)
-        await world.list.refresh(0, 20, None)
-        before = list(world.order)
-        await world.remove(before[5:10])
-        world.list.hold(before[5:10])
-        world.list.live_total = len(world.order)
-        assert world.list.changes == 0
-        await world.add(40)
-        world.list.live_total = len(world.order)
-        assert world.list.changes == 40
-        for first in (150, 270, 90):
-            await world.load_all(first, first + 29)
-        world.assert_shows(before)
-        world.list.thaw()
-        await world.list.refresh(0, 20, None)
-        world.assert_shows(world.order)
-        assert world.list.changes == 0
-
-    async def test_all_that_was_loaded_may_leave_and_much_that_was_not(self, world: World) -> None:
-        await world.add(1000)
-        await world.list.refresh(0, 20, None)
-        before = list(world.order)
-        await world.remove(before[:600])
-        world.list.hold(before[:600])
-        world.list.live_total = 400
-        for first in (300, 700, 970, 590):
-            await world.load_all(first, first + 29)
-        world.assert_shows(before)
-        # Who left unseen leaves an empty place, and the others are there.
-        assert world.list.row(300) is None
-        assert {*range(600, 620), *range(700, 730), *range(970, 1000)} <= set(world.shown())
-
-    async def test_a_list_that_is_empty_now_is_not_asked_for_ever(self, world: World) -> None:
-        await world.add(500)
-        await world.list.refresh(0, 20, None)
-        await world.remove(world.order)
-        world.list.hold()
-        await world.load_all(200, 230)
-        await world.load_all(0, 499)
-        assert len(world.shown()) == PAGE
-
-    async def test_a_refresh_that_was_under_way_does_not_wipe_results_away(
-        self, world: World
-    ) -> None:
-        await world.add(100)
-        await world.list.refresh(0, 20, None)
-        before = list(world.order)
-        for steps in range(12):
-            refreshing = asyncio.ensure_future(world.list.refresh(0, 20, before[5]))
-            for _ in range(steps):
-                await asyncio.sleep(0)
-            world.list.hold([before[3]])
-            await refreshing
-            assert world.list.held
-            assert world.list.has_left(before[3])
-            world.assert_shows(before)
-            world.list.thaw()
-            await world.list.refresh(0, 20, before[5])
-            assert not world.list.has_left(before[3])
-
-    async def test_a_page_that_was_under_way_is_not_put_where_it_does_not_belong(
-        self, world: World
-    ) -> None:
-        await world.add(400)
-        for steps in range(12):
-            world.list.thaw()
-            await world.list.refresh(0, 20, None)
-            before = list(world.order)
-            loading = asyncio.ensure_future(world.list.load(200, 230))
-            for _ in range(steps):
-                await asyncio.sleep(0)
-            await world.remove(before[:10])
-            world.list.hold(before[:10])
-            await loading
-            await world.load_all(200, 230)
-            world.assert_shows(before)
-            await world.add(10)
 
 
 async def test_jobs_that_come_while_nobody_refreshes_leave_no_seam(world: World) -> None:

@@ -22,6 +22,9 @@ from qtui.text import plain, plural
 from qtui.ui.actions import Where, bindings
 
 _MOST_GROUPS: Final = 30
+_NARROW: Final = 100
+_LOW: Final = 20
+_TINY: Final = 12
 
 
 class PlanDialog(ModalScreen["Plan | None"]):
@@ -39,7 +42,8 @@ class PlanDialog(ModalScreen["Plan | None"]):
         border: round $accent; padding: 1 2; background: $surface;
         border-title-color: $foreground; border-title-style: bold;
     }
-    PlanDialog #groups { height: auto; max-height: 12; scrollbar-size-vertical: 1; }
+    PlanDialog.-low > Vertical { padding: 0 1; }
+    PlanDialog #groups { height: auto; scrollbar-size-vertical: 1; }
     PlanDialog #warnings { height: auto; margin-top: 1; color: $text-warning; }
     PlanDialog #toggles { height: auto; margin-top: 1; }
     PlanDialog #answer { height: 1; margin-top: 1; }
@@ -98,14 +102,29 @@ class PlanDialog(ModalScreen["Plan | None"]):
         self._seen = seen
         self._draw()
 
+    def on_resize(self) -> None:
+        """Other lines may fit now."""
+        self._draw()
+
     # What it says
+
+    def _fit(self, warnings: int) -> None:
+        """Leaves the groups what the question does not need: that must always be in sight."""
+        height = self.app.size.height
+        low = height < _LOW
+        self.set_class(low, "-low")
+        frame = 2 if low else 4
+        wrapped = warnings * (2 if self.app.size.width < _NARROW else 1)
+        below = 4 + (wrapped + 1 if warnings else 0)
+        self.query_one("#groups").styles.max_height = max(1, height * 9 // 10 - frame - below)
 
     def _draw(self) -> None:
         self.query_one("#lines", Static).update(self._groups())
         warnings = list(self._plan.warnings(self._resets)) if self._plan is not None else []
         words = self.query_one("#warnings", Static)
         words.update(Content("\n".join(f"▲ {warning}" for warning in warnings)))
-        words.display = bool(warnings)
+        words.display = bool(warnings) and self.app.size.height >= _TINY
+        self._fit(len(warnings) if words.display else 0)
         self.query_one("#toggles", Static).update(self._toggles())
         self.query_one("#answer", Static).update(self._answer())
 

@@ -35,6 +35,9 @@ from qtui.views.pages import JobList
 
 _NARROW: Final = 110
 _DEBOUNCE: Final = 0.04
+_SAID_FOR: Final = 4.0
+"""Seconds after which the next key takes the words in the status line away."""
+
 _DETAIL_EVERY: Final = 1.0
 """Seconds between two readings of the job in sight that nobody asked for."""
 
@@ -76,7 +79,7 @@ class Inspector(MarkScreen):
         self.queues = self.query_one(QueueList)
         self.table = self.query_one(JobTable)
         self.detail = self.query_one(DocumentView)
-        self._detail_at = 0.0
+        self._detail_at = self._said_at = 0.0
         self._job: Job | None = None
         self._loaded_for: tuple[QueueKey | None, str | None] = (None, None)
         self._loaded: set[str] = set()
@@ -89,13 +92,22 @@ class Inspector(MarkScreen):
     def on_resize(self, event: events.Resize) -> None:
         """A narrow screen leaves the queues less room."""
         self.set_class(event.size.width < _NARROW, "-narrow")
+        self._draw_header()
+        self._draw_keys()
+
+    def on_key(self) -> None:
+        """Somebody is at work: the queue in sight stays, and what was said long ago goes."""
+        self.queues.touch()
+        old = time.monotonic() - self._said_at > _SAID_FOR
+        if old and self.campaign is None and not self.lost:
+            self.say("")
 
     # What is told from outside
 
     def looked(self, changed: set[QueueKey]) -> None:
         """New counts: shows them, and reads the list again if something happened in it."""
         statuses = self.poll.worst_first()
-        self.queues.show(statuses)
+        self.queues.show(statuses, searching=self.poll.searching)
         if statuses and not self.poll.searching:
             self.queues.touch()
         if not statuses:
@@ -134,6 +146,7 @@ class Inspector(MarkScreen):
 
     def say(self, words: str, tone: str = "") -> None:
         """Tells something in the status line."""
+        self._said_at = time.monotonic()
         self.query_one("#status", Bar).say([(f" {words}", tone)] if words else [])
 
     # Lists
@@ -165,14 +178,16 @@ class Inspector(MarkScreen):
         if jobs is not None:
             self._refresh_list(jobs)
 
-    def _refresh_list(self, jobs: JobList) -> None:
+    def _refresh_list(self, jobs: JobList, *, let_go: bool = False) -> None:
         async def read() -> None:
             first, last = self.table.in_sight
             anchor = self.table.cursor_id
+            if let_go and anchor is not None and jobs.has_left(anchor):
+                anchor = None
             moved = await jobs.refresh(first, last, anchor)
             if jobs is self.board.jobs:
                 now, place = self.table.cursor_id, moved.anchor
-                if now != anchor:  # somebody has moved it meanwhile
+                if anchor is not None and now != anchor:  # somebody has moved it meanwhile
                     place = jobs.place(now) if now is not None else None
                 self.table.rows_changed(place, moved.shift)
                 self.table.say(f"no {jobs.state} jobs")
@@ -306,7 +321,7 @@ class Inspector(MarkScreen):
         """Lets go of what is held, results too, and reads the list anew."""
         self.board.forget_results()
         jobs.thaw()
-        self._refresh_list(jobs)
+        self._refresh_list(jobs, let_go=True)
 
     def action_refresh_now(self) -> None:
         """Reads everything again and lets go of results that stand in rows."""
@@ -328,8 +343,9 @@ class Inspector(MarkScreen):
         prefixes = " ".join(settings.prefixes)
         where = session.target.shown + (f"  {prefixes}:*" if settings.prefixes != ("bull",) else "")
         server = f"{session.server.name} {session.server.version}".strip()
-        left = header(settings.profile, where, server, self.poll.round_trip, mode)
         right = [(" READ-ONLY ", "badge")] if session.read_only else []
+        room = self.size.width - 12 * len(right)
+        left = header(settings.profile, where, server, self.poll.round_trip, mode, room)
         self.query_one("#header", Bar).say(left, right)
 
     def _status(self) -> QueueStatus | None:
@@ -373,9 +389,9 @@ class Inspector(MarkScreen):
         marks = len(self.board.marks)
         here = [Where.JOBS, Where.MOVE, Where.INSPECTOR]
         if self.has_class("-opened") or self.focused is self.detail:
-            here = [Where.MOVE, Where.DETAIL, Where.INSPECTOR]
+            here = [Where.MOVE, Where.JOBS]
         elif self.focused is self.queues:
-            here = [Where.MOVE, Where.INSPECTOR]
+            here = [Where.MOVE, Where.INSPECTOR, Where.JOBS]
         read_only = self.session.read_only
         actions: list[Action] = [one for one in actions_of(*here, read_only=read_only) if one.bar]
         if not self.board.state.is_finished:

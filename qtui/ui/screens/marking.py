@@ -84,10 +84,10 @@ class MarkScreen(RetryScreen):
 
     def action_mark_all(self) -> None:
         """Marks all jobs of the list, or none."""
-        marks = self.board.marks
-        if not self._may_mark():
+        marks, jobs = self.board.marks, self.board.jobs
+        if not self._may_mark() or jobs is None:
             return
-        if len(marks):
+        if len(marks) >= min(jobs.total, MOST):
             marks.clear()
             self.marks_changed()
             return

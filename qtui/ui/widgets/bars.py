@@ -16,7 +16,7 @@ from textual.widget import Widget
 from qtui.bullmq.model import JobState, QueueStatus
 from qtui.text import count, plain
 from qtui.ui.actions import Action, keys_of
-from qtui.ui.widgets.cursor_list import ink, strip
+from qtui.ui.widgets.cursor_list import fit, ink, strip
 from qtui.ui.widgets.queue_list import short
 
 
@@ -79,7 +79,7 @@ _SHORT_NAMES: Final = {
     JobState.ACTIVE: "act",
     JobState.DELAYED: "delay",
     JobState.PRIORITIZED: "prio",
-    JobState.WAITING_CHILDREN: "parents",
+    JobState.WAITING_CHILDREN: "kids",
     JobState.PAUSED: "paused",
 }
 
@@ -99,6 +99,7 @@ class StateTabs(Bar):
         self._status: QueueStatus | None = None
         self._state = JobState.FAILED
         self._ends: list[tuple[int, JobState]] = []
+        self._widths: dict[tuple[JobState, bool], int] = {}
 
     def show(self, status: QueueStatus | None, state: JobState) -> None:
         """Shows a queue's counts."""
@@ -107,14 +108,18 @@ class StateTabs(Bar):
             self.refresh()
 
     def _tab(self, state: JobState, number: int, detail: int) -> str:
+        """A tab: with its full name, its short one, or (but for the one in sight) with none."""
         jobs = self._status.counts.get(state) if self._status is not None else 0
-        if detail == 2:
-            words, amount = state.value, "?" if jobs is None else count(jobs) if jobs else "·"
-            return f" {number} {words} {amount} "
-        amount = "?" if jobs is None else short(jobs) if jobs else "·"
-        if detail == 1 or (jobs != 0 and detail == 0) or state is self._state:
-            return f" {number} {_SHORT_NAMES[state]} {amount} "
-        return f" {number}{amount}"
+        full = detail == 2
+        amount = "?" if jobs is None else "·" if not jobs else count(jobs) if full else short(jobs)
+        # Room that was needed once is kept, so that counting does not move the other tabs.
+        room = self._widths[state, full] = max(self._widths.get((state, full), 1), len(amount))
+        amount = amount.ljust(room)
+        if full:
+            return f" {number} {state.value} {amount} "
+        if detail == 1 or state is self._state:
+            return f" {number} {_SHORT_NAMES[state]} {amount}"
+        return f" {number}:{amount}"
 
     def render_line(self, y: int) -> Strip:
         """The tabs, in the longest wording that fits."""
@@ -180,13 +185,15 @@ class KeyBar(Bar):
 
 
 def header(
-    profile: str, where: str, server: str, round_trip: float | None, mode: str
+    profile: str, where: str, server: str, round_trip: float | None, mode: str, room: int
 ) -> list[tuple[str, str]]:
-    """The pieces of the top line's left side."""
+    """The pieces of the top line's left side, in ``room`` cells: the address gives way first."""
+    rest = " qtui " + (f" {profile} " if profile else "") + f" {server}  {mode}  0000 ms "
+    where = fit(plain(where), max(8, min(cell_len(plain(where)), room - cell_len(rest) - 2)))
     pieces = [(" qtui ", "strong")]
     if profile:
         pieces.append((f" {plain(profile)} ", "key"))
-    pieces.append((f" {plain(where)} ", ""))
+    pieces.append((f" {where} ", ""))
     pieces.append((f" {plain(server)} ", "faint"))
     if round_trip is not None:
         pieces.append((f" {round_trip * 1000:.0f} ms ", "faint" if round_trip < 0.1 else "warn"))

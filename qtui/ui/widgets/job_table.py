@@ -232,8 +232,10 @@ class JobTable(CursorList):
         verdict = self._verdicts.get(row.id)
         if verdict is not None:
             segments.append(Segment(verdict.text, self._tone(verdict.tone)))
+        elif left:
+            segments.append(Segment(f"not in {jobs.state} any more", quiet))
         else:
-            segments.append(Segment(one.what, quiet or self._tone(one.tone)))
+            segments.append(Segment(one.what, self._tone(one.tone)))
         return segments
 
     def _tries(self, row: Row, jobs: JobList) -> Style:

@@ -54,6 +54,7 @@ class QueueList(CursorList):
         self._selected: QueueKey | None = None
         self._words = ""
         self._touched = False
+        self._searching = False
 
     @property
     def length(self) -> int:
@@ -75,8 +76,9 @@ class QueueList(CursorList):
             self.touch()
         super().watch_cursor()
 
-    def show(self, statuses: Sequence[QueueStatus]) -> None:
-        """Shows newer counts, in the given order."""
+    def show(self, statuses: Sequence[QueueStatus], *, searching: bool = False) -> None:
+        """Shows newer counts, in the given order; ``searching``: there may be more queues."""
+        self._searching = searching
         self._statuses = statuses
         places = {status.queue: place for place, status in enumerate(statuses)}
         if self._touched and self._selected in places:
@@ -107,7 +109,8 @@ class QueueList(CursorList):
     def head(self, width: int) -> Strip:
         """How many queues, and what the numbers are."""
         name, numbers = self._columns(width)
-        words = fit(f" Queues {len(self._statuses)}", name)
+        more = " …" if self._searching else ""
+        words = fit(f" Queues {len(self._statuses)}{more}", name)
         titles = ("failed", "wait", "act")
         words += "".join(
             fit(title, room, right=True) for title, room in zip(titles, numbers, strict=False)
