@@ -140,13 +140,13 @@ def test_a_pattern_that_runs_away_is_stopped(pattern: str, text: str) -> None:
 
 
 def test_a_pattern_that_is_slow_in_every_text_is_stopped_too() -> None:
-    pattern, text = Pattern("a*[bc]"), "a" * 1500
+    pattern, text = Pattern("a*[bc]"), "a" * 2000
     alone = time.process_time()
     assert not pattern.search(text)
     alone = time.process_time() - alone
 
     def search_on() -> None:
-        for _ in range(100_000):
+        for _ in range(1000):
             pattern.search(text)
 
     start = time.process_time()
@@ -158,9 +158,9 @@ def test_a_pattern_that_is_slow_in_every_text_is_stopped_too() -> None:
 
 def test_a_pattern_that_is_slow_at_times_is_not_stopped() -> None:
     pattern, spent = Pattern("a*[bc]"), 0.0
-    while spent < 0.6:
+    while spent < 1.2:
         start = time.process_time()
-        assert not pattern.search("a" * 800)
+        assert not pattern.search("a" * 1500)
         slow = time.process_time() - start
         spent += slow
         assert all(pattern.search("b") for _ in range(10 + int(slow * 1000)))

@@ -147,7 +147,7 @@ class PlanDialog(ModalScreen["Plan | None"]):
 
     def _line(self, group: Group, width: int) -> Content:
         assert self._plan is not None
-        room = max(20, min(92, self.app.size.width - 8) - width - 4)
+        room = max(20, min(92, self.app.size.width - 8) - width - 6)
         if group.code is Code.RETRIED:
             fate = Content.styled(f"→ {group.place}", "$text-success")
         else:
