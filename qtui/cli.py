@@ -7,13 +7,16 @@ Nothing here imports textual or redis before a command needs them, so that ``--h
 from __future__ import annotations
 
 import sys
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from qtui import __version__
 from qtui.bullmq.model import JobState
 from qtui.commands.run import Flags, Place, run
+
+if TYPE_CHECKING:
+    from qtui.bullmq.filter import Filter
 
 _Given = TypeVar("_Given", str | None, tuple[str, ...])
 
@@ -105,12 +108,32 @@ def _queues(flags: Flags, as_json: bool) -> None:
     sys.exit(run(flags, lambda place: list_queues(place, json=as_json)))
 
 
-@main.command("jobs")
+def _parse_filter(text: str) -> Filter:
+    """The filter, or a usage error that points at the mistake."""
+    from qtui.bullmq.filter import FilterError, parse
+
+    try:
+        return parse(text)
+    except FilterError as error:
+        raise click.UsageError(f"--filter: {error}\n{error.pointed(text)}") from None
+
+
+def _filter_table() -> str:
+    """The filter language for ``--help``, from its one table."""
+    from qtui.bullmq.filter import TABLE
+
+    width = max(len(example) for example, _ in TABLE)
+    rows = (f"  {example:<{width}}  {words}" for example, words in TABLE)
+    return "\b\nWhat --filter understands:\n" + "\n".join(rows)
+
+
+@main.command("jobs", epilog=_filter_table())
 @click.argument("queue")
 @click.option("--state", type=_STATES, default="failed", show_default=True)
 @click.option("--limit", type=click.IntRange(min=0), default=50, show_default=True)
 @click.option("--offset", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--oldest-first", is_flag=True, help="Else newest first.")
+@click.option("--filter", "wanted", metavar="EXPR", help="Only jobs that match, see below.")
 @_AS_JSON
 @click.pass_obj
 def _jobs(
@@ -120,12 +143,16 @@ def _jobs(
     limit: int,
     offset: int,
     oldest_first: bool,
+    wanted: str | None,
     as_json: bool,
 ) -> None:
     """The jobs of a queue in one state."""
     from qtui.commands.jobs import Window, list_jobs
 
-    window = Window(queue, JobState(state), limit, offset, not oldest_first)
+    if wanted is not None and oldest_first:
+        raise click.UsageError("--filter finds the newest first: leave --oldest-first out")
+    chosen = _parse_filter(wanted) if wanted is not None else None
+    window = Window(queue, JobState(state), limit, offset, not oldest_first, chosen)
     sys.exit(run(flags, lambda place: list_jobs(place, window, json=as_json)))
 
 

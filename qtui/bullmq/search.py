@@ -168,17 +168,7 @@ class Walk:
         verb = "LRANGE" if self._state.is_list else "ZREVRANGE"
         last = start + length - 1
         reply = await self._ask_with_score((verb, self._key, start, last), last)
-        ids = present(texts(reply))
-        if not self._fields:
-            return [Met(one, {}) for one in ids]
-        values = await ask(
-            self._client, [("HMGET", self._queue.job(one), *self._fields) for one in ids]
-        )
-        absent: list[str | None] = [None] * len(self._fields)
-        return [
-            Met(one, dict(zip(self._fields, texts(value) or absent, strict=True)))
-            for one, value in zip(ids, values, strict=True)
-        ]
+        return await read_fields(self._client, self._queue, present(texts(reply)), self._fields)
 
     async def _ask_with_score(self, command: Command, last: int) -> Reply:
         """The reply, and with it the score that stands at the step's end."""
@@ -214,6 +204,20 @@ class Walk:
         self.resting = pause > 0
         await asyncio.sleep(pause)
         self.resting = False
+
+
+async def read_fields(
+    client: Client, queue: QueueKey, ids: Sequence[str], fields: Sequence[str]
+) -> list[Met]:
+    """Given jobs with the given fields. Costs a round trip with an HMGET a job; none without."""
+    if not fields or not ids:
+        return [Met(one, {}) for one in ids]
+    values = await ask(client, [("HMGET", queue.job(one), *fields) for one in ids])
+    absent: list[str | None] = [None] * len(fields)
+    return [
+        Met(one, dict(zip(fields, texts(value) or absent, strict=True)))
+        for one, value in zip(ids, values, strict=True)
+    ]
 
 
 def _fitting(step: int, weight: int) -> int:

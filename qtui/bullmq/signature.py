@@ -226,7 +226,7 @@ _CODES: Final = re.compile(
     r"""
       [A-Z]{1,2}\d{1,5} | [A-Za-z]{1,5}\d | \d\d[A-Z]\d\d                # E11000 P2002 http2 42P01
     | [A-Z][A-Z0-9]*(?:_(?:[A-Z]+\d{0,2}[A-Z]*|\d{1,2}))+                # ERR_HTTP2_STREAM_CANCEL
-    | (?i:(?:sha|aes|es|rs|hs|x|h|u?int|float|cp|ed|pgrst|base|utf|arm|amd|win)\d{2,5})
+    | (?i:(?:sha|aes|es|rs|hs|x|h|u?int|float|cp|ed|pgrst|base|utf|arm|amd|win|v)\d{2,5})
     | (?i:(?:utf|sha|iso|aes|rfc|cve|ora|tns|http|err|error|status|code)[-_]\d+(?:-\w+)*)
     | (?:[a-z]{2}|us-gov)-(?:north|south|east|west|central)+-?[a-z]*\d[a-z]? | x86_64 # us-east-1
     | utf8mb[34] | secp256[kr]1 | k8s | i18n | e2e | p2p | neo4j | log4j2?
@@ -279,7 +279,7 @@ _SCHEMA: Final = _words(
     "property properties attribute argument parameter param function method operator module class "
     "reading enum type model entity package option setting variable directive header scope role "
     "extension invoke topic queue metric limit service keyword env for_key import_name delete_from "
-    "*_from insert_into in_object module_named"
+    "*_from insert_into in_object module_named keyerror"
 )
 # Keys in an error's JSON whose value tells causes apart, and those whose value is an error text.
 _KEYS: Final = _words(
@@ -389,8 +389,8 @@ def signature(reason: str) -> str:
     `qtui.text.plain`. Costs about 1 µs for a line seen lately, else some 10 µs per hundred
     characters and at most some ms, however long the text.
     """
-    if len(line := reason) > _LINE or not reason.isprintable():
-        line = _shortened(_headline(reason).strip(), _LINE)
+    line = reason if reason.isprintable() else _headline(reason).strip()
+    line = _shortened(line, _LINE)
     for _ in range(_PASSES):
         settled = _pass(line)
         if settled == line:

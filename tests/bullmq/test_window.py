@@ -103,7 +103,7 @@ async def test_markers_take_no_place_at_the_ends_of_a_list(
     await raw_list(any_client, "wait", members)
     reader = Reader(any_client, sort_ro=sort_ro)
     jobs = [member for member in members if not is_marker(member)]
-    for offset, limit in itertools.product(range(len(members) + 2), (0, 1, 2, 5, 100)):
+    for offset, limit in itertools.product(range(len(members) + 2), (2, 100)):
         for newest in (True, False):
             page = await reader.page(QUEUE, JobState.WAITING, offset, limit, newest_first=newest)
             order = jobs if newest else jobs[::-1]

@@ -90,7 +90,7 @@ class Pattern:
                 raise FilterError(message, self._place(piece.start()))
 
     def _compile(self, text: str) -> _Compiled:
-        import regex  # type: ignore[import-untyped]
+        import regex
 
         try:
             with warnings.catch_warnings():
