@@ -7,7 +7,6 @@ no widgets; `LiveScreen` keeps it fresh, `RetryScreen` retries and `MarkScreen` 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Awaitable, Callable
 from typing import ClassVar, Final
@@ -17,29 +16,24 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 
-from qtui.bullmq.job import Job, WrongType, read_job
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, QueueStatus
-from qtui.text import count, plain, plural
+from qtui.text import count, plain
 from qtui.ui.actions import Action, Where, actions_of, bindings
 from qtui.ui.dialogs.ask import AskDialog
+from qtui.ui.screens.detail import JobDetail
 from qtui.ui.screens.marking import MarkScreen
-from qtui.ui.widgets.bars import Bar, KeyBar, StateTabs, header
+from qtui.ui.widgets.bars import Bar, KeyBar, StateTabs, about, header
 from qtui.ui.widgets.cursor_list import CursorList
 from qtui.ui.widgets.document import DocumentView
 from qtui.ui.widgets.job_table import JobTable
 from qtui.ui.widgets.queue_list import QueueList
-from qtui.views.document import Document
-from qtui.views.job_document import job_sections
 from qtui.views.pages import JobList
 
 _NARROW: Final = 110
 _DEBOUNCE: Final = 0.04
 _SAID_FOR: Final = 4.0
 """Seconds after which the next key takes the words in the status line away."""
-
-_DETAIL_EVERY: Final = 1.0
-"""Seconds between two readings of the job in sight that nobody asked for."""
 
 
 class Inspector(MarkScreen):
@@ -79,10 +73,8 @@ class Inspector(MarkScreen):
         self.queues = self.query_one(QueueList)
         self.table = self.query_one(JobTable)
         self.detail = self.query_one(DocumentView)
-        self._detail_at = self._said_at = 0.0
-        self._job: Job | None = None
-        self._loaded_for: tuple[QueueKey | None, str | None] = (None, None)
-        self._loaded: set[str] = set()
+        self._said_at = 0.0
+        self.job = JobDetail(self, self.detail)
         self.table.focus()
         self.queues.say("looking for queues …")
         self.say(self.session.note)
@@ -123,7 +115,7 @@ class Inspector(MarkScreen):
                 self._follow()
             else:
                 self._refresh_list(jobs)
-            if time.monotonic() - self._detail_at > _DETAIL_EVERY:
+            if self.job.is_old:
                 self._load_detail()
         self._draw_header()
         self._draw_title()
@@ -224,37 +216,14 @@ class Inspector(MarkScreen):
         self._load_detail()
         self._draw_keys()
 
-    def _load_detail(self, more: str = "") -> None:
-        queue, job_id = self.board.queue, self.table.cursor_id
-        if (queue, job_id) != self._loaded_for:
-            self._loaded_for, self._loaded = (queue, job_id), set()
-        if more:
-            self._loaded.add(more)
-        load, near = tuple(self._loaded), self.board.state
-        if queue is None or job_id is None:
-            self._job = None
-            self.detail.show(Document(()))
-            return
-
-        async def read() -> None:
-            await asyncio.sleep(_DEBOUNCE)
-            self._detail_at = time.monotonic()
-            try:
-                job = await read_job(self.session.client, queue, job_id, load=load, near=near)
-            except WrongType as error:
-                job = None
-                self.say(plain(str(error)), "warn")
-            if (queue, job_id) == (self.board.queue, self.table.cursor_id):
-                self._job = job
-                roomy, now = self.has_class("-opened"), time.time() * 1000
-                sections = job_sections(job, now, roomy=roomy) if job is not None else []
-                self.detail.show(Document(sections), f"{queue.base}:{job_id}:{roomy}")
-
-        self.in_background(read, "detail")
+    def _load_detail(self) -> None:
+        board, roomy = self.board, self.has_class("-opened")
+        self.job.show(board.queue, self.table.cursor_id, board.state, roomy=roomy)
 
     @on(DocumentView.LoadRequested)
     def _load_requested(self, message: DocumentView.LoadRequested) -> None:
-        self._load_detail(message.pending.what)
+        self.job.load(message.pending.what)
+        self._load_detail()
 
     @on(CursorList.Opened)
     def _opened(self, message: CursorList.Opened) -> None:
@@ -285,10 +254,9 @@ class Inspector(MarkScreen):
 
     def action_copy_json(self) -> None:
         """Copies the job's hash, as far as it is loaded."""
-        if self._job is not None:
-            fields = {name: field.text for name, field in self._job.fields.items()}
-            self.app.copy_to_clipboard(json.dumps({"id": self._job.id, **fields}, indent=2))
-            self.say(f"copied job {plain(self._job.id)} as JSON")
+        if self.job.job is not None:
+            self.app.copy_to_clipboard(self.job.as_json())
+            self.say(f"copied job {plain(self.job.job.id)} as JSON")
 
     # Marks and retry
 
@@ -363,18 +331,8 @@ class Inspector(MarkScreen):
             left.append((f"· {plain(row.id)} {plain(row.name)}  ", "strong"))
         if status.paused:
             left.append((" paused ", "warn"))
-        left.append((f" {self._about(status)}", "faint"))
+        left.append((f" {about(status, self.poll.workers)}", "faint"))
         self.query_one("#title", Bar).say(left, self._order())
-
-    def _about(self, status: QueueStatus) -> str:
-        version = plain(status.version).removeprefix("bullmq:")
-        words = [f"{status.kind.value} {version}".strip()]
-        if self.poll.workers is not None:
-            seen = self.poll.workers.get(status.queue, 0)
-            words.append(plural(seen, "worker") if seen else "no worker seen")
-        if status.concurrency is not None:
-            words.append(f"concurrency {status.concurrency}")
-        return " · ".join(words)
 
     def _order(self) -> list[tuple[str, str]]:
         right = [] if self.board.newest_first else [(" oldest first ", "faint")]

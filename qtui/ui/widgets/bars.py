@@ -13,8 +13,9 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, QueueStatus
-from qtui.text import count, plain
+from qtui.text import count, plain, plural
 from qtui.ui.actions import Action, keys_of
 from qtui.ui.widgets.cursor_list import fit, ink, strip
 from qtui.ui.widgets.queue_list import short
@@ -199,3 +200,15 @@ def header(
         pieces.append((f" {round_trip * 1000:.0f} ms ", "faint" if round_trip < 0.1 else "warn"))
     pieces.append((f" {mode} ", "bad" if mode.startswith("lost") else "faint"))
     return pieces
+
+
+def about(status: QueueStatus, workers: Mapping[QueueKey, int] | None) -> str:
+    """Who opened the queue last, who works on it, and how many jobs may run at once."""
+    version = plain(status.version).removeprefix("bullmq:")
+    words = [f"{status.kind.value} {version}".strip()]
+    if workers is not None:
+        seen = workers.get(status.queue, 0)
+        words.append(plural(seen, "worker") if seen else "no worker seen")
+    if status.concurrency is not None:
+        words.append(f"concurrency {status.concurrency}")
+    return " · ".join(words)

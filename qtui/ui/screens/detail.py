@@ -1,0 +1,90 @@
+"""The job in sight: reads it, parses it beside the screen, and shows it in a document view."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Final
+
+from qtui.bullmq.job import Job, WrongType, read_job
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState
+from qtui.text import plain
+from qtui.ui.screens.live import LiveScreen
+from qtui.ui.widgets.document import DocumentView
+from qtui.views.document import Document
+from qtui.views.job_document import job_sections
+
+_DEBOUNCE: Final = 0.04
+_EVERY: Final = 1.0
+"""Seconds between two readings that nobody asked for."""
+
+
+class JobDetail:
+    """What a document view shows of one job, and what was asked for beyond the first look."""
+
+    def __init__(self, screen: LiveScreen, view: DocumentView) -> None:
+        self.job: Job | None = None
+        """The job as it was read last."""
+        self._screen = screen
+        self._view = view
+        self._of: tuple[QueueKey, str] | None = None
+        self._more: set[str] = set()
+        self._read_at = 0.0
+
+    @property
+    def is_old(self) -> bool:
+        """Whether the job may be read again without being asked for."""
+        return time.monotonic() - self._read_at > _EVERY
+
+    def show(
+        self, queue: QueueKey | None, job_id: str | None, near: JobState, *, roomy: bool
+    ) -> None:
+        """Reads a job and shows it; of the same job what was loaded before is loaded again.
+
+        Args:
+            queue: the job's queue.
+            job_id: the job, None for none.
+            near: the state in which it was seen.
+            roomy: there is room for all of it, see `job_sections`.
+        """
+        if queue is None or job_id is None:
+            self._of = self.job = None
+            self._view.show(Document(()))
+            return
+        wanted = (queue, job_id)
+        if wanted != self._of:
+            self._of, self._more = wanted, set()
+
+        async def read() -> None:
+            await asyncio.sleep(_DEBOUNCE)
+            self._read_at = time.monotonic()
+            job = await self._read(queue, job_id, near)
+            sections = job_sections(job, time.time() * 1000, roomy=roomy) if job else []
+            document = Document(sections)
+            await asyncio.to_thread(document.prepare)
+            if wanted == self._of:
+                self.job = job
+                self._view.show(document, f"{queue.base}:{job_id}:{roomy}")
+
+        self._screen.in_background(read, "detail")
+
+    def load(self, what: str) -> None:
+        """Remembers that a long value of this job is wanted whole; `show` then reads it."""
+        self._more.add(what)
+
+    def as_json(self) -> str:
+        """The job's hash, as far as it is loaded."""
+        if self.job is None:
+            return ""
+        fields = {name: field.text for name, field in self.job.fields.items()}
+        return json.dumps({"id": self.job.id, **fields}, indent=2)
+
+    async def _read(self, queue: QueueKey, job_id: str, near: JobState) -> Job | None:
+        client, more = self._screen.session.client, tuple(self._more)
+        try:
+            return await read_job(client, queue, job_id, load=more, near=near)
+        except WrongType as error:
+            self._screen.say(plain(str(error)), "warn")
+            return None
