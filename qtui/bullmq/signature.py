@@ -162,7 +162,7 @@ def _around(line: str, start: int) -> tuple[str, str, str]:
     word = bare[bare.rfind(" ") + 1 :]
     if not word.isalnum():
         last = _LAST.search(word)
-        word = last[0] if last else ""
+        word = last[0] if last else word
     rest = bare[: len(bare) - len(word)].rstrip(_JOINS)
     return rest[rest.rfind(" ") + 1 :].lstrip("({[\"'"), word, text[len(bare) :]
 
@@ -206,7 +206,7 @@ def _is_code(number: str, line: str, end: int, before: str, word: str, joins: st
         return (opens or told) and re.match(" [A-Z][A-Z_]{4,}:", line[end:]) is not None
     if number[0] not in "45":
         return False
-    closes = _CLOSING.match(line, end) and (opens or bare.endswith(_REPLIES))
+    closes = _CLOSING.match(line, end) and (opens or (bare.endswith(_REPLIES) and "#" not in joins))
     ahead = line[end : end + 12]
     opening = (opens or told) and (_OPENING.match(ahead) or _REASON.match(ahead.title()))
     return bool(closes or opening or _REASON.match(ahead))

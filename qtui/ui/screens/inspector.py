@@ -46,7 +46,7 @@ class Inspector(MarkScreen):
         layout: vertical;
         & > #header { background: $surface; }
         & > #keys { background: $surface; }
-        & #queues { width: 40; }
+        & #queues { width: 36; }
         &.-narrow #queues { width: 22; }
         & #right { width: 1fr; border-left: solid $surface-lighten-1; }
         & #detail { height: 45%; border-top: solid $surface-lighten-1; }
