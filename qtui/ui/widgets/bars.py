@@ -137,7 +137,10 @@ class StateTabs(Bar):
         for state, words in tabs:
             end += cell_len(words)
             self._ends.append((end, state))
-            segments.append(Segment(words, self._look(state)))
+            # The key stands back behind the name, so that a line of numbers parts into tabs.
+            key, rest = (words[:2], words[2:]) if state is not self._state else ("", words)
+            segments.append(Segment(key, self.part("key")))
+            segments.append(Segment(rest, self._look(state)))
         return strip(segments, width, self.rich_style)
 
     def _look(self, state: JobState) -> Style:
