@@ -123,7 +123,7 @@ class JobList:
             if offset != expected:
                 page = await self._page(offset, end - start + 1)
             if len(self._left) == left:  # else jobs have left since, and it is not known from where
-                self._fill(start, end, ((start + at - offset, row) for at, row in page.placed()))
+                self._fill(start, end, self._placed(start, end, offset, page))
                 self._evict(first, last)
             return True
 
@@ -237,6 +237,14 @@ class JobList:
             return self._expected(place)
         loaded = sum(one in self._places for one in self._left)
         return self._expected(place) - (self.total - loaded - self.live_total)
+
+    def _placed(self, start: int, end: int, offset: int, page: Page) -> list[tuple[int, Row]]:
+        """The rows of a page with places of ours: those of jobs that have left are not theirs."""
+        rows = self._rows
+        gone = {at for at in range(start, end + 1) if at in rows and rows[at].id in self._left}
+        places = [at for at in range(start, end + 1) if at not in gone]
+        found = ((at - offset, row) for at, row in page.placed())
+        return [(places[step], row) for step, row in found if 0 <= step < len(places)]
 
     def _fill(self, first: int, last: int, rows: Iterable[tuple[int, Row]]) -> None:
         """Takes rows at the places from ``first`` to ``last``; those without one are empty.

@@ -17,9 +17,9 @@ from tests.seeds import job, real_queue
 A, B, C = (QueueKey.of("bull", name) for name in "abc")
 
 
-async def blocked(client: Redis) -> None:
+async def blocked(client: Redis, waiting: asyncio.Future[set[QueueKey]]) -> None:
     """Returns when somebody waits for streams."""
-    while not (await client.info("clients"))["blocked_clients"]:
+    while not waiting.done() and not (await client.info("clients"))["blocked_clients"]:
         pass
 
 
@@ -27,7 +27,7 @@ async def test_a_real_job_is_heard_at_once(any_server: EmbeddedServer, any_clien
     ours = connect(parse(any_server.url), read_only=True)
     async with real_queue(any_server, B) as real:
         waiting = asyncio.ensure_future(wait_for_events(ours, [A, B, C]))
-        await blocked(any_client)
+        await blocked(any_client, waiting)
         start = time.perf_counter()
         await real.add(job())
         assert await waiting == {B}
@@ -42,7 +42,7 @@ async def test_what_was_before_is_not_heard(client: Redis) -> None:
 
 async def test_several_queues_that_change_at_once_are_all_told(client: Redis) -> None:
     waiting = asyncio.ensure_future(wait_for_events(client, [A, B, C]))
-    await blocked(client)
+    await blocked(client, waiting)
     async with client.pipeline(transaction=True) as pipe:
         pipe.xadd(A.key("events"), {"event": "x"})
         pipe.xadd(C.key("events"), {"event": "x"})
@@ -53,7 +53,7 @@ async def test_several_queues_that_change_at_once_are_all_told(client: Redis) ->
 async def test_a_key_that_is_no_stream_does_not_deafen_us_for_the_others(client: Redis) -> None:
     await client.set(A.key("events"), "junk")
     waiting = asyncio.ensure_future(wait_for_events(client, [A, B]))
-    await blocked(client)
+    await blocked(client, waiting)
     await client.xadd(B.key("events"), {"event": "x"})
     assert await waiting == {B}
 

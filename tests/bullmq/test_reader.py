@@ -301,11 +301,15 @@ async def test_where_sorting_is_refused_the_other_way_reads_the_same(
             unix_socket_path=path, username="watcher", password="any", decode_responses=True
         ) as watcher:
             theirs, ours = Reader(watcher), Reader(any_client)
+            await any_client.config_resetstat()
             for newest in (True, False):
                 for _ in range(2):
                     assert await theirs.page(
                         QUEUE, state, 3, 20, newest_first=newest
                     ) == await ours.page(QUEUE, state, 3, 20, newest_first=newest)
+            stats = await any_client.info("commandstats")
+            # Once refused, it is not tried again.
+            assert stats["cmdstat_sort_ro"]["failed_calls"] == 1
             stranger = QueueKey.of("other", "q")
             with pytest.raises(NoPermissionError):
                 await theirs.page(stranger, state, 0, 10)

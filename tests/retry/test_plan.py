@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 import pytest
@@ -16,6 +17,7 @@ from qtui.bullmq.writer import Writer
 from qtui.demo.server import EmbeddedServer
 from qtui.retry.plan import CHUNK, Group, Plan, Resets, make_plan
 from tests.seeds import (
+    BOUND,
     QUEUE,
     START,
     Fields,
@@ -62,7 +64,7 @@ async def test_a_plan_for_a_real_queue(any_server: EmbeddedServer, any_client: R
         # The oldest finish first: that is the order in which they will run.
         order = [one.row.id for one in plan.forecasts]
         assert order == [*real.ran[:3], *real.ran[3:5], left, *lifo, "nope"]
-        async with real.worker():
+        async with real.worker(), asyncio.timeout(BOUND):
             while not (await plan_of(any_client, *plain)).workers:
                 pass
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 from redis.asyncio import Redis
 
-from qtui.views.pages import PAGE, Moved
-from tests.seeds import raw_meta
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState
+from qtui.bullmq.reader import Page, Reader
+from qtui.views.pages import MOST_HELD, PAGE, JobList, Moved
+from tests.seeds import QUEUE, raw_meta
 from tests.views.worlds import World
 
 
@@ -95,18 +99,64 @@ async def test_a_refresh_that_was_under_way_does_not_wipe_results_away(world: Wo
         assert not world.list.has_left(before[3])
 
 
-async def test_a_page_that_was_under_way_is_not_put_where_it_does_not_belong(world: World) -> None:
+class Interrupted(Reader):
+    """Something happens between two reads."""
+
+    happens: Callable[[], Awaitable[None]] | None = None
+    ranked = asyncio.Event()
+
+    async def rank(
+        self, queue: QueueKey, state: JobState, job_id: str, *, newest_first: bool = True
+    ) -> int | None:
+        found = await super().rank(queue, state, job_id, newest_first=newest_first)
+        self.ranked.set()
+        return found
+
+    async def page(
+        self,
+        queue: QueueKey,
+        state: JobState,
+        offset: int,
+        limit: int,
+        *,
+        newest_first: bool = True,
+    ) -> Page:
+        if self.happens is not None:
+            happens, self.happens = self.happens, None
+            await self.ranked.wait()
+            await happens()
+        return await super().page(queue, state, offset, limit, newest_first=newest_first)
+
+
+async def test_a_page_that_was_under_way_is_not_put_where_it_does_not_belong(
+    client: Redis, world: World
+) -> None:
+    reader = Interrupted(client)
+    world.list = JobList(reader, QUEUE, JobState.FAILED)
     await world.add(400)
-    for steps in range(12):
-        world.list.thaw()
-        await world.list.refresh(0, 20, None)
-        before = list(world.order)
-        loading = asyncio.ensure_future(world.list.load(200, 230))
-        for _ in range(steps):
-            await asyncio.sleep(0)
+    await world.list.refresh(0, 20, None)
+    before = list(world.order)
+
+    async def retry() -> None:
         await world.remove(before[:10])
         world.list.hold(before[:10])
-        await loading
-        await world.load_all(200, 230)
-        world.assert_shows(before)
-        await world.add(10)
+
+    reader.happens, reader.ranked = retry, asyncio.Event()
+    assert await world.list.load(200, 230)
+    await world.load_all(200, 230)
+    world.assert_shows(before)
+    assert 215 in world.shown()
+
+
+async def test_rows_that_have_left_are_never_let_go_however_far_one_walks(world: World) -> None:
+    await world.add(MOST_HELD + 1000)
+    await world.list.refresh(0, 30, None)
+    before = list(world.order)
+    await world.remove(before[:20])
+    world.list.hold(before[:20])
+    for first in range(100, world.list.total, 99):
+        await world.load_all(first, first + 30)
+    shown = world.shown()
+    assert len(shown) <= MOST_HELD
+    assert [shown[place] for place in range(20)] == before[:20]
+    world.assert_shows(before)

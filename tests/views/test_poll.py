@@ -183,7 +183,7 @@ class TestEvents:
             await poll.look()
             pausing = asyncio.ensure_future(poll.pause())
             listening = asyncio.ensure_future(poll.listen())
-            while not (await client.info("clients"))["blocked_clients"]:
+            while not listening.done() and not (await client.info("clients"))["blocked_clients"]:
                 pass
             await real.add(job())
             await asyncio.wait_for(pausing, 2)
