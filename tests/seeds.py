@@ -37,7 +37,7 @@ async def soon(condition: Callable[[], bool]) -> None:
     deadline = asyncio.get_running_loop().time() + BOUND
     while not condition():
         assert asyncio.get_running_loop().time() < deadline, "waited in vain"
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.001)  # between two looks; the condition decides
 
 
 class RealQueue:

@@ -36,7 +36,7 @@ for name in sys.argv[1:]:
     if not child:
         try:
             importlib.import_module(name)
-        except BaseException:
+        except BaseException:  # the fork must end here, whatever the module raises
             traceback.print_exc()
             os._exit(1)
         os._exit(0)

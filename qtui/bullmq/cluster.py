@@ -89,6 +89,7 @@ class Cluster(RedisCluster):
 
     def pipeline(self, transaction: bool | None = None, shard_hint: object = None) -> Pipeline:
         """A pipeline whose commands may go to several nodes, one round trip each."""
+        # Abstract in redis-py's annotations only: its own `pipeline` makes the same class.
         return Pipeline(self, transaction)  # type: ignore[abstract]
 
     def look_around(self) -> None:

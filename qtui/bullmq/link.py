@@ -41,7 +41,7 @@ class Courteous(_Base):
             await super().on_connect_check_health(check_health=check_health)
         except RedisError as error:
             # The frames below hold user name and password in local variables, and Textual prints
-            # those when it dies.
+            # those when it dies; `from` would chain them again.
             raise error.with_traceback(None)  # noqa: B904
         await self.send_command("CLIENT", "SETNAME", CLIENT_NAME, check_health=False)
         try:
@@ -62,6 +62,7 @@ class Courteous(_Base):
         if not self.is_connected:
             await self.connect_check_health(check_health=False)
         if check_health:
+            # Without annotations in redis-py.
             await self.check_health()  # type: ignore[no-untyped-call]
         ready = command.encode() if isinstance(command, str) else command
         chunks = [ready] if isinstance(ready, bytes) else ready

@@ -28,6 +28,7 @@ class Sentinels(Sentinel):
 
     def __init__(self, clients: Iterable[Redis]) -> None:
         """One client for each Sentinel; they are closed with this."""
+        # Without annotations in redis-py.
         super().__init__([])  # type: ignore[no-untyped-call]
         self.sentinels = [*clients]
 

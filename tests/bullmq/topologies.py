@@ -38,7 +38,7 @@ def until(condition: Callable[[], bool], what: str) -> None:
     while not condition():
         if time.monotonic() > deadline:
             pytest.fail(f"waited {BOUND:.0f} s in vain: {what}")
-        time.sleep(0.01)
+        time.sleep(0.01)  # between two looks; the condition decides
 
 
 # Our end of the pipe closes when we end, however that happens, and the server ends with it.
@@ -57,7 +57,7 @@ async def soon(condition: Callable[[], bool], what: str) -> None:
     while not condition():
         if time.monotonic() > deadline:
             pytest.fail(f"waited {BOUND:.0f} s in vain: {what}")
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # between two looks; the condition decides
 
 
 async def says(client: Client, url: str, command: Awaitable[object]) -> str:

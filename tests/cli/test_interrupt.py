@@ -37,7 +37,7 @@ def soon(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
-        time.sleep(0.005)
+        time.sleep(0.005)  # between two looks; the condition decides
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -18,7 +18,7 @@ def soon(condition: Callable[[], bool], what: str, within: float = 10.0) -> floa
     began = time.monotonic()
     while not condition():
         assert time.monotonic() - began < within, f"not within {within} s: {what}"
-        time.sleep(0.005)
+        time.sleep(0.005)  # between two looks; the condition decides
     return time.monotonic() - began
 
 

@@ -108,7 +108,7 @@ class Commands:
             job = job or await Job.fromId(self._queue(where), job_id)
             try:
                 await job.retry(state, resets or {})
-            except Exception as error:
+            except Exception as error:  # whatever the package raises is its answer
                 results.append((_code(error), str(error)))
             else:
                 results.append((1, ""))
@@ -196,7 +196,7 @@ def _code(error: Exception) -> int | None:
 async def _answer(call: Callable[..., Awaitable[Json]], number: int, given: Json) -> None:
     try:
         reply: dict[str, Json] = {"id": number, "result": await call(**given)}
-    except Exception as error:
+    except Exception as error:  # whatever the package raises is its answer
         reply = {"id": number, "error": {"message": str(error), "code": _code(error)}}
     sys.stdout.write(json.dumps(reply) + "\n")
     sys.stdout.flush()

@@ -101,6 +101,7 @@ async def inspector(
     url: str, *, size: tuple[int, int] = (120, 36), **settings: object
 ) -> AsyncIterator[Driver]:
     """The inspector on a server, read for the first time."""
+    # Names and types of the settings are the tests' own; `replace` refuses unknown names.
     chosen = replace(Settings(), redis=url, **settings)  # type: ignore[arg-type]
     target = parse(url)
     client = connect(target, read_only=chosen.read_only)
