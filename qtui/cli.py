@@ -34,6 +34,49 @@ def _not_empty(_context: click.Context, _option: click.Parameter, value: _Given)
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 
 
+def _parse_filter(text: str | None) -> Filter | None:
+    """The filter, or a usage error that points at the mistake."""
+    if text is None:
+        return None
+    from qtui.bullmq.filter import FilterError, parse
+
+    try:
+        return parse(text)
+    except FilterError as error:
+        raise click.UsageError(f"--filter: {error}\n{error.pointed(text)}") from None
+
+
+def _parse_fields(text: str | None, *, as_json: bool) -> tuple[str, ...]:
+    if text is None:
+        return ()
+    from qtui.commands.ndjson import FIELDS, SHORT_NAMES
+
+    if not as_json:
+        raise click.UsageError("--fields is for --json")
+    names = [SHORT_NAMES.get(name, name) for name in text.replace(",", " ").split()]
+    for name in names:
+        if name not in FIELDS:
+            known = ", ".join((*SHORT_NAMES, *FIELDS))
+            raise click.UsageError(f'--fields: no field "{name}"; there are {known}')
+    if not names:
+        raise click.UsageError("--fields: name one, such as data")
+    return tuple(dict.fromkeys(names))
+
+
+def _filter_table() -> str:
+    """The filter language for ``--help``, from its one table."""
+    from qtui.bullmq.filter import TABLE
+
+    width = max(len(example) for example, _ in TABLE)
+    rows = (f"  {example:<{width}}  {words}" for example, words in TABLE)
+    return "\b\nWhat --filter understands:\n" + "\n".join(rows)
+
+
+_FILTER = click.option(
+    "--filter", "wanted", metavar="EXPR", help="Only jobs that match, see below."
+)
+
+
 @click.group(
     invoke_without_command=True,
     context_settings={"max_content_width": 100},
@@ -62,6 +105,12 @@ _AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object
 @click.option("--read-only", is_flag=True, help="Send nothing but reads.")
 @click.option("--refresh", type=float, metavar="SECONDS", help="Between two looks; 0 for none.")
 @click.option(
+    "--scan-rate",
+    type=float,
+    metavar="PER_SECOND",
+    help="Jobs that a search looks at; 0 for any number. [polite]",
+)
+@click.option(
     "--profile", metavar="NAME", callback=_not_empty, help="A profile of the configuration file."
 )
 @click.option("--config", metavar="PATH", callback=_not_empty, help="Another configuration file.")
@@ -75,6 +124,7 @@ def main(
     queues: tuple[str, ...],
     read_only: bool,
     refresh: float | None,
+    scan_rate: float | None,
     profile: str | None,
     config: str | None,
     demo: bool,
@@ -86,7 +136,7 @@ def main(
     """
     if demo and redis is not None:
         raise click.UsageError("--demo brings its own Redis: leave --redis out")
-    flags = Flags(redis, prefixes, queues, read_only, refresh, profile, config, demo)
+    flags = Flags(redis, prefixes, queues, read_only, refresh, scan_rate, profile, config, demo)
     context.obj = flags
     if context.invoked_subcommand is None:
         sys.exit(run(flags, _inspect, on_screen=True))
@@ -108,32 +158,18 @@ def _queues(flags: Flags, as_json: bool) -> None:
     sys.exit(run(flags, lambda place: list_queues(place, json=as_json)))
 
 
-def _parse_filter(text: str) -> Filter:
-    """The filter, or a usage error that points at the mistake."""
-    from qtui.bullmq.filter import FilterError, parse
-
-    try:
-        return parse(text)
-    except FilterError as error:
-        raise click.UsageError(f"--filter: {error}\n{error.pointed(text)}") from None
-
-
-def _filter_table() -> str:
-    """The filter language for ``--help``, from its one table."""
-    from qtui.bullmq.filter import TABLE
-
-    width = max(len(example) for example, _ in TABLE)
-    rows = (f"  {example:<{width}}  {words}" for example, words in TABLE)
-    return "\b\nWhat --filter understands:\n" + "\n".join(rows)
-
-
 @main.command("jobs", epilog=_filter_table())
 @click.argument("queue")
 @click.option("--state", type=_STATES, default="failed", show_default=True)
 @click.option("--limit", type=click.IntRange(min=0), default=50, show_default=True)
 @click.option("--offset", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--oldest-first", is_flag=True, help="Else newest first.")
-@click.option("--filter", "wanted", metavar="EXPR", help="Only jobs that match, see below.")
+@_FILTER
+@click.option(
+    "--fields",
+    metavar="NAME,…",
+    help="With --json: just these, whole, payloads too: id, name, data, error, return, stack, …",
+)
 @_AS_JSON
 @click.pass_obj
 def _jobs(
@@ -144,15 +180,17 @@ def _jobs(
     offset: int,
     oldest_first: bool,
     wanted: str | None,
+    fields: str | None,
     as_json: bool,
 ) -> None:
     """The jobs of a queue in one state."""
     from qtui.commands.jobs import Window, list_jobs
 
-    if wanted is not None and oldest_first:
-        raise click.UsageError("--filter finds the newest first: leave --oldest-first out")
-    chosen = _parse_filter(wanted) if wanted is not None else None
-    window = Window(queue, JobState(state), limit, offset, not oldest_first, chosen)
+    if wanted is not None and oldest_first and JobState(state).is_list:
+        raise click.UsageError(f"{state} is searched newest first: leave --oldest-first out")
+    chosen = _parse_filter(wanted)
+    picked = _parse_fields(fields, as_json=as_json)
+    window = Window(queue, JobState(state), limit, offset, not oldest_first, chosen, picked)
     sys.exit(run(flags, lambda place: list_jobs(place, window, json=as_json)))
 
 
@@ -162,29 +200,34 @@ def _jobs(
 @_AS_JSON
 @click.pass_obj
 def _show(flags: Flags, queue: str, job_id: str, as_json: bool) -> None:
-    """One job, everything."""
+    """One job, everything; QUEUE '*' finds it in whatever queue it is."""
     from qtui.commands.show import show_job
 
     sys.exit(run(flags, lambda place: show_job(place, queue, job_id, as_json=as_json)))
 
 
-@main.command("errors")
+@main.command("errors", epilog=_filter_table())
 @click.argument("queue")
 @click.option("--state", type=_STATES, default="failed", show_default=True)
+@_FILTER
 @_AS_JSON
 @click.pass_obj
-def _errors(flags: Flags, queue: str, state: str, as_json: bool) -> None:
-    """Failures grouped by what they have in common."""
+def _errors(flags: Flags, queue: str, state: str, wanted: str | None, as_json: bool) -> None:
+    """Failures grouped by what they have in common; QUEUE '*' for all queues."""
     from qtui.commands.errors import list_errors
 
-    chosen = JobState(state)
-    sys.exit(run(flags, lambda place: list_errors(place, queue, chosen, json=as_json)))
+    chosen, filtered = JobState(state), _parse_filter(wanted)
+    sys.exit(run(flags, lambda place: list_errors(place, queue, chosen, filtered, json=as_json)))
 
 
-@main.command("retry", short_help="Put failed or completed jobs back to be run.")
+@main.command(
+    "retry", short_help="Put failed or completed jobs back to be run.", epilog=_filter_table()
+)
 @click.argument("queue")
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @click.option("--state", type=_FINISHED, default="failed", show_default=True)
+@_FILTER
+@click.option("--all", "everything", is_flag=True, help="Every job of the state.")
 @click.option("--reset-attempts-made", is_flag=True, help="Give the jobs all their attempts again.")
 @click.option("--reset-attempts-started", is_flag=True, help="Forget how often they were started.")
 @click.option("--dry-run", is_flag=True, help="Tell what would happen; send no write.")
@@ -196,20 +239,27 @@ def _retry(
     queue: str,
     ids: tuple[str, ...],
     state: str,
+    wanted: str | None,
+    everything: bool,
     reset_attempts_made: bool,
     reset_attempts_started: bool,
     dry_run: bool,
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Put failed or completed jobs back to the waiting side, as BullMQ's own retry does."""
-    if not ids:
-        raise click.UsageError("which jobs? Give their ids.")
+    """Put failed or completed jobs back to the waiting side, as BullMQ's own retry does.
+
+    Those of the IDs, those that match a filter, or all: what has finished by now, and nothing that
+    fails later.
+    """
+    if bool(ids) + (wanted is not None) + everything != 1:
+        raise click.UsageError("which jobs? Give their ids, or --filter EXPR, or --all.")
     from qtui.commands.retry import Request, retry_jobs
     from qtui.retry.plan import Resets
 
+    chosen = _parse_filter(wanted)
     resets = Resets(reset_attempts_made, reset_attempts_started)
-    request = Request(queue, ids, JobState(state), resets, dry_run, yes, as_json)
+    request = Request(queue, ids, chosen, JobState(state), resets, dry_run, yes, as_json)
     sys.exit(run(flags, lambda place: retry_jobs(place, request)))
 
 

@@ -39,6 +39,9 @@ class Settings:
     read_only: bool = False
     refresh: float = 2.0
     """Seconds; 0 is off."""
+    scan_rate: float | None = None
+    """Jobs a second that a search looks at, at most; 0 for any number. None: politely, so that
+    others keep most of a busy server."""
     profile: str = ""
     theme: str | None = None
     keys: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -47,7 +50,7 @@ class Settings:
 
 _Table: TypeAlias = Mapping[str, object]
 
-_PROFILE_KEYS: Final = ("redis", "prefix", "queue", "read-only", "refresh")
+_PROFILE_KEYS: Final = ("redis", "prefix", "queue", "read-only", "refresh", "scan-rate")
 _KEYS: Final = (*_PROFILE_KEYS, "theme", "keys", "profiles")
 _TYPES: Final[Mapping[type, str]] = {
     bool: "true or false",
@@ -72,7 +75,8 @@ def load(
     ``${NAME}`` in texts of the file stands for a variable of the environment.
 
     Args:
-        flags: By the names of `Settings`: redis, prefixes, queues, read_only, refresh, profile.
+        flags: By the names of `Settings`: redis, prefixes, queues, read_only, refresh,
+            scan_rate, profile.
             None and empty mean not given. Other names are left alone.
         environ: The environment.
         config_path: Of ``--config``; it must exist. None: ``config.toml`` in the user's folder for
@@ -98,6 +102,7 @@ def load(
         return file.expanded(file.table.get(key), "", key, environ)
 
     refresh = pick("refresh", "refresh")
+    scan_rate = pick("scan-rate", "scan_rate")
     theme = file.expanded(file.table.get("theme"), "", "theme", environ)
     says_read_only = of_profile.get("read-only", file.table.get("read-only", False))
     return Settings(
@@ -106,6 +111,7 @@ def load(
         queues=_texts(pick("queue", "queues")),
         read_only=_switch(environ) or bool(flags.get("read_only") or says_read_only),
         refresh=2.0 if refresh is None else _refresh(refresh, "--refresh"),
+        scan_rate=None if scan_rate is None else _scan_rate(scan_rate, "--scan-rate"),
         profile=profile,
         theme=None if theme is None else str(theme),
         keys=MappingProxyType({name: str(key) for name, key in file.section("keys").items()}),
@@ -130,6 +136,14 @@ def _refresh(value: object, where: str) -> float:
         raise SettingsError(f"{where} must be a number of seconds, not {_kind(value)}")
     if value != 0 and not (LEAST_REFRESH <= value < math.inf):
         raise SettingsError(f"{where} must be {LEAST_REFRESH} seconds or more, or 0 for never")
+    return float(value)
+
+
+def _scan_rate(value: object, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise SettingsError(f"{where} must be a number of jobs a second, not {_kind(value)}")
+    if not 0 <= value < math.inf:
+        raise SettingsError(f"{where} must be jobs a second, or 0 for as fast as it goes")
     return float(value)
 
 
@@ -218,8 +232,11 @@ class _File:
             wanted = _mismatch(key, value)
             if wanted:
                 raise self.error(section, key, f"must be {wanted}, not {_kind(value)}")
+            where = f"{self.shown}: {plain(f'[{section}] ' if section else '')}{key}"
             if key == "refresh":
-                _refresh(value, f"{self.shown}: {plain(f'[{section}] ' if section else '')}{key}")
+                _refresh(value, where)
+            if key == "scan-rate":
+                _scan_rate(value, where)
 
     def expanded(self, value: object, section: str, key: str, environ: Mapping[str, str]) -> object:
         """A value with variables of the environment in place of ``${NAME}``."""
@@ -258,9 +275,10 @@ def _mismatch(key: str, value: object) -> str:
         return "" if fine else "text or a list of texts"
     if key == "read-only":
         return "" if isinstance(value, bool) else "true or false"
-    if key == "refresh":
+    if key in ("refresh", "scan-rate"):
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        return "" if number else "a number of seconds"
+        what = "a number of seconds" if key == "refresh" else "a number of jobs a second"
+        return "" if number else what
     return "" if isinstance(value, dict) else "a table"
 
 

@@ -152,6 +152,20 @@ async def read_job(
     )
 
 
+async def find_job(
+    client: Client, queues: Sequence[QueueKey], job_id: str
+) -> list[tuple[QueueKey, Whereabouts]]:
+    """Which of the queues have a job of this id, and where it stands there.
+
+    Costs a round trip with an EXISTS for each queue, and what `Reader.whereabouts` costs for each
+    that has it: an LPOS a list, O(n), where the job stands in no sorted set.
+    """
+    there = await ask(client, [("EXISTS", queue.job(job_id)) for queue in queues])
+    having = [queue for queue, found in zip(queues, there, strict=True) if found == 1]
+    reader = Reader(client)
+    return [(queue, (await reader.whereabouts(queue, [job_id]))[job_id]) for queue in having]
+
+
 async def _place(
     client: Client, queue: QueueKey, job_id: str, near: JobState | None
 ) -> Whereabouts:

@@ -91,7 +91,7 @@ class Reader:
             if not str(error).startswith("WRONGTYPE"):
                 raise
             return Page((), 0, offset)
-        rows = await self._mark_missing(queue, page.rows)
+        rows = await self.mark_missing(queue, page.rows)
         if state is JobState.COMPLETED:
             rows = await self._with_results(queue, rows)
         return replace(page, rows=rows)
@@ -159,8 +159,11 @@ class Reader:
         found = [short_row(job_id, texts(one)) for job_id, one in zip(ids, fields, strict=True)]
         return page_of(found, state, offset, limit, descending, bounds)
 
-    async def _mark_missing(self, queue: QueueKey, rows: Iterable[Row]) -> tuple[Row, ...]:
-        """Rows without any field are missing, unless a hash (or something else) is there."""
+    async def mark_missing(self, queue: QueueKey, rows: Iterable[Row]) -> tuple[Row, ...]:
+        """The rows, those without any field marked as missing, or as no hash where that is it.
+
+        Costs nothing but a TYPE for each row without name and time stamp.
+        """
         rows = tuple(rows)
         blank = [one.id for one in rows if not one.name and one.timestamp is None]
         if not blank:
@@ -240,7 +243,7 @@ class Reader:
             replace(short_row(job_id, texts(fields)), score=score(place))
             for job_id, fields, place in zip(ids, replies[::2], replies[1::2], strict=True)
         ]
-        return list(await self._mark_missing(queue, found))
+        return list(await self.mark_missing(queue, found))
 
     async def whereabouts(
         self, queue: QueueKey, ids: Sequence[str], lists: Sequence[JobState] = _LISTS

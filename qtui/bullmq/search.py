@@ -1,4 +1,4 @@
-"""A walk over a whole state, newest first: bounded steps, at a polite pace, stopped at any time.
+"""A walk over a whole state: bounded steps, at a polite pace, stopped at any time.
 
 The state moves while one walks: jobs come at the top and leave anywhere. Each step therefore begins
 with the last job of the step before; when that one is not where it should be, its new place is
@@ -36,12 +36,14 @@ PAUSE: Final = 3.0
 """How long a step rests, in times that it took: others keep three quarters of a busy server."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Met:
     """One job on the walk: its id, and the fields that were asked for (None where absent)."""
 
     id: str
     fields: dict[str, str | None]
+    score: float | None = None
+    """The score at which it stood, where scores were asked for; None if it left at that moment."""
 
 
 class Walk:
@@ -54,11 +56,13 @@ class Walk:
         fields: the fields of the job hashes that each step reads; none reads only ids.
         bounds: lowest and highest score (finishedOn in ms) of what is of interest; a state that is
             a list has no scores and is walked as a whole.
+        newest_first: the direction; a list has only this one.
+        scores: whether each job is met with its score.
         rate: jobs a second at most; 0 for as fast as it goes, None for the polite pace.
         sort_ro: whether SORT_RO is tried.
 
-    A step costs one SORT_RO, or one ZREVRANGE and an HMGET a job where that is refused, and a
-    look-up of places when the state has moved.
+    A step costs one SORT_RO, or one ZRANGE and an HMGET a job where that is refused, one ZRANGE of
+    scores beside it, and a look-up of places when the state has moved.
     """
 
     def __init__(
@@ -69,9 +73,13 @@ class Walk:
         fields: Sequence[str],
         *,
         bounds: tuple[float | None, float | None] = (None, None),
+        newest_first: bool = True,
+        scores: bool = False,
         rate: float | None = None,
         sort_ro: bool = True,
     ) -> None:
+        if state.is_list and not newest_first:
+            raise ValueError(f"{state} is a list, which is walked newest first")
         self.total = 0
         """Jobs to be met, as told when the walk began."""
         self.seen = 0
@@ -82,8 +90,11 @@ class Walk:
         self._queue = queue
         self._state = state
         self._key = queue.key(state.key)
-        self._fields = tuple(fields)
+        self.fields = tuple(fields)
+        """What each step reads; others may be set between two steps."""
         self._bounds = bounds
+        self._newest_first = newest_first
+        self._scores = scores and not state.is_list
         self._rate = rate
         usable = "*" not in queue.base and "\0" not in queue.base
         self._sort_ro = sort_ro and usable and not isinstance(client, RedisCluster)
@@ -91,31 +102,46 @@ class Walk:
         self._next = 0
         self._last: list[str] = []
         self._score: float | None = None
-        self._score_read: float | None = None
+        self._tied: set[str] = set()
+        """Those met that stand at that score, as far as scores are read."""
+        self._round_trip = 0.0
 
     async def steps(self) -> AsyncIterator[list[Met]]:
-        """Yields the jobs of each step, newest first; an empty step is not yielded.
+        """Yields the jobs of each step, in order.
 
         Raises:
             redis.exceptions.RedisError: the server could not be asked, or refused.
         """
         self._next, self.total = await self._range()
+        self._round_trip = await self._measure()
         end = self._next + self.total
+        again: set[str] = set()
         while self._next < end:
             start = time.perf_counter()
             met = await self._read(min(self._step, end - self._next))
             if met is None:
                 before, self._next = self._next, await self._place_of_last()
                 end += self._next - before
+                again = set() if self._last else set(self._tied)
                 continue
             if not met:
                 return
+            took = time.perf_counter() - start
             self._next += len(met)
             self._last = [one.id for one in met]
-            jobs = [one for one in met if not (self._state.is_list and is_marker(one.id))]
+            jobs = [one for one in met if one.id not in again and not self._is_marker(one.id)]
             self.seen += len(jobs)
             yield jobs
-            await self._rest(time.perf_counter() - start, len(met))
+            await self._rest(took, len(met))
+
+    async def _measure(self) -> float:
+        """What a round trip takes that asks for nothing; no step rests for that part of it."""
+        start = time.perf_counter()
+        await ask(self._client, [("PING",)])
+        return time.perf_counter() - start
+
+    def _is_marker(self, member: str) -> bool:
+        return self._state.is_list and is_marker(member)
 
     async def _range(self) -> tuple[int, int]:
         """Where the walk begins, and how many members it has before it."""
@@ -123,12 +149,18 @@ class Walk:
             [length] = await ask(self._client, [("LLEN", self._key)])
             return 0, _count(length)
         low, high = self._bounds
-        above = f"({high:.17g}" if high is not None else "+inf"
-        commands: list[Command] = [("ZCOUNT", self._key, above, "+inf")] if high is not None else []
         lowest = "-inf" if low is None else f"{low:.17g}"
-        commands.append(("ZCOUNT", self._key, lowest, "+inf" if high is None else f"{high:.17g}"))
+        highest = "+inf" if high is None else f"{high:.17g}"
+        passed = high if self._newest_first else low
+        commands: list[Command] = [self._count_beyond(passed)] if passed is not None else []
+        commands.append(("ZCOUNT", self._key, lowest, highest))
         *first, inside = await ask(self._client, commands)
         return (_count(first[0]) if first else 0), _count(inside)
+
+    def _count_beyond(self, score: float) -> Command:
+        """Counts those that the walk meets before any at ``score``."""
+        edge = f"({score:.17g}"
+        return ("ZCOUNT", self._key, *((edge, "+inf") if self._newest_first else ("-inf", edge)))
 
     async def _read(self, limit: int) -> list[Met] | None:
         """The next members; None when the last one is not where it was."""
@@ -136,55 +168,76 @@ class Walk:
         start, length = self._next - overlap, limit + overlap
         if self._sort_ro:
             try:
-                members = await self._sorted(start, length)
+                members, scored = await self._sorted(start, length)
             except ResponseError:
                 self._sort_ro = False
-                members = await self._ranged(start, length)
+                members, scored = await self._ranged(start, length)
         else:
-            members = await self._ranged(start, length)
+            members, scored = await self._ranged(start, length)
         if overlap and (not members or members[0].id != self._last[-1]):
             return None
-        self._score = self._score_read
+        self._note_scores(members, scored)
         weight = sum(len(value or "") for one in members for value in one.fields.values())
         self._step = _fitting(self._step, weight)
         return members[overlap:]
 
-    async def _sorted(self, start: int, length: int) -> list[Met]:
-        order = () if self._state.is_list else ("DESC",)
-        patterns = [part for name in self._fields for part in ("GET", self._pattern(name))]
+    def _note_scores(self, members: list[Met], scored: dict[str, float | None]) -> None:
+        last = next(reversed(scored.values()), None)
+        if last != self._score:
+            self._score, self._tied = last, set()
+        if self._scores:
+            for one in members:
+                one.score = scored.get(one.id)
+                if one.score == last:
+                    self._tied.add(one.id)
+
+    async def _sorted(self, start: int, length: int) -> tuple[list[Met], dict[str, float | None]]:
+        order = ("DESC",) if self._newest_first and not self._state.is_list else ()
+        patterns = [part for name in self.fields for part in ("GET", self._pattern(name))]
         window = ("BY", "nosort", "LIMIT", start, length, *order)
         command: Command = ("SORT_RO", self._key, *window, "GET", "#", *patterns)
-        reply = await self._ask_with_score(command, start + length - 1)
-        flat, width = texts(reply), len(self._fields) + 1
-        return [
-            Met(flat[at] or "", dict(zip(self._fields, flat[at + 1 : at + width], strict=True)))
+        reply, scored = await self._ask_with_scores(command, start, start + length - 1)
+        flat, width = texts(reply), len(self.fields) + 1
+        names = self.fields
+        members = [
+            Met(flat[at] or "", dict(zip(names, flat[at + 1 : at + width], strict=True)))
             for at in range(0, len(flat), width)
         ]
+        return members, scored
 
     def _pattern(self, name: str) -> str:
         return f"{self._queue.base}:*->{name}"
 
-    async def _ranged(self, start: int, length: int) -> list[Met]:
-        verb = "LRANGE" if self._state.is_list else "ZREVRANGE"
+    async def _ranged(self, start: int, length: int) -> tuple[list[Met], dict[str, float | None]]:
+        verb = "LRANGE" if self._state.is_list else self._zrange
         last = start + length - 1
-        reply = await self._ask_with_score((verb, self._key, start, last), last)
-        return await read_fields(self._client, self._queue, present(texts(reply)), self._fields)
+        command: Command = (verb, self._key, start, last)
+        reply, scored = await self._ask_with_scores(command, start, last)
+        ids = present(texts(reply))
+        return await read_fields(self._client, self._queue, ids, self.fields), scored
 
-    async def _ask_with_score(self, command: Command, last: int) -> Reply:
-        """The reply, and with it the score that stands at the step's end."""
+    @property
+    def _zrange(self) -> str:
+        return "ZREVRANGE" if self._newest_first else "ZRANGE"
+
+    async def _ask_with_scores(
+        self, command: Command, first: int, last: int
+    ) -> tuple[Reply, dict[str, float | None]]:
+        """The reply, and the scores of the step, or of its last member only."""
         beside: list[Command] = []
         if not self._state.is_list:
-            beside.append(("ZREVRANGE", self._key, last, last, "WITHSCORES"))
-        reply, *ends = await ask(self._client, [command, *beside])
+            start = first if self._scores else last
+            beside.append((self._zrange, self._key, start, last, "WITHSCORES"))
+        reply, *rest = await ask(self._client, [command, *beside])
         if isinstance(reply, RedisError):
             raise reply
-        self._score_read = next(iter(scores(ends[0]).values()), None) if ends else None
-        return reply
+        return reply, scores(rest[0]) if rest else {}
 
     async def _place_of_last(self) -> int:
         """Where to go on: behind the latest member of the last step that is still there."""
-        verb = "LPOS" if self._state.is_list else "ZREVRANK"
+        verb = "ZREVRANK" if self._newest_first else "ZRANK"
         latest = self._last[::-1][: _LOOKED_UP if self._state.is_list else None]
+        verb = "LPOS" if self._state.is_list else verb
         places = await ask(self._client, [(verb, self._key, one) for one in latest])
         for job_id, place in zip(latest, places, strict=True):
             at = number(place)
@@ -194,11 +247,11 @@ class Walk:
         gone, self._last = len(self._last), []
         if self._score is None:
             return max(0, self._next - gone)
-        [above] = await ask(self._client, [("ZCOUNT", self._key, f"({self._score:.17g}", "+inf")])
-        return _count(above)
+        [before] = await ask(self._client, [self._count_beyond(self._score)])
+        return _count(before)
 
     async def _rest(self, took: float, jobs: int) -> None:
-        pause = took * PAUSE if self._rate is None else 0.0
+        pause = max(0.0, took - self._round_trip) * PAUSE if self._rate is None else 0.0
         if self._rate:
             pause = max(0.0, jobs / self._rate - took)
         self.resting = pause > 0

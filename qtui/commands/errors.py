@@ -2,81 +2,123 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from qtui.bullmq.connection import Client
+from qtui.bullmq.filter import Filter, FilterError
+from qtui.bullmq.hunt import Hunt
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.bullmq.search import Walk
-from qtui.commands.find import find_queue
-from qtui.commands.output import Cell, Column, Table
-from qtui.commands.run import Place
+from qtui.commands.find import ALL_QUEUES, find_queue, find_queues
+from qtui.commands.output import Cell, Column, Progress, Table
+from qtui.commands.run import USAGE, Place, Stop
 from qtui.text import age, count, plain, plural
 from qtui.views.columns import Tone
-from qtui.views.groups import FIELDS, ErrorGroup, ErrorGroups, grouped
+from qtui.views.groups import FIELDS, ErrorGroup, ErrorGroups, group_errors, words
 
 _NAMES: Final = 3
 """Names of jobs that a line of the table has room for."""
 
 
-def list_errors(place: Place, queue: str, state: JobState, *, json: bool) -> int:
-    """Prints the groups, largest first, when the whole state has been read."""
-    return place.ask(lambda client: _list(client, place, queue, state, json=json))
+def list_errors(
+    place: Place, queue: str, state: JobState, wanted: Filter | None, *, json: bool
+) -> int:
+    """Prints the groups, largest first, when the whole state has been read; ``*``: everywhere."""
+    try:
+        return place.ask(lambda client: _list(client, place, queue, state, wanted, json=json))
+    except FilterError as error:  # a pattern ran away, which nobody could know before
+        raise Stop(f"--filter: {error}", USAGE) from None
 
 
-async def _list(client: Client, place: Place, queue: str, state: JobState, *, json: bool) -> int:
-    """Costs a `Walk` over the state, at the polite pace."""
-    status = await find_queue(client, place.settings.prefixes, queue)
-    groups = await _read(client, place, status.queue, state)
+async def _list(
+    client: Client, place: Place, name: str, state: JobState, wanted: Filter | None, *, json: bool
+) -> int:
+    """Costs a `Hunt` over the state of each queue, at the polite pace."""
+    prefixes = place.settings.prefixes
+    if name == ALL_QUEUES:
+        statuses = await find_queues(client, prefixes, place.settings.queues)
+    else:
+        statuses = [await find_queue(client, prefixes, name)]
+    queues = [status.queue for status in statuses if status.count(state)]
+    groups = await _read(client, place, queues, state, wanted)
     found = groups.largest_first()
     if json:
         for group in found:
             place.out.json(group_object(group, groups.jobs))
     elif found:
-        share = Column("share", right=True)
-        heads = [Column("jobs", right=True), share, Column("last", right=True), Column("names")]
-        table = Table(place.out, [*heads, Column("sample"), Column("error")])
-        now = time.time() * 1000
-        table.write([list(_cells(group, groups.jobs, now)) for group in found])
+        everywhere = name == ALL_QUEUES
+        _print(place, groups, everywhere=everywhere)
     else:
-        place.err.line(f"no {state} jobs in {plain(status.queue.base)}")
+        match = f" that match {plain(wanted.source)}" if wanted else ""
+        where = "any queue" if name == ALL_QUEUES else plain(statuses[0].queue.base)
+        place.err.line(f"no {state} jobs in {where}{match}")
     return 0
 
 
-async def _read(client: Client, place: Place, queue: QueueKey, state: JobState) -> ErrorGroups:
-    walk = Walk(client, queue, state, FIELDS)
-    groups, said = ErrorGroups(), 0.0
-    async for latest in grouped(walk):
-        groups = latest
-        now = time.monotonic()
-        if place.err.is_terminal and said and now - said > 1:
-            said = now
-            place.err.line(f"{count(walk.seen)} of {plural(walk.total, 'job')} seen …")
-        said = said or now
+async def _read(
+    client: Client,
+    place: Place,
+    queues: Sequence[QueueKey],
+    state: JobState,
+    wanted: Filter | None,
+) -> ErrorGroups:
+    groups, progress = ErrorGroups(), Progress()
+    try:
+        for queue in queues:
+            hunt = Hunt(client, queue, state, wanted, fields=FIELDS, rate=place.settings.scan_rate)
+            async for _ in group_errors(hunt, queue, groups):
+                where = f" in {plain(queue.name)}" if len(queues) > 1 else ""
+                progress.say(f"{count(hunt.seen)} of {plural(hunt.total, 'job')} seen{where}")
+    finally:
+        progress.clear()
     return groups
+
+
+def _print(place: Place, groups: ErrorGroups, *, everywhere: bool) -> None:
+    share = Column("share", right=True)
+    heads = [Column("jobs", right=True), share, Column("last", right=True)]
+    heads += [Column("queues")] if everywhere else []
+    table = Table(place.out, [*heads, Column("names"), Column("sample"), Column("error")])
+    now = time.time() * 1000
+    found = groups.largest_first()
+    table.write([list(_cells(group, groups.jobs, now, everywhere)) for group in found])
 
 
 def group_object(group: ErrorGroup, jobs: int) -> dict[str, object]:
     """A group as JSON: shares are parts of 1, times ms since the epoch."""
     return {
         "signature": group.signature,
+        "filter": group.filter,
         "count": group.jobs,
         "share": round(group.jobs / jobs, 4),
-        "first_seen": group.first,
-        "last_seen": group.last,
+        "first_seen": _whole(group.first),
+        "last_seen": _whole(group.last),
         "names": dict(group.names.most_common()),
+        "queues": {queue.base: number for queue, number in group.queues.most_common()},
         "sample": group.sample,
     }
 
 
-def _cells(group: ErrorGroup, jobs: int, now: float) -> Iterator[Cell]:
+def _whole(at: float | None) -> int | None:
+    return int(at) if at is not None and math.isfinite(at) else None
+
+
+def _some(names: Counter[str]) -> str:
+    first = [plain(name) or "(no name)" for name, _ in names.most_common(_NAMES)]
+    more = len(names) - len(first)
+    return ", ".join(first) + (f" +{more}" if more else "")
+
+
+def _cells(group: ErrorGroup, jobs: int, now: float, everywhere: bool) -> Iterator[Cell]:
     yield Cell(count(group.jobs))
     yield Cell(f"{100 * group.jobs / jobs:.0f}%", Tone.FAINT)
     yield Cell("?" if group.last is None else age(now - group.last))
-    names = [plain(name) or "(no name)" for name, _ in group.names.most_common(_NAMES)]
-    more = len(group.names) - len(names)
-    yield Cell(", ".join(names) + (f" +{more}" if more else ""))
+    if everywhere:
+        yield Cell(_some(Counter({one.name: jobs for one, jobs in group.queues.items()})))
+    yield Cell(_some(group.names))
     yield Cell(plain(group.sample))
-    yield Cell(plain(group.signature) or "(other errors)", Tone.BAD)
+    yield Cell(words(group), Tone.BAD)

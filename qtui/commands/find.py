@@ -12,7 +12,30 @@ from qtui.bullmq.model import QueueStatus
 from qtui.bullmq.status import check_permission, read_status
 from qtui.commands.run import USAGE, Stop
 
+ALL_QUEUES: Final = "*"
+"""In place of a queue's name: every queue."""
+
 _MOST_NAMES: Final = 20
+
+
+async def find_queues(
+    client: Client, prefixes: Sequence[str], only: Sequence[str] = ()
+) -> list[QueueStatus]:
+    """Every queue under the prefixes, most failed jobs first; with ``only``, those of these names.
+
+    Costs a `discover`, or a round trip where names are given.
+
+    Raises:
+        redis.exceptions.NoPermissionError: there is none, and we may not look.
+    """
+    if only:
+        keys = [QueueKey.of(prefix, name) for prefix in prefixes for name in only]
+    else:
+        keys = [queue async for some in discover(client, prefixes) for queue in some]
+    if not keys:
+        await check_permission(client, [QueueKey.of(prefix, "") for prefix in prefixes])
+    found = [status for status in await read_status(client, keys) if status.exists]
+    return sorted(found, key=lambda status: (-status.failed, status.queue.base))
 
 
 async def find_queue(client: Client, prefixes: Sequence[str], name: str) -> QueueStatus:

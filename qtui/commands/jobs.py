@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from qtui.bullmq.connection import Client
-from qtui.bullmq.filter import Filter, FilterError, Subject
+from qtui.bullmq.filter import Filter, FilterError
+from qtui.bullmq.hunt import Hunt
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.model import JobState, Row
+from qtui.bullmq.model import LIST_FIELDS, JobState, Row, row
 from qtui.bullmq.reader import Page, Reader
-from qtui.bullmq.search import Met, Walk, read_fields
 from qtui.commands.find import find_queue
-from qtui.commands.ndjson import row_object
+from qtui.commands.ndjson import hash_fields, picked_object, row_object
 from qtui.commands.output import Cell, Column, Table
 from qtui.commands.run import USAGE, Place, Stop
 from qtui.text import count, plain, plural
@@ -34,6 +34,8 @@ class Window:
     offset: int
     newest_first: bool
     filter: Filter | None = None
+    fields: tuple[str, ...] = ()
+    """What of each job is printed as JSON, see `ndjson.FIELDS`; empty for what a list shows."""
 
 
 def list_jobs(place: Place, window: Window, *, json: bool) -> int:
@@ -46,13 +48,20 @@ def list_jobs(place: Place, window: Window, *, json: bool) -> int:
 
 async def _list(client: Client, place: Place, window: Window, *, json: bool) -> int:
     status = await find_queue(client, place.settings.prefixes, window.queue)
+    if window.fields:
+        return await _export(client, place, status.queue, window)
     table = Table(place.out, _columns(window.state))
     printed = total = 0
-    pages = _matching if window.filter is not None else _pages
-    async for page in pages(client, status.queue, window):
+    rate = place.settings.scan_rate
+    pages = (
+        _pages(client, status.queue, window)
+        if window.filter is None
+        else _matching(client, status.queue, window, rate)
+    )
+    async for page in pages:
         if json:
-            for row in page.rows:
-                place.out.json(row_object(row, window.state))
+            for one in page.rows:
+                place.out.json(row_object(one, window.state))
         elif page.rows:
             now = time.time() * 1000
             table.write([_cells(row, window.state, now) for row in page.rows])
@@ -63,6 +72,34 @@ async def _list(client: Client, place: Place, window: Window, *, json: bool) -> 
         place.err.line(f"no {window.state} jobs in {plain(status.queue.base)}{match}{beyond}")
     elif not json and place.out.is_terminal and printed < total:
         place.err.line(f"{count(printed)} of {plural(total, 'job')}; --limit N shows more")
+    return 0
+
+
+async def _export(client: Client, place: Place, queue: QueueKey, window: Window) -> int:
+    """Prints picked fields of any number of jobs as they are met, in constant memory.
+
+    Costs the `Hunt`, with the payloads that are wanted; steps get smaller where those are large.
+    """
+    hunt = Hunt(
+        client,
+        queue,
+        window.state,
+        window.filter,
+        fields=(*LIST_FIELDS, *hash_fields(window.fields)),
+        newest_first=window.newest_first,
+        rate=place.settings.scan_rate,
+    )
+    first, end, place_of = window.offset, window.offset + window.limit, 0
+    if window.limit:
+        async for step in hunt.steps():
+            rows = [row(one.id, [one.fields[name] for name in LIST_FIELDS]) for one in step]
+            whole = await Reader(client).mark_missing(queue, rows)
+            for one, met in zip(whole, step, strict=True):
+                if first <= place_of < end:
+                    place.out.json(picked_object(one, window.state, met.fields, window.fields))
+                place_of += 1
+            if place_of >= end:
+                break
     return 0
 
 
@@ -87,18 +124,25 @@ async def _pages(client: Client, queue: QueueKey, window: Window) -> AsyncIterat
         offset, left = offset + len(page.rows), left - len(fresh)
 
 
-async def _matching(client: Client, queue: QueueKey, window: Window) -> AsyncIterator[Page]:
-    """The jobs that match, newest first, as a walk over the state finds them.
+async def _matching(
+    client: Client, queue: QueueKey, window: Window, rate: float | None
+) -> AsyncIterator[Page]:
+    """The jobs that match, as a hunt finds them; each is read once more, as a row.
 
-    The whole price is the walk's, see `Walk`; each job that matches is read once more, as a row.
+    The whole price is the hunt's, see `Hunt`.
     """
-    wanted = window.filter
-    assert wanted is not None
     reader = Reader(client)
-    direct = wanted.exact_ids()
+    hunt = Hunt(
+        client,
+        queue,
+        window.state,
+        window.filter,
+        newest_first=window.newest_first,
+        rate=rate,
+    )
     skip, left = window.offset, window.limit
-    async for step in _candidates(client, queue, window, wanted, direct):
-        found = [one.id for one in step if wanted.matches(Subject(one.id, None, one.fields))]
+    async for step in hunt.steps():
+        found = [one.id for one in step]
         skipped = found[:skip]
         skip -= len(skipped)
         ids = found[len(skipped) : len(skipped) + left]
@@ -110,29 +154,6 @@ async def _matching(client: Client, queue: QueueKey, window: Window) -> AsyncIte
         yield Page(here, len(here), 0)
         if left <= 0:
             return
-
-
-async def _candidates(
-    client: Client,
-    queue: QueueKey,
-    window: Window,
-    wanted: Filter,
-    direct: frozenset[str] | None,
-) -> AsyncIterator[list[Met]]:
-    """The jobs that may match: those of the ids that the filter names, else the whole state."""
-    names = sorted(wanted.needs)
-    if direct is None:
-        low, high = wanted.bounds()
-        walk = Walk(client, queue, window.state, names, bounds=(low, high))
-        async for step in walk.steps():
-            yield step
-        return
-    ids = sorted(direct)
-    for start in range(0, len(ids), _PAGE):
-        some = ids[start : start + _PAGE]
-        places = await Reader(client).whereabouts(queue, some)
-        here = [one for one in some if places[one].state is window.state]
-        yield await read_fields(client, queue, here, names)
 
 
 def _columns(state: JobState) -> Sequence[Column]:

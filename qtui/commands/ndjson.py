@@ -22,6 +22,15 @@ from qtui.text import first_line
 _ALWAYS_COUNTED: Final = (Code.RETRIED, Code.NO_SUCH_JOB, Code.NOT_IN_STATE)
 _CONTENT: Final = ("data", "opts", "progress", "returnvalue", "stacktrace")
 
+FIELDS: Final = (
+    *("id", "state", "name", "attempts_made", "attempts_started", "attempts", "priority", "delay"),
+    *("timestamp", "processed_on", "finished_on", "failed_reason", "parent", *_CONTENT),
+)
+"""What `picked_object` can hold."""
+
+SHORT_NAMES: Final = {"error": "failed_reason", "return": "returnvalue", "stack": "stacktrace"}
+"""The filter's words for some of them."""
+
 
 # Escapes all that is no ASCII, and DEL; NaN is no JSON.
 _encoder: Final = json.JSONEncoder(ensure_ascii=True, allow_nan=False)
@@ -100,6 +109,25 @@ def row_object(row: Row, state: JobState) -> dict[str, object]:
         members = dict.fromkeys(members)
     about = {"missing": row.missing, "garbled": garbled}
     return {"id": row.id, "state": state.value, **members, **about}
+
+
+def hash_fields(picked: Sequence[str]) -> tuple[str, ...]:
+    """The fields of a job's hash that `picked_object` wants beside `LIST_FIELDS`."""
+    return tuple(name for name in _CONTENT if name in picked and name not in LIST_FIELDS)
+
+
+def picked_object(
+    row: Row, state: JobState, fields: Mapping[str, str | None], picked: Sequence[str]
+) -> dict[str, object]:
+    """A job with just the members that were picked from `FIELDS`, whole however long they are."""
+    garbled = list(row.garbled)
+    found = row_object(row, state)
+    found["failed_reason"] = fields.get("failedReason")
+    for name in _CONTENT:
+        if name in picked:
+            found[name] = _json_or_text(name, fields.get(name), garbled)
+    members = {name: found[name] for name in dict.fromkeys(("id", *picked))}
+    return members | {"missing": row.missing, "garbled": garbled}
 
 
 def _numbers(row: Row) -> dict[str, object]:

@@ -5,33 +5,32 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections import Counter
-from collections.abc import Iterable
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from redis.exceptions import RedisError
 
-from qtui.bullmq.codes import Code, Result, meaning
+from qtui.bullmq.codes import Code, meaning
 from qtui.bullmq.connection import Client, explain
+from qtui.bullmq.filter import Filter, FilterError
 from qtui.bullmq.model import JobState
 from qtui.bullmq.writer import ForeignQueue, Writer
 from qtui.commands.find import find_queue
-from qtui.commands.ndjson import result_object, summary_object
 from qtui.commands.output import Cell, Column, OutputClosed, Paper, Progress, Table, is_terminal
+from qtui.commands.report import Report
 from qtui.commands.run import DONE, INTERRUPTED, NOT_ALL, READ_ONLY, REDIS, USAGE, Place, Stop
 from qtui.retry.campaign import Campaign, Phase
 from qtui.retry.plan import Forecast, Plan, Resets, make_plan
+from qtui.retry.selection import Query, Selection, chosen, query
 from qtui.text import count, plain, plural
-from qtui.views.columns import Tone, verdict
+from qtui.views.columns import Tone
 
 _MOST_GROUPS: Final = 30
-_IN_SUMMARY: Final = {
-    Code.NO_SUCH_JOB: "gone (-1)",
-    Code.NOT_IN_STATE: "not in {state} any more (-3)",
-    Code.REFUSED: "refused by Redis (0)",
-    Code.UNKNOWN: "unknown",
-}
+_QUICK: Final = 0.5
+"""Seconds of reading of which nobody needs to be told."""
+
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -41,6 +40,8 @@ class Request:
 
     queue: str
     ids: tuple[str, ...]
+    filter: Filter | None
+    """Without ids: which jobs of the state; None for all."""
     state: JobState
     resets: Resets
     dry_run: bool
@@ -59,17 +60,24 @@ def retry_jobs(place: Place, request: Request) -> int:
         raise Stop("read-only mode: retry is off; --dry-run tells what it would do", READ_ONLY)
     if request.asks and not (is_terminal(sys.stdin) and place.err.is_terminal):
         raise Stop("no terminal to ask on: say --yes to retry, or --dry-run", USAGE)
-    plan = place.ask(lambda client: _plan(client, place, request))
+    report = Report(place.out, place.err, request.state, json=request.json, dry=request.dry_run)
+    try:
+        plan = place.ask(lambda client: _plan(client, place, request, report))
+    except FilterError as error:  # a pattern ran away, which nobody could know before
+        raise Stop(f"--filter: {error}", USAGE) from None
     if plan.status.kind.refusal:
         raise Stop(f"{plan.queue.base} is {plan.status.kind.refusal}", NOT_ALL)
-    report = _Report(place, plan, request)
+    report.selected = plan.jobs
     if not request.json or request.asks:
         _tell(place.err, plan, request.resets)
-    if request.dry_run:
-        return report.forecasts()
-    if not plan.count(Code.RETRIED):
+    if not plan.jobs:
+        match = f" that match {request.filter.source}" if request.filter else ""
+        return report.end(DONE, f"no {plan.state} jobs in {plan.queue.base}{match}")
+    if request.dry_run or (request.ids and not plan.count(Code.RETRIED)):
         # Sent all the same, a job that fails right now would be retried without a question.
-        return report.nothing_to_do()
+        if request.ids:
+            report.forecasts(plan.forecasts)
+        return report.end(report.code)
     if request.asks:
         try:
             agreed = _agreed(f"Retry {plural(plan.count(Code.RETRIED), 'job')}? [y/N] ")
@@ -81,17 +89,29 @@ def retry_jobs(place: Place, request: Request) -> int:
     return place.ask(lambda client: _carry_out(client, place, plan, request, report), writes=True)
 
 
-async def _plan(client: Client, place: Place, request: Request) -> Plan:
+async def _plan(client: Client, place: Place, request: Request, report: Report) -> Plan:
     status = await find_queue(client, place.settings.prefixes, request.queue)
-    progress = Progress()
-    jobs = len(request.ids)
+    queue, state = status.queue, request.state
+    selection: Selection
+    if request.ids:
+        selection = chosen(queue, state, request.ids)
+    else:
+        selection = await query(client, queue, state, request.filter)
+    progress, since = Progress(), time.monotonic()
 
-    def say(seen: int) -> None:
-        if seen < jobs:
-            progress.say(f"reading {count(seen)} of {plural(jobs, 'job')}")
+    def say(seen: int, total: int) -> None:
+        if seen < total and time.monotonic() - since > _QUICK:
+            progress.say(f"reading {count(seen)} of {plural(total, 'job')}")
+
+    def told(forecasts: Sequence[Forecast]) -> None:
+        # Those of chosen jobs are kept, and printed below the plan.
+        if request.dry_run and not request.ids and not status.kind.refusal:
+            progress.clear()
+            report.forecasts(forecasts)
 
     try:
-        return await make_plan(client, status.queue, request.state, request.ids, progress=say)
+        rate = place.settings.scan_rate
+        return await make_plan(client, selection, progress=say, told=told, rate=rate)
     finally:
         progress.clear()
 
@@ -104,7 +124,7 @@ def _agreed(question: str) -> bool:
 
 def _tell(paper: Paper, plan: Plan, resets: Resets) -> None:
     """The plan, for a person."""
-    jobs = plural(len(plan.forecasts), f"{plan.state} job")
+    jobs = plural(plan.jobs, f"{plan.state} job")
     paper.line(paper.styled(f"Retry {jobs} in {plain(plan.queue.base)}", bold=True))
     groups = plan.groups()
     columns = Column("jobs", right=True), Column("name"), Column("error"), Column("fate")
@@ -123,91 +143,6 @@ def _tell(paper: Paper, plan: Plan, resets: Resets) -> None:
         which = [word for word, on in (("made", resets.made), ("started", resets.started)) if on]
         paper.line(f"Reset: attempts {' and '.join(which)}.")
     paper.flush()
-
-
-class _Report:
-    """Says what became of the jobs, one by one and in the end."""
-
-    def __init__(self, place: Place, plan: Plan, request: Request) -> None:
-        self._place = place
-        self._plan = plan
-        self._json = request.json
-        self._dry_run = request.dry_run
-        columns = Column("id"), Column("would go to" if request.dry_run else "result")
-        self._table = Table(place.out, columns)
-        self._codes: Counter[Code] = Counter()
-        self.rest = "not touched"
-        """What is known of the jobs without a result."""
-
-    def results(self, results: Iterable[Result]) -> None:
-        """Prints results and sees to it that they can be read at once."""
-        results = list(results)
-        self._codes.update(result.code for result in results)
-        if self._json:
-            for result in results:
-                self._place.out.json(result_object(result, self._plan.state))
-        else:
-            self._table.write([self._cells(result) for result in results])
-        self._place.out.flush()
-
-    def _cells(self, result: Result) -> tuple[Cell, Cell]:
-        said = verdict(result, None, self._plan.state)
-        return Cell(plain(result.job_id)), Cell(said.text, said.tone)
-
-    def forecasts(self) -> int:
-        """Prints what a retry would do."""
-        if self._json:
-            self.results(map(_as_result, self._plan.forecasts))
-        else:
-            self._codes.update(one.code for one in self._plan.forecasts)
-            rows = []
-            for one in self._plan.forecasts:
-                cell = Cell(f"→ {one.place()}", Tone.GOOD)
-                id_cell, verdict_cell = self._cells(_as_result(one))
-                rows.append((id_cell, cell if one.target else verdict_cell))
-            self._table.write(rows)
-        return self.end(self.code)
-
-    def nothing_to_do(self) -> int:
-        """Prints the results of a plan of which nothing can be retried; nothing was sent."""
-        self.results(map(_as_result, self._plan.forecasts))
-        return self.end(NOT_ALL)
-
-    @property
-    def code(self) -> int:
-        """The exit code, if nothing cut the campaign short."""
-        if self._codes[Code.REFUSED]:
-            return REDIS
-        return DONE if self._codes[Code.RETRIED] == len(self._plan.forecasts) else NOT_ALL
-
-    def end(self, code: int, message: str = "") -> int:
-        """Prints the summary, then the message on stderr, and returns the code."""
-        if self._json:
-            selected = len(self._plan.forecasts)
-            self._place.out.json(summary_object(selected, self._codes, dry_run=self._dry_run))
-        else:
-            self._place.out.line(self.summary)
-        self._place.out.flush()
-        if message:
-            self._place.err.line(f"qtui: {plain(message)}")
-        return code
-
-    @property
-    def summary(self) -> str:
-        """The counts in words."""
-        selected = len(self._plan.forecasts)
-        verb = "would be retried" if self._dry_run else "retried"
-        parts = [f"{count(self._codes[Code.RETRIED])} of {plural(selected, 'job')} {verb}"]
-        for code, number in sorted(self._codes.items(), reverse=True):
-            if code is not Code.RETRIED and number:
-                parts.append(f"{count(number)} {_IN_SUMMARY[code].format(state=self._plan.state)}")
-        if untouched := selected - self._codes.total():
-            parts.append(f"{count(untouched)} {self.rest}")
-        return ", ".join(parts)
-
-
-def _as_result(one: Forecast) -> Result:
-    return Result(one.row.id, one.code, target=one.target.value if one.target else "")
 
 
 class _Interrupts:
@@ -239,7 +174,7 @@ class _Interrupts:
 
 
 async def _carry_out(
-    client: Client, place: Place, plan: Plan, request: Request, report: _Report
+    client: Client, place: Place, plan: Plan, request: Request, report: Report
 ) -> int:
     campaign = Campaign(client, Writer(client), plan, request.resets)
     progress = Progress(wanted=not place.out.is_terminal)
@@ -266,9 +201,13 @@ async def _carry_out(
     return _ended(campaign, report)
 
 
-def _ended(campaign: Campaign, report: _Report) -> int:
+def _ended(campaign: Campaign, report: Report) -> int:
     if campaign.phase is Phase.LOST:
         return report.end(REDIS, "the connection was lost: look at the jobs before trying again")
+    if campaign.phase is Phase.STOPPED and campaign.why:
+        return report.end(NOT_ALL, f"stopped: {campaign.why}")
     if campaign.phase is Phase.STOPPED:
         return report.end(INTERRUPTED, "interrupted")
+    if isinstance(campaign.plan.selection, Query):
+        report.rest = f"gone out of {campaign.plan.state} before their turn"
     return report.end(report.code)

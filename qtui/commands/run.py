@@ -48,6 +48,7 @@ class Flags:
     queues: tuple[str, ...] = ()
     read_only: bool = False
     refresh: float | None = None
+    scan_rate: float | None = None
     profile: str | None = None
     config: str | None = None
     demo: bool = False

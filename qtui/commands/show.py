@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from typing import Final
 
 from qtui.bullmq.connection import Client
-from qtui.bullmq.job import Job, WrongType, read_job, read_logs
-from qtui.commands.find import find_queue
+from qtui.bullmq.job import Job, WrongType, find_job, read_job, read_logs
+from qtui.bullmq.keys import QueueKey
+from qtui.commands.find import ALL_QUEUES, find_queue, find_queues, places
 from qtui.commands.ndjson import job_object
 from qtui.commands.output import Paper
-from qtui.commands.run import NOT_ALL, Place, Stop
-from qtui.text import lines, plain, size
+from qtui.commands.run import NOT_ALL, USAGE, Place, Stop
+from qtui.text import lines, plain, plural, size
 from qtui.views.columns import Tone
 from qtui.views.document import Body, Json, Log, Pairs, Pending, Section, Stack, Text
 from qtui.views.job_document import job_sections
@@ -34,8 +35,10 @@ def show_job(place: Place, queue: str, job_id: str, *, as_json: bool) -> int:
 
 async def _read(client: Client, place: Place, name: str, job_id: str) -> tuple[Job, list[str]]:
     """The job with every field and every log line, however long."""
-    status = await find_queue(client, place.settings.prefixes, name)
-    queue = status.queue
+    if name == ALL_QUEUES:
+        queue = await _queue_of(client, place, job_id)
+    else:
+        queue = (await find_queue(client, place.settings.prefixes, name)).queue
     try:
         job = await read_job(client, queue, job_id)
         left_out = [name for name, field in job.fields.items() if field.text is None] if job else []
@@ -51,6 +54,24 @@ async def _read(client: Client, place: Place, name: str, job_id: str) -> tuple[J
         for first in range(0, job.log_lines, _LOG_PAGE):
             logs += await read_logs(client, queue, job_id, first, first + _LOG_PAGE - 1)
     return job, logs
+
+
+async def _queue_of(client: Client, place: Place, job_id: str) -> QueueKey:
+    """The one queue that has the job."""
+    settings = place.settings
+    statuses = await find_queues(client, settings.prefixes, settings.queues)
+    found = await find_job(client, [status.queue for status in statuses], job_id)
+    if not found:
+        searched = plural(len(statuses), "queue")
+        raise Stop(
+            f'no job "{job_id}" in any of {searched} under {places(settings.prefixes)}', NOT_ALL
+        )
+    if len(found) > 1:
+        known = ", ".join(
+            f"{queue.base} ({where.state or 'in no state'})" for queue, where in found
+        )
+        raise Stop(f'job "{job_id}" is in {len(found)} queues: say which of {known}', USAGE)
+    return found[0][0]
 
 
 def _print(paper: Paper, job: Job, logs: list[str]) -> None:

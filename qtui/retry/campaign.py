@@ -1,48 +1,42 @@
-"""Carries a plan out: batch by batch, a result for every job, and never one job twice.
+"""Carries a plan out: batch by batch, evidence first, a result for every job, no job twice.
 
-              ┌───────────── next batch ─────────────┐
-    planned ──▶ sending ── reply ──▶ results ─────────┴──▶ done
-                  │  ▲                   └── stop asked ──▶ stopped
-          no reply│  │still where they were
-                  ▼  │
-               reading ── out of reach for too long ──▶ lost
+                    ┌──────────────── next batch ────────────────┐
+    planned ──▶ admitted ──▶ evidence ──▶ sending ──▶ results ───┴──▶ done
+                  │   ▲      written        │            │
+        held: rate,   │         │           │            ├─ stop asked ───────▶ stopped
+        waiting side, │         │           │            └─ canary sent
+        latency       │         │           │                   │
+                  │   └─────────┼───────────┼──── recovered ◀─ watching ─ failed ▶ stopped
+                  │             │           │
+                  └─ too slow   └ no journal└─ out of reach for too long ──▶ lost
+                         └──────────┴─────▶ stopped
 
-A reply that does not come says nothing of what the batch did. So the jobs are read before anything
-else happens. A batch is one atomic step: while any of its jobs stands where it was, the lost call
-has done nothing yet, and the batch is sent again. That is safe even if the lost call is carried out
-late, because each job is pinned to one finish. When the second call retries any of them, the lost
-one had done nothing, and the codes tell the truth; when it finds none left, the lost one took them.
+What a lost call means is told in `delivery`, when a batch may go in `pace`, what became of the jobs
+in `follow`. A lost connection while jobs are read only costs time: they are read again.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from enum import StrEnum
-from typing import Final
-
-from redis.exceptions import ConnectionError as LostConnection
-from redis.exceptions import TimeoutError as LateReply
+from functools import partial
+from typing import Final, TypeVar
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import Client
-from qtui.bullmq.model import Row
-from qtui.bullmq.reader import Reader
 from qtui.bullmq.writer import Picked, Writer
+from qtui.retry.delivery import LOST, Delivery, OutOfReach
+from qtui.retry.pace import Pace, Throttle, TooSlow
 from qtui.retry.plan import Plan, Resets
+from qtui.retry.selection import Candidate, Chosen, Query, Selection, candidates
 
-LARGEST: Final = 200
-SMALLEST: Final = 10
-AIM: Final = 0.002
-"""Seconds for which one call should keep Redis busy."""
+T = TypeVar("T")
 
 PATIENCE: Final = 30.0
-"""Seconds for which a campaign tries to read what a lost batch did."""
-
-
-_LOST: Final = (LostConnection, LateReply, OSError)
+"""Seconds for which a campaign waits for a server that does not answer."""
 
 
 class Phase(StrEnum):
@@ -51,6 +45,7 @@ class Phase(StrEnum):
     PLANNED = "planned"
     RUNNING = "running"
     READING = "reading what a lost batch did"
+    WATCHING = "watching the canary"
     DONE = "done"
     STOPPED = "stopped"
     LOST = "connection lost"
@@ -62,9 +57,10 @@ class Campaign:
     Args:
         client: where to read.
         writer: retries the jobs.
-        plan: the jobs, each pinned to the finish at which it was seen.
+        plan: the jobs: chosen ones, each pinned to the finish at which it was seen, or a query.
         resets: which counters are deleted.
-        patience: seconds for which it tries to read what a lost batch did.
+        pace: how fast, and when to stop by itself.
+        patience: seconds for which it waits for a server that does not answer.
     """
 
     def __init__(
@@ -73,27 +69,59 @@ class Campaign:
         writer: Writer,
         plan: Plan,
         resets: Resets,
+        pace: Pace | None = None,
         *,
         patience: float = PATIENCE,
     ) -> None:
         self.plan = plan
         self.resets = resets
-        self.phase = Phase.PLANNED
+        self.pace = pace or Pace()
         self.codes: Counter[Code] = Counter()
-        self.notes: list[str] = []
-        """Redis's words where a side effect (event, marker) was refused; each once."""
+        self.why = ""
+        """Why it stopped, if nobody asked it to."""
+        self._phase = Phase.PLANNED
         self._client = client
-        self._reader = Reader(client)
-        self._writer = writer
         self._patience = patience
-        self._stop = False
-        self._size = LARGEST // 4
-        self._round_trip = 0.0
+        self._stopping = asyncio.Event()
+        self._throttle = Throttle(client, plan.queue, self.pace, self._stopping)
+        self._delivery = Delivery(
+            client,
+            writer,
+            plan.queue,
+            plan.state,
+            resets,
+            patience=patience,
+            stopped=self._stopping.is_set,
+        )
+        self._sent: set[int] = set()
+        """Hashes of the ids that were sent: a clock that lags must not bring one back."""
+        self._pins = (
+            {one.job_id: one for one in plan.selection.jobs}
+            if isinstance(plan.selection, Chosen)
+            else {}
+        )
+
+    @property
+    def phase(self) -> Phase:
+        """How far it is."""
+        if self._phase is Phase.RUNNING and self._delivery.reading:
+            return Phase.READING
+        return self._phase
+
+    @property
+    def held(self) -> str:
+        """Why nothing is sent just now; empty while all goes on."""
+        return self._throttle.held
+
+    @property
+    def notes(self) -> list[str]:
+        """Redis's words where a side effect (event, marker) was refused; each once."""
+        return self._delivery.notes
 
     @property
     def selected(self) -> int:
         """Jobs in the plan."""
-        return len(self.plan.forecasts)
+        return self.plan.jobs
 
     @property
     def decided(self) -> int:
@@ -105,9 +133,14 @@ class Campaign:
         """Jobs that were put back to the waiting side."""
         return self.codes[Code.RETRIED]
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether somebody has asked it to stop."""
+        return self._stopping.is_set()
+
     def stop(self) -> None:
         """Ends the campaign after the batch that is under way."""
-        self._stop = True
+        self._stopping.set()
 
     async def run(self) -> AsyncIterator[list[Result]]:
         """Retries the plan's jobs, oldest first, and yields the results batch by batch.
@@ -117,124 +150,97 @@ class Campaign:
             redis.exceptions.ResponseError: Redis refused a batch; its jobs are where they were.
             redis.exceptions.ConnectionError, TimeoutError: nobody answered before the first batch.
         """
-        self.phase = Phase.RUNNING
-        picked = self.plan.picked
-        done = 0
+        self._phase = Phase.RUNNING
+        finished = False
         try:
-            self._round_trip = await self._measure()
-            while done < len(picked) and not self._stop and self.phase is Phase.RUNNING:
-                batch = picked[done : done + self._size]
-                results = await self._send(batch)
-                done += len(batch)
-                self.codes.update(result.code for result in results)
-                yield results
+            await self._delivery.measure()
+            async for some in self._read():
+                async for results in self._carry_out(self._picks(some)):
+                    yield results
+                if self._stopping.is_set():
+                    break
+            else:
+                finished = True
+        except OutOfReach:
+            self._phase = Phase.LOST
+        except TooSlow as reason:
+            self.why = str(reason)
         finally:
-            if self.phase is not Phase.LOST:
-                self.phase = Phase.DONE if done == len(picked) else Phase.STOPPED
+            if self._phase is not Phase.LOST:
+                self._phase = Phase.DONE if finished else Phase.STOPPED
 
-    async def _measure(self) -> float:
-        start = time.perf_counter()
-        await self._client.ping()
-        return time.perf_counter() - start
+    async def _carry_out(self, jobs: Sequence[Picked]) -> AsyncIterator[list[Result]]:
+        """Sends jobs in batches that fit the pace."""
+        done = 0
+        while done < len(jobs):
+            room = await self._insist(partial(self._throttle.admit, self._delivery.size))
+            if self._stopping.is_set():
+                return
+            batch = jobs[done : done + room]
+            try:
+                results = await self._delivery.send(batch)
+            except OutOfReach as lost:
+                self._count(lost.results)
+                yield lost.results
+                raise
+            done += len(batch)
+            self._count(results)
+            yield results
 
-    async def _send(self, batch: Sequence[Picked]) -> list[Result]:
-        """The results of one batch, whatever happens to the connection."""
+    def _count(self, results: Sequence[Result]) -> None:
+        self.codes.update(result.code for result in results)
+        self._sent.update(hash(result.job_id) for result in results)
+
+    async def _insist(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Does some reading, again and again while the connection is lost.
+
+        Raises:
+            OutOfReach: the server does not answer for too long, or somebody wants it to end.
+            redis.exceptions.ConnectionError, TimeoutError: it never answered at all.
+        """
         loop = asyncio.get_running_loop()
-        seen: Sequence[Row] | None = None
         deadline, pause = 0.0, 0.1
         while True:
-            start = time.perf_counter()
             try:
-                answer = await self._writer.retry(
-                    self.plan.queue,
-                    self.plan.state,
-                    batch,
-                    reset_attempts_made=self.resets.made,
-                    reset_attempts_started=self.resets.started,
-                )
-            except _LOST:
+                return await work()
+            except LOST:
+                if not self.decided:
+                    raise
                 deadline = deadline or loop.time() + self._patience
-                seen = await self._read(batch, deadline)
-                if seen is None:
-                    self.phase = Phase.LOST
-                    return [Result(one.job_id, Code.UNKNOWN) for one in batch]
-                if not any(_stands(one, row) for one, row in zip(batch, seen, strict=True)):
-                    return [_judged(one, row) for one, row in zip(batch, seen, strict=True)]
-                if self._stop or loop.time() >= deadline:
-                    self.phase = Phase.LOST
-                    return _given_up(batch, seen)
-                await asyncio.sleep(pause)  # grows: reads pass, and calls are lost again and again
+                if loop.time() >= deadline or self._stopping.is_set():
+                    raise OutOfReach([]) from None
+                await self._throttle.wait(pause)  # grows, so that a dead server is not hammered
                 pause = min(pause * 2, 2.0)
-                continue
-            self._adapt(time.perf_counter() - start, len(batch))
-            if answer.note and answer.note not in self.notes:
-                self.notes.append(answer.note)
-            results = list(answer.results)
-            if seen is None or any(result.retried for result in results):
-                return results
-            return _doubted(batch, seen, results)
 
-    async def _read(self, batch: Sequence[Picked], deadline: float) -> list[Row] | None:
-        """The jobs as they are after a lost call; None if nobody could be asked for too long."""
-        self.phase = Phase.READING
-        loop = asyncio.get_running_loop()
-        pause = 0.1
-        ids = [one.job_id for one in batch]
-        while loop.time() < deadline:
-            try:
-                rows = await self._reader.rows(self.plan.queue, self.plan.state, ids)
-            except _LOST:
-                await asyncio.sleep(pause)  # grows, so that a dead server is not hammered
-                pause = min(pause * 2, 2.0)
-                continue
-            self.phase = Phase.RUNNING
-            return rows
-        return None
+    # Reading
 
-    def _adapt(self, elapsed: float, jobs: int) -> None:
-        """Fits the next batch to `AIM`, from the time that this one took beyond a round trip."""
-        self._round_trip = min(self._round_trip, elapsed)
-        each = max(1e-7, (elapsed - self._round_trip) / jobs)
-        self._size = max(SMALLEST, min(LARGEST, int(AIM / each), self._size * 2))
+    async def _read(self) -> AsyncIterator[list[Candidate]]:
+        """The jobs of the plan that were not sent yet, each once, oldest first."""
+        while True:
+            steps = candidates(self._client, self._left(), rate=0)
+            lost = False
+            while not lost:
+                try:
+                    some = await anext(steps)
+                except StopAsyncIteration:
+                    return
+                except LOST:
+                    await self._insist(self._delivery.measure)
+                    lost = True
+                else:
+                    yield [one for one in some if hash(one.row.id) not in self._sent]
 
+    def _left(self) -> Selection:
+        """The plan's jobs, without those that were sent, so far as they are known one by one."""
+        selection = self.plan.selection
+        if isinstance(selection, Query):
+            return selection
+        left = (one for one in selection.jobs if hash(one.job_id) not in self._sent)
+        return replace(selection, jobs=tuple(left))
 
-def _stands(one: Picked, row: Row) -> bool:
-    """Whether a job is where it was picked, so that a retry would move it."""
-    return one.pinned and row.score == one.score and not row.missing
-
-
-def _doubted(
-    batch: Sequence[Picked], seen: Sequence[Row], results: Sequence[Result]
-) -> list[Result]:
-    """The truth about a batch that was sent again and found nothing to retry.
-
-    So the lost call came through: before the jobs were read, while, or after. Jobs that stood where
-    they were when they were read, and stand there no more, went with it too; those that Redis
-    refuses to move stand there whatever comes.
-    """
-    found = []
-    for one, row, result in zip(batch, seen, results, strict=True):
-        if result.code is Code.REFUSED:
-            found.append(result)
-        elif _stands(one, row):
-            gone = result.code is Code.NO_SUCH_JOB
-            found.append(Result(one.job_id, Code.UNKNOWN if gone else Code.RETRIED))
-        else:
-            found.append(_judged(one, row))
-    return found
-
-
-def _given_up(batch: Sequence[Picked], seen: Sequence[Row]) -> list[Result]:
-    """What is known of a batch whose calls are lost again and again: the last may yet come."""
-    return [
-        Result(one.job_id, Code.UNKNOWN) if _stands(one, row) else _judged(one, row)
-        for one, row in zip(batch, seen, strict=True)
-    ]
-
-
-def _judged(one: Picked, row: Row) -> Result:
-    """What a lost call has done with a job that reads like this afterwards."""
-    if not one.pinned or row.score == one.score:
-        return Result(one.job_id, Code.NO_SUCH_JOB if row.missing else Code.NOT_IN_STATE)
-    # Gone: it ran and was removed, or somebody removed it before, or a restart lost it.
-    return Result(one.job_id, Code.UNKNOWN if row.missing else Code.RETRIED)
+    def _picks(self, some: Sequence[Candidate]) -> list[Picked]:
+        """What is sent for each: a chosen job pinned as it was chosen, of a query as it is now."""
+        if self._pins:
+            return [self._pins[one.row.id] for one in some]
+        # One without a score has left the state while it was read.
+        return [Picked(one.row.id, one.row.score) for one in some if one.row.score is not None]

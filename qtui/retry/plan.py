@@ -15,15 +15,17 @@ from qtui.bullmq.codes import Code
 from qtui.bullmq.connection import Client
 from qtui.bullmq.dialect import QueueEvidence, Target, clamp_priority, destination
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.model import JobState, Kind, QueueStatus, Row
+from qtui.bullmq.model import LIST_FIELDS, JobState, Kind, QueueStatus, Row
 from qtui.bullmq.reader import Reader
+from qtui.bullmq.signature import signature
 from qtui.bullmq.status import read_status
 from qtui.bullmq.workers import read_workers
 from qtui.bullmq.writer import NEVER, Picked
-from qtui.text import first_line, plural
+from qtui.retry.selection import Query, Selection, candidates, hunt_for, judged
+from qtui.text import plural
 
-CHUNK: Final = 250
-"""Jobs that are read in one round trip."""
+MOST_KINDS: Final = 1000
+"""Groups that a plan tells apart; names and errors may be as many as jobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,61 +70,89 @@ class Group:
 
     name: str
     error: str
+    """The signature of the error; of a completed job, which may hold an old one, nothing."""
     code: Code
     place: str
     jobs: int
 
 
+class Tally:
+    """What forecasts come to. Grows with the kinds of jobs, not with their number."""
+
+    def __init__(self, state: JobState) -> None:
+        self.codes: Counter[Code] = Counter()
+        self.exhausted = 0
+        """Jobs to be retried whose attempts are used up."""
+        self._state = state
+        self._kinds: Counter[tuple[str, str, Code, str]] = Counter()
+
+    @property
+    def jobs(self) -> int:
+        """How many were counted."""
+        return self.codes.total()
+
+    def add(self, forecasts: Iterable[Forecast]) -> None:
+        """Counts more of them."""
+        failed = self._state is JobState.FAILED
+        for one in forecasts:
+            row = one.row
+            self.codes[one.code] += 1
+            self.exhausted += one.code is Code.RETRIED and row.exhausted
+            error = signature(row.failed_reason or "") if failed else ""
+            kind = (row.name, error, one.code, one.place())
+            if kind not in self._kinds and len(self._kinds) >= MOST_KINDS:
+                kind = ("", "(other jobs)", one.code, "")
+            self._kinds[kind] += 1
+
+    def groups(self) -> list[Group]:
+        """The jobs grouped by name, error and fate, largest group first."""
+        return [Group(*kind, jobs=jobs) for kind, jobs in self._kinds.most_common()]
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A retry as it would go now, job by job, oldest finish first."""
+    """A retry as it would go now."""
 
     status: QueueStatus
-    state: JobState
-    forecasts: tuple[Forecast, ...]
+    selection: Selection
+    """The chosen jobs oldest finish first, each pinned to it; or the query."""
+    tally: Tally
     workers: int | None
     """Workers seen on the queue; None where nobody may look."""
+    forecasts: tuple[Forecast, ...] = ()
+    """Job by job, for chosen ones; a query's are told as they are read, see `make_plan`."""
 
     @property
     def queue(self) -> QueueKey:
         """The queue of its jobs."""
-        return self.status.queue
+        return self.selection.queue
 
     @property
-    def picked(self) -> tuple[Picked, ...]:
-        """Every chosen job, in the order in which it will be retried."""
-        return tuple(forecast.picked for forecast in self.forecasts)
+    def state(self) -> JobState:
+        """The state out of which they are retried."""
+        return self.selection.state
+
+    @property
+    def jobs(self) -> int:
+        """Jobs in the selection."""
+        return self.tally.jobs
 
     def count(self, code: Code) -> int:
         """Jobs that are expected to end with ``code``."""
-        return sum(forecast.code is code for forecast in self.forecasts)
+        return self.tally.codes[code]
 
     def groups(self) -> list[Group]:
         """The jobs grouped by name, error and fate, largest group first."""
-        # A completed job may still hold the reason of an earlier failure.
-        failed = self.state is JobState.FAILED
-        counts = Counter(
-            (one.row.name, _error(one.row) if failed else "", one.code, one.place())
-            for one in self.forecasts
-        )
-        return [Group(*alike, jobs=jobs) for alike, jobs in counts.most_common()]
-
-    @property
-    def exhausted(self) -> int:
-        """Jobs to be retried whose attempts are used up."""
-        return sum(one.code is Code.RETRIED and one.row.exhausted for one in self.forecasts)
+        return self.tally.groups()
 
     def warnings(self, resets: Resets) -> Iterator[str]:
         """What whoever confirms should know, in whole sentences; plain text."""
         if self.status.kind.refusal:
             yield f"Nothing will be retried: this is {self.status.kind.refusal}."
-        if self.exhausted and not resets.made:
-            used_up = (
-                "1 has used up its"
-                if self.exhausted == 1
-                else f"{self.exhausted:,} have used up their"
-            )
-            runs = "it runs" if self.exhausted == 1 else "they run"
+        exhausted = self.tally.exhausted
+        if exhausted and not resets.made:
+            used_up = "1 has used up its" if exhausted == 1 else f"{exhausted:,} have used up their"
+            runs = "it runs" if exhausted == 1 else "they run"
             yield f"{used_up} attempts: {runs} once more, and a failure is final."
         if self.count(Code.RETRIED):
             yield from self._condition()
@@ -139,10 +169,6 @@ class Plan:
             yield f"All {self.status.concurrency} places of the global concurrency are taken."
         if self.workers == 0:
             yield "No worker is seen on this queue: the jobs wait until one comes."
-
-
-def _error(row: Row) -> str:
-    return first_line(row.failed_reason or "")
 
 
 def _age(forecast: Forecast) -> tuple[float, int, str]:
@@ -175,44 +201,50 @@ def _kept_together(forecasts: Iterable[Forecast]) -> list[Forecast]:
 
 async def make_plan(
     client: Client,
-    queue: QueueKey,
-    state: JobState,
-    ids: Sequence[str],
+    selection: Selection,
     *,
-    progress: Callable[[int], None] = lambda seen: None,
+    progress: Callable[[int, int], None] = lambda seen, total: None,
+    told: Callable[[Sequence[Forecast]], None] = lambda forecasts: None,
+    rate: float | None = None,
 ) -> Plan:
-    """Reads the chosen jobs and predicts what a retry would do with each.
+    """Reads the selected jobs and predicts what a retry would do with each.
 
     Args:
         client: where to read.
-        queue: the queue of the jobs.
-        state: ``failed`` or ``completed``, out of which they are to be retried.
-        ids: the chosen jobs; one named twice counts once.
-        progress: is told after each chunk how many jobs have been read.
+        selection: which jobs.
+        progress: is told after each step how many jobs have been looked at, and of how many.
+        told: is told each forecast, which a query's plan does not keep.
+        rate: jobs a second that a query reads at most, see `qtui.bullmq.search.Walk`.
 
-    Costs a round trip for every `CHUNK` jobs and five more.
-
-    Raises:
-        ValueError: jobs in ``state`` can't be retried.
+    Costs what `candidates` costs and five round trips more.
     """
-    if not state.is_finished:
-        raise ValueError(f"{state} jobs can't be retried, only completed and failed ones")
-    reader = Reader(client)
-    chosen = list(dict.fromkeys(ids))
+    queue, state = selection.queue, selection.state
     [status] = await read_status(client, [queue])
-    evidence = await reader.evidence(queue)
+    evidence = await Reader(client).evidence(queue)
     if status.kind is Kind.BULL and evidence.ran_modern:
         # No key of the queue tells, but its jobs do: the script looks at them too.
         status = replace(status, kind=Kind.BULLMQ)
     workers = await read_workers(client, [queue])
+    seen_workers = None if workers is None else workers[queue]
+    tally = Tally(state)
+    if isinstance(selection, Query):
+        hunt = hunt_for(client, selection, LIST_FIELDS, rate=rate)
+        async for step in hunt.steps():
+            rows = [one.row for one in await judged(client, selection, step)]
+            here = (one for one in rows if one.score is not None)
+            found = _kept_together(forecast(row, status, evidence) for row in here)
+            if any(one.target is Target.PAUSED for one in found):
+                evidence = replace(evidence, paused_list=True)
+            tally.add(found)
+            told(found)
+            progress(hunt.seen, hunt.total)
+        return Plan(status, selection, tally, seen_workers)
     forecasts: list[Forecast] = []
-    for start in range(0, len(chosen), CHUNK):
-        rows = await reader.rows(queue, state, chosen[start : start + CHUNK])
-        forecasts += (forecast(row, status, evidence) for row in rows)
-        progress(len(forecasts))
-    return Plan(
-        status=status,
-        state=state,
-        forecasts=tuple(sorted(_kept_together(forecasts), key=_age)),
-        workers=None if workers is None else workers[queue],
-    )
+    async for some in candidates(client, selection):
+        forecasts += (forecast(one.row, status, evidence) for one in some)
+        progress(len(forecasts), len(selection.jobs))
+    ordered = tuple(sorted(_kept_together(forecasts), key=_age))
+    tally.add(ordered)
+    told(ordered)
+    pinned = replace(selection, jobs=tuple(one.picked for one in ordered))
+    return Plan(status, pinned, tally, seen_workers, ordered)

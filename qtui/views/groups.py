@@ -7,19 +7,23 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from qtui.bullmq.model import Garbage
-from qtui.bullmq.search import Met, Walk
+from qtui.bullmq.filter import Filter, quoted
+from qtui.bullmq.hunt import Hunt
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.search import Met
 from qtui.bullmq.signature import signature
+from qtui.text import plain
 
-FIELDS: Final = ("failedReason", "name", "finishedOn")
+FIELDS: Final = ("failedReason", "name")
 """What of each job is read."""
 
 MOST: Final = 1000
 """Groups that are told apart; what comes after them is one more group, without a name."""
 
-
 MOST_NAMES: Final = 100
 """Names of jobs that a group remembers; more than that are data, not names."""
+
+_REST: Final = "\0"
 
 
 @dataclass(slots=True)
@@ -27,41 +31,61 @@ class ErrorGroup:
     """The jobs that failed with one signature. Times are ms since the epoch, None if unknown."""
 
     signature: str
-    """Empty for the jobs beyond `MOST` groups."""
+    """Empty for the jobs that gave no reason, and for the rest."""
+    queue: QueueKey
+    """The queue of its sample."""
     sample: str
-    """The id of the newest of them."""
+    """The id of the newest of them, in the queue that was read first."""
+    is_rest: bool = False
+    """Whether it holds the jobs beyond `MOST` groups."""
     jobs: int = 0
-    first: int | None = None
-    last: int | None = None
+    first: float | None = None
+    last: float | None = None
     names: Counter[str] = field(default_factory=Counter)
     """How many of the jobs have which name."""
+    queues: Counter[QueueKey] = field(default_factory=Counter)
+    """How many of the jobs are in which queue."""
 
-    def add(self, met: Met) -> None:
+    def add(self, met: Met, queue: QueueKey) -> None:
         """Counts one more job."""
         self.jobs += 1
+        self.queues[queue] += 1
         name = met.fields["name"] or ""
         if name in self.names or len(self.names) < MOST_NAMES:
             self.names[name] += 1
-        at = Garbage().number("finishedOn", met.fields["finishedOn"])
+        at = met.score
         if at is not None:
             self.first = at if self.first is None else min(self.first, at)
             self.last = at if self.last is None else max(self.last, at)
 
+    @property
+    def filter(self) -> str | None:
+        """A filter that finds just these jobs; None where there is none, as for the rest."""
+        if self.is_rest:
+            return None
+        return f"group:{quoted(self.signature)}" if self.signature else NO_REASON
+
+
+NO_REASON: Final = r"!error:re:\S"
+"""The filter that finds jobs which gave no reason."""
+
 
 class ErrorGroups:
-    """All failures of a walk, by signature. Memory grows with the groups, not with the jobs."""
+    """All failures of some hunts, by signature. Memory grows with the groups, not with the jobs."""
 
     def __init__(self) -> None:
         self.jobs = 0
         self._groups: dict[str, ErrorGroup] = {}
 
-    def add(self, met: Met) -> None:
+    def add(self, met: Met, queue: QueueKey) -> None:
         """Counts one job, met newest first."""
-        name = signature(met.fields["failedReason"] or "")
-        if name not in self._groups and len(self._groups) >= MOST:
-            name = ""
-        group = self._groups.setdefault(name, ErrorGroup(name, met.id))
-        group.add(met)
+        name = key = signature(met.fields["failedReason"] or "")
+        if key not in self._groups and len(self._groups) >= MOST:
+            name, key = "", _REST
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = ErrorGroup(name, queue, met.id, is_rest=key == _REST)
+        group.add(met, queue)
         self.jobs += 1
 
     def largest_first(self) -> list[ErrorGroup]:
@@ -69,15 +93,36 @@ class ErrorGroups:
         return sorted(self._groups.values(), key=lambda one: (-one.jobs, -(one.last or 0)))
 
 
-async def grouped(walk: Walk) -> AsyncIterator[ErrorGroups]:
-    """Walks on, and yields the same growing groups after each step.
+async def group_errors(
+    hunt: Hunt, queue: QueueKey, groups: ErrorGroups
+) -> AsyncIterator[ErrorGroups]:
+    """Hunts on, and yields the growing groups after each step.
 
     Args:
-        walk: one that reads `FIELDS`.
+        hunt: one that reads `FIELDS`.
+        queue: where it hunts.
+        groups: what is known so far.
     """
-    groups = ErrorGroups()
-    yield groups
-    async for step in walk.steps():
+    async for step in hunt.steps():
         for met in step:
-            groups.add(met)
+            groups.add(met, queue)
         yield groups
+
+
+def words(group: ErrorGroup) -> str:
+    """What the group's errors say, plain."""
+    if group.is_rest:
+        return "(other errors)"
+    return plain(group.signature) or "(no reason given)"
+
+
+def either(filters: list[str]) -> str:
+    """One filter for what any of them finds."""
+    return filters[0] if len(filters) == 1 else " | ".join(filters)
+
+
+def both(one: Filter | None, other: str) -> str:
+    """One filter for what both find."""
+    if one is None:
+        return other
+    return f"({one}) ({other})"

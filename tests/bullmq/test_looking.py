@@ -17,6 +17,7 @@ from qtui.bullmq.status import read_status
 from qtui.bullmq.workers import read_workers
 from qtui.demo.server import EmbeddedServer
 from qtui.retry.plan import make_plan
+from qtui.retry.selection import chosen
 from qtui.views.board import Board
 from qtui.views.poll import Poll
 from tests.seeds import job, raw_failed, raw_list, real_queue
@@ -64,7 +65,7 @@ async def look_at_everything(client: Client) -> None:
                     await read_job(client, queue, job_id, load=["data", "logs"])
                     await read_logs(client, queue, job_id, 0, -1)
                 if state.is_finished:
-                    await make_plan(client, queue, state, [*ids, "nope"])
+                    await make_plan(client, chosen(queue, state, [*ids, "nope"]))
 
 
 async def look_as_the_screen_does(client: Client) -> None:

@@ -15,6 +15,7 @@ from qtui.bullmq.writer import Writer
 from qtui.demo.server import EmbeddedServer
 from qtui.retry.campaign import Campaign
 from qtui.retry.plan import Plan, Resets, make_plan
+from qtui.retry.selection import chosen
 from tests.seeds import QUEUE
 from tests.wires import Proxy, open_proxy
 
@@ -22,7 +23,7 @@ FAILED = JobState.FAILED
 
 
 async def plan_of(client: Client, ids: Sequence[str]) -> Plan:
-    return await make_plan(client, QUEUE, FAILED, ids)
+    return await make_plan(client, chosen(QUEUE, FAILED, ids))
 
 
 def campaign_of(

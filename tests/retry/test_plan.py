@@ -13,9 +13,10 @@ from redis.asyncio import Redis
 from qtui.bullmq.codes import Code, ForeignQueue
 from qtui.bullmq.dialect import Target
 from qtui.bullmq.model import JobState, Kind
-from qtui.bullmq.writer import Writer
+from qtui.bullmq.writer import Picked, Writer
 from qtui.demo.server import EmbeddedServer
-from qtui.retry.plan import CHUNK, Group, Plan, Resets, make_plan
+from qtui.retry.plan import Group, Plan, Resets, make_plan
+from qtui.retry.selection import CHUNK, Chosen, chosen
 from tests.seeds import (
     BOUND,
     QUEUE,
@@ -34,7 +35,12 @@ FAILED, COMPLETED = JobState.FAILED, JobState.COMPLETED
 
 
 async def plan_of(client: Redis, *ids: str, state: JobState = FAILED) -> Plan:
-    return await make_plan(client, QUEUE, state, ids)
+    return await make_plan(client, chosen(QUEUE, state, ids))
+
+
+def picks(plan: Plan) -> tuple[Picked, ...]:
+    assert isinstance(plan.selection, Chosen)
+    return plan.selection.jobs
 
 
 def targets(plan: Plan) -> dict[str, Target | None]:
@@ -54,7 +60,7 @@ async def test_a_plan_for_a_real_queue(any_server: EmbeddedServer, any_client: R
             [
                 Group("charge", "boom", Code.RETRIED, "waiting, last in line", 3),
                 Group("charge", "boom", Code.RETRIED, "prioritized, priority 3", 2),
-                Group("charge", "Timeout of 5000ms", Code.RETRIED, "waiting, last in line", 1),
+                Group("charge", "Timeout of <n>ms", Code.RETRIED, "waiting, last in line", 1),
                 Group("charge", "boom", Code.RETRIED, "waiting, next to run", 1),
                 Group("", "", Code.NO_SUCH_JOB, "", 1),
             ],
@@ -75,13 +81,13 @@ async def test_the_order_is_that_of_finishing_and_ids_break_ties_as_people_count
     await raw_failed(client, ["10", "9", "100", "b", "a"])
     await client.zadd(QUEUE.key("failed"), {"10": 5, "9": 5, "100": 5, "b": 4, "a": 6})
     plan = await plan_of(client, "a", "9", "100", "b", "10")
-    assert [one.job_id for one in plan.picked] == ["b", "9", "10", "100", "a"]
+    assert [one.job_id for one in picks(plan)] == ["b", "9", "10", "100", "a"]
 
 
 async def test_each_job_is_pinned_to_the_finish_that_was_seen(client: Redis) -> None:
     await raw_failed(client, "12")
     plan = await plan_of(client, "1", "2", "gone")
-    assert [(one.job_id, one.pinned) for one in plan.picked] == [
+    assert [(one.job_id, one.pinned) for one in picks(plan)] == [
         ("1", True),
         ("2", True),
         ("gone", False),
@@ -89,7 +95,7 @@ async def test_each_job_is_pinned_to_the_finish_that_was_seen(client: Redis) -> 
     # It ran again and failed again; another fails only now. Nobody has chosen those failures.
     await client.zadd(QUEUE.key("failed"), {"1": START + 99})
     await raw_failed(client, ["gone"])
-    batch = await Writer(client).retry(QUEUE, FAILED, plan.picked)
+    batch = await Writer(client).retry(QUEUE, FAILED, picks(plan))
     assert [int(result.code) for result in batch.results] == [-3, 1, -3]
 
 
@@ -113,7 +119,7 @@ async def test_jobs_that_are_gone_or_elsewhere_are_foreseen(client: Redis) -> No
         "9": Code.NO_SUCH_JOB,
     }
     assert {one.row.id: one.code for one in plan.forecasts} == expected
-    batch = await Writer(client).retry(QUEUE, FAILED, plan.picked)
+    batch = await Writer(client).retry(QUEUE, FAILED, picks(plan))
     assert {result.job_id: result.code for result in batch.results} == expected
     assert {one.row.id: one.place() for one in plan.forecasts if one.code is not Code.RETRIED} == {
         "2": "",
@@ -152,7 +158,7 @@ class TestWarnings:
         # One that is not retried runs not even once more.
         await raw_failed(client, "3", state="completed", change=lambda _: {"atm": 3})
         plan = await plan_of(client, *"123")
-        assert plan.exhausted == len([one for one in made if one >= 3])
+        assert plan.tally.exhausted == len([one for one in made if one >= 3])
         found = list(plan.warnings(Resets()))
         assert [one for one in found if "attempts" in one] == expected
         assert not [one for one in plan.warnings(Resets(made=True)) if "attempts" in one]
@@ -197,25 +203,27 @@ class TestWarnings:
         plan = await plan_of(client, "1")
         assert [one.code for one in plan.forecasts] == [Code.REFUSED]
         assert next(plan.warnings(Resets())).startswith("Nothing will be retried: this is a Bull")
-        assert plan.exhausted == 0
+        assert plan.tally.exhausted == 0
 
 
 @pytest.mark.parametrize("state", [state for state in JobState if not state.is_finished])
 async def test_jobs_that_are_not_finished_have_no_plan(client: Redis, state: JobState) -> None:
     with pytest.raises(ValueError, match="can't be retried"):
-        await make_plan(client, QUEUE, state, ["1"])
+        await make_plan(client, chosen(QUEUE, state, ["1"]))
 
 
 async def test_the_price_of_a_plan(server: EmbeddedServer, client: Redis) -> None:
     ids = await raw_failed(client, map(str, range(3 * CHUNK + 1)))
     seen: list[int] = []
     async with counted(server) as (counting, trips):
-        plan = await make_plan(counting, QUEUE, FAILED, ids, progress=seen.append)
+        plan = await make_plan(
+            counting, chosen(QUEUE, FAILED, ids), progress=lambda read, of: seen.append(read)
+        )
         assert trips.count == 4 + 4
     assert seen == [CHUNK, 2 * CHUNK, 3 * CHUNK, 3 * CHUNK + 1]
-    assert [one.job_id for one in plan.picked] == ids
+    assert [one.job_id for one in picks(plan)] == ids
     empty = await plan_of(client)
-    assert (empty.forecasts, empty.groups(), empty.exhausted) == ((), [], 0)
+    assert (empty.forecasts, empty.groups(), empty.tally.exhausted) == ((), [], 0)
 
 
 def field(*values: str | None) -> st.SearchStrategy[str | None]:
@@ -290,7 +298,7 @@ async def test_what_a_plan_says_is_what_happens(
 ) -> None:
     await write(client, queue, jobs)
     plan = await plan_of(client, *(f"j{place}" for place in range(len(jobs))), "nope")
-    retry = Writer(client).retry(QUEUE, FAILED, plan.picked)
+    retry = Writer(client).retry(QUEUE, FAILED, picks(plan))
     if plan.status.kind is Kind.BULL:
         assert plan.count(Code.RETRIED) == 0
         with pytest.raises(ForeignQueue):

@@ -30,6 +30,7 @@ TABLE: Final = (
     ("name=charge", "the whole text, letter by letter; id=42 is looked up, not searched for"),
     ("re:^charge", "a regular expression on id or name, up to the next blank or in quotes"),
     ("error:re:ECONN(RESET|REFUSED)", "one on a field; case counts, but for (?i) in front"),
+    ('group:"Timeout of <n>ms"', "failed with an error that reads so in `errors`"),
     ("age<1h", "finished less than 1 hour ago; age>2d more than 2 days (s m h d w)"),
     ("after:2026-11-21T03:00", "finished then or later, local time; or with Z or +01:00; or a day"),
     ("before:2026-11-21", "finished before that"),

@@ -19,6 +19,7 @@ from qtui.bullmq.filter.terms import (
     Contains,
     Equals,
     Finished,
+    InGroup,
     Matches,
     Number,
     Term,
@@ -38,6 +39,7 @@ _PATTERNS: Final = 32
 _OPERATORS: Final[Mapping[str, tuple[str, ...]]] = {
     **{word: (":", "=") for word in TEXTS if word},
     "re": (":",),
+    "group": (":",),
     "age": ("<", "<=", ">", ">="),
     "after": (":",),
     "before": (":",),
@@ -186,6 +188,9 @@ class Parser:
             raise FilterError(message, error.position) from None
         return Matches(word, value.text, pattern)
 
+    def _group(self, word: str, sign: str, value: Value) -> Term:
+        return InGroup(value.text)
+
     def _finished(self, word: str, sign: str, value: Value) -> Term:
         moment = None
         if _MOMENT.fullmatch(value.text):
@@ -222,6 +227,7 @@ class Parser:
         return Child() if value.text == "yes" else negate(Child())
 
     _others: Final[Mapping[str, Callable[[Parser, str, str, Value], Term]]] = {
+        "group": _group,
         "age": _age,
         "after": _finished,
         "before": _finished,
@@ -253,6 +259,7 @@ class Parser:
 
 
 _EXAMPLES: Final = {
+    "group": 'group:"Timeout of <n>ms exceeded"',
     "age": "age<90m (units s m h d w)",
     "after": "after:2026-11-21T03:00",
     "before": "before:2026-11-21T03:00Z",

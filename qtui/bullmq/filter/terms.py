@@ -197,6 +197,34 @@ class Matches(OnText):
 
 
 @dataclass(frozen=True, slots=True)
+class InGroup(Term):
+    """``group:"connect ECONNREFUSED <address>"``: failed with an error of this signature."""
+
+    signature: str
+
+    def __str__(self) -> str:
+        return f"group:{quoted(self.signature)}"
+
+    def price(self) -> int:
+        return 6
+
+    def needs(self) -> frozenset[str]:
+        return frozenset({"failedReason"})
+
+    def test(self) -> Test:
+        # Its patterns take a while to compile, for which `qtui --help` need not wait.
+        from qtui.bullmq.signature import signature
+
+        wanted = self.signature
+
+        def in_group(job: Subject, folded: Folded) -> bool:
+            reason = job.fields.get("failedReason")
+            return reason is not None and signature(reason) == wanted
+
+        return in_group
+
+
+@dataclass(frozen=True, slots=True)
 class Finished(Term):
     """``after:`` a moment or at it, or ``before:`` it; ``at`` in ms since the epoch."""
 

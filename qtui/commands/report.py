@@ -1,0 +1,103 @@
+"""What `qtui retry` says of the jobs: one by one as they are decided, and in the end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.model import JobState
+from qtui.commands.ndjson import result_object, summary_object
+from qtui.commands.output import Cell, Column, Paper, Table
+from qtui.commands.run import DONE, NOT_ALL, REDIS
+from qtui.retry.plan import Forecast
+from qtui.text import count, plain, plural
+from qtui.views.columns import Tone, verdict
+
+_IN_SUMMARY: Final = {
+    Code.NO_SUCH_JOB: "gone (-1)",
+    Code.NOT_IN_STATE: "not in {state} any more (-3)",
+    Code.REFUSED: "refused by Redis (0)",
+    Code.UNKNOWN: "unknown",
+}
+
+
+class Report:
+    """Says what became of the jobs, one by one and in the end."""
+
+    def __init__(self, out: Paper, err: Paper, state: JobState, *, json: bool, dry: bool) -> None:
+        self._out = out
+        self._err = err
+        self._state = state
+        self._json = json
+        self._dry_run = dry
+        self.selected = 0
+        """Jobs that were selected, as far as they are known."""
+        columns = Column("id"), Column("would go to" if dry else "result")
+        self._table = Table(out, columns)
+        self._codes: Counter[Code] = Counter()
+        self.rest = "not touched"
+        """What is known of the jobs without a result."""
+
+    def results(self, results: Iterable[Result]) -> None:
+        """Prints results and sees to it that they can be read at once."""
+        results = list(results)
+        self._codes.update(result.code for result in results)
+        if self._json:
+            for result in results:
+                self._out.json(result_object(result, self._state))
+        else:
+            self._table.write([self._cells(result) for result in results])
+        self._out.flush()
+
+    def _cells(self, result: Result) -> tuple[Cell, Cell]:
+        said = verdict(result, None, self._state)
+        return Cell(plain(result.job_id)), Cell(said.text, said.tone)
+
+    def forecasts(self, forecasts: Sequence[Forecast]) -> None:
+        """Prints what a retry would do with some jobs."""
+        if self._json:
+            self.results(map(_as_result, forecasts))
+            return
+        self._codes.update(one.code for one in forecasts)
+        rows = []
+        for one in forecasts:
+            cell = Cell(f"→ {one.place()}", Tone.GOOD)
+            id_cell, verdict_cell = self._cells(_as_result(one))
+            rows.append((id_cell, cell if one.target else verdict_cell))
+        self._table.write(rows)
+
+    @property
+    def code(self) -> int:
+        """The exit code, if nothing cut the campaign short."""
+        if self._codes[Code.REFUSED]:
+            return REDIS
+        return DONE if self._codes[Code.RETRIED] == self.selected else NOT_ALL
+
+    def end(self, code: int, message: str = "") -> int:
+        """Prints the summary, then the message on stderr, and returns the code."""
+        if self._json:
+            self._out.json(summary_object(self.selected, self._codes, dry_run=self._dry_run))
+        else:
+            self._out.line(self.summary)
+        self._out.flush()
+        if message:
+            self._err.line(f"qtui: {plain(message)}")
+        return code
+
+    @property
+    def summary(self) -> str:
+        """The counts in words."""
+        verb = "would be retried" if self._dry_run else "retried"
+        parts = [f"{count(self._codes[Code.RETRIED])} of {plural(self.selected, 'job')} {verb}"]
+        for code, number in sorted(self._codes.items(), reverse=True):
+            if code is not Code.RETRIED and number:
+                parts.append(f"{count(number)} {_IN_SUMMARY[code].format(state=self._state)}")
+        if (untouched := self.selected - self._codes.total()) > 0:
+            parts.append(f"{count(untouched)} {self.rest}")
+        return ", ".join(parts)
+
+
+def _as_result(one: Forecast) -> Result:
+    return Result(one.row.id, one.code, target=one.target.value if one.target else "")

@@ -1,0 +1,120 @@
+"""How fast a campaign goes, and when it holds or stops by itself. Knows no jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from qtui.bullmq.connection import Client
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.status import read_status
+
+SLICE: Final = 0.2
+"""Seconds for which one batch lasts at most when a rate is kept: small batches, evenly spread."""
+
+_LOOK: Final = 1.0
+"""Seconds between two measurements of the latency."""
+
+_SLOW_LOOKS: Final = 3
+"""Slow answers in a row that stop a campaign; one alone may be anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What whoever retries wants of the campaign's speed."""
+
+    rate: float | None = None
+    """Jobs a second at most; None for as fast as Redis takes batches of 2 ms."""
+    canary: int = 0
+    """Jobs that are retried first, and watched, before the others follow; 0 for none."""
+    canary_seconds: float = 60.0
+    """How long they are watched at most."""
+    max_refail: float = 10.0
+    """Per cent of the canary's decided jobs that may have failed again."""
+    max_waiting: int | None = None
+    """Jobs that may wait in the queue; while there are more, nothing is sent. None for any."""
+    max_latency: float = 1.0
+    """Seconds of a round trip; above it the campaign stops. 0 for any."""
+
+
+class TooSlow(Exception):
+    """Redis answers slower than the bound, several times in a row."""
+
+
+class Throttle:
+    """Says when the next batch may go, and how large it may be.
+
+    Args:
+        client: where to look.
+        queue: whose waiting jobs are counted.
+        pace: what is wanted.
+        stop: set when somebody wants the campaign to end; no wait lasts longer.
+    """
+
+    def __init__(self, client: Client, queue: QueueKey, pace: Pace, stop: asyncio.Event) -> None:
+        self.held = ""
+        """Why nothing is sent just now; empty while all goes on."""
+        self._client = client
+        self._queue = queue
+        self._pace = pace
+        self._stop = stop
+        self._due = 0.0
+        self._looked = 0.0
+        self._slow = 0
+
+    async def admit(self, wanted: int) -> int:
+        """Waits until jobs may be sent, and tells how many of those ``wanted``; 0 when stopped.
+
+        Costs a PING a second, and a reading of the queue's counts where its waiting jobs matter.
+
+        Raises:
+            TooSlow: Redis has become slower than the bound.
+        """
+        await self._check_latency()
+        room = await self._room(wanted)
+        if self._pace.rate:
+            room = min(room, max(1, int(self._pace.rate * SLICE)))
+            await self.wait(self._due - time.monotonic())
+            # A pause that lasted longer than it should is not made up for in a burst.
+            self._due = max(self._due, time.monotonic() - SLICE) + room / self._pace.rate
+        return 0 if self._stop.is_set() else room
+
+    async def wait(self, seconds: float) -> None:
+        """Waits, but no longer than until somebody stops the campaign."""
+        if seconds <= 0 or self._stop.is_set():
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+        except TimeoutError:
+            pass
+
+    async def _room(self, wanted: int) -> int:
+        """How many jobs the waiting side still takes; waits until it takes any."""
+        most = self._pace.max_waiting
+        pause = 0.1
+        while most is not None and not self._stop.is_set():
+            [status] = await read_status(self._client, [self._queue])
+            if status.waiting < most:
+                self.held = ""
+                return min(wanted, most - status.waiting)
+            self.held = f"{status.waiting:,} jobs wait, {most:,} may"
+            await self.wait(pause)
+            pause = min(2 * pause, 1.0)
+        self.held = ""
+        return wanted
+
+    async def _check_latency(self) -> None:
+        if not self._pace.max_latency or time.monotonic() - self._looked < _LOOK:
+            return
+        start = time.perf_counter()
+        await self._client.ping()
+        took = time.perf_counter() - start
+        self._slow = self._slow + 1 if took > self._pace.max_latency else 0
+        # After a slow answer the next batch is preceded by a look of its own.
+        self._looked = 0.0 if self._slow else time.monotonic()
+        if self._slow >= _SLOW_LOOKS:
+            most = self._pace.max_latency * 1000
+            raise TooSlow(f"Redis answers in {took * 1000:,.0f} ms, at most {most:,.0f} are wanted")
