@@ -38,7 +38,8 @@ class Hunt:
         state: which of its states.
         wanted: what matches; None for every job.
         fields: the fields that each job found is to have, beside those the filter looks at.
-        until: the highest score of what is of interest, None for any.
+        since: the lowest score of what is of interest, None for any.
+        until: the highest one.
         newest_first: the direction, see `Walk`.
         rate: jobs a second at most, see `Walk`.
         sort_ro: whether SORT_RO is tried.
@@ -52,6 +53,7 @@ class Hunt:
         wanted: Filter | None = None,
         *,
         fields: Iterable[str] = (),
+        since: float | None = None,
         until: float | None = None,
         newest_first: bool = True,
         rate: float | None = None,
@@ -63,12 +65,15 @@ class Hunt:
         self._queue = queue
         self._state = state
         self._wanted = wanted
+        self._since = since
         self._until = until
         needs = wanted.needs if wanted is not None else frozenset[str]()
         if not state.is_list:
             needs -= {"finishedOn"}  # the score tells
         self._extra = tuple(sorted(set(fields) - needs))
         low, high = wanted.bounds() if wanted is not None else (None, None)
+        if since is not None:
+            low = since if low is None else max(low, since)
         if until is not None:
             high = until if high is None else min(high, until)
         self._needs = tuple(sorted(needs))
@@ -143,7 +148,8 @@ class Hunt:
         return met
 
     def _in_time(self, at: float) -> bool:
-        return self._until is None or at <= self._until
+        late = self._since is None or at >= self._since
+        return late and (self._until is None or at <= self._until)
 
     async def _matching(self, met: list[Met]) -> list[Met]:
         if self._wanted is None:

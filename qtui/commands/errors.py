@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from qtui.bullmq.connection import Client
 from qtui.bullmq.filter import Filter, FilterError
@@ -19,9 +17,6 @@ from qtui.commands.run import USAGE, Place, Stop
 from qtui.text import age, count, plain, plural
 from qtui.views.columns import Tone
 from qtui.views.groups import FIELDS, ErrorGroup, ErrorGroups, group_errors, words
-
-_NAMES: Final = 3
-"""Names of jobs that a line of the table has room for."""
 
 
 def list_errors(
@@ -107,18 +102,12 @@ def _whole(at: float | None) -> int | None:
     return int(at) if at is not None and math.isfinite(at) else None
 
 
-def _some(names: Counter[str]) -> str:
-    first = [plain(name) or "(no name)" for name, _ in names.most_common(_NAMES)]
-    more = len(names) - len(first)
-    return ", ".join(first) + (f" +{more}" if more else "")
-
-
 def _cells(group: ErrorGroup, jobs: int, now: float, everywhere: bool) -> Iterator[Cell]:
     yield Cell(count(group.jobs))
     yield Cell(f"{100 * group.jobs / jobs:.0f}%", Tone.FAINT)
     yield Cell("?" if group.last is None else age(now - group.last))
     if everywhere:
-        yield Cell(_some(Counter({one.name: jobs for one, jobs in group.queues.items()})))
-    yield Cell(_some(group.names))
+        yield Cell(group.some_queues())
+    yield Cell(group.some_names())
     yield Cell(plain(group.sample))
     yield Cell(words(group), Tone.BAD)

@@ -22,7 +22,7 @@ from qtui.bullmq.status import read_status
 from qtui.bullmq.workers import read_workers
 from qtui.bullmq.writer import NEVER, Picked
 from qtui.retry.selection import Query, Selection, candidates, hunt_for, judged
-from qtui.text import plural
+from qtui.text import plain, plural
 
 MOST_KINDS: Final = 1000
 """Groups that a plan tells apart; names and errors may be as many as jobs."""
@@ -70,7 +70,7 @@ class Group:
 
     name: str
     error: str
-    """The signature of the error; of a completed job, which may hold an old one, nothing."""
+    """The signature of the error, plain; of a completed job, which may hold an old one, nothing."""
     code: Code
     place: str
     jobs: int
@@ -98,7 +98,7 @@ class Tally:
             row = one.row
             self.codes[one.code] += 1
             self.exhausted += one.code is Code.RETRIED and row.exhausted
-            error = signature(row.failed_reason or "") if failed else ""
+            error = plain(signature(row.failed_reason or "")) if failed else ""
             kind = (row.name, error, one.code, one.place())
             if kind not in self._kinds and len(self._kinds) >= MOST_KINDS:
                 kind = ("", "(other jobs)", one.code, "")

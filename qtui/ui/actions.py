@@ -21,7 +21,9 @@ class Where(StrEnum):
     MOVE = "Moving"
     INSPECTOR = "Inspector"
     JOBS = "Jobs"
+    TIMELINE = "Timeline"
     DETAIL = "Details of a job"
+    GROUPS = "Errors by group"
     PLAN = "Plan of a retry"
     APP = "Everywhere"
 
@@ -68,9 +70,51 @@ _STATES: Final = tuple(
     for number, state in enumerate(JobState, 1)
 )
 
+_TIMELINE: Final = tuple(
+    Action(f"timeline.{name}", keys, does, label, help, Where.TIMELINE, bar=bar)
+    for name, keys, does, label, help, bar in (
+        ("earlier", ("left", "h"), "earlier", "earlier", "the bar before", False),
+        ("later", ("right", "l"), "later", "later", "the next bar", False),
+        (
+            *("extend-earlier", ("shift+left",), "extend(-1)", "extend back"),
+            *("move the range's end a bar back", False),
+        ),
+        (
+            *("extend-later", ("shift+right",), "extend(1)", "extend on"),
+            *("move the range's end a bar on", False),
+        ),
+        ("first", ("g", "home"), "first", "oldest bar", "oldest bar", False),
+        ("last", ("G", "end"), "last", "newest bar", "newest bar", False),
+        (
+            *("longer", ("k", "up"), "longer", "longer"),
+            *("a longer window: 5 min, 1 h, 24 h, all", True),
+        ),
+        ("shorter", ("j", "down"), "shorter", "shorter", "a shorter window", True),
+        ("choose", ("enter",), "choose", "filter", "filter the list to these bars", True),
+    )
+)
+
 ACTIONS: Final = (
     *_MOVES,
     *_STATES,
+    Action(
+        "inspector.filter",
+        ("slash",),
+        "filter",
+        "filter",
+        "show only the jobs that match; in the queues find a job by its id:, or a queue",
+        Where.INSPECTOR,
+        bar=True,
+    ),
+    Action(
+        "inspector.errors",
+        ("e",),
+        "errors",
+        "errors",
+        "what the failures have in common, counted; in the queues those of all queues",
+        Where.INSPECTOR,
+        bar=True,
+    ),
     Action(
         "inspector.next-pane",
         ("tab",),
@@ -116,7 +160,6 @@ ACTIONS: Final = (
         "begin a range of marks; again, end it",
         Where.JOBS,
         writes=True,
-        bar=True,
     ),
     Action(
         "jobs.all",
@@ -126,7 +169,6 @@ ACTIONS: Final = (
         "mark all jobs of the list (10,000 at most), or none",
         Where.JOBS,
         writes=True,
-        bar=True,
     ),
     Action(
         "jobs.invert",
@@ -136,6 +178,32 @@ ACTIONS: Final = (
         "mark what is not marked",
         Where.JOBS,
         writes=True,
+    ),
+    Action(
+        "jobs.everything",
+        ("plus",),
+        "everything",
+        "everything",
+        "mark all that the list is about, shown or not; again, let go",
+        Where.JOBS,
+        writes=True,
+    ),
+    Action(
+        "jobs.retry-all",
+        ("R",),
+        "retry_all",
+        "retry all",
+        "plan a retry of everything that matches the filter, or of the whole state",
+        Where.JOBS,
+        writes=True,
+    ),
+    Action(
+        "jobs.next-match",
+        ("n",),
+        "next_match",
+        "next match",
+        "go to the next match, as soon as the search finds it",
+        Where.JOBS,
     ),
     Action("jobs.order", ("o",), "order", "order", "newest first, or oldest first", Where.JOBS),
     Action("jobs.copy-id", ("y",), "copy_id", "copy id", "copy the job's id", Where.JOBS),
@@ -159,6 +227,38 @@ ACTIONS: Final = (
         "read everything again, and look for new queues",
         Where.INSPECTOR,
     ),
+    *_TIMELINE,
+    Action(
+        "groups.retry",
+        ("r",),
+        "retry",
+        "retry",
+        "plan a retry of the marked groups, or of the one under the cursor",
+        Where.GROUPS,
+        writes=True,
+        bar=True,
+    ),
+    Action(
+        "groups.mark",
+        ("space",),
+        "mark",
+        "mark",
+        "mark the group, or take the mark away",
+        Where.GROUPS,
+        writes=True,
+        bar=True,
+    ),
+    Action(
+        "groups.retry-all",
+        ("R",),
+        "retry_all",
+        "retry all",
+        "plan a retry of all groups",
+        Where.GROUPS,
+        writes=True,
+        bar=True,
+    ),
+    Action("groups.refresh", ("ctrl+r", "f5"), "again", "again", "count anew", Where.GROUPS),
     Action(
         "detail.next-section",
         ("right_square_bracket",),
@@ -223,6 +323,12 @@ ACTIONS: Final = (
 _KEYS_IN_WORDS: Final = {
     "question_mark": "?",
     "asterisk": "*",
+    "plus": "+",
+    "slash": "/",
+    "left": "←",
+    "right": "→",
+    "shift+left": "⇧←",
+    "shift+right": "⇧→",
     "colon": ":",
     "left_square_bracket": "[",
     "right_square_bracket": "]",

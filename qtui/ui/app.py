@@ -61,7 +61,7 @@ class QtuiApp(App[None]):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: the registry's actions, then the themes."""
         for action in ACTIONS:
-            hidden = action.where in (Where.MOVE, Where.PLAN, Where.DETAIL)
+            hidden = action.where not in (Where.INSPECTOR, Where.JOBS, Where.APP)
             if hidden or action.id == "app.palette" or (self.session.read_only and action.writes):
                 continue
             yield SystemCommand(action.label, action.help, _runner(screen, action.does))

@@ -8,11 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.connection import Client
+from qtui.bullmq.filter import Filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reader import Reader
 from qtui.retry.outcome import Outcome, outcome
+from qtui.retry.selection import Query, query
 from qtui.views.columns import Verdict, verdict
+from qtui.views.found import FoundList
+from qtui.views.listing import Listing
 from qtui.views.marks import MOST, Marks
 from qtui.views.pages import JobList
 
@@ -23,14 +28,18 @@ FOLLOWED_AT_ONCE = 200
 class Board:
     """The one list in sight, and what is remembered of the others."""
 
-    def __init__(self, reader: Reader) -> None:
-        self.reader = reader
+    def __init__(self, client: Client, rate: float | None = None) -> None:
         self.queue: QueueKey | None = None
         self.state = JobState.FAILED
         self.newest_first = True
-        self.jobs: JobList | None = None
+        self.filter: Filter | None = None
+        """Which of the jobs are shown; it goes with a queue, and stays from state to state."""
+        self.jobs: Listing | None = None
         self.verdicts: dict[str, Verdict] = {}
         """By job id, what a retry came to, for the list in sight."""
+        self._client = client
+        self._reader = Reader(client)
+        self._rate = rate
         self._marks: dict[tuple[QueueKey, JobState], Marks] = {}
         self._results: dict[str, Result] = {}
         self._outcomes: dict[str, Outcome] = {}
@@ -42,23 +51,54 @@ class Board:
             return Marks()
         return self._marks.setdefault((self.queue, self.state), Marks())
 
+    @property
+    def found(self) -> FoundList | None:
+        """The list in sight, where it is one of finds."""
+        return self.jobs if isinstance(self.jobs, FoundList) else None
+
     def look_at(
         self,
         queue: QueueKey | None,
         state: JobState | None = None,
         newest_first: bool | None = None,
-    ) -> JobList | None:
+    ) -> Listing | None:
         """Turns to another list; what a retry left to read in the old one is let go."""
+        if queue != self.queue:
+            self.filter = None
         self.queue = queue
         self.state = state or self.state
         self.newest_first = self.newest_first if newest_first is None else newest_first
         self.forget_results()
-        self.jobs = (
-            JobList(self.reader, queue, self.state, newest_first=self.newest_first)
-            if queue is not None
-            else None
-        )
+        self.marks.everything = None
+        self.jobs = self._new_list(queue) if queue is not None else None
         return self.jobs
+
+    def look_for(self, wanted: Filter | None) -> Listing | None:
+        """Turns to the jobs of the same state that match, or with None to all of them."""
+        self.filter = wanted
+        return self.look_at(self.queue)
+
+    def _new_list(self, queue: QueueKey) -> Listing:
+        if self.filter is None:
+            return JobList(self._reader, queue, self.state, newest_first=self.newest_first)
+        return FoundList(
+            self._client,
+            queue,
+            self.state,
+            self.filter,
+            newest_first=self.newest_first,
+            rate=self._rate,
+        )
+
+    async def everything(self) -> Query:
+        """All that the list in sight is about, now and shown or not. Costs one command.
+
+        Raises:
+            ValueError: there is no list, or its jobs can't be retried.
+        """
+        if self.queue is None:
+            raise ValueError("there is no list in sight")
+        return await query(self._client, self.queue, self.state, self.filter)
 
     def chosen(self, cursor_id: str | None) -> list[str]:
         """The jobs that a key acts on: the marked ones, else the one under the cursor."""
@@ -67,10 +107,12 @@ class Board:
         return [cursor_id] if cursor_id is not None else []
 
     async def all_ids(self) -> list[str]:
-        """The ids of the list, `MOST` at most. Costs one command, O(ids)."""
+        """The ids of the list, `MOST` at most. Costs one command, O(ids), none of a found list."""
         if self.queue is None:
             return []
-        return await self.reader.ids(
+        if self.found is not None:
+            return self.found.ids(MOST)
+        return await self._reader.ids(
             self.queue, self.state, 0, MOST, newest_first=self.newest_first
         )
 
@@ -79,9 +121,13 @@ class Board:
         if self.jobs is None:
             return None
         one_place, other_place = self.jobs.place(one), self.jobs.place(other)
-        if one_place is None or other_place is None or abs(one_place - other_place) >= MOST:
+        if one_place is None or other_place is None:
             return None
         places = range(min(one_place, other_place), max(one_place, other_place) + 1)
+        if self.found is not None:
+            return self.found.ids(places.stop)[places.start :][:MOST]
+        if len(places) > MOST:
+            return None
         rows = [self.jobs.row(place) for place in places]
         ids = [row.id for row in rows if row is not None]
         return ids if len(ids) == len(rows) else None
@@ -95,14 +141,14 @@ class Board:
         if queue is None:
             return []
         ranks = [
-            await self.reader.rank(queue, state, job, newest_first=newest_first)
+            await self._reader.rank(queue, state, job, newest_first=newest_first)
             for job in (one, other)
         ]
         known = [rank for rank in ranks if rank is not None]
         if len(known) < len(ranks):
             return []
         size = min(MOST, max(known) - min(known) + 1)
-        return await self.reader.ids(queue, state, min(known), size, newest_first=newest_first)
+        return await self._reader.ids(queue, state, min(known), size, newest_first=newest_first)
 
     # What came of retries
 
@@ -153,7 +199,7 @@ class Board:
         if not ids or queue is None:
             return False
         # Which list a waiting job is in makes no difference, and those may be long.
-        places = await self.reader.whereabouts(queue, ids, lists=(JobState.ACTIVE,))
+        places = await self._reader.whereabouts(queue, ids, lists=(JobState.ACTIVE,))
         if self.jobs is not jobs:  # somebody has turned to another list meanwhile
             return False
         changed = False

@@ -23,6 +23,9 @@ MOST: Final = 1000
 MOST_NAMES: Final = 100
 """Names of jobs that a group remembers; more than that are data, not names."""
 
+_SHOWN: Final = 3
+"""Names that a line has room for."""
+
 _REST: Final = "\0"
 
 
@@ -57,6 +60,19 @@ class ErrorGroup:
         if at is not None:
             self.first = at if self.first is None else min(self.first, at)
             self.last = at if self.last is None else max(self.last, at)
+
+    @property
+    def seen(self) -> tuple[float | None, float | None]:
+        """When the first and the last of them failed."""
+        return self.first, self.last
+
+    def some_names(self) -> str:
+        """The most common names of its jobs, plain, and how many more there are."""
+        return _some(self.names)
+
+    def some_queues(self) -> str:
+        """The queues that have most of them, plain, and how many more there are."""
+        return _some(Counter({one.name: jobs for one, jobs in self.queues.items()}))
 
     @property
     def filter(self) -> str | None:
@@ -107,6 +123,12 @@ async def group_errors(
         for met in step:
             groups.add(met, queue)
         yield groups
+
+
+def _some(names: Counter[str]) -> str:
+    first = [plain(name) or "(no name)" for name, _ in names.most_common(_SHOWN)]
+    more = len(names) - len(first)
+    return ", ".join(first) + (f" +{more}" if more else "")
 
 
 def words(group: ErrorGroup) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from qtui.bullmq.model import Row
+from qtui.retry.selection import Query
+
 MOST: Final = 10_000
 """Jobs that can be marked one by one."""
 
@@ -16,6 +19,8 @@ class Marks:
         self._ids: dict[str, None] = {}
         self.anchor: str | None = None
         """Where a range began; None while no range is being made."""
+        self.everything: Query | None = None
+        """Set when all that the list is about is marked, known by a query and not by ids."""
 
     def __len__(self) -> int:
         """How many jobs are marked."""
@@ -26,8 +31,14 @@ class Marks:
         return iter(self._ids)
 
     def __contains__(self, job_id: object) -> bool:
-        """Whether a job is marked."""
+        """Whether a job is marked by itself."""
         return job_id in self._ids
+
+    def cover(self, row: Row) -> bool:
+        """Whether a job of the list is marked, by itself or with everything."""
+        if self.everything is not None:
+            return row.score is not None and row.score <= self.everything.until
+        return row.id in self._ids
 
     def toggle(self, job_id: str) -> None:
         """Marks the job, or takes its mark away."""
@@ -53,3 +64,4 @@ class Marks:
         """Takes every mark away."""
         self._ids.clear()
         self.anchor = None
+        self.everything = None

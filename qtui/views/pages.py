@@ -12,28 +12,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, Row
 from qtui.bullmq.reader import Page, Reader
+from qtui.views.listing import Moved
 
 PAGE: Final = 100
 """Rows that are read at a time."""
 
 MOST_HELD: Final = 3000
 """Rows in memory, a few hundred bytes each; the farthest from the window go first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """What a refresh did to the list."""
-
-    anchor: int | None
-    """Where the anchor stands now."""
-    shift: int
-    """By how many rows the anchor has moved down."""
 
 
 _STILL: Final = Moved(None, 0)

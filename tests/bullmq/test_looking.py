@@ -74,7 +74,7 @@ async def look_as_the_screen_does(client: Client) -> None:
     async for _ in poll.search():
         await poll.look()
     await poll.look()
-    board = Board(Reader(client))
+    board = Board(client)
     for status in poll.worst_first():
         for state in JobState:
             jobs = board.look_at(status.queue, state)

@@ -10,7 +10,6 @@ from redis.asyncio import Redis
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.bullmq.reader import Reader
 from qtui.bullmq.writer import Picked, Writer
 from qtui.demo.server import EmbeddedServer
 from qtui.views.board import FOLLOWED_AT_ONCE, Board
@@ -23,7 +22,7 @@ OTHER = QueueKey.of("bull", "other")
 
 
 async def board_on(client: Redis, queue: QueueKey = QUEUE) -> Board:
-    board = Board(Reader(client))
+    board = Board(client)
     jobs = board.look_at(queue)
     assert jobs is not None
     await jobs.refresh(0, 30, None)
@@ -39,7 +38,7 @@ def words(board: Board) -> dict[str, str]:
 
 
 async def test_a_board_that_looks_nowhere_has_nothing(client: Redis) -> None:
-    board = Board(Reader(client))
+    board = Board(client)
     assert board.look_at(None) is None
     board.marks.toggle("1")
     assert len(board.marks) == 0

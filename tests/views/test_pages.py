@@ -13,7 +13,8 @@ from redis.asyncio import Redis
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reader import Reader
 from qtui.demo.server import EmbeddedServer
-from qtui.views.pages import MOST_HELD, PAGE, JobList, Moved
+from qtui.views.listing import Moved
+from qtui.views.pages import MOST_HELD, PAGE, JobList
 from tests.seeds import QUEUE, raw_list, raw_meta
 from tests.views.worlds import World
 from tests.wires import counted

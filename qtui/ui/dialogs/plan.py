@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import ClassVar, Final
 
 from redis.exceptions import RedisError
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -18,13 +20,19 @@ from textual.worker import Worker, WorkerState
 from qtui.bullmq.codes import Code, meaning
 from qtui.bullmq.connection import RedisFault
 from qtui.retry.plan import Group, Plan, Resets
-from qtui.text import plain, plural
+from qtui.retry.selection import Query
+from qtui.text import count, plain, plural
 from qtui.ui.actions import Where, bindings
 
 _MOST_GROUPS: Final = 30
 _NARROW: Final = 100
 _LOW: Final = 20
 _TINY: Final = 12
+_DRAWN_EVERY: Final = 0.1
+"""Seconds between two drawings of the progress."""
+
+_TYPED_ABOVE: Final = 100
+"""Jobs of a query above which a key alone does not confirm: the count is typed."""
 
 
 class PlanDialog(ModalScreen["Plan | None"]):
@@ -51,7 +59,7 @@ class PlanDialog(ModalScreen["Plan | None"]):
 
     def __init__(
         self,
-        read: Callable[[Callable[[int], None]], Awaitable[Plan]],
+        read: Callable[[Callable[[int, int], None]], Awaitable[Plan]],
         *,
         title: str,
         resets: Resets,
@@ -67,8 +75,11 @@ class PlanDialog(ModalScreen["Plan | None"]):
         self._read_only = read_only
         self._explain = explain
         self._plan: Plan | None = None
+        self._drawn = 0.0
         self._error = ""
-        self._seen = 0
+        self._seen = self._of = 0
+        self._typed: str | None = None
+        """What was typed of the count that confirms; None before it is asked for."""
 
     def compose(self) -> ComposeResult:
         with Vertical() as frame:
@@ -98,9 +109,11 @@ class PlanDialog(ModalScreen["Plan | None"]):
             self._error = self._explain(error)
         self._draw()
 
-    def _progress(self, seen: int) -> None:
-        self._seen = seen
-        self._draw()
+    def _progress(self, seen: int, of: int) -> None:
+        self._seen, self._of = seen, of
+        if time.monotonic() - self._drawn > _DRAWN_EVERY:
+            self._drawn = time.monotonic()
+            self._draw()
 
     def on_resize(self) -> None:
         """Other lines may fit now."""
@@ -134,7 +147,7 @@ class PlanDialog(ModalScreen["Plan | None"]):
                 f"The plan could not be made: {plain(self._error)}", "$text-error"
             )
         if self._plan is None:
-            seen = f", {plural(self._seen, 'job')} seen" if self._seen else ""
+            seen = f", {count(self._seen)} of {count(self._of)} seen" if self._of else ""
             return Content.styled(f"reading the jobs{seen} …", "$text-muted")
         groups = self._plan.groups()
         width = max((len(f"{group.jobs:,}") for group in groups), default=1)
@@ -173,6 +186,11 @@ class PlanDialog(ModalScreen["Plan | None"]):
         if why_not:
             return Content("     ").join([Content.styled(why_not, "bold $text-warning"), leave])
         jobs = plural(self._plan.count(Code.RETRIED), "job")
+        if self._typed is not None:
+            typed = Content.assemble(
+                f"type {self._wanted} to retry {jobs}: ", (self._typed, "bold")
+            )
+            return Content("     ").join([typed + Content.styled("▏", "$accent"), leave])
         go = Content.assemble(("y", "bold $accent"), f" retry {jobs}")
         return Content("     ").join([go, leave])
 
@@ -203,8 +221,31 @@ class PlanDialog(ModalScreen["Plan | None"]):
         """Answers with the plan, if it can be carried out."""
         if self._plan is None or self._why_not():
             self.app.bell()
+        elif isinstance(self._plan.selection, Query) and self._plan.jobs > _TYPED_ABOVE:
+            self._typed = ""
+            self._draw()
+        else:
+            self.dismiss(self._plan)
+
+    @property
+    def _wanted(self) -> str:
+        """What is to be typed to confirm: the count, in digits."""
+        return str(self._plan.count(Code.RETRIED)) if self._plan is not None else ""
+
+    def on_key(self, event: events.Key) -> None:
+        """Takes the digits of the count that confirms; the last right one does."""
+        if self._typed is None:
             return
-        self.dismiss(self._plan)
+        if event.key == "backspace":
+            self._typed = self._typed[:-1]
+        elif event.character is not None and event.character.isdigit():
+            self._typed = (self._typed + event.character)[-len(self._wanted) :]
+        else:
+            return
+        event.stop()
+        self._draw()
+        if self._typed == self._wanted:
+            self.dismiss(self._plan)
 
     def action_leave(self) -> None:
         """Answers with None."""

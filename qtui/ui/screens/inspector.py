@@ -1,12 +1,13 @@
 """The inspector: queues on the left, the jobs of a state on the right, the job under the cursor.
 
 Turns keys into work and work into what the widgets show. What it looks at is a `Board`, which knows
-no widgets; `LiveScreen` keeps it fresh, `RetryScreen` retries and `MarkScreen` marks.
+no widgets; `LiveScreen` keeps it fresh, `RetryScreen` retries and `MarkScreen` marks. The list is
+the work of a `ListPane`, filters and error groups that of a `Finder`, the lines around the list
+that of its `Surroundings`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import ClassVar, Final
@@ -16,22 +17,31 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 
+from qtui.bullmq.filter import parse
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.model import JobState, QueueStatus
-from qtui.text import count, plain
-from qtui.ui.actions import Action, Where, actions_of, bindings
+from qtui.bullmq.model import JobState
+from qtui.bullmq.timeline import read_timeline
+from qtui.text import plain
+from qtui.ui.actions import Where, bindings
 from qtui.ui.dialogs.ask import AskDialog
 from qtui.ui.screens.detail import JobDetail
+from qtui.ui.screens.finding import Finder
+from qtui.ui.screens.list_pane import ListPane
 from qtui.ui.screens.marking import MarkScreen
-from qtui.ui.widgets.bars import Bar, KeyBar, StateTabs, about, header
+from qtui.ui.screens.surroundings import Surroundings
+from qtui.ui.widgets.bars import Bar, KeyBar, StateTabs
 from qtui.ui.widgets.cursor_list import CursorList
 from qtui.ui.widgets.document import DocumentView
+from qtui.ui.widgets.filter_line import FilterLine
 from qtui.ui.widgets.job_table import JobTable
 from qtui.ui.widgets.queue_list import QueueList
-from qtui.views.pages import JobList
+from qtui.ui.widgets.timeline import Timeline
+from qtui.views.listing import Listing
 
 _NARROW: Final = 110
-_DEBOUNCE: Final = 0.04
+_TALL: Final = 40
+"""Lines of a screen on which the timeline has three."""
+
 _SAID_FOR: Final = 4.0
 """Seconds after which the next key takes the words in the status line away."""
 
@@ -46,11 +56,14 @@ class Inspector(MarkScreen):
         layout: vertical;
         & > #header { background: $surface; }
         & > #keys { background: $surface; }
+        & #timeline { height: 1; }
+        &.-tall #timeline { height: 3; }
         & #queues { width: 36; }
         &.-narrow #queues { width: 22; }
         & #right { width: 1fr; border-left: solid $surface-lighten-1; }
         & #detail { height: 45%; border-top: solid $surface-lighten-1; }
-        &.-opened #queues, &.-opened #table, &.-opened #tabs { display: none; }
+        &.-opened #queues, &.-opened #table, &.-opened #tabs, &.-opened #timeline,
+        &.-opened #wanted { display: none; }
         &.-opened #detail { height: 1fr; border-top: none; }
         &.-opened #right { border-left: none; }
     }
@@ -63,8 +76,11 @@ class Inspector(MarkScreen):
             with Vertical(id="right"):
                 yield Bar(id="title")
                 yield StateTabs(id="tabs")
+                yield Timeline(id="timeline")
+                yield Bar(id="wanted")
                 yield JobTable(id="table")
                 yield DocumentView(id="detail")
+        yield FilterLine(id="filter")
         yield Bar(id="status")
         yield KeyBar(id="keys")
 
@@ -73,8 +89,15 @@ class Inspector(MarkScreen):
         self.queues = self.query_one(QueueList)
         self.table = self.query_one(JobTable)
         self.detail = self.query_one(DocumentView)
+        self.timeline = self.query_one(Timeline)
         self._said_at = 0.0
+        self._bars = Surroundings(self.session, self.board, self.poll)
         self.job = JobDetail(self, self.detail)
+        self.list = ListPane(
+            self, self.board, self.table, turned=self._turned, changed=self._draw_around
+        )
+        self.finder = Finder(self, self.query_one(FilterLine))
+        self.query_one(FilterLine).close()
         self.table.focus()
         self.queues.say("looking for queues …")
         self.say(self.session.note)
@@ -84,6 +107,7 @@ class Inspector(MarkScreen):
     def on_resize(self, event: events.Resize) -> None:
         """A narrow screen leaves the queues less room."""
         self.set_class(event.size.width < _NARROW, "-narrow")
+        self.set_class(event.size.height >= _TALL, "-tall")
         self._draw_header()
         self._draw_keys()
 
@@ -91,7 +115,7 @@ class Inspector(MarkScreen):
         """Somebody is at work: the queue in sight stays, and what was said long ago goes."""
         self.queues.touch()
         old = time.monotonic() - self._said_at > _SAID_FOR
-        if old and self.campaign is None and not self.lost:
+        if old and self.campaign is None and not self.lost and not self.finder.is_open:
             self.say("")
 
     # What is told from outside
@@ -107,14 +131,9 @@ class Inspector(MarkScreen):
             searching = self.poll.searching
             self.queues.say("looking for queues …" if searching else "no queue here")
             self.table.say("" if searching else f"no queue was found under {prefixes}")
-        jobs, queue = self.board.jobs, self.board.queue
-        if jobs is not None and queue in changed:
-            status = self.poll.statuses.get(jobs.queue)
-            if jobs.held:
-                jobs.live_total = status.count(jobs.state) if status is not None else 0
-                self._follow()
-            else:
-                self._refresh_list(jobs)
+        if self.board.queue in changed:
+            self.list.refresh()
+            self._read_timeline()
             if self.job.is_old:
                 self._load_detail()
         self._draw_header()
@@ -145,7 +164,7 @@ class Inspector(MarkScreen):
 
     @on(QueueList.Selected)
     def _queue_selected(self, message: QueueList.Selected) -> None:
-        self._show_list(self.board.look_at(message.queue))
+        self._show(self.board.look_at(message.queue))
 
     @on(StateTabs.Chosen)
     def _tab_chosen(self, message: StateTabs.Chosen) -> None:
@@ -153,61 +172,70 @@ class Inspector(MarkScreen):
 
     def action_state(self, state: str) -> None:
         """Shows the jobs of another state."""
-        self._show_list(self.board.look_at(self.board.queue, JobState(state)))
+        self._show(self.board.look_at(self.board.queue, JobState(state)))
 
     def action_order(self) -> None:
         """Turns the list round."""
-        self._show_list(
-            self.board.look_at(self.board.queue, newest_first=not self.board.newest_first)
-        )
+        self._show(self.board.look_at(self.board.queue, newest_first=not self.board.newest_first))
 
-    def _show_list(self, jobs: JobList | None) -> None:
-        self.table.show(jobs, self.board.marks, self.board.verdicts)
-        self.table.say("reading …")
-        self._draw_title()
-        self._draw_keys()
+    def _show(self, jobs: Listing | None) -> None:
+        self.list.show(jobs)
+
+    def _turned(self) -> None:
         self._load_detail()
-        if jobs is not None:
-            self._refresh_list(jobs)
-
-    def _refresh_list(self, jobs: JobList, *, let_go: bool = False) -> None:
-        async def read() -> None:
-            first, last = self.table.in_sight
-            anchor = self.table.cursor_id
-            if let_go and anchor is not None and jobs.has_left(anchor):
-                anchor = None
-            moved = await jobs.refresh(first, last, anchor)
-            if jobs is self.board.jobs:
-                now, place = self.table.cursor_id, moved.anchor
-                if anchor is not None and now != anchor:  # somebody has moved it meanwhile
-                    place = jobs.place(now) if now is not None else None
-                self.table.rows_changed(place, moved.shift)
-                self.table.say(f"no {jobs.state} jobs")
-                self._draw_title()
-
-        self.in_background(read, "list")
+        self.timeline.clear()
+        self.timeline.display = self.board.state.is_finished
+        self._read_timeline()
 
     @on(JobTable.Wanted)
     def _rows_wanted(self) -> None:
-        jobs = self.board.jobs
+        self.list.load_what_is_in_sight()
+
+    # Finding
+
+    def action_filter(self) -> None:
+        """Asks for a filter of the list; in the queues for a job or a queue."""
+        self.finder.ask(in_queues=self.focused is self.queues)
+
+    @on(FilterLine.Shown)
+    def _filter_shown(self, message: FilterLine.Shown) -> None:
+        # It takes the place of the keys, which do not act while one types.
+        self.query_one(KeyBar).display = not message.shown
+
+    @on(FilterLine.Entered)
+    def _filter_entered(self, message: FilterLine.Entered) -> None:
+        self.finder.entered(message.text)
+
+    @on(FilterLine.Left)
+    def _filter_left(self) -> None:
+        self.finder.leave()
+
+    def action_next_match(self) -> None:
+        """Goes to the next match."""
+        self.list.next_match()
+
+    def action_errors(self) -> None:
+        """Groups the failures of the list, or of all queues."""
+        self.finder.errors(in_queues=self.focused is self.queues)
+
+    @on(Timeline.WindowChanged)
+    def _read_timeline(self) -> None:
+        queue, state, room = self.board.queue, self.board.state, self.timeline.room
+        window = self.timeline.window
 
         async def read() -> None:
-            await asyncio.sleep(_DEBOUNCE)
-            if jobs is not None and await jobs.load(*self.table.in_sight):
-                self.table.rows_changed()
+            now, client = int(time.time() * 1000), self.session.client
+            assert queue is not None
+            found = await read_timeline(client, queue, state, window, room, now=now)
+            if (queue, state) == (self.board.queue, self.board.state):
+                self.timeline.show(found, state)
 
-        if jobs is not None and jobs.loaded:
-            self.in_background(read, "rows")
+        if queue is not None and state.is_finished and room:
+            self.in_background(read, "timeline")
 
-    def _follow(self) -> None:
-        ids = self.board.undecided(*self.table.in_sight)
-
-        async def read() -> None:
-            if await self.board.follow(ids):
-                self.results_changed()
-
-        if ids:
-            self.in_background(read, "follow")
+    @on(Timeline.Chosen)
+    def _time_chosen(self, message: Timeline.Chosen) -> None:
+        self.finder.show(parse(message.text))
 
     # The job under the cursor
 
@@ -229,7 +257,7 @@ class Inspector(MarkScreen):
     def _opened(self, message: CursorList.Opened) -> None:
         if message.control is self.queues:
             self.table.focus()
-        elif self.table.cursor_id is not None:
+        elif message.control is self.table and self.table.cursor_id is not None:
             self._open(True)
 
     def _open(self, opened: bool) -> None:
@@ -276,20 +304,7 @@ class Inspector(MarkScreen):
 
     def action_freeze(self) -> None:
         """Freezes the list, or thaws it."""
-        jobs = self.board.jobs
-        if jobs is None:
-            return
-        if jobs.held:
-            self._thaw(jobs)
-        else:
-            jobs.hold()
-        self._draw_title()
-
-    def _thaw(self, jobs: JobList) -> None:
-        """Lets go of what is held, results too, and reads the list anew."""
-        self.board.forget_results()
-        jobs.thaw()
-        self._refresh_list(jobs, let_go=True)
+        self.list.freeze()
 
     def action_refresh_now(self) -> None:
         """Reads everything again and lets go of results that stand in rows."""
@@ -298,65 +313,33 @@ class Inspector(MarkScreen):
         else:
             again: Callable[[], Awaitable[None]] = self.search_again
             self.run_worker(again, group="search", exclusive=True, exit_on_error=False)
-        if self.board.jobs is not None:
-            self._thaw(self.board.jobs)
+        self.list.thaw()
         self._load_detail()
+        self._read_timeline()
 
     # The bars
 
     def _draw_header(self) -> None:
-        session, settings = self.session, self.session.settings
-        mode = "live" if self.poll.hears else f"every {settings.refresh:g} s"
-        mode = "lost, retrying" if self.lost else mode if settings.refresh else "by hand: ctrl+r"
-        prefixes = " ".join(settings.prefixes)
-        where = session.target.shown + (f"  {prefixes}:*" if settings.prefixes != ("bull",) else "")
-        server = f"{session.server.name} {session.server.version}".strip()
-        right = [(" READ-ONLY ", "badge")] if session.read_only else []
-        room = self.size.width - 12 * len(right)
-        left = header(settings.profile, where, server, self.poll.round_trip, mode, room)
-        self.query_one("#header", Bar).say(left, right)
-
-    def _status(self) -> QueueStatus | None:
-        return self.poll.statuses.get(self.board.queue) if self.board.queue is not None else None
+        self._bars.draw_header(self.query_one("#header", Bar), self.lost)
 
     def _draw_title(self) -> None:
-        status = self._status()
-        self.query_one(StateTabs).show(status, self.board.state)
-        if status is None:
-            self.query_one("#title", Bar).say([])
-            return
-        left = [(f" {plain(status.queue.name)}  ", "strong")]
-        row = self.table.cursor_row
+        row, opened = self.table.cursor_row, ""
         if self.has_class("-opened") and row is not None:
-            left.append((f"· {plain(row.id)} {plain(row.name)}  ", "strong"))
-        if status.paused:
-            left.append((" paused ", "warn"))
-        left.append((f" {about(status, self.poll.workers)}", "faint"))
-        self.query_one("#title", Bar).say(left, self._order())
-
-    def _order(self) -> list[tuple[str, str]]:
-        right = [] if self.board.newest_first else [(" oldest first ", "faint")]
-        jobs = self.board.jobs
-        if jobs is not None and jobs.held:
-            word = "results" if self.board.verdicts else "frozen"
-            changes = f" +{count(jobs.changes)}" if jobs.changes else ""
-            right.append((f" {word}{changes} · ctrl+r ", "warn"))
-        return right
+            opened = f"{plain(row.id)} {plain(row.name)}"
+        self._bars.draw_title(self.query_one("#title", Bar), self.query_one(StateTabs), opened)
+        self._bars.draw_filter(self.query_one("#wanted", Bar))
 
     def _draw_keys(self) -> None:
-        marks = len(self.board.marks)
-        here = [Where.JOBS, Where.MOVE, Where.INSPECTOR]
+        pane = "jobs"
         if self.has_class("-opened") or self.focused is self.detail:
-            here = [Where.MOVE, Where.JOBS]
-        elif self.focused is self.queues:
-            here = [Where.MOVE, Where.INSPECTOR, Where.JOBS]
-        read_only = self.session.read_only
-        actions: list[Action] = [one for one in actions_of(*here, read_only=read_only) if one.bar]
-        if not self.board.state.is_finished:
-            actions = [one for one in actions if not one.writes]
-        always = [one for one in actions_of(Where.APP, read_only=read_only) if one.bar]
-        lead = f"{count(marks)} marked" if marks else ""
-        self.query_one(KeyBar).show(lead, actions, always, self.session.settings.keys)
+            pane = "detail"
+        elif self.focused is self.queues or self.focused is self.timeline:
+            pane = "queues" if self.focused is self.queues else "timeline"
+        self._bars.draw_keys(self.query_one(KeyBar), pane)
+
+    def _draw_around(self) -> None:
+        self._draw_title()
+        self._draw_keys()
 
     def on_descendant_focus(self) -> None:
         """Other keys work in another part of the screen."""
@@ -365,14 +348,18 @@ class Inspector(MarkScreen):
     # Ways out
 
     def action_back(self) -> None:
-        """One step back: out of the open job, the range, the detail, the list."""
+        """One step back: out of the open job, the range, the detail, the search, the filter."""
         if self.has_class("-opened"):
             self._open(False)
         elif self.board.marks.anchor is not None:
             self.board.marks.anchor = None
             self.say("")
-        elif self.focused is self.detail:
+        elif self.focused in (self.detail, self.timeline):
             self.table.focus()
+        elif self.list.stop_hunt():
+            self.say("stopped: esc again shows all jobs, ctrl+r searches anew")
+        elif self.board.filter is not None and self.focused is self.table:
+            self.finder.show(None)
         else:
             self.queues.focus()
 

@@ -84,6 +84,10 @@ class LiveScreen(Screen[None]):
         busy = (WorkerState.PENDING, WorkerState.RUNNING)
         return any(one.group == group and one.state in busy for one in self.workers)
 
+    def cancel(self, group: str) -> None:
+        """Ends what the group is doing."""
+        self.workers.cancel_group(self, group)
+
     async def attempt(self, work: Callable[[], Awaitable[None]]) -> bool:
         """Does some work with the server; False, and `lost` says why, when it fails."""
         try:

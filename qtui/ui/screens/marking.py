@@ -46,6 +46,12 @@ class MarkScreen(RetryScreen):
             self.say(refused, "warn")
         return not refused
 
+    def _one_by_one(self) -> bool:
+        """Whether jobs can be marked one by one: not while everything is."""
+        if self.board.marks.everything is not None:
+            self.say("everything is marked: + lets go of that first", "warn")
+        return self.board.marks.everything is None
+
     def _mark_in_background(self, work: Callable[[], Awaitable[None]]) -> None:
         async def mark() -> None:
             await work()
@@ -56,7 +62,7 @@ class MarkScreen(RetryScreen):
 
     def action_mark(self) -> None:
         """Marks the job under the cursor and goes on to the next."""
-        if self._may_mark() and self.table.cursor_id is not None:
+        if self._may_mark() and self._one_by_one() and self.table.cursor_id is not None:
             self.board.marks.toggle(self.table.cursor_id)
             self.table.action_cursor_down()
             self.marks_changed()
@@ -64,7 +70,7 @@ class MarkScreen(RetryScreen):
     def action_range(self) -> None:
         """Begins a range at the cursor, or marks what lies between its beginning and the cursor."""
         marks, here = self.board.marks, self.table.cursor_id
-        if not self._may_mark() or here is None:
+        if not self._may_mark() or not self._one_by_one() or here is None:
             return
         if marks.anchor is None:
             marks.anchor = here
@@ -87,7 +93,7 @@ class MarkScreen(RetryScreen):
         marks, jobs = self.board.marks, self.board.jobs
         if not self._may_mark() or jobs is None:
             return
-        if len(marks) >= min(jobs.total, MOST):
+        if marks.everything is not None or len(marks) >= min(jobs.total, MOST):
             marks.clear()
             self.marks_changed()
             return
@@ -97,6 +103,29 @@ class MarkScreen(RetryScreen):
 
         self._mark_in_background(mark)
 
+    def action_everything(self) -> None:
+        """Marks all that the list is about, shown or not, as a query; again, lets go."""
+        marks = self.board.marks
+        if not self._may_mark():
+            return
+        if marks.everything is not None:
+            marks.clear()
+            self.marks_changed()
+            return
+
+        async def mark() -> None:
+            everything = await self.board.everything()
+            if self.board.marks is marks:
+                marks.clear()
+                marks.everything = everything
+            self.marks_changed()
+
+        self.in_background(mark, _GROUP)
+
+    def action_retry_all(self) -> None:
+        """Plans a retry of everything that the list is about."""
+        self.plan_query()
+
     def action_invert(self) -> None:
         """Marks what is not marked."""
         marks = self.board.marks
@@ -104,7 +133,7 @@ class MarkScreen(RetryScreen):
         async def mark() -> None:
             marks.invert(await self.board.all_ids())
 
-        if self._may_mark():
+        if self._may_mark() and self._one_by_one():
             self._mark_in_background(mark)
 
     def action_retry(self) -> None:

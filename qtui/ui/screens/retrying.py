@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from textual import work
 
 from qtui.bullmq.codes import Code, ForeignQueue, meaning
-from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.filter import Filter
 from qtui.bullmq.model import JobState
 from qtui.retry.campaign import Campaign, Phase
 from qtui.retry.plan import Plan, Resets, make_plan
+from qtui.retry.selection import Selection, chosen
 from qtui.text import count, plain, plural
 from qtui.ui.dialogs.plan import PlanDialog
 from qtui.ui.screens.live import TROUBLE, LiveScreen
@@ -23,7 +24,7 @@ class RetryScreen(LiveScreen):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self.board = Board(session.reader())
+        self.board = Board(session.client, session.settings.scan_rate)
         self.resets = Resets()
         """The toggles of the plan; they keep their setting until qtui ends."""
         self.campaign: Campaign | None = None
@@ -39,35 +40,56 @@ class RetryScreen(LiveScreen):
     # The way of one retry
 
     def plan_retry(self, ids: Sequence[str]) -> None:
-        """Opens the plan for jobs of the list in sight."""
-        queue, state = self.board.queue, self.board.state
-        if not state.is_finished:
-            self.say(f"{state} jobs can't be retried, only failed and completed ones", "warn")
+        """Opens the plan for jobs of the list in sight, or for all if everything is marked."""
+        queue, state, everything = self.board.queue, self.board.state, self.board.marks.everything
+        if not self._may_retry():
+            return
+        if everything is not None:
+            self._ask(lambda: _ready(everything), _words(state, everything.filter))
         elif queue is None or not ids:
             self.say("there is no job to retry here")
+        else:
+            jobs = plural(len(ids), f"{state} job")
+            self._ask(lambda: _ready(chosen(queue, state, ids)), jobs)
+
+    def plan_query(self) -> None:
+        """Opens the plan for everything that the list in sight is about, as of now."""
+        board = self.board
+        if board.queue is not None and self._may_retry():
+            self._ask(board.everything, _words(board.state, board.filter))
+
+    def _may_retry(self) -> bool:
+        if not self.board.state.is_finished:
+            state = self.board.state
+            self.say(f"{state} jobs can't be retried, only failed and completed ones", "warn")
         elif self.campaign is not None:
             self.say("a retry is under way: one after the other", "warn")
         else:
-            self._ask(queue, state, list(ids))
+            return True
+        return False
 
-    def _ask(self, queue: QueueKey, state: JobState, ids: list[str]) -> None:
-        def read(progress: Callable[[int], None]) -> Awaitable[Plan]:
-            return make_plan(self.session.client, queue, state, ids, progress=progress)
+    def _ask(self, select: Callable[[], Awaitable[Selection]], jobs: str) -> None:
+        session = self.session
 
-        jobs = plural(len(ids), f"{state} job")
-        what = "Dry run: retry" if self.session.read_only else "Retry"
+        async def read(progress: Callable[[int, int], None]) -> Plan:
+            rate = session.settings.scan_rate
+            return await make_plan(session.client, await select(), progress=progress, rate=rate)
+
+        assert self.board.queue is not None
+        what = "Dry run: retry" if session.read_only else "Retry"
         dialog = PlanDialog(
             read,
-            title=f"{what} {jobs} in {plain(queue.name)}",
+            title=f"{what} {jobs} in {plain(self.board.queue.name)}",
             resets=self.resets,
             on_resets=self._keep_resets,
-            read_only=self.session.read_only,
-            explain=self.session.explain,
+            read_only=session.read_only,
+            explain=session.explain,
         )
         self.app.push_screen(dialog, self._answered)
 
     def _answered(self, plan: Plan | None) -> None:
         if plan is not None and self.session.campaign is not None:
+            self.board.marks.everything = None
             self._carry_out(self.session.campaign(plan, self.resets))
 
     def _keep_resets(self, resets: Resets) -> None:
@@ -102,6 +124,15 @@ class RetryScreen(LiveScreen):
             self.results_changed()
             if self._quit_after:
                 self.app.exit()
+
+
+async def _ready(selection: Selection) -> Selection:
+    return selection
+
+
+def _words(state: JobState, wanted: Filter | None) -> str:
+    match = f" that match {plain(wanted.source)}" if wanted is not None else ""
+    return f"all {state} jobs{match}"
 
 
 def summary(campaign: Campaign) -> tuple[str, str]:

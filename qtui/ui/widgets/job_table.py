@@ -20,8 +20,8 @@ from textual.strip import Strip
 from qtui.bullmq.model import JobState, Row
 from qtui.ui.widgets.cursor_list import GAP, CursorList, fit, strip
 from qtui.views.columns import HEADS, Tone, Verdict, cells
+from qtui.views.listing import Listing
 from qtui.views.marks import Marks
-from qtui.views.pages import JobList
 
 _MINUTE: Final = 60_000
 _HOUR: Final = 3_600_000
@@ -95,7 +95,7 @@ class JobTable(CursorList):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._list: JobList | None = None
+        self._list: Listing | None = None
         self._marks = Marks()
         self._verdicts: Mapping[str, Verdict] = {}
         self._widths = _Widths()
@@ -104,7 +104,7 @@ class JobTable(CursorList):
 
     # What it shows
 
-    def show(self, jobs: JobList | None, marks: Marks, verdicts: Mapping[str, Verdict]) -> None:
+    def show(self, jobs: Listing | None, marks: Marks, verdicts: Mapping[str, Verdict]) -> None:
         """Shows another list, from its first row on."""
         self._list, self._marks, self._verdicts = jobs, marks, verdicts
         self._widths = _Widths()
@@ -172,7 +172,7 @@ class JobTable(CursorList):
             self._cursor_id = None
         super().watch_cursor()
 
-    def _grow(self, jobs: JobList) -> None:
+    def _grow(self, jobs: Listing) -> None:
         first, last = self.in_sight
         now, most = time.time() * 1000, 12 if self.size.width < _NARROW else 28
         for place in range(first, last + 1):
@@ -212,14 +212,14 @@ class JobTable(CursorList):
             return strip([Segment("   …", self.part("faint"))], width, base)
         return strip(self._segments(self._list, row, place == self.cursor), width, base)
 
-    def _segments(self, jobs: JobList, row: Row, cursor: bool) -> list[Segment]:
+    def _segments(self, jobs: Listing, row: Row, cursor: bool) -> list[Segment]:
         one, widths = cells(row, jobs.state, time.time() * 1000), self._widths
         left = jobs.has_left(row.id)
         quiet = self.part("old") if left else Style()
         gap = Segment(" " * GAP)
         segments = [
             Segment("▌" if cursor else " ", self.part("mark")),
-            Segment("● " if row.id in self._marks else "  ", self.part("mark")),
+            Segment("● " if self._marks.cover(row) else "  ", self.part("mark")),
             Segment(fit(one.id, widths.id), quiet),
             gap,
             Segment(fit(one.name, widths.name), quiet),
@@ -238,7 +238,7 @@ class JobTable(CursorList):
             segments.append(Segment(one.what, self._tone(one.tone)))
         return segments
 
-    def _tries(self, row: Row, jobs: JobList) -> Style:
+    def _tries(self, row: Row, jobs: Listing) -> Style:
         used_up = jobs.state is JobState.FAILED and row.exhausted
         return self.part("bad" if used_up else "faint")
 

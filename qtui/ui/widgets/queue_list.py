@@ -87,6 +87,13 @@ class QueueList(CursorList):
         self.settle()
         self.refresh()
 
+    def select(self, queue: QueueKey) -> None:
+        """Puts the cursor on a queue, without telling so."""
+        self._selected = queue
+        self.touch()
+        self.show(self._statuses, searching=self._searching)
+        self.reveal()
+
     def say(self, words: str) -> None:
         """What stands in an empty list; words of ours only."""
         self._words = words

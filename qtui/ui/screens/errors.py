@@ -1,0 +1,231 @@
+"""The failures of a queue, or of all queues, by what they have in common."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.screen import Screen
+from textual.worker import Worker, WorkerState
+
+from qtui.bullmq.filter import Filter, FilterError, parse
+from qtui.bullmq.hunt import Hunt
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState
+from qtui.text import count, plain, plural
+from qtui.ui.actions import Where, actions_of, bindings
+from qtui.ui.screens.live import TROUBLE
+from qtui.ui.session import Session
+from qtui.ui.widgets.bars import Bar, KeyBar
+from qtui.ui.widgets.cursor_list import CursorList
+from qtui.ui.widgets.group_list import GroupList
+from qtui.views.groups import FIELDS, ErrorGroup, ErrorGroups, both, either, group_errors
+
+_DRAWN_EVERY: Final = 0.2
+"""Seconds between two drawings of counts that grow; faster cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupChoice:
+    """What is to be done with groups."""
+
+    queue: QueueKey
+    state: JobState
+    filter: Filter | None
+    """Finds their jobs; None for all of the state."""
+    retry: bool = False
+    """Whether a retry is to be planned, and not only the list to be shown."""
+
+
+class ErrorsScreen(Screen["GroupChoice | None"]):
+    """Counts while it hunts; answers with a choice, or with None when it is left.
+
+    Args:
+        session: the connection.
+        queues: where to look, in this order.
+        state: out of which state.
+        wanted: which of its jobs; None for all.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.GROUPS, Where.APP))
+
+    DEFAULT_CSS = """
+    ErrorsScreen {
+        layout: vertical;
+        & > #title, & > #keys { background: $surface; }
+    }
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        queues: Sequence[QueueKey],
+        state: JobState,
+        wanted: Filter | None = None,
+    ) -> None:
+        super().__init__()
+        self._session = session
+        self._queues = list(queues)
+        self._state = state
+        self._wanted = wanted
+        self._groups = ErrorGroups()
+        self._hunt: Hunt | None = None
+        self._where = ""
+        self._stopped = ""
+
+    def compose(self) -> ComposeResult:
+        yield Bar(id="title")
+        yield GroupList(everywhere=len(self._queues) > 1, id="groups")
+        yield Bar(id="status")
+        yield KeyBar(id="keys")
+
+    def on_mount(self) -> None:
+        """Begins to count."""
+        self._list = self.query_one(GroupList)
+        self._list.focus()
+        self.action_again()
+
+    def on_resize(self) -> None:
+        """Other words may fit now."""
+        self._draw()
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """A fault of ours is told, and takes nothing away."""
+        if event.state is WorkerState.ERROR:
+            self._stopped = f"a fault in qtui: {event.worker.error}"
+            self._draw()
+
+    def action_again(self) -> None:
+        """Counts anew."""
+        work: Callable[[], Awaitable[None]] = self._count
+        self.run_worker(work, group="count", exclusive=True, exit_on_error=False)
+
+    async def _count(self) -> None:
+        self._groups, self._stopped = ErrorGroups(), ""
+        try:
+            for queue in self._queues:
+                await self._count_in(queue)
+            self._hunt = None
+        except FilterError as error:
+            self._stopped = f"the search was stopped: {error.message}"
+        except TROUBLE as error:
+            self._stopped = f"{self._session.explain(error)}; ctrl+r counts again"
+        self._draw()
+
+    async def _count_in(self, queue: QueueKey) -> None:
+        self._where = f" in {plain(queue.name)}" if len(self._queues) > 1 else ""
+        self._hunt = Hunt(
+            self._session.client,
+            queue,
+            self._state,
+            self._wanted,
+            fields=FIELDS,
+            rate=self._session.settings.scan_rate,
+        )
+        drawn = 0.0
+        async for _ in group_errors(self._hunt, queue, self._groups):
+            if time.monotonic() - drawn > _DRAWN_EVERY:
+                self._draw()
+                drawn = time.monotonic()
+
+    # What it says
+
+    def _draw(self) -> None:
+        groups = self._groups.largest_first()
+        empty = "counting …" if self._hunt else f"no {self._state} jobs"
+        self._list.show(groups, self._groups.jobs, empty)
+        one = plain(self._queues[0].name) if len(self._queues) == 1 else None
+        where = one or f"{plural(len(self._queues), 'queue')}"
+        left = [(f" Errors in {where}  ", "strong")]
+        if self._wanted is not None:
+            left += [(" / ", "key"), (plain(self._wanted.source), "")]
+        self.query_one("#title", Bar).say(left, [(f" {self._progress(len(groups))} ", "faint")])
+        words = [(f" {plain(self._stopped)}", "bad")] if self._stopped else []
+        self.query_one("#status", Bar).say(words)
+        self._draw_keys()
+
+    def _progress(self, groups: int) -> str:
+        found = f"{plural(groups, 'group')} · {plural(self._groups.jobs, 'job')}"
+        if self._hunt is None or self._stopped:
+            return found
+        polite = ", politely" if self._hunt.resting else ""
+        seen = f"{count(self._hunt.seen)} of {count(self._hunt.total)} seen{polite}"
+        return f"{found} · {seen}{self._where}"
+
+    def _draw_keys(self) -> None:
+        read_only, marked = self._session.read_only, len(self._list.marked)
+        here = actions_of(Where.MOVE, Where.GROUPS, read_only=read_only)
+        actions = [one for one in here if one.bar and (self._state.is_finished or not one.writes)]
+        always = [one for one in actions_of(Where.APP, read_only=read_only) if one.bar]
+        lead = f"{plural(marked, 'group')} marked" if marked else ""
+        self.query_one(KeyBar).show(lead, actions, always, self._session.settings.keys)
+
+    def _say(self, words: str) -> None:
+        self.query_one("#status", Bar).say([(f" {words}", "warn")])
+
+    # What it does
+
+    @on(CursorList.Opened)
+    def _opened(self) -> None:
+        group = self._list.group
+        if group is None:
+            return
+        if group.filter is None:
+            self._say("these errors are too many kinds to be told apart: filter first")
+        else:
+            [(queue, _)] = group.queues.most_common(1)
+            self._choose(queue, group.filter)
+
+    def action_mark(self) -> None:
+        """Marks the group under the cursor and goes on to the next."""
+        group = self._list.group
+        if not self._state.is_finished:
+            self._say(f"{self._state} jobs can't be retried, so there is nothing to mark")
+        elif group is not None and group.filter is not None:
+            self._list.marked ^= {group.filter}
+            self._list.action_cursor_down()
+            self._list.refresh()
+            self._draw_keys()
+
+    def action_retry(self) -> None:
+        """Plans a retry of the marked groups, or of the one under the cursor."""
+        groups = [one for one in self._groups.largest_first() if one.filter in self._list.marked]
+        if not groups and self._list.group is not None:
+            groups = [self._list.group]
+        self._retry(groups)
+
+    def action_retry_all(self) -> None:
+        """Plans a retry of all groups."""
+        if len(self._queues) > 1:
+            self._say("a retry is about one queue: open a group, or e in the queue's own list")
+        else:
+            self._choose(self._queues[0], None, retry=True)
+
+    def _retry(self, groups: Sequence[ErrorGroup]) -> None:
+        queues = {queue for group in groups for queue in group.queues}
+        filters = [group.filter for group in groups if group.filter is not None]
+        if not groups:
+            self._say("there is no group to retry")
+        elif len(filters) < len(groups):
+            self._say("these errors are too many kinds to be told apart: filter first")
+        elif len(queues) > 1:
+            self._say("a retry is about one queue, and these are in several: enter opens one")
+        else:
+            self._choose(queues.pop(), either(filters), retry=True)
+
+    def _choose(self, queue: QueueKey, text: str | None, *, retry: bool = False) -> None:
+        wanted = self._wanted if text is None else parse(both(self._wanted, text))
+        self.dismiss(GroupChoice(queue, self._state, wanted, retry))
+
+    def action_back(self) -> None:
+        """Leaves all as it is."""
+        self.dismiss(None)
+
+    def action_back_or_quit(self) -> None:
+        """Leaves all as it is."""
+        self.dismiss(None)

@@ -1,0 +1,158 @@
+"""Finding: the line in which a filter is typed, a job by its id in all queues, error groups."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from qtui.bullmq.filter import Filter, FilterError, parse, quoted
+from qtui.bullmq.job import find_job
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState
+from qtui.bullmq.reader import Whereabouts
+from qtui.text import plain, plural
+from qtui.ui.dialogs.places import PlacesDialog
+from qtui.ui.screens.errors import ErrorsScreen, GroupChoice
+from qtui.ui.widgets.filter_line import FilterLine
+
+if TYPE_CHECKING:
+    from qtui.ui.screens.inspector import Inspector
+
+_HINT: Final = "a word, error:timeout, age<1h, attempts=max … (? lists them); empty shows all"
+_HINT_OF_QUEUES: Final = "id:123 finds a job in every queue; a word goes to the queue"
+_MARGIN: Final = 1
+"""Blank cells before the filter in its line."""
+
+
+class Finder:
+    """What `/` and `e` do on the inspector.
+
+    Args:
+        screen: the inspector.
+        line: where a filter is typed.
+    """
+
+    def __init__(self, screen: Inspector, line: FilterLine) -> None:
+        self._screen = screen
+        self._line = line
+        self._in_queues = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a filter is being typed."""
+        return self._line.display
+
+    def ask(self, *, in_queues: bool) -> None:
+        """Opens the line: for a filter of the list, or for a job or a queue."""
+        self._in_queues = in_queues
+        wanted = self._screen.board.filter
+        text = wanted.source if wanted is not None and not in_queues else ""
+        self._line.open(text, _HINT_OF_QUEUES if in_queues else _HINT)
+
+    def leave(self) -> None:
+        """Takes the line away and changes nothing."""
+        self._line.close()
+        self._screen.say("")
+        (self._screen.queues if self._in_queues else self._screen.table).focus()
+
+    def entered(self, text: str) -> None:
+        """Does what the line says, or points at what is wrong with it."""
+        if not text.strip() and not self._in_queues:
+            self.leave()
+            self.show(None)
+            return
+        try:
+            wanted = parse(text)
+        except FilterError as error:
+            caret = " " * (_MARGIN + self._column(text, error.position)) + "^ "
+            self._screen.say(f"{caret[1:]}{error.message}", "bad")
+            return
+        self.leave()
+        if not self._in_queues:
+            self.show(wanted)
+        elif ids := (wanted.exact_ids() or wanted.id_candidates()):
+            self._find(min(ids, key=len), text)
+        else:
+            self._go_to_queue(text)
+
+    def _column(self, text: str, position: int) -> int:
+        """Where a character stands in the line; none farther than what the status line shows."""
+        return min(position - self._line.scroll_offset.x, max(0, self._screen.size.width - 40))
+
+    def show(self, wanted: Filter | None) -> None:
+        """Shows what matches, or with None all."""
+        self._screen.list.show(self._screen.board.look_for(wanted))
+        self._screen.table.focus()
+
+    # A job by its id, and a queue by its name
+
+    def _find(self, job_id: str, typed: str) -> None:
+        queues = [status.queue for status in self._screen.poll.worst_first()]
+        screen = self._screen
+
+        async def find() -> None:
+            places = await find_job(screen.session.client, queues, job_id)
+            if len(places) > 1:
+                screen.app.push_screen(PlacesDialog(job_id, places), go)
+            elif places:
+                go(places[0])
+            elif not self._go_to_queue(typed, quietly=True):
+                searched = plural(len(queues), "queue")
+                screen.say(f"no job {plain(job_id)} in any of {searched}", "warn")
+
+        def go(place: tuple[QueueKey, Whereabouts] | None) -> None:
+            if place is not None:
+                self._go_to_job(*place, job_id)
+
+        screen.in_background(find, "find")
+
+    def _go_to_job(self, queue: QueueKey, where: Whereabouts, job_id: str) -> None:
+        if where.state is None:
+            word = "is there, but in no state" if where.exists else "is gone"
+            self._screen.say(f"job {plain(job_id)} of {plain(queue.name)} {word}", "warn")
+            return
+        self.go(queue, where.state, parse(f"id={quoted(job_id)}"))
+        self._screen.say(f"job {plain(job_id)} is {where.state} in {plain(queue.name)}")
+
+    def go(self, queue: QueueKey, state: JobState, wanted: Filter | None) -> None:
+        """Shows what matches in a state of some queue."""
+        self._screen.queues.select(queue)
+        self._screen.board.look_at(queue, state)
+        self.show(wanted)
+
+    def _go_to_queue(self, text: str, *, quietly: bool = False) -> bool:
+        names = [status.queue for status in self._screen.poll.worst_first()]
+        wanted = text.strip().casefold()
+        found = [queue for queue in names if wanted in queue.base.casefold()]
+        if found:
+            self._screen.queues.select(found[0])
+            self._screen.list.show(self._screen.board.look_at(found[0]))
+        elif not quietly:
+            self._screen.say(f"no queue is called {plain(text)}", "warn")
+        return bool(found)
+
+    # Error groups
+
+    def errors(self, *, in_queues: bool) -> None:
+        """Opens the groups of the list in sight, or those of the failed jobs of all queues."""
+        board = self._screen.board
+        if in_queues:
+            statuses = self._screen.poll.worst_first()
+            queues = [status.queue for status in statuses if status.failed]
+            state, wanted = JobState.FAILED, None
+        else:
+            queues = [board.queue] if board.queue is not None else []
+            state, wanted = board.state, board.filter
+        if not queues:
+            self._screen.say("there are no failed jobs in any queue")
+            return
+        screen = ErrorsScreen(self._screen.session, queues, state, wanted)
+        self._screen.app.push_screen(screen, self._chosen)
+
+    def _chosen(self, choice: GroupChoice | None) -> None:
+        if choice is None:
+            return
+        board = self._screen.board
+        if (choice.queue, choice.state, choice.filter) != (board.queue, board.state, board.filter):
+            self.go(choice.queue, choice.state, choice.filter)
+        if choice.retry:
+            self._screen.plan_query()

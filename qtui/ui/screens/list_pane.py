@@ -1,0 +1,189 @@
+"""The list in sight: shows it, hunts through it, keeps it fresh, and follows what was retried."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+from qtui.bullmq.filter import FilterError
+from qtui.text import plain
+from qtui.ui.screens.live import LiveScreen
+from qtui.ui.widgets.job_table import JobTable
+from qtui.views.board import Board
+from qtui.views.found import FoundList
+from qtui.views.listing import Listing
+
+_DEBOUNCE: Final = 0.04
+_DRAWN_EVERY: Final = 0.1
+"""Seconds between two drawings of a list that grows."""
+
+HUNT: Final = "hunt"
+
+
+class ListPane:
+    """Brings the board's list into the table, and does the reading that this needs.
+
+    Args:
+        screen: runs the work in the background.
+        board: what is looked at.
+        table: where it is shown.
+        turned: is called when another list is shown.
+        changed: is called when the list has come to something that the bars around it tell.
+    """
+
+    def __init__(
+        self,
+        screen: LiveScreen,
+        board: Board,
+        table: JobTable,
+        *,
+        turned: Callable[[], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self._screen = screen
+        self._board = board
+        self._table = table
+        self._turned = turned
+        self._changed = changed
+        self._wants_next = False
+
+    def show(self, jobs: Listing | None) -> None:
+        """Shows another list, from its first row on."""
+        self._wants_next = False
+        self._screen.cancel(HUNT)
+        self._table.show(jobs, self._board.marks, self._board.verdicts)
+        self._table.say("reading …")
+        self._changed()
+        self._turned()
+        if isinstance(jobs, FoundList):
+            self._hunt(jobs)
+        elif jobs is not None:
+            self._refresh(jobs)
+
+    def refresh(self) -> None:
+        """Reads the list anew, for something has happened in it."""
+        jobs = self._board.jobs
+        if jobs is None:
+            return
+        if jobs.held:
+            status = self._screen.poll.statuses.get(jobs.queue)
+            jobs.live_total = status.count(jobs.state) if status is not None else 0
+            self._follow()
+        elif not self._screen.is_busy(HUNT):
+            self._refresh(jobs)
+
+    def load_what_is_in_sight(self) -> None:
+        """Reads the rows in sight that are not here yet."""
+        jobs = self._board.jobs
+
+        async def read() -> None:
+            await asyncio.sleep(_DEBOUNCE)
+            if jobs is not None and await jobs.load(*self._table.in_sight):
+                self._table.rows_changed()
+
+        if jobs is not None and jobs.loaded:
+            self._screen.in_background(read, "rows")
+
+    def freeze(self) -> None:
+        """Freezes the list, or thaws it."""
+        jobs = self._board.jobs
+        if jobs is None:
+            return
+        if jobs.held:
+            self.thaw()
+        else:
+            jobs.hold()
+        self._changed()
+
+    def thaw(self) -> None:
+        """Lets go of what is held, results too, and reads the list anew; a hunt starts again."""
+        jobs = self._board.jobs
+        self._board.forget_results()
+        if isinstance(jobs, FoundList):
+            self.show(self._board.look_for(self._board.filter))
+        elif jobs is not None:
+            jobs.thaw()
+            self._refresh(jobs, let_go=True)
+
+    def next_match(self) -> None:
+        """Goes to the next job that was found, as soon as it is."""
+        jobs = self._board.found
+        if jobs is None:
+            self._screen.say("n goes to the next match: / sets a filter first", "warn")
+        elif self._table.cursor < jobs.total - 1:
+            self._table.action_cursor_down()
+        elif jobs.searching:
+            self._wants_next = True
+            self._screen.say("the next match is where the search finds it …")
+        else:
+            self._screen.say("this is the last match")
+
+    def stop_hunt(self) -> bool:
+        """Stops a hunt that is under way, keeping what it found; False if there is none."""
+        jobs = self._board.found
+        if jobs is None or not jobs.searching:
+            return False
+        self._screen.cancel(HUNT)
+        jobs.searching = False
+        self._changed()
+        return True
+
+    def _hunt(self, jobs: FoundList) -> None:
+        async def hunt() -> None:
+            drawn = 0.0
+            try:
+                async for _ in jobs.search():
+                    if jobs is not self._board.jobs:
+                        return
+                    # The first finds are shown at once.
+                    if not drawn or time.monotonic() - drawn > _DRAWN_EVERY:
+                        self._grown(jobs)
+                        drawn = time.monotonic() if jobs.total else 0.0
+            except FilterError as error:
+                self._screen.say(f"the search was stopped: {plain(error.message)}", "bad")
+            finally:
+                if jobs is self._board.jobs:
+                    status = self._screen.poll.statuses.get(jobs.queue)
+                    jobs.live_total = status.count(jobs.state) if status is not None else 0
+                    self._grown(jobs)
+
+        self._screen.in_background(hunt, HUNT)
+
+    def _grown(self, jobs: FoundList) -> None:
+        self._table.say("looking …" if jobs.searching else "nothing matches")
+        self._table.rows_changed()
+        if self._wants_next and self._table.cursor < jobs.total - 1:
+            self._wants_next = False
+            self._screen.say("")
+            self._table.action_cursor_down()
+        self._changed()
+
+    def _refresh(self, jobs: Listing, *, let_go: bool = False) -> None:
+        async def read() -> None:
+            first, last = self._table.in_sight
+            anchor = self._table.cursor_id
+            if let_go and anchor is not None and jobs.has_left(anchor):
+                anchor = None
+            moved = await jobs.refresh(first, last, anchor)
+            if jobs is self._board.jobs:
+                now, place = self._table.cursor_id, moved.anchor
+                if anchor is not None and now != anchor:  # somebody has moved it meanwhile
+                    place = jobs.place(now) if now is not None else None
+                self._table.rows_changed(place, moved.shift)
+                self._table.say(f"no {jobs.state} jobs" if self._board.found is None else "")
+                self._changed()
+
+        self._screen.in_background(read, "list")
+
+    def _follow(self) -> None:
+        ids = self._board.undecided(*self._table.in_sight)
+
+        async def read() -> None:
+            if await self._board.follow(ids):
+                self._table.refresh()
+                self._changed()
+
+        if ids:
+            self._screen.in_background(read, "follow")

@@ -1,0 +1,127 @@
+"""Groups of errors, the largest first; the cursor follows its group while counts grow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, Final
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+from qtui.text import age, count
+from qtui.ui.widgets.cursor_list import GAP, CursorList, fit, strip
+from qtui.views.groups import ErrorGroup, words
+
+_NAMES: Final = 18
+
+
+class GroupList(CursorList):
+    """The groups of a hunt: count, share, first and last seen, names, the error."""
+
+    PREFIX = "group-list"
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "group-list--head",
+        "group-list--cursor",
+        "group-list--cursor-blurred",
+        "group-list--mark",
+        "group-list--faint",
+        "group-list--bad",
+    }
+
+    DEFAULT_CSS = """
+    GroupList {
+        height: 1fr;
+        & > .group-list--head { color: $foreground 60%; }
+        & > .group-list--cursor { background: $accent 30%; text-style: bold; }
+        & > .group-list--cursor-blurred { background: $surface; }
+        & > .group-list--mark { color: $accent; text-style: bold; }
+        & > .group-list--faint { color: $foreground 60%; }
+        & > .group-list--bad { color: $text-error; }
+    }
+    """
+
+    def __init__(self, *, everywhere: bool, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.marked: set[str] = set()
+        """The filters of the groups that are marked."""
+        self._everywhere = everywhere
+        self._groups: Sequence[ErrorGroup] = ()
+        self._jobs = 0
+        self._words = ""
+        self._moved = False
+
+    def show(self, groups: Sequence[ErrorGroup], jobs: int, words: str) -> None:
+        """Shows newer counts, in the given order; ``words`` stand in a list without groups."""
+        here = self.group
+        self._groups, self._jobs, self._words = groups, jobs, words
+        # Until somebody moves it, the cursor stands on the largest.
+        if self._moved and here is not None:
+            places = (place for place, one in enumerate(groups) if one is here)
+            self.set_reactive(CursorList.cursor, next(places, self.cursor))
+        self.measure()
+        self.reveal()
+        self.refresh()
+
+    @property
+    def group(self) -> ErrorGroup | None:
+        """The group under the cursor."""
+        return self._groups[self.cursor] if self.cursor < len(self._groups) else None
+
+    @property
+    def length(self) -> int:
+        """How many groups there are."""
+        return len(self._groups)
+
+    def watch_cursor(self) -> None:
+        """Somebody has moved the cursor (or the list has been mounted)."""
+        self._moved = bool(self._groups)
+        super().watch_cursor()
+
+    # Drawing
+
+    def _line(self, cells: Iterable[str]) -> str:
+        return (" " * GAP).join(cells)
+
+    def _widths(self, width: int) -> tuple[int, int]:
+        """The width of counts, and of each column of names: none where there is no room."""
+        counts = max(5, len(count(self._jobs)))
+        return counts, 0 if width < 70 else _NAMES
+
+    def head(self, width: int) -> Strip:
+        """The names of the columns."""
+        counts, names = self._widths(width)
+        cells = [fit("jobs", counts, right=True), "share", "first", " last"]
+        if names:
+            cells += [fit("queues", names)] * self._everywhere + [fit("names", names)]
+        text = "   " + self._line([*cells, "error"])
+        return strip([Segment(text, self.part("head"))], width, self.rich_style)
+
+    def beyond(self, place: int, width: int) -> Strip:
+        """What an empty list has to say."""
+        if place == 1 and not self._groups and self._words:
+            text = Segment(f"   {self._words}", self.part("faint"))
+            return strip([text], width, self.rich_style)
+        return Strip.blank(width, self.rich_style)
+
+    def line(self, place: int, width: int, base: Style) -> Strip:
+        """One group."""
+        group, now = self._groups[place], time.time() * 1000
+        counts, names = self._widths(width)
+        share = f"{100 * group.jobs / max(1, self._jobs):.0f}%"
+        faint = [fit(share, 5, right=True)]
+        faint += [fit("?" if at is None else age(now - at), 5, right=True) for at in group.seen]
+        if names:
+            faint += [fit(group.some_queues(), names)] * self._everywhere
+            faint.append(fit(group.some_names(), names))
+        marked = group.filter in self.marked
+        segments = [
+            Segment("▌" if place == self.cursor else " ", self.part("mark")),
+            Segment("● " if marked else "  ", self.part("mark")),
+            Segment(fit(count(group.jobs), counts, right=True)),
+            Segment(" " * GAP + self._line(faint) + " " * GAP, self.part("faint")),
+            Segment(words(group), self.part("bad")),
+        ]
+        return strip(segments, width, base)

@@ -1,0 +1,67 @@
+"""What a table can show: a state's jobs, or those of them that were found. No widgets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What a refresh did to the list."""
+
+    anchor: int | None
+    """Where the anchor stands now."""
+    shift: int
+    """By how many rows the anchor has moved down."""
+
+
+class Listing(Protocol):
+    """Jobs in an order, of which only some are loaded."""
+
+    queue: QueueKey
+    state: JobState
+    newest_first: bool
+    total: int
+    """Rows in the list."""
+    loaded: bool
+    """Whether it has been read at all."""
+    held: bool
+    """Whether it stays as it is, so that results can be read where their jobs stood."""
+    live_total: int
+    """Jobs that the state holds now, as last told."""
+
+    def row(self, index: int) -> Row | None:
+        """The row at a place, None where it is not loaded."""
+
+    def place(self, job_id: str) -> int | None:
+        """The place of a job, None where it is not known."""
+
+    def rows(self) -> Iterable[Row]:
+        """Every loaded row, in no order."""
+
+    def has_left(self, job_id: str) -> bool:
+        """Whether the job is shown although it has left the state."""
+
+    @property
+    def changes(self) -> int:
+        """Jobs that came or went since the list was held, at the least."""
+
+    def missing(self, first: int, last: int) -> tuple[int, int] | None:
+        """The part of a window that wants loading."""
+
+    async def load(self, first: int, last: int) -> bool:
+        """Reads what a window lacks; True if there was something to read."""
+
+    async def refresh(self, first: int, last: int, anchor: str | None) -> Moved:
+        """Reads the window anew around the anchor."""
+
+    def hold(self, left: Iterable[str] = ()) -> None:
+        """Keeps the rows as they are; ``left`` are those that a retry took out of the state."""
+
+    def thaw(self) -> None:
+        """Lets go of what was held; the next refresh shows the list as it is."""
