@@ -7,6 +7,7 @@ Nothing here imports textual or redis before a command needs them, so that ``--h
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _Given = TypeVar("_Given", str | None, tuple[str, ...])
 
 _STATES = click.Choice([state.value for state in JobState])
+_ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 _FINISHED = click.Choice([state.value for state in JobState if state.is_finished])
 
 
@@ -223,26 +225,80 @@ def _errors(flags: Flags, queue: str, state: str, wanted: str | None, as_json: b
 @main.command(
     "retry", short_help="Put failed or completed jobs back to be run.", epilog=_filter_table()
 )
-@click.argument("queue")
+@click.argument("queue", required=False)
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @click.option("--state", type=_FINISHED, default="failed", show_default=True)
 @_FILTER
 @click.option("--all", "everything", is_flag=True, help="Every job of the state.")
 @click.option("--reset-attempts-made", is_flag=True, help="Give the jobs all their attempts again.")
 @click.option("--reset-attempts-started", is_flag=True, help="Forget how often they were started.")
+@click.option("--rate", type=_ABOVE_ZERO, metavar="PER_SECOND", help="Jobs a second, at most.")
+@click.option(
+    "--canary",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Retry so many first, oldest first, and go on only if they fare well.",
+)
+@click.option(
+    "--canary-time",
+    type=_ABOVE_ZERO,
+    default=60.0,
+    metavar="SECONDS",
+    show_default=True,
+    help="How long they are watched.",
+)
+@click.option(
+    "--max-refail",
+    type=click.FloatRange(0, 100),
+    default=10.0,
+    metavar="PERCENT",
+    show_default=True,
+    help="How many of them may fail again.",
+)
+@click.option(
+    "--max-waiting",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Hold while more jobs than this wait in the queue.",
+)
+@click.option(
+    "--max-latency",
+    type=click.FloatRange(min=0),
+    default=1000.0,
+    metavar="MS",
+    show_default=True,
+    help="Stop when Redis answers slower; 0 for never.",
+)
+@click.option(
+    "--follow",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Then see what becomes of them, for so long at most.",
+)
+@click.option("--resume", metavar="CAMPAIGN", help="Go on with one that was cut off or stopped.")
 @click.option("--dry-run", is_flag=True, help="Tell what would happen; send no write.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @_AS_JSON
 @click.pass_obj
 def _retry(
     flags: Flags,
-    queue: str,
+    queue: str | None,
     ids: tuple[str, ...],
     state: str,
     wanted: str | None,
     everything: bool,
     reset_attempts_made: bool,
     reset_attempts_started: bool,
+    rate: float | None,
+    canary: int,
+    canary_time: float,
+    max_refail: float,
+    max_waiting: int | None,
+    max_latency: float,
+    follow: float,
+    resume: str | None,
     dry_run: bool,
     yes: bool,
     as_json: bool,
@@ -252,15 +308,55 @@ def _retry(
     Those of the IDs, those that match a filter, or all: what has finished by now, and nothing that
     fails later.
     """
+    if resume is not None:
+        if queue is not None or wanted is not None or everything or dry_run:
+            raise click.UsageError("--resume knows its queue and jobs: name no others")
+        from qtui.commands.retry import resume_campaign
+
+        go_on = partial(resume_campaign, name=resume, json=as_json, follow=follow)
+        sys.exit(run(flags, go_on))
+    if queue is None:
+        raise click.UsageError("which queue? Name it, or --resume a campaign.")
     if bool(ids) + (wanted is not None) + everything != 1:
         raise click.UsageError("which jobs? Give their ids, or --filter EXPR, or --all.")
     from qtui.commands.retry import Request, retry_jobs
+    from qtui.retry.pace import Pace
     from qtui.retry.plan import Resets
 
-    chosen = _parse_filter(wanted)
-    resets = Resets(reset_attempts_made, reset_attempts_started)
-    request = Request(queue, ids, chosen, JobState(state), resets, dry_run, yes, as_json)
+    request = Request(
+        queue=queue,
+        ids=ids,
+        filter=_parse_filter(wanted),
+        state=JobState(state),
+        resets=Resets(reset_attempts_made, reset_attempts_started),
+        pace=Pace(rate, canary, canary_time, max_refail, max_waiting, max_latency / 1000),
+        follow=follow,
+        dry_run=dry_run,
+        yes=yes,
+        json=as_json,
+    )
     sys.exit(run(flags, lambda place: retry_jobs(place, request)))
+
+
+@main.command("journal")
+@click.argument("campaign", metavar="[ID]", required=False)
+@click.option("--jobs", is_flag=True, help="Its jobs as they stood before they were retried.")
+@_AS_JSON
+@click.pass_obj
+def _journal(flags: Flags, campaign: str | None, jobs: bool, as_json: bool) -> None:
+    """Past retries made from this machine; with ID (or its beginning or end) one in full."""
+    if jobs and campaign is None:
+        raise click.UsageError("--jobs needs the ID of a campaign")
+
+    def work(place: Place) -> int:
+        from qtui.commands.journal import list_journal, show_campaign
+        from qtui.retry.journal import default_folder
+
+        if campaign is None:
+            return list_journal(place.out, place.err, default_folder(), json=as_json)
+        return show_campaign(place.out, default_folder(), campaign, json=as_json, jobs=jobs)
+
+    sys.exit(run(flags, work))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from qtui.bullmq.dialect import QueueEvidence
 from qtui.bullmq.job import Job
 from qtui.bullmq.keys import split_job_key
 from qtui.bullmq.model import LIST_FIELDS, JobState, QueueStatus, Row
+from qtui.retry.outcome import Tally
 from qtui.text import first_line
 
 _ALWAYS_COUNTED: Final = (Code.RETRIED, Code.NO_SUCH_JOB, Code.NOT_IN_STATE)
@@ -188,17 +189,39 @@ def _code(code: Code) -> int | None:
 
 
 def summary_object(
-    selected: int, codes: Mapping[Code, int], *, dry_run: bool = False
+    selected: int,
+    codes: Mapping[Code, int],
+    *,
+    journal: str | None = None,
+    followed: Tally | None = None,
+    dry_run: bool = False,
 ) -> dict[str, object]:
     """The last line of a retry. Jobs that no code counts were not touched."""
     counts = {str(code.value): codes.get(code, 0) for code in _ALWAYS_COUNTED}
     for code, number in codes.items():
         if number and code not in _ALWAYS_COUNTED:
             counts["unknown" if code is Code.UNKNOWN else str(code.value)] = number
-    summary = {
+    summary: dict[str, object] = {
         "selected": selected,
         "retried": 0 if dry_run else codes.get(Code.RETRIED, 0),
         "codes": counts,
-        "journal": None,
+        "journal": journal,
     }
+    if followed is not None:
+        summary["outcomes"] = _outcomes(followed)
     return {"summary": summary | ({"dry_run": True} if dry_run else {})}
+
+
+def _outcomes(tally: Tally) -> dict[str, object]:
+    """What became of the retried jobs while they were followed."""
+    return {
+        "recovered": tally.recovered,
+        "failed_again": tally.failed_again,
+        "same_error": tally.same_error,
+        "errors": dict(tally.errors),
+        "waiting": tally.waiting,
+        "active": tally.active,
+        "delayed": tally.delayed,
+        "gone": tally.gone,
+        "not_followed": tally.beyond,
+    }

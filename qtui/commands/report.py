@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from qtui.bullmq.codes import Code, Result
@@ -11,6 +11,7 @@ from qtui.bullmq.model import JobState
 from qtui.commands.ndjson import result_object, summary_object
 from qtui.commands.output import Cell, Column, Paper, Table
 from qtui.commands.run import DONE, NOT_ALL, REDIS
+from qtui.retry.outcome import Tally
 from qtui.retry.plan import Forecast
 from qtui.text import count, plain, plural
 from qtui.views.columns import Tone, verdict
@@ -37,8 +38,16 @@ class Report:
         columns = Column("id"), Column("would go to" if dry else "result")
         self._table = Table(out, columns)
         self._codes: Counter[Code] = Counter()
+        self.journal: str | None = None
+        """The campaign's id in the journal."""
+        self.followed: Tally | None = None
+        """What became of the jobs, where they were followed."""
         self.rest = "not touched"
         """What is known of the jobs without a result."""
+
+    def count(self, codes: Mapping[Code, int]) -> None:
+        """Takes in what another process has told already."""
+        self._codes.update(codes)
 
     def results(self, results: Iterable[Result]) -> None:
         """Prints results and sees to it that they can be read at once."""
@@ -78,9 +87,20 @@ class Report:
     def end(self, code: int, message: str = "") -> int:
         """Prints the summary, then the message on stderr, and returns the code."""
         if self._json:
-            self._out.json(summary_object(self.selected, self._codes, dry_run=self._dry_run))
+            summary = summary_object(
+                self.selected,
+                self._codes,
+                journal=self.journal,
+                followed=self.followed,
+                dry_run=self._dry_run,
+            )
+            self._out.json(summary)
         else:
             self._out.line(self.summary)
+            if self.followed is not None:
+                self._out.line(self.followed.words())
+            if self.journal is not None:
+                self._out.line(f"journal {self.journal}")
         self._out.flush()
         if message:
             self._err.line(f"qtui: {plain(message)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import signal
 import sys
 import time
@@ -22,12 +23,19 @@ from qtui.commands.output import Cell, Column, OutputClosed, Paper, Progress, Ta
 from qtui.commands.report import Report
 from qtui.commands.run import DONE, INTERRUPTED, NOT_ALL, READ_ONLY, REDIS, USAGE, Place, Stop
 from qtui.retry.campaign import Campaign, Phase
+from qtui.retry.journal import default_folder
+from qtui.retry.journal_reading import JournalError
+from qtui.retry.pace import Pace
 from qtui.retry.plan import Forecast, Plan, Resets, make_plan
+from qtui.retry.record import Interrupted, Recorder
 from qtui.retry.selection import Query, Selection, chosen, query
 from qtui.text import count, plain, plural
 from qtui.views.columns import Tone
 
 _MOST_GROUPS: Final = 30
+_IN_WORDS: Final = 20
+"""Ids that are named where a command is remembered."""
+
 _QUICK: Final = 0.5
 """Seconds of reading of which nobody needs to be told."""
 
@@ -44,6 +52,9 @@ class Request:
     """Without ids: which jobs of the state; None for all."""
     state: JobState
     resets: Resets
+    pace: Pace
+    follow: float
+    """Seconds for which the jobs are followed when all are sent."""
     dry_run: bool
     yes: bool
     json: bool
@@ -52,6 +63,20 @@ class Request:
     def asks(self) -> bool:
         """Whether a person is to say yes."""
         return not (self.yes or self.dry_run)
+
+    @property
+    def words(self) -> str:
+        """The command, as the journal remembers it: without what stood before it."""
+        words = ["qtui", "retry", self.queue, *self.ids[:_IN_WORDS]]
+        words += ["…"] if len(self.ids) > _IN_WORDS else []
+        if self.filter is not None:
+            words += ["--filter", self.filter.source]
+        elif not self.ids:
+            words.append("--all")
+        words += ["--state", self.state] if self.state is not JobState.FAILED else []
+        words += ["--reset-attempts-made"] if self.resets.made else []
+        words += ["--reset-attempts-started"] if self.resets.started else []
+        return shlex.join(words)
 
 
 def retry_jobs(place: Place, request: Request) -> int:
@@ -176,14 +201,50 @@ class _Interrupts:
 async def _carry_out(
     client: Client, place: Place, plan: Plan, request: Request, report: Report
 ) -> int:
-    campaign = Campaign(client, Writer(client), plan, request.resets)
+    record = Recorder(default_folder(), place.target.shown, request.words)
+    campaign = Campaign(client, Writer(client), plan, request.resets, request.pace, record=record)
+    try:
+        return await run_campaign(campaign, place, report, request.follow)
+    finally:
+        campaign.close()
+
+
+def resume_campaign(place: Place, name: str, *, json: bool, follow: float) -> int:
+    """Goes on with a campaign whose process died, or that was stopped."""
+    if place.settings.read_only:
+        raise Stop("read-only mode: retry is off", READ_ONLY)
+    try:
+        taken = Interrupted.take(default_folder(), name, place.target.shown)
+    except JournalError as error:
+        raise Stop(str(error), NOT_ALL) from None
+
+    async def carry_out(client: Client) -> int:
+        campaign = await taken.campaign(client, Writer(client))
+        report = Report(place.out, place.err, campaign.plan.state, json=json, dry=False)
+        report.selected = campaign.selected
+        report.count(campaign.codes)
+        try:
+            return await run_campaign(campaign, place, report, follow)
+        finally:
+            campaign.close()
+
+    return place.ask(carry_out, writes=True)
+
+
+async def run_campaign(campaign: Campaign, place: Place, report: Report, follow: float) -> int:
+    """Carries a campaign out, follows its jobs, and tells what became of them."""
     progress = Progress(wanted=not place.out.is_terminal)
     selected = plural(campaign.selected, "job")
     try:
         with _Interrupts(campaign, place.err):
             async for results in campaign.run():
+                report.journal = campaign.journal.id if campaign.journal is not None else None
                 report.results(results)
-                progress.say(f"{count(campaign.decided)} of {selected}")
+                progress.say(f"{count(campaign.decided)} of {selected} {campaign.held}".rstrip())
+            if follow and campaign.retried:
+                async for _ in campaign.follower.watch(follow, lambda: campaign.is_stopping):
+                    progress.say(campaign.follower.tally().words())
+                report.followed = campaign.follower.tally()
     except asyncio.CancelledError:
         report.rest = "without a result"
         return report.end(INTERRUPTED, "interrupted: the last batch may have been carried out")
@@ -191,7 +252,9 @@ async def _carry_out(
         why = str(closed) or "nobody reads the output any more"
         raise Stop(f"{why}: {report.summary}", INTERRUPTED) from None
     except ForeignQueue as error:
-        return report.end(NOT_ALL, f"{plan.queue.base} is {error}")
+        return report.end(NOT_ALL, f"{campaign.plan.queue.base} is {error}")
+    except JournalError as error:
+        return report.end(NOT_ALL, f"nothing was retried: {error}")
     except (RedisError, OSError) as error:
         return report.end(REDIS, str(explain(error, place.target)))
     finally:

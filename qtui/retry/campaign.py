@@ -1,18 +1,18 @@
 """Carries a plan out: batch by batch, evidence first, a result for every job, no job twice.
 
-                    ┌──────────────── next batch ────────────────┐
-    planned ──▶ admitted ──▶ evidence ──▶ sending ──▶ results ───┴──▶ done
-                  │   ▲      written        │            │
-        held: rate,   │         │           │            ├─ stop asked ───────▶ stopped
-        waiting side, │         │           │            └─ canary sent
-        latency       │         │           │                   │
-                  │   └─────────┼───────────┼──── recovered ◀─ watching ─ failed ▶ stopped
-                  │             │           │
-                  └─ too slow   └ no journal└─ out of reach for too long ──▶ lost
-                         └──────────┴─────▶ stopped
+                  ┌───────────────── next batch ──────────────────┐
+    planned ─▶ admitted ─▶ evidence ─▶ sending ─▶ codes written ──┴─▶ done
+                │    ▲      written       │            │
+     held: rate │    │         │          │            ├─ stop asked ─────────▶ stopped
+     or waiting │    │         │          │            └─ canary is sent
+     side       │    └─────────┼──────────┼─ recovered ◀─ watching ─ failed ──▶ stopped
+                │              │          │
+                └─ too slow    └ no room  └─ nobody answers for too long ─▶ lost
+                       └──────────┴─────▶ stopped
 
 What a lost call means is told in `delivery`, when a batch may go in `pace`, what became of the jobs
-in `follow`. A lost connection while jobs are read only costs time: they are read again.
+in `follow`, what is written down in `journal`. A lost connection while jobs are read only costs
+time: they are read again. A campaign whose process died goes on from its journal, see `resume`.
 """
 
 from __future__ import annotations
@@ -23,15 +23,22 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import Client
+from qtui.bullmq.reader import Reader
 from qtui.bullmq.writer import Picked, Writer
-from qtui.retry.delivery import LOST, Delivery, OutOfReach
+from qtui.retry.delivery import LOST, Delivery, OutOfReach, judged, stands
+from qtui.retry.follow import Follower
+from qtui.retry.journal import Journal
+from qtui.retry.journal_lines import Evidence
+from qtui.retry.journal_reading import JournalError
+from qtui.retry.journal_tally import Ids
+from qtui.retry.outcome import Tally
 from qtui.retry.pace import Pace, Throttle, TooSlow
 from qtui.retry.plan import Plan, Resets
-from qtui.retry.selection import Candidate, Chosen, Query, Selection, candidates
+from qtui.retry.selection import CHUNK, EVIDENCE, Candidate, Chosen, Query, Selection, candidates
 
 T = TypeVar("T")
 
@@ -51,8 +58,26 @@ class Phase(StrEnum):
     LOST = "connection lost"
 
 
+class Before(NamedTuple):
+    """What a campaign did in the process that began it."""
+
+    sent: Ids
+    """Ids that are not to be sent again."""
+    doubtful: Sequence[Picked]
+    """Jobs that may have been sent: they are read before anything else is done."""
+    codes: Counter[Code]
+    """The codes of the others."""
+
+
+class _Item(NamedTuple):
+    """A job on its way."""
+
+    pick: Picked
+    seen: Candidate
+
+
 class Campaign:
-    """One retry of many jobs. Run it once; ask it to stop at any time.
+    """One retry of many jobs. Run it once; ask it to stop at any time; close it in the end.
 
     Args:
         client: where to read.
@@ -60,6 +85,8 @@ class Campaign:
         plan: the jobs: chosen ones, each pinned to the finish at which it was seen, or a query.
         resets: which counters are deleted.
         pace: how fast, and when to stop by itself.
+        record: opens the journal that evidence is written to; None for none.
+        before: what another process has done of it already.
         patience: seconds for which it waits for a server that does not answer.
     """
 
@@ -71,17 +98,23 @@ class Campaign:
         resets: Resets,
         pace: Pace | None = None,
         *,
+        record: Callable[[Campaign], Journal] | None = None,
+        before: Before | None = None,
         patience: float = PATIENCE,
     ) -> None:
         self.plan = plan
         self.resets = resets
         self.pace = pace or Pace()
-        self.codes: Counter[Code] = Counter()
+        self.codes = Counter(before.codes) if before is not None else Counter[Code]()
         self.why = ""
         """Why it stopped, if nobody asked it to."""
+        self.journal: Journal | None = None
+        self.follower = Follower(client, plan.queue, plan.state)
+        """What becomes of the jobs that it retries."""
         self._phase = Phase.PLANNED
         self._client = client
         self._patience = patience
+        self._record = record
         self._stopping = asyncio.Event()
         self._throttle = Throttle(client, plan.queue, self.pace, self._stopping)
         self._delivery = Delivery(
@@ -93,13 +126,13 @@ class Campaign:
             patience=patience,
             stopped=self._stopping.is_set,
         )
+        self._before = before
         self._sent: set[int] = set()
         """Hashes of the ids that were sent: a clock that lags must not bring one back."""
-        self._pins = (
-            {one.job_id: one for one in plan.selection.jobs}
-            if isinstance(plan.selection, Chosen)
-            else {}
-        )
+        self._canary: list[str] | None = [] if self.pace.canary else None
+        """The jobs that went first, until they are judged."""
+        chosen = plan.selection.jobs if isinstance(plan.selection, Chosen) else ()
+        self._pins = {one.job_id: one for one in chosen}
 
     @property
     def phase(self) -> Phase:
@@ -134,8 +167,13 @@ class Campaign:
         return self.codes[Code.RETRIED]
 
     @property
+    def is_over(self) -> bool:
+        """Whether nothing more will be sent."""
+        return self._phase in (Phase.DONE, Phase.STOPPED, Phase.LOST)
+
+    @property
     def is_stopping(self) -> bool:
-        """Whether somebody has asked it to stop."""
+        """Whether it was asked to stop, by somebody or by its canary."""
         return self._stopping.is_set()
 
     def stop(self) -> None:
@@ -146,6 +184,7 @@ class Campaign:
         """Retries the plan's jobs, oldest first, and yields the results batch by batch.
 
         Raises:
+            JournalError: the record could not be begun; nothing was sent.
             ForeignQueue: the queue is not BullMQ's own; nothing was written.
             redis.exceptions.ResponseError: Redis refused a batch; its jobs are where they were.
             redis.exceptions.ConnectionError, TimeoutError: nobody answered before the first batch.
@@ -154,8 +193,11 @@ class Campaign:
         finished = False
         try:
             await self._delivery.measure()
-            async for some in self._read():
-                async for results in self._carry_out(self._picks(some)):
+            await self.follower.begin()
+            if self._record is not None:
+                self.journal = await asyncio.to_thread(self._record, self)
+            async for items in self._items():
+                async for results in self._carry_out(items):
                     yield results
                 if self._stopping.is_set():
                     break
@@ -163,33 +205,96 @@ class Campaign:
                 finished = True
         except OutOfReach:
             self._phase = Phase.LOST
-        except TooSlow as reason:
+        except (JournalError, TooSlow) as reason:
+            if isinstance(reason, JournalError) and self.journal is None:
+                raise
             self.why = str(reason)
         finally:
             if self._phase is not Phase.LOST:
                 self._phase = Phase.DONE if finished else Phase.STOPPED
+            self._write_end()
 
-    async def _carry_out(self, jobs: Sequence[Picked]) -> AsyncIterator[list[Result]]:
+    def close(self) -> None:
+        """Writes down what became of the jobs so far, and lets go of the journal."""
+        if self.journal is None:
+            return
+        try:
+            final = {
+                job_id: one for job_id, one in self.follower.outcomes.items() if one.fate.is_final
+            }
+            if final:
+                self.journal.outcomes(final)
+                self._write_end()
+        except JournalError as reason:
+            self.why = self.why or str(reason)
+        finally:
+            self.journal.close()
+
+    def _write_end(self) -> None:
+        if self.journal is not None:
+            try:
+                self.journal.end(self._phase.value, self.codes, self.why)
+            except JournalError as reason:
+                self.why = self.why or str(reason)
+
+    # Sending
+
+    async def _carry_out(self, items: Sequence[_Item]) -> AsyncIterator[list[Result]]:
         """Sends jobs in batches that fit the pace."""
         done = 0
-        while done < len(jobs):
+        while done < len(items):
+            if self._canary is not None and len(self._canary) >= self.pace.canary:
+                await self._judge_canary(self._canary)
+                self._canary = None
             room = await self._insist(partial(self._throttle.admit, self._delivery.size))
             if self._stopping.is_set():
                 return
-            batch = jobs[done : done + room]
-            try:
-                results = await self._delivery.send(batch)
-            except OutOfReach as lost:
-                self._count(lost.results)
-                yield lost.results
-                raise
+            if self._canary is not None:
+                room = min(room, self.pace.canary - len(self._canary))
+            batch = items[done : done + room]
             done += len(batch)
-            self._count(results)
+            lost = None
+            try:
+                results = await self._send(batch)
+            except OutOfReach as out:
+                results, lost = out.results, out
+            await self._count(batch, results)
             yield results
+            if lost is not None:
+                raise lost
 
-    def _count(self, results: Sequence[Result]) -> None:
+    async def _send(self, batch: Sequence[_Item]) -> list[Result]:
+        picks = [one.pick for one in batch]
+        if self.journal is not None:
+            evidence = [Evidence(one.pick.job_id, one.pick.score, one.seen.fields) for one in batch]
+            await asyncio.to_thread(self.journal.evidence, evidence)
+        return await self._delivery.send(picks)
+
+    async def _count(self, batch: Sequence[_Item], results: Sequence[Result]) -> None:
         self.codes.update(result.code for result in results)
         self._sent.update(hash(result.job_id) for result in results)
+        retried = [result.job_id for result in results if result.retried]
+        if self._canary is not None:
+            self._canary += retried
+        self.follower.add(results, {one.seen.row.id: _error(one.seen) for one in batch})
+        if self.journal is not None:
+            await asyncio.to_thread(self.journal.codes, results)
+
+    async def _judge_canary(self, ids: Sequence[str]) -> None:
+        """Waits until the canary's jobs are decided, and stops if too many failed again."""
+        pace, follower = self.pace, self.follower
+        self._phase = Phase.WATCHING
+
+        def settled() -> bool:
+            failed = follower.tally(ids).failed_again
+            return self._stopping.is_set() or failed > len(ids) * pace.max_refail / 100
+
+        tally = await follower.settle(pace.canary_seconds, settled, ids)
+        self._phase = Phase.RUNNING
+        if not self._stopping.is_set():
+            self.why = verdict_on(tally, pace)
+            if self.why:
+                self.stop()
 
     async def _insist(self, work: Callable[[], Awaitable[T]]) -> T:
         """Does some reading, again and again while the connection is lost.
@@ -214,10 +319,13 @@ class Campaign:
 
     # Reading
 
-    async def _read(self) -> AsyncIterator[list[Candidate]]:
+    async def _items(self) -> AsyncIterator[list[_Item]]:
         """The jobs of the plan that were not sent yet, each once, oldest first."""
+        if self._before is not None:
+            async for items in self._doubtful(self._before.doubtful):
+                yield items
         while True:
-            steps = candidates(self._client, self._left(), rate=0)
+            steps = candidates(self._client, self._left(), EVIDENCE, rate=0)
             lost = False
             while not lost:
                 try:
@@ -228,19 +336,60 @@ class Campaign:
                     await self._insist(self._delivery.measure)
                     lost = True
                 else:
-                    yield [one for one in some if hash(one.row.id) not in self._sent]
+                    yield [item for item in map(self._item, some) if item is not None]
+
+    def _item(self, seen: Candidate) -> _Item | None:
+        """A chosen job pinned as it was chosen, one of a query as it is now; None to pass it."""
+        row = seen.row
+        if self._was_sent(row.id):
+            return None
+        if self._pins:
+            return _Item(self._pins[row.id], seen)
+        # One without a score has left the state while it was read.
+        return None if row.score is None else _Item(Picked(row.id, row.score), seen)
+
+    def _was_sent(self, job_id: str) -> bool:
+        if hash(job_id) in self._sent:
+            return True
+        return self._before is not None and job_id in self._before.sent
 
     def _left(self) -> Selection:
         """The plan's jobs, without those that were sent, so far as they are known one by one."""
         selection = self.plan.selection
         if isinstance(selection, Query):
             return selection
-        left = (one for one in selection.jobs if hash(one.job_id) not in self._sent)
-        return replace(selection, jobs=tuple(left))
+        left = tuple(one for one in selection.jobs if not self._was_sent(one.job_id))
+        return replace(selection, jobs=left)
 
-    def _picks(self, some: Sequence[Candidate]) -> list[Picked]:
-        """What is sent for each: a chosen job pinned as it was chosen, of a query as it is now."""
-        if self._pins:
-            return [self._pins[one.row.id] for one in some]
-        # One without a score has left the state while it was read.
-        return [Picked(one.row.id, one.row.score) for one in some if one.row.score is not None]
+    async def _doubtful(self, picks: Sequence[Picked]) -> AsyncIterator[list[_Item]]:
+        """Those that were not retried; of the others it is written down what is known of them."""
+        reader, plan = Reader(self._client), self.plan
+        for start in range(0, len(picks), CHUNK):
+            some = picks[start : start + CHUNK]
+            ids = [one.job_id for one in some]
+            seen = await reader.rows(plan.queue, plan.state, ids)
+            pairs = list(zip(some, seen, strict=True))
+            gone = [pair for pair in pairs if not stands(*pair)]
+            results = judged([pick for pick, _ in gone], [row for _, row in gone])
+            await self._count([], results)
+            again = Chosen(
+                plan.queue, plan.state, tuple(pick for pick, row in pairs if stands(pick, row))
+            )
+            async for read in candidates(self._client, again, EVIDENCE):
+                pins = {one.job_id: one for one in again.jobs}
+                yield [_Item(pins[one.row.id], one) for one in read]
+
+
+def _error(seen: Candidate) -> str:
+    return seen.fields.get("failedReason") or ""
+
+
+def verdict_on(tally: Tally, pace: Pace) -> str:
+    """Why the others should not follow a canary that came to this; empty if they may."""
+    if not tally.decided:
+        return f"none of the first {tally.followed} jobs was decided in {pace.canary_seconds:g} s"
+    share = 100 * tally.failed_again / tally.decided
+    if share > pace.max_refail:
+        words = f"{tally.failed_again} of the first {tally.decided} jobs failed again"
+        return f"{words}, at most {pace.max_refail:g} % may"
+    return ""

@@ -1,13 +1,28 @@
-"""Did it stick? What has become of a retried job, told from where it stands. Pure."""
+"""Did it stick? What has become of retried jobs, one by one and counted. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reader import Whereabouts
-from qtui.text import first_line
+from qtui.bullmq.signature import signature
+from qtui.bullmq.window import KEPT
+from qtui.text import count, first_line, plural
+
+_ERRORS: Final = 5_000
+"""Distinct errors that are kept whole; of more only what they have in common."""
+_TOLD: Final = 10
+"""Causes that a tally holds."""
+_OTHERS: Final = "other errors"
+_NAMED: Final = 2
+"""Errors that the words of a tally name."""
+_LONGEST: Final = 48
+"""Characters of an error in the words of a tally."""
 
 
 class Fate(StrEnum):
@@ -15,6 +30,8 @@ class Fate(StrEnum):
 
     WAITING = "waiting"
     ACTIVE = "active"
+    DELAYED = "delayed"
+    """It will run later by itself: it failed and has attempts left, or its processor put it off."""
     COMPLETED = "completed"
     FAILED_AGAIN = "failed again"
     GONE = "gone"
@@ -31,6 +48,11 @@ class Outcome:
 
     fate: Fate
     error: str = ""
+    cause: str = field(default="", compare=False)
+    """The signature of the new error, where the job was followed."""
+
+
+WAITING: Final = Outcome(Fate.WAITING)
 
 
 def outcome(where: Whereabouts) -> Outcome:
@@ -50,3 +72,213 @@ def outcome(where: Whereabouts) -> Outcome:
             return Outcome(Fate.GONE)
         case _:
             return Outcome(Fate.WAITING)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What has become of many retried jobs, counted in jobs."""
+
+    waiting: int = 0
+    active: int = 0
+    delayed: int = 0
+    """Will run again by themselves, later."""
+    recovered: int = 0
+    """Completed."""
+    failed_again: int = 0
+    same_error: int = 0
+    """Of those that failed again, how many with the error (by signature) that they had before."""
+    errors: tuple[tuple[str, int], ...] = ()
+    """Signatures with which most failed again, the most common first. Foreign text."""
+    gone: int = 0
+    """Removed, and nobody can tell how they ended."""
+    retried_since: int = 0
+    """Of those that failed again or completed, how many somebody else has retried since."""
+    beyond: int = 0
+    """Retried, but more than are followed."""
+
+    @property
+    def followed(self) -> int:
+        """Jobs that are followed."""
+        return self.decided + self.undecided
+
+    @property
+    def decided(self) -> int:
+        """Jobs of which nothing more will come."""
+        return self.recovered + self.failed_again + self.gone
+
+    @property
+    def undecided(self) -> int:
+        """Jobs that wait, run, or will run."""
+        return self.waiting + self.active + self.delayed
+
+    def words(self) -> str:
+        """``482 of 500 recovered · 11 failed again (Timeout) · 7 waiting``: plain, in one line."""
+        parts = [f"{count(self.recovered)} of {count(self.followed)} recovered"]
+        if self.failed_again:
+            parts.append(f"{count(self.failed_again)} failed again ({self._named()})")
+        if self.retried_since:
+            parts.append(f"{count(self.retried_since)} retried since by somebody else")
+        for number, what in (
+            (self.active, "active"),
+            (self.waiting, "waiting"),
+            (self.delayed, "delayed, will run again"),
+            (self.gone, "gone"),
+            (self.beyond, "not followed"),
+        ):
+            if number:
+                parts.append(f"{count(number)} {what}")
+        return " · ".join(parts)
+
+    def _named(self) -> str:
+        shown = self.errors[:_NAMED]
+        words = [_short(cause) for cause, _ in shown]
+        if len(shown) == 1 and shown[0][1] == self.failed_again:
+            return words[0]
+        words = [f"{count(number)} {word}" for word, (_, number) in zip(words, shown, strict=True)]
+        others = self.failed_again - sum(number for _, number in shown)
+        return ", ".join([*words, plural(others, "other")] if others else words)
+
+
+def _short(cause: str) -> str:
+    words = first_line(cause) or "no reason given"
+    return words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1]}…"
+
+
+@dataclass(slots=True)
+class Followed:
+    """What is kept of one job."""
+
+    outcome: Outcome = WAITING
+    armed: bool = False
+    """Whether events are about this retry: one was seen that only comes after it."""
+    before: int | None = None
+    """A hash of the signature that its error had before the retry."""
+    same: bool = False
+    """Failed again with that error."""
+
+
+class Outcomes(Mapping[str, Outcome]):
+    """What has become of many jobs, by id, and the counts of it; some 200 bytes a job."""
+
+    def __init__(self) -> None:
+        self.undecided = 0
+        """Jobs of which more may come."""
+        self.beyond = 0
+        """Jobs that were too many."""
+        self._jobs: dict[str, Followed] = {}
+        self._fates: Counter[Fate] = Counter()
+        self._causes: Counter[str] = Counter()
+        self._same = 0
+        self._since: set[str] = set()
+        self._changed: set[str] = set()
+        # Shared by all jobs that failed alike.
+        self._failures: dict[tuple[str, str], Outcome] = {}
+        self._hashes: dict[int, int] = {}
+
+    def __getitem__(self, job_id: str) -> Outcome:
+        return self._jobs[job_id].outcome
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._jobs)
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def add(self, job_id: str, error: str | None) -> Followed:
+        """A new job, and the failedReason that it had before; None where it is not known."""
+        job = self._jobs[job_id] = Followed()
+        if error is not None:
+            job.before = self._hash(signature(error[:KEPT]))
+        self._fates[Fate.WAITING] += 1
+        self.undecided += 1
+        return job
+
+    def job(self, job_id: str) -> Followed | None:
+        """What is kept of a job, None if it is not one of these."""
+        return self._jobs.get(job_id)
+
+    def is_open(self, job_id: str) -> bool:
+        """Whether more may come of a job."""
+        job = self._jobs.get(job_id)
+        return job is not None and not job.outcome.fate.is_final
+
+    def note(self, job_id: str, seen: Outcome) -> bool:
+        """Whether it is news; a job that is decided stays as it is."""
+        job = self._jobs[job_id]
+        if job.outcome == seen or job.outcome.fate.is_final:
+            return False
+        self._fates[job.outcome.fate] -= 1
+        self._fates[seen.fate] += 1
+        self.undecided -= seen.fate.is_final
+        job.outcome = seen
+        self._changed.add(job_id)
+        return True
+
+    def fail(self, job_id: str, reason: str) -> bool:
+        """As `note`, for a job that failed with a failedReason."""
+        if not self.is_open(job_id):
+            return False
+        cause = signature(reason[:KEPT])
+        failure = self._failure(first_line(reason), cause)
+        job = self._jobs[job_id]
+        job.same = job.before == self._hash(cause)
+        self._same += job.same
+        self._causes[failure.cause] += 1
+        return self.note(job_id, failure)
+
+    def retried_since(self, job_id: str) -> None:
+        """Somebody else has retried a job that was decided."""
+        self._since.add(job_id)
+
+    def changed(self) -> set[str]:
+        """The ids of jobs whose outcome has changed since the last call."""
+        changed, self._changed = self._changed, set()
+        return changed
+
+    def tally(self, ids: Iterable[str] | None = None) -> Tally:
+        """All jobs counted, or those of ``ids`` that are among them, which is O(ids)."""
+        if ids is None:
+            return self._tally(self._fates, self._causes, self._same, len(self._since), self.beyond)
+        fates: Counter[Fate] = Counter()
+        causes: Counter[str] = Counter()
+        same = since = 0
+        for job_id in dict.fromkeys(ids):
+            if (job := self._jobs.get(job_id)) is None:
+                continue
+            fates[job.outcome.fate] += 1
+            same += job.same
+            since += job_id in self._since
+            if job.outcome.fate is Fate.FAILED_AGAIN:
+                causes[job.outcome.cause] += 1
+        return self._tally(fates, causes, same, since, 0)
+
+    @staticmethod
+    def _tally(
+        fates: Counter[Fate], causes: Counter[str], same: int, since: int, beyond: int
+    ) -> Tally:
+        return Tally(
+            waiting=fates[Fate.WAITING],
+            active=fates[Fate.ACTIVE],
+            delayed=fates[Fate.DELAYED],
+            recovered=fates[Fate.COMPLETED],
+            failed_again=fates[Fate.FAILED_AGAIN],
+            same_error=same,
+            errors=tuple(causes.most_common(_TOLD)),
+            gone=fates[Fate.GONE],
+            retried_since=since,
+            beyond=beyond,
+        )
+
+    def _failure(self, error: str, cause: str) -> Outcome:
+        for key, most in (((error, cause), _ERRORS), ((cause, cause), 2 * _ERRORS)):
+            if (known := self._failures.get(key)) is not None:
+                return known
+            if len(self._failures) < most:
+                return self._failures.setdefault(key, Outcome(Fate.FAILED_AGAIN, *key))
+        return self._failures.setdefault(
+            (_OTHERS, _OTHERS), Outcome(Fate.FAILED_AGAIN, _OTHERS, _OTHERS)
+        )
+
+    def _hash(self, cause: str) -> int:
+        number = hash(cause)
+        return self._hashes.setdefault(number, number) if len(self._hashes) < _ERRORS else number

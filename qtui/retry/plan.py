@@ -121,6 +121,8 @@ class Plan:
     """Workers seen on the queue; None where nobody may look."""
     forecasts: tuple[Forecast, ...] = ()
     """Job by job, for chosen ones; a query's are told as they are read, see `make_plan`."""
+    selected: int | None = None
+    """Jobs that a campaign was about when it began, where it goes on with what is left of it."""
 
     @property
     def queue(self) -> QueueKey:
@@ -135,7 +137,7 @@ class Plan:
     @property
     def jobs(self) -> int:
         """Jobs in the selection."""
-        return self.tally.jobs
+        return self.tally.jobs if self.selected is None else self.selected
 
     def count(self, code: Code) -> int:
         """Jobs that are expected to end with ``code``."""

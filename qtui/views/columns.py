@@ -122,6 +122,7 @@ class Verdict:
 _FATES: Final = {
     Fate.WAITING: ("✔ waiting", Tone.GOOD),
     Fate.ACTIVE: ("… active", Tone.BUSY),
+    Fate.DELAYED: ("… delayed, it will run again", Tone.BUSY),
     Fate.COMPLETED: ("✔ completed", Tone.GOOD),
     Fate.FAILED_AGAIN: ("✗ failed again", Tone.BAD),
     Fate.GONE: ("? gone: it ran and was removed, or somebody removed it", Tone.FAINT),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import redis
 
@@ -13,10 +15,21 @@ def client(redis_url: str) -> redis.Redis:
     return connect(redis_url)
 
 
+class Name:
+    """Equal to the id of any campaign."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and bool(re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{4}", other))
+
+    def __hash__(self) -> int:
+        return 0
+
+
 def summary(selected: int, codes: dict[str, int], **more: object) -> dict[str, object]:
     counts = {"1": 0, "-1": 0, "-3": 0} | codes
     retried = 0 if more else counts["1"]
-    return {"selected": selected, "retried": retried, "codes": counts, "journal": None} | more
+    journal = Name() if retried and not more else None
+    return {"selected": selected, "retried": retried, "codes": counts, "journal": journal} | more
 
 
 def test_jobs_are_retried_and_told_one_by_one(redis_url: str, client: redis.Redis) -> None:

@@ -47,6 +47,12 @@ function codeOf(error) {
   return found ? found[1] : null;
 }
 
+// What the children of a job say they have done, by full key.
+async function valuesOf(job) {
+  const values = Object.entries(await job.getChildrenValues());
+  return Object.fromEntries(values.map(([key, value]) => [key, value.done]));
+}
+
 // What a worker has done, and who waits for it to do more.
 class Work {
   constructor(outcome) {
@@ -63,11 +69,15 @@ class Work {
   }
 
   async process(job) {
-    this.runs.push({ id: job.id, name: job.name, at: Date.now() });
+    const run = { id: job.id, name: job.name, at: Date.now(), began: performance.now() };
+    this.runs.push(run);
     this.noted();
     const outcome = this.outcome === "data" ? job.data.outcome : this.outcome;
     if (outcome === "hold") await this.gate;
     if (outcome === "fail") throw new Error(`${job.name} failed`);
+    const children = outcome === "values" ? await valuesOf(job) : undefined;
+    run.ended = performance.now();
+    if (children) return { done: job.name, children };
     return { done: job.name };
   }
 

@@ -30,14 +30,21 @@ class Work:
         async with self.changed:
             self.changed.notify_all()
 
-    async def process(self, job: Job, _token: str) -> dict[str, str]:
-        self.runs.append({"id": job.id, "name": job.name, "at": round(time.time() * 1000)})
+    async def process(self, job: Job, _token: str) -> dict[str, Json]:
+        at, began = round(time.time() * 1000), time.perf_counter()
+        run = {"id": job.id, "name": job.name, "at": at, "began": began}
+        self.runs.append(run)
         await self.notify()
         outcome = job.data["outcome"] if self.outcome == "data" else self.outcome
         if outcome == "hold":
             await self.gate.wait()
         if outcome == "fail":
             raise RuntimeError(f"{job.name} failed")
+        if outcome == "values":
+            values = await job.getChildrenValues()
+            children = {key: value["done"] for key, value in values.items()}
+            run["ended"] = time.perf_counter()
+            return {"done": job.name, "children": children}
         return {"done": job.name}
 
     async def end(self) -> None:

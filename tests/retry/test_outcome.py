@@ -11,7 +11,7 @@ from qtui.bullmq.model import JobState
 from qtui.bullmq.reader import Reader, Whereabouts
 from qtui.bullmq.writer import Picked, Writer
 from qtui.demo.server import EmbeddedServer
-from qtui.retry.outcome import Fate, Outcome, outcome
+from qtui.retry.outcome import Fate, Outcome, Outcomes, Tally, outcome
 from tests.seeds import QUEUE, failed_jobs, real_queue
 
 
@@ -42,7 +42,69 @@ def test_a_place_tells_a_fate(where: Whereabouts, expected: Outcome) -> None:
 
 
 def test_what_is_final() -> None:
-    assert [fate for fate in Fate if not fate.is_final] == [Fate.WAITING, Fate.ACTIVE]
+    still_open = [Fate.WAITING, Fate.ACTIVE, Fate.DELAYED]
+    assert [fate for fate in Fate if not fate.is_final] == still_open
+
+
+@pytest.mark.parametrize(
+    ("tally", "words"),
+    [
+        (Tally(), "0 of 0 recovered"),
+        (
+            Tally(recovered=482, failed_again=11, waiting=7, errors=(("Timeout", 11),)),
+            "482 of 500 recovered · 11 failed again (Timeout) · 7 waiting",
+        ),
+        (
+            Tally(failed_again=1200, errors=(("a", 1000), ("b\x1b", 150), ("c", 50))),
+            "0 of 1,200 recovered · 1,200 failed again (1,000 a, 150 b␛, 50 others)",
+        ),
+        (
+            Tally(recovered=1, failed_again=2, errors=(("", 2),), retried_since=1),
+            "1 of 3 recovered · 2 failed again (no reason given)"
+            " · 1 retried since by somebody else",
+        ),
+        (
+            Tally(active=1, waiting=2, delayed=3, gone=4, beyond=5),
+            "0 of 10 recovered · 1 active · 2 waiting · 3 delayed, will run again · 4 gone"
+            " · 5 not followed",
+        ),
+        (
+            Tally(failed_again=2, errors=(("x" * 60, 1), ("y\nz", 1))),
+            f"0 of 2 recovered · 2 failed again (1 {'x' * 47}…, 1 y)",
+        ),
+    ],
+)
+def test_a_tally_in_words(tally: Tally, words: str) -> None:
+    assert tally.words() == words
+
+
+def test_what_many_errors_have_in_common_is_kept_where_each_is_another() -> None:
+    outcomes = Outcomes()
+    for number in range(12_000):
+        job_id = str(number)
+        outcomes.add(job_id, f"{number} bottles of {'a' * (number % 2)}")
+        assert outcomes.fail(job_id, f"{number + 1} bottles of {'a' * (number % 2)}")
+    assert outcomes["7"].error == "8 bottles of a"
+    assert outcomes["11000"].error == "<n> bottles of"
+    tally = outcomes.tally()
+    assert tally == outcomes.tally(outcomes)
+    assert tally.same_error == 12_000
+    assert set(tally.errors) == {("<n> bottles of", 6_000), ("<n> bottles of a", 6_000)}
+
+
+def test_that_no_two_errors_have_anything_in_common_costs_no_memory() -> None:
+    outcomes = Outcomes()
+    words = [
+        f"{a}{b}{c}"
+        for a in "abcdefghijkl"
+        for b in "abcdefghijklmnopqrstuvwxyzäöü" * 2
+        for c in "abcdefghijklmnopqrstuvwxyzäöüßàáâé"
+    ]
+    for number, word in enumerate(words):
+        outcomes.add(str(number), word)
+        outcomes.fail(str(number), word)
+    assert len({one.error for one in outcomes.values()}) < 10_500
+    assert outcomes.tally().failed_again == outcomes.tally().same_error == len(words)
 
 
 async def test_a_real_job_from_its_retry_to_its_end(

@@ -1,0 +1,363 @@
+"""Follows exactly the jobs that a campaign retried, until each is decided. Reads only.
+
+The queue's events tell at once what becomes of a job, and alone can tell how one ended that was
+removed when it completed. But streams are trimmed, and not everything is on record. So the states
+of the jobs that are still open are read as well: at once where events may have been missed, and
+from time to time anyway. BullMQ puts ``failed`` on record only for a failure that is final; one
+with attempts left is ``delayed``, or ``waiting`` again (moveToFinished, moveToDelayed and retryJob,
+1.91.1 to 6.7.0).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+from redis.exceptions import ConnectionError as LostConnection
+from redis.exceptions import NoPermissionError
+from redis.exceptions import TimeoutError as LateReply
+
+from qtui.bullmq.codes import Result
+from qtui.bullmq.connection import Client
+from qtui.bullmq.event_log import Event, EventLog
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState
+from qtui.bullmq.reader import Reader, Whereabouts
+from qtui.retry.outcome import WAITING, Fate, Followed, Outcome, Outcomes, Tally, outcome
+
+MOST: Final = 200_000
+"""Jobs that are followed."""
+
+READS: Final = 20
+"""Commands that read events, in one look."""
+
+CHUNK: Final = 200
+CHUNKS: Final = 5
+"""Round trips that read the states of `CHUNK` jobs each, in one look."""
+
+_STRANGERS: Final = 10_000
+_EVENTS_OF_ONE: Final = 20
+
+_SOON, _SOON_AT_MOST = 0.5, 5.0
+_SELDOM, _SELDOM_AT_MOST = 3.0, 30.0
+"""Seconds between two readings of the open states: where events are missing, and else."""
+_SHARE: Final = 5
+"""What took a while is not done again before so many times as long has passed."""
+
+_SHORTEST, _LONGEST = 0.1, 1.0
+_PAUSE_WHEN_LOST: Final = 2.0
+"""Seconds between two looks."""
+_GRACE: Final = 2.0
+"""Seconds that a look may take beyond the deadline."""
+
+_LOST: Final = (LostConnection, LateReply, OSError)
+
+_DELAYED: Final = Outcome(Fate.DELAYED)
+_COMPLETED: Final = Outcome(Fate.COMPLETED)
+_GONE: Final = Outcome(Fate.GONE)
+_UNDER_WAY: Final = {
+    "waiting": WAITING,
+    "waiting-children": WAITING,
+    "active": Outcome(Fate.ACTIVE),
+    "delayed": _DELAYED,
+}
+_ENDS: Final = ("completed", "failed", "removed", "retries-exhausted")
+_FINISHED: Final = (JobState.COMPLETED, JobState.FAILED)
+
+
+def never() -> bool:
+    """Goes on until the time is up."""
+    return False
+
+
+class _Strangers:
+    """Events of jobs that may yet turn out to be ours: they run before their result has come."""
+
+    def __init__(self, state: JobState) -> None:
+        self._state = state
+        self._events: dict[str, list[Event]] = {}
+        self.forgot = False
+
+    def note(self, event: Event) -> None:
+        """Keeps what befalls a job from the moment when it is retried from our state."""
+        if event.name == "waiting" and event.prev == self._state:
+            self._events.pop(event.job_id, None)
+            if len(self._events) >= _STRANGERS:
+                del self._events[next(iter(self._events))]
+                self.forgot = True
+            self._events[event.job_id] = [event]
+        elif seen := self._events.get(event.job_id):
+            seen.append(event)
+            del seen[1 : len(seen) - _EVENTS_OF_ONE]
+
+    def take(self, job_id: str) -> list[Event]:
+        """What befell a job before it was known as ours, from its retry on."""
+        return self._events.pop(job_id, [])
+
+
+class Follower:
+    """What has become of retried jobs.
+
+    A job is decided once, by what came of this retry: one that failed again stays ``failed again``
+    when somebody else retries it after that, and the tally says how many were.
+
+    Args:
+        client: where to read.
+        queue: the queue of the jobs.
+        state: the state from which they are retried.
+        most: jobs that are followed, at some 200 bytes each; of more only their number is kept.
+    """
+
+    def __init__(
+        self, client: Client, queue: QueueKey, state: JobState, *, most: int = MOST
+    ) -> None:
+        self.queue = queue
+        self.state = state
+        self.behind = False
+        """Whether the last look left something to read, so that the next should come soon."""
+        self.blind = ""
+        """Redis's own words where it does not tell the states of jobs (an ACL)."""
+        self._most = most
+        self._reader = Reader(client)
+        self._log = EventLog(client, queue, [*_UNDER_WAY, *_ENDS])
+        self._strangers = _Strangers(state)
+        self._jobs = Outcomes()
+        self._missing: set[str] = set()
+        self._looking = asyncio.Lock()
+        self._left: list[str] = []  # whose states are still to be read, the next one last
+        self._swept = self._began = self._took = self._next = 0.0
+        self._pause = _SELDOM
+        self._lossy = self._found = self._urgent = False
+
+    @property
+    def outcomes(self) -> Mapping[str, Outcome]:
+        """By id, what has become of every job that is followed, as it is now."""
+        return self._jobs
+
+    @property
+    def undecided(self) -> int:
+        """Followed jobs of which more may come."""
+        return self._jobs.undecided
+
+    @property
+    def deaf(self) -> str:
+        """Redis's own words where it does not let the events be read; the states tell then."""
+        return self._log.refusal
+
+    def tally(self, ids: Iterable[str] | None = None) -> Tally:
+        """All jobs counted, or of ``ids`` those that are followed. Costs Redis nothing.
+
+        With ``ids`` it is O(ids), which suits a canary.
+        """
+        return self._jobs.tally(ids)
+
+    async def begin(self) -> None:
+        """Notes where the events end now. Call it before the first batch is sent.
+
+        Costs one command and one event.
+
+        Raises:
+            redis.exceptions.ConnectionError, TimeoutError: nobody answered.
+        """
+        await self._log.begin()
+        self._swept = asyncio.get_running_loop().time()
+        self._next = self._swept + self._pause
+
+    def add(self, results: Iterable[Result], errors: Mapping[str, str]) -> None:
+        """Takes the jobs among ``results`` that were retried; the others are left out.
+
+        They may have run already: what befell jobs that were retried lately is kept for this call.
+
+        Args:
+            results: what came of a batch.
+            errors: by id the failedReason that was there before. Only a hash is kept.
+        """
+        for result in results:
+            if not result.retried or result.job_id in self._jobs:
+                continue
+            if len(self._jobs) >= self._most:
+                self._jobs.beyond += 1
+                continue
+            job = self._jobs.add(result.job_id, errors.get(result.job_id))
+            for event in self._strangers.take(result.job_id):
+                self._apply(job, event)
+        if self._strangers.forgot:
+            self._strangers.forgot = False
+            self._hurry()
+
+    async def look(self) -> set[str]:
+        """Reads what is new; the ids whose outcome has changed since the last look.
+
+        Each change is handed out once, so one loop should drive it; two looks at a time take turns.
+
+        Costs an XRANGE of up to 1,000 events for each 1,000 that are new, `READS` at most (twice
+        that where jobs are gone), be they of our jobs or not. When the open states are due, up to
+        `CHUNKS` round trips of `Reader.whereabouts` with `CHUNK` jobs each on top, which never
+        search long lists; several looks share a longer reading.
+
+        Raises:
+            redis.exceptions.ConnectionError, TimeoutError: nobody answered; look again.
+        """
+        async with self._looking:
+            at_end = await self._read()
+            if self._is_due():
+                await self._read_states()
+                if self._missing:
+                    # How a job ended that is gone may stand in an event that came meanwhile.
+                    at_end = await self._read()
+            self.behind = bool(self._left) or not at_end
+            return self._jobs.changed()
+
+    async def watch(
+        self,
+        seconds: float,
+        stop: Callable[[], bool] = never,
+        ids: Sequence[str] | None = None,
+    ) -> AsyncIterator[set[str]]:
+        """Looks until all are decided, or the time is up, and yields the changes as they come.
+
+        It looks ten times a second while something changes, else more and more seldom down to once
+        a second, and rests at least five times as long as a look takes. A lost connection is
+        waited for. At least one look is tried.
+
+        Args:
+            seconds: how long at most.
+            stop: asked between looks, every 0.1 s.
+            ids: wait for these only (a canary); all by default.
+        """
+        time = asyncio.get_running_loop().time
+        deadline, pause = time() + seconds, _SHORTEST
+        while True:
+            start, changed = time(), set[str]()
+            try:
+                async with asyncio.timeout_at(max(start, deadline) + _GRACE):
+                    changed = await self.look()
+            except _LOST:
+                pause = min(pause * 2, _PAUSE_WHEN_LOST)
+            else:
+                pause = _SHORTEST if changed or self.behind else min(pause * 1.5, _LONGEST)
+                pause = max(pause, _SHARE * (time() - start))
+            if changed:
+                yield changed
+            rested = min(time() + pause, deadline)
+            while True:
+                if stop() or not self._any_open(ids) or time() >= deadline:
+                    return
+                if time() >= rested:
+                    break
+                await asyncio.sleep(min(_SHORTEST, pause))
+
+    async def settle(
+        self,
+        seconds: float,
+        stop: Callable[[], bool] = never,
+        ids: Sequence[str] | None = None,
+    ) -> Tally:
+        """As `watch`, for who needs the end only: the tally, of ``ids`` where they are given."""
+        async for _ in self.watch(seconds, stop, ids):
+            pass
+        return self.tally(ids)
+
+    def _any_open(self, ids: Sequence[str] | None) -> bool:
+        return self.undecided > 0 if ids is None else any(map(self._jobs.is_open, ids))
+
+    # Events
+
+    async def _read(self) -> bool:
+        """Whether the end was reached; then jobs that were missing and told nothing are gone."""
+        for _ in range(READS):
+            part = await self._log.read()
+            for event in part.events:
+                if job := self._jobs.job(event.job_id):
+                    self._apply(job, event)
+                else:
+                    self._strangers.note(event)
+            if not part.whole and (part.read or not self._lossy):
+                self._hurry()
+            self._lossy = not part.whole
+            if part.at_end:
+                missing, self._missing = self._missing, set()
+                for job_id in missing:
+                    self._jobs.note(job_id, _GONE)
+                return True
+        return False
+
+    def _apply(self, job: Followed, event: Event) -> None:
+        name, job_id = event.name, event.job_id
+        if job.outcome.fate.is_final:
+            self._apply_late(job, event)
+        elif name in _UNDER_WAY:
+            job.armed = True
+            self._jobs.note(job_id, _UNDER_WAY[name])
+        elif name == "retries-exhausted" or (not job.armed and name in (self.state, "removed")):
+            self._hurry()  # a failure went untold; or it is older than the retry
+        elif name == "failed":
+            job.armed = self._jobs.fail(job_id, event.error)
+        else:
+            job.armed = self._jobs.note(job_id, _COMPLETED if name == "completed" else _GONE)
+
+    def _apply_late(self, job: Followed, event: Event) -> None:
+        """What comes after the end; where a state has told that first, the end itself comes now."""
+        if event.name in _FINISHED:
+            job.armed = True
+        elif job.armed and event.name == "waiting" and event.prev in _FINISHED:
+            self._jobs.retried_since(event.job_id)
+
+    # States
+
+    def _hurry(self) -> None:
+        """Something may have been missed: the states are due soon."""
+        self._urgent = True
+        self._next = min(self._next, self._swept + max(_SOON, _SHARE * self._took))
+
+    def _is_due(self) -> bool:
+        if self.blind or not self.undecided:
+            self._left.clear()
+            return False
+        return bool(self._left) or asyncio.get_running_loop().time() >= self._next
+
+    async def _read_states(self) -> None:
+        """Reads the states of open jobs, some a look, in the order in which they were retried."""
+        time = asyncio.get_running_loop().time
+        if not self._left:
+            self._began, self._found, self._urgent = time(), False, False
+            self._next = self._began + _SELDOM_AT_MOST
+            self._left = [job_id for job_id in self._jobs if self._jobs.is_open(job_id)][::-1]
+        for _ in range(CHUNKS):
+            chunk = [one for one in self._left[: -CHUNK - 1 : -1] if self._jobs.is_open(one)]
+            try:
+                places = await self._reader.whereabouts(self.queue, chunk, lists=(JobState.ACTIVE,))
+            except NoPermissionError as error:
+                self.blind = str(error)
+                return
+            del self._left[-CHUNK:]
+            for job_id, where in places.items():
+                self._place(job_id, where)
+            if not self._left:
+                return self._rest(time())
+
+    def _rest(self, now: float) -> None:
+        """The next reading of states comes the later, the less this one found."""
+        self._swept, self._took = now, now - self._began
+        first, longest = (_SOON, _SOON_AT_MOST) if self._lossy else (_SELDOM, _SELDOM_AT_MOST)
+        self._pause = first if self._found else min(max(first, self._pause * 1.5), longest)
+        pause = _SOON if self._urgent else self._pause
+        self._next = now + max(pause, _SHARE * self._took)
+
+    def _place(self, job_id: str, where: Whereabouts) -> None:
+        seen = outcome(where)
+        if seen.fate is Fate.GONE:
+            self._missing.add(job_id)
+        elif seen.fate is Fate.FAILED_AGAIN:
+            found = self._jobs.fail(job_id, where.failed_reason or "")
+            self._decided(job_id, found)
+        else:
+            found = self._jobs.note(job_id, _DELAYED if where.state is JobState.DELAYED else seen)
+            self._decided(job_id, found)
+
+    def _decided(self, job_id: str, found: bool) -> None:
+        self._found |= found
+        job = self._jobs.job(job_id)
+        if found and job is not None and job.outcome.fate.is_final:
+            job.armed = False  # until the events have told it too

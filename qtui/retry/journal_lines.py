@@ -1,0 +1,314 @@
+"""What stands in a journal, line by line: facts to JSON and back. Pure; touches no file.
+
+One JSON object a line, in ASCII: text of Redis that is no UTF-8 stands as lone surrogates U+DC80 to
+U+DCFF, so that every id can be told from every other. Members stand in the order written here,
+which lets a reader count the jobs of a large journal without decoding what they hold.
+
+    campaign   who retries what, where and how; the first line
+    chosen     the chosen jobs and their scores, up to `CHOSEN` a line; not for queries
+    job        what a retry wipes, written before the job is sent
+    code       BullMQ's code for it
+    outcome    what became of it
+    resumed    another process goes on from here
+    end        the last line of a campaign that came to its end
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from json.encoder import encode_basestring_ascii as quoted
+from typing import Final, TypeAlias
+
+from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.writer import NEVER, Picked
+from qtui.retry.outcome import Fate, Outcome
+
+FORMAT: Final = 1
+CHOSEN: Final = 1000
+"""Chosen jobs in one line at most."""
+
+Record: TypeAlias = dict[str, object]
+"""A line as it was decoded; ``type`` is always a text."""
+
+_encode: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+_INFINITE: Final = {"inf": math.inf, "-inf": -math.inf}
+_JOB: Final = re.compile(
+    rb'\{"type":"(?P<type>job|code)","id":(?P<id>"[^"\\]*(?:\\.[^"\\]*)*")'
+    rb'(?:,"score":(?P<score>null|"-?inf"|[-+.0-9e]+))?'
+    rb'(?:,"fields":|,"code":(?P<code>null|-?\d+)[,}])'
+)
+"""The beginning of a line of ours about one job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which jobs a campaign is about."""
+
+    kind: str
+    """``ids`` or ``query``."""
+    jobs: int | None = None
+    """How many they were when it began. For ids it must be exact: it tells whether all that were
+    chosen were written down."""
+    filter: str | None = None
+    until: float | None = None
+    """The score up to which a query takes jobs: later failures are not its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The first line. What has a default is filled in by ``Journal.create``. Times in ms."""
+
+    where: str
+    """The address, without credentials."""
+    queue: str
+    """Its base key."""
+    prefix: str
+    state: str
+    """``failed`` or ``completed``, out of which jobs are retried."""
+    selection: Selection
+    resets: Mapping[str, bool] = field(default_factory=dict)
+    pace: Mapping[str, object] = field(default_factory=dict)
+    how: str = ""
+    """The command or the key that began it."""
+    id: str = ""
+    at: int = 0
+    user: str = ""
+    host: str = ""
+    pid: int = 0
+    version: str = ""
+    format: int = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a retry wipes of one job: fields of its hash as they stood there, by BullMQ's names."""
+
+    id: str
+    score: float | None
+    fields: Mapping[str, str | None]
+    """A field that is None was not there; without any the hash was gone."""
+
+
+# To lines ----------------------------------------------------------------------------------------
+
+
+def header_line(header: Header) -> str:
+    """The first line of a journal."""
+    members = asdict(header)
+    until = header.selection.until
+    if until is not None:
+        members["selection"]["until"] = _plain_score(until)
+    first = ("id", "at", "user", "host", "pid")
+    order = ("type", "format", *first, *(name for name in members if name not in first))
+    return _encode({name: "campaign" if name == "type" else members[name] for name in order}) + "\n"
+
+
+def chosen_line(picked: Sequence[Picked]) -> str:
+    """At most `CHOSEN` jobs: ``[id, score]``, null for `NEVER`, ``[id]`` for whatever score."""
+    jobs = [
+        [one.job_id] if one.score is None else [one.job_id, _plain_score(one.score)]
+        for one in picked
+    ]
+    return _encode({"type": "chosen", "jobs": jobs}) + "\n"
+
+
+def evidence_lines(jobs: Iterable[Evidence]) -> str:
+    """A line a job; by hand, which takes three quarters of the encoder's time."""
+    return "".join([_evidence_line(one) for one in jobs])
+
+
+def _evidence_line(job: Evidence) -> str:
+    members = ",".join(
+        [f"{quoted(name)}:{quoted(text)}" for name, text in job.fields.items() if text is not None]
+    )
+    score = "" if job.score is None else f',"score":{_encode(_plain_score(job.score))}'
+    return f'{{"type":"job","id":{quoted(job.id)}{score},"fields":{{{members}}}}}\n'
+
+
+def code_lines(results: Iterable[Result]) -> str:
+    """A line a result; the code is null where it is unknown."""
+    lines = []
+    for one in results:
+        code = "null" if one.code is Code.UNKNOWN else str(one.code.value)
+        target = f',"target":{quoted(one.target)}' if one.target else ""
+        error = f',"error":{quoted(one.error)}' if one.error else ""
+        lines.append(f'{{"type":"code","id":{quoted(one.job_id)},"code":{code}{target}{error}}}\n')
+    return "".join(lines)
+
+
+def outcome_lines(outcomes: Mapping[str, Outcome]) -> str:
+    """A line a job."""
+    members = (
+        {"type": "outcome", "id": job_id, "fate": one.fate.value}
+        | ({"error": one.error} if one.error else {})
+        for job_id, one in outcomes.items()
+    )
+    return "".join(_encode(one) + "\n" for one in members)
+
+
+def resumed_line(at: int, user: str, host: str, pid: int, version: str) -> str:
+    """Who goes on."""
+    who = {"at": at, "pid": pid, "user": user, "host": host, "version": version}
+    return _encode({"type": "resumed", **who}) + "\n"
+
+
+def end_line(at: int, phase: str, codes: Mapping[Code, int], note: str) -> str:
+    """How it ended, with the codes of the whole campaign."""
+    counts = {
+        "unknown" if code is Code.UNKNOWN else str(code.value): number
+        for code, number in codes.items()
+        if number
+    }
+    end = {"type": "end", "at": at, "phase": phase, "codes": counts, "note": note}
+    return _encode(end) + "\n"
+
+
+def _plain_score(score: float) -> float | str | None:
+    """JSON has no word for what is no number or infinite; floats are written so as to come back."""
+    if math.isnan(score):
+        return None
+    return score if math.isfinite(score) else str(score)
+
+
+# From lines --------------------------------------------------------------------------------------
+
+
+def record(line: bytes) -> Record | None:
+    """A line as it was written; None where it is torn, or none of ours."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict) or not isinstance(found.get("type"), str):
+        return None
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What counts of a job's line or a code's line."""
+
+    job_id: str
+    code: Code | None
+    """None in the line of a job."""
+    score: float | None = None
+
+
+def glance(line: bytes) -> Glance | None:
+    """Job and code lines without their fields, quickly; None for all other lines.
+
+    Costs about 1 µs however long the line is.
+    """
+    match = _JOB.match(line)
+    if match is None or not line.endswith(b"}\n"):
+        return None
+    kind, id_, score, code = match.groups()
+    try:
+        job_id = json.loads(id_) if b"\\" in id_ else id_[1:-1].decode("ascii")
+        if kind == b"code":
+            return None if code is None else Glance(job_id, _WRITTEN.get(code, Code.UNKNOWN))
+        return Glance(job_id, None, None if score is None else _score(json.loads(score)))
+    except ValueError:
+        return None
+
+
+def code_of(value: object) -> Code:
+    """A code of a line; `Code.UNKNOWN` for null, and for what this release does not know."""
+    return Code(value) if isinstance(value, int) and value in _CODES else Code.UNKNOWN
+
+
+_CODES: Final = frozenset(code.value for code in Code)
+_FATES: Final = frozenset(fate.value for fate in Fate)
+_WRITTEN: Final = {str(code.value).encode(): code for code in Code}
+
+
+def header_of(found: Record) -> Header:
+    """The first line as facts; what is missing or of another type stands as a default."""
+    selection = _mapping(found.get("selection"))
+    jobs, until = selection.get("jobs"), selection.get("until")
+    return Header(
+        **{name: _text(found.get(name)) for name in _TEXTS},
+        at=_whole(found.get("at")),
+        pid=_whole(found.get("pid")),
+        format=_whole(found.get("format")),
+        selection=Selection(
+            kind=_text(selection.get("kind")),
+            jobs=_whole(jobs) if jobs is not None else None,
+            filter=_text(selection.get("filter")) or None,
+            until=_score(until) if until is not None else None,
+        ),
+        resets={name: value is True for name, value in _mapping(found.get("resets")).items()},
+        pace=_mapping(found.get("pace")),
+    )
+
+
+_TEXTS: Final = ("where", "queue", "prefix", "state", "how", "id", "user", "host", "version")
+
+
+def chosen_of(found: Record) -> list[Picked]:
+    """The jobs of one line."""
+    jobs = found.get("jobs")
+    return [
+        Picked(one[0], _score(one[1]) if len(one) > 1 else None)
+        for one in (jobs if isinstance(jobs, list) else [])
+        if isinstance(one, list) and one and isinstance(one[0], str)
+    ]
+
+
+def evidence_of(found: Record) -> Evidence:
+    """The job of a line."""
+    score = _score(found["score"]) if "score" in found else None
+    fields = {
+        name: text for name, text in _mapping(found.get("fields")).items() if isinstance(text, str)
+    }
+    return Evidence(_text(found.get("id")), score, fields)
+
+
+def result_of(found: Record) -> Result:
+    """The code of a line."""
+    texts = (_text(found.get(name)) for name in ("target", "error"))
+    return Result(_text(found.get("id")), code_of(found.get("code")), *texts)
+
+
+def outcome_of(found: Record) -> tuple[str, Outcome]:
+    """What became of which job; waiting, where this release does not know the word."""
+    fate = found.get("fate")
+    known = Fate(fate) if isinstance(fate, str) and fate in _FATES else Fate.WAITING
+    return _text(found.get("id")), Outcome(known, _text(found.get("error")))
+
+
+def codes_of(found: Record) -> Counter[Code]:
+    """The codes that the last line counts."""
+    counts: Counter[Code] = Counter()
+    for name, number in _mapping(found.get("codes")).items():
+        whole = name.removeprefix("-").isdecimal() and name.isascii()
+        counts[code_of(int(name) if whole and len(name) < 9 else None)] += _whole(number)
+    return counts
+
+
+def _score(value: object) -> float:
+    if isinstance(value, str):
+        return _INFINITE.get(value, NEVER)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return NEVER
+    try:
+        return float(value)
+    except OverflowError:
+        return NEVER
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _mapping(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}

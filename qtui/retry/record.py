@@ -1,0 +1,163 @@
+"""Begins the journal of a campaign, and goes on with one whose process died."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from qtui.bullmq.codes import Code
+from qtui.bullmq.connection import Client
+from qtui.bullmq.filter import parse
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState
+from qtui.bullmq.status import read_status
+from qtui.bullmq.workers import read_workers
+from qtui.bullmq.writer import Writer
+from qtui.retry.campaign import Before, Campaign
+from qtui.retry.journal import Journal
+from qtui.retry.journal_lines import Header
+from qtui.retry.journal_lines import Selection as Written
+from qtui.retry.journal_reading import JournalError, Progress, find, progress_of, summary
+from qtui.retry.pace import Pace
+from qtui.retry.plan import Plan, Resets, Tally
+from qtui.retry.selection import Chosen, Query, Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """Where campaigns are written down, and what is said of their origin."""
+
+    folder: Path
+    where: str
+    """The server's address, without credentials."""
+    how: str
+    """The command or the key that began it."""
+
+    def __call__(self, campaign: Campaign) -> Journal:
+        """Begins a journal, and writes down what was chosen.
+
+        Raises:
+            JournalError: it can't be; nothing may be sent.
+        """
+        selection = campaign.plan.selection
+        header = Header(
+            where=self.where,
+            queue=selection.queue.base,
+            prefix=selection.queue.prefix,
+            state=selection.state.value,
+            selection=_written(campaign.plan),
+            resets=asdict(campaign.resets),
+            pace=asdict(campaign.pace),
+            how=self.how,
+        )
+        journal = Journal.create(self.folder, header)
+        if isinstance(selection, Chosen):
+            try:
+                journal.chosen(selection.jobs)
+            except JournalError:
+                journal.close()
+                raise
+        return journal
+
+
+def _written(plan: Plan) -> Written:
+    selection = plan.selection
+    if isinstance(selection, Chosen):
+        return Written("ids", len(selection.jobs))
+    # The canonical text means the same jobs whenever it is parsed: its ages are moments.
+    wanted = None if selection.filter is None else str(selection.filter)
+    return Written("query", plan.jobs, wanted, selection.until)
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """A campaign that did not come to its end, ready to go on; its journal is open and ours."""
+
+    journal: Journal
+    progress: Progress
+
+    @classmethod
+    def take(cls, folder: Path, name: str, where: str) -> Interrupted:
+        """Takes a campaign over.
+
+        Args:
+            folder: where journals are.
+            name: the campaign's id, or its beginning or end.
+            where: the server that we are connected to.
+
+        Raises:
+            JournalError: there is no such campaign, it is running or done, or of another server.
+        """
+        if summary(folder, find(folder, name)).phase == "done":
+            raise JournalError(f"campaign {name} is done: every job of it has its code")
+        journal = Journal.resume(folder, name)
+        try:
+            progress = progress_of(folder, journal.id)
+            if progress.header.where != where:
+                there = progress.header.where
+                raise JournalError(f"campaign {journal.id} is about {there}: connect to that")
+        except JournalError:
+            journal.close()
+            raise
+        return cls(journal, progress)
+
+    async def campaign(self, client: Client, writer: Writer) -> Campaign:
+        """The campaign with what is left of it. Costs two round trips."""
+        header, progress = self.progress.header, self.progress
+        queue = QueueKey(header.queue, header.prefix)
+        selection = _selection(queue, progress)
+        [status] = await read_status(client, [queue])
+        workers = await read_workers(client, [queue])
+        tally = Tally(selection.state)
+        plan = Plan(
+            status,
+            selection,
+            tally,
+            None if workers is None else workers[queue],
+            selected=header.selection.jobs,
+        )
+        unknown = Counter({Code.UNKNOWN: progress.codes.get(Code.UNKNOWN, 0)})
+        return Campaign(
+            client,
+            writer,
+            plan,
+            _flags(header.resets),
+            _pace(header.pace),
+            record=lambda _: self.journal,
+            # What was unknown is found out now, and counted then.
+            before=Before(progress.decided, progress.doubtful, Counter(progress.codes) - unknown),
+        )
+
+
+def _selection(queue: QueueKey, progress: Progress) -> Selection:
+    header = progress.header
+    state = JobState(header.state)
+    if header.selection.kind == "ids":
+        return Chosen(queue, state, tuple(progress.rest()))
+    wanted = None if header.selection.filter is None else parse(header.selection.filter)
+    until = header.selection.until
+    return Query(queue, state, wanted, float("-inf") if until is None else until)
+
+
+def _flags(found: Mapping[str, object]) -> Resets:
+    return Resets(made=found.get("made") is True, started=found.get("started") is True)
+
+
+def _pace(found: Mapping[str, object]) -> Pace:
+    """The pace that was written down."""
+    numbers = {
+        name: value
+        for name, value in found.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+    default, rate, waiting = Pace(), numbers.get("rate"), numbers.get("max_waiting")
+    return Pace(
+        rate=None if rate is None else float(rate),
+        canary=int(numbers.get("canary", default.canary)),
+        canary_seconds=float(numbers.get("canary_seconds", default.canary_seconds)),
+        max_refail=float(numbers.get("max_refail", default.max_refail)),
+        max_waiting=None if waiting is None else int(waiting),
+        max_latency=float(numbers.get("max_latency", default.max_latency)),
+    )

@@ -1,0 +1,288 @@
+"""`qtui journal`: past retries, listed, shown, exported, and the failed list as it was."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.writer import Picked
+from qtui.commands.journal import list_journal, show_campaign
+from qtui.commands.output import Paper
+from qtui.commands.run import NOT_ALL, USAGE, Stop
+from qtui.retry.journal import Journal
+from qtui.retry.journal_lines import Evidence, Header, Selection
+from qtui.retry.outcome import Fate, Outcome
+
+HOSTILE = "\x1b]0;gone\x07[/red]\u202e\udcff\n"
+
+
+class Said:
+    """Runs the commands on a folder; what they said, where."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.err = ""
+
+    def listed(self, *, as_json: bool = False) -> str:
+        """`qtui journal`."""
+        out, err = io.StringIO(), io.StringIO()
+        assert list_journal(Paper(out), Paper(err), self.folder, json=as_json) == 0
+        self.err = err.getvalue()
+        return out.getvalue()
+
+    def show(self, name: str, *, as_json: bool = False, jobs: bool = False) -> str:
+        """`qtui journal ID`."""
+        out = io.StringIO()
+        assert show_campaign(Paper(out), self.folder, name, json=as_json, jobs=jobs) == 0
+        return out.getvalue()
+
+    def objects(self, text: str) -> list[dict[str, Any]]:
+        """NDJSON, decoded."""
+        assert text.isascii()
+        return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture
+def said(tmp_path: Path) -> Said:
+    return Said(tmp_path / "journal")
+
+
+def failed(number: int, reason: str = "") -> Evidence:
+    """A job as a failed list shows it."""
+    fields = {
+        "name": "charge",
+        "failedReason": reason or f"Timeout of {number}ms exceeded",
+        "stacktrace": '["Error: no"]',
+        "attemptsMade": "3",
+        "ats": "4",
+        "timestamp": "1764000000000",
+        "finishedOn": str(1764000000000 + number),
+        "opts": '{"attempts":3}',
+        "parentKey": "bull:orders:7",
+        "returnvalue": None,
+    }
+    return Evidence(str(number), 1764000000000.0 + number, fields)
+
+
+def campaign(folder: Path, jobs: int = 3, *, end: str = "done") -> str:
+    """A campaign of chosen jobs: the first is gone, another is refused, the rest go through."""
+    how = "qtui retry payments --filter name:charge"
+    header = Header(
+        "redis://cache-1:6379/0",
+        "bull:payments",
+        "bull",
+        "failed",
+        Selection("ids", jobs),
+        resets={"made": True, "started": False},
+        pace={"rate": 50},
+        how=how,
+    )
+    evidence = [failed(number) for number in range(jobs)]
+    results = [Result(one.id, Code.RETRIED, "wait") for one in evidence]
+    results[0] = Result("0", Code.NO_SUCH_JOB)
+    results[1] = Result("1", Code.REFUSED, error="OOM command not allowed")
+    with Journal.create(folder, header) as journal:
+        journal.chosen([Picked(one.id, one.score) for one in evidence])
+        journal.evidence(evidence)
+        journal.codes(results)
+        journal.outcomes({"2": Outcome(Fate.FAILED_AGAIN, "no")})
+        if end:
+            journal.end(end, Counter(result.code for result in results), "as it should")
+    return journal.id
+
+
+def test_the_list_is_a_line_a_campaign(said: Said) -> None:
+    done, cut = campaign(said.folder), campaign(said.folder, 1200, end="")
+    head, *lines = said.listed().splitlines()
+    assert head.split() == [
+        *("id", "ago", "who", "queue", "what"),
+        *("retried", "-1", "-3", "state"),
+    ]
+    found = {line.split()[0]: line for line in lines}
+    assert list(found) == sorted([done, cut], reverse=True)
+    state = "done · 1 refused by Redis"
+    numbers = ["1", "1", "·"]
+    assert found[done].split()[3:] == [
+        "payments",
+        "3",
+        "jobs",
+        "by",
+        "id",
+        *numbers,
+        *state.split(),
+    ]
+    assert "  1,200 jobs by id    1,198   1   ·  unfinished" in found[cut]
+
+
+def test_a_campaign_that_runs_is_listed_as_running(said: Said) -> None:
+    header = Header("unix:///r", "x:pay", "x", "completed", Selection("query"))
+    with Journal.create(said.folder, header) as journal:
+        _, line = said.listed().splitlines()
+        [one] = said.objects(said.listed(as_json=True))
+    assert line.endswith("x:pay  all jobs        ·   ·   ·  running")
+    assert (one["id"], one["phase"], one["ended"]) == (journal.id, "running", None)
+
+
+def test_the_list_as_json_has_a_summary_a_line(said: Said) -> None:
+    name = campaign(said.folder)
+    [one] = said.objects(said.listed(as_json=True))
+    assert one.pop("at") <= one.pop("ended")
+    assert one.pop("user")
+    assert one.pop("host")
+    assert one == {
+        "id": name,
+        "where": "redis://cache-1:6379/0",
+        "queue": "bull:payments",
+        "state": "failed",
+        "selection": {"kind": "ids", "jobs": 3, "filter": None},
+        "how": "qtui retry payments --filter name:charge",
+        "phase": "done",
+        "jobs": 3,
+        "codes": {"1": 1, "-1": 1, "-3": 0, "0": 1},
+        "note": "as it should",
+    }
+
+
+def test_a_journal_that_cannot_be_read_does_not_hide_the_others(said: Said) -> None:
+    name = campaign(said.folder)
+    (said.folder / "20200101-000000-0000.jsonl").symlink_to("elsewhere")
+    _, first, second = said.listed().splitlines()
+    assert first.startswith(name)
+    assert second.split()[:3] == ["20200101-000000-0000", "?", "?"]
+    assert "unreadable · " in second
+    assert second.endswith("is a symbolic link: a journal is a file of its own")
+
+
+def test_without_a_retry_there_is_nothing_to_list(said: Said) -> None:
+    assert said.listed() == ""
+    assert said.err == f"no retries in {said.folder}\n"
+    assert said.listed(as_json=True) == said.err == ""
+
+
+def test_one_campaign_in_full(said: Said) -> None:
+    name = campaign(said.folder, 30)
+    with Journal.resume(said.folder, name) as journal:
+        journal.end("done", {Code.RETRIED: 28, Code.NO_SUCH_JOB: 1, Code.REFUSED: 1})
+    text = said.show(name[-4:])
+    assert text.startswith(name + "\n")
+    for words in (
+        "with     qtui retry payments --filter name:charge (qtui ",
+        "on       redis://cache-1:6379/0",
+        "queue    bull:payments",
+        "jobs     30 jobs by id, out of failed",
+        "resets   attempts made",
+        "pace     rate 50",
+        "codes    28 retried · 1 refused by Redis (0) · 1 job is gone (-1)",
+        "refused  OOM command not allowed",
+        "became   1 failed again",
+        "30  charge  Timeout of <n>ms exceeded",
+        f"and 10 jobs more: `qtui journal {name} --jobs`",
+    ):
+        assert words in text, words
+    assert text.count("resumed") == 1
+    rows = text[text.index("\njobs\n") :].splitlines()
+    assert rows[2].split()[0] == "id"
+    assert [row.split()[0] for row in rows[3:23]] == [str(number) for number in range(20)]
+    results = ["✗ -1 job is gone", "✗ refused by Redis: OOM", "✗ failed again: no", "✔ waiting"]
+    assert all(words in row for words, row in zip(results, rows[3:], strict=False))
+
+
+def test_a_campaign_exported_is_its_journal_line_by_line(said: Said) -> None:
+    name = campaign(said.folder)
+    path = said.folder / f"{name}.jsonl"
+    exported = said.objects(said.show(name, as_json=True))
+    assert exported == [json.loads(line) for line in path.read_text().splitlines()]
+    # Whoever writes into the file by hand reaches no terminal through us.
+    with path.open("a") as file:
+        file.write('{"type": "x", "y": "\x9b31m\u202e"}\n{"torn')
+    text = said.show(name, as_json=True)
+    assert text.isascii()
+    assert said.objects(text)[-1] == {"type": "x", "y": "\x9b31m\u202e"}
+
+
+def test_the_jobs_are_the_list_as_it_was(said: Said) -> None:
+    name = campaign(said.folder, 450)
+    head, *rows = said.show(name, jobs=True).splitlines()
+    assert head.split() == ["id", "name", "tries", "ago", "error"]
+    assert len(rows) == 450
+    assert rows[9].split()[:3] == ["9", "↑", "charge"]
+    assert rows[9].endswith("Timeout of 9ms exceeded")
+    objects = said.objects(said.show(name, jobs=True, as_json=True))
+    assert len(objects) == 450
+    assert objects[9] == {
+        "id": "9",
+        "state": "failed",
+        "name": "charge",
+        "attempts_made": 3,
+        "attempts_started": 4,
+        "attempts": 3,
+        "priority": 0,
+        "delay": 0,
+        "timestamp": 1764000000000,
+        "processed_on": None,
+        "finished_on": 1764000000009,
+        "failed_reason": "Timeout of 9ms exceeded",
+        "parent": {"queue": "bull:orders", "id": "7"},
+        "missing": False,
+        "garbled": [],
+    }
+
+
+def test_completed_jobs_have_their_return_value_back(said: Said) -> None:
+    header = Header("r", "bull:p", "bull", "completed", Selection("query", filter="name:x"))
+    fields = {"name": "x", "returnvalue": '{"ok": true}', "finishedOn": "5"}
+    with Journal.create(said.folder, header) as journal:
+        journal.evidence([Evidence("1", 5.0, fields), Evidence("2", None, {})])
+    one, other = said.objects(said.show(journal.id, jobs=True, as_json=True))
+    assert (one["state"], one["returnvalue"], one["returnvalue_size"]) == (
+        "completed",
+        {"ok": True},
+        12,
+    )
+    assert other["missing"]
+    assert "jobs that match name:x, out of completed" in said.show(journal.id)
+    assert '{"ok": true}' in said.show(journal.id, jobs=True)
+
+
+def test_hostile_text_reaches_nobody(said: Said) -> None:
+    header = Header(HOSTILE, f"bull:{HOSTILE}", "bull", "failed", Selection("query", 1, HOSTILE))
+    whole = Header(**{**_members(header), "how": HOSTILE, "pace": {HOSTILE: HOSTILE}})
+    job = Evidence(HOSTILE, 1.0, {"name": HOSTILE, "failedReason": HOSTILE, "opts": HOSTILE})
+    with Journal.create(said.folder, whole) as journal:
+        journal.evidence([job])
+        journal.codes([Result(HOSTILE, Code.REFUSED, error=HOSTILE)])
+        journal.codes([Result(HOSTILE, Code.RETRIED, HOSTILE)])
+        journal.end(HOSTILE, {Code.RETRIED: 1}, HOSTILE)
+    shown = [said.listed(), said.show(journal.id), said.show(journal.id, jobs=True)]
+    for text in shown:
+        assert not [char for char in text if not char.isprintable() and char != "\n"]
+        assert "\\xff" in text
+    exported = said.objects(said.show(journal.id, as_json=True))
+    assert exported[1]["id"] == HOSTILE
+
+
+def _members(header: Header) -> dict[str, Any]:
+    return {name: getattr(header, name) for name in header.__dataclass_fields__}
+
+
+@pytest.mark.parametrize("name", ["zzzz", "", "../../etc/passwd"])
+def test_an_unknown_campaign_is_a_mistake_in_the_command(said: Said, name: str) -> None:
+    campaign(said.folder)
+    with pytest.raises(Stop, match="no campaign") as stop:
+        said.show(name)
+    assert stop.value.code == USAGE
+
+
+def test_a_folder_that_is_none_is_said_to_be_unreadable(said: Said) -> None:
+    said.folder.write_text("")
+    with pytest.raises(Stop, match="can't be read: Not a directory") as stop:
+        said.listed()
+    assert stop.value.code == NOT_ALL
+    with pytest.raises(Stop, match="can't be read: Not a directory"):
+        said.show("x")
