@@ -28,6 +28,9 @@ _DENSE: Final = 0.2
 _BREATH: Final = 0.01
 """Seconds of matching after which the event loop, and so the screen, gets its turn."""
 
+_BUNCH: Final = 10
+"""Jobs that are matched between two looks at the clock."""
+
 
 class Hunt:
     """A search through one state.
@@ -155,10 +158,11 @@ class Hunt:
         if self._wanted is None:
             self.found += len(met)
             return met
-        found, since = [], time.perf_counter()
-        for one in met:
-            if self._wanted.matches(Subject(one.id, one.score, one.fields)):
-                found.append(one)
+        found: list[Met] = []
+        matches, since = self._wanted.matches, time.perf_counter()
+        for start in range(0, len(met), _BUNCH):
+            bunch = met[start : start + _BUNCH]
+            found += [one for one in bunch if matches(Subject(one.id, one.score, one.fields))]
             if time.perf_counter() - since > _BREATH:
                 await asyncio.sleep(0)
                 since = time.perf_counter()

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from itertools import repeat
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias, cast
 
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisError, ResponseError
 
-from qtui.bullmq.ask import Command, Reply, ask, number, present, scores, texts
+from qtui.bullmq.ask import Command, Reply, ask, items, number, present, scores, texts
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import JobState
@@ -32,6 +33,9 @@ _HEAVY: Final = 300_000
 _LOOKED_UP: Final = 20
 """Members of a list whose place is looked up, O(n) each, when it has moved."""
 
+_TURNS: Final = 6
+"""Of the event loop, until a command has gone out."""
+
 PAUSE: Final = 3.0
 """How long a step rests, in times that it took: others keep three quarters of a busy server."""
 
@@ -44,6 +48,9 @@ class Met:
     fields: dict[str, str | None]
     score: float | None = None
     """The score at which it stood, where scores were asked for; None if it left at that moment."""
+
+
+_Fetched: TypeAlias = tuple[list[Met], dict[str, float | None]]
 
 
 class Walk:
@@ -105,6 +112,7 @@ class Walk:
         self._tied: set[str] = set()
         """Those met that stand at that score, as far as scores are read."""
         self._round_trip = 0.0
+        self._ahead: asyncio.Future[_Fetched] | None = None
 
     async def steps(self) -> AsyncIterator[list[Met]]:
         """Yields the jobs of each step, in order.
@@ -114,7 +122,13 @@ class Walk:
         """
         self._next, self.total = await self._range()
         self._round_trip = await self._measure()
-        end = self._next + self.total
+        try:
+            async for jobs in self._walk(self._next + self.total):
+                yield jobs
+        finally:
+            await self._drop_ahead()
+
+    async def _walk(self, end: int) -> AsyncIterator[list[Met]]:
         again: set[str] = set()
         while self._next < end:
             start = time.perf_counter()
@@ -129,8 +143,10 @@ class Walk:
             took = time.perf_counter() - start
             self._next += len(met)
             self._last = [one.id for one in met]
-            jobs = [one for one in met if one.id not in again and not self._is_marker(one.id)]
+            jobs = self._new(met, again)
             self.seen += len(jobs)
+            if self._rate == 0 and self._next < end:
+                await self._look_ahead(min(self._step, end - self._next))
             yield jobs
             await self._rest(took, len(met))
 
@@ -140,8 +156,11 @@ class Walk:
         await ask(self._client, [("PING",)])
         return time.perf_counter() - start
 
-    def _is_marker(self, member: str) -> bool:
-        return self._state.is_list and is_marker(member)
+    def _new(self, met: list[Met], again: set[str]) -> list[Met]:
+        """Those that are jobs, and were not met before."""
+        if self._state.is_list:
+            met = [one for one in met if not is_marker(one.id)]
+        return [one for one in met if one.id not in again] if again else met
 
     async def _range(self) -> tuple[int, int]:
         """Where the walk begins, and how many members it has before it."""
@@ -164,22 +183,39 @@ class Walk:
 
     async def _read(self, limit: int) -> list[Met] | None:
         """The next members; None when the last one is not where it was."""
+        ahead, self._ahead = self._ahead, None
+        members, scored = await (ahead or self._fetch(limit))
+        overlap = 1 if self._last else 0
+        if overlap and (not members or members[0].id != self._last[-1]):
+            return None
+        self._note_scores(members, scored)
+        weight = sum(len(value) for one in members for value in one.fields.values() if value)
+        self._step = _fitting(self._step, weight)
+        return members[overlap:]
+
+    async def _fetch(self, limit: int) -> _Fetched:
+        """The last member met, and the next ones, with the scores of all or of the last."""
         overlap = 1 if self._last else 0
         start, length = self._next - overlap, limit + overlap
         if self._sort_ro:
             try:
-                members, scored = await self._sorted(start, length)
+                return await self._sorted(start, length)
             except ResponseError:
                 self._sort_ro = False
-                members, scored = await self._ranged(start, length)
-        else:
-            members, scored = await self._ranged(start, length)
-        if overlap and (not members or members[0].id != self._last[-1]):
-            return None
-        self._note_scores(members, scored)
-        weight = sum(len(value or "") for one in members for value in one.fields.values())
-        self._step = _fitting(self._step, weight)
-        return members[overlap:]
+        return await self._ranged(start, length)
+
+    async def _look_ahead(self, limit: int) -> None:
+        """Has the server read the next step while this one is looked at."""
+        self._ahead = asyncio.ensure_future(self._fetch(limit))
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+
+    async def _drop_ahead(self) -> None:
+        """Ends a look ahead that nobody waits for any more."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead.cancel()
+            await asyncio.wait([ahead])
 
     def _note_scores(self, members: list[Met], scored: dict[str, float | None]) -> None:
         last = next(reversed(scored.values()), None)
@@ -187,28 +223,27 @@ class Walk:
             self._score, self._tied = last, set()
         if self._scores:
             for one in members:
-                one.score = scored.get(one.id)
-                if one.score == last:
+                one.score = at = scored.get(one.id)
+                if at == last:
                     self._tied.add(one.id)
 
-    async def _sorted(self, start: int, length: int) -> tuple[list[Met], dict[str, float | None]]:
+    async def _sorted(self, start: int, length: int) -> _Fetched:
+        names, width = self.fields, len(self.fields) + 1
         order = ("DESC",) if self._newest_first and not self._state.is_list else ()
-        patterns = [part for name in self.fields for part in ("GET", self._pattern(name))]
+        patterns = [part for name in names for part in ("GET", self._pattern(name))]
         window = ("BY", "nosort", "LIMIT", start, length, *order)
         command: Command = ("SORT_RO", self._key, *window, "GET", "#", *patterns)
         reply, scored = await self._ask_with_scores(command, start, start + length - 1)
-        flat, width = texts(reply), len(self.fields) + 1
-        names = self.fields
-        members = [
-            Met(flat[at] or "", dict(zip(names, flat[at + 1 : at + width], strict=True)))
-            for at in range(0, len(flat), width)
-        ]
+        flat = cast("list[str | None]", items(reply))  # what a GET does not find is nil
+        rows = zip(*(flat[at::width] for at in range(1, width)), strict=True)
+        found = (dict(zip(names, row, strict=True)) for row in rows) if names else repeat({})
+        members = [Met(one or "", fields) for one, fields in zip(flat[::width], found)]
         return members, scored
 
     def _pattern(self, name: str) -> str:
         return f"{self._queue.base}:*->{name}"
 
-    async def _ranged(self, start: int, length: int) -> tuple[list[Met], dict[str, float | None]]:
+    async def _ranged(self, start: int, length: int) -> _Fetched:
         verb = "LRANGE" if self._state.is_list else self._zrange
         last = start + length - 1
         command: Command = (verb, self._key, start, last)
@@ -231,7 +266,7 @@ class Walk:
         reply, *rest = await ask(self._client, [command, *beside])
         if isinstance(reply, RedisError):
             raise reply
-        return reply, scores(rest[0]) if rest else {}
+        return reply, _scored(rest[0]) if rest else {}
 
     async def _place_of_last(self) -> int:
         """Where to go on: behind the latest member of the last step that is still there."""
@@ -278,6 +313,15 @@ def _fitting(step: int, weight: int) -> int:
     if weight > _HEAVY:
         return max(SMALLEST, step * _HEAVY // weight)
     return min(LARGEST, step * 2) if weight < _HEAVY // 2 else step
+
+
+def _scored(reply: Reply) -> dict[str, float | None]:
+    """As `scores`, some times faster for the flat replies of RESP2 that have nothing amiss."""
+    parts = cast("list[str]", items(reply))
+    try:
+        return dict(zip(parts[::2], map(float, parts[1::2]), strict=True))
+    except (TypeError, ValueError):
+        return scores(reply)
 
 
 def _count(reply: object) -> int:

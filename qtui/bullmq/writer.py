@@ -6,20 +6,17 @@ again from here: what it did is unknown until the jobs' states have been read.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
-from typing import Final, cast
-
-from redis.exceptions import NoScriptError, ResponseError
+from typing import Final
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.codes import ForeignQueue as ForeignQueue
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.model import JobState, Kind
+from qtui.bullmq.model import JobState
+from qtui.bullmq.script import Script, read
 
 LARGEST_BATCH: Final = 1000
 """Jobs in one call at most: Lua passes them on as arguments, and Redis is blocked meanwhile."""
@@ -72,9 +69,7 @@ class Writer:
     """Retries jobs. Costs one EVALSHA a call (EVAL once after a script flush)."""
 
     def __init__(self, client: Client) -> None:
-        self._client = client
-        self._retry = resources.files("qtui.bullmq").joinpath("lua/retry.lua").read_text("utf-8")
-        self._retry_sha = hashlib.sha1(self._retry.encode(), usedforsecurity=False).hexdigest()
+        self._retry = Script(client, read("retry"))
 
     async def retry(
         self,
@@ -108,25 +103,13 @@ class Writer:
         arguments.append(_flag(reset_attempts_started))
         for job in jobs:
             arguments += (job.job_id, "" if job.score is None else f"{job.score:.17g}")
-        reply = await self._call(keys, arguments)
+        reply = await self._retry.call(keys, arguments)
         codes, details = reply[1::2], reply[2::2]
         results = (
             _result(job.job_id, int(code), str(detail))
             for job, code, detail in zip(jobs, codes, details, strict=True)
         )
         return Batch(tuple(results), str(reply[0]))
-
-    async def _call(self, keys: list[str], arguments: list[str]) -> list[str | int]:
-        try:
-            try:
-                reply = await self._client.evalsha(self._retry_sha, len(keys), *keys, *arguments)
-            except NoScriptError:
-                reply = await self._client.eval(self._retry, len(keys), *keys, *arguments)
-        except ResponseError as error:
-            if "QTUIREFUSED" in str(error):
-                raise ForeignQueue(Kind.PRO if "pro" in str(error) else Kind.BULL) from None
-            raise
-        return cast("list[str | int]", reply)
 
 
 def _flag(value: bool) -> str:
