@@ -1,0 +1,46 @@
+"""Our own scripts as they are sent: by digest, and whole where the server does not have them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from importlib import resources
+from typing import cast
+
+from redis.exceptions import NoScriptError, ResponseError
+
+from qtui.bullmq.codes import ForeignQueue
+from qtui.bullmq.connection import Client
+from qtui.bullmq.model import Kind
+
+
+def read(name: str) -> str:
+    """The text of one of the files in ``lua/``."""
+    return resources.files("qtui.bullmq").joinpath(f"lua/{name}.lua").read_text("utf-8")
+
+
+class Script:
+    """One script on one connection. Costs one EVALSHA a call (EVAL once after a script flush)."""
+
+    def __init__(self, client: Client, source: str) -> None:
+        self._client = client
+        self._source = source
+        self._sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+
+    async def call(self, keys: Sequence[str], arguments: Sequence[str]) -> list[str | int]:
+        """The script's reply, a flat list.
+
+        Raises:
+            ForeignQueue: the script found a queue that is not BullMQ's own, and wrote nothing.
+            redis.exceptions.RedisError: whatever else went wrong.
+        """
+        try:
+            try:
+                reply = await self._client.evalsha(self._sha, len(keys), *keys, *arguments)
+            except NoScriptError:
+                reply = await self._client.eval(self._source, len(keys), *keys, *arguments)
+        except ResponseError as error:
+            if "QTUIREFUSED" in str(error):
+                raise ForeignQueue(Kind.PRO if "pro" in str(error) else Kind.BULL) from None
+            raise
+        return cast("list[str | int]", reply)
