@@ -188,7 +188,8 @@ def _jobs(
     """The jobs of a queue in one state."""
     from qtui.commands.jobs import Window, list_jobs
 
-    if wanted is not None and oldest_first and JobState(state).is_list:
+    searched = wanted is not None or fields is not None
+    if searched and oldest_first and JobState(state).is_list:
         raise click.UsageError(f"{state} is searched newest first: leave --oldest-first out")
     chosen = _parse_filter(wanted)
     picked = _parse_fields(fields, as_json=as_json)

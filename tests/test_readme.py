@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from qtui.bullmq.model import JobState
-from qtui.ui.actions import ACTIONS, Action, table
+from qtui.ui.actions import ACTIONS, Action, Where, table
 
 README = Path(__file__).parent.parent / "README.md"
 BEGIN, END = "<!-- keys: made from qtui/ui/actions.py -->\n", "<!-- end of keys -->"
@@ -38,13 +38,14 @@ def test_prose_is_wrapped_at_100_columns() -> None:
 
 def test_ids_and_keys_are_unique_where_they_meet() -> None:
     assert len({action.id for action in ACTIONS}) == len(ACTIONS)
-    together: dict[str, Action] = {}
-    for action in ACTIONS:
-        if action.where.name == "PLAN":
-            continue
-        for key in action.keys:
-            assert key not in together, f"{action.id} and {together[key].id} share {key}"
-            together[key] = action
+    here = (Where.INSPECTOR, Where.JOBS, Where.APP)
+    screens = [(Where.MOVE, Where.DETAIL, *here), (Where.TIMELINE, *here), (Where.PLAN,)]
+    for parts in (*screens, (Where.MOVE, Where.GROUPS, Where.APP)):
+        together: dict[str, Action] = {}
+        for action in (one for one in ACTIONS if one.where in parts):
+            for key in action.keys:
+                assert key not in together, f"{action.id} and {together[key].id} share {key}"
+                together[key] = action
 
 
 def test_the_digits_are_the_states_failed_first() -> None:

@@ -266,3 +266,39 @@ def test_importing_settings_costs_little() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environ
     )
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("flag", "profile", "top", "rate"),
+    [
+        (None, "", "", None),
+        (None, "", "scan-rate = 500", 500.0),
+        (None, "scan-rate = 20.5", "scan-rate = 500", 20.5),
+        (None, "scan-rate = 0", "scan-rate = 500", 0.0),
+        (0, "scan-rate = 20", "", 0.0),
+        (7.0, "scan-rate = 20", "scan-rate = 500", 7.0),
+    ],
+)
+def test_the_nearest_source_tells_the_rate_of_a_search(
+    tmp_path: Path, flag: float | None, profile: str, top: str, rate: float | None
+) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(f"{top}\n[profiles.p]\n{profile}\n")
+    assert load({"scan_rate": flag, "profile": "p"}, {}, path).scan_rate == rate
+
+
+@pytest.mark.parametrize("value", ["-1", "nan", "inf", "true", "'many'", "[1]"])
+def test_a_rate_that_is_none_is_told(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "c.toml"
+    for head, place in (("", ""), ("[profiles.x]\n", "[profiles.x] ")):
+        path.write_text(f"{head}scan-rate = {value}\n")
+        with pytest.raises(SettingsError) as caught:
+            load({}, {}, path)
+        assert str(caught.value).startswith(f"{path}: {place}scan-rate must be ")
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf")])
+def test_a_flag_that_is_no_rate_is_told(value: float) -> None:
+    with pytest.raises(SettingsError, match=r"^--scan-rate must be "):
+        load({"scan_rate": value}, {}, None)

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Final, cast
+
+from redis.exceptions import ResponseError
 
 from qtui.bullmq.ask import Command, ask_all, score
 from qtui.bullmq.connection import Client
-from qtui.bullmq.filter import Filter, Subject
+from qtui.bullmq.filter import Filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reader import Reader
-from qtui.bullmq.search import Met, Walk, read_fields
+from qtui.bullmq.search import Walk
+from qtui.bullmq.steps import Met, read_fields
 
 LOOKED_UP: Final = 200
 """Ids that are looked up in one round trip."""
@@ -46,6 +49,7 @@ class Hunt:
         newest_first: the direction, see `Walk`.
         rate: jobs a second at most, see `Walk`.
         sort_ro: whether SORT_RO is tried.
+        ahead: whether steps are read ahead, see `Walk`; for those who only look.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Hunt:
         newest_first: bool = True,
         rate: float | None = None,
         sort_ro: bool = True,
+        ahead: bool = False,
     ) -> None:
         self.found = 0
         """Jobs found so far."""
@@ -87,9 +92,9 @@ class Hunt:
             self._needs if wanted is not None else self._extra,
             bounds=(low, high),
             newest_first=newest_first,
-            scores=True,
             rate=rate,
             sort_ro=sort_ro,
+            ahead=ahead,
         )
 
     @property
@@ -122,15 +127,18 @@ class Hunt:
         early: set[str] = set()
         for start in range(0, len(direct), LOOKED_UP):
             found = await self._matching(await self._look_up(direct[start : start + LOOKED_UP]))
+            self.found += len(found)
             early.update(one.id for one in found)
             yield found
         if named is not None:
             return
         async for step in self._walk.steps():
             found = await self._matching(step)
-            dense = len(found) > _DENSE * len(step)
+            dense = self._wanted is None or len(found) > _DENSE * len(step)
             self._walk.fields = (*self._needs, *(self._extra if dense else ()))
-            yield [one for one in found if one.id not in early] if early else found
+            fresh = [one for one in found if one.id not in early] if early else found
+            self.found += len(fresh)
+            yield fresh
 
     def _candidates(self) -> Sequence[str]:
         return self._wanted.id_candidates() if self._wanted is not None else ()
@@ -143,7 +151,11 @@ class Hunt:
             return await read_fields(self._client, self._queue, here, self._needs)
         key = self._queue.key(self._state.key)
         commands: list[Command] = [("ZSCORE", key, one) for one in ids]
-        stands = dict(zip(ids, map(score, await ask_all(self._client, commands)), strict=True))
+        replies = await ask_all(self._client, commands)
+        for reply in replies:
+            if isinstance(reply, ResponseError):  # no sorted set
+                raise reply
+        stands = dict(zip(ids, map(score, replies), strict=True))
         here = [one for one in ids if (at := stands[one]) is not None and self._in_time(at)]
         met = await read_fields(self._client, self._queue, here, self._needs)
         for one in met:
@@ -156,13 +168,14 @@ class Hunt:
 
     async def _matching(self, met: list[Met]) -> list[Met]:
         if self._wanted is None:
-            self.found += len(met)
             return met
         found: list[Met] = []
-        matches, since = self._wanted.matches, time.perf_counter()
+        # Whatever has a Subject's id, score and fields will do; to make one takes longer than most
+        # filters take to look at it.
+        matches = cast("Callable[[Met], bool]", self._wanted.matches)
+        since = time.perf_counter()
         for start in range(0, len(met), _BUNCH):
-            bunch = met[start : start + _BUNCH]
-            found += [one for one in bunch if matches(Subject(one.id, one.score, one.fields))]
+            found += filter(matches, met[start : start + _BUNCH])
             if time.perf_counter() - since > _BREATH:
                 await asyncio.sleep(0)
                 since = time.perf_counter()
@@ -172,5 +185,4 @@ class Hunt:
             more = await read_fields(self._client, self._queue, ids, self._extra)
             for one, other in zip(bare, more, strict=True):
                 one.fields |= other.fields
-        self.found += len(found)
         return found

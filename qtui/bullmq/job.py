@@ -23,6 +23,15 @@ MOST_FIELDS: Final = 200
 MOST_LOG_LINES: Final = 20_000
 """Log lines that are read when all are asked for."""
 
+NOT_JOBS: Final = frozenset(
+    (
+        *(state.key for state in JobState),
+        *("id", "meta", "events", "stalled", "stalled-check", "repeat", "limiter", "marker"),
+        *("pc", "priority", "delay", "wait:added", "groups"),
+    )
+)
+"""Keys of a queue itself, which stand where the hashes of jobs stand too."""
+
 LOG_WINDOW: Final = 200
 """Log lines that are read without being asked for: the newest."""
 
@@ -113,6 +122,8 @@ async def read_job(
         WrongType: the key is there, but not as a hash.
         redis.exceptions.ResponseError: Redis would not tell (an ACL).
     """
+    if job_id in NOT_JOBS:
+        return None
     key = queue.job(job_id)
     [kind, count, *beside] = await ask(
         client, [("TYPE", key), ("HLEN", key), *_beside(queue, job_id)]
@@ -160,6 +171,8 @@ async def find_job(
     Costs a round trip with an EXISTS for each queue, and what `Reader.whereabouts` costs for each
     that has it: an LPOS a list, O(n), where the job stands in no sorted set.
     """
+    if job_id in NOT_JOBS:
+        return []
     there = await ask(client, [("EXISTS", queue.job(job_id)) for queue in queues])
     having = [queue for queue, found in zip(queues, there, strict=True) if found == 1]
     reader = Reader(client)

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from itertools import repeat
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
-from typing import Final, TypeAlias, cast
+from typing import Final
 
-from redis.asyncio.cluster import RedisCluster
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
-from qtui.bullmq.ask import Command, Reply, ask, items, number, present, scores, texts
+from qtui.bullmq.ask import Command, ask, number, score
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import JobState
+from qtui.bullmq.steps import Met, Steps, scored_members
 
 LARGEST: Final = 500
 """Jobs in one step."""
@@ -30,27 +29,20 @@ SMALLEST: Final = 10
 _HEAVY: Final = 300_000
 """Characters in a reply above which the next step is smaller: Redis spends its time on copying."""
 
-_LOOKED_UP: Final = 20
-"""Members of a list whose place is looked up, O(n) each, when it has moved."""
+_LOOKED_UP: Final = 10
+"""Of the last members of a list, and of those before, whose place is looked up, O(n) each."""
 
-_TURNS: Final = 6
+_AHEAD: Final = 2
+"""Steps that are read ahead."""
+
+_CALM: Final = 4
+"""Steps without looking ahead after the state has moved, which spoils what was read ahead."""
+
+_TURNS: Final = 2
 """Of the event loop, until a command has gone out."""
 
 PAUSE: Final = 3.0
 """How long a step rests, in times that it took: others keep three quarters of a busy server."""
-
-
-@dataclass(slots=True)
-class Met:
-    """One job on the walk: its id, and the fields that were asked for (None where absent)."""
-
-    id: str
-    fields: dict[str, str | None]
-    score: float | None = None
-    """The score at which it stood, where scores were asked for; None if it left at that moment."""
-
-
-_Fetched: TypeAlias = tuple[list[Met], dict[str, float | None]]
 
 
 class Walk:
@@ -64,9 +56,11 @@ class Walk:
         bounds: lowest and highest score (finishedOn in ms) of what is of interest; a state that is
             a list has no scores and is walked as a whole.
         newest_first: the direction; a list has only this one.
-        scores: whether each job is met with its score.
         rate: jobs a second at most; 0 for as fast as it goes, None for the polite pace.
         sort_ro: whether SORT_RO is tried.
+        ahead: whether, where nothing slows the walk down (rate 0), the server reads the next steps
+            while one is looked at. Not for those who move the jobs that they meet: what is read
+            ahead may have left by the time it is met.
 
     A step costs one SORT_RO, or one ZRANGE and an HMGET a job where that is refused, one ZRANGE of
     scores beside it, and a look-up of places when the state has moved.
@@ -81,9 +75,9 @@ class Walk:
         *,
         bounds: tuple[float | None, float | None] = (None, None),
         newest_first: bool = True,
-        scores: bool = False,
         rate: float | None = None,
         sort_ro: bool = True,
+        ahead: bool = False,
     ) -> None:
         if state.is_list and not newest_first:
             raise ValueError(f"{state} is a list, which is walked newest first")
@@ -101,18 +95,25 @@ class Walk:
         """What each step reads; others may be set between two steps."""
         self._bounds = bounds
         self._newest_first = newest_first
-        self._scores = scores and not state.is_list
         self._rate = rate
-        usable = "*" not in queue.base and "\0" not in queue.base
-        self._sort_ro = sort_ro and usable and not isinstance(client, RedisCluster)
+        self._steps = Steps(client, queue, state, newest_first=newest_first, sort_ro=sort_ro)
         self._step = LARGEST // 2
         self._next = 0
-        self._last: list[str] = []
+        self._end = 0
+        """Where it is expected to end."""
+        self._at_end = False
+        """Whether the last reading came to the end of the state."""
+        self._last: list[Met] = []
         self._score: float | None = None
+        """The score that it has come to."""
         self._tied: set[str] = set()
-        """Those met that stand at that score, as far as scores are read."""
+        """The jobs met at that score; of a list, those of a step that has left."""
         self._round_trip = 0.0
-        self._ahead: asyncio.Future[_Fetched] | None = None
+        self._looks_ahead = ahead and rate == 0
+        self._ahead: deque[tuple[int, asyncio.Future[tuple[list[Met], bool]]]] = deque()
+        """Steps that are being read: how many jobs each is to have, and what comes of it."""
+        self._calm = _CALM
+        """Steps since the state was last seen to move."""
 
     async def steps(self) -> AsyncIterator[list[Met]]:
         """Yields the jobs of each step, in order.
@@ -121,34 +122,37 @@ class Walk:
             redis.exceptions.RedisError: the server could not be asked, or refused.
         """
         self._next, self.total = await self._range()
+        self._end = self._next + self.total
         self._round_trip = await self._measure()
         try:
-            async for jobs in self._walk(self._next + self.total):
+            async for jobs in self._walk():
                 yield jobs
         finally:
             await self._drop_ahead()
 
-    async def _walk(self, end: int) -> AsyncIterator[list[Met]]:
-        again: set[str] = set()
-        while self._next < end:
+    async def _walk(self) -> AsyncIterator[list[Met]]:
+        took, jobs = 0.0, 0
+        while self.total:
+            if self._next < self._end:  # nothing rests for a look behind the last job
+                await self._rest(took, jobs)
             start = time.perf_counter()
-            met = await self._read(min(self._step, end - self._next))
-            if met is None:
-                before, self._next = self._next, await self._place_of_last()
-                end += self._next - before
-                again = set() if self._last else set(self._tied)
-                continue
+            # One more than is expected, which tells that no more came.
+            met = await self._read(min(self._step, max(SMALLEST, self._end - self._next + 1)))
+            while met is None:
+                await self._find_place()
+                met = await self._read(self._step)
+            took, jobs = time.perf_counter() - start, len(met)
             if not met:
                 return
-            took = time.perf_counter() - start
             self._next += len(met)
-            self._last = [one.id for one in met]
-            jobs = self._new(met, again)
-            self.seen += len(jobs)
-            if self._rate == 0 and self._next < end:
-                await self._look_ahead(min(self._step, end - self._next))
-            yield jobs
-            await self._rest(took, len(met))
+            self._last = met
+            fresh = self._take(met)
+            self.seen += len(fresh)
+            if self._looks_ahead and self._calm >= _CALM:
+                await self._look_ahead()
+            yield fresh
+            if self._at_end or self._is_beyond(met[-1]):
+                return
 
     async def _measure(self) -> float:
         """What a round trip takes that asks for nothing; no step rests for that part of it."""
@@ -156,11 +160,32 @@ class Walk:
         await ask(self._client, [("PING",)])
         return time.perf_counter() - start
 
-    def _new(self, met: list[Met], again: set[str]) -> list[Met]:
-        """Those that are jobs, and were not met before."""
+    def _take(self, met: list[Met]) -> list[Met]:
+        """Those that are jobs of interest and were not met before; remembers how far it came."""
         if self._state.is_list:
-            met = [one for one in met if not is_marker(one.id)]
-        return [one for one in met if one.id not in again] if again else met
+            fresh = [one for one in met if not (is_marker(one.id) or one.id in self._tied)]
+            self._tied = set()
+            return fresh
+        at, tied = self._score, self._tied
+        fresh = [
+            one
+            for one in met
+            if not (one.score == at and one.id in tied) and not self._is_beyond(one)
+        ]
+        self._score = met[-1].score
+        if self._score != at:
+            self._tied = set()
+        self._tied.update(one.id for one in met if one.score == self._score)
+        return fresh
+
+    def _is_beyond(self, one: Met) -> bool:
+        """Whether a job stands behind what is of interest."""
+        low, high = self._bounds
+        if one.score is None:
+            return False
+        if self._newest_first:
+            return low is not None and one.score < low
+        return high is not None and one.score > high
 
     async def _range(self) -> tuple[int, int]:
         """Where the walk begins, and how many members it has before it."""
@@ -168,6 +193,11 @@ class Walk:
             [length] = await ask(self._client, [("LLEN", self._key)])
             return 0, _count(length)
         low, high = self._bounds
+        if high is None and not self._newest_first:
+            # What comes in at the end while it walks would else be walked after for ever.
+            [newest] = await ask(self._client, [("ZREVRANGE", self._key, 0, 0, "WITHSCORES")])
+            high = next(iter(scored_members(newest).values()), None)
+            self._bounds = low, high
         lowest = "-inf" if low is None else f"{low:.17g}"
         highest = "+inf" if high is None else f"{high:.17g}"
         passed = high if self._newest_first else low
@@ -183,107 +213,79 @@ class Walk:
 
     async def _read(self, limit: int) -> list[Met] | None:
         """The next members; None when the last one is not where it was."""
-        ahead, self._ahead = self._ahead, None
-        members, scored = await (ahead or self._fetch(limit))
         overlap = 1 if self._last else 0
-        if overlap and (not members or members[0].id != self._last[-1]):
+        if self._ahead:
+            members, self._at_end = await self._ahead.popleft()[1]
+        else:
+            members, self._at_end = await self._fetch(self._next - overlap, limit + overlap)
+        if overlap and (not members or not _is_same(members[0], self._last[-1])):
+            self._calm = 0
+            await self._drop_ahead()
             return None
-        self._note_scores(members, scored)
+        self._calm += 1
         weight = sum(len(value) for one in members for value in one.fields.values() if value)
         self._step = _fitting(self._step, weight)
         return members[overlap:]
 
-    async def _fetch(self, limit: int) -> _Fetched:
-        """The last member met, and the next ones, with the scores of all or of the last."""
-        overlap = 1 if self._last else 0
-        start, length = self._next - overlap, limit + overlap
-        if self._sort_ro:
-            try:
-                return await self._sorted(start, length)
-            except ResponseError:
-                self._sort_ro = False
-        return await self._ranged(start, length)
+    async def _fetch(self, start: int, length: int) -> tuple[list[Met], bool]:
+        return await self._steps.read(start, length, self.fields, self._score)
 
-    async def _look_ahead(self, limit: int) -> None:
-        """Has the server read the next step while this one is looked at."""
-        self._ahead = asyncio.ensure_future(self._fetch(limit))
+    async def _look_ahead(self) -> None:
+        place = self._next + sum(limit for limit, _ in self._ahead)
+        while place < self._end and len(self._ahead) < _AHEAD:
+            limit = min(self._step, max(SMALLEST, self._end - place + 1))
+            step = asyncio.ensure_future(self._fetch(place - 1, limit + 1))
+            self._ahead.append((limit, step))
+            place += limit
         for _ in range(_TURNS):
             await asyncio.sleep(0)
 
     async def _drop_ahead(self) -> None:
-        """Ends a look ahead that nobody waits for any more."""
-        ahead, self._ahead = self._ahead, None
-        if ahead is not None:
-            ahead.cancel()
-            await asyncio.wait([ahead])
+        """Forgets what was read ahead. To wait for it is cheaper than to connect anew."""
+        steps = [step for _, step in self._ahead]
+        self._ahead.clear()
+        await asyncio.gather(*steps, return_exceptions=True)
 
-    def _note_scores(self, members: list[Met], scored: dict[str, float | None]) -> None:
-        last = next(reversed(scored.values()), None)
-        if last != self._score:
-            self._score, self._tied = last, set()
-        if self._scores:
-            for one in members:
-                one.score = at = scored.get(one.id)
-                if at == last:
-                    self._tied.add(one.id)
+    async def _find_place(self) -> None:
+        """Goes on behind the latest member of the last step that stands where it was met.
 
-    async def _sorted(self, start: int, length: int) -> _Fetched:
-        names, width = self.fields, len(self.fields) + 1
-        order = ("DESC",) if self._newest_first and not self._state.is_list else ()
-        patterns = [part for name in names for part in ("GET", self._pattern(name))]
-        window = ("BY", "nosort", "LIMIT", start, length, *order)
-        command: Command = ("SORT_RO", self._key, *window, "GET", "#", *patterns)
-        reply, scored = await self._ask_with_scores(command, start, start + length - 1)
-        flat = cast("list[str | None]", items(reply))  # what a GET does not find is nil
-        rows = zip(*(flat[at::width] for at in range(1, width)), strict=True)
-        found = (dict(zip(names, row, strict=True)) for row in rows) if names else repeat({})
-        members = [Met(one or "", fields) for one, fields in zip(flat[::width], found)]
-        return members, scored
+        Where none does, at the score that the walk had come to: what was met there is known.
+        """
+        before = self._next
+        if self._state.is_list:
+            await self._find_in_list()
+        else:
+            await self._find_in_set()
+        self._end += self._next - before
 
-    def _pattern(self, name: str) -> str:
-        return f"{self._queue.base}:*->{name}"
-
-    async def _ranged(self, start: int, length: int) -> _Fetched:
-        verb = "LRANGE" if self._state.is_list else self._zrange
-        last = start + length - 1
-        command: Command = (verb, self._key, start, last)
-        reply, scored = await self._ask_with_scores(command, start, last)
-        ids = present(texts(reply))
-        return await read_fields(self._client, self._queue, ids, self.fields), scored
-
-    @property
-    def _zrange(self) -> str:
-        return "ZREVRANGE" if self._newest_first else "ZRANGE"
-
-    async def _ask_with_scores(
-        self, command: Command, first: int, last: int
-    ) -> tuple[Reply, dict[str, float | None]]:
-        """The reply, and the scores of the step, or of its last member only."""
-        beside: list[Command] = []
-        if not self._state.is_list:
-            start = first if self._scores else last
-            beside.append((self._zrange, self._key, start, last, "WITHSCORES"))
-        reply, *rest = await ask(self._client, [command, *beside])
-        if isinstance(reply, RedisError):
-            raise reply
-        return reply, _scored(rest[0]) if rest else {}
-
-    async def _place_of_last(self) -> int:
-        """Where to go on: behind the latest member of the last step that is still there."""
+    async def _find_in_set(self) -> None:
         verb = "ZREVRANK" if self._newest_first else "ZRANK"
-        latest = self._last[::-1][: _LOOKED_UP if self._state.is_list else None]
-        verb = "LPOS" if self._state.is_list else verb
-        places = await ask(self._client, [(verb, self._key, one) for one in latest])
-        for job_id, place in zip(latest, places, strict=True):
+        latest = self._last[::-1]
+        places = await ask(self._client, [(verb, self._key, one.id) for one in latest])
+        stand = await ask(self._client, [("ZSCORE", self._key, one.id) for one in latest])
+        for one, place, at in zip(latest, places, stand, strict=True):
+            rank = number(place)
+            if rank is not None and score(at) == one.score:
+                self._last, self._next = [one], rank + 1
+                return
+        self._last = []
+        assert self._score is not None
+        [passed] = await ask(self._client, [self._count_beyond(self._score)])
+        self._next = _count(passed)
+
+    async def _find_in_list(self) -> None:
+        # Workers take from the tail: what is left of the step begins it.
+        latest, apart = self._last[::-1], max(1, len(self._last) // _LOOKED_UP)
+        latest = [*latest[:_LOOKED_UP], *latest[_LOOKED_UP::apart]]
+        places = await ask(self._client, [("LPOS", self._key, one.id) for one in latest])
+        # What is met again is left out.
+        self._tied = {one.id for one in self._last}
+        for one, place in zip(latest, places, strict=True):
             at = number(place)
             if at is not None:
-                self._last = [job_id]
-                return at + 1
-        gone, self._last = len(self._last), []
-        if self._score is None:
-            return max(0, self._next - gone)
-        [before] = await ask(self._client, [self._count_beyond(self._score)])
-        return _count(before)
+                self._last, self._next = [one], at + 1
+                return
+        self._next, self._last = max(0, self._next - len(self._last)), []
 
     async def _rest(self, took: float, jobs: int) -> None:
         pause = max(0.0, took - self._round_trip) * PAUSE if self._rate is None else 0.0
@@ -294,18 +296,9 @@ class Walk:
         self.resting = False
 
 
-async def read_fields(
-    client: Client, queue: QueueKey, ids: Sequence[str], fields: Sequence[str]
-) -> list[Met]:
-    """Given jobs with the given fields. Costs a round trip with an HMGET a job; none without."""
-    if not fields or not ids:
-        return [Met(one, {}) for one in ids]
-    values = await ask(client, [("HMGET", queue.job(one), *fields) for one in ids])
-    absent: list[str | None] = [None] * len(fields)
-    return [
-        Met(one, dict(zip(fields, texts(value) or absent, strict=True)))
-        for one, value in zip(ids, values, strict=True)
-    ]
+def _is_same(one: Met, other: Met) -> bool:
+    """Whether two members are one job at one finish."""
+    return one.id == other.id and one.score == other.score
 
 
 def _fitting(step: int, weight: int) -> int:
@@ -313,15 +306,6 @@ def _fitting(step: int, weight: int) -> int:
     if weight > _HEAVY:
         return max(SMALLEST, step * _HEAVY // weight)
     return min(LARGEST, step * 2) if weight < _HEAVY // 2 else step
-
-
-def _scored(reply: Reply) -> dict[str, float | None]:
-    """As `scores`, some times faster for the flat replies of RESP2 that have nothing amiss."""
-    parts = cast("list[str]", items(reply))
-    try:
-        return dict(zip(parts[::2], map(float, parts[1::2]), strict=True))
-    except (TypeError, ValueError):
-        return scores(reply)
 
 
 def _count(reply: object) -> int:

@@ -8,7 +8,10 @@ from difflib import get_close_matches
 from qtui.bullmq.connection import Client, connect, identify
 from qtui.commands.run import REDIS, USAGE, Place, Stop
 from qtui.retry.campaign import Campaign
+from qtui.retry.journal import default_folder
+from qtui.retry.pace import Pace
 from qtui.retry.plan import Plan, Resets
+from qtui.retry.record import Recorder
 from qtui.text import plain
 from qtui.ui.actions import ACTIONS
 from qtui.ui.app import QtuiApp
@@ -32,7 +35,7 @@ def inspect(place: Place) -> int:
             target=place.target,
             client=client,
             server=server,
-            campaign=None if place.settings.read_only else _campaigns(client),
+            campaign=None if place.settings.read_only else _campaigns(client, place.target.shown),
             note=place.note,
         )
     )
@@ -51,8 +54,8 @@ def _check_keys(keys: Mapping[str, str]) -> None:
             )
 
 
-def _campaigns(client: Client) -> Callable[[Plan, Resets], Campaign]:
+def _campaigns(client: Client, where: str) -> Callable[[Plan, Resets, Pace], Campaign]:
     from qtui.bullmq.writer import Writer
 
-    writer = Writer(client)
-    return lambda plan, resets: Campaign(client, writer, plan, resets)
+    writer, record = Writer(client), Recorder(default_folder(), where, "the inspector")
+    return lambda plan, resets, pace: Campaign(client, writer, plan, resets, pace, record=record)

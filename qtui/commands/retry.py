@@ -253,6 +253,8 @@ async def run_campaign(campaign: Campaign, place: Place, report: Report, follow:
         raise Stop(f"{why}: {report.summary}", INTERRUPTED) from None
     except ForeignQueue as error:
         return report.end(NOT_ALL, f"{campaign.plan.queue.base} is {error}")
+    except FilterError as error:  # a pattern ran away on what has changed since it was planned
+        return report.end(NOT_ALL, f"stopped: --filter: {error}")
     except JournalError as error:
         return report.end(NOT_ALL, f"nothing was retried: {error}")
     except (RedisError, OSError) as error:

@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from enum import StrEnum
 from functools import partial
@@ -28,6 +29,7 @@ from typing import Final, NamedTuple, TypeVar
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import Client
 from qtui.bullmq.reader import Reader
+from qtui.bullmq.steps import Met
 from qtui.bullmq.writer import Picked, Writer
 from qtui.retry.delivery import LOST, Delivery, OutOfReach, judged, stands
 from qtui.retry.follow import Follower
@@ -35,12 +37,14 @@ from qtui.retry.journal import Journal
 from qtui.retry.journal_lines import Evidence
 from qtui.retry.journal_reading import JournalError
 from qtui.retry.journal_tally import Ids
-from qtui.retry.outcome import Tally
-from qtui.retry.pace import Pace, Throttle, TooSlow
+from qtui.retry.pace import Pace, Throttle, TooSlow, verdict_on
 from qtui.retry.plan import Plan, Resets
-from qtui.retry.selection import CHUNK, EVIDENCE, Candidate, Chosen, Query, Selection, candidates
+from qtui.retry.selection import CHUNK, Chosen, Query, Selection, evidence
 
 T = TypeVar("T")
+
+BATCHES: Final = 4
+"""Batches whose evidence is written at once; a stop waits for them."""
 
 PATIENCE: Final = 30.0
 """Seconds for which a campaign waits for a server that does not answer."""
@@ -73,7 +77,8 @@ class _Item(NamedTuple):
     """A job on its way."""
 
     pick: Picked
-    seen: Candidate
+    fields: Mapping[str, str | None]
+    """What its retry wipes."""
 
 
 class Campaign:
@@ -196,13 +201,10 @@ class Campaign:
             await self.follower.begin()
             if self._record is not None:
                 self.journal = await asyncio.to_thread(self._record, self)
-            async for items in self._items():
-                async for results in self._carry_out(items):
+            async with aclosing(self._batches()) as batches:
+                async for results in batches:
                     yield results
-                if self._stopping.is_set():
-                    break
-            else:
-                finished = True
+            finished = not self._stopping.is_set()
         except OutOfReach:
             self._phase = Phase.LOST
         except (JournalError, TooSlow) as reason:
@@ -239,6 +241,24 @@ class Campaign:
 
     # Sending
 
+    async def _batches(self) -> AsyncGenerator[list[Result]]:
+        """First what is in doubt, then what is left, until all is told or somebody stops it."""
+        doubtful = self._before.doubtful if self._before is not None else ()
+        for start in range(0, len(doubtful), CHUNK):
+            some = doubtful[start : start + CHUNK]
+            known, items = await self._insist(partial(self._look_up, some))
+            self._count([], known)
+            yield known
+            self._write_codes(known)
+            async for results in self._carry_out(items):
+                yield results
+        async with aclosing(self._items()) as steps:
+            async for items in steps:
+                async for results in self._carry_out(items):
+                    yield results
+                if self._stopping.is_set():
+                    return
+
     async def _carry_out(self, items: Sequence[_Item]) -> AsyncIterator[list[Result]]:
         """Sends jobs in batches that fit the pace."""
         done = 0
@@ -246,39 +266,52 @@ class Campaign:
             if self._canary is not None and len(self._canary) >= self.pace.canary:
                 await self._judge_canary(self._canary)
                 self._canary = None
-            room = await self._insist(partial(self._throttle.admit, self._delivery.size))
+            wanted = min(BATCHES * self._delivery.size, len(items) - done)
+            if self._canary is not None:
+                wanted = min(wanted, self.pace.canary - len(self._canary))
+            room = await self._insist(partial(self._throttle.admit, wanted))
             if self._stopping.is_set():
                 return
-            if self._canary is not None:
-                room = min(room, self.pace.canary - len(self._canary))
-            batch = items[done : done + room]
-            done += len(batch)
-            lost = None
-            try:
-                results = await self._send(batch)
-            except OutOfReach as out:
-                results, lost = out.results, out
-            await self._count(batch, results)
-            yield results
-            if lost is not None:
-                raise lost
+            async for results in self._send(items[done : done + room]):
+                yield results
+            done += room
 
-    async def _send(self, batch: Sequence[_Item]) -> list[Result]:
-        picks = [one.pick for one in batch]
+    async def _send(self, items: Sequence[_Item]) -> AsyncIterator[list[Result]]:
+        """Sends jobs that may go: their evidence is on disk at once, then they go in batches."""
         if self.journal is not None:
-            evidence = [Evidence(one.pick.job_id, one.pick.score, one.seen.fields) for one in batch]
-            await asyncio.to_thread(self.journal.evidence, evidence)
-        return await self._delivery.send(picks)
+            found = [Evidence(one.pick.job_id, one.pick.score, one.fields) for one in items]
+            await asyncio.to_thread(self.journal.evidence, found)
+        done = 0
+        while done < len(items):
+            batch = items[done : done + self._delivery.size]
+            done += len(batch)
+            after: Exception | None = None
+            try:
+                results = await self._delivery.send([one.pick for one in batch])
+            except OutOfReach as out:
+                results, after = out.results, out
+            self._count(batch, results)
+            try:
+                self._write_codes(results)
+            except JournalError as reason:  # they are told all the same
+                after = after or reason
+            yield results
+            if after is not None:
+                raise after
 
-    async def _count(self, batch: Sequence[_Item], results: Sequence[Result]) -> None:
+    def _count(self, batch: Sequence[_Item], results: Sequence[Result]) -> None:
         self.codes.update(result.code for result in results)
         self._sent.update(hash(result.job_id) for result in results)
         retried = [result.job_id for result in results if result.retried]
         if self._canary is not None:
             self._canary += retried
-        self.follower.add(results, {one.seen.row.id: _error(one.seen) for one in batch})
+        self.follower.add(
+            results, {one.pick.job_id: one.fields.get("failedReason") or "" for one in batch}
+        )
+
+    def _write_codes(self, results: Sequence[Result]) -> None:
         if self.journal is not None:
-            await asyncio.to_thread(self.journal.codes, results)
+            self.journal.codes(results)  # waits for no disk: sooner done than given to a thread
 
     async def _judge_canary(self, ids: Sequence[str]) -> None:
         """Waits until the canary's jobs are decided, and stops if too many failed again."""
@@ -319,34 +352,33 @@ class Campaign:
 
     # Reading
 
-    async def _items(self) -> AsyncIterator[list[_Item]]:
+    async def _items(self) -> AsyncGenerator[list[_Item]]:
         """The jobs of the plan that were not sent yet, each once, oldest first."""
-        if self._before is not None:
-            async for items in self._doubtful(self._before.doubtful):
-                yield items
         while True:
-            steps = candidates(self._client, self._left(), EVIDENCE, rate=0)
-            lost = False
-            while not lost:
-                try:
-                    some = await anext(steps)
-                except StopAsyncIteration:
-                    return
-                except LOST:
-                    await self._insist(self._delivery.measure)
-                    lost = True
-                else:
+            steps = evidence(self._client, self._left())
+            ahead = asyncio.ensure_future(anext(steps))
+            try:
+                while True:
+                    some = await ahead
+                    ahead = asyncio.ensure_future(anext(steps))  # is read while these are sent
                     yield [item for item in map(self._item, some) if item is not None]
+            except StopAsyncIteration:
+                return
+            except LOST:
+                await self._insist(self._delivery.measure)
+            finally:
+                ahead.cancel()
+                await asyncio.gather(ahead, return_exceptions=True)
+                await steps.aclose()
 
-    def _item(self, seen: Candidate) -> _Item | None:
+    def _item(self, seen: Met) -> _Item | None:
         """A chosen job pinned as it was chosen, one of a query as it is now; None to pass it."""
-        row = seen.row
-        if self._was_sent(row.id):
+        if self._was_sent(seen.id):
             return None
         if self._pins:
-            return _Item(self._pins[row.id], seen)
+            return _Item(self._pins[seen.id], seen.fields)
         # One without a score has left the state while it was read.
-        return None if row.score is None else _Item(Picked(row.id, row.score), seen)
+        return None if seen.score is None else _Item(Picked(seen.id, seen.score), seen.fields)
 
     def _was_sent(self, job_id: str) -> bool:
         if hash(job_id) in self._sent:
@@ -361,35 +393,17 @@ class Campaign:
         left = tuple(one for one in selection.jobs if not self._was_sent(one.job_id))
         return replace(selection, jobs=left)
 
-    async def _doubtful(self, picks: Sequence[Picked]) -> AsyncIterator[list[_Item]]:
-        """Those that were not retried; of the others it is written down what is known of them."""
-        reader, plan = Reader(self._client), self.plan
-        for start in range(0, len(picks), CHUNK):
-            some = picks[start : start + CHUNK]
-            ids = [one.job_id for one in some]
-            seen = await reader.rows(plan.queue, plan.state, ids)
-            pairs = list(zip(some, seen, strict=True))
-            gone = [pair for pair in pairs if not stands(*pair)]
-            results = judged([pick for pick, _ in gone], [row for _, row in gone])
-            await self._count([], results)
-            again = Chosen(
-                plan.queue, plan.state, tuple(pick for pick, row in pairs if stands(pick, row))
-            )
-            async for read in candidates(self._client, again, EVIDENCE):
-                pins = {one.job_id: one for one in again.jobs}
-                yield [_Item(pins[one.row.id], one) for one in read]
-
-
-def _error(seen: Candidate) -> str:
-    return seen.fields.get("failedReason") or ""
-
-
-def verdict_on(tally: Tally, pace: Pace) -> str:
-    """Why the others should not follow a canary that came to this; empty if they may."""
-    if not tally.decided:
-        return f"none of the first {tally.followed} jobs was decided in {pace.canary_seconds:g} s"
-    share = 100 * tally.failed_again / tally.decided
-    if share > pace.max_refail:
-        words = f"{tally.failed_again} of the first {tally.decided} jobs failed again"
-        return f"{words}, at most {pace.max_refail:g} % may"
-    return ""
+    async def _look_up(self, picks: Sequence[Picked]) -> tuple[list[Result], list[_Item]]:
+        """What became of jobs that may have been sent, and those of them that were not retried."""
+        queue, state = self.plan.queue, self.plan.state
+        seen = await Reader(self._client).rows(queue, state, [one.job_id for one in picks])
+        pairs = list(zip(picks, seen, strict=True))
+        gone = [pair for pair in pairs if not stands(*pair)]
+        pins = {pick.job_id: pick for pick, row in pairs if stands(pick, row)}
+        again = Chosen(queue, state, tuple(pins.values()))
+        items = [
+            _Item(pins[one.id], one.fields)
+            async for step in evidence(self._client, again)
+            for one in step
+        ]
+        return judged([pick for pick, _ in gone], [row for _, row in gone]), items

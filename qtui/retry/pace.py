@@ -10,6 +10,7 @@ from typing import Final
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.status import read_status
+from qtui.retry.outcome import Tally
 
 SLICE: Final = 0.2
 """Seconds for which one batch lasts at most when a rate is kept: small batches, evenly spread."""
@@ -118,3 +119,14 @@ class Throttle:
         if self._slow >= _SLOW_LOOKS:
             most = self._pace.max_latency * 1000
             raise TooSlow(f"Redis answers in {took * 1000:,.0f} ms, at most {most:,.0f} are wanted")
+
+
+def verdict_on(tally: Tally, pace: Pace) -> str:
+    """Why the others should not follow a canary that came to this; empty if they may."""
+    if not tally.decided:
+        return f"none of the first {tally.followed} jobs was decided in {pace.canary_seconds:g} s"
+    share = 100 * tally.failed_again / tally.decided
+    if share > pace.max_refail:
+        words = f"{tally.failed_again} of the first {tally.decided} jobs failed again"
+        return f"{words}, at most {pace.max_refail:g} % may"
+    return ""

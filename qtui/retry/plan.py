@@ -28,6 +28,9 @@ MOST_KINDS: Final = 1000
 """Groups that a plan tells apart; names and errors may be as many as jobs."""
 
 
+_WAITING: Final = "waiting"
+
+
 @dataclass(frozen=True, slots=True)
 class Resets:
     """Which attempt counters a retry deletes."""
@@ -60,7 +63,7 @@ class Forecast:
             return ""
         if self.target is Target.PRIORITIZED:
             return f"prioritized, priority {clamp_priority(self.row.priority)}"
-        state = "paused" if self.target is Target.PAUSED else "waiting"
+        state = "paused" if self.target is Target.PAUSED else _WAITING
         return f"{state}, {'next to run' if self.row.lifo else 'last in line'}"
 
 
@@ -103,6 +106,14 @@ class Tally:
             if kind not in self._kinds and len(self._kinds) >= MOST_KINDS:
                 kind = ("", "(other jobs)", one.code, "")
             self._kinds[kind] += 1
+
+    def keep_together(self) -> None:
+        """Once one job goes to `paused`, those that were to go to `wait` are taken there too."""
+        if not any(place.startswith(Target.PAUSED) for *_, place in self._kinds):
+            return
+        for kind in [kind for kind in self._kinds if kind[3].startswith(_WAITING)]:
+            place = Target.PAUSED + kind[3].removeprefix(_WAITING)
+            self._kinds[*kind[:3], place] += self._kinds.pop(kind)
 
     def groups(self) -> list[Group]:
         """The jobs grouped by name, error and fate, largest group first."""
@@ -240,6 +251,7 @@ async def make_plan(
             tally.add(found)
             told(found)
             progress(hunt.seen, hunt.total)
+        tally.keep_together()
         return Plan(status, selection, tally, seen_workers)
     forecasts: list[Forecast] = []
     async for some in candidates(client, selection):

@@ -90,45 +90,54 @@ class Interrupted:
         Raises:
             JournalError: there is no such campaign, it is running or done, or of another server.
         """
-        if summary(folder, find(folder, name)).phase == "done":
-            raise JournalError(f"campaign {name} is done: every job of it has its code")
-        journal = Journal.resume(folder, name)
+        known = summary(folder, find(folder, name))
+        if known.phase == "done":
+            raise JournalError(f"campaign {known.id} is done: every job of it has its code")
+        if known.header.where != where:
+            raise JournalError(
+                f"campaign {known.id} is about {known.header.where}: connect to that"
+            )
+        journal = Journal.resume(folder, known.id)
         try:
             progress = progress_of(folder, journal.id)
-            if progress.header.where != where:
-                there = progress.header.where
-                raise JournalError(f"campaign {journal.id} is about {there}: connect to that")
         except JournalError:
             journal.close()
             raise
         return cls(journal, progress)
 
     async def campaign(self, client: Client, writer: Writer) -> Campaign:
-        """The campaign with what is left of it. Costs two round trips."""
+        """The campaign with what is left of it; closing it closes the journal.
+
+        Costs two round trips. Where they fail the journal is closed.
+        """
+        try:
+            plan = await self._plan(client)
+        except BaseException:
+            self.journal.close()
+            raise
+        progress, header = self.progress, self.progress.header
+        unknown = Counter({Code.UNKNOWN: progress.codes.get(Code.UNKNOWN, 0)})
+        campaign = Campaign(
+            client,
+            writer,
+            plan,
+            _flags(header.resets),
+            _pace(header.pace),
+            # What was unknown is found out now, and counted then.
+            before=Before(progress.decided, progress.doubtful, Counter(progress.codes) - unknown),
+        )
+        campaign.journal = self.journal
+        return campaign
+
+    async def _plan(self, client: Client) -> Plan:
         header, progress = self.progress.header, self.progress
         queue = QueueKey(header.queue, header.prefix)
         selection = _selection(queue, progress)
         [status] = await read_status(client, [queue])
         workers = await read_workers(client, [queue])
         tally = Tally(selection.state)
-        plan = Plan(
-            status,
-            selection,
-            tally,
-            None if workers is None else workers[queue],
-            selected=header.selection.jobs,
-        )
-        unknown = Counter({Code.UNKNOWN: progress.codes.get(Code.UNKNOWN, 0)})
-        return Campaign(
-            client,
-            writer,
-            plan,
-            _flags(header.resets),
-            _pace(header.pace),
-            record=lambda _: self.journal,
-            # What was unknown is found out now, and counted then.
-            before=Before(progress.decided, progress.doubtful, Counter(progress.codes) - unknown),
-        )
+        seen_workers = None if workers is None else workers[queue]
+        return Plan(status, selection, tally, seen_workers, selected=header.selection.jobs)
 
 
 def _selection(queue: QueueKey, progress: Progress) -> Selection:

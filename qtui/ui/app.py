@@ -46,7 +46,10 @@ class QtuiApp(App[None]):
         self.push_screen(Inspector(self.session))
 
     async def on_unmount(self) -> None:
-        """Closes the connection."""
+        """Closes the journal of the latest campaign, and the connection."""
+        for screen in self.screen_stack:
+            if isinstance(screen, Inspector):
+                screen.retrying.close()
         await self.session.client.aclose()
 
     def action_interrupt(self) -> None:

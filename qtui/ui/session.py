@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from qtui.bullmq.connection import Client, Server, Target, explain
 from qtui.bullmq.reader import Reader
 from qtui.retry.campaign import Campaign
+from qtui.retry.pace import Pace
 from qtui.retry.plan import Plan, Resets
 from qtui.settings import Settings
 from qtui.views.poll import Poll
@@ -21,7 +22,7 @@ class Session:
     target: Target
     client: Client
     server: Server
-    campaign: Callable[[Plan, Resets], Campaign] | None
+    campaign: Callable[[Plan, Resets, Pace], Campaign] | None
     note: str = ""
     """A word about the session for the status line, such as what a demo is."""
 

@@ -5,7 +5,7 @@ Holds no widgets and starts nothing by itself: the screen calls it from its work
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import Client
@@ -13,16 +13,13 @@ from qtui.bullmq.filter import Filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reader import Reader
-from qtui.retry.outcome import Outcome, outcome
+from qtui.retry.outcome import Outcome
 from qtui.retry.selection import Query, query
 from qtui.views.columns import Verdict, verdict
 from qtui.views.found import FoundList
 from qtui.views.listing import Listing
 from qtui.views.marks import MOST, Marks
 from qtui.views.pages import JobList
-
-FOLLOWED_AT_ONCE = 200
-"""Retried jobs whose fate is read in one round trip."""
 
 
 class Board:
@@ -42,7 +39,6 @@ class Board:
         self._rate = rate
         self._marks: dict[tuple[QueueKey, JobState], Marks] = {}
         self._results: dict[str, Result] = {}
-        self._outcomes: dict[str, Outcome] = {}
 
     @property
     def marks(self) -> Marks:
@@ -162,58 +158,21 @@ class Board:
             return
         for result in results:
             self._results[result.job_id] = result
-            self._outcomes.pop(result.job_id, None)
             self.verdicts[result.job_id] = verdict(result, None, state)
         # The id of a job whose hash is gone stays in its set, as BullMQ leaves it.
         gone = (Code.RETRIED, Code.NOT_IN_STATE)
         self.jobs.hold(result.job_id for result in results if result.code in gone)
 
-    def undecided(self, first: int, last: int) -> list[str]:
-        """Retried jobs whose fate is still open: those in sight first, then others that are loaded.
-
-        Args:
-            first: the first place in sight.
-            last: the last place in sight.
-        """
-        if self.jobs is None:
-            return []
-        seen = [row for row in map(self.jobs.row, range(first, last + 1)) if row is not None]
-        return [
-            row.id
-            for row in dict.fromkeys([*seen, *self.jobs.rows()])
-            if (result := self._results.get(row.id)) is not None
-            and result.retried
-            and not self._is_final(row.id)
-        ][:FOLLOWED_AT_ONCE]
-
-    def _is_final(self, job_id: str) -> bool:
-        seen = self._outcomes.get(job_id)
-        return seen is not None and seen.fate.is_final
-
-    async def follow(self, ids: Sequence[str]) -> bool:
-        """Reads what has become of retried jobs; True if something has changed.
-
-        Costs nothing when no fate is open, else a round trip or two.
-        """
-        queue, state, jobs = self.queue, self.state, self.jobs
-        if not ids or queue is None:
-            return False
-        # Which list a waiting job is in makes no difference, and those may be long.
-        places = await self._reader.whereabouts(queue, ids, lists=(JobState.ACTIVE,))
-        if self.jobs is not jobs:  # somebody has turned to another list meanwhile
-            return False
-        changed = False
-        for job_id, where in places.items():
-            result, seen = self._results.get(job_id), outcome(where)
-            if result is None or self._outcomes.get(job_id) == seen:
-                continue
-            self._outcomes[job_id] = seen
-            self.verdicts[job_id] = verdict(result, seen, state)
-            changed = True
-        return changed
+    def note(self, queue: QueueKey, state: JobState, outcomes: Mapping[str, Outcome]) -> None:
+        """Writes what has become of retried jobs into their rows, if they are still in sight."""
+        if (queue, state) != (self.queue, self.state):
+            return
+        for job_id, seen in outcomes.items():
+            result = self._results.get(job_id)
+            if result is not None:
+                self.verdicts[job_id] = verdict(result, seen, state)
 
     def forget_results(self) -> None:
         """Lets go of what stands in the rows; the next refresh shows the list as it is."""
         self._results.clear()
-        self._outcomes.clear()
         self.verdicts.clear()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
+from math import inf
 from typing import Final
 
 from qtui.bullmq.ask import ask, scores
@@ -17,7 +18,7 @@ from qtui.bullmq.hunt import Hunt
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, Row
 from qtui.bullmq.reader import Reader
-from qtui.bullmq.search import Met
+from qtui.bullmq.steps import Met
 from qtui.text import count
 from qtui.views.listing import Moved
 from qtui.views.pages import MOST_HELD, PAGE
@@ -138,11 +139,12 @@ class FoundList:
             self.searching = False
 
     async def _read_newest(self) -> float | None:
+        """The newest score, -inf of an empty state; None of a list, which has none."""
         if self.state.is_list:
             return None
         key = self.queue.key(self.state.key)
         [reply] = await ask(self._client, [("ZREVRANGE", key, 0, 0, "WITHSCORES")])
-        return next(iter(scores(reply).values()), None)
+        return next(iter(scores(reply).values()), -inf)
 
     def _take(self, met: Sequence[Met]) -> None:
         fresh = [one.id for one in met if one.id not in self._places]
@@ -200,15 +202,15 @@ class FoundList:
         async with self._lock:
             if self.held:
                 return Moved(None, 0)
-            before = self._places.get(anchor) if anchor is not None else None
             shift = await self._top_up()
+            place = self._places.get(anchor) if anchor is not None else None
             self._rows.clear()
             self._left.clear()
             start = max(0, first + shift) if first > 0 else 0
             await self._read(self._ids[start : start + max(PAGE, last - first + 1 + shift)])
-            if before is not None and anchor is not None and anchor not in self._rows:
-                await self._read([anchor])
-            return Moved(None if before is None else before + shift, shift)
+            if place is not None and self._ids[place] not in self._rows:
+                await self._read([self._ids[place]])
+            return Moved(place, shift)
 
     async def _read(self, ids: Sequence[str]) -> None:
         rows = await self._reader.rows(self.queue, self.state, ids) if ids else []

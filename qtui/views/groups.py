@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from qtui.bullmq.filter import Filter, quoted
+from qtui.bullmq.filter import Filter, parse, quoted
+from qtui.bullmq.filter.groups import Every
 from qtui.bullmq.hunt import Hunt
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.search import Met
 from qtui.bullmq.signature import signature
+from qtui.bullmq.steps import Met
 from qtui.text import plain
 
 FIELDS: Final = ("failedReason", "name")
@@ -25,8 +26,6 @@ MOST_NAMES: Final = 100
 
 _SHOWN: Final = 3
 """Names that a line has room for."""
-
-_REST: Final = "\0"
 
 
 @dataclass(slots=True)
@@ -79,11 +78,7 @@ class ErrorGroup:
         """A filter that finds just these jobs; None where there is none, as for the rest."""
         if self.is_rest:
             return None
-        return f"group:{quoted(self.signature)}" if self.signature else NO_REASON
-
-
-NO_REASON: Final = r"!error:re:\S"
-"""The filter that finds jobs which gave no reason."""
+        return f"group:{quoted(self.signature)}"
 
 
 class ErrorGroups:
@@ -91,16 +86,18 @@ class ErrorGroups:
 
     def __init__(self) -> None:
         self.jobs = 0
-        self._groups: dict[str, ErrorGroup] = {}
+        self._groups: dict[str | None, ErrorGroup] = {}
+        """By signature; under None the rest."""
 
     def add(self, met: Met, queue: QueueKey) -> None:
         """Counts one job, met newest first."""
-        name = key = signature(met.fields["failedReason"] or "")
+        name = signature(met.fields["failedReason"] or "")
+        key: str | None = name
         if key not in self._groups and len(self._groups) >= MOST:
-            name, key = "", _REST
+            name, key = "", None
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = ErrorGroup(name, queue, met.id, is_rest=key == _REST)
+            group = self._groups[key] = ErrorGroup(name, queue, met.id, is_rest=key is None)
         group.add(met, queue)
         self.jobs += 1
 
@@ -147,4 +144,5 @@ def both(one: Filter | None, other: str) -> str:
     """One filter for what both find."""
     if one is None:
         return other
-    return f"({one}) ({other})"
+    known = one.root.terms if isinstance(one.root, Every) else (one.root,)
+    return str(one if parse(other).root in known else parse(f"({one}) ({other})"))

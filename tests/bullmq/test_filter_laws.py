@@ -61,7 +61,7 @@ def terms(
         st.builds(Contains, words, texts),
         st.builds(Equals, words.filter(bool), texts),
         st.builds(lambda word, text: Matches(word, text, Pattern(text)), words, regexes),
-        st.builds(InGroup, texts),
+        st.builds(InGroup, st.just("") | texts),
         st.builds(Finished, st.booleans(), times),
         st.builds(Number, counted, st.sampled_from(sorted(COMPARISONS)), counts),
         st.just(UsedUp()),

@@ -9,18 +9,23 @@ from redis.asyncio import Redis
 from qtui.bullmq.connection import Client, connect, parse
 from qtui.bullmq.discovery import discover
 from qtui.bullmq.events import wait_for_events
-from qtui.bullmq.job import read_job, read_logs
+from qtui.bullmq.filter import parse as parse_filter
+from qtui.bullmq.hunt import Hunt
+from qtui.bullmq.job import find_job, read_job, read_logs
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reader import Reader
 from qtui.bullmq.status import read_status
+from qtui.bullmq.timeline import Window, read_timeline
 from qtui.bullmq.workers import read_workers
 from qtui.demo.server import EmbeddedServer
+from qtui.retry.follow import Follower
 from qtui.retry.plan import make_plan
 from qtui.retry.selection import chosen
 from qtui.views.board import Board
+from qtui.views.groups import FIELDS, ErrorGroups, group_errors
 from qtui.views.poll import Poll
-from tests.seeds import job, raw_failed, raw_list, real_queue
+from tests.seeds import START, job, raw_failed, raw_list, real_queue
 
 OLD = QueueKey.of("bull", "old")
 
@@ -81,8 +86,29 @@ async def look_as_the_screen_does(client: Client) -> None:
             assert jobs is not None
             await jobs.refresh(0, 20, None)
             await jobs.load(0, 20)
-            ids = await board.all_ids()
-            await board.follow(ids)
+            await board.all_ids()
+            await search(client, board, status.queue, state)
+
+
+async def search(client: Client, board: Board, queue: QueueKey, state: JobState) -> None:
+    """Finds, groups and counts in a list as a person would."""
+    board.look_for(parse_filter("id:1 | error:re:o attempts>=0 | group:boom"))
+    assert board.found is not None
+    async for _ in board.found.search():
+        await board.found.load(0, 20)
+    await board.found.refresh(0, 20, None)
+    board.look_for(None)
+    hunt = Hunt(client, queue, state, fields=FIELDS)
+    async for _ in group_errors(hunt, queue, ErrorGroups()):
+        pass
+    await find_job(client, [queue], "1")
+    if state.is_finished:
+        await make_plan(client, await board.everything())
+        for window in Window:
+            await read_timeline(client, queue, state, window, 60, now=START)
+        follower = Follower(client, queue, state)
+        await follower.begin()
+        await follower.look()
 
 
 async def commands(client: Redis) -> set[str]:

@@ -121,7 +121,6 @@ async def test_each_job_is_met_with_the_score_at_which_it_stands(
         JobState.FAILED,
         ("name",),
         newest_first=newest_first,
-        scores=True,
         rate=0,
         sort_ro=sort_ro,
     )
@@ -250,7 +249,6 @@ async def test_among_jobs_of_one_moment_a_whole_step_may_leave(
         JobState.FAILED,
         ("name",),
         newest_first=newest_first,
-        scores=True,
         rate=0,
         sort_ro=sort_ro,
     )
@@ -279,7 +277,6 @@ async def test_every_step_may_leave_as_it_is_met_even_at_one_moment(
         JobState.FAILED,
         ("name",),
         newest_first=False,
-        scores=True,
         rate=0,
         sort_ro=sort_ro,
     )
@@ -353,10 +350,10 @@ async def test_a_step_is_one_round_trip(server: EmbeddedServer) -> None:
     async with counted(server) as (client, trips):
         await seed(client, 2250)
         trips.count = 0
-        walk = Walk(client, QUEUE, JobState.FAILED, ("name",), scores=True, rate=0)
+        walk = Walk(client, QUEUE, JobState.FAILED, ("name",), rate=0)
         steps = [len(step) async for step in walk.steps()]
     assert steps == [250, 500, 500, 500, 500]
-    assert trips.count == 2 + len(steps)  # one to count, one to measure
+    assert trips.count == 2 + len(steps) + 1  # one to count, one to measure, one finds no more
 
 
 async def test_the_walk_rests_between_steps_when_nobody_tells_it_a_rate(

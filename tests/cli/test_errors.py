@@ -45,3 +45,60 @@ def test_a_state_without_jobs_is_said(redis_url: str) -> None:
     done = invoke("--redis", redis_url, "errors", "payments", "--state", "completed")
     assert (done.code, done.out) == (0, "")
     assert "no completed jobs" in done.err
+
+
+def test_a_filter_bounds_what_is_grouped(redis_url: str) -> None:
+    play(redis_url, three_causes)
+    asked = ("errors", "payments", "--filter", "name=refund error:timeout", "--json")
+    [group] = invoke("--redis", redis_url, *asked).objects
+    assert (group["signature"], group["count"], group["share"]) == (
+        "Timeout of <n>ms exceeded",
+        2,
+        1.0,
+    )
+    assert group["names"] == {"refund": 2}
+
+
+def test_no_match_is_said(redis_url: str) -> None:
+    play(redis_url, three_causes)
+    for name, where in (("payments", "bull:payments"), ("*", "any queue")):
+        done = invoke("--redis", redis_url, "errors", name, "--filter", "nothing")
+        assert (done.code, done.out) == (0, "")
+        assert done.err == f"no failed jobs in {where} that match nothing\n"
+
+
+def test_a_mistake_in_the_filter_is_pointed_at(redis_url: str) -> None:
+    for mistake in ("", "age<<", "error:re:("):
+        done = invoke("--redis", redis_url, "errors", "*", "--filter", mistake)
+        assert done.code == 2
+        assert "--filter" in done.err
+        assert "Traceback" not in done.err
+
+
+def test_all_queues_are_one_list(redis_url: str) -> None:
+    async def timeouts(stage: Stage) -> None:
+        await stage.add(3, name="mail")
+        await stage.fail(3, "Timeout of 7ms exceeded")
+
+    play(redis_url, three_causes)
+    play(redis_url, timeouts, name="emails")
+    before = digest(redis_url)
+    groups = invoke("--redis", redis_url, "--read-only", "errors", "*", "--json").objects
+    assert [group["count"] for group in groups] == [7, 2, 1]
+    largest = groups[0]
+    assert largest["names"] == {"charge": 2, "refund": 2, "mail": 3}
+    assert set(largest["queues"]) == {"bull:payments", "bull:emails"}
+    assert sum(largest["queues"].values()) == 7
+    out = invoke("--redis", redis_url, "errors", "*").out
+    assert "queues" in out.splitlines()[0]
+    only = invoke("--redis", redis_url, "--queue", "emails", "errors", "*", "--json").objects
+    assert [group["count"] for group in only] == [3]
+    assert digest(redis_url) == before
+
+
+def test_a_group_finds_its_jobs_by_its_signature(redis_url: str) -> None:
+    play(redis_url, three_causes)
+    for group in invoke("--redis", redis_url, "errors", "payments", "--json").objects:
+        expression = 'group:"' + str(group["signature"]).replace('"', '""') + '"'
+        asked = ("jobs", "payments", "--filter", expression, "--json")
+        assert len(invoke("--redis", redis_url, *asked).objects) == group["count"]

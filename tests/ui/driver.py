@@ -79,7 +79,8 @@ class Driver:
         return [
             worker.group
             for worker in self.app.workers
-            if worker.state in _UNDER_WAY and worker.group not in ("watch", "retry")
+            if worker.state in _UNDER_WAY
+            and worker.group not in ("watch", "retry", "follow", "hunt")
         ]
 
     async def until(self, true: Callable[[], object], what: str = "it") -> None:
@@ -111,7 +112,9 @@ async def inspector(
         target,
         client,
         await identify(client),
-        None if writer is None else lambda plan, resets: Campaign(client, writer, plan, resets),
+        None
+        if writer is None
+        else lambda plan, resets, pace: Campaign(client, writer, plan, resets, pace),
     )
     app = QtuiApp(session)
     async with app.run_test(size=size, notifications=True) as pilot:

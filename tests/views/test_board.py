@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from redis.asyncio import Redis
 
@@ -12,10 +10,11 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.writer import Picked, Writer
 from qtui.demo.server import EmbeddedServer
-from qtui.views.board import FOLLOWED_AT_ONCE, Board
+from qtui.retry.follow import Follower
+from qtui.retry.outcome import Fate, Outcome
+from qtui.views.board import Board
 from qtui.views.marks import MOST
-from tests.seeds import QUEUE, failed_jobs, raw_failed, real_queue
-from tests.wires import counted
+from tests.seeds import BOUND, QUEUE, failed_jobs, raw_failed, real_queue
 
 FAILED, COMPLETED = JobState.FAILED, JobState.COMPLETED
 OTHER = QueueKey.of("bull", "other")
@@ -45,8 +44,7 @@ async def test_a_board_that_looks_nowhere_has_nothing(client: Redis) -> None:
     assert await board.all_ids() == []
     assert board.loaded_between("1", "2") is None
     assert await board.ids_between("1", "2") == []
-    assert board.undecided(0, 20) == []
-    assert not await board.follow(["1"])
+    board.note(QUEUE, FAILED, {"1": Outcome(Fate.COMPLETED)})
     board.record(QUEUE, FAILED, retried(["1"]))
     assert board.verdicts == {}
 
@@ -170,71 +168,42 @@ class TestResults:
         board.record(QUEUE, FAILED, retried(["1"]))
         board.look_at(QUEUE)
         assert board.verdicts == {}
-        assert board.undecided(0, 20) == []
+        board.note(QUEUE, FAILED, {"1": Outcome(Fate.COMPLETED)})
+        assert board.verdicts == {}
 
-    async def test_they_are_followed_until_each_has_ended(
+    async def test_what_becomes_of_the_jobs_stands_in_their_rows(
         self, server: EmbeddedServer, client: Redis
     ) -> None:
         async with real_queue(server) as real:
             ids = await failed_jobs(real, 4, attempts=1)
             board = await board_on(client)
-            await Writer(client).retry(QUEUE, FAILED, [Picked(one) for one in ids[:3]])
-            board.record(QUEUE, FAILED, retried(ids[:3]))
+            follower = Follower(client, QUEUE, FAILED)
+            await follower.begin()
+            batch = await Writer(client).retry(QUEUE, FAILED, [Picked(one) for one in ids[:3]])
+            follower.add(batch.results, {})
+            board.record(QUEUE, FAILED, batch.results)
             board.record(QUEUE, FAILED, retried(ids[3:], Code.NOT_IN_STATE))
-            assert sorted(board.undecided(0, 20)) == ids[:3]
-            assert await board.follow(board.undecided(0, 20))
-            assert not await board.follow(board.undecided(0, 20))
-            assert words(board)[ids[0]] == "✔ waiting"
             await client.hset(QUEUE.job(ids[1]), "data", "{}")
             await client.hset(QUEUE.job(ids[2]), "data", "{}")
             await client.hset(QUEUE.job(ids[2]), "opts", '{"removeOnComplete":true}')
             await real.work(3)
-            assert await board.follow(board.undecided(0, 20))
-            assert words(board)[ids[0]] == "✗ failed again: boom"
-            assert words(board)[ids[1]] == "✔ completed"
-            assert "gone" in words(board)[ids[2]]
-            assert words(board)[ids[3]] == "✗ -3 not in failed any more"
-            assert board.undecided(0, 20) == []
+            await follower.settle(BOUND)
+            board.note(QUEUE, FAILED, follower.outcomes)
+            assert words(board) == {
+                ids[0]: "✗ failed again: boom",
+                ids[1]: "✔ completed",
+                ids[2]: "✔ completed",
+                ids[3]: "✗ -3 not in failed any more",
+            }
             # A second retry of one of them begins anew.
             board.record(QUEUE, FAILED, retried([ids[0]]))
             assert words(board)[ids[0]] == "✔ waiting"
-            assert board.undecided(0, 20) == [ids[0]]
 
-    async def test_those_in_sight_are_followed_first_and_not_too_many_at_once(
-        self, server: EmbeddedServer, client: Redis
-    ) -> None:
-        ids = await raw_failed(client, map(str, range(500)))
-        async with counted(server) as (counting, trips):
-            board = await board_on(counting)
-            assert board.jobs is not None
-            for first in range(0, 500, 60):
-                await board.jobs.load(first, first + 30)
-            board.record(QUEUE, FAILED, retried(ids))
-            followed = board.undecided(400, 430)
-            assert len(followed) == FOLLOWED_AT_ONCE
-            assert followed[:31] == [str(499 - place) for place in range(400, 431)]
-            # Long lists are not searched for jobs that wait.
-            await client.rpush(QUEUE.key("wait"), *ids)
-            await client.delete(QUEUE.key("failed"))
-            await client.config_resetstat()
-            trips.count = 0
-            assert await board.follow(followed)
-            assert trips.count == 2
-            stats = await client.info("commandstats")
-            assert stats["cmdstat_lpos"]["calls"] == FOLLOWED_AT_ONCE
-
-    async def test_a_list_that_was_left_meanwhile_gets_no_results_of_another(
+    async def test_outcomes_of_another_list_are_not_written_into_this_one(
         self, client: Redis
     ) -> None:
-        await raw_failed(client, "12")
         await raw_failed(client, "12", OTHER)
-        await client.zrem(QUEUE.key("failed"), "1")
-        await client.zadd(QUEUE.key("completed"), {"1": 5})
-        board = await board_on(client)
-        board.record(QUEUE, FAILED, retried(["1"]))
-        following = asyncio.ensure_future(board.follow(["1"]))
-        await asyncio.sleep(0)
-        board.look_at(OTHER)
+        board = await board_on(client, OTHER)
         board.record(OTHER, FAILED, retried(["1"]))
-        assert not await following
+        board.note(QUEUE, FAILED, {"1": Outcome(Fate.COMPLETED)})
         assert words(board) == {"1": "✔ waiting"}

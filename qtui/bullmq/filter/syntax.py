@@ -51,6 +51,7 @@ _OPERATORS: Final[Mapping[str, tuple[str, ...]]] = {
 
 _HEAD: Final = re.compile(r"([A-Za-z]+)(!=|<=|>=|[:<>=])")
 _SWALLOWED: Final = re.compile(rf"\|!*(?:{'|'.join(_OPERATORS)})[:<>=]")
+_EMPTY: Final = re.compile(r"""(?:""|'')(?=[\s|)]|\Z)""")
 _BLANKS: Final = re.compile(r"\s*")
 _AGE: Final = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)([smhdw])", re.ASCII)
 _WHOLE: Final = re.compile(r"-?\d{1,15}", re.ASCII)
@@ -151,6 +152,9 @@ class Parser:
         self._at = head.end()
         if word == "re":
             return self._matches("")
+        if word == "group" and _EMPTY.match(self._text, self._at):
+            self._at += 2
+            return InGroup("")
         if word in TEXTS:
             return self._on_text(word, sign)
         value = self._value(head[0], _EXAMPLES[word])

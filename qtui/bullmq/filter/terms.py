@@ -198,7 +198,10 @@ class Matches(OnText):
 
 @dataclass(frozen=True, slots=True)
 class InGroup(Term):
-    """``group:"connect ECONNREFUSED <address>"``: failed with an error of this signature."""
+    """``group:"connect ECONNREFUSED <address>"``: failed with an error of this signature.
+
+    Empty: with none that says anything.
+    """
 
     signature: str
 
@@ -218,8 +221,7 @@ class InGroup(Term):
         wanted = self.signature
 
         def in_group(job: Subject, folded: Folded) -> bool:
-            reason = job.fields.get("failedReason")
-            return reason is not None and signature(reason) == wanted
+            return signature(job.fields.get("failedReason") or "") == wanted
 
         return in_group
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import ClassVar, Final
+from typing import ClassVar, Final, TypeVar
 
 from redis.exceptions import RedisError
 from textual import events
@@ -19,12 +19,17 @@ from textual.worker import Worker, WorkerState
 
 from qtui.bullmq.codes import Code, meaning
 from qtui.bullmq.connection import RedisFault
+from qtui.retry.pace import Pace
 from qtui.retry.plan import Group, Plan, Resets
 from qtui.retry.selection import Query
 from qtui.text import count, plain, plural
 from qtui.ui.actions import Where, bindings
 
+T = TypeVar("T")
+
 _MOST_GROUPS: Final = 30
+_RATES: Final = (None, 10.0, 50.0, 200.0, 1000.0)
+_CANARIES: Final = (0, 20, 100)
 _NARROW: Final = 100
 _LOW: Final = 20
 _TINY: Final = 12
@@ -38,7 +43,7 @@ _TYPED_ABOVE: Final = 100
 class PlanDialog(ModalScreen["Plan | None"]):
     """Shows a plan as soon as it is read; answers with it, or with None to leave all as it is.
 
-    The toggles belong to the owner's `Resets`, so that they keep their setting until qtui ends.
+    The toggles are the owner's, so that they keep their setting until qtui ends.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.PLAN))
@@ -63,7 +68,8 @@ class PlanDialog(ModalScreen["Plan | None"]):
         *,
         title: str,
         resets: Resets,
-        on_resets: Callable[[Resets], None],
+        pace: Pace,
+        keep: Callable[[Resets, Pace], None],
         read_only: bool,
         explain: Callable[[BaseException], str],
     ) -> None:
@@ -71,7 +77,8 @@ class PlanDialog(ModalScreen["Plan | None"]):
         self._read = read
         self._title = title
         self._resets = resets
-        self._on_resets = on_resets
+        self._pace = pace
+        self._keep = keep
         self._read_only = read_only
         self._explain = explain
         self._plan: Plan | None = None
@@ -128,7 +135,7 @@ class PlanDialog(ModalScreen["Plan | None"]):
         self.set_class(low, "-low")
         frame = 2 if low else 4
         wrapped = warnings * (2 if self.app.size.width < _NARROW else 1)
-        below = 4 + (wrapped + 1 if warnings else 0)
+        below = 5 + (wrapped + 1 if warnings else 0)
         self.query_one("#groups").styles.max_height = max(1, height * 9 // 10 - frame - below)
 
     def _draw(self) -> None:
@@ -176,7 +183,17 @@ class PlanDialog(ModalScreen["Plan | None"]):
     def _toggles(self) -> Content:
         made = _toggle(self._resets.made, "m", "reset attempts made")
         started = _toggle(self._resets.started, "s", "reset attempts started")
-        return Content("     ").join([made, started])
+        rate = f"{self._pace.rate:g} a second" if self._pace.rate else "as fast as it goes"
+        canary = f"{self._pace.canary} first, watched" if self._pace.canary else "no canary"
+        speed = Content.assemble(("t", "bold $accent"), f" {rate}".ljust(27))
+        first = Content.assemble(("c", "bold $accent"), f" {canary}")
+        gap = Content("     ")
+        return Content("\n").join(
+            [
+                gap.join([made, started]),
+                Content("    ") + gap.join([speed, Content("    ") + first]),
+            ]
+        )
 
     def _answer(self) -> Content:
         leave = Content.assemble(("esc", "bold $accent"), " leave")
@@ -212,9 +229,19 @@ class PlanDialog(ModalScreen["Plan | None"]):
         """Deletes the count of attempts started, or leaves it."""
         self._set(replace(self._resets, started=not self._resets.started))
 
+    def action_rate(self) -> None:
+        """The next rate."""
+        self._pace = replace(self._pace, rate=_next(_RATES, self._pace.rate))
+        self._set(self._resets)
+
+    def action_canary(self) -> None:
+        """The next size of the canary."""
+        self._pace = replace(self._pace, canary=_next(_CANARIES, self._pace.canary))
+        self._set(self._resets)
+
     def _set(self, resets: Resets) -> None:
         self._resets = resets
-        self._on_resets(resets)
+        self._keep(resets, self._pace)
         self._draw()
 
     def action_go(self) -> None:
@@ -250,6 +277,12 @@ class PlanDialog(ModalScreen["Plan | None"]):
     def action_leave(self) -> None:
         """Answers with None."""
         self.dismiss(None)
+
+
+def _next(values: Sequence[T], now: T) -> T:
+    """The value after the one that is set; the first after any other."""
+    place = values.index(now) + 1 if now in values else 0
+    return values[place % len(values)]
 
 
 def _toggle(on: bool, key: str, words: str) -> Content:

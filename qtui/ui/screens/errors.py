@@ -114,7 +114,7 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
         except FilterError as error:
             self._stopped = f"the search was stopped: {error.message}"
         except TROUBLE as error:
-            self._stopped = f"{self._session.explain(error)}; ctrl+r counts again"
+            self._stopped = f"stopped, ctrl+r counts again: {self._session.explain(error)}"
         self._draw()
 
     async def _count_in(self, queue: QueueKey) -> None:
@@ -137,7 +137,9 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
 
     def _draw(self) -> None:
         groups = self._groups.largest_first()
-        empty = "counting …" if self._hunt else f"no {self._state} jobs"
+        empty = "nothing matches" if self._wanted is not None else f"no {self._state} jobs"
+        if self._hunt is not None:
+            empty = "" if self._stopped else "counting …"
         self._list.show(groups, self._groups.jobs, empty)
         one = plain(self._queues[0].name) if len(self._queues) == 1 else None
         where = one or f"{plural(len(self._queues), 'queue')}"
@@ -151,7 +153,7 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
 
     def _progress(self, groups: int) -> str:
         found = f"{plural(groups, 'group')} · {plural(self._groups.jobs, 'job')}"
-        if self._hunt is None or self._stopped:
+        if self._hunt is None:
             return found
         polite = ", politely" if self._hunt.resting else ""
         seen = f"{count(self._hunt.seen)} of {count(self._hunt.total)} seen{polite}"
@@ -184,7 +186,9 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
     def action_mark(self) -> None:
         """Marks the group under the cursor and goes on to the next."""
         group = self._list.group
-        if not self._state.is_finished:
+        if self._session.read_only:
+            self._say("read-only: retry is off, so there is nothing to mark jobs for")
+        elif not self._state.is_finished:
             self._say(f"{self._state} jobs can't be retried, so there is nothing to mark")
         elif group is not None and group.filter is not None:
             self._list.marked ^= {group.filter}

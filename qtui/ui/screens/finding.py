@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 _HINT: Final = "a word, error:timeout, age<1h, attempts=max … (? lists them); empty shows all"
 _HINT_OF_QUEUES: Final = "id:123 finds a job in every queue; a word goes to the queue"
-_MARGIN: Final = 1
-"""Blank cells before the filter in its line."""
 
 
 class Finder:
@@ -52,7 +50,7 @@ class Finder:
         """Takes the line away and changes nothing."""
         self._line.close()
         self._screen.say("")
-        (self._screen.queues if self._in_queues else self._screen.table).focus()
+        self._screen.set_focus(self._screen.queues if self._in_queues else self._screen.table)
 
     def entered(self, text: str) -> None:
         """Does what the line says, or points at what is wrong with it."""
@@ -63,8 +61,7 @@ class Finder:
         try:
             wanted = parse(text)
         except FilterError as error:
-            caret = " " * (_MARGIN + self._column(text, error.position)) + "^ "
-            self._screen.say(f"{caret[1:]}{error.message}", "bad")
+            self._point_at(error)
             return
         self.leave()
         if not self._in_queues:
@@ -74,9 +71,18 @@ class Finder:
         else:
             self._go_to_queue(text)
 
-    def _column(self, text: str, position: int) -> int:
-        """Where a character stands in the line; none farther than what the status line shows."""
-        return min(position - self._line.scroll_offset.x, max(0, self._screen.size.width - 40))
+    def _point_at(self, error: FilterError) -> None:
+        """Puts the cursor on the mistake, so that it is in sight, and a caret below it."""
+
+        def say() -> None:
+            column = self._line.column(error.position)
+            words = pointer(column, error.message, self._screen.size.width)
+            self._screen.say(words.removeprefix(" "), "bad")
+
+        # From its start on, so that the mistake stands far enough right for words on its left.
+        self._line.scroll_to(0, animate=False, force=True, immediate=True)
+        self._line.cursor_position = error.position
+        self._line.call_after_refresh(say)
 
     def show(self, wanted: Filter | None) -> None:
         """Shows what matches, or with None all."""
@@ -97,7 +103,7 @@ class Finder:
                 go(places[0])
             elif not self._go_to_queue(typed, quietly=True):
                 searched = plural(len(queues), "queue")
-                screen.say(f"no job {plain(job_id)} in any of {searched}", "warn")
+                screen.say(f"{searched} searched: none has a job {plain(job_id)}", "warn")
 
         def go(place: tuple[QueueKey, Whereabouts] | None) -> None:
             if place is not None:
@@ -155,4 +161,16 @@ class Finder:
         if (choice.queue, choice.state, choice.filter) != (board.queue, board.state, board.filter):
             self.go(choice.queue, choice.state, choice.filter)
         if choice.retry:
-            self._screen.plan_query()
+            self._screen.retrying.plan_everything()
+
+
+def pointer(column: int, words: str, width: int) -> str:
+    """A line of so many cells with a caret in a column, and words on the side that has room.
+
+    Where neither side has, there are only the words.
+    """
+    if column + 2 + len(words) <= width:
+        return " " * column + "^ " + words
+    if len(words) + 2 <= column:
+        return words.rjust(column - 1) + " ^"
+    return f" {words}"

@@ -1,4 +1,4 @@
-"""The keys that work here, from the registry."""
+"""The keys that work here, from the registry, and the filter's language, from its table."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from qtui.bullmq.filter import TABLE
 from qtui.ui.actions import Where, actions_of, keys_of
 
 
 class HelpScreen(ModalScreen[None]):
-    """Lists keys and what they do; any way out closes it."""
+    """Lists keys and what they do, and the filter's language; any way out closes it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,question_mark", "leave", "close"),
@@ -51,6 +52,10 @@ class HelpScreen(ModalScreen[None]):
             for action in actions:
                 words = " ".join(keys_of(action, self._keys))
                 lines.append(Content.assemble(f"  {words:<12} ", (action.help, "$text-muted")))
+        lines.append(Content.styled("\nThe filter's language ( / )", "bold $accent"))
+        width = max(len(example) for example, _ in TABLE)
+        for example, words in TABLE:
+            lines.append(Content.assemble(f"  {example:<{width}} ", (words, "$text-muted")))
         if self._read_only:
             lines.append(
                 Content.styled("\nread-only: keys that would write are left out", "$text-warning")

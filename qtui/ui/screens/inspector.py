@@ -1,9 +1,9 @@
 """The inspector: queues on the left, the jobs of a state on the right, the job under the cursor.
 
-Turns keys into work and work into what the widgets show. What it looks at is a `Board`, which knows
-no widgets; `LiveScreen` keeps it fresh, `RetryScreen` retries and `MarkScreen` marks. The list is
-the work of a `ListPane`, filters and error groups that of a `Finder`, the lines around the list
-that of its `Surroundings`.
+Turns keys into work and work into what the widgets show. What it looks at is a `Board`, which
+knows no widgets; `LiveScreen` keeps it fresh and `MarkScreen` marks. The list is the work of a
+`ListPane`, filters and error groups that of a `Finder`, retries that of a `Retrying`, the lines
+around the list that of its `Surroundings`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from qtui.ui.screens.detail import JobDetail
 from qtui.ui.screens.finding import Finder
 from qtui.ui.screens.list_pane import ListPane
 from qtui.ui.screens.marking import MarkScreen
+from qtui.ui.screens.retrying import Retrying
 from qtui.ui.screens.surroundings import Surroundings
 from qtui.ui.widgets.bars import Bar, KeyBar, StateTabs
 from qtui.ui.widgets.cursor_list import CursorList
@@ -71,6 +72,7 @@ class Inspector(MarkScreen):
 
     def compose(self) -> ComposeResult:
         yield Bar(id="header")
+        yield Bar(id="banner")
         with Horizontal():
             yield QueueList(id="queues")
             with Vertical(id="right"):
@@ -96,6 +98,9 @@ class Inspector(MarkScreen):
         self.list = ListPane(
             self, self.board, self.table, turned=self._turned, changed=self._draw_around
         )
+        self.retrying = Retrying(
+            self, self.board, self.query_one("#banner", Bar), self._results_changed
+        )
         self.finder = Finder(self, self.query_one(FilterLine))
         self.query_one(FilterLine).close()
         self.table.focus()
@@ -115,7 +120,7 @@ class Inspector(MarkScreen):
         """Somebody is at work: the queue in sight stays, and what was said long ago goes."""
         self.queues.touch()
         old = time.monotonic() - self._said_at > _SAID_FOR
-        if old and self.campaign is None and not self.lost and not self.finder.is_open:
+        if old and not self.lost and not self.finder.is_open:
             self.say("")
 
     # What is told from outside
@@ -149,8 +154,7 @@ class Inspector(MarkScreen):
             self.poll.nudge([self.board.queue] if self.board.queue is not None else [])
         self._draw_header()
 
-    def results_changed(self) -> None:
-        """Results stand in rows."""
+    def _results_changed(self) -> None:
         self.table.refresh()
         self._draw_title()
         self._draw_keys()
@@ -300,6 +304,10 @@ class Inspector(MarkScreen):
         self.table.refresh()
         self._draw_keys()
 
+    def action_stop(self) -> None:
+        """Stops the campaign after its batch."""
+        self.retrying.stop()
+
     # Staying fresh
 
     def action_freeze(self) -> None:
@@ -313,6 +321,7 @@ class Inspector(MarkScreen):
         else:
             again: Callable[[], Awaitable[None]] = self.search_again
             self.run_worker(again, group="search", exclusive=True, exit_on_error=False)
+        self.retrying.let_go()
         self.list.thaw()
         self._load_detail()
         self._read_timeline()
@@ -375,7 +384,7 @@ class Inspector(MarkScreen):
         """Goes back from an open job; from the list it quits."""
         if self.has_class("-opened"):
             self.action_back()
-        elif self.campaign is None:
+        elif not self.retrying.under_way:
             self.app.exit()
         else:
             question = "A retry is under way. Stop it after the current batch, and quit?"
@@ -383,4 +392,4 @@ class Inspector(MarkScreen):
 
     def _leave(self, stop: bool | None) -> None:
         if stop:
-            self.quit_after_campaign()
+            self.retrying.quit_after()

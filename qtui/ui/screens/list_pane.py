@@ -1,4 +1,4 @@
-"""The list in sight: shows it, hunts through it, keeps it fresh, and follows what was retried."""
+"""The list in sight: shows it, hunts through it, and keeps it fresh."""
 
 from __future__ import annotations
 
@@ -48,11 +48,15 @@ class ListPane:
         self._turned = turned
         self._changed = changed
         self._wants_next = False
+        self._told_stop = False
 
     def show(self, jobs: Listing | None) -> None:
         """Shows another list, from its first row on."""
         self._wants_next = False
         self._screen.cancel(HUNT)
+        if self._told_stop:  # which is not true of this list
+            self._told_stop = False
+            self._screen.say("")
         self._table.show(jobs, self._board.marks, self._board.verdicts)
         self._table.say("reading …")
         self._changed()
@@ -67,11 +71,9 @@ class ListPane:
         jobs = self._board.jobs
         if jobs is None:
             return
-        if jobs.held:
-            status = self._screen.poll.statuses.get(jobs.queue)
-            jobs.live_total = status.count(jobs.state) if status is not None else 0
-            self._follow()
-        elif not self._screen.is_busy(HUNT):
+        if jobs.held or isinstance(jobs, FoundList):
+            self._tell_live_total(jobs)
+        if not jobs.held and not self._screen.is_busy(HUNT):
             self._refresh(jobs)
 
     def load_what_is_in_sight(self) -> None:
@@ -91,10 +93,13 @@ class ListPane:
         jobs = self._board.jobs
         if jobs is None:
             return
-        if jobs.held:
-            self.thaw()
-        else:
+        if not jobs.held:
             jobs.hold()
+        elif isinstance(jobs, FoundList) and not self._board.verdicts:
+            jobs.thaw()
+            self._refresh(jobs)  # what was found need not be searched again
+        else:
+            self.thaw()
         self._changed()
 
     def thaw(self) -> None:
@@ -127,6 +132,7 @@ class ListPane:
             return False
         self._screen.cancel(HUNT)
         jobs.searching = False
+        self._told_stop = True
         self._changed()
         return True
 
@@ -145,14 +151,19 @@ class ListPane:
                 self._screen.say(f"the search was stopped: {plain(error.message)}", "bad")
             finally:
                 if jobs is self._board.jobs:
-                    status = self._screen.poll.statuses.get(jobs.queue)
-                    jobs.live_total = status.count(jobs.state) if status is not None else 0
+                    self._tell_live_total(jobs)
                     self._grown(jobs)
+            if jobs.finished and jobs is self._board.jobs:
+                self._refresh(jobs)  # what has finished meanwhile
 
         self._screen.in_background(hunt, HUNT)
 
+    def _tell_live_total(self, jobs: Listing) -> None:
+        status = self._screen.poll.statuses.get(jobs.queue)
+        jobs.live_total = status.count(jobs.state) if status is not None else 0
+
     def _grown(self, jobs: FoundList) -> None:
-        self._table.say("looking …" if jobs.searching else "nothing matches")
+        self._table.say(_of_empty(jobs))
         self._table.rows_changed()
         if self._wants_next and self._table.cursor < jobs.total - 1:
             self._wants_next = False
@@ -166,24 +177,26 @@ class ListPane:
             anchor = self._table.cursor_id
             if let_go and anchor is not None and jobs.has_left(anchor):
                 anchor = None
-            moved = await jobs.refresh(first, last, anchor)
+            try:
+                moved = await jobs.refresh(first, last, anchor)
+            except FilterError as error:
+                self._screen.say(f"the search was stopped: {plain(error.message)}", "bad")
+                return
             if jobs is self._board.jobs:
                 now, place = self._table.cursor_id, moved.anchor
                 if anchor is not None and now != anchor:  # somebody has moved it meanwhile
                     place = jobs.place(now) if now is not None else None
                 self._table.rows_changed(place, moved.shift)
-                self._table.say(f"no {jobs.state} jobs" if self._board.found is None else "")
+                self._table.say(_of_empty(jobs))
                 self._changed()
 
         self._screen.in_background(read, "list")
 
-    def _follow(self) -> None:
-        ids = self._board.undecided(*self._table.in_sight)
 
-        async def read() -> None:
-            if await self._board.follow(ids):
-                self._table.refresh()
-                self._changed()
-
-        if ids:
-            self._screen.in_background(read, "follow")
+def _of_empty(jobs: Listing) -> str:
+    """What stands in the table while nothing else does."""
+    if not isinstance(jobs, FoundList):
+        return f"no {jobs.state} jobs"
+    if jobs.searching:
+        return "looking …"
+    return "nothing matches" if jobs.finished else "nothing was found so far"

@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from qtui.text import count, plain
-from qtui.ui.screens.retrying import RetryScreen
+from qtui.ui.screens.live import LiveScreen
+from qtui.ui.screens.retrying import Retrying
+from qtui.ui.session import Session
 from qtui.ui.widgets.job_table import JobTable
+from qtui.views.board import Board
 from qtui.views.marks import MOST
 
 _GROUP = "mark"
 
 
-class MarkScreen(RetryScreen):
-    """Marks jobs of the list on its board, and retries what is marked."""
+class MarkScreen(LiveScreen):
+    """Marks jobs of the list on its board, and plans retries of what is marked."""
 
     table: JobTable
+    retrying: Retrying
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.board = Board(session.client, session.settings.scan_rate)
 
     # Hooks
 
@@ -124,7 +132,7 @@ class MarkScreen(RetryScreen):
 
     def action_retry_all(self) -> None:
         """Plans a retry of everything that the list is about."""
-        self.plan_query()
+        self.retrying.plan_everything()
 
     def action_invert(self) -> None:
         """Marks what is not marked."""
@@ -141,4 +149,4 @@ class MarkScreen(RetryScreen):
         if self.is_busy(_GROUP):
             self.say("still marking: press r again when it is done", "warn")
         else:
-            self.plan_retry(self.board.chosen(self.table.cursor_id))
+            self.retrying.plan_chosen(self.board.chosen(self.table.cursor_id))

@@ -1,129 +1,223 @@
-"""The part of the inspector that retries: the plan, the campaign, and its results in the rows."""
+"""Retrying from the screen: the plan, one campaign at a time, and what becomes of its jobs."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-
-from textual import work
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Final
 
 from qtui.bullmq.codes import Code, ForeignQueue, meaning
 from qtui.bullmq.filter import Filter
 from qtui.bullmq.model import JobState
 from qtui.retry.campaign import Campaign, Phase
+from qtui.retry.journal_reading import JournalError
+from qtui.retry.pace import Pace
 from qtui.retry.plan import Plan, Resets, make_plan
 from qtui.retry.selection import Selection, chosen
 from qtui.text import count, plain, plural
 from qtui.ui.dialogs.plan import PlanDialog
 from qtui.ui.screens.live import TROUBLE, LiveScreen
-from qtui.ui.session import Session
+from qtui.ui.widgets.bars import Bar
 from qtui.views.board import Board
 
+_LOOK: Final = 0.2
+"""Seconds between two looks at what becomes of the jobs while nothing is open."""
 
-class RetryScreen(LiveScreen):
-    """Retries what is chosen on its board, one campaign at a time."""
+_FOLLOWED: Final = 86_400.0
+"""Seconds for which jobs are followed; a day's worth of waiting is nobody's retry any more."""
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        self.board = Board(session.client, session.settings.scan_rate)
+
+class Retrying:
+    """Plans retries of the board's jobs, carries them out, and tells what became of them.
+
+    Args:
+        screen: runs the work in the background.
+        board: what is looked at, and where results are written into rows.
+        banner: where a campaign tells how it fares.
+        changed: is called when rows have results that they did not have before.
+    """
+
+    def __init__(
+        self, screen: LiveScreen, board: Board, banner: Bar, changed: Callable[[], None]
+    ) -> None:
         self.resets = Resets()
+        self.pace = Pace()
         """The toggles of the plan; they keep their setting until qtui ends."""
         self.campaign: Campaign | None = None
-        """The campaign that is under way."""
+        """The latest campaign, until its banner is let go."""
+        self._screen = screen
+        self._board = board
+        self._banner = banner
+        self._changed = changed
         self._quit_after = False
+        self._trouble = ""
+        banner.display = False
 
-    # Hooks
+    @property
+    def under_way(self) -> bool:
+        """Whether a campaign is sending jobs, or about to."""
+        return self.campaign is not None and not self.campaign.is_over
 
-    def results_changed(self) -> None:
-        """Rows have results that they did not have before."""
-        raise NotImplementedError
+    # The plan
 
-    # The way of one retry
-
-    def plan_retry(self, ids: Sequence[str]) -> None:
+    def plan_chosen(self, ids: Sequence[str]) -> None:
         """Opens the plan for jobs of the list in sight, or for all if everything is marked."""
-        queue, state, everything = self.board.queue, self.board.state, self.board.marks.everything
-        if not self._may_retry():
+        board, everything = self._board, self._board.marks.everything
+        queue, state = board.queue, board.state
+        if not self._may_plan():
             return
         if everything is not None:
             self._ask(lambda: _ready(everything), _words(state, everything.filter))
         elif queue is None or not ids:
-            self.say("there is no job to retry here")
+            self._screen.say("there is no job to retry here")
         else:
             jobs = plural(len(ids), f"{state} job")
             self._ask(lambda: _ready(chosen(queue, state, ids)), jobs)
 
-    def plan_query(self) -> None:
-        """Opens the plan for everything that the list in sight is about, as of now."""
-        board = self.board
-        if board.queue is not None and self._may_retry():
-            self._ask(board.everything, _words(board.state, board.filter))
+    def plan_everything(self) -> None:
+        """Opens the plan for all that the list in sight is about, as of now."""
+        if self._board.queue is not None and self._may_plan():
+            self._ask(self._board.everything, _words(self._board.state, self._board.filter))
 
-    def _may_retry(self) -> bool:
-        if not self.board.state.is_finished:
-            state = self.board.state
-            self.say(f"{state} jobs can't be retried, only failed and completed ones", "warn")
-        elif self.campaign is not None:
-            self.say("a retry is under way: one after the other", "warn")
+    def _may_plan(self) -> bool:
+        state = self._board.state
+        if not state.is_finished:
+            words = f"{state} jobs can't be retried, only failed and completed ones"
+            self._screen.say(words, "warn")
+        elif self.under_way:
+            self._screen.say("a retry is under way: one after the other; x stops it", "warn")
         else:
             return True
         return False
 
     def _ask(self, select: Callable[[], Awaitable[Selection]], jobs: str) -> None:
-        session = self.session
+        session = self._screen.session
 
         async def read(progress: Callable[[int, int], None]) -> Plan:
             rate = session.settings.scan_rate
             return await make_plan(session.client, await select(), progress=progress, rate=rate)
 
-        assert self.board.queue is not None
+        def keep(resets: Resets, pace: Pace) -> None:
+            self.resets, self.pace = resets, pace
+
+        assert self._board.queue is not None
         what = "Dry run: retry" if session.read_only else "Retry"
         dialog = PlanDialog(
             read,
-            title=f"{what} {jobs} in {plain(self.board.queue.name)}",
+            title=f"{what} {jobs} in {plain(self._board.queue.name)}",
             resets=self.resets,
-            on_resets=self._keep_resets,
+            pace=self.pace,
+            keep=keep,
             read_only=session.read_only,
             explain=session.explain,
         )
-        self.app.push_screen(dialog, self._answered)
+        self._screen.app.push_screen(dialog, self._answered)
 
     def _answered(self, plan: Plan | None) -> None:
-        if plan is not None and self.session.campaign is not None:
-            self.board.marks.everything = None
-            self._carry_out(self.session.campaign(plan, self.resets))
+        begin = self._screen.session.campaign
+        if plan is not None and begin is not None:
+            self._board.marks.everything = None
+            self.begin(begin(plan, self.resets, self.pace))
 
-    def _keep_resets(self, resets: Resets) -> None:
-        self.resets = resets
+    # The campaign
 
-    def quit_after_campaign(self) -> None:
+    def begin(self, campaign: Campaign) -> None:
+        """Carries a campaign out, and follows its jobs."""
+        if self.campaign is not None:
+            self.campaign.close()
+        self.campaign, self._trouble = campaign, ""
+        self._screen.run_worker(
+            self._carry_out(campaign), group="retry", name="retry", exit_on_error=False
+        )
+        self._screen.run_worker(
+            self._follow(campaign), group="follow", exclusive=True, exit_on_error=False
+        )
+
+    def stop(self) -> None:
+        """Ends the campaign after the batch that is under way."""
+        if self.campaign is None or self.campaign.is_over:
+            self._screen.say("nothing is being retried that could be stopped")
+        else:
+            self.campaign.stop()
+            self._draw()
+
+    def quit_after(self) -> None:
         """Stops the campaign after its batch, and qtui after the campaign."""
         self._quit_after = True
-        if self.campaign is not None:
-            self.campaign.stop()
-            self.say("stopping after this batch …")
+        if self.under_way:
+            self.stop()
         else:
-            self.app.exit()
+            self._screen.app.exit()
 
-    @work(group="retry", exit_on_error=False)
+    def let_go(self) -> None:
+        """Takes the banner of a campaign away that is over."""
+        if self.campaign is not None and self.campaign.is_over:
+            self.close()
+            self.campaign = None
+            self._draw()
+
+    def close(self) -> None:
+        """Writes down what became of the jobs so far."""
+        if self.campaign is not None:
+            self.campaign.close()
+
     async def _carry_out(self, campaign: Campaign) -> None:
-        self.campaign = campaign
-        queue, state = campaign.plan.queue, campaign.plan.state
+        plan = campaign.plan
+        self._draw()
         try:
             async for results in campaign.run():
-                self.board.record(queue, state, results)
-                self.say(f"retrying: {count(campaign.decided)} of {count(campaign.selected)} …")
-                self.results_changed()
-                self.poll.nudge([queue])
-            self.say(*summary(campaign))
+                self._board.record(plan.queue, plan.state, results)
+                # They may have run already.
+                known, ids = campaign.follower.outcomes, (one.job_id for one in results)
+                self._board.note(
+                    plan.queue, plan.state, {one: known[one] for one in ids if one in known}
+                )
+                self._draw()
+                self._changed()
+                self._screen.poll.nudge([plan.queue])
         except ForeignQueue as refusal:
-            self.say(f"nothing was retried: this is {refusal}", "bad")
+            self._trouble = f"nothing was retried: this is {refusal}"
+        except JournalError as error:
+            self._trouble = f"nothing was retried: {plain(str(error))}"
         except TROUBLE as error:
-            self.say(f"{summary(campaign)[0]}: {self.session.explain(error)}", "bad")
+            self._trouble = self._screen.session.explain(error)
         finally:
-            self.campaign = None
-            self.results_changed()
+            self._draw()
+            self._changed()
             if self._quit_after:
-                self.app.exit()
+                self._screen.app.exit()
+
+    async def _follow(self, campaign: Campaign) -> None:
+        """Keeps rows and banner at what has become of the jobs, until all is decided."""
+        plan, follower = campaign.plan, campaign.follower
+        while self.campaign is campaign:
+            try:
+                async for ids in follower.watch(_FOLLOWED, lambda: self.campaign is not campaign):
+                    outcomes = {one: follower.outcomes[one] for one in ids}
+                    self._board.note(plan.queue, plan.state, outcomes)
+                    self._draw()
+                    self._changed()
+            except TROUBLE as error:
+                self._screen.say(self._screen.session.explain(error), "warn")
+            if campaign.is_over and not follower.undecided:
+                campaign.close()
+                self._draw()
+                return
+            # Nothing is open just now; the next batch brings more.
+            await asyncio.sleep(_LOOK)
+
+    # The banner
+
+    def _draw(self) -> None:
+        campaign = self.campaign
+        self._banner.display = campaign is not None
+        if campaign is None:
+            return
+        words, tone = told(campaign)
+        if self._trouble:
+            words, tone = f"{self._trouble} · {words}", "bad"
+        hint = " x stops " if not campaign.is_over else " ctrl+r closes "
+        self._banner.say([(f" {words}", tone)], [(hint, "faint")])
 
 
 async def _ready(selection: Selection) -> Selection:
@@ -135,16 +229,33 @@ def _words(state: JobState, wanted: Filter | None) -> str:
     return f"all {state} jobs{match}"
 
 
-def summary(campaign: Campaign) -> tuple[str, str]:
-    """What a campaign came to, in a line, and the tone to say it in."""
-    words = [f"{count(campaign.retried)} of {plural(campaign.selected, 'job')} retried"]
+def told(campaign: Campaign) -> tuple[str, str]:
+    """How a campaign fares, in a line, and the tone to say it in."""
+    tally = campaign.follower.tally()
     others = sorted(code for code in campaign.codes if code is not Code.RETRIED)
+    left = campaign.selected - campaign.decided
+    words = [*_course(campaign, left)]
+    if campaign.retried:
+        words.append(tally.words())
     for code in others:
         name = f"{int(code)} " if code in (Code.NO_SUCH_JOB, Code.NOT_IN_STATE) else ""
         words.append(f"{name}{meaning(code, campaign.plan.state)}: {count(campaign.codes[code])}")
-    left = campaign.selected - campaign.decided
-    if left:
-        words.append(f"{campaign.phase.value}, {count(left)} untouched")
     words += (f"Redis refused: {plain(note)}" for note in campaign.notes)
-    whole = campaign.phase is Phase.DONE and not others and not campaign.notes
-    return " · ".join(words), "" if whole else "warn"
+    if tally.failed_again or (campaign.is_over and campaign.phase is not Phase.DONE):
+        return " · ".join(words), "bad"
+    return " · ".join(words), "warn" if others or campaign.notes else "strong"
+
+
+def _course(campaign: Campaign, left: int) -> Iterator[str]:
+    """How far it is, or why it did not go farther."""
+    selected = plural(campaign.selected, "job")
+    if not campaign.is_over:
+        doing = "retrying" if campaign.phase is Phase.RUNNING else campaign.phase.value
+        yield f"{doing}: {count(campaign.decided)} of {selected}"
+        if campaign.held:
+            yield f"held: {campaign.held}"
+    elif campaign.phase is not Phase.DONE:
+        yield f"{campaign.phase.value}{f': {plain(campaign.why)}' if campaign.why else ''}"
+        yield f"{count(left)} untouched"
+    else:
+        yield f"{count(campaign.retried)} of {selected} retried"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import Input
@@ -53,7 +54,13 @@ class FilterLine(Input):
         self._at = len(self._past)
         self.display = True
         self.post_message(self.Shown(True))
-        self.focus()
+        # At once, not soon as `focus` does: keys that came in one go would act on the list.
+        self.screen.set_focus(self)
+
+    def column(self, position: int) -> int:
+        """The cell of the screen's line in which a character of the text stands."""
+        before = cell_len(self.value[:position])
+        return self.content_region.x + before - self.scroll_offset.x
 
     def close(self) -> None:
         """Takes the line away."""

@@ -15,6 +15,8 @@ from qtui.ui.widgets.cursor_list import GAP, CursorList, fit, strip
 from qtui.views.groups import ErrorGroup, words
 
 _NAMES: Final = 18
+_MANY_NAMES: Final = 36
+"""Cells of the names of jobs, and where there is much room."""
 
 
 class GroupList(CursorList):
@@ -85,17 +87,19 @@ class GroupList(CursorList):
     def _line(self, cells: Iterable[str]) -> str:
         return (" " * GAP).join(cells)
 
-    def _widths(self, width: int) -> tuple[int, int]:
-        """The width of counts, and of each column of names: none where there is no room."""
+    def _widths(self, width: int) -> tuple[int, int, int]:
+        """The width of counts, of queues, and of names: none where there is no room."""
         counts = max(5, len(count(self._jobs)))
-        return counts, 0 if width < 70 else _NAMES
+        queues = _NAMES if self._everywhere and width >= 70 else 0
+        names = 0 if width - queues < 70 else _NAMES if width < 140 else _MANY_NAMES
+        return counts, queues, names
 
     def head(self, width: int) -> Strip:
         """The names of the columns."""
-        counts, names = self._widths(width)
+        counts, queues, names = self._widths(width)
         cells = [fit("jobs", counts, right=True), "share", "first", " last"]
-        if names:
-            cells += [fit("queues", names)] * self._everywhere + [fit("names", names)]
+        cells += [fit("queues", queues)] if queues else []
+        cells += [fit("names", names)] if names else []
         text = "   " + self._line([*cells, "error"])
         return strip([Segment(text, self.part("head"))], width, self.rich_style)
 
@@ -109,13 +113,13 @@ class GroupList(CursorList):
     def line(self, place: int, width: int, base: Style) -> Strip:
         """One group."""
         group, now = self._groups[place], time.time() * 1000
-        counts, names = self._widths(width)
-        share = f"{100 * group.jobs / max(1, self._jobs):.0f}%"
+        counts, queues, names = self._widths(width)
+        percent = 100 * group.jobs / max(1, self._jobs)
+        share = f"{percent:.0f}%" if percent >= 1 else "<1%"
         faint = [fit(share, 5, right=True)]
         faint += [fit("?" if at is None else age(now - at), 5, right=True) for at in group.seen]
-        if names:
-            faint += [fit(group.some_queues(), names)] * self._everywhere
-            faint.append(fit(group.some_names(), names))
+        faint += [fit(group.some_queues(), queues)] if queues else []
+        faint += [fit(group.some_names(), names)] if names else []
         marked = group.filter in self.marked
         segments = [
             Segment("▌" if place == self.cursor else " ", self.part("mark")),
