@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 from qtui.bullmq.model import JobState
-from qtui.ui.actions import ACTIONS, Action, Where, table
+from qtui.ui.actions import ACTIONS, Action, Where
+from qtui.ui.keys import table
 
 README = Path(__file__).parent.parent / "README.md"
 BEGIN, END = "<!-- keys: made from qtui/ui/actions.py -->\n", "<!-- end of keys -->"

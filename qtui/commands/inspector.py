@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 
-from qtui.bullmq.connection import Client, connect, identify
+from qtui.bullmq.connection import Client, Server, connect, identify
 from qtui.commands.run import REDIS, USAGE, Place, Stop
 from qtui.retry.campaign import Campaign
 from qtui.retry.journal import default_folder
-from qtui.retry.pace import Pace
-from qtui.retry.plan import Plan, Resets
-from qtui.retry.record import Recorder
+from qtui.retry.record import Interrupted, Recorder
 from qtui.text import plain
 from qtui.ui.actions import ACTIONS
 from qtui.ui.app import QtuiApp
@@ -29,16 +29,7 @@ def inspect(place: Place) -> int:
         )
     _check_keys(place.settings.keys)
     client = connect(place.target, read_only=place.settings.read_only)
-    app = QtuiApp(
-        Session(
-            settings=place.settings,
-            target=place.target,
-            client=client,
-            server=server,
-            campaign=None if place.settings.read_only else _campaigns(client, place.target.shown),
-            note=place.note,
-        )
-    )
+    app = QtuiApp(_session(place, client, server))
     app.run()
     return app.return_code or 0
 
@@ -54,8 +45,31 @@ def _check_keys(keys: Mapping[str, str]) -> None:
             )
 
 
-def _campaigns(client: Client, where: str) -> Callable[[Plan, Resets, Pace], Campaign]:
+def _session(place: Place, client: Client, server: Server) -> Session:
+    where, folder = place.target.shown, default_folder()
+    session = Session(
+        settings=place.settings,
+        target=place.target,
+        client=client,
+        server=server,
+        campaign=None,
+        journal=folder,
+        note=place.note,
+    )
+    if place.settings.read_only:
+        return session
     from qtui.bullmq.writer import Writer
 
-    writer, record = Writer(client), Recorder(default_folder(), where, "the inspector")
-    return lambda plan, resets, pace: Campaign(client, writer, plan, resets, pace, record=record)
+    writer, record = Writer(client), Recorder(folder, where, "the inspector")
+
+    async def resume(name: str) -> Campaign:
+        taken = await asyncio.to_thread(Interrupted.take, folder, name, where)
+        return await taken.campaign(client, writer)
+
+    return replace(
+        session,
+        campaign=lambda plan, resets, pace: Campaign(
+            client, writer, plan, resets, pace, record=record
+        ),
+        resume=resume,
+    )

@@ -1,16 +1,14 @@
 """The one registry of all actions: bindings, key bar, help, palette and the README come from here.
 
-Knows no widgets. An action's id is what ``[keys]`` in the config file remaps.
+Knows no widgets. An action's id is what ``[keys]`` in the config file remaps; `keys` makes of the
+actions what Textual and people read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
-
-from textual.binding import Binding
 
 from qtui.bullmq.model import JobState
 
@@ -24,6 +22,7 @@ class Where(StrEnum):
     TIMELINE = "Timeline"
     DETAIL = "Details of a job"
     GROUPS = "Errors by group"
+    JOURNAL = "Journal"
     PLAN = "Plan of a retry"
     APP = "Everywhere"
 
@@ -58,7 +57,7 @@ _MOVES: Final = (
     Action("move.enter", ("enter",), "select", "open", "open the row", Where.MOVE, bar=True),
 )
 
-_STATES: Final = tuple(
+STATES: Final = tuple(
     Action(
         f"state.{state}",
         (str(number),),
@@ -96,7 +95,7 @@ _TIMELINE: Final = tuple(
 
 ACTIONS: Final = (
     *_MOVES,
-    *_STATES,
+    *STATES,
     Action(
         "inspector.filter",
         ("slash",),
@@ -130,6 +129,14 @@ ACTIONS: Final = (
         "previous_pane",
         "previous pane",
         "the one before",
+        Where.INSPECTOR,
+    ),
+    Action(
+        "inspector.journal",
+        ("L",),
+        "journal",
+        "journal",
+        "past retries made from this machine, and those that were cut off",
         Where.INSPECTOR,
     ),
     Action(
@@ -267,6 +274,16 @@ ACTIONS: Final = (
         writes=True,
         bar=True,
     ),
+    Action(
+        "journal.resume",
+        ("r",),
+        "resume",
+        "go on",
+        "go on with a retry that was cut off or stopped",
+        Where.JOURNAL,
+        writes=True,
+        bar=True,
+    ),
     Action("groups.refresh", ("ctrl+r", "f5"), "again", "again", "count anew", Where.GROUPS),
     Action(
         "detail.next-section",
@@ -346,73 +363,3 @@ ACTIONS: Final = (
         "app.quit", ("q",), "back_or_quit", "quit", "back, and at the top quit", Where.APP, bar=True
     ),
 )
-
-_KEYS_IN_WORDS: Final = {
-    "question_mark": "?",
-    "asterisk": "*",
-    "plus": "+",
-    "slash": "/",
-    "left": "←",
-    "right": "→",
-    "shift+left": "⇧←",
-    "shift+right": "⇧→",
-    "colon": ":",
-    "left_square_bracket": "[",
-    "right_square_bracket": "]",
-    "escape": "esc",
-    "pagedown": "PgDn",
-    "pageup": "PgUp",
-    "home": "Home",
-    "end": "End",
-    "up": "↑",
-    "down": "↓",
-    "f5": "F5",
-    "shift+tab": "⇧tab",
-}
-
-
-def key_in_words(key: str) -> str:
-    """A key as people write it: ``?`` for question_mark."""
-    return _KEYS_IN_WORDS.get(key, key)
-
-
-def keys_of(action: Action, remapped: Mapping[str, str]) -> list[str]:
-    """The keys of an action, in words, where ``[keys]`` may have given it others."""
-    keys = remapped.get(action.id, ",".join(action.keys)).split(",")
-    return [key_in_words(key.strip()) for key in keys]
-
-
-def bindings(*parts: Where) -> list[Binding]:
-    """Textual's bindings of the given parts of the screen."""
-    return [
-        Binding(
-            ",".join(action.keys),
-            action.does,
-            action.label,
-            show=action.bar,
-            key_display=key_in_words(action.keys[0]),
-            id=action.id,
-        )
-        for action in ACTIONS
-        if action.where in parts
-    ]
-
-
-def actions_of(*parts: Where, read_only: bool) -> list[Action]:
-    """The actions that can be offered in the given parts of the screen, part by part."""
-    found = (one for one in ACTIONS if one.where in parts and not (read_only and one.writes))
-    return sorted(found, key=lambda one: parts.index(one.where))
-
-
-def table() -> str:
-    """The keys as a table in Markdown, as the README shows it; the eight states are one row."""
-    rows = ["| keys | do | id |", "|---|---|---|"]
-    for where in Where:
-        for action in (one for one in ACTIONS if one.where is where and one not in _STATES[1:]):
-            keys = " ".join(f"`{key_in_words(key)}`" for key in action.keys)
-            words, name = action.help, f"`{action.id}`"
-            if action is _STATES[0]:
-                keys = "`1` … `8`"
-                words, name = f"{', '.join(JobState)} jobs", "`state.failed` …"
-            rows.append(f"| {keys} | {words} | {name} |")
-    return "\n".join(rows)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from qtui.bullmq.connection import Client, Server, Target, explain
 from qtui.bullmq.reader import Reader
@@ -23,6 +24,10 @@ class Session:
     client: Client
     server: Server
     campaign: Callable[[Plan, Resets, Pace], Campaign] | None
+    resume: Callable[[str], Awaitable[Campaign]] | None = None
+    """Takes over a campaign that was cut off, by its id in the journal."""
+    journal: Path | None = None
+    """Where campaigns are written down; None where they are not."""
     note: str = ""
     """A word about the session for the status line, such as what a demo is."""
 

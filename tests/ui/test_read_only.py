@@ -17,7 +17,7 @@ README = Path(__file__).parents[2] / "README.md"
 [ACL] = [line for line in README.read_text("utf-8").splitlines() if line.startswith("ACL SETUSER")]
 STATES = [key for action in ACTIONS if action.id.startswith("state.") for key in action.keys]
 WAYS_OUT = {"q", "escape"}
-DIALOGS = {"r", "question_mark", "colon", "ctrl+p"}
+DIALOGS = {"r", "R", "question_mark", "colon", "ctrl+p", "slash", "e"}
 
 
 async def digest(client: redis.asyncio.Redis) -> object:
@@ -58,7 +58,7 @@ async def press_everything(driver: Driver, *, retrying: bool) -> None:
             await driver.press(state)
             await driver.press(*(key for key in keys if key not in STATES))
             await driver.press("escape", "tab")
-        for key in sorted(DIALOGS - (set() if retrying else {"r"})):
+        for key in sorted(DIALOGS - (set() if retrying else {"r", "R"})):
             await driver.press(key)
             await driver.press("m", "s", "y", "enter", "escape", "escape")
             while len(driver.app.screen_stack) > 2:

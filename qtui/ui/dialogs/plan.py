@@ -23,7 +23,8 @@ from qtui.retry.pace import Pace
 from qtui.retry.plan import Group, Plan, Resets
 from qtui.retry.selection import Query
 from qtui.text import count, plain, plural
-from qtui.ui.actions import Where, bindings
+from qtui.ui.actions import Where
+from qtui.ui.keys import bindings
 
 T = TypeVar("T")
 

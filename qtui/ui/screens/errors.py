@@ -18,7 +18,8 @@ from qtui.bullmq.hunt import Hunt
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.text import count, plain, plural
-from qtui.ui.actions import Where, actions_of, bindings
+from qtui.ui.actions import Where
+from qtui.ui.keys import actions_of, bindings
 from qtui.ui.screens.live import TROUBLE
 from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, KeyBar

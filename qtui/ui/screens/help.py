@@ -13,7 +13,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from qtui.bullmq.filter import TABLE
-from qtui.ui.actions import Where, actions_of, keys_of
+from qtui.ui.actions import Where
+from qtui.ui.keys import actions_of, keys_of
 
 
 class HelpScreen(ModalScreen[None]):

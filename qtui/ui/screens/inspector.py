@@ -22,8 +22,9 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.timeline import read_timeline
 from qtui.text import plain
-from qtui.ui.actions import Where, bindings
+from qtui.ui.actions import Where
 from qtui.ui.dialogs.ask import AskDialog
+from qtui.ui.keys import bindings
 from qtui.ui.screens.detail import JobDetail
 from qtui.ui.screens.finding import Finder
 from qtui.ui.screens.list_pane import ListPane
@@ -108,6 +109,7 @@ class Inspector(MarkScreen):
         self.say(self.session.note)
         self._draw_header()
         self.start_watching()
+        self.watch_with(self.retrying.tell_unfinished, "journal")
 
     def on_resize(self, event: events.Resize) -> None:
         """A narrow screen leaves the queues less room."""
@@ -303,6 +305,10 @@ class Inspector(MarkScreen):
         super().marks_changed()
         self.table.refresh()
         self._draw_keys()
+
+    def action_journal(self) -> None:
+        """Shows past retries."""
+        self.retrying.open_journal()
 
     def action_stop(self) -> None:
         """Stops the campaign after its batch."""

@@ -10,12 +10,13 @@ from qtui.bullmq.codes import Code, ForeignQueue, meaning
 from qtui.bullmq.filter import Filter
 from qtui.bullmq.model import JobState
 from qtui.retry.campaign import Campaign, Phase
-from qtui.retry.journal_reading import JournalError
+from qtui.retry.journal_reading import JournalError, Summary, unfinished
 from qtui.retry.pace import Pace
 from qtui.retry.plan import Plan, Resets, make_plan
 from qtui.retry.selection import Selection, chosen
 from qtui.text import count, plain, plural
 from qtui.ui.dialogs.plan import PlanDialog
+from qtui.ui.screens.journal import JournalScreen
 from qtui.ui.screens.live import TROUBLE, LiveScreen
 from qtui.ui.widgets.bars import Bar
 from qtui.views.board import Board
@@ -132,6 +133,44 @@ class Retrying:
         self._screen.run_worker(
             self._follow(campaign), group="follow", exclusive=True, exit_on_error=False
         )
+
+    def open_journal(self) -> None:
+        """Shows past campaigns, of which one that was cut off can go on."""
+        session = self._screen.session
+        if session.journal is None:
+            self._screen.say("no journal is kept here", "warn")
+        else:
+            self._screen.app.push_screen(JournalScreen(session, session.journal), self._resume)
+
+    def _resume(self, one: Summary | None) -> None:
+        resume = self._screen.session.resume
+        if one is None or resume is None:
+            return
+        if self.under_way:
+            self._screen.say("a retry is under way: one after the other; x stops it", "warn")
+            return
+
+        async def take() -> None:
+            try:
+                self.begin(await resume(one.id))
+            except JournalError as error:
+                self._screen.say(plain(str(error)), "bad")
+
+        self._screen.in_background(take, "resume")
+
+    async def tell_unfinished(self) -> None:
+        """Says so where a campaign on this server was cut off."""
+        session = self._screen.session
+        if session.journal is None:
+            return
+        try:
+            found = await asyncio.to_thread(unfinished, session.journal, session.target.shown)
+        except JournalError:
+            return  # nobody may look there; a retry will say so
+        if found:
+            jobs = count(found[0].codes.get(Code.RETRIED, 0))
+            words = f"a retry was cut off after {jobs} jobs ({found[0].id}): L shows it"
+            self._screen.say(words, "warn")
 
     def stop(self) -> None:
         """Ends the campaign after the batch that is under way."""

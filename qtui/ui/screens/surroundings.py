@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from qtui.bullmq.model import QueueStatus
 from qtui.text import count, plain, plural
-from qtui.ui.actions import Action, Where, actions_of
+from qtui.ui.actions import Action, Where
+from qtui.ui.keys import actions_of
 from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, KeyBar, StateTabs, about, header
 from qtui.views.board import Board

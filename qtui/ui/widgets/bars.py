@@ -16,7 +16,8 @@ from textual.widget import Widget
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, QueueStatus
 from qtui.text import count, plain, plural
-from qtui.ui.actions import Action, keys_of
+from qtui.ui.actions import Action
+from qtui.ui.keys import keys_of
 from qtui.ui.widgets.cursor_list import fit, ink, strip
 from qtui.ui.widgets.queue_list import short
 

@@ -18,7 +18,8 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from qtui.ui.actions import Where, bindings
+from qtui.ui.actions import Where
+from qtui.ui.keys import bindings
 
 GAP: Final = 2
 """Blank cells between two columns."""

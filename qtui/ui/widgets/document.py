@@ -17,7 +17,8 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from qtui.ui.actions import Where, bindings
+from qtui.ui.actions import Where
+from qtui.ui.keys import bindings
 from qtui.views.document import Document, Fold, Layout, Mark, Pending, Section, Style
 
 _BAR: Final = 1

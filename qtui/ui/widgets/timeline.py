@@ -18,7 +18,8 @@ from textual.widget import Widget
 
 from qtui.bullmq.timeline import Timeline as Finished
 from qtui.bullmq.timeline import Window
-from qtui.ui.actions import Where, bindings
+from qtui.ui.actions import Where
+from qtui.ui.keys import bindings
 from qtui.ui.widgets.cursor_list import fit, ink, strip
 from qtui.views.timeline import NOTHING, Reading, column
 

@@ -1,0 +1,81 @@
+"""What comes of the registry: Textual's bindings, keys as people write them, the README's table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from textual.binding import Binding
+
+from qtui.bullmq.model import JobState
+from qtui.ui.actions import ACTIONS, STATES, Action, Where
+
+_KEYS_IN_WORDS: Final = {
+    "question_mark": "?",
+    "asterisk": "*",
+    "plus": "+",
+    "slash": "/",
+    "left": "←",
+    "right": "→",
+    "shift+left": "⇧←",
+    "shift+right": "⇧→",
+    "colon": ":",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "escape": "esc",
+    "pagedown": "PgDn",
+    "pageup": "PgUp",
+    "home": "Home",
+    "end": "End",
+    "up": "↑",
+    "down": "↓",
+    "f5": "F5",
+    "shift+tab": "⇧tab",
+}
+
+
+def key_in_words(key: str) -> str:
+    """A key as people write it: ``?`` for question_mark."""
+    return _KEYS_IN_WORDS.get(key, key)
+
+
+def keys_of(action: Action, remapped: Mapping[str, str]) -> list[str]:
+    """The keys of an action, in words, where ``[keys]`` may have given it others."""
+    keys = remapped.get(action.id, ",".join(action.keys)).split(",")
+    return [key_in_words(key.strip()) for key in keys]
+
+
+def bindings(*parts: Where) -> list[Binding]:
+    """Textual's bindings of the given parts of the screen."""
+    return [
+        Binding(
+            ",".join(action.keys),
+            action.does,
+            action.label,
+            show=action.bar,
+            key_display=key_in_words(action.keys[0]),
+            id=action.id,
+        )
+        for action in ACTIONS
+        if action.where in parts
+    ]
+
+
+def actions_of(*parts: Where, read_only: bool) -> list[Action]:
+    """The actions that can be offered in the given parts of the screen, part by part."""
+    found = (one for one in ACTIONS if one.where in parts and not (read_only and one.writes))
+    return sorted(found, key=lambda one: parts.index(one.where))
+
+
+def table() -> str:
+    """The keys as a table in Markdown, as the README shows it; the eight states are one row."""
+    rows = ["| keys | do | id |", "|---|---|---|"]
+    for where in Where:
+        for action in (one for one in ACTIONS if one.where is where and one not in STATES[1:]):
+            keys = " ".join(f"`{key_in_words(key)}`" for key in action.keys)
+            words, name = action.help, f"`{action.id}`"
+            if action is STATES[0]:
+                keys = "`1` … `8`"
+                words, name = f"{', '.join(JobState)} jobs", "`state.failed` …"
+            rows.append(f"| {keys} | {words} | {name} |")
+    return "\n".join(rows)

@@ -1,0 +1,154 @@
+"""The journal: past campaigns, one of them in full, and going on with one that was cut off."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import ClassVar, Final
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.screen import Screen
+from textual.worker import Worker, WorkerState
+
+from qtui.retry.journal_reading import JournalError, Summary, campaigns
+from qtui.text import plain, plural
+from qtui.ui.actions import Where
+from qtui.ui.keys import actions_of, bindings
+from qtui.ui.session import Session
+from qtui.ui.widgets.bars import Bar, KeyBar
+from qtui.ui.widgets.campaign_list import CampaignList
+from qtui.ui.widgets.cursor_list import CursorList
+from qtui.ui.widgets.document import DocumentView
+from qtui.views.campaigns import campaign_sections, read_story
+from qtui.views.document import Document
+
+_MOST: Final = 1000
+"""Campaigns that are listed; `qtui journal` lists them all."""
+
+
+class JournalScreen(Screen["Summary | None"]):
+    """Lists campaigns; answers with the one that is to go on, or with None when it is left."""
+
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.JOURNAL, Where.APP))
+
+    DEFAULT_CSS = """
+    JournalScreen {
+        layout: vertical;
+        & > #title, & > #keys { background: $surface; }
+        & > #story { height: 60%; border-top: solid $surface-lighten-1; }
+    }
+    """
+
+    def __init__(self, session: Session, folder: Path) -> None:
+        super().__init__()
+        self._session = session
+        self._folder = folder
+
+    def compose(self) -> ComposeResult:
+        yield Bar(id="title")
+        yield CampaignList(id="campaigns")
+        yield DocumentView(id="story")
+        yield Bar(id="status")
+        yield KeyBar(id="keys")
+
+    def on_mount(self) -> None:
+        """Reads the folder."""
+        self._list = self.query_one(CampaignList)
+        self._list.focus()
+        folder = plain(str(self._folder))
+        self.query_one("#title", Bar).say([(" Journal  ", "strong"), (folder, "")])
+        self._in_background(self._read, "campaigns")
+        self._draw_keys()
+
+    def on_resize(self) -> None:
+        """Other keys may fit now."""
+        self._draw_keys()
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """A fault of ours is told, and takes nothing away."""
+        if event.state is WorkerState.ERROR:
+            self._say(f"a fault in qtui: {event.worker.error}")
+
+    def _in_background(self, work: Callable[[], Awaitable[None]], group: str) -> None:
+        self.run_worker(work, group=group, exclusive=True, exit_on_error=False)
+
+    def _say(self, words: str) -> None:
+        self.query_one("#status", Bar).say([(f" {plain(words)}", "warn")] if words else [])
+
+    async def _read(self) -> None:
+        def read() -> list[Summary]:
+            return [one for one, _ in zip(campaigns(self._folder), range(_MOST), strict=False)]
+
+        try:
+            found = await asyncio.to_thread(read)
+        except JournalError as error:
+            self._list.show([], "")
+            self._say(str(error))
+            return
+        self._list.show(found, "no retries were made from this machine yet")
+
+    @on(CampaignList.Selected)
+    def _selected(self, message: CampaignList.Selected) -> None:
+        one, view = message.campaign, self.query_one(DocumentView)
+        self._say("")
+        if one is None:
+            view.show(Document(()))
+            return
+
+        async def read() -> None:
+            try:
+                story = await asyncio.to_thread(read_story, self._folder, one.id)
+            except JournalError as error:
+                view.show(Document(()))
+                self._say(str(error))
+                return
+            view.show(Document(campaign_sections(one, story)), one.id)
+
+        self._in_background(read, "story")
+
+    @on(CursorList.Opened)
+    def _opened(self) -> None:
+        self.query_one(DocumentView).focus()
+
+    def on_descendant_focus(self) -> None:
+        """Other keys work in another part of the screen."""
+        self._draw_keys()
+
+    def _draw_keys(self) -> None:
+        read_only = self._session.read_only
+        here = actions_of(Where.MOVE, Where.JOURNAL, read_only=read_only)
+        always = [one for one in actions_of(Where.APP, read_only=read_only) if one.bar]
+        actions = [one for one in here if one.bar]
+        self.query_one(KeyBar).show("", actions, always, self._session.settings.keys)
+
+    # What it does
+
+    def action_resume(self) -> None:
+        """Goes on with the campaign under the cursor."""
+        one = self._list.campaign
+        if self._session.read_only:
+            self._say("read-only: retry is off")
+        elif one is None:
+            self._say("there is no campaign here")
+        elif one.running:
+            self._say("this campaign is running, here or in another qtui")
+        elif one.ended and one.phase == "done":
+            self._say(f"this campaign is done: all its {plural(one.jobs, 'job')} have their code")
+        elif one.header.where != self._session.target.shown:
+            self._say(f"this campaign is about {one.header.where}: connect to that")
+        else:
+            self.dismiss(one)
+
+    def action_back(self) -> None:
+        """Back to the list, and from there to the inspector."""
+        if self.focused is self._list:
+            self.dismiss(None)
+        else:
+            self._list.focus()
+
+    def action_back_or_quit(self) -> None:
+        """Leaves the journal."""
+        self.dismiss(None)

@@ -1,0 +1,120 @@
+"""Past campaigns, newest first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.message import Message
+from textual.strip import Strip
+
+from qtui.bullmq.codes import Code
+from qtui.retry.journal_reading import Summary
+from qtui.text import age, count, plain
+from qtui.ui.widgets.cursor_list import GAP, CursorList, fit, strip
+from qtui.views.campaigns import phase_of, queue_of, what_of
+
+_WIDTHS = (20, 5, 16, 9)
+"""Cells of id, age, queue and jobs retried; what was retried and how it ended take the rest."""
+
+
+class CampaignList(CursorList):
+    """The campaigns that a journal folder tells of."""
+
+    PREFIX = "campaign-list"
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "campaign-list--head",
+        "campaign-list--cursor",
+        "campaign-list--cursor-blurred",
+        "campaign-list--mark",
+        "campaign-list--faint",
+        "campaign-list--bad",
+    }
+
+    DEFAULT_CSS = """
+    CampaignList {
+        height: 1fr;
+        & > .campaign-list--head { color: $foreground 60%; }
+        & > .campaign-list--cursor { background: $accent 30%; text-style: bold; }
+        & > .campaign-list--cursor-blurred { background: $surface; }
+        & > .campaign-list--mark { color: $accent; text-style: bold; }
+        & > .campaign-list--faint { color: $foreground 60%; }
+        & > .campaign-list--bad { color: $text-error; }
+    }
+    """
+
+    @dataclass
+    class Selected(Message):
+        """The cursor stands on another campaign; None where there is none."""
+
+        campaign: Summary | None
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._campaigns: Sequence[Summary] = ()
+        self._words = "reading …"
+        self._selected = ""
+
+    @property
+    def campaign(self) -> Summary | None:
+        """The campaign under the cursor."""
+        return self._campaigns[self.cursor] if self.cursor < len(self._campaigns) else None
+
+    @property
+    def length(self) -> int:
+        """How many campaigns there are."""
+        return len(self._campaigns)
+
+    def show(self, campaigns: Sequence[Summary], words: str) -> None:
+        """Shows campaigns; ``words`` stand in a list without any."""
+        self._campaigns, self._words = campaigns, words
+        self.measure()
+        self.settle()
+        self.refresh()
+
+    def settle(self) -> None:
+        """Tells which campaign is under the cursor, when it is another one."""
+        found = self.campaign.id if self.campaign is not None else ""
+        if found != self._selected:
+            self._selected = found
+            self.post_message(self.Selected(self.campaign))
+
+    def head(self, width: int) -> Strip:
+        """The names of the columns."""
+        names = ("campaign", "  ago", "queue", "retried")
+        cells = [fit(name, room) for name, room in zip(names, _WIDTHS, strict=True)]
+        text = (" " * GAP).join([" " + cells[0], *cells[1:3], cells[3].strip().rjust(9), "jobs"])
+        return strip([Segment(text, self.part("head"))], width, self.rich_style)
+
+    def beyond(self, place: int, width: int) -> Strip:
+        """What an empty list has to say."""
+        if place == 1 and not self._campaigns:
+            text = Segment(f"   {self._words}", self.part("faint"))
+            return strip([text], width, self.rich_style)
+        return Strip.blank(width, self.rich_style)
+
+    def line(self, place: int, width: int, base: Style) -> Strip:
+        """One campaign."""
+        one = self._campaigns[place]
+        header, phase = one.header, phase_of(one)
+        ago = age(time.time() * 1000 - header.at) if header.at else "?"
+        retried = count(one.codes.get(Code.RETRIED, 0))
+        cells = [
+            fit(one.id, _WIDTHS[0]),
+            fit(ago, _WIDTHS[1], right=True),
+            fit(queue_of(header), _WIDTHS[2]),
+            fit(retried, _WIDTHS[3], right=True),
+        ]
+        fine = phase in ("done", "running")
+        segments = [
+            Segment("▌" if place == self.cursor else " ", self.part("mark")),
+            Segment((" " * GAP).join(cells) + " " * GAP),
+            Segment(what_of(header), self.part("faint")),
+            Segment(f"  {plain(phase)}", self.part("faint" if fine else "bad")),
+        ]
+        return strip(segments, width, base)

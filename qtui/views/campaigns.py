@@ -1,0 +1,193 @@
+"""Past campaigns, as their journals tell of them: for the screen and the shell. No widgets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from qtui.bullmq.codes import Code, Result, meaning
+from qtui.bullmq.model import LIST_FIELDS, JobState, Row, row
+from qtui.bullmq.signature import signature
+from qtui.retry.journal_lines import Evidence, Header, Record, outcome_of, result_of
+from qtui.retry.journal_reading import Summary, read, rebuilt
+from qtui.retry.outcome import Fate, Outcome
+from qtui.retry.pace import Pace
+from qtui.text import count, first_line, plain, plural
+from qtui.views.columns import Tone, Verdict, verdict
+from qtui.views.document import Pairs, Section
+
+FIRST: Final = 20
+"""Jobs that are shown of a campaign."""
+
+_USUAL: Final = asdict(Pace())
+"""The pace of which nobody needs to be told."""
+
+_GROUPS: Final = 1000
+"""Groups of failures that are told apart."""
+
+
+def phase_of(one: Summary) -> str:
+    """``running``, ``unfinished``, or how it ended."""
+    if one.running:
+        return "running"
+    return one.phase if one.ended else "unfinished"
+
+
+def what_of(header: Header) -> str:
+    chosen = header.selection
+    jobs = "jobs" if chosen.jobs is None else plural(chosen.jobs, "job")
+    if chosen.kind == "ids":
+        return f"{jobs} by id"
+    return f"{jobs} that match {plain(chosen.filter)}" if chosen.filter else f"all {jobs}"
+
+
+def queue_of(header: Header) -> str:
+    """The queue's name, with its prefix where that is not the usual one."""
+    name = header.queue.removeprefix(f"{header.prefix}:")
+    return plain(name if header.prefix == "bull" else header.queue)
+
+
+def state_of(header: Header) -> JobState:
+    return JobState.COMPLETED if header.state == JobState.COMPLETED else JobState.FAILED
+
+
+def job_row(one: Evidence) -> Row:
+    """The job as a list showed it before it was retried."""
+    found = row(one.id, [one.fields.get(name) for name in LIST_FIELDS], one.score)
+    value = one.fields.get("returnvalue")
+    octets = 0 if value is None else len(value.encode("utf-8", "surrogateescape"))
+    missing = not any(text is not None for text in one.fields.values())
+    return replace(found, missing=missing, returnvalue=value, returnvalue_size=octets)
+
+
+@dataclass(slots=True)
+class Story:
+    """What one pass over a journal gathers; its memory does not grow with the jobs."""
+
+    groups: Counter[tuple[str, str]] = field(default_factory=Counter)
+    jobs: dict[str, Evidence] = field(default_factory=dict)
+    """The first ones."""
+    results: dict[str, Result] = field(default_factory=dict)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    fates: Counter[Fate] = field(default_factory=Counter)
+    resumed: list[Record] = field(default_factory=list)
+    error: str = ""
+    """The first words of Redis about a job that it refused to move."""
+
+    def met(self, job: Evidence) -> None:
+        """Counts one job."""
+        alike = job.fields.get("name") or "", signature(job.fields.get("failedReason") or "")
+        if alike not in self.groups and len(self.groups) >= _GROUPS:
+            alike = ("", "(other errors)")
+        self.groups[alike] += 1
+        if len(self.jobs) < FIRST:
+            self.jobs[job.id] = job
+
+    def add(self, found: Record) -> None:
+        """Takes one line in."""
+        match found["type"]:
+            case "code":
+                result = result_of(found)
+                if result.job_id in self.jobs:
+                    self.results[result.job_id] = result
+                if result.code is Code.REFUSED and not self.error:
+                    self.error = result.error
+            case "outcome":
+                job_id, outcome = outcome_of(found)
+                self.fates[outcome.fate] += 1
+                if job_id in self.jobs:
+                    self.outcomes[job_id] = outcome
+            case "resumed":
+                self.resumed.append(found)
+
+    def result(self, job_id: str, state: JobState) -> Verdict:
+        """What a job came to, as its row said it; plain."""
+        if job_id not in self.results:
+            return Verdict("? nobody knows", Tone.FAINT)
+        found = verdict(self.results[job_id], self.outcomes.get(job_id), state)
+        return Verdict(plain(found.text), found.tone)
+
+
+def facts(one: Summary, story: Story) -> Iterator[tuple[str, str]]:
+    header = one.header
+    phase, ended = phase_of(one), f", {_moment(one.until)}" if one.until else ""
+    yield "state", plain(f"{phase}{ended}" + (f": {first_line(one.note)}" if one.note else ""))
+    yield "began", _moment(header.at)
+    yield "by", plain(f"{header.user}@{header.host}, process {header.pid}")
+    for again in story.resumed:
+        at = again.get("at")
+        who = f"{again.get('user')}@{again.get('host')}, process {again.get('pid')}"
+        yield "resumed", plain(f"{_moment(at if isinstance(at, int) else 0)} by {who}")
+    yield "with", plain(f"{header.how or '?'} (qtui {header.version})")
+    yield "on", plain(header.where)
+    yield "queue", plain(header.queue)
+    yield "jobs", f"{what_of(header)}, out of {state_of(header)}"
+    yield "resets", _resets(header.resets)
+    wanted = {name: value for name, value in header.pace.items() if value != _USUAL.get(name)}
+    if wanted:
+        yield "pace", plain(", ".join(f"{name} {value}" for name, value in wanted.items()))
+    yield "codes", _codes(one.codes, state_of(header)) or "none"
+    if story.error:
+        yield "refused", first_line(story.error)
+    if story.fates:
+        counted = (f"{count(number)} {fate}" for fate, number in story.fates.most_common())
+        yield "became", plain(" · ".join(counted))
+
+
+def _resets(resets: Mapping[str, bool]) -> str:
+    names = [f"attempts {name}" for name in ("made", "started") if resets.get(name)]
+    return " and ".join(names) or "none"
+
+
+def _codes(codes: Mapping[Code, int], state: JobState) -> str:
+    ordered: Iterable[tuple[Code, int]] = sorted(codes.items(), reverse=True)
+    return " · ".join(
+        f"{count(number)} {meaning(code, state)}"
+        + (f" ({code.value})" if code not in (Code.RETRIED, Code.UNKNOWN) else "")
+        for code, number in ordered
+        if number
+    )
+
+
+def _moment(milliseconds: int) -> str:
+    """A time of ours, in the time zone of who reads it."""
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000).astimezone().isoformat(" ", "seconds")
+    except (OverflowError, ValueError, OSError):
+        return "?"
+
+
+def campaign_sections(one: Summary, story: Story) -> list[Section]:
+    """A campaign as a document: what is known of it, its failures, and its first jobs."""
+    state = state_of(one.header)
+    sections = [Section("campaign", Pairs(tuple(facts(one, story))), note=phase_of(one))]
+    groups = tuple(
+        (count(jobs), f"{name or '(no name)'}  {error or '(no reason given)'}")
+        for (name, error), jobs in story.groups.most_common(FIRST)
+    )
+    if groups:
+        sections.append(Section("failures", Pairs(groups)))
+    jobs = tuple((job_id, _in_words(story, job_id, state)) for job_id in story.jobs)
+    if jobs:
+        note = f"{len(jobs)} of {count(one.jobs)}" if one.jobs > len(jobs) else ""
+        sections.append(Section("jobs", Pairs(jobs), note=note))
+    return sections
+
+
+def _in_words(story: Story, job_id: str, state: JobState) -> str:
+    error = first_line(story.jobs[job_id].fields.get("failedReason") or "")
+    return f"{story.result(job_id, state).text}" + (f"  ←  {error}" if error else "")
+
+
+def read_story(folder: Path, campaign_id: str) -> Story:
+    """What the journal of a campaign tells. Reads it twice, in constant memory."""
+    story = Story()
+    for job in rebuilt(folder, campaign_id):
+        story.met(job)
+    for found in read(folder, campaign_id):
+        story.add(found)
+    return story
