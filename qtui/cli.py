@@ -8,75 +8,23 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from qtui import __version__
 from qtui.bullmq.model import JobState
-from qtui.commands.run import Flags, Place, run
-
-if TYPE_CHECKING:
-    from qtui.bullmq.filter import Filter
-
-_Given = TypeVar("_Given", str | None, tuple[str, ...])
-
-_STATES = click.Choice([state.value for state in JobState])
-_ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
-_FINISHED = click.Choice([state.value for state in JobState if state.is_finished])
-
-
-def _not_empty(_context: click.Context, _option: click.Parameter, value: _Given) -> _Given:
-    """An empty text is a variable that was not set, not a wish for the default."""
-    if value is not None and "" in ((value,) if isinstance(value, str) else value):
-        raise click.BadParameter("is empty")
-    return value
-
-
-_AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-
-
-def _parse_filter(text: str | None) -> Filter | None:
-    """The filter, or a usage error that points at the mistake."""
-    if text is None:
-        return None
-    from qtui.bullmq.filter import FilterError, parse
-
-    try:
-        return parse(text)
-    except FilterError as error:
-        raise click.UsageError(f"--filter: {error}\n{error.pointed(text)}") from None
-
-
-def _parse_fields(text: str | None, *, as_json: bool) -> tuple[str, ...]:
-    if text is None:
-        return ()
-    from qtui.commands.ndjson import FIELDS, SHORT_NAMES
-
-    if not as_json:
-        raise click.UsageError("--fields is for --json")
-    names = [SHORT_NAMES.get(name, name) for name in text.replace(",", " ").split()]
-    for name in names:
-        if name not in FIELDS:
-            known = ", ".join((*SHORT_NAMES, *FIELDS))
-            raise click.UsageError(f'--fields: no field "{name}"; there are {known}')
-    if not names:
-        raise click.UsageError("--fields: name one, such as data")
-    return tuple(dict.fromkeys(names))
-
-
-def _filter_table() -> str:
-    """The filter language for ``--help``, from its one table."""
-    from qtui.bullmq.filter import TABLE
-
-    width = max(len(example) for example, _ in TABLE)
-    rows = (f"  {example:<{width}}  {words}" for example, words in TABLE)
-    return "\b\nWhat --filter understands:\n" + "\n".join(rows)
-
-
-_FILTER = click.option(
-    "--filter", "wanted", metavar="EXPR", help="Only jobs that match, see below."
+from qtui.commands.options import (
+    ABOVE_ZERO,
+    FINISHED,
+    STATES,
+    as_json_lines,
+    filter_table,
+    not_empty,
+    parse_fields,
+    parse_filter,
+    with_filter,
 )
+from qtui.commands.run import Flags, Place, run
 
 
 @click.group(
@@ -86,7 +34,7 @@ _FILTER = click.option(
 @click.option(
     "--redis",
     metavar="URL",
-    callback=_not_empty,
+    callback=not_empty,
     help="redis:// rediss:// unix:// redis+sentinel:// redis+cluster://; else $QTUI_REDIS, "
     "$REDIS_URL, redis://localhost:6379.",
 )
@@ -94,14 +42,14 @@ _FILTER = click.option(
     "--prefix",
     "prefixes",
     multiple=True,
-    callback=_not_empty,
+    callback=not_empty,
     help="Where queues are; repeatable. [bull]",
 )
 @click.option(
     "--queue",
     "queues",
     multiple=True,
-    callback=_not_empty,
+    callback=not_empty,
     help="Only this queue; repeatable.",
 )
 @click.option("--read-only", is_flag=True, help="Send nothing but reads.")
@@ -113,9 +61,9 @@ _FILTER = click.option(
     help="Jobs that a search looks at; 0 for any number. [polite]",
 )
 @click.option(
-    "--profile", metavar="NAME", callback=_not_empty, help="A profile of the configuration file."
+    "--profile", metavar="NAME", callback=not_empty, help="A profile of the configuration file."
 )
-@click.option("--config", metavar="PATH", callback=_not_empty, help="Another configuration file.")
+@click.option("--config", metavar="PATH", callback=not_empty, help="Another configuration file.")
 @click.option("--demo", is_flag=True, help="A server of its own, with an incident on it.")
 @click.version_option(__version__, message="qtui %(version)s")
 @click.pass_context
@@ -151,7 +99,7 @@ def _inspect(place: Place) -> int:
 
 
 @main.command("queues")
-@_AS_JSON
+@as_json_lines
 @click.pass_obj
 def _queues(flags: Flags, as_json: bool) -> None:
     """All queues with their counts, worst first."""
@@ -160,19 +108,19 @@ def _queues(flags: Flags, as_json: bool) -> None:
     sys.exit(run(flags, lambda place: list_queues(place, json=as_json)))
 
 
-@main.command("jobs", epilog=_filter_table())
+@main.command("jobs", epilog=filter_table())
 @click.argument("queue")
-@click.option("--state", type=_STATES, default="failed", show_default=True)
+@click.option("--state", type=STATES, default="failed", show_default=True)
 @click.option("--limit", type=click.IntRange(min=0), default=50, show_default=True)
 @click.option("--offset", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--oldest-first", is_flag=True, help="Else newest first.")
-@_FILTER
+@with_filter
 @click.option(
     "--fields",
     metavar="NAME,…",
     help="With --json: just these, whole, payloads too: id, name, data, error, return, stack, …",
 )
-@_AS_JSON
+@as_json_lines
 @click.pass_obj
 def _jobs(
     flags: Flags,
@@ -191,8 +139,8 @@ def _jobs(
     searched = wanted is not None or fields is not None
     if searched and oldest_first and JobState(state).is_list:
         raise click.UsageError(f"{state} is searched newest first: leave --oldest-first out")
-    chosen = _parse_filter(wanted)
-    picked = _parse_fields(fields, as_json=as_json)
+    chosen = parse_filter(wanted)
+    picked = parse_fields(fields, as_json=as_json)
     window = Window(queue, JobState(state), limit, offset, not oldest_first, chosen, picked)
     sys.exit(run(flags, lambda place: list_jobs(place, window, json=as_json)))
 
@@ -200,7 +148,7 @@ def _jobs(
 @main.command("show")
 @click.argument("queue")
 @click.argument("job_id", metavar="ID")
-@_AS_JSON
+@as_json_lines
 @click.pass_obj
 def _show(flags: Flags, queue: str, job_id: str, as_json: bool) -> None:
     """One job, everything; QUEUE '*' finds it in whatever queue it is."""
@@ -209,31 +157,31 @@ def _show(flags: Flags, queue: str, job_id: str, as_json: bool) -> None:
     sys.exit(run(flags, lambda place: show_job(place, queue, job_id, as_json=as_json)))
 
 
-@main.command("errors", epilog=_filter_table())
+@main.command("errors", epilog=filter_table())
 @click.argument("queue")
-@click.option("--state", type=_STATES, default="failed", show_default=True)
-@_FILTER
-@_AS_JSON
+@click.option("--state", type=STATES, default="failed", show_default=True)
+@with_filter
+@as_json_lines
 @click.pass_obj
 def _errors(flags: Flags, queue: str, state: str, wanted: str | None, as_json: bool) -> None:
     """Failures grouped by what they have in common; QUEUE '*' for all queues."""
     from qtui.commands.errors import list_errors
 
-    chosen, filtered = JobState(state), _parse_filter(wanted)
+    chosen, filtered = JobState(state), parse_filter(wanted)
     sys.exit(run(flags, lambda place: list_errors(place, queue, chosen, filtered, json=as_json)))
 
 
 @main.command(
-    "retry", short_help="Put failed or completed jobs back to be run.", epilog=_filter_table()
+    "retry", short_help="Put failed or completed jobs back to be run.", epilog=filter_table()
 )
 @click.argument("queue", required=False)
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@click.option("--state", type=_FINISHED, default="failed", show_default=True)
-@_FILTER
+@click.option("--state", type=FINISHED, default="failed", show_default=True)
+@with_filter
 @click.option("--all", "everything", is_flag=True, help="Every job of the state.")
 @click.option("--reset-attempts-made", is_flag=True, help="Give the jobs all their attempts again.")
 @click.option("--reset-attempts-started", is_flag=True, help="Forget how often they were started.")
-@click.option("--rate", type=_ABOVE_ZERO, metavar="PER_SECOND", help="Jobs a second, at most.")
+@click.option("--rate", type=ABOVE_ZERO, metavar="PER_SECOND", help="Jobs a second, at most.")
 @click.option(
     "--canary",
     type=click.IntRange(min=0),
@@ -243,7 +191,7 @@ def _errors(flags: Flags, queue: str, state: str, wanted: str | None, as_json: b
 )
 @click.option(
     "--canary-time",
-    type=_ABOVE_ZERO,
+    type=ABOVE_ZERO,
     default=60.0,
     metavar="SECONDS",
     show_default=True,
@@ -281,7 +229,7 @@ def _errors(flags: Flags, queue: str, state: str, wanted: str | None, as_json: b
 @click.option("--resume", metavar="CAMPAIGN", help="Go on with one that was cut off or stopped.")
 @click.option("--dry-run", is_flag=True, help="Tell what would happen; send no write.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@_AS_JSON
+@as_json_lines
 @click.pass_obj
 def _retry(
     flags: Flags,
@@ -327,7 +275,7 @@ def _retry(
     request = Request(
         queue=queue,
         ids=ids,
-        filter=_parse_filter(wanted),
+        filter=parse_filter(wanted),
         state=JobState(state),
         resets=Resets(reset_attempts_made, reset_attempts_started),
         pace=Pace(rate, canary, canary_time, max_refail, max_waiting, max_latency / 1000),
@@ -339,10 +287,53 @@ def _retry(
     sys.exit(run(flags, lambda place: retry_jobs(place, request)))
 
 
+@main.command("flow", short_help="The flow of a job as a tree, and its rerun.")
+@click.argument("queue")
+@click.argument("job_id", metavar="ID")
+@click.option(
+    "--rerun",
+    type=click.Choice(["failure", "start"]),
+    help="Run the flow again, from its failed jobs on or as a whole.",
+)
+@click.option("--reset-attempts-made", is_flag=True, help="Give the jobs all their attempts again.")
+@click.option("--reset-attempts-started", is_flag=True, help="Forget how often they were started.")
+@click.option("--dry-run", is_flag=True, help="Tell what would happen; send no write.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@as_json_lines
+@click.pass_obj
+def _flow(
+    flags: Flags,
+    queue: str,
+    job_id: str,
+    rerun: str | None,
+    reset_attempts_made: bool,
+    reset_attempts_started: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """The flow that a job belongs to, over all its queues; with --rerun, run it again.
+
+    From failure: the failed jobs run, and after them the ancestors that failed with them or wait
+    for them; what is done stays done. From start: every finished job runs, children first.
+    """
+    if rerun is None and (reset_attempts_made or reset_attempts_started or dry_run or yes):
+        raise click.UsageError("these options are for --rerun failure or --rerun start")
+    from qtui.commands.flow import show_flow
+    from qtui.commands.rerun import Request
+    from qtui.retry.plan import Resets
+    from qtui.retry.rerun_plan import Start
+
+    start = Start(rerun) if rerun is not None else None
+    resets = Resets(reset_attempts_made, reset_attempts_started)
+    request = Request(queue, job_id, start, resets, dry_run, yes, as_json)
+    sys.exit(run(flags, lambda place: show_flow(place, request)))
+
+
 @main.command("journal")
 @click.argument("campaign", metavar="[ID]", required=False)
 @click.option("--jobs", is_flag=True, help="Its jobs as they stood before they were retried.")
-@_AS_JSON
+@as_json_lines
 @click.pass_obj
 def _journal(flags: Flags, campaign: str | None, jobs: bool, as_json: bool) -> None:
     """Past retries made from this machine; with ID (or its beginning or end) one in full."""

@@ -1,0 +1,195 @@
+"""`qtui flow`: the tree that a job belongs to. Reads only; `rerun` does what else is asked for."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict
+from itertools import pairwise
+from typing import Final
+
+from qtui.bullmq.connection import Client
+from qtui.bullmq.family import Family, Queues
+from qtui.bullmq.flow import Lineage, Node, OnFailure, Record, read_lineage
+from qtui.bullmq.model import JobState
+from qtui.commands.find import find_queue, queue_key
+from qtui.commands.ndjson import row_object
+from qtui.commands.output import Cell, Column, Table
+from qtui.commands.rerun import Request, rerun_flow
+from qtui.commands.run import DONE, NOT_ALL, Place, Stop
+from qtui.text import count, first_line, plain, plural
+from qtui.views.columns import Tone, cells
+
+_PAGE: Final = 250
+_MOST_CHILDREN: Final = 50
+_MOST_LINES: Final = 1000
+
+
+def show_flow(place: Place, request: Request) -> int:
+    """Prints the flow of a job, or reruns it."""
+    if request.rerun is None:
+        return place.ask(lambda client: _print_tree(client, place, request))
+    return rerun_flow(place, request, request.rerun)
+
+
+async def _print_tree(client: Client, place: Place, request: Request) -> int:
+    status = await find_queue(client, place.settings.prefixes, request.queue)
+    lineage = await read_lineage(client, status.queue, request.job_id)
+    if lineage.job.row.missing:
+        raise Stop(f"no job {request.job_id} in {status.queue.base}", NOT_ALL)
+    known = [queue_key(node.queue.base, place.settings.prefixes) for node in lineage.nodes]
+    queues = Queues(client, [queue for queue in known if queue is not None])
+    if request.json:
+        async for depth, node, _ in _Walk(client, lineage, queues, sys.maxsize).jobs():
+            if node is not None:
+                place.out.json(node_object(node, depth))
+        return DONE
+    rows: list[tuple[Cell, ...]] = []
+    cut = False
+    async for depth, node, left_out in _Walk(client, lineage, queues, _MOST_CHILDREN).jobs():
+        if cut := len(rows) == _MOST_LINES:
+            break
+        if node is None:
+            rows.append((Cell(f"{'  ' * depth} … {count(left_out)} more", Tone.FAINT), *_BLANK))
+        else:
+            rows.append(_cells(node, depth, lineage, time.time() * 1000))
+    Table(place.out, _COLUMNS).write(rows)
+    if lineage.note:
+        place.err.line(f"nothing above is shown: {plain(lineage.note)}")
+    if cut:
+        place.err.line(f"the first {count(_MOST_LINES)} lines; --json prints all")
+    return DONE
+
+
+class _Walk:
+    """Every job of a flow with its depth, a parent before its children.
+
+    Of each parent's children the first ``most`` are met, those that went wrong before the others,
+    and the one that leads to the job that was asked for. One that is met twice has no children
+    there.
+    """
+
+    def __init__(self, client: Client, lineage: Lineage, queues: Queues, most: int) -> None:
+        self._client = client
+        self._lineage = lineage
+        self._queues = queues
+        self._most = most
+        self._met: set[str] = set()
+
+    async def jobs(self) -> AsyncIterator[tuple[int, Node | None, int]]:
+        """Depth and job; without a job, how many are left out there."""
+        nodes = self._lineage.nodes
+        async for one in self._visit(nodes[0], 0):
+            yield one
+        for depth, node in enumerate(nodes):
+            # A parent that has struck the job off does not lead to it.
+            if node.key not in self._met:
+                async for one in self._visit(node, depth):
+                    yield one
+
+    async def _visit(self, node: Node, depth: int) -> AsyncIterator[tuple[int, Node | None, int]]:
+        yield depth, node, 0
+        if node.key in self._met or node.row.missing:
+            self._met.add(node.key)
+            return
+        self._met.add(node.key)
+        family = Family(self._client, node, self._queues)
+        shown: set[str] = set()
+        while len(shown) < self._most and (
+            page := await family.page(len(shown), min(_PAGE, self._most - len(shown)))
+        ):
+            for child in page:
+                shown.add(child.key)
+                async for one in self._visit(child, depth + 1):
+                    yield one
+        child_asked_for = self._below(node)
+        if child_asked_for is not None and child_asked_for.key not in shown:
+            shown.add(child_asked_for.key)
+            async for one in self._visit(child_asked_for, depth + 1):
+                yield one
+        if family.total > len(shown):
+            yield depth + 1, None, family.total - len(shown)
+
+    def _below(self, node: Node) -> Node | None:
+        """The child on the way to the job that was asked for, if its parent knows it."""
+        nodes = self._lineage.nodes
+        for parent, child in pairwise(nodes):
+            if parent.key == node.key and child.name.record is not None:
+                return child
+        return None
+
+
+_COLUMNS: Final = (
+    Column("job"),
+    Column("name"),
+    Column("queue"),
+    Column("state"),
+    Column("tries", right=True),
+    Column("when", right=True),
+    Column("if it fails"),
+    Column("error"),
+)
+_BLANK: Final = (Cell(""),) * (len(_COLUMNS) - 1)
+
+
+def _cells(node: Node, depth: int, lineage: Lineage, now: float) -> tuple[Cell, ...]:
+    state = node.state or JobState.WAITING
+    one = cells(node.row, state, now)
+    sign = "▌" if node.key == lineage.job.key else " "
+    job = Cell(f"{'  ' * depth}{sign}{plain(node.id)}")
+    parent = "" if not depth else f"parent {node.on_failure.words}"
+    what, tone = _what(node)
+    shown = _state(node)
+    tried = Cell(one.tries, Tone.BAD if state is JobState.FAILED else Tone.PLAIN)
+    when = "" if node.state is None else one.when
+    rest = (Cell(plain(node.queue.base)), shown, tried, Cell(when), Cell(parent), Cell(what, tone))
+    return (job, Cell(one.name), *rest)
+
+
+def _state(node: Node) -> Cell:
+    if node.row.missing:
+        return Cell("gone", Tone.FAINT)
+    tones = {JobState.FAILED: Tone.BAD, JobState.COMPLETED: Tone.GOOD, JobState.ACTIVE: Tone.BUSY}
+    return Cell(node.state or "nowhere", tones.get(node.state or JobState.WAITING, Tone.PLAIN))
+
+
+def _what(node: Node) -> tuple[str, Tone]:
+    record = node.name.record
+    if node.row.missing:
+        return (
+            f"the job is gone; its parent keeps it as {record.words if record else '?'}",
+            Tone.FAINT,
+        )
+    if node.state is JobState.FAILED:
+        ignored = "(ignored) " if record is Record.IGNORED else ""
+        return ignored + first_line(node.row.failed_reason or "no reason given"), Tone.BAD
+    if node.doomed:
+        return f"to be failed: {first_line(node.deferred)}", Tone.BAD
+    if node.state is JobState.WAITING_CHILDREN:
+        return f"waits for {plural(node.waits_for, 'child', 'children')}", Tone.FAINT
+    return "", Tone.PLAIN
+
+
+def node_object(node: Node, depth: int) -> dict[str, object]:
+    """A job of a flow as one line: what a list says of it, and its place in the flow.
+
+    ``record`` is how its parent keeps it, ``on_failure`` what its failure does to its parent.
+    """
+    members = row_object(node.row, node.state or JobState.WAITING)
+    return {
+        **members,
+        "state": node.state.value if node.state else None,
+        "queue": node.queue.base,
+        "depth": depth,
+        "parent": {"queue": node.parent[0], "id": node.parent[1]} if node.parent else None,
+        "record": node.name.record.words if node.name.record else None,
+        "on_failure": _JSON_OPTIONS[node.on_failure],
+        "deferred_failure": node.deferred or None,
+        "children": asdict(node.children),
+    }
+
+
+_JSON_OPTIONS: Final[Mapping[OnFailure, str]] = {
+    option: option.name.lower() for option in OnFailure
+}

@@ -1,0 +1,71 @@
+"""Options that several commands have, and what is typed after them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from qtui.bullmq.model import JobState
+
+if TYPE_CHECKING:
+    from qtui.bullmq.filter import Filter
+
+Given = TypeVar("Given", str | None, tuple[str, ...])
+
+STATES = click.Choice([state.value for state in JobState])
+ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
+FINISHED = click.Choice([state.value for state in JobState if state.is_finished])
+
+
+def not_empty(_context: click.Context, _option: click.Parameter, value: Given) -> Given:
+    """An empty text is a variable that was not set, not a wish for the default."""
+    if value is not None and "" in ((value,) if isinstance(value, str) else value):
+        raise click.BadParameter("is empty")
+    return value
+
+
+as_json_lines = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+
+
+def parse_filter(text: str | None) -> Filter | None:
+    """The filter, or a usage error that points at the mistake."""
+    if text is None:
+        return None
+    from qtui.bullmq.filter import FilterError, parse
+
+    try:
+        return parse(text)
+    except FilterError as error:
+        raise click.UsageError(f"--filter: {error}\n{error.pointed(text)}") from None
+
+
+def parse_fields(text: str | None, *, as_json: bool) -> tuple[str, ...]:
+    if text is None:
+        return ()
+    from qtui.commands.ndjson import FIELDS, SHORT_NAMES
+
+    if not as_json:
+        raise click.UsageError("--fields is for --json")
+    names = [SHORT_NAMES.get(name, name) for name in text.replace(",", " ").split()]
+    for name in names:
+        if name not in FIELDS:
+            known = ", ".join((*SHORT_NAMES, *FIELDS))
+            raise click.UsageError(f'--fields: no field "{name}"; there are {known}')
+    if not names:
+        raise click.UsageError("--fields: name one, such as data")
+    return tuple(dict.fromkeys(names))
+
+
+def filter_table() -> str:
+    """The filter language for ``--help``, from its one table."""
+    from qtui.bullmq.filter import TABLE
+
+    width = max(len(example) for example, _ in TABLE)
+    rows = (f"  {example:<{width}}  {words}" for example, words in TABLE)
+    return "\b\nWhat --filter understands:\n" + "\n".join(rows)
+
+
+with_filter = click.option(
+    "--filter", "wanted", metavar="EXPR", help="Only jobs that match, see below."
+)

@@ -1,0 +1,226 @@
+"""`qtui flow --rerun`: tell what will run again, ask, do it, and say what became of every job."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from redis.exceptions import RedisError
+
+from qtui.bullmq.codes import Code, Result, meaning
+from qtui.bullmq.connection import Client, explain
+from qtui.bullmq.flow_writer import FlowWriter
+from qtui.bullmq.model import JobState
+from qtui.commands.find import find_queue
+from qtui.commands.ndjson import result_object, summary_object
+from qtui.commands.output import Cell, Column, Paper, Progress, Table, is_terminal
+from qtui.commands.run import DONE, INTERRUPTED, NOT_ALL, READ_ONLY, REDIS, USAGE, Place, Stop
+from qtui.retry.plan import Resets
+from qtui.retry.rerun import JobResult, Rerun
+from qtui.retry.rerun_plan import Part, RerunPlan, Start, Step
+from qtui.retry.rerun_reading import make_rerun_plan
+from qtui.text import count, first_line, plain, plural
+from qtui.views.columns import Tone
+
+_MOST_STEPS: Final = 30
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_TOLD: Final = (Part.RUNS, Part.FOLLOWS, Part.UNDER_WAY, Part.GONE, Part.LEFT)
+_TONES: Final = {Part.RUNS: Tone.GOOD, Part.FOLLOWS: Tone.GOOD, Part.LEFT: Tone.BUSY}
+_TITLES: Final = {Start.FAILURE: "from failure", Start.START: "from the start"}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Which flow, and what is to be done with it."""
+
+    queue: str
+    job_id: str
+    rerun: Start | None
+    resets: Resets
+    dry_run: bool
+    yes: bool
+    json: bool
+
+    @property
+    def asks(self) -> bool:
+        """Whether a person is to say yes."""
+        return not (self.yes or self.dry_run)
+
+
+def rerun_flow(place: Place, request: Request, start: Start) -> int:
+    """Reruns the flow of a job, or tells what a rerun would do."""
+    if place.settings.read_only and not request.dry_run:
+        raise Stop("read-only mode: rerun is off; --dry-run tells what it would do", READ_ONLY)
+    if request.asks and not (is_terminal(sys.stdin) and place.err.is_terminal):
+        raise Stop("no terminal to ask on: say --yes to rerun, or --dry-run", USAGE)
+    plan = place.ask(lambda client: _plan(client, place, request, start))
+    if not request.json or request.asks:
+        _tell(place.err, plan, request.resets)
+    if plan.refusal:
+        raise Stop(plan.refusal, NOT_ALL)
+    report = _Report(place, plan, request)
+    if request.dry_run:
+        return report.forecasts()
+    if request.asks:
+        try:
+            agreed = _agreed(f"Rerun {plural(plan.jobs, 'job')}? [y/N] ")
+        except KeyboardInterrupt:
+            place.err.line()
+            return report.end(INTERRUPTED, "interrupted: nothing was rerun")
+        if not agreed:
+            return report.end(NOT_ALL, "nothing was rerun")
+    return place.ask(lambda client: _carry_out(client, place, request, plan, report), writes=True)
+
+
+async def _plan(client: Client, place: Place, request: Request, start: Start) -> RerunPlan:
+    status = await find_queue(client, place.settings.prefixes, request.queue)
+    progress = Progress()
+    try:
+        return await make_rerun_plan(
+            client,
+            status.queue,
+            request.job_id,
+            start,
+            known=[status.queue],
+            progress=lambda seen: progress.say(f"reading the flow: {plural(seen, 'job')}"),
+        )
+    except LookupError as error:
+        raise Stop(str(error), NOT_ALL) from None
+    finally:
+        progress.clear()
+
+
+def _agreed(question: str) -> bool:
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _tell(paper: Paper, plan: RerunPlan, resets: Resets) -> None:
+    """The plan, for a person."""
+    title = f"Rerun the flow of {plain(plan.lineage.root.key)} {_TITLES[plan.start]}"
+    paper.line(paper.styled(title, bold=True))
+    if not plan.refusal:
+        paper.line(plan.headline)
+    columns = Column("job"), Column("name"), Column("queue"), Column("fate"), Column("error")
+    steps = [step for part in _TOLD for step in plan.of(part)]
+    rows = [_step_cells(step) for step in steps[:_MOST_STEPS]]
+    if rows:
+        Table(paper, columns).write(rows)
+    if len(steps) > _MOST_STEPS:
+        paper.line(f"and {count(len(steps) - _MOST_STEPS)} more")
+    for warning in plan.warnings(resets):
+        paper.line(paper.styled(f"▲ {warning}", Tone.BUSY))
+    if resets.made or resets.started:
+        which = [word for word, on in (("made", resets.made), ("started", resets.started)) if on]
+        paper.line(f"Reset: attempts {' and '.join(which)}.")
+    paper.flush()
+
+
+def _step_cells(step: Step) -> tuple[Cell, ...]:
+    node = step.node
+    error = first_line(node.row.failed_reason or "") if node.state is JobState.FAILED else ""
+    tone = _TONES.get(step.part, Tone.FAINT)
+    fate = Cell(f"→ {step.fate}" if step.part.reruns else step.fate, tone)
+    name, queue = Cell(plain(node.row.name)), Cell(plain(node.queue.base))
+    return Cell(plain(node.id)), name, queue, fate, Cell(error)
+
+
+class _Report:
+    """Says what became of the jobs, one by one and in the end."""
+
+    def __init__(self, place: Place, plan: RerunPlan, request: Request) -> None:
+        self._place = place
+        self._plan = plan
+        self._request = request
+        self._states = {step.node.key: step.node.state or JobState.FAILED for step in plan.steps}
+        self._table = Table(place.out, (Column("job"), Column("queue"), Column("result")))
+        self._codes: dict[Code, int] = {}
+
+    def results(self, results: Iterable[JobResult]) -> None:
+        """Prints results and sees to it that they can be read at once."""
+        for one in results:
+            result, state = one.result, self._states[one.name.key]
+            self._codes[result.code] = self._codes.get(result.code, 0) + 1
+            if self._request.json:
+                members = result_object(result, state)
+                self._place.out.json({"id": one.name.id, "queue": one.name.queue.base, **members})
+            else:
+                where = Cell(plain(one.name.id)), Cell(plain(one.name.queue.base))
+                self._table.write([(*where, _verdict(result, state))])
+        self._place.out.flush()
+
+    def forecasts(self) -> int:
+        """Prints what a rerun would do with each job."""
+        for step in self._plan.steps:
+            if step.part.reruns:
+                self._codes[Code.RETRIED] = self._codes.get(Code.RETRIED, 0) + 1
+            if self._request.json:
+                where = {"id": step.node.id, "queue": step.node.queue.base}
+                self._place.out.json({**where, "part": step.part.value})
+        return self.end(DONE)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every job that was to run again does."""
+        return self._codes.get(Code.RETRIED, 0) == self._plan.jobs
+
+    def end(self, code: int, message: str = "") -> int:
+        """Prints the summary, then the message on stderr, and returns the code."""
+        dry_run = self._request.dry_run
+        if self._request.json:
+            summary = summary_object(self._plan.jobs, self._codes, dry_run=dry_run)
+            self._place.out.json(summary)
+        else:
+            done = count(self._codes.get(Code.RETRIED, 0))
+            verb = "would run again" if dry_run else "run again"
+            self._place.out.line(f"{done} of {plural(self._plan.jobs, 'job')} {verb}")
+        self._place.out.flush()
+        if message:
+            self._place.err.line(f"qtui: {plain(message)}")
+        return code
+
+
+def _verdict(result: Result, state: JobState) -> Cell:
+    if result.retried:
+        return Cell(f"✔ {'waiting' if result.target == 'wait' else result.target}", Tone.GOOD)
+    words = meaning(result.code, state)
+    sign = "?" if result.code is Code.UNKNOWN else f"✗ {result.code.value}"
+    return Cell(f"{sign} {words}: {first_line(result.error)}".rstrip(": "), Tone.BAD)
+
+
+async def _carry_out(
+    client: Client, place: Place, request: Request, plan: RerunPlan, report: _Report
+) -> int:
+    rerun = Rerun(client, FlowWriter(client), plan, request.resets)
+    loop = asyncio.get_running_loop()
+    stopped = False
+
+    def stop() -> None:
+        nonlocal stopped
+        stopped = True
+        rerun.stop()
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, stop)
+    try:
+        async for results in rerun.run():
+            report.results(results)
+    except (RedisError, OSError) as error:
+        return report.end(REDIS, str(explain(error, place.target)))
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+    for note in rerun.notes:
+        place.err.line(f"qtui: the jobs were rerun, but Redis refused an effect: {plain(note)}")
+    if rerun.lost:
+        return report.end(REDIS, "the connection was lost: the same command does what is left")
+    if report.complete:
+        return report.end(DONE)
+    if stopped:
+        return report.end(INTERRUPTED, "interrupted: the same command does what is left")
+    return report.end(NOT_ALL, "the flow has changed meanwhile: look again")

@@ -1,0 +1,227 @@
+"""`qtui flow` shows the tree that a job belongs to, and reruns it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from io import StringIO
+
+import pytest
+import redis
+from bullmq import FlowProducer
+
+from qtui.commands.flow import show_flow
+from qtui.commands.rerun import Request
+from qtui.commands.run import Flags, run
+from qtui.retry.plan import Resets
+from qtui.retry.rerun_plan import Start
+from tests.cli.stage import Outcome, Stage, connect, digest, play
+
+CHILD = {"failParentOnFailure": True}
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    with connect(redis_url) as connection:
+        yield connection
+
+
+def flow(
+    url: str,
+    job_id: str,
+    rerun: Start | None = None,
+    *,
+    queue: str = "parents",
+    read_only: bool = False,
+    dry_run: bool = False,
+    yes: bool = True,
+    as_json: bool = True,
+    capture: pytest.CaptureFixture[str],
+) -> Outcome:
+    """Runs the command in this process; nothing of it is a terminal."""
+    capture.readouterr()
+    request = Request(queue, job_id, rerun, Resets(), dry_run, yes, as_json)
+    flags = Flags(redis=url, read_only=read_only)
+    code = run(flags, lambda place: show_flow(place, request))
+    said = capture.readouterr()
+    return Outcome(code, said.out.encode(), said.err.encode())
+
+
+@pytest.fixture
+def failed(redis_url: str) -> str:
+    """A parent that failed with one of its two children, made by the real BullMQ."""
+
+    async def add() -> None:
+        producer = FlowProducer(redis_url, {"prefix": "bull"})
+        children = [
+            {"name": "ok", "queueName": "payments", "data": {}, "opts": {"jobId": "a"}},
+            {"name": "bad", "queueName": "payments", "data": {}, "opts": {"jobId": "b", **CHILD}},
+        ]
+        parent = {"name": "sum", "queueName": "parents", "data": {}, "opts": {"jobId": "p"}}
+        await producer.add({**parent, "children": children})
+        await producer.close()
+
+    async def children(stage: Stage) -> None:
+        await stage.complete(1, 7)
+        await stage.fail(1, "\x1b[31mno[/red]")
+
+    async def parent(stage: Stage) -> None:
+        await stage.fail(1, "child failed")
+
+    asyncio.run(add())
+    play(redis_url, children)
+    play(redis_url, parent, name="parents")
+    return redis_url
+
+
+def test_the_tree_is_one_line_a_job(failed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    done = flow(failed, "b", queue="payments", capture=capsys)
+    assert (done.code, done.err) == (0, "")
+    told = [
+        (one["id"], one["depth"], one["state"], one["record"], one["on_failure"])
+        for one in done.objects
+    ]
+    assert told == [
+        ("p", 0, "failed", None, "wait"),
+        ("b", 1, "failed", "unsuccessful", "fail"),
+        ("a", 1, "completed", "processed", "wait"),
+    ]
+    assert done.objects[0]["children"] == {
+        "pending": 0,
+        "processed": 1,
+        "ignored": 0,
+        "unsuccessful": 1,
+    }
+
+
+def test_the_tree_for_people_is_plain_and_marks_the_job(
+    failed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = flow(failed, "b", queue="payments", as_json=False, capture=capsys)
+    assert "\x1b" not in done.out
+    head, *lines = [line.split() for line in done.out.splitlines()]
+    assert head[:4] == ["job", "name", "queue", "state"]
+    assert lines[0][:4] == ["p", "sum", "bull:parents", "failed"]
+    assert lines[1][:4] == ["▌b", "bad", "bull:payments", "failed"]
+    assert " ".join(lines[1][-4:]) == "parent fails too ␛[31mno[/red]"
+
+
+def test_a_dry_run_tells_and_writes_nothing(
+    failed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = digest(failed)
+    for read_only in (False, True):
+        done = flow(failed, "p", Start.FAILURE, dry_run=True, read_only=read_only, capture=capsys)
+        assert done.code == 0
+        assert done.objects[:-1] == [
+            {"id": "p", "queue": "bull:parents", "part": "follows"},
+            {"id": "b", "queue": "bull:payments", "part": "runs"},
+        ]
+        assert done.summary["selected"] == 2
+        assert done.summary["dry_run"] is True
+    shown = flow(failed, "p", Start.FAILURE, dry_run=True, as_json=False, capture=capsys)
+    assert shown.err.splitlines()[:2] == [
+        "Rerun the flow of bull:parents:p from failure",
+        "1 failed job runs again, then 1 ancestor after their children; 1 job stays done",
+    ]
+    assert digest(failed) == before
+
+
+def test_a_rerun_from_failure_is_told_job_by_job(
+    failed: str, client: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = flow(failed, "a", Start.FAILURE, queue="payments", capture=capsys)
+    assert (done.code, done.err) == (0, "")
+    assert done.objects[:-1] == [
+        {"id": "p", "queue": "bull:parents", "code": 1, "target": "waiting-children"},
+        {"id": "b", "queue": "bull:payments", "code": 1, "target": "wait"},
+    ]
+    assert done.summary["retried"] == 2
+    play(failed, lambda stage: stage.complete(1, 8))
+    assert client.hgetall("bull:parents:p:processed") == {
+        "bull:payments:a": "7",
+        "bull:payments:b": "8",
+    }
+    assert client.lrange("bull:parents:wait", 0, -1) == ["p"]
+
+
+def test_a_rerun_from_the_start(
+    failed: str, client: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = flow(failed, "p", Start.START, as_json=False, capture=capsys)
+    assert done.code == 0
+    assert done.out.splitlines()[-1] == "3 of 3 jobs run again"
+    assert client.smembers("bull:parents:p:dependencies") == {"bull:payments:a", "bull:payments:b"}
+    again = flow(failed, "p", Start.START, capture=capsys)
+    assert (again.code, again.out) == (1, "")
+    assert again.err == (
+        "qtui: the flow is not at rest (2 waiting): bull:payments:a, bull:payments:b\n"
+    )
+
+
+def test_nothing_to_rerun_is_said(
+    redis_url: str, client: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def act(stage: Stage) -> None:
+        await stage.add(1)
+        await stage.complete(1, 1)
+
+    play(redis_url, act)
+    before = digest(redis_url)
+    done = flow(redis_url, "1", Start.FAILURE, queue="payments", capture=capsys)
+    assert (done.code, done.out) == (1, "")
+    assert done.err == "qtui: nothing to rerun from failure\n"
+    assert digest(redis_url) == before
+
+
+def test_refusals_have_their_exit_codes(
+    failed: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", StringIO())
+    nobody = flow(failed, "p", Start.FAILURE, yes=False, capture=capsys)
+    assert (nobody.code, nobody.out) == (2, "")
+    assert nobody.err == "qtui: no terminal to ask on: say --yes to rerun, or --dry-run\n"
+    refused = flow("redis://127.0.0.1:1", "p", Start.FAILURE, read_only=True, capture=capsys)
+    assert refused.code == 4
+    assert refused.err == ("qtui: read-only mode: rerun is off; --dry-run tells what it would do\n")
+    for rerun in (None, Start.FAILURE):
+        gone = flow(failed, "nope", rerun, capture=capsys)
+        assert (gone.code, gone.out) == (1, "")
+        assert gone.err == "qtui: no job nope in bull:parents\n"
+
+
+def test_lines_are_json_without_a_control_character(
+    failed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = flow(failed, "p", capture=capsys)
+    assert all(json.loads(line) for line in done.out.splitlines())
+    assert all(" " <= sign <= "~" for line in done.out.splitlines() for sign in line)
+
+
+def test_of_many_children_the_first_are_shown_and_the_one_asked_for(
+    redis_url: str, client: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def add() -> None:
+        producer = FlowProducer(redis_url, {"prefix": "bull"})
+        kids = [
+            {"name": "kid", "queueName": "kids", "data": {}, "opts": {"jobId": f"k{at:03}"}}
+            for at in range(300)
+        ]
+        parent = {"name": "sum", "queueName": "parents", "data": {}, "opts": {"jobId": "p"}}
+        await producer.add({**parent, "children": kids})
+        await producer.close()
+
+    asyncio.run(add())
+    client.hset("bull:kids:meta", "opts.maxLenEvents", 10_000)
+    shown = flow(redis_url, "k222", queue="kids", as_json=False, capture=capsys)
+    lines = [line.split() for line in shown.out.splitlines()[1:]]
+    assert [line[0] for line in lines] == [
+        "p",
+        *(f"k{at:03}" for at in range(50)),
+        "▌k222",
+        "…",
+    ]
+    assert lines[-1] == ["…", "249", "more"]
+    every = flow(redis_url, "k222", queue="kids", capture=capsys)
+    assert len(every.objects) == 301

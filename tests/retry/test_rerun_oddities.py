@@ -1,0 +1,218 @@
+"""Flows that can't be rerun, and those that somebody left in a strange state."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from redis.asyncio import Redis
+
+from qtui.bullmq.codes import Code
+from qtui.demo.server import EmbeddedServer
+from qtui.retry.rerun_plan import Part, Start
+from tests.retry.flows import (
+    KIDS,
+    carry_out,
+    digest,
+    plan_of,
+    raw_flow,
+    rerun_of,
+)
+from tests.seeds import QUEUE, START, Fields, census, raw_fields, raw_meta
+
+
+async def test_a_failed_child_whose_job_is_gone_is_a_refusal(client: Redis) -> None:
+    await raw_flow(client, 2)
+    await client.delete(KIDS.job("c1"))
+    await client.zrem(KIDS.key("failed"), "c1")
+    for start in Start:
+        plan = await plan_of(client, start=start)
+        expected = "bull:kids:c1 failed or was pending and is gone: it can't run again"
+        assert plan.refusal == expected
+
+
+@pytest.mark.parametrize(
+    ("version", "kind"), [("bullmq-pro:7.0.0", "BullMQ Pro queue"), ("", "Bull 3/4 queue")]
+)
+async def test_queues_that_are_not_bullmqs_own_are_refused(
+    client: Redis, version: str, kind: str
+) -> None:
+    await raw_flow(client, 1)
+    await client.delete(KIDS.key("meta"))
+    if version:
+        await client.hset(KIDS.key("meta"), "version", version)
+    plan = await plan_of(client)
+    assert plan.refusal.startswith("bull:kids is a ")
+    assert kind in plan.refusal
+
+
+async def test_an_ignored_failure_is_left_alone_unless_asked_for(client: Redis) -> None:
+    await raw_flow(client, 1)
+    await client.zrem(QUEUE.key("failed"), "p")
+    await client.zadd(QUEUE.key("completed"), {"p": START})
+    await client.delete(QUEUE.job("p", "unsuccessful"))
+    await client.hset(QUEUE.job("p", "failed"), KIDS.job("c0"), "boom")
+    plan = await plan_of(client)
+    ignored = "nothing to rerun from failure: 1 failed child is ignored by a parent"
+    assert plan.refusal == ignored
+    plan = await plan_of(client, "c0")
+    assert plan.refusal == ""
+    assert [(step.node.id, step.part) for step in plan.steps] == [("c0", Part.RUNS)]
+    alone = "bull:kids:c0 is rerun for itself: its parent bull:q:p is completed"
+    assert plan.notes[0] == f"{alone} and did not wait for it."
+
+
+async def test_a_key_of_a_wrong_type_refuses_all_of_it(client: Redis) -> None:
+    await raw_flow(client, 2)
+    await client.set(QUEUE.job("p", "failed"), "no hash")
+    plan = await plan_of(client)
+    before = await digest(client)
+    with pytest.raises(Exception, match="WRONGTYPE"):
+        await carry_out(rerun_of(client, plan))
+    assert await digest(client) == before
+
+
+async def test_who_may_not_write_one_of_the_keys_leaves_every_job_where_it_is_found(
+    server: EmbeddedServer, client: Redis
+) -> None:
+    await raw_flow(client, 1)
+    plan = await plan_of(client)
+    await client.acl_setuser(
+        "half",
+        reset=True,
+        enabled=True,
+        passwords=["+secret"],
+        keys=["%R~*", "%RW~bull:q:*", "%RW~bull:kids:meta"],
+        commands=["+@all"],
+    )
+    limited = Redis.from_url(server.url, username="half", password="secret", decode_responses=True)
+    async with limited:
+        codes = await carry_out(rerun_of(limited, plan))
+    assert Code.REFUSED in codes.values()
+    # The parent may wait now, the child has not been lost: whoever may, does the rest.
+    assert await client.zscore(KIDS.key("failed"), "c0") == START
+    assert (await census(client))["p"] in (["failed"], ["waiting-children"])
+    again = await plan_of(client)
+    assert set((await carry_out(rerun_of(client, again))).values()) == {Code.RETRIED}
+    assert await client.lrange(KIDS.key("wait"), 0, -1) == ["c0"]
+
+
+@pytest.mark.parametrize("state", ["failed", "waiting-children", "wait"])
+async def test_a_parent_whose_children_are_done_is_released_with_their_results(
+    client: Redis, state: str
+) -> None:
+    """As an old release, or a tool that died, may leave it: done, and the parent not told."""
+    await raw_flow(client, 1)
+    await client.zrem(KIDS.key("failed"), "c0")
+    await client.zadd(KIDS.key("completed"), {"c0": START})
+    await client.hset(KIDS.job("c0"), "returnvalue", '{"x": 1}')
+    await client.delete(QUEUE.job("p", "unsuccessful"))
+    await client.sadd(QUEUE.job("p", "dependencies"), KIDS.job("c0"))
+    await client.zrem(QUEUE.key("failed"), "p")
+    if state == "wait":
+        await client.hset(QUEUE.job("p"), "defa", "child failed")
+        await client.lpush(QUEUE.key("wait"), "p")
+    else:
+        await client.zadd(QUEUE.key(state), {"p": START})
+    plan = await plan_of(client)
+    assert [(step.node.id, step.part) for step in plan.steps] == [
+        ("p", Part.RUNS),
+        ("c0", Part.DONE),
+    ]
+    assert await carry_out(rerun_of(client, plan)) == {"p": Code.RETRIED}
+    assert await census(client) == {"p": ["wait"]}
+    assert await client.hget(QUEUE.job("p"), "defa") is None
+    assert await client.hgetall(QUEUE.job("p", "processed")) == {KIDS.job("c0"): '{"x": 1}'}
+    assert not await client.exists(QUEUE.job("p", "dependencies"))
+    assert await client.zscore(KIDS.key("completed"), "c0") == START
+
+
+async def test_a_parent_that_waits_only_to_be_failed_leaves_an_ordinary_line(
+    client: Redis,
+) -> None:
+    """And one that somebody runs meanwhile, or whose failure was taken away, is left alone."""
+    await raw_flow(client, 1)
+    await client.zrem(QUEUE.key("failed"), "p")
+    await client.hset(QUEUE.job("p"), "defa", "child failed")
+    await client.rpush(QUEUE.key("wait"), "1", "p", "2")
+    plan = await plan_of(client)
+    await client.hdel(QUEUE.job("p"), "defa")
+    before = await digest(client)
+    codes = await carry_out(rerun_of(client, plan))
+    assert codes == {"p": Code.NOT_IN_STATE, "c0": Code.REFUSED}
+    assert await digest(client) == before
+    await client.hset(QUEUE.job("p"), "defa", "child failed")
+    assert set((await carry_out(rerun_of(client, plan))).values()) == {Code.RETRIED}
+    assert await client.lrange(QUEUE.key("wait"), 0, -1) == ["1", "2"]
+
+
+@pytest.mark.parametrize("place", ["failed", "wait", "prioritized"])
+async def test_a_parent_that_may_not_be_removed_is_not_added_elsewhere(
+    server: EmbeddedServer, client: Redis, place: str
+) -> None:
+    await raw_flow(client, 1)
+    await client.zrem(QUEUE.key("failed"), "p")
+    await client.hset(QUEUE.job("p"), "defa", "child failed")
+    if place == "wait":
+        await client.lpush(QUEUE.key("wait"), "p")
+    else:
+        await client.zadd(QUEUE.key(place), {"p": START})
+    plan = await plan_of(client)
+    # All but the one list or set that the parent has to leave.
+    others = ("waiting-children", "meta", "events", "p*")
+    await client.acl_setuser(
+        "half",
+        reset=True,
+        enabled=True,
+        passwords=["+secret"],
+        keys=["%R~*", "%RW~bull:kids:*", *(f"%RW~{QUEUE.key(name)}" for name in others)],
+        commands=["+@all"],
+    )
+    if place == "prioritized":
+        await client.acl_setuser("half", enabled=True, commands=["-zrem"])
+    half = Redis.from_url(server.url, username="half", password="secret", decode_responses=True)
+    try:
+        async with half:
+            codes = await carry_out(rerun_of(half, plan))
+    finally:
+        await client.acl_deluser("half")
+    assert set(codes.values()) == {Code.REFUSED}
+    assert await census(client) == {"p": [place]}
+    assert await client.zscore(KIDS.key("failed"), "c0") == START
+
+
+async def test_a_child_that_its_parent_strikes_off_meanwhile_stays_so(client: Redis) -> None:
+    await raw_flow(client, 2)
+    plan = await plan_of(client)
+    await client.zrem(QUEUE.job("p", "unsuccessful"), KIDS.job("c1"))
+    assert set((await carry_out(rerun_of(client, plan))).values()) == {Code.RETRIED}
+    assert await client.smembers(QUEUE.job("p", "dependencies")) == {KIDS.job("c0")}
+
+
+async def test_a_flow_in_circles_has_a_plan_and_an_end(client: Redis) -> None:
+    await raw_meta(client)
+    for one, other in (("x", "y"), ("y", "x")):
+        kid: Fields = {"parentKey": QUEUE.job(other)}
+        await client.hset(QUEUE.job(one), mapping=raw_fields() | kid)
+        await client.zadd(QUEUE.key("failed"), {one: START})
+        await client.sadd(QUEUE.job(other, "dependencies"), QUEUE.job(one))
+    for start in Start:
+        plan = await plan_of(client, "x", start)
+        assert plan.jobs == 2
+        assert "Nothing above bull:q:y was looked at: bull:q:x is its own ancestor." in plan.notes
+
+
+async def test_ids_and_names_that_are_hostile_come_back_as_they_are(client: Redis) -> None:
+    odd = "x:\udc80\n[/red]\x1b:1"
+    await raw_flow(client, 0)
+    child = KIDS.job(odd)
+    above = json.dumps({"id": "p", "queueKey": QUEUE.base, "fpof": True})
+    kid: Fields = {"parentKey": QUEUE.job("p"), "parent": above}
+    raw = Redis(connection_pool=client.connection_pool)
+    await raw.hset(child, mapping=raw_fields() | kid)
+    await raw.zadd(KIDS.key("failed"), {odd: START})
+    await raw.zadd(QUEUE.job("p", "unsuccessful"), {child: START})
+    plan = await plan_of(client)
+    assert await carry_out(rerun_of(client, plan)) == {"p": Code.RETRIED, odd: Code.RETRIED}
+    assert await client.lrange(KIDS.key("wait"), 0, -1) == [odd]
+    assert await client.smembers(QUEUE.job("p", "dependencies")) == {child}

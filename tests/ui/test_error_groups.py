@@ -1,0 +1,317 @@
+"""Error groups on the screen: counted while one looks, filtered to, marked and retried."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import redis.asyncio
+
+from qtui.bullmq.keys import QueueKey
+from qtui.ui.screens.errors import ErrorsScreen
+from qtui.ui.widgets.group_list import GroupList
+from tests.seeds import raw_failed
+from tests.ui.driver import Driver, inspector
+from tests.ui.stage import fill, succeed, working
+
+BIG = QueueKey.of("bull", "big")
+REFUSED, LATE, DECLINED = "ECONNREFUSED", "Timeout of <n>ms", "card_declined"
+
+
+def three_kinds(place: int) -> str:
+    """Of twelve jobs seven, three and two."""
+    if place % 12 < 7:
+        return f"connect ECONNREFUSED 10.0.0.{place}:5432"
+    return f"Timeout of {place}000ms exceeded" if place % 12 < 10 else "card_declined"
+
+
+def groups(driver: Driver) -> GroupList:
+    """The list of groups in sight."""
+    return driver.app.screen.query_one(GroupList)
+
+
+def line_of(driver: Driver, words: str) -> list[str]:
+    """The cells of a group's line."""
+    return driver.line_with(words).replace("▌", " ").replace("●", " ").split()
+
+
+async def open_groups(driver: Driver, *, of_all_queues: bool = False) -> None:
+    """Opens the groups and waits until all are counted."""
+    (driver.inspector.queues if of_all_queues else driver.inspector.table).focus()
+    await driver.settle()
+    await driver.press("e")
+    await driver.sees("Errors in ")
+    await driver.until(lambda: isinstance(driver.app.screen, ErrorsScreen), "the groups")
+    await driver.settle()
+
+
+async def test_failures_are_counted_by_what_they_have_in_common(redis_url: str) -> None:
+    await fill(redis_url, "payments", 12, error=three_kinds)
+    async with inspector(redis_url) as driver:
+        await driver.sees("failed 12")
+        await open_groups(driver)
+        assert "3 groups · 12 jobs" in driver.line_with("Errors in payments")
+        assert line_of(driver, REFUSED)[:2] == ["7", "58%"]
+        assert line_of(driver, LATE)[:2] == ["3", "25%"]
+        assert line_of(driver, DECLINED)[:2] == ["2", "17%"]
+        order = [line for line in driver.lines() if "charge" in line]
+        assert [re.findall(r"\d+", line)[0] for line in order] == ["7", "3", "2"]
+        await driver.press("escape")
+        assert "failed 12" in driver.text()
+        assert driver.inspector.board.filter is None
+
+
+async def test_enter_shows_the_jobs_of_a_group(redis_url: str) -> None:
+    ids = await fill(redis_url, "payments", 12, error=three_kinds)
+    async with inspector(redis_url) as driver:
+        await driver.sees("failed 12")
+        await open_groups(driver)
+        await driver.press("j", "enter")
+        await driver.sees("3 of 12 match")
+        assert 'group:"Timeout of <n>ms exceeded"' in driver.line_with("3 of 12 match")
+        assert driver.inspector.board.found is not None
+        assert sorted(driver.inspector.board.found.ids(9), key=int) == ids[7:10]
+        await driver.press("escape")
+        assert "match" not in driver.text()
+
+
+async def test_groups_of_a_filter_are_of_its_jobs_and_narrow_it(redis_url: str) -> None:
+    await fill(redis_url, "payments", 12, error=three_kinds)
+    await fill(redis_url, "payments", 12, error=three_kinds, name="refund")
+    async with inspector(redis_url) as driver:
+        await driver.sees("failed 24")
+        await driver.press("slash")
+        await driver.press(*"refund", "enter")
+        await driver.sees("12 of 24 match")
+        await open_groups(driver)
+        assert "/ refund" in driver.line_with("3 groups · 12 jobs")
+        await driver.press("enter")
+        await driver.sees("7 of 24 match")
+        assert str(driver.inspector.board.filter) == 'refund group:"connect ECONNREFUSED <address>"'
+        await open_groups(driver)
+        await driver.press("enter")
+        assert str(driver.inspector.board.filter) == 'refund group:"connect ECONNREFUSED <address>"'
+
+
+async def test_a_group_is_retried_and_no_other_job(
+    redis_url: str, client: redis.asyncio.Redis
+) -> None:
+    ids = await fill(redis_url, "payments", 12, error=three_kinds)
+    async with inspector(redis_url) as driver:
+        await driver.sees("failed 12")
+        await open_groups(driver)
+        await driver.press("j", "r")
+        await driver.sees("y retry 3 jobs")
+        assert "group:" in driver.line_with("Retry all failed jobs that match")
+        await driver.press("y")
+        await driver.until(lambda: "✔ waiting" in driver.row(ids[8]), "the result")
+        assert sorted(await client.lrange("bull:payments:wait", 0, -1), key=int) == ids[7:10]
+
+
+async def test_marked_groups_are_retried_together(
+    redis_url: str, client: redis.asyncio.Redis
+) -> None:
+    ids = await fill(redis_url, "payments", 12, error=three_kinds)
+    async with inspector(redis_url) as driver:
+        await driver.sees("failed 12")
+        await open_groups(driver)
+        await driver.press("j", "space", "space")
+        await driver.sees("2 groups marked")
+        assert "●" in driver.line_with(LATE)
+        assert "●" not in driver.line_with(REFUSED)
+        await driver.press("g", "r")
+        await driver.sees("y retry 5 jobs")
+        await driver.press("y")
+        await driver.until(lambda: "✔ waiting" in driver.row(ids[8]), "the result")
+        assert sorted(await client.lrange("bull:payments:wait", 0, -1), key=int) == ids[7:]
+        async with working(redis_url, "payments", succeed):
+            await driver.sees("✔ completed")
+
+
+async def test_a_mark_is_taken_away_by_the_same_key(redis_url: str) -> None:
+    await fill(redis_url, "payments", 12, error=three_kinds)
+    async with inspector(redis_url) as driver:
+        await driver.sees("failed 12")
+        await open_groups(driver)
+        await driver.press("space", "k", "space")
+        assert groups(driver).marked == set()
+        assert "marked" not in driver.text()
+
+
+async def test_all_groups_are_planned_together(redis_url: str) -> None:
+    await fill(redis_url, "payments", 12, error=three_kinds)
+    async with inspector(redis_url) as driver:
+        await driver.sees("failed 12")
+        await open_groups(driver)
+        await driver.press("R")
+        await driver.sees("y retry 12 jobs")
+        await driver.press("escape")
+        assert driver.inspector.board.filter is None
+
+
+async def test_counts_grow_and_the_cursor_stays_with_its_group(
+    redis_url: str, client: redis.asyncio.Redis
+) -> None:
+    # The newest half is all of one kind, so that the other one overtakes it in the end.
+    await raw_failed(
+        client,
+        [f"j{place}" for place in range(1500)],
+        BIG,
+        change=lambda place: {"failedReason": "older" if place < 1000 else "newer"},
+    )
+    async with inspector(redis_url, scan_rate=500.0) as driver:
+        await driver.sees("1,500")
+        driver.app.simulate_key("e")
+        await driver.sees("of 1,500 seen")
+        await driver.until(lambda: groups(driver).length == 2, "both groups")
+        driver.app.simulate_key("j")
+        await driver.until(lambda: groups(driver).cursor == 1, "the cursor on the smaller one")
+        assert groups(driver).group is not None
+        chosen = groups(driver).group
+        await driver.sees("2 groups · 1,500 jobs")
+        await driver.until(lambda: "seen" not in driver.text(), "the end")
+        assert groups(driver).group is chosen
+        assert chosen is not None
+        assert chosen.signature == "older"
+        assert groups(driver).cursor == 0
+        assert line_of(driver, "older")[:2] == ["1,000", "67%"]
+
+
+async def test_untouched_the_cursor_stands_on_the_largest(
+    redis_url: str, client: redis.asyncio.Redis
+) -> None:
+    await raw_failed(
+        client,
+        [f"j{place}" for place in range(1500)],
+        BIG,
+        change=lambda place: {"failedReason": "older" if place < 1000 else "newer"},
+    )
+    async with inspector(redis_url) as driver:
+        await driver.sees("1,500")
+        await open_groups(driver)
+        assert "▌" in driver.line_with("older")
+        assert groups(driver).cursor == 0
+
+
+async def test_groups_of_all_queues(redis_url: str) -> None:
+    await fill(redis_url, "payments", 12, error=three_kinds)
+    await fill(redis_url, "emails", 3, error=lambda _: "card_declined")
+    await fill(redis_url, "reports", 2, error=lambda _: "disk full")
+    async with inspector(redis_url) as driver:
+        await driver.sees("reports")
+        await open_groups(driver, of_all_queues=True)
+        assert "4 groups · 17 jobs" in driver.line_with("Errors in 3 queues")
+        assert line_of(driver, DECLINED)[0] == "5"
+        assert "emails, payments" in driver.line_with(DECLINED)
+        await driver.press("G", "enter")
+        await driver.sees("2 of 2 match")
+        assert driver.inspector.board.queue == QueueKey.of("bull", "reports")
+        assert driver.inspector.queues.selected == QueueKey.of("bull", "reports")
+
+
+async def test_a_group_in_several_queues_is_not_retried_at_once(
+    redis_url: str, client: redis.asyncio.Redis
+) -> None:
+    await fill(redis_url, "payments", 2)
+    await fill(redis_url, "emails", 2)
+    async with inspector(redis_url) as driver:
+        await driver.sees("emails")
+        await open_groups(driver, of_all_queues=True)
+        await driver.press("r")
+        await driver.sees("a retry is about one queue, and these are in several")
+        await driver.press("R")
+        await driver.sees("a retry is about one queue: open a group")
+        assert await client.llen("bull:payments:wait") == 0
+        assert isinstance(driver.app.screen, ErrorsScreen)
+
+
+async def test_one_queue_of_several_has_room_for_its_errors(redis_url: str) -> None:
+    await fill(redis_url, "payments", 2)
+    await fill(redis_url, "emails", 2)
+    async with inspector(redis_url, size=(80, 24)) as driver:
+        await driver.sees("emails")
+        await open_groups(driver, of_all_queues=True)
+        assert "connect ECONNREFUSED" in driver.text()
+        assert "payments" in driver.text()
+
+
+async def test_read_only_marks_nothing_and_plans_a_dry_run(redis_url: str) -> None:
+    await fill(redis_url, "payments", 12, error=three_kinds)
+    async with inspector(redis_url, read_only=True) as driver:
+        await driver.sees("failed 12")
+        await open_groups(driver)
+        assert "retry" not in driver.lines()[-1]
+        assert "mark" not in driver.lines()[-1]
+        await driver.press("space")
+        await driver.sees("read-only: retry is off")
+        assert not groups(driver).marked
+        await driver.press("r")
+        await driver.sees("this is a dry run, nothing will be written")
+
+
+async def test_jobs_without_a_reason_are_a_group_of_their_own(
+    redis_url: str, client: redis.asyncio.Redis
+) -> None:
+    reasons = ("", " ", None, "boom")
+    ids = await raw_failed(client, ("a", "b", "c", "d"))
+    for one, reason in zip(ids, reasons, strict=True):
+        if reason is None:
+            await client.hdel(f"bull:q:{one}", "failedReason")
+        else:
+            await client.hset(f"bull:q:{one}", "failedReason", reason)
+    async with inspector(redis_url) as driver:
+        await driver.sees("failed 4")
+        await open_groups(driver)
+        assert line_of(driver, "(no reason given)")[0] == "3"
+        await driver.press("enter")
+        await driver.sees("3 of 4 match")
+
+
+async def test_nothing_to_group_is_said(redis_url: str) -> None:
+    await fill(redis_url, "payments", 1)
+    async with inspector(redis_url) as driver:
+        await driver.sees("failed 1")
+        await driver.press("2")
+        await open_groups(driver)
+        await driver.sees("no completed jobs")
+        await driver.press("enter", "space", "r")
+        await driver.sees("there is no group to retry")
+        await driver.press("escape", "1", "slash")
+        await driver.press(*"nothing", "enter")
+        await driver.sees("0 of 1 match")
+        await open_groups(driver)
+        await driver.sees("nothing matches")
+
+
+async def test_a_count_that_is_refused_keeps_what_it_has_and_says_what_to_press(
+    redis_url: str, client: redis.asyncio.Redis
+) -> None:
+    await raw_failed(client, [f"j{place}" for place in range(4000)], BIG)
+    async with inspector(redis_url, scan_rate=500.0, size=(80, 24)) as driver:
+        await driver.sees("4,000")
+        driver.app.simulate_key("e")
+        await driver.sees("of 4,000 seen")
+        await client.execute_command("ACL", "SETUSER", "default", "-sort_ro", "-zrevrange")
+        try:
+            await driver.sees("stopped, ctrl+r counts again: ")
+            assert "of 4,000 seen" in driver.text()
+        finally:
+            await client.execute_command("ACL", "SETUSER", "default", "+@all")
+        driver.app.simulate_key("ctrl+r")
+        await driver.until(lambda: "stopped" not in driver.text(), "another count")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+async def test_hostile_errors_are_shown_plain(redis_url: str, size: tuple[int, int]) -> None:
+    hostile = "\x1b]0;evil\x07 [red]x[/red] \u202e"
+    await fill(redis_url, "payments", 2, name=hostile, error=lambda _: hostile)
+    async with inspector(redis_url, size=size) as driver:
+        await driver.sees("failed")
+        await open_groups(driver)
+        assert "[red]x" in driver.text()
+        assert "\x1b" not in driver.text()
+        assert "\u202e" not in driver.text()
+        await driver.press("enter")
+        await driver.sees("2 of 2 match")
+        assert "\x1b" not in driver.text()
+        assert "\u202e" not in driver.text()
