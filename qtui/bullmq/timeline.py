@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from itertools import count, pairwise
 from math import isfinite
@@ -139,7 +140,17 @@ class Timeline:
     def filter_text(self, first_bar: int, last_bar: int) -> str:
         """The filter that means the jobs of these bars, both included, and no others."""
         after, before = self.bounds(first_bar)[0], self.bounds(last_bar)[1]
-        return f"{Finished(True, after)} {Finished(False, before)}"
+        return f"after:{_moment(after)} before:{_moment(before)}"
+
+
+def _moment(milliseconds: int) -> str:
+    """A moment as filters have it, in the time zone of who reads it."""
+    try:
+        local = datetime.fromtimestamp(milliseconds / 1000).astimezone()
+    except (OverflowError, ValueError, OSError):
+        return str(Finished(True, milliseconds)).removeprefix("after:")
+    precise = "milliseconds" if milliseconds % 1000 else "seconds"
+    return local.isoformat(timespec=precise).replace("+00:00", "Z")
 
 
 async def read_timeline(

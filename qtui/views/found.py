@@ -62,6 +62,7 @@ class FoundList:
         self.loaded = False
         self.held = False
         self.live_total = 0
+        self._held_at = 0
         self._client = client
         self._reader = Reader(client)
         self._rate = rate
@@ -108,8 +109,13 @@ class FoundList:
 
     @property
     def changes(self) -> int:
-        """Nobody counts what a list of finds lacks; new ones come in when it is thawed."""
-        return 0
+        """Jobs that came to the state or went since the list was held, matching or not."""
+        return abs(self.live_total - self._held_at) if self.held else 0
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether a hunt has begun that is neither under way nor at its end."""
+        return self.loaded and not self.searching and not self.finished
 
     def words(self) -> str:
         """How far the hunt is: ``37 of 320,000 seen (1,000,000)``, or what it came to."""
@@ -126,8 +132,12 @@ class FoundList:
     async def search(self) -> AsyncIterator[int]:
         """Hunts through the state, and yields after each step how many were found so far.
 
+        After one that was cut off it looks at all jobs again, and what was found stays.
+
         Costs a `Hunt`, and a look at the newest score.
         """
+        if self.is_cut_off:
+            self._hunt = self._new_hunt()
         self.searching = self.loaded = True
         try:
             self._newest = await self._read_newest()
@@ -228,7 +238,8 @@ class FoundList:
 
     def hold(self, left: Iterable[str] = ()) -> None:
         """Keeps the rows as they are; ``left`` are those that a retry took out of the state."""
-        self.held = True
+        if not self.held:
+            self.held, self._held_at = True, self.live_total
         self._left.update(left)
 
     def thaw(self) -> None:

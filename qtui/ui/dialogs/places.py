@@ -32,7 +32,10 @@ class PlacesDialog(ModalScreen["tuple[QueueKey, Whereabouts] | None"]):
         width: 60; max-width: 96%; height: auto; max-height: 80%;
         border: round $accent; padding: 0 1; background: $surface;
     }
-    PlacesDialog OptionList { height: auto; max-height: 20; border: none; }
+    PlacesDialog OptionList {
+        height: auto; max-height: 20; border: none;
+        &:focus { border: none; }
+    }
     """
 
     def __init__(self, job_id: str, places: Sequence[tuple[QueueKey, Whereabouts]]) -> None:

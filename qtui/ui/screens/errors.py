@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from qtui.bullmq.model import JobState
 from qtui.text import count, plain, plural
 from qtui.ui.actions import Where
 from qtui.ui.keys import actions_of, bindings
-from qtui.ui.screens.live import TROUBLE
+from qtui.ui.screens.live import AWAY, TROUBLE
 from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, KeyBar
 from qtui.ui.widgets.cursor_list import CursorList
@@ -39,6 +40,8 @@ class GroupChoice:
     state: JobState
     filter: Filter | None
     """Finds their jobs; None for all of the state."""
+    elsewhere: int = 0
+    """Other queues that have jobs of the group."""
     retry: bool = False
     """Whether a retry is to be planned, and not only the list to be shown."""
 
@@ -107,6 +110,13 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
         self.run_worker(work, group="count", exclusive=True, exit_on_error=False)
 
     async def _count(self) -> None:
+        pause = 1.0
+        while not await self._count_once():
+            await asyncio.sleep(pause)  # grows, so that a dead server is not hammered
+            pause = min(2 * pause, 5.0)
+
+    async def _count_once(self) -> bool:
+        """Counts everything; False when the connection was lost on the way."""
         self._groups, self._stopped = ErrorGroups(), ""
         try:
             for queue in self._queues:
@@ -114,9 +124,14 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
             self._hunt = None
         except FilterError as error:
             self._stopped = f"the search was stopped: {error.message}"
+        except AWAY as error:
+            self._stopped = f"lost, it will be counted again: {self._session.explain(error)}"
+            self._draw()
+            return False
         except TROUBLE as error:
             self._stopped = f"stopped, ctrl+r counts again: {self._session.explain(error)}"
         self._draw()
+        return True
 
     async def _count_in(self, queue: QueueKey) -> None:
         self._where = f" in {plain(queue.name)}" if len(self._queues) > 1 else ""
@@ -148,9 +163,17 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
         if self._wanted is not None:
             left += [(" / ", "key"), (plain(self._wanted.source), "")]
         self.query_one("#title", Bar).say(left, [(f" {self._progress(len(groups))} ", "faint")])
-        words = [(f" {plain(self._stopped)}", "bad")] if self._stopped else []
-        self.query_one("#status", Bar).say(words)
+        self._draw_status()
         self._draw_keys()
+
+    @on(GroupList.Moved)
+    def _draw_status(self) -> None:
+        group, words = self._list.group, [(f" {plain(self._stopped)}", "bad")]
+        if not self._stopped:
+            sample = "" if group is None else f" sample {plain(group.sample)}"
+            where = f" in {plain(group.queue.name)}" if group and len(self._queues) > 1 else ""
+            words = [(sample + where, "faint")]
+        self.query_one("#status", Bar).say(words)
 
     def _progress(self, groups: int) -> str:
         found = f"{plural(groups, 'group')} · {plural(self._groups.jobs, 'job')}"
@@ -182,7 +205,7 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
             self._say("these errors are too many kinds to be told apart: filter first")
         else:
             [(queue, _)] = group.queues.most_common(1)
-            self._choose(queue, group.filter)
+            self._choose(queue, group.filter, elsewhere=len(group.queues) - 1)
 
     def action_mark(self) -> None:
         """Marks the group under the cursor and goes on to the next."""
@@ -223,9 +246,11 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
         else:
             self._choose(queues.pop(), either(filters), retry=True)
 
-    def _choose(self, queue: QueueKey, text: str | None, *, retry: bool = False) -> None:
+    def _choose(
+        self, queue: QueueKey, text: str | None, *, elsewhere: int = 0, retry: bool = False
+    ) -> None:
         wanted = self._wanted if text is None else parse(both(self._wanted, text))
-        self.dismiss(GroupChoice(queue, self._state, wanted, retry))
+        self.dismiss(GroupChoice(queue, self._state, wanted, elsewhere, retry))
 
     def action_back(self) -> None:
         """Leaves all as it is."""

@@ -118,8 +118,10 @@ class Inspector(MarkScreen):
         self._draw_header()
         self._draw_keys()
 
-    def on_key(self) -> None:
+    def on_key(self, event: events.Key) -> None:
         """Somebody is at work: the queue in sight stays, and what was said long ago goes."""
+        if self.finder.take(event):
+            return
         self.queues.touch()
         old = time.monotonic() - self._said_at > _SAID_FOR
         if old and not self.lost and not self.finder.is_open:
@@ -153,6 +155,7 @@ class Inspector(MarkScreen):
             self.say(self.lost, "bad")
         else:
             self.say("the connection is back")
+            self.list.go_on()
             self.poll.nudge([self.board.queue] if self.board.queue is not None else [])
         self._draw_header()
 

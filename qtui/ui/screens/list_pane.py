@@ -49,10 +49,14 @@ class ListPane:
         self._changed = changed
         self._wants_next = False
         self._told_stop = False
+        self._wanted_id: str | None = None
+        """The job to which the cursor is to return when it is found again."""
+        self._may_hunt = asyncio.Event()
+        self._may_hunt.set()
 
     def show(self, jobs: Listing | None) -> None:
         """Shows another list, from its first row on."""
-        self._wants_next = False
+        self._wants_next, self._wanted_id = False, None
         self._screen.cancel(HUNT)
         if self._told_stop:  # which is not true of this list
             self._told_stop = False
@@ -107,7 +111,9 @@ class ListPane:
         jobs = self._board.jobs
         self._board.forget_results()
         if isinstance(jobs, FoundList):
+            here = self._table.cursor_id if self._table.cursor else None
             self.show(self._board.look_for(self._board.filter))
+            self._wanted_id = here
         elif jobs is not None:
             jobs.thaw()
             self._refresh(jobs, let_go=True)
@@ -124,6 +130,19 @@ class ListPane:
             self._screen.say("the next match is where the search finds it …")
         else:
             self._screen.say("this is the last match")
+
+    def let_others_hunt(self, others: bool) -> None:
+        """Holds a hunt while another screen searches, so that they do not add up; or goes on."""
+        if others:
+            self._may_hunt.clear()
+        else:
+            self._may_hunt.set()
+
+    def go_on(self) -> None:
+        """Takes up a hunt that a lost connection has cut off."""
+        jobs = self._board.found
+        if jobs is not None and jobs.is_cut_off and not self._told_stop:
+            self._hunt(jobs)
 
     def stop_hunt(self) -> bool:
         """Stops a hunt that is under way, keeping what it found; False if there is none."""
@@ -143,6 +162,7 @@ class ListPane:
                 async for _ in jobs.search():
                     if jobs is not self._board.jobs:
                         return
+                    await self._may_hunt.wait()
                     # The first finds are shown at once.
                     if not drawn or time.monotonic() - drawn > _DRAWN_EVERY:
                         self._grown(jobs)
@@ -164,7 +184,10 @@ class ListPane:
 
     def _grown(self, jobs: FoundList) -> None:
         self._table.say(_of_empty(jobs))
-        self._table.rows_changed()
+        back = jobs.place(self._wanted_id) if self._wanted_id is not None else None
+        self._table.rows_changed(back)
+        if back is not None:
+            self._wanted_id = None
         if self._wants_next and self._table.cursor < jobs.total - 1:
             self._wants_next = False
             self._screen.say("")

@@ -21,7 +21,8 @@ from qtui.bullmq.keys import QueueKey
 from qtui.text import plain
 from qtui.ui.session import Session
 
-_AWAY: Final = (LostConnection, LateReply)
+AWAY: Final = (LostConnection, LateReply)
+"""What a server raises that can't be reached for now."""
 
 TROUBLE: Final = (RedisError, RedisFault, OSError, TimeoutError)
 """What a server that can't be reached, or refuses, raises."""
@@ -94,7 +95,7 @@ class LiveScreen(Screen[None]):
             await work()
         except RedisError as error:
             words = self.session.explain(error)
-            if not isinstance(error, _AWAY):
+            if not isinstance(error, AWAY):
                 self._say_refusal(words)
                 return False
             self._set_lost(words)

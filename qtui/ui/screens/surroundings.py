@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qtui.bullmq.model import QueueStatus
 from qtui.text import count, plain, plural
-from qtui.ui.actions import Action, Where
+from qtui.ui.actions import ACTIONS, Action, Where
 from qtui.ui.keys import actions_of
 from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, KeyBar, StateTabs, about, header
@@ -91,6 +91,8 @@ class Surroundings:
         read_only = self._session.read_only
         offered = actions_of(*_TOGETHER[pane], read_only=read_only)
         actions: list[Action] = [one for one in offered if one.bar]
+        if pane == "jobs" and self._board.found is not None:
+            actions.insert(2, next(one for one in ACTIONS if one.id == "jobs.next-match"))
         if not self._board.state.is_finished:
             actions = [one for one in actions if not one.writes]
         always = [one for one in actions_of(Where.APP, read_only=read_only) if one.bar]

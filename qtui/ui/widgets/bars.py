@@ -70,7 +70,10 @@ class Bar(Widget):
         right = [Segment(words, self.part(name)) for words, name in self._right]
         room = max(0, width - sum(cell_len(words) for words, _ in self._right))
         left = [Segment(words, self.part(name)) for words, name in self._left]
-        line = Strip(left).adjust_cell_length(room)
+        line = Strip(left)
+        if line.cell_length > room > 0:
+            line = Strip([*line.crop(0, room - 1), Segment("…", self.part("faint"))])
+        line = line.adjust_cell_length(room)
         return strip([*line, *right], width, self.rich_style)
 
 

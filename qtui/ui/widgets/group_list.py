@@ -8,6 +8,7 @@ from typing import ClassVar, Final
 
 from rich.segment import Segment
 from rich.style import Style
+from textual.message import Message
 from textual.strip import Strip
 
 from qtui.text import age, count
@@ -45,6 +46,9 @@ class GroupList(CursorList):
     }
     """
 
+    class Moved(Message):
+        """The cursor stands on another group."""
+
     def __init__(self, *, everywhere: bool, id: str | None = None) -> None:
         super().__init__(id=id)
         self.marked: set[str] = set()
@@ -81,6 +85,7 @@ class GroupList(CursorList):
         """Somebody has moved the cursor (or the list has been mounted)."""
         self._moved = bool(self._groups)
         super().watch_cursor()
+        self.post_message(self.Moved())
 
     # Drawing
 

@@ -237,6 +237,9 @@ class Timeline(Widget, can_focus=True):
             self._anchor = self._cursor = None
         self.refresh()
 
+    def on_hide(self) -> None:
+        self._room = 0  # so that it asks for data when it is shown again
+
     def on_resize(self) -> None:
         if self.room != self._room:
             self._room = self.room
