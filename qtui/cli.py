@@ -342,11 +342,10 @@ def _journal(flags: Flags, campaign: str | None, jobs: bool, as_json: bool) -> N
 
     def work(place: Place) -> int:
         from qtui.commands.journal import list_journal, show_campaign
-        from qtui.retry.journal import default_folder
 
         if campaign is None:
-            return list_journal(place.out, place.err, default_folder(), json=as_json)
-        return show_campaign(place.out, default_folder(), campaign, json=as_json, jobs=jobs)
+            return list_journal(place.out, place.err, place.journal, json=as_json)
+        return show_campaign(place.out, place.journal, campaign, json=as_json, jobs=jobs)
 
     sys.exit(run(flags, work))
 

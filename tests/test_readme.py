@@ -1,28 +1,42 @@
-"""The README says what the code says; `python -m tests.test_readme` writes its table of keys."""
+"""The README says what the code says; `python -m tests.test_readme` writes its tables."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+from qtui.bullmq.filter import TABLE
 from qtui.bullmq.model import JobState
 from qtui.ui.actions import ACTIONS, Action, Where
 from qtui.ui.keys import table
 
 README = Path(__file__).parent.parent / "README.md"
-BEGIN, END = "<!-- keys: made from qtui/ui/actions.py -->\n", "<!-- end of keys -->"
+KEYS = "<!-- keys: made from qtui/ui/actions.py -->\n", "<!-- end of keys -->"
+FILTER = "<!-- filter: made from qtui/bullmq/filter -->\n", "<!-- end of filter -->"
 
 
-def with_keys(text: str) -> str:
-    """The README with the table of keys as the registry has it."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{table()}\n\n{END}{after}"
+def filter_table() -> str:
+    """The filter's language as a table in Markdown, where a bar would part two cells."""
+    cells = ((example.replace("|", r"\|"), words.replace("|", r"\|")) for example, words in TABLE)
+    rows = (f"| `{example}` | {words} |" for example, words in cells)
+    return "\n".join(["| term | finds jobs |", "|---|---|", *rows])
 
 
-def test_the_table_of_keys_is_the_registry() -> None:
+def replaced(text: str, marks: tuple[str, str], made: str) -> str:
+    """The text with something made between two marks."""
+    before, _, rest = text.partition(marks[0])
+    _, _, after = rest.partition(marks[1])
+    return f"{before}{marks[0]}\n{made}\n\n{marks[1]}{after}"
+
+
+def with_tables(text: str) -> str:
+    """The README with the tables as the code has them."""
+    return replaced(replaced(text, KEYS, table()), FILTER, filter_table())
+
+
+def test_its_tables_are_those_of_the_code() -> None:
     text = README.read_text("utf-8")
-    assert text == with_keys(text)
+    assert text == with_tables(text)
 
 
 def test_every_picture_exists_and_is_a_picture() -> None:
@@ -41,7 +55,8 @@ def test_ids_and_keys_are_unique_where_they_meet() -> None:
     assert len({action.id for action in ACTIONS}) == len(ACTIONS)
     here = (Where.INSPECTOR, Where.JOBS, Where.APP)
     screens = [(Where.MOVE, Where.DETAIL, *here), (Where.TIMELINE, *here), (Where.PLAN,)]
-    for parts in (*screens, (Where.MOVE, Where.GROUPS, Where.APP)):
+    screens += [(Where.MOVE, where, Where.APP) for where in (Where.GROUPS, Where.JOURNAL)]
+    for parts in screens:
         together: dict[str, Action] = {}
         for action in (one for one in ACTIONS if one.where in parts):
             for key in action.keys:
@@ -57,4 +72,4 @@ def test_the_digits_are_the_states_failed_first() -> None:
 
 
 if __name__ == "__main__":
-    README.write_text(with_keys(README.read_text("utf-8")), "utf-8")
+    README.write_text(with_tables(README.read_text("utf-8")), "utf-8")

@@ -10,7 +10,6 @@ from difflib import get_close_matches
 from qtui.bullmq.connection import Client, Server, connect, identify
 from qtui.commands.run import REDIS, USAGE, Place, Stop
 from qtui.retry.campaign import Campaign
-from qtui.retry.journal import default_folder
 from qtui.retry.record import Interrupted, Recorder
 from qtui.text import plain
 from qtui.ui.actions import ACTIONS
@@ -46,7 +45,7 @@ def _check_keys(keys: Mapping[str, str]) -> None:
 
 
 def _session(place: Place, client: Client, server: Server) -> Session:
-    where, folder = place.target.shown, default_folder()
+    where, folder = place.target.shown, place.journal
     session = Session(
         settings=place.settings,
         target=place.target,

@@ -23,7 +23,6 @@ from qtui.commands.output import Cell, Column, OutputClosed, Paper, Progress, Ta
 from qtui.commands.report import Report
 from qtui.commands.run import DONE, INTERRUPTED, NOT_ALL, READ_ONLY, REDIS, USAGE, Place, Stop
 from qtui.retry.campaign import Campaign, Phase
-from qtui.retry.journal import default_folder
 from qtui.retry.journal_reading import JournalError
 from qtui.retry.pace import Pace
 from qtui.retry.plan import Forecast, Plan, Resets, make_plan
@@ -201,7 +200,7 @@ class _Interrupts:
 async def _carry_out(
     client: Client, place: Place, plan: Plan, request: Request, report: Report
 ) -> int:
-    record = Recorder(default_folder(), place.target.shown, request.words)
+    record = Recorder(place.journal, place.target.shown, request.words)
     campaign = Campaign(client, Writer(client), plan, request.resets, request.pace, record=record)
     try:
         return await run_campaign(campaign, place, report, request.follow)
@@ -214,7 +213,7 @@ def resume_campaign(place: Place, name: str, *, json: bool, follow: float) -> in
     if place.settings.read_only:
         raise Stop("read-only mode: retry is off", READ_ONLY)
     try:
-        taken = Interrupted.take(default_folder(), name, place.target.shown)
+        taken = Interrupted.take(place.journal, name, place.target.shown)
     except JournalError as error:
         raise Stop(str(error), NOT_ALL) from None
 

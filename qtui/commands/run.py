@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from qtui.text import plain
@@ -62,6 +63,8 @@ class Place:
     target: Target
     out: Paper
     err: Paper
+    journal: Path
+    """Where campaigns are written down."""
     note: str = ""
 
     def ask(self, work: Callable[[Client], Coroutine[None, None, T]], *, writes: bool = False) -> T:
@@ -133,8 +136,9 @@ def run(flags: Flags, command: Callable[[Place], int], *, on_screen: bool = Fals
 def _open(flags: Flags, stack: ExitStack, out: Paper, err: Paper) -> Place:
     """What the flags, the environment and the configuration file come to; starts the demo."""
     from qtui.bullmq.connection import parse
+    from qtui.retry.journal import default_folder
 
-    settings, note = _settings(flags), ""
+    settings, note, journal = _settings(flags), "", default_folder()
     if flags.demo:
         from qtui import demo
         from qtui.demo.server import ServerError
@@ -146,7 +150,8 @@ def _open(flags: Flags, stack: ExitStack, out: Paper, err: Paper) -> Place:
         prefixes = flags.prefixes or ("bull",)
         settings = replace(settings, redis=url, prefixes=prefixes, queues=flags.queues, profile="")
         note = "a demo: the server and all on it are gone when you quit"
-    return Place(settings, parse(settings.redis), out, err, note)
+        journal = Path(stack.enter_context(TemporaryDirectory(prefix="qtui-journal-")))
+    return Place(settings, parse(settings.redis), out, err, journal, note)
 
 
 def _settings(flags: Flags) -> Settings:

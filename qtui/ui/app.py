@@ -7,6 +7,7 @@ import signal
 from collections.abc import Awaitable, Callable, Iterable
 from typing import ClassVar
 
+from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -16,6 +17,7 @@ from qtui.ui.actions import ACTIONS, Where
 from qtui.ui.screens.help import HelpScreen
 from qtui.ui.screens.inspector import Inspector
 from qtui.ui.session import Session
+from qtui.ui.widgets.filter_line import FilterLine
 
 _INTERRUPTED = 130
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
@@ -51,6 +53,14 @@ class QtuiApp(App[None]):
             if isinstance(screen, Inspector):
                 screen.retrying.close()
         await self.session.client.aclose()
+
+    async def on_event(self, event: events.Event) -> None:
+        """Gives keys that overtook the opening of the filter line to it."""
+        line = self.focused
+        if isinstance(event, events.Key) and event.is_forwarded and isinstance(line, FilterLine):
+            if line.take(event):
+                return
+        await super().on_event(event)
 
     def action_interrupt(self) -> None:
         """Leaves at once, and says so with the exit code that shells know for it."""

@@ -378,6 +378,7 @@ async def test_what_is_typed_in_one_go_with_the_slash_acts_on_no_job(
         assert driver.inspector.finder.is_open
         assert driver.app.screen is driver.inspector
         assert not len(driver.inspector.board.marks)
+        assert driver.inspector.query_one(FilterLine).value == "retry all"
         assert await client.llen("bull:payments:wait") == 0
 
 

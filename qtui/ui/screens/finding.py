@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from textual import events
-
 from qtui.bullmq.filter import Filter, FilterError, parse, quoted
 from qtui.bullmq.job import find_job
 from qtui.bullmq.keys import QueueKey
@@ -47,20 +45,6 @@ class Finder:
         wanted = self._screen.board.filter
         text = wanted.source if wanted is not None and not in_queues else ""
         self._line.open(text, _HINT_OF_QUEUES if in_queues else _HINT)
-
-    def take(self, event: events.Key) -> bool:
-        """Takes a key that was on its way to the list when the line was opened.
-
-        What is pasted, or comes over a slow line, arrives in one go.
-        """
-        if not self.is_open or event.character is None:
-            return False
-        if not event.is_printable:
-            return False
-        self._line.insert_text_at_cursor(event.character)
-        event.stop()
-        event.prevent_default()
-        return True
 
     def leave(self) -> None:
         """Takes the line away and changes nothing."""

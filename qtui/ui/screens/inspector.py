@@ -118,10 +118,8 @@ class Inspector(MarkScreen):
         self._draw_header()
         self._draw_keys()
 
-    def on_key(self, event: events.Key) -> None:
+    def on_key(self) -> None:
         """Somebody is at work: the queue in sight stays, and what was said long ago goes."""
-        if self.finder.take(event):
-            return
         self.queues.touch()
         old = time.monotonic() - self._said_at > _SAID_FOR
         if old and not self.lost and not self.finder.is_open:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.cells import cell_len
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import Input
@@ -56,6 +57,17 @@ class FilterLine(Input):
         self.post_message(self.Shown(True))
         # At once, not soon as `focus` does: keys that came in one go would act on the list.
         self.screen.set_focus(self)
+
+    def take(self, event: events.Key) -> bool:
+        """Takes a character that was on its way to the list when the line was opened.
+
+        What comes over a slow line arrives in one go.
+        """
+        text = event.character or event.key
+        if len(text) != 1 or not text.isprintable():
+            return False
+        self.insert_text_at_cursor(text)
+        return True
 
     def column(self, position: int) -> int:
         """The cell of the screen's line in which a character of the text stands."""
