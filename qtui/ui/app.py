@@ -56,9 +56,9 @@ class QtuiApp(App[None]):
 
     async def on_event(self, event: events.Event) -> None:
         """Gives keys that overtook the opening of the filter line to it."""
-        line = self.focused
-        if isinstance(event, events.Key) and event.is_forwarded and isinstance(line, FilterLine):
-            if line.take(event):
+        if isinstance(event, events.Key) and event.is_forwarded:
+            line = self.focused
+            if isinstance(line, FilterLine) and line.take(event):
                 return
         await super().on_event(event)
 

@@ -9,14 +9,15 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import monotonic
 
 from textual.pilot import Pilot
 from textual.worker import WorkerState
 
 from qtui.bullmq.connection import connect, identify, parse
-from qtui.bullmq.writer import Writer
-from qtui.retry.campaign import Campaign
+from qtui.commands.inspector import make_session
 from qtui.settings import Settings
 from qtui.ui.app import QtuiApp
 from qtui.ui.screens.inspector import Inspector
@@ -99,23 +100,26 @@ class Driver:
 
 @asynccontextmanager
 async def inspector(
-    url: str, *, size: tuple[int, int] = (120, 36), **settings: object
+    url: str,
+    *,
+    size: tuple[int, int] = (120, 36),
+    journal: Path | None = None,
+    **settings: object,
 ) -> AsyncIterator[Driver]:
-    """The inspector on a server, read for the first time."""
+    """The inspector on a server, read for the first time, with a journal of its own if need be."""
     # Names and types of the settings are the tests' own; `replace` refuses unknown names.
     chosen = replace(Settings(), redis=url, **settings)  # type: ignore[arg-type]
     target = parse(url)
     client = connect(target, read_only=chosen.read_only)
-    writer = None if chosen.read_only else Writer(client)
-    session = Session(
-        chosen,
-        target,
-        client,
-        await identify(client),
-        None
-        if writer is None
-        else lambda plan, resets, pace: Campaign(client, writer, plan, resets, pace),
-    )
+    with TemporaryDirectory() as folder:
+        place = journal or Path(folder)
+        session = make_session(chosen, target, client, await identify(client), journal=place)
+        async with _running(session, size) as driver:
+            yield driver
+
+
+@asynccontextmanager
+async def _running(session: Session, size: tuple[int, int]) -> AsyncIterator[Driver]:
     app = QtuiApp(session)
     async with app.run_test(size=size, notifications=True) as pilot:
         driver = Driver(app, pilot)

@@ -1,0 +1,150 @@
+"""A retry on the screen: its pace, its banner, its stop, and the journal that tells of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import redis.asyncio
+from bullmq import Job
+
+from qtui.retry.journal_reading import campaigns
+from tests.ui.driver import inspector
+from tests.ui.stage import fill, succeed, working
+
+
+async def fail(job: Job, token: str) -> object:
+    raise RuntimeError("Timeout of 5000ms exceeded")
+
+
+async def test_the_banner_tells_what_became_of_the_jobs(redis_url: str) -> None:
+    await fill(redis_url, "payments", 6)
+    async with inspector(redis_url) as driver:
+        await driver.sees("failed 6")
+        await driver.press("a", "r")
+        await driver.sees("y retry 6 jobs")
+        await driver.press("y")
+        await driver.sees("0 of 6 recovered · 6 waiting")
+        async with working(redis_url, "payments", succeed):
+            await driver.sees("6 of 6 jobs retried · 6 of 6 recovered")
+        await driver.sees("✔ completed")
+        await driver.press("ctrl+r")
+        await driver.until(lambda: "recovered" not in driver.text(), "the banner to go")
+
+
+async def test_failures_again_are_named(redis_url: str) -> None:
+    await fill(redis_url, "payments", 2)
+    async with inspector(redis_url) as driver:
+        await driver.sees("failed 2")
+        async with working(redis_url, "payments", fail):
+            await driver.press("a", "r")
+            await driver.sees("y retry 2 jobs")
+            await driver.press("y")
+            await driver.sees("2 failed again (Timeout of <n>ms exceeded)")
+        await driver.sees("✗ failed again: Timeout of 5000ms exceeded")
+
+
+async def test_a_canary_that_fails_leaves_the_others_untouched(
+    redis_url: str, client: redis.asyncio.Redis
+) -> None:
+    await fill(redis_url, "payments", 60)
+    async with inspector(redis_url) as driver:
+        await driver.sees("failed 60")
+        async with working(redis_url, "payments", fail):
+            await driver.press("R")
+            await driver.sees("y retry 60 jobs")
+            await driver.press("c")
+            await driver.sees("20 first, watched")
+            await driver.press("y")
+            await driver.sees("of the first 20 jobs failed again")
+            await driver.sees("40 untouched")
+        assert await client.llen("bull:payments:wait") == 0
+        assert await client.zcard("bull:payments:failed") == 60
+
+
+async def test_a_rate_is_kept_and_x_stops(redis_url: str, client: redis.asyncio.Redis) -> None:
+    await fill(redis_url, "payments", 60)
+    async with inspector(redis_url) as driver:
+        await driver.sees("failed 60")
+        await driver.press("R")
+        await driver.sees("y retry 60 jobs")
+        await driver.press("t")
+        await driver.sees("10 a second")
+        await driver.press("y")
+        await driver.sees("retrying: ")
+        await driver.press("x")
+        await driver.sees("untouched")
+        waiting = await client.llen("bull:payments:wait")
+        assert 0 < waiting < 60
+        assert await client.zcard("bull:payments:failed") == 60 - waiting
+        # The toggles keep their setting.
+        await driver.press("R")
+        await driver.sees("10 a second")
+
+
+async def test_nothing_is_sent_when_it_can_not_be_written_down(
+    redis_url: str, client: redis.asyncio.Redis, tmp_path: Path
+) -> None:
+    await fill(redis_url, "payments", 2)
+    folder = tmp_path / "journal"
+    folder.write_text("a file where the folder should be")
+    async with inspector(redis_url, journal=folder) as driver:
+        await driver.sees("failed 2")
+        await driver.press("a", "r")
+        await driver.sees("y retry 2 jobs")
+        await driver.press("y")
+        await driver.sees("nothing was retried: ")
+        assert await client.zcard("bull:payments:failed") == 2
+
+
+async def test_the_journal_shows_a_retry_and_what_it_wiped(redis_url: str, tmp_path: Path) -> None:
+    await fill(redis_url, "payments", 3)
+    async with inspector(redis_url, journal=tmp_path / "journal") as driver:
+        await driver.press("L")
+        await driver.sees("no retries were made")
+        await driver.press("q")
+        await driver.sees("failed 3")
+        await driver.press("a", "r")
+        await driver.sees("y retry 3 jobs")
+        await driver.press("y")
+        await driver.sees("3 of 3 jobs retried")
+        await driver.press("L")
+        await driver.sees("3 jobs by id")
+        await driver.sees("connect ECONNREFUSED <address>")
+        await driver.press("r")
+        await driver.sees("this campaign is done")
+    [one] = campaigns(tmp_path / "journal")
+    assert (one.phase, one.jobs) == ("done", 3)
+    assert redis_url.split("@")[-1] in one.header.where
+
+
+def cut_off(redis_url: str, folder: Path) -> None:
+    """Retries everything in a process of its own, and kills that in the middle."""
+    environ = {**os.environ, "XDG_STATE_HOME": str(folder)}
+    command = [sys.executable, "-m", "qtui.cli", "--redis", redis_url, "retry", "payments"]
+    options = ["--all", "--yes", "--rate", "20", "--json"]
+    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, env=environ) as child:
+        assert child.stdout is not None
+        assert b'"code": 1' in child.stdout.readline()
+        child.send_signal(signal.SIGKILL)
+
+
+async def test_a_retry_that_was_cut_off_goes_on(
+    redis_url: str, client: redis.asyncio.Redis, tmp_path: Path
+) -> None:
+    ids = await fill(redis_url, "payments", 40)
+    await asyncio.to_thread(cut_off, redis_url, tmp_path)
+    before = await client.llen("bull:payments:wait")
+    assert 0 < before < 40
+    async with inspector(redis_url, journal=tmp_path / "qtui" / "journal") as driver:
+        await driver.sees("a retry was cut off")
+        await driver.press("L")
+        await driver.sees("unfinished")
+        await driver.press("r")
+        await driver.sees("40 of 40 jobs retried")
+    waiting = await client.lrange("bull:payments:wait", 0, -1)
+    assert sorted(waiting) == sorted(ids)
