@@ -32,14 +32,17 @@ _GROUPS: Final = 1000
 
 def phase_of(one: Summary) -> str:
     """``running``, ``unfinished``, or how it ended."""
-    if one.running:
-        return "running"
-    return one.phase if one.ended else "unfinished"
+    if one.ended:  # though its jobs may still be followed
+        return one.phase
+    return "running" if one.running else "unfinished"
 
 
 def what_of(header: Header) -> str:
     chosen = header.selection
     jobs = "jobs" if chosen.jobs is None else plural(chosen.jobs, "job")
+    if header.flow:
+        start = "the start" if header.flow.get("start") == "start" else "failure"
+        return f"{jobs} of a flow, from {start}"
     if chosen.kind == "ids":
         return f"{jobs} by id"
     return f"{jobs} that match {plain(chosen.filter)}" if chosen.filter else f"all {jobs}"
@@ -125,7 +128,11 @@ def facts(one: Summary, story: Story) -> Iterator[tuple[str, str]]:
     yield "with", plain(f"{header.how or '?'} (qtui {header.version})")
     yield "on", plain(header.where)
     yield "queue", plain(header.queue)
-    yield "jobs", f"{what_of(header)}, out of {state_of(header)}"
+    if header.flow:
+        yield "flow", plain(header.flow.get("root", "?"))
+        yield "jobs", what_of(header)
+    else:
+        yield "jobs", f"{what_of(header)}, out of {state_of(header)}"
     yield "resets", _resets(header.resets)
     wanted = {name: value for name, value in header.pace.items() if value != _USUAL.get(name)}
     if wanted:

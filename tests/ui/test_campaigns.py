@@ -25,7 +25,8 @@ async def test_the_banner_tells_what_became_of_the_jobs(redis_url: str) -> None:
     await fill(redis_url, "payments", 6)
     async with inspector(redis_url) as driver:
         await driver.sees("failed 6")
-        await driver.press("a", "r")
+        await driver.press("a")
+        await driver.press("r")
         await driver.sees("y retry 6 jobs")
         await driver.press("y")
         await driver.sees("0 of 6 recovered · 6 waiting")
@@ -41,7 +42,8 @@ async def test_failures_again_are_named(redis_url: str) -> None:
     async with inspector(redis_url) as driver:
         await driver.sees("failed 2")
         async with working(redis_url, "payments", fail):
-            await driver.press("a", "r")
+            await driver.press("a")
+            await driver.press("r")
             await driver.sees("y retry 2 jobs")
             await driver.press("y")
             await driver.sees("2 failed again (Timeout of <n>ms exceeded)")
@@ -94,7 +96,8 @@ async def test_nothing_is_sent_when_it_can_not_be_written_down(
     folder.write_text("a file where the folder should be")
     async with inspector(redis_url, journal=folder) as driver:
         await driver.sees("failed 2")
-        await driver.press("a", "r")
+        await driver.press("a")
+        await driver.press("r")
         await driver.sees("y retry 2 jobs")
         await driver.press("y")
         await driver.sees("nothing was retried: ")
@@ -108,7 +111,8 @@ async def test_the_journal_shows_a_retry_and_what_it_wiped(redis_url: str, tmp_p
         await driver.sees("no retries were made")
         await driver.press("q")
         await driver.sees("failed 3")
-        await driver.press("a", "r")
+        await driver.press("a")
+        await driver.press("r")
         await driver.sees("y retry 3 jobs")
         await driver.press("y")
         await driver.sees("3 of 3 jobs retried")

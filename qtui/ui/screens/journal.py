@@ -133,10 +133,10 @@ class JournalScreen(Screen["Summary | None"]):
             self._say("read-only: retry is off")
         elif one is None:
             self._say("there is no campaign here")
-        elif one.running:
-            self._say("this campaign is running, here or in another qtui")
         elif one.ended and one.phase == "done":
             self._say(f"this campaign is done: all its {plural(one.jobs, 'job')} have their code")
+        elif one.running:
+            self._say("this campaign is running, or followed, here or in another qtui")
         elif one.header.where != self._session.target.shown:
             self._say(f"this campaign is about {one.header.where}: connect to that")
         else:
