@@ -43,8 +43,8 @@ from qtui.retry.selection import CHUNK, Chosen, Query, Selection, evidence
 
 T = TypeVar("T")
 
-BATCHES: Final = 4
-"""Batches whose evidence is written at once; a stop waits for them."""
+BATCHES: Final = 8
+"""Batches whose evidence is written at once: to wait for the disk takes as long for one job."""
 
 PATIENCE: Final = 30.0
 """Seconds for which a campaign waits for a server that does not answer."""
@@ -355,21 +355,13 @@ class Campaign:
     async def _items(self) -> AsyncGenerator[list[_Item]]:
         """The jobs of the plan that were not sent yet, each once, oldest first."""
         while True:
-            steps = evidence(self._client, self._left())
-            ahead = asyncio.ensure_future(anext(steps))
             try:
-                while True:
-                    some = await ahead
-                    ahead = asyncio.ensure_future(anext(steps))  # is read while these are sent
-                    yield [item for item in map(self._item, some) if item is not None]
-            except StopAsyncIteration:
+                async with aclosing(evidence(self._client, self._left())) as steps:
+                    async for some in steps:
+                        yield [item for item in map(self._item, some) if item is not None]
                 return
             except LOST:
                 await self._insist(self._delivery.measure)
-            finally:
-                ahead.cancel()
-                await asyncio.gather(ahead, return_exceptions=True)
-                await steps.aclose()
 
     def _item(self, seen: Met) -> _Item | None:
         """A chosen job pinned as it was chosen, one of a query as it is now; None to pass it."""
@@ -400,10 +392,6 @@ class Campaign:
         pairs = list(zip(picks, seen, strict=True))
         gone = [pair for pair in pairs if not stands(*pair)]
         pins = {pick.job_id: pick for pick, row in pairs if stands(pick, row)}
-        again = Chosen(queue, state, tuple(pins.values()))
-        items = [
-            _Item(pins[one.id], one.fields)
-            async for step in evidence(self._client, again)
-            for one in step
-        ]
+        steps = evidence(self._client, Chosen(queue, state, tuple(pins.values())))
+        items = [_Item(pins[one.id], one.fields) async for step in steps for one in step]
         return judged([pick for pick, _ in gone], [row for _, row in gone]), items

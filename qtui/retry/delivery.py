@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -29,6 +30,9 @@ LARGEST: Final = 200
 SMALLEST: Final = 10
 AIM: Final = 0.002
 """Seconds for which one call should keep Redis busy."""
+
+CALLS: Final = 5
+"""Calls that were slow before the next ones are smaller."""
 
 LOST: Final = (LostConnection, LateReply, OSError)
 """What is raised when nobody knows what became of a call."""
@@ -80,6 +84,8 @@ class Delivery:
         self._patience = patience
         self._stopped = stopped
         self._round_trip = 0.0
+        self._each: deque[float] = deque(maxlen=CALLS)
+        """Seconds that each job of the last calls took."""
 
     async def measure(self) -> float:
         """Seconds of a round trip that asks for nothing. Costs a PING."""
@@ -149,8 +155,9 @@ class Delivery:
     def _adapt(self, elapsed: float, jobs: int) -> None:
         """Fits the next batch to `AIM`, from the time that this one took beyond a round trip."""
         self._round_trip = min(self._round_trip, elapsed)
-        each = max(1e-7, (elapsed - self._round_trip) / jobs)
-        self.size = max(SMALLEST, min(LARGEST, int(AIM / each), self.size * 2))
+        self._each.append(max(1e-7, (elapsed - self._round_trip) / jobs))
+        # One that took long may only have waited for its turn; if all did, Redis is slow.
+        self.size = max(SMALLEST, min(LARGEST, int(AIM / min(self._each)), self.size * 2))
 
 
 def stands(one: Picked, row: Row) -> bool:

@@ -93,6 +93,11 @@ class Interrupted:
         known = summary(folder, find(folder, name))
         if known.phase == "done":
             raise JournalError(f"campaign {known.id} is done: every job of it has its code")
+        if known.header.flow:
+            raise JournalError(
+                f"campaign {known.id} is the rerun of a flow: run the rerun again, it goes on from"
+                " where it is"
+            )
         if known.header.where != where:
             raise JournalError(
                 f"campaign {known.id} is about {known.header.where}: connect to that"

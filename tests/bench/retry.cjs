@@ -1,6 +1,6 @@
-// Retries all failed jobs of a queue with the real BullMQ, in one of two ways.
+// Retries all failed jobs of a queue with the real BullMQ, in one of three ways.
 //
-// node retry.cjs <folder of the bullmq package> <socket> <queue> retryJobs|each
+// node retry.cjs <folder of the bullmq package> <socket> <queue> retryJobs|each|inTurn
 //
 // Says {"jobs", "seconds"} on stdout: jobs are those that have left `failed`.
 "use strict";
@@ -18,11 +18,16 @@ async function each() {
   await Promise.all(jobs.map((job) => job.retry("failed")));
 }
 
+// The same, one after the other.
+async function inTurn() {
+  for (const job of await queue.getJobs(["failed"])) await job.retry("failed");
+}
+
 async function main() {
   await queue.waitUntilReady();
   const before = await queue.getFailedCount();
   const begin = process.hrtime.bigint();
-  await { retryJobs, each }[how]();
+  await { retryJobs, each, inTurn }[how]();
   const seconds = Number(process.hrtime.bigint() - begin) / 1e9;
   const jobs = before - (await queue.getFailedCount());
   process.stdout.write(`${JSON.stringify({ jobs, seconds })}\n`);

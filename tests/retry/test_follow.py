@@ -5,10 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-import tracemalloc
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, Final
 
 import pytest
 from redis.asyncio import Redis
@@ -16,77 +12,18 @@ from redis.asyncio import Redis
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import Client, connect, parse
 from qtui.bullmq.model import JobState
-from qtui.bullmq.writer import Picked, Writer
 from qtui.demo.server import EmbeddedServer
-from qtui.retry.follow import Follower
 from qtui.retry.outcome import Fate, Outcome, Tally
+from tests.retry.following import EVENTS, LONG, began, retried, retry, run
 from tests.seeds import (
     QUEUE,
     Fields,
-    Processor,
-    RealQueue,
     failed_jobs,
     job,
     raw_failed,
     real_queue,
     soon,
 )
-from tests.wires import counted, open_proxy
-
-FAILED: Final = JobState.FAILED
-EVENTS: Final = QUEUE.key("events")
-LONG: Final = 20.0
-"""Seconds within which everything is decided, far more than it takes."""
-
-
-@pytest.fixture
-async def ours(any_server: EmbeddedServer) -> AsyncIterator[Client]:
-    """A connection that sends nothing but reads."""
-    client = connect(parse(any_server.url), read_only=True)
-    yield client
-    await client.aclose()
-
-
-async def began(client: Client, *, state: JobState = FAILED, most: int = 1000) -> Follower:
-    follower = Follower(client, QUEUE, state, most=most)
-    await follower.begin()
-    return follower
-
-
-async def retry(
-    client: Redis, ids: Sequence[str], state: JobState = FAILED, *, made: bool = False
-) -> tuple[Result, ...]:
-    picked = [Picked(one) for one in ids]
-    done = await Writer(client).retry(QUEUE, state, picked, reset_attempts_made=made)
-    return done.results
-
-
-def by_plan(plan: Mapping[str, str]) -> Processor:
-    """Jobs end as the plan says: with an error, or well where it says none."""
-
-    async def process(one: Any, _token: str) -> str:
-        if error := plan.get(str(one.id)):
-            raise RuntimeError(error)
-        return "done"
-
-    return process
-
-
-@asynccontextmanager
-async def retried(
-    server: EmbeddedServer, client: Redis, ours: Client, number: int, **options: Any
-) -> AsyncIterator[tuple[RealQueue, list[str], Follower]]:
-    """Jobs that failed with ``boom``, are followed, and wait once more."""
-    async with real_queue(server) as real:
-        ids = await failed_jobs(real, number, **options)
-        follower = await began(ours)
-        follower.add(await retry(client, ids), dict.fromkeys(ids, "boom"))
-        yield real, ids, follower
-
-
-async def run(real: RealQueue, ends: int, plan: Mapping[str, str] | None = None) -> None:
-    async with real.worker(processor=by_plan(plan or {})) as ended:
-        await ended(ends)
 
 
 async def test_every_end_is_told_by_the_events(
@@ -330,148 +267,3 @@ async def test_states_that_an_acl_hides_are_said_and_the_events_still_tell(
     finally:
         await theirs.aclose()
         await client.acl_deluser("eyes")
-
-
-# Until all are decided
-
-
-async def test_it_goes_on_when_the_connection_is_lost_for_a_while(
-    any_server: EmbeddedServer, any_client: Redis
-) -> None:
-    asked = 0
-
-    def stop() -> bool:
-        nonlocal asked
-        asked += 1
-        return False
-
-    async with (
-        open_proxy(any_server) as proxy,
-        proxy.client() as ours,
-        retried(any_server, any_client, ours, 3) as (real, ids, follower),
-    ):
-        proxy.away = True
-        settling = asyncio.ensure_future(follower.settle(LONG, stop))
-        await run(real, 3, {ids[0]: "boom"})
-        await soon(lambda: asked > 3)
-        assert follower.undecided == 3
-        proxy.away = False
-        tally = await settling
-        assert (tally.recovered, tally.failed_again) == (2, 1)
-
-
-async def test_without_anybody_who_answers_the_time_is_up_all_the_same(
-    server: EmbeddedServer, client: Redis
-) -> None:
-    async with (
-        open_proxy(server) as proxy,
-        proxy.client() as ours,
-        retried(server, client, ours, 1) as (_, _, follower),
-    ):
-        proxy.away = True
-        start = time.perf_counter()
-        assert await follower.settle(0.5) == Tally(waiting=1)
-        assert 0.5 <= time.perf_counter() - start < 3
-
-
-async def test_it_waits_for_a_canary_alone_and_stops_when_asked(
-    any_server: EmbeddedServer, any_client: Redis, ours: Client
-) -> None:
-    async with retried(any_server, any_client, ours, 4) as (real, ids, follower):
-        start = time.perf_counter()
-        assert await follower.settle(LONG, lambda: True) == Tally(waiting=4)
-        assert await follower.settle(0) == Tally(waiting=4)
-        assert time.perf_counter() - start < 1
-        settling = asyncio.ensure_future(follower.settle(LONG, ids=ids[:2]))
-        await run(real, 2, {ids[0]: "boom"})
-        canary = await settling
-        assert (canary.decided, canary.failed_again, canary.followed) == (2, 1, 2)
-
-
-async def test_changes_come_as_they_happen(
-    any_server: EmbeddedServer, any_client: Redis, ours: Client
-) -> None:
-    async with retried(any_server, any_client, ours, 3) as (real, ids, follower):
-        seen: set[str] = set()
-        running = asyncio.ensure_future(run(real, 3))
-        async for changed in follower.watch(LONG):
-            assert changed
-            seen |= changed
-        await running
-        assert seen == set(ids)
-
-
-# What it costs
-
-
-async def test_a_look_with_nothing_new_is_one_command(
-    any_server: EmbeddedServer, any_client: Redis
-) -> None:
-    ids = await raw_failed(any_client, [str(number) for number in range(1, 301)])
-    async with counted(any_server) as (ours, trips):
-        follower = await began(ours)
-        follower.add(await retry(any_client, ids), {})
-        await follower.look()
-        trips.count = 0
-        await follower.look()
-        assert trips.count == 1
-        # Two chunks of states, and an LPOS in active for those that stand in no set.
-        await any_client.delete(EVENTS)
-        await asyncio.sleep(0.5)  # the least time between two readings of states
-        trips.count = 0
-        await follower.look()
-        assert trips.count == 1 + 2 * 2
-        assert follower.tally() == Tally(waiting=300)
-    stats = await any_client.info("commandstats")
-    assert stats["cmdstat_lpos"]["calls"] == 300
-    longest = max(stats[name]["usec_per_call"] for name in ("cmdstat_lpos", "cmdstat_xrange"))
-    assert longest < 2500
-
-
-async def test_several_looks_share_a_longer_reading_of_states(client: Redis) -> None:
-    ids = await raw_failed(client, [str(number) for number in range(1, 1201)])
-    follower, start = await began(client, most=2000), time.monotonic()
-    for place in range(0, 1200, 200):
-        follower.add(await retry(client, ids[place : place + 200]), {})
-    await client.delete(EVENTS, QUEUE.key("wait"), *map(QUEUE.job, ids[1100:]))
-    await soon(lambda: time.monotonic() - start > 0.5)
-    await follower.look()
-    assert (follower.behind, follower.undecided) == (True, 1200)
-    assert await follower.look() == set(ids[1100:])
-    assert (follower.behind, follower.undecided) == (False, 1100)
-
-
-async def test_a_look_is_bounded_however_many_events_there_are(
-    any_server: EmbeddedServer, any_client: Redis
-) -> None:
-    ids = await raw_failed(any_client, ["1"])
-    await any_client.hset(QUEUE.key("meta"), "opts.maxLenEvents", "1000000")
-    await any_client.xadd(EVENTS, {"event": "added", "jobId": "1"})
-    async with counted(any_server) as (ours, trips):
-        follower = await began(ours)
-        pipe = any_client.pipeline(transaction=False)
-        for number in range(30_000):
-            pipe.xadd(EVENTS, {"event": "active", "jobId": f"other{number}"})
-        await pipe.execute()
-        follower.add(await retry(any_client, ids), {})
-        trips.count = 0
-        assert await follower.look() == set()
-        assert (trips.count, follower.behind) == (20, True)
-        await any_client.xadd(EVENTS, {"event": "completed", "jobId": "1"})
-        await follower.settle(LONG)
-        assert follower.tally() == Tally(recovered=1)
-        assert not follower.behind
-
-
-async def test_a_followed_job_costs_little_memory(client: Redis) -> None:
-    jobs = 50_000
-    results = [Result(str(number), Code.RETRIED, "wait") for number in range(jobs)]
-    errors = {str(number): f"Timeout after {number % 90} ms" for number in range(jobs)}
-    follower = Follower(client, QUEUE, FAILED)
-    tracemalloc.start()
-    try:
-        follower.add(results, errors)
-        used, _ = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert used / jobs < 200

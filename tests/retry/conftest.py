@@ -1,0 +1,18 @@
+"""What tests of retries share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from qtui.bullmq.connection import Client, connect, parse
+from qtui.demo.server import EmbeddedServer
+
+
+@pytest.fixture
+async def ours(any_server: EmbeddedServer) -> AsyncIterator[Client]:
+    """A connection that sends nothing but reads."""
+    client = connect(parse(any_server.url), read_only=True)
+    yield client
+    await client.aclose()
