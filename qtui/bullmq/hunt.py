@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import Final, cast
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Final
 
 from redis.exceptions import ResponseError
 
@@ -19,8 +19,8 @@ from qtui.bullmq.filter import Filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reader import Reader
-from qtui.bullmq.search import Walk
-from qtui.bullmq.steps import Met, read_fields
+from qtui.bullmq.search import LARGEST, Walk
+from qtui.bullmq.steps import Met, Step, read_fields
 
 LOOKED_UP: Final = 200
 """Ids that are looked up in one round trip."""
@@ -32,7 +32,7 @@ _BREATH: Final = 0.01
 """Seconds of matching after which the event loop, and so the screen, gets its turn."""
 
 _BUNCH: Final = 10
-"""Jobs that are matched between two looks at the clock."""
+"""Jobs that are looked at before the first look at the clock; more, where they take little time."""
 
 
 class Hunt:
@@ -50,6 +50,7 @@ class Hunt:
         rate: jobs a second at most, see `Walk`.
         sort_ro: whether SORT_RO is tried.
         ahead: whether steps are read ahead, see `Walk`; for those who only look.
+        scored: whether each job found is to have its score, which makes reading dearer.
     """
 
     def __init__(
@@ -66,9 +67,11 @@ class Hunt:
         rate: float | None = None,
         sort_ro: bool = True,
         ahead: bool = False,
+        scored: bool = True,
     ) -> None:
         self.found = 0
         """Jobs found so far."""
+        self._bunch = _BUNCH
         self._client = client
         self._queue = queue
         self._state = state
@@ -76,6 +79,7 @@ class Hunt:
         self._since = since
         self._until = until
         needs = wanted.needs if wanted is not None else frozenset[str]()
+        by_time = "finishedOn" in needs
         if not state.is_list:
             needs -= {"finishedOn"}  # the score tells
         self._extra = tuple(sorted(set(fields) - needs))
@@ -95,6 +99,7 @@ class Hunt:
             rate=rate,
             sort_ro=sort_ro,
             ahead=ahead,
+            scored=scored or by_time,
         )
 
     @property
@@ -109,7 +114,7 @@ class Hunt:
 
     @property
     def resting(self) -> bool:
-        """Whether it is at rest for the sake of others."""
+        """Whether it goes slower than it could, for the sake of others."""
         return self._walk.resting
 
     async def steps(self) -> AsyncIterator[list[Met]]:
@@ -126,7 +131,8 @@ class Hunt:
         direct = sorted(named) if named is not None else self._candidates()
         early: set[str] = set()
         for start in range(0, len(direct), LOOKED_UP):
-            found = await self._matching(await self._look_up(direct[start : start + LOOKED_UP]))
+            met = await self._look_up(direct[start : start + LOOKED_UP])
+            found = await self._matching(Step.of(met, self._needs))
             self.found += len(found)
             early.update(one.id for one in found)
             yield found
@@ -166,23 +172,24 @@ class Hunt:
         late = self._since is None or at >= self._since
         return late and (self._until is None or at <= self._until)
 
-    async def _matching(self, met: list[Met]) -> list[Met]:
+    async def _matching(self, step: Step) -> list[Met]:
         if self._wanted is None:
-            return met
-        found: list[Met] = []
-        # Whatever has a Subject's id, score and fields will do; to make one takes longer than most
-        # filters take to look at it.
-        matches = cast("Callable[[Met], bool]", self._wanted.matches)
-        since = time.perf_counter()
-        for start in range(0, len(met), _BUNCH):
-            found += filter(matches, met[start : start + _BUNCH])
-            if time.perf_counter() - since > _BREATH:
+            return list(step)
+        places: list[int] = []
+        since, start = time.perf_counter(), 0
+        while start < len(step):
+            end = min(start + self._bunch, len(step))
+            begin = time.perf_counter()
+            places += self._wanted.pick(step, range(start, end))
+            now, start = time.perf_counter(), end
+            self._bunch = min(LARGEST, self._bunch * 2) if now - begin < _BREATH / 4 else _BUNCH
+            if now - since > _BREATH:
                 await asyncio.sleep(0)
                 since = time.perf_counter()
-        bare = [one for one in found if not all(name in one.fields for name in self._extra)]
-        if bare:
-            ids = [one.id for one in bare]
+        found = list(step.met(places))
+        if found and not all(name in step.fields for name in self._extra):
+            ids = [one.id for one in found]
             more = await read_fields(self._client, self._queue, ids, self._extra)
-            for one, other in zip(bare, more, strict=True):
+            for one, other in zip(found, more, strict=True):
                 one.fields |= other.fields
         return found

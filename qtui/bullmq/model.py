@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 
 from qtui.bullmq.keys import QueueKey
@@ -60,6 +62,12 @@ class Kind(StrEnum):
         """Why jobs of such a queue are not retried; empty where they are."""
         return _REFUSALS[self]
 
+
+_PLAIN: Final = 16
+"""Digits that a float holds exactly."""
+
+_SHORT: Final = 1000
+"""Characters of ``opts`` that are worth to be remembered; longer ones could fill the memory."""
 
 _NUMBER: Final = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 """What counts as a number: no ``1_000``, no ``٣`` and no ``nan``, which Python would take."""
@@ -160,6 +168,19 @@ LIST_FIELDS: Final = (
 """The fields that a `Row` is made of; never a payload."""
 
 
+def _options(text: str) -> Mapping[str, object] | None:
+    """Options as JSON has them, None where it is no object."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return MappingProxyType(value) if isinstance(value, dict) else None
+
+
+# Most jobs of a queue have the same options, and JSON is dear.
+_remembered: Final = lru_cache(maxsize=256)(_options)
+
+
 @dataclass(slots=True)
 class Garbage:
     """Reads foreign fields and remembers which of them were garbage."""
@@ -170,6 +191,8 @@ class Garbage:
         """The field as an int (fractions cut), None where absent or garbage."""
         if text is None:
             return None
+        if len(text) < _PLAIN and text.isascii() and text.isdigit():
+            return int(text)
         # Floats on the way, as in JavaScript, which wrote it and will read it.
         if _NUMBER.fullmatch(text) and math.isfinite(value := float(text)):
             return int(value)
@@ -180,11 +203,8 @@ class Garbage:
         """``opts`` as a mapping, empty where absent or garbage."""
         if text is None:
             return {}
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
-            value = None
-        if not isinstance(value, dict):
+        value = (_remembered if len(text) <= _SHORT else _options)(text)
+        if value is None:
             self.names.append("opts")
             return {}
         return value

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisError, ResponseError
 
 from qtui.bullmq.ask import Command, Reply, ask, items, present, score, scores, texts
 from qtui.bullmq.connection import Client
+from qtui.bullmq.filter.columns import Columns, Places
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 
@@ -23,6 +24,52 @@ class Met:
     fields: dict[str, str | None]
     score: float | None = None
     """The score at which it stood, where scores were asked for; None if it left at that moment."""
+
+
+class Step(Columns):
+    """Some jobs of a state, side by side: what of them is looked at one by one becomes a `Met`."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Iterator[Met]:
+        return self.met(range(len(self)))
+
+    def met(self, places: Places) -> Iterator[Met]:
+        """The jobs at some places."""
+        names, columns = tuple(self.fields), tuple(self.fields.values())
+        for at in places:
+            fields = dict(zip(names, [column[at] for column in columns], strict=True))
+            yield Met(self.ids[at], fields, None if self.scores is None else self.scores[at])
+
+    def only(self, places: Places) -> Step:
+        """The same without those at other places."""
+        return Step(
+            [self.ids[at] for at in places],
+            {name: [column[at] for at in places] for name, column in self.fields.items()},
+            None if self.scores is None else [self.scores[at] for at in places],
+        )
+
+    def rest(self) -> Step:
+        """The same without the first."""
+        fields = {name: column[1:] for name, column in self.fields.items()}
+        return Step(self.ids[1:], fields, None if self.scores is None else self.scores[1:])
+
+    @classmethod
+    def of(cls, met: Sequence[Met], names: Iterable[str]) -> Step:
+        """Jobs that were read one by one."""
+        fields = {name: [one.fields[name] for one in met] for name in names}
+        return cls([one.id for one in met], fields, [one.score for one in met])
+
+
+class Window(NamedTuple):
+    """What stands at some places of a state."""
+
+    step: Step
+    """The members there, markers too, without those that left at that moment."""
+    ends: tuple[float | None, float | None]
+    """The scores of the first and the last of them; of a list None."""
+    at_end: bool
+    """Whether the state ends there."""
 
 
 class Steps:
@@ -57,88 +104,91 @@ class Steps:
     async def read(
         self, start: int, length: int, fields: Sequence[str], near: float | None
     ) -> tuple[list[Met], bool]:
-        """The members at some places, markers too, without those that left at that moment.
+        """As `window` with its scores: the members, and whether the state ends there."""
+        window = await self.window(start, length, fields, near)
+        return list(window.step), window.at_end
 
-        With them goes whether the state ends there.
+    async def window(
+        self,
+        start: int,
+        length: int,
+        fields: Sequence[str],
+        near: float | None,
+        *,
+        scored: bool = True,
+    ) -> Window:
+        """The members at some places.
 
         Args:
             start: the first place.
             length: how many, at most.
             fields: what is read of each job's hash.
             near: a score that the members before had, None if unknown.
+            scored: whether the score of each is wanted, or only those at the ends; a list has none.
 
-        Costs one SORT_RO, or one ZRANGE and an HMGET a job where that is refused, and beside it
-        one ZRANGE of scores; where the state moved in between, a ZSCORE for each that is missing.
+        Costs one SORT_RO, or one ZRANGE and an HMGET a job where that is refused, and beside it one
+        ZRANGE of scores; where the state moved in between, a ZSCORE for each that is missing.
+        Without scores the ZRANGE is two of one member each, which saves Redis a third of the work;
+        where the state moved in between, or ends early, that of all comes behind them.
         """
-        members, scored = await self._members(start, length, fields)
-        at_end = len(members) < length
-        if self._state.is_list:
-            return members, at_end
-        for one in members:
-            one.score = scored.get(one.id)
-        if any(one.score is None for one in members):
-            await self._look_up_scores(members, near)
-            members = [one for one in members if one.score is not None]
-        return members, at_end
-
-    async def _look_up_scores(self, members: list[Met], near: float | None) -> None:
-        """For members that the list of scores missed, because the state moved in between."""
-        without = [one for one in members if one.score is None]
-        known = [one.score for one in members if one.score is not None]
-        known += [] if near is None else [near]
-        if not known:
-            return
-        found = await ask(self._client, [("ZSCORE", self._key, one.id) for one in without])
-        for one, reply in zip(without, found, strict=True):
-            at = score(reply)
-            # One that has come back elsewhere is met there, or was not there when we began.
-            if at is not None and min(known) <= at <= max(known):
-                one.score = at
-
-    async def _members(
-        self, start: int, length: int, fields: Sequence[str]
-    ) -> tuple[list[Met], dict[str, float | None]]:
         if self._sort_ro:
             try:
-                return await self._sorted(start, length, fields)
+                if scored or self._state.is_list:
+                    return await self._sorted(start, length, fields, near)
+                return await self._bordered(start, length, fields, near)
             except ResponseError:
                 self._sort_ro = False
-        return await self._ranged(start, length, fields)
+        return await self._ranged(start, length, fields, near)
+
+    # With SORT_RO
+
+    def _sort(self, start: int, length: int, names: Sequence[str]) -> Command:
+        order = ("DESC",) if self._newest_first and not self._state.is_list else ()
+        patterns = [part for name in names for part in ("GET", f"{self._queue.base}:*->{name}")]
+        window = ("BY", "nosort", "LIMIT", start, length, *order)
+        return ("SORT_RO", self._key, *window, "GET", "#", *patterns)
 
     async def _sorted(
-        self, start: int, length: int, names: Sequence[str]
-    ) -> tuple[list[Met], dict[str, float | None]]:
-        width = len(names) + 1
-        order = ("DESC",) if self._newest_first and not self._state.is_list else ()
-        patterns = [part for name in names for part in ("GET", self._pattern(name))]
-        window = ("BY", "nosort", "LIMIT", start, length, *order)
-        command: Command = ("SORT_RO", self._key, *window, "GET", "#", *patterns)
+        self, start: int, length: int, names: Sequence[str], near: float | None
+    ) -> Window:
+        command = self._sort(start, length, names)
         reply, scored = await self._ask_with_scores(command, start, start + length - 1)
-        flat = cast("list[str | None]", items(reply))  # what a GET does not find is nil
-        found: Iterable[dict[str, str | None]]
-        if len(names) == 1:  # half the time of what is below
-            [name] = names
-            found = [{name: value} for value in flat[1::2]]
-        elif names:
-            rows = zip(*(flat[at::width] for at in range(1, width)), strict=True)
-            found = (dict(zip(names, row, strict=True)) for row in rows)
-        else:
-            found = ({} for _ in flat)
-        members = [Met(one or "", has) for one, has in zip(flat[::width], found, strict=True)]
-        return members, scored
+        return await self._scored(_columns(reply, names), scored, length, near)
 
-    def _pattern(self, name: str) -> str:
-        return f"{self._queue.base}:*->{name}"
+    async def _bordered(
+        self, start: int, length: int, names: Sequence[str], near: float | None
+    ) -> Window:
+        """A window with the scores of its ends only, where they can be told."""
+        last = start + length - 1
+        borders: list[Command] = [
+            (self._zrange, self._key, place, place, "WITHSCORES") for place in (start, last)
+        ]
+        replies = await ask(self._client, [self._sort(start, length, names), *borders])
+        reply, *bordering = replies
+        if isinstance(reply, RedisError):
+            raise reply
+        step = _columns(reply, names)
+        if not step:
+            return Window(step, (None, None), at_end=True)
+        first, final = map(scored_members, bordering)
+        ends = first.get(step.ids[0]), final.get(step.ids[-1])
+        if len(step) < length or None in ends:
+            [told] = await ask(self._client, [(self._zrange, self._key, start, last, "WITHSCORES")])
+            return await self._scored(step, told, length, near)
+        return Window(step, ends, at_end=False)
+
+    # Without
 
     async def _ranged(
-        self, start: int, length: int, names: Sequence[str]
-    ) -> tuple[list[Met], dict[str, float | None]]:
+        self, start: int, length: int, names: Sequence[str], near: float | None
+    ) -> Window:
         verb = "LRANGE" if self._state.is_list else self._zrange
         last = start + length - 1
-        command: Command = (verb, self._key, start, last)
-        reply, scored = await self._ask_with_scores(command, start, last)
-        ids = present(texts(reply))
-        return await read_fields(self._client, self._queue, ids, names), scored
+        reply, scored = await self._ask_with_scores((verb, self._key, start, last), start, last)
+        met = await read_fields(self._client, self._queue, present(texts(reply)), names)
+        return await self._scored(Step.of(met, names), scored, length, near)
+
+    # Scores
 
     @property
     def _zrange(self) -> str:
@@ -146,15 +196,43 @@ class Steps:
 
     async def _ask_with_scores(
         self, command: Command, first: int, last: int
-    ) -> tuple[Reply, dict[str, float | None]]:
-        """The reply, and the scores of the step."""
+    ) -> tuple[Reply, Reply]:
+        """The reply, and that about the scores of the same places."""
         beside: list[Command] = []
         if not self._state.is_list:
             beside.append((self._zrange, self._key, first, last, "WITHSCORES"))
         reply, *rest = await ask(self._client, [command, *beside])
         if isinstance(reply, RedisError):
             raise reply
-        return reply, scored_members(rest[0]) if rest else {}
+        return reply, rest[0] if rest else None
+
+    async def _scored(self, step: Step, reply: Reply, length: int, near: float | None) -> Window:
+        at_end = len(step) < length
+        if self._state.is_list:
+            step.scores = None
+            return Window(step, (None, None), at_end)
+        step.scores = _aligned(step.ids, reply)
+        if None in step.scores:
+            step = await self._look_up_scores(step, step.scores, near)
+        told = step.scores or (None,)
+        return Window(step, (told[0], told[-1]), at_end)
+
+    async def _look_up_scores(
+        self, step: Step, told: Sequence[float | None], near: float | None
+    ) -> Step:
+        """For members that the list of scores missed, because the state moved in between."""
+        known = [one for one in (*told, near) if one is not None]
+        stand = list(told)
+        if known:
+            without = [place for place, one in enumerate(told) if one is None]
+            commands: list[Command] = [("ZSCORE", self._key, step.ids[at]) for at in without]
+            for place, reply in zip(without, await ask(self._client, commands), strict=True):
+                at = score(reply)
+                # One that has come back elsewhere is met there, or was not there when we began.
+                if at is not None and min(known) <= at <= max(known):
+                    stand[place] = at
+        step.scores = stand
+        return step.only([place for place, at in enumerate(stand) if at is not None])
 
 
 async def read_fields(
@@ -178,3 +256,23 @@ def scored_members(reply: Reply) -> dict[str, float | None]:
         return dict(zip(parts[::2], map(float, parts[1::2]), strict=True))
     except (TypeError, ValueError):
         return scores(reply)
+
+
+def _columns(reply: Reply, names: Sequence[str]) -> Step:
+    """The columns of a SORT_RO, which tells of each job its id and then its fields."""
+    flat = cast("list[str | None]", items(reply))  # what a GET does not find is nil
+    width = len(names) + 1
+    ids = cast("list[str]", flat[::width])
+    return Step(ids, {name: flat[at::width] for at, name in enumerate(names, 1)})
+
+
+def _aligned(ids: Sequence[str], reply: Reply) -> list[float | None]:
+    """The scores of the members, one each, from a reply about the same places."""
+    parts = cast("list[str]", items(reply))
+    if parts[::2] == ids:
+        try:
+            return list(map(float, parts[1::2]))
+        except (TypeError, ValueError):
+            pass
+    known = scored_members(reply)
+    return [known.get(one) for one in ids]

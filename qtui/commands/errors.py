@@ -64,7 +64,8 @@ async def _read(
     groups, progress = ErrorGroups(), Progress()
     try:
         for queue in queues:
-            hunt = Hunt(client, queue, state, wanted, fields=FIELDS, rate=place.settings.scan_rate)
+            rate = place.settings.scan_rate
+            hunt = Hunt(client, queue, state, wanted, fields=FIELDS, rate=rate, ahead=True)
             async for _ in group_errors(hunt, queue, groups):
                 where = f" in {plain(queue.name)}" if len(queues) > 1 else ""
                 progress.say(f"{count(hunt.seen)} of {plural(hunt.total, 'job')} seen{where}")

@@ -88,6 +88,8 @@ async def _export(client: Client, place: Place, queue: QueueKey, window: Window)
         fields=(*LIST_FIELDS, *hash_fields(window.fields)),
         newest_first=window.newest_first,
         rate=place.settings.scan_rate,
+        ahead=True,
+        scored=False,
     )
     first, end, place_of = window.offset, window.offset + window.limit, 0
     if window.limit:
@@ -139,6 +141,8 @@ async def _matching(
         window.filter,
         newest_first=window.newest_first,
         rate=rate,
+        ahead=True,
+        scored=False,
     )
     skip, left = window.offset, window.limit
     async for step in hunt.steps():

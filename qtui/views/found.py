@@ -83,6 +83,8 @@ class FoundList:
             since=since,
             newest_first=self.newest_first or self.state.is_list,
             rate=self._rate,
+            ahead=True,
+            scored=False,
         )
 
     # What it shows

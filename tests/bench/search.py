@@ -86,7 +86,16 @@ class Bench:
     ) -> tuple[Hunt, float]:
         """A whole scan at full speed, and the seconds it took."""
         state, found = JobState.FAILED, parse(wanted)
-        hunt = Hunt(self.reader, queue, state, found, rate=0, sort_ro=sort_ro, ahead=True)
+        hunt = Hunt(
+            self.reader,
+            queue,
+            state,
+            found,
+            rate=0,
+            sort_ro=sort_ro,
+            ahead=True,
+            scored=False,
+        )
         begin = time.perf_counter()
         async for _ in hunt.steps():
             pass

@@ -7,7 +7,7 @@ from datetime import UTC
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qtui.bullmq.filter import PAYLOADS, Filter, FilterError, Subject, parse, quoted
+from qtui.bullmq.filter import PAYLOADS, Columns, Filter, FilterError, Subject, parse, quoted
 from qtui.bullmq.filter.groups import Either, Every, group, negate
 from qtui.bullmq.filter.pattern import Pattern
 from qtui.bullmq.filter.terms import (
@@ -167,6 +167,27 @@ def test_what_it_tells_of_itself_is_true(term: Term, job: Subject) -> None:
         assert high is None or job.score < high
     ids = found.exact_ids()
     assert ids is None or job.id in ids or not found.matches(job)
+
+
+@settings(max_examples=500)
+@given(telling_term, st.lists(jobs, max_size=12), st.data())
+def test_jobs_side_by_side_match_as_they_do_one_by_one(
+    term: Term, some: list[Subject], data: st.DataObject
+) -> None:
+    found = Filter(term)
+    names = {name for job in some for name in job.fields}
+    columns = Columns(
+        [job.id for job in some],
+        {name: [job.fields.get(name) for job in some] for name in names},
+        [job.score for job in some],
+    )
+    every = [at for at, job in enumerate(some) if Filter(term).matches(job)]
+    assert list(found.pick(columns, range(len(some)))) == every
+    asked = [at for at in range(len(some)) if data.draw(st.booleans())]
+    assert list(found.pick(columns, asked)) == [at for at in asked if at in every]
+    # Of what was remembered nothing may be wrong for other jobs.
+    for at, job in enumerate(some):
+        assert found.matches(job) is (at in every)
 
 
 @given(numbers, numbers, numbers, options)

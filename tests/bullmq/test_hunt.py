@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from typing import Final
 
 import pytest
@@ -19,7 +16,7 @@ from qtui.bullmq.model import LIST_FIELDS, JobState
 from qtui.bullmq.steps import Met
 from qtui.demo.server import EmbeddedServer
 from tests.seeds import QUEUE, START, Fields, raw_failed, raw_list
-from tests.wires import Proxy, _reply, _request, counted
+from tests.wires import counted
 
 FAILED: Final = JobState.FAILED
 BOTH_WAYS = pytest.mark.parametrize("sort_ro", [True, False])
@@ -336,64 +333,26 @@ async def test_a_pattern_that_runs_away_ends_the_hunt(client: redis.asyncio.Redi
         await hunted(Hunt(client, QUEUE, FAILED, parse("error:re:(a|a|aa)+$"), rate=0))
 
 
-class Interrupting(Proxy):
-    """Lets others do something just before each command that has a certain word."""
-
-    def __init__(self, server: EmbeddedServer, word: bytes) -> None:
-        super().__init__(server)
-        self.word = word
-        self.before: Callable[[], Awaitable[object]] | None = None
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        up_reader, up_writer = await asyncio.open_unix_connection(self.server.path)
-        with contextlib.suppress(OSError):
-            while request := await _request(reader):
-                if self.word in request and self.before is not None:
-                    await self.before()
-                up_writer.write(request)
-                writer.write(await _reply(up_reader))
-                await writer.drain()
-        up_writer.close()
-        writer.close()
-
-
-@asynccontextmanager
-async def interrupting(server: EmbeddedServer, word: bytes) -> AsyncIterator[Interrupting]:
-    proxy = Interrupting(server, word)
-    listener = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
-    proxy.port = listener.sockets[0].getsockname()[1]
-    try:
-        yield proxy
-    finally:
-        listener.close()
-
-
-@BOTH_WAYS
-async def test_jobs_that_leave_between_a_step_and_its_scores_take_no_other_along(
-    server: EmbeddedServer, client: redis.asyncio.Redis, sort_ro: bool
+@pytest.mark.parametrize("expression", ["refund", "charge", "refund | id:re:7$", "!error:timeout"])
+async def test_a_hunt_without_scores_finds_the_same(
+    client: redis.asyncio.Redis, expression: str
 ) -> None:
-    # `removeOnFail: {count: n}` trims the oldest whenever a job fails.
-    ids = await raw_failed(client, map(str, range(1000)))
-    met: set[str] = set()
-    removed: set[str] = set()
-    async with interrupting(server, b"WITHSCORES") as proxy, proxy.client() as ours:
-
-        async def trim() -> None:
-            gone = await client.zpopmin(QUEUE.key("failed"), 5)
-            removed.update(str(pair[0]) for pair in gone)
-
-        proxy.before = trim
-        now = START + 1000 * 1000
-        hunt = Hunt(
-            ours,
-            QUEUE,
-            FAILED,
-            parse("age<1h", now=now),
-            newest_first=False,
-            rate=0,
-            sort_ro=sort_ro,
+    await raw_failed(client, map(str, range(3000)), change=some_refunds)
+    found = [
+        await hunted(
+            Hunt(client, QUEUE, FAILED, parse(expression), rate=0, scored=scored, ahead=True)
         )
-        async for step in hunt.steps():
-            met.update(one.id for one in step)
-    assert removed
-    assert set(ids) - removed <= met, "a job that stayed was passed over"
+        for scored in (True, False)
+    ]
+    assert ids_of(found[0]) == ids_of(found[1])
+    assert [one.fields for one in found[0]] == [one.fields for one in found[1]]
+    assert all(one.score == START + 1000 * int(one.id) for one in found[0])
+
+
+async def test_times_are_told_from_scores_though_nobody_wants_those(
+    client: redis.asyncio.Redis,
+) -> None:
+    await raw_failed(client, map(str, range(2000)))
+    wanted = parse("(age<10m name=charge) | id:1999", now=START + 2_000_000)
+    hunt = Hunt(client, QUEUE, FAILED, wanted, rate=0, scored=False)
+    assert sorted(map(int, ids_of(await hunted(hunt)))) == list(range(1401, 2000))

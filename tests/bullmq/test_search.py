@@ -1,10 +1,10 @@
-"""A walk over a state meets every job that stays exactly once, whatever the others do meanwhile."""
+"""A walk over a state meets every job in order, at the price and the pace that it tells."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
+from typing import TypedDict
 
 import pytest
 import redis.asyncio
@@ -18,6 +18,27 @@ from tests.wires import counted
 QUEUE = QueueKey.of("bull", "payments")
 FAILED = QUEUE.key("failed")
 BOTH_WAYS = pytest.mark.parametrize("sort_ro", [True, False])
+
+
+class Way(TypedDict, total=False):
+    """How a walk reads; what it promises is the same."""
+
+    sort_ro: bool
+    ahead: bool
+    scored: bool
+
+
+ANY_WAY = pytest.mark.parametrize(
+    "way",
+    [
+        Way(),
+        Way(sort_ro=False),
+        Way(scored=False),
+        Way(ahead=True),
+        Way(ahead=True, scored=False),
+    ],
+    ids=lambda way: " ".join(way) or "plain",
+)
 BOTH_DIRECTIONS = pytest.mark.parametrize("newest_first", [True, False])
 
 
@@ -31,42 +52,35 @@ async def seed(client: redis.asyncio.Redis, jobs: int) -> list[str]:
     return [str(place) for place in reversed(range(jobs))]
 
 
-@BOTH_WAYS
+@ANY_WAY
 async def test_a_still_state_is_met_in_order_with_the_fields_asked_for(
-    any_client: redis.asyncio.Redis, sort_ro: bool
+    any_client: redis.asyncio.Redis, way: Way
 ) -> None:
     ids = await seed(any_client, 1300)
-    walk = Walk(any_client, QUEUE, JobState.FAILED, ("name", "data"), rate=0, sort_ro=sort_ro)
+    walk = Walk(any_client, QUEUE, JobState.FAILED, ("name", "data"), rate=0, **way)
     met = [one async for step in walk.steps() for one in step]
     assert [one.id for one in met] == ids
     assert met[0].fields == {"name": f"n{ids[0]}", "data": None}
     assert (walk.seen, walk.total) == (1300, 1300)
 
 
-@BOTH_WAYS
-@pytest.mark.parametrize("seed_number", range(6))
-async def test_jobs_that_stay_are_met_once_while_others_come_and_go(
-    client: redis.asyncio.Redis, sort_ro: bool, seed_number: int
-) -> None:
-    chance = random.Random(seed_number)
-    ids = await seed(client, 4000)
-    staying = {one for one in ids if chance.random() < 0.6}
-    leaving = [one for one in ids if one not in staying]
-    chance.shuffle(leaving)
-    walk = Walk(client, QUEUE, JobState.FAILED, ("name",), rate=0, sort_ro=sort_ro)
-    met: list[str] = []
-    async for step in walk.steps():
-        met += (one.id for one in step)
-        newcomers = {f"new{len(met)}-{n}": 1e9 + len(met) for n in range(chance.randrange(1, 30))}
-        await client.zadd(FAILED, newcomers)
-        gone = [leaving.pop() for _ in range(min(len(leaving), chance.randrange(1, 250)))]
-        if chance.random() < 0.3:  # a whole step leaves at once
-            gone += (one.id for one in step)
-            staying -= {one.id for one in step}
-        if gone:
-            await client.zrem(FAILED, *gone)
-    assert len(met) == len(set(met)), "a job was met twice"
-    assert staying <= set(met), "a job that stayed was passed over"
+async def test_scores_that_nobody_asked_for_are_not_read(client: redis.asyncio.Redis) -> None:
+    ids = await seed(client, 3000)
+
+    async def told(scored: bool) -> tuple[list[float | None], int]:
+        await client.config_resetstat()
+        walk = Walk(client, QUEUE, JobState.FAILED, ("name",), rate=0, scored=scored)
+        met = [one async for step in walk.steps() for one in step]
+        assert [one.id for one in met] == ids
+        assert all(one.fields == {"name": f"n{one.id}"} for one in met)
+        sent = (await client.info("stats"))["total_net_output_bytes"]
+        return [one.score for one in met], sent
+
+    scores, dear = await told(scored=True)
+    none, cheap = await told(scored=False)
+    assert scores == [1000.0 + int(one) for one in ids]
+    assert none[0] is None
+    assert cheap < 0.7 * dear
 
 
 @BOTH_WAYS
@@ -100,6 +114,24 @@ async def test_heavy_fields_make_the_steps_smaller(client: redis.asyncio.Redis) 
     sizes = [len(step) async for step in walk.steps()]
     assert sum(sizes) == 1500
     assert max(sizes[1:]) < LARGEST / 10
+
+
+async def test_payloads_are_weighed_in_a_small_step_first(client: redis.asyncio.Redis) -> None:
+    await seed(client, 1500)
+    walk = Walk(client, QUEUE, JobState.FAILED, ("stacktrace",), rate=0)
+    assert [len(step) async for step in walk.steps()][:4] == [50, 100, 200, 400]
+    later = Walk(client, QUEUE, JobState.FAILED, ("name",), rate=0)
+    sizes = []
+    async for step in later.steps():
+        sizes.append(len(step))
+        later.fields = ("name", "data")
+    assert sizes[:4] == [250, 50, 100, 200]
+
+
+async def test_many_fields_make_the_steps_smaller(client: redis.asyncio.Redis) -> None:
+    await seed(client, 1500)
+    walk = Walk(client, QUEUE, JobState.FAILED, [f"f{one}" for one in range(29)], rate=0)
+    assert {len(step) async for step in walk.steps()} == {100}
 
 
 async def test_an_empty_or_absent_state_is_walked_at_once(client: redis.asyncio.Redis) -> None:
@@ -149,159 +181,6 @@ async def test_bounds_hold_for_the_oldest_first_too(
     met = [one.id async for step in walk.steps() for one in step]
     assert met == [str(place) for place in range(500, 1201)]
     assert walk.total == 701
-
-
-@BOTH_WAYS
-@pytest.mark.parametrize("seed_number", range(4))
-async def test_the_oldest_first_meets_those_that_stay_once(
-    client: redis.asyncio.Redis, sort_ro: bool, seed_number: int
-) -> None:
-    chance = random.Random(seed_number)
-    ids = await seed(client, 4000)
-    staying, leaving = set(ids), list(ids)
-    chance.shuffle(leaving)
-    walk = Walk(
-        client, QUEUE, JobState.FAILED, ("name",), newest_first=False, rate=0, sort_ro=sort_ro
-    )
-    met: list[str] = []
-    async for step in walk.steps():
-        met += (one.id for one in step)
-        await client.zadd(FAILED, {f"new{len(met)}": 1e9})
-        gone = [leaving.pop() for _ in range(chance.randrange(1, 100))]
-        if chance.random() < 0.5:  # as a campaign does it
-            gone += (one.id for one in step)
-        staying -= set(gone)
-        await client.zrem(FAILED, *gone)
-    old = [one for one in met if not one.startswith("new")]
-    assert len(old) == len(set(old)), "a job was met twice"
-    assert staying <= set(met), "a job that stayed was passed over"
-
-
-@BOTH_WAYS
-@BOTH_DIRECTIONS
-@pytest.mark.parametrize("share", [1, 250])
-async def test_jobs_that_come_back_at_another_place_do_not_lead_the_walk_astray(
-    client: redis.asyncio.Redis, sort_ro: bool, newest_first: bool, share: int
-) -> None:
-    # A job on which the walk stands is retried and fails again: its place says nothing any more.
-    ids = await seed(client, 3000)
-    walk = Walk(
-        client,
-        QUEUE,
-        JobState.FAILED,
-        ("name",),
-        newest_first=newest_first,
-        rate=0,
-        sort_ro=sort_ro,
-    )
-    met: list[str] = []
-    again: set[str] = set()
-    async for step in walk.steps():
-        met += (one.id for one in step)
-        if len(met) < 3000:
-            moved = [one.id for one in step][-share:]
-            again.update(moved)
-            await client.zadd(FAILED, {one: 1e6 + len(met) for one in moved})
-    assert set(met) == set(ids), "a job that stayed was passed over"
-    stayed = [one for one in met if one not in again]
-    assert len(stayed) == len(set(stayed)), "a job that stayed was met twice"
-
-
-@BOTH_WAYS
-@BOTH_DIRECTIONS
-async def test_jobs_that_come_in_ahead_of_the_walk_push_none_over_its_end(
-    client: redis.asyncio.Redis, sort_ro: bool, newest_first: bool
-) -> None:
-    # The clocks of workers differ, so a job may fail anywhere, also where the walk has not been.
-    ids = await seed(client, 2000)
-    walk = Walk(
-        client,
-        QUEUE,
-        JobState.FAILED,
-        ("name",),
-        bounds=(None, 2999.0),
-        newest_first=newest_first,
-        rate=0,
-        sort_ro=sort_ro,
-    )
-    met: list[str] = []
-    async for step in walk.steps():
-        met += (one.id for one in step)
-        if len(met) < 1000:
-            at = 1000.5 if newest_first else 2998.5
-            await client.zadd(FAILED, {f"new{len(met)}-{n}": at for n in range(100)})
-    old = [one for one in met if not one.startswith("new")]
-    assert len(old) == len(set(old)), "a job was met twice"
-    assert set(ids) <= set(old), "a job that stayed was passed over"
-
-
-@BOTH_WAYS
-@BOTH_DIRECTIONS
-@pytest.mark.parametrize("step_that_leaves", [0, 1, 2, 3])
-async def test_among_jobs_of_one_moment_a_whole_step_may_leave(
-    client: redis.asyncio.Redis, sort_ro: bool, newest_first: bool, step_that_leaves: int
-) -> None:
-    ids = await seed(client, 3000)
-    await client.zadd(FAILED, dict.fromkeys(ids, 5.0))
-    walk = Walk(
-        client,
-        QUEUE,
-        JobState.FAILED,
-        ("name",),
-        newest_first=newest_first,
-        rate=0,
-        sort_ro=sort_ro,
-    )
-    met: list[str] = []
-    number = 0
-    async for step in walk.steps():
-        met += (one.id for one in step)
-        assert all(set(one.fields) == {"name"} for one in step)
-        if number == step_that_leaves:
-            await client.zrem(FAILED, *(one.id for one in step))
-        number += 1
-    assert len(met) == len(set(met)), "a job was met twice"
-    assert set(met) == set(ids), "a job that stayed was passed over"
-
-
-@BOTH_WAYS
-async def test_every_step_may_leave_as_it_is_met_even_at_one_moment(
-    client: redis.asyncio.Redis, sort_ro: bool
-) -> None:
-    # What a campaign does to jobs that a bulk failed in one millisecond.
-    ids = await seed(client, 3000)
-    await client.zadd(FAILED, {one: 5.0 + (place > 1700) for place, one in enumerate(ids)})
-    walk = Walk(
-        client,
-        QUEUE,
-        JobState.FAILED,
-        ("name",),
-        newest_first=False,
-        rate=0,
-        sort_ro=sort_ro,
-    )
-    met: list[str] = []
-    async for step in walk.steps():
-        met += (one.id for one in step)
-        if step:
-            await client.zrem(FAILED, *(one.id for one in step))
-    assert sorted(met) == sorted(ids)
-    assert await client.zcard(FAILED) == 0
-
-
-async def test_a_list_whose_head_moves_is_walked_on_from_where_one_was(
-    client: redis.asyncio.Redis,
-) -> None:
-    ids = [f"j{place}" for place in range(2000)]
-    await client.rpush(QUEUE.key("wait"), *ids)
-    walk = Walk(client, QUEUE, JobState.WAITING, (), rate=0)
-    met: list[str] = []
-    async for step in walk.steps():
-        met += (one.id for one in step)
-        await client.lpush(QUEUE.key("wait"), *(f"new{len(met)}-{n}" for n in range(30)))
-        await client.rpop(QUEUE.key("wait"), 20)
-    assert len(met) == len(set(met))
-    assert set(ids[:1700]) <= set(met)
 
 
 async def test_a_queue_that_is_deleted_meanwhile_ends_the_walk(
@@ -386,3 +265,14 @@ async def test_the_walk_rests_between_steps_when_nobody_tells_it_a_rate(
     polite, rested = await took(None)
     assert rested
     assert polite > 2 * quick
+
+
+async def test_a_polite_walk_says_so_while_its_steps_are_looked_at(
+    client: redis.asyncio.Redis,
+) -> None:
+    await seed(client, 1250)
+    for rate, says in ((2500, [False, True, True]), (0, [False, False, False])):
+        walk = Walk(client, QUEUE, JobState.FAILED, ("name",), rate=rate)
+        said = [walk.resting async for step in walk.steps() if step]
+        assert said == says
+        assert not walk.resting

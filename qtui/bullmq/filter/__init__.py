@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Final
 
+from qtui.bullmq.filter.columns import Columns, Pick, Places
 from qtui.bullmq.filter.error import FilterError
 from qtui.bullmq.filter.syntax import Parser
-from qtui.bullmq.filter.terms import Subject, Term, Test
+from qtui.bullmq.filter.terms import Subject, Term
 from qtui.bullmq.filter.values import quoted
 
-__all__ = ["PAYLOADS", "TABLE", "Filter", "FilterError", "Subject", "parse", "quoted"]
+__all__ = ["PAYLOADS", "TABLE", "Columns", "Filter", "FilterError", "Subject", "parse", "quoted"]
 
 PAYLOADS: Final = frozenset({"data", "returnvalue", "stacktrace"})
 """Fields of any size, which a list never reads."""
@@ -51,32 +52,38 @@ class Filter:
 
     root: Term
     source: str = field(default="", compare=False)
-    """As it was typed, to be shown; errors of `matches` point into it."""
-    _test: Test = field(init=False, compare=False, repr=False)
+    """As it was typed, to be shown; errors of `pick` point into it."""
+    _pick: Pick = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_test", self.root.test())
+        object.__setattr__(self, "_pick", self.root.pick())
 
     def __str__(self) -> str:
         """The canonical text: it parses to an equal filter whenever it is parsed."""
         return str(self.root)
 
-    def matches(self, job: Subject) -> bool:
-        """Whether a job is meant.
+    def pick(self, jobs: Columns, places: Places) -> Places:
+        """Which of some jobs are meant.
 
         Args:
-            job: with every field that `needs` names, whole and not shortened.
+            jobs: with every field that `needs` names, whole and not shortened.
+            places: those that are looked at, in order.
 
         Raises:
             FilterError: a pattern ran away and was stopped, after 0.1 s of CPU at most in one text
                 (of which it sees the first 100,000 characters), or because of the many texts in
                 which it took long. The filter stays stopped.
         """
-        return self._test(job, {})
+        return self._pick(jobs, places)
+
+    def matches(self, job: Subject) -> bool:
+        """Whether one job is meant. Raises what `pick` raises."""
+        fields = {name: (value,) for name, value in job.fields.items()}
+        return bool(self.pick(Columns((job.id,), fields, (job.score,)), (0,)))
 
     @property
     def needs(self) -> frozenset[str]:
-        """Fields of the job's hash that `matches` looks at; empty where the id is enough.
+        """Fields of the job's hash that `pick` looks at; empty where the id is enough.
 
         It may name finishedOn, which `Subject.score` makes superfluous.
         """

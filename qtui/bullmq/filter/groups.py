@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from qtui.bullmq.filter.terms import Child, Folded, Span, Subject, Term, Test
+from qtui.bullmq.filter.columns import Columns, Pick, Places, united, without
+from qtui.bullmq.filter.terms import Child, Span, Term
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,9 @@ class Not(Term):
     def ids(self, negated: bool = False) -> frozenset[str] | None:
         return self.term.ids(not negated)
 
-    def test(self) -> Test:
-        inner = self.term.test()
-        return lambda job, folded: not inner(job, folded)
+    def pick(self) -> Pick:
+        inner = self.term.pick()
+        return lambda jobs, places: without(places, inner(jobs, places))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,8 @@ class Group(Term):
     def _narrows(self, negated: bool) -> bool:
         return isinstance(self, Every) is not negated
 
-    def _tests(self) -> list[Test]:
-        return [term.test() for term in sorted(self.terms, key=lambda term: term.price())]
+    def _picks(self) -> list[Pick]:
+        return [term.pick() for term in sorted(self.terms, key=lambda term: term.price())]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +80,15 @@ class Every(Group):
     def __str__(self) -> str:
         return " ".join(f"({one})" if isinstance(one, Either) else str(one) for one in self.terms)
 
-    def test(self) -> Test:
-        tests = self._tests()
+    def pick(self) -> Pick:
+        picks = self._picks()
 
-        def every(job: Subject, folded: Folded) -> bool:
-            for test in tests:  # noqa: SIM110 (half the time of all())
-                if not test(job, folded):
-                    return False
-            return True
+        def every(jobs: Columns, places: Places) -> Places:
+            for pick in picks:
+                if not places:
+                    break
+                places = pick(jobs, places)
+            return places
 
         return every
 
@@ -98,16 +100,8 @@ class Either(Group):
     def __str__(self) -> str:
         return " | ".join(map(str, self.terms))
 
-    def test(self) -> Test:
-        tests = self._tests()
-
-        def either(job: Subject, folded: Folded) -> bool:
-            for test in tests:  # noqa: SIM110 (half the time of any())
-                if test(job, folded):
-                    return True
-            return False
-
-        return either
+    def pick(self) -> Pick:
+        return united(self._picks())
 
 
 def negate(term: Term) -> Term:

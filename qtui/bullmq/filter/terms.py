@@ -15,6 +15,8 @@ from math import inf
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from qtui.bullmq.filter.columns import Columns, Pick, Places, united
+from qtui.bullmq.filter.error import FilterError
 from qtui.bullmq.filter.pattern import Pattern
 from qtui.bullmq.filter.values import quoted
 from qtui.bullmq.model import Garbage, attempts_made, option_number
@@ -46,7 +48,10 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NOTHING: Final[Mapping[str, str | None]] = MappingProxyType({})
 _MADE: Final = frozenset({"attemptsMade", "atm"})
 _SHORT: Final = 1000
-"""Characters of ``opts`` that are worth to be remembered; longer ones could fill the memory."""
+"""Characters of a text that is worth to be remembered; longer ones could fill the memory."""
+
+_REMEMBERED: Final = 1000
+"""Texts that are remembered: failures repeat their reasons, jobs their names."""
 
 
 class Subject(NamedTuple):
@@ -58,11 +63,6 @@ class Subject(NamedTuple):
     fields: Mapping[str, str | None] = _NOTHING
     """By the hash's own names, not shortened; absent or None where the job does not have it."""
 
-
-Folded = dict[str, str]
-"""Texts of one job in lower case, so that each is folded once however many terms look at it."""
-
-Test = Callable[[Subject, Folded], bool]
 
 Span = tuple[float, float]
 """Finishing times in ms since the epoch: from (inclusive) and to (exclusive)."""
@@ -76,11 +76,11 @@ class Term(ABC):
     __slots__ = ()
 
     @abstractmethod
-    def test(self) -> Test:
+    def pick(self) -> Pick:
         """Its meaning, compiled."""
 
     def price(self) -> int:
-        """What a test costs: cheap ones are asked first."""
+        """What a look costs: cheap ones come first."""
         return 0
 
     def needs(self) -> frozenset[str]:
@@ -113,15 +113,11 @@ class OnText(Term):
     def needs(self) -> frozenset[str]:
         return frozenset(TEXTS[self.word]) - {"id"}
 
-    def test(self) -> Test:
-        first, *others = (self._test_of(name) for name in TEXTS[self.word])
-        if not others:
-            return first
-        [second] = others
-        return lambda job, folded: first(job, folded) or second(job, folded)
+    def pick(self) -> Pick:
+        return united([self._pick_of(name) for name in TEXTS[self.word]])
 
     @abstractmethod
-    def _test_of(self, name: str) -> Test: ...
+    def _pick_of(self, name: str) -> Pick: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,19 +131,14 @@ class Contains(OnText):
         if self.word in ("", "id"):
             yield self.value
 
-    def _test_of(self, name: str) -> Test:
-        needle, by_id = self.value.casefold(), name == "id"
+    def _pick_of(self, name: str) -> Pick:
+        needle = self.value.casefold()
 
-        def contains(job: Subject, folded: Folded) -> bool:
-            text = folded.get(name)
-            if text is None:
-                value = job.id if by_id else job.fields.get(name)
-                if value is None:
-                    return False
-                text = folded[name] = value.casefold()
-            return needle in text
+        def containing(jobs: Columns, places: Places) -> Places:
+            folded = jobs.folded(name, places)
+            return [at for at, text in zip(places, folded, strict=True) if needle in text]
 
-        return contains
+        return containing
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +155,14 @@ class Equals(OnText):
         if self.word == "id":
             yield self.value
 
-    def _test_of(self, name: str) -> Test:
+    def _pick_of(self, name: str) -> Pick:
         whole = self.value
-        if name == "id":
-            return lambda job, folded: job.id == whole
-        return lambda job, folded: job.fields.get(name) == whole
+
+        def equal(jobs: Columns, places: Places) -> Places:
+            column = jobs.texts(name)
+            return [at for at in places if column[at] == whole]
+
+        return equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,16 +178,14 @@ class Matches(OnText):
     def price(self) -> int:
         return 9
 
-    def _test_of(self, name: str) -> Test:
-        search = self.pattern.search
-        if name == "id":
-            return lambda job, folded: search(job.id)
+    def _pick_of(self, name: str) -> Pick:
+        verdicts = Verdicts(self.pattern.search)
 
-        def matches(job: Subject, folded: Folded) -> bool:
-            value = job.fields.get(name)
-            return value is not None and search(value)
+        def matching(jobs: Columns, places: Places) -> Places:
+            column = jobs.texts(name)
+            return [at for at in places if (text := column[at]) is not None and verdicts[text]]
 
-        return matches
+        return matching
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,14 +206,16 @@ class InGroup(Term):
     def needs(self) -> frozenset[str]:
         return frozenset({"failedReason"})
 
-    def test(self) -> Test:
+    def pick(self) -> Pick:
         # Its patterns take a while to compile, for which `qtui --help` need not wait.
         from qtui.bullmq.signature import signature
 
         wanted = self.signature
+        verdicts = Verdicts(lambda reason: signature(reason) == wanted)
 
-        def in_group(job: Subject, folded: Folded) -> bool:
-            return signature(job.fields.get("failedReason") or "") == wanted
+        def in_group(jobs: Columns, places: Places) -> Places:
+            column = jobs.texts("failedReason")
+            return [at for at in places if verdicts[column[at] or ""]]
 
         return in_group
 
@@ -244,12 +238,18 @@ class Finished(Term):
     def span(self, negated: bool = False) -> Span:
         return (self.at, inf) if self.after is not negated else (-inf, self.at)
 
-    def test(self) -> Test:
+    def pick(self) -> Pick:
         low, high = self.span()
 
-        def finished(job: Subject, folded: Folded) -> bool:
-            when = _number(job.fields.get("finishedOn")) if job.score is None else job.score
-            return when is not None and low <= when < high
+        def finished(jobs: Columns, places: Places) -> Places:
+            told, scores = jobs.texts("finishedOn"), jobs.scores
+
+            def is_within(at: int) -> bool:
+                known = scores[at] if scores is not None else None
+                when = _number(told[at]) if known is None else known
+                return when is not None and low <= when < high
+
+            return list(filter(is_within, places))
 
         return finished
 
@@ -268,11 +268,18 @@ class Number(Term):
     def needs(self) -> frozenset[str]:
         return frozenset(_MADE if self.word == "attempts" else {"priority"})
 
-    def test(self) -> Test:
+    def pick(self) -> Pick:
         compare, number = COMPARISONS[self.comparison], self.number
         if self.word == "attempts":
-            return lambda job, folded: compare(_made(job), number)
-        return lambda job, folded: compare(_number(job.fields.get("priority")) or 0, number)
+            return lambda jobs, places: [
+                at for at, made in _attempts(jobs, places) if compare(made, number)
+            ]
+
+        def prior(jobs: Columns, places: Places) -> Places:
+            told = jobs.texts("priority")
+            return [at for at in places if compare(_number(told[at]) or 0, number)]
+
+        return prior
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,16 +295,19 @@ class UsedUp(Term):
     def needs(self) -> frozenset[str]:
         return frozenset({*_MADE, "opts"})
 
-    def test(self) -> Test:
+    def pick(self) -> Pick:
         # Most jobs of a queue have the same options, and JSON is dear.
         remembered = lru_cache(maxsize=256)(_allowed)
 
-        def used_up(job: Subject, folded: Folded) -> bool:
-            made = _made(job)
-            if made < 1:
-                return False
-            opts = job.fields.get("opts") or ""
-            return made >= (remembered if len(opts) <= _SHORT else _allowed)(opts)
+        def used_up(jobs: Columns, places: Places) -> Places:
+            told = jobs.texts("opts")
+
+            def allowed(at: int) -> int:
+                opts = told[at] or ""
+                return (remembered if len(opts) <= _SHORT else _allowed)(opts)
+
+            tried = ((at, made) for at, made in _attempts(jobs, places) if made >= 1)
+            return [at for at, made in tried if made >= allowed(at)]
 
         return used_up
 
@@ -312,8 +322,37 @@ class Child(Term):
     def needs(self) -> frozenset[str]:
         return frozenset({"parentKey"})
 
-    def test(self) -> Test:
-        return lambda job, folded: bool(job.fields.get("parentKey"))
+    def pick(self) -> Pick:
+        def children(jobs: Columns, places: Places) -> Places:
+            parents = jobs.texts("parentKey")
+            return [at for at in places if parents[at]]
+
+        return children
+
+
+class Verdicts(dict[str, bool]):
+    """What a dear question about a text has for an answer, remembered by the text.
+
+    Args:
+        ask: the question; it may raise FilterError, and then everything is forgotten, so that who
+            asks again hears it too.
+    """
+
+    def __init__(self, ask: Callable[[str], bool]) -> None:
+        super().__init__()
+        self._ask = ask
+
+    def __missing__(self, text: str) -> bool:
+        try:
+            verdict = self._ask(text)
+        except FilterError:
+            self.clear()
+            raise
+        if len(text) <= _SHORT:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[text] = verdict
+        return verdict
 
 
 def _number(text: str | None) -> int | None:
@@ -323,9 +362,11 @@ def _number(text: str | None) -> int | None:
     return Garbage().number("", text)
 
 
-def _made(job: Subject) -> int:
-    get = job.fields.get
-    return attempts_made(_number(get("attemptsMade")), _number(get("atm")))
+def _attempts(jobs: Columns, places: Places) -> Iterator[tuple[int, int]]:
+    """Places, and how many attempts were made there."""
+    made, atm = jobs.texts("attemptsMade"), jobs.texts("atm")
+    for at in places:
+        yield at, attempts_made(_number(made[at]), _number(atm[at]))
 
 
 def _allowed(opts: str) -> int:

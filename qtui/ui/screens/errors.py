@@ -142,6 +142,7 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
             self._wanted,
             fields=FIELDS,
             rate=self._session.settings.scan_rate,
+            ahead=True,
         )
         drawn = 0.0
         async for _ in group_errors(self._hunt, queue, self._groups):

@@ -149,7 +149,8 @@ class Finder:
             queues = [board.queue] if board.queue is not None else []
             state, wanted = board.state, board.filter
         if not queues:
-            self._screen.say("there are no failed jobs in any queue")
+            where = "any queue" if in_queues else "sight: no queue is known yet"
+            self._screen.say(f"there are no failed jobs in {where}")
             return
         self._screen.list.let_others_hunt(True)
         screen = ErrorsScreen(self._screen.session, queues, state, wanted)
