@@ -297,6 +297,13 @@ def _retry(
 )
 @click.option("--reset-attempts-made", is_flag=True, help="Give the jobs all their attempts again.")
 @click.option("--reset-attempts-started", is_flag=True, help="Forget how often they were started.")
+@click.option(
+    "--follow",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Then see what becomes of the jobs, for so long at most.",
+)
 @click.option("--dry-run", is_flag=True, help="Tell what would happen; send no write.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @as_json_lines
@@ -308,6 +315,7 @@ def _flow(
     rerun: str | None,
     reset_attempts_made: bool,
     reset_attempts_started: bool,
+    follow: float,
     dry_run: bool,
     yes: bool,
     as_json: bool,
@@ -317,7 +325,9 @@ def _flow(
     From failure: the failed jobs run, and after them the ancestors that failed with them or wait
     for them; what is done stays done. From start: every finished job runs, children first.
     """
-    if rerun is None and (reset_attempts_made or reset_attempts_started or dry_run or yes):
+    if rerun is None and (
+        reset_attempts_made or reset_attempts_started or follow or dry_run or yes
+    ):
         raise click.UsageError("these options are for --rerun failure or --rerun start")
     from qtui.commands.flow import show_flow
     from qtui.commands.rerun import Request
@@ -326,7 +336,7 @@ def _flow(
 
     start = Start(rerun) if rerun is not None else None
     resets = Resets(reset_attempts_made, reset_attempts_started)
-    request = Request(queue, job_id, start, resets, dry_run, yes, as_json)
+    request = Request(queue, job_id, start, resets, dry_run, yes, as_json, follow)
     sys.exit(run(flags, lambda place: show_flow(place, request)))
 
 

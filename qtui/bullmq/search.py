@@ -159,16 +159,17 @@ class Walk:
             await self._drop_ahead()
 
     async def _walk(self) -> AsyncIterator[Step]:
-        took, jobs = 0.0, 0
+        took, jobs, read_at = 0.0, 0, time.perf_counter()
         while self.total:
             if self._next < self._end:  # nothing rests for a look behind the last job
-                await self._rest(took, jobs)
+                await self._rest(took, jobs, time.perf_counter() - read_at)
             start = time.perf_counter()
             window = await self._read(self._limit(self._next))
             while window is None:
                 await self._find_place()
                 window = await self._read(self._fitting())
-            took, jobs = time.perf_counter() - start, len(window.step)
+            read_at = time.perf_counter()
+            took, jobs = read_at - start, len(window.step)
             if not jobs:
                 return
             self._next += jobs
@@ -348,11 +349,13 @@ class Walk:
                 return
         self._next, self._last = max(0, self._next - len(met)), None
 
-    async def _rest(self, took: float, jobs: int) -> None:
+    async def _rest(self, took: float, jobs: int, looked: float) -> None:
+        """Rests after a step, less the time for which somebody looked at it."""
         pause = max(0.0, took - self._round_trip) * PAUSE if self._rate is None else 0.0
         if self._rate:
-            pause = max(0.0, jobs / self._rate - took)
-        self.resting = pause > 0
+            pause = jobs / self._rate - took
+        pause = max(0.0, pause - looked)
+        self.resting = self._rate is None or pause > 0
         await asyncio.sleep(pause)
 
 

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from redis.asyncio.cluster import RedisCluster
+
 from qtui.bullmq.ask import ask, text
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
@@ -61,11 +63,13 @@ def _connections(names: Mapping[str, int], own: str) -> int:
 
 
 async def read_workers(client: Client, queues: Sequence[QueueKey]) -> dict[QueueKey, int] | None:
-    """Workers seen per queue; None where CLIENT LIST is refused.
+    """Workers seen per queue; None where CLIENT LIST is refused, and on a cluster.
 
     Zero is no proof: some ports and proxies set no name. Costs one CLIENT LIST, O(clients), about
     1 ms for a thousand of them; so ask on opening and then every ten seconds or more.
     """
+    if isinstance(client, RedisCluster):
+        return None  # each node has a list of its own, of which a pipeline can't ask
     [reply] = await ask(client, [("CLIENT", "LIST")])
     listed = text(reply)
     return None if listed is None else count_workers(listed, queues)

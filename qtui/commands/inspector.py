@@ -6,11 +6,15 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from difflib import get_close_matches
+from pathlib import Path
 
-from qtui.bullmq.connection import Client, Server, connect, identify
+from qtui.bullmq.connection import Client, Server, Target, connect, identify
 from qtui.commands.run import REDIS, USAGE, Place, Stop
 from qtui.retry.campaign import Campaign
 from qtui.retry.record import Interrupted, Recorder
+from qtui.retry.rerun import Rerun
+from qtui.retry.rerun_record import RerunRecorder
+from qtui.settings import Settings
 from qtui.text import plain
 from qtui.ui.actions import ACTIONS
 from qtui.ui.app import QtuiApp
@@ -28,7 +32,10 @@ def inspect(place: Place) -> int:
         )
     _check_keys(place.settings.keys)
     client = connect(place.target, read_only=place.settings.read_only)
-    app = QtuiApp(_session(place, client, server))
+    session = make_session(
+        place.settings, place.target, client, server, journal=place.journal, note=place.note
+    )
+    app = QtuiApp(session)
     app.run()
     return app.return_code or 0
 
@@ -44,25 +51,37 @@ def _check_keys(keys: Mapping[str, str]) -> None:
             )
 
 
-def _session(place: Place, client: Client, server: Server) -> Session:
-    where, folder = place.target.shown, place.journal
-    session = Session(
-        settings=place.settings,
-        target=place.target,
-        client=client,
-        server=server,
-        campaign=None,
-        journal=folder,
-        note=place.note,
-    )
-    if place.settings.read_only:
+def make_session(
+    settings: Settings,
+    target: Target,
+    client: Client,
+    server: Server,
+    *,
+    journal: Path,
+    note: str = "",
+) -> Session:
+    """What the screen works with. Only here it gets what writes, and in read-only mode nothing.
+
+    Args:
+        settings: what the user wants.
+        target: the address.
+        client: the connection.
+        server: who answers there.
+        journal: where campaigns are written down.
+        note: a word for the status line.
+    """
+    session = Session(settings, target, client, server, None, journal=journal, note=note)
+    if settings.read_only:
         return session
+    where = target.shown
+    from qtui.bullmq.flow_writer import FlowWriter
     from qtui.bullmq.writer import Writer
 
-    writer, record = Writer(client), Recorder(folder, where, "the inspector")
+    writer, record = Writer(client), Recorder(journal, where, "the inspector")
+    flow_writer, flow_record = FlowWriter(client), RerunRecorder(journal, where, "the inspector")
 
     async def resume(name: str) -> Campaign:
-        taken = await asyncio.to_thread(Interrupted.take, folder, name, where)
+        taken = await asyncio.to_thread(Interrupted.take, journal, name, where)
         return await taken.campaign(client, writer)
 
     return replace(
@@ -71,4 +90,5 @@ def _session(place: Place, client: Client, server: Server) -> Session:
             client, writer, plan, resets, pace, record=record
         ),
         resume=resume,
+        rerun=lambda plan, resets: Rerun(client, flow_writer, plan, resets, record=flow_record),
     )

@@ -110,6 +110,7 @@ def summary_object(one: Summary) -> dict[str, object]:
         "state": header.state,
         "selection": {"kind": chosen.kind, "jobs": chosen.jobs, "filter": chosen.filter},
         "how": header.how,
+        "flow": dict(header.flow) or None,
         "phase": phase_of(one),
         "ended": one.until or None,
         "jobs": one.jobs,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import shlex
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from redis.exceptions import RedisError
 
@@ -19,14 +22,21 @@ from qtui.commands.find import find_queue
 from qtui.commands.ndjson import result_object, summary_object
 from qtui.commands.output import Cell, Column, Paper, Progress, Table, is_terminal
 from qtui.commands.run import DONE, INTERRUPTED, NOT_ALL, READ_ONLY, REDIS, USAGE, Place, Stop
+from qtui.retry.journal_reading import JournalError
+from qtui.retry.outcome import Fate
 from qtui.retry.plan import Resets
 from qtui.retry.rerun import JobResult, Rerun
 from qtui.retry.rerun_plan import Part, RerunPlan, Start, Step
+from qtui.retry.rerun_progress import RerunProgress, read_progress
 from qtui.retry.rerun_reading import make_rerun_plan
+from qtui.retry.rerun_record import RerunRecorder
 from qtui.text import count, first_line, plain, plural
 from qtui.views.columns import Tone
 
 _MOST_STEPS: Final = 30
+_LOOK: Final = 0.5
+"""Seconds between two looks at what becomes of the jobs, at least."""
+
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _TOLD: Final = (Part.RUNS, Part.FOLLOWS, Part.UNDER_WAY, Part.GONE, Part.LEFT)
 _TONES: Final = {Part.RUNS: Tone.GOOD, Part.FOLLOWS: Tone.GOOD, Part.LEFT: Tone.BUSY}
@@ -44,11 +54,22 @@ class Request:
     dry_run: bool
     yes: bool
     json: bool
+    follow: float = 0.0
+    """Seconds for which the jobs are followed when all are sent."""
 
     @property
     def asks(self) -> bool:
         """Whether a person is to say yes."""
         return not (self.yes or self.dry_run)
+
+    @property
+    def words(self) -> str:
+        """The command, as the journal remembers it: without what stood before it."""
+        words = ["qtui", "flow", self.queue, self.job_id]
+        words += ["--rerun", self.rerun.value] if self.rerun is not None else []
+        words += ["--reset-attempts-made"] if self.resets.made else []
+        words += ["--reset-attempts-started"] if self.resets.started else []
+        return shlex.join(words)
 
 
 def rerun_flow(place: Place, request: Request, start: Start) -> int:
@@ -140,6 +161,10 @@ class _Report:
         self._states = {step.node.key: step.node.state or JobState.FAILED for step in plan.steps}
         self._table = Table(place.out, (Column("job"), Column("queue"), Column("result")))
         self._codes: dict[Code, int] = {}
+        self.rerun: Rerun | None = None
+        """What is told of."""
+        self.followed: RerunProgress | None = None
+        """What has become of the jobs, if they were followed."""
 
     def results(self, results: Iterable[JobResult]) -> None:
         """Prints results and sees to it that they can be read at once."""
@@ -165,6 +190,12 @@ class _Report:
         return self.end(DONE)
 
     @property
+    def journal(self) -> str | None:
+        """The journal's id."""
+        journal = self.rerun.journal if self.rerun is not None else None
+        return journal.id if journal is not None else None
+
+    @property
     def complete(self) -> bool:
         """Whether every job that was to run again does."""
         return self._codes.get(Code.RETRIED, 0) == self._plan.jobs
@@ -173,12 +204,21 @@ class _Report:
         """Prints the summary, then the message on stderr, and returns the code."""
         dry_run = self._request.dry_run
         if self._request.json:
-            summary = summary_object(self._plan.jobs, self._codes, dry_run=dry_run)
+            summary = summary_object(
+                self._plan.jobs, self._codes, journal=self.journal, dry_run=dry_run
+            )
+            if self.followed is not None:
+                members = cast("dict[str, object]", summary["summary"])
+                members["outcomes"] = _outcomes(self.followed)
             self._place.out.json(summary)
         else:
             done = count(self._codes.get(Code.RETRIED, 0))
             verb = "would run again" if dry_run else "run again"
             self._place.out.line(f"{done} of {plural(self._plan.jobs, 'job')} {verb}")
+            if self.followed is not None:
+                self._place.out.line(self.followed.words)
+            if self.journal is not None:
+                self._place.out.line(f"journal {self.journal}")
         self._place.out.flush()
         if message:
             self._place.err.line(f"qtui: {plain(message)}")
@@ -193,30 +233,60 @@ def _verdict(result: Result, state: JobState) -> Cell:
     return Cell(f"{sign} {words}: {first_line(result.error)}".rstrip(": "), Tone.BAD)
 
 
+def _outcomes(progress: RerunProgress) -> dict[str, object]:
+    """What became of the jobs while they were followed; the names are those of a retry's."""
+    fates = Counter(one.fate for one in progress.outcomes().values())
+    told = {
+        "recovered": Fate.COMPLETED,
+        "failed_again": Fate.FAILED_AGAIN,
+        "waiting": Fate.WAITING,
+        "active": Fate.ACTIVE,
+        "delayed": Fate.DELAYED,
+        "gone": Fate.GONE,
+    }
+    fates[Fate.WAITING] += progress.plan.jobs - fates.total()  # of many, those not yet decided
+    return {name: fates[fate] for name, fate in told.items()}
+
+
 async def _carry_out(
     client: Client, place: Place, request: Request, plan: RerunPlan, report: _Report
 ) -> int:
-    rerun = Rerun(client, FlowWriter(client), plan, request.resets)
-    loop = asyncio.get_running_loop()
-    stopped = False
+    record = RerunRecorder(place.journal, place.target.shown, request.words)
+    rerun = Rerun(client, FlowWriter(client), plan, request.resets, record=record)
+    report.rerun, stopped = rerun, asyncio.Event()
 
     def stop() -> None:
-        nonlocal stopped
-        stopped = True
+        stopped.set()
         rerun.stop()
 
+    loop = asyncio.get_running_loop()
     for number in _SIGNALS:
         loop.add_signal_handler(number, stop)
     try:
         async for results in rerun.run():
             report.results(results)
+        if request.follow and report.complete:
+            await _follow(client, request.follow, rerun, report, stopped)
+    except JournalError as error:
+        return report.end(NOT_ALL, _journal_words(rerun, error))
     except (RedisError, OSError) as error:
         return report.end(REDIS, str(explain(error, place.target)))
     finally:
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
+        rerun.write_outcomes(report.followed.outcomes() if report.followed is not None else {})
     for note in rerun.notes:
         place.err.line(f"qtui: the jobs were rerun, but Redis refused an effect: {plain(note)}")
+    return _ended(rerun, report, stopped=stopped.is_set())
+
+
+def _journal_words(rerun: Rerun, error: JournalError) -> str:
+    if not rerun.rerun:
+        return f"nothing was rerun: {error}"
+    return f"stopped: {error}: the same command does what is left"
+
+
+def _ended(rerun: Rerun, report: _Report, *, stopped: bool) -> int:
     if rerun.lost:
         return report.end(REDIS, "the connection was lost: the same command does what is left")
     if report.complete:
@@ -224,3 +294,26 @@ async def _carry_out(
     if stopped:
         return report.end(INTERRUPTED, "interrupted: the same command does what is left")
     return report.end(NOT_ALL, "the flow has changed meanwhile: look again")
+
+
+async def _follow(
+    client: Client, seconds: float, rerun: Rerun, report: _Report, stopped: asyncio.Event
+) -> None:
+    """Looks at the jobs until all are decided, the time is up, or somebody stops it."""
+    loop, progress = asyncio.get_running_loop(), Progress()
+    deadline = loop.time() + seconds
+    try:
+        while True:
+            begun = loop.time()
+            report.followed = await read_progress(client, rerun.plan, report.followed)
+            progress.say(report.followed.words)
+            left = deadline - loop.time()
+            if report.followed.is_over or left <= 0:
+                return
+            # The more seldom the longer a look takes: Redis has others to serve.
+            pause = min(left, max(_LOOK, 3 * (loop.time() - begun)))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopped.wait(), pause)
+                return
+    finally:
+        progress.clear()

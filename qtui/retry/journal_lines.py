@@ -50,7 +50,7 @@ class Selection:
     """Which jobs a campaign is about."""
 
     kind: str
-    """``ids`` or ``query``."""
+    """``ids``, ``query``, or ``flow``: then ids are full keys, for a flow spans queues."""
     jobs: int | None = None
     """How many they were when it began. For ids it must be exact: it tells whether all that were
     chosen were written down."""
@@ -75,6 +75,8 @@ class Header:
     pace: Mapping[str, object] = field(default_factory=dict)
     how: str = ""
     """The command or the key that began it."""
+    flow: Mapping[str, str] = field(default_factory=dict)
+    """Of a flow's rerun: ``root`` by full key, in the queue above, and ``start``."""
     id: str = ""
     at: int = 0
     user: str = ""
@@ -92,6 +94,8 @@ class Evidence:
     score: float | None
     fields: Mapping[str, str | None]
     """A field that is None was not there; without any the hash was gone."""
+    state: str = ""
+    """Where it stood, if not in the state that the campaign is about."""
 
 
 # To lines ----------------------------------------------------------------------------------------
@@ -103,6 +107,8 @@ def header_line(header: Header) -> str:
     until = header.selection.until
     if until is not None:
         members["selection"]["until"] = _plain_score(until)
+    if not header.flow:
+        del members["flow"]
     first = ("id", "at", "user", "host", "pid")
     order = ("type", "format", *first, *(name for name in members if name not in first))
     return _encode({name: "campaign" if name == "type" else members[name] for name in order}) + "\n"
@@ -127,7 +133,8 @@ def _evidence_line(job: Evidence) -> str:
         [f"{quoted(name)}:{quoted(text)}" for name, text in job.fields.items() if text is not None]
     )
     score = "" if job.score is None else f',"score":{_encode(_plain_score(job.score))}'
-    return f'{{"type":"job","id":{quoted(job.id)}{score},"fields":{{{members}}}}}\n'
+    state = f',"state":{quoted(job.state)}' if job.state else ""
+    return f'{{"type":"job","id":{quoted(job.id)}{score},"fields":{{{members}}}{state}}}\n'
 
 
 def code_lines(results: Iterable[Result]) -> str:
@@ -244,6 +251,7 @@ def header_of(found: Record) -> Header:
         ),
         resets={name: value is True for name, value in _mapping(found.get("resets")).items()},
         pace=_mapping(found.get("pace")),
+        flow={name: _text(value) for name, value in _mapping(found.get("flow")).items()},
     )
 
 
@@ -266,7 +274,7 @@ def evidence_of(found: Record) -> Evidence:
     fields = {
         name: text for name, text in _mapping(found.get("fields")).items() if isinstance(text, str)
     }
-    return Evidence(_text(found.get("id")), score, fields)
+    return Evidence(_text(found.get("id")), score, fields, _text(found.get("state")))
 
 
 def result_of(found: Record) -> Result:

@@ -199,22 +199,28 @@ def summary(folder: Path, campaign_id: str) -> Summary:
 def unfinished(folder: Path, where: str) -> list[Summary]:
     """Campaigns on the server ``where`` that were cut off, newest first.
 
-    Reads only those whole, and both ends of the others. What can't be read is passed over.
+    Reads only those whole, and both ends of the others. What can't be read is passed over, and so
+    is the rerun of a flow that was rerun after it.
 
     Raises:
         JournalError: nobody may look into the folder.
     """
     found = []
+    latest: dict[str, int] = {}
     for campaign_id in ids(folder):
         path = path_of(folder, campaign_id)
         try:
             with _open(path) as file:
                 one = _ends(file, path)
-            if one.unfinished and one.header.where == where:
+            if one.header.where != where:
+                continue
+            if root := one.header.flow.get("root", ""):
+                latest[root] = max(latest.get(root, 0), one.header.at)
+            if one.unfinished:
                 found.append(summary(folder, campaign_id))
         except JournalError:
             continue
-    return found
+    return [one for one in found if one.header.at >= latest.get(one.header.flow.get("root", ""), 0)]
 
 
 def last_pid(folder: Path, campaign_id: str) -> int:

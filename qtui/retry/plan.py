@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from redis.exceptions import NoPermissionError
+
 from qtui.bullmq.codes import Code
 from qtui.bullmq.connection import Client
 from qtui.bullmq.dialect import QueueEvidence, Target, clamp_priority, destination
@@ -21,6 +23,7 @@ from qtui.bullmq.signature import signature
 from qtui.bullmq.status import read_status
 from qtui.bullmq.workers import read_workers
 from qtui.bullmq.writer import NEVER, Picked
+from qtui.retry.family_warnings import MOST, FamilyWarning, family_warnings
 from qtui.retry.selection import Query, Selection, candidates, hunt_for, judged
 from qtui.text import plain, plural
 
@@ -134,6 +137,8 @@ class Plan:
     """Job by job, for chosen ones; a query's are told as they are read, see `make_plan`."""
     selected: int | None = None
     """Jobs that a campaign was about when it began, where it goes on with what is left of it."""
+    families: tuple[FamilyWarning, ...] = ()
+    """What it would leave behind in flows, as far as they were looked at."""
 
     @property
     def queue(self) -> QueueKey:
@@ -168,6 +173,7 @@ class Plan:
             runs = "it runs" if exhausted == 1 else "they run"
             yield f"{used_up} attempts: {runs} once more, and a failure is final."
         if self.count(Code.RETRIED):
+            yield from (one.sentence for one in self.families)
             yield from self._condition()
         gone, left = self.count(Code.NO_SUCH_JOB), self.count(Code.NOT_IN_STATE)
         if gone:
@@ -212,6 +218,33 @@ def _kept_together(forecasts: Iterable[Forecast]) -> list[Forecast]:
     ]
 
 
+class _Sample:
+    """Jobs of a plan whose families are looked at: those that say that they have a parent first."""
+
+    def __init__(self) -> None:
+        self._children: list[Row] = []
+        self._others: list[Row] = []
+
+    def add(self, forecasts: Iterable[Forecast]) -> None:
+        """Takes as many as are needed, and one to tell that there are more."""
+        for one in forecasts:
+            some = self._children if one.row.parent_key else self._others
+            if one.code is Code.RETRIED and len(some) <= MOST:
+                some.append(one.row)
+
+    async def warnings(
+        self, client: Client, selection: Selection, evidence: QueueEvidence
+    ) -> tuple[FamilyWarning, ...]:
+        """What a retry would leave behind; nothing where we may not look at a parent's queue."""
+        if selection.state is not JobState.FAILED:
+            return ()
+        rows = [*self._children, *self._others]
+        try:
+            return tuple(await family_warnings(client, selection.queue, rows, evidence))
+        except NoPermissionError:
+            return ()
+
+
 async def make_plan(
     client: Client,
     selection: Selection,
@@ -229,7 +262,7 @@ async def make_plan(
         told: is told each forecast, which a query's plan does not keep.
         rate: jobs a second that a query reads at most, see `qtui.bullmq.search.Walk`.
 
-    Costs what `candidates` costs and five round trips more.
+    Costs what `candidates` costs, what `family_warnings` costs, and five round trips more.
     """
     queue, state = selection.queue, selection.state
     [status] = await read_status(client, [queue])
@@ -239,7 +272,7 @@ async def make_plan(
         status = replace(status, kind=Kind.BULLMQ)
     workers = await read_workers(client, [queue])
     seen_workers = None if workers is None else workers[queue]
-    tally = Tally(state)
+    tally, sample = Tally(state), _Sample()
     if isinstance(selection, Query):
         hunt = hunt_for(client, selection, LIST_FIELDS, rate=rate)
         async for step in hunt.steps():
@@ -249,10 +282,12 @@ async def make_plan(
             if any(one.target is Target.PAUSED for one in found):
                 evidence = replace(evidence, paused_list=True)
             tally.add(found)
+            sample.add(found)
             told(found)
             progress(hunt.seen, hunt.total)
         tally.keep_together()
-        return Plan(status, selection, tally, seen_workers)
+        families = await sample.warnings(client, selection, evidence)
+        return Plan(status, selection, tally, seen_workers, families=families)
     forecasts: list[Forecast] = []
     async for some in candidates(client, selection):
         forecasts += (forecast(one.row, status, evidence) for one in some)
@@ -261,4 +296,6 @@ async def make_plan(
     tally.add(ordered)
     told(ordered)
     pinned = replace(selection, jobs=tuple(one.picked for one in ordered))
-    return Plan(status, pinned, tally, seen_workers, ordered)
+    sample.add(ordered)
+    families = await sample.warnings(client, selection, evidence)
+    return Plan(status, pinned, tally, seen_workers, ordered, families=families)

@@ -95,8 +95,7 @@ class Interrupted:
             raise JournalError(f"campaign {known.id} is done: every job of it has its code")
         if known.header.flow:
             raise JournalError(
-                f"campaign {known.id} is the rerun of a flow: run the rerun again, it goes on from"
-                " where it is"
+                f"{known.id} is a flow's rerun: run that again, it goes on from where it is"
             )
         if known.header.where != where:
             raise JournalError(

@@ -13,11 +13,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Final
 
 from redis.exceptions import ConnectionError as LostConnection
+from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as LateReply
 
 from qtui.bullmq.codes import Code, Result
@@ -25,8 +35,12 @@ from qtui.bullmq.connection import Client
 from qtui.bullmq.flow import Name, read_nodes
 from qtui.bullmq.flow_writer import FlowWriter, Parked, Released
 from qtui.bullmq.writer import Batch
+from qtui.retry.journal import Journal
+from qtui.retry.journal_reading import JournalError
+from qtui.retry.outcome import Outcome
 from qtui.retry.plan import Resets
 from qtui.retry.rerun_plan import RerunPlan
+from qtui.retry.rerun_record import read_evidence
 
 WHOLE: Final = 500
 """Jobs and children of which one call may keep Redis busy, for some 15 ms, so as to be atomic."""
@@ -119,8 +133,9 @@ class Rerun:
         whole: the most jobs and children that go in one step.
         piece: how many go in one step where all are too many.
         patience: seconds for which it tries to read what a lost call did.
-        evidence: is told each call before it is sent, so that what it wipes can be written down;
-            what it raises ends the rerun with nothing sent of that call.
+        evidence: is told each call before it is sent; what it raises ends the rerun with nothing
+            sent of that call.
+        record: opens the journal in which what a call wipes is written down before it is sent.
     """
 
     def __init__(
@@ -134,8 +149,13 @@ class Rerun:
         piece: int = PIECE,
         patience: float = PATIENCE,
         evidence: Callable[[Call], Awaitable[None]] | None = None,
+        record: Callable[[Rerun], Journal] | None = None,
     ) -> None:
         self.plan = plan
+        self.resets = resets
+        self.journal: Journal | None = None
+        self.is_over = False
+        """Whether nothing more will be sent."""
         self.codes: Counter[Code] = Counter()
         self.notes: list[str] = []
         """Redis's words where a side effect (event, marker) was refused; each once."""
@@ -143,10 +163,12 @@ class Rerun:
         """Whether it ended because nobody could tell what a call had done."""
         self._client = client
         self._writer = writer
-        self._resets = resets
         self._calls = calls(plan, whole, piece)
         self._patience = patience
         self._evidence = evidence
+        self._record = record
+        self._written: set[str] = set()
+        self._why = ""
         self._stop = False
 
     @property
@@ -170,13 +192,27 @@ class Rerun:
         call was written, and the codes tell which jobs have changed.
 
         Raises:
+            JournalError: evidence, or a code, could not be written; no further call was sent.
             redis.exceptions.ResponseError: Redis refused a call; nothing of it was written.
         """
+        try:
+            if self._record is not None:
+                self.journal = await asyncio.to_thread(self._record, self)
+            async with aclosing(self._carry_out()) as calls_done:
+                async for told in calls_done:
+                    yield told
+        except (JournalError, RedisError, OSError) as reason:
+            self._why = self._why or str(reason)
+            raise
+        finally:
+            self.is_over = True
+            self._write_end()
+
+    async def _carry_out(self) -> AsyncGenerator[list[JobResult]]:
         for call in self._calls:
             if self._stop:
                 return
-            if self._evidence is not None:
-                await self._evidence(call)
+            await self._write_evidence(call)
             results = await self._send(call)
             told = [
                 JobResult(name, result)
@@ -184,9 +220,64 @@ class Rerun:
                 if not more or not result.retried
             ]
             self.codes.update(one.result.code for one in told)
+            after = self._write_codes(told)
             yield told
+            if after is not None:
+                raise after
             if not all(result.retried for result in results):
+                self._why = "" if self.lost else "the flow had changed meanwhile"
                 return
+
+    # The journal
+
+    async def _write_evidence(self, call: Call) -> None:
+        """Sees to it that what a call wipes is on the disk; of a parent before its first part."""
+        if self._evidence is not None:
+            await self._evidence(call)
+        if self.journal is None:
+            return
+        fresh = [
+            (name, pin)
+            for name, pin in zip(call.names(), call.pins(), strict=True)
+            if name.key not in self._written
+        ]
+        self._written |= {name.key for name, _ in fresh}
+        names, pins = [name for name, _ in fresh], [pin for _, pin in fresh]
+        states = {step.node.key: step.node.state for step in self.plan.steps}
+        found = await read_evidence(self._client, names, pins, states)
+        await asyncio.to_thread(self.journal.evidence, found)
+
+    def _write_codes(self, told: Sequence[JobResult]) -> JournalError | None:
+        """What went wrong with it: the results are told all the same."""
+        if self.journal is not None:
+            try:
+                self.journal.codes(replace(one.result, job_id=one.name.key) for one in told)
+            except JournalError as reason:
+                return reason
+        return None
+
+    def write_outcomes(self, outcomes: Mapping[str, Outcome]) -> None:
+        """Writes down what became of the jobs, by full key, and lets go of the journal."""
+        final = {key: one for key, one in outcomes.items() if one.fate.is_final}
+        try:
+            if self.journal is not None and final:
+                self.journal.outcomes(final)
+                self._write_end()
+        except JournalError as reason:
+            self.notes.append(str(reason))
+        finally:
+            if self.journal is not None:
+                self.journal.close()
+
+    def _write_end(self) -> None:
+        if self.journal is None:
+            return
+        phase = "connection lost" if self.lost else "stopped"
+        try:
+            done = self.rerun == self.selected
+            self.journal.end("done" if done else phase, self.codes, "" if done else self._why)
+        except JournalError as reason:
+            self.notes.append(str(reason))
 
     async def _send(self, call: Call) -> Sequence[Result]:
         """The results of one call, whatever happens to the connection."""
@@ -217,8 +308,8 @@ class Rerun:
             call.parents,
             call.released,
             mode=self.plan.mode,
-            reset_attempts_made=self._resets.made,
-            reset_attempts_started=self._resets.started,
+            reset_attempts_made=self.resets.made,
+            reset_attempts_started=self.resets.started,
         )
 
     async def _is_done(self, call: Call, deadline: float) -> bool:

@@ -318,9 +318,7 @@ async def _with_queues(client: Client, plan: RerunPlan) -> RerunPlan:
         if status.kind.refusal and not refusal:
             refusal = f"{plain(status.queue.base)} is {status.kind.refusal}"
     refusal = refusal or _slot_refusal(client, again)
-    # A cluster has no one list of its clients.
-    on_cluster = isinstance(client, RedisCluster)
-    workers = None if on_cluster else await read_workers(client, queues)
+    workers = await read_workers(client, queues)
     notes = plan.notes
     idle = [queue for queue in queues if workers is not None and not workers.get(queue)]
     if idle:

@@ -22,8 +22,10 @@ class Where(StrEnum):
     TIMELINE = "Timeline"
     DETAIL = "Details of a job"
     GROUPS = "Errors by group"
+    FLOW = "Flow of a job"
     JOURNAL = "Journal"
     PLAN = "Plan of a retry"
+    RERUN = "Plan of a rerun"
     APP = "Everywhere"
 
 
@@ -93,6 +95,35 @@ _TIMELINE: Final = tuple(
     )
 )
 
+_FLOW: Final = tuple(
+    Action(f"flow.{name}", keys, does, label, help, Where.FLOW, writes, writes and name != "stop")
+    for name, keys, does, label, help, writes in (
+        (
+            *("rerun", ("r",), "rerun", "rerun"),
+            *("plan a rerun of the flow, from its failed jobs on or from the start", True),
+        ),
+        ("refresh", ("ctrl+r", "f5"), "again", "again", "read the flow anew", False),
+        ("stop", ("x",), "stop", "stop", "stop a rerun that takes several calls", True),
+    )
+)
+
+_RERUN: Final = tuple(
+    Action(f"rerun.{name}", keys, does, label, help, Where.RERUN, name == "go", bar=True)
+    for name, keys, does, label, help in (
+        ("start", ("tab",), "turn", "from …", "from failure, or from the start"),
+        (
+            *("reset-made", ("m",), "toggle_made", "reset attempts made"),
+            "the jobs get all their attempts again",
+        ),
+        (
+            *("reset-started", ("s",), "toggle_started", "reset attempts started"),
+            "forget how often the jobs were started",
+        ),
+        ("go", ("y",), "go", "rerun", "rerun as planned"),
+        ("leave", ("escape", "q"), "leave", "leave", "leave all as it is"),
+    )
+)
+
 ACTIONS: Final = (
     *_MOVES,
     *STATES,
@@ -113,6 +144,10 @@ ACTIONS: Final = (
         "what the failures have in common, counted; in the queues those of all queues",
         Where.INSPECTOR,
         bar=True,
+    ),
+    Action(
+        *("inspector.flow", ("f",), "flow", "flow"),
+        *("the flow of this job as a tree, and its rerun", Where.INSPECTOR, False, True),
     ),
     Action(
         "inspector.next-pane",
@@ -160,13 +195,8 @@ ACTIONS: Final = (
         bar=True,
     ),
     Action(
-        "jobs.range",
-        ("v",),
-        "range",
-        "range",
-        "begin a range of marks; again, end it",
-        Where.JOBS,
-        writes=True,
+        *("jobs.range", ("v",), "range", "range"),
+        *("begin a range of marks; again, end it", Where.JOBS, True),
     ),
     Action(
         "jobs.all",
@@ -184,7 +214,7 @@ ACTIONS: Final = (
         "invert",
         "mark what is not marked",
         Where.JOBS,
-        writes=True,
+        True,
     ),
     Action(
         "jobs.everything",
@@ -244,6 +274,7 @@ ACTIONS: Final = (
         Where.INSPECTOR,
     ),
     *_TIMELINE,
+    *_FLOW,
     Action(
         "groups.retry",
         ("r",),
@@ -341,6 +372,7 @@ ACTIONS: Final = (
     Action(
         "plan.leave", ("escape", "q"), "leave", "leave", "leave all as it is", Where.PLAN, bar=True
     ),
+    *_RERUN,
     Action(
         "app.help",
         ("question_mark",),

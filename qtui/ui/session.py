@@ -11,6 +11,8 @@ from qtui.bullmq.reader import Reader
 from qtui.retry.campaign import Campaign
 from qtui.retry.pace import Pace
 from qtui.retry.plan import Plan, Resets
+from qtui.retry.rerun import Rerun
+from qtui.retry.rerun_plan import RerunPlan
 from qtui.settings import Settings
 from qtui.views.poll import Poll
 
@@ -28,6 +30,8 @@ class Session:
     """Takes over a campaign that was cut off, by its id in the journal."""
     journal: Path | None = None
     """Where campaigns are written down; None where they are not."""
+    rerun: Callable[[RerunPlan, Resets], Rerun] | None = None
+    """Makes the rerun of a flow; None in read-only mode."""
     note: str = ""
     """A word about the session for the status line, such as what a demo is."""
 

@@ -41,8 +41,7 @@ def what_of(header: Header) -> str:
     chosen = header.selection
     jobs = "jobs" if chosen.jobs is None else plural(chosen.jobs, "job")
     if header.flow:
-        start = "the start" if header.flow.get("start") == "start" else "failure"
-        return f"{jobs} of a flow, from {start}"
+        return f"flow of {jobs}"
     if chosen.kind == "ids":
         return f"{jobs} by id"
     return f"{jobs} that match {plain(chosen.filter)}" if chosen.filter else f"all {jobs}"
@@ -130,7 +129,8 @@ def facts(one: Summary, story: Story) -> Iterator[tuple[str, str]]:
     yield "queue", plain(header.queue)
     if header.flow:
         yield "flow", plain(header.flow.get("root", "?"))
-        yield "jobs", what_of(header)
+        start = "the start" if header.flow.get("start") == "start" else "failure"
+        yield "jobs", f"{what_of(header)}, rerun from {start}"
     else:
         yield "jobs", f"{what_of(header)}, out of {state_of(header)}"
     yield "resets", _resets(header.resets)

@@ -9,9 +9,11 @@ from contextlib import AsyncExitStack
 import pytest
 from redis.asyncio import Redis
 
+from qtui.bullmq.connection import connect, parse
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.workers import count_workers, queues_of_workers, read_workers
 from qtui.demo.server import EmbeddedServer
+from tests.bullmq.topologies import Topologies
 from tests.seeds import BOUND, QUEUE, real_queue
 
 LINE = "id=3 addr=/tmp/s.sock:0 laddr= fd=8 name={} age=0 idle=0 flags=N db=0 cmd=bzpopmin user=x"
@@ -82,3 +84,11 @@ async def test_where_client_list_is_refused_nobody_knows(client: Redis) -> None:
             assert await read_workers(watcher, [QUEUE]) is None
     finally:
         await client.acl_deluser("watcher")
+
+
+async def test_on_a_cluster_nobody_knows(topologies: Topologies) -> None:
+    client = connect(parse(topologies.get("cluster").url), read_only=True)
+    try:
+        assert await read_workers(client, [QUEUE]) is None
+    finally:
+        await client.aclose()

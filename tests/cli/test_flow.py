@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Iterator
 from io import StringIO
+from pathlib import Path
 
 import pytest
 import redis
-from bullmq import FlowProducer
+from bullmq import FlowProducer, Job, Worker
 
+from qtui.bullmq.codes import Code
 from qtui.commands.flow import show_flow
 from qtui.commands.rerun import Request
 from qtui.commands.run import Flags, run
+from qtui.retry.journal_reading import ids, path_of, read, rebuilt, summary, unfinished
 from qtui.retry.plan import Resets
 from qtui.retry.rerun_plan import Start
-from tests.cli.stage import Outcome, Stage, connect, digest, play
+from tests.cli.stage import PATIENCE, Outcome, Stage, connect, digest, invoke, play
 
 CHILD = {"failParentOnFailure": True}
 
@@ -151,7 +155,7 @@ def test_a_rerun_from_the_start(
 ) -> None:
     done = flow(failed, "p", Start.START, as_json=False, capture=capsys)
     assert done.code == 0
-    assert done.out.splitlines()[-1] == "3 of 3 jobs run again"
+    assert done.out.splitlines()[-2] == "3 of 3 jobs run again"
     assert client.smembers("bull:parents:p:dependencies") == {"bull:payments:a", "bull:payments:b"}
     again = flow(failed, "p", Start.START, capture=capsys)
     assert (again.code, again.out) == (1, "")
@@ -225,3 +229,135 @@ def test_of_many_children_the_first_are_shown_and_the_one_asked_for(
     assert lines[-1] == ["…", "249", "more"]
     every = flow(redis_url, "k222", queue="kids", capture=capsys)
     assert len(every.objects) == 301
+
+
+def test_a_rerun_is_written_down_before_it_is_sent(
+    failed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = flow(failed, "b", Start.FAILURE, queue="payments", capture=capsys)
+    folder = tmp_path / "qtui" / "journal"
+    [campaign_id] = ids(folder)
+    assert done.summary["journal"] == campaign_id
+    one = summary(folder, campaign_id)
+    assert (one.phase, one.jobs, dict(one.codes)) == ("done", 2, {Code.RETRIED: 2})
+    assert one.header.how == "qtui flow payments b --rerun failure"
+    lines = list(read(folder, campaign_id))
+    assert [line["type"] for line in lines] == ["campaign", "job", "job", "code", "code", "end"]
+    assert [line.get("id") for line in lines[1:5]] == ["bull:parents:p", "bull:payments:b"] * 2
+    wiped = {job.id: job for job in rebuilt(folder, campaign_id)}
+    assert wiped["bull:payments:b"].fields["failedReason"] == "\x1b[31mno[/red]"
+    assert wiped["bull:parents:p"].fields["failedReason"] == "child failed"
+    assert wiped["bull:payments:b"].score is not None
+
+
+def test_the_journal_tells_of_a_rerun_and_does_not_resume_it(
+    failed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flow(failed, "b", Start.FAILURE, queue="payments", capture=capsys)
+    [campaign_id] = ids(tmp_path / "qtui" / "journal")
+    assert "flow of 2 jobs" in invoke("journal").out
+    shown = invoke("journal", campaign_id).out
+    assert "bull:parents:p" in shown
+    assert "flow of 2 jobs, rerun from failure" in shown
+    assert "\x1b" not in shown
+    [told] = invoke("journal", "--json").objects
+    assert told["flow"] == {"root": "bull:parents:p", "start": "failure"}
+    jobs = invoke("journal", campaign_id, "--jobs", "--json").objects
+    assert [one["id"] for one in jobs] == ["bull:parents:p", "bull:payments:b"]
+    path = path_of(tmp_path / "qtui" / "journal", campaign_id)
+    path.write_text("".join(path.read_text("ascii").splitlines(keepends=True)[:3]))
+    again = invoke("--redis", failed, "retry", "--resume", campaign_id)
+    assert again.code == 1
+    assert "is a flow's rerun: run that again, it goes on from where it is" in again.err
+
+
+def test_a_cut_off_rerun_that_was_done_again_is_not_called_unfinished(
+    failed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "qtui" / "journal"
+    flow(failed, "b", Start.FAILURE, queue="payments", capture=capsys)
+    [first] = ids(folder)
+    where = summary(folder, first).header.where
+    path = path_of(folder, first)
+    path.write_text("".join(path.read_text("ascii").splitlines(keepends=True)[:3]))
+    assert [one.id for one in unfinished(folder, where)] == [first]
+    play(failed, lambda stage: stage.fail(1, "no"))
+    play(failed, lambda stage: stage.fail(1, "no"), name="parents")
+    assert flow(failed, "p", Start.FAILURE, capture=capsys).code == 0
+    assert unfinished(folder, where) == []
+
+
+def test_without_a_journal_nothing_is_sent(
+    failed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/sys")
+    before = digest(failed)
+    done = flow(failed, "p", Start.FAILURE, capture=capsys)
+    assert done.code == 1
+    assert done.err.startswith("qtui: nothing was rerun: ")
+    assert done.summary == {
+        "selected": 2,
+        "retried": 0,
+        "codes": {"1": 0, "-1": 0, "-3": 0},
+        "journal": None,
+    }
+    assert digest(failed) == before
+
+
+def test_a_rerun_is_followed_until_all_is_decided(
+    failed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def ok(job: Job, token: str) -> object:
+        return 1
+
+    async def work(done: threading.Event) -> None:
+        workers = [Worker(name, ok, {"connection": failed}) for name in ("payments", "parents")]
+        await asyncio.to_thread(done.wait, PATIENCE)
+        for worker in workers:
+            await worker.close(force=True)
+
+    done = threading.Event()
+    thread = threading.Thread(target=lambda: asyncio.run(work(done)))
+    thread.start()
+    try:
+        command = ("flow", "payments", "b", "--rerun", "failure", "--yes", "--follow", "20")
+        told = invoke("--redis", failed, *command)
+    finally:
+        done.set()
+        thread.join(PATIENCE)
+    assert told.code == 0
+    assert "resumed from 1 failed job; 2 of 2 done" in told.out.splitlines()
+    [campaign_id] = ids(tmp_path / "qtui" / "journal")
+    fates = [
+        line["fate"] for line in read(tmp_path / "qtui" / "journal", campaign_id) if "fate" in line
+    ]
+    assert fates == ["completed", "completed"]
+
+
+def test_one_that_is_not_decided_in_time_is_counted_where_it_is(
+    failed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("flow", "payments", "b", "--rerun", "failure", "--yes", "--follow", "0.1", "--json")
+    told = invoke("--redis", failed, *command)
+    assert told.code == 0
+    assert told.summary["outcomes"] == {
+        "recovered": 0,
+        "failed_again": 0,
+        "waiting": 2,
+        "active": 0,
+        "delayed": 0,
+        "gone": 0,
+    }
+
+
+def test_follow_is_for_reruns(failed: str) -> None:
+    refused = invoke("--redis", failed, "flow", "parents", "p", "--follow", "3")
+    assert refused.code == 2
+    assert "these options are for --rerun" in refused.err
+
+
+def test_a_plain_retry_of_a_child_names_the_flow(failed: str) -> None:
+    for which in (["b"], ["--all"]):
+        told = invoke("--redis", failed, "retry", "payments", *which, "--dry-run")
+        assert "▲ 1 job is a child of a failed parent, which stays failed" in told.err
+        assert "qtui flow payments b shows such a flow, with --rerun failure" in told.err

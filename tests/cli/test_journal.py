@@ -142,6 +142,7 @@ def test_the_list_as_json_has_a_summary_a_line(said: Said) -> None:
         "state": "failed",
         "selection": {"kind": "ids", "jobs": 3, "filter": None},
         "how": "qtui retry payments --filter name:charge",
+        "flow": None,
         "phase": "done",
         "jobs": 3,
         "codes": {"1": 1, "-1": 1, "-3": 0, "0": 1},

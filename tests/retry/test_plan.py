@@ -219,7 +219,7 @@ async def test_the_price_of_a_plan(server: EmbeddedServer, client: Redis) -> Non
         plan = await make_plan(
             counting, chosen(QUEUE, FAILED, ids), progress=lambda read, of: seen.append(read)
         )
-        assert trips.count == 4 + 4
+        assert trips.count == 4 + 4 + 2
     assert seen == [CHUNK, 2 * CHUNK, 3 * CHUNK, 3 * CHUNK + 1]
     assert [one.job_id for one in picks(plan)] == ids
     empty = await plan_of(client)

@@ -142,6 +142,9 @@ class PlanDialog(ModalScreen["Plan | None"]):
     def _draw(self) -> None:
         self.query_one("#lines", Static).update(self._groups())
         warnings = list(self._plan.warnings(self._resets)) if self._plan is not None else []
+        if self._plan is not None and self._plan.families and self.app.size.height >= _LOW:
+            job_id = plain(self._plan.families[0].jobs[0])
+            warnings.append(f"f shows the flow of a job such as {job_id}; r there reruns it.")
         words = self.query_one("#warnings", Static)
         words.update(Content("\n".join(f"▲ {warning}" for warning in warnings)))
         words.display = bool(warnings) and self.app.size.height >= _TINY

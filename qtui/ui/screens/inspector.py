@@ -27,6 +27,7 @@ from qtui.ui.dialogs.ask import AskDialog
 from qtui.ui.keys import bindings
 from qtui.ui.screens.detail import JobDetail
 from qtui.ui.screens.finding import Finder
+from qtui.ui.screens.flow import open_flow
 from qtui.ui.screens.list_pane import ListPane
 from qtui.ui.screens.marking import MarkScreen
 from qtui.ui.screens.retrying import Retrying
@@ -224,6 +225,10 @@ class Inspector(MarkScreen):
     def action_errors(self) -> None:
         """Groups the failures of the list, or of all queues."""
         self.finder.errors(in_queues=self.focused is self.queues)
+
+    def action_flow(self) -> None:
+        """Shows the flow of the job under the cursor."""
+        open_flow(self)
 
     @on(Timeline.WindowChanged)
     def _read_timeline(self) -> None:

@@ -137,6 +137,8 @@ class JournalScreen(Screen["Summary | None"]):
             self._say(f"this campaign is done: all its {plural(one.jobs, 'job')} have their code")
         elif one.running:
             self._say("this campaign is running, or followed, here or in another qtui")
+        elif one.header.flow:
+            self._say("this is a flow's rerun: run that again, it goes on from where it is")
         elif one.header.where != self._session.target.shown:
             self._say(f"this campaign is about {one.header.where}: connect to that")
         else:

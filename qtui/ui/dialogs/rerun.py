@@ -1,0 +1,263 @@
+"""What the rerun of a flow will do, before it does it: from failure or from the start."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import ClassVar, Final
+
+from redis.exceptions import RedisError
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+from textual.worker import Worker, WorkerState
+
+from qtui.bullmq.connection import RedisFault
+from qtui.bullmq.model import JobState
+from qtui.retry.plan import Resets
+from qtui.retry.rerun_plan import Part, RerunPlan, Start, Step
+from qtui.text import count, first_line, plain, plural
+from qtui.ui.actions import Where
+from qtui.ui.keys import bindings
+from qtui.ui.widgets.cursor_list import fit
+
+_TOLD: Final = (Part.RUNS, Part.FOLLOWS, Part.UNDER_WAY, Part.GONE, Part.LEFT)
+_MOST: Final = 40
+"""Jobs that are listed."""
+
+_WIDE: Final = 100
+_LOW: Final = 20
+_STARTS: Final = {Start.FAILURE: "from failure", Start.START: "from the start"}
+
+
+class RerunDialog(ModalScreen["RerunPlan | None"]):
+    """Shows a plan as soon as it is read; answers with it, or with None to leave all as it is."""
+
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.RERUN))
+
+    DEFAULT_CSS = """
+    RerunDialog { align: center middle; background: $background 60%; }
+    RerunDialog > Vertical {
+        width: 110; max-width: 96%; height: auto; max-height: 92%;
+        border: round $accent; padding: 1 2; background: $surface;
+        border-title-color: $foreground; border-title-style: bold;
+    }
+    RerunDialog.-low > Vertical { padding: 0 1; }
+    RerunDialog #middle { height: auto; margin-top: 1; scrollbar-size-vertical: 1; }
+    RerunDialog #lines { height: auto; }
+    RerunDialog #warnings { height: auto; margin-top: 1; color: $text-warning; }
+    RerunDialog #toggles { height: auto; margin-top: 1; }
+    RerunDialog #answer { height: 1; margin-top: 1; }
+    """
+
+    def __init__(
+        self,
+        read: Callable[[Start, Callable[[int], None]], Awaitable[RerunPlan]],
+        *,
+        root: str,
+        resets: Resets,
+        keep: Callable[[Resets], None],
+        read_only: bool,
+        explain: Callable[[BaseException], str],
+    ) -> None:
+        super().__init__()
+        self._read = read
+        self._root = root
+        self._resets = resets
+        self._keep = keep
+        self._read_only = read_only
+        self._explain = explain
+        self._start = Start.FAILURE
+        self._plan: RerunPlan | None = None
+        self._error = ""
+        self._seen = 0
+
+    def compose(self) -> ComposeResult:
+        with Vertical() as frame:
+            frame.border_title = Content(f" {self._title} ")
+            yield Static(id="starts", markup=False)
+            with VerticalScroll(id="middle", can_focus=False):
+                yield Static(id="lines", markup=False)
+                yield Static(id="warnings", markup=False)
+            yield Static(id="toggles", markup=False)
+            yield Static(id="answer", markup=False)
+
+    @property
+    def _title(self) -> str:
+        return f"{'Dry run: rerun' if self._read_only else 'Rerun'} the flow of {plain(self._root)}"
+
+    def on_mount(self) -> None:
+        """Begins to read."""
+        self._begin()
+
+    def on_resize(self) -> None:
+        """Other lines may fit now."""
+        self._draw()
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """A fault of ours stands where the plan would."""
+        if event.state is WorkerState.ERROR:
+            self._error = f"a fault in qtui: {event.worker.error}"
+            self._draw()
+
+    def _begin(self) -> None:
+        self._plan, self._error, self._seen = None, "", 0
+        self._draw()
+        make: Callable[[], Awaitable[None]] = self._make
+        self.run_worker(make, exclusive=True, group="plan", exit_on_error=False)
+
+    async def _make(self) -> None:
+        try:
+            self._plan = await self._read(self._start, self._progress)
+        except (RedisError, RedisFault, OSError, TimeoutError) as error:
+            self._error = self._explain(error)
+        except LookupError as error:
+            self._error = str(error)
+        self._draw()
+
+    def _progress(self, seen: int) -> None:
+        self._seen = seen
+        self._draw()
+
+    # What it says
+
+    def _draw(self) -> None:
+        self.set_class(self._height < _LOW, "-low")
+        warnings = [] if self._plan is None else self._warnings(self._plan)
+        self.query_one("#middle").styles.max_height = self._middle
+        self.query_one("#starts", Static).update(self._starts())
+        self.query_one("#lines", Static).update(self._lines(self._room(warnings)))
+        words = self.query_one("#warnings", Static)
+        words.update(Content("\n".join(warnings)))
+        words.display = bool(warnings)
+        self.query_one("#toggles", Static).update(self._toggles())
+        self.query_one("#answer", Static).update(self._answer())
+
+    @property
+    def _height(self) -> int:
+        return self.app.size.height
+
+    @property
+    def _width(self) -> int:
+        """Cells of a line."""
+        return max(40, min(110, self.app.size.width * 96 // 100) - 6)
+
+    @property
+    def _middle(self) -> int:
+        """Lines that are left between the first one and the question: that is always in sight."""
+        frame = 4 if self._height >= _LOW else 2
+        return max(1, self._height * 92 // 100 - frame - 6)
+
+    def _room(self, warnings: list[str]) -> int:
+        """Lines that are left for jobs, with the headline and the warnings in sight as well."""
+        wrapped = sum(-(-len(words) // self._width) for words in warnings)
+        headline = len(self._plan.headline) if self._plan is not None else 0
+        others = -(-headline // self._width) + (wrapped + 1 if warnings else 0)
+        return max(3, min(_MOST, self._middle - others))
+
+    def _warnings(self, plan: RerunPlan) -> list[str]:
+        return [] if plan.refusal else [f"▲ {words}" for words in plan.warnings(self._resets)]
+
+    def _starts(self) -> Content:
+        pieces = [
+            Content.styled(f"({'•' if one is self._start else ' '}) {words}", style)
+            for one, words in _STARTS.items()
+            for style in ["bold" if one is self._start else "$text-muted"]
+        ]
+        return Content("   ").join([Content.styled("tab", "bold $accent"), *pieces])
+
+    def _lines(self, room: int) -> Content:
+        plan = self._plan
+        if self._error:
+            words = f"The plan could not be made: {plain(self._error)}"
+            return Content.styled(words, "$text-error")
+        if plan is None:
+            seen = f": {plural(self._seen, 'job')}" if self._seen else ""
+            return Content.styled(f"reading the flow{seen} …", "$text-muted")
+        if plan.refusal:
+            return Content.styled(_sentence(plan.refusal), "bold $text-warning")
+        steps = [step for part in _TOLD for step in plan.of(part)]
+        lines = [Content.styled(plan.headline, "bold")]
+        shown = steps if len(steps) <= room else steps[: room - 1]
+        lines += [self._line(step) for step in shown]
+        if len(steps) > len(shown):
+            more = f"  and {count(len(steps) - len(shown))} more"
+            lines.append(Content.styled(more, "$text-muted"))
+        return Content("\n").join(lines)
+
+    def _line(self, step: Step) -> Content:
+        node, wide = step.node, self._width >= _WIDE - 6
+        style = "$text-success" if step.part.reruns else "$text-muted"
+        fate = Content.styled(
+            fit(f"→ {step.fate}" if step.part.reruns else step.fate, 28 if wide else 24), style
+        )
+        failed = node.state is JobState.FAILED
+        error = first_line(node.row.failed_reason or "") if failed else str(node.state or "")
+        queue = plain(node.queue.base.removeprefix("bull:"))
+        cells = [
+            Content("  " + fit(plain(node.id), 18 if wide else 12)),
+            Content(fit(plain(node.row.name), 14 if wide else 8)),
+            Content.styled(fit(queue, 16 if wide else 10), "$text-muted"),
+            fate,
+        ]
+        left = self._width - sum(cell.cell_length + 2 for cell in cells)
+        if left >= 4:
+            cells.append(Content.styled(fit(error, left).rstrip(), "$text-muted"))
+        return Content("  ").join(cells)
+
+    def _toggles(self) -> Content:
+        made = _toggle(self._resets.made, "m", "reset attempts made")
+        started = _toggle(self._resets.started, "s", "reset attempts started")
+        return Content("     ").join([made, started])
+
+    def _answer(self) -> Content:
+        leave = Content.assemble(("esc", "bold $accent"), " leave")
+        if self._plan is None or self._plan.refusal:
+            return leave
+        if self._read_only:
+            words = "READ-ONLY: this is a dry run, nothing will be written"
+            return Content("     ").join([Content.styled(words, "bold $text-warning"), leave])
+        go = Content.assemble(("y", "bold $accent"), f" rerun {plural(self._plan.jobs, 'job')}")
+        return Content("     ").join([go, leave])
+
+    # What it does
+
+    def action_turn(self) -> None:
+        """From the start instead of from failure, and back."""
+        self._start = Start.START if self._start is Start.FAILURE else Start.FAILURE
+        self._begin()
+
+    def action_toggle_made(self) -> None:
+        """Deletes the count of attempts made, or leaves it."""
+        self._set(replace(self._resets, made=not self._resets.made))
+
+    def action_toggle_started(self) -> None:
+        """Deletes the count of attempts started, or leaves it."""
+        self._set(replace(self._resets, started=not self._resets.started))
+
+    def _set(self, resets: Resets) -> None:
+        self._resets = resets
+        self._keep(resets)
+        self._draw()
+
+    def action_go(self) -> None:
+        """Answers with the plan, if it can be carried out."""
+        if self._plan is None or self._plan.refusal or self._read_only:
+            self.app.bell()
+        else:
+            self.dismiss(self._plan)
+
+    def action_leave(self) -> None:
+        """Answers with None."""
+        self.dismiss(None)
+
+
+def _toggle(on: bool, key: str, words: str) -> Content:
+    return Content.assemble(f"[{'x' if on else ' '}] ", (key, "bold $accent"), f" {words}")
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}."

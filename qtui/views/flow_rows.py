@@ -1,0 +1,321 @@
+"""A flow as a list of lines: jobs in their places, and lines for children not yet read. No widgets.
+
+Nothing is read before somebody looks at it: a line says how many children are not read, and when it
+comes into sight `FlowRows.load` reads some of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Final
+
+from qtui.bullmq.connection import Client
+from qtui.bullmq.family import Family, Queues, read_families
+from qtui.bullmq.flow import Lineage, Node, OnFailure, Record, read_lineage, read_nodes
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState
+from qtui.text import count, first_line, plain, plural
+from qtui.views.columns import Tone
+from qtui.views.job_document import moment
+
+PAGE: Final = 100
+"""Children that are read in one go."""
+
+AGAIN: Final = 2000
+"""Jobs that are read again when a flow is; what was read beyond comes back as one looks at it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the tree: a job, or with ``more`` that many children of it that are not read."""
+
+    node: Node
+    guides: str
+    """What leads from the parent to it: ``│  ├─ ``."""
+    parent: Node | None = None
+    more: int = 0
+    repeated: bool = False
+    """Whether it was met above, where its children stand."""
+
+    def is_same(self, other: Line) -> bool:
+        """Whether both are the same job in the same place, whatever has become of it."""
+        above, other_above = self.parent, other.parent
+        return (
+            self.node.key == other.node.key
+            and (self.more > 0) == (other.more > 0)
+            and (above.key if above else "") == (other_above.key if other_above else "")
+        )
+
+
+@dataclass(slots=True)
+class _Branch:
+    """The children of one job, as far as they are read."""
+
+    family: Family
+    keys: list[str] = field(default_factory=list)
+    left: int = 0
+
+
+class FlowRows:
+    """The lines of one flow; see `read_flow`."""
+
+    def __init__(self, client: Client, lineage: Lineage, queues: Queues) -> None:
+        self.lineage = lineage
+        self.lines: list[Line] = []
+        self._client = client
+        self._queues = queues
+        self._nodes = {node.key: node for node in lineage.nodes}
+        self._branches: dict[str, _Branch] = {}
+        self._path = {above.key: below.key for above, below in pairwise(lineage.nodes)}
+        self._build()
+
+    @property
+    def is_flow(self) -> bool:
+        """Whether the job has a parent or children at all."""
+        return len(self.lineage.nodes) > 1 or self.lineage.job.children.total > 0
+
+    @property
+    def jobs(self) -> int:
+        """Jobs that are read."""
+        return len(self._nodes)
+
+    def node(self, key: str) -> Node | None:
+        """A job that was read, as it was when it was looked at last."""
+        return self._nodes.get(key)
+
+    # Reading
+
+    async def load(self, lines: Sequence[Line]) -> None:
+        """Reads children behind the first of these lines: one page, or those of some small ones.
+
+        Costs what `read_families` or `Family.page` and `read_nodes` cost for `PAGE` jobs.
+        """
+        wanted: list[Node] = []
+        for line in lines:
+            fresh = line.more and line.node.key not in self._branches
+            if fresh and sum(one.children.total for one in wanted) + line.more <= PAGE:
+                wanted.append(line.node)
+        if wanted:
+            await self._load_small(wanted)
+        elif first := next((line for line in lines if line.more), None):
+            await self._load_page(first.node, PAGE)
+        self._build()
+
+    async def _load_small(self, parents: Sequence[Node]) -> None:
+        families = await read_families(self._client, parents, self._queues)
+        names = [name for family in families for name in family]
+        nodes = iter(await read_nodes(self._client, names))
+        for parent, family in zip(parents, families, strict=True):
+            branch = _Branch(Family(self._client, parent, self._queues))
+            self._keep(branch, [next(nodes) for _ in family])
+            branch.left = 0
+            self._branches[parent.key] = branch
+
+    async def _load_page(self, parent: Node, most: int) -> None:
+        branch = self._branches.get(parent.key)
+        if branch is None:
+            branch = _Branch(Family(self._client, parent, self._queues))
+        page = await branch.family.page(len(branch.keys), most)
+        self._keep(branch, page)
+        branch.left = max(0, branch.family.total - len(branch.keys)) if len(page) == most else 0
+        self._branches[parent.key] = branch
+
+    def _keep(self, branch: _Branch, nodes: Iterable[Node]) -> None:
+        for node in nodes:
+            branch.keys.append(node.key)
+            self._nodes[node.key] = node
+
+    async def load_path(self) -> None:
+        """Reads what stands beside the job that was asked for and beside its ancestors."""
+        for parent in self.lineage.nodes:
+            if parent.children.total and parent.key not in self._branches:
+                await self._load_page(parent, PAGE)
+        self._build()
+
+    async def load_as(self, before: FlowRows) -> None:
+        """Reads what another reading of the flow had read, up to `AGAIN` jobs."""
+        for key, branch in before._branches.items():
+            node = self._nodes.get(key)
+            if node is None or self.jobs >= AGAIN:
+                continue
+            read = len(self._branches[key].keys) if key in self._branches else 0
+            while node.children.total and read < min(len(branch.keys), AGAIN):
+                await self._load_page(node, min(PAGE * 2, len(branch.keys) - read))
+                if len(self._branches[key].keys) == read:
+                    break
+                read = len(self._branches[key].keys)
+        self._build()
+
+    async def look(self, keys: Iterable[str]) -> None:
+        """Reads some jobs again, where they stand; costs what `read_nodes` costs."""
+        names = [self._nodes[key].name for key in keys if key in self._nodes]
+        self.update(await read_nodes(self._client, names) if names else ())
+
+    def update(self, nodes: Iterable[Node]) -> None:
+        """Takes in what jobs look like by now; how their parents keep them stays."""
+        for node in nodes:
+            if (known := self._nodes.get(node.key)) is not None:
+                self._nodes[node.key] = replace(node, name=known.name)
+        self._build()
+
+    # Lines
+
+    def _build(self) -> None:
+        met: set[str] = set()
+        lines: list[Line] = []
+        stack = [Line(self._nodes[self.lineage.root.key], "")]
+        below = {"├─ ": "│  ", "└─ ": "   ", "": ""}
+        while stack:
+            line = stack.pop()
+            if line.more:
+                lines.append(line)
+                continue
+            key = line.node.key
+            line = replace(line, repeated=key in met)
+            lines.append(line)
+            if key in met or line.node.row.missing:
+                continue
+            met.add(key)
+            lead = line.guides[:-3] + below[line.guides[-3:]]
+            children = list(self._children(line.node, lead))
+            if children:
+                last = children[-1]
+                children[-1] = replace(last, guides=f"{lead}└─ ")
+            stack += reversed(children)
+        self.lines = lines
+
+    def _children(self, node: Node, lead: str) -> Iterator[Line]:
+        branch = self._branches.get(node.key)
+        keys = list(branch.keys) if branch is not None else []
+        left = branch.left if branch is not None else node.children.total
+        on_path = self._path.get(node.key)
+        if on_path is not None and on_path not in keys:
+            keys.append(on_path)
+            left -= self._nodes[on_path].name.record is not None and left > 0
+        for key in keys:
+            yield Line(self._nodes[key], f"{lead}├─ ", parent=node)
+        if left > 0:
+            yield Line(node, f"{lead}├─ ", parent=node, more=left)
+
+
+async def read_flow(
+    client: Client,
+    queue: QueueKey,
+    job_id: str,
+    *,
+    known: Iterable[QueueKey] = (),
+    before: FlowRows | None = None,
+) -> FlowRows:
+    """The flow of a job, as far as one sees it at once.
+
+    Args:
+        client: where to read.
+        queue: the job's queue.
+        job_id: any job of the flow.
+        known: queues that are known, which helps to part keys whose ids hold colons.
+        before: an earlier reading: as much is read again.
+
+    Costs what `read_lineage` costs, and a page of children for each ancestor.
+
+    Raises:
+        redis.exceptions.NoPermissionError: we may not look at one of the queues.
+    """
+    lineage = await read_lineage(client, queue, job_id)
+    queues = Queues(client, [*known, *(node.queue for node in lineage.nodes)])
+    rows = FlowRows(client, lineage, queues)
+    if rows.is_flow:
+        await rows.load_path()
+        if before is not None:
+            await rows.load_as(before)
+    return rows
+
+
+# What a line says ---------------------------------------------------------------------------------
+
+_TONES: Final[Mapping[JobState | None, Tone]] = {
+    JobState.FAILED: Tone.BAD,
+    JobState.COMPLETED: Tone.GOOD,
+    JobState.ACTIVE: Tone.BUSY,
+}
+
+
+def state_of(node: Node) -> tuple[str, Tone]:
+    """Where a job stands, in a word."""
+    if node.row.missing:
+        return "gone", Tone.FAINT
+    return node.state or "nowhere", _TONES.get(node.state, Tone.PLAIN)
+
+
+def what_of(line: Line) -> tuple[str, Tone]:
+    """What there is to say of a job besides its state: its error, or what it waits for; plain."""
+    node, record = line.node, line.node.name.record
+    if line.repeated:
+        return "is shown above", Tone.FAINT
+    if node.row.missing:
+        return f"its parent keeps it as {record.words if record else '?'}", Tone.FAINT
+    if node.state is JobState.FAILED:
+        ignored = "(ignored) " if record is Record.IGNORED else ""
+        return ignored + first_line(node.row.failed_reason or "no reason given"), Tone.BAD
+    if node.doomed:
+        return f"to be failed: {first_line(node.deferred)}", Tone.BAD
+    if node.state is JobState.WAITING_CHILDREN:
+        return f"waits for {plural(node.waits_for, 'child', 'children')}", Tone.FAINT
+    if line.parent is not None and record is None:
+        return "struck off by its parent", Tone.FAINT
+    return "", Tone.PLAIN
+
+
+def option_of(line: Line) -> str:
+    """What its failure does to its parent, where that matters: not for what is done."""
+    node = line.node
+    if line.parent is None or node.row.missing or node.state is JobState.COMPLETED:
+        return ""
+    return f"parent {node.on_failure.words}"
+
+
+def about(line: Line) -> tuple[str, str, str]:
+    """A job in full, in three lines: who and where, its place in the flow, and why; plain."""
+    node = line.node
+    if line.more:
+        return (
+            f"{count(line.more)} children of {plain(node.key)} are not read",
+            "enter reads on",
+            "",
+        )
+    facts = [plain(node.key), plain(node.row.name) or "(no name)"]
+    if node.row.finished_on and node.state is not None and node.state.is_finished:
+        facts.append(f"{node.state} {moment(node.row.finished_on)}")
+    return " · ".join(facts), " · ".join(_place(line)), what_of(line)[0]
+
+
+def _place(line: Line) -> Iterator[str]:
+    node, record = line.node, line.node.name.record
+    if line.parent is not None:
+        option = _LONG.get(node.on_failure, "")
+        yield f"if it fails, its parent {node.on_failure.words}" + (
+            f" ({option})" if option else ""
+        )
+        yield f"kept as {record.words}" if record else "struck off by its parent"
+    children = node.children
+    counted = [
+        f"{count(number)} {words}"
+        for number, words in (
+            (children.processed, "done"),
+            (children.pending, "pending"),
+            (children.unsuccessful, "unsuccessful"),
+            (children.ignored, "ignored"),
+        )
+        if number
+    ]
+    if counted:
+        yield f"children: {', '.join(counted)}"
+
+
+_LONG: Final = {
+    OnFailure.FAIL: "failParentOnFailure",
+    OnFailure.CONTINUE: "continueParentOnFailure",
+    OnFailure.IGNORE: "ignoreDependencyOnFailure",
+    OnFailure.REMOVE: "removeDependencyOnFailure",
+}
