@@ -24,7 +24,7 @@ from qtui.bullmq.status import read_status
 from qtui.bullmq.workers import read_workers
 from qtui.bullmq.writer import NEVER, Picked
 from qtui.retry.family_warnings import MOST, FamilyWarning, family_warnings
-from qtui.retry.selection import Query, Selection, candidates, hunt_for, judged
+from qtui.retry.selection import Query, Selection, candidates, count_until, hunt_for, judged
 from qtui.text import plain, plural
 
 MOST_KINDS: Final = 1000
@@ -251,6 +251,7 @@ async def make_plan(
     *,
     progress: Callable[[int, int], None] = lambda seen, total: None,
     told: Callable[[Sequence[Forecast]], None] = lambda forecasts: None,
+    early: Callable[[Plan], None] = lambda plan: None,
     rate: float | None = None,
 ) -> Plan:
     """Reads the selected jobs and predicts what a retry would do with each.
@@ -260,6 +261,8 @@ async def make_plan(
         selection: which jobs.
         progress: is told after each step how many jobs have been looked at, and of how many.
         told: is told each forecast, which a query's plan does not keep.
+        early: is told the plan of a whole state before its jobs are read: how many they are is
+            known at once, and its tally grows while they are read.
         rate: jobs a second that a query reads at most, see `qtui.bullmq.search.Walk`.
 
     Costs what `candidates` costs, what `family_warnings` costs, and five round trips more.
@@ -274,6 +277,9 @@ async def make_plan(
     seen_workers = None if workers is None else workers[queue]
     tally, sample = Tally(state), _Sample()
     if isinstance(selection, Query):
+        if selection.filter is None:
+            jobs = await count_until(client, selection)
+            early(Plan(status, selection, tally, seen_workers, selected=jobs))
         hunt = hunt_for(client, selection, LIST_FIELDS, rate=rate)
         async for step in hunt.steps():
             rows = [one.row for one in await judged(client, selection, step)]

@@ -65,7 +65,7 @@ class PlanDialog(ModalScreen["Plan | None"]):
 
     def __init__(
         self,
-        read: Callable[[Callable[[int, int], None]], Awaitable[Plan]],
+        read: Callable[[Callable[[int, int], None], Callable[[Plan], None]], Awaitable[Plan]],
         *,
         title: str,
         resets: Resets,
@@ -83,6 +83,8 @@ class PlanDialog(ModalScreen["Plan | None"]):
         self._read_only = read_only
         self._explain = explain
         self._plan: Plan | None = None
+        self._is_whole = False
+        """Whether the plan tells of all jobs."""
         self._drawn = 0.0
         self._error = ""
         self._seen = self._of = 0
@@ -112,10 +114,15 @@ class PlanDialog(ModalScreen["Plan | None"]):
 
     async def _make(self) -> None:
         try:
-            self._plan = await self._read(self._progress)
+            self._plan = await self._read(self._progress, self._take_early)
+            self._is_whole = True
         except (RedisError, RedisFault, OSError, TimeoutError) as error:
             self._error = self._explain(error)
         self._draw()
+
+    def _take_early(self, plan: Plan) -> None:
+        """A whole state can be retried before each of its jobs has been looked at."""
+        self._plan = plan
 
     def _progress(self, seen: int, of: int) -> None:
         self._seen, self._of = seen, of
@@ -163,6 +170,9 @@ class PlanDialog(ModalScreen["Plan | None"]):
         groups = self._plan.groups()
         width = max((len(f"{group.jobs:,}") for group in groups), default=1)
         lines = [self._line(group, width) for group in groups[:_MOST_GROUPS]]
+        if not self._is_whole:
+            words = f"{count(self._seen)} of {count(self._plan.jobs)} looked at so far …"
+            lines.append(Content.styled(words, "$text-muted"))
         if len(groups) > _MOST_GROUPS:
             lines.append(
                 Content.styled(f"and {len(groups) - _MOST_GROUPS} more kinds", "$text-muted")
@@ -206,7 +216,7 @@ class PlanDialog(ModalScreen["Plan | None"]):
             return leave
         if why_not:
             return Content("     ").join([Content.styled(why_not, "bold $text-warning"), leave])
-        jobs = plural(self._plan.count(Code.RETRIED), "job")
+        jobs = plural(self._jobs, "job")
         if self._typed is not None:
             typed = Content.assemble(
                 f"type {self._wanted} to retry {jobs}: ", (self._typed, "bold")
@@ -219,7 +229,7 @@ class PlanDialog(ModalScreen["Plan | None"]):
         """Why the plan can't be carried out; empty where it can."""
         if self._read_only:
             return "READ-ONLY: this is a dry run, nothing will be written"
-        if self._plan is not None and not self._plan.count(Code.RETRIED):
+        if self._plan is not None and not self._jobs:
             return "there is nothing to retry"
         return ""
 
@@ -261,7 +271,14 @@ class PlanDialog(ModalScreen["Plan | None"]):
     @property
     def _wanted(self) -> str:
         """What is to be typed to confirm: the count, in digits."""
-        return str(self._plan.count(Code.RETRIED)) if self._plan is not None else ""
+        return str(self._jobs)
+
+    @property
+    def _jobs(self) -> int:
+        """Jobs that are to be retried; before all were looked at, all of them."""
+        if self._plan is None:
+            return 0
+        return self._plan.count(Code.RETRIED) if self._is_whole else self._plan.jobs
 
     def on_key(self, event: events.Key) -> None:
         """Takes the digits of the count that confirms; the last right one does."""

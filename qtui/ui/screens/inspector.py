@@ -20,7 +20,6 @@ from textual.containers import Horizontal, Vertical
 from qtui.bullmq.filter import parse
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.bullmq.timeline import read_timeline
 from qtui.text import plain
 from qtui.ui.actions import Where
 from qtui.ui.dialogs.ask import AskDialog
@@ -32,6 +31,7 @@ from qtui.ui.screens.list_pane import ListPane
 from qtui.ui.screens.marking import MarkScreen
 from qtui.ui.screens.retrying import Retrying
 from qtui.ui.screens.surroundings import Surroundings
+from qtui.ui.screens.timeline_pane import TimelinePane
 from qtui.ui.widgets.bars import Bar, KeyBar, StateTabs
 from qtui.ui.widgets.cursor_list import CursorList
 from qtui.ui.widgets.document import DocumentView
@@ -59,7 +59,7 @@ class Inspector(MarkScreen):
         layout: vertical;
         & > #header { background: $surface; }
         & > #keys { background: $surface; }
-        & #timeline { height: 1; }
+        & #timeline { height: 1; padding-right: 1; }
         &.-tall #timeline { height: 3; }
         & #queues { width: 36; }
         &.-narrow #queues { width: 22; }
@@ -95,7 +95,8 @@ class Inspector(MarkScreen):
         self.detail = self.query_one(DocumentView)
         self.timeline = self.query_one(Timeline)
         self._said_at = 0.0
-        self._bars = Surroundings(self.session, self.board, self.poll)
+        self._around = Surroundings(self.session, self.board, self.poll)
+        self.bars = TimelinePane(self, self.board, self.timeline)
         self.job = JobDetail(self, self.detail)
         self.list = ListPane(
             self, self.board, self.table, turned=self._turned, changed=self._draw_around
@@ -141,7 +142,7 @@ class Inspector(MarkScreen):
             self.table.say("" if searching else f"no queue was found under {prefixes}")
         if self.board.queue in changed:
             self.list.refresh()
-            self._read_timeline()
+            self.bars.read()
             if self.job.is_old:
                 self._load_detail()
         self._draw_header()
@@ -191,9 +192,7 @@ class Inspector(MarkScreen):
 
     def _turned(self) -> None:
         self._load_detail()
-        self.timeline.clear()
-        self.timeline.display = self.board.state.is_finished
-        self._read_timeline()
+        self.bars.turned()
 
     @on(JobTable.Wanted)
     def _rows_wanted(self) -> None:
@@ -231,19 +230,8 @@ class Inspector(MarkScreen):
         open_flow(self)
 
     @on(Timeline.WindowChanged)
-    def _read_timeline(self) -> None:
-        queue, state, room = self.board.queue, self.board.state, self.timeline.room
-        window = self.timeline.window
-
-        async def read() -> None:
-            now, client = int(time.time() * 1000), self.session.client
-            assert queue is not None
-            found = await read_timeline(client, queue, state, window, room, now=now)
-            if (queue, state) == (self.board.queue, self.board.state):
-                self.timeline.show(found, state)
-
-        if queue is not None and state.is_finished and room:
-            self.in_background(read, "timeline")
+    def _window_changed(self) -> None:
+        self.bars.read()
 
     @on(Timeline.Chosen)
     def _time_chosen(self, message: Timeline.Chosen) -> None:
@@ -336,19 +324,19 @@ class Inspector(MarkScreen):
         self.retrying.let_go()
         self.list.thaw()
         self._load_detail()
-        self._read_timeline()
+        self.bars.read()
 
     # The bars
 
     def _draw_header(self) -> None:
-        self._bars.draw_header(self.query_one("#header", Bar), self.lost)
+        self._around.draw_header(self.query_one("#header", Bar), self.lost)
 
     def _draw_title(self) -> None:
         row, opened = self.table.cursor_row, ""
         if self.has_class("-opened") and row is not None:
             opened = f"{plain(row.id)} {plain(row.name)}"
-        self._bars.draw_title(self.query_one("#title", Bar), self.query_one(StateTabs), opened)
-        self._bars.draw_filter(self.query_one("#wanted", Bar))
+        self._around.draw_title(self.query_one("#title", Bar), self.query_one(StateTabs), opened)
+        self._around.draw_filter(self.query_one("#wanted", Bar))
 
     def _draw_keys(self) -> None:
         pane = "jobs"
@@ -356,7 +344,7 @@ class Inspector(MarkScreen):
             pane = "detail"
         elif self.focused is self.queues or self.focused is self.timeline:
             pane = "queues" if self.focused is self.queues else "timeline"
-        self._bars.draw_keys(self.query_one(KeyBar), pane)
+        self._around.draw_keys(self.query_one(KeyBar), pane)
 
     def _draw_around(self) -> None:
         self._draw_title()

@@ -94,9 +94,10 @@ class Retrying:
     def _ask(self, select: Callable[[], Awaitable[Selection]], jobs: str) -> None:
         session = self._screen.session
 
-        async def read(progress: Callable[[int, int], None]) -> Plan:
-            rate = session.settings.scan_rate
-            return await make_plan(session.client, await select(), progress=progress, rate=rate)
+        async def read(progress: Callable[[int, int], None], early: Callable[[Plan], None]) -> Plan:
+            client, rate = session.client, session.settings.scan_rate
+            selection = await select()
+            return await make_plan(client, selection, progress=progress, early=early, rate=rate)
 
         def keep(resets: Resets, pace: Pace) -> None:
             self.resets, self.pace = resets, pace
