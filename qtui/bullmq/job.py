@@ -122,8 +122,6 @@ async def read_job(
         WrongType: the key is there, but not as a hash.
         redis.exceptions.ResponseError: Redis would not tell (an ACL).
     """
-    if job_id in NOT_JOBS:
-        return None
     key = queue.job(job_id)
     [kind, count, *beside] = await ask(
         client, [("TYPE", key), ("HLEN", key), *_beside(queue, job_id)]
@@ -171,12 +169,12 @@ async def find_job(
     Costs a round trip with an EXISTS for each queue, and what `Reader.whereabouts` costs for each
     that has it: an LPOS a list, O(n), where the job stands in no sorted set.
     """
-    if job_id in NOT_JOBS:
-        return []
     there = await ask(client, [("EXISTS", queue.job(job_id)) for queue in queues])
     having = [queue for queue, found in zip(queues, there, strict=True) if found == 1]
     reader = Reader(client)
-    return [(queue, (await reader.whereabouts(queue, [job_id]))[job_id]) for queue in having]
+    found = [(queue, (await reader.whereabouts(queue, [job_id]))[job_id]) for queue in having]
+    # A key of the queue itself is no job, unless it stands in a state as one.
+    return [(queue, where) for queue, where in found if where.state or job_id not in NOT_JOBS]
 
 
 async def _place(

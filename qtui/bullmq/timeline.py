@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import timedelta
 from enum import StrEnum
 from itertools import count, pairwise
 from math import isfinite
@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from qtui.bullmq.ask import Command, Reply, ask, number, scores
 from qtui.bullmq.connection import Client
-from qtui.bullmq.filter.terms import Finished
+from qtui.bullmq.filter.terms import EPOCH
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 
@@ -145,10 +145,10 @@ class Timeline:
 
 def _moment(milliseconds: int) -> str:
     """A moment as filters have it, in the time zone of who reads it."""
-    try:
-        local = datetime.fromtimestamp(milliseconds / 1000).astimezone()
-    except (OverflowError, ValueError, OSError):
-        return str(Finished(True, milliseconds)).removeprefix("after:")
+    moment = EPOCH + timedelta(milliseconds=milliseconds)
+    local = moment.astimezone()
+    if (local.utcoffset() or timedelta()).seconds % 60:  # as before there were time zones
+        local = moment
     precise = "milliseconds" if milliseconds % 1000 else "seconds"
     return local.isoformat(timespec=precise).replace("+00:00", "Z")
 

@@ -12,11 +12,12 @@ from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code, ForeignQueue
 from qtui.bullmq.dialect import Target
+from qtui.bullmq.filter import parse
 from qtui.bullmq.model import JobState, Kind
 from qtui.bullmq.writer import Picked, Writer
 from qtui.demo.server import EmbeddedServer
 from qtui.retry.plan import Group, Plan, Resets, make_plan
-from qtui.retry.selection import CHUNK, Chosen, chosen
+from qtui.retry.selection import CHUNK, Chosen, chosen, query
 from tests.seeds import (
     BOUND,
     QUEUE,
@@ -224,6 +225,24 @@ async def test_the_price_of_a_plan(server: EmbeddedServer, client: Redis) -> Non
     assert [one.job_id for one in picks(plan)] == ids
     empty = await plan_of(client)
     assert (empty.forecasts, empty.groups(), empty.tally.exhausted) == ((), [], 0)
+
+
+async def test_a_whole_state_can_be_retried_before_its_jobs_are_looked_at(client: Redis) -> None:
+    ids = await raw_failed(client, map(str, range(700)))
+    early: list[tuple[int, int]] = []
+
+    def told(plan: Plan) -> None:
+        early.append((plan.jobs, plan.tally.jobs))
+
+    everything = await query(client, QUEUE, FAILED)
+    await raw_failed(client, ["later"], change=lambda _: {"finishedOn": START * 2})
+    await client.zadd(QUEUE.key("failed"), {"later": START * 2})
+    plan = await make_plan(client, everything, early=told, rate=0)
+    assert early == [(len(ids), 0)]
+    assert (plan.jobs, plan.count(Code.RETRIED)) == (len(ids), len(ids))
+    # How many match a filter is not known before all were looked at.
+    await make_plan(client, await query(client, QUEUE, FAILED, parse("charge")), early=told, rate=0)
+    assert len(early) == 1
 
 
 def field(*values: str | None) -> st.SearchStrategy[str | None]:
