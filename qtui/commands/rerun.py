@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import shlex
 import signal
-import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,10 +17,11 @@ from qtui.bullmq.codes import Code, Result, meaning
 from qtui.bullmq.connection import Client, explain
 from qtui.bullmq.flow_writer import FlowWriter
 from qtui.bullmq.model import JobState
+from qtui.commands.asking import agreed, check_may_write
 from qtui.commands.find import find_queue
 from qtui.commands.ndjson import result_object, summary_object
-from qtui.commands.output import Cell, Column, Paper, Progress, Table, is_terminal
-from qtui.commands.run import DONE, INTERRUPTED, NOT_ALL, READ_ONLY, REDIS, USAGE, Place, Stop
+from qtui.commands.output import Cell, Column, Paper, Progress, Table
+from qtui.commands.run import DONE, INTERRUPTED, NOT_ALL, REDIS, Place, Stop
 from qtui.retry.journal_reading import JournalError
 from qtui.retry.outcome import Fate
 from qtui.retry.plan import Resets
@@ -74,10 +74,7 @@ class Request:
 
 def rerun_flow(place: Place, request: Request, start: Start) -> int:
     """Reruns the flow of a job, or tells what a rerun would do."""
-    if place.settings.read_only and not request.dry_run:
-        raise Stop("read-only mode: rerun is off; --dry-run tells what it would do", READ_ONLY)
-    if request.asks and not (is_terminal(sys.stdin) and place.err.is_terminal):
-        raise Stop("no terminal to ask on: say --yes to rerun, or --dry-run", USAGE)
+    check_may_write(place, "rerun", dry_run=request.dry_run, asks=request.asks)
     plan = place.ask(lambda client: _plan(client, place, request, start))
     if not request.json or request.asks:
         _tell(place.err, plan, request.resets)
@@ -88,11 +85,11 @@ def rerun_flow(place: Place, request: Request, start: Start) -> int:
         return report.forecasts()
     if request.asks:
         try:
-            agreed = _agreed(f"Rerun {plural(plan.jobs, 'job')}? [y/N] ")
+            said_yes = agreed(f"Rerun {plural(plan.jobs, 'job')}? [y/N] ")
         except KeyboardInterrupt:
             place.err.line()
             return report.end(INTERRUPTED, "interrupted: nothing was rerun")
-        if not agreed:
+        if not said_yes:
             return report.end(NOT_ALL, "nothing was rerun")
     return place.ask(lambda client: _carry_out(client, place, request, plan, report), writes=True)
 
@@ -113,12 +110,6 @@ async def _plan(client: Client, place: Place, request: Request, start: Start) ->
         raise Stop(str(error), NOT_ALL) from None
     finally:
         progress.clear()
-
-
-def _agreed(question: str) -> bool:
-    sys.stderr.write(question)
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _tell(paper: Paper, plan: RerunPlan, resets: Resets) -> None:

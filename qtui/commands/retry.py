@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shlex
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +17,9 @@ from qtui.bullmq.connection import Client, explain
 from qtui.bullmq.filter import Filter, FilterError
 from qtui.bullmq.model import JobState
 from qtui.bullmq.writer import ForeignQueue, Writer
+from qtui.commands.asking import agreed, check_may_write
 from qtui.commands.find import find_queue
-from qtui.commands.output import Cell, Column, OutputClosed, Paper, Progress, Table, is_terminal
+from qtui.commands.output import Cell, Column, OutputClosed, Paper, Progress, Table
 from qtui.commands.report import Report
 from qtui.commands.run import DONE, INTERRUPTED, NOT_ALL, READ_ONLY, REDIS, USAGE, Place, Stop
 from qtui.retry.campaign import Campaign, Phase
@@ -80,10 +80,7 @@ class Request:
 
 def retry_jobs(place: Place, request: Request) -> int:
     """Retries the jobs, or tells what a retry would do."""
-    if place.settings.read_only and not request.dry_run:
-        raise Stop("read-only mode: retry is off; --dry-run tells what it would do", READ_ONLY)
-    if request.asks and not (is_terminal(sys.stdin) and place.err.is_terminal):
-        raise Stop("no terminal to ask on: say --yes to retry, or --dry-run", USAGE)
+    check_may_write(place, "retry", dry_run=request.dry_run, asks=request.asks)
     report = Report(place.out, place.err, request.state, json=request.json, dry=request.dry_run)
     try:
         plan = place.ask(lambda client: _plan(client, place, request, report))
@@ -104,11 +101,11 @@ def retry_jobs(place: Place, request: Request) -> int:
         return report.end(report.code)
     if request.asks:
         try:
-            agreed = _agreed(f"Retry {plural(plan.count(Code.RETRIED), 'job')}? [y/N] ")
+            said_yes = agreed(f"Retry {plural(plan.count(Code.RETRIED), 'job')}? [y/N] ")
         except KeyboardInterrupt:
             place.err.line()
             return report.end(INTERRUPTED, "interrupted: nothing was retried")
-        if not agreed:
+        if not said_yes:
             return report.end(NOT_ALL, "nothing was retried")
     return place.ask(lambda client: _carry_out(client, place, plan, request, report), writes=True)
 
@@ -138,12 +135,6 @@ async def _plan(client: Client, place: Place, request: Request, report: Report) 
         return await make_plan(client, selection, progress=say, told=told, rate=rate)
     finally:
         progress.clear()
-
-
-def _agreed(question: str) -> bool:
-    sys.stderr.write(question)
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _tell(paper: Paper, plan: Plan, resets: Resets) -> None:
