@@ -184,7 +184,7 @@ class Hunt:
             now, start = time.perf_counter(), end
             self._bunch = min(LARGEST, self._bunch * 2) if now - begin < _BREATH / 4 else _BUNCH
             if now - since > _BREATH:
-                await asyncio.sleep(0)
+                await asyncio.sleep(0)  # a turn for the screen
                 since = time.perf_counter()
         found = list(step.met(places))
         if found and not all(name in step.fields for name in self._extra):

@@ -285,7 +285,7 @@ class Walk:
             self._ahead.append((limit, step))
             place += limit
         for _ in range(_TURNS):
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # lets the commands go out
 
     async def _drop_ahead(self) -> None:
         """Forgets what was read ahead. To wait for it is cheaper than to connect anew."""

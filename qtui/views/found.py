@@ -7,7 +7,7 @@ state meanwhile is shown as such, and jobs that finish later come in at their en
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from math import inf
 from typing import Final
 
@@ -131,7 +131,7 @@ class FoundList:
 
     # Finding
 
-    async def search(self) -> AsyncIterator[int]:
+    async def search(self) -> AsyncGenerator[int]:
         """Hunts through the state, and yields after each step how many were found so far.
 
         After one that was cut off it looks at all jobs again, and what was found stays.

@@ -132,7 +132,7 @@ async def first_matches(bench: Bench) -> None:
     for _ in range(5):
         begin = time.perf_counter()
         found = FoundList(bench.reader, CROWD, JobState.FAILED, parse(COMMON))
-        async with aclosing(found.search()) as steps:  # type: ignore[type-var]
+        async with aclosing(found.search()) as steps:
             async for so_far in steps:
                 if so_far >= 50:
                     break
@@ -251,7 +251,7 @@ async def busy_clients(bench: Bench) -> None:
     async def gets() -> float:
         """Of all clients together, a second, over one window."""
         before, begin = await _gets(bench.admin), time.perf_counter()
-        await asyncio.sleep(_WINDOW)
+        await asyncio.sleep(_WINDOW)  # what is measured
         return (await _gets(bench.admin) - before) / (time.perf_counter() - begin)
 
     for number in (4, 1):
@@ -259,7 +259,7 @@ async def busy_clients(bench: Bench) -> None:
         beside: list[float] = []
         scanned = 0
         with clients(bench.server, number):
-            await asyncio.sleep(1)
+            await asyncio.sleep(1)  # until they are up to speed
             for _ in range(3):
                 alone.append(await gets())
                 hunts: list[Hunt] = []

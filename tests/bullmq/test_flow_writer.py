@@ -32,7 +32,7 @@ OTHER = "other"
 async def raw_flow(client: Client, parents: QueueKey, kids: QueueKey) -> None:
     """A parent that failed under 5.81 with one of its children; the other completed."""
     for queue in (parents, kids):
-        await raw_meta(client, queue)  # type: ignore[arg-type]
+        await raw_meta(client, queue)  # type: ignore[arg-type]  # of a cluster, which does the same
     above = {"id": "p", "queueKey": parents.base, "fpof": True}
     child: Fields = {"parentKey": parents.job("p"), "parent": json.dumps(above)}
     await client.hset(parents.job("p"), mapping=raw_fields())

@@ -172,7 +172,7 @@ class FlowScreen(Screen["Place | None"]):
         """Reads the jobs in sight again and again, the more seldom the longer that takes."""
         pause = _FRESH
         while self.session.settings.refresh:
-            await asyncio.sleep(pause)
+            await asyncio.sleep(pause)  # between two looks
             begun = monotonic()
             try:
                 seen = {line.node.key for line in self.tree_list.lines_in_sight if not line.more}

@@ -108,6 +108,7 @@ class Rerunning:
                 self._judge()
                 if self._progress.is_over:
                     break
+            # Three quarters of the time are for others.
             await asyncio.sleep(max(_LOOK, 3 * (monotonic() - begun)))
         if self._rerun is rerun:
             self.close()
