@@ -89,8 +89,7 @@ class Cluster(RedisCluster):
 
     def pipeline(self, transaction: bool | None = None, shard_hint: object = None) -> Pipeline:
         """A pipeline whose commands may go to several nodes, one round trip each."""
-        # Abstract in redis-py's annotations only: its own `pipeline` makes the same class.
-        return Pipeline(self, transaction)  # type: ignore[abstract]
+        return Pipeline(self, transaction)  # type: ignore[abstract]  # in its annotations only
 
     def look_around(self) -> None:
         """Asks for nodes and slots before the next command."""

@@ -135,8 +135,7 @@ def _pool(link: type[AbstractConnection], options: _Options) -> BlockingConnecti
 def _master_client(target: Target, read_only: bool, options: _Options) -> Redis:
     link = link_class(target, read_only=read_only)
     login = {"db": 0, "credential_provider": _login(target.sentinel_credentials)}
-    # redis-py leaves the constructor of the pool that this one extends without annotations.
-    pool = MasterPool(  # type: ignore[no-untyped-call]
+    pool = MasterPool(  # type: ignore[no-untyped-call]  # redis-py's has no annotations
         target.master,
         Sentinels(
             Redis.from_pool(_pool(link, options | login | address._asdict()))

@@ -42,7 +42,7 @@ class Courteous(_Base):
         except RedisError as error:
             # The frames below hold user name and password in local variables, and Textual prints
             # those when it dies; `from` would chain them again.
-            raise error.with_traceback(None)  # noqa: B904
+            raise error.with_traceback(None)  # noqa: B904 -- see above
         await self.send_command("CLIENT", "SETNAME", CLIENT_NAME, check_health=False)
         try:
             await self.read_response()
@@ -62,8 +62,7 @@ class Courteous(_Base):
         if not self.is_connected:
             await self.connect_check_health(check_health=False)
         if check_health:
-            # Without annotations in redis-py.
-            await self.check_health()  # type: ignore[no-untyped-call]
+            await self.check_health()  # type: ignore[no-untyped-call]  # has no annotations
         ready = command.encode() if isinstance(command, str) else command
         chunks = [ready] if isinstance(ready, bytes) else ready
         try:
@@ -75,8 +74,9 @@ class Courteous(_Base):
         except OSError as error:
             await self.disconnect(nowait=True)
             raise ConnectionError(f"Error while writing to socket: {error}") from error
-        except BaseException:
-            # Part of the command may be out: nothing more may follow on this connection.
+        except (
+            BaseException
+        ):  # cancelled too: part of the command may be out, so nothing may follow
             await self.disconnect(nowait=True)
             raise
 

@@ -28,8 +28,7 @@ class Sentinels(Sentinel):
 
     def __init__(self, clients: Iterable[Redis]) -> None:
         """One client for each Sentinel; they are closed with this."""
-        # Without annotations in redis-py.
-        super().__init__([])  # type: ignore[no-untyped-call]
+        super().__init__([])  # type: ignore[no-untyped-call]  # redis-py's has no annotations
         self.sentinels = [*clients]
 
     async def discover_master(self, service_name: str) -> tuple[str, int]:

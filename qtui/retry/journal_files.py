@@ -98,7 +98,7 @@ def take(number: int, path: Path) -> None:
             if time.monotonic() > deadline:
                 pid = last_pid(path.parent, path.stem)
                 raise JournalError(f"campaign {path.stem} is still running (pid {pid})") from None
-            time.sleep(0.01)
+            time.sleep(0.01)  # between two looks, in a thread: who looked at it lets go at once
         except OSError as error:
             raise failure(path, error) from None
 

@@ -116,7 +116,7 @@ class Interrupted:
         """
         try:
             plan = await self._plan(client)
-        except BaseException:
+        except BaseException:  # cancelled too: nobody else knows the open journal
             self.journal.close()
             raise
         progress, header = self.progress, self.progress.header

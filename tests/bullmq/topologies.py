@@ -115,7 +115,7 @@ class Process:
         )
         try:
             until(self._answers, f"{' '.join(command)} answers")
-        except BaseException:
+        except BaseException:  # interrupted too: no server may be left behind
             self.kill()
             raise
 

@@ -37,8 +37,7 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
     until = time.monotonic() + WITHIN
     while not condition():
         assert time.monotonic() < until, f"not within {WITHIN:.0f} s: {what}"
-        # A pause between two looks, not a guess: the condition decides.
-        time.sleep(0.002)
+        time.sleep(0.002)  # between two looks; the condition decides
 
 
 class Worker:

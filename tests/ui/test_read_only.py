@@ -17,7 +17,8 @@ README = Path(__file__).parents[2] / "README.md"
 [ACL] = [line for line in README.read_text("utf-8").splitlines() if line.startswith("ACL SETUSER")]
 STATES = [key for action in ACTIONS if action.id.startswith("state.") for key in action.keys]
 WAYS_OUT = {"q", "escape"}
-DIALOGS = {"r", "R", "question_mark", "colon", "ctrl+p", "slash", "e"}
+DIALOGS = {"r", "R", "question_mark", "colon", "ctrl+p", "slash", "e", "f", "L"}
+"""What opens something: pressed by itself, so that the keys after it act there."""
 
 
 async def digest(client: redis.asyncio.Redis) -> object:
@@ -60,7 +61,8 @@ async def press_everything(driver: Driver, *, retrying: bool) -> None:
             await driver.press("escape", "tab")
         for key in sorted(DIALOGS - (set() if retrying else {"r", "R"})):
             await driver.press(key)
-            await driver.press("m", "s", "y", "enter", "escape", "escape")
+            await driver.press(*(["r"] if retrying else []))
+            await driver.press("m", "s", "y", "x", "enter", "escape", "escape")
             while len(driver.app.screen_stack) > 2:
                 await driver.press("escape")
 
