@@ -7,15 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from enum import StrEnum
+from typing import Final
 
 import redis.asyncio
 from redis.asyncio.connection import ConnectionPool, UnixDomainSocketConnection
 
 from qtui.bullmq.connection import Client, connect, parse
+from qtui.bullmq.script import read
 from qtui.demo.server import EmbeddedServer
+
+_READING: Final = hashlib.sha1(read("fields").encode()).hexdigest().encode()
+
+
+def writes(request: bytes) -> bool:
+    """Whether it calls one of the scripts that write, and not the one that reads."""
+    return b"\r\nEVALSHA\r\n" in request[:40] and _READING not in request[:100]
 
 
 class Trips:
@@ -93,7 +103,7 @@ class Proxy:
         up_reader, up_writer = await asyncio.open_unix_connection(self.server.path)
         try:
             while request := await _request(reader):
-                is_script = b"\r\nEVALSHA\r\n" in request[:40]
+                is_script = writes(request)
                 if self.away:
                     return
                 if is_script and self.accidents:

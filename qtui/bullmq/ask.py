@@ -49,13 +49,14 @@ async def ask(client: Client, commands: Iterable[Command]) -> list[Reply]:
     for reply in replies:
         if isinstance(reply, ConnectionError | TimeoutError):
             raise reply
-        if isinstance(reply, _UNABLE) or _is_busy(reply):
+        if _tells_unable(reply):
             raise Unable(str(reply))
     return replies
 
 
-def _is_busy(reply: Reply) -> bool:
-    return isinstance(reply, RedisError) and str(reply).startswith("BUSY ")
+def _tells_unable(reply: object) -> bool:
+    busy = isinstance(reply, RedisError) and str(reply).startswith("BUSY ")
+    return busy or isinstance(reply, _UNABLE)
 
 
 async def ask_all(client: Client, commands: Iterable[Command]) -> list[Reply]:
@@ -72,8 +73,18 @@ async def ask_all(client: Client, commands: Iterable[Command]) -> list[Reply]:
 
 
 async def ask_one(client: Client, *command: str | int) -> Reply:
-    """The reply to one command; refusals are raised."""
-    return cast("Reply", await client.execute_command(*command))
+    """The reply to one command; refusals are raised.
+
+    Raises:
+        redis.exceptions.ConnectionError, TimeoutError: as `ask`.
+        redis.exceptions.RedisError: the server refused the command.
+    """
+    try:
+        return cast("Reply", await client.execute_command(*command))
+    except RedisError as error:
+        if _tells_unable(error):
+            raise Unable(str(error)) from None
+        raise
 
 
 def text(reply: Reply) -> str | None:

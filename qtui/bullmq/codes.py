@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from qtui.bullmq.model import Kind
 
@@ -34,8 +34,7 @@ def meaning(code: Code, state: str) -> str:
     return _MEANING[code].format(state=state)
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """The outcome of one job's retry."""
 
     job_id: str

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import Client
 from qtui.bullmq.flow import Name
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.script import Script, read
-from qtui.bullmq.writer import Batch, Picked
+from qtui.bullmq.writer import Batch, Picked, results_of
 
 
 class Mode(StrEnum):
@@ -107,11 +106,7 @@ class FlowWriter:
         reply = await self._script.call(sorted(queue.key("meta") for queue in queues), arguments)
         ids = [parent.name.id for parent in parents]
         ids += [job.job_id for batch in released for job in batch.jobs]
-        results = (
-            _result(job_id, int(code), str(detail))
-            for job_id, code, detail in zip(ids, reply[1::2], reply[2::2], strict=True)
-        )
-        return Batch(tuple(results), str(reply[0]))
+        return Batch(results_of(ids, reply), str(reply[0]))
 
 
 def _parked(parent: Parked) -> list[str]:
@@ -128,9 +123,3 @@ def _score(score: float | None) -> str:
 
 def _flag(value: bool) -> str:
     return "1" if value else "0"
-
-
-def _result(job_id: str, code: int, detail: str) -> Result:
-    if code == Code.RETRIED:
-        return Result(job_id, Code.RETRIED, target=detail)
-    return Result(job_id, Code(code), error=detail)

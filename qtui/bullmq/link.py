@@ -7,6 +7,7 @@ import builtins
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
+import hiredis
 from redis.asyncio.connection import (
     AbstractConnection,
     Connection,
@@ -15,6 +16,7 @@ from redis.asyncio.connection import (
 )
 from redis.asyncio.sentinel import SentinelManagedConnection, SentinelManagedSSLConnection
 from redis.exceptions import ConnectionError, RedisError, ResponseError, TimeoutError
+from redis.typing import EncodableT
 
 from qtui.bullmq.guard import Guarded
 from qtui.bullmq.target import Kind, Target
@@ -50,6 +52,19 @@ class Courteous(_Base):
             # Protected mode answers the first command, whichever it is, and then hangs up.
             if "DENIED" in str(error):
                 raise
+
+    def pack_command(self, *args: EncodableT) -> list[bytes]:
+        """Does what redis-py does, in C: the words of a batch take a tenth of the time.
+
+        What hiredis does not take (text that is no UTF-8, a type of its own) redis-py packs.
+        """
+        name, *rest = args
+        if isinstance(name, str | bytes):
+            try:
+                return [hiredis.pack_command((*name.split(), *rest))]
+            except (TypeError, UnicodeError):
+                pass
+        return super().pack_command(*args)
 
     async def send_packed_command(
         self, command: bytes | str | Iterable[bytes], check_health: bool = True

@@ -9,6 +9,7 @@ from typing import cast
 
 from redis.exceptions import NoScriptError, ResponseError
 
+from qtui.bullmq.ask import Command, ask_one
 from qtui.bullmq.codes import ForeignQueue
 from qtui.bullmq.connection import Client
 from qtui.bullmq.model import Kind
@@ -32,13 +33,15 @@ class Script:
 
         Raises:
             ForeignQueue: the script found a queue that is not BullMQ's own, and wrote nothing.
-            redis.exceptions.RedisError: whatever else went wrong.
+            redis.exceptions.ConnectionError, TimeoutError: as `ask`; what it did is unknown.
+            redis.exceptions.RedisError: it was refused.
         """
         try:
+            words: Command = (len(keys), *keys, *arguments)
             try:
-                reply = await self._client.evalsha(self._sha, len(keys), *keys, *arguments)
+                reply = await ask_one(self._client, "EVALSHA", self._sha, *words)
             except NoScriptError:
-                reply = await self._client.eval(self._source, len(keys), *keys, *arguments)
+                reply = await ask_one(self._client, "EVAL", self._source, *words)
         except ResponseError as error:
             if "QTUIREFUSED" in str(error):
                 raise ForeignQueue(Kind.PRO if "pro" in str(error) else Kind.BULL) from None

@@ -101,13 +101,6 @@ class Steps:
         usable = "*" not in queue.base and "\0" not in queue.base
         self._sort_ro = sort_ro and usable and not isinstance(client, RedisCluster)
 
-    async def read(
-        self, start: int, length: int, fields: Sequence[str], near: float | None
-    ) -> tuple[list[Met], bool]:
-        """As `window` with its scores: the members, and whether the state ends there."""
-        window = await self.window(start, length, fields, near)
-        return list(window.step), window.at_end
-
     async def window(
         self,
         start: int,

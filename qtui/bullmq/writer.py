@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.codes import ForeignQueue as ForeignQueue
@@ -39,8 +39,7 @@ _RETRY_KEYS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Picked:
+class Picked(NamedTuple):
     """A job as it was picked: its id, and the score at which it stood in its state.
 
     The score (finishedOn) pins this one finish: when the job has run and finished again meanwhile
@@ -60,9 +59,11 @@ class Picked:
 class Batch:
     """What one call did: a result for each job, in order, and the first error of a side effect."""
 
-    results: tuple[Result, ...]
+    results: list[Result]
     note: str = ""
     """Redis's words if an event, a marker or a cleared field was refused after the jobs moved."""
+    seconds: float = 0.0
+    """For which it kept Redis busy, 0 where the server can't tell."""
 
 
 class Writer:
@@ -104,19 +105,20 @@ class Writer:
         for job in jobs:
             arguments += (job.job_id, "" if job.score is None else f"{job.score:.17g}")
         reply = await self._retry.call(keys, arguments)
-        codes, details = reply[1::2], reply[2::2]
-        results = (
-            _result(job.job_id, int(code), str(detail))
-            for job, code, detail in zip(jobs, codes, details, strict=True)
-        )
-        return Batch(tuple(results), str(reply[0]))
+        ids = [job.job_id for job in jobs]
+        return Batch(results_of(ids, reply[:-1]), str(reply[0]), int(reply[-1]) / 1e6)
+
+
+def results_of(ids: Sequence[str], reply: Sequence[str | int]) -> list[Result]:
+    """The results of jobs from a script's reply: a note, then for each a code and a detail."""
+    retried = Code.RETRIED
+    return [
+        Result(job_id, retried, str(detail))
+        if code == 1
+        else Result(job_id, Code(int(code)), error=str(detail))
+        for job_id, code, detail in zip(ids, reply[1::2], reply[2::2], strict=True)
+    ]
 
 
 def _flag(value: bool) -> str:
     return "1" if value else "0"
-
-
-def _result(job_id: str, code: int, detail: str) -> Result:
-    if code == Code.RETRIED:
-        return Result(job_id, Code.RETRIED, target=detail)
-    return Result(job_id, Code(code), error=detail)

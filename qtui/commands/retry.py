@@ -228,12 +228,19 @@ async def run_campaign(campaign: Campaign, place: Place, report: Report, follow:
     """Carries a campaign out, follows its jobs, and tells what became of them."""
     progress = Progress(wanted=not place.out.is_terminal)
     selected = plural(campaign.selected, "job")
+    closed: OutputClosed | None = None
     try:
         with _Interrupts(campaign, place.err):
             async for results in campaign.run():
                 report.journal = campaign.journal.id if campaign.journal is not None else None
-                report.results(results)
+                try:
+                    report.results(results)
+                except OutputClosed as error:  # what is under way is counted all the same
+                    closed = error
+                    campaign.stop()
                 progress.say(f"{count(campaign.decided)} of {selected} {campaign.held}".rstrip())
+            if closed is not None:
+                raise closed
             if follow and campaign.retried:
                 async for _ in campaign.follower.watch(follow, lambda: campaign.is_stopping):
                     progress.say(campaign.follower.tally().words())
@@ -241,8 +248,8 @@ async def run_campaign(campaign: Campaign, place: Place, report: Report, follow:
     except asyncio.CancelledError:
         report.rest = "without a result"
         return report.end(INTERRUPTED, "interrupted: the last batch may have been carried out")
-    except OutputClosed as closed:
-        why = str(closed) or "nobody reads the output any more"
+    except OutputClosed as error:
+        why = str(error) or "nobody reads the output any more"
         raise Stop(f"{why}: {report.summary}", INTERRUPTED) from None
     except ForeignQueue as error:
         return report.end(NOT_ALL, f"{campaign.plan.queue.base} is {error}")

@@ -19,32 +19,32 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from enum import StrEnum
 from functools import partial
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import Client
-from qtui.bullmq.reader import Reader
-from qtui.bullmq.steps import Met
-from qtui.bullmq.writer import Picked, Writer
-from qtui.retry.delivery import LOST, Delivery, OutOfReach, judged, stands
+from qtui.bullmq.writer import Writer
+from qtui.retry.ahead import ahead
+from qtui.retry.delivery import LOST, Delivery, OutOfReach
+from qtui.retry.evidence import Page
 from qtui.retry.follow import Follower
 from qtui.retry.journal import Journal
-from qtui.retry.journal_lines import Evidence
 from qtui.retry.journal_reading import JournalError
-from qtui.retry.journal_tally import Ids
 from qtui.retry.pace import Pace, Throttle, TooSlow, verdict_on
 from qtui.retry.plan import Plan, Resets
-from qtui.retry.selection import CHUNK, Chosen, Query, Selection, evidence
+from qtui.retry.supply import Before, Supply
 
 T = TypeVar("T")
 
 BATCHES: Final = 8
-"""Batches whose evidence is written at once: to wait for the disk takes as long for one job."""
+"""Batches whose evidence is written at once at most: to wait for the disk costs one job as much."""
+
+_RECORDED: Final = 3
+"""Groups of jobs whose evidence is on disk before they are sent, where nothing holds them."""
 
 PATIENCE: Final = 30.0
 """Seconds for which a campaign waits for a server that does not answer."""
@@ -60,25 +60,6 @@ class Phase(StrEnum):
     DONE = "done"
     STOPPED = "stopped"
     LOST = "connection lost"
-
-
-class Before(NamedTuple):
-    """What a campaign did in the process that began it."""
-
-    sent: Ids
-    """Ids that are not to be sent again."""
-    doubtful: Sequence[Picked]
-    """Jobs that may have been sent: they are read before anything else is done."""
-    codes: Counter[Code]
-    """The codes of the others."""
-
-
-class _Item(NamedTuple):
-    """A job on its way."""
-
-    pick: Picked
-    fields: Mapping[str, str | None]
-    """What its retry wipes."""
 
 
 class Campaign:
@@ -131,13 +112,11 @@ class Campaign:
             patience=patience,
             stopped=self._stopping.is_set,
         )
-        self._before = before
-        self._sent: set[int] = set()
-        """Hashes of the ids that were sent: a clock that lags must not bring one back."""
+        self._supply = Supply(client, plan.selection, before)
+        self._begun = bool(self.codes)
+        self._trouble: Exception | None = None
         self._canary: list[str] | None = [] if self.pace.canary else None
         """The jobs that went first, until they are judged."""
-        chosen = plan.selection.jobs if isinstance(plan.selection, Chosen) else ()
-        self._pins = {one.job_id: one for one in chosen}
 
     @property
     def phase(self) -> Phase:
@@ -185,7 +164,7 @@ class Campaign:
         """Ends the campaign after the batch that is under way."""
         self._stopping.set()
 
-    async def run(self) -> AsyncIterator[list[Result]]:
+    async def run(self) -> AsyncGenerator[list[Result]]:
         """Retries the plan's jobs, oldest first, and yields the results batch by batch.
 
         Raises:
@@ -212,6 +191,7 @@ class Campaign:
                 raise
             self.why = str(reason)
         finally:
+            await self._supply.close()
             if self._phase is not Phase.LOST:
                 self._phase = Phase.DONE if finished else Phase.STOPPED
             self._write_end()
@@ -221,10 +201,7 @@ class Campaign:
         if self.journal is None:
             return
         try:
-            final = {
-                job_id: one for job_id, one in self.follower.outcomes.items() if one.fate.is_final
-            }
-            if final:
+            if final := self.follower.outcomes.final():
                 self.journal.outcomes(final)
                 self._write_end()
         except JournalError as reason:
@@ -242,72 +219,78 @@ class Campaign:
     # Sending
 
     async def _batches(self) -> AsyncGenerator[list[Result]]:
-        """First what is in doubt, then what is left, until all is told or somebody stops it."""
-        doubtful = self._before.doubtful if self._before is not None else ()
-        for start in range(0, len(doubtful), CHUNK):
-            some = doubtful[start : start + CHUNK]
-            known, items = await self._insist(partial(self._look_up, some))
-            self._count([], known)
+        """First what is in doubt, then what is left, until all is told or somebody stops it.
+
+        The evidence of the next jobs is written while batches are sent, and each batch is sent
+        while what came of the one before is written down.
+        """
+        while (known := await self._insist(self._supply.judge_doubtful)) is not None:
+            self._count(known)
             yield known
             self._write_codes(known)
-            async for results in self._carry_out(items):
-                yield results
-        async with aclosing(self._items()) as steps:
-            async for items in steps:
-                async for results in self._carry_out(items):
-                    yield results
+        recorded = ahead(self._recorded(), self._runs_ahead, most=_RECORDED)
+        async with aclosing(recorded) as groups:
+            async for group in groups:
+                async with aclosing(ahead(self._delivered(group))) as batches:
+                    async for batch, results in batches:
+                        self._count(results, batch.errors())
+                        try:
+                            self._write_codes(results)
+                        except JournalError as reason:  # they are told all the same
+                            self._trouble = self._trouble or reason
+                        yield results
+                if self._trouble is not None:
+                    raise self._trouble
+
+    def _runs_ahead(self) -> bool:
+        """Whether it is known now that the next jobs will be sent as well."""
+        return self._canary is None and self.pace.is_free and not self._stopping.is_set()
+
+    async def _recorded(self) -> AsyncGenerator[Page]:
+        """The jobs, in groups that the pace admits, whose evidence is on disk; all will be sent."""
+        while (page := await self._insist(self._supply.page)) is not None:
+            while page:
+                room = await self._admitted(len(page))
                 if self._stopping.is_set():
                     return
+                group, page = page[:room], page[room:]
+                self._supply.take(group.picks)
+                if self.journal is not None:
+                    await asyncio.to_thread(self.journal.evidence, await group.lines())
+                self._begun = True
+                yield group
 
-    async def _carry_out(self, items: Sequence[_Item]) -> AsyncIterator[list[Result]]:
-        """Sends jobs in batches that fit the pace."""
-        done = 0
-        while done < len(items):
-            if self._canary is not None and len(self._canary) >= self.pace.canary:
-                await self._judge_canary(self._canary)
-                self._canary = None
-            wanted = min(BATCHES * self._delivery.size, len(items) - done)
-            if self._canary is not None:
-                wanted = min(wanted, self.pace.canary - len(self._canary))
-            room = await self._insist(partial(self._throttle.admit, wanted))
-            if self._stopping.is_set():
-                return
-            async for results in self._send(items[done : done + room]):
-                yield results
-            done += room
-
-    async def _send(self, items: Sequence[_Item]) -> AsyncIterator[list[Result]]:
-        """Sends jobs that may go: their evidence is on disk at once, then they go in batches."""
-        if self.journal is not None:
-            found = [Evidence(one.pick.job_id, one.pick.score, one.fields) for one in items]
-            await asyncio.to_thread(self.journal.evidence, found)
-        done = 0
-        while done < len(items):
-            batch = items[done : done + self._delivery.size]
-            done += len(batch)
-            after: Exception | None = None
-            try:
-                results = await self._delivery.send([one.pick for one in batch])
-            except OutOfReach as out:
-                results, after = out.results, out
-            self._count(batch, results)
-            try:
-                self._write_codes(results)
-            except JournalError as reason:  # they are told all the same
-                after = after or reason
-            yield results
-            if after is not None:
-                raise after
-
-    def _count(self, batch: Sequence[_Item], results: Sequence[Result]) -> None:
-        self.codes.update(result.code for result in results)
-        self._sent.update(hash(result.job_id) for result in results)
-        retried = [result.job_id for result in results if result.retried]
+    async def _admitted(self, jobs: int) -> int:
+        """Waits until the pace lets some of these jobs go; how many, 0 if it was stopped."""
+        wanted = min(BATCHES * self._delivery.size, jobs)
+        if self._canary is not None and len(self._canary) >= self.pace.canary:
+            await self._judge_canary(self._canary)
+            self._canary = None
         if self._canary is not None:
-            self._canary += retried
-        self.follower.add(
-            results, {one.pick.job_id: one.fields.get("failedReason") or "" for one in batch}
-        )
+            wanted = min(wanted, self.pace.canary - len(self._canary))
+        return await self._insist(partial(self._throttle.admit, wanted))
+
+    async def _delivered(self, group: Page) -> AsyncGenerator[tuple[Page, list[Result]]]:
+        """Each batch, in order, and what came of it; the last one is that which met trouble."""
+        done = 0
+        while done < len(group) and self._trouble is None:
+            batch = group[done : done + self._delivery.size]
+            done += len(batch)
+            try:
+                results = await self._delivery.send(batch.picks)
+            except OutOfReach as out:
+                self._trouble, results = out, out.results
+            yield batch, results
+
+    def _count(self, results: Sequence[Result], errors: Sequence[str] = ()) -> None:
+        """Takes the results of a batch, and the errors that its jobs had before."""
+        others = [one.code for one in results if one.code is not Code.RETRIED]
+        self.codes.update(others)
+        if len(others) < len(results):
+            self.codes[Code.RETRIED] += len(results) - len(others)
+        if self._canary is not None:
+            self._canary += [one.job_id for one in results if one.retried]
+        self.follower.add(results, errors)
 
     def _write_codes(self, results: Sequence[Result]) -> None:
         if self.journal is not None:
@@ -342,56 +325,10 @@ class Campaign:
             try:
                 return await work()
             except LOST:
-                if not self.decided:
+                if not self._begun:
                     raise
                 deadline = deadline or loop.time() + self._patience
                 if loop.time() >= deadline or self._stopping.is_set():
                     raise OutOfReach([]) from None
                 await self._throttle.wait(pause)  # grows, so that a dead server is not hammered
                 pause = min(pause * 2, 2.0)
-
-    # Reading
-
-    async def _items(self) -> AsyncGenerator[list[_Item]]:
-        """The jobs of the plan that were not sent yet, each once, oldest first."""
-        while True:
-            try:
-                async with aclosing(evidence(self._client, self._left())) as steps:
-                    async for some in steps:
-                        yield [item for item in map(self._item, some) if item is not None]
-                return
-            except LOST:
-                await self._insist(self._delivery.measure)
-
-    def _item(self, seen: Met) -> _Item | None:
-        """A chosen job pinned as it was chosen, one of a query as it is now; None to pass it."""
-        if self._was_sent(seen.id):
-            return None
-        if self._pins:
-            return _Item(self._pins[seen.id], seen.fields)
-        # One without a score has left the state while it was read.
-        return None if seen.score is None else _Item(Picked(seen.id, seen.score), seen.fields)
-
-    def _was_sent(self, job_id: str) -> bool:
-        if hash(job_id) in self._sent:
-            return True
-        return self._before is not None and job_id in self._before.sent
-
-    def _left(self) -> Selection:
-        """The plan's jobs, without those that were sent, so far as they are known one by one."""
-        selection = self.plan.selection
-        if isinstance(selection, Query):
-            return selection
-        left = tuple(one for one in selection.jobs if not self._was_sent(one.job_id))
-        return replace(selection, jobs=left)
-
-    async def _look_up(self, picks: Sequence[Picked]) -> tuple[list[Result], list[_Item]]:
-        """What became of jobs that may have been sent, and those of them that were not retried."""
-        queue, state = self.plan.queue, self.plan.state
-        seen = await Reader(self._client).rows(queue, state, [one.job_id for one in picks])
-        pairs = list(zip(picks, seen, strict=True))
-        gone = [pair for pair in pairs if not stands(*pair)]
-        pins = {pick.job_id: pick for pick, row in pairs if stands(pick, row)}
-        steps = evidence(self._client, Chosen(queue, state, tuple(pins.values())))
-        items = [_Item(pins[one.id], one.fields) async for step in steps for one in step]
-        return judged([pick for pick, _ in gone], [row for _, row in gone]), items

@@ -28,7 +28,7 @@ from qtui.retry.plan import Resets
 
 LARGEST: Final = 200
 SMALLEST: Final = 10
-AIM: Final = 0.002
+AIM: Final = 0.0014
 """Seconds for which one call should keep Redis busy."""
 
 CALLS: Final = 5
@@ -127,7 +127,7 @@ class Delivery:
                 await asyncio.sleep(pause)  # grows: reads pass, and calls are lost again and again
                 pause = min(pause * 2, 2.0)
                 continue
-            self._adapt(time.perf_counter() - start, len(batch))
+            self._adapt(answer.seconds, time.perf_counter() - start, len(batch))
             if answer.note and answer.note not in self.notes:
                 self.notes.append(answer.note)
             results = list(answer.results)
@@ -152,10 +152,16 @@ class Delivery:
             return rows
         return None
 
-    def _adapt(self, elapsed: float, jobs: int) -> None:
-        """Fits the next batch to `AIM`, from the time that this one took beyond a round trip."""
+    def _adapt(self, seconds: float, elapsed: float, jobs: int) -> None:
+        """Fits the next batch to `AIM`, from the time that Redis needed for this one.
+
+        Args:
+            seconds: as the server tells, 0 where it can't.
+            elapsed: as we saw it, with the round trip and waiting for others in it.
+            jobs: in the batch.
+        """
         self._round_trip = min(self._round_trip, elapsed)
-        self._each.append(max(1e-7, (elapsed - self._round_trip) / jobs))
+        self._each.append(max(1e-7, (seconds or elapsed - self._round_trip) / jobs))
         # One that took long may only have waited for its turn; if all did, Redis is slow.
         self.size = max(SMALLEST, min(LARGEST, int(AIM / min(self._each)), self.size * 2))
 

@@ -11,14 +11,14 @@ with attempts left is ``delayed``, or ``waiting`` again (moveToFinished, moveToD
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Final
 
 from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import NoPermissionError
 from redis.exceptions import TimeoutError as LateReply
 
-from qtui.bullmq.codes import Result
+from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import Client
 from qtui.bullmq.event_log import Event, EventLog
 from qtui.bullmq.keys import QueueKey
@@ -91,9 +91,10 @@ class _Strangers:
             seen.append(event)
             del seen[1 : len(seen) - _EVENTS_OF_ONE]
 
-    def take(self, job_id: str) -> list[Event]:
-        """What befell a job before it was known as ours, from its retry on."""
-        return self._events.pop(job_id, [])
+    def take(self, job_ids: Sequence[str]) -> list[Event]:
+        """What befell these jobs before they were known as ours, from the retry of each on."""
+        known = [one for one in job_ids if one in self._events] if self._events else []
+        return [event for one in known for event in self._events.pop(one)]
 
 
 class Follower:
@@ -131,7 +132,7 @@ class Follower:
         self._lossy = self._found = self._urgent = False
 
     @property
-    def outcomes(self) -> Mapping[str, Outcome]:
+    def outcomes(self) -> Outcomes:
         """By id, what has become of every job that is followed, as it is now."""
         return self._jobs
 
@@ -164,23 +165,27 @@ class Follower:
         self._swept = asyncio.get_running_loop().time()
         self._next = self._swept + self._pause
 
-    def add(self, results: Iterable[Result], errors: Mapping[str, str]) -> None:
+    def add(self, results: Sequence[Result], errors: Sequence[str | None] = ()) -> None:
         """Takes the jobs among ``results`` that were retried; the others are left out.
 
         They may have run already: what befell jobs that were retried lately is kept for this call.
 
         Args:
             results: what came of a batch.
-            errors: by id the failedReason that was there before. Only a hash is kept.
+            errors: for each the failedReason that was there before, None where there was none;
+                nothing at all where they are not known.
         """
-        for result in results:
-            if not result.retried or result.job_id in self._jobs:
-                continue
-            if len(self._jobs) >= self._most:
-                self._jobs.beyond += 1
-                continue
-            job = self._jobs.add(result.job_id, errors.get(result.job_id))
-            for event in self._strangers.take(result.job_id):
+        fresh = [at for at, one in enumerate(results) if one.code is Code.RETRIED]
+        retried = [results[at].job_id for at in fresh]
+        if self._jobs.known(retried):
+            fresh = [at for at in fresh if results[at].job_id not in self._jobs]
+            retried = [results[at].job_id for at in fresh]
+        before = [errors[at] for at in fresh] if errors else [None] * len(fresh)
+        room = max(0, self._most - len(self._jobs))
+        self._jobs.beyond += max(0, len(retried) - room)
+        self._jobs.add(retried[:room], before[:room])
+        for event in self._strangers.take(retried[:room]):
+            if job := self._jobs.job(event.job_id):
                 self._apply(job, event)
         if self._strangers.forgot:
             self._strangers.forgot = False

@@ -19,7 +19,7 @@ import pwd
 import socket
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -32,12 +32,10 @@ from qtui.retry.journal_files import failure, held_by, is_torn, new_file, open_f
 from qtui.retry.journal_lines import (
     CHOSEN,
     FORMAT,
-    Evidence,
     Header,
     chosen_line,
     code_lines,
     end_line,
-    evidence_lines,
     header_line,
     outcome_lines,
     resumed_line,
@@ -81,7 +79,7 @@ class Journal:
         self._file = number
         self._limit = limit
         self._lock = threading.Lock()
-        self._broken = False
+        self._why = ""
         self._others = 0
         self._since_look = _LOOK_AGAIN
 
@@ -150,7 +148,7 @@ class Journal:
             check_format(read_header(folder, path.stem))
             now, host = int(time.time() * 1000), socket.gethostname()
             line = resumed_line(now, _user(), host, os.getpid(), __version__)
-            journal._append(("\n" if is_torn(number) else "") + line, capped=True)
+            journal._append((b"\n" if is_torn(number) else b"") + line, capped=True)
             journal._sync()
         except JournalError:
             journal.close()
@@ -167,15 +165,18 @@ class Journal:
         for start in range(0, len(jobs), CHOSEN):
             self._append(chosen_line(jobs[start : start + CHOSEN]), capped=True)
 
-    def evidence(self, jobs: Sequence[Evidence]) -> None:
+    def evidence(self, lines: bytes) -> None:
         """Writes down what a batch will wipe. Send the batch after this has returned, not before.
 
-        Call it in a thread: it takes about 11 µs a job of 2 kB, and waits for the disk.
+        Call it in a thread: it waits for the disk.
+
+        Args:
+            lines: `Page.lines` or `evidence_lines` of its jobs.
 
         Raises:
             JournalError: it is not on the disk: the batch must not be sent.
         """
-        self._append(evidence_lines(jobs), capped=True)
+        self._append(lines, capped=True)
         self._sync()
 
     def codes(self, results: Iterable[Result]) -> None:
@@ -228,12 +229,12 @@ class Journal:
         """Closes it."""
         self.close()
 
-    def _append(self, text: str, *, capped: bool = False) -> None:
+    def _append(self, lines: bytes, *, capped: bool = False) -> None:
         """Appends lines: all of them, or none."""
-        octets = memoryview(text.encode("ascii"))
+        octets = memoryview(lines)
         with self._lock:
-            if self._file < 0 or self._broken:
-                raise JournalError(f"the journal {self.path} is closed, or failed before")
+            if self._file < 0 or self._why:
+                raise JournalError(self._why or f"the journal {self.path} is closed")
             if capped:
                 self._check_room(len(octets))
             end = os.fstat(self._file).st_size
@@ -242,18 +243,17 @@ class Journal:
                 while written < len(octets):
                     written += os.write(self._file, octets[written:])
             except OSError as error:
-                raise failure(self.path, error) from None
-            finally:
-                if written < len(octets):
-                    self._cut(end)
+                reason = failure(self.path, error)
+                self._cut(end, reason)
+                raise reason from None
             self._since_look += len(octets)
 
-    def _cut(self, end: int) -> None:
+    def _cut(self, end: int, reason: JournalError) -> None:
         """Takes back what was written of lines that did not fit."""
         try:
             os.ftruncate(self._file, end)
         except OSError:
-            self._broken = True  # the next line would be glued to half of one
+            self._why = str(reason)  # the next line would be glued to half of one
 
     def _check_room(self, more: int) -> None:
         if self._since_look >= _LOOK_AGAIN:
@@ -271,11 +271,12 @@ class Journal:
             os.fsync(self._file)
             gone = os.fstat(self._file).st_nlink == 0
         except OSError as error:
-            self._broken = True  # what the disk has of it nobody knows
-            raise failure(self.path, error) from None
-        if gone:
-            self._broken = True
-            raise JournalError(f"the journal {self.path} was deleted while it was written")
+            self._why = str(failure(self.path, error))  # what the disk has of it nobody knows
+        else:
+            if gone:
+                self._why = f"the journal {self.path} was deleted while it was written"
+        if self._why:
+            raise JournalError(self._why)
 
 
 def _filled(header: Header, at: float) -> Header:

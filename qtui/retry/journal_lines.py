@@ -21,8 +21,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from json.encoder import encode_basestring_ascii as quoted
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
+
+import orjson
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.writer import NEVER, Picked
@@ -86,14 +87,13 @@ class Header:
     format: int = FORMAT
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What a retry wipes of one job: fields of its hash as they stood there, by BullMQ's names."""
 
     id: str
     score: float | None
-    fields: Mapping[str, str | None]
-    """A field that is None was not there; without any the hash was gone."""
+    fields: Mapping[str, str]
+    """Those that were there; without any the hash was gone."""
     state: str = ""
     """Where it stood, if not in the state that the campaign is about."""
 
@@ -101,7 +101,7 @@ class Evidence:
 # To lines ----------------------------------------------------------------------------------------
 
 
-def header_line(header: Header) -> str:
+def header_line(header: Header) -> bytes:
     """The first line of a journal."""
     members = asdict(header)
     until = header.selection.until
@@ -111,68 +111,88 @@ def header_line(header: Header) -> str:
         del members["flow"]
     first = ("id", "at", "user", "host", "pid")
     order = ("type", "format", *first, *(name for name in members if name not in first))
-    return _encode({name: "campaign" if name == "type" else members[name] for name in order}) + "\n"
+    return _lines([{name: "campaign" if name == "type" else members[name] for name in order}])
 
 
-def chosen_line(picked: Sequence[Picked]) -> str:
+def chosen_line(picked: Sequence[Picked]) -> bytes:
     """At most `CHOSEN` jobs: ``[id, score]``, null for `NEVER`, ``[id]`` for whatever score."""
     jobs = [
         [one.job_id] if one.score is None else [one.job_id, _plain_score(one.score)]
         for one in picked
     ]
-    return _encode({"type": "chosen", "jobs": jobs}) + "\n"
+    return _lines([{"type": "chosen", "jobs": jobs}])
 
 
-def evidence_lines(jobs: Iterable[Evidence]) -> str:
-    """A line a job; by hand, which takes three quarters of the encoder's time."""
-    return "".join([_evidence_line(one) for one in jobs])
+def evidence_lines(jobs: Iterable[Evidence]) -> bytes:
+    """A line a job. Costs some 2 µs for a job of 1 kB."""
+    return _lines([_job(*one) for one in jobs])
 
 
-def _evidence_line(job: Evidence) -> str:
-    members = ",".join(
-        [f"{quoted(name)}:{quoted(text)}" for name, text in job.fields.items() if text is not None]
-    )
-    score = "" if job.score is None else f',"score":{_encode(_plain_score(job.score))}'
-    state = f',"state":{quoted(job.state)}' if job.state else ""
-    return f'{{"type":"job","id":{quoted(job.id)}{score},"fields":{{{members}}}{state}}}\n'
+def _job(job_id: str, score: float | None, fields: Mapping[str, str | None], state: str) -> Record:
+    found: Record = {"type": "job", "id": job_id}
+    if score is not None:
+        found["score"] = score if math.isfinite(score) else _plain_score(score)
+    found["fields"] = fields
+    if state:
+        found["state"] = state
+    return found
 
 
-def code_lines(results: Iterable[Result]) -> str:
+def code_lines(results: Iterable[Result]) -> bytes:
     """A line a result; the code is null where it is unknown."""
-    lines = []
-    for one in results:
-        code = "null" if one.code is Code.UNKNOWN else str(one.code.value)
-        target = f',"target":{quoted(one.target)}' if one.target else ""
-        error = f',"error":{quoted(one.error)}' if one.error else ""
-        lines.append(f'{{"type":"code","id":{quoted(one.job_id)},"code":{code}{target}{error}}}\n')
-    return "".join(lines)
+    return _lines([_code(*one) for one in results])
 
 
-def outcome_lines(outcomes: Mapping[str, Outcome]) -> str:
+def _code(job_id: str, code: Code, target: str, error: str) -> Record:
+    found: Record = {"type": "code", "id": job_id}
+    found["code"] = None if code is Code.UNKNOWN else int(code)
+    if target:
+        found["target"] = target
+    if error:
+        found["error"] = error
+    return found
+
+
+def outcome_lines(outcomes: Mapping[str, Outcome]) -> bytes:
     """A line a job."""
-    members = (
-        {"type": "outcome", "id": job_id, "fate": one.fate.value}
-        | ({"error": one.error} if one.error else {})
-        for job_id, one in outcomes.items()
-    )
-    return "".join(_encode(one) + "\n" for one in members)
+    return _lines([_outcome(*one) for one in outcomes.items()])
 
 
-def resumed_line(at: int, user: str, host: str, pid: int, version: str) -> str:
+def _outcome(job_id: str, outcome: Outcome) -> Record:
+    found: Record = {"type": "outcome", "id": job_id, "fate": outcome.fate.value}
+    if outcome.error:
+        found["error"] = outcome.error
+    return found
+
+
+def resumed_line(at: int, user: str, host: str, pid: int, version: str) -> bytes:
     """Who goes on."""
     who = {"at": at, "pid": pid, "user": user, "host": host, "version": version}
-    return _encode({"type": "resumed", **who}) + "\n"
+    return _lines([{"type": "resumed", **who}])
 
 
-def end_line(at: int, phase: str, codes: Mapping[Code, int], note: str) -> str:
+def end_line(at: int, phase: str, codes: Mapping[Code, int], note: str) -> bytes:
     """How it ended, with the codes of the whole campaign."""
     counts = {
         "unknown" if code is Code.UNKNOWN else str(code.value): number
         for code, number in codes.items()
         if number
     }
-    end = {"type": "end", "at": at, "phase": phase, "codes": counts, "note": note}
-    return _encode(end) + "\n"
+    return _lines([{"type": "end", "at": at, "phase": phase, "codes": counts, "note": note}])
+
+
+def _lines(records: list[Record]) -> bytes:
+    """One object a line, in ASCII; each has its type first, and no array in it holds objects."""
+    if not records:
+        return b""
+    try:
+        text = orjson.dumps(records)
+    except TypeError:  # text that is no UTF-8
+        text = b""
+    if text and text.isascii() and b"\x7f" not in text:
+        # No text can hold what parts two objects: in it a quotation mark has a backslash before it.
+        return text[1:-1].replace(b'},{"type":', b'}\n{"type":') + b"\n"
+    return "".join([_encode(one) + "\n" for one in records]).encode("ascii")
 
 
 def _plain_score(score: float) -> float | str | None:

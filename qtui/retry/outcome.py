@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reader import Whereabouts
-from qtui.bullmq.signature import signature
+from qtui.bullmq.signature import LONGEST, signature
 from qtui.bullmq.window import KEPT
 from qtui.text import count, first_line, plural
 
@@ -21,7 +21,7 @@ _TOLD: Final = 10
 _OTHERS: Final = "other errors"
 _NAMED: Final = 2
 """Errors that the words of a tally name."""
-_LONGEST: Final = 48
+_NAME: Final = 48
 """Characters of an error in the words of a tally."""
 
 
@@ -141,31 +141,36 @@ class Tally:
 
 def _short(cause: str) -> str:
     words = first_line(cause) or "no reason given"
-    return words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1]}…"
+    return words if len(words) <= _NAME else f"{words[: _NAME - 1]}…"
 
 
 @dataclass(slots=True)
 class Followed:
-    """What is kept of one job."""
+    """What is kept of one job of which anything was seen."""
 
     outcome: Outcome = WAITING
     armed: bool = False
     """Whether events are about this retry: one was seen that only comes after it."""
-    before: int | None = None
-    """A hash of the signature that its error had before the retry."""
+    before: str | None = None
+    """The error that it had before the retry, or its signature where that is shorter."""
     same: bool = False
     """Failed again with that error."""
 
 
 class Outcomes(Mapping[str, Outcome]):
-    """What has become of many jobs, by id, and the counts of it; some 200 bytes a job."""
+    """What has become of many jobs, by id, and the counts of it.
+
+    Some 100 bytes a job, 200 once anything is seen of it, and the error that it had where no other
+    had the same.
+    """
 
     def __init__(self) -> None:
         self.undecided = 0
         """Jobs of which more may come."""
         self.beyond = 0
         """Jobs that were too many."""
-        self._jobs: dict[str, Followed] = {}
+        # Of jobs of which nothing was seen yet only the error that they had.
+        self._jobs: dict[str, Followed | str | None] = {}
         self._fates: Counter[Fate] = Counter()
         self._causes: Counter[str] = Counter()
         self._same = 0
@@ -173,10 +178,11 @@ class Outcomes(Mapping[str, Outcome]):
         self._changed: set[str] = set()
         # Shared by all jobs that failed alike.
         self._failures: dict[tuple[str, str], Outcome] = {}
-        self._hashes: dict[int, int] = {}
+        self._before: dict[str, str] = {}
 
     def __getitem__(self, job_id: str) -> Outcome:
-        return self._jobs[job_id].outcome
+        found = self._jobs[job_id]
+        return found.outcome if isinstance(found, Followed) else WAITING
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._jobs)
@@ -184,28 +190,43 @@ class Outcomes(Mapping[str, Outcome]):
     def __len__(self) -> int:
         return len(self._jobs)
 
-    def add(self, job_id: str, error: str | None) -> Followed:
-        """A new job, and the failedReason that it had before; None where it is not known."""
-        job = self._jobs[job_id] = Followed()
-        if error is not None:
-            job.before = self._hash(signature(error[:KEPT]))
-        self._fates[Fate.WAITING] += 1
-        self.undecided += 1
-        return job
+    def add(self, ids: Sequence[str], errors: Sequence[str | None]) -> None:
+        """New jobs, and the failedReason that each had before, None where it is not known."""
+        kept = self._before
+        before = [kept.get(one) or self._kept(one) if one else one for one in errors]
+        self._jobs.update(zip(ids, before, strict=True))
+        self._fates[Fate.WAITING] += len(ids)
+        self.undecided += len(ids)
+
+    def known(self, ids: Iterable[str]) -> bool:
+        """Whether any of these is among them already."""
+        return not self._jobs.keys().isdisjoint(ids)
+
+    def final(self) -> dict[str, Outcome]:
+        """Those of which nothing more will come."""
+        return {
+            job_id: job.outcome
+            for job_id, job in self._jobs.items()
+            if isinstance(job, Followed) and job.outcome.fate.is_final
+        }
 
     def job(self, job_id: str) -> Followed | None:
         """What is kept of a job, None if it is not one of these."""
-        return self._jobs.get(job_id)
+        if job_id not in self._jobs:
+            return None
+        found = self._jobs[job_id]
+        if not isinstance(found, Followed):
+            found = self._jobs[job_id] = Followed(before=found)
+        return found
 
     def is_open(self, job_id: str) -> bool:
         """Whether more may come of a job."""
-        job = self._jobs.get(job_id)
-        return job is not None and not job.outcome.fate.is_final
+        return job_id in self._jobs and not self[job_id].fate.is_final
 
     def note(self, job_id: str, seen: Outcome) -> bool:
         """Whether it is news; a job that is decided stays as it is."""
-        job = self._jobs[job_id]
-        if job.outcome == seen or job.outcome.fate.is_final:
+        job = self.job(job_id)
+        if job is None or job.outcome == seen or job.outcome.fate.is_final:
             return False
         self._fates[job.outcome.fate] -= 1
         self._fates[seen.fate] += 1
@@ -216,12 +237,12 @@ class Outcomes(Mapping[str, Outcome]):
 
     def fail(self, job_id: str, reason: str) -> bool:
         """As `note`, for a job that failed with a failedReason."""
-        if not self.is_open(job_id):
+        job = self.job(job_id)
+        if job is None or job.outcome.fate.is_final:
             return False
         cause = signature(reason[:KEPT])
         failure = self._failure(first_line(reason), cause)
-        job = self._jobs[job_id]
-        job.same = job.before == self._hash(cause)
+        job.same = job.before is not None and signature(job.before) == cause
         self._same += job.same
         self._causes[failure.cause] += 1
         return self.note(job_id, failure)
@@ -243,7 +264,7 @@ class Outcomes(Mapping[str, Outcome]):
         causes: Counter[str] = Counter()
         same = since = 0
         for job_id in dict.fromkeys(ids):
-            if (job := self._jobs.get(job_id)) is None:
+            if (job := self.job(job_id)) is None:
                 continue
             fates[job.outcome.fate] += 1
             same += job.same
@@ -279,6 +300,12 @@ class Outcomes(Mapping[str, Outcome]):
             (_OTHERS, _OTHERS), Outcome(Fate.FAILED_AGAIN, _OTHERS, _OTHERS)
         )
 
-    def _hash(self, cause: str) -> int:
-        number = hash(cause)
-        return self._hashes.setdefault(number, number) if len(self._hashes) < _ERRORS else number
+    def _kept(self, error: str) -> str:
+        """What is kept of an error for as long as its job is followed; its signature is the same.
+
+        To find the signature of each takes longer than to retry its job.
+        """
+        kept = error if len(error) <= LONGEST else signature(error[:KEPT])
+        if len(self._before) < _ERRORS:
+            self._before[error] = kept
+        return kept

@@ -39,6 +39,11 @@ class Pace:
     max_latency: float = 1.0
     """Seconds of a round trip; above it the campaign stops. 0 for any."""
 
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing but Redis itself bounds the speed."""
+        return self.rate is None and self.max_waiting is None
+
 
 class TooSlow(Exception):
     """Redis answers slower than the bound, several times in a row."""

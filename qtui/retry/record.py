@@ -15,7 +15,7 @@ from qtui.bullmq.model import JobState
 from qtui.bullmq.status import read_status
 from qtui.bullmq.workers import read_workers
 from qtui.bullmq.writer import Writer
-from qtui.retry.campaign import Before, Campaign
+from qtui.retry.campaign import Campaign
 from qtui.retry.journal import Journal
 from qtui.retry.journal_lines import Header
 from qtui.retry.journal_lines import Selection as Written
@@ -23,6 +23,7 @@ from qtui.retry.journal_reading import JournalError, Progress, find, progress_of
 from qtui.retry.pace import Pace
 from qtui.retry.plan import Plan, Resets, Tally
 from qtui.retry.selection import Chosen, Query, Selection
+from qtui.retry.supply import Before
 
 
 @dataclass(frozen=True, slots=True)

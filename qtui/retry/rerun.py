@@ -36,6 +36,7 @@ from qtui.bullmq.flow import Name, read_nodes
 from qtui.bullmq.flow_writer import FlowWriter, Parked, Released
 from qtui.bullmq.writer import Batch
 from qtui.retry.journal import Journal
+from qtui.retry.journal_lines import evidence_lines
 from qtui.retry.journal_reading import JournalError
 from qtui.retry.outcome import Outcome
 from qtui.retry.plan import Resets
@@ -245,13 +246,13 @@ class Rerun:
         names, pins = [name for name, _ in fresh], [pin for _, pin in fresh]
         states = {step.node.key: step.node.state for step in self.plan.steps}
         found = await read_evidence(self._client, names, pins, states)
-        await asyncio.to_thread(self.journal.evidence, found)
+        await asyncio.to_thread(self.journal.evidence, evidence_lines(found))
 
     def _write_codes(self, told: Sequence[JobResult]) -> JournalError | None:
         """What went wrong with it: the results are told all the same."""
         if self.journal is not None:
             try:
-                self.journal.codes(replace(one.result, job_id=one.name.key) for one in told)
+                self.journal.codes(one.result._replace(job_id=one.name.key) for one in told)
             except JournalError as reason:
                 return reason
         return None

@@ -14,9 +14,9 @@ from qtui.bullmq.ask import ask_all, texts
 from qtui.bullmq.connection import Client
 from qtui.bullmq.flow import Name
 from qtui.bullmq.model import JobState
+from qtui.retry.evidence import EVIDENCE
 from qtui.retry.journal import Journal
 from qtui.retry.journal_lines import Evidence, Header, Selection
-from qtui.retry.selection import EVIDENCE
 
 if TYPE_CHECKING:
     from qtui.retry.rerun import Rerun
@@ -76,7 +76,8 @@ async def read_evidence(
         some = names[start : start + _CHUNK]
         replies = await ask_all(client, [("HMGET", name.key, *EVIDENCE) for name in some])
         for name, reply, pin in zip(some, replies, pins[start:], strict=False):
-            fields = dict(zip(EVIDENCE, texts(reply), strict=False))
+            values = zip(EVIDENCE, texts(reply), strict=False)
+            fields = {field: text for field, text in values if text is not None}
             state = states.get(name.key)
             other = "" if state in (None, JobState.FAILED) else str(state)
             found.append(Evidence(name.key, pin, fields, other))

@@ -6,9 +6,8 @@ needed: once to plan, once to carry out. Jobs that finish after its moment are n
 
 from __future__ import annotations
 
-import asyncio
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, TypeAlias
 
@@ -19,26 +18,12 @@ from qtui.bullmq.hunt import Hunt
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row
 from qtui.bullmq.reader import Reader
-from qtui.bullmq.steps import Met, Steps, read_fields
+from qtui.bullmq.steps import Met
 from qtui.bullmq.window import short_row
 from qtui.bullmq.writer import Picked
 
 CHUNK: Final = 250
 """Chosen jobs that are read in one round trip."""
-
-STEP: Final = 100
-"""Jobs whose evidence is read in one command at most: 0.5 to 1 ms of Redis's time."""
-
-TOGETHER: Final = 6
-"""Steps that are handed on together."""
-
-_FIRST_STEP: Final = 25
-_WEIGHTY: Final = ("failedReason", "returnvalue", "stacktrace", "opts")
-_HEAVY: Final = 300_000
-"""Characters of evidence in a step above which the next one is smaller."""
-
-EVIDENCE: Final = (*LIST_FIELDS, "returnvalue", "stacktrace", "stc", "defa", "parent")
-"""What a retry wipes or may change, and what tells which job it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,101 +163,3 @@ async def judged(client: Client, selection: Selection, met: list[Met]) -> list[C
     ]
     rows = list(await Reader(client).mark_missing(selection.queue, rows))
     return [Candidate(one, other.fields) for one, other in zip(rows, met, strict=True)]
-
-
-async def evidence(client: Client, selection: Selection) -> AsyncGenerator[list[Met]]:
-    """Reads what a retry of a selection wipes, up to `TOGETHER` steps at a time.
-
-    Those of a query come oldest finish first. The next ones are read while these are looked at,
-    which may move them: a job that stays until it is met is met once.
-
-    Costs an HMGET for each chosen job, one round trip for `STEP` of them; for a query with a
-    filter its `Hunt`; for a whole state two or three round trips for `STEP` jobs.
-    """
-    steps = _steps(client, selection)
-    ahead = asyncio.ensure_future(_several(steps))
-    try:
-        while True:
-            some, at_end = await ahead
-            if not at_end:
-                ahead = asyncio.ensure_future(_several(steps))
-            yield some  # often nothing, where a filter matches little
-            if at_end:
-                return
-    finally:
-        ahead.cancel()
-        await asyncio.gather(ahead, return_exceptions=True)
-        await steps.aclose()
-
-
-async def _several(steps: AsyncIterator[list[Met]]) -> tuple[list[Met], bool]:
-    """What the next steps found, and whether they were the last."""
-    found: list[Met] = []
-    for _ in range(TOGETHER):
-        step = await anext(steps, None)
-        if step is None:
-            return found, True
-        found += step
-    return found, False
-
-
-async def _steps(client: Client, selection: Selection) -> AsyncGenerator[list[Met]]:
-    if isinstance(selection, Chosen):
-        start, size = 0, _FIRST_STEP
-        while start < len(selection.jobs):
-            ids = [one.job_id for one in selection.jobs[start : start + size]]
-            found = await read_fields(client, selection.queue, ids, EVIDENCE)
-            start, size = start + size, _fitting(size, found)
-            yield found
-    elif selection.filter is not None:
-        async for step in hunt_for(client, selection, EVIDENCE, rate=0).steps():
-            yield step
-    else:
-        async for step in _oldest_first(client, selection):
-            yield step
-
-
-async def _oldest_first(client: Client, selection: Query) -> AsyncIterator[list[Met]]:
-    """A whole state, whose jobs leave it as they are met: scores tell where to go on, not places.
-
-    A step that does not begin at the first member begins with one that was passed already; where
-    another one stands in its place the state has moved, and the place is looked up again.
-    """
-    steps = Steps(client, selection.queue, selection.state, newest_first=False, sort_ro=True)
-    key = selection.queue.key(selection.state.key)
-    start, last, tied, passed, size = 0, -math.inf, set[str](), "", _FIRST_STEP
-    while True:
-        met, at_end = await steps.read(start, size, EVIDENCE, last)
-        moved = start > 0 and not (met and (_score(met[0]) < last or met[0].id == passed))
-        fresh = [] if moved else [one for one in met if _is_new(one, last, tied)]
-        fresh = [one for one in fresh if _score(one) <= selection.until]
-        if fresh:
-            before, last = last, _score(fresh[-1])
-            tied = (tied if last == before else set()) | {
-                one.id for one in fresh if _score(one) == last
-            }
-            yield fresh
-        if not moved and (at_end or (met and _score(met[-1]) > selection.until)):
-            return
-        if fresh or moved:
-            [count] = await ask_all(client, [("ZCOUNT", key, "-inf", f"({last:.17g}")])
-            start, passed = max(0, (number(count) or 0) - 1), ""
-        else:  # more of one score than a step has, and all of them stand still where they stood
-            start, passed = start + size - 1, met[-1].id if met else ""
-        size = _fitting(size, met)
-
-
-def _fitting(size: int, met: Sequence[Met]) -> int:
-    """The size of the next step, after one that found this."""
-    weight = sum(len(one.fields[name] or "") for one in met for name in _WEIGHTY)
-    if weight > _HEAVY:
-        return max(2, size * _HEAVY // weight)
-    return min(STEP, size * 2) if weight < _HEAVY // 2 else size
-
-
-def _score(one: Met) -> float:
-    return math.inf if one.score is None else one.score
-
-
-def _is_new(one: Met, last: float, tied: set[str]) -> bool:
-    return _score(one) > last or (_score(one) == last and one.id not in tied)

@@ -62,7 +62,7 @@ def job_row(one: Evidence) -> Row:
     found = row(one.id, [one.fields.get(name) for name in LIST_FIELDS], one.score)
     value = one.fields.get("returnvalue")
     octets = 0 if value is None else len(value.encode("utf-8", "surrogateescape"))
-    missing = not any(text is not None for text in one.fields.values())
+    missing = not one.fields
     return replace(found, missing=missing, returnvalue=value, returnvalue_size=octets)
 
 

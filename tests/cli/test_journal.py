@@ -16,7 +16,7 @@ from qtui.commands.journal import list_journal, show_campaign
 from qtui.commands.output import Paper
 from qtui.commands.run import NOT_ALL, USAGE, Stop
 from qtui.retry.journal import Journal
-from qtui.retry.journal_lines import Evidence, Header, Selection
+from qtui.retry.journal_lines import Evidence, Header, Selection, evidence_lines
 from qtui.retry.outcome import Fate, Outcome
 
 HOSTILE = "\x1b]0;gone\x07[/red]\u202e\udcff\n"
@@ -65,7 +65,6 @@ def failed(number: int, reason: str = "") -> Evidence:
         "finishedOn": str(1764000000000 + number),
         "opts": '{"attempts":3}',
         "parentKey": "bull:orders:7",
-        "returnvalue": None,
     }
     return Evidence(str(number), 1764000000000.0 + number, fields)
 
@@ -89,7 +88,7 @@ def campaign(folder: Path, jobs: int = 3, *, end: str = "done") -> str:
     results[1] = Result("1", Code.REFUSED, error="OOM command not allowed")
     with Journal.create(folder, header) as journal:
         journal.chosen([Picked(one.id, one.score) for one in evidence])
-        journal.evidence(evidence)
+        journal.evidence(evidence_lines(evidence))
         journal.codes(results)
         journal.outcomes({"2": Outcome(Fate.FAILED_AGAIN, "no")})
         if end:
@@ -239,7 +238,7 @@ def test_completed_jobs_have_their_return_value_back(said: Said) -> None:
     header = Header("r", "bull:p", "bull", "completed", Selection("query", filter="name:x"))
     fields = {"name": "x", "returnvalue": '{"ok": true}', "finishedOn": "5"}
     with Journal.create(said.folder, header) as journal:
-        journal.evidence([Evidence("1", 5.0, fields), Evidence("2", None, {})])
+        journal.evidence(evidence_lines([Evidence("1", 5.0, fields), Evidence("2", None, {})]))
     one, other = said.objects(said.show(journal.id, jobs=True, as_json=True))
     assert (one["state"], one["returnvalue"], one["returnvalue_size"]) == (
         "completed",
@@ -256,7 +255,7 @@ def test_hostile_text_reaches_nobody(said: Said) -> None:
     whole = Header(**{**_members(header), "how": HOSTILE, "pace": {HOSTILE: HOSTILE}})
     job = Evidence(HOSTILE, 1.0, {"name": HOSTILE, "failedReason": HOSTILE, "opts": HOSTILE})
     with Journal.create(said.folder, whole) as journal:
-        journal.evidence([job])
+        journal.evidence(evidence_lines([job]))
         journal.codes([Result(HOSTILE, Code.REFUSED, error=HOSTILE)])
         journal.codes([Result(HOSTILE, Code.RETRIED, HOSTILE)])
         journal.end(HOSTILE, {Code.RETRIED: 1}, HOSTILE)

@@ -251,7 +251,7 @@ class Stage:
 
         return asyncio.run(call())
 
-    def results(self, ids: Sequence[str]) -> tuple[Result, ...]:
+    def results(self, ids: Sequence[str]) -> list[Result]:
         """As `retry` from failed, with the key that each job went to."""
         return self.batch(ids).results
 

@@ -77,7 +77,7 @@ async def _follow(
             done = await Writer(client).retry(
                 QUEUE, JobState.FAILED, picked, reset_attempts_made=True
             )
-            follower.add(done.results, dict.fromkeys(batch, "charge failed"))
+            follower.add(done.results, ["charge failed"] * len(batch))
             assert await follower.look() == set()
         assert follower.tally() == Tally(waiting=len(first) + len(second))
         with side.worker("data") as worker:

@@ -30,7 +30,7 @@ async def began(client: Client, *, state: JobState = FAILED, most: int = 1000) -
 
 async def retry(
     client: Redis, ids: Sequence[str], state: JobState = FAILED, *, made: bool = False
-) -> tuple[Result, ...]:
+) -> list[Result]:
     picked = [Picked(one) for one in ids]
     done = await Writer(client).retry(QUEUE, state, picked, reset_attempts_made=made)
     return done.results
@@ -55,7 +55,7 @@ async def retried(
     async with real_queue(server) as real:
         ids = await failed_jobs(real, number, **options)
         follower = await began(ours)
-        follower.add(await retry(client, ids), dict.fromkeys(ids, "boom"))
+        follower.add(await retry(client, ids), ["boom"] * number)
         yield real, ids, follower
 
 

@@ -33,7 +33,7 @@ def failed(number: int) -> Evidence:
     stack = json.dumps(
         [f"Error: no\n    at charge{line} (/app/a.js:{line}:1)" for line in range(9)]
     )
-    fields = {"name": "charge", "failedReason": f"no {number}", "stacktrace": stack, "atm": None}
+    fields = {"name": "charge", "failedReason": f"no {number}", "stacktrace": stack}
     return Evidence(str(number), 1e12 + number, fields)
 
 
@@ -58,6 +58,7 @@ import os, resource, sys, tempfile
 from pathlib import Path
 from qtui.bullmq.codes import Code
 from qtui.retry.journal import Journal
+from qtui.retry.journal_lines import evidence_lines
 from qtui.retry.journal_reading import JournalError
 from tests.retry.journals import failed, header, retried
 """

@@ -42,7 +42,7 @@ async def test_every_end_is_told_by_the_events(
         assert await follower.look() == set()
         results = await retry(any_client, [*ids, "no such job"], made=True)
         assert results[-1].code is Code.NO_SUCH_JOB
-        follower.add(results, dict.fromkeys(ids, "boom"))
+        follower.add(results, ["boom"] * len(results))
         await retry(any_client, strangers)
         assert follower.undecided == len(follower.outcomes) == 7
         assert follower.tally() == Tally(waiting=7)
@@ -102,7 +102,7 @@ async def test_jobs_that_have_run_before_their_result_is_known(
         results = await retry(any_client, ids)
         await run(real, 3, {ids[1]: "boom"})
         assert await follower.look() == set()
-        follower.add(results, dict.fromkeys(ids, "boom"))
+        follower.add(results, ["boom"] * 3)
         assert follower.tally() == Tally(
             recovered=2, failed_again=1, same_error=1, errors=(("boom", 1),)
         )
@@ -129,7 +129,7 @@ async def test_what_a_state_told_first_was_not_retried_by_somebody_else(
     async with real_queue(any_server) as real:
         ids = await failed_jobs(real, 2)
         follower = await began(ours)
-        follower.add(await retry(any_client, ids), {})
+        follower.add(await retry(any_client, ids))
         await follower.look()
         await any_client.rename(EVENTS, "away")
         await run(real, 2, {ids[0]: "boom"})
@@ -189,7 +189,7 @@ async def test_a_job_that_is_missing_is_not_gone_while_events_are_unread(
     await any_client.xadd(EVENTS, {"event": "added", "jobId": "1"})
     ours = connect(parse(any_server.url), read_only=True)
     follower, start = await began(ours), time.monotonic()
-    follower.add(await retry(any_client, ids), {})
+    follower.add(await retry(any_client, ids))
     await follower.look()
     # A gap, so that the states are due, and more events than one look reads.
     await any_client.delete(EVENTS)
@@ -215,7 +215,7 @@ async def test_an_older_end_is_not_taken_for_this_one(
     follower = await began(client)
     for one in ids:
         await client.xadd(EVENTS, {"event": "failed", "jobId": one, "failedReason": "before"})
-    follower.add([Result(one, Code.RETRIED, "wait") for one in ids], {})
+    follower.add([Result(one, Code.RETRIED, "wait") for one in ids])
     await client.xadd(EVENTS, {"event": "completed", "jobId": "b"})
     assert await follower.look() == {"b"}
     assert follower.tally() == Tally(waiting=1, recovered=1)
@@ -228,7 +228,7 @@ async def test_a_retry_of_completed_jobs(
         ids = await real.add(job(), job())
         await real.work(2)
         follower = await began(ours, state=JobState.COMPLETED)
-        follower.add(await retry(any_client, ids, JobState.COMPLETED), {})
+        follower.add(await retry(any_client, ids, JobState.COMPLETED))
         await run(real, 2, {ids[0]: "boom"})
         assert await follower.look() == set(ids)
         assert follower.tally() == Tally(recovered=1, failed_again=1, errors=(("boom", 1),))
@@ -238,8 +238,8 @@ async def test_of_more_than_are_followed_the_number_is_kept(client: Redis) -> No
     ids = await raw_failed(client, [str(number) for number in range(1, 8)])
     follower = await began(client, most=5)
     results = await retry(client, ids)
-    follower.add(results[:4], {})
-    follower.add(results[3:], {})
+    follower.add(results[:4])
+    follower.add(results[3:])
     assert follower.tally() == Tally(waiting=5, beyond=2)
     assert len(follower.outcomes) == follower.undecided == 5
 

@@ -99,7 +99,7 @@ async def test_a_look_with_nothing_new_is_one_command(
     ids = await raw_failed(any_client, [str(number) for number in range(1, 301)])
     async with counted(any_server) as (ours, trips):
         follower = await began(ours)
-        follower.add(await retry(any_client, ids), {})
+        follower.add(await retry(any_client, ids))
         await follower.look()
         trips.count = 0
         await follower.look()
@@ -121,7 +121,7 @@ async def test_several_looks_share_a_longer_reading_of_states(client: Redis) -> 
     ids = await raw_failed(client, [str(number) for number in range(1, 1201)])
     follower, start = await began(client, most=2000), time.monotonic()
     for place in range(0, 1200, 200):
-        follower.add(await retry(client, ids[place : place + 200]), {})
+        follower.add(await retry(client, ids[place : place + 200]))
     await client.delete(EVENTS, QUEUE.key("wait"), *map(QUEUE.job, ids[1100:]))
     await soon(lambda: time.monotonic() - start > 0.5)
     await follower.look()
@@ -142,7 +142,7 @@ async def test_a_look_is_bounded_however_many_events_there_are(
         for number in range(30_000):
             pipe.xadd(EVENTS, {"event": "active", "jobId": f"other{number}"})
         await pipe.execute()
-        follower.add(await retry(any_client, ids), {})
+        follower.add(await retry(any_client, ids))
         trips.count = 0
         assert await follower.look() == set()
         assert (trips.count, follower.behind) == (20, True)
@@ -155,7 +155,7 @@ async def test_a_look_is_bounded_however_many_events_there_are(
 async def test_a_followed_job_costs_little_memory(client: Redis) -> None:
     jobs = 50_000
     results = [Result(str(number), Code.RETRIED, "wait") for number in range(jobs)]
-    errors = {str(number): f"Timeout after {number % 90} ms" for number in range(jobs)}
+    errors = [f"Timeout after {number % 90} ms" for number in range(jobs)]
     follower = Follower(client, QUEUE, FAILED)
     tracemalloc.start()
     try:

@@ -82,7 +82,7 @@ def test_what_many_errors_have_in_common_is_kept_where_each_is_another() -> None
     outcomes = Outcomes()
     for number in range(12_000):
         job_id = str(number)
-        outcomes.add(job_id, f"{number} bottles of {'a' * (number % 2)}")
+        outcomes.add([job_id], [f"{number} bottles of {'a' * (number % 2)}"])
         assert outcomes.fail(job_id, f"{number + 1} bottles of {'a' * (number % 2)}")
     assert outcomes["7"].error == "8 bottles of a"
     assert outcomes["11000"].error == "<n> bottles of"
@@ -101,7 +101,7 @@ def test_that_no_two_errors_have_anything_in_common_costs_no_memory() -> None:
         for c in "abcdefghijklmnopqrstuvwxyzäöüßàáâé"
     ]
     for number, word in enumerate(words):
-        outcomes.add(str(number), word)
+        outcomes.add([str(number)], [word])
         outcomes.fail(str(number), word)
     assert len({one.error for one in outcomes.values()}) < 10_500
     assert outcomes.tally().failed_again == outcomes.tally().same_error == len(words)

@@ -24,14 +24,14 @@ from qtui.retry.record import Recorder
 from qtui.retry.selection import query
 from tests.retry.campaigns import FAILED, codes, plan_of, proxied, run
 from tests.seeds import QUEUE, Fields, census, failed_jobs, raw_failed, real_queue, soon
-from tests.wires import Accident, Proxy, _reply, _request
+from tests.wires import Accident, Proxy, _reply, _request, writes
 
 _WORDS_BEFORE_JOBS = 3 + 12 + 4
 """EVALSHA, the script, the number of its keys, its keys, and the arguments before the jobs."""
 
 
 class Witness(Proxy):
-    """Lets somebody look at each call of a script before it gets to the server."""
+    """Lets somebody look at each call of a script that writes before it gets to the server."""
 
     def __init__(self, server: EmbeddedServer, look: Callable[[list[str]], None]) -> None:
         """Nothing listens yet."""
@@ -42,8 +42,8 @@ class Witness(Proxy):
         up_reader, up_writer = await asyncio.open_unix_connection(self.server.path)
         try:
             while request := await _request(reader):
-                words = request.decode().split("\r\n")[2::2]
-                if words[0] == "EVALSHA":
+                if writes(request):
+                    words = request.decode().split("\r\n")[2::2]
                     self.look(words[_WORDS_BEFORE_JOBS::2])
                 up_writer.write(request)
                 writer.write(await _reply(up_reader))

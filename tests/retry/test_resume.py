@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from qtui.bullmq.writer import Picked, Writer
 from qtui.demo.server import EmbeddedServer
 from qtui.retry.campaign import Campaign, Phase
 from qtui.retry.journal import Journal
-from qtui.retry.journal_lines import Evidence
+from qtui.retry.journal_lines import Evidence, evidence_lines
 from qtui.retry.journal_reading import JournalError, ids, path_of, progress_of, read, summary
 from qtui.retry.pace import Pace
 from qtui.retry.plan import Plan, Resets, make_plan
@@ -48,12 +49,13 @@ async def resumed(client: Client, folder: Path) -> Campaign:
 async def cut_off(campaign: Campaign, after: int) -> list[Result]:
     """Runs it until so many jobs are told; then it is as dead as after a kill."""
     found: list[Result] = []
-    async for batch in campaign.run():
-        found += batch
-        if len(found) >= after:
-            break
-    assert campaign.journal is not None
-    campaign.journal.close()  # its lock, and all that it could still write
+    async with aclosing(campaign.run()) as running:
+        async for batch in running:
+            found += batch
+            if len(found) >= after:
+                break
+        assert campaign.journal is not None
+        campaign.journal.close()  # its lock, and all that it could still write
     return found
 
 
@@ -108,7 +110,9 @@ async def test_jobs_in_doubt_that_were_never_sent_are_sent(
     journal = Recorder(tmp_path, WHERE, "key r")(begun(client, plan, tmp_path))
     scores = [await client.zscore(QUEUE.key("failed"), one) for one in names[:30]]
     journal.evidence(
-        [Evidence(one, at, {"name": "n"}) for one, at in zip(names[:30], scores, strict=True)]
+        evidence_lines(
+            [Evidence(one, at, {"name": "n"}) for one, at in zip(names[:30], scores, strict=True)]
+        )
     )
     journal.close()
     assert [one.job_id for one in progress_of(tmp_path, journal.id).doubtful] == names[:30]
@@ -259,7 +263,7 @@ async def test_the_first_finish_alone_counts_for_a_job_in_doubt(
     plan = await plan_for(client, names, False)
     journal: Journal = Recorder(tmp_path, WHERE, "key r")(begun(client, plan, tmp_path))
     at = await client.zscore(QUEUE.key("failed"), "1")
-    journal.evidence([Evidence("1", at, {"name": "n"})])
+    journal.evidence(evidence_lines([Evidence("1", at, {"name": "n"})]))
     journal.close()
     await Writer(client).retry(QUEUE, FAILED, [Picked("1")])
     await client.lrem(QUEUE.key("wait"), 0, "1")

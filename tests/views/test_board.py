@@ -180,7 +180,7 @@ class TestResults:
             follower = Follower(client, QUEUE, FAILED)
             await follower.begin()
             batch = await Writer(client).retry(QUEUE, FAILED, [Picked(one) for one in ids[:3]])
-            follower.add(batch.results, {})
+            follower.add(batch.results)
             board.record(QUEUE, FAILED, batch.results)
             board.record(QUEUE, FAILED, retried(ids[3:], Code.NOT_IN_STATE))
             await client.hset(QUEUE.job(ids[1]), "data", "{}")

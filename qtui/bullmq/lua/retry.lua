@@ -20,6 +20,7 @@
          marker, cleared fields); then for each job a code and a detail:
            1 and the key it went to     0 and the error: refused, the job is where it was
           -1 and "": no such job       -3 and "": not in the state
+         last the microseconds that all of it took, 0 where the server can't tell
          An error reply that starts with QTUIREFUSED: the queue is not one of BullMQ's own.
 
   Speaks BullMQ 1.0.0 to 6.7.0. Which key a job goes to must stay equal to qtui.bullmq.dialect; a
@@ -37,6 +38,16 @@ local FIRST_JOB = 5
 local COUNTER_RANGE = 4294967296 -- 2^32 jobs of one priority keep their order
 local HIGHEST_PRIORITY = 2097152 -- 2^21: with the counter it fills the 53 bits of a score
 
+-- Microseconds, of which only differences mean anything. Redis has os.clock since 7.2, and stops its
+-- TIME within a script since then.
+local function clock()
+  local found, seconds = pcall(function() return os.clock() end)
+  if found then return seconds * 1000000 end
+  local time = redis.pcall("TIME")
+  return time.err and 0 or time[1] * 1000000 + time[2]
+end
+
+local began = clock()
 local note = ""
 
 -- Calls Redis for a move: returns the error, with the command it is about, or nil when it was done.
@@ -46,11 +57,18 @@ local function refusal(command, ...)
   return nil, reply
 end
 
--- Calls Redis for an effect that must not stop the batch: the first error becomes the note.
-local function attempt(...)
-  local refused, reply = refusal(...)
-  if refused and note == "" then note = refused end
+-- What Redis said to an effect that must not stop the batch: the first error becomes the note.
+local function told(command, reply)
+  if type(reply) == "table" and reply.err then
+    if note == "" then note = command .. ": " .. reply.err end
+    return nil
+  end
   return reply
+end
+
+-- Calls Redis for such an effect.
+local function attempt(command, ...)
+  return told(command, redis.pcall(command, ...))
 end
 
 local function typeOf(name)
@@ -128,6 +146,17 @@ local function refuseForeign(queue)
   return nil
 end
 
+-- The score of each id in the state, false where it has none, in the order of the ids.
+local function scoresOf(ids)
+  if #ids == 0 then return {} end
+  local scores = redis.pcall("ZMSCORE", key.state, unpack(ids))
+  if not scores.err then return scores end
+  -- Before Redis 6.2 there is no such command, and an ACL may know only the other.
+  scores = {}
+  for index, id in ipairs(ids) do scores[index] = redis.call("ZSCORE", key.state, id) end
+  return scores
+end
+
 local function isLifo(opts)
   if not opts or not string.find(opts, '"lifo"', 1, true) then return false end
   local ok, options = pcall(cjson.decode, opts)
@@ -137,8 +166,9 @@ local function isLifo(opts)
 end
 
 local function priorityOf(text)
+  if text == "0" or not text then return 0 end
   -- Decimals only, as qtui.bullmq.model reads them: tonumber takes 0x10, nan and inf as well.
-  local priority = tonumber(string.match(text or "", "^[%s%d%.eE%+%-]+$") or "")
+  local priority = tonumber(string.match(text, "^[%s%d%.eE%+%-]+$") or "")
   if not priority or priority < 1 or priority == math.huge then return 0 end
   return math.min(math.floor(priority), HIGHEST_PRIORITY)
 end
@@ -153,23 +183,22 @@ local function destination(queue, job)
   return "paused"
 end
 
-local function readJob(id, seenScore)
+local function readJob(id, score, seenScore)
   local name = base .. id
-  local fields = redis.pcall("HMGET", name, "ats", "atm", "attemptsMade", "priority", "opts",
-    "parentKey", "gid", "timestamp")
+  local fields = redis.pcall("HMGET", name, "timestamp", "priority", "opts", "parentKey", "gid",
+    "ats", "atm", "attemptsMade")
   if fields.err then return nil, 0, fields.err end
-  local any = false
-  for index = 1, 8 do any = any or fields[index] end
+  local any = fields[1]
+  for index = 2, 8 do any = any or fields[index] end
   if not any and redis.call("EXISTS", name) == 0 then return nil, -1, "" end
-  local score = redis.call("ZSCORE", key.state, id)
   if not score or (seenScore ~= "" and tonumber(score) ~= tonumber(seenScore)) then
     return nil, -3, ""
   end
-  if fields[7] then return nil, 0, "the job belongs to a BullMQ Pro group" end
+  if fields[5] then return nil, 0, "the job belongs to a BullMQ Pro group" end
   return {
-    id = id, name = name, score = score, parent = fields[6],
-    modern = ranModern(fields[1], fields[2], fields[3]),
-    priority = priorityOf(fields[4]), lifo = isLifo(fields[5]),
+    id = id, name = name, parent = fields[4],
+    modern = ranModern(fields[6], fields[7], fields[8]),
+    priority = priorityOf(fields[2]), lifo = isLifo(fields[3]),
   }
 end
 
@@ -185,15 +214,18 @@ local function partByMove(queue, jobs)
     job.target = destination(queue, job)
     local command = job.target == "prioritized" and "ZADD" or job.lifo and "RPUSH" or "LPUSH"
     local name = command .. job.target
-    if not byName[name] then
-      byName[name] = { command = command, target = job.target, jobs = {} }
-      moves[#moves + 1] = byName[name]
+    local move = byName[name]
+    if not move then
+      move = { command = command, target = job.target, jobs = {}, priority = job.priority }
+      byName[name] = move
+      moves[#moves + 1] = move
     end
-    table.insert(byName[name].jobs, job)
+    move.jobs[#move.jobs + 1] = job
+    move.mixed = move.mixed or job.priority ~= move.priority
   end
   for _, move in ipairs(moves) do
     -- Where `prioritized` may not be read, jobs with a priority at least stand in its order.
-    if move.command == "LPUSH" then table.sort(move.jobs, runsBefore) end
+    if move.mixed and move.command == "LPUSH" then table.sort(move.jobs, runsBefore) end
   end
   return moves
 end
@@ -250,7 +282,7 @@ end
 
 local function restoreInParent(job)
   -- A cluster may hold the parent in another slot; then the error becomes the note.
-  if not job.parent or attempt("EXISTS", job.parent) ~= 1 then return end
+  if attempt("EXISTS", job.parent) ~= 1 then return end
   local found
   if state == "completed" then
     found = attempt("HDEL", job.parent .. ":processed", job.name) == 1
@@ -270,10 +302,10 @@ end
 if resetStarted then cleared[#cleared + 1] = "ats" end
 
 local function announce(queue, job)
-  attempt("HDEL", job.name, unpack(cleared))
-  restoreInParent(job)
-  attempt("XADD", key.events, "MAXLEN", "~", queue.maxEvents, "*",
-    "event", "waiting", "jobId", job.id, "prev", state)
+  told("HDEL", redis.pcall("HDEL", job.name, unpack(cleared)))
+  if job.parent then restoreInParent(job) end
+  told("XADD", redis.pcall("XADD", key.events, "MAXLEN", "~", queue.maxEvents, "*",
+    "event", "waiting", "jobId", job.id, "prev", state))
 end
 
 local function wakeWorkers(queue, targets)
@@ -294,21 +326,22 @@ local queue = readQueue()
 local foreign = refuseForeign(queue)
 if foreign then return redis.error_reply(foreign) end
 
+local ids = {}
+for index = FIRST_JOB, #ARGV, 2 do ids[#ids + 1] = ARGV[index] end
+local scores = scoresOf(ids)
+
 local codes, details, jobs, seen = {}, {}, {}, {}
-local places = 0
-for index = FIRST_JOB, #ARGV, 2 do
-  places = places + 1
-  local id = ARGV[index]
+for place, id in ipairs(ids) do
   if seen[id] then
-    codes[places], details[places] = -3, ""
+    codes[place], details[place] = -3, ""
   else
-    local job, code, detail = readJob(id, ARGV[index + 1])
+    local job, code, detail = readJob(id, scores[place], ARGV[FIRST_JOB + 2 * place - 1])
     if job then
       seen[id] = true
-      job.place = places
+      job.place = place
       jobs[#jobs + 1] = job
     else
-      codes[places], details[places] = code, detail
+      codes[place], details[place] = code, detail
     end
   end
 end
@@ -332,13 +365,16 @@ for _, move in ipairs(moves) do
 end
 
 -- In the order of the request, which is the order in which the events should be read.
-table.sort(moved, function(one, other) return one.place < other.place end)
+if #moves > 1 or (moves[1] and moves[1].mixed) then
+  table.sort(moved, function(one, other) return one.place < other.place end)
+end
 for _, job in ipairs(moved) do announce(queue, job) end
 wakeWorkers(queue, targets)
 
 local reply = { note }
-for place = 1, places do
+for place = 1, #ids do
   reply[#reply + 1] = codes[place]
   reply[#reply + 1] = details[place]
 end
+reply[#reply + 1] = clock() - began
 return reply

@@ -1,0 +1,147 @@
+"""Reads what a retry wipes, oldest finish first, while jobs leave the state as they are met."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final
+
+from qtui.bullmq.ask import ask_one
+from qtui.bullmq.connection import Client
+from qtui.bullmq.fields import Fields, Values
+from qtui.bullmq.model import LIST_FIELDS
+from qtui.bullmq.steps import scored_members
+from qtui.bullmq.writer import Picked
+from qtui.retry.ahead import ahead
+from qtui.retry.journal_lines import Evidence, evidence_lines
+from qtui.retry.selection import Chosen, Query, Selection, hunt_for
+
+EVIDENCE: Final = (*LIST_FIELDS, "returnvalue", "stacktrace", "stc", "defa", "parent")
+"""What a retry wipes or may change, and what tells which job it was."""
+
+PAGE: Final = 1000
+"""Jobs whose ids are read in one command: about 0.3 ms of Redis's time."""
+
+_READY: Final = 4
+"""Pages that are ready to be looked at, while others are."""
+
+_BREATH: Final = 100
+"""Jobs whose lines are made at a time: half a millisecond."""
+
+_REASON: Final = EVIDENCE.index("failedReason")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Jobs on their way, side by side: how each is to be sent, and what that wipes."""
+
+    picks: Sequence[Picked]
+    values: Sequence[Values]
+    """Of the fields `EVIDENCE`, in that order."""
+
+    def __len__(self) -> int:
+        return len(self.picks)
+
+    def __getitem__(self, part: slice) -> Page:
+        """Some of them."""
+        return Page(self.picks[part], self.values[part])
+
+    def only(self, wanted: Callable[[str], bool]) -> Page:
+        """Those with certain ids."""
+        left = [at for at, pick in enumerate(self.picks) if wanted(pick.job_id)]
+        return Page([self.picks[at] for at in left], [self.values[at] for at in left])
+
+    def errors(self) -> list[str]:
+        """The failedReason of each, empty where there is none."""
+        return [values[_REASON] or "" for values in self.values]
+
+    async def lines(self) -> bytes:
+        """The lines of a journal that say all of it; others have their turn meanwhile."""
+        found = []
+        for start in range(0, len(self), _BREATH):
+            rows = zip(
+                self.picks[start : start + _BREATH],
+                self.values[start : start + _BREATH],
+                strict=True,
+            )
+            jobs = [Evidence(job_id, score, _present(values)) for (job_id, score), values in rows]
+            found.append(evidence_lines(jobs))
+            await asyncio.sleep(0)
+        return b"".join(found)
+
+
+def _present(values: Values) -> dict[str, str]:
+    pairs = zip(EVIDENCE, values, strict=True)
+    return {name: text for name, text in pairs if text is not None}
+
+
+async def evidence(client: Client, selection: Selection) -> AsyncGenerator[Page]:
+    """What a retry of a selection wipes, page by page; the next ones are read meanwhile.
+
+    Each job comes with the score at which it is to be sent: a chosen one with that of its choice,
+    one of a query as it stands now. Those of a query come oldest finish first; a job that stays
+    until it is met is met once, whatever leaves the state meanwhile.
+
+    Costs the `Fields` of each job; for a query with a filter its `Hunt`, for a whole state one
+    ZRANGEBYSCORE for `PAGE` jobs.
+    """
+    if isinstance(selection, Chosen):
+        picks = _chosen(selection)
+    elif selection.filter is not None:
+        picks = _matching(client, selection)
+    else:
+        picks = _whole_state(client, selection)
+    async with aclosing(ahead(_read(client, selection, picks), most=_READY)) as pages:
+        async for page in pages:
+            yield page
+
+
+async def _read(
+    client: Client, selection: Selection, picks: AsyncGenerator[Sequence[Picked]]
+) -> AsyncGenerator[Page]:
+    """Often nothing, where a filter matches little, so that somebody can stop it."""
+    fields = Fields(client, selection.queue, EVIDENCE)
+    async with aclosing(picks):
+        async for some in picks:
+            if not some:
+                yield Page((), ())
+            while some:
+                part, some = some[: fields.most], some[fields.most :]
+                yield Page(part, await fields.of([one.job_id for one in part]))
+
+
+async def _chosen(selection: Chosen) -> AsyncGenerator[Sequence[Picked]]:
+    for start in range(0, len(selection.jobs), PAGE):
+        yield selection.jobs[start : start + PAGE]
+
+
+async def _matching(client: Client, selection: Query) -> AsyncGenerator[Sequence[Picked]]:
+    async for step in hunt_for(client, selection, (), rate=0).steps():
+        # One without a score has left the state while it was read.
+        yield [Picked(one.id, one.score) for one in step if one.score is not None]
+
+
+async def _whole_state(client: Client, selection: Query) -> AsyncGenerator[Sequence[Picked]]:
+    """Goes on where the last score was, not by places: the state shrinks as its jobs are retried.
+
+    Jobs of one score come in the order of their ids. Those that were met before and still stand
+    are passed over; a page that has no other makes the next one twice as large.
+    """
+    key, until = selection.queue.key(selection.state.key), f"{selection.until:.17g}"
+    last, alike, size = "-inf", set[str](), PAGE
+    while True:
+        reply = await ask_one(
+            client, "ZRANGEBYSCORE", key, last, until, "WITHSCORES", "LIMIT", 0, size
+        )
+        met = scored_members(reply)
+        at_end = len(met) < size
+        fresh = [Picked(*one) for one in met.items() if one[0] not in alike]
+        if fresh:
+            yield fresh
+            newest = fresh[-1].score
+            last, alike = f"{newest:.17g}", {one for one, at in met.items() if at == newest}
+        if at_end:
+            return
+        size = PAGE if fresh else 2 * size
