@@ -18,7 +18,7 @@ time: they are read again. A campaign whose process died goes on from its journa
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from enum import StrEnum
@@ -115,6 +115,7 @@ class Campaign:
         self._supply = Supply(client, plan.selection, before)
         self._begun = bool(self.codes)
         self._trouble: Exception | None = None
+        self._answered: deque[tuple[list[Result], list[str]]] = deque()
         self._canary: list[str] | None = [] if self.pace.canary else None
         """The jobs that went first, until they are judged."""
 
@@ -192,6 +193,8 @@ class Campaign:
             self.why = str(reason)
         finally:
             await self._supply.close()
+            while self._answered:  # nobody asked for them any more
+                self._settle()
             if self._phase is not Phase.LOST:
                 self._phase = Phase.DONE if finished else Phase.STOPPED
             self._write_end()
@@ -232,13 +235,8 @@ class Campaign:
         async with aclosing(recorded) as groups:
             async for group in groups:
                 async with aclosing(ahead(self._delivered(group))) as batches:
-                    async for batch, results in batches:
-                        self._count(results, batch.errors())
-                        try:
-                            self._write_codes(results)
-                        except JournalError as reason:  # they are told all the same
-                            self._trouble = self._trouble or reason
-                        yield results
+                    async for _ in batches:
+                        yield self._settle()
                 if self._trouble is not None:
                     raise self._trouble
 
@@ -270,8 +268,8 @@ class Campaign:
             wanted = min(wanted, self.pace.canary - len(self._canary))
         return await self._insist(partial(self._throttle.admit, wanted))
 
-    async def _delivered(self, group: Page) -> AsyncGenerator[tuple[Page, list[Result]]]:
-        """Each batch, in order, and what came of it; the last one is that which met trouble."""
+    async def _delivered(self, group: Page) -> AsyncGenerator[None]:
+        """Sends batch after batch, and puts down what came of each; the last may meet trouble."""
         done = 0
         while done < len(group) and self._trouble is None:
             batch = group[done : done + self._delivery.size]
@@ -280,7 +278,18 @@ class Campaign:
                 results = await self._delivery.send(batch.picks)
             except OutOfReach as out:
                 self._trouble, results = out, out.results
-            yield batch, results
+            self._answered.append((results, batch.errors()))
+            yield
+
+    def _settle(self) -> list[Result]:
+        """Counts and writes down what came of one batch."""
+        results, errors = self._answered.popleft()
+        self._count(results, errors)
+        try:
+            self._write_codes(results)
+        except JournalError as reason:  # they are told all the same
+            self._trouble = self._trouble or reason
+        return results
 
     def _count(self, results: Sequence[Result], errors: Sequence[str] = ()) -> None:
         """Takes the results of a batch, and the errors that its jobs had before."""

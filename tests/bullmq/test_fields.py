@@ -8,12 +8,13 @@ from redis.asyncio import Redis
 
 from qtui.bullmq.fields import HEAVY, STEP, Fields
 from tests.seeds import QUEUE, raw_failed
+from tests.seeds import Fields as FieldsOf
 
 NAMES = ("failedReason", "nothing", "data")
 
 
 async def test_every_job_has_its_values_in_the_order_of_the_ids(any_client: Redis) -> None:
-    def change(place: int) -> dict[str, str]:
+    def change(place: int) -> FieldsOf:
         return {"data": f"{place}: \u00e9 \udcff\x00"}
 
     ids = await raw_failed(any_client, map(str, range(4 * STEP + 3)), change=change)

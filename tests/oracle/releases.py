@@ -120,13 +120,14 @@ def _unavailable(what: str) -> NoReturn:
     pytest.skip(reason)
 
 
-def node_modules(default: bool) -> Path:
+def node_modules(default: bool, where: Path = HERE) -> Path:
     """The installed releases: the default ones, or all. One `npm ci` a lock file, then no network.
 
     They are kept in the user's cache folder under a digest of the lock file, so that several
-    checkouts and runs share them; a file lock lets one run install while the others wait.
+    checkouts and runs share them; a file lock lets one run install while the others wait. ``where``
+    is the folder of another package.json and its lock file.
     """
-    inputs = [HERE / "package.json", HERE / "package-lock.json"]
+    inputs = [where / "package.json", where / "package-lock.json"]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in inputs)).hexdigest()[:12]
     cache = Path(platformdirs.user_cache_dir("qtui-oracle"))
     folder = cache / f"{digest}-{'default' if default else 'all'}"
@@ -146,7 +147,7 @@ def _install(folder: Path, inputs: list[Path], default: bool) -> None:
     for path in inputs:
         shutil.copy(path, unfinished)
     # None of the packages needs its install script: the one there is builds an optional addon.
-    arguments = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    arguments = [npm, "ci", "--ignore-scripts", "--legacy-peer-deps", "--no-audit", "--no-fund"]
     arguments += ["--omit=dev"] if default else []
     done = subprocess.run(
         arguments,

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from qtui.bullmq.connection import Client
 from qtui.bullmq.writer import Writer
 from qtui.demo.server import EmbeddedServer
 from qtui.retry.campaign import Campaign, Phase
+from qtui.retry.delivery import LARGEST
 from qtui.retry.journal_reading import JournalError, ids, path_of, read, rebuilt, summary
 from qtui.retry.pace import Pace
 from qtui.retry.plan import Plan, Resets, make_plan
@@ -227,6 +228,25 @@ async def test_a_stop_leaves_no_evidence_of_jobs_that_were_not_sent(
     assert sent == names[: len(sent)]
     for kind in ("job", "code"):
         assert [one["id"] for one in lines(tmp_path, kind)] == sent
+
+
+async def test_who_stops_listening_has_all_but_the_last_batch_on_record(
+    client: Redis, tmp_path: Path
+) -> None:
+    await raw_failed(client, map(str, range(3000)))
+    campaign = recorded(client, await all_of(client), tmp_path)
+    async with aclosing(campaign.run()) as running:
+        first = await anext(running)
+        # Others are answered meanwhile, of which nobody has asked.
+        async with asyncio.timeout(10):
+            while await client.llen(QUEUE.key("wait")) < 2 * len(first):  # noqa: ASYNC110 -- no event
+                await asyncio.sleep(0.01)  # the campaign goes on meanwhile
+    campaign.close()
+    coded = {one["id"] for one in lines(tmp_path, "code")}
+    moved = {one for one, places in (await census(client)).items() if places == ["wait"]}
+    assert len(coded) == campaign.decided > len(first)
+    assert coded <= moved
+    assert len(moved - coded) <= LARGEST
 
 
 async def test_what_became_of_jobs_is_written_down_when_it_is_closed(
