@@ -10,9 +10,13 @@
                 └─ too slow    └ no room  └─ nobody answers for too long ─▶ lost
                        └──────────┴─────▶ stopped
 
-What a lost call means is told in `delivery`, when a batch may go in `pace`, what became of the jobs
-in `follow`, what is written down in `journal`. A lost connection while jobs are read only costs
-time: they are read again. A campaign whose process died goes on from its journal, see `resume`.
+The steps overlap: the next jobs are read while others are written down, and these while batches are
+sent; whatever bounds the pace (a rate, a canary, the waiting side) makes each wait for its turn.
+
+Which jobs come is told in `supply`, what a lost call means in `delivery`, when a batch may go in
+`pace`, what became of the jobs in `follow`, what is written down in `journal`. A lost connection
+while jobs are read only costs time: they are read again. A campaign whose process died goes on from
+its journal, see `record`.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from qtui.retry.plan import Resets
 
 LARGEST: Final = 200
 SMALLEST: Final = 10
-AIM: Final = 0.0014
+AIM: Final = 0.001
 """Seconds for which one call should keep Redis busy."""
 
 CALLS: Final = 5

@@ -27,7 +27,7 @@ class Pace:
     """What whoever retries wants of the campaign's speed."""
 
     rate: float | None = None
-    """Jobs a second at most; None for as fast as Redis takes batches of 2 ms."""
+    """Jobs a second at most; None for as fast as Redis takes batches of 1 ms."""
     canary: int = 0
     """Jobs that are retried first, and watched, before the others follow; 0 for none."""
     canary_seconds: float = 60.0
