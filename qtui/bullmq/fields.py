@@ -13,6 +13,8 @@ from qtui.bullmq.script import Script, read
 STEP: Final = 100
 """Jobs in one command at most: about 1 ms of Redis's time."""
 
+_FIRST_STEP: Final = 10
+
 HEAVY: Final = 300_000
 """Characters of values after which a command reads no further job."""
 
@@ -37,36 +39,34 @@ class Fields:
         self._keys = [queue.key("meta")]
         self._before = [queue.key(""), str(len(names)), str(HEAVY), *names]
         self._absent: Values = (None,) * len(names)
-        self._step = STEP
+        self._step = _FIRST_STEP
 
-    @property
-    def most(self) -> int:
-        """Jobs to ask for at a time: fewer after large ones, so that little is held at once."""
-        return _AT_ONCE * self._step
+    async def first_of(self, ids: Sequence[str]) -> list[Values]:
+        """The values of the first of some jobs, in order: of one at least, of 2 `STEP` at most.
 
-    async def of(self, ids: Sequence[str]) -> list[Values]:
-        """The values of each job, in order.
-
-        Costs one EVALSHA for each `STEP` jobs, more where they are large; some 9 µs a job with 17
+        Fewer where they are large, so that little is held at a time: few to begin with, then as
+        many as the last ones would let it read. Costs two EVALSHA at once, some 9 µs a job with 17
         fields of 1 kB.
 
         Raises:
             redis.exceptions.RedisError: the server could not be asked, or refused.
         """
-        size = self._step
-        parts = [ids[start : start + size] for start in range(0, len(ids), size)]
-        found = await asyncio.gather(*map(self._part, parts))
-        return [values for part in found for values in part]
+        size, last = self._step, min(len(ids), _AT_ONCE * self._step)
+        parts = [ids[start : min(start + size, last)] for start in range(0, last, size)]
+        replies = await asyncio.gather(*map(self._part, parts), return_exceptions=True)
+        found: list[Values] = []
+        for part, reply in zip(parts, replies, strict=True):
+            if isinstance(reply, BaseException):
+                raise reply
+            found += reply
+            if len(reply) < len(part):
+                self._step = len(reply)
+                return found  # what comes behind large jobs is read again
+        if len(found) == _AT_ONCE * size:
+            self._step = min(STEP, 2 * size)
+        return found
 
     async def _part(self, ids: Sequence[str]) -> list[Values]:
-        found: list[Values] = []
-        while len(found) < len(ids):
-            left = ids[len(found) :]
-            reply = await self._script.call(self._keys, [*self._before, *left])
-            some = cast("list[list[str | None] | None]", reply)
-            found += [self._absent if values is None else values for values in some]
-            if len(some) < len(left):
-                self._step = len(some)
-            elif len(left) >= self._step:
-                self._step = min(STEP, 2 * self._step)
-        return found
+        reply = await self._script.call(self._keys, [*self._before, *ids])
+        some = cast("list[list[str | None] | None]", reply)
+        return [self._absent if values is None else values for values in some]

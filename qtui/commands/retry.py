@@ -164,7 +164,7 @@ def _tell(paper: Paper, plan: Plan, resets: Resets) -> None:
 
 
 class _Interrupts:
-    """The first Ctrl+C ends the campaign after the batch under way, the second ends it at once."""
+    """The first Ctrl+C ends the campaign after what is on its way, the second ends it at once."""
 
     def __init__(self, campaign: Campaign, paper: Paper) -> None:
         self._campaign = campaign
@@ -187,7 +187,7 @@ class _Interrupts:
             return
         self._asked = True
         self._campaign.stop()
-        self._paper.line("qtui: stopping after this batch; once more to leave at once")
+        self._paper.line("qtui: stopping after what is on its way; once more to leave at once")
         self._paper.flush()
 
 
@@ -247,7 +247,7 @@ async def run_campaign(campaign: Campaign, place: Place, report: Report, follow:
                 report.followed = campaign.follower.tally()
     except asyncio.CancelledError:
         report.rest = "without a result"
-        return report.end(INTERRUPTED, "interrupted: the last batch may have been carried out")
+        return report.end(INTERRUPTED, "interrupted: what was on its way may have been carried out")
     except OutputClosed as error:
         why = str(error) or "nobody reads the output any more"
         raise Stop(f"{why}: {report.summary}", INTERRUPTED) from None

@@ -47,7 +47,7 @@ T = TypeVar("T")
 BATCHES: Final = 8
 """Batches whose evidence is written at once at most: to wait for the disk costs one job as much."""
 
-_RECORDED: Final = 3
+_RECORDED: Final = 1
 """Groups of jobs whose evidence is on disk before they are sent, where nothing holds them."""
 
 PATIENCE: Final = 30.0
@@ -166,7 +166,7 @@ class Campaign:
         return self._stopping.is_set()
 
     def stop(self) -> None:
-        """Ends the campaign after the batch that is under way."""
+        """Ends the campaign after the jobs that are written down to be sent: some batches."""
         self._stopping.set()
 
     async def run(self) -> AsyncGenerator[list[Result]]:
@@ -196,12 +196,12 @@ class Campaign:
                 raise
             self.why = str(reason)
         finally:
-            await self._supply.close()
             while self._answered:  # nobody asked for them any more
                 self._settle()
             if self._phase is not Phase.LOST:
                 self._phase = Phase.DONE if finished else Phase.STOPPED
             self._write_end()
+            await self._supply.close()  # last, as it may be cancelled
 
     def close(self) -> None:
         """Writes down what became of the jobs so far, and lets go of the journal."""
@@ -232,9 +232,10 @@ class Campaign:
         while what came of the one before is written down.
         """
         while (known := await self._insist(self._supply.judge_doubtful)) is not None:
-            self._count(known)
-            yield known
-            self._write_codes(known)
+            self._answered.append((known, []))
+            yield self._settle()
+            if self._trouble is not None:
+                raise self._trouble
         recorded = ahead(self._recorded(), self._runs_ahead, most=_RECORDED)
         async with aclosing(recorded) as groups:
             async for group in groups:
@@ -258,9 +259,18 @@ class Campaign:
                 group, page = page[:room], page[room:]
                 self._supply.take(group.picks)
                 if self.journal is not None:
-                    await asyncio.to_thread(self.journal.evidence, await group.lines())
+                    await self._write_evidence(self.journal, await group.lines())
                 self._begun = True
                 yield group
+
+    @staticmethod
+    async def _write_evidence(journal: Journal, lines: bytes) -> None:
+        """Returns when it is on disk; who is cancelled waits for that too, as a thread goes on."""
+        writing = asyncio.ensure_future(asyncio.to_thread(journal.evidence, lines))
+        try:
+            await asyncio.shield(writing)
+        finally:
+            await asyncio.wait([writing])
 
     async def _admitted(self, jobs: int) -> int:
         """Waits until the pace lets some of these jobs go; how many, 0 if it was stopped."""
@@ -270,7 +280,10 @@ class Campaign:
             self._canary = None
         if self._canary is not None:
             wanted = min(wanted, self.pace.canary - len(self._canary))
-        return await self._insist(partial(self._throttle.admit, wanted))
+        while not (room := await self._insist(partial(self._throttle.admit, wanted))):
+            if self._stopping.is_set():
+                break
+        return room
 
     async def _delivered(self, group: Page) -> AsyncGenerator[None]:
         """Sends batch after batch, and puts down what came of each; the last may meet trouble."""

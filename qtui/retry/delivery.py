@@ -18,6 +18,7 @@ from typing import Final
 from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import TimeoutError as LateReply
 
+from qtui.bullmq.ask import ask_one
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
@@ -90,7 +91,7 @@ class Delivery:
     async def measure(self) -> float:
         """Seconds of a round trip that asks for nothing. Costs a PING."""
         start = time.perf_counter()
-        await self._client.ping()
+        await ask_one(self._client, "PING")
         self._round_trip = time.perf_counter() - start
         return self._round_trip
 

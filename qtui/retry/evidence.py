@@ -108,8 +108,9 @@ async def _read(
             if not some:
                 yield Page((), ())
             while some:
-                part, some = some[: fields.most], some[fields.most :]
-                yield Page(part, await fields.of([one.job_id for one in part]))
+                values = await fields.first_of([one.job_id for one in some])
+                part, some = some[: len(values)], some[len(values) :]
+                yield Page(part, values)
 
 
 async def _chosen(selection: Chosen) -> AsyncGenerator[Sequence[Picked]]:

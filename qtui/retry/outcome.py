@@ -306,6 +306,6 @@ class Outcomes(Mapping[str, Outcome]):
         To find the signature of each takes longer than to retry its job.
         """
         kept = error if len(error) <= LONGEST else signature(error[:KEPT])
-        if len(self._before) < _ERRORS:
+        if len(self._before) < _ERRORS and len(error) <= KEPT:
             self._before[error] = kept
         return kept

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
+from qtui.bullmq.ask import ask_one
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.status import read_status
@@ -14,6 +15,9 @@ from qtui.retry.outcome import Tally
 
 SLICE: Final = 0.2
 """Seconds for which one batch lasts at most when a rate is kept: small batches, evenly spread."""
+
+_SHORTEST, _LONGEST = 0.1, 1.0
+"""Seconds between two looks at a waiting side that takes no more."""
 
 _LOOK: Final = 1.0
 """Seconds between two measurements of the latency."""
@@ -66,12 +70,15 @@ class Throttle:
         self._queue = queue
         self._pace = pace
         self._stop = stop
+        self._pause = _SHORTEST
         self._due = 0.0
         self._looked = 0.0
         self._slow = 0
 
     async def admit(self, wanted: int) -> int:
-        """Waits until jobs may be sent, and tells how many of those ``wanted``; 0 when stopped.
+        """Waits for the rate, and tells how many of the jobs ``wanted`` may be sent now.
+
+        0 when it was stopped, or when enough jobs wait; then it has waited a moment: ask again.
 
         Costs a PING a second, and a reading of the queue's counts where its waiting jobs matter.
 
@@ -80,7 +87,7 @@ class Throttle:
         """
         await self._check_latency()
         room = await self._room(wanted)
-        if self._pace.rate:
+        if self._pace.rate and room:
             room = min(room, max(1, int(self._pace.rate * SLICE)))
             await self.wait(self._due - time.monotonic())
             # A pause that lasted longer than it should is not made up for in a burst.
@@ -98,25 +105,24 @@ class Throttle:
             pass
 
     async def _room(self, wanted: int) -> int:
-        """How many jobs the waiting side still takes; waits until it takes any."""
+        """How many jobs the waiting side still takes; where it takes none, after a pause."""
         most = self._pace.max_waiting
-        pause = 0.1
-        while most is not None and not self._stop.is_set():
-            [status] = await read_status(self._client, [self._queue])
-            if status.waiting < most:
-                self.held = ""
-                return min(wanted, most - status.waiting)
-            self.held = f"{status.waiting:,} jobs wait, {most:,} may"
-            await self.wait(pause)
-            pause = min(2 * pause, 1.0)
-        self.held = ""
-        return wanted
+        if most is None:
+            return wanted
+        [status] = await read_status(self._client, [self._queue])
+        if status.waiting < most:
+            self.held, self._pause = "", _SHORTEST
+            return min(wanted, most - status.waiting)
+        self.held = f"{status.waiting:,} jobs wait, {most:,} may"
+        await self.wait(self._pause)
+        self._pause = min(2 * self._pause, _LONGEST)
+        return 0
 
     async def _check_latency(self) -> None:
         if not self._pace.max_latency or time.monotonic() - self._looked < _LOOK:
             return
         start = time.perf_counter()
-        await self._client.ping()
+        await ask_one(self._client, "PING")
         took = time.perf_counter() - start
         self._slow = self._slow + 1 if took > self._pace.max_latency else 0
         # After a slow answer the next batch is preceded by a look of its own.

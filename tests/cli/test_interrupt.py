@@ -79,14 +79,14 @@ def test_the_second_time_it_leaves_at_once(redis_url: str) -> None:
             assert process.stderr is not None
             assert process.stdout is not None
             lines = iter(process.stderr.readline, "")
-            assert any("stopping after this batch" in line for line in lines)
+            assert any("stopping after what is on its way" in line for line in lines)
             process.send_signal(signal.SIGINT)
             out, err = process.stdout.read(), process.stderr.read()
             assert process.wait(PATIENCE) == 130
         finally:
             client.execute_command("CLIENT", "UNPAUSE")
         assert out == "0 of 3,000 jobs retried, 3,000 without a result\n"
-        assert err == "qtui: interrupted: the last batch may have been carried out\n"
+        assert err == "qtui: interrupted: what was on its way may have been carried out\n"
     assert places(redis_url) == sorted(IDS)
 
 

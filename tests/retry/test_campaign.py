@@ -149,8 +149,10 @@ async def test_a_refusal_of_redis_ends_the_campaign_and_is_raised(client: Redis)
         async for batch in campaign.run():
             found.extend(batch)
             if len(found) == len(batch):
-                await client.rename(QUEUE.key("failed"), "aside")
-                await client.set(QUEUE.key("failed"), "junk")
+                async with client.pipeline() as both:
+                    both.rename(QUEUE.key("failed"), "aside")
+                    both.set(QUEUE.key("failed"), "junk")
+                    await both.execute()
 
     with pytest.raises(ResponseError, match="WRONGTYPE"):
         await spoil()

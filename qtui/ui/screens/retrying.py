@@ -174,7 +174,7 @@ class Retrying:
             self._screen.say(words, "warn")
 
     def stop(self) -> None:
-        """Ends the campaign after the batch that is under way."""
+        """Ends the campaign after the batches that are on their way."""
         if self.campaign is None or self.campaign.is_over:
             self._screen.say("nothing is being retried that could be stopped")
         else:
