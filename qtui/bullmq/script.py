@@ -29,7 +29,7 @@ class Script:
         self._sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
     async def call(self, keys: Sequence[str], arguments: Sequence[str]) -> list[str | int]:
-        """The script's reply, a flat list.
+        """The script's reply, a list.
 
         Raises:
             ForeignQueue: the script found a queue that is not BullMQ's own, and wrote nothing.

@@ -68,7 +68,7 @@ class Page:
             )
             jobs = [Evidence(job_id, score, _present(values)) for (job_id, score), values in rows]
             found.append(evidence_lines(jobs))
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # a turn for the screen, and for what is being sent
         return b"".join(found)
 
 

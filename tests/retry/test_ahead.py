@@ -24,7 +24,7 @@ class Source:
         try:
             for number in range(self._most):
                 for _ in range(number % 3):
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(0)  # a turn of the loop
                 if number == self._fail_at:
                     raise LookupError(number)
                 self.made.append(number)
@@ -36,7 +36,7 @@ class Source:
 async def idle() -> None:
     """Time enough for whatever may be made."""
     for _ in range(50):
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # a turn of the loop
 
 
 @pytest.mark.parametrize("may", [always, lambda: False])
@@ -107,7 +107,7 @@ async def test_whoever_is_cancelled_leaves_nothing_running() -> None:
 
     async def take() -> None:
         async for _ in ahead(source.items()):
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # a turn of the loop
 
     taking = asyncio.ensure_future(take())
     await idle()
@@ -126,12 +126,12 @@ async def test_a_source_that_swallows_its_cancellation_is_closed_all_the_same() 
         while True:
             turns += 1
             with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.sleep(0.01 if turns > 1 else 0)
+                await asyncio.sleep(0.01 if turns > 1 else 0)  # where it is cancelled
             yield turns
 
     items = ahead(deaf(), most=3)
     assert await anext(items) == 1
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # a turn of the loop
     async with asyncio.timeout(5):
         await items.aclose()
     assert turns <= 3
