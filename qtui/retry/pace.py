@@ -116,6 +116,8 @@ class Throttle:
         self.held = f"{status.waiting:,} jobs wait, {most:,} may"
         await self.wait(self._pause)
         self._pause = min(2 * self._pause, _LONGEST)
+        if self._stop.is_set():
+            self.held = ""
         return 0
 
     async def _check_latency(self) -> None:

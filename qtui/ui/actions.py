@@ -239,7 +239,7 @@ ACTIONS: Final = (
         ("x",),
         "stop",
         "stop",
-        "stop the retry that is under way after its batch",
+        "stop the retry after the batches that are on their way",
         Where.JOBS,
         writes=True,
     ),

@@ -10,16 +10,23 @@ from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import Client, connect, parse
+from qtui.bullmq.filter import parse as filter_of
 from qtui.bullmq.model import JobState
 from qtui.bullmq.writer import Writer
 from qtui.demo.server import EmbeddedServer
 from qtui.retry.campaign import Campaign
 from qtui.retry.plan import Plan, Resets, make_plan
-from qtui.retry.selection import chosen
+from qtui.retry.selection import chosen, query
 from tests.seeds import QUEUE
 from tests.wires import Proxy, open_proxy
 
 FAILED = JobState.FAILED
+
+
+async def plan_for(client: Client, expression: str | None = None) -> Plan:
+    """The plan of a query made now."""
+    wanted = filter_of(expression) if expression else None
+    return await make_plan(client, await query(client, QUEUE, FAILED, wanted), rate=0)
 
 
 async def plan_of(client: Client, ids: Sequence[str]) -> Plan:

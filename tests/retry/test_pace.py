@@ -155,7 +155,7 @@ async def test_without_a_worker_it_holds_until_it_is_stopped(client: Redis) -> N
     async for batch in campaign.run():
         found += batch
     await stopping
-    assert campaign.phase is Phase.STOPPED
+    assert (campaign.phase, campaign.held) == (Phase.STOPPED, "")
     assert [one.job_id for one in found] == ids[:30]
     assert await client.llen(QUEUE.key("wait")) == 30
 

@@ -305,7 +305,7 @@ class Inspector(MarkScreen):
         self.retrying.open_journal()
 
     def action_stop(self) -> None:
-        """Stops the campaign after its batch."""
+        """Stops the campaign after what is on its way."""
         self.retrying.stop()
 
     # Staying fresh
@@ -387,7 +387,7 @@ class Inspector(MarkScreen):
         elif not self.retrying.under_way:
             self.app.exit()
         else:
-            question = "A retry is under way. Stop it after the current batch, and quit?"
+            question = "A retry is under way. Stop it after what is on its way, and quit?"
             self.app.push_screen(AskDialog(question, "stop and quit", "go on"), self._leave)
 
     def _leave(self, stop: bool | None) -> None:

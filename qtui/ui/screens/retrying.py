@@ -182,7 +182,7 @@ class Retrying:
             self._draw()
 
     def quit_after(self) -> None:
-        """Stops the campaign after its batch, and qtui after the campaign."""
+        """Stops the campaign after what is on its way, and qtui after the campaign."""
         self._quit_after = True
         if self.under_way:
             self.stop()
