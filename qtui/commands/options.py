@@ -41,6 +41,11 @@ def parse_filter(text: str | None) -> Filter | None:
 
 
 def parse_fields(text: str | None, *, as_json: bool) -> tuple[str, ...]:
+    """The names of ``--fields``, in their order, each once.
+
+    Raises:
+        click.UsageError: without --json, or a name that no job has.
+    """
     if text is None:
         return ()
     from qtui.commands.ndjson import FIELDS, SHORT_NAMES

@@ -38,6 +38,7 @@ def phase_of(one: Summary) -> str:
 
 
 def what_of(header: Header) -> str:
+    """What was chosen, in words: ``all jobs``, ``3 jobs by id``; plain."""
     chosen = header.selection
     jobs = "jobs" if chosen.jobs is None else plural(chosen.jobs, "job")
     if header.flow:
@@ -54,6 +55,7 @@ def queue_of(header: Header) -> str:
 
 
 def state_of(header: Header) -> JobState:
+    """The state that the jobs were retried from."""
     return JobState.COMPLETED if header.state == JobState.COMPLETED else JobState.FAILED
 
 
@@ -115,6 +117,7 @@ class Story:
 
 
 def facts(one: Summary, story: Story) -> Iterator[tuple[str, str]]:
+    """What the journal says of a campaign as a whole: label and text, row by row; plain."""
     header = one.header
     phase, ended = phase_of(one), f", {_moment(one.until)}" if one.until else ""
     yield "state", plain(f"{phase}{ended}" + (f": {first_line(one.note)}" if one.note else ""))

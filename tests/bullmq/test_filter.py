@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from qtui.bullmq.filter import PAYLOADS, TABLE, Subject, parse
+from qtui.bullmq.filter import PAYLOADS, TABLE, parse
 from qtui.bullmq.filter.terms import TEXTS
 from qtui.bullmq.model import LIST_FIELDS
+from tests.bullmq.subjects import Subject, matches
 
 NOW = 1_795_000_000_000
 HOUR = 3_600_000
@@ -127,32 +128,32 @@ def lines(text: str) -> list[str]:
 
 @pytest.mark.parametrize("text", lines(TRUE))
 def test_matches_what_it_says(text: str) -> None:
-    assert parse(text, now=NOW).matches(JOB)
-    assert not parse(f"!({text})", now=NOW).matches(JOB)
+    assert matches(parse(text, now=NOW), JOB)
+    assert not matches(parse(f"!({text})", now=NOW), JOB)
 
 
 @pytest.mark.parametrize("text", lines(FALSE))
 def test_does_not_match_what_it_does_not_say(text: str) -> None:
-    assert not parse(text, now=NOW).matches(JOB)
-    assert parse(f"!({text})", now=NOW).matches(JOB)
+    assert not matches(parse(text, now=NOW), JOB)
+    assert matches(parse(f"!({text})", now=NOW), JOB)
 
 
 @pytest.mark.parametrize("text", lines(MISSING))
 def test_a_missing_field_matches_only_when_negated(text: str) -> None:
     for job in (BARE, Subject("9", None, dict.fromkeys(LIST_FIELDS))):
-        assert not parse(text, now=NOW).matches(job)
-        assert parse(f"!{text}", now=NOW).matches(job)
+        assert not matches(parse(text, now=NOW), job)
+        assert matches(parse(f"!{text}", now=NOW), job)
 
 
 def test_a_job_that_says_nothing_of_attempts_and_priority_has_none() -> None:
-    assert parse("attempts=0 priority=0 child:no").matches(BARE)
+    assert matches(parse("attempts=0 priority=0 child:no"), BARE)
 
 
 def test_the_score_tells_the_time_and_else_the_field() -> None:
     found = parse("age<1h", now=NOW)
-    assert found.matches(Subject("1", NOW, {"finishedOn": "7"}))
-    assert found.matches(Subject("1", None, {"finishedOn": str(NOW)}))
-    assert not found.matches(Subject("1", None, {"finishedOn": "soon"}))
+    assert matches(found, Subject("1", NOW, {"finishedOn": "7"}))
+    assert matches(found, Subject("1", None, {"finishedOn": str(NOW)}))
+    assert not matches(found, Subject("1", None, {"finishedOn": "soon"}))
 
 
 def test_the_table_is_made_of_filters() -> None:

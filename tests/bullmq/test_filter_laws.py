@@ -7,7 +7,7 @@ from datetime import UTC
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qtui.bullmq.filter import PAYLOADS, Columns, Filter, FilterError, Subject, parse, quoted
+from qtui.bullmq.filter import PAYLOADS, Columns, Filter, FilterError, parse, quoted
 from qtui.bullmq.filter.groups import Either, Every, group, negate
 from qtui.bullmq.filter.pattern import Pattern
 from qtui.bullmq.filter.terms import (
@@ -24,6 +24,7 @@ from qtui.bullmq.filter.terms import (
     UsedUp,
 )
 from qtui.bullmq.model import LIST_FIELDS, row
+from tests.bullmq.subjects import Subject, matches
 
 NOW = 1_795_000_000_000
 
@@ -119,7 +120,7 @@ def test_what_is_printed_parses_to_the_same(term: Term) -> None:
 @given(values)
 def test_any_text_can_be_looked_for(value: str) -> None:
     assert parse(f"error:{quoted(value)}") == Filter(Contains("error", value))
-    assert parse(quoted(value)).matches(Subject(f"…{value}…"))
+    assert matches(parse(quoted(value)), Subject(f"…{value}…"))
 
 
 def parsed(text: str) -> FilterError | Filter:
@@ -142,16 +143,16 @@ def test_any_text_is_a_filter_or_a_mistake_with_a_place(text: str, job: Subject)
     else:
         assert found.source == text
         assert parse(str(found)) == found
-        assert found.matches(job) is not parse(f"!({text})", now=NOW).matches(job)
+        assert matches(found, job) is not matches(parse(f"!({text})", now=NOW), job)
 
 
 @settings(max_examples=300)
 @given(telling_term, telling_term, jobs)
 def test_not_and_or_mean_what_they_mean_in_logic(one: Term, other: Term, job: Subject) -> None:
-    first, second = parse(str(one)).matches(job), parse(str(other)).matches(job)
-    assert parse(f"!({one})").matches(job) is (not first)
-    assert parse(f"({one}) ({other})").matches(job) is (first and second)
-    assert parse(f"{one} | {other}").matches(job) is (first or second)
+    first, second = matches(parse(str(one)), job), matches(parse(str(other)), job)
+    assert matches(parse(f"!({one})"), job) is (not first)
+    assert matches(parse(f"({one}) ({other})"), job) is (first and second)
+    assert matches(parse(f"{one} | {other}"), job) is (first or second)
 
 
 @settings(max_examples=300)
@@ -159,14 +160,14 @@ def test_not_and_or_mean_what_they_mean_in_logic(one: Term, other: Term, job: Su
 def test_what_it_tells_of_itself_is_true(term: Term, job: Subject) -> None:
     found = Filter(term)
     needed = {name: job.fields.get(name) for name in found.needs}
-    assert found.matches(job) is found.matches(Subject(job.id, job.score, needed))
+    assert matches(found, job) is matches(found, Subject(job.id, job.score, needed))
     assert found.fields == found.needs & PAYLOADS
     low, high = found.bounds()
-    if job.score is not None and found.matches(job):
+    if job.score is not None and matches(found, job):
         assert low is None or low <= job.score
         assert high is None or job.score < high
     ids = found.exact_ids()
-    assert ids is None or job.id in ids or not found.matches(job)
+    assert ids is None or job.id in ids or not matches(found, job)
 
 
 @settings(max_examples=500)
@@ -181,13 +182,13 @@ def test_jobs_side_by_side_match_as_they_do_one_by_one(
         {name: [job.fields.get(name) for job in some] for name in names},
         [job.score for job in some],
     )
-    every = [at for at, job in enumerate(some) if Filter(term).matches(job)]
+    every = [at for at, job in enumerate(some) if matches(Filter(term), job)]
     assert list(found.pick(columns, range(len(some)))) == every
     asked = [at for at in range(len(some)) if data.draw(st.booleans())]
     assert list(found.pick(columns, asked)) == [at for at in asked if at in every]
     # Of what was remembered nothing may be wrong for other jobs.
     for at, job in enumerate(some):
-        assert found.matches(job) is (at in every)
+        assert matches(found, job) is (at in every)
 
 
 @given(numbers, numbers, numbers, options)
@@ -197,7 +198,7 @@ def test_counts_attempts_and_priority_as_the_rows_do(
     fields = {"attemptsMade": made, "atm": atm, "priority": priority, "opts": opts}
     job = Subject("1", None, fields)
     shown = row("1", [fields.get(name) for name in LIST_FIELDS])
-    assert parse("attempts=max").matches(job) is shown.exhausted
-    assert parse("attempts>=2").matches(job) is (shown.attempts_made >= 2)
-    assert parse("attempts=3").matches(job) is (shown.attempts_made == 3)
-    assert parse("priority>1").matches(job) is (shown.priority > 1)
+    assert matches(parse("attempts=max"), job) is shown.exhausted
+    assert matches(parse("attempts>=2"), job) is (shown.attempts_made >= 2)
+    assert matches(parse("attempts=3"), job) is (shown.attempts_made == 3)
+    assert matches(parse("priority>1"), job) is (shown.priority > 1)

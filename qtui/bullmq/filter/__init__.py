@@ -1,9 +1,9 @@
-"""The filter language: which jobs of a state are meant. Pure; one parser for screen and commands.
+"""The filter language: which jobs of a state match. Pure; one parser for screen and commands.
 
-A filter is words and fields, side by side or with ``|`` between them; `TABLE` tells what there is.
-It is fixed when it is parsed: ages become moments, so that the same filter means the same jobs
+A filter is terms, side by side (AND) or with ``|`` between them (OR); `TABLE` lists them. Its
+meaning is fixed when it is parsed: ages become moments, so the same filter matches the same jobs
 however long it is in use. Its canonical text, ``str(filter)``, parses to an equal filter at any
-time. Texts are matched as they stand in Redis, so ``data:`` and ``stack:`` look at JSON.
+time. Texts are matched as Redis holds them, so ``data:`` and ``stack:`` search JSON.
 """
 
 from __future__ import annotations
@@ -16,43 +16,46 @@ from typing import Final
 from qtui.bullmq.filter.columns import Columns, Pick, Places
 from qtui.bullmq.filter.error import FilterError
 from qtui.bullmq.filter.syntax import Parser
-from qtui.bullmq.filter.terms import Subject, Term
+from qtui.bullmq.filter.terms import Term
 from qtui.bullmq.filter.values import quoted
 
-__all__ = ["PAYLOADS", "TABLE", "Columns", "Filter", "FilterError", "Subject", "parse", "quoted"]
+__all__ = ["PAYLOADS", "TABLE", "Columns", "Filter", "FilterError", "parse", "quoted"]
 
 PAYLOADS: Final = frozenset({"data", "returnvalue", "stacktrace"})
 """Fields of any size, which a list never reads."""
 
 TABLE: Final = (
-    ("timeout", "part of the id or the name, upper and lower case alike"),
+    ("timeout", "part of the id or the name; ignores case"),
     ("error:timeout", "part of a field: id: name: error: data: return: stack:"),
-    ('error:"two words"', "quotes, or ', around blanks, brackets, | and :; a quote in them twice"),
-    ("name=charge", "the whole text, letter by letter; id=42 is looked up, not searched for"),
-    ("re:^charge", "a regular expression on id or name, up to the next blank or in quotes"),
-    ("error:re:ECONN(RESET|REFUSED)", "one on a field; case counts, but for (?i) in front"),
-    ('group:"Timeout of <n>ms"', "failed with an error that reads so in `errors`"),
-    ("age<1h", "finished less than 1 hour ago; age>2d more than 2 days (s m h d w)"),
-    ("after:2026-11-21T03:00", "finished then or later, local time; or with Z or +01:00; or a day"),
-    ("before:2026-11-21", "finished before that"),
+    ('error:"two words"', "quotes, or ', around spaces, brackets, | and :; double a quote inside"),
+    ("name=charge", "exact match; id=42 is a direct lookup, no scan"),
+    ("re:^charge", "regular expression on id or name; ends at a space unless quoted"),
+    (
+        "error:re:ECONN(RESET|REFUSED)",
+        "regular expression on a field; (?i) in front ignores case",
+    ),
+    ('group:"Timeout of <n>ms"', "in this error group, as named by `qtui errors`"),
+    ("age<1h", "finished less than 1 hour ago; age>2d more than 2 days ago (s m h d w)"),
+    ("after:2026-11-21T03:00", "finished at or after; local time, or with Z or +01:00; or a day"),
+    ("before:2026-11-21", "finished before"),
     ("attempts>=3", "attempts made: = < <= > >="),
-    ("attempts=max", "all its attempts are used up"),
+    ("attempts=max", "all attempts are used up"),
     ("priority>0", "priority: = < <= > >="),
     ("child:yes", "has a parent; child:no has none"),
-    ("!error:timeout", "not so, also where there is no such field"),
-    ("charge error:timeout", "both"),
-    ("timeout | error:reset", "one of them; binds weaker than both, brackets ( ) group"),
+    ("!error:timeout", "NOT; also matches jobs without that field"),
+    ("charge error:timeout", "AND: both match"),
+    ("timeout | error:reset", "OR; a space means AND and binds tighter; ( ) group"),
 )
 """Example and meaning, one row a feature: help, ``--help`` and README are made from it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which jobs are meant. Made by `parse`; equal to another that says the same."""
+    """Which jobs match. Made by `parse`; equal to another with the same terms."""
 
     root: Term
     source: str = field(default="", compare=False)
-    """As it was typed, to be shown; errors of `pick` point into it."""
+    """As it was typed, for display; positions in errors of `pick` refer to it."""
     _pick: Pick = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -63,71 +66,66 @@ class Filter:
         return str(self.root)
 
     def pick(self, jobs: Columns, places: Places) -> Places:
-        """Which of some jobs are meant.
+        """The places of the jobs that match, in order.
 
         Args:
-            jobs: with every field that `needs` names, whole and not shortened.
-            places: those that are looked at, in order.
+            jobs: with every field that `needs` names, in full.
+            places: the jobs to look at, in order.
 
         Raises:
-            FilterError: a pattern ran away and was stopped, after 0.1 s of CPU at most in one text
-                (of which it sees the first 100,000 characters), or because of the many texts in
-                which it took long. The filter stays stopped.
+            FilterError: a pattern ran away and was stopped: after at most 0.1 s of CPU in one text
+                (it searches the first 100,000 characters), or for being slow in many texts. From
+                then on every call raises.
         """
         return self._pick(jobs, places)
 
-    def matches(self, job: Subject) -> bool:
-        """Whether one job is meant. Raises what `pick` raises."""
-        fields = {name: (value,) for name, value in job.fields.items()}
-        return bool(self.pick(Columns((job.id,), fields, (job.score,)), (0,)))
-
     @property
     def needs(self) -> frozenset[str]:
-        """Fields of the job's hash that `pick` looks at; empty where the id is enough.
+        """Fields of the job's hash that `pick` reads; empty if the id is enough.
 
-        It may name finishedOn, which `Subject.score` makes superfluous.
+        It may name finishedOn, which the scores of `Columns` make superfluous.
         """
         return self.root.needs()
 
     @property
     def fields(self) -> frozenset[str]:
-        """Those of `needs` that no row has: payloads."""
+        """The payloads among `needs`, which no list row has."""
         return self.root.needs() & PAYLOADS
 
     def bounds(self) -> tuple[float | None, float | None]:
-        """Finishing times in ms (from, inclusive; to, exclusive) out of which nothing matches.
+        """Finishing times, ms (from, inclusive; to, exclusive), outside of which nothing matches.
 
-        None means no bound. As scores: ``ZREVRANGEBYSCORE key (to from``. What lies within does not
-        all match. Where from is not less than to, nothing does.
+        None means no bound. As scores: ``ZREVRANGEBYSCORE key (to from``. Not everything inside
+        matches; if from is not less than to, nothing does.
         """
         low, high = self.root.span()
         return (low if isfinite(low) else None), (high if isfinite(high) else None)
 
     def exact_ids(self) -> frozenset[str] | None:
-        """The only ids that can match, so that nothing need be scanned; None if any may.
+        """The only ids that can match, from ``id=``, so that no scan is needed; None if any can.
 
-        They come from ``id=``. Each must still be read and matched.
+        Each must still be read and matched.
         """
         return self.root.ids()
 
     def id_candidates(self) -> tuple[str, ...]:
         """Ids worth a direct look before the scan, in the order typed, each once.
 
-        ``id:42`` and ``42`` may mean the job 42 or a part of many ids. Each must still be read and
-        matched, and the scan must not show it again.
+        ``id:42`` and ``42`` may mean job 42 or a part of many ids. Each must still be read and
+        matched, and the scan must not return it a second time.
         """
         return tuple(dict.fromkeys(self.root.candidates()))
 
 
 def parse(text: str, *, now: float | None = None) -> Filter:
-    """The filter that ``text`` says.
+    """Parses a filter.
 
     Args:
         text: as typed.
-        now: the moment that ages are counted from, ms since the epoch; the clock's if None.
+        now: the moment that ages are counted from, ms since the epoch; None for now.
 
     Raises:
-        FilterError: it cannot be understood; an empty text is no filter either.
+        FilterError: it does not parse, or is empty.
     """
     moment = time.time() * 1000 if now is None else now
     return Filter(Parser(text, int(moment)).parse(), text)

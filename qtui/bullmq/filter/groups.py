@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from qtui.bullmq.filter.columns import Columns, Pick, Places, united, without
 from qtui.bullmq.filter.terms import Child, Span, Term
 
@@ -20,18 +22,23 @@ class Not(Term):
             return "child:no"
         return f"!({self.term})" if isinstance(self.term, Group) else f"!{self.term}"
 
+    @override
     def price(self) -> int:
         return self.term.price()
 
+    @override
     def needs(self) -> frozenset[str]:
         return self.term.needs()
 
+    @override
     def span(self, negated: bool = False) -> Span:
         return self.term.span(not negated)
 
+    @override
     def ids(self, negated: bool = False) -> frozenset[str] | None:
         return self.term.ids(not negated)
 
+    @override
     def pick(self) -> Pick:
         inner = self.term.pick()
         return lambda jobs, places: without(places, inner(jobs, places))
@@ -43,18 +50,22 @@ class Group(Term):
 
     terms: tuple[Term, ...]
 
+    @override
     def price(self) -> int:
         return max(term.price() for term in self.terms)
 
+    @override
     def needs(self) -> frozenset[str]:
         return frozenset().union(*(term.needs() for term in self.terms))
 
+    @override
     def span(self, negated: bool = False) -> Span:
         lows, highs = zip(*(term.span(negated) for term in self.terms), strict=True)
         if self._narrows(negated):
             return max(lows), min(highs)
         return min(lows), max(highs)
 
+    @override
     def ids(self, negated: bool = False) -> frozenset[str] | None:
         known = [term.ids(negated) for term in self.terms]
         told = [ids for ids in known if ids is not None]
@@ -62,6 +73,7 @@ class Group(Term):
             return frozenset.intersection(*told) if told else None
         return frozenset.union(*told) if len(told) == len(known) else None
 
+    @override
     def candidates(self) -> Iterator[str]:
         for term in self.terms:
             yield from term.candidates()
@@ -80,6 +92,7 @@ class Every(Group):
     def __str__(self) -> str:
         return " ".join(f"({one})" if isinstance(one, Either) else str(one) for one in self.terms)
 
+    @override
     def pick(self) -> Pick:
         picks = self._picks()
 
@@ -100,6 +113,7 @@ class Either(Group):
     def __str__(self) -> str:
         return " | ".join(map(str, self.terms))
 
+    @override
     def pick(self) -> Pick:
         return united(self._picks())
 

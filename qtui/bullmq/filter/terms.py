@@ -1,6 +1,6 @@
-"""The terms of a filter: what each matches, how it is written, and what it must read. Pure.
+"""The terms of a filter: what each matches, how it is written, which fields it reads. Pure.
 
-Missing fields never match; a negated term matches them.
+A missing field never matches; a negated term matches it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from math import inf
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
+
+from typing_extensions import override
 
 from qtui.bullmq.filter.columns import Columns, Pick, Places, united
 from qtui.bullmq.filter.error import FilterError
@@ -32,7 +34,7 @@ TEXTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "stack": ("stacktrace",),
     }
 )
-"""The words for texts, and where to look: fields of the hash, but for ``id``, which is none."""
+"""Words for text fields, and the fields of the hash they search (``id`` is the key, no field)."""
 
 COMPARISONS: Final[Mapping[str, Callable[[int, int], bool]]] = MappingProxyType(
     {
@@ -45,23 +47,12 @@ COMPARISONS: Final[Mapping[str, Callable[[int, int], bool]]] = MappingProxyType(
 )
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_NOTHING: Final[Mapping[str, str | None]] = MappingProxyType({})
 _MADE: Final = frozenset({"attemptsMade", "atm"})
 _SHORT: Final = 1000
-"""Characters of a text that is worth to be remembered; longer ones could fill the memory."""
+"""Characters of a text whose answer is cached; longer texts could fill the memory."""
 
 _REMEMBERED: Final = 1000
-"""Texts that are remembered: failures repeat their reasons, jobs their names."""
-
-
-class Subject(NamedTuple):
-    """What a filter looks at: a job's id, its score, and those of its fields that were read."""
-
-    id: str
-    score: float | None = None
-    """The score in failed or completed: finishedOn, ms. None elsewhere; then the field counts."""
-    fields: Mapping[str, str | None] = _NOTHING
-    """By the hash's own names, not shortened; absent or None where the job does not have it."""
+"""Answers in the cache: many jobs share a failedReason or a name."""
 
 
 Span = tuple[float, float]
@@ -71,48 +62,51 @@ _ALWAYS: Final[Span] = (-inf, inf)
 
 
 class Term(ABC):
-    """A part of a filter; equal to another that says the same. ``str`` is how it is written."""
+    """A part of a filter, comparable by meaning; ``str`` gives its canonical text."""
 
     __slots__ = ()
 
     @abstractmethod
     def pick(self) -> Pick:
-        """Its meaning, compiled."""
+        """A function that picks the jobs which match."""
 
     def price(self) -> int:
-        """What a look costs: cheap ones come first."""
+        """Relative cost of a look; `Every` and `Either` try cheap terms first."""
         return 0
 
     def needs(self) -> frozenset[str]:
-        """Fields of the hash that it looks at."""
+        """Fields of the hash that it reads."""
         return frozenset()
 
     def span(self, negated: bool = False) -> Span:
-        """Finishing times outside of which no job matches (negated: does not fail to)."""
+        """Finishing times outside of which no job matches (negated: none fails to match)."""
         return _ALWAYS
 
     def ids(self, negated: bool = False) -> frozenset[str] | None:
-        """The only ids that match (negated: that fail to), None if others may."""
+        """The only ids that can match (negated: that can fail to), None if any can."""
         return None
 
     def candidates(self) -> Iterator[str]:
-        """Texts that may have been meant as whole ids."""
+        """Texts that may be meant as a whole id."""
         return iter(())
 
 
 @dataclass(frozen=True, slots=True)
 class OnText(Term):
-    """A term about a text: ``word`` is a key of `TEXTS`, ``value`` what is looked for there."""
+    """A term on a text: ``word`` is a key of `TEXTS`, ``value`` the text to look for."""
 
     word: str
     value: str
 
+    @override
     def price(self) -> int:
         return {"": 1, "id": 1, "name": 1, "error": 2}.get(self.word, 5)
 
+    @override
     def needs(self) -> frozenset[str]:
         return frozenset(TEXTS[self.word]) - {"id"}
 
+    @override
     def pick(self) -> Pick:
         return united([self._pick_of(name) for name in TEXTS[self.word]])
 
@@ -122,11 +116,12 @@ class OnText(Term):
 
 @dataclass(frozen=True, slots=True)
 class Contains(OnText):
-    """``error:timeout``, or a bare word: part of the text, upper and lower case alike."""
+    """``error:timeout``, or a bare word: part of the text, ignoring case."""
 
     def __str__(self) -> str:
         return f"{self.word}:{quoted(self.value)}" if self.word else quoted(self.value)
 
+    @override
     def candidates(self) -> Iterator[str]:
         if self.word in ("", "id"):
             yield self.value
@@ -143,14 +138,16 @@ class Contains(OnText):
 
 @dataclass(frozen=True, slots=True)
 class Equals(OnText):
-    """``name=charge``: the whole text, character by character."""
+    """``name=charge``: the whole text, exactly."""
 
     def __str__(self) -> str:
         return f"{self.word}={quoted(self.value)}"
 
+    @override
     def ids(self, negated: bool = False) -> frozenset[str] | None:
         return frozenset({self.value}) if self.word == "id" and not negated else None
 
+    @override
     def candidates(self) -> Iterator[str]:
         if self.word == "id":
             yield self.value
@@ -167,7 +164,7 @@ class Equals(OnText):
 
 @dataclass(frozen=True, slots=True)
 class Matches(OnText):
-    """``error:re:ECONN.*``: a regular expression is found in the text."""
+    """``error:re:ECONN.*``: a regular expression matches somewhere in the text."""
 
     pattern: Pattern = field(compare=False, repr=False)
     """``value``, compiled."""
@@ -175,6 +172,7 @@ class Matches(OnText):
     def __str__(self) -> str:
         return f"{self.word}{':' if self.word else ''}re:{quoted(self.value)}"
 
+    @override
     def price(self) -> int:
         return 9
 
@@ -192,7 +190,7 @@ class Matches(OnText):
 class InGroup(Term):
     """``group:"connect ECONNREFUSED <address>"``: failed with an error of this signature.
 
-    Empty: with none that says anything.
+    Empty: failed without a reason.
     """
 
     signature: str
@@ -200,14 +198,17 @@ class InGroup(Term):
     def __str__(self) -> str:
         return f"group:{quoted(self.signature)}"
 
+    @override
     def price(self) -> int:
         return 6
 
+    @override
     def needs(self) -> frozenset[str]:
         return frozenset({"failedReason"})
 
+    @override
     def pick(self) -> Pick:
-        # Its patterns take a while to compile, for which `qtui --help` need not wait.
+        # Compiling its patterns takes a while, which `qtui --help` should not pay for.
         from qtui.bullmq.signature import signature
 
         wanted = self.signature
@@ -222,7 +223,7 @@ class InGroup(Term):
 
 @dataclass(frozen=True, slots=True)
 class Finished(Term):
-    """``after:`` a moment or at it, or ``before:`` it; ``at`` in ms since the epoch."""
+    """``after:`` (at or after) or ``before:`` a moment; ``at`` in ms since the epoch."""
 
     after: bool
     at: int
@@ -232,12 +233,15 @@ class Finished(Term):
         text = moment.replace(tzinfo=None).isoformat(timespec="milliseconds").removesuffix(".000")
         return f"{'after' if self.after else 'before'}:{text}Z"
 
+    @override
     def needs(self) -> frozenset[str]:
         return frozenset({"finishedOn"})
 
+    @override
     def span(self, negated: bool = False) -> Span:
         return (self.at, inf) if self.after is not negated else (-inf, self.at)
 
+    @override
     def pick(self) -> Pick:
         low, high = self.span()
 
@@ -256,7 +260,7 @@ class Finished(Term):
 
 @dataclass(frozen=True, slots=True)
 class Number(Term):
-    """``attempts>=3`` (made), ``priority>0``; both are 0 where the job says nothing of them."""
+    """``attempts>=3`` (made), ``priority>0``; each is 0 if the job has no such field."""
 
     word: str
     comparison: str
@@ -265,9 +269,11 @@ class Number(Term):
     def __str__(self) -> str:
         return f"{self.word}{self.comparison}{self.number}"
 
+    @override
     def needs(self) -> frozenset[str]:
         return frozenset(_MADE if self.word == "attempts" else {"priority"})
 
+    @override
     def pick(self) -> Pick:
         compare, number = COMPARISONS[self.comparison], self.number
         if self.word == "attempts":
@@ -284,19 +290,22 @@ class Number(Term):
 
 @dataclass(frozen=True, slots=True)
 class UsedUp(Term):
-    """``attempts=max``: it has run as often as it may. `Row.exhausted` says the same."""
+    """``attempts=max``: all attempts are used up, as in `Row.exhausted`."""
 
     def __str__(self) -> str:
         return "attempts=max"
 
+    @override
     def price(self) -> int:
         return 3
 
+    @override
     def needs(self) -> frozenset[str]:
         return frozenset({*_MADE, "opts"})
 
+    @override
     def pick(self) -> Pick:
-        # Most jobs of a queue have the same options, and JSON is dear.
+        # Most jobs of a queue share their options, and parsing JSON is slow.
         remembered = lru_cache(maxsize=256)(_allowed)
 
         def used_up(jobs: Columns, places: Places) -> Places:
@@ -319,9 +328,11 @@ class Child(Term):
     def __str__(self) -> str:
         return "child:yes"
 
+    @override
     def needs(self) -> frozenset[str]:
         return frozenset({"parentKey"})
 
+    @override
     def pick(self) -> Pick:
         def children(jobs: Columns, places: Places) -> Places:
             parents = jobs.texts("parentKey")
@@ -331,11 +342,11 @@ class Child(Term):
 
 
 class Verdicts(dict[str, bool]):
-    """What a dear question about a text has for an answer, remembered by the text.
+    """A cache of yes or no by text, for questions that are slow to answer.
 
     Args:
-        ask: the question; it may raise FilterError, and then everything is forgotten, so that who
-            asks again hears it too.
+        ask: answers a text. If it raises FilterError the cache is emptied, so that the next
+            question raises it too.
     """
 
     def __init__(self, ask: Callable[[str], bool]) -> None:
@@ -356,14 +367,14 @@ class Verdicts(dict[str, bool]):
 
 
 def _number(text: str | None) -> int | None:
-    # The short way is for nearly all; the other knows what JavaScript makes of the rest.
+    # Nearly all are plain digits; `Garbage.number` reads the rest as JavaScript does.
     if text is None or (len(text) < 16 and text.isascii() and text.isdigit()):
         return text if text is None else int(text)
     return Garbage().number("", text)
 
 
 def _attempts(jobs: Columns, places: Places) -> Iterator[tuple[int, int]]:
-    """Places, and how many attempts were made there."""
+    """For each place, the number of attempts made."""
     made, atm = jobs.texts("attemptsMade"), jobs.texts("atm")
     for at in places:
         yield at, attempts_made(_number(made[at]), _number(atm[at]))

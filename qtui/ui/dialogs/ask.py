@@ -10,6 +10,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
+from typing_extensions import override
 
 
 class AskDialog(ModalScreen[bool]):
@@ -33,6 +34,7 @@ class AskDialog(ModalScreen[bool]):
         super().__init__()
         self._question, self._yes, self._no = question, yes, no
 
+    @override
     def compose(self) -> ComposeResult:
         with Vertical():
             yield Static(Content(self._question))

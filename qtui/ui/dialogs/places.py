@@ -11,6 +11,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import OptionList
+from typing_extensions import override
 
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.reader import Whereabouts
@@ -43,6 +44,7 @@ class PlacesDialog(ModalScreen["tuple[QueueKey, Whereabouts] | None"]):
         self._job_id = job_id
         self._places = places
 
+    @override
     def compose(self) -> ComposeResult:
         with Vertical() as frame:
             frame.border_title = Content(f" Job {plain(self._job_id)} is in these queues ")

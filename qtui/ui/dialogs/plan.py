@@ -16,6 +16,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 from textual.worker import Worker, WorkerState
+from typing_extensions import override
 
 from qtui.bullmq.codes import Code, meaning
 from qtui.bullmq.connection import RedisFault
@@ -91,6 +92,7 @@ class PlanDialog(ModalScreen["Plan | None"]):
         self._typed: str | None = None
         """What was typed of the count that confirms; None before it is asked for."""
 
+    @override
     def compose(self) -> ComposeResult:
         with Vertical() as frame:
             frame.border_title = Content(f" {self._title} ")

@@ -14,6 +14,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 from textual.worker import Worker, WorkerState
+from typing_extensions import override
 
 from qtui.bullmq.connection import RedisFault
 from qtui.bullmq.model import JobState
@@ -75,6 +76,7 @@ class RerunDialog(ModalScreen["RerunPlan | None"]):
         self._error = ""
         self._seen = 0
 
+    @override
     def compose(self) -> ComposeResult:
         with Vertical() as frame:
             frame.border_title = Content(f" {self._title} ")

@@ -13,6 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
+from typing_extensions import override
 
 from qtui.bullmq.filter import Filter, FilterError, parse
 from qtui.bullmq.hunt import Hunt
@@ -82,6 +83,7 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
         self._where = ""
         self._stopped = ""
 
+    @override
     def compose(self) -> ComposeResult:
         yield Bar(id="title")
         yield GroupList(everywhere=len(self._queues) > 1, id="groups")

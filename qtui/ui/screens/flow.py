@@ -13,6 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
+from typing_extensions import override
 
 from qtui.bullmq.filter import parse, quoted
 from qtui.bullmq.flow import Lineage
@@ -87,6 +88,7 @@ class FlowScreen(Screen["Place | None"]):
         job = rows.lineage.job
         self._queue, self._job_id = job.queue, job.id
 
+    @override
     def compose(self) -> ComposeResult:
         yield Bar(id="title")
         yield Bar(id="banner")

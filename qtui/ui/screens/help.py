@@ -11,6 +11,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
+from typing_extensions import override
 
 from qtui.bullmq.filter import TABLE
 from qtui.ui.actions import Where
@@ -39,6 +40,7 @@ class HelpScreen(ModalScreen[None]):
         self._read_only = read_only
         self._keys = keys
 
+    @override
     def compose(self) -> ComposeResult:
         with VerticalScroll() as frame:
             frame.border_title = "Keys"

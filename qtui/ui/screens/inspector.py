@@ -16,6 +16,7 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
+from typing_extensions import override
 
 from qtui.bullmq.filter import parse
 from qtui.bullmq.keys import QueueKey
@@ -72,6 +73,7 @@ class Inspector(MarkScreen):
     }
     """
 
+    @override
     def compose(self) -> ComposeResult:
         yield Bar(id="header")
         yield Bar(id="banner")

@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
+from typing_extensions import override
 
 from qtui.retry.journal_reading import JournalError, Summary, campaigns
 from qtui.text import plain, plural
@@ -47,6 +48,7 @@ class JournalScreen(Screen["Summary | None"]):
         self._session = session
         self._folder = folder
 
+    @override
     def compose(self) -> ComposeResult:
         yield Bar(id="title")
         yield CampaignList(id="campaigns")

@@ -141,23 +141,29 @@ class DocumentView(ScrollView, can_focus=True):
         self._lay_out(keep=same)
 
     def validate_cursor(self, cursor: int) -> int:
+        """Keeps the cursor on a line."""
         return max(0, min(cursor, self._lines.height - 1))
 
     def watch_cursor(self, before: int, now: int) -> None:
+        """Redraws the lines that the cursor left and came to."""
         self.refresh_line(before)
         self.refresh_line(now)
 
     def on_focus(self) -> None:
+        """Shows the cursor."""
         self.refresh_line(self.cursor)
 
     def on_blur(self) -> None:
+        """Hides the cursor."""
         self.refresh_line(self.cursor)
 
     def on_resize(self) -> None:
+        """Wraps the text at the new width."""
         if 0 < self._width() != self._lines.width:
             self._lay_out(keep=True)
 
     def on_click(self, event: events.Click) -> None:
+        """Goes to the line that was clicked, and opens or folds it."""
         offset = event.get_content_offset(self)
         if offset is None or event.button != 1:
             return

@@ -228,24 +228,29 @@ class Timeline(Widget, can_focus=True):
             self.refresh()
 
     def on_focus(self) -> None:
+        """Pins the cursor to a bar."""
         self._pin()
         self.refresh()
 
     def on_blur(self) -> None:
+        """Hides the cursor; one on the newest bar follows that again."""
         # Left at the newest bar it follows that again.
         if self._timeline is not None and self.selection[0] == len(self._timeline.counts) - 1:
             self._anchor = self._cursor = None
         self.refresh()
 
     def on_hide(self) -> None:
+        """Forgets its width, so that it asks for data when it is shown again."""
         self._room = 0  # so that it asks for data when it is shown again
 
     def on_resize(self) -> None:
+        """Asks for as many bars as fit now."""
         if self.room != self._room:
             self._room = self.room
             self.post_message(self.WindowChanged(self, self._window))
 
     def on_click(self, event: events.Click) -> None:
+        """Goes to the bar that was clicked; a double click filters to it."""
         offset = event.get_content_offset(self)
         if offset is None or event.button != 1 or self._timeline is None:
             return

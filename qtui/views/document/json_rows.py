@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final, TypeAlias
 
+from typing_extensions import override
+
 from qtui.text import plain, plural
 from qtui.views.document.rows import (
     EVERYTHING,
@@ -155,6 +157,7 @@ class Branch(Node):
         more = len(longest) > limit or sum(cells_of(span.text) for span in spans) > room
         return (clipped(spans, room, octets(longest)) if more else spans), more
 
+    @override
     def draw(self, at: int) -> list[Span]:
         if 0 <= at < self.count:
             return [self._indent(self._depth), *self._line(at)[0]]
@@ -171,11 +174,13 @@ class Branch(Node):
         feeds = [found.end() for found in _ESCAPE.finditer(text) if found.group() == "\\n"]
         return Wrapped(spans, row_ends(text, self._room() - 2, True, feeds))
 
+    @override
     def state(self, at: int) -> Fold:
         if at in self.inner:
             return Fold.OPEN
         return Fold.FOLDED if self._line(at)[1] else Fold.NONE
 
+    @override
     def flip(self, at: int) -> int:
         if self.state(at) is Fold.NONE:
             return at

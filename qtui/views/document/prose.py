@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
 
+from typing_extensions import override
+
 from qtui.text import plain
 from qtui.views.document.rows import (
     EVERYTHING,
@@ -49,6 +51,7 @@ class Prose:
     frames: int = -1  # the first line that is a stack frame; -1: this is no stack
 
     def style_of(self, index: int) -> Style:
+        """The style of a line: the error, frames of the application, frames of libraries."""
         head = self.lines[index][:400]
         if self.frames < 0:
             return self.style
@@ -72,6 +75,7 @@ def _labelled(rows: Iterator[tuple[str, str]], right: bool) -> Prose:
 
 
 def prose_of(body: Text | Stack | Json | Pairs | Log) -> Prose:
+    """The lines of a body, with their labels where it has some."""
     match body:
         case Pairs(rows) if rows:
             return _labelled(iter(rows), right=False)
@@ -107,6 +111,7 @@ class Lines(Node):
         self._tops: list[int] = []
 
     def fill(self) -> None:
+        """Counts the rows of every line, and opens the long ones if everything was asked for."""
         room, lines = self._room, self._prose.lines
         if self._folds.budget == EVERYTHING:
             for line, raw in enumerate(lines):
@@ -150,15 +155,18 @@ class Lines(Node):
         self._drawn[line] = wrapped
         return wrapped
 
+    @override
     def steps(self, at: int) -> tuple[int, ...]:
         line = bisect_right(self._tops, at) - 1
         return line, at - self._tops[line]
 
+    @override
     def seek(self, steps: tuple[int, ...]) -> int:
         line = max(0, min(steps[0], len(self._tops) - 2))
         row = steps[1] if len(steps) > 1 else 0
         return self._tops[line] + max(0, min(row, self._tops[line + 1] - self._tops[line] - 1))
 
+    @override
     def draw(self, at: int) -> list[Span]:
         line, row = self.steps(at)
         text = self._wrapped(line).row(row)
@@ -172,15 +180,18 @@ class Lines(Node):
             return Span(Style.NOTE, f"{blanks}{shown}  ")
         return Span(Style.LABEL, f"{shown}{blanks}  ")
 
+    @override
     def first(self, at: int) -> bool:
         return self.steps(at)[1] == 0
 
+    @override
     def state(self, at: int) -> Fold:
         line = self.steps(at)[0]
         if len(self._prose.lines[line]) <= LONG:
             return Fold.NONE
         return Fold.OPEN if self._folds.paths.get((line,)) else Fold.FOLDED
 
+    @override
     def flip(self, at: int) -> int:
         line, state = self.steps(at)[0], self.state(at)
         if state is not Fold.NONE:

@@ -11,6 +11,8 @@ from enum import StrEnum
 from itertools import accumulate
 from typing import Final, NamedTuple, TypeAlias
 
+from typing_extensions import override
+
 from qtui.text import size
 
 EVERYTHING: Final = 50_000
@@ -78,6 +80,7 @@ ODD: Final = re.compile(r"[^ -\u02ff\u0370-\u0482\u2010-\u2027\u2400-\u2421\u250
 
 
 def cells_of(text: str) -> int:
+    """Terminal cells that a plain text takes."""
     return len(text) if not ODD.search(text) else sum(map(_CELLS.__getitem__, text))
 
 
@@ -119,6 +122,7 @@ class Wrapped(NamedTuple):
     ends: list[int]
 
     def row(self, number: int) -> list[Span]:
+        """The spans of one row."""
         return _between(self.spans, self.ends[number - 1] if number else 0, self.ends[number])
 
     def cut(self, rows: int, room: int, more: str) -> Wrapped:
@@ -141,6 +145,7 @@ def clipped(spans: list[Span], room: int, more: str = "") -> list[Span]:
 
 
 def octets(text: str | bytes) -> str:
+    """The size of a text in Redis, in words: ``1.2 kB``."""
     if isinstance(text, str) and not text.isascii():
         text = text.encode("utf-8", "surrogatepass")
     return size(len(text))
@@ -201,6 +206,7 @@ class Node:
         return steps[0]
 
     def put(self, index: int, child: Node | None) -> None:
+        """Sets the open child at an index, or with None closes it."""
         old = self.inner.pop(index, None)
         if child is not None:
             self.inner[index] = child
@@ -239,6 +245,7 @@ class Node:
         return key + 1 + within - node.height, None, 0
 
     def row_of(self, index: int) -> int:
+        """The row at which a child begins."""
         starts = self._first_rows()
         place = bisect_left(self._keys, index) - 1
         if place < 0:
@@ -256,9 +263,11 @@ class Flow(Node):
         super().__init__(parent, index, len(wrapped.ends))
         self._wrapped, self._lead = wrapped, lead
 
+    @override
     def draw(self, at: int) -> list[Span]:
         lead = f"{self._lead}  " if at else self._lead
         return [Span(Style.TEXT, lead), *self._wrapped.row(at)]
 
+    @override
     def first(self, at: int) -> bool:
         return at == 0
