@@ -9,13 +9,16 @@ from qtui.bullmq.model import Kind
 
 
 class Code(IntEnum):
-    """BullMQ's codes for a retry (reprocessJob, ≥1.48.3), and two of ours that it lacks."""
+    """BullMQ's codes for a retry (reprocessJob, ≥1.48.3), and some that it lacks."""
 
     RETRIED = 1
     REFUSED = 0
     """Redis would not take the write (memory, permission, a key of a wrong type); the job stays."""
     NO_SUCH_JOB = -1
     NOT_IN_STATE = -3
+    FAILED_CHILD = -9
+    """Retried with its children, one of which failed again, was not retried, or is gone: the job
+    stays, as it could not complete. BullMQ's own code for failed children (≥5.42.0)."""
     UNKNOWN = -100
     """The connection was lost while the batch was under way; the job is gone or out of reach."""
 
@@ -25,6 +28,7 @@ _MEANING = {
     Code.REFUSED: "refused by Redis",
     Code.NO_SUCH_JOB: "job is gone",
     Code.NOT_IN_STATE: "not in {state} any more",
+    Code.FAILED_CHILD: "a child of it failed or is gone, rerun the flow",
     Code.UNKNOWN: "unknown: the connection was lost",
 }
 
@@ -40,9 +44,9 @@ class Result(NamedTuple):
     job_id: str
     code: Code
     target: str = ""
-    """``wait``, ``paused`` or ``prioritized`` when retried, else empty."""
+    """``wait``, ``paused``, ``prioritized`` or ``waiting-children`` when retried, else empty."""
     error: str = ""
-    """Redis's own words when it refused something."""
+    """Redis's own words when it refused something; the key of the child that failed."""
 
     @property
     def retried(self) -> bool:

@@ -32,6 +32,8 @@ class Target(StrEnum):
     WAIT = "wait"
     PAUSED = "paused"
     PRIORITIZED = "prioritized"
+    WAITING_CHILDREN = "waiting-children"
+    """For a parent that is retried with its children; no `destination` of a job by itself."""
 
 
 @dataclass(frozen=True, slots=True)

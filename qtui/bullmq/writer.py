@@ -48,6 +48,8 @@ class Picked(NamedTuple):
 
     job_id: str
     score: float | None = None
+    after_children: bool = False
+    """Whether children of it are retried too, so that it waits for those that have yet to run."""
 
     @property
     def pinned(self) -> bool:
@@ -102,6 +104,7 @@ class Writer:
         keys = [queue.key(state.key), *(queue.key(suffix) for suffix in _RETRY_KEYS)]
         arguments = [queue.key(""), state.value, _flag(reset_attempts_made)]
         arguments.append(_flag(reset_attempts_started))
+        arguments.append(_flag(any(job.after_children for job in jobs)))
         for job in jobs:
             arguments += (job.job_id, "" if job.score is None else f"{job.score:.17g}")
         reply = await self._retry.call(keys, arguments)

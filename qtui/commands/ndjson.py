@@ -195,8 +195,12 @@ def summary_object(
     journal: str | None = None,
     followed: Tally | None = None,
     dry_run: bool = False,
+    after_children: int = 0,
 ) -> dict[str, object]:
-    """The last line of a retry. Jobs that no code counts were not touched."""
+    """The last line of a retry. Jobs that no code counts were not touched.
+
+    ``after_children`` is there where parents are retried with their children: how many.
+    """
     counts = {str(code.value): codes.get(code, 0) for code in _ALWAYS_COUNTED}
     for code, number in codes.items():
         if number and code not in _ALWAYS_COUNTED:
@@ -207,6 +211,8 @@ def summary_object(
         "codes": counts,
         "journal": journal,
     }
+    if after_children:
+        summary["after_children"] = after_children
     if followed is not None:
         summary["outcomes"] = _outcomes(followed)
     return {"summary": summary | ({"dry_run": True} if dry_run else {})}

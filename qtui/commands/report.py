@@ -19,6 +19,7 @@ from qtui.views.columns import Tone, verdict
 _IN_SUMMARY: Final = {
     Code.NO_SUCH_JOB: "gone (-1)",
     Code.NOT_IN_STATE: "not in {state} any more (-3)",
+    Code.FAILED_CHILD: "with a child that failed or is gone (-9)",
     Code.REFUSED: "refused by Redis (0)",
     Code.UNKNOWN: "unknown",
 }
@@ -42,6 +43,8 @@ class Report:
         """The campaign's id in the journal."""
         self.followed: Tally | None = None
         """What became of the jobs, where they were followed."""
+        self.after_children = 0
+        """Jobs that run after their children, as far as they are known."""
         self.rest = "not touched"
         """What is known of the jobs without a result."""
 
@@ -93,6 +96,7 @@ class Report:
                 journal=self.journal,
                 followed=self.followed,
                 dry_run=self._dry_run,
+                after_children=self.after_children,
             )
             self._out.json(summary)
         else:

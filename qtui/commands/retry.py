@@ -89,6 +89,7 @@ def retry_jobs(place: Place, request: Request) -> int:
     if plan.status.kind.refusal:
         raise Stop(f"{plan.queue.base} is {plan.status.kind.refusal}", NOT_ALL)
     report.selected = plan.jobs
+    report.after_children = plan.after_children
     if not request.json or request.asks:
         _tell(place.err, plan, request.resets)
     if not plan.jobs:

@@ -116,7 +116,7 @@ class Campaign:
             patience=patience,
             stopped=self._stopping.is_set,
         )
-        self._supply = Supply(client, plan.selection, before)
+        self._supply = Supply(client, plan.selection, before, plan.kin)
         self._begun = bool(self.codes)
         self._trouble: Exception | None = None
         self._answered: deque[tuple[list[Result], list[str]]] = deque()

@@ -183,7 +183,7 @@ def _doubted(
     """
     found = []
     for one, row, result in zip(batch, seen, results, strict=True):
-        if result.code is Code.REFUSED:
+        if result.code in (Code.REFUSED, Code.FAILED_CHILD):
             found.append(result)
         elif stands(one, row):
             gone = result.code is Code.NO_SUCH_JOB

@@ -66,7 +66,7 @@ class Page:
                 self.values[start : start + _BREATH],
                 strict=True,
             )
-            jobs = [Evidence(job_id, score, _present(values)) for (job_id, score), values in rows]
+            jobs = [Evidence(one.job_id, one.score, _present(values)) for one, values in rows]
             found.append(evidence_lines(jobs))
             await asyncio.sleep(0)  # a turn for the screen, and for what is being sent
         return b"".join(found)

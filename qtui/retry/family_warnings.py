@@ -9,9 +9,11 @@ from typing import Final
 
 from qtui.bullmq.connection import Client
 from qtui.bullmq.dialect import QueueEvidence
-from qtui.bullmq.flow import Name, Node, queue_of, read_nodes
+from qtui.bullmq.family import Queues, read_families
+from qtui.bullmq.flow import Name, Node, Record, queue_of, read_nodes
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, Row
+from qtui.retry.kin import Kin
 from qtui.text import plural
 
 MOST: Final = 250
@@ -24,6 +26,8 @@ class Trouble(StrEnum):
     PARENT_STAYS_FAILED = "parent stays failed"
     PARENT_FAILS_AGAIN = "parent fails again"
     PARENT_IS_STUCK = "parent is stuck in active"
+    CHILD_LEFT = "a child is left behind"
+    """The parent is retried with some of its children, and stays where it is for another (-9)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +45,19 @@ async def family_warnings(
     queue: QueueKey,
     rows: Sequence[Row],
     evidence: QueueEvidence,
+    kin: Kin | None = None,
 ) -> list[FamilyWarning]:
-    """What a plain retry of these failed jobs would leave behind in their flows.
+    """What a plain retry of these finished jobs would leave behind in their flows.
 
     Args:
         client: where to read.
         queue: the queue of the jobs.
         rows: the jobs, as the plan has read them; the first `MOST` are looked at.
         evidence: what tells the release that runs the queue.
+        kin: which of them are retried with their children; none where it is left out.
 
-    Costs what `read_nodes` costs, twice: seven round trips for a queue and its parents' queue.
+    Costs what `read_nodes` costs, twice: seven round trips for a queue and its parents' queue;
+    and for parents that are retried with children as much for up to `MOST` other children.
 
     Raises:
         redis.exceptions.NoPermissionError: we may not look at a queue of a parent.
@@ -60,7 +67,14 @@ async def family_warnings(
     parents = await _parents(client, nodes)
     more = len(rows) > MOST
     chosen = {node.key for node in nodes}
-    return [*_of_children(nodes, parents, chosen, more), *_of_parents(nodes, evidence, more)]
+    kin = kin or Kin(queue)
+    alone = [node for node in nodes if not kin.is_parent(node.id)]
+    together = [node for node in nodes if kin.is_parent(node.id)]
+    return [
+        *_of_children(nodes, parents, chosen, more),
+        *_of_parents(alone, evidence, more),
+        *await _of_families(client, queue, together, kin),
+    ]
 
 
 async def _parents(client: Client, nodes: Sequence[Node]) -> dict[str, Node]:
@@ -108,16 +122,18 @@ def _of_parents(
     left = [
         node.id
         for node in nodes
-        if node.state is JobState.FAILED and (node.children.pending or node.children.unsuccessful)
+        if _finished(node) and (node.children.pending or node.children.unsuccessful)
     ]
     if not left:
         return
     stuck = not _fails_again(evidence, [node for node in nodes if node.id in left])
     who = plural(len(left), "job is a parent", "jobs are parents")
+    completed = any(node.state is JobState.COMPLETED for node in nodes)
+    fails = "fails, its result lost" if completed else "fails again"
     ends = (
         "its completion is refused (-4), and it stays in active without a lock"
         if stuck
-        else "its completion is refused (-4, -9), and it fails again"
+        else f"its completion is refused (-4, -9), and it {fails}"
     )
     yield FamilyWarning(
         Trouble.PARENT_IS_STUCK if stuck else Trouble.PARENT_FAILS_AGAIN,
@@ -125,6 +141,35 @@ def _of_parents(
         f"{_at_least(more)}{who} of jobs that are not done; retried alone such a job runs, "
         f"{ends}: rerun the flow from failure instead.",
     )
+
+
+async def _of_families(
+    client: Client, queue: QueueKey, nodes: Sequence[Node], kin: Kin
+) -> list[FamilyWarning]:
+    """Parents that are retried with some children, while another failed or is gone."""
+    waiting = [node for node in nodes if node.children.pending or node.children.unsuccessful]
+    bearable = [node for node in waiting if node.children.total <= MOST]
+    queues = Queues(client, [queue])
+    families = await read_families(client, bearable, queues, (Record.UNSUCCESSFUL, Record.PENDING))
+    here = {name.id for names in families for name in names if name.queue == queue}
+    sent = {queue.job(one) for one in kin.selected(here)}
+    others = {name.key: name for names in families for name in names if name.key not in sent}
+    found = await read_nodes(client, list(others.values())[:MOST])
+    ended = {node.key for node in found if node.row.missing or _finished(node)}
+    left = [
+        node.id
+        for node, names in zip(bearable, families, strict=True)
+        if any(name.key in ended for name in names)
+    ]
+    if not left:
+        return []
+    who = plural(len(left), "parent has", "parents have")
+    stays = "it stays as it is" if len(left) == 1 else "they stay as they are"
+    sentence = (
+        f"{who} a child that failed or is gone and is not among these jobs; {stays} (-9): "
+        "rerun the flow from failure instead."
+    )
+    return [FamilyWarning(Trouble.CHILD_LEFT, tuple(left), sentence)]
 
 
 def _fails_again(evidence: QueueEvidence, nodes: Sequence[Node]) -> bool:
@@ -138,6 +183,10 @@ def _fails_again(evidence: QueueEvidence, nodes: Sequence[Node]) -> bool:
         return tuple(numbers) >= (5, 56, 9)
     # Without one: since 5.42.0 failed children stand in `unsuccessful`, for which there is -9.
     return any(node.children.unsuccessful for node in nodes)
+
+
+def _finished(node: Node) -> bool:
+    return node.state is not None and node.state.is_finished
 
 
 def _parent_key(node: Node) -> str:

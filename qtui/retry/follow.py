@@ -62,6 +62,7 @@ _UNDER_WAY: Final = {
     "active": Outcome(Fate.ACTIVE),
     "delayed": _DELAYED,
 }
+_RETRIED: Final = ("waiting", "waiting-children")
 _ENDS: Final = ("completed", "failed", "removed", "retries-exhausted")
 _FINISHED: Final = (JobState.COMPLETED, JobState.FAILED)
 
@@ -81,7 +82,7 @@ class _Strangers:
 
     def note(self, event: Event) -> None:
         """Keeps what befalls a job from the moment when it is retried from our state."""
-        if event.name == "waiting" and event.prev == self._state:
+        if event.name in _RETRIED and event.prev == self._state:
             self._events.pop(event.job_id, None)
             if len(self._events) >= _STRANGERS:
                 del self._events[next(iter(self._events))]

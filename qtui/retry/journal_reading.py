@@ -245,6 +245,8 @@ class Progress:
     """Jobs that may have been sent, and nobody knows what came of it: read where they stand."""
     codes: Mapping[Code, int]
     """The codes so far; the doubtful ones with an unknown code are among them."""
+    parents: frozenset[str] = frozenset()
+    """Full keys of the parents of all jobs that may have been sent."""
 
     def rest(self) -> Iterator[Picked]:
         """The chosen jobs that were certainly not sent yet."""
@@ -266,12 +268,15 @@ def progress_of(folder: Path, name: str) -> Progress:
     path = path_of(folder, find(folder, name))
     tally, decided = Tally(), Ids()
     chosen: list[Picked] = []
+    parents: set[str] = set()
     with _open(path) as file:
         header = _header(file, path)
         for line in file:
             job_id = tally.add(line)
             if job_id is not None:
                 decided.add(job_id)
+            elif b'"parentKey"' in line:
+                parents.add(evidence_of(record(line) or {}).fields.get("parentKey", ""))
             elif line.startswith(b'{"type":"chosen"'):
                 chosen += chosen_of(record(line) or {})
     check_format(header)
@@ -280,7 +285,9 @@ def progress_of(folder: Path, name: str) -> Progress:
             f"campaign {header.id} was cut off before it sent anything: retry the jobs anew"
         )
     doubtful = tuple(Picked(job_id, score) for job_id, score in tally.doubtful.items())
-    return Progress(header, tuple(chosen), decided, doubtful, tally.codes)
+    return Progress(
+        header, tuple(chosen), decided, doubtful, tally.codes, frozenset(parents - {""})
+    )
 
 
 def rebuilt(folder: Path, name: str) -> Iterator[Evidence]:

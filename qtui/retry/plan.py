@@ -23,7 +23,8 @@ from qtui.bullmq.signature import signature
 from qtui.bullmq.status import read_status
 from qtui.bullmq.workers import read_workers
 from qtui.bullmq.writer import NEVER, Picked
-from qtui.retry.family_warnings import MOST, FamilyWarning, family_warnings
+from qtui.retry.family_warnings import MOST, FamilyWarning, Trouble, family_warnings
+from qtui.retry.kin import Kin
 from qtui.retry.selection import Query, Selection, candidates, count_until, hunt_for, judged
 from qtui.text import plain, plural
 
@@ -64,6 +65,8 @@ class Forecast:
         """Where it will stand, in words: ``waiting, last in line``."""
         if self.target is None:
             return ""
+        if self.target is Target.WAITING_CHILDREN:
+            return f"{self.target}, runs after its children"
         if self.target is Target.PRIORITIZED:
             return f"prioritized, priority {clamp_priority(self.row.priority)}"
         state = "paused" if self.target is Target.PAUSED else _WAITING
@@ -139,6 +142,10 @@ class Plan:
     """Jobs that a campaign was about when it began, where it goes on with what is left of it."""
     families: tuple[FamilyWarning, ...] = ()
     """What it would leave behind in flows, as far as they were looked at."""
+    kin: Kin | None = None
+    """Which of its jobs are parents of others among them; None where not all were read."""
+    after_children: int = 0
+    """Parents of others among them, each of which runs after its children."""
 
     @property
     def queue(self) -> QueueKey:
@@ -173,6 +180,9 @@ class Plan:
             runs = "it runs" if exhausted == 1 else "they run"
             yield f"{used_up} attempts: {runs} once more, and a failure is final."
         if self.count(Code.RETRIED):
+            if self.after_children:
+                runs = "runs after its" if self.after_children == 1 else "run after their"
+                yield f"{plural(self.after_children, 'parent')} {runs} children."
             yield from (one.sentence for one in self.families)
             yield from self._condition()
         gone, left = self.count(Code.NO_SUCH_JOB), self.count(Code.NOT_IN_STATE)
@@ -208,6 +218,16 @@ def forecast(row: Row, status: QueueStatus, evidence: QueueEvidence) -> Forecast
     return Forecast(row, Code.RETRIED, target)
 
 
+def _after_children(forecasts: Iterable[Forecast], kin: Kin) -> list[Forecast]:
+    """Parents whose children are known to be retried too wait for them."""
+    return [
+        replace(one, target=Target.WAITING_CHILDREN)
+        if one.target is not None and kin.is_parent(one.row.id)
+        else one
+        for one in forecasts
+    ]
+
+
 def _kept_together(forecasts: Iterable[Forecast]) -> list[Forecast]:
     """Once one job goes to `paused`, the script moves there what is in `wait`: resume wants it."""
     found = list(forecasts)
@@ -218,10 +238,22 @@ def _kept_together(forecasts: Iterable[Forecast]) -> list[Forecast]:
     ]
 
 
+def _barred(forecasts: list[Forecast], families: Iterable[FamilyWarning]) -> list[Forecast]:
+    """Parents that stay where they are, as a child of theirs can't complete."""
+    barred = {
+        job_id for one in families if one.trouble is Trouble.CHILD_LEFT for job_id in one.jobs
+    }
+    return [
+        replace(one, code=Code.FAILED_CHILD, target=None) if one.row.id in barred else one
+        for one in forecasts
+    ]
+
+
 class _Sample:
-    """Jobs of a plan whose families are looked at: those that say that they have a parent first."""
+    """Jobs of a plan whose families are looked at: first those that are known to have one."""
 
     def __init__(self) -> None:
+        self._parents: list[Row] = []
         self._children: list[Row] = []
         self._others: list[Row] = []
 
@@ -229,18 +261,19 @@ class _Sample:
         """Takes as many as are needed, and one to tell that there are more."""
         for one in forecasts:
             some = self._children if one.row.parent_key else self._others
-            if one.code is Code.RETRIED and len(some) <= MOST:
+            if one.target is Target.WAITING_CHILDREN:
+                some = self._parents
+            most = MOST // 2 if some is self._parents else MOST
+            if one.code is Code.RETRIED and len(some) <= most:
                 some.append(one.row)
 
     async def warnings(
-        self, client: Client, selection: Selection, evidence: QueueEvidence
+        self, client: Client, selection: Selection, evidence: QueueEvidence, kin: Kin
     ) -> tuple[FamilyWarning, ...]:
         """What a retry would leave behind; nothing where we may not look at a parent's queue."""
-        if selection.state is not JobState.FAILED:
-            return ()
-        rows = [*self._children, *self._others]
+        rows = [*self._parents, *self._children, *self._others]
         try:
-            return tuple(await family_warnings(client, selection.queue, rows, evidence))
+            return tuple(await family_warnings(client, selection.queue, rows, evidence, kin))
         except NoPermissionError:
             return ()
 
@@ -275,7 +308,7 @@ async def make_plan(
         status = replace(status, kind=Kind.BULLMQ)
     workers = await read_workers(client, [queue])
     seen_workers = None if workers is None else workers[queue]
-    tally, sample = Tally(state), _Sample()
+    tally, sample, kin = Tally(state), _Sample(), Kin(queue)
     if isinstance(selection, Query):
         if selection.filter is None:
             jobs = await count_until(client, selection)
@@ -283,8 +316,10 @@ async def make_plan(
         hunt = hunt_for(client, selection, LIST_FIELDS, rate=rate)
         async for step in hunt.steps():
             rows = [one.row for one in await judged(client, selection, step)]
-            here = (one for one in rows if one.score is not None)
+            here = [one for one in rows if one.score is not None]
+            kin.add((one.id, one.parent_key) for one in here)
             found = _kept_together(forecast(row, status, evidence) for row in here)
+            found = _after_children(found, kin)
             if any(one.target is Target.PAUSED for one in found):
                 evidence = replace(evidence, paused_list=True)
             tally.add(found)
@@ -292,16 +327,35 @@ async def make_plan(
             told(found)
             progress(hunt.seen, hunt.total)
         tally.keep_together()
-        families = await sample.warnings(client, selection, evidence)
-        return Plan(status, selection, tally, seen_workers, families=families)
+        families = await sample.warnings(client, selection, evidence, kin)
+        return Plan(
+            status,
+            selection,
+            tally,
+            seen_workers,
+            families=families,
+            kin=kin,
+            after_children=kin.parents,
+        )
     forecasts: list[Forecast] = []
     async for some in candidates(client, selection):
         forecasts += (forecast(one.row, status, evidence) for one in some)
         progress(len(forecasts), len(selection.jobs))
-    ordered = tuple(sorted(_kept_together(forecasts), key=_age))
+    kin.add((one.row.id, one.row.parent_key) for one in forecasts if one.code is Code.RETRIED)
+    ordered = sorted(_after_children(_kept_together(forecasts), kin), key=_age)
+    sample.add(ordered)
+    families = await sample.warnings(client, selection, evidence, kin)
+    ordered = _barred(ordered, families)
     tally.add(ordered)
     told(ordered)
     pinned = replace(selection, jobs=tuple(one.picked for one in ordered))
-    sample.add(ordered)
-    families = await sample.warnings(client, selection, evidence)
-    return Plan(status, pinned, tally, seen_workers, ordered, families=families)
+    return Plan(
+        status,
+        pinned,
+        tally,
+        seen_workers,
+        tuple(ordered),
+        families=families,
+        kin=kin,
+        after_children=sum(one.target is Target.WAITING_CHILDREN for one in ordered),
+    )

@@ -129,7 +129,12 @@ class Interrupted:
             _flags(header.resets),
             _pace(header.pace),
             # What was unknown is found out now, and counted then.
-            before=Before(progress.decided, progress.doubtful, Counter(progress.codes) - unknown),
+            before=Before(
+                progress.decided,
+                progress.doubtful,
+                Counter(progress.codes) - unknown,
+                progress.parents,
+            ),
         )
         campaign.journal = self.journal
         return campaign

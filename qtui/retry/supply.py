@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from qtui.bullmq.writer import Picked
 from qtui.retry.delivery import LOST, judged, stands
 from qtui.retry.evidence import Page, evidence
 from qtui.retry.journal_tally import Ids
+from qtui.retry.kin import Held, Kin, read_kin
 from qtui.retry.selection import CHUNK, Chosen, Query, Selection
 
 
@@ -26,6 +27,8 @@ class Before(NamedTuple):
     """Jobs that may have been sent: they are read before anything else is done."""
     codes: Counter[Code]
     """The codes of the others."""
+    parents: Collection[str] = ()
+    """Full keys of the parents of those that were sent."""
 
 
 class Supply:
@@ -35,9 +38,12 @@ class Supply:
         client: where to read.
         selection: which jobs.
         before: what another process has done of it already.
+        kin: which of the jobs are parents of others; None where that is still to be read.
     """
 
-    def __init__(self, client: Client, selection: Selection, before: Before | None) -> None:
+    def __init__(
+        self, client: Client, selection: Selection, before: Before | None, kin: Kin | None
+    ) -> None:
         self._client = client
         self._selection = selection
         self._sent = before.sent if before is not None else None
@@ -46,6 +52,11 @@ class Supply:
         self._pages: AsyncGenerator[Page] | None = None
         self._taken: set[int] = set()
         """Hashes of ids: a clock that lags must not bring one back."""
+        self._parents = before.parents if before is not None else ()
+        self._held = None if kin is None else Held(kin, selection.queue)
+        self._at_parents = False
+        """Whether all others have been handed out."""
+        self._reading: tuple[Kin, AsyncGenerator[None]] | None = None
 
     async def judge_doubtful(self) -> list[Result] | None:
         """What became of some jobs that may have been sent, and None in the end.
@@ -68,25 +79,69 @@ class Supply:
 
     def take(self, picks: Iterable[Picked]) -> None:
         """These are on their way: none of them comes again."""
+        picks = list(picks)
         self._taken.update([hash(one.job_id) for one in picks])
+        if self._held is not None:
+            self._held.take(picks)
 
     async def page(self) -> Page | None:
-        """The next jobs that nobody took, oldest first, often none; None in the end."""
+        """The next jobs that were not taken, oldest first, often none; None in the end.
+
+        Parents of others among them come last, see `qtui.retry.kin`.
+        """
+        if self._held is None:
+            return await self._read_kin()
         if self._stand:
-            return self._stand.pop(0)
+            return self._held.hold(self._stand.pop(0))
+        if not self._at_parents:
+            page = await self._next(self._left())
+            if page is not None:
+                return self._held.hold(self._fresh(page))
+            self._at_parents = True
+            await self.close()
+        parents = tuple(self._held.next())
+        if not parents:
+            return None
+        selection = self._selection
+        page = await self._next(Chosen(selection.queue, selection.state, parents))
+        if page is None:
+            self._pages = None
+        return page or Page((), ())
+
+    async def _next(self, selection: Selection) -> Page | None:
+        """The next page of a selection that is being read, or is begun to be."""
         if self._pages is None:
-            self._pages = evidence(self._client, self._left())
+            self._pages = evidence(self._client, selection)
         try:
-            page = await anext(self._pages, None)
+            return await anext(self._pages, None)
         except LOST:
             self._pages = None
             raise
-        return None if page is None else self._fresh(page)
+
+    async def _read_kin(self) -> Page:
+        """Reads on who is whose parent, for a plan that was carried out before all was read."""
+        if self._reading is None:
+            kin = Kin(self._selection.queue)
+            for full_key in self._parents:
+                kin.add_parent(full_key)
+            self._reading = kin, read_kin(self._client, self._selection, kin)
+        kin, steps = self._reading
+        try:
+            async for _ in steps:
+                return Page((), ())
+        except LOST:
+            self._reading = None
+            raise
+        self._held = Held(kin, self._selection.queue)
+        return Page((), ())
 
     async def close(self) -> None:
         """Stops reading."""
+        if self._reading is not None:
+            await self._reading[1].aclose()
         if self._pages is not None:
             await self._pages.aclose()
+        self._pages = None
 
     def _left(self) -> Selection:
         """The selection without what was taken, so far as its jobs are known one by one."""

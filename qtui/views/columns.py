@@ -141,6 +141,8 @@ def verdict(result: Result, outcome: Outcome | None, state: JobState) -> Verdict
     if result.code is Code.UNKNOWN:
         return Verdict("? unknown: the connection was lost", Tone.BAD)
     words = meaning(result.code, state)
+    if result.code is Code.FAILED_CHILD:
+        return Verdict(f"✗ {int(result.code)} {words}: {first_line(result.error)}", Tone.BAD)
     if result.code is Code.REFUSED:
         return Verdict(f"✗ {words}: {first_line(result.error)}", Tone.BAD)
     return Verdict(f"✗ {int(result.code)} {words}", Tone.BAD)

@@ -18,11 +18,13 @@ from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reader import Reader
 from qtui.bullmq.writer import Picked, Writer
+from qtui.retry.campaign import Campaign
 from qtui.retry.family_warnings import Trouble, family_warnings
-from qtui.retry.plan import Resets
+from qtui.retry.plan import Plan, Resets, make_plan
 from qtui.retry.rerun import Rerun
 from qtui.retry.rerun_plan import RerunPlan, Start
 from qtui.retry.rerun_reading import make_rerun_plan
+from qtui.retry.selection import chosen, query
 from tests.oracle.keyspace import census, members
 from tests.oracle.stage import Side, Stage, Worker, wait_for
 
@@ -196,6 +198,27 @@ class FlowStage:
             async with self.connect() as client:
                 batch = await Writer(client).retry(self._queue(id), JobState.FAILED, [Picked(id)])
                 return [int(result.code) for result in batch.results]
+
+        return asyncio.run(call())
+
+    def retry_all(
+        self, state: JobState, ids: Sequence[str] | None = None, queue: str = "q"
+    ) -> tuple[Plan, list[Result]]:
+        """Retry jobs of a state with qtui, all of them by default: the plan, and what it did."""
+
+        async def call() -> tuple[Plan, list[Result]]:
+            async with self.connect() as client:
+                base = QueueKey.of("bull", queue)
+                selection = (
+                    chosen(base, state, ids)
+                    if ids is not None
+                    else await query(client, base, state)
+                )
+                plan = await make_plan(client, selection, rate=0)
+                campaign = Campaign(client, Writer(client), plan, Resets())
+                results = [one async for some in campaign.run() for one in some]
+                assert campaign.notes == []
+                return plan, results
 
         return asyncio.run(call())
 

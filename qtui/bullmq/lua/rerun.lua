@@ -270,7 +270,7 @@ local RETRY_KEYS = { "wait", "paused", "prioritized", "pc", "marker", "active", 
 local function retryAll(batch)
   local keys = { batch.base .. batch.state }
   for _, suffix in ipairs(RETRY_KEYS) do keys[#keys + 1] = batch.base .. suffix end
-  local arguments = { batch.base, batch.state, RESET_MADE, RESET_STARTED }
+  local arguments = { batch.base, batch.state, RESET_MADE, RESET_STARTED, "" }
   for _, job in ipairs(batch.jobs) do
     arguments[#arguments + 1] = job.id
     arguments[#arguments + 1] = job.score

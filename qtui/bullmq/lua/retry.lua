@@ -14,12 +14,15 @@
   KEYS   the queue's keys, in the order of the table `key` below
   ARGV   1 base key and a colon   2 state: failed or completed
          3 "1" to delete the counter of attempts made   4 "1" for attempts started
+         5 "1" for jobs whose children are retried too: one with children to come waits for them in
+           `waiting-children`, as it did when it was added
          then for each job: its id, and the score at which it was seen in the state ("" for any).
          With another score it has run and finished again meanwhile: code -3.
   Reply  first a note, empty or the first error of an effect that comes after the move (event,
          marker, cleared fields); then for each job a code and a detail:
            1 and the key it went to     0 and the error: refused, the job is where it was
           -1 and "": no such job       -3 and "": not in the state
+          -9 and a child's key: with 5 only; it has finished and its parent can't complete with it
          last the microseconds that all of it took, 0 where the server can't tell
          An error reply that starts with QTUIREFUSED: the queue is not one of BullMQ's own.
 
@@ -33,7 +36,9 @@ local key = {
 }
 local base, state = ARGV[1], ARGV[2]
 local resetMade, resetStarted = ARGV[3] == "1", ARGV[4] == "1"
-local FIRST_JOB = 5
+local afterChildren = ARGV[5] == "1"
+local FIRST_JOB = 6
+key["waiting-children"] = base .. "waiting-children"
 
 local COUNTER_RANGE = 4294967296 -- 2^32 jobs of one priority keep their order
 local HIGHEST_PRIORITY = 2097152 -- 2^21: with the counter it fills the 53 bits of a score
@@ -202,6 +207,25 @@ local function readJob(id, score, seenScore)
   }
 end
 
+local looks = 500 -- at children, in one call: some 2 ms
+
+-- For a job whose children are retried too: whether it has to wait for children; and the key of one
+-- that has finished, but not so that its parent could complete, if there is one. It failed again, or
+-- was not retried. One that goes unseen among thousands keeps its parent waiting, as BullMQ has it.
+local function lookAtChildren(job)
+  if typeOf(job.name .. ":unsuccessful") == "zset" then
+    return false, redis.call("ZRANGE", job.name .. ":unsuccessful", 0, 0)[1]
+  end
+  if typeOf(job.name .. ":dependencies") ~= "set" then return false end
+  for _, child in ipairs(redis.call("SRANDMEMBER", job.name .. ":dependencies", looks)) do
+    looks = looks - 1
+    -- What runs or waits has no finishedOn. A cluster may hold the child in another slot.
+    local seen = redis.pcall("HMGET", child, "timestamp", "finishedOn")
+    if not seen.err and (seen[2] or not seen[1]) then return false, child end
+  end
+  return true
+end
+
 local function runsBefore(one, other)
   if one.priority ~= other.priority then return one.priority < other.priority end
   return one.place < other.place
@@ -211,8 +235,9 @@ end
 local function partByMove(queue, jobs)
   local moves, byName = {}, {}
   for _, job in ipairs(jobs) do
-    job.target = destination(queue, job)
-    local command = job.target == "prioritized" and "ZADD" or job.lifo and "RPUSH" or "LPUSH"
+    job.target = job.waits and "waiting-children" or destination(queue, job)
+    local set = job.waits or job.target == "prioritized"
+    local command = set and "ZADD" or job.lifo and "RPUSH" or "LPUSH"
     local name = command .. job.target
     local move = byName[name]
     if not move then
@@ -230,9 +255,20 @@ local function partByMove(queue, jobs)
   return moves
 end
 
+local function milliseconds()
+  local now = redis.call("TIME")
+  return string.format("%.0f", tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000))
+end
+
 local function push(move)
   local arguments = {}
-  if move.command == "ZADD" then
+  if move.target == "waiting-children" then
+    local now = milliseconds()
+    for _, job in ipairs(move.jobs) do
+      arguments[#arguments + 1] = now
+      arguments[#arguments + 1] = job.id
+    end
+  elseif move.command == "ZADD" then
     local last = redis.pcall("INCRBY", key.counter, #move.jobs)
     if type(last) == "table" then return last.err end
     for index, job in ipairs(move.jobs) do
@@ -249,7 +285,7 @@ end
 local function takeBack(move)
   for _, job in ipairs(move.jobs) do
     if move.command == "ZADD" then
-      redis.pcall("ZREM", key.prioritized, job.id)
+      redis.pcall("ZREM", key[move.target], job.id)
     else
       redis.pcall("LREM", key[move.target], move.command == "LPUSH" and 1 or -1, job.id)
     end
@@ -305,7 +341,7 @@ local function announce(queue, job)
   told("HDEL", redis.pcall("HDEL", job.name, unpack(cleared)))
   if job.parent then restoreInParent(job) end
   told("XADD", redis.pcall("XADD", key.events, "MAXLEN", "~", queue.maxEvents, "*",
-    "event", "waiting", "jobId", job.id, "prev", state))
+    "event", job.waits and "waiting-children" or "waiting", "jobId", job.id, "prev", state))
 end
 
 local function wakeWorkers(queue, targets)
@@ -336,6 +372,11 @@ for place, id in ipairs(ids) do
     codes[place], details[place] = -3, ""
   else
     local job, code, detail = readJob(id, scores[place], ARGV[FIRST_JOB + 2 * place - 1])
+    if job and afterChildren then
+      local child
+      job.waits, child = lookAtChildren(job)
+      if child then job, code, detail = nil, -9, child end
+    end
     if job then
       seen[id] = true
       job.place = place
@@ -355,8 +396,8 @@ for _, move in ipairs(moves) do
   for _, job in ipairs(move.jobs) do
     codes[job.place] = refused and 0 or 1
     details[job.place] = refused or move.target
-    if not refused then
-      moved[#moved + 1] = job
+    if not refused then moved[#moved + 1] = job end
+    if not refused and not job.waits then
       local modern = job.modern or queue.modern
       targets.marker = targets.marker or modern or (queue.major or 0) >= 5
       targets.four = targets.four or (not modern and job.target == "prioritized")

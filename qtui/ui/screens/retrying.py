@@ -278,7 +278,7 @@ def told(campaign: Campaign) -> tuple[str, str]:
     if campaign.retried:
         words.append(tally.words())
     for code in others:
-        name = f"{int(code)} " if code in (Code.NO_SUCH_JOB, Code.NOT_IN_STATE) else ""
+        name = f"{int(code)} " if code not in (Code.REFUSED, Code.UNKNOWN) else ""
         words.append(f"{name}{meaning(code, campaign.plan.state)}: {count(campaign.codes[code])}")
     words += (f"Redis refused: {plain(note)}" for note in campaign.notes)
     if tally.failed_again or (campaign.is_over and campaign.phase is not Phase.DONE):

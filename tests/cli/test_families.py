@@ -1,0 +1,75 @@
+"""`qtui retry` of a whole flow says that parents run after their children, and has them do so."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from bullmq import FlowProducer
+
+from tests.cli.stage import Stage, connect, invoke, play
+
+
+@pytest.fixture
+def completed(redis_url: str) -> str:
+    """A parent and its two children in one queue, completed by the real BullMQ."""
+
+    async def add() -> None:
+        producer = FlowProducer(redis_url, {"prefix": "bull"})
+        kids = [
+            {"name": "kid", "queueName": "payments", "data": {}, "opts": {"jobId": one}}
+            for one in ("a", "b")
+        ]
+        parent = {"name": "sum", "queueName": "payments", "data": {}, "opts": {"jobId": "p"}}
+        await producer.add({**parent, "children": kids})
+        await producer.close()
+
+    async def act(stage: Stage) -> None:
+        await stage.complete(3, 7)
+
+    asyncio.run(add())
+    play(redis_url, act)
+    return redis_url
+
+
+def test_a_dry_run_says_which_parents_run_after_their_children(completed: str) -> None:
+    which = ("retry", "payments", "--all", "--state", "completed", "--dry-run")
+    told = invoke("--redis", completed, *which)
+    assert told.code == 0
+    assert "▲ 1 parent runs after its children." in told.err
+    assert "sum" in told.err
+    assert "→ waiting-children, runs after its children" in told.err
+    told = invoke("--redis", completed, *which, "--json")
+    assert {one["id"]: one["target"] for one in told.objects[:-1]} == {
+        "a": "wait",
+        "b": "wait",
+        "p": "waiting-children",
+    }
+    assert told.summary["after_children"] == 1
+    # Alone it is retried as BullMQ does it.
+    told = invoke("--redis", completed, "retry", "payments", "p", *which[3:], "--json")
+    assert told.objects[0]["target"] == "wait"
+    assert "after_children" not in told.summary
+
+
+def test_the_flow_runs_again_and_its_results_are_whole(completed: str) -> None:
+    command = ("retry", "payments", "--all", "--state", "completed", "--yes", "--json")
+    told = invoke("--redis", completed, *command)
+    assert told.code == 0
+    assert told.objects[-2] == {"id": "p", "code": 1, "target": "waiting-children"}
+    assert told.summary["after_children"] == 1
+    play(completed, lambda stage: stage.complete(3, 8))
+    client = connect(completed)
+    assert client.zcard("bull:payments:completed") == 3
+    assert client.hgetall("bull:payments:p:processed") == {
+        "bull:payments:a": "8",
+        "bull:payments:b": "8",
+    }
+
+
+def test_a_completed_parent_of_children_that_are_not_done_is_warned_of(completed: str) -> None:
+    invoke("--redis", completed, "retry", "payments", "a", "--state", "completed", "--yes")
+    command = ("retry", "payments", "p", "--state", "completed", "--dry-run")
+    told = invoke("--redis", completed, *command)
+    assert "1 job is a parent of jobs that are not done" in told.err
+    assert "its result lost" in told.err or "stays in active" in told.err
