@@ -55,8 +55,15 @@ class Result(NamedTuple):
 
 
 class ForeignQueue(Exception):
-    """The queue is not BullMQ's own (Bull 3/4, Pro), so nothing was written."""
+    """The queue is not BullMQ's own (Bull 3/4, Pro), so nothing was written by this call."""
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
         super().__init__(kind.refusal)
+
+
+class QueueGone(ForeignQueue):
+    """No key of the queue is left: it was obliterated, or its database flushed."""
+
+    def __init__(self) -> None:
+        super().__init__(Kind.GONE)

@@ -1,4 +1,4 @@
-"""Where a retried job goes, told from the queue's own evidence. Pure; `lua/retry.lua` is its twin.
+"""Whose queue it is, and where a retried job goes. Pure; `lua/retry.lua` is its twin.
 
 BullMQ's releases keep waiting jobs in different places (T1 1.x-3.x, T4 4.x, T5 5.x, T6 6.x), and
 ``meta.version`` names only the last process that opened the queue, dashboards included. So what
@@ -19,6 +19,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from qtui.bullmq.model import Kind
 
 HIGHEST_PRIORITY: Final = 2**21
 """The largest priority that BullMQ takes; with its 32-bit counter it fills a score's 53 bits."""
@@ -73,6 +75,48 @@ class QueueEvidence:
         if self.knows_prioritized or (self.major == 4 and not self.knows_legacy_priority):
             return "T4"
         return "T1" if self.ran_modern is False or self.major is not None else "?"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signs:
+    """What shows whose queue it is. Every place that judges it reads these, and asks `kind_of`."""
+
+    version: str = ""
+    """``meta.version``."""
+    configured: bool = False
+    """``meta`` holds a version, a length of events or a concurrency; Bull's holds ``paused``."""
+    events: bool = False
+    """``events`` is a stream."""
+    groups: bool = False
+    """``groups`` is a sorted set, as BullMQ Pro has it."""
+    newer_keys: bool = False
+    """One of the keys that Bull never had: see `NEWER_KEYS`."""
+    ran_modern: bool | None = None
+    """As `QueueEvidence.ran_modern`."""
+    any_key: bool = False
+    """Any key of the queue itself exists, with jobs in it or not."""
+
+
+NEWER_KEYS: Final = {
+    "prioritized": "zset",
+    "waiting-children": "zset",
+    "marker": "zset",
+    "pc": "string",
+}
+"""Keys, and their types, that only BullMQ makes (since 4.0.0, 1.16.0, 5.0.0 and 4.0.0)."""
+
+
+def kind_of(signs: Signs) -> Kind:
+    """Whose queue shows these signs.
+
+    ``meta`` and ``events`` can be deleted or evicted. A queue of 5.x or 6.x is known by its jobs
+    all the same; one of 1.x to 4.x in which nothing else speaks reads like one of Bull's.
+    """
+    if signs.version.startswith("bullmq-pro:") or signs.groups:
+        return Kind.PRO
+    if signs.configured or signs.events or signs.newer_keys or signs.ran_modern:
+        return Kind.BULLMQ
+    return Kind.BULL if signs.any_key else Kind.GONE
 
 
 def ran_modern(seen: Iterable[bool | None]) -> bool | None:

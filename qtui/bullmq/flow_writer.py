@@ -90,6 +90,8 @@ class FlowWriter:
         search of its queue's lists, O(n).
 
         Raises:
+            ForeignQueue, QueueGone: one of the queues is not BullMQ's own, or no key of it is left;
+                nothing was written.
             redis.exceptions.RedisError: if Redis answered with an error nothing was written; if
                 the connection was lost, the effect is unknown. Sending it again does no harm.
         """

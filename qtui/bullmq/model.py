@@ -51,11 +51,14 @@ _LISTS: Final = frozenset({JobState.WAITING, JobState.ACTIVE, JobState.PAUSED})
 
 
 class Kind(StrEnum):
-    """Who runs the queue. Only BullMQ's own queues can be retried."""
+    """Whose queue it is, as `qtui.bullmq.dialect.kind_of` judges. Only BullMQ's can be retried."""
 
     BULLMQ = "BullMQ"
     PRO = "BullMQ Pro"
     BULL = "Bull"
+    """Bull 3/4, or at least no key shows that it is BullMQ's."""
+    GONE = "gone"
+    """No key of it is left."""
 
     @property
     def refusal(self) -> str:
@@ -75,7 +78,9 @@ _NUMBER: Final = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*", re
 _REFUSALS: Final = {
     Kind.BULLMQ: "",
     Kind.PRO: "a BullMQ Pro queue: a plain retry would run its jobs outside their groups",
-    Kind.BULL: "a Bull 3/4 queue: its jobs are kept in another way, so qtui only reads it",
+    Kind.BULL: "a Bull 3/4 queue: its jobs are kept in another way, so qtui only reads it "
+    "(if BullMQ runs it, its keys meta and events are lost: opening a Queue once restores meta)",
+    Kind.GONE: "gone: none of its keys is left (obliterated, flushed, or another database)",
 }
 
 

@@ -13,11 +13,12 @@ from typing import Final
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisError, ResponseError
 
-from qtui.bullmq.ask import Command, Reply, ask, ask_all, items, number, present, score, text, texts
+from qtui.bullmq.ask import Command, Reply, ask, ask_all, number, present, score, text, texts
 from qtui.bullmq.connection import Client
-from qtui.bullmq.dialect import QueueEvidence, ran_modern
+from qtui.bullmq.dialect import QueueEvidence
 from qtui.bullmq.keys import QueueKey, is_marker
-from qtui.bullmq.model import LIST_FIELDS, JobState, Row, job_ran_modern
+from qtui.bullmq.last_runs import last_ran_modern, newest
+from qtui.bullmq.model import LIST_FIELDS, JobState, Row
 from qtui.bullmq.status import EDGE, ends
 from qtui.bullmq.window import (
     KEPT,
@@ -295,7 +296,7 @@ class Reader:
     async def evidence(self, queue: QueueKey) -> QueueEvidence:
         """What tells the queue's dialect, as `qtui.bullmq.dialect` weighs it.
 
-        Costs two round trips, twelve commands of O(1) in all.
+        Costs two round trips, twenty commands of O(1) at most.
         """
         wait = queue.key("wait")
         replies = await ask_all(
@@ -307,24 +308,17 @@ class Reader:
                 ("EXISTS", queue.key("paused")),
                 ("LRANGE", wait, 0, EDGE - 1),
                 ("LRANGE", wait, -EDGE, -1),
-                ("ZREVRANGE", queue.key("completed"), 0, 0),
-                ("ZREVRANGE", queue.key("failed"), 0, 0),
-                ("LRANGE", queue.key("active"), 0, 0),
+                *newest(queue),
             ],
         )
         meta, prioritized, legacy, paused_list, head, tail, *latest = replies
         paused, version = texts(meta) or [None, None]
-        last = present([member for reply in latest for member in texts(reply)])
-        counters = await ask_all(
-            self._client, [("HMGET", queue.job(one), "ats", "atm", "attemptsMade") for one in last]
-        )
+        [modern] = await last_ran_modern(self._client, [queue], latest)
         waiting = present([*texts(head), *texts(tail)])
         return QueueEvidence(
             paused=paused is not None,
             version=version or "",
-            ran_modern=ran_modern(
-                job_ran_modern(*texts(reply)) for reply in counters if items(reply)
-            ),
+            ran_modern=modern,
             knows_prioritized=bool(number(prioritized)),
             knows_legacy_priority=legacy == "zset",
             paused_list=paused_list == 1,

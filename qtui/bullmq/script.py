@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from importlib import resources
-from typing import cast
+from typing import Final, cast
 
 from redis.exceptions import NoScriptError, ResponseError
 
 from qtui.bullmq.ask import Command, ask_one
-from qtui.bullmq.codes import ForeignQueue
+from qtui.bullmq.codes import ForeignQueue, QueueGone
 from qtui.bullmq.connection import Client
 from qtui.bullmq.model import Kind
 
@@ -18,6 +18,18 @@ from qtui.bullmq.model import Kind
 def read(name: str) -> str:
     """The text of one of the files in ``lua/``."""
     return resources.files("qtui.bullmq").joinpath(f"lua/{name}.lua").read_text("utf-8")
+
+
+_REFUSALS: Final = {
+    "QTUIREFUSED pro": Kind.PRO,
+    "QTUIREFUSED bull": Kind.BULL,
+    "QTUIREFUSED gone": Kind.GONE,
+}
+
+
+def _refused_kind(error: str) -> Kind | None:
+    """The kind of queue that a script has refused; None of any other error."""
+    return next((kind for words, kind in _REFUSALS.items() if words in error), None)
 
 
 class Script:
@@ -32,6 +44,7 @@ class Script:
         """The script's reply, a list.
 
         Raises:
+            QueueGone: the script found no key of the queue, and wrote nothing.
             ForeignQueue: the script found a queue that is not BullMQ's own, and wrote nothing.
             redis.exceptions.ConnectionError, TimeoutError: as `ask`; what it did is unknown.
             redis.exceptions.RedisError: it was refused.
@@ -43,7 +56,7 @@ class Script:
             except NoScriptError:
                 reply = await ask_one(self._client, "EVAL", self._source, *words)
         except ResponseError as error:
-            if "QTUIREFUSED" in str(error):
-                raise ForeignQueue(Kind.PRO if "pro" in str(error) else Kind.BULL) from None
+            if kind := _refused_kind(str(error)):
+                raise QueueGone() if kind is Kind.GONE else ForeignQueue(kind) from None
             raise
         return cast("list[str | int]", reply)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from qtui.bullmq.ask import Command, Reply, ask, ask_all, number, text, texts
 from qtui.bullmq.connection import Client
+from qtui.bullmq.dialect import NEWER_KEYS, Signs, kind_of
 from qtui.bullmq.keys import QueueKey, is_marker
+from qtui.bullmq.last_runs import last_ran_modern, newest
 from qtui.bullmq.model import Garbage, JobState, Kind, QueueStatus
 
 EDGE: Final = 4
@@ -18,6 +21,9 @@ of it meanwhile; more than two of them were never seen in one list.
 """
 
 _META: Final = ("paused", "version", "concurrency", "opts.maxLenEvents")
+_TYPES: Final = ("meta", "events", "groups", "id", *NEWER_KEYS)
+
+_HAVE_RUN: Final = (JobState.COMPLETED, JobState.FAILED, JobState.ACTIVE)
 
 
 def ends(key: str) -> list[Command]:
@@ -31,7 +37,7 @@ def _commands(queue: QueueKey) -> list[Command]:
         key = queue.key(state.key)
         commands += ends(key) if state.is_list else [("ZCARD", key)]
     commands.append(("HMGET", queue.key("meta"), *_META))
-    commands += (("TYPE", queue.key(suffix)) for suffix in ("events", "groups", "id"))
+    commands += (("TYPE", queue.key(suffix)) for suffix in _TYPES)
     return commands
 
 
@@ -52,41 +58,71 @@ def count_jobs(length: Reply, head: Reply, tail: Reply) -> int | None:
     return None if members is None else max(0, members - len(markers(length, head, tail)))
 
 
-def _kind(meta: Sequence[str | None], counts: dict[JobState, int | None], types: list[str]) -> Kind:
-    """Who runs a queue, by keyspace: Bull 3/4 has neither an event stream nor these meta fields."""
-    _, version, _, max_events = meta
-    events, groups, _ = types
-    if (version or "").startswith("bullmq-pro:") or groups == "zset":
-        return Kind.PRO
-    newer = counts[JobState.PRIORITIZED] or counts[JobState.WAITING_CHILDREN]
-    if version is not None or max_events is not None or events == "stream" or newer:
-        return Kind.BULLMQ
-    return Kind.BULL
+def _signs(meta: Sequence[str | None], types: Mapping[str, str], any_state: bool) -> Signs:
+    _, version, concurrency, max_events = meta
+    return Signs(
+        version=version or "",
+        configured=any(one is not None for one in (version, concurrency, max_events)),
+        events=types["events"] == "stream",
+        groups=types["groups"] == "zset",
+        newer_keys=any(types[suffix] == kind for suffix, kind in NEWER_KEYS.items()),
+        # A key that we may not look at has no type here, and may be there.
+        any_key=any_state or any(kind != "none" for kind in types.values()),
+    )
 
 
-def _status(queue: QueueKey, replies: list[Reply]) -> QueueStatus:
+def _status(queue: QueueKey, replies: list[Reply]) -> tuple[QueueStatus, Signs]:
+    """A queue as its keys show it, and what tells its kind but for its jobs."""
     answers = iter(replies)
     counts: dict[JobState, int | None] = {}
+    lengths: list[int | None] = []  # with the markers; None where the key can't be read as it is
     for state in JobState:
+        length = next(answers)
+        lengths.append(number(length))
         if state.is_list:
-            counts[state] = count_jobs(next(answers), next(answers), next(answers))
+            counts[state] = count_jobs(length, next(answers), next(answers))
         else:
-            counts[state] = number(next(answers))
+            counts[state] = number(length)
     meta = texts(next(answers)) or [None] * len(_META)
-    types = [text(answer) or "" for answer in answers]
+    types = {suffix: text(answer) or "" for suffix, answer in zip(_TYPES, answers, strict=True)}
     paused, version, concurrency, max_events = meta
-    kind = _kind(meta, counts, types)
+    signs = _signs(meta, types, any(length != 0 for length in lengths))
+    kind = kind_of(signs)
     named = version is not None or max_events is not None
-    lives = types[0] == "stream" or any(counts.values())
-    return QueueStatus(
+    shown = types["id"] == "string" or paused is not None or kind is Kind.BULLMQ
+    lives = types["events"] == "stream" or any(counts.values())
+    status = QueueStatus(
         queue=queue,
         counts=counts,
         kind=kind,
         paused=paused is not None,
         version=version or "",
         concurrency=Garbage().number("concurrency", concurrency),
-        exists=named or (lives and (types[2] == "string" or paused is not None)),
+        exists=named or (lives and shown),
     )
+    return status, signs
+
+
+async def _ask_the_jobs(
+    client: Client, found: Sequence[tuple[QueueStatus, Signs]]
+) -> list[QueueStatus]:
+    """The queues with those kinds settled that no key tells: by the jobs that ran last."""
+    statuses = [status for status, _ in found]
+    doubtful = [
+        at
+        for at, status in enumerate(statuses)
+        if status.kind is Kind.BULL and any(status.count(state) for state in _HAVE_RUN)
+    ]
+    if not doubtful:
+        return statuses
+    queues = [statuses[at].queue for at in doubtful]
+    newest_jobs = await ask(client, [command for queue in queues for command in newest(queue)])
+    modern = await last_ran_modern(client, queues, newest_jobs)
+    for at, one in zip(doubtful, modern, strict=True):
+        kind = kind_of(replace(found[at][1], ran_modern=one))
+        exists = statuses[at].exists or kind is Kind.BULLMQ
+        statuses[at] = replace(statuses[at], kind=kind, exists=exists)
+    return statuses
 
 
 async def check_permission(client: Client, queues: Sequence[QueueKey]) -> None:
@@ -106,10 +142,12 @@ async def read_status(client: Client, queues: Sequence[QueueKey]) -> list[QueueS
 
     Markers in lists are not counted. A count is None where Redis refused to tell (ACL, wrong type).
 
-    Costs one round trip for any number of queues, 18 commands of O(1) each.
+    Costs one round trip for any number of queues, 23 commands of O(1) each; two more if no key of
+    some of them shows whose they are, and their jobs have to (Bull 3/4, ``meta`` deleted).
     """
     replies = await ask(client, [command for queue in queues for command in _commands(queue)])
-    return [
+    found = [
         _status(queue, replies[start : start + _COMMANDS_A_QUEUE])
         for queue, start in zip(queues, range(0, len(replies), _COMMANDS_A_QUEUE), strict=True)
     ]
+    return await _ask_the_jobs(client, found)

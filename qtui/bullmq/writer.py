@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.codes import ForeignQueue as ForeignQueue
+from qtui.bullmq.codes import QueueGone as QueueGone
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
@@ -36,6 +37,9 @@ _RETRY_KEYS: Final = (
     "completed",
     "failed",
     "groups",
+    "waiting-children",
+    "delayed",
+    "id",
 )
 
 
@@ -93,6 +97,7 @@ class Writer:
 
         Raises:
             ValueError: the state is not a finished one, or the batch is larger than LARGEST_BATCH.
+            QueueGone: no key of the queue is left; nothing was written.
             ForeignQueue: a Bull 3/4 or BullMQ Pro queue; nothing was written.
             redis.exceptions.RedisError: nothing was written if Redis answered with an error; if
                 the connection was lost or timed out, the effect is unknown.

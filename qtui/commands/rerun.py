@@ -13,7 +13,7 @@ from typing import Final, cast
 
 from redis.exceptions import RedisError
 
-from qtui.bullmq.codes import Code, Result, meaning
+from qtui.bullmq.codes import Code, ForeignQueue, Result, meaning
 from qtui.bullmq.connection import Client, explain
 from qtui.bullmq.flow_writer import FlowWriter
 from qtui.bullmq.model import JobState
@@ -260,6 +260,8 @@ async def _carry_out(
             await _follow(client, request.follow, rerun, report, stopped)
     except JournalError as error:
         return report.end(NOT_ALL, _journal_words(rerun, error))
+    except ForeignQueue as error:
+        return report.end(NOT_ALL, f"stopped: a queue of the flow is {error}")
     except (RedisError, OSError) as error:
         return report.end(REDIS, str(explain(error, place.target)))
     finally:

@@ -17,7 +17,7 @@ from qtui.bullmq.codes import Code
 from qtui.bullmq.connection import Client
 from qtui.bullmq.dialect import QueueEvidence, Target, clamp_priority, destination
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.model import LIST_FIELDS, JobState, Kind, QueueStatus, Row
+from qtui.bullmq.model import LIST_FIELDS, JobState, QueueStatus, Row
 from qtui.bullmq.reader import Reader
 from qtui.bullmq.signature import signature
 from qtui.bullmq.status import read_status
@@ -303,9 +303,6 @@ async def make_plan(
     queue, state = selection.queue, selection.state
     [status] = await read_status(client, [queue])
     evidence = await Reader(client).evidence(queue)
-    if status.kind is Kind.BULL and evidence.ran_modern:
-        # No key of the queue tells, but its jobs do: the script looks at them too.
-        status = replace(status, kind=Kind.BULLMQ)
     workers = await read_workers(client, [queue])
     seen_workers = None if workers is None else workers[queue]
     tally, sample, kin = Tally(state), _Sample(), Kin(queue)

@@ -30,7 +30,7 @@ from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as LateReply
 
-from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.codes import Code, ForeignQueue, Result
 from qtui.bullmq.connection import Client
 from qtui.bullmq.flow import Name, read_nodes
 from qtui.bullmq.flow_writer import FlowWriter, Parked, Released
@@ -194,6 +194,7 @@ class Rerun:
 
         Raises:
             JournalError: evidence, or a code, could not be written; no further call was sent.
+            ForeignQueue: a queue is not BullMQ's own or is gone; nothing of that call was written.
             redis.exceptions.ResponseError: Redis refused a call; nothing of it was written.
         """
         try:
@@ -202,7 +203,7 @@ class Rerun:
             async with aclosing(self._carry_out()) as calls_done:
                 async for told in calls_done:
                     yield told
-        except (JournalError, RedisError, OSError) as reason:
+        except (ForeignQueue, JournalError, RedisError, OSError) as reason:
             self._why = self._why or str(reason)
             raise
         finally:

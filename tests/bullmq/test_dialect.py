@@ -12,7 +12,7 @@ import redis
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from qtui.bullmq.codes import Code
+from qtui.bullmq.codes import Code, ForeignQueue
 from qtui.bullmq.dialect import (
     HIGHEST_PRIORITY,
     QueueEvidence,
@@ -22,7 +22,8 @@ from qtui.bullmq.dialect import (
     ran_modern,
 )
 from qtui.bullmq.keys import QueueKey, is_marker
-from qtui.bullmq.model import JobState
+from qtui.bullmq.model import JobState, Kind
+from qtui.bullmq.status import read_status
 from qtui.bullmq.writer import Batch, Picked, Writer
 from qtui.demo.server import EmbeddedServer
 from tests.servers import Servers, connect
@@ -232,3 +233,70 @@ def test_jobs_of_several_releases_in_one_batch_are_all_kept(
         for result in results:
             assert result.job_id in _members(client, result.target)
         _assert_no_wait_is_overwritten(client, keyspace)
+
+
+# Whose queue it is ----------------------------------------------------------------------------
+
+_KEYS = ("meta", "events", "groups", "id", "pc", *(state.key for state in JobState), "marker")
+_kept = st.sets(st.sampled_from(_KEYS))
+_meta = st.dictionaries(
+    st.sampled_from(["paused", "version", "concurrency", "opts.maxLenEvents", "max"]),
+    st.sampled_from(["1", "bullmq:5.81.5", "bullmq-pro:7.0.0", ""]),
+    min_size=1,
+)
+
+
+def _make(client: redis.Redis, key: str, meta: Mapping[str, str], jobs: Sequence[str]) -> None:
+    name = QUEUE.key(key)
+    if key == "meta":
+        _write(client, name, meta)
+    elif key == "events":
+        client.xadd(name, {"event": "waiting"})
+    elif key in ("id", "pc"):
+        client.set(name, "7")
+    elif key in ("wait", "paused", "active"):
+        client.rpush(name, *(jobs or ["x"]))
+    elif key in ("completed", "failed"):
+        client.zadd(name, {one: place for place, one in enumerate(jobs or ["x"])})
+    else:
+        client.zadd(name, {"x": 1})
+
+
+@settings(max_examples=150, deadline=None)
+@given(keys=_kept, meta=_meta, counters=st.lists(_modern, max_size=6), junk=_kept)
+@example(keys={"failed", "id"}, meta={"paused": "1"}, counters=[True, None, None], junk=set())
+@example(keys={"failed", "id"}, meta={"paused": "1"}, counters=[False], junk=set())
+@example(keys={"waiting-children"}, meta={"paused": "1"}, counters=[], junk=set())
+@example(keys=set(), meta={"paused": "1"}, counters=[], junk=set())
+@example(keys=set(), meta={"paused": "1"}, counters=[True], junk={"failed"})
+def test_reading_and_writing_judge_alike_whose_queue_it_is(
+    empty: EmbeddedServer,
+    keys: set[str],
+    meta: Mapping[str, str],
+    counters: list[bool | None],
+    junk: set[str],
+) -> None:
+    """For any of a queue's keys deleted, or of another type than they should be."""
+    with redis.Redis.from_url(empty.url, decode_responses=True) as client:
+        client.flushdb()
+        jobs = [f"job-{number}" for number in range(len(counters))]
+        for job_id, modern in zip(jobs, counters, strict=True):
+            if modern is not None:
+                _write(client, QUEUE.job(job_id), {"name": "n", **_COUNTERS[modern]})
+        for key in sorted(keys - junk):
+            _make(client, key, meta, jobs)
+        for key in sorted(junk - {"failed"}):
+            client.sadd(QUEUE.key(key), "junk")
+
+        async def read() -> Kind:
+            async with connect(empty) as ours:
+                [status] = await read_status(ours, [QUEUE])
+                return status.kind
+
+        seen = asyncio.run(read())
+        if seen is Kind.BULLMQ:
+            _retry(empty, JobState.FAILED, [PICKED])
+            return
+        with pytest.raises(ForeignQueue) as refused:
+            _retry(empty, JobState.FAILED, [PICKED])
+        assert refused.value.kind is seen

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from qtui.bullmq.codes import Code, ForeignQueue, Result, meaning
+from qtui.bullmq.codes import Code, ForeignQueue, QueueGone, Result, meaning
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, Kind
 from qtui.bullmq.writer import LARGEST_BATCH, NEVER, Picked, Writer
@@ -81,6 +81,34 @@ async def test_a_job_named_twice_is_retried_once(client: Redis) -> None:
     await raw_failed(client, "12")
     assert await codes(client, picked("1121")) == [1, -3, 1, -3]
     assert await client.lrange(QUEUE.key("wait"), 0, -1) == ["2", "1"]
+
+
+@pytest.mark.parametrize("ids", [["\0"], ["\0", "\0\0"], ["a", "\0", "\0\0\0"]])
+@pytest.mark.parametrize("picks", ["all", "others"])
+async def test_a_job_whose_id_is_made_of_nuls_is_a_job_as_any_other(
+    any_client: Redis, ids: list[str], picks: str
+) -> None:
+    """A right to remove is tried with a member that is not there, whatever the members are."""
+    await raw_failed(any_client, [*ids, "other"])
+    chosen = ids if picks == "all" else ["other"]
+    assert await codes(any_client, picked(chosen)) == [1] * len(chosen)
+    left = {one: ["wait" if one in chosen else "failed"] for one in [*ids, "other"]}
+    assert await census(any_client) == left
+
+
+async def test_a_queue_that_is_gone_is_told_from_a_foreign_one(any_client: Redis) -> None:
+    await raw_failed(any_client, "12")
+    jobs = picked("12")
+    assert await codes(any_client, jobs[:1]) == [1]
+    await any_client.flushall()
+    with pytest.raises(QueueGone, match="none of its keys is left"):
+        await codes(any_client, jobs)
+    # Something of a queue is there, but nothing says that it is BullMQ's.
+    await any_client.lpush(QUEUE.key("wait"), "1")
+    with pytest.raises(ForeignQueue) as refused:
+        await codes(any_client, jobs)
+    assert refused.value.kind is Kind.BULL
+    assert await any_client.dbsize() == 1
 
 
 @pytest.mark.parametrize("score", [START - 1, START + 0.5, math.inf, -math.inf, NEVER])

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from qtui.bullmq.codes import Code, ForeignQueue
 from qtui.bullmq.dialect import Target
 from qtui.bullmq.filter import parse
-from qtui.bullmq.model import JobState, Kind
+from qtui.bullmq.model import JobState
 from qtui.bullmq.writer import Picked, Writer
 from qtui.demo.server import EmbeddedServer
 from qtui.retry.plan import Group, Plan, Resets, make_plan
@@ -318,10 +318,11 @@ async def test_what_a_plan_says_is_what_happens(
     await write(client, queue, jobs)
     plan = await plan_of(client, *(f"j{place}" for place in range(len(jobs))), "nope")
     retry = Writer(client).retry(QUEUE, FAILED, picks(plan))
-    if plan.status.kind is Kind.BULL:
+    if plan.status.kind.refusal:
         assert plan.count(Code.RETRIED) == 0
-        with pytest.raises(ForeignQueue):
+        with pytest.raises(ForeignQueue) as refused:
             await retry
+        assert refused.value.kind is plan.status.kind
         return
     batch = await retry
     said = [(one.row.id, one.code, one.target) for one in plan.forecasts]

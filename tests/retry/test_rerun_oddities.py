@@ -7,7 +7,9 @@ import json
 import pytest
 from redis.asyncio import Redis
 
-from qtui.bullmq.codes import Code
+from qtui.bullmq.codes import Code, ForeignQueue, QueueGone
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import Kind
 from qtui.demo.server import EmbeddedServer
 from qtui.retry.rerun_plan import Part, Start
 from tests.retry.flows import (
@@ -39,6 +41,7 @@ async def test_queues_that_are_not_bullmqs_own_are_refused(
 ) -> None:
     await raw_flow(client, 1)
     await client.delete(KIDS.key("meta"))
+    await client.hdel(KIDS.job("c0"), "ats", "atm")  # which would show BullMQ
     if version:
         await client.hset(KIDS.key("meta"), "version", version)
     plan = await plan_of(client)
@@ -216,3 +219,40 @@ async def test_ids_and_names_that_are_hostile_come_back_as_they_are(client: Redi
     assert await carry_out(rerun_of(client, plan)) == {"p": Code.RETRIED, odd: Code.RETRIED}
     assert await client.lrange(KIDS.key("wait"), 0, -1) == [odd]
     assert await client.smembers(QUEUE.job("p", "dependencies")) == {child}
+
+
+async def test_a_job_whose_id_is_a_nul_survives_a_rerun_beside_it(client: Redis) -> None:
+    """The rights to remove are tried with members that are not there, in sets and in lists."""
+    await raw_flow(client, 1)
+    # A parent that waits only to be failed, as releases since 5.49.2 leave it.
+    await client.zrem(QUEUE.key("failed"), "p")
+    await client.hset(QUEUE.job("p"), "defa", "child failed")
+    nuls = ["\0", "\0\0"]
+    await client.rpush(QUEUE.key("wait"), nuls[0], "p", nuls[1])
+    for one in nuls:
+        await client.hset(QUEUE.job(one), mapping=raw_fields())
+        await client.hset(KIDS.job(one), mapping=raw_fields())
+        await client.zadd(KIDS.key("failed"), {one: START})
+    found = await carry_out(rerun_of(client, await plan_of(client)))
+    assert found == {"p": Code.RETRIED, "c0": Code.RETRIED}
+    assert await census(client) == {"p": ["waiting-children"], **{one: ["wait"] for one in nuls}}
+    assert await census(client, KIDS) == {"c0": ["wait"], **{one: ["failed"] for one in nuls}}
+
+
+@pytest.mark.parametrize("gone", [QUEUE, KIDS], ids=["parents", "children"])
+async def test_a_queue_that_is_gone_or_foreign_meanwhile_ends_a_rerun_with_nothing_written(
+    client: Redis, gone: QueueKey
+) -> None:
+    await raw_flow(client, 1)
+    plan = await plan_of(client)
+    await client.hset(gone.key("meta"), "version", "bullmq-pro:7.0.0")
+    before = await digest(client)
+    with pytest.raises(ForeignQueue) as refused:
+        await carry_out(rerun_of(client, plan))
+    assert refused.value.kind is Kind.PRO
+    assert await digest(client) == before
+    await client.delete(*[key async for key in client.scan_iter(f"{gone.base}:*")])
+    before = await digest(client)
+    with pytest.raises(QueueGone):
+        await carry_out(rerun_of(client, plan))
+    assert await digest(client) == before

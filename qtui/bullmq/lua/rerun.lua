@@ -24,7 +24,8 @@
          then the number of batches of jobs to be released, and for each of them
            base key and colon, failed or completed, the number of jobs, and for each
            id and score
-  Reply  a note (see retry.lua), then for each parent and each job, in this order, a code and a detail:
+  Reply  an error that starts with QTUIREFUSED, as retry.lua has it, if one of the queues is refused;
+         else a note (see retry.lua), then for each parent and each job, in this order, a code and a detail:
            1 and where it is now     0 and why: nothing was done with it
           -1 and "": no such job    -3 and "": not where it was seen
 
@@ -210,17 +211,29 @@ local function milliseconds()
   return string.format("%.0f", tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000))
 end
 
+local function isList(name)
+  return string.find(name, ":wait$") or string.find(name, ":paused$")
+end
+
 local function remove(name, id)
-  if string.find(name, ":wait$") or string.find(name, ":paused$") then
+  if isList(name) then
     return refusal("LREM", name, 1, id)
   end
   return refusal("ZREM", name, id)
 end
 
+-- What Redis says to a removal from here, tried with a member that is not there.
+local function refusedRemoval(name)
+  local command = isList(name) and "LPOS" or "ZSCORE"
+  local member = "\0"
+  while redis.call(command, name, member) do member = member .. "\0" end
+  return remove(name, member)
+end
+
 -- Into one key and out of the other; the first is taken back when the second is refused.
 local function move(job, into, out)
   -- Who may not remove should not add either: taking it back may be forbidden too.
-  local refused = remove(job.base .. out, "\0")
+  local refused = refusedRemoval(job.base .. out)
     or refusal("ZADD", job.base .. into, milliseconds(), job.id)
   if refused then return refused end
   refused = remove(job.base .. out, job.id)
@@ -264,12 +277,32 @@ local function park(parent)
 end
 
 local RETRY_KEYS = { "wait", "paused", "prioritized", "pc", "marker", "active", "meta", "events",
-  "completed", "failed", "groups" }
+  "completed", "failed", "groups", "waiting-children", "delayed", "id" }
+
+local function retryKeys(base, state)
+  local keys = { base .. state }
+  for _, suffix in ipairs(RETRY_KEYS) do keys[#keys + 1] = base .. suffix end
+  return keys
+end
+
+-- Whether retry.lua would refuse one of the queues: its error, with nothing written.
+local function refusedQueue(parents, batches)
+  local asked = {}
+  for _, some in ipairs({ parents, batches }) do
+    for _, one in ipairs(some) do
+      if not asked[one.base] then
+        asked[one.base] = true
+        local reply = retry(retryKeys(one.base, "failed"), { one.base, "failed", "", "", "" })
+        if reply.err then return reply end
+      end
+    end
+  end
+  return nil
+end
 
 -- Codes and details of the jobs, from retry.lua.
 local function retryAll(batch)
-  local keys = { batch.base .. batch.state }
-  for _, suffix in ipairs(RETRY_KEYS) do keys[#keys + 1] = batch.base .. suffix end
+  local keys = retryKeys(batch.base, batch.state)
   local arguments = { batch.base, batch.state, RESET_MADE, RESET_STARTED, "" }
   for _, job in ipairs(batch.jobs) do
     arguments[#arguments + 1] = job.id
@@ -294,6 +327,8 @@ end
 local parents, batches, results = {}, {}, {}
 for place = 1, tonumber(nextArgument()) do parents[place] = readParent() end
 for place = 1, tonumber(nextArgument()) do batches[place] = readBatch() end
+local foreign = refusedQueue(parents, batches)
+if foreign then return foreign end
 
 local function add(code, detail) results[#results + 1] = { code, detail } end
 

@@ -24,7 +24,8 @@
           -1 and "": no such job       -3 and "": not in the state
           -9 and a child's key: with 5 only; it has finished and its parent can't complete with it
          last the microseconds that all of it took, 0 where the server can't tell
-         An error reply that starts with QTUIREFUSED: the queue is not one of BullMQ's own.
+         An error reply that starts with QTUIREFUSED: the queue is not one of BullMQ's own ("bull",
+         "pro"), or no key of it is left ("gone"). Nothing was written.
 
   Speaks BullMQ 1.0.0 to 6.7.0. Which key a job goes to must stay equal to qtui.bullmq.dialect; a
   test holds the two together.
@@ -32,13 +33,13 @@
 local key = {
   state = KEYS[1], wait = KEYS[2], paused = KEYS[3], prioritized = KEYS[4], counter = KEYS[5],
   marker = KEYS[6], active = KEYS[7], meta = KEYS[8], events = KEYS[9], completed = KEYS[10],
-  failed = KEYS[11], groups = KEYS[12],
+  failed = KEYS[11], groups = KEYS[12], ["waiting-children"] = KEYS[13],
+  -- KEYS[14] delayed and KEYS[15] id only show that the queue is there
 }
 local base, state = ARGV[1], ARGV[2]
 local resetMade, resetStarted = ARGV[3] == "1", ARGV[4] == "1"
 local afterChildren = ARGV[5] == "1"
 local FIRST_JOB = 6
-key["waiting-children"] = base .. "waiting-children"
 
 local COUNTER_RANGE = 4294967296 -- 2^32 jobs of one priority keep their order
 local HIGHEST_PRIORITY = 2097152 -- 2^21: with the counter it fills the 53 bits of a score
@@ -101,23 +102,33 @@ local function ranModern(ats, atm, attemptsMade)
   return nil
 end
 
+local NEWEST = 4 -- of a state are asked until one tells: ids may have lost their hashes
+
+-- What the newest job that tells shows; nil if none does.
+local function firstToTell(ids)
+  for _, id in ipairs(ids) do
+    local seen = not isMarker(id) and redis.pcall("HMGET", base .. id, "ats", "atm", "attemptsMade")
+    if seen and not seen.err then
+      local modern = ranModern(seen[1], seen[2], seen[3])
+      if modern ~= nil then return modern end
+    end
+  end
+  return nil
+end
+
 -- Whether any of the jobs that ran last in this queue ran under BullMQ 5 or later.
 local function lastRanModern()
-  local latest = {}
+  local answer = nil
+  local function take(modern)
+    if answer == nil or modern then answer = modern end
+  end
   for _, set in ipairs({ key.completed, key.failed }) do
-    if typeOf(set) == "zset" then latest[#latest + 1] = redis.call("ZREVRANGE", set, 0, 0)[1] end
+    if typeOf(set) == "zset" then
+      take(firstToTell(redis.call("ZREVRANGE", set, 0, NEWEST - 1)))
+    end
   end
   if typeOf(key.active) == "list" then
-    latest[#latest + 1] = redis.call("LRANGE", key.active, 0, 0)[1]
-  end
-  local answer = nil
-  for _, id in ipairs(latest) do
-    local seen = redis.pcall("HMGET", base .. id, "ats", "atm", "attemptsMade")
-    if not seen.err then
-      local modern = ranModern(seen[1], seen[2], seen[3])
-      if modern then return true end
-      if modern == false then answer = false end
-    end
+    take(firstToTell(redis.call("LRANGE", key.active, 0, NEWEST - 1)))
   end
   return answer
 end
@@ -128,7 +139,7 @@ local function readQueue()
     meta = redis.call("HMGET", key.meta, "paused", "version", "concurrency", "opts.maxLenEvents")
   end
   local queue = { paused = meta[1] and true or false, version = meta[2] or "" }
-  queue.hasMaxEvents = meta[4] and true or false
+  queue.configured = (meta[2] or meta[3] or meta[4]) and true or false
   queue.maxEvents = string.match(meta[4] or "", "^%d+$") or "10000"
   queue.major = tonumber(string.match(queue.version, "^bullmq:(%d+)%."))
   queue.modern = lastRanModern()
@@ -141,14 +152,16 @@ local function readQueue()
   return queue
 end
 
+-- Whose queue it is: see qtui.bullmq.dialect.kind_of, by which every other place judges it.
 local function refuseForeign(queue)
   if string.sub(queue.version, 1, 11) == "bullmq-pro:" or typeOf(key.groups) == "zset" then
     return "QTUIREFUSED pro"
   end
-  local bullmq = queue.hasMaxEvents or queue.version ~= "" or queue.modern
-    or queue.knowsPrioritized or typeOf(key.events) == "stream"
-  if not bullmq then return "QTUIREFUSED bull" end
-  return nil
+  local bullmq = queue.configured or queue.modern or typeOf(key.events) == "stream"
+    or typeOf(key.prioritized) == "zset" or typeOf(key["waiting-children"]) == "zset"
+    or typeOf(key.marker) == "zset" or typeOf(key.counter) == "string"
+  if bullmq then return nil end
+  return redis.call("EXISTS", unpack(KEYS)) > 0 and "QTUIREFUSED bull" or "QTUIREFUSED gone"
 end
 
 -- The score of each id in the state, false where it has none, in the order of the ids.
@@ -306,6 +319,13 @@ local function keepFromResume(queue, moves)
   return refused
 end
 
+-- What Redis says to a removal from the state, tried with a member that is not there.
+local function refusedRemoval()
+  local member = "\0"
+  while scoresOf({ member })[1] do member = member .. "\0" end
+  return refusal("ZREM", key.state, member)
+end
+
 local function moveJobs(move, forbidden)
   local refused = forbidden or push(move)
   if refused then return refused end
@@ -390,7 +410,7 @@ end
 local moved, targets = {}, {}
 local moves = partByMove(queue, jobs)
 -- Who may not remove should not push either: taking it back may be forbidden too.
-local forbidden = refusal("ZREM", key.state, "\0") or keepFromResume(queue, moves)
+local forbidden = refusedRemoval() or keepFromResume(queue, moves)
 for _, move in ipairs(moves) do
   local refused = moveJobs(move, forbidden)
   for _, job in ipairs(move.jobs) do

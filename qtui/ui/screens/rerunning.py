@@ -6,7 +6,7 @@ import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from qtui.bullmq.codes import Code, meaning
+from qtui.bullmq.codes import Code, ForeignQueue, meaning
 from qtui.bullmq.model import JobState
 from qtui.retry.journal_reading import JournalError
 from qtui.retry.outcome import Fate, Outcome
@@ -85,6 +85,8 @@ class Rerunning:
                 self._judge()
         except JournalError as error:
             self._trouble = plain(str(error))
+        except ForeignQueue as error:
+            self._trouble = f"stopped: a queue of the flow is {error}"
         except TROUBLE as error:
             self._trouble = self._screen.session.explain(error)
         finally:
