@@ -7,14 +7,16 @@ all: what is read here is true, but only the states themselves are the whole tru
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from redis.exceptions import RedisError
 
 from qtui.bullmq.ask import Command, Reply, ask
 from qtui.bullmq.connection import Client
+from qtui.bullmq.headline import cut_reason
 from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.reasons import fill_reasons
 from qtui.bullmq.window import KEPT
 
 MOST: Final = 1000
@@ -69,6 +71,7 @@ class EventLog:
 
     def __init__(self, client: Client, queue: QueueKey, names: Collection[str]) -> None:
         self._client = client
+        self._queue = queue
         self._key = queue.key("events")
         self._names = frozenset(names)
         self._last: str | None = None
@@ -111,7 +114,7 @@ class EventLog:
             self._last = entries[-1][0]
         fresh = entries[1:] if whole else entries
         found = (self._event(fields) for _, fields in fresh)
-        told = tuple(one for one in found if one is not None)
+        told = await self._with_reasons([one for one in found if one is not None])
         return Slice(told, whole, at_end, len(fresh))
 
     async def _ask(self, command: Command) -> list[tuple[str, Mapping[str, str]]] | None:
@@ -120,11 +123,23 @@ class EventLog:
         self.refusal = str(reply) if isinstance(reply, RedisError) else ""
         return None if self.refusal else _entries(reply)
 
+    async def _with_reasons(self, events: list[Event]) -> tuple[Event, ...]:
+        """The events; a failure without words has those of the job's stack, see `fill_reasons`."""
+        failed = [at for at, one in enumerate(events) if one.name == "failed"]
+        ids, told = [events[at].job_id for at in failed], [events[at].error for at in failed]
+        reasons = await fill_reasons(self._client, self._queue, ids, told)
+        for at, reason in zip(failed, reasons, strict=True):
+            if reason != events[at].error:
+                events[at] = replace(events[at], error=(reason or "")[:KEPT])
+        return tuple(events)
+
     def _event(self, fields: Mapping[str, str]) -> Event | None:
         name, job_id = fields.get("event", ""), fields.get("jobId", "")
         if name not in self._names or not job_id:
             return None
-        return Event(name, job_id, fields.get("prev", ""), fields.get("failedReason", "")[:KEPT])
+        return Event(
+            name, job_id, fields.get("prev", ""), cut_reason(fields.get("failedReason", ""), KEPT)
+        )
 
     def _fit(self, entries: list[tuple[str, Mapping[str, str]]]) -> None:
         weight = sum(len(value) for _, fields in entries for value in fields.values())

@@ -20,6 +20,7 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, Garbage, JobState, is_true
 from qtui.bullmq.model import Row as Row
 from qtui.bullmq.reader import Reader, Whereabouts
+from qtui.bullmq.reasons import fill_reasons
 from qtui.bullmq.window import marked, short_row
 
 DEEPEST: Final = 100
@@ -188,9 +189,15 @@ async def _read_queue(client: Client, queue: QueueKey, ids: Sequence[str]) -> li
     replies = await ask_all(client, commands)
     places = await _places(client, queue, ids)
     width = 2 + len(_SETS)
-    return [
+    nodes = [
         _node(Name(queue, job_id), places[job_id], replies[at * width : (at + 1) * width])
         for at, job_id in enumerate(ids)
+    ]
+    told = [node.row.failed_reason for node in nodes]
+    reasons = await fill_reasons(client, queue, ids, told)
+    return [
+        node if reason == was else replace(node, row=replace(node.row, failed_reason=reason))
+        for node, was, reason in zip(nodes, told, reasons, strict=True)
     ]
 
 

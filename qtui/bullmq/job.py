@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 
 from qtui.bullmq.ask import Command, ask, ask_all, number, present, text, texts
 from qtui.bullmq.connection import Client
+from qtui.bullmq.headline import reason_of
 from qtui.bullmq.keys import QueueKey, split_job_key
 from qtui.bullmq.model import LIST_FIELDS, Garbage, JobState, Row, row
 from qtui.bullmq.reader import Reader, Whereabouts
@@ -139,6 +140,8 @@ async def read_job(
     place = await _place(client, queue, job_id, near)
     values = [fields[name].text if name in fields else None for name in LIST_FIELDS]
     found = row(job_id, values, place.score)
+    stack = fields["stacktrace"].text if "stacktrace" in fields else None
+    found = replace(found, failed_reason=reason_of(found.failed_reason, stack))
     return Job(
         queue=queue,
         id=job_id,

@@ -16,9 +16,11 @@ from redis.exceptions import RedisError, ResponseError
 from qtui.bullmq.ask import Command, Reply, ask, ask_all, number, present, score, text, texts
 from qtui.bullmq.connection import Client
 from qtui.bullmq.dialect import QueueEvidence
+from qtui.bullmq.headline import cut_reason
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.last_runs import last_ran_modern, newest
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row
+from qtui.bullmq.reasons import fill_reasons
 from qtui.bullmq.status import EDGE, ends
 from qtui.bullmq.window import (
     KEPT,
@@ -163,15 +165,24 @@ class Reader:
     async def mark_missing(self, queue: QueueKey, rows: Iterable[Row]) -> tuple[Row, ...]:
         """The rows, those without any field marked as missing, or as no hash where that is it.
 
-        Costs nothing but a TYPE for each row without name and time stamp.
+        A failedReason that says nothing is replaced by what the job's stack says, see
+        `fill_reasons`. Costs nothing but that, and a TYPE for each row without name and time stamp.
         """
-        rows = tuple(rows)
+        rows = await self._with_reasons(queue, tuple(rows))
         blank = [one.id for one in rows if not one.name and one.timestamp is None]
         if not blank:
             return rows
         replies = await ask(self._client, [("TYPE", queue.job(job_id)) for job_id in blank])
         kinds = dict(zip(blank, replies, strict=True))
         return tuple(marked(one, kinds.get(one.id)) for one in rows)
+
+    async def _with_reasons(self, queue: QueueKey, rows: tuple[Row, ...]) -> tuple[Row, ...]:
+        told = [one.failed_reason for one in rows]
+        reasons = await fill_reasons(self._client, queue, [one.id for one in rows], told)
+        return tuple(
+            one if one.failed_reason == reason else replace(one, failed_reason=reason)
+            for one, reason in zip(rows, reasons, strict=True)
+        )
 
     async def _with_results(self, queue: QueueKey, rows: tuple[Row, ...]) -> tuple[Row, ...]:
         field = "returnvalue"
@@ -271,6 +282,11 @@ class Reader:
         for place, job_id in enumerate(ids):
             *scores, reason, exists = replies[place * width : (place + 1) * width]
             found[job_id] = _whereabouts(scores, text(reason), exists == 1)
+        failed = [one for one in ids if found[one].state is JobState.FAILED]
+        told = [found[one].failed_reason for one in failed]
+        reasons = await fill_reasons(self._client, queue, failed, told)
+        for job_id, known in zip(failed, reasons, strict=True):
+            found[job_id] = replace(found[job_id], failed_reason=known)
         listless = [job_id for job_id in ids if found[job_id].state is None]
         there = [job_id for job_id in listless if found[job_id].exists]
         standing = await self._lists_of(queue, there, lists)
@@ -330,6 +346,10 @@ def _whereabouts(scores: Sequence[Reply], reason: str | None, exists: bool) -> W
     for state, place in zip(_SORTED_SETS, scores, strict=True):
         at = score(place)
         if at is not None:
-            failed = reason[:KEPT] if reason and state is JobState.FAILED else None
+            failed = (
+                cut_reason(reason, KEPT)
+                if reason is not None and state is JobState.FAILED
+                else None
+            )
             return Whereabouts(state, exists, at, failed)
     return Whereabouts(None, exists)

@@ -14,44 +14,20 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
+from qtui.bullmq.headline import headline
+
 LONGEST: Final = 200  # characters in the longest signature
-_HEAD: Final = 16_384  # characters of a reason in which its first line is looked for
 _LINE: Final = 2_000  # characters of that line that patterns see; none is worse than square in it
 _PASSES: Final = 16  # each that changes anything swallows text for good; the second seldom does
 _REMEMBERED: Final = 2_048  # lines: at worst 16 MB, commonly under 1 MB
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-# Where to look: the line that names the cause ----------------------------------------------------
-
 _ANSI: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _SAYS: Final = re.compile(r"[^\W_]")
-_PRISMA: Final = re.compile(r" invocation(?: in|:)?$")
-# Lines of source or arguments that Prisma shows between its first line and the cause.
-_FRAME: Final = re.compile(r"[\s→+~?{})\]]|(?:/|[A-Z]:\\)\S+:\d+$")
 
 
-def _headline(reason: str) -> str:
-    """The first line that says something, joined by the cause where it only announces one."""
-    head = reason.lstrip()[:_HEAD]
-    lines = (_ANSI.sub("", head) if "\x1b" in head else head).splitlines()
-    spoken = [line for line in lines if _SAYS.search(line)] or [*lines[:1], ""]
-    first, rest = spoken[0].strip(), spoken[1:]
-    if rest and lines[0].strip() in ("{", "[", "[{"):
-        return " ".join(lines)
-    if first.startswith("Traceback (most recent call last)"):
-        return next((line for line in rest if not line[0].isspace()), first)
-    if _PRISMA.search(first):
-        first = first.removesuffix(":").removesuffix(" in") + ":"
-        rest = [line for line in rest if not _FRAME.match(line)]
-    elif first.startswith("Command failed:"):
-        rest = rest[-1:]
-    elif not first.endswith(":"):
-        return first
-    return f"{first} {rest[0].strip()}" if rest else first
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
 
 
 # What to replace: phrases, each with a word without which there is no need to look ---------------
@@ -389,7 +365,7 @@ def signature(reason: str) -> str:
     `qtui.text.plain`. Costs about 1 µs for a line seen lately, else 10 to 30 µs per hundred
     characters and at most some 30 ms, however long and hostile the text.
     """
-    line = reason if reason.isprintable() else _headline(reason).strip()
+    line = reason if reason.isprintable() else headline(reason).strip()
     line = _shortened(line, _LINE)
     for _ in range(_PASSES):
         settled = _pass(line)

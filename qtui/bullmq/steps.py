@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisError, ResponseError
@@ -14,6 +14,9 @@ from qtui.bullmq.connection import Client
 from qtui.bullmq.filter.columns import Columns, Places
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
+from qtui.bullmq.reasons import fill_reasons
+
+_REASON: Final = "failedReason"
 
 
 @dataclass(slots=True)
@@ -122,16 +125,26 @@ class Steps:
         Costs one SORT_RO, or one ZRANGE and an HMGET a job where that is refused, and beside it one
         ZRANGE of scores; where the state moved in between, a ZSCORE for each that is missing.
         Without scores the ZRANGE is two of one member each, which saves Redis a third of the work;
-        where the state moved in between, or ends early, that of all comes behind them.
+        where the state moved in between, or ends early, that of all comes behind them. Where
+        ``failedReason`` is read, also `fill_reasons`.
         """
         if self._sort_ro:
             try:
                 if scored or self._state.is_list:
-                    return await self._sorted(start, length, fields, near)
-                return await self._bordered(start, length, fields, near)
+                    window = await self._sorted(start, length, fields, near)
+                else:
+                    window = await self._bordered(start, length, fields, near)
             except ResponseError:
                 self._sort_ro = False
+            else:
+                await self._fill(window.step)
+                return window
         return await self._ranged(start, length, fields, near)
+
+    async def _fill(self, step: Step) -> None:
+        if _REASON in step.fields:
+            reasons = await fill_reasons(self._client, self._queue, step.ids, step.fields[_REASON])
+            step.fields = {**step.fields, _REASON: reasons}
 
     # With SORT_RO
 
@@ -231,15 +244,23 @@ class Steps:
 async def read_fields(
     client: Client, queue: QueueKey, ids: Sequence[str], fields: Sequence[str]
 ) -> list[Met]:
-    """Given jobs with the given fields. Costs a round trip with an HMGET a job; none without."""
+    """Given jobs with the given fields. Costs a round trip with an HMGET a job; none without.
+
+    A failedReason that says nothing is replaced by what the job's stack says, see `fill_reasons`.
+    """
     if not fields or not ids:
         return [Met(one, {}) for one in ids]
     values = await ask(client, [("HMGET", queue.job(one), *fields) for one in ids])
     absent: list[str | None] = [None] * len(fields)
-    return [
+    met = [
         Met(one, dict(zip(fields, texts(value) or absent, strict=True)))
         for one, value in zip(ids, values, strict=True)
     ]
+    if _REASON in fields:
+        told = [one.fields[_REASON] for one in met]
+        for one, reason in zip(met, await fill_reasons(client, queue, ids, told), strict=True):
+            one.fields[_REASON] = reason
+    return met
 
 
 def scored_members(reply: Reply) -> dict[str, float | None]:

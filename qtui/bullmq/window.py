@@ -10,6 +10,7 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from qtui.bullmq.ask import Command, Reply, number, scores
+from qtui.bullmq.headline import cut_reason
 from qtui.bullmq.keys import is_marker
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row, row
 from qtui.bullmq.status import EDGE, count_jobs, ends, markers
@@ -40,7 +41,7 @@ def short_row(job_id: str, values: Sequence[str | None]) -> Row:
     reason = found.failed_reason
     if len(found.name) <= KEPT and len(reason or "") <= KEPT:
         return found
-    return replace(found, name=found.name[:KEPT], failed_reason=reason and reason[:KEPT])
+    return replace(found, name=found.name[:KEPT], failed_reason=reason and cut_reason(reason, KEPT))
 
 
 def marked(one: Row, kind: Reply) -> Row:

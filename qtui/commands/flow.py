@@ -12,13 +12,14 @@ from typing import Final
 from qtui.bullmq.connection import Client
 from qtui.bullmq.family import Family, Queues
 from qtui.bullmq.flow import Lineage, Node, OnFailure, Record, read_lineage
+from qtui.bullmq.headline import spoken
 from qtui.bullmq.model import JobState
 from qtui.commands.find import find_queue, queue_key
 from qtui.commands.ndjson import row_object
 from qtui.commands.output import Cell, Column, Table
 from qtui.commands.rerun import Request, rerun_flow
 from qtui.commands.run import DONE, NOT_ALL, Place, Stop
-from qtui.text import count, first_line, plain, plural
+from qtui.text import count, plain, plural
 from qtui.views.columns import Tone, cells
 
 _PAGE: Final = 250
@@ -163,9 +164,9 @@ def _what(node: Node) -> tuple[str, Tone]:
         )
     if node.state is JobState.FAILED:
         ignored = "(ignored) " if record is Record.IGNORED else ""
-        return ignored + first_line(node.row.failed_reason or "no reason given"), Tone.BAD
+        return ignored + (spoken(node.row.failed_reason or "") or "no reason given"), Tone.BAD
     if node.doomed:
-        return f"to be failed: {first_line(node.deferred)}", Tone.BAD
+        return f"to be failed: {spoken(node.deferred)}", Tone.BAD
     if node.state is JobState.WAITING_CHILDREN:
         return f"waits for {plural(node.waits_for, 'child', 'children')}", Tone.FAINT
     return "", Tone.PLAIN

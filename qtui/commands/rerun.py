@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from qtui.bullmq.codes import Code, ForeignQueue, Result, meaning
 from qtui.bullmq.connection import Client, explain
 from qtui.bullmq.flow_writer import FlowWriter
+from qtui.bullmq.headline import spoken
 from qtui.bullmq.model import JobState
 from qtui.commands.asking import agreed, check_may_write
 from qtui.commands.find import find_queue
@@ -135,7 +136,7 @@ def _tell(paper: Paper, plan: RerunPlan, resets: Resets) -> None:
 
 def _step_cells(step: Step) -> tuple[Cell, ...]:
     node = step.node
-    error = first_line(node.row.failed_reason or "") if node.state is JobState.FAILED else ""
+    error = spoken(node.row.failed_reason or "") if node.state is JobState.FAILED else ""
     tone = _TONES.get(step.part, Tone.FAINT)
     fate = Cell(f"→ {step.fate}" if step.part.reruns else step.fate, tone)
     name, queue = Cell(plain(node.row.name)), Cell(plain(node.queue.base))

@@ -11,6 +11,7 @@ from typing import Final
 from qtui.bullmq.ask import ask_one
 from qtui.bullmq.connection import Client
 from qtui.bullmq.fields import Fields, Values
+from qtui.bullmq.headline import reason_of
 from qtui.bullmq.model import LIST_FIELDS
 from qtui.bullmq.steps import scored_members
 from qtui.bullmq.writer import Picked
@@ -31,6 +32,7 @@ _BREATH: Final = 100
 """Jobs whose lines are made at a time: half a millisecond."""
 
 _REASON: Final = EVIDENCE.index("failedReason")
+_STACK: Final = EVIDENCE.index("stacktrace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,8 @@ class Page:
         return Page([self.picks[at] for at in left], [self.values[at] for at in left])
 
     def errors(self) -> list[str]:
-        """The failedReason of each, empty where there is none."""
-        return [values[_REASON] or "" for values in self.values]
+        """The reason of each, empty where there is none; see `reason_of`."""
+        return [reason_of(values[_REASON], values[_STACK]) or "" for values in self.values]
 
     async def lines(self) -> bytes:
         """The lines of a journal that say all of it; others have their turn meanwhile."""

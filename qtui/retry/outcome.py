@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from qtui.bullmq.headline import cut_reason, spoken
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reader import Whereabouts
 from qtui.bullmq.signature import LONGEST, signature
@@ -67,7 +68,7 @@ def outcome(where: Whereabouts) -> Outcome:
         case JobState.COMPLETED:
             return Outcome(Fate.COMPLETED)
         case JobState.FAILED:
-            return Outcome(Fate.FAILED_AGAIN, first_line(where.failed_reason or ""))
+            return Outcome(Fate.FAILED_AGAIN, spoken(where.failed_reason or ""))
         case None if not where.exists:
             return Outcome(Fate.GONE)
         case _:
@@ -240,8 +241,8 @@ class Outcomes(Mapping[str, Outcome]):
         job = self.job(job_id)
         if job is None or job.outcome.fate.is_final:
             return False
-        cause = signature(reason[:KEPT])
-        failure = self._failure(first_line(reason), cause)
+        cause = signature(cut_reason(reason, KEPT))
+        failure = self._failure(spoken(reason), cause)
         job.same = job.before is not None and signature(job.before) == cause
         self._same += job.same
         self._causes[failure.cause] += 1
@@ -305,7 +306,7 @@ class Outcomes(Mapping[str, Outcome]):
 
         To find the signature of each takes longer than to retry its job.
         """
-        kept = error if len(error) <= LONGEST else signature(error[:KEPT])
+        kept = error if len(error) <= LONGEST else signature(cut_reason(error, KEPT))
         if len(self._before) < _ERRORS and len(error) <= KEPT:
             self._before[error] = kept
         return kept

@@ -10,10 +10,11 @@ from typing import Final
 from qtui.bullmq.ask import Command, ask_all, score
 from qtui.bullmq.connection import Client
 from qtui.bullmq.flow import Node, read_nodes
+from qtui.bullmq.headline import spoken
 from qtui.bullmq.model import JobState
 from qtui.retry.outcome import Fate, Outcome
 from qtui.retry.rerun_plan import Part, RerunPlan, Start
-from qtui.text import count, first_line, plural
+from qtui.text import count, plural
 
 CHUNK: Final = 250
 """Jobs that are read in one round trip."""
@@ -62,7 +63,7 @@ class RerunProgress:
 
 
 def _error(node: Node) -> str:
-    return first_line(node.row.failed_reason or "")
+    return spoken(node.row.failed_reason or "")
 
 
 async def read_progress(

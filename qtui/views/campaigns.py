@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from qtui.bullmq.codes import Code, Result, meaning
+from qtui.bullmq.headline import reason_of, spoken
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row, row
 from qtui.bullmq.signature import signature
 from qtui.retry.journal_lines import Evidence, Header, Record, outcome_of, result_of
@@ -65,7 +66,18 @@ def job_row(one: Evidence) -> Row:
     value = one.fields.get("returnvalue")
     octets = 0 if value is None else len(value.encode("utf-8", "surrogateescape"))
     missing = not one.fields
-    return replace(found, missing=missing, returnvalue=value, returnvalue_size=octets)
+    reason = reason_of(found.failed_reason, one.fields.get("stacktrace"))
+    return replace(
+        found,
+        failed_reason=reason,
+        missing=missing,
+        returnvalue=value,
+        returnvalue_size=octets,
+    )
+
+
+def _reason(one: Evidence) -> str:
+    return reason_of(one.fields.get("failedReason"), one.fields.get("stacktrace")) or ""
 
 
 @dataclass(slots=True)
@@ -84,7 +96,7 @@ class Story:
 
     def met(self, job: Evidence) -> None:
         """Counts one job."""
-        alike = job.fields.get("name") or "", signature(job.fields.get("failedReason") or "")
+        alike = job.fields.get("name") or "", signature(_reason(job))
         if alike not in self.groups and len(self.groups) >= _GROUPS:
             alike = ("", "(other errors)")
         self.groups[alike] += 1
@@ -189,7 +201,7 @@ def campaign_sections(one: Summary, story: Story) -> list[Section]:
 
 
 def _in_words(story: Story, job_id: str, state: JobState) -> str:
-    error = first_line(story.jobs[job_id].fields.get("failedReason") or "")
+    error = spoken(_reason(story.jobs[job_id]))
     return f"{story.result(job_id, state).text}" + (f"  ←  {error}" if error else "")
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from qtui.bullmq.codes import Code, Result, meaning
+from qtui.bullmq.headline import says_something, spoken
 from qtui.bullmq.model import JobState, Row
 from qtui.retry.outcome import Fate, Outcome
 from qtui.text import age, count, first_line, plain, size
@@ -83,10 +84,10 @@ def _what(row: Row, state: JobState) -> tuple[str, Tone]:
         return plain(row.returnvalue or ""), Tone.PLAIN
     if state is JobState.PRIORITIZED:
         return count(row.priority), Tone.PLAIN
-    if state is JobState.FAILED and not row.failed_reason:
+    if state is JobState.FAILED and not says_something(row.failed_reason or ""):
         return "no reason given", Tone.FAINT
     tone = Tone.BAD if state is JobState.FAILED else Tone.FAINT
-    return first_line(row.failed_reason or ""), tone
+    return spoken(row.failed_reason or ""), tone
 
 
 def tries(row: Row) -> str:

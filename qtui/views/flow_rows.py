@@ -14,9 +14,10 @@ from typing import Final
 from qtui.bullmq.connection import Client
 from qtui.bullmq.family import Family, Queues, read_families
 from qtui.bullmq.flow import Lineage, Node, OnFailure, Record, read_lineage, read_nodes
+from qtui.bullmq.headline import spoken
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.text import count, first_line, plain, plural
+from qtui.text import count, plain, plural
 from qtui.views.columns import Tone
 from qtui.views.job_document import moment
 
@@ -257,9 +258,9 @@ def what_of(line: Line) -> tuple[str, Tone]:
         return f"its parent keeps it as {record.words if record else '?'}", Tone.FAINT
     if node.state is JobState.FAILED:
         ignored = "(ignored) " if record is Record.IGNORED else ""
-        return ignored + first_line(node.row.failed_reason or "no reason given"), Tone.BAD
+        return ignored + (spoken(node.row.failed_reason or "") or "no reason given"), Tone.BAD
     if node.doomed:
-        return f"to be failed: {first_line(node.deferred)}", Tone.BAD
+        return f"to be failed: {spoken(node.deferred)}", Tone.BAD
     if node.state is JobState.WAITING_CHILDREN:
         return f"waits for {plural(node.waits_for, 'child', 'children')}", Tone.FAINT
     if line.parent is not None and record is None:

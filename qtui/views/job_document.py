@@ -61,7 +61,7 @@ def _reason(job: Job, roomy: bool) -> Iterator[Section]:
     title = "error" if job.state is JobState.FAILED else "last error"
     note = f"attempts {job.row.attempts_made} of {job.row.attempts}"
     traces = _traces(stack) if stack is not None and stack.size > 2 else ""
-    message = reason.text if reason is not None else None
+    message = job.row.failed_reason if reason is not None else None
     if isinstance(traces, str) and roomy and message and message.strip() in traces:
         yield Section(title, Stack(traces), f"{note}{_how_many(stack)}")
         return

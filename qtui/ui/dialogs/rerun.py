@@ -17,10 +17,11 @@ from textual.worker import Worker, WorkerState
 from typing_extensions import override
 
 from qtui.bullmq.connection import RedisFault
+from qtui.bullmq.headline import spoken
 from qtui.bullmq.model import JobState
 from qtui.retry.plan import Resets
 from qtui.retry.rerun_plan import Part, RerunPlan, Start, Step
-from qtui.text import count, first_line, plain, plural
+from qtui.text import count, plain, plural
 from qtui.ui.actions import Where
 from qtui.ui.keys import bindings
 from qtui.ui.widgets.cursor_list import fit
@@ -197,7 +198,7 @@ class RerunDialog(ModalScreen["RerunPlan | None"]):
             fit(f"→ {step.fate}" if step.part.reruns else step.fate, 28 if wide else 24), style
         )
         failed = node.state is JobState.FAILED
-        error = first_line(node.row.failed_reason or "") if failed else str(node.state or "")
+        error = spoken(node.row.failed_reason or "") if failed else str(node.state or "")
         queue = plain(node.queue.base.removeprefix("bull:"))
         cells = [
             Content("  " + fit(plain(node.id), 18 if wide else 12)),
