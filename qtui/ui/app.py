@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import ClassVar
 
 from textual import events
 from textual.app import App, SystemCommand
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.theme import BUILTIN_THEMES
+from typing_extensions import override
 
 from qtui.ui.actions import ACTIONS, Where
+from qtui.ui.dialogs.base import Dialog
+from qtui.ui.late_keys import LateKeys
 from qtui.ui.screens.help import HelpScreen
 from qtui.ui.screens.inspector import Inspector
 from qtui.ui.session import Session
@@ -36,6 +41,7 @@ class QtuiApp(App[None]):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self.session = session
+        self._late_keys = LateKeys()
         wanted = session.settings.theme
         self.theme = wanted if wanted in BUILTIN_THEMES else "textual-dark"
         self.set_keymap(dict(session.settings.keys))
@@ -55,12 +61,26 @@ class QtuiApp(App[None]):
         await self.session.client.aclose()
 
     async def on_event(self, event: events.Event) -> None:
-        """Gives keys that overtook the opening of the filter line to it."""
+        """Gives keys that overtook the opening of the filter line to it.
+
+        A key that was meant for a dialog which has closed meanwhile does nothing.
+        """
         if isinstance(event, events.Key) and event.is_forwarded:
+            if self._late_keys.claim(event.key, event.time):
+                event.stop()
+                return
             line = self.focused
             if isinstance(line, FilterLine) and line.take(event):
                 return
         await super().on_event(event)
+
+    @override
+    def pop_screen(self) -> AwaitComplete:
+        """Closes the top screen; keys on their way to a dialog do not reach what is below."""
+        top = self.screen
+        if isinstance(top, Dialog):
+            self._late_keys = LateKeys(top.own_keys, top.trailing_keys, time.monotonic())
+        return super().pop_screen()
 
     def action_interrupt(self) -> None:
         """Leaves at once, and says so with the exit code that shells know for it."""

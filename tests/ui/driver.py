@@ -72,6 +72,11 @@ class Driver:
         """Types words, key by key."""
         await self.press(*words)
 
+    async def resize(self, columns: int, lines: int) -> None:
+        """Gives the terminal another size."""
+        await self._pilot.resize_terminal(columns, lines)
+        await self.settle()
+
     async def settle(self) -> None:
         """Waits until nothing is under way but the loops that never end, and plans that wait."""
         await self.until(lambda: not self._busy(), "the workers' end")

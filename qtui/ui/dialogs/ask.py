@@ -4,50 +4,43 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
-from textual.widgets import Static
 from typing_extensions import override
 
+from qtui.ui.actions import Where
+from qtui.ui.dialogs.base import GAP, Dialog, key_hint
+from qtui.ui.keys import bindings
 
-class AskDialog(ModalScreen[bool]):
+
+class AskDialog(Dialog[bool]):
     """One question; ``y`` answers yes, anything that leaves answers no."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings(Where.MOVE),
         Binding("y", "answer(True)", "yes"),
         Binding("n,escape,q", "answer(False)", "no"),
     ]
+    SCROLLED = ("question",)
 
-    DEFAULT_CSS = """
-    AskDialog { align: center middle; background: $background 60%; }
-    AskDialog > Vertical {
-        width: auto; max-width: 90%; height: auto;
-        border: round $warning; padding: 1 2; background: $surface;
-    }
-    AskDialog Static { width: auto; }
-    """
+    DEFAULT_CSS = "AskDialog #frame { border: round $warning; }"
 
     def __init__(self, question: str, yes: str, no: str) -> None:
         super().__init__()
         self._question, self._yes, self._no = question, yes, no
 
+    @property
     @override
-    def compose(self) -> ComposeResult:
-        with Vertical():
-            yield Static(Content(self._question))
-            yield Static(
-                Content.assemble(
-                    "\n",
-                    ("y", "bold $accent"),
-                    f" {self._yes}     ",
-                    ("esc", "bold $accent"),
-                    f" {self._no}",
-                )
-            )
+    def title_text(self) -> str:
+        """That an answer is needed."""
+        return "Confirm"
+
+    @override
+    def parts(self) -> dict[str, Content]:
+        """The question, and the two answers."""
+        answers = GAP.join([key_hint("y", self._yes), key_hint("esc", self._no)])
+        return {"question": Content(self._question), "answer": answers}
 
     def action_answer(self, yes: bool) -> None:
         """Closes the question."""
-        self.dismiss(yes)
+        self.answer(yes)

@@ -1,4 +1,4 @@
-"""Where a job stands, when it stands in several queues."""
+"""The queues that hold a job of one id, where several do."""
 
 from __future__ import annotations
 
@@ -9,32 +9,34 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import OptionList
 from typing_extensions import override
 
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.reader import Whereabouts
 from qtui.text import plain
+from qtui.ui.actions import Where
+from qtui.ui.dialogs.base import Dialog
+from qtui.ui.keys import bindings
+from qtui.ui.widgets.cursor_list import fit
+
+_STATES = 18
+"""Cells of a state."""
 
 
-class PlacesDialog(ModalScreen["tuple[QueueKey, Whereabouts] | None"]):
-    """Lists queues that have a job of one id; answers with the one that is wanted."""
+class PlacesDialog(Dialog["tuple[QueueKey, Whereabouts]"]):
+    """Lists queues that have a job of one id; answers with the one that is chosen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings(Where.MOVE),
         Binding("escape,q", "leave", "leave"),
-        Binding("j", "down", show=False),
-        Binding("k", "up", show=False),
     ]
+    WIDTH = 64
+    BOTTOM = ()
 
     DEFAULT_CSS = """
-    PlacesDialog { align: center middle; background: $background 60%; }
-    PlacesDialog > Vertical {
-        width: 60; max-width: 96%; height: auto; max-height: 80%;
-        border: round $accent; padding: 0 1; background: $surface;
-    }
     PlacesDialog OptionList {
-        height: auto; max-height: 20; border: none;
+        height: auto; border: none; padding: 0;
         &:focus { border: none; }
     }
     """
@@ -44,28 +46,66 @@ class PlacesDialog(ModalScreen["tuple[QueueKey, Whereabouts] | None"]):
         self._job_id = job_id
         self._places = places
 
+    @property
+    @override
+    def title_text(self) -> str:
+        """Which job is found more than once."""
+        return f"Job {plain(self._job_id)} is in these queues"
+
+    @override
+    def parts(self) -> dict[str, Content]:
+        """None: its one part is a list of options."""
+        return {}
+
     @override
     def compose(self) -> ComposeResult:
-        with Vertical() as frame:
-            frame.border_title = Content(f" Job {plain(self._job_id)} is in these queues ")
+        with Vertical(id="frame") as frame:
+            frame.border_title = Content(f" {self.title_text} ")
             frame.border_subtitle = "enter goes there · esc leaves"
-            yield OptionList(*(Content(self._line(*one)) for one in self._places))
+            yield OptionList()
+
+    @override
+    def draw(self) -> None:
+        """Fits the list to the screen; what is hidden of it scrolls."""
+        if not self.is_mounted:
+            return
+        frame, options = self.query_one("#frame"), self.query_one(OptionList)
+        here, most = options.highlighted or 0, max(1, self.app.size.height - 4)
+        frame.styles.width = self.frame_width
+        frame.styles.height = min(len(self._places), most) + 2
+        options.clear_options()
+        options.add_options([Content(self._line(*one)) for one in self._places])
+        options.highlighted = here
 
     def _line(self, queue: QueueKey, where: Whereabouts) -> str:
-        return f"{plain(queue.name):<32} {where.state or 'in no state'}"
+        room = max(8, self.frame_width - _STATES - 5)
+        return f"{fit(plain(queue.name), room)} {where.state or 'in no state'}"
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Goes there."""
-        self.dismiss(self._places[event.option_index])
+        self.answer(self._places[event.option_index])
 
-    def action_down(self) -> None:
+    @override
+    def action_select(self) -> None:
+        """Goes to the queue under the cursor."""
+        self.query_one(OptionList).action_select()
+
+    @override
+    def action_cursor_down(self) -> None:
         """The next queue."""
         self.query_one(OptionList).action_cursor_down()
 
-    def action_up(self) -> None:
+    @override
+    def action_cursor_up(self) -> None:
         """The queue before."""
         self.query_one(OptionList).action_cursor_up()
 
-    def action_leave(self) -> None:
-        """Leaves all as it is."""
-        self.dismiss(None)
+    @override
+    def action_cursor_home(self) -> None:
+        """The first queue."""
+        self.query_one(OptionList).action_first()
+
+    @override
+    def action_cursor_end(self) -> None:
+        """The last queue."""
+        self.query_one(OptionList).action_last()

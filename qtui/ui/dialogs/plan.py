@@ -8,13 +8,9 @@ from dataclasses import replace
 from typing import ClassVar, Final, TypeVar
 
 from redis.exceptions import RedisError
-from textual import events
-from textual.app import ComposeResult
-from textual.binding import BindingType
-from textual.containers import Vertical, VerticalScroll
+from rich.cells import cell_len
+from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.screen import ModalScreen
-from textual.widgets import Static
 from textual.worker import Worker, WorkerState
 from typing_extensions import override
 
@@ -25,16 +21,22 @@ from qtui.retry.plan import Group, Plan, Resets
 from qtui.retry.selection import Query
 from qtui.text import count, plain, plural
 from qtui.ui.actions import Where
+from qtui.ui.dialogs.base import GAP, Dialog, key_hint, toggle
 from qtui.ui.keys import bindings
+from qtui.ui.widgets.cursor_list import GAP as GAP_OF_LIST
+from qtui.ui.widgets.cursor_list import fit
 
 T = TypeVar("T")
 
 _MOST_GROUPS: Final = 30
 _RATES: Final = (None, 10.0, 50.0, 200.0, 1000.0)
 _CANARIES: Final = (0, 20, 100)
-_NARROW: Final = 100
-_LOW: Final = 20
-_TINY: Final = 12
+_NAMES: Final = 18
+"""Cells of the names of jobs, at most."""
+
+_ERRORS: Final = 12
+"""Cells of an error below which the name gives way to it, and then the place of both."""
+
 _DRAWN_EVERY: Final = 0.1
 """Seconds between two drawings of the progress."""
 
@@ -42,27 +44,21 @@ _TYPED_ABOVE: Final = 100
 """Jobs of a query above which a key alone does not confirm: the count is typed."""
 
 
-class PlanDialog(ModalScreen["Plan | None"]):
+class PlanDialog(Dialog["Plan"]):
     """Shows a plan as soon as it is read; answers with it, or with None to leave all as it is.
 
     The toggles are the owner's, so that they keep their setting until qtui ends.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.PLAN))
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings(Where.MOVE, Where.PLAN),
+        *(Binding(digit, f"digit('{digit}')", show=False) for digit in "0123456789"),
+        Binding("backspace", "erase", show=False),
+    ]
+    SCROLLED = ("lines", "warnings")
+    BOTTOM = ("toggles", "answer")
 
-    DEFAULT_CSS = """
-    PlanDialog { align: center middle; background: $background 60%; }
-    PlanDialog > Vertical {
-        width: 96; max-width: 96%; height: auto; max-height: 90%;
-        border: round $accent; padding: 1 2; background: $surface;
-        border-title-color: $foreground; border-title-style: bold;
-    }
-    PlanDialog.-low > Vertical { padding: 0 1; }
-    PlanDialog #groups { height: auto; scrollbar-size-vertical: 1; }
-    PlanDialog #warnings { height: auto; margin-top: 1; color: $text-warning; }
-    PlanDialog #toggles { height: auto; margin-top: 1; }
-    PlanDialog #answer { height: 1; margin-top: 1; }
-    """
+    DEFAULT_CSS = "PlanDialog #warnings { color: $text-warning; }"
 
     def __init__(
         self,
@@ -92,27 +88,24 @@ class PlanDialog(ModalScreen["Plan | None"]):
         self._typed: str | None = None
         """What was typed of the count that confirms; None before it is asked for."""
 
+    @property
     @override
-    def compose(self) -> ComposeResult:
-        with Vertical() as frame:
-            frame.border_title = Content(f" {self._title} ")
-            with VerticalScroll(id="groups", can_focus=False):
-                yield Static(id="lines", markup=False)
-            yield Static(id="warnings", markup=False)
-            yield Static(id="toggles", markup=False)
-            yield Static(id="answer", markup=False)
+    def title_text(self) -> str:
+        """What is planned."""
+        return self._title
 
+    @override
     def on_mount(self) -> None:
         """Begins to read."""
-        self._draw()
+        super().on_mount()
         make: Callable[[], Awaitable[None]] = self._make
         self.run_worker(make, exclusive=True, group="plan", exit_on_error=False)
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """A fault of ours stands where the plan would."""
+        """An error of ours is shown in place of the plan."""
         if event.state is WorkerState.ERROR:
             self._error = f"a fault in qtui: {event.worker.error}"
-            self._draw()
+            self.draw()
 
     async def _make(self) -> None:
         try:
@@ -120,7 +113,7 @@ class PlanDialog(ModalScreen["Plan | None"]):
             self._is_whole = True
         except (RedisError, RedisFault, OSError, TimeoutError) as error:
             self._error = self._explain(error)
-        self._draw()
+        self.draw()
 
     def _take_early(self, plan: Plan) -> None:
         """A whole state can be retried before each of its jobs has been looked at."""
@@ -130,36 +123,28 @@ class PlanDialog(ModalScreen["Plan | None"]):
         self._seen, self._of = seen, of
         if time.monotonic() - self._drawn > _DRAWN_EVERY:
             self._drawn = time.monotonic()
-            self._draw()
-
-    def on_resize(self) -> None:
-        """Other lines may fit now."""
-        self._draw()
+            self.draw()
 
     # What it says
 
-    def _fit(self, warnings: int) -> None:
-        """Leaves the groups what the question does not need: that must always be in sight."""
-        height = self.app.size.height
-        low = height < _LOW
-        self.set_class(low, "-low")
-        frame = 2 if low else 4
-        wrapped = warnings * (2 if self.app.size.width < _NARROW else 1)
-        below = 5 + (wrapped + 1 if warnings else 0)
-        self.query_one("#groups").styles.max_height = max(1, height * 9 // 10 - frame - below)
+    @override
+    def parts(self) -> dict[str, Content]:
+        """The groups, the warnings, the toggles and the question."""
+        return {
+            "lines": self._groups(),
+            "warnings": Content("\n".join(f"▲ {words}" for words in self._warnings())),
+            "toggles": self._toggles(),
+            "answer": self._answer(),
+        }
 
-    def _draw(self) -> None:
-        self.query_one("#lines", Static).update(self._groups())
-        warnings = list(self._plan.warnings(self._resets)) if self._plan is not None else []
-        if self._plan is not None and self._plan.families and self.app.size.height >= _LOW:
+    def _warnings(self) -> list[str]:
+        if self._plan is None:
+            return []
+        found = list(self._plan.warnings(self._resets))
+        if self._plan.families:
             job_id = plain(self._plan.families[0].jobs[0])
-            warnings.append(f"f shows the flow of a job such as {job_id}; r there reruns it.")
-        words = self.query_one("#warnings", Static)
-        words.update(Content("\n".join(f"▲ {warning}" for warning in warnings)))
-        words.display = bool(warnings) and self.app.size.height >= _TINY
-        self._fit(len(warnings) if words.display else 0)
-        self.query_one("#toggles", Static).update(self._toggles())
-        self.query_one("#answer", Static).update(self._answer())
+            found.append(f"f shows the flow of a job such as {job_id}; r there reruns it.")
+        return found
 
     def _groups(self) -> Content:
         if self._error:
@@ -170,8 +155,10 @@ class PlanDialog(ModalScreen["Plan | None"]):
             seen = f", {count(self._seen)} of {count(self._of)} seen" if self._of else ""
             return Content.styled(f"reading the jobs{seen} …", "$text-muted")
         groups = self._plan.groups()
-        width = max((len(f"{group.jobs:,}") for group in groups), default=1)
-        lines = [self._line(group, width) for group in groups[:_MOST_GROUPS]]
+        shown = groups[:_MOST_GROUPS]
+        numbers = max((len(f"{group.jobs:,}") for group in groups), default=1)
+        names = min(_NAMES, max((cell_len(plain(group.name)) for group in shown), default=1))
+        lines = [self._line(group, numbers, names) for group in shown]
         if not self._is_whole:
             words = f"{count(self._seen)} of {count(self._plan.jobs)} looked at so far …"
             lines.append(Content.styled(words, "$text-muted"))
@@ -181,51 +168,58 @@ class PlanDialog(ModalScreen["Plan | None"]):
             )
         return Content("\n").join(lines)
 
-    def _line(self, group: Group, width: int) -> Content:
+    def _line(self, group: Group, numbers: int, names: int) -> Content:
+        """One group: how many, their name, their error, and where they go."""
         assert self._plan is not None
-        room = max(20, min(92, self.app.size.width - 8) - width - 6)
         if group.code is Code.RETRIED:
             fate = Content.styled(f"→ {group.place}", "$text-success")
         else:
             code = f"{int(group.code)} " if group.code is not Code.REFUSED else ""
             fate = Content.styled(f"✗ {code}{meaning(group.code, self._plan.state)}", "$text-error")
-        name = Content(plain(group.name)[:18].ljust(10))
-        space = max(10, room - name.cell_length - fate.cell_length - 4)
-        error = Content.styled(_cut(group.error, space), "$text-muted").pad_right(
-            max(0, space - Content(_cut(group.error, space)).cell_length)
-        )
-        return Content("  ").join([Content(f"{group.jobs:,}".rjust(width)), name, error, fate])
+        gap, number = Content(" " * GAP_OF_LIST), Content(f"{group.jobs:,}".rjust(numbers))
+        left = self.room - numbers - fate.cell_length - 2 * GAP_OF_LIST
+        if left < _ERRORS:  # then the error has a line to itself
+            error = fit(plain(group.error), self.room - numbers - GAP_OF_LIST).rstrip()
+            below = Content(" " * numbers) + gap + fate
+            return Content("\n").join([number + gap + Content.styled(error, "$text-muted"), below])
+        pieces = [number]
+        if left - names - GAP_OF_LIST >= _ERRORS:
+            pieces.append(Content(fit(plain(group.name), names)))
+            left -= names + GAP_OF_LIST
+        pieces.append(Content.styled(fit(plain(group.error), left), "$text-muted"))
+        return gap.join([*pieces, fate])
 
     def _toggles(self) -> Content:
-        made = _toggle(self._resets.made, "m", "reset attempts made")
-        started = _toggle(self._resets.started, "s", "reset attempts started")
+        made = toggle(self._resets.made, "m", "reset attempts made")
+        started = toggle(self._resets.started, "s", "reset attempts started")
         rate = f"{self._pace.rate:g} a second" if self._pace.rate else "as fast as it goes"
         canary = f"{self._pace.canary} first, watched" if self._pace.canary else "no canary"
-        speed = Content.assemble(("t", "bold $accent"), f" {rate}".ljust(27))
-        first = Content.assemble(("c", "bold $accent"), f" {canary}")
-        gap = Content("     ")
+        speed, first = key_hint("t", rate), key_hint("c", canary)
+        indent = Content("    ")
+        left = max(made.cell_length, speed.cell_length + 4)
+        if left + len(GAP) + max(started.cell_length, first.cell_length + 4) > self.room:
+            return Content("\n").join([made, started, indent + GAP.join([speed, first])])
         return Content("\n").join(
             [
-                gap.join([made, started]),
-                Content("    ") + gap.join([speed, Content("    ") + first]),
+                made.pad_right(left - made.cell_length) + GAP + started,
+                (indent + speed).pad_right(left - speed.cell_length - 4) + GAP + indent + first,
             ]
         )
 
     def _answer(self) -> Content:
-        leave = Content.assemble(("esc", "bold $accent"), " leave")
+        leave = key_hint("esc", "leave")
         why_not = self._why_not()
         if self._plan is None:
             return leave
         if why_not:
-            return Content("     ").join([Content.styled(why_not, "bold $text-warning"), leave])
+            return GAP.join([Content.styled(why_not, "bold $text-warning"), leave])
         jobs = plural(self._jobs, "job")
         if self._typed is not None:
             typed = Content.assemble(
                 f"type {self._wanted} to retry {jobs}: ", (self._typed, "bold")
             )
-            return Content("     ").join([typed + Content.styled("▏", "$accent"), leave])
-        go = Content.assemble(("y", "bold $accent"), f" retry {jobs}")
-        return Content("     ").join([go, leave])
+            return GAP.join([typed + Content.styled("▏", "$accent"), leave])
+        return GAP.join([key_hint("y", f"retry {jobs}"), leave])
 
     def _why_not(self) -> str:
         """Why the plan can't be carried out; empty where it can."""
@@ -258,7 +252,7 @@ class PlanDialog(ModalScreen["Plan | None"]):
     def _set(self, resets: Resets) -> None:
         self._resets = resets
         self._keep(resets, self._pace)
-        self._draw()
+        self.draw()
 
     def action_go(self) -> None:
         """Answers with the plan, if it can be carried out."""
@@ -266,9 +260,9 @@ class PlanDialog(ModalScreen["Plan | None"]):
             self.app.bell()
         elif isinstance(self._plan.selection, Query) and self._plan.jobs > _TYPED_ABOVE:
             self._typed = ""
-            self._draw()
+            self.draw()
         else:
-            self.dismiss(self._plan)
+            self.answer(self._plan)
 
     @property
     def _wanted(self) -> str:
@@ -282,35 +276,30 @@ class PlanDialog(ModalScreen["Plan | None"]):
             return 0
         return self._plan.count(Code.RETRIED) if self._is_whole else self._plan.jobs
 
-    def on_key(self, event: events.Key) -> None:
-        """Takes the digits of the count that confirms; the last right one does."""
-        if self._typed is None:
-            return
-        if event.key == "backspace":
-            self._typed = self._typed[:-1]
-        elif event.character is not None and event.character.isdigit():
-            self._typed = (self._typed + event.character)[-len(self._wanted) :]
-        else:
-            return
-        event.stop()
-        self._draw()
-        if self._typed == self._wanted:
-            self.dismiss(self._plan)
+    @property
+    @override
+    def trailing_keys(self) -> frozenset[str]:
+        """After a count people press Enter, though its last digit confirms."""
+        return frozenset({"enter"}) if self._typed is not None else frozenset()
 
-    def action_leave(self) -> None:
-        """Answers with None."""
-        self.dismiss(None)
+    def action_digit(self, digit: str) -> None:
+        """Takes a digit of the count that confirms; the last right one does."""
+        if self._typed is not None:
+            self._type((self._typed + digit)[-len(self._wanted) :])
+
+    def action_erase(self) -> None:
+        """Takes the last digit back."""
+        if self._typed is not None:
+            self._type(self._typed[:-1])
+
+    def _type(self, typed: str) -> None:
+        self._typed = typed
+        self.draw()
+        if typed == self._wanted:
+            self.answer(self._plan)
 
 
 def _next(values: Sequence[T], now: T) -> T:
     """The value after the one that is set; the first after any other."""
     place = values.index(now) + 1 if now in values else 0
     return values[place % len(values)]
-
-
-def _toggle(on: bool, key: str, words: str) -> Content:
-    return Content.assemble(f"[{'x' if on else ' '}] ", (key, "bold $accent"), f" {words}")
-
-
-def _cut(text: str, room: int) -> str:
-    return text if len(text) <= room else text[: room - 1] + "…"

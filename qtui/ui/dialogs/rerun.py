@@ -7,12 +7,8 @@ from dataclasses import replace
 from typing import ClassVar, Final
 
 from redis.exceptions import RedisError
-from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
-from textual.widgets import Static
 from textual.worker import Worker, WorkerState
 from typing_extensions import override
 
@@ -23,6 +19,7 @@ from qtui.retry.plan import Resets
 from qtui.retry.rerun_plan import Part, RerunPlan, Start, Step
 from qtui.text import count, plain, plural
 from qtui.ui.actions import Where
+from qtui.ui.dialogs.base import GAP, Dialog, key_hint, toggle
 from qtui.ui.keys import bindings
 from qtui.ui.widgets.cursor_list import fit
 
@@ -30,30 +27,22 @@ _TOLD: Final = (Part.RUNS, Part.FOLLOWS, Part.UNDER_WAY, Part.GONE, Part.LEFT)
 _MOST: Final = 40
 """Jobs that are listed."""
 
-_WIDE: Final = 100
-_LOW: Final = 20
+_WIDE: Final = 94
+"""Cells of a line in which columns are wide."""
+
 _STARTS: Final = {Start.FAILURE: "from failure", Start.START: "from the start"}
 
 
-class RerunDialog(ModalScreen["RerunPlan | None"]):
+class RerunDialog(Dialog["RerunPlan"]):
     """Shows a plan as soon as it is read; answers with it, or with None to leave all as it is."""
 
-    BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.RERUN))
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.MOVE, Where.RERUN))
+    WIDTH = 110
+    TOP = ("starts",)
+    SCROLLED = ("lines", "warnings")
+    BOTTOM = ("toggles", "answer")
 
-    DEFAULT_CSS = """
-    RerunDialog { align: center middle; background: $background 60%; }
-    RerunDialog > Vertical {
-        width: 110; max-width: 96%; height: auto; max-height: 92%;
-        border: round $accent; padding: 1 2; background: $surface;
-        border-title-color: $foreground; border-title-style: bold;
-    }
-    RerunDialog.-low > Vertical { padding: 0 1; }
-    RerunDialog #middle { height: auto; margin-top: 1; scrollbar-size-vertical: 1; }
-    RerunDialog #lines { height: auto; }
-    RerunDialog #warnings { height: auto; margin-top: 1; color: $text-warning; }
-    RerunDialog #toggles { height: auto; margin-top: 1; }
-    RerunDialog #answer { height: 1; margin-top: 1; }
-    """
+    DEFAULT_CSS = "RerunDialog #warnings { color: $text-warning; }"
 
     def __init__(
         self,
@@ -77,38 +66,27 @@ class RerunDialog(ModalScreen["RerunPlan | None"]):
         self._error = ""
         self._seen = 0
 
-    @override
-    def compose(self) -> ComposeResult:
-        with Vertical() as frame:
-            frame.border_title = Content(f" {self._title} ")
-            yield Static(id="starts", markup=False)
-            with VerticalScroll(id="middle", can_focus=False):
-                yield Static(id="lines", markup=False)
-                yield Static(id="warnings", markup=False)
-            yield Static(id="toggles", markup=False)
-            yield Static(id="answer", markup=False)
-
     @property
-    def _title(self) -> str:
+    @override
+    def title_text(self) -> str:
+        """Which flow, and that it is a dry run where it is one."""
         return f"{'Dry run: rerun' if self._read_only else 'Rerun'} the flow of {plain(self._root)}"
 
+    @override
     def on_mount(self) -> None:
         """Begins to read."""
+        super().on_mount()
         self._begin()
-
-    def on_resize(self) -> None:
-        """Other lines may fit now."""
-        self._draw()
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """A fault of ours stands where the plan would."""
         if event.state is WorkerState.ERROR:
             self._error = f"a fault in qtui: {event.worker.error}"
-            self._draw()
+            self.draw()
 
     def _begin(self) -> None:
         self._plan, self._error, self._seen = None, "", 0
-        self._draw()
+        self.draw()
         make: Callable[[], Awaitable[None]] = self._make
         self.run_worker(make, exclusive=True, group="plan", exit_on_error=False)
 
@@ -119,47 +97,25 @@ class RerunDialog(ModalScreen["RerunPlan | None"]):
             self._error = self._explain(error)
         except LookupError as error:
             self._error = str(error)
-        self._draw()
+        self.draw()
 
     def _progress(self, seen: int) -> None:
         self._seen = seen
-        self._draw()
+        self.draw()
 
     # What it says
 
-    def _draw(self) -> None:
-        self.set_class(self._height < _LOW, "-low")
+    @override
+    def parts(self) -> dict[str, Content]:
+        """Where it starts, the jobs, the warnings, the toggles and the question."""
         warnings = [] if self._plan is None else self._warnings(self._plan)
-        self.query_one("#middle").styles.max_height = self._middle
-        self.query_one("#starts", Static).update(self._starts())
-        self.query_one("#lines", Static).update(self._lines(self._room(warnings)))
-        words = self.query_one("#warnings", Static)
-        words.update(Content("\n".join(warnings)))
-        words.display = bool(warnings)
-        self.query_one("#toggles", Static).update(self._toggles())
-        self.query_one("#answer", Static).update(self._answer())
-
-    @property
-    def _height(self) -> int:
-        return self.app.size.height
-
-    @property
-    def _width(self) -> int:
-        """Cells of a line."""
-        return max(40, min(110, self.app.size.width * 96 // 100) - 6)
-
-    @property
-    def _middle(self) -> int:
-        """Lines that are left between the first one and the question: that is always in sight."""
-        frame = 4 if self._height >= _LOW else 2
-        return max(1, self._height * 92 // 100 - frame - 6)
-
-    def _room(self, warnings: list[str]) -> int:
-        """Lines that are left for jobs, with the headline and the warnings in sight as well."""
-        wrapped = sum(-(-len(words) // self._width) for words in warnings)
-        headline = len(self._plan.headline) if self._plan is not None else 0
-        others = -(-headline // self._width) + (wrapped + 1 if warnings else 0)
-        return max(3, min(_MOST, self._middle - others))
+        return {
+            "starts": self._starts(),
+            "lines": self._lines(),
+            "warnings": Content("\n".join(warnings)),
+            "toggles": self._toggles(),
+            "answer": self._answer(),
+        }
 
     def _warnings(self, plan: RerunPlan) -> list[str]:
         return [] if plan.refusal else [f"▲ {words}" for words in plan.warnings(self._resets)]
@@ -172,7 +128,7 @@ class RerunDialog(ModalScreen["RerunPlan | None"]):
         ]
         return Content("   ").join([Content.styled("tab", "bold $accent"), *pieces])
 
-    def _lines(self, room: int) -> Content:
+    def _lines(self) -> Content:
         plan = self._plan
         if self._error:
             words = f"The plan could not be made: {plain(self._error)}"
@@ -184,7 +140,7 @@ class RerunDialog(ModalScreen["RerunPlan | None"]):
             return Content.styled(_sentence(plan.refusal), "bold $text-warning")
         steps = [step for part in _TOLD for step in plan.of(part)]
         lines = [Content.styled(plan.headline, "bold")]
-        shown = steps if len(steps) <= room else steps[: room - 1]
+        shown = steps if len(steps) <= _MOST else steps[: _MOST - 1]
         lines += [self._line(step) for step in shown]
         if len(steps) > len(shown):
             more = f"  and {count(len(steps) - len(shown))} more"
@@ -192,7 +148,7 @@ class RerunDialog(ModalScreen["RerunPlan | None"]):
         return Content("\n").join(lines)
 
     def _line(self, step: Step) -> Content:
-        node, wide = step.node, self._width >= _WIDE - 6
+        node, wide = step.node, self.room >= _WIDE
         style = "$text-success" if step.part.reruns else "$text-muted"
         fate = Content.styled(
             fit(f"→ {step.fate}" if step.part.reruns else step.fate, 28 if wide else 24), style
@@ -206,25 +162,26 @@ class RerunDialog(ModalScreen["RerunPlan | None"]):
             Content.styled(fit(queue, 16 if wide else 10), "$text-muted"),
             fate,
         ]
-        left = self._width - sum(cell.cell_length + 2 for cell in cells)
+        left = self.room - sum(cell.cell_length + 2 for cell in cells)
         if left >= 4:
             cells.append(Content.styled(fit(error, left).rstrip(), "$text-muted"))
-        return Content("  ").join(cells)
+        return Content("  ").join(cells).truncate(self.room, ellipsis=True)
 
     def _toggles(self) -> Content:
-        made = _toggle(self._resets.made, "m", "reset attempts made")
-        started = _toggle(self._resets.started, "s", "reset attempts started")
-        return Content("     ").join([made, started])
+        made = toggle(self._resets.made, "m", "reset attempts made")
+        started = toggle(self._resets.started, "s", "reset attempts started")
+        wide = made.cell_length + len(GAP) + started.cell_length <= self.room
+        return (GAP if wide else Content("\n")).join([made, started])
 
     def _answer(self) -> Content:
-        leave = Content.assemble(("esc", "bold $accent"), " leave")
+        leave = key_hint("esc", "leave")
         if self._plan is None or self._plan.refusal:
             return leave
         if self._read_only:
             words = "READ-ONLY: this is a dry run, nothing will be written"
-            return Content("     ").join([Content.styled(words, "bold $text-warning"), leave])
-        go = Content.assemble(("y", "bold $accent"), f" rerun {plural(self._plan.jobs, 'job')}")
-        return Content("     ").join([go, leave])
+            return GAP.join([Content.styled(words, "bold $text-warning"), leave])
+        go = key_hint("y", f"rerun {plural(self._plan.jobs, 'job')}")
+        return GAP.join([go, leave])
 
     # What it does
 
@@ -244,22 +201,14 @@ class RerunDialog(ModalScreen["RerunPlan | None"]):
     def _set(self, resets: Resets) -> None:
         self._resets = resets
         self._keep(resets)
-        self._draw()
+        self.draw()
 
     def action_go(self) -> None:
         """Answers with the plan, if it can be carried out."""
         if self._plan is None or self._plan.refusal or self._read_only:
             self.app.bell()
         else:
-            self.dismiss(self._plan)
-
-    def action_leave(self) -> None:
-        """Answers with None."""
-        self.dismiss(None)
-
-
-def _toggle(on: bool, key: str, words: str) -> Content:
-    return Content.assemble(f"[{'x' if on else ' '}] ", (key, "bold $accent"), f" {words}")
+            self.answer(self._plan)
 
 
 def _sentence(words: str) -> str:
