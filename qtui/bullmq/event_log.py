@@ -78,6 +78,8 @@ class EventLog:
         self._count = _FIRST
         self.refusal = ""
         """Redis's own words while the stream can't be read (an ACL, a key of a wrong type)."""
+        self.is_empty = False
+        """Whether the last read found no event at all: the queue keeps none, or they are gone."""
 
     async def begin(self) -> None:
         """Goes to the end as it is now. Costs one command and one event.
@@ -106,7 +108,7 @@ class EventLog:
         entries = await self._ask(("XRANGE", self._key, self._last, "+", "COUNT", self._count))
         if entries is None:
             return Slice(whole=False)
-        at_end = len(entries) < self._count
+        at_end, self.is_empty = len(entries) < self._count, not entries
         # Of a stream that was empty nobody knows what came and went since.
         whole = bool(entries) and entries[0][0] == self._last
         if entries:

@@ -229,5 +229,7 @@ def _outcomes(tally: Tally) -> dict[str, object]:
         "active": tally.active,
         "delayed": tally.delayed,
         "gone": tally.gone,
+        "undone": tally.undone,
+        "unknown": tally.unknown,
         "not_followed": tally.beyond,
     }

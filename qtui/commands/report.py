@@ -25,6 +25,30 @@ _IN_SUMMARY: Final = {
 }
 
 
+def is_bad(tally: Tally) -> bool:
+    """Whether a job failed again, or can't be known any more to have recovered."""
+    return bool(tally.failed_again or tally.gone or tally.undone)
+
+
+def unproven(tally: Tally, seconds: float) -> str:
+    """The jobs that are not known to have recovered or failed again; empty if there are none."""
+    parts = (
+        (tally.active, "still running"),
+        (tally.waiting, "still waiting"),
+        (tally.delayed, "delayed, will run again"),
+        (tally.gone, "removed, and no event says how they ended"),
+        (tally.undone, "back where they were, Redis lost the retry"),
+        (tally.unknown, "unknown, Redis could not be asked"),
+        (tally.beyond, "not followed"),
+    )
+    words = [f"{count(number)} {what}" for number, what in parts if number]
+    if not words:
+        return ""
+    jobs = plural(tally.followed + tally.beyond, "retried job")
+    when = f"after {seconds:g} s " if tally.undecided else ""
+    return f"{when}the end of {count(tally.unproven)} of {jobs} is not known: {', '.join(words)}"
+
+
 class Report:
     """Says what became of the jobs, one by one and in the end."""
 
@@ -82,10 +106,15 @@ class Report:
 
     @property
     def code(self) -> int:
-        """The exit code, if nothing cut the campaign short."""
+        """The exit code, if nothing cut the campaign short.
+
+        Jobs that are still open when the time to follow them is up do not count against it.
+        """
         if self._codes[Code.REFUSED]:
             return REDIS
-        return DONE if self._codes[Code.RETRIED] == self.selected else NOT_ALL
+        done = self._codes[Code.RETRIED] == self.selected
+        bad = self.followed is not None and is_bad(self.followed)
+        return DONE if done and not bad else NOT_ALL
 
     def end(self, code: int, message: str = "") -> int:
         """Prints the summary, then the message on stderr, and returns the code."""

@@ -271,7 +271,7 @@ async def _carry_out(
         rerun.write_outcomes(report.followed.outcomes() if report.followed is not None else {})
     for note in rerun.notes:
         place.err.line(f"qtui: the jobs were rerun, but Redis refused an effect: {plain(note)}")
-    return _ended(rerun, report, stopped=stopped.is_set())
+    return _ended(place, rerun, report, stopped=stopped.is_set())
 
 
 def _journal_words(rerun: Rerun, error: JournalError) -> str:
@@ -280,11 +280,20 @@ def _journal_words(rerun: Rerun, error: JournalError) -> str:
     return f"stopped: {error}: the same command does what is left"
 
 
-def _ended(rerun: Rerun, report: _Report, *, stopped: bool) -> int:
+def _fared(place: Place, followed: RerunProgress) -> int:
+    """The exit code of a rerun that was followed; names the jobs of which the end is not known."""
+    open_jobs = followed.plan.jobs - followed.completed - len(followed.failed) - followed.gone
+    parts = ((open_jobs, "not finished yet"), (followed.gone, "removed, their end unknown"))
+    if words := ", ".join(f"{count(number)} {what}" for number, what in parts if number):
+        place.err.line(f"qtui: of {plural(followed.plan.jobs, 'job')}: {words}")
+    return NOT_ALL if followed.failed or followed.gone else DONE
+
+
+def _ended(place: Place, rerun: Rerun, report: _Report, *, stopped: bool) -> int:
     if rerun.lost:
         return report.end(REDIS, "the connection was lost: the same command does what is left")
     if report.complete:
-        return report.end(DONE)
+        return report.end(DONE if report.followed is None else _fared(place, report.followed))
     if stopped:
         return report.end(INTERRUPTED, "interrupted: the same command does what is left")
     return report.end(NOT_ALL, "the flow has changed meanwhile: look again")

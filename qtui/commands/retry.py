@@ -20,9 +20,10 @@ from qtui.bullmq.writer import ForeignQueue, Writer
 from qtui.commands.asking import agreed, check_may_write
 from qtui.commands.find import find_queue
 from qtui.commands.output import Cell, Column, OutputClosed, Paper, Progress, Table
-from qtui.commands.report import Report
+from qtui.commands.report import Report, unproven
 from qtui.commands.run import DONE, INTERRUPTED, NOT_ALL, READ_ONLY, REDIS, USAGE, Place, Stop
 from qtui.retry.campaign import Campaign, Phase
+from qtui.retry.follow import GRACE
 from qtui.retry.journal_reading import JournalError
 from qtui.retry.pace import Pace
 from qtui.retry.plan import Forecast, Plan, Resets, make_plan
@@ -245,7 +246,8 @@ async def run_campaign(campaign: Campaign, place: Place, report: Report, follow:
             if follow and campaign.retried:
                 async for _ in campaign.follower.watch(follow, lambda: campaign.is_stopping):
                     progress.say(campaign.follower.tally().words())
-                report.followed = campaign.follower.tally()
+                await campaign.follower.conclude(GRACE)
+                report.followed = campaign.follower.final()
     except asyncio.CancelledError:
         report.rest = "without a result"
         return report.end(INTERRUPTED, "interrupted: what was on its way may have been carried out")
@@ -264,6 +266,8 @@ async def run_campaign(campaign: Campaign, place: Place, report: Report, follow:
         progress.clear()
     for note in campaign.notes:
         place.err.line(f"qtui: the jobs were retried, but Redis refused an effect: {plain(note)}")
+    if report.followed is not None and (words := unproven(report.followed, follow)):
+        place.err.line(f"qtui: {plain(words)}")
     return _ended(campaign, report)
 
 

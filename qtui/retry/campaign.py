@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from enum import StrEnum
 from functools import partial
@@ -38,7 +38,7 @@ from qtui.retry.evidence import Page
 from qtui.retry.follow import Follower
 from qtui.retry.journal import Journal
 from qtui.retry.journal_reading import JournalError
-from qtui.retry.pace import Pace, Throttle, TooSlow, verdict_on
+from qtui.retry.pace import Pace, Throttle, TooSlow, is_hopeless, verdict_on
 from qtui.retry.plan import Plan, Resets
 from qtui.retry.supply import Before, Supply
 
@@ -101,6 +101,7 @@ class Campaign:
         self.journal: Journal | None = None
         self.follower = Follower(client, plan.queue, plan.state)
         """What becomes of the jobs that it retries."""
+        self.follower.leave_out(self.retried)
         self._phase = Phase.PLANNED
         self._client = client
         self._patience = patience
@@ -119,7 +120,7 @@ class Campaign:
         self._supply = Supply(client, plan.selection, before, plan.kin)
         self._begun = bool(self.codes)
         self._trouble: Exception | None = None
-        self._answered: deque[tuple[list[Result], list[str]]] = deque()
+        self._answered: deque[tuple[list[Result], list[str], list[float | None]]] = deque()
         self._canary: list[str] | None = [] if self.pace.canary else None
         """The jobs that went first, until they are judged."""
 
@@ -203,23 +204,34 @@ class Campaign:
             self._write_end()
             await self._supply.close()  # last, as it may be cancelled
 
+    async def finish(self, seconds: float) -> None:
+        """Reads once more what became of the open jobs, for some seconds at most, and closes."""
+        try:
+            if self.follower.looked:
+                await self.follower.conclude(seconds)
+        finally:
+            self.close()
+
     def close(self) -> None:
-        """Writes down what became of the jobs so far, and lets go of the journal."""
+        """Writes down what became of the jobs, and closes the journal.
+
+        Jobs that were open are written down as unknown, unless `Follower.conclude` has read them.
+        """
         if self.journal is None:
             return
         try:
-            if final := self.follower.outcomes.final():
-                self.journal.outcomes(final)
-                self._write_end()
+            if self.follower.looked:
+                self.journal.outcomes(self.follower.outcomes.final())
+                self._write_end(self.follower.final().counts())
         except JournalError as reason:
             self.why = self.why or str(reason)
         finally:
             self.journal.close()
 
-    def _write_end(self) -> None:
+    def _write_end(self, outcomes: Mapping[str, int] | None = None) -> None:
         if self.journal is not None:
             try:
-                self.journal.end(self._phase.value, self.codes, self.why)
+                self.journal.end(self._phase.value, self.codes, self.why, outcomes)
             except JournalError as reason:
                 self.why = self.why or str(reason)
 
@@ -232,7 +244,7 @@ class Campaign:
         while what came of the one before is written down.
         """
         while (known := await self._insist(self._supply.judge_doubtful)) is not None:
-            self._answered.append((known, []))
+            self._answered.append((known, [], []))
             yield self._settle()
             if self._trouble is not None:
                 raise self._trouble
@@ -295,46 +307,49 @@ class Campaign:
                 results = await self._delivery.send(batch.picks)
             except OutOfReach as out:
                 self._trouble, results = out, out.results
-            self._answered.append((results, batch.errors()))
+            pins = [one.score for one in batch.picks]
+            self._answered.append((results, batch.errors(), pins))
             yield
 
     def _settle(self) -> list[Result]:
         """Counts and writes down what came of one batch."""
-        results, errors = self._answered.popleft()
-        self._count(results, errors)
+        results, errors, pins = self._answered.popleft()
+        self._count(results, errors, pins)
         try:
             self._write_codes(results)
         except JournalError as reason:  # they are told all the same
             self._trouble = self._trouble or reason
         return results
 
-    def _count(self, results: Sequence[Result], errors: Sequence[str] = ()) -> None:
-        """Takes the results of a batch, and the errors that its jobs had before."""
+    def _count(
+        self, results: Sequence[Result], errors: Sequence[str], pins: Sequence[float | None]
+    ) -> None:
+        """Takes the results of a batch, and the errors and scores that its jobs had before."""
         others = [one.code for one in results if one.code is not Code.RETRIED]
         self.codes.update(others)
         if len(others) < len(results):
             self.codes[Code.RETRIED] += len(results) - len(others)
         if self._canary is not None:
             self._canary += [one.job_id for one in results if one.retried]
-        self.follower.add(results, errors)
+        self.follower.add(results, errors, pins)
 
     def _write_codes(self, results: Sequence[Result]) -> None:
         if self.journal is not None:
             self.journal.codes(results)  # waits for no disk: sooner done than given to a thread
 
     async def _judge_canary(self, ids: Sequence[str]) -> None:
-        """Waits until the canary's jobs are decided, and stops if too many failed again."""
+        """Watches the canary, and stops if too many of it may have failed again."""
         pace, follower = self.pace, self.follower
         self._phase = Phase.WATCHING
 
         def settled() -> bool:
-            failed = follower.tally(ids).failed_again
-            return self._stopping.is_set() or failed > len(ids) * pace.max_refail / 100
+            return self._stopping.is_set() or is_hopeless(follower.tally(ids), pace)
 
-        tally = await follower.settle(pace.canary_seconds, settled, ids)
+        await follower.settle(pace.canary_seconds, settled, ids)
         self._phase = Phase.RUNNING
         if not self._stopping.is_set():
-            self.why = verdict_on(tally, pace)
+            tally = follower.final(ids)
+            self.why = verdict_on(tally, pace, mute=follower.mute, blind=follower.blind)
             if self.why:
                 self.stop()
 

@@ -11,7 +11,9 @@ with attempts left is ``delayed``, or ``waiting`` again (moveToFinished, moveToD
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from array import array
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from redis.exceptions import ConnectionError as LostConnection
@@ -23,7 +25,8 @@ from qtui.bullmq.connection import Client
 from qtui.bullmq.event_log import Event, EventLog
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.bullmq.reader import Reader, Whereabouts
+from qtui.bullmq.places import Places
+from qtui.bullmq.reader import Whereabouts
 from qtui.retry.outcome import WAITING, Fate, Followed, Outcome, Outcomes, Tally, outcome
 
 MOST: Final = 200_000
@@ -32,26 +35,30 @@ MOST: Final = 200_000
 READS: Final = 20
 """Commands that read events, in one look."""
 
-CHUNK: Final = 200
+CHUNK: Final = 1000
 CHUNKS: Final = 5
-"""Round trips that read the states of `CHUNK` jobs each, in one look."""
+"""Times that the states of `CHUNK` jobs are read in one look."""
 
 _STRANGERS: Final = 10_000
 _EVENTS_OF_ONE: Final = 20
 
-_SOON, _SOON_AT_MOST = 0.5, 5.0
+_SOON, _SOON_AT_MOST = 0.5, 2.0
 _SELDOM, _SELDOM_AT_MOST = 3.0, 30.0
 """Seconds between two readings of the open states: where events are missing, and else."""
 _SHARE: Final = 5
-"""What took a while is not done again before so many times as long has passed."""
+"""What will take a while is not begun before so many times as long has passed."""
+_EACH: Final = 0.00002
+"""Seconds that it takes to read the state of a job, until it was measured."""
 
 _SHORTEST, _LONGEST = 0.1, 1.0
 _PAUSE_WHEN_LOST: Final = 2.0
 """Seconds between two looks."""
-_GRACE: Final = 2.0
-"""Seconds that a look may take beyond the deadline."""
+GRACE: Final = 2.0
+"""Seconds beyond the deadline in which a look may end and open jobs are read once more."""
 
-_LOST: Final = (LostConnection, LateReply, OSError)
+LOST: Final = (LostConnection, LateReply, OSError)
+
+_ANY: Final = float("nan")
 
 _DELAYED: Final = Outcome(Fate.DELAYED)
 _COMPLETED: Final = Outcome(Fate.COMPLETED)
@@ -118,19 +125,25 @@ class Follower:
         self.state = state
         self.behind = False
         """Whether the last look left something to read, so that the next should come soon."""
+        self.looked = False
+        """Whether anything was read of what becomes of the jobs."""
         self.blind = ""
         """Redis's own words where it does not tell the states of jobs (an ACL)."""
         self._most = most
-        self._reader = Reader(client)
+        self._places = Places(client, queue)
         self._log = EventLog(client, queue, [*_UNDER_WAY, *_ENDS])
         self._strangers = _Strangers(state)
         self._jobs = Outcomes()
         self._missing: set[str] = set()
         self._looking = asyncio.Lock()
-        self._left: list[str] = []  # whose states are still to be read, the next one last
-        self._swept = self._began = self._took = self._next = 0.0
+        self._pins = array("d")
+        """The score at which each job was retried, in the order of `Outcomes`; NaN for any."""
+        self._left: list[tuple[str, float]] = []  # states still to be read, the next one last
+        self._swept = self._began = self._next = self._stirred = 0.0
+        self._each = _EACH
         self._pause = _SELDOM
-        self._lossy = self._found = self._urgent = False
+        self._lossy = self._found = self._urgent = self._missed = False
+        self._settled = False
 
     @property
     def outcomes(self) -> Outcomes:
@@ -143,6 +156,16 @@ class Follower:
         return self._jobs.undecided
 
     @property
+    def settled(self) -> bool:
+        """Whether the tally was true when `conclude` was last called: every open job was read."""
+        return self._settled or not self.undecided
+
+    @property
+    def mute(self) -> bool:
+        """Whether the queue's events tell nothing: there are none, or they can't be read."""
+        return self._log.is_empty or bool(self._log.refusal)
+
+    @property
     def deaf(self) -> str:
         """Redis's own words where it does not let the events be read; the states tell then."""
         return self._log.refusal
@@ -150,9 +173,21 @@ class Follower:
     def tally(self, ids: Iterable[str] | None = None) -> Tally:
         """All jobs counted, or of ``ids`` those that are followed. Costs Redis nothing.
 
-        With ``ids`` it is O(ids), which suits a canary.
+        With ``ids`` it is O(ids), which suits a canary. Where events were lost and the states may
+        not be read, what the open jobs are now is unknown, and counted so.
         """
-        return self._jobs.tally(ids)
+        found = self._jobs.tally(ids)
+        return found.as_unknown() if self.blind and self._missed else found
+
+    def final(self, ids: Sequence[str] | None = None) -> Tally:
+        """As `tally`, for a verdict: what `conclude` has not read at the end is unknown.
+
+        Those of ``ids`` that are not followed are counted as such.
+        """
+        found = self.tally(ids)
+        if ids is not None:
+            found = replace(found, beyond=len(set(ids)) - found.followed)
+        return found if self.settled else found.as_unknown()
 
     async def begin(self) -> None:
         """Notes where the events end now. Call it before the first batch is sent.
@@ -166,7 +201,12 @@ class Follower:
         self._swept = asyncio.get_running_loop().time()
         self._next = self._swept + self._pause
 
-    def add(self, results: Sequence[Result], errors: Sequence[str | None] = ()) -> None:
+    def add(
+        self,
+        results: Sequence[Result],
+        errors: Sequence[str | None] = (),
+        pins: Sequence[float | None] = (),
+    ) -> None:
         """Takes the jobs among ``results`` that were retried; the others are left out.
 
         They may have run already: what befell jobs that were retried lately is kept for this call.
@@ -175,6 +215,8 @@ class Follower:
             results: what came of a batch.
             errors: for each the failedReason that was there before, None where there was none;
                 nothing at all where they are not known.
+            pins: for each the score at which it was retried, None for any; a job that is found
+                there again has not run. Nothing at all where they are not known.
         """
         fresh = [at for at, one in enumerate(results) if one.code is Code.RETRIED]
         retried = [results[at].job_id for at in fresh]
@@ -182,15 +224,22 @@ class Follower:
             fresh = [at for at in fresh if results[at].job_id not in self._jobs]
             retried = [results[at].job_id for at in fresh]
         before = [errors[at] for at in fresh] if errors else [None] * len(fresh)
+        scores = [pins[at] for at in fresh] if pins else [None] * len(fresh)
         room = max(0, self._most - len(self._jobs))
         self._jobs.beyond += max(0, len(retried) - room)
         self._jobs.add(retried[:room], before[:room])
+        self._pins.extend(_ANY if one is None else one for one in scores[:room])
+        self._settled = False
         for event in self._strangers.take(retried[:room]):
             if job := self._jobs.job(event.job_id):
                 self._apply(job, event)
         if self._strangers.forgot:
             self._strangers.forgot = False
             self._hurry()
+
+    def leave_out(self, jobs: int) -> None:
+        """Counts retried jobs that are not followed: another process has retried them."""
+        self._jobs.beyond += jobs
 
     async def look(self) -> set[str]:
         """Reads what is new; the ids whose outcome has changed since the last look.
@@ -199,21 +248,53 @@ class Follower:
 
         Costs an XRANGE of up to 1,000 events for each 1,000 that are new, `READS` at most (twice
         that where jobs are gone), be they of our jobs or not. When the open states are due, up to
-        `CHUNKS` round trips of `Reader.whereabouts` with `CHUNK` jobs each on top, which never
-        search long lists; several looks share a longer reading.
+        `CHUNKS` times `Places.read` with `CHUNK` jobs each on top, which never searches long lists;
+        several looks share a longer reading.
 
         Raises:
             redis.exceptions.ConnectionError, TimeoutError: nobody answered; look again.
         """
         async with self._looking:
-            at_end = await self._read()
-            if self._is_due():
-                await self._read_states()
-                if self._missing:
-                    # How a job ended that is gone may stand in an event that came meanwhile.
-                    at_end = await self._read()
-            self.behind = bool(self._left) or not at_end
+            await self._look()
             return self._jobs.changed()
+
+    async def _look(self) -> None:
+        at_end = await self._read()
+        self.looked = True
+        if self._is_due():
+            await self._read_states()
+            if self._missing:
+                # How a job ended that is gone may stand in an event that came meanwhile.
+                at_end = await self._read()
+        self.behind = bool(self._left) or not at_end
+
+    async def conclude(self, seconds: float) -> bool:
+        """Reads all that is left to read, without a rest: whether the tally is true as of now.
+
+        For the end of following: what is then still open is open, and no lost event hides an end.
+        The next `look` hands the changes out. It does nothing where all are decided, and gives up
+        where the connection is lost.
+
+        Args:
+            seconds: how long at most.
+
+        Costs what is left of the events, and `Places.read` of all open jobs.
+        """
+        if not self.undecided or self.blind:
+            self._settled = not (self.blind and self._missed)
+            return self.settled
+        try:
+            async with asyncio.timeout(seconds), self._looking:
+                self._left.clear()
+                self._next = 0.0
+                await self._look()
+                while self.behind:
+                    await self._look()
+        except (*LOST, TimeoutError):
+            self._settled = False
+        else:
+            self._settled = not (self.blind and self._missed)
+        return self.settled
 
     async def watch(
         self,
@@ -224,31 +305,44 @@ class Follower:
         """Looks until all are decided, or the time is up, and yields the changes as they come.
 
         It looks ten times a second while something changes, else more and more seldom down to once
-        a second, and rests at least five times as long as a look takes. A lost connection is
-        waited for. At least one look is tried.
+        a second, and rests at least as long as a look takes, a small part of which is Redis's own
+        time. A lost connection is waited for. At least one look is tried, and when the time is up
+        all open jobs are read once more, so that what is said of them is as it is then.
 
         Args:
             seconds: how long at most.
             stop: asked between looks, every 0.1 s.
             ids: wait for these only (a canary); all by default.
         """
+        async for _ in self._looks(seconds, stop, ids):
+            if changed := self._jobs.changed():
+                yield changed
+
+    async def _looks(
+        self, seconds: float, stop: Callable[[], bool], ids: Sequence[str] | None
+    ) -> AsyncGenerator[None]:
+        """As `watch`, but hands no change out."""
         time = asyncio.get_running_loop().time
         deadline, pause = time() + seconds, _SHORTEST
         while True:
-            start, changed = time(), set[str]()
+            start, before = time(), self._jobs.moves
             try:
-                async with asyncio.timeout_at(max(start, deadline) + _GRACE):
-                    changed = await self.look()
-            except _LOST:
+                async with asyncio.timeout_at(max(start, deadline) + GRACE), self._looking:
+                    await self._look()
+            except LOST:
                 pause = min(pause * 2, _PAUSE_WHEN_LOST)
             else:
-                pause = _SHORTEST if changed or self.behind else min(pause * 1.5, _LONGEST)
-                pause = max(pause, _SHARE * (time() - start))
-            if changed:
-                yield changed
+                busy = self.behind or self._jobs.moves > before
+                pause = _SHORTEST if busy else min(pause * 1.5, _LONGEST)
+                pause = max(pause, time() - start)
+            yield
             rested = min(time() + pause, deadline)
             while True:
-                if stop() or not self._any_open(ids) or time() >= deadline:
+                if stop() or not self._any_open(ids):
+                    return
+                if time() >= deadline:
+                    await self.conclude(deadline + GRACE - time())
+                    yield
                     return
                 if time() >= rested:
                     break
@@ -260,8 +354,11 @@ class Follower:
         stop: Callable[[], bool] = never,
         ids: Sequence[str] | None = None,
     ) -> Tally:
-        """As `watch`, for who needs the end only: the tally, of ``ids`` where they are given."""
-        async for _ in self.watch(seconds, stop, ids):
+        """The tally, of ``ids`` where they are given, once all are decided or the time is up.
+
+        As `watch`, but the changes are left to whoever watches at the same time.
+        """
+        async for _ in self._looks(seconds, stop, ids):
             pass
         return self.tally(ids)
 
@@ -282,6 +379,9 @@ class Follower:
             if not part.whole and (part.read or not self._lossy):
                 self._hurry()
             self._lossy = not part.whole
+            self._missed |= self._lossy
+            if part.read:
+                self._stirred = asyncio.get_running_loop().time()
             if part.at_end:
                 missing, self._missing = self._missing, set()
                 for job_id in missing:
@@ -315,13 +415,20 @@ class Follower:
     def _hurry(self) -> None:
         """Something may have been missed: the states are due soon."""
         self._urgent = True
-        self._next = min(self._next, self._swept + max(_SOON, _SHARE * self._took))
+        self._next = min(self._next, self._swept + max(_SOON, self._price()))
+
+    def _price(self) -> float:
+        """Seconds for which nothing is read of the open states, as it would take long."""
+        return _SHARE * self._each * self.undecided
 
     def _is_due(self) -> bool:
         if self.blind or not self.undecided:
             self._left.clear()
             return False
-        return bool(self._left) or asyncio.get_running_loop().time() >= self._next
+        now = asyncio.get_running_loop().time()
+        if self._missed and self._began < self._stirred < now - _SOON:
+            self._hurry()  # it has become quiet, and not all that was to hear was heard
+        return bool(self._left) or now >= self._next
 
     async def _read_states(self) -> None:
         """Reads the states of open jobs, some a look, in the order in which they were retried."""
@@ -329,30 +436,34 @@ class Follower:
         if not self._left:
             self._began, self._found, self._urgent = time(), False, False
             self._next = self._began + _SELDOM_AT_MOST
-            self._left = [job_id for job_id in self._jobs if self._jobs.is_open(job_id)][::-1]
+            pinned = zip(self._jobs, self._pins, strict=True)
+            self._left = [one for one in pinned if self._jobs.is_open(one[0])][::-1]
         for _ in range(CHUNKS):
-            chunk = [one for one in self._left[: -CHUNK - 1 : -1] if self._jobs.is_open(one)]
+            chunk = {one: pin for one, pin in self._left[-CHUNK:][::-1] if self._jobs.is_open(one)}
+            start = time()
             try:
-                places = await self._reader.whereabouts(self.queue, chunk, lists=(JobState.ACTIVE,))
+                places = await self._places.read([*chunk])
             except NoPermissionError as error:
                 self.blind = str(error)
                 return
+            if chunk:
+                self._each = (time() - start) / len(chunk)
             del self._left[-CHUNK:]
             for job_id, where in places.items():
-                self._place(job_id, where)
+                self._place(job_id, where, chunk[job_id])
             if not self._left:
                 return self._rest(time())
 
     def _rest(self, now: float) -> None:
         """The next reading of states comes the later, the less this one found."""
-        self._swept, self._took = now, now - self._began
+        self._swept = now
         first, longest = (_SOON, _SOON_AT_MOST) if self._lossy else (_SELDOM, _SELDOM_AT_MOST)
         self._pause = first if self._found else min(max(first, self._pause * 1.5), longest)
         pause = _SOON if self._urgent else self._pause
-        self._next = now + max(pause, _SHARE * self._took)
+        self._next = now + max(pause, self._price())
 
-    def _place(self, job_id: str, where: Whereabouts) -> None:
-        seen = outcome(where)
+    def _place(self, job_id: str, where: Whereabouts, pin: float) -> None:
+        seen = outcome(where, pin)
         if seen.fate is Fate.GONE:
             self._missing.add(job_id)
         elif seen.fate is Fate.FAILED_AGAIN:

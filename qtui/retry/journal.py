@@ -195,18 +195,25 @@ class Journal:
         """
         self._append(outcome_lines(outcomes))
 
-    def end(self, phase: str, codes: Mapping[Code, int], note: str = "") -> None:
+    def end(
+        self,
+        phase: str,
+        codes: Mapping[Code, int],
+        note: str = "",
+        outcomes: Mapping[str, int] | None = None,
+    ) -> None:
         """Writes the last line; on the disk, with all before it, when this returns.
 
         Args:
             phase: how it ended, in a word.
             codes: of the whole campaign, also of those before it was resumed.
             note: what else should be known, in a sentence.
+            outcomes: every retried job counted by its fate; None where they were not followed.
 
         Raises:
             JournalError: it can't be written.
         """
-        self._append(end_line(int(time.time() * 1000), phase, codes, note))
+        self._append(end_line(int(time.time() * 1000), phase, codes, note, outcomes))
         self._sync()
 
     def close(self) -> None:

@@ -171,14 +171,21 @@ def resumed_line(at: int, user: str, host: str, pid: int, version: str) -> bytes
     return _lines([{"type": "resumed", **who}])
 
 
-def end_line(at: int, phase: str, codes: Mapping[Code, int], note: str) -> bytes:
-    """How it ended, with the codes of the whole campaign."""
+def end_line(
+    at: int,
+    phase: str,
+    codes: Mapping[Code, int],
+    note: str,
+    outcomes: Mapping[str, int] | None = None,
+) -> bytes:
+    """How it ended, with the codes of the whole campaign, and what became of the retried jobs."""
     counts = {
         "unknown" if code is Code.UNKNOWN else str(code.value): number
         for code, number in codes.items()
         if number
     }
-    return _lines([{"type": "end", "at": at, "phase": phase, "codes": counts, "note": note}])
+    found: Record = {"type": "end", "at": at, "phase": phase, "codes": counts, "note": note}
+    return _lines([found if outcomes is None else found | {"outcomes": dict(outcomes)}])
 
 
 def _lines(records: list[Record]) -> bytes:
@@ -317,6 +324,14 @@ def codes_of(found: Record) -> Counter[Code]:
         whole = name.removeprefix("-").isdecimal() and name.isascii()
         counts[code_of(int(name) if whole and len(name) < 9 else None)] += _whole(number)
     return counts
+
+
+def outcomes_of(found: Record) -> dict[str, int] | None:
+    """The jobs that the last line counts by their fate; None where they were not followed."""
+    counted = found.get("outcomes")
+    if not isinstance(counted, dict):
+        return None
+    return {name: _whole(number) for name, number in counted.items() if _whole(number) > 0}
 
 
 def _score(value: object) -> float:

@@ -26,6 +26,7 @@ from qtui.retry.journal_lines import (
     codes_of,
     evidence_of,
     header_of,
+    outcomes_of,
     record,
 )
 from qtui.retry.journal_tally import Ids, Tally
@@ -65,6 +66,8 @@ class Summary:
     note: str = ""
     until: int = 0
     """When it ended, in ms; 0 where it has not."""
+    outcomes: Mapping[str, int] | None = None
+    """By fate, the jobs that it followed; None where it followed none, and in older journals."""
 
     @property
     def id(self) -> str:
@@ -361,6 +364,7 @@ def _ends(file: BinaryIO, path: Path) -> Summary:
         codes=codes,
         note=note if isinstance(note, str) else "",
         until=at if isinstance(at, int) else 0,
+        outcomes=outcomes_of(end),
     )
 
 

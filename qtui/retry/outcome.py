@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -36,6 +36,9 @@ class Fate(StrEnum):
     COMPLETED = "completed"
     FAILED_AGAIN = "failed again"
     GONE = "gone"
+    """Removed, and no event says how it ended."""
+    UNDONE = "back"
+    """Where it was before the retry, at the same finish: Redis lost the retry, it never ran."""
 
     @property
     def is_final(self) -> bool:
@@ -54,14 +57,18 @@ class Outcome:
 
 
 WAITING: Final = Outcome(Fate.WAITING)
+_FINISHED: Final = (JobState.COMPLETED, JobState.FAILED)
 
 
-def outcome(where: Whereabouts) -> Outcome:
+def outcome(where: Whereabouts, pin: float | None = None) -> Outcome:
     """What a retried job's place tells of it.
 
-    A job without a hash was removed after it ran (removeOnComplete, removeOnFail) or by somebody:
-    it is gone, and nobody can tell how it ended.
+    One that is in a finished state at the score ``pin``, at which it was retried, has not run
+    since: Redis has lost the retry. A job without a hash was removed after it ran
+    (removeOnComplete, removeOnFail) or by somebody: it is gone, and its end is unknown.
     """
+    if where.state in _FINISHED and pin is not None and where.score == pin:
+        return Outcome(Fate.UNDONE)
     match where.state:
         case JobState.ACTIVE:
             return Outcome(Fate.ACTIVE)
@@ -91,7 +98,11 @@ class Tally:
     errors: tuple[tuple[str, int], ...] = ()
     """Signatures with which most failed again, the most common first. Foreign text."""
     gone: int = 0
-    """Removed, and nobody can tell how they ended."""
+    """Removed, and no event says how they ended."""
+    undone: int = 0
+    """Back where they were before the retry, which Redis lost: they never ran."""
+    unknown: int = 0
+    """Still open when something was last seen of them; what they are now could not be read."""
     retried_since: int = 0
     """Of those that failed again or completed, how many somebody else has retried since."""
     beyond: int = 0
@@ -109,8 +120,32 @@ class Tally:
 
     @property
     def undecided(self) -> int:
-        """Jobs that wait, run, or will run."""
-        return self.waiting + self.active + self.delayed
+        """Jobs of which more may come."""
+        return self.waiting + self.active + self.delayed + self.undone + self.unknown
+
+    @property
+    def unproven(self) -> int:
+        """Jobs that are not known to have completed, and not known to have failed again."""
+        return self.undecided + self.gone + self.beyond
+
+    def as_unknown(self) -> Tally:
+        """The same where nothing could be read of the open jobs: what they are now is unknown."""
+        return replace(self, waiting=0, active=0, delayed=0, undone=0, unknown=self.undecided)
+
+    def counts(self) -> dict[str, int]:
+        """Every job that was retried by its fate, in the words of a journal; they add up."""
+        counted = {
+            Fate.COMPLETED.value: self.recovered,
+            Fate.FAILED_AGAIN.value: self.failed_again,
+            Fate.ACTIVE.value: self.active,
+            Fate.WAITING.value: self.waiting,
+            Fate.DELAYED.value: self.delayed,
+            Fate.GONE.value: self.gone,
+            Fate.UNDONE.value: self.undone,
+            "unknown": self.unknown,
+            "not followed": self.beyond,
+        }
+        return {name: number for name, number in counted.items() if number}
 
     def words(self) -> str:
         """``482 of 500 recovered · 11 failed again (Timeout) · 7 waiting``: plain, in one line."""
@@ -124,6 +159,8 @@ class Tally:
             (self.waiting, "waiting"),
             (self.delayed, "delayed, will run again"),
             (self.gone, "gone"),
+            (self.undone, "back where they were: Redis lost the retry"),
+            (self.unknown, "unknown"),
             (self.beyond, "not followed"),
         ):
             if number:
@@ -170,6 +207,8 @@ class Outcomes(Mapping[str, Outcome]):
         """Jobs of which more may come."""
         self.beyond = 0
         """Jobs that were too many."""
+        self.moves = 0
+        """Changes so far."""
         # Of jobs of which nothing was seen yet only the error that they had.
         self._jobs: dict[str, Followed | str | None] = {}
         self._fates: Counter[Fate] = Counter()
@@ -233,6 +272,7 @@ class Outcomes(Mapping[str, Outcome]):
         self._fates[seen.fate] += 1
         self.undecided -= seen.fate.is_final
         job.outcome = seen
+        self.moves += 1
         self._changed.add(job_id)
         return True
 
@@ -287,6 +327,7 @@ class Outcomes(Mapping[str, Outcome]):
             same_error=same,
             errors=tuple(causes.most_common(_TOLD)),
             gone=fates[Fate.GONE],
+            undone=fates[Fate.UNDONE],
             retried_since=since,
             beyond=beyond,
         )

@@ -12,6 +12,7 @@ from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.status import read_status
 from qtui.retry.outcome import Tally
+from qtui.text import count
 
 SLICE: Final = 0.2
 """Seconds for which one batch lasts at most when a rate is kept: small batches, evenly spread."""
@@ -37,7 +38,7 @@ class Pace:
     canary_seconds: float = 60.0
     """How long they are watched at most."""
     max_refail: float = 10.0
-    """Per cent of the canary's decided jobs that may have failed again."""
+    """Per cent of the canary's jobs that may have failed again or be of unknown end."""
     max_waiting: int | None = None
     """Jobs that may wait in the queue; while there are more, nothing is sent. None for any."""
     max_latency: float = 1.0
@@ -134,12 +135,50 @@ class Throttle:
             raise TooSlow(f"Redis answers in {took * 1000:,.0f} ms, at most {most:,.0f} are wanted")
 
 
-def verdict_on(tally: Tally, pace: Pace) -> str:
-    """Why the others should not follow a canary that came to this; empty if they may."""
-    if not tally.decided:
-        return f"none of the first {tally.followed} jobs was decided in {pace.canary_seconds:g} s"
-    share = 100 * tally.failed_again / tally.decided
-    if share > pace.max_refail:
-        words = f"{tally.failed_again} of the first {tally.decided} jobs failed again"
-        return f"{words}, at most {pace.max_refail:g} % may"
-    return ""
+def verdict_on(tally: Tally, pace: Pace, *, mute: bool = False, blind: str = "") -> str:
+    """Why the others should not follow a canary that came to this; empty if they may.
+
+    They may only if the canary would pass even should every job of it that is not known to have
+    completed or failed again turn out to have failed again.
+
+    Args:
+        tally: the canary's jobs, all of them.
+        pace: the limit, and how long the canary was watched.
+        mute: the queue's events tell nothing, so that the end of a removed job is unknown.
+        blind: Redis's words where it does not show in which state jobs are.
+    """
+    jobs = tally.followed + tally.beyond
+    failed, removed = (tally.failed_again, "failed again"), (tally.gone, _removed(mute))
+    if _exceeds(tally.failed_again, jobs, pace):
+        parts = [failed]
+    elif _exceeds(tally.failed_again + tally.gone, jobs, pace):
+        parts = [failed, removed]
+    elif _exceeds(tally.failed_again + tally.unproven, jobs, pace):
+        still = [(tally.active, "still running"), (tally.waiting, "still waiting")]
+        still += [(tally.delayed, "delayed"), (tally.undone, "back where they were")]
+        hidden = f"hidden by Redis ({blind})" if blind else "unknown"
+        parts = [failed, removed, *still, (tally.unknown, hidden), (tally.beyond, "not followed")]
+    else:
+        return ""
+    (first, what), *others = [part for part in parts if part[0]]
+    words = [f"canary: {count(first)} of {count(jobs)} {what}"]
+    words += [f"{count(number)} {word}" for number, word in others]
+    if len(parts) > 2:
+        words[-1] += f" after {pace.canary_seconds:g} s"
+    if what == removed[1] and first == jobs:
+        return f"{words[0]}: cannot be judged"
+    return f"{', '.join(words)} (limit {pace.max_refail:g} %)"
+
+
+def _removed(mute: bool) -> str:
+    unknown = "the queue keeps no events" if mute else "no event says how they ended"
+    return f"jobs were removed and {unknown}"
+
+
+def is_hopeless(tally: Tally, pace: Pace) -> bool:
+    """Whether a canary that came to this can't pass any more, whatever becomes of its open jobs."""
+    return _exceeds(tally.failed_again + tally.gone, tally.followed + tally.beyond, pace)
+
+
+def _exceeds(bad: int, jobs: int, pace: Pace) -> bool:
+    return 100 * bad > pace.max_refail * jobs

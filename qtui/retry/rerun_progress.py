@@ -57,9 +57,10 @@ class RerunProgress:
         begun = f"resumed from {plural(first, 'failed job')}"
         if self.plan.start is Start.START:
             begun = "rerun from the start"
-        done = f"{count(self.completed + self.gone)} of {count(self.plan.jobs)} done"
+        done = f"{count(self.completed)} of {count(self.plan.jobs)} done"
         failed = f", {count(len(self.failed))} failed" if self.failed else ""
-        return f"{begun}; {done}{failed}"
+        gone = f", {count(self.gone)} removed, their end unknown" if self.gone else ""
+        return f"{begun}; {done}{failed}{gone}"
 
 
 def _error(node: Node) -> str:

@@ -57,7 +57,7 @@ class QtuiApp(App[None]):
         """Closes the journal of the latest campaign, and the connection."""
         for screen in self.screen_stack:
             if isinstance(screen, Inspector):
-                screen.retrying.close()
+                await screen.retrying.finish()
         await self.session.client.aclose()
 
     async def on_event(self, event: events.Event) -> None:

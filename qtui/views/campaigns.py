@@ -155,9 +155,22 @@ def facts(one: Summary, story: Story) -> Iterator[tuple[str, str]]:
     yield "codes", _codes(one.codes, state_of(header)) or "none"
     if story.error:
         yield "refused", first_line(story.error)
-    if story.fates:
-        counted = (f"{count(number)} {fate}" for fate, number in story.fates.most_common())
-        yield "became", plain(" · ".join(counted))
+    if story.fates or one.outcomes:
+        yield "became", plain(_became(one, story.fates))
+
+
+def _became(one: Summary, fates: Counter[Fate]) -> str:
+    """What became of every retried job; one of which nothing was written down is unknown."""
+    counted = {str(fate): number for fate, number in fates.most_common()}
+    for name, number in (one.outcomes or {}).items():
+        counted[name] = max(number, counted.get(name, 0))
+    left = one.codes.get(Code.RETRIED, 0) - sum(counted.values())
+    if left > 0:
+        counted["unknown"] = counted.get("unknown", 0) + left
+    words = {"unknown": "unknown: not followed to the end"}
+    return " · ".join(
+        f"{count(number)} {words.get(name, name)}" for name, number in counted.items()
+    )
 
 
 def _resets(resets: Mapping[str, bool]) -> str:

@@ -334,6 +334,27 @@ def test_a_rerun_is_followed_until_all_is_decided(
     assert fates == ["completed", "completed"]
 
 
+def test_a_rerun_with_a_job_that_fails_again_is_not_done(failed: str) -> None:
+    over = threading.Event()
+
+    def fail() -> None:
+        with connect(failed) as client:
+            while not client.llen("bull:payments:wait") and not over.wait(0.01):
+                pass
+        play(failed, lambda stage: stage.fail(1, "again"))
+
+    thread = threading.Thread(target=fail)
+    thread.start()
+    try:
+        command = ("flow", "payments", "b", "--rerun", "failure", "--yes", "--follow", "5")
+        told = invoke("--redis", failed, *command, "--json")
+    finally:
+        over.set()
+        thread.join(PATIENCE)
+    assert told.code == 1
+    assert told.summary["outcomes"]["failed_again"] >= 1
+
+
 def test_one_that_is_not_decided_in_time_is_counted_where_it_is(
     failed: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -42,7 +42,7 @@ def test_a_place_tells_a_fate(where: Whereabouts, expected: Outcome) -> None:
 
 
 def test_what_is_final() -> None:
-    still_open = [Fate.WAITING, Fate.ACTIVE, Fate.DELAYED]
+    still_open = [Fate.WAITING, Fate.ACTIVE, Fate.DELAYED, Fate.UNDONE]
     assert [fate for fate in Fate if not fate.is_final] == still_open
 
 

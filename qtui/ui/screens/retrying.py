@@ -24,6 +24,9 @@ from qtui.views.board import Board
 _LOOK: Final = 0.2
 """Seconds between two looks at what becomes of the jobs while nothing is open."""
 
+_LAST_LOOK: Final = 1.0
+"""Seconds for which open jobs are read when they are followed no more."""
+
 _FOLLOWED: Final = 86_400.0
 """Seconds for which jobs are followed; a day's worth of waiting is nobody's retry any more."""
 
@@ -125,8 +128,7 @@ class Retrying:
 
     def begin(self, campaign: Campaign) -> None:
         """Carries a campaign out, and follows its jobs."""
-        if self.campaign is not None:
-            self.campaign.close()
+        self._close_latest()
         self.campaign, self._trouble = campaign, ""
         self._screen.run_worker(
             self._carry_out(campaign), group="retry", name="retry", exit_on_error=False
@@ -192,14 +194,20 @@ class Retrying:
     def let_go(self) -> None:
         """Takes the banner of a campaign away that is over."""
         if self.campaign is not None and self.campaign.is_over:
-            self.close()
+            self._close_latest()
             self.campaign = None
             self._draw()
 
-    def close(self) -> None:
-        """Writes down what became of the jobs so far."""
+    async def finish(self) -> None:
+        """Reads what became of the open jobs, and writes it down."""
         if self.campaign is not None:
-            self.campaign.close()
+            await self.campaign.finish(_LAST_LOOK)
+
+    def _close_latest(self) -> None:
+        """Writes down in the background what became of the jobs of a campaign that is left."""
+        if self.campaign is not None and self.campaign.journal is not None:
+            latest = self.campaign.finish(_LAST_LOOK)
+            self._screen.run_worker(latest, group="finish", exit_on_error=False)
 
     async def _carry_out(self, campaign: Campaign) -> None:
         plan = campaign.plan

@@ -1,0 +1,105 @@
+"""`--follow`: the exit code and the last words leave no job out."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.cli.stage import PATIENCE, Outcome, Stage, connect, failed, invoke, play
+
+
+def followed(url: str, act: str, jobs: int, *more: str) -> Outcome:
+    """Retries jobs and follows them, while a worker ends all of them as ``act`` says."""
+
+    async def work(stage: Stage) -> None:
+        for _ in range(jobs):
+            job = await stage.active()
+            if act == "fail":
+                await job.moveToFailed(RuntimeError("again"), "test:0")
+            elif act == "complete":
+                await job.moveToCompleted("done", "test:0")
+            else:
+                with connect(url) as client:
+                    gone = client.pipeline()
+                    gone.lrem("bull:payments:active", 1, str(job.id))
+                    gone.delete(f"bull:payments:{job.id}").execute()
+
+    def wait_and_play() -> None:
+        with connect(url) as client:
+            while client.llen("bull:payments:wait") < jobs and not over.wait(0.01):
+                pass
+        play(url, work)
+
+    over = threading.Event()
+    thread = threading.Thread(target=wait_and_play)
+    thread.start()
+    try:
+        command = ("--redis", url, "retry", "payments", "--all", "--yes", "--follow", "20", *more)
+        return invoke(*command)
+    finally:
+        over.set()
+        thread.join(PATIENCE)
+
+
+def test_jobs_that_recover_are_all_done(redis_url: str) -> None:
+    failed(redis_url, 3)
+    told = followed(redis_url, "complete", 3)
+    assert (told.code, "3 of 3 recovered" in told.out) == (0, True)
+    assert "is not known" not in told.err
+
+
+def test_a_job_that_fails_again_is_not_done(redis_url: str) -> None:
+    failed(redis_url, 3)
+    told = followed(redis_url, "fail", 3, "--json")
+    assert told.code == 1
+    assert told.summary["outcomes"]["failed_again"] == 3
+
+
+def test_jobs_that_are_removed_without_an_event_are_not_known_to_be_done(redis_url: str) -> None:
+    failed(redis_url, 2)
+    told = followed(redis_url, "remove", 2)
+    assert told.code == 1
+    assert "0 of 2 recovered · 2 gone" in told.out
+    words = "qtui: the end of 2 of 2 retried jobs is not known: 2 removed, and no event says"
+    assert words in told.err
+
+
+def test_jobs_that_are_open_when_the_time_is_up_are_named(redis_url: str) -> None:
+    failed(redis_url, 3)
+    told = invoke(
+        "--redis", redis_url, "retry", "payments", "--all", "--yes", "--follow", "0.2", "--json"
+    )
+    assert told.code == 0
+    assert told.summary["outcomes"]["waiting"] == 3
+    assert (
+        "qtui: after 0.2 s the end of 3 of 3 retried jobs is not known: 3 still waiting" in told.err
+    )
+
+
+def test_the_journal_says_what_is_not_known(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    failed(redis_url, 3)
+    invoke("--redis", redis_url, "retry", "payments", "--all", "--yes", "--follow", "0.2")
+    [path] = (tmp_path / "qtui" / "journal").glob("*.jsonl")
+    assert "3 waiting" in invoke("journal", path.stem).out
+
+
+@pytest.mark.parametrize("canary", [1, 2])
+def test_a_canary_that_is_open_when_the_time_is_up_ends_with_1_and_can_be_resumed(
+    redis_url: str, canary: int
+) -> None:
+    failed(redis_url, 6)
+    told = invoke(
+        *("--redis", redis_url, "retry", "payments", "--all", "--yes", "--canary", str(canary)),
+        *("--canary-time", "0.3"),
+    )
+    assert told.code == 1
+    assert f"stopped: canary: {canary} of {canary} still waiting after 0.3 s" in told.err
+    journal = told.out.splitlines()[-1].removeprefix("journal ")
+    again = invoke("--redis", redis_url, "retry", "--resume", journal)
+    assert again.code == 1
+    assert "canary" in again.err
