@@ -23,6 +23,7 @@ from qtui.commands.options import (
     parse_fields,
     parse_filter,
     with_filter,
+    with_ways,
 )
 from qtui.commands.run import Flags, Place, run
 
@@ -64,6 +65,7 @@ from qtui.commands.run import Flags, Place, run
     "--profile", metavar="NAME", callback=not_empty, help="A profile of the configuration file."
 )
 @click.option("--config", metavar="PATH", callback=not_empty, help="Another configuration file.")
+@with_ways
 @click.option("--demo", is_flag=True, help="A server of its own, with an incident on it.")
 @click.version_option(__version__, message="qtui %(version)s")
 @click.pass_context
@@ -77,6 +79,12 @@ def main(
     scan_rate: float | None,
     profile: str | None,
     config: str | None,
+    announced: tuple[str, ...],
+    tls_ca: str | None,
+    tls_cert: str | None,
+    tls_key: str | None,
+    tls_server_name: str | None,
+    tls_insecure: bool,
     demo: bool,
 ) -> None:
     """Inspect BullMQ queues and retry their jobs. Without a command: the inspector.
@@ -86,7 +94,23 @@ def main(
     """
     if demo and redis is not None:
         raise click.UsageError("--demo brings its own Redis: leave --redis out")
-    flags = Flags(redis, prefixes, queues, read_only, refresh, scan_rate, profile, config, demo)
+    flags = Flags(
+        redis=redis,
+        prefixes=prefixes,
+        queues=queues,
+        read_only=read_only,
+        refresh=refresh,
+        scan_rate=scan_rate,
+        profile=profile,
+        config=config,
+        demo=demo,
+        announced=announced,
+        tls_ca=tls_ca,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        tls_server_name=tls_server_name,
+        tls_insecure=tls_insecure,
+    )
     context.obj = flags
     if context.invoked_subcommand is None:
         sys.exit(run(flags, _inspect, on_screen=True))

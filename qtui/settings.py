@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TypeAlias
@@ -42,15 +43,39 @@ class Settings:
     scan_rate: float | None = None
     """Jobs a second that a search looks at, at most; 0 for any number. None: politely, so that
     others keep most of a busy server."""
+    announced: tuple[str, ...] = ()
+    """Addresses that are reached elsewhere from here, each as ``ANNOUNCED=REACHABLE``."""
+    tls_ca: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    """Files."""
+    tls_server_name: str | None = None
+    tls_insecure: bool = False
     profile: str = ""
     theme: str | None = None
     keys: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Keys by the id of the action; whether there is such an action is for the screen to say."""
 
+    def without_ways(self) -> Settings:
+        """The same without what says how servers are reached from here."""
+        return replace(
+            self,
+            announced=(),
+            tls_ca=None,
+            tls_cert=None,
+            tls_key=None,
+            tls_server_name=None,
+            tls_insecure=False,
+        )
+
 
 _Table: TypeAlias = Mapping[str, object]
 
-_PROFILE_KEYS: Final = ("redis", "prefix", "queue", "read-only", "refresh", "scan-rate")
+_TLS_TEXTS: Final = ("tls-ca", "tls-cert", "tls-key", "tls-server-name")
+_PROFILE_KEYS: Final = (
+    *("redis", "prefix", "queue", "read-only", "refresh", "scan-rate"),
+    *("announced", *_TLS_TEXTS, "tls-insecure"),
+)
 _KEYS: Final = (*_PROFILE_KEYS, "theme", "keys", "profiles")
 _TYPES: Final[Mapping[type, str]] = {
     bool: "true or false",
@@ -76,8 +101,8 @@ def load(
 
     Args:
         flags: By the names of `Settings`: redis, prefixes, queues, read_only, refresh,
-            scan_rate, profile.
-            None and empty mean not given. Other names are left alone.
+            scan_rate, announced, tls_ca, tls_cert, tls_key, tls_server_name, tls_insecure, profile.
+            None, empty and False mean not given. Other names are left alone.
         environ: The environment.
         config_path: Of ``--config``; it must exist. None: ``config.toml`` in the user's folder for
             qtui's configuration, if there is one.
@@ -112,6 +137,12 @@ def load(
         read_only=_switch(environ) or bool(flags.get("read_only") or says_read_only),
         refresh=2.0 if refresh is None else _refresh(refresh, "--refresh"),
         scan_rate=None if scan_rate is None else _scan_rate(scan_rate, "--scan-rate"),
+        announced=_texts(pick("announced", "announced")),
+        tls_ca=_path(pick("tls-ca", "tls_ca")),
+        tls_cert=_path(pick("tls-cert", "tls_cert")),
+        tls_key=_path(pick("tls-key", "tls_key")),
+        tls_server_name=_text(pick("tls-server-name", "tls_server_name")),
+        tls_insecure=bool(pick("tls-insecure", "tls_insecure")),
         profile=profile,
         theme=None if theme is None else str(theme),
         keys=MappingProxyType({name: str(key) for name, key in file.section("keys").items()}),
@@ -119,7 +150,7 @@ def load(
 
 
 def _given(value: object) -> bool:
-    return value is not None and value != "" and value != ()
+    return value is not None and value != "" and value != () and value is not False
 
 
 def _texts(value: object) -> tuple[str, ...]:
@@ -129,6 +160,14 @@ def _texts(value: object) -> tuple[str, ...]:
     several = [value] if isinstance(value, str) else value
     assert isinstance(several, Iterable)
     return tuple(dict.fromkeys(str(text) for text in several))
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _path(value: object) -> str | None:
+    return None if value is None else os.path.expanduser(str(value))
 
 
 def _refresh(value: object, where: str) -> float:
@@ -267,13 +306,13 @@ def _parsed(raw: bytes, path: Path) -> _Table:
 
 def _mismatch(key: str, value: object) -> str:
     """What a value should be, empty if it is that."""
-    if key in ("redis", "theme"):
+    if key in ("redis", "theme", *_TLS_TEXTS):
         return "" if isinstance(value, str) and value else "text"
-    if key in ("prefix", "queue"):
+    if key in ("prefix", "queue", "announced"):
         several = value if isinstance(value, list) else [value]
         fine = several and all(isinstance(item, str) and item for item in several)
         return "" if fine else "text or a list of texts"
-    if key == "read-only":
+    if key in ("read-only", "tls-insecure"):
         return "" if isinstance(value, bool) else "true or false"
     if key in ("refresh", "scan-rate"):
         number = isinstance(value, int | float) and not isinstance(value, bool)

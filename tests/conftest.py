@@ -9,6 +9,7 @@ import pytest
 import redis.asyncio
 
 from qtui.demo.server import EmbeddedServer
+from tests.bullmq.topologies import Topologies
 from tests.servers import KINDS, Servers, connect
 
 pytest_plugins = ["tests.oracle.plugin"]
@@ -56,3 +57,11 @@ async def any_client(any_server: EmbeddedServer) -> AsyncIterator[redis.asyncio.
     """A client to `any_server`, closed at the end."""
     async with connect(any_server) as connection:
         yield connection
+
+
+@pytest.fixture(scope="session")
+def topologies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Topologies]:
+    """All arrangements of this session."""
+    running = Topologies(tmp_path_factory.mktemp("certificates"))
+    yield running
+    running.stop()

@@ -6,14 +6,17 @@ errors come back as values here; lost connections are raised.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias, cast
 
+from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.exceptions import (
     AuthenticationError,
     ClusterDownError,
     ConnectionError,
     MasterDownError,
+    MovedError,
     NoPermissionError,
     RedisError,
     TimeoutError,
@@ -47,11 +50,45 @@ async def ask(client: Client, commands: Iterable[Command]) -> list[Reply]:
         pipeline.execute_command(*command)
     replies = cast("list[Reply]", await pipeline.execute(raise_on_error=False))
     for reply in replies:
-        if isinstance(reply, ConnectionError | TimeoutError):
+        # A cluster's client follows those; any other was taken for a server on its own.
+        if isinstance(reply, ConnectionError | TimeoutError | MovedError):
             raise reply
         if _tells_unable(reply):
             raise Unable(str(reply))
     return replies
+
+
+async def primaries(client: Client) -> list[ClusterNode | None]:
+    """The nodes of a cluster that hold keys; a single None where the server is no cluster.
+
+    Raises:
+        redis.exceptions.RedisError: no node of the cluster can be asked.
+    """
+    if not isinstance(client, RedisCluster):
+        return [None]
+    await client.initialize()
+    return list(client.get_primaries())
+
+
+async def ask_everywhere(client: Client, *command: str | int) -> list[Reply]:
+    """The replies of all `primaries`, in their order, to a command that has no key.
+
+    A refusal is its RedisError. Costs one round trip, to all nodes at once.
+
+    Raises:
+        redis.exceptions.ConnectionError, TimeoutError: one of them could not be asked.
+    """
+    nodes = await primaries(client)
+
+    async def one(node: ClusterNode | None) -> Reply:
+        try:
+            return await ask_one(client, *command, node=node)
+        except (ConnectionError, TimeoutError):
+            raise
+        except RedisError as error:
+            return error
+
+    return await asyncio.gather(*map(one, nodes))
 
 
 def _tells_unable(reply: object) -> bool:
@@ -72,15 +109,22 @@ async def ask_all(client: Client, commands: Iterable[Command]) -> list[Reply]:
     return replies
 
 
-async def ask_one(client: Client, *command: str | int) -> Reply:
+async def ask_one(client: Client, *command: str | int, node: ClusterNode | None = None) -> Reply:
     """The reply to one command; refusals are raised.
+
+    Args:
+        client: where to ask.
+        command: its words.
+        node: of a cluster, the node to ask; None: the one that has the key, or any.
 
     Raises:
         redis.exceptions.ConnectionError, TimeoutError: as `ask`.
         redis.exceptions.RedisError: the server refused the command.
     """
     try:
-        return cast("Reply", await client.execute_command(*command))
+        if node is None:
+            return cast("Reply", await client.execute_command(*command))
+        return cast("Reply", await client.execute_command(*command, target_nodes=node))
     except RedisError as error:
         if _tells_unable(error):
             raise Unable(str(error)) from None

@@ -1,4 +1,4 @@
-"""A client of a cluster that sends nothing twice, and that looks around again after a loss."""
+"""A client of a cluster that sends no write twice, and that looks around again after a loss."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Final
 from redis.asyncio.cluster import ClusterNode, ClusterPipeline, RedisCluster
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import (
+    ClusterCrossSlotError,
     ClusterDownError,
     ConnectionError,
     RedisClusterException,
@@ -17,11 +18,18 @@ from redis.exceptions import (
 )
 from redis.typing import EncodableT
 
+from qtui.bullmq.again import may_ask_again
 from qtui.bullmq.target import Address
 
 # The nodes have no pool that waits: they raise beyond this many commands at a time.
 _POOL: Final = 64
 _GONE: Final = (ConnectionError, TimeoutError, ClusterDownError)
+
+_KEYLESS: Final = (
+    *("ACL", "CLIENT", "CLUSTER", "COMMAND", "CONFIG", "DBSIZE", "ECHO", "HELLO", "INFO"),
+    *("LASTSAVE", "LATENCY", "PING", "ROLE", "SCAN", "SLOWLOG", "TIME"),
+)
+"""Commands without a key. redis-py knows some of them, and those only as one word with a blank."""
 
 
 class Cluster(RedisCluster):
@@ -58,6 +66,10 @@ class Cluster(RedisCluster):
         for name, node in manager.startup_nodes.items():
             ours = ClusterNode(node.host, node.port, **self.connection_kwargs)
             manager.startup_nodes[name] = ours
+        # A SCAN asks one node; its cursor is that one's, not one for each of them.
+        self.result_callbacks.pop("SCAN")
+        # Any one node answers them, in a pipeline too; `ask_everywhere` asks all.
+        self.command_flags.update(dict.fromkeys(_KEYLESS, self.DEFAULT_NODE))
 
     async def initialize(
         self,
@@ -78,12 +90,23 @@ class Cluster(RedisCluster):
     async def execute_command(self, *args: EncodableT, **kwargs: Any) -> Any:
         """One command, sent to the node that has its keys, or to ``target_nodes``.
 
+        A read whose connection was lost is sent once more, after a look around.
+
         Raises:
             RedisError: as any command does.
         """
+        may_have_moved = not self._initialize
+        try:
+            return await self._execute_once(*args, **kwargs)
+        except (ConnectionError, TimeoutError) as error:
+            if not may_ask_again(error, [args], may_have_moved=may_have_moved):
+                raise
+        return await self._execute_once(*args, **kwargs)
+
+    async def _execute_once(self, *args: EncodableT, **kwargs: Any) -> Any:
         try:
             return await super().execute_command(*args, **kwargs)
-        except SlotNotCoveredError as error:
+        except RedisClusterException as error:
             reason = _reason(error)
         raise reason
 
@@ -103,14 +126,41 @@ class Pipeline(ClusterPipeline):
     for ever.
     """
 
+    def __init__(self, client: Cluster, transaction: bool | None) -> None:
+        super().__init__(client, transaction)
+        self._asked: list[tuple[tuple[EncodableT, ...], dict[str, Any]]] = []
+
+    def execute_command(self, *args: EncodableT, **kwargs: Any) -> ClusterPipeline:
+        """Notes a command for `execute`."""
+        self._asked.append((args, dict(kwargs)))
+        return super().execute_command(*args, **kwargs)
+
     async def execute(
         self, raise_on_error: bool = True, allow_redirections: bool = True
     ) -> list[Any]:
         """The replies in the order of the commands; errors among them unless they are raised.
 
+        Where all commands are reads and a connection was lost, they are sent once more.
+
         Raises:
             RedisError: a command's, the first in order.
         """
+        asked, self._asked = self._asked, []
+        commands = [args for args, _ in asked]
+        may_have_moved = not self.cluster_client._initialize
+        try:
+            replies = await self._execute_once(raise_on_error, allow_redirections)
+            lost = [reply for reply in replies if isinstance(reply, BaseException)]
+            if not any(may_ask_again(one, commands, may_have_moved=may_have_moved) for one in lost):
+                return replies
+        except (ConnectionError, TimeoutError) as error:
+            if not may_ask_again(error, commands, may_have_moved=may_have_moved):
+                raise
+        for args, kwargs in asked:
+            super().execute_command(*args, **kwargs)
+        return await self._execute_once(raise_on_error, allow_redirections)
+
+    async def _execute_once(self, raise_on_error: bool, allow_redirections: bool) -> list[Any]:
         cluster = self.cluster_client
         assert isinstance(cluster, Cluster)
         try:
@@ -118,8 +168,9 @@ class Pipeline(ClusterPipeline):
         except _GONE:
             cluster.look_around()
             raise
-        except SlotNotCoveredError as error:
-            cluster.look_around()
+        except RedisClusterException as error:
+            if isinstance(error, SlotNotCoveredError):
+                cluster.look_around()
             reason = _reason(error)
         else:
             if any(isinstance(reply, _GONE) for reply in replies):
@@ -139,4 +190,7 @@ def _reason(error: RedisClusterException) -> RedisError:
         if isinstance(inner, RedisError):
             return inner
         inner = inner.__cause__ or inner.__context__
-    return ClusterDownError(str(error))
+    words = str(error)
+    if "covered" in words:
+        return ClusterDownError(words)
+    return ClusterCrossSlotError(words) if "same key slot" in words else RedisError(words)

@@ -8,9 +8,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 
-from redis.asyncio.cluster import RedisCluster
-
-from qtui.bullmq.ask import ask, ask_one, items, present, text, texts
+from qtui.bullmq.ask import ask_everywhere, ask_one, items, present, primaries, text, texts
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.status import read_status
@@ -38,21 +36,12 @@ def _candidates(keys: Iterable[str], prefix: str) -> set[QueueKey]:
 
 async def _slices(client: Client, pattern: str) -> AsyncIterator[list[str]]:
     """SCAN over the whole keyspace, on a cluster over each primary."""
-    if isinstance(client, RedisCluster):
-        await client.initialize()
-        nodes: Sequence[object] = client.get_primaries()
-    else:
-        nodes = [None]
-    for node in nodes:
+    for node in await primaries(client):
         cursor = "0"
         while True:
             start = time.perf_counter()
             command = ("SCAN", cursor, "MATCH", pattern, "COUNT", SLICE)
-            if isinstance(client, RedisCluster):
-                reply = await client.execute_command(*command, target_nodes=node)
-            else:
-                reply = await ask_one(client, *command)
-            cursor, keys = _cursor_and_keys(reply)
+            cursor, keys = _cursor_and_keys(await ask_one(client, *command, node=node))
             yield keys
             if cursor == "0":
                 break
@@ -78,11 +67,11 @@ async def discover(client: Client, prefixes: Sequence[str]) -> AsyncIterator[lis
     that something is there to look at while a large keyspace is searched.
 
     Costs one CLIENT LIST, one SCAN of the keyspace for each prefix, `SLICE` keys a call, and a few
-    commands for each candidate. Stop it by leaving the loop.
+    commands for each candidate; on a cluster that of each primary. Stop it by leaving the loop.
     """
     seen: set[QueueKey] = set()
-    [clients] = await ask(client, [("CLIENT", "LIST")])
-    named = sorted(queues_of_workers(text(clients) or "", prefixes))
+    clients = "\n".join(text(one) or "" for one in await ask_everywhere(client, "CLIENT", "LIST"))
+    named = sorted(queues_of_workers(clients, prefixes))
     if named:
         found = [status.queue for status in await read_status(client, named) if status.exists]
         seen.update(found)

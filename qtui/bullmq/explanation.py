@@ -8,6 +8,7 @@ import re
 import socket
 import ssl
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from redis.asyncio.sentinel import MasterNotFoundError
@@ -29,7 +30,8 @@ from redis.exceptions import (
 )
 
 from qtui.bullmq.faults import RedisFault, Refused, Unreachable
-from qtui.bullmq.target import Kind, Target
+from qtui.bullmq.link import NotConnected
+from qtui.bullmq.target import Address, Kind, Target
 from qtui.text import first_line, plain
 
 _Causes: TypeAlias = Sequence[BaseException]
@@ -49,7 +51,8 @@ def explain(error: BaseException, target: Target) -> RedisFault:
     if answer is not None:
         return answer
     fault = Refused if isinstance(error, ResponseError) else Unreachable
-    return fault(f"{target.shown}: {_words(error, target) or type(error).__name__}")
+    where = _Where.of(causes, target)
+    return fault(f"{where.shown}: {_words(error, target) or type(error).__name__}{where.hint}")
 
 
 def _causes(error: BaseException) -> list[BaseException]:
@@ -60,6 +63,52 @@ def _causes(error: BaseException) -> list[BaseException]:
         causes.append(current)
         current = current.__cause__ or current.__context__
     return causes
+
+
+@dataclass(frozen=True, slots=True)
+class _Where:
+    """Which server an error is about: the URL's, or one that others announce."""
+
+    shown: str
+    hint: str = ""
+    """What to do where only the announced address may be wrong; follows the sentence."""
+
+    @classmethod
+    def of(cls, causes: _Causes, target: Target) -> _Where:
+        named = next((one for cause in causes if (one := _named(cause))), None)
+        if named is None:
+            return cls(target.shown)
+        shown, hint = target.shown, ""
+        if not _is_given(named, target):
+            announced = plain(named.shown)
+            kind = "the master that the Sentinels announce"
+            if target.kind is not Kind.SENTINEL:
+                kind = "a node that the cluster announces"
+            shown = f"{shown}: {announced}, {kind},"
+            hint = f" Where it has another address for you, add --announced {announced}=HOST:PORT"
+        reached = target.leads(named)
+        if reached == named:
+            return cls(shown, hint)
+        return cls(f"{shown} (connecting to {plain(reached.shown)} for it, see --announced)")
+
+
+_READING: Final = re.compile(r"(?:reading from|Timeout reading from) (\S+):(\d+)")
+
+
+def _named(cause: BaseException) -> Address | None:
+    """The address, as it was announced, of the server that an error is about, where it says so."""
+    if isinstance(cause, NotConnected):
+        return cause.announced
+    match = (
+        _READING.search(str(cause)) if isinstance(cause, ConnectionError | TimeoutError) else None
+    )
+    return Address(match[1], int(match[2])) if match else None
+
+
+def _is_given(named: Address, target: Target) -> bool:
+    # redis-py's cluster resolves this one name by itself.
+    alike = {named, Address("localhost", named.port)} if named.host == "127.0.0.1" else {named}
+    return not target.hosts or not alike.isdisjoint(target.hosts)
 
 
 def _words(error: BaseException, target: Target) -> str:
@@ -94,6 +143,11 @@ _REFUSALS: Final[Sequence[tuple[type[BaseException], str, str]]] = (
     (MasterDownError, "", "is a replica that has lost its master"),
     (ClusterDownError, "", "is a cluster that is down: no node serves some of its slots"),
     (MovedError, "", "is part of a cluster: write redis+cluster:// in place of redis://"),
+    (
+        ResponseError,
+        "SELECT is not allowed in cluster mode",
+        "is a cluster, which has database 0 only: leave the number out",
+    ),
     (ClusterCrossSlotError, "", "is a cluster, and these keys are on several of its nodes"),
     (
         ResponseError,
@@ -141,31 +195,50 @@ def _forbidden(words: str) -> str:
 
 
 def _tls(causes: _Causes, target: Target) -> Unreachable | None:
+    where = _Where.of(causes, target).shown
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return Unreachable(f"{target.shown}: {_distrust(cause)}")
+            return Unreachable(f"{where}: {_distrust(cause)}")
     for cause in causes:
-        if not isinstance(cause, ssl.SSLError):
+        if not isinstance(cause, ssl.SSLError) or isinstance(cause, _TLS_HUNG_UP):
             continue
         reason = (cause.reason or str(cause)).replace("_", " ").lower()
         if "wrong version" in reason or "record layer" in reason:
-            return Unreachable(f"{target.shown} speaks no TLS on this port: write redis://")
-        if "certificate required" in reason or "handshake failure" in reason:
             return Unreachable(
-                f"{target.shown} wants a certificate from us (?ssl_certfile=…&ssl_keyfile=…)"
+                f"{where} speaks no TLS on this port: write {_plain_scheme(target)}://"
+                " (in a tunnel that ends TLS itself, too)"
             )
-        return Unreachable(f"{target.shown}: TLS failed: {first_line(reason)}")
+        if "certificate required" in reason or "handshake failure" in reason:
+            return Unreachable(f"{where} wants a client certificate: add {_CLIENT_CERTIFICATE}")
+        if "unknown ca" in reason or "bad certificate" in reason:
+            return Unreachable(
+                f"{where} does not accept our client certificate: is it signed by the server's CA?"
+            )
+        return Unreachable(f"{where}: TLS failed: {first_line(reason)}")
     return None
+
+
+_CLIENT_CERTIFICATE: Final = "--tls-cert FILE --tls-key FILE"
+
+
+def _plain_scheme(target: Target) -> str:
+    return target.scheme.replace("rediss", "redis", 1)
 
 
 def _distrust(error: ssl.SSLCertVerificationError) -> str:
     message = error.verify_message.rstrip(".")
     if "mismatch" in message:
-        hint = "if it is the right server, add ?ssl_check_hostname=false"
+        hint = (
+            "behind a tunnel or a proxy, add --tls-server-name with the name that the certificate"
+            " has"
+        )
     elif "expired" in message or "not yet valid" in message:
-        hint = "it needs a new certificate, or one of the two clocks is wrong"
+        hint = "it needs a new certificate, or the clock here or there is wrong"
     else:
-        hint = "add ?ssl_ca_certs=FILE with its CA, or ?ssl_cert_reqs=none to trust anybody"
+        hint = (
+            "add --tls-ca FILE with its CA (or a self-signed certificate itself);"
+            " --tls-insecure accepts any certificate"
+        )
     return f"its TLS certificate is not trusted ({plain(message)}): {hint}"
 
 
@@ -179,24 +252,38 @@ _ERRNO: Final = {
     errno.ETIMEDOUT: "does not answer: is the host right, and no firewall between?",
 }
 _HUNG_UP: Final = (errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED)
+_TLS_HUNG_UP: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
 def _network(causes: _Causes, target: Target) -> Unreachable | None:
-    where = target.shown
+    where = _Where.of(causes, target)
     for cause in causes:
         if isinstance(cause, socket.gaierror):
-            return Unreachable(f"{where}: no such host: is the name right, and does DNS work here?")
+            words = "no such host: is the name right, and does DNS work here?"
+            return Unreachable(f"{where.shown}: {words}{where.hint}")
     numbers = [number for cause in causes for number in _numbers(cause)]
     for number in numbers:
         if number in _ERRNO:
-            return Unreachable(f"{where} {_ERRNO[number]}")
-    if any(number in _HUNG_UP for number in numbers):
-        return Unreachable(f"{where} {_hung_up(target)}")
+            return Unreachable(f"{where.shown} {_ERRNO[number]}{where.hint}")
+    if any(number in _HUNG_UP for number in numbers) or any(map(_is_cut_off, causes)):
+        return Unreachable(f"{where.shown} {_hung_up(causes, target)}")
     for cause in causes:
         sentence = _sentence(cause, target)
         if sentence:
-            return Unreachable(f"{where} {sentence}")
+            # Who did not answer on a connection that was there has the right address.
+            hint = where.hint if "connecting" in str(cause) else ""
+            return Unreachable(f"{where.shown} {sentence}{hint}")
     return None
+
+
+def _is_cut_off(cause: BaseException) -> bool:
+    words = str(cause) if isinstance(cause, ConnectionError) else ""
+    cut = isinstance(cause, ConnectionResetError | ConnectionAbortedError | BrokenPipeError)
+    return (
+        cut
+        or isinstance(cause, (EOFError, *_TLS_HUNG_UP))
+        or re.search("closed by server|while reading", words) is not None
+    )
 
 
 def _numbers(cause: BaseException) -> list[int]:
@@ -213,7 +300,7 @@ def _sentence(cause: BaseException, target: Target) -> str:
     if isinstance(cause, TimeoutError | builtins.TimeoutError):
         if "connecting" in words:
             # A server without TLS takes our greeting for half a command and waits for the rest.
-            no_tls = " Or does it speak no TLS (redis://)?" if target.tls else ""
+            no_tls = f" Or does it speak no TLS ({_plain_scheme(target)}://)?" if target.tls else ""
             return _ERRNO[errno.ETIMEDOUT] + no_tls
         return "did not answer in time: is it busy, or the network slow?"
     if isinstance(cause, MaxConnectionsError) or words == "No connection available.":
@@ -222,20 +309,34 @@ def _sentence(cause: BaseException, target: Target) -> str:
         return "does not speak the protocol of Redis: is the port right?"
     if isinstance(cause, MasterNotFoundError) and cause.__cause__ is None:
         return f"has no master: {first_line(words)}"
-    if isinstance(cause, ConnectionError) and re.search("closed by server|while reading", words):
-        return _hung_up(target)
     return ""
 
 
-def _hung_up(target: Target) -> str:
-    if target.kind is Kind.UNIX:
-        return "closed the connection: was it restarted?"
+def _hung_up(causes: _Causes, target: Target) -> str:
+    """What to make of a connection that the other end closed, by how far it had come."""
+    restarted = "closed the connection: was it restarted?"
+    if target.kind is Kind.UNIX or not any(isinstance(cause, NotConnected) for cause in causes):
+        return restarted
+    tunnel = "Through a tunnel: is its other end up?"
     if target.tls is None:
-        return "closed the connection: was it restarted, or does it want TLS (rediss://)?"
-    if target.tls.certificate:
-        return "closed the connection: was it restarted, or does it not take our certificate?"
+        scheme = target.scheme.replace("redis", "rediss", 1)
+        return (
+            "closed the connection before its first reply: does it want TLS"
+            f" ({scheme}://)? {tunnel}"
+        )
+    # What goes wrong before the first command has no words but redis-py's for connecting.
+    if any("connecting to" in str(cause) for cause in causes):
+        return (
+            "closed the connection during the TLS handshake: does it speak TLS on this port"
+            f" (else {_plain_scheme(target)}://)? {tunnel}"
+        )
     # The alert that says so is often lost, since the server hangs up with it.
+    if target.tls.certificate:
+        return (
+            "closed the connection after the TLS handshake: does it accept our client certificate"
+            " (--tls-cert)?"
+        )
     return (
-        "closed the connection: was it restarted, or does it want a certificate from us"
-        " (?ssl_certfile=…&ssl_keyfile=…)?"
+        "closed the connection after the TLS handshake: does it want a client certificate"
+        f" ({_CLIENT_CERTIFICATE})?"
     )

@@ -17,6 +17,7 @@ from qtui.bullmq.ask import Command, Reply, ask_all, number, texts
 from qtui.bullmq.connection import Client
 from qtui.bullmq.job import Children, parent_of
 from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.lists import without_lpos
 from qtui.bullmq.model import LIST_FIELDS, Garbage, JobState, is_true
 from qtui.bullmq.model import Row as Row
 from qtui.bullmq.reader import Reader, Whereabouts
@@ -245,10 +246,10 @@ async def _places(client: Client, queue: QueueKey, ids: Sequence[str]) -> Mappin
         for state, length in zip(lists, lengths, strict=True)
         for ends in (_ENDS if (number(length) or 0) > _SEARCHED else _WHOLE)
     ]
-    replies = await ask_all(
-        client,
-        [("LPOS", queue.key(state.key), one, *ends) for one in left for state, ends in looks],
-    )
+    commands: list[Command] = [
+        ("LPOS", queue.key(state.key), one, *ends) for one in left for state, ends in looks
+    ]
+    replies = await without_lpos(client, commands, await ask_all(client, commands))
     crowded = next((state for state, ends in looks if ends), None)
     found: dict[str, Whereabouts] = dict(places)
     for at, job_id in enumerate(left):

@@ -60,17 +60,22 @@ def permit(words: Words) -> None:
     Raises:
         ReadOnlyMode: anything that is not on the list.
     """
-    name = words[0].upper() if words else b""
-    if name in READS:
-        return
-    subcommands = READS_OF.get(name)
-    if subcommands is not None and len(words) > 1 and words[1].upper() in subcommands:
-        return
-    if name == b"COMMAND" and len(words) == 1:
+    if is_read(words):
         return
     # The second word of anything but a container is a key or a script: not for the message.
-    shown = words[:2] if subcommands is not None else words[:1]
+    shown = words[:2] if words and words[0].upper() in READS_OF else words[:1]
     raise ReadOnlyMode(_refusal(shown))
+
+
+def is_read(words: Words) -> bool:
+    """Whether a command is on the list; two of its words are looked at."""
+    name = words[0].upper() if words else b""
+    if name in READS:
+        return True
+    subcommands = READS_OF.get(name)
+    if subcommands is not None and len(words) > 1 and words[1].upper() in subcommands:
+        return True
+    return name == b"COMMAND" and len(words) == 1
 
 
 def _refusal(words: Words) -> str:

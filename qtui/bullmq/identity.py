@@ -37,6 +37,21 @@ _VERSIONS: Final = (
 )
 
 
+async def read_mode(client: Redis | RedisCluster) -> str:
+    """``standalone``, ``cluster`` or ``sentinel``, empty where the server does not say.
+
+    Costs one HELLO, which no ACL refuses (Redis ≥6.0), before that one INFO.
+
+    Raises:
+        redis.exceptions.RedisError: as any command does; `explain` makes a line of it.
+    """
+    try:
+        server = _from_hello(await client.execute_command("HELLO"))
+    except ResponseError:
+        server = await identify(client)
+    return server.mode
+
+
 async def identify(client: Redis | RedisCluster) -> Server:
     """Which server this is, of a cluster one of its masters.
 

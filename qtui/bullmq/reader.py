@@ -19,6 +19,7 @@ from qtui.bullmq.dialect import QueueEvidence
 from qtui.bullmq.headline import cut_reason
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.last_runs import last_ran_modern, newest
+from qtui.bullmq.lists import without_lpos
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row
 from qtui.bullmq.reasons import fill_reasons
 from qtui.bullmq.status import EDGE, ends
@@ -298,8 +299,11 @@ class Reader:
     async def _lists_of(
         self, queue: QueueKey, ids: Sequence[str], order: Sequence[JobState]
     ) -> dict[str, JobState]:
-        commands = [("LPOS", queue.key(state.key), job_id) for job_id in ids for state in order]
+        commands: list[Command] = [
+            ("LPOS", queue.key(state.key), job_id) for job_id in ids for state in order
+        ]
         replies = await ask_all(self._client, commands) if commands else []
+        replies = await without_lpos(self._client, commands, replies)
         found = {}
         for place, job_id in enumerate(ids):
             positions = replies[place * len(order) : (place + 1) * len(order)]

@@ -21,6 +21,7 @@ from qtui.bullmq.connection import Client
 from qtui.bullmq.filter import PAYLOADS
 from qtui.bullmq.filter.columns import Places
 from qtui.bullmq.keys import QueueKey, is_marker
+from qtui.bullmq.lists import without_lpos
 from qtui.bullmq.model import JobState
 from qtui.bullmq.steps import Step, Steps, Window, scored_members
 
@@ -338,7 +339,8 @@ class Walk:
         met = self._last.step.ids
         latest, apart = met[::-1], max(1, len(met) // _LOOKED_UP)
         latest = [*latest[:_LOOKED_UP], *latest[_LOOKED_UP::apart]]
-        places = await ask(self._client, [("LPOS", self._key, one) for one in latest])
+        commands: list[Command] = [("LPOS", self._key, one) for one in latest]
+        places = await without_lpos(self._client, commands, await ask(self._client, commands))
         # What is met again is left out.
         self._again = set(met)
         for one, place in zip(latest, places, strict=True):

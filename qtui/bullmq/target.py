@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -34,6 +34,11 @@ class Address(NamedTuple):
     host: str
     port: int
 
+    @property
+    def shown(self) -> str:
+        """``host:port``, as URLs and options take it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
@@ -47,6 +52,49 @@ class Credentials:
         return bool(self.username or self.password)
 
 
+class Route(NamedTuple):
+    """Where connections go that a Sentinel, a cluster or the URL sends to another address."""
+
+    announced: Address
+    """The address that they name; port 0 is any."""
+    reachable: Address
+    """The one that answers here; port 0 is the announced one."""
+
+    def leads(self, announced: Address) -> Address | None:
+        """Where to connect in place of an address; None where this is about others."""
+        host, port = self.announced
+        if host.lower() != announced.host.lower() or port not in (0, announced.port):
+            return None
+        return Address(self.reachable.host, self.reachable.port or announced.port)
+
+
+def parse_route(text: str) -> Route:
+    """The route that ``ANNOUNCED=REACHABLE`` names, each a host or host:port.
+
+    A port on the left is the only one it is about, and needs one on the right; without it the route
+    is about all ports of the host, and keeps them.
+
+    Raises:
+        BadUrl: says in one line what to write instead.
+    """
+    announced, separator, reachable = text.strip().partition("=")
+    if not (separator and announced and reachable) or not text.isprintable() or " " in text:
+        raise BadUrl(f"--announced must be ANNOUNCED=REACHABLE, {_ROUTE_EXAMPLE}")
+    try:
+        route = Route(_address(announced, 0), _address(reachable, 0))
+    except BadUrl:
+        raise BadUrl(
+            f"--announced needs host or host:port on both sides, {_ROUTE_EXAMPLE};"
+            " an IPv6 address in brackets"
+        ) from None
+    if bool(route.announced.port) != bool(route.reachable.port):
+        raise BadUrl(f"--announced needs a port on both sides or on neither, {_ROUTE_EXAMPLE}")
+    return route
+
+
+_ROUTE_EXAMPLE: Final = "such as 10.0.0.5:6379=localhost:16379"
+
+
 @dataclass(frozen=True, slots=True)
 class Tls:
     """How to check the server's certificate, and which one of our own to show."""
@@ -54,6 +102,9 @@ class Tls:
     verify: str = "required"
     """``required``, ``optional`` or ``none``, as redis-py has it."""
     check_hostname: bool = True
+    server_name: str | None = None
+    """The name that the certificate must have; None: the host that the URL, a Sentinel or the
+    cluster names."""
     ca_file: str | None = None
     ca_path: str | None = None
     certificate: str | None = None
@@ -76,17 +127,27 @@ class Target:
     credentials: Credentials = Credentials()
     sentinel_credentials: Credentials = Credentials()
     tls: Tls | None = None
+    routes: tuple[Route, ...] = ()
+    """The first that is about an address leads elsewhere."""
 
     @property
     def shown(self) -> str:
         """The URL in one plain form, fit to be shown and stored: no credentials, no options."""
-        if self.kind is Kind.UNIX:
+        if self.path:
             return plain(f"unix://{self.path}") + (f"?db={self.db}" if self.db else "")
-        hosts = ",".join(
-            f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts
-        )
+        hosts = ",".join(address.shown for address in self.hosts)
+        # Of a cluster that was found behind redis:// the URL as it was typed.
         tail = {Kind.SENTINEL: f"/{self.master}/{self.db}", Kind.CLUSTER: ""}
-        return plain(f"{self.scheme}://{hosts}" + tail.get(self.kind, f"/{self.db}"))
+        return plain(f"{self.scheme}://{hosts}" + tail.get(_SCHEMES[self.scheme][0], f"/{self.db}"))
+
+    def leads(self, announced: Address) -> Address:
+        """Where to connect for an address that a Sentinel, a cluster or the URL names."""
+        found = (route.leads(announced) for route in self.routes)
+        return next((one for one in found if one is not None), announced)
+
+    def as_cluster(self, nodes: Sequence[Address] = ()) -> Target:
+        """The same servers as a cluster; ``nodes`` are asked for the others where no host is."""
+        return replace(self, kind=Kind.CLUSTER, hosts=self.hosts or tuple(nodes))
 
     def __str__(self) -> str:
         """Same as `shown`."""
@@ -183,6 +244,70 @@ def parse(url: str) -> Target:
     return replace(target, hosts=_hosts(hosts, kind))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """How the servers of a URL are reached from here, where the URL does not say it."""
+
+    announced: tuple[str, ...] = ()
+    """Each as `parse_route` takes it."""
+    tls_ca: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    tls_server_name: str | None = None
+    tls_insecure: bool = False
+
+    def of(self, target: Target) -> Target:
+        """The target as it is reached.
+
+        Raises:
+            BadUrl: an option that does not fit the URL or another one.
+        """
+        target = replace(target, routes=tuple(map(parse_route, self.announced)))
+        if target.kind is Kind.UNIX and target.routes:
+            raise BadUrl("--announced is for hosts: a unix socket has none")
+        asked = self.tls_ca, self.tls_cert, self.tls_key, self.tls_server_name
+        if not any(asked) and not self.tls_insecure:
+            return target
+        if target.tls is None:
+            raise BadUrl(
+                "--tls- options need TLS: write rediss:// (rediss+sentinel://, rediss+cluster://)"
+            )
+        return replace(target, tls=self._tls(target.tls))
+
+    def _tls(self, tls: Tls) -> Tls:
+        if self.tls_insecure and (self.tls_ca or self.tls_server_name):
+            raise BadUrl(
+                "--tls-insecure accepts any certificate: leave it out,"
+                " or --tls-ca and --tls-server-name"
+            )
+        certificate = self.tls_cert or tls.certificate
+        if self.tls_key and not certificate:
+            raise BadUrl("--tls-key needs the certificate it belongs to: --tls-cert FILE")
+        if self.tls_server_name:
+            _check_server_name(self.tls_server_name)
+        return replace(
+            tls,
+            verify="none" if self.tls_insecure else tls.verify,
+            check_hostname=tls.check_hostname and not self.tls_insecure,
+            server_name=self.tls_server_name or tls.server_name,
+            ca_file=self.tls_ca or tls.ca_file,
+            certificate=certificate,
+            # A certificate of our own goes with its own key, which may be in the same file.
+            key=self.tls_key or (None if self.tls_cert else tls.key),
+        )
+
+
+def _check_server_name(name: str) -> None:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        labels = name.removesuffix(".").split(".")
+        if len(name) > 253 or not all(re.fullmatch(r"[\w-]{1,63}", label) for label in labels):
+            raise BadUrl(
+                "--tls-server-name must be a host name or an IP address, without a port"
+            ) from None
+
+
 def _credentials(user_info: str) -> Credentials:
     username, _, password = user_info.partition(":")
     return Credentials(_decoded(username), _decoded(password))
@@ -212,7 +337,7 @@ def _address(text: str, default_port: int) -> Address:
         raise BadUrl("the Redis URL needs host or host:port, the port a number up to 65535")
     bracketed, name, digits = match.groups()
     port = int(digits) if digits else default_port
-    if not 1 <= port <= 65535:
+    if digits and not 1 <= port <= 65535:
         raise BadUrl("the port in the Redis URL must be a number from 1 to 65535")
     if bracketed:
         bracketed = unquote(bracketed)

@@ -3,47 +3,73 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from redis.asyncio.cluster import RedisCluster
 
-from qtui.bullmq.ask import ask, text
+from qtui.bullmq.ask import ask_everywhere, primaries, text
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
 
-_NAME: Final = " name="
+_NAME: Final = re.compile(r" name=(\S+)")
+_COMMAND: Final = re.compile(r" cmd=(\S+)")
+
+_WAITING: Final = frozenset({"bzpopmin", "brpoplpush", "blmove"})
+"""What a worker's blocking connection sends, 5.x on the first; no other connection does."""
+
+_NAMELESS: Final = ""
 
 
-def _names(client_list: str) -> Counter[str]:
-    """How many connections have which name."""
-    rests = (line.partition(_NAME)[2] for line in client_list.splitlines())
-    return Counter(name for rest in rests if (name := rest.partition(" ")[0]))
+class _Connections(NamedTuple):
+    """The connections of a CLIENT LIST by name; those without one are called ``""``."""
+
+    all: Counter[str]
+    waiting: Counter[str]
+    """Those whose latest command was one that waits for a job, whether they still do or not."""
+
+    @classmethod
+    def of(cls, client_list: str) -> _Connections:
+        found = cls(Counter(), Counter())
+        for line in client_list.splitlines():
+            name, command = _NAME.search(line), _COMMAND.search(line)
+            called = name[1] if name else _NAMELESS
+            found.all[called] += 1
+            found.waiting[called] += bool(command and command[1] in _WAITING)
+        return found
 
 
-def count_workers(client_list: str, queues: Iterable[QueueKey]) -> dict[QueueKey, int]:
-    """Workers per queue in a reply of CLIENT LIST.
+def count_workers(client_list: str, queues: Iterable[QueueKey]) -> dict[QueueKey, int | None]:
+    """Workers per queue in a reply of CLIENT LIST; None where it can't tell.
 
     A worker's blocking connection is called ``<prefix>:<base64 of the queue's name>``, from 5.3.0
-    on with ``:w:<worker name>`` behind it (Worker, clientName). The Python package 3.4 spells the
-    name out and gives it to both of a worker's connections. Event listeners (``:qe``) are no
-    workers; worker names with a blank never make it into the list.
+    on with ``:w:<worker name>`` behind it (Worker, clientName). The ports for Python (≥2.19.3) and
+    Elixir (≥1.2.4) spell the name out; Python gives it to both connections of a worker, Elixir to
+    the blocking one only, so those that wait for jobs decide where they are more than half. Event
+    listeners (``:qe``) are no workers; worker names with a blank never make it into the list.
+
+    .NET and older Python name no connection. So a queue of which no worker is seen has an unknown
+    number of them while a nameless connection waits for jobs, of whichever queue.
     """
-    names = _names(client_list)
-    counts = {}
+    connections = _Connections.of(client_list)
+    nameless = connections.waiting[_NAMELESS]
+    counts: dict[QueueKey, int | None] = {}
     for queue in queues:
         encoded = base64.b64encode(queue.name.encode("utf-8", "surrogateescape")).decode()
-        by_node = _connections(names, f"{queue.prefix}:{encoded}")
-        by_python = _connections(names, queue.base)
-        counts[queue] = by_node + (by_python + 1) // 2
+        by_node = _called(connections.all, f"{queue.prefix}:{encoded}")
+        spelt_out = _called(connections.all, queue.base)
+        waiting = _called(connections.waiting, queue.base)
+        seen = by_node + max((spelt_out + 1) // 2, waiting)
+        counts[queue] = seen if seen or not nameless else None
     return counts
 
 
 def queues_of_workers(client_list: str, prefixes: Sequence[str]) -> set[QueueKey]:
     """The queues under the prefixes that connected workers name: known at once, but not all."""
     found: set[QueueKey] = set()
-    for name in _names(client_list):
+    for name in _Connections.of(client_list).all:
         for prefix in prefixes:
             if not name.startswith(f"{prefix}:"):
                 continue
@@ -56,20 +82,36 @@ def queues_of_workers(client_list: str, prefixes: Sequence[str]) -> set[QueueKey
     return found
 
 
-def _connections(names: Mapping[str, int], own: str) -> int:
+def _called(names: Mapping[str, int], own: str) -> int:
     return sum(
         number for name, number in names.items() if name == own or name.startswith(own + ":w:")
     )
 
 
-async def read_workers(client: Client, queues: Sequence[QueueKey]) -> dict[QueueKey, int] | None:
-    """Workers seen per queue; None where CLIENT LIST is refused, and on a cluster.
+async def read_workers(
+    client: Client, queues: Sequence[QueueKey]
+) -> dict[QueueKey, int | None] | None:
+    """Workers seen per queue, see `count_workers`; None where CLIENT LIST is refused.
 
-    Zero is no proof: some ports and proxies set no name. Costs one CLIENT LIST, O(clients), about
-    1 ms for a thousand of them; so ask on opening and then every ten seconds or more.
+    On a cluster each node lists its own clients; a worker blocks on the one that has the queue.
+
+    Costs one CLIENT LIST, O(clients), about 1 ms for a thousand of them, of a cluster one of each
+    primary; so ask on opening and then every ten seconds or more.
     """
-    if isinstance(client, RedisCluster):
-        return None  # each node has a list of its own, of which a pipeline can't ask
-    [reply] = await ask(client, [("CLIENT", "LIST")])
-    listed = text(reply)
-    return None if listed is None else count_workers(listed, queues)
+    nodes = await primaries(client)
+    replies = await ask_everywhere(client, "CLIENT", "LIST")
+    listed = {node: text(reply) for node, reply in zip(nodes, replies, strict=True)}
+    counts: dict[QueueKey, int | None] = {}
+    for node, clients in listed.items():
+        if clients is None:
+            return None
+        own = (queue for queue in queues if _owner(client, queue) == node)
+        counts.update(count_workers(clients, own))
+    return {queue: counts.get(queue) for queue in queues}
+
+
+def _owner(client: Client, queue: QueueKey) -> object:
+    """The node that has the keys workers block on; None where the server is no cluster."""
+    if not isinstance(client, RedisCluster):
+        return None
+    return client.get_node_from_key(queue.key("marker"))

@@ -8,7 +8,10 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
+from redis.asyncio.cluster import RedisCluster
+
 from qtui.bullmq.connection import Client, Server, Target, connect, identify
+from qtui.bullmq.target import Address
 from qtui.commands.run import REDIS, USAGE, Place, Stop
 from qtui.retry.campaign import Campaign
 from qtui.retry.record import Interrupted, Recorder
@@ -23,7 +26,7 @@ from qtui.ui.session import Session
 
 def inspect(place: Place) -> int:
     """Runs the inspector until it is left."""
-    server = place.ask(identify)
+    server, target = place.ask(lambda client: _meet(client, place.target))
     if server.mode == "sentinel":
         raise Stop(
             f"{place.target.shown} is a Sentinel and holds no queues:"
@@ -31,13 +34,22 @@ def inspect(place: Place) -> int:
             REDIS,
         )
     _check_keys(place.settings.keys)
-    client = connect(place.target, read_only=place.settings.read_only)
+    client = connect(target, read_only=place.settings.read_only)
     session = make_session(
-        place.settings, place.target, client, server, journal=place.journal, note=place.note
+        place.settings, target, client, server, journal=place.journal, note=place.note
     )
     app = QtuiApp(session)
     app.run()
     return app.return_code or 0
+
+
+async def _meet(client: Client, target: Target) -> tuple[Server, Target]:
+    """Who answers, and the target as a cluster where it is one."""
+    server = await identify(client)
+    if not isinstance(client, RedisCluster):
+        return server, target
+    nodes = (Address(node.host, int(node.port)) for node in client.get_primaries())
+    return server, target.as_cluster([*nodes])
 
 
 def _check_keys(keys: Mapping[str, str]) -> None:

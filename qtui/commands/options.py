@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from qtui.bullmq.filter import Filter
 
 Given = TypeVar("Given", str | None, tuple[str, ...])
+Command = TypeVar("Command", bound=Callable[..., object])
 
 STATES = click.Choice([state.value for state in JobState])
 ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
@@ -23,6 +25,44 @@ def not_empty(_context: click.Context, _option: click.Parameter, value: Given) -
     if value is not None and "" in ((value,) if isinstance(value, str) else value):
         raise click.BadParameter("is empty")
     return value
+
+
+_REACHED = (
+    click.option(
+        "--announced",
+        multiple=True,
+        metavar="ADDRESS=REACHABLE",
+        callback=not_empty,
+        help="Connect to REACHABLE where the URL, a Sentinel or a cluster names ADDRESS, each "
+        "HOST:PORT or HOST; repeatable. For containers and tunnels.",
+    ),
+    click.option("--tls-ca", metavar="FILE", callback=not_empty, help="CA to trust, in PEM."),
+    click.option(
+        "--tls-cert", metavar="FILE", callback=not_empty, help="Client certificate, in PEM."
+    ),
+    click.option(
+        "--tls-key", metavar="FILE", callback=not_empty, help="Its key, if in another file."
+    ),
+    click.option(
+        "--tls-server-name",
+        metavar="NAME",
+        callback=not_empty,
+        help="Name that the server's certificate must have, if not the host's.",
+    ),
+    click.option(
+        "--tls-insecure",
+        is_flag=True,
+        help="Accept any certificate. The traffic is encrypted, but whoever is in between can "
+        "read and change it, the password too.",
+    ),
+)
+
+
+def with_ways(command: Command) -> Command:
+    """Adds the options that say how servers are reached from here."""
+    for option in reversed(_REACHED):
+        command = option(command)
+    return command
 
 
 as_json_lines = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")

@@ -53,6 +53,12 @@ class Flags:
     profile: str | None = None
     config: str | None = None
     demo: bool = False
+    announced: tuple[str, ...] = ()
+    tls_ca: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    tls_server_name: str | None = None
+    tls_insecure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +91,16 @@ class Place:
     async def _ask(self, work: Callable[[Client], Coroutine[None, None, T]], writes: bool) -> T:
         from redis.exceptions import RedisError
 
-        from qtui.bullmq.connection import connect, explain
+        from qtui.bullmq.connection import explain, open_client
 
-        client = connect(self.target, read_only=not writes)
         try:
-            return await work(client)
+            client = await open_client(self.target, read_only=not writes)
+            try:
+                return await work(client)
+            finally:
+                await client.aclose()
         except (RedisError, OSError) as error:
             raise explain(error, self.target) from None
-        finally:
-            await client.aclose()
 
 
 def run(flags: Flags, command: Callable[[Place], int], *, on_screen: bool = False) -> int:
@@ -113,7 +120,13 @@ def run(flags: Flags, command: Callable[[Place], int], *, on_screen: bool = Fals
             if on_screen and not (is_terminal(sys.stdin) and out.is_terminal and err.is_terminal):
                 raise Stop("the inspector needs a terminal; `qtui queues` and others do not", USAGE)
             with ExitStack() as stack:
-                code = command(_open(flags, stack, out, err))
+                place = _open(flags, stack, out, err)
+                if place.settings.tls_insecure and not on_screen:
+                    err.line(
+                        "qtui: --tls-insecure: the server's certificate is not checked; whoever is"
+                        " in between can read and change what is sent, the password too"
+                    )
+                code = command(place)
             out.flush()
             return code
         except Stop as stop:
@@ -135,7 +148,6 @@ def run(flags: Flags, command: Callable[[Place], int], *, on_screen: bool = Fals
 
 def _open(flags: Flags, stack: ExitStack, out: Paper, err: Paper) -> Place:
     """What the flags, the environment and the configuration file come to; starts the demo."""
-    from qtui.bullmq.connection import parse
     from qtui.retry.journal import default_folder
 
     settings, note, journal = _settings(flags), "", default_folder()
@@ -148,10 +160,29 @@ def _open(flags: Flags, stack: ExitStack, out: Paper, err: Paper) -> Place:
         except ServerError as error:
             raise Stop(str(error), REDIS) from None
         prefixes = flags.prefixes or ("bull",)
-        settings = replace(settings, redis=url, prefixes=prefixes, queues=flags.queues, profile="")
+        settings = replace(
+            settings.without_ways(), redis=url, prefixes=prefixes, queues=flags.queues, profile=""
+        )
         note = "a demo: the server and all on it are gone when you quit"
         journal = Path(stack.enter_context(TemporaryDirectory(prefix="qtui-journal-")))
-    return Place(settings, parse(settings.redis), out, err, journal, note)
+    elif settings.tls_insecure:
+        note = "the server's certificate is not checked"
+    return Place(settings, _target(settings), out, err, journal, note)
+
+
+def _target(settings: Settings) -> Target:
+    from qtui.bullmq.connection import Surroundings, parse
+
+    target = parse(settings.redis)
+    surroundings = Surroundings(
+        announced=settings.announced,
+        tls_ca=settings.tls_ca,
+        tls_cert=settings.tls_cert,
+        tls_key=settings.tls_key,
+        tls_server_name=settings.tls_server_name,
+        tls_insecure=settings.tls_insecure,
+    )
+    return surroundings.of(target)
 
 
 def _settings(flags: Flags) -> Settings:

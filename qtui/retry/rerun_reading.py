@@ -320,7 +320,7 @@ async def _with_queues(client: Client, plan: RerunPlan) -> RerunPlan:
     refusal = refusal or _slot_refusal(client, again)
     workers = await read_workers(client, queues)
     notes = plan.notes
-    idle = [queue for queue in queues if workers is not None and not workers.get(queue)]
+    idle = [queue for queue in queues if workers is not None and workers[queue] == 0]
     if idle:
         names = ", ".join(plain(queue.base) for queue in idle[:TOLD])
         notes += (f"No worker is seen on {names}: the jobs there wait until one comes.",)

@@ -46,8 +46,8 @@ class Poll:
     ) -> None:
         self.refresh = refresh
         self.statuses: dict[QueueKey, QueueStatus] = {}
-        self.workers: dict[QueueKey, int] | None = {}
-        """Workers seen a queue; None where the server does not tell."""
+        self.workers: dict[QueueKey, int | None] | None = {}
+        """Workers seen on each queue; None where the server does not say."""
         self.round_trip: float | None = None
         """Seconds that the last look took."""
         self.searching = False

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.bullmq.topologies import PASSWORD, Process, Topologies, Topology
-
-
-@pytest.fixture(scope="session")
-def topologies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Topologies]:
-    """All arrangements of this session."""
-    running = Topologies(tmp_path_factory.mktemp("certificates"))
-    yield running
-    running.stop()
 
 
 @pytest.fixture(params=Topologies.NAMES)

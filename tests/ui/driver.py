@@ -16,7 +16,7 @@ from time import monotonic
 from textual.pilot import Pilot
 from textual.worker import WorkerState
 
-from qtui.bullmq.connection import connect, identify, parse
+from qtui.bullmq.connection import identify, open_client, parse
 from qtui.commands.inspector import make_session
 from qtui.settings import Settings
 from qtui.ui.app import QtuiApp
@@ -115,7 +115,7 @@ async def inspector(
     # Names and types of the settings are the tests' own; `replace` refuses unknown names.
     chosen = replace(Settings(), redis=url, **settings)  # type: ignore[arg-type]
     target = parse(url)
-    client = connect(target, read_only=chosen.read_only)
+    client = await open_client(target, read_only=chosen.read_only)
     with TemporaryDirectory() as folder:
         place = journal or Path(folder)
         session = make_session(chosen, target, client, await identify(client), journal=place)

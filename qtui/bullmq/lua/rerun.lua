@@ -88,12 +88,24 @@ local function stands(base, state, id, score)
   return now and (score == "" or tonumber(now) == tonumber(score)) or false
 end
 
+-- Whether a list holds a job; Redis below 6.0.6 has no LPOS.
+local function holds(key, id)
+  local place = redis.pcall("LPOS", key, id)
+  if type(place) ~= "table" then return place and true end
+  for start = 0, redis.call("LLEN", key) - 1, 1000 do
+    for _, member in ipairs(redis.call("LRANGE", key, start, start + 999)) do
+      if member == id then return true end
+    end
+  end
+  return false
+end
+
 -- The key in which a job waits that is only to be failed: nil if it does so no more.
 local function findDoomed(job)
   if redis.call("HEXISTS", job.name, "defa") == 0 then return nil end
   if redis.call("ZSCORE", job.base .. "prioritized", job.id) then return "prioritized" end
   for _, list in ipairs({ "wait", "paused" }) do
-    if redis.call("LPOS", job.base .. list, job.id) then return list end
+    if holds(job.base .. list, job.id) then return list end
   end
   return nil
 end

@@ -209,13 +209,14 @@ def header(
     return pieces
 
 
-def about(status: QueueStatus, workers: Mapping[QueueKey, int] | None) -> str:
+def about(status: QueueStatus, workers: Mapping[QueueKey, int | None] | None) -> str:
     """Who opened the queue last, who works on it, and how many jobs may run at once."""
     version = plain(status.version).removeprefix("bullmq:")
     words = [f"{status.kind.value} {version}".strip()]
-    if workers is not None:
-        seen = workers.get(status.queue, 0)
-        words.append(plural(seen, "worker") if seen else "no worker seen")
+    if workers is not None and status.queue in workers:
+        seen = workers[status.queue]
+        some = plural(seen, "worker") if seen else "no worker seen"
+        words.append("workers unknown: unnamed connections" if seen is None else some)
     if status.concurrency is not None:
         words.append(f"concurrency {status.concurrency}")
     return " · ".join(words)

@@ -1,0 +1,36 @@
+"""The inspector on every kind of server: the same queues, on the same screens."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.bullmq.topologies import Topologies
+from tests.kinds import NAMES, fill
+from tests.ui.driver import inspector
+
+
+@pytest.mark.parametrize("name", Topologies.KINDS)
+async def test_the_screens_show_every_kind_of_server(topologies: Topologies, name: str) -> None:
+    topology = topologies.get(name)
+    fill(topology)
+    async with inspector(topology.url) as driver:
+        await driver.until(lambda: all(one in driver.text() for one in NAMES), "all queues")
+        await driver.sees("failed 4")
+        await driver.sees("no worker seen")
+        await driver.press("tab", "enter")
+        await driver.sees("connect ECONNREFUSED 10.0.0.7:5432")
+        await driver.press("escape", "f")
+        await driver.sees("bull:{d}")
+        await driver.press("escape", "e")
+        await driver.sees("connect ECONNREFUSED <address>")
+        await driver.press("escape", "3")
+        await driver.sees("w0")
+        await driver.press("1", "R")
+        await driver.sees("y retry 4 jobs")
+        await driver.press("y")
+        await driver.sees("✔ waiting")
+        await driver.press("L")
+        await driver.sees("all 4 jobs")
+    with topology.writer() as writer:
+        assert writer.zcard("bull:{d}:failed") == 0
+        assert writer.llen("bull:{d}:wait") == 6
