@@ -88,10 +88,11 @@ local function stands(base, state, id, score)
   return now and (score == "" or tonumber(now) == tonumber(score)) or false
 end
 
--- Whether a list holds a job; Redis below 6.0.6 has no LPOS.
+-- Whether a list holds a job; Redis below 6.0.6 has no LPOS, and what is no list holds none.
 local function holds(key, id)
   local place = redis.pcall("LPOS", key, id)
   if type(place) ~= "table" then return place and true end
+  if redis.call("TYPE", key).ok ~= "list" then return false end
   for start = 0, redis.call("LLEN", key) - 1, 1000 do
     for _, member in ipairs(redis.call("LRANGE", key, start, start + 999)) do
       if member == id then return true end
@@ -236,9 +237,13 @@ end
 
 -- What Redis says to a removal from here, tried with a member that is not there.
 local function refusedRemoval(name)
-  local command = isList(name) and "LPOS" or "ZSCORE"
+  local function isThere(member)
+    if isList(name) then return holds(name, member) end
+    local _, score = refusal("ZSCORE", name, member)
+    return score
+  end
   local member = "\0"
-  while redis.call(command, name, member) do member = member .. "\0" end
+  while isThere(member) do member = member .. "\0" end
   return remove(name, member)
 end
 
