@@ -10,6 +10,11 @@ where no release loses it:
 * While a queue is paused, ``paused`` is the one list that every release's resume keeps: 1.x to 5.x
   rename it over ``wait``, 6.x drains it into ``wait``. Only a queue that keeps waiting jobs in
   ``wait`` although it is paused (6.x does) gets its jobs there.
+* A resume of 6.x moves no more than `ONE_RESUME` ids a call, and of the official clients only
+  node's calls again. So, but in a queue that shows an older release, ``paused`` takes jobs up to
+  that, and the others stay where they are until the queue is resumed.
+* Nothing in the keys of a queue tells 5.x from 6.x before a job waits while it is paused: whole
+  keyspaces of the same life under 5.81.5, 6.7.0 and Python 3.4.4 differ in ``meta.version`` alone.
 """
 
 from __future__ import annotations
@@ -24,6 +29,9 @@ from qtui.bullmq.model import Kind
 
 HIGHEST_PRIORITY: Final = 2**21
 """The largest priority that BullMQ takes; with its 32-bit counter it fills a score's 53 bits."""
+
+ONE_RESUME: Final = 7000
+"""Ids that one call of a 6.x resume (script pause-7) moves out of ``paused`` if ``wait`` exists."""
 
 _MAJOR: Final = re.compile(r"bullmq:(\d+)\.")
 
@@ -55,12 +63,33 @@ class QueueEvidence:
     """The list ``paused`` exists."""
     jobs_in_wait: bool = False
     """``wait`` holds ids that are no markers."""
+    paused_by_older: bool = False
+    """``paused`` holds a job that never ran: an add or a pause of 1.x to 5.x put it there."""
 
     @property
     def major(self) -> int | None:
         """The major release that the version names."""
         found = _MAJOR.match(self.version)
         return int(found.group(1)) if found else None
+
+    @property
+    def older(self) -> bool:
+        """Whether a release before 6 runs the queue: its resume takes all of ``paused`` at once.
+
+        Its last jobs ran under 1.x to 4.x; or a 5.x process opened it last (Elixir names itself
+        5.65.1 whatever it speaks), and what waits while it is paused is in ``paused`` alone, where
+        a 5.x put it.
+        """
+        if self.ran_modern is False:
+            return True
+        named = self.major in (2, 3, 4, 5) and self.version != "bullmq:5.65.1"
+        return named and self.paused_by_older and not self.jobs_in_wait
+
+    @property
+    def bounded(self) -> bool:
+        """Whether retried jobs go to ``paused``, which takes `ONE_RESUME` of them at most."""
+        alone = destination(self, modern=None, priority=0) is Target.PAUSED
+        return alone and not self.older
 
     @property
     def dialect(self) -> str:

@@ -59,3 +59,20 @@ async def last_ran_modern(
 
 def _judge(reply: Reply) -> bool | None:
     return job_ran_modern(*texts(reply)) if items(reply) else None
+
+
+async def any_never_ran(client: Client, queue: QueueKey, ids: Sequence[str]) -> bool:
+    """Whether one of the jobs is there and shows no trace of a run. Costs a round trip, if any.
+
+    Raises:
+        redis.exceptions.NoPermissionError: we may not look at a job.
+    """
+    fields = ("timestamp", "ats", "atm", "attemptsMade", "stacktrace", "pb")
+    if not ids:
+        return False
+    replies = await ask_all(client, [("HMGET", queue.job(one), *fields) for one in ids])
+    for reply in replies:
+        added, *traces = texts(reply) or [None]
+        if added is not None and all(trace is None for trace in traces):
+            return True
+    return False

@@ -18,7 +18,7 @@ from qtui.bullmq.connection import Client
 from qtui.bullmq.dialect import QueueEvidence
 from qtui.bullmq.headline import cut_reason
 from qtui.bullmq.keys import QueueKey, is_marker
-from qtui.bullmq.last_runs import last_ran_modern, newest
+from qtui.bullmq.last_runs import NEWEST, any_never_ran, last_ran_modern, newest
 from qtui.bullmq.lists import without_lpos
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row
 from qtui.bullmq.reasons import fill_reasons
@@ -316,7 +316,7 @@ class Reader:
     async def evidence(self, queue: QueueKey) -> QueueEvidence:
         """What tells the queue's dialect, as `qtui.bullmq.dialect` weighs it.
 
-        Costs two round trips, twenty commands of O(1) at most.
+        Costs two round trips, twenty commands of O(1) at most; one more if jobs wait in ``paused``.
         """
         wait = queue.key("wait")
         replies = await ask_all(
@@ -328,12 +328,14 @@ class Reader:
                 ("EXISTS", queue.key("paused")),
                 ("LRANGE", wait, 0, EDGE - 1),
                 ("LRANGE", wait, -EDGE, -1),
+                ("LRANGE", queue.key("paused"), -NEWEST, -1),
                 *newest(queue),
             ],
         )
-        meta, prioritized, legacy, paused_list, head, tail, *latest = replies
+        meta, prioritized, legacy, paused_list, head, tail, next_paused, *latest = replies
         paused, version = texts(meta) or [None, None]
         [modern] = await last_ran_modern(self._client, [queue], latest)
+        kept = [one for one in present(texts(next_paused)) if not is_marker(one)]
         waiting = present([*texts(head), *texts(tail)])
         return QueueEvidence(
             paused=paused is not None,
@@ -343,6 +345,7 @@ class Reader:
             knows_legacy_priority=legacy == "zset",
             paused_list=paused_list == 1,
             jobs_in_wait=any(not is_marker(member) for member in waiting),
+            paused_by_older=await any_never_ran(self._client, queue, kept),
         )
 
 

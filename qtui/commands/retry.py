@@ -193,6 +193,25 @@ class _Interrupts:
         self._paper.flush()
 
 
+class _Holds:
+    """Says on stderr when a campaign is on hold, and why: once each time."""
+
+    def __init__(self, campaign: Campaign, paper: Paper, progress: Progress) -> None:
+        self._campaign = campaign
+        self._paper = paper
+        self._progress = progress
+        self._on_hold = False
+
+    def look(self) -> None:
+        """To be called when the reason may have changed."""
+        held = self._campaign.held
+        if held and not self._on_hold:
+            self._progress.clear()
+            self._paper.line(f"qtui: on hold: {held}")
+            self._paper.flush()
+        self._on_hold = bool(held)
+
+
 async def _carry_out(
     client: Client, place: Place, plan: Plan, request: Request, report: Report
 ) -> int:
@@ -231,6 +250,7 @@ async def run_campaign(campaign: Campaign, place: Place, report: Report, follow:
     progress = Progress(wanted=not place.out.is_terminal)
     selected = plural(campaign.selected, "job")
     closed: OutputClosed | None = None
+    campaign.news = _Holds(campaign, place.err, progress).look
     try:
         with _Interrupts(campaign, place.err):
             async for results in campaign.run():

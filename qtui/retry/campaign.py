@@ -66,6 +66,10 @@ class Phase(StrEnum):
     LOST = "connection lost"
 
 
+def _ignored() -> None:
+    """For a campaign that nobody watches."""
+
+
 class Campaign:
     """One retry of many jobs. Run it once; ask it to stop at any time; close it in the end.
 
@@ -107,7 +111,11 @@ class Campaign:
         self._patience = patience
         self._record = record
         self._stopping = asyncio.Event()
-        self._throttle = Throttle(client, plan.queue, self.pace, self._stopping)
+        self.news: Callable[[], None] = _ignored
+        """Called when `held` may have changed between two calls."""
+        self._throttle = Throttle(
+            client, plan.queue, self.pace, self._stopping, news=lambda: self.news()
+        )
         self._delivery = Delivery(
             client,
             writer,
@@ -259,7 +267,7 @@ class Campaign:
 
     def _runs_ahead(self) -> bool:
         """Whether it is known now that the next jobs will be sent as well."""
-        return self._canary is None and self.pace.is_free and not self._stopping.is_set()
+        return self._canary is None and self._throttle.is_free and not self._stopping.is_set()
 
     async def _recorded(self) -> AsyncGenerator[Page]:
         """The jobs, in groups that the pace admits, whose evidence is on disk; all will be sent."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from qtui.bullmq.ask import ask_one
+from qtui.bullmq.ask import ask, ask_one, number, text
 from qtui.bullmq.connection import Client
+from qtui.bullmq.dialect import ONE_RESUME
 from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.reader import Reader
 from qtui.bullmq.status import read_status
 from qtui.retry.outcome import Tally
 from qtui.text import count
@@ -50,6 +53,14 @@ class Pace:
         return self.rate is None and self.max_waiting is None
 
 
+def held_by_pause(standing: int) -> str:
+    """Why a campaign is on hold while so many jobs are in the list ``paused``."""
+    return (
+        f"the queue is paused and its list paused holds {standing:,} jobs, "
+        f"of which one resume moves {ONE_RESUME:,}: resume the queue"
+    )
+
+
 class TooSlow(Exception):
     """Redis answers slower than the bound, several times in a row."""
 
@@ -61,12 +72,24 @@ class Throttle:
         client: where to look.
         queue: whose waiting jobs are counted.
         pace: what is wanted.
-        stop: set when somebody wants the campaign to end; no wait lasts longer.
+        stop: set when the campaign is to end; no wait lasts longer.
+        news: called when `held` has changed.
     """
 
-    def __init__(self, client: Client, queue: QueueKey, pace: Pace, stop: asyncio.Event) -> None:
+    def __init__(
+        self,
+        client: Client,
+        queue: QueueKey,
+        pace: Pace,
+        stop: asyncio.Event,
+        *,
+        news: Callable[[], None] = lambda: None,
+    ) -> None:
         self.held = ""
-        """Why nothing is sent just now; empty while all goes on."""
+        """Why nothing is sent just now; empty while jobs are sent."""
+        self.is_free = pace.is_free
+        """Whether the next jobs may be made ready before the last are sent: nothing bounds them."""
+        self._news = news
         self._client = client
         self._queue = queue
         self._pace = pace
@@ -77,11 +100,13 @@ class Throttle:
         self._slow = 0
 
     async def admit(self, wanted: int) -> int:
-        """Waits for the rate, and tells how many of the jobs ``wanted`` may be sent now.
+        """Waits for the rate, and says how many of the jobs ``wanted`` may be sent now.
 
-        0 when it was stopped, or when enough jobs wait; then it has waited a moment: ask again.
+        0 when it was stopped, when enough jobs wait, or when the list ``paused`` of a paused queue
+        takes no more; then it has waited a moment: ask again.
 
-        Costs a PING a second, and a reading of the queue's counts where its waiting jobs matter.
+        Costs a PING a second, a round trip of two commands, a reading of the queue's counts where
+        its waiting jobs matter, and one of its evidence while it is paused.
 
         Raises:
             TooSlow: Redis has become slower than the bound.
@@ -107,19 +132,44 @@ class Throttle:
 
     async def _room(self, wanted: int) -> int:
         """How many jobs the waiting side still takes; where it takes none, after a pause."""
-        most = self._pace.max_waiting
-        if most is None:
-            return wanted
-        [status] = await read_status(self._client, [self._queue])
-        if status.waiting < most:
-            self.held, self._pause = "", _SHORTEST
-            return min(wanted, most - status.waiting)
-        self.held = f"{status.waiting:,} jobs wait, {most:,} may"
+        room, why = await self._room_in_paused(wanted)
+        if room and self._pace.max_waiting is not None:
+            room, why = await self._room_below(self._pace.max_waiting, room)
+        if room:
+            self._hold("")
+            self._pause = _SHORTEST
+            return room
+        self._hold(why)
         await self.wait(self._pause)
         self._pause = min(2 * self._pause, _LONGEST)
         if self._stop.is_set():
-            self.held = ""
+            self._hold("")
         return 0
+
+    async def _room_below(self, most: int, wanted: int) -> tuple[int, str]:
+        [status] = await read_status(self._client, [self._queue])
+        why = f"{status.waiting:,} jobs wait, {most:,} may"
+        return min(wanted, max(0, most - status.waiting)), why
+
+    async def _room_in_paused(self, wanted: int) -> tuple[int, str]:
+        """How many jobs the list ``paused`` takes if that is where they go: see `dialect`."""
+        queue = self._queue
+        paused, length = await ask(
+            self._client, [("HGET", queue.key("meta"), "paused"), ("LLEN", queue.key("paused"))]
+        )
+        if text(paused) is None:
+            self.is_free = self._pace.is_free
+            return wanted, ""
+        if not (await Reader(self._client).evidence(queue)).bounded:
+            return wanted, ""
+        self.is_free = False
+        standing = number(length) or 0
+        return min(wanted, max(0, ONE_RESUME - standing)), held_by_pause(standing)
+
+    def _hold(self, why: str) -> None:
+        if why != self.held:
+            self.held = why
+            self._news()
 
     async def _check_latency(self) -> None:
         if not self._pace.max_latency or time.monotonic() - self._looked < _LOOK:

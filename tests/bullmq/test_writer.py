@@ -13,8 +13,10 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from qtui.bullmq.codes import Code, ForeignQueue, QueueGone, Result, meaning
+from qtui.bullmq.dialect import ONE_RESUME
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, Kind
+from qtui.bullmq.reader import Reader
 from qtui.bullmq.writer import LARGEST_BATCH, NEVER, Picked, Writer
 from qtui.demo.server import EmbeddedServer
 from tests.seeds import (
@@ -109,6 +111,92 @@ async def test_a_queue_that_is_gone_is_told_from_a_foreign_one(any_client: Redis
         await codes(any_client, jobs)
     assert refused.value.kind is Kind.BULL
     assert await any_client.dbsize() == 1
+
+
+class TestPaused:
+    """What goes to the list `paused`, of which a 6.x resume moves 7,000 ids a call."""
+
+    async def _paused(self, client: Redis, standing: int, **meta: str) -> None:
+        await raw_meta(client, QUEUE, paused=1, **meta)
+        if standing:
+            await client.rpush(QUEUE.key("paused"), *(f"s{place}" for place in range(standing)))
+
+    async def _retry(self, client: Redis, ids: list[str]) -> list[tuple[int, str]]:
+        batch = await Writer(client).retry(QUEUE, FAILED, picked(ids))
+        return [(int(one.code), one.target or one.error.split()[0]) for one in batch.results]
+
+    async def test_it_takes_what_one_resume_moves_and_no_job_more(self, any_client: Redis) -> None:
+        ids = await raw_failed(any_client, [f"j{place}" for place in range(20)])
+        await self._paused(any_client, ONE_RESUME - 12)
+        done = await self._retry(any_client, ids)
+        assert done == [(1, "paused")] * 12 + [(0, "PAUSEDFULL")] * 8
+        assert await any_client.llen(QUEUE.key("paused")) == ONE_RESUME
+        places = await census(any_client)
+        assert [places[one] for one in ids] == [["paused"]] * 12 + [["failed"]] * 8
+        assert await any_client.hexists(QUEUE.job("j19"), "finishedOn")
+        assert await self._retry(any_client, ids[12:]) == [(0, "PAUSEDFULL")] * 8
+
+    async def test_two_operators_at_once_stay_within_it(self, any_client: Redis) -> None:
+        ids = await raw_failed(any_client, [f"j{place}" for place in range(400)])
+        await self._paused(any_client, ONE_RESUME - 150)
+        done = await asyncio.gather(
+            *(self._retry(any_client, ids[at : at + 40]) for at in range(0, 400, 40))
+        )
+        assert sum(code for some in done for code, _ in some) == 150
+        assert await any_client.llen(QUEUE.key("paused")) == ONE_RESUME
+        assert all(len(places) == 1 for places in (await census(any_client)).values())
+
+    async def test_one_that_is_over_it_already_takes_none(self, any_client: Redis) -> None:
+        ids = await raw_failed(any_client, "12")
+        await self._paused(any_client, ONE_RESUME + 500)
+        assert await self._retry(any_client, ids) == [(0, "PAUSEDFULL")] * 2
+
+    async def test_jobs_with_a_priority_need_no_room_in_it(self, any_client: Redis) -> None:
+        ids = await raw_failed(any_client, "123", change=lambda at: {"priority": at})
+        await self._paused(any_client, ONE_RESUME)
+        assert await self._retry(any_client, ids) == [
+            (0, "PAUSEDFULL"),
+            (1, "prioritized"),
+            (1, "prioritized"),
+        ]
+
+    @pytest.mark.parametrize(
+        ("version", "counters", "waits", "bounded"),
+        [
+            ("bullmq:4.18.3", {"attemptsMade": "1"}, {}, False),
+            ("", {"attemptsMade": "1"}, {}, False),
+            # A 5.x opened it last, and what waits in `paused` never ran: 5.x put it there.
+            ("bullmq:5.81.5", {"ats": "1"}, {"timestamp": "1"}, False),
+            ("bullmq:5.81.5", {"ats": "1"}, {"timestamp": "1", "ats": "1"}, True),
+            ("bullmq:5.81.5", {"ats": "1"}, {"timestamp": "1", "stacktrace": "[]"}, True),
+            ("bullmq:5.81.5", {"ats": "1"}, {}, True),
+            # Elixir 2.x, .NET and Python speak 6.x; Python names itself nowhere.
+            ("bullmq:5.65.1", {"ats": "1"}, {"timestamp": "1"}, True),
+            ("bullmq:1.1.0", {"ats": "1"}, {"timestamp": "1"}, True),
+            ("bullmq:6.7.0", {"ats": "1"}, {"timestamp": "1"}, True),
+            ("", {"ats": "1"}, {"timestamp": "1"}, True),
+        ],
+    )
+    async def test_a_queue_that_shows_an_older_release_has_no_bound(
+        self,
+        any_client: Redis,
+        version: str,
+        counters: Fields,
+        waits: Fields,
+        bounded: bool,
+    ) -> None:
+        names = ("atm", "ats", "attemptsMade")
+        await raw_failed(any_client, "12")
+        for one in "12":
+            await any_client.hdel(QUEUE.job(one), *names)
+            await any_client.hset(QUEUE.job(one), mapping=counters)
+        await self._paused(any_client, ONE_RESUME, **({"version": version} if version else {}))
+        if waits:
+            await any_client.hset(QUEUE.job(f"s{ONE_RESUME - 1}"), mapping=waits)
+        evidence = await Reader(any_client).evidence(QUEUE)
+        assert evidence.bounded == bounded
+        expected = [(0, "PAUSEDFULL") if bounded else (1, "paused")] * 2
+        assert await self._retry(any_client, ["1", "2"]) == expected
 
 
 @pytest.mark.parametrize("score", [START - 1, START + 0.5, math.inf, -math.inf, NEVER])
@@ -393,5 +481,6 @@ def test_codes_have_words() -> None:
         "refused by Redis",
         "job is gone",
         "not in failed any more",
+        "a child of it failed or is gone, rerun the flow",
         "unknown: the connection was lost",
     ]

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
 import pytest
 
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState
+from qtui.bullmq.writer import Writer
+from qtui.demo.server import EmbeddedServer
+from qtui.retry.campaign import Campaign
+from qtui.retry.plan import Resets, make_plan
+from qtui.retry.selection import query
 from tests.oracle.conftest import Drivers
 from tests.oracle.keyspace import Difference, Value
 from tests.oracle.releases import Release, named
 from tests.oracle.stage import Side, Stage, Worker, job
+from tests.seeds import soon
+from tests.servers import connect
 
 
 def _moved(official_list: str, our_list: str, reason: str, *, ours_had: bool) -> list[Difference]:
@@ -164,6 +176,102 @@ def test_jobs_that_another_tool_left_in_wait_of_a_paused_queue_are_not_lost_by_o
     assert stage.retry([ours, next_one]) == [1, 1]
     stage.ours.assert_each_in_one_place()
     _run_after_resume(stage.ours, stage.ours, [next_one, theirs, ours])
+
+
+def _crowd(side: Side, jobs: int, example: str) -> list[str]:
+    """More failed jobs, each as the release's worker left the one that is there."""
+    fields = side.client.hgetall(side.key(example))
+    ids = [f"c{place}" for place in range(jobs)]
+    pipe = side.client.pipeline(transaction=False)
+    for place, one in enumerate(ids):
+        pipe.hset(side.key(one), items=[part for field in fields.items() for part in field])
+        pipe.zadd(side.key("failed"), {one: 1_700_000_000_000 + place})
+    pipe.execute()
+    return ids
+
+
+async def _retry_all(
+    server: EmbeddedServer, side: Side, meanwhile: Callable[[Campaign], None]
+) -> Campaign:
+    """A campaign over all that failed; what is to be done while it is on hold, once."""
+    async with connect(server, db=side.database) as client:
+        queue = QueueKey.of("bull", side.queue)
+        plan = await make_plan(client, await query(client, queue, JobState.FAILED), rate=0)
+        campaign = Campaign(client, Writer(client), plan, Resets())
+
+        async def run() -> None:
+            async for _ in campaign.run():
+                pass
+
+        running = asyncio.create_task(run())
+        await soon(lambda: running.done() or bool(campaign.held))
+        if campaign.held:
+            await asyncio.to_thread(meanwhile, campaign)
+        await running
+        return campaign
+
+
+@pytest.mark.releases(since="6.0.0")
+@pytest.mark.parametrize("then", ["resume", "stop"])
+def test_a_resume_strands_no_job_however_many_were_retried(
+    stage: Stage, oracle_server: EmbeddedServer, then: str
+) -> None:
+    """6.x moves 7,000 ids a call out of `paused` if jobs wait, and only node calls again."""
+    [example] = stage.official.seed([job("a")])
+    stage.official.run("pause")
+    stage.copy()
+    side = stage.ours
+    ids = [example, *_crowd(side, 7_500, example)]
+    side.run("add", jobs=[job("w")])
+    wait = side.members("wait")
+    side.client.lrem(side.key("wait"), 1, wait[0])  # it is added once the retry is on hold
+    held: list[int] = []
+
+    def meanwhile(campaign: Campaign) -> None:
+        held.append(side.client.llen(side.key("paused")))
+        side.client.lpush(side.key("wait"), wait[0])
+        if then == "stop":
+            campaign.stop()
+        side.run("resume")
+
+    campaign = asyncio.run(_retry_all(oracle_server, side, meanwhile))
+    assert held == [7_000]
+    assert campaign.retried == (len(ids) if then == "resume" else 7_000)
+    assert not side.client.exists(side.key("paused"))
+    side.assert_each_in_one_place()
+    left = len(ids) - campaign.retried
+    assert (side.client.llen(side.key("wait")), side.client.zcard(side.key("failed"))) == (
+        campaign.retried + 1,
+        left,
+    )
+
+
+@pytest.mark.releases(before="6.0.0", since="3.13.0")
+def test_one_resume_of_an_older_release_takes_all_that_was_retried(
+    stage: Stage, oracle_server: EmbeddedServer
+) -> None:
+    """Its pause or add put a job that never ran into `paused`, and its resume renames the list."""
+    [example] = stage.official.seed([job("a")])
+    stage.official.run("add", jobs=[job("w")])
+    stage.official.run("pause")
+    stage.copy()
+    side = stage.ours
+    ids = [example, *_crowd(side, 7_500, example)]
+    proven = not side.release.at_least_5 or side.release.speaks >= (5, 20, 0)
+    held: list[int] = []
+
+    def meanwhile(_: Campaign) -> None:
+        held.append(side.client.llen(side.key("paused")))
+        side.run("resume")
+
+    campaign = asyncio.run(_retry_all(oracle_server, side, meanwhile))
+    # 5.0.0 to 5.19.x write no version, so that nothing tells them from a port of 6.x.
+    assert held == ([] if proven else [7_000])
+    assert campaign.retried == len(ids)
+    if proven:
+        side.run("resume")
+    assert side.client.llen(side.key("wait")) == len(ids) + 1
+    side.assert_each_in_one_place()
 
 
 _MIXED = [("5.81.5", "6.7.0"), ("6.7.0", "5.81.5"), ("4.18.3", "6.7.0"), ("4.18.3", "5.81.5")]

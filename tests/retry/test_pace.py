@@ -13,13 +13,14 @@ from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import Client
+from qtui.bullmq.dialect import ONE_RESUME
 from qtui.bullmq.writer import Writer
 from qtui.demo.server import EmbeddedServer
 from qtui.retry.campaign import Campaign, Phase
 from qtui.retry.pace import SLICE, Pace, Throttle, TooSlow
 from qtui.retry.plan import Resets, make_plan
 from qtui.retry.selection import query
-from tests.retry.campaigns import FAILED, codes, ours_to, plan_of
+from tests.retry.campaigns import FAILED, codes, ours_to, plan_of, run
 from tests.seeds import QUEUE, census, failed_jobs, raw_failed, real_queue, soon
 from tests.wires import _reply, _request
 
@@ -270,3 +271,69 @@ async def test_nothing_wanted_is_as_fast_as_batches_go(client: Redis) -> None:
     began = time.monotonic()
     assert [await throttle.admit(200) for _ in range(500)] == [200] * 500
     assert time.monotonic() - began < 1
+
+
+# The list `paused` --------------------------------------------------------------------------------
+
+
+async def _nearly_full(client: Redis, room: int, jobs: int) -> Campaign:
+    """A campaign of more jobs than the list `paused` of a paused queue takes."""
+    await raw_failed(client, [f"j{place}" for place in range(jobs)])
+    await client.hset(QUEUE.key("meta"), "paused", 1)
+    await client.rpush(QUEUE.key("paused"), *(f"s{place}" for place in range(ONE_RESUME - room)))
+    return await all_failed(client, Pace())
+
+
+async def test_a_campaign_is_on_hold_while_paused_is_full_and_goes_on_after_the_resume(
+    client: Redis,
+) -> None:
+    campaign = await _nearly_full(client, 700, 1500)
+    holds: list[str] = []
+    campaign.news = lambda: holds.append(campaign.held)
+    running = asyncio.create_task(run(campaign))
+    await soon(lambda: bool(campaign.held))
+    assert campaign.held == (
+        "the queue is paused and its list paused holds 7,000 jobs, of which one resume moves "
+        "7,000: resume the queue"
+    )
+    assert (campaign.retried, await client.llen(QUEUE.key("paused"))) == (700, ONE_RESUME)
+    # As a resume does it.
+    async with client.pipeline(transaction=True) as pipe:
+        pipe.hdel(QUEUE.key("meta"), "paused")
+        pipe.rename(QUEUE.key("paused"), QUEUE.key("wait"))
+        await pipe.execute()
+    assert len(await running) == 1500
+    assert (campaign.phase, campaign.retried, campaign.held) == (Phase.DONE, 1500, "")
+    assert (holds[-1], len(set(holds))) == ("", 2)
+    places = await census(client)
+    assert all(places[f"j{place}"] == ["wait"] for place in range(1500))
+
+
+async def test_a_campaign_on_hold_can_be_stopped(client: Redis) -> None:
+    campaign = await _nearly_full(client, 5, 20)
+    running = asyncio.create_task(run(campaign))
+    await soon(lambda: bool(campaign.held))
+    campaign.stop()
+    await running
+    assert (campaign.phase, campaign.retried, campaign.held) == (Phase.STOPPED, 5, "")
+    assert await client.zcard(QUEUE.key("failed")) == 15
+
+
+async def test_a_queue_that_is_paused_meanwhile_holds_what_is_left(client: Redis) -> None:
+    await raw_failed(client, [f"j{place}" for place in range(30)])
+    campaign = await all_failed(client, Pace(rate=20))
+    batches = campaign.run()
+    await anext(batches)
+    await client.rpush(QUEUE.key("paused"), *(f"s{place}" for place in range(ONE_RESUME)))
+    await client.hset(QUEUE.key("meta"), "paused", 1)
+
+    async def rest() -> None:
+        async for _ in batches:
+            pass
+
+    running = asyncio.create_task(rest())
+    await soon(lambda: bool(campaign.held))
+    assert await client.llen(QUEUE.key("paused")) == ONE_RESUME
+    campaign.stop()
+    await running
+    assert campaign.codes[Code.RETRIED] + await client.zcard(QUEUE.key("failed")) == 30

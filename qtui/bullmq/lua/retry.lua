@@ -20,7 +20,8 @@
          With another score it has run and finished again meanwhile: code -3.
   Reply  first a note, empty or the first error of an effect that comes after the move (event,
          marker, cleared fields); then for each job a code and a detail:
-           1 and the key it went to     0 and the error: refused, the job is where it was
+           1 and the key it went to     0 and the error: refused, the job is where it was; one that
+           starts with PAUSEDFULL: until the queue is resumed, see `room` below
           -1 and "": no such job       -3 and "": not in the state
           -9 and a child's key: with 5 only; it has finished and its parent can't complete with it
          last the microseconds that all of it took, 0 where the server can't tell
@@ -40,8 +41,10 @@ local base, state = ARGV[1], ARGV[2]
 local resetMade, resetStarted = ARGV[3] == "1", ARGV[4] == "1"
 local afterChildren = ARGV[5] == "1"
 local FIRST_JOB = 6
+local PAUSED_FULL = "PAUSEDFULL the list paused holds all that one resume moves: resume the queue"
 
 local COUNTER_RANGE = 4294967296 -- 2^32 jobs of one priority keep their order
+local ONE_RESUME = 7000 -- ids that a resume of 6.x moves out of `paused` in one call
 local HIGHEST_PRIORITY = 2097152 -- 2^21: with the counter it fills the 53 bits of a score
 
 -- Microseconds, of which only differences mean anything. Redis has os.clock since 7.2, and stops its
@@ -133,6 +136,32 @@ local function lastRanModern()
   return answer
 end
 
+-- Whether a job shows that it never ran: what waits in `paused` and never ran was put there by an
+-- add or a pause of 1.x to 5.x.
+local function neverRan(id)
+  if isMarker(id) then return false end
+  local seen = redis.pcall("HMGET", base .. id, "timestamp", "ats", "atm", "attemptsMade",
+    "stacktrace", "pb")
+  if seen.err or not seen[1] then return false end
+  for index = 2, 6 do
+    if seen[index] then return false end
+  end
+  return true
+end
+
+-- Whether a release before 6 runs the queue, so that its resume takes all of `paused` at once: see
+-- qtui.bullmq.dialect.QueueEvidence.older.
+local function ranOlder(queue)
+  if queue.modern == false then return true end
+  local version = queue.version
+  if queue.jobsInWait or version == "bullmq:5.65.1" or not string.find(version, "^bullmq:[2-5]%.")
+    or typeOf(key.paused) ~= "list" then return false end
+  for _, id in ipairs(redis.call("LRANGE", key.paused, -NEWEST, -1)) do
+    if neverRan(id) then return true end
+  end
+  return false
+end
+
 local function readQueue()
   local meta = { false, false, false, false }
   if typeOf(key.meta) == "hash" then
@@ -149,6 +178,7 @@ local function readQueue()
   queue.knowsPrioritized = redis.call("EXISTS", key.prioritized, key.counter) > 0
   queue.pausedList = redis.call("EXISTS", key.paused) == 1
   queue.jobsInWait = holdsJobs(key.wait)
+  queue.older = ranOlder(queue)
   return queue
 end
 
@@ -326,7 +356,24 @@ local function refusedRemoval()
   return refusal("ZREM", key.state, member)
 end
 
+-- How many jobs may still go to `paused`. A resume of 6.x moves 7,000 ids a call out of it, and only
+-- that of node calls again: what is above that would be left behind in a queue that runs.
+local function room(queue, move)
+  if move.target ~= "paused" or queue.older then return #move.jobs end
+  local standing = redis.pcall("LLEN", key.paused)
+  -- One of a wrong type refuses the push itself.
+  return type(standing) == "number" and math.max(0, ONE_RESUME - standing) or #move.jobs
+end
+
+-- The jobs of a move for which there is no room, which are taken out of it: they stay where they are.
+local function withhold(move, most)
+  local held = {}
+  for place = #move.jobs, most + 1, -1 do held[#held + 1] = table.remove(move.jobs, place) end
+  return held
+end
+
 local function moveJobs(move, forbidden)
+  if #move.jobs == 0 then return nil end
   local refused = forbidden or push(move)
   if refused then return refused end
   local ids = {}
@@ -412,6 +459,9 @@ local moves = partByMove(queue, jobs)
 -- Who may not remove should not push either: taking it back may be forbidden too.
 local forbidden = refusedRemoval() or keepFromResume(queue, moves)
 for _, move in ipairs(moves) do
+  for _, job in ipairs(withhold(move, room(queue, move))) do
+    codes[job.place], details[job.place] = 0, PAUSED_FULL
+  end
   local refused = moveJobs(move, forbidden)
   for _, job in ipairs(move.jobs) do
     codes[job.place] = refused and 0 or 1

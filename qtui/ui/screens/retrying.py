@@ -211,6 +211,7 @@ class Retrying:
 
     async def _carry_out(self, campaign: Campaign) -> None:
         plan = campaign.plan
+        campaign.news = self._draw
         self._draw()
         try:
             async for results in campaign.run():
@@ -301,7 +302,7 @@ def _course(campaign: Campaign, left: int) -> Iterator[str]:
         doing = "retrying" if campaign.phase is Phase.RUNNING else campaign.phase.value
         yield f"{doing}: {count(campaign.decided)} of {selected}"
         if campaign.held:
-            yield f"held: {campaign.held}"
+            yield f"on hold: {campaign.held}"
     elif campaign.phase is not Phase.DONE:
         yield f"{campaign.phase.value}{f': {plain(campaign.why)}' if campaign.why else ''}"
         yield f"{count(left)} untouched"
