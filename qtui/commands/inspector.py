@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Final
 
 from redis.asyncio.cluster import RedisCluster
 
-from qtui.bullmq.connection import Client, Server, Target, connect, identify
+from qtui.bullmq.connection import Client, RedisFault, Server, Target, connect, identify
 from qtui.bullmq.target import Address
 from qtui.commands.run import REDIS, USAGE, Place, Stop
 from qtui.retry.campaign import Campaign
@@ -21,26 +22,53 @@ from qtui.settings import Settings
 from qtui.text import plain
 from qtui.ui.actions import ACTIONS
 from qtui.ui.app import QtuiApp
-from qtui.ui.session import Session
+from qtui.ui.session import Opening, Session
+
+_UNPAINTED: Final = 0.3
+"""Seconds for which a server may take to answer before the screen is painted without it."""
 
 
 def inspect(place: Place) -> int:
     """Runs the inspector until it is left."""
-    server, target = place.ask(lambda client: _meet(client, place.target))
+    _check_keys(place.settings.keys)
+    return asyncio.run(_inspect(place))
+
+
+async def _inspect(place: Place) -> int:
+    opening = asyncio.ensure_future(_open(place))
+    try:
+        await asyncio.wait({opening}, timeout=_UNPAINTED)
+        app = QtuiApp(
+            opening.result()
+            if opening.done()
+            else Opening(place.settings, place.target.shown, opening, (RedisFault, Stop))
+        )
+        await app.run_async()
+    finally:
+        opening.cancel()
+    if app.failure is not None:
+        raise app.failure
+    return app.return_code or 0
+
+
+async def _open(place: Place) -> Session:
+    """The session, as soon as the server has said what it is.
+
+    Raises:
+        RedisFault: it can't be reached, or refused.
+        Stop: no queues can be there.
+    """
+    server, target = await place.asked(lambda client: _meet(client, place.target))
     if server.mode == "sentinel":
         raise Stop(
             f"{place.target.shown} is a Sentinel and holds no queues:"
             " write redis+sentinel://host:port/master-name",
             REDIS,
         )
-    _check_keys(place.settings.keys)
     client = connect(target, read_only=place.settings.read_only)
-    session = make_session(
+    return make_session(
         place.settings, target, client, server, journal=place.journal, note=place.note
     )
-    app = QtuiApp(session)
-    app.run()
-    return app.return_code or 0
 
 
 async def _meet(client: Client, target: Target) -> tuple[Server, Target]:

@@ -86,9 +86,12 @@ class Place:
         """
         import asyncio
 
-        return asyncio.run(self._ask(work, writes))
+        return asyncio.run(self.asked(work, writes=writes))
 
-    async def _ask(self, work: Callable[[Client], Coroutine[None, None, T]], writes: bool) -> T:
+    async def asked(
+        self, work: Callable[[Client], Coroutine[None, None, T]], *, writes: bool = False
+    ) -> T:
+        """What `ask` does, for a caller that has a loop already."""
         from redis.exceptions import RedisError
 
         from qtui.bullmq.connection import explain, open_client

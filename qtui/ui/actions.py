@@ -390,6 +390,14 @@ ACTIONS: Final = (
         "find an action by its name",
         Where.APP,
     ),
+    Action(
+        "app.suspend",
+        ("ctrl+z",),
+        "app.suspend",
+        "suspend",
+        "stop qtui and go to the shell; fg comes back",
+        Where.APP,
+    ),
     Action("app.back", ("escape",), "back", "back", "back to where you came from", Where.APP),
     Action(
         "app.quit", ("q",), "back_or_quit", "quit", "back, and at the top quit", Where.APP, bar=True

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import signal
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual import events
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -19,46 +19,89 @@ from typing_extensions import override
 from qtui.ui.actions import ACTIONS, Where
 from qtui.ui.dialogs.base import Dialog
 from qtui.ui.late_keys import LateKeys
+from qtui.ui.screens.connecting import ConnectScreen
 from qtui.ui.screens.help import HelpScreen
 from qtui.ui.screens.inspector import Inspector
-from qtui.ui.session import Session
+from qtui.ui.session import Opening, Session
+from qtui.ui.terminal import INTERRUPTED, TerminalApp
 from qtui.ui.widgets.filter_line import FilterLine
 
-_INTERRUPTED = 130
-_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+_FAREWELL: Final = 0.3
+"""Seconds for which the end waits for the connections to close."""
 
 
-class QtuiApp(App[None]):
-    """The inspector as a program."""
+_IN_PALETTE: Final = frozenset({Where.INSPECTOR, Where.JOBS, Where.APP})
+
+
+class QtuiApp(TerminalApp):
+    """The inspector as a program.
+
+    Args:
+        session: what it works with, or how to come by it: then all keys work meanwhile.
+    """
 
     TITLE = "qtui"
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+c", "interrupt", "quit", show=False, priority=True)
+        Binding("ctrl+c", "interrupt", "quit", show=False, priority=True),
+        # In dialogs and texts too, which have none of the bindings for everywhere.
+        Binding("ctrl+z", "suspend", "suspend", show=False, priority=True, id="app.suspend"),
     ]
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session | Opening) -> None:
         super().__init__()
-        self.session = session
+        self.session = session if isinstance(session, Session) else None
+        self.failure: Exception | None = None
+        """Why there was no session to be had; the app has ended then."""
+        self._opening = session
+        self._settings = session.settings
         self._late_keys = LateKeys()
-        wanted = session.settings.theme
+        wanted = self._settings.theme
         self.theme = wanted if wanted in BUILTIN_THEMES else "textual-dark"
-        self.set_keymap(dict(session.settings.keys))
+        self.set_keymap(dict(self._settings.keys))
+        self._inspector: Inspector | None = None
 
     def on_mount(self) -> None:
-        """Opens the inspector, and sees to it that the terminal is left in order on a signal."""
-        loop = asyncio.get_running_loop()
-        for number in _SIGNALS:
-            loop.add_signal_handler(number, self.action_interrupt)
-        self.push_screen(Inspector(self.session))
+        """Opens the inspector, as soon as the server has answered."""
+        if isinstance(self._opening, Session):
+            self._inspect(self._opening)
+        else:
+            self.push_screen(ConnectScreen(self._opening.shown, self._show_inspector))
+            self.run_worker(self._open(self._opening), group="open", exit_on_error=False)
+
+    async def _open(self, opening: Opening) -> None:
+        try:
+            session = await opening.session
+        except opening.failures as failure:
+            self.failure = failure
+            self.exit()
+        else:
+            self._inspect(session)
+
+    def _inspect(self, session: Session) -> None:
+        self.session = session
+        self._show_inspector()
+
+    def _show_inspector(self) -> None:
+        """Shows it in place of the screen that waits; help that is open there is read first."""
+        if self.session is None or self._inspector is not None:
+            return
+        if isinstance(self.screen, ConnectScreen):
+            self._inspector = Inspector(self.session)
+            self.switch_screen(self._inspector)
+        elif isinstance(self._opening, Session):
+            self._inspector = Inspector(self.session)
+            self.push_screen(self._inspector)
 
     async def on_unmount(self) -> None:
-        """Closes the journal of the latest campaign, and the connection."""
-        for screen in self.screen_stack:
-            if isinstance(screen, Inspector):
-                await screen.retrying.finish()
-        await self.session.client.aclose()
+        """Closes the journal of the latest campaign, and the connections."""
+        if self._inspector is not None:
+            await self._inspector.retrying.end()
+        if self.session is not None:
+            with contextlib.suppress(TimeoutError, OSError):
+                async with asyncio.timeout(_FAREWELL):
+                    await self.session.client.aclose()
 
     async def on_event(self, event: events.Event) -> None:
         """Gives keys that overtook the opening of the filter line to it.
@@ -84,18 +127,24 @@ class QtuiApp(App[None]):
 
     def action_interrupt(self) -> None:
         """Leaves at once, and says so with the exit code that shells know for it."""
-        self.exit(return_code=_INTERRUPTED)
+        self.exit(return_code=INTERRUPTED)
+
+    def action_suspend(self) -> None:
+        """Stops qtui until ``fg``."""
+        if not self.suspend_to_shell():
+            self.notify("qtui was not started from a shell that could bring it back.")
 
     def action_help(self) -> None:
         """Shows the keys."""
-        keys = self.session.settings.keys
-        self.push_screen(HelpScreen(read_only=self.session.read_only, keys=keys))
+        settings = self._settings
+        self.push_screen(HelpScreen(read_only=settings.read_only, keys=settings.keys))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: the registry's actions, then the themes."""
+        parts = {Where.APP} if self._inspector is None else _IN_PALETTE
         for action in ACTIONS:
-            hidden = action.where not in (Where.INSPECTOR, Where.JOBS, Where.APP)
-            if hidden or action.id == "app.palette" or (self.session.read_only and action.writes):
+            hidden = action.where not in parts or action.id == "app.palette"
+            if hidden or (self._settings.read_only and action.writes):
                 continue
             yield SystemCommand(action.label, action.help, _runner(screen, action.does))
         yield SystemCommand("theme", "choose other colours", self.search_themes)

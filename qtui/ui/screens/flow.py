@@ -110,9 +110,9 @@ class FlowScreen(Screen["Place | None"]):
             self.say(f"nothing above is shown: {plain(self.rows.lineage.note)}", "warn")
         self.run_worker(self._keep_fresh(), group="watch", exit_on_error=False)
 
-    def on_unmount(self) -> None:
-        """Lets go of the journal of a rerun."""
-        self.rerunning.close()
+    async def on_unmount(self) -> None:
+        """Ends the journal of a rerun."""
+        await self.rerunning.end()
 
     def on_resize(self) -> None:
         """Other words may fit now."""

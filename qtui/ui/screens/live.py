@@ -6,6 +6,7 @@ The loops are workers of the group ``watch``. They never touch widgets; they cal
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
@@ -14,7 +15,7 @@ from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as LateReply
 from textual.screen import Screen
-from textual.worker import Worker, WorkerState
+from textual.worker import Worker, WorkerError, WorkerState
 
 from qtui.bullmq.connection import RedisFault
 from qtui.bullmq.keys import QueueKey
@@ -26,8 +27,19 @@ AWAY: Final = (LostConnection, LateReply)
 
 TROUBLE: Final = (RedisError, RedisFault, OSError, TimeoutError)
 """What a server that can't be reached, or refuses, raises."""
+_LAST_WORK: Final = 0.5
+"""Seconds for which qtui's end waits for a campaign to write its last line."""
+
 _FIRST_PAUSE: Final = 0.25
 _LONGEST_PAUSE: Final = 5.0
+
+
+async def last_words(worker: Worker[None] | None) -> None:
+    """Waits, for a moment at most, until a worker that was cancelled is at its end."""
+    if worker is not None:
+        with contextlib.suppress(WorkerError, TimeoutError):
+            async with asyncio.timeout(_LAST_WORK):
+                await worker.wait()
 
 
 class LiveScreen(Screen[None]):

@@ -6,6 +6,8 @@ import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from textual.worker import Worker
+
 from qtui.bullmq.codes import Code, ForeignQueue, meaning
 from qtui.bullmq.model import JobState
 from qtui.retry.journal_reading import JournalError
@@ -13,7 +15,7 @@ from qtui.retry.outcome import Fate, Outcome
 from qtui.retry.rerun import JobResult, Rerun
 from qtui.retry.rerun_progress import RerunProgress, read_progress
 from qtui.text import count, plain, plural
-from qtui.ui.screens.live import TROUBLE
+from qtui.ui.screens.live import TROUBLE, last_words
 from qtui.ui.widgets.bars import Bar
 from qtui.views.columns import Verdict, verdict
 
@@ -41,6 +43,7 @@ class Rerunning:
         self._results: dict[str, JobResult] = {}
         self._progress: RerunProgress | None = None
         self._trouble = ""
+        self._sending: Worker[None] | None = None
         banner.display = False
 
     @property
@@ -53,7 +56,9 @@ class Rerunning:
         self.let_go()
         self._rerun = rerun
         self._draw()
-        self._screen.run_worker(self._carry_out(rerun), group="retry", exit_on_error=False)
+        self._sending = self._screen.run_worker(
+            self._carry_out(rerun), group="retry", exit_on_error=False
+        )
 
     def stop(self) -> bool:
         """Ends it after the call that is under way; False if there is none."""
@@ -71,6 +76,11 @@ class Rerunning:
         self._results.clear()
         self.verdicts.clear()
         self._draw()
+
+    async def end(self) -> None:
+        """Lets a rerun that was cancelled write its last line, and closes its journal."""
+        await last_words(self._sending)
+        self.close()
 
     def close(self) -> None:
         """Writes down what became of the jobs so far."""

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final
 
+from textual.worker import Worker
+
 from qtui.bullmq.codes import Code, ForeignQueue, meaning
 from qtui.bullmq.filter import Filter
 from qtui.bullmq.model import JobState
@@ -17,7 +19,7 @@ from qtui.retry.selection import Selection, chosen
 from qtui.text import count, plain, plural
 from qtui.ui.dialogs.plan import PlanDialog
 from qtui.ui.screens.journal import JournalScreen
-from qtui.ui.screens.live import TROUBLE, LiveScreen
+from qtui.ui.screens.live import TROUBLE, LiveScreen, last_words
 from qtui.ui.widgets.bars import Bar
 from qtui.views.board import Board
 
@@ -26,6 +28,9 @@ _LOOK: Final = 0.2
 
 _LAST_LOOK: Final = 1.0
 """Seconds for which open jobs are read when they are followed no more."""
+
+_LAST_LOOK_OF_ALL: Final = 0.5
+"""The same when qtui ends, which waits for no server."""
 
 _FOLLOWED: Final = 86_400.0
 """Seconds for which jobs are followed; a day's worth of waiting is nobody's retry any more."""
@@ -55,6 +60,7 @@ class Retrying:
         self._changed = changed
         self._quit_after = False
         self._trouble = ""
+        self._sending: Worker[None] | None = None
         banner.display = False
 
     @property
@@ -130,7 +136,7 @@ class Retrying:
         """Carries a campaign out, and follows its jobs."""
         self._close_latest()
         self.campaign, self._trouble = campaign, ""
-        self._screen.run_worker(
+        self._sending = self._screen.run_worker(
             self._carry_out(campaign), group="retry", name="retry", exit_on_error=False
         )
         self._screen.run_worker(
@@ -198,10 +204,11 @@ class Retrying:
             self.campaign = None
             self._draw()
 
-    async def finish(self) -> None:
-        """Reads what became of the open jobs, and writes it down."""
+    async def end(self) -> None:
+        """Lets a campaign that was cancelled write its last line, and closes its journal."""
+        await last_words(self._sending)
         if self.campaign is not None:
-            await self.campaign.finish(_LAST_LOOK)
+            await self.campaign.finish(_LAST_LOOK_OF_ALL)
 
     def _close_latest(self) -> None:
         """Writes down in the background what became of the jobs of a campaign that is left."""

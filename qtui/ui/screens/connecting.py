@@ -1,0 +1,83 @@
+"""What is shown while a server takes its time to answer for the first time; keys work already."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.screen import Screen
+from typing_extensions import override
+
+from qtui.ui.actions import Where
+from qtui.ui.keys import bindings
+from qtui.ui.widgets.bars import Bar
+
+_TICK = 1.0
+"""Seconds between two drawings of the time that passed."""
+
+
+class ConnectScreen(Screen[None]):
+    """Names the server and the seconds it has taken; the way out, the help and the palette work.
+
+    Args:
+        shown: the server's address, without a password.
+        resumed: is called when nothing is in front of the screen any more.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.APP))
+
+    DEFAULT_CSS = """
+    ConnectScreen {
+        layout: vertical;
+        & > #header { background: $surface; }
+        & > #status { dock: bottom; }
+    }
+    """
+
+    def __init__(self, shown: str, resumed: Callable[[], None]) -> None:
+        super().__init__()
+        self._shown = shown
+        self._resumed = resumed
+        self._since = time.monotonic()
+
+    @override
+    def compose(self) -> ComposeResult:
+        yield Bar(id="header")
+        yield Bar(id="status")
+
+    def on_mount(self) -> None:
+        """Counts the seconds."""
+        self._draw()
+        self.set_interval(_TICK, self._draw)
+
+    def on_screen_resume(self) -> None:
+        """Nothing is in front of it any more."""
+        self._resumed()
+
+    def _draw(self) -> None:
+        seconds = int(time.monotonic() - self._since)
+        waited = f" · {seconds} s" if seconds else ""
+        self.query_one("#header", Bar).say(
+            [(" qtui  ", "strong"), (f"connecting to {self._shown} …{waited}", "")],
+            [(" q quits ", "faint")],
+        )
+
+    def on_key(self, event: events.Key) -> None:
+        """Says why a key that needs the server does nothing."""
+        if event.key not in self.active_bindings:
+            self._say("Still connecting: q quits, all other keys work once Redis answers.")
+
+    def _say(self, words: str) -> None:
+        self.query_one("#status", Bar).say([(f" {words}", "warn")])
+
+    def action_back(self) -> None:
+        """There is nothing to go back to."""
+        self._say("Still connecting: q quits.")
+
+    def action_back_or_quit(self) -> None:
+        """Quits."""
+        self.app.exit()
