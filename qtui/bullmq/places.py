@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 from qtui.bullmq.ask import Command, Reply, ask, ask_all, items, score, text
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.lists import without_lpos
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reader import Whereabouts
 from qtui.bullmq.window import KEPT
@@ -47,12 +48,15 @@ class Places:
         active = self._queue.key(JobState.ACTIVE.key)
         commands: list[Command] = [("HGET", self._queue.job(one), "failedReason") for one in failed]
         commands += [("EXISTS", self._queue.job(one)) for one in listless]
-        commands += [("LPOS", active, one) for one in listless]
+        looks: list[Command] = [("LPOS", active, one) for one in listless]
+        commands += looks
         replies = await ask_all(self._client, commands) if commands else []
         for job_id, reason in zip(failed, replies, strict=False):
             failed_reason = (text(reason) or "")[:KEPT] or None
             found[job_id] = Whereabouts(JobState.FAILED, True, found[job_id].score, failed_reason)
-        exist, places = replies[len(failed) :][: len(listless)], replies[-len(listless) :]
+        exist = replies[len(failed) :][: len(listless)]
+        found_in = replies[len(failed) + len(listless) :]
+        places = await without_lpos(self._client, looks, found_in)
         for job_id, exists, place in zip(listless, exist, places, strict=False):
             state = JobState.ACTIVE if isinstance(place, int) else None
             found[job_id] = Whereabouts(state, exists != 0)

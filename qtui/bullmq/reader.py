@@ -14,6 +14,7 @@ from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisError, ResponseError
 
 from qtui.bullmq.ask import Command, Reply, ask, ask_all, number, present, score, text, texts
+from qtui.bullmq.compact import MOST_COMPACT, PROBES, is_compact, probe
 from qtui.bullmq.connection import Client
 from qtui.bullmq.dialect import QueueEvidence
 from qtui.bullmq.headline import cut_reason
@@ -38,6 +39,9 @@ __all__ = ["GLANCE", "Page", "Reader", "Whereabouts"]
 
 GLANCE: Final = 2000
 """Bytes of a return value that a list loads; of larger ones it tells the size."""
+
+_FEW: Final = 2 * MOST_COMPACT
+"""Jobs in a sorted set that may be gone by the next look."""
 
 _SORTED_SETS: Final = tuple(state for state in JobState if not state.is_list)
 _LISTS: Final = (JobState.ACTIVE, JobState.WAITING, JobState.PAUSED)
@@ -66,6 +70,8 @@ class Reader:
         self._client = client
         # A cluster refuses GET patterns, whatever the release.
         self._sort_ro = sort_ro and not isinstance(client, RedisCluster)
+        self._skiplists: set[str] = set()
+        """Sorted sets that SORT_RO leaves as they are, see `qtui.bullmq.compact`."""
 
     async def page(
         self,
@@ -83,7 +89,8 @@ class Reader:
         whose hash is gone is a row that says so. A key of a wrong type is a state without jobs.
 
         Costs one round trip with SORT_RO (Redis ≥7.0 and an ACL with every key readable), else
-        two; two more for completed jobs, whose small return values are shown.
+        two: for small sorted sets, and the first time for any. Two more for completed jobs, whose
+        small return values are shown.
 
         Raises:
             redis.exceptions.ResponseError: Redis would not tell (an ACL).
@@ -103,14 +110,24 @@ class Reader:
     async def _window(
         self, queue: QueueKey, state: JobState, offset: int, limit: int, newest_first: bool
     ) -> Page:
+        window = (queue, state, offset, limit, newest_first)
         if not self._can_sort(queue):
-            return await self._ranged(queue, state, offset, limit, newest_first)
+            return await self._ranged(*window)
+        key = queue.key(state.key)
+        if not state.is_list and key not in self._skiplists:
+            compact = await self._if_compact(*window)
+            if compact is not None:
+                return compact
+            self._skiplists.add(key)
         try:
-            return await self._sorted(queue, state, offset, limit, newest_first)
+            page = await self._sorted(*window)
         except ResponseError:
-            page = await self._ranged(queue, state, offset, limit, newest_first)
+            page = await self._ranged(*window)
             self._sort_ro = False
-            return page
+        if page.total <= _FEW:
+            # It may be gone and made anew, and compact, before the next look.
+            self._skiplists.discard(key)
+        return page
 
     def _can_sort(self, queue: QueueKey) -> bool:
         # The first star of a GET pattern is where the id goes, and a NUL hides it.
@@ -142,16 +159,32 @@ class Reader:
     async def _ranged(
         self, queue: QueueKey, state: JobState, offset: int, limit: int, newest_first: bool
     ) -> Page:
-        key = queue.key(state.key)
+        window = _range(queue, state, offset, limit, newest_first)
+        replies = await ask(self._client, window)
+        return await self._filled(queue, state, offset, limit, newest_first, replies)
+
+    async def _if_compact(
+        self, queue: QueueKey, state: JobState, offset: int, limit: int, newest_first: bool
+    ) -> Page | None:
+        """The page of a sorted set that SORT_RO would change; None of one that it would not."""
+        window = _range(queue, state, offset, limit, newest_first)
+        replies = await ask(self._client, [*probe(queue.key(state.key)), *window])
+        if not is_compact(*replies[:PROBES]):
+            return None
+        return await self._filled(queue, state, offset, limit, newest_first, replies[PROBES:])
+
+    async def _filled(
+        self,
+        queue: QueueKey,
+        state: JobState,
+        offset: int,
+        limit: int,
+        newest_first: bool,
+        replies: Sequence[Reply],
+    ) -> Page:
+        """The page, from the replies to `_range`. Costs an HMGET a job, in one round trip."""
+        [reply, *bounds] = replies
         descending = newest_first != state.is_list
-        if state.is_list:
-            window = list_window(key, offset, limit, descending)
-        else:
-            verb = "ZREVRANGE" if descending else "ZRANGE"
-            window = (verb, key, offset, offset + max(1, limit) - 1)
-        [reply, *bounds] = await ask(
-            self._client, [window, *bounds_of(key, state, offset, limit, descending)]
-        )
         if isinstance(reply, RedisError):
             raise reply
         ids = present(texts(reply))
@@ -360,3 +393,17 @@ def _whereabouts(scores: Sequence[Reply], reason: str | None, exists: bool) -> W
             )
             return Whereabouts(state, exists, at, failed)
     return Whereabouts(None, exists)
+
+
+def _range(
+    queue: QueueKey, state: JobState, offset: int, limit: int, newest_first: bool
+) -> list[Command]:
+    """Asks for the ids of a window and for what is beside it."""
+    key = queue.key(state.key)
+    descending = newest_first != state.is_list
+    if state.is_list:
+        window = list_window(key, offset, limit, descending)
+    else:
+        verb = "ZREVRANGE" if descending else "ZRANGE"
+        window = (verb, key, offset, offset + max(1, limit) - 1)
+    return [window, *bounds_of(key, state, offset, limit, descending)]

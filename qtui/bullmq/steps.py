@@ -10,6 +10,7 @@ from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisError, ResponseError
 
 from qtui.bullmq.ask import Command, Reply, ask, items, present, score, scores, texts
+from qtui.bullmq.compact import is_compact, probe
 from qtui.bullmq.connection import Client
 from qtui.bullmq.filter.columns import Columns, Places
 from qtui.bullmq.keys import QueueKey
@@ -103,6 +104,8 @@ class Steps:
         # The first star of a GET pattern is where the id goes, and a NUL hides it.
         usable = "*" not in queue.base and "\0" not in queue.base
         self._sort_ro = sort_ro and usable and not isinstance(client, RedisCluster)
+        self._known = state.is_list
+        """Whether it is known that SORT_RO leaves the state as it is."""
 
     async def window(
         self,
@@ -126,8 +129,11 @@ class Steps:
         ZRANGE of scores; where the state moved in between, a ZSCORE for each that is missing.
         Without scores the ZRANGE is two of one member each, which saves Redis a third of the work;
         where the state moved in between, or ends early, that of all comes behind them. Where
-        ``failedReason`` is read, also `fill_reasons`.
+        ``failedReason`` is read, also `fill_reasons`. The first time one round trip more, to see
+        whether the set is small: those are read with ZRANGE, see `qtui.bullmq.compact`.
         """
+        if self._sort_ro and not self._known:
+            await self._probe()
         if self._sort_ro:
             try:
                 if scored or self._state.is_list:
@@ -140,6 +146,11 @@ class Steps:
                 await self._fill(window.step)
                 return window
         return await self._ranged(start, length, fields, near)
+
+    async def _probe(self) -> None:
+        """Sees whether SORT_RO would change the state, and then does without, see `compact`."""
+        self._sort_ro = not is_compact(*await ask(self._client, probe(self._key)))
+        self._known = True
 
     async def _fill(self, step: Step) -> None:
         if _REASON in step.fields:

@@ -25,7 +25,9 @@ from qtui.retry.selection import chosen
 from qtui.views.board import Board
 from qtui.views.groups import FIELDS, ErrorGroups, group_errors
 from qtui.views.poll import Poll
-from tests.seeds import START, job, raw_failed, raw_list, real_queue
+from tests.seeds import QUEUE, START, job, raw_failed, raw_list, real_queue
+from tests.servers import KINDS, start
+from tests.servers import connect as connect_to
 
 OLD = QueueKey.of("bull", "old")
 
@@ -120,6 +122,62 @@ async def writes_among(client: Redis, names: set[str]) -> set[str]:
     known = await client.execute_command("COMMAND", "INFO", *(one.split("|")[0] for one in names))
     found = known.values() if isinstance(known, dict) else known
     return {str(one["name"]) for one in found if one and "write" in one["flags"]}
+
+
+async def encodings(client: Redis) -> dict[str, str]:
+    """How the server keeps each key in memory."""
+    keys = sorted([str(key) async for key in client.scan_iter("*")])
+    return {key: str(await client.object("ENCODING", key)) for key in keys}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_looking_leaves_each_key_as_compact_as_it_was(kind: str) -> None:
+    """SORT_RO turns a small sorted set into a skiplist for good, at ten times the memory."""
+    with start(kind, ("--zset-max-listpack-entries", "128")) as server:
+        async with connect_to(server) as client:
+            await populate(server, client)
+            await raw_failed(client, map(str, range(100, 400)), OLD, state="completed")
+            before = await encodings(client)
+            sets = [before[OLD.key(state)] for state in ("failed", "completed")]
+            assert sets == ["listpack", "skiplist"]
+            size = await client.memory_usage(OLD.key("failed"), samples=0)
+            for read_only in (True, False):
+                ours = connect(parse(server.url), read_only=read_only)
+                try:
+                    await look_at_everything(ours)
+                    await look_as_the_screen_does(ours)
+                finally:
+                    await ours.aclose()
+            assert await encodings(client) == before
+            assert await client.memory_usage(OLD.key("failed"), samples=0) == size
+            assert "sort_ro" in await commands(client)
+
+
+async def test_a_user_who_may_not_see_encodings_leaves_small_sets_alone(
+    any_server: EmbeddedServer, any_client: Redis
+) -> None:
+    await any_client.config_set("zset-max-listpack-entries", 128)
+    try:
+        await raw_failed(any_client, map(str, range(100)))
+        await any_client.acl_setuser(
+            "blind",
+            enabled=True,
+            passwords=["+secret"],
+            categories=["+@read"],
+            commands=["-object"],
+            keys=["*"],
+        )
+        url = any_server.url.replace("unix://", "unix://blind:secret@")
+        ours = connect(parse(url), read_only=True)
+        assert len((await Reader(ours).page(QUEUE, JobState.FAILED, 0, 50)).rows) == 50
+        hunt = Hunt(ours, QUEUE, JobState.FAILED, fields=FIELDS)
+        async for _ in group_errors(hunt, QUEUE, ErrorGroups()):
+            pass
+        await ours.aclose()
+        assert await any_client.object("ENCODING", QUEUE.key("failed")) == "listpack"
+    finally:
+        await any_client.config_set("zset-max-listpack-entries", 0)
+        await any_client.acl_deluser("blind")
 
 
 @pytest.mark.parametrize("read_only", [True, False], ids=["read-only", "normal"])
