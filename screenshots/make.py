@@ -42,7 +42,7 @@ async def make(url: str) -> None:
         await driver.sees("✔ completed")
         await driver.sees("✗ failed again")
         picture(driver, "results")
-        await driver.press("ctrl+r", "e")
+        await driver.press("escape", "e")
         await driver.sees("groups · ")
         picture(driver, "errors")
         await driver.press("q")

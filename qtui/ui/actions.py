@@ -102,7 +102,14 @@ _FLOW: Final = tuple(
             *("rerun", ("r",), "rerun", "rerun"),
             *("plan a rerun of the flow, from its failed jobs on or from the start", True),
         ),
-        ("refresh", ("ctrl+r", "f5"), "again", "again", "read the flow anew", False),
+        (
+            "refresh",
+            ("ctrl+r", "f5"),
+            "again",
+            "again",
+            "read the flow again; results of a rerun stay",
+            False,
+        ),
         ("stop", ("x",), "stop", "stop", "stop a rerun that takes several calls", True),
     )
 )
@@ -189,7 +196,7 @@ ACTIONS: Final = (
         ("space",),
         "mark",
         "mark",
-        "mark the job, or take the mark away",
+        "mark the job, or take its mark away; pressed again, the next job too",
         Where.JOBS,
         writes=True,
         bar=True,
@@ -270,7 +277,7 @@ ACTIONS: Final = (
         ("ctrl+r", "f5"),
         "refresh_now",
         "refresh",
-        "read everything again, and look for new queues",
+        "read everything again, and look for new queues; results of a retry stay",
         Where.INSPECTOR,
     ),
     *_TIMELINE,
@@ -290,7 +297,7 @@ ACTIONS: Final = (
         ("space",),
         "mark",
         "mark",
-        "mark the group, or take the mark away",
+        "mark the group, or take its mark away; pressed again, the next group too",
         Where.GROUPS,
         writes=True,
         bar=True,
@@ -398,7 +405,14 @@ ACTIONS: Final = (
         "stop qtui and go to the shell; fg comes back",
         Where.APP,
     ),
-    Action("app.back", ("escape",), "back", "back", "back to where you came from", Where.APP),
+    Action(
+        "app.back",
+        ("escape",),
+        "back",
+        "back",
+        "one step back: close an open job, a range, results, a filter, a screen",
+        Where.APP,
+    ),
     Action(
         "app.quit", ("q",), "back_or_quit", "quit", "back, and at the top quit", Where.APP, bar=True
     ),

@@ -45,6 +45,12 @@ def keys_of(action: Action, remapped: Mapping[str, str]) -> list[str]:
     return [key_in_words(key.strip()) for key in keys]
 
 
+def keys_by_id(remapped: Mapping[str, str], action: str) -> frozenset[str]:
+    """The keys of an action by its id, as Textual names them."""
+    own = next(one.keys for one in ACTIONS if one.id == action)
+    return frozenset(key.strip() for key in remapped.get(action, ",".join(own)).split(","))
+
+
 def bindings(*parts: Where) -> list[Binding]:
     """Textual's bindings of the given parts of the screen."""
     return [

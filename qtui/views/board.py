@@ -30,7 +30,7 @@ class Board:
         self.state = JobState.FAILED
         self.newest_first = True
         self.filter: Filter | None = None
-        """Which of the jobs are shown; it goes with a queue, and stays from state to state."""
+        """Which jobs are shown: it belongs to a queue, holds in all its states, and is kept."""
         self.jobs: Listing | None = None
         self.verdicts: dict[str, Verdict] = {}
         """By job id, what a retry came to, for the list in sight."""
@@ -39,6 +39,7 @@ class Board:
         self._rate = rate
         self._marks: dict[tuple[QueueKey, JobState], Marks] = {}
         self._results: dict[str, Result] = {}
+        self._filters: dict[QueueKey, Filter | None] = {}
 
     @property
     def marks(self) -> Marks:
@@ -59,13 +60,19 @@ class Board:
         newest_first: bool | None = None,
     ) -> Listing | None:
         """Turns to another list; what a retry left to read in the old one is let go."""
+        before = self.queue, self.state
         if queue != self.queue:
-            self.filter = None
+            if self.queue is not None:
+                self._filters[self.queue] = self.filter
+            self.filter = self._filters.get(queue) if queue is not None else None
         self.queue = queue
         self.state = state or self.state
         self.newest_first = self.newest_first if newest_first is None else newest_first
         self.forget_results()
-        self.marks.everything = None
+        everything = self.marks.everything
+        left = before != (self.queue, self.state)
+        if left or (everything is not None and everything.filter != self.filter):
+            self.marks.everything = None  # it is about the list that was left
         self.jobs = self._new_list(queue) if queue is not None else None
         return self.jobs
 

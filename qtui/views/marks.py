@@ -12,6 +12,37 @@ MOST: Final = 10_000
 """Jobs that can be marked one by one."""
 
 
+class Painting:
+    """Presses of ``space`` in a row: the first turns a mark, the next do the same a row below.
+
+    So ``space space space`` marks three neighbours, and ``space j space`` two: the cursor moves
+    with the key that marks the next row, not before. After any other key the first press turns the
+    mark under the cursor again.
+    """
+
+    def __init__(self) -> None:
+        self.marking = True
+        """Whether the presses mark, or take marks away."""
+        self._last: tuple[object, int] | None = None
+
+    def goes_on(self, here: object, moves: int) -> bool:
+        """Whether the press before this one turned the mark of ``here``.
+
+        Args:
+            here: what is under the cursor.
+            moves: how often a person has moved the cursor.
+        """
+        return self._last == (here, moves)
+
+    def painted(self, here: object, moves: int) -> None:
+        """A press has turned a mark."""
+        self._last = here, moves
+
+    def stop(self) -> None:
+        """Another key was pressed."""
+        self._last = None
+
+
 class Marks:
     """The marked jobs of one list, in the order of marking."""
 
@@ -42,10 +73,14 @@ class Marks:
 
     def toggle(self, job_id: str) -> None:
         """Marks the job, or takes its mark away."""
-        if job_id in self._ids:
-            del self._ids[job_id]
-        else:
+        self.set(job_id, job_id not in self._ids)
+
+    def set(self, job_id: str, marked: bool) -> None:
+        """Marks the job, or takes its mark away."""
+        if marked:
             self._ids[job_id] = None
+        else:
+            self._ids.pop(job_id, None)
 
     def add(self, ids: Iterable[str]) -> None:
         """Marks the jobs."""

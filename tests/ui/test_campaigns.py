@@ -34,6 +34,8 @@ async def test_the_banner_tells_what_became_of_the_jobs(redis_url: str) -> None:
             await driver.sees("6 of 6 jobs retried · 6 of 6 recovered")
         await driver.sees("✔ completed")
         await driver.press("ctrl+r")
+        assert "6 of 6 recovered" in driver.text()
+        await driver.press("escape")
         await driver.until(lambda: "recovered" not in driver.text(), "the banner to go")
 
 

@@ -138,6 +138,22 @@ async def test_a_mark_is_taken_away_by_the_same_key(redis_url: str) -> None:
         assert "marked" not in driver.text()
 
 
+async def test_a_plan_that_is_left_keeps_the_groups_and_their_marks(redis_url: str) -> None:
+    await fill(redis_url, "payments", 12, error=three_kinds)
+    async with inspector(redis_url) as driver:
+        await driver.sees("failed 12")
+        await open_groups(driver)
+        await driver.press("space", "j", "space", "r")
+        await driver.sees("esc leave")
+        await driver.press("escape")
+        await driver.sees("2 groups marked")
+        assert len(groups(driver).marked) == 2
+        assert driver.inspector.board.filter is None
+        await driver.press("escape")
+        await open_groups(driver)
+        await driver.sees("2 groups marked")
+
+
 async def test_all_groups_are_planned_together(redis_url: str) -> None:
     await fill(redis_url, "payments", 12, error=three_kinds)
     async with inspector(redis_url) as driver:

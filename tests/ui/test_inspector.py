@@ -38,7 +38,7 @@ async def test_marked_jobs_are_retried_and_no_others(
     ids = await fill(redis_url, "payments", 5)
     async with inspector(redis_url) as driver:
         await driver.sees("failed 5")
-        await driver.press("space", "j", "space")
+        await driver.press("space", "j", "j", "space")
         await driver.sees("2 marked")
         await driver.press("r")
         await driver.sees("y retry 2 jobs")
@@ -46,6 +46,58 @@ async def test_marked_jobs_are_retried_and_no_others(
         await driver.sees("2 of 2 jobs retried")
         assert await client.lrange("bull:payments:wait", 0, -1) == [ids[4], ids[2]]
         assert "marked" not in driver.text()
+
+
+@pytest.mark.parametrize(
+    ("keys", "rows"),
+    [
+        (["space", "space", "space"], [0, 1, 2]),
+        (["space", "j", "space"], [0, 1]),
+        (["space", "j", "space", "j", "space"], [0, 1, 2]),
+        (["space", "k", "space"], []),
+        (["space", "space", "k", "space"], [1]),
+        (["space", "space", "space", "g", "space", "space"], [2]),
+        (["space", "j", "k", "space"], []),
+        (["space", "a", "space"], [1, 2, 3, 4, 5]),
+        (["G", "space", "space"], [5]),
+        (["space", "r", "escape", "space"], []),
+    ],
+)
+async def test_space_marks_neighbours_with_and_without_moving_between(
+    redis_url: str, keys: list[str], rows: list[int]
+) -> None:
+    ids = list(reversed(await fill(redis_url, "payments", 6)))
+    async with inspector(redis_url) as driver:
+        await driver.sees("failed 6")
+        for key in keys:
+            await driver.press(key)
+        marked = [row for row, job_id in enumerate(ids) if "●" in driver.row(job_id)]
+        assert marked == rows
+
+
+async def test_marks_cursor_and_filter_are_kept_where_one_left_them(redis_url: str) -> None:
+    ids = await fill(redis_url, "payments", 6)
+    await fill(redis_url, "emails", 3)
+    async with inspector(redis_url) as driver:
+        await driver.sees("failed 6")
+        await driver.press("j", "j", "j", "space")
+        await driver.press("2", "1")
+        assert driver.inspector.table.cursor_id == ids[2]
+        assert "●" in driver.row(ids[2])
+        await driver.press("o")
+        assert driver.inspector.table.cursor_id == ids[2]
+        await driver.press("o", "r")
+        await driver.sees("y retry 1 job")
+        await driver.press("escape")
+        assert "1 marked" in driver.text()
+        await driver.press("slash", *"name:charge", "enter")
+        await driver.sees("6 of 6 match")
+        await driver.press("shift+tab", "shift+tab", "j")
+        await driver.sees("failed 3")
+        assert driver.inspector.board.filter is None
+        await driver.press("k")
+        await driver.sees("6 of 6 match")
+        assert "1 marked" in driver.text()
 
 
 async def test_what_fails_meanwhile_does_not_change_what_a_key_acts_on(redis_url: str) -> None:
@@ -68,7 +120,7 @@ async def test_what_fails_meanwhile_does_not_change_what_a_key_acts_on(redis_url
         assert "✔ waiting" in driver.row(before)
 
 
-async def test_a_retried_row_stays_until_the_list_is_refreshed_by_hand(redis_url: str) -> None:
+async def test_a_retried_row_stays_until_results_are_closed(redis_url: str) -> None:
     await fill(redis_url, "payments", 3)
     async with inspector(redis_url) as driver:
         await driver.sees("failed 3")
@@ -80,8 +132,12 @@ async def test_a_retried_row_stays_until_the_list_is_refreshed_by_hand(redis_url
         await driver.sees("results")
         assert "newcomer" not in driver.text()
         await driver.press("ctrl+r")
+        await driver.sees("read again; the results stay until esc closes them")
+        assert "✗ failed again" in driver.text()
+        await driver.press("escape")
         await driver.sees("newcomer")
-        assert "✔ waiting" not in driver.text()
+        assert "failed again" not in driver.text()
+        assert "retried" not in driver.text()
 
 
 async def test_codes_stand_in_the_rows_in_words(

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
@@ -21,13 +21,14 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.text import count, plain, plural
 from qtui.ui.actions import Where
-from qtui.ui.keys import actions_of, bindings
+from qtui.ui.keys import actions_of, bindings, keys_by_id
 from qtui.ui.screens.live import AWAY, TROUBLE
 from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, KeyBar
 from qtui.ui.widgets.cursor_list import CursorList
 from qtui.ui.widgets.group_list import GroupList
 from qtui.views.groups import FIELDS, ErrorGroup, ErrorGroups, both, either, group_errors
+from qtui.views.marks import Painting
 
 _DRAWN_EVERY: Final = 0.2
 """Seconds between two drawings of counts that grow; faster cannot be read."""
@@ -43,8 +44,6 @@ class GroupChoice:
     """Finds their jobs; None for all of the state."""
     elsewhere: int = 0
     """Other queues that have jobs of the group."""
-    retry: bool = False
-    """Whether a retry is to be planned, and not only the list to be shown."""
 
 
 class ErrorsScreen(Screen["GroupChoice | None"]):
@@ -55,6 +54,9 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
         queues: where to look, in this order.
         state: out of which state.
         wanted: which of its jobs; None for all.
+        marked: the filters of the groups that are marked; the caller's, so that they are kept.
+        plan: opens the plan of a retry over this screen.
+        refusal: why jobs of a state can't be retried now; empty where they can.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.GROUPS, Where.APP))
@@ -72,8 +74,17 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
         queues: Sequence[QueueKey],
         state: JobState,
         wanted: Filter | None = None,
+        *,
+        marked: set[str],
+        plan: Callable[[ErrorsScreen, GroupChoice], None],
+        refusal: Callable[[JobState], str],
     ) -> None:
         super().__init__()
+        self.marked = marked
+        self._plan = plan
+        self._refusal = refusal
+        self._painting = Painting()
+        self._mark_keys = keys_by_id(session.settings.keys, "groups.mark")
         self._session = session
         self._queues = list(queues)
         self._state = state
@@ -86,7 +97,7 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
     @override
     def compose(self) -> ComposeResult:
         yield Bar(id="title")
-        yield GroupList(everywhere=len(self._queues) > 1, id="groups")
+        yield GroupList(self.marked, everywhere=len(self._queues) > 1, id="groups")
         yield Bar(id="status")
         yield KeyBar(id="keys")
 
@@ -187,7 +198,7 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
         return f"{found} · {seen}{self._where}"
 
     def _draw_keys(self) -> None:
-        read_only, marked = self._session.read_only, len(self._list.marked)
+        read_only, marked = self._session.read_only, len(self.marked)
         here = actions_of(Where.MOVE, Where.GROUPS, read_only=read_only)
         actions = [one for one in here if one.bar and (self._state.is_finished or not one.writes)]
         always = [one for one in actions_of(Where.APP, read_only=read_only) if one.bar]
@@ -210,22 +221,39 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
             [(queue, _)] = group.queues.most_common(1)
             self._choose(queue, group.filter, elsewhere=len(group.queues) - 1)
 
+    def on_key(self, event: events.Key) -> None:
+        """Any other key ends a row of presses of ``space``."""
+        if event.key not in self._mark_keys:
+            self._painting.stop()
+
     def action_mark(self) -> None:
-        """Marks the group under the cursor and goes on to the next."""
-        group = self._list.group
+        """Marks the group under the cursor, or takes its mark away; again, does so to the next."""
+        group, painting = self._list.group, self._painting
+        goes_on = group is not None and painting.goes_on(group.filter, self._list.moves)
         if self._session.read_only:
             self._say("read-only: retry is off, so there is nothing to mark jobs for")
         elif not self._state.is_finished:
             self._say(f"{self._state} jobs can't be retried, so there is nothing to mark")
-        elif group is not None and group.filter is not None:
-            self._list.marked ^= {group.filter}
-            self._list.action_cursor_down()
-            self._list.refresh()
-            self._draw_keys()
+        elif goes_on and self._list.cursor == self._list.length - 1:
+            self._say("this is the last group")
+        else:
+            if goes_on:
+                self._list.action_cursor_down()
+            else:
+                painting.marking = group is None or group.filter not in self.marked
+            self._paint(self._list.group)
+
+    def _paint(self, group: ErrorGroup | None) -> None:
+        if group is None or group.filter is None:
+            return
+        (self.marked.add if self._painting.marking else self.marked.discard)(group.filter)
+        self._painting.painted(group.filter, self._list.moves)
+        self._list.refresh()
+        self._draw_keys()
 
     def action_retry(self) -> None:
         """Plans a retry of the marked groups, or of the one under the cursor."""
-        groups = [one for one in self._groups.largest_first() if one.filter in self._list.marked]
+        groups = [one for one in self._groups.largest_first() if one.filter in self.marked]
         if not groups and self._list.group is not None:
             groups = [self._list.group]
         self._retry(groups)
@@ -235,7 +263,7 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
         if len(self._queues) > 1:
             self._say("a retry is about one queue: open a group, or e in the queue's own list")
         else:
-            self._choose(self._queues[0], None, retry=True)
+            self._plan_retry(self._queues[0], None)
 
     def _retry(self, groups: Sequence[ErrorGroup]) -> None:
         queues = {queue for group in groups for queue in group.queues}
@@ -247,18 +275,29 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
         elif len(queues) > 1:
             self._say("a retry is about one queue, and these are in several: enter opens one")
         else:
-            self._choose(queues.pop(), either(filters), retry=True)
+            self._plan_retry(queues.pop(), either(filters))
 
-    def _choose(
-        self, queue: QueueKey, text: str | None, *, elsewhere: int = 0, retry: bool = False
-    ) -> None:
-        wanted = self._wanted if text is None else parse(both(self._wanted, text))
-        self.dismiss(GroupChoice(queue, self._state, wanted, elsewhere, retry))
+    def _choose(self, queue: QueueKey, text: str | None, *, elsewhere: int = 0) -> None:
+        self.answer(GroupChoice(queue, self._state, self._matching(text), elsewhere))
+
+    def _plan_retry(self, queue: QueueKey, text: str | None) -> None:
+        refusal = self._refusal(self._state)
+        if refusal:
+            self._say(refusal)
+        else:
+            self._plan(self, GroupChoice(queue, self._state, self._matching(text)))
+
+    def _matching(self, text: str | None) -> Filter | None:
+        return self._wanted if text is None else parse(both(self._wanted, text))
+
+    def answer(self, choice: GroupChoice | None) -> None:
+        """Leaves with a choice, or with None."""
+        self.dismiss(choice)
 
     def action_back(self) -> None:
-        """Leaves all as it is."""
-        self.dismiss(None)
+        """Leaves everything as it is."""
+        self.answer(None)
 
     def action_back_or_quit(self) -> None:
-        """Leaves all as it is."""
-        self.dismiss(None)
+        """Leaves everything as it is."""
+        self.answer(None)

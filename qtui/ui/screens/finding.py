@@ -33,6 +33,8 @@ class Finder:
         self._screen = screen
         self._line = line
         self._in_queues = False
+        self._marked: dict[tuple[tuple[QueueKey, ...], JobState, Filter | None], set[str]] = {}
+        """The groups that are marked, by where they were counted: kept while qtui runs."""
 
     @property
     def is_open(self) -> bool:
@@ -153,8 +155,28 @@ class Finder:
             self._screen.say(f"there are no failed jobs in {where}")
             return
         self._screen.list.let_others_hunt(True)
-        screen = ErrorsScreen(self._screen.session, queues, state, wanted)
+        name = tuple(queues), state, wanted
+        screen = ErrorsScreen(
+            self._screen.session,
+            queues,
+            state,
+            wanted,
+            marked=self._marked.setdefault(name, set()),
+            plan=self._plan_groups,
+            refusal=self._screen.retrying.refusal,
+        )
         self._screen.app.push_screen(screen, self._chosen)
+
+    def _plan_groups(self, screen: ErrorsScreen, choice: GroupChoice) -> None:
+        """Opens the plan over the groups: whoever leaves it is back at them and their marks."""
+
+        def confirmed() -> None:
+            screen.marked.clear()
+            screen.answer(choice)
+
+        self._screen.retrying.plan_matching(
+            choice.queue, choice.state, choice.filter, confirmed=confirmed
+        )
 
     def _chosen(self, choice: GroupChoice | None) -> None:
         self._screen.list.let_others_hunt(False)
@@ -166,8 +188,6 @@ class Finder:
             self._screen.say(f"{others} this error too: e in the queues shows them")
         if (choice.queue, choice.state, choice.filter) != (board.queue, board.state, board.filter):
             self.go(choice.queue, choice.state, choice.filter)
-        if choice.retry:
-            self._screen.retrying.plan_everything()
 
 
 def pointer(column: int, words: str, width: int) -> str:

@@ -149,8 +149,7 @@ class FlowScreen(Screen["Place | None"]):
                 return  # they are gone: ctrl+r says where to
 
     def action_again(self) -> None:
-        """Reads the flow anew, as far as it was read, and lets go of what a rerun has come to."""
-        self.rerunning.let_go()
+        """Reads the flow again, as far as it was read; what a rerun has come to stays."""
         self.say("")
         self.read_again()
 
@@ -284,9 +283,9 @@ class FlowScreen(Screen["Place | None"]):
             self.say("nothing is being rerun that could be stopped")
 
     def action_back(self) -> None:
-        """Leaves the flow, but not a rerun that is under way."""
+        """Leaves the flow and what a rerun has come to, but not a rerun that is running."""
         if self.rerunning.under_way:
-            self.say("the rerun is under way; x stops it")
+            self.say("the rerun is still running: x stops it")
         else:
             self.dismiss(None)
 

@@ -122,8 +122,9 @@ class Inspector(MarkScreen):
         self._draw_header()
         self._draw_keys()
 
-    def on_key(self) -> None:
-        """Somebody is at work: the queue in sight stays, and what was said long ago goes."""
+    def on_key(self, event: events.Key) -> None:
+        """Keeps the queue that is shown, and clears what was said some time ago."""
+        super().on_key(event)
         self.queues.touch()
         old = time.monotonic() - self._said_at > _SAID_FOR
         if old and not self.lost and not self.finder.is_open:
@@ -317,14 +318,15 @@ class Inspector(MarkScreen):
         self.list.freeze()
 
     def action_refresh_now(self) -> None:
-        """Reads everything again and lets go of results that stand in rows."""
+        """Reads everything again; results of a retry stay, for that is not to close them."""
         if self.is_busy("search"):
             self.poll.nudge()
         else:
             again: Callable[[], Awaitable[None]] = self.search_again
             self.run_worker(again, group="search", exclusive=True, exit_on_error=False)
-        self.retrying.let_go()
-        self.list.thaw()
+        if self.board.verdicts:
+            self.say("read again; the results stay until esc closes them")
+        self.list.read_again()
         self._load_detail()
         self.bars.read()
 
@@ -359,7 +361,7 @@ class Inspector(MarkScreen):
     # Ways out
 
     def action_back(self) -> None:
-        """One step back: out of the open job, the range, the detail, the search, the filter."""
+        """One step back: out of the open job, a range, a pane, a search, results, a filter."""
         if self.has_class("-opened"):
             self._open(False)
         elif self.board.marks.anchor is not None:
@@ -369,6 +371,9 @@ class Inspector(MarkScreen):
             self.table.focus()
         elif self.list.stop_hunt():
             self.say("stopped: esc again shows all jobs, ctrl+r searches anew")
+        elif self.retrying.let_go() or self.board.verdicts:
+            if self.board.verdicts:
+                self.list.thaw()
         elif self.board.filter is not None and self.focused is self.table:
             self.finder.show(None)
         else:

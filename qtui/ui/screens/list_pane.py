@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Final
 
 from qtui.bullmq.filter import FilterError
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState
 from qtui.text import plain
 from qtui.ui.screens.live import LiveScreen
 from qtui.ui.widgets.job_table import JobTable
@@ -51,12 +53,17 @@ class ListPane:
         self._told_stop = False
         self._wanted_id: str | None = None
         """The job to which the cursor is to return when it is found again."""
+        self._shown: Listing | None = None
+        self._places: dict[tuple[QueueKey, JobState, str], str] = {}
+        """The job under the cursor of each list that was left, unless it was the first row."""
         self._may_hunt = asyncio.Event()
         self._may_hunt.set()
 
     def show(self, jobs: Listing | None) -> None:
-        """Shows another list, from its first row on."""
-        self._wants_next, self._wanted_id = False, None
+        """Shows another list, at the job that was under its cursor when it was left."""
+        self._leave()
+        self._shown, self._wants_next = jobs, False
+        self._wanted_id = self._places.get(self._name(jobs)) if jobs is not None else None
         self._screen.cancel(HUNT)
         if self._told_stop:  # which is not true of this list
             self._told_stop = False
@@ -69,6 +76,20 @@ class ListPane:
             self._hunt(jobs)
         elif jobs is not None:
             self._refresh(jobs)
+
+    def _leave(self) -> None:
+        """Remembers the job under the cursor of the list that is shown."""
+        if self._shown is None or (self._wanted_id is not None and not self._table.cursor):
+            return
+        here = self._table.cursor_id if self._table.cursor else None
+        if here is not None:
+            self._places[self._name(self._shown)] = here
+        else:
+            self._places.pop(self._name(self._shown), None)
+
+    def _name(self, jobs: Listing) -> tuple[QueueKey, JobState, str]:
+        wanted = jobs.wanted.source if isinstance(jobs, FoundList) else ""
+        return jobs.queue, jobs.state, wanted
 
     def refresh(self) -> None:
         """Reads the list anew, for something has happened in it."""
@@ -106,17 +127,30 @@ class ListPane:
             self.thaw()
         self._changed()
 
+    def read_again(self) -> None:
+        """Reads the list anew because it was asked for; a hunt starts again.
+
+        Results of a retry stay where they are, and a list that was frozen stays frozen.
+        """
+        jobs = self._board.jobs
+        if self._board.verdicts or jobs is None:
+            return
+        if jobs.held and not isinstance(jobs, FoundList):
+            jobs.thaw()
+            self._refresh(jobs, let_go=True, hold=True)
+        else:
+            self.thaw()
+
     def thaw(self) -> None:
-        """Lets go of what is held, results too, and reads the list anew; a hunt starts again."""
+        """Closes results and thaws the list, and reads it anew; a hunt starts again."""
         jobs = self._board.jobs
         self._board.forget_results()
         if isinstance(jobs, FoundList):
-            here = self._table.cursor_id if self._table.cursor else None
             self.show(self._board.look_for(self._board.filter))
-            self._wanted_id = here
         elif jobs is not None:
             jobs.thaw()
             self._refresh(jobs, let_go=True)
+        self._changed()
 
     def next_match(self) -> None:
         """Goes to the next job that was found, as soon as it is."""
@@ -194,10 +228,11 @@ class ListPane:
             self._table.action_cursor_down()
         self._changed()
 
-    def _refresh(self, jobs: Listing, *, let_go: bool = False) -> None:
+    def _refresh(self, jobs: Listing, *, let_go: bool = False, hold: bool = False) -> None:
         async def read() -> None:
             first, last = self._table.in_sight
-            anchor = self._table.cursor_id
+            back_to = self._wanted_id if not isinstance(jobs, FoundList) else None
+            anchor = back_to or self._table.cursor_id
             if let_go and anchor is not None and jobs.has_left(anchor):
                 anchor = None
             try:
@@ -205,9 +240,14 @@ class ListPane:
             except FilterError as error:
                 self._screen.say(f"the search was stopped: {plain(error.message)}", "bad")
                 return
+            if hold:
+                jobs.hold()
             if jobs is self._board.jobs:
+                if back_to is not None:
+                    self._wanted_id = None
                 now, place = self._table.cursor_id, moved.anchor
-                if anchor is not None and now != anchor:  # somebody has moved it meanwhile
+                # The cursor may have been moved meanwhile.
+                if back_to is None and anchor is not None and now != anchor:
                     place = jobs.place(now) if now is not None else None
                 self._table.rows_changed(place, moved.shift)
                 self._table.say(_of_empty(jobs))

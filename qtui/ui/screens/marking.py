@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from textual import events
+
 from qtui.text import count, plain
+from qtui.ui.keys import keys_by_id
 from qtui.ui.screens.live import LiveScreen
 from qtui.ui.screens.retrying import Retrying
 from qtui.ui.session import Session
 from qtui.ui.widgets.job_table import JobTable
 from qtui.views.board import Board
-from qtui.views.marks import MOST
+from qtui.views.marks import MOST, Painting
 
 _GROUP = "mark"
 
@@ -24,6 +27,13 @@ class MarkScreen(LiveScreen):
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self.board = Board(session.client, session.settings.scan_rate)
+        self._painting = Painting()
+        self._mark_keys = keys_by_id(session.settings.keys, "jobs.mark")
+
+    def on_key(self, event: events.Key) -> None:
+        """Any other key ends a row of presses of ``space``."""
+        if event.key not in self._mark_keys:
+            self._painting.stop()
 
     # Hooks
 
@@ -69,11 +79,27 @@ class MarkScreen(LiveScreen):
         self.in_background(mark, _GROUP)
 
     def action_mark(self) -> None:
-        """Marks the job under the cursor and goes on to the next."""
-        if self._may_mark() and self._one_by_one() and self.table.cursor_id is not None:
-            self.board.marks.toggle(self.table.cursor_id)
-            self.table.action_cursor_down()
-            self.marks_changed()
+        """Marks the job under the cursor, or takes its mark away; again, does so to the next."""
+        table, marks = self.table, self.board.marks
+        if not self._may_mark() or not self._one_by_one():
+            return
+        goes_on = self._painting.goes_on(table.cursor_id, table.moves)
+        if goes_on and table.cursor == table.length - 1:
+            self.say("this is the last job of the list")
+            return
+        if goes_on:
+            table.action_cursor_down()
+        here = table.cursor_id
+        if here is None:
+            self.say("this job is still being read: press space again")
+            return
+        if goes_on:
+            marks.set(here, self._painting.marking)
+        else:
+            marks.toggle(here)
+            self._painting.marking = here in marks
+        self._painting.painted(here, table.moves)
+        self.marks_changed()
 
     def action_range(self) -> None:
         """Begins a range at the cursor, or marks what lies between its beginning and the cursor."""

@@ -68,7 +68,7 @@ class Rerunning:
         return False
 
     def let_go(self) -> None:
-        """Forgets a rerun that is over, and lets go of its journal."""
+        """Closes the results of a rerun that is over, and its journal."""
         if self.under_way:
             return
         self.close()
@@ -151,7 +151,7 @@ class Rerunning:
         if rerun is None:
             return
         words, tone = self._told(rerun)
-        hint = " x stops " if not rerun.is_over else " ctrl+r closes "
+        hint = " x stops " if not rerun.is_over else " esc leaves "
         self._banner.say([(f" {words}", tone)], [(hint, "faint")])
 
     def _told(self, rerun: Rerun) -> tuple[str, str]:

@@ -10,12 +10,13 @@ from textual.worker import Worker
 
 from qtui.bullmq.codes import Code, ForeignQueue, meaning
 from qtui.bullmq.filter import Filter
+from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.retry.campaign import Campaign, Phase
 from qtui.retry.journal_reading import JournalError, Summary, unfinished
 from qtui.retry.pace import Pace
 from qtui.retry.plan import Plan, Resets, make_plan
-from qtui.retry.selection import Selection, chosen
+from qtui.retry.selection import Selection, chosen, query
 from qtui.text import count, plain, plural
 from qtui.ui.dialogs.plan import PlanDialog
 from qtui.ui.screens.journal import JournalScreen
@@ -77,30 +78,64 @@ class Retrying:
         if not self._may_plan():
             return
         if everything is not None:
-            self._ask(lambda: _ready(everything), _words(state, everything.filter))
+            what = _words(state, everything.filter)
+            self._ask(lambda: _ready(everything), what, queue=everything.queue)
         elif queue is None or not ids:
             self._screen.say("there is no job to retry here")
         else:
             jobs = plural(len(ids), f"{state} job")
-            self._ask(lambda: _ready(chosen(queue, state, ids)), jobs)
+            self._ask(lambda: _ready(chosen(queue, state, ids)), jobs, queue=queue)
 
     def plan_everything(self) -> None:
-        """Opens the plan for all that the list in sight is about, as of now."""
-        if self._board.queue is not None and self._may_plan():
-            self._ask(self._board.everything, _words(self._board.state, self._board.filter))
+        """Opens the plan for everything that the list on the screen is about, as of now."""
+        board = self._board
+        if board.queue is not None and self._may_plan():
+            self.plan_matching(board.queue, board.state, board.filter)
+
+    def plan_matching(
+        self,
+        queue: QueueKey,
+        state: JobState,
+        wanted: Filter | None,
+        *,
+        confirmed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Opens the plan for every job of a state that matches, as of now.
+
+        Args:
+            queue: the jobs' queue.
+            state: the state, one that can be retried.
+            wanted: which of its jobs; None for all.
+            confirmed: is called when the plan is carried out, before it begins.
+        """
+        client = self._screen.session.client
+        self._ask(
+            lambda: query(client, queue, state, wanted),
+            _words(state, wanted),
+            queue=queue,
+            confirmed=confirmed,
+        )
+
+    def refusal(self, state: JobState) -> str:
+        """Why jobs of a state can't be retried now; empty where they can."""
+        if not state.is_finished:
+            return f"{state} jobs can't be retried, only failed and completed ones"
+        return "a retry is already running (x stops it)" if self.under_way else ""
 
     def _may_plan(self) -> bool:
-        state = self._board.state
-        if not state.is_finished:
-            words = f"{state} jobs can't be retried, only failed and completed ones"
-            self._screen.say(words, "warn")
-        elif self.under_way:
-            self._screen.say("a retry is under way: one after the other; x stops it", "warn")
-        else:
-            return True
-        return False
+        refusal = self.refusal(self._board.state)
+        if refusal:
+            self._screen.say(refusal, "warn")
+        return not refusal
 
-    def _ask(self, select: Callable[[], Awaitable[Selection]], jobs: str) -> None:
+    def _ask(
+        self,
+        select: Callable[[], Awaitable[Selection]],
+        jobs: str,
+        *,
+        queue: QueueKey,
+        confirmed: Callable[[], None] = lambda: None,
+    ) -> None:
         session = self._screen.session
 
         async def read(progress: Callable[[int, int], None], early: Callable[[Plan], None]) -> Plan:
@@ -111,22 +146,26 @@ class Retrying:
         def keep(resets: Resets, pace: Pace) -> None:
             self.resets, self.pace = resets, pace
 
-        assert self._board.queue is not None
+        def answered(plan: Plan | None) -> None:
+            if plan is not None:
+                confirmed()
+                self._carry_on(plan)
+
         what = "Dry run: retry" if session.read_only else "Retry"
         dialog = PlanDialog(
             read,
-            title=f"{what} {jobs} in {plain(self._board.queue.name)}",
+            title=f"{what} {jobs} in {plain(queue.name)}",
             resets=self.resets,
             pace=self.pace,
             keep=keep,
             read_only=session.read_only,
             explain=session.explain,
         )
-        self._screen.app.push_screen(dialog, self._answered)
+        self._screen.app.push_screen(dialog, answered)
 
-    def _answered(self, plan: Plan | None) -> None:
+    def _carry_on(self, plan: Plan) -> None:
         begin = self._screen.session.campaign
-        if plan is not None and begin is not None:
+        if begin is not None:
             self._board.marks.everything = None
             self.begin(begin(plan, self.resets, self.pace))
 
@@ -156,10 +195,12 @@ class Retrying:
         if one is None or resume is None:
             return
         if self.under_way:
-            self._screen.say("a retry is under way: one after the other; x stops it", "warn")
+            self._screen.say("a retry is already running (x stops it)", "warn")
             return
 
         async def take() -> None:
+            if self.campaign is not None:  # while it follows its jobs it holds its journal
+                await self.campaign.finish(_LAST_LOOK)
             try:
                 self.begin(await resume(one.id))
             except JournalError as error:
@@ -197,12 +238,14 @@ class Retrying:
         else:
             self._screen.app.exit()
 
-    def let_go(self) -> None:
-        """Takes the banner of a campaign away that is over."""
-        if self.campaign is not None and self.campaign.is_over:
-            self._close_latest()
-            self.campaign = None
-            self._draw()
+    def let_go(self) -> bool:
+        """Closes the banner of a campaign that is over; False where there is none."""
+        if self.campaign is None or not self.campaign.is_over:
+            return False
+        self._close_latest()
+        self.campaign = None
+        self._draw()
+        return True
 
     async def end(self) -> None:
         """Lets a campaign that was cancelled write its last line, and closes its journal."""
@@ -272,7 +315,7 @@ class Retrying:
         words, tone = told(campaign)
         if self._trouble:
             words, tone = f"{self._trouble} · {words}", "bad"
-        hint = " x stops " if not campaign.is_over else " ctrl+r closes "
+        hint = " x stops " if not campaign.is_over else " esc closes "
         self._banner.say([(f" {words}", tone)], [(hint, "faint")])
 
 

@@ -71,9 +71,10 @@ class Surroundings:
         right = [] if self._board.newest_first else [(" oldest first ", "faint")]
         jobs = self._board.jobs
         if jobs is not None and jobs.held:
-            word = "results" if self._board.verdicts else "frozen"
+            results = bool(self._board.verdicts)
             changes = f" +{count(jobs.changes)}" if jobs.changes else ""
-            right.append((f" {word}{changes} · ctrl+r ", "warn"))
+            words = f"results{changes} · esc closes" if results else f"frozen{changes} · z resumes"
+            right.append((f" {words} ", "warn"))
         return right
 
     def draw_filter(self, bar: Bar) -> None:

@@ -41,6 +41,9 @@ class CursorList(ScrollView, can_focus=True):
     cursor: reactive[int] = reactive(0, repaint=False)
     """The place of the cursor in the list."""
 
+    moves: int = 0
+    """How often a person has moved the cursor, or tried to."""
+
     class Opened(Message):
         """What is under the cursor was opened."""
 
@@ -113,6 +116,7 @@ class CursorList(ScrollView, can_focus=True):
         self.settle()
 
     def _step(self, by: int) -> None:
+        self.moves += 1
         self.cursor = max(0, min(self.cursor + by, self.length - 1))
 
     def action_cursor_down(self) -> None:
@@ -133,6 +137,7 @@ class CursorList(ScrollView, can_focus=True):
 
     def action_cursor_home(self) -> None:
         """Moves to the first line."""
+        self.moves += 1
         self.cursor = 0
 
     def action_cursor_end(self) -> None:
@@ -148,6 +153,7 @@ class CursorList(ScrollView, can_focus=True):
         """A click selects, a double click opens."""
         place = self.scroll_offset.y + event.y - 1
         if event.y >= 1 and place < self.length:
+            self.moves += 1
             self.cursor = place
             if event.chain == 2:
                 self.action_select()

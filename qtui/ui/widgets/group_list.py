@@ -49,9 +49,9 @@ class GroupList(CursorList):
     class Moved(Message):
         """The cursor stands on another group."""
 
-    def __init__(self, *, everywhere: bool, id: str | None = None) -> None:
+    def __init__(self, marked: set[str], *, everywhere: bool, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.marked: set[str] = set()
+        self.marked = marked
         """The filters of the groups that are marked."""
         self._everywhere = everywhere
         self._groups: Sequence[ErrorGroup] = ()
@@ -65,7 +65,7 @@ class GroupList(CursorList):
         self._groups, self._jobs, self._words = groups, jobs, words
         # Until somebody moves it, the cursor stands on the largest.
         if self._moved and here is not None:
-            places = (place for place, one in enumerate(groups) if one is here)
+            places = (place for place, one in enumerate(groups) if one.filter == here.filter)
             self.set_reactive(CursorList.cursor, next(places, self.cursor))
         self.measure()
         self.reveal()
