@@ -8,7 +8,7 @@ writes them, so that every id can be told from every other, and be given back to
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Final
 
@@ -196,10 +196,12 @@ def summary_object(
     followed: Tally | None = None,
     dry_run: bool = False,
     after_children: int = 0,
+    warnings: Iterable[str] = (),
 ) -> dict[str, object]:
     """The last line of a retry. Jobs that no code counts were not touched.
 
-    ``after_children`` is there where parents are retried with their children: how many.
+    ``after_children`` is there where parents are retried with their children: how many. That of a
+    dry run has the plan's ``warnings``, in sentences.
     """
     counts = {str(code.value): codes.get(code, 0) for code in _ALWAYS_COUNTED}
     for code, number in codes.items():
@@ -215,7 +217,9 @@ def summary_object(
         summary["after_children"] = after_children
     if followed is not None:
         summary["outcomes"] = _outcomes(followed)
-    return {"summary": summary | ({"dry_run": True} if dry_run else {})}
+    if dry_run:
+        summary |= {"dry_run": True, "warnings": list(warnings)}
+    return {"summary": summary}
 
 
 def _outcomes(tally: Tally) -> dict[str, object]:

@@ -67,6 +67,8 @@ class Report:
         """The campaign's id in the journal."""
         self.followed: Tally | None = None
         """What became of the jobs, where they were followed."""
+        self.warnings: Sequence[str] = ()
+        """What the plan says that whoever confirms should know."""
         self.after_children = 0
         """Jobs that run after their children, as far as they are known."""
         self.rest = "not touched"
@@ -126,6 +128,7 @@ class Report:
                 followed=self.followed,
                 dry_run=self._dry_run,
                 after_children=self.after_children,
+                warnings=self.warnings,
             )
             self._out.json(summary)
         else:

@@ -197,7 +197,11 @@ class _Report:
         dry_run = self._request.dry_run
         if self._request.json:
             summary = summary_object(
-                self._plan.jobs, self._codes, journal=self.journal, dry_run=dry_run
+                self._plan.jobs,
+                self._codes,
+                journal=self.journal,
+                dry_run=dry_run,
+                warnings=self._plan.warnings(self._request.resets),
             )
             if self.followed is not None:
                 members = cast("dict[str, object]", summary["summary"])

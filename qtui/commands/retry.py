@@ -91,6 +91,7 @@ def retry_jobs(place: Place, request: Request) -> int:
         raise Stop(f"{plan.queue.base} is {plan.status.kind.refusal}", NOT_ALL)
     report.selected = plan.jobs
     report.after_children = plan.after_children
+    report.warnings = list(plan.warnings(request.resets))
     if not request.json or request.asks:
         _tell(place.err, plan, request.resets)
     if not plan.jobs:

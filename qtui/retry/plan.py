@@ -23,6 +23,7 @@ from qtui.bullmq.signature import signature
 from qtui.bullmq.status import read_status
 from qtui.bullmq.workers import read_workers
 from qtui.bullmq.writer import NEVER, Picked
+from qtui.retry.brakes import THE_QUEUE, Destined, job_brakes, queue_brakes
 from qtui.retry.family_warnings import MOST, FamilyWarning, Trouble, family_warnings
 from qtui.retry.kin import Kin
 from qtui.retry.selection import Query, Selection, candidates, count_until, hunt_for, judged
@@ -92,6 +93,7 @@ class Tally:
         self.codes: Counter[Code] = Counter()
         self.exhausted = 0
         """Jobs to be retried whose attempts are used up."""
+        self._targets: Counter[Target | None] = Counter()
         self._state = state
         self._kinds: Counter[tuple[str, str, Code, str]] = Counter()
 
@@ -106,6 +108,7 @@ class Tally:
         for one in forecasts:
             row = one.row
             self.codes[one.code] += 1
+            self._targets[one.target] += 1
             self.exhausted += one.code is Code.RETRIED and row.exhausted
             error = plain(signature(row.failed_reason or "")) if failed else ""
             kind = (row.name, error, one.code, one.place())
@@ -120,6 +123,15 @@ class Tally:
         for kind in [kind for kind in self._kinds if kind[3].startswith(_WAITING)]:
             place = Target.PAUSED + kind[3].removeprefix(_WAITING)
             self._kinds[*kind[:3], place] += self._kinds.pop(kind)
+
+    @property
+    def destined(self) -> Destined:
+        """How many jobs go to the keys that hold them back."""
+        paused = self._targets[Target.PAUSED]
+        return Destined(
+            paused=paused + (self._targets[Target.WAIT] if paused else 0),
+            prioritized=self._targets[Target.PRIORITIZED],
+        )
 
     def groups(self) -> list[Group]:
         """The jobs grouped by name, error and fate, largest group first."""
@@ -146,6 +158,9 @@ class Plan:
     """Which of its jobs are parents of others among them; None where not all were read."""
     after_children: int = 0
     """Parents of others among them, each of which runs after its children."""
+
+    brakes: tuple[str, ...] = ()
+    """What will stop, delay or double a run, in sentences; see `qtui.retry.brakes`."""
 
     @property
     def queue(self) -> QueueKey:
@@ -185,6 +200,7 @@ class Plan:
                 yield f"{plural(self.after_children, 'parent')} {runs} children."
             yield from (one.sentence for one in self.families)
             yield from self._condition()
+            yield from self.brakes
         gone, left = self.count(Code.NO_SUCH_JOB), self.count(Code.NOT_IN_STATE)
         if gone:
             yield f"{plural(gone, 'job is', 'jobs are')} gone (-1): nothing is left to run."
@@ -193,7 +209,7 @@ class Plan:
 
     def _condition(self) -> Iterator[str]:
         if self.status.paused:
-            yield "The queue is paused: nothing runs until somebody resumes it."
+            yield "The queue is paused: nothing runs until it is resumed."
         elif self.status.maxed:
             yield f"All {self.status.concurrency} places of the global concurrency are taken."
         if self.workers == 0:
@@ -267,6 +283,11 @@ class _Sample:
             if one.code is Code.RETRIED and len(some) <= most:
                 some.append(one.row)
 
+    @property
+    def ids(self) -> list[str]:
+        """The jobs that it has taken."""
+        return [row.id for row in (*self._parents, *self._children, *self._others)]
+
     async def warnings(
         self, client: Client, selection: Selection, evidence: QueueEvidence, kin: Kin
     ) -> tuple[FamilyWarning, ...]:
@@ -276,6 +297,15 @@ class _Sample:
             return tuple(await family_warnings(client, selection.queue, rows, evidence, kin))
         except NoPermissionError:
             return ()
+
+
+async def _brakes(
+    client: Client, status: QueueStatus, evidence: QueueEvidence, tally: Tally, sample: _Sample
+) -> tuple[str, ...]:
+    if not sample.ids:
+        return ()
+    of_queue = await queue_brakes(client, status, evidence, tally.destined, THE_QUEUE)
+    return (*of_queue, *await job_brakes(client, status.queue, sample.ids))
 
 
 async def make_plan(
@@ -298,7 +328,7 @@ async def make_plan(
             known at once, and its tally grows while they are read.
         rate: jobs a second that a query reads at most, see `qtui.bullmq.search.Walk`.
 
-    Costs what `candidates` costs, what `family_warnings` costs, and five round trips more.
+    Costs what `candidates` costs, what `family_warnings` costs, and ten round trips more.
     """
     queue, state = selection.queue, selection.state
     [status] = await read_status(client, [queue])
@@ -333,6 +363,7 @@ async def make_plan(
             families=families,
             kin=kin,
             after_children=kin.parents,
+            brakes=await _brakes(client, status, evidence, tally, sample),
         )
     forecasts: list[Forecast] = []
     async for some in candidates(client, selection):
@@ -354,5 +385,6 @@ async def make_plan(
         tuple(ordered),
         families=families,
         kin=kin,
+        brakes=await _brakes(client, status, evidence, tally, sample),
         after_children=sum(one.target is Target.WAITING_CHILDREN for one in ordered),
     )

@@ -107,6 +107,8 @@ class RerunPlan:
     """Whether a rerun from the start that was cut off is brought to its end."""
     statuses: tuple[QueueStatus, ...] = ()
     """The queues whose jobs run again."""
+    brakes: tuple[str, ...] = ()
+    """What will stop, delay or double a run, in sentences; see `qtui.retry.brakes`."""
 
     def of(self, *parts: Part) -> list[Step]:
         """The steps with one of these parts."""
@@ -147,9 +149,10 @@ class RerunPlan:
         for status in self.statuses:
             name = plain(status.queue.base)
             if status.paused:
-                yield f"{name} is paused: its jobs run when somebody resumes it."
+                yield f"{name} is paused: its jobs run once it is resumed."
             elif status.maxed:
                 yield f"All {status.concurrency} places of {name}'s global concurrency are taken."
+        yield from self.brakes
 
     def parents(self) -> list[Parked]:
         """What the script is told of the jobs that need more than a retry, ancestors first."""

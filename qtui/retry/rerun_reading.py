@@ -15,13 +15,16 @@ from typing import Final
 from redis.asyncio.cluster import RedisCluster
 
 from qtui.bullmq.connection import Client
+from qtui.bullmq.dialect import Target, destination
 from qtui.bullmq.family import Queues
 from qtui.bullmq.flow import Lineage, Node, Record, read_lineage
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.model import JobState
+from qtui.bullmq.model import JobState, QueueStatus
+from qtui.bullmq.reader import Reader
 from qtui.bullmq.status import read_status
 from qtui.bullmq.tree import TooLarge, Tree, read_tree
 from qtui.bullmq.workers import read_workers
+from qtui.retry.brakes import Destined, job_brakes, queue_brakes
 from qtui.retry.rerun_plan import (
     NOTHING,
     TOLD,
@@ -324,7 +327,27 @@ async def _with_queues(client: Client, plan: RerunPlan) -> RerunPlan:
     if idle:
         names = ", ".join(plain(queue.base) for queue in idle[:TOLD])
         notes += (f"No worker is seen on {names}: the jobs there wait until one comes.",)
-    return replace(plan, statuses=tuple(statuses), refusal=refusal, notes=notes)
+    brakes = () if refusal else await _brakes(client, statuses, again)
+    return replace(plan, statuses=tuple(statuses), refusal=refusal, notes=notes, brakes=brakes)
+
+
+async def _brakes(
+    client: Client, statuses: Sequence[QueueStatus], again: Sequence[Step]
+) -> tuple[str, ...]:
+    """Of each queue, what holds its jobs back, and of the jobs that run there first and later."""
+    found: list[str] = []
+    for status in statuses:
+        nodes = [step.node for step in again if step.node.queue == status.queue]
+        released = [step.node.row for step in again if step.is_released and step.node in nodes]
+        evidence = await Reader(client).evidence(status.queue)
+        targets = Counter(
+            destination(evidence, modern=row.modern, priority=row.priority) for row in released
+        )
+        destined = Destined(paused=targets[Target.PAUSED], prioritized=targets[Target.PRIORITIZED])
+        found += await queue_brakes(client, status, evidence, destined, plain(status.queue.base))
+        of_jobs = await job_brakes(client, status.queue, [node.id for node in nodes])
+        found += (f"{plain(status.queue.base)}: {sentence}" for sentence in of_jobs)
+    return tuple(found)
 
 
 def _slot_refusal(client: Client, steps: Sequence[Step]) -> str:

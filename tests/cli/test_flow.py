@@ -124,6 +124,7 @@ def test_a_dry_run_tells_and_writes_nothing(
         ]
         assert done.summary["selected"] == 2
         assert done.summary["dry_run"] is True
+        assert any("No worker is seen" in one for one in done.summary["warnings"])
     shown = flow(failed, "p", Start.FAILURE, dry_run=True, as_json=False, capture=capsys)
     assert shown.err.splitlines()[:2] == [
         "Rerun the flow of bull:parents:p from failure",

@@ -129,7 +129,12 @@ def test_a_dry_run_tells_all_and_sends_no_write(redis_url: str, client: redis.Re
         {"id": "1", "code": 1, "target": "wait"},
         {"id": "3", "code": 1, "target": "prioritized"},
         {"id": "9", "code": -1, "error": "job is gone"},
-        {"summary": summary(3, {"1": 2, "-1": 1}, dry_run=True)},
+        {"summary": summary(3, {"1": 2, "-1": 1}, dry_run=True, warnings=done.summary["warnings"])},
+    ]
+    assert done.summary["warnings"] == [
+        "2 have used up their attempts: they run once more, and a failure is final.",
+        "No worker is seen on this queue: the jobs wait until one comes.",
+        "1 job is gone (-1): nothing is left to run.",
     ]
     shown = invoke("--redis", redis_url, *asked)
     assert "→ prioritized, priority 3" in shown.out
@@ -172,8 +177,10 @@ def test_the_plan_goes_to_stderr_in_words(redis_url: str) -> None:
         *lines[2].split()[7:],
     ]
     assert lines[4:] == [
-        "▲ The queue is paused: nothing runs until somebody resumes it.",
+        "▲ The queue is paused: nothing runs until it is resumed.",
         "▲ No worker is seen on this queue: the jobs wait until one comes.",
+        "▲ In the list paused of the queue no release loses a job, but BullMQ 6 shows it nowhere "
+        "until the resume: resume first, and its dashboards show it waiting.",
         "▲ 1 job is gone (-1): nothing is left to run.",
         "Reset: attempts made.",
     ]

@@ -186,7 +186,7 @@ def test_a_paused_queue_in_the_middle_holds_its_own_jobs_only(stage: Stage) -> N
     middle = flows.side.beside("b")
     middle.run("pause")
     plan = flows.rerun("p")
-    assert "bull:b is paused: its jobs run when somebody resumes it." in plan.warnings(Resets())
+    assert "bull:b is paused: its jobs run once it is resumed." in plan.warnings(Resets())
     flows.rerun("r")
     assert flows.work() == ["a"]
     assert flows.states()["r"] == ["waiting-children"]

@@ -176,7 +176,7 @@ class TestWarnings:
         await raw_meta(client, paused=1, concurrency=0)
         plan = await plan_of(client, "1")
         assert next(plan.warnings(Resets())) == (
-            "The queue is paused: nothing runs until somebody resumes it."
+            "The queue is paused: nothing runs until it is resumed."
         )
         assert targets(plan) == {"1": Target.PAUSED}
         assert plan.forecasts[0].place() == "paused, last in line"
@@ -220,7 +220,7 @@ async def test_the_price_of_a_plan(server: EmbeddedServer, client: Redis) -> Non
         plan = await make_plan(
             counting, chosen(QUEUE, FAILED, ids), progress=lambda read, of: seen.append(read)
         )
-        assert trips.count == 4 + 4 + 2
+        assert trips.count == 4 + 4 + 2 + 2
     assert seen == [CHUNK, 2 * CHUNK, 3 * CHUNK, 3 * CHUNK + 1]
     assert [one.job_id for one in picks(plan)] == ids
     empty = await plan_of(client)
