@@ -322,6 +322,11 @@ def _retry(
 @click.option("--reset-attempts-made", is_flag=True, help="Give the jobs all their attempts again.")
 @click.option("--reset-attempts-started", is_flag=True, help="Forget how often they were started.")
 @click.option(
+    "--drop-lost",
+    is_flag=True,
+    help="Let parents run without children whose job is gone and that had not completed.",
+)
+@click.option(
     "--follow",
     type=click.FloatRange(min=0),
     default=0.0,
@@ -339,6 +344,7 @@ def _flow(
     rerun: str | None,
     reset_attempts_made: bool,
     reset_attempts_started: bool,
+    drop_lost: bool,
     follow: float,
     dry_run: bool,
     yes: bool,
@@ -350,7 +356,7 @@ def _flow(
     for them; what is done stays done. From start: every finished job runs, children first.
     """
     if rerun is None and (
-        reset_attempts_made or reset_attempts_started or follow or dry_run or yes
+        reset_attempts_made or reset_attempts_started or drop_lost or follow or dry_run or yes
     ):
         raise click.UsageError("these options are for --rerun failure or --rerun start")
     from qtui.commands.flow import show_flow
@@ -360,7 +366,7 @@ def _flow(
 
     start = Start(rerun) if rerun is not None else None
     resets = Resets(reset_attempts_made, reset_attempts_started)
-    request = Request(queue, job_id, start, resets, dry_run, yes, as_json, follow)
+    request = Request(queue, job_id, start, resets, dry_run, yes, as_json, follow, drop_lost)
     sys.exit(run(flags, lambda place: show_flow(place, request)))
 
 

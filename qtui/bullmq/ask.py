@@ -17,7 +17,6 @@ from redis.exceptions import (
     ConnectionError,
     MasterDownError,
     MovedError,
-    NoPermissionError,
     RedisError,
     TimeoutError,
     TryAgainError,
@@ -97,16 +96,35 @@ def _tells_unable(reply: object) -> bool:
 
 
 async def ask_all(client: Client, commands: Iterable[Command]) -> list[Reply]:
-    """As `ask`, where the answer would be wrong without one that an ACL forbids.
+    """As `ask`, where the answer would be wrong without one that Redis refuses to give.
+
+    A key of another type than expected is an answer: it holds nothing of what was asked for.
 
     Raises:
-        redis.exceptions.NoPermissionError: the user may not send one of the commands.
+        redis.exceptions.ResponseError: one of the commands was refused: by an ACL, or as it is
+            renamed, or too new for this server.
     """
     replies = await ask(client, commands)
     for reply in replies:
-        if isinstance(reply, NoPermissionError):
-            raise reply
+        if not is_wrong_type(reply):
+            unrefused(reply)
     return replies
+
+
+def unrefused(reply: Reply) -> Reply:
+    """The reply, if it is one.
+
+    Raises:
+        redis.exceptions.ResponseError: it was refused, be it for the type of the key.
+    """
+    if isinstance(reply, RedisError):
+        raise reply
+    return reply
+
+
+def is_wrong_type(reply: object) -> bool:
+    """Whether a command was refused since the key holds another type."""
+    return isinstance(reply, RedisError) and str(reply).startswith("WRONGTYPE")
 
 
 async def ask_one(client: Client, *command: str | int, node: ClusterNode | None = None) -> Reply:

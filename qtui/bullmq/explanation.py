@@ -158,6 +158,11 @@ _REFUSALS: Final[Sequence[tuple[type[BaseException], str, str]]] = (
     (ResponseError, r"\bBUSY\b", "is busy with a script that does not end: try again later"),
     (ResponseError, r"\bNOREPLICAS\b", "has too few replicas and therefore takes no writes"),
     (ResponseError, "DB index is out of range|invalid DB index", "has no database of that number"),
+    (
+        ResponseError,
+        "unknown command",
+        "does not know a command that is needed: is it renamed, or the server too old?",
+    ),
     (ResponseError, r"\bWRONGTYPE\b", "holds a key of another type than BullMQ's"),
     (ConnectionError, "max number of clients", "has as many clients as it takes (maxclients)"),
     (

@@ -17,7 +17,7 @@ from qtui.bullmq.ask import Command, Reply, ask_all, number, texts
 from qtui.bullmq.connection import Client
 from qtui.bullmq.job import Children, parent_of
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.lists import without_lpos
+from qtui.bullmq.lists import Standing, refused, stand_in_lists
 from qtui.bullmq.model import LIST_FIELDS, Garbage, JobState, is_true
 from qtui.bullmq.model import Row as Row
 from qtui.bullmq.reader import Reader, Whereabouts
@@ -27,12 +27,7 @@ from qtui.bullmq.window import marked, short_row
 DEEPEST: Final = 100
 """Ancestors that are followed upward; a flow of real life has three."""
 
-_SEARCHED: Final = 10_000
-"""Members of a list in which a page of jobs is searched; beyond that only its two ends are."""
-
-_WHOLE: Final[tuple[Command, ...]] = ((),)
-_ENDS: Final[tuple[Command, ...]] = (("MAXLEN", 2000), ("RANK", -1, "MAXLEN", 2000))
-_SETS: Final = ("dependencies", "processed", "failed", "unsuccessful")
+_SETS: Final = Children.SUFFIXES
 _COUNT: Final = ("SCARD", "HLEN", "HLEN", "ZCARD")
 
 
@@ -121,6 +116,10 @@ class Node:
     on_failure: OnFailure = OnFailure.WAIT
     deferred: str = ""
     """``defa`` (≥5.49.2): the worker that takes it will fail it with this reason, unrun."""
+    unknown: str = ""
+    """Why its state is not known, where Redis refused to tell."""
+    unread: tuple[str, ...] = ()
+    """Why its children are not all known: each key that could not be read, in words."""
 
     @property
     def key(self) -> str:
@@ -136,6 +135,20 @@ class Node:
     def id(self) -> str:
         """The job's id."""
         return self.name.id
+
+    @property
+    def where(self) -> str:
+        """Its state in a word; of one that is gone and one in no state too."""
+        if self.row.missing:
+            return "gone"
+        return self.state or ("unknown" if self.unknown else "in no state")
+
+    @property
+    def unclear(self) -> str:
+        """What Redis did not tell of it, so that nothing should be decided; empty for nothing."""
+        if self.unknown and not self.row.missing:
+            return f"where {self.key} stands is unknown: {self.unknown}"
+        return "; ".join(self.unread)
 
     @property
     def waits_for(self) -> int:
@@ -163,10 +176,12 @@ async def read_nodes(client: Client, names: Sequence[Name]) -> list[Node]:
     Costs for each queue among them three to five round trips, with some fifteen commands of O(1) a
     job, and an LPOS for each list where jobs stand in one: O(n), but of a list of more than 10,000
     only the two ends are searched. A job that is at neither and nowhere else is taken to wait in
-    it, since to know better would cost Redis milliseconds a job.
+    it, since to know better would cost Redis milliseconds a job. What stands in for LPOS where that
+    is refused is told in `qtui.bullmq.lists`.
 
     Raises:
-        redis.exceptions.NoPermissionError: we may not look at one of the queues.
+        redis.exceptions.ResponseError: Redis refused to tell of one of the queues (an ACL, a
+            renamed command); a key of another type is told with its job.
     """
     byqueue: dict[QueueKey, list[str]] = {}
     for name in names:
@@ -207,6 +222,7 @@ def _node(name: Name, place: Whereabouts, replies: Sequence[Reply]) -> Node:
     *values, parent, deferred = texts(fields) or [None] * (len(LIST_FIELDS) + 2)
     row = marked(replace(short_row(name.id, values), score=place.score), _blank(fields, kind))
     held = Garbage().options(parent)
+    beside = dict(zip((name.queue.job(name.id, one) for one in _SETS), counts, strict=True))
     options = Garbage().options(values[LIST_FIELDS.index("opts")])
     return Node(
         name=name,
@@ -216,6 +232,12 @@ def _node(name: Name, place: Whereabouts, replies: Sequence[Reply]) -> Node:
         parent=parent_of(row.parent_key, parent),
         on_failure=_on_failure(held, options),
         deferred=deferred or "",
+        unknown=place.unknown,
+        unread=tuple(
+            refused(reply, "", key)
+            for key, reply in beside.items()
+            if isinstance(reply, RedisError)
+        ),
     )
 
 
@@ -240,27 +262,12 @@ async def _places(client: Client, queue: QueueKey, ids: Sequence[str]) -> Mappin
     if not left:
         return places
     lists = (JobState.WAITING, JobState.PAUSED)
-    lengths = await ask_all(client, [("LLEN", queue.key(state.key)) for state in lists])
-    looks = [
-        (state, ends)
-        for state, length in zip(lists, lengths, strict=True)
-        for ends in (_ENDS if (number(length) or 0) > _SEARCHED else _WHOLE)
-    ]
-    commands: list[Command] = [
-        ("LPOS", queue.key(state.key), one, *ends) for one in left for state, ends in looks
-    ]
-    replies = await without_lpos(client, commands, await ask_all(client, commands))
-    crowded = next((state for state, ends in looks if ends), None)
     found: dict[str, Whereabouts] = dict(places)
-    for at, job_id in enumerate(left):
-        answers = replies[at * len(looks) : (at + 1) * len(looks)]
-        here = [
-            state
-            for (state, _), answer in zip(looks, answers, strict=True)
-            if isinstance(answer, int)
-        ]
-        found[job_id] = replace(places[job_id], state=here[0] if here else crowded)
-    nowhere = [one for one in left if found[one].state is None]
+    for job_id, standing in (await stand_in_lists(client, queue, left, lists, ends=True)).items():
+        if standing.state is None and not standing.unknown:
+            standing = Standing(standing.crowded)
+        found[job_id] = places[job_id].in_list(standing)
+    nowhere = [one for one in left if found[one].state is None and not found[one].unknown]
     if nowhere:
         # It may have moved from a place not yet looked at to one that had been.
         found |= await Reader(client).whereabouts(queue, nowhere)
@@ -293,7 +300,7 @@ async def read_lineage(client: Client, queue: QueueKey, job_id: str) -> Lineage:
     Each of them but the root knows how its parent keeps it. Costs four round trips a generation.
 
     Raises:
-        redis.exceptions.NoPermissionError: we may not look at one of the queues.
+        redis.exceptions.ResponseError: Redis refused to tell of one of the queues.
     """
     [node] = await read_nodes(client, [Name(queue, job_id)])
     nodes, seen, note = [node], {node.key}, ""

@@ -33,11 +33,13 @@ DOOMED: Final = "doomed"
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """A child that its parent gets back."""
+    """A child that its parent gets back, or waits for no more."""
 
     name: Name
     score: float | None = None
     """At which it was seen completed or failed; None where it was neither."""
+    gone: bool = False
+    """Whether its hash is gone, and its parent is to wait for it no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,8 @@ def _parked(parent: Parked) -> list[str]:
     found = [parent.name.queue.key(""), parent.name.id, parent.seen, _score(parent.score)]
     found += [_flag(parent.more), str(len(parent.children))]
     for child in parent.children:
-        found += (child.name.key, child.name.queue.key(""), child.name.id, _score(child.score))
+        seen = "gone" if child.gone else _score(child.score)
+        found += (child.name.key, child.name.queue.key(""), child.name.id, seen)
     return found
 
 

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Final, NamedTuple
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
-from qtui.bullmq.ask import Command, ask, ask_all, number, present, text, texts
+from qtui.bullmq.ask import (
+    Command,
+    Reply,
+    ask,
+    ask_all,
+    number,
+    present,
+    text,
+    texts,
+    unrefused,
+)
 from qtui.bullmq.connection import Client
 from qtui.bullmq.headline import reason_of
 from qtui.bullmq.keys import QueueKey, split_job_key
+from qtui.bullmq.lists import refused
 from qtui.bullmq.model import LIST_FIELDS, Garbage, JobState, Row, row
 from qtui.bullmq.reader import Reader, Whereabouts
+from qtui.text import first_line
 
 GLANCE: Final = 262_144
 """Bytes of one field that are read without being asked for."""
@@ -51,6 +63,9 @@ class Field:
 class Children:
     """How many children of a flow's parent are in which condition."""
 
+    SUFFIXES: ClassVar = ("dependencies", "processed", "failed", "unsuccessful")
+    """Of the parent's keys that hold them, in the order of the numbers here."""
+
     pending: int = 0
     processed: int = 0
     ignored: int = 0
@@ -86,6 +101,10 @@ class Job:
     lock: str | None
     lock_ttl: int | None
     """ms until the lock runs out."""
+    unknown: str = ""
+    """Why its state is not known, where Redis refused to tell."""
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """Why some of the keys beside it are not known, by their suffix: ``lock``, ``logs``, …"""
 
     def text(self, name: str) -> str | None:
         """A field's text if it is there and was loaded."""
@@ -136,7 +155,13 @@ async def read_job(
     fields = await _fields(client, key, number(count) or 0, load)
     lock, ttl, log_lines, log_size, pending, processed, ignored, unsuccessful = beside
     lines = MOST_LOG_LINES if "logs" in load else _few(number(log_lines), number(log_size))
-    logs = await read_logs(client, queue, job_id, -lines, -1) if log_lines else []
+    unread = _unread(queue, job_id, beside)
+    logs: list[str] = []
+    if number(log_lines):
+        try:
+            logs = await read_logs(client, queue, job_id, -lines, -1)
+        except ResponseError as error:
+            unread["logs"] = refused(error, "LRANGE", queue.job(job_id, "logs"))
     place = await _place(client, queue, job_id, near)
     values = [fields[name].text if name in fields else None for name in LIST_FIELDS]
     found = row(job_id, values, place.score)
@@ -161,12 +186,31 @@ async def read_job(
         parent=parent_of(found.parent_key, fields["parent"].text if "parent" in fields else None),
         lock=text(lock),
         lock_ttl=number(ttl) if text(lock) else None,
+        unknown=place.unknown,
+        unread=unread,
     )
 
 
-async def find_job(
-    client: Client, queues: Sequence[QueueKey], job_id: str
-) -> list[tuple[QueueKey, Whereabouts]]:
+def _unread(queue: QueueKey, job_id: str, replies: Sequence[Reply]) -> dict[str, str]:
+    """Why each key beside a job that could not be read could not; the first reason for each."""
+    found: dict[str, str] = {}
+    for (command, key, *_), reply in zip(_beside(queue, job_id), replies, strict=True):
+        if isinstance(reply, RedisError) and command != "MEMORY":
+            name = str(key).rpartition(":")[2]
+            found.setdefault(name, refused(reply, str(command), str(key)))
+    return found
+
+
+class Found(NamedTuple):
+    """What a search for an id has found."""
+
+    places: list[tuple[QueueKey, Whereabouts]]
+    """The queues that have such a job, and where it stands there."""
+    refused: list[QueueKey]
+    """Those of which Redis did not tell whether they have it."""
+
+
+async def find_job(client: Client, queues: Sequence[QueueKey], job_id: str) -> Found:
     """Which of the queues have a job of this id, and where it stands there.
 
     Costs a round trip with an EXISTS for each queue, and what `Reader.whereabouts` costs for each
@@ -174,10 +218,20 @@ async def find_job(
     """
     there = await ask(client, [("EXISTS", queue.job(job_id)) for queue in queues])
     having = [queue for queue, found in zip(queues, there, strict=True) if found == 1]
-    reader = Reader(client)
-    found = [(queue, (await reader.whereabouts(queue, [job_id]))[job_id]) for queue in having]
+    closed = [
+        queue for queue, found in zip(queues, there, strict=True) if isinstance(found, RedisError)
+    ]
+    found = [(queue, await _where(client, queue, job_id)) for queue in having]
     # A key of the queue itself is no job, unless it stands in a state as one.
-    return [(queue, where) for queue, where in found if where.state or job_id not in NOT_JOBS]
+    jobs = [(queue, where) for queue, where in found if where.state or job_id not in NOT_JOBS]
+    return Found(jobs, closed)
+
+
+async def _where(client: Client, queue: QueueKey, job_id: str) -> Whereabouts:
+    try:
+        return (await Reader(client).whereabouts(queue, [job_id]))[job_id]
+    except ResponseError as error:
+        return Whereabouts(None, unknown=first_line(str(error)))
 
 
 async def _place(
@@ -242,6 +296,10 @@ def parent_of(parent_key: str, parent: str | None) -> tuple[str, str] | None:
 async def read_logs(
     client: Client, queue: QueueKey, job_id: str, first: int, last: int
 ) -> list[str]:
-    """Log lines by place, oldest first, both ends included. Costs one LRANGE."""
+    """Log lines by place, oldest first, both ends included. Costs one LRANGE.
+
+    Raises:
+        redis.exceptions.ResponseError: Redis would not tell, be it for the type of the key.
+    """
     [reply] = await ask(client, [("LRANGE", queue.job(job_id, "logs"), first, last)])
-    return present(texts(reply))
+    return present(texts(unrefused(reply)))

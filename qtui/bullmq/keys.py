@@ -7,6 +7,7 @@ colons and hash tags, so the base key is the identity; prefix and name are for p
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -55,3 +56,9 @@ def split_job_key(full: str) -> tuple[str, str]:
     """
     base, _, job_id = full.rpartition(":")
     return base, job_id
+
+
+def named(queues: Sequence[QueueKey], most: int = 3) -> str:
+    """Some queues by their base keys, the first few of many: ``bull:a, bull:b and 3 more``."""
+    names = ", ".join(queue.base for queue in queues[:most])
+    return names + (f" and {len(queues) - most} more" if len(queues) > most else "")

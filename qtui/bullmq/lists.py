@@ -1,19 +1,134 @@
-"""Finds members of lists, on servers without LPOS too (Redis below 6.0.6). Reads only."""
+"""In which lists jobs stand, and where: by LPOS, or by reading the list without. Reads only.
+
+LPOS is there since Redis 6.0.6; it may be renamed, or forbidden by an ACL. A list is no set: where
+it is too long to be read the answer is that nobody knows, and never that the job is not in it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
-from qtui.bullmq.ask import Command, Reply, ask, number, texts
+from qtui.bullmq.ask import Command, Reply, ask, is_wrong_type, number, texts, unrefused
 from qtui.bullmq.connection import Client
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState
+from qtui.text import count
+
+READ: Final = 20_000
+"""Members that are read from either end of a list to find jobs in it: 5 ms of Redis's time."""
+
+SEARCHED: Final = 10_000
+"""Members of a list in which jobs are searched where only its ends matter beyond."""
 
 _SLICE: Final = 1000
+_WHOLE: Final[tuple[Command, ...]] = ((),)
+_ENDS: Final[tuple[Command, ...]] = (("MAXLEN", 2000), ("RANK", -1, "MAXLEN", 2000))
 
 _Search: TypeAlias = tuple[str, Command]
 """A list's key, and the options of LPOS behind the member."""
+
+
+# In which lists --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a job stands among lists."""
+
+    state: JobState | None = None
+    unknown: str = ""
+    """Why it may stand in one that could not be searched; empty where all were."""
+    crowded: JobState | None = None
+    """A list of which only the ends were searched, where it stands at neither."""
+
+
+def refused(error: RedisError, command: str, key: str) -> str:
+    """Why a key could not be read, in words; plain only after `qtui.text.plain`."""
+    if is_wrong_type(error):
+        return f"{key} holds another type of key"
+    return f"Redis refused {command} on {key}"
+
+
+def first_reason(replies: Mapping[str, Reply], command: str) -> str:
+    """Why the first of some keys could not be read; empty where all were."""
+    for key, reply in replies.items():
+        if isinstance(reply, RedisError):
+            return refused(reply, command, key)
+    return ""
+
+
+async def stand_in_lists(
+    client: Client,
+    queue: QueueKey,
+    ids: Sequence[str],
+    lists: Sequence[JobState],
+    *,
+    ends: bool = False,
+) -> dict[str, Standing]:
+    """In which of the lists each job stands; the first one counts.
+
+    Args:
+        client: where to read.
+        queue: the queue of the jobs.
+        ids: the jobs.
+        lists: the states that are searched.
+        ends: of a list of more than `SEARCHED` only its two ends are searched.
+
+    Costs one round trip, with ``ends`` two: an LPOS for each list and job, O(n). Where that is
+    refused up to `READ` members from either end of the list are read instead, for all jobs at once.
+    """
+    if not ids or not lists:
+        return {}
+    keys = [queue.key(state.key) for state in lists]
+    lengths = await ask(client, [("LLEN", key) for key in keys]) if ends else []
+    long = [(number(length) or 0) > SEARCHED for length in lengths] or [False] * len(lists)
+    looks = [(at, how) for at in range(len(lists)) for how in (_ENDS if long[at] else _WHOLE)]
+    replies = await ask(client, [("LPOS", keys[at], one, *how) for one in ids for at, how in looks])
+    held: dict[int, set[str]] = {at: set() for at in range(len(lists))}
+    errors: dict[int, RedisError] = {}
+    asked = [(one, at) for one in ids for at, _ in looks]
+    for (one, at), reply in zip(asked, replies, strict=True):
+        if isinstance(reply, RedisError):
+            errors[at] = reply
+        elif isinstance(reply, int):
+            held[at].add(one)
+    reasons: list[str] = []
+    for at, error in errors.items():
+        held[at], why = await _members(client, keys[at], error, ids)
+        reasons += [why] if why else []
+    crowded = next((lists[at] for at in range(len(lists)) if long[at]), None)
+    nowhere = Standing(None, "; ".join(reasons), crowded)
+    found: dict[str, Standing] = {}
+    for one in ids:
+        here = next((lists[at] for at in range(len(lists)) if one in held[at]), None)
+        found[one] = nowhere if here is None else Standing(here)
+    return found
+
+
+async def _members(
+    client: Client, key: str, error: RedisError, ids: Sequence[str]
+) -> tuple[set[str], str]:
+    """Which jobs a list holds that can't be asked; and why others may be in it all the same."""
+    why = refused(error, "LPOS", key)
+    if is_wrong_type(error):
+        return set(), why
+    met: set[str] = set()
+    try:
+        length = number(unrefused((await ask(client, [("LLEN", key)]))[0])) or 0
+        for options in (("MAXLEN", READ), ("RANK", -1, "MAXLEN", READ)):
+            met |= (await _read(client, (key, options), ids)).keys()
+    except ResponseError:
+        return met, why
+    if length <= 2 * READ:
+        return met, ""
+    return met, f"{why}, and its {count(length)} members are too many to read"
+
+
+# At which place --------------------------------------------------------------------------------
 
 
 async def without_lpos(
@@ -28,8 +143,11 @@ async def without_lpos(
 
     Costs nothing where there is an LPOS. Else each list is read once, in slices of 1,000, until all
     are found: O(n) in Redis, as LPOS is, and the ids on the wire.
+
+    Raises:
+        redis.exceptions.ResponseError: Redis refused to let the list be read either.
     """
-    if not any(_is_unknown(reply) for reply in replies):
+    if not any(_is_refused(reply) for reply in replies):
         return list(replies)
     searches = [_search(look) for look in looks]
     places = {
@@ -45,8 +163,8 @@ def _search(look: Command) -> _Search:
     return str(look[1]), look[3:]
 
 
-def _is_unknown(reply: Reply) -> bool:
-    return isinstance(reply, ResponseError) and "unknown command" in str(reply).lower()
+def _is_refused(reply: Reply) -> bool:
+    return isinstance(reply, ResponseError) and not is_wrong_type(reply)
 
 
 async def _read(client: Client, search: _Search, wanted: Iterable[str]) -> dict[str, int]:
@@ -54,7 +172,7 @@ async def _read(client: Client, search: _Search, wanted: Iterable[str]) -> dict[
     key, words = search
     options = dict(zip(words[::2], words[1::2], strict=True))
     [reply] = await ask(client, [("LLEN", key)])
-    length = number(reply) or 0
+    length = number(unrefused(reply)) or 0
     most = int(options.get("MAXLEN", length))
     from_tail = int(options.get("RANK", 1)) < 0
     start, stop = (max(0, length - most), length) if from_tail else (0, min(length, most))
@@ -62,7 +180,7 @@ async def _read(client: Client, search: _Search, wanted: Iterable[str]) -> dict[
     while start < stop and left:
         end = min(start + _SLICE, stop)
         [reply] = await ask(client, [("LRANGE", key, start, end - 1)])
-        for place, member in enumerate(texts(reply), start):
+        for place, member in enumerate(texts(unrefused(reply)), start):
             if member in left:
                 found[member] = place
                 left.discard(member)

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from qtui.bullmq.ask import Command, Reply, ask, ask_all, items, score, text
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.lists import without_lpos
+from qtui.bullmq.lists import stand_in_lists
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reader import Whereabouts
 from qtui.bullmq.window import KEPT
@@ -34,32 +34,26 @@ class Places:
     async def read(self, ids: Sequence[str]) -> dict[str, Whereabouts]:
         """By id, where each job is now. One that waits in a list has no state.
 
-        Costs two round trips: a ZMSCORE for each sorted-set state (a ZSCORE for each state and job
+        Costs three round trips: a ZMSCORE for each sorted-set state (a ZSCORE a state and job
         where the server is older than Redis 6.2 or refuses it), then an HGET for each job that
         failed, and an EXISTS and an LPOS in ``active`` for each that is in no sorted set.
 
         Raises:
-            redis.exceptions.NoPermissionError: this user may not see where the jobs are.
+            redis.exceptions.ResponseError: Redis refused to tell where the jobs are.
             redis.exceptions.ConnectionError, TimeoutError: the server could not be asked.
         """
         found = await self._in_sets(ids)
         failed = [one for one in ids if found[one].state is JobState.FAILED]
         listless = [one for one in ids if found[one].state is None]
-        active = self._queue.key(JobState.ACTIVE.key)
         commands: list[Command] = [("HGET", self._queue.job(one), "failedReason") for one in failed]
         commands += [("EXISTS", self._queue.job(one)) for one in listless]
-        looks: list[Command] = [("LPOS", active, one) for one in listless]
-        commands += looks
         replies = await ask_all(self._client, commands) if commands else []
         for job_id, reason in zip(failed, replies, strict=False):
             failed_reason = (text(reason) or "")[:KEPT] or None
             found[job_id] = Whereabouts(JobState.FAILED, True, found[job_id].score, failed_reason)
-        exist = replies[len(failed) :][: len(listless)]
-        found_in = replies[len(failed) + len(listless) :]
-        places = await without_lpos(self._client, looks, found_in)
-        for job_id, exists, place in zip(listless, exist, places, strict=False):
-            state = JobState.ACTIVE if isinstance(place, int) else None
-            found[job_id] = Whereabouts(state, exists != 0)
+        lists = await stand_in_lists(self._client, self._queue, listless, [JobState.ACTIVE])
+        for job_id, exists in zip(listless, replies[len(failed) :], strict=True):
+            found[job_id] = Whereabouts(None, exists != 0).in_list(lists[job_id])
         return found
 
     async def _in_sets(self, ids: Sequence[str]) -> dict[str, Whereabouts]:

@@ -13,14 +13,26 @@ from typing import Final
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisError, ResponseError
 
-from qtui.bullmq.ask import Command, Reply, ask, ask_all, number, present, score, text, texts
+from qtui.bullmq.ask import (
+    Command,
+    Reply,
+    ask,
+    ask_all,
+    is_wrong_type,
+    number,
+    present,
+    score,
+    text,
+    texts,
+    unrefused,
+)
 from qtui.bullmq.compact import MOST_COMPACT, PROBES, is_compact, probe
 from qtui.bullmq.connection import Client
 from qtui.bullmq.dialect import QueueEvidence
 from qtui.bullmq.headline import cut_reason
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.last_runs import NEWEST, any_never_ran, last_ran_modern, newest
-from qtui.bullmq.lists import without_lpos
+from qtui.bullmq.lists import Standing, first_reason, refused, stand_in_lists
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row
 from qtui.bullmq.reasons import fill_reasons
 from qtui.bullmq.status import EDGE, ends
@@ -56,6 +68,24 @@ class Whereabouts:
     exists: bool = True
     score: float | None = None
     failed_reason: str | None = None
+    unknown: str = ""
+    """Why it may stand in a state that could not be read, where no other was found."""
+
+    def in_list(self, standing: Standing) -> Whereabouts:
+        """The same of a job that is in no sorted set, with what lists tell of it."""
+        if standing.state is not None:
+            return Whereabouts(standing.state, self.exists)
+        unknown = "; ".join(filter(None, (self.unknown, standing.unknown)))
+        return replace(self, unknown=unknown)
+
+    @property
+    def words(self) -> str:
+        """Where, for people: a state, ``unknown: …``, or that it stands in none."""
+        if self.state is not None:
+            return self.state
+        if self.unknown:
+            return f"unknown: {self.unknown}"
+        return "in no state" if self.exists else "gone"
 
 
 class Reader:
@@ -86,7 +116,8 @@ class Reader:
 
         Newest first is the order of finishing for finished jobs, the reverse of the order of
         running for lists and prioritized, and latest first for delayed and waiting-children. An id
-        whose hash is gone is a row that says so. A key of a wrong type is a state without jobs.
+        whose hash is gone is a row that says so. A key of another type is a page without rows
+        that says so (`Page.unread`).
 
         Costs one round trip with SORT_RO (Redis ≥7.0 and an ACL with every key readable), else
         two: for small sorted sets, and the first time for any. Two more for completed jobs, whose
@@ -101,7 +132,7 @@ class Reader:
         except ResponseError as error:
             if not str(error).startswith("WRONGTYPE"):
                 raise
-            return Page((), 0, offset)
+            return Page((), 0, offset, unread=refused(error, "", queue.key(state.key)))
         rows = await self.mark_missing(queue, page.rows)
         if state is JobState.COMPLETED:
             rows = await self._with_results(queue, rows)
@@ -190,7 +221,7 @@ class Reader:
         ids = present(texts(reply))
         if state.is_list and descending:
             ids.reverse()
-        fields = await ask(
+        fields = await ask_all(
             self._client, [("HMGET", queue.job(job_id), *LIST_FIELDS) for job_id in ids]
         )
         found = [short_row(job_id, texts(one)) for job_id, one in zip(ids, fields, strict=True)]
@@ -230,7 +261,7 @@ class Reader:
         values = await ask(self._client, [("HGET", job, field) for job in small]) if small else []
         loaded = dict(zip(small, values, strict=True))
         return tuple(
-            replace(one, returnvalue=text(loaded.get(job)), returnvalue_size=number(length) or 0)
+            _with_result(one, length, loaded.get(job))
             for one, job, length in zip(rows, jobs, sizes, strict=True)
         )
 
@@ -244,7 +275,7 @@ class Reader:
         if state.is_list:
             return None
         verb = "ZREVRANK" if newest_first else "ZRANK"
-        [reply] = await ask(self._client, [(verb, queue.key(state.key), job_id)])
+        [reply] = await ask_all(self._client, [(verb, queue.key(state.key), job_id)])
         return number(reply)
 
     async def ids(
@@ -256,16 +287,20 @@ class Reader:
         *,
         newest_first: bool = True,
     ) -> list[str]:
-        """Ids only, markers left out, for marking many. Costs one round trip, O(limit)."""
+        """Ids only, markers left out, for marking many. Costs one round trip, O(limit).
+
+        Raises:
+            redis.exceptions.ResponseError: Redis would not tell, be it for the type of the key.
+        """
         key, descending = queue.key(state.key), newest_first != state.is_list
         offset, limit = max(0, offset), max(0, limit)
         if not state.is_list:
             verb = "ZREVRANGE" if descending else "ZRANGE"
             [reply] = await ask(self._client, [(verb, key, offset, offset + max(1, limit) - 1)])
-            return present(texts(reply))[:limit]
+            return present(texts(unrefused(reply)))[:limit]
         part = list_window(key, offset, limit, descending)
         [reply, *bounds] = await ask(self._client, [part, *ends(key)])
-        found = present(texts(reply))
+        found = present(texts(unrefused(reply)))
         if descending:
             found.reverse()
         placed = places(found, offset, limit, descending, bounds)
@@ -277,7 +312,8 @@ class Reader:
         Costs one round trip, two commands a job; the caller keeps ``ids`` to a few hundred.
 
         Raises:
-            redis.exceptions.NoPermissionError: this user may not see where the jobs stand.
+            redis.exceptions.ResponseError: Redis would not tell where the jobs stand, be it for
+                the type of the key.
         """
         key = queue.key(state.key)
         commands: list[Command] = []
@@ -286,7 +322,7 @@ class Reader:
             commands.append(("ZSCORE", key, job_id))
         replies = await ask_all(self._client, commands)
         found = [
-            replace(short_row(job_id, texts(fields)), score=score(place))
+            replace(short_row(job_id, texts(fields)), score=_score_in(state, place))
             for job_id, fields, place in zip(ids, replies[::2], replies[1::2], strict=True)
         ]
         return list(await self.mark_missing(queue, found))
@@ -301,9 +337,12 @@ class Reader:
             ids: the jobs.
             lists: the lists that are searched; one that stands in another has no state.
 
-        Costs one round trip with seven commands of O(1) or O(log n) a job, and one more with an
-        LPOS for each list and each job that stands in no sorted set. That is O(n): 25 ms in a list
-        of a million, so leave out the long lists when the question is of many jobs.
+        Costs one round trip with seven commands of O(1) or O(log n) a job, and what
+        `stand_in_lists` costs for each job that stands in no sorted set. That is O(n): 25 ms in a
+        list of a million, so leave out the long lists when the question is of many jobs.
+
+        Raises:
+            redis.exceptions.ResponseError: Redis refused to tell of the sorted sets or hashes.
         """
         commands: list[Command] = []
         for job_id in ids:
@@ -315,7 +354,7 @@ class Reader:
         found: dict[str, Whereabouts] = {}
         for place, job_id in enumerate(ids):
             *scores, reason, exists = replies[place * width : (place + 1) * width]
-            found[job_id] = _whereabouts(scores, text(reason), exists == 1)
+            found[job_id] = _whereabouts(queue, scores, text(reason), exists == 1)
         failed = [one for one in ids if found[one].state is JobState.FAILED]
         told = [found[one].failed_reason for one in failed]
         reasons = await fill_reasons(self._client, queue, failed, told)
@@ -323,27 +362,8 @@ class Reader:
             found[job_id] = replace(found[job_id], failed_reason=known)
         listless = [job_id for job_id in ids if found[job_id].state is None]
         there = [job_id for job_id in listless if found[job_id].exists]
-        standing = await self._lists_of(queue, there, lists)
-        return {
-            job_id: replace(one, state=standing.get(job_id, one.state))
-            for job_id, one in found.items()
-        }
-
-    async def _lists_of(
-        self, queue: QueueKey, ids: Sequence[str], order: Sequence[JobState]
-    ) -> dict[str, JobState]:
-        commands: list[Command] = [
-            ("LPOS", queue.key(state.key), job_id) for job_id in ids for state in order
-        ]
-        replies = await ask_all(self._client, commands) if commands else []
-        replies = await without_lpos(self._client, commands, replies)
-        found = {}
-        for place, job_id in enumerate(ids):
-            positions = replies[place * len(order) : (place + 1) * len(order)]
-            for state, position in zip(order, positions, strict=True):
-                if isinstance(position, int):
-                    found[job_id] = state
-                    break
+        for job_id, standing in (await stand_in_lists(self._client, queue, there, lists)).items():
+            found[job_id] = found[job_id].in_list(standing)
         return found
 
     async def evidence(self, queue: QueueKey) -> QueueEvidence:
@@ -382,7 +402,21 @@ class Reader:
         )
 
 
-def _whereabouts(scores: Sequence[Reply], reason: str | None, exists: bool) -> Whereabouts:
+def _score_in(state: JobState, reply: Reply) -> float | None:
+    """The score of a job in a state; None where that is a list, which has none."""
+    return None if state.is_list else score(unrefused(reply))
+
+
+def _with_result(one: Row, length: Reply, value: Reply) -> Row:
+    """A completed job with its return value, or the size of one that is too large for a list."""
+    if isinstance(length, RedisError) and not is_wrong_type(length):
+        return replace(one, garbled=(*one.garbled, "returnvalue"))
+    return replace(one, returnvalue=text(value), returnvalue_size=number(length) or 0)
+
+
+def _whereabouts(
+    queue: QueueKey, scores: Sequence[Reply], reason: str | None, exists: bool
+) -> Whereabouts:
     for state, place in zip(_SORTED_SETS, scores, strict=True):
         at = score(place)
         if at is not None:
@@ -392,7 +426,9 @@ def _whereabouts(scores: Sequence[Reply], reason: str | None, exists: bool) -> W
                 else None
             )
             return Whereabouts(state, exists, at, failed)
-    return Whereabouts(None, exists)
+    keys = (queue.key(state.key) for state in _SORTED_SETS)
+    unread = first_reason(dict(zip(keys, scores, strict=True)), "ZSCORE") if exists else ""
+    return Whereabouts(None, exists, unknown=unread)
 
 
 def _range(

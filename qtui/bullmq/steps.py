@@ -9,7 +9,17 @@ from typing import Final, NamedTuple, cast
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisError, ResponseError
 
-from qtui.bullmq.ask import Command, Reply, ask, items, present, score, scores, texts
+from qtui.bullmq.ask import (
+    Command,
+    Reply,
+    ask,
+    ask_all,
+    items,
+    present,
+    score,
+    scores,
+    texts,
+)
 from qtui.bullmq.compact import is_compact, probe
 from qtui.bullmq.connection import Client
 from qtui.bullmq.filter.columns import Columns, Places
@@ -243,7 +253,7 @@ class Steps:
         if known:
             without = [place for place, one in enumerate(told) if one is None]
             commands: list[Command] = [("ZSCORE", self._key, step.ids[at]) for at in without]
-            for place, reply in zip(without, await ask(self._client, commands), strict=True):
+            for place, reply in zip(without, await ask_all(self._client, commands), strict=True):
                 at = score(reply)
                 # One that has come back elsewhere is met there, or was not there when we began.
                 if at is not None and min(known) <= at <= max(known):
@@ -261,7 +271,7 @@ async def read_fields(
     """
     if not fields or not ids:
         return [Met(one, {}) for one in ids]
-    values = await ask(client, [("HMGET", queue.job(one), *fields) for one in ids])
+    values = await ask_all(client, [("HMGET", queue.job(one), *fields) for one in ids])
     absent: list[str | None] = [None] * len(fields)
     met = [
         Met(one, dict(zip(fields, texts(value) or absent, strict=True)))

@@ -28,6 +28,8 @@ class Page:
     offset: int
     gaps: frozenset[int] = frozenset()
     """Places in the window that no job takes: a marker stands there, deep inside a list."""
+    unread: str = ""
+    """Why there are no rows, where the state's key holds another type."""
 
     def placed(self) -> Iterator[tuple[int, Row]]:
         """The rows with their places."""

@@ -21,6 +21,7 @@ from qtui.commands.rerun import Request, rerun_flow
 from qtui.commands.run import DONE, NOT_ALL, Place, Stop
 from qtui.text import count, plain, plural
 from qtui.views.columns import Tone, cells
+from qtui.views.flow_rows import state_of
 
 _PAGE: Final = 250
 _MOST_CHILDREN: Final = 50
@@ -141,18 +142,11 @@ def _cells(node: Node, depth: int, lineage: Lineage, now: float) -> tuple[Cell, 
     job = Cell(f"{'  ' * depth}{sign}{plain(node.id)}")
     parent = "" if not depth else f"parent {node.on_failure.words}"
     what, tone = _what(node)
-    shown = _state(node)
+    shown = Cell(*state_of(node))
     tried = Cell(one.tries, Tone.BAD if state is JobState.FAILED else Tone.PLAIN)
     when = "" if node.state is None else one.when
     rest = (Cell(plain(node.queue.base)), shown, tried, Cell(when), Cell(parent), Cell(what, tone))
     return (job, Cell(one.name), *rest)
-
-
-def _state(node: Node) -> Cell:
-    if node.row.missing:
-        return Cell("gone", Tone.FAINT)
-    tones = {JobState.FAILED: Tone.BAD, JobState.COMPLETED: Tone.GOOD, JobState.ACTIVE: Tone.BUSY}
-    return Cell(node.state or "nowhere", tones.get(node.state or JobState.WAITING, Tone.PLAIN))
 
 
 def _what(node: Node) -> tuple[str, Tone]:
@@ -165,6 +159,8 @@ def _what(node: Node) -> tuple[str, Tone]:
     if node.state is JobState.FAILED:
         ignored = "(ignored) " if record is Record.IGNORED else ""
         return ignored + (spoken(node.row.failed_reason or "") or "no reason given"), Tone.BAD
+    if node.unclear:
+        return plain(node.unclear), Tone.BUSY
     if node.doomed:
         return f"to be failed: {spoken(node.deferred)}", Tone.BAD
     if node.state is JobState.WAITING_CHILDREN:
@@ -188,7 +184,7 @@ def node_object(node: Node, depth: int) -> dict[str, object]:
         "on_failure": _JSON_OPTIONS[node.on_failure],
         "deferred_failure": node.deferred or None,
         "children": asdict(node.children),
-    }
+    } | ({"unknown": node.unclear} if node.unclear else {})
 
 
 _JSON_OPTIONS: Final[Mapping[OnFailure, str]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from qtui.bullmq.connection import Client
@@ -16,7 +16,7 @@ from qtui.bullmq.reader import Page, Reader
 from qtui.commands.find import find_queue
 from qtui.commands.ndjson import hash_fields, picked_object, row_object
 from qtui.commands.output import Cell, Column, Table
-from qtui.commands.run import USAGE, Place, Stop
+from qtui.commands.run import REDIS, USAGE, Place, Stop
 from qtui.text import count, plain, plural
 from qtui.views.columns import HEADS, Tone, cells
 
@@ -51,7 +51,7 @@ async def _list(client: Client, place: Place, window: Window, *, json: bool) -> 
     if window.fields:
         return await _export(client, place, status.queue, window)
     table = Table(place.out, _columns(window.state))
-    printed = total = 0
+    printed, total, unread = 0, 0, ""
     rate = place.settings.scan_rate
     pages = (
         _pages(client, status.queue, window)
@@ -66,6 +66,10 @@ async def _list(client: Client, place: Place, window: Window, *, json: bool) -> 
             now = time.time() * 1000
             table.write([_cells(row, window.state, now) for row in page.rows])
         printed, total = printed + len(page.rows), page.total
+        unread = unread or page.unread
+    if unread:
+        place.err.line(f"qtui: {plain(unread)}")
+        return REDIS
     if not json and not printed:
         beyond = f" beyond the first {count(window.offset)}" if window.offset else ""
         match = f" that match {plain(window.filter.source)}" if window.filter else ""
@@ -119,7 +123,7 @@ async def _pages(client: Client, queue: QueueKey, window: Window) -> AsyncIterat
             queue, window.state, offset, min(left, _PAGE), newest_first=window.newest_first
         )
         fresh = tuple(row for row in page.rows if row.id not in before)
-        yield Page(fresh, page.total, page.offset)
+        yield replace(page, rows=fresh)
         if not page.rows:
             return
         before = frozenset(row.id for row in page.rows)

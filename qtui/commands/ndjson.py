@@ -171,7 +171,13 @@ def job_object(job: Job, logs: Sequence[str]) -> dict[str, object]:
         },
         "more_fields": job.more_fields,
         "garbled": garbled,
-    }
+    } | _refused(job)
+
+
+def _refused(job: Job) -> dict[str, object]:
+    """What Redis did not tell of a job, by name, and why; nothing where it told all."""
+    found = {**({"state": job.unknown} if job.unknown else {}), **job.unread}
+    return {"unknown": found} if found else {}
 
 
 def result_object(result: Result, state: JobState) -> dict[str, object]:

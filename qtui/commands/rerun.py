@@ -57,6 +57,8 @@ class Request:
     json: bool
     follow: float = 0.0
     """Seconds for which the jobs are followed when all are sent."""
+    drop_lost: bool = False
+    """Whether parents are to run without children that are gone."""
 
     @property
     def asks(self) -> bool:
@@ -70,6 +72,7 @@ class Request:
         words += ["--rerun", self.rerun.value] if self.rerun is not None else []
         words += ["--reset-attempts-made"] if self.resets.made else []
         words += ["--reset-attempts-started"] if self.resets.started else []
+        words += ["--drop-lost"] if self.drop_lost else []
         return shlex.join(words)
 
 
@@ -106,6 +109,7 @@ async def _plan(client: Client, place: Place, request: Request, start: Start) ->
             start,
             known=[status.queue],
             progress=lambda seen: progress.say(f"reading the flow: {plural(seen, 'job')}"),
+            drop_lost=request.drop_lost,
         )
     except LookupError as error:
         raise Stop(str(error), NOT_ALL) from None

@@ -157,8 +157,8 @@ def _tell(paper: Paper, plan: Plan, resets: Resets) -> None:
         paper.line(f"and {count(len(groups) - _MOST_GROUPS)} more kinds")
     for warning in plan.warnings(resets):
         paper.line(paper.styled(f"▲ {warning}", Tone.BUSY))
-    if plan.families:
-        flow = shlex.join(["qtui", "flow", plan.queue.name, plan.families[0].jobs[0]])
+    if plan.relative is not None:
+        flow = shlex.join(["qtui", "flow", plan.queue.name, plan.relative])
         paper.line(f"  {plain(flow)} shows such a flow, with --rerun failure it reruns it.")
     if resets.made or resets.started:
         which = [word for word, on in (("made", resets.made), ("started", resets.started)) if on]

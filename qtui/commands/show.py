@@ -9,7 +9,10 @@ from typing import Final
 
 from qtui.bullmq.connection import Client
 from qtui.bullmq.job import Job, WrongType, find_job, read_job, read_logs
-from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.keys import (
+    QueueKey,
+    named,
+)
 from qtui.commands.find import ALL_QUEUES, find_queue, find_queues, places
 from qtui.commands.ndjson import job_object
 from qtui.commands.output import Paper
@@ -49,7 +52,7 @@ async def _read(client: Client, place: Place, name: str, job_id: str) -> tuple[J
     if job is None:
         raise Stop(f'no job "{job_id}" in {queue.base}', NOT_ALL)
     logs = list(job.logs)
-    if len(logs) < job.log_lines:
+    if len(logs) < job.log_lines and "logs" not in job.unread:
         logs.clear()
         for first in range(0, job.log_lines, _LOG_PAGE):
             logs += await read_logs(client, queue, job_id, first, first + _LOG_PAGE - 1)
@@ -60,16 +63,16 @@ async def _queue_of(client: Client, place: Place, job_id: str) -> QueueKey:
     """The one queue that has the job."""
     settings = place.settings
     statuses = await find_queues(client, settings.prefixes, settings.queues)
-    found = await find_job(client, [status.queue for status in statuses], job_id)
+    found, closed = await find_job(client, [status.queue for status in statuses], job_id)
     if not found:
-        searched = plural(len(statuses), "queue")
+        searched = plural(len(statuses) - len(closed), "queue")
+        refused = f"; Redis refused to tell of {named(closed)}" if closed else ""
         raise Stop(
-            f'no job "{job_id}" in any of {searched} under {places(settings.prefixes)}', NOT_ALL
+            f'no job "{job_id}" in any of {searched} under {places(settings.prefixes)}{refused}',
+            NOT_ALL,
         )
     if len(found) > 1:
-        known = ", ".join(
-            f"{queue.base} ({where.state or 'in no state'})" for queue, where in found
-        )
+        known = ", ".join(f"{queue.base} ({where.words})" for queue, where in found)
         raise Stop(f'job "{job_id}" is in {len(found)} queues: say which of {known}', USAGE)
     return found[0][0]
 

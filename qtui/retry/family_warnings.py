@@ -14,7 +14,10 @@ from qtui.bullmq.flow import Name, Node, Record, queue_of, read_nodes
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, Row
 from qtui.retry.kin import Kin
-from qtui.text import plural
+from qtui.text import (
+    plain,
+    plural,
+)
 
 MOST: Final = 250
 """Jobs of a plan that are looked at: what is true of one is seldom true of one alone."""
@@ -26,6 +29,7 @@ class Trouble(StrEnum):
     PARENT_STAYS_FAILED = "parent stays failed"
     PARENT_FAILS_AGAIN = "parent fails again"
     PARENT_IS_STUCK = "parent is stuck in active"
+    UNKNOWN = "unknown"
     CHILD_LEFT = "a child is left behind"
     """The parent is retried with some of its children, and stays where it is for another (-9)."""
 
@@ -38,6 +42,12 @@ class FamilyWarning:
     jobs: tuple[str, ...]
     sentence: str
     """For whoever confirms; plain text. It names the rerun of the flow as the way out."""
+
+
+def unlooked(why: str) -> FamilyWarning:
+    """That Redis did not let the families be looked at, in its own words."""
+    sentence = f"Whether parents or children would be left behind is unknown: {plain(why)}."
+    return FamilyWarning(Trouble.UNKNOWN, (), sentence)
 
 
 async def family_warnings(

@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Final
 
 from redis.exceptions import ConnectionError as LostConnection
-from redis.exceptions import NoPermissionError
+from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as LateReply
 
 from qtui.bullmq.codes import Code, Result
@@ -443,7 +443,7 @@ class Follower:
             start = time()
             try:
                 places = await self._places.read([*chunk])
-            except NoPermissionError as error:
+            except ResponseError as error:
                 self.blind = str(error)
                 return
             if chunk:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from redis.exceptions import NoPermissionError
+from redis.exceptions import ResponseError
 
 from qtui.bullmq.codes import Code
 from qtui.bullmq.connection import Client
@@ -24,10 +24,20 @@ from qtui.bullmq.status import read_status
 from qtui.bullmq.workers import read_workers
 from qtui.bullmq.writer import NEVER, Picked
 from qtui.retry.brakes import THE_QUEUE, Destined, job_brakes, queue_brakes
-from qtui.retry.family_warnings import MOST, FamilyWarning, Trouble, family_warnings
+from qtui.retry.family_warnings import (
+    MOST,
+    FamilyWarning,
+    Trouble,
+    family_warnings,
+    unlooked,
+)
 from qtui.retry.kin import Kin
 from qtui.retry.selection import Query, Selection, candidates, count_until, hunt_for, judged
-from qtui.text import plain, plural
+from qtui.text import (
+    first_line,
+    plain,
+    plural,
+)
 
 MOST_KINDS: Final = 1000
 """Groups that a plan tells apart; names and errors may be as many as jobs."""
@@ -185,6 +195,11 @@ class Plan:
         """The jobs grouped by name, error and fate, largest group first."""
         return self.tally.groups()
 
+    @property
+    def relative(self) -> str | None:
+        """A job whose flow shows what it would leave behind; None where nothing is."""
+        return next((job_id for one in self.families for job_id in one.jobs), None)
+
     def warnings(self, resets: Resets) -> Iterator[str]:
         """What whoever confirms should know, in whole sentences; plain text."""
         if self.status.kind.refusal:
@@ -291,12 +306,12 @@ class _Sample:
     async def warnings(
         self, client: Client, selection: Selection, evidence: QueueEvidence, kin: Kin
     ) -> tuple[FamilyWarning, ...]:
-        """What a retry would leave behind; nothing where we may not look at a parent's queue."""
+        """What a retry would leave behind, or that Redis did not let it be looked at."""
         rows = [*self._parents, *self._children, *self._others]
         try:
             return tuple(await family_warnings(client, selection.queue, rows, evidence, kin))
-        except NoPermissionError:
-            return ()
+        except ResponseError as error:
+            return (unlooked(first_line(str(error))),)
 
 
 async def _brakes(

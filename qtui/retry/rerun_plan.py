@@ -7,12 +7,12 @@ again, children before parents. `rerun_reading` makes the plan.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from qtui.bullmq.flow import Lineage, Node
+from qtui.bullmq.flow import Lineage, Node, Record
 from qtui.bullmq.flow_writer import DOOMED, Mode, Parked, Released, Returned
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, QueueStatus
@@ -46,12 +46,18 @@ class Part(StrEnum):
     """Has its result, and keeps it."""
     LEFT = "left alone"
     GONE = "gone"
-    """Its hash is no more; a stored result stays where it is."""
+    """Its hash is no more; what its parent has stored of it stays."""
 
     @property
     def reruns(self) -> bool:
         """Whether the job runs again by this rerun."""
         return self in (Part.RUNS, Part.FOLLOWS)
+
+
+_GONE: Final[Mapping[Record | None, str]] = {
+    Record.PROCESSED: "its job is gone; its stored result stays",
+    Record.IGNORED: "its job is gone; its stored error stays",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +70,14 @@ class Step:
     """Children about whom its own keys are put right."""
     waits: int = 0
     """Children that it waits for."""
+    dropped: tuple[Node, ...] = ()
+    """Children whose hash is gone, for which it waits no more."""
 
     @property
     def is_released(self) -> bool:
         """Whether it needs nothing but a retry."""
-        return self.part is Part.RUNS and not self.returned and finished(self.node)
+        keeps = not self.returned and not self.dropped
+        return self.part is Part.RUNS and keeps and finished(self.node)
 
     @property
     def fate(self) -> str:
@@ -79,11 +88,13 @@ class Step:
             case Part.FOLLOWS:
                 return f"runs after {plural(self.waits, 'child', 'children')}"
             case Part.UNDER_WAY:
-                return f"{self.node.state or 'somewhere'}: goes on by itself"
+                if self.node.state is None:
+                    return "in no state: nothing runs it"
+                return f"{self.node.state}: goes on by itself"
             case Part.DONE:
                 return "done, stays done"
             case Part.GONE:
-                return "its job is gone; its stored result stays"
+                return _GONE.get(self.node.name.record, "its job is gone")
             case Part.LEFT:
                 return "failed, left alone"
 
@@ -103,6 +114,8 @@ class RerunPlan:
     """Why nothing will be done; plain text, no sentence."""
     notes: tuple[str, ...] = ()
     """What whoever confirms should know, in whole sentences; plain text."""
+    lost: int = 0
+    """Children that are gone and without which it goes on, or would if it were asked to."""
     resumed: bool = False
     """Whether a rerun from the start that was cut off is brought to its end."""
     statuses: tuple[QueueStatus, ...] = ()
@@ -191,7 +204,8 @@ def _parked(step: Step) -> Parked:
     children = tuple(
         Returned(one.name, one.row.score if finished(one) else None) for one in step.returned
     )
-    return Parked(node.name, seen, pinned, children)
+    gone = tuple(Returned(one.name, gone=True) for one in step.dropped)
+    return Parked(node.name, seen, pinned, children + gone)
 
 
 def finished(node: Node) -> bool:

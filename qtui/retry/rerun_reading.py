@@ -7,8 +7,9 @@ not. In a rerun from the start every job takes part whose hash is there.
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -54,15 +55,24 @@ def _follow_failure(node: Node) -> Sequence[Record]:
     return (*_NEEDED, Record.IGNORED) if is_open(node) and not node.row.missing else ()
 
 
-def _judge_failure(tree: Tree) -> dict[str, Step]:
+def _judge_failure(tree: Tree, drop_lost: bool) -> dict[str, Step]:
     """The part that each job would have if its parent needed it, children before parents."""
     steps: dict[str, Step] = {}
     for node in reversed(tree.nodes.values()):
-        steps[node.key] = _failure_step(node, tree.children.get(node.key, []), steps)
+        children = tree.children.get(node.key, [])
+        dropped = _lost(children) if drop_lost else ()
+        steps[node.key] = _failure_step(node, children, steps, dropped)
     return steps
 
 
-def _failure_step(node: Node, children: Sequence[Node], steps: dict[str, Step]) -> Step:
+def _lost(children: Sequence[Node]) -> tuple[Node, ...]:
+    """Children that are gone though their parent needs them."""
+    return tuple(one for one in children if one.row.missing and one.name.record in _NEEDED)
+
+
+def _failure_step(
+    node: Node, children: Sequence[Node], steps: dict[str, Step], dropped: tuple[Node, ...]
+) -> Step:
     if node.row.missing:
         return Step(node, Part.GONE)
     if not is_open(node):
@@ -72,11 +82,12 @@ def _failure_step(node: Node, children: Sequence[Node], steps: dict[str, Step]) 
     if node.state is JobState.WAITING_CHILDREN:
         misplaced = any(one.name.record is Record.UNSUCCESSFUL for one in needed)
         unrecorded = any(steps[one.key].part is Part.DONE for one in needed)
-        if not (misplaced or unrecorded or any(steps[one.key].part.reruns for one in needed)):
+        again = any(steps[one.key].part.reruns for one in needed)
+        if not (misplaced or unrecorded or again or dropped):
             return Step(node, Part.UNDER_WAY)
     # It will run again, so what it had ignored gets another chance with it.
     waits = sum(steps[one.key].part is not Part.DONE for one in there)
-    return Step(node, Part.FOLLOWS if waits else Part.RUNS, tuple(there), waits)
+    return Step(node, Part.FOLLOWS if waits else Part.RUNS, tuple(there), waits, dropped)
 
 
 def _select(tree: Tree, judged: dict[str, Step], scope: Node) -> list[Step]:
@@ -90,31 +101,74 @@ def _select(tree: Tree, judged: dict[str, Step], scope: Node) -> list[Step]:
 
 
 async def _from_failure(
-    client: Client, lineage: Lineage, queues: Queues, progress: Callable[[int], None]
+    client: Client,
+    lineage: Lineage,
+    queues: Queues,
+    progress: Callable[[int], None],
+    drop_lost: bool,
 ) -> RerunPlan:
+    standstill = RerunPlan(Start.FAILURE, lineage, lineage.root)
     for scope in (node for node in lineage.nodes if is_open(node)):
         tree = await read_tree(client, scope, _follow_failure, queues=queues, progress=progress)
-        steps = _select(tree, _judge_failure(tree), scope)
+        steps = _select(tree, _judge_failure(tree, drop_lost), scope)
         if any(step.part.reruns for step in steps):
-            return _failure_plan(lineage, scope, tree, steps)
-    why = NOTHING
+            return _failure_plan(lineage, scope, tree, steps, drop_lost)
+        if not standstill.refusal:
+            stuck = list(tree.nodes.values())
+            lost = _needed_and_lost(tree, stuck)
+            why = _unclear(stuck) or _lost_refusal(lost) or _nowhere_refusal(stuck)
+            standstill = replace(standstill, scope=scope, refusal=why, lost=len(lost))
+    if standstill.refusal:
+        return standstill
+    why = _unclear(lineage.nodes) or NOTHING
     ignored = sum(node.children.ignored for node in lineage.nodes)
-    if ignored:
+    if ignored and why is NOTHING:
         why += f": {plural(ignored, 'failed child is', 'failed children are')} ignored by a parent"
-    return RerunPlan(Start.FAILURE, lineage, lineage.root, refusal=why)
+    return replace(standstill, refusal=why)
 
 
-def _failure_plan(lineage: Lineage, scope: Node, tree: Tree, steps: Sequence[Step]) -> RerunPlan:
-    again = [step for step in steps if step.part.reruns]
-    lost = [
-        one
-        for step in again
-        for one in tree.children.get(step.node.key, [])
-        if one.row.missing and one.name.record is not Record.IGNORED
+def _needed_and_lost(tree: Tree, nodes: Iterable[Node]) -> list[Node]:
+    """Children that are gone, of those jobs that are not done."""
+    return [
+        one for node in nodes if is_open(node) for one in _lost(tree.children.get(node.key, []))
     ]
-    refusal = ""
-    if lost:
-        refusal = f"{named(lost)} failed or was pending and is gone: it can't run again"
+
+
+def _unclear(nodes: Iterable[Node]) -> str:
+    """What Redis did not tell of one of the jobs, so that nothing can be planned."""
+    return next((plain(node.unclear) for node in nodes if node.unclear), "")
+
+
+def _lost_refusal(lost: Sequence[Node]) -> str:
+    if not lost:
+        return ""
+    return (
+        f"{named(lost)} failed or was pending and is gone: it can't run again; "
+        "--drop-lost (d on the screen) goes on without it"
+    )
+
+
+def _nowhere_refusal(nodes: Iterable[Node]) -> str:
+    """A job in no state is run by nothing; how to bring it back."""
+    nowhere = [node for node in nodes if node.state is None and not node.row.missing]
+    if not nowhere:
+        return ""
+    return f"{named(nowhere)} stands in no state: nothing runs it; {_way_back(nowhere[0])}"
+
+
+def _way_back(node: Node) -> str:
+    """What makes a job in no state a failed one, which can be rerun."""
+    command = shlex.join(["redis-cli", "ZADD", node.queue.key("failed"), "0", node.id])
+    return f"{plain(command)} puts it among the failed jobs, from where a rerun takes it"
+
+
+def _failure_plan(
+    lineage: Lineage, scope: Node, tree: Tree, steps: Sequence[Step], drop_lost: bool
+) -> RerunPlan:
+    again = [step for step in steps if step.part.reruns]
+    chosen = [step.node for step in steps]
+    lost = _needed_and_lost(tree, chosen)
+    refusal = _unclear(chosen) or ("" if drop_lost else _lost_refusal(lost))
     taken = {step.node.key for step in steps}
     left = [
         node
@@ -132,6 +186,7 @@ def _failure_plan(lineage: Lineage, scope: Node, tree: Tree, steps: Sequence[Ste
         done,
         refusal,
         tuple(_failure_notes(lineage, scope, steps)),
+        lost=len(lost),
     )
 
 
@@ -150,9 +205,20 @@ def _failure_notes(lineage: Lineage, scope: Node, steps: Sequence[Step]) -> Iter
     ]
     if ignored:
         yield f"{named(ignored)} had failed and was ignored: it gets another chance."
+    yield from _dropped_notes(steps)
     nowhere = [step.node for step in steps if step.node.state is None and not step.node.row.missing]
     if nowhere:
-        yield f"{named(nowhere)} stands in no state: its parent will wait for it."
+        yield (
+            f"{named(nowhere)} stands in no state: its parent will wait for it, and nothing runs "
+            f"it; {_way_back(nowhere[0])}."
+        )
+
+
+def _dropped_notes(steps: Sequence[Step]) -> Iterator[str]:
+    dropped = [one for step in steps if step.part.reruns for one in step.dropped]
+    if dropped:
+        runs = "its parent runs" if len(dropped) == 1 else "their parents run"
+        yield f"{named(dropped)} is gone: {runs} without it."
 
 
 # From the start -------------------------------------------------------------------------------
@@ -162,12 +228,8 @@ def _follow_all(node: Node) -> Sequence[Record]:
     return () if node.row.missing else _ALL
 
 
-def _start_refusal(nodes: Sequence[Node]) -> str:
-    lost = [node for node in nodes if node.row.missing and node.name.record in _NEEDED]
-    if lost:
-        return f"{named(lost)} failed or was pending and is gone: it can't run again"
-    nowhere = [node for node in nodes if node.state is None and not node.row.missing]
-    return f"{named(nowhere)} stands in no state" if nowhere else ""
+def _start_refusal(nodes: Sequence[Node], lost: Sequence[Node]) -> str:
+    return _unclear(nodes) or _lost_refusal(lost) or _nowhere_refusal(nodes)
 
 
 def _busy(node: Node) -> bool:
@@ -183,13 +245,14 @@ def _is_unreleased(node: Node) -> bool:
 def _start_steps(tree: Tree) -> list[Step]:
     steps = []
     for node in tree.nodes.values():
-        there = tuple(one for one in tree.children.get(node.key, []) if not one.row.missing)
+        children = tree.children.get(node.key, [])
+        there, lost = tuple(one for one in children if not one.row.missing), _lost(children)
         if node.row.missing:
             steps.append(Step(node, Part.GONE))
         elif there:
-            steps.append(Step(node, Part.FOLLOWS, there, len(there)))
+            steps.append(Step(node, Part.FOLLOWS, there, len(there), lost))
         else:
-            steps.append(Step(node, Part.RUNS))
+            steps.append(Step(node, Part.RUNS, dropped=lost))
     return steps
 
 
@@ -212,7 +275,10 @@ def _resumed_steps(tree: Tree) -> list[Step]:
         if part is Part.FOLLOWS and not back:
             waiting = node.state is JobState.WAITING_CHILDREN
             part = Part.UNDER_WAY if waiting else Part.RUNS
-        steps.append(Step(node, part, back, waits) if back else Step(node, part))
+        lost = _lost(children)
+        if lost and part is Part.UNDER_WAY and node.state is JobState.WAITING_CHILDREN:
+            part = Part.FOLLOWS if waits else Part.RUNS
+        steps.append(Step(node, part, back, waits if back or lost else 0, lost))
     return steps
 
 
@@ -227,12 +293,17 @@ def _resumed_part(child: Node, began: float, *, whole: bool) -> Part:
 
 
 async def _from_start(
-    client: Client, lineage: Lineage, queues: Queues, progress: Callable[[int], None]
+    client: Client,
+    lineage: Lineage,
+    queues: Queues,
+    progress: Callable[[int], None],
+    drop_lost: bool,
 ) -> RerunPlan:
     root = lineage.root
     tree = await read_tree(client, root, _follow_all, queues=queues, progress=progress)
     nodes = list(tree.nodes.values())
-    refusal = _start_refusal(nodes)
+    lost = _lost(nodes)
+    refusal = _start_refusal(nodes, () if drop_lost else lost)
     resumed = any(_is_unreleased(node) for node in nodes)
     busy = [node for node in nodes if _busy(node)]
     if busy and not resumed:
@@ -249,6 +320,7 @@ async def _from_start(
         done,
         refusal,
         tuple(_start_notes(lineage, tree, steps, resumed)),
+        len(lost),
         resumed,
     )
 
@@ -260,9 +332,11 @@ def _start_notes(
         yield "An earlier rerun from the start was cut off: only what it had not begun runs now."
     if lineage.note:
         yield f"Nothing above {name_of(lineage.root)} was looked at: {plain(lineage.note)}."
-    gone = [step.node for step in steps if step.part is Part.GONE]
-    if gone:
-        yield f"{named(gone)} can't run again, the job is gone: the stored result stays."
+    yield from _dropped_notes(steps)
+    for record, kept in ((Record.PROCESSED, "result"), (Record.IGNORED, "error")):
+        gone = [s.node for s in steps if s.part is Part.GONE and s.node.name.record is record]
+        if gone:
+            yield f"{named(gone)} can't run again, the job is gone: the stored {kept} stays."
     struck = [node for node in lineage.nodes if node.key not in tree.nodes]
     if struck:
         yield f"{named(struck)} was struck off by its parent and is left alone."
@@ -279,6 +353,7 @@ async def make_rerun_plan(
     *,
     known: Sequence[QueueKey] = (),
     progress: Callable[[int], None] = lambda seen: None,
+    drop_lost: bool = False,
 ) -> RerunPlan:
     """Reads the flow of a job and tells what a rerun would do with each job of it.
 
@@ -289,13 +364,14 @@ async def make_rerun_plan(
         start: from failure, or from the start.
         known: queues that are known, which helps to part keys whose ids hold colons.
         progress: is told how many jobs have been read.
+        drop_lost: whether parents are to run without children that are gone before they completed.
 
     Costs four round trips for each ancestor, and per generation one for every 250 jobs, three at
     most; from failure only those jobs are read that are not done.
 
     Raises:
         LookupError: there is no such job.
-        redis.exceptions.NoPermissionError: we may not look at one of the queues.
+        redis.exceptions.ResponseError: Redis refused to tell of one of the queues.
     """
     lineage = await read_lineage(client, queue, job_id)
     if lineage.job.row.missing:
@@ -303,7 +379,7 @@ async def make_rerun_plan(
     queues = Queues(client, [*known, *(node.queue for node in lineage.nodes)])
     make = _from_failure if start is Start.FAILURE else _from_start
     try:
-        plan = await make(client, lineage, queues, progress)
+        plan = await make(client, lineage, queues, progress, drop_lost)
     except TooLarge as error:
         return RerunPlan(start, lineage, lineage.root, refusal=str(error))
     return await _with_queues(client, plan)

@@ -11,7 +11,15 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, TypeAlias
 
-from qtui.bullmq.ask import Command, ask_all, number, score, scores, texts
+from qtui.bullmq.ask import (
+    Command,
+    ask_all,
+    number,
+    score,
+    scores,
+    texts,
+    unrefused,
+)
 from qtui.bullmq.connection import Client
 from qtui.bullmq.filter import Filter
 from qtui.bullmq.hunt import Hunt
@@ -79,7 +87,7 @@ async def query(
     """
     _check(state)
     [newest] = await ask_all(client, [("ZREVRANGE", queue.key(state.key), 0, 0, "WITHSCORES")])
-    until = next(iter(scores(newest).values()), None)
+    until = next(iter(scores(unrefused(newest)).values()), None)
     return Query(queue, state, wanted, -math.inf if until is None else until)
 
 
@@ -87,7 +95,7 @@ async def count_until(client: Client, selection: Query) -> int:
     """Jobs of the state up to the query's moment, matching or not. Costs one command, O(log n)."""
     key, until = selection.queue.key(selection.state.key), f"{selection.until:.17g}"
     [reply] = await ask_all(client, [("ZCOUNT", key, "-inf", until)])
-    return number(reply) or 0
+    return number(unrefused(reply)) or 0
 
 
 def _check(state: JobState) -> None:
@@ -149,7 +157,7 @@ async def _read(
     replies = await ask_all(client, commands)
     absent: list[str | None] = [None] * len(fields)
     met = [
-        Met(job_id, dict(zip(fields, texts(values) or absent, strict=True)), score(at))
+        Met(job_id, dict(zip(fields, texts(values) or absent, strict=True)), score(unrefused(at)))
         for job_id, values, at in zip(ids, replies[::2], replies[1::2], strict=True)
     ]
     return await judged(client, selection, met)

@@ -126,6 +126,10 @@ _RERUN: Final = tuple(
             *("reset-started", ("s",), "toggle_started", "reset attempts started"),
             "forget how often the jobs were started",
         ),
+        (
+            *("drop-lost", ("d",), "toggle_lost", "without lost children"),
+            "let parents run without children whose job is gone",
+        ),
         ("go", ("y",), "go", "rerun", "rerun as planned"),
         ("leave", ("escape", "q"), "leave", "leave", "leave all as it is"),
     )

@@ -246,7 +246,9 @@ def state_of(node: Node) -> tuple[str, Tone]:
     """Where a job stands, in a word."""
     if node.row.missing:
         return "gone", Tone.FAINT
-    return node.state or "nowhere", _TONES.get(node.state, Tone.PLAIN)
+    return node.state or ("unknown" if node.unknown else "nowhere"), _TONES.get(
+        node.state, Tone.PLAIN
+    )
 
 
 def what_of(line: Line) -> tuple[str, Tone]:
@@ -261,9 +263,11 @@ def what_of(line: Line) -> tuple[str, Tone]:
         return ignored + (spoken(node.row.failed_reason or "") or "no reason given"), Tone.BAD
     if node.doomed:
         return f"to be failed: {spoken(node.deferred)}", Tone.BAD
+    if node.unclear:
+        return plain(node.unclear), Tone.BUSY
     if node.state is JobState.WAITING_CHILDREN:
         return f"waits for {plural(node.waits_for, 'child', 'children')}", Tone.FAINT
-    if line.parent is not None and record is None:
+    if line.parent is not None and record is None and not line.parent.unread:
         return "struck off by its parent", Tone.FAINT
     return "", Tone.PLAIN
 
@@ -291,6 +295,12 @@ def about(line: Line) -> tuple[str, str, str]:
     return " · ".join(facts), " · ".join(_place(line)), what_of(line)[0]
 
 
+def _kept(parent: Node, record: Record | None) -> str:
+    if record is not None:
+        return f"kept as {record.words}"
+    return "how its parent keeps it is unknown" if parent.unread else "struck off by its parent"
+
+
 def _place(line: Line) -> Iterator[str]:
     node, record = line.node, line.node.name.record
     if line.parent is not None:
@@ -298,7 +308,7 @@ def _place(line: Line) -> Iterator[str]:
         yield f"if it fails, its parent {node.on_failure.words}" + (
             f" ({option})" if option else ""
         )
-        yield f"kept as {record.words}" if record else "struck off by its parent"
+        yield _kept(line.parent, record)
     children = node.children
     counted = [
         f"{count(number)} {words}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
-from qtui.bullmq.job import Field, Job
+from qtui.bullmq.job import Children, Field, Job
 from qtui.bullmq.keys import is_marker
 from qtui.bullmq.model import LIST_FIELDS, JobState
 from qtui.text import age, plural, size, span
@@ -139,6 +139,9 @@ def _family(job: Job) -> Iterator[Section]:
         garbage = ((name, job.text(name)) for name in ("parent", "parentKey"))
         rows += ((name, text) for name, text in garbage if text)
     children = job.children
+    for suffix in Children.SUFFIXES:
+        if suffix in job.unread:
+            rows.append((suffix, f"unknown: {job.unread[suffix]}"))
     if children.total:
         rows.append(("children", str(children.total)))
         for label, number in (
@@ -153,12 +156,18 @@ def _family(job: Job) -> Iterator[Section]:
         yield Section("flow", Pairs(tuple(rows)))
 
 
+def _no_state(job: Job) -> str:
+    if job.unknown:
+        return f"unknown: {job.unknown}"
+    return "none: its id stands in no list and no set"
+
+
 def _facts(job: Job, now: float) -> Iterator[tuple[str, str]]:
     row = job.row
     yield "id", job.id
     yield "name", row.name
     yield "queue", job.queue.base
-    yield "state", job.state or "none: its id stands in no list and no set"
+    yield "state", job.state or _no_state(job)
     if is_marker(job.id):
         yield "", "an id like this is taken for a marker and thrown away by BullMQ ≥3.1.3"
     for label, milliseconds in (
@@ -182,6 +191,9 @@ def _facts(job: Job, now: float) -> Iterator[tuple[str, str]]:
     if job.lock is not None:
         ttl = f", for {span(job.lock_ttl)} more" if job.lock_ttl and job.lock_ttl > 0 else ""
         yield "locked by", f"{job.lock}{ttl}"
+    for name in ("lock", "logs"):
+        if name in job.unread:
+            yield name, f"unknown: {job.unread[name]}"
     if row.garbled:
         yield "not readable", ", ".join(row.garbled)
         for name in row.garbled:

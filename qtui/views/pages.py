@@ -44,6 +44,8 @@ class JobList:
         self.total = 0
         """Rows in the list, one that stays included."""
         self.loaded = False
+        self.unread = ""
+        """Why there are no rows, where the state's key holds another type."""
         """Whether it has been read at all."""
         self.held = False
         self.live_total = 0
@@ -144,6 +146,7 @@ class JobList:
         self._left.clear()
         self.loaded = True
         self.total = self.live_total = page.total
+        self.unread = page.unread
         for place, row in page.placed():
             self._take(place, row)
         if anchor is None:

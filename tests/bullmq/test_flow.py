@@ -10,7 +10,7 @@ from bullmq import FlowProducer
 from redis.asyncio import Redis
 
 from qtui.bullmq import family as family_module
-from qtui.bullmq import flow as flow_module
+from qtui.bullmq import lists as lists_module
 from qtui.bullmq.connection import connect, parse
 from qtui.bullmq.family import Family, Queues, read_families
 from qtui.bullmq.flow import Name, Node, OnFailure, Record, read_lineage, read_nodes
@@ -252,7 +252,7 @@ async def test_where_nodes_stand(client: Redis, monkeypatch: pytest.MonkeyPatch)
     there = [JobState.WAITING, JobState.PAUSED, JobState.ACTIVE, JobState.DELAYED]
     assert await place(client, [*ids, "gone"]) == [*there, None, None]
     # In a list that is too long to be searched, a job that is nowhere else is taken to wait.
-    monkeypatch.setattr(flow_module, "_SEARCHED", 2)
+    monkeypatch.setattr(lists_module, "SEARCHED", 2)
     assert await place(client, [*ids, "gone"]) == [*there, JobState.WAITING, None]
 
 

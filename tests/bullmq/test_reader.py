@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
-from redis.exceptions import NoPermissionError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row
@@ -124,18 +124,27 @@ async def test_a_job_whose_hash_is_gone_is_a_row_that_says_so(
 
 @both_ways
 @pytest.mark.parametrize("state", list(JobState))
-async def test_a_state_of_a_wrong_type_has_no_jobs_and_does_no_harm(
+async def test_a_state_of_a_wrong_type_is_told_and_does_no_harm(
     any_client: Redis, state: JobState, sort_ro: bool
 ) -> None:
     await raw_failed(any_client, ["1"])
     await any_client.set(QUEUE.key(state.key), "junk")
     reader = Reader(any_client, sort_ro=sort_ro)
-    assert await reader.page(QUEUE, state, 0, 10) == Page((), 0, 0)
-    assert await reader.ids(QUEUE, state, 0, 10) == []
+    unread = f"{QUEUE.key(state.key)} holds another type of key"
+    assert await reader.page(QUEUE, state, 0, 10) == Page((), 0, 0, unread=unread)
     assert await reader.rank(QUEUE, state, "1") is None
-    assert (await reader.rows(QUEUE, state, ["1"]))[0].score is None
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        await reader.ids(QUEUE, state, 0, 10)
+    if state.is_list:
+        assert (await reader.rows(QUEUE, state, ["1"]))[0].score is None  # a list has none
+    else:
+        with pytest.raises(ResponseError, match="WRONGTYPE"):
+            await reader.rows(QUEUE, state, ["1"])
     where = (await reader.whereabouts(QUEUE, ["1"]))["1"]
     assert where.exists
+    if state is JobState.FAILED:  # it would stand there
+        assert (where.state, where.unknown) == (None, unread)
+        assert where.words == f"unknown: {unread}"
     await reader.evidence(QUEUE)
 
 

@@ -378,6 +378,22 @@ def test_follow_is_for_reruns(failed: str) -> None:
     assert "these options are for --rerun" in refused.err
 
 
+def test_a_parent_is_rerun_without_a_child_that_is_gone(failed: str, client: redis.Redis) -> None:
+    client.delete("bull:payments:b")
+    client.zrem("bull:payments:failed", "b")
+    command = ("flow", "parents", "p", "--rerun", "failure", "--yes", "--json")
+    told = invoke("--redis", failed, *command)
+    assert told.code == 1
+    assert "bull:payments:b failed or was pending and is gone" in told.err
+    assert "--drop-lost" in told.err
+    told = invoke("--redis", failed, *command, "--drop-lost")
+    assert told.code == 0
+    assert told.objects[0]["id"] == "p"
+    assert client.lrange("bull:parents:wait", 0, -1) == ["p"]
+    alone = invoke("--redis", failed, "flow", "parents", "p", "--drop-lost")
+    assert alone.code == 2
+
+
 def test_a_plain_retry_of_a_child_names_the_flow(failed: str) -> None:
     for which in (["b"], ["--all"]):
         told = invoke("--redis", failed, "retry", "payments", *which, "--dry-run")

@@ -159,12 +159,14 @@ class FlowStage:
         sets = [self.client.zcard(f"{base}:{name}") for name in ("prioritized", "delayed")]
         return any(sets) or not all(is_marker(one) for one in ids)
 
-    def plan(self, id: str, start: Start = Start.FAILURE) -> RerunPlan:
+    def plan(self, id: str, start: Start = Start.FAILURE, *, drop_lost: bool = False) -> RerunPlan:
         """The plan of a rerun of the flow of this job."""
 
         async def call() -> RerunPlan:
             async with self.connect() as client:
-                return await make_rerun_plan(client, self._queue(id), id, start)
+                return await make_rerun_plan(
+                    client, self._queue(id), id, start, drop_lost=drop_lost
+                )
 
         return asyncio.run(call())
 

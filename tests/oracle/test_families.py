@@ -109,3 +109,22 @@ def test_a_parent_retried_without_its_children_goes_where_bullmq_puts_it(stage: 
     assert (plan.after_children, [one.target for one in results]) == (0, ["wait"])
     assert flows.work() == ["p"]
     assert flows.children_values("p") == {"c"}
+
+
+@ONE_SERVER
+@pytest.mark.releases(since="2.1.0")
+def test_a_parent_completes_without_a_child_that_is_gone(stage: Stage) -> None:
+    """Its queue was obliterated, or somebody removed it: no release lets such a parent go on."""
+    lost = tree("lost", fails=True, option=FAIL, queue="b")
+    flows = FlowStage(stage, tree("p", tree("kept"), lost))
+    flows.seed()
+    keys = [key for key in flows.client.scan_iter("bull:b:*") if not key.endswith(":meta")]
+    flows.client.delete(*keys)
+    assert "--drop-lost" in flows.plan("p").refusal
+    plan = flows.plan("p", drop_lost=True)
+    assert (plan.refusal, plan.lost) == ("", 1)
+    assert [one.code for one in flows.carry_out(plan)] == [Code.RETRIED]
+    assert flows.work(queues=["q"]) == ["p"]
+    assert flows.states()["p"] == ["completed"]
+    assert flows.children_values("p") == {"kept"}
+    flows.assert_nothing_left()

@@ -59,9 +59,11 @@ async def raw_flow(client: Redis, children: int, **parent: str) -> None:
     await pipe.execute()
 
 
-async def plan_of(client: Client, job_id: str = "p", start: Start = FAILURE) -> RerunPlan:
+async def plan_of(
+    client: Client, job_id: str = "p", start: Start = FAILURE, *, drop_lost: bool = False
+) -> RerunPlan:
     queue = KIDS if job_id.startswith("c") else QUEUE
-    return await make_rerun_plan(client, queue, job_id, start)
+    return await make_rerun_plan(client, queue, job_id, start, drop_lost=drop_lost)
 
 
 async def carry_out(rerun: Rerun) -> dict[str, Code]:

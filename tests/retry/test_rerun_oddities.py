@@ -29,8 +29,125 @@ async def test_a_failed_child_whose_job_is_gone_is_a_refusal(client: Redis) -> N
     await client.zrem(KIDS.key("failed"), "c1")
     for start in Start:
         plan = await plan_of(client, start=start)
-        expected = "bull:kids:c1 failed or was pending and is gone: it can't run again"
-        assert plan.refusal == expected
+        assert plan.refusal == (
+            "bull:kids:c1 failed or was pending and is gone: it can't run again; "
+            "--drop-lost (d on the screen) goes on without it"
+        )
+        assert plan.lost == 1
+
+
+@pytest.mark.parametrize("start", list(Start))
+async def test_a_lost_child_is_dropped_where_that_is_asked_for(client: Redis, start: Start) -> None:
+    await raw_flow(client, 2)
+    await client.delete(KIDS.job("c1"))
+    await client.zrem(KIDS.key("failed"), "c1")
+    plan = await plan_of(client, start=start, drop_lost=True)
+    assert (plan.refusal, plan.lost) == ("", 1)
+    assert "bull:kids:c1 is gone: its parent runs without it." in plan.notes
+    assert set((await carry_out(rerun_of(client, plan))).values()) == {Code.RETRIED}
+    assert await client.smembers(QUEUE.job("p", "dependencies")) == {KIDS.job("c0")}
+    assert await client.exists(QUEUE.job("p", "unsuccessful")) == 0
+    assert await census(client) == {"p": ["waiting-children"]}
+    assert await client.lrange(KIDS.key("wait"), 0, -1) == ["c0"]
+
+
+@pytest.mark.parametrize("state", ["failed", "waiting-children", "wait"])
+@pytest.mark.parametrize("start", list(Start))
+async def test_a_parent_that_nothing_can_release_is_released(
+    client: Redis, state: str, start: Start
+) -> None:
+    """Its only child is gone: removed by hand, evicted, or its queue was obliterated."""
+    await raw_flow(client, 1)
+    await client.delete(KIDS.job("c0"), KIDS.key("failed"), KIDS.key("meta"))
+    if state != "failed":
+        await client.zrem(QUEUE.key("failed"), "p")
+        await client.delete(QUEUE.job("p", "unsuccessful"))
+        await client.sadd(QUEUE.job("p", "dependencies"), KIDS.job("c0"))
+    if state == "waiting-children":
+        await client.zadd(QUEUE.key(state), {"p": START})
+    if state == "wait":
+        await client.hset(QUEUE.job("p"), "defa", "child failed")
+        await client.lpush(QUEUE.key("wait"), "p")
+        start = Start.FAILURE  # from the start it is not at rest
+    plan = await plan_of(client, start=start)
+    assert plan.refusal.startswith("bull:kids:c0 failed or was pending and is gone")
+    assert "--drop-lost (d on the screen) goes on without it" in plan.refusal
+    plan = await plan_of(client, start=start, drop_lost=True)
+    assert [(one.node.id, one.part) for one in plan.steps] == [("p", Part.RUNS), ("c0", Part.GONE)]
+    assert plan.steps[1].fate == "its job is gone"
+    assert await carry_out(rerun_of(client, plan)) == {"p": Code.RETRIED}
+    assert await census(client) == {"p": ["wait"]}
+    for suffix in ("dependencies", "unsuccessful"):
+        assert await client.exists(QUEUE.job("p", suffix)) == 0
+
+
+async def test_a_lost_child_that_came_back_is_not_dropped(client: Redis) -> None:
+    await raw_flow(client, 1)
+    await client.delete(KIDS.job("c0"))
+    await client.zrem(KIDS.key("failed"), "c0")
+    plan = await plan_of(client, drop_lost=True)
+    await client.hset(KIDS.job("c0"), mapping=raw_fields())
+    before = await digest(client)
+    assert await carry_out(rerun_of(client, plan)) == {"p": Code.NOT_IN_STATE}
+    assert await digest(client) == before
+
+
+async def test_a_lost_child_far_below_holds_up_the_whole_flow(client: Redis) -> None:
+    """A grandparent that failed, and under it a parent that waits for a child that is gone."""
+    await raw_flow(client, 1)
+    await client.zrem(KIDS.key("failed"), "c0")
+    await client.zadd(KIDS.key("waiting-children"), {"c0": START})
+    await client.sadd(KIDS.job("c0", "dependencies"), KIDS.job("gone"))
+    plan = await plan_of(client)
+    assert plan.refusal.startswith("bull:kids:gone failed or was pending and is gone")
+    plan = await plan_of(client, drop_lost=True)
+    assert [(one.node.id, one.part) for one in plan.steps if one.part.reruns] == [
+        ("p", Part.FOLLOWS),
+        ("c0", Part.RUNS),
+    ]
+    assert set((await carry_out(rerun_of(client, plan))).values()) == {Code.RETRIED}
+    assert await client.lrange(KIDS.key("wait"), 0, -1) == ["c0"]
+
+
+@pytest.mark.parametrize("start", list(Start))
+async def test_a_child_in_no_state_is_named_with_a_way_back(client: Redis, start: Start) -> None:
+    await raw_flow(client, 1)
+    await client.zrem(QUEUE.key("failed"), "p")
+    await client.zadd(QUEUE.key("waiting-children"), {"p": START})
+    await client.delete(QUEUE.job("p", "unsuccessful"))
+    await client.sadd(QUEUE.job("p", "dependencies"), KIDS.job("c0"))
+    await client.zrem(KIDS.key("failed"), "c0")
+    plan = await plan_of(client, start=start)
+    way = "redis-cli ZADD bull:kids:failed 0 c0"
+    assert plan.refusal == (
+        f"bull:kids:c0 stands in no state: nothing runs it; {way} puts it among the failed jobs, "
+        "from where a rerun takes it"
+    )
+    await client.execute_command(*way.split()[1:])
+    plan = await plan_of(client, start=start)
+    assert plan.refusal == ""
+    assert set((await carry_out(rerun_of(client, plan))).values()) == {Code.RETRIED}
+    assert await client.lrange(KIDS.key("wait"), 0, -1) == ["c0"]
+    assert await census(client) == {"p": ["waiting-children"]}
+
+
+async def test_what_a_parent_has_stored_of_a_job_that_is_gone_is_named_as_what_it_is(
+    client: Redis,
+) -> None:
+    await raw_flow(client, 2)
+    for suffix, name in (("processed", "done"), ("failed", "ignored")):
+        await client.hset(QUEUE.job("p", suffix), KIDS.job(name), '"x"')
+    plan = await plan_of(client, start=Start.START)
+    fates = {one.node.id: one.fate for one in plan.steps if one.part is Part.GONE}
+    assert fates == {
+        "done": "its job is gone; its stored result stays",
+        "ignored": "its job is gone; its stored error stays",
+    }
+    notes = [note for note in plan.notes if "can't run again" in note]
+    assert notes == [
+        "bull:kids:done can't run again, the job is gone: the stored result stays.",
+        "bull:kids:ignored can't run again, the job is gone: the stored error stays.",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@
            base key and colon, id, where it was seen (failed, completed, waiting-children, doomed: in
            wait, paused or prioritized, with a deferred failure), its score, "1" if more of its
            children come in a later call, the number of children, and for each of these
-           full key, base key and colon, id, and the score at which it was seen finished, or ""
+           full key, base key and colon, id, and the score at which it was seen finished, or "", or
+           "gone" for one whose hash is gone and for which the parent is to wait no more
          then the number of batches of jobs to be released, and for each of them
            base key and colon, failed or completed, the number of jobs, and for each
            id and score
@@ -111,11 +112,15 @@ local function findDoomed(job)
   return nil
 end
 
--- What is to be done with a child, told by where it is: "back", "record" or nil for nothing; and
--- whether it is no longer what the plan was made for.
+-- What is to be done with a child, told by where it is: "back", "record", "drop" or nil for nothing;
+-- and whether it is no longer what the plan was made for.
 local function judge(child)
   local refused, exists = refusal("EXISTS", child.name)
   if refused then return nil, refused end
+  if child.score == "gone" then
+    if exists == 0 then return "drop" end
+    return nil, "the child " .. child.name .. " is there again"
+  end
   if exists == 0 then return nil end
   local completed = redis.call("ZSCORE", child.base .. "completed", child.id)
   local failed = redis.call("ZSCORE", child.base .. "failed", child.id)
@@ -192,11 +197,17 @@ local function record(parent, child)
     or refusal("HDEL", parent.name .. ":failed", child.name)
 end
 
+local function drop(parent, child)
+  return refusal("SREM", parent.name .. ":dependencies", child.name)
+    or refusal("ZREM", parent.name .. ":unsuccessful", child.name)
+end
+
 local function giveBackChildren(parent)
   for _, child in ipairs(parent.children) do
     local refused
     if child.action == "back" then refused = putBack(parent, child) end
     if child.action == "record" then refused = record(parent, child) end
+    if child.action == "drop" then refused = drop(parent, child) end
     if refused then return refused end
   end
   return nil

@@ -141,8 +141,8 @@ class PlanDialog(Dialog["Plan"]):
         if self._plan is None:
             return []
         found = list(self._plan.warnings(self._resets))
-        if self._plan.families:
-            job_id = plain(self._plan.families[0].jobs[0])
+        if self._plan.relative is not None:
+            job_id = plain(self._plan.relative)
             found.append(f"f shows the flow of a job such as {job_id}; r there reruns it.")
         return found
 

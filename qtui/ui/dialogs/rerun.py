@@ -46,7 +46,7 @@ class RerunDialog(Dialog["RerunPlan"]):
 
     def __init__(
         self,
-        read: Callable[[Start, Callable[[int], None]], Awaitable[RerunPlan]],
+        read: Callable[[Start, bool, Callable[[int], None]], Awaitable[RerunPlan]],
         *,
         root: str,
         resets: Resets,
@@ -62,6 +62,7 @@ class RerunDialog(Dialog["RerunPlan"]):
         self._read_only = read_only
         self._explain = explain
         self._start = Start.FAILURE
+        self._drop_lost = False
         self._plan: RerunPlan | None = None
         self._error = ""
         self._seen = 0
@@ -92,7 +93,7 @@ class RerunDialog(Dialog["RerunPlan"]):
 
     async def _make(self) -> None:
         try:
-            self._plan = await self._read(self._start, self._progress)
+            self._plan = await self._read(self._start, self._drop_lost, self._progress)
         except (RedisError, RedisFault, OSError, TimeoutError) as error:
             self._error = self._explain(error)
         except LookupError as error:
@@ -171,7 +172,11 @@ class RerunDialog(Dialog["RerunPlan"]):
         made = toggle(self._resets.made, "m", "reset attempts made")
         started = toggle(self._resets.started, "s", "reset attempts started")
         wide = made.cell_length + len(GAP) + started.cell_length <= self.room
-        return (GAP if wide else Content("\n")).join([made, started])
+        found = (GAP if wide else Content("\n")).join([made, started])
+        if self._drop_lost or (self._plan is not None and self._plan.lost):
+            lost = toggle(self._drop_lost, "d", "go on without children that are gone")
+            found = Content("\n").join([found, lost])
+        return found
 
     def _answer(self) -> Content:
         leave = key_hint("esc", "leave")
@@ -197,6 +202,14 @@ class RerunDialog(Dialog["RerunPlan"]):
     def action_toggle_started(self) -> None:
         """Deletes the count of attempts started, or leaves it."""
         self._set(replace(self._resets, started=not self._resets.started))
+
+    def action_toggle_lost(self) -> None:
+        """Lets parents run without children that are gone, or not."""
+        if self._drop_lost or (self._plan is not None and self._plan.lost):
+            self._drop_lost = not self._drop_lost
+            self._begin()
+        else:
+            self.app.bell()
 
     def _set(self, resets: Resets) -> None:
         self._resets = resets

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from qtui.bullmq.filter import Filter, FilterError, parse, quoted
 from qtui.bullmq.job import find_job
-from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.keys import (
+    QueueKey,
+    named,
+)
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reader import Whereabouts
 from qtui.text import plain, plural
@@ -98,14 +101,17 @@ class Finder:
         screen = self._screen
 
         async def find() -> None:
-            places = await find_job(screen.session.client, queues, job_id)
+            places, refused = await find_job(screen.session.client, queues, job_id)
             if len(places) > 1:
                 screen.app.push_screen(PlacesDialog(job_id, places), go)
             elif places:
                 go(places[0])
             elif not self._go_to_queue(typed, quietly=True):
-                searched = plural(len(queues), "queue")
-                screen.say(f"{searched} searched: none has a job {plain(job_id)}", "warn")
+                searched = plural(len(queues) - len(refused), "queue")
+                words = f"{searched} searched: none has a job {plain(job_id)}"
+                if refused:
+                    words += f"; Redis refused to tell of {plain(named(refused))}"
+                screen.say(words, "warn")
 
         def go(place: tuple[QueueKey, Whereabouts] | None) -> None:
             if place is not None:
@@ -116,6 +122,8 @@ class Finder:
     def _go_to_job(self, queue: QueueKey, where: Whereabouts, job_id: str) -> None:
         if where.state is None:
             word = "is there, but in no state" if where.exists else "is gone"
+            if where.exists and where.unknown:
+                word = f"is there; its state is unknown: {plain(where.unknown)}"
             self._screen.say(f"job {plain(job_id)} of {plain(queue.name)} {word}", "warn")
             return
         self.go(queue, where.state, parse(f"id={quoted(job_id)}"))

@@ -248,7 +248,7 @@ class FlowScreen(Screen["Place | None"]):
             return
         session = self.session
 
-        async def read(start: Start, progress: Callable[[int], None]) -> RerunPlan:
+        async def read(start: Start, drop_lost: bool, progress: Callable[[int], None]) -> RerunPlan:
             return await make_rerun_plan(
                 session.client,
                 self._queue,
@@ -256,6 +256,7 @@ class FlowScreen(Screen["Place | None"]):
                 start,
                 known=self._known(),
                 progress=progress,
+                drop_lost=drop_lost,
             )
 
         dialog = RerunDialog(

@@ -16,6 +16,7 @@ from qtui.ui.widgets.job_table import JobTable
 from qtui.views.board import Board
 from qtui.views.found import FoundList
 from qtui.views.listing import Listing
+from qtui.views.pages import JobList
 
 _DEBOUNCE: Final = 0.04
 _DRAWN_EVERY: Final = 0.1
@@ -259,7 +260,8 @@ class ListPane:
 def _of_empty(jobs: Listing) -> str:
     """What stands in the table while nothing else does."""
     if not isinstance(jobs, FoundList):
-        return f"no {jobs.state} jobs"
+        unread = jobs.unread if isinstance(jobs, JobList) else ""
+        return plain(unread) or f"no {jobs.state} jobs"
     if jobs.searching:
         return "looking …"
     return "nothing matches" if jobs.finished else "nothing was found so far"
