@@ -154,3 +154,27 @@ async def test_a_retry_that_was_cut_off_goes_on(
         await driver.sees("40 of 40 jobs retried")
     waiting = await client.lrange("bull:payments:wait", 0, -1)
     assert sorted(waiting) == sorted(ids)
+
+
+async def test_a_retry_that_was_stopped_goes_on_from_the_journal(
+    redis_url: str, client: redis.asyncio.Redis, tmp_path: Path
+) -> None:
+    ids = await fill(redis_url, "payments", 40)
+    async with inspector(redis_url, journal=tmp_path / "journal") as driver:
+        await driver.sees("failed 40")
+        await driver.press("R")
+        await driver.sees("y retry 40 jobs")
+        await driver.press("t", "y")  # 10 a second
+        await driver.until(lambda: driver.inspector.retrying.under_way, "the retry")
+        await driver.press("L")
+        await driver.sees("state   running")
+        await driver.press("r")
+        await driver.sees("this retry is still running here: esc leaves the journal, then x stops")
+        await driver.press("escape", "x")
+        await driver.sees("stopped")
+        assert await client.llen("bull:payments:wait") < 40
+        await driver.press("L")
+        await driver.sees("state   stopped")
+        await driver.press("r")
+        await driver.sees("40 of 40 jobs retried")
+    assert sorted(await client.lrange("bull:payments:wait", 0, -1)) == sorted(ids)

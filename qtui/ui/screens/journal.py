@@ -43,10 +43,22 @@ class JournalScreen(Screen["Summary | None"]):
     }
     """
 
-    def __init__(self, session: Session, folder: Path) -> None:
+    def __init__(
+        self, session: Session, folder: Path, *, own: str = "", own_runs: bool = False
+    ) -> None:
+        """Lists the campaigns of a folder.
+
+        Args:
+            session: the connection.
+            folder: where they are written down.
+            own: the campaign of this qtui whose journal is open, by its id; empty for none.
+            own_runs: whether that one is still sending, and not only followed.
+        """
         super().__init__()
         self._session = session
         self._folder = folder
+        self._own = own
+        self._own_runs = own_runs
 
     @override
     def compose(self) -> ComposeResult:
@@ -137,8 +149,10 @@ class JournalScreen(Screen["Summary | None"]):
             self._say("there is no campaign here")
         elif one.ended and one.phase == "done":
             self._say(f"this campaign is done: all its {plural(one.jobs, 'job')} have their code")
-        elif one.running:
-            self._say("this campaign is running, or followed, here or in another qtui")
+        elif one.id == self._own and self._own_runs:
+            self._say("this retry is still running here: esc leaves the journal, then x stops it")
+        elif one.running and one.id != self._own:
+            self._say("another qtui runs or follows this retry: end that one first")
         elif one.header.flow:
             self._say("this is a flow's rerun: run that again, it goes on from where it is")
         elif one.header.where != self._session.target.shown:

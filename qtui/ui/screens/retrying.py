@@ -188,7 +188,10 @@ class Retrying:
         if session.journal is None:
             self._screen.say("no journal is kept here", "warn")
         else:
-            self._screen.app.push_screen(JournalScreen(session, session.journal), self._resume)
+            latest = self.campaign
+            own = latest.journal.id if latest is not None and latest.journal is not None else ""
+            screen = JournalScreen(session, session.journal, own=own, own_runs=self.under_way)
+            self._screen.app.push_screen(screen, self._resume)
 
     def _resume(self, one: Summary | None) -> None:
         resume = self._screen.session.resume
@@ -225,7 +228,7 @@ class Retrying:
     def stop(self) -> None:
         """Ends the campaign after the batches that are on their way."""
         if self.campaign is None or self.campaign.is_over:
-            self._screen.say("nothing is being retried that could be stopped")
+            self._screen.say("no retry is running")
         else:
             self.campaign.stop()
             self._draw()
