@@ -186,3 +186,60 @@ async def _reply(reader: asyncio.StreamReader) -> bytes:
     if kind == b"*":
         return head + b"".join([await _reply(reader) for _ in range(int(rest))])
     return head
+
+
+class Tunnel:
+    """A TCP port that leads to another one, as routers, NATs and tunnels do."""
+
+    def __init__(self, port: int) -> None:
+        """Nothing listens before `open_tunnel`."""
+        self.port = 0
+        self.opened = 0
+        """Connections that came through so far."""
+        self._to = port
+        self._pipes: list[tuple[asyncio.Task[None], list[asyncio.StreamWriter]]] = []
+
+    def drop(self) -> None:
+        """Forgets the connections that are there without a word to either end, as a NAT does."""
+        for pipe, _ in self._pipes:
+            pipe.cancel()
+
+    def cut(self) -> None:
+        """Closes the connections that are there at both ends, as a server that restarts does."""
+        for pipe, ends in self._pipes:
+            pipe.cancel()
+            for end in ends:
+                end.transport.abort()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection."""
+        self.opened += 1
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._to)
+
+        async def relay() -> None:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(_pour(reader, far_writer))
+                both.create_task(_pour(far_reader, writer))
+
+        self._pipes.append((asyncio.ensure_future(relay()), [writer, far_writer]))
+
+
+async def _pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while piece := await reader.read(65_536):
+            writer.write(piece)
+            await writer.drain()
+    writer.close()
+
+
+@asynccontextmanager
+async def open_tunnel(port: int) -> AsyncIterator[Tunnel]:
+    """A tunnel to a port of this machine."""
+    tunnel = Tunnel(port)
+    listener = await asyncio.start_server(tunnel.serve, "127.0.0.1", 0)
+    tunnel.port = listener.sockets[0].getsockname()[1]
+    try:
+        yield tunnel
+    finally:
+        listener.close()
+        tunnel.cut()

@@ -72,24 +72,29 @@ class _Where:
     shown: str
     hint: str = ""
     """What to do where only the announced address may be wrong; follows the sentence."""
+    comma: str = ""
 
     @classmethod
     def of(cls, causes: _Causes, target: Target) -> _Where:
         named = next((one for cause in causes if (one := _named(cause))), None)
         if named is None:
             return cls(target.shown)
-        shown, hint = target.shown, ""
+        shown, comma, hint = target.shown, "", ""
         if not _is_given(named, target):
             announced = plain(named.shown)
             kind = "the master that the Sentinels announce"
             if target.kind is not Kind.SENTINEL:
                 kind = "a node that the cluster announces"
-            shown = f"{shown}: {announced}, {kind},"
+            shown, comma = f"{shown}: {announced}, {kind}", ","
             hint = f" Where it has another address for you, add --announced {announced}=HOST:PORT"
         reached = target.leads(named)
         if reached == named:
-            return cls(shown, hint)
+            return cls(shown, hint, comma)
         return cls(f"{shown} (connecting to {plain(reached.shown)} for it, see --announced)")
+
+    def __str__(self) -> str:
+        """The subject of a sentence."""
+        return self.shown + self.comma
 
 
 _READING: Final = re.compile(r"(?:reading from|Timeout reading from) (\S+):(\d+)")
@@ -200,10 +205,10 @@ def _forbidden(words: str) -> str:
 
 
 def _tls(causes: _Causes, target: Target) -> Unreachable | None:
-    where = _Where.of(causes, target).shown
+    where = _Where.of(causes, target)
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return Unreachable(f"{where}: {_distrust(cause)}")
+            return Unreachable(f"{where.shown}: {_distrust(cause)}")
     for cause in causes:
         if not isinstance(cause, ssl.SSLError) or isinstance(cause, _TLS_HUNG_UP):
             continue
@@ -219,7 +224,7 @@ def _tls(causes: _Causes, target: Target) -> Unreachable | None:
             return Unreachable(
                 f"{where} does not accept our client certificate: is it signed by the server's CA?"
             )
-        return Unreachable(f"{where}: TLS failed: {first_line(reason)}")
+        return Unreachable(f"{where.shown}: TLS failed: {first_line(reason)}")
     return None
 
 
@@ -269,15 +274,15 @@ def _network(causes: _Causes, target: Target) -> Unreachable | None:
     numbers = [number for cause in causes for number in _numbers(cause)]
     for number in numbers:
         if number in _ERRNO:
-            return Unreachable(f"{where.shown} {_ERRNO[number]}{where.hint}")
+            return Unreachable(f"{where} {_ERRNO[number]}{where.hint}")
     if any(number in _HUNG_UP for number in numbers) or any(map(_is_cut_off, causes)):
-        return Unreachable(f"{where.shown} {_hung_up(causes, target)}")
+        return Unreachable(f"{where} {_hung_up(causes, target)}")
     for cause in causes:
         sentence = _sentence(cause, target)
         if sentence:
             # Who did not answer on a connection that was there has the right address.
             hint = where.hint if "connecting" in str(cause) else ""
-            return Unreachable(f"{where.shown} {sentence}{hint}")
+            return Unreachable(f"{where} {sentence}{hint}")
     return None
 
 

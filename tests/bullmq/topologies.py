@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -268,20 +268,33 @@ def tls_server(certificates: Certificates, *, ask_client: bool = False) -> tuple
     return process, port
 
 
-def sentinel_of(master: Process, password: str = "") -> Process:
+def sentinel_of(master: Process, password: str = "", *options: str) -> Process:
     """A Sentinel, with a password or none, that watches one master and calls it ``main``."""
-    watch = f"sentinel monitor main 127.0.0.1 {master.port} 1\n"
-    return Process(password=password, sentinel_config=watch)
+    return sentinel_at(f"127.0.0.1 {master.port}", *options, password=password)
 
 
-def cluster_nodes(stack: ExitStack) -> tuple[Process, ...]:
-    """Three masters that share the slots between them; the stack stops them."""
+def sentinel_at(address: str, *options: str, password: str = "") -> Process:
+    """A Sentinel that takes a master to be at an address, there or not, for the next hours."""
+    watch = f"sentinel monitor main {address} 1\nsentinel down-after-milliseconds main 9999999\n"
+    return Process(*options, password=password, sentinel_config=watch)
+
+
+def cluster_nodes(
+    stack: ExitStack, options_of: Callable[[int], Sequence[str]] = lambda _: ()
+) -> tuple[Process, ...]:
+    """Three masters that share the slots between them; the stack stops them.
+
+    Args:
+        stack: What stops them.
+        options_of: More options for each, by its number from 0 on.
+    """
     nodes, buses = [], []
-    for _ in range(3):
+    for number in range(3):
         # The bus's default, port + 10000, may lie above 65535.
         buses.append(free_port())
-        options = ("--cluster-enabled", "yes", "--cluster-port", str(buses[-1]))
-        nodes.append(stack.enter_context(Process(*options, "--cluster-node-timeout", "2000")))
+        bus = ("--cluster-enabled", "yes", "--cluster-port", str(buses[-1]))
+        options = ("--cluster-node-timeout", "2000", *options_of(number))
+        nodes.append(stack.enter_context(Process(*bus, *options)))
     bounds = (0, 5461, 10923, 16384)
     for number, node in enumerate(nodes):
         with node.admin() as admin:
