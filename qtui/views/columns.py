@@ -97,6 +97,14 @@ def tries(row: Row) -> str:
     return f"{made}/{allowed}"
 
 
+def when(row: Row, state: JobState, now: float) -> str:
+    """How long a job has been in its state, or since when; ``now`` in ms since the epoch."""
+    since = _milliseconds(row, state, now)
+    if since is None:
+        return "" if row.missing else "?"
+    return age(since)
+
+
 def cells(row: Row, state: JobState, now: float) -> Cells:
     """The cells of a job in a list of ``state``; ``now`` in ms since the epoch."""
     since = _milliseconds(row, state, now)
@@ -105,7 +113,7 @@ def cells(row: Row, state: JobState, now: float) -> Cells:
         id=plain(row.id) + (" ↑" if row.parent_key else ""),
         name="" if row.missing else plain(row.name) or "(no name)",
         tries="" if row.missing else tries(row),
-        when="?" if since is None and not row.missing else "" if since is None else age(since),
+        when=when(row, state, now),
         milliseconds=since,
         what=what,
         tone=tone,

@@ -162,6 +162,20 @@ def _no_state(job: Job) -> str:
     return "none: its id stands in no list and no set"
 
 
+def ages(job: Job, now: float) -> tuple[str, ...]:
+    """All that a job's document says of the time that has passed; ``now`` in ms since the epoch."""
+    return tuple(age(now - at) for _, at in _moments(job) if at is not None)
+
+
+def _moments(job: Job) -> tuple[tuple[str, int | float | None], ...]:
+    row = job.row
+    return (
+        ("created", row.timestamp),
+        ("started", row.processed_on),
+        ("finished", row.finished_on),
+    )
+
+
 def _facts(job: Job, now: float) -> Iterator[tuple[str, str]]:
     row = job.row
     yield "id", job.id
@@ -170,11 +184,7 @@ def _facts(job: Job, now: float) -> Iterator[tuple[str, str]]:
     yield "state", job.state or _no_state(job)
     if is_marker(job.id):
         yield "", "an id like this is taken for a marker and thrown away by BullMQ ≥3.1.3"
-    for label, milliseconds in (
-        ("created", row.timestamp),
-        ("started", row.processed_on),
-        ("finished", row.finished_on),
-    ):
+    for label, milliseconds in _moments(job):
         if milliseconds is not None:
             yield label, f"{moment(milliseconds)}   {age(now - milliseconds)}".rstrip()
     if row.processed_on is not None and row.finished_on is not None:

@@ -14,7 +14,7 @@ from qtui.text import plain
 from qtui.ui.screens.live import LiveScreen
 from qtui.ui.widgets.document import DocumentView
 from qtui.views.document import Document
-from qtui.views.job_document import job_sections
+from qtui.views.job_document import ages, job_sections
 
 _DEBOUNCE: Final = 0.04
 _EVERY: Final = 1.0
@@ -32,6 +32,8 @@ class JobDetail:
         self._of: tuple[QueueKey, str] | None = None
         self._more: set[str] = set()
         self._read_at = 0.0
+        self._roomy = False
+        self._ages: tuple[str, ...] = ()
 
     @property
     def is_old(self) -> bool:
@@ -61,14 +63,26 @@ class JobDetail:
             await asyncio.sleep(_DEBOUNCE)
             self._read_at = time.monotonic()
             job = await self._read(queue, job_id, near)
-            sections = job_sections(job, time.time() * 1000, roomy=roomy) if job else []
-            document = Document(sections)
+            now = time.time() * 1000
+            document = Document(job_sections(job, now, roomy=roomy) if job else [])
             await asyncio.to_thread(document.prepare)
             if wanted == self._of:
-                self.job = job
+                self.job, self._roomy = job, roomy
+                self._ages = ages(job, now) if job else ()
                 self._view.show(document, f"{queue.base}:{job_id}:{roomy}")
 
         self._screen.in_background(read, "detail")
+
+    def grow_older(self) -> None:
+        """Shows the ages as they are by now, where one of them reads otherwise; reads nothing."""
+        job, now = self.job, time.time() * 1000
+        if job is None or self._of is None or ages(job, now) == self._ages:
+            return
+        self._ages = ages(job, now)
+        (queue, job_id), roomy = self._of, self._roomy
+        if job_id == job.id and queue == job.queue:
+            document = Document(job_sections(job, now, roomy=roomy))
+            self._view.show(document, f"{queue.base}:{job_id}:{roomy}")
 
     def load(self, what: str) -> None:
         """Remembers that a long value of this job is wanted whole; `show` then reads it."""

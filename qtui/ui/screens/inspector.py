@@ -34,7 +34,7 @@ from qtui.ui.screens.retrying import Retrying
 from qtui.ui.screens.surroundings import Surroundings
 from qtui.ui.screens.timeline_pane import TimelinePane
 from qtui.ui.widgets.bars import Bar, KeyBar, StateTabs
-from qtui.ui.widgets.cursor_list import CursorList
+from qtui.ui.widgets.cursor_list import OLDER_EVERY, CursorList
 from qtui.ui.widgets.document import DocumentView
 from qtui.ui.widgets.filter_line import FilterLine
 from qtui.ui.widgets.job_table import JobTable
@@ -113,6 +113,7 @@ class Inspector(MarkScreen):
         self.say(self.session.note)
         self._draw_header()
         self.start_watching()
+        self.set_interval(OLDER_EVERY, self._grow_older)
         self.watch_with(self.retrying.tell_unfinished, "journal")
 
     def on_resize(self, event: events.Resize) -> None:
@@ -129,6 +130,11 @@ class Inspector(MarkScreen):
         old = time.monotonic() - self._said_at > _SAID_FOR
         if old and not self.lost and not self.finder.is_open:
             self.say("")
+
+    def _grow_older(self) -> None:
+        self.job.grow_older()
+        if self.session.settings.refresh and not self.lost:
+            self.bars.grow_older()
 
     # What is told from outside
 

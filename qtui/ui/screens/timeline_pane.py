@@ -30,6 +30,13 @@ class TimelinePane:
         self._timeline.display = self._board.state.is_finished
         self.read()
 
+    def grow_older(self) -> None:
+        """Reads the bars anew when as much time has passed as one of them stands for."""
+        read_at, width = self._timeline.read_at, self._timeline.bar_width
+        is_due = width and time.time() * 1000 - read_at > width
+        if is_due and self._timeline.display and not self._screen.is_busy("timeline"):
+            self.read()
+
     def read(self) -> None:
         """Reads the bars anew."""
         queue, state = self._board.queue, self._board.state

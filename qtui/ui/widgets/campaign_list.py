@@ -98,11 +98,16 @@ class CampaignList(CursorList):
             return strip([text], width, self.rich_style)
         return Strip.blank(width, self.rich_style)
 
+    def ages(self, place: int, now: float) -> str:
+        """How long ago a campaign began."""
+        began = self._campaigns[place].header.at
+        return age(now - began) if began else "?"
+
     def line(self, place: int, width: int, base: Style) -> Strip:
         """One campaign."""
         one = self._campaigns[place]
         header, phase = one.header, phase_of(one)
-        ago = age(time.time() * 1000 - header.at) if header.at else "?"
+        ago = self.ages(place, time.time() * 1000)
         retried = count(one.codes.get(Code.RETRIED, 0))
         cells = [
             fit(one.id, _WIDTHS[0]),

@@ -5,6 +5,7 @@ Only lines in sight are drawn, and drawing never waits.
 
 from __future__ import annotations
 
+import time
 from typing import ClassVar, Final
 
 from rich.cells import cell_len, set_cell_size
@@ -23,6 +24,9 @@ from qtui.ui.keys import bindings
 
 GAP: Final = 2
 """Blank cells between two columns."""
+
+OLDER_EVERY: Final = 1.0
+"""Seconds after which ages are looked at again: none changes faster."""
 
 
 class CursorList(ScrollView, can_focus=True):
@@ -75,8 +79,28 @@ class CursorList(ScrollView, can_focus=True):
         """A line behind the last one."""
         return Strip.blank(width, self.rich_style)
 
+    def ages(self, place: int, now: float) -> str:
+        """What a line says of the time that has passed; ``now`` in ms since the epoch."""
+        return ""
+
     def settle(self) -> None:
         """Is called when the cursor or the part in sight has changed."""
+
+    # Ages
+
+    def on_mount(self) -> None:
+        """From now on ages go on, whether anything is read or not."""
+        self._ages: dict[int, str] = {}
+        self.set_interval(OLDER_EVERY, self.grow_older)
+
+    def grow_older(self) -> None:
+        """Draws those lines in sight anew whose ages read otherwise by now; reads nothing."""
+        now, (first, last) = time.time() * 1000, self.in_sight
+        places = range(first, min(last + 1, self.length))
+        before, self._ages = self._ages, {place: self.ages(place, now) for place in places}
+        for place, words in self._ages.items():
+            if words != before.get(place):
+                self.refresh_line(place + 1)
 
     # The cursor
 

@@ -174,6 +174,10 @@ class FlowTree(CursorList):
         text = (" " * GAP).join(cells)
         return strip([Segment(text, self.part("head"))], width, self.rich_style)
 
+    def ages(self, place: int, now: float) -> str:
+        """How long ago a job finished."""
+        return _ago(self._lines[place], now)
+
     def line(self, place: int, width: int, base: Style) -> Strip:
         """One job, or a line of children not read."""
         line, fits = self._lines[place], self._widths(width)

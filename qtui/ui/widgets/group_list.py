@@ -115,6 +115,10 @@ class GroupList(CursorList):
             return strip([text], width, self.rich_style)
         return Strip.blank(width, self.rich_style)
 
+    def ages(self, place: int, now: float) -> str:
+        """How long ago a group's first and last job failed."""
+        return " ".join(_seen(self._groups[place], now))
+
     def line(self, place: int, width: int, base: Style) -> Strip:
         """One group."""
         group, now = self._groups[place], time.time() * 1000
@@ -122,7 +126,7 @@ class GroupList(CursorList):
         percent = 100 * group.jobs / max(1, self._jobs)
         share = f"{percent:.0f}%" if percent >= 1 else "<1%"
         faint = [fit(share, 5, right=True)]
-        faint += [fit("?" if at is None else age(now - at), 5, right=True) for at in group.seen]
+        faint += [fit(words, 5, right=True) for words in _seen(group, now)]
         faint += [fit(group.some_queues(), queues)] if queues else []
         faint += [fit(group.some_names(), names)] if names else []
         marked = group.filter in self.marked
@@ -134,3 +138,7 @@ class GroupList(CursorList):
             Segment(words(group), self.part("bad")),
         ]
         return strip(segments, width, base)
+
+
+def _seen(group: ErrorGroup, now: float) -> list[str]:
+    return ["?" if at is None else age(now - at) for at in group.seen]

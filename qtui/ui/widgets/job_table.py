@@ -19,12 +19,13 @@ from textual.strip import Strip
 
 from qtui.bullmq.model import JobState, Row
 from qtui.ui.widgets.cursor_list import GAP, CursorList, fit, strip
-from qtui.views.columns import HEADS, Tone, Verdict, cells
+from qtui.views.columns import HEADS, Tone, Verdict, cells, when
 from qtui.views.listing import Listing
 from qtui.views.marks import Marks
 
 _MINUTE: Final = 60_000
 _HOUR: Final = 3_600_000
+_WIDEST_AGE: Final = 8
 _NARROW: Final = 80
 
 
@@ -43,7 +44,7 @@ class _Widths:
         self.id = max(self.id, min(most, cell_len(one.id)))
         self.name = max(self.name, min(most, cell_len(one.name)))
         self.tries = max(self.tries, min(9, len(one.tries)))
-        self.when = max(self.when, min(8, len(one.when)))
+        self.when = max(self.when, min(_WIDEST_AGE, len(one.when)))
 
 
 class JobTable(CursorList):
@@ -179,6 +180,21 @@ class JobTable(CursorList):
             row = jobs.row(place)
             if row is not None:
                 self._widths.grow(row, jobs.state, now, most)
+
+    # Ages
+
+    def ages(self, place: int, now: float) -> str:
+        """What stands in the column of ages."""
+        row = self._list.row(place) if self._list is not None else None
+        return "" if row is None or self._list is None else when(row, self._list.state, now)
+
+    def grow_older(self) -> None:
+        """Draws the ages anew that have changed, and makes room for one that has grown."""
+        super().grow_older()
+        needed = max(map(len, self._ages.values()), default=0)
+        if needed > self._widths.when:
+            self._widths.when = min(_WIDEST_AGE, needed)
+            self.refresh()
 
     # Drawing
 

@@ -158,6 +158,18 @@ class Timeline(Widget, can_focus=True):
             self._pin()
         self.refresh()
 
+    @property
+    def read_at(self) -> int:
+        """When what it shows was asked for, ms since the epoch."""
+        return self._timeline.now if self._timeline is not None else 0
+
+    @property
+    def bar_width(self) -> int:
+        """What each bar stands for, ms; 0 where nothing is shown, or all that there is."""
+        if self._timeline is None or self._timeline.window is Window.ALL:
+            return 0
+        return self._timeline.width
+
     def clear(self) -> None:
         """Forgets data and cursor: it is about to show something else."""
         self._timeline = self._reading = self._anchor = self._cursor = None
