@@ -11,24 +11,40 @@ from functools import partial
 
 import click
 
-from qtui import __version__
+from qtui import RELEASES, __version__
 from qtui.bullmq.model import JobState
+from qtui.commands.completion import COMPLETION_HELP, SHELLS, campaign_ids, completion_script
+from qtui.commands.given import given_ids, one_id
 from qtui.commands.options import (
     ABOVE_ZERO,
+    ALL,
     FINISHED,
+    STATE_NAMES,
     STATES,
+    STATES_OR_ALL,
     as_json_lines,
-    filter_table,
     not_empty,
     parse_fields,
     parse_filter,
     with_filter,
     with_ways,
 )
-from qtui.commands.run import Flags, Place, run
+from qtui.commands.program import Program
+from qtui.commands.run import DONE, Flags, Place, run
+
+_IDS = "[ID|-|@FILE]..."
+"""How job ids are written in a help."""
+
+
+def _print_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        click.echo(f"qtui {__version__}")
+        click.echo(f"tested with {RELEASES}")
+        context.exit()
 
 
 @click.group(
+    cls=Program,
     invoke_without_command=True,
     context_settings={"max_content_width": 100},
 )
@@ -36,15 +52,15 @@ from qtui.commands.run import Flags, Place, run
     "--redis",
     metavar="URL",
     callback=not_empty,
-    help="redis:// rediss:// unix:// redis+sentinel:// redis+cluster://; else $QTUI_REDIS, "
-    "$REDIS_URL, redis://localhost:6379.",
+    help="redis:// rediss:// unix:// redis+sentinel:// redis+cluster://, or host:port. "
+    "[default: $QTUI_REDIS, $REDIS_URL, redis://localhost:6379]",
 )
 @click.option(
     "--prefix",
     "prefixes",
     multiple=True,
     callback=not_empty,
-    help="Where queues are; repeatable. [bull]",
+    help="Prefix of the queues' keys; repeatable. [default: bull]",
 )
 @click.option(
     "--queue",
@@ -53,21 +69,35 @@ from qtui.commands.run import Flags, Place, run
     callback=not_empty,
     help="Only this queue; repeatable.",
 )
-@click.option("--read-only", is_flag=True, help="Send nothing but reads.")
-@click.option("--refresh", type=float, metavar="SECONDS", help="Between two looks; 0 for none.")
+@click.option("--read-only", is_flag=True, help="Refuse to send anything but reads.")
+@click.option(
+    "--refresh",
+    type=float,
+    metavar="SECONDS",
+    help="Seconds between refreshes; 0 disables them. [default: 2]",
+)
 @click.option(
     "--scan-rate",
     type=float,
     metavar="PER_SECOND",
-    help="Jobs that a search looks at; 0 for any number. [polite]",
+    help="Jobs per second a search may read; 0 = unlimited. [default: throttled]",
 )
 @click.option(
-    "--profile", metavar="NAME", callback=not_empty, help="A profile of the configuration file."
+    "--profile", metavar="NAME", callback=not_empty, help="Profile of the configuration file."
 )
-@click.option("--config", metavar="PATH", callback=not_empty, help="Another configuration file.")
+@click.option(
+    "--config", metavar="PATH", callback=not_empty, help="Use another configuration file."
+)
 @with_ways
-@click.option("--demo", is_flag=True, help="A server of its own, with an incident on it.")
-@click.version_option(__version__, message="qtui %(version)s")
+@click.option("--demo", is_flag=True, help="Start a throwaway server with a simulated incident.")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and the BullMQ releases it is tested with.",
+)
 @click.pass_context
 def main(
     context: click.Context,
@@ -89,11 +119,13 @@ def main(
 ) -> None:
     """Inspect BullMQ queues and retry their jobs. Without a command: the inspector.
 
+    An address may stand alone in front: qtui redis://cache-1:6379
+
     Exit codes: 0 all done, 1 some job not retried, 2 usage, 3 Redis not reachable or refused,
     4 refused by read-only mode, 130 interrupted.
     """
     if demo and redis is not None:
-        raise click.UsageError("--demo brings its own Redis: leave --redis out")
+        raise click.UsageError("--demo starts a server of its own: leave the address out")
     flags = Flags(
         redis=redis,
         prefixes=prefixes,
@@ -122,27 +154,49 @@ def _inspect(place: Place) -> int:
     return inspect(place)
 
 
-@main.command("queues")
+@main.command("queues", short_help="List queues with their counts, worst first.")
 @as_json_lines
 @click.pass_obj
 def _queues(flags: Flags, as_json: bool) -> None:
-    """All queues with their counts, worst first."""
+    """List all queues with their counts per state, most failed jobs first."""
     from qtui.commands.queues import list_queues
 
     sys.exit(run(flags, lambda place: list_queues(place, json=as_json)))
 
 
-@main.command("jobs", epilog=filter_table())
-@click.argument("queue")
-@click.option("--state", type=STATES, default="failed", show_default=True)
-@click.option("--limit", type=click.IntRange(min=0), default=50, show_default=True)
-@click.option("--offset", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--oldest-first", is_flag=True, help="Else newest first.")
+@main.command("jobs", short_help="List jobs of a queue, or of all queues.")
+@click.argument("queue", metavar="QUEUE|'*'")
+@click.option(
+    "--state",
+    type=STATES_OR_ALL,
+    metavar="STATE",
+    default="failed",
+    show_default=True,
+    help=f"{STATE_NAMES}; or all.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=50,
+    show_default=True,
+    help="Jobs to print, over all queues and states together.",
+)
+@click.option(
+    "--offset",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="Jobs to skip first, over all queues and states together.",
+)
+@click.option("--oldest-first", is_flag=True, help="Oldest job first instead of newest first.")
 @with_filter
 @click.option(
     "--fields",
     metavar="NAME,…",
-    help="With --json: just these, whole, payloads too: id, name, data, error, return, stack, …",
+    help="With --json: print only these, whole, payloads too: id, name, data, error, return, "
+    "stack, queue, …",
 )
 @as_json_lines
 @click.pass_obj
@@ -157,61 +211,88 @@ def _jobs(
     fields: str | None,
     as_json: bool,
 ) -> None:
-    """The jobs of a queue in one state."""
+    """List jobs in one state, or in every state; QUEUE '*' lists those of all queues.
+
+    Queues come in the order of their names, and in each the states in the order in which --state
+    names them; --limit and --offset count jobs over all of them. JSON names the queue of each job.
+    """
     from qtui.commands.jobs import Window, list_jobs
 
+    states = tuple(JobState) if state == ALL else (JobState(state),)
     searched = wanted is not None or fields is not None
-    if searched and oldest_first and JobState(state).is_list:
-        raise click.UsageError(f"{state} is searched newest first: leave --oldest-first out")
+    if searched and oldest_first and (lists := [one.value for one in states if one.is_list]):
+        raise click.UsageError(
+            f"{', '.join(lists)}: searched newest first only; leave --oldest-first out"
+        )
     chosen = parse_filter(wanted)
     picked = parse_fields(fields, as_json=as_json)
-    window = Window(queue, JobState(state), limit, offset, not oldest_first, chosen, picked)
+    window = Window(queue, states, limit, offset, not oldest_first, chosen, picked)
     sys.exit(run(flags, lambda place: list_jobs(place, window, json=as_json)))
 
 
-@main.command("show")
-@click.argument("queue")
-@click.argument("job_id", metavar="ID")
+@main.command("show", short_help="Show one job in full, or several.")
+@click.argument("queue", metavar="QUEUE|'*'")
+@click.argument("ids", metavar=_IDS, nargs=-1, required=True)
 @as_json_lines
 @click.pass_obj
-def _show(flags: Flags, queue: str, job_id: str, as_json: bool) -> None:
-    """One job, everything; QUEUE '*' finds it in whatever queue it is."""
-    from qtui.commands.show import show_job
+def _show(flags: Flags, queue: str, ids: tuple[str, ...], as_json: bool) -> None:
+    """Show everything Redis holds of a job; QUEUE '*' finds it in any queue.
 
-    sys.exit(run(flags, lambda place: show_job(place, queue, job_id, as_json=as_json)))
+    '-' reads ids from standard input and @FILE from a file: one a line, or the lines of --json.
+    """
+    from qtui.commands.show import show_jobs
+
+    given = given_ids(ids, queue)
+    sys.exit(run(flags, lambda place: show_jobs(place, queue, given.ids, as_json=as_json)))
 
 
-@main.command("errors", epilog=filter_table())
-@click.argument("queue")
-@click.option("--state", type=STATES, default="failed", show_default=True)
+@main.command("errors", short_help="Group failures by their error.")
+@click.argument("queue", metavar="QUEUE|'*'")
+@click.option(
+    "--state",
+    type=STATES,
+    metavar="STATE",
+    default="failed",
+    show_default=True,
+    help=f"{STATE_NAMES}.",
+)
 @with_filter
 @as_json_lines
 @click.pass_obj
 def _errors(flags: Flags, queue: str, state: str, wanted: str | None, as_json: bool) -> None:
-    """Failures grouped by what they have in common; QUEUE '*' for all queues."""
+    """Group failures by what their errors have in common; QUEUE '*' groups all queues."""
     from qtui.commands.errors import list_errors
 
     chosen, filtered = JobState(state), parse_filter(wanted)
     sys.exit(run(flags, lambda place: list_errors(place, queue, chosen, filtered, json=as_json)))
 
 
-@main.command(
-    "retry", short_help="Put failed or completed jobs back to be run.", epilog=filter_table()
-)
+@main.command("retry", short_help="Retry failed or completed jobs.")
 @click.argument("queue", required=False)
-@click.argument("ids", metavar="[ID]...", nargs=-1)
-@click.option("--state", type=FINISHED, default="failed", show_default=True)
+@click.argument("ids", metavar=_IDS, nargs=-1)
+@click.option(
+    "--state", type=FINISHED, default="failed", show_default=True, help="State the jobs are in."
+)
 @with_filter
-@click.option("--all", "everything", is_flag=True, help="Every job of the state.")
-@click.option("--reset-attempts-made", is_flag=True, help="Give the jobs all their attempts again.")
-@click.option("--reset-attempts-started", is_flag=True, help="Forget how often they were started.")
-@click.option("--rate", type=ABOVE_ZERO, metavar="PER_SECOND", help="Jobs a second, at most.")
+@click.option("--all", "everything", is_flag=True, help="Every job in the state.")
+@click.option(
+    "--reset-attempts-made",
+    is_flag=True,
+    help="Reset the attempts made, so that all are available again.",
+)
+@click.option(
+    "--reset-attempts-started",
+    is_flag=True,
+    help="Reset how often the jobs were started (BullMQ 5.59+).",
+)
+@click.option("--rate", type=ABOVE_ZERO, metavar="PER_SECOND", help="Jobs per second, at most.")
 @click.option(
     "--canary",
     type=click.IntRange(min=0),
     default=0,
     metavar="N",
-    help="Retry so many first, oldest first, and go on only if they fare well.",
+    help="Retry N jobs first, oldest first; continue only if at most --max-refail percent of them "
+    "fail again.",
 )
 @click.option(
     "--canary-time",
@@ -219,7 +300,7 @@ def _errors(flags: Flags, queue: str, state: str, wanted: str | None, as_json: b
     default=60.0,
     metavar="SECONDS",
     show_default=True,
-    help="How long they are watched.",
+    help="Seconds to wait for the outcome of the canary jobs.",
 )
 @click.option(
     "--max-refail",
@@ -227,13 +308,13 @@ def _errors(flags: Flags, queue: str, state: str, wanted: str | None, as_json: b
     default=10.0,
     metavar="PERCENT",
     show_default=True,
-    help="How many of them may fail again.",
+    help="Percent of the canary jobs that may fail again.",
 )
 @click.option(
     "--max-waiting",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Hold while more jobs than this wait in the queue.",
+    help="Hold while more than N jobs are waiting in the queue.",
 )
 @click.option(
     "--max-latency",
@@ -241,18 +322,24 @@ def _errors(flags: Flags, queue: str, state: str, wanted: str | None, as_json: b
     default=1000.0,
     metavar="MS",
     show_default=True,
-    help="Stop when Redis answers slower; 0 for never.",
+    help="Stop when Redis latency exceeds this; 0 = never.",
 )
 @click.option(
     "--follow",
     type=click.FloatRange(min=0),
     default=0.0,
     metavar="SECONDS",
-    help="Then see what becomes of them, for so long at most.",
+    help="After sending, follow the jobs for up to SECONDS and report outcomes.",
 )
-@click.option("--resume", metavar="CAMPAIGN", help="Go on with one that was cut off or stopped.")
-@click.option("--dry-run", is_flag=True, help="Tell what would happen; send no write.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--resume",
+    metavar="CAMPAIGN",
+    shell_complete=campaign_ids,
+    help="Continue a retry that was cut off or stopped; `qtui journal` lists them.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--verbose", is_flag=True, help="Print a line for each job on a terminal, too.")
 @as_json_lines
 @click.pass_obj
 def _retry(
@@ -274,31 +361,41 @@ def _retry(
     resume: str | None,
     dry_run: bool,
     yes: bool,
+    verbose: bool,
     as_json: bool,
 ) -> None:
-    """Put failed or completed jobs back to the waiting side, as BullMQ's own retry does.
+    """Retry failed or completed jobs, as BullMQ's own Job.retry does.
 
-    Those of the IDs, those that match a filter, or all: what has finished by now, and nothing that
-    fails later.
+    Which: the IDs, those that match a --filter, or --all. A filter and --all mean what has finished
+    by now; jobs that fail later are not included. '-' reads ids from standard input and @FILE from
+    a file: one a line, or the lines of `qtui jobs --json`.
+
+    On a terminal a retry of more than 20 jobs shows progress and a summary; --verbose, --json and
+    pipes have a line for each job.
     """
     if resume is not None:
         if queue is not None or wanted is not None or everything or dry_run:
-            raise click.UsageError("--resume knows its queue and jobs: name no others")
+            raise click.UsageError("--resume CAMPAIGN has its queue and jobs: give no others")
         from qtui.commands.retry import resume_campaign
 
-        go_on = partial(resume_campaign, name=resume, json=as_json, follow=follow)
+        go_on = partial(resume_campaign, name=resume, json=as_json, follow=follow, verbose=verbose)
         sys.exit(run(flags, go_on))
     if queue is None:
-        raise click.UsageError("which queue? Name it, or --resume a campaign.")
+        raise click.UsageError("which queue? Give its name, or --resume CAMPAIGN.")
     if bool(ids) + (wanted is not None) + everything != 1:
         raise click.UsageError("which jobs? Give their ids, or --filter EXPR, or --all.")
+    given = given_ids(ids, queue)
+    if ids and not given.ids:
+        from qtui.commands.report import nothing_given
+
+        sys.exit(run(flags, lambda place: nothing_given(place.out, place.err, json=as_json)))
     from qtui.commands.retry import Request, retry_jobs
     from qtui.retry.pace import Pace
     from qtui.retry.plan import Resets
 
     request = Request(
         queue=queue,
-        ids=ids,
+        ids=given.ids,
         filter=parse_filter(wanted),
         state=JobState(state),
         resets=Resets(reset_attempts_made, reset_attempts_started),
@@ -307,20 +404,30 @@ def _retry(
         dry_run=dry_run,
         yes=yes,
         json=as_json,
+        verbose=verbose,
+        ids_on_stdin=given.on_stdin,
     )
     sys.exit(run(flags, lambda place: retry_jobs(place, request)))
 
 
-@main.command("flow", short_help="The flow of a job as a tree, and its rerun.")
+@main.command("flow", short_help="Show the flow of a job, or rerun it.")
 @click.argument("queue")
 @click.argument("job_id", metavar="ID")
 @click.option(
     "--rerun",
     type=click.Choice(["failure", "start"]),
-    help="Run the flow again, from its failed jobs on or as a whole.",
+    help="Run the flow again: only what failed, or all of it.",
 )
-@click.option("--reset-attempts-made", is_flag=True, help="Give the jobs all their attempts again.")
-@click.option("--reset-attempts-started", is_flag=True, help="Forget how often they were started.")
+@click.option(
+    "--reset-attempts-made",
+    is_flag=True,
+    help="Reset the attempts made, so that all are available again.",
+)
+@click.option(
+    "--reset-attempts-started",
+    is_flag=True,
+    help="Reset how often the jobs were started (BullMQ 5.59+).",
+)
 @click.option(
     "--drop-lost",
     is_flag=True,
@@ -331,10 +438,10 @@ def _retry(
     type=click.FloatRange(min=0),
     default=0.0,
     metavar="SECONDS",
-    help="Then see what becomes of the jobs, for so long at most.",
+    help="After sending, follow the jobs for up to SECONDS and report outcomes.",
 )
-@click.option("--dry-run", is_flag=True, help="Tell what would happen; send no write.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @as_json_lines
 @click.pass_obj
 def _flow(
@@ -350,35 +457,36 @@ def _flow(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """The flow that a job belongs to, over all its queues; with --rerun, run it again.
+    """Show the flow that a job belongs to, over all its queues; with --rerun, run it again.
 
     From failure: the failed jobs run, and after them the ancestors that failed with them or wait
-    for them; what is done stays done. From start: every finished job runs, children first.
+    for them; completed jobs stay completed. From start: every finished job runs, children first.
     """
     if rerun is None and (
         reset_attempts_made or reset_attempts_started or drop_lost or follow or dry_run or yes
     ):
-        raise click.UsageError("these options are for --rerun failure or --rerun start")
+        raise click.UsageError("these options need --rerun failure or --rerun start")
     from qtui.commands.flow import show_flow
     from qtui.commands.rerun import Request
     from qtui.retry.plan import Resets
     from qtui.retry.rerun_plan import Start
 
+    job_id = one_id(job_id, queue)
     start = Start(rerun) if rerun is not None else None
     resets = Resets(reset_attempts_made, reset_attempts_started)
     request = Request(queue, job_id, start, resets, dry_run, yes, as_json, follow, drop_lost)
     sys.exit(run(flags, lambda place: show_flow(place, request)))
 
 
-@main.command("journal")
-@click.argument("campaign", metavar="[ID]", required=False)
-@click.option("--jobs", is_flag=True, help="Its jobs as they stood before they were retried.")
+@main.command("journal", short_help="List past retries made from this machine.")
+@click.argument("campaign", metavar="[ID]", required=False, shell_complete=campaign_ids)
+@click.option("--jobs", is_flag=True, help="The retry's jobs as they were before it.")
 @as_json_lines
 @click.pass_obj
 def _journal(flags: Flags, campaign: str | None, jobs: bool, as_json: bool) -> None:
-    """Past retries made from this machine; with ID (or its beginning or end) one in full."""
+    """List past retries made from this machine; with ID (or its beginning or end) show one."""
     if jobs and campaign is None:
-        raise click.UsageError("--jobs needs the ID of a campaign")
+        raise click.UsageError("--jobs needs the ID of a retry")
 
     def work(place: Place) -> int:
         from qtui.commands.journal import list_journal, show_campaign
@@ -388,6 +496,15 @@ def _journal(flags: Flags, campaign: str | None, jobs: bool, as_json: bool) -> N
         return show_campaign(place.out, place.journal, campaign, json=as_json, jobs=jobs)
 
     sys.exit(run(flags, work))
+
+
+@main.command(
+    "completion", help=COMPLETION_HELP, short_help="Print the completion script of a shell."
+)
+@click.argument("shell", type=click.Choice(SHELLS))
+def _completion(shell: str) -> None:
+    click.echo(completion_script(main, shell))
+    sys.exit(DONE)
 
 
 if __name__ == "__main__":

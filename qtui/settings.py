@@ -17,6 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
+from qtui.folders import config_file
 from qtui.text import plain
 
 DEFAULT_REDIS: Final = "redis://localhost:6379"
@@ -34,10 +35,16 @@ class Settings:
 
     redis: str = field(default=DEFAULT_REDIS, repr=False)
     """May hold a password, and so has no place in repr."""
+    has_address: bool = field(default=True, compare=False)
+    """Whether anything named the address."""
     prefixes: tuple[str, ...] = ("bull",)
     queues: tuple[str, ...] = ()
     """Only these; all when empty."""
     read_only: bool = False
+    read_only_by: str = ""
+    """The profile that marks the server read-only, where nothing else asked for it."""
+    marked: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    """The URLs of all profiles with ``read-only = true``, by name."""
     refresh: float = 2.0
     """Seconds; 0 is off."""
     scan_rate: float | None = None
@@ -71,6 +78,7 @@ class Settings:
 
 _Table: TypeAlias = Mapping[str, object]
 
+_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _TLS_TEXTS: Final = ("tls-ca", "tls-cert", "tls-key", "tls-server-name")
 _PROFILE_KEYS: Final = (
     *("redis", "prefix", "queue", "read-only", "refresh", "scan-rate"),
@@ -94,8 +102,9 @@ def load(
 
     1. The flag. 2. The profile that ``--profile`` names. 3. The environment (QTUI_REDIS, else
     REDIS_URL). 4. The top of the config file. 5. The default. So ``--profile prod`` is prod
-    whatever REDIS_URL a shell happens to hold. Read-only is on as soon as the flag, QTUI_READ_ONLY
-    or the file (its profile, else its top) says so, and nothing turns it off again.
+    whatever REDIS_URL a shell happens to hold. Read-only is on as soon as the flag, QTUI_READ_ONLY,
+    the profile, or the top of the file or of the user's own file says so, and nothing turns it off
+    again; `Settings.marked` are the servers that it is on for wherever they are named.
 
     ``${NAME}`` in texts of the file stands for a variable of the environment.
 
@@ -110,8 +119,9 @@ def load(
     Raises:
         SettingsError: a value or a source that cannot be used.
     """
-    file = _File.read(config_path)
+    file = _File.read(config_path, environ)
     file.check()
+    files = [file] if config_path is None else [file, _File.read(None, environ)]
     profile = str(flags.get("profile") or "")
     of_profile = file.profile(profile) if profile else {}
     of_environ = {"redis": environ.get("QTUI_REDIS") or environ.get("REDIS_URL")}
@@ -129,12 +139,17 @@ def load(
     refresh = pick("refresh", "refresh")
     scan_rate = pick("scan-rate", "scan_rate")
     theme = file.expanded(file.table.get("theme"), "", "theme", environ)
-    says_read_only = of_profile.get("read-only", file.table.get("read-only", False))
+    flag = _switch(environ) or bool(flags.get("read_only"))
+    at_top = any(one.table.get("read-only") is True for one in files)
     return Settings(
         redis=str(pick("redis", "redis") or DEFAULT_REDIS),
+        has_address=bool(pick("redis", "redis")),
         prefixes=_texts(pick("prefix", "prefixes")) or ("bull",),
         queues=_texts(pick("queue", "queues")),
-        read_only=_switch(environ) or bool(flags.get("read_only") or says_read_only),
+        read_only=flag or at_top or of_profile.get("read-only") is True,
+        marked=MappingProxyType(
+            {name: url for one in files for name, url in one.marked(environ).items()}
+        ),
         refresh=2.0 if refresh is None else _refresh(refresh, "--refresh"),
         scan_rate=None if scan_rate is None else _scan_rate(scan_rate, "--scan-rate"),
         announced=_texts(pick("announced", "announced")),
@@ -208,13 +223,12 @@ class _File:
     exists: bool = True
 
     @classmethod
-    def read(cls, path: Path | None) -> _File:
+    def read(cls, path: Path | None, environ: Mapping[str, str]) -> _File:
         optional = path is None
         if path is None:
-            # Costs some ms, which `qtui --help` need not pay.
-            import platformdirs
-
-            path = platformdirs.user_config_path("qtui") / "config.toml"
+            path = config_file(environ)
+        if path is None:  # a user without a home
+            return cls(Path("config.toml"), {}, exists=False)
         try:
             raw = path.read_bytes()
         except FileNotFoundError:
@@ -224,6 +238,16 @@ class _File:
         except OSError as error:
             raise SettingsError(f"{plain(str(path))}: cannot be read: {error.strerror}") from None
         return cls(path, _parsed(raw, path))
+
+    def marked(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """The URLs of the profiles that are read-only; variables that are not set stay as names."""
+        profiles = self.table.get("profiles")
+        found = {}
+        for name, table in profiles.items() if isinstance(profiles, dict) else ():
+            url = table.get("redis", self.table.get("redis")) if isinstance(table, dict) else None
+            if isinstance(url, str) and table.get("read-only") is True:
+                found[name] = _VARIABLE.sub(lambda it: environ.get(it[1]) or it[1], url)
+        return found
 
     @property
     def shown(self) -> str:
@@ -288,7 +312,7 @@ class _File:
         if isinstance(value, list):
             return [self.expanded(item, section, key, environ) for item in value]
         if isinstance(value, str):
-            return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", variable, value)
+            return _VARIABLE.sub(variable, value)
         return value
 
 

@@ -123,7 +123,7 @@ def test_flags_replace_lists_and_zero_is_a_value(config: Path) -> None:
         (None, "", "", "read-only = true", True),
         (False, "0", "", "read-only = true", True),
         (False, "off", "read-only = true", "", True),
-        (None, "", "read-only = true", "read-only = false", False),
+        (None, "", "read-only = true", "read-only = false", True),
         (True, "", "", "read-only = false", True),
         (None, "TRUE", "", "read-only = false", True),
     ],

@@ -167,6 +167,27 @@ _SCHEMES: Final[Mapping[str, tuple[Kind, bool]]] = {
     "redis+cluster": (Kind.CLUSTER, False),
     "rediss+cluster": (Kind.CLUSTER, True),
 }
+_ALIASES: Final[Mapping[str, str]] = {
+    "valkey": "redis",
+    "valkeys": "rediss",
+    "tcp": "redis",
+    "redis+tls": "rediss",
+    "redis+ssl": "rediss",
+    "redis+unix": "unix",
+    "redis-socket": "unix",
+    "redis+socket": "unix",
+    "redis-sentinel": "redis+sentinel",
+    "sentinel": "redis+sentinel",
+    "redis-cluster": "redis+cluster",
+    "cluster": "redis+cluster",
+}
+"""What other tools write for these."""
+
+_BARE: Final = re.compile(
+    r"(?=[^\d]|\d+\D)(?:[^/?#\s]*@)?(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+)?(?::\d{1,5})?(?:/\d*)?(?:\?\S*)?"
+)
+"""An address without a scheme: ``localhost:6379``, ``:password@cache-1/2``."""
+
 _COMMON: Final = ("db", "username", "password")
 _TLS: Final = (
     "ssl_cert_reqs",
@@ -212,6 +233,9 @@ def parse(url: str) -> Target:
         redis+sentinel://[[user]:password@]host[:port],…/master-name[/db]
         redis+cluster://[[user]:password@]host[:port],…
 
+    ``host:port`` and a path of a socket are understood too, and names that other tools give to
+    these schemes.
+
     User name, password, path, master name and the values of options may be percent-encoded; ``+``
     is itself. Options: db, username, password; for TLS ssl_cert_reqs (none, optional, required),
     ssl_check_hostname, ssl_ca_certs, ssl_ca_path, ssl_certfile, ssl_keyfile, ssl_password; for
@@ -220,10 +244,7 @@ def parse(url: str) -> Target:
     Raises:
         BadUrl: says in one line what to write instead, without quoting the URL.
     """
-    scheme, separator, rest = url.strip().partition("://")
-    if not separator or scheme.lower() not in _SCHEMES:
-        raise BadUrl(f"the Redis URL must start with {', '.join(f'{s}://' for s in _SCHEMES)}")
-    scheme = scheme.lower()
+    scheme, rest = _scheme_of(url.strip())
     kind, tls = _SCHEMES[scheme]
     if not rest.isprintable() or " " in rest:
         raise BadUrl("the Redis URL holds a blank or a control character: percent-encode it")
@@ -306,6 +327,24 @@ def _check_server_name(name: str) -> None:
             raise BadUrl(
                 "--tls-server-name must be a host name or an IP address, without a port"
             ) from None
+
+
+def _scheme_of(url: str) -> tuple[str, str]:
+    """The scheme, and what comes behind ``://``; `_BARE` and paths have theirs by their looks."""
+    scheme, separator, rest = url.partition("://")
+    scheme = scheme.lower()
+    if not separator and url.startswith("/"):
+        return "unix", url
+    if not separator and _BARE.fullmatch(url):
+        return "redis", url
+    if separator and (known := _ALIASES.get(scheme, scheme)) in _SCHEMES:
+        return known, rest
+    if url.isdecimal():
+        raise BadUrl("a port alone is no address: write localhost:PORT")
+    near = difflib.get_close_matches(scheme if separator else url.partition(":")[0], _SCHEMES, 1)
+    hint = f"did you mean {near[0]}://? " if near else ""
+    known_schemes = ", ".join(f"{one}://" for one in _SCHEMES)
+    raise BadUrl(f"{hint}the Redis URL must start with {known_schemes}, or be host:port")
 
 
 def _credentials(user_info: str) -> Credentials:

@@ -1,24 +1,26 @@
-"""`qtui jobs`: a window of one state's jobs, in constant memory. Reads only."""
+"""`qtui jobs`: a window of jobs of one queue and state, or of all. Reads only; constant memory."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, TypeVar
 
 from qtui.bullmq.connection import Client
 from qtui.bullmq.filter import Filter, FilterError
 from qtui.bullmq.hunt import Hunt
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row, row
-from qtui.bullmq.reader import Page, Reader
-from qtui.commands.find import find_queue
+from qtui.bullmq.reader import Reader
+from qtui.commands.find import ALL_QUEUES, find_queue, find_queues
 from qtui.commands.ndjson import hash_fields, picked_object, row_object
 from qtui.commands.output import Cell, Column, Table
 from qtui.commands.run import REDIS, USAGE, Place, Stop
 from qtui.text import count, plain, plural
 from qtui.views.columns import HEADS, Tone, cells
+
+T = TypeVar("T")
 
 _PAGE: Final = 200
 """Jobs that are read in one go."""
@@ -29,7 +31,8 @@ class Window:
     """Which jobs are asked for."""
 
     queue: str
-    state: JobState
+    """A name, a full key, or `ALL_QUEUES`."""
+    states: tuple[JobState, ...]
     limit: int
     offset: int
     newest_first: bool
@@ -37,9 +40,32 @@ class Window:
     fields: tuple[str, ...] = ()
     """What of each job is printed as JSON, see `ndjson.FIELDS`; empty for what a list shows."""
 
+    @property
+    def in_words(self) -> str:
+        """``failed jobs``, or just ``jobs`` where every state is meant."""
+        return f"{self.states[0]} jobs" if len(self.states) == 1 else "jobs"
+
+
+@dataclass(slots=True)
+class _Rest:
+    """What is still to be passed over and printed; one for all queues and states."""
+
+    offset: int
+    limit: int
+    unread: str = ""
+    """Why jobs of some queue or state could not be read."""
+
+    def part(self, found: Sequence[T]) -> Sequence[T]:
+        """Those of the next jobs that are to be printed."""
+        skipped = min(self.offset, len(found))
+        self.offset -= skipped
+        part = found[skipped : skipped + self.limit]
+        self.limit -= len(part)
+        return part
+
 
 def list_jobs(place: Place, window: Window, *, json: bool) -> int:
-    """Prints the jobs of a window as they are read."""
+    """Prints the jobs of a window as they are read: queue by queue, in each state by state."""
     try:
         return place.ask(lambda client: _list(client, place, window, json=json))
     except FilterError as error:  # a pattern ran away, which nobody could know before
@@ -47,39 +73,65 @@ def list_jobs(place: Place, window: Window, *, json: bool) -> int:
 
 
 async def _list(client: Client, place: Place, window: Window, *, json: bool) -> int:
-    status = await find_queue(client, place.settings.prefixes, window.queue)
-    if window.fields:
-        return await _export(client, place, status.queue, window)
-    table = Table(place.out, _columns(window.state))
-    printed, total, unread = 0, 0, ""
-    rate = place.settings.scan_rate
-    pages = (
-        _pages(client, status.queue, window)
-        if window.filter is None
-        else _matching(client, status.queue, window, rate)
-    )
-    async for page in pages:
-        if json:
-            for one in page.rows:
-                place.out.json(row_object(one, window.state))
-        elif page.rows:
-            now = time.time() * 1000
-            table.write([_cells(row, window.state, now) for row in page.rows])
-        printed, total = printed + len(page.rows), page.total
-        unread = unread or page.unread
-    if unread:
-        place.err.line(f"qtui: {plain(unread)}")
+    prefixes, everywhere = place.settings.prefixes, window.queue == ALL_QUEUES
+    if everywhere:
+        found = await find_queues(client, prefixes, place.settings.queues)
+        # By name: their counts, and so another order, could change between two windows.
+        statuses = sorted(found, key=lambda status: status.queue.base)
+    else:
+        statuses = [await find_queue(client, prefixes, window.queue)]
+    rest, printed, total = _Rest(window.offset, window.limit), 0, 0
+    table = Table(place.out, _columns(window, everywhere=everywhere))
+    for status, state in ((status, state) for status in statuses for state in window.states):
+        total += status.count(state)
+        if not rest.limit or (len(statuses) > 1 and not status.count(state)):
+            continue
+        if window.fields:
+            await _export(client, place, status.queue, state, window, rest)
+            continue
+        async for rows in _rows(client, place, status.queue, state, window, rest):
+            printed += len(rows)
+            if json:
+                for one in rows:
+                    place.out.json(_object(one, status.queue, state))
+            elif rows:
+                now = time.time() * 1000
+                before = _before(status.queue, state, window, everywhere=everywhere)
+                table.write([[*before, *_cells(row, state, now)] for row in rows])
+    if rest.unread:
+        place.err.line(f"qtui: {plain(rest.unread)}")
         return REDIS
     if not json and not printed:
         beyond = f" beyond the first {count(window.offset)}" if window.offset else ""
         match = f" that match {plain(window.filter.source)}" if window.filter else ""
-        place.err.line(f"no {window.state} jobs in {plain(status.queue.base)}{match}{beyond}")
-    elif not json and place.out.is_terminal and printed < total:
+        where = "any queue" if everywhere else plain(statuses[0].queue.base)
+        place.err.line(f"no {window.in_words} in {where}{match}{beyond}")
+    elif not json and place.out.is_terminal and printed < total and window.filter is None:
         place.err.line(f"{count(printed)} of {plural(total, 'job')}; --limit N shows more")
     return 0
 
 
-async def _export(client: Client, place: Place, queue: QueueKey, window: Window) -> int:
+def _object(one: Row, queue: QueueKey, state: JobState) -> dict[str, object]:
+    members = row_object(one, state)
+    return {"id": members.pop("id"), "queue": queue.base, **members}
+
+
+def _rows(
+    client: Client, place: Place, queue: QueueKey, state: JobState, window: Window, rest: _Rest
+) -> AsyncIterator[Sequence[Row]]:
+    if window.filter is None:
+        return _pages(client, queue, state, window, rest)
+    return _matching(client, queue, state, window, rest, place.settings.scan_rate)
+
+
+async def _export(
+    client: Client,
+    place: Place,
+    queue: QueueKey,
+    state: JobState,
+    window: Window,
+    rest: _Rest,
+) -> None:
     """Prints picked fields of any number of jobs as they are met, in constant memory.
 
     Costs the `Hunt`, with the payloads that are wanted; steps get smaller where those are large.
@@ -87,7 +139,7 @@ async def _export(client: Client, place: Place, queue: QueueKey, window: Window)
     hunt = Hunt(
         client,
         queue,
-        window.state,
+        state,
         window.filter,
         fields=(*LIST_FIELDS, *hash_fields(window.fields)),
         newest_first=window.newest_first,
@@ -95,44 +147,52 @@ async def _export(client: Client, place: Place, queue: QueueKey, window: Window)
         ahead=True,
         scored=False,
     )
-    first, end, place_of = window.offset, window.offset + window.limit, 0
-    if window.limit:
-        async for step in hunt.steps():
-            rows = [row(one.id, [one.fields[name] for name in LIST_FIELDS]) for one in step]
-            whole = await Reader(client).mark_missing(queue, rows)
-            for one, met in zip(whole, step, strict=True):
-                if first <= place_of < end:
-                    place.out.json(picked_object(one, window.state, met.fields, window.fields))
-                place_of += 1
-            if place_of >= end:
-                break
-    return 0
+    named = window.queue == ALL_QUEUES or "queue" in window.fields
+    async for step in hunt.steps():
+        met = rest.part(step)
+        rows = [row(one.id, [one.fields[name] for name in LIST_FIELDS]) for one in met]
+        whole = await Reader(client).mark_missing(queue, rows)
+        for one, found in zip(whole, met, strict=True):
+            members = picked_object(one, state, found.fields, window.fields)
+            if named:
+                members = {"id": members.pop("id"), "queue": queue.base, **members}
+            place.out.json(members)
+        if not rest.limit:
+            break
 
 
-async def _pages(client: Client, queue: QueueKey, window: Window) -> AsyncIterator[Page]:
+async def _pages(
+    client: Client, queue: QueueKey, state: JobState, window: Window, rest: _Rest
+) -> AsyncIterator[Sequence[Row]]:
     """The pages of a window, in order.
 
     Jobs come and go meanwhile: one that was pushed over the border of two pages is not shown twice,
     one that was pulled over it is not shown.
     """
     reader = Reader(client)
-    offset, left = window.offset, window.limit
-    before: frozenset[str] = frozenset()
-    while left > 0:
+    offset, before = rest.offset, frozenset[str]()
+    while rest.limit:
         page = await reader.page(
-            queue, window.state, offset, min(left, _PAGE), newest_first=window.newest_first
+            queue, state, offset, min(rest.limit, _PAGE), newest_first=window.newest_first
         )
-        fresh = tuple(row for row in page.rows if row.id not in before)
-        yield replace(page, rows=fresh)
+        rest.offset = max(0, rest.offset - page.total)
+        rest.unread = rest.unread or page.unread
         if not page.rows:
             return
+        rest.offset = 0
+        yield rest.part([row for row in page.rows if row.id not in before])
         before = frozenset(row.id for row in page.rows)
-        offset, left = offset + len(page.rows), left - len(fresh)
+        offset += len(page.rows)
 
 
 async def _matching(
-    client: Client, queue: QueueKey, window: Window, rate: float | None
-) -> AsyncIterator[Page]:
+    client: Client,
+    queue: QueueKey,
+    state: JobState,
+    window: Window,
+    rest: _Rest,
+    rate: float | None,
+) -> AsyncIterator[Sequence[Row]]:
     """The jobs that match, as a hunt finds them; each is read once more, as a row.
 
     The whole price is the hunt's, see `Hunt`.
@@ -141,33 +201,41 @@ async def _matching(
     hunt = Hunt(
         client,
         queue,
-        window.state,
+        state,
         window.filter,
         newest_first=window.newest_first,
         rate=rate,
         ahead=True,
         scored=False,
     )
-    skip, left = window.offset, window.limit
     async for step in hunt.steps():
-        found = [one.id for one in step]
-        skipped = found[:skip]
-        skip -= len(skipped)
-        ids = found[len(skipped) : len(skipped) + left]
+        ids = [one.id for one in step[rest.offset :][: rest.limit]]
+        rest.offset -= min(rest.offset, len(step))
         if not ids:
             continue
-        rows = await reader.rows(queue, window.state, ids)
-        here = tuple(row for row in rows if row.score is not None or window.state.is_list)
-        left -= len(here)
-        yield Page(here, len(here), 0)
-        if left <= 0:
+        rows = await reader.rows(queue, state, ids)
+        here = [row for row in rows if row.score is not None or state.is_list]
+        rest.limit -= len(here)
+        yield here
+        if not rest.limit:
             return
 
 
-def _columns(state: JobState) -> Sequence[Column]:
-    heads = HEADS[state]
-    tries, when = Column("tries", right=True), Column(heads.when, right=True)
-    return Column("id"), Column("name"), tries, when, Column(heads.what)
+def _before(
+    queue: QueueKey, state: JobState, window: Window, *, everywhere: bool
+) -> Sequence[Cell]:
+    cells = [Cell(plain(queue.base))] if everywhere else []
+    return [*cells, Cell(state)] if len(window.states) > 1 else cells
+
+
+def _columns(window: Window, *, everywhere: bool) -> Sequence[Column]:
+    heads = HEADS[window.states[0]]
+    when, what = heads.when, heads.what
+    before = [Column("queue")] if everywhere else []
+    if len(window.states) > 1:
+        before, when, what = [*before, Column("state")], "when", "error or result"
+    job = Column("id"), Column("name"), Column("tries", right=True)
+    return [*before, *job, Column(when, right=True), Column(what)]
 
 
 def _cells(row: Row, state: JobState, now: float) -> Sequence[Cell]:

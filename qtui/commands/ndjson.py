@@ -24,7 +24,17 @@ _ALWAYS_COUNTED: Final = (Code.RETRIED, Code.NO_SUCH_JOB, Code.NOT_IN_STATE)
 _CONTENT: Final = ("data", "opts", "progress", "returnvalue", "stacktrace")
 
 FIELDS: Final = (
-    *("id", "state", "name", "attempts_made", "attempts_started", "attempts", "priority", "delay"),
+    *(
+        "id",
+        "queue",
+        "state",
+        "name",
+        "attempts_made",
+        "attempts_started",
+        "attempts",
+        "priority",
+        "delay",
+    ),
     *("timestamp", "processed_on", "finished_on", "failed_reason", "parent", *_CONTENT),
 )
 """What `picked_object` can hold."""
@@ -127,7 +137,8 @@ def picked_object(
     for name in _CONTENT:
         if name in picked:
             found[name] = _json_or_text(name, fields.get(name), garbled)
-    members = {name: found[name] for name in dict.fromkeys(("id", *picked))}
+    names = dict.fromkeys(("id", *picked))
+    members = {name: found[name] for name in names if name in found}  # not the queue's
     return members | {"missing": row.missing, "garbled": garbled}
 
 

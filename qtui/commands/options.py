@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
@@ -15,9 +15,31 @@ if TYPE_CHECKING:
 Given = TypeVar("Given", str | None, tuple[str, ...])
 Command = TypeVar("Command", bound=Callable[..., object])
 
+ALL: Final = "all"
+"""In place of a state: every state."""
+
 STATES = click.Choice([state.value for state in JobState])
+STATES_OR_ALL = click.Choice([*STATES.choices, ALL])
+STATE_NAMES: Final = ", ".join(STATES.choices)
+_WANTED: Final = "wanted"
+_EXAMPLES: Final = 32
+"""Cells for the examples of filters in a help."""
+
 ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 FINISHED = click.Choice([state.value for state in JobState if state.is_finished])
+
+
+class FilteredCommand(click.Command):
+    """A command whose help ends with the filter language, from its one table, if it has one."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the table, wrapped to the width of the terminal."""
+        super().format_epilog(ctx, formatter)
+        if any(option.name == _WANTED for option in self.params):
+            from qtui.bullmq.filter import TABLE
+
+            with formatter.section("What --filter understands"):
+                formatter.write_dl(TABLE, col_max=_EXAMPLES)
 
 
 def not_empty(_context: click.Context, _option: click.Parameter, value: Given) -> Given:
@@ -102,15 +124,6 @@ def parse_fields(text: str | None, *, as_json: bool) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def filter_table() -> str:
-    """The filter language for ``--help``, from its one table."""
-    from qtui.bullmq.filter import TABLE
-
-    width = max(len(example) for example, _ in TABLE)
-    rows = (f"  {example:<{width}}  {words}" for example, words in TABLE)
-    return "\b\nWhat --filter understands:\n" + "\n".join(rows)
-
-
 with_filter = click.option(
-    "--filter", "wanted", metavar="EXPR", help="Only jobs that match, see below."
+    "--filter", _WANTED, metavar="EXPR", help="Only jobs that match; the language is below."
 )

@@ -49,10 +49,35 @@ def unproven(tally: Tally, seconds: float) -> str:
     return f"{when}the end of {count(tally.unproven)} of {jobs} is not known: {', '.join(words)}"
 
 
-class Report:
-    """Says what became of the jobs, one by one and in the end."""
+FEW: Final = 20
+"""Jobs that have a line each on a terminal."""
 
-    def __init__(self, out: Paper, err: Paper, state: JobState, *, json: bool, dry: bool) -> None:
+
+class Report:
+    """Says what became of the jobs: one by one, on a terminal only of few of them, and in the end.
+
+    Args:
+        out: where to.
+        err: where messages go.
+        state: the state out of which jobs are retried.
+        json: a JSON object a line.
+        dry: nothing is sent.
+        verbose: a line a job on a terminal too.
+    """
+
+    def __init__(
+        self,
+        out: Paper,
+        err: Paper,
+        state: JobState,
+        *,
+        json: bool,
+        dry: bool,
+        verbose: bool = False,
+    ) -> None:
+        self._brief = out.is_terminal and not json and not verbose
+        self._lines_left = FEW
+        self._unsaid = 0
         self._out = out
         self._err = err
         self._state = state
@@ -86,8 +111,20 @@ class Report:
             for result in results:
                 self._out.json(result_object(result, self._state))
         else:
-            self._table.write([self._cells(result) for result in results])
+            told = [one for one in results if self._tells(retried=one.code is Code.RETRIED)]
+            if told:
+                self._table.write([self._cells(result) for result in told])
         self._out.flush()
+
+    def _tells(self, *, retried: bool) -> bool:
+        """Whether a job has a line: on a terminal `FEW` have, those not retried before others."""
+        if not self._brief:
+            return True
+        if self._lines_left and (self._dry_run or not retried or self.selected <= FEW):
+            self._lines_left -= 1
+            return True
+        self._unsaid += self._dry_run or not retried
+        return False
 
     def _cells(self, result: Result) -> tuple[Cell, Cell]:
         said = verdict(result, None, self._state)
@@ -101,10 +138,13 @@ class Report:
         self._codes.update(one.code for one in forecasts)
         rows = []
         for one in forecasts:
+            if not self._tells(retried=one.code is Code.RETRIED):
+                continue
             cell = Cell(f"→ {one.place()}", Tone.GOOD)
             id_cell, verdict_cell = self._cells(_as_result(one))
             rows.append((id_cell, cell if one.target else verdict_cell))
-        self._table.write(rows)
+        if rows:
+            self._table.write(rows)
 
     @property
     def code(self) -> int:
@@ -132,6 +172,10 @@ class Report:
             )
             self._out.json(summary)
         else:
+            if self._unsaid:
+                self._out.line(
+                    f"and {plural(self._unsaid, 'more job')}; --verbose prints a line each"
+                )
             self._out.line(self.summary)
             if self.followed is not None:
                 self._out.line(self.followed.words())
@@ -157,3 +201,12 @@ class Report:
 
 def _as_result(one: Forecast) -> Result:
     return Result(one.row.id, one.code, target=one.target.value if one.target else "")
+
+
+def nothing_given(out: Paper, err: Paper, *, json: bool) -> int:
+    """Says that a file or standard input held no ids."""
+    if json:
+        out.json(summary_object(0, {}))
+        out.flush()
+    err.line("qtui: no ids were given: nothing was retried")
+    return DONE

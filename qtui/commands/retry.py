@@ -58,6 +58,10 @@ class Request:
     dry_run: bool
     yes: bool
     json: bool
+    verbose: bool = False
+    """A line a job on a terminal too."""
+    ids_on_stdin: bool = False
+    """The ids were read there, so that a question is asked on the terminal itself."""
 
     @property
     def asks(self) -> bool:
@@ -81,8 +85,21 @@ class Request:
 
 def retry_jobs(place: Place, request: Request) -> int:
     """Retries the jobs, or tells what a retry would do."""
-    check_may_write(place, "retry", dry_run=request.dry_run, asks=request.asks)
-    report = Report(place.out, place.err, request.state, json=request.json, dry=request.dry_run)
+    check_may_write(
+        place,
+        "retry",
+        dry_run=request.dry_run,
+        asks=request.asks,
+        stdin_is_used=request.ids_on_stdin,
+    )
+    report = Report(
+        place.out,
+        place.err,
+        request.state,
+        json=request.json,
+        dry=request.dry_run,
+        verbose=request.verbose,
+    )
     try:
         plan = place.ask(lambda client: _plan(client, place, request, report))
     except FilterError as error:  # a pattern ran away, which nobody could know before
@@ -104,7 +121,10 @@ def retry_jobs(place: Place, request: Request) -> int:
         return report.end(report.code)
     if request.asks:
         try:
-            said_yes = agreed(f"Retry {plural(plan.count(Code.RETRIED), 'job')}? [y/N] ")
+            said_yes = agreed(
+                f"Retry {plural(plan.count(Code.RETRIED), 'job')}? [y/N] ",
+                stdin_is_used=request.ids_on_stdin,
+            )
         except KeyboardInterrupt:
             place.err.line()
             return report.end(INTERRUPTED, "interrupted: nothing was retried")
@@ -224,7 +244,9 @@ async def _carry_out(
         campaign.close()
 
 
-def resume_campaign(place: Place, name: str, *, json: bool, follow: float) -> int:
+def resume_campaign(
+    place: Place, name: str, *, json: bool, follow: float, verbose: bool = False
+) -> int:
     """Goes on with a campaign whose process died, or that was stopped."""
     if place.settings.read_only:
         raise Stop("read-only mode: retry is off", READ_ONLY)
@@ -235,7 +257,8 @@ def resume_campaign(place: Place, name: str, *, json: bool, follow: float) -> in
 
     async def carry_out(client: Client) -> int:
         campaign = await taken.campaign(client, Writer(client))
-        report = Report(place.out, place.err, campaign.plan.state, json=json, dry=False)
+        state = campaign.plan.state
+        report = Report(place.out, place.err, state, json=json, dry=False, verbose=verbose)
         report.selected = campaign.selected
         report.count(campaign.codes)
         try:
@@ -248,7 +271,7 @@ def resume_campaign(place: Place, name: str, *, json: bool, follow: float) -> in
 
 async def run_campaign(campaign: Campaign, place: Place, report: Report, follow: float) -> int:
     """Carries a campaign out, follows its jobs, and tells what became of them."""
-    progress = Progress(wanted=not place.out.is_terminal)
+    progress = Progress()
     selected = plural(campaign.selected, "job")
     closed: OutputClosed | None = None
     campaign.news = _Holds(campaign, place.err, progress).look
@@ -256,6 +279,7 @@ async def run_campaign(campaign: Campaign, place: Place, report: Report, follow:
         with _Interrupts(campaign, place.err):
             async for results in campaign.run():
                 report.journal = campaign.journal.id if campaign.journal is not None else None
+                progress.clear()
                 try:
                     report.results(results)
                 except OutputClosed as error:  # what is under way is counted all the same
@@ -273,8 +297,11 @@ async def run_campaign(campaign: Campaign, place: Place, report: Report, follow:
         report.rest = "without a result"
         return report.end(INTERRUPTED, "interrupted: what was on its way may have been carried out")
     except OutputClosed as error:
-        why = str(error) or "nobody reads the output any more"
-        raise Stop(f"{why}: {report.summary}", INTERRUPTED) from None
+        why = str(error) or "standard output was closed"
+        again = f"; qtui retry --resume {report.journal} goes on" if report.journal else ""
+        left = campaign.decided < campaign.selected
+        words = f"{why}: {report.summary}{again if left else ''}"
+        raise Stop(words, NOT_ALL if left else report.code) from None
     except ForeignQueue as error:
         return report.end(NOT_ALL, f"{campaign.plan.queue.base} is {error}")
     except FilterError as error:  # a pattern ran away on what has changed since it was planned

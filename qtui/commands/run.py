@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from qtui.folders import journal_folder
 from qtui.text import plain
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ USAGE: Final = 2
 REDIS: Final = 3
 READ_ONLY: Final = 4
 INTERRUPTED: Final = 130
+
+
+_NO_ADDRESS: Final = (
+    " No address was given: --redis URL connects to another server, --demo starts one to try."
+)
 
 
 class Stop(Exception):
@@ -95,6 +101,7 @@ class Place:
         from redis.exceptions import RedisError
 
         from qtui.bullmq.connection import explain, open_client
+        from qtui.bullmq.faults import Unreachable
 
         try:
             client = await open_client(self.target, read_only=not writes)
@@ -103,7 +110,10 @@ class Place:
             finally:
                 await client.aclose()
         except (RedisError, OSError) as error:
-            raise explain(error, self.target) from None
+            fault = explain(error, self.target)
+            if isinstance(fault, Unreachable) and not self.settings.has_address:
+                fault = Unreachable(f"{fault}{_NO_ADDRESS}")
+            raise fault from None
 
 
 def run(flags: Flags, command: Callable[[Place], int], *, on_screen: bool = False) -> int:
@@ -151,9 +161,7 @@ def run(flags: Flags, command: Callable[[Place], int], *, on_screen: bool = Fals
 
 def _open(flags: Flags, stack: ExitStack, out: Paper, err: Paper) -> Place:
     """What the flags, the environment and the configuration file come to; starts the demo."""
-    from qtui.retry.journal import default_folder
-
-    settings, note, journal = _settings(flags), "", default_folder()
+    settings, note, journal = _settings(flags), "", journal_folder()
     if flags.demo:
         from qtui import demo
         from qtui.demo.server import ServerError
@@ -170,7 +178,13 @@ def _open(flags: Flags, stack: ExitStack, out: Paper, err: Paper) -> Place:
         journal = Path(stack.enter_context(TemporaryDirectory(prefix="qtui-journal-")))
     elif settings.tls_insecure:
         note = "the server's certificate is not checked"
-    return Place(settings, _target(settings), out, err, journal, note)
+    target = _target(settings)
+    if settings.marked and not settings.read_only and not flags.demo:
+        from qtui.commands.guarded import guarding_profile
+
+        by = guarding_profile(target, settings.marked)
+        settings = replace(settings, read_only=bool(by), read_only_by=by)
+    return Place(settings, target, out, err, journal, note)
 
 
 def _target(settings: Settings) -> Target:

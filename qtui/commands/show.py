@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from qtui.bullmq.connection import Client
@@ -16,7 +16,7 @@ from qtui.bullmq.keys import (
 from qtui.commands.find import ALL_QUEUES, find_queue, find_queues, places
 from qtui.commands.ndjson import job_object
 from qtui.commands.output import Paper
-from qtui.commands.run import NOT_ALL, USAGE, Place, Stop
+from qtui.commands.run import DONE, NOT_ALL, USAGE, Place, Stop
 from qtui.text import lines, plain, plural, size
 from qtui.views.columns import Tone
 from qtui.views.document import Body, Json, Log, Pairs, Pending, Section, Stack, Text
@@ -26,14 +26,32 @@ _LOG_PAGE: Final = 1000
 """Log lines that are read in one go."""
 
 
-def show_job(place: Place, queue: str, job_id: str, *, as_json: bool) -> int:
-    """Prints one job."""
-    job, logs = place.ask(lambda client: _read(client, place, queue, job_id))
-    if as_json:
-        place.out.json(job_object(job, logs))
-    else:
-        _print(place.out, job, logs)
-    return 0
+def show_jobs(place: Place, queue: str, ids: Sequence[str], *, as_json: bool) -> int:
+    """Prints jobs, one after the other; what keeps one from being shown is said at its place."""
+    return place.ask(lambda client: _show(client, place, queue, ids, as_json=as_json))
+
+
+async def _show(
+    client: Client, place: Place, queue: str, ids: Sequence[str], *, as_json: bool
+) -> int:
+    worst = DONE
+    for number, job_id in enumerate(ids):
+        try:
+            job, logs = await _read(client, place, queue, job_id)
+        except Stop as stop:
+            if len(ids) == 1:
+                raise
+            place.out.flush()
+            place.err.line(f"qtui: {plain(str(stop))}")
+            worst = max(worst, stop.code)
+            continue
+        if as_json:
+            place.out.json(job_object(job, logs))
+        else:
+            if number:
+                place.out.line()
+            _print(place.out, job, logs)
+    return worst
 
 
 async def _read(client: Client, place: Place, name: str, job_id: str) -> tuple[Job, list[str]]:

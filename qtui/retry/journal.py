@@ -58,13 +58,6 @@ _LOOK_AGAIN: Final = 16_000_000
 """Bytes after which the size of the folder is looked up again: others write there too."""
 
 
-def default_folder() -> Path:
-    """Where journals are, unless told otherwise: the user's state folder (XDG_STATE_HOME)."""
-    from platformdirs import user_state_path
-
-    return user_state_path("qtui", appauthor=False) / "journal"
-
-
 class Journal:
     """The journal of one campaign, open for writing. Close it, or use it as a context.
 

@@ -105,7 +105,7 @@ def test_tls_options_are_read_in_the_ways_in_which_people_write_them() -> None:
     ("url", "advice"),
     [
         ("", "must start with redis://"),
-        ("localhost:6379", "must start with redis://"),
+        ("http://localhost:6379", "must start with redis://"),
         ("http://hunter2@h", "must start with redis://"),
         ("redis:/h", "must start with redis://"),
         ("redis://h:hunter2", "a number up to 65535"),

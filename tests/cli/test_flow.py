@@ -186,10 +186,10 @@ def test_refusals_have_their_exit_codes(
     monkeypatch.setattr("sys.stdin", StringIO())
     nobody = flow(failed, "p", Start.FAILURE, yes=False, capture=capsys)
     assert (nobody.code, nobody.out) == (2, "")
-    assert nobody.err == "qtui: no terminal to ask on: say --yes to rerun, or --dry-run\n"
+    assert nobody.err == "qtui: cannot prompt without a terminal: pass --yes or --dry-run\n"
     refused = flow("redis://127.0.0.1:1", "p", Start.FAILURE, read_only=True, capture=capsys)
     assert refused.code == 4
-    assert refused.err == ("qtui: read-only mode: rerun is off; --dry-run tells what it would do\n")
+    assert refused.err == ("qtui: read-only mode: rerun is off; --dry-run shows what it would do\n")
     for rerun in (None, Start.FAILURE):
         gone = flow(failed, "nope", rerun, capture=capsys)
         assert (gone.code, gone.out) == (1, "")
@@ -375,7 +375,7 @@ def test_one_that_is_not_decided_in_time_is_counted_where_it_is(
 def test_follow_is_for_reruns(failed: str) -> None:
     refused = invoke("--redis", failed, "flow", "parents", "p", "--follow", "3")
     assert refused.code == 2
-    assert "these options are for --rerun" in refused.err
+    assert "these options need --rerun" in refused.err
 
 
 def test_a_parent_is_rerun_without_a_child_that_is_gone(failed: str, client: redis.Redis) -> None:

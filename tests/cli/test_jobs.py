@@ -24,6 +24,7 @@ def test_a_failed_job_is_told_field_by_field(redis_url: str) -> None:
     assert all(isinstance(moment, int) for moment in times.values())
     assert job == {
         "id": "1",
+        "queue": "bull:payments",
         "state": "failed",
         "name": "charge",
         "attempts_made": 1,

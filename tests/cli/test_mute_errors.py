@@ -16,18 +16,20 @@ _SAID: Final = "AggregateError [ECONNREFUSED]"
 
 
 @pytest.fixture
-def mute(url: str) -> list[str]:
+def mute(redis_url: str) -> list[str]:
     """Three jobs of Node's without a message, and one that says what is wrong."""
-    ids = failed(url, 4)
-    with connect(url) as client:
+    ids = failed(redis_url, 4)
+    with connect(redis_url) as client:
         for job_id in ids[:3]:
             fields = {"failedReason": "", "stacktrace": json.dumps(["Error: old", _AGGREGATE])}
             client.hset(f"bull:payments:{job_id}", mapping=fields)
     return ids[:3]
 
 
-def test_rows_groups_and_filters_agree_on_what_a_stack_says(url: str, mute: list[str]) -> None:
-    address = ("--redis", url)
+def test_rows_groups_and_filters_agree_on_what_a_stack_says(
+    redis_url: str, mute: list[str]
+) -> None:
+    address = ("--redis", redis_url)
     rows = invoke(*address, "jobs", "payments", "--oldest-first", "--json").objects
     assert [one["failed_reason"] for one in rows[:3]] == [_SAID] * 3
     [largest, _] = invoke(*address, "errors", "payments", "--json").objects
@@ -40,8 +42,8 @@ def test_rows_groups_and_filters_agree_on_what_a_stack_says(url: str, mute: list
     assert _SAID in planned.err
 
 
-def test_the_journal_keeps_the_fields_as_they_were(url: str, mute: list[str]) -> None:
-    address = ("--redis", url)
+def test_the_journal_keeps_the_fields_as_they_were(redis_url: str, mute: list[str]) -> None:
+    address = ("--redis", redis_url)
     done = invoke(*address, "retry", "payments", *mute, "--yes", "--json")
     journal = done.summary["journal"]
     kept = [one for one in invoke("journal", journal, "--json").objects if one["type"] == "job"]

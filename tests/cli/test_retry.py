@@ -191,7 +191,7 @@ def test_without_a_terminal_it_wants_a_yes(redis_url: str) -> None:
     before = digest(redis_url)
     done = invoke("--redis", redis_url, "retry", "payments", "1")
     assert (done.code, done.out) == (2, "")
-    assert done.err == "qtui: no terminal to ask on: say --yes to retry, or --dry-run\n"
+    assert done.err == "qtui: cannot prompt without a terminal: pass --yes or --dry-run\n"
     assert digest(redis_url) == before
 
 
@@ -199,7 +199,7 @@ def test_read_only_refuses_before_it_connects(redis_url: str) -> None:
     nowhere = ("--redis", "redis://127.0.0.1:1", "--read-only")
     done = invoke(*nowhere, "retry", "payments", "1", "--yes", "--json")
     assert (done.code, done.out) == (4, "")
-    assert done.err == "qtui: read-only mode: retry is off; --dry-run tells what it would do\n"
+    assert done.err == "qtui: read-only mode: retry is off; --dry-run shows what it would do\n"
     failed(redis_url, 1)
     dry = invoke("--redis", redis_url, "--read-only", "retry", "payments", "1", "--dry-run")
     assert dry.code == 0

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.writer import NEVER, Picked
-from qtui.retry.journal import Journal, default_folder
+from qtui.folders import journal_folder
+from qtui.retry.journal import Journal
 from qtui.retry.journal_lines import (
     Evidence,
     Header,
@@ -189,7 +190,7 @@ def test_the_folder_is_in_the_state_of_the_user(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    folder = default_folder()
+    folder = journal_folder()
     assert folder.is_relative_to(tmp_path)
     assert folder.parts[-2:] == ("qtui", "journal")
     assert list(campaigns(folder)) == []

@@ -1,0 +1,42 @@
+"""`qtui completion`: the script that teaches a shell to complete qtui's commands and options."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+from click.shell_completion import CompletionItem, get_completion_class
+
+SHELLS: Final = ("bash", "zsh", "fish")
+
+COMPLETION_HELP: Final = """Print the script that lets a shell complete commands and options.
+
+\b
+bash: echo 'eval "$(qtui completion bash)"' >> ~/.bashrc
+zsh:  echo 'eval "$(qtui completion zsh)"' >> ~/.zshrc
+fish: qtui completion fish > ~/.config/fish/completions/qtui.fish
+"""
+
+VARIABLE: Final = "_QTUI_COMPLETE"
+"""By this variable the script asks for completions."""
+
+
+def completion_script(program: click.Command, shell: str) -> str:
+    """The script of one of the `SHELLS`, to be sourced."""
+    kind = get_completion_class(shell)
+    assert kind is not None, shell
+    return kind(program, {}, "qtui", VARIABLE).source()
+
+
+def campaign_ids(
+    _context: click.Context, _option: click.Parameter, begun: str
+) -> list[CompletionItem]:
+    """The retries in the journal whose id begins like that, newest first. Reads names only."""
+    from qtui.folders import journal_folder
+    from qtui.retry.journal_reading import JournalError, ids
+
+    try:
+        known = ids(journal_folder())
+    except JournalError:
+        return []
+    return [CompletionItem(one) for one in known if one.startswith(begun)]
