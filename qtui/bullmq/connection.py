@@ -7,6 +7,7 @@ The door to all that is about connecting; behind it stand `target` (the URL), `l
 from __future__ import annotations
 
 import ssl
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -203,7 +204,8 @@ def _bad_chain(error: ssl.SSLError, tls: Tls) -> str:
     certificate, key = plain(tls.certificate or ""), plain(tls.key or tls.certificate or "")
     if "MISMATCH" in str(error):
         return f"the key in {key} does not belong to the certificate in {certificate}"
-    if any(word in str(error).lower() for word in ("password", "decrypt", "pkcs12")):
+    # OpenSSL says so in as many ways as it has releases.
+    if b"ENCRYPTED" in Path(tls.key or tls.certificate or "").read_bytes():
         return f"the key in {key} is encrypted: its password goes into the URL, as ?ssl_password=…"
     return f"{certificate} and {key} must hold a certificate and its key in PEM"
 

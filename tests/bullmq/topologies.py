@@ -201,30 +201,35 @@ class Certificates:
     client_key: Path
 
 
-def _openssl(*arguments: str) -> None:
+def openssl(*arguments: str) -> None:
+    """Runs openssl."""
     subprocess.run(("openssl", *arguments), check=True, capture_output=True, timeout=BOUND)
 
 
 def _authority(folder: Path, name: str) -> tuple[Path, Path]:
     key, certificate = folder / f"{name}.key", folder / f"{name}.crt"
-    _openssl(
+    openssl(
         *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
         *("-subj", f"/CN={name}", "-days", "2", "-keyout", str(key), "-out", str(certificate)),
     )
     return certificate, key
 
 
-def _signed(folder: Path, name: str, ca: tuple[Path, Path], alternatives: str) -> tuple[Path, Path]:
+def signed(
+    folder: Path, name: str, ca: tuple[Path, Path], alternatives: str, *, days: int = 2
+) -> tuple[Path, Path]:
+    """A certificate and its key, for some names (``DNS:a,IP:127.0.0.1``) and a time from now."""
     key, request, certificate = (folder / f"{name}.{suffix}" for suffix in ("key", "csr", "crt"))
     extensions = folder / f"{name}.ext"
     extensions.write_text(f"subjectAltName={alternatives}\n")
-    _openssl(
+    openssl(
         *("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
         *("-subj", f"/CN={name}", "-keyout", str(key), "-out", str(request)),
     )
-    _openssl(
+    openssl(
         *("x509", "-req", "-in", str(request), "-CA", str(ca[0]), "-CAkey", str(ca[1])),
-        *("-CAcreateserial", "-days", "2", "-extfile", str(extensions), "-out", str(certificate)),
+        *("-CAcreateserial", "-days", str(days), "-extfile", str(extensions)),
+        *("-out", str(certificate)),
     )
     return certificate, key
 
@@ -233,8 +238,8 @@ def make_certificates(folder: Path) -> Certificates:
     """Certificates for a server at 127.0.0.1 (not at localhost) and for a client."""
     ca = _authority(folder, "ca")
     other_ca, _ = _authority(folder, "other-ca")
-    server, server_key = _signed(folder, "server", ca, "IP:127.0.0.1")
-    client, client_key = _signed(folder, "client", ca, "DNS:client")
+    server, server_key = signed(folder, "server", ca, "IP:127.0.0.1")
+    client, client_key = signed(folder, "client", ca, "DNS:client")
     return Certificates(ca[0], other_ca, server, server_key, client, client_key)
 
 
@@ -256,16 +261,20 @@ def _without_news() -> list[str]:
     return [] if _redis_6() else without("SORT_RO")
 
 
-def tls_server(certificates: Certificates, *, ask_client: bool = False) -> tuple[Process, int]:
-    """A server that speaks TLS on a second port, which is returned as well."""
-    port = free_port()
-    process = Process(
+def tls_options(certificates: Certificates, port: int, *, ask_client: bool = False) -> list[str]:
+    """Options for a server that speaks TLS on a second port."""
+    return [
         *("--tls-port", str(port), "--tls-ca-cert-file", str(certificates.ca)),
         *("--tls-cert-file", str(certificates.server)),
         *("--tls-key-file", str(certificates.server_key)),
         *("--tls-auth-clients", "yes" if ask_client else "no"),
-    )
-    return process, port
+    ]
+
+
+def tls_server(certificates: Certificates, *, ask_client: bool = False) -> tuple[Process, int]:
+    """A server that speaks TLS on a second port, which is returned as well."""
+    port = free_port()
+    return Process(*tls_options(certificates, port, ask_client=ask_client)), port
 
 
 def sentinel_of(master: Process, password: str = "", *options: str) -> Process:
