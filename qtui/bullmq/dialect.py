@@ -63,6 +63,10 @@ class QueueEvidence:
     """The list ``paused`` exists."""
     jobs_in_wait: bool = False
     """``wait`` holds ids that are no markers."""
+    in_paused: int = 0
+    """Members of ``paused``."""
+    in_wait: int = 0
+    """Members of ``wait``."""
     paused_by_older: bool = False
     """``paused`` holds a job that never ran: an add or a pause of 1.x to 5.x put it there."""
 
@@ -92,11 +96,23 @@ class QueueEvidence:
         return alone and not self.older
 
     @property
+    def standing(self) -> int:
+        """What is in ``paused`` once a retry puts jobs there: with what has to move there first."""
+        if self.paused_list:
+            return self.in_paused
+        return self.in_wait if self.jobs_in_wait else 0
+
+    @property
+    def room(self) -> int | None:
+        """Jobs that ``paused`` still takes, None for any number, or where jobs don't go there."""
+        return max(0, ONE_RESUME - self.standing) if self.bounded else None
+
+    @property
     def dialect(self) -> str:
         """The best guess, for people: ``T5``; ``T5/T6`` and ``?`` where nothing tells."""
         if self.ran_modern or (self.ran_modern is None and (self.major or 0) >= 5):
             keeps_wait = self.paused and self.jobs_in_wait and not self.paused_list
-            if self.paused and self.paused_list:
+            if self.paused and self.paused_by_older:
                 return "T5"
             if keeps_wait or (self.major or 0) >= 6 or self.major == 1:
                 return "T6"

@@ -369,7 +369,7 @@ class Reader:
     async def evidence(self, queue: QueueKey) -> QueueEvidence:
         """What tells the queue's dialect, as `qtui.bullmq.dialect` weighs it.
 
-        Costs two round trips, twenty commands of O(1) at most; one more if jobs wait in ``paused``.
+        Costs two round trips, 24 commands of O(1) at most; one more if jobs wait in ``paused``.
         """
         wait = queue.key("wait")
         replies = await ask_all(
@@ -382,10 +382,13 @@ class Reader:
                 ("LRANGE", wait, 0, EDGE - 1),
                 ("LRANGE", wait, -EDGE, -1),
                 ("LRANGE", queue.key("paused"), -NEWEST, -1),
+                ("LLEN", wait),
+                ("LLEN", queue.key("paused")),
                 *newest(queue),
             ],
         )
-        meta, prioritized, legacy, paused_list, head, tail, next_paused, *latest = replies
+        meta, prioritized, legacy, paused_list, head, tail, next_paused, *rest = replies
+        in_wait, in_paused, *latest = rest
         paused, version = texts(meta) or [None, None]
         [modern] = await last_ran_modern(self._client, [queue], latest)
         kept = [one for one in present(texts(next_paused)) if not is_marker(one)]
@@ -398,6 +401,8 @@ class Reader:
             knows_legacy_priority=legacy == "zset",
             paused_list=paused_list == 1,
             jobs_in_wait=any(not is_marker(member) for member in waiting),
+            in_paused=number(in_paused) or 0,
+            in_wait=number(in_wait) or 0,
             paused_by_older=await any_never_ran(self._client, queue, kept),
         )
 

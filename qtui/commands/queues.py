@@ -131,6 +131,8 @@ def _condition(one: _Line) -> Iterator[str]:
     status = one.status
     if status.paused:
         yield "paused"
+    elif stranded := status.count(JobState.PAUSED):
+        yield f"{count(stranded)} stranded in paused: resume once more"
     if status.concurrency is not None:
         yield f"at most {count(status.concurrency)} active"
     if status.kind is not Kind.BULLMQ:

@@ -51,19 +51,18 @@ async def queue_brakes(
         destined: where the plan's jobs go.
         name: the queue's, plain; `THE_QUEUE` where there is but one.
 
-    Costs one round trip, four commands of O(1).
+    Costs one round trip, three commands of O(1).
     """
     queue = status.queue
-    used, left, paused, limits = await ask(
+    used, left, limits = await ask(
         client,
         [
             ("GET", queue.key("limiter")),
             ("PTTL", queue.key("limiter")),
-            ("LLEN", queue.key("paused")),
             ("HMGET", queue.key("meta"), "max", "duration"),
         ],
     )
-    found = list(_of_paused(status, evidence, destined.paused, number(paused) or 0, name))
+    found = list(_of_paused(status, evidence, destined.paused, name))
     found += _of_rates(name, text(used), number(left), texts(limits) or [None, None])
     ahead = status.count(JobState.WAITING) + status.count(JobState.PAUSED)
     if destined.prioritized and ahead:
@@ -75,23 +74,21 @@ async def queue_brakes(
     return found
 
 
-def _of_paused(
-    status: QueueStatus, evidence: QueueEvidence, jobs: int, standing: int, name: str
-) -> Iterator[str]:
+def _of_paused(status: QueueStatus, evidence: QueueEvidence, jobs: int, name: str) -> Iterator[str]:
     if not status.paused:
-        if status.count(JobState.PAUSED):
+        if left := status.count(JobState.PAUSED):
             yield (
-                f"{plural(standing, 'job is', 'jobs are')} stranded in the list paused of "
+                f"{plural(left, 'job is', 'jobs are')} stranded in the list paused of "
                 f"{_within(name)}, which is not paused: no worker takes them until another resume."
             )
         return
-    if not jobs or not evidence.bounded:
+    room, standing = evidence.room, evidence.standing
+    if not jobs or room is None:
         return
     yield (
         f"In the list paused of {_within(name)} no release loses a job, but BullMQ 6 shows it "
         "nowhere until the resume: resume first, and its dashboards show it waiting."
     )
-    room = max(0, ONE_RESUME - standing)
     if jobs > room:
         yield (
             f"That list takes {count(room)} more (one resume of BullMQ 6 moves "

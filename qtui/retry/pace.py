@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from qtui.bullmq.ask import ask, ask_one, number, text
+from qtui.bullmq.ask import ask, ask_one, text
 from qtui.bullmq.connection import Client
 from qtui.bullmq.dialect import ONE_RESUME
 from qtui.bullmq.keys import QueueKey
@@ -105,7 +105,7 @@ class Throttle:
         0 when it was stopped, when enough jobs wait, or when the list ``paused`` of a paused queue
         takes no more; then it has waited a moment: ask again.
 
-        Costs a PING a second, a round trip of two commands, a reading of the queue's counts where
+        Costs a PING a second, an HGET, a reading of the queue's counts where
         its waiting jobs matter, and one of its evidence while it is paused.
 
         Raises:
@@ -154,17 +154,15 @@ class Throttle:
     async def _room_in_paused(self, wanted: int) -> tuple[int, str]:
         """How many jobs the list ``paused`` takes if that is where they go: see `dialect`."""
         queue = self._queue
-        paused, length = await ask(
-            self._client, [("HGET", queue.key("meta"), "paused"), ("LLEN", queue.key("paused"))]
-        )
+        [paused] = await ask(self._client, [("HGET", queue.key("meta"), "paused")])
         if text(paused) is None:
             self.is_free = self._pace.is_free
             return wanted, ""
-        if not (await Reader(self._client).evidence(queue)).bounded:
+        evidence = await Reader(self._client).evidence(queue)
+        if evidence.room is None:
             return wanted, ""
         self.is_free = False
-        standing = number(length) or 0
-        return min(wanted, max(0, ONE_RESUME - standing)), held_by_pause(standing)
+        return min(wanted, evidence.room), held_by_pause(evidence.standing)
 
     def _hold(self, why: str) -> None:
         if why != self.held:

@@ -108,6 +108,8 @@ class Keyspace:
             knows_legacy_priority=self.legacy_priority,
             paused_list=bool(self.paused_list),
             jobs_in_wait=any(not is_marker(member) for member in self.wait),
+            in_paused=len(self.paused_list),
+            in_wait=len(self.wait),
         )
 
     @property

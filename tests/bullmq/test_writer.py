@@ -151,6 +151,24 @@ class TestPaused:
         await self._paused(any_client, ONE_RESUME + 500)
         assert await self._retry(any_client, ids) == [(0, "PAUSEDFULL")] * 2
 
+    @pytest.mark.parametrize("waiting", [ONE_RESUME - 1, ONE_RESUME])
+    async def test_what_another_tool_left_in_wait_counts_as_it_has_to_move_there_first(
+        self, any_client: Redis, waiting: int
+    ) -> None:
+        """No job shows the release here: that one in the state never counted an attempt."""
+        await raw_failed(any_client, "12")
+        for one in "12":
+            await any_client.hdel(QUEUE.job(one), "atm", "ats", "attemptsMade")
+        await self._paused(any_client, 0)
+        await any_client.rpush(QUEUE.key("wait"), *(f"w{place}" for place in range(waiting)))
+        assert (await Reader(any_client).evidence(QUEUE)).room == ONE_RESUME - waiting
+        fits = waiting < ONE_RESUME
+        assert await self._retry(any_client, ["1", "2"]) == [
+            (1, "paused") if fits else (0, "PAUSEDFULL"),
+            (0, "PAUSEDFULL"),
+        ]
+        assert await any_client.llen(QUEUE.key("wait")) == (0 if fits else waiting)
+
     async def test_jobs_with_a_priority_need_no_room_in_it(self, any_client: Redis) -> None:
         ids = await raw_failed(any_client, "123", change=lambda at: {"priority": at})
         await self._paused(any_client, ONE_RESUME)

@@ -113,6 +113,16 @@ def test_a_foreign_queue_says_what_it_is(redis_url: str) -> None:
     assert "not to be retried" in invoke("--redis", redis_url, "queues").out
 
 
+def test_jobs_that_a_resume_left_behind_are_named(redis_url: str) -> None:
+    failed(redis_url, 1)
+    with connect(redis_url) as client:
+        client.rpush("bull:payments:paused", "a", "b")
+        said = "2 stranded in paused: resume once more"
+        assert said in invoke("--redis", redis_url, "queues").out
+        client.hset("bull:payments:meta", "paused", 1)
+        assert "stranded" not in invoke("--redis", redis_url, "queues").out
+
+
 @pytest.mark.parametrize("variable", ["QTUI_REDIS", "REDIS_URL"])
 def test_the_address_may_stand_in_the_environment(
     redis_url: str, variable: str, monkeypatch: pytest.MonkeyPatch

@@ -342,6 +342,7 @@ local function keepFromResume(queue, moves)
   local makesPaused = false
   for _, move in ipairs(moves) do makesPaused = makesPaused or move.target == "paused" end
   if not makesPaused or queue.pausedList or not queue.jobsInWait then return nil end
+  if not queue.older and redis.call("LLEN", key.wait) >= ONE_RESUME then return PAUSED_FULL end
   local refused = refusal("RENAMENX", key.wait, key.paused)
   for _, move in ipairs(moves) do
     if not refused and move.target == "wait" then move.target = "paused" end
