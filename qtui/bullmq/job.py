@@ -45,6 +45,9 @@ NOT_JOBS: Final = frozenset(
 )
 """Keys of a queue itself, which stand where the hashes of jobs stand too."""
 
+_LOG_PAGE: Final = 1000
+"""Log lines that are read in one go where all are wanted."""
+
 LOG_WINDOW: Final = 200
 """Log lines that are read without being asked for: the newest."""
 
@@ -291,6 +294,31 @@ def parent_of(parent_key: str, parent: str | None) -> tuple[str, str] | None:
         return queue_key, job_id
     base, job_id = split_job_key(parent_key)
     return (base, job_id) if base else None
+
+
+async def read_whole_job(
+    client: Client, queue: QueueKey, job_id: str
+) -> tuple[Job, list[str]] | None:
+    """The job with every field and every log line, however long; None if there is none.
+
+    Costs two `read_job` at most, and a command for each `_LOG_PAGE` lines.
+
+    Raises:
+        WrongType: the key is there, but not as a hash.
+        redis.exceptions.ResponseError: Redis would not tell (an ACL).
+    """
+    job = await read_job(client, queue, job_id)
+    left_out = [name for name, field in job.fields.items() if field.text is None] if job else []
+    if left_out:
+        job = await read_job(client, queue, job_id, load=left_out)
+    if job is None:
+        return None
+    logs = list(job.logs)
+    if len(logs) < job.log_lines and "logs" not in job.unread:
+        logs.clear()
+        for first in range(0, job.log_lines, _LOG_PAGE):
+            logs += await read_logs(client, queue, job_id, first, first + _LOG_PAGE - 1)
+    return job, logs
 
 
 async def read_logs(

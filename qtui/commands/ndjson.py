@@ -7,21 +7,31 @@ writes them, so that every id can be told from every other, and be given back to
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Final
 
 from qtui.bullmq.codes import Code, Result, meaning
 from qtui.bullmq.dialect import QueueEvidence
-from qtui.bullmq.job import Job
 from qtui.bullmq.keys import split_job_key
 from qtui.bullmq.model import LIST_FIELDS, JobState, QueueStatus, Row
 from qtui.retry.outcome import Tally
 from qtui.text import first_line
+from qtui.views.job_json import CONTENT, job_object, json_or_text, line, numbers, parent_object
+
+__all__ = [
+    "FIELDS",
+    "SHORT_NAMES",
+    "hash_fields",
+    "job_object",
+    "line",
+    "picked_object",
+    "queue_object",
+    "result_object",
+    "row_object",
+    "summary_object",
+]
 
 _ALWAYS_COUNTED: Final = (Code.RETRIED, Code.NO_SUCH_JOB, Code.NOT_IN_STATE)
-_CONTENT: Final = ("data", "opts", "progress", "returnvalue", "stacktrace")
 
 FIELDS: Final = (
     *(
@@ -35,51 +45,12 @@ FIELDS: Final = (
         "priority",
         "delay",
     ),
-    *("timestamp", "processed_on", "finished_on", "failed_reason", "parent", *_CONTENT),
+    *("timestamp", "processed_on", "finished_on", "failed_reason", "parent", *CONTENT),
 )
 """What `picked_object` can hold."""
 
 SHORT_NAMES: Final = {"error": "failed_reason", "return": "returnvalue", "stack": "stacktrace"}
 """The filter's words for some of them."""
-
-
-# Escapes all that is no ASCII, and DEL; NaN is no JSON.
-_encoder: Final = json.JSONEncoder(ensure_ascii=True, allow_nan=False)
-
-
-class _Encoded(str):
-    """A value that is JSON already."""
-
-
-def line(members: Mapping[str, object]) -> str:
-    """The object as one line, without its end."""
-    if not any(isinstance(value, _Encoded) for value in members.values()):
-        return _encode(members)
-    parts = (
-        f"{_encode(name)}: {value if isinstance(value, _Encoded) else _encode(value)}"
-        for name, value in members.items()
-    )
-    return "{" + ", ".join(parts) + "}"
-
-
-def _encode(value: object) -> str:
-    return _encoder.encode(value)
-
-
-def _json_or_text(name: str, text: str | None, garbled: list[str]) -> object:
-    """What a field's JSON says; its very text, and a name among the garbled, where it says nothing.
-
-    It is decoded and encoded again at once, so that what cannot be written (infinite numbers,
-    nesting beyond Python's limit) counts as garbled too.
-    """
-    if text is None:
-        return None
-    try:
-        return _Encoded(_encode(json.loads(text)))
-    except (ValueError, RecursionError):
-        if name not in garbled:
-            garbled.append(name)
-        return text
 
 
 def queue_object(
@@ -109,12 +80,12 @@ def row_object(row: Row, state: JobState) -> dict[str, object]:
     garbled = list(row.garbled)
     members = {
         "name": row.name,
-        **_numbers(row),
+        **numbers(row),
         "failed_reason": row.failed_reason,
-        "parent": _parent(split_job_key(row.parent_key) if row.parent_key else None),
+        "parent": parent_object(split_job_key(row.parent_key) if row.parent_key else None),
     }
     if state is JobState.COMPLETED:
-        members["returnvalue"] = _json_or_text("returnvalue", row.returnvalue, garbled)
+        members["returnvalue"] = json_or_text("returnvalue", row.returnvalue, garbled)
         members["returnvalue_size"] = row.returnvalue_size
     if row.missing:
         members = dict.fromkeys(members)
@@ -124,7 +95,7 @@ def row_object(row: Row, state: JobState) -> dict[str, object]:
 
 def hash_fields(picked: Sequence[str]) -> tuple[str, ...]:
     """The fields of a job's hash that `picked_object` wants beside `LIST_FIELDS`."""
-    return tuple(name for name in _CONTENT if name in picked and name not in LIST_FIELDS)
+    return tuple(name for name in CONTENT if name in picked and name not in LIST_FIELDS)
 
 
 def picked_object(
@@ -134,61 +105,12 @@ def picked_object(
     garbled = list(row.garbled)
     found = row_object(row, state)
     found["failed_reason"] = fields.get("failedReason")
-    for name in _CONTENT:
+    for name in CONTENT:
         if name in picked:
-            found[name] = _json_or_text(name, fields.get(name), garbled)
+            found[name] = json_or_text(name, fields.get(name), garbled)
     names = dict.fromkeys(("id", *picked))
     members = {name: found[name] for name in names if name in found}  # not the queue's
     return members | {"missing": row.missing, "garbled": garbled}
-
-
-def _numbers(row: Row) -> dict[str, object]:
-    return {
-        "attempts_made": row.attempts_made,
-        "attempts_started": row.attempts_started,
-        "attempts": row.attempts,
-        "priority": row.priority,
-        "delay": row.delay,
-        "timestamp": row.timestamp,
-        "processed_on": row.processed_on,
-        "finished_on": row.finished_on,
-    }
-
-
-def _parent(parent: tuple[str, str] | None) -> dict[str, str] | None:
-    return {"queue": parent[0], "id": parent[1]} if parent else None
-
-
-def job_object(job: Job, logs: Sequence[str]) -> dict[str, object]:
-    """One job, everything; in ``fields`` what its hash holds besides, as it stands there."""
-    garbled = list(job.row.garbled)
-    content = {name: _json_or_text(name, job.text(name), garbled) for name in _CONTENT}
-    return {
-        "id": job.id,
-        "queue": job.queue.base,
-        "state": job.state.value if job.state else None,
-        "name": job.row.name,
-        **_numbers(job.row),
-        "failed_reason": job.row.failed_reason,
-        **content,
-        "logs": list(logs),
-        "parent": _parent(job.parent),
-        "children": asdict(job.children),
-        "lock": None if job.lock is None else {"token": job.lock, "ttl": job.lock_ttl},
-        "fields": {
-            name: field.text
-            for name, field in job.fields.items()
-            if name not in LIST_FIELDS and name not in _CONTENT and name != "parent"
-        },
-        "more_fields": job.more_fields,
-        "garbled": garbled,
-    } | _refused(job)
-
-
-def _refused(job: Job) -> dict[str, object]:
-    """What Redis did not tell of a job, by name, and why; nothing where it told all."""
-    found = {**({"state": job.unknown} if job.unknown else {}), **job.unread}
-    return {"unknown": found} if found else {}
 
 
 def result_object(result: Result, state: JobState) -> dict[str, object]:

@@ -5,25 +5,21 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from qtui.bullmq.connection import Client
-from qtui.bullmq.job import Job, WrongType, find_job, read_job, read_logs
+from qtui.bullmq.job import Job, WrongType, find_job, read_whole_job
 from qtui.bullmq.keys import (
     QueueKey,
     named,
 )
 from qtui.commands.find import ALL_QUEUES, find_queue, find_queues, places
-from qtui.commands.ndjson import job_object
 from qtui.commands.output import Paper
 from qtui.commands.run import DONE, NOT_ALL, USAGE, Place, Stop
 from qtui.text import lines, plain, plural, size
 from qtui.views.columns import Tone
 from qtui.views.document import Body, Json, Log, Pairs, Pending, Section, Stack, Text
 from qtui.views.job_document import job_sections
-
-_LOG_PAGE: Final = 1000
-"""Log lines that are read in one go."""
+from qtui.views.job_json import job_object
 
 
 def show_jobs(place: Place, queue: str, ids: Sequence[str], *, as_json: bool) -> int:
@@ -61,20 +57,12 @@ async def _read(client: Client, place: Place, name: str, job_id: str) -> tuple[J
     else:
         queue = (await find_queue(client, place.settings.prefixes, name)).queue
     try:
-        job = await read_job(client, queue, job_id)
-        left_out = [name for name, field in job.fields.items() if field.text is None] if job else []
-        if left_out:
-            job = await read_job(client, queue, job_id, load=left_out)
+        found = await read_whole_job(client, queue, job_id)
     except WrongType as error:
         raise Stop(str(error), NOT_ALL) from None
-    if job is None:
+    if found is None:
         raise Stop(f'no job "{job_id}" in {queue.base}', NOT_ALL)
-    logs = list(job.logs)
-    if len(logs) < job.log_lines and "logs" not in job.unread:
-        logs.clear()
-        for first in range(0, job.log_lines, _LOG_PAGE):
-            logs += await read_logs(client, queue, job_id, first, first + _LOG_PAGE - 1)
-    return job, logs
+    return found
 
 
 async def _queue_of(client: Client, place: Place, job_id: str) -> QueueKey:

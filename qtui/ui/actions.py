@@ -265,7 +265,9 @@ ACTIONS: Final = (
     Action("jobs.order", ("o",), "order", "order", "newest first, or oldest first", Where.JOBS),
     Action("jobs.copy-id", ("y",), "copy_id", "copy id", "copy the job's id", Where.JOBS),
     Action(
-        "jobs.copy-json", ("Y",), "copy_json", "copy JSON", "copy the whole job as JSON", Where.JOBS
+        *("jobs.copy-json", ("Y",), "copy_json", "copy JSON"),
+        "copy the whole job as JSON, with the names of `qtui show --json`",
+        Where.JOBS,
     ),
     Action(
         "inspector.freeze",
@@ -407,6 +409,14 @@ ACTIONS: Final = (
         "app.suspend",
         "suspend",
         "stop qtui and go to the shell; fg comes back",
+        Where.APP,
+    ),
+    Action(
+        "app.copy-command",
+        ("C",),
+        "copy_command",
+        "copy command",
+        "copy the command that shows this in a shell, without a password",
         Where.APP,
     ),
     Action(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qtui.bullmq.connection import Client, Server, Target, explain
+from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.reader import Reader
 from qtui.retry.campaign import Campaign
 from qtui.retry.pace import Pace
@@ -15,6 +16,7 @@ from qtui.retry.rerun import Rerun
 from qtui.retry.rerun_plan import RerunPlan
 from qtui.settings import Settings
 from qtui.views.poll import Poll
+from qtui.views.shell import shell_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,27 @@ class Session:
         """A poll of the queues that the settings name."""
         settings = self.settings
         return Poll(self.client, settings.prefixes, settings.queues, settings.refresh)
+
+    def command(self, *words: str, queue: QueueKey | None = None, name: str = "") -> str:
+        """The line for a shell that starts qtui on this server, without a password.
+
+        Args:
+            words: the command and its options.
+            queue: the queue that it is about.
+            name: what comes behind the queue's name, such as a job's id.
+        """
+        settings = self.settings
+        where = ["--redis", self.target.shown]
+        if settings.profile:  # which has the way there, certificates and password too
+            where = ["--profile", settings.profile]
+        if queue is not None and queue.prefix != "bull":
+            where += ["--prefix", queue.prefix]
+        if settings.read_only:
+            where.append("--read-only")
+        about = [] if queue is None else [queue.name, name] if name else [queue.name]
+        if any(word.startswith("-") for word in about):
+            return shell_line(["qtui", *where, words[0], *words[1:], "--", *about])
+        return shell_line(["qtui", *where, words[0], *about, *words[1:]])
 
     def explain(self, error: BaseException) -> str:
         """One line on what went wrong, without a password."""

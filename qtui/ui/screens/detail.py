@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from typing import Final
 
@@ -87,13 +86,6 @@ class JobDetail:
     def load(self, what: str) -> None:
         """Remembers that a long value of this job is wanted whole; `show` then reads it."""
         self._more.add(what)
-
-    def as_json(self) -> str:
-        """The job's hash, as far as it is loaded."""
-        if self.job is None:
-            return ""
-        fields = {name: field.text for name, field in self.job.fields.items()}
-        return json.dumps({"id": self.job.id, **fields}, indent=2)
 
     async def _read(self, queue: QueueKey, job_id: str, near: JobState) -> Job | None:
         client, more = self._screen.session.client, tuple(self._more)

@@ -21,6 +21,7 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.text import count, plain, plural
 from qtui.ui.actions import Where
+from qtui.ui.clipboard import offer
 from qtui.ui.keys import actions_of, bindings, keys_by_id
 from qtui.ui.screens.live import AWAY, TROUBLE
 from qtui.ui.session import Session
@@ -293,6 +294,16 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
     def answer(self, choice: GroupChoice | None) -> None:
         """Leaves with a choice, or with None."""
         self.dismiss(choice)
+
+    def action_copy_command(self) -> None:
+        """Copies the command that prints these groups."""
+        options = ["--state", self._state.value]
+        options += ["--filter", self._wanted.source] if self._wanted is not None else []
+        if len(self._queues) == 1:
+            line = self._session.command("errors", *options, queue=self._queues[0])
+        else:
+            line = self._session.command("errors", "*", *options)
+        offer(self.app, self._say, line, "a command for a shell")
 
     def action_back(self) -> None:
         """Leaves everything as it is."""

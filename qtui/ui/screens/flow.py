@@ -24,6 +24,7 @@ from qtui.retry.rerun_plan import RerunPlan, Start
 from qtui.retry.rerun_reading import make_rerun_plan
 from qtui.text import plain, plural
 from qtui.ui.actions import Where
+from qtui.ui.clipboard import offer
 from qtui.ui.dialogs.rerun import RerunDialog
 from qtui.ui.keys import actions_of, bindings
 from qtui.ui.screens.live import TROUBLE
@@ -282,6 +283,11 @@ class FlowScreen(Screen["Place | None"]):
         """Stops the rerun after the call that is under way."""
         if not self.rerunning.stop():
             self.say("nothing is being rerun that could be stopped")
+
+    def action_copy_command(self) -> None:
+        """Copies the command that prints this flow."""
+        line = self.session.command("flow", queue=self._queue, name=self._job_id)
+        offer(self.app, self.say, line, "a command for a shell")
 
     def action_back(self) -> None:
         """Leaves the flow and what a rerun has come to, but not a rerun that is running."""

@@ -8,6 +8,7 @@ around the list that of its `Surroundings`.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import ClassVar, Final
@@ -19,10 +20,12 @@ from textual.containers import Horizontal, Vertical
 from typing_extensions import override
 
 from qtui.bullmq.filter import parse
+from qtui.bullmq.job import WrongType, read_whole_job
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.text import plain
 from qtui.ui.actions import Where
+from qtui.ui.clipboard import offer
 from qtui.ui.dialogs.ask import AskDialog
 from qtui.ui.keys import bindings
 from qtui.ui.screens.detail import JobDetail
@@ -40,6 +43,7 @@ from qtui.ui.widgets.filter_line import FilterLine
 from qtui.ui.widgets.job_table import JobTable
 from qtui.ui.widgets.queue_list import QueueList
 from qtui.ui.widgets.timeline import Timeline
+from qtui.views.job_json import job_text
 from qtui.views.listing import Listing
 
 _NARROW: Final = 110
@@ -280,20 +284,46 @@ class Inspector(MarkScreen):
     def action_copy_id(self) -> None:
         """Copies the job's id."""
         if self.table.cursor_id is not None:
-            self._copy(self.table.cursor_id)
-            self.say(f"copied the id {plain(self.table.cursor_id)}")
-
-    def _copy(self, text: str) -> None:
-        try:
-            self.app.copy_to_clipboard(text)
-        except UnicodeEncodeError:  # not UTF-8 in Redis: then as it is shown
-            self.app.copy_to_clipboard(plain(text))
+            offer(self.app, self.say, self.table.cursor_id, "the job's id")
 
     def action_copy_json(self) -> None:
-        """Copies the job's hash, as far as it is loaded."""
-        if self.job.job is not None:
-            self.app.copy_to_clipboard(self.job.as_json())
-            self.say(f"copied job {plain(self.job.job.id)} as JSON")
+        """Copies everything of the job, as `qtui show --json` prints it."""
+        queue, job_id = self.board.queue, self.table.cursor_id
+        if queue is None or job_id is None:
+            self.say("there is no job here to copy", "warn")
+            return
+        what = f"job {plain(job_id)} of {plain(queue.name)}"
+
+        async def copy() -> None:
+            try:
+                found = await read_whole_job(self.session.client, queue, job_id)
+            except WrongType as error:
+                self.say(plain(str(error)), "warn")
+                return
+            if found is None:
+                self.say(f"{what} is gone", "warn")
+                return
+            text = await asyncio.to_thread(job_text, *found)
+            shown = self.session.command("show", "--json", queue=queue, name=job_id)
+            offer(self.app, self.say, text, what, instead=shown)
+
+        self.in_background(copy, "copy")
+
+    def action_copy_command(self) -> None:
+        """Copies the command that shows the open job, the list, or the queues."""
+        board, session = self.board, self.session
+        if board.queue is None or self.focused is self.queues:
+            line = session.command("queues")
+        elif self.table.cursor_id is not None and (
+            self.has_class("-opened") or self.focused is self.detail
+        ):
+            line = session.command("show", queue=board.queue, name=self.table.cursor_id)
+        else:
+            options = ["--state", board.state.value]
+            options += ["--filter", board.filter.source] if board.filter is not None else []
+            options += [] if board.newest_first else ["--oldest-first"]
+            line = session.command("jobs", *options, queue=board.queue)
+        offer(self.app, self.say, line, "a command for a shell")
 
     # Marks and retry
 

@@ -17,6 +17,7 @@ from typing_extensions import override
 from qtui.retry.journal_reading import JournalError, Summary, campaigns
 from qtui.text import plain, plural
 from qtui.ui.actions import Where
+from qtui.ui.clipboard import offer
 from qtui.ui.keys import actions_of, bindings
 from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, KeyBar
@@ -25,6 +26,7 @@ from qtui.ui.widgets.cursor_list import CursorList
 from qtui.ui.widgets.document import DocumentView
 from qtui.views.campaigns import campaign_sections, read_story
 from qtui.views.document import Document
+from qtui.views.shell import shell_line
 
 _MOST: Final = 1000
 """Campaigns that are listed; `qtui journal` lists them all."""
@@ -159,6 +161,12 @@ class JournalScreen(Screen["Summary | None"]):
             self._say(f"this campaign is about {one.header.where}: connect to that")
         else:
             self.dismiss(one)
+
+    def action_copy_command(self) -> None:
+        """Copies the command that prints the campaign under the cursor, or all of them."""
+        one = self._list.campaign
+        line = shell_line(["qtui", "journal", *([one.id] if one is not None else [])])
+        offer(self.app, self._say, line, "a command for a shell")
 
     def action_back(self) -> None:
         """Back to the list, and from there to the inspector."""

@@ -1,0 +1,56 @@
+"""Copying: text goes to the terminal, which may drop it without a word, and so is shown as well."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from rich.cells import cell_len
+
+from qtui.text import plain, size
+from qtui.ui.screens.copied import CopiedScreen
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+_LARGE: Final = 74_994
+"""Bytes beyond which many terminals take no text (OSC 52, as xterm's manual has it)."""
+
+
+def offer(
+    app: App[None], say: Callable[[str], None], text: str, what: str, *, instead: str = ""
+) -> None:
+    """Sends text to the clipboard and shows it, so that it can be taken by hand.
+
+    No terminal answers, and tmux and screen drop it unless they are set up, so nothing is ever said
+    to be *copied*. What fits the status line is shown there, and the rest on a screen of its own.
+
+    Args:
+        app: the app.
+        say: shows words in the status line.
+        text: what to copy, as it is in Redis.
+        what: what the text is, plain.
+        instead: a command that prints the text; empty for none.
+    """
+    try:
+        app.copy_to_clipboard(text)
+    except UnicodeEncodeError:  # not UTF-8 in Redis: then as it is shown
+        app.copy_to_clipboard(plain(text))
+    hint = how_to_let_pass(os.environ)
+    words = f"sent to the clipboard: {plain(text)}" + (f"  ({hint})" if hint else "")
+    if "\n" not in text and cell_len(words) < app.size.width - 1:
+        say(words)
+    else:
+        large = f"{size(len(text))}: more than many terminals take" if len(text) > _LARGE else ""
+        notes = [note for note in (large, hint) if note]
+        app.push_screen(CopiedScreen(text, what, notes, instead))
+
+
+def how_to_let_pass(environ: Mapping[str, str]) -> str:
+    """What has to be set for the clipboard to work here; empty where nothing is known of."""
+    if environ.get("TMUX"):
+        return "tmux drops it without: set -g set-clipboard on"
+    if environ.get("STY") or environ.get("TERM", "").startswith("screen"):
+        return "GNU screen does not pass it on"
+    return ""

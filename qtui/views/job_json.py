@@ -1,0 +1,108 @@
+"""A job as JSON, as `qtui show --json` and the clipboard have it. Pure; names are a contract."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Final
+
+from qtui.bullmq.job import Job
+from qtui.bullmq.model import LIST_FIELDS, Row
+
+CONTENT: Final = ("data", "opts", "progress", "returnvalue", "stacktrace")
+"""Fields of a job's hash that hold JSON."""
+
+# Escapes all that is no ASCII, and DEL; NaN is no JSON.
+_encoder: Final = json.JSONEncoder(ensure_ascii=True, allow_nan=False)
+
+
+class _Encoded(str):
+    """A value that is JSON already."""
+
+
+def line(members: Mapping[str, object]) -> str:
+    """The object as one line, without its end."""
+    if not any(isinstance(value, _Encoded) for value in members.values()):
+        return _encode(members)
+    parts = (
+        f"{_encode(name)}: {value if isinstance(value, _Encoded) else _encode(value)}"
+        for name, value in members.items()
+    )
+    return "{" + ", ".join(parts) + "}"
+
+
+def _encode(value: object) -> str:
+    return _encoder.encode(value)
+
+
+def json_or_text(name: str, text: str | None, garbled: list[str]) -> object:
+    """What a field's JSON says; its very text, and a name among the garbled, where it says nothing.
+
+    It is decoded and encoded again at once, so that what cannot be written (infinite numbers,
+    nesting beyond Python's limit) counts as garbled too.
+    """
+    if text is None:
+        return None
+    try:
+        return _Encoded(_encode(json.loads(text)))
+    except (ValueError, RecursionError):
+        if name not in garbled:
+            garbled.append(name)
+        return text
+
+
+def numbers(row: Row) -> dict[str, object]:
+    """The numbers of a job; times in ms since the epoch."""
+    return {
+        "attempts_made": row.attempts_made,
+        "attempts_started": row.attempts_started,
+        "attempts": row.attempts,
+        "priority": row.priority,
+        "delay": row.delay,
+        "timestamp": row.timestamp,
+        "processed_on": row.processed_on,
+        "finished_on": row.finished_on,
+    }
+
+
+def parent_object(parent: tuple[str, str] | None) -> dict[str, str] | None:
+    """A parent, given by the base of its queue and its id."""
+    return {"queue": parent[0], "id": parent[1]} if parent else None
+
+
+def job_object(job: Job, logs: Sequence[str]) -> dict[str, object]:
+    """One job, everything; in ``fields`` what its hash holds besides, as it stands there."""
+    garbled = list(job.row.garbled)
+    content = {name: json_or_text(name, job.text(name), garbled) for name in CONTENT}
+    return {
+        "id": job.id,
+        "queue": job.queue.base,
+        "state": job.state.value if job.state else None,
+        "name": job.row.name,
+        **numbers(job.row),
+        "failed_reason": job.row.failed_reason,
+        **content,
+        "logs": list(logs),
+        "parent": parent_object(job.parent),
+        "children": asdict(job.children),
+        "lock": None if job.lock is None else {"token": job.lock, "ttl": job.lock_ttl},
+        "fields": {
+            name: field.text
+            for name, field in job.fields.items()
+            if name not in LIST_FIELDS and name not in CONTENT and name != "parent"
+        },
+        "more_fields": job.more_fields,
+        "garbled": garbled,
+    } | _refused(job)
+
+
+def _refused(job: Job) -> dict[str, object]:
+    """What Redis did not tell of a job, by name, and why; nothing where it told all."""
+    found = {**({"state": job.unknown} if job.unknown else {}), **job.unread}
+    return {"unknown": found} if found else {}
+
+
+def job_text(job: Job, logs: Sequence[str]) -> str:
+    """`job_object` as a JSON document of several lines, in ASCII."""
+    return json.dumps(json.loads(line(job_object(job, logs))), indent=2)
