@@ -90,9 +90,10 @@ def _of_paused(status: QueueStatus, evidence: QueueEvidence, jobs: int, name: st
         "nowhere until the resume: resume first, and its dashboards show it waiting."
     )
     if jobs > room:
+        held = plural(jobs - room, "job stays", "jobs stay")
         yield (
             f"That list takes {count(room)} more (one resume of BullMQ 6 moves "
-            f"{count(ONE_RESUME)}): {plural(jobs - room, 'job')} stay on hold until the resume."
+            f"{count(ONE_RESUME)}): {held} on hold until the resume."
         )
     if standing > ONE_RESUME:
         yield (

@@ -56,8 +56,8 @@ class Pace:
 def held_by_pause(standing: int) -> str:
     """Why a campaign is on hold while so many jobs are in the list ``paused``."""
     return (
-        f"the queue is paused and its list paused holds {standing:,} jobs, "
-        f"of which one resume moves {ONE_RESUME:,}: resume the queue"
+        f"resume the queue to go on: its list paused holds {standing:,} jobs, "
+        f"and one resume moves {ONE_RESUME:,}"
     )
 
 

@@ -37,8 +37,8 @@ def test_it_says_why_it_is_on_hold_can_be_stopped_and_goes_on_after_the_resume(
         finally:
             process.kill()
     assert said == (
-        "qtui: on hold: the queue is paused and its list paused holds 7,000 jobs, "
-        "of which one resume moves 7,000: resume the queue\n"
+        "qtui: on hold: resume the queue to go on: its list paused holds 7,000 jobs, "
+        "and one resume moves 7,000\n"
     )
     summary = json.loads(lines[-1])["summary"]
     assert (summary["retried"], summary["codes"]["1"]) == (10, 10)

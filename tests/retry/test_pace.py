@@ -293,8 +293,7 @@ async def test_a_campaign_is_on_hold_while_paused_is_full_and_goes_on_after_the_
     running = asyncio.create_task(run(campaign))
     await soon(lambda: bool(campaign.held))
     assert campaign.held == (
-        "the queue is paused and its list paused holds 7,000 jobs, of which one resume moves "
-        "7,000: resume the queue"
+        "resume the queue to go on: its list paused holds 7,000 jobs, and one resume moves 7,000"
     )
     assert (campaign.retried, await client.llen(QUEUE.key("paused"))) == (700, ONE_RESUME)
     # As a resume does it.

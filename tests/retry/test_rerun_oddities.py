@@ -8,6 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code, ForeignQueue, QueueGone
+from qtui.bullmq.dialect import ONE_RESUME
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import Kind
 from qtui.demo.server import EmbeddedServer
@@ -373,3 +374,24 @@ async def test_a_queue_that_is_gone_or_foreign_meanwhile_ends_a_rerun_with_nothi
     with pytest.raises(QueueGone):
         await carry_out(rerun_of(client, plan))
     assert await digest(client) == before
+
+
+async def test_a_rerun_stays_within_what_one_resume_moves_and_the_same_rerun_goes_on(
+    client: Redis,
+) -> None:
+    await raw_flow(client, 3)
+    await client.hset(KIDS.key("meta"), "paused", 1)
+    await client.rpush(KIDS.key("paused"), *(f"s{place}" for place in range(ONE_RESUME - 2)))
+    plan = await plan_of(client)
+    assert any("1 job stays on hold until the resume" in one for one in plan.brakes)
+    found = await carry_out(rerun_of(client, plan))
+    assert sorted(found.values()) == [Code.REFUSED, *[Code.RETRIED] * 3]
+    assert await client.llen(KIDS.key("paused")) == ONE_RESUME
+    assert await census(client) == {"p": ["waiting-children"]}
+    # The flow waits. As a resume does it, and then the same rerun again.
+    await client.hdel(KIDS.key("meta"), "paused")
+    await client.rename(KIDS.key("paused"), KIDS.key("wait"))
+    again = await carry_out(rerun_of(client, await plan_of(client)))
+    assert again["c2"] is Code.RETRIED
+    places = await census(client, KIDS)
+    assert [places[one] for one in ("c0", "c1", "c2")] == [["wait"]] * 3
