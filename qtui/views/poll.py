@@ -1,14 +1,16 @@
 """Keeps the queues' counts fresh: cheaply, only while somebody looks, and never in a hurry.
 
-One pipelined round trip tells the counts of every queue. Events say when a look is worth it; a
-timer makes sure that nothing is missed. The gap between two looks grows with the round-trip time.
+One pipelined round trip reads the counts of the queues that are in sight and of those that have had
+events; where there are many queues, the others follow in turns. Events say when a look is worth it;
+a timer makes sure that nothing is missed. The gap between two looks grows with the time they take.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from itertools import islice
 from typing import Final
 
 from redis.exceptions import NoPermissionError
@@ -24,8 +26,14 @@ from qtui.bullmq.workers import read_workers
 SHORTEST_GAP: Final = 0.1
 """Seconds between two looks that events ask for."""
 
-GAP_IN_ROUND_TRIPS: Final = 10
+GAP_IN_LOOKS: Final = 10
 """A slow server is looked at less often: no more than a tenth of its time."""
+
+A_LOOK: Final = 200
+"""Queues that a look reads besides those in sight: about 60 ms of a server's time."""
+
+PING_EVERY: Final = 2.0
+"""Seconds between two measurements of the round trip."""
 
 WORKERS_EVERY: Final = 10.0
 """Seconds between two readings of CLIENT LIST."""
@@ -49,7 +57,9 @@ class Poll:
         self.workers: dict[QueueKey, int | None] | None = {}
         """Workers seen on each queue; None where the server does not say."""
         self.round_trip: float | None = None
-        """Seconds that the last look took."""
+        """Seconds that the last PING took; None where it was refused, or not sent so far."""
+        self.in_sight: Callable[[], Iterable[QueueKey]] = tuple
+        """The queues that every look reads."""
         self.searching = False
         self._client = client
         self._prefixes = tuple(prefixes)
@@ -58,6 +68,11 @@ class Poll:
         self._workers_at = 0.0
         self._nudge = asyncio.Event()
         self._changed: set[QueueKey] = set()
+        self._read_at: dict[QueueKey, float] = {}
+        """When each queue's counts were read, by the monotonic clock; the oldest first."""
+        self.took = 0.0
+        """Seconds that the last look took, but for queues that were read for the first time."""
+        self._pinged_at = float("-inf")
         self._deaf = False
 
     def worst_first(self) -> list[QueueStatus]:
@@ -70,8 +85,10 @@ class Poll:
         if self._only:
             names = (QueueKey.of(prefix, one) for prefix in self._prefixes for one in self._only)
             self._queues.update(names)
+            self._read_at.clear()
             yield len(self._queues)
             return
+        self._read_at.clear()  # so that the next look reads them all
         self.searching = True
         try:
             async for found in discover(self._client, self._prefixes):
@@ -90,28 +107,79 @@ class Poll:
         queues = [QueueKey.of(prefix, name) for prefix in self._prefixes for name in names]
         await check_permission(self._client, queues)
 
+    @property
+    def oldest(self) -> float:
+        """Seconds since those counts were read that were read longest ago; 0 where none were."""
+        read_at = next(iter(self._read_at.values()), None)
+        return 0.0 if read_at is None else time.monotonic() - read_at
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether each look reads all queues."""
+        return len(self._queues) <= A_LOOK
+
     async def look(self) -> set[QueueKey]:
-        """Reads every queue's counts; the queues in which something changed since the last look."""
-        changed, self._changed = self._changed, set()
-        queues = sorted(self._queues)
+        """Reads counts; the queues in which something changed since they were read before.
+
+        Costs one round trip for the queues in sight, those with events, those never read, and of
+        the others as many as `A_LOOK` leaves room for; a PING and a CLIENT LIST from time to time.
+        """
+        await self._ping()
+        due, never = self._due()
+        changed = self._changed - (self._queues - set(due))
+        self._changed -= changed
         start = time.perf_counter()
-        statuses = await read_status(self._client, queues) if queues else []
-        if queues:
-            self.round_trip = time.perf_counter() - start
+        statuses = await read_status(self._client, due) if due else []
+        # What is read for the first time is read as fast as it goes, once.
+        self.took = (time.perf_counter() - start) * (1 - never / max(1, len(due)))
         for status in statuses:
             if self.statuses.get(status.queue) != status:
                 changed.add(status.queue)
             self.statuses[status.queue] = status
+            self._read_at.pop(status.queue, None)
+            self._read_at[status.queue] = time.monotonic()
+        await self._count_workers()
+        return changed
+
+    def _due(self) -> tuple[list[QueueKey], int]:
+        """The queues to read now, and how many of them were never read."""
+        never = self._queues - self._read_at.keys()
+        due = dict.fromkeys(queue for queue in self.in_sight() if queue in self._queues)
+        due |= dict.fromkeys(islice(sorted(self._changed & self._queues), A_LOOK))
+        room = max(0, A_LOOK - sum(queue not in never for queue in due))
+        due |= dict.fromkeys(sorted(never))
+        due |= dict.fromkeys(islice((one for one in self._read_at if one not in due), room))
+        return list(due), len(never)
+
+    async def _ping(self) -> None:
+        if not self._queues or time.monotonic() - self._pinged_at < PING_EVERY:
+            return
+        self._pinged_at = start = time.monotonic()
+        try:
+            await self._client.ping()
+        except NoPermissionError:
+            self._pinged_at = float("inf")
+        else:
+            self.round_trip = time.monotonic() - start
+
+    async def _count_workers(self) -> None:
+        queues = sorted(self._queues)
         unseen = self.workers is not None and any(queue not in self.workers for queue in queues)
         if queues and (unseen or time.monotonic() - self._workers_at > WORKERS_EVERY):
             self._workers_at = time.monotonic()
             self.workers = await read_workers(self._client, queues)
-        return changed
+
+    @property
+    def gap(self) -> float:
+        """Seconds to wait at least before the next look."""
+        return max(SHORTEST_GAP, GAP_IN_LOOKS * self.took)
 
     async def pause(self) -> None:
         """Returns when the next look is due: an event came, somebody asked, or time is up."""
-        gap = max(SHORTEST_GAP, GAP_IN_ROUND_TRIPS * (self.round_trip or 0))
+        gap = self.gap
         await asyncio.sleep(gap)
+        if self.refresh and (self._changed or not self.is_whole):
+            return  # others are waiting for their turn
         try:
             async with asyncio.timeout(max(0.0, self.refresh - gap) if self.refresh else None):
                 await self._nudge.wait()

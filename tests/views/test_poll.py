@@ -14,8 +14,7 @@ from redis.exceptions import NoPermissionError
 
 from qtui.bullmq.keys import QueueKey
 from qtui.demo.server import EmbeddedServer
-from qtui.views import poll as polling
-from qtui.views.poll import SHORTEST_GAP, Poll
+from qtui.views.poll import A_LOOK, SHORTEST_GAP, Poll
 from tests.seeds import QUEUE, job, raw_failed, raw_meta, real_queue
 from tests.wires import counted, open_proxy
 
@@ -94,10 +93,11 @@ async def test_a_look_costs_one_round_trip_and_workers_are_counted_rarely(
         assert trips.count == 0
         await search(poll)
         await poll.look()
-        assert trips.count == 2
+        counts_ping_and_workers = 3
+        assert trips.count == counts_ping_and_workers
         for _ in range(5):
             await poll.look()
-        assert trips.count == 2 + 5
+        assert trips.count == counts_ping_and_workers + 5
 
 
 async def test_the_workers_of_a_new_queue_are_counted_at_once(client: Redis) -> None:
@@ -167,10 +167,17 @@ class TestPause:
 
     async def test_a_slow_server_is_looked_at_less_often(self, client: Redis) -> None:
         poll = Poll(client, ["bull"], [], 0.1)
-        poll.round_trip = 0.04
-        start = time.perf_counter()
-        await poll.pause()
-        assert time.perf_counter() - start >= 0.04 * polling.GAP_IN_ROUND_TRIPS * 0.95
+        assert poll.gap == SHORTEST_GAP
+        poll.took = 0.04
+        assert poll.gap == pytest.approx(0.4)  # a tenth of its time, no more
+
+    async def test_while_queues_wait_for_their_turn_it_is_as_short_as_it_may_be(
+        self, client: Redis
+    ) -> None:
+        poll = Poll(client, ["bull"], [f"q{place}" for place in range(A_LOOK + 1)], 60.0)
+        await search(poll)
+        await poll.look()
+        await asyncio.wait_for(poll.pause(), 30)  # without a nudge
 
 
 class TestEvents:
@@ -237,3 +244,106 @@ async def test_what_is_known_outlives_a_lost_server(server: EmbeddedServer, clie
         await raw_failed(client, "4", A)
         assert await poll.look() == {A}
         assert poll.worst_first()[0].failed == 4
+
+
+class TestManyQueues:
+    MANY = 3 * A_LOOK
+
+    @pytest.fixture
+    async def queues(self, client: Redis) -> list[QueueKey]:
+        """More than a look reads."""
+        found = [QueueKey.of("bull", f"q{place:04}") for place in range(self.MANY)]
+        pipe = client.pipeline(transaction=False)
+        for queue in found:
+            pipe.hset(queue.key("meta"), mapping={"opts.maxLenEvents": 10_000})
+        await pipe.execute()
+        return found
+
+    @pytest.fixture
+    async def poll(self, client: Redis, queues: list[QueueKey]) -> Poll:
+        """Knows them all."""
+        poll = Poll(client, ["bull"], [], 2.0)
+        await search(poll)
+        await poll.look()
+        assert len(poll.statuses) == self.MANY
+        assert poll.took < 1.0
+        return poll
+
+    async def test_each_look_reads_what_is_in_sight_and_a_bounded_number_of_others(
+        self, client: Redis, poll: Poll, queues: list[QueueKey]
+    ) -> None:
+        seen = queues[-30:]
+        poll.in_sight = lambda: seen
+        for place in range(5):
+            before = await _read(client)
+            await raw_failed(client, [str(place)], seen[place])
+            assert seen[place] in await poll.look()
+            assert await _read(client) - before <= A_LOOK
+
+    async def test_a_queue_with_events_is_read_before_the_others(
+        self, client: Redis, poll: Poll, queues: list[QueueKey]
+    ) -> None:
+        for queue in (queues[-1], queues[0], queues[A_LOOK + 5]):
+            await raw_failed(client, "12", queue)
+            poll.nudge([queue])
+            assert queue in await poll.look()
+            assert poll.statuses[queue].failed == 2
+
+    async def test_the_others_are_read_in_turns(
+        self, client: Redis, poll: Poll, queues: list[QueueKey]
+    ) -> None:
+        seen = queues[:50]
+        poll.in_sight = lambda: seen
+        for queue in queues[50:]:
+            await client.zadd(queue.key("failed"), {"1": 1})
+        changed: set[QueueKey] = set()
+        looks = 0
+        while changed != set(queues[50:]):
+            looks += 1
+            changed |= await poll.look()
+            assert looks <= self.MANY / (A_LOOK - 50) + 1
+
+    async def test_all_of_them_changed_at_once_are_taken_in_turns_too(
+        self, client: Redis, poll: Poll, queues: list[QueueKey]
+    ) -> None:
+        poll.nudge(queues)
+        found: set[QueueKey] = set()
+        for _ in range(self.MANY // A_LOOK):
+            before = await _read(client)
+            found |= await poll.look()
+            assert await _read(client) - before <= A_LOOK
+        assert found == set(queues)
+
+    async def test_looking_for_queues_again_reads_them_all(
+        self, client: Redis, poll: Poll, queues: list[QueueKey]
+    ) -> None:
+        await search(poll)
+        before = await _read(client)
+        await poll.look()
+        assert await _read(client) - before == self.MANY
+
+
+async def _read(client: Redis) -> int:
+    """How many queues were read so far: each costs one HMGET."""
+    return int((await client.info("commandstats")).get("cmdstat_hmget", {"calls": 0})["calls"])
+
+
+async def test_the_round_trip_is_that_of_a_ping(client: Redis) -> None:
+    await raw_failed(client, "1", A)
+    poll = Poll(client, ["bull"], [], 2.0)
+    await search(poll)
+    await poll.look()
+    assert (await client.info("commandstats"))["cmdstat_ping"]["calls"] >= 1
+    assert poll.round_trip is not None
+    await poll.look()  # soon after: it is not measured again
+    assert poll.oldest < 60
+
+
+async def test_where_a_ping_is_refused_there_is_no_round_trip(client: Redis) -> None:
+    await raw_failed(client, "1", A)
+    async with login(client, "-ping") as watcher:
+        poll = Poll(watcher, ["bull"], ["a"], 2.0)
+        await search(poll)
+        await poll.look()
+        assert poll.round_trip is None
+        assert names(poll) == ["a"]

@@ -116,6 +116,7 @@ class Inspector(MarkScreen):
         self.queues.say("looking for queues …")
         self.say(self.session.note)
         self._draw_header()
+        self.poll.in_sight = self._queues_in_sight
         self.start_watching()
         self.set_interval(OLDER_EVERY, self._grow_older)
         self.watch_with(self.retrying.tell_unfinished, "journal")
@@ -135,7 +136,12 @@ class Inspector(MarkScreen):
         if old and not self.lost and not self.finder.is_open:
             self.say("")
 
+    def _queues_in_sight(self) -> list[QueueKey]:
+        listed = [self.board.queue] if self.board.queue is not None else []
+        return listed + self.queues.queues_in_sight
+
     def _grow_older(self) -> None:
+        self._draw_header()
         self.job.grow_older()
         if self.session.settings.refresh and not self.lost:
             self.bars.grow_older()

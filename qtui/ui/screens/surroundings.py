@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from qtui.bullmq.model import QueueStatus
-from qtui.text import count, plain, plural
+from qtui.text import age, count, plain, plural
 from qtui.ui.actions import ACTIONS, Action, Where
 from qtui.ui.keys import actions_of
 from qtui.ui.session import Session
@@ -20,6 +22,10 @@ _TOGETHER = {
 """Which actions the key bar shows first, by the part of the screen that has the focus."""
 
 
+_FRESH: Final = 5.0
+"""Seconds up to which counts are as good as new."""
+
+
 class Surroundings:
     """Draws the bars of a screen from what it looks at."""
 
@@ -29,10 +35,11 @@ class Surroundings:
         self._poll = poll
 
     def draw_header(self, bar: Bar, lost: str) -> None:
-        """The top line: address, server, round trip, mode."""
+        """The top line: address, server, round trip, mode, and how old the oldest counts are."""
         session, settings = self._session, self._session.settings
         mode = "live" if self._poll.hears else f"every {settings.refresh:g} s"
         mode = "lost, retrying" if lost else mode if settings.refresh else "by hand: ctrl+r"
+        mode += self._oldest()
         prefixes = " ".join(settings.prefixes)
         where = session.target.shown + (f"  {prefixes}:*" if settings.prefixes != ("bull",) else "")
         server = f"{session.server.name} {session.server.version}".strip()
@@ -40,6 +47,14 @@ class Surroundings:
         room = bar.app.size.width - 12 * len(right)
         left = header(settings.profile, where, server, self._poll.round_trip, mode, room)
         bar.say(left, right)
+
+    def _oldest(self) -> str:
+        """How old the oldest counts are, where that is older than one would think."""
+        seconds = self._poll.oldest
+        if seconds < max(_FRESH, 3 * self._session.settings.refresh):
+            return ""
+        whose = "counts" if self._poll.is_whole else "some counts"
+        return f" · {whose} {age(1000 * seconds)} old"
 
     def status(self) -> QueueStatus | None:
         """The counts of the queue in sight."""

@@ -192,11 +192,20 @@ class KeyBar(Bar):
         return [(keys_of(action, remapped)[0], "key"), (f" {action.label}  ", "faint")]
 
 
+_SLOW: Final = 0.1
+"""Seconds from which a round trip is worth a look."""
+
+
+def _milliseconds(seconds: float) -> str:
+    """A round trip in ms: ``0.2``, ``12``, ``1,395``."""
+    return f"{seconds * 1000:.1f}" if seconds < 0.01 else count(round(seconds * 1000))
+
+
 def header(
     profile: str, where: str, server: str, round_trip: float | None, mode: str, room: int
 ) -> list[tuple[str, str]]:
     """The pieces of the top line's left side, in ``room`` cells: the address gives way first."""
-    rest = " qtui " + (f" {profile} " if profile else "") + f" {server}  {mode}  0000 ms "
+    rest = " qtui " + (f" {profile} " if profile else "") + f" {server}  {mode}  ping 0000 ms "
     where = fit(plain(where), max(8, min(cell_len(plain(where)), room - cell_len(rest) - 2)))
     pieces = [(" qtui ", "strong")]
     if profile:
@@ -204,7 +213,8 @@ def header(
     pieces.append((f" {where} ", ""))
     pieces.append((f" {plain(server)} ", "faint"))
     if round_trip is not None:
-        pieces.append((f" {round_trip * 1000:.0f} ms ", "faint" if round_trip < 0.1 else "warn"))
+        slow = round_trip >= _SLOW
+        pieces.append((f" ping {_milliseconds(round_trip)} ms ", "warn" if slow else "faint"))
     pieces.append((f" {mode} ", "bad" if mode.startswith("lost") else "faint"))
     return pieces
 

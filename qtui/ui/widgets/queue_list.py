@@ -66,6 +66,12 @@ class QueueList(CursorList):
         """The queue under the cursor."""
         return self._selected
 
+    @property
+    def queues_in_sight(self) -> list[QueueKey]:
+        """The queues that can be seen, from the top."""
+        first, last = self.in_sight
+        return [status.queue for status in self._statuses[first : last + 1]]
+
     def touch(self) -> None:
         """From now on the cursor stays with its queue; until then it stands on the worst."""
         self._touched = True
