@@ -40,6 +40,7 @@ __all__ = [
     "connect",
     "explain",
     "identify",
+    "in_database",
     "open_client",
     "parse",
     "recognise",
@@ -110,6 +111,17 @@ async def open_client(target: Target, *, read_only: bool) -> Client:
         return client
     await client.aclose()
     return connect(recognised, read_only=read_only)
+
+
+def in_database(client: Redis, database: int) -> Redis:
+    """A client of another database of the same server, with one connection; close it too."""
+    pool = client.connection_pool
+    assert isinstance(pool, BlockingConnectionPool)
+    options = pool.connection_kwargs | {"db": database}
+    # redis-py counts its own defaults among them.
+    return Single.from_pool(
+        BlockingConnectionPool(1, pool.timeout, pool.connection_class, **options)
+    )
 
 
 async def recognise(client: Client, target: Target) -> Target:

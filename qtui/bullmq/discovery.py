@@ -34,7 +34,7 @@ def _candidates(keys: Iterable[str], prefix: str) -> set[QueueKey]:
     return found
 
 
-async def _slices(client: Client, pattern: str) -> AsyncIterator[list[str]]:
+async def scan(client: Client, pattern: str) -> AsyncIterator[list[str]]:
     """SCAN over the whole keyspace, on a cluster over each primary."""
     for node in await primaries(client):
         cursor = "0"
@@ -78,7 +78,7 @@ async def discover(client: Client, prefixes: Sequence[str]) -> AsyncIterator[lis
         yield found
     for prefix in sorted(set(prefixes), key=len, reverse=True):
         pattern = _GLOB.sub(r"\\\1", prefix) + ":*:[im][de]*"
-        async for keys in _slices(client, pattern):
+        async for keys in scan(client, pattern):
             fresh = sorted(_candidates(keys, prefix) - seen)
             seen.update(fresh)
             statuses = await read_status(client, fresh) if fresh else []

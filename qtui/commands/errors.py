@@ -11,7 +11,7 @@ from qtui.bullmq.filter import Filter, FilterError
 from qtui.bullmq.hunt import Hunt
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.commands.find import ALL_QUEUES, find_queue, find_queues
+from qtui.commands.find import ALL_QUEUES, find_queue, find_queues, say_none
 from qtui.commands.output import Cell, Column, Progress, Table
 from qtui.commands.run import USAGE, Place, Stop
 from qtui.text import age, count, plain, plural
@@ -36,6 +36,9 @@ async def _list(
     prefixes = place.settings.prefixes
     if name == ALL_QUEUES:
         statuses = await find_queues(client, prefixes, place.settings.queues)
+        if not statuses and not place.settings.queues:
+            await say_none(client, place.err, prefixes)
+            return 0
     else:
         statuses = [await find_queue(client, prefixes, name)]
     queues = [status.queue for status in statuses if status.count(state)]

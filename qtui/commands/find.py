@@ -7,10 +7,14 @@ from typing import Final
 
 from qtui.bullmq.connection import Client
 from qtui.bullmq.discovery import discover
+from qtui.bullmq.elsewhere import look_elsewhere
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import QueueStatus
 from qtui.bullmq.status import check_permission, read_status
+from qtui.commands.output import Paper
 from qtui.commands.run import USAGE, Stop
+from qtui.text import plain
+from qtui.views.elsewhere import words
 
 ALL_QUEUES: Final = "*"
 """In place of a queue's name: every queue."""
@@ -73,12 +77,23 @@ async def _no_such_queue(client: Client, prefixes: Sequence[str], name: str) -> 
     where = places(prefixes)
     known = [queue async for found in discover(client, prefixes) for queue in found]
     if not known:
-        return f'no queue "{name}" under {where}; there are none'
+        return f'no queue "{name}" under {where}; there are none. {await hint(client, prefixes)}'
     several = len(set(prefixes)) > 1
     names = sorted(queue.base if several else queue.name for queue in known)
     if len(names) > _MOST_NAMES:
         names[_MOST_NAMES:] = [f"and {len(names) - _MOST_NAMES:,} more"]
     return f'no queue "{name}" under {where}; there are: {", ".join(names)}'
+
+
+async def hint(client: Client, prefixes: Sequence[str]) -> str:
+    """Where queues are, where none is under the prefixes. Costs a `look_elsewhere`."""
+    return words(await look_elsewhere(client, prefixes), tuple(prefixes))
+
+
+async def say_none(client: Client, err: Paper, prefixes: Sequence[str]) -> None:
+    """Says that there is no queue, and where there are some. Costs a `look_elsewhere`."""
+    err.line(plain(f"no queues under {places(prefixes)}"))
+    err.line(await hint(client, prefixes))
 
 
 def places(prefixes: Sequence[str]) -> str:

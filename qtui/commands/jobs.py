@@ -13,7 +13,7 @@ from qtui.bullmq.hunt import Hunt
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row, row
 from qtui.bullmq.reader import Reader
-from qtui.commands.find import ALL_QUEUES, find_queue, find_queues
+from qtui.commands.find import ALL_QUEUES, find_queue, find_queues, say_none
 from qtui.commands.ndjson import hash_fields, picked_object, row_object
 from qtui.commands.output import Cell, Column, Table
 from qtui.commands.run import REDIS, USAGE, Place, Stop
@@ -76,6 +76,9 @@ async def _list(client: Client, place: Place, window: Window, *, json: bool) -> 
     prefixes, everywhere = place.settings.prefixes, window.queue == ALL_QUEUES
     if everywhere:
         found = await find_queues(client, prefixes, place.settings.queues)
+        if not found and not place.settings.queues:
+            await say_none(client, place.err, prefixes)
+            return 0
         # By name: their counts, and so another order, could change between two windows.
         statuses = sorted(found, key=lambda status: status.queue.base)
     else:

@@ -15,7 +15,7 @@ from qtui.bullmq.model import JobState, Kind, QueueStatus
 from qtui.bullmq.reader import Reader
 from qtui.bullmq.status import check_permission, read_status
 from qtui.bullmq.workers import read_workers
-from qtui.commands.find import places, queue_key
+from qtui.commands.find import places, queue_key, say_none
 from qtui.commands.ndjson import queue_object
 from qtui.commands.output import Cell, Column, Paper, Table
 from qtui.commands.run import USAGE, Place
@@ -50,7 +50,7 @@ class _Line:
 
 def list_queues(place: Place, *, json: bool) -> int:
     """Prints the queues, all of them or those that the settings name."""
-    lines = place.ask(lambda client: _read(client, place.settings))
+    lines = place.ask(lambda client: _read(client, place))
     if json:
         for one in lines:
             place.out.json(queue_object(one.status, one.workers, one.evidence))
@@ -59,8 +59,9 @@ def list_queues(place: Place, *, json: bool) -> int:
     return USAGE if _miss(place, lines) else 0
 
 
-async def _read(client: Client, settings: Settings) -> list[_Line]:
+async def _read(client: Client, place: Place) -> list[_Line]:
     """Costs a SCAN for each prefix, and three round trips for every few queues."""
+    settings = place.settings
     keys = _named(settings)
     if not settings.queues:
         keys = [key async for found in discover(client, settings.prefixes) for key in found]
@@ -72,6 +73,8 @@ async def _read(client: Client, settings: Settings) -> list[_Line]:
     first = [status.queue for status in statuses[:1]]
     await check_permission(client, first or [QueueKey.of(one, "-") for one in settings.prefixes])
     if not statuses:
+        if not settings.queues:
+            await say_none(client, place.err, settings.prefixes)
         return []
     workers = await read_workers(client, [status.queue for status in statuses])
     reader, lines = Reader(client), list[_Line]()
@@ -94,8 +97,6 @@ def _named(settings: Settings) -> list[QueueKey]:
 def _miss(place: Place, lines: Sequence[_Line]) -> bool:
     """Says which queues were looked for in vain; whether one of them had been named."""
     settings = place.settings
-    if not settings.queues and not lines:
-        place.err.line(plain(f"no queues under {places(settings.prefixes)}"))
     found = {one.status.queue.name for one in lines}
     for name in settings.queues:
         if name not in found:

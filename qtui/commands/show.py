@@ -12,7 +12,7 @@ from qtui.bullmq.keys import (
     QueueKey,
     named,
 )
-from qtui.commands.find import ALL_QUEUES, find_queue, find_queues, places
+from qtui.commands.find import ALL_QUEUES, find_queue, find_queues, hint, places
 from qtui.commands.output import Paper
 from qtui.commands.run import DONE, NOT_ALL, USAGE, Place, Stop
 from qtui.text import lines, plain, plural, size
@@ -73,6 +73,8 @@ async def _queue_of(client: Client, place: Place, job_id: str) -> QueueKey:
     if not found:
         searched = plural(len(statuses) - len(closed), "queue")
         refused = f"; Redis refused to tell of {named(closed)}" if closed else ""
+        if not statuses and not settings.queues:
+            refused = f". {await hint(client, settings.prefixes)}"
         raise Stop(
             f'no job "{job_id}" in any of {searched} under {places(settings.prefixes)}{refused}',
             NOT_ALL,

@@ -17,11 +17,13 @@ from redis.exceptions import NoPermissionError
 
 from qtui.bullmq.connection import Client
 from qtui.bullmq.discovery import discover
+from qtui.bullmq.elsewhere import look_elsewhere
 from qtui.bullmq.events import can_wait, wait_for_events
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import QueueStatus
 from qtui.bullmq.status import check_permission, read_status
 from qtui.bullmq.workers import read_workers
+from qtui.views.elsewhere import words
 
 SHORTEST_GAP: Final = 0.1
 """Seconds between two looks that events ask for."""
@@ -61,6 +63,8 @@ class Poll:
         self.in_sight: Callable[[], Iterable[QueueKey]] = tuple
         """The queues that every look reads."""
         self.searching = False
+        self.elsewhere = ""
+        """Where queues are, in words, where a search found none; empty while that is unknown."""
         self._client = client
         self._prefixes = tuple(prefixes)
         self._only = tuple(only)
@@ -117,6 +121,12 @@ class Poll:
     def is_whole(self) -> bool:
         """Whether each look reads all queues."""
         return len(self._queues) <= A_LOOK
+
+    async def look_elsewhere(self) -> None:
+        """Sees where queues are, where none was found. Costs a `look_elsewhere`."""
+        if not self._only:
+            found = await look_elsewhere(self._client, self._prefixes)
+            self.elsewhere = words(found, self._prefixes)
 
     async def look(self) -> set[QueueKey]:
         """Reads counts; the queues in which something changed since they were read before.

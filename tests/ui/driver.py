@@ -128,6 +128,7 @@ async def _running(session: Session, size: tuple[int, int]) -> AsyncIterator[Dri
     app = QtuiApp(session)
     async with app.run_test(size=size, notifications=True) as pilot:
         driver = Driver(app, pilot)
-        await driver.until(lambda: driver.inspector.poll.statuses, "the first look")
+        poll = driver.inspector.poll
+        await driver.until(lambda: poll.statuses or poll.elsewhere, "the first look")
         await driver.settle()
         yield driver

@@ -34,3 +34,16 @@ async def test_the_screens_show_every_kind_of_server(topologies: Topologies, nam
     with topology.writer() as writer:
         assert writer.zcard("bull:{d}:failed") == 0
         assert writer.llen("bull:{d}:wait") == 6
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60)])
+async def test_the_screen_says_where_queues_are_if_not_here(
+    topologies: Topologies, size: tuple[int, int]
+) -> None:
+    topology = topologies.get("standalone")
+    fill(topology)
+    async with inspector(topology.url.replace("/0", "/4"), size=size) as driver:
+        await driver.sees("no queue was found under bull:*")
+        words = " ".join(driver.text().replace("│", " ").split())
+        assert "Queues elsewhere: 4 queues under bull:* in database 0 (redis://…/0)." in words
+        assert "Postgres, which qtui does not read." in words

@@ -158,7 +158,8 @@ class Inspector(MarkScreen):
             prefixes = " ".join(f"{prefix}:*" for prefix in self.session.settings.prefixes)
             searching = self.poll.searching
             self.queues.say("looking for queues …" if searching else "no queue here")
-            self.table.say("" if searching else f"no queue was found under {prefixes}")
+            none = f"no queue was found under {prefixes}"
+            self.table.say("" if searching else f"{none}. {self.poll.elsewhere}".strip())
         if self.board.queue in changed:
             self.list.refresh()
             self.bars.read()

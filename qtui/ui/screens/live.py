@@ -149,6 +149,8 @@ class LiveScreen(Screen[None]):
         await self._look()
         if not self.poll.worst_first():
             await self.poll.check_permission()
+            await self.poll.look_elsewhere()
+            await self._look()
 
     async def _look(self) -> None:
         self.looked(await self.poll.look())

@@ -6,6 +6,7 @@ id: the place follows the job, whatever the list does.
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -115,7 +116,7 @@ class JobTable(CursorList):
         self.rows_changed()
 
     def say(self, words: str) -> None:
-        """What stands in an empty table; words of ours only."""
+        """What an empty table says; plain text."""
         self._words = words
         self.refresh()
 
@@ -216,8 +217,9 @@ class JobTable(CursorList):
 
     def beyond(self, place: int, width: int) -> Strip:
         """What an empty list has to say."""
-        if place == 1 and self.length == 0 and self._words:
-            words = Segment(f"   {self._words}", self.part("faint"))
+        lines = textwrap.wrap(self._words, max(20, width - 6)) if self.length == 0 else []
+        if 1 <= place <= len(lines):
+            words = Segment(f"   {lines[place - 1]}", self.part("faint"))
             return strip([words], width, self.rich_style)
         return Strip.blank(width, self.rich_style)
 

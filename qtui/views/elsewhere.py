@@ -1,0 +1,51 @@
+"""Where queues are when none was found, in words: one line, for the shell and the screen."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Final
+
+from qtui.bullmq.elsewhere import Elsewhere, Place
+from qtui.text import count, plain, plural
+
+_TOLD: Final = 5
+"""Places that are named."""
+
+_POSTGRES: Final = "BullMQ 6 can also keep its queues in Postgres, which qtui does not read."
+
+
+def words(found: Elsewhere, prefixes: tuple[str, ...]) -> str:
+    """What to do about a database without queues; names in it are plain already."""
+    if found.places:
+        told = [_place(one, found.database, prefixes) for one in found.places[:_TOLD]]
+        if len(found.places) > _TOLD:
+            told.append(f"and {len(found.places) - _TOLD} places more")
+        return f"Queues elsewhere: {'; '.join(told)}. {_POSTGRES}"
+    return f"{_keys(found)} {_POSTGRES}"
+
+
+def _place(place: Place, database: int, prefixes: tuple[str, ...]) -> str:
+    how = []
+    if place.prefix not in prefixes:
+        how.append(f"--prefix {shlex.quote(plain(place.prefix))}")
+    where = f"{plural(place.queues, 'queue')} under {plain(place.prefix)}:*"
+    if place.database != database:
+        where += f" in database {place.database}"
+        how.append(f"redis://…/{place.database}")
+    return f"{where} ({', '.join(how)})" if how else where
+
+
+def _keys(found: Elsewhere) -> str:
+    if found.keys is None:
+        return "No queue is there under another prefix." if found.whole else _partly()
+    here = found.keys.get(found.database, 0)
+    others = {one: keys for one, keys in found.keys.items() if one != found.database}
+    said = f"Database {found.database} holds {plural(here, 'key')}"
+    if others:
+        some = ", ".join(f"{one} ({count(keys)})" for one, keys in sorted(others.items())[:_TOLD])
+        said += f"; other databases with keys: {some}"
+    return f"{said}; no queue among them." if found.whole else f"{said}. {_partly()}"
+
+
+def _partly() -> str:
+    return "No queue is among the keys that were looked at, which are not all."
