@@ -8,31 +8,33 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Final, TypeAlias, cast
+from typing import TypeAlias, cast
 
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.exceptions import (
-    AuthenticationError,
-    ClusterDownError,
     ConnectionError,
-    MasterDownError,
     MovedError,
     RedisError,
     TimeoutError,
-    TryAgainError,
 )
 
 from qtui.bullmq.connection import Client
+from qtui.bullmq.trouble import condition_of
 
 Command: TypeAlias = tuple[str | int, ...]
 Reply: TypeAlias = "str | int | float | list[Reply] | RedisError | None"
 
 
-_UNABLE: Final = (AuthenticationError, ClusterDownError, MasterDownError, TryAgainError)
-
-
 class Unable(ConnectionError):
-    """The server is there but answers nobody for now: a script keeps it busy, a master is away."""
+    """The server answers, but for now it serves nobody, or takes no writes.
+
+    A script keeps it busy, a master is away, a disk is full: what it was asked for was not done.
+    """
+
+    def __init__(self, words: str, condition: str) -> None:
+        super().__init__(words)
+        self.condition = condition
+        """What is the matter, see `qtui.bullmq.trouble.condition_of`."""
 
 
 async def ask(client: Client, commands: Iterable[Command]) -> list[Reply]:
@@ -49,11 +51,11 @@ async def ask(client: Client, commands: Iterable[Command]) -> list[Reply]:
         pipeline.execute_command(*command)
     replies = cast("list[Reply]", await pipeline.execute(raise_on_error=False))
     for reply in replies:
+        if isinstance(reply, RedisError) and (condition := condition_of(reply)):
+            raise Unable(str(reply), condition)
         # A cluster's client follows those; any other was taken for a server on its own.
         if isinstance(reply, ConnectionError | TimeoutError | MovedError):
             raise reply
-        if _tells_unable(reply):
-            raise Unable(str(reply))
     return replies
 
 
@@ -88,11 +90,6 @@ async def ask_everywhere(client: Client, *command: str | int) -> list[Reply]:
             return error
 
     return await asyncio.gather(*map(one, nodes))
-
-
-def _tells_unable(reply: object) -> bool:
-    busy = isinstance(reply, RedisError) and str(reply).startswith("BUSY ")
-    return busy or isinstance(reply, _UNABLE)
 
 
 async def ask_all(client: Client, commands: Iterable[Command]) -> list[Reply]:
@@ -144,8 +141,8 @@ async def ask_one(client: Client, *command: str | int, node: ClusterNode | None 
             return cast("Reply", await client.execute_command(*command))
         return cast("Reply", await client.execute_command(*command, target_nodes=node))
     except RedisError as error:
-        if _tells_unable(error):
-            raise Unable(str(error)) from None
+        if condition := condition_of(error):
+            raise Unable(str(error), condition) from error
         raise
 
 

@@ -17,7 +17,7 @@ from qtui.commands.run import REDIS, USAGE, Place, Stop
 from qtui.retry.campaign import Campaign
 from qtui.retry.record import Interrupted, Recorder
 from qtui.retry.rerun import Rerun
-from qtui.retry.rerun_record import RerunRecorder
+from qtui.retry.retry import Retry
 from qtui.settings import Settings
 from qtui.text import plain
 from qtui.ui.actions import ACTIONS
@@ -117,18 +117,20 @@ def make_session(
     from qtui.bullmq.flow_writer import FlowWriter
     from qtui.bullmq.writer import Writer
 
-    writer, record = Writer(client), Recorder(journal, where, "the inspector")
-    flow_writer, flow_record = FlowWriter(client), RerunRecorder(journal, where, "the inspector")
+    writer, flow_writer = Writer(client), FlowWriter(client)
+    record = Recorder(journal, where, "the inspector")
 
-    async def resume(name: str) -> Campaign:
+    async def resume(name: str) -> Campaign[Retry]:
         taken = await asyncio.to_thread(Interrupted.take, journal, name, where)
         return await taken.campaign(client, writer)
 
     return replace(
         session,
         campaign=lambda plan, resets, pace: Campaign(
-            client, writer, plan, resets, pace, record=record
+            client, Retry(client, writer, plan, resets), pace, record=record
         ),
         resume=resume,
-        rerun=lambda plan, resets: Rerun(client, flow_writer, plan, resets, record=flow_record),
+        rerun=lambda plan, resets: Campaign(
+            client, Rerun(client, flow_writer, plan, resets), record=record
+        ),
     )

@@ -132,12 +132,12 @@ def summary_object(
     codes: Mapping[Code, int],
     *,
     journal: str | None = None,
-    followed: Tally | None = None,
+    outcomes: Mapping[str, object] | None = None,
     dry_run: bool = False,
     after_children: int = 0,
     warnings: Iterable[str] = (),
 ) -> dict[str, object]:
-    """The last line of a retry. Jobs that no code counts were not touched.
+    """The last line of an action. Jobs that no code counts were not touched.
 
     ``after_children`` is there where parents are retried with their children: how many. That of a
     dry run has the plan's ``warnings``, in sentences.
@@ -154,14 +154,14 @@ def summary_object(
     }
     if after_children:
         summary["after_children"] = after_children
-    if followed is not None:
-        summary["outcomes"] = _outcomes(followed)
+    if outcomes is not None:
+        summary["outcomes"] = outcomes
     if dry_run:
         summary |= {"dry_run": True, "warnings": list(warnings)}
     return {"summary": summary}
 
 
-def _outcomes(tally: Tally) -> dict[str, object]:
+def outcomes_object(tally: Tally) -> dict[str, object]:
     """What became of the retried jobs while they were followed."""
     return {
         "recovered": tally.recovered,

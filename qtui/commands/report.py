@@ -1,14 +1,14 @@
-"""What `qtui retry` says of the jobs: one by one as they are decided, and in the end."""
+"""What a command says of the jobs: one by one as they are decided, and in the end."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.model import JobState
-from qtui.commands.ndjson import result_object, summary_object
+from qtui.commands.ndjson import outcomes_object, result_object, summary_object
 from qtui.commands.output import Cell, Column, Paper, Table
 from qtui.commands.run import DONE, NOT_ALL, REDIS
 from qtui.retry.outcome import Tally
@@ -56,6 +56,8 @@ FEW: Final = 20
 class Report:
     """Says what became of the jobs: one by one, on a terminal only of few of them, and in the end.
 
+    As it is, those of a retry; another action says it in its own words.
+
     Args:
         out: where to.
         err: where messages go.
@@ -64,6 +66,9 @@ class Report:
         dry: nothing is sent.
         verbose: a line a job on a terminal too.
     """
+
+    verb: ClassVar[str] = "retried"
+    """What is done to the jobs."""
 
     def __init__(
         self,
@@ -79,14 +84,13 @@ class Report:
         self._lines_left = FEW
         self._unsaid = 0
         self._out = out
+        self._dry_run = dry
         self._err = err
         self._state = state
         self._json = json
-        self._dry_run = dry
         self.selected = 0
         """Jobs that were selected, as far as they are known."""
-        columns = Column("id"), Column("would go to" if dry else "result")
-        self._table = Table(out, columns)
+        self._table = Table(out, self._columns())
         self._codes: Counter[Code] = Counter()
         self.journal: str | None = None
         """The campaign's id in the journal."""
@@ -98,6 +102,19 @@ class Report:
         """Jobs that run after their children, as far as they are known."""
         self.rest = "not touched"
         """What is known of the jobs without a result."""
+        self.rest_when_done = self.rest
+        """The same, where nothing cut the campaign short."""
+        self.remark = ""
+        """What else is to be said of jobs that were followed."""
+
+    def follow(self, tally: Tally, seconds: float) -> None:
+        """Takes in what became of the jobs, and for how long they were followed."""
+        self.followed, self.remark = tally, unproven(tally, seconds)
+
+    @property
+    def goes_on(self) -> str:
+        """How what is left can be done; empty where nothing was begun."""
+        return "" if self.journal is None else f"qtui retry --resume {self.journal} goes on"
 
     def count(self, codes: Mapping[Code, int]) -> None:
         """Takes in what another process has told already."""
@@ -109,7 +126,7 @@ class Report:
         self._codes.update(result.code for result in results)
         if self._json:
             for result in results:
-                self._out.json(result_object(result, self._state))
+                self._out.json(self._object(result))
         else:
             told = [one for one in results if self._tells(retried=one.code is Code.RETRIED)]
             if told:
@@ -126,7 +143,21 @@ class Report:
         self._unsaid += self._dry_run or not retried
         return False
 
-    def _cells(self, result: Result) -> tuple[Cell, Cell]:
+    # How a retry says it
+
+    def _columns(self) -> Sequence[Column]:
+        return Column("id"), Column("would go to" if self._dry_run else "result")
+
+    def _object(self, result: Result) -> dict[str, object]:
+        return result_object(result, self._state)
+
+    def _outcomes(self) -> Mapping[str, object] | None:
+        return None if self.followed is None else outcomes_object(self.followed)
+
+    def _words(self) -> str:
+        return "" if self.followed is None else self.followed.words()
+
+    def _cells(self, result: Result) -> Sequence[Cell]:
         said = verdict(result, None, self._state)
         return Cell(plain(result.job_id)), Cell(said.text, said.tone)
 
@@ -165,7 +196,7 @@ class Report:
                 self.selected,
                 self._codes,
                 journal=self.journal,
-                followed=self.followed,
+                outcomes=self._outcomes(),
                 dry_run=self._dry_run,
                 after_children=self.after_children,
                 warnings=self.warnings,
@@ -177,8 +208,8 @@ class Report:
                     f"and {plural(self._unsaid, 'more job')}; --verbose prints a line each"
                 )
             self._out.line(self.summary)
-            if self.followed is not None:
-                self._out.line(self.followed.words())
+            if words := self._words():
+                self._out.line(words)
             if self.journal is not None:
                 self._out.line(f"journal {self.journal}")
         self._out.flush()
@@ -189,7 +220,7 @@ class Report:
     @property
     def summary(self) -> str:
         """The counts in words."""
-        verb = "would be retried" if self._dry_run else "retried"
+        verb = f"would be {self.verb}" if self._dry_run else self.verb
         parts = [f"{count(self._codes[Code.RETRIED])} of {plural(self.selected, 'job')} {verb}"]
         for code, number in sorted(self._codes.items(), reverse=True):
             if code is not Code.RETRIED and number:

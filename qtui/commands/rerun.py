@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shlex
-import signal
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
-from redis.exceptions import RedisError
-
-from qtui.bullmq.codes import Code, ForeignQueue, Result, meaning
-from qtui.bullmq.connection import Client, explain
+from qtui.bullmq.codes import Code, Result, meaning
+from qtui.bullmq.connection import Client
 from qtui.bullmq.flow_writer import FlowWriter
 from qtui.bullmq.headline import spoken
 from qtui.bullmq.model import JobState
 from qtui.commands.asking import agreed, check_may_write
 from qtui.commands.find import find_queue
-from qtui.commands.ndjson import result_object, summary_object
+from qtui.commands.ndjson import result_object
 from qtui.commands.output import Cell, Column, Paper, Progress, Table
-from qtui.commands.run import DONE, INTERRUPTED, NOT_ALL, REDIS, Place, Stop
-from qtui.retry.journal_reading import JournalError
+from qtui.commands.report import Report
+from qtui.commands.run import DONE, INTERRUPTED, NOT_ALL, Place, Stop
+from qtui.commands.sending import carry_out
+from qtui.retry.campaign import Campaign
 from qtui.retry.outcome import Fate
 from qtui.retry.plan import Resets
-from qtui.retry.rerun import JobResult, Rerun
+from qtui.retry.record import Recorder
+from qtui.retry.rerun import Rerun
 from qtui.retry.rerun_plan import Part, RerunPlan, Start, Step
-from qtui.retry.rerun_progress import RerunProgress, read_progress
+from qtui.retry.rerun_progress import RerunProgress
 from qtui.retry.rerun_reading import make_rerun_plan
-from qtui.retry.rerun_record import RerunRecorder
 from qtui.text import count, first_line, plain, plural
 from qtui.views.columns import Tone
 
@@ -38,7 +36,6 @@ _MOST_STEPS: Final = 30
 _LOOK: Final = 0.5
 """Seconds between two looks at what becomes of the jobs, at least."""
 
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _TOLD: Final = (Part.RUNS, Part.FOLLOWS, Part.UNDER_WAY, Part.GONE, Part.LEFT)
 _TONES: Final = {Part.RUNS: Tone.GOOD, Part.FOLLOWS: Tone.GOOD, Part.LEFT: Tone.BUSY}
 _TITLES: Final = {Start.FAILURE: "from failure", Start.START: "from the start"}
@@ -84,9 +81,9 @@ def rerun_flow(place: Place, request: Request, start: Start) -> int:
         _tell(place.err, plan, request.resets)
     if plan.refusal:
         raise Stop(plan.refusal, NOT_ALL)
-    report = _Report(place, plan, request)
+    report = RerunReport(place, plan, request)
     if request.dry_run:
-        return report.forecasts()
+        return report.forecast()
     if request.asks:
         try:
             said_yes = agreed(f"Rerun {plural(plan.jobs, 'job')}? [y/N] ")
@@ -147,82 +144,83 @@ def _step_cells(step: Step) -> tuple[Cell, ...]:
     return Cell(plain(node.id)), name, queue, fate, Cell(error)
 
 
-class _Report:
-    """Says what became of the jobs, one by one and in the end."""
+class RerunReport(Report):
+    """Says what became of the jobs of a flow: with their queues, by full key."""
+
+    verb = "rerun"
 
     def __init__(self, place: Place, plan: RerunPlan, request: Request) -> None:
-        self._place = place
-        self._plan = plan
-        self._request = request
-        self._states = {step.node.key: step.node.state or JobState.FAILED for step in plan.steps}
-        self._table = Table(place.out, (Column("job"), Column("queue"), Column("result")))
-        self._codes: dict[Code, int] = {}
-        self.rerun: Rerun | None = None
-        """What is told of."""
-        self.followed: RerunProgress | None = None
+        super().__init__(
+            place.out, place.err, JobState.FAILED, json=request.json, dry=request.dry_run
+        )
+        self.selected = plan.jobs
+        self.warnings = list(plan.warnings(request.resets))
+        self.progress: RerunProgress | None = None
         """What has become of the jobs, if they were followed."""
+        self._nodes = {step.node.key: step.node for step in plan.steps}
+        self._plan = plan
 
-    def results(self, results: Iterable[JobResult]) -> None:
-        """Prints results and sees to it that they can be read at once."""
-        for one in results:
-            result, state = one.result, self._states[one.name.key]
-            self._codes[result.code] = self._codes.get(result.code, 0) + 1
-            if self._request.json:
-                members = result_object(result, state)
-                self._place.out.json({"id": one.name.id, "queue": one.name.queue.base, **members})
-            else:
-                where = Cell(plain(one.name.id)), Cell(plain(one.name.queue.base))
-                self._table.write([(*where, _verdict(result, state))])
-        self._place.out.flush()
+    @property
+    def goes_on(self) -> str:
+        """How what is left can be done: it is planned anew."""
+        return "the same command does what is left"
 
-    def forecasts(self) -> int:
-        """Prints what a rerun would do with each job."""
+    def look(self, progress: RerunProgress) -> None:
+        """Takes in what has become of the jobs by now."""
+        self.progress = progress
+        jobs = self.selected
+        left = jobs - progress.completed - len(progress.failed) - progress.gone
+        parts = ((left, "not finished yet"), (progress.gone, "removed, their end unknown"))
+        words = ", ".join(f"{count(number)} {what}" for number, what in parts if number)
+        self.remark = f"of {plural(jobs, 'job')}: {words}" if words else ""
+
+    def forecast(self) -> int:
+        """Prints what a rerun would do with each job; the exit code."""
         for step in self._plan.steps:
             if step.part.reruns:
-                self._codes[Code.RETRIED] = self._codes.get(Code.RETRIED, 0) + 1
-            if self._request.json:
+                self.count({Code.RETRIED: 1})
+            if self._json:
                 where = {"id": step.node.id, "queue": step.node.queue.base}
-                self._place.out.json({**where, "part": step.part.value})
+                self._out.json({**where, "part": step.part.value})
         return self.end(DONE)
 
     @property
-    def journal(self) -> str | None:
-        """The journal's id."""
-        journal = self.rerun.journal if self.rerun is not None else None
-        return journal.id if journal is not None else None
+    def code(self) -> int:
+        """The exit code, if nothing cut the rerun short."""
+        if not self.complete:
+            return NOT_ALL
+        bad = self.progress is not None and (self.progress.failed or self.progress.gone)
+        return NOT_ALL if bad else DONE
 
     @property
     def complete(self) -> bool:
         """Whether every job that was to run again does."""
-        return self._codes.get(Code.RETRIED, 0) == self._plan.jobs
+        return self._codes[Code.RETRIED] == self.selected
 
-    def end(self, code: int, message: str = "") -> int:
-        """Prints the summary, then the message on stderr, and returns the code."""
-        dry_run = self._request.dry_run
-        if self._request.json:
-            summary = summary_object(
-                self._plan.jobs,
-                self._codes,
-                journal=self.journal,
-                dry_run=dry_run,
-                warnings=self._plan.warnings(self._request.resets),
-            )
-            if self.followed is not None:
-                members = cast("dict[str, object]", summary["summary"])
-                members["outcomes"] = _outcomes(self.followed)
-            self._place.out.json(summary)
-        else:
-            done = count(self._codes.get(Code.RETRIED, 0))
-            verb = "would run again" if dry_run else "run again"
-            self._place.out.line(f"{done} of {plural(self._plan.jobs, 'job')} {verb}")
-            if self.followed is not None:
-                self._place.out.line(self.followed.words)
-            if self.journal is not None:
-                self._place.out.line(f"journal {self.journal}")
-        self._place.out.flush()
-        if message:
-            self._place.err.line(f"qtui: {plain(message)}")
-        return code
+    @property
+    def summary(self) -> str:
+        """The count in words."""
+        verb = "would run again" if self._dry_run else "run again"
+        return f"{count(self._codes[Code.RETRIED])} of {plural(self.selected, 'job')} {verb}"
+
+    def _columns(self) -> Sequence[Column]:
+        return Column("job"), Column("queue"), Column("result")
+
+    def _object(self, result: Result) -> dict[str, object]:
+        node = self._nodes[result.job_id]
+        members = result_object(result, node.state or JobState.FAILED)
+        return {"id": node.id, "queue": node.queue.base} | members | {"id": node.id}
+
+    def _cells(self, result: Result) -> Sequence[Cell]:
+        node = self._nodes[result.job_id]
+        said = _verdict(result, node.state or JobState.FAILED)
+        return Cell(plain(node.id)), Cell(plain(node.queue.base)), said
+
+    def _outcomes(self) -> Mapping[str, object] | None:
+        return None if self.progress is None else _outcomes(self.progress)
+
+    def _words(self) -> str:
+        return "" if self.progress is None else self.progress.words
 
 
 def _verdict(result: Result, state: JobState) -> Cell:
@@ -249,82 +247,33 @@ def _outcomes(progress: RerunProgress) -> dict[str, object]:
 
 
 async def _carry_out(
-    client: Client, place: Place, request: Request, plan: RerunPlan, report: _Report
+    client: Client, place: Place, request: Request, plan: RerunPlan, report: RerunReport
 ) -> int:
-    record = RerunRecorder(place.journal, place.target.shown, request.words)
-    rerun = Rerun(client, FlowWriter(client), plan, request.resets, record=record)
-    report.rerun, stopped = rerun, asyncio.Event()
+    record = Recorder(place.journal, place.target.shown, request.words)
+    rerun = Rerun(client, FlowWriter(client), plan, request.resets)
+    campaign = Campaign(client, rerun, record=record)
 
-    def stop() -> None:
-        stopped.set()
-        rerun.stop()
+    async def follow() -> AsyncIterator[str]:
+        if report.complete:
+            async for progress in _looks(rerun, request.follow):
+                report.look(progress)
+                yield progress.words
 
+    try:
+        return await carry_out(campaign, place, report, follow if request.follow else None)
+    finally:
+        campaign.close()
+
+
+async def _looks(rerun: Rerun, seconds: float) -> AsyncIterator[RerunProgress]:
+    """Looks at the jobs until all are decided, or the time is up."""
     loop = asyncio.get_running_loop()
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, stop)
-    try:
-        async for results in rerun.run():
-            report.results(results)
-        if request.follow and report.complete:
-            await _follow(client, request.follow, rerun, report, stopped)
-    except JournalError as error:
-        return report.end(NOT_ALL, _journal_words(rerun, error))
-    except ForeignQueue as error:
-        return report.end(NOT_ALL, f"stopped: a queue of the flow is {error}")
-    except (RedisError, OSError) as error:
-        return report.end(REDIS, str(explain(error, place.target)))
-    finally:
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)
-        rerun.write_outcomes(report.followed.outcomes() if report.followed is not None else {})
-    for note in rerun.notes:
-        place.err.line(f"qtui: the jobs were rerun, but Redis refused an effect: {plain(note)}")
-    return _ended(place, rerun, report, stopped=stopped.is_set())
-
-
-def _journal_words(rerun: Rerun, error: JournalError) -> str:
-    if not rerun.rerun:
-        return f"nothing was rerun: {error}"
-    return f"stopped: {error}: the same command does what is left"
-
-
-def _fared(place: Place, followed: RerunProgress) -> int:
-    """The exit code of a rerun that was followed; names the jobs of which the end is not known."""
-    open_jobs = followed.plan.jobs - followed.completed - len(followed.failed) - followed.gone
-    parts = ((open_jobs, "not finished yet"), (followed.gone, "removed, their end unknown"))
-    if words := ", ".join(f"{count(number)} {what}" for number, what in parts if number):
-        place.err.line(f"qtui: of {plural(followed.plan.jobs, 'job')}: {words}")
-    return NOT_ALL if followed.failed or followed.gone else DONE
-
-
-def _ended(place: Place, rerun: Rerun, report: _Report, *, stopped: bool) -> int:
-    if rerun.lost:
-        return report.end(REDIS, "the connection was lost: the same command does what is left")
-    if report.complete:
-        return report.end(DONE if report.followed is None else _fared(place, report.followed))
-    if stopped:
-        return report.end(INTERRUPTED, "interrupted: the same command does what is left")
-    return report.end(NOT_ALL, "the flow has changed meanwhile: look again")
-
-
-async def _follow(
-    client: Client, seconds: float, rerun: Rerun, report: _Report, stopped: asyncio.Event
-) -> None:
-    """Looks at the jobs until all are decided, the time is up, or somebody stops it."""
-    loop, progress = asyncio.get_running_loop(), Progress()
     deadline = loop.time() + seconds
-    try:
-        while True:
-            begun = loop.time()
-            report.followed = await read_progress(client, rerun.plan, report.followed)
-            progress.say(report.followed.words)
-            left = deadline - loop.time()
-            if report.followed.is_over or left <= 0:
-                return
-            # The more seldom the longer a look takes: Redis has others to serve.
-            pause = min(left, max(_LOOK, 3 * (loop.time() - begun)))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopped.wait(), pause)
-                return
-    finally:
-        progress.clear()
+    while True:
+        begun = loop.time()
+        yield (progress := await rerun.look())
+        left = deadline - loop.time()
+        if progress.is_over or left <= 0:
+            return
+        # The more seldom the longer a look takes: Redis has others to serve.
+        await asyncio.sleep(min(left, max(_LOOK, 3 * (loop.time() - begun))))

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import shlex
-import signal
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from redis.exceptions import RedisError
-
 from qtui.bullmq.codes import Code, meaning
-from qtui.bullmq.connection import Client, explain
+from qtui.bullmq.connection import Client
 from qtui.bullmq.filter import Filter, FilterError
 from qtui.bullmq.model import JobState
-from qtui.bullmq.writer import ForeignQueue, Writer
+from qtui.bullmq.writer import Writer
 from qtui.commands.asking import agreed, check_may_write
 from qtui.commands.find import find_queue
-from qtui.commands.output import Cell, Column, OutputClosed, Paper, Progress, Table
-from qtui.commands.report import Report, unproven
-from qtui.commands.run import DONE, INTERRUPTED, NOT_ALL, READ_ONLY, REDIS, USAGE, Place, Stop
-from qtui.retry.campaign import Campaign, Phase
+from qtui.commands.output import Cell, Column, Paper, Progress, Table
+from qtui.commands.report import Report
+from qtui.commands.run import DONE, INTERRUPTED, NOT_ALL, READ_ONLY, USAGE, Place, Stop
+from qtui.commands.sending import carry_out
+from qtui.retry.campaign import Campaign
 from qtui.retry.follow import GRACE
 from qtui.retry.journal_reading import JournalError
 from qtui.retry.pace import Pace
 from qtui.retry.plan import Forecast, Plan, Resets, make_plan
 from qtui.retry.record import Interrupted, Recorder
+from qtui.retry.retry import Retry
 from qtui.retry.selection import Query, Selection, chosen, query
 from qtui.text import count, plain, plural
 from qtui.views.columns import Tone
@@ -38,8 +36,6 @@ _IN_WORDS: Final = 20
 
 _QUICK: Final = 0.5
 """Seconds of reading of which nobody needs to be told."""
-
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,58 +182,12 @@ def _tell(paper: Paper, plan: Plan, resets: Resets) -> None:
     paper.flush()
 
 
-class _Interrupts:
-    """The first Ctrl+C ends the campaign after what is on its way, the second ends it at once."""
-
-    def __init__(self, campaign: Campaign, paper: Paper) -> None:
-        self._campaign = campaign
-        self._paper = paper
-        self._loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task()
-        self._asked = False
-
-    def __enter__(self) -> None:
-        for number in _SIGNALS:
-            self._loop.add_signal_handler(number, self._interrupt)
-
-    def __exit__(self, *_: object) -> None:
-        for number in _SIGNALS:
-            self._loop.remove_signal_handler(number)
-
-    def _interrupt(self) -> None:
-        if self._asked and self._task is not None:
-            self._task.cancel()
-            return
-        self._asked = True
-        self._campaign.stop()
-        self._paper.line("qtui: stopping after what is on its way; once more to leave at once")
-        self._paper.flush()
-
-
-class _Holds:
-    """Says on stderr when a campaign is on hold, and why: once each time."""
-
-    def __init__(self, campaign: Campaign, paper: Paper, progress: Progress) -> None:
-        self._campaign = campaign
-        self._paper = paper
-        self._progress = progress
-        self._on_hold = False
-
-    def look(self) -> None:
-        """To be called when the reason may have changed."""
-        held = self._campaign.held
-        if held and not self._on_hold:
-            self._progress.clear()
-            self._paper.line(f"qtui: on hold: {held}")
-            self._paper.flush()
-        self._on_hold = bool(held)
-
-
 async def _carry_out(
     client: Client, place: Place, plan: Plan, request: Request, report: Report
 ) -> int:
     record = Recorder(place.journal, place.target.shown, request.words)
-    campaign = Campaign(client, Writer(client), plan, request.resets, request.pace, record=record)
+    action = Retry(client, Writer(client), plan, request.resets)
+    campaign = Campaign(client, action, request.pace, record=record)
     try:
         return await run_campaign(campaign, place, report, request.follow)
     finally:
@@ -255,9 +205,9 @@ def resume_campaign(
     except JournalError as error:
         raise Stop(str(error), NOT_ALL) from None
 
-    async def carry_out(client: Client) -> int:
+    async def go_on(client: Client) -> int:
         campaign = await taken.campaign(client, Writer(client))
-        state = campaign.plan.state
+        state = campaign.action.plan.state
         report = Report(place.out, place.err, state, json=json, dry=False, verbose=verbose)
         report.selected = campaign.selected
         report.count(campaign.codes)
@@ -266,66 +216,25 @@ def resume_campaign(
         finally:
             campaign.close()
 
-    return place.ask(carry_out, writes=True)
+    return place.ask(go_on, writes=True)
 
 
-async def run_campaign(campaign: Campaign, place: Place, report: Report, follow: float) -> int:
-    """Carries a campaign out, follows its jobs, and tells what became of them."""
-    progress = Progress()
-    selected = plural(campaign.selected, "job")
-    closed: OutputClosed | None = None
-    campaign.news = _Holds(campaign, place.err, progress).look
-    try:
-        with _Interrupts(campaign, place.err):
-            async for results in campaign.run():
-                report.journal = campaign.journal.id if campaign.journal is not None else None
-                progress.clear()
-                try:
-                    report.results(results)
-                except OutputClosed as error:  # what is under way is counted all the same
-                    closed = error
-                    campaign.stop()
-                progress.say(f"{count(campaign.decided)} of {selected} {campaign.held}".rstrip())
-            if closed is not None:
-                raise closed
-            if follow and campaign.retried:
-                async for _ in campaign.follower.watch(follow, lambda: campaign.is_stopping):
-                    progress.say(campaign.follower.tally().words())
-                await campaign.follower.conclude(GRACE)
-                report.followed = campaign.follower.final()
-    except asyncio.CancelledError:
-        report.rest = "without a result"
-        return report.end(INTERRUPTED, "interrupted: what was on its way may have been carried out")
-    except OutputClosed as error:
-        why = str(error) or "standard output was closed"
-        again = f"; qtui retry --resume {report.journal} goes on" if report.journal else ""
-        left = campaign.decided < campaign.selected
-        words = f"{why}: {report.summary}{again if left else ''}"
-        raise Stop(words, NOT_ALL if left else report.code) from None
-    except ForeignQueue as error:
-        return report.end(NOT_ALL, f"{campaign.plan.queue.base} is {error}")
-    except FilterError as error:  # a pattern ran away on what has changed since it was planned
-        return report.end(NOT_ALL, f"stopped: --filter: {error}")
-    except JournalError as error:
-        return report.end(NOT_ALL, f"nothing was retried: {error}")
-    except (RedisError, OSError) as error:
-        return report.end(REDIS, str(explain(error, place.target)))
-    finally:
-        progress.clear()
-    for note in campaign.notes:
-        place.err.line(f"qtui: the jobs were retried, but Redis refused an effect: {plain(note)}")
-    if report.followed is not None and (words := unproven(report.followed, follow)):
-        place.err.line(f"qtui: {plain(words)}")
-    return _ended(campaign, report)
+async def run_campaign(
+    campaign: Campaign[Retry], place: Place, report: Report, seconds: float
+) -> int:
+    """Carries a retry out, follows its jobs, and tells what became of them."""
+    follower = campaign.action.follower
 
+    async def follow() -> AsyncIterator[str]:
+        if not campaign.done:
+            return
+        try:
+            async for _ in follower.watch(seconds, lambda: campaign.is_stopping):
+                yield follower.tally().words()
+            await follower.conclude(GRACE)
+        finally:
+            report.follow(follower.final(), seconds)
 
-def _ended(campaign: Campaign, report: Report) -> int:
-    if campaign.phase is Phase.LOST:
-        return report.end(REDIS, "the connection was lost: look at the jobs before trying again")
-    if campaign.phase is Phase.STOPPED and campaign.why:
-        return report.end(NOT_ALL, f"stopped: {campaign.why}")
-    if campaign.phase is Phase.STOPPED:
-        return report.end(INTERRUPTED, "interrupted")
-    if isinstance(campaign.plan.selection, Query):
-        report.rest = f"gone out of {campaign.plan.state} before their turn"
-    return report.end(report.code)
+    if isinstance(campaign.action.plan.selection, Query):
+        report.rest_when_done = f"gone out of {campaign.action.plan.state} before their turn"
+    return await carry_out(campaign, place, report, follow if seconds else None)

@@ -1,22 +1,23 @@
-"""Carries a plan out: batch by batch, evidence first, a result for every job, no job twice.
+"""Carries an action out: call by call, snapshot first, a result for every job, no job twice.
 
-                  ┌───────────────── next batch ──────────────────┐
-    planned ─▶ admitted ─▶ evidence ─▶ sending ─▶ codes written ──┴─▶ done
+                  ┌────────────────── next call ──────────────────┐
+    planned ─▶ admitted ─▶ snapshot ─▶ sending ─▶ codes written ──┴─▶ done
                 │    ▲      written       │            │
-     held: rate │    │         │          │            ├─ stop asked ─────────▶ stopped
-     or waiting │    │         │          │            └─ canary is sent
+     on hold:   │    │         │          │            ├─ stop asked ─────────▶ stopped
+     rate or    │    │         │          │            ├─ the action objects ─▶ stopped
+     waiting    │    │         │          │            └─ canary is sent
      side       │    └─────────┼──────────┼─ recovered ◀─ watching ─ failed ──▶ stopped
-                │              │          │
-                └─ too slow    └ no room  └─ nobody answers for too long ─▶ lost
+                │              │          ├─ no writes are taken for too long ▶ stopped
+                └─ too slow    └ no room  └─ no answer for too long ──────────▶ lost
                        └──────────┴─────▶ stopped
 
-The steps overlap: the next jobs are read while others are written down, and these while batches are
+The steps overlap: the next jobs are read while others are written down, and these while calls are
 sent; whatever bounds the pace (a rate, a canary, the waiting side) makes each wait for its turn.
 
-Which jobs come is told in `supply`, what a lost call means in `delivery`, when a batch may go in
-`pace`, what became of the jobs in `follow`, what is written down in `journal`. A lost connection
-while jobs are read only costs time: they are read again. A campaign whose process died goes on from
-its journal, see `record`.
+What is done to a job is in the action (`action`); what a lost call means in `delivery`, when a call
+may go in `pace`, how long anything is waited for in `patience`, what is written down in `journal`.
+A lost connection while jobs are read only costs time: they are read again. A retry whose process
+died goes on from its journal, see `record`.
 """
 
 from __future__ import annotations
@@ -24,34 +25,35 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from enum import StrEnum
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
+
+from redis.exceptions import RedisError
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import Client
-from qtui.bullmq.writer import Writer
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.trouble import LOST
+from qtui.retry.action import Action, Load
 from qtui.retry.ahead import ahead
-from qtui.retry.delivery import LOST, Delivery, OutOfReach
-from qtui.retry.evidence import Page
-from qtui.retry.follow import Follower
+from qtui.retry.delivery import Delivery, OutOfReach, Sent
 from qtui.retry.journal import Journal
 from qtui.retry.journal_reading import JournalError
-from qtui.retry.pace import Pace, Throttle, TooSlow, is_hopeless, verdict_on
-from qtui.retry.plan import Plan, Resets
-from qtui.retry.supply import Before, Supply
+from qtui.retry.pace import UNBOUNDED, Pace, Throttle, TooSlow, is_hopeless, verdict_on
+from qtui.retry.patience import LAST_LOOK, PATIENCE, Stop
+from qtui.text import first_line
 
+A_co = TypeVar("A_co", bound=Action, covariant=True)
 T = TypeVar("T")
 
 BATCHES: Final = 8
-"""Batches whose evidence is written at once at most: to wait for the disk costs one job as much."""
+"""Calls whose snapshots are written at once at most: one fsync costs the same for one job as for
+many."""
 
 _RECORDED: Final = 1
-"""Groups of jobs whose evidence is on disk before they are sent, where nothing holds them."""
-
-PATIENCE: Final = 30.0
-"""Seconds for which a campaign waits for a server that does not answer."""
+"""Groups of jobs whose snapshots are on disk before they are sent, where nothing holds them."""
 
 
 class Phase(StrEnum):
@@ -70,67 +72,53 @@ def _ignored() -> None:
     """For a campaign that nobody watches."""
 
 
-class Campaign:
-    """One retry of many jobs. Run it once; ask it to stop at any time; close it in the end.
+class Campaign(Generic[A_co]):
+    """One action on many jobs. Run it once; ask it to stop at any time; close it in the end.
 
     Args:
         client: where to read.
-        writer: retries the jobs.
-        plan: the jobs: chosen ones, each pinned to the finish at which it was seen, or a query.
-        resets: which counters are deleted.
-        pace: how fast, and when to stop by itself.
-        record: opens the journal that evidence is written to; None for none.
-        before: what another process has done of it already.
-        patience: seconds for which it waits for a server that does not answer.
+        action: what is done, planned.
+        pace: how fast, and when to stop by itself; None for no bounds at all.
+        record: opens the journal that snapshots are written to; None for none.
+        patience: seconds for which it waits for a server that does not answer or takes no writes.
     """
 
     def __init__(
         self,
         client: Client,
-        writer: Writer,
-        plan: Plan,
-        resets: Resets,
+        action: A_co,
         pace: Pace | None = None,
         *,
-        record: Callable[[Campaign], Journal] | None = None,
-        before: Before | None = None,
+        record: Callable[[Campaign[Action]], Journal] | None = None,
         patience: float = PATIENCE,
     ) -> None:
-        self.plan = plan
-        self.resets = resets
-        self.pace = pace or Pace()
-        self.codes = Counter(before.codes) if before is not None else Counter[Code]()
+        self.action = action
+        self.pace = pace or UNBOUNDED
+        self.patience = patience
+        self.codes = Counter(action.before)
         self.why = ""
         """Why it stopped, if nobody asked it to."""
+        self.refused = False
+        """Whether it stopped because Redis refused it, or took no writes for too long."""
         self.journal: Journal | None = None
-        self.follower = Follower(client, plan.queue, plan.state)
-        """What becomes of the jobs that it retries."""
-        self.follower.leave_out(self.retried)
-        self._phase = Phase.PLANNED
-        self._client = client
-        self._patience = patience
-        self._record = record
-        self._stopping = asyncio.Event()
         self.news: Callable[[], None] = _ignored
-        """Called when `held` may have changed between two calls."""
-        self._throttle = Throttle(
-            client, plan.queue, self.pace, self._stopping, news=lambda: self.news()
-        )
+        """Called when `phase`, `held` or `trouble` may have changed between two calls."""
+        self._phase = Phase.PLANNED
+        self._record = record
+        self._stop = Stop()
+        self._throttle = None if action.queue is None else self._throttle_of(client, action.queue)
         self._delivery = Delivery(
-            client,
-            writer,
-            plan.queue,
-            plan.state,
-            resets,
-            patience=patience,
-            stopped=self._stopping.is_set,
+            client, patience=patience, stop=self._stop, news=lambda: self.news()
         )
-        self._supply = Supply(client, plan.selection, before, plan.kin)
         self._begun = bool(self.codes)
-        self._trouble: Exception | None = None
-        self._answered: deque[tuple[list[Result], list[str], list[float | None]]] = deque()
+        self._end: Exception | None = None
+        """Why nothing more is sent, once it is known."""
+        self._answered: deque[Sent] = deque()
         self._canary: list[str] | None = [] if self.pace.canary else None
         """The jobs that went first, until they are judged."""
+
+    def _throttle_of(self, client: Client, queue: QueueKey) -> Throttle:
+        return Throttle(client, queue, self.pace, self._stop, news=lambda: self.news())
 
     @property
     def phase(self) -> Phase:
@@ -141,8 +129,13 @@ class Campaign:
 
     @property
     def held(self) -> str:
-        """Why nothing is sent just now; empty while all goes on."""
-        return self._throttle.held
+        """Why the pace sends nothing just now; empty while it does."""
+        return "" if self._throttle is None else self._throttle.held
+
+    @property
+    def trouble(self) -> str:
+        """What is the matter with the server while it is waited for; empty while it is well."""
+        return "" if self.is_over else self._delivery.trouble
 
     @property
     def notes(self) -> list[str]:
@@ -152,7 +145,7 @@ class Campaign:
     @property
     def selected(self) -> int:
         """Jobs in the plan."""
-        return self.plan.jobs
+        return self.action.selected
 
     @property
     def decided(self) -> int:
@@ -160,8 +153,8 @@ class Campaign:
         return self.codes.total()
 
     @property
-    def retried(self) -> int:
-        """Jobs that were put back to the waiting side."""
+    def done(self) -> int:
+        """Jobs with which it was done: code 1."""
         return self.codes[Code.RETRIED]
 
     @property
@@ -171,66 +164,94 @@ class Campaign:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether it was asked to stop, by somebody or by its canary."""
-        return self._stopping.is_set()
+        """Whether it was asked to stop, by a person or by its canary."""
+        return self._stop.is_set()
 
     def stop(self) -> None:
-        """Ends the campaign after the jobs that are written down to be sent: some batches."""
-        self._stopping.set()
+        """Ends the campaign after the jobs that are written down to be sent: some calls.
 
-    async def run(self) -> AsyncGenerator[list[Result]]:
-        """Retries the plan's jobs, oldest first, and yields the results batch by batch.
+        On a server that does not answer it ends within two seconds.
+        """
+        self._stop.set()
+
+    def heeding_stop(self) -> AbstractAsyncContextManager[None]:
+        """Ends what is awaited within it, such as following, soon after a stop (TimeoutError)."""
+        return self._stop.at_most(LAST_LOOK)
+
+    async def run(self) -> AsyncGenerator[Sequence[Result]]:
+        """Carries the action out and yields the results call by call.
 
         Raises:
             JournalError: the record could not be begun; nothing was sent.
-            ForeignQueue: the queue is not BullMQ's own; nothing was written.
-            redis.exceptions.ResponseError: Redis refused a batch; its jobs are where they were.
-            redis.exceptions.ConnectionError, TimeoutError: nobody answered before the first batch.
+            ForeignQueue: the queue is not BullMQ's own; nothing was written by that call.
+            redis.exceptions.ResponseError: Redis refused a call; its jobs are where they were.
+            redis.exceptions.ConnectionError, TimeoutError: nobody answered before the first call.
         """
         self._phase = Phase.RUNNING
         finished = False
         try:
-            await self._delivery.measure()
-            await self.follower.begin()
-            if self._record is not None:
-                self.journal = await asyncio.to_thread(self._record, self)
-            async with aclosing(self._batches()) as batches:
-                async for results in batches:
+            await self._begin()
+            async with aclosing(self._calls()) as calls:
+                async for results in calls:
                     yield results
-            finished = not self._stopping.is_set()
-        except OutOfReach:
-            self._phase = Phase.LOST
+            finished = not self._stop.is_set() or self.decided == self.selected
+        except OutOfReach as out:
+            self._give_up(out)
+        except _Objection as reason:
+            self.why = str(reason)
         except (JournalError, TooSlow) as reason:
             if isinstance(reason, JournalError) and self.journal is None:
                 raise
             self.why = str(reason)
+        except LOST as reason:
+            if not self._stop.is_set():
+                self.why = first_line(str(reason))
+                raise
+        except Exception as reason:
+            self.why, self.refused = first_line(str(reason)), isinstance(reason, RedisError)
+            raise
         finally:
             while self._answered:  # nobody asked for them any more
                 self._settle()
             if self._phase is not Phase.LOST:
                 self._phase = Phase.DONE if finished else Phase.STOPPED
             self._write_end()
-            await self._supply.close()  # last, as it may be cancelled
+            await self.action.close()  # last, as it may be cancelled
+
+    async def _begin(self) -> None:
+        await self._delivery.measure()
+        async with self._stop.at_most(LAST_LOOK):
+            await self.action.begin()
+        if self._record is not None:
+            self.journal = await asyncio.to_thread(self._record, self)
+
+    def _give_up(self, out: OutOfReach) -> None:
+        if self._stop.is_set():
+            return  # it was asked to end, and could not find out more in time
+        if out.condition:
+            self.why, self.refused = out.condition, True
+        else:
+            self._phase = Phase.LOST
 
     async def finish(self, seconds: float) -> None:
         """Reads once more what became of the open jobs, for some seconds at most, and closes."""
         try:
-            if self.follower.looked:
-                await self.follower.conclude(seconds)
+            await self.action.conclude(seconds)
         finally:
             self.close()
 
     def close(self) -> None:
         """Writes down what became of the jobs, and closes the journal.
 
-        Jobs that were open are written down as unknown, unless `Follower.conclude` has read them.
+        Jobs that were open are written down as unknown, unless `finish` has read them.
         """
         if self.journal is None:
             return
         try:
-            if self.follower.looked:
-                self.journal.outcomes(self.follower.outcomes.final())
-                self._write_end(self.follower.final().counts())
+            outcomes = self.action.outcomes()
+            if outcomes is not None:
+                self.journal.outcomes(outcomes)
+                self._write_end(self.action.counts())
         except JournalError as reason:
             self.why = self.why or str(reason)
         finally:
@@ -245,47 +266,52 @@ class Campaign:
 
     # Sending
 
-    async def _batches(self) -> AsyncGenerator[list[Result]]:
-        """First what is in doubt, then what is left, until all is told or somebody stops it.
+    async def _calls(self) -> AsyncGenerator[Sequence[Result]]:
+        """First what is in doubt, then what is left, until all have a result or it is stopped.
 
-        The evidence of the next jobs is written while batches are sent, and each batch is sent
+        The snapshots of the next jobs are written while calls are sent, and each call is sent
         while what came of the one before is written down.
         """
-        while (known := await self._insist(self._supply.judge_doubtful)) is not None:
-            self._answered.append((known, [], []))
-            yield self._settle()
-            if self._trouble is not None:
-                raise self._trouble
+        while (known := await self._insist(self.action.judge_doubtful)) is not None:
+            self._count(known)
+            self._write_codes(known)
+            yield known
+            self._check_end()
         recorded = ahead(self._recorded(), self._runs_ahead, most=_RECORDED)
         async with aclosing(recorded) as groups:
             async for group in groups:
-                async with aclosing(ahead(self._delivered(group))) as batches:
-                    async for _ in batches:
+                async with aclosing(ahead(self._delivered(group))) as calls:
+                    async for _ in calls:
                         yield self._settle()
-                if self._trouble is not None:
-                    raise self._trouble
+                self._check_end()
+
+    def _check_end(self) -> None:
+        if self._end is not None:
+            raise self._end
 
     def _runs_ahead(self) -> bool:
         """Whether it is known now that the next jobs will be sent as well."""
-        return self._canary is None and self._throttle.is_free and not self._stopping.is_set()
+        if self._canary is not None or self._throttle is None or self._stop.is_set():
+            return False
+        return self._throttle.is_free
 
-    async def _recorded(self) -> AsyncGenerator[Page]:
-        """The jobs, in groups that the pace admits, whose evidence is on disk; all will be sent."""
-        while (page := await self._insist(self._supply.page)) is not None:
-            while page:
-                room = await self._admitted(len(page))
-                if self._stopping.is_set():
+    async def _recorded(self) -> AsyncGenerator[Load]:
+        """The jobs, in groups that the pace admits, whose snapshots are on disk; all are sent."""
+        while (rest := await self._insist(self.action.next)) is not None:
+            while rest is not None and len(rest):
+                room = await self._admitted(len(rest))
+                if self._stop.is_set():
                     return
-                group, page = page[:room], page[room:]
-                self._supply.take(group.picks)
+                group, rest = rest.cut(room)
+                group.take()
                 if self.journal is not None:
-                    await self._write_evidence(self.journal, await group.lines())
+                    await self._write_snapshot(self.journal, await self._insist(group.snapshot))
                 self._begun = True
                 yield group
 
     @staticmethod
-    async def _write_evidence(journal: Journal, lines: bytes) -> None:
-        """Returns when it is on disk; who is cancelled waits for that too, as a thread goes on."""
+    async def _write_snapshot(journal: Journal, lines: bytes) -> None:
+        """Returns when it is on disk, even if it is cancelled: the thread goes on meanwhile."""
         writing = asyncio.ensure_future(asyncio.to_thread(journal.evidence, lines))
         try:
             await asyncio.shield(writing)
@@ -294,6 +320,8 @@ class Campaign:
 
     async def _admitted(self, jobs: int) -> int:
         """Waits until the pace lets some of these jobs go; how many, 0 if it was stopped."""
+        if self._throttle is None:
+            return jobs
         wanted = min(BATCHES * self._delivery.size, jobs)
         if self._canary is not None and len(self._canary) >= self.pace.canary:
             await self._judge_canary(self._canary)
@@ -301,83 +329,85 @@ class Campaign:
         if self._canary is not None:
             wanted = min(wanted, self.pace.canary - len(self._canary))
         while not (room := await self._insist(partial(self._throttle.admit, wanted))):
-            if self._stopping.is_set():
+            if self._stop.is_set():
                 break
         return room
 
-    async def _delivered(self, group: Page) -> AsyncGenerator[None]:
-        """Sends batch after batch, and puts down what came of each; the last may meet trouble."""
-        done = 0
-        while done < len(group) and self._trouble is None:
-            batch = group[done : done + self._delivery.size]
-            done += len(batch)
-            try:
-                results = await self._delivery.send(batch.picks)
-            except OutOfReach as out:
-                self._trouble, results = out, out.results
-            pins = [one.score for one in batch.picks]
-            self._answered.append((results, batch.errors(), pins))
-            yield
+    async def _delivered(self, group: Load) -> AsyncGenerator[None]:
+        """Sends call after call, and puts down what came of each; the last may meet trouble."""
+        rest: Load | None = group
+        while rest is not None and self._end is None:
+            call, rest = rest.cut(self._delivery.size)
+            left: Load | None = call
+            while left is not None and self._end is None:
+                try:
+                    sent = await self._delivery.send(left)
+                except OutOfReach as out:
+                    self._end = out
+                    if out.sent is None:
+                        return
+                    sent = out.sent
+                if objection := sent.load.objection(sent.results):
+                    self._end = self._end or _Objection(objection)
+                left = sent.left
+                self._answered.append(sent)
+                yield
 
-    def _settle(self) -> list[Result]:
-        """Counts and writes down what came of one batch."""
-        results, errors, pins = self._answered.popleft()
-        self._count(results, errors, pins)
-        try:
-            self._write_codes(results)
-        except JournalError as reason:  # they are told all the same
-            self._trouble = self._trouble or reason
+    def _settle(self) -> Sequence[Result]:
+        """Counts and writes down what came of one call."""
+        sent = self._answered.popleft()
+        results = sent.load.settle(sent.results)
+        self._count(results)
+        self._write_codes(results)
         return results
 
-    def _count(
-        self, results: Sequence[Result], errors: Sequence[str], pins: Sequence[float | None]
-    ) -> None:
-        """Takes the results of a batch, and the errors and scores that its jobs had before."""
+    def _count(self, results: Sequence[Result]) -> None:
+        """Takes the results of a call."""
         others = [one.code for one in results if one.code is not Code.RETRIED]
         self.codes.update(others)
         if len(others) < len(results):
             self.codes[Code.RETRIED] += len(results) - len(others)
         if self._canary is not None:
             self._canary += [one.job_id for one in results if one.retried]
-        self.follower.add(results, errors, pins)
 
     def _write_codes(self, results: Sequence[Result]) -> None:
         if self.journal is not None:
-            self.journal.codes(results)  # waits for no disk: sooner done than given to a thread
+            try:
+                self.journal.codes(results)  # waits for no disk: sooner done than by a thread
+            except JournalError as reason:  # they are told all the same
+                self._end = self._end or reason
 
     async def _judge_canary(self, ids: Sequence[str]) -> None:
         """Watches the canary, and stops if too many of it may have failed again."""
-        pace, follower = self.pace, self.follower
+        pace, follower = self.pace, self.action.follower
+        if follower is None:
+            return
         self._phase = Phase.WATCHING
 
         def settled() -> bool:
-            return self._stopping.is_set() or is_hopeless(follower.tally(ids), pace)
+            return self._stop.is_set() or is_hopeless(follower.tally(ids), pace)
 
-        await follower.settle(pace.canary_seconds, settled, ids)
+        async with self._stop.at_most(LAST_LOOK):
+            await follower.settle(pace.canary_seconds, settled, ids)
         self._phase = Phase.RUNNING
-        if not self._stopping.is_set():
+        if not self._stop.is_set():
             tally = follower.final(ids)
             self.why = verdict_on(tally, pace, mute=follower.mute, blind=follower.blind)
             if self.why:
                 self.stop()
 
     async def _insist(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Does some reading, again and again while the connection is lost.
+        """Does some reading, again and again while the server is in trouble.
 
         Raises:
-            OutOfReach: the server does not answer for too long, or somebody wants it to end.
+            OutOfReach: it is for too long, or a stop was asked for.
             redis.exceptions.ConnectionError, TimeoutError: it never answered at all.
         """
-        loop = asyncio.get_running_loop()
-        deadline, pause = 0.0, 0.1
-        while True:
-            try:
-                return await work()
-            except LOST:
-                if not self._begun:
-                    raise
-                deadline = deadline or loop.time() + self._patience
-                if loop.time() >= deadline or self._stopping.is_set():
-                    raise OutOfReach([]) from None
-                await self._throttle.wait(pause)  # grows, so that a dead server is not hammered
-                pause = min(pause * 2, 2.0)
+        if self._begun:
+            return await self._delivery.insist(work)
+        async with self._stop.at_most(LAST_LOOK):
+            return await work()
+
+
+class _Objection(Exception):
+    """The action itself says that nothing more may be sent."""

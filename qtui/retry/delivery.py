@@ -1,31 +1,32 @@
-"""Sends batches, and finds out the truth of each, whatever happens to the connection.
+"""Sends calls, and establishes what each one did, whatever happens to the connection or the server.
 
-A reply that does not come says nothing of what the batch did. So the jobs are read before anything
-else happens. A batch is one atomic step: while any of its jobs stands where it was, the lost call
-has done nothing yet, and the batch is sent again. That is safe even if the lost call is carried out
-late, because each job is pinned to one finish. When the second call retries any of them, the lost
-one had done nothing, and the codes tell the truth; when it finds none left, the lost one took them.
+A reply that does not come says nothing of what the call did. So the jobs are read before anything
+else happens. A call is one atomic step: while any of its jobs is where it was, the lost call has
+done nothing yet, and is sent again. That is safe even if the lost call is carried out late, because
+each job is pinned to how it was picked. When the second call moves any of them, the lost one had
+done nothing, and the codes tell the truth; when it finds none left, the lost one took them.
+
+A server that takes no writes for now (`trouble.condition_of`: a replica, too few replicas, a disk
+that is full, …) says so to a whole call or to each of its jobs, and means none of them. Those jobs
+are sent again when it has healed.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
 
-from redis.exceptions import ConnectionError as LostConnection
-from redis.exceptions import TimeoutError as LateReply
-
-from qtui.bullmq.ask import ask_one
+from qtui.bullmq.ask import Unable, ask_one
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import Client
-from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.model import JobState, Row
-from qtui.bullmq.reader import Reader
-from qtui.bullmq.writer import Picked, Writer
-from qtui.retry.plan import Resets
+from qtui.bullmq.trouble import LOST, condition_of
+from qtui.retry.action import Load, Seen
+from qtui.retry.patience import LAST_CALL, LAST_LOOK, Patience, Stop
+
+T = TypeVar("T")
 
 LARGEST: Final = 200
 SMALLEST: Final = 10
@@ -35,131 +36,170 @@ AIM: Final = 0.001
 CALLS: Final = 5
 """Calls that were slow before the next ones are smaller."""
 
-LOST: Final = (LostConnection, LateReply, OSError)
-"""What is raised when nobody knows what became of a call."""
-
 
 class OutOfReach(Exception):
-    """The server could not be asked for too long; ``results`` are what is known of the batch."""
+    """The server was in trouble for too long, or while a stop was asked for."""
 
-    def __init__(self, results: list[Result]) -> None:
-        super().__init__("the connection was lost")
-        self.results = results
+    def __init__(self, sent: Sent | None = None, *, condition: str = "") -> None:
+        super().__init__(condition or "the connection was lost")
+        self.sent = sent
+        """What is known of the jobs that were on their way; None where nothing is."""
+        self.condition = condition
+        """Why it takes no writes, where it answers at all: what has no result was not touched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A call, or the part of it that was decided."""
+
+    load: Load
+    results: Sequence[Result]
+    left: Load | None = None
+    """Jobs that the server, not the call, was refused for: to be sent again."""
 
 
 class Delivery:
-    """The way of batches to one state of one queue.
+    """The way of calls to one server, and how it fares on it.
 
     Args:
-        client: where to read.
-        writer: retries the jobs.
-        queue: the queue.
-        state: out of which state they are retried.
-        resets: which counters are deleted.
-        patience: seconds for which it tries to find out what a lost batch did.
-        stopped: whether somebody wants it to end; then a lost batch is read, and not sent again.
+        client: the server.
+        patience: seconds for which a trouble is waited for.
+        stop: when set, nothing is sent again, and what was sent is waited for briefly.
+        news: called when `reading` or `trouble` has changed.
     """
 
     def __init__(
-        self,
-        client: Client,
-        writer: Writer,
-        queue: QueueKey,
-        state: JobState,
-        resets: Resets,
-        *,
-        patience: float,
-        stopped: Callable[[], bool],
+        self, client: Client, *, patience: float, stop: Stop, news: Callable[[], None]
     ) -> None:
         self.size = LARGEST // 4
-        """Jobs that the next batch should have."""
+        """Jobs that the next call should have."""
         self.notes: list[str] = []
         """Redis's words where a side effect (event, marker) was refused; each once."""
         self.reading = False
-        """Whether it finds out what a lost batch did."""
+        """Whether it finds out what a lost call did."""
         self._client = client
-        self._writer = writer
-        self._queue = queue
-        self._state = state
-        self._resets = resets
-        self._patience = patience
-        self._stopped = stopped
+        self._stop = stop
+        self._news = news
+        # Two, as reads go on while writes are refused.
+        self._calls = _Trouble(patience, stop, news)
+        self._reads = _Trouble(patience, stop, news)
         self._round_trip = 0.0
         self._each: deque[float] = deque(maxlen=CALLS)
         """Seconds that each job of the last calls took."""
 
-    async def measure(self) -> float:
-        """Seconds of a round trip that asks for nothing. Costs a PING."""
-        start = time.perf_counter()
-        await ask_one(self._client, "PING")
-        self._round_trip = time.perf_counter() - start
-        return self._round_trip
+    @property
+    def trouble(self) -> str:
+        """What is waited for, in words; empty while all goes well."""
+        return self._calls.words or self._reads.words
 
-    async def send(self, batch: Sequence[Picked]) -> list[Result]:
-        """Retries a batch; the result of each job, in order.
+    async def measure(self) -> None:
+        """Sees that the server answers, and how long that takes. Costs a PING."""
+        start = time.perf_counter()
+        async with self._stop.at_most(LAST_CALL):
+            await ask_one(self._client, "PING")
+        self._round_trip = time.perf_counter() - start
+
+    async def send(self, load: Load) -> Sent:
+        """Sends one call; the result of each job, in order.
 
         Raises:
-            OutOfReach: what the batch did could not be found out, at least not of every job.
+            OutOfReach: what the call did could not be found out, at least not of every job.
             ForeignQueue: the queue is not BullMQ's own; nothing was written.
-            redis.exceptions.ResponseError: Redis refused the batch; its jobs are where they were.
+            redis.exceptions.ResponseError: Redis refused the call; its jobs are where they were.
         """
-        loop = asyncio.get_running_loop()
-        seen: Sequence[Row] | None = None
-        deadline, pause = 0.0, 0.1
+        seen: Seen | None = None
         while True:
             start = time.perf_counter()
             try:
-                answer = await self._writer.retry(
-                    self._queue,
-                    self._state,
-                    batch,
-                    reset_attempts_made=self._resets.made,
-                    reset_attempts_started=self._resets.started,
-                )
-            except LOST:
-                deadline = deadline or loop.time() + self._patience
-                seen = await self._read(batch, deadline)
-                if seen is None:
-                    raise OutOfReach([Result(one.job_id, Code.UNKNOWN) for one in batch]) from None
-                if not any(stands(one, row) for one, row in zip(batch, seen, strict=True)):
-                    return judged(batch, seen)
-                if self._stopped() or loop.time() >= deadline:
-                    raise OutOfReach(_given_up(batch, seen)) from None
-                await asyncio.sleep(pause)  # grows: reads pass, and calls are lost again and again
-                pause = min(pause * 2, 2.0)
+                async with self._stop.at_most(LAST_CALL):
+                    answer = await load.send()
+            except Unable as error:  # it did nothing
+                if not await self._calls.bear(error):
+                    known = None if seen is None else Sent(load, _given_up(seen))
+                    raise OutOfReach(known, condition=error.condition) from None
                 continue
-            self._adapt(answer.seconds, time.perf_counter() - start, len(batch))
+            except LOST as error:
+                seen = await self._look(load, error)
+                if not any(seen.stand):
+                    self._calls.heal()
+                    return Sent(load, seen.results)
+                if not await self._calls.bear(error):
+                    raise OutOfReach(Sent(load, _given_up(seen))) from None
+                continue
+            self._adapt(answer.seconds, time.perf_counter() - start, len(load))
             if answer.note and answer.note not in self.notes:
                 self.notes.append(answer.note)
-            results = list(answer.results)
-            if seen is None or any(result.retried for result in results):
-                return results
-            return _doubted(batch, seen, results)
+            results: Sequence[Result] = answer.results
+            if seen is not None:
+                results = await self._correct(load, seen, results)
+            return await self._parted(load, results)
 
-    async def _read(self, batch: Sequence[Picked], deadline: float) -> list[Row] | None:
-        """The jobs as they are after a lost call; None if nobody could be asked for too long."""
-        self.reading = True
-        loop = asyncio.get_running_loop()
-        pause = 0.1
-        ids = [one.job_id for one in batch]
-        while loop.time() < deadline:
+    async def insist(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Does some reading, again and again while the server is in trouble.
+
+        Raises:
+            OutOfReach: it is for too long, or while a stop was asked for.
+        """
+        return await self._read(work, self._reads)
+
+    async def _read(self, work: Callable[[], Awaitable[T]], trouble: _Trouble) -> T:
+        while True:
             try:
-                rows = await Reader(self._client).rows(self._queue, self._state, ids)
-            except LOST:
-                await asyncio.sleep(pause)  # grows, so that a dead server is not hammered
-                pause = min(pause * 2, 2.0)
-                continue
+                async with self._stop.at_most(LAST_LOOK):
+                    found = await work()
+            except LOST as error:
+                if not await trouble.bear(error):
+                    raise OutOfReach(condition=_condition(error)) from None
+            else:
+                if trouble is self._reads:
+                    trouble.heal()
+                return found
+
+    async def _look(self, load: Load, lost: BaseException) -> Seen:
+        """The jobs as they are after a lost call.
+
+        Raises:
+            OutOfReach: they could not be read for too long: of none of them anything is known.
+        """
+        self.reading = True
+        self._calls.begin(lost)
+        try:
+            return await self._read(load.look, self._calls)
+        except OutOfReach:
+            raise OutOfReach(_unknown(load)) from None
+        finally:
             self.reading = False
-            return rows
-        return None
+            self._news()
+
+    async def _correct(self, load: Load, seen: Seen, results: Sequence[Result]) -> list[Result]:
+        try:
+            return await self._read(lambda: load.correct(seen, results), self._calls)
+        except OutOfReach:
+            raise OutOfReach(_unknown(load)) from None
+
+    async def _parted(self, load: Load, results: Sequence[Result]) -> Sent:
+        """Parts what was decided from what the server was refused for, and waits for that."""
+        conditions = [
+            condition_of(one.error) if one.code is Code.REFUSED else "" for one in results
+        ]
+        condition = next(filter(None, conditions), "")
+        if not condition:
+            self._calls.heal()
+            return Sent(load, results)
+        done = [not one for one in conditions]
+        decided = load.only(done)
+        kept = [one for one, is_done in zip(results, done, strict=True) if is_done]
+        if not await self._calls.bear(condition):
+            raise OutOfReach(Sent(decided, kept), condition=condition)
+        return Sent(decided, kept, load.only([not one for one in done]))
 
     def _adapt(self, seconds: float, elapsed: float, jobs: int) -> None:
-        """Fits the next batch to `AIM`, from the time that Redis needed for this one.
+        """Fits the next call to `AIM`, from the time that Redis needed for this one.
 
         Args:
             seconds: as the server tells, 0 where it can't.
             elapsed: as we saw it, with the round trip and waiting for others in it.
-            jobs: in the batch.
+            jobs: in the call.
         """
         self._round_trip = min(self._round_trip, elapsed)
         self._each.append(max(1e-7, (seconds or elapsed - self._round_trip) / jobs))
@@ -167,48 +207,49 @@ class Delivery:
         self.size = max(SMALLEST, min(LARGEST, int(AIM / min(self._each)), self.size * 2))
 
 
-def stands(one: Picked, row: Row) -> bool:
-    """Whether a job is where it was picked, so that a retry would move it."""
-    return one.pinned and row.score == one.score and not row.missing
-
-
-def _doubted(
-    batch: Sequence[Picked], seen: Sequence[Row], results: Sequence[Result]
-) -> list[Result]:
-    """The truth about a batch that was sent again and found nothing to retry.
-
-    So the lost call came through: before the jobs were read, while, or after. Jobs that stood where
-    they were when they were read, and stand there no more, went with it too; those that Redis
-    refuses to move stand there whatever comes.
-    """
-    found = []
-    for one, row, result in zip(batch, seen, results, strict=True):
-        if result.code in (Code.REFUSED, Code.FAILED_CHILD):
-            found.append(result)
-        elif stands(one, row):
-            gone = result.code is Code.NO_SUCH_JOB
-            found.append(Result(one.job_id, Code.UNKNOWN if gone else Code.RETRIED))
-        else:
-            found.append(_one_judged(one, row))
-    return found
-
-
-def _given_up(batch: Sequence[Picked], seen: Sequence[Row]) -> list[Result]:
-    """What is known of a batch whose calls are lost again and again: the last may yet come."""
+def _given_up(seen: Seen) -> list[Result]:
+    """What is known of a call that is lost again and again: the last one may yet come."""
     return [
-        Result(one.job_id, Code.UNKNOWN) if stands(one, row) else _one_judged(one, row)
-        for one, row in zip(batch, seen, strict=True)
+        Result(one.job_id, Code.UNKNOWN) if stands else one
+        for stands, one in zip(seen.stand, seen.results, strict=True)
     ]
 
 
-def judged(batch: Sequence[Picked], seen: Sequence[Row]) -> list[Result]:
-    """What a lost call has done, told from the jobs as they were read after it."""
-    return [_one_judged(one, row) for one, row in zip(batch, seen, strict=True)]
+def _unknown(load: Load) -> Sent:
+    return Sent(load, [Result(one, Code.UNKNOWN) for one in load.ids])
 
 
-def _one_judged(one: Picked, row: Row) -> Result:
-    """What a lost call has done with a job that reads like this afterwards."""
-    if not one.pinned or row.score == one.score:
-        return Result(one.job_id, Code.NO_SUCH_JOB if row.missing else Code.NOT_IN_STATE)
-    # Gone: it ran and was removed, or somebody removed it before, or a restart lost it.
-    return Result(one.job_id, Code.UNKNOWN if row.missing else Code.RETRIED)
+def _condition(why: BaseException | str) -> str:
+    if isinstance(why, Unable):
+        return why.condition
+    return why if isinstance(why, str) else ""
+
+
+class _Trouble:
+    """What is the matter with the server, and how much patience is left for it."""
+
+    def __init__(self, seconds: float, stop: Stop, news: Callable[[], None]) -> None:
+        self.words = ""
+        """What is waited for; empty while there is no trouble."""
+        self._seconds = seconds
+        self._stop = stop
+        self._news = news
+        self._patience: Patience | None = None
+
+    def begin(self, why: BaseException | str) -> Patience:
+        """Takes it in; it lasts until `heal`."""
+        self.words = _condition(why) or "Redis does not answer"
+        if self._patience is None:
+            self._patience = Patience(self._seconds, self._stop)
+        self._news()
+        return self._patience
+
+    async def bear(self, why: BaseException | str) -> bool:
+        """Waits a moment for its end; False where it was waited for long enough."""
+        return await self.begin(why).wait()
+
+    def heal(self) -> None:
+        """It is over."""
+        if self._patience is not None:
+            self._patience, self.words = None, ""
+            self._news()

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import compress
 from typing import Final
 
 from qtui.bullmq.ask import ask_one
@@ -52,8 +53,11 @@ class Page:
 
     def only(self, wanted: Callable[[str], bool]) -> Page:
         """Those with certain ids."""
-        left = [at for at, pick in enumerate(self.picks) if wanted(pick.job_id)]
-        return Page([self.picks[at] for at in left], [self.values[at] for at in left])
+        return self.marked([wanted(pick.job_id) for pick in self.picks])
+
+    def marked(self, wanted: Sequence[bool]) -> Page:
+        """Some of them, by place."""
+        return Page(list(compress(self.picks, wanted)), list(compress(self.values, wanted)))
 
     def errors(self) -> list[str]:
         """The reason of each, empty where there is none; see `reason_of`."""

@@ -16,9 +16,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, S
 from dataclasses import replace
 from typing import Final
 
-from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import ResponseError
-from redis.exceptions import TimeoutError as LateReply
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import Client
@@ -27,6 +25,7 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.places import Places
 from qtui.bullmq.reader import Whereabouts
+from qtui.bullmq.trouble import LOST
 from qtui.retry.outcome import WAITING, Fate, Followed, Outcome, Outcomes, Tally, outcome
 
 MOST: Final = 200_000
@@ -55,8 +54,6 @@ _PAUSE_WHEN_LOST: Final = 2.0
 """Seconds between two looks."""
 GRACE: Final = 2.0
 """Seconds beyond the deadline in which a look may end and open jobs are read once more."""
-
-LOST: Final = (LostConnection, LateReply, OSError)
 
 _ANY: Final = float("nan")
 

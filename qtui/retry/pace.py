@@ -61,6 +61,10 @@ def held_by_pause(standing: int) -> str:
     )
 
 
+UNBOUNDED: Final = Pace(max_latency=0)
+"""No bounds, and nothing is measured."""
+
+
 class TooSlow(Exception):
     """Redis answers slower than the bound, several times in a row."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from qtui.bullmq.codes import Code
@@ -15,13 +15,13 @@ from qtui.bullmq.model import JobState
 from qtui.bullmq.status import read_status
 from qtui.bullmq.workers import read_workers
 from qtui.bullmq.writer import Writer
+from qtui.retry.action import Action
 from qtui.retry.campaign import Campaign
 from qtui.retry.journal import Journal
-from qtui.retry.journal_lines import Header
-from qtui.retry.journal_lines import Selection as Written
 from qtui.retry.journal_reading import JournalError, Progress, find, progress_of, summary
-from qtui.retry.pace import Pace
+from qtui.retry.pace import UNBOUNDED, Pace
 from qtui.retry.plan import Plan, Resets, Tally
+from qtui.retry.retry import Retry
 from qtui.retry.selection import Chosen, Query, Selection
 from qtui.retry.supply import Before
 
@@ -36,40 +36,22 @@ class Recorder:
     how: str
     """The command or the key that began it."""
 
-    def __call__(self, campaign: Campaign) -> Journal:
+    def __call__(self, campaign: Campaign[Action]) -> Journal:
         """Begins a journal, and writes down what was chosen.
 
         Raises:
             JournalError: it can't be; nothing may be sent.
         """
-        selection = campaign.plan.selection
-        header = Header(
-            where=self.where,
-            queue=selection.queue.base,
-            prefix=selection.queue.prefix,
-            state=selection.state.value,
-            selection=_written(campaign.plan),
-            resets=asdict(campaign.resets),
-            pace=asdict(campaign.pace),
-            how=self.how,
-        )
+        action, pace = campaign.action, campaign.pace
+        bounds = {} if pace == UNBOUNDED else asdict(pace)
+        header = replace(action.header(), where=self.where, how=self.how, pace=bounds)
         journal = Journal.create(self.folder, header)
-        if isinstance(selection, Chosen):
-            try:
-                journal.chosen(selection.jobs)
-            except JournalError:
-                journal.close()
-                raise
+        try:
+            journal.chosen(action.chosen())
+        except JournalError:
+            journal.close()
+            raise
         return journal
-
-
-def _written(plan: Plan) -> Written:
-    selection = plan.selection
-    if isinstance(selection, Chosen):
-        return Written("ids", len(selection.jobs))
-    # The canonical text means the same jobs whenever it is parsed: its ages are moments.
-    wanted = None if selection.filter is None else str(selection.filter)
-    return Written("query", plan.jobs, wanted, selection.until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +92,7 @@ class Interrupted:
             raise
         return cls(journal, progress)
 
-    async def campaign(self, client: Client, writer: Writer) -> Campaign:
+    async def campaign(self, client: Client, writer: Writer) -> Campaign[Retry]:
         """The campaign with what is left of it; closing it closes the journal.
 
         Costs two round trips. Where they fail the journal is closed.
@@ -122,20 +104,11 @@ class Interrupted:
             raise
         progress, header = self.progress, self.progress.header
         unknown = Counter({Code.UNKNOWN: progress.codes.get(Code.UNKNOWN, 0)})
-        campaign = Campaign(
-            client,
-            writer,
-            plan,
-            _flags(header.resets),
-            _pace(header.pace),
-            # What was unknown is found out now, and counted then.
-            before=Before(
-                progress.decided,
-                progress.doubtful,
-                Counter(progress.codes) - unknown,
-                progress.parents,
-            ),
-        )
+        # What was unknown is found out now, and counted then.
+        codes = Counter(progress.codes) - unknown
+        before = Before(progress.decided, progress.doubtful, codes, progress.parents)
+        action = Retry(client, writer, plan, _flags(header.resets), before)
+        campaign = Campaign(client, action, _pace(header.pace))
         campaign.journal = self.journal
         return campaign
 

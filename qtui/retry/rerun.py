@@ -1,47 +1,37 @@
-"""Carries the rerun of a flow out: ancestors are parked first, the jobs that run first come last.
+"""Reruns flows: ancestors are parked first, the jobs that run first come last. An action.
 
 A flow of up to `WHOLE` jobs goes in one atomic step. A larger one goes in several, in this order,
 so that whenever it is cut off the flow waits, and the same rerun, planned anew, does the rest.
 
-A reply that does not come says nothing of what the call did. Then the jobs are read: the call is
-atomic, so while one that it releases stands where it was, it has done nothing yet and is sent
-again. Parking twice does no harm, and each job is pinned to the finish at which it was seen, so
-that no call can release it a second time.
+States: failed, completed, waiting-children, and parents that wait only to be failed. Wiped: what
+`evidence.EVIDENCE` names. Script: `lua/rerun.lua`. Forecast: `rerun_plan`. Parking twice does no
+harm, and each job is pinned to the finish at which it was seen, so that no call can release it a
+second time. A flow spans queues, so results and journal name jobs by their full keys.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
-from contextlib import aclosing
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import compress
 from typing import Final
 
-from redis.exceptions import ConnectionError as LostConnection
-from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as LateReply
-
-from qtui.bullmq.codes import Code, ForeignQueue, Result
+from qtui.bullmq.ask import ask_all, texts
+from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import Client
 from qtui.bullmq.flow import Name, read_nodes
 from qtui.bullmq.flow_writer import FlowWriter, Parked, Released
-from qtui.bullmq.writer import Batch
-from qtui.retry.journal import Journal
-from qtui.retry.journal_lines import evidence_lines
-from qtui.retry.journal_reading import JournalError
+from qtui.bullmq.model import JobState
+from qtui.bullmq.trouble import condition_of
+from qtui.bullmq.writer import Batch, Picked
+from qtui.retry.action import Seen
+from qtui.retry.evidence import EVIDENCE
+from qtui.retry.journal_lines import Evidence, Header, Selection, evidence_lines
 from qtui.retry.outcome import Outcome
 from qtui.retry.plan import Resets
 from qtui.retry.rerun_plan import RerunPlan
-from qtui.retry.rerun_record import read_evidence
+from qtui.retry.rerun_progress import RerunProgress, read_progress
 
 WHOLE: Final = 500
 """Jobs and children of which one call may keep Redis busy, for some 15 ms, so as to be atomic."""
@@ -49,18 +39,10 @@ WHOLE: Final = 500
 PIECE: Final = 100
 """Jobs and children in one call of a larger flow: 3 ms."""
 
-PATIENCE: Final = 30.0
-"""Seconds for which it tries to read what a lost call did."""
+CHANGED: Final = "the flow had changed meanwhile"
 
-_LOST: Final = (LostConnection, LateReply, OSError)
-
-
-@dataclass(frozen=True, slots=True)
-class JobResult:
-    """What became of one job of the flow."""
-
-    name: Name
-    result: Result
+_CHUNK: Final = 100
+"""Jobs whose snapshot is read in one round trip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +63,11 @@ class Call:
         """The score at which each was seen, None where it was in no finished state."""
         pins = [parent.score for parent in self.parents]
         return pins + [job.score for batch in self.released for job in batch.jobs]
+
+    def more(self) -> list[bool]:
+        """Of which more comes in a later call."""
+        released = sum(len(batch.jobs) for batch in self.released)
+        return [parent.more for parent in self.parents] + [False] * released
 
 
 def calls(plan: RerunPlan, whole: int = WHOLE, piece: int = PIECE) -> list[Call]:
@@ -124,7 +111,7 @@ def _release_calls(released: Sequence[Released], piece: int) -> Iterator[Call]:
 
 
 class Rerun:
-    """One rerun of a flow. Run it once.
+    """One rerun of a flow.
 
     Args:
         client: where to read.
@@ -133,10 +120,6 @@ class Rerun:
         resets: which attempt counters are deleted.
         whole: the most jobs and children that go in one step.
         piece: how many go in one step where all are too many.
-        patience: seconds for which it tries to read what a lost call did.
-        evidence: is told each call before it is sent; what it raises ends the rerun with nothing
-            sent of that call.
-        record: opens the journal in which what a call wipes is written down before it is sent.
     """
 
     def __init__(
@@ -148,197 +131,185 @@ class Rerun:
         *,
         whole: int = WHOLE,
         piece: int = PIECE,
-        patience: float = PATIENCE,
-        evidence: Callable[[Call], Awaitable[None]] | None = None,
-        record: Callable[[Rerun], Journal] | None = None,
     ) -> None:
+        self.client = client
+        self.writer = writer
         self.plan = plan
         self.resets = resets
-        self.journal: Journal | None = None
-        self.is_over = False
-        """Whether nothing more will be sent."""
-        self.codes: Counter[Code] = Counter()
-        self.notes: list[str] = []
-        """Redis's words where a side effect (event, marker) was refused; each once."""
-        self.lost = False
-        """Whether it ended because nobody could tell what a call had done."""
-        self._client = client
-        self._writer = writer
-        self._calls = calls(plan, whole, piece)
-        self._patience = patience
-        self._evidence = evidence
-        self._record = record
+        self.before = Counter[Code]()
+        self.queue = None
+        self.follower = None
+        self.progress = RerunProgress(plan)
+        """What has become of the jobs, as of the last `look`."""
+        self._calls = iter(calls(plan, whole, piece))
         self._written: set[str] = set()
-        self._why = ""
-        self._stop = False
 
     @property
     def selected(self) -> int:
         """Jobs that are to run again."""
         return self.plan.jobs
 
-    @property
-    def rerun(self) -> int:
-        """Jobs that were parked or released so far."""
-        return self.codes[Code.RETRIED]
-
-    def stop(self) -> None:
-        """Ends it after the call that is under way; the same rerun again does the rest."""
-        self._stop = True
-
-    async def run(self) -> AsyncIterator[list[JobResult]]:
-        """Does it, and yields the results call by call, ancestors first.
-
-        It ends early when a job does not stand any more where it was seen: then nothing of that
-        call was written, and the codes tell which jobs have changed.
-
-        Raises:
-            JournalError: evidence, or a code, could not be written; no further call was sent.
-            ForeignQueue: a queue is not BullMQ's own or is gone; nothing of that call was written.
-            redis.exceptions.ResponseError: Redis refused a call; nothing of it was written.
-        """
-        try:
-            if self._record is not None:
-                self.journal = await asyncio.to_thread(self._record, self)
-            async with aclosing(self._carry_out()) as calls_done:
-                async for told in calls_done:
-                    yield told
-        except (ForeignQueue, JournalError, RedisError, OSError) as reason:
-            self._why = self._why or str(reason)
-            raise
-        finally:
-            self.is_over = True
-            self._write_end()
-
-    async def _carry_out(self) -> AsyncGenerator[list[JobResult]]:
-        for call in self._calls:
-            if self._stop:
-                return
-            await self._write_evidence(call)
-            results = await self._send(call)
-            told = [
-                JobResult(name, result)
-                for name, result, more in zip(call.names(), results, _more(call), strict=True)
-                if not more or not result.retried
-            ]
-            self.codes.update(one.result.code for one in told)
-            after = self._write_codes(told)
-            yield told
-            if after is not None:
-                raise after
-            if not all(result.retried for result in results):
-                self._why = "" if self.lost else "the flow had changed meanwhile"
-                return
-
-    # The journal
-
-    async def _write_evidence(self, call: Call) -> None:
-        """Sees to it that what a call wipes is on the disk; of a parent before its first part."""
-        if self._evidence is not None:
-            await self._evidence(call)
-        if self.journal is None:
-            return
-        fresh = [
-            (name, pin)
-            for name, pin in zip(call.names(), call.pins(), strict=True)
-            if name.key not in self._written
-        ]
-        self._written |= {name.key for name, _ in fresh}
-        names, pins = [name for name, _ in fresh], [pin for _, pin in fresh]
-        states = {step.node.key: step.node.state for step in self.plan.steps}
-        found = await read_evidence(self._client, names, pins, states)
-        await asyncio.to_thread(self.journal.evidence, evidence_lines(found))
-
-    def _write_codes(self, told: Sequence[JobResult]) -> JournalError | None:
-        """What went wrong with it: the results are told all the same."""
-        if self.journal is not None:
-            try:
-                self.journal.codes(one.result._replace(job_id=one.name.key) for one in told)
-            except JournalError as reason:
-                return reason
-        return None
-
-    def write_outcomes(self, outcomes: Mapping[str, Outcome]) -> None:
-        """Writes down what became of the jobs, by full key, and lets go of the journal."""
-        final = {key: one for key, one in outcomes.items() if one.fate.is_final}
-        try:
-            if self.journal is not None and final:
-                self.journal.outcomes(final)
-                self._write_end()
-        except JournalError as reason:
-            self.notes.append(str(reason))
-        finally:
-            if self.journal is not None:
-                self.journal.close()
-
-    def _write_end(self) -> None:
-        if self.journal is None:
-            return
-        phase = "connection lost" if self.lost else "stopped"
-        try:
-            done = self.rerun == self.selected
-            self.journal.end("done" if done else phase, self.codes, "" if done else self._why)
-        except JournalError as reason:
-            self.notes.append(str(reason))
-
-    async def _send(self, call: Call) -> Sequence[Result]:
-        """The results of one call, whatever happens to the connection."""
-        loop = asyncio.get_running_loop()
-        deadline, pause = 0.0, 0.1
-        while True:
-            try:
-                batch = await self._call(call)
-            except _LOST:
-                deadline = deadline or loop.time() + self._patience
-                if call.released and await self._is_done(call, deadline):
-                    return _done(call)
-                if loop.time() >= deadline:
-                    self.lost = True
-                    return [Result(name.id, Code.UNKNOWN) for name in call.names()]
-                await asyncio.sleep(pause)  # grows: reads pass, and calls are lost again and again
-                pause = min(pause * 2, 2.0)
-                continue
-            if batch.note and batch.note not in self.notes:
-                self.notes.append(batch.note)
-            if not deadline or all(result.retried for result in batch.results):
-                return batch.results
-            # It was sent before, and that call may have come late: then this one found it done.
-            return _done(call) if await self._is_done(call, deadline) else batch.results
-
-    async def _call(self, call: Call) -> Batch:
-        return await self._writer.rerun(
-            call.parents,
-            call.released,
-            mode=self.plan.mode,
-            reset_attempts_made=self.resets.made,
-            reset_attempts_started=self.resets.started,
+    def header(self) -> Header:
+        """The first line of the journal, but for where, how and pace."""
+        root = self.plan.lineage.root
+        return Header(
+            where="",
+            queue=root.queue.base,
+            prefix=root.queue.prefix,
+            state=JobState.FAILED.value,
+            selection=Selection("flow", self.plan.jobs),
+            resets=asdict(self.resets),
+            flow={"root": root.key, "start": self.plan.start.value},
         )
 
-    async def _is_done(self, call: Call, deadline: float) -> bool:
-        """Whether none of the jobs stands where it was seen, so that the call was carried out.
+    def chosen(self) -> Sequence[Picked]:
+        """None: the flow tells which they are."""
+        return ()
 
-        Of a call that releases jobs only these tell: a parent may be in several calls.
+    async def begin(self) -> None:
+        """Nothing has to be known beside the plan."""
+
+    async def judge_doubtful(self) -> None:
+        """None: a rerun is not gone on with, it is planned anew."""
+
+    async def next(self) -> Reruns | None:
+        """The next call, ancestors first."""
+        call = next(self._calls, None)
+        return None if call is None else Reruns(self, call)
+
+    async def look(self) -> RerunProgress:
+        """Reads what has become of the jobs by now; see `read_progress` for the price."""
+        self.progress = await read_progress(self.client, self.plan, self.progress)
+        return self.progress
+
+    async def conclude(self, seconds: float) -> None:
+        """What the last `look` found is all that is known."""
+
+    def outcomes(self) -> Mapping[str, Outcome] | None:
+        """What has become of the jobs for good, by full key; None if none is decided."""
+        known = self.progress.outcomes()
+        return {key: one for key, one in known.items() if one.fate.is_final} or None
+
+    def counts(self) -> None:
+        """None: each job's outcome is written down, and no more."""
+
+    async def close(self) -> None:
+        """Nothing is being read."""
+
+    async def snapshot_of(self, call: Call) -> bytes:
+        """What a call wipes; of a parent in several calls before the first of them.
+
+        Costs an HMGET for each job, one round trip for a hundred of them.
         """
-        pins = dict(zip((name.key for name in call.names()), call.pins(), strict=True))
-        telling = call.names()[len(call.parents) if call.released else 0 :]
-        pinned = [name for name in telling if pins[name.key] is not None]
-        loop = asyncio.get_running_loop()
-        pause = 0.1
-        while loop.time() < deadline:
-            try:
-                nodes = await read_nodes(self._client, pinned)
-            except _LOST:
-                await asyncio.sleep(pause)  # grows, so that a dead server is not hammered
-                pause = min(pause * 2, 2.0)
-                continue
-            return not any(node.row.score == pins[node.key] for node in nodes)
-        return False
+        pins = zip(call.names(), call.pins(), strict=True)
+        fresh = [(name, pin) for name, pin in pins if name.key not in self._written]
+        states = {step.node.key: step.node.state for step in self.plan.steps}
+        found: list[Evidence] = []
+        for start in range(0, len(fresh), _CHUNK):
+            some = fresh[start : start + _CHUNK]
+            replies = await ask_all(
+                self.client, [("HMGET", name.key, *EVIDENCE) for name, _ in some]
+            )
+            for (name, pin), reply in zip(some, replies, strict=True):
+                values = zip(EVIDENCE, texts(reply), strict=False)
+                fields = {field: text for field, text in values if text is not None}
+                state = states.get(name.key)
+                other = "" if state in (None, JobState.FAILED) else str(state)
+                found.append(Evidence(name.key, pin, fields, other))
+        self._written |= {name.key for name, _ in fresh}
+        return evidence_lines(found)
 
 
-def _done(call: Call) -> list[Result]:
-    return [Result(name.id, Code.RETRIED) for name in call.names()]
+@dataclass(frozen=True, slots=True)
+class Reruns:
+    """The jobs of one call on their way to run again."""
 
+    rerun: Rerun
+    call: Call
 
-def _more(call: Call) -> list[bool]:
-    released = sum(len(batch.jobs) for batch in call.released)
-    return [parent.more for parent in call.parents] + [False] * released
+    def __len__(self) -> int:
+        """How many jobs."""
+        return len(self.ids)
+
+    @property
+    def ids(self) -> list[str]:
+        """Their full keys."""
+        return [name.key for name in self.call.names()]
+
+    def cut(self, jobs: int) -> tuple[Reruns, None]:
+        """All of it: the step is atomic."""
+        return self, None
+
+    def only(self, wanted: Sequence[bool]) -> Reruns:
+        """Some of its jobs."""
+        parents = tuple(compress(self.call.parents, wanted))
+        at, released = len(self.call.parents), []
+        for batch in self.call.released:
+            jobs = tuple(compress(batch.jobs, wanted[at:]))
+            at += len(batch.jobs)
+            if jobs:
+                released.append(replace(batch, jobs=jobs))
+        return Reruns(self.rerun, Call(parents, tuple(released)))
+
+    def take(self) -> None:
+        """Each call is handed out once anyway."""
+
+    async def snapshot(self) -> bytes:
+        """What the call wipes."""
+        return await self.rerun.snapshot_of(self.call)
+
+    async def send(self) -> Batch:
+        """Parks and releases them, in one atomic step."""
+        rerun = self.rerun
+        batch = await rerun.writer.rerun(
+            self.call.parents,
+            self.call.released,
+            mode=rerun.plan.mode,
+            reset_attempts_made=rerun.resets.made,
+            reset_attempts_started=rerun.resets.started,
+        )
+        refused = next((one.error for one in batch.results if condition_of(one.error)), "")
+        results = [
+            # What was left alone after a refusal was so for the same reason.
+            one._replace(
+                job_id=key, error=refused if one.code is Code.REFUSED and refused else one.error
+            )
+            for key, one in zip(self.ids, batch.results, strict=True)
+        ]
+        return replace(batch, results=results)
+
+    async def look(self) -> Seen:
+        """Whether the call was carried out: then none of the jobs that it releases is in its place.
+
+        A call that only parks is always sent again: its parents may be in several calls.
+        """
+        done = bool(self.call.released) and await self._has_moved()
+        return Seen([not done] * len(self), [Result(key, Code.RETRIED) for key in self.ids])
+
+    async def correct(self, seen: Seen, results: Sequence[Result]) -> list[Result]:
+        """The first call may have come late; then this one found its work done."""
+        if not all(one.retried for one in results) and await self._has_moved():
+            return list(seen.results)
+        return list(results)
+
+    async def _has_moved(self) -> bool:
+        """Whether none of the jobs is where it was seen; of those released, if there are any."""
+        first = len(self.call.parents) if self.call.released else 0
+        pairs = list(zip(self.call.names(), self.call.pins(), strict=True))[first:]
+        pins = {name.key: pin for name, pin in pairs if pin is not None}
+        nodes = await read_nodes(
+            self.rerun.client, [name for name, pin in pairs if pin is not None]
+        )
+        return not any(node.row.score == pins[node.key] for node in nodes)
+
+    def settle(self, results: Sequence[Result]) -> list[Result]:
+        """Each job once: a parent of which more comes in a later call is told of then."""
+        return [
+            one
+            for one, more in zip(results, self.call.more(), strict=True)
+            if not more or not one.retried
+        ]
+
+    def objection(self, results: Sequence[Result]) -> str:
+        """Why nothing more may be sent: a child must not run before its parent waits."""
+        return "" if all(one.retried for one in results) else CHANGED

@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import Client
+from qtui.bullmq.model import Row
 from qtui.bullmq.reader import Reader
+from qtui.bullmq.trouble import LOST
 from qtui.bullmq.writer import Picked
-from qtui.retry.delivery import LOST, judged, stands
 from qtui.retry.evidence import Page, evidence
 from qtui.retry.journal_tally import Ids
 from qtui.retry.kin import Held, Kin, read_kin
@@ -158,3 +159,21 @@ class Supply:
 
     def _was_taken(self, job_id: str) -> bool:
         return hash(job_id) in self._taken or (self._sent is not None and job_id in self._sent)
+
+
+def stands(one: Picked, row: Row) -> bool:
+    """Whether a job is where it was picked, so that a retry would move it."""
+    return one.pinned and row.score == one.score and not row.missing
+
+
+def judged(batch: Sequence[Picked], seen: Sequence[Row]) -> list[Result]:
+    """What a lost call has done, by the jobs as they were read after it."""
+    return [_one_judged(one, row) for one, row in zip(batch, seen, strict=True)]
+
+
+def _one_judged(one: Picked, row: Row) -> Result:
+    """What a lost call has done with a job that reads like this afterwards."""
+    if not one.pinned or row.score == one.score:
+        return Result(one.job_id, Code.NO_SUCH_JOB if row.missing else Code.NOT_IN_STATE)
+    # Gone: it ran and was removed, or somebody removed it before, or a restart lost it.
+    return Result(one.job_id, Code.UNKNOWN if row.missing else Code.RETRIED)

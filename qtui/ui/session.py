@@ -14,6 +14,7 @@ from qtui.retry.pace import Pace
 from qtui.retry.plan import Plan, Resets
 from qtui.retry.rerun import Rerun
 from qtui.retry.rerun_plan import RerunPlan
+from qtui.retry.retry import Retry
 from qtui.settings import Settings
 from qtui.views.poll import Poll
 from qtui.views.shell import shell_line
@@ -27,12 +28,12 @@ class Session:
     target: Target
     client: Client
     server: Server
-    campaign: Callable[[Plan, Resets, Pace], Campaign] | None
-    resume: Callable[[str], Awaitable[Campaign]] | None = None
+    campaign: Callable[[Plan, Resets, Pace], Campaign[Retry]] | None
+    resume: Callable[[str], Awaitable[Campaign[Retry]]] | None = None
     """Takes over a campaign that was cut off, by its id in the journal."""
     journal: Path | None = None
     """Where campaigns are written down; None where they are not."""
-    rerun: Callable[[RerunPlan, Resets], Rerun] | None = None
+    rerun: Callable[[RerunPlan, Resets], Campaign[Rerun]] | None = None
     """Makes the rerun of a flow; None in read-only mode."""
     note: str = ""
     """A word about the session for the status line, such as what a demo is."""

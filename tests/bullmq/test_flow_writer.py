@@ -14,6 +14,7 @@ from qtui.bullmq.faults import ReadOnlyMode
 from qtui.bullmq.flow_writer import FlowWriter
 from qtui.bullmq.keys import QueueKey
 from qtui.demo.server import EmbeddedServer
+from qtui.retry.campaign import Campaign
 from qtui.retry.plan import Resets
 from qtui.retry.rerun import Rerun
 from qtui.retry.rerun_plan import RerunPlan, Start
@@ -50,7 +51,9 @@ async def plan_of(client: Client, parents: QueueKey, start: Start) -> RerunPlan:
 
 async def carry_out(client: Client, plan: RerunPlan) -> dict[str, Code]:
     rerun = Rerun(client, FlowWriter(client), plan, Resets())
-    return {one.name.id: one.result.code async for some in rerun.run() for one in some}
+    ids = {step.node.key: step.node.id for step in plan.steps}
+    running = Campaign(client, rerun).run()
+    return {ids[one.job_id]: one.code async for some in running for one in some}
 
 
 async def where(client: Client, parents: QueueKey, kids: QueueKey) -> dict[str, list[str]]:

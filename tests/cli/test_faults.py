@@ -161,8 +161,12 @@ def test_a_user_who_may_only_read_reads_all_and_writes_nothing(
         "selected": 2,
         "retried": 0,
         "codes": {"1": 0, "-1": 0, "-3": 0},
-        "journal": None,
+        "journal": done.summary["journal"],
     }
+    # What was about to be sent, and why it was not, is on record.
+    told = invoke("journal", "--json").objects[0]
+    assert (told["id"], told["phase"]) == (done.summary["journal"], "stopped")
+    assert told["note"]
     assert "does not let this user run EVAL" in done.err
     assert digest(server.url) == before
 

@@ -86,8 +86,13 @@ def test_the_second_time_it_leaves_at_once(redis_url: str) -> None:
             assert process.wait(PATIENCE) == 130
         finally:
             client.execute_command("CLIENT", "UNPAUSE")
-        assert out == "0 of 3,000 jobs retried, 3,000 without a result\n"
-        assert err == "qtui: interrupted: what was on its way may have been carried out\n"
+        [summary, journal] = out.splitlines()
+        assert summary == "0 of 3,000 jobs retried, 3,000 without a result"
+        name = journal.removeprefix("journal ")
+        assert err == (
+            "qtui: interrupted: what was on its way may have been carried out:"
+            f" qtui retry --resume {name} goes on\n"
+        )
     assert places(redis_url) == sorted(IDS)
 
 

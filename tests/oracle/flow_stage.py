@@ -24,6 +24,7 @@ from qtui.retry.plan import Plan, Resets, make_plan
 from qtui.retry.rerun import Rerun
 from qtui.retry.rerun_plan import RerunPlan, Start
 from qtui.retry.rerun_reading import make_rerun_plan
+from qtui.retry.retry import Retry
 from qtui.retry.selection import chosen, query
 from tests.oracle.keyspace import census, members
 from tests.oracle.stage import Side, Stage, Worker, wait_for
@@ -178,8 +179,9 @@ class FlowStage:
         async def call() -> list[Result]:
             async with self.connect() as client:
                 rerun = Rerun(client, FlowWriter(client), plan, resets or Resets(), **options)
-                results = [one.result async for some in rerun.run() for one in some]
-                assert rerun.notes == []
+                campaign = Campaign(client, rerun)
+                results = [one async for some in campaign.run() for one in some]
+                assert campaign.notes == []
                 return results
 
         return asyncio.run(call())
@@ -217,7 +219,7 @@ class FlowStage:
                     else await query(client, base, state)
                 )
                 plan = await make_plan(client, selection, rate=0)
-                campaign = Campaign(client, Writer(client), plan, Resets())
+                campaign = Campaign(client, Retry(client, Writer(client), plan, Resets()))
                 results = [one async for some in campaign.run() for one in some]
                 assert campaign.notes == []
                 return plan, results

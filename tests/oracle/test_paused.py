@@ -13,6 +13,7 @@ from qtui.bullmq.writer import Writer
 from qtui.demo.server import EmbeddedServer
 from qtui.retry.campaign import Campaign
 from qtui.retry.plan import Resets, make_plan
+from qtui.retry.retry import Retry
 from qtui.retry.selection import query
 from tests.oracle.conftest import Drivers
 from tests.oracle.keyspace import Difference, Value
@@ -191,13 +192,13 @@ def _crowd(side: Side, jobs: int, example: str) -> list[str]:
 
 
 async def _retry_all(
-    server: EmbeddedServer, side: Side, meanwhile: Callable[[Campaign], None]
-) -> Campaign:
+    server: EmbeddedServer, side: Side, meanwhile: Callable[[Campaign[Retry]], None]
+) -> Campaign[Retry]:
     """A campaign over all that failed; what is to be done while it is on hold, once."""
     async with connect(server, db=side.database) as client:
         queue = QueueKey.of("bull", side.queue)
         plan = await make_plan(client, await query(client, queue, JobState.FAILED), rate=0)
-        campaign = Campaign(client, Writer(client), plan, Resets())
+        campaign = Campaign(client, Retry(client, Writer(client), plan, Resets()))
 
         async def run() -> None:
             async for _ in campaign.run():
@@ -227,7 +228,7 @@ def test_a_resume_strands_no_job_however_many_were_retried(
     side.client.lrem(side.key("wait"), 1, wait[0])  # it is added once the retry is on hold
     held: list[int] = []
 
-    def meanwhile(campaign: Campaign) -> None:
+    def meanwhile(campaign: Campaign[Retry]) -> None:
         held.append(side.client.llen(side.key("paused")))
         side.client.lpush(side.key("wait"), wait[0])
         if then == "stop":
@@ -236,12 +237,12 @@ def test_a_resume_strands_no_job_however_many_were_retried(
 
     campaign = asyncio.run(_retry_all(oracle_server, side, meanwhile))
     assert held == [7_000]
-    assert campaign.retried == (len(ids) if then == "resume" else 7_000)
+    assert campaign.done == (len(ids) if then == "resume" else 7_000)
     assert not side.client.exists(side.key("paused"))
     side.assert_each_in_one_place()
-    left = len(ids) - campaign.retried
+    left = len(ids) - campaign.done
     assert (side.client.llen(side.key("wait")), side.client.zcard(side.key("failed"))) == (
-        campaign.retried + 1,
+        campaign.done + 1,
         left,
     )
 
@@ -260,14 +261,14 @@ def test_one_resume_of_an_older_release_takes_all_that_was_retried(
     proven = not side.release.at_least_5 or side.release.speaks >= (5, 20, 0)
     held: list[int] = []
 
-    def meanwhile(_: Campaign) -> None:
+    def meanwhile(_: Campaign[Retry]) -> None:
         held.append(side.client.llen(side.key("paused")))
         side.run("resume")
 
     campaign = asyncio.run(_retry_all(oracle_server, side, meanwhile))
     # 5.0.0 to 5.19.x write no version, so that nothing tells them from a port of 6.x.
     assert held == ([] if proven else [7_000])
-    assert campaign.retried == len(ids)
+    assert campaign.done == len(ids)
     if proven:
         side.run("resume")
     assert side.client.llen(side.key("wait")) == len(ids) + 1

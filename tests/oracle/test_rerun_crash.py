@@ -9,6 +9,7 @@ import pytest
 
 from qtui.bullmq.flow_writer import FlowWriter
 from qtui.bullmq.writer import Batch
+from qtui.retry.campaign import Campaign
 from qtui.retry.plan import Resets
 from qtui.retry.rerun import Rerun, calls
 from qtui.retry.rerun_plan import RerunPlan, Start
@@ -42,11 +43,12 @@ def _cut_off(flows: FlowStage, plan: RerunPlan, after: int) -> None:
 
     async def call() -> None:
         async with flows.connect() as client:
-            await drain(Rerun(client, Mortal(client, after), plan, Resets(), **SMALL))
+            rerun = Rerun(client, Mortal(client, after), plan, Resets(), **SMALL)
+            await drain(Campaign(client, rerun))
 
-    async def drain(rerun: Rerun) -> None:
-        async for results in rerun.run():
-            assert all(one.result.retried for one in results)
+    async def drain(campaign: Campaign[Rerun]) -> None:
+        async for results in campaign.run():
+            assert all(one.retried for one in results)
 
     with pytest.raises(Killed):
         asyncio.run(call())

@@ -16,6 +16,7 @@ from qtui.bullmq.writer import Writer
 from qtui.demo.server import EmbeddedServer
 from qtui.retry.campaign import Campaign
 from qtui.retry.plan import Plan, Resets, make_plan
+from qtui.retry.retry import Retry
 from qtui.retry.selection import chosen, query
 from tests.seeds import QUEUE
 from tests.wires import Proxy, open_proxy
@@ -35,8 +36,10 @@ async def plan_of(client: Client, ids: Sequence[str]) -> Plan:
 
 def campaign_of(
     client: Client, plan: Plan, resets: Resets | None = None, patience: float = 10.0
-) -> Campaign:
-    return Campaign(client, Writer(client), plan, resets or Resets(), patience=patience)
+) -> Campaign[Retry]:
+    return Campaign(
+        client, Retry(client, Writer(client), plan, resets or Resets()), patience=patience
+    )
 
 
 @asynccontextmanager
@@ -56,7 +59,7 @@ def ours_to(server: EmbeddedServer, timeout: float = 5.0) -> Redis:
     return client
 
 
-async def run(campaign: Campaign) -> list[Result]:
+async def run(campaign: Campaign[Retry]) -> list[Result]:
     return [result async for batch in campaign.run() for result in batch]
 
 

@@ -12,6 +12,7 @@ from qtui.bullmq.connection import Client
 from qtui.bullmq.flow_writer import FlowWriter
 from qtui.bullmq.keys import QueueKey
 from qtui.demo.server import EmbeddedServer
+from qtui.retry.campaign import Campaign
 from qtui.retry.plan import Resets
 from qtui.retry.rerun import PIECE, WHOLE, Rerun
 from qtui.retry.rerun_plan import RerunPlan, Start
@@ -66,17 +67,19 @@ async def plan_of(
     return await make_rerun_plan(client, queue, job_id, start, drop_lost=drop_lost)
 
 
-async def carry_out(rerun: Rerun) -> dict[str, Code]:
-    found = [(one.name.id, one.result.code) async for some in rerun.run() for one in some]
+async def carry_out(campaign: Campaign[Rerun]) -> dict[str, Code]:
+    """The codes by id."""
+    ids = {step.node.key: step.node.id for step in campaign.action.plan.steps}
+    found = [(ids[one.job_id], one.code) async for some in campaign.run() for one in some]
     assert len(found) == len(dict(found))
     return dict(found)
 
 
 def rerun_of(
     client: Client, plan: RerunPlan, *, whole: int = WHOLE, piece: int = PIECE, patience: float = 10
-) -> Rerun:
-    writer = FlowWriter(client)
-    return Rerun(client, writer, plan, Resets(), whole=whole, piece=piece, patience=patience)
+) -> Campaign[Rerun]:
+    rerun = Rerun(client, FlowWriter(client), plan, Resets(), whole=whole, piece=piece)
+    return Campaign(client, rerun, patience=patience)
 
 
 async def digest(client: Redis) -> str:

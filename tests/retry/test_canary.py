@@ -17,18 +17,19 @@ from qtui.retry.campaign import Campaign, Phase
 from qtui.retry.outcome import Fate
 from qtui.retry.pace import Pace
 from qtui.retry.plan import Resets, make_plan
+from qtui.retry.retry import Retry
 from qtui.retry.selection import query
 from tests.retry.campaigns import FAILED, codes, plan_of, run
 from tests.seeds import QUEUE, RealQueue, census, failed_jobs, raw_failed, real_queue, soon
 
 
-async def canary_of(client: Redis, pace: Pace, ids: Sequence[str] | None = None) -> Campaign:
+async def canary_of(client: Redis, pace: Pace, ids: Sequence[str] | None = None) -> Campaign[Retry]:
     """A campaign over some jobs, or over all that failed."""
     if ids is None:
         plan = await make_plan(client, await query(client, QUEUE, FAILED), rate=0)
     else:
         plan = await plan_of(client, ids)
-    return Campaign(client, Writer(client), plan, Resets(), pace, patience=10)
+    return Campaign(client, Retry(client, Writer(client), plan, Resets()), pace, patience=10)
 
 
 async def heal(client: Redis, ids: Sequence[str]) -> None:
@@ -39,7 +40,7 @@ async def heal(client: Redis, ids: Sequence[str]) -> None:
     await pipe.execute()
 
 
-async def worked(real: RealQueue, campaign: Campaign) -> list[Result]:
+async def worked(real: RealQueue, campaign: Campaign[Retry]) -> list[Result]:
     """Runs a campaign while a worker works."""
     async with real.worker(concurrency=5):
         return await run(campaign)
@@ -86,7 +87,7 @@ async def test_jobs_that_recover_are_followed_by_the_rest(
             await ended(120)
         assert campaign.phase is Phase.DONE
         assert campaign.why == ""
-        assert sum(told) == campaign.retried == 120
+        assert sum(told) == campaign.done == 120
         assert 20 in [sum(told[:at]) for at in range(1, len(told))]
         assert await census(client) == {one: ["completed"] for one in ids}
 
@@ -100,7 +101,7 @@ async def test_as_many_as_may_fail_again_do_not_stop_it(
         await heal(client, ids[bad:])
         campaign = await canary_of(client, Pace(canary=20, canary_seconds=15, max_refail=10))
         await worked(real, campaign)
-    assert campaign.retried == (40 if goes_on else 20)
+    assert campaign.done == (40 if goes_on else 20)
     assert campaign.phase is (Phase.DONE if goes_on else Phase.STOPPED)
     assert bool(campaign.why) is not goes_on
 
@@ -117,7 +118,7 @@ async def test_jobs_that_are_removed_when_they_complete_count_as_recovered(
             await ended(60)
         assert (campaign.phase, campaign.why) == (Phase.DONE, "")
         assert codes(found) == dict.fromkeys(ids, Code.RETRIED)
-        fates = {campaign.follower.outcomes[one].fate for one in ids[:10]}
+        fates = {campaign.action.follower.outcomes[one].fate for one in ids[:10]}
         assert fates == {Fate.COMPLETED}
         assert await census(client) == {}
 

@@ -19,6 +19,7 @@ from qtui.retry.kin import Held, Kin
 from qtui.retry.pace import Pace
 from qtui.retry.plan import Resets, make_plan
 from qtui.retry.record import Interrupted, Recorder
+from qtui.retry.retry import Retry
 from qtui.retry.selection import query
 from tests.retry.campaigns import FAILED, campaign_of, codes, plan_for, plan_of, run
 from tests.seeds import QUEUE, START, Fields, raw_fields, raw_meta
@@ -110,9 +111,7 @@ async def test_a_resumed_campaign_knows_whose_children_were_sent_before(
     plan = await (plan_for(client) if by_query else plan_of(client, [PARENT, *names]))
     first = Campaign(
         client,
-        Writer(client),
-        plan,
-        Resets(),
+        Retry(client, Writer(client), plan, Resets()),
         Pace(rate=1_000_000),  # nothing is sent before it is asked for
         record=Recorder(tmp_path, WHERE, "key r"),
     )

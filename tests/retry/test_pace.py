@@ -19,19 +19,20 @@ from qtui.demo.server import EmbeddedServer
 from qtui.retry.campaign import Campaign, Phase
 from qtui.retry.pace import SLICE, Pace, Throttle, TooSlow
 from qtui.retry.plan import Resets, make_plan
+from qtui.retry.retry import Retry
 from qtui.retry.selection import query
 from tests.retry.campaigns import FAILED, codes, ours_to, plan_of, run
 from tests.seeds import QUEUE, census, failed_jobs, raw_failed, real_queue, soon
 from tests.wires import _reply, _request
 
 
-async def all_failed(client: Client, pace: Pace) -> Campaign:
+async def all_failed(client: Client, pace: Pace) -> Campaign[Retry]:
     """A campaign over everything that has failed."""
     plan = await make_plan(client, await query(client, QUEUE, FAILED), rate=0)
-    return Campaign(client, Writer(client), plan, Resets(), pace, patience=10)
+    return Campaign(client, Retry(client, Writer(client), plan, Resets()), pace, patience=10)
 
 
-async def timed(campaign: Campaign) -> list[tuple[float, int]]:
+async def timed(campaign: Campaign[Retry]) -> list[tuple[float, int]]:
     """When each batch was told, in seconds from the first, and how many jobs were before it."""
     found: list[tuple[float, int]] = []
     began, before = 0.0, 0
@@ -52,9 +53,9 @@ async def test_a_rate_is_kept_within_a_tenth(
         campaign = await all_failed(client, Pace(rate=rate))
     else:
         plan = await plan_of(client, ids)
-        campaign = Campaign(client, Writer(client), plan, Resets(), Pace(rate=rate))
+        campaign = Campaign(client, Retry(client, Writer(client), plan, Resets()), Pace(rate=rate))
     told = await timed(campaign)
-    assert campaign.retried == jobs
+    assert campaign.done == jobs
     # The first slice is free, so the measurement begins behind it.
     start, first = next(one for one in told if one[1] >= 0.1 * jobs)
     end, last = told[-1]
@@ -67,9 +68,8 @@ async def test_a_rate_is_kept_within_a_tenth(
 
 async def test_a_rate_below_one_slice_is_one_job_at_a_time(client: Redis) -> None:
     ids = await raw_failed(client, map(str, range(9)))
-    campaign = Campaign(
-        client, Writer(client), await plan_of(client, ids), Resets(), Pace(rate=4.0)
-    )
+    retry = Retry(client, Writer(client), await plan_of(client, ids), Resets())
+    campaign = Campaign(client, retry, Pace(rate=4.0))
     sizes = []
     began = time.monotonic()
     async for batch in campaign.run():
@@ -229,7 +229,7 @@ async def test_a_single_slow_answer_stops_nothing(client: Redis, server: Embedde
             sleeping.append(asyncio.ensure_future(other.execute_command("DEBUG", "SLEEP", "0.15")))
     await asyncio.gather(*sleeping)
     assert (campaign.phase, campaign.why) == (Phase.DONE, "")
-    assert campaign.retried == 600
+    assert campaign.done == 600
     await other.aclose()
 
 
@@ -276,7 +276,7 @@ async def test_nothing_wanted_is_as_fast_as_batches_go(client: Redis) -> None:
 # The list `paused` --------------------------------------------------------------------------------
 
 
-async def _nearly_full(client: Redis, room: int, jobs: int) -> Campaign:
+async def _nearly_full(client: Redis, room: int, jobs: int) -> Campaign[Retry]:
     """A campaign of more jobs than the list `paused` of a paused queue takes."""
     await raw_failed(client, [f"j{place}" for place in range(jobs)])
     await client.hset(QUEUE.key("meta"), "paused", 1)
@@ -295,14 +295,14 @@ async def test_a_campaign_is_on_hold_while_paused_is_full_and_goes_on_after_the_
     assert campaign.held == (
         "resume the queue to go on: its list paused holds 7,000 jobs, and one resume moves 7,000"
     )
-    assert (campaign.retried, await client.llen(QUEUE.key("paused"))) == (700, ONE_RESUME)
+    assert (campaign.done, await client.llen(QUEUE.key("paused"))) == (700, ONE_RESUME)
     # As a resume does it.
     async with client.pipeline(transaction=True) as pipe:
         pipe.hdel(QUEUE.key("meta"), "paused")
         pipe.rename(QUEUE.key("paused"), QUEUE.key("wait"))
         await pipe.execute()
     assert len(await running) == 1500
-    assert (campaign.phase, campaign.retried, campaign.held) == (Phase.DONE, 1500, "")
+    assert (campaign.phase, campaign.done, campaign.held) == (Phase.DONE, 1500, "")
     assert (holds[-1], len(set(holds))) == ("", 2)
     places = await census(client)
     assert all(places[f"j{place}"] == ["wait"] for place in range(1500))
@@ -314,7 +314,7 @@ async def test_a_campaign_on_hold_can_be_stopped(client: Redis) -> None:
     await soon(lambda: bool(campaign.held))
     campaign.stop()
     await running
-    assert (campaign.phase, campaign.retried, campaign.held) == (Phase.STOPPED, 5, "")
+    assert (campaign.phase, campaign.done, campaign.held) == (Phase.STOPPED, 5, "")
     assert await client.zcard(QUEUE.key("failed")) == 15
 
 

@@ -22,13 +22,14 @@ from qtui.retry.journal_reading import JournalError, ids, path_of, read, rebuilt
 from qtui.retry.pace import Pace
 from qtui.retry.plan import Plan, Resets, make_plan
 from qtui.retry.record import Recorder
+from qtui.retry.retry import Retry
 from qtui.retry.selection import query
 from tests.retry.campaigns import FAILED, codes, plan_of, proxied, run
 from tests.seeds import QUEUE, Fields, census, failed_jobs, raw_failed, real_queue, soon
 from tests.wires import Accident, Proxy, _reply, _request, writes
 
-_WORDS_BEFORE_JOBS = 3 + 12 + 4
-"""EVALSHA, the script, the number of its keys, its keys, and the arguments before the jobs."""
+_ARGUMENTS_BEFORE_JOBS = 5
+"""Of `lua/retry.lua`."""
 
 
 class Witness(Proxy):
@@ -45,7 +46,8 @@ class Witness(Proxy):
             while request := await _request(reader):
                 if writes(request):
                     words = request.decode().split("\r\n")[2::2]
-                    self.look(words[_WORDS_BEFORE_JOBS::2])
+                    keys = int(words[2])  # after EVALSHA and the script
+                    self.look(words[3 + keys + _ARGUMENTS_BEFORE_JOBS :: 2])
                 up_writer.write(request)
                 writer.write(await _reply(up_reader))
                 await writer.drain()
@@ -72,11 +74,10 @@ async def all_of(client: Client) -> Plan:
     return await make_plan(client, await query(client, QUEUE, FAILED), rate=0)
 
 
-def recorded(client: Client, plan: Plan, folder: Path, pace: Pace | None = None) -> Campaign:
+def recorded(client: Client, plan: Plan, folder: Path, pace: Pace | None = None) -> Campaign[Retry]:
     record = Recorder(folder, "redis://cache-1:6379/0", "key r")
-    return Campaign(
-        client, Writer(client), plan, Resets(made=True), pace, record=record, patience=10
-    )
+    retry = Retry(client, Writer(client), plan, Resets(made=True))
+    return Campaign(client, retry, pace, record=record, patience=10)
 
 
 def lines(folder: Path, kind: str) -> list[dict[str, object]]:
@@ -256,7 +257,7 @@ async def test_what_became_of_jobs_is_written_down_when_it_is_closed(
         campaign = recorded(client, await all_of(client), tmp_path)
         async with real.worker():
             await run(campaign)
-            await campaign.follower.settle(15)
+            await campaign.action.follower.settle(15)
         campaign.close()
     fates = {one["id"]: one["fate"] for one in lines(tmp_path, "outcome")}
     assert fates == {one: "failed again" for one in names} | {names[0]: "completed"}

@@ -12,8 +12,9 @@ from redis.asyncio import Redis
 from qtui.bullmq.codes import Code
 from qtui.bullmq.flow_writer import FlowWriter
 from qtui.demo.server import EmbeddedServer
+from qtui.retry.campaign import Campaign, Phase
 from qtui.retry.plan import Resets
-from qtui.retry.rerun import WHOLE, Call, Rerun, calls
+from qtui.retry.rerun import WHOLE, Rerun, calls
 from qtui.retry.rerun_plan import Part
 from qtui.retry.rerun_progress import read_progress
 from tests.retry.flows import (
@@ -116,7 +117,7 @@ async def test_whatever_is_lost_on_the_way_each_job_runs_once(
         await writer.rerun((), (), mode=plan.mode)
         proxy.accidents[:] = accidents
         rerun = Rerun(ours, writer, plan, Resets(), whole=whole, piece=2)
-        codes = await carry_out(rerun)
+        codes = await carry_out(Campaign(ours, rerun))
         await proxy.deliver()
         assert proxy.happened == len(accidents)
     assert set(codes) == {"p", "c1", "c2", "c3", "c4", "c5"}
@@ -136,10 +137,15 @@ async def test_a_server_that_stays_away_leaves_it_unknown(
     await failed_flow(server, "boom")
     plan = await plan_of(client)
     async with open_proxy(server) as proxy, proxy.client() as ours:
-        proxy.away = True
-        rerun = rerun_of(ours, plan, patience=0.3)
-        assert set((await carry_out(rerun)).values()) == {Code.UNKNOWN}
-        assert rerun.lost
+        await FlowWriter(ours).rerun((), (), mode=plan.mode)
+
+        async def leave() -> None:
+            proxy.away = True
+
+        proxy.accidents, proxy.after = [LOST], leave
+        campaign = rerun_of(ours, plan, patience=0.3)
+        assert set((await carry_out(campaign)).values()) == {Code.UNKNOWN}
+        assert campaign.phase is Phase.LOST
     assert await census(client) == {"p": ["failed"]}
 
 
@@ -150,7 +156,8 @@ async def test_a_stop_ends_it_after_the_call_under_way(
     rerun = rerun_of(client, await plan_of(client), whole=0, piece=2)
     async for _ in rerun.run():
         rerun.stop()
-    assert rerun.rerun == 0 < rerun.selected
+    assert rerun.done == 0 < rerun.selected
+    assert rerun.phase is Phase.STOPPED
     # The parent waits, and the same rerun does the rest.
     assert await census(client) == {"p": ["waiting-children"]}
     again = await plan_of(client)
@@ -177,25 +184,6 @@ async def test_progress_counts_what_has_finished_anew(
     progress = await read_progress(client, plan)
     assert progress.is_over
     assert progress.words == "resumed from 2 failed jobs; 1 of 3 done, 2 failed"
-
-
-async def test_evidence_comes_before_a_call_and_without_it_nothing_is_sent(
-    server: EmbeddedServer, client: Redis
-) -> None:
-    await failed_flow(server, "boom")
-    plan = await plan_of(client)
-    before = await digest(client)
-    told: list[list[str]] = []
-
-    async def refuse(call: Call) -> None:
-        told.append([name.id for name in call.names()])
-        raise OSError("the disk is full")
-
-    rerun = Rerun(client, FlowWriter(client), plan, Resets(), evidence=refuse)
-    with pytest.raises(OSError, match="the disk is full"):
-        await carry_out(rerun)
-    assert told == [["p", "c0"]]
-    assert await digest(client) == before
 
 
 async def test_a_parent_is_not_released_before_its_last_children_are_put_back(
@@ -237,21 +225,23 @@ import asyncio, sys
 from redis.asyncio import Redis
 from qtui.bullmq.flow_writer import FlowWriter
 from qtui.bullmq.keys import QueueKey
+from qtui.retry.campaign import Campaign
 from qtui.retry.plan import Resets
 from qtui.retry.rerun import Rerun
 from qtui.retry.rerun_plan import Start
 from qtui.retry.rerun_reading import make_rerun_plan
 
-async def evidence(call):
-    print(len(call.names()), flush=True)
-    await asyncio.to_thread(sys.stdin.readline)
+class Asking(FlowWriter):
+    async def rerun(self, *calls, **how):
+        print(len(calls), flush=True)
+        await asyncio.to_thread(sys.stdin.readline)
+        return await super().rerun(*calls, **how)
 
 async def main():
     client = Redis.from_url(sys.argv[1], decode_responses=True)
     plan = await make_rerun_plan(client, QueueKey.of("bull", "q"), "p", Start.FAILURE)
-    writer = FlowWriter(client)
-    rerun = Rerun(client, writer, plan, Resets(), whole=0, piece=2, evidence=evidence)
-    async for _ in rerun.run():
+    rerun = Rerun(client, Asking(client), plan, Resets(), whole=0, piece=2)
+    async for _ in Campaign(client, rerun).run():
         pass
 
 asyncio.run(main())

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code
 from qtui.bullmq.connection import Client
-from qtui.bullmq.flow_writer import FlowWriter
+from qtui.bullmq.flow_writer import FlowWriter, Parked, Released
+from qtui.bullmq.writer import Batch
 from qtui.demo.server import EmbeddedServer
+from qtui.retry.action import Action
+from qtui.retry.campaign import Campaign, Phase
 from qtui.retry.journal import Journal
 from qtui.retry.journal_lines import Header, Selection, outcome_of
 from qtui.retry.journal_reading import JournalError, ids, read, rebuilt, summary
 from qtui.retry.outcome import Fate, Outcome
 from qtui.retry.plan import Resets
+from qtui.retry.record import Recorder
 from qtui.retry.rerun import Rerun
 from qtui.retry.rerun_plan import RerunPlan
 from qtui.retry.rerun_progress import CHUNK, read_progress
-from qtui.retry.rerun_record import RerunRecorder
 from tests.retry.flows import KIDS, carry_out, digest, plan_of, raw_flow, rerun_of
 from tests.seeds import QUEUE, START
 from tests.wires import counted
@@ -27,11 +32,30 @@ from tests.wires import counted
 WHERE = "redis://cache-1:6379/0"
 
 
-def recorded(client: Client, plan: RerunPlan, folder: Path) -> Rerun:
+class Witness(FlowWriter):
+    """A writer that looks, before each call is sent, whether what it wipes is written down."""
+
+    def __init__(self, client: Client, folder: Path) -> None:
+        super().__init__(client)
+        self.folder = folder
+        self.calls = 0
+
+    async def rerun(
+        self, parents: Sequence[Parked], released: Sequence[Released], **how: Any
+    ) -> Batch:
+        names = {parent.name.key for parent in parents}
+        names |= {one.queue.job(job.job_id) for one in released for job in one.jobs}
+        [campaign] = ids(self.folder)
+        assert names <= {one.id for one in rebuilt(self.folder, campaign)}
+        self.calls += 1
+        return await super().rerun(parents, released, **how)
+
+
+def recorded(client: Client, plan: RerunPlan, folder: Path) -> Campaign[Rerun]:
     """A rerun in several calls, with a journal."""
-    record = RerunRecorder(folder, WHERE, "key r")
-    writer = FlowWriter(client)
-    return Rerun(client, writer, plan, Resets(made=True), whole=0, piece=2, record=record)
+    writer = Witness(client, folder)
+    rerun = Rerun(client, writer, plan, Resets(made=True), whole=0, piece=2)
+    return Campaign(client, rerun, record=Recorder(folder, WHERE, "key r"))
 
 
 async def test_every_job_is_written_down_once_before_its_call(
@@ -46,7 +70,7 @@ async def test_every_job_is_written_down_once_before_its_call(
         written = {line["id"] for line in lines if line["type"] == "job"}
         coded = {line["id"] for line in lines if line["type"] == "code"}
         assert coded <= written
-    rerun.write_outcomes({})
+    rerun.close()
     [campaign_id] = ids(tmp_path)
     one = summary(tmp_path, campaign_id)
     assert (one.phase, one.jobs, dict(one.codes)) == ("done", 6, {Code.RETRIED: 6})
@@ -78,7 +102,7 @@ async def test_without_a_journal_nothing_is_sent(client: Redis, tmp_path: Path) 
     rerun = recorded(client, await plan_of(client), tmp_path / "journal")
     with pytest.raises(JournalError):
         await carry_out(rerun)
-    assert (rerun.rerun, rerun.is_over, rerun.journal) == (0, True, None)
+    assert (rerun.done, rerun.phase, rerun.journal) == (0, Phase.STOPPED, None)
     assert await digest(client) == before
 
 
@@ -89,21 +113,23 @@ async def test_a_journal_that_fills_up_ends_the_rerun_before_the_next_call(
     plan = await plan_of(client)
     header = Header(WHERE, QUEUE.base, "bull", "failed", Selection("flow", plan.jobs))
 
-    def small(rerun: Rerun) -> Journal:
+    def small(_: Campaign[Action]) -> Journal:
         return Journal.create(tmp_path, header, limit=2600)
 
-    rerun = Rerun(client, FlowWriter(client), plan, Resets(), whole=0, piece=2, record=small)
-    with pytest.raises(JournalError, match="limit"):
-        await carry_out(rerun)
+    action = Rerun(client, FlowWriter(client), plan, Resets(), whole=0, piece=2)
+    rerun = Campaign(client, action, record=small)
+    await carry_out(rerun)
+    assert "limit" in rerun.why
+    rerun.close()
     one = summary(tmp_path, ids(tmp_path)[0])
-    assert one.phase == "stopped"
-    assert one.codes.get(Code.RETRIED, 0) == rerun.rerun
+    assert (one.phase, one.note) == ("stopped", rerun.why)
+    assert one.codes.get(Code.RETRIED, 0) == rerun.done
     # The leaves go last: none of them may run before all is written down.
     failed = await client.zcard(KIDS.key("failed"))
     assert failed > 0
-    assert rerun.rerun < rerun.selected
+    assert rerun.done < rerun.selected
     # The same rerun again, with room, does the rest.
-    again = recorded(client, await plan_of(client), tmp_path)
+    again = rerun_of(client, await plan_of(client))
     await carry_out(again)
     assert await client.zcard(KIDS.key("failed")) == 0
 
@@ -135,7 +161,8 @@ async def test_outcomes_are_written_when_they_are_final(client: Redis, tmp_path:
     await client.zrem(KIDS.key("completed"), "c0")
     again = await read_progress(client, plan, progress)
     assert again.outcomes() == progress.outcomes()
-    rerun.write_outcomes(again.outcomes())
+    rerun.action.progress = again
+    rerun.close()
     lines = list(read(tmp_path, ids(tmp_path)[0]))
     assert dict(outcome_of(one) for one in lines if one["type"] == "outcome") == expected
     assert lines[-1]["type"] == "end"

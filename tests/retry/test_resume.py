@@ -22,6 +22,7 @@ from qtui.retry.journal_reading import JournalError, ids, path_of, progress_of, 
 from qtui.retry.pace import Pace
 from qtui.retry.plan import Plan, Resets, make_plan
 from qtui.retry.record import Interrupted, Recorder
+from qtui.retry.retry import Retry
 from qtui.retry.selection import query
 from tests.retry.campaigns import FAILED, codes, ours_to, plan_of, proxied, run
 from tests.seeds import QUEUE, census, failed_jobs, raw_failed, real_queue
@@ -35,18 +36,20 @@ async def plan_for(client: Client, names: Sequence[str], by_query: bool) -> Plan
     return await make_plan(client, await query(client, QUEUE, FAILED), rate=0)
 
 
-def begun(client: Client, plan: Plan, folder: Path, pace: Pace | None = None) -> Campaign:
+def begun(client: Client, plan: Plan, folder: Path, pace: Pace | None = None) -> Campaign[Retry]:
     record = Recorder(folder, WHERE, "key r")
-    return Campaign(client, Writer(client), plan, Resets(), pace, record=record, patience=10)
+    return Campaign(
+        client, Retry(client, Writer(client), plan, Resets()), pace, record=record, patience=10
+    )
 
 
-async def resumed(client: Client, folder: Path) -> Campaign:
+async def resumed(client: Client, folder: Path) -> Campaign[Retry]:
     """The one campaign that there is, taken over."""
     [name] = ids(folder)
     return await Interrupted.take(folder, name, WHERE).campaign(client, Writer(client))
 
 
-async def cut_off(campaign: Campaign, after: int) -> list[Result]:
+async def cut_off(campaign: Campaign[Retry], after: int) -> list[Result]:
     """Runs it until so many jobs are told; then it is as dead as after a kill."""
     found: list[Result] = []
     async with aclosing(campaign.run()) as running:
@@ -253,7 +256,7 @@ async def test_a_canary_flies_again(server: EmbeddedServer, tmp_path: Path) -> N
                 await run(campaign)
             campaign.close()
             assert campaign.phase is Phase.STOPPED
-            assert campaign.retried == expected
+            assert campaign.done == expected
     assert Counter(real.ran) == Counter(names) + Counter(names[:20])
     await client.aclose()
 

@@ -102,4 +102,4 @@ async def test_a_pattern_that_runs_away_during_the_campaign_ends_it(client: Redi
     assert campaign.phase is Phase.STOPPED
     places = await census(client)
     assert sorted(places) == sorted(map(str, range(600)))
-    assert sum(state == ["wait"] for state in places.values()) == campaign.retried
+    assert sum(state == ["wait"] for state in places.values()) == campaign.done

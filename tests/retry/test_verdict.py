@@ -19,6 +19,7 @@ from qtui.retry.outcome import Fate, Tally
 from qtui.retry.pace import Pace, is_hopeless, verdict_on
 from qtui.retry.plan import Resets
 from qtui.retry.record import Recorder
+from qtui.retry.retry import Retry
 from qtui.views.campaigns import facts, read_story
 from tests.retry.campaigns import codes, plan_for, run
 from tests.retry.following import EVENTS, LONG, began, by_plan, retry
@@ -93,7 +94,7 @@ async def test_jobs_that_fail_and_are_removed_unseen_stop_it(
         await any_client.delete(EVENTS)
         plan = await plan_for(any_client)
         pace = Pace(canary=20, canary_seconds=15)
-        campaign = Campaign(any_client, Writer(any_client), plan, Resets(), pace)
+        campaign = Campaign(any_client, Retry(any_client, Writer(any_client), plan, Resets()), pace)
 
         async def trim() -> None:
             while not campaign.is_over:  # as `streams.events.maxLen: 0` does, to the last one
@@ -127,7 +128,9 @@ async def test_jobs_that_still_run_when_the_time_is_up_stop_it(
         plan = await plan_for(any_client)
         pace = Pace(canary=20, canary_seconds=2)
         record = Recorder(tmp_path, "here", "test")
-        campaign = Campaign(any_client, Writer(any_client), plan, Resets(), pace, record=record)
+        campaign = Campaign(
+            any_client, Retry(any_client, Writer(any_client), plan, Resets()), pace, record=record
+        )
         async with real.worker(processor=first_only, concurrency=30) as ended:
             found = await run(campaign)
             campaign.close()
@@ -184,12 +187,14 @@ async def test_a_journal_never_ends_on_a_count_that_only_reads_like_a_last_one(
     ids = await raw_failed(any_client, [str(number) for number in range(1, 11)])
     plan = await plan_for(any_client)
     campaign = Campaign(
-        any_client, Writer(any_client), plan, Resets(), record=Recorder(tmp_path, "here", "test")
+        any_client,
+        Retry(any_client, Writer(any_client), plan, Resets()),
+        record=Recorder(tmp_path, "here", "test"),
     )
     assert codes(await run(campaign)) == dict.fromkeys(ids, Code.RETRIED)
     await any_client.xadd(EVENTS, {"event": "active", "jobId": "1", "prev": "waiting"})
     await any_client.xadd(EVENTS, {"event": "completed", "jobId": "1", "prev": "active"})
-    await campaign.follower.look()
+    await campaign.action.follower.look()
     campaign.close()
     [campaign_id] = campaign_ids(tmp_path)
     *_, end = read(tmp_path, campaign_id)
@@ -204,10 +209,12 @@ async def test_an_end_that_was_read_says_where_the_rest_is(
     await raw_failed(any_client, [str(number) for number in range(1, 11)])
     plan = await plan_for(any_client)
     campaign = Campaign(
-        any_client, Writer(any_client), plan, Resets(), record=Recorder(tmp_path, "here", "test")
+        any_client,
+        Retry(any_client, Writer(any_client), plan, Resets()),
+        record=Recorder(tmp_path, "here", "test"),
     )
     await run(campaign)
-    await campaign.follower.look()
+    await campaign.action.follower.look()
     await any_client.lrem(QUEUE.key("wait"), 1, "7")
     await any_client.zadd(QUEUE.key("completed"), {"7": 5})  # without an event
     await campaign.finish(LONG)

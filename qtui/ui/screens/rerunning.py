@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 from textual.worker import Worker
 
-from qtui.bullmq.codes import Code, ForeignQueue, meaning
+from qtui.bullmq.codes import Code, ForeignQueue, Result, meaning
 from qtui.bullmq.model import JobState
+from qtui.retry.campaign import Campaign, Phase
 from qtui.retry.journal_reading import JournalError
 from qtui.retry.outcome import Fate, Outcome
-from qtui.retry.rerun import JobResult, Rerun
-from qtui.retry.rerun_progress import RerunProgress, read_progress
+from qtui.retry.rerun import CHANGED, Rerun
 from qtui.text import count, plain, plural
 from qtui.ui.screens.live import TROUBLE, last_words
 from qtui.ui.widgets.bars import Bar
@@ -39,9 +39,8 @@ class Rerunning:
         """What it has come to, by full key."""
         self._screen = screen
         self._banner = banner
-        self._rerun: Rerun | None = None
-        self._results: dict[str, JobResult] = {}
-        self._progress: RerunProgress | None = None
+        self._campaign: Campaign[Rerun] | None = None
+        self._results: dict[str, Result] = {}
         self._trouble = ""
         self._sending: Worker[None] | None = None
         banner.display = False
@@ -49,21 +48,22 @@ class Rerunning:
     @property
     def under_way(self) -> bool:
         """Whether jobs are being sent."""
-        return self._rerun is not None and not self._rerun.is_over
+        return self._campaign is not None and not self._campaign.is_over
 
-    def begin(self, rerun: Rerun) -> None:
+    def begin(self, campaign: Campaign[Rerun]) -> None:
         """Carries a rerun out, and follows its jobs."""
         self.let_go()
-        self._rerun = rerun
+        self._campaign = campaign
+        campaign.news = self._draw
         self._draw()
         self._sending = self._screen.run_worker(
-            self._carry_out(rerun), group="retry", exit_on_error=False
+            self._carry_out(campaign), group="retry", exit_on_error=False
         )
 
     def stop(self) -> bool:
         """Ends it after the call that is under way; False if there is none."""
-        if self._rerun is not None and self.under_way:
-            self._rerun.stop()
+        if self._campaign is not None and self.under_way:
+            self._campaign.stop()
             return True
         return False
 
@@ -72,7 +72,7 @@ class Rerunning:
         if self.under_way:
             return
         self.close()
-        self._rerun, self._progress, self._trouble = None, None, ""
+        self._campaign, self._trouble = None, ""
         self._results.clear()
         self.verdicts.clear()
         self._draw()
@@ -84,97 +84,101 @@ class Rerunning:
 
     def close(self) -> None:
         """Writes down what became of the jobs so far."""
-        if self._rerun is not None:
-            known = self._progress.outcomes() if self._progress is not None else {}
-            self._rerun.write_outcomes(known)
+        if self._campaign is not None:
+            self._campaign.close()
 
-    async def _carry_out(self, rerun: Rerun) -> None:
+    async def _carry_out(self, campaign: Campaign[Rerun]) -> None:
         try:
-            async for results in rerun.run():
-                self._results |= {one.name.key: one for one in results}
-                self._judge()
+            async for results in campaign.run():
+                self._results |= {one.job_id: one for one in results}
+                self._judge(campaign)
         except JournalError as error:
             self._trouble = plain(str(error))
         except ForeignQueue as error:
-            self._trouble = f"stopped: a queue of the flow is {error}"
+            self._trouble = f"a queue of the flow is {error}"
         except TROUBLE as error:
             self._trouble = self._screen.session.explain(error)
         finally:
             self._draw()
-        if rerun.rerun:
+        if campaign.done:
             self._screen.read_again()
-            await self._follow(rerun)
+            await self._follow(campaign)
 
-    async def _follow(self, rerun: Rerun) -> None:
+    async def _follow(self, campaign: Campaign[Rerun]) -> None:
         """Keeps rows and banner at what has become of the jobs, until all is decided."""
-        while self._rerun is rerun:
+        while self._campaign is campaign:
             begun = monotonic()
             try:
-                self._progress = await read_progress(
-                    self._screen.session.client, rerun.plan, self._progress
-                )
+                progress = await campaign.action.look()
             except TROUBLE as error:
                 self._screen.say(self._screen.session.explain(error))
             else:
-                self._screen.rows.update(self._progress.nodes.values())
-                self._judge()
-                if self._progress.is_over:
+                self._screen.rows.update(progress.nodes.values())
+                self._judge(campaign)
+                if progress.is_over:
                     break
             # Three quarters of the time are for others.
             await asyncio.sleep(max(_LOOK, 3 * (monotonic() - begun)))
-        if self._rerun is rerun:
+        if self._campaign is campaign:
             self.close()
             self._screen.read_again()  # parents keep their children in another way now
 
-    def _judge(self) -> None:
-        outcomes = self._progress.outcomes() if self._progress is not None else {}
+    def _judge(self, campaign: Campaign[Rerun]) -> None:
+        outcomes = campaign.action.progress.outcomes()
         for key, one in self._results.items():
             self.verdicts[key] = self._verdict(key, one, outcomes.get(key))
         self._draw()
         self._screen.draw()
 
-    def _verdict(self, key: str, one: JobResult, outcome: Outcome | None) -> Verdict:
+    def _verdict(self, key: str, one: Result, outcome: Outcome | None) -> Verdict:
         node = self._screen.rows.node(key)
         if outcome is None and node is not None and node.state is JobState.ACTIVE:
             outcome = Outcome(Fate.ACTIVE)  # of many jobs only those in sight are looked at
-        found = verdict(one.result, outcome, JobState.FAILED)
+        found = verdict(one, outcome, JobState.FAILED)
         if node is not None and node.waits_for and (outcome is None or not outcome.fate.is_final):
             words = f"✔ waits for {plural(node.waits_for, 'child', 'children')}"
-            return Verdict(words, found.tone) if one.result.retried else found
+            return Verdict(words, found.tone) if one.retried else found
         return found
 
     # The banner
 
     def _draw(self) -> None:
-        rerun = self._rerun
-        self._banner.display = rerun is not None
-        if rerun is None:
+        campaign = self._campaign
+        self._banner.display = campaign is not None
+        if campaign is None:
             return
-        words, tone = self._told(rerun)
-        hint = " x stops " if not rerun.is_over else " esc leaves "
+        words, tone = self._told(campaign)
+        hint = " x stops " if not campaign.is_over else " esc leaves "
         self._banner.say([(f" {words}", tone)], [(hint, "faint")])
 
-    def _told(self, rerun: Rerun) -> tuple[str, str]:
-        if not rerun.is_over:
-            return f"rerunning: {count(rerun.rerun)} of {plural(rerun.selected, 'job')}", "strong"
-        others = {code: number for code, number in rerun.codes.items() if code is not Code.RETRIED}
-        if rerun.rerun == rerun.selected:
-            words = (self._progress or RerunProgress(rerun.plan)).words
-            notes = "".join(f" · Redis refused: {plain(note)}" for note in rerun.notes)
-            failed = self._progress is not None and bool(self._progress.failed)
-            return words + notes, "bad" if failed else "warn" if notes else "strong"
-        done = f"{count(rerun.rerun)} of {plural(rerun.selected, 'job')} run again"
-        left = "r does what is left" if rerun.rerun else "nothing was rerun"
-        if self._trouble and not rerun.rerun:
-            return f"nothing was rerun: {self._trouble}", "bad"
-        if self._trouble:
-            return f"{done}, {left}: {self._trouble}", "bad"
-        if rerun.lost:
-            return f"the connection was lost · {left if rerun.rerun else 'ctrl+r looks'}", "bad"
-        if others:
-            codes = ", ".join(
-                f"{count(number)} {meaning(code, JobState.FAILED)}"
-                for code, number in others.items()
+    def _told(self, campaign: Campaign[Rerun]) -> tuple[str, str]:
+        jobs = plural(campaign.selected, "job")
+        if not campaign.is_over:
+            words = f"rerunning: {count(campaign.done)} of {jobs}"
+            return (
+                (f"{words} · {campaign.trouble}", "warn") if campaign.trouble else (words, "strong")
             )
+        progress = campaign.action.progress
+        if campaign.phase is Phase.DONE:
+            notes = "".join(f" · Redis refused: {plain(note)}" for note in campaign.notes)
+            return (
+                progress.words + notes,
+                "bad" if progress.failed else "warn" if notes else "strong",
+            )
+        done = f"{count(campaign.done)} of {jobs} run again"
+        left = "r does what is left" if campaign.done else "nothing was rerun"
+        trouble = self._trouble or plain(campaign.why)
+        codes = ", ".join(
+            f"{count(number)} {meaning(code, JobState.FAILED)}"
+            for code, number in campaign.codes.items()
+            if code is not Code.RETRIED and number
+        )
+        if campaign.phase is Phase.LOST:
+            return f"the connection was lost · {left if campaign.done else 'ctrl+r looks'}", "bad"
+        if campaign.why == CHANGED:
             return f"the flow had changed: {codes} · {done}: ctrl+r, then r again", "bad"
+        if trouble and not campaign.done:
+            return f"nothing was rerun: {trouble}", "bad"
+        if trouble:
+            return f"{done}, {left}: {trouble}", "bad"
         return f"stopped · {done}, {left}", "warn"

@@ -16,6 +16,7 @@ from qtui.retry.campaign import Campaign, Phase
 from qtui.retry.journal_reading import JournalError, Summary, unfinished
 from qtui.retry.pace import Pace
 from qtui.retry.plan import Plan, Resets, make_plan
+from qtui.retry.retry import Retry
 from qtui.retry.selection import Selection, chosen, query
 from qtui.text import count, plain, plural
 from qtui.ui.dialogs.plan import PlanDialog
@@ -53,7 +54,7 @@ class Retrying:
         self.resets = Resets()
         self.pace = Pace()
         """The toggles of the plan; they keep their setting until qtui ends."""
-        self.campaign: Campaign | None = None
+        self.campaign: Campaign[Retry] | None = None
         """The latest campaign, until its banner is let go."""
         self._screen = screen
         self._board = board
@@ -171,7 +172,7 @@ class Retrying:
 
     # The campaign
 
-    def begin(self, campaign: Campaign) -> None:
+    def begin(self, campaign: Campaign[Retry]) -> None:
         """Carries a campaign out, and follows its jobs."""
         self._close_latest()
         self.campaign, self._trouble = campaign, ""
@@ -262,15 +263,15 @@ class Retrying:
             latest = self.campaign.finish(_LAST_LOOK)
             self._screen.run_worker(latest, group="finish", exit_on_error=False)
 
-    async def _carry_out(self, campaign: Campaign) -> None:
-        plan = campaign.plan
+    async def _carry_out(self, campaign: Campaign[Retry]) -> None:
+        plan = campaign.action.plan
         campaign.news = self._draw
         self._draw()
         try:
             async for results in campaign.run():
                 self._board.record(plan.queue, plan.state, results)
                 # They may have run already.
-                known, ids = campaign.follower.outcomes, (one.job_id for one in results)
+                known, ids = campaign.action.follower.outcomes, (one.job_id for one in results)
                 self._board.note(
                     plan.queue, plan.state, {one: known[one] for one in ids if one in known}
                 )
@@ -289,9 +290,9 @@ class Retrying:
             if self._quit_after:
                 self._screen.app.exit()
 
-    async def _follow(self, campaign: Campaign) -> None:
+    async def _follow(self, campaign: Campaign[Retry]) -> None:
         """Keeps rows and banner at what has become of the jobs, until all is decided."""
-        plan, follower = campaign.plan, campaign.follower
+        plan, follower = campaign.action.plan, campaign.action.follower
         while self.campaign is campaign:
             try:
                 async for ids in follower.watch(_FOLLOWED, lambda: self.campaign is not campaign):
@@ -331,33 +332,36 @@ def _words(state: JobState, wanted: Filter | None) -> str:
     return f"all {state} jobs{match}"
 
 
-def told(campaign: Campaign) -> tuple[str, str]:
+def told(campaign: Campaign[Retry]) -> tuple[str, str]:
     """How a campaign fares, in a line, and the tone to say it in."""
-    tally = campaign.follower.tally()
+    tally = campaign.action.follower.tally()
     others = sorted(code for code in campaign.codes if code is not Code.RETRIED)
     left = campaign.selected - campaign.decided
     words = [*_course(campaign, left)]
-    if campaign.retried:
+    if campaign.done:
         words.append(tally.words())
     for code in others:
         name = f"{int(code)} " if code not in (Code.REFUSED, Code.UNKNOWN) else ""
-        words.append(f"{name}{meaning(code, campaign.plan.state)}: {count(campaign.codes[code])}")
+        what = meaning(code, campaign.action.plan.state)
+        words.append(f"{name}{what}: {count(campaign.codes[code])}")
     words += (f"Redis refused: {plain(note)}" for note in campaign.notes)
     if tally.failed_again or (campaign.is_over and campaign.phase is not Phase.DONE):
         return " · ".join(words), "bad"
     return " · ".join(words), "warn" if others or campaign.notes else "strong"
 
 
-def _course(campaign: Campaign, left: int) -> Iterator[str]:
+def _course(campaign: Campaign[Retry], left: int) -> Iterator[str]:
     """How far it is, or why it did not go farther."""
     selected = plural(campaign.selected, "job")
     if not campaign.is_over:
         doing = "retrying" if campaign.phase is Phase.RUNNING else campaign.phase.value
         yield f"{doing}: {count(campaign.decided)} of {selected}"
-        if campaign.held:
+        if campaign.trouble:
+            yield f"waiting: {campaign.trouble}"
+        elif campaign.held:
             yield f"on hold: {campaign.held}"
     elif campaign.phase is not Phase.DONE:
         yield f"{campaign.phase.value}{f': {plain(campaign.why)}' if campaign.why else ''}"
         yield f"{count(left)} untouched"
     else:
-        yield f"{count(campaign.retried)} of {selected} retried"
+        yield f"{count(campaign.done)} of {selected} retried"
