@@ -190,5 +190,6 @@ async def test_of_many_jobs_only_those_that_ended_are_read(
         KIDS.job("c9"): Outcome(Fate.GONE),
     }
     assert progress.words == (
-        f"resumed from {many} failed jobs; 1 of {many + 1} done, 1 failed, 1 removed, their end unknown"
+        f"resumed from {many} failed jobs; 1 of {many + 1} done, 1 failed,"
+        " 1 removed, their end unknown"
     )
