@@ -317,6 +317,7 @@ class Campaign(Generic[A_co]):
             await asyncio.shield(writing)
         finally:
             await asyncio.wait([writing])
+            writing.exception()  # of one that is cancelled nobody else asks for it
 
     async def _admitted(self, jobs: int) -> int:
         """Waits until the pace lets some of these jobs go; how many, 0 if it was stopped."""
