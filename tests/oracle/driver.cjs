@@ -108,6 +108,12 @@ const commands = {
     return added.map((job) => job.id);
   },
 
+  // A job scheduler (5.16.0 and later); the id of its first iteration.
+  async scheduler({ scheduler, every, template, ...where }) {
+    const { queue } = queueOf(where);
+    return (await queue.upsertJobScheduler(scheduler, { every }, template)).id;
+  },
+
   async flow({ tree, ...where }) {
     const name = JSON.stringify([where.socket, where.db, where.prefix]);
     if (!flows.has(name)) flows.set(name, new bullmq.FlowProducer(options(where)));

@@ -89,6 +89,13 @@ class Commands:
         added = await self._queue(where).addBulk(jobs)
         return [str(job.id) for job in added]
 
+    async def scheduler(
+        self, scheduler: str, every: int, template: dict[str, Json], **where: Json
+    ) -> str:
+        how = {"every": every}, template["name"], template["data"]
+        job = await self._queue(where).upsertJobScheduler(scheduler, *how)
+        return str(job.id)
+
     async def flow(self, tree: dict[str, Json], **where: Json) -> Json:
         name = (where["socket"], where["db"])
         if name not in self._flows:

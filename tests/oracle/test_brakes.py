@@ -57,7 +57,15 @@ def test_a_stall_counter_outlives_every_reset_and_one_more_stall_fails_the_job_u
 def test_a_job_that_another_one_has_replaced_by_its_deduplication_id_runs_beside_it(
     stage: Stage, oracle_server: EmbeddedServer
 ) -> None:
-    how: dict[str, object] = {"deduplication": {"id": "d"}}
+    _assert_both_run(stage, oracle_server, {"deduplication": {"id": "d"}})
+
+
+@pytest.mark.releases(since="5.11.0", before="6.0.0")
+def test_a_debounce_id_is_such_an_id(stage: Stage, oracle_server: EmbeddedServer) -> None:
+    _assert_both_run(stage, oracle_server, {"debounce": {"id": "d"}})
+
+
+def _assert_both_run(stage: Stage, oracle_server: EmbeddedServer, how: dict[str, object]) -> None:
     [id] = stage.official.seed([job("a", "fail", **how)])
     [other] = stage.official.run("add", jobs=[job("b", "fail", **how)])
     [same] = stage.official.run("add", jobs=[job("c", "fail", **how)])
@@ -70,8 +78,8 @@ def test_a_job_that_another_one_has_replaced_by_its_deduplication_id_runs_beside
     stage.ours.work_off([other, id])
 
 
-# A worker of 3.x does not close before its limit ends.
-@pytest.mark.releases(since="4.0.0")
+# A worker of 3.x or 4.0.0 does not close before its limit ends.
+@pytest.mark.releases(since="4.18.0")
 def test_a_workers_rate_limit_is_in_the_keys_with_its_time(
     stage: Stage, oracle_server: EmbeddedServer
 ) -> None:
@@ -87,3 +95,27 @@ def test_a_workers_rate_limit_is_in_the_keys_with_its_time(
         assert worker.until() == []
     with stage.ours.worker("ok") as worker:  # one without a limit is bound by none
         assert worker.until(ends=1) == [id]
+
+
+@pytest.mark.releases(since="5.16.0")
+def test_an_iteration_of_a_scheduler_runs_once_more_and_the_schedule_goes_on(
+    stage: Stage, oracle_server: EmbeddedServer
+) -> None:
+    template = {"name": "tick", "data": {"outcome": "fail"}}
+    stage.official.open()
+    id = stage.official.run("scheduler", scheduler="s1", every=3_600_000, template=template)
+    with stage.official.worker("data") as worker:
+        worker.until(ends=1)
+    assert stage.official.members("failed") == [id]
+    [due] = stage.official.members("delayed")
+    stage.copy()
+    assert _brakes(oracle_server, stage.ours, id) == (
+        "1 job is an iteration of a job scheduler: it runs once more, and the schedule goes on "
+        "unchanged.",
+    )
+    assert stage.retry([id]) == [1]
+    with stage.ours.worker("ok") as worker:
+        assert worker.until(ends=1) == [id]
+        stage.ours.await_idle()
+    assert stage.ours.members("delayed") == [due]
+    assert stage.ours.members("completed") == [id]
