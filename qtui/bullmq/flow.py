@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from qtui.bullmq.ask import Command, Reply, ask_all, number, texts
 from qtui.bullmq.connection import Client
-from qtui.bullmq.job import Children, parent_of
+from qtui.bullmq.job import Children, may_be_job, parent_of
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.lists import Standing, refused, stand_in_lists
 from qtui.bullmq.model import LIST_FIELDS, Garbage, JobState, is_true
@@ -221,6 +221,9 @@ def _node(name: Name, place: Whereabouts, replies: Sequence[Reply]) -> Node:
     fields, kind, *counts = replies
     *values, parent, deferred = texts(fields) or [None] * (len(LIST_FIELDS) + 2)
     row = marked(replace(short_row(name.id, values), score=place.score), _blank(fields, kind))
+    nowhere = place.state is None and not place.unknown
+    if nowhere and not may_be_job(name.id, marked=row.timestamp is not None):
+        row = replace(row, missing=True)
     held = Garbage().options(parent)
     beside = dict(zip((name.queue.job(name.id, one) for one in _SETS), counts, strict=True))
     options = Garbage().options(values[LIST_FIELDS.index("opts")])

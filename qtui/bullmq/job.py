@@ -48,6 +48,9 @@ NOT_JOBS: Final = frozenset(
 _LOG_PAGE: Final = 1000
 """Log lines that are read in one go where all are wanted."""
 
+_MARK: Final = "timestamp"
+"""A field that every job has."""
+
 LOG_WINDOW: Final = 200
 """Log lines that are read without being asked for: the newest."""
 
@@ -116,7 +119,7 @@ class Job:
 
 
 class WrongType(Exception):
-    """Something stands under the job's key that is no hash."""
+    """Something is under the job's key that is no job."""
 
 
 async def read_job(
@@ -142,7 +145,7 @@ async def read_job(
     ``near`` an LPOS for each list too, O(n), where the job stands in no sorted set.
 
     Raises:
-        WrongType: the key is there, but not as a hash.
+        WrongType: the key is there, but not as a hash, or as one that is no job.
         redis.exceptions.ResponseError: Redis would not tell (an ACL).
     """
     key = queue.job(job_id)
@@ -166,6 +169,9 @@ async def read_job(
         except ResponseError as error:
             unread["logs"] = refused(error, "LRANGE", queue.job(job_id, "logs"))
     place = await _place(client, queue, job_id, near)
+    known = place.state is not None or place.unknown
+    if not known and not may_be_job(job_id, marked=_MARK in fields):
+        raise WrongType(f"{key} is {_no_job(job_id)}, not a job")
     values = [fields[name].text if name in fields else None for name in LIST_FIELDS]
     found = row(job_id, values, place.score)
     stack = fields["stacktrace"].text if "stacktrace" in fields else None
@@ -216,18 +222,53 @@ class Found(NamedTuple):
 async def find_job(client: Client, queues: Sequence[QueueKey], job_id: str) -> Found:
     """Which of the queues have a job of this id, and where it stands there.
 
-    Costs a round trip with an EXISTS for each queue, and what `Reader.whereabouts` costs for each
-    that has it: an LPOS a list, O(n), where the job stands in no sorted set.
+    Costs a round trip with two commands of O(1) for each queue, and what `Reader.whereabouts` costs
+    for each that has it: an LPOS a list, O(n), where the job stands in no sorted set.
     """
-    there = await ask(client, [("EXISTS", queue.job(job_id)) for queue in queues])
+    replies = await ask(
+        client,
+        [
+            command
+            for queue in queues
+            for command in (("EXISTS", queue.job(job_id)), ("HEXISTS", queue.job(job_id), _MARK))
+        ],
+    )
+    there = replies[::2]
+    unmarked = {queue for queue, mark in zip(queues, replies[1::2], strict=True) if mark != 1}
     having = [queue for queue, found in zip(queues, there, strict=True) if found == 1]
     closed = [
         queue for queue, found in zip(queues, there, strict=True) if isinstance(found, RedisError)
     ]
     found = [(queue, await _where(client, queue, job_id)) for queue in having]
     # A key of the queue itself is no job, unless it stands in a state as one.
-    jobs = [(queue, where) for queue, where in found if where.state or job_id not in NOT_JOBS]
+    jobs = [
+        (queue, where)
+        for queue, where in found
+        if where.state or where.unknown or may_be_job(job_id, marked=queue not in unmarked)
+    ]
     return Found(jobs, closed)
+
+
+def may_be_job(job_id: str, *, marked: bool) -> bool:
+    """Whether a key that is in no state may be a job's.
+
+    Beside the jobs are hashes of the queue: schedulers (``repeat:<id>``), jobs that wait for the
+    end of the one they duplicate (``dn:<id>``), ``metrics:<state>``, and hashes of jobs
+    (``<id>:processed`` and others). All have a colon in what would be their id, and none has the
+    time stamp that every release gives a job (seen with 6.7.0; the ids of a scheduler's jobs begin
+    with ``repeat:`` too).
+    """
+    return job_id not in NOT_JOBS and (marked or ":" not in job_id)
+
+
+def _no_job(job_id: str) -> str:
+    """What is under such a key, in words."""
+    kind = job_id.partition(":")[0]
+    return {
+        "repeat": "a job scheduler",
+        "dn": "a deduplicated job that is added after the one it duplicates",
+        "metrics": "metrics",
+    }.get(kind, "a key of the queue")
 
 
 async def _where(client: Client, queue: QueueKey, job_id: str) -> Whereabouts:
@@ -304,7 +345,7 @@ async def read_whole_job(
     Costs two `read_job` at most, and a command for each `_LOG_PAGE` lines.
 
     Raises:
-        WrongType: the key is there, but not as a hash.
+        WrongType: the key is there, but not as a hash, or as one that is no job.
         redis.exceptions.ResponseError: Redis would not tell (an ACL).
     """
     job = await read_job(client, queue, job_id)
