@@ -10,11 +10,13 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import (
     ClusterCrossSlotError,
     ClusterDownError,
+    ClusterError,
     ConnectionError,
     RedisClusterException,
     RedisError,
     SlotNotCoveredError,
     TimeoutError,
+    TryAgainError,
 )
 from redis.typing import EncodableT
 
@@ -108,6 +110,9 @@ class Cluster(RedisCluster):
             return await super().execute_command(*args, **kwargs)
         except RedisClusterException as error:
             reason = _reason(error)
+        except ClusterError as error:
+            # Its word for: TRYAGAIN or a redirection came again and again, nothing was done.
+            reason = TryAgainError(str(error)) if "TTL exhausted" in str(error) else error
         raise reason
 
     def pipeline(self, transaction: bool | None = None, shard_hint: object = None) -> Pipeline:

@@ -56,8 +56,21 @@ class Places:
             found[job_id] = Whereabouts(None, exists != 0).in_list(lists[job_id])
         return found
 
+    async def scores(self, state: JobState, ids: Sequence[str]) -> list[float | None]:
+        """The score of each job in one sorted-set state, None where it is not in it.
+
+        Costs one ZMSCORE, or a ZSCORE for each job in one round trip.
+
+        Raises:
+            redis.exceptions.NoPermissionError: this user may not see where the jobs are.
+            redis.exceptions.ConnectionError, TimeoutError: the server could not be asked.
+        """
+        [column] = await self._scores(ids, [self._queue.key(state.key)]) if ids else [[]]
+        return [score(one) for one in column]
+
     async def _in_sets(self, ids: Sequence[str]) -> dict[str, Whereabouts]:
-        columns = await self._scores(ids) if ids else []
+        keys = [self._queue.key(state.key) for state in _SETS]
+        columns = await self._scores(ids, keys) if ids else []
         found = {}
         for at, job_id in enumerate(ids):
             found[job_id] = Whereabouts(None)
@@ -67,9 +80,8 @@ class Places:
                     break
         return found
 
-    async def _scores(self, ids: Sequence[str]) -> list[list[Reply]]:
-        """For each sorted-set state the score of each job in it, or nothing."""
-        keys = [self._queue.key(state.key) for state in _SETS]
+    async def _scores(self, ids: Sequence[str], keys: Sequence[str]) -> list[list[Reply]]:
+        """For each sorted set the score of each job in it, or nothing."""
         if self._many:
             replies = await ask(self._client, [("ZMSCORE", key, *ids) for key in keys])
             if not any(isinstance(reply, RedisError) for reply in replies):

@@ -17,6 +17,20 @@ _Masters: TypeAlias = dict[str, dict[str, Any]]
 class MasterPool(SentinelConnectionPool, BlockingConnectionPool):
     """A pool that waits when it is empty, and that closes the connections to the Sentinels too."""
 
+    async def is_settled(self) -> bool:
+        """Whether no Sentinel replaces the master, or holds it for down.
+
+        Idle connections to one that is the master no more are closed. Costs a SENTINEL MASTERS for
+        each Sentinel, and one more.
+        """
+        if await self.sentinel_manager.replaces(self.service_name):
+            return False
+        try:
+            await self.get_master_address()  # type: ignore[no-untyped-call]  # has none
+        except MasterNotFoundError:
+            return False
+        return True
+
     async def aclose(self) -> None:
         """Closes all connections."""
         await super().aclose()
@@ -30,6 +44,22 @@ class Sentinels(Sentinel):
         """One client for each Sentinel; they are closed with this."""
         super().__init__([])  # type: ignore[no-untyped-call]  # redis-py's has no annotations
         self.sentinels = [*clients]
+
+    async def replaces(self, service_name: str) -> bool:
+        """Whether any Sentinel says that the master is being replaced.
+
+        Only the one that leads a failover knows of it before it is done. The old master takes
+        writes until then, and they are lost.
+        """
+        for sentinel in self.sentinels:
+            try:
+                masters = cast(_Masters, await sentinel.sentinel_masters())
+            except (ConnectionError, TimeoutError, NoPermissionError):
+                continue
+            flags = str(masters.get(service_name, {}).get("flags", ""))
+            if "failover_in_progress" in flags or "_down" in flags:
+                return True
+        return False
 
     async def discover_master(self, service_name: str) -> tuple[str, int]:
         """Host and port of the master. Costs one SENTINEL MASTERS each until one knows it.

@@ -116,6 +116,13 @@ class Report:
         """How what is left can be done; empty where nothing was begun."""
         return "" if self.journal is None else f"qtui retry --resume {self.journal} goes on"
 
+    def take_back(self, jobs: int) -> None:
+        """Takes back that jobs were done, and says so: the server that took them has lost them."""
+        self._codes[Code.RETRIED] -= jobs
+        words = f"another Redis answers, which has lost {plural(jobs, 'job')} that were {self.verb}"
+        self._err.line(f"qtui: {words}: sending them again")
+        self._err.flush()
+
     def count(self, codes: Mapping[Code, int]) -> None:
         """Takes in what another process has told already."""
         self._codes.update(codes)

@@ -147,9 +147,13 @@ async def carry_out(
 async def _send(campaign: Campaign[Action], report: Report, progress: Progress) -> None:
     closed: OutputClosed | None = None
     selected = plural(campaign.selected, "job")
+    withdrawn = campaign.withdrawn
     async for results in campaign.run():
         report.journal = campaign.journal.id if campaign.journal is not None else None
         progress.clear()
+        if lost := campaign.withdrawn - withdrawn:
+            withdrawn += lost
+            report.take_back(lost)
         try:
             report.results(results)
         except OutputClosed as error:  # what is under way is counted all the same

@@ -114,6 +114,16 @@ class Action(Protocol):
     async def begin(self) -> None:
         """Reads what has to be known before the first call."""
 
+    async def lost(self) -> Sequence[Picked]:
+        """The jobs with code 1 that are where they were picked. Reads only.
+
+        A server that was replaced, or restarted, took the call, and the one that answers now does
+        not know of it.
+        """
+
+    def withdraw(self, lost: Sequence[Picked]) -> None:
+        """The codes 1 of these are void: `next` hands them out again where it can."""
+
     async def judge_doubtful(self) -> Sequence[Result] | None:
         """What became of jobs that an earlier process may have sent; None when all are judged."""
 

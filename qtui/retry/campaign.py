@@ -35,6 +35,7 @@ from redis.exceptions import RedisError
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.origin import Origin, read_origin
 from qtui.bullmq.trouble import LOST
 from qtui.retry.action import Action, Load
 from qtui.retry.ahead import ahead
@@ -42,7 +43,7 @@ from qtui.retry.delivery import Delivery, OutOfReach, Sent
 from qtui.retry.journal import Journal
 from qtui.retry.journal_reading import JournalError
 from qtui.retry.pace import UNBOUNDED, Pace, Throttle, TooSlow, is_hopeless, verdict_on
-from qtui.retry.patience import LAST_LOOK, PATIENCE, Stop
+from qtui.retry.patience import LAST_LOOK, PATIENCE, Patience, Stop
 from qtui.text import first_line
 
 A_co = TypeVar("A_co", bound=Action, covariant=True)
@@ -62,6 +63,7 @@ class Phase(StrEnum):
     PLANNED = "planned"
     RUNNING = "running"
     READING = "reading what a lost batch did"
+    CHECKING = "reading again what a lost server took"
     WATCHING = "watching the canary"
     DONE = "done"
     STOPPED = "stopped"
@@ -103,6 +105,11 @@ class Campaign(Generic[A_co]):
         self.journal: Journal | None = None
         self.news: Callable[[], None] = _ignored
         """Called when `phase`, `held` or `trouble` may have changed between two calls."""
+        self.origin = Origin()
+        """The server that answered last."""
+        self.withdrawn = 0
+        """Codes 1 that were void, as the server that gave them lost the jobs' retry."""
+        self._client = client
         self._phase = Phase.PLANNED
         self._record = record
         self._stop = Stop()
@@ -222,8 +229,17 @@ class Campaign(Generic[A_co]):
         await self._delivery.measure()
         async with self._stop.at_most(LAST_LOOK):
             await self.action.begin()
+        found = await read_origin(self._client, self._key)
+        if self.journal is None or not self.origin.is_known:
+            self.origin = found
         if self._record is not None:
             self.journal = await asyncio.to_thread(self._record, self)
+
+    @property
+    def _key(self) -> str:
+        """A key of its queue, for a cluster to find the node by."""
+        header = self.action.header()
+        return QueueKey(header.queue, header.prefix).key("meta")
 
     def _give_up(self, out: OutOfReach) -> None:
         if self._stop.is_set():
@@ -267,6 +283,44 @@ class Campaign(Generic[A_co]):
     # Sending
 
     async def _calls(self) -> AsyncGenerator[Sequence[Result]]:
+        """Sends what is left, and again what a server lost that took it, until all is done."""
+        while True:
+            async with aclosing(self._rounds()) as rounds:
+                async for results in rounds:
+                    yield results
+            lost = await self._withdraw()
+            if not lost:
+                return
+            yield []
+            if self._stop.is_set():
+                return
+
+    async def _withdraw(self) -> int:
+        """How many codes 1 are void, if another server answers now than when it began.
+
+        Sentinels that replace the master are waited for: the old one takes writes until it is
+        done, and they are lost. The codes are taken back, here and in the journal.
+        """
+        patience = Patience(self.patience, self._stop)
+        while True:
+            origin = await self._insist(partial(read_origin, self._client, self._key))
+            if (origin.is_settled and origin.is_master) or not await patience.wait():
+                break
+        if origin.is_same_as(self.origin) or not self.done:
+            return 0
+        before, self._phase = self._phase, Phase.CHECKING
+        self.news()
+        lost = await self._insist(self.action.lost)
+        self._phase = before
+        self.origin = origin
+        if self.journal is not None:
+            self.journal.withdraw(origin.members(), lost)
+        self.action.withdraw(lost)
+        self.codes[Code.RETRIED] -= len(lost)
+        self.withdrawn += len(lost)
+        return len(lost)
+
+    async def _rounds(self) -> AsyncGenerator[Sequence[Result]]:
         """First what is in doubt, then what is left, until all have a result or it is stopped.
 
         The snapshots of the next jobs are written while calls are sent, and each call is sent

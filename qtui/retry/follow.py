@@ -238,6 +238,12 @@ class Follower:
         """Counts retried jobs that are not followed: another process has retried them."""
         self._jobs.beyond += jobs
 
+    def withdraw(self, ids: Iterable[str]) -> None:
+        """These are back where they were before the retry: what was seen of them since is void."""
+        for job_id in ids:
+            self._jobs.undo(job_id)
+        self._settled = False
+
     async def look(self) -> set[str]:
         """Reads what is new; the ids whose outcome has changed since the last look.
 

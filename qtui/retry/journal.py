@@ -19,7 +19,7 @@ import pwd
 import socket
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -39,6 +39,8 @@ from qtui.retry.journal_lines import (
     header_line,
     outcome_lines,
     resumed_line,
+    server_line,
+    withdrawn_lines,
 )
 from qtui.retry.journal_reading import (
     JournalError,
@@ -179,6 +181,15 @@ class Journal:
             JournalError: it can't be written; who resumes reads the jobs instead.
         """
         self._append(code_lines(results))
+
+    def withdraw(self, server: Mapping[str, str], picked: Sequence[Picked]) -> None:
+        """Writes down that another server answers, and which retries it has lost.
+
+        Raises:
+            JournalError: it can't be written.
+        """
+        self._append(server_line(int(time.time() * 1000), server, len(picked)))
+        self._append(withdrawn_lines(picked))
 
     def outcomes(self, outcomes: Mapping[str, Outcome]) -> None:
         """Writes down what became of jobs, by id; each job once, when nothing more will come.

@@ -9,6 +9,8 @@ which lets a reader count the jobs of a large journal without decoding what they
     job        what a retry wipes, written before the job is sent
     code       BullMQ's code for it
     outcome    what became of it
+    withdrawn  its code 1 is void: Redis lost the retry, and the job is where it was
+    server     another server answers from here on, or the same with another history
     resumed    another process goes on from here
     end        the last line of a campaign that came to its end
 """
@@ -39,9 +41,9 @@ Record: TypeAlias = dict[str, object]
 _encode: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 _INFINITE: Final = {"inf": math.inf, "-inf": -math.inf}
 _JOB: Final = re.compile(
-    rb'\{"type":"(?P<type>job|code)","id":(?P<id>"[^"\\]*(?:\\.[^"\\]*)*")'
+    rb'\{"type":"(?P<type>job|code|withdrawn)","id":(?P<id>"[^"\\]*(?:\\.[^"\\]*)*")'
     rb'(?:,"score":(?P<score>null|"-?inf"|[-+.0-9e]+))?'
-    rb'(?:,"fields":|,"code":(?P<code>null|-?\d+)[,}])'
+    rb'(?:,"fields":|,"code":(?P<code>null|-?\d+)[,}]|\})'
 )
 """The beginning of a line of ours about one job."""
 
@@ -78,6 +80,8 @@ class Header:
     """The command or the key that began it."""
     flow: Mapping[str, str] = field(default_factory=dict)
     """Of a flow's rerun: ``root`` by full key, in the queue above, and ``start``."""
+    server: Mapping[str, str] = field(default_factory=dict)
+    """What tells the server's data from others, see `qtui.bullmq.origin`; empty in old journals."""
     id: str = ""
     at: int = 0
     user: str = ""
@@ -107,8 +111,9 @@ def header_line(header: Header) -> bytes:
     until = header.selection.until
     if until is not None:
         members["selection"]["until"] = _plain_score(until)
-    if not header.flow:
-        del members["flow"]
+    for name in ("flow", "server"):
+        if not members[name]:
+            del members[name]
     first = ("id", "at", "user", "host", "pid")
     order = ("type", "format", *first, *(name for name in members if name not in first))
     return _lines([{name: "campaign" if name == "type" else members[name] for name in order}])
@@ -163,6 +168,21 @@ def _outcome(job_id: str, outcome: Outcome) -> Record:
     if outcome.error:
         found["error"] = outcome.error
     return found
+
+
+def withdrawn_lines(picked: Iterable[Picked]) -> bytes:
+    """A line a job; its score is where it is again."""
+    return _lines([_job_withdrawn(one.job_id, one.score) for one in picked])
+
+
+def _job_withdrawn(job_id: str, score: float | None) -> Record:
+    found: Record = {"type": "withdrawn", "id": job_id}
+    return found if score is None else found | {"score": _plain_score(score)}
+
+
+def server_line(at: int, server: Mapping[str, str], withdrawn: int) -> bytes:
+    """Which server answers from here on, and how many retries it does not know of."""
+    return _lines([{"type": "server", "at": at, "server": dict(server), "withdrawn": withdrawn}])
 
 
 def resumed_line(at: int, user: str, host: str, pid: int, version: str) -> bytes:
@@ -231,6 +251,8 @@ class Glance:
     code: Code | None
     """None in the line of a job."""
     score: float | None = None
+    withdrawn: bool = False
+    """Whether the line says that a code 1 is void."""
 
 
 def glance(line: bytes) -> Glance | None:
@@ -246,7 +268,8 @@ def glance(line: bytes) -> Glance | None:
         job_id = json.loads(id_) if b"\\" in id_ else id_[1:-1].decode("ascii")
         if kind == b"code":
             return None if code is None else Glance(job_id, _WRITTEN.get(code, Code.UNKNOWN))
-        return Glance(job_id, None, None if score is None else _score(json.loads(score)))
+        known = None if score is None else _score(json.loads(score))
+        return Glance(job_id, None, known, kind == b"withdrawn")
     except ValueError:
         return None
 
@@ -279,6 +302,7 @@ def header_of(found: Record) -> Header:
         resets={name: value is True for name, value in _mapping(found.get("resets")).items()},
         pace=_mapping(found.get("pace")),
         flow={name: _text(value) for name, value in _mapping(found.get("flow")).items()},
+        server={name: _text(value) for name, value in _mapping(found.get("server")).items()},
     )
 
 
@@ -324,6 +348,11 @@ def codes_of(found: Record) -> Counter[Code]:
         whole = name.removeprefix("-").isdecimal() and name.isascii()
         counts[code_of(int(name) if whole and len(name) < 9 else None)] += _whole(number)
     return counts
+
+
+def server_of(found: Record) -> dict[str, str]:
+    """Which server answers from a line of that type on."""
+    return {name: _text(value) for name, value in _mapping(found.get("server")).items()}
 
 
 def outcomes_of(found: Record) -> dict[str, int] | None:

@@ -28,6 +28,7 @@ from qtui.retry.journal_lines import (
     header_of,
     outcomes_of,
     record,
+    server_of,
 )
 from qtui.retry.journal_tally import Ids, Tally
 
@@ -248,6 +249,10 @@ class Progress:
     """Jobs that may have been sent, and nobody knows what came of it: read where they stand."""
     codes: Mapping[Code, int]
     """The codes so far; the doubtful ones with an unknown code are among them."""
+    retried: Mapping[str, float]
+    """By id, the scores of the jobs with code 1: another server may not know of their retry."""
+    server: Mapping[str, str]
+    """Which server answered last, see `qtui.bullmq.origin`; empty in old journals."""
     parents: frozenset[str] = frozenset()
     """Full keys of the parents of all jobs that may have been sent."""
 
@@ -269,9 +274,10 @@ def progress_of(folder: Path, name: str) -> Progress:
             chosen was written down.
     """
     path = path_of(folder, find(folder, name))
-    tally, decided = Tally(), Ids()
+    tally, decided = Tally(retried={}), Ids()
     chosen: list[Picked] = []
     parents: set[str] = set()
+    server: Mapping[str, str] = {}
     with _open(path) as file:
         header = _header(file, path)
         for line in file:
@@ -282,6 +288,8 @@ def progress_of(folder: Path, name: str) -> Progress:
                 parents.add(evidence_of(record(line) or {}).fields.get("parentKey", ""))
             elif line.startswith(b'{"type":"chosen"'):
                 chosen += chosen_of(record(line) or {})
+            elif line.startswith(b'{"type":"server"'):
+                server = server_of(record(line) or {})
     check_format(header)
     if header.selection.kind == "ids" and len(chosen) != header.selection.jobs:
         raise JournalError(
@@ -289,7 +297,14 @@ def progress_of(folder: Path, name: str) -> Progress:
         )
     doubtful = tuple(Picked(job_id, score) for job_id, score in tally.doubtful.items())
     return Progress(
-        header, tuple(chosen), decided, doubtful, tally.codes, frozenset(parents - {""})
+        header=header,
+        chosen=tuple(chosen),
+        decided=decided,
+        doubtful=doubtful,
+        codes=tally.codes,
+        retried=tally.retried or {},
+        server=server or header.server,
+        parents=frozenset(parents - {""}),
     )
 
 

@@ -19,12 +19,17 @@ class Tally:
     codes: Counter[Code] = field(default_factory=Counter)
     doubtful: dict[str, float | None] = field(default_factory=dict)
     """Scores of the jobs that may have been sent and have no code, or an unknown one."""
+    retried: dict[str, float] | None = None
+    """Scores of the jobs with code 1, where they are to be remembered; None for not."""
     _unknown: set[str] = field(default_factory=set)
 
     def add(self, line: bytes) -> str | None:
         """Takes one line in; the id of the job if the line decides on it."""
         seen = glance(line)
         if seen is None:
+            return None
+        if seen.withdrawn:
+            self._withdraw(seen.job_id, seen.score)
             return None
         if seen.code is None:
             if seen.job_id not in self.doubtful:  # else it was written down again by who resumed
@@ -38,8 +43,19 @@ class Tally:
         if seen.code is Code.UNKNOWN:
             self._unknown.add(seen.job_id)
             return None
-        self.doubtful.pop(seen.job_id, None)
+        score = self.doubtful.pop(seen.job_id, None)
+        if self.retried is not None and seen.code is Code.RETRIED and score is not None:
+            self.retried[seen.job_id] = score
         return seen.job_id
+
+    def _withdraw(self, job_id: str, score: float | None) -> None:
+        """A code 1 is void: the job may be sent again, and is read before that."""
+        if job_id in self.doubtful:
+            return
+        self.codes[Code.RETRIED] -= 1
+        self.doubtful[job_id] = score
+        if self.retried is not None:
+            self.retried.pop(job_id, None)
 
 
 class Ids:

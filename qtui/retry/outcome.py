@@ -57,6 +57,7 @@ class Outcome:
 
 
 WAITING: Final = Outcome(Fate.WAITING)
+_UNDONE: Final = Outcome(Fate.UNDONE)
 _FINISHED: Final = (JobState.COMPLETED, JobState.FAILED)
 
 
@@ -68,7 +69,7 @@ def outcome(where: Whereabouts, pin: float | None = None) -> Outcome:
     (removeOnComplete, removeOnFail) or by somebody: it is gone, and its end is unknown.
     """
     if where.state in _FINISHED and pin is not None and where.score == pin:
-        return Outcome(Fate.UNDONE)
+        return _UNDONE
     match where.state:
         case JobState.ACTIVE:
             return Outcome(Fate.ACTIVE)
@@ -288,6 +289,23 @@ class Outcomes(Mapping[str, Outcome]):
         self._causes[failure.cause] += 1
         return self.note(job_id, failure)
 
+    def undo(self, job_id: str) -> None:
+        """The job is back where it was before the retry, whatever was seen of it since."""
+        job = self.job(job_id)
+        if job is None or job.outcome.fate is Fate.UNDONE:
+            return
+        old = job.outcome
+        if old.fate is Fate.FAILED_AGAIN:
+            self._same -= job.same
+            self._causes[old.cause] -= 1
+        self._fates[old.fate] -= 1
+        self._fates[Fate.UNDONE] += 1
+        self.undecided += old.fate.is_final
+        self._since.discard(job_id)
+        job.outcome, job.armed, job.same = _UNDONE, False, False
+        self.moves += 1
+        self._changed.add(job_id)
+
     def retried_since(self, job_id: str) -> None:
         """Somebody else has retried a job that was decided."""
         self._since.add(job_id)
@@ -325,7 +343,7 @@ class Outcomes(Mapping[str, Outcome]):
             recovered=fates[Fate.COMPLETED],
             failed_again=fates[Fate.FAILED_AGAIN],
             same_error=same,
-            errors=tuple(causes.most_common(_TOLD)),
+            errors=tuple((+causes).most_common(_TOLD)),
             gone=fates[Fate.GONE],
             undone=fates[Fate.UNDONE],
             retried_since=since,

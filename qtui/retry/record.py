@@ -12,6 +12,7 @@ from qtui.bullmq.connection import Client
 from qtui.bullmq.filter import parse
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
+from qtui.bullmq.origin import origin_of
 from qtui.bullmq.status import read_status
 from qtui.bullmq.workers import read_workers
 from qtui.bullmq.writer import Writer
@@ -44,7 +45,13 @@ class Recorder:
         """
         action, pace = campaign.action, campaign.pace
         bounds = {} if pace == UNBOUNDED else asdict(pace)
-        header = replace(action.header(), where=self.where, how=self.how, pace=bounds)
+        header = replace(
+            action.header(),
+            where=self.where,
+            how=self.how,
+            pace=bounds,
+            server=campaign.origin.members(),
+        )
         journal = Journal.create(self.folder, header)
         try:
             journal.chosen(action.chosen())
@@ -106,10 +113,13 @@ class Interrupted:
         unknown = Counter({Code.UNKNOWN: progress.codes.get(Code.UNKNOWN, 0)})
         # What was unknown is found out now, and counted then.
         codes = Counter(progress.codes) - unknown
-        before = Before(progress.decided, progress.doubtful, codes, progress.parents)
+        before = Before(
+            progress.decided, progress.doubtful, codes, progress.parents, progress.retried
+        )
         action = Retry(client, writer, plan, _flags(header.resets), before)
         campaign = Campaign(client, action, _pace(header.pace))
         campaign.journal = self.journal
+        campaign.origin = origin_of(progress.server)
         return campaign
 
     async def _plan(self, client: Client) -> Plan:

@@ -141,7 +141,10 @@ class Rerun:
         self.follower = None
         self.progress = RerunProgress(plan)
         """What has become of the jobs, as of the last `look`."""
-        self._calls = iter(calls(plan, whole, piece))
+        self.done: dict[str, float] = {}
+        """By full key, the finish at which each was parked or released."""
+        self._all = calls(plan, whole, piece)
+        self._calls = iter(self._all)
         self._written: set[str] = set()
 
     @property
@@ -168,6 +171,32 @@ class Rerun:
 
     async def begin(self) -> None:
         """Nothing has to be known beside the plan."""
+
+    async def lost(self) -> list[Picked]:
+        """The jobs that were parked or released and are in their place all the same.
+
+        Costs what `read_nodes` costs for all that had a finish.
+        """
+        seen = {step.node.key: step.node for step in self.plan.steps}
+        names = [seen[key].name for key in self.done if key in seen]
+        found: list[Picked] = []
+        for start in range(0, len(names), _CHUNK):
+            for node in await read_nodes(self.client, names[start : start + _CHUNK]):
+                if node.row.score is not None and node.row.score == self.done[node.key]:
+                    found.append(Picked(node.key, node.row.score))
+        return found
+
+    def withdraw(self, lost: Sequence[Picked]) -> None:
+        """Hands the calls out again of which nothing is left; the same rerun again does others."""
+        keys = {one.job_id for one in lost}
+        for key in keys:
+            self.done.pop(key, None)
+        again = []
+        for call in self._all:
+            pins = zip(call.names(), call.pins(), strict=True)
+            if all(name.key in keys for name, pin in pins if pin is not None):
+                again.append(call)
+        self._calls = iter(again)
 
     async def judge_doubtful(self) -> None:
         """None: a rerun is not gone on with, it is planned anew."""
@@ -304,6 +333,8 @@ class Reruns:
 
     def settle(self, results: Sequence[Result]) -> list[Result]:
         """Each job once: a parent of which more comes in a later call is told of then."""
+        pins = zip(self.ids, self.call.pins(), results, strict=True)
+        self.rerun.done |= {key: pin for key, pin, one in pins if pin is not None and one.retried}
         return [
             one
             for one, more in zip(results, self.call.more(), strict=True)

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.places import Places
 from qtui.bullmq.reader import Reader
 from qtui.bullmq.writer import Batch, Picked, Writer
 from qtui.retry.action import Seen
@@ -20,6 +21,7 @@ from qtui.retry.evidence import Page
 from qtui.retry.follow import Follower
 from qtui.retry.journal_lines import Header
 from qtui.retry.journal_lines import Selection as Written
+from qtui.retry.ledger import Ledger
 from qtui.retry.outcome import Outcome
 from qtui.retry.plan import Plan, Resets
 from qtui.retry.selection import Chosen
@@ -54,6 +56,7 @@ class Retry:
         """What becomes of the jobs."""
         self.follower.leave_out(self.before[Code.RETRIED])
         self.supply = Supply(client, plan.selection, before, plan.kin)
+        self.ledger = Ledger(None if before is None else before.retried)
 
     @property
     def queue(self) -> QueueKey:
@@ -91,6 +94,19 @@ class Retry:
     async def begin(self) -> None:
         """Notes where the queue's events are, so that none of its own is missed."""
         await self.follower.begin()
+
+    async def lost(self) -> Sequence[Picked]:
+        """The jobs with code 1 that are where they were before it; none has run since.
+
+        For where another server answers than the one that gave the codes. Reads only.
+        """
+        return await self.ledger.lost(Places(self.client, self.plan.queue), self.plan.state)
+
+    def withdraw(self, lost: Sequence[Picked]) -> None:
+        """The codes 1 of these are void: they are handed out again."""
+        self.ledger.drop(lost)
+        self.supply.doubt(lost)
+        self.follower.withdraw(one.job_id for one in lost)
 
     async def judge_doubtful(self) -> Sequence[Result] | None:
         """What became of jobs that another process may have sent; see `Supply`."""
@@ -196,6 +212,7 @@ class Retries:
 
     def settle(self, results: Sequence[Result]) -> Sequence[Result]:
         """The follower takes them over, with the errors and scores that they had before."""
+        self.retry.ledger.add(self.page.picks, results)
         pins = [one.score for one in self.page.picks]
         self.retry.follower.add(results, self.page.errors(), pins)
         return results

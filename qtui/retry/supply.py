@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -30,6 +30,8 @@ class Before(NamedTuple):
     """The codes of the others."""
     parents: Collection[str] = ()
     """Full keys of the parents of those that were sent."""
+    retried: Mapping[str, float] = {}
+    """By id, the finish at which each was retried."""
 
 
 class Supply:
@@ -77,6 +79,10 @@ class Supply:
         self.take(some)
         del self._doubtful[:CHUNK]
         return judged([pick for pick, _ in gone], [row for _, row in gone])
+
+    def doubt(self, picks: Iterable[Picked]) -> None:
+        """These were sent, and may have to be sent again: `judge_doubtful` reads them."""
+        self._doubtful += picks
 
     def take(self, picks: Iterable[Picked]) -> None:
         """These are on their way: none of them comes again."""

@@ -134,6 +134,7 @@ _FATES: Final = {
     Fate.DELAYED: ("… delayed, it will run again", Tone.BUSY),
     Fate.COMPLETED: ("✔ completed", Tone.GOOD),
     Fate.FAILED_AGAIN: ("✗ failed again", Tone.BAD),
+    Fate.UNDONE: ("✗ back where it was: Redis lost the retry", Tone.BAD),
     Fate.GONE: ("? gone: it ran and was removed, or somebody removed it", Tone.FAINT),
 }
 

@@ -1,0 +1,1 @@
+"""Campaigns through the faults of real servers: failovers, restarts, refusals, resharding."""
