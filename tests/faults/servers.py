@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Final
 
 import redis
 
-from tests.bullmq.topologies import Process, until
+from tests.bullmq.topologies import Process, Writer, until
+from tests.seeds import Fields
 
 JOBS: Final = 20_000 if os.environ.get("QTUI_SLOW") else 1_500
 """Failed jobs of a campaign: as many as in production, or a reduced form."""
@@ -60,10 +60,11 @@ def state_of(sentinel: redis.Redis) -> dict[str, str]:
     reply = sentinel.execute_command("SENTINEL", "MASTER", "main")
     if isinstance(reply, dict):
         return {str(name): str(value) for name, value in reply.items()}
-    return dict(zip(reply[::2], reply[1::2], strict=True))
+    texts = [str(one) for one in reply or []]
+    return dict(zip(texts[::2], texts[1::2], strict=True))
 
 
-def seed(client: redis.Redis, jobs: int = JOBS, base: str = BASE) -> list[str]:
+def seed(client: Writer, jobs: int = JOBS, base: str = BASE) -> list[str]:
     """Failed jobs of a 5.x queue, oldest first."""
     ids = [str(number) for number in range(1, jobs + 1)]
     client.hset(f"{base}:meta", mapping={"version": "bullmq:5.81.5", "opts.maxLenEvents": 10_000})
@@ -72,7 +73,7 @@ def seed(client: redis.Redis, jobs: int = JOBS, base: str = BASE) -> list[str]:
         pipe = client.pipeline(transaction=False)
         for job_id in ids[start : start + 1000]:
             at = 1_700_000_000_000 + int(job_id)
-            fields = {
+            fields: Fields = {
                 **{"name": "charge", "data": "{}", "opts": '{"attempts":1}', "timestamp": at},
                 **{"failedReason": "boom", "finishedOn": at, "atm": 1, "ats": 1},
                 **{"stacktrace": '["boom"]', "processedOn": at, "delay": 0, "priority": 0},
@@ -83,22 +84,15 @@ def seed(client: redis.Redis, jobs: int = JOBS, base: str = BASE) -> list[str]:
     return ids
 
 
-def places(client: redis.Redis, base: str = BASE) -> dict[str, str]:
+def places(client: Writer, base: str = BASE) -> dict[str, str]:
     """Where every job is: in one place each, or it is an error."""
     found: dict[str, str] = {}
     listed = {
-        "wait": client.lrange(f"{base}:wait", 0, -1),
-        "failed": client.zrange(f"{base}:failed", 0, -1),
+        "wait": [str(one) for one in client.lrange(f"{base}:wait", 0, -1)],
+        "failed": [str(one) for one in client.zrange(f"{base}:failed", 0, -1)],
     }
     for place, ids in listed.items():
         for job_id in ids:
             assert job_id not in found, f"{job_id} is in {found[job_id]} and {place}"
             found[job_id] = place
     return found
-
-
-@contextmanager
-def stack() -> Iterator[ExitStack]:
-    """Whatever is started on it is stopped at the end."""
-    with ExitStack() as started:
-        yield started

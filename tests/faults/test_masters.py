@@ -1,0 +1,109 @@
+"""A master that is replaced, restarted or told to copy another one, in the middle of a campaign.
+
+It has acknowledged retries that the next one does not have. At the end every job is where the
+campaign says it is.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.bullmq.topologies import Process, until
+from tests.faults.campaigns import assert_true, journal_of, resume, struck
+from tests.faults.servers import BASE, JOBS, Pair, places, seed, state_of
+
+
+@pytest.mark.parametrize("how", ["failover", "kill"])
+def test_sentinels_that_replace_the_master(how: str, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        pair = Pair(stack)
+        sentinel = pair.sentinel(stack)
+        with pair.master.admin() as watch, sentinel.admin() as watcher:
+            ids = seed(watch)
+            pair.await_copy()
+
+            def strike() -> None:
+                if how == "failover":
+                    watcher.execute_command("SENTINEL", "FAILOVER", "main")
+                else:
+                    pair.master.kill()
+
+            url = f"redis+sentinel://127.0.0.1:{sentinel.port}/main"
+            told = struck(url, tmp_path, watch, strike)
+            until(lambda: int(state_of(watcher)["port"]) == pair.replica.port, "the new master")
+        with pair.replica.admin() as new:
+            assert_true(told, places(new), ids)
+        assert (told.code, told.summary["retried"]) == (0, JOBS)
+        again = resume(url, tmp_path)
+        assert again.code == 1
+        assert "is done: every job of it has its code" in again.err
+
+
+def test_a_master_that_becomes_a_copy_of_an_older_state(tmp_path: Path) -> None:
+    """As after a split brain: what it took meanwhile is thrown away, and then it is asked again."""
+    with ExitStack() as stack:
+        one, other = (stack.enter_context(Process()) for _ in range(2))
+        with one.admin() as watch, other.admin() as older:
+            ids = seed(watch)
+            seed(older)  # the same jobs at the same finishes, and none of them retried
+
+            def strike() -> None:
+                watch.replicaof("127.0.0.1", other.port)
+                until(lambda: watch.info("replication").get("master_link_status") == "up", "copy")
+                time.sleep(0.5)  # so that writes are refused for a while
+                watch.replicaof("NO", "ONE")
+
+            told = struck(f"redis://127.0.0.1:{one.port}", tmp_path, watch, strike)
+            assert_true(told, places(watch), ids)
+        assert (told.code, told.summary["retried"]) == (0, JOBS)
+        assert "another Redis answers, which has lost" in told.err
+        path = tmp_path / "qtui" / "journal" / f"{journal_of(tmp_path)}.jsonl"
+        lines = path.read_bytes().splitlines()
+        taken_back = [line for line in lines if line.startswith(b'{"type":"withdrawn"')]
+        assert len(taken_back) >= JOBS // 10
+        assert len([line for line in lines if line.startswith(b'{"type":"server"')]) == 1
+
+
+def test_a_restart_that_forgets_the_last_second(tmp_path: Path) -> None:
+    options = ("--appendonly", "yes", "--appendfsync", "everysec")
+    with ExitStack() as stack:
+        server = stack.enter_context(Process(*options))
+        with server.admin() as watch:
+            ids = seed(watch)
+
+            def strike() -> None:
+                """Kills it, and takes from its file what a loss of power would have taken."""
+                server.kill()
+                [path] = server.folder.glob("appendonlydir/*.incr.aof")
+                text = path.read_bytes()
+                cut = text.rfind(b"*1\r\n$5\r\nMULTI", 0, len(text) - len(text) // 50)
+                assert cut > 0
+                path.write_bytes(text[:cut])
+                server.start()
+
+            told = struck(f"redis://127.0.0.1:{server.port}", tmp_path, watch, strike)
+        with server.admin() as after:
+            assert_true(told, places(after), ids)
+        assert (told.code, told.summary["retried"]) == (0, JOBS)
+        assert "another Redis answers, which has lost" in told.err
+
+
+def test_writes_that_are_refused_for_a_while_are_waited_for(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        server = stack.enter_context(Process())
+        with server.admin() as watch:
+            ids = seed(watch)
+
+            def strike() -> None:
+                watch.config_set("min-replicas-to-write", 1)
+                time.sleep(2)
+                watch.config_set("min-replicas-to-write", 0)
+
+            told = struck(f"redis://127.0.0.1:{server.port}", tmp_path, watch, strike)
+            assert_true(told, places(watch), ids)
+            assert watch.zcard(f"{BASE}:failed") == 0
+        assert (told.code, told.summary["retried"]) == (0, JOBS)
