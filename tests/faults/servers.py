@@ -57,10 +57,10 @@ def in_step(admin: redis.Redis) -> bool:
 
 def state_of(sentinel: redis.Redis) -> dict[str, str]:
     """What a Sentinel says of the master."""
-    reply = sentinel.execute_command("SENTINEL", "MASTER", "main")
+    reply: object = sentinel.execute_command("SENTINEL", "MASTER", "main")
     if isinstance(reply, dict):
         return {str(name): str(value) for name, value in reply.items()}
-    texts = [str(one) for one in reply or []]
+    texts = [str(one) for one in reply] if isinstance(reply, list) else []
     return dict(zip(texts[::2], texts[1::2], strict=True))
 
 
