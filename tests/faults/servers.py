@@ -51,8 +51,10 @@ class Pair:
 def in_step(admin: redis.Redis) -> bool:
     """Whether a master's only replica has all that it has."""
     info = admin.info("replication")
-    slave = info.get("slave0")
-    return bool(slave) and int(slave["offset"]) >= int(info["master_repl_offset"])
+    replica = info.get("slave0")
+    if not isinstance(replica, dict):
+        return False
+    return int(replica["offset"]) >= int(info["master_repl_offset"])
 
 
 def state_of(sentinel: redis.Redis) -> dict[str, str]:
