@@ -136,8 +136,9 @@ class Campaign(Generic[A_co]):
 
     @property
     def held(self) -> str:
-        """Why the pace sends nothing just now; empty while it does."""
-        return "" if self._throttle is None else self._throttle.held
+        """Why nothing is sent just now though the server is well; empty while jobs are sent."""
+        held = "" if self._throttle is None else self._throttle.held
+        return "" if self.is_over else held or self._delivery.held
 
     @property
     def trouble(self) -> str:

@@ -14,13 +14,14 @@ from redis.asyncio import Redis
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import Client
 from qtui.bullmq.dialect import ONE_RESUME
+from qtui.bullmq.model import JobState
 from qtui.bullmq.writer import Writer
 from qtui.demo.server import EmbeddedServer
 from qtui.retry.campaign import Campaign, Phase
 from qtui.retry.pace import SLICE, Pace, Throttle, TooSlow
 from qtui.retry.plan import Resets, make_plan
 from qtui.retry.retry import Retry
-from qtui.retry.selection import query
+from qtui.retry.selection import chosen, query
 from tests.retry.campaigns import FAILED, codes, ours_to, plan_of, run
 from tests.seeds import QUEUE, census, failed_jobs, raw_failed, real_queue, soon
 from tests.wires import _reply, _request
@@ -336,3 +337,23 @@ async def test_a_queue_that_is_paused_meanwhile_holds_what_is_left(client: Redis
     campaign.stop()
     await running
     assert campaign.codes[Code.RETRIED] + await client.zcard(QUEUE.key("failed")) == 30
+
+
+async def test_two_campaigns_at_once_share_the_room_and_both_go_on_after_the_resume(
+    client: Redis,
+) -> None:
+    """One of them may find at the script that the other has filled the list meanwhile."""
+    first = await _nearly_full(client, 40, 600)
+    others = await raw_failed(client, [f"k{place}" for place in range(600)], state="completed")
+    plan = await make_plan(client, chosen(QUEUE, JobState.COMPLETED, others))
+    second = Campaign(client, Retry(client, Writer(client), plan, Resets()), Pace(), patience=1)
+    running = [asyncio.create_task(run(one)) for one in (first, second)]
+    await soon(lambda: bool(first.held and second.held))
+    assert first.done + second.done == 40
+    assert await client.llen(QUEUE.key("paused")) == ONE_RESUME
+    async with client.pipeline(transaction=True) as pipe:
+        pipe.hdel(QUEUE.key("meta"), "paused")
+        pipe.rename(QUEUE.key("paused"), QUEUE.key("wait"))
+        await pipe.execute()
+    await asyncio.gather(*running)
+    assert [(one.phase, one.done) for one in (first, second)] == [(Phase.DONE, 600)] * 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -12,6 +13,7 @@ from qtui.bullmq.dialect import ONE_RESUME
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import Kind
 from qtui.demo.server import EmbeddedServer
+from qtui.retry.campaign import Phase
 from qtui.retry.rerun_plan import Part, Start
 from tests.retry.flows import (
     KIDS,
@@ -21,7 +23,7 @@ from tests.retry.flows import (
     raw_flow,
     rerun_of,
 )
-from tests.seeds import QUEUE, START, Fields, census, raw_fields, raw_meta
+from tests.seeds import QUEUE, START, Fields, census, raw_fields, raw_meta, soon
 
 
 async def test_a_failed_child_whose_job_is_gone_is_a_refusal(client: Redis) -> None:
@@ -376,7 +378,7 @@ async def test_a_queue_that_is_gone_or_foreign_meanwhile_ends_a_rerun_with_nothi
     assert await digest(client) == before
 
 
-async def test_a_rerun_stays_within_what_one_resume_moves_and_the_same_rerun_goes_on(
+async def test_a_rerun_stays_within_what_one_resume_moves_and_goes_on_after_it(
     client: Redis,
 ) -> None:
     await raw_flow(client, 3)
@@ -384,14 +386,33 @@ async def test_a_rerun_stays_within_what_one_resume_moves_and_the_same_rerun_goe
     await client.rpush(KIDS.key("paused"), *(f"s{place}" for place in range(ONE_RESUME - 2)))
     plan = await plan_of(client)
     assert any("1 job stays on hold until the resume" in one for one in plan.brakes)
-    found = await carry_out(rerun_of(client, plan))
-    assert sorted(found.values()) == [Code.REFUSED, *[Code.RETRIED] * 3]
+    rerun = rerun_of(client, plan)
+    running = asyncio.create_task(carry_out(rerun))
+    await soon(lambda: bool(rerun.held))
+    assert rerun.held.startswith("resume the queue to go on")
     assert await client.llen(KIDS.key("paused")) == ONE_RESUME
     assert await census(client) == {"p": ["waiting-children"]}
-    # The flow waits. As a resume does it, and then the same rerun again.
-    await client.hdel(KIDS.key("meta"), "paused")
-    await client.rename(KIDS.key("paused"), KIDS.key("wait"))
-    again = await carry_out(rerun_of(client, await plan_of(client)))
-    assert again["c2"] is Code.RETRIED
+    async with client.pipeline(transaction=True) as pipe:  # as a resume does it
+        pipe.hdel(KIDS.key("meta"), "paused")
+        pipe.rename(KIDS.key("paused"), KIDS.key("wait"))
+        await pipe.execute()
+    assert set((await running).values()) == {Code.RETRIED}
+    assert (rerun.phase, rerun.held) == (Phase.DONE, "")
     places = await census(client, KIDS)
     assert [places[one] for one in ("c0", "c1", "c2")] == [["wait"]] * 3
+
+
+async def test_a_rerun_on_hold_can_be_stopped_and_the_same_rerun_goes_on(client: Redis) -> None:
+    await raw_flow(client, 2)
+    await client.hset(KIDS.key("meta"), "paused", 1)
+    await client.rpush(KIDS.key("paused"), *(f"s{place}" for place in range(ONE_RESUME - 1)))
+    rerun = rerun_of(client, await plan_of(client))
+    running = asyncio.create_task(carry_out(rerun))
+    await soon(lambda: bool(rerun.held))
+    rerun.stop()
+    assert len(await running) == 2
+    assert rerun.phase is Phase.STOPPED
+    assert await client.zcard(KIDS.key("failed")) == 1
+    await client.hdel(KIDS.key("meta"), "paused")
+    again = await carry_out(rerun_of(client, await plan_of(client)))
+    assert again["c1"] is Code.RETRIED
