@@ -155,9 +155,8 @@ class Rerunning:
         jobs = plural(campaign.selected, "job")
         if not campaign.is_over:
             words = f"rerunning: {count(campaign.done)} of {jobs}"
-            return (
-                (f"{words} · {campaign.trouble}", "warn") if campaign.trouble else (words, "strong")
-            )
+            waits = campaign.trouble or (f"on hold: {campaign.held}" if campaign.held else "")
+            return (f"{words} · {waits}", "warn") if waits else (words, "strong")
         progress = campaign.action.progress
         if campaign.phase is Phase.DONE:
             notes = "".join(f" · Redis refused: {plain(note)}" for note in campaign.notes)
