@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from redis.exceptions import NoPermissionError
+
 from qtui.bullmq.ask import Command, Reply, ask, ask_all, number, text, texts
 from qtui.bullmq.connection import Client
 from qtui.bullmq.dialect import NEWER_KEYS, Signs, kind_of
@@ -21,7 +23,14 @@ of it meanwhile; more than two of them were never seen in one list.
 """
 
 _META: Final = ("paused", "version", "concurrency", "opts.maxLenEvents")
-_TYPES: Final = ("meta", "events", "groups", "id", *NEWER_KEYS)
+_STATES: Final = {state.key for state in JobState}
+_TYPES: Final = (
+    "meta",
+    "events",
+    "groups",
+    "id",
+    *(key for key in NEWER_KEYS if key not in _STATES),
+)
 
 _HAVE_RUN: Final = (JobState.COMPLETED, JobState.FAILED, JobState.ACTIVE)
 
@@ -58,16 +67,22 @@ def count_jobs(length: Reply, head: Reply, tail: Reply) -> int | None:
     return None if members is None else max(0, members - len(markers(length, head, tail)))
 
 
-def _signs(meta: Sequence[str | None], types: Mapping[str, str], any_state: bool) -> Signs:
+def _signs(
+    meta: Sequence[str | None], types: Mapping[str, str], lengths: Mapping[str, int | None]
+) -> Signs:
     _, version, concurrency, max_events = meta
     return Signs(
         version=version or "",
         configured=any(one is not None for one in (version, concurrency, max_events)),
         events=types["events"] == "stream",
         groups=types["groups"] == "zset",
-        newer_keys=any(types[suffix] == kind for suffix, kind in NEWER_KEYS.items()),
+        # A sorted set of a state is there, and is one, if it has a length.
+        newer_keys=any(
+            types[key] == kind if key in types else lengths[key] for key, kind in NEWER_KEYS.items()
+        ),
         # A key that we may not look at has no type here, and may be there.
-        any_key=any_state or any(kind != "none" for kind in types.values()),
+        any_key=any(length != 0 for length in lengths.values())
+        or any(kind != "none" for kind in types.values()),
     )
 
 
@@ -75,10 +90,10 @@ def _status(queue: QueueKey, replies: list[Reply]) -> tuple[QueueStatus, Signs]:
     """A queue as its keys show it, and what tells its kind but for its jobs."""
     answers = iter(replies)
     counts: dict[JobState, int | None] = {}
-    lengths: list[int | None] = []  # with the markers; None where the key can't be read as it is
+    lengths: dict[str, int | None] = {}  # with the markers; None where a key can't be read as it is
     for state in JobState:
         length = next(answers)
-        lengths.append(number(length))
+        lengths[state.key] = number(length)
         if state.is_list:
             counts[state] = count_jobs(length, next(answers), next(answers))
         else:
@@ -86,7 +101,7 @@ def _status(queue: QueueKey, replies: list[Reply]) -> tuple[QueueStatus, Signs]:
     meta = texts(next(answers)) or [None] * len(_META)
     types = {suffix: text(answer) or "" for suffix, answer in zip(_TYPES, answers, strict=True)}
     paused, version, concurrency, max_events = meta
-    signs = _signs(meta, types, any(length != 0 for length in lengths))
+    signs = _signs(meta, types, lengths)
     kind = kind_of(signs)
     named = version is not None or max_events is not None
     shown = types["id"] == "string" or paused is not None or kind is Kind.BULLMQ
@@ -117,7 +132,10 @@ async def _ask_the_jobs(
         return statuses
     queues = [statuses[at].queue for at in doubtful]
     newest_jobs = await ask(client, [command for queue in queues for command in newest(queue)])
-    modern = await last_ran_modern(client, queues, newest_jobs)
+    try:
+        modern = await last_ran_modern(client, queues, newest_jobs)
+    except NoPermissionError:
+        return statuses
     for at, one in zip(doubtful, modern, strict=True):
         kind = kind_of(replace(found[at][1], ran_modern=one))
         exists = statuses[at].exists or kind is Kind.BULLMQ
@@ -142,7 +160,7 @@ async def read_status(client: Client, queues: Sequence[QueueKey]) -> list[QueueS
 
     Markers in lists are not counted. A count is None where Redis refused to tell (ACL, wrong type).
 
-    Costs one round trip for any number of queues, 23 commands of O(1) each; two more if no key of
+    Costs one round trip for any number of queues, 21 commands of O(1) each; two more if no key of
     some of them shows whose they are, and their jobs have to (Bull 3/4, ``meta`` deleted).
     """
     replies = await ask(client, [command for queue in queues for command in _commands(queue)])

@@ -172,6 +172,20 @@ def _login(client: Redis, user: str) -> Redis:
     return Redis(unix_socket_path=path, username=user, password="any", decode_responses=True)
 
 
+async def test_jobs_that_nobody_may_read_tell_nothing_and_cost_nothing(client: Redis) -> None:
+    await raw_failed(client, ["1"])
+    await client.delete(QUEUE.key("meta"))
+    assert (await status_of(client)).kind is Kind.BULLMQ
+    await client.acl_setuser("blind", enabled=True, nopass=True, commands=["+@read"])
+    await client.acl_setuser("blind", enabled=True, keys=[QUEUE.key("failed")])
+    try:
+        async with _login(client, "blind") as blind:
+            status = await status_of(blind)
+            assert (status.failed, status.kind) == (1, Kind.BULL)
+    finally:
+        await client.acl_deluser("blind")
+
+
 @pytest.mark.parametrize(
     ("concurrency", "read"), [("5", 5), ("junk", None), ("", None), ("1e999", None)]
 )

@@ -60,6 +60,26 @@ def test_a_job_that_another_one_has_replaced_by_its_deduplication_id_runs_beside
     _assert_both_run(stage, oracle_server, {"deduplication": {"id": "d"}})
 
 
+@pytest.mark.releases(since="5.72.0")
+def test_a_job_that_is_kept_for_later_under_a_deduplication_id_runs_too(
+    stage: Stage, oracle_server: EmbeddedServer
+) -> None:
+    how: dict[str, object] = {"deduplication": {"id": "d", "keepLastIfActive": True}}
+    side = stage.official
+    [id] = side.seed([job("a", "fail", **how)])
+    with side.worker("hold") as worker:
+        [other] = side.run("add", jobs=[job("b", "ok", **how)])
+        assert worker.until(starts=1) == [other]
+        side.run("add", jobs=[job("c", "ok", **how)])
+        assert side.client.exists(side.key("dn:d"))
+        assert _brakes(oracle_server, side, id) == (
+            "1 job has a deduplication id that another job holds now: both will run.",
+            "1 deduplication id has a newer job kept for later (dn:): it will run too.",
+        )
+        worker.release()
+        assert len(worker.until(ends=2)) == 2
+
+
 @pytest.mark.releases(since="5.11.0", before="6.0.0")
 def test_a_debounce_id_is_such_an_id(stage: Stage, oracle_server: EmbeddedServer) -> None:
     _assert_both_run(stage, oracle_server, {"debounce": {"id": "d"}})
