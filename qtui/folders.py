@@ -1,4 +1,4 @@
-"""Where qtui keeps files: the user's configuration, and the journal. A leaf; touches no file.
+"""Where qtui keeps files: configuration, the journal, the chosen theme. A leaf; touches no file.
 
 A container's user may have no home: ``env -i``, and no entry in the password database.
 """
@@ -37,6 +37,15 @@ def journal_folder(environ: Mapping[str, str] = os.environ) -> Path:
     from platformdirs import user_state_path
 
     return user_state_path("qtui", appauthor=False) / "journal"
+
+
+def theme_file(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The file that keeps the chosen theme, in the user's state folder; None without a home."""
+    if not _has_home("XDG_STATE_HOME", environ):
+        return None
+    from platformdirs import user_state_path
+
+    return user_state_path("qtui", appauthor=False) / "theme"
 
 
 def _has_home(variable: str, environ: Mapping[str, str]) -> bool:

@@ -14,6 +14,7 @@ from redis.asyncio.cluster import RedisCluster
 from qtui.bullmq.connection import Client, RedisFault, Server, Target, connect, identify
 from qtui.bullmq.target import Address
 from qtui.commands.run import REDIS, USAGE, Place, Stop
+from qtui.folders import theme_file
 from qtui.retry.campaign import Campaign
 from qtui.retry.record import Interrupted, Recorder
 from qtui.retry.rerun import Rerun
@@ -23,6 +24,7 @@ from qtui.text import plain
 from qtui.ui.actions import ACTIONS
 from qtui.ui.app import QtuiApp
 from qtui.ui.session import Opening, Session
+from qtui.ui.themes import THEMES
 
 _UNPAINTED: Final = 0.3
 """Seconds for which a server may take to answer before the screen is painted without it."""
@@ -31,6 +33,7 @@ _UNPAINTED: Final = 0.3
 def inspect(place: Place) -> int:
     """Runs the inspector until it is left."""
     _check_keys(place.settings.keys)
+    _check_theme(place.settings.theme)
     return asyncio.run(_inspect(place))
 
 
@@ -41,7 +44,8 @@ async def _inspect(place: Place) -> int:
         app = QtuiApp(
             opening.result()
             if opening.done()
-            else Opening(place.settings, place.target.shown, opening, (RedisFault, Stop))
+            else Opening(place.settings, place.target.shown, opening, (RedisFault, Stop)),
+            theme_file=theme_file(),
         )
         await app.run_async()
     finally:
@@ -78,6 +82,17 @@ async def _meet(client: Client, target: Target) -> tuple[Server, Target]:
         return server, target
     nodes = (Address(node.host, int(node.port)) for node in client.get_primaries())
     return server, target.as_cluster([*nodes])
+
+
+def _check_theme(name: str | None) -> None:
+    if name is not None and name not in THEMES:
+        near = get_close_matches(name, THEMES, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise Stop(
+            f"theme in the config file: there is no theme {plain(name)}: {hint}"
+            f"There are {', '.join(THEMES)}",
+            USAGE,
+        )
 
 
 def _check_keys(keys: Mapping[str, str]) -> None:

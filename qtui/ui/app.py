@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
 from typing import ClassVar, Final
 
 from textual import events
@@ -13,7 +14,7 @@ from textual.app import SystemCommand
 from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.theme import BUILTIN_THEMES
+from textual.theme import Theme
 from typing_extensions import override
 
 from qtui.ui.actions import ACTIONS, Where
@@ -24,6 +25,7 @@ from qtui.ui.screens.help import HelpScreen
 from qtui.ui.screens.inspector import Inspector
 from qtui.ui.session import Opening, Session
 from qtui.ui.terminal import INTERRUPTED, TerminalApp
+from qtui.ui.themes import DEFAULT, THEMES, keep, kept, readable
 from qtui.ui.widgets.filter_line import FilterLine
 
 _FAREWELL: Final = 0.3
@@ -38,6 +40,7 @@ class QtuiApp(TerminalApp):
 
     Args:
         session: what it works with, or how to come by it: then all keys work meanwhile.
+        theme_file: keeps the theme that is chosen in the palette; None keeps none.
     """
 
     TITLE = "qtui"
@@ -49,21 +52,22 @@ class QtuiApp(TerminalApp):
         Binding("ctrl+z", "suspend", "suspend", show=False, priority=True, id="app.suspend"),
     ]
 
-    def __init__(self, session: Session | Opening) -> None:
+    def __init__(self, session: Session | Opening, *, theme_file: Path | None = None) -> None:
         super().__init__()
+        self._theme_file = theme_file
         self.session = session if isinstance(session, Session) else None
         self.failure: Exception | None = None
         """Why there was no session to be had; the app has ended then."""
         self._opening = session
         self._settings = session.settings
         self._late_keys = LateKeys()
-        wanted = self._settings.theme
-        self.theme = wanted if wanted in BUILTIN_THEMES else "textual-dark"
+        self.theme = self._settings.theme or kept(theme_file) or DEFAULT
         self.set_keymap(dict(self._settings.keys))
         self._inspector: Inspector | None = None
 
     def on_mount(self) -> None:
         """Opens the inspector, as soon as the server has answered."""
+        self.theme_changed_signal.subscribe(self, self._keep_theme)
         if isinstance(self._opening, Session):
             self._inspect(self._opening)
         else:
@@ -128,6 +132,24 @@ class QtuiApp(TerminalApp):
     def action_interrupt(self) -> None:
         """Leaves at once, and says so with the exit code that shells know for it."""
         self.exit(return_code=INTERRUPTED)
+
+    @property
+    @override
+    def available_themes(self) -> dict[str, Theme]:
+        """The themes that are offered."""
+        return {name: one for name, one in super().available_themes.items() if name in THEMES}
+
+    def _keep_theme(self, theme: Theme) -> None:
+        keep(self._theme_file, theme.name)
+        configured = self._settings.theme
+        if configured is not None and configured != theme.name:
+            self.notify(f"theme = {configured} in the config file is used again at the next start.")
+
+    @override
+    def get_css_variables(self) -> dict[str, str]:
+        """The theme's colours, in which everything can be read."""
+        variables = super().get_css_variables()
+        return variables | readable(variables) if self.theme in THEMES else variables
 
     def action_suspend(self) -> None:
         """Stops qtui until ``fg``."""

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import pexpect
 import pytest
@@ -162,3 +163,14 @@ def test_the_demo_can_be_used_by_any_command() -> None:
     assert len(words.splitlines()) == 5
     assert "--limit N shows more" in words
     assert code == 0
+
+
+def test_a_theme_that_does_not_exist_is_refused_in_a_line(redis_url: str, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('theme = "nrod"\n')
+    with terminal("--redis", redis_url, "--config", str(config), columns=400) as child:
+        words, code = whole(child)
+    assert words.startswith("qtui: theme in the config file: there is no theme nrod: did you mean")
+    assert "nord" in words
+    assert "textual-light" in words
+    assert (words.count("\n"), code) == (1, 2)

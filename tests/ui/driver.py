@@ -109,6 +109,7 @@ async def inspector(
     *,
     size: tuple[int, int] = (120, 36),
     journal: Path | None = None,
+    theme_file: Path | None = None,
     **settings: object,
 ) -> AsyncIterator[Driver]:
     """The inspector on a server, read for the first time, with a journal of its own if need be."""
@@ -119,13 +120,15 @@ async def inspector(
     with TemporaryDirectory() as folder:
         place = journal or Path(folder)
         session = make_session(chosen, target, client, await identify(client), journal=place)
-        async with _running(session, size) as driver:
+        async with _running(session, size, theme_file) as driver:
             yield driver
 
 
 @asynccontextmanager
-async def _running(session: Session, size: tuple[int, int]) -> AsyncIterator[Driver]:
-    app = QtuiApp(session)
+async def _running(
+    session: Session, size: tuple[int, int], theme_file: Path | None
+) -> AsyncIterator[Driver]:
+    app = QtuiApp(session, theme_file=theme_file)
     async with app.run_test(size=size, notifications=True) as pilot:
         driver = Driver(app, pilot)
         poll = driver.inspector.poll

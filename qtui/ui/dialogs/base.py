@@ -251,7 +251,7 @@ class Dialog(ModalScreen[T]):
 
 def key_hint(key: str, words: str) -> Content:
     """A key and what it does."""
-    return Content.assemble((key, "bold $accent"), f" {words}")
+    return Content.assemble((key, "bold $text-accent"), f" {words}")
 
 
 def toggle(on: bool, key: str, words: str) -> Content:

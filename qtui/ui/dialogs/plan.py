@@ -218,7 +218,7 @@ class PlanDialog(Dialog["Plan"]):
             typed = Content.assemble(
                 f"type {self._wanted} to retry {jobs}: ", (self._typed, "bold")
             )
-            return GAP.join([typed + Content.styled("▏", "$accent"), leave])
+            return GAP.join([typed + Content.styled("▏", "$text-accent"), leave])
         return GAP.join([key_hint("y", f"retry {jobs}"), leave])
 
     def _why_not(self) -> str:

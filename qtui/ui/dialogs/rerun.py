@@ -127,7 +127,7 @@ class RerunDialog(Dialog["RerunPlan"]):
             for one, words in _STARTS.items()
             for style in ["bold" if one is self._start else "$text-muted"]
         ]
-        return Content("   ").join([Content.styled("tab", "bold $accent"), *pieces])
+        return Content("   ").join([Content.styled("tab", "bold $text-accent"), *pieces])
 
     def _lines(self) -> Content:
         plan = self._plan

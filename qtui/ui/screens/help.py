@@ -51,11 +51,11 @@ class HelpScreen(ModalScreen[None]):
         lines = []
         for where in Where:
             actions = actions_of(where, read_only=self._read_only)
-            lines.append(Content.styled(f"\n{where.value}", "bold $accent"))
+            lines.append(Content.styled(f"\n{where.value}", "bold $text-accent"))
             for action in actions:
                 words = " ".join(keys_of(action, self._keys))
                 lines.append(Content.assemble(f"  {words:<12} ", (action.help, "$text-muted")))
-        lines.append(Content.styled("\nThe filter's language ( / )", "bold $accent"))
+        lines.append(Content.styled("\nThe filter's language ( / )", "bold $text-accent"))
         width = max(len(example) for example, _ in TABLE)
         for example, words in TABLE:
             lines.append(Content.assemble(f"  {example:<{width}} ", (words, "$text-muted")))

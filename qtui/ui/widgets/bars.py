@@ -38,11 +38,11 @@ class Bar(Widget):
     Bar {
         height: 1;
         & > .bar--strong { text-style: bold; }
-        & > .bar--faint { color: $foreground 60%; }
+        & > .bar--faint { color: $text-muted; }
         & > .bar--bad { color: $text-error; text-style: bold; }
         & > .bar--warn { color: $text-warning; }
-        & > .bar--key { color: $accent; text-style: bold; }
-        & > .bar--badge { color: $background; background: $warning; text-style: bold; }
+        & > .bar--key { color: $text-accent; text-style: bold; }
+        & > .bar--badge { color: auto; background: $warning; text-style: bold; }
     }
     """
 

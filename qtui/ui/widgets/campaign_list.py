@@ -39,11 +39,11 @@ class CampaignList(CursorList):
     DEFAULT_CSS = """
     CampaignList {
         height: 1fr;
-        & > .campaign-list--head { color: $foreground 60%; }
-        & > .campaign-list--cursor { background: $accent 30%; text-style: bold; }
+        & > .campaign-list--head { color: $text-muted; }
+        & > .campaign-list--cursor { background: $accent-muted; text-style: bold; }
         & > .campaign-list--cursor-blurred { background: $surface; }
-        & > .campaign-list--mark { color: $accent; text-style: bold; }
-        & > .campaign-list--faint { color: $foreground 60%; }
+        & > .campaign-list--mark { color: $text-accent; text-style: bold; }
+        & > .campaign-list--faint { color: $text-muted; }
         & > .campaign-list--bad { color: $text-error; }
     }
     """

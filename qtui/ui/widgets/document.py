@@ -61,20 +61,20 @@ class DocumentView(ScrollView, can_focus=True):
         scrollbar-gutter: stable;
         scrollbar-size-vertical: 1;
         & > .document--cursor { background: $foreground 10%; }
-        & > .document--bar { color: $accent; }
+        & > .document--bar { color: $text-accent; }
         & > .document--text { color: $foreground; }
         & > .document--title { color: $foreground; text-style: bold; }
         & > .document--rule { color: $foreground 25%; }
-        & > .document--label { color: $foreground 55%; }
+        & > .document--label { color: $text-muted; }
         & > .document--key { color: $text-primary; }
         & > .document--string { color: $foreground; }
         & > .document--number { color: $text-accent; }
         & > .document--literal { color: $text-accent; }
-        & > .document--punctuation { color: $foreground 45%; }
+        & > .document--punctuation { color: $text-disabled; }
         & > .document--error { color: $text-error; }
-        & > .document--note { color: $foreground 60%; }
-        & > .document--frame { color: $foreground 75%; }
-        & > .document--library { color: $foreground 40%; }
+        & > .document--note { color: $text-muted; }
+        & > .document--frame { color: $text-muted; }
+        & > .document--library { color: $text-disabled; }
     }
     """
 

@@ -63,11 +63,11 @@ class FlowTree(CursorList):
     DEFAULT_CSS = """
     FlowTree {
         height: 1fr;
-        & > .flow-tree--head { color: $foreground 60%; }
-        & > .flow-tree--cursor { background: $accent 30%; text-style: bold; }
+        & > .flow-tree--head { color: $text-muted; }
+        & > .flow-tree--cursor { background: $accent-muted; text-style: bold; }
         & > .flow-tree--cursor-blurred { background: $surface; }
-        & > .flow-tree--mark { color: $accent; text-style: bold; }
-        & > .flow-tree--faint { color: $foreground 60%; }
+        & > .flow-tree--mark { color: $text-accent; text-style: bold; }
+        & > .flow-tree--faint { color: $text-muted; }
         & > .flow-tree--bad { color: $text-error; }
         & > .flow-tree--good { color: $text-success; }
         & > .flow-tree--busy { color: $text-warning; }

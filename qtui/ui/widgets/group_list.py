@@ -37,11 +37,11 @@ class GroupList(CursorList):
     DEFAULT_CSS = """
     GroupList {
         height: 1fr;
-        & > .group-list--head { color: $foreground 60%; }
-        & > .group-list--cursor { background: $accent 30%; text-style: bold; }
+        & > .group-list--head { color: $text-muted; }
+        & > .group-list--cursor { background: $accent-muted; text-style: bold; }
         & > .group-list--cursor-blurred { background: $surface; }
-        & > .group-list--mark { color: $accent; text-style: bold; }
-        & > .group-list--faint { color: $foreground 60%; }
+        & > .group-list--mark { color: $text-accent; text-style: bold; }
+        & > .group-list--faint { color: $text-muted; }
         & > .group-list--bad { color: $text-error; }
     }
     """

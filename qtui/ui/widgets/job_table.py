@@ -69,12 +69,12 @@ class JobTable(CursorList):
     DEFAULT_CSS = """
     JobTable {
         height: 1fr;
-        & > .job-table--head { color: $foreground 60%; }
-        & > .job-table--cursor { background: $accent 30%; text-style: bold; }
+        & > .job-table--head { color: $text-muted; }
+        & > .job-table--cursor { background: $accent-muted; text-style: bold; }
         & > .job-table--cursor-blurred { background: $surface; }
-        & > .job-table--mark { color: $accent; text-style: bold; }
-        & > .job-table--faint { color: $foreground 60%; }
-        & > .job-table--old { color: $foreground 38%; }
+        & > .job-table--mark { color: $text-accent; text-style: bold; }
+        & > .job-table--faint { color: $text-muted; }
+        & > .job-table--old { color: $text-disabled; }
         & > .job-table--fresh { text-style: bold; }
         & > .job-table--bad { color: $text-error; }
         & > .job-table--good { color: $text-success; }

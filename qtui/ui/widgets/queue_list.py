@@ -34,11 +34,11 @@ class QueueList(CursorList):
 
     DEFAULT_CSS = """
     QueueList {
-        & > .queue-list--head { color: $foreground 60%; }
-        & > .queue-list--cursor { background: $accent 30%; text-style: bold; }
+        & > .queue-list--head { color: $text-muted; }
+        & > .queue-list--cursor { background: $accent-muted; text-style: bold; }
         & > .queue-list--cursor-blurred { background: $surface; text-style: bold; }
         & > .queue-list--bad { color: $text-error; }
-        & > .queue-list--faint { color: $foreground 38%; }
+        & > .queue-list--faint { color: $text-disabled; }
     }
     """
 

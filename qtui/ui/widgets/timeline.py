@@ -65,11 +65,11 @@ class Timeline(Widget, can_focus=True):
         height: 1;
         background: $background;
         color: $foreground;
-        & > .timeline--label { color: $foreground 60%; }
+        & > .timeline--label { color: $text-muted; }
         & > .timeline--bar { color: $foreground 75%; }
         & > .timeline--failed { color: $text-error; }
         & > .timeline--none { color: $foreground 35%; }
-        & > .timeline--note { color: $foreground 60%; }
+        & > .timeline--note { color: $text-muted; }
         & > .timeline--cursor { text-style: bold; }
     }
     """
