@@ -26,6 +26,29 @@ class Tone(StrEnum):
     FAINT = "faint"
 
 
+def share(room: int, id: int, name: int, what: int) -> tuple[int, int]:
+    """The widths of id and name where a third column takes what they leave.
+
+    What went wrong is worth most: up to half of the room is its own, if it needs as much. The other
+    two get what they need of the rest, and where that is too little neither takes from the other
+    what it does not need itself.
+
+    Args:
+        room: cells for all three.
+        id: cells that the ids need.
+        name: cells that the names need.
+        what: cells that the third column needs.
+    """
+    left = max(0, room - min(what, room // 2))
+    if id + name <= left:
+        return id, name
+    if id <= left // 2:
+        return id, left - id
+    if name <= left // 2:
+        return left - name, name
+    return left - left // 2, left // 2
+
+
 @dataclass(frozen=True, slots=True)
 class Heads:
     """The heads of the two columns whose meaning depends on the state."""

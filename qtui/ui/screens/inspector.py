@@ -66,8 +66,6 @@ class Inspector(MarkScreen):
         & > #keys { background: $surface; }
         & #timeline { height: 1; padding-right: 1; }
         &.-tall #timeline { height: 3; }
-        & #queues { width: 36; }
-        &.-narrow #queues { width: 22; }
         & #right { width: 1fr; border-left: solid $surface-lighten-1; }
         & #detail { height: 45%; border-top: solid $surface-lighten-1; }
         &.-opened #queues, &.-opened #table, &.-opened #tabs, &.-opened #timeline,
@@ -125,6 +123,7 @@ class Inspector(MarkScreen):
         """A narrow screen leaves the queues less room."""
         self.set_class(event.size.width < _NARROW, "-narrow")
         self.set_class(event.size.height >= _TALL, "-tall")
+        self._fit_queues()
         self._draw_header()
         self._draw_keys()
 
@@ -146,12 +145,23 @@ class Inspector(MarkScreen):
         if self.session.settings.refresh and not self.lost:
             self.bars.grow_older()
 
+    def _fit_queues(self) -> None:
+        """Gives long names of queues what a wide screen has to spare; never takes it back."""
+        width = self.app.size.width
+        narrow = width < _NARROW
+        least, most = (22, 26) if narrow else (36, width * 3 // 10)
+        wanted = max(least, min(self.queues.wanted_width(narrow=narrow), most))
+        now = self.queues.styles.width
+        if now is None or not least <= now.value <= max(least, most) or wanted > now.value:
+            self.queues.styles.width = wanted
+
     # What is told from outside
 
     def looked(self, changed: set[QueueKey]) -> None:
         """New counts: shows them, and reads the list again if something happened in it."""
         statuses = self.poll.worst_first()
         self.queues.show(statuses, searching=self.poll.searching)
+        self._fit_queues()
         if statuses and not self.poll.searching:
             self.queues.touch()
         if not statuses:

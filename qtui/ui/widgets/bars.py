@@ -77,20 +77,20 @@ class Bar(Widget):
         return strip([*line, *right], width, self.rich_style)
 
 
-_SHORT_NAMES: Final = {
-    JobState.FAILED: "failed",
-    JobState.COMPLETED: "done",
-    JobState.WAITING: "wait",
-    JobState.ACTIVE: "act",
-    JobState.DELAYED: "delay",
-    JobState.PRIORITIZED: "prio",
-    JobState.WAITING_CHILDREN: "kids",
-    JobState.PAUSED: "paused",
-}
+_BY_WORTH: Final = (
+    *(JobState.FAILED, JobState.WAITING, JobState.ACTIVE, JobState.DELAYED, JobState.COMPLETED),
+    *(JobState.PRIORITIZED, JobState.PAUSED, JobState.WAITING_CHILDREN),
+)
+"""Which states get a name first, where not all can have one."""
 
 
 class StateTabs(Bar):
-    """The eight states with their counts; the one in sight stands out."""
+    """The eight states with their counts; the one that is shown stands out.
+
+    Where there is no room for all names, the states that hold jobs have theirs first. Nothing moves
+    to and fro: of one queue, a state that held jobs once counts as one that does, and a count keeps
+    the room that it needed once.
+    """
 
     class Chosen(Message):
         """A tab was clicked."""
@@ -104,38 +104,51 @@ class StateTabs(Bar):
         self._status: QueueStatus | None = None
         self._state = JobState.FAILED
         self._ends: list[tuple[int, JobState]] = []
-        self._widths: dict[tuple[JobState, bool], int] = {}
+        self._held: set[JobState] = set()
+        """States that hold jobs, or did since the queue is shown."""
+        self._amounts: dict[tuple[JobState, bool], int] = {}
+        """Cells of the counts, long and short."""
 
     def show(self, status: QueueStatus | None, state: JobState) -> None:
         """Shows a queue's counts."""
-        if (status, state) != (self._status, self._state):
-            self._status, self._state = status, state
-            self.refresh()
+        if (status, state) == (self._status, self._state):
+            return
+        queue = self._status.queue if self._status is not None else None
+        if status is None or status.queue != queue:
+            self._held.clear()
+            self._amounts.clear()
+        self._status, self._state = status, state
+        self._held |= {one for one in JobState if self._jobs(one) != 0}
+        self.refresh()
 
-    def _tab(self, state: JobState, number: int, detail: int) -> str:
-        """A tab: with its full name, its short one, or (but for the one in sight) with none."""
-        jobs = self._status.counts.get(state) if self._status is not None else 0
-        full = detail == 2
-        amount = "?" if jobs is None else "·" if not jobs else count(jobs) if full else short(jobs)
-        # Room that was needed once is kept, so that counting does not move the other tabs.
-        room = self._widths[state, full] = max(self._widths.get((state, full), 1), len(amount))
-        amount = amount.ljust(room)
-        if full:
-            return f" {number} {state.value} {amount} "
-        if detail == 1 or state is self._state:
-            return f" {number} {_SHORT_NAMES[state]} {amount}"
-        return f" {number}:{amount}"
+    def _jobs(self, state: JobState) -> int | None:
+        return self._status.counts.get(state) if self._status is not None else 0
+
+    def _tab(self, state: JobState, *, named: bool, long: bool) -> str:
+        """A tab with its state's name or without, its count in full or in at most five cells."""
+        jobs, number = self._jobs(state), list(JobState).index(state) + 1
+        amount = "?" if jobs is None else "·" if not jobs else count(jobs) if long else short(jobs)
+        room = self._amounts[state, long] = max(self._amounts.get((state, long), 1), len(amount))
+        if named:
+            return f" {number} {state.value} {amount.ljust(room)}"
+        return f" {number}{':' if jobs != 0 else ' '}{amount.ljust(room)}"
+
+    def _named(self, width: int, *, long: bool) -> list[tuple[JobState, str]]:
+        """The tabs, with as many names as fit: that of the state shown, those with jobs, others."""
+        order = [self._state, *(one for one in _BY_WORTH if one in self._held), *_BY_WORTH]
+        tabs = {state: self._tab(state, named=False, long=long) for state in JobState}
+        for state in dict.fromkeys(order):
+            wanted = tabs | {state: self._tab(state, named=True, long=long)}
+            if state is self._state or sum(map(cell_len, wanted.values())) <= width:
+                tabs = wanted
+        return list(tabs.items())
 
     def render_line(self, y: int) -> Strip:
-        """The tabs, in the longest wording that fits."""
+        """The tabs: a name for each state that holds jobs goes before counts in full."""
         width = self.size.width
-        for detail in (2, 1, 0):
-            tabs = [
-                (state, self._tab(state, number, detail))
-                for number, state in enumerate(JobState, 1)
-            ]
-            if sum(cell_len(words) for _, words in tabs) <= width:
-                break
+        tabs = self._named(width, long=True)
+        if any(state.value not in words for state, words in tabs if state in self._held):
+            tabs = self._named(width, long=False)
         segments, end = [], 0
         self._ends = []
         for state, words in tabs:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.message import Message
@@ -15,11 +16,14 @@ from textual.strip import Strip
 from qtui.bullmq.codes import Code
 from qtui.retry.journal_reading import Summary
 from qtui.text import age, count, plain
-from qtui.ui.widgets.cursor_list import GAP, CursorList, fit, strip
+from qtui.ui.widgets.cursor_list import GAP, CursorList, fit, fit_ends, strip
 from qtui.views.campaigns import phase_of, queue_of, what_of
 
 _WIDTHS = (20, 5, 16, 9)
-"""Cells of id, age, queue and jobs retried; what was retried and how it ended take the rest."""
+"""Cells of id, age, queue and jobs retried; how it ended and what was retried take the rest."""
+
+_WHAT = 12
+"""Cells of what was retried, at the least."""
 
 
 class CampaignList(CursorList):
@@ -86,10 +90,18 @@ class CampaignList(CursorList):
 
     def head(self, width: int) -> Strip:
         """The names of the columns."""
-        names = ("campaign", "  ago", "queue", "retried")
-        cells = [fit(name, room) for name, room in zip(names, _WIDTHS, strict=True)]
+        names, widths = ("campaign", "  ago", "queue", "retried"), self._columns(width)
+        cells = [fit(name, room) for name, room in zip(names, widths, strict=True)]
         text = (" " * GAP).join([" " + cells[0], *cells[1:3], cells[3].strip().rjust(9), "jobs"])
         return strip([Segment(text, self.part("head"))], width, self.rich_style)
+
+    def _columns(self, width: int) -> tuple[int, int, int, int]:
+        """`_WIDTHS`, with room for the longest name of a queue where there is as much."""
+        queue = max((cell_len(queue_of(one.header)) for one in self._campaigns), default=0)
+        ending = max((len(phase_of(one)) for one in self._campaigns), default=0) + GAP
+        ids, ages, least, jobs = _WIDTHS
+        rest = width - 1 - ids - ages - jobs - 4 * GAP - ending - _WHAT
+        return ids, ages, max(least, min(queue, rest)), jobs
 
     def beyond(self, place: int, width: int) -> Strip:
         """What an empty list has to say."""
@@ -109,17 +121,23 @@ class CampaignList(CursorList):
         header, phase = one.header, phase_of(one)
         ago = self.ages(place, time.time() * 1000)
         retried = count(one.codes.get(Code.RETRIED, 0))
+        ids, ages, queues, jobs = self._columns(width)
         cells = [
-            fit(one.id, _WIDTHS[0]),
-            fit(ago, _WIDTHS[1], right=True),
-            fit(queue_of(header), _WIDTHS[2]),
-            fit(retried, _WIDTHS[3], right=True),
+            fit(one.id, ids),
+            fit(ago, ages, right=True),
+            fit_ends(queue_of(header), queues),
+            fit(retried, jobs, right=True),
         ]
+        ending = f"  {plain(phase)}"
+        left = width - 1 - ids - ages - queues - jobs - len(cells) * GAP
+        what = what_of(header)
+        if cell_len(what) + cell_len(ending) > left:  # how it ended is always shown
+            what = fit(what, max(0, left - cell_len(ending)))
         fine = phase in ("done", "running")
         segments = [
             Segment("▌" if place == self.cursor else " ", self.part("mark")),
             Segment((" " * GAP).join(cells) + " " * GAP),
-            Segment(what_of(header), self.part("faint")),
-            Segment(f"  {plain(phase)}", self.part("faint" if fine else "bad")),
+            Segment(what, self.part("faint")),
+            Segment(ending, self.part("faint" if fine else "bad")),
         ]
         return strip(segments, width, base)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import ClassVar, Final
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len, chop_cells, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -21,6 +21,9 @@ from textual.strip import Strip
 
 from qtui.ui.actions import Where
 from qtui.ui.keys import bindings
+
+_ENDS: Final = 9
+"""Cells below which a text is cut at its end only."""
 
 GAP: Final = 2
 """Blank cells between two columns."""
@@ -230,6 +233,14 @@ def fit(text: str, width: int, *, right: bool = False) -> str:
     if right:
         return " " * (width - length) + text
     return set_cell_size(text, width)
+
+
+def fit_ends(text: str, width: int) -> str:
+    """`fit` that cuts the middle: names of queues differ at their ends as often as at the start."""
+    if cell_len(text) <= width or width < _ENDS:
+        return fit(text, width)
+    tail = chop_cells(text[::-1], width // 3)[0][::-1]
+    return fit(text, width - cell_len(tail)) + tail
 
 
 def strip(segments: list[Segment], width: int, base: Style) -> Strip:

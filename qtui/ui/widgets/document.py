@@ -217,6 +217,8 @@ class DocumentView(ScrollView, can_focus=True):
         pending = lines.pending_at(cursor)
         if pending is not None:
             section = self._document.sections[lines.section_at(cursor)]
+            if lines.fold_at(cursor) is Fold.FOLDED:  # its title: what is loaded is to be seen
+                self._resized(lines.toggle(cursor))
             self.post_message(self.LoadRequested(self, section, pending))
         elif lines.fold_at(cursor) is not Fold.NONE:
             now = lines.toggle(cursor)

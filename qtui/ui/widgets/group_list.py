@@ -95,7 +95,8 @@ class GroupList(CursorList):
     def _widths(self, width: int) -> tuple[int, int, int]:
         """The width of counts, of queues, and of names: none where there is no room."""
         counts = max(5, len(count(self._jobs)))
-        queues = _NAMES if self._everywhere and width >= 70 else 0
+        queues = _NAMES if width < 140 else _MANY_NAMES
+        queues = queues if self._everywhere and width >= 70 else 0
         names = 0 if width - queues < 70 else _NAMES if width < 140 else _MANY_NAMES
         return counts, queues, names
 

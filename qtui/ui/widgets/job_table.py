@@ -20,30 +20,43 @@ from textual.strip import Strip
 
 from qtui.bullmq.model import JobState, Row
 from qtui.ui.widgets.cursor_list import GAP, CursorList, fit, strip
-from qtui.views.columns import HEADS, Tone, Verdict, cells, when
+from qtui.views.columns import HEADS, Tone, Verdict, cells, share, when
 from qtui.views.listing import Listing
 from qtui.views.marks import Marks
 
 _MINUTE: Final = 60_000
 _HOUR: Final = 3_600_000
 _WIDEST_AGE: Final = 8
-_NARROW: Final = 80
+_MOST: Final = 40
+"""Cells of an id or a name, at most; a UUID has 36."""
+
+_RESULTS: Final = 28
+"""Cells that a list has ready for the results of a retry, so that they move no column."""
+
+_NARROW: Final = 50
+"""Cells of a line in which there is no room for the attempts."""
+
+_SIGNS: Final = 3
+"""Cells of the cursor's bar and the mark."""
 
 
 @dataclass(slots=True)
 class _Widths:
-    """Widths in cells of the columns that fit their content; they grow and never shrink."""
+    """What the columns need in cells for the rows seen so far, and so never less than before."""
 
     id: int = 4
     name: int = 4
     tries: int = 5
     when: int = 4
+    what: int = 8
 
-    def grow(self, row: Row, state: JobState, now: float, most: int) -> None:
-        """Makes room for a row, for id and name up to ``most`` cells each."""
+    def grow(self, row: Row, state: JobState, now: float) -> None:
+        """Makes room for a row."""
         one = cells(row, state, now)
-        self.id = max(self.id, min(most, cell_len(one.id)))
-        self.name = max(self.name, min(most, cell_len(one.name)))
+        self.id = max(self.id, min(_MOST, cell_len(one.id)))
+        self.name = max(self.name, min(_MOST, cell_len(one.name)))
+        least = _RESULTS if state.is_finished else cell_len(HEADS[state].what)
+        self.what = max(self.what, least, cell_len(one.what))
         self.tries = max(self.tries, min(9, len(one.tries)))
         self.when = max(self.when, min(_WIDEST_AGE, len(one.when)))
 
@@ -176,11 +189,11 @@ class JobTable(CursorList):
 
     def _grow(self, jobs: Listing) -> None:
         first, last = self.in_sight
-        now, most = time.time() * 1000, 12 if self.size.width < _NARROW else 28
+        now = time.time() * 1000
         for place in range(first, last + 1):
             row = jobs.row(place)
             if row is not None:
-                self._widths.grow(row, jobs.state, now, most)
+                self._widths.grow(row, jobs.state, now)
 
     # Ages
 
@@ -203,17 +216,20 @@ class JobTable(CursorList):
         """The names of the columns."""
         if self._list is None:
             return Strip.blank(width, self.rich_style)
-        heads, widths, gap = HEADS[self._list.state], self._widths, " " * GAP
-        words = gap.join(
-            (
-                "   " + fit("id", widths.id),
-                fit("name", widths.name),
-                fit("tries", widths.tries, right=True),
-                fit(heads.when, widths.when, right=True),
-                heads.what,
-            )
-        )
-        return strip([Segment(words, self.part("head"))], width, self.rich_style)
+        heads, widths, columns = HEADS[self._list.state], self._widths, self._columns(width)
+        words = [fit("id", columns.id), fit("name", columns.name)]
+        words += [fit("tries", columns.tries, right=True)] if columns.tries else []
+        words += [fit(heads.when, widths.when, right=True), fit(heads.what, columns.what)]
+        line = " " * _SIGNS + (" " * GAP).join(words)
+        return strip([Segment(line, self.part("head"))], width, self.rich_style)
+
+    def _columns(self, width: int) -> _Widths:
+        """The columns as they share a line: the attempts give way where it is very narrow."""
+        needed = self._widths
+        tries = needed.tries if width >= _NARROW else 0
+        room = width - _SIGNS - needed.when - tries - GAP * (4 if tries else 3)
+        ids, names = share(room, needed.id, needed.name, needed.what)
+        return _Widths(ids, names, tries, needed.when, max(0, room - ids - names))
 
     def beyond(self, place: int, width: int) -> Strip:
         """What an empty list has to say."""
@@ -228,10 +244,11 @@ class JobTable(CursorList):
         row = self._list.row(place) if self._list is not None else None
         if self._list is None or row is None:
             return strip([Segment("   …", self.part("faint"))], width, base)
-        return strip(self._segments(self._list, row, place == self.cursor), width, base)
+        columns = self._columns(width)
+        return strip(self._segments(self._list, row, place == self.cursor, columns), width, base)
 
-    def _segments(self, jobs: Listing, row: Row, cursor: bool) -> list[Segment]:
-        one, widths = cells(row, jobs.state, time.time() * 1000), self._widths
+    def _segments(self, jobs: Listing, row: Row, cursor: bool, widths: _Widths) -> list[Segment]:
+        one = cells(row, jobs.state, time.time() * 1000)
         left = jobs.has_left(row.id)
         quiet = self.part("old") if left else Style()
         gap = Segment(" " * GAP)
@@ -242,19 +259,22 @@ class JobTable(CursorList):
             gap,
             Segment(fit(one.name, widths.name), quiet),
             gap,
-            Segment(fit(one.tries, widths.tries, right=True), quiet or self._tries(row, jobs)),
-            gap,
+        ]
+        if widths.tries:
+            tries = fit(one.tries, widths.tries, right=True)
+            segments += [Segment(tries, quiet or self._tries(row, jobs)), gap]
+        segments += [
             Segment(fit(one.when, widths.when, right=True), quiet or self._aged(one.milliseconds)),
             gap,
         ]
         verdict = self._verdicts.get(row.id)
         if verdict is not None:
-            segments.append(Segment(verdict.text, self._tone(verdict.tone)))
+            what, look = verdict.text, self._tone(verdict.tone)
         elif left:
-            segments.append(Segment(f"not in {jobs.state} any more", quiet))
+            what, look = f"not in {jobs.state} any more", quiet
         else:
-            segments.append(Segment(one.what, self._tone(one.tone)))
-        return segments
+            what, look = one.what, self._tone(one.tone)
+        return [*segments, Segment(fit(what, widths.what), look)]
 
     def _tries(self, row: Row, jobs: Listing) -> Style:
         used_up = jobs.state is JobState.FAILED and row.exhausted

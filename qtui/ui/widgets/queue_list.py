@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.message import Message
@@ -14,9 +15,14 @@ from textual.strip import Strip
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, QueueStatus
 from qtui.text import plain
-from qtui.ui.widgets.cursor_list import CursorList, fit, strip
+from qtui.ui.widgets.cursor_list import CursorList, fit, fit_ends, strip
 
 _FAINT_DOT: Final = "·"
+_NUMBERS: Final = ((7, 7, 5), (6, 5, 4), (7,))
+"""Cells of the numbers: with much room, with some, and with little."""
+
+_NARROW: Final = 30
+"""Cells of a line in which only the failed jobs are counted, unless all names are short."""
 
 
 class QueueList(CursorList):
@@ -114,9 +120,20 @@ class QueueList(CursorList):
 
     # Drawing
 
+    def wanted_width(self, *, narrow: bool) -> int:
+        """Cells in which no queue's name is cut; on a narrow screen beside one number only."""
+        return self._longest + sum(_NUMBERS[-1] if narrow else _NUMBERS[0]) + 1
+
+    @property
+    def _longest(self) -> int:
+        names = (plain(status.queue.name) for status in self._statuses)
+        return max((cell_len(name) for name in names), default=0) + len(" ‖ ")
+
     def _columns(self, width: int) -> tuple[int, tuple[int, ...]]:
         """The width of the name, and of the numbers that fit beside it."""
-        numbers = (7, 7, 5) if width >= 38 else (6, 5, 4) if width >= 26 else (7,)
+        least = _NUMBERS[-1] if width < _NARROW else _NUMBERS[1]
+        fitting = (one for one in _NUMBERS if width - 1 - sum(one) >= self._longest)
+        numbers = max(next(fitting, least), least, key=len)
         return width - 1 - sum(numbers), numbers
 
     def head(self, width: int) -> Strip:
@@ -143,7 +160,7 @@ class QueueList(CursorList):
         sign = "‖ " if status.paused else ""
         failed = status.counts.get(JobState.FAILED)
         active = status.counts.get(JobState.ACTIVE)
-        segments = [Segment(fit(f" {sign}{plain(status.queue.name)}", name))]
+        segments = [Segment(fit_ends(f" {sign}{plain(status.queue.name)}", name))]
         for place_of, (number, room) in enumerate(
             zip((failed, status.waiting, active), rooms, strict=False)
         ):

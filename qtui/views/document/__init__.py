@@ -260,9 +260,14 @@ class Layout:
         return self._root.child_at(y)[0]
 
     def pending_at(self, y: int) -> Pending | None:
-        """What a line asks to load."""
+        """What a line asks to load: a line in place of a text, or the title of a whole section."""
         node, at = self._locate(y)
-        return node.pending(at) if isinstance(node, _Chapter) and at >= 0 else None
+        if not isinstance(node, _Chapter):
+            return None
+        if at < 0:
+            body = node.section.body
+            return body if isinstance(body, Pending) else None
+        return node.pending(at)
 
     def top_of(self, section: int) -> int:
         """The line of a section's title."""
