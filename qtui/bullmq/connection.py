@@ -128,10 +128,20 @@ async def recognise(client: Client, target: Target) -> Target:
     """The target as a cluster where it names a node of one as a server on its own, else itself.
 
     Costs one HELLO, and behind a unix socket one CLUSTER SLOTS; nothing of a cluster or Sentinel.
+
+    Raises:
+        Refused: it is a Sentinel.
     """
     if target.kind not in (Kind.STANDALONE, Kind.UNIX) or isinstance(client, RedisCluster):
         return target
-    if await read_mode(client) != "cluster":
+    mode = await read_mode(client)
+    if mode == "sentinel":
+        scheme = "rediss+sentinel" if target.tls else "redis+sentinel"
+        raise Refused(
+            f"{target.shown} is a Sentinel and holds no queues:"
+            f" write {scheme}://host:port/master-name"
+        )
+    if mode != "cluster":
         return target
     slots = [] if target.hosts else await client.execute_command("CLUSTER", "SLOTS")
     # [first, last, [host, port, …] of the primary, …]; a node that has met no other has no host.

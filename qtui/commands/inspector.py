@@ -13,7 +13,7 @@ from redis.asyncio.cluster import RedisCluster
 
 from qtui.bullmq.connection import Client, RedisFault, Server, Target, connect, identify
 from qtui.bullmq.target import Address
-from qtui.commands.run import REDIS, USAGE, Place, Stop
+from qtui.commands.run import USAGE, Place, Stop
 from qtui.folders import theme_file
 from qtui.retry.campaign import Campaign
 from qtui.retry.record import Interrupted, Recorder
@@ -59,16 +59,9 @@ async def _open(place: Place) -> Session:
     """The session, as soon as the server has said what it is.
 
     Raises:
-        RedisFault: it can't be reached, or refused.
-        Stop: no queues can be there.
+        RedisFault: it can't be reached, or refused, or no queues can be there.
     """
     server, target = await place.asked(lambda client: _meet(client, place.target))
-    if server.mode == "sentinel":
-        raise Stop(
-            f"{place.target.shown} is a Sentinel and holds no queues:"
-            " write redis+sentinel://host:port/master-name",
-            REDIS,
-        )
     client = connect(target, read_only=place.settings.read_only)
     return make_session(
         place.settings, target, client, server, journal=place.journal, note=place.note

@@ -81,3 +81,12 @@ def test_a_queue_that_is_not_there_is_answered_with_those_that_are(kind: Topolog
     outcome = invoke("--redis", kind.url, "jobs", "nope")
     assert outcome.code == 2
     assert 'no queue "nope" under bull:*; there are: {a}, {b}, {c}, {d}' in outcome.err
+
+
+def test_a_sentinel_that_is_taken_for_a_server_says_so(topologies: Topologies) -> None:
+    sentinel = topologies.get("sentinel").sentinel
+    assert sentinel is not None
+    for command in (["queues"], ["errors", "*"], ["show", "payments", "1"]):
+        done = invoke("--redis", f"redis://127.0.0.1:{sentinel.port}", *command)
+        assert (done.code, done.out) == (3, "")
+        assert "is a Sentinel and holds no queues: write redis+sentinel://" in done.err

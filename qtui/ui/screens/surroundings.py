@@ -42,7 +42,8 @@ class Surroundings:
         mode += self._oldest()
         prefixes = " ".join(settings.prefixes)
         where = session.target.shown + (f"  {prefixes}:*" if settings.prefixes != ("bull",) else "")
-        server = f"{session.server.name} {session.server.version}".strip()
+        mode_of = " cluster" if session.server.mode == "cluster" else ""
+        server = f"{session.server.name} {session.server.version}{mode_of}".strip()
         right = [(" READ-ONLY ", "badge")] if session.read_only else []
         room = bar.app.size.width - 12 * len(right)
         left = header(settings.profile, where, server, self._poll.round_trip, mode, room)
