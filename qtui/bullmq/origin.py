@@ -71,8 +71,10 @@ def origin_of(members: Mapping[str, object]) -> Origin:
 async def read_origin(client: Client, key: str) -> Origin:
     """The server that serves a key now.
 
-    Costs one INFO, O(1), about 5 kB; with Sentinels a SENTINEL MASTERS each on top. Where an ACL
-    refuses INFO the origin is unknown.
+    It asks on a fresh connection: an old one may still lead to a server that was replaced.
+
+    Costs a connection and one INFO, O(1), about 5 kB; with Sentinels a SENTINEL MASTERS each on
+    top. Where an ACL refuses INFO the origin is unknown.
 
     Raises:
         redis.exceptions.ConnectionError, TimeoutError: it could not be asked.
@@ -87,6 +89,7 @@ async def read_origin(client: Client, key: str) -> Origin:
             pool = client.connection_pool
             if isinstance(pool, MasterPool):
                 is_settled = await pool.is_settled()
+            await pool.disconnect(inuse_connections=False)
             reply = await client.execute_command("INFO")
     except ResponseError:
         return Origin(is_settled=is_settled)

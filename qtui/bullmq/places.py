@@ -56,6 +56,15 @@ class Places:
             found[job_id] = Whereabouts(None, exists != 0).in_list(lists[job_id])
         return found
 
+    async def is_empty(self) -> bool:
+        """Whether nothing is left of the queue: none of its own keys is there.
+
+        Costs one round trip with an EXISTS for each of a dozen keys.
+        """
+        suffixes = ["meta", "id", "events", *(state.key for state in JobState)]
+        commands: list[Command] = [("EXISTS", self._queue.key(one)) for one in suffixes]
+        return not any(reply == 1 for reply in await ask_all(self._client, commands))
+
     async def scores(self, state: JobState, ids: Sequence[str]) -> list[float | None]:
         """The score of each job in one sorted-set state, None where it is not in it.
 

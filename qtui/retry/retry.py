@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.codes import Code, QueueGone, Result
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.places import Places
@@ -99,8 +99,14 @@ class Retry:
         """The jobs with code 1 that are where they were before it; none has run since.
 
         For where another server answers than the one that gave the codes. Reads only.
+
+        Raises:
+            QueueGone: that server has nothing of the queue.
         """
-        return await self.ledger.lost(Places(self.client, self.plan.queue), self.plan.state)
+        places = Places(self.client, self.plan.queue)
+        if await places.is_empty():
+            raise QueueGone
+        return await self.ledger.lost(places, self.plan.state)
 
     def withdraw(self, lost: Sequence[Picked]) -> None:
         """The codes 1 of these are void: they are handed out again."""

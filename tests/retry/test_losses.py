@@ -213,7 +213,7 @@ async def test_a_server_that_comes_back_in_time_is_gone_on_with(
 async def test_a_server_that_comes_back_empty_gets_no_jobs_and_no_praise(
     server: EmbeddedServer, client: Redis
 ) -> None:
-    ids = await raw_failed(client, map(str, range(1000)))
+    ids = await raw_failed(client, map(str, range(10_000)))
     with start() as empty:
         async with proxied(server) as (proxy, ours):
             campaign = campaign_of(ours, await plan_of(ours, ids))
@@ -237,4 +237,4 @@ async def test_a_server_that_comes_back_empty_gets_no_jobs_and_no_praise(
     assert campaign.phase is Phase.STOPPED
     known = [result.code for result in found]
     assert set(known) == {Code.RETRIED, Code.UNKNOWN}
-    assert campaign.decided == len(found) < 1000
+    assert campaign.decided == len(found) < 10_000
