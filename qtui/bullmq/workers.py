@@ -50,7 +50,8 @@ def count_workers(client_list: str, queues: Iterable[QueueKey]) -> dict[QueueKey
     the blocking one only, so those that wait for jobs decide where they are more than half. Event
     listeners (``:qe``) are no workers; worker names with a blank never make it into the list.
 
-    .NET and older Python name no connection. So a queue of which no worker is seen has an unknown
+    .NET, older Python, and on a cluster BullMQ for Node too (seen with 4.18.3 and 5.58.1, not with
+    6.7.0) name no connection. So a queue of which no worker is seen has an unknown
     number of them while a nameless connection waits for jobs, of whichever queue.
     """
     connections = _Connections.of(client_list)

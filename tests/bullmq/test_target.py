@@ -153,3 +153,15 @@ def test_parsing_a_url_imports_no_redis() -> None:
     code = "import sys, qtui.bullmq.target; print('redis' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://cache-1:7000/0", "rediss://cache-1:7000/0", "unix:///run/redis.sock"]
+)
+def test_a_cluster_that_was_recognised_keeps_the_name_it_was_given(url: str) -> None:
+    """Journals and screens name a server as it was typed."""
+    target = parse(url)
+    cluster = target.as_cluster([Address("10.0.0.5", 7000)])
+    assert cluster.shown == target.shown == url
+    assert cluster.kind is Kind.CLUSTER
+    assert cluster.hosts == (target.hosts or (Address("10.0.0.5", 7000),))
