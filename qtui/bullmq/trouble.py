@@ -57,7 +57,7 @@ _CLASSES: Final = (
 )
 
 # A script's own error has the command before it; before Redis 7 a line of the script and a dash.
-_CODE: Final = re.compile(rf"(?:^|: )-?({'|'.join(_CONDITIONS)}) ")
+_CODE: Final = re.compile(rf"(?:[A-Z]+: |@[^:]*: *\d+: )?-?({'|'.join(_CONDITIONS)}) ")
 
 
 def condition_of(error: RedisError | str) -> str:
@@ -71,5 +71,5 @@ def condition_of(error: RedisError | str) -> str:
             if isinstance(error, kind):
                 return _CONDITIONS[code]
         error = str(error)
-    match = _CODE.search(error[:200])
+    match = _CODE.match(error)
     return _CONDITIONS[match[1]] if match else ""
