@@ -183,6 +183,8 @@ def _end(
 
 
 def _ended(campaign: Campaign[Action], report: Report) -> int:
+    if campaign.phase is Phase.DONE and campaign.is_stopping:
+        return _end(campaign, report, INTERRUPTED, "interrupted: all was sent before")
     if campaign.phase is Phase.DONE:
         report.rest = report.rest_when_done
         return _end(campaign, report, report.code, "")

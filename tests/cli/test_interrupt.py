@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -12,7 +13,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.cli.stage import PATIENCE, command, connect, many_failed, places
+from qtui.demo.server import EmbeddedServer
+from tests.cli.stage import PATIENCE, command, connect, many_failed, places, run
+from tests.servers import start
 
 IDS = [str(number) for number in range(1000, 4000)]
 
@@ -20,8 +23,15 @@ IDS = [str(number) for number in range(1000, 4000)]
 @contextmanager
 def retrying(url: str, *how: str) -> Iterator[subprocess.Popen[str]]:
     """A retry of all the jobs, in a process of its own."""
+    with running(url, "retry", "payments", *IDS, "--yes", *how) as process:
+        yield process
+
+
+@contextmanager
+def running(url: str, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """A command in a process of its own."""
     process = subprocess.Popen(
-        command("--redis", url, "retry", "payments", *IDS, "--yes", *how),
+        command("--redis", url, *words),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -94,6 +104,109 @@ def test_the_second_time_it_leaves_at_once(redis_url: str) -> None:
             f" qtui retry --resume {name} goes on\n"
         )
     assert places(redis_url) == sorted(IDS)
+
+
+def flow_of(url: str, children: int) -> None:
+    """A parent that failed with all its children, by hand, as BullMQ 5 leaves them."""
+    with connect(url) as client, client.pipeline(transaction=False) as pipe:
+        failed = {"name": "charge", "data": "{}", "failedReason": "no", "atm": 1, "ats": 1}
+        for queue in ("kids", "parents"):
+            pipe.hset(f"bull:{queue}:meta", "opts.maxLenEvents", 10_000)
+        pipe.hset("bull:parents:p", mapping=failed)
+        pipe.zadd("bull:parents:failed", {"p": 1_700_000_000_000})
+        for at in range(children):
+            child = f"bull:kids:{at}"
+            above = {"parentKey": "bull:parents:p", "parent": '{"id":"p"}'}
+            pipe.hset(child, mapping=failed | above)
+            pipe.zadd("bull:kids:failed", {str(at): 1_700_000_000_000 + at})
+            pipe.zadd("bull:parents:p:unsuccessful", {child: 1_700_000_000_000 + at})
+        pipe.execute()
+
+
+RERUN = ("flow", "parents", "p", "--rerun", "failure", "--yes")
+
+
+def test_of_a_rerun_the_second_time_leaves_at_once(redis_url: str) -> None:
+    flow_of(redis_url, 3)
+    with connect(redis_url) as client, running(redis_url, *RERUN) as process:
+        client.execute_command("CLIENT", "PAUSE", 60_000, "WRITE")
+        try:
+            soon(lambda: client.info("clients")["blocked_clients"])
+            process.send_signal(signal.SIGINT)
+            assert process.stderr is not None
+            assert process.stdout is not None
+            lines = iter(process.stderr.readline, "")
+            assert any("stopping after what is on its way" in line for line in lines)
+            process.send_signal(signal.SIGINT)
+            out, err = process.stdout.read(), process.stderr.read()
+            assert process.wait(PATIENCE) == 130
+        finally:
+            client.execute_command("CLIENT", "UNPAUSE")
+    assert out.startswith("0 of 4 jobs run again\njournal ")
+    assert err == (
+        "qtui: interrupted: what was on its way may have been carried out:"
+        " the same command does what is left\n"
+    )
+
+
+@contextmanager
+def hanging(server: EmbeddedServer) -> Iterator[None]:
+    """The server takes what is sent, and answers nothing."""
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+
+
+SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+
+
+@SIGNALS
+@pytest.mark.parametrize("what", ["retry", "rerun"])
+def test_on_a_server_that_hangs_once_is_enough(number: signal.Signals, what: str) -> None:
+    """It ends far sooner than it would give the server up, and says how to go on."""
+    with start() as server:
+        if what == "rerun":
+            flow_of(server.url, 3_000)
+            process = running(server.url, *RERUN, "--json")
+        else:
+            many_failed(server.url, IDS)
+            process = retrying(server.url, "--json")
+        with process as one:
+            assert one.stdout is not None
+            assert one.stdout.readline()
+            with hanging(server):
+                one.send_signal(number)
+                rest, err = one.communicate(timeout=PATIENCE)
+            assert one.returncode == 130, err
+        summary = json.loads(rest.splitlines()[-1])["summary"]
+        assert 0 < summary["retried"] < summary["selected"]
+        if what == "rerun":
+            assert "qtui: interrupted: the same command does what is left\n" in err
+            return
+        journal = summary["journal"]
+        assert f"qtui: interrupted: qtui retry --resume {journal} goes on\n" in err
+        done = run("--redis", server.url, "retry", "--resume", journal, "--json")
+        assert (done.code, done.summary["retried"]) == (0, len(IDS))
+        assert places(server.url) == sorted(IDS)
+
+
+@SIGNALS
+def test_following_ends_at_once_too(number: signal.Signals) -> None:
+    with start() as server:
+        many_failed(server.url, IDS[:50])
+        words = ("retry", "payments", "--all", "--yes", "--json", "--follow", "600")
+        with running(server.url, *words) as one:
+            assert one.stdout is not None
+            while IDS[49] not in one.stdout.readline():
+                pass
+            with hanging(server):
+                one.send_signal(number)
+                rest, err = one.communicate(timeout=PATIENCE)
+            assert one.returncode == 130, err
+        summary = json.loads(rest.splitlines()[-1])["summary"]
+        assert (summary["retried"], summary["outcomes"]["recovered"]) == (50, 0)
 
 
 def test_it_stops_when_nobody_reads_its_results(redis_url: str) -> None:
