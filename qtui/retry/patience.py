@@ -10,10 +10,10 @@ from typing import Final
 PATIENCE: Final = 30.0
 """Seconds for which a campaign waits for a server that does not answer or takes no writes."""
 
-LAST_CALL: Final = 1.0
+LAST_CALL: Final = 0.7
 """Seconds that a call may still take once a stop was asked for."""
 
-LAST_LOOK: Final = 1.5
+LAST_LOOK: Final = 1.1
 """Seconds after a stop in which what a call did may still be read."""
 
 _FIRST, _LONGEST = 0.1, 1.0
