@@ -230,7 +230,7 @@ class Campaign(Generic[A_co]):
         await self._delivery.measure()
         async with self._stop.at_most(LAST_LOOK):
             await self.action.begin()
-        found = await read_origin(self._client, self._key)
+            found = await read_origin(self._client, self._key)
         if self.journal is None or not self.origin.is_known:
             self.origin = found
         if self._record is not None:
