@@ -481,12 +481,49 @@ def _flow(
 @main.command("journal", short_help="List past retries made from this machine.")
 @click.argument("campaign", metavar="[ID]", required=False, shell_complete=campaign_ids)
 @click.option("--jobs", is_flag=True, help="The retry's jobs as they were before it.")
+@click.option(
+    "--prune",
+    metavar="AGE",
+    callback=not_empty,
+    help="Delete the journals of retries that ended longer ago, such as 30d, 12h or 2w.",
+)
+@click.option(
+    "--unfinished",
+    is_flag=True,
+    help="With --prune: also of retries that were cut off or stopped and could be resumed.",
+)
+@click.option("--dry-run", is_flag=True, help="With --prune: show what would be deleted.")
+@click.option("--yes", is_flag=True, help="With --prune: do not ask for confirmation.")
 @as_json_lines
 @click.pass_obj
-def _journal(flags: Flags, campaign: str | None, jobs: bool, as_json: bool) -> None:
-    """List past retries made from this machine; with ID (or its beginning or end) show one."""
+def _journal(
+    flags: Flags,
+    campaign: str | None,
+    jobs: bool,
+    prune: str | None,
+    unfinished: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """List past retries made from this machine; with ID (or its beginning or end) show one.
+
+    They are in $QTUI_JOURNAL, else in qtui/journal in the state folder of the user. Nothing is
+    deleted but by --prune.
+    """
     if jobs and campaign is None:
         raise click.UsageError("--jobs needs the ID of a retry")
+    if prune is None and (unfinished or dry_run or yes):
+        raise click.UsageError("--unfinished, --dry-run and --yes are for --prune AGE")
+    if prune is not None:
+        if campaign is not None or as_json:
+            raise click.UsageError("--prune AGE takes neither an ID nor --json")
+        from qtui.commands.journal import prune_journal
+
+        delete = partial(
+            prune_journal, age_of=prune, unfinished=unfinished, dry_run=dry_run, yes=yes
+        )
+        sys.exit(run(flags, delete))
 
     def work(place: Place) -> int:
         from qtui.commands.journal import list_journal, show_campaign

@@ -25,7 +25,7 @@ def check_may_write(
         stdin_is_used: standard input holds something else than answers.
 
     Raises:
-        Stop: in read-only mode, without a terminal, or without a folder for the journal.
+        Stop: in read-only mode, without a folder for the journal, or see `check_can_ask`.
     """
     if place.settings.read_only and not dry_run:
         why = read_only_because(place)
@@ -34,8 +34,16 @@ def check_may_write(
         )
     if place.journal == NOWHERE and not dry_run:
         raise Stop(f"{verb} needs a journal, and there is no home folder for it: {MOVED_BY}", USAGE)
-    if not asks:
-        return
+    if asks:
+        check_can_ask(place, stdin_is_used=stdin_is_used)
+
+
+def check_can_ask(place: Place, *, stdin_is_used: bool = False) -> None:
+    """Stops a command that has to ask and can't.
+
+    Raises:
+        Stop: there is no terminal.
+    """
     if stdin_is_used and not (place.err.is_terminal and _can_ask()):
         raise Stop("cannot prompt, standard input holds the ids: pass --yes or --dry-run", USAGE)
     if not stdin_is_used and not (is_terminal(sys.stdin) and place.err.is_terminal):

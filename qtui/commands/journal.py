@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from qtui.bullmq.codes import Code, meaning
 from qtui.bullmq.model import JobState
+from qtui.commands.asking import agreed, check_can_ask
 from qtui.commands.ndjson import row_object
 from qtui.commands.output import Cell, Column, Paper, Table
-from qtui.commands.run import DONE, NOT_ALL, USAGE, Stop
+from qtui.commands.run import DONE, NOT_ALL, USAGE, Place, Stop
+from qtui.folders import MOVED_BY, NOWHERE
 from qtui.retry.journal_lines import Evidence
+from qtui.retry.journal_pruning import prunable, prune
 from qtui.retry.journal_reading import (
     UNREADABLE,
     JournalError,
@@ -26,6 +30,7 @@ from qtui.retry.journal_reading import (
     summary,
 )
 from qtui.text import age, count, plain, plural
+from qtui.text import size as size_of
 from qtui.views.campaigns import (
     Story,
     facts,
@@ -40,6 +45,8 @@ from qtui.views.columns import HEADS, Tone, cells
 
 _GROUPS_SHOWN: Final = 30
 _PAGE: Final = 200
+_AGE: Final = re.compile(r"(\d{1,6})([smhdw])", re.ASCII)
+_UNITS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _OWN_COLUMN: Final = (Code.RETRIED, Code.NO_SUCH_JOB, Code.NOT_IN_STATE)
 _TONES: Final = {
     "running": Tone.BUSY,
@@ -53,10 +60,12 @@ def list_journal(out: Paper, err: Paper, folder: Path, *, json: bool) -> int:
     """Prints all campaigns, newest first."""
     heads = [Column("id"), Column("ago", right=True), Column("who"), Column("queue")]
     numbers = [Column(head, right=True) for head in ("retried", "-1", "-3")]
-    table = Table(out, [*heads, Column("what"), *numbers, Column("state")])
-    now, rows = time.time() * 1000, []
+    size = Column("size", right=True)
+    table = Table(out, [*heads, Column("what"), *numbers, size, Column("state")])
+    now, rows, octets = time.time() * 1000, [], 0
     try:
         for one in campaigns(folder):
+            octets += one.size
             if json:
                 out.json(summary_object(one))
             else:
@@ -65,9 +74,84 @@ def list_journal(out: Paper, err: Paper, folder: Path, *, json: bool) -> int:
         raise _stop(error) from None
     if rows:
         table.write(rows)
+        where = (
+            f"{plural(len(rows), 'retry', 'retries')}, {size_of(octets)} in {plain(str(folder))}"
+        )
+        err.line(f"{where}; --prune AGE deletes old ones")
     elif not json:
-        err.line(f"no retries in {plain(str(folder))}")
+        home = folder != NOWHERE
+        err.line(f"no retries in {plain(str(folder))}" if home else f"no home folder: {MOVED_BY}")
     return DONE
+
+
+def prune_journal(place: Place, age_of: str, *, unfinished: bool, dry_run: bool, yes: bool) -> int:
+    """Deletes the journals of old retries, after a question.
+
+    Args:
+        place: where the journal is.
+        age_of: how long ago they ended at least, such as ``30d``.
+        unfinished: those that could be resumed, too.
+        dry_run: only names them.
+        yes: does not ask.
+    """
+    out, err, folder = place.out, place.err, place.journal
+    try:
+        found = list(prunable(folder, _moment_before(age_of), unfinished=unfinished))
+        if not found:
+            err.line(f"no retry ended more than {age_of} ago in {plain(str(folder))}")
+            return DONE
+        _list_prunable(out, found)
+        octets = sum(one.size for one in found)
+        what = f"{plural(len(found), 'journal')}, {size_of(octets)}"
+        if dry_run:
+            err.line(f"would delete {what}")
+            return DONE
+        if not yes:
+            check_can_ask(place)
+            out.flush()
+            if not agreed(f"Delete {what}? What those retries wiped is lost with them. [y/N] "):
+                err.line("qtui: nothing was deleted")
+                return NOT_ALL
+        return _delete(out, err, folder, found)
+    except JournalError as error:
+        raise _stop(error) from None
+
+
+def _delete(out: Paper, err: Paper, folder: Path, found: Sequence[Summary]) -> int:
+    deleted = 0
+    for one in found:
+        try:
+            prune(folder, one)
+        except JournalError as error:
+            err.line(f"qtui: {plain(str(error))}")
+        else:
+            deleted += 1
+    out.line(f"{count(deleted)} of {plural(len(found), 'journal')} deleted")
+    return DONE if deleted == len(found) else NOT_ALL
+
+
+def _list_prunable(out: Paper, found: Sequence[Summary]) -> None:
+    now = time.time() * 1000
+    heads = [Column("id"), Column("ended", right=True), Column("queue"), Column("size", right=True)]
+    table = Table(out, [*heads, Column("state")])
+    table.write(
+        [
+            Cell(one.id),
+            Cell(age(now - (one.until or one.header.at))),
+            Cell(queue_of(one.header)),
+            Cell(size_of(one.size)),
+            Cell(plain(phase_of(one))),
+        ]
+        for one in found
+    )
+
+
+def _moment_before(age_of: str) -> int:
+    """Ms since the epoch, so long ago; a usage error where it is no age."""
+    match = _AGE.fullmatch(age_of.strip())
+    if match is None:
+        raise Stop(f"--prune takes an age such as 30d, 12h or 2w, not {plain(age_of)}", USAGE)
+    return int(time.time() * 1000 - int(match[1]) * _UNITS[match[2]])
 
 
 def show_campaign(out: Paper, folder: Path, name: str, *, json: bool, jobs: bool) -> int:
@@ -116,6 +200,7 @@ def summary_object(one: Summary) -> dict[str, object]:
         "jobs": one.jobs,
         "codes": codes,
         "note": one.note,
+        "size": one.size,
     }
 
 
@@ -133,6 +218,7 @@ def _cells(one: Summary, now: float) -> Iterator[Cell]:
     for code in _OWN_COLUMN:
         number = one.codes.get(code, 0)
         yield Cell(count(number)) if number else Cell("·", Tone.FAINT)
+    yield Cell(size_of(one.size))
     others = [
         f"{count(number)} {meaning(code, header.state)}"
         for code, number in one.codes.items()

@@ -14,6 +14,7 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.writer import Batch, Picked
 from qtui.retry.follow import Follower
 from qtui.retry.journal_lines import Header
+from qtui.retry.journal_texts import Texts
 from qtui.retry.outcome import Outcome
 
 
@@ -49,8 +50,8 @@ class Load(Protocol):
     def take(self) -> None:
         """Its jobs are on their way: the action hands none of them out again."""
 
-    async def snapshot(self) -> bytes:
-        """Journal lines of all that the call wipes: what an undo needs.
+    async def snapshot(self, texts: Texts | None) -> bytes:
+        """Journal lines of all that the call wipes: what an undo needs; see `evidence_lines`.
 
         May read. Called before `send`, and again if the connection was lost meanwhile.
         """

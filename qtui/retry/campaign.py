@@ -360,7 +360,8 @@ class Campaign(Generic[A_co]):
                 group, rest = rest.cut(room)
                 group.take()
                 if self.journal is not None:
-                    await self._write_snapshot(self.journal, await self._insist(group.snapshot))
+                    snapshot = partial(group.snapshot, self.journal.texts)
+                    await self._write_snapshot(self.journal, await self._insist(snapshot))
                 self._begun = True
                 yield group
 

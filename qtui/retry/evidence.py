@@ -18,6 +18,7 @@ from qtui.bullmq.steps import scored_members
 from qtui.bullmq.writer import Picked
 from qtui.retry.ahead import ahead
 from qtui.retry.journal_lines import Evidence, evidence_lines
+from qtui.retry.journal_texts import Texts
 from qtui.retry.selection import Chosen, Query, Selection, hunt_for
 
 EVIDENCE: Final = (*LIST_FIELDS, "returnvalue", "stacktrace", "stc", "defa", "parent")
@@ -63,7 +64,7 @@ class Page:
         """The reason of each, empty where there is none; see `reason_of`."""
         return [reason_of(values[_REASON], values[_STACK]) or "" for values in self.values]
 
-    async def lines(self) -> bytes:
+    async def lines(self, texts: Texts | None = None) -> bytes:
         """The lines of a journal that say all of it; others have their turn meanwhile."""
         found = []
         for start in range(0, len(self), _BREATH):
@@ -73,7 +74,7 @@ class Page:
                 strict=True,
             )
             jobs = [Evidence(one.job_id, one.score, _present(values)) for one, values in rows]
-            found.append(evidence_lines(jobs))
+            found.append(evidence_lines(jobs, texts))
             await asyncio.sleep(0)  # a turn for the screen, and for what is being sent
         return b"".join(found)
 

@@ -32,6 +32,7 @@ from qtui.retry.journal_files import failure, held_by, is_torn, new_file, open_f
 from qtui.retry.journal_lines import (
     CHOSEN,
     FORMAT,
+    TEXTS_SINCE,
     Header,
     chosen_line,
     code_lines,
@@ -40,6 +41,7 @@ from qtui.retry.journal_lines import (
     outcome_lines,
     resumed_line,
     server_line,
+    text_lines,
     withdrawn_lines,
 )
 from qtui.retry.journal_reading import (
@@ -50,6 +52,7 @@ from qtui.retry.journal_reading import (
     read_header,
     unreadable,
 )
+from qtui.retry.journal_texts import Texts
 from qtui.retry.outcome import Outcome
 from qtui.text import size
 
@@ -73,6 +76,8 @@ class Journal:
         self.path = path
         self._file = number
         self._limit = limit
+        self.texts: Texts | None = Texts()
+        """What `evidence_lines` needs; None where the file is of a format without texts."""
         self._lock = threading.Lock()
         self._why = ""
         self._others = 0
@@ -140,7 +145,10 @@ class Journal:
         journal = cls(path, number, limit)
         try:
             take(number, path)
-            check_format(read_header(folder, path.stem))
+            header = read_header(folder, path.stem)
+            check_format(header)
+            if header.format < TEXTS_SINCE:  # an older qtui may go on with it after us
+                journal.texts = None
             now, host = int(time.time() * 1000), socket.gethostname()
             line = resumed_line(now, _user(), host, os.getpid(), __version__)
             journal._append((b"\n" if is_torn(number) else b"") + line, capped=True)
@@ -166,12 +174,15 @@ class Journal:
         Call it in a thread: it waits for the disk.
 
         Args:
-            lines: `Page.lines` or `evidence_lines` of its jobs.
+            lines: `Page.lines` or `evidence_lines` of its jobs, with our `texts`.
 
         Raises:
             JournalError: it is not on the disk: the batch must not be sent.
         """
-        self._append(lines, capped=True)
+        undefined = self.texts.undefined() if self.texts is not None else {}
+        self._append(text_lines(undefined) + lines, capped=True)
+        if self.texts is not None:
+            self.texts.defined(undefined)
         self._sync()
 
     def codes(self, results: Iterable[Result]) -> None:

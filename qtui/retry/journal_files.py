@@ -13,21 +13,30 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from qtui.folders import MOVED_BY, NOWHERE
 from qtui.retry.journal_reading import JournalError, last_pid
 
 _PATIENCE: Final = 1.0
 """Seconds to wait for a lock that somebody may hold who only looks whether it is held."""
 _NAMES: Final = 100
+_OURS: Final = 2
+"""Folders above the journal's that may be no links; a home, further up, may be behind one."""
 _WORDS: Final = {
     errno.ENOSPC: "the disk is full: make room",
     errno.EDQUOT: "your quota of the disk is used up: make room",
     errno.EFBIG: "a file may not grow that large here: see `ulimit -f`",
-    errno.EROFS: "the file system is read-only: it needs another folder",
-    errno.EACCES: "permission denied: it needs a folder of your own",
-    errno.EPERM: "permission denied: it needs a folder of your own",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
     errno.ENOTDIR: "there is something that is no folder",
     errno.EEXIST: "there is something that is no folder",
 }
+
+_MOVABLE: Final = (
+    *(errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT),
+    *(errno.ENOENT, errno.ENOTDIR, errno.EEXIST),
+)
+"""Errors that another folder could help with."""
 
 
 @contextlib.contextmanager
@@ -38,9 +47,12 @@ def open_folder(folder: Path) -> Iterator[int]:
         JournalError: it can't be made, or is not ours alone to write to.
     """
     try:
+        if folder == NOWHERE:
+            raise JournalError(f"the journal has no folder, as there is no home: {MOVED_BY}")
         _make(folder)
         if folder.is_symlink():
             raise JournalError(f"{folder} is a symbolic link: the journal needs a real folder")
+        _check_parents(folder)
         number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         raise failure(folder, error) from None
@@ -53,6 +65,40 @@ def open_folder(folder: Path) -> Iterator[int]:
         yield number
     finally:
         os.close(number)
+
+
+def _check_parents(folder: Path) -> None:
+    """Sees to it that nobody else can put another folder in the place of the journal's.
+
+    Raises:
+        JournalError: a folder on the way is another user's, or others may write to it, or one of
+            the two nearest is a link.
+        OSError: it can't be looked at.
+    """
+    above = [*folder.absolute().parents]
+    for nearness, one in enumerate(above):
+        facts = one.lstat()
+        if stat.S_ISLNK(facts.st_mode):
+            if nearness < _OURS or facts.st_uid not in (0, os.geteuid()):
+                raise JournalError(
+                    f"{one} is a symbolic link, and the journal would be behind it: {MOVED_BY}"
+                )
+            facts = one.stat()
+        if facts.st_uid not in (0, os.geteuid()):
+            raise JournalError(f"{one} is another user's, and the journal is in it: {MOVED_BY}")
+        if _is_open(facts):
+            raise JournalError(
+                f"others may write to {one}, and the journal is in it: chmod go-w it, or {MOVED_BY}"
+            )
+
+
+def _is_open(facts: os.stat_result) -> bool:
+    """Whether others may replace what is in a folder."""
+    if facts.st_mode & stat.S_ISVTX:  # as in /tmp: only owners may
+        return False
+    # Where users have a group of their own, of the same number, folders are often made so.
+    private = facts.st_gid == facts.st_uid == os.geteuid()
+    return bool(facts.st_mode & (stat.S_IWOTH | (0 if private else stat.S_IWGRP)))
 
 
 def _make(folder: Path) -> None:
@@ -129,4 +175,5 @@ def held_by(folder: Path) -> int:
 def failure(path: Path, error: OSError) -> JournalError:
     """What to say when a journal can't be written."""
     words = _WORDS.get(error.errno or 0, error.strerror or "it failed")
-    return JournalError(f"the journal can't be written to {path}: {words}")
+    moved = f", or {MOVED_BY}" if error.errno in _MOVABLE else ""
+    return JournalError(f"the journal can't be written to {path}: {words}{moved}")

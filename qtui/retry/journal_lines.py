@@ -5,6 +5,7 @@ U+DCFF, so that every id can be told from every other. Members stand in the orde
 which lets a reader count the jobs of a large journal without decoding what they hold.
 
     campaign   who retries what, where and how; the first line
+    text       a text that later lines name by its digest (since format 2)
     chosen     the chosen jobs and their scores, up to `CHOSEN` a line; not for queries
     job        what a retry wipes, written before the job is sent
     code       BullMQ's code for it
@@ -29,9 +30,15 @@ import orjson
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.writer import NEVER, Picked
+from qtui.retry.journal_texts import FIELDS, Shortened, Texts, whole
 from qtui.retry.outcome import Fate, Outcome
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+"""Of a journal that begins now; 1 has every text where it belongs."""
+
+TEXTS_SINCE: Final = 2
+"""The first format in which a line may name a text."""
+
 CHOSEN: Final = 1000
 """Chosen jobs in one line at most."""
 
@@ -39,6 +46,7 @@ Record: TypeAlias = dict[str, object]
 """A line as it was decoded; ``type`` is always a text."""
 
 _encode: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+_LARGEST: Final = 1 << 53
 _INFINITE: Final = {"inf": math.inf, "-inf": -math.inf}
 _JOB: Final = re.compile(
     rb'\{"type":"(?P<type>job|code|withdrawn)","id":(?P<id>"[^"\\]*(?:\\.[^"\\]*)*")'
@@ -128,12 +136,33 @@ def chosen_line(picked: Sequence[Picked]) -> bytes:
     return _lines([{"type": "chosen", "jobs": jobs}])
 
 
-def evidence_lines(jobs: Iterable[Evidence]) -> bytes:
-    """A line a job. Costs some 2 µs for a job of 1 kB."""
-    return _lines([_job(*one) for one in jobs])
+def text_lines(texts: Mapping[str, str]) -> bytes:
+    """The definitions of texts, by digest."""
+    return _lines([{"type": "text", "id": digest, "text": text} for digest, text in texts.items()])
 
 
-def _job(job_id: str, score: float | None, fields: Mapping[str, str | None], state: str) -> Record:
+def evidence_lines(jobs: Iterable[Evidence], texts: Texts | None = None) -> bytes:
+    """A line a job. Costs some 2 µs for a job of 1 kB.
+
+    Args:
+        jobs: the jobs.
+        texts: where repeated texts are remembered; those that are not defined yet must be in the
+            journal before these lines. None: every text stands where it belongs.
+    """
+    if texts is None:
+        return _lines([_job(*one) for one in jobs])
+    shorten = texts.shorten
+    found = []
+    for job_id, score, fields, state in jobs:
+        short: dict[str, Shortened] = dict(fields)
+        for name in FIELDS:
+            if name in short:
+                short[name] = shorten(fields[name])
+        found.append(_job(job_id, score, short, state))
+    return _lines(found)
+
+
+def _job(job_id: str, score: float | None, fields: Mapping[str, object], state: str) -> Record:
     found: Record = {"type": "job", "id": job_id}
     if score is not None:
         found["score"] = score if math.isfinite(score) else _plain_score(score)
@@ -290,12 +319,12 @@ def header_of(found: Record) -> Header:
     jobs, until = selection.get("jobs"), selection.get("until")
     return Header(
         **{name: _text(found.get(name)) for name in _TEXTS},
-        at=_whole(found.get("at")),
-        pid=_whole(found.get("pid")),
-        format=_whole(found.get("format")),
+        at=whole_number(found.get("at")),
+        pid=whole_number(found.get("pid")),
+        format=whole_number(found.get("format")),
         selection=Selection(
             kind=_text(selection.get("kind")),
-            jobs=_whole(jobs) if jobs is not None else None,
+            jobs=whole_number(jobs) if jobs is not None else None,
             filter=_text(selection.get("filter")) or None,
             until=_score(until) if until is not None else None,
         ),
@@ -319,8 +348,16 @@ def chosen_of(found: Record) -> list[Picked]:
     ]
 
 
+def with_texts(found: Record, texts: Mapping[str, str]) -> Record:
+    """The line with the texts that it names, by digest, where they belong."""
+    fields = found.get("fields")
+    if not isinstance(fields, dict):
+        return found
+    return {**found, "fields": {name: whole(value, texts) for name, value in fields.items()}}
+
+
 def evidence_of(found: Record) -> Evidence:
-    """The job of a line."""
+    """The job of a line, see `with_texts`."""
     score = _score(found["score"]) if "score" in found else None
     fields = {
         name: text for name, text in _mapping(found.get("fields")).items() if isinstance(text, str)
@@ -346,7 +383,7 @@ def codes_of(found: Record) -> Counter[Code]:
     counts: Counter[Code] = Counter()
     for name, number in _mapping(found.get("codes")).items():
         whole = name.removeprefix("-").isdecimal() and name.isascii()
-        counts[code_of(int(name) if whole and len(name) < 9 else None)] += _whole(number)
+        counts[code_of(int(name) if whole and len(name) < 9 else None)] += whole_number(number)
     return counts
 
 
@@ -360,7 +397,9 @@ def outcomes_of(found: Record) -> dict[str, int] | None:
     counted = found.get("outcomes")
     if not isinstance(counted, dict):
         return None
-    return {name: _whole(number) for name, number in counted.items() if _whole(number) > 0}
+    return {
+        name: whole_number(number) for name, number in counted.items() if whole_number(number) > 0
+    }
 
 
 def _score(value: object) -> float:
@@ -378,8 +417,11 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _whole(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+def whole_number(value: object) -> int:
+    """A number of a line; 0 for what is none, or is larger than any of ours."""
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > _LARGEST:
+        return 0
+    return value
 
 
 def _mapping(value: object) -> dict[str, object]:

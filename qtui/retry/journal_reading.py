@@ -17,6 +17,7 @@ from typing import BinaryIO, Final
 
 from qtui.bullmq.codes import Code
 from qtui.bullmq.writer import Picked
+from qtui.folders import NOWHERE
 from qtui.retry.journal_lines import (
     FORMAT,
     Evidence,
@@ -29,6 +30,8 @@ from qtui.retry.journal_lines import (
     outcomes_of,
     record,
     server_of,
+    whole_number,
+    with_texts,
 )
 from qtui.retry.journal_tally import Ids, Tally
 
@@ -38,6 +41,8 @@ _TAIL: Final = 65_536
 """Bytes at the end of a journal in which its last line is looked for."""
 _HEAD: Final = 16_777_216
 """Bytes that a first line may have."""
+_LONGEST: Final = 1 << 28
+"""Bytes that a line may have: Redis holds no job with more in the fields that are kept."""
 _SHOWN: Final = 5
 _BUFFER: Final = 1 << 20
 
@@ -67,6 +72,8 @@ class Summary:
     note: str = ""
     until: int = 0
     """When it ended, in ms; 0 where it has not."""
+    size: int = 0
+    """Bytes of its file."""
     outcomes: Mapping[str, int] | None = None
     """By fate, the jobs that it followed; None where it followed none, and in older journals."""
 
@@ -112,6 +119,8 @@ def ids(folder: Path) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
+        if folder == NOWHERE:
+            return []
         raise unreadable(folder, error) from None
     return sorted((match[1] for match in map(_NAME.fullmatch, names) if match), reverse=True)
 
@@ -129,15 +138,21 @@ def unreadable(path: Path, error: OSError) -> JournalError:
 
 
 def read(folder: Path, name: str) -> Iterator[Record]:
-    """Every whole line of a campaign, decoded, in order.
+    """Every whole line of a campaign, decoded, in order; texts stand where they belong.
 
     Raises:
         JournalError: it can't be read, or there is no such campaign.
     """
-    for line in _lines(path_of(folder, find(folder, name))):
+    campaign_id, texts = find(folder, name), dict[str, str]()
+    read_header(folder, campaign_id)
+    for line in _lines(path_of(folder, campaign_id)):
         found = record(line)
-        if found is not None:
-            yield found
+        if found is None:
+            continue
+        if found["type"] == "text":
+            _define(found, texts)
+        else:
+            yield with_texts(found, texts)
 
 
 def read_header(folder: Path, campaign_id: str) -> Header:
@@ -195,7 +210,7 @@ def summary(folder: Path, campaign_id: str) -> Summary:
             return found
         tally = Tally()
         file.seek(0)
-        for line in file:
+        for line in _pieces(file):
             tally.add(line)
     return replace(found, jobs=tally.jobs, codes=tally.codes)
 
@@ -280,7 +295,7 @@ def progress_of(folder: Path, name: str) -> Progress:
     server: Mapping[str, str] = {}
     with _open(path) as file:
         header = _header(file, path)
-        for line in file:
+        for line in _pieces(file):
             job_id = tally.add(line)
             if job_id is not None:
                 decided.add(job_id)
@@ -310,14 +325,24 @@ def progress_of(folder: Path, name: str) -> Progress:
 
 def rebuilt(folder: Path, name: str) -> Iterator[Evidence]:
     """The jobs as they stood before they were retried, in the order in which they were."""
-    tally = Tally()
-    for line in _lines(path_of(folder, find(folder, name))):
+    campaign_id, tally, texts = find(folder, name), Tally(), dict[str, str]()
+    read_header(folder, campaign_id)
+    for line in _lines(path_of(folder, campaign_id)):
         before = tally.jobs
         tally.add(line)
         if tally.jobs > before:
             found = record(line)
             if found is not None:
-                yield evidence_of(found)
+                yield evidence_of(with_texts(found, texts))
+        elif line.startswith(b'{"type":"text"'):
+            _define(record(line) or {}, texts)
+
+
+def _define(found: Record, texts: dict[str, str]) -> None:
+    """Takes in a line that defines a text."""
+    digest, text = found.get("id"), found.get("text")
+    if isinstance(digest, str) and isinstance(text, str):
+        texts[digest] = text
 
 
 # Files -------------------------------------------------------------------------------------------
@@ -339,7 +364,12 @@ def _open(path: Path) -> BinaryIO:
 
 def _lines(path: Path) -> Iterator[bytes]:
     with _open(path) as file:
-        yield from file
+        yield from _pieces(file)
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    """Its lines; of one that is longer than any of ours, pieces, which are no lines."""
+    return iter(lambda: file.readline(_LONGEST), b"")
 
 
 def _held(file: BinaryIO) -> bool:
@@ -363,11 +393,11 @@ def _header(file: BinaryIO, path: Path) -> Header:
 
 def _ends(file: BinaryIO, path: Path) -> Summary:
     """What both ends of a file tell; of one that did not end, not how many jobs it holds."""
-    running = _held(file)
+    running, size = _held(file), os.fstat(file.fileno()).st_size
     header = _header(file, path)
     end = _end(file)
     if end is None:
-        return Summary(header, running, ended=False, phase="", jobs=0, codes={})
+        return Summary(header, running, ended=False, phase="", jobs=0, codes={}, size=size)
     codes = codes_of(end)
     note, at = end.get("note"), end.get("at")
     return Summary(
@@ -378,7 +408,8 @@ def _ends(file: BinaryIO, path: Path) -> Summary:
         jobs=sum(codes.values()),
         codes=codes,
         note=note if isinstance(note, str) else "",
-        until=at if isinstance(at, int) else 0,
+        until=whole_number(at),
+        size=size,
         outcomes=outcomes_of(end),
     )
 

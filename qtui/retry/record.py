@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from qtui.bullmq.codes import Code
 from qtui.bullmq.connection import Client
-from qtui.bullmq.filter import parse
+from qtui.bullmq.filter import Filter, FilterError, parse
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.origin import origin_of
@@ -19,12 +20,16 @@ from qtui.bullmq.writer import Writer
 from qtui.retry.action import Action
 from qtui.retry.campaign import Campaign
 from qtui.retry.journal import Journal
+from qtui.retry.journal_lines import Header
 from qtui.retry.journal_reading import JournalError, Progress, find, progress_of, summary
 from qtui.retry.pace import UNBOUNDED, Pace
 from qtui.retry.plan import Plan, Resets, Tally
 from qtui.retry.retry import Retry
 from qtui.retry.selection import Chosen, Query, Selection
 from qtui.retry.supply import Before
+
+_LARGEST: Final = 1e15
+"""A number of a pace; what is larger was never one of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,8 @@ class Interrupted:
             raise JournalError(
                 f"{known.id} is a flow's rerun: run that again, it goes on from where it is"
             )
+        _state(known.header)
+        _filter(known.header)
         if known.header.where != where:
             raise JournalError(
                 f"campaign {known.id} is about {known.header.where}: connect to that"
@@ -135,12 +142,39 @@ class Interrupted:
 
 def _selection(queue: QueueKey, progress: Progress) -> Selection:
     header = progress.header
-    state = JobState(header.state)
+    state = _state(header)
     if header.selection.kind == "ids":
         return Chosen(queue, state, tuple(progress.rest()))
-    wanted = None if header.selection.filter is None else parse(header.selection.filter)
+    wanted = _filter(header)
     until = header.selection.until
     return Query(queue, state, wanted, float("-inf") if until is None else until)
+
+
+def _filter(header: Header) -> Filter | None:
+    """The filter that was written down.
+
+    Raises:
+        JournalError: it means nothing to this release.
+    """
+    written = header.selection.filter
+    try:
+        return None if written is None else parse(written)
+    except FilterError as error:
+        raise JournalError(
+            f"the filter of retry {header.id} can't be understood: {error}: retry the jobs anew"
+        ) from None
+
+
+def _state(header: Header) -> JobState:
+    """The state out of which the jobs are retried.
+
+    Raises:
+        JournalError: it is none of those that can be.
+    """
+    found = next((state for state in JobState if state == header.state), None)
+    if found is None or not found.is_finished:
+        raise JournalError(f"the journal of retry {header.id} was changed: it names no state")
+    return found
 
 
 def _flags(found: Mapping[str, object]) -> Resets:
@@ -152,7 +186,7 @@ def _pace(found: Mapping[str, object]) -> Pace:
     numbers = {
         name: value
         for name, value in found.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST
     }
     default, rate, waiting = Pace(), numbers.get("rate"), numbers.get("max_waiting")
     return Pace(

@@ -28,6 +28,7 @@ from qtui.bullmq.writer import Batch, Picked
 from qtui.retry.action import Seen
 from qtui.retry.evidence import EVIDENCE
 from qtui.retry.journal_lines import Evidence, Header, Selection, evidence_lines
+from qtui.retry.journal_texts import Texts
 from qtui.retry.outcome import Outcome
 from qtui.retry.plan import Resets
 from qtui.retry.rerun_plan import RerunPlan
@@ -225,7 +226,7 @@ class Rerun:
     async def close(self) -> None:
         """Nothing is being read."""
 
-    async def snapshot_of(self, call: Call) -> bytes:
+    async def snapshot_of(self, call: Call, shared: Texts | None) -> bytes:
         """What a call wipes; of a parent in several calls before the first of them.
 
         Costs an HMGET for each job, one round trip for a hundred of them.
@@ -246,7 +247,7 @@ class Rerun:
                 other = "" if state in (None, JobState.FAILED) else str(state)
                 found.append(Evidence(name.key, pin, fields, other))
         self._written |= {name.key for name, _ in fresh}
-        return evidence_lines(found)
+        return evidence_lines(found, shared)
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,9 +284,9 @@ class Reruns:
     def take(self) -> None:
         """Each call is handed out once anyway."""
 
-    async def snapshot(self) -> bytes:
+    async def snapshot(self, texts: Texts | None) -> bytes:
         """What the call wipes."""
-        return await self.rerun.snapshot_of(self.call)
+        return await self.rerun.snapshot_of(self.call, texts)
 
     async def send(self) -> Batch:
         """Parks and releases them, in one atomic step."""

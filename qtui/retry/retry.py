@@ -21,6 +21,7 @@ from qtui.retry.evidence import Page
 from qtui.retry.follow import Follower
 from qtui.retry.journal_lines import Header
 from qtui.retry.journal_lines import Selection as Written
+from qtui.retry.journal_texts import Texts
 from qtui.retry.ledger import Ledger
 from qtui.retry.outcome import Outcome
 from qtui.retry.plan import Plan, Resets
@@ -174,9 +175,9 @@ class Retries:
         """The supply brings none of them again."""
         self.retry.supply.take(self.page.picks)
 
-    async def snapshot(self) -> bytes:
+    async def snapshot(self, texts: Texts | None) -> bytes:
         """What their retry wipes; it was read with them."""
-        return await self.page.lines()
+        return await self.page.lines(texts)
 
     async def send(self) -> Batch:
         """Retries them, in one atomic step."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from qtui.commands.run import NOT_ALL, USAGE, Stop
 from qtui.retry.journal import Journal
 from qtui.retry.journal_lines import Evidence, Header, Selection, evidence_lines
 from qtui.retry.outcome import Fate, Outcome
+from qtui.text import size
 
 HOSTILE = "\x1b]0;gone\x07[/red]\u202e\udcff\n"
 
@@ -101,12 +103,13 @@ def test_the_list_is_a_line_a_campaign(said: Said) -> None:
     head, *lines = said.listed().splitlines()
     assert head.split() == [
         *("id", "ago", "who", "queue", "what"),
-        *("retried", "-1", "-3", "state"),
+        *("retried", "-1", "-3", "size", "state"),
     ]
     found = {line.split()[0]: line for line in lines}
     assert list(found) == sorted([done, cut], reverse=True)
     state = "done · 1 refused by Redis"
-    numbers = ["1", "1", "·"]
+    octets = size((said.folder / f"{done}.jsonl").stat().st_size)
+    numbers = ["1", "1", "·", *octets.split()]
     assert found[done].split()[3:] == [
         "payments",
         "3",
@@ -116,7 +119,7 @@ def test_the_list_is_a_line_a_campaign(said: Said) -> None:
         *numbers,
         *state.split(),
     ]
-    assert "  1,200 jobs by id    1,198   1   ·  unfinished" in found[cut]
+    assert re.search(r"  1,200 jobs by id    1,198   1   ·  [\d.]+ kB  unfinished", found[cut])
 
 
 def test_a_campaign_that_runs_is_listed_as_running(said: Said) -> None:
@@ -124,7 +127,7 @@ def test_a_campaign_that_runs_is_listed_as_running(said: Said) -> None:
     with Journal.create(said.folder, header) as journal:
         _, line = said.listed().splitlines()
         [one] = said.objects(said.listed(as_json=True))
-    assert line.endswith("x:pay  all jobs        ·   ·   ·  running")
+    assert re.search(r"x:pay  all jobs        ·   ·   ·  +\d+ B  running$", line)
     assert (one["id"], one["phase"], one["ended"]) == (journal.id, "running", None)
 
 
@@ -134,6 +137,7 @@ def test_the_list_as_json_has_a_summary_a_line(said: Said) -> None:
     assert one.pop("at") <= one.pop("ended")
     assert one.pop("user")
     assert one.pop("host")
+    assert one.pop("size") == (said.folder / f"{name}.jsonl").stat().st_size
     assert one == {
         "id": name,
         "where": "redis://cache-1:6379/0",

@@ -257,7 +257,7 @@ with tempfile.TemporaryDirectory() as name:
 
 
 def test_a_read_only_folder_is_said_to_be_one() -> None:
-    denied = "permission denied: it needs a folder of your own"
+    denied = "permission denied, or set QTUI_JOURNAL to a folder of yours"
     assert said(_READ_ONLY) == [
         f"the journal can't be written to {where}: {denied}"
         for where in ("F", "F/journal", "F", "F/journal")
