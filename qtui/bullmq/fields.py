@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final, TypeAlias, cast
 
 from qtui.bullmq.connection import Client
+from qtui.bullmq.hashes import by_weight
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.script import Script, read
 
@@ -51,7 +52,9 @@ class Fields:
         Raises:
             redis.exceptions.RedisError: the server could not be asked, or refused.
         """
-        size, last = self._step, min(len(ids), _AT_ONCE * self._step)
+        ids = next(by_weight(ids), ())
+        size = self._step
+        last = min(len(ids), (_AT_ONCE if size > 1 else 1) * size)
         parts = [ids[start : min(start + size, last)] for start in range(0, last, size)]
         replies = await asyncio.gather(*map(self._part, parts), return_exceptions=True)
         found: list[Values] = []

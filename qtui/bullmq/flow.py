@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from qtui.bullmq.ask import Command, Reply, ask_all, number, texts
 from qtui.bullmq.connection import Client
+from qtui.bullmq.hashes import by_weight, read_hashes
 from qtui.bullmq.job import Children, may_be_job, parent_of
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.lists import Standing, refused, stand_in_lists
@@ -188,27 +189,24 @@ async def read_nodes(client: Client, names: Sequence[Name]) -> list[Node]:
         byqueue.setdefault(name.queue, []).append(name.id)
     found: dict[str, Node] = {}
     for queue, ids in byqueue.items():
-        for node in await _read_queue(client, queue, list(dict.fromkeys(ids))):
-            found[node.key] = node
+        for part in by_weight(list(dict.fromkeys(ids))):
+            for node in await _read_queue(client, queue, part):
+                found[node.key] = node
     return [replace(found[name.key], name=name) for name in names]
 
 
 async def _read_queue(client: Client, queue: QueueKey, ids: Sequence[str]) -> list[Node]:
-    commands: list[Command] = []
-    for job_id in ids:
-        key = queue.job(job_id)
-        commands.append(("HMGET", key, *LIST_FIELDS, "parent", "defa"))
-        commands.append(("TYPE", key))
-        commands += (
-            (verb, queue.job(job_id, suffix)) for verb, suffix in zip(_COUNT, _SETS, strict=True)
-        )
-    replies = await ask_all(client, commands)
     places = await _places(client, queue, ids)
-    width = 2 + len(_SETS)
-    nodes = [
-        _node(Name(queue, job_id), places[job_id], replies[at * width : (at + 1) * width])
-        for at, job_id in enumerate(ids)
-    ]
+
+    def made(at: int, fields: Reply, beside: Sequence[Reply]) -> Node:
+        return _node(Name(queue, ids[at]), places[ids[at]], [fields, *beside])
+
+    def family(key: str) -> Sequence[Command]:
+        counts = ((verb, f"{key}:{suffix}") for verb, suffix in zip(_COUNT, _SETS, strict=True))
+        return [("TYPE", key), *counts]
+
+    names = (*LIST_FIELDS, "parent", "defa")
+    nodes = await read_hashes(client, [queue.job(one) for one in ids], names, made, family)
     told = [node.row.failed_reason for node in nodes]
     reasons = await fill_reasons(client, queue, ids, told)
     return [

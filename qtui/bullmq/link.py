@@ -18,6 +18,7 @@ from redis.asyncio.sentinel import SentinelManagedConnection, SentinelManagedSSL
 from redis.exceptions import ConnectionError, RedisError, ResponseError, TimeoutError
 from redis.typing import EncodableT
 
+from qtui.bullmq.arrival import Patient
 from qtui.bullmq.guard import Guarded
 from qtui.bullmq.target import Address, Kind, Target
 
@@ -100,6 +101,10 @@ class Routed(_TcpBase):
 
 class Courteous(_Base):
     """Mixin: says who we are if it may, leaves no password in tracebacks, and stops when told."""
+
+    def __init__(self, **options: Any) -> None:  # of redis-py's connections, of a dozen types
+        super().__init__(**options)
+        self.set_parser(Patient)
 
     async def on_connect_check_health(self, check_health: bool = True) -> None:
         """Logs in and selects the database, then tells Redis who we are.

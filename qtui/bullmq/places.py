@@ -7,8 +7,17 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
-from qtui.bullmq.ask import Command, Reply, ask, ask_all, items, score, text
+from qtui.bullmq.ask import (
+    Command,
+    Reply,
+    ask,
+    ask_all,
+    items,
+    score,
+    texts,
+)
 from qtui.bullmq.connection import Client
+from qtui.bullmq.hashes import read_hashes
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.lists import stand_in_lists
 from qtui.bullmq.model import JobState
@@ -45,14 +54,14 @@ class Places:
         found = await self._in_sets(ids)
         failed = [one for one in ids if found[one].state is JobState.FAILED]
         listless = [one for one in ids if found[one].state is None]
-        commands: list[Command] = [("HGET", self._queue.job(one), "failedReason") for one in failed]
-        commands += [("EXISTS", self._queue.job(one)) for one in listless]
+        commands: list[Command] = [("EXISTS", self._queue.job(one)) for one in listless]
         replies = await ask_all(self._client, commands) if commands else []
-        for job_id, reason in zip(failed, replies, strict=False):
-            failed_reason = (text(reason) or "")[:KEPT] or None
-            found[job_id] = Whereabouts(JobState.FAILED, True, found[job_id].score, failed_reason)
+        jobs = [self._queue.job(one) for one in failed]
+        reasons = await read_hashes(self._client, jobs, ["failedReason"], _reason)
+        for job_id, reason in zip(failed, reasons, strict=True):
+            found[job_id] = Whereabouts(JobState.FAILED, True, found[job_id].score, reason)
         lists = await stand_in_lists(self._client, self._queue, listless, [JobState.ACTIVE])
-        for job_id, exists in zip(listless, replies[len(failed) :], strict=True):
+        for job_id, exists in zip(listless, replies, strict=True):
             found[job_id] = Whereabouts(None, exists != 0).in_list(lists[job_id])
         return found
 
@@ -101,3 +110,9 @@ class Places:
         width = len(ids)
         columns = [single[at : at + width] for at in range(0, len(single), width)]
         return [[None if isinstance(one, RedisError) else one for one in some] for some in columns]
+
+
+def _reason(_: int, fields: Reply, __: Sequence[Reply]) -> str | None:
+    """The beginning of a failedReason, None where there is none."""
+    [reason] = texts(fields) or [None]
+    return (reason or "")[:KEPT] or None

@@ -13,6 +13,7 @@ from typing import Final
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisError, ResponseError
 
+from qtui.bullmq.arrival import TooLarge, at_most
 from qtui.bullmq.ask import (
     Command,
     Reply,
@@ -29,6 +30,7 @@ from qtui.bullmq.ask import (
 from qtui.bullmq.compact import MOST_COMPACT, PROBES, is_compact, probe
 from qtui.bullmq.connection import Client
 from qtui.bullmq.dialect import QueueEvidence
+from qtui.bullmq.hashes import by_weight, read_hashes
 from qtui.bullmq.headline import cut_reason
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.last_runs import NEWEST, any_never_ran, last_ran_modern, newest
@@ -102,6 +104,8 @@ class Reader:
         self._sort_ro = sort_ro and not isinstance(client, RedisCluster)
         self._skiplists: set[str] = set()
         """Sorted sets that SORT_RO leaves as they are, see `qtui.bullmq.compact`."""
+        self._heavy: set[str] = set()
+        """States of which a page was larger than a list can bear: no SORT_RO is tried on them."""
 
     async def page(
         self,
@@ -128,7 +132,7 @@ class Reader:
         """
         offset, limit = max(0, offset), max(0, limit)
         try:
-            page = await self._window(queue, state, offset, limit, newest_first)
+            page = await self._bearable(queue, state, offset, limit, newest_first)
         except ResponseError as error:
             if not str(error).startswith("WRONGTYPE"):
                 raise
@@ -137,6 +141,28 @@ class Reader:
         if state is JobState.COMPLETED:
             rows = await self._with_results(queue, rows)
         return replace(page, rows=rows)
+
+    async def _bearable(
+        self, queue: QueueKey, state: JobState, offset: int, limit: int, newest_first: bool
+    ) -> Page:
+        """The page, in as many parts as its ids need where these are huge."""
+        window = (queue, state, offset, limit, newest_first)
+        if limit < 2:
+            return await self._ranged(*window)
+        key = queue.key(state.key)
+        try:
+            with at_most():
+                if key not in self._heavy:
+                    return await self._window(*window)
+        except TooLarge:
+            self._heavy.add(key)
+        try:
+            return await self._ranged(*window)
+        except TooLarge:
+            half = limit // 2
+            head = await self._bearable(queue, state, offset, half, newest_first)
+            tail = await self._bearable(queue, state, offset + half, limit - half, newest_first)
+            return Page(head.rows + tail.rows, tail.total, offset, head.gaps | tail.gaps)
 
     async def _window(
         self, queue: QueueKey, state: JobState, offset: int, limit: int, newest_first: bool
@@ -191,7 +217,11 @@ class Reader:
         self, queue: QueueKey, state: JobState, offset: int, limit: int, newest_first: bool
     ) -> Page:
         window = _range(queue, state, offset, limit, newest_first)
-        replies = await ask(self._client, window)
+        if limit < 2:
+            replies = await ask(self._client, window)
+        else:
+            with at_most():
+                replies = await ask(self._client, window)
         return await self._filled(queue, state, offset, limit, newest_first, replies)
 
     async def _if_compact(
@@ -221,10 +251,11 @@ class Reader:
         ids = present(texts(reply))
         if state.is_list and descending:
             ids.reverse()
-        fields = await ask_all(
-            self._client, [("HMGET", queue.job(job_id), *LIST_FIELDS) for job_id in ids]
-        )
-        found = [short_row(job_id, texts(one)) for job_id, one in zip(ids, fields, strict=True)]
+
+        def made(place: int, fields: Reply, _: Sequence[Reply]) -> Row:
+            return short_row(ids[place], texts(fields))
+
+        found = await read_hashes(self._client, [queue.job(one) for one in ids], LIST_FIELDS, made)
         return page_of(found, state, offset, limit, descending, bounds)
 
     async def mark_missing(self, queue: QueueKey, rows: Iterable[Row]) -> tuple[Row, ...]:
@@ -237,8 +268,10 @@ class Reader:
         blank = [one.id for one in rows if not one.name and one.timestamp is None]
         if not blank:
             return rows
-        replies = await ask(self._client, [("TYPE", queue.job(job_id)) for job_id in blank])
-        kinds = dict(zip(blank, replies, strict=True))
+        kinds: dict[str, Reply] = {}
+        for part in by_weight(blank):
+            replies = await ask(self._client, [("TYPE", queue.job(one)) for one in part])
+            kinds |= dict(zip(part, replies, strict=True))
         return tuple(marked(one, kinds.get(one.id)) for one in rows)
 
     async def _with_reasons(self, queue: QueueKey, rows: tuple[Row, ...]) -> tuple[Row, ...]:
@@ -309,22 +342,27 @@ class Reader:
     async def rows(self, queue: QueueKey, state: JobState, ids: Sequence[str]) -> list[Row]:
         """Given jobs as rows, with their score in a sorted-set ``state`` (None: not in it).
 
-        Costs one round trip, two commands a job; the caller keeps ``ids`` to a few hundred.
+        Costs one round trip, two commands a job, and more where they are large (`read_hashes`); the
+        caller keeps ``ids`` to a few hundred.
 
         Raises:
             redis.exceptions.ResponseError: Redis would not tell where the jobs stand, be it for
                 the type of the key.
         """
         key = queue.key(state.key)
-        commands: list[Command] = []
-        for job_id in ids:
-            commands.append(("HMGET", queue.job(job_id), *LIST_FIELDS))
-            commands.append(("ZSCORE", key, job_id))
-        replies = await ask_all(self._client, commands)
-        found = [
-            replace(short_row(job_id, texts(fields)), score=_score_in(state, place))
-            for job_id, fields, place in zip(ids, replies[::2], replies[1::2], strict=True)
-        ]
+        start = len(queue.key(""))
+
+        def made(place: int, fields: Reply, scores: Sequence[Reply]) -> Row:
+            found = short_row(ids[place], texts(fields))
+            return replace(found, score=_score_in(state, scores[0]))
+
+        found = await read_hashes(
+            self._client,
+            [queue.job(job_id) for job_id in ids],
+            LIST_FIELDS,
+            made,
+            lambda job: [("ZSCORE", key, job[start:])],
+        )
         return list(await self.mark_missing(queue, found))
 
     async def whereabouts(
@@ -337,26 +375,34 @@ class Reader:
             ids: the jobs.
             lists: the lists that are searched; one that stands in another has no state.
 
-        Costs one round trip with seven commands of O(1) or O(log n) a job, and what
+        Costs one round trip with six commands of O(1) or O(log n) a job, one with an HMGET for each
+        job that failed, and what
         `stand_in_lists` costs for each job that stands in no sorted set. That is O(n): 25 ms in a
         list of a million, so leave out the long lists when the question is of many jobs.
 
         Raises:
             redis.exceptions.ResponseError: Redis refused to tell of the sorted sets or hashes.
         """
+        found: dict[str, Whereabouts] = {}
+        for part in by_weight(ids):
+            found |= await self._whereabouts(queue, part, lists)
+        return found
+
+    async def _whereabouts(
+        self, queue: QueueKey, ids: Sequence[str], lists: Sequence[JobState]
+    ) -> dict[str, Whereabouts]:
         commands: list[Command] = []
         for job_id in ids:
             commands += (("ZSCORE", queue.key(state.key), job_id) for state in _SORTED_SETS)
-            commands.append(("HGET", queue.job(job_id), "failedReason"))
             commands.append(("EXISTS", queue.job(job_id)))
         replies = await ask_all(self._client, commands)
-        width = len(_SORTED_SETS) + 2
+        width = len(_SORTED_SETS) + 1
         found: dict[str, Whereabouts] = {}
         for place, job_id in enumerate(ids):
-            *scores, reason, exists = replies[place * width : (place + 1) * width]
-            found[job_id] = _whereabouts(queue, scores, text(reason), exists == 1)
+            *scores, exists = replies[place * width : (place + 1) * width]
+            found[job_id] = _whereabouts(queue, scores, exists == 1)
         failed = [one for one in ids if found[one].state is JobState.FAILED]
-        told = [found[one].failed_reason for one in failed]
+        told = await self._failed_reasons(queue, failed)
         reasons = await fill_reasons(self._client, queue, failed, told)
         for job_id, known in zip(failed, reasons, strict=True):
             found[job_id] = replace(found[job_id], failed_reason=known)
@@ -365,6 +411,14 @@ class Reader:
         for job_id, standing in (await stand_in_lists(self._client, queue, there, lists)).items():
             found[job_id] = found[job_id].in_list(standing)
         return found
+
+    async def _failed_reasons(self, queue: QueueKey, ids: Sequence[str]) -> list[str | None]:
+        def made(_: int, fields: Reply, __: Sequence[Reply]) -> str | None:
+            [reason] = texts(fields) or [None]
+            return None if reason is None else cut_reason(reason, KEPT)
+
+        jobs = [queue.job(one) for one in ids]
+        return await read_hashes(self._client, jobs, ["failedReason"], made)
 
     async def evidence(self, queue: QueueKey) -> QueueEvidence:
         """What tells the queue's dialect, as `qtui.bullmq.dialect` weighs it.
@@ -419,18 +473,11 @@ def _with_result(one: Row, length: Reply, value: Reply) -> Row:
     return replace(one, returnvalue=text(value), returnvalue_size=number(length) or 0)
 
 
-def _whereabouts(
-    queue: QueueKey, scores: Sequence[Reply], reason: str | None, exists: bool
-) -> Whereabouts:
+def _whereabouts(queue: QueueKey, scores: Sequence[Reply], exists: bool) -> Whereabouts:
     for state, place in zip(_SORTED_SETS, scores, strict=True):
         at = score(place)
         if at is not None:
-            failed = (
-                cut_reason(reason, KEPT)
-                if reason is not None and state is JobState.FAILED
-                else None
-            )
-            return Whereabouts(state, exists, at, failed)
+            return Whereabouts(state, exists, at)
     keys = (queue.key(state.key) for state in _SORTED_SETS)
     unread = first_reason(dict(zip(keys, scores, strict=True)), "ZSCORE") if exists else ""
     return Whereabouts(None, exists, unknown=unread)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, cast
@@ -9,6 +10,7 @@ from typing import Final, NamedTuple, cast
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisError, ResponseError
 
+from qtui.bullmq.arrival import BEARABLE, TooLarge, at_most
 from qtui.bullmq.ask import (
     Command,
     Reply,
@@ -75,6 +77,16 @@ class Step(Columns):
         return cls([one.id for one in met], fields, [one.score for one in met])
 
 
+_FEWEST: Final = 2
+"""Jobs that are read whatever they weigh: the one where the last step ended, and the next."""
+
+
+def _octets(step: Step) -> int:
+    """Characters of its ids and fields."""
+    ids = sum(map(len, step.ids))
+    return ids + sum(len(one) for column in step.fields.values() for one in column if one)
+
+
 class Window(NamedTuple):
     """What stands at some places of a state."""
 
@@ -116,6 +128,8 @@ class Steps:
         self._sort_ro = sort_ro and usable and not isinstance(client, RedisCluster)
         self._known = state.is_list
         """Whether it is known that SORT_RO leaves the state as it is."""
+        self._most = sys.maxsize
+        """Jobs that can be borne at a time, so far as is known."""
 
     async def window(
         self,
@@ -135,6 +149,8 @@ class Steps:
             near: a score that the members before had, None if unknown.
             scored: whether the score of each is wanted, or only those at the ends; a list has none.
 
+        Fewer than asked for, two at least, where they come in more than `BEARABLE` bytes.
+
         Costs one SORT_RO, or one ZRANGE and an HMGET a job where that is refused, and beside it one
         ZRANGE of scores; where the state moved in between, a ZSCORE for each that is missing.
         Without scores the ZRANGE is two of one member each, which saves Redis a third of the work;
@@ -142,6 +158,30 @@ class Steps:
         ``failedReason`` is read, also `fill_reasons`. The first time one round trip more, to see
         whether the set is small: those are read with ZRANGE, see `qtui.bullmq.compact`.
         """
+        length = min(length, self._most)
+        while length > _FEWEST:
+            try:
+                with at_most():
+                    window = await self._window(start, length, fields, near, scored)
+            except TooLarge:
+                length = self._most = max(_FEWEST, length // 4)
+            else:
+                if _octets(window.step) < BEARABLE // 4:
+                    self._most *= 2
+                return window
+        window = await self._window(start, length, fields, near, scored)
+        if _octets(window.step) < BEARABLE // 4:
+            self._most *= 2
+        return window
+
+    async def _window(
+        self,
+        start: int,
+        length: int,
+        fields: Sequence[str],
+        near: float | None,
+        scored: bool,
+    ) -> Window:
         if self._sort_ro and not self._known:
             await self._probe()
         if self._sort_ro:

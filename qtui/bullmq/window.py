@@ -19,6 +19,10 @@ KEPT: Final = 2000
 """Characters of a name or an error that a row keeps; what a list shows of it is a line."""
 
 
+_LONGEST_KEY: Final = 10_000
+"""Characters of a parent's key; a longer one is garbage, and a list does not hold it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """A window of a state: its rows, in order, and how many jobs the state holds in all."""
@@ -41,6 +45,8 @@ def short_row(job_id: str, values: Sequence[str | None]) -> Row:
     """A row, and of long texts only the beginning: a list may hold thousands of rows."""
     found = row(job_id, values or [None] * len(LIST_FIELDS))
     reason = found.failed_reason
+    if len(found.parent_key) > _LONGEST_KEY:
+        found = replace(found, parent_key="", garbled=(*found.garbled, "parentKey"))
     if len(found.name) <= KEPT and len(reason or "") <= KEPT:
         return found
     return replace(found, name=found.name[:KEPT], failed_reason=reason and cut_reason(reason, KEPT))

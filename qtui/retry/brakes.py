@@ -14,6 +14,7 @@ from typing import Final
 from qtui.bullmq.ask import Command, Reply, ask, number, text, texts
 from qtui.bullmq.connection import Client
 from qtui.bullmq.dialect import ONE_RESUME, QueueEvidence
+from qtui.bullmq.hashes import read_hashes
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import Garbage, JobState, QueueStatus
 from qtui.text import count, plural, span
@@ -139,8 +140,9 @@ async def job_brakes(client: Client, queue: QueueKey, ids: Sequence[str]) -> lis
     Costs two round trips, three commands of O(1) a job.
     """
     looked = ids[:LOOKED_AT]
-    fields = await ask(client, [("HMGET", queue.job(one), "stc", "deid", "rjk") for one in looked])
-    jobs = [(one, texts(reply) or [None] * 3) for one, reply in zip(looked, fields, strict=True)]
+    keys, names = [queue.job(one) for one in looked], ("stc", "deid", "rjk")
+    fields = await read_hashes(client, keys, names, lambda _, reply, __: texts(reply) or [None] * 3)
+    jobs = list(zip(looked, fields, strict=True))
     least = "At least " if len(ids) > LOOKED_AT else ""
     found = list(_of_stalls(least, [stalls for _, (stalls, _, _) in jobs]))
     shared = {one: dedup for one, (_, dedup, _) in jobs if dedup}

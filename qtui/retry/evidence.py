@@ -30,6 +30,9 @@ PAGE: Final = 1000
 _READY: Final = 4
 """Pages that are ready to be looked at, while others are."""
 
+_FEW: Final = 10
+"""Jobs of a page below which the next one is not read before it is asked for, see `Fields`."""
+
 _BREATH: Final = 100
 """Jobs whose lines are made at a time: half a millisecond."""
 
@@ -100,8 +103,11 @@ async def evidence(client: Client, selection: Selection) -> AsyncGenerator[Page]
         picks = _matching(client, selection)
     else:
         picks = _whole_state(client, selection)
-    async with aclosing(ahead(_read(client, selection, picks), most=_READY)) as pages:
+    heavy = False
+    read = ahead(_read(client, selection, picks), lambda: not heavy, most=_READY)
+    async with aclosing(read) as pages:
         async for page in pages:
+            heavy = len(page) < _FEW  # their values are large: no more are held than are sent
             yield page
 
 

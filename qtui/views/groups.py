@@ -24,6 +24,9 @@ MOST: Final = 1000
 MOST_NAMES: Final = 100
 """Names of jobs that a group remembers; more than that are data, not names."""
 
+LONGEST_NAME: Final = 200
+"""Characters of a job's name that a group remembers; a longer one is data too."""
+
 _SHOWN: Final = 3
 """Names that a line has room for."""
 
@@ -52,7 +55,7 @@ class ErrorGroup:
         """Counts one more job."""
         self.jobs += 1
         self.queues[queue] += 1
-        name = met.fields["name"] or ""
+        name = (met.fields["name"] or "")[:LONGEST_NAME]
         if name in self.names or len(self.names) < MOST_NAMES:
             self.names[name] += 1
         at = met.score

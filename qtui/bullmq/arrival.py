@@ -1,0 +1,90 @@
+"""How replies come in: patiently while something comes, and no more of them than is wanted.
+
+Redis has no command that cuts a field of a hash, and no read tells beforehand how large its reply
+will be. So a reader says how much it can bear (`at_most`), and where more comes the reply is broken
+off, its connection closed, and the reader asks for sizes first or for less at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Final
+
+from redis._parsers.hiredis import _AsyncHiredisParser
+from redis.exceptions import ConnectionError, RedisError
+
+if TYPE_CHECKING:
+    from redis.asyncio.connection import AbstractConnection
+
+BEARABLE: Final = 10_000_000
+"""Bytes of replies at a time that a list can bear; in Python they take some four times that."""
+
+
+class TooLarge(RedisError):
+    """More came than the reader can bear: nothing is wrong with the server or the connection."""
+
+    def __init__(self, octets: int) -> None:
+        super().__init__(f"the reply is larger than {octets:,} bytes")
+
+
+class _Allowance:
+    def __init__(self, octets: int) -> None:
+        self._octets = self._left = octets
+
+    def take(self, octets: int) -> None:
+        self._left -= octets
+        if self._left < 0:
+            raise TooLarge(self._octets)
+
+
+_ALLOWANCE: Final[ContextVar[_Allowance | None]] = ContextVar("allowance", default=None)
+
+
+@contextmanager
+def at_most(octets: int = BEARABLE) -> Iterator[None]:
+    """All replies that are read within, together, may have so many bytes.
+
+    Tasks that are begun within count too.
+
+    Raises:
+        TooLarge: more came.
+    """
+    token = _ALLOWANCE.set(_Allowance(octets))
+    try:
+        yield
+    finally:
+        _ALLOWANCE.reset(token)
+
+
+class Patient(_AsyncHiredisParser):
+    """redis-py's parser, for which the time-out is one of silence, and which can be told enough."""
+
+    _link: AbstractConnection
+
+    def on_connect(self, connection: AbstractConnection) -> None:
+        """Notes whose replies it reads."""
+        self._link = connection
+        super().on_connect(connection)  # type: ignore[no-untyped-call]  # has no annotations
+
+    async def read_from_socket(self) -> bool:
+        """Takes in what has come; as redis-py does, and counts it."""
+        assert self._stream is not None
+        assert self._reader is not None
+        buffer = await self._stream.read(self._read_size)
+        if not buffer:
+            raise ConnectionError("Connection closed by server.")
+        allowance = _ALLOWANCE.get()
+        if allowance is not None:
+            allowance.take(len(buffer))
+        self._reader.feed(buffer)
+        self._wait_on()
+        return True
+
+    def _wait_on(self) -> None:
+        """A reply that comes is none that is late: the time-out begins anew."""
+        timeout, seconds = self._link._active_read_timeout, self._link.socket_timeout
+        if timeout is not None and seconds is not None and not timeout.expired():
+            timeout.reschedule(asyncio.get_running_loop().time() + seconds)
