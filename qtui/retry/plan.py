@@ -203,7 +203,7 @@ class Plan:
     def warnings(self, resets: Resets) -> Iterator[str]:
         """What whoever confirms should know, in whole sentences; plain text."""
         if self.status.kind.refusal:
-            yield f"Nothing will be retried: this is {self.status.kind.refusal}."
+            yield f"Nothing will be retried: the queue is {self.status.kind.refusal}."
         exhausted = self.tally.exhausted
         if exhausted and not resets.made:
             used_up = "1 has used up its" if exhausted == 1 else f"{exhausted:,} have used up their"

@@ -203,7 +203,9 @@ class TestWarnings:
         await client.set(QUEUE.key("id"), 1)
         plan = await plan_of(client, "1")
         assert [one.code for one in plan.forecasts] == [Code.REFUSED]
-        assert next(plan.warnings(Resets())).startswith("Nothing will be retried: this is a Bull")
+        assert next(plan.warnings(Resets())).startswith(
+            "Nothing will be retried: the queue is a Bull"
+        )
         assert plan.tally.exhausted == 0
 
 

@@ -13,6 +13,7 @@ import redis.asyncio
 from bullmq import Job
 
 from qtui.retry.journal_reading import campaigns
+from tests.seeds import BOUND
 from tests.ui.driver import inspector
 from tests.ui.stage import fill, succeed, working
 
@@ -88,6 +89,26 @@ async def test_a_rate_is_kept_and_x_stops(redis_url: str, client: redis.asyncio.
         # The toggles keep their setting.
         await driver.press("R")
         await driver.sees("10 a second")
+
+
+async def test_a_queue_that_is_flushed_in_the_middle_is_called_gone_and_not_foreign(
+    redis_url: str, client: redis.asyncio.Redis
+) -> None:
+    await fill(redis_url, "payments", 60)
+    async with inspector(redis_url) as driver:
+        await driver.sees("failed 60")
+        await driver.press("R")
+        await driver.sees("y retry 60 jobs")
+        await driver.press("t")
+        await driver.sees("10 a second")
+        await driver.press("y")
+        await driver.sees("retrying: ")
+        async with asyncio.timeout(BOUND):
+            while not await client.llen("bull:payments:wait"):
+                pass
+        await client.flushall()
+        await driver.sees("stopped: the queue is gone: none of its keys is left")
+        assert await client.dbsize() == 0
 
 
 async def test_nothing_is_sent_when_it_can_not_be_written_down(
