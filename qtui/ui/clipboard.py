@@ -38,9 +38,9 @@ def offer(
     except UnicodeEncodeError:  # not UTF-8 in Redis: then as it is shown
         app.copy_to_clipboard(plain(text))
     hint = how_to_let_pass(os.environ)
-    words = f"sent to the clipboard: {plain(text)}" + (f"  ({hint})" if hint else "")
+    words = f"sent to the clipboard: {plain(text)}"
     if "\n" not in text and cell_len(words) < app.size.width - 1:
-        say(words)
+        say(words + (f"  ({hint})" if hint else ""))
     else:
         large = f"{size(len(text))}: more than many terminals take" if len(text) > _LARGE else ""
         notes = [note for note in (large, hint) if note]
@@ -50,7 +50,7 @@ def offer(
 def how_to_let_pass(environ: Mapping[str, str]) -> str:
     """What has to be set for the clipboard to work here; empty where nothing is known of."""
     if environ.get("TMUX"):
-        return "tmux drops it without: set -g set-clipboard on"
+        return "tmux needs: set -g set-clipboard on"
     if environ.get("STY") or environ.get("TERM", "").startswith("screen"):
         return "GNU screen does not pass it on"
     return ""

@@ -41,7 +41,7 @@ async def test_an_id_is_sent_and_shown(redis_url: str, monkeypatch: pytest.Monke
         await driver.press("y")
         assert driver.app.clipboard == job
         await driver.sees(f"sent to the clipboard: {job} ")
-        await driver.sees("tmux drops it without: set -g set-clipboard on")
+        await driver.sees("tmux needs: set -g set-clipboard on")
 
 
 def test_what_has_to_be_set_is_known_by_the_surroundings() -> None:

@@ -158,7 +158,12 @@ class PlanDialog(Dialog["Plan"]):
         shown = groups[:_MOST_GROUPS]
         numbers = max((len(f"{group.jobs:,}") for group in groups), default=1)
         names = min(_NAMES, max((cell_len(plain(group.name)) for group in shown), default=1))
-        lines = [self._line(group, numbers, names) for group in shown]
+        fates = [self._fate(group) for group in shown]
+        widest = max((fate.cell_length for fate in fates), default=0)
+        lines = [
+            self._line(group, fate.pad_right(widest - fate.cell_length), numbers, names)
+            for group, fate in zip(shown, fates, strict=True)
+        ]
         if not self._is_whole:
             words = f"{count(self._seen)} of {count(self._plan.jobs)} looked at so far …"
             lines.append(Content.styled(words, "$text-muted"))
@@ -168,14 +173,16 @@ class PlanDialog(Dialog["Plan"]):
             )
         return Content("\n").join(lines)
 
-    def _line(self, group: Group, numbers: int, names: int) -> Content:
-        """One group: how many, their name, their error, and where they go."""
+    def _fate(self, group: Group) -> Content:
+        """Where the jobs of a group go, or why they go nowhere."""
         assert self._plan is not None
         if group.code is Code.RETRIED:
-            fate = Content.styled(f"→ {group.place}", "$text-success")
-        else:
-            code = f"{int(group.code)} " if group.code is not Code.REFUSED else ""
-            fate = Content.styled(f"✗ {code}{meaning(group.code, self._plan.state)}", "$text-error")
+            return Content.styled(f"→ {group.place}", "$text-success")
+        code = f"{int(group.code)} " if group.code is not Code.REFUSED else ""
+        return Content.styled(f"✗ {code}{meaning(group.code, self._plan.state)}", "$text-error")
+
+    def _line(self, group: Group, fate: Content, numbers: int, names: int) -> Content:
+        """One group: how many, their name, their error, and where they go."""
         gap, number = Content(" " * GAP_OF_LIST), Content(f"{group.jobs:,}".rjust(numbers))
         left = self.room - numbers - fate.cell_length - 2 * GAP_OF_LIST
         if left < _ERRORS:  # then the error has a line to itself

@@ -61,7 +61,7 @@ class CopiedScreen(Screen[None]):
         view.focus()
         self._say("title", " Sent to the clipboard  ", "strong")
         self._say("notes", " · ".join(self._notes), "warn")
-        hand = "Not in your clipboard? Select it here: shift and drag, on a Mac option and drag."
+        hand = "Not there? Select it here with shift+drag (Mac: option+drag)"
         self._say("by-hand", hand, "")
         self._say("instead", f"In a shell: {plain(self._instead)}" if self._instead else "", "")
         self._draw_keys()

@@ -137,10 +137,14 @@ class StateTabs(Bar):
         """The tabs, with as many names as fit: that of the state shown, those with jobs, others."""
         order = [self._state, *(one for one in _BY_WORTH if one in self._held), *_BY_WORTH]
         tabs = {state: self._tab(state, named=False, long=long) for state in JobState}
+        is_full = False
         for state in dict.fromkeys(order):
             wanted = tabs | {state: self._tab(state, named=True, long=long)}
-            if state is self._state or sum(map(cell_len, wanted.values())) <= width:
+            fits = sum(map(cell_len, wanted.values())) <= width
+            if state is self._state or (fits and (state in self._held or not is_full)):
                 tabs = wanted
+            else:
+                is_full = True  # no empty state has a name where one that holds jobs has none
         return list(tabs.items())
 
     def render_line(self, y: int) -> Strip:
