@@ -134,6 +134,9 @@ class Action(Protocol):
         Reads only. Called again if the connection was lost meanwhile.
         """
 
+    async def vanished(self) -> bool:
+        """Whether jobs are missing because the queue is no more. Reads only."""
+
     async def conclude(self, seconds: float) -> None:
         """Reads a last time what has become of the jobs, for so long at most."""
 

@@ -32,9 +32,10 @@ from typing import Final, Generic, TypeVar
 
 from redis.exceptions import RedisError
 
-from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.codes import Code, ForeignQueue, Result
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import Kind
 from qtui.bullmq.origin import Origin, read_origin
 from qtui.bullmq.trouble import LOST
 from qtui.retry.action import Action, Load
@@ -68,6 +69,10 @@ class Phase(StrEnum):
     DONE = "done"
     STOPPED = "stopped"
     LOST = "connection lost"
+
+
+VANISHED: Final = "the queue's keys are gone since (obliterated, or its database flushed)"
+"""Why a campaign that has sent jobs finds no more of them."""
 
 
 def _ignored() -> None:
@@ -191,7 +196,7 @@ class Campaign(Generic[A_co]):
 
         Raises:
             JournalError: the record could not be begun; nothing was sent.
-            ForeignQueue: the queue is not BullMQ's own; nothing was written by that call.
+            ForeignQueue: the queue is not BullMQ's own, or gone; nothing was written at all.
             redis.exceptions.ResponseError: Redis refused a call; its jobs are where they were.
             redis.exceptions.ConnectionError, TimeoutError: nobody answered before the first call.
         """
@@ -207,6 +212,12 @@ class Campaign(Generic[A_co]):
             self._give_up(out)
         except _Objection as reason:
             self.why = str(reason)
+        except ForeignQueue as reason:
+            # It was one of BullMQ's own when its first jobs were sent.
+            self.why = f"the queue is {reason}" if reason.kind is Kind.PRO else VANISHED
+            if not self.done:
+                self.why = str(reason)
+                raise
         except (JournalError, TooSlow) as reason:
             if isinstance(reason, JournalError) and self.journal is None:
                 raise
@@ -291,6 +302,8 @@ class Campaign(Generic[A_co]):
                     yield results
             lost = await self._withdraw()
             if not lost:
+                if self.decided < self.selected and await self._insist(self.action.vanished):
+                    raise _Objection(VANISHED)
                 return
             yield []
             if self._stop.is_set():

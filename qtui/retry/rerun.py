@@ -212,6 +212,10 @@ class Rerun:
         self.progress = await read_progress(self.client, self.plan, self.progress)
         return self.progress
 
+    async def vanished(self) -> bool:
+        """No: a call to a queue that is no more is refused."""
+        return False
+
     async def conclude(self, seconds: float) -> None:
         """What the last `look` found is all that is known."""
 

@@ -13,8 +13,10 @@ from dataclasses import asdict, dataclass
 from qtui.bullmq.codes import Code, QueueGone, Result
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import Kind
 from qtui.bullmq.places import Places
 from qtui.bullmq.reader import Reader
+from qtui.bullmq.status import read_status
 from qtui.bullmq.writer import Batch, Picked, Writer
 from qtui.retry.action import Seen
 from qtui.retry.evidence import Page
@@ -126,6 +128,13 @@ class Retry:
         """The next jobs, oldest finish first, with what their retry wipes."""
         page = await self.supply.page()
         return None if page is None else Retries(self, page)
+
+    async def vanished(self) -> bool:
+        """Whether the queue's keys are gone, or so many of them that it reads like another's."""
+        [status] = await read_status(self.client, [self.plan.queue])
+        if status.kind is not Kind.BULL:
+            return status.kind is Kind.GONE
+        return not (await Reader(self.client).evidence(self.plan.queue)).ran_modern
 
     async def conclude(self, seconds: float) -> None:
         """Reads the jobs that are open, if they were followed at all."""

@@ -279,8 +279,7 @@ class Retrying:
                 self._changed()
                 self._screen.poll.nudge([plan.queue])
         except ForeignQueue as refusal:
-            done = "stopped" if campaign.decided else "nothing was retried"
-            self._trouble = f"{done}: the queue is {refusal}"
+            self._trouble = f"nothing was retried: {plain(plan.queue.base)} is {refusal}"
         except JournalError as error:
             self._trouble = f"nothing was retried: {plain(str(error))}"
         except TROUBLE as error:
