@@ -33,12 +33,16 @@ from rich.console import RenderableType
 from rich.segment import Segments
 from rich.traceback import Traceback
 from textual import constants, events
+from textual._styles_cache import StylesCache
 from textual._xterm_parser import XTermParser
 from textual.app import App, ScreenError
+from textual.await_remove import AwaitRemove
 from textual.css.query import QueryError
+from textual.dom import DOMNode
 from textual.drivers.linux_driver import LinuxDriver
 from textual.geometry import Size
 from textual.message import Message
+from textual.widget import Widget
 
 INTERRUPTED: Final = 130
 """The exit code after ctrl+c, a signal or a hang-up."""
@@ -430,6 +434,15 @@ class TerminalApp(App[None]):
     def suspend_to_shell(self) -> bool:
         """Stops the program until ``fg``; False where there is no shell to go back to."""
         return isinstance(self._driver, Terminal) and self._driver.suspend_group()
+
+    def _prune(self, *nodes: Widget, parent: DOMNode | None = None) -> AwaitRemove:
+        """Takes widgets out, and lets go of what was drawn of them.
+
+        `StylesCache.get_inner_outer` is a method under an `lru_cache`: that keeps the latest 1,024
+        widgets' drawn lines for good, 50 kB for each of a dialog.
+        """
+        StylesCache.get_inner_outer.cache_clear()
+        return super()._prune(*nodes, parent=parent)
 
     async def _check_bindings(self, key: str, priority: bool = False) -> bool:
         """Looks what a key does here, which is nothing where the screen is being taken down."""
