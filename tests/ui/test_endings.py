@@ -36,8 +36,8 @@ read -r _
 class Terminal:
     """The inspector on a terminal, begun by a shell; or as the terminal's first process."""
 
-    def __init__(self, *arguments: str, first: bool = False) -> None:
-        words = [sys.executable, *PROGRAM, *arguments]
+    def __init__(self, *arguments: str, first: bool = False, before: str = "") -> None:
+        words = [sys.executable, "-c", f"{before}\n{PROGRAM[1]}", *arguments]
         keeper = [] if first else ["sh", "-c", _KEEPER, "sh"]
         self.printed = io.StringIO()
         self.child = pexpect.spawn(
@@ -86,10 +86,10 @@ class Terminal:
         assert self.child.exitstatus is not None, f"signal {self.child.signalstatus} ended it"
         return int(self.child.exitstatus)
 
-    def is_in_order(self) -> None:
-        """The terminal is as it was before the program began."""
+    def is_in_order(self, *, fault: bool = False) -> None:
+        """The terminal is as it was before the program began; a ``fault`` of ours was told."""
         out = self.printed.getvalue()
-        assert "Traceback" not in out
+        assert ("Traceback" in out) is fault
         for mode, what in (("1049", "screen"), ("1003", "mouse"), ("2004", "clipboard")):
             on, off = out.rfind(f"\x1b[?{mode}h"), out.rfind(f"\x1b[?{mode}l")
             assert on < off, f"the {what} is not given back"
@@ -98,9 +98,15 @@ class Terminal:
 
 
 @contextmanager
-def terminal(*arguments: str, first: bool = False) -> Iterator[Terminal]:
-    """The inspector on a terminal; killed at the end, if it still runs."""
-    one = Terminal(*arguments, first=first)
+def terminal(*arguments: str, first: bool = False, before: str = "") -> Iterator[Terminal]:
+    """The inspector on a terminal; killed at the end, if it still runs.
+
+    Args:
+        arguments: of the program.
+        first: it is the terminal's first process, without a shell.
+        before: Python that runs before the program.
+    """
+    one = Terminal(*arguments, first=first, before=before)
     try:
         yield one
     finally:
@@ -170,6 +176,27 @@ def test_a_terminal_that_takes_no_output_keeps_no_signal_away(redis_url: str) ->
             one.child.send("\x06\x02")
         one.kill(signal.SIGTERM)
         assert one.ends() == 130
+
+
+_FAULT = """
+from qtui.ui.screens.inspector import Inspector
+def action_order(self):
+    secret = "hunter2"
+    raise RuntimeError("a fault of ours")
+Inspector.action_order = action_order
+"""
+
+
+def test_a_fault_of_ours_gives_the_terminal_back_and_shows_no_variable(redis_url: str) -> None:
+    failed(redis_url, 1)
+    with terminal("--redis", redis_url, before=_FAULT) as one:
+        one.sees("payments")
+        one.child.send("o")
+        assert one.ends() == 1
+        one.is_in_order(fault=True)
+        told = one.printed.getvalue().rpartition("\x1b[?1004l")[2]
+        assert "a fault of ours" in told
+        assert "locals" not in told
 
 
 def test_a_sigcont_alone_changes_nothing(redis_url: str) -> None:
