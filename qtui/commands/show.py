@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Final
 
 from qtui.bullmq.connection import Client
 from qtui.bullmq.job import Job, WrongType, find_job, read_whole_job
@@ -20,6 +22,10 @@ from qtui.views.columns import Tone
 from qtui.views.document import Body, Json, Log, Pairs, Pending, Section, Stack, Text
 from qtui.views.job_document import job_sections
 from qtui.views.job_json import job_object
+from qtui.views.large_json import LARGE, NoJson, pretty_lines
+
+_AT_ONCE: Final = 1000
+"""Lines that are written in one go."""
 
 
 def show_jobs(place: Place, queue: str, ids: Sequence[str], *, as_json: bool) -> int:
@@ -97,8 +103,9 @@ def _print_section(paper: Paper, section: Section, body: Body) -> None:
     note = paper.styled(f"   {plain(section.note)}", Tone.FAINT) if section.note else ""
     paper.line()
     paper.line(paper.styled(section.title, tone, bold=True) + note)
-    for text in _body_lines(body):
-        paper.line(f"  {text}".rstrip())
+    found = (f"  {text}".rstrip() for text in _body_lines(body))
+    while some := list(islice(found, _AT_ONCE)):
+        paper.line("\n".join(some))
 
 
 def _body_lines(body: Body) -> Iterator[str]:
@@ -124,9 +131,24 @@ def _body_lines(body: Body) -> Iterator[str]:
 
 
 def _json_lines(text: str) -> Iterator[str]:
+    if len(text) >= LARGE:
+        yield from _large_lines(text)
+        return
     try:
         pretty = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
         yield "(this is no JSON)"
         pretty = text
     yield from lines(pretty)
+
+
+def _large_lines(text: str) -> Iterator[str]:
+    try:
+        for line in pretty_lines(text):
+            if line.isprintable():
+                yield line
+            else:
+                yield from lines(line)
+    except NoJson as error:
+        yield "(this is no JSON from here on)" if error.at else "(this is no JSON)"
+        yield from lines(text[error.at :])

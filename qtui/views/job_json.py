@@ -9,6 +9,7 @@ from typing import Final
 
 from qtui.bullmq.job import Job
 from qtui.bullmq.model import LIST_FIELDS, Row
+from qtui.views.large_json import LARGE, one_line
 
 CONTENT: Final = ("data", "opts", "progress", "returnvalue", "stacktrace")
 """Fields of a job's hash that hold JSON."""
@@ -40,11 +41,13 @@ def json_or_text(name: str, text: str | None, garbled: list[str]) -> object:
     """What a field's JSON says; its very text, and a name among the garbled, where it says nothing.
 
     It is decoded and encoded again at once, so that what cannot be written (infinite numbers,
-    nesting beyond Python's limit) counts as garbled too.
+    nesting beyond Python's limit) counts as garbled too. What is very long is read token by token.
     """
     if text is None:
         return None
     try:
+        if len(text) >= LARGE:
+            return _Encoded(one_line(text))
         return _Encoded(_encode(json.loads(text)))
     except (ValueError, RecursionError):
         if name not in garbled:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -116,3 +117,15 @@ def test_return_values_are_not_read_by_a_list(redis_url: str) -> None:
     assert code == 0
     assert "16.0 MB" in out
     assert peak < MOST, peak
+
+
+def test_one_job_with_large_json_is_shown_without_making_objects_of_it(redis_url: str) -> None:
+    data = json.dumps([{"n": at, "t": f"some text é {at}", "l": [1, 2]} for at in range(120_000)])
+    put(redis_url, 1, lambda at: {"data": data, "returnvalue": data})
+    code, out, peak = run(redis_url, "show", "payments", "0", "--json")
+    assert (code, json.loads(out)["data"]) == (0, json.loads(data))
+    assert peak < MOST / 2, peak
+    code, out, peak = run(redis_url, "show", "payments", "0")
+    assert code == 0
+    assert '"t": "some text é 119999",' in out
+    assert peak < MOST / 2, peak
