@@ -544,5 +544,14 @@ def _completion(shell: str) -> None:
     sys.exit(DONE)
 
 
+@main.command("man", short_help="Print the manual page.")
+def _man() -> None:
+    """Print the manual page in roff; `qtui man | man -l -` shows it."""
+    from qtui.commands.manual import manual
+
+    click.echo(manual(main), nl=False)
+    sys.exit(DONE)
+
+
 if __name__ == "__main__":
     main(prog_name="qtui")

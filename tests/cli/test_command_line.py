@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 
 import click
 import pytest
@@ -41,6 +42,29 @@ def test_the_version_names_the_releases_it_is_tested_with() -> None:
     named = RELEASES.removeprefix("BullMQ for Node.js ").replace("; for Python ", ", ").split(", ")
     tested = [one.name.removeprefix("python-") for one in releases("all")]
     assert sorted(named) == sorted(tested)
+
+
+def test_the_manual_has_every_command_and_option() -> None:
+    page = invoke("man").out.replace("\\-", "-")
+    for name in COMMANDS:
+        one = main.commands[name] if name else main
+        assert not name or f".SS qtui {name}" in page
+        for option in one.params:
+            assert not isinstance(option, click.Option) or option.opts[0] in page
+    checked = subprocess.run(
+        ["groff", "-man", "-ww", "-z"],
+        input=invoke("man").raw_out,
+        capture_output=True,
+        check=True,
+        timeout=20,
+    )
+    assert checked.stderr == b""
+
+
+def test_it_runs_as_a_module() -> None:
+    words = [sys.executable, "-m", "qtui", "--version"]
+    done = subprocess.run(words, capture_output=True, check=True, timeout=20, text=True)
+    assert done.stdout.startswith(f"qtui {__version__}\n")
 
 
 def test_an_address_in_front_is_understood(redis_url: str) -> None:

@@ -1,0 +1,5 @@
+"""`python -m qtui`."""
+
+from qtui.cli import main
+
+main(prog_name="qtui")
