@@ -378,7 +378,9 @@ def _retry(
             raise click.UsageError("--resume CAMPAIGN has its queue and jobs: give no others")
         from qtui.commands.retry import resume_campaign
 
-        go_on = partial(resume_campaign, name=resume, json=as_json, follow=follow, verbose=verbose)
+        go_on = partial(
+            resume_campaign, name=resume, json=as_json, follow=follow, verbose=verbose, yes=yes
+        )
         sys.exit(run(flags, go_on))
     if queue is None:
         raise click.UsageError("which queue? Give its name, or --resume CAMPAIGN.")

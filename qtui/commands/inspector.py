@@ -12,10 +12,13 @@ from typing import Final
 from redis.asyncio.cluster import RedisCluster
 
 from qtui.bullmq.connection import Client, RedisFault, Server, Target, connect, identify
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.origin import read_origin
 from qtui.bullmq.target import Address
 from qtui.commands.run import USAGE, Place, Stop
 from qtui.folders import theme_file
 from qtui.retry.campaign import Campaign
+from qtui.retry.journal_reading import read_header
 from qtui.retry.record import Interrupted, Recorder
 from qtui.retry.rerun import Rerun
 from qtui.retry.retry import Retry
@@ -129,7 +132,10 @@ def make_session(
     record = Recorder(journal, where, "the inspector")
 
     async def resume(name: str) -> Campaign[Retry]:
-        taken = await asyncio.to_thread(Interrupted.take, journal, name, where)
+        header = await asyncio.to_thread(read_header, journal, name)
+        key = QueueKey(header.queue, header.prefix).key("meta")
+        origin = await read_origin(client, key)
+        taken = await asyncio.to_thread(Interrupted.take, journal, name, where, origin)
         return await taken.campaign(client, writer)
 
     return replace(

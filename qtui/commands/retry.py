@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -11,21 +12,24 @@ from typing import Final
 from qtui.bullmq.codes import Code, meaning
 from qtui.bullmq.connection import Client
 from qtui.bullmq.filter import Filter, FilterError
+from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
+from qtui.bullmq.origin import read_origin
 from qtui.bullmq.writer import Writer
 from qtui.commands.asking import agreed, check_may_write
 from qtui.commands.find import find_queue
-from qtui.commands.output import Cell, Column, Paper, Progress, Table
+from qtui.commands.output import Cell, Column, Paper, Progress, Table, is_terminal
 from qtui.commands.report import Report
 from qtui.commands.run import DONE, INTERRUPTED, NOT_ALL, READ_ONLY, USAGE, Place, Stop
 from qtui.commands.sending import carry_out
 from qtui.retry.campaign import Campaign
 from qtui.retry.follow import GRACE
-from qtui.retry.journal_reading import JournalError
+from qtui.retry.journal_reading import JournalError, find, read_header
 from qtui.retry.pace import Pace
 from qtui.retry.plan import Forecast, Plan, Resets, make_plan
 from qtui.retry.record import Interrupted, Recorder
 from qtui.retry.retry import Retry
+from qtui.retry.same_server import Elsewhere
 from qtui.retry.selection import Query, Selection, chosen, query
 from qtui.text import count, plain, plural
 from qtui.views.columns import Tone
@@ -194,14 +198,43 @@ async def _carry_out(
         campaign.close()
 
 
+def _take(place: Place, name: str, *, yes: bool) -> Interrupted:
+    where = place.target.shown
+    try:
+        return Interrupted.take(place.journal, name, where, anyway=yes)
+    except Elsewhere:
+        header = read_header(place.journal, find(place.journal, name))
+        key = QueueKey(header.queue, header.prefix).key("meta")
+        origin = place.ask(lambda client: read_origin(client, key))
+    try:
+        return Interrupted.take(place.journal, name, where, origin)
+    except Elsewhere as doubt:
+        if not (is_terminal(sys.stdin) and place.err.is_terminal):
+            raise
+        place.err.line(f"qtui: {plain(str(doubt))}")
+        place.err.flush()
+        if not agreed("Resume it here? [y/N] "):
+            raise Stop("nothing was retried", NOT_ALL) from None
+    return Interrupted.take(place.journal, name, where, anyway=True)
+
+
 def resume_campaign(
-    place: Place, name: str, *, json: bool, follow: float, verbose: bool = False
+    place: Place,
+    name: str,
+    *,
+    json: bool,
+    follow: float,
+    verbose: bool = False,
+    yes: bool = False,
 ) -> int:
-    """Goes on with a campaign whose process died, or that was stopped."""
+    """Goes on with a campaign whose process died, or that was stopped.
+
+    Where its data may not be here it asks, unless ``yes`` says that they are.
+    """
     if place.settings.read_only:
         raise Stop("read-only mode: retry is off", READ_ONLY)
     try:
-        taken = Interrupted.take(place.journal, name, place.target.shown)
+        taken = _take(place, name, yes=yes)
     except JournalError as error:
         raise Stop(str(error), NOT_ALL) from None
 

@@ -37,6 +37,7 @@ from qtui.retry.journal_tally import Ids, Tally
 
 UNREADABLE: Final = "unreadable"
 _NAME: Final = re.compile(r"(\d{8}-\d{6}-[0-9a-f]{4})\.jsonl")
+_LOOPBACK: Final = re.compile(r"(?<=[/,@])(?:localhost|127\.0\.0\.1|\[::1\])(?=[:/,]|$)")
 _TAIL: Final = 65_536
 """Bytes at the end of a journal in which its last line is looked for."""
 _HEAD: Final = 16_777_216
@@ -215,6 +216,11 @@ def summary(folder: Path, campaign_id: str) -> Summary:
     return replace(found, jobs=tally.jobs, codes=tally.codes)
 
 
+def is_same_address(one: str, other: str) -> bool:
+    """Whether two addresses are the same, whichever of its names this machine has in them."""
+    return _LOOPBACK.sub("localhost", one) == _LOOPBACK.sub("localhost", other)
+
+
 def unfinished(folder: Path, where: str) -> list[Summary]:
     """Campaigns on the server ``where`` that were cut off, newest first.
 
@@ -231,7 +237,7 @@ def unfinished(folder: Path, where: str) -> list[Summary]:
         try:
             with _open(path) as file:
                 one = _ends(file, path)
-            if one.header.where != where:
+            if not is_same_address(one.header.where, where):
                 continue
             if root := one.header.flow.get("root", ""):
                 latest[root] = max(latest.get(root, 0), one.header.at)

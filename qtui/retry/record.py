@@ -13,7 +13,7 @@ from qtui.bullmq.connection import Client
 from qtui.bullmq.filter import Filter, FilterError, parse
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.bullmq.origin import origin_of
+from qtui.bullmq.origin import Origin, origin_of
 from qtui.bullmq.status import read_status
 from qtui.bullmq.workers import read_workers
 from qtui.bullmq.writer import Writer
@@ -21,10 +21,18 @@ from qtui.retry.action import Action
 from qtui.retry.campaign import Campaign
 from qtui.retry.journal import Journal
 from qtui.retry.journal_lines import Header
-from qtui.retry.journal_reading import JournalError, Progress, find, progress_of, summary
+from qtui.retry.journal_reading import (
+    JournalError,
+    Progress,
+    find,
+    is_same_address,
+    progress_of,
+    summary,
+)
 from qtui.retry.pace import UNBOUNDED, Pace
 from qtui.retry.plan import Plan, Resets, Tally
 from qtui.retry.retry import Retry
+from qtui.retry.same_server import check_is_here
 from qtui.retry.selection import Chosen, Query, Selection
 from qtui.retry.supply import Before
 
@@ -74,16 +82,27 @@ class Interrupted:
     progress: Progress
 
     @classmethod
-    def take(cls, folder: Path, name: str, where: str) -> Interrupted:
+    def take(
+        cls,
+        folder: Path,
+        name: str,
+        where: str,
+        origin: Origin | None = None,
+        *,
+        anyway: bool = False,
+    ) -> Interrupted:
         """Takes a campaign over.
 
         Args:
             folder: where journals are.
             name: the campaign's id, or its beginning or end.
-            where: the server that we are connected to.
+            where: the address that we are connected to.
+            origin: the server there, by which a campaign under another address is recognised.
+            anyway: whatever the address: someone has said that the data are the same.
 
         Raises:
-            JournalError: there is no such campaign, it is running or done, or of another server.
+            Elsewhere: it ran under another address, and its data may not be here.
+            JournalError: there is no such campaign, it is running or done.
         """
         known = summary(folder, find(folder, name))
         if known.phase == "done":
@@ -94,10 +113,8 @@ class Interrupted:
             )
         _state(known.header)
         _filter(known.header)
-        if known.header.where != where:
-            raise JournalError(
-                f"campaign {known.id} is about {known.header.where}: connect to that"
-            )
+        if not anyway and not is_same_address(known.header.where, where):
+            check_is_here(progress_of(folder, known.id), where, origin)
         journal = Journal.resume(folder, known.id)
         try:
             progress = progress_of(folder, journal.id)

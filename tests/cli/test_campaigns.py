@@ -340,7 +340,8 @@ def test_on_another_server_it_is_refused(
         with connect(other.url) as client:
             assert client.dbsize() == 0
     assert refused.code == 1
-    assert refused.err == f"qtui: campaign {name} is about {server.url}: connect to that\n"
+    doubt = f"qtui: campaign {name} is about {server.url}: connect to that, or pass --yes if"
+    assert refused.err == f"{doubt} {other.url} has the same data\n"
     assert summary(folder, name).phase == "stopped"
 
 

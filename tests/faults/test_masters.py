@@ -11,9 +11,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import redis
 
 from tests.bullmq.topologies import Process, until
-from tests.faults.campaigns import assert_true, journal_of, resume, struck
+from tests.faults.campaigns import assert_true, begin, journal_of, resume, struck
 from tests.faults.servers import BASE, JOBS, Pair, places, seed, state_of
 
 
@@ -92,6 +93,59 @@ def test_a_restart_that_forgets_the_last_second(tmp_path: Path) -> None:
             assert_true(told, places(after), ids)
         assert (told.code, told.summary["retried"]) == (0, JOBS)
         assert "another Redis answers, which has lost" in told.err
+
+
+def cut_off(url: str, state: Path, watch: redis.Redis) -> None:
+    """Kills a campaign in its middle."""
+    process = begin(url, state, "q", "--all", "--yes", "--rate", "1000")
+    until(lambda: watch.zcard(f"{BASE}:failed") <= JOBS - 200, "the middle of it")
+    process.kill()
+    process.communicate()
+
+
+def test_a_campaign_is_resumed_on_the_replica_that_was_promoted(tmp_path: Path) -> None:
+    """Under another address; what the old master had not yet passed on is sent again."""
+    with ExitStack() as stack:
+        pair = Pair(stack)
+        with pair.master.admin() as watch, pair.replica.admin() as promoted:
+            ids = seed(watch)
+            pair.await_copy()
+            cut_off(f"redis://127.0.0.1:{pair.master.port}", tmp_path, watch)
+            promoted.replicaof("NO", "ONE")
+            pair.master.kill()
+            url = f"redis://127.0.0.1:{pair.replica.port}"
+            told = resume(url, tmp_path)
+            assert (told.code, told.summary["retried"]) == (0, JOBS)
+            assert places(promoted) == dict.fromkeys(ids, "wait")
+
+
+def test_a_campaign_is_resumed_under_another_name_of_this_machine(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        server = stack.enter_context(Process())
+        with server.admin() as watch:
+            ids = seed(watch)
+            cut_off(f"redis://127.0.0.1:{server.port}", tmp_path, watch)
+            told = resume(f"redis://localhost:{server.port}", tmp_path)
+            assert (told.code, told.summary["retried"]) == (0, JOBS)
+            assert places(watch) == dict.fromkeys(ids, "wait")
+
+
+def test_where_the_data_may_be_others_it_says_which_flag(tmp_path: Path) -> None:
+    """A copy of which nothing shows where it came from: a dump that was loaded elsewhere."""
+    with ExitStack() as stack:
+        one, other = (stack.enter_context(Process()) for _ in range(2))
+        with one.admin() as watch, other.admin() as copy:
+            ids = seed(watch)
+            seed(copy)
+            cut_off(f"redis://127.0.0.1:{one.port}", tmp_path, watch)
+            url = f"redis://127.0.0.1:{other.port}"
+            refused = resume(url, tmp_path)
+            assert refused.code == 1
+            assert "connect to that, or pass --yes if" in refused.err
+            assert copy.zcard(f"{BASE}:failed") == JOBS
+            told = resume(url, tmp_path, "--yes")
+            assert (told.code, told.summary["retried"]) == (0, JOBS)
+            assert places(copy) == dict.fromkeys(ids, "wait")
 
 
 def test_writes_that_are_refused_for_a_while_are_waited_for(tmp_path: Path) -> None:

@@ -157,8 +157,6 @@ class JournalScreen(Screen["Summary | None"]):
             self._say("another qtui runs or follows this retry: end that one first")
         elif one.header.flow:
             self._say("this is a flow's rerun: run that again, it goes on from where it is")
-        elif one.header.where != self._session.target.shown:
-            self._say(f"this campaign is about {one.header.where}: connect to that")
         else:
             self.dismiss(one)
 
