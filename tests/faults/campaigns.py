@@ -53,7 +53,7 @@ def _told(process: subprocess.Popen[str]) -> Told:
 def begin(url: str, state: Path, *words: str) -> subprocess.Popen[str]:
     """Begins a command on a server, with a journal folder of the test's own."""
     process: subprocess.Popen[str] = subprocess.Popen(
-        command("--redis", url, "retry", *words, "--json"),
+        command("--redis", url, "--prefix", "{bull}", "retry", *words, "--json"),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -92,7 +92,7 @@ def struck(
         more: words for the command.
         left: the share of the jobs that is still failed when it strikes.
     """
-    process = begin(url, state, BASE.removeprefix("bull:"), "--all", "--yes", *_RATE, *more)
+    process = begin(url, state, BASE.removeprefix("{bull}:"), "--all", "--yes", *_RATE, *more)
 
     def wait_and_strike() -> None:
         until(lambda: int(watch.zcard(f"{BASE}:failed")) <= JOBS * left, "the middle of it")

@@ -14,7 +14,8 @@ from tests.seeds import Fields
 JOBS: Final = 20_000 if os.environ.get("QTUI_SLOW") else 1_500
 """Failed jobs of a campaign: as many as in production, or a reduced form."""
 
-BASE: Final = "bull:q"
+BASE: Final = "{bull}:q"
+"""With a hash tag, so that it can be on a cluster."""
 
 
 class Pair:
