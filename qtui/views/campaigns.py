@@ -91,6 +91,8 @@ class Story:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     fates: Counter[Fate] = field(default_factory=Counter)
     resumed: list[Record] = field(default_factory=list)
+    servers: list[Record] = field(default_factory=list)
+    """Where another server answered from then on."""
     error: str = ""
     """The first words of Redis about a job that it refused to move."""
 
@@ -119,6 +121,10 @@ class Story:
                     self.outcomes[job_id] = outcome
             case "resumed":
                 self.resumed.append(found)
+            case "withdrawn":
+                self.results.pop(str(found.get("id")), None)
+            case "server":
+                self.servers.append(found)
 
     def result(self, job_id: str, state: JobState) -> Verdict:
         """What a job came to, as its row said it; plain."""
@@ -139,6 +145,12 @@ def facts(one: Summary, story: Story) -> Iterator[tuple[str, str]]:
         at = again.get("at")
         who = f"{again.get('user')}@{again.get('host')}, process {again.get('pid')}"
         yield "resumed", plain(f"{_moment(at if isinstance(at, int) else 0)} by {who}")
+    for other in story.servers:
+        at, lost = other.get("at"), other.get("withdrawn")
+        number = lost if isinstance(lost, int) else 0
+        words = f"retries it has lost: {count(number)}, sent again" if number else ""
+        moment = _moment(at if isinstance(at, int) else 0)
+        yield "server", plain(f"{moment} another Redis answers{', ' if words else ''}{words}")
     yield "with", plain(f"{header.how or '?'} (qtui {header.version})")
     yield "on", plain(header.where)
     yield "queue", plain(header.queue)
