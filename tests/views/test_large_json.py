@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from qtui.views.document.json_rows import MOST_FOLDED, parse_json
 from qtui.views.large_json import LARGE, NoJson, one_line, pretty_lines, tokens
 
 SCALARS = (1, -2.5, 'a\né\u202e\x7f😀"\\', True, False, None, "", 1e300, "x,]", "\udc80")
@@ -63,6 +64,13 @@ def test_what_python_does_not_read_is_none(seed: int) -> None:
         at = choose.randrange(len(text))
         broken = text[:at] + choose.choice('[]{},:"1a\\ ') + text[at + choose.randint(0, 1) :]
         assert has_tokens(broken) == is_json(broken), broken
+
+
+def test_the_screen_shows_what_is_too_large_to_fold_as_text() -> None:
+    large = json.dumps(["x" * 1000] * (MOST_FOLDED // 1000))
+    assert len(large) > MOST_FOLDED
+    assert parse_json(large) == (False, None, "too large to fold: shown as text")
+    assert parse_json(large[: MOST_FOLDED - 1])[2].startswith("not valid JSON")
 
 
 def test_what_stands_before_a_mistake_is_shown() -> None:

@@ -60,6 +60,10 @@ def _encode(text: str) -> str:
     return plain(shown.translate({ord(c): json.dumps(c)[1:-1] for c in hidden}))
 
 
+MOST_FOLDED: Final = 8_000_000
+"""Characters of JSON of which objects are made, which take ten times as much memory."""
+
+
 @contextmanager
 def _collector_paused() -> Iterator[None]:
     """Five megabytes of JSON take 0.1 s without the garbage collector, and 0.6 s with it."""
@@ -74,6 +78,8 @@ def _collector_paused() -> Iterator[None]:
 
 def parse_json(text: str) -> tuple[bool, JsonValue, str]:
     """Whether text is JSON (or nearly), its value, and what is wrong with it."""
+    if len(text) > MOST_FOLDED:
+        return False, None, "too large to fold: shown as text"
     strange: list[str] = []
 
     def constant(name: str) -> bytes:
