@@ -30,7 +30,7 @@ from qtui.commands.options import (
     with_ways,
 )
 from qtui.commands.program import Program
-from qtui.commands.run import DONE, Flags, Place, run
+from qtui.commands.run import Flags, Place, print_text, run
 
 _IDS = "[ID|-|@FILE]..."
 """How job ids are written in a help."""
@@ -542,8 +542,8 @@ def _journal(
 )
 @click.argument("shell", type=click.Choice(SHELLS))
 def _completion(shell: str) -> None:
-    click.echo(completion_script(main, shell))
-    sys.exit(DONE)
+    script = completion_script(main, shell)
+    sys.exit(print_text(script + "\n"))
 
 
 @main.command("man", short_help="Print the manual page.")
@@ -551,8 +551,7 @@ def _man() -> None:
     """Print the manual page in roff; `qtui man | man -l -` shows it."""
     from qtui.commands.manual import manual
 
-    click.echo(manual(main), nl=False)
-    sys.exit(DONE)
+    sys.exit(print_text(manual(main)))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Text that comes from Redis must be plain (`qtui.text`) before it gets here.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import io
 import os
@@ -22,6 +23,11 @@ from qtui.views.columns import Tone
 
 _COLOURS: Final = {Tone.BAD: "red", Tone.GOOD: "green", Tone.BUSY: "yellow"}
 _GAP: Final = "  "
+_PLAINER: Final = (
+    *(("…", "..."), ("→", "->"), ("←", "<-"), ("·", "."), ("✔", "+"), ("✗", "x"), ("▲", "!")),
+    *(("▌", ">"), ("├", "|"), ("└", "`"), ("│", "|"), ("─", "-"), ("↑", "^"), ("≤", "<=")),
+)
+"""Signs of ours, and what stands for them where the terminal's locale has no Unicode."""
 _MOST: Final = 40
 """Cells of a column on a terminal at most, but for the last, which takes what is left."""
 
@@ -46,17 +52,29 @@ class Paper:
     def __init__(self, stream: TextIO | None, *, vital: bool = True) -> None:
         self.is_terminal = is_terminal(stream)
         self._stream = stream
+        self._encoding = ""
+        """Where it is none of Unicode's: what is not in it takes more than one cell."""
         self._vital = vital
         dumb = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
         self._colours = self.is_terminal and not dumb
         if isinstance(stream, io.TextIOWrapper):
             # A sign of ours that a terminal in C locale lacks must not end the command.
             stream.reconfigure(errors="backslashreplace")
+            encoding = codecs.lookup(stream.encoding).name
+            self._encoding = "" if encoding.startswith("utf") else encoding
 
     @property
     def width(self) -> int | None:
         """Cells in a line; None where lines may be as long as they like."""
         return shutil.get_terminal_size().columns if self.is_terminal else None
+
+    def printable(self, text: str) -> str:
+        """The text as the stream can write it: in ASCII signs of ours have others for them."""
+        if not self._encoding or text.isascii():
+            return text
+        for sign, other in _PLAINER:
+            text = text.replace(sign, other)
+        return text.encode(self._encoding, "backslashreplace").decode(self._encoding)
 
     def styled(self, text: str, tone: Tone = Tone.PLAIN, *, bold: bool = False) -> str:
         """The text in the colour of its tone, where there are colours."""
@@ -71,7 +89,7 @@ class Paper:
         Raises:
             OutputClosed: nobody reads any more.
         """
-        self.write(text + "\n")
+        self.write(self.printable(text) + "\n")
 
     def json(self, members: Mapping[str, object]) -> None:
         """Writes an object as one line of JSON."""
@@ -161,7 +179,8 @@ class Table:
 
     def write(self, rows: Iterable[Sequence[Cell]]) -> None:
         """Writes rows, before the first of them the heads."""
-        rows = list(rows)
+        fit = self.paper.printable
+        rows = [[Cell(fit(cell.text), cell.tone) for cell in row] for row in rows]
         first = not self._widths
         if first:
             self._widths = [cell_len(column.head) for column in self.columns]

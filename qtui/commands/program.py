@@ -5,8 +5,11 @@ Nothing here quotes an argument: it may be a URL with a password.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
-from typing import Final
+import sys
+from typing import Final, NoReturn
 
 import click
 
@@ -36,6 +39,8 @@ class Subcommand(FilteredCommand):
             raise click.UsageError(_BEFORE, ctx)
         try:
             return super().parse_args(ctx, args)
+        except OSError as error:  # a help or the version was asked for
+            _cannot_write(error)
         except click.NoSuchOption as error:
             if ctx.parent is not None and error.option_name in _names(ctx.parent):
                 name = error.option_name
@@ -57,6 +62,8 @@ class Program(click.Group):
         """
         try:
             return super().parse_args(ctx, self._with_address(ctx, args))
+        except OSError as error:  # a help or the version was asked for
+            _cannot_write(error)
         except click.NoSuchOption as error:
             name = error.option_name
             if name in _OF_REDIS_CLI:
@@ -91,3 +98,12 @@ def _names(ctx: click.Context) -> set[str]:
 
 def _has(command: click.Command, name: str) -> bool:
     return any(name in option.opts for option in command.params)
+
+
+def _cannot_write(error: OSError) -> NoReturn:
+    """Ends with what is wrong with standard output; click would with a traceback."""
+    with open(os.devnull, "wb") as nowhere, contextlib.suppress(OSError, ValueError):
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())  # so that Python's own last flush is quiet
+    if not isinstance(error, BrokenPipeError):
+        sys.stderr.write(f"qtui: cannot write: {error.strerror}\n")
+    sys.exit(1)

@@ -159,6 +159,21 @@ def run(flags: Flags, command: Callable[[Place], int], *, on_screen: bool = Fals
     return code
 
 
+def print_text(text: str) -> int:
+    """Prints a text that needs no settings, and returns the exit code."""
+    from qtui.commands.output import OutputClosed, Paper
+
+    out, err = Paper(sys.stdout), Paper(sys.stderr, vital=False)
+    try:
+        out.write(text)
+        out.flush()
+    except OutputClosed as closed:
+        if str(closed):
+            err.line(f"qtui: {closed}")
+        return NOT_ALL if str(closed) else DONE
+    return DONE
+
+
 def _open(flags: Flags, stack: ExitStack, out: Paper, err: Paper) -> Place:
     """What the flags, the environment and the configuration file come to; starts the demo."""
     settings, note, journal = _settings(flags), "", journal_folder()
