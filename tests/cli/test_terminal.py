@@ -12,7 +12,7 @@ import pexpect
 import pytest
 
 from tests import servers
-from tests.cli.stage import PATIENCE, command, connect, failed, places
+from tests.cli.stage import PATIENCE, command, connect, failed, many_failed, places
 
 
 @contextmanager
@@ -174,3 +174,18 @@ def test_a_theme_that_does_not_exist_is_refused_in_a_line(redis_url: str, tmp_pa
     assert "nord" in words
     assert "textual-light" in words
     assert (words.count("\n"), code) == (1, 2)
+
+
+def test_a_bulk_retry_shows_progress_and_a_summary_on_a_terminal(redis_url: str) -> None:
+    many_failed(redis_url, [f"job-{at}" for at in range(300)])
+    for words, lines in (((), 0), (("--verbose",), 100)):
+        ids = [f"job-{at}" for at in range(100 if words else 0, 200 if words else 100)]
+        with terminal("--redis", redis_url, "retry", "payments", *ids, "--yes", *words) as child:
+            told, code = whole(child)
+        assert code == 0
+        assert "100 of 100 jobs retried" in told
+        assert len(re.findall(r"job-\d+ +✔ waiting", re.sub(r"\x1b\[[0-9;]*m", "", told))) == lines
+    with terminal("--redis", redis_url, "retry", "payments", "--all", "--dry-run") as child:
+        told, code = whole(child)
+    assert len(re.findall(r"job-\d+ +→ waiting", re.sub(r"\x1b\[[0-9;]*m", "", told))) == 20
+    assert "and 80 more jobs; --verbose prints a line each" in told
