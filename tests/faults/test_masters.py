@@ -163,3 +163,29 @@ def test_writes_that_are_refused_for_a_while_are_waited_for(tmp_path: Path) -> N
             assert_true(told, places(watch), ids)
             assert watch.zcard(f"{BASE}:failed") == 0
         assert (told.code, told.summary["retried"]) == (0, JOBS)
+
+
+def test_a_disk_that_takes_no_snapshot_for_a_while_is_waited_for(tmp_path: Path) -> None:
+    """MISCONF: Redis refuses writes after a snapshot that failed."""
+    with ExitStack() as stack:
+        server = stack.enter_context(Process("--dbfilename", "blocked"))
+        blocked = server.folder / "blocked"  # a folder where the file should be
+        with server.admin() as watch:
+            ids = seed(watch)
+
+            def snapshot(wanted: str) -> bool:
+                if not watch.info("persistence")["rdb_bgsave_in_progress"]:
+                    watch.bgsave()
+                return bool(watch.info("persistence")["rdb_last_bgsave_status"] == wanted)
+
+            def strike() -> None:
+                blocked.mkdir()
+                watch.config_set("save", "3600 1")
+                until(lambda: snapshot("err"), "a snapshot that fails")
+                time.sleep(1)
+                blocked.rmdir()
+                until(lambda: snapshot("ok"), "one that does not")
+
+            told = struck(f"redis://127.0.0.1:{server.port}", tmp_path, watch, strike)
+            assert_true(told, places(watch), ids)
+        assert (told.code, told.summary["retried"]) == (0, JOBS)
