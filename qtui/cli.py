@@ -14,8 +14,8 @@ import click
 from qtui import RELEASES, __version__
 from qtui.bullmq.model import JobState
 from qtui.commands.completion import COMPLETION_HELP, SHELLS, campaign_ids, completion_script
-from qtui.commands.given import given_ids, one_id
-from qtui.commands.options import (
+from qtui.commands.shared.given import given_ids, one_id
+from qtui.commands.shared.options import (
     ABOVE_ZERO,
     ALL,
     FINISHED,
@@ -29,8 +29,8 @@ from qtui.commands.options import (
     with_filter,
     with_ways,
 )
-from qtui.commands.program import Program
-from qtui.commands.run import Flags, Place, print_text, run
+from qtui.commands.shared.program import Program
+from qtui.commands.shared.run import Flags, Place, print_text, run
 
 _IDS = "[ID|-|@FILE]..."
 """How job ids are written in a help."""
@@ -388,12 +388,12 @@ def _retry(
         raise click.UsageError("which jobs? Give their ids, or --filter EXPR, or --all.")
     given = given_ids(ids, queue)
     if ids and not given.ids:
-        from qtui.commands.report import nothing_given
+        from qtui.commands.shared.report import nothing_given
 
         sys.exit(run(flags, lambda place: nothing_given(place.out, place.err, json=as_json)))
     from qtui.commands.retry import Request, retry_jobs
-    from qtui.retry.pace import Pace
-    from qtui.retry.plan import Resets
+    from qtui.operations.engine.pace import Pace
+    from qtui.operations.planning.plan import Resets
 
     request = Request(
         queue=queue,
@@ -470,8 +470,8 @@ def _flow(
         raise click.UsageError("these options need --rerun failure or --rerun start")
     from qtui.commands.flow import show_flow
     from qtui.commands.rerun import Request
-    from qtui.retry.plan import Resets
-    from qtui.retry.rerun_plan import Start
+    from qtui.operations.flow_rerun.plan import Start
+    from qtui.operations.planning.plan import Resets
 
     job_id = one_id(job_id, queue)
     start = Start(rerun) if rerun is not None else None

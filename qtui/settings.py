@@ -31,7 +31,7 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings, checked. The URL is not: `qtui.bullmq.target.parse` does that."""
+    """All settings, checked. The URL is not: `qtui.bullmq.connection.target.parse` does that."""
 
     redis: str = field(default=DEFAULT_REDIS, repr=False)
     """May hold a password, and so has no place in repr."""

@@ -13,8 +13,9 @@ import qtui
 SCREEN = frozenset({"textual", "rich", "click"})
 
 FORBIDDEN = {
-    "qtui.bullmq": SCREEN | {"qtui.retry", "qtui.views", "qtui.ui", "qtui.commands", "qtui.cli"},
-    "qtui.retry": SCREEN | {"qtui.views", "qtui.ui", "qtui.commands", "qtui.cli"},
+    "qtui.bullmq": SCREEN
+    | {"qtui.operations", "qtui.views", "qtui.ui", "qtui.commands", "qtui.cli"},
+    "qtui.operations": SCREEN | {"qtui.views", "qtui.ui", "qtui.commands", "qtui.cli"},
     "qtui.views": SCREEN | {"qtui.ui", "qtui.commands", "qtui.cli"},
     "qtui.text": SCREEN | {"redis", "qtui.bullmq"},
     "qtui.settings": SCREEN | {"redis", "qtui.bullmq", "qtui.ui", "qtui.demo"},
@@ -86,7 +87,7 @@ def test_what_is_pure_loads_no_client(module: str) -> None:
 
 
 def test_each_module_can_be_imported_alone() -> None:
-    floors = ("qtui.bullmq", "qtui.retry", "qtui.views")
+    floors = ("qtui.bullmq", "qtui.operations", "qtui.views")
     modules = [name for floor in floors for name in modules_of(floor)]
     assert len(modules) > 20
     command = [sys.executable, "-c", _EACH_ALONE, *modules]

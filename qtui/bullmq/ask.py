@@ -19,7 +19,7 @@ from redis.exceptions import (
 )
 
 from qtui.bullmq.connection import Client
-from qtui.bullmq.trouble import condition_of
+from qtui.bullmq.connection.trouble import condition_of
 
 Command: TypeAlias = tuple[str | int, ...]
 Reply: TypeAlias = "str | int | float | list[Reply] | RedisError | None"
@@ -34,7 +34,7 @@ class Unable(ConnectionError):
     def __init__(self, words: str, condition: str) -> None:
         super().__init__(words)
         self.condition = condition
-        """What is the matter, see `qtui.bullmq.trouble.condition_of`."""
+        """What is the matter, see `qtui.bullmq.connection.trouble.condition_of`."""
 
 
 async def ask(client: Client, commands: Iterable[Command]) -> list[Reply]:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from qtui.bullmq.connection import Client
-from qtui.bullmq.flow import Name
+from qtui.bullmq.flow.lineage import Name
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.script import Script, read

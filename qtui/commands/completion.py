@@ -33,7 +33,7 @@ def campaign_ids(
 ) -> list[CompletionItem]:
     """The retries in the journal whose id begins like that, newest first. Reads names only."""
     from qtui.folders import journal_folder
-    from qtui.retry.journal_reading import JournalError, ids
+    from qtui.operations.journal.reading import JournalError, ids
 
     try:
         known = ids(journal_folder())

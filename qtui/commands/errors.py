@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 
 from qtui.bullmq.connection import Client
 from qtui.bullmq.filter import Filter, FilterError
-from qtui.bullmq.hunt import Hunt
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.commands.find import ALL_QUEUES, find_queue, find_queues, say_none
-from qtui.commands.output import Cell, Column, Progress, Table
-from qtui.commands.run import USAGE, Place, Stop
+from qtui.bullmq.search.hunt import Hunt
+from qtui.commands.shared.find import ALL_QUEUES, find_queue, find_queues, say_none
+from qtui.commands.shared.output import Cell, Column, Progress, Table
+from qtui.commands.shared.run import USAGE, Place, Stop
 from qtui.text import age, count, plain, plural
 from qtui.views.columns import Tone
 from qtui.views.groups import FIELDS, ErrorGroup, ErrorGroups, group_errors, words

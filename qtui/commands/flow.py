@@ -10,15 +10,15 @@ from itertools import pairwise
 from typing import Final
 
 from qtui.bullmq.connection import Client
-from qtui.bullmq.family import Family, Queues
-from qtui.bullmq.flow import Lineage, Node, OnFailure, Record, read_lineage
-from qtui.bullmq.headline import spoken
+from qtui.bullmq.flow.family import Family, Queues
+from qtui.bullmq.flow.lineage import Lineage, Node, OnFailure, Record, read_lineage
 from qtui.bullmq.model import JobState
-from qtui.commands.find import find_queue, queue_key
-from qtui.commands.ndjson import row_object
-from qtui.commands.output import Cell, Column, Table
+from qtui.bullmq.signature.headline import spoken
 from qtui.commands.rerun import Request, rerun_flow
-from qtui.commands.run import DONE, NOT_ALL, Place, Stop
+from qtui.commands.shared.find import find_queue, queue_key
+from qtui.commands.shared.ndjson import row_object
+from qtui.commands.shared.output import Cell, Column, Table
+from qtui.commands.shared.run import DONE, NOT_ALL, Place, Stop
 from qtui.text import count, plain, plural
 from qtui.views.columns import Tone, cells
 from qtui.views.flow_rows import state_of

@@ -12,16 +12,16 @@ from typing import Final
 from redis.asyncio.cluster import RedisCluster
 
 from qtui.bullmq.connection import Client, RedisFault, Server, Target, connect, identify
+from qtui.bullmq.connection.origin import read_origin
+from qtui.bullmq.connection.target import Address
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.origin import read_origin
-from qtui.bullmq.target import Address
-from qtui.commands.run import USAGE, Place, Stop
+from qtui.commands.shared.run import USAGE, Place, Stop
 from qtui.folders import theme_file
-from qtui.retry.campaign import Campaign
-from qtui.retry.journal_reading import read_header
-from qtui.retry.record import Interrupted, Recorder
-from qtui.retry.rerun import Rerun
-from qtui.retry.retry import Retry
+from qtui.operations.engine.campaign import Campaign
+from qtui.operations.flow_rerun.rerun import Rerun
+from qtui.operations.journal.reading import read_header
+from qtui.operations.retry.resuming import Interrupted, Recorder
+from qtui.operations.retry.retry import Retry
 from qtui.settings import Settings
 from qtui.text import plain
 from qtui.ui.actions import ACTIONS

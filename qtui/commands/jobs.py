@@ -9,14 +9,14 @@ from typing import Final, TypeVar
 
 from qtui.bullmq.connection import Client
 from qtui.bullmq.filter import Filter, FilterError
-from qtui.bullmq.hunt import Hunt
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row, row
-from qtui.bullmq.reader import Reader
-from qtui.commands.find import ALL_QUEUES, find_queue, find_queues, say_none
-from qtui.commands.ndjson import hash_fields, picked_object, row_object
-from qtui.commands.output import Cell, Column, Table
-from qtui.commands.run import REDIS, USAGE, Place, Stop
+from qtui.bullmq.reads.reader import Reader
+from qtui.bullmq.search.hunt import Hunt
+from qtui.commands.shared.find import ALL_QUEUES, find_queue, find_queues, say_none
+from qtui.commands.shared.ndjson import hash_fields, picked_object, row_object
+from qtui.commands.shared.output import Cell, Column, Table
+from qtui.commands.shared.run import REDIS, USAGE, Place, Stop
 from qtui.text import count, plain, plural
 from qtui.views.columns import HEADS, Tone, cells
 

@@ -11,14 +11,14 @@ from typing import Final
 
 from qtui.bullmq.codes import Code, meaning
 from qtui.bullmq.model import JobState
-from qtui.commands.asking import agreed, check_can_ask
-from qtui.commands.ndjson import row_object
-from qtui.commands.output import Cell, Column, Paper, Table
-from qtui.commands.run import DONE, NOT_ALL, USAGE, Place, Stop
+from qtui.commands.shared.asking import agreed, check_can_ask
+from qtui.commands.shared.ndjson import row_object
+from qtui.commands.shared.output import Cell, Column, Paper, Table
+from qtui.commands.shared.run import DONE, NOT_ALL, USAGE, Place, Stop
 from qtui.folders import MOVED_BY, NOWHERE
-from qtui.retry.journal_lines import Evidence
-from qtui.retry.journal_pruning import prunable, prune
-from qtui.retry.journal_reading import (
+from qtui.operations.journal.lines import Evidence
+from qtui.operations.journal.pruning import prunable, prune
+from qtui.operations.journal.reading import (
     UNREADABLE,
     JournalError,
     Summary,

@@ -9,16 +9,16 @@ from typing import Final
 
 from qtui.bullmq.connection import Client
 from qtui.bullmq.dialect import QueueEvidence
-from qtui.bullmq.discovery import discover
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, Kind, QueueStatus
-from qtui.bullmq.reader import Reader
-from qtui.bullmq.status import check_permission, read_status
-from qtui.bullmq.workers import read_workers
-from qtui.commands.find import places, queue_key, say_none
-from qtui.commands.ndjson import queue_object
-from qtui.commands.output import Cell, Column, Paper, Table
-from qtui.commands.run import USAGE, Place
+from qtui.bullmq.reads.discovery import discover
+from qtui.bullmq.reads.reader import Reader
+from qtui.bullmq.reads.status import check_permission, read_status
+from qtui.bullmq.reads.workers import read_workers
+from qtui.commands.shared.find import places, queue_key, say_none
+from qtui.commands.shared.ndjson import queue_object
+from qtui.commands.shared.output import Cell, Column, Paper, Table
+from qtui.commands.shared.run import USAGE, Place
 from qtui.settings import Settings
 from qtui.text import count, plain
 from qtui.views.columns import Tone

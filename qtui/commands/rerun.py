@@ -12,23 +12,23 @@ from typing import Final
 from qtui.bullmq.codes import Code, Result, meaning
 from qtui.bullmq.connection import Client
 from qtui.bullmq.flow_writer import FlowWriter
-from qtui.bullmq.headline import spoken
 from qtui.bullmq.model import JobState
-from qtui.commands.asking import agreed, check_may_write
-from qtui.commands.find import find_queue
-from qtui.commands.ndjson import result_object
-from qtui.commands.output import Cell, Column, Paper, Progress, Table
-from qtui.commands.report import Report
-from qtui.commands.run import DONE, INTERRUPTED, NOT_ALL, Place, Stop
-from qtui.commands.sending import carry_out
-from qtui.retry.campaign import Campaign
-from qtui.retry.outcome import Fate
-from qtui.retry.plan import Resets
-from qtui.retry.record import Recorder
-from qtui.retry.rerun import Rerun
-from qtui.retry.rerun_plan import Part, RerunPlan, Start, Step
-from qtui.retry.rerun_progress import RerunProgress
-from qtui.retry.rerun_reading import make_rerun_plan
+from qtui.bullmq.signature.headline import spoken
+from qtui.commands.shared.asking import agreed, check_may_write
+from qtui.commands.shared.find import find_queue
+from qtui.commands.shared.ndjson import result_object
+from qtui.commands.shared.output import Cell, Column, Paper, Progress, Table
+from qtui.commands.shared.report import Report
+from qtui.commands.shared.run import DONE, INTERRUPTED, NOT_ALL, Place, Stop
+from qtui.commands.shared.sending import carry_out
+from qtui.operations.engine.campaign import Campaign
+from qtui.operations.flow_rerun.plan import Part, RerunPlan, Start, Step
+from qtui.operations.flow_rerun.progress import RerunProgress
+from qtui.operations.flow_rerun.reading import make_rerun_plan
+from qtui.operations.flow_rerun.rerun import Rerun
+from qtui.operations.following.outcome import Fate
+from qtui.operations.planning.plan import Resets
+from qtui.operations.retry.resuming import Recorder
 from qtui.text import count, first_line, plain, plural
 from qtui.views.columns import Tone
 

@@ -11,26 +11,26 @@ from typing import Final
 
 from qtui.bullmq.codes import Code, meaning
 from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.origin import read_origin
 from qtui.bullmq.filter import Filter, FilterError
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.bullmq.origin import read_origin
 from qtui.bullmq.writer import Writer
-from qtui.commands.asking import agreed, check_may_write
-from qtui.commands.find import find_queue
-from qtui.commands.output import Cell, Column, Paper, Progress, Table, is_terminal
-from qtui.commands.report import Report
-from qtui.commands.run import DONE, INTERRUPTED, NOT_ALL, READ_ONLY, USAGE, Place, Stop
-from qtui.commands.sending import carry_out
-from qtui.retry.campaign import Campaign
-from qtui.retry.follow import GRACE
-from qtui.retry.journal_reading import JournalError, find, read_header
-from qtui.retry.pace import Pace
-from qtui.retry.plan import Forecast, Plan, Resets, make_plan
-from qtui.retry.record import Interrupted, Recorder
-from qtui.retry.retry import Retry
-from qtui.retry.same_server import Elsewhere
-from qtui.retry.selection import Query, Selection, chosen, query
+from qtui.commands.shared.asking import agreed, check_may_write
+from qtui.commands.shared.find import find_queue
+from qtui.commands.shared.output import Cell, Column, Paper, Progress, Table, is_terminal
+from qtui.commands.shared.report import Report
+from qtui.commands.shared.run import DONE, INTERRUPTED, NOT_ALL, READ_ONLY, USAGE, Place, Stop
+from qtui.commands.shared.sending import carry_out
+from qtui.operations.engine.campaign import Campaign
+from qtui.operations.engine.pace import Pace
+from qtui.operations.following.follow import GRACE
+from qtui.operations.journal.reading import JournalError, find, read_header
+from qtui.operations.planning.plan import Forecast, Plan, Resets, make_plan
+from qtui.operations.retry.resuming import Interrupted, Recorder
+from qtui.operations.retry.retry import Retry
+from qtui.operations.retry.same_server import Elsewhere
+from qtui.operations.supply.selection import Query, Selection, chosen, query
 from qtui.text import count, plain, plural
 from qtui.views.columns import Tone
 

@@ -9,14 +9,14 @@ from itertools import islice
 from typing import Final
 
 from qtui.bullmq.connection import Client
-from qtui.bullmq.job import Job, WrongType, find_job, read_whole_job
 from qtui.bullmq.keys import (
     QueueKey,
     named,
 )
-from qtui.commands.find import ALL_QUEUES, find_queue, find_queues, hint, places
-from qtui.commands.output import Paper
-from qtui.commands.run import DONE, NOT_ALL, USAGE, Place, Stop
+from qtui.bullmq.reads.job import Job, WrongType, find_job, read_whole_job
+from qtui.commands.shared.find import ALL_QUEUES, find_queue, find_queues, hint, places
+from qtui.commands.shared.output import Paper
+from qtui.commands.shared.run import DONE, NOT_ALL, USAGE, Place, Stop
 from qtui.text import lines, plain, plural, size
 from qtui.views.columns import Tone
 from qtui.views.document import Body, Json, Log, Pairs, Pending, Section, Stack, Text

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from rich.cells import cell_len
 
 from qtui.text import plain, size
-from qtui.ui.screens.copied import CopiedScreen
+from qtui.ui.dialogs.copied import CopiedScreen
 
 if TYPE_CHECKING:
     from textual.app import App

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from qtui.bullmq.connection import Client, Server, Target, explain
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.reader import Reader
-from qtui.retry.campaign import Campaign
-from qtui.retry.pace import Pace
-from qtui.retry.plan import Plan, Resets
-from qtui.retry.rerun import Rerun
-from qtui.retry.rerun_plan import RerunPlan
-from qtui.retry.retry import Retry
+from qtui.bullmq.reads.reader import Reader
+from qtui.operations.engine.campaign import Campaign
+from qtui.operations.engine.pace import Pace
+from qtui.operations.flow_rerun.plan import RerunPlan
+from qtui.operations.flow_rerun.rerun import Rerun
+from qtui.operations.planning.plan import Plan, Resets
+from qtui.operations.retry.retry import Retry
 from qtui.settings import Settings
 from qtui.views.poll import Poll
 from qtui.views.shell import shell_line

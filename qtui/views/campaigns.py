@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from qtui.bullmq.codes import Code, Result, meaning
-from qtui.bullmq.headline import reason_of, spoken
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row, row
 from qtui.bullmq.signature import signature
-from qtui.retry.journal_lines import Evidence, Header, Record, outcome_of, result_of
-from qtui.retry.journal_reading import Summary, read, rebuilt
-from qtui.retry.outcome import Fate, Outcome
-from qtui.retry.pace import Pace
+from qtui.bullmq.signature.headline import reason_of, spoken
+from qtui.operations.engine.pace import Pace
+from qtui.operations.following.outcome import Fate, Outcome
+from qtui.operations.journal.lines import Evidence, Header, Record, outcome_of, result_of
+from qtui.operations.journal.reading import Summary, read, rebuilt
 from qtui.text import count, first_line, plain, plural
 from qtui.views.columns import Tone, Verdict, verdict
 from qtui.views.document import Pairs, Section

@@ -7,9 +7,9 @@ from enum import StrEnum
 from typing import Final
 
 from qtui.bullmq.codes import Code, Result, meaning
-from qtui.bullmq.headline import says_something, spoken
 from qtui.bullmq.model import JobState, Row
-from qtui.retry.outcome import Fate, Outcome
+from qtui.bullmq.signature.headline import says_something, spoken
+from qtui.operations.following.outcome import Fate, Outcome
 from qtui.text import age, count, first_line, plain, size
 
 _DELAY_SCORE: Final = 4096

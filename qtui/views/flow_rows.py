@@ -12,11 +12,11 @@ from itertools import pairwise
 from typing import Final
 
 from qtui.bullmq.connection import Client
-from qtui.bullmq.family import Family, Queues, read_families
-from qtui.bullmq.flow import Lineage, Node, OnFailure, Record, read_lineage, read_nodes
-from qtui.bullmq.headline import spoken
+from qtui.bullmq.flow.family import Family, Queues, read_families
+from qtui.bullmq.flow.lineage import Lineage, Node, OnFailure, Record, read_lineage, read_nodes
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
+from qtui.bullmq.signature.headline import spoken
 from qtui.text import count, plain, plural
 from qtui.views.columns import Tone
 from qtui.views.job_document import moment

@@ -9,10 +9,10 @@ from typing import Final
 
 from qtui.bullmq.filter import Filter, parse, quoted
 from qtui.bullmq.filter.groups import Every
-from qtui.bullmq.hunt import Hunt
 from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.search.hunt import Hunt
+from qtui.bullmq.search.steps import Met
 from qtui.bullmq.signature import signature
-from qtui.bullmq.steps import Met
 from qtui.text import plain
 
 FIELDS: Final = ("failedReason", "name")

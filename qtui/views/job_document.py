@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
-from qtui.bullmq.job import Children, Field, Job
 from qtui.bullmq.keys import is_marker
 from qtui.bullmq.model import LIST_FIELDS, JobState
+from qtui.bullmq.reads.job import Children, Field, Job
 from qtui.text import age, plural, size, span
 from qtui.views.document import Json, Log, Pairs, Pending, Section, Stack
 

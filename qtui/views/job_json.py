@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Final
 
-from qtui.bullmq.job import Job
 from qtui.bullmq.model import LIST_FIELDS, Row
+from qtui.bullmq.reads.job import Job
 from qtui.views.large_json import LARGE, one_line
 
 CONTENT: Final = ("data", "opts", "progress", "returnvalue", "stacktrace")

@@ -16,13 +16,13 @@ from typing import Final
 from redis.exceptions import NoPermissionError
 
 from qtui.bullmq.connection import Client
-from qtui.bullmq.discovery import discover
-from qtui.bullmq.elsewhere import look_elsewhere
-from qtui.bullmq.events import can_wait, wait_for_events
+from qtui.bullmq.events.stream import can_wait, wait_for_events
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import QueueStatus
-from qtui.bullmq.status import check_permission, read_status
-from qtui.bullmq.workers import read_workers
+from qtui.bullmq.reads.discovery import discover
+from qtui.bullmq.reads.elsewhere import look_elsewhere
+from qtui.bullmq.reads.status import check_permission, read_status
+from qtui.bullmq.reads.workers import read_workers
 from qtui.views.elsewhere import words
 
 SHORTEST_GAP: Final = 0.1

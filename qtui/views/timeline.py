@@ -7,7 +7,7 @@ from datetime import datetime
 from math import ceil
 from typing import Final
 
-from qtui.bullmq.timeline import DAY, HOUR, MINUTE, SECOND, Timeline
+from qtui.bullmq.reads.timeline import DAY, HOUR, MINUTE, SECOND, Timeline
 from qtui.text import count
 
 NOTHING: Final = "·"

@@ -11,11 +11,11 @@ from typing import Final
 from qtui.bullmq.connection import Client, connect
 from qtui.bullmq.connection import parse as parse_url
 from qtui.bullmq.filter import parse
-from qtui.bullmq.hunt import Hunt
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.views.found import FoundList
+from qtui.bullmq.search.hunt import Hunt
 from qtui.views.groups import FIELDS, ErrorGroups, group_errors
+from qtui.views.lists.found import FoundList
 
 _QUEUE: Final = QueueKey.of("bull", "payments")
 _STATUS: Final = Path("/proc/self/status")

@@ -36,11 +36,11 @@ from qtui.bullmq.connection import connect, parse
 from qtui.bullmq.model import JobState
 from qtui.bullmq.writer import Writer
 from qtui.demo.server import EmbeddedServer
-from qtui.retry.campaign import Campaign
-from qtui.retry.plan import Resets, make_plan
-from qtui.retry.record import Recorder
-from qtui.retry.retry import Retry
-from qtui.retry.selection import query
+from qtui.operations.engine.campaign import Campaign
+from qtui.operations.planning.plan import Resets, make_plan
+from qtui.operations.retry.resuming import Recorder
+from qtui.operations.retry.retry import Retry
+from qtui.operations.supply.selection import query
 from tests.oracle.releases import node, node_modules
 from tests.seeds import QUEUE
 from tests.servers import start

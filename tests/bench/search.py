@@ -29,12 +29,12 @@ from qtui.bullmq.connection import Client
 from qtui.bullmq.connection import connect as connect_reader
 from qtui.bullmq.connection import parse as parse_url
 from qtui.bullmq.filter import parse
-from qtui.bullmq.hunt import Hunt
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
+from qtui.bullmq.search.hunt import Hunt
 from qtui.demo.server import EmbeddedServer
 from qtui.text import plural
-from qtui.views.found import FoundList
+from qtui.views.lists.found import FoundList
 from tests.bench import memory
 from tests.bench.crowd import TIMEOUTS, fitting, seed
 from tests.bench.gauge import Longest, Report, server_cpu, watched

@@ -9,10 +9,9 @@ from contextlib import asynccontextmanager
 import pytest
 from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
-from qtui.bullmq import link
 from qtui.bullmq.ask import ask
-from qtui.bullmq.connection import Client, connect, explain, parse
-from qtui.bullmq.events import wait_for_events
+from qtui.bullmq.connection import Client, connect, explain, link, parse
+from qtui.bullmq.events.stream import wait_for_events
 from qtui.bullmq.keys import QueueKey
 from tests.bullmq.test_connection import ours
 from tests.bullmq.topologies import Process, Topologies, Topology, soon

@@ -11,10 +11,10 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import TimeoutError
 
-from qtui.bullmq.arrival import BEARABLE, TooLarge, at_most
 from qtui.bullmq.ask import Reply, ask, texts
 from qtui.bullmq.connection import Client, connect, parse
-from qtui.bullmq.hashes import LONGEST, SENT, by_weight, read_hashes
+from qtui.bullmq.connection.arrival import BEARABLE, TooLarge, at_most
+from qtui.bullmq.reads.hashes import LONGEST, SENT, by_weight, read_hashes
 from qtui.demo.server import EmbeddedServer
 from tests.seeds import QUEUE
 

@@ -23,7 +23,7 @@ from qtui.bullmq.dialect import (
 )
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import JobState, Kind
-from qtui.bullmq.status import read_status
+from qtui.bullmq.reads.status import read_status
 from qtui.bullmq.writer import Batch, Picked, Writer
 from qtui.demo.server import EmbeddedServer
 from tests.servers import Servers, connect

@@ -6,10 +6,10 @@ import pytest
 from bullmq import FlowProducer
 from redis.asyncio import Redis
 
-from qtui.bullmq.discovery import discover
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import Kind
-from qtui.bullmq.status import read_status
+from qtui.bullmq.reads.discovery import discover
+from qtui.bullmq.reads.status import read_status
 from qtui.demo.server import EmbeddedServer
 from tests.seeds import job, raw_fields, raw_meta, real_queue
 from tests.wires import counted

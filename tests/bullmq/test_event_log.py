@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from qtui.bullmq.connection import Client, connect, parse
-from qtui.bullmq.event_log import MOST, Event, EventLog
-from qtui.bullmq.window import KEPT
+from qtui.bullmq.events.log import MOST, Event, EventLog
+from qtui.bullmq.reads.window import KEPT
 from qtui.demo.server import EmbeddedServer
 from tests.seeds import QUEUE, Fields
 

@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from qtui.bullmq.connection import connect, parse
-from qtui.bullmq.events import LONGEST_WAIT, wait_for_events
+from qtui.bullmq.events.stream import LONGEST_WAIT, wait_for_events
 from qtui.bullmq.keys import QueueKey
 from qtui.demo.server import EmbeddedServer
 from tests.seeds import job, real_queue

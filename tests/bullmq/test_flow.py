@@ -9,14 +9,14 @@ import pytest
 from bullmq import FlowProducer
 from redis.asyncio import Redis
 
-from qtui.bullmq import family as family_module
-from qtui.bullmq import lists as lists_module
 from qtui.bullmq.connection import connect, parse
-from qtui.bullmq.family import Family, Queues, read_families
-from qtui.bullmq.flow import Name, Node, OnFailure, Record, read_lineage, read_nodes
+from qtui.bullmq.flow import family as family_module
+from qtui.bullmq.flow.family import Family, Queues, read_families
+from qtui.bullmq.flow.lineage import Name, Node, OnFailure, Record, read_lineage, read_nodes
+from qtui.bullmq.flow.tree import TooLarge, read_tree
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.bullmq.tree import TooLarge, read_tree
+from qtui.bullmq.reads import lists as lists_module
 from qtui.demo.server import EmbeddedServer
 from tests.seeds import QUEUE, START, Fields, raw_meta
 from tests.wires import counted
@@ -271,7 +271,7 @@ async def test_a_flow_that_is_too_large_is_not_read(
     client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await raw_family(client, 100, Record.PENDING)
-    monkeypatch.setattr("qtui.bullmq.tree.MOST", 50)
+    monkeypatch.setattr("qtui.bullmq.flow.tree.MOST", 50)
     with pytest.raises(TooLarge):
         await read_tree(client, await parent_of(client), lambda node: list(Record))
 

@@ -10,15 +10,15 @@ from redis.exceptions import ResponseError
 
 from qtui.bullmq.codes import Code
 from qtui.bullmq.connection import Client, connect, parse
-from qtui.bullmq.faults import ReadOnlyMode
+from qtui.bullmq.connection.faults import ReadOnlyMode
 from qtui.bullmq.flow_writer import FlowWriter
 from qtui.bullmq.keys import QueueKey
 from qtui.demo.server import EmbeddedServer
-from qtui.retry.campaign import Campaign
-from qtui.retry.plan import Resets
-from qtui.retry.rerun import Rerun
-from qtui.retry.rerun_plan import RerunPlan, Start
-from qtui.retry.rerun_reading import make_rerun_plan
+from qtui.operations.engine.campaign import Campaign
+from qtui.operations.flow_rerun.plan import RerunPlan, Start
+from qtui.operations.flow_rerun.reading import make_rerun_plan
+from qtui.operations.flow_rerun.rerun import Rerun
+from qtui.operations.planning.plan import Resets
 from tests.bullmq.topologies import Topology
 from tests.seeds import START, Fields, raw_fields, raw_meta
 

@@ -15,8 +15,8 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import MovedError
 
 from qtui.bullmq.connection import Client, ReadOnlyMode, connect, parse
-from qtui.bullmq.guard import READS, READS_OF, Guarded, permit
-from qtui.bullmq.sentinel import MasterPool
+from qtui.bullmq.connection.guard import READS, READS_OF, Guarded, permit
+from qtui.bullmq.connection.sentinel import MasterPool
 from qtui.demo.server import EmbeddedServer
 from tests.bullmq.topologies import Process, Topologies, Topology
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from qtui.bullmq.headline import cut_reason, headline, reason_of, spoken
+from qtui.bullmq.signature.headline import cut_reason, headline, reason_of, spoken
 
 _ZOD: Final = (
     '[\n  {\n    "code": "invalid_type",\n    "path": [\n      "email"\n    ],\n'

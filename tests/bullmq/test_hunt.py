@@ -10,10 +10,10 @@ import redis.asyncio
 from redis.exceptions import ResponseError
 
 from qtui.bullmq.filter import FilterError, parse
-from qtui.bullmq.hunt import LOOKED_UP, Hunt
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, JobState
-from qtui.bullmq.steps import Met
+from qtui.bullmq.search.hunt import LOOKED_UP, Hunt
+from qtui.bullmq.search.steps import Met
 from qtui.demo.server import EmbeddedServer
 from tests.seeds import QUEUE, START, Fields, raw_failed, raw_list
 from tests.wires import counted

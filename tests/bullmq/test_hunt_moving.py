@@ -11,7 +11,7 @@ import pytest
 import redis.asyncio
 
 from qtui.bullmq.filter import parse
-from qtui.bullmq.hunt import Hunt
+from qtui.bullmq.search.hunt import Hunt
 from qtui.demo.server import EmbeddedServer
 from tests.bullmq.test_hunt import BOTH_WAYS, FAILED, ids_of
 from tests.seeds import QUEUE, START, raw_failed

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
-from qtui.bullmq.job import (
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import LIST_FIELDS, JobState
+from qtui.bullmq.reads.job import (
     GLANCE,
     LOG_WINDOW,
     MOST_FIELDS,
@@ -22,9 +24,7 @@ from qtui.bullmq.job import (
     read_job,
     read_logs,
 )
-from qtui.bullmq.job import Job as JobOfOurs
-from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.model import LIST_FIELDS, JobState
+from qtui.bullmq.reads.job import Job as JobOfOurs
 from qtui.demo.server import EmbeddedServer
 from tests.seeds import QUEUE, START, Fields, job, raw_failed, raw_fields, raw_meta, real_queue
 from tests.wires import counted

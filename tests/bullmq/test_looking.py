@@ -7,23 +7,23 @@ from bullmq import FlowProducer
 from redis.asyncio import Redis
 
 from qtui.bullmq.connection import Client, connect, parse
-from qtui.bullmq.discovery import discover
-from qtui.bullmq.events import wait_for_events
+from qtui.bullmq.events.stream import wait_for_events
 from qtui.bullmq.filter import parse as parse_filter
-from qtui.bullmq.hunt import Hunt
-from qtui.bullmq.job import find_job, read_job, read_logs
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.bullmq.reader import Reader
-from qtui.bullmq.status import read_status
-from qtui.bullmq.timeline import Window, read_timeline
-from qtui.bullmq.workers import read_workers
+from qtui.bullmq.reads.discovery import discover
+from qtui.bullmq.reads.job import find_job, read_job, read_logs
+from qtui.bullmq.reads.reader import Reader
+from qtui.bullmq.reads.status import read_status
+from qtui.bullmq.reads.timeline import Window, read_timeline
+from qtui.bullmq.reads.workers import read_workers
+from qtui.bullmq.search.hunt import Hunt
 from qtui.demo.server import EmbeddedServer
-from qtui.retry.follow import Follower
-from qtui.retry.plan import make_plan
-from qtui.retry.selection import chosen
-from qtui.views.board import Board
+from qtui.operations.following.follow import Follower
+from qtui.operations.planning.plan import make_plan
+from qtui.operations.supply.selection import chosen
 from qtui.views.groups import FIELDS, ErrorGroups, group_errors
+from qtui.views.lists.board import Board
 from qtui.views.poll import Poll
 from tests.seeds import QUEUE, START, job, raw_failed, raw_list, real_queue
 from tests.servers import KINDS, start

@@ -13,7 +13,7 @@ from redis.exceptions import NoPermissionError, ResponseError
 
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row
-from qtui.bullmq.reader import GLANCE, Page, Reader, Whereabouts
+from qtui.bullmq.reads.reader import GLANCE, Page, Reader, Whereabouts
 from qtui.demo.server import EmbeddedServer
 from tests.seeds import (
     QUEUE,

@@ -9,21 +9,21 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
-from qtui.bullmq import lists
-from qtui.bullmq.flow import Name, read_lineage, read_nodes
-from qtui.bullmq.job import Job, find_job, read_job
+from qtui.bullmq.flow.lineage import Name, read_lineage, read_nodes
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.bullmq.reader import Reader
-from qtui.bullmq.steps import read_fields
+from qtui.bullmq.reads import lists
+from qtui.bullmq.reads.job import Job, find_job, read_job
+from qtui.bullmq.reads.reader import Reader
+from qtui.bullmq.search.steps import read_fields
 from qtui.demo.server import EmbeddedServer
-from qtui.retry.rerun_plan import Part, Start
-from qtui.retry.selection import query
+from qtui.operations.flow_rerun.plan import Part, Start
+from qtui.operations.supply.selection import query
 from qtui.views.document import Pairs
 from qtui.views.flow_rows import Line, about, state_of, what_of
 from qtui.views.job_document import job_sections
 from tests import servers
-from tests.retry.flows import KIDS, carry_out, plan_of, raw_flow, rerun_of
+from tests.operations.flows import KIDS, carry_out, plan_of, raw_flow, rerun_of
 from tests.seeds import QUEUE, START, raw_fields, raw_meta
 
 LISTS = (JobState.WAITING, JobState.PAUSED, JobState.ACTIVE)

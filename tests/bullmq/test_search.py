@@ -11,7 +11,7 @@ import redis.asyncio
 
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.bullmq.search import LARGEST, Walk
+from qtui.bullmq.search.walk import LARGEST, Walk
 from qtui.demo.server import EmbeddedServer
 from tests.wires import counted
 

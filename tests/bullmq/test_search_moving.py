@@ -8,7 +8,7 @@ import pytest
 import redis.asyncio
 
 from qtui.bullmq.model import JobState
-from qtui.bullmq.search import Walk
+from qtui.bullmq.search.walk import Walk
 from tests.bullmq.test_search import ANY_WAY, BOTH_DIRECTIONS, FAILED, QUEUE, Way, seed
 
 

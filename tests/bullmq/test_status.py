@@ -12,7 +12,7 @@ from redis.exceptions import BusyLoadingError
 
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, Kind, QueueStatus
-from qtui.bullmq.status import read_status
+from qtui.bullmq.reads.status import read_status
 from qtui.demo.server import EmbeddedServer
 from tests.seeds import QUEUE, job, raw_failed, raw_list, raw_meta, real_queue
 from tests.servers import connect

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from qtui.bullmq.faults import BadUrl
-from qtui.bullmq.target import Address, Credentials, Kind, Target, parse
+from qtui.bullmq.connection.faults import BadUrl
+from qtui.bullmq.connection.target import Address, Credentials, Kind, Target, parse
 
 SECRET = "hunter2"
 
@@ -150,7 +150,7 @@ def test_a_bad_url_says_what_to_write_and_quotes_nothing(url: str, advice: str) 
 
 
 def test_parsing_a_url_imports_no_redis() -> None:
-    code = "import sys, qtui.bullmq.target; print('redis' in sys.modules)"
+    code = "import sys, qtui.bullmq.connection.target; print('redis' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 

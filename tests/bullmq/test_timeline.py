@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 
 from qtui.bullmq.filter import parse
 from qtui.bullmq.model import JobState
-from qtui.bullmq.timeline import (
+from qtui.bullmq.reads.timeline import (
     AHEAD,
     DAWN,
     DAY,

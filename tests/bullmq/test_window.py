@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from qtui.bullmq.keys import is_marker
 from qtui.bullmq.model import JobState
-from qtui.bullmq.reader import Page, Reader
+from qtui.bullmq.reads.reader import Page, Reader
 from qtui.demo.server import EmbeddedServer
 from tests.seeds import QUEUE, START, failed_jobs, job, raw_failed, raw_list, real_queue
 

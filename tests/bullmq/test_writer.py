@@ -16,7 +16,7 @@ from qtui.bullmq.codes import Code, ForeignQueue, QueueGone, Result, meaning
 from qtui.bullmq.dialect import ONE_RESUME
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, Kind
-from qtui.bullmq.reader import Reader
+from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.writer import LARGEST_BATCH, NEVER, Picked, Writer
 from qtui.demo.server import EmbeddedServer
 from tests.seeds import (

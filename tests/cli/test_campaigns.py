@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from qtui.demo.server import EmbeddedServer
-from qtui.retry.journal_reading import ids, path_of, read, summary
+from qtui.operations.journal.reading import ids, path_of, read, summary
 from tests.cli.stage import (
     PATIENCE,
     Outcome,

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from qtui.bullmq.connection import Client
-from qtui.commands.run import Flags
-from qtui.commands.run import run as run_here
+from qtui.commands.shared.run import Flags
+from qtui.commands.shared.run import run as run_here
 from qtui.demo.server import EmbeddedServer
 from tests import servers
 from tests.cli.stage import Outcome, command, connect, digest, failed, invoke, run

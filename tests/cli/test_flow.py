@@ -16,10 +16,10 @@ from bullmq import FlowProducer, Job, Worker
 from qtui.bullmq.codes import Code
 from qtui.commands.flow import show_flow
 from qtui.commands.rerun import Request
-from qtui.commands.run import Flags, run
-from qtui.retry.journal_reading import ids, path_of, read, rebuilt, summary, unfinished
-from qtui.retry.plan import Resets
-from qtui.retry.rerun_plan import Start
+from qtui.commands.shared.run import Flags, run
+from qtui.operations.flow_rerun.plan import Start
+from qtui.operations.journal.reading import ids, path_of, read, rebuilt, summary, unfinished
+from qtui.operations.planning.plan import Resets
 from tests.cli.stage import PATIENCE, Outcome, Stage, connect, digest, invoke, play
 
 CHILD = {"failParentOnFailure": True}

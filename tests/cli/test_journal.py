@@ -14,11 +14,11 @@ import pytest
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.writer import Picked
 from qtui.commands.journal import list_journal, show_campaign
-from qtui.commands.output import Paper
-from qtui.commands.run import NOT_ALL, USAGE, Stop
-from qtui.retry.journal import Journal
-from qtui.retry.journal_lines import Evidence, Header, Selection, evidence_lines
-from qtui.retry.outcome import Fate, Outcome
+from qtui.commands.shared.output import Paper
+from qtui.commands.shared.run import NOT_ALL, USAGE, Stop
+from qtui.operations.following.outcome import Fate, Outcome
+from qtui.operations.journal.lines import Evidence, Header, Selection, evidence_lines
+from qtui.operations.journal.writing import Journal
 from qtui.text import size
 
 HOSTILE = "\x1b]0;gone\x07[/red]\u202e\udcff\n"

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from qtui.retry.journal import Journal
-from qtui.retry.journal_lines import Header, Selection
-from qtui.retry.journal_reading import campaigns, ids, unfinished
+from qtui.operations.journal.lines import Header, Selection
+from qtui.operations.journal.reading import campaigns, ids, unfinished
+from qtui.operations.journal.writing import Journal
 from tests.cli.stage import Outcome, command, failed, run
 from tests.cli.test_terminal import terminal, whole
 

@@ -7,7 +7,7 @@ import json
 import pytest
 import redis
 
-from qtui.bullmq.job import GLANCE, LOG_WINDOW
+from qtui.bullmq.reads.job import GLANCE, LOG_WINDOW
 from tests.cli.stage import Stage, connect, failed, invoke, play
 
 

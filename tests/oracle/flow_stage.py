@@ -16,16 +16,16 @@ from qtui.bullmq.codes import Result
 from qtui.bullmq.flow_writer import FlowWriter
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import JobState
-from qtui.bullmq.reader import Reader
+from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.writer import Picked, Writer
-from qtui.retry.campaign import Campaign
-from qtui.retry.family_warnings import Trouble, family_warnings
-from qtui.retry.plan import Plan, Resets, make_plan
-from qtui.retry.rerun import Rerun
-from qtui.retry.rerun_plan import RerunPlan, Start
-from qtui.retry.rerun_reading import make_rerun_plan
-from qtui.retry.retry import Retry
-from qtui.retry.selection import chosen, query
+from qtui.operations.engine.campaign import Campaign
+from qtui.operations.flow_rerun.plan import RerunPlan, Start
+from qtui.operations.flow_rerun.reading import make_rerun_plan
+from qtui.operations.flow_rerun.rerun import Rerun
+from qtui.operations.planning.family_warnings import Trouble, family_warnings
+from qtui.operations.planning.plan import Plan, Resets, make_plan
+from qtui.operations.retry.retry import Retry
+from qtui.operations.supply.selection import chosen, query
 from tests.oracle.keyspace import census, members
 from tests.oracle.stage import Side, Stage, Worker, wait_for
 

@@ -10,8 +10,8 @@ import pytest
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.demo.server import EmbeddedServer
-from qtui.retry.plan import make_plan
-from qtui.retry.selection import chosen
+from qtui.operations.planning.plan import make_plan
+from qtui.operations.supply.selection import chosen
 from tests.oracle.stage import Side, Stage, job, wait_for
 from tests.servers import connect
 

@@ -6,7 +6,7 @@ import pytest
 
 from qtui.bullmq.codes import Code
 from qtui.bullmq.model import JobState
-from qtui.retry.family_warnings import Trouble
+from qtui.operations.planning.family_warnings import Trouble
 from tests.oracle.flow_stage import FAIL, ONE_SERVER, FlowStage, Tree, tree
 from tests.oracle.releases import Release
 from tests.oracle.stage import Stage

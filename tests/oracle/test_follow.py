@@ -12,8 +12,8 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.writer import Picked, Writer
 from qtui.demo.server import EmbeddedServer
-from qtui.retry.follow import Follower
-from qtui.retry.outcome import Fate, Tally
+from qtui.operations.following.follow import Follower
+from qtui.operations.following.outcome import Fate, Tally
 from tests.oracle.stage import Side, Stage, job
 from tests.servers import connect
 

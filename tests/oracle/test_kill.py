@@ -19,7 +19,7 @@ import pytest
 
 from qtui.bullmq.codes import Code
 from qtui.demo.server import EmbeddedServer
-from qtui.retry.journal_reading import ids, path_of, progress_of, summary
+from qtui.operations.journal.reading import ids, path_of, progress_of, summary
 from tests.oracle.conftest import Drivers
 from tests.oracle.keyspace import copy
 from tests.oracle.plugin import OPTION

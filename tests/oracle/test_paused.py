@@ -11,10 +11,10 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.writer import Writer
 from qtui.demo.server import EmbeddedServer
-from qtui.retry.campaign import Campaign
-from qtui.retry.plan import Resets, make_plan
-from qtui.retry.retry import Retry
-from qtui.retry.selection import query
+from qtui.operations.engine.campaign import Campaign
+from qtui.operations.planning.plan import Resets, make_plan
+from qtui.operations.retry.retry import Retry
+from qtui.operations.supply.selection import query
 from tests.oracle.conftest import Drivers
 from tests.oracle.keyspace import Difference, Value
 from tests.oracle.releases import Release, named

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from qtui.retry.family_warnings import Trouble
-from qtui.retry.plan import Resets
-from qtui.retry.rerun_plan import Part
+from qtui.operations.flow_rerun.plan import Part
+from qtui.operations.planning.family_warnings import Trouble
+from qtui.operations.planning.plan import Resets
 from tests.oracle.flow_stage import FAIL, IGNORE, ONE_SERVER, REMOVE, SINCE, FlowStage, Tree, tree
 from tests.oracle.keyspace import digest
 from tests.oracle.releases import Release

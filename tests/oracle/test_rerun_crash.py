@@ -9,10 +9,10 @@ import pytest
 
 from qtui.bullmq.flow_writer import FlowWriter
 from qtui.bullmq.writer import Batch
-from qtui.retry.campaign import Campaign
-from qtui.retry.plan import Resets
-from qtui.retry.rerun import Rerun, calls
-from qtui.retry.rerun_plan import RerunPlan, Start
+from qtui.operations.engine.campaign import Campaign
+from qtui.operations.flow_rerun.plan import RerunPlan, Start
+from qtui.operations.flow_rerun.rerun import Rerun, calls
+from qtui.operations.planning.plan import Resets
 from tests.oracle.flow_stage import FAIL, ONE_SERVER, FlowStage, Tree, tree
 from tests.oracle.stage import Stage
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from qtui.retry.plan import Resets
-from qtui.retry.rerun_plan import Part, Start
+from qtui.operations.flow_rerun.plan import Part, Start
+from qtui.operations.planning.plan import Resets
 from tests.oracle.flow_stage import FAIL, ONE_SERVER, FlowStage, Tree, tree
 from tests.oracle.keyspace import digest
 from tests.oracle.stage import Stage

@@ -12,8 +12,8 @@ from qtui.bullmq.codes import Code
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, Kind
 from qtui.demo.server import EmbeddedServer
-from qtui.retry.plan import make_plan
-from qtui.retry.selection import query
+from qtui.operations.planning.plan import make_plan
+from qtui.operations.supply.selection import query
 from tests.cli.stage import Outcome, invoke
 from tests.oracle.releases import bull_command
 from tests.oracle.stage import Side, Stage, job

@@ -20,7 +20,7 @@ from qtui.bullmq.connection import identify, open_client, parse
 from qtui.commands.inspector import make_session
 from qtui.settings import Settings
 from qtui.ui.app import QtuiApp
-from qtui.ui.screens.inspector import Inspector
+from qtui.ui.inspector.screen import Inspector
 from qtui.ui.session import Session
 
 PATIENCE = 10.0

@@ -17,8 +17,8 @@ from textual.strip import Strip
 from qtui.bullmq.filter import parse
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
+from qtui.ui.flow.screen import FlowScreen
 from qtui.ui.screens.errors import ErrorsScreen
-from qtui.ui.screens.flow import FlowScreen
 from qtui.ui.screens.journal import JournalScreen
 from qtui.ui.widgets.cursor_list import CursorList
 from tests.ui.driver import Driver, inspector

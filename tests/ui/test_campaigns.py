@@ -12,7 +12,7 @@ from pathlib import Path
 import redis.asyncio
 from bullmq import Job
 
-from qtui.retry.journal_reading import campaigns
+from qtui.operations.journal.reading import campaigns
 from tests.seeds import BOUND
 from tests.ui.driver import inspector
 from tests.ui.stage import fill, succeed, working

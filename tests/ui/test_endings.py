@@ -16,7 +16,7 @@ import pexpect
 import pytest
 
 from qtui.demo.server import EmbeddedServer
-from qtui.retry.journal_reading import campaigns
+from qtui.operations.journal.reading import campaigns
 from tests import servers
 from tests.cli.stage import connect, failed, many_failed, run
 from tests.ui.test_terminal import PATIENCE, PROGRAM
@@ -179,7 +179,7 @@ def test_a_terminal_that_takes_no_output_keeps_no_signal_away(redis_url: str) ->
 
 
 _FAULT = """
-from qtui.ui.screens.inspector import Inspector
+from qtui.ui.inspector.screen import Inspector
 def action_order(self):
     secret = "hunter2"
     raise RuntimeError("a fault of ours")

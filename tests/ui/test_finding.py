@@ -7,10 +7,10 @@ import redis.asyncio
 
 from qtui.bullmq.keys import QueueKey
 from qtui.demo.server import EmbeddedServer
-from qtui.ui.screens.finding import pointer
-from qtui.ui.screens.list_pane import HUNT
+from qtui.ui.inspector.finding import pointer
+from qtui.ui.inspector.list_pane import HUNT
 from qtui.ui.widgets.filter_line import FilterLine
-from qtui.views.found import FoundList
+from qtui.views.lists.found import FoundList
 from tests.seeds import raw_failed
 from tests.servers import connect
 from tests.ui.driver import Driver, inspector

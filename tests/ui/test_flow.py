@@ -10,7 +10,7 @@ import redis.asyncio
 from qtui.bullmq.filter import parse
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.retry.journal_reading import campaigns
+from qtui.operations.journal.reading import campaigns
 from tests.ui.driver import Driver, inspector
 from tests.ui.flows import QUEUES, REPORT, add, failed_report, large_flow, node, workers
 from tests.ui.stage import fill

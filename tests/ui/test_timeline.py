@@ -14,8 +14,8 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from qtui.bullmq.filter import parse
-from qtui.bullmq.timeline import HOUR, MINUTE, Window
-from qtui.bullmq.timeline import Timeline as Read
+from qtui.bullmq.reads.timeline import HOUR, MINUTE, Window
+from qtui.bullmq.reads.timeline import Timeline as Read
 from qtui.ui.widgets.timeline import Timeline
 
 NOW = 1_795_317_121_661

@@ -10,10 +10,10 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.writer import Picked, Writer
 from qtui.demo.server import EmbeddedServer
-from qtui.retry.follow import Follower
-from qtui.retry.outcome import Fate, Outcome
-from qtui.views.board import Board
-from qtui.views.marks import MOST
+from qtui.operations.following.follow import Follower
+from qtui.operations.following.outcome import Fate, Outcome
+from qtui.views.lists.board import Board
+from qtui.views.lists.marks import MOST
 from tests.seeds import BOUND, QUEUE, failed_jobs, raw_failed, real_queue
 
 FAILED, COMPLETED = JobState.FAILED, JobState.COMPLETED

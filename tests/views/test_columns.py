@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row, row
-from qtui.retry.outcome import Fate, Outcome
+from qtui.operations.following.outcome import Fate, Outcome
 from qtui.text import plain
 from qtui.views.columns import HEADS, Tone, cells, tries, verdict
 

@@ -11,7 +11,7 @@ from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.demo.server import EmbeddedServer
 from qtui.views.flow_rows import PAGE, FlowRows, about, option_of, read_flow, what_of
-from tests.retry.flows import KIDS, raw_flow
+from tests.operations.flows import KIDS, raw_flow
 from tests.seeds import QUEUE, START, Fields, raw_fields
 from tests.wires import counted
 

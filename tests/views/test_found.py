@@ -10,9 +10,9 @@ from redis.asyncio import Redis
 
 from qtui.bullmq.filter import parse
 from qtui.bullmq.model import JobState
-from qtui.views import found as found_module
-from qtui.views.found import FoundList
-from qtui.views.pages import MOST_HELD
+from qtui.views.lists import found as found_module
+from qtui.views.lists.found import FoundList
+from qtui.views.lists.pages import MOST_HELD
 from tests.seeds import QUEUE, START, Fields, raw_failed, raw_fields, raw_list, soon
 
 EVERY = "error:boom"

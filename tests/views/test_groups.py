@@ -8,9 +8,9 @@ import pytest
 import redis.asyncio
 
 from qtui.bullmq.filter import parse
-from qtui.bullmq.hunt import Hunt
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
+from qtui.bullmq.search.hunt import Hunt
 from qtui.views.groups import FIELDS, MOST, MOST_NAMES, ErrorGroups, either, group_errors, words
 from tests.seeds import QUEUE, START, Fields, raw_failed
 

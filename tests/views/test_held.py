@@ -10,9 +10,9 @@ from redis.asyncio import Redis
 
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.bullmq.reader import Page, Reader
-from qtui.views.listing import Moved
-from qtui.views.pages import MOST_HELD, PAGE, JobList
+from qtui.bullmq.reads.reader import Page, Reader
+from qtui.views.lists.listing import Moved
+from qtui.views.lists.pages import MOST_HELD, PAGE, JobList
 from tests.seeds import QUEUE, raw_meta
 from tests.views.worlds import World
 

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from qtui.bullmq.job import GLANCE, LOG_WINDOW, Job, read_job
 from qtui.bullmq.model import LIST_FIELDS
+from qtui.bullmq.reads.job import GLANCE, LOG_WINDOW, Job, read_job
 from qtui.demo.server import EmbeddedServer
 from qtui.text import plain
 from qtui.views.document import Document, Pending, Section, text_of

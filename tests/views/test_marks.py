@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtui.views.marks import Marks
+from qtui.views.lists.marks import Marks
 
 
 def marked(*ids: str) -> Marks:

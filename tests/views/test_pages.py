@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from qtui.bullmq.model import JobState
-from qtui.bullmq.reader import Reader
+from qtui.bullmq.reads.reader import Reader
 from qtui.demo.server import EmbeddedServer
-from qtui.views.listing import Moved
-from qtui.views.pages import MOST_HELD, PAGE, JobList
+from qtui.views.lists.listing import Moved
+from qtui.views.lists.pages import MOST_HELD, PAGE, JobList
 from tests.seeds import QUEUE, raw_list, raw_meta
 from tests.views.worlds import World
 from tests.wires import counted

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from qtui.bullmq.timeline import DAY, HOUR, MINUTE, SECOND, Timeline, Window
+from qtui.bullmq.reads.timeline import DAY, HOUR, MINUTE, SECOND, Timeline, Window
 from qtui.views.timeline import Reading, column, per
 
 NOW = 1_795_317_121_661

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from redis.asyncio import Redis
 
 from qtui.bullmq.model import JobState
-from qtui.bullmq.reader import Reader
-from qtui.views.pages import JobList
+from qtui.bullmq.reads.reader import Reader
+from qtui.views.lists.pages import JobList
 from tests.seeds import QUEUE
 
 

@@ -13,7 +13,7 @@ from textual.widgets import OptionList
 from typing_extensions import override
 
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.reader import Whereabouts
+from qtui.bullmq.reads.reader import Whereabouts
 from qtui.text import plain
 from qtui.ui.actions import Where
 from qtui.ui.dialogs.base import Dialog

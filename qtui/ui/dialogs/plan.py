@@ -16,9 +16,9 @@ from typing_extensions import override
 
 from qtui.bullmq.codes import Code, meaning
 from qtui.bullmq.connection import RedisFault
-from qtui.retry.pace import Pace
-from qtui.retry.plan import Group, Plan, Resets
-from qtui.retry.selection import Query
+from qtui.operations.engine.pace import Pace
+from qtui.operations.planning.plan import Group, Plan, Resets
+from qtui.operations.supply.selection import Query
 from qtui.text import count, plain, plural
 from qtui.ui.actions import Where
 from qtui.ui.dialogs.base import GAP, Dialog, key_hint, toggle

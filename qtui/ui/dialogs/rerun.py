@@ -13,10 +13,10 @@ from textual.worker import Worker, WorkerState
 from typing_extensions import override
 
 from qtui.bullmq.connection import RedisFault
-from qtui.bullmq.headline import spoken
 from qtui.bullmq.model import JobState
-from qtui.retry.plan import Resets
-from qtui.retry.rerun_plan import Part, RerunPlan, Start, Step
+from qtui.bullmq.signature.headline import spoken
+from qtui.operations.flow_rerun.plan import Part, RerunPlan, Start, Step
+from qtui.operations.planning.plan import Resets
 from qtui.text import count, plain, plural
 from qtui.ui.actions import Where
 from qtui.ui.dialogs.base import GAP, Dialog, key_hint, toggle

@@ -16,20 +16,20 @@ from textual.worker import Worker, WorkerState
 from typing_extensions import override
 
 from qtui.bullmq.filter import Filter, FilterError, parse
-from qtui.bullmq.hunt import Hunt
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
+from qtui.bullmq.search.hunt import Hunt
 from qtui.text import count, plain, plural
 from qtui.ui.actions import Where
 from qtui.ui.clipboard import offer
+from qtui.ui.inspector.live import AWAY, TROUBLE
 from qtui.ui.keys import actions_of, bindings, keys_by_id
-from qtui.ui.screens.live import AWAY, TROUBLE
 from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, KeyBar
 from qtui.ui.widgets.cursor_list import CursorList
 from qtui.ui.widgets.group_list import GroupList
 from qtui.views.groups import FIELDS, ErrorGroup, ErrorGroups, both, either, group_errors
-from qtui.views.marks import Painting
+from qtui.views.lists.marks import Painting
 
 _DRAWN_EVERY: Final = 0.2
 """Seconds between two drawings of counts that grow; faster cannot be read."""

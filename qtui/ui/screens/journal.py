@@ -14,7 +14,7 @@ from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 from typing_extensions import override
 
-from qtui.retry.journal_reading import JournalError, Summary, campaigns
+from qtui.operations.journal.reading import JournalError, Summary, campaigns
 from qtui.text import plain, plural
 from qtui.ui.actions import Where
 from qtui.ui.clipboard import offer

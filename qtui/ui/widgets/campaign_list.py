@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from qtui.bullmq.codes import Code
-from qtui.retry.journal_reading import Summary
+from qtui.operations.journal.reading import Summary
 from qtui.text import age, count, plain
 from qtui.ui.widgets.cursor_list import GAP, CursorList, fit, fit_ends, strip
 from qtui.views.campaigns import phase_of, queue_of, what_of

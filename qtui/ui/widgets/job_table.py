@@ -21,8 +21,8 @@ from textual.strip import Strip
 from qtui.bullmq.model import JobState, Row
 from qtui.ui.widgets.cursor_list import GAP, CursorList, fit, strip
 from qtui.views.columns import HEADS, Tone, Verdict, cells, share, when
-from qtui.views.listing import Listing
-from qtui.views.marks import Marks
+from qtui.views.lists.listing import Listing
+from qtui.views.lists.marks import Marks
 
 _MINUTE: Final = 60_000
 _HOUR: Final = 3_600_000

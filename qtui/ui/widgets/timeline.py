@@ -16,8 +16,8 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from qtui.bullmq.timeline import Timeline as Finished
-from qtui.bullmq.timeline import Window
+from qtui.bullmq.reads.timeline import Timeline as Finished
+from qtui.bullmq.reads.timeline import Window
 from qtui.ui.actions import Where
 from qtui.ui.keys import bindings
 from qtui.ui.widgets.cursor_list import fit, ink, strip

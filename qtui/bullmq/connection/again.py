@@ -1,0 +1,84 @@
+"""Reads are sent again on a fresh connection before a server is blamed; writes never are.
+
+A router or a firewall that drops idle connections, a laptop that slept, and a server that was
+restarted leave connections that only look alive, beside a healthy server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, TypeAlias
+
+from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
+from redis.exceptions import ConnectionError, TimeoutError
+from redis.typing import EncodableT
+
+from qtui.bullmq.connection.guard import is_read
+from qtui.bullmq.connection.link import NotConnected
+
+Words: TypeAlias = Sequence[EncodableT]
+"""A command as it is given to redis-py."""
+
+POOL_IS_EMPTY: Final = "No connection available."
+"""What redis-py says where all connections of a pool stay in use."""
+
+
+def may_ask_again(
+    error: BaseException, commands: Iterable[Words], *, may_have_moved: bool = False
+) -> bool:
+    """Whether a connection was lost under commands that all are reads.
+
+    What is raised as a subclass of these errors says more than that: a refused login, or a server
+    that takes no connection, and that was a fresh one already.
+
+    Args:
+        error: what was raised.
+        commands: all that were sent.
+        may_have_moved: another server may have taken over from one that takes no connection.
+    """
+    kinds = (ConnectionError, TimeoutError, *([NotConnected] if may_have_moved else []))
+    lost = type(error) in kinds and str(error) != POOL_IS_EMPTY
+    return lost and all(map(_reads, commands))
+
+
+def _reads(words: Words) -> bool:
+    first, *rest = words
+    name = first.upper().split() if isinstance(first, str) else []
+    second = rest[0].upper() if rest and isinstance(rest[0], str) else ""
+    return is_read(tuple(word.encode("utf-8", "surrogateescape") for word in (*name, second)[:2]))
+
+
+class Single(Redis):
+    """redis-py's client of one server, which reads again when a connection was lost."""
+
+    async def execute_command(self, *args: EncodableT, **options: Any) -> Any:
+        """One command and its reply; a read at most twice, within twice the time-out."""
+        try:
+            return await self._execute_once(*args, **options)
+        except (ConnectionError, TimeoutError) as error:
+            if not may_ask_again(error, [args]):
+                raise
+        # The idle ones are as old as the one that was lost.
+        await self.connection_pool.disconnect(inuse_connections=False)
+        return await self._execute_once(*args, **options)
+
+    async def _execute_once(self, *args: EncodableT, **options: Any) -> Any:
+        return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
+        """A pipeline that reads again too, if it holds nothing but reads."""
+        return _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+
+
+class _Pipeline(Pipeline):
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        stack = list(self.command_stack)
+        try:
+            return await super().execute(raise_on_error)
+        except (ConnectionError, TimeoutError) as error:
+            if self.watching or not may_ask_again(error, [args for args, _ in stack]):
+                raise
+        await self.connection_pool.disconnect(inuse_connections=False)
+        self.command_stack = stack
+        return await super().execute(raise_on_error)

@@ -1,0 +1,75 @@
+"""What redis-py raises, sorted by what it means for whoever sent a command.
+
+Three kinds matter to a write: nobody knows what became of it (`LOST`); the server as a whole takes
+no writes for now, and did nothing (`condition_of`); or this one command was refused.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    TryAgainError,
+)
+from redis.exceptions import ConnectionError as LostConnection
+from redis.exceptions import TimeoutError as LateReply
+
+from qtui.bullmq.connection.faults import RedisFault
+
+LOST: Final = (LostConnection, LateReply, OSError)
+"""The connection was lost, or the reply is late: what became of the command is unknown."""
+
+TROUBLE: Final = (RedisError, RedisFault, OSError)
+"""Whatever a server that can't be reached, or refuses, raises."""
+
+_CONDITIONS: Final = {
+    "READONLY": "Redis is a replica and takes no writes",
+    "NOREPLICAS": "Redis has too few replicas and takes no writes",
+    "MISCONF": "Redis cannot save to disk and takes no writes",
+    "OOM": "Redis is out of memory and takes no writes",
+    "LOADING": "Redis is loading its data",
+    "BUSY": "Redis is busy with a script",
+    "MASTERDOWN": "Redis is a replica that has lost its master",
+    "CLUSTERDOWN": "the cluster is down: no node serves these keys",
+    "TRYAGAIN": "the cluster is moving these keys to another node",
+    "NOAUTH": "Redis asks for a login",
+    "WRONGPASS": "Redis refuses the login",
+}
+"""Error codes of Redis that are about the server, whichever job a command is about."""
+
+# redis-py cuts the code off where it has a class for it.
+_CLASSES: Final = (
+    (ReadOnlyError, "READONLY"),
+    (OutOfMemoryError, "OOM"),
+    (BusyLoadingError, "LOADING"),
+    (MasterDownError, "MASTERDOWN"),
+    (ClusterDownError, "CLUSTERDOWN"),
+    (TryAgainError, "TRYAGAIN"),
+    (AuthenticationError, "NOAUTH"),
+)
+
+# A script's own error has the command before it; before Redis 7 a line of the script and a dash.
+_CODE: Final = re.compile(rf"(?:[A-Z]+: |@[^:]*: *\d+: )?-?({'|'.join(_CONDITIONS)}) ")
+
+
+def condition_of(error: RedisError | str) -> str:
+    """In what condition the whole server is if it says this, in words; empty if it is about a key.
+
+    Args:
+        error: as redis-py raised it, or the words of Redis as a script passed them on.
+    """
+    if not isinstance(error, str):
+        for kind, code in _CLASSES:
+            if isinstance(error, kind):
+                return _CONDITIONS[code]
+        error = str(error)
+    match = _CODE.match(error)
+    return _CONDITIONS[match[1]] if match else ""

@@ -1,0 +1,1 @@
+"""What happens to jobs, as the events streams of their queues say. Reads only."""

@@ -1,0 +1,1 @@
+"""What a queue, its jobs and its events look like now. Reads only."""

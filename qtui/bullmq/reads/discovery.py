@@ -1,0 +1,86 @@
+"""Finds the queues under a prefix, in slices of one SCAN. Reads only."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Final
+
+from qtui.bullmq.ask import ask_everywhere, ask_one, items, present, primaries, text, texts
+from qtui.bullmq.connection import Client
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.reads.status import read_status
+from qtui.bullmq.reads.workers import queues_of_workers
+
+SLICE: Final = 1000
+"""Keys that one SCAN call looks at, about 0.3 ms of Redis's time."""
+
+_GLOB: Final = re.compile(r"([*?\[\]\\^])")
+
+
+def _candidates(keys: Iterable[str], prefix: str) -> set[QueueKey]:
+    """The queues that might own a ``meta`` or ``id`` among the keys.
+
+    A name never starts with a colon: ``<prefix>::relay:…`` belongs to 6.x's publish/subscribe.
+    """
+    found = set()
+    for key in keys:
+        base, _, suffix = key.rpartition(":")
+        name = base[len(prefix) + 1 :]
+        if suffix in ("meta", "id") and name and not name.startswith(":"):
+            found.add(QueueKey(base, prefix))
+    return found
+
+
+async def scan(client: Client, pattern: str) -> AsyncIterator[list[str]]:
+    """SCAN over the whole keyspace, on a cluster over each primary."""
+    for node in await primaries(client):
+        cursor = "0"
+        while True:
+            start = time.perf_counter()
+            command = ("SCAN", cursor, "MATCH", pattern, "COUNT", SLICE)
+            cursor, keys = _cursor_and_keys(await ask_one(client, *command, node=node))
+            yield keys
+            if cursor == "0":
+                break
+            # Half of a busy server's time stays with others.
+            await asyncio.sleep(time.perf_counter() - start)
+
+
+def _cursor_and_keys(reply: object) -> tuple[str, list[str]]:
+    if isinstance(reply, list | tuple) and len(reply) == 2:
+        return str(reply[0]), present(texts(items(list(reply[1]))))
+    raise TypeError(f"SCAN answered {type(reply).__name__}")
+
+
+async def discover(client: Client, prefixes: Sequence[str]) -> AsyncIterator[list[QueueKey]]:
+    """Yields the queues as they are found, each once; an empty list for a slice without any.
+
+    Candidates are keys ``<prefix>:<name>:meta`` and ``…:id`` (workers and ports write no meta);
+    what they belong to is confirmed by `qtui.bullmq.reads.status.read_status`, so that job hashes,
+    relay
+    keys and half-deleted queues are no queues. With nested prefixes (``bull`` and ``bull:eu``) a
+    queue belongs to the longest.
+
+    The queues of connected workers come first, named by their connections (Worker, clientName), so
+    that something is there to look at while a large keyspace is searched.
+
+    Costs one CLIENT LIST, one SCAN of the keyspace for each prefix, `SLICE` keys a call, and a few
+    commands for each candidate; on a cluster that of each primary. Stop it by leaving the loop.
+    """
+    seen: set[QueueKey] = set()
+    clients = "\n".join(text(one) or "" for one in await ask_everywhere(client, "CLIENT", "LIST"))
+    named = sorted(queues_of_workers(clients, prefixes))
+    if named:
+        found = [status.queue for status in await read_status(client, named) if status.exists]
+        seen.update(found)
+        yield found
+    for prefix in sorted(set(prefixes), key=len, reverse=True):
+        pattern = _GLOB.sub(r"\\\1", prefix) + ":*:[im][de]*"
+        async for keys in scan(client, pattern):
+            fresh = sorted(_candidates(keys, prefix) - seen)
+            seen.update(fresh)
+            statuses = await read_status(client, fresh) if fresh else []
+            yield [status.queue for status in statuses if status.exists]

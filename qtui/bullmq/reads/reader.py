@@ -1,0 +1,497 @@
+"""Windows over a state's jobs, and where given jobs stand. Reads only, O(page) each.
+
+Payloads (data, returnvalue, stacktrace, logs) stay in Redis, but for the return values of completed
+jobs that are small enough to be read at a glance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from redis.asyncio.cluster import RedisCluster
+from redis.exceptions import RedisError, ResponseError
+
+from qtui.bullmq.ask import (
+    Command,
+    Reply,
+    ask,
+    ask_all,
+    is_wrong_type,
+    number,
+    present,
+    score,
+    text,
+    texts,
+    unrefused,
+)
+from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.arrival import TooLarge, at_most
+from qtui.bullmq.dialect import QueueEvidence
+from qtui.bullmq.keys import QueueKey, is_marker
+from qtui.bullmq.model import LIST_FIELDS, JobState, Row
+from qtui.bullmq.reads.compact import MOST_COMPACT, PROBES, is_compact, probe
+from qtui.bullmq.reads.hashes import by_weight, read_hashes
+from qtui.bullmq.reads.last_runs import NEWEST, any_never_ran, last_ran_modern, newest
+from qtui.bullmq.reads.lists import Standing, first_reason, refused, stand_in_lists
+from qtui.bullmq.reads.reasons import fill_reasons
+from qtui.bullmq.reads.status import EDGE, ends
+from qtui.bullmq.reads.window import (
+    KEPT,
+    Page,
+    bounds_of,
+    list_window,
+    marked,
+    page_of,
+    places,
+    short_row,
+)
+from qtui.bullmq.signature.headline import cut_reason
+
+__all__ = ["GLANCE", "Page", "Reader", "Whereabouts"]
+
+GLANCE: Final = 2000
+"""Bytes of a return value that a list loads; of larger ones it tells the size."""
+
+_FEW: Final = 2 * MOST_COMPACT
+"""Jobs in a sorted set that may be gone by the next look."""
+
+_SORTED_SETS: Final = tuple(state for state in JobState if not state.is_list)
+_LISTS: Final = (JobState.ACTIVE, JobState.WAITING, JobState.PAUSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Where a job stands now."""
+
+    state: JobState | None
+    """None: its hash is gone, or it stands in no state at all (`exists` tells which)."""
+    exists: bool = True
+    score: float | None = None
+    failed_reason: str | None = None
+    unknown: str = ""
+    """Why it may stand in a state that could not be read, where no other was found."""
+
+    def in_list(self, standing: Standing) -> Whereabouts:
+        """The same of a job that is in no sorted set, with what lists tell of it."""
+        if standing.state is not None:
+            return Whereabouts(standing.state, self.exists)
+        unknown = "; ".join(filter(None, (self.unknown, standing.unknown)))
+        return replace(self, unknown=unknown)
+
+    @property
+    def words(self) -> str:
+        """Where, for people: a state, ``unknown: …``, or that it stands in none."""
+        if self.state is not None:
+            return self.state
+        if self.unknown:
+            return f"unknown: {self.unknown}"
+        return "in no state" if self.exists else "gone"
+
+
+class Reader:
+    """Reads jobs from lists and sets. Safe in read-only mode; holds nothing but the connection.
+
+    Args:
+        client: where to read.
+        sort_ro: whether SORT_RO is tried; where the server refuses it, it is not tried again.
+    """
+
+    def __init__(self, client: Client, *, sort_ro: bool = True) -> None:
+        self._client = client
+        # A cluster refuses GET patterns, whatever the release.
+        self._sort_ro = sort_ro and not isinstance(client, RedisCluster)
+        self._skiplists: set[str] = set()
+        """Sorted sets that SORT_RO leaves as they are, see `qtui.bullmq.reads.compact`."""
+        self._heavy: set[str] = set()
+        """States of which a page was larger than a list can bear: no SORT_RO is tried on them."""
+
+    async def page(
+        self,
+        queue: QueueKey,
+        state: JobState,
+        offset: int,
+        limit: int,
+        *,
+        newest_first: bool = True,
+    ) -> Page:
+        """The rows from ``offset`` on, ``limit`` at most. Markers are not rows.
+
+        Newest first is the order of finishing for finished jobs, the reverse of the order of
+        running for lists and prioritized, and latest first for delayed and waiting-children. An id
+        whose hash is gone is a row that says so. A key of another type is a page without rows
+        that says so (`Page.unread`).
+
+        Costs one round trip with SORT_RO (Redis ≥7.0 and an ACL with every key readable), else
+        two: for small sorted sets, and the first time for any. Two more for completed jobs, whose
+        small return values are shown.
+
+        Raises:
+            redis.exceptions.ResponseError: Redis would not tell (an ACL).
+        """
+        offset, limit = max(0, offset), max(0, limit)
+        try:
+            page = await self._bearable(queue, state, offset, limit, newest_first)
+        except ResponseError as error:
+            if not str(error).startswith("WRONGTYPE"):
+                raise
+            return Page((), 0, offset, unread=refused(error, "", queue.key(state.key)))
+        rows = await self.mark_missing(queue, page.rows)
+        if state is JobState.COMPLETED:
+            rows = await self._with_results(queue, rows)
+        return replace(page, rows=rows)
+
+    async def _bearable(
+        self, queue: QueueKey, state: JobState, offset: int, limit: int, newest_first: bool
+    ) -> Page:
+        """The page, in as many parts as its ids need where these are huge."""
+        window = (queue, state, offset, limit, newest_first)
+        if limit < 2:
+            return await self._ranged(*window)
+        key = queue.key(state.key)
+        try:
+            with at_most():
+                if key not in self._heavy:
+                    return await self._window(*window)
+        except TooLarge:
+            self._heavy.add(key)
+        try:
+            return await self._ranged(*window)
+        except TooLarge:
+            half = limit // 2
+            head = await self._bearable(queue, state, offset, half, newest_first)
+            tail = await self._bearable(queue, state, offset + half, limit - half, newest_first)
+            return Page(head.rows + tail.rows, tail.total, offset, head.gaps | tail.gaps)
+
+    async def _window(
+        self, queue: QueueKey, state: JobState, offset: int, limit: int, newest_first: bool
+    ) -> Page:
+        window = (queue, state, offset, limit, newest_first)
+        if not self._can_sort(queue):
+            return await self._ranged(*window)
+        key = queue.key(state.key)
+        if not state.is_list and key not in self._skiplists:
+            compact = await self._if_compact(*window)
+            if compact is not None:
+                return compact
+            self._skiplists.add(key)
+        try:
+            page = await self._sorted(*window)
+        except ResponseError:
+            page = await self._ranged(*window)
+            self._sort_ro = False
+        if page.total <= _FEW:
+            # It may be gone and made anew, and compact, before the next look.
+            self._skiplists.discard(key)
+        return page
+
+    def _can_sort(self, queue: QueueKey) -> bool:
+        # The first star of a GET pattern is where the id goes, and a NUL hides it.
+        return self._sort_ro and "*" not in queue.base and "\0" not in queue.base
+
+    async def _sorted(
+        self, queue: QueueKey, state: JobState, offset: int, limit: int, newest_first: bool
+    ) -> Page:
+        key = queue.key(state.key)
+        extra = 2 * EDGE if state.is_list else 0
+        descending = newest_first != state.is_list
+        order = ("DESC",) if descending else ()
+        patterns = [part for name in LIST_FIELDS for part in ("GET", f"{queue.base}:*->{name}")]
+        window = ("BY", "nosort", "LIMIT", offset, limit + extra, *order)
+        command = ("SORT_RO", key, *window, "GET", "#", *patterns)
+        [reply, *bounds] = await ask(
+            self._client, [command, *bounds_of(key, state, offset, limit, descending)]
+        )
+        if isinstance(reply, RedisError):
+            raise reply
+        flat = texts(reply)
+        width = len(LIST_FIELDS) + 1
+        found = [
+            short_row(flat[start] or "", flat[start + 1 : start + width])
+            for start in range(0, len(flat), width)
+        ]
+        return page_of(found, state, offset, limit, descending, bounds)
+
+    async def _ranged(
+        self, queue: QueueKey, state: JobState, offset: int, limit: int, newest_first: bool
+    ) -> Page:
+        window = _range(queue, state, offset, limit, newest_first)
+        if limit < 2:
+            replies = await ask(self._client, window)
+        else:
+            with at_most():
+                replies = await ask(self._client, window)
+        return await self._filled(queue, state, offset, limit, newest_first, replies)
+
+    async def _if_compact(
+        self, queue: QueueKey, state: JobState, offset: int, limit: int, newest_first: bool
+    ) -> Page | None:
+        """The page of a sorted set that SORT_RO would change; None of one that it would not."""
+        window = _range(queue, state, offset, limit, newest_first)
+        replies = await ask(self._client, [*probe(queue.key(state.key)), *window])
+        if not is_compact(*replies[:PROBES]):
+            return None
+        return await self._filled(queue, state, offset, limit, newest_first, replies[PROBES:])
+
+    async def _filled(
+        self,
+        queue: QueueKey,
+        state: JobState,
+        offset: int,
+        limit: int,
+        newest_first: bool,
+        replies: Sequence[Reply],
+    ) -> Page:
+        """The page, from the replies to `_range`. Costs an HMGET a job, in one round trip."""
+        [reply, *bounds] = replies
+        descending = newest_first != state.is_list
+        if isinstance(reply, RedisError):
+            raise reply
+        ids = present(texts(reply))
+        if state.is_list and descending:
+            ids.reverse()
+
+        def made(place: int, fields: Reply, _: Sequence[Reply]) -> Row:
+            return short_row(ids[place], texts(fields))
+
+        found = await read_hashes(self._client, [queue.job(one) for one in ids], LIST_FIELDS, made)
+        return page_of(found, state, offset, limit, descending, bounds)
+
+    async def mark_missing(self, queue: QueueKey, rows: Iterable[Row]) -> tuple[Row, ...]:
+        """The rows, those without any field marked as missing, or as no hash where that is it.
+
+        A failedReason that says nothing is replaced by what the job's stack says, see
+        `fill_reasons`. Costs nothing but that, and a TYPE for each row without name and time stamp.
+        """
+        rows = await self._with_reasons(queue, tuple(rows))
+        blank = [one.id for one in rows if not one.name and one.timestamp is None]
+        if not blank:
+            return rows
+        kinds: dict[str, Reply] = {}
+        for part in by_weight(blank):
+            replies = await ask(self._client, [("TYPE", queue.job(one)) for one in part])
+            kinds |= dict(zip(part, replies, strict=True))
+        return tuple(marked(one, kinds.get(one.id)) for one in rows)
+
+    async def _with_reasons(self, queue: QueueKey, rows: tuple[Row, ...]) -> tuple[Row, ...]:
+        told = [one.failed_reason for one in rows]
+        reasons = await fill_reasons(self._client, queue, [one.id for one in rows], told)
+        return tuple(
+            one if one.failed_reason == reason else replace(one, failed_reason=reason)
+            for one, reason in zip(rows, reasons, strict=True)
+        )
+
+    async def _with_results(self, queue: QueueKey, rows: tuple[Row, ...]) -> tuple[Row, ...]:
+        field = "returnvalue"
+        jobs = [queue.job(one.id) for one in rows]
+        sizes = await ask(self._client, [("HSTRLEN", job, field) for job in jobs])
+        small = [
+            job
+            for job, reply in zip(jobs, sizes, strict=True)
+            if 0 < (number(reply) or 0) <= GLANCE
+        ]
+        values = await ask(self._client, [("HGET", job, field) for job in small]) if small else []
+        loaded = dict(zip(small, values, strict=True))
+        return tuple(
+            _with_result(one, length, loaded.get(job))
+            for one, job, length in zip(rows, jobs, sizes, strict=True)
+        )
+
+    async def rank(
+        self, queue: QueueKey, state: JobState, job_id: str, *, newest_first: bool = True
+    ) -> int | None:
+        """The place of a job in a sorted-set state, None if it is not there or the state a list.
+
+        Costs one command, O(log n).
+        """
+        if state.is_list:
+            return None
+        verb = "ZREVRANK" if newest_first else "ZRANK"
+        [reply] = await ask_all(self._client, [(verb, queue.key(state.key), job_id)])
+        return number(reply)
+
+    async def ids(
+        self,
+        queue: QueueKey,
+        state: JobState,
+        offset: int,
+        limit: int,
+        *,
+        newest_first: bool = True,
+    ) -> list[str]:
+        """Ids only, markers left out, for marking many. Costs one round trip, O(limit).
+
+        Raises:
+            redis.exceptions.ResponseError: Redis would not tell, be it for the type of the key.
+        """
+        key, descending = queue.key(state.key), newest_first != state.is_list
+        offset, limit = max(0, offset), max(0, limit)
+        if not state.is_list:
+            verb = "ZREVRANGE" if descending else "ZRANGE"
+            [reply] = await ask(self._client, [(verb, key, offset, offset + max(1, limit) - 1)])
+            return present(texts(unrefused(reply)))[:limit]
+        part = list_window(key, offset, limit, descending)
+        [reply, *bounds] = await ask(self._client, [part, *ends(key)])
+        found = present(texts(unrefused(reply)))
+        if descending:
+            found.reverse()
+        placed = places(found, offset, limit, descending, bounds)
+        return [member for _, member in placed if not is_marker(member)]
+
+    async def rows(self, queue: QueueKey, state: JobState, ids: Sequence[str]) -> list[Row]:
+        """Given jobs as rows, with their score in a sorted-set ``state`` (None: not in it).
+
+        Costs one round trip, two commands a job, and more where they are large (`read_hashes`); the
+        caller keeps ``ids`` to a few hundred.
+
+        Raises:
+            redis.exceptions.ResponseError: Redis would not tell where the jobs stand, be it for
+                the type of the key.
+        """
+        key = queue.key(state.key)
+        start = len(queue.key(""))
+
+        def made(place: int, fields: Reply, scores: Sequence[Reply]) -> Row:
+            found = short_row(ids[place], texts(fields))
+            return replace(found, score=_score_in(state, scores[0]))
+
+        found = await read_hashes(
+            self._client,
+            [queue.job(job_id) for job_id in ids],
+            LIST_FIELDS,
+            made,
+            lambda job: [("ZSCORE", key, job[start:])],
+        )
+        return list(await self.mark_missing(queue, found))
+
+    async def whereabouts(
+        self, queue: QueueKey, ids: Sequence[str], lists: Sequence[JobState] = _LISTS
+    ) -> dict[str, Whereabouts]:
+        """Where given jobs stand now.
+
+        Args:
+            queue: the queue of the jobs.
+            ids: the jobs.
+            lists: the lists that are searched; one that stands in another has no state.
+
+        Costs one round trip with six commands of O(1) or O(log n) a job, one with an HMGET for each
+        job that failed, and what
+        `stand_in_lists` costs for each job that stands in no sorted set. That is O(n): 25 ms in a
+        list of a million, so leave out the long lists when the question is of many jobs.
+
+        Raises:
+            redis.exceptions.ResponseError: Redis refused to tell of the sorted sets or hashes.
+        """
+        found: dict[str, Whereabouts] = {}
+        for part in by_weight(ids):
+            found |= await self._whereabouts(queue, part, lists)
+        return found
+
+    async def _whereabouts(
+        self, queue: QueueKey, ids: Sequence[str], lists: Sequence[JobState]
+    ) -> dict[str, Whereabouts]:
+        commands: list[Command] = []
+        for job_id in ids:
+            commands += (("ZSCORE", queue.key(state.key), job_id) for state in _SORTED_SETS)
+            commands.append(("EXISTS", queue.job(job_id)))
+        replies = await ask_all(self._client, commands)
+        width = len(_SORTED_SETS) + 1
+        found: dict[str, Whereabouts] = {}
+        for place, job_id in enumerate(ids):
+            *scores, exists = replies[place * width : (place + 1) * width]
+            found[job_id] = _whereabouts(queue, scores, exists == 1)
+        failed = [one for one in ids if found[one].state is JobState.FAILED]
+        told = await self._failed_reasons(queue, failed)
+        reasons = await fill_reasons(self._client, queue, failed, told)
+        for job_id, known in zip(failed, reasons, strict=True):
+            found[job_id] = replace(found[job_id], failed_reason=known)
+        listless = [job_id for job_id in ids if found[job_id].state is None]
+        there = [job_id for job_id in listless if found[job_id].exists]
+        for job_id, standing in (await stand_in_lists(self._client, queue, there, lists)).items():
+            found[job_id] = found[job_id].in_list(standing)
+        return found
+
+    async def _failed_reasons(self, queue: QueueKey, ids: Sequence[str]) -> list[str | None]:
+        def made(_: int, fields: Reply, __: Sequence[Reply]) -> str | None:
+            [reason] = texts(fields) or [None]
+            return None if reason is None else cut_reason(reason, KEPT)
+
+        jobs = [queue.job(one) for one in ids]
+        return await read_hashes(self._client, jobs, ["failedReason"], made)
+
+    async def evidence(self, queue: QueueKey) -> QueueEvidence:
+        """What tells the queue's dialect, as `qtui.bullmq.dialect` weighs it.
+
+        Costs two round trips, 24 commands of O(1) at most; one more if jobs wait in ``paused``.
+        """
+        wait = queue.key("wait")
+        replies = await ask_all(
+            self._client,
+            [
+                ("HMGET", queue.key("meta"), "paused", "version"),
+                ("EXISTS", queue.key("prioritized"), queue.key("pc")),
+                ("TYPE", queue.key("priority")),
+                ("EXISTS", queue.key("paused")),
+                ("LRANGE", wait, 0, EDGE - 1),
+                ("LRANGE", wait, -EDGE, -1),
+                ("LRANGE", queue.key("paused"), -NEWEST, -1),
+                ("LLEN", wait),
+                ("LLEN", queue.key("paused")),
+                *newest(queue),
+            ],
+        )
+        meta, prioritized, legacy, paused_list, head, tail, next_paused, *rest = replies
+        in_wait, in_paused, *latest = rest
+        paused, version = texts(meta) or [None, None]
+        [modern] = await last_ran_modern(self._client, [queue], latest)
+        kept = [one for one in present(texts(next_paused)) if not is_marker(one)]
+        waiting = present([*texts(head), *texts(tail)])
+        return QueueEvidence(
+            paused=paused is not None,
+            version=version or "",
+            ran_modern=modern,
+            knows_prioritized=bool(number(prioritized)),
+            knows_legacy_priority=legacy == "zset",
+            paused_list=paused_list == 1,
+            jobs_in_wait=any(not is_marker(member) for member in waiting),
+            in_paused=number(in_paused) or 0,
+            in_wait=number(in_wait) or 0,
+            paused_by_older=await any_never_ran(self._client, queue, kept),
+        )
+
+
+def _score_in(state: JobState, reply: Reply) -> float | None:
+    """The score of a job in a state; None where that is a list, which has none."""
+    return None if state.is_list else score(unrefused(reply))
+
+
+def _with_result(one: Row, length: Reply, value: Reply) -> Row:
+    """A completed job with its return value, or the size of one that is too large for a list."""
+    if isinstance(length, RedisError) and not is_wrong_type(length):
+        return replace(one, garbled=(*one.garbled, "returnvalue"))
+    return replace(one, returnvalue=text(value), returnvalue_size=number(length) or 0)
+
+
+def _whereabouts(queue: QueueKey, scores: Sequence[Reply], exists: bool) -> Whereabouts:
+    for state, place in zip(_SORTED_SETS, scores, strict=True):
+        at = score(place)
+        if at is not None:
+            return Whereabouts(state, exists, at)
+    keys = (queue.key(state.key) for state in _SORTED_SETS)
+    unread = first_reason(dict(zip(keys, scores, strict=True)), "ZSCORE") if exists else ""
+    return Whereabouts(None, exists, unknown=unread)
+
+
+def _range(
+    queue: QueueKey, state: JobState, offset: int, limit: int, newest_first: bool
+) -> list[Command]:
+    """Asks for the ids of a window and for what is beside it."""
+    key = queue.key(state.key)
+    descending = newest_first != state.is_list
+    if state.is_list:
+        window = list_window(key, offset, limit, descending)
+    else:
+        verb = "ZREVRANGE" if descending else "ZRANGE"
+        window = (verb, key, offset, offset + max(1, limit) - 1)
+    return [window, *bounds_of(key, state, offset, limit, descending)]

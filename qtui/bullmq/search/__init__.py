@@ -1,0 +1,1 @@
+"""A walk over a whole state, and what of it matches a filter."""

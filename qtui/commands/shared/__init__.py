@@ -1,0 +1,1 @@
+"""What commands share: options, output, questions, the run of a campaign."""

@@ -1,0 +1,87 @@
+"""Before a command writes: whether it may, and whether a person agrees."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+
+from qtui.commands.shared.output import is_terminal
+from qtui.commands.shared.run import READ_ONLY, USAGE, Place, Stop
+from qtui.folders import MOVED_BY, NOWHERE
+
+_TERMINAL = "/dev/tty"
+
+
+def check_may_write(
+    place: Place, verb: str, *, dry_run: bool, asks: bool, stdin_is_used: bool = False
+) -> None:
+    """Stops a command that may not write, or cannot ask.
+
+    Args:
+        place: where it works.
+        verb: what it is about to do.
+        dry_run: it only shows what it would do.
+        asks: a person is to agree.
+        stdin_is_used: standard input holds something else than answers.
+
+    Raises:
+        Stop: in read-only mode, without a folder for the journal, or see `check_can_ask`.
+    """
+    if place.settings.read_only and not dry_run:
+        why = read_only_because(place)
+        raise Stop(
+            f"read-only mode{why}: {verb} is off; --dry-run shows what it would do", READ_ONLY
+        )
+    if place.journal == NOWHERE and not dry_run:
+        raise Stop(f"{verb} needs a journal, and there is no home folder for it: {MOVED_BY}", USAGE)
+    if asks:
+        check_can_ask(place, stdin_is_used=stdin_is_used)
+
+
+def check_can_ask(place: Place, *, stdin_is_used: bool = False) -> None:
+    """Stops a command that has to ask and can't.
+
+    Raises:
+        Stop: there is no terminal.
+    """
+    if stdin_is_used and not (place.err.is_terminal and _can_ask()):
+        raise Stop("cannot prompt, standard input holds the ids: pass --yes or --dry-run", USAGE)
+    if not stdin_is_used and not (is_terminal(sys.stdin) and place.err.is_terminal):
+        raise Stop("cannot prompt without a terminal: pass --yes or --dry-run", USAGE)
+
+
+def agreed(question: str, *, stdin_is_used: bool = False) -> bool:
+    """Whether the person says yes.
+
+    Args:
+        question: what they are asked, on stderr.
+        stdin_is_used: the answer comes from the terminal itself.
+
+    Raises:
+        KeyboardInterrupt: they pressed Ctrl+C instead.
+    """
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    if not stdin_is_used:
+        return _is_yes(sys.stdin.readline())
+    with suppress(OSError), open(_TERMINAL, encoding="utf-8", errors="replace") as terminal:
+        return _is_yes(terminal.readline())
+    return False
+
+
+def _is_yes(answer: str) -> bool:
+    return answer.strip().lower() in ("y", "yes")
+
+
+def _can_ask() -> bool:
+    try:
+        with open(_TERMINAL, encoding="utf-8"):
+            return True
+    except OSError:
+        return False
+
+
+def read_only_because(place: Place) -> str:
+    """Why a command that asked for no read-only mode is in it; empty where it asked."""
+    by = place.settings.read_only_by
+    return f" (the profile {by} marks this server read-only)" if by else ""

@@ -1,0 +1,101 @@
+"""The queue that a name on the command line means. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from qtui.bullmq.connection import Client
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import QueueStatus
+from qtui.bullmq.reads.discovery import discover
+from qtui.bullmq.reads.elsewhere import look_elsewhere
+from qtui.bullmq.reads.status import check_permission, read_status
+from qtui.commands.shared.output import Paper
+from qtui.commands.shared.run import USAGE, Stop
+from qtui.text import plain
+from qtui.views.elsewhere import words
+
+ALL_QUEUES: Final = "*"
+"""In place of a queue's name: every queue."""
+
+_MOST_NAMES: Final = 20
+
+
+async def find_queues(
+    client: Client, prefixes: Sequence[str], only: Sequence[str] = ()
+) -> list[QueueStatus]:
+    """Every queue under the prefixes, most failed jobs first; with ``only``, those of these names.
+
+    Costs a `discover`, or a round trip where names are given.
+
+    Raises:
+        redis.exceptions.NoPermissionError: there is none, and we may not look.
+    """
+    if only:
+        keys = [QueueKey.of(prefix, name) for prefix in prefixes for name in only]
+    else:
+        keys = [queue async for some in discover(client, prefixes) for queue in some]
+    if not keys:
+        await check_permission(client, [QueueKey.of(prefix, "") for prefix in prefixes])
+    found = [status for status in await read_status(client, keys) if status.exists]
+    return sorted(found, key=lambda status: (-status.failed, status.queue.base))
+
+
+async def find_queue(client: Client, prefixes: Sequence[str], name: str) -> QueueStatus:
+    """The queue called ``name`` under one of the prefixes, or with the full key ``name``.
+
+    A queue whose full key it is goes before one that is so called. Costs two round trips.
+
+    Raises:
+        Stop: there is no such queue, or there are several.
+        redis.exceptions.NoPermissionError: we may not look.
+    """
+    bases = dict.fromkeys([name, *(f"{prefix}:{name}" for prefix in prefixes)])
+    keys = [key for key in (queue_key(base, prefixes) for base in bases) if key is not None]
+    found = [status for status in await read_status(client, keys) if status.exists]
+    exact = [status for status in found if status.queue.base == name]
+    if found and (len(found) == 1 or exact):
+        status = (exact or found)[0]
+        await check_permission(client, [status.queue])
+        return status
+    if found:
+        known = " or ".join(status.queue.base for status in found)
+        raise Stop(f'queue "{name}" stands under several prefixes: say {known}', USAGE)
+    await check_permission(client, keys)
+    raise Stop(await _no_such_queue(client, prefixes, name), USAGE)
+
+
+def queue_key(base: str, prefixes: Sequence[str]) -> QueueKey | None:
+    """The queue of a full key, under the longest of the prefixes that fit; None where none does."""
+    fitting = [prefix for prefix in prefixes if base.startswith(f"{prefix}:")]
+    longest = max(fitting, key=len, default=None)
+    return None if longest is None or base == f"{longest}:" else QueueKey(base, longest)
+
+
+async def _no_such_queue(client: Client, prefixes: Sequence[str], name: str) -> str:
+    where = places(prefixes)
+    known = [queue async for found in discover(client, prefixes) for queue in found]
+    if not known:
+        return f'no queue "{name}" under {where}; there are none. {await hint(client, prefixes)}'
+    several = len(set(prefixes)) > 1
+    names = sorted(queue.base if several else queue.name for queue in known)
+    if len(names) > _MOST_NAMES:
+        names[_MOST_NAMES:] = [f"and {len(names) - _MOST_NAMES:,} more"]
+    return f'no queue "{name}" under {where}; there are: {", ".join(names)}'
+
+
+async def hint(client: Client, prefixes: Sequence[str]) -> str:
+    """Where queues are, where none is under the prefixes. Costs a `look_elsewhere`."""
+    return words(await look_elsewhere(client, prefixes), tuple(prefixes))
+
+
+async def say_none(client: Client, err: Paper, prefixes: Sequence[str]) -> None:
+    """Says that there is no queue, and where there are some. Costs a `look_elsewhere`."""
+    err.line(plain(f"no queues under {places(prefixes)}"))
+    err.line(await hint(client, prefixes))
+
+
+def places(prefixes: Sequence[str]) -> str:
+    """Where queues are looked for, in words: ``bull:*``."""
+    return ", ".join(f"{prefix}:*" for prefix in prefixes)

@@ -1,0 +1,129 @@
+"""Options that several commands have, and what is typed after them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import click
+
+from qtui.bullmq.model import JobState
+
+if TYPE_CHECKING:
+    from qtui.bullmq.filter import Filter
+
+Given = TypeVar("Given", str | None, tuple[str, ...])
+Command = TypeVar("Command", bound=Callable[..., object])
+
+ALL: Final = "all"
+"""In place of a state: every state."""
+
+STATES = click.Choice([state.value for state in JobState])
+STATES_OR_ALL = click.Choice([*STATES.choices, ALL])
+STATE_NAMES: Final = ", ".join(STATES.choices)
+_WANTED: Final = "wanted"
+_EXAMPLES: Final = 32
+"""Cells for the examples of filters in a help."""
+
+ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
+FINISHED = click.Choice([state.value for state in JobState if state.is_finished])
+
+
+class FilteredCommand(click.Command):
+    """A command whose help ends with the filter language, from its one table, if it has one."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the table, wrapped to the width of the terminal."""
+        super().format_epilog(ctx, formatter)
+        if any(option.name == _WANTED for option in self.params):
+            from qtui.bullmq.filter import TABLE
+
+            with formatter.section("What --filter understands"):
+                formatter.write_dl(TABLE, col_max=_EXAMPLES)
+
+
+def not_empty(_context: click.Context, _option: click.Parameter, value: Given) -> Given:
+    """An empty text is a variable that was not set, not a wish for the default."""
+    if value is not None and "" in ((value,) if isinstance(value, str) else value):
+        raise click.BadParameter("is empty")
+    return value
+
+
+_REACHED = (
+    click.option(
+        "--announced",
+        multiple=True,
+        metavar="ADDRESS=REACHABLE",
+        callback=not_empty,
+        help="Connect to REACHABLE where the URL, a Sentinel or a cluster names ADDRESS, each "
+        "HOST:PORT or HOST; repeatable. For containers and tunnels.",
+    ),
+    click.option("--tls-ca", metavar="FILE", callback=not_empty, help="CA to trust, in PEM."),
+    click.option(
+        "--tls-cert", metavar="FILE", callback=not_empty, help="Client certificate, in PEM."
+    ),
+    click.option(
+        "--tls-key", metavar="FILE", callback=not_empty, help="Its key, if in another file."
+    ),
+    click.option(
+        "--tls-server-name",
+        metavar="NAME",
+        callback=not_empty,
+        help="Name that the server's certificate must have, if not the host's.",
+    ),
+    click.option(
+        "--tls-insecure",
+        is_flag=True,
+        help="Accept any certificate. The traffic is encrypted, but whoever is in between can "
+        "read and change it, the password too.",
+    ),
+)
+
+
+def with_ways(command: Command) -> Command:
+    """Adds the options that say how servers are reached from here."""
+    for option in reversed(_REACHED):
+        command = option(command)
+    return command
+
+
+as_json_lines = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+
+
+def parse_filter(text: str | None) -> Filter | None:
+    """The filter, or a usage error that points at the mistake."""
+    if text is None:
+        return None
+    from qtui.bullmq.filter import FilterError, parse
+
+    try:
+        return parse(text)
+    except FilterError as error:
+        raise click.UsageError(f"--filter: {error}\n{error.pointed(text)}") from None
+
+
+def parse_fields(text: str | None, *, as_json: bool) -> tuple[str, ...]:
+    """The names of ``--fields``, in their order, each once.
+
+    Raises:
+        click.UsageError: without --json, or a name that no job has.
+    """
+    if text is None:
+        return ()
+    from qtui.commands.shared.ndjson import FIELDS, SHORT_NAMES
+
+    if not as_json:
+        raise click.UsageError("--fields is for --json")
+    names = [SHORT_NAMES.get(name, name) for name in text.replace(",", " ").split()]
+    for name in names:
+        if name not in FIELDS:
+            known = ", ".join((*SHORT_NAMES, *FIELDS))
+            raise click.UsageError(f'--fields: no field "{name}"; there are {known}')
+    if not names:
+        raise click.UsageError("--fields: name one, such as data")
+    return tuple(dict.fromkeys(names))
+
+
+with_filter = click.option(
+    "--filter", _WANTED, metavar="EXPR", help="Only jobs that match; the language is below."
+)

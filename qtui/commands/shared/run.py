@@ -1,0 +1,230 @@
+"""From flags to a command that runs, and from whatever goes wrong to one line and an exit code.
+
+Imports neither textual nor redis (nor asyncio) by itself, so that ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from qtui.folders import journal_folder
+from qtui.text import plain
+
+if TYPE_CHECKING:
+    from qtui.bullmq.connection import Client, Target
+    from qtui.commands.shared.output import Paper
+    from qtui.settings import Settings
+
+T = TypeVar("T")
+
+# The exit codes; scripts depend on them.
+DONE: Final = 0
+NOT_ALL: Final = 1
+USAGE: Final = 2
+REDIS: Final = 3
+READ_ONLY: Final = 4
+INTERRUPTED: Final = 130
+
+
+_NO_ADDRESS: Final = (
+    " No address was given: --redis URL connects to another server, --demo starts one to try."
+)
+
+
+class Stop(Exception):
+    """Ends the command with one line on stderr (`run` makes it plain) and an exit code."""
+
+    def __init__(self, message: str, code: int) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What stood before the command; None or empty where nothing did."""
+
+    redis: str | None = field(default=None, repr=False)
+    prefixes: tuple[str, ...] = ()
+    queues: tuple[str, ...] = ()
+    read_only: bool = False
+    refresh: float | None = None
+    scan_rate: float | None = None
+    profile: str | None = None
+    config: str | None = None
+    demo: bool = False
+    announced: tuple[str, ...] = ()
+    tls_ca: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    tls_server_name: str | None = None
+    tls_insecure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a command works: on which Redis, with which settings, and where it prints."""
+
+    settings: Settings
+    target: Target
+    out: Paper
+    err: Paper
+    journal: Path
+    """Where campaigns are written down."""
+    note: str = ""
+
+    def ask(self, work: Callable[[Client], Coroutine[None, None, T]], *, writes: bool = False) -> T:
+        """Does the work with a client of its own, and closes it.
+
+        Args:
+            work: what to do.
+            writes: the connection may send more than reads. Without it our own guard refuses all
+                else, in every mode.
+
+        Raises:
+            RedisFault: whatever Redis or the network said, in one line.
+        """
+        import asyncio
+
+        return asyncio.run(self.asked(work, writes=writes))
+
+    async def asked(
+        self, work: Callable[[Client], Coroutine[None, None, T]], *, writes: bool = False
+    ) -> T:
+        """What `ask` does, for a caller that has a loop already."""
+        from redis.exceptions import RedisError
+
+        from qtui.bullmq.connection import explain, open_client
+        from qtui.bullmq.connection.faults import Unreachable
+
+        try:
+            client = await open_client(self.target, read_only=not writes)
+            try:
+                return await work(client)
+            finally:
+                await client.aclose()
+        except (RedisError, OSError) as error:
+            fault = explain(error, self.target)
+            if isinstance(fault, Unreachable) and not self.settings.has_address:
+                fault = Unreachable(f"{fault}{_NO_ADDRESS}")
+            raise fault from None
+
+
+def run(flags: Flags, command: Callable[[Place], int], *, on_screen: bool = False) -> int:
+    """Runs a command and returns its exit code; says in one line on stderr why it ended early.
+
+    Args:
+        flags: what stood before the command.
+        command: what to do; its result is the exit code.
+        on_screen: it paints a screen, on stderr as Textual does, and reads keys.
+    """
+    from qtui.bullmq.connection.faults import RedisFault
+    from qtui.commands.shared.output import OutputClosed, Paper, is_terminal
+
+    out, err = Paper(sys.stdout), Paper(sys.stderr, vital=False)
+    try:
+        try:
+            if on_screen and not (is_terminal(sys.stdin) and out.is_terminal and err.is_terminal):
+                raise Stop("the inspector needs a terminal; `qtui queues` and others do not", USAGE)
+            with ExitStack() as stack:
+                place = _open(flags, stack, out, err)
+                if place.settings.tls_insecure and not on_screen:
+                    err.line(
+                        "qtui: --tls-insecure: the server's certificate is not checked; whoever is"
+                        " in between can read and change what is sent, the password too"
+                    )
+                code = command(place)
+            out.flush()
+            return code
+        except Stop as stop:
+            message, code = str(stop), stop.code
+        except RedisFault as fault:
+            message, code = str(fault), fault.exit_code
+        except KeyboardInterrupt:
+            message, code = "interrupted", INTERRUPTED
+        out.flush()
+        err.line(f"qtui: {plain(message)}")
+    except OutputClosed as closed:
+        if not str(closed):
+            return DONE
+        err.line(f"qtui: {plain(str(closed))}")
+        code = NOT_ALL
+    err.flush()
+    return code
+
+
+def print_text(text: str) -> int:
+    """Prints a text that needs no settings, and returns the exit code."""
+    from qtui.commands.shared.output import OutputClosed, Paper
+
+    out, err = Paper(sys.stdout), Paper(sys.stderr, vital=False)
+    try:
+        out.write(text)
+        out.flush()
+    except OutputClosed as closed:
+        if str(closed):
+            err.line(f"qtui: {closed}")
+        return NOT_ALL if str(closed) else DONE
+    return DONE
+
+
+def _open(flags: Flags, stack: ExitStack, out: Paper, err: Paper) -> Place:
+    """What the flags, the environment and the configuration file come to; starts the demo."""
+    settings, note, journal = _settings(flags), "", journal_folder()
+    if flags.demo:
+        from qtui import demo
+        from qtui.demo.server import ServerError
+
+        try:
+            url = stack.enter_context(demo.start()).url
+        except ServerError as error:
+            raise Stop(str(error), REDIS) from None
+        prefixes = flags.prefixes or ("bull",)
+        settings = replace(
+            settings.without_ways(), redis=url, prefixes=prefixes, queues=flags.queues, profile=""
+        )
+        note = "a demo: the server and all on it are gone when you quit"
+        journal = Path(stack.enter_context(TemporaryDirectory(prefix="qtui-journal-")))
+    elif settings.tls_insecure:
+        note = "the server's certificate is not checked"
+    target = _target(settings)
+    if settings.marked and not settings.read_only and not flags.demo:
+        from qtui.commands.shared.guarded import guarding_profile
+
+        by = guarding_profile(target, settings.marked)
+        settings = replace(settings, read_only=bool(by), read_only_by=by)
+    return Place(settings, target, out, err, journal, note)
+
+
+def _target(settings: Settings) -> Target:
+    from qtui.bullmq.connection import Surroundings, parse
+
+    target = parse(settings.redis)
+    surroundings = Surroundings(
+        announced=settings.announced,
+        tls_ca=settings.tls_ca,
+        tls_cert=settings.tls_cert,
+        tls_key=settings.tls_key,
+        tls_server_name=settings.tls_server_name,
+        tls_insecure=settings.tls_insecure,
+    )
+    return surroundings.of(target)
+
+
+def _settings(flags: Flags) -> Settings:
+    from qtui.settings import SettingsError, load
+
+    given = asdict(flags)
+    if flags.demo:
+        # Its address is not known yet, and whatever else names one is not to be looked at.
+        given["redis"] = "demo"
+    try:
+        return load(given, os.environ, Path(flags.config) if flags.config else None)
+    except SettingsError as error:
+        raise Stop(str(error), USAGE) from None

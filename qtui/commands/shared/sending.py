@@ -1,0 +1,196 @@
+"""Carries a campaign out for a command, whichever its action: signals, troubles, the end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Final, TypeAlias
+
+from redis.exceptions import RedisError
+
+from qtui.bullmq.connection import explain
+from qtui.bullmq.filter import FilterError
+from qtui.bullmq.writer import ForeignQueue
+from qtui.commands.shared.output import OutputClosed, Paper, Progress
+from qtui.commands.shared.report import Report
+from qtui.commands.shared.run import INTERRUPTED, NOT_ALL, REDIS, Place, Stop
+from qtui.operations.engine.action import Action
+from qtui.operations.engine.campaign import Campaign, Phase
+from qtui.operations.journal.reading import JournalError
+from qtui.text import count, plain, plural
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+_BRIEF: Final = 0.5
+"""Seconds of trouble that are not worth a line."""
+
+Follow: TypeAlias = Callable[[], AsyncIterator[str]]
+"""Looks at what becomes of the jobs, and says in words what is known after each look."""
+
+
+class Interrupts:
+    """The first Ctrl+C ends the campaign after what is on its way, the second ends it at once."""
+
+    def __init__(self, campaign: Campaign[Action], paper: Paper) -> None:
+        self._campaign = campaign
+        self._paper = paper
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._asked = False
+
+    def __enter__(self) -> None:
+        """Takes SIGINT and SIGTERM over."""
+        for number in _SIGNALS:
+            self._loop.add_signal_handler(number, self._interrupt)
+
+    def __exit__(self, *_: object) -> None:
+        """Gives them back."""
+        for number in _SIGNALS:
+            self._loop.remove_signal_handler(number)
+
+    def _interrupt(self) -> None:
+        if self._asked and self._task is not None:
+            self._task.cancel()
+            return
+        self._asked = True
+        self._campaign.stop()
+        self._paper.line("qtui: stopping after what is on its way; once more to leave at once")
+        self._paper.flush()
+
+
+class _Waits:
+    """Says on stderr what a campaign waits for: its pace, or a server in trouble; once each."""
+
+    def __init__(self, campaign: Campaign[Action], paper: Paper, progress: Progress) -> None:
+        self._campaign = campaign
+        self._paper = paper
+        self._progress = progress
+        self._on_hold = False
+        self._since = 0.0
+        self._said = ""
+
+    def look(self) -> None:
+        """To be called when it may have changed."""
+        held = self._campaign.held
+        if held and not self._on_hold:
+            self._say(f"on hold: {held}")
+        self._on_hold = bool(held)
+        self._look_at_trouble(self._campaign.trouble, time.monotonic())
+
+    def _look_at_trouble(self, words: str, now: float) -> None:
+        if not words:
+            if self._said and not self._campaign.is_over:
+                self._say("Redis is back: going on")
+            self._since, self._said = 0.0, ""
+        elif not self._since:
+            self._since = now
+        elif words != self._said and now - self._since > _BRIEF:
+            self._said = words
+            self._say(f"{words}: waiting for up to {self._campaign.patience:g} s")
+
+    def _say(self, words: str) -> None:
+        self._progress.clear()
+        self._paper.line(f"qtui: {words}")
+        self._paper.flush()
+
+
+async def carry_out(
+    campaign: Campaign[Action], place: Place, report: Report, follow: Follow | None = None
+) -> int:
+    """Carries a campaign out, follows its jobs, and tells what became of them; the exit code.
+
+    Args:
+        campaign: closed by the caller.
+        place: where it prints.
+        report: says what became of the jobs.
+        follow: how they are followed when all were sent, None for not at all.
+    """
+    progress = Progress()
+    campaign.news = _Waits(campaign, place.err, progress).look
+    try:
+        with Interrupts(campaign, place.err):
+            await _send(campaign, report, progress)
+            if follow is not None:
+                await _follow(campaign, follow, progress)
+    except asyncio.CancelledError:
+        report.rest = "without a result"
+        why = "interrupted: what was on its way may have been carried out"
+        return _end(campaign, report, INTERRUPTED, why, goes_on=True)
+    except OutputClosed as error:
+        why = str(error) or "standard output was closed"
+        left = campaign.decided < campaign.selected
+        again = f"; {report.goes_on}" if left and report.goes_on else ""
+        raise Stop(f"{why}: {report.summary}{again}", NOT_ALL if left else report.code) from None
+    except ForeignQueue as error:
+        queue = campaign.action.queue
+        where = "stopped: a queue of the flow" if queue is None else queue.base
+        return _end(campaign, report, NOT_ALL, f"{where} is {error}")
+    except FilterError as error:  # a pattern ran away on what has changed since it was planned
+        return _end(campaign, report, NOT_ALL, f"stopped: --filter: {error}")
+    except JournalError as error:
+        return _end(campaign, report, NOT_ALL, f"nothing was {report.verb}: {error}")
+    except (RedisError, OSError) as error:
+        why = str(explain(error, place.target))
+        return _end(campaign, report, REDIS, why, goes_on=bool(campaign.decided))
+    finally:
+        progress.clear()
+    for note in campaign.notes:
+        words = f"the jobs were {report.verb}, but Redis refused an effect: {plain(note)}"
+        place.err.line(f"qtui: {words}")
+    if report.remark:
+        place.err.line(f"qtui: {plain(report.remark)}")
+    return _ended(campaign, report)
+
+
+async def _send(campaign: Campaign[Action], report: Report, progress: Progress) -> None:
+    closed: OutputClosed | None = None
+    selected = plural(campaign.selected, "job")
+    withdrawn = campaign.withdrawn
+    async for results in campaign.run():
+        report.journal = campaign.journal.id if campaign.journal is not None else None
+        progress.clear()
+        if lost := campaign.withdrawn - withdrawn:
+            withdrawn += lost
+            report.take_back(lost)
+        try:
+            report.results(results)
+        except OutputClosed as error:  # what is under way is counted all the same
+            closed = error
+            campaign.stop()
+        progress.say(f"{count(campaign.decided)} of {selected} {campaign.held}".rstrip())
+    if closed is not None:
+        raise closed
+
+
+async def _follow(campaign: Campaign[Action], follow: Follow, progress: Progress) -> None:
+    try:
+        async with campaign.heeding_stop():
+            async for words in follow():
+                progress.say(words)
+    except TimeoutError:
+        if not campaign.is_stopping:
+            raise
+
+
+def _end(
+    campaign: Campaign[Action], report: Report, code: int, why: str, *, goes_on: bool = False
+) -> int:
+    if campaign.journal is not None:
+        report.journal = campaign.journal.id
+    return report.end(code, f"{why}: {report.goes_on}" if goes_on and report.goes_on else why)
+
+
+def _ended(campaign: Campaign[Action], report: Report) -> int:
+    if campaign.phase is Phase.DONE and campaign.is_stopping:
+        return _end(campaign, report, INTERRUPTED, "interrupted: all was sent before")
+    if campaign.phase is Phase.DONE:
+        report.rest = report.rest_when_done
+        return _end(campaign, report, report.code, "")
+    if campaign.phase is Phase.LOST:
+        return _end(campaign, report, REDIS, "the connection was lost", goes_on=True)
+    if campaign.why:
+        code = REDIS if campaign.refused else NOT_ALL
+        return _end(campaign, report, code, f"stopped: {campaign.why}", goes_on=campaign.refused)
+    return _end(campaign, report, INTERRUPTED, "interrupted", goes_on=True)

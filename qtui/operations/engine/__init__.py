@@ -1,0 +1,1 @@
+"""The one way in which jobs are sent, whatever the operation."""

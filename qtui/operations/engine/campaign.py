@@ -1,0 +1,483 @@
+"""Carries an action out: call by call, snapshot first, a result for every job, no job twice.
+
+                  ┌────────────────── next call ──────────────────┐
+    planned ─▶ admitted ─▶ snapshot ─▶ sending ─▶ codes written ──┴─▶ done
+                │    ▲      written       │            │
+     on hold:   │    │         │          │            ├─ stop asked ─────────▶ stopped
+     rate or    │    │         │          │            ├─ the action objects ─▶ stopped
+     waiting    │    │         │          │            └─ canary is sent
+     side       │    └─────────┼──────────┼─ recovered ◀─ watching ─ failed ──▶ stopped
+                │              │          ├─ no writes are taken for too long ▶ stopped
+                └─ too slow    └ no room  └─ no answer for too long ──────────▶ lost
+                       └──────────┴─────▶ stopped
+
+The steps overlap: the next jobs are read while others are written down, and these while calls are
+sent; whatever bounds the pace (a rate, a canary, the waiting side) makes each wait for its turn.
+
+What is done to a job is in the action (`action`); what a lost call means in `delivery`, when a call
+may go in `pace`, how long anything is waited for in `patience`, what is written down in `journal`.
+A lost connection while jobs are read only costs time: they are read again. A retry whose process
+died goes on from its journal, see `record`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
+from enum import StrEnum
+from functools import partial
+from typing import Final, Generic, TypeVar
+
+from redis.exceptions import RedisError
+
+from qtui.bullmq.codes import Code, ForeignQueue, Result
+from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.origin import Origin, read_origin
+from qtui.bullmq.connection.trouble import LOST
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import Kind
+from qtui.operations.engine.action import Action, Load
+from qtui.operations.engine.pace import UNBOUNDED, Pace, Throttle, TooSlow, is_hopeless, verdict_on
+from qtui.operations.engine.patience import LAST_LOOK, PATIENCE, Patience, Stop
+from qtui.operations.engine.prefetch import ahead
+from qtui.operations.engine.sending import Delivery, OutOfReach, Sent
+from qtui.operations.journal.reading import JournalError
+from qtui.operations.journal.writing import Journal
+from qtui.text import first_line
+
+A_co = TypeVar("A_co", bound=Action, covariant=True)
+T = TypeVar("T")
+
+BATCHES: Final = 8
+"""Calls whose snapshots are written at once at most: one fsync costs the same for one job as for
+many."""
+
+_RECORDED: Final = 1
+"""Groups of jobs whose snapshots are on disk before they are sent, where nothing holds them."""
+
+
+class Phase(StrEnum):
+    """How far a campaign is."""
+
+    PLANNED = "planned"
+    RUNNING = "running"
+    READING = "reading what a lost batch did"
+    CHECKING = "reading again what a lost server took"
+    WATCHING = "watching the canary"
+    DONE = "done"
+    STOPPED = "stopped"
+    LOST = "connection lost"
+
+
+VANISHED: Final = "the queue's keys are gone since (obliterated, or its database flushed)"
+"""Why a campaign that has sent jobs finds no more of them."""
+
+
+def _ignored() -> None:
+    """For a campaign that nobody watches."""
+
+
+class Campaign(Generic[A_co]):
+    """One action on many jobs. Run it once; ask it to stop at any time; close it in the end.
+
+    Args:
+        client: where to read.
+        action: what is done, planned.
+        pace: how fast, and when to stop by itself; None for no bounds at all.
+        record: opens the journal that snapshots are written to; None for none.
+        patience: seconds for which it waits for a server that does not answer or takes no writes.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        action: A_co,
+        pace: Pace | None = None,
+        *,
+        record: Callable[[Campaign[Action]], Journal] | None = None,
+        patience: float = PATIENCE,
+    ) -> None:
+        self.action = action
+        self.pace = pace or UNBOUNDED
+        self.patience = patience
+        self.codes = Counter(action.before)
+        self.why = ""
+        """Why it stopped, if nobody asked it to."""
+        self.refused = False
+        """Whether it stopped because Redis refused it, or took no writes for too long."""
+        self.journal: Journal | None = None
+        self.news: Callable[[], None] = _ignored
+        """Called when `phase`, `held` or `trouble` may have changed between two calls."""
+        self.origin = Origin()
+        """The server that answered last."""
+        self.withdrawn = 0
+        """Codes 1 that were void, as the server that gave them lost the jobs' retry."""
+        self._client = client
+        self._phase = Phase.PLANNED
+        self._record = record
+        self._stop = Stop()
+        self._throttle = None if action.queue is None else self._throttle_of(client, action.queue)
+        self._delivery = Delivery(
+            client, patience=patience, stop=self._stop, news=lambda: self.news()
+        )
+        self._begun = bool(self.codes)
+        self._end: Exception | None = None
+        """Why nothing more is sent, once it is known."""
+        self._answered: deque[Sent] = deque()
+        self._canary: list[str] | None = [] if self.pace.canary else None
+        """The jobs that went first, until they are judged."""
+
+    def _throttle_of(self, client: Client, queue: QueueKey) -> Throttle:
+        return Throttle(client, queue, self.pace, self._stop, news=lambda: self.news())
+
+    @property
+    def phase(self) -> Phase:
+        """How far it is."""
+        if self._phase is Phase.RUNNING and self._delivery.reading:
+            return Phase.READING
+        return self._phase
+
+    @property
+    def held(self) -> str:
+        """Why nothing is sent just now though the server is well; empty while jobs are sent."""
+        held = "" if self._throttle is None else self._throttle.held
+        return "" if self.is_over else held or self._delivery.held
+
+    @property
+    def trouble(self) -> str:
+        """What is the matter with the server while it is waited for; empty while it is well."""
+        return "" if self.is_over else self._delivery.trouble
+
+    @property
+    def notes(self) -> list[str]:
+        """Redis's words where a side effect (event, marker) was refused; each once."""
+        return self._delivery.notes
+
+    @property
+    def selected(self) -> int:
+        """Jobs in the plan."""
+        return self.action.selected
+
+    @property
+    def decided(self) -> int:
+        """Jobs that have their result."""
+        return self.codes.total()
+
+    @property
+    def done(self) -> int:
+        """Jobs with which it was done: code 1."""
+        return self.codes[Code.RETRIED]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will be sent."""
+        return self._phase in (Phase.DONE, Phase.STOPPED, Phase.LOST)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was asked to stop, by a person or by its canary."""
+        return self._stop.is_set()
+
+    def stop(self) -> None:
+        """Ends the campaign after the jobs that are written down to be sent: some calls.
+
+        On a server that does not answer it ends within two seconds.
+        """
+        self._stop.set()
+
+    def heeding_stop(self) -> AbstractAsyncContextManager[None]:
+        """Ends what is awaited within it, such as following, soon after a stop (TimeoutError)."""
+        return self._stop.at_most(LAST_LOOK)
+
+    async def run(self) -> AsyncGenerator[Sequence[Result]]:
+        """Carries the action out and yields the results call by call.
+
+        Raises:
+            JournalError: the record could not be begun; nothing was sent.
+            ForeignQueue: the queue is not BullMQ's own, or gone; nothing was written at all.
+            redis.exceptions.ResponseError: Redis refused a call; its jobs are where they were.
+            redis.exceptions.ConnectionError, TimeoutError: nobody answered before the first call.
+        """
+        self._phase = Phase.RUNNING
+        finished = False
+        try:
+            await self._begin()
+            async with aclosing(self._calls()) as calls:
+                async for results in calls:
+                    yield results
+            finished = not self._stop.is_set() or self.decided == self.selected
+        except OutOfReach as out:
+            self._give_up(out)
+        except _Objection as reason:
+            self.why = str(reason)
+        except ForeignQueue as reason:
+            # It was one of BullMQ's own when its first jobs were sent.
+            self.why = f"the queue is {reason}" if reason.kind is Kind.PRO else VANISHED
+            if not self.done:
+                self.why = str(reason)
+                raise
+        except (JournalError, TooSlow) as reason:
+            if isinstance(reason, JournalError) and self.journal is None:
+                raise
+            self.why = str(reason)
+        except LOST as reason:
+            if not self._stop.is_set():
+                self.why = first_line(str(reason))
+                raise
+        except Exception as reason:
+            self.why, self.refused = first_line(str(reason)), isinstance(reason, RedisError)
+            raise
+        finally:
+            while self._answered:  # nobody asked for them any more
+                self._settle()
+            if self._phase is not Phase.LOST:
+                self._phase = Phase.DONE if finished else Phase.STOPPED
+            self._write_end()
+            await self.action.close()  # last, as it may be cancelled
+
+    async def _begin(self) -> None:
+        await self._delivery.measure()
+        async with self._stop.at_most(LAST_LOOK):
+            await self.action.begin()
+            found = await read_origin(self._client, self._key)
+        if self.journal is None or not self.origin.is_known:
+            self.origin = found
+        if self._record is not None:
+            self.journal = await asyncio.to_thread(self._record, self)
+
+    @property
+    def _key(self) -> str:
+        """A key of its queue, for a cluster to find the node by."""
+        header = self.action.header()
+        return QueueKey(header.queue, header.prefix).key("meta")
+
+    def _give_up(self, out: OutOfReach) -> None:
+        if self._stop.is_set():
+            return  # it was asked to end, and could not find out more in time
+        if out.condition:
+            self.why, self.refused = out.condition, True
+        else:
+            self._phase = Phase.LOST
+
+    async def finish(self, seconds: float) -> None:
+        """Reads once more what became of the open jobs, for some seconds at most, and closes."""
+        try:
+            await self.action.conclude(seconds)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Writes down what became of the jobs, and closes the journal.
+
+        Jobs that were open are written down as unknown, unless `finish` has read them.
+        """
+        if self.journal is None:
+            return
+        try:
+            outcomes = self.action.outcomes()
+            if outcomes is not None:
+                self.journal.outcomes(outcomes)
+                self._write_end(self.action.counts())
+        except JournalError as reason:
+            self.why = self.why or str(reason)
+        finally:
+            self.journal.close()
+
+    def _write_end(self, outcomes: Mapping[str, int] | None = None) -> None:
+        if self.journal is not None:
+            try:
+                self.journal.end(self._phase.value, self.codes, self.why, outcomes)
+            except JournalError as reason:
+                self.why = self.why or str(reason)
+
+    # Sending
+
+    async def _calls(self) -> AsyncGenerator[Sequence[Result]]:
+        """Sends what is left, and again what a server lost that took it, until all is done."""
+        while True:
+            async with aclosing(self._rounds()) as rounds:
+                async for results in rounds:
+                    yield results
+            lost = await self._withdraw()
+            if not lost:
+                if self.decided < self.selected and await self._insist(self.action.vanished):
+                    raise _Objection(VANISHED)
+                return
+            yield []
+            if self._stop.is_set():
+                return
+
+    async def _withdraw(self) -> int:
+        """How many codes 1 are void, if another server answers now than when it began.
+
+        Sentinels that replace the master are waited for: the old one takes writes until it is
+        done, and they are lost. The codes are taken back, here and in the journal.
+        """
+        patience = Patience(self.patience, self._stop)
+        while True:
+            origin = await self._insist(partial(read_origin, self._client, self._key))
+            if (origin.is_settled and origin.is_master) or not await patience.wait():
+                break
+        if origin.is_same_as(self.origin) or not self.done:
+            return 0
+        before, self._phase = self._phase, Phase.CHECKING
+        self.news()
+        lost = await self._insist(self.action.lost)
+        self._phase = before
+        self.origin = origin
+        if self.journal is not None:
+            self.journal.withdraw(origin.members(), lost)
+        self.action.withdraw(lost)
+        self.codes[Code.RETRIED] -= len(lost)
+        self.withdrawn += len(lost)
+        return len(lost)
+
+    async def _rounds(self) -> AsyncGenerator[Sequence[Result]]:
+        """First what is in doubt, then what is left, until all have a result or it is stopped.
+
+        The snapshots of the next jobs are written while calls are sent, and each call is sent
+        while what came of the one before is written down.
+        """
+        while (known := await self._insist(self.action.judge_doubtful)) is not None:
+            self._count(known)
+            self._write_codes(known)
+            yield known
+            self._check_end()
+        recorded = ahead(self._recorded(), self._runs_ahead, most=_RECORDED)
+        async with aclosing(recorded) as groups:
+            async for group in groups:
+                async with aclosing(ahead(self._delivered(group))) as calls:
+                    async for _ in calls:
+                        yield self._settle()
+                self._check_end()
+
+    def _check_end(self) -> None:
+        if self._end is not None:
+            raise self._end
+
+    def _runs_ahead(self) -> bool:
+        """Whether it is known now that the next jobs will be sent as well."""
+        if self._canary is not None or self._throttle is None or self._stop.is_set():
+            return False
+        return self._throttle.is_free
+
+    async def _recorded(self) -> AsyncGenerator[Load]:
+        """The jobs, in groups that the pace admits, whose snapshots are on disk; all are sent."""
+        while (rest := await self._insist(self.action.next)) is not None:
+            while rest is not None and len(rest):
+                room = await self._admitted(len(rest))
+                if self._stop.is_set():
+                    return
+                group, rest = rest.cut(room)
+                group.take()
+                if self.journal is not None:
+                    snapshot = partial(group.snapshot, self.journal.texts)
+                    await self._write_snapshot(self.journal, await self._insist(snapshot))
+                self._begun = True
+                yield group
+
+    @staticmethod
+    async def _write_snapshot(journal: Journal, lines: bytes) -> None:
+        """Returns when it is on disk, even if it is cancelled: the thread goes on meanwhile."""
+        writing = asyncio.ensure_future(asyncio.to_thread(journal.evidence, lines))
+        try:
+            await asyncio.shield(writing)
+        finally:
+            await asyncio.wait([writing])
+            writing.exception()  # of one that is cancelled nobody else asks for it
+
+    async def _admitted(self, jobs: int) -> int:
+        """Waits until the pace lets some of these jobs go; how many, 0 if it was stopped."""
+        if self._throttle is None:
+            return jobs
+        wanted = min(BATCHES * self._delivery.size, jobs)
+        if self._canary is not None and len(self._canary) >= self.pace.canary:
+            await self._judge_canary(self._canary)
+            self._canary = None
+        if self._canary is not None:
+            wanted = min(wanted, self.pace.canary - len(self._canary))
+        while not (room := await self._insist(partial(self._throttle.admit, wanted))):
+            if self._stop.is_set():
+                break
+        return room
+
+    async def _delivered(self, group: Load) -> AsyncGenerator[None]:
+        """Sends call after call, and puts down what came of each; the last may meet trouble."""
+        rest: Load | None = group
+        while rest is not None and self._end is None:
+            call, rest = rest.cut(self._delivery.size)
+            left: Load | None = call
+            while left is not None and self._end is None:
+                try:
+                    sent = await self._delivery.send(left)
+                except OutOfReach as out:
+                    self._end = out
+                    if out.sent is None:
+                        return
+                    sent = out.sent
+                if objection := sent.load.objection(sent.results):
+                    self._end = self._end or _Objection(objection)
+                left = sent.left
+                self._answered.append(sent)
+                yield
+
+    def _settle(self) -> Sequence[Result]:
+        """Counts and writes down what came of one call."""
+        sent = self._answered.popleft()
+        results = sent.load.settle(sent.results)
+        self._count(results)
+        self._write_codes(results)
+        return results
+
+    def _count(self, results: Sequence[Result]) -> None:
+        """Takes the results of a call."""
+        others = [one.code for one in results if one.code is not Code.RETRIED]
+        self.codes.update(others)
+        if len(others) < len(results):
+            self.codes[Code.RETRIED] += len(results) - len(others)
+        if self._canary is not None:
+            self._canary += [one.job_id for one in results if one.retried]
+
+    def _write_codes(self, results: Sequence[Result]) -> None:
+        if self.journal is not None:
+            try:
+                self.journal.codes(results)  # waits for no disk: sooner done than by a thread
+            except JournalError as reason:  # they are told all the same
+                self._end = self._end or reason
+
+    async def _judge_canary(self, ids: Sequence[str]) -> None:
+        """Watches the canary, and stops if too many of it may have failed again."""
+        pace, follower = self.pace, self.action.follower
+        if follower is None:
+            return
+        self._phase = Phase.WATCHING
+
+        def settled() -> bool:
+            return self._stop.is_set() or is_hopeless(follower.tally(ids), pace)
+
+        async with self._stop.at_most(LAST_LOOK):
+            await follower.settle(pace.canary_seconds, settled, ids)
+        self._phase = Phase.RUNNING
+        if not self._stop.is_set():
+            tally = follower.final(ids)
+            self.why = verdict_on(tally, pace, mute=follower.mute, blind=follower.blind)
+            if self.why:
+                self.stop()
+
+    async def _insist(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Does some reading, again and again while the server is in trouble.
+
+        Raises:
+            OutOfReach: it is for too long, or a stop was asked for.
+            redis.exceptions.ConnectionError, TimeoutError: it never answered at all.
+        """
+        if self._begun:
+            return await self._delivery.insist(work)
+        async with self._stop.at_most(LAST_LOOK):
+            return await work()
+
+
+class _Objection(Exception):
+    """The action itself says that nothing more may be sent."""

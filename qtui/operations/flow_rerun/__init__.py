@@ -1,0 +1,1 @@
+"""A flow rerun from failure or from the start."""

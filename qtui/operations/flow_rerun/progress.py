@@ -1,0 +1,142 @@
+"""What has become of a rerun so far: how many of its jobs are done, and what failed. Reads only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from qtui.bullmq.ask import Command, ask_all, score
+from qtui.bullmq.connection import Client
+from qtui.bullmq.flow.lineage import Node, read_nodes
+from qtui.bullmq.model import JobState
+from qtui.bullmq.signature.headline import spoken
+from qtui.operations.flow_rerun.plan import Part, RerunPlan, Start
+from qtui.operations.following.outcome import Fate, Outcome
+from qtui.text import count, plural
+
+CHUNK: Final = 250
+"""Jobs that are read in one round trip."""
+
+_LIGHT: Final = 1000
+"""Jobs of which only their end is looked for in one round trip."""
+
+
+@dataclass(frozen=True, slots=True)
+class RerunProgress:
+    """How far a rerun has come."""
+
+    plan: RerunPlan
+    completed: int = 0
+    failed: tuple[Node, ...] = ()
+    """Jobs that failed again; with their ancestors, where their option says so."""
+    gone: int = 0
+    """Jobs that ran and were removed, or were removed by somebody."""
+    nodes: Mapping[str, Node] = field(default_factory=dict)
+    """The jobs as they were seen last, by full key; of many jobs only those that are decided."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every job that runs again is decided."""
+        return self.completed + len(self.failed) + self.gone >= self.plan.jobs
+
+    def outcomes(self) -> dict[str, Outcome]:
+        """What has become of each job, by full key."""
+        seen = {step.node.key: step.node for step in self.plan.steps}
+        fates = {key: fate_of(node, seen[key]) for key, node in self.nodes.items()}
+        return {
+            key: Outcome(fate, _error(self.nodes[key]) if fate is Fate.FAILED_AGAIN else "")
+            for key, fate in fates.items()
+        }
+
+    @property
+    def words(self) -> str:
+        """For a banner: ``resumed from 2 failed jobs; 3 of 5 done``."""
+        first = len(self.plan.of(Part.RUNS))
+        begun = f"resumed from {plural(first, 'failed job')}"
+        if self.plan.start is Start.START:
+            begun = "rerun from the start"
+        done = f"{count(self.completed)} of {count(self.plan.jobs)} done"
+        failed = f", {count(len(self.failed))} failed" if self.failed else ""
+        gone = f", {count(self.gone)} removed, their end unknown" if self.gone else ""
+        return f"{begun}; {done}{failed}{gone}"
+
+
+def _error(node: Node) -> str:
+    return spoken(node.row.failed_reason or "")
+
+
+async def read_progress(
+    client: Client, plan: RerunPlan, before: RerunProgress | None = None
+) -> RerunProgress:
+    """Looks at the jobs that a plan runs again, after it was carried out.
+
+    A job counts when it has finished anew: at another score than the one that the plan saw.
+
+    Args:
+        client: where to read.
+        plan: what was carried out.
+        before: an earlier look: jobs that had finished then are not looked at again.
+
+    Costs what `read_nodes` costs for up to `CHUNK` of them. Where more are left it costs three
+    commands of O(1) a job, and `read_nodes` for those that have finished or are gone.
+
+    Raises:
+        redis.exceptions.NoPermissionError: we may not look at one of the queues.
+    """
+    seen = {step.node.key: step.node for step in plan.of(Part.RUNS, Part.FOLLOWS)}
+    nodes = {
+        key: node
+        for key, node in (before.nodes if before is not None else {}).items()
+        if fate_of(node, seen[key]).is_final
+    }
+    left = [node for key, node in seen.items() if key not in nodes]
+    names = [node.name for node in (left if len(left) <= CHUNK else await _ended(client, left))]
+    for start in range(0, len(names), CHUNK):
+        nodes |= {node.key: node for node in await read_nodes(client, names[start : start + CHUNK])}
+    fates = {key: fate_of(node, seen[key]) for key, node in nodes.items()}
+    counted = Counter(fates.values())
+    failed = tuple(nodes[key] for key in seen if fates.get(key) is Fate.FAILED_AGAIN)
+    return RerunProgress(plan, counted[Fate.COMPLETED], failed, counted[Fate.GONE], nodes)
+
+
+async def _ended(client: Client, before: Sequence[Node]) -> list[Node]:
+    """Those of many jobs that have finished anew, or are gone."""
+    found: list[Node] = []
+    for start in range(0, len(before), _LIGHT):
+        some = before[start : start + _LIGHT]
+        commands: list[Command] = []
+        for node in some:
+            commands += (("ZSCORE", node.queue.key(state.key), node.id) for state in _FINISHED)
+            commands.append(("EXISTS", node.key))
+        replies = await ask_all(client, commands)
+        for at, node in enumerate(some):
+            *scores, exists = replies[at * 3 : at * 3 + 3]
+            known = [score(reply) for reply in scores]
+            anew = any(
+                one is not None and (state, one) != (node.state, node.row.score)
+                for state, one in zip(_FINISHED, known, strict=True)
+            )
+            if anew or exists == 0:
+                found.append(node)
+    return found
+
+
+_FINISHED: Final = (JobState.COMPLETED, JobState.FAILED)
+
+_FATES: Final = {
+    JobState.COMPLETED: Fate.COMPLETED,
+    JobState.FAILED: Fate.FAILED_AGAIN,
+    JobState.ACTIVE: Fate.ACTIVE,
+    JobState.DELAYED: Fate.DELAYED,
+}
+
+
+def fate_of(node: Node, before: Node) -> Fate:
+    """What has become of a job that stood as ``before`` when its rerun was planned."""
+    if node.row.missing:
+        return Fate.GONE
+    if (node.state, node.row.score) == (before.state, before.row.score) or node.state is None:
+        return Fate.WAITING
+    return _FATES.get(node.state, Fate.WAITING)

@@ -1,0 +1,1 @@
+"""What operations did: written before and after, and read again."""

@@ -1,0 +1,179 @@
+"""The files that journals are: made, opened and locked for their owner alone, errors in words."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import secrets
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from qtui.folders import MOVED_BY, NOWHERE
+from qtui.operations.journal.reading import JournalError, last_pid
+
+_PATIENCE: Final = 1.0
+"""Seconds to wait for a lock that somebody may hold who only looks whether it is held."""
+_NAMES: Final = 100
+_OURS: Final = 2
+"""Folders above the journal's that may be no links; a home, further up, may be behind one."""
+_WORDS: Final = {
+    errno.ENOSPC: "the disk is full: make room",
+    errno.EDQUOT: "your quota of the disk is used up: make room",
+    errno.EFBIG: "a file may not grow that large here: see `ulimit -f`",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.ENOTDIR: "there is something that is no folder",
+    errno.EEXIST: "there is something that is no folder",
+}
+
+_MOVABLE: Final = (
+    *(errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT),
+    *(errno.ENOENT, errno.ENOTDIR, errno.EEXIST),
+)
+"""Errors that another folder could help with."""
+
+
+@contextlib.contextmanager
+def open_folder(folder: Path) -> Iterator[int]:
+    """The folder, open, made where it is not there, and nobody else's to write to.
+
+    Raises:
+        JournalError: it can't be made, or is not ours alone to write to.
+    """
+    try:
+        if folder == NOWHERE:
+            raise JournalError(f"the journal has no folder, as there is no home: {MOVED_BY}")
+        _make(folder)
+        if folder.is_symlink():
+            raise JournalError(f"{folder} is a symbolic link: the journal needs a real folder")
+        _check_parents(folder)
+        number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise failure(folder, error) from None
+    try:
+        facts = os.fstat(number)
+        if facts.st_uid != os.geteuid():
+            raise JournalError(f"{folder} is another user's: the journal needs a folder of yours")
+        if facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise JournalError(f"others may write to {folder}: chmod 700 it")
+        yield number
+    finally:
+        os.close(number)
+
+
+def _check_parents(folder: Path) -> None:
+    """Sees to it that nobody else can put another folder in the place of the journal's.
+
+    Raises:
+        JournalError: a folder on the way is another user's, or others may write to it, or one of
+            the two nearest is a link.
+        OSError: it can't be looked at.
+    """
+    above = [*folder.absolute().parents]
+    for nearness, one in enumerate(above):
+        facts = one.lstat()
+        if stat.S_ISLNK(facts.st_mode):
+            if nearness < _OURS or facts.st_uid not in (0, os.geteuid()):
+                raise JournalError(
+                    f"{one} is a symbolic link, and the journal would be behind it: {MOVED_BY}"
+                )
+            facts = one.stat()
+        if facts.st_uid not in (0, os.geteuid()):
+            raise JournalError(f"{one} is another user's, and the journal is in it: {MOVED_BY}")
+        if _is_open(facts):
+            raise JournalError(
+                f"others may write to {one}, and the journal is in it: chmod go-w it, or {MOVED_BY}"
+            )
+
+
+def _is_open(facts: os.stat_result) -> bool:
+    """Whether others may replace what is in a folder."""
+    if facts.st_mode & stat.S_ISVTX:  # as in /tmp: only owners may
+        return False
+    # Where users have a group of their own, of the same number, folders are often made so.
+    private = facts.st_gid == facts.st_uid == os.geteuid()
+    return bool(facts.st_mode & (stat.S_IWOTH | (0 if private else stat.S_IWGRP)))
+
+
+def _make(folder: Path) -> None:
+    """Makes the folder and what is missing above it, for its owner only."""
+    missing = [folder]
+    while not missing[-1].parent.exists():
+        missing.append(missing[-1].parent)
+    for one in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            one.mkdir(mode=0o700)
+
+
+def new_file(place: int, folder: Path, at: float) -> tuple[str, int]:
+    """A file that was not there before, under a new id.
+
+    Raises:
+        JournalError: it can't be made.
+    """
+    moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime(at))
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    for _ in range(_NAMES):
+        campaign_id = f"{moment}-{secrets.token_hex(2)}"
+        try:
+            return campaign_id, os.open(f"{campaign_id}.jsonl", flags, 0o600, dir_fd=place)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise failure(folder, error) from None
+    raise JournalError(f"no name is left for another journal in {folder}: try again in a second")
+
+
+def take(number: int, path: Path) -> None:
+    """Takes the lock that whoever writes must hold.
+
+    Raises:
+        JournalError: another process holds it, or the file system knows no locks.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                pid = last_pid(path.parent, path.stem)
+                raise JournalError(f"campaign {path.stem} is still running (pid {pid})") from None
+            time.sleep(0.01)  # between two looks, in a thread: who looked at it lets go at once
+        except OSError as error:
+            raise failure(path, error) from None
+
+
+def is_torn(number: int) -> bool:
+    """Whether the last line has no end: its writer was killed."""
+    end = os.fstat(number).st_size
+    return end > 0 and os.pread(number, 1, end - 1) != b"\n"
+
+
+def held_by(folder: Path) -> int:
+    """Bytes of all files in the folder.
+
+    Raises:
+        JournalError: nobody may look.
+    """
+    total = 0
+    try:
+        with os.scandir(folder) as found:
+            for one in found:
+                with contextlib.suppress(FileNotFoundError):
+                    total += one.stat(follow_symlinks=False).st_size
+    except OSError as error:
+        raise failure(folder, error) from None
+    return total
+
+
+def failure(path: Path, error: OSError) -> JournalError:
+    """What to say when a journal can't be written."""
+    words = _WORDS.get(error.errno or 0, error.strerror or "it failed")
+    moved = f", or {MOVED_BY}" if error.errno in _MOVABLE else ""
+    return JournalError(f"the journal can't be written to {path}: {words}{moved}")

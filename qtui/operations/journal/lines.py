@@ -1,0 +1,430 @@
+"""What stands in a journal, line by line: facts to JSON and back. Pure; touches no file.
+
+One JSON object a line, in ASCII: text of Redis that is no UTF-8 stands as lone surrogates U+DC80 to
+U+DCFF, so that every id can be told from every other. Members stand in the order written here,
+which lets a reader count the jobs of a large journal without decoding what they hold.
+
+    campaign   who retries what, where and how; the first line
+    text       a text that later lines name by its digest (since format 2)
+    chosen     the chosen jobs and their scores, up to `CHOSEN` a line; not for queries
+    job        what a retry wipes, written before the job is sent
+    code       BullMQ's code for it
+    outcome    what became of it
+    withdrawn  its code 1 is void: Redis lost the retry, and the job is where it was
+    server     another server answers from here on, or the same with another history
+    resumed    another process goes on from here
+    end        the last line of a campaign that came to its end
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Final, NamedTuple, TypeAlias
+
+import orjson
+
+from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.writer import NEVER, Picked
+from qtui.operations.following.outcome import Fate, Outcome
+from qtui.operations.journal.texts import FIELDS, Shortened, Texts, whole
+
+FORMAT: Final = 2
+"""Of a journal that begins now; 1 has every text where it belongs."""
+
+TEXTS_SINCE: Final = 2
+"""The first format in which a line may name a text."""
+
+CHOSEN: Final = 1000
+"""Chosen jobs in one line at most."""
+
+Record: TypeAlias = dict[str, object]
+"""A line as it was decoded; ``type`` is always a text."""
+
+_encode: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+_LARGEST: Final = 1 << 53
+_INFINITE: Final = {"inf": math.inf, "-inf": -math.inf}
+_JOB: Final = re.compile(
+    rb'\{"type":"(?P<type>job|code|withdrawn)","id":(?P<id>"[^"\\]*(?:\\.[^"\\]*)*")'
+    rb'(?:,"score":(?P<score>null|"-?inf"|[-+.0-9e]+))?'
+    rb'(?:,"fields":|,"code":(?P<code>null|-?\d+)[,}]|\})'
+)
+"""The beginning of a line of ours about one job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which jobs a campaign is about."""
+
+    kind: str
+    """``ids``, ``query``, or ``flow``: then ids are full keys, for a flow spans queues."""
+    jobs: int | None = None
+    """How many they were when it began. For ids it must be exact: it tells whether all that were
+    chosen were written down."""
+    filter: str | None = None
+    until: float | None = None
+    """The score up to which a query takes jobs: later failures are not its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The first line. What has a default is filled in by ``Journal.create``. Times in ms."""
+
+    where: str
+    """The address, without credentials."""
+    queue: str
+    """Its base key."""
+    prefix: str
+    state: str
+    """``failed`` or ``completed``, out of which jobs are retried."""
+    selection: Selection
+    resets: Mapping[str, bool] = field(default_factory=dict)
+    pace: Mapping[str, object] = field(default_factory=dict)
+    how: str = ""
+    """The command or the key that began it."""
+    flow: Mapping[str, str] = field(default_factory=dict)
+    """Of a flow's rerun: ``root`` by full key, in the queue above, and ``start``."""
+    server: Mapping[str, str] = field(default_factory=dict)
+    """What tells the server's data from others, see `qtui.bullmq.connection.origin`; empty in
+    old journals.
+    """
+    id: str = ""
+    at: int = 0
+    user: str = ""
+    host: str = ""
+    pid: int = 0
+    version: str = ""
+    format: int = FORMAT
+
+
+class Evidence(NamedTuple):
+    """What a retry wipes of one job: fields of its hash as they stood there, by BullMQ's names."""
+
+    id: str
+    score: float | None
+    fields: Mapping[str, str]
+    """Those that were there; without any the hash was gone."""
+    state: str = ""
+    """Where it stood, if not in the state that the campaign is about."""
+
+
+# To lines ----------------------------------------------------------------------------------------
+
+
+def header_line(header: Header) -> bytes:
+    """The first line of a journal."""
+    members = asdict(header)
+    until = header.selection.until
+    if until is not None:
+        members["selection"]["until"] = _plain_score(until)
+    for name in ("flow", "server"):
+        if not members[name]:
+            del members[name]
+    first = ("id", "at", "user", "host", "pid")
+    order = ("type", "format", *first, *(name for name in members if name not in first))
+    return _lines([{name: "campaign" if name == "type" else members[name] for name in order}])
+
+
+def chosen_line(picked: Sequence[Picked]) -> bytes:
+    """At most `CHOSEN` jobs: ``[id, score]``, null for `NEVER`, ``[id]`` for whatever score."""
+    jobs = [
+        [one.job_id] if one.score is None else [one.job_id, _plain_score(one.score)]
+        for one in picked
+    ]
+    return _lines([{"type": "chosen", "jobs": jobs}])
+
+
+def text_lines(texts: Mapping[str, str]) -> bytes:
+    """The definitions of texts, by digest."""
+    return _lines([{"type": "text", "id": digest, "text": text} for digest, text in texts.items()])
+
+
+def evidence_lines(jobs: Iterable[Evidence], texts: Texts | None = None) -> bytes:
+    """A line a job. Costs some 2 µs for a job of 1 kB.
+
+    Args:
+        jobs: the jobs.
+        texts: where repeated texts are remembered; those that are not defined yet must be in the
+            journal before these lines. None: every text stands where it belongs.
+    """
+    if texts is None:
+        return _lines([_job(*one) for one in jobs])
+    shorten = texts.shorten
+    found = []
+    for job_id, score, fields, state in jobs:
+        short: dict[str, Shortened] = dict(fields)
+        for name in FIELDS:
+            if name in short:
+                short[name] = shorten(fields[name])
+        found.append(_job(job_id, score, short, state))
+    return _lines(found)
+
+
+def _job(job_id: str, score: float | None, fields: Mapping[str, object], state: str) -> Record:
+    found: Record = {"type": "job", "id": job_id}
+    if score is not None:
+        found["score"] = score if math.isfinite(score) else _plain_score(score)
+    found["fields"] = fields
+    if state:
+        found["state"] = state
+    return found
+
+
+def code_lines(results: Iterable[Result]) -> bytes:
+    """A line a result; the code is null where it is unknown."""
+    return _lines([_code(*one) for one in results])
+
+
+def _code(job_id: str, code: Code, target: str, error: str) -> Record:
+    found: Record = {"type": "code", "id": job_id}
+    found["code"] = None if code is Code.UNKNOWN else int(code)
+    if target:
+        found["target"] = target
+    if error:
+        found["error"] = error
+    return found
+
+
+def outcome_lines(outcomes: Mapping[str, Outcome]) -> bytes:
+    """A line a job."""
+    return _lines([_outcome(*one) for one in outcomes.items()])
+
+
+def _outcome(job_id: str, outcome: Outcome) -> Record:
+    found: Record = {"type": "outcome", "id": job_id, "fate": outcome.fate.value}
+    if outcome.error:
+        found["error"] = outcome.error
+    return found
+
+
+def withdrawn_lines(picked: Iterable[Picked]) -> bytes:
+    """A line a job; its score is where it is again."""
+    return _lines([_job_withdrawn(one.job_id, one.score) for one in picked])
+
+
+def _job_withdrawn(job_id: str, score: float | None) -> Record:
+    found: Record = {"type": "withdrawn", "id": job_id}
+    return found if score is None else found | {"score": _plain_score(score)}
+
+
+def server_line(at: int, server: Mapping[str, str], withdrawn: int) -> bytes:
+    """Which server answers from here on, and how many retries it does not know of."""
+    return _lines([{"type": "server", "at": at, "server": dict(server), "withdrawn": withdrawn}])
+
+
+def resumed_line(at: int, user: str, host: str, pid: int, version: str) -> bytes:
+    """Who goes on."""
+    who = {"at": at, "pid": pid, "user": user, "host": host, "version": version}
+    return _lines([{"type": "resumed", **who}])
+
+
+def end_line(
+    at: int,
+    phase: str,
+    codes: Mapping[Code, int],
+    note: str,
+    outcomes: Mapping[str, int] | None = None,
+) -> bytes:
+    """How it ended, with the codes of the whole campaign, and what became of the retried jobs."""
+    counts = {
+        "unknown" if code is Code.UNKNOWN else str(code.value): number
+        for code, number in codes.items()
+        if number
+    }
+    found: Record = {"type": "end", "at": at, "phase": phase, "codes": counts, "note": note}
+    return _lines([found if outcomes is None else found | {"outcomes": dict(outcomes)}])
+
+
+def _lines(records: list[Record]) -> bytes:
+    """One object a line, in ASCII; each has its type first, and no array in it holds objects."""
+    if not records:
+        return b""
+    try:
+        text = orjson.dumps(records)
+    except TypeError:  # text that is no UTF-8
+        text = b""
+    if text and text.isascii() and b"\x7f" not in text:
+        # No text can hold what parts two objects: in it a quotation mark has a backslash before it.
+        return text[1:-1].replace(b'},{"type":', b'}\n{"type":') + b"\n"
+    return "".join([_encode(one) + "\n" for one in records]).encode("ascii")
+
+
+def _plain_score(score: float) -> float | str | None:
+    """JSON has no word for what is no number or infinite; floats are written so as to come back."""
+    if math.isnan(score):
+        return None
+    return score if math.isfinite(score) else str(score)
+
+
+# From lines --------------------------------------------------------------------------------------
+
+
+def record(line: bytes) -> Record | None:
+    """A line as it was written; None where it is torn, or none of ours."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict) or not isinstance(found.get("type"), str):
+        return None
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What counts of a job's line or a code's line."""
+
+    job_id: str
+    code: Code | None
+    """None in the line of a job."""
+    score: float | None = None
+    withdrawn: bool = False
+    """Whether the line says that a code 1 is void."""
+
+
+def glance(line: bytes) -> Glance | None:
+    """Job and code lines without their fields, quickly; None for all other lines.
+
+    Costs about 1 µs however long the line is.
+    """
+    match = _JOB.match(line)
+    if match is None or not line.endswith(b"}\n"):
+        return None
+    kind, id_, score, code = match.groups()
+    try:
+        job_id = json.loads(id_) if b"\\" in id_ else id_[1:-1].decode("ascii")
+        if kind == b"code":
+            return None if code is None else Glance(job_id, _WRITTEN.get(code, Code.UNKNOWN))
+        known = None if score is None else _score(json.loads(score))
+        return Glance(job_id, None, known, kind == b"withdrawn")
+    except ValueError:
+        return None
+
+
+def code_of(value: object) -> Code:
+    """A code of a line; `Code.UNKNOWN` for null, and for what this release does not know."""
+    return Code(value) if isinstance(value, int) and value in _CODES else Code.UNKNOWN
+
+
+_CODES: Final = frozenset(code.value for code in Code)
+_FATES: Final = frozenset(fate.value for fate in Fate)
+_WRITTEN: Final = {str(code.value).encode(): code for code in Code}
+
+
+def header_of(found: Record) -> Header:
+    """The first line as facts; what is missing or of another type stands as a default."""
+    selection = _mapping(found.get("selection"))
+    jobs, until = selection.get("jobs"), selection.get("until")
+    return Header(
+        **{name: _text(found.get(name)) for name in _TEXTS},
+        at=whole_number(found.get("at")),
+        pid=whole_number(found.get("pid")),
+        format=whole_number(found.get("format")),
+        selection=Selection(
+            kind=_text(selection.get("kind")),
+            jobs=whole_number(jobs) if jobs is not None else None,
+            filter=_text(selection.get("filter")) or None,
+            until=_score(until) if until is not None else None,
+        ),
+        resets={name: value is True for name, value in _mapping(found.get("resets")).items()},
+        pace=_mapping(found.get("pace")),
+        flow={name: _text(value) for name, value in _mapping(found.get("flow")).items()},
+        server={name: _text(value) for name, value in _mapping(found.get("server")).items()},
+    )
+
+
+_TEXTS: Final = ("where", "queue", "prefix", "state", "how", "id", "user", "host", "version")
+
+
+def chosen_of(found: Record) -> list[Picked]:
+    """The jobs of one line."""
+    jobs = found.get("jobs")
+    return [
+        Picked(one[0], _score(one[1]) if len(one) > 1 else None)
+        for one in (jobs if isinstance(jobs, list) else [])
+        if isinstance(one, list) and one and isinstance(one[0], str)
+    ]
+
+
+def with_texts(found: Record, texts: Mapping[str, str]) -> Record:
+    """The line with the texts that it names, by digest, where they belong."""
+    fields = found.get("fields")
+    if not isinstance(fields, dict):
+        return found
+    return {**found, "fields": {name: whole(value, texts) for name, value in fields.items()}}
+
+
+def evidence_of(found: Record) -> Evidence:
+    """The job of a line, see `with_texts`."""
+    score = _score(found["score"]) if "score" in found else None
+    fields = {
+        name: text for name, text in _mapping(found.get("fields")).items() if isinstance(text, str)
+    }
+    return Evidence(_text(found.get("id")), score, fields, _text(found.get("state")))
+
+
+def result_of(found: Record) -> Result:
+    """The code of a line."""
+    texts = (_text(found.get(name)) for name in ("target", "error"))
+    return Result(_text(found.get("id")), code_of(found.get("code")), *texts)
+
+
+def outcome_of(found: Record) -> tuple[str, Outcome]:
+    """What became of which job; waiting, where this release does not know the word."""
+    fate = found.get("fate")
+    known = Fate(fate) if isinstance(fate, str) and fate in _FATES else Fate.WAITING
+    return _text(found.get("id")), Outcome(known, _text(found.get("error")))
+
+
+def codes_of(found: Record) -> Counter[Code]:
+    """The codes that the last line counts."""
+    counts: Counter[Code] = Counter()
+    for name, number in _mapping(found.get("codes")).items():
+        whole = name.removeprefix("-").isdecimal() and name.isascii()
+        counts[code_of(int(name) if whole and len(name) < 9 else None)] += whole_number(number)
+    return counts
+
+
+def server_of(found: Record) -> dict[str, str]:
+    """Which server answers from a line of that type on."""
+    return {name: _text(value) for name, value in _mapping(found.get("server")).items()}
+
+
+def outcomes_of(found: Record) -> dict[str, int] | None:
+    """The jobs that the last line counts by their fate; None where they were not followed."""
+    counted = found.get("outcomes")
+    if not isinstance(counted, dict):
+        return None
+    return {
+        name: whole_number(number) for name, number in counted.items() if whole_number(number) > 0
+    }
+
+
+def _score(value: object) -> float:
+    if isinstance(value, str):
+        return _INFINITE.get(value, NEVER)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return NEVER
+    try:
+        return float(value)
+    except OverflowError:
+        return NEVER
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def whole_number(value: object) -> int:
+    """A number of a line; 0 for what is none, or is larger than any of ours."""
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > _LARGEST:
+        return 0
+    return value
+
+
+def _mapping(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}

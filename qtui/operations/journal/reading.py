@@ -1,0 +1,431 @@
+"""Reads journals of retries, in one pass and in memory that does not grow with their jobs.
+
+Nothing here needs Redis. A last line that was torn when its writer was killed is passed over.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from qtui.bullmq.codes import Code
+from qtui.bullmq.writer import Picked
+from qtui.folders import NOWHERE
+from qtui.operations.journal.lines import (
+    FORMAT,
+    Evidence,
+    Header,
+    Record,
+    chosen_of,
+    codes_of,
+    evidence_of,
+    header_of,
+    outcomes_of,
+    record,
+    server_of,
+    whole_number,
+    with_texts,
+)
+from qtui.operations.journal.tally import Ids, Tally
+
+UNREADABLE: Final = "unreadable"
+_NAME: Final = re.compile(r"(\d{8}-\d{6}-[0-9a-f]{4})\.jsonl")
+_LOOPBACK: Final = re.compile(r"(?<=[/,@])(?:localhost|127\.0\.0\.1|\[::1\])(?=[:/,]|$)")
+_TAIL: Final = 65_536
+"""Bytes at the end of a journal in which its last line is looked for."""
+_HEAD: Final = 16_777_216
+"""Bytes that a first line may have."""
+_LONGEST: Final = 1 << 28
+"""Bytes that a line may have: Redis holds no job with more in the fields that are kept."""
+_SHOWN: Final = 5
+_BUFFER: Final = 1 << 20
+
+
+class JournalError(Exception):
+    """Something is wrong with a journal: one line that says what, and what to do."""
+
+
+class UnknownCampaign(JournalError):
+    """No campaign, or more than one, is called like that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One campaign in a few words."""
+
+    header: Header
+    running: bool
+    """Some process holds it open for writing."""
+    ended: bool
+    """Its last line says how it ended; otherwise it runs, or was killed."""
+    phase: str
+    """The end's word, empty where there is none."""
+    jobs: int
+    """Jobs whose evidence was written."""
+    codes: Mapping[Code, int]
+    note: str = ""
+    until: int = 0
+    """When it ended, in ms; 0 where it has not."""
+    size: int = 0
+    """Bytes of its file."""
+    outcomes: Mapping[str, int] | None = None
+    """By fate, the jobs that it followed; None where it followed none, and in older journals."""
+
+    @property
+    def id(self) -> str:
+        """The campaign's name."""
+        return self.header.id
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether it was cut off, so that somebody should go on with it."""
+        return not (self.ended or self.running)
+
+
+def find(folder: Path, name: str) -> str:
+    """The whole id of the campaign that ``name`` begins or ends.
+
+    Raises:
+        UnknownCampaign: there is none, or there are several.
+    """
+    known = ids(folder)
+    if name in known:
+        return name
+    fitting = [one for one in known if name and (one.startswith(name) or one.endswith(name))]
+    if len(fitting) == 1:
+        return fitting[0]
+    if not fitting:
+        raise UnknownCampaign(f'no campaign "{name}" in {folder}: `qtui journal` lists them')
+    more = f" and {len(fitting) - _SHOWN:,} more" if len(fitting) > _SHOWN else ""
+    raise UnknownCampaign(
+        f'"{name}" fits {len(fitting):,} campaigns: {", ".join(fitting[:_SHOWN])}{more}'
+    )
+
+
+def ids(folder: Path) -> list[str]:
+    """All campaigns, newest first; none where there is no folder.
+
+    Raises:
+        JournalError: nobody may look.
+    """
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        if folder == NOWHERE:
+            return []
+        raise unreadable(folder, error) from None
+    return sorted((match[1] for match in map(_NAME.fullmatch, names) if match), reverse=True)
+
+
+def path_of(folder: Path, campaign_id: str) -> Path:
+    """Where a campaign's journal is."""
+    return folder / f"{campaign_id}.jsonl"
+
+
+def unreadable(path: Path, error: OSError) -> JournalError:
+    """What to say when a journal can't be read."""
+    if error.errno == errno.ELOOP:
+        return JournalError(f"{path} is a symbolic link: a journal is a file of its own")
+    return JournalError(f"the journal {path} can't be read: {error.strerror}")
+
+
+def read(folder: Path, name: str) -> Iterator[Record]:
+    """Every whole line of a campaign, decoded, in order; texts stand where they belong.
+
+    Raises:
+        JournalError: it can't be read, or there is no such campaign.
+    """
+    campaign_id, texts = find(folder, name), dict[str, str]()
+    read_header(folder, campaign_id)
+    for line in _lines(path_of(folder, campaign_id)):
+        found = record(line)
+        if found is None:
+            continue
+        if found["type"] == "text":
+            _define(found, texts)
+        else:
+            yield with_texts(found, texts)
+
+
+def read_header(folder: Path, campaign_id: str) -> Header:
+    """The first line of a campaign, by its whole id.
+
+    Raises:
+        JournalError: it can't be read, or is no campaign's.
+    """
+    path = path_of(folder, campaign_id)
+    with _open(path) as file:
+        return _header(file, path)
+
+
+def check_format(header: Header) -> None:
+    """Lets a campaign pass that this release can go on with.
+
+    Raises:
+        JournalError: it is a newer release's.
+    """
+    if header.format > FORMAT:
+        raise JournalError(f"campaign {header.id} is in the format of a newer qtui: use that one")
+
+
+def campaigns(folder: Path) -> Iterator[Summary]:
+    """All campaigns, newest first. Reads both ends of those that ended, the others whole.
+
+    A file without a first line is passed over: nothing was sent before it was whole. One that can't
+    be read has `UNREADABLE` for a phase, and why as its note.
+
+    Raises:
+        JournalError: nobody may look into the folder.
+    """
+    for campaign_id in ids(folder):
+        try:
+            found = summary(folder, campaign_id)
+        except UnknownCampaign:
+            continue
+        except JournalError as error:
+            header = header_of({"id": campaign_id})
+            found = Summary(header, False, True, UNREADABLE, 0, {}, note=str(error))
+        yield found
+
+
+def summary(folder: Path, campaign_id: str) -> Summary:
+    """One campaign, by its whole id.
+
+    Raises:
+        UnknownCampaign: the file is gone, or no campaign's.
+        JournalError: it can't be read.
+    """
+    path = path_of(folder, campaign_id)
+    with _open(path) as file:
+        found = _ends(file, path)
+        if found.ended:
+            return found
+        tally = Tally()
+        file.seek(0)
+        for line in _pieces(file):
+            tally.add(line)
+    return replace(found, jobs=tally.jobs, codes=tally.codes)
+
+
+def is_same_address(one: str, other: str) -> bool:
+    """Whether two addresses are the same, whichever of its names this machine has in them."""
+    return _LOOPBACK.sub("localhost", one) == _LOOPBACK.sub("localhost", other)
+
+
+def unfinished(folder: Path, where: str) -> list[Summary]:
+    """Campaigns on the server ``where`` that were cut off, newest first.
+
+    Reads only those whole, and both ends of the others. What can't be read is passed over, and so
+    is the rerun of a flow that was rerun after it.
+
+    Raises:
+        JournalError: nobody may look into the folder.
+    """
+    found = []
+    latest: dict[str, int] = {}
+    for campaign_id in ids(folder):
+        path = path_of(folder, campaign_id)
+        try:
+            with _open(path) as file:
+                one = _ends(file, path)
+            if not is_same_address(one.header.where, where):
+                continue
+            if root := one.header.flow.get("root", ""):
+                latest[root] = max(latest.get(root, 0), one.header.at)
+            if one.unfinished:
+                found.append(summary(folder, campaign_id))
+        except JournalError:
+            continue
+    return [one for one in found if one.header.at >= latest.get(one.header.flow.get("root", ""), 0)]
+
+
+def last_pid(folder: Path, campaign_id: str) -> int:
+    """The process that wrote to it last; 0 if unknown. Reads it whole."""
+    pid: object = 0
+    for line in _lines(path_of(folder, campaign_id)):
+        if line.startswith((b'{"type":"campaign"', b'{"type":"resumed"')):
+            pid = (record(line) or {}).get("pid", pid)
+    return pid if isinstance(pid, int) else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a campaign came: all that is needed to go on with it."""
+
+    header: Header
+    chosen: tuple[Picked, ...]
+    """What was chosen, in order; empty for a query."""
+    decided: Ids
+    """Jobs that have a code: they are not to be sent again."""
+    doubtful: tuple[Picked, ...]
+    """Jobs that may have been sent, and nobody knows what came of it: read where they stand."""
+    codes: Mapping[Code, int]
+    """The codes so far; the doubtful ones with an unknown code are among them."""
+    retried: Mapping[str, float]
+    """By id, the scores of the jobs with code 1: another server may not know of their retry."""
+    server: Mapping[str, str]
+    """Which server answered last, see `qtui.bullmq.connection.origin`; empty in old journals."""
+    parents: frozenset[str] = frozenset()
+    """Full keys of the parents of all jobs that may have been sent."""
+
+    def rest(self) -> Iterator[Picked]:
+        """The chosen jobs that were certainly not sent yet."""
+        doubtful = {one.job_id for one in self.doubtful}
+        return (
+            one
+            for one in self.chosen
+            if one.job_id not in doubtful and one.job_id not in self.decided
+        )
+
+
+def progress_of(folder: Path, name: str) -> Progress:
+    """How far a campaign came. Reads the whole journal.
+
+    Raises:
+        JournalError: it can't be read, is a newer release's, or was cut off before all that was
+            chosen was written down.
+    """
+    path = path_of(folder, find(folder, name))
+    tally, decided = Tally(retried={}), Ids()
+    chosen: list[Picked] = []
+    parents: set[str] = set()
+    server: Mapping[str, str] = {}
+    with _open(path) as file:
+        header = _header(file, path)
+        for line in _pieces(file):
+            job_id = tally.add(line)
+            if job_id is not None:
+                decided.add(job_id)
+            elif b'"parentKey"' in line:
+                parents.add(evidence_of(record(line) or {}).fields.get("parentKey", ""))
+            elif line.startswith(b'{"type":"chosen"'):
+                chosen += chosen_of(record(line) or {})
+            elif line.startswith(b'{"type":"server"'):
+                server = server_of(record(line) or {})
+    check_format(header)
+    if header.selection.kind == "ids" and len(chosen) != header.selection.jobs:
+        raise JournalError(
+            f"campaign {header.id} was cut off before it sent anything: retry the jobs anew"
+        )
+    doubtful = tuple(Picked(job_id, score) for job_id, score in tally.doubtful.items())
+    return Progress(
+        header=header,
+        chosen=tuple(chosen),
+        decided=decided,
+        doubtful=doubtful,
+        codes=tally.codes,
+        retried=tally.retried or {},
+        server=server or header.server,
+        parents=frozenset(parents - {""}),
+    )
+
+
+def rebuilt(folder: Path, name: str) -> Iterator[Evidence]:
+    """The jobs as they stood before they were retried, in the order in which they were."""
+    campaign_id, tally, texts = find(folder, name), Tally(), dict[str, str]()
+    read_header(folder, campaign_id)
+    for line in _lines(path_of(folder, campaign_id)):
+        before = tally.jobs
+        tally.add(line)
+        if tally.jobs > before:
+            found = record(line)
+            if found is not None:
+                yield evidence_of(with_texts(found, texts))
+        elif line.startswith(b'{"type":"text"'):
+            _define(record(line) or {}, texts)
+
+
+def _define(found: Record, texts: dict[str, str]) -> None:
+    """Takes in a line that defines a text."""
+    digest, text = found.get("id"), found.get("text")
+    if isinstance(digest, str) and isinstance(text, str):
+        texts[digest] = text
+
+
+# Files -------------------------------------------------------------------------------------------
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        # Neither a link nor a pipe that somebody put there may lead or hold us.
+        number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise UnknownCampaign(f"{path} is gone") from None
+    except OSError as error:
+        raise unreadable(path, error) from None
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise UnknownCampaign(f"{path} is no file")
+    return open(number, "rb", buffering=_BUFFER)
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    with _open(path) as file:
+        yield from _pieces(file)
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    """Its lines; of one that is longer than any of ours, pieces, which are no lines."""
+    return iter(lambda: file.readline(_LONGEST), b"")
+
+
+def _held(file: BinaryIO) -> bool:
+    """Whether a process writes to it: that one holds the lock."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    fcntl.flock(file, fcntl.LOCK_UN)
+    return False
+
+
+def _header(file: BinaryIO, path: Path) -> Header:
+    found = record(file.readline(_HEAD))
+    if found is None or found["type"] != "campaign":
+        raise UnknownCampaign(f"{path} is not the journal of a campaign")
+    return replace(header_of(found), id=path.stem)
+
+
+def _ends(file: BinaryIO, path: Path) -> Summary:
+    """What both ends of a file tell; of one that did not end, not how many jobs it holds."""
+    running, size = _held(file), os.fstat(file.fileno()).st_size
+    header = _header(file, path)
+    end = _end(file)
+    if end is None:
+        return Summary(header, running, ended=False, phase="", jobs=0, codes={}, size=size)
+    codes = codes_of(end)
+    note, at = end.get("note"), end.get("at")
+    return Summary(
+        header=header,
+        running=running,
+        ended=True,
+        phase=str(end.get("phase")),
+        jobs=sum(codes.values()),
+        codes=codes,
+        note=note if isinstance(note, str) else "",
+        until=whole_number(at),
+        size=size,
+        outcomes=outcomes_of(end),
+    )
+
+
+def _end(file: BinaryIO) -> Record | None:
+    """The last line, if it is the end of the campaign."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _TAIL))
+    tail = file.read(_TAIL)
+    if not tail.endswith(b"\n"):
+        return None
+    found = record(tail[tail.rfind(b"\n", 0, -1) + 1 :])
+    return found if found is not None and found["type"] == "end" else None

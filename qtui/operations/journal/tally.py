@@ -1,0 +1,97 @@
+"""Counts a journal line by line, without decoding what its jobs hold. Pure; touches no file."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections import Counter
+from dataclasses import dataclass, field
+
+from qtui.bullmq.codes import Code
+from qtui.operations.journal.lines import glance
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts the jobs and codes of a campaign, line by line. Remembers only the jobs in doubt."""
+
+    jobs: int = 0
+    codes: Counter[Code] = field(default_factory=Counter)
+    doubtful: dict[str, float | None] = field(default_factory=dict)
+    """Scores of the jobs that may have been sent and have no code, or an unknown one."""
+    retried: dict[str, float] | None = None
+    """Scores of the jobs with code 1, where they are to be remembered; None for not."""
+    _unknown: set[str] = field(default_factory=set)
+
+    def add(self, line: bytes) -> str | None:
+        """Takes one line in; the id of the job if the line decides on it."""
+        seen = glance(line)
+        if seen is None:
+            return None
+        if seen.withdrawn:
+            self._withdraw(seen.job_id, seen.score)
+            return None
+        if seen.code is None:
+            if seen.job_id not in self.doubtful:  # else it was written down again by who resumed
+                self.jobs += 1
+                self.doubtful[seen.job_id] = seen.score
+            return None
+        if seen.job_id in self._unknown:
+            self._unknown.discard(seen.job_id)
+            self.codes[Code.UNKNOWN] -= 1
+        self.codes[seen.code] += 1
+        if seen.code is Code.UNKNOWN:
+            self._unknown.add(seen.job_id)
+            return None
+        score = self.doubtful.pop(seen.job_id, None)
+        if self.retried is not None and seen.code is Code.RETRIED and score is not None:
+            self.retried[seen.job_id] = score
+        return seen.job_id
+
+    def _withdraw(self, job_id: str, score: float | None) -> None:
+        """A code 1 is void: the job may be sent again, and is read before that."""
+        if job_id in self.doubtful:
+            return
+        self.codes[Code.RETRIED] -= 1
+        self.doubtful[job_id] = score
+        if self.retried is not None:
+            self.retried.pop(job_id, None)
+
+
+class Ids:
+    """Many job ids, exactly: 8 bytes for each that is a plain number, a text for each other."""
+
+    def __init__(self) -> None:
+        self._numbers = array("Q")
+        self._sorted = True
+        self._texts: set[str] = set()
+
+    def add(self, job_id: str) -> None:
+        """Remembers one that was not there before."""
+        number = _number(job_id)
+        if number is None:
+            self._texts.add(job_id)
+            return
+        self._sorted = self._sorted and (not self._numbers or self._numbers[-1] < number)
+        self._numbers.append(number)
+
+    def __contains__(self, job_id: str) -> bool:
+        """Whether it was added. The first look after an addition may sort."""
+        if not self._sorted:
+            self._numbers = array("Q", sorted(self._numbers))
+            self._sorted = True
+        number = _number(job_id)
+        if number is None:
+            return job_id in self._texts
+        at = bisect_left(self._numbers, number)
+        return at < len(self._numbers) and self._numbers[at] == number
+
+    def __len__(self) -> int:
+        """How many were added."""
+        return len(self._numbers) + len(self._texts)
+
+
+def _number(job_id: str) -> int | None:
+    if not (job_id.isascii() and job_id.isdecimal() and len(job_id) < 19):
+        return None
+    return int(job_id) if job_id[0] != "0" or job_id == "0" else None

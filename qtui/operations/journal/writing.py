@@ -1,0 +1,324 @@
+"""Writes the journal of a retry: what it wipes is on disk before it is sent. Knows no Redis.
+
+One file a campaign, only ever appended to, in a folder of its own that nobody else may write to.
+Its writer holds a lock (``flock``) on it for as long as it lives, so that a campaign that runs can
+be told from one that was killed. Nothing is ever deleted; a folder that is full is an error.
+
+The lines are those of `journal_lines`. Evidence is on the disk (fsync) when `Journal.evidence`
+returns. Codes and outcomes are with the operating system at once, where the death of this process
+does not touch them, and on the disk with the next evidence or the end: after a loss of power a
+campaign may know less of what it did, never of what it was about to do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import pwd
+import socket
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from qtui import __version__
+from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.writer import Picked
+from qtui.operations.following.outcome import Outcome
+from qtui.operations.journal.files import failure, held_by, is_torn, new_file, open_folder, take
+from qtui.operations.journal.lines import (
+    CHOSEN,
+    FORMAT,
+    TEXTS_SINCE,
+    Header,
+    chosen_line,
+    code_lines,
+    end_line,
+    header_line,
+    outcome_lines,
+    resumed_line,
+    server_line,
+    text_lines,
+    withdrawn_lines,
+)
+from qtui.operations.journal.reading import (
+    JournalError,
+    check_format,
+    find,
+    path_of,
+    read_header,
+    unreadable,
+)
+from qtui.operations.journal.texts import Texts
+from qtui.text import size
+
+LIMIT: Final = 2_000_000_000
+"""Bytes that all journals of a folder may have together, unless told otherwise."""
+
+_LOOK_AGAIN: Final = 16_000_000
+"""Bytes after which the size of the folder is looked up again: others write there too."""
+
+
+class Journal:
+    """The journal of one campaign, open for writing. Close it, or use it as a context.
+
+    Its methods block: `evidence` for as long as the disk takes, the others for about 2 µs a job.
+    They may be called from several threads. Where one raises nothing of its lines is left in the
+    file, and the journal can still be used.
+    """
+
+    def __init__(self, path: Path, number: int, limit: int) -> None:
+        """Takes over an open, locked file; see `create` and `resume`."""
+        self.path = path
+        self._file = number
+        self._limit = limit
+        self.texts: Texts | None = Texts()
+        """What `evidence_lines` needs; None where the file is of a format without texts."""
+        self._lock = threading.Lock()
+        self._why = ""
+        self._others = 0
+        self._since_look = _LOOK_AGAIN
+
+    @property
+    def id(self) -> str:
+        """The campaign's name: when it began (UTC) and four digits, ``20261122-031502-7f3a``."""
+        return self.path.stem
+
+    @classmethod
+    def create(cls, folder: Path, header: Header, *, limit: int = LIMIT) -> Self:
+        """Begins the journal of a new campaign; it is on disk, with its first line.
+
+        Args:
+            folder: where journals are; made where it is not there.
+            header: the campaign. Its id, time, user, host, process and version are filled in.
+            limit: bytes that all journals of the folder may have together.
+
+        Raises:
+            JournalError: the folder can't be used, or is full.
+        """
+        at = time.time()
+        whole = _filled(header, at)
+        with open_folder(folder) as place:
+            campaign_id, number = new_file(place, folder, at)
+            journal = cls(path_of(folder, campaign_id), number, limit)
+            try:
+                take(number, journal.path)
+                journal._append(header_line(replace(whole, id=campaign_id)), capped=True)
+                journal._sync()
+                with contextlib.suppress(OSError):  # not every file system syncs folders
+                    os.fsync(place)
+            except JournalError:
+                journal.close()
+                with contextlib.suppress(OSError):
+                    os.unlink(journal.path.name, dir_fd=place)  # empty: no campaign has begun
+                raise
+        return journal
+
+    @classmethod
+    def resume(cls, folder: Path, name: str, *, limit: int = LIMIT) -> Self:
+        """Goes on with the journal of a campaign that nobody runs any more.
+
+        Take `progress_of` after this: only now nobody else writes to it.
+
+        Args:
+            folder: where journals are.
+            name: the campaign's id, or its beginning or end.
+            limit: as for `create`.
+
+        Raises:
+            JournalError: there is no such campaign, it is still running, or its file can't be
+                written.
+        """
+        path = path_of(folder, find(folder, name))
+        with open_folder(folder) as place:
+            try:
+                flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+                number = os.open(path.name, flags, dir_fd=place)
+            except OSError as error:
+                if error.errno == errno.ELOOP:
+                    raise unreadable(path, error) from None
+                raise failure(path, error) from None
+        journal = cls(path, number, limit)
+        try:
+            take(number, path)
+            header = read_header(folder, path.stem)
+            check_format(header)
+            if header.format < TEXTS_SINCE:  # an older qtui may go on with it after us
+                journal.texts = None
+            now, host = int(time.time() * 1000), socket.gethostname()
+            line = resumed_line(now, _user(), host, os.getpid(), __version__)
+            journal._append((b"\n" if is_torn(number) else b"") + line, capped=True)
+            journal._sync()
+        except JournalError:
+            journal.close()
+            raise
+        return journal
+
+    def chosen(self, picked: Iterable[Picked]) -> None:
+        """Writes down the chosen jobs; on the disk with the first evidence.
+
+        Raises:
+            JournalError: it can't be written: nothing may be sent.
+        """
+        jobs = list(picked)
+        for start in range(0, len(jobs), CHOSEN):
+            self._append(chosen_line(jobs[start : start + CHOSEN]), capped=True)
+
+    def evidence(self, lines: bytes) -> None:
+        """Writes down what a batch will wipe. Send the batch after this has returned, not before.
+
+        Call it in a thread: it waits for the disk.
+
+        Args:
+            lines: `Page.lines` or `evidence_lines` of its jobs, with our `texts`.
+
+        Raises:
+            JournalError: it is not on the disk: the batch must not be sent.
+        """
+        undefined = self.texts.undefined() if self.texts is not None else {}
+        self._append(text_lines(undefined) + lines, capped=True)
+        if self.texts is not None:
+            self.texts.defined(undefined)
+        self._sync()
+
+    def codes(self, results: Iterable[Result]) -> None:
+        """Writes down what a batch came to.
+
+        Raises:
+            JournalError: it can't be written; who resumes reads the jobs instead.
+        """
+        self._append(code_lines(results))
+
+    def withdraw(self, server: Mapping[str, str], picked: Sequence[Picked]) -> None:
+        """Writes down that another server answers, and which retries it has lost.
+
+        Raises:
+            JournalError: it can't be written.
+        """
+        self._append(server_line(int(time.time() * 1000), server, len(picked)))
+        self._append(withdrawn_lines(picked))
+
+    def outcomes(self, outcomes: Mapping[str, Outcome]) -> None:
+        """Writes down what became of jobs, by id; each job once, when nothing more will come.
+
+        Raises:
+            JournalError: it can't be written.
+        """
+        self._append(outcome_lines(outcomes))
+
+    def end(
+        self,
+        phase: str,
+        codes: Mapping[Code, int],
+        note: str = "",
+        outcomes: Mapping[str, int] | None = None,
+    ) -> None:
+        """Writes the last line; on the disk, with all before it, when this returns.
+
+        Args:
+            phase: how it ended, in a word.
+            codes: of the whole campaign, also of those before it was resumed.
+            note: what else should be known, in a sentence.
+            outcomes: every retried job counted by its fate; None where they were not followed.
+
+        Raises:
+            JournalError: it can't be written.
+        """
+        self._append(end_line(int(time.time() * 1000), phase, codes, note, outcomes))
+        self._sync()
+
+    def close(self) -> None:
+        """Lets go of the file and its lock. Does nothing the second time."""
+        with self._lock:
+            if self._file >= 0:
+                os.close(self._file)
+                self._file = -1
+
+    def __enter__(self) -> Self:
+        """The journal itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Closes it."""
+        self.close()
+
+    def _append(self, lines: bytes, *, capped: bool = False) -> None:
+        """Appends lines: all of them, or none."""
+        octets = memoryview(lines)
+        with self._lock:
+            if self._file < 0 or self._why:
+                raise JournalError(self._why or f"the journal {self.path} is closed")
+            if capped:
+                self._check_room(len(octets))
+            end = os.fstat(self._file).st_size
+            written = 0
+            try:
+                while written < len(octets):
+                    written += os.write(self._file, octets[written:])
+            except OSError as error:
+                reason = failure(self.path, error)
+                self._cut(end, reason)
+                raise reason from None
+            self._since_look += len(octets)
+
+    def _cut(self, end: int, reason: JournalError) -> None:
+        """Takes back what was written of lines that did not fit."""
+        try:
+            os.ftruncate(self._file, end)
+        except OSError:
+            self._why = str(reason)  # the next line would be glued to half of one
+
+    def _check_room(self, more: int) -> None:
+        if self._since_look >= _LOOK_AGAIN:
+            self._others, self._since_look = held_by(self.path.parent), 0
+        held = self._others + self._since_look
+        if held + more > self._limit:
+            raise JournalError(
+                f"the journal folder {self.path.parent} holds {size(held)}, {size(more)} more would"
+                f" pass its limit of {size(self._limit)}: move old files away, or allow it more"
+            )
+
+    def _sync(self) -> None:
+        """Waits for the disk; codes may be appended meanwhile."""
+        try:
+            os.fsync(self._file)
+            gone = os.fstat(self._file).st_nlink == 0
+        except OSError as error:
+            self._why = str(failure(self.path, error))  # what the disk has of it nobody knows
+        else:
+            if gone:
+                self._why = f"the journal {self.path} was deleted while it was written"
+        if self._why:
+            raise JournalError(self._why)
+
+
+def _filled(header: Header, at: float) -> Header:
+    """The header, with all that this process knows of itself."""
+    return replace(
+        header,
+        at=int(at * 1000),
+        user=_user(),
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        version=__version__,
+        format=FORMAT,
+    )
+
+
+def _user() -> str:
+    """Who acts, by the system's account and not by a variable; who called sudo stands beside."""
+    try:
+        name = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a container's user may have no name
+        name = str(os.geteuid())
+    caller = os.environ.get("SUDO_USER")
+    return f"{name} (sudo: {caller})" if caller and caller != name else name

@@ -1,0 +1,1 @@
+"""What a retry will do, before it is done."""

@@ -1,0 +1,206 @@
+"""What will stop, delay or double a retried job's run, as its queue's keys show. Reads only.
+
+BullMQ behaves the same after its own retry; the plan says it before it is done. Limits that live in
+a worker's options alone (maxStalledCount, limiter.max, maxStartedAttempts) are in no key.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from qtui.bullmq.ask import Command, Reply, ask, number, text, texts
+from qtui.bullmq.connection import Client
+from qtui.bullmq.dialect import ONE_RESUME, QueueEvidence
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import Garbage, JobState, QueueStatus
+from qtui.bullmq.reads.hashes import read_hashes
+from qtui.text import count, plural, span
+
+LOOKED_AT: Final = 250
+"""Jobs of a plan that are looked at one by one."""
+
+THE_QUEUE: Final = "The queue"
+"""The name of a plan's only queue in its sentences."""
+
+_BY_HAND: Final = 2**53 - 1
+"""What ``Worker.rateLimit`` (2.x to 6.x) and ``Queue.rateLimit`` put into ``limiter``."""
+
+_USUAL: Final = 5_000
+"""Milliseconds of a rate limit's window that a plan is not worth being told of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destined:
+    """How many of a plan's jobs go where; those in other keys don't matter here."""
+
+    paused: int = 0
+    prioritized: int = 0
+
+
+async def queue_brakes(
+    client: Client, status: QueueStatus, evidence: QueueEvidence, destined: Destined, name: str
+) -> list[str]:
+    """What holds a queue's jobs back besides a pause and its concurrency, in sentences.
+
+    Args:
+        client: where to read.
+        status: the queue as it is.
+        evidence: of its release.
+        destined: where the plan's jobs go.
+        name: the queue's, plain; `THE_QUEUE` where there is but one.
+
+    Costs one round trip, three commands of O(1).
+    """
+    queue = status.queue
+    used, left, limits = await ask(
+        client,
+        [
+            ("GET", queue.key("limiter")),
+            ("PTTL", queue.key("limiter")),
+            ("HMGET", queue.key("meta"), "max", "duration"),
+        ],
+    )
+    found = list(_of_paused(status, evidence, destined.paused, name))
+    found += _of_rates(name, text(used), number(left), texts(limits) or [None, None])
+    ahead = status.count(JobState.WAITING) + status.count(JobState.PAUSED)
+    if destined.prioritized and ahead:
+        runs = "runs" if destined.prioritized == 1 else "run"
+        found.append(
+            f"{plural(destined.prioritized, 'prioritized job')} {runs} after the "
+            f"{count(ahead)} that {'waits' if ahead == 1 else 'wait'} without a priority."
+        )
+    return found
+
+
+def _of_paused(status: QueueStatus, evidence: QueueEvidence, jobs: int, name: str) -> Iterator[str]:
+    if not status.paused:
+        if left := status.count(JobState.PAUSED):
+            yield (
+                f"{plural(left, 'job is', 'jobs are')} stranded in the list paused of "
+                f"{_within(name)}, which is not paused: no worker takes them until another resume."
+            )
+        return
+    room, standing = evidence.room, evidence.standing
+    if not jobs or room is None:
+        return
+    yield (
+        f"In the list paused of {_within(name)} no release loses a job, but BullMQ 6 shows it "
+        "nowhere until the resume: resume first, and its dashboards show it waiting."
+    )
+    if jobs > room:
+        held = plural(jobs - room, "job stays", "jobs stay")
+        yield (
+            f"That list takes {count(room)} more (one resume of BullMQ 6 moves "
+            f"{count(ONE_RESUME)}): {held} on hold until the resume."
+        )
+    if standing > ONE_RESUME:
+        yield (
+            f"It holds {count(standing)} already: ports of BullMQ 6 (Python and others) have to "
+            "resume more than once."
+        )
+
+
+def _within(name: str) -> str:
+    """The name of a queue behind a preposition."""
+    return name[:1].lower() + name[1:] if name == THE_QUEUE else name
+
+
+def _of_rates(
+    name: str, used: str | None, left: int | None, limits: Sequence[str | None]
+) -> Iterator[str]:
+    garbage, within = Garbage(), _within(name)
+    most, duration = garbage.number("max", limits[0]), garbage.number("duration", limits[1])
+    started = garbage.number("limiter", used)
+    if started is not None and left is not None:
+        ends = f"for another {span(left)}" if left >= 0 else "without an end"
+        if started >= _BY_HAND:
+            yield f"{name} is rate-limited by hand {ends}: no job starts meanwhile."
+        elif most is not None and started >= most:
+            yield f"The global rate limit of {within} is reached {ends}: no job starts meanwhile."
+        elif left < 0 or left > _USUAL:
+            yield (
+                f"A rate limit counts {plural(started, 'start')} in {within}, {ends}: "
+                "a worker that has reached its limit starts no job meanwhile."
+            )
+    if most is not None and duration is not None:
+        yield f"The global rate limit of {within} is {plural(most, 'job')} in {span(duration)}."
+
+
+async def job_brakes(client: Client, queue: QueueKey, ids: Sequence[str]) -> list[str]:
+    """What will end or double the runs of single jobs, in sentences.
+
+    Args:
+        client: where to read.
+        queue: the queue of the jobs.
+        ids: the jobs to be retried; the first `LOOKED_AT` are looked at.
+
+    Costs two round trips, three commands of O(1) a job.
+    """
+    looked = ids[:LOOKED_AT]
+    keys, names = [queue.job(one) for one in looked], ("stc", "deid", "rjk")
+    fields = await read_hashes(client, keys, names, lambda _, reply, __: texts(reply) or [None] * 3)
+    jobs = list(zip(looked, fields, strict=True))
+    least = "At least " if len(ids) > LOOKED_AT else ""
+    found = list(_of_stalls(least, [stalls for _, (stalls, _, _) in jobs]))
+    shared = {one: dedup for one, (_, dedup, _) in jobs if dedup}
+    found += _of_duplicates(least, shared, await _owners(client, queue, shared))
+    iterations = sum(scheduler is not None for _, (_, _, scheduler) in jobs)
+    if iterations:
+        are = "job is an iteration" if iterations == 1 else "jobs are iterations"
+        found.append(
+            f"{least}{count(iterations)} {are} of a job scheduler: it runs once more, and the "
+            "schedule goes on unchanged."
+        )
+    return found
+
+
+def _of_stalls(least: str, stalls: Sequence[str | None]) -> Iterator[str]:
+    garbage = Garbage()
+    stalled = sum((garbage.number("stc", one) or 0) > 0 for one in stalls)
+    if stalled:
+        again = "it stalls" if stalled == 1 else "one of them stalls"
+        yield (
+            f"{least}{plural(stalled, 'job has', 'jobs have')} stalled before (stc), and no retry "
+            f"resets that: if {again} once more, it fails without a run (maxStalledCount 1)."
+        )
+
+
+async def _owners(
+    client: Client, queue: QueueKey, shared: dict[str, str]
+) -> dict[str, tuple[Reply, Reply]]:
+    """Who owns each deduplication id, and whether a newer job is kept for later under it."""
+    dedups = list(dict.fromkeys(shared.values()))
+    commands: list[Command] = []
+    for one in dedups:
+        commands += [("GET", queue.key(f"de:{one}")), ("EXISTS", queue.key(f"dn:{one}"))]
+    replies = await ask(client, commands) if commands else []
+    return {one: (replies[2 * at], replies[2 * at + 1]) for at, one in enumerate(dedups)}
+
+
+def _of_duplicates(
+    least: str, shared: dict[str, str], owners: dict[str, tuple[Reply, Reply]]
+) -> Iterator[str]:
+    """Deduplication (debounce before 5.17.0) looks at adds alone: a retry is never one."""
+    together = Counter(shared.values())
+    owned = sum(
+        owner not in (None, job_id)
+        for job_id, dedup in shared.items()
+        for owner in (text(owners[dedup][0]),)
+    )
+    if owned:
+        has = "job has" if owned == 1 else "jobs have"
+        yield (
+            f"{least}{count(owned)} {has} a deduplication id that another job holds now: "
+            "both will run."
+        )
+    if twins := sum(number for number in together.values() if number > 1):
+        yield f"{least}{count(twins)} jobs share a deduplication id: each of them will run."
+    if kept := sum(newer == 1 for _, newer in owners.values()):
+        waits = "id has" if kept == 1 else "ids have"
+        yield (
+            f"{least}{count(kept)} deduplication {waits} a newer job kept for later (dn:): "
+            "it will run too."
+        )

@@ -1,0 +1,414 @@
+"""What a retry will do, told before it is done. Reads only.
+
+A plan fixes its jobs: each is pinned to the finish at which it was seen, so that a job which fails
+again meanwhile is not retried by the campaign that follows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from redis.exceptions import ResponseError
+
+from qtui.bullmq.codes import Code
+from qtui.bullmq.connection import Client
+from qtui.bullmq.dialect import QueueEvidence, Target, clamp_priority, destination
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import LIST_FIELDS, JobState, QueueStatus, Row
+from qtui.bullmq.reads.reader import Reader
+from qtui.bullmq.reads.status import read_status
+from qtui.bullmq.reads.workers import read_workers
+from qtui.bullmq.signature import signature
+from qtui.bullmq.writer import NEVER, Picked
+from qtui.operations.planning.brakes import THE_QUEUE, Destined, job_brakes, queue_brakes
+from qtui.operations.planning.family_warnings import (
+    MOST,
+    FamilyWarning,
+    Trouble,
+    family_warnings,
+    unlooked,
+)
+from qtui.operations.supply.kin import Kin
+from qtui.operations.supply.selection import (
+    Query,
+    Selection,
+    candidates,
+    count_until,
+    hunt_for,
+    judged,
+)
+from qtui.text import (
+    first_line,
+    plain,
+    plural,
+)
+
+MOST_KINDS: Final = 1000
+"""Groups that a plan tells apart; names and errors may be as many as jobs."""
+
+
+_WAITING: Final = "waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class Resets:
+    """Which attempt counters a retry deletes."""
+
+    made: bool = False
+    started: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a retry is expected to do with one job."""
+
+    row: Row
+    code: Code
+    target: Target | None
+    """Where it goes; None unless the code says that it will be retried."""
+
+    @property
+    def picked(self) -> Picked:
+        """The job, pinned to the finish at which it was seen.
+
+        One that had not finished then is sent for its code only: if it should fail before the
+        campaign comes to it, nobody has chosen that failure.
+        """
+        return Picked(self.row.id, NEVER if self.row.score is None else self.row.score)
+
+    def place(self) -> str:
+        """Where it will stand, in words: ``waiting, last in line``."""
+        if self.target is None:
+            return ""
+        if self.target is Target.WAITING_CHILDREN:
+            return f"{self.target}, runs after its children"
+        if self.target is Target.PRIORITIZED:
+            return f"prioritized, priority {clamp_priority(self.row.priority)}"
+        state = "paused" if self.target is Target.PAUSED else _WAITING
+        return f"{state}, {'next to run' if self.row.lifo else 'last in line'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Jobs of a plan that are alike: same name, same error, same fate."""
+
+    name: str
+    error: str
+    """The signature of the error, plain; of a completed job, which may hold an old one, nothing."""
+    code: Code
+    place: str
+    jobs: int
+
+
+class Tally:
+    """What forecasts come to. Grows with the kinds of jobs, not with their number."""
+
+    def __init__(self, state: JobState) -> None:
+        self.codes: Counter[Code] = Counter()
+        self.exhausted = 0
+        """Jobs to be retried whose attempts are used up."""
+        self._targets: Counter[Target | None] = Counter()
+        self._state = state
+        self._kinds: Counter[tuple[str, str, Code, str]] = Counter()
+
+    @property
+    def jobs(self) -> int:
+        """How many were counted."""
+        return self.codes.total()
+
+    def add(self, forecasts: Iterable[Forecast]) -> None:
+        """Counts more of them."""
+        failed = self._state is JobState.FAILED
+        for one in forecasts:
+            row = one.row
+            self.codes[one.code] += 1
+            self._targets[one.target] += 1
+            self.exhausted += one.code is Code.RETRIED and row.exhausted
+            error = plain(signature(row.failed_reason or "")) if failed else ""
+            kind = (row.name, error, one.code, one.place())
+            if kind not in self._kinds and len(self._kinds) >= MOST_KINDS:
+                kind = ("", "(other jobs)", one.code, "")
+            self._kinds[kind] += 1
+
+    def keep_together(self) -> None:
+        """Once one job goes to `paused`, those that were to go to `wait` are taken there too."""
+        if not any(place.startswith(Target.PAUSED) for *_, place in self._kinds):
+            return
+        for kind in [kind for kind in self._kinds if kind[3].startswith(_WAITING)]:
+            place = Target.PAUSED + kind[3].removeprefix(_WAITING)
+            self._kinds[*kind[:3], place] += self._kinds.pop(kind)
+
+    @property
+    def destined(self) -> Destined:
+        """How many jobs go to the keys that hold them back."""
+        paused = self._targets[Target.PAUSED]
+        return Destined(
+            paused=paused + (self._targets[Target.WAIT] if paused else 0),
+            prioritized=self._targets[Target.PRIORITIZED],
+        )
+
+    def groups(self) -> list[Group]:
+        """The jobs grouped by name, error and fate, largest group first."""
+        return [Group(*kind, jobs=jobs) for kind, jobs in self._kinds.most_common()]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A retry as it would go now."""
+
+    status: QueueStatus
+    selection: Selection
+    """The chosen jobs oldest finish first, each pinned to it; or the query."""
+    tally: Tally
+    workers: int | None
+    """Workers seen on the queue; None where nobody may look."""
+    forecasts: tuple[Forecast, ...] = ()
+    """Job by job, for chosen ones; a query's are told as they are read, see `make_plan`."""
+    selected: int | None = None
+    """Jobs that a campaign was about when it began, where it goes on with what is left of it."""
+    families: tuple[FamilyWarning, ...] = ()
+    """What it would leave behind in flows, as far as they were looked at."""
+    kin: Kin | None = None
+    """Which of its jobs are parents of others among them; None where not all were read."""
+    after_children: int = 0
+    """Parents of others among them, each of which runs after its children."""
+
+    brakes: tuple[str, ...] = ()
+    """What will stop, delay or double a run, in sentences; see
+    `qtui.operations.planning.brakes`.
+    """
+
+    @property
+    def queue(self) -> QueueKey:
+        """The queue of its jobs."""
+        return self.selection.queue
+
+    @property
+    def state(self) -> JobState:
+        """The state out of which they are retried."""
+        return self.selection.state
+
+    @property
+    def jobs(self) -> int:
+        """Jobs in the selection."""
+        return self.tally.jobs if self.selected is None else self.selected
+
+    def count(self, code: Code) -> int:
+        """Jobs that are expected to end with ``code``."""
+        return self.tally.codes[code]
+
+    def groups(self) -> list[Group]:
+        """The jobs grouped by name, error and fate, largest group first."""
+        return self.tally.groups()
+
+    @property
+    def relative(self) -> str | None:
+        """A job whose flow shows what it would leave behind; None where nothing is."""
+        return next((job_id for one in self.families for job_id in one.jobs), None)
+
+    def warnings(self, resets: Resets) -> Iterator[str]:
+        """What whoever confirms should know, in whole sentences; plain text."""
+        if self.status.kind.refusal:
+            yield f"Nothing will be retried: the queue is {self.status.kind.refusal}."
+        exhausted = self.tally.exhausted
+        if exhausted and not resets.made:
+            used_up = "1 has used up its" if exhausted == 1 else f"{exhausted:,} have used up their"
+            runs = "it runs" if exhausted == 1 else "they run"
+            yield f"{used_up} attempts: {runs} once more, and a failure is final."
+        if self.count(Code.RETRIED):
+            if self.after_children:
+                runs = "runs after its" if self.after_children == 1 else "run after their"
+                yield f"{plural(self.after_children, 'parent')} {runs} children."
+            yield from (one.sentence for one in self.families)
+            yield from self._condition()
+            yield from self.brakes
+        gone, left = self.count(Code.NO_SUCH_JOB), self.count(Code.NOT_IN_STATE)
+        if gone:
+            yield f"{plural(gone, 'job is', 'jobs are')} gone (-1): nothing is left to run."
+        if left:
+            yield f"{plural(left, 'job is', 'jobs are')} not in {self.state} any more (-3)."
+
+    def _condition(self) -> Iterator[str]:
+        if self.status.paused:
+            yield "The queue is paused: nothing runs until it is resumed."
+        elif self.status.maxed:
+            yield f"All {self.status.concurrency} places of the global concurrency are taken."
+        if self.workers == 0:
+            yield "No worker is seen on this queue: the jobs wait until one comes."
+
+
+def _age(forecast: Forecast) -> tuple[float, int, str]:
+    """Sorts by finish; ids break ties as BullMQ counts them, 9 before 10."""
+    score, job_id = forecast.row.score, forecast.row.id
+    return (score if score is not None else float("inf"), len(job_id), job_id)
+
+
+def forecast(row: Row, status: QueueStatus, evidence: QueueEvidence) -> Forecast:
+    """What the retry script would do with a job that reads like this."""
+    if row.missing:
+        return Forecast(row, Code.NO_SUCH_JOB, None)
+    if row.score is None:
+        return Forecast(row, Code.NOT_IN_STATE, None)
+    if status.kind.refusal or "hash" in row.garbled:
+        return Forecast(row, Code.REFUSED, None)
+    target = destination(evidence, modern=row.modern, priority=row.priority)
+    return Forecast(row, Code.RETRIED, target)
+
+
+def _after_children(forecasts: Iterable[Forecast], kin: Kin) -> list[Forecast]:
+    """Parents whose children are known to be retried too wait for them."""
+    return [
+        replace(one, target=Target.WAITING_CHILDREN)
+        if one.target is not None and kin.is_parent(one.row.id)
+        else one
+        for one in forecasts
+    ]
+
+
+def _kept_together(forecasts: Iterable[Forecast]) -> list[Forecast]:
+    """Once one job goes to `paused`, the script moves there what is in `wait`: resume wants it."""
+    found = list(forecasts)
+    if all(one.target is not Target.PAUSED for one in found):
+        return found
+    return [
+        replace(one, target=Target.PAUSED) if one.target is Target.WAIT else one for one in found
+    ]
+
+
+def _barred(forecasts: list[Forecast], families: Iterable[FamilyWarning]) -> list[Forecast]:
+    """Parents that stay where they are, as a child of theirs can't complete."""
+    barred = {
+        job_id for one in families if one.trouble is Trouble.CHILD_LEFT for job_id in one.jobs
+    }
+    return [
+        replace(one, code=Code.FAILED_CHILD, target=None) if one.row.id in barred else one
+        for one in forecasts
+    ]
+
+
+class _Sample:
+    """Jobs of a plan whose families are looked at: first those that are known to have one."""
+
+    def __init__(self) -> None:
+        self._parents: list[Row] = []
+        self._children: list[Row] = []
+        self._others: list[Row] = []
+
+    def add(self, forecasts: Iterable[Forecast]) -> None:
+        """Takes as many as are needed, and one to tell that there are more."""
+        for one in forecasts:
+            some = self._children if one.row.parent_key else self._others
+            if one.target is Target.WAITING_CHILDREN:
+                some = self._parents
+            most = MOST // 2 if some is self._parents else MOST
+            if one.code is Code.RETRIED and len(some) <= most:
+                some.append(one.row)
+
+    @property
+    def ids(self) -> list[str]:
+        """The jobs that it has taken."""
+        return [row.id for row in (*self._parents, *self._children, *self._others)]
+
+    async def warnings(
+        self, client: Client, selection: Selection, evidence: QueueEvidence, kin: Kin
+    ) -> tuple[FamilyWarning, ...]:
+        """What a retry would leave behind, or that Redis did not let it be looked at."""
+        rows = [*self._parents, *self._children, *self._others]
+        try:
+            return tuple(await family_warnings(client, selection.queue, rows, evidence, kin))
+        except ResponseError as error:
+            return (unlooked(first_line(str(error))),)
+
+
+async def _brakes(
+    client: Client, status: QueueStatus, evidence: QueueEvidence, tally: Tally, sample: _Sample
+) -> tuple[str, ...]:
+    if not sample.ids:
+        return ()
+    of_queue = await queue_brakes(client, status, evidence, tally.destined, THE_QUEUE)
+    return (*of_queue, *await job_brakes(client, status.queue, sample.ids))
+
+
+async def make_plan(
+    client: Client,
+    selection: Selection,
+    *,
+    progress: Callable[[int, int], None] = lambda seen, total: None,
+    told: Callable[[Sequence[Forecast]], None] = lambda forecasts: None,
+    early: Callable[[Plan], None] = lambda plan: None,
+    rate: float | None = None,
+) -> Plan:
+    """Reads the selected jobs and predicts what a retry would do with each.
+
+    Args:
+        client: where to read.
+        selection: which jobs.
+        progress: is told after each step how many jobs have been looked at, and of how many.
+        told: is told each forecast, which a query's plan does not keep.
+        early: is told the plan of a whole state before its jobs are read: how many they are is
+            known at once, and its tally grows while they are read.
+        rate: jobs a second that a query reads at most, see `qtui.bullmq.search.walk.Walk`.
+
+    Costs what `candidates` costs, what `family_warnings` costs, and ten round trips more.
+    """
+    queue, state = selection.queue, selection.state
+    [status] = await read_status(client, [queue])
+    evidence = await Reader(client).evidence(queue)
+    workers = await read_workers(client, [queue])
+    seen_workers = None if workers is None else workers[queue]
+    tally, sample, kin = Tally(state), _Sample(), Kin(queue)
+    if isinstance(selection, Query):
+        if selection.filter is None:
+            jobs = await count_until(client, selection)
+            early(Plan(status, selection, tally, seen_workers, selected=jobs))
+        hunt = hunt_for(client, selection, LIST_FIELDS, rate=rate)
+        async for step in hunt.steps():
+            rows = [one.row for one in await judged(client, selection, step)]
+            here = [one for one in rows if one.score is not None]
+            kin.add((one.id, one.parent_key) for one in here)
+            found = _kept_together(forecast(row, status, evidence) for row in here)
+            found = _after_children(found, kin)
+            if any(one.target is Target.PAUSED for one in found):
+                evidence = replace(evidence, paused_list=True)
+            tally.add(found)
+            sample.add(found)
+            told(found)
+            progress(hunt.seen, hunt.total)
+        tally.keep_together()
+        families = await sample.warnings(client, selection, evidence, kin)
+        return Plan(
+            status,
+            selection,
+            tally,
+            seen_workers,
+            families=families,
+            kin=kin,
+            after_children=kin.parents,
+            brakes=await _brakes(client, status, evidence, tally, sample),
+        )
+    forecasts: list[Forecast] = []
+    async for some in candidates(client, selection):
+        forecasts += (forecast(one.row, status, evidence) for one in some)
+        progress(len(forecasts), len(selection.jobs))
+    kin.add((one.row.id, one.row.parent_key) for one in forecasts if one.code is Code.RETRIED)
+    ordered = sorted(_after_children(_kept_together(forecasts), kin), key=_age)
+    sample.add(ordered)
+    families = await sample.warnings(client, selection, evidence, kin)
+    ordered = _barred(ordered, families)
+    tally.add(ordered)
+    told(ordered)
+    pinned = replace(selection, jobs=tuple(one.picked for one in ordered))
+    return Plan(
+        status,
+        pinned,
+        tally,
+        seen_workers,
+        tuple(ordered),
+        families=families,
+        kin=kin,
+        brakes=await _brakes(client, status, evidence, tally, sample),
+        after_children=sum(one.target is Target.WAITING_CHILDREN for one in ordered),
+    )

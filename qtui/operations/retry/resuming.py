@@ -1,0 +1,216 @@
+"""Begins the journal of a campaign, and goes on with one whose process died."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from qtui.bullmq.codes import Code
+from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.origin import Origin, origin_of
+from qtui.bullmq.filter import Filter, FilterError, parse
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState
+from qtui.bullmq.reads.status import read_status
+from qtui.bullmq.reads.workers import read_workers
+from qtui.bullmq.writer import Writer
+from qtui.operations.engine.action import Action
+from qtui.operations.engine.campaign import Campaign
+from qtui.operations.engine.pace import UNBOUNDED, Pace
+from qtui.operations.journal.lines import Header
+from qtui.operations.journal.reading import (
+    JournalError,
+    Progress,
+    find,
+    is_same_address,
+    progress_of,
+    summary,
+)
+from qtui.operations.journal.writing import Journal
+from qtui.operations.planning.plan import Plan, Resets, Tally
+from qtui.operations.retry.retry import Retry
+from qtui.operations.retry.same_server import check_is_here
+from qtui.operations.supply.selection import Chosen, Query, Selection
+from qtui.operations.supply.supply import Before
+
+_LARGEST: Final = 1e15
+"""A number of a pace; what is larger was never one of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """Where campaigns are written down, and what is said of their origin."""
+
+    folder: Path
+    where: str
+    """The server's address, without credentials."""
+    how: str
+    """The command or the key that began it."""
+
+    def __call__(self, campaign: Campaign[Action]) -> Journal:
+        """Begins a journal, and writes down what was chosen.
+
+        Raises:
+            JournalError: it can't be; nothing may be sent.
+        """
+        action, pace = campaign.action, campaign.pace
+        bounds = {} if pace == UNBOUNDED else asdict(pace)
+        header = replace(
+            action.header(),
+            where=self.where,
+            how=self.how,
+            pace=bounds,
+            server=campaign.origin.members(),
+        )
+        journal = Journal.create(self.folder, header)
+        try:
+            journal.chosen(action.chosen())
+        except JournalError:
+            journal.close()
+            raise
+        return journal
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """A campaign that did not come to its end, ready to go on; its journal is open and ours."""
+
+    journal: Journal
+    progress: Progress
+
+    @classmethod
+    def take(
+        cls,
+        folder: Path,
+        name: str,
+        where: str,
+        origin: Origin | None = None,
+        *,
+        anyway: bool = False,
+    ) -> Interrupted:
+        """Takes a campaign over.
+
+        Args:
+            folder: where journals are.
+            name: the campaign's id, or its beginning or end.
+            where: the address that we are connected to.
+            origin: the server there, by which a campaign under another address is recognised.
+            anyway: whatever the address: someone has said that the data are the same.
+
+        Raises:
+            Elsewhere: it ran under another address, and its data may not be here.
+            JournalError: there is no such campaign, it is running or done.
+        """
+        known = summary(folder, find(folder, name))
+        if known.phase == "done":
+            raise JournalError(f"campaign {known.id} is done: every job of it has its code")
+        if known.header.flow:
+            raise JournalError(
+                f"{known.id} is a flow's rerun: run that again, it goes on from where it is"
+            )
+        _state(known.header)
+        _filter(known.header)
+        if not anyway and not is_same_address(known.header.where, where):
+            check_is_here(progress_of(folder, known.id), where, origin)
+        journal = Journal.resume(folder, known.id)
+        try:
+            progress = progress_of(folder, journal.id)
+        except JournalError:
+            journal.close()
+            raise
+        return cls(journal, progress)
+
+    async def campaign(self, client: Client, writer: Writer) -> Campaign[Retry]:
+        """The campaign with what is left of it; closing it closes the journal.
+
+        Costs two round trips. Where they fail the journal is closed.
+        """
+        try:
+            plan = await self._plan(client)
+        except BaseException:  # cancelled too: nobody else knows the open journal
+            self.journal.close()
+            raise
+        progress, header = self.progress, self.progress.header
+        unknown = Counter({Code.UNKNOWN: progress.codes.get(Code.UNKNOWN, 0)})
+        # What was unknown is found out now, and counted then.
+        codes = Counter(progress.codes) - unknown
+        before = Before(
+            progress.decided, progress.doubtful, codes, progress.parents, progress.retried
+        )
+        action = Retry(client, writer, plan, _flags(header.resets), before)
+        campaign = Campaign(client, action, _pace(header.pace))
+        campaign.journal = self.journal
+        campaign.origin = origin_of(progress.server)
+        return campaign
+
+    async def _plan(self, client: Client) -> Plan:
+        header, progress = self.progress.header, self.progress
+        queue = QueueKey(header.queue, header.prefix)
+        selection = _selection(queue, progress)
+        [status] = await read_status(client, [queue])
+        workers = await read_workers(client, [queue])
+        tally = Tally(selection.state)
+        seen_workers = None if workers is None else workers[queue]
+        return Plan(status, selection, tally, seen_workers, selected=header.selection.jobs)
+
+
+def _selection(queue: QueueKey, progress: Progress) -> Selection:
+    header = progress.header
+    state = _state(header)
+    if header.selection.kind == "ids":
+        return Chosen(queue, state, tuple(progress.rest()))
+    wanted = _filter(header)
+    until = header.selection.until
+    return Query(queue, state, wanted, float("-inf") if until is None else until)
+
+
+def _filter(header: Header) -> Filter | None:
+    """The filter that was written down.
+
+    Raises:
+        JournalError: it means nothing to this release.
+    """
+    written = header.selection.filter
+    try:
+        return None if written is None else parse(written)
+    except FilterError as error:
+        raise JournalError(
+            f"the filter of retry {header.id} can't be understood: {error}: retry the jobs anew"
+        ) from None
+
+
+def _state(header: Header) -> JobState:
+    """The state out of which the jobs are retried.
+
+    Raises:
+        JournalError: it is none of those that can be.
+    """
+    found = next((state for state in JobState if state == header.state), None)
+    if found is None or not found.is_finished:
+        raise JournalError(f"the journal of retry {header.id} was changed: it names no state")
+    return found
+
+
+def _flags(found: Mapping[str, object]) -> Resets:
+    return Resets(made=found.get("made") is True, started=found.get("started") is True)
+
+
+def _pace(found: Mapping[str, object]) -> Pace:
+    """The pace that was written down."""
+    numbers = {
+        name: value
+        for name, value in found.items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST
+    }
+    default, rate, waiting = Pace(), numbers.get("rate"), numbers.get("max_waiting")
+    return Pace(
+        rate=None if rate is None else float(rate),
+        canary=int(numbers.get("canary", default.canary)),
+        canary_seconds=float(numbers.get("canary_seconds", default.canary_seconds)),
+        max_refail=float(numbers.get("max_refail", default.max_refail)),
+        max_waiting=None if waiting is None else int(waiting),
+        max_latency=float(numbers.get("max_latency", default.max_latency)),
+    )

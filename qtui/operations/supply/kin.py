@@ -1,0 +1,143 @@
+"""Jobs of a selection that are parents of others in it: they come last, each after its children.
+
+BullMQ's own retry puts a parent in line like any job. Its children are in line too, so it runs
+while they do, can't complete (-4, -9), and its result is lost. So parents are held back until all
+other jobs are sent; then they come in generations, and each waits for those of its children that
+have not run yet (`lua/retry.lua`). A selection is of one queue and one state, and so is this.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterable, Sequence
+
+from qtui.bullmq.connection import Client
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.reads.fields import Fields
+from qtui.bullmq.writer import Picked
+from qtui.operations.supply.selection import Chosen, Selection, hunt_for
+from qtui.operations.supply.snapshots import EVIDENCE, PAGE, Page
+
+_PARENT_KEY = "parentKey"
+_COLUMN = EVIDENCE.index(_PARENT_KEY)
+
+
+class Kin:
+    """Which jobs of a selection are parents of others in it. 8 bytes a job, some 70 a parent.
+
+    Ids are kept as hashes: one that is taken for another's would only come later.
+    """
+
+    def __init__(self, queue: QueueKey) -> None:
+        self._start = queue.key("")
+        self._ids = array("q")
+        self._parents: set[int] = set()
+
+    def add(self, jobs: Iterable[tuple[str, str | None]]) -> None:
+        """Takes jobs of the selection, each with the full key of its parent if it has one."""
+        for job_id, parent_key in jobs:
+            self._ids.append(hash(job_id))
+            self.add_parent(parent_key)
+
+    def add_parent(self, full_key: str | None) -> None:
+        """Takes the parent of a job of the selection; one of another queue does not count."""
+        if full_key and full_key.startswith(self._start):
+            self._parents.add(hash(full_key[len(self._start) :]))
+
+    def is_parent(self, job_id: str) -> bool:
+        """Whether a job of the selection, so far as they are known, is a child of this one."""
+        return bool(self._parents) and hash(job_id) in self._parents
+
+    def selected(self, ids: Iterable[str]) -> set[str]:
+        """Those of some jobs that are in the selection themselves. O(selection)."""
+        by_hash = {hash(one): one for one in ids}
+        return {by_hash[one] for one in by_hash.keys() & self._ids} if by_hash else set()
+
+    @property
+    def parents(self) -> int:
+        """Jobs of the selection that are parents of others in it. O(selection)."""
+        return len(self._parents.intersection(self._ids)) if self._parents else 0
+
+
+async def read_kin(client: Client, selection: Selection, kin: Kin) -> AsyncGenerator[None]:
+    """Reads who is whose parent in a selection; yields now and then, so that one can stop it.
+
+    Costs one field of each job: for chosen ones `Fields`, else a `Hunt` without a pause.
+
+    Raises:
+        redis.exceptions.RedisError: the server could not be asked, or refused.
+    """
+    if isinstance(selection, Chosen):
+        fields = Fields(client, selection.queue, [_PARENT_KEY])
+        ids = [one.job_id for one in selection.jobs]
+        while ids:
+            values = await fields.first_of(ids[:PAGE])
+            kin.add((one, found[0]) for one, found in zip(ids, values, strict=False))
+            ids = ids[len(values) :]
+            yield
+        return
+    async for step in hunt_for(client, selection, (_PARENT_KEY,), rate=0).steps():
+        kin.add((one.id, one.fields[_PARENT_KEY]) for one in step)
+        yield
+
+
+class Held:
+    """The parents among jobs on their way, until the others are sent."""
+
+    def __init__(self, kin: Kin, queue: QueueKey) -> None:
+        self._kin = kin
+        self._start = queue.key("")
+        self._held: dict[str, tuple[Picked, str]] = {}
+        self._generations: list[list[Picked]] | None = None
+
+    def hold(self, page: Page) -> Page:
+        """The page without those that come later."""
+        if not any(self._kin.is_parent(one.job_id) for one in page.picks):
+            return page
+        for pick, values in zip(page.picks, page.values, strict=True):
+            if self._kin.is_parent(pick.job_id):
+                above = (values[_COLUMN] or "").removeprefix(self._start)
+                self._held[pick.job_id] = pick._replace(after_children=True), above
+        return page.only(lambda job_id: not self._kin.is_parent(job_id))
+
+    def take(self, picks: Iterable[Picked]) -> None:
+        """These are on their way."""
+        for one in picks:
+            self._held.pop(one.job_id, None)
+
+    def next(self) -> Sequence[Picked]:
+        """The next generation, once all other jobs were handed out; none in the end.
+
+        One that is not taken is handed out again.
+        """
+        if self._generations is None:
+            self._generations = _generations(self._held)
+        while self._generations:
+            left = [one for one in self._generations[0] if one.job_id in self._held]
+            if left:
+                return left
+            self._generations.pop(0)
+        return ()
+
+
+def _generations(held: dict[str, tuple[Picked, str]]) -> list[list[Picked]]:
+    """Children before parents, each generation oldest finish first as they were met.
+
+    Jobs that are wired in a circle come last, all at once.
+    """
+    below = Counter(above for _, above in held.values() if above in held)
+    left = {job_id: pick for job_id, (pick, _) in held.items()}
+    found: list[list[Picked]] = []
+    ready = [job_id for job_id in left if not below[job_id]]
+    while ready:
+        found.append([left.pop(job_id) for job_id in ready])
+        freed: list[str] = []
+        for job_id in ready:
+            above = held[job_id][1]
+            if above in held:
+                below[above] -= 1
+                if not below[above]:
+                    freed.append(above)
+        ready = freed
+    return [*found, list(left.values())] if left else found

@@ -1,0 +1,161 @@
+"""Reads what a retry wipes, oldest finish first, while jobs leave the state as they are met."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from itertools import compress
+from typing import Final
+
+from qtui.bullmq.ask import ask_one
+from qtui.bullmq.connection import Client
+from qtui.bullmq.model import LIST_FIELDS
+from qtui.bullmq.reads.fields import Fields, Values
+from qtui.bullmq.search.steps import scored_members
+from qtui.bullmq.signature.headline import reason_of
+from qtui.bullmq.writer import Picked
+from qtui.operations.engine.prefetch import ahead
+from qtui.operations.journal.lines import Evidence, evidence_lines
+from qtui.operations.journal.texts import Texts
+from qtui.operations.supply.selection import Chosen, Query, Selection, hunt_for
+
+EVIDENCE: Final = (*LIST_FIELDS, "returnvalue", "stacktrace", "stc", "defa", "parent")
+"""What a retry wipes or may change, and what tells which job it was."""
+
+PAGE: Final = 1000
+"""Jobs whose ids are read in one command: about 0.3 ms of Redis's time."""
+
+_READY: Final = 4
+"""Pages that are ready to be looked at, while others are."""
+
+_FEW: Final = 10
+"""Jobs of a page below which the next one is not read before it is asked for, see `Fields`."""
+
+_BREATH: Final = 100
+"""Jobs whose lines are made at a time: half a millisecond."""
+
+_REASON: Final = EVIDENCE.index("failedReason")
+_STACK: Final = EVIDENCE.index("stacktrace")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Jobs on their way, side by side: how each is to be sent, and what that wipes."""
+
+    picks: Sequence[Picked]
+    values: Sequence[Values]
+    """Of the fields `EVIDENCE`, in that order."""
+
+    def __len__(self) -> int:
+        return len(self.picks)
+
+    def __getitem__(self, part: slice) -> Page:
+        """Some of them."""
+        return Page(self.picks[part], self.values[part])
+
+    def only(self, wanted: Callable[[str], bool]) -> Page:
+        """Those with certain ids."""
+        return self.marked([wanted(pick.job_id) for pick in self.picks])
+
+    def marked(self, wanted: Sequence[bool]) -> Page:
+        """Some of them, by place."""
+        return Page(list(compress(self.picks, wanted)), list(compress(self.values, wanted)))
+
+    def errors(self) -> list[str]:
+        """The reason of each, empty where there is none; see `reason_of`."""
+        return [reason_of(values[_REASON], values[_STACK]) or "" for values in self.values]
+
+    async def lines(self, texts: Texts | None = None) -> bytes:
+        """The lines of a journal that say all of it; others have their turn meanwhile."""
+        found = []
+        for start in range(0, len(self), _BREATH):
+            rows = zip(
+                self.picks[start : start + _BREATH],
+                self.values[start : start + _BREATH],
+                strict=True,
+            )
+            jobs = [Evidence(one.job_id, one.score, _present(values)) for one, values in rows]
+            found.append(evidence_lines(jobs, texts))
+            await asyncio.sleep(0)  # a turn for the screen, and for what is being sent
+        return b"".join(found)
+
+
+def _present(values: Values) -> dict[str, str]:
+    pairs = zip(EVIDENCE, values, strict=True)
+    return {name: text for name, text in pairs if text is not None}
+
+
+async def evidence(client: Client, selection: Selection) -> AsyncGenerator[Page]:
+    """What a retry of a selection wipes, page by page; the next ones are read meanwhile.
+
+    Each job comes with the score at which it is to be sent: a chosen one with that of its choice,
+    one of a query as it stands now. Those of a query come oldest finish first; a job that stays
+    until it is met is met once, whatever leaves the state meanwhile.
+
+    Costs the `Fields` of each job; for a query with a filter its `Hunt`, for a whole state one
+    ZRANGEBYSCORE for `PAGE` jobs.
+    """
+    if isinstance(selection, Chosen):
+        picks = _chosen(selection)
+    elif selection.filter is not None:
+        picks = _matching(client, selection)
+    else:
+        picks = _whole_state(client, selection)
+    heavy = False
+    read = ahead(_read(client, selection, picks), lambda: not heavy, most=_READY)
+    async with aclosing(read) as pages:
+        async for page in pages:
+            heavy = len(page) < _FEW  # their values are large: no more are held than are sent
+            yield page
+
+
+async def _read(
+    client: Client, selection: Selection, picks: AsyncGenerator[Sequence[Picked]]
+) -> AsyncGenerator[Page]:
+    """Often nothing, where a filter matches little, so that somebody can stop it."""
+    fields = Fields(client, selection.queue, EVIDENCE)
+    async with aclosing(picks):
+        async for some in picks:
+            if not some:
+                yield Page((), ())
+            while some:
+                values = await fields.first_of([one.job_id for one in some])
+                part, some = some[: len(values)], some[len(values) :]
+                yield Page(part, values)
+
+
+async def _chosen(selection: Chosen) -> AsyncGenerator[Sequence[Picked]]:
+    for start in range(0, len(selection.jobs), PAGE):
+        yield selection.jobs[start : start + PAGE]
+
+
+async def _matching(client: Client, selection: Query) -> AsyncGenerator[Sequence[Picked]]:
+    async for step in hunt_for(client, selection, (), rate=0).steps():
+        # One without a score has left the state while it was read.
+        yield [Picked(one.id, one.score) for one in step if one.score is not None]
+
+
+async def _whole_state(client: Client, selection: Query) -> AsyncGenerator[Sequence[Picked]]:
+    """Goes on where the last score was, not by places: the state shrinks as its jobs are retried.
+
+    Jobs of one score come in the order of their ids. Those that were met before and still stand
+    are passed over; a page that has no other makes the next one twice as large.
+    """
+    key, until = selection.queue.key(selection.state.key), f"{selection.until:.17g}"
+    last, alike, size = "-inf", set[str](), PAGE
+    while True:
+        reply = await ask_one(
+            client, "ZRANGEBYSCORE", key, last, until, "WITHSCORES", "LIMIT", 0, size
+        )
+        met = scored_members(reply)
+        at_end = len(met) < size
+        fresh = [Picked(*one) for one in met.items() if one[0] not in alike]
+        if fresh:
+            yield fresh
+            newest = fresh[-1].score
+            last, alike = f"{newest:.17g}", {one for one, at in met.items() if at == newest}
+        if at_end:
+            return
+        size = PAGE if fresh else 2 * size

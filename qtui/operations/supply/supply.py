@@ -1,0 +1,185 @@
+"""The jobs that a campaign is to send, each handed out once, whatever is lost meanwhile."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.trouble import LOST
+from qtui.bullmq.model import Row
+from qtui.bullmq.reads.reader import Reader
+from qtui.bullmq.writer import Picked
+from qtui.operations.journal.tally import Ids
+from qtui.operations.supply.kin import Held, Kin, read_kin
+from qtui.operations.supply.selection import CHUNK, Chosen, Query, Selection
+from qtui.operations.supply.snapshots import Page, evidence
+
+
+class Before(NamedTuple):
+    """What a campaign did in the process that began it."""
+
+    sent: Ids
+    """Ids that are not to be sent again."""
+    doubtful: Sequence[Picked]
+    """Jobs that may have been sent: they are read before anything else is done."""
+    codes: Counter[Code]
+    """The codes of the others."""
+    parents: Collection[str] = ()
+    """Full keys of the parents of those that were sent."""
+    retried: Mapping[str, float] = {}
+    """By id, the finish at which each was retried."""
+
+
+class Supply:
+    """What is left of a selection. Where a call raises that the connection was lost, call again.
+
+    Args:
+        client: where to read.
+        selection: which jobs.
+        before: what another process has done of it already.
+        kin: which of the jobs are parents of others; None where that is still to be read.
+    """
+
+    def __init__(
+        self, client: Client, selection: Selection, before: Before | None, kin: Kin | None
+    ) -> None:
+        self._client = client
+        self._selection = selection
+        self._sent = before.sent if before is not None else None
+        self._doubtful = list(before.doubtful) if before is not None else []
+        self._stand: list[Page] = []
+        self._pages: AsyncGenerator[Page] | None = None
+        self._taken: set[int] = set()
+        """Hashes of ids: a clock that lags must not bring one back."""
+        self._parents = before.parents if before is not None else ()
+        self._held = None if kin is None else Held(kin, selection.queue)
+        self._at_parents = False
+        """Whether all others have been handed out."""
+        self._reading: tuple[Kin, AsyncGenerator[None]] | None = None
+
+    async def judge_doubtful(self) -> list[Result] | None:
+        """What became of some jobs that may have been sent, and None in the end.
+
+        Those that stand where they stood were not; `page` hands them out before all others.
+        Costs the rows of `CHUNK` jobs, and the `evidence` of those.
+        """
+        some = self._doubtful[:CHUNK]
+        if not some:
+            return None
+        queue, state = self._selection.queue, self._selection.state
+        seen = await Reader(self._client).rows(queue, state, [one.job_id for one in some])
+        pairs = list(zip(some, seen, strict=True))
+        gone = [pair for pair in pairs if not stands(*pair)]
+        left = Chosen(queue, state, tuple(pick for pick, row in pairs if stands(pick, row)))
+        self._stand += [page async for page in evidence(self._client, left)]
+        self.take(some)
+        del self._doubtful[:CHUNK]
+        return judged([pick for pick, _ in gone], [row for _, row in gone])
+
+    def doubt(self, picks: Iterable[Picked]) -> None:
+        """These were sent, and may have to be sent again: `judge_doubtful` reads them."""
+        self._doubtful += picks
+
+    def take(self, picks: Iterable[Picked]) -> None:
+        """These are on their way: none of them comes again."""
+        picks = list(picks)
+        self._taken.update([hash(one.job_id) for one in picks])
+        if self._held is not None:
+            self._held.take(picks)
+
+    async def page(self) -> Page | None:
+        """The next jobs that were not taken, oldest first, often none; None in the end.
+
+        Parents of others among them come last, see `qtui.operations.supply.kin`.
+        """
+        if self._held is None:
+            return await self._read_kin()
+        if self._stand:
+            return self._held.hold(self._stand.pop(0))
+        if not self._at_parents:
+            page = await self._next(self._left())
+            if page is not None:
+                return self._held.hold(self._fresh(page))
+            self._at_parents = True
+            await self.close()
+        parents = tuple(self._held.next())
+        if not parents:
+            return None
+        selection = self._selection
+        page = await self._next(Chosen(selection.queue, selection.state, parents))
+        if page is None:
+            self._pages = None
+        return page or Page((), ())
+
+    async def _next(self, selection: Selection) -> Page | None:
+        """The next page of a selection that is being read, or is begun to be."""
+        if self._pages is None:
+            self._pages = evidence(self._client, selection)
+        try:
+            return await anext(self._pages, None)
+        except LOST:
+            self._pages = None
+            raise
+
+    async def _read_kin(self) -> Page:
+        """Reads on who is whose parent, for a plan that was carried out before all was read."""
+        if self._reading is None:
+            kin = Kin(self._selection.queue)
+            for full_key in self._parents:
+                kin.add_parent(full_key)
+            self._reading = kin, read_kin(self._client, self._selection, kin)
+        kin, steps = self._reading
+        try:
+            async for _ in steps:
+                return Page((), ())
+        except LOST:
+            self._reading = None
+            raise
+        self._held = Held(kin, self._selection.queue)
+        return Page((), ())
+
+    async def close(self) -> None:
+        """Stops reading."""
+        if self._reading is not None:
+            await self._reading[1].aclose()
+        if self._pages is not None:
+            await self._pages.aclose()
+        self._pages = None
+
+    def _left(self) -> Selection:
+        """The selection without what was taken, so far as its jobs are known one by one."""
+        if isinstance(self._selection, Query):
+            return self._selection
+        left = tuple(one for one in self._selection.jobs if not self._was_taken(one.job_id))
+        return replace(self._selection, jobs=left)
+
+    def _fresh(self, page: Page) -> Page:
+        hashes = [hash(one.job_id) for one in page.picks]
+        if self._sent is None and self._taken.isdisjoint(hashes):
+            return page
+        return page.only(lambda job_id: not self._was_taken(job_id))
+
+    def _was_taken(self, job_id: str) -> bool:
+        return hash(job_id) in self._taken or (self._sent is not None and job_id in self._sent)
+
+
+def stands(one: Picked, row: Row) -> bool:
+    """Whether a job is where it was picked, so that a retry would move it."""
+    return one.pinned and row.score == one.score and not row.missing
+
+
+def judged(batch: Sequence[Picked], seen: Sequence[Row]) -> list[Result]:
+    """What a lost call has done, by the jobs as they were read after it."""
+    return [_one_judged(one, row) for one, row in zip(batch, seen, strict=True)]
+
+
+def _one_judged(one: Picked, row: Row) -> Result:
+    """What a lost call has done with a job that reads like this afterwards."""
+    if not one.pinned or row.score == one.score:
+        return Result(one.job_id, Code.NO_SUCH_JOB if row.missing else Code.NOT_IN_STATE)
+    # Gone: it ran and was removed, or somebody removed it before, or a restart lost it.
+    return Result(one.job_id, Code.UNKNOWN if row.missing else Code.RETRIED)

@@ -1,0 +1,346 @@
+"""The flow of a job: its tree, the plan of a rerun, and what becomes of one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.screen import Screen
+from textual.worker import Worker, WorkerState
+from typing_extensions import override
+
+from qtui.bullmq.filter import parse, quoted
+from qtui.bullmq.flow.lineage import Lineage
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState
+from qtui.operations.flow_rerun.plan import RerunPlan, Start
+from qtui.operations.flow_rerun.reading import make_rerun_plan
+from qtui.operations.planning.plan import Resets
+from qtui.text import plain, plural
+from qtui.ui.actions import Where
+from qtui.ui.clipboard import offer
+from qtui.ui.dialogs.rerun import RerunDialog
+from qtui.ui.flow.rerunning import Rerunning
+from qtui.ui.inspector.live import TROUBLE
+from qtui.ui.keys import actions_of, bindings
+from qtui.ui.session import Session
+from qtui.ui.widgets.bars import Bar, KeyBar
+from qtui.ui.widgets.cursor_list import CursorList
+from qtui.ui.widgets.flow_tree import FlowTree
+from qtui.views.flow_rows import FlowRows, about, read_flow
+
+if TYPE_CHECKING:
+    from qtui.ui.inspector.screen import Inspector
+
+_FRESH: Final = 2.0
+"""Seconds after which jobs in sight are read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A job that is to be shown in the inspector."""
+
+    queue: QueueKey
+    state: JobState
+    job_id: str
+
+
+class FlowScreen(Screen["Place | None"]):
+    """Shows a flow; answers with a job that is to be opened, or with None when it is left.
+
+    Args:
+        session: the connection.
+        rows: the flow, as far as it was read.
+        known: tells the queues that are known.
+        resets: the toggles of the plan, and ``keep`` is told when they are changed.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.FLOW, Where.APP))
+
+    DEFAULT_CSS = """
+    FlowScreen {
+        layout: vertical;
+        & > #title, & > #keys { background: $surface; }
+        & > #who { border-top: solid $surface-lighten-1; height: 2; }
+    }
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        rows: FlowRows,
+        *,
+        known: Callable[[], list[QueueKey]],
+        resets: Resets,
+        keep: Callable[[Resets], None],
+    ) -> None:
+        super().__init__()
+        self.session = session
+        self.rows = rows
+        self._known = known
+        self._resets = resets
+        self._keep_resets = keep
+        job = rows.lineage.job
+        self._queue, self._job_id = job.queue, job.id
+
+    @override
+    def compose(self) -> ComposeResult:
+        yield Bar(id="title")
+        yield Bar(id="banner")
+        yield FlowTree(id="tree")
+        yield Bar(id="who")
+        yield Bar(id="place")
+        yield Bar(id="why")
+        yield Bar(id="status")
+        yield KeyBar(id="keys")
+
+    def on_mount(self) -> None:
+        """Shows what was read, and keeps what is in sight fresh."""
+        self.tree_list = self.query_one(FlowTree)
+        self.rerunning = Rerunning(self, self.query_one("#banner", Bar))
+        self.tree_list.focus()
+        self.draw()
+        self.tree_list.call_after_refresh(self.tree_list.go_to, self.rows.lineage.job.key)
+        if self.rows.lineage.note:
+            self.say(f"nothing above is shown: {plain(self.rows.lineage.note)}", "warn")
+        self.run_worker(self._keep_fresh(), group="watch", exit_on_error=False)
+
+    async def on_unmount(self) -> None:
+        """Ends the journal of a rerun."""
+        await self.rerunning.end()
+
+    def on_resize(self) -> None:
+        """Other words may fit now."""
+        self.draw()
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """A fault of ours is told, and takes nothing away."""
+        if event.state is WorkerState.ERROR:
+            self.say(plain(f"a fault in qtui: {event.worker.error}"), "bad")
+
+    # Reading
+
+    def _in_background(self, work: Callable[[], Awaitable[None]], group: str) -> None:
+        async def attempt() -> None:
+            try:
+                await work()
+            except TROUBLE as error:
+                self.say(self.session.explain(error), "bad")
+
+        self.run_worker(attempt(), group=group, exclusive=True, exit_on_error=False)
+
+    @on(FlowTree.Wanted)
+    def _children_wanted(self) -> None:
+        busy = (WorkerState.PENDING, WorkerState.RUNNING)
+        if not any(one.group in ("load", "read") and one.state in busy for one in self.workers):
+            self._in_background(self._load, "load")
+
+    async def _load(self) -> None:
+        while wanted := [line for line in self.tree_list.lines_in_sight if line.more]:
+            before = len(self.rows.lines), self.rows.jobs
+            await self.rows.load(wanted)
+            self.draw()
+            if before == (len(self.rows.lines), self.rows.jobs):
+                return  # they are gone: ctrl+r says where to
+
+    def action_again(self) -> None:
+        """Reads the flow again, as far as it was read; what a rerun has come to stays."""
+        self.say("")
+        self.read_again()
+
+    def read_again(self) -> None:
+        """Reads the flow anew, as far as it was read."""
+
+        async def read() -> None:
+            rows = await read_flow(
+                self.session.client,
+                self._queue,
+                self._job_id,
+                known=self._known(),
+                before=self.rows,
+            )
+            self.rows = rows
+            self.draw()
+
+        self._in_background(read, "read")
+
+    async def _keep_fresh(self) -> None:
+        """Reads the jobs in sight again and again, the more seldom the longer that takes."""
+        pause = _FRESH
+        while self.session.settings.refresh:
+            await asyncio.sleep(pause)  # between two looks
+            begun = monotonic()
+            try:
+                seen = {line.node.key for line in self.tree_list.lines_in_sight if not line.more}
+                await self.rows.look(seen)
+            except TROUBLE as error:
+                self.say(self.session.explain(error), "bad")
+            else:
+                self.draw()
+            pause = max(_FRESH, 10 * (monotonic() - begun))
+
+    # What it says
+
+    def say(self, words: str, tone: str = "warn") -> None:
+        """Tells something in the status line."""
+        self.query_one("#status", Bar).say([(f" {words}", tone)] if words else [])
+
+    def draw(self) -> None:
+        """Shows what is known by now."""
+        if not self.is_mounted:
+            return
+        rows, lineage = self.rows, self.rows.lineage
+        self.tree_list.show(rows.lines, lineage.job.key, self.rerunning.verdicts)
+        root = lineage.root
+        jobs = f"{plural(rows.jobs, 'job')} read"
+        self.query_one("#title", Bar).say(
+            [(" Flow of ", "strong"), (f"{plain(root.key)} ", ""), (plain(root.row.name), "faint")],
+            [(f" {jobs} ", "faint")],
+        )
+        self._draw_line()
+        read_only = self.session.read_only
+        here = actions_of(Where.MOVE, Where.FLOW, read_only=read_only)
+        always = [one for one in actions_of(Where.APP, read_only=read_only) if one.bar]
+        actions = [one for one in here if one.bar]
+        lead = "READ-ONLY" if read_only else ""
+        self.query_one(KeyBar).show(lead, actions, always, self.session.settings.keys)
+
+    @on(FlowTree.CursorMoved)
+    def _draw_line(self) -> None:
+        line = self.tree_list.line_at_cursor
+        who, place, why = about(line) if line is not None else ("", "", "")
+        self.query_one("#who", Bar).say([(f" {who}", "")])
+        self.query_one("#place", Bar).say([(f" {place}", "faint")])
+        self.query_one("#why", Bar).say([(f" {why}", "")])
+
+    # What it does
+
+    @on(CursorList.Opened)
+    def _opened(self) -> None:
+        line = self.tree_list.line_at_cursor
+        if line is None or line.more:
+            self._children_wanted()
+        elif self.rerunning.under_way:
+            self.say("the rerun is under way; x stops it")
+        elif line.node.row.missing:
+            self.say(f"job {plain(line.node.id)} is gone")
+        elif line.node.state is None:
+            self.say(f"job {plain(line.node.id)} stands in no state")
+        else:
+            self._open(line.node.queue, line.node.state, line.node.id)
+
+    def _open(self, queue: QueueKey, state: JobState, job_id: str) -> None:
+        shown = next((one for one in self._known() if one.base == queue.base), None)
+        if shown is None:
+            self.say(f"{plain(queue.base)} is not among the queues that are shown")
+        else:
+            self.dismiss(Place(shown, state, job_id))
+
+    def action_rerun(self) -> None:
+        """Opens the plan of a rerun."""
+        if self.rerunning.under_way:
+            self.say("a rerun is under way: one after the other; x stops it")
+            return
+        session = self.session
+
+        async def read(start: Start, drop_lost: bool, progress: Callable[[int], None]) -> RerunPlan:
+            return await make_rerun_plan(
+                session.client,
+                self._queue,
+                self._job_id,
+                start,
+                known=self._known(),
+                progress=progress,
+                drop_lost=drop_lost,
+            )
+
+        dialog = RerunDialog(
+            read,
+            root=self.rows.lineage.root.key,
+            resets=self._resets,
+            keep=self._keep,
+            read_only=session.rerun is None,
+            explain=session.explain,
+        )
+        self.app.push_screen(dialog, self._answered)
+
+    def _keep(self, resets: Resets) -> None:
+        self._resets = resets
+        self._keep_resets(resets)
+
+    def _answered(self, plan: RerunPlan | None) -> None:
+        if plan is not None and self.session.rerun is not None:
+            self.say("")
+            self.rerunning.begin(self.session.rerun(plan, self._resets))
+
+    def action_stop(self) -> None:
+        """Stops the rerun after the call that is under way."""
+        if not self.rerunning.stop():
+            self.say("nothing is being rerun that could be stopped")
+
+    def action_copy_command(self) -> None:
+        """Copies the command that prints this flow."""
+        line = self.session.command("flow", queue=self._queue, name=self._job_id)
+        offer(self.app, self.say, line, "a command for a shell")
+
+    def action_back(self) -> None:
+        """Leaves the flow and what a rerun has come to, but not a rerun that is running."""
+        if self.rerunning.under_way:
+            self.say("the rerun is still running: x stops it")
+        else:
+            self.dismiss(None)
+
+    def action_back_or_quit(self) -> None:
+        """Leaves the flow."""
+        self.action_back()
+
+
+# From the inspector ------------------------------------------------------------------------------
+
+
+def open_flow(screen: Inspector) -> None:
+    """Opens the flow of the job under the inspector's cursor; without one says so."""
+    queue, job_id = screen.board.queue, screen.table.cursor_id
+
+    def known() -> list[QueueKey]:
+        return [status.queue for status in screen.poll.worst_first()]
+
+    if screen.focused is screen.queues:
+        screen.say("a flow is a job's: tab goes to the jobs")
+        return
+    if queue is None or job_id is None:
+        screen.say("there is no job here whose flow could be shown")
+        return
+
+    async def read() -> None:
+        rows = await read_flow(screen.session.client, queue, job_id, known=known())
+        if not rows.is_flow:
+            screen.say(_no_flow(rows.lineage))
+            return
+        retrying = screen.retrying
+
+        def keep(resets: Resets) -> None:
+            retrying.resets = resets
+
+        flow = FlowScreen(screen.session, rows, known=known, resets=retrying.resets, keep=keep)
+        screen.app.push_screen(flow, go)
+
+    def go(place: Place | None) -> None:
+        if place is None:
+            return
+        if screen.has_class("-opened"):
+            screen.action_back()
+        screen.finder.go(place.queue, place.state, parse(f"id={quoted(place.job_id)}"))
+
+    screen.in_background(read, "flow")
+
+
+def _no_flow(lineage: Lineage) -> str:
+    words = f"job {plain(lineage.job.id)} is in no flow"
+    return f"{words}: {plain(lineage.note)}" if lineage.note else words

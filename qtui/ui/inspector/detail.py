@@ -1,0 +1,96 @@
+"""The job in sight: reads it, parses it beside the screen, and shows it in a document view."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState
+from qtui.bullmq.reads.job import Job, WrongType, read_job
+from qtui.text import plain
+from qtui.ui.inspector.live import LiveScreen
+from qtui.ui.widgets.document import DocumentView
+from qtui.views.document import Document
+from qtui.views.job_document import ages, job_sections
+
+_DEBOUNCE: Final = 0.04
+_EVERY: Final = 1.0
+"""Seconds between two readings that nobody asked for."""
+
+
+class JobDetail:
+    """What a document view shows of one job, and what was asked for beyond the first look."""
+
+    def __init__(self, screen: LiveScreen, view: DocumentView) -> None:
+        self.job: Job | None = None
+        """The job as it was read last."""
+        self._screen = screen
+        self._view = view
+        self._of: tuple[QueueKey, str] | None = None
+        self._more: set[str] = set()
+        self._read_at = 0.0
+        self._roomy = False
+        self._ages: tuple[str, ...] = ()
+
+    @property
+    def is_old(self) -> bool:
+        """Whether the job may be read again without being asked for."""
+        return time.monotonic() - self._read_at > _EVERY
+
+    def show(
+        self, queue: QueueKey | None, job_id: str | None, near: JobState, *, roomy: bool
+    ) -> None:
+        """Reads a job and shows it; of the same job what was loaded before is loaded again.
+
+        Args:
+            queue: the job's queue.
+            job_id: the job, None for none.
+            near: the state in which it was seen.
+            roomy: there is room for all of it, see `job_sections`.
+        """
+        if queue is None or job_id is None:
+            self._of = self.job = None
+            self._view.show(Document(()))
+            return
+        wanted = (queue, job_id)
+        if wanted != self._of:
+            self._of, self._more = wanted, set()
+
+        async def read() -> None:
+            await asyncio.sleep(_DEBOUNCE)
+            self._read_at = time.monotonic()
+            job = await self._read(queue, job_id, near)
+            now = time.time() * 1000
+            document = Document(job_sections(job, now, roomy=roomy) if job else [])
+            await asyncio.to_thread(document.prepare)
+            if wanted == self._of:
+                self.job, self._roomy = job, roomy
+                self._ages = ages(job, now) if job else ()
+                self._view.show(document, f"{queue.base}:{job_id}:{roomy}")
+
+        self._screen.in_background(read, "detail")
+
+    def grow_older(self) -> None:
+        """Shows the ages as they are by now, where one of them reads otherwise; reads nothing."""
+        job, now = self.job, time.time() * 1000
+        if job is None or self._of is None or ages(job, now) == self._ages:
+            return
+        self._ages = ages(job, now)
+        (queue, job_id), roomy = self._of, self._roomy
+        if job_id == job.id and queue == job.queue:
+            document = Document(job_sections(job, now, roomy=roomy))
+            self._view.show(document, f"{queue.base}:{job_id}:{roomy}")
+
+    def load(self, what: str) -> None:
+        """Remembers that a long value of this job is wanted whole; `show` then reads it."""
+        self._more.add(what)
+
+    async def _read(self, queue: QueueKey, job_id: str, near: JobState) -> Job | None:
+        client, more = self._screen.session.client, tuple(self._more)
+        try:
+            return await read_job(client, queue, job_id, load=more, near=near)
+        except WrongType as error:
+            self._screen.say(plain(str(error)), "warn")
+            return None

@@ -1,0 +1,267 @@
+"""The list in sight: shows it, hunts through it, and keeps it fresh."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+from qtui.bullmq.filter import FilterError
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState
+from qtui.text import plain
+from qtui.ui.inspector.live import LiveScreen
+from qtui.ui.widgets.job_table import JobTable
+from qtui.views.lists.board import Board
+from qtui.views.lists.found import FoundList
+from qtui.views.lists.listing import Listing
+from qtui.views.lists.pages import JobList
+
+_DEBOUNCE: Final = 0.04
+_DRAWN_EVERY: Final = 0.1
+"""Seconds between two drawings of a list that grows."""
+
+HUNT: Final = "hunt"
+
+
+class ListPane:
+    """Brings the board's list into the table, and does the reading that this needs.
+
+    Args:
+        screen: runs the work in the background.
+        board: what is looked at.
+        table: where it is shown.
+        turned: is called when another list is shown.
+        changed: is called when the list has come to something that the bars around it tell.
+    """
+
+    def __init__(
+        self,
+        screen: LiveScreen,
+        board: Board,
+        table: JobTable,
+        *,
+        turned: Callable[[], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self._screen = screen
+        self._board = board
+        self._table = table
+        self._turned = turned
+        self._changed = changed
+        self._wants_next = False
+        self._told_stop = False
+        self._wanted_id: str | None = None
+        """The job to which the cursor is to return when it is found again."""
+        self._shown: Listing | None = None
+        self._places: dict[tuple[QueueKey, JobState, str], str] = {}
+        """The job under the cursor of each list that was left, unless it was the first row."""
+        self._may_hunt = asyncio.Event()
+        self._may_hunt.set()
+
+    def show(self, jobs: Listing | None) -> None:
+        """Shows another list, at the job that was under its cursor when it was left."""
+        self._leave()
+        self._shown, self._wants_next = jobs, False
+        self._wanted_id = self._places.get(self._name(jobs)) if jobs is not None else None
+        self._screen.cancel(HUNT)
+        if self._told_stop:  # which is not true of this list
+            self._told_stop = False
+            self._screen.say("")
+        self._table.show(jobs, self._board.marks, self._board.verdicts)
+        self._table.say("reading …")
+        self._changed()
+        self._turned()
+        if isinstance(jobs, FoundList):
+            self._hunt(jobs)
+        elif jobs is not None:
+            self._refresh(jobs)
+
+    def _leave(self) -> None:
+        """Remembers the job under the cursor of the list that is shown."""
+        if self._shown is None or (self._wanted_id is not None and not self._table.cursor):
+            return
+        here = self._table.cursor_id if self._table.cursor else None
+        if here is not None:
+            self._places[self._name(self._shown)] = here
+        else:
+            self._places.pop(self._name(self._shown), None)
+
+    def _name(self, jobs: Listing) -> tuple[QueueKey, JobState, str]:
+        wanted = jobs.wanted.source if isinstance(jobs, FoundList) else ""
+        return jobs.queue, jobs.state, wanted
+
+    def refresh(self) -> None:
+        """Reads the list anew, for something has happened in it."""
+        jobs = self._board.jobs
+        if jobs is None:
+            return
+        if jobs.held or isinstance(jobs, FoundList):
+            self._tell_live_total(jobs)
+        if not jobs.held and not self._screen.is_busy(HUNT):
+            self._refresh(jobs)
+
+    def load_what_is_in_sight(self) -> None:
+        """Reads the rows in sight that are not here yet."""
+        jobs = self._board.jobs
+
+        async def read() -> None:
+            await asyncio.sleep(_DEBOUNCE)
+            if jobs is not None and await jobs.load(*self._table.in_sight):
+                self._table.rows_changed()
+
+        if jobs is not None and jobs.loaded:
+            self._screen.in_background(read, "rows")
+
+    def freeze(self) -> None:
+        """Freezes the list, or thaws it."""
+        jobs = self._board.jobs
+        if jobs is None:
+            return
+        if not jobs.held:
+            jobs.hold()
+        elif isinstance(jobs, FoundList) and not self._board.verdicts:
+            jobs.thaw()
+            self._refresh(jobs)  # what was found need not be searched again
+        else:
+            self.thaw()
+        self._changed()
+
+    def read_again(self) -> None:
+        """Reads the list anew because it was asked for; a hunt starts again.
+
+        Results of a retry stay where they are, and a list that was frozen stays frozen.
+        """
+        jobs = self._board.jobs
+        if self._board.verdicts or jobs is None:
+            return
+        if jobs.held and not isinstance(jobs, FoundList):
+            jobs.thaw()
+            self._refresh(jobs, let_go=True, hold=True)
+        else:
+            self.thaw()
+
+    def thaw(self) -> None:
+        """Closes results and thaws the list, and reads it anew; a hunt starts again."""
+        jobs = self._board.jobs
+        self._board.forget_results()
+        if isinstance(jobs, FoundList):
+            self.show(self._board.look_for(self._board.filter))
+        elif jobs is not None:
+            jobs.thaw()
+            self._refresh(jobs, let_go=True)
+        self._changed()
+
+    def next_match(self) -> None:
+        """Goes to the next job that was found, as soon as it is."""
+        jobs = self._board.found
+        if jobs is None:
+            self._screen.say("n goes to the next match: / sets a filter first", "warn")
+        elif self._table.cursor < jobs.total - 1:
+            self._table.action_cursor_down()
+        elif jobs.searching:
+            self._wants_next = True
+            self._screen.say("the next match is where the search finds it …")
+        else:
+            self._screen.say("this is the last match")
+
+    def let_others_hunt(self, others: bool) -> None:
+        """Holds a hunt while another screen searches, so that they do not add up; or goes on."""
+        if others:
+            self._may_hunt.clear()
+        else:
+            self._may_hunt.set()
+
+    def go_on(self) -> None:
+        """Takes up a hunt that a lost connection has cut off."""
+        jobs = self._board.found
+        if jobs is not None and jobs.is_cut_off and not self._told_stop:
+            self._hunt(jobs)
+
+    def stop_hunt(self) -> bool:
+        """Stops a hunt that is under way, keeping what it found; False if there is none."""
+        jobs = self._board.found
+        if jobs is None or not jobs.searching:
+            return False
+        self._screen.cancel(HUNT)
+        jobs.searching = False
+        self._told_stop = True
+        self._changed()
+        return True
+
+    def _hunt(self, jobs: FoundList) -> None:
+        async def hunt() -> None:
+            drawn = 0.0
+            try:
+                async for _ in jobs.search():
+                    if jobs is not self._board.jobs:
+                        return
+                    await self._may_hunt.wait()
+                    # The first finds are shown at once.
+                    if not drawn or time.monotonic() - drawn > _DRAWN_EVERY:
+                        self._grown(jobs)
+                        drawn = time.monotonic() if jobs.total else 0.0
+            except FilterError as error:
+                self._screen.say(f"the search was stopped: {plain(error.message)}", "bad")
+            finally:
+                if jobs is self._board.jobs:
+                    self._tell_live_total(jobs)
+                    self._grown(jobs)
+            if jobs.finished and jobs is self._board.jobs:
+                self._refresh(jobs)  # what has finished meanwhile
+
+        self._screen.in_background(hunt, HUNT)
+
+    def _tell_live_total(self, jobs: Listing) -> None:
+        status = self._screen.poll.statuses.get(jobs.queue)
+        jobs.live_total = status.count(jobs.state) if status is not None else 0
+
+    def _grown(self, jobs: FoundList) -> None:
+        self._table.say(_of_empty(jobs))
+        back = jobs.place(self._wanted_id) if self._wanted_id is not None else None
+        self._table.rows_changed(back)
+        if back is not None:
+            self._wanted_id = None
+        if self._wants_next and self._table.cursor < jobs.total - 1:
+            self._wants_next = False
+            self._screen.say("")
+            self._table.action_cursor_down()
+        self._changed()
+
+    def _refresh(self, jobs: Listing, *, let_go: bool = False, hold: bool = False) -> None:
+        async def read() -> None:
+            first, last = self._table.in_sight
+            back_to = self._wanted_id if not isinstance(jobs, FoundList) else None
+            anchor = back_to or self._table.cursor_id
+            if let_go and anchor is not None and jobs.has_left(anchor):
+                anchor = None
+            try:
+                moved = await jobs.refresh(first, last, anchor)
+            except FilterError as error:
+                self._screen.say(f"the search was stopped: {plain(error.message)}", "bad")
+                return
+            if hold:
+                jobs.hold()
+            if jobs is self._board.jobs:
+                if back_to is not None:
+                    self._wanted_id = None
+                now, place = self._table.cursor_id, moved.anchor
+                # The cursor may have been moved meanwhile.
+                if back_to is None and anchor is not None and now != anchor:
+                    place = jobs.place(now) if now is not None else None
+                self._table.rows_changed(place, moved.shift)
+                self._table.say(_of_empty(jobs))
+                self._changed()
+
+        self._screen.in_background(read, "list")
+
+
+def _of_empty(jobs: Listing) -> str:
+    """What stands in the table while nothing else does."""
+    if not isinstance(jobs, FoundList):
+        unread = jobs.unread if isinstance(jobs, JobList) else ""
+        return plain(unread) or f"no {jobs.state} jobs"
+    if jobs.searching:
+        return "looking …"
+    return "nothing matches" if jobs.finished else "nothing was found so far"

@@ -1,0 +1,455 @@
+"""The inspector: queues on the left, the jobs of a state on the right, the job under the cursor.
+
+Turns keys into work and work into what the widgets show. What it looks at is a `Board`, which
+knows no widgets; `LiveScreen` keeps it fresh and `MarkScreen` marks. The list is the work of a
+`ListPane`, filters and error groups that of a `Finder`, retries that of a `Retrying`, the lines
+around the list that of its `Surroundings`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import ClassVar, Final
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from typing_extensions import override
+
+from qtui.bullmq.filter import parse
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState
+from qtui.bullmq.reads.job import WrongType, read_whole_job
+from qtui.text import plain
+from qtui.ui.actions import Where
+from qtui.ui.clipboard import offer
+from qtui.ui.dialogs.ask import AskDialog
+from qtui.ui.flow.screen import open_flow
+from qtui.ui.inspector.detail import JobDetail
+from qtui.ui.inspector.finding import Finder
+from qtui.ui.inspector.list_pane import ListPane
+from qtui.ui.inspector.marking import MarkScreen
+from qtui.ui.inspector.retrying import Retrying
+from qtui.ui.inspector.surroundings import Surroundings
+from qtui.ui.inspector.timeline_pane import TimelinePane
+from qtui.ui.keys import bindings
+from qtui.ui.widgets.bars import Bar, KeyBar, StateTabs
+from qtui.ui.widgets.cursor_list import OLDER_EVERY, CursorList
+from qtui.ui.widgets.document import DocumentView
+from qtui.ui.widgets.filter_line import FilterLine
+from qtui.ui.widgets.job_table import JobTable
+from qtui.ui.widgets.queue_list import QueueList
+from qtui.ui.widgets.timeline import Timeline
+from qtui.views.job_json import job_text
+from qtui.views.lists.listing import Listing
+
+_NARROW: Final = 110
+_TALL: Final = 40
+"""Lines of a screen on which the timeline has three."""
+
+_SAID_FOR: Final = 4.0
+"""Seconds after which the next key takes the words in the status line away."""
+
+
+class Inspector(MarkScreen):
+    """The main screen."""
+
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.INSPECTOR, Where.JOBS, Where.APP))
+
+    DEFAULT_CSS = """
+    Inspector {
+        layout: vertical;
+        & > #header { background: $surface; }
+        & > #keys { background: $surface; }
+        & #timeline { height: 1; padding-right: 1; }
+        &.-tall #timeline { height: 3; }
+        & #right { width: 1fr; border-left: solid $surface-lighten-1; }
+        & #detail { height: 45%; border-top: solid $surface-lighten-1; }
+        &.-opened #queues, &.-opened #table, &.-opened #tabs, &.-opened #timeline,
+        &.-opened #wanted { display: none; }
+        &.-opened #detail { height: 1fr; border-top: none; }
+        &.-opened #right { border-left: none; }
+    }
+    """
+
+    @override
+    def compose(self) -> ComposeResult:
+        yield Bar(id="header")
+        yield Bar(id="banner")
+        with Horizontal():
+            yield QueueList(id="queues")
+            with Vertical(id="right"):
+                yield Bar(id="title")
+                yield StateTabs(id="tabs")
+                yield Timeline(id="timeline")
+                yield Bar(id="wanted")
+                yield JobTable(id="table")
+                yield DocumentView(id="detail")
+        yield FilterLine(id="filter")
+        yield Bar(id="status")
+        yield KeyBar(id="keys")
+
+    def on_mount(self) -> None:
+        """Starts to look."""
+        self.queues = self.query_one(QueueList)
+        self.table = self.query_one(JobTable)
+        self.detail = self.query_one(DocumentView)
+        self.timeline = self.query_one(Timeline)
+        self._said_at = 0.0
+        self._around = Surroundings(self.session, self.board, self.poll)
+        self.bars = TimelinePane(self, self.board, self.timeline)
+        self.job = JobDetail(self, self.detail)
+        self.list = ListPane(
+            self, self.board, self.table, turned=self._turned, changed=self._draw_around
+        )
+        self.retrying = Retrying(
+            self, self.board, self.query_one("#banner", Bar), self._results_changed
+        )
+        self.finder = Finder(self, self.query_one(FilterLine))
+        self.query_one(FilterLine).close()
+        self.table.focus()
+        self.queues.say("looking for queues …")
+        self.say(self.session.note)
+        self._draw_header()
+        self.poll.in_sight = self._queues_in_sight
+        self.start_watching()
+        self.set_interval(OLDER_EVERY, self._grow_older)
+        self.watch_with(self.retrying.tell_unfinished, "journal")
+
+    def on_resize(self, event: events.Resize) -> None:
+        """A narrow screen leaves the queues less room."""
+        self.set_class(event.size.width < _NARROW, "-narrow")
+        self.set_class(event.size.height >= _TALL, "-tall")
+        self._fit_queues()
+        self._draw_header()
+        self._draw_keys()
+
+    def on_key(self, event: events.Key) -> None:
+        """Keeps the queue that is shown, and clears what was said some time ago."""
+        super().on_key(event)
+        self.queues.touch()
+        old = time.monotonic() - self._said_at > _SAID_FOR
+        if old and not self.lost and not self.finder.is_open:
+            self.say("")
+
+    def _queues_in_sight(self) -> list[QueueKey]:
+        listed = [self.board.queue] if self.board.queue is not None else []
+        return listed + self.queues.queues_in_sight
+
+    def _grow_older(self) -> None:
+        self._draw_header()
+        self.job.grow_older()
+        if self.session.settings.refresh and not self.lost:
+            self.bars.grow_older()
+
+    def _fit_queues(self) -> None:
+        """Gives long names of queues what a wide screen has to spare; never takes it back."""
+        width = self.app.size.width
+        narrow = width < _NARROW
+        least, most = (22, 26) if narrow else (36, width * 3 // 10)
+        wanted = max(least, min(self.queues.wanted_width(narrow=narrow), most))
+        now = self.queues.styles.width
+        if now is None or not least <= now.value <= max(least, most) or wanted > now.value:
+            self.queues.styles.width = wanted
+
+    # What is told from outside
+
+    def looked(self, changed: set[QueueKey]) -> None:
+        """New counts: shows them, and reads the list again if something happened in it."""
+        statuses = self.poll.worst_first()
+        self.queues.show(statuses, searching=self.poll.searching)
+        self._fit_queues()
+        if statuses and not self.poll.searching:
+            self.queues.touch()
+        if not statuses:
+            prefixes = " ".join(f"{prefix}:*" for prefix in self.session.settings.prefixes)
+            searching = self.poll.searching
+            self.queues.say("looking for queues …" if searching else "no queue here")
+            none = f"no queue was found under {prefixes}"
+            self.table.say("" if searching else f"{none}. {self.poll.elsewhere}".strip())
+        if self.board.queue in changed:
+            self.list.refresh()
+            self.bars.read()
+            if self.job.is_old:
+                self._load_detail()
+        self._draw_header()
+        self._draw_title()
+
+    def connection_changed(self) -> None:
+        """The server went away: what is on the screen stays, marked as stale. Or it came back."""
+        self.set_class(bool(self.lost), "-stale")
+        if self.lost:
+            self.say(self.lost, "bad")
+        else:
+            self.say("the connection is back")
+            self.list.go_on()
+            self.poll.nudge([self.board.queue] if self.board.queue is not None else [])
+        self._draw_header()
+
+    def _results_changed(self) -> None:
+        self.table.refresh()
+        self._draw_title()
+        self._draw_keys()
+
+    def say(self, words: str, tone: str = "") -> None:
+        """Tells something in the status line."""
+        self._said_at = time.monotonic()
+        self.query_one("#status", Bar).say([(f" {words}", tone)] if words else [])
+
+    # Lists
+
+    @on(QueueList.Selected)
+    def _queue_selected(self, message: QueueList.Selected) -> None:
+        self._show(self.board.look_at(message.queue))
+
+    @on(StateTabs.Chosen)
+    def _tab_chosen(self, message: StateTabs.Chosen) -> None:
+        self.action_state(message.state)
+
+    def action_state(self, state: str) -> None:
+        """Shows the jobs of another state."""
+        self._show(self.board.look_at(self.board.queue, JobState(state)))
+
+    def action_order(self) -> None:
+        """Turns the list round."""
+        self._show(self.board.look_at(self.board.queue, newest_first=not self.board.newest_first))
+
+    def _show(self, jobs: Listing | None) -> None:
+        self.list.show(jobs)
+
+    def _turned(self) -> None:
+        self._load_detail()
+        self.bars.turned()
+
+    @on(JobTable.Wanted)
+    def _rows_wanted(self) -> None:
+        self.list.load_what_is_in_sight()
+
+    # Finding
+
+    def action_filter(self) -> None:
+        """Asks for a filter of the list; in the queues for a job or a queue."""
+        self.finder.ask(in_queues=self.focused is self.queues)
+
+    @on(FilterLine.Shown)
+    def _filter_shown(self, message: FilterLine.Shown) -> None:
+        # It takes the place of the keys, which do not act while one types.
+        self.query_one(KeyBar).display = not message.shown
+
+    @on(FilterLine.Entered)
+    def _filter_entered(self, message: FilterLine.Entered) -> None:
+        self.finder.entered(message.text)
+
+    @on(FilterLine.Left)
+    def _filter_left(self) -> None:
+        self.finder.leave()
+
+    def action_next_match(self) -> None:
+        """Goes to the next match."""
+        self.list.next_match()
+
+    def action_errors(self) -> None:
+        """Groups the failures of the list, or of all queues."""
+        self.finder.errors(in_queues=self.focused is self.queues)
+
+    def action_flow(self) -> None:
+        """Shows the flow of the job under the cursor."""
+        open_flow(self)
+
+    @on(Timeline.WindowChanged)
+    def _window_changed(self) -> None:
+        self.bars.read()
+
+    @on(Timeline.Chosen)
+    def _time_chosen(self, message: Timeline.Chosen) -> None:
+        self.finder.show(parse(message.text))
+
+    # The job under the cursor
+
+    @on(JobTable.CursorMoved)
+    def _cursor_moved(self) -> None:
+        self._load_detail()
+        self._draw_keys()
+
+    def _load_detail(self) -> None:
+        board, roomy = self.board, self.has_class("-opened")
+        self.job.show(board.queue, self.table.cursor_id, board.state, roomy=roomy)
+
+    @on(DocumentView.LoadRequested)
+    def _load_requested(self, message: DocumentView.LoadRequested) -> None:
+        self.job.load(message.pending.what)
+        self._load_detail()
+
+    @on(CursorList.Opened)
+    def _opened(self, message: CursorList.Opened) -> None:
+        if message.control is self.queues:
+            self.table.focus()
+        elif message.control is self.table and self.table.cursor_id is not None:
+            self._open(True)
+
+    def _open(self, opened: bool) -> None:
+        """Gives the job under the cursor the whole screen, or takes it back."""
+        self.set_class(opened, "-opened")
+        (self.detail if opened else self.table).focus()
+        self._load_detail()
+        self._draw_title()
+        self._draw_keys()
+
+    def action_copy_id(self) -> None:
+        """Copies the job's id."""
+        if self.table.cursor_id is not None:
+            offer(self.app, self.say, self.table.cursor_id, "the job's id")
+
+    def action_copy_json(self) -> None:
+        """Copies everything of the job, as `qtui show --json` prints it."""
+        queue, job_id = self.board.queue, self.table.cursor_id
+        if queue is None or job_id is None:
+            self.say("there is no job here to copy", "warn")
+            return
+        what = f"job {plain(job_id)} of {plain(queue.name)}"
+
+        async def copy() -> None:
+            try:
+                found = await read_whole_job(self.session.client, queue, job_id)
+            except WrongType as error:
+                self.say(plain(str(error)), "warn")
+                return
+            if found is None:
+                self.say(f"{what} is gone", "warn")
+                return
+            text = await asyncio.to_thread(job_text, *found)
+            shown = self.session.command("show", "--json", queue=queue, name=job_id)
+            offer(self.app, self.say, text, what, instead=shown)
+
+        self.in_background(copy, "copy")
+
+    def action_copy_command(self) -> None:
+        """Copies the command that shows the open job, the list, or the queues."""
+        board, session = self.board, self.session
+        if board.queue is None or self.focused is self.queues:
+            line = session.command("queues")
+        elif self.table.cursor_id is not None and (
+            self.has_class("-opened") or self.focused is self.detail
+        ):
+            line = session.command("show", queue=board.queue, name=self.table.cursor_id)
+        else:
+            options = ["--state", board.state.value]
+            options += ["--filter", board.filter.source] if board.filter is not None else []
+            options += [] if board.newest_first else ["--oldest-first"]
+            line = session.command("jobs", *options, queue=board.queue)
+        offer(self.app, self.say, line, "a command for a shell")
+
+    # Marks and retry
+
+    def marking_refused(self) -> str:
+        """Why nothing can be marked now; empty when it can."""
+        if self.focused is self.queues:
+            return "marks are for jobs: tab goes to them"
+        return super().marking_refused()
+
+    def marks_changed(self) -> None:
+        """Other jobs are marked now."""
+        super().marks_changed()
+        self.table.refresh()
+        self._draw_keys()
+
+    def action_journal(self) -> None:
+        """Shows past retries."""
+        self.retrying.open_journal()
+
+    def action_stop(self) -> None:
+        """Stops the campaign after what is on its way."""
+        self.retrying.stop()
+
+    # Staying fresh
+
+    def action_freeze(self) -> None:
+        """Freezes the list, or thaws it."""
+        self.list.freeze()
+
+    def action_refresh_now(self) -> None:
+        """Reads everything again; results of a retry stay, for that is not to close them."""
+        if self.is_busy("search"):
+            self.poll.nudge()
+        else:
+            again: Callable[[], Awaitable[None]] = self.search_again
+            self.run_worker(again, group="search", exclusive=True, exit_on_error=False)
+        if self.board.verdicts:
+            self.say("read again; the results stay until esc closes them")
+        self.list.read_again()
+        self._load_detail()
+        self.bars.read()
+
+    # The bars
+
+    def _draw_header(self) -> None:
+        self._around.draw_header(self.query_one("#header", Bar), self.lost)
+
+    def _draw_title(self) -> None:
+        row, opened = self.table.cursor_row, ""
+        if self.has_class("-opened") and row is not None:
+            opened = f"{plain(row.id)} {plain(row.name)}"
+        self._around.draw_title(self.query_one("#title", Bar), self.query_one(StateTabs), opened)
+        self._around.draw_filter(self.query_one("#wanted", Bar))
+
+    def _draw_keys(self) -> None:
+        pane = "jobs"
+        if self.has_class("-opened") or self.focused is self.detail:
+            pane = "detail"
+        elif self.focused is self.queues or self.focused is self.timeline:
+            pane = "queues" if self.focused is self.queues else "timeline"
+        self._around.draw_keys(self.query_one(KeyBar), pane)
+
+    def _draw_around(self) -> None:
+        self._draw_title()
+        self._draw_keys()
+
+    def on_descendant_focus(self) -> None:
+        """Other keys work in another part of the screen."""
+        self._draw_keys()
+
+    # Ways out
+
+    def action_back(self) -> None:
+        """One step back: out of the open job, a range, a pane, a search, results, a filter."""
+        if self.has_class("-opened"):
+            self._open(False)
+        elif self.board.marks.anchor is not None:
+            self.board.marks.anchor = None
+            self.say("")
+        elif self.focused in (self.detail, self.timeline):
+            self.table.focus()
+        elif self.list.stop_hunt():
+            self.say("stopped: esc again shows all jobs, ctrl+r searches anew")
+        elif self.retrying.let_go() or self.board.verdicts:
+            if self.board.verdicts:
+                self.list.thaw()
+        elif self.board.filter is not None and self.focused is self.table:
+            self.finder.show(None)
+        else:
+            self.queues.focus()
+
+    def action_next_pane(self) -> None:
+        """Goes on to the next part of the screen."""
+        self.focus_next()
+
+    def action_previous_pane(self) -> None:
+        """Goes back to the part before."""
+        self.focus_previous()
+
+    def action_back_or_quit(self) -> None:
+        """Goes back from an open job; from the list it quits."""
+        if self.has_class("-opened"):
+            self.action_back()
+        elif not self.retrying.under_way:
+            self.app.exit()
+        else:
+            question = "A retry is under way. Stop it after what is on its way, and quit?"
+            self.app.push_screen(AskDialog(question, "stop and quit", "go on"), self._leave)
+
+    def _leave(self, stop: bool | None) -> None:
+        if stop:
+            self.retrying.quit_after()

@@ -1,0 +1,127 @@
+"""The lines around the inspector's list: where we are, what is shown, which keys act."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from qtui.bullmq.model import QueueStatus
+from qtui.text import age, count, plain, plural
+from qtui.ui.actions import ACTIONS, Action, Where
+from qtui.ui.keys import actions_of
+from qtui.ui.session import Session
+from qtui.ui.widgets.bars import Bar, KeyBar, StateTabs, about, header
+from qtui.views.lists.board import Board
+from qtui.views.poll import Poll
+
+_TOGETHER = {
+    "jobs": (Where.JOBS, Where.INSPECTOR, Where.MOVE),
+    "detail": (Where.MOVE, Where.JOBS),
+    "queues": (Where.MOVE, Where.INSPECTOR, Where.JOBS),
+    "timeline": (Where.TIMELINE, Where.INSPECTOR),
+}
+"""Which actions the key bar shows first, by the part of the screen that has the focus."""
+
+
+_FRESH: Final = 5.0
+"""Seconds up to which counts are as good as new."""
+
+
+class Surroundings:
+    """Draws the bars of a screen from what it looks at."""
+
+    def __init__(self, session: Session, board: Board, poll: Poll) -> None:
+        self._session = session
+        self._board = board
+        self._poll = poll
+
+    def draw_header(self, bar: Bar, lost: str) -> None:
+        """The top line: address, server, round trip, mode, and how old the oldest counts are."""
+        session, settings = self._session, self._session.settings
+        mode = "live" if self._poll.hears else f"every {settings.refresh:g} s"
+        mode = "lost, retrying" if lost else mode if settings.refresh else "by hand: ctrl+r"
+        mode += self._oldest()
+        prefixes = " ".join(settings.prefixes)
+        where = session.target.shown + (f"  {prefixes}:*" if settings.prefixes != ("bull",) else "")
+        mode_of = " cluster" if session.server.mode == "cluster" else ""
+        server = f"{session.server.name} {session.server.version}{mode_of}".strip()
+        right = [(" READ-ONLY ", "badge")] if session.read_only else []
+        room = bar.app.size.width - 12 * len(right)
+        left = header(settings.profile, where, server, self._poll.round_trip, mode, room)
+        bar.say(left, right)
+
+    def _oldest(self) -> str:
+        """How old the oldest counts are, where that is older than one would think."""
+        seconds = self._poll.oldest
+        if seconds < max(_FRESH, 3 * self._session.settings.refresh):
+            return ""
+        whose = "counts" if self._poll.is_whole else "some counts"
+        return f" · {whose} {age(1000 * seconds)} old"
+
+    def status(self) -> QueueStatus | None:
+        """The counts of the queue in sight."""
+        queue = self._board.queue
+        return self._poll.statuses.get(queue) if queue is not None else None
+
+    def draw_title(self, bar: Bar, tabs: StateTabs, opened: str) -> None:
+        """The queue's line above the list, and the states.
+
+        Args:
+            bar: the line.
+            tabs: the states.
+            opened: the job that has the whole screen, in words; empty for none.
+        """
+        status = self.status()
+        tabs.show(status, self._board.state)
+        if status is None:
+            bar.say([])
+            return
+        left = [(f" {plain(status.queue.name)}  ", "strong")]
+        if opened:
+            left.append((f"· {opened}  ", "strong"))
+        if status.paused:
+            left.append((" paused ", "warn"))
+        left.append((f" {about(status, self._poll.workers)}", "faint"))
+        bar.say(left, self._condition())
+
+    def _condition(self) -> list[tuple[str, str]]:
+        right = [] if self._board.newest_first else [(" oldest first ", "faint")]
+        jobs = self._board.jobs
+        if jobs is not None and jobs.held:
+            results = bool(self._board.verdicts)
+            changes = f" +{count(jobs.changes)}" if jobs.changes else ""
+            words = f"results{changes} · esc closes" if results else f"frozen{changes} · z resumes"
+            right.append((f" {words} ", "warn"))
+        return right
+
+    def draw_filter(self, bar: Bar) -> None:
+        """The line of the filter: what is looked for, and how far the search is."""
+        found, wanted = self._board.found, self._board.filter
+        bar.display = found is not None
+        if found is None or wanted is None:
+            return
+        how = "faint" if found.searching or found.finished else "warn"
+        left = [(" / ", "key"), (plain(wanted.source), "strong")]
+        bar.say(left, [(f"  {found.words()} ", how)])
+
+    def draw_keys(self, bar: KeyBar, pane: str) -> None:
+        """The bottom line, for the part of the screen that has the focus."""
+        read_only = self._session.read_only
+        offered = actions_of(*_TOGETHER[pane], read_only=read_only)
+        actions: list[Action] = [one for one in offered if one.bar]
+        if pane == "jobs" and self._board.found is not None:
+            actions.insert(2, next(one for one in ACTIONS if one.id == "jobs.next-match"))
+        if not self._board.state.is_finished:
+            actions = [one for one in actions if not one.writes]
+        always = [one for one in actions_of(Where.APP, read_only=read_only) if one.bar]
+        bar.show(self._marked(), actions, always, self._session.settings.keys)
+
+    def _marked(self) -> str:
+        marks = self._board.marks
+        if marks.everything is None:
+            return f"{count(len(marks))} marked" if len(marks) else ""
+        found, status = self._board.found, self.status()
+        if found is None:
+            jobs = status.count(self._board.state) if status is not None else 0
+            return f"all {plural(jobs, 'job')} marked"
+        least = "" if found.finished else "at least "
+        return f"{least}{plural(found.found, 'match', 'matches')} marked"

@@ -1,0 +1,185 @@
+"""What the inspector looks at: a queue, a state, its jobs, its marks, and what came of retries.
+
+Holds no widgets and starts nothing by itself: the screen calls it from its workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.connection import Client
+from qtui.bullmq.filter import Filter
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState
+from qtui.bullmq.reads.reader import Reader
+from qtui.operations.following.outcome import Outcome
+from qtui.operations.supply.selection import Query, query
+from qtui.views.columns import Verdict, verdict
+from qtui.views.lists.found import FoundList
+from qtui.views.lists.listing import Listing
+from qtui.views.lists.marks import MOST, Marks
+from qtui.views.lists.pages import JobList
+
+
+class Board:
+    """The one list in sight, and what is remembered of the others."""
+
+    def __init__(self, client: Client, rate: float | None = None) -> None:
+        self.queue: QueueKey | None = None
+        self.state = JobState.FAILED
+        self.newest_first = True
+        self.filter: Filter | None = None
+        """Which jobs are shown: it belongs to a queue, holds in all its states, and is kept."""
+        self.jobs: Listing | None = None
+        self.verdicts: dict[str, Verdict] = {}
+        """By job id, what a retry came to, for the list in sight."""
+        self._client = client
+        self._reader = Reader(client)
+        self._rate = rate
+        self._marks: dict[tuple[QueueKey, JobState], Marks] = {}
+        self._results: dict[str, Result] = {}
+        self._filters: dict[QueueKey, Filter | None] = {}
+
+    @property
+    def marks(self) -> Marks:
+        """The marks of the list in sight."""
+        if self.queue is None:
+            return Marks()
+        return self._marks.setdefault((self.queue, self.state), Marks())
+
+    @property
+    def found(self) -> FoundList | None:
+        """The list in sight, where it is one of finds."""
+        return self.jobs if isinstance(self.jobs, FoundList) else None
+
+    def look_at(
+        self,
+        queue: QueueKey | None,
+        state: JobState | None = None,
+        newest_first: bool | None = None,
+    ) -> Listing | None:
+        """Turns to another list; what a retry left to read in the old one is let go."""
+        before = self.queue, self.state
+        if queue != self.queue:
+            if self.queue is not None:
+                self._filters[self.queue] = self.filter
+            self.filter = self._filters.get(queue) if queue is not None else None
+        self.queue = queue
+        self.state = state or self.state
+        self.newest_first = self.newest_first if newest_first is None else newest_first
+        self.forget_results()
+        everything = self.marks.everything
+        left = before != (self.queue, self.state)
+        if left or (everything is not None and everything.filter != self.filter):
+            self.marks.everything = None  # it is about the list that was left
+        self.jobs = self._new_list(queue) if queue is not None else None
+        return self.jobs
+
+    def look_for(self, wanted: Filter | None) -> Listing | None:
+        """Turns to the jobs of the same state that match, or with None to all of them."""
+        self.filter = wanted
+        return self.look_at(self.queue)
+
+    def _new_list(self, queue: QueueKey) -> Listing:
+        if self.filter is None:
+            return JobList(self._reader, queue, self.state, newest_first=self.newest_first)
+        return FoundList(
+            self._client,
+            queue,
+            self.state,
+            self.filter,
+            newest_first=self.newest_first,
+            rate=self._rate,
+        )
+
+    async def everything(self) -> Query:
+        """All that the list in sight is about, now and shown or not. Costs one command.
+
+        Raises:
+            ValueError: there is no list, or its jobs can't be retried.
+        """
+        if self.queue is None:
+            raise ValueError("there is no list in sight")
+        return await query(self._client, self.queue, self.state, self.filter)
+
+    def chosen(self, cursor_id: str | None) -> list[str]:
+        """The jobs that a key acts on: the marked ones, else the one under the cursor."""
+        if len(self.marks):
+            return list(self.marks)
+        return [cursor_id] if cursor_id is not None else []
+
+    async def all_ids(self) -> list[str]:
+        """The ids of the list, `MOST` at most. Costs one command, O(ids), none of a found list."""
+        if self.queue is None:
+            return []
+        if self.found is not None:
+            return self.found.ids(MOST)
+        return await self._reader.ids(
+            self.queue, self.state, 0, MOST, newest_first=self.newest_first
+        )
+
+    def loaded_between(self, one: str, other: str) -> list[str] | None:
+        """The ids from one job of the list to another, both included; None if some are not here."""
+        if self.jobs is None:
+            return None
+        one_place, other_place = self.jobs.place(one), self.jobs.place(other)
+        if one_place is None or other_place is None:
+            return None
+        places = range(min(one_place, other_place), max(one_place, other_place) + 1)
+        if self.found is not None:
+            return self.found.ids(places.stop)[places.start :][:MOST]
+        if len(places) > MOST:
+            return None
+        rows = [self.jobs.row(place) for place in places]
+        ids = [row.id for row in rows if row is not None]
+        return ids if len(ids) == len(rows) else None
+
+    async def ids_between(self, one: str, other: str) -> list[str]:
+        """The ids between two jobs of a sorted-set state, by their ranks now, `MOST` at most.
+
+        Costs two look-ups of a rank and one command, O(ids).
+        """
+        queue, state, newest_first = self.queue, self.state, self.newest_first
+        if queue is None:
+            return []
+        ranks = [
+            await self._reader.rank(queue, state, job, newest_first=newest_first)
+            for job in (one, other)
+        ]
+        known = [rank for rank in ranks if rank is not None]
+        if len(known) < len(ranks):
+            return []
+        size = min(MOST, max(known) - min(known) + 1)
+        return await self._reader.ids(queue, state, min(known), size, newest_first=newest_first)
+
+    # What came of retries
+
+    def record(self, queue: QueueKey, state: JobState, results: Iterable[Result]) -> None:
+        """Writes results into their rows, if their list is still in sight, and holds it."""
+        results = list(results)
+        marks = self._marks.get((queue, state))
+        if marks is not None:
+            marks.discard(result.job_id for result in results)
+        if (queue, state) != (self.queue, self.state) or self.jobs is None:
+            return
+        for result in results:
+            self._results[result.job_id] = result
+            self.verdicts[result.job_id] = verdict(result, None, state)
+        # The id of a job whose hash is gone stays in its set, as BullMQ leaves it.
+        gone = (Code.RETRIED, Code.NOT_IN_STATE)
+        self.jobs.hold(result.job_id for result in results if result.code in gone)
+
+    def note(self, queue: QueueKey, state: JobState, outcomes: Mapping[str, Outcome]) -> None:
+        """Writes what has become of retried jobs into their rows, if they are still in sight."""
+        if (queue, state) != (self.queue, self.state):
+            return
+        for job_id, seen in outcomes.items():
+            result = self._results.get(job_id)
+            if result is not None:
+                self.verdicts[job_id] = verdict(result, seen, state)
+
+    def forget_results(self) -> None:
+        """Lets go of what stands in the rows; the next refresh shows the list as it is."""
+        self._results.clear()
+        self.verdicts.clear()

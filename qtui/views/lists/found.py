@@ -1,0 +1,249 @@
+"""The jobs of a state that match a filter, in a list that grows while they are found. No widgets.
+
+It holds ids, and rows of those in sight. What was found stays where it is: a job that has left the
+state meanwhile is shown as such, and jobs that finish later come in at their end of the list.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from math import inf
+from typing import Final
+
+from qtui.bullmq.ask import ask, scores
+from qtui.bullmq.connection import Client
+from qtui.bullmq.filter import Filter
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState, Row
+from qtui.bullmq.reads.reader import Reader
+from qtui.bullmq.search.hunt import Hunt
+from qtui.bullmq.search.steps import Met
+from qtui.text import count
+from qtui.views.lists.listing import Moved
+from qtui.views.lists.pages import MOST_HELD, PAGE
+
+MOST_FOUND: Final = 100_000
+"""Jobs that the list holds; more are counted, and a retry of all that match takes them too."""
+
+
+class FoundList:
+    """What a filter finds in one state of one queue.
+
+    Args:
+        client: where to read.
+        queue: the queue.
+        state: the state.
+        wanted: which jobs.
+        newest_first: the order, which is that of the hunt.
+        rate: jobs a second that the hunt looks at, see `qtui.bullmq.search.walk.Walk`.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        queue: QueueKey,
+        state: JobState,
+        wanted: Filter,
+        *,
+        newest_first: bool = True,
+        rate: float | None = None,
+    ) -> None:
+        self.queue = queue
+        self.state = state
+        self.newest_first = newest_first
+        self.wanted = wanted
+        self.total = 0
+        self.found = 0
+        """Jobs that match, as far as the hunt has come; more than `total` beyond `MOST_FOUND`."""
+        self.searching = False
+        self.finished = False
+        """Whether every job was looked at."""
+        self.loaded = False
+        self.held = False
+        self.live_total = 0
+        self._held_at = 0
+        self._client = client
+        self._reader = Reader(client)
+        self._rate = rate
+        self._hunt = self._new_hunt()
+        self._newest: float | None = None
+        self._ids: list[str] = []
+        self._places: dict[str, int] = {}
+        self._rows: dict[str, Row] = {}
+        self._left: set[str] = set()
+        self._lock = asyncio.Lock()
+
+    def _new_hunt(self, since: float | None = None) -> Hunt:
+        return Hunt(
+            self._client,
+            self.queue,
+            self.state,
+            self.wanted,
+            since=since,
+            newest_first=self.newest_first or self.state.is_list,
+            rate=self._rate,
+            ahead=True,
+            scored=False,
+        )
+
+    # What it shows
+
+    def row(self, index: int) -> Row | None:
+        """The row at a place, None where it is not loaded."""
+        return self._rows.get(self._ids[index]) if 0 <= index < len(self._ids) else None
+
+    def place(self, job_id: str) -> int | None:
+        """The place of a job."""
+        return self._places.get(job_id)
+
+    def rows(self) -> Iterable[Row]:
+        """Every loaded row, in no order."""
+        return self._rows.values()
+
+    def ids(self, most: int) -> list[str]:
+        """The first jobs that were found."""
+        return self._ids[:most]
+
+    def has_left(self, job_id: str) -> bool:
+        """Whether the job is shown although it has left the state."""
+        return job_id in self._left
+
+    @property
+    def changes(self) -> int:
+        """Jobs that came to the state or went since the list was held, matching or not."""
+        return abs(self.live_total - self._held_at) if self.held else 0
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether a hunt has begun that is neither under way nor at its end."""
+        return self.loaded and not self.searching and not self.finished
+
+    def words(self) -> str:
+        """How far the hunt is: ``37 of 320,000 seen (1,000,000)``, or what it came to."""
+        found, hunt = count(self.found), self._hunt
+        if self.searching:
+            polite = ", politely" if hunt.resting else ""
+            return f"{found} of {count(hunt.seen)} seen ({count(hunt.total)}){polite}"
+        if not self.finished:
+            return f"stopped: {found} of {count(hunt.seen)} seen ({count(hunt.total)})"
+        return f"{found} of {count(max(hunt.seen, self.live_total))} match"
+
+    # Finding
+
+    async def search(self) -> AsyncGenerator[int]:
+        """Hunts through the state, and yields after each step how many were found so far.
+
+        After one that was cut off it looks at all jobs again, and what was found stays.
+
+        Costs a `Hunt`, and a look at the newest score.
+        """
+        if self.is_cut_off:
+            self._hunt = self._new_hunt()
+        self.searching = self.loaded = True
+        try:
+            self._newest = await self._read_newest()
+            async for step in self._hunt.steps():
+                self._take(step)
+                yield self.found
+            self.finished = True
+        finally:
+            self.searching = False
+
+    async def _read_newest(self) -> float | None:
+        """The newest score, -inf of an empty state; None of a list, which has none."""
+        if self.state.is_list:
+            return None
+        key = self.queue.key(self.state.key)
+        [reply] = await ask(self._client, [("ZREVRANGE", key, 0, 0, "WITHSCORES")])
+        return next(iter(scores(reply).values()), -inf)
+
+    def _take(self, met: Sequence[Met]) -> None:
+        fresh = [one.id for one in met if one.id not in self._places]
+        self.found += len(fresh)
+        for job_id in fresh[: MOST_FOUND - len(self._ids)]:
+            self._places[job_id] = len(self._ids)
+            self._ids.append(job_id)
+        self.total = len(self._ids)
+
+    async def _top_up(self) -> int:
+        """Finds what has finished since; how many were put in front of the list."""
+        since = self._newest
+        if since is None or not self.finished:
+            return 0
+        newest = await self._read_newest()
+        if newest is None or newest <= since:
+            return 0
+        hunt = self._new_hunt(since)
+        met = [one async for step in hunt.steps() for one in step]
+        fresh = [one.id for one in met if one.id not in self._places]
+        self._newest = newest
+        self.found += len(fresh)
+        if self.newest_first:
+            self._ids = [*fresh, *self._ids][:MOST_FOUND]
+        else:
+            self._ids = [*self._ids, *fresh][:MOST_FOUND]
+        self._places = {job_id: place for place, job_id in enumerate(self._ids)}
+        self.total = len(self._ids)
+        return len(fresh) if self.newest_first else 0
+
+    # Rows
+
+    def missing(self, first: int, last: int) -> tuple[int, int] | None:
+        """The part of a window that wants loading."""
+        places = range(max(0, first), min(last, self.total - 1) + 1)
+        absent = [place for place in places if self._ids[place] not in self._rows]
+        return (absent[0], absent[-1]) if absent else None
+
+    async def load(self, first: int, last: int) -> bool:
+        """Reads what a window lacks; True if there was something to read. Costs a round trip."""
+        async with self._lock:
+            wanted = self.missing(first, last)
+            if wanted is None:
+                return False
+            start, end = wanted
+            await self._read(self._ids[start : max(end + 1, start + PAGE)])
+            self._evict((first + last) // 2)
+            return True
+
+    async def refresh(self, first: int, last: int, anchor: str | None) -> Moved:
+        """Reads the window anew, and finds what has finished since. Held, it stays as it is.
+
+        Costs a round trip, and a `Hunt` through what is new.
+        """
+        async with self._lock:
+            if self.held:
+                return Moved(None, 0)
+            shift = await self._top_up()
+            place = self._places.get(anchor) if anchor is not None else None
+            self._rows.clear()
+            self._left.clear()
+            start = max(0, first + shift) if first > 0 else 0
+            await self._read(self._ids[start : start + max(PAGE, last - first + 1 + shift)])
+            if place is not None and self._ids[place] not in self._rows:
+                await self._read([self._ids[place]])
+            return Moved(place, shift)
+
+    async def _read(self, ids: Sequence[str]) -> None:
+        rows = await self._reader.rows(self.queue, self.state, ids) if ids else []
+        for row in rows:
+            self._rows[row.id] = row
+            if row.score is None and not self.state.is_list:
+                self._left.add(row.id)
+
+    def _evict(self, middle: int) -> None:
+        if len(self._rows) <= MOST_HELD:
+            return
+        farthest = sorted(self._rows, key=lambda job_id: abs(self._places[job_id] - middle))
+        for job_id in farthest[MOST_HELD // 2 :]:
+            del self._rows[job_id]
+
+    def hold(self, left: Iterable[str] = ()) -> None:
+        """Keeps the rows as they are; ``left`` are those that a retry took out of the state."""
+        if not self.held:
+            self.held, self._held_at = True, self.live_total
+        self._left.update(left)
+
+    def thaw(self) -> None:
+        """Lets go of what was held."""
+        self.held = False

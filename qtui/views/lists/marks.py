@@ -1,0 +1,102 @@
+"""Which jobs are marked: ids, never places, so that a moving list can't change them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from qtui.bullmq.model import Row
+from qtui.operations.supply.selection import Query
+
+MOST: Final = 10_000
+"""Jobs that can be marked one by one."""
+
+
+class Painting:
+    """Presses of ``space`` in a row: the first turns a mark, the next do the same a row below.
+
+    So ``space space space`` marks three neighbours, and ``space j space`` two: the cursor moves
+    with the key that marks the next row, not before. After any other key the first press turns the
+    mark under the cursor again.
+    """
+
+    def __init__(self) -> None:
+        self.marking = True
+        """Whether the presses mark, or take marks away."""
+        self._last: tuple[object, int] | None = None
+
+    def goes_on(self, here: object, moves: int) -> bool:
+        """Whether the press before this one turned the mark of ``here``.
+
+        Args:
+            here: what is under the cursor.
+            moves: how often a person has moved the cursor.
+        """
+        return self._last == (here, moves)
+
+    def painted(self, here: object, moves: int) -> None:
+        """A press has turned a mark."""
+        self._last = here, moves
+
+    def stop(self) -> None:
+        """Another key was pressed."""
+        self._last = None
+
+
+class Marks:
+    """The marked jobs of one list, in the order of marking."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, None] = {}
+        self.anchor: str | None = None
+        """Where a range began; None while no range is being made."""
+        self.everything: Query | None = None
+        """Set when all that the list is about is marked, known by a query and not by ids."""
+
+    def __len__(self) -> int:
+        """How many jobs are marked."""
+        return len(self._ids)
+
+    def __iter__(self) -> Iterator[str]:
+        """The ids."""
+        return iter(self._ids)
+
+    def __contains__(self, job_id: object) -> bool:
+        """Whether a job is marked by itself."""
+        return job_id in self._ids
+
+    def cover(self, row: Row) -> bool:
+        """Whether a job of the list is marked, by itself or with everything."""
+        if self.everything is not None:
+            return row.score is not None and row.score <= self.everything.until
+        return row.id in self._ids
+
+    def toggle(self, job_id: str) -> None:
+        """Marks the job, or takes its mark away."""
+        self.set(job_id, job_id not in self._ids)
+
+    def set(self, job_id: str, marked: bool) -> None:
+        """Marks the job, or takes its mark away."""
+        if marked:
+            self._ids[job_id] = None
+        else:
+            self._ids.pop(job_id, None)
+
+    def add(self, ids: Iterable[str]) -> None:
+        """Marks the jobs."""
+        self._ids.update(dict.fromkeys(ids))
+
+    def invert(self, ids: Iterable[str]) -> None:
+        """Marks those of the jobs that were not marked, and no others."""
+        self._ids = {job_id: None for job_id in ids if job_id not in self._ids}
+
+    def discard(self, ids: Iterable[str]) -> None:
+        """Takes the marks of the jobs away."""
+        for job_id in ids:
+            self._ids.pop(job_id, None)
+
+    def clear(self) -> None:
+        """Takes every mark away."""
+        self._ids.clear()
+        self.anchor = None
+        self.everything = None

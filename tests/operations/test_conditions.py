@@ -1,0 +1,267 @@
+"""A server that takes no writes for now is waited for, and no job is charged with it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from redis.asyncio import Redis
+
+from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.connection.trouble import condition_of
+from qtui.bullmq.flow_writer import FlowWriter
+from qtui.bullmq.writer import Writer
+from qtui.demo.server import EmbeddedServer
+from qtui.operations.engine.action import Action
+from qtui.operations.engine.campaign import Campaign, Phase
+from qtui.operations.flow_rerun.rerun import Rerun
+from qtui.operations.journal.reading import ids, progress_of, summary
+from qtui.operations.planning.plan import Resets
+from qtui.operations.retry.resuming import Interrupted, Recorder
+from qtui.operations.retry.retry import Retry
+from tests.operations.campaigns import ours_to, plan_for
+from tests.operations.flows import KIDS, raw_flow
+from tests.operations.flows import plan_of as flow_plan_of
+from tests.seeds import QUEUE, raw_failed, soon
+from tests.servers import KINDS, flush, start
+
+JOBS = 600
+WHERE = "redis://cache-1:6379/0"
+
+Condition: TypeAlias = Callable[[Redis, bool], Awaitable[None]]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def own_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[EmbeddedServer]:
+    """A server of this module's own, since a test that fails could leave it unwell."""
+    folder = tmp_path_factory.mktemp("data")
+    with start(request.param, ("--dir", str(folder), "--repl-diskless-sync", "no")) as server:
+        yield server
+
+
+@pytest.fixture
+async def own(own_server: EmbeddedServer) -> AsyncIterator[Redis]:
+    """Qtui's own client of it, empty and well."""
+    flush(own_server)
+    client = ours_to(own_server)
+    yield client
+    for heal in CONDITIONS.values():
+        await heal(client, False)
+    await client.aclose()
+
+
+async def _too_few_replicas(client: Redis, on: bool) -> None:
+    await client.config_set("min-replicas-to-write", int(on))
+
+
+async def _replica(client: Redis, on: bool) -> None:
+    # Of a master that does not answer: the data stays as it is.
+    await client.execute_command("REPLICAOF", *(("127.0.0.1", "1") if on else ("NO", "ONE")))
+
+
+async def _disk_full(client: Redis, on: bool) -> None:
+    """The snapshots of the server fail, as on a full disk."""
+    if on:
+        await client.config_set("save", "3600 1")
+        found = await client.config_get("dir", "dbfilename")
+        os.makedirs(os.path.join(str(found["dir"]), str(found["dbfilename"])), exist_ok=True)
+        await client.bgsave()
+        async with asyncio.timeout(20):
+            while await _last_save(client) != "err":
+                pass
+    else:
+        await client.config_set("save", "")
+
+
+async def _last_save(client: Redis) -> object:
+    return (await client.info("persistence"))["rdb_last_bgsave_status"]
+
+
+CONDITIONS: dict[str, Condition] = {
+    "Redis has too few replicas and takes no writes": _too_few_replicas,
+    "Redis is a replica and takes no writes": _replica,
+    "Redis cannot save to disk and takes no writes": _disk_full,
+}
+"""By the words in which they are told."""
+
+EACH = pytest.mark.parametrize("words", CONDITIONS)
+
+
+async def a_retry(client: Redis, folder: Path, patience: float = 20) -> Campaign[Retry]:
+    await raw_failed(client, map(str, range(JOBS)))
+    retry = Retry(client, Writer(client), await plan_for(client), Resets())
+    record = Recorder(folder, WHERE, "key r")
+    return Campaign(client, retry, record=record, patience=patience)
+
+
+async def a_rerun(client: Redis, folder: Path, patience: float = 20) -> Campaign[Rerun]:
+    """In many calls."""
+    await raw_flow(client, 40)
+    rerun = Rerun(
+        client, FlowWriter(client), await flow_plan_of(client), Resets(), whole=0, piece=4
+    )
+    record = Recorder(folder, WHERE, "key r")
+    return Campaign(client, rerun, record=record, patience=patience)
+
+
+Begin: TypeAlias = Callable[[Redis, Path, float], Awaitable[Campaign[Action]]]
+BOTH = pytest.mark.parametrize("begin", [a_retry, a_rerun], ids=["retry", "rerun"])
+
+
+@asynccontextmanager
+async def unwell(
+    client: Redis, words: str, campaign: Campaign[Action]
+) -> AsyncIterator[list[Result]]:
+    """The results of a campaign whose server fell into a condition after the first of them."""
+    found: list[Result] = []
+    fell = False
+
+    async def all_of_it() -> None:
+        nonlocal fell
+        async for results in campaign.run():
+            if not fell:
+                await CONDITIONS[words](client, True)
+                fell = True
+            found.extend(results)
+
+    running = asyncio.ensure_future(all_of_it())
+    try:
+        await soon(lambda: campaign.trouble == words or running.done())
+        if running.done():
+            await running
+        yield found
+        await running
+    finally:
+        running.cancel()
+
+
+async def still_failed(client: Redis) -> int:
+    return int(await client.zcard(QUEUE.key("failed"))) + int(
+        await client.zcard(KIDS.key("failed"))
+    )
+
+
+@EACH
+@BOTH
+async def test_it_is_waited_for_and_gone_on_with(
+    own: Redis, tmp_path: Path, begin: Begin, words: str
+) -> None:
+    campaign = await begin(own, tmp_path, 20)
+    async with unwell(own, words, campaign) as found:
+        assert campaign.trouble == words
+        assert not campaign.is_over
+        await CONDITIONS[words](own, False)
+    campaign.close()
+    assert (campaign.phase, campaign.trouble) == (Phase.DONE, "")
+    assert campaign.codes == {Code.RETRIED: campaign.selected}
+    assert len({one.job_id for one in found}) == len(found) == campaign.selected
+    assert await still_failed(own) == 0
+    assert summary(tmp_path, ids(tmp_path)[0]).phase == "done"
+
+
+@EACH
+@BOTH
+async def test_past_the_patience_it_stops_with_the_reason_and_no_job_is_charged(
+    own: Redis, tmp_path: Path, begin: Begin, words: str
+) -> None:
+    campaign = await begin(own, tmp_path, 0.3)
+    async with unwell(own, words, campaign) as found:
+        pass
+    campaign.close()
+    assert (campaign.phase, campaign.why, campaign.refused) == (Phase.STOPPED, words, True)
+    assert {one.code for one in found} <= {Code.RETRIED}
+    assert campaign.decided == campaign.done < campaign.selected
+    one = summary(tmp_path, ids(tmp_path)[0])
+    assert (one.phase, one.note) == ("stopped", words)
+    await CONDITIONS[words](own, False)
+    # What is left is done by the next one: a retry's journal is gone on with, a rerun planned anew.
+    left = await still_failed(own)
+    assert left > 0
+    if isinstance(campaign.action, Retry):
+        assert left == campaign.selected - campaign.done
+        again: Campaign[Action] = await Interrupted.take(tmp_path, one.id, WHERE).campaign(
+            own, Writer(own)
+        )
+    else:
+        again = Campaign(own, Rerun(own, FlowWriter(own), await flow_plan_of(own), Resets()))
+    async for _ in again.run():
+        pass
+    again.close()
+    assert again.phase is Phase.DONE
+    assert await still_failed(own) == 0
+
+
+@pytest.mark.parametrize("words", list(CONDITIONS)[:1])
+async def test_what_a_job_is_refused_for_itself_stays_its_own(
+    own: Redis, tmp_path: Path, words: str
+) -> None:
+    """A list of a wrong type refuses the jobs that go there, whatever else the server is in."""
+    campaign = await a_retry(own, tmp_path)
+    await own.hset(QUEUE.job("7"), "priority", "3")
+    await own.set(QUEUE.key("prioritized"), "not a sorted set")
+    async with unwell(own, words, campaign) as found:
+        await CONDITIONS[words](own, False)
+    refused = [one.job_id for one in found if one.code is Code.REFUSED]
+    assert refused == ["7"]
+    assert campaign.codes == {Code.RETRIED: JOBS - 1, Code.REFUSED: 1}
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("ZREM: READONLY You can't write against a read only replica.", "replica and takes no"),
+        ("@user_script: 60: -READONLY You can't write against a read only replica.", "replica"),
+        ("LPUSH: NOREPLICAS Not enough good replicas to write.", "too few replicas"),
+        ("NOREPLICAS Not enough good replicas to write.", "too few replicas"),
+        ("MISCONF Redis is configured to save RDB snapshots", "cannot save"),
+        ("OOM command not allowed when used memory > 'maxmemory'.", "out of memory"),
+        ("BUSY Redis is busy running a script.", "busy"),
+        ("TRYAGAIN Multiple keys request during rehashing of slot", "moving"),
+        ("CLUSTERDOWN Hash slot not served", "cluster is down"),
+        ("MASTERDOWN Link with MASTER is down", "lost its master"),
+        ("LOADING Redis is loading the dataset in memory", "loading"),
+        ("NOAUTH Authentication required.", "login"),
+        ("WRONGPASS invalid username-password pair or user is disabled.", "login"),
+        ("WRONGTYPE Operation against a key holding the wrong kind of value", ""),
+        ("LPUSH: WRONGTYPE Operation against a key: READONLY is its name", ""),
+        ("NOPERM this user has no permissions to run the 'zrem' command", ""),
+        ("the job belongs to a BullMQ Pro group", ""),
+        ("", ""),
+    ],
+)
+def test_a_condition_of_the_server_is_told_by_its_code(said: str, words: str) -> None:
+    found = condition_of(said)
+    assert words in found
+    assert bool(found) == bool(words)
+
+
+async def test_nothing_is_decided_twice_when_it_comes_and_goes(own: Redis, tmp_path: Path) -> None:
+    campaign = await a_retry(own, tmp_path)
+    found: list[Result] = []
+    flaps = 0
+
+    async def flap() -> None:
+        nonlocal flaps
+        while not campaign.is_over:
+            flaps += 1
+            await _too_few_replicas(own, flaps % 2 == 1)
+            await asyncio.sleep(0.05)  # on and off; how often does not matter
+
+    async for results in campaign.run():
+        if not found:
+            flapping = asyncio.ensure_future(flap())
+        found.extend(results)
+    await flapping
+    campaign.close()
+    assert campaign.phase is Phase.DONE
+    assert sorted(one.job_id for one in found) == sorted(map(str, range(JOBS)))
+    assert {one.code for one in found} == {Code.RETRIED}
+    progress = progress_of(tmp_path, ids(tmp_path)[0])
+    assert (len(progress.decided), progress.doubtful) == (JOBS, ())

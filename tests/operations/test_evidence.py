@@ -1,0 +1,105 @@
+"""What a retry wipes is read of every job once, while the jobs leave under the reader's hands."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+import pytest
+from redis.asyncio import Redis
+
+from qtui.bullmq.reads.fields import STEP
+from qtui.demo.server import EmbeddedServer
+from qtui.operations.journal.lines import Evidence
+from qtui.operations.supply.selection import query
+from qtui.operations.supply.snapshots import EVIDENCE, PAGE, evidence
+from tests.operations.campaigns import FAILED, ours_to
+from tests.seeds import QUEUE, START, raw_failed
+
+KEY = QUEUE.key("failed")
+
+
+async def read_all(client: Redis, leave: Sequence[str] = (), late: int = 0) -> list[Evidence]:
+    """Reads a whole state; jobs leave it as soon as they are met, but for those that can't.
+
+    Those in ``leave`` stay where they are. ``late`` new ones come in at the end with each step.
+    """
+    selection = await query(client, QUEUE, FAILED)
+    stay, found, number = set(leave), list[Evidence](), 0
+    async for page in evidence(client, selection):
+        for pick, values in zip(page.picks, page.values, strict=True):
+            fields = {name: text or "" for name, text in zip(EVIDENCE, values, strict=True)}
+            found.append(Evidence(pick.job_id, pick.score, fields))
+        ids = [one.job_id for one in page.picks if one.job_id not in stay]
+        for start in range(0, len(ids), 30):
+            await client.zrem(KEY, *ids[start : start + 30])
+            for _ in range(late):
+                number += 1
+                await client.zadd(KEY, {f"late{number}": START * 2 + number})
+    return found
+
+
+def names(found: Sequence[Evidence]) -> list[str]:
+    return [one.id for one in found]
+
+
+@pytest.mark.parametrize("jobs", [0, 1, STEP - 1, STEP, STEP + 1, 2 * STEP, PAGE, 2 * PAGE + 7])
+async def test_every_job_is_met_once_oldest_first(any_client: Redis, jobs: int) -> None:
+    ids = await raw_failed(any_client, map(str, range(jobs)))
+    found = await read_all(any_client, late=2)
+    assert names(found) == ids
+    assert [one.score for one in found] == [START + 1000 * at for at in range(jobs)]
+    assert [one.fields["failedReason"] for one in found] == ["boom"] * jobs
+
+
+@pytest.mark.parametrize("same", [1, 40, 150, 1000, 5000])
+@pytest.mark.parametrize("staying", [0.0, 0.03, 0.5, 1.0])
+async def test_jobs_that_stay_and_jobs_of_one_score_hide_no_others(
+    client: Redis, same: int, staying: float
+) -> None:
+    chance = random.Random(same)
+    ids = await raw_failed(client, map(str, range(1500)))
+    await client.zadd(KEY, {one: START + at // same for at, one in enumerate(ids)})
+    stay = [one for one in ids if chance.random() < staying]
+    found = await read_all(client, stay, late=1)
+    assert sorted(names(found)) == sorted(ids)
+    scores = [one.score or 0 for one in found]
+    assert scores == sorted(scores)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_what_others_remove_meanwhile_hides_no_job_that_stays(
+    any_server: EmbeddedServer, any_client: Redis, seed: int
+) -> None:
+    chance = random.Random(seed)
+    ids = await raw_failed(any_client, map(str, range(3000)))
+    same = chance.choice([1, 7, 300])
+    await any_client.zadd(KEY, {one: START + at // same for at, one in enumerate(ids)})
+    stuck = [one for one in ids if chance.random() < 0.4]
+    theirs = [one for one in ids if chance.random() < 0.3]
+    chance.shuffle(theirs)
+    other = ours_to(any_server)
+
+    async def remove() -> None:
+        for start in range(0, len(theirs), 5):
+            await other.zrem(KEY, *theirs[start : start + 5])
+
+    removing = asyncio.ensure_future(remove())
+    found = names(await read_all(any_client, stuck, late=1))
+    await removing
+    await other.aclose()
+    assert len(found) == len(set(found))
+    assert set(ids) - set(theirs) <= set(found) <= set(ids)
+
+
+async def test_large_values_are_read_few_at_a_time(client: Redis) -> None:
+    ids = await raw_failed(
+        client, map(str, range(120)), change=lambda _: {"stacktrace": "x" * 100_000}
+    )
+    await client.config_resetstat()
+    found = await read_all(client)
+    assert names(found) == ids
+    stats = await client.info("commandstats")
+    # 12 MB in steps of 0.3 MB, but for the first, which could not know.
+    assert stats["cmdstat_evalsha"]["calls"] >= 25

@@ -1,0 +1,368 @@
+"""The journal of retries: on disk before anything is sent, or nothing is said to be."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.writer import NEVER, Picked
+from qtui.folders import journal_folder
+from qtui.operations.following.outcome import Fate, Outcome
+from qtui.operations.journal.lines import (
+    Evidence,
+    Header,
+    Selection,
+    evidence_lines,
+    evidence_of,
+    glance,
+)
+from qtui.operations.journal.reading import (
+    JournalError,
+    campaigns,
+    progress_of,
+    read,
+    read_header,
+    rebuilt,
+)
+from qtui.operations.journal.writing import Journal
+from tests.operations.journals import TEXTS, WHERE, failed, header, picked, retried, said
+
+ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
+
+# What goes in comes out ---------------------------------------------------------------------------
+
+SCORES = st.none() | st.floats()
+JOBS = st.builds(Evidence, TEXTS, SCORES, st.dictionaries(TEXTS, TEXTS, max_size=6))
+
+
+def alike(one: Evidence) -> tuple[str, str, dict[str, str]]:
+    """All of a job that must come back; no number is equal to itself when it is none."""
+    return one.id, repr(one.score), dict(one.fields)
+
+
+@given(st.lists(JOBS, max_size=5, unique_by=lambda one: one.id))
+@example([Evidence('"}\n\udcff\x7f\u2028\\', 0.1 + 0.2, {"failedReason": "\x1b]0;\ud7ff\x00"})])
+@settings(max_examples=60, deadline=None)
+def test_whatever_a_job_holds_comes_out_as_it_went_in(jobs: list[Evidence]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "journal"
+        with Journal.create(folder, header()) as journal:
+            journal.evidence(evidence_lines(jobs))
+        assert [alike(one) for one in rebuilt(folder, journal.id)] == [alike(one) for one in jobs]
+        whole = [evidence_of(one) for one in read(folder, journal.id) if one["type"] == "job"]
+        assert [alike(one) for one in whole] == [alike(one) for one in jobs]
+        raw = journal.path.read_bytes()
+        assert raw.isascii()
+        assert raw.count(b"\n") == 1 + len(jobs)
+        assert not re.search(rb"[^\x20-\x7e\n]", raw)
+
+
+@given(st.lists(st.builds(Picked, TEXTS, SCORES), max_size=5))
+@settings(max_examples=40, deadline=None)
+def test_chosen_jobs_keep_their_scores_to_the_last_digit(chosen: list[Picked]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        with Journal.create(Path(name) / "j", header(len(chosen))) as journal:
+            journal.chosen(chosen)
+        found = progress_of(Path(name) / "j", journal.id).chosen
+    assert [(one.job_id, repr(one.score)) for one in found] == [
+        (one.job_id, repr(one.score)) for one in chosen
+    ]
+
+
+@given(JOBS)
+def test_a_glance_at_a_line_sees_what_decoding_it_would(job: Evidence) -> None:
+    seen = glance(evidence_lines([job]))
+    assert seen is not None
+    assert (seen.job_id, repr(seen.score), seen.code) == (job.id, repr(job.score), None)
+
+
+def test_the_first_line_tells_who_retries_what_and_how(tmp_path: Path) -> None:
+    given = Header(
+        where=WHERE,
+        queue="bull:pay\udcff",
+        prefix="bull",
+        state="failed",
+        selection=Selection("query", 40_000, "name:charge", 1764000000000.5),
+        resets={"made": True, "started": False},
+        pace={"rate": 50, "canary": None},
+        how="qtui retry pay --filter name:charge",
+    )
+    with Journal.create(tmp_path, given) as journal:
+        found = read_header(tmp_path, journal.id)
+    assert ID.fullmatch(found.id)
+    assert found == replace(
+        given,
+        id=journal.id,
+        at=found.at,
+        user=found.user,
+        host=found.host,
+        pid=os.getpid(),
+        version=found.version,
+    )
+    assert found.at > 1_700_000_000_000
+    assert found.user
+    assert found.host
+    assert found.version
+    [first] = read(tmp_path, journal.id)
+    assert list(first)[:4] == ["type", "format", "id", "at"]
+    assert first["selection"] == {
+        "kind": "query",
+        "jobs": 40_000,
+        "filter": "name:charge",
+        "until": 1764000000000.5,
+    }
+
+
+def test_a_whole_campaign_line_by_line(tmp_path: Path) -> None:
+    with Journal.create(tmp_path, header(3)) as journal:
+        journal.chosen([*picked(1, 2), Picked("3", NEVER)])
+        journal.evidence(evidence_lines([failed(1), Evidence("3", NEVER, {})]))
+        journal.codes(
+            [
+                *retried(1),
+                Result("3", Code.REFUSED, error="OOM"),
+                Result("4", Code.UNKNOWN),
+            ]
+        )
+        journal.outcomes({"1": Outcome(Fate.FAILED_AGAIN, "Timeout"), "9": Outcome(Fate.GONE)})
+        journal.end("stopped", Counter({Code.RETRIED: 1, Code.UNKNOWN: 1}), "asked to")
+    _, *lines = read(tmp_path, journal.id)
+    last = lines.pop()
+    at = last.pop("at")
+    assert isinstance(at, int)
+    assert lines == [
+        {"type": "chosen", "jobs": [["1", 1e12 + 1], ["2", 1e12 + 2], ["3", None]]},
+        {
+            "type": "job",
+            "id": "1",
+            "score": 1e12 + 1,
+            "fields": dict(failed(1).fields),
+        },
+        {"type": "job", "id": "3", "score": None, "fields": {}},
+        {"type": "code", "id": "1", "code": 1, "target": "wait"},
+        {"type": "code", "id": "3", "code": 0, "error": "OOM"},
+        {"type": "code", "id": "4", "code": None},
+        {"type": "outcome", "id": "1", "fate": "failed again", "error": "Timeout"},
+        {"type": "outcome", "id": "9", "fate": "gone"},
+    ]
+    codes = {"1": 1, "unknown": 1}
+    assert last == {"type": "end", "phase": "stopped", "codes": codes, "note": "asked to"}
+
+
+def test_many_chosen_jobs_stand_a_thousand_a_line(tmp_path: Path) -> None:
+    with Journal.create(tmp_path, header(2500)) as journal:
+        journal.chosen(picked(*range(2500)))
+    lines = [one["jobs"] for one in read(tmp_path, journal.id) if one["type"] == "chosen"]
+    assert [len(jobs) for jobs in lines if isinstance(jobs, list)] == [1000, 1000, 500]
+    assert progress_of(tmp_path, journal.id).chosen == tuple(picked(*range(2500)))
+
+
+# Files and folders --------------------------------------------------------------------------------
+
+
+def test_nobody_else_can_read_it_from_the_first_moment(tmp_path: Path) -> None:
+    folder = tmp_path / "state" / "qtui" / "journal"
+    before = os.umask(0)
+    try:
+        with Journal.create(folder, header()) as journal:
+            modes = [stat.S_IMODE(one.stat().st_mode) for one in (folder, folder.parent)]
+            assert modes == [0o700, 0o700]
+            assert stat.S_IMODE(journal.path.stat().st_mode) == 0o600
+    finally:
+        os.umask(before)
+    assert [one.name for one in folder.iterdir()] == [f"{journal.id}.jsonl"]
+
+
+def test_the_folder_is_in_the_state_of_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    folder = journal_folder()
+    assert folder.is_relative_to(tmp_path)
+    assert folder.parts[-2:] == ("qtui", "journal")
+    assert list(campaigns(folder)) == []
+
+
+def _file(path: Path) -> None:
+    path.write_text("")
+
+
+def _link(path: Path) -> None:
+    path.with_name("real").mkdir()
+    path.symlink_to("real")
+
+
+def _open_to_all(path: Path) -> None:
+    path.mkdir()
+    path.chmod(0o777)
+
+
+@pytest.mark.parametrize(
+    ("there", "below", "words"),
+    [
+        (_file, "", "there is something that is no folder"),
+        (_file, "deeper", "there is something that is no folder"),
+        (_link, "", "is a symbolic link: the journal needs a real folder"),
+        (_open_to_all, "", "others may write to"),
+    ],
+)
+def test_a_folder_that_cannot_be_used_is_refused(
+    tmp_path: Path, there: Callable[[Path], None], below: str, words: str
+) -> None:
+    there(tmp_path / "journal")
+    with pytest.raises(JournalError, match=words) as error:
+        Journal.create(tmp_path / "journal" / below, header())
+    assert "\n" not in str(error.value)
+    assert str(tmp_path) in str(error.value)
+
+
+def test_another_users_folder_is_refused(tmp_path: Path) -> None:
+    theirs = Path("/usr")
+    if os.geteuid() == 0:
+        theirs = tmp_path / "theirs"
+        theirs.mkdir(mode=0o700)
+        os.chown(theirs, 12345, -1)
+    with pytest.raises(JournalError, match="is another user's"):
+        Journal.create(theirs, header())
+
+
+# Root writes where nobody may; so the process becomes somebody else before it tries.
+_READ_ONLY = """
+if os.geteuid() == 0:
+    os.setgroups([]); os.setuid(65534)
+os.environ.pop("SUDO_USER", None)
+with tempfile.TemporaryDirectory() as name:
+    for mode in (0o500, 0o000):
+        os.chmod(name, mode)
+        for folder in (Path(name), Path(name) / "journal"):
+            try:
+                Journal.create(folder, header())
+            except JournalError as error:
+                print(str(error).replace(name, "F"))
+    os.chmod(name, 0o700)
+"""
+
+
+def test_a_read_only_folder_is_said_to_be_one() -> None:
+    denied = "permission denied, or set QTUI_JOURNAL to a folder of yours"
+    assert said(_READ_ONLY) == [
+        f"the journal can't be written to {where}: {denied}"
+        for where in ("F", "F/journal", "F", "F/journal")
+    ]
+
+
+# The system lets the file grow to the limit in the middle of a batch, as a disk does that is full.
+_GROWS_TOO_LARGE = """
+journal = Journal.create(Path(sys.argv[1]), header())
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+for batch in range(1000):
+    size = journal.path.stat().st_size
+    try:
+        some = [failed(number) for number in range(batch * 20, batch * 20 + 20)]
+        journal.evidence(evidence_lines(some))
+    except JournalError as error:
+        print(error)
+        break
+print(batch, size, journal.path.stat().st_size)
+journal.codes(retried(0))
+journal.end("stopped", {Code.RETRIED: 1})
+"""
+
+
+def test_a_batch_that_does_not_fit_leaves_nothing_of_it(tmp_path: Path) -> None:
+    words, counts = said(_GROWS_TOO_LARGE, tmp_path)
+    batches, before, after = map(int, counts.split())
+    assert words.endswith(": a file may not grow that large here: see `ulimit -f`")
+    assert 0 < batches < 1000
+    assert before == after < 100_000
+    [one] = campaigns(tmp_path)
+    assert (one.phase, one.codes) == ("stopped", {Code.RETRIED: 1})
+    written = [job.id for job in rebuilt(tmp_path, one.id)]
+    assert written == [str(number) for number in range(batches * 20)]
+
+
+def test_a_full_disk_is_said_to_be_full(tmp_path: Path) -> None:
+    with Journal(tmp_path / "full", os.open("/dev/full", os.O_WRONLY), 10**9) as journal:
+        with pytest.raises(JournalError, match="the disk is full: make room"):
+            journal.evidence(evidence_lines([failed(1)]))
+        # What stands there now is not known, so nothing more is added to it.
+        with pytest.raises(JournalError, match="the disk is full: make room"):
+            journal.codes(retried(1))
+
+
+def test_what_cannot_be_brought_to_a_disk_is_no_evidence(tmp_path: Path) -> None:
+    # A pipe takes lines and has no disk to bring them to.
+    reader, writer = os.pipe()
+    with open(reader, "rb") as lines, Journal(tmp_path / "pipe", writer, 10**9) as journal:
+        journal.codes(retried(1))
+        with pytest.raises(JournalError, match="can't be written to"):
+            journal.evidence(evidence_lines([failed(1)]))
+        journal.close()
+        assert [b'"failedReason"' in line for line in lines] == [False, True]
+
+
+def test_a_folder_at_its_limit_takes_no_more_evidence(tmp_path: Path) -> None:
+    (tmp_path / "20200101-000000-0000.jsonl").write_bytes(b"x" * 50_000)
+    with Journal.create(tmp_path, header(), limit=60_000) as journal:
+        journal.evidence(evidence_lines([failed(1)]))
+        before = journal.path.stat().st_size
+        many = [failed(number) for number in range(20)]
+        with pytest.raises(JournalError, match=r"holds 5\d\.\d kB, 1\d\.\d kB more would pass"):
+            journal.evidence(evidence_lines(many))
+        assert journal.path.stat().st_size == before
+        # What was sent before must be told all the same.
+        journal.codes([Result("1" * 10_000, Code.RETRIED)])
+        journal.end("stopped", {Code.RETRIED: 1})
+    with pytest.raises(JournalError, match="pass its limit of 60"):
+        Journal.create(tmp_path, header(), limit=60_000)
+    with pytest.raises(JournalError, match="pass its limit of 60"):
+        Journal.resume(tmp_path, journal.id, limit=60_000)
+    names = {"20200101-000000-0000.jsonl", journal.path.name}
+    assert {one.name for one in tmp_path.iterdir()} == names
+
+
+def test_a_journal_that_was_deleted_meanwhile_is_no_evidence(tmp_path: Path) -> None:
+    with Journal.create(tmp_path, header()) as journal:
+        journal.path.unlink()
+        with pytest.raises(JournalError, match="was deleted while it was written"):
+            journal.evidence(evidence_lines([failed(1)]))
+        with pytest.raises(JournalError, match="was deleted while it was written"):
+            journal.evidence(evidence_lines([failed(2)]))
+
+
+def test_a_closed_journal_takes_nothing(tmp_path: Path) -> None:
+    journal = Journal.create(tmp_path, header())
+    journal.close()
+    journal.close()
+    with pytest.raises(JournalError, match="is closed"):
+        journal.evidence(evidence_lines([failed(1)]))
+
+
+def test_evidence_and_codes_may_come_from_two_threads(tmp_path: Path) -> None:
+    with Journal.create(tmp_path, header()) as journal:
+
+        def send() -> None:
+            for number in range(0, 600, 3):
+                journal.evidence(evidence_lines([failed(number + more) for more in range(3)]))
+
+        thread = threading.Thread(target=send)
+        thread.start()
+        for number in range(2000):
+            journal.codes([Result(f"c{number}", Code.NOT_IN_STATE)])
+        thread.join(20)
+    kinds = Counter(str(one["type"]) for one in read(tmp_path, journal.id))
+    assert kinds == {"campaign": 1, "job": 600, "code": 2000}
+    assert len(journal.path.read_bytes().splitlines()) == 2601

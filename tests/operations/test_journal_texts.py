@@ -1,0 +1,124 @@
+"""Texts that repeat are written once, and stand where they belong when a journal is read."""
+
+from __future__ import annotations
+
+import json
+import resource
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qtui.bullmq.codes import Code, Result
+from qtui.operations.journal.lines import Evidence, Header, Selection, evidence_lines
+from qtui.operations.journal.reading import JournalError, read, rebuilt, summary
+from qtui.operations.journal.texts import Texts, whole
+from qtui.operations.journal.writing import Journal
+
+_FRAMES = "".join(
+    f"\n    at Gateway.charge{at} (/app/node_modules/payments/dist/gateway.js:{at}:17)"
+    for at in range(12)
+)
+
+
+def header() -> Header:
+    return Header(
+        where="redis://localhost:6379/0",
+        queue="bull:payments",
+        prefix="bull",
+        state="failed",
+        selection=Selection("query", 3),
+    )
+
+
+def job(number: int, message: str) -> Evidence:
+    stacks = [f"Error: {message}{_FRAMES}", f"Error: {message}{_FRAMES}"]
+    fields = {"name": "charge", "failedReason": message, "stacktrace": json.dumps(stacks)}
+    return Evidence(str(number), 1.7e12 + number, fields)
+
+
+def write(journal: Journal, jobs: list[Evidence]) -> None:
+    journal.evidence(evidence_lines(jobs, journal.texts))
+    journal.codes(Result(one.id, Code.RETRIED, target="wait") for one in jobs)
+
+
+_STACKS = st.lists(
+    st.tuples(
+        st.text(max_size=200), st.sampled_from(["", _FRAMES, f'{_FRAMES} "quoted" \\', "\n"])
+    ),
+    max_size=4,
+).map(lambda pairs: json.dumps([f"{message}{frames}" for message, frames in pairs]))
+
+
+@given(st.lists(st.one_of(_STACKS, st.text(max_size=300)), max_size=20))
+def test_a_text_comes_back_as_it_was(written: list[str]) -> None:
+    texts = Texts()
+    # Each twice: of what was there before only the second is shortened as a whole.
+    shortened = [texts.shorten(text) for text in written * 2]
+    defined = texts.undefined()
+    assert [whole(json.loads(json.dumps(one)), defined) for one in shortened] == written * 2
+
+
+def test_a_journal_of_jobs_that_failed_alike_is_a_fraction(tmp_path: Path) -> None:
+    jobs = [job(number, f"order {number} not found") for number in range(1000)]
+    with Journal.create(tmp_path, header()) as journal:
+        for start in range(0, 1000, 100):
+            write(journal, jobs[start : start + 100])
+        journal.end("done", {Code.RETRIED: 1000})
+    assert list(rebuilt(tmp_path, journal.id)) == jobs
+    assert journal.path.stat().st_size < len(evidence_lines(jobs)) / 4
+    told = [one for one in read(tmp_path, journal.id) if one["type"] == "job"]
+    assert [one["fields"] for one in told] == [one.fields for one in jobs]
+    assert all(one["type"] != "text" for one in read(tmp_path, journal.id))
+    assert summary(tmp_path, journal.id).jobs == 1000
+
+
+def test_who_goes_on_defines_its_texts_anew(tmp_path: Path) -> None:
+    first, second = [job(1, "a"), job(2, "a")], [job(3, "a"), job(4, "b")]
+    with Journal.create(tmp_path, header()) as journal:
+        write(journal, first)
+    with journal.path.open("ab") as torn:
+        torn.write(b'{"type":"text","id":"0')
+    with Journal.resume(tmp_path, journal.id) as again:
+        write(again, second)
+    assert list(rebuilt(tmp_path, journal.id)) == [*first, *second]
+
+
+def test_a_journal_of_an_older_release_stays_readable_for_it(tmp_path: Path) -> None:
+    jobs = [job(1, "a"), job(2, "a")]
+    with Journal.create(tmp_path, header()) as journal:
+        journal.evidence(evidence_lines(jobs))
+    raw = journal.path.read_text().replace('"format":2', '"format":1')
+    journal.path.write_text(raw)
+    with Journal.resume(tmp_path, journal.id) as again:
+        assert again.texts is None
+        write(again, [job(3, "a")])
+    assert '"type":"text"' not in journal.path.read_text()
+    assert list(rebuilt(tmp_path, journal.id)) == [*jobs, job(3, "a")]
+
+
+def test_a_text_whose_line_was_taken_back_is_defined_again(tmp_path: Path) -> None:
+    jobs = [job(number, "a") for number in range(50)]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Journal.create(tmp_path, header()) as journal:
+        lines = evidence_lines(jobs, journal.texts)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (journal.path.stat().st_size + 900, limits[1]))
+        try:
+            with pytest.raises(JournalError, match="ulimit"):
+                journal.evidence(lines)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        journal.evidence(lines)
+    assert list(rebuilt(tmp_path, journal.id)) == jobs
+
+
+def test_lines_may_be_written_in_another_order_or_never(tmp_path: Path) -> None:
+    with Journal.create(tmp_path, header()) as journal:
+        one, other, lost = (
+            evidence_lines([job(number, "a")], journal.texts) for number in (1, 2, 3)
+        )
+        assert lost
+        journal.evidence(other)
+        journal.evidence(one)
+    assert list(rebuilt(tmp_path, journal.id)) == [job(2, "a"), job(1, "a")]

@@ -1,0 +1,342 @@
+"""What a plan says will happen, and that just this happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from qtui.bullmq.codes import Code, ForeignQueue
+from qtui.bullmq.dialect import Target
+from qtui.bullmq.filter import parse
+from qtui.bullmq.model import JobState
+from qtui.bullmq.writer import Picked, Writer
+from qtui.demo.server import EmbeddedServer
+from qtui.operations.planning.plan import Group, Plan, Resets, make_plan
+from qtui.operations.supply.selection import CHUNK, Chosen, chosen, query
+from tests.seeds import (
+    BOUND,
+    QUEUE,
+    START,
+    Fields,
+    failed_jobs,
+    job,
+    raw_failed,
+    raw_list,
+    raw_meta,
+    real_queue,
+)
+from tests.wires import counted
+
+FAILED, COMPLETED = JobState.FAILED, JobState.COMPLETED
+
+
+async def plan_of(client: Redis, *ids: str, state: JobState = FAILED) -> Plan:
+    return await make_plan(client, chosen(QUEUE, state, ids))
+
+
+def picks(plan: Plan) -> tuple[Picked, ...]:
+    assert isinstance(plan.selection, Chosen)
+    return plan.selection.jobs
+
+
+def targets(plan: Plan) -> dict[str, Target | None]:
+    return {one.row.id: one.target for one in plan.forecasts}
+
+
+async def test_a_plan_for_a_real_queue(any_server: EmbeddedServer, any_client: Redis) -> None:
+    async with real_queue(any_server) as real:
+        plain = await failed_jobs(real, 3, attempts=1)
+        high = await failed_jobs(real, 2, attempts=1, priority=3)
+        [left] = await real.add(job(error="Timeout of 5000ms\n  at x", attempts=3))
+        await real.work(3)
+        lifo = await failed_jobs(real, 1, attempts=1, lifo=True)
+        plan = await plan_of(any_client, *lifo, *high, *plain, left, "nope")
+        assert (plan.queue, plan.state, plan.workers) == (QUEUE, FAILED, 0)
+        assert sorted(plan.groups(), key=str) == sorted(
+            [
+                Group("charge", "boom", Code.RETRIED, "waiting, last in line", 3),
+                Group("charge", "boom", Code.RETRIED, "prioritized, priority 3", 2),
+                Group("charge", "Timeout of <n>ms", Code.RETRIED, "waiting, last in line", 1),
+                Group("charge", "boom", Code.RETRIED, "waiting, next to run", 1),
+                Group("", "", Code.NO_SUCH_JOB, "", 1),
+            ],
+            key=str,
+        )
+        assert plan.groups()[0].jobs == 3
+        # The oldest finish first: that is the order in which they will run.
+        order = [one.row.id for one in plan.forecasts]
+        assert order == [*real.ran[:3], *real.ran[3:5], left, *lifo, "nope"]
+        async with real.worker(), asyncio.timeout(BOUND):
+            while not (await plan_of(any_client, *plain)).workers:
+                pass
+
+
+async def test_the_order_is_that_of_finishing_and_ids_break_ties_as_people_count(
+    client: Redis,
+) -> None:
+    await raw_failed(client, ["10", "9", "100", "b", "a"])
+    await client.zadd(QUEUE.key("failed"), {"10": 5, "9": 5, "100": 5, "b": 4, "a": 6})
+    plan = await plan_of(client, "a", "9", "100", "b", "10")
+    assert [one.job_id for one in picks(plan)] == ["b", "9", "10", "100", "a"]
+
+
+async def test_each_job_is_pinned_to_the_finish_that_was_seen(client: Redis) -> None:
+    await raw_failed(client, "12")
+    plan = await plan_of(client, "1", "2", "gone")
+    assert [(one.job_id, one.pinned) for one in picks(plan)] == [
+        ("1", True),
+        ("2", True),
+        ("gone", False),
+    ]
+    # It ran again and failed again; another fails only now. Nobody has chosen those failures.
+    await client.zadd(QUEUE.key("failed"), {"1": START + 99})
+    await raw_failed(client, ["gone"])
+    batch = await Writer(client).retry(QUEUE, FAILED, picks(plan))
+    assert [int(result.code) for result in batch.results] == [-3, 1, -3]
+
+
+async def test_a_job_named_twice_counts_once(client: Redis) -> None:
+    await raw_failed(client, "12")
+    assert len((await plan_of(client, "1", "2", "1", "1")).forecasts) == 2
+
+
+async def test_jobs_that_are_gone_or_elsewhere_are_foreseen(client: Redis) -> None:
+    await raw_failed(client, "1234")
+    await raw_failed(client, "5", state="completed")
+    await client.delete(QUEUE.job("2"), QUEUE.job("3"))
+    await client.set(QUEUE.job("3"), "junk")
+    plan = await plan_of(client, *"123459")
+    expected = {
+        "1": Code.RETRIED,
+        "2": Code.NO_SUCH_JOB,
+        "3": Code.REFUSED,
+        "4": Code.RETRIED,
+        "5": Code.NOT_IN_STATE,
+        "9": Code.NO_SUCH_JOB,
+    }
+    assert {one.row.id: one.code for one in plan.forecasts} == expected
+    batch = await Writer(client).retry(QUEUE, FAILED, picks(plan))
+    assert {result.job_id: result.code for result in batch.results} == expected
+    assert {one.row.id: one.place() for one in plan.forecasts if one.code is not Code.RETRIED} == {
+        "2": "",
+        "3": "",
+        "5": "",
+        "9": "",
+    }
+
+
+async def test_completed_jobs_are_not_grouped_by_errors_of_earlier_attempts(client: Redis) -> None:
+    await raw_failed(client, "12", state="completed")
+    plan = await plan_of(client, "1", "2", state=COMPLETED)
+    assert plan.groups() == [Group("charge", "", Code.RETRIED, "waiting, last in line", 2)]
+
+
+class TestWarnings:
+    async def test_a_healthy_plan_has_none_but_that_nobody_works(self, client: Redis) -> None:
+        await raw_failed(client, "1")
+        assert list((await plan_of(client, "1")).warnings(Resets())) == [
+            "No worker is seen on this queue: the jobs wait until one comes."
+        ]
+
+    @pytest.mark.parametrize(
+        ("made", "words"),
+        [
+            ([1, 2], ""),
+            ([3, 1], "1 has used up its attempts: it runs once more"),
+            ([3, 4], "2 have used up their attempts: they run once more"),
+        ],
+    )
+    async def test_attempts_that_are_used_up(
+        self, client: Redis, made: list[int], words: str
+    ) -> None:
+        expected = [f"{words}, and a failure is final."] if words else []
+        await raw_failed(client, "12", change=lambda place: {"atm": made[place]})
+        # One that is not retried runs not even once more.
+        await raw_failed(client, "3", state="completed", change=lambda _: {"atm": 3})
+        plan = await plan_of(client, *"123")
+        assert plan.tally.exhausted == len([one for one in made if one >= 3])
+        found = list(plan.warnings(Resets()))
+        assert [one for one in found if "attempts" in one] == expected
+        assert not [one for one in plan.warnings(Resets(made=True)) if "attempts" in one]
+        # The other counter does not give attempts back.
+        assert [one for one in plan.warnings(Resets(started=True)) if "attempts" in one] == expected
+
+    async def test_thousands_have_a_comma(self, client: Redis) -> None:
+        ids = await raw_failed(client, map(str, range(1200)), change=lambda _: {"atm": 9})
+        plan = await plan_of(client, *ids)
+        assert next(plan.warnings(Resets())).startswith("1,200 have used up their attempts")
+
+    async def test_a_paused_queue(self, client: Redis) -> None:
+        await raw_failed(client, "1")
+        await raw_meta(client, paused=1, concurrency=0)
+        plan = await plan_of(client, "1")
+        assert next(plan.warnings(Resets())) == (
+            "The queue is paused: nothing runs until it is resumed."
+        )
+        assert targets(plan) == {"1": Target.PAUSED}
+        assert plan.forecasts[0].place() == "paused, last in line"
+
+    async def test_a_concurrency_that_is_used_up(self, client: Redis) -> None:
+        await raw_failed(client, "1")
+        await raw_list(client, "active", ["5", "6"])
+        await raw_meta(client, concurrency=2)
+        assert next((await plan_of(client, "1")).warnings(Resets())) == (
+            "All 2 places of the global concurrency are taken."
+        )
+
+    async def test_jobs_that_will_not_be_retried(self, client: Redis) -> None:
+        await raw_failed(client, "1")
+        await raw_failed(client, "56", state="completed")
+        found = list((await plan_of(client, *"1569")).warnings(Resets()))
+        assert "1 job is gone (-1): nothing is left to run." in found
+        assert "2 jobs are not in failed any more (-3)." in found
+
+    async def test_a_queue_of_bull(self, client: Redis) -> None:
+        await raw_failed(client, "1")
+        await client.delete(QUEUE.key("meta"))
+        await client.hdel(QUEUE.job("1"), "ats", "atm")
+        await client.set(QUEUE.key("id"), 1)
+        plan = await plan_of(client, "1")
+        assert [one.code for one in plan.forecasts] == [Code.REFUSED]
+        assert next(plan.warnings(Resets())).startswith(
+            "Nothing will be retried: the queue is a Bull"
+        )
+        assert plan.tally.exhausted == 0
+
+
+@pytest.mark.parametrize("state", [state for state in JobState if not state.is_finished])
+async def test_jobs_that_are_not_finished_have_no_plan(client: Redis, state: JobState) -> None:
+    with pytest.raises(ValueError, match="can't be retried"):
+        await make_plan(client, chosen(QUEUE, state, ["1"]))
+
+
+async def test_the_price_of_a_plan(server: EmbeddedServer, client: Redis) -> None:
+    ids = await raw_failed(client, map(str, range(3 * CHUNK + 1)))
+    seen: list[int] = []
+    async with counted(server) as (counting, trips):
+        plan = await make_plan(
+            counting, chosen(QUEUE, FAILED, ids), progress=lambda read, of: seen.append(read)
+        )
+        assert trips.count == 4 + 4 + 2 + 2
+    assert seen == [CHUNK, 2 * CHUNK, 3 * CHUNK, 3 * CHUNK + 1]
+    assert [one.job_id for one in picks(plan)] == ids
+    empty = await plan_of(client)
+    assert (empty.forecasts, empty.groups(), empty.tally.exhausted) == ((), [], 0)
+
+
+async def test_a_whole_state_can_be_retried_before_its_jobs_are_looked_at(client: Redis) -> None:
+    ids = await raw_failed(client, map(str, range(700)))
+    early: list[tuple[int, int]] = []
+
+    def told(plan: Plan) -> None:
+        early.append((plan.jobs, plan.tally.jobs))
+
+    everything = await query(client, QUEUE, FAILED)
+    await raw_failed(client, ["later"], change=lambda _: {"finishedOn": START * 2})
+    await client.zadd(QUEUE.key("failed"), {"later": START * 2})
+    plan = await make_plan(client, everything, early=told, rate=0)
+    assert early == [(len(ids), 0)]
+    assert (plan.jobs, plan.count(Code.RETRIED)) == (len(ids), len(ids))
+    # How many match a filter is not known before all were looked at.
+    await make_plan(client, await query(client, QUEUE, FAILED, parse("charge")), early=told, rate=0)
+    assert len(early) == 1
+
+
+def field(*values: str | None) -> st.SearchStrategy[str | None]:
+    return st.sampled_from(values)
+
+
+JOBS = st.fixed_dictionaries(
+    {
+        "atm": field("1", None),
+        "ats": field("1", None),
+        "attemptsMade": field(None, "1", "junk"),
+        "priority": field(
+            *("0", "0", "3", str(2**40), "-1", "0.5", "2.7", "1e3", "", "junk"),
+            *("inf", "nan", "0x10", "1_0", "٣", " 4 ", "1e999", None),
+        ),
+        "opts": field("{}", '{"lifo":true}', '{"lifo":1}', '{"lifo":0}', "junk", None),
+        "where": field("failed", "failed", "failed", "completed", "nowhere", "no hash", "a string"),
+    }
+)
+QUEUES = st.fixed_dictionaries(
+    {
+        "meta": st.booleans(),
+        "paused": st.booleans(),
+        "version": field(
+            None, None, "bullmq:3.16.1", "bullmq:4.18.2", "bullmq:5.81.5", "bullmq:6.7.0"
+        ),
+        "events": st.booleans(),
+        "wait": st.lists(st.sampled_from(["w1", "0:0", "0"]), max_size=3),
+        "list": st.lists(st.just("p1"), max_size=1),
+        "prioritized": st.booleans(),
+        "priority": st.booleans(),
+    }
+)
+
+
+async def write(client: Redis, queue: Mapping[str, object], jobs: list[dict[str, str]]) -> None:
+    await client.flushall()
+    for place, one in enumerate(jobs):
+        name, where = f"j{place}", one["where"]
+        fields: Fields = {"name": "n", "timestamp": START}
+        fields.update({key: value for key, value in one.items() if key != "where" and value})
+        if where == "a string":
+            await client.set(QUEUE.job(name), "junk")
+        elif where != "no hash":
+            await client.hset(QUEUE.job(name), mapping=fields)
+        if where != "nowhere":
+            state = "completed" if where == "completed" else "failed"
+            await client.zadd(QUEUE.key(state), {name: START + place})
+    if queue["meta"]:
+        await raw_meta(client)
+    for key in ("paused", "version"):
+        if queue[key]:
+            await client.hset(QUEUE.key("meta"), key, "1" if key == "paused" else str(queue[key]))
+    if queue["events"]:
+        await client.xadd(QUEUE.key("events"), {"event": "x"})
+    for key, suffix in (("wait", "wait"), ("list", "paused")):
+        members = queue[key]
+        assert isinstance(members, list)
+        if members:
+            await client.rpush(QUEUE.key(suffix), *members)
+    for suffix in ("prioritized", "priority"):
+        if queue[suffix]:
+            await client.zadd(QUEUE.key(suffix), {"x1": 2**33})
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(queue=QUEUES, jobs=st.lists(JOBS, min_size=1, max_size=6))
+async def test_what_a_plan_says_is_what_happens(
+    client: Redis, queue: Mapping[str, object], jobs: list[dict[str, str]]
+) -> None:
+    await write(client, queue, jobs)
+    plan = await plan_of(client, *(f"j{place}" for place in range(len(jobs))), "nope")
+    retry = Writer(client).retry(QUEUE, FAILED, picks(plan))
+    if plan.status.kind.refusal:
+        assert plan.count(Code.RETRIED) == 0
+        with pytest.raises(ForeignQueue) as refused:
+            await retry
+        assert refused.value.kind is plan.status.kind
+        return
+    batch = await retry
+    said = [(one.row.id, one.code, one.target) for one in plan.forecasts]
+    done = [
+        (one.job_id, one.code, Target(one.target) if one.retried else None) for one in batch.results
+    ]
+    assert done == said
+    for one in plan.forecasts:
+        if one.target is Target.PRIORITIZED:
+            score = await client.zscore(QUEUE.key("prioritized"), one.row.id)
+            assert one.place() == f"prioritized, priority {int((score or 0) // 2**32)}"
+        elif one.target is not None:
+            line = await client.lrange(QUEUE.key(one.target), 0, -1)
+            ran_before = line[line.index(one.row.id) + 1 :]
+            assert (one.row.lifo and not set(ran_before) & {"w1", "p1"}) or not one.row.lifo

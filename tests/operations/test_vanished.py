@@ -1,0 +1,87 @@
+"""A queue that is emptied under a campaign: what was done is said, and what is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from bullmq import Queue
+from redis.asyncio import Redis
+
+from qtui.bullmq.codes import Code, QueueGone, Result
+from qtui.bullmq.writer import Writer
+from qtui.demo.server import EmbeddedServer
+from qtui.operations.engine.action import Action
+from qtui.operations.engine.campaign import VANISHED, Campaign, Phase
+from qtui.operations.journal.reading import ids, summary
+from qtui.operations.planning.plan import Resets
+from qtui.operations.retry.resuming import Recorder
+from qtui.operations.retry.retry import Retry
+from tests.operations.campaigns import plan_of, run
+from tests.operations.flows import KIDS
+from tests.operations.test_conditions import JOBS, a_rerun, a_retry
+from tests.seeds import QUEUE, raw_failed
+
+Blow: TypeAlias = Callable[[Redis, EmbeddedServer], Awaitable[None]]
+
+
+async def _flush(client: Redis, _: EmbeddedServer) -> None:
+    await client.flushall()
+
+
+async def _flush_with_a_key_left(client: Redis, _: EmbeddedServer) -> None:
+    """As a worker that looks for stalled jobs leaves one at once."""
+    await client.flushall()
+    await client.set(QUEUE.key("stalled-check"), "1")
+
+
+async def _obliterate(_: Redis, server: EmbeddedServer) -> None:
+    for name in (KIDS.name, QUEUE.name):  # all that may have jobs on their way
+        queue = Queue(name, {"connection": server.url})
+        await queue.obliterate(force=True)
+        await queue.close()
+
+
+async def a_retry_by_id(client: Redis, folder: Path, patience: float = 20) -> Campaign[Retry]:
+    plan = await plan_of(client, await raw_failed(client, map(str, range(JOBS))))
+    retry = Retry(client, Writer(client), plan, Resets())
+    return Campaign(client, retry, record=Recorder(folder, "here", "key r"), patience=patience)
+
+
+@pytest.mark.parametrize("begin", [a_retry, a_retry_by_id, a_rerun])
+@pytest.mark.parametrize("blow", [_flush, _flush_with_a_key_left, _obliterate])
+async def test_it_says_what_was_done_and_what_is_gone(
+    any_server: EmbeddedServer,
+    any_client: Redis,
+    tmp_path: Path,
+    begin: Callable[[Redis, Path], Awaitable[Campaign[Action]]],
+    blow: Blow,
+) -> None:
+    campaign = await begin(any_client, tmp_path)
+    found: list[Result] = []
+    async for results in campaign.run():
+        found += results
+        if campaign.done == len(results) > 0:
+            await blow(any_client, any_server)
+    campaign.close()
+    assert 0 < campaign.done < campaign.selected
+    assert campaign.phase is Phase.STOPPED
+    assert campaign.why
+    codes = {one.code for one in found if not one.retried}
+    assert codes <= {Code.NO_SUCH_JOB, Code.NOT_IN_STATE, Code.REFUSED}
+    if not codes:
+        assert campaign.why == VANISHED
+    one = summary(tmp_path, ids(tmp_path)[0])
+    assert (one.phase, one.note) == ("stopped", campaign.why)
+
+
+async def test_a_queue_that_was_gone_before_the_first_call_is_refused(client: Redis) -> None:
+    plan = await plan_of(client, await raw_failed(client, "123"))
+    await client.flushall()
+    campaign = Campaign(client, Retry(client, Writer(client), plan, Resets()))
+    with pytest.raises(QueueGone):
+        await run(campaign)
+    assert (campaign.done, campaign.phase) == (0, Phase.STOPPED)
+    assert await client.dbsize() == 0
