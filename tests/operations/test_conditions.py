@@ -13,6 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.connection import connect, parse
 from qtui.bullmq.connection.trouble import condition_of
 from qtui.bullmq.flow_writer import FlowWriter
 from qtui.bullmq.writer import Writer
@@ -240,6 +241,42 @@ def test_a_condition_of_the_server_is_told_by_its_code(said: str, words: str) ->
     found = condition_of(said)
     assert words in found
     assert bool(found) == bool(words)
+
+
+async def test_a_login_that_is_refused_for_a_while_is_waited_for(
+    own_server: EmbeddedServer, own: Redis, tmp_path: Path
+) -> None:
+    """A user's connections are closed with the user, and the next ones are refused."""
+
+    async def allow() -> None:
+        words = ("on", ">secret", "~*", "&*", "+@all")
+        await own.execute_command("ACL", "SETUSER", "rotated", *words)
+
+    await allow()
+    client = connect(
+        parse(own_server.url.replace("unix://", "unix://rotated:secret@")), read_only=False
+    )
+    assert isinstance(client, Redis)
+    campaign = await a_retry(client, tmp_path)
+    fell = False
+
+    async def all_of_it() -> None:
+        nonlocal fell
+        async for _ in campaign.run():
+            if not fell:
+                fell = True
+                await own.execute_command("ACL", "DELUSER", "rotated")
+
+    running = asyncio.ensure_future(all_of_it())
+    await soon(lambda: campaign.trouble == "Redis refuses the login" or running.done())
+    assert not running.done()
+    await allow()
+    await running
+    campaign.close()
+    await client.aclose()
+    await own.execute_command("ACL", "DELUSER", "rotated")
+    assert campaign.phase is Phase.DONE
+    assert campaign.codes == {Code.RETRIED: JOBS}
 
 
 async def test_nothing_is_decided_twice_when_it_comes_and_goes(own: Redis, tmp_path: Path) -> None:

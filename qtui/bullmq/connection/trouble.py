@@ -67,9 +67,12 @@ def condition_of(error: RedisError | str) -> str:
         error: as redis-py raised it, or the words of Redis as a script passed them on.
     """
     if not isinstance(error, str):
+        if isinstance(error, LostConnection) and isinstance(error.__cause__, RedisError):
+            return condition_of(error.__cause__)  # in connecting: nothing was sent
         for kind, code in _CLASSES:
             if isinstance(error, kind):
-                return _CONDITIONS[code]
+                wrong = kind is AuthenticationError and "invalid username-password" in str(error)
+                return _CONDITIONS["WRONGPASS" if wrong else code]
         error = str(error)
     match = _CODE.match(error)
     return _CONDITIONS[match[1]] if match else ""
