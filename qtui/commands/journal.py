@@ -16,7 +16,7 @@ from qtui.commands.shared.ndjson import row_object
 from qtui.commands.shared.output import Cell, Column, Paper, Table
 from qtui.commands.shared.run import DONE, NOT_ALL, USAGE, Place, Stop
 from qtui.folders import MOVED_BY, NOWHERE
-from qtui.operations.journal.lines import Evidence
+from qtui.operations.journal.lines import Snapshot
 from qtui.operations.journal.pruning import prunable, prune
 from qtui.operations.journal.reading import (
     UNREADABLE,
@@ -249,7 +249,7 @@ def _show_jobs(out: Paper, folder: Path, campaign_id: str, *, json: bool) -> Non
             out.json(row_object(job_row(one), state))
         return
     table, now = Table(out, _columns(state)), time.time() * 1000
-    page: list[Evidence] = []
+    page: list[Snapshot] = []
     for one in jobs:
         page.append(one)
         if len(page) == _PAGE:
@@ -264,7 +264,7 @@ def _columns(state: JobState) -> list[Column]:
     return [Column("id"), Column("name"), tries, when, Column(heads.what)]
 
 
-def _job_cells(job: Evidence, state: JobState, now: float) -> list[Cell]:
+def _job_cells(job: Snapshot, state: JobState, now: float) -> list[Cell]:
     one = cells(job_row(job), state, now)
     return [Cell(one.id), Cell(one.name), Cell(one.tries), Cell(one.when), Cell(one.what, one.tone)]
 

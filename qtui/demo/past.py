@@ -116,7 +116,7 @@ class Past:
         return "moveToFinished", keys, args
 
     def _fail(self, job: Job, failure: Failure, life: Life) -> tuple[str, list[str], list[object]]:
-        fields = _evidence(job, failure)
+        fields = _failure_fields(job, failure)
         keys, args = self._scripts.moveToFailedArgs(
             job, failure.reason, False, _TOKEN, False, fields
         )
@@ -124,18 +124,18 @@ class Past:
         return "moveToFinished", keys, args
 
     def _try_again(self, job: Job, failure: Failure) -> tuple[str, list[str], list[object]]:
-        fields = _evidence(job, failure)
+        fields = _failure_fields(job, failure)
         keys, args = self._scripts.retryJobArgs(job.id, False, _TOKEN, {"fieldsToUpdate": fields})
         return "retryJob", keys, args
 
     def _delay(self, job: Job, failure: Failure, life: Life) -> tuple[str, list[str], list[object]]:
-        fields = {"fieldsToUpdate": _evidence(job, failure)}
+        fields = {"fieldsToUpdate": _failure_fields(job, failure)}
         when = job.processedOn + life.took
         keys, args = self._scripts.moveToDelayedArgs(job.id, when, _TOKEN, life.delayed, fields)
         return "moveToDelayed", keys, args
 
 
-def _evidence(job: Job, failure: Failure) -> dict[str, str]:
+def _failure_fields(job: Job, failure: Failure) -> dict[str, str]:
     """What a worker notes about a failed run: the message, and one more stack."""
     stacks = [*job.stacktrace, failure.stack]
     return {"failedReason": failure.reason, "stacktrace": json.dumps(stacks)}

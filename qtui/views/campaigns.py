@@ -15,7 +15,7 @@ from qtui.bullmq.signature import signature
 from qtui.bullmq.signature.headline import reason_of, spoken
 from qtui.operations.engine.pace import Pace
 from qtui.operations.following.outcome import Fate, Outcome
-from qtui.operations.journal.lines import Evidence, Header, Record, outcome_of, result_of
+from qtui.operations.journal.lines import Header, Record, Snapshot, outcome_of, result_of
 from qtui.operations.journal.reading import Summary, read, rebuilt
 from qtui.text import count, first_line, plain, plural
 from qtui.views.columns import Tone, Verdict, verdict
@@ -60,7 +60,7 @@ def state_of(header: Header) -> JobState:
     return JobState.COMPLETED if header.state == JobState.COMPLETED else JobState.FAILED
 
 
-def job_row(one: Evidence) -> Row:
+def job_row(one: Snapshot) -> Row:
     """The job as a list showed it before it was retried."""
     found = row(one.id, [one.fields.get(name) for name in LIST_FIELDS], one.score)
     value = one.fields.get("returnvalue")
@@ -76,7 +76,7 @@ def job_row(one: Evidence) -> Row:
     )
 
 
-def _reason(one: Evidence) -> str:
+def _reason(one: Snapshot) -> str:
     return reason_of(one.fields.get("failedReason"), one.fields.get("stacktrace")) or ""
 
 
@@ -85,7 +85,7 @@ class Story:
     """What one pass over a journal gathers; its memory does not grow with the jobs."""
 
     groups: Counter[tuple[str, str]] = field(default_factory=Counter)
-    jobs: dict[str, Evidence] = field(default_factory=dict)
+    jobs: dict[str, Snapshot] = field(default_factory=dict)
     """The first ones."""
     results: dict[str, Result] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class Story:
     error: str = ""
     """The first words of Redis about a job that it refused to move."""
 
-    def met(self, job: Evidence) -> None:
+    def met(self, job: Snapshot) -> None:
         """Counts one job."""
         alike = job.fields.get("name") or "", signature(_reason(job))
         if alike not in self.groups and len(self.groups) >= _GROUPS:

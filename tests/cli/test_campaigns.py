@@ -212,7 +212,7 @@ def test_no_room_at_all_means_that_nothing_is_retried(redis_url: str, folder: Pa
 
 @pytest.mark.parametrize("limit", [900, 40_000, 100_000, 163_840, 200_000, 217_001, 290_000])
 @pytest.mark.parametrize("how", [("--all",), ("--filter", "charge"), tuple(MANY)])
-def test_no_room_any_more_stops_it_with_evidence_of_all_that_was_retried(
+def test_no_room_any_more_stops_it_with_a_snapshot_of_all_that_was_retried(
     redis_url: str, folder: Path, limit: int, how: tuple[str, ...]
 ) -> None:
     many_failed(redis_url, MANY)
@@ -229,12 +229,12 @@ def test_no_room_any_more_stops_it_with_evidence_of_all_that_was_retried(
     told = [one["id"] for one in done.objects[:-1]]
     assert told == waiting
     assert done.summary["retried"] == len(waiting)
-    evidence, coded = set[object](), set[object]()
+    snapshots, coded = set[object](), set[object]()
     for name in ids(folder):
         assert path_of(folder, name).stat().st_size <= limit
-        evidence |= {one["id"] for one in read(folder, name) if one["type"] == "job"}
+        snapshots |= {one["id"] for one in read(folder, name) if one["type"] == "job"}
         coded |= {one["id"] for one in read(folder, name) if one["type"] == "code"}
-    assert set(waiting) <= evidence
+    assert set(waiting) <= snapshots
     assert coded <= set(waiting)
     if waiting:
         _gone_on_with(redis_url, ids(folder)[0], len(MANY))

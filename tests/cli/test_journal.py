@@ -17,7 +17,7 @@ from qtui.commands.journal import list_journal, show_campaign
 from qtui.commands.shared.output import Paper
 from qtui.commands.shared.run import NOT_ALL, USAGE, Stop
 from qtui.operations.following.outcome import Fate, Outcome
-from qtui.operations.journal.lines import Evidence, Header, Selection, evidence_lines
+from qtui.operations.journal.lines import Header, Selection, Snapshot, snapshot_lines
 from qtui.operations.journal.writing import Journal
 from qtui.text import size
 
@@ -55,7 +55,7 @@ def said(tmp_path: Path) -> Said:
     return Said(tmp_path / "journal")
 
 
-def failed(number: int, reason: str = "") -> Evidence:
+def failed(number: int, reason: str = "") -> Snapshot:
     """A job as a failed list shows it."""
     fields = {
         "name": "charge",
@@ -68,7 +68,7 @@ def failed(number: int, reason: str = "") -> Evidence:
         "opts": '{"attempts":3}',
         "parentKey": "bull:orders:7",
     }
-    return Evidence(str(number), 1764000000000.0 + number, fields)
+    return Snapshot(str(number), 1764000000000.0 + number, fields)
 
 
 def campaign(folder: Path, jobs: int = 3, *, end: str = "done") -> str:
@@ -84,13 +84,13 @@ def campaign(folder: Path, jobs: int = 3, *, end: str = "done") -> str:
         pace={"rate": 50},
         how=how,
     )
-    evidence = [failed(number) for number in range(jobs)]
-    results = [Result(one.id, Code.RETRIED, "wait") for one in evidence]
+    snapshots = [failed(number) for number in range(jobs)]
+    results = [Result(one.id, Code.RETRIED, "wait") for one in snapshots]
     results[0] = Result("0", Code.NO_SUCH_JOB)
     results[1] = Result("1", Code.REFUSED, error="OOM command not allowed")
     with Journal.create(folder, header) as journal:
-        journal.chosen([Picked(one.id, one.score) for one in evidence])
-        journal.evidence(evidence_lines(evidence))
+        journal.chosen([Picked(one.id, one.score) for one in snapshots])
+        journal.snapshots(snapshot_lines(snapshots))
         journal.codes(results)
         journal.outcomes({"2": Outcome(Fate.FAILED_AGAIN, "no")})
         if end:
@@ -242,7 +242,7 @@ def test_completed_jobs_have_their_return_value_back(said: Said) -> None:
     header = Header("r", "bull:p", "bull", "completed", Selection("query", filter="name:x"))
     fields = {"name": "x", "returnvalue": '{"ok": true}', "finishedOn": "5"}
     with Journal.create(said.folder, header) as journal:
-        journal.evidence(evidence_lines([Evidence("1", 5.0, fields), Evidence("2", None, {})]))
+        journal.snapshots(snapshot_lines([Snapshot("1", 5.0, fields), Snapshot("2", None, {})]))
     one, other = said.objects(said.show(journal.id, jobs=True, as_json=True))
     assert (one["state"], one["returnvalue"], one["returnvalue_size"]) == (
         "completed",
@@ -257,9 +257,9 @@ def test_completed_jobs_have_their_return_value_back(said: Said) -> None:
 def test_hostile_text_reaches_nobody(said: Said) -> None:
     header = Header(HOSTILE, f"bull:{HOSTILE}", "bull", "failed", Selection("query", 1, HOSTILE))
     whole = Header(**{**_members(header), "how": HOSTILE, "pace": {HOSTILE: HOSTILE}})
-    job = Evidence(HOSTILE, 1.0, {"name": HOSTILE, "failedReason": HOSTILE, "opts": HOSTILE})
+    job = Snapshot(HOSTILE, 1.0, {"name": HOSTILE, "failedReason": HOSTILE, "opts": HOSTILE})
     with Journal.create(said.folder, whole) as journal:
-        journal.evidence(evidence_lines([job]))
+        journal.snapshots(snapshot_lines([job]))
         journal.codes([Result(HOSTILE, Code.REFUSED, error=HOSTILE)])
         journal.codes([Result(HOSTILE, Code.RETRIED, HOSTILE)])
         journal.end(HOSTILE, {Code.RETRIED: 1}, HOSTILE)

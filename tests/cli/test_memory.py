@@ -76,7 +76,7 @@ def test_a_list_says_how_long_a_field_is_that_it_does_not_read(redis_url: str) -
     assert out.count("(failedReason of 16.0 MB: open the job to read it)") == 2
 
 
-def test_a_retry_writes_large_evidence_down_job_by_job(redis_url: str) -> None:
+def test_a_retry_writes_large_snapshots_down_job_by_job(redis_url: str) -> None:
     put(redis_url, MANY, lambda at: {"failedReason": f"e{at} " + "x" * LARGE})
     code, out, peak = run(redis_url, "retry", "payments", "--all", "--yes")
     assert code == 0

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.writer import Picked
 from qtui.operations.journal.lines import (
-    Evidence,
     Header,
     Selection,
+    Snapshot,
 )
 
 WHERE = "redis://cache-1:6379/0"
@@ -28,13 +28,13 @@ def header(jobs: int | None = None, *, where: str = WHERE) -> Header:
     return Header(where, "bull:pay", "bull", "failed", Selection(kind, jobs), how="key r")
 
 
-def failed(number: int) -> Evidence:
+def failed(number: int) -> Snapshot:
     """A job with a stack trace."""
     stack = json.dumps(
         [f"Error: no\n    at charge{line} (/app/a.js:{line}:1)" for line in range(9)]
     )
     fields = {"name": "charge", "failedReason": f"no {number}", "stacktrace": stack}
-    return Evidence(str(number), 1e12 + number, fields)
+    return Snapshot(str(number), 1e12 + number, fields)
 
 
 def picked(*numbers: int) -> list[Picked]:
@@ -58,7 +58,7 @@ import os, resource, sys, tempfile
 from pathlib import Path
 from qtui.bullmq.codes import Code
 from qtui.operations.journal.writing import Journal
-from qtui.operations.journal.lines import evidence_lines
+from qtui.operations.journal.lines import snapshot_lines
 from qtui.operations.journal.reading import JournalError
 from tests.operations.journals import failed, header, retried
 """

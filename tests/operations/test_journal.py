@@ -21,12 +21,12 @@ from qtui.bullmq.writer import NEVER, Picked
 from qtui.folders import journal_folder
 from qtui.operations.following.outcome import Fate, Outcome
 from qtui.operations.journal.lines import (
-    Evidence,
     Header,
     Selection,
-    evidence_lines,
-    evidence_of,
+    Snapshot,
     glance,
+    snapshot_lines,
+    snapshot_of,
 )
 from qtui.operations.journal.reading import (
     JournalError,
@@ -44,24 +44,24 @@ ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 # What goes in comes out ---------------------------------------------------------------------------
 
 SCORES = st.none() | st.floats()
-JOBS = st.builds(Evidence, TEXTS, SCORES, st.dictionaries(TEXTS, TEXTS, max_size=6))
+JOBS = st.builds(Snapshot, TEXTS, SCORES, st.dictionaries(TEXTS, TEXTS, max_size=6))
 
 
-def alike(one: Evidence) -> tuple[str, str, dict[str, str]]:
+def alike(one: Snapshot) -> tuple[str, str, dict[str, str]]:
     """All of a job that must come back; no number is equal to itself when it is none."""
     return one.id, repr(one.score), dict(one.fields)
 
 
 @given(st.lists(JOBS, max_size=5, unique_by=lambda one: one.id))
-@example([Evidence('"}\n\udcff\x7f\u2028\\', 0.1 + 0.2, {"failedReason": "\x1b]0;\ud7ff\x00"})])
+@example([Snapshot('"}\n\udcff\x7f\u2028\\', 0.1 + 0.2, {"failedReason": "\x1b]0;\ud7ff\x00"})])
 @settings(max_examples=60, deadline=None)
-def test_whatever_a_job_holds_comes_out_as_it_went_in(jobs: list[Evidence]) -> None:
+def test_whatever_a_job_holds_comes_out_as_it_went_in(jobs: list[Snapshot]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "journal"
         with Journal.create(folder, header()) as journal:
-            journal.evidence(evidence_lines(jobs))
+            journal.snapshots(snapshot_lines(jobs))
         assert [alike(one) for one in rebuilt(folder, journal.id)] == [alike(one) for one in jobs]
-        whole = [evidence_of(one) for one in read(folder, journal.id) if one["type"] == "job"]
+        whole = [snapshot_of(one) for one in read(folder, journal.id) if one["type"] == "job"]
         assert [alike(one) for one in whole] == [alike(one) for one in jobs]
         raw = journal.path.read_bytes()
         assert raw.isascii()
@@ -82,8 +82,8 @@ def test_chosen_jobs_keep_their_scores_to_the_last_digit(chosen: list[Picked]) -
 
 
 @given(JOBS)
-def test_a_glance_at_a_line_sees_what_decoding_it_would(job: Evidence) -> None:
-    seen = glance(evidence_lines([job]))
+def test_a_glance_at_a_line_sees_what_decoding_it_would(job: Snapshot) -> None:
+    seen = glance(snapshot_lines([job]))
     assert seen is not None
     assert (seen.job_id, repr(seen.score), seen.code) == (job.id, repr(job.score), None)
 
@@ -128,7 +128,7 @@ def test_the_first_line_tells_who_retries_what_and_how(tmp_path: Path) -> None:
 def test_a_whole_campaign_line_by_line(tmp_path: Path) -> None:
     with Journal.create(tmp_path, header(3)) as journal:
         journal.chosen([*picked(1, 2), Picked("3", NEVER)])
-        journal.evidence(evidence_lines([failed(1), Evidence("3", NEVER, {})]))
+        journal.snapshots(snapshot_lines([failed(1), Snapshot("3", NEVER, {})]))
         journal.codes(
             [
                 *retried(1),
@@ -272,7 +272,7 @@ for batch in range(1000):
     size = journal.path.stat().st_size
     try:
         some = [failed(number) for number in range(batch * 20, batch * 20 + 20)]
-        journal.evidence(evidence_lines(some))
+        journal.snapshots(snapshot_lines(some))
     except JournalError as error:
         print(error)
         break
@@ -297,31 +297,31 @@ def test_a_batch_that_does_not_fit_leaves_nothing_of_it(tmp_path: Path) -> None:
 def test_a_full_disk_is_said_to_be_full(tmp_path: Path) -> None:
     with Journal(tmp_path / "full", os.open("/dev/full", os.O_WRONLY), 10**9) as journal:
         with pytest.raises(JournalError, match="the disk is full: make room"):
-            journal.evidence(evidence_lines([failed(1)]))
+            journal.snapshots(snapshot_lines([failed(1)]))
         # What stands there now is not known, so nothing more is added to it.
         with pytest.raises(JournalError, match="the disk is full: make room"):
             journal.codes(retried(1))
 
 
-def test_what_cannot_be_brought_to_a_disk_is_no_evidence(tmp_path: Path) -> None:
+def test_what_cannot_be_brought_to_a_disk_is_no_snapshot(tmp_path: Path) -> None:
     # A pipe takes lines and has no disk to bring them to.
     reader, writer = os.pipe()
     with open(reader, "rb") as lines, Journal(tmp_path / "pipe", writer, 10**9) as journal:
         journal.codes(retried(1))
         with pytest.raises(JournalError, match="can't be written to"):
-            journal.evidence(evidence_lines([failed(1)]))
+            journal.snapshots(snapshot_lines([failed(1)]))
         journal.close()
         assert [b'"failedReason"' in line for line in lines] == [False, True]
 
 
-def test_a_folder_at_its_limit_takes_no_more_evidence(tmp_path: Path) -> None:
+def test_a_folder_at_its_limit_takes_no_more_snapshots(tmp_path: Path) -> None:
     (tmp_path / "20200101-000000-0000.jsonl").write_bytes(b"x" * 50_000)
     with Journal.create(tmp_path, header(), limit=60_000) as journal:
-        journal.evidence(evidence_lines([failed(1)]))
+        journal.snapshots(snapshot_lines([failed(1)]))
         before = journal.path.stat().st_size
         many = [failed(number) for number in range(20)]
         with pytest.raises(JournalError, match=r"holds 5\d\.\d kB, 1\d\.\d kB more would pass"):
-            journal.evidence(evidence_lines(many))
+            journal.snapshots(snapshot_lines(many))
         assert journal.path.stat().st_size == before
         # What was sent before must be told all the same.
         journal.codes([Result("1" * 10_000, Code.RETRIED)])
@@ -334,13 +334,13 @@ def test_a_folder_at_its_limit_takes_no_more_evidence(tmp_path: Path) -> None:
     assert {one.name for one in tmp_path.iterdir()} == names
 
 
-def test_a_journal_that_was_deleted_meanwhile_is_no_evidence(tmp_path: Path) -> None:
+def test_a_journal_that_was_deleted_meanwhile_is_no_snapshot(tmp_path: Path) -> None:
     with Journal.create(tmp_path, header()) as journal:
         journal.path.unlink()
         with pytest.raises(JournalError, match="was deleted while it was written"):
-            journal.evidence(evidence_lines([failed(1)]))
+            journal.snapshots(snapshot_lines([failed(1)]))
         with pytest.raises(JournalError, match="was deleted while it was written"):
-            journal.evidence(evidence_lines([failed(2)]))
+            journal.snapshots(snapshot_lines([failed(2)]))
 
 
 def test_a_closed_journal_takes_nothing(tmp_path: Path) -> None:
@@ -348,15 +348,15 @@ def test_a_closed_journal_takes_nothing(tmp_path: Path) -> None:
     journal.close()
     journal.close()
     with pytest.raises(JournalError, match="is closed"):
-        journal.evidence(evidence_lines([failed(1)]))
+        journal.snapshots(snapshot_lines([failed(1)]))
 
 
-def test_evidence_and_codes_may_come_from_two_threads(tmp_path: Path) -> None:
+def test_snapshots_and_codes_may_come_from_two_threads(tmp_path: Path) -> None:
     with Journal.create(tmp_path, header()) as journal:
 
         def send() -> None:
             for number in range(0, 600, 3):
-                journal.evidence(evidence_lines([failed(number + more) for more in range(3)]))
+                journal.snapshots(snapshot_lines([failed(number + more) for more in range(3)]))
 
         thread = threading.Thread(target=send)
         thread.start()

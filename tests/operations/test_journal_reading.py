@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.writer import Picked
-from qtui.operations.journal.lines import evidence_lines
+from qtui.operations.journal.lines import snapshot_lines
 from qtui.operations.journal.reading import (
     JournalError,
     UnknownCampaign,
@@ -94,10 +94,10 @@ def test_the_list_tells_what_runs_what_ended_and_what_was_cut_off(tmp_path: Path
     counts = Counter({Code.RETRIED: 2, Code.NOT_IN_STATE: 1})
     with Journal.create(tmp_path, header(3)) as done:
         done.chosen(picked(1, 2, 3))
-        done.evidence(evidence_lines([failed(number) for number in (1, 2, 3)]))
+        done.snapshots(snapshot_lines([failed(number) for number in (1, 2, 3)]))
         done.end("done", counts, "all well")
     with Journal.create(tmp_path, header()) as cut:
-        cut.evidence(evidence_lines([failed(number) for number in (1, 2, 3, 4)]))
+        cut.snapshots(snapshot_lines([failed(number) for number in (1, 2, 3, 4)]))
         cut.codes([*retried(1, 2), Result("3", Code.UNKNOWN)])
     with Journal.create(tmp_path, header(where="redis://elsewhere")) as other:
         pass
@@ -119,7 +119,7 @@ def test_the_list_tells_what_runs_what_ended_and_what_was_cut_off(tmp_path: Path
 
 def test_a_campaign_that_ended_is_listed_without_reading_all_of_it(tmp_path: Path) -> None:
     with Journal.create(tmp_path, header()) as journal:
-        journal.evidence(evidence_lines([failed(1)]))
+        journal.snapshots(snapshot_lines([failed(1)]))
         journal.end("done", {Code.RETRIED: 7})
     # A hole of a terabyte before the last line: who read it would not come back.
     *_, last = journal.path.read_bytes().splitlines(keepends=True)
@@ -135,9 +135,9 @@ def test_a_campaign_that_ended_is_listed_without_reading_all_of_it(tmp_path: Pat
 def test_going_on_needs_what_was_chosen_decided_and_in_doubt(tmp_path: Path) -> None:
     with Journal.create(tmp_path, header(8)) as journal:
         journal.chosen(picked(*range(8)))
-        journal.evidence(evidence_lines([failed(number) for number in (0, 1, 2)]))
+        journal.snapshots(snapshot_lines([failed(number) for number in (0, 1, 2)]))
         journal.codes([*retried(0), Result("1", Code.NO_SUCH_JOB), Result("2", Code.UNKNOWN)])
-        journal.evidence(evidence_lines([failed(number) for number in (3, 4)]))
+        journal.snapshots(snapshot_lines([failed(number) for number in (3, 4)]))
         journal.codes(retried(3))
     found = progress_of(tmp_path, journal.id)
     assert found.doubtful == tuple(picked(2, 4))
@@ -149,7 +149,9 @@ def test_going_on_needs_what_was_chosen_decided_and_in_doubt(tmp_path: Path) -> 
     with Journal.resume(tmp_path, journal.id) as again:
         assert again.path == journal.path
         # Those in doubt are read, found where they were, written down once more, and sent.
-        again.evidence(evidence_lines([failed(number)._replace(fields={}) for number in (2, 4, 5)]))
+        again.snapshots(
+            snapshot_lines([failed(number)._replace(fields={}) for number in (2, 4, 5)])
+        )
         again.codes(retried(2, 4, 5))
     after = progress_of(tmp_path, journal.id)
     assert after.doubtful == ()
@@ -183,7 +185,7 @@ def test_the_journal_of_a_newer_release_is_shown_and_not_gone_on_with(tmp_path: 
 def test_a_journal_cut_at_any_byte_keeps_its_whole_lines_and_can_go_on(tmp_path: Path) -> None:
     with Journal.create(tmp_path, header()) as journal:
         first = journal.path.stat().st_size
-        journal.evidence(evidence_lines([failed(1), failed(2)]))
+        journal.snapshots(snapshot_lines([failed(1), failed(2)]))
         journal.codes(retried(1))
         journal.end("done", {Code.RETRIED: 1})
     whole = journal.path.read_bytes()
@@ -196,7 +198,7 @@ def test_a_journal_cut_at_any_byte_keeps_its_whole_lines_and_can_go_on(tmp_path:
         assert before[:lines] == ["campaign", "job", "job", "code", "end"][:lines]
         assert not summary(tmp_path, journal.id).ended
         with Journal.resume(tmp_path, journal.id) as again:
-            again.evidence(evidence_lines([failed(9)]))
+            again.snapshots(snapshot_lines([failed(9)]))
         after = [one["type"] for one in read(tmp_path, journal.id)]
         assert after[-2:] == ["resumed", "job"]
         assert after[:-2] == before
@@ -213,7 +215,7 @@ journal = Journal.create(Path(sys.argv[1]), header())
 first = 0
 while True:
     numbers = range(first, first + 100)
-    journal.evidence(evidence_lines([failed(number) for number in numbers]))
+    journal.snapshots(snapshot_lines([failed(number) for number in numbers]))
     print(first, flush=True)
     journal.codes(retried(*numbers))
     first += 100
@@ -239,7 +241,7 @@ def test_a_killed_writer_has_written_all_that_it_could_send(tmp_path: Path, seed
     assert len(found.decided) + len(found.doubtful) == len(jobs)
     with Journal.resume(tmp_path, one.id[-4:]) as journal:
         assert summary(tmp_path, one.id).running
-        journal.evidence(evidence_lines([failed(len(jobs))]))
+        journal.snapshots(snapshot_lines([failed(len(jobs))]))
         journal.end("done", found.codes)
     assert len(list(rebuilt(tmp_path, one.id))) == len(jobs) + 1
     assert summary(tmp_path, one.id).phase == "done"

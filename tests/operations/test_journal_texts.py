@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qtui.bullmq.codes import Code, Result
-from qtui.operations.journal.lines import Evidence, Header, Selection, evidence_lines
+from qtui.operations.journal.lines import Header, Selection, Snapshot, snapshot_lines
 from qtui.operations.journal.reading import JournalError, read, rebuilt, summary
 from qtui.operations.journal.texts import Texts, whole
 from qtui.operations.journal.writing import Journal
@@ -32,14 +32,14 @@ def header() -> Header:
     )
 
 
-def job(number: int, message: str) -> Evidence:
+def job(number: int, message: str) -> Snapshot:
     stacks = [f"Error: {message}{_FRAMES}", f"Error: {message}{_FRAMES}"]
     fields = {"name": "charge", "failedReason": message, "stacktrace": json.dumps(stacks)}
-    return Evidence(str(number), 1.7e12 + number, fields)
+    return Snapshot(str(number), 1.7e12 + number, fields)
 
 
-def write(journal: Journal, jobs: list[Evidence]) -> None:
-    journal.evidence(evidence_lines(jobs, journal.texts))
+def write(journal: Journal, jobs: list[Snapshot]) -> None:
+    journal.snapshots(snapshot_lines(jobs, journal.texts))
     journal.codes(Result(one.id, Code.RETRIED, target="wait") for one in jobs)
 
 
@@ -67,7 +67,7 @@ def test_a_journal_of_jobs_that_failed_alike_is_a_fraction(tmp_path: Path) -> No
             write(journal, jobs[start : start + 100])
         journal.end("done", {Code.RETRIED: 1000})
     assert list(rebuilt(tmp_path, journal.id)) == jobs
-    assert journal.path.stat().st_size < len(evidence_lines(jobs)) / 4
+    assert journal.path.stat().st_size < len(snapshot_lines(jobs)) / 4
     told = [one for one in read(tmp_path, journal.id) if one["type"] == "job"]
     assert [one["fields"] for one in told] == [one.fields for one in jobs]
     assert all(one["type"] != "text" for one in read(tmp_path, journal.id))
@@ -88,7 +88,7 @@ def test_who_goes_on_defines_its_texts_anew(tmp_path: Path) -> None:
 def test_a_journal_of_an_older_release_stays_readable_for_it(tmp_path: Path) -> None:
     jobs = [job(1, "a"), job(2, "a")]
     with Journal.create(tmp_path, header()) as journal:
-        journal.evidence(evidence_lines(jobs))
+        journal.snapshots(snapshot_lines(jobs))
     raw = journal.path.read_text().replace('"format":2', '"format":1')
     journal.path.write_text(raw)
     with Journal.resume(tmp_path, journal.id) as again:
@@ -102,23 +102,23 @@ def test_a_text_whose_line_was_taken_back_is_defined_again(tmp_path: Path) -> No
     jobs = [job(number, "a") for number in range(50)]
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     with Journal.create(tmp_path, header()) as journal:
-        lines = evidence_lines(jobs, journal.texts)
+        lines = snapshot_lines(jobs, journal.texts)
         resource.setrlimit(resource.RLIMIT_FSIZE, (journal.path.stat().st_size + 900, limits[1]))
         try:
             with pytest.raises(JournalError, match="ulimit"):
-                journal.evidence(lines)
+                journal.snapshots(lines)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        journal.evidence(lines)
+        journal.snapshots(lines)
     assert list(rebuilt(tmp_path, journal.id)) == jobs
 
 
 def test_lines_may_be_written_in_another_order_or_never(tmp_path: Path) -> None:
     with Journal.create(tmp_path, header()) as journal:
         one, other, lost = (
-            evidence_lines([job(number, "a")], journal.texts) for number in (1, 2, 3)
+            snapshot_lines([job(number, "a")], journal.texts) for number in (1, 2, 3)
         )
         assert lost
-        journal.evidence(other)
-        journal.evidence(one)
+        journal.snapshots(other)
+        journal.snapshots(one)
     assert list(rebuilt(tmp_path, journal.id)) == [job(2, "a"), job(1, "a")]

@@ -20,7 +20,7 @@ from qtui.operations.retry.resuming import Interrupted, Recorder
 from qtui.operations.retry.retry import Retry
 from qtui.operations.supply.kin import Held, Kin
 from qtui.operations.supply.selection import query
-from qtui.operations.supply.snapshots import EVIDENCE, Page
+from qtui.operations.supply.snapshots import SNAPSHOT_FIELDS, SnapshotPage
 from tests.operations.campaigns import FAILED, campaign_of, codes, plan_for, plan_of, run
 from tests.seeds import QUEUE, START, Fields, raw_fields, raw_meta
 
@@ -160,10 +160,10 @@ def test_generations_come_children_first_and_circles_last() -> None:
 
     def values(one: str) -> tuple[str | None, ...]:
         key = QUEUE.job(above[one]) if one in above else None
-        return tuple(key if name == "parentKey" else None for name in EVIDENCE)
+        return tuple(key if name == "parentKey" else None for name in SNAPSHOT_FIELDS)
 
     order = ["c", "b", "y", "a", "x", "leaf"]
-    page = Page([Picked(one, 1.0) for one in order], [values(one) for one in order])
+    page = SnapshotPage([Picked(one, 1.0) for one in order], [values(one) for one in order])
     assert [one.job_id for one in held.hold(page).picks] == ["leaf"]
     met = []
     while some := held.next():

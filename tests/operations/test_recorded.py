@@ -97,7 +97,7 @@ def of_job(place: int) -> Fields:
 
 @pytest.mark.parametrize("by_query", [True, False])
 @pytest.mark.parametrize("pace", [None, Pace(rate=2000), Pace(max_waiting=10_000)])
-async def test_evidence_is_on_record_when_its_batch_is_sent(
+async def test_a_snapshot_is_on_record_when_its_batch_is_sent(
     server: EmbeddedServer, client: Redis, tmp_path: Path, by_query: bool, pace: Pace | None
 ) -> None:
     names = await raw_failed(client, map(str, range(1, 1501)), change=of_job)
@@ -196,7 +196,7 @@ async def test_a_server_that_is_away_for_a_while_is_waited_for(
     assert await census(client) == {one: ["wait"] for one in names}
 
 
-async def test_a_canary_that_fails_leaves_no_evidence_of_others(
+async def test_a_canary_that_fails_leaves_no_snapshot_of_others(
     server: EmbeddedServer, client: Redis, tmp_path: Path
 ) -> None:
     async with real_queue(server) as real:
@@ -214,7 +214,7 @@ async def test_a_canary_that_fails_leaves_no_evidence_of_others(
     assert "failed again" in str(end["note"])
 
 
-async def test_a_stop_leaves_no_evidence_of_jobs_that_were_not_sent(
+async def test_a_stop_leaves_no_snapshot_of_jobs_that_were_not_sent(
     client: Redis, tmp_path: Path
 ) -> None:
     names = await raw_failed(client, map(str, range(3000)))

@@ -1,4 +1,4 @@
-"""A rerun is written down: evidence before each call, codes after it, outcomes in the end."""
+"""A rerun is written down: snapshots before each call, codes after it, outcomes in the end."""
 
 from __future__ import annotations
 

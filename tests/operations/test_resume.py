@@ -17,7 +17,7 @@ from qtui.bullmq.writer import Picked, Writer
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.engine.pace import Pace
-from qtui.operations.journal.lines import Evidence, evidence_lines
+from qtui.operations.journal.lines import Snapshot, snapshot_lines
 from qtui.operations.journal.reading import JournalError, ids, path_of, progress_of, read, summary
 from qtui.operations.journal.writing import Journal
 from qtui.operations.planning.plan import Plan, Resets, make_plan
@@ -112,9 +112,9 @@ async def test_jobs_in_doubt_that_were_never_sent_are_sent(
     plan = await plan_for(client, names, by_query)
     journal = Recorder(tmp_path, WHERE, "key r")(begun(client, plan, tmp_path))
     scores = [await client.zscore(QUEUE.key("failed"), one) for one in names[:30]]
-    journal.evidence(
-        evidence_lines(
-            [Evidence(one, at, {"name": "n"}) for one, at in zip(names[:30], scores, strict=True)]
+    journal.snapshots(
+        snapshot_lines(
+            [Snapshot(one, at, {"name": "n"}) for one, at in zip(names[:30], scores, strict=True)]
         )
     )
     journal.close()
@@ -269,7 +269,7 @@ async def test_the_first_finish_alone_counts_for_a_job_in_doubt(
     plan = await plan_for(client, names, False)
     journal: Journal = Recorder(tmp_path, WHERE, "key r")(begun(client, plan, tmp_path))
     at = await client.zscore(QUEUE.key("failed"), "1")
-    journal.evidence(evidence_lines([Evidence("1", at, {"name": "n"})]))
+    journal.snapshots(snapshot_lines([Snapshot("1", at, {"name": "n"})]))
     journal.close()
     await Writer(client).retry(QUEUE, FAILED, [Picked("1")])
     await client.lrem(QUEUE.key("wait"), 0, "1")

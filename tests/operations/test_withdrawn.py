@@ -12,7 +12,7 @@ from qtui.bullmq.connection.origin import Origin, origin_of, read_origin
 from qtui.bullmq.reads.places import Places
 from qtui.bullmq.writer import Picked
 from qtui.operations.following.outcome import Fate, Tally
-from qtui.operations.journal.lines import Evidence, Header, Selection, evidence_lines
+from qtui.operations.journal.lines import Header, Selection, Snapshot, snapshot_lines
 from qtui.operations.journal.reading import is_same_address, progress_of, summary
 from qtui.operations.journal.writing import Journal
 from qtui.operations.retry.ledger import Ledger
@@ -25,8 +25,8 @@ HEADER = Header("here", "bull:q", "bull", "failed", Selection("query", 3), serve
 
 def test_a_journal_says_that_a_code_is_void_and_that_it_was_sent_again(tmp_path: Path) -> None:
     with Journal.create(tmp_path, HEADER) as journal:
-        jobs = [Evidence(one, score, {"name": "charge"}) for one, score in (("1", 5), ("2", 6))]
-        journal.evidence(evidence_lines(jobs))
+        jobs = [Snapshot(one, score, {"name": "charge"}) for one, score in (("1", 5), ("2", 6))]
+        journal.snapshots(snapshot_lines(jobs))
         journal.codes([Result(one, Code.RETRIED, "wait") for one in ("1", "2")])
         journal.withdraw({"run_id": "two"}, [Picked("2", 6)])
         name = journal.id
@@ -35,7 +35,7 @@ def test_a_journal_says_that_a_code_is_void_and_that_it_was_sent_again(tmp_path:
         assert before.doubtful == (Picked("2", 6),)
         assert before.retried == {"1": 5}
         assert before.server == {"run_id": "two"}
-        journal.evidence(evidence_lines(jobs[1:]))
+        journal.snapshots(snapshot_lines(jobs[1:]))
         journal.codes([Result("2", Code.RETRIED, "wait")])
     after = progress_of(tmp_path, name)
     assert (after.codes[Code.RETRIED], after.doubtful) == (2, ())

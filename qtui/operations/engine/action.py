@@ -51,7 +51,7 @@ class Load(Protocol):
         """Its jobs are on their way: the action hands none of them out again."""
 
     async def snapshot(self, texts: Texts | None) -> bytes:
-        """Journal lines of all that the call wipes: what an undo needs; see `evidence_lines`.
+        """Journal lines of all that the call wipes: what an undo needs; see `snapshot_lines`.
 
         May read. Called before `send`, and again if the connection was lost meanwhile.
         """

@@ -381,7 +381,7 @@ class Campaign(Generic[A_co]):
     @staticmethod
     async def _write_snapshot(journal: Journal, lines: bytes) -> None:
         """Returns when it is on disk, even if it is cancelled: the thread goes on meanwhile."""
-        writing = asyncio.ensure_future(asyncio.to_thread(journal.evidence, lines))
+        writing = asyncio.ensure_future(asyncio.to_thread(journal.snapshots, lines))
         try:
             await asyncio.shield(writing)
         finally:

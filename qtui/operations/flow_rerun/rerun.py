@@ -4,7 +4,7 @@ A flow of up to `WHOLE` jobs goes in one atomic step. A larger one goes in sever
 so that whenever it is cut off the flow waits, and the same rerun, planned anew, does the rest.
 
 States: failed, completed, waiting-children, and parents that wait only to be failed. Wiped: what
-`evidence.EVIDENCE` names. Script: `lua/rerun.lua`. Forecast: `rerun_plan`. Parking twice does no
+`SNAPSHOT_FIELDS` names. Script: `lua/rerun.lua`. Forecast: `make_rerun_plan`. Parking twice does no
 harm, and each job is pinned to the finish at which it was seen, so that no call can release it a
 second time. A flow spans queues, so results and journal name jobs by their full keys.
 """
@@ -29,10 +29,10 @@ from qtui.operations.engine.action import Seen
 from qtui.operations.flow_rerun.plan import RerunPlan
 from qtui.operations.flow_rerun.progress import RerunProgress, read_progress
 from qtui.operations.following.outcome import Outcome
-from qtui.operations.journal.lines import Evidence, Header, Selection, evidence_lines
+from qtui.operations.journal.lines import Header, Selection, Snapshot, snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.planning.plan import Resets
-from qtui.operations.supply.snapshots import EVIDENCE
+from qtui.operations.supply.snapshots import SNAPSHOT_FIELDS
 
 WHOLE: Final = 500
 """Jobs and children of which one call may keep Redis busy, for some 15 ms, so as to be atomic."""
@@ -238,20 +238,20 @@ class Rerun:
         pins = zip(call.names(), call.pins(), strict=True)
         fresh = [(name, pin) for name, pin in pins if name.key not in self._written]
         states = {step.node.key: step.node.state for step in self.plan.steps}
-        found: list[Evidence] = []
+        found: list[Snapshot] = []
         for start in range(0, len(fresh), _CHUNK):
             some = fresh[start : start + _CHUNK]
             replies = await ask_all(
-                self.client, [("HMGET", name.key, *EVIDENCE) for name, _ in some]
+                self.client, [("HMGET", name.key, *SNAPSHOT_FIELDS) for name, _ in some]
             )
             for (name, pin), reply in zip(some, replies, strict=True):
-                values = zip(EVIDENCE, texts(reply), strict=False)
+                values = zip(SNAPSHOT_FIELDS, texts(reply), strict=False)
                 fields = {field: text for field, text in values if text is not None}
                 state = states.get(name.key)
                 other = "" if state in (None, JobState.FAILED) else str(state)
-                found.append(Evidence(name.key, pin, fields, other))
+                found.append(Snapshot(name.key, pin, fields, other))
         self._written |= {name.key for name, _ in fresh}
-        return evidence_lines(found, shared)
+        return snapshot_lines(found, shared)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What stands in a journal, line by line: facts to JSON and back. Pure; touches no file.
+"""What is in a journal, line by line: facts to JSON and back. Pure; touches no file.
 
 One JSON object a line, in ASCII: text of Redis that is no UTF-8 stands as lone surrogates U+DC80 to
 U+DCFF, so that every id can be told from every other. Members stand in the order written here,
@@ -101,8 +101,8 @@ class Header:
     format: int = FORMAT
 
 
-class Evidence(NamedTuple):
-    """What a retry wipes of one job: fields of its hash as they stood there, by BullMQ's names."""
+class Snapshot(NamedTuple):
+    """What a retry wipes of one job: fields of its hash, by BullMQ's names, and their values."""
 
     id: str
     score: float | None
@@ -143,7 +143,7 @@ def text_lines(texts: Mapping[str, str]) -> bytes:
     return _lines([{"type": "text", "id": digest, "text": text} for digest, text in texts.items()])
 
 
-def evidence_lines(jobs: Iterable[Evidence], texts: Texts | None = None) -> bytes:
+def snapshot_lines(jobs: Iterable[Snapshot], texts: Texts | None = None) -> bytes:
     """A line a job. Costs some 2 µs for a job of 1 kB.
 
     Args:
@@ -358,13 +358,13 @@ def with_texts(found: Record, texts: Mapping[str, str]) -> Record:
     return {**found, "fields": {name: whole(value, texts) for name, value in fields.items()}}
 
 
-def evidence_of(found: Record) -> Evidence:
+def snapshot_of(found: Record) -> Snapshot:
     """The job of a line, see `with_texts`."""
     score = _score(found["score"]) if "score" in found else None
     fields = {
         name: text for name, text in _mapping(found.get("fields")).items() if isinstance(text, str)
     }
-    return Evidence(_text(found.get("id")), score, fields, _text(found.get("state")))
+    return Snapshot(_text(found.get("id")), score, fields, _text(found.get("state")))
 
 
 def result_of(found: Record) -> Result:

@@ -20,16 +20,16 @@ from qtui.bullmq.writer import Picked
 from qtui.folders import NOWHERE
 from qtui.operations.journal.lines import (
     FORMAT,
-    Evidence,
     Header,
     Record,
+    Snapshot,
     chosen_of,
     codes_of,
-    evidence_of,
     header_of,
     outcomes_of,
     record,
     server_of,
+    snapshot_of,
     whole_number,
     with_texts,
 )
@@ -68,7 +68,7 @@ class Summary:
     phase: str
     """The end's word, empty where there is none."""
     jobs: int
-    """Jobs whose evidence was written."""
+    """Jobs whose snapshot was written."""
     codes: Mapping[Code, int]
     note: str = ""
     until: int = 0
@@ -306,7 +306,7 @@ def progress_of(folder: Path, name: str) -> Progress:
             if job_id is not None:
                 decided.add(job_id)
             elif b'"parentKey"' in line:
-                parents.add(evidence_of(record(line) or {}).fields.get("parentKey", ""))
+                parents.add(snapshot_of(record(line) or {}).fields.get("parentKey", ""))
             elif line.startswith(b'{"type":"chosen"'):
                 chosen += chosen_of(record(line) or {})
             elif line.startswith(b'{"type":"server"'):
@@ -329,7 +329,7 @@ def progress_of(folder: Path, name: str) -> Progress:
     )
 
 
-def rebuilt(folder: Path, name: str) -> Iterator[Evidence]:
+def rebuilt(folder: Path, name: str) -> Iterator[Snapshot]:
     """The jobs as they stood before they were retried, in the order in which they were."""
     campaign_id, tally, texts = find(folder, name), Tally(), dict[str, str]()
     read_header(folder, campaign_id)
@@ -339,7 +339,7 @@ def rebuilt(folder: Path, name: str) -> Iterator[Evidence]:
         if tally.jobs > before:
             found = record(line)
             if found is not None:
-                yield evidence_of(with_texts(found, texts))
+                yield snapshot_of(with_texts(found, texts))
         elif line.startswith(b'{"type":"text"'):
             _define(record(line) or {}, texts)
 

@@ -4,10 +4,10 @@ One file a campaign, only ever appended to, in a folder of its own that nobody e
 Its writer holds a lock (``flock``) on it for as long as it lives, so that a campaign that runs can
 be told from one that was killed. Nothing is ever deleted; a folder that is full is an error.
 
-The lines are those of `journal_lines`. Evidence is on the disk (fsync) when `Journal.evidence`
-returns. Codes and outcomes are with the operating system at once, where the death of this process
-does not touch them, and on the disk with the next evidence or the end: after a loss of power a
-campaign may know less of what it did, never of what it was about to do.
+The lines are those of `qtui.operations.journal.lines`. Snapshots are on the disk (fsync) when
+`Journal.snapshots` returns. Codes and outcomes are with the operating system at once, where the
+death of this process does not touch them, and on the disk with the next snapshots or the end: after
+a loss of power a campaign may know less of what it did, never of what it was about to do.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _LOOK_AGAIN: Final = 16_000_000
 class Journal:
     """The journal of one campaign, open for writing. Close it, or use it as a context.
 
-    Its methods block: `evidence` for as long as the disk takes, the others for about 2 µs a job.
+    Its methods block: `snapshots` for as long as the disk takes, the others for about 2 µs a job.
     They may be called from several threads. Where one raises nothing of its lines is left in the
     file, and the journal can still be used.
     """
@@ -77,7 +77,7 @@ class Journal:
         self._file = number
         self._limit = limit
         self.texts: Texts | None = Texts()
-        """What `evidence_lines` needs; None where the file is of a format without texts."""
+        """What `snapshot_lines` needs; None where the file is of a format without texts."""
         self._lock = threading.Lock()
         self._why = ""
         self._others = 0
@@ -159,7 +159,7 @@ class Journal:
         return journal
 
     def chosen(self, picked: Iterable[Picked]) -> None:
-        """Writes down the chosen jobs; on the disk with the first evidence.
+        """Writes down the chosen jobs; on the disk with the first snapshots.
 
         Raises:
             JournalError: it can't be written: nothing may be sent.
@@ -168,13 +168,13 @@ class Journal:
         for start in range(0, len(jobs), CHOSEN):
             self._append(chosen_line(jobs[start : start + CHOSEN]), capped=True)
 
-    def evidence(self, lines: bytes) -> None:
+    def snapshots(self, lines: bytes) -> None:
         """Writes down what a batch will wipe. Send the batch after this has returned, not before.
 
         Call it in a thread: it waits for the disk.
 
         Args:
-            lines: `Page.lines` or `evidence_lines` of its jobs, with our `texts`.
+            lines: `SnapshotPage.lines` or `snapshot_lines` of its jobs, with our `texts`.
 
         Raises:
             JournalError: it is not on the disk: the batch must not be sent.

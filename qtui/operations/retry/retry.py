@@ -1,6 +1,6 @@
 """Retries: finished jobs of one queue go back to its waiting side. An action for a campaign.
 
-States: failed or completed. Wiped: what `evidence.EVIDENCE` names. Script: `lua/retry.lua`.
+States: failed or completed. Wiped: what `SNAPSHOT_FIELDS` names. Script: `lua/retry.lua`.
 Forecast: `plan`.
 """
 
@@ -27,7 +27,7 @@ from qtui.operations.journal.texts import Texts
 from qtui.operations.planning.plan import Plan, Resets
 from qtui.operations.retry.ledger import Ledger
 from qtui.operations.supply.selection import Chosen
-from qtui.operations.supply.snapshots import Page
+from qtui.operations.supply.snapshots import SnapshotPage
 from qtui.operations.supply.supply import Before, Supply, judged, stands
 
 
@@ -159,7 +159,7 @@ class Retries:
     """Jobs on their way to be retried."""
 
     retry: Retry
-    page: Page
+    page: SnapshotPage
 
     def __len__(self) -> int:
         """How many jobs."""

@@ -17,10 +17,10 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.reads.fields import Fields
 from qtui.bullmq.writer import Picked
 from qtui.operations.supply.selection import Chosen, Selection, hunt_for
-from qtui.operations.supply.snapshots import EVIDENCE, PAGE, Page
+from qtui.operations.supply.snapshots import PAGE, SNAPSHOT_FIELDS, SnapshotPage
 
 _PARENT_KEY = "parentKey"
-_COLUMN = EVIDENCE.index(_PARENT_KEY)
+_COLUMN = SNAPSHOT_FIELDS.index(_PARENT_KEY)
 
 
 class Kin:
@@ -91,7 +91,7 @@ class Held:
         self._held: dict[str, tuple[Picked, str]] = {}
         self._generations: list[list[Picked]] | None = None
 
-    def hold(self, page: Page) -> Page:
+    def hold(self, page: SnapshotPage) -> SnapshotPage:
         """The page without those that come later."""
         if not any(self._kin.is_parent(one.job_id) for one in page.picks):
             return page

@@ -17,11 +17,11 @@ from qtui.bullmq.search.steps import scored_members
 from qtui.bullmq.signature.headline import reason_of
 from qtui.bullmq.writer import Picked
 from qtui.operations.engine.prefetch import ahead
-from qtui.operations.journal.lines import Evidence, evidence_lines
+from qtui.operations.journal.lines import Snapshot, snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.supply.selection import Chosen, Query, Selection, hunt_for
 
-EVIDENCE: Final = (*LIST_FIELDS, "returnvalue", "stacktrace", "stc", "defa", "parent")
+SNAPSHOT_FIELDS: Final = (*LIST_FIELDS, "returnvalue", "stacktrace", "stc", "defa", "parent")
 """What a retry wipes or may change, and what tells which job it was."""
 
 PAGE: Final = 1000
@@ -36,32 +36,32 @@ _FEW: Final = 10
 _BREATH: Final = 100
 """Jobs whose lines are made at a time: half a millisecond."""
 
-_REASON: Final = EVIDENCE.index("failedReason")
-_STACK: Final = EVIDENCE.index("stacktrace")
+_REASON: Final = SNAPSHOT_FIELDS.index("failedReason")
+_STACK: Final = SNAPSHOT_FIELDS.index("stacktrace")
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class SnapshotPage:
     """Jobs on their way, side by side: how each is to be sent, and what that wipes."""
 
     picks: Sequence[Picked]
     values: Sequence[Values]
-    """Of the fields `EVIDENCE`, in that order."""
+    """Of the fields `SNAPSHOT_FIELDS`, in that order."""
 
     def __len__(self) -> int:
         return len(self.picks)
 
-    def __getitem__(self, part: slice) -> Page:
+    def __getitem__(self, part: slice) -> SnapshotPage:
         """Some of them."""
-        return Page(self.picks[part], self.values[part])
+        return SnapshotPage(self.picks[part], self.values[part])
 
-    def only(self, wanted: Callable[[str], bool]) -> Page:
+    def only(self, wanted: Callable[[str], bool]) -> SnapshotPage:
         """Those with certain ids."""
         return self.marked([wanted(pick.job_id) for pick in self.picks])
 
-    def marked(self, wanted: Sequence[bool]) -> Page:
+    def marked(self, wanted: Sequence[bool]) -> SnapshotPage:
         """Some of them, by place."""
-        return Page(list(compress(self.picks, wanted)), list(compress(self.values, wanted)))
+        return SnapshotPage(list(compress(self.picks, wanted)), list(compress(self.values, wanted)))
 
     def errors(self) -> list[str]:
         """The reason of each, empty where there is none; see `reason_of`."""
@@ -76,18 +76,18 @@ class Page:
                 self.values[start : start + _BREATH],
                 strict=True,
             )
-            jobs = [Evidence(one.job_id, one.score, _present(values)) for one, values in rows]
-            found.append(evidence_lines(jobs, texts))
+            jobs = [Snapshot(one.job_id, one.score, _present(values)) for one, values in rows]
+            found.append(snapshot_lines(jobs, texts))
             await asyncio.sleep(0)  # a turn for the screen, and for what is being sent
         return b"".join(found)
 
 
 def _present(values: Values) -> dict[str, str]:
-    pairs = zip(EVIDENCE, values, strict=True)
+    pairs = zip(SNAPSHOT_FIELDS, values, strict=True)
     return {name: text for name, text in pairs if text is not None}
 
 
-async def evidence(client: Client, selection: Selection) -> AsyncGenerator[Page]:
+async def read_snapshots(client: Client, selection: Selection) -> AsyncGenerator[SnapshotPage]:
     """What a retry of a selection wipes, page by page; the next ones are read meanwhile.
 
     Each job comes with the score at which it is to be sent: a chosen one with that of its choice,
@@ -113,17 +113,17 @@ async def evidence(client: Client, selection: Selection) -> AsyncGenerator[Page]
 
 async def _read(
     client: Client, selection: Selection, picks: AsyncGenerator[Sequence[Picked]]
-) -> AsyncGenerator[Page]:
+) -> AsyncGenerator[SnapshotPage]:
     """Often nothing, where a filter matches little, so that somebody can stop it."""
-    fields = Fields(client, selection.queue, EVIDENCE)
+    fields = Fields(client, selection.queue, SNAPSHOT_FIELDS)
     async with aclosing(picks):
         async for some in picks:
             if not some:
-                yield Page((), ())
+                yield SnapshotPage((), ())
             while some:
                 values = await fields.first_of([one.job_id for one in some])
                 part, some = some[: len(values)], some[len(values) :]
-                yield Page(part, values)
+                yield SnapshotPage(part, values)
 
 
 async def _chosen(selection: Chosen) -> AsyncGenerator[Sequence[Picked]]:

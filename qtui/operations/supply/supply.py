@@ -16,7 +16,7 @@ from qtui.bullmq.writer import Picked
 from qtui.operations.journal.tally import Ids
 from qtui.operations.supply.kin import Held, Kin, read_kin
 from qtui.operations.supply.selection import CHUNK, Chosen, Query, Selection
-from qtui.operations.supply.snapshots import Page, evidence
+from qtui.operations.supply.snapshots import SnapshotPage, read_snapshots
 
 
 class Before(NamedTuple):
@@ -51,8 +51,8 @@ class Supply:
         self._selection = selection
         self._sent = before.sent if before is not None else None
         self._doubtful = list(before.doubtful) if before is not None else []
-        self._stand: list[Page] = []
-        self._pages: AsyncGenerator[Page] | None = None
+        self._stand: list[SnapshotPage] = []
+        self._pages: AsyncGenerator[SnapshotPage] | None = None
         self._taken: set[int] = set()
         """Hashes of ids: a clock that lags must not bring one back."""
         self._parents = before.parents if before is not None else ()
@@ -65,7 +65,7 @@ class Supply:
         """What became of some jobs that may have been sent, and None in the end.
 
         Those that stand where they stood were not; `page` hands them out before all others.
-        Costs the rows of `CHUNK` jobs, and the `evidence` of those.
+        Costs the rows of `CHUNK` jobs, and the `read_snapshots` of those.
         """
         some = self._doubtful[:CHUNK]
         if not some:
@@ -75,7 +75,7 @@ class Supply:
         pairs = list(zip(some, seen, strict=True))
         gone = [pair for pair in pairs if not stands(*pair)]
         left = Chosen(queue, state, tuple(pick for pick, row in pairs if stands(pick, row)))
-        self._stand += [page async for page in evidence(self._client, left)]
+        self._stand += [page async for page in read_snapshots(self._client, left)]
         self.take(some)
         del self._doubtful[:CHUNK]
         return judged([pick for pick, _ in gone], [row for _, row in gone])
@@ -91,7 +91,7 @@ class Supply:
         if self._held is not None:
             self._held.take(picks)
 
-    async def page(self) -> Page | None:
+    async def page(self) -> SnapshotPage | None:
         """The next jobs that were not taken, oldest first, often none; None in the end.
 
         Parents of others among them come last, see `qtui.operations.supply.kin`.
@@ -113,19 +113,19 @@ class Supply:
         page = await self._next(Chosen(selection.queue, selection.state, parents))
         if page is None:
             self._pages = None
-        return page or Page((), ())
+        return page or SnapshotPage((), ())
 
-    async def _next(self, selection: Selection) -> Page | None:
+    async def _next(self, selection: Selection) -> SnapshotPage | None:
         """The next page of a selection that is being read, or is begun to be."""
         if self._pages is None:
-            self._pages = evidence(self._client, selection)
+            self._pages = read_snapshots(self._client, selection)
         try:
             return await anext(self._pages, None)
         except LOST:
             self._pages = None
             raise
 
-    async def _read_kin(self) -> Page:
+    async def _read_kin(self) -> SnapshotPage:
         """Reads on who is whose parent, for a plan that was carried out before all was read."""
         if self._reading is None:
             kin = Kin(self._selection.queue)
@@ -135,12 +135,12 @@ class Supply:
         kin, steps = self._reading
         try:
             async for _ in steps:
-                return Page((), ())
+                return SnapshotPage((), ())
         except LOST:
             self._reading = None
             raise
         self._held = Held(kin, self._selection.queue)
-        return Page((), ())
+        return SnapshotPage((), ())
 
     async def close(self) -> None:
         """Stops reading."""
@@ -157,7 +157,7 @@ class Supply:
         left = tuple(one for one in self._selection.jobs if not self._was_taken(one.job_id))
         return replace(self._selection, jobs=left)
 
-    def _fresh(self, page: Page) -> Page:
+    def _fresh(self, page: SnapshotPage) -> SnapshotPage:
         hashes = [hash(one.job_id) for one in page.picks]
         if self._sent is None and self._taken.isdisjoint(hashes):
             return page

@@ -11,26 +11,26 @@ from redis.asyncio import Redis
 
 from qtui.bullmq.reads.fields import STEP
 from qtui.demo.server import EmbeddedServer
-from qtui.operations.journal.lines import Evidence
+from qtui.operations.journal.lines import Snapshot
 from qtui.operations.supply.selection import query
-from qtui.operations.supply.snapshots import EVIDENCE, PAGE, evidence
+from qtui.operations.supply.snapshots import PAGE, SNAPSHOT_FIELDS, read_snapshots
 from tests.operations.campaigns import FAILED, ours_to
 from tests.seeds import QUEUE, START, raw_failed
 
 KEY = QUEUE.key("failed")
 
 
-async def read_all(client: Redis, leave: Sequence[str] = (), late: int = 0) -> list[Evidence]:
+async def read_all(client: Redis, leave: Sequence[str] = (), late: int = 0) -> list[Snapshot]:
     """Reads a whole state; jobs leave it as soon as they are met, but for those that can't.
 
     Those in ``leave`` stay where they are. ``late`` new ones come in at the end with each step.
     """
     selection = await query(client, QUEUE, FAILED)
-    stay, found, number = set(leave), list[Evidence](), 0
-    async for page in evidence(client, selection):
+    stay, found, number = set(leave), list[Snapshot](), 0
+    async for page in read_snapshots(client, selection):
         for pick, values in zip(page.picks, page.values, strict=True):
-            fields = {name: text or "" for name, text in zip(EVIDENCE, values, strict=True)}
-            found.append(Evidence(pick.job_id, pick.score, fields))
+            fields = {name: text or "" for name, text in zip(SNAPSHOT_FIELDS, values, strict=True)}
+            found.append(Snapshot(pick.job_id, pick.score, fields))
         ids = [one.job_id for one in page.picks if one.job_id not in stay]
         for start in range(0, len(ids), 30):
             await client.zrem(KEY, *ids[start : start + 30])
@@ -40,7 +40,7 @@ async def read_all(client: Redis, leave: Sequence[str] = (), late: int = 0) -> l
     return found
 
 
-def names(found: Sequence[Evidence]) -> list[str]:
+def names(found: Sequence[Snapshot]) -> list[str]:
     return [one.id for one in found]
 
 
