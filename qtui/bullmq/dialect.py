@@ -7,14 +7,16 @@ where no release loses it:
 
 * ``prioritized`` is never read before 4.0.0, so a job goes there only on evidence of ≥4 in the
   jobs or keys (``bullmq:4.18.3`` may come from a dashboard); in ``wait`` it merely runs early.
-* While a queue is paused, ``paused`` is the one list that every release's resume keeps: 1.x to 5.x
-  rename it over ``wait``, 6.x drains it into ``wait``. Only a queue that keeps waiting jobs in
-  ``wait`` although it is paused (6.x does) gets its jobs there.
-* A resume of 6.x moves no more than `ONE_RESUME` ids a call, and of the official clients only
-  node's calls again. So, but in a queue that shows an older release, ``paused`` takes jobs up to
-  that, and the others stay where they are until the queue is resumed.
-* Nothing in the keys of a queue tells 5.x from 6.x before a job waits while it is paused: whole
-  keyspaces of the same life under 5.81.5, 6.7.0 and Python 3.4.4 differ in ``meta.version`` alone.
+* While a queue is paused, 1.x to 5.x keep waiting jobs in ``paused``, which their resume renames
+  over ``wait``; 6.x keeps them in ``wait``, drains ``paused`` at a resume, `ONE_RESUME` ids a call,
+  and shows nothing of it before. Nothing in the keys tells 5.x from 6.x before a job waits while
+  the queue is paused: whole keyspaces of the same life under 5.81.5, 6.7.0 and Python 3.4.4 differ
+  in ``meta.version`` alone. Both lists lose, strand or hide jobs under the other's resume.
+* ``prioritized`` does not: no release's pause or resume touches it, every getter since 4.0.0 shows
+  it, every resume since 5.0.0 wakes the workers for it, and they empty it once ``wait`` is empty.
+  So a modern job goes there, as priority 0, where nothing proves which list is right. (``delayed``,
+  due now, is emptied by the workers *while* the queue is paused, those of 6.x into ``wait``; an add
+  and a resume of 5.x lose it there.)
 """
 
 from __future__ import annotations
@@ -31,7 +33,10 @@ HIGHEST_PRIORITY: Final = 2**21
 """The largest priority that BullMQ takes; with its 32-bit counter it fills a score's 53 bits."""
 
 ONE_RESUME: Final = 7000
-"""Ids that one call of a 6.x resume (script pause-7) moves out of ``paused`` if ``wait`` exists."""
+"""Ids that one call of a 6.x resume (script pause-7) moves out of ``paused`` if ``wait`` exists.
+
+Only node's client calls again while some are left.
+"""
 
 _MAJOR: Final = re.compile(r"bullmq:(\d+)\.")
 
@@ -65,10 +70,10 @@ class QueueEvidence:
     """``wait`` holds ids that are no markers."""
     in_paused: int = 0
     """Members of ``paused``."""
-    in_wait: int = 0
-    """Members of ``wait``."""
     paused_by_older: bool = False
     """``paused`` holds a job that never ran: an add or a pause of 1.x to 5.x put it there."""
+    wait_by_newer: bool = False
+    """``wait`` holds a job that never ran: while the queue is paused, an add of 6.x put it in."""
 
     @property
     def major(self) -> int | None:
@@ -86,26 +91,20 @@ class QueueEvidence:
         """
         if self.ran_modern is False:
             return True
-        named = self.major in (2, 3, 4, 5) and self.version != "bullmq:5.65.1"
-        return named and self.paused_by_older and not self.jobs_in_wait
+        return self._named_older and self.paused_by_older and not self.jobs_in_wait
 
     @property
-    def bounded(self) -> bool:
-        """Whether retried jobs go to ``paused``, which takes `ONE_RESUME` of them at most."""
-        alone = destination(self, modern=None, priority=0) is Target.PAUSED
-        return alone and not self.older
+    def newer(self) -> bool:
+        """Whether 6.x runs the queue, while it is paused: what waits is in ``wait`` alone.
+
+        A job that ran before proves nothing there: a dashboard of 6.x retries it into ``wait``,
+        whatever runs the queue.
+        """
+        return self.wait_by_newer and not self.paused_list and not self._named_older
 
     @property
-    def standing(self) -> int:
-        """What is in ``paused`` once a retry puts jobs there: with what has to move there first."""
-        if self.paused_list:
-            return self.in_paused
-        return self.in_wait if self.jobs_in_wait else 0
-
-    @property
-    def room(self) -> int | None:
-        """Jobs that ``paused`` still takes, None for any number, or where jobs don't go there."""
-        return max(0, ONE_RESUME - self.standing) if self.bounded else None
+    def _named_older(self) -> bool:
+        return self.major in (2, 3, 4, 5) and self.version != "bullmq:5.65.1"
 
     @property
     def dialect(self) -> str:
@@ -188,8 +187,8 @@ def destination(queue: QueueEvidence, *, modern: bool | None, priority: int) -> 
         return Target.PRIORITIZED
     if not queue.paused:
         return Target.WAIT
-    if queue.paused_list:
+    if not modern or queue.ran_modern is False:
+        return Target.PAUSED  # what shows no counter of ≥5.0.0 failed before 5.49.2
+    if queue.older and queue.in_paused < ONE_RESUME:
         return Target.PAUSED
-    if modern and queue.jobs_in_wait:
-        return Target.WAIT
-    return Target.PAUSED
+    return Target.WAIT if queue.newer else Target.PRIORITIZED

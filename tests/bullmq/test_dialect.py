@@ -90,6 +90,7 @@ class Keyspace:
         for suffix, members in (("wait", self.wait), ("paused", self.paused_list)):
             if members:
                 client.rpush(QUEUE.key(suffix), *members)
+        self._job(client, "new", {})
 
     def _job(self, client: redis.Redis, job_id: str, fields: Mapping[str, str]) -> None:
         _write(client, QUEUE.job(job_id), {"name": "n", "timestamp": "1", **fields})
@@ -109,7 +110,8 @@ class Keyspace:
             paused_list=bool(self.paused_list),
             jobs_in_wait=any(not is_marker(member) for member in self.wait),
             in_paused=len(self.paused_list),
-            in_wait=len(self.wait),
+            paused_by_older="new" in self.paused_list[-4:],
+            wait_by_newer="new" in self.wait,
         )
 
     @property
@@ -122,13 +124,13 @@ class Keyspace:
 
 
 _versions = st.sampled_from(
-    [f"bullmq:{v}" for v in ("3.16.2", "4.18.3", "5.20.0", "5.81.5", "6.7.0", "1.1.0")]
+    [f"bullmq:{v}" for v in ("3.16.2", "4.18.3", "5.65.1", "5.81.5", "6.7.0", "1.1.0")]
     + ["", "bullmq:", "bullmq:five", "other"]
 )
 _priorities = st.sampled_from(["0", "1", "3", "2097152", "9999999999", "-1", "", "x", "nan", "1.5"])
 _modern = st.sampled_from([None, False, True])
 _lists = st.lists(
-    st.sampled_from(["w1", "w2", "0", "0:0", "0:1700", "0:a"]), max_size=6, unique=True
+    st.sampled_from(["w1", "w2", "new", "0", "0:0", "0:1700", "0:a"]), max_size=7, unique=True
 )
 
 keyspaces = st.builds(
@@ -184,6 +186,12 @@ def _places(client: redis.Redis) -> dict[str, int]:
 @example(keyspace=Keyspace(paused=True, modern=True, version="bullmq:5.81.5", wait=("w1",)))
 @example(keyspace=Keyspace(paused=True, modern=False, version="bullmq:4.18.3", wait=("w1",)))
 @example(keyspace=Keyspace(paused=True, modern=True, wait=("0", "0:0", "0:1700")))
+@example(keyspace=Keyspace(paused=True, modern=True, version="bullmq:6.7.0", wait=("new",)))
+@example(keyspace=Keyspace(paused=True, modern=True, version="bullmq:5.81.5", wait=("new",)))
+@example(keyspace=Keyspace(paused=True, modern=True, version="bullmq:5.65.1", wait=("new",)))
+@example(keyspace=Keyspace(paused=True, modern=True, version="bullmq:5.81.5", paused_list=("new",)))
+@example(keyspace=Keyspace(paused=True, modern=True, version="bullmq:5.65.1", paused_list=("new",)))
+@example(keyspace=Keyspace(paused=True, modern=True, lifo=True))
 @example(keyspace=Keyspace(modern=False, priority="3", version="bullmq:4.18.3"))
 @example(keyspace=Keyspace(modern=False, priority="3", counter=True))
 def test_the_script_puts_a_job_where_the_dialect_says(
@@ -202,7 +210,9 @@ def test_the_script_puts_a_job_where_the_dialect_says(
         if expected is Target.PRIORITIZED:
             score = client.zscore(QUEUE.key("prioritized"), PICKED)
             assert score is not None
-            assert score // 2**32 == min(keyspace.number, HIGHEST_PRIORITY)
+            front = keyspace.lifo and keyspace.number < 1
+            priority = min(max(keyspace.number, 0), HIGHEST_PRIORITY)
+            assert score == 0 if front else score // 2**32 == priority
         elif keyspace.lifo:
             assert client.lindex(QUEUE.key(expected.value), -1) == PICKED
         _assert_no_wait_is_overwritten(client, keyspace)

@@ -179,8 +179,8 @@ def test_the_plan_goes_to_stderr_in_words(redis_url: str) -> None:
     assert lines[4:] == [
         "▲ The queue is paused: nothing runs until it is resumed.",
         "▲ No worker is seen on this queue: the jobs wait until one comes.",
-        "▲ In the list paused of the queue no release loses a job, but BullMQ 6 shows it nowhere "
-        "until the resume: resume first, and its dashboards show it waiting.",
+        "▲ 2 jobs without a priority go to prioritized while the queue is paused: BullMQ 5 and 6 "
+        "both show them there, and no resume loses or strands them.",
         "▲ 1 job is gone (-1): nothing is left to run.",
         "Reset: attempts made.",
     ]

@@ -125,34 +125,46 @@ async def test_prioritized_jobs_run_after_those_that_wait(any_client: Redis) -> 
     )
 
 
-async def test_a_paused_queue_says_where_its_jobs_are_and_how_many_it_takes(
-    any_client: Redis,
-) -> None:
-    await raw_failed(any_client, "123")
+async def test_a_paused_queue_says_where_its_jobs_go_and_why(any_client: Redis) -> None:
+    await raw_failed(any_client, "1234", change=lambda at: {"priority": at // 3})
     await any_client.hset(QUEUE.key("meta"), "paused", 1)
-    invisible = (
-        "In the list paused of the queue no release loses a job, but BullMQ 6 shows it nowhere "
-        "until the resume: resume first, and its dashboards show it waiting."
+    why = (
+        "3 jobs without a priority go to prioritized while the queue is paused: BullMQ 5 and 6 "
+        "both show them there, and no resume loses or strands them."
     )
-    assert await brakes(any_client, "1", "2", "3") == (invisible,)
-    await any_client.rpush(QUEUE.key("paused"), *(f"s{place}" for place in range(ONE_RESUME - 1)))
-    assert await brakes(any_client, "1", "2", "3") == (
-        invisible,
-        "That list takes 1 more (one resume of BullMQ 6 moves 7,000): 2 jobs stay on hold until "
-        "the resume.",
-    )
+    assert await brakes(any_client, "1", "2", "3", "4") == (why,)
     await any_client.rpush(QUEUE.key("paused"), "x", "y")
-    assert (await brakes(any_client, "1", "2", "3"))[2:] == (
-        "It holds 7,001 already: ports of BullMQ 6 (Python and others) have to resume more than "
-        "once.",
+    assert await brakes(any_client, "1", "2", "3", "4") == (
+        why,
+        "4 prioritized jobs run after the 2 that wait without a priority.",
     )
 
 
-async def test_where_jobs_wait_in_wait_of_a_paused_queue_nothing_is_invisible(
-    any_client: Redis,
-) -> None:
+async def test_of_what_one_resume_moves_paused_takes_the_first(any_client: Redis) -> None:
+    await raw_failed(any_client, "123")
+    await any_client.hset(QUEUE.key("meta"), mapping={"paused": 1, "version": "bullmq:5.81.5"})
+    await any_client.rpush(QUEUE.key("paused"), *(f"s{place}" for place in range(ONE_RESUME - 2)))
+    await any_client.hset(QUEUE.job(f"s{ONE_RESUME - 3}"), mapping={"timestamp": 1})
+    assert await brakes(any_client, "1", "2", "3") == (
+        "1 job without a priority goes to prioritized while the queue is paused: BullMQ 5 and 6 "
+        "both show it there, and no resume loses or strands it.",
+        "1 prioritized job runs after the 6,998 that wait without a priority.",
+    )
+    for selection in (
+        chosen(QUEUE, FAILED, ["3", "1", "2"]),
+        await query(any_client, QUEUE, FAILED),
+    ):
+        plan = await make_plan(any_client, selection, rate=0)
+        assert {one.place: one.jobs for one in plan.groups()} == {
+            "paused, last in line": 2,
+            "prioritized, priority 0": 1,
+        }
+
+
+async def test_where_6_keeps_what_waits_in_wait_the_jobs_go_there_too(any_client: Redis) -> None:
     await raw_failed(any_client, "1")
     await raw_list(any_client, "wait", ["w1"])
+    await any_client.hset(QUEUE.job("w1"), mapping={"timestamp": 1})
     await any_client.hset(QUEUE.key("meta"), "paused", 1)
     assert await brakes(any_client, "1") == ()
 
@@ -191,8 +203,8 @@ async def test_a_rerun_says_the_same_of_each_of_its_queues(client: Redis) -> Non
     plan = await rerun_plan_of(client)
     assert plan.brakes == (
         "bull:q is rate-limited by hand without an end: no job starts meanwhile.",
-        "In the list paused of bull:kids no release loses a job, but BullMQ 6 shows it nowhere "
-        "until the resume: resume first, and its dashboards show it waiting.",
+        "2 jobs without a priority go to prioritized while bull:kids is paused: BullMQ 5 and 6 "
+        "both show them there, and no resume loses or strands them.",
         "bull:kids: 1 job has stalled before (stc), and no retry resets that: if it stalls once "
         "more, it fails without a run (maxStalledCount 1).",
         "bull:kids: 1 job has a deduplication id that another job holds now: both will run.",

@@ -14,14 +14,13 @@ from redis.asyncio import Redis
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import Client
 from qtui.bullmq.dialect import ONE_RESUME
-from qtui.bullmq.model import JobState
 from qtui.bullmq.writer import Writer
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.engine.pace import SLICE, Pace, Throttle, TooSlow
 from qtui.operations.planning.plan import Resets, make_plan
 from qtui.operations.retry.retry import Retry
-from qtui.operations.supply.selection import chosen, query
+from qtui.operations.supply.selection import query
 from tests.operations.campaigns import FAILED, codes, ours_to, plan_of, run
 from tests.seeds import QUEUE, census, failed_jobs, raw_failed, real_queue, soon
 from tests.wires import _reply, _request
@@ -274,86 +273,31 @@ async def test_nothing_wanted_is_as_fast_as_batches_go(client: Redis) -> None:
     assert time.monotonic() - began < 1
 
 
-# The list `paused` --------------------------------------------------------------------------------
-
-
-async def _nearly_full(client: Redis, room: int, jobs: int) -> Campaign[Retry]:
-    """A campaign of more jobs than the list `paused` of a paused queue takes."""
-    await raw_failed(client, [f"j{place}" for place in range(jobs)])
-    await client.hset(QUEUE.key("meta"), "paused", 1)
-    await client.rpush(QUEUE.key("paused"), *(f"s{place}" for place in range(ONE_RESUME - room)))
-    return await all_failed(client, Pace())
-
-
-async def test_a_campaign_is_on_hold_while_paused_is_full_and_goes_on_after_the_resume(
-    client: Redis,
-) -> None:
-    campaign = await _nearly_full(client, 700, 1500)
-    holds: list[str] = []
-    campaign.news = lambda: holds.append(campaign.held)
-    running = asyncio.create_task(run(campaign))
-    await soon(lambda: bool(campaign.held))
-    assert campaign.held == (
-        "resume the queue to go on: its list paused holds 7,000 jobs, and one resume moves 7,000"
-    )
-    assert (campaign.done, await client.llen(QUEUE.key("paused"))) == (700, ONE_RESUME)
-    # As a resume does it.
-    async with client.pipeline(transaction=True) as pipe:
-        pipe.hdel(QUEUE.key("meta"), "paused")
-        pipe.rename(QUEUE.key("paused"), QUEUE.key("wait"))
-        await pipe.execute()
-    assert len(await running) == 1500
-    assert (campaign.phase, campaign.done, campaign.held) == (Phase.DONE, 1500, "")
-    assert (holds[-1], len(set(holds))) == ("", 2)
-    places = await census(client)
-    assert all(places[f"j{place}"] == ["wait"] for place in range(1500))
-
-
-async def test_a_campaign_on_hold_can_be_stopped(client: Redis) -> None:
-    campaign = await _nearly_full(client, 5, 20)
-    running = asyncio.create_task(run(campaign))
-    await soon(lambda: bool(campaign.held))
-    campaign.stop()
-    await running
-    assert (campaign.phase, campaign.done, campaign.held) == (Phase.STOPPED, 5, "")
-    assert await client.zcard(QUEUE.key("failed")) == 15
-
-
-async def test_a_queue_that_is_paused_meanwhile_holds_what_is_left(client: Redis) -> None:
-    await raw_failed(client, [f"j{place}" for place in range(30)])
-    campaign = await all_failed(client, Pace(rate=20))
+async def test_a_paused_queue_takes_any_number_and_holds_none(client: Redis) -> None:
+    """More than one resume of BullMQ 6 moves; the queue is paused while they are sent."""
+    ids = await raw_failed(client, [f"j{place}" for place in range(ONE_RESUME + 500)])
+    campaign = await all_failed(client, Pace())
     batches = campaign.run()
     await anext(batches)
+    waiting = await client.llen(QUEUE.key("wait"))
     await client.rpush(QUEUE.key("paused"), *(f"s{place}" for place in range(ONE_RESUME)))
     await client.hset(QUEUE.key("meta"), "paused", 1)
-
-    async def rest() -> None:
-        async for _ in batches:
-            pass
-
-    running = asyncio.create_task(rest())
-    await soon(lambda: bool(campaign.held))
+    async for _ in batches:
+        assert not campaign.held
+    assert (campaign.phase, campaign.done) == (Phase.DONE, len(ids))
     assert await client.llen(QUEUE.key("paused")) == ONE_RESUME
+    assert await client.zcard(QUEUE.key("prioritized")) > 0
+    places = await census(client)
+    assert {places[one][0] for one in ids} <= {"wait", "prioritized"}
+    assert sum(places[one] == ["wait"] for one in ids) >= waiting
+
+
+async def test_max_waiting_counts_what_waits_in_a_paused_queue(client: Redis) -> None:
+    await raw_failed(client, map(str, range(50)))
+    await client.hset(QUEUE.key("meta"), "paused", 1)
+    campaign = await all_failed(client, Pace(max_waiting=20))
+    running = asyncio.create_task(run(campaign))
+    await soon(lambda: campaign.held == "20 jobs wait, 20 may")
     campaign.stop()
     await running
-    assert campaign.codes[Code.RETRIED] + await client.zcard(QUEUE.key("failed")) == 30
-
-
-async def test_two_campaigns_at_once_share_the_room_and_both_go_on_after_the_resume(
-    client: Redis,
-) -> None:
-    """One of them may find at the script that the other has filled the list meanwhile."""
-    first = await _nearly_full(client, 40, 600)
-    others = await raw_failed(client, [f"k{place}" for place in range(600)], state="completed")
-    plan = await make_plan(client, chosen(QUEUE, JobState.COMPLETED, others))
-    second = Campaign(client, Retry(client, Writer(client), plan, Resets()), Pace(), patience=1)
-    running = [asyncio.create_task(run(one)) for one in (first, second)]
-    await soon(lambda: bool(first.held and second.held))
-    assert first.done + second.done == 40
-    assert await client.llen(QUEUE.key("paused")) == ONE_RESUME
-    async with client.pipeline(transaction=True) as pipe:
-        pipe.hdel(QUEUE.key("meta"), "paused")
-        pipe.rename(QUEUE.key("paused"), QUEUE.key("wait"))
-        await pipe.execute()
-    await asyncio.gather(*running)
-    assert [(one.phase, one.done) for one in (first, second)] == [(Phase.DONE, 600)] * 2
+    assert (campaign.done, await client.zcard(QUEUE.key("prioritized"))) == (20, 20)

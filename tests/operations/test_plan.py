@@ -178,8 +178,8 @@ class TestWarnings:
         assert next(plan.warnings(Resets())) == (
             "The queue is paused: nothing runs until it is resumed."
         )
-        assert targets(plan) == {"1": Target.PAUSED}
-        assert plan.forecasts[0].place() == "paused, last in line"
+        assert targets(plan) == {"1": Target.PRIORITIZED}
+        assert plan.forecasts[0].place() == "prioritized, priority 0"
 
     async def test_a_concurrency_that_is_used_up(self, client: Redis) -> None:
         await raw_failed(client, "1")
@@ -335,7 +335,9 @@ async def test_what_a_plan_says_is_what_happens(
     for one in plan.forecasts:
         if one.target is Target.PRIORITIZED:
             score = await client.zscore(QUEUE.key("prioritized"), one.row.id)
-            assert one.place() == f"prioritized, priority {int((score or 0) // 2**32)}"
+            assert score is not None
+            place = f"priority {int(score // 2**32)}" if score > 0 else "first"
+            assert one.place() == f"prioritized, {place}"
         elif one.target is not None:
             line = await client.lrange(QUEUE.key(one.target), 0, -1)
             ran_before = line[line.index(one.row.id) + 1 :]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 
 import pytest
@@ -23,7 +22,7 @@ from tests.operations.flows import (
     raw_flow,
     rerun_of,
 )
-from tests.seeds import QUEUE, START, Fields, census, raw_fields, raw_meta, soon
+from tests.seeds import QUEUE, START, Fields, census, raw_fields, raw_meta
 
 
 async def test_a_failed_child_whose_job_is_gone_is_a_refusal(client: Redis) -> None:
@@ -378,41 +377,22 @@ async def test_a_queue_that_is_gone_or_foreign_meanwhile_ends_a_rerun_with_nothi
     assert await digest(client) == before
 
 
-async def test_a_rerun_stays_within_what_one_resume_moves_and_goes_on_after_it(
-    client: Redis,
+@pytest.mark.parametrize("standing", [0, ONE_RESUME])
+async def test_a_rerun_in_a_paused_queue_is_on_hold_for_nothing_however_many_wait_there(
+    client: Redis, standing: int
 ) -> None:
     await raw_flow(client, 3)
     await client.hset(KIDS.key("meta"), "paused", 1)
-    await client.rpush(KIDS.key("paused"), *(f"s{place}" for place in range(ONE_RESUME - 2)))
+    if standing:
+        await client.rpush(KIDS.key("paused"), *(f"s{place}" for place in range(standing)))
     plan = await plan_of(client)
-    assert any("1 job stays on hold until the resume" in one for one in plan.brakes)
+    assert [one for one in plan.brakes if "go to prioritized" in one] == [
+        "3 jobs without a priority go to prioritized while bull:kids is paused: BullMQ 5 and 6 "
+        "both show them there, and no resume loses or strands them."
+    ]
     rerun = rerun_of(client, plan)
-    running = asyncio.create_task(carry_out(rerun))
-    await soon(lambda: bool(rerun.held))
-    assert rerun.held.startswith("resume the queue to go on")
-    assert await client.llen(KIDS.key("paused")) == ONE_RESUME
-    assert await census(client) == {"p": ["waiting-children"]}
-    async with client.pipeline(transaction=True) as pipe:  # as a resume does it
-        pipe.hdel(KIDS.key("meta"), "paused")
-        pipe.rename(KIDS.key("paused"), KIDS.key("wait"))
-        await pipe.execute()
-    assert set((await running).values()) == {Code.RETRIED}
+    assert set((await carry_out(rerun)).values()) == {Code.RETRIED}
     assert (rerun.phase, rerun.held) == (Phase.DONE, "")
     places = await census(client, KIDS)
-    assert [places[one] for one in ("c0", "c1", "c2")] == [["wait"]] * 3
-
-
-async def test_a_rerun_on_hold_can_be_stopped_and_the_same_rerun_goes_on(client: Redis) -> None:
-    await raw_flow(client, 2)
-    await client.hset(KIDS.key("meta"), "paused", 1)
-    await client.rpush(KIDS.key("paused"), *(f"s{place}" for place in range(ONE_RESUME - 1)))
-    rerun = rerun_of(client, await plan_of(client))
-    running = asyncio.create_task(carry_out(rerun))
-    await soon(lambda: bool(rerun.held))
-    rerun.stop()
-    assert len(await running) == 2
-    assert rerun.phase is Phase.STOPPED
-    assert await client.zcard(KIDS.key("failed")) == 1
-    await client.hdel(KIDS.key("meta"), "paused")
-    again = await carry_out(rerun_of(client, await plan_of(client)))
-    assert again["c1"] is Code.RETRIED
+    assert [places[one] for one in ("c0", "c1", "c2")] == [["prioritized"]] * 3
+    assert await client.llen(KIDS.key("paused")) == standing

@@ -138,6 +138,9 @@ class Commands:
     async def limit(self, concurrency: int, **where: Json) -> None:
         await self._queue(where).setGlobalConcurrency(concurrency)
 
+    async def counts(self, **where: Json) -> Json:
+        return await self._queue(where).getJobCounts()
+
     async def pause(self, **where: Json) -> None:
         await self._queue(where).pause()
 

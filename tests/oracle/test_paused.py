@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 
@@ -16,10 +18,9 @@ from qtui.operations.planning.plan import Resets, make_plan
 from qtui.operations.retry.retry import Retry
 from qtui.operations.supply.selection import query
 from tests.oracle.conftest import Drivers
-from tests.oracle.keyspace import Difference, Value
-from tests.oracle.releases import Release, named
+from tests.oracle.keyspace import Difference, Value, only_ours
+from tests.oracle.releases import PYTHON, Release, named
 from tests.oracle.stage import Side, Stage, Worker, job
-from tests.seeds import soon
 from tests.servers import connect
 
 
@@ -38,15 +39,41 @@ def _moved(official_list: str, our_list: str, reason: str, *, ours_had: bool) ->
     ]
 
 
-def _pausing(release: Release, waiting: bool) -> list[Difference]:
+def _kept(release: Release, *, waiting: bool) -> str:
+    """The key into which we put jobs without a priority while the queue is paused.
+
+    Args:
+        release: of the queue, which has added and worked jobs, and nothing else has.
+        waiting: whether it added a job that waits.
+    """
+    if not release.at_least_5:
+        return "paused"
+    if waiting and release.speaks >= (6, 0, 0):
+        return "wait"
+    # 5.0.0 to 5.19.x write no version, so that nothing tells them from a port of 6.x.
+    return "paused" if waiting and release.writes_version else "prioritized"
+
+
+def _pausing(release: Release, waiting: bool, ids: Sequence[str]) -> list[Difference]:
     """Where a release puts a job that is retried while the queue is paused, if not where we do."""
     if release.speaks < (3, 13, 1):
         reason = "before 3.13.1 a retried job went to wait, where it ran or was lost (H1)"
         return _moved("wait", "paused", reason, ours_had=waiting)
-    if release.speaks >= (6, 0, 0) and not waiting:
-        reason = "6.x keeps it in wait; in paused no release's resume loses it (H2, H3)"
-        return _moved("wait", "paused", reason, ours_had=False)
-    return []
+    if _kept(release, waiting=waiting) != "prioritized":
+        return []
+    reason = "5.x keeps it in paused, 6.x in wait; in prioritized neither's resume loses it"
+    scores = [(one, float(place)) for place, one in enumerate(ids, start=1)]
+    theirs = "wait" if release.speaks >= (6, 0, 0) else "paused"
+
+    def without(official: Value | None, ours: Value | None) -> bool:
+        left = list(ours[1]) if ours and isinstance(ours[1], list) else []
+        return official is not None and official[1] == [*reversed(ids), *left]
+
+    return [
+        Difference(f"q:{theirs}", reason, without),
+        Difference("q:prioritized", reason, only_ours(scores)),
+        Difference("q:pc", reason, only_ours(str(len(ids)))),
+    ]
 
 
 def assert_nothing_runs(side: Side, worker: Worker) -> None:
@@ -83,7 +110,7 @@ def test_jobs_retried_while_paused_run_after_the_resume(stage: Stage, waiting: b
     stage.official.run("pause")
     stage.copy()
     stage.retry_both(ids)
-    stage.assert_equal(*_pausing(stage.release, waiting))
+    stage.assert_equal(*_pausing(stage.release, waiting, ids))
     _run_after_resume(stage.ours, stage.ours, [*before, *ids])
 
 
@@ -93,8 +120,9 @@ def test_jobs_added_after_a_retry_while_paused_are_not_lost(stage: Stage) -> Non
     stage.copy()
     assert stage.retry(ids) == [1, 1]
     added = stage.ours.run("add", jobs=[job("w1"), job("w2")])
-    # 6.x puts what it finds in `paused` behind what is in `wait`, so that it runs first.
-    _run_after_resume(stage.ours, stage.ours, [*ids, *added])
+    # What is in `prioritized` runs after what waits without a priority.
+    in_order = [*added, *ids] if stage.release.at_least_5 else [*ids, *added]
+    _run_after_resume(stage.ours, stage.ours, in_order)
 
 
 @pytest.mark.releases(since="5.0.0")
@@ -135,10 +163,13 @@ def test_with_jobs_in_both_lists_the_retried_ones_are_in_the_one_that_is_kept(
     newer.open()
     in_wait = newer.run("add", jobs=[job("w")])
     stage.copy()
-    assert [result.target for result in stage.results(ids)] == ["paused", "paused"]
+    five = stage.release.at_least_5
+    kept = "prioritized" if five else "paused"
+    assert [result.target for result in stage.results(ids)] == [kept, kept]
     newer = stage.ours.other(drivers.get(six), six)
     newer.run("resume")
-    stage.ours.work_off([*in_paused, *ids, *in_wait])
+    # 6.x puts what it finds in `paused` behind what is in `wait`, so that it runs first.
+    stage.ours.work_off([*in_paused, *(() if five else ids), *in_wait, *(ids if five else ())])
 
 
 @pytest.mark.releases(before="6.0.0")
@@ -176,7 +207,8 @@ def test_jobs_that_another_tool_left_in_wait_of_a_paused_queue_are_not_lost_by_o
     stage.ours.client.lpush(stage.ours.key("wait"), theirs)
     assert stage.retry([ours, next_one]) == [1, 1]
     stage.ours.assert_each_in_one_place()
-    _run_after_resume(stage.ours, stage.ours, [next_one, theirs, ours])
+    first = [theirs, next_one] if stage.release.at_least_5 else [next_one, theirs]
+    _run_after_resume(stage.ours, stage.ours, [*first, ours])
 
 
 def _crowd(side: Side, jobs: int, example: str) -> list[str]:
@@ -191,88 +223,49 @@ def _crowd(side: Side, jobs: int, example: str) -> list[str]:
     return ids
 
 
-async def _retry_all(
-    server: EmbeddedServer, side: Side, meanwhile: Callable[[Campaign[Retry]], None]
-) -> Campaign[Retry]:
-    """A campaign over all that failed; what is to be done while it is on hold, once."""
+async def _retry_all(server: EmbeddedServer, side: Side) -> Campaign[Retry]:
     async with connect(server, db=side.database) as client:
         queue = QueueKey.of("bull", side.queue)
         plan = await make_plan(client, await query(client, queue, JobState.FAILED), rate=0)
         campaign = Campaign(client, Retry(client, Writer(client), plan, Resets()))
-
-        async def run() -> None:
-            async for _ in campaign.run():
-                pass
-
-        running = asyncio.create_task(run())
-        await soon(lambda: running.done() or bool(campaign.held))
-        if campaign.held:
-            await asyncio.to_thread(meanwhile, campaign)
-        await running
+        async for _ in campaign.run():
+            assert not campaign.held
         return campaign
 
 
-@pytest.mark.releases(since="6.0.0")
-@pytest.mark.parametrize("then", ["resume", "stop"])
+@pytest.mark.parametrize("proven", [False, True], ids=["", "proven"])
 def test_a_resume_strands_no_job_however_many_were_retried(
-    stage: Stage, oracle_server: EmbeddedServer, then: str
+    stage: Stage, oracle_server: EmbeddedServer, drivers: Drivers, proven: bool
 ) -> None:
-    """6.x moves 7,000 ids a call out of `paused` if jobs wait, and only node calls again."""
+    """6.x moves 7,000 ids a call out of `paused` if jobs wait, and only node calls again.
+
+    `proven`: the release's add put a job that never ran where it keeps what waits meanwhile.
+    """
     [example] = stage.official.seed([job("a")])
+    before = stage.official.run("add", jobs=[job("w")]) if proven else []
     stage.official.run("pause")
     stage.copy()
     side = stage.ours
     ids = [example, *_crowd(side, 7_500, example)]
-    side.run("add", jobs=[job("w")])
-    wait = side.members("wait")
-    side.client.lrem(side.key("wait"), 1, wait[0])  # it is added once the retry is on hold
-    held: list[int] = []
-
-    def meanwhile(campaign: Campaign[Retry]) -> None:
-        held.append(side.client.llen(side.key("paused")))
-        side.client.lpush(side.key("wait"), wait[0])
-        if then == "stop":
-            campaign.stop()
-        side.run("resume")
-
-    campaign = asyncio.run(_retry_all(oracle_server, side, meanwhile))
-    assert held == [7_000]
-    assert campaign.done == (len(ids) if then == "resume" else 7_000)
-    assert not side.client.exists(side.key("paused"))
-    side.assert_each_in_one_place()
-    left = len(ids) - campaign.done
-    assert (side.client.llen(side.key("wait")), side.client.zcard(side.key("failed"))) == (
-        campaign.done + 1,
-        left,
-    )
-
-
-@pytest.mark.releases(before="6.0.0", since="3.13.0")
-def test_one_resume_of_an_older_release_takes_all_that_was_retried(
-    stage: Stage, oracle_server: EmbeddedServer
-) -> None:
-    """Its pause or add put a job that never ran into `paused`, and its resume renames the list."""
-    [example] = stage.official.seed([job("a")])
-    stage.official.run("add", jobs=[job("w")])
-    stage.official.run("pause")
-    stage.copy()
-    side = stage.ours
-    ids = [example, *_crowd(side, 7_500, example)]
-    proven = not side.release.at_least_5 or side.release.speaks >= (5, 20, 0)
-    held: list[int] = []
-
-    def meanwhile(_: Campaign[Retry]) -> None:
-        held.append(side.client.llen(side.key("paused")))
-        side.run("resume")
-
-    campaign = asyncio.run(_retry_all(oracle_server, side, meanwhile))
-    # 5.0.0 to 5.19.x write no version, so that nothing tells them from a port of 6.x.
-    assert held == ([] if proven else [7_000])
+    campaign = asyncio.run(_retry_all(oracle_server, side))
     assert campaign.done == len(ids)
-    if proven:
-        side.run("resume")
-    assert side.client.llen(side.key("wait")) == len(ids) + 1
+    counts = {state: count for state, count in side.run("counts").items() if count}
+    where = _kept(side.release, waiting=proven)
+    expected = Counter({"waiting" if side.release.speaks >= (6, 0, 0) else "paused": len(before)})
+    if where == "paused" and side.release.at_least_5:  # with the one that was added
+        expected += Counter(paused=6_999, prioritized=len(ids) - 6_999)
+    else:
+        expected["waiting" if where == "wait" else where] += len(ids)
+    assert counts == +expected
+    # It adds to `wait`, and resumes with one call.
+    other = named(PYTHON) if side.release.at_least_5 else side.release
+    resuming = side.other(drivers.get(other), other)
+    added = resuming.run("add", jobs=[job("w")])
+    resuming.run("resume")
     side.assert_each_in_one_place()
+    assert not side.client.exists(side.key("paused"))
+    standing = side.client.llen(side.key("wait")) + side.client.zcard(side.key("prioritized"))
+    assert standing == len([*ids, *before, *added])
 
 
 _MIXED = [("5.81.5", "6.7.0"), ("6.7.0", "5.81.5"), ("4.18.3", "6.7.0"), ("4.18.3", "5.81.5")]
@@ -296,3 +289,59 @@ def test_paused_by_one_release_and_resumed_by_another_loses_no_job(
     assert bare_stage.retry(ids) == [1, 1]
     bare_stage.ours.assert_each_in_one_place()
     _run_after_resume(resuming, resuming, [*before, *ids])
+
+
+_FIVE_AND_SIX = [("5.81.5", "6.7.0"), ("6.7.0", "5.81.5"), ("5.0.0", PYTHON), (PYTHON, "5.0.0")]
+
+
+@pytest.mark.parametrize("adds", ["worker", "dashboard"])
+@pytest.mark.parametrize("early", [False, True], ids=["worker-later", "worker-idle"])
+@pytest.mark.parametrize(
+    ("works", "shows"), _FIVE_AND_SIX, ids=["-".join(pair) for pair in _FIVE_AND_SIX]
+)
+def test_a_job_added_beside_the_retried_ones_loses_none_under_another_release(
+    bare_stage: Stage, drivers: Drivers, works: str, shows: str, early: bool, adds: str
+) -> None:
+    """One release works, the other one's dashboard pauses, shows what waits, and resumes.
+
+    In `wait` the retried jobs would be lost under an add and a resume of 5.x, in `paused` what 6.x
+    adds; in `delayed` an idle worker of 6.x would have moved them to `wait` meanwhile.
+    """
+    first, second = named(works), named(shows)
+    working = bare_stage.ours.other(drivers.get(first), first)
+    dashboard = bare_stage.ours.other(drivers.get(second), second)
+    ids = working.seed([job("a"), job("b"), job("c", lifo=True)])
+    dashboard.run("pause")
+    with contextlib.ExitStack() as stack:
+        worker = stack.enter_context(working.worker("ok", drainDelay=1)) if early else None
+        assert bare_stage.retry(ids) == [1, 1, 1]
+        assert dashboard.run("counts")["prioritized"] == 3
+        added = (working if adds == "worker" else dashboard).run("add", jobs=[job("n")])
+        if worker is not None:
+            assert_nothing_runs(working, worker)
+        dashboard.run("resume")
+        worker = worker or stack.enter_context(working.worker("ok"))
+        assert worker.until(ends=4) == [*added, ids[2], ids[0], ids[1]]
+        working.await_idle()
+    working.assert_all_in("completed", [*added, *ids])
+
+
+@pytest.mark.releases(since="5.0.0")
+def test_a_second_pause_and_a_reached_concurrency_keep_the_retried_jobs(stage: Stage) -> None:
+    ids = stage.official.seed([job("a"), job("b")])
+    stage.official.run("pause")
+    stage.copy()
+    side = stage.ours
+    if side.release.speaks >= (5, 9, 0):
+        side.client.hset(side.key("meta"), "concurrency", 1)
+    assert stage.retry(ids) == [1, 1]
+    side.run("pause")
+    side.run("add", jobs=[job("w")])
+    side.run("pause")
+    side.assert_each_in_one_place()
+    side.run("resume")
+    side.work_off([*ids, *_others(side, ids)], in_order=False)
+
+
+def _others(side: Side, ids: Sequence[str]) -> list[str]:
+    return [one for one in side.census() if one not in ids]

@@ -3,8 +3,8 @@
 
   For each job what BullMQ's Job.retry does (script reprocessJob), with the faults of single releases
   left out: priority is honoured (BullMQ itself does it since 6.3.15), in `prioritized` where jobs or
-  keys show that it is read, else by the order of the batch; a paused queue keeps the job where every
-  release's resume finds it (BullMQ before 3.13.1 let it run, or lost it); a parent gets its child
+  keys show that it is read, else by the order of the batch; a paused queue keeps the job where no
+  release's resume loses it (BullMQ before 3.13.1 let it run, or lost it); a parent gets its child
   back (BullMQ since 5.58.2, and since 5.79.2 without the WRONGTYPE that left it half retried).
 
   Nothing can be lost half-way. A job is pushed first and leaves its set after that; when the push is
@@ -20,8 +20,7 @@
          With another score it has run and finished again meanwhile: code -3.
   Reply  first a note, empty or the first error of an effect that comes after the move (event,
          marker, cleared fields); then for each job a code and a detail:
-           1 and the key it went to     0 and the error: refused, the job is where it was; one that
-           starts with PAUSEDFULL: until the queue is resumed, see `room` below
+           1 and the key it went to     0 and the error: refused, the job is where it was
           -1 and "": no such job       -3 and "": not in the state
           -9 and a child's key: with 5 only; it has finished and its parent can't complete with it
          last the microseconds that all of it took, 0 where the server can't tell
@@ -41,7 +40,6 @@ local base, state = ARGV[1], ARGV[2]
 local resetMade, resetStarted = ARGV[3] == "1", ARGV[4] == "1"
 local afterChildren = ARGV[5] == "1"
 local FIRST_JOB = 6
-local PAUSED_FULL = "PAUSEDFULL the list paused holds all that one resume moves: resume the queue"
 
 local COUNTER_RANGE = 4294967296 -- 2^32 jobs of one priority keep their order
 local ONE_RESUME = 7000 -- ids that a resume of 6.x moves out of `paused` in one call
@@ -136,8 +134,8 @@ local function lastRanModern()
   return answer
 end
 
--- Whether a job shows that it never ran: what waits in `paused` and never ran was put there by an
--- add or a pause of 1.x to 5.x.
+-- Whether a job shows that it never ran. While the queue is paused, what never ran was put into
+-- `paused` by an add or a pause of 1.x to 5.x, and into `wait` by an add of 6.x.
 local function neverRan(id)
   if isMarker(id) then return false end
   local seen = redis.pcall("HMGET", base .. id, "timestamp", "ats", "atm", "attemptsMade",
@@ -149,17 +147,30 @@ local function neverRan(id)
   return true
 end
 
--- Whether a release before 6 runs the queue, so that its resume takes all of `paused` at once: see
--- qtui.bullmq.dialect.QueueEvidence.older.
-local function ranOlder(queue)
-  if queue.modern == false then return true end
-  local version = queue.version
-  if queue.jobsInWait or version == "bullmq:5.65.1" or not string.find(version, "^bullmq:[2-5]%.")
-    or typeOf(key.paused) ~= "list" then return false end
-  for _, id in ipairs(redis.call("LRANGE", key.paused, -NEWEST, -1)) do
+local function anyNeverRan(list, first, last)
+  if typeOf(list) ~= "list" then return false end
+  for _, id in ipairs(redis.call("LRANGE", list, first, last)) do
     if neverRan(id) then return true end
   end
   return false
+end
+
+-- Whether a process of 2.x to 5.x opened the queue last, which Elixir's port always claims.
+local function isNamedOlder(version)
+  return version ~= "bullmq:5.65.1" and string.find(version, "^bullmq:[2-5]%.") ~= nil
+end
+
+-- Whether a release before 6 runs the queue: see qtui.bullmq.dialect.QueueEvidence.older.
+local function isOlder(queue)
+  if queue.modern == false then return true end
+  return isNamedOlder(queue.version) and not queue.jobsInWait
+    and anyNeverRan(key.paused, -NEWEST, -1)
+end
+
+-- Whether 6.x runs the queue: see qtui.bullmq.dialect.QueueEvidence.newer.
+local function isNewer(queue)
+  return not queue.pausedList and not isNamedOlder(queue.version)
+    and (anyNeverRan(key.wait, 0, NEWEST - 1) or anyNeverRan(key.wait, -NEWEST, -1))
 end
 
 local function readQueue()
@@ -178,7 +189,9 @@ local function readQueue()
   queue.knowsPrioritized = redis.call("EXISTS", key.prioritized, key.counter) > 0
   queue.pausedList = redis.call("EXISTS", key.paused) == 1
   queue.jobsInWait = holdsJobs(key.wait)
-  queue.older = ranOlder(queue)
+  queue.inPaused = typeOf(key.paused) == "list" and redis.call("LLEN", key.paused) or 0
+  queue.older = queue.paused and isOlder(queue)
+  queue.newer = queue.paused and isNewer(queue)
   return queue
 end
 
@@ -226,9 +239,9 @@ local function destination(queue, job)
   local modern = job.modern or queue.modern
   if job.priority > 0 and (modern or queue.knowsPrioritized) then return "prioritized" end
   if not queue.paused then return "wait" end
-  if queue.pausedList then return "paused" end
-  if modern and queue.jobsInWait then return "wait" end
-  return "paused"
+  if not modern or queue.modern == false then return "paused" end
+  if queue.older and queue.inPaused < ONE_RESUME then return "paused" end
+  return queue.newer and "wait" or "prioritized"
 end
 
 local function readJob(id, score, seenScore)
@@ -279,6 +292,7 @@ local function partByMove(queue, jobs)
   local moves, byName = {}, {}
   for _, job in ipairs(jobs) do
     job.target = job.waits and "waiting-children" or destination(queue, job)
+    if job.target == "paused" then queue.inPaused = queue.inPaused + 1 end
     local set = job.waits or job.target == "prioritized"
     local command = set and "ZADD" or job.lifo and "RPUSH" or "LPUSH"
     local name = command .. job.target
@@ -303,6 +317,12 @@ local function milliseconds()
   return string.format("%.0f", tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000))
 end
 
+-- A score in `prioritized` before all others: the place of a job that is lifo and has no priority.
+local function beforeAll()
+  local first = redis.pcall("ZRANGE", key.prioritized, 0, 0, "WITHSCORES")
+  return first.err and 0 or math.min(0, math.ceil(tonumber(first[2]) or 1) - 1)
+end
+
 local function push(move)
   local arguments = {}
   if move.target == "waiting-children" then
@@ -314,9 +334,11 @@ local function push(move)
   elseif move.command == "ZADD" then
     local last = redis.pcall("INCRBY", key.counter, #move.jobs)
     if type(last) == "table" then return last.err end
+    local front = beforeAll()
     for index, job in ipairs(move.jobs) do
-      local place = (last - #move.jobs + index) % COUNTER_RANGE
-      arguments[#arguments + 1] = string.format("%.0f", job.priority * COUNTER_RANGE + place)
+      local score = job.priority * COUNTER_RANGE + (last - #move.jobs + index) % COUNTER_RANGE
+      if job.priority == 0 and job.lifo then score, front = front, front - 1 end
+      arguments[#arguments + 1] = string.format("%.0f", score)
       arguments[#arguments + 1] = job.id
     end
   else
@@ -342,7 +364,6 @@ local function keepFromResume(queue, moves)
   local makesPaused = false
   for _, move in ipairs(moves) do makesPaused = makesPaused or move.target == "paused" end
   if not makesPaused or queue.pausedList or not queue.jobsInWait then return nil end
-  if not queue.older and redis.call("LLEN", key.wait) >= ONE_RESUME then return PAUSED_FULL end
   local refused = refusal("RENAMENX", key.wait, key.paused)
   for _, move in ipairs(moves) do
     if not refused and move.target == "wait" then move.target = "paused" end
@@ -357,24 +378,7 @@ local function refusedRemoval()
   return refusal("ZREM", key.state, member)
 end
 
--- How many jobs may still go to `paused`. A resume of 6.x moves 7,000 ids a call out of it, and only
--- that of node calls again: what is above that would be left behind in a queue that runs.
-local function room(queue, move)
-  if move.target ~= "paused" or queue.older then return #move.jobs end
-  local standing = redis.pcall("LLEN", key.paused)
-  -- One of a wrong type refuses the push itself.
-  return type(standing) == "number" and math.max(0, ONE_RESUME - standing) or #move.jobs
-end
-
--- The jobs of a move for which there is no room, which are taken out of it: they stay where they are.
-local function withhold(move, most)
-  local held = {}
-  for place = #move.jobs, most + 1, -1 do held[#held + 1] = table.remove(move.jobs, place) end
-  return held
-end
-
 local function moveJobs(move, forbidden)
-  if #move.jobs == 0 then return nil end
   local refused = forbidden or push(move)
   if refused then return refused end
   local ids = {}
@@ -460,9 +464,6 @@ local moves = partByMove(queue, jobs)
 -- Who may not remove should not push either: taking it back may be forbidden too.
 local forbidden = refusedRemoval() or keepFromResume(queue, moves)
 for _, move in ipairs(moves) do
-  for _, job in ipairs(withhold(move, room(queue, move))) do
-    codes[job.place], details[job.place] = 0, PAUSED_FULL
-  end
   local refused = moveJobs(move, forbidden)
   for _, job in ipairs(move.jobs) do
     codes[job.place] = refused and 0 or 1

@@ -423,7 +423,8 @@ class Reader:
     async def evidence(self, queue: QueueKey) -> QueueEvidence:
         """What tells the queue's dialect, as `qtui.bullmq.dialect` weighs it.
 
-        Costs two round trips, 24 commands of O(1) at most; one more if jobs wait in ``paused``.
+        Costs two round trips, 23 commands of O(1) at most; one more if jobs are in ``paused``, and
+        one if they are in ``wait`` of a paused queue.
         """
         wait = queue.key("wait")
         replies = await ask_all(
@@ -436,17 +437,17 @@ class Reader:
                 ("LRANGE", wait, 0, EDGE - 1),
                 ("LRANGE", wait, -EDGE, -1),
                 ("LRANGE", queue.key("paused"), -NEWEST, -1),
-                ("LLEN", wait),
                 ("LLEN", queue.key("paused")),
                 *newest(queue),
             ],
         )
         meta, prioritized, legacy, paused_list, head, tail, next_paused, *rest = replies
-        in_wait, in_paused, *latest = rest
+        in_paused, *latest = rest
         paused, version = texts(meta) or [None, None]
         [modern] = await last_ran_modern(self._client, [queue], latest)
         kept = [one for one in present(texts(next_paused)) if not is_marker(one)]
-        waiting = present([*texts(head), *texts(tail)])
+        ends = dict.fromkeys(present([*texts(head), *texts(tail)]))
+        waiting = [one for one in ends if not is_marker(one)]
         return QueueEvidence(
             paused=paused is not None,
             version=version or "",
@@ -454,10 +455,10 @@ class Reader:
             knows_prioritized=bool(number(prioritized)),
             knows_legacy_priority=legacy == "zset",
             paused_list=paused_list == 1,
-            jobs_in_wait=any(not is_marker(member) for member in waiting),
+            jobs_in_wait=bool(waiting),
             in_paused=number(in_paused) or 0,
-            in_wait=number(in_wait) or 0,
             paused_by_older=await any_never_ran(self._client, queue, kept),
+            wait_by_newer=paused is not None and await any_never_ran(self._client, queue, waiting),
         )
 
 

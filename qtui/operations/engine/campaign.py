@@ -142,8 +142,7 @@ class Campaign(Generic[A_co]):
     @property
     def held(self) -> str:
         """Why nothing is sent just now though the server is well; empty while jobs are sent."""
-        held = "" if self._throttle is None else self._throttle.held
-        return "" if self.is_over else held or self._delivery.held
+        return "" if self.is_over or self._throttle is None else self._throttle.held
 
     @property
     def trouble(self) -> str:
@@ -361,7 +360,7 @@ class Campaign(Generic[A_co]):
         """Whether it is known now that the next jobs will be sent as well."""
         if self._canary is not None or self._throttle is None or self._stop.is_set():
             return False
-        return self._throttle.is_free
+        return self.pace.is_free
 
     async def _recorded(self) -> AsyncGenerator[Load]:
         """The jobs, in groups that the pace admits, whose snapshots are on disk; all are sent."""

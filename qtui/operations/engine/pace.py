@@ -8,11 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from qtui.bullmq.ask import ask, ask_one, text
+from qtui.bullmq.ask import ask_one
 from qtui.bullmq.connection import Client
-from qtui.bullmq.dialect import ONE_RESUME
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.reads.status import read_status
 from qtui.operations.following.outcome import Tally
 from qtui.text import count
@@ -53,14 +51,6 @@ class Pace:
         return self.rate is None and self.max_waiting is None
 
 
-def held_by_pause(standing: int) -> str:
-    """Why a campaign is on hold while so many jobs are in the list ``paused``."""
-    return (
-        f"resume the queue to go on: its list paused holds {standing:,} jobs, "
-        f"and one resume moves {ONE_RESUME:,}"
-    )
-
-
 UNBOUNDED: Final = Pace(max_latency=0)
 """No bounds, and nothing is measured."""
 
@@ -91,8 +81,6 @@ class Throttle:
     ) -> None:
         self.held = ""
         """Why nothing is sent just now; empty while jobs are sent."""
-        self.is_free = pace.is_free
-        """Whether the next jobs may be made ready before the last are sent: nothing bounds them."""
         self._news = news
         self._client = client
         self._queue = queue
@@ -106,11 +94,9 @@ class Throttle:
     async def admit(self, wanted: int) -> int:
         """Waits for the rate, and says how many of the jobs ``wanted`` may be sent now.
 
-        0 when it was stopped, when enough jobs wait, or when the list ``paused`` of a paused queue
-        takes no more; then it has waited a moment: ask again.
+        0 when it was stopped, or when enough jobs wait; then it has waited a moment: ask again.
 
-        Costs a PING a second, an HGET, a reading of the queue's counts where
-        its waiting jobs matter, and one of its evidence while it is paused.
+        Costs a PING a second, and a reading of the queue's counts where its waiting jobs matter.
 
         Raises:
             TooSlow: Redis has become slower than the bound.
@@ -136,9 +122,9 @@ class Throttle:
 
     async def _room(self, wanted: int) -> int:
         """How many jobs the waiting side still takes; where it takes none, after a pause."""
-        room, why = await self._room_in_paused(wanted)
-        if room and self._pace.max_waiting is not None:
-            room, why = await self._room_below(self._pace.max_waiting, room)
+        room, why = wanted, ""
+        if self._pace.max_waiting is not None:
+            room, why = await self._room_below(self._pace.max_waiting, wanted)
         if room:
             self._hold("")
             self._pause = _SHORTEST
@@ -154,19 +140,6 @@ class Throttle:
         [status] = await read_status(self._client, [self._queue])
         why = f"{status.waiting:,} jobs wait, {most:,} may"
         return min(wanted, max(0, most - status.waiting)), why
-
-    async def _room_in_paused(self, wanted: int) -> tuple[int, str]:
-        """How many jobs the list ``paused`` takes if that is where they go: see `dialect`."""
-        queue = self._queue
-        [paused] = await ask(self._client, [("HGET", queue.key("meta"), "paused")])
-        if text(paused) is None:
-            self.is_free = self._pace.is_free
-            return wanted, ""
-        evidence = await Reader(self._client).evidence(queue)
-        if evidence.room is None:
-            return wanted, ""
-        self.is_free = False
-        return min(wanted, evidence.room), held_by_pause(evidence.standing)
 
     def _hold(self, why: str) -> None:
         if why != self.held:

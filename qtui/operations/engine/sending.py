@@ -13,7 +13,6 @@ are sent again when it has healed.
 
 from __future__ import annotations
 
-import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -36,11 +35,6 @@ AIM: Final = 0.001
 
 CALLS: Final = 5
 """Calls that were slow before the next ones are smaller."""
-
-
-PAUSED_FULL: Final = "resume the queue to go on: its list paused holds all that one resume moves"
-"""Why a job is left where it is that came to the list too late, for another retry filled it. It is
-waited for without an end, as `pace` waits for room before it sends: only a person can make room."""
 
 
 class OutOfReach(Exception):
@@ -89,15 +83,9 @@ class Delivery:
         # Two, as reads go on while writes are refused.
         self._calls = _Trouble(patience, stop, news)
         self._reads = _Trouble(patience, stop, news)
-        self._full = _Trouble(math.inf, stop, news)
         self._round_trip = 0.0
         self._each: deque[float] = deque(maxlen=CALLS)
         """Seconds that each job of the last calls took."""
-
-    @property
-    def held(self) -> str:
-        """Why jobs wait to be sent again though the server is well; empty while none do."""
-        return self._full.words
 
     @property
     def trouble(self) -> str:
@@ -192,20 +180,16 @@ class Delivery:
     async def _parted(self, load: Load, results: Sequence[Result]) -> Sent:
         """Parts what was decided from what the server was refused for, and waits for that."""
         conditions = [
-            _condition_of_job(one.error) if one.code is Code.REFUSED else "" for one in results
+            condition_of(one.error) if one.code is Code.REFUSED else "" for one in results
         ]
         condition = next(filter(None, conditions), "")
         if not condition:
             self._calls.heal()
-            self._full.heal()
             return Sent(load, results)
         done = [not one for one in conditions]
         decided = load.only(done)
         kept = [one for one, is_done in zip(results, done, strict=True) if is_done]
-        if condition != PAUSED_FULL:
-            self._full.heal()
-        trouble = self._full if condition == PAUSED_FULL else self._calls
-        if not await trouble.bear(condition):
+        if not await self._calls.bear(condition):
             raise OutOfReach(Sent(decided, kept), condition=condition)
         return Sent(decided, kept, load.only([not one for one in done]))
 
@@ -221,11 +205,6 @@ class Delivery:
         self._each.append(max(1e-7, (seconds or elapsed - self._round_trip) / jobs))
         # One that took long may only have waited for its turn; if all did, Redis is slow.
         self.size = max(SMALLEST, min(LARGEST, int(AIM / min(self._each)), self.size * 2))
-
-
-def _condition_of_job(error: str) -> str:
-    """What a job was refused for that is not about it, in words; empty if it is."""
-    return PAUSED_FULL if error.startswith("PAUSEDFULL ") else condition_of(error)
 
 
 def _given_up(seen: Seen) -> list[Result]:

@@ -16,7 +16,7 @@ from typing import Final
 from redis.asyncio.cluster import RedisCluster
 
 from qtui.bullmq.connection import Client
-from qtui.bullmq.dialect import Target, destination
+from qtui.bullmq.dialect import Target, clamp_priority, destination
 from qtui.bullmq.flow.family import Queues
 from qtui.bullmq.flow.lineage import Lineage, Node, Record, read_lineage
 from qtui.bullmq.flow.tree import TooLarge, Tree, read_tree
@@ -416,11 +416,14 @@ async def _brakes(
         nodes = [step.node for step in again if step.node.queue == status.queue]
         released = [step.node.row for step in again if step.is_released and step.node in nodes]
         evidence = await Reader(client).evidence(status.queue)
-        targets = Counter(
-            destination(evidence, modern=row.modern, priority=row.priority) for row in released
-        )
-        destined = Destined(paused=targets[Target.PAUSED], prioritized=targets[Target.PRIORITIZED])
-        found += await queue_brakes(client, status, evidence, destined, plain(status.queue.base))
+        prioritized = [
+            row
+            for row in released
+            if destination(evidence, modern=row.modern, priority=row.priority) is Target.PRIORITIZED
+        ]
+        in_front = sum(not clamp_priority(row.priority) for row in prioritized)
+        destined = Destined(prioritized=len(prioritized), in_front=in_front)
+        found += await queue_brakes(client, status, destined, plain(status.queue.base))
         of_jobs = await job_brakes(client, status.queue, [node.id for node in nodes])
         found += (f"{plain(status.queue.base)}: {sentence}" for sentence in of_jobs)
     return tuple(found)

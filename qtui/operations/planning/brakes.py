@@ -13,7 +13,6 @@ from typing import Final
 
 from qtui.bullmq.ask import Command, Reply, ask, number, text, texts
 from qtui.bullmq.connection import Client
-from qtui.bullmq.dialect import ONE_RESUME, QueueEvidence
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import Garbage, JobState, QueueStatus
 from qtui.bullmq.reads.hashes import read_hashes
@@ -36,19 +35,19 @@ _USUAL: Final = 5_000
 class Destined:
     """How many of a plan's jobs go where; those in other keys don't matter here."""
 
-    paused: int = 0
     prioritized: int = 0
+    in_front: int = 0
+    """Those of them without a priority: see `qtui.bullmq.dialect`."""
 
 
 async def queue_brakes(
-    client: Client, status: QueueStatus, evidence: QueueEvidence, destined: Destined, name: str
+    client: Client, status: QueueStatus, destined: Destined, name: str
 ) -> list[str]:
     """What holds a queue's jobs back besides a pause and its concurrency, in sentences.
 
     Args:
         client: where to read.
         status: the queue as it is.
-        evidence: of its release.
         destined: where the plan's jobs go.
         name: the queue's, plain; `THE_QUEUE` where there is but one.
 
@@ -63,7 +62,7 @@ async def queue_brakes(
             ("HMGET", queue.key("meta"), "max", "duration"),
         ],
     )
-    found = list(_of_paused(status, evidence, destined.paused, name))
+    found = list(_of_lists(status, destined.in_front, name))
     found += _of_rates(name, text(used), number(left), texts(limits) or [None, None])
     ahead = status.count(JobState.WAITING) + status.count(JobState.PAUSED)
     if destined.prioritized and ahead:
@@ -75,31 +74,19 @@ async def queue_brakes(
     return found
 
 
-def _of_paused(status: QueueStatus, evidence: QueueEvidence, jobs: int, name: str) -> Iterator[str]:
-    if not status.paused:
-        if left := status.count(JobState.PAUSED):
-            yield (
-                f"{plural(left, 'job is', 'jobs are')} stranded in the list paused of "
-                f"{_within(name)}, which is not paused: no worker takes them until another resume."
-            )
-        return
-    room, standing = evidence.room, evidence.standing
-    if not jobs or room is None:
-        return
-    yield (
-        f"In the list paused of {_within(name)} no release loses a job, but BullMQ 6 shows it "
-        "nowhere until the resume: resume first, and its dashboards show it waiting."
-    )
-    if jobs > room:
-        held = plural(jobs - room, "job stays", "jobs stay")
+def _of_lists(status: QueueStatus, in_front: int, name: str) -> Iterator[str]:
+    left = status.count(JobState.PAUSED)
+    if left and not status.paused:
         yield (
-            f"That list takes {count(room)} more (one resume of BullMQ 6 moves "
-            f"{count(ONE_RESUME)}): {held} on hold until the resume."
+            f"{plural(left, 'job is', 'jobs are')} stranded in the list paused of "
+            f"{_within(name)}, which is not paused: no worker takes them until another resume."
         )
-    if standing > ONE_RESUME:
+    if in_front:
+        goes = "job without a priority goes", "jobs without a priority go"
+        them = "it" if in_front == 1 else "them"
         yield (
-            f"It holds {count(standing)} already: ports of BullMQ 6 (Python and others) have to "
-            "resume more than once."
+            f"{plural(in_front, *goes)} to prioritized while {_within(name)} is paused: BullMQ 5 "
+            f"and 6 both show {them} there, and no resume loses or strands {them}."
         )
 
 

@@ -15,7 +15,13 @@ from redis.exceptions import ResponseError
 
 from qtui.bullmq.codes import Code
 from qtui.bullmq.connection import Client
-from qtui.bullmq.dialect import QueueEvidence, Target, clamp_priority, destination
+from qtui.bullmq.dialect import (
+    ONE_RESUME,
+    QueueEvidence,
+    Target,
+    clamp_priority,
+    destination,
+)
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, JobState, QueueStatus, Row
 from qtui.bullmq.reads.reader import Reader
@@ -79,12 +85,19 @@ class Forecast:
         """
         return Picked(self.row.id, NEVER if self.row.score is None else self.row.score)
 
+    @property
+    def in_front(self) -> bool:
+        """Whether it goes to ``prioritized`` without a priority: see `dialect`."""
+        return self.target is Target.PRIORITIZED and not clamp_priority(self.row.priority)
+
     def place(self) -> str:
-        """Where it will stand, in words: ``waiting, last in line``."""
+        """Where it will be, in words: ``waiting, last in line``."""
         if self.target is None:
             return ""
         if self.target is Target.WAITING_CHILDREN:
             return f"{self.target}, runs after its children"
+        if self.in_front:
+            return f"prioritized, {'first' if self.row.lifo else 'priority 0'}"
         if self.target is Target.PRIORITIZED:
             return f"prioritized, priority {clamp_priority(self.row.priority)}"
         state = "paused" if self.target is Target.PAUSED else _WAITING
@@ -111,6 +124,7 @@ class Tally:
         self.exhausted = 0
         """Jobs to be retried whose attempts are used up."""
         self._targets: Counter[Target | None] = Counter()
+        self._in_front = 0
         self._state = state
         self._kinds: Counter[tuple[str, str, Code, str]] = Counter()
 
@@ -126,6 +140,7 @@ class Tally:
             row = one.row
             self.codes[one.code] += 1
             self._targets[one.target] += 1
+            self._in_front += one.in_front
             self.exhausted += one.code is Code.RETRIED and row.exhausted
             error = plain(signature(row.failed_reason or "")) if failed else ""
             kind = (row.name, error, one.code, one.place())
@@ -144,11 +159,7 @@ class Tally:
     @property
     def destined(self) -> Destined:
         """How many jobs go to the keys that hold them back."""
-        paused = self._targets[Target.PAUSED]
-        return Destined(
-            paused=paused + (self._targets[Target.WAIT] if paused else 0),
-            prioritized=self._targets[Target.PRIORITIZED],
-        )
+        return Destined(prioritized=self._targets[Target.PRIORITIZED], in_front=self._in_front)
 
     def groups(self) -> list[Group]:
         """The jobs grouped by name, error and fate, largest group first."""
@@ -240,10 +251,9 @@ class Plan:
             yield "No worker is seen on this queue: the jobs wait until one comes."
 
 
-def _age(forecast: Forecast) -> tuple[float, int, str]:
+def _age(row: Row) -> tuple[float, int, str]:
     """Sorts by finish; ids break ties as BullMQ counts them, 9 before 10."""
-    score, job_id = forecast.row.score, forecast.row.id
-    return (score if score is not None else float("inf"), len(job_id), job_id)
+    return (row.score if row.score is not None else float("inf"), len(row.id), row.id)
 
 
 def forecast(row: Row, status: QueueStatus, evidence: QueueEvidence) -> Forecast:
@@ -256,6 +266,19 @@ def forecast(row: Row, status: QueueStatus, evidence: QueueEvidence) -> Forecast
         return Forecast(row, Code.REFUSED, None)
     target = destination(evidence, modern=row.modern, priority=row.priority)
     return Forecast(row, Code.RETRIED, target)
+
+
+def _forecasts(
+    rows: Iterable[Row], status: QueueStatus, evidence: QueueEvidence
+) -> tuple[list[Forecast], QueueEvidence]:
+    """What it would do with jobs in the order in which they are sent, and what that changes."""
+    found = []
+    for row in rows:
+        one = forecast(row, status, evidence)
+        if one.target is Target.PAUSED and evidence.in_paused < ONE_RESUME:
+            evidence = replace(evidence, paused_list=True, in_paused=evidence.in_paused + 1)
+        found.append(one)
+    return found, evidence
 
 
 def _after_children(forecasts: Iterable[Forecast], kin: Kin) -> list[Forecast]:
@@ -324,11 +347,11 @@ class _Sample:
 
 
 async def _brakes(
-    client: Client, status: QueueStatus, evidence: QueueEvidence, tally: Tally, sample: _Sample
+    client: Client, status: QueueStatus, tally: Tally, sample: _Sample
 ) -> tuple[str, ...]:
     if not sample.ids:
         return ()
-    of_queue = await queue_brakes(client, status, evidence, tally.destined, THE_QUEUE)
+    of_queue = await queue_brakes(client, status, tally.destined, THE_QUEUE)
     return (*of_queue, *await job_brakes(client, status.queue, sample.ids))
 
 
@@ -369,10 +392,8 @@ async def make_plan(
             rows = [one.row for one in await judged(client, selection, step)]
             here = [one for one in rows if one.score is not None]
             kin.add((one.id, one.parent_key) for one in here)
-            found = _kept_together(forecast(row, status, evidence) for row in here)
-            found = _after_children(found, kin)
-            if any(one.target is Target.PAUSED for one in found):
-                evidence = replace(evidence, paused_list=True)
+            found, evidence = _forecasts(here, status, evidence)
+            found = _after_children(_kept_together(found), kin)
             tally.add(found)
             sample.add(found)
             told(found)
@@ -387,14 +408,15 @@ async def make_plan(
             families=families,
             kin=kin,
             after_children=kin.parents,
-            brakes=await _brakes(client, status, evidence, tally, sample),
+            brakes=await _brakes(client, status, tally, sample),
         )
-    forecasts: list[Forecast] = []
+    chosen: list[Row] = []
     async for some in candidates(client, selection):
-        forecasts += (forecast(one.row, status, evidence) for one in some)
-        progress(len(forecasts), len(selection.jobs))
+        chosen += (one.row for one in some)
+        progress(len(chosen), len(selection.jobs))
+    forecasts, evidence = _forecasts(sorted(chosen, key=_age), status, evidence)
     kin.add((one.row.id, one.row.parent_key) for one in forecasts if one.code is Code.RETRIED)
-    ordered = sorted(_after_children(_kept_together(forecasts), kin), key=_age)
+    ordered = _after_children(_kept_together(forecasts), kin)
     sample.add(ordered)
     families = await sample.warnings(client, selection, evidence, kin)
     ordered = _barred(ordered, families)
@@ -409,6 +431,6 @@ async def make_plan(
         tuple(ordered),
         families=families,
         kin=kin,
-        brakes=await _brakes(client, status, evidence, tally, sample),
+        brakes=await _brakes(client, status, tally, sample),
         after_children=sum(one.target is Target.WAITING_CHILDREN for one in ordered),
     )
