@@ -79,10 +79,10 @@ def test_it_stops_after_the_batch_and_says_what_was_done(
     assert places(redis_url) == sorted(IDS)
 
 
-def test_the_second_time_it_leaves_at_once(redis_url: str) -> None:
-    many_failed(redis_url, IDS)
-    with connect(redis_url) as client, retrying(redis_url) as process:
-        # Reads go on, so that there is a plan; the first batch gets no answer.
+def twice(url: str, process: subprocess.Popen[str]) -> tuple[str, str]:
+    """What a command says that is interrupted twice while its first call gets no answer."""
+    with connect(url) as client:
+        # Reads go on, so that there is a plan; the first call gets no answer.
         client.execute_command("CLIENT", "PAUSE", 60_000, "WRITE")
         try:
             soon(lambda: client.info("clients")["blocked_clients"])
@@ -96,13 +96,20 @@ def test_the_second_time_it_leaves_at_once(redis_url: str) -> None:
             assert process.wait(PATIENCE) == 130
         finally:
             client.execute_command("CLIENT", "UNPAUSE")
-        [summary, journal] = out.splitlines()
-        assert summary == "0 of 3,000 jobs retried, 3,000 without a result"
-        name = journal.removeprefix("journal ")
-        assert err == (
-            "qtui: interrupted: what was on its way may have been carried out:"
-            f" qtui retry --resume {name} goes on\n"
-        )
+    return out, err
+
+
+def test_the_second_time_it_leaves_at_once(redis_url: str) -> None:
+    many_failed(redis_url, IDS)
+    with retrying(redis_url) as process:
+        out, err = twice(redis_url, process)
+    [summary, journal] = out.splitlines()
+    assert summary == "0 of 3,000 jobs retried, 3,000 without a result"
+    name = journal.removeprefix("journal ")
+    assert err == (
+        "qtui: interrupted: what was on its way may have been carried out:"
+        f" qtui retry --resume {name} goes on\n"
+    )
     assert places(redis_url) == sorted(IDS)
 
 
@@ -128,20 +135,8 @@ RERUN = ("flow", "parents", "p", "--rerun", "failure", "--yes")
 
 def test_of_a_rerun_the_second_time_leaves_at_once(redis_url: str) -> None:
     flow_of(redis_url, 3)
-    with connect(redis_url) as client, running(redis_url, *RERUN) as process:
-        client.execute_command("CLIENT", "PAUSE", 60_000, "WRITE")
-        try:
-            soon(lambda: client.info("clients")["blocked_clients"])
-            process.send_signal(signal.SIGINT)
-            assert process.stderr is not None
-            assert process.stdout is not None
-            lines = iter(process.stderr.readline, "")
-            assert any("stopping after what is on its way" in line for line in lines)
-            process.send_signal(signal.SIGINT)
-            out, err = process.stdout.read(), process.stderr.read()
-            assert process.wait(PATIENCE) == 130
-        finally:
-            client.execute_command("CLIENT", "UNPAUSE")
+    with running(redis_url, *RERUN) as process:
+        out, err = twice(redis_url, process)
     assert out.startswith("0 of 4 jobs run again\njournal ")
     assert err == (
         "qtui: interrupted: what was on its way may have been carried out:"
