@@ -22,7 +22,7 @@ from qtui.commands.shared.report import Report
 from qtui.commands.shared.run import DONE, INTERRUPTED, NOT_ALL, Place, Stop
 from qtui.commands.shared.sending import carry_out
 from qtui.operations.engine.campaign import Campaign
-from qtui.operations.flow_rerun.plan import Part, RerunPlan, Start, Step
+from qtui.operations.flow_rerun.plan import Part, RerunPlan, RerunStep, Start
 from qtui.operations.flow_rerun.progress import RerunProgress
 from qtui.operations.flow_rerun.reading import make_rerun_plan
 from qtui.operations.flow_rerun.rerun import Rerun
@@ -135,7 +135,7 @@ def _tell(paper: Paper, plan: RerunPlan, resets: Resets) -> None:
     paper.flush()
 
 
-def _step_cells(step: Step) -> tuple[Cell, ...]:
+def _step_cells(step: RerunStep) -> tuple[Cell, ...]:
     node = step.node
     error = spoken(node.row.failed_reason or "") if node.state is JobState.FAILED else ""
     tone = _TONES.get(step.part, Tone.FAINT)

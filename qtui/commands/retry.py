@@ -29,7 +29,7 @@ from qtui.operations.journal.reading import JournalError, find, read_header
 from qtui.operations.planning.plan import Forecast, Plan, Resets, make_plan
 from qtui.operations.retry.resuming import Interrupted, Recorder
 from qtui.operations.retry.retry import Retry
-from qtui.operations.retry.same_server import Elsewhere
+from qtui.operations.retry.same_server import OtherServer
 from qtui.operations.supply.selection import Query, Selection, chosen, query
 from qtui.text import count, plain, plural
 from qtui.views.columns import Tone
@@ -202,13 +202,13 @@ def _take(place: Place, name: str, *, yes: bool) -> Interrupted:
     where = place.target.shown
     try:
         return Interrupted.take(place.journal, name, where, anyway=yes)
-    except Elsewhere:
+    except OtherServer:
         header = read_header(place.journal, find(place.journal, name))
         key = QueueKey(header.queue, header.prefix).key("meta")
         origin = place.ask(lambda client: read_origin(client, key))
     try:
         return Interrupted.take(place.journal, name, where, origin)
-    except Elsewhere as doubt:
+    except OtherServer as doubt:
         if not (is_terminal(sys.stdin) and place.err.is_terminal):
             raise
         place.err.line(f"qtui: {plain(str(doubt))}")

@@ -15,7 +15,7 @@ from qtui.bullmq.signature import signature
 from qtui.bullmq.signature.headline import reason_of, spoken
 from qtui.operations.engine.pace import Pace
 from qtui.operations.following.outcome import Fate, Outcome
-from qtui.operations.journal.lines import Header, Record, Snapshot, outcome_of, result_of
+from qtui.operations.journal.lines import Header, JournalLine, Snapshot, outcome_of, result_of
 from qtui.operations.journal.reading import Summary, read, rebuilt
 from qtui.text import count, first_line, plain, plural
 from qtui.views.columns import Tone, Verdict, verdict
@@ -90,8 +90,8 @@ class Story:
     results: dict[str, Result] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     fates: Counter[Fate] = field(default_factory=Counter)
-    resumed: list[Record] = field(default_factory=list)
-    servers: list[Record] = field(default_factory=list)
+    resumed: list[JournalLine] = field(default_factory=list)
+    servers: list[JournalLine] = field(default_factory=list)
     """Where another server answered from then on."""
     error: str = ""
     """The first words of Redis about a job that it refused to move."""
@@ -105,7 +105,7 @@ class Story:
         if len(self.jobs) < FIRST:
             self.jobs[job.id] = job
 
-    def add(self, found: Record) -> None:
+    def add(self, found: JournalLine) -> None:
         """Takes one line in."""
         match found["type"]:
             case "code":

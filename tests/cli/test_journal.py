@@ -17,7 +17,7 @@ from qtui.commands.journal import list_journal, show_campaign
 from qtui.commands.shared.output import Paper
 from qtui.commands.shared.run import NOT_ALL, USAGE, Stop
 from qtui.operations.following.outcome import Fate, Outcome
-from qtui.operations.journal.lines import Header, Selection, Snapshot, snapshot_lines
+from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection, snapshot_lines
 from qtui.operations.journal.writing import Journal
 from qtui.text import size
 
@@ -79,7 +79,7 @@ def campaign(folder: Path, jobs: int = 3, *, end: str = "done") -> str:
         "bull:payments",
         "bull",
         "failed",
-        Selection("ids", jobs),
+        WrittenSelection("ids", jobs),
         resets={"made": True, "started": False},
         pace={"rate": 50},
         how=how,
@@ -123,7 +123,7 @@ def test_the_list_is_a_line_a_campaign(said: Said) -> None:
 
 
 def test_a_campaign_that_runs_is_listed_as_running(said: Said) -> None:
-    header = Header("unix:///r", "x:pay", "x", "completed", Selection("query"))
+    header = Header("unix:///r", "x:pay", "x", "completed", WrittenSelection("query"))
     with Journal.create(said.folder, header) as journal:
         _, line = said.listed().splitlines()
         [one] = said.objects(said.listed(as_json=True))
@@ -239,7 +239,7 @@ def test_the_jobs_are_the_list_as_it_was(said: Said) -> None:
 
 
 def test_completed_jobs_have_their_return_value_back(said: Said) -> None:
-    header = Header("r", "bull:p", "bull", "completed", Selection("query", filter="name:x"))
+    header = Header("r", "bull:p", "bull", "completed", WrittenSelection("query", filter="name:x"))
     fields = {"name": "x", "returnvalue": '{"ok": true}', "finishedOn": "5"}
     with Journal.create(said.folder, header) as journal:
         journal.snapshots(snapshot_lines([Snapshot("1", 5.0, fields), Snapshot("2", None, {})]))
@@ -255,7 +255,9 @@ def test_completed_jobs_have_their_return_value_back(said: Said) -> None:
 
 
 def test_hostile_text_reaches_nobody(said: Said) -> None:
-    header = Header(HOSTILE, f"bull:{HOSTILE}", "bull", "failed", Selection("query", 1, HOSTILE))
+    header = Header(
+        HOSTILE, f"bull:{HOSTILE}", "bull", "failed", WrittenSelection("query", 1, HOSTILE)
+    )
     whole = Header(**{**_members(header), "how": HOSTILE, "pace": {HOSTILE: HOSTILE}})
     job = Snapshot(HOSTILE, 1.0, {"name": HOSTILE, "failedReason": HOSTILE, "opts": HOSTILE})
     with Journal.create(said.folder, whole) as journal:

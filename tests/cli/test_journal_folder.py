@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from qtui.operations.journal.lines import Header, Selection
+from qtui.operations.journal.lines import Header, WrittenSelection
 from qtui.operations.journal.reading import campaigns, ids, unfinished
 from qtui.operations.journal.writing import Journal
 from tests.cli.stage import Outcome, command, failed, run
@@ -32,7 +32,7 @@ def header(**changes: object) -> Header:
         "queue": "bull:payments",
         "prefix": "bull",
         "state": "failed",
-        "selection": Selection("query", 3),
+        "selection": WrittenSelection("query", 3),
     }
     return Header(**{**facts, **changes})  # type: ignore[arg-type]
 
@@ -187,7 +187,7 @@ def test_a_filter_that_does_not_parse_is_said_when_a_retry_is_resumed(
 ) -> None:
     failed(redis_url, 1)
     where = redis_url
-    broken = header(where=where, selection=Selection("query", 1, "error:re:((", 2e12))
+    broken = header(where=where, selection=WrittenSelection("query", 1, "error:re:((", 2e12))
     with Journal.create(folder, broken) as journal:
         pass
     done = run("--redis", redis_url, "retry", "--resume", journal.id)

@@ -15,8 +15,8 @@ from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.writer import Picked
 from qtui.operations.journal.lines import (
     Header,
-    Selection,
     Snapshot,
+    WrittenSelection,
 )
 
 WHERE = "redis://cache-1:6379/0"
@@ -25,7 +25,7 @@ WHERE = "redis://cache-1:6379/0"
 def header(jobs: int | None = None, *, where: str = WHERE) -> Header:
     """A campaign of chosen jobs, or of all failed ones."""
     kind = "query" if jobs is None else "ids"
-    return Header(where, "bull:pay", "bull", "failed", Selection(kind, jobs), how="key r")
+    return Header(where, "bull:pay", "bull", "failed", WrittenSelection(kind, jobs), how="key r")
 
 
 def failed(number: int) -> Snapshot:

@@ -13,7 +13,7 @@ from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import Client, connect, parse
 from qtui.bullmq.model import JobState
 from qtui.demo.server import EmbeddedServer
-from qtui.operations.following.outcome import Fate, Outcome, Tally
+from qtui.operations.following.outcome import Fate, Outcome, OutcomeTally
 from tests.operations.following import EVENTS, LONG, began, retried, retry, run
 from tests.seeds import (
     QUEUE,
@@ -45,7 +45,7 @@ async def test_every_end_is_told_by_the_events(
         follower.add(results, ["boom"] * len(results))
         await retry(any_client, strangers)
         assert follower.undecided == len(follower.outcomes) == 7
-        assert follower.tally() == Tally(waiting=7)
+        assert follower.tally() == OutcomeTally(waiting=7)
         await follower.look()
         plan = {
             ids[1]: "boom",
@@ -55,7 +55,7 @@ async def test_every_end_is_told_by_the_events(
         }
         await run(real, 7 + 1 + len(strangers), plan)
         assert await follower.look() == set(ids)
-        assert follower.tally() == Tally(
+        assert follower.tally() == OutcomeTally(
             delayed=1,
             recovered=3,
             failed_again=3,
@@ -65,10 +65,10 @@ async def test_every_end_is_told_by_the_events(
         assert follower.outcomes[ids[4]] == Outcome(Fate.COMPLETED)
         assert follower.outcomes[ids[2]] == Outcome(Fate.FAILED_AGAIN, "Timeout of 5 ms")
         assert follower.outcomes[ids[5]] == Outcome(Fate.DELAYED)
-        assert follower.tally(ids[:2]) == Tally(
+        assert follower.tally(ids[:2]) == OutcomeTally(
             recovered=1, failed_again=1, same_error=1, errors=(("boom", 1),)
         )
-        assert follower.tally([ids[0], ids[0], *strangers]) == Tally(recovered=1)
+        assert follower.tally([ids[0], ids[0], *strangers]) == OutcomeTally(recovered=1)
         assert await follower.look() == set()
         assert follower.undecided == 1
 
@@ -86,11 +86,11 @@ async def test_a_job_under_way_is_active(
         async with real.worker(processor=hold) as ended:
             await started.wait()
             assert await follower.look() == {ids[0]}
-            assert follower.tally() == Tally(active=1, waiting=1)
+            assert follower.tally() == OutcomeTally(active=1, waiting=1)
             gate.set()
             await ended(2)
         assert await follower.look() == set(ids)
-        assert follower.tally() == Tally(recovered=2)
+        assert follower.tally() == OutcomeTally(recovered=2)
 
 
 async def test_jobs_that_have_run_before_their_result_is_known(
@@ -103,7 +103,7 @@ async def test_jobs_that_have_run_before_their_result_is_known(
         await run(real, 3, {ids[1]: "boom"})
         assert await follower.look() == set()
         follower.add(results, ["boom"] * 3)
-        assert follower.tally() == Tally(
+        assert follower.tally() == OutcomeTally(
             recovered=2, failed_again=1, same_error=1, errors=(("boom", 1),)
         )
         assert await follower.look() == set(ids)
@@ -118,7 +118,9 @@ async def test_what_somebody_else_retries_is_told_apart(
         await run(real, 1)
         assert await follower.look() == set(ids)
         assert follower.outcomes[ids[0]] == Outcome(Fate.FAILED_AGAIN, "boom")
-        failed_twice = Tally(failed_again=2, same_error=2, errors=(("boom", 2),), retried_since=1)
+        failed_twice = OutcomeTally(
+            failed_again=2, same_error=2, errors=(("boom", 2),), retried_since=1
+        )
         assert follower.tally() == follower.tally(ids) == failed_twice
 
 
@@ -165,7 +167,7 @@ async def test_lost_events_are_made_up_for_by_the_states(
         tally = await follower.settle(LONG)
         assert time.perf_counter() - start < 3
         gone = int(loss != "whole")
-        expected = Tally(
+        expected = OutcomeTally(
             recovered=3 - gone, failed_again=1, same_error=1, errors=(("boom", 1),), gone=gone
         )
         assert tally == expected
@@ -176,9 +178,9 @@ async def test_a_job_that_is_removed_is_gone(server: EmbeddedServer, client: Red
     async with retried(server, client, client, 2) as (real, ids, follower):
         await real.queue.remove(ids[0])
         assert await follower.look() == {ids[0]}
-        assert follower.tally() == Tally(gone=1, waiting=1)
+        assert follower.tally() == OutcomeTally(gone=1, waiting=1)
         await client.delete(QUEUE.job(ids[1]))  # without a word
-        assert await follower.settle(LONG) == Tally(gone=2)
+        assert await follower.settle(LONG) == OutcomeTally(gone=2)
 
 
 async def test_a_job_that_is_missing_is_not_gone_while_events_are_unread(
@@ -203,7 +205,7 @@ async def test_a_job_that_is_missing_is_not_gone_while_events_are_unread(
     assert await follower.look() == set()
     assert (await any_client.info("commandstats"))["cmdstat_zmscore"]["calls"] >= 5
     assert follower.behind
-    assert await follower.settle(LONG) == Tally(recovered=1, gone=1)
+    assert await follower.settle(LONG) == OutcomeTally(recovered=1, gone=1)
     assert follower.outcomes["1"].fate is Fate.COMPLETED
     await ours.aclose()
 
@@ -218,7 +220,7 @@ async def test_an_older_end_is_not_taken_for_this_one(
     follower.add([Result(one, Code.RETRIED, "wait") for one in ids])
     await client.xadd(EVENTS, {"event": "completed", "jobId": "b"})
     assert await follower.look() == {"b"}
-    assert follower.tally() == Tally(waiting=1, recovered=1)
+    assert follower.tally() == OutcomeTally(waiting=1, recovered=1)
 
 
 async def test_a_retry_of_completed_jobs(
@@ -231,7 +233,7 @@ async def test_a_retry_of_completed_jobs(
         follower.add(await retry(any_client, ids, JobState.COMPLETED))
         await run(real, 2, {ids[0]: "boom"})
         assert await follower.look() == set(ids)
-        assert follower.tally() == Tally(recovered=1, failed_again=1, errors=(("boom", 1),))
+        assert follower.tally() == OutcomeTally(recovered=1, failed_again=1, errors=(("boom", 1),))
 
 
 async def test_of_more_than_are_followed_the_number_is_kept(client: Redis) -> None:
@@ -240,7 +242,7 @@ async def test_of_more_than_are_followed_the_number_is_kept(client: Redis) -> No
     results = await retry(client, ids)
     follower.add(results[:4])
     follower.add(results[3:])
-    assert follower.tally() == Tally(waiting=5, beyond=2)
+    assert follower.tally() == OutcomeTally(waiting=5, beyond=2)
     assert len(follower.outcomes) == follower.undecided == 5
 
 
@@ -266,7 +268,7 @@ async def test_states_that_an_acl_hides_are_said_and_the_events_still_tell(
                     await follower.settle(0.2)
             assert "zscore" in follower.blind
             await run(real, 2)
-            assert await follower.settle(LONG) == Tally(recovered=2)
+            assert await follower.settle(LONG) == OutcomeTally(recovered=2)
             assert set(follower.outcomes) == set(ids)
     finally:
         await theirs.aclose()

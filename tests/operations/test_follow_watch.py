@@ -12,7 +12,7 @@ from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import Client
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.following.follow import Follower
-from qtui.operations.following.outcome import Tally
+from qtui.operations.following.outcome import OutcomeTally
 from tests.operations.following import EVENTS, FAILED, LONG, began, retried, retry, run
 from tests.seeds import (
     QUEUE,
@@ -59,7 +59,7 @@ async def test_without_anybody_who_answers_the_time_is_up_all_the_same(
     ):
         proxy.away = True
         start = time.perf_counter()
-        assert await follower.settle(0.5) == Tally(waiting=1)
+        assert await follower.settle(0.5) == OutcomeTally(waiting=1)
         assert 0.5 <= time.perf_counter() - start < 3
 
 
@@ -68,8 +68,8 @@ async def test_it_waits_for_a_canary_alone_and_stops_when_asked(
 ) -> None:
     async with retried(any_server, any_client, ours, 4) as (real, ids, follower):
         start = time.perf_counter()
-        assert await follower.settle(LONG, lambda: True) == Tally(waiting=4)
-        assert await follower.settle(0) == Tally(waiting=4)
+        assert await follower.settle(LONG, lambda: True) == OutcomeTally(waiting=4)
+        assert await follower.settle(0) == OutcomeTally(waiting=4)
         assert time.perf_counter() - start < 1
         settling = asyncio.ensure_future(follower.settle(LONG, ids=ids[:2]))
         await run(real, 2, {ids[0]: "boom"})
@@ -110,7 +110,7 @@ async def test_a_look_with_nothing_new_is_one_command(
         trips.count = 0
         await follower.look()
         assert trips.count == 1 + 2
-        assert follower.tally() == Tally(waiting=300)
+        assert follower.tally() == OutcomeTally(waiting=300)
     stats = await any_client.info("commandstats")
     assert stats["cmdstat_lpos"]["calls"] == 300
     longest = max(stats[name]["usec_per_call"] for name in ("cmdstat_lpos", "cmdstat_xrange"))
@@ -148,7 +148,7 @@ async def test_a_look_is_bounded_however_many_events_there_are(
         assert (trips.count, follower.behind) == (20, True)
         await any_client.xadd(EVENTS, {"event": "completed", "jobId": "1"})
         await follower.settle(LONG)
-        assert follower.tally() == Tally(recovered=1)
+        assert follower.tally() == OutcomeTally(recovered=1)
         assert not follower.behind
 
 

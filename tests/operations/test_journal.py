@@ -22,8 +22,8 @@ from qtui.folders import journal_folder
 from qtui.operations.following.outcome import Fate, Outcome
 from qtui.operations.journal.lines import (
     Header,
-    Selection,
     Snapshot,
+    WrittenSelection,
     glance,
     snapshot_lines,
     snapshot_of,
@@ -94,7 +94,7 @@ def test_the_first_line_tells_who_retries_what_and_how(tmp_path: Path) -> None:
         queue="bull:pay\udcff",
         prefix="bull",
         state="failed",
-        selection=Selection("query", 40_000, "name:charge", 1764000000000.5),
+        selection=WrittenSelection("query", 40_000, "name:charge", 1764000000000.5),
         resets={"made": True, "started": False},
         pace={"rate": 50, "canary": None},
         how="qtui retry pay --filter name:charge",

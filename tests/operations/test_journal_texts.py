@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qtui.bullmq.codes import Code, Result
-from qtui.operations.journal.lines import Header, Selection, Snapshot, snapshot_lines
+from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection, snapshot_lines
 from qtui.operations.journal.reading import JournalError, read, rebuilt, summary
 from qtui.operations.journal.texts import Texts, whole
 from qtui.operations.journal.writing import Journal
@@ -28,7 +28,7 @@ def header() -> Header:
         queue="bull:payments",
         prefix="bull",
         state="failed",
-        selection=Selection("query", 3),
+        selection=WrittenSelection("query", 3),
     )
 
 

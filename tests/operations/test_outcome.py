@@ -11,7 +11,7 @@ from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.reader import Reader, Whereabouts
 from qtui.bullmq.writer import Picked, Writer
 from qtui.demo.server import EmbeddedServer
-from qtui.operations.following.outcome import Fate, Outcome, Outcomes, Tally, outcome
+from qtui.operations.following.outcome import Fate, Outcome, Outcomes, OutcomeTally, outcome
 from tests.seeds import QUEUE, failed_jobs, real_queue
 
 
@@ -49,32 +49,32 @@ def test_what_is_final() -> None:
 @pytest.mark.parametrize(
     ("tally", "words"),
     [
-        (Tally(), "0 of 0 recovered"),
+        (OutcomeTally(), "0 of 0 recovered"),
         (
-            Tally(recovered=482, failed_again=11, waiting=7, errors=(("Timeout", 11),)),
+            OutcomeTally(recovered=482, failed_again=11, waiting=7, errors=(("Timeout", 11),)),
             "482 of 500 recovered · 11 failed again (Timeout) · 7 waiting",
         ),
         (
-            Tally(failed_again=1200, errors=(("a", 1000), ("b\x1b", 150), ("c", 50))),
+            OutcomeTally(failed_again=1200, errors=(("a", 1000), ("b\x1b", 150), ("c", 50))),
             "0 of 1,200 recovered · 1,200 failed again (1,000 a, 150 b␛, 50 others)",
         ),
         (
-            Tally(recovered=1, failed_again=2, errors=(("", 2),), retried_since=1),
+            OutcomeTally(recovered=1, failed_again=2, errors=(("", 2),), retried_since=1),
             "1 of 3 recovered · 2 failed again (no reason given)"
             " · 1 retried since by somebody else",
         ),
         (
-            Tally(active=1, waiting=2, delayed=3, gone=4, beyond=5),
+            OutcomeTally(active=1, waiting=2, delayed=3, gone=4, beyond=5),
             "0 of 10 recovered · 1 active · 2 waiting · 3 delayed, will run again · 4 gone"
             " · 5 not followed",
         ),
         (
-            Tally(failed_again=2, errors=(("x" * 60, 1), ("y\nz", 1))),
+            OutcomeTally(failed_again=2, errors=(("x" * 60, 1), ("y\nz", 1))),
             f"0 of 2 recovered · 2 failed again (1 {'x' * 47}…, 1 y)",
         ),
     ],
 )
-def test_a_tally_in_words(tally: Tally, words: str) -> None:
+def test_a_tally_in_words(tally: OutcomeTally, words: str) -> None:
     assert tally.words() == words
 
 

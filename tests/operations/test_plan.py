@@ -16,7 +16,7 @@ from qtui.bullmq.filter import parse
 from qtui.bullmq.model import JobState
 from qtui.bullmq.writer import Picked, Writer
 from qtui.demo.server import EmbeddedServer
-from qtui.operations.planning.plan import Group, Plan, Resets, make_plan
+from qtui.operations.planning.plan import Plan, PlanGroup, Resets, make_plan
 from qtui.operations.supply.selection import CHUNK, Chosen, chosen, query
 from tests.seeds import (
     BOUND,
@@ -59,11 +59,11 @@ async def test_a_plan_for_a_real_queue(any_server: EmbeddedServer, any_client: R
         assert (plan.queue, plan.state, plan.workers) == (QUEUE, FAILED, 0)
         assert sorted(plan.groups(), key=str) == sorted(
             [
-                Group("charge", "boom", Code.RETRIED, "waiting, last in line", 3),
-                Group("charge", "boom", Code.RETRIED, "prioritized, priority 3", 2),
-                Group("charge", "Timeout of <n>ms", Code.RETRIED, "waiting, last in line", 1),
-                Group("charge", "boom", Code.RETRIED, "waiting, next to run", 1),
-                Group("", "", Code.NO_SUCH_JOB, "", 1),
+                PlanGroup("charge", "boom", Code.RETRIED, "waiting, last in line", 3),
+                PlanGroup("charge", "boom", Code.RETRIED, "prioritized, priority 3", 2),
+                PlanGroup("charge", "Timeout of <n>ms", Code.RETRIED, "waiting, last in line", 1),
+                PlanGroup("charge", "boom", Code.RETRIED, "waiting, next to run", 1),
+                PlanGroup("", "", Code.NO_SUCH_JOB, "", 1),
             ],
             key=str,
         )
@@ -133,7 +133,7 @@ async def test_jobs_that_are_gone_or_elsewhere_are_foreseen(client: Redis) -> No
 async def test_completed_jobs_are_not_grouped_by_errors_of_earlier_attempts(client: Redis) -> None:
     await raw_failed(client, "12", state="completed")
     plan = await plan_of(client, "1", "2", state=COMPLETED)
-    assert plan.groups() == [Group("charge", "", Code.RETRIED, "waiting, last in line", 2)]
+    assert plan.groups() == [PlanGroup("charge", "", Code.RETRIED, "waiting, last in line", 2)]
 
 
 class TestWarnings:

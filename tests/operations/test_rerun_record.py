@@ -20,7 +20,7 @@ from qtui.operations.flow_rerun.plan import RerunPlan
 from qtui.operations.flow_rerun.progress import CHUNK, read_progress
 from qtui.operations.flow_rerun.rerun import Rerun
 from qtui.operations.following.outcome import Fate, Outcome
-from qtui.operations.journal.lines import Header, Selection, outcome_of
+from qtui.operations.journal.lines import Header, WrittenSelection, outcome_of
 from qtui.operations.journal.reading import JournalError, ids, read, rebuilt, summary
 from qtui.operations.journal.writing import Journal
 from qtui.operations.planning.plan import Resets
@@ -111,7 +111,7 @@ async def test_a_journal_that_fills_up_ends_the_rerun_before_the_next_call(
 ) -> None:
     await raw_flow(client, 5)
     plan = await plan_of(client)
-    header = Header(WHERE, QUEUE.base, "bull", "failed", Selection("flow", plan.jobs))
+    header = Header(WHERE, QUEUE.base, "bull", "failed", WrittenSelection("flow", plan.jobs))
 
     def small(_: Campaign[Action]) -> Journal:
         return Journal.create(tmp_path, header, limit=2600)

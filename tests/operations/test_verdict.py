@@ -14,7 +14,7 @@ from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.engine.pace import Pace, is_hopeless, verdict_on
 from qtui.operations.following.follow import Follower
-from qtui.operations.following.outcome import Fate, Tally
+from qtui.operations.following.outcome import Fate, OutcomeTally
 from qtui.operations.journal.reading import ids as campaign_ids
 from qtui.operations.journal.reading import read, summary
 from qtui.operations.planning.plan import Resets
@@ -32,55 +32,55 @@ PACE = Pace(canary=20)
 @pytest.mark.parametrize(
     ("tally", "why"),
     [
-        (Tally(recovered=20), ""),
-        (Tally(recovered=18, failed_again=2), ""),
-        (Tally(recovered=17, failed_again=3), "canary: 3 of 20 failed again (limit 10 %)"),
-        (Tally(recovered=18, failed_again=1, active=1), ""),
+        (OutcomeTally(recovered=20), ""),
+        (OutcomeTally(recovered=18, failed_again=2), ""),
+        (OutcomeTally(recovered=17, failed_again=3), "canary: 3 of 20 failed again (limit 10 %)"),
+        (OutcomeTally(recovered=18, failed_again=1, active=1), ""),
         (
-            Tally(recovered=17, failed_again=1, active=2),
+            OutcomeTally(recovered=17, failed_again=1, active=2),
             "canary: 1 of 20 failed again, 2 still running after 60 s (limit 10 %)",
         ),
         (
-            Tally(recovered=1, active=19),
+            OutcomeTally(recovered=1, active=19),
             "canary: 19 of 20 still running after 60 s (limit 10 %)",
         ),
         (
-            Tally(recovered=10, waiting=4, delayed=3, undone=1, beyond=2),
+            OutcomeTally(recovered=10, waiting=4, delayed=3, undone=1, beyond=2),
             "canary: 4 of 20 still waiting, 3 delayed, 1 back where they were, 2 not followed"
             " after 60 s (limit 10 %)",
         ),
         (
-            Tally(recovered=1, unknown=19),
+            OutcomeTally(recovered=1, unknown=19),
             "canary: 19 of 20 unknown after 60 s (limit 10 %)",
         ),
         (
-            Tally(gone=20),
+            OutcomeTally(gone=20),
             "canary: 20 of 20 jobs were removed and no event says how they ended: cannot be judged",
         ),
         (
-            Tally(recovered=9, failed_again=1, gone=5, waiting=5),
+            OutcomeTally(recovered=9, failed_again=1, gone=5, waiting=5),
             "canary: 1 of 20 failed again, 5 jobs were removed and no event says how they ended"
             " (limit 10 %)",
         ),
-        (Tally(recovered=18, gone=2), ""),
+        (OutcomeTally(recovered=18, gone=2), ""),
     ],
 )
-def test_what_is_unknown_counts_as_failed(tally: Tally, why: str) -> None:
+def test_what_is_unknown_counts_as_failed(tally: OutcomeTally, why: str) -> None:
     assert verdict_on(tally, PACE) == why
 
 
 def test_it_says_what_hides_the_jobs() -> None:
-    assert verdict_on(Tally(gone=20), PACE, mute=True) == (
+    assert verdict_on(OutcomeTally(gone=20), PACE, mute=True) == (
         "canary: 20 of 20 jobs were removed and the queue keeps no events: cannot be judged"
     )
     assert "20 of 20 hidden by Redis (NOPERM zscore)" in verdict_on(
-        Tally(unknown=20), PACE, blind="NOPERM zscore"
+        OutcomeTally(unknown=20), PACE, blind="NOPERM zscore"
     )
 
 
 def test_it_is_over_early_only_where_no_open_job_can_change_it() -> None:
-    assert not is_hopeless(Tally(recovered=1, failed_again=2, active=17), PACE)
-    assert is_hopeless(Tally(failed_again=2, gone=1, active=17), PACE)
+    assert not is_hopeless(OutcomeTally(recovered=1, failed_again=2, active=17), PACE)
+    assert is_hopeless(OutcomeTally(failed_again=2, gone=1, active=17), PACE)
 
 
 async def test_jobs_that_fail_and_are_removed_unseen_stop_it(
@@ -161,7 +161,7 @@ async def test_what_lost_events_hid_is_read_as_soon_as_it_is_quiet(
                 await any_client.xtrim(EVENTS, maxlen=3, approximate=False)
                 await follower.look()
         looked = asyncio.get_running_loop().time()
-        assert await follower.settle(LONG) == Tally(recovered=300)
+        assert await follower.settle(LONG) == OutcomeTally(recovered=300)
         assert asyncio.get_running_loop().time() - looked < 10
 
 
@@ -232,7 +232,7 @@ async def test_states_are_read_where_the_server_lacks_zmscore() -> None:
             await client.zadd(QUEUE.key("completed"), {"2": 5})
             await client.delete(EVENTS)
             assert await follower.conclude(LONG)
-            assert follower.tally() == Tally(recovered=1, waiting=2)
+            assert follower.tally() == OutcomeTally(recovered=1, waiting=2)
 
 
 async def test_a_connection_that_is_gone_leaves_the_rest_unknown(
@@ -246,6 +246,6 @@ async def test_a_connection_that_is_gone_leaves_the_rest_unknown(
     paused = asyncio.ensure_future(client.execute_command("DEBUG", "SLEEP", "1"))
     await asyncio.sleep(0.05)  # so that it is asleep when it is asked
     assert not await follower.conclude(0.2)
-    assert follower.tally() == Tally(waiting=2)
-    assert follower.final() == Tally(unknown=2)
+    assert follower.tally() == OutcomeTally(waiting=2)
+    assert follower.final() == OutcomeTally(unknown=2)
     await paused

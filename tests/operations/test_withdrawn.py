@@ -11,8 +11,8 @@ from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.origin import Origin, origin_of, read_origin
 from qtui.bullmq.reads.places import Places
 from qtui.bullmq.writer import Picked
-from qtui.operations.following.outcome import Fate, Tally
-from qtui.operations.journal.lines import Header, Selection, Snapshot, snapshot_lines
+from qtui.operations.following.outcome import Fate, OutcomeTally
+from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection, snapshot_lines
 from qtui.operations.journal.reading import is_same_address, progress_of, summary
 from qtui.operations.journal.writing import Journal
 from qtui.operations.retry.ledger import Ledger
@@ -20,7 +20,9 @@ from qtui.views.campaigns import facts, read_story
 from tests.operations.following import EVENTS, FAILED, LONG, began, retry
 from tests.seeds import QUEUE, raw_failed
 
-HEADER = Header("here", "bull:q", "bull", "failed", Selection("query", 3), server={"run_id": "one"})
+HEADER = Header(
+    "here", "bull:q", "bull", "failed", WrittenSelection("query", 3), server={"run_id": "one"}
+)
 
 
 def test_a_journal_says_that_a_code_is_void_and_that_it_was_sent_again(tmp_path: Path) -> None:
@@ -46,7 +48,7 @@ def test_a_journal_says_that_a_code_is_void_and_that_it_was_sent_again(tmp_path:
 
 
 def test_a_journal_of_before_has_no_server(tmp_path: Path) -> None:
-    old = Header("here", "bull:q", "bull", "failed", Selection("query", 3))
+    old = Header("here", "bull:q", "bull", "failed", WrittenSelection("query", 3))
     with Journal.create(tmp_path, old) as journal:
         name = journal.id
     assert b'"server"' not in (tmp_path / f"{name}.jsonl").read_bytes()
@@ -108,7 +110,9 @@ async def test_what_was_seen_of_a_withdrawn_job_is_void(any_client: Redis) -> No
         await any_client.xadd(EVENTS, {"event": "failed", "jobId": one, "failedReason": "boom"})
     assert (await follower.settle(LONG)).failed_again == 2
     follower.withdraw(ids[:1])
-    assert follower.tally() == Tally(failed_again=1, same_error=1, errors=(("boom", 1),), undone=1)
+    assert follower.tally() == OutcomeTally(
+        failed_again=1, same_error=1, errors=(("boom", 1),), undone=1
+    )
     assert follower.outcomes["1"].fate is Fate.UNDONE
     await any_client.xadd(EVENTS, {"event": "waiting", "jobId": "1", "prev": "failed"})
     await any_client.xadd(EVENTS, {"event": "completed", "jobId": "1"})

@@ -13,7 +13,7 @@ from qtui.bullmq.model import JobState
 from qtui.bullmq.writer import Picked, Writer
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.following.follow import Follower
-from qtui.operations.following.outcome import Fate, Tally
+from qtui.operations.following.outcome import Fate, OutcomeTally
 from tests.oracle.stage import Side, Stage, job
 from tests.servers import connect
 
@@ -79,7 +79,7 @@ async def _follow(
             )
             follower.add(done.results, ["charge failed"] * len(batch))
             assert await follower.look() == set()
-        assert follower.tally() == Tally(waiting=len(first) + len(second))
+        assert follower.tally() == OutcomeTally(waiting=len(first) + len(second))
         with side.worker("data") as worker:
             worker.until(ends=_ENDS)
             side.await_idle()
@@ -90,7 +90,7 @@ async def _follow(
 
 
 def _assert_exact(follower: Follower, by_kind: dict[str, list[str]], gone: int) -> None:
-    assert follower.tally() == Tally(
+    assert follower.tally() == OutcomeTally(
         delayed=_DELAYED,
         recovered=_OK + _REMOVED - gone,
         failed_again=_SAME + _OTHER + _AGAIN,

@@ -14,7 +14,7 @@ from qtui.bullmq.codes import Code, Result, meaning
 from qtui.bullmq.dialect import QueueEvidence
 from qtui.bullmq.keys import split_job_key
 from qtui.bullmq.model import LIST_FIELDS, JobState, QueueStatus, Row
-from qtui.operations.following.outcome import Tally
+from qtui.operations.following.outcome import OutcomeTally
 from qtui.text import first_line
 from qtui.views.job_json import CONTENT, job_object, json_or_text, line, numbers, parent_object
 
@@ -161,7 +161,7 @@ def summary_object(
     return {"summary": summary}
 
 
-def outcomes_object(tally: Tally) -> dict[str, object]:
+def outcomes_object(tally: OutcomeTally) -> dict[str, object]:
     """What became of the retried jobs while they were followed."""
     return {
         "recovered": tally.recovered,

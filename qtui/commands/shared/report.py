@@ -11,7 +11,7 @@ from qtui.bullmq.model import JobState
 from qtui.commands.shared.ndjson import outcomes_object, result_object, summary_object
 from qtui.commands.shared.output import Cell, Column, Paper, Table
 from qtui.commands.shared.run import DONE, NOT_ALL, REDIS
-from qtui.operations.following.outcome import Tally
+from qtui.operations.following.outcome import OutcomeTally
 from qtui.operations.planning.plan import Forecast
 from qtui.text import count, plain, plural
 from qtui.views.columns import Tone, verdict
@@ -25,12 +25,12 @@ _IN_SUMMARY: Final = {
 }
 
 
-def is_bad(tally: Tally) -> bool:
+def is_bad(tally: OutcomeTally) -> bool:
     """Whether a job failed again, or can't be known any more to have recovered."""
     return bool(tally.failed_again or tally.gone or tally.undone)
 
 
-def unproven(tally: Tally, seconds: float) -> str:
+def unproven(tally: OutcomeTally, seconds: float) -> str:
     """The jobs that are not known to have recovered or failed again; empty if there are none."""
     parts = (
         (tally.active, "still running"),
@@ -94,7 +94,7 @@ class Report:
         self._codes: Counter[Code] = Counter()
         self.journal: str | None = None
         """The campaign's id in the journal."""
-        self.followed: Tally | None = None
+        self.followed: OutcomeTally | None = None
         """What became of the jobs, where they were followed."""
         self.warnings: Sequence[str] = ()
         """What the plan says that whoever confirms should know."""
@@ -107,7 +107,7 @@ class Report:
         self.remark = ""
         """What else is to be said of jobs that were followed."""
 
-    def follow(self, tally: Tally, seconds: float) -> None:
+    def follow(self, tally: OutcomeTally, seconds: float) -> None:
         """Takes in what became of the jobs, and for how long they were followed."""
         self.followed, self.remark = tally, unproven(tally, seconds)
 

@@ -12,7 +12,7 @@ from qtui.bullmq.ask import ask_one
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.reads.status import read_status
-from qtui.operations.following.outcome import Tally
+from qtui.operations.following.outcome import OutcomeTally
 from qtui.text import count
 
 SLICE: Final = 0.2
@@ -160,7 +160,7 @@ class Throttle:
             raise TooSlow(f"Redis answers in {took * 1000:,.0f} ms, at most {most:,.0f} are wanted")
 
 
-def verdict_on(tally: Tally, pace: Pace, *, mute: bool = False, blind: str = "") -> str:
+def verdict_on(tally: OutcomeTally, pace: Pace, *, mute: bool = False, blind: str = "") -> str:
     """Why the others should not follow a canary that came to this; empty if they may.
 
     They may only if the canary would pass even should every job of it that is not known to have
@@ -200,7 +200,7 @@ def _removed(mute: bool) -> str:
     return f"jobs were removed and {unknown}"
 
 
-def is_hopeless(tally: Tally, pace: Pace) -> bool:
+def is_hopeless(tally: OutcomeTally, pace: Pace) -> bool:
     """Whether a canary that came to this can't pass any more, whatever becomes of its open jobs."""
     return _exceeds(tally.failed_again + tally.gone, tally.followed + tally.beyond, pace)
 

@@ -61,7 +61,7 @@ _GONE: Final[Mapping[Record | None, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RerunStep:
     """One job of the flow and its part in the rerun."""
 
     node: Node
@@ -107,7 +107,7 @@ class RerunPlan:
     lineage: Lineage
     scope: Node
     """The job from which on downward it reaches."""
-    steps: tuple[Step, ...] = ()
+    steps: tuple[RerunStep, ...] = ()
     done: int = 0
     """Children whose results stay."""
     refusal: str = ""
@@ -125,7 +125,7 @@ class RerunPlan:
     `qtui.operations.planning.brakes`.
     """
 
-    def of(self, *parts: Part) -> list[Step]:
+    def of(self, *parts: Part) -> list[RerunStep]:
         """The steps with one of these parts."""
         return [step for step in self.steps if step.part in parts]
 
@@ -199,7 +199,7 @@ def _by_age(nodes: Sequence[Node]) -> list[Node]:
     return sorted(nodes, key=lambda one: (one.row.score or 0, len(one.id), one.id))
 
 
-def _parked(step: Step) -> Parked:
+def _parked(step: RerunStep) -> Parked:
     node = step.node
     seen = DOOMED if node.doomed else (node.state or JobState.FAILED).key
     pinned = node.row.score if finished(node) else None

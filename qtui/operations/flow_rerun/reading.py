@@ -30,8 +30,8 @@ from qtui.operations.flow_rerun.plan import (
     TOLD,
     Part,
     RerunPlan,
+    RerunStep,
     Start,
-    Step,
     finished,
     name_of,
     named,
@@ -55,9 +55,9 @@ def _follow_failure(node: Node) -> Sequence[Record]:
     return (*_NEEDED, Record.IGNORED) if is_open(node) and not node.row.missing else ()
 
 
-def _judge_failure(tree: Tree, drop_lost: bool) -> dict[str, Step]:
+def _judge_failure(tree: Tree, drop_lost: bool) -> dict[str, RerunStep]:
     """The part that each job would have if its parent needed it, children before parents."""
-    steps: dict[str, Step] = {}
+    steps: dict[str, RerunStep] = {}
     for node in reversed(tree.nodes.values()):
         children = tree.children.get(node.key, [])
         dropped = _lost(children) if drop_lost else ()
@@ -71,12 +71,12 @@ def _lost(children: Sequence[Node]) -> tuple[Node, ...]:
 
 
 def _failure_step(
-    node: Node, children: Sequence[Node], steps: dict[str, Step], dropped: tuple[Node, ...]
-) -> Step:
+    node: Node, children: Sequence[Node], steps: dict[str, RerunStep], dropped: tuple[Node, ...]
+) -> RerunStep:
     if node.row.missing:
-        return Step(node, Part.GONE)
+        return RerunStep(node, Part.GONE)
     if not is_open(node):
-        return Step(node, Part.DONE if node.state is JobState.COMPLETED else Part.UNDER_WAY)
+        return RerunStep(node, Part.DONE if node.state is JobState.COMPLETED else Part.UNDER_WAY)
     there = [one for one in children if not one.row.missing]
     needed = [one for one in there if one.name.record is not Record.IGNORED]
     if node.state is JobState.WAITING_CHILDREN:
@@ -84,13 +84,13 @@ def _failure_step(
         unrecorded = any(steps[one.key].part is Part.DONE for one in needed)
         again = any(steps[one.key].part.reruns for one in needed)
         if not (misplaced or unrecorded or again or dropped):
-            return Step(node, Part.UNDER_WAY)
+            return RerunStep(node, Part.UNDER_WAY)
     # It will run again, so what it had ignored gets another chance with it.
     waits = sum(steps[one.key].part is not Part.DONE for one in there)
-    return Step(node, Part.FOLLOWS if waits else Part.RUNS, tuple(there), waits, dropped)
+    return RerunStep(node, Part.FOLLOWS if waits else Part.RUNS, tuple(there), waits, dropped)
 
 
-def _select(tree: Tree, judged: dict[str, Step], scope: Node) -> list[Step]:
+def _select(tree: Tree, judged: dict[str, RerunStep], scope: Node) -> list[RerunStep]:
     """The steps of the jobs that are needed, ancestors first."""
     chosen = {scope.key}
     for key in tree.nodes:
@@ -163,7 +163,7 @@ def _way_back(node: Node) -> str:
 
 
 def _failure_plan(
-    lineage: Lineage, scope: Node, tree: Tree, steps: Sequence[Step], drop_lost: bool
+    lineage: Lineage, scope: Node, tree: Tree, steps: Sequence[RerunStep], drop_lost: bool
 ) -> RerunPlan:
     again = [step for step in steps if step.part.reruns]
     chosen = [step.node for step in steps]
@@ -175,7 +175,7 @@ def _failure_plan(
         for node in tree.nodes.values()
         if node.state is JobState.FAILED and node.key not in taken
     ]
-    shown = [*steps, *(Step(node, Part.LEFT) for node in left)]
+    shown = [*steps, *(RerunStep(node, Part.LEFT) for node in left)]
     done = sum(step.part is Part.DONE for step in steps)
     done += sum(step.node.children.processed for step in again)
     return RerunPlan(
@@ -190,7 +190,7 @@ def _failure_plan(
     )
 
 
-def _failure_notes(lineage: Lineage, scope: Node, steps: Sequence[Step]) -> Iterator[str]:
+def _failure_notes(lineage: Lineage, scope: Node, steps: Sequence[RerunStep]) -> Iterator[str]:
     place = next(at for at, node in enumerate(lineage.nodes) if node.key == scope.key)
     if place:
         above = lineage.nodes[place - 1]
@@ -214,7 +214,7 @@ def _failure_notes(lineage: Lineage, scope: Node, steps: Sequence[Step]) -> Iter
         )
 
 
-def _dropped_notes(steps: Sequence[Step]) -> Iterator[str]:
+def _dropped_notes(steps: Sequence[RerunStep]) -> Iterator[str]:
     dropped = [one for step in steps if step.part.reruns for one in step.dropped]
     if dropped:
         runs = "its parent runs" if len(dropped) == 1 else "their parents run"
@@ -242,21 +242,21 @@ def _is_unreleased(node: Node) -> bool:
     return finished(node) and node.row.finished_on is None and node.name.record is Record.PENDING
 
 
-def _start_steps(tree: Tree) -> list[Step]:
+def _start_steps(tree: Tree) -> list[RerunStep]:
     steps = []
     for node in tree.nodes.values():
         children = tree.children.get(node.key, [])
         there, lost = tuple(one for one in children if not one.row.missing), _lost(children)
         if node.row.missing:
-            steps.append(Step(node, Part.GONE))
+            steps.append(RerunStep(node, Part.GONE))
         elif there:
-            steps.append(Step(node, Part.FOLLOWS, there, len(there), lost))
+            steps.append(RerunStep(node, Part.FOLLOWS, there, len(there), lost))
         else:
-            steps.append(Step(node, Part.RUNS, dropped=lost))
+            steps.append(RerunStep(node, Part.RUNS, dropped=lost))
     return steps
 
 
-def _resumed_steps(tree: Tree) -> list[Step]:
+def _resumed_steps(tree: Tree) -> list[RerunStep]:
     """What a rerun from the start still had to do when it was cut off.
 
     Its first call left the moment at the root. What finished before has not run since.
@@ -278,7 +278,7 @@ def _resumed_steps(tree: Tree) -> list[Step]:
         lost = _lost(children)
         if lost and part is Part.UNDER_WAY and node.state is JobState.WAITING_CHILDREN:
             part = Part.FOLLOWS if waits else Part.RUNS
-        steps.append(Step(node, part, back, waits if back or lost else 0, lost))
+        steps.append(RerunStep(node, part, back, waits if back or lost else 0, lost))
     return steps
 
 
@@ -326,7 +326,7 @@ async def _from_start(
 
 
 def _start_notes(
-    lineage: Lineage, tree: Tree, steps: Sequence[Step], resumed: bool
+    lineage: Lineage, tree: Tree, steps: Sequence[RerunStep], resumed: bool
 ) -> Iterator[str]:
     if resumed:
         yield "An earlier rerun from the start was cut off: only what it had not begun runs now."
@@ -408,7 +408,7 @@ async def _with_queues(client: Client, plan: RerunPlan) -> RerunPlan:
 
 
 async def _brakes(
-    client: Client, statuses: Sequence[QueueStatus], again: Sequence[Step]
+    client: Client, statuses: Sequence[QueueStatus], again: Sequence[RerunStep]
 ) -> tuple[str, ...]:
     """Of each queue, what holds its jobs back, and of the jobs that run there first and later."""
     found: list[str] = []
@@ -429,7 +429,7 @@ async def _brakes(
     return tuple(found)
 
 
-def _slot_refusal(client: Client, steps: Sequence[Step]) -> str:
+def _slot_refusal(client: Client, steps: Sequence[RerunStep]) -> str:
     """A script can't write in two slots of a cluster; BullMQ's own scripts can't either."""
     if not isinstance(client, RedisCluster):
         return ""

@@ -29,7 +29,7 @@ from qtui.operations.engine.action import Seen
 from qtui.operations.flow_rerun.plan import RerunPlan
 from qtui.operations.flow_rerun.progress import RerunProgress, read_progress
 from qtui.operations.following.outcome import Outcome
-from qtui.operations.journal.lines import Header, Selection, Snapshot, snapshot_lines
+from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection, snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.planning.plan import Resets
 from qtui.operations.supply.snapshots import SNAPSHOT_FIELDS
@@ -161,7 +161,7 @@ class Rerun:
             queue=root.queue.base,
             prefix=root.queue.prefix,
             state=JobState.FAILED.value,
-            selection=Selection("flow", self.plan.jobs),
+            selection=WrittenSelection("flow", self.plan.jobs),
             resets=asdict(self.resets),
             flow={"root": root.key, "start": self.plan.start.value},
         )

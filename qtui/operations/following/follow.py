@@ -32,7 +32,7 @@ from qtui.operations.following.outcome import (
     Followed,
     Outcome,
     Outcomes,
-    Tally,
+    OutcomeTally,
     outcome,
 )
 
@@ -175,7 +175,7 @@ class Follower:
         """Redis's own words where it does not let the events be read; the states tell then."""
         return self._log.refusal
 
-    def tally(self, ids: Iterable[str] | None = None) -> Tally:
+    def tally(self, ids: Iterable[str] | None = None) -> OutcomeTally:
         """All jobs counted, or of ``ids`` those that are followed. Costs Redis nothing.
 
         With ``ids`` it is O(ids), which suits a canary. Where events were lost and the states may
@@ -184,7 +184,7 @@ class Follower:
         found = self._jobs.tally(ids)
         return found.as_unknown() if self.blind and self._missed else found
 
-    def final(self, ids: Sequence[str] | None = None) -> Tally:
+    def final(self, ids: Sequence[str] | None = None) -> OutcomeTally:
         """As `tally`, for a verdict: what `conclude` has not read at the end is unknown.
 
         Those of ``ids`` that are not followed are counted as such.
@@ -364,7 +364,7 @@ class Follower:
         seconds: float,
         stop: Callable[[], bool] = never,
         ids: Sequence[str] | None = None,
-    ) -> Tally:
+    ) -> OutcomeTally:
         """The tally, of ``ids`` where they are given, once all are decided or the time is up.
 
         As `watch`, but the changes are left to whoever watches at the same time.

@@ -84,7 +84,7 @@ def outcome(where: Whereabouts, pin: float | None = None) -> Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class OutcomeTally:
     """What has become of many retried jobs, counted in jobs."""
 
     waiting: int = 0
@@ -129,7 +129,7 @@ class Tally:
         """Jobs that are not known to have completed, and not known to have failed again."""
         return self.undecided + self.gone + self.beyond
 
-    def as_unknown(self) -> Tally:
+    def as_unknown(self) -> OutcomeTally:
         """The same where nothing could be read of the open jobs: what they are now is unknown."""
         return replace(self, waiting=0, active=0, delayed=0, undone=0, unknown=self.undecided)
 
@@ -315,7 +315,7 @@ class Outcomes(Mapping[str, Outcome]):
         changed, self._changed = self._changed, set()
         return changed
 
-    def tally(self, ids: Iterable[str] | None = None) -> Tally:
+    def tally(self, ids: Iterable[str] | None = None) -> OutcomeTally:
         """All jobs counted, or those of ``ids`` that are among them, which is O(ids)."""
         if ids is None:
             return self._tally(self._fates, self._causes, self._same, len(self._since), self.beyond)
@@ -335,8 +335,8 @@ class Outcomes(Mapping[str, Outcome]):
     @staticmethod
     def _tally(
         fates: Counter[Fate], causes: Counter[str], same: int, since: int, beyond: int
-    ) -> Tally:
-        return Tally(
+    ) -> OutcomeTally:
+        return OutcomeTally(
             waiting=fates[Fate.WAITING],
             active=fates[Fate.ACTIVE],
             delayed=fates[Fate.DELAYED],

@@ -42,7 +42,7 @@ TEXTS_SINCE: Final = 2
 CHOSEN: Final = 1000
 """Chosen jobs in one line at most."""
 
-Record: TypeAlias = dict[str, object]
+JournalLine: TypeAlias = dict[str, object]
 """A line as it was decoded; ``type`` is always a text."""
 
 _encode: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
@@ -57,7 +57,7 @@ _JOB: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class WrittenSelection:
     """Which jobs a campaign is about."""
 
     kind: str
@@ -81,7 +81,7 @@ class Header:
     prefix: str
     state: str
     """``failed`` or ``completed``, out of which jobs are retried."""
-    selection: Selection
+    selection: WrittenSelection
     resets: Mapping[str, bool] = field(default_factory=dict)
     pace: Mapping[str, object] = field(default_factory=dict)
     how: str = ""
@@ -164,8 +164,8 @@ def snapshot_lines(jobs: Iterable[Snapshot], texts: Texts | None = None) -> byte
     return _lines(found)
 
 
-def _job(job_id: str, score: float | None, fields: Mapping[str, object], state: str) -> Record:
-    found: Record = {"type": "job", "id": job_id}
+def _job(job_id: str, score: float | None, fields: Mapping[str, object], state: str) -> JournalLine:
+    found: JournalLine = {"type": "job", "id": job_id}
     if score is not None:
         found["score"] = score if math.isfinite(score) else _plain_score(score)
     found["fields"] = fields
@@ -179,8 +179,8 @@ def code_lines(results: Iterable[Result]) -> bytes:
     return _lines([_code(*one) for one in results])
 
 
-def _code(job_id: str, code: Code, target: str, error: str) -> Record:
-    found: Record = {"type": "code", "id": job_id}
+def _code(job_id: str, code: Code, target: str, error: str) -> JournalLine:
+    found: JournalLine = {"type": "code", "id": job_id}
     found["code"] = None if code is Code.UNKNOWN else int(code)
     if target:
         found["target"] = target
@@ -194,8 +194,8 @@ def outcome_lines(outcomes: Mapping[str, Outcome]) -> bytes:
     return _lines([_outcome(*one) for one in outcomes.items()])
 
 
-def _outcome(job_id: str, outcome: Outcome) -> Record:
-    found: Record = {"type": "outcome", "id": job_id, "fate": outcome.fate.value}
+def _outcome(job_id: str, outcome: Outcome) -> JournalLine:
+    found: JournalLine = {"type": "outcome", "id": job_id, "fate": outcome.fate.value}
     if outcome.error:
         found["error"] = outcome.error
     return found
@@ -206,8 +206,8 @@ def withdrawn_lines(picked: Iterable[Picked]) -> bytes:
     return _lines([_job_withdrawn(one.job_id, one.score) for one in picked])
 
 
-def _job_withdrawn(job_id: str, score: float | None) -> Record:
-    found: Record = {"type": "withdrawn", "id": job_id}
+def _job_withdrawn(job_id: str, score: float | None) -> JournalLine:
+    found: JournalLine = {"type": "withdrawn", "id": job_id}
     return found if score is None else found | {"score": _plain_score(score)}
 
 
@@ -235,11 +235,11 @@ def end_line(
         for code, number in codes.items()
         if number
     }
-    found: Record = {"type": "end", "at": at, "phase": phase, "codes": counts, "note": note}
+    found: JournalLine = {"type": "end", "at": at, "phase": phase, "codes": counts, "note": note}
     return _lines([found if outcomes is None else found | {"outcomes": dict(outcomes)}])
 
 
-def _lines(records: list[Record]) -> bytes:
+def _lines(records: list[JournalLine]) -> bytes:
     """One object a line, in ASCII; each has its type first, and no array in it holds objects."""
     if not records:
         return b""
@@ -263,7 +263,7 @@ def _plain_score(score: float) -> float | str | None:
 # From lines --------------------------------------------------------------------------------------
 
 
-def record(line: bytes) -> Record | None:
+def record(line: bytes) -> JournalLine | None:
     """A line as it was written; None where it is torn, or none of ours."""
     try:
         found = json.loads(line)
@@ -315,7 +315,7 @@ _FATES: Final = frozenset(fate.value for fate in Fate)
 _WRITTEN: Final = {str(code.value).encode(): code for code in Code}
 
 
-def header_of(found: Record) -> Header:
+def header_of(found: JournalLine) -> Header:
     """The first line as facts; what is missing or of another type stands as a default."""
     selection = _mapping(found.get("selection"))
     jobs, until = selection.get("jobs"), selection.get("until")
@@ -324,7 +324,7 @@ def header_of(found: Record) -> Header:
         at=whole_number(found.get("at")),
         pid=whole_number(found.get("pid")),
         format=whole_number(found.get("format")),
-        selection=Selection(
+        selection=WrittenSelection(
             kind=_text(selection.get("kind")),
             jobs=whole_number(jobs) if jobs is not None else None,
             filter=_text(selection.get("filter")) or None,
@@ -340,7 +340,7 @@ def header_of(found: Record) -> Header:
 _TEXTS: Final = ("where", "queue", "prefix", "state", "how", "id", "user", "host", "version")
 
 
-def chosen_of(found: Record) -> list[Picked]:
+def chosen_of(found: JournalLine) -> list[Picked]:
     """The jobs of one line."""
     jobs = found.get("jobs")
     return [
@@ -350,7 +350,7 @@ def chosen_of(found: Record) -> list[Picked]:
     ]
 
 
-def with_texts(found: Record, texts: Mapping[str, str]) -> Record:
+def with_texts(found: JournalLine, texts: Mapping[str, str]) -> JournalLine:
     """The line with the texts that it names, by digest, where they belong."""
     fields = found.get("fields")
     if not isinstance(fields, dict):
@@ -358,7 +358,7 @@ def with_texts(found: Record, texts: Mapping[str, str]) -> Record:
     return {**found, "fields": {name: whole(value, texts) for name, value in fields.items()}}
 
 
-def snapshot_of(found: Record) -> Snapshot:
+def snapshot_of(found: JournalLine) -> Snapshot:
     """The job of a line, see `with_texts`."""
     score = _score(found["score"]) if "score" in found else None
     fields = {
@@ -367,20 +367,20 @@ def snapshot_of(found: Record) -> Snapshot:
     return Snapshot(_text(found.get("id")), score, fields, _text(found.get("state")))
 
 
-def result_of(found: Record) -> Result:
+def result_of(found: JournalLine) -> Result:
     """The code of a line."""
     texts = (_text(found.get(name)) for name in ("target", "error"))
     return Result(_text(found.get("id")), code_of(found.get("code")), *texts)
 
 
-def outcome_of(found: Record) -> tuple[str, Outcome]:
+def outcome_of(found: JournalLine) -> tuple[str, Outcome]:
     """What became of which job; waiting, where this release does not know the word."""
     fate = found.get("fate")
     known = Fate(fate) if isinstance(fate, str) and fate in _FATES else Fate.WAITING
     return _text(found.get("id")), Outcome(known, _text(found.get("error")))
 
 
-def codes_of(found: Record) -> Counter[Code]:
+def codes_of(found: JournalLine) -> Counter[Code]:
     """The codes that the last line counts."""
     counts: Counter[Code] = Counter()
     for name, number in _mapping(found.get("codes")).items():
@@ -389,12 +389,12 @@ def codes_of(found: Record) -> Counter[Code]:
     return counts
 
 
-def server_of(found: Record) -> dict[str, str]:
+def server_of(found: JournalLine) -> dict[str, str]:
     """Which server answers from a line of that type on."""
     return {name: _text(value) for name, value in _mapping(found.get("server")).items()}
 
 
-def outcomes_of(found: Record) -> dict[str, int] | None:
+def outcomes_of(found: JournalLine) -> dict[str, int] | None:
     """The jobs that the last line counts by their fate; None where they were not followed."""
     counted = found.get("outcomes")
     if not isinstance(counted, dict):

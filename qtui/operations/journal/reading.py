@@ -21,7 +21,7 @@ from qtui.folders import NOWHERE
 from qtui.operations.journal.lines import (
     FORMAT,
     Header,
-    Record,
+    JournalLine,
     Snapshot,
     chosen_of,
     codes_of,
@@ -33,7 +33,7 @@ from qtui.operations.journal.lines import (
     whole_number,
     with_texts,
 )
-from qtui.operations.journal.tally import Ids, Tally
+from qtui.operations.journal.tally import Ids, JournalTally
 
 UNREADABLE: Final = "unreadable"
 _NAME: Final = re.compile(r"(\d{8}-\d{6}-[0-9a-f]{4})\.jsonl")
@@ -138,7 +138,7 @@ def unreadable(path: Path, error: OSError) -> JournalError:
     return JournalError(f"the journal {path} can't be read: {error.strerror}")
 
 
-def read(folder: Path, name: str) -> Iterator[Record]:
+def read(folder: Path, name: str) -> Iterator[JournalLine]:
     """Every whole line of a campaign, decoded, in order; texts stand where they belong.
 
     Raises:
@@ -209,7 +209,7 @@ def summary(folder: Path, campaign_id: str) -> Summary:
         found = _ends(file, path)
         if found.ended:
             return found
-        tally = Tally()
+        tally = JournalTally()
         file.seek(0)
         for line in _pieces(file):
             tally.add(line)
@@ -295,7 +295,7 @@ def progress_of(folder: Path, name: str) -> Progress:
             chosen was written down.
     """
     path = path_of(folder, find(folder, name))
-    tally, decided = Tally(retried={}), Ids()
+    tally, decided = JournalTally(retried={}), Ids()
     chosen: list[Picked] = []
     parents: set[str] = set()
     server: Mapping[str, str] = {}
@@ -331,7 +331,7 @@ def progress_of(folder: Path, name: str) -> Progress:
 
 def rebuilt(folder: Path, name: str) -> Iterator[Snapshot]:
     """The jobs as they stood before they were retried, in the order in which they were."""
-    campaign_id, tally, texts = find(folder, name), Tally(), dict[str, str]()
+    campaign_id, tally, texts = find(folder, name), JournalTally(), dict[str, str]()
     read_header(folder, campaign_id)
     for line in _lines(path_of(folder, campaign_id)):
         before = tally.jobs
@@ -344,7 +344,7 @@ def rebuilt(folder: Path, name: str) -> Iterator[Snapshot]:
             _define(record(line) or {}, texts)
 
 
-def _define(found: Record, texts: dict[str, str]) -> None:
+def _define(found: JournalLine, texts: dict[str, str]) -> None:
     """Takes in a line that defines a text."""
     digest, text = found.get("id"), found.get("text")
     if isinstance(digest, str) and isinstance(text, str):
@@ -420,7 +420,7 @@ def _ends(file: BinaryIO, path: Path) -> Summary:
     )
 
 
-def _end(file: BinaryIO) -> Record | None:
+def _end(file: BinaryIO) -> JournalLine | None:
     """The last line, if it is the end of the campaign."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - _TAIL))

@@ -12,7 +12,7 @@ from qtui.operations.journal.lines import glance
 
 
 @dataclass(slots=True)
-class Tally:
+class JournalTally:
     """Counts the jobs and codes of a campaign, line by line. Remembers only the jobs in doubt."""
 
     jobs: int = 0

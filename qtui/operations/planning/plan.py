@@ -105,7 +105,7 @@ class Forecast:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class PlanGroup:
     """Jobs of a plan that are alike: same name, same error, same fate."""
 
     name: str
@@ -116,7 +116,7 @@ class Group:
     jobs: int
 
 
-class Tally:
+class ForecastTally:
     """What forecasts come to. Grows with the kinds of jobs, not with their number."""
 
     def __init__(self, state: JobState) -> None:
@@ -161,9 +161,9 @@ class Tally:
         """How many jobs go to the keys that hold them back."""
         return Destined(prioritized=self._targets[Target.PRIORITIZED], in_front=self._in_front)
 
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[PlanGroup]:
         """The jobs grouped by name, error and fate, largest group first."""
-        return [Group(*kind, jobs=jobs) for kind, jobs in self._kinds.most_common()]
+        return [PlanGroup(*kind, jobs=jobs) for kind, jobs in self._kinds.most_common()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ class Plan:
     status: QueueStatus
     selection: Selection
     """The chosen jobs oldest finish first, each pinned to it; or the query."""
-    tally: Tally
+    tally: ForecastTally
     workers: int | None
     """Workers seen on the queue; None where nobody may look."""
     forecasts: tuple[Forecast, ...] = ()
@@ -211,7 +211,7 @@ class Plan:
         """Jobs that are expected to end with ``code``."""
         return self.tally.codes[code]
 
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[PlanGroup]:
         """The jobs grouped by name, error and fate, largest group first."""
         return self.tally.groups()
 
@@ -347,7 +347,7 @@ class _Sample:
 
 
 async def _brakes(
-    client: Client, status: QueueStatus, tally: Tally, sample: _Sample
+    client: Client, status: QueueStatus, tally: ForecastTally, sample: _Sample
 ) -> tuple[str, ...]:
     if not sample.ids:
         return ()
@@ -382,7 +382,7 @@ async def make_plan(
     evidence = await Reader(client).evidence(queue)
     workers = await read_workers(client, [queue])
     seen_workers = None if workers is None else workers[queue]
-    tally, sample, kin = Tally(state), _Sample(), Kin(queue)
+    tally, sample, kin = ForecastTally(state), _Sample(), Kin(queue)
     if isinstance(selection, Query):
         if selection.filter is None:
             jobs = await count_until(client, selection)

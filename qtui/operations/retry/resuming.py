@@ -30,7 +30,7 @@ from qtui.operations.journal.reading import (
     summary,
 )
 from qtui.operations.journal.writing import Journal
-from qtui.operations.planning.plan import Plan, Resets, Tally
+from qtui.operations.planning.plan import ForecastTally, Plan, Resets
 from qtui.operations.retry.retry import Retry
 from qtui.operations.retry.same_server import check_is_here
 from qtui.operations.supply.selection import Chosen, Query, Selection
@@ -101,7 +101,7 @@ class Interrupted:
             anyway: whatever the address: someone has said that the data are the same.
 
         Raises:
-            Elsewhere: it ran under another address, and its data may not be here.
+            OtherServer: it ran under another address, and its data may not be here.
             JournalError: there is no such campaign, it is running or done.
         """
         known = summary(folder, find(folder, name))
@@ -152,7 +152,7 @@ class Interrupted:
         selection = _selection(queue, progress)
         [status] = await read_status(client, [queue])
         workers = await read_workers(client, [queue])
-        tally = Tally(selection.state)
+        tally = ForecastTally(selection.state)
         seen_workers = None if workers is None else workers[queue]
         return Plan(status, selection, tally, seen_workers, selected=header.selection.jobs)
 

@@ -21,8 +21,7 @@ from qtui.bullmq.writer import Batch, Picked, Writer
 from qtui.operations.engine.action import Seen
 from qtui.operations.following.follow import Follower
 from qtui.operations.following.outcome import Outcome
-from qtui.operations.journal.lines import Header
-from qtui.operations.journal.lines import Selection as Written
+from qtui.operations.journal.lines import Header, WrittenSelection
 from qtui.operations.journal.texts import Texts
 from qtui.operations.planning.plan import Plan, Resets
 from qtui.operations.retry.ledger import Ledger
@@ -75,11 +74,11 @@ class Retry:
         """The first line of the journal, but for where, how and pace."""
         selection, plan = self.plan.selection, self.plan
         if isinstance(selection, Chosen):
-            written = Written("ids", len(selection.jobs))
+            written = WrittenSelection("ids", len(selection.jobs))
         else:
             # The canonical text means the same jobs whenever it is parsed: its ages are moments.
             wanted = None if selection.filter is None else str(selection.filter)
-            written = Written("query", plan.jobs, wanted, selection.until)
+            written = WrittenSelection("query", plan.jobs, wanted, selection.until)
         return Header(
             where="",
             queue=selection.queue.base,

@@ -7,7 +7,7 @@ from qtui.operations.journal.lines import Header
 from qtui.operations.journal.reading import JournalError, Progress, is_same_address
 
 
-class Elsewhere(JournalError):
+class OtherServer(JournalError):
     """The campaign ran under another address, and nothing shows that its data is here too."""
 
 
@@ -22,14 +22,14 @@ def check_is_here(progress: Progress, where: str, origin: Origin | None) -> None
         origin: the server there, None where it was not asked.
 
     Raises:
-        Elsewhere: neither is the same.
+        OtherServer: neither is the same.
     """
     header: Header = progress.header
     if is_same_address(header.where, where):
         return
     if origin is not None and origin.shares_data_with(origin_of(progress.server)):
         return
-    raise Elsewhere(
+    raise OtherServer(
         f"campaign {header.id} is about {header.where}: connect to that, or pass --yes if"
         f" {where} has the same data"
     )

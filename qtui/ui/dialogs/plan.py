@@ -17,7 +17,7 @@ from typing_extensions import override
 from qtui.bullmq.codes import Code, meaning
 from qtui.bullmq.connection import RedisFault
 from qtui.operations.engine.pace import Pace
-from qtui.operations.planning.plan import Group, Plan, Resets
+from qtui.operations.planning.plan import Plan, PlanGroup, Resets
 from qtui.operations.supply.selection import Query
 from qtui.text import count, plain, plural
 from qtui.ui.actions import Where
@@ -173,7 +173,7 @@ class PlanDialog(Dialog["Plan"]):
             )
         return Content("\n").join(lines)
 
-    def _fate(self, group: Group) -> Content:
+    def _fate(self, group: PlanGroup) -> Content:
         """Where the jobs of a group go, or why they go nowhere."""
         assert self._plan is not None
         if group.code is Code.RETRIED:
@@ -181,7 +181,7 @@ class PlanDialog(Dialog["Plan"]):
         code = f"{int(group.code)} " if group.code is not Code.REFUSED else ""
         return Content.styled(f"✗ {code}{meaning(group.code, self._plan.state)}", "$text-error")
 
-    def _line(self, group: Group, fate: Content, numbers: int, names: int) -> Content:
+    def _line(self, group: PlanGroup, fate: Content, numbers: int, names: int) -> Content:
         """One group: how many, their name, their error, and where they go."""
         gap, number = Content(" " * GAP_OF_LIST), Content(f"{group.jobs:,}".rjust(numbers))
         left = self.room - numbers - fate.cell_length - 2 * GAP_OF_LIST

@@ -15,7 +15,7 @@ from typing_extensions import override
 from qtui.bullmq.connection import RedisFault
 from qtui.bullmq.model import JobState
 from qtui.bullmq.signature.headline import spoken
-from qtui.operations.flow_rerun.plan import Part, RerunPlan, Start, Step
+from qtui.operations.flow_rerun.plan import Part, RerunPlan, RerunStep, Start
 from qtui.operations.planning.plan import Resets
 from qtui.text import count, plain, plural
 from qtui.ui.actions import Where
@@ -148,7 +148,7 @@ class RerunDialog(Dialog["RerunPlan"]):
             lines.append(Content.styled(more, "$text-muted"))
         return Content("\n").join(lines)
 
-    def _line(self, step: Step) -> Content:
+    def _line(self, step: RerunStep) -> Content:
         node, wide = step.node, self.room >= _WIDE
         style = "$text-success" if step.part.reruns else "$text-muted"
         fate = Content.styled(
