@@ -30,7 +30,7 @@ from qtui.commands.shared.options import (
     with_ways,
 )
 from qtui.commands.shared.program import Program
-from qtui.commands.shared.run import Flags, Place, print_text, run
+from qtui.commands.shared.run import Flags, Workplace, print_text, run
 
 _IDS = "[ID|-|@FILE]..."
 """How job ids are written in a help."""
@@ -148,7 +148,7 @@ def main(
         sys.exit(run(flags, _inspect, on_screen=True))
 
 
-def _inspect(place: Place) -> int:
+def _inspect(place: Workplace) -> int:
     from qtui.commands.inspector import inspect
 
     return inspect(place)
@@ -216,7 +216,7 @@ def _jobs(
     Queues come in the order of their names, and in each the states in the order in which --state
     names them; --limit and --offset count jobs over all of them. JSON names the queue of each job.
     """
-    from qtui.commands.jobs import Window, list_jobs
+    from qtui.commands.jobs import JobsRequest, list_jobs
 
     states = tuple(JobState) if state == ALL else (JobState(state),)
     searched = wanted is not None or fields is not None
@@ -226,7 +226,7 @@ def _jobs(
         )
     chosen = parse_filter(wanted)
     picked = parse_fields(fields, as_json=as_json)
-    window = Window(queue, states, limit, offset, not oldest_first, chosen, picked)
+    window = JobsRequest(queue, states, limit, offset, not oldest_first, chosen, picked)
     sys.exit(run(flags, lambda place: list_jobs(place, window, json=as_json)))
 
 
@@ -391,11 +391,11 @@ def _retry(
         from qtui.commands.shared.report import nothing_given
 
         sys.exit(run(flags, lambda place: nothing_given(place.out, place.err, json=as_json)))
-    from qtui.commands.retry import Request, retry_jobs
+    from qtui.commands.retry import RetryRequest, retry_jobs
     from qtui.operations.engine.pace import Pace
     from qtui.operations.planning.plan import Resets
 
-    request = Request(
+    request = RetryRequest(
         queue=queue,
         ids=given.ids,
         filter=parse_filter(wanted),
@@ -469,14 +469,14 @@ def _flow(
     ):
         raise click.UsageError("these options need --rerun failure or --rerun start")
     from qtui.commands.flow import show_flow
-    from qtui.commands.rerun import Request
+    from qtui.commands.rerun import RerunRequest
     from qtui.operations.flow_rerun.plan import Start
     from qtui.operations.planning.plan import Resets
 
     job_id = one_id(job_id, queue)
     start = Start(rerun) if rerun is not None else None
     resets = Resets(reset_attempts_made, reset_attempts_started)
-    request = Request(queue, job_id, start, resets, dry_run, yes, as_json, follow, drop_lost)
+    request = RerunRequest(queue, job_id, start, resets, dry_run, yes, as_json, follow, drop_lost)
     sys.exit(run(flags, lambda place: show_flow(place, request)))
 
 
@@ -527,7 +527,7 @@ def _journal(
         )
         sys.exit(run(flags, delete))
 
-    def work(place: Place) -> int:
+    def work(place: Workplace) -> int:
         from qtui.commands.journal import list_journal, show_campaign
 
         if campaign is None:

@@ -41,7 +41,7 @@ Only node's client calls again while some are left.
 _MAJOR: Final = re.compile(r"bullmq:(\d+)\.")
 
 
-class Target(StrEnum):
+class Destination(StrEnum):
     """The key that a retried job is put into."""
 
     WAIT = "wait"
@@ -174,7 +174,7 @@ def clamp_priority(priority: int) -> int:
     return min(max(priority, 0), HIGHEST_PRIORITY)
 
 
-def destination(queue: QueueEvidence, *, modern: bool | None, priority: int) -> Target:
+def destination(queue: QueueEvidence, *, modern: bool | None, priority: int) -> Destination:
     """The key that a retry puts a job into.
 
     Args:
@@ -184,11 +184,11 @@ def destination(queue: QueueEvidence, *, modern: bool | None, priority: int) -> 
     """
     modern = modern or queue.ran_modern
     if priority > 0 and (modern or queue.knows_prioritized):
-        return Target.PRIORITIZED
+        return Destination.PRIORITIZED
     if not queue.paused:
-        return Target.WAIT
+        return Destination.WAIT
     if not modern or queue.ran_modern is False:
-        return Target.PAUSED  # what shows no counter of ≥5.0.0 failed before 5.49.2
+        return Destination.PAUSED  # what shows no counter of ≥5.0.0 failed before 5.49.2
     if queue.older and queue.in_paused < ONE_RESUME:
-        return Target.PAUSED
-    return Target.WAIT if queue.newer else Target.PRIORITIZED
+        return Destination.PAUSED
+    return Destination.WAIT if queue.newer else Destination.PRIORITIZED

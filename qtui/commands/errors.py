@@ -12,25 +12,31 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.search.hunt import Hunt
 from qtui.commands.shared.find import ALL_QUEUES, find_queue, find_queues, say_none
-from qtui.commands.shared.output import Cell, Column, Progress, Table
-from qtui.commands.shared.run import USAGE, Place, Stop
+from qtui.commands.shared.output import Cell, Column, ProgressLine, Table
+from qtui.commands.shared.run import USAGE, CommandError, Workplace
 from qtui.text import age, count, plain, plural
 from qtui.views.columns import Tone
 from qtui.views.groups import FIELDS, ErrorGroup, ErrorGroups, group_errors, words
 
 
 def list_errors(
-    place: Place, queue: str, state: JobState, wanted: Filter | None, *, json: bool
+    place: Workplace, queue: str, state: JobState, wanted: Filter | None, *, json: bool
 ) -> int:
     """Prints the groups, largest first, when the whole state has been read; ``*``: everywhere."""
     try:
         return place.ask(lambda client: _list(client, place, queue, state, wanted, json=json))
     except FilterError as error:  # a pattern ran away, which nobody could know before
-        raise Stop(f"--filter: {error}", USAGE) from None
+        raise CommandError(f"--filter: {error}", USAGE) from None
 
 
 async def _list(
-    client: Client, place: Place, name: str, state: JobState, wanted: Filter | None, *, json: bool
+    client: Client,
+    place: Workplace,
+    name: str,
+    state: JobState,
+    wanted: Filter | None,
+    *,
+    json: bool,
 ) -> int:
     """Costs a `Hunt` over the state of each queue, at the polite pace."""
     prefixes = place.settings.prefixes
@@ -59,12 +65,12 @@ async def _list(
 
 async def _read(
     client: Client,
-    place: Place,
+    place: Workplace,
     queues: Sequence[QueueKey],
     state: JobState,
     wanted: Filter | None,
 ) -> ErrorGroups:
-    groups, progress = ErrorGroups(), Progress()
+    groups, progress = ErrorGroups(), ProgressLine()
     try:
         for queue in queues:
             rate = place.settings.scan_rate
@@ -77,7 +83,7 @@ async def _read(
     return groups
 
 
-def _print(place: Place, groups: ErrorGroups, *, everywhere: bool) -> None:
+def _print(place: Workplace, groups: ErrorGroups, *, everywhere: bool) -> None:
     share = Column("share", right=True)
     heads = [Column("jobs", right=True), share, Column("last", right=True)]
     heads += [Column("queues")] if everywhere else []

@@ -14,11 +14,11 @@ from qtui.bullmq.flow.family import Family, Queues
 from qtui.bullmq.flow.lineage import Lineage, Node, OnFailure, Record, read_lineage
 from qtui.bullmq.model import JobState
 from qtui.bullmq.signature.headline import spoken
-from qtui.commands.rerun import Request, rerun_flow
+from qtui.commands.rerun import RerunRequest, rerun_flow
 from qtui.commands.shared.find import find_queue, queue_key
 from qtui.commands.shared.ndjson import row_object
 from qtui.commands.shared.output import Cell, Column, Table
-from qtui.commands.shared.run import DONE, NOT_ALL, Place, Stop
+from qtui.commands.shared.run import DONE, NOT_ALL, CommandError, Workplace
 from qtui.text import count, plain, plural
 from qtui.views.columns import Tone, cells
 from qtui.views.flow_rows import state_of
@@ -28,18 +28,18 @@ _MOST_CHILDREN: Final = 50
 _MOST_LINES: Final = 1000
 
 
-def show_flow(place: Place, request: Request) -> int:
+def show_flow(place: Workplace, request: RerunRequest) -> int:
     """Prints the flow of a job, or reruns it."""
     if request.rerun is None:
         return place.ask(lambda client: _print_tree(client, place, request))
     return rerun_flow(place, request, request.rerun)
 
 
-async def _print_tree(client: Client, place: Place, request: Request) -> int:
+async def _print_tree(client: Client, place: Workplace, request: RerunRequest) -> int:
     status = await find_queue(client, place.settings.prefixes, request.queue)
     lineage = await read_lineage(client, status.queue, request.job_id)
     if lineage.job.row.missing:
-        raise Stop(f"no job {request.job_id} in {status.queue.base}", NOT_ALL)
+        raise CommandError(f"no job {request.job_id} in {status.queue.base}", NOT_ALL)
     known = [queue_key(node.queue.base, place.settings.prefixes) for node in lineage.nodes]
     queues = Queues(client, [queue for queue in known if queue is not None])
     if request.json:

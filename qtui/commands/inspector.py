@@ -15,7 +15,7 @@ from qtui.bullmq.connection import Client, RedisFault, Server, Target, connect, 
 from qtui.bullmq.connection.origin import read_origin
 from qtui.bullmq.connection.target import Address
 from qtui.bullmq.keys import QueueKey
-from qtui.commands.shared.run import USAGE, Place, Stop
+from qtui.commands.shared.run import USAGE, CommandError, Workplace
 from qtui.folders import theme_file
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.flow_rerun.rerun import Rerun
@@ -33,21 +33,21 @@ _UNPAINTED: Final = 0.3
 """Seconds for which a server may take to answer before the screen is painted without it."""
 
 
-def inspect(place: Place) -> int:
+def inspect(place: Workplace) -> int:
     """Runs the inspector until it is left."""
     _check_keys(place.settings.keys)
     _check_theme(place.settings.theme)
     return asyncio.run(_inspect(place))
 
 
-async def _inspect(place: Place) -> int:
+async def _inspect(place: Workplace) -> int:
     opening = asyncio.ensure_future(_open(place))
     try:
         await asyncio.wait({opening}, timeout=_UNPAINTED)
         app = QtuiApp(
             opening.result()
             if opening.done()
-            else Opening(place.settings, place.target.shown, opening, (RedisFault, Stop)),
+            else Opening(place.settings, place.target.shown, opening, (RedisFault, CommandError)),
             theme_file=theme_file(),
         )
         await app.run_async()
@@ -58,7 +58,7 @@ async def _inspect(place: Place) -> int:
     return app.return_code or 0
 
 
-async def _open(place: Place) -> Session:
+async def _open(place: Workplace) -> Session:
     """The session, as soon as the server has said what it is.
 
     Raises:
@@ -84,7 +84,7 @@ def _check_theme(name: str | None) -> None:
     if name is not None and name not in THEMES:
         near = get_close_matches(name, THEMES, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise Stop(
+        raise CommandError(
             f"theme in the config file: there is no theme {plain(name)}: {hint}"
             f"There are {', '.join(THEMES)}",
             USAGE,
@@ -97,7 +97,7 @@ def _check_keys(keys: Mapping[str, str]) -> None:
         if name not in known:
             near = get_close_matches(name, known, n=1)
             hint = f'; did you mean "{near[0]}"?' if near else ""
-            raise Stop(
+            raise CommandError(
                 f'[keys] in the config file: no action is called "{plain(name)}"{hint}', USAGE
             )
 

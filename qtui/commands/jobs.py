@@ -16,7 +16,7 @@ from qtui.bullmq.search.hunt import Hunt
 from qtui.commands.shared.find import ALL_QUEUES, find_queue, find_queues, say_none
 from qtui.commands.shared.ndjson import hash_fields, picked_object, row_object
 from qtui.commands.shared.output import Cell, Column, Table
-from qtui.commands.shared.run import REDIS, USAGE, Place, Stop
+from qtui.commands.shared.run import REDIS, USAGE, CommandError, Workplace
 from qtui.text import count, plain, plural
 from qtui.views.columns import HEADS, Tone, cells
 
@@ -27,7 +27,7 @@ _PAGE: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class JobsRequest:
     """Which jobs are asked for."""
 
     queue: str
@@ -64,15 +64,15 @@ class _Rest:
         return part
 
 
-def list_jobs(place: Place, window: Window, *, json: bool) -> int:
+def list_jobs(place: Workplace, window: JobsRequest, *, json: bool) -> int:
     """Prints the jobs of a window as they are read: queue by queue, in each state by state."""
     try:
         return place.ask(lambda client: _list(client, place, window, json=json))
     except FilterError as error:  # a pattern ran away, which nobody could know before
-        raise Stop(f"--filter: {error}", USAGE) from None
+        raise CommandError(f"--filter: {error}", USAGE) from None
 
 
-async def _list(client: Client, place: Place, window: Window, *, json: bool) -> int:
+async def _list(client: Client, place: Workplace, window: JobsRequest, *, json: bool) -> int:
     prefixes, everywhere = place.settings.prefixes, window.queue == ALL_QUEUES
     if everywhere:
         found = await find_queues(client, prefixes, place.settings.queues)
@@ -120,7 +120,12 @@ def _object(one: Row, queue: QueueKey, state: JobState) -> dict[str, object]:
 
 
 def _rows(
-    client: Client, place: Place, queue: QueueKey, state: JobState, window: Window, rest: _Rest
+    client: Client,
+    place: Workplace,
+    queue: QueueKey,
+    state: JobState,
+    window: JobsRequest,
+    rest: _Rest,
 ) -> AsyncIterator[Sequence[Row]]:
     if window.filter is None:
         return _pages(client, queue, state, window, rest)
@@ -129,10 +134,10 @@ def _rows(
 
 async def _export(
     client: Client,
-    place: Place,
+    place: Workplace,
     queue: QueueKey,
     state: JobState,
-    window: Window,
+    window: JobsRequest,
     rest: _Rest,
 ) -> None:
     """Prints picked fields of any number of jobs as they are met, in constant memory.
@@ -165,7 +170,7 @@ async def _export(
 
 
 async def _pages(
-    client: Client, queue: QueueKey, state: JobState, window: Window, rest: _Rest
+    client: Client, queue: QueueKey, state: JobState, window: JobsRequest, rest: _Rest
 ) -> AsyncIterator[Sequence[Row]]:
     """The pages of a window, in order.
 
@@ -192,7 +197,7 @@ async def _matching(
     client: Client,
     queue: QueueKey,
     state: JobState,
-    window: Window,
+    window: JobsRequest,
     rest: _Rest,
     rate: float | None,
 ) -> AsyncIterator[Sequence[Row]]:
@@ -225,13 +230,13 @@ async def _matching(
 
 
 def _before(
-    queue: QueueKey, state: JobState, window: Window, *, everywhere: bool
+    queue: QueueKey, state: JobState, window: JobsRequest, *, everywhere: bool
 ) -> Sequence[Cell]:
     cells = [Cell(plain(queue.base))] if everywhere else []
     return [*cells, Cell(state)] if len(window.states) > 1 else cells
 
 
-def _columns(window: Window, *, everywhere: bool) -> Sequence[Column]:
+def _columns(window: JobsRequest, *, everywhere: bool) -> Sequence[Column]:
     heads = HEADS[window.states[0]]
     when, what = heads.when, heads.what
     before = [Column("queue")] if everywhere else []

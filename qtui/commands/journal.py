@@ -14,7 +14,7 @@ from qtui.bullmq.model import JobState
 from qtui.commands.shared.asking import agreed, check_can_ask
 from qtui.commands.shared.ndjson import row_object
 from qtui.commands.shared.output import Cell, Column, Paper, Table
-from qtui.commands.shared.run import DONE, NOT_ALL, USAGE, Place, Stop
+from qtui.commands.shared.run import DONE, NOT_ALL, USAGE, CommandError, Workplace
 from qtui.folders import MOVED_BY, NOWHERE
 from qtui.operations.journal.lines import Snapshot
 from qtui.operations.journal.pruning import prunable, prune
@@ -84,7 +84,9 @@ def list_journal(out: Paper, err: Paper, folder: Path, *, json: bool) -> int:
     return DONE
 
 
-def prune_journal(place: Place, age_of: str, *, unfinished: bool, dry_run: bool, yes: bool) -> int:
+def prune_journal(
+    place: Workplace, age_of: str, *, unfinished: bool, dry_run: bool, yes: bool
+) -> int:
     """Deletes the journals of old retries, after a question.
 
     Args:
@@ -150,7 +152,9 @@ def _moment_before(age_of: str) -> int:
     """Ms since the epoch, so long ago; a usage error where it is no age."""
     match = _AGE.fullmatch(age_of.strip())
     if match is None:
-        raise Stop(f"--prune takes an age such as 30d, 12h or 2w, not {plain(age_of)}", USAGE)
+        raise CommandError(
+            f"--prune takes an age such as 30d, 12h or 2w, not {plain(age_of)}", USAGE
+        )
     return int(time.time() * 1000 - int(match[1]) * _UNITS[match[2]])
 
 
@@ -204,8 +208,8 @@ def summary_object(one: Summary) -> dict[str, object]:
     }
 
 
-def _stop(error: JournalError) -> Stop:
-    return Stop(str(error), USAGE if isinstance(error, UnknownCampaign) else NOT_ALL)
+def _stop(error: JournalError) -> CommandError:
+    return CommandError(str(error), USAGE if isinstance(error, UnknownCampaign) else NOT_ALL)
 
 
 def _cells(one: Summary, now: float) -> Iterator[Cell]:

@@ -18,7 +18,7 @@ from qtui.bullmq.reads.workers import read_workers
 from qtui.commands.shared.find import places, queue_key, say_none
 from qtui.commands.shared.ndjson import queue_object
 from qtui.commands.shared.output import Cell, Column, Paper, Table
-from qtui.commands.shared.run import USAGE, Place
+from qtui.commands.shared.run import USAGE, Workplace
 from qtui.settings import Settings
 from qtui.text import count, plain
 from qtui.views.columns import Tone
@@ -48,7 +48,7 @@ class _Line:
     evidence: QueueEvidence
 
 
-def list_queues(place: Place, *, json: bool) -> int:
+def list_queues(place: Workplace, *, json: bool) -> int:
     """Prints the queues, all of them or those that the settings name."""
     lines = place.ask(lambda client: _read(client, place))
     if json:
@@ -59,7 +59,7 @@ def list_queues(place: Place, *, json: bool) -> int:
     return USAGE if _miss(place, lines) else 0
 
 
-async def _read(client: Client, place: Place) -> list[_Line]:
+async def _read(client: Client, place: Workplace) -> list[_Line]:
     """Costs a SCAN for each prefix, and three round trips for every few queues."""
     settings = place.settings
     keys = _named(settings)
@@ -94,7 +94,7 @@ def _named(settings: Settings) -> list[QueueKey]:
     return [key for key in keys if key is not None]
 
 
-def _miss(place: Place, lines: Sequence[_Line]) -> bool:
+def _miss(place: Workplace, lines: Sequence[_Line]) -> bool:
     """Says which queues were looked for in vain; whether one of them had been named."""
     settings = place.settings
     found = {one.status.queue.name for one in lines}

@@ -17,9 +17,9 @@ from qtui.bullmq.signature.headline import spoken
 from qtui.commands.shared.asking import agreed, check_may_write
 from qtui.commands.shared.find import find_queue
 from qtui.commands.shared.ndjson import result_object
-from qtui.commands.shared.output import Cell, Column, Paper, Progress, Table
+from qtui.commands.shared.output import Cell, Column, Paper, ProgressLine, Table
 from qtui.commands.shared.report import Report
-from qtui.commands.shared.run import DONE, INTERRUPTED, NOT_ALL, Place, Stop
+from qtui.commands.shared.run import DONE, INTERRUPTED, NOT_ALL, CommandError, Workplace
 from qtui.commands.shared.sending import carry_out
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.flow_rerun.plan import Part, RerunPlan, RerunStep, Start
@@ -42,7 +42,7 @@ _TITLES: Final = {Start.FAILURE: "from failure", Start.START: "from the start"}
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RerunRequest:
     """Which flow, and what is to be done with it."""
 
     queue: str
@@ -73,14 +73,14 @@ class Request:
         return shlex.join(words)
 
 
-def rerun_flow(place: Place, request: Request, start: Start) -> int:
+def rerun_flow(place: Workplace, request: RerunRequest, start: Start) -> int:
     """Reruns the flow of a job, or tells what a rerun would do."""
     check_may_write(place, "rerun", dry_run=request.dry_run, asks=request.asks)
     plan = place.ask(lambda client: _plan(client, place, request, start))
     if not request.json or request.asks:
         _tell(place.err, plan, request.resets)
     if plan.refusal:
-        raise Stop(plan.refusal, NOT_ALL)
+        raise CommandError(plan.refusal, NOT_ALL)
     report = RerunReport(place, plan, request)
     if request.dry_run:
         return report.forecast()
@@ -95,9 +95,9 @@ def rerun_flow(place: Place, request: Request, start: Start) -> int:
     return place.ask(lambda client: _carry_out(client, place, request, plan, report), writes=True)
 
 
-async def _plan(client: Client, place: Place, request: Request, start: Start) -> RerunPlan:
+async def _plan(client: Client, place: Workplace, request: RerunRequest, start: Start) -> RerunPlan:
     status = await find_queue(client, place.settings.prefixes, request.queue)
-    progress = Progress()
+    progress = ProgressLine()
     try:
         return await make_rerun_plan(
             client,
@@ -109,7 +109,7 @@ async def _plan(client: Client, place: Place, request: Request, start: Start) ->
             drop_lost=request.drop_lost,
         )
     except LookupError as error:
-        raise Stop(str(error), NOT_ALL) from None
+        raise CommandError(str(error), NOT_ALL) from None
     finally:
         progress.clear()
 
@@ -149,7 +149,7 @@ class RerunReport(Report):
 
     verb = "rerun"
 
-    def __init__(self, place: Place, plan: RerunPlan, request: Request) -> None:
+    def __init__(self, place: Workplace, plan: RerunPlan, request: RerunRequest) -> None:
         super().__init__(
             place.out, place.err, JobState.FAILED, json=request.json, dry=request.dry_run
         )
@@ -247,7 +247,7 @@ def _outcomes(progress: RerunProgress) -> dict[str, object]:
 
 
 async def _carry_out(
-    client: Client, place: Place, request: Request, plan: RerunPlan, report: RerunReport
+    client: Client, place: Workplace, request: RerunRequest, plan: RerunPlan, report: RerunReport
 ) -> int:
     record = Recorder(place.journal, place.target.shown, request.words)
     rerun = Rerun(client, FlowWriter(client), plan, request.resets)

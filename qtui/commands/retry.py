@@ -18,9 +18,17 @@ from qtui.bullmq.model import JobState
 from qtui.bullmq.writer import Writer
 from qtui.commands.shared.asking import agreed, check_may_write
 from qtui.commands.shared.find import find_queue
-from qtui.commands.shared.output import Cell, Column, Paper, Progress, Table, is_terminal
+from qtui.commands.shared.output import Cell, Column, Paper, ProgressLine, Table, is_terminal
 from qtui.commands.shared.report import Report
-from qtui.commands.shared.run import DONE, INTERRUPTED, NOT_ALL, READ_ONLY, USAGE, Place, Stop
+from qtui.commands.shared.run import (
+    DONE,
+    INTERRUPTED,
+    NOT_ALL,
+    READ_ONLY,
+    USAGE,
+    CommandError,
+    Workplace,
+)
 from qtui.commands.shared.sending import carry_out
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.engine.pace import Pace
@@ -43,7 +51,7 @@ _QUICK: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RetryRequest:
     """What is to be retried, and how."""
 
     queue: str
@@ -83,7 +91,7 @@ class Request:
         return shlex.join(words)
 
 
-def retry_jobs(place: Place, request: Request) -> int:
+def retry_jobs(place: Workplace, request: RetryRequest) -> int:
     """Retries the jobs, or tells what a retry would do."""
     check_may_write(
         place,
@@ -103,9 +111,9 @@ def retry_jobs(place: Place, request: Request) -> int:
     try:
         plan = place.ask(lambda client: _plan(client, place, request, report))
     except FilterError as error:  # a pattern ran away, which nobody could know before
-        raise Stop(f"--filter: {error}", USAGE) from None
+        raise CommandError(f"--filter: {error}", USAGE) from None
     if plan.status.kind.refusal:
-        raise Stop(f"{plan.queue.base} is {plan.status.kind.refusal}", NOT_ALL)
+        raise CommandError(f"{plan.queue.base} is {plan.status.kind.refusal}", NOT_ALL)
     report.selected = plan.jobs
     report.after_children = plan.after_children
     report.warnings = list(plan.warnings(request.resets))
@@ -133,7 +141,7 @@ def retry_jobs(place: Place, request: Request) -> int:
     return place.ask(lambda client: _carry_out(client, place, plan, request, report), writes=True)
 
 
-async def _plan(client: Client, place: Place, request: Request, report: Report) -> Plan:
+async def _plan(client: Client, place: Workplace, request: RetryRequest, report: Report) -> Plan:
     status = await find_queue(client, place.settings.prefixes, request.queue)
     queue, state = status.queue, request.state
     selection: Selection
@@ -141,7 +149,7 @@ async def _plan(client: Client, place: Place, request: Request, report: Report) 
         selection = chosen(queue, state, request.ids)
     else:
         selection = await query(client, queue, state, request.filter)
-    progress, since = Progress(), time.monotonic()
+    progress, since = ProgressLine(), time.monotonic()
 
     def say(seen: int, total: int) -> None:
         if seen < total and time.monotonic() - since > _QUICK:
@@ -187,7 +195,7 @@ def _tell(paper: Paper, plan: Plan, resets: Resets) -> None:
 
 
 async def _carry_out(
-    client: Client, place: Place, plan: Plan, request: Request, report: Report
+    client: Client, place: Workplace, plan: Plan, request: RetryRequest, report: Report
 ) -> int:
     record = Recorder(place.journal, place.target.shown, request.words)
     action = Retry(client, Writer(client), plan, request.resets)
@@ -198,7 +206,7 @@ async def _carry_out(
         campaign.close()
 
 
-def _take(place: Place, name: str, *, yes: bool) -> Interrupted:
+def _take(place: Workplace, name: str, *, yes: bool) -> Interrupted:
     where = place.target.shown
     try:
         return Interrupted.take(place.journal, name, where, anyway=yes)
@@ -214,12 +222,12 @@ def _take(place: Place, name: str, *, yes: bool) -> Interrupted:
         place.err.line(f"qtui: {plain(str(doubt))}")
         place.err.flush()
         if not agreed("Resume it here? [y/N] "):
-            raise Stop("nothing was retried", NOT_ALL) from None
+            raise CommandError("nothing was retried", NOT_ALL) from None
     return Interrupted.take(place.journal, name, where, anyway=True)
 
 
 def resume_campaign(
-    place: Place,
+    place: Workplace,
     name: str,
     *,
     json: bool,
@@ -232,11 +240,11 @@ def resume_campaign(
     Where its data may not be here it asks, unless ``yes`` says that they are.
     """
     if place.settings.read_only:
-        raise Stop("read-only mode: retry is off", READ_ONLY)
+        raise CommandError("read-only mode: retry is off", READ_ONLY)
     try:
         taken = _take(place, name, yes=yes)
     except JournalError as error:
-        raise Stop(str(error), NOT_ALL) from None
+        raise CommandError(str(error), NOT_ALL) from None
 
     async def go_on(client: Client) -> int:
         campaign = await taken.campaign(client, Writer(client))
@@ -253,7 +261,7 @@ def resume_campaign(
 
 
 async def run_campaign(
-    campaign: Campaign[Retry], place: Place, report: Report, seconds: float
+    campaign: Campaign[Retry], place: Workplace, report: Report, seconds: float
 ) -> int:
     """Carries a retry out, follows its jobs, and tells what became of them."""
     follower = campaign.action.follower

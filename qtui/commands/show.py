@@ -16,7 +16,7 @@ from qtui.bullmq.keys import (
 from qtui.bullmq.reads.job import Job, WrongType, find_job, read_whole_job
 from qtui.commands.shared.find import ALL_QUEUES, find_queue, find_queues, hint, places
 from qtui.commands.shared.output import Paper
-from qtui.commands.shared.run import DONE, NOT_ALL, USAGE, Place, Stop
+from qtui.commands.shared.run import DONE, NOT_ALL, USAGE, CommandError, Workplace
 from qtui.text import lines, plain, plural, size
 from qtui.views.columns import Tone
 from qtui.views.document import Body, Json, Log, Pairs, Pending, Section, Stack, Text
@@ -28,24 +28,24 @@ _AT_ONCE: Final = 1000
 """Lines that are written in one go."""
 
 
-def show_jobs(place: Place, queue: str, ids: Sequence[str], *, as_json: bool) -> int:
+def show_jobs(place: Workplace, queue: str, ids: Sequence[str], *, as_json: bool) -> int:
     """Prints jobs, one after the other; what keeps one from being shown is said at its place."""
     return place.ask(lambda client: _show(client, place, queue, ids, as_json=as_json))
 
 
 async def _show(
-    client: Client, place: Place, queue: str, ids: Sequence[str], *, as_json: bool
+    client: Client, place: Workplace, queue: str, ids: Sequence[str], *, as_json: bool
 ) -> int:
     worst = DONE
     for number, job_id in enumerate(ids):
         try:
             job, logs = await _read(client, place, queue, job_id)
-        except Stop as stop:
+        except CommandError as error:
             if len(ids) == 1:
                 raise
             place.out.flush()
-            place.err.line(f"qtui: {plain(str(stop))}")
-            worst = max(worst, stop.code)
+            place.err.line(f"qtui: {plain(str(error))}")
+            worst = max(worst, error.code)
             continue
         if as_json:
             place.out.json(job_object(job, logs))
@@ -56,7 +56,7 @@ async def _show(
     return worst
 
 
-async def _read(client: Client, place: Place, name: str, job_id: str) -> tuple[Job, list[str]]:
+async def _read(client: Client, place: Workplace, name: str, job_id: str) -> tuple[Job, list[str]]:
     """The job with every field and every log line, however long."""
     if name == ALL_QUEUES:
         queue = await _queue_of(client, place, job_id)
@@ -65,13 +65,13 @@ async def _read(client: Client, place: Place, name: str, job_id: str) -> tuple[J
     try:
         found = await read_whole_job(client, queue, job_id)
     except WrongType as error:
-        raise Stop(str(error), NOT_ALL) from None
+        raise CommandError(str(error), NOT_ALL) from None
     if found is None:
-        raise Stop(f'no job "{job_id}" in {queue.base}', NOT_ALL)
+        raise CommandError(f'no job "{job_id}" in {queue.base}', NOT_ALL)
     return found
 
 
-async def _queue_of(client: Client, place: Place, job_id: str) -> QueueKey:
+async def _queue_of(client: Client, place: Workplace, job_id: str) -> QueueKey:
     """The one queue that has the job."""
     settings = place.settings
     statuses = await find_queues(client, settings.prefixes, settings.queues)
@@ -81,13 +81,13 @@ async def _queue_of(client: Client, place: Place, job_id: str) -> QueueKey:
         refused = f"; Redis refused to tell of {named(closed)}" if closed else ""
         if not statuses and not settings.queues:
             refused = f". {await hint(client, settings.prefixes)}"
-        raise Stop(
+        raise CommandError(
             f'no job "{job_id}" in any of {searched} under {places(settings.prefixes)}{refused}',
             NOT_ALL,
         )
     if len(found) > 1:
         known = ", ".join(f"{queue.base} ({where.words})" for queue, where in found)
-        raise Stop(f'job "{job_id}" is in {len(found)} queues: say which of {known}', USAGE)
+        raise CommandError(f'job "{job_id}" is in {len(found)} queues: say which of {known}', USAGE)
     return found[0][0]
 
 

@@ -15,7 +15,7 @@ from bullmq import FlowProducer, Job, Queue
 from bullmq.scripts import Scripts, raw2NextJobData
 
 from qtui.demo import scenes
-from qtui.demo.scenes import Family
+from qtui.demo.scenes import OrderFlow
 from qtui.demo.story import Failure, Life
 
 _TOKEN = "demo:0"
@@ -182,7 +182,7 @@ async def _fulfil(shipping: Past, orders: Past, url: str, now: int) -> None:
     await orders.play([family.order for family in reversed(families) if not family.waits])
 
 
-def _tree(family: Family) -> dict[str, object]:
+def _tree(family: OrderFlow) -> dict[str, object]:
     """A family as FlowProducer takes it."""
     children = [{"queueName": "shipping", **_node(child)} for child in family.children]
     return {"queueName": "orders", **_node(family.order), "children": children}

@@ -11,7 +11,7 @@ from bullmq.custom_errors import UnrecoverableError
 
 from qtui.demo import story
 from qtui.demo.scenes import QUEUES
-from qtui.demo.story import Data, Failure, Json
+from qtui.demo.story import Data, Failure, Payload
 
 _CONCURRENCY = {"payments": 4}
 """Few, so that one can watch jobs being active."""
@@ -31,8 +31,8 @@ def _fail(job: Job, failure: Failure) -> Exception:
     return UnrecoverableError(failure.reason) if failure.final else _RunFailed(failure.reason)
 
 
-def _processor(queue: str) -> Callable[[Job, str], Awaitable[Json]]:
-    async def run(job: Job, _token: str) -> Json:
+def _processor(queue: str) -> Callable[[Job, str], Awaitable[Payload]]:
+    async def run(job: Job, _token: str) -> Payload:
         await job.log(f"run {job.attemptsMade + 1}")
         await asyncio.sleep(story.duration(job.id))
         failure = story.verdict(job.data)

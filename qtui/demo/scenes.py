@@ -37,7 +37,7 @@ BROKEN_JSON = '{"rows": 3, "file": '
 
 
 @dataclass(frozen=True)
-class Family:
+class OrderFlow:
     """An order and the jobs that it waits for."""
 
     order: Life
@@ -75,7 +75,7 @@ def _completed(queue: str, name: str, data: Data, when: int, took: int) -> Life:
     return Life(name, data, when - 40, when, took, result=result, opts=_RETRIED)
 
 
-def _payment(dice: random.Random, **more: story.Json) -> Data:
+def _payment(dice: random.Random, **more: story.Payload) -> Data:
     return {
         "customer": f"cus_{dice.randrange(10**5):05d}",
         "order": f"order-{dice.randrange(40_000, 49_999)}",
@@ -219,7 +219,7 @@ def reports(now: int) -> list[Life]:
     return lives
 
 
-def families(now: int) -> list[Family]:
+def families(now: int) -> list[OrderFlow]:
     """Orders with their shipping jobs: 24 shipped, 6 wait for a failed child, 3 failed with it."""
     dice = random.Random(7)
     found = []
@@ -231,7 +231,7 @@ def families(now: int) -> list[Family]:
     return found
 
 
-def _family(order: str, when: int, trouble: str | None) -> Family:
+def _family(order: str, when: int, trouble: str | None) -> OrderFlow:
     """One order, its label, and the courier that could or could not be booked."""
     label = _completed("shipping", "label", {"order": order, "carrier": "DHL"}, when, took=800)
     label = replace(label, opts={**_RETRIED, "jobId": f"{order}-label"})
@@ -249,7 +249,7 @@ def _family(order: str, when: int, trouble: str | None) -> Family:
         added=when - SECOND,
         opts={"attempts": 1, "jobId": order},
     )
-    return Family(parent, (label, courier), waits=trouble == "waits")
+    return OrderFlow(parent, (label, courier), waits=trouble == "waits")
 
 
 def imports(now: int) -> list[Life]:
@@ -260,7 +260,7 @@ def imports(now: int) -> list[Life]:
         _completed("imports", "customers.csv", {"file": f"upload-{n}.csv"}, when, took=9_000)
         for n, when in enumerate(moments)
     ]
-    rows: list[story.Json] = [
+    rows: list[story.Payload] = [
         {"row": n, "name": f"{dice.choice(_PEOPLE)} {n}", "born": f"{n % 28 + 1:02d}/02/1990"}
         for n in range(18_000)
     ]

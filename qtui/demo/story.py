@@ -9,8 +9,8 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
-Data = dict[str, Json]
+Payload = str | int | float | bool | None | list["Payload"] | dict[str, "Payload"]
+Data = dict[str, Payload]
 
 SECOND = 1_000
 """Milliseconds; BullMQ's times are all milliseconds since 1970."""
@@ -48,7 +48,7 @@ class Life:
     """Between the start of one run and of the next."""
     failures: tuple[Failure, ...] = ()
     """One for each run that failed, the oldest first."""
-    result: Json = None
+    result: Payload = None
     """What its last run returned; None: its last run failed."""
     delayed: int = 0
     """How long its last failure sent it to `delayed` for; 0: it failed for good."""
@@ -167,7 +167,7 @@ BAD: Mapping[str, str] = {
 """What job data says where even the provider's return does not help."""
 
 
-def verdict(data: Json) -> Failure | None:
+def verdict(data: Payload) -> Failure | None:
     """How a job that has such data ends now that the provider is back; None: it completes."""
     if not isinstance(data, dict):
         return None
@@ -187,10 +187,10 @@ def duration(job_id: str) -> float:
     return 0.3 + 1.2 * (zlib.crc32(job_id.encode(errors="surrogateescape")) % 1000) / 1000
 
 
-def result(queue: str, job_id: str) -> Json:
+def result(queue: str, job_id: str) -> Payload:
     """What a job of a queue returns when it completes."""
     token = f"{zlib.crc32(f'{queue} {job_id}'.encode(errors='surrogateescape')):08x}"
-    results: dict[str, Json] = {
+    results: dict[str, Payload] = {
         "payments": {"charge": f"ch_3P{token}", "status": "succeeded"},
         "emails": {"messageId": f"<{token}@mail.shop.example>", "response": "250 2.0.0 OK"},
         "invoices": {"pdf": f"s3://invoices/{token}.pdf", "pages": 2},

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from qtui.bullmq.codes import Code, ForeignQueue
 from qtui.bullmq.dialect import (
     HIGHEST_PRIORITY,
+    Destination,
     QueueEvidence,
-    Target,
     clamp_priority,
     destination,
     ran_modern,
@@ -207,7 +207,7 @@ def test_the_script_puts_a_job_where_the_dialect_says(
         assert result.code is Code.RETRIED
         assert result.target == expected
         assert _places(client) == {expected.value: 1}
-        if expected is Target.PRIORITIZED:
+        if expected is Destination.PRIORITIZED:
             score = client.zscore(QUEUE.key("prioritized"), PICKED)
             assert score is not None
             front = keyspace.lifo and keyspace.number < 1

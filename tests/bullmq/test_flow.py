@@ -13,7 +13,7 @@ from qtui.bullmq.connection import connect, parse
 from qtui.bullmq.flow import family as family_module
 from qtui.bullmq.flow.family import Family, Queues, read_families
 from qtui.bullmq.flow.lineage import Name, Node, OnFailure, Record, read_lineage, read_nodes
-from qtui.bullmq.flow.tree import TooLarge, read_tree
+from qtui.bullmq.flow.tree import FlowTooLarge, read_tree
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads import lists as lists_module
@@ -272,7 +272,7 @@ async def test_a_flow_that_is_too_large_is_not_read(
 ) -> None:
     await raw_family(client, 100, Record.PENDING)
     monkeypatch.setattr("qtui.bullmq.flow.tree.MOST", 50)
-    with pytest.raises(TooLarge):
+    with pytest.raises(FlowTooLarge):
         await read_tree(client, await parent_of(client), lambda node: list(Record))
 
 

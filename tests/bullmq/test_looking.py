@@ -15,7 +15,7 @@ from qtui.bullmq.reads.discovery import discover
 from qtui.bullmq.reads.job import find_job, read_job, read_logs
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.reads.status import read_status
-from qtui.bullmq.reads.timeline import Window, read_timeline
+from qtui.bullmq.reads.timeline import TimeWindow, read_timeline
 from qtui.bullmq.reads.workers import read_workers
 from qtui.bullmq.search.hunt import Hunt
 from qtui.demo.server import EmbeddedServer
@@ -106,7 +106,7 @@ async def search(client: Client, board: Board, queue: QueueKey, state: JobState)
     await find_job(client, [queue], "1")
     if state.is_finished:
         await make_plan(client, await board.everything())
-        for window in Window:
+        for window in TimeWindow:
             await read_timeline(client, queue, state, window, 60, now=START)
         follower = Follower(client, queue, state)
         await follower.begin()

@@ -22,7 +22,7 @@ from qtui.bullmq.reads.timeline import (
     MINUTE,
     SECOND,
     Timeline,
-    Window,
+    TimeWindow,
     read_timeline,
 )
 from qtui.demo.server import EmbeddedServer
@@ -53,7 +53,7 @@ async def seed(client: Redis, scores: Iterable[float]) -> None:
 
 
 async def read(
-    client: Redis, window: Window = Window.HOUR, bars: int = 60, now: float = NOW
+    client: Redis, window: TimeWindow = TimeWindow.HOUR, bars: int = 60, now: float = NOW
 ) -> Timeline:
     return await read_timeline(client, QUEUE, JobState.FAILED, window, bars, now=now)
 
@@ -63,12 +63,12 @@ async def read(
 )
 @given(
     scores=st.lists(SCORES, max_size=40),
-    window=st.sampled_from(Window),
+    window=st.sampled_from(TimeWindow),
     bars=st.integers(0, 200),
     now=st.sampled_from([NOW, NOW + 0.5, NOW - NOW % DAY, 1.0]),
 )
 async def test_every_job_is_counted_once(
-    client: Redis, scores: list[float], window: Window, bars: int, now: float
+    client: Redis, scores: list[float], window: TimeWindow, bars: int, now: float
 ) -> None:
     await seed(client, scores)
     timeline = await read(client, window, bars, now)
@@ -87,12 +87,12 @@ async def test_every_job_is_counted_once(
 )
 @given(
     scores=st.lists(st.integers(NOW - 2 * DAY, NOW), max_size=40),
-    window=st.sampled_from(list(Window)[:3]),
+    window=st.sampled_from(list(TimeWindow)[:3]),
     bars=st.integers(1, 120),
     later=st.integers(0, DAY),
 )
 async def test_bars_stay_what_they_are_while_time_passes(
-    client: Redis, scores: list[int], window: Window, bars: int, later: int
+    client: Redis, scores: list[int], window: TimeWindow, bars: int, later: int
 ) -> None:
     await seed(client, scores)
     first = await read(client, window, bars)
@@ -110,23 +110,23 @@ async def test_bars_stay_what_they_are_while_time_passes(
 @pytest.mark.parametrize(
     ("window", "bars", "width", "number"),
     [
-        (Window.FIVE_MINUTES, 200, 5 * SECOND, 60),
-        (Window.FIVE_MINUTES, 59, 10 * SECOND, 30),
-        (Window.FIVE_MINUTES, 20, 15 * SECOND, 20),
-        (Window.FIVE_MINUTES, 1, 5 * MINUTE, 1),
-        (Window.HOUR, 200, MINUTE, 60),
-        (Window.HOUR, 30, 2 * MINUTE, 30),
-        (Window.HOUR, 19, 5 * MINUTE, 12),
-        (Window.HOUR, 0, HOUR, 1),
-        (Window.DAY, 200, 15 * MINUTE, 96),
-        (Window.DAY, 80, 20 * MINUTE, 72),
-        (Window.DAY, 50, 30 * MINUTE, 48),
-        (Window.DAY, 30, HOUR, 24),
-        (Window.DAY, 1, DAY, 1),
+        (TimeWindow.FIVE_MINUTES, 200, 5 * SECOND, 60),
+        (TimeWindow.FIVE_MINUTES, 59, 10 * SECOND, 30),
+        (TimeWindow.FIVE_MINUTES, 20, 15 * SECOND, 20),
+        (TimeWindow.FIVE_MINUTES, 1, 5 * MINUTE, 1),
+        (TimeWindow.HOUR, 200, MINUTE, 60),
+        (TimeWindow.HOUR, 30, 2 * MINUTE, 30),
+        (TimeWindow.HOUR, 19, 5 * MINUTE, 12),
+        (TimeWindow.HOUR, 0, HOUR, 1),
+        (TimeWindow.DAY, 200, 15 * MINUTE, 96),
+        (TimeWindow.DAY, 80, 20 * MINUTE, 72),
+        (TimeWindow.DAY, 50, 30 * MINUTE, 48),
+        (TimeWindow.DAY, 30, HOUR, 24),
+        (TimeWindow.DAY, 1, DAY, 1),
     ],
 )
 async def test_widths_are_those_that_people_count_in(
-    client: Redis, window: Window, bars: int, width: int, number: int
+    client: Redis, window: TimeWindow, bars: int, width: int, number: int
 ) -> None:
     timeline = await read(client, window, bars)
     assert (timeline.width, len(timeline.counts)) == (width, number)
@@ -143,7 +143,7 @@ async def test_a_bar_begins_at_its_first_millisecond_and_ends_before_the_next_ba
 async def test_all_goes_from_the_oldest_job_to_the_newest(client: Redis) -> None:
     begin = NOW - 400 * DAY
     await seed(client, [begin, begin + 90 * SECOND, begin + 100 * SECOND, *GARBAGE])
-    timeline = await read(client, Window.ALL, 60)
+    timeline = await read(client, TimeWindow.ALL, 60)
     assert timeline.width == 2 * SECOND
     assert timeline.start <= begin < timeline.start + timeline.width
     assert timeline.counts[0] == timeline.counts[-1] == 1
@@ -162,7 +162,7 @@ async def test_what_a_clock_ahead_pushes_out_is_earlier(client: Redis) -> None:
 async def test_all_may_span_years(client: Redis) -> None:
     await seed(client, [DAWN, NOW])
     for bars in (1, 2, 10, 100):
-        timeline = await read(client, Window.ALL, bars)
+        timeline = await read(client, TimeWindow.ALL, bars)
         assert timeline.counts[0] + timeline.counts[-1] * (len(timeline.counts) > 1) == 2
         assert len(timeline.counts) <= bars
 
@@ -172,7 +172,7 @@ async def test_all_of_nothing_is_an_empty_bar_at_now(
     client: Redis, scores: tuple[float, ...]
 ) -> None:
     await seed(client, scores)
-    timeline = await read(client, Window.ALL)
+    timeline = await read(client, TimeWindow.ALL)
     assert timeline.counts == (0,)
     assert timeline.start <= NOW < timeline.end
     assert timeline.earlier + timeline.later == len(scores)
@@ -181,18 +181,18 @@ async def test_all_of_nothing_is_an_empty_bar_at_now(
 @pytest.mark.parametrize(
     ("window", "ahead", "shown"),
     [
-        (Window.FIVE_MINUTES, 70 * SECOND, True),
-        (Window.FIVE_MINUTES, 2 * MINUTE, False),
-        (Window.HOUR, 14 * MINUTE, True),
-        (Window.HOUR, 20 * MINUTE, False),
-        (Window.DAY, 55 * MINUTE, True),
-        (Window.DAY, 2 * HOUR, False),
-        (Window.ALL, 55 * MINUTE, True),
-        (Window.ALL, 2 * HOUR, False),
+        (TimeWindow.FIVE_MINUTES, 70 * SECOND, True),
+        (TimeWindow.FIVE_MINUTES, 2 * MINUTE, False),
+        (TimeWindow.HOUR, 14 * MINUTE, True),
+        (TimeWindow.HOUR, 20 * MINUTE, False),
+        (TimeWindow.DAY, 55 * MINUTE, True),
+        (TimeWindow.DAY, 2 * HOUR, False),
+        (TimeWindow.ALL, 55 * MINUTE, True),
+        (TimeWindow.ALL, 2 * HOUR, False),
     ],
 )
 async def test_a_clock_ahead_of_ours_is_followed_within_reason(
-    client: Redis, window: Window, ahead: int, shown: bool
+    client: Redis, window: TimeWindow, ahead: int, shown: bool
 ) -> None:
     await seed(client, [NOW, NOW + ahead])
     timeline = await read(client, window)
@@ -203,7 +203,7 @@ async def test_a_clock_ahead_of_ours_is_followed_within_reason(
 
 async def test_the_filter_of_bars_means_their_jobs_and_no_others(client: Redis) -> None:
     await seed(client, range(NOW - 6 * MINUTE, NOW, 777))
-    for window in Window:
+    for window in TimeWindow:
         timeline = await read(client, window, 50)
         last = len(timeline.counts) - 1
         for first, end in ((0, 0), (last // 2, last), (last, last), (0, last)):
@@ -222,27 +222,30 @@ async def test_the_filter_of_bars_means_their_jobs_and_no_others(client: Redis) 
     more=st.integers(0, 200),
 )
 def test_the_filter_of_bars_has_their_bounds(start: int, width: int, first: int, more: int) -> None:
-    timeline = Timeline(Window.ALL, start, width, (0,) * 401, NOW)
+    timeline = Timeline(TimeWindow.ALL, start, width, (0,) * 401, NOW)
     text = timeline.filter_text(first, first + more)
     assert parse(text).bounds() == (timeline.bounds(first)[0], timeline.bounds(first + more)[1])
 
 
 def test_a_moment_outside_is_in_the_nearest_bar() -> None:
-    timeline = Timeline(Window.HOUR, 10_000, 1000, (1, 2, 3), NOW)
+    timeline = Timeline(TimeWindow.HOUR, 10_000, 1000, (1, 2, 3), NOW)
     moments = (-math.inf, 9999, 10_000, 10_999, 11_000, 12_999, 13_000, 1e300, math.inf)
     assert [timeline.bar_at(moment) for moment in moments] == [0, 0, 0, 0, 1, 2, 2, 2, 2]
 
 
 def test_windows_grow_and_shrink_in_order() -> None:
-    assert [window.longer for window in Window] == [*list(Window)[1:], Window.ALL]
-    assert [window.shorter for window in Window] == [Window.FIVE_MINUTES, *list(Window)[:-1]]
+    assert [window.longer for window in TimeWindow] == [*list(TimeWindow)[1:], TimeWindow.ALL]
+    assert [window.shorter for window in TimeWindow] == [
+        TimeWindow.FIVE_MINUTES,
+        *list(TimeWindow)[:-1],
+    ]
 
 
 @pytest.mark.parametrize(
-    ("window", "trips"), [(window, 2 if window is Window.ALL else 1) for window in Window]
+    ("window", "trips"), [(window, 2 if window is TimeWindow.ALL else 1) for window in TimeWindow]
 )
 async def test_it_costs_one_round_trip_and_two_where_the_jobs_decide(
-    server: EmbeddedServer, client: Redis, window: Window, trips: int
+    server: EmbeddedServer, client: Redis, window: TimeWindow, trips: int
 ) -> None:
     await seed(client, [NOW - MINUTE, NOW])
     async with counted(server) as (counting, made):
@@ -260,14 +263,14 @@ async def test_jobs_of_bullmq_are_where_they_finished(
         await real.work(2)
     now = time.time() * 1000
     for state, jobs in ((JobState.FAILED, 3), (JobState.COMPLETED, 2)):
-        timeline = await read_timeline(client, QUEUE, state, Window.FIVE_MINUTES, 60, now=now)
+        timeline = await read_timeline(client, QUEUE, state, TimeWindow.FIVE_MINUTES, 60, now=now)
         run = timeline.bar_at(before), timeline.bar_at(now)
         assert (timeline.jobs(*run), timeline.total) == (jobs, jobs)
 
 
 async def test_a_refusal_is_raised(client: Redis) -> None:
     await client.set(FAILED, "no set")
-    for window in Window:
+    for window in TimeWindow:
         with pytest.raises(ResponseError, match="WRONGTYPE"):
             await read(client, window)
 
@@ -276,4 +279,4 @@ async def test_only_finished_jobs_have_a_timeline(client: Redis) -> None:
     for state in JobState:
         if not state.is_finished:
             with pytest.raises(ValueError, match="not finished"):
-                await read_timeline(client, QUEUE, state, Window.HOUR, 60, now=NOW)
+                await read_timeline(client, QUEUE, state, TimeWindow.HOUR, 60, now=NOW)

@@ -15,7 +15,7 @@ from bullmq import FlowProducer, Job, Worker
 
 from qtui.bullmq.codes import Code
 from qtui.commands.flow import show_flow
-from qtui.commands.rerun import Request
+from qtui.commands.rerun import RerunRequest
 from qtui.commands.shared.run import Flags, run
 from qtui.operations.flow_rerun.plan import Start
 from qtui.operations.journal.reading import ids, path_of, read, rebuilt, summary, unfinished
@@ -45,7 +45,7 @@ def flow(
 ) -> Outcome:
     """Runs the command in this process; nothing of it is a terminal."""
     capture.readouterr()
-    request = Request(queue, job_id, rerun, Resets(), dry_run, yes, as_json)
+    request = RerunRequest(queue, job_id, rerun, Resets(), dry_run, yes, as_json)
     flags = Flags(redis=url, read_only=read_only)
     code = run(flags, lambda place: show_flow(place, request))
     said = capture.readouterr()

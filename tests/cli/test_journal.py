@@ -15,7 +15,7 @@ from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.writer import Picked
 from qtui.commands.journal import list_journal, show_campaign
 from qtui.commands.shared.output import Paper
-from qtui.commands.shared.run import NOT_ALL, USAGE, Stop
+from qtui.commands.shared.run import NOT_ALL, USAGE, CommandError
 from qtui.operations.following.outcome import Fate, Outcome
 from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection, snapshot_lines
 from qtui.operations.journal.writing import Journal
@@ -280,15 +280,15 @@ def _members(header: Header) -> dict[str, Any]:
 @pytest.mark.parametrize("name", ["zzzz", "", "../../etc/passwd"])
 def test_an_unknown_campaign_is_a_mistake_in_the_command(said: Said, name: str) -> None:
     campaign(said.folder)
-    with pytest.raises(Stop, match="no campaign") as stop:
+    with pytest.raises(CommandError, match="no campaign") as stop:
         said.show(name)
     assert stop.value.code == USAGE
 
 
 def test_a_folder_that_is_none_is_said_to_be_unreadable(said: Said) -> None:
     said.folder.write_text("")
-    with pytest.raises(Stop, match="can't be read: Not a directory") as stop:
+    with pytest.raises(CommandError, match="can't be read: Not a directory") as stop:
         said.listed()
     assert stop.value.code == NOT_ALL
-    with pytest.raises(Stop, match="can't be read: Not a directory"):
+    with pytest.raises(CommandError, match="can't be read: Not a directory"):
         said.show("x")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code, ForeignQueue
-from qtui.bullmq.dialect import Target
+from qtui.bullmq.dialect import Destination
 from qtui.bullmq.filter import parse
 from qtui.bullmq.model import JobState
 from qtui.bullmq.writer import Picked, Writer
@@ -44,7 +44,7 @@ def picks(plan: Plan) -> tuple[Picked, ...]:
     return plan.selection.jobs
 
 
-def targets(plan: Plan) -> dict[str, Target | None]:
+def targets(plan: Plan) -> dict[str, Destination | None]:
     return {one.row.id: one.target for one in plan.forecasts}
 
 
@@ -178,7 +178,7 @@ class TestWarnings:
         assert next(plan.warnings(Resets())) == (
             "The queue is paused: nothing runs until it is resumed."
         )
-        assert targets(plan) == {"1": Target.PRIORITIZED}
+        assert targets(plan) == {"1": Destination.PRIORITIZED}
         assert plan.forecasts[0].place() == "prioritized, priority 0"
 
     async def test_a_concurrency_that_is_used_up(self, client: Redis) -> None:
@@ -329,11 +329,12 @@ async def test_what_a_plan_says_is_what_happens(
     batch = await retry
     said = [(one.row.id, one.code, one.target) for one in plan.forecasts]
     done = [
-        (one.job_id, one.code, Target(one.target) if one.retried else None) for one in batch.results
+        (one.job_id, one.code, Destination(one.target) if one.retried else None)
+        for one in batch.results
     ]
     assert done == said
     for one in plan.forecasts:
-        if one.target is Target.PRIORITIZED:
+        if one.target is Destination.PRIORITIZED:
             score = await client.zscore(QUEUE.key("prioritized"), one.row.id)
             assert score is not None
             place = f"priority {int(score // 2**32)}" if score > 0 else "first"

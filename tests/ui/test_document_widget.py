@@ -18,8 +18,8 @@ from qtui.views.document import (
     Log,
     Pairs,
     Pending,
+    Piece,
     Section,
-    Span,
     Stack,
     Text,
 )
@@ -259,7 +259,7 @@ async def test_only_lines_in_sight_are_drawn(monkeypatch: pytest.MonkeyPatch) ->
     drawn: list[int] = []
     line = Layout.line
 
-    def noted(self: Layout, y: int) -> list[Span]:
+    def noted(self: Layout, y: int) -> list[Piece]:
         drawn.append(y)
         return line(self, y)
 

@@ -14,7 +14,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from qtui.bullmq.filter import parse
-from qtui.bullmq.reads.timeline import HOUR, MINUTE, Window
+from qtui.bullmq.reads.timeline import HOUR, MINUTE, TimeWindow
 from qtui.bullmq.reads.timeline import Timeline as Read
 from qtui.ui.widgets.timeline import Timeline
 
@@ -39,7 +39,7 @@ def hour(bars: int = 60, *, earlier: int = 0, later: int = 0) -> Read:
     width = minutes * MINUTE
     counts = tuple(sum(SHAPE[at : at + minutes]) for at in range(0, 60, minutes))
     start = (NOW // width - bars + 1) * width
-    return Read(Window.HOUR, start, width, counts, NOW, earlier, later)
+    return Read(TimeWindow.HOUR, start, width, counts, NOW, earlier, later)
 
 
 class Pane(App[None]):
@@ -48,7 +48,7 @@ class Pane(App[None]):
     def __init__(self, lines: int = 1) -> None:
         super().__init__()
         self.line, self.lines = Timeline(), lines
-        self.wanted: list[Window] = []
+        self.wanted: list[TimeWindow] = []
         self.chosen: list[tuple[int, int, str]] = []
 
     def compose(self) -> ComposeResult:
@@ -240,13 +240,18 @@ async def test_up_and_down_ask_for_another_window() -> None:
         assert isinstance(app, Pane)
         app.wanted.clear()
         await press(pilot, "k")
-        assert (app.wanted, line.window) == ([Window.DAY], Window.DAY)
+        assert (app.wanted, line.window) == ([TimeWindow.DAY], TimeWindow.DAY)
         # What is drawn is not what is wanted, and it says so until it comes.
         assert drawn(line)[0].startswith("24 h…·")
         await press(pilot, "up up j down j j")
-        assert app.wanted[1:] == [Window.ALL, Window.DAY, Window.HOUR, Window.FIVE_MINUTES]
+        assert app.wanted[1:] == [
+            TimeWindow.ALL,
+            TimeWindow.DAY,
+            TimeWindow.HOUR,
+            TimeWindow.FIVE_MINUTES,
+        ]
         assert drawn(line)[0].startswith("5 m… ·")
-        await show(pilot, replace(hour(30), window=Window.FIVE_MINUTES), focus=True)
+        await show(pilot, replace(hour(30), window=TimeWindow.FIVE_MINUTES), focus=True)
         assert drawn(line)[0].startswith("5 m  ·")
 
 
@@ -254,11 +259,11 @@ async def test_another_room_asks_for_other_bars() -> None:
     async with Pane().run_test(size=(80, 10)) as pilot:
         app = pilot.app
         assert isinstance(app, Pane)
-        assert app.wanted == [Window.HOUR]
+        assert app.wanted == [TimeWindow.HOUR]
         assert app.line.room == 52
         await pilot.resize_terminal(58, 10)
         await pilot.pause()
-        assert app.wanted == [Window.HOUR, Window.HOUR]
+        assert app.wanted == [TimeWindow.HOUR, TimeWindow.HOUR]
         assert app.line.room == 30
         # Until they come the newest ones are shown.
         line = await show(pilot, hour(60), focus=True)
@@ -322,7 +327,7 @@ async def test_it_forgets() -> None:
 
 FACTS = st.builds(
     Read,
-    window=st.sampled_from(Window),
+    window=st.sampled_from(TimeWindow),
     start=st.integers(-(10**20), 10**20),
     width=st.integers(1, 10**15),
     counts=st.lists(st.integers(-1, 10**18), max_size=150).map(tuple),

@@ -8,7 +8,7 @@ import pytest
 import redis.asyncio
 
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.reads.timeline import MINUTE, Window
+from qtui.bullmq.reads.timeline import MINUTE, TimeWindow
 from tests.seeds import raw_fields, raw_meta
 from tests.ui.driver import Driver, inspector
 from tests.ui.stage import fill
@@ -120,7 +120,7 @@ async def test_longer_and_shorter_windows(redis_url: str, client: redis.asyncio.
         await driver.sees("24 h")
         await driver.sees("1 earlier")
         await driver.press("k")
-        await driver.until(lambda: driver.inspector.timeline.window is Window.ALL, "all")
+        await driver.until(lambda: driver.inspector.timeline.window is TimeWindow.ALL, "all")
         await driver.until(lambda: "earlier" not in driver.text(), "all of them")
         await driver.press("j", "j", "j")
         await driver.sees("5 m")

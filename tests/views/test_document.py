@@ -25,8 +25,8 @@ from qtui.views.document import (
     Mark,
     Pairs,
     Pending,
+    Piece,
     Section,
-    Span,
     Stack,
     Style,
     Text,
@@ -69,7 +69,7 @@ def lay(body: Body, width: int = 80) -> Layout:
     return Document([Section("data", body)]).layout(width)
 
 
-def say(spans: list[Span]) -> str:
+def say(spans: list[Piece]) -> str:
     return "".join(span.text for span in spans)
 
 

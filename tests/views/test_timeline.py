@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from qtui.bullmq.reads.timeline import DAY, HOUR, MINUTE, SECOND, Timeline, Window
+from qtui.bullmq.reads.timeline import DAY, HOUR, MINUTE, SECOND, Timeline, TimeWindow
 from qtui.views.timeline import Reading, column, per
 
 NOW = 1_795_317_121_661
@@ -45,7 +45,7 @@ def test_moments_are_as_short_as_they_can_be(
     bars: int,
     moments: tuple[str, str],
 ) -> None:
-    facts = Timeline(Window.ALL, start, width, (1,) * bars, NOW)
+    facts = Timeline(TimeWindow.ALL, start, width, (1,) * bars, NOW)
     with monkeypatch.context() as patch:
         patch.setenv("TZ", zone)
         time.tzset()
@@ -58,23 +58,23 @@ def test_moments_are_as_short_as_they_can_be(
     ("facts", "cells", "scale"),
     [
         (
-            Timeline(Window.ALL, NOW // DAY * DAY - 900 * DAY, 30 * DAY, (1,) * 31, NOW),
+            Timeline(TimeWindow.ALL, NOW // DAY * DAY - 900 * DAY, 30 * DAY, (1,) * 31, NOW),
             1,
             "2024-06-05   2025-06-30     now",
         ),
         (
-            Timeline(Window.ALL, NOW // DAY * DAY - 80 * DAY, DAY, (1,) * 20, NOW),
+            Timeline(TimeWindow.ALL, NOW // DAY * DAY - 80 * DAY, DAY, (1,) * 20, NOW),
             2,
             "09-03   09-07   09-11   09-15   09-19",
         ),
         (
-            Timeline(Window.DAY, NOW // HOUR * HOUR - 23 * HOUR, HOUR, (1,) * 24, NOW),
+            Timeline(TimeWindow.DAY, NOW // HOUR * HOUR - 23 * HOUR, HOUR, (1,) * 24, NOW),
             2,
             "04:00   08:00   12:00   16:00   20:00        now",
         ),
         (
             Timeline(
-                Window.FIVE_MINUTES, NOW // MINUTE * MINUTE, 5 * SECOND, (1,) * 60, NOW + MINUTE
+                TimeWindow.FIVE_MINUTES, NOW // MINUTE * MINUTE, 5 * SECOND, (1,) * 60, NOW + MINUTE
             ),
             1,
             "03:12       now         03:14       03:15       03:16",

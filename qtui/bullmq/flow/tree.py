@@ -21,7 +21,7 @@ MOST: Final = 50_000
 """Jobs of one flow that are read at most."""
 
 
-class TooLarge(Exception):
+class FlowTooLarge(Exception):
     """The flow has more jobs than `MOST`."""
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ async def read_tree(
         for records, parents in wanted.items():
             known = sum(parent.children.total for parent in parents)
             if len(tree.nodes) + known > MOST * 2:
-                raise TooLarge
+                raise FlowTooLarge
             families = await read_families(client, parents, queues, records)
             for parent, names in zip(parents, families, strict=True):
                 tree.children[parent.key] = []
@@ -96,7 +96,7 @@ async def _read(
             met.add(name.key)
             fresh.append((parent, name))
     if len(met) > MOST:
-        raise TooLarge
+        raise FlowTooLarge
     for start in range(0, len(fresh), CHUNK):
         chunk = fresh[start : start + CHUNK]
         nodes = await read_nodes(client, [name for _, name in chunk])

@@ -41,7 +41,7 @@ _STEPS: Final = (
 )
 
 
-class Window(StrEnum):
+class TimeWindow(StrEnum):
     """How far back to look, from the shortest; the value is its name for people."""
 
     FIVE_MINUTES = "5 min"
@@ -55,29 +55,29 @@ class Window(StrEnum):
         return _SPANS[self]
 
     @property
-    def longer(self) -> Window:
+    def longer(self) -> TimeWindow:
         """The next longer one, itself at the end."""
-        windows = list(Window)
+        windows = list(TimeWindow)
         return windows[min(windows.index(self) + 1, len(windows) - 1)]
 
     @property
-    def shorter(self) -> Window:
+    def shorter(self) -> TimeWindow:
         """The next shorter one, itself at the end."""
-        windows = list(Window)
+        windows = list(TimeWindow)
         return windows[max(windows.index(self) - 1, 0)]
 
 
 _SPANS: Final = {
-    Window.FIVE_MINUTES: 5 * MINUTE,
-    Window.HOUR: HOUR,
-    Window.DAY: DAY,
-    Window.ALL: None,
+    TimeWindow.FIVE_MINUTES: 5 * MINUTE,
+    TimeWindow.HOUR: HOUR,
+    TimeWindow.DAY: DAY,
+    TimeWindow.ALL: None,
 }
 
 _FINEST: Final = {
-    Window.FIVE_MINUTES: 5 * SECOND,
-    Window.HOUR: MINUTE,
-    Window.DAY: 15 * MINUTE,
+    TimeWindow.FIVE_MINUTES: 5 * SECOND,
+    TimeWindow.HOUR: MINUTE,
+    TimeWindow.DAY: 15 * MINUTE,
 }
 
 
@@ -88,7 +88,7 @@ class Timeline:
     ``total``, ``earlier`` and ``later`` together are all jobs of the state.
     """
 
-    window: Window
+    window: TimeWindow
     start: int
     """Where the first bar begins: a multiple of ``width``, so that bars stay what they are."""
     width: int
@@ -98,9 +98,9 @@ class Timeline:
     now: int
     """When it was asked for."""
     earlier: int = 0
-    """Jobs that finished before the first bar; with `Window.ALL` their scores are garbage."""
+    """Jobs that finished before the first bar; in `ALL` their scores are garbage."""
     later: int = 0
-    """Jobs behind the last bar: a clock far ahead of ours, or garbage. With `Window.ALL` also those
+    """Jobs behind the last bar: a clock far ahead of ours, or garbage. In `ALL` also those
     that finished while it was read."""
 
     @property
@@ -154,13 +154,13 @@ def _moment(milliseconds: int) -> str:
 
 
 async def read_timeline(
-    client: Client, queue: QueueKey, state: JobState, window: Window, bars: int, *, now: float
+    client: Client, queue: QueueKey, state: JobState, window: TimeWindow, bars: int, *, now: float
 ) -> Timeline:
     """Counts the jobs of a finished state by when they finished.
 
     Each job is in one bar, in ``earlier`` or in ``later``. The last bar has ``now`` in it, or the
     newest job where a worker's clock is ahead of ours by up to a quarter of the window (at most
-    `AHEAD`); with `Window.ALL` the newest job decides alone, and the oldest one where it begins.
+    `AHEAD`); with `ALL` the newest job decides alone, and the oldest one where it begins.
 
     Args:
         client: where to read.
@@ -170,7 +170,7 @@ async def read_timeline(
         bars: how many there may be; there will be fewer, of a width that people count in.
         now: ms since the epoch.
 
-    Costs one round trip (`Window.ALL`: two) with one ZCOUNT a bar, a quarter more for what may be
+    Costs one round trip (`ALL`: two) with one ZCOUNT a bar, a quarter more for what may be
     ahead. ZCOUNT is O(log n): 1.2 to 3 µs of Redis' time a bar at 1,000,000 jobs, 0.1 ms in all
     for an hour of minutes, however many jobs a bar has. What moves meanwhile may be counted in two
     bars or in none.
@@ -204,7 +204,7 @@ async def read_timeline(
     )
 
 
-def _width_of(window: Window, span: int, bars: int) -> int:
+def _width_of(window: TimeWindow, span: int, bars: int) -> int:
     """The finest width that parts the span evenly into so many bars at most."""
     finest = _FINEST[window]
     fitting = (step for step in _STEPS if step >= finest and span % step == 0)

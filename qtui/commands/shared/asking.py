@@ -6,14 +6,14 @@ import sys
 from contextlib import suppress
 
 from qtui.commands.shared.output import is_terminal
-from qtui.commands.shared.run import READ_ONLY, USAGE, Place, Stop
+from qtui.commands.shared.run import READ_ONLY, USAGE, CommandError, Workplace
 from qtui.folders import MOVED_BY, NOWHERE
 
 _TERMINAL = "/dev/tty"
 
 
 def check_may_write(
-    place: Place, verb: str, *, dry_run: bool, asks: bool, stdin_is_used: bool = False
+    place: Workplace, verb: str, *, dry_run: bool, asks: bool, stdin_is_used: bool = False
 ) -> None:
     """Stops a command that may not write, or cannot ask.
 
@@ -25,29 +25,33 @@ def check_may_write(
         stdin_is_used: standard input holds something else than answers.
 
     Raises:
-        Stop: in read-only mode, without a folder for the journal, or see `check_can_ask`.
+        CommandError: in read-only mode, without a folder for the journal, or see `check_can_ask`.
     """
     if place.settings.read_only and not dry_run:
         why = read_only_because(place)
-        raise Stop(
+        raise CommandError(
             f"read-only mode{why}: {verb} is off; --dry-run shows what it would do", READ_ONLY
         )
     if place.journal == NOWHERE and not dry_run:
-        raise Stop(f"{verb} needs a journal, and there is no home folder for it: {MOVED_BY}", USAGE)
+        raise CommandError(
+            f"{verb} needs a journal, and there is no home folder for it: {MOVED_BY}", USAGE
+        )
     if asks:
         check_can_ask(place, stdin_is_used=stdin_is_used)
 
 
-def check_can_ask(place: Place, *, stdin_is_used: bool = False) -> None:
+def check_can_ask(place: Workplace, *, stdin_is_used: bool = False) -> None:
     """Stops a command that has to ask and can't.
 
     Raises:
-        Stop: there is no terminal.
+        CommandError: there is no terminal.
     """
     if stdin_is_used and not (place.err.is_terminal and _can_ask()):
-        raise Stop("cannot prompt, standard input holds the ids: pass --yes or --dry-run", USAGE)
+        raise CommandError(
+            "cannot prompt, standard input holds the ids: pass --yes or --dry-run", USAGE
+        )
     if not stdin_is_used and not (is_terminal(sys.stdin) and place.err.is_terminal):
-        raise Stop("cannot prompt without a terminal: pass --yes or --dry-run", USAGE)
+        raise CommandError("cannot prompt without a terminal: pass --yes or --dry-run", USAGE)
 
 
 def agreed(question: str, *, stdin_is_used: bool = False) -> bool:
@@ -81,7 +85,7 @@ def _can_ask() -> bool:
         return False
 
 
-def read_only_because(place: Place) -> str:
+def read_only_because(place: Workplace) -> str:
     """Why a command that asked for no read-only mode is in it; empty where it asked."""
     by = place.settings.read_only_by
     return f" (the profile {by} marks this server read-only)" if by else ""

@@ -12,7 +12,7 @@ from qtui.bullmq.reads.discovery import discover
 from qtui.bullmq.reads.elsewhere import look_elsewhere
 from qtui.bullmq.reads.status import check_permission, read_status
 from qtui.commands.shared.output import Paper
-from qtui.commands.shared.run import USAGE, Stop
+from qtui.commands.shared.run import USAGE, CommandError
 from qtui.text import plain
 from qtui.views.elsewhere import words
 
@@ -48,7 +48,7 @@ async def find_queue(client: Client, prefixes: Sequence[str], name: str) -> Queu
     A queue whose full key it is goes before one that is so called. Costs two round trips.
 
     Raises:
-        Stop: there is no such queue, or there are several.
+        CommandError: there is no such queue, or there are several.
         redis.exceptions.NoPermissionError: we may not look.
     """
     bases = dict.fromkeys([name, *(f"{prefix}:{name}" for prefix in prefixes)])
@@ -61,9 +61,9 @@ async def find_queue(client: Client, prefixes: Sequence[str], name: str) -> Queu
         return status
     if found:
         known = " or ".join(status.queue.base for status in found)
-        raise Stop(f'queue "{name}" stands under several prefixes: say {known}', USAGE)
+        raise CommandError(f'queue "{name}" stands under several prefixes: say {known}', USAGE)
     await check_permission(client, keys)
-    raise Stop(await _no_such_queue(client, prefixes, name), USAGE)
+    raise CommandError(await _no_such_queue(client, prefixes, name), USAGE)
 
 
 def queue_key(base: str, prefixes: Sequence[str]) -> QueueKey | None:

@@ -12,8 +12,8 @@ from qtui.bullmq.model import JobState
 if TYPE_CHECKING:
     from qtui.bullmq.filter import Filter
 
-Given = TypeVar("Given", str | None, tuple[str, ...])
-Command = TypeVar("Command", bound=Callable[..., object])
+Value = TypeVar("Value", str | None, tuple[str, ...])
+Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
 ALL: Final = "all"
 """In place of a state: every state."""
@@ -42,7 +42,7 @@ class FilteredCommand(click.Command):
                 formatter.write_dl(TABLE, col_max=_EXAMPLES)
 
 
-def not_empty(_context: click.Context, _option: click.Parameter, value: Given) -> Given:
+def not_empty(_context: click.Context, _option: click.Parameter, value: Value) -> Value:
     """An empty text is a variable that was not set, not a wish for the default."""
     if value is not None and "" in ((value,) if isinstance(value, str) else value):
         raise click.BadParameter("is empty")
@@ -80,7 +80,7 @@ _REACHED = (
 )
 
 
-def with_ways(command: Command) -> Command:
+def with_ways(command: Decorated) -> Decorated:
     """Adds the options that say how servers are reached from here."""
     for option in reversed(_REACHED):
         command = option(command)

@@ -129,7 +129,7 @@ class Paper:
             os.close(nowhere)
 
 
-class Progress:
+class ProgressLine:
     """One line on stderr that changes; nothing where stderr is no terminal."""
 
     def __init__(self, *, wanted: bool = True) -> None:

@@ -38,7 +38,7 @@ _NO_ADDRESS: Final = (
 )
 
 
-class Stop(Exception):
+class CommandError(Exception):
     """Ends the command with one line on stderr (`run` makes it plain) and an exit code."""
 
     def __init__(self, message: str, code: int) -> None:
@@ -68,7 +68,7 @@ class Flags:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Workplace:
     """Where a command works: on which Redis, with which settings, and where it prints."""
 
     settings: Settings
@@ -116,7 +116,7 @@ class Place:
             raise fault from None
 
 
-def run(flags: Flags, command: Callable[[Place], int], *, on_screen: bool = False) -> int:
+def run(flags: Flags, command: Callable[[Workplace], int], *, on_screen: bool = False) -> int:
     """Runs a command and returns its exit code; says in one line on stderr why it ended early.
 
     Args:
@@ -131,7 +131,9 @@ def run(flags: Flags, command: Callable[[Place], int], *, on_screen: bool = Fals
     try:
         try:
             if on_screen and not (is_terminal(sys.stdin) and out.is_terminal and err.is_terminal):
-                raise Stop("the inspector needs a terminal; `qtui queues` and others do not", USAGE)
+                raise CommandError(
+                    "the inspector needs a terminal; `qtui queues` and others do not", USAGE
+                )
             with ExitStack() as stack:
                 place = _open(flags, stack, out, err)
                 if place.settings.tls_insecure and not on_screen:
@@ -142,8 +144,8 @@ def run(flags: Flags, command: Callable[[Place], int], *, on_screen: bool = Fals
                 code = command(place)
             out.flush()
             return code
-        except Stop as stop:
-            message, code = str(stop), stop.code
+        except CommandError as error:
+            message, code = str(error), error.code
         except RedisFault as fault:
             message, code = str(fault), fault.exit_code
         except KeyboardInterrupt:
@@ -174,7 +176,7 @@ def print_text(text: str) -> int:
     return DONE
 
 
-def _open(flags: Flags, stack: ExitStack, out: Paper, err: Paper) -> Place:
+def _open(flags: Flags, stack: ExitStack, out: Paper, err: Paper) -> Workplace:
     """What the flags, the environment and the configuration file come to; starts the demo."""
     settings, note, journal = _settings(flags), "", journal_folder()
     if flags.demo:
@@ -184,7 +186,7 @@ def _open(flags: Flags, stack: ExitStack, out: Paper, err: Paper) -> Place:
         try:
             url = stack.enter_context(demo.start()).url
         except ServerError as error:
-            raise Stop(str(error), REDIS) from None
+            raise CommandError(str(error), REDIS) from None
         prefixes = flags.prefixes or ("bull",)
         settings = replace(
             settings.without_ways(), redis=url, prefixes=prefixes, queues=flags.queues, profile=""
@@ -199,7 +201,7 @@ def _open(flags: Flags, stack: ExitStack, out: Paper, err: Paper) -> Place:
 
         by = guarding_profile(target, settings.marked)
         settings = replace(settings, read_only=bool(by), read_only_by=by)
-    return Place(settings, target, out, err, journal, note)
+    return Workplace(settings, target, out, err, journal, note)
 
 
 def _target(settings: Settings) -> Target:
@@ -227,4 +229,4 @@ def _settings(flags: Flags) -> Settings:
     try:
         return load(given, os.environ, Path(flags.config) if flags.config else None)
     except SettingsError as error:
-        raise Stop(str(error), USAGE) from None
+        raise CommandError(str(error), USAGE) from None

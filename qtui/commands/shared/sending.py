@@ -13,9 +13,9 @@ from redis.exceptions import RedisError
 from qtui.bullmq.connection import explain
 from qtui.bullmq.filter import FilterError
 from qtui.bullmq.writer import ForeignQueue
-from qtui.commands.shared.output import OutputClosed, Paper, Progress
+from qtui.commands.shared.output import OutputClosed, Paper, ProgressLine
 from qtui.commands.shared.report import Report
-from qtui.commands.shared.run import INTERRUPTED, NOT_ALL, REDIS, Place, Stop
+from qtui.commands.shared.run import INTERRUPTED, NOT_ALL, REDIS, CommandError, Workplace
 from qtui.operations.engine.action import Action
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.journal.reading import JournalError
@@ -63,7 +63,7 @@ class Interrupts:
 class _Waits:
     """Says on stderr what a campaign waits for: its pace, or a server in trouble; once each."""
 
-    def __init__(self, campaign: Campaign[Action], paper: Paper, progress: Progress) -> None:
+    def __init__(self, campaign: Campaign[Action], paper: Paper, progress: ProgressLine) -> None:
         self._campaign = campaign
         self._paper = paper
         self._progress = progress
@@ -97,7 +97,7 @@ class _Waits:
 
 
 async def carry_out(
-    campaign: Campaign[Action], place: Place, report: Report, follow: Follow | None = None
+    campaign: Campaign[Action], place: Workplace, report: Report, follow: Follow | None = None
 ) -> int:
     """Carries a campaign out, follows its jobs, and tells what became of them; the exit code.
 
@@ -107,7 +107,7 @@ async def carry_out(
         report: says what became of the jobs.
         follow: how they are followed when all were sent, None for not at all.
     """
-    progress = Progress()
+    progress = ProgressLine()
     campaign.news = _Waits(campaign, place.err, progress).look
     try:
         with Interrupts(campaign, place.err):
@@ -122,7 +122,9 @@ async def carry_out(
         why = str(error) or "standard output was closed"
         left = campaign.decided < campaign.selected
         again = f"; {report.goes_on}" if left and report.goes_on else ""
-        raise Stop(f"{why}: {report.summary}{again}", NOT_ALL if left else report.code) from None
+        raise CommandError(
+            f"{why}: {report.summary}{again}", NOT_ALL if left else report.code
+        ) from None
     except ForeignQueue as error:
         queue = campaign.action.queue
         where = "stopped: a queue of the flow" if queue is None else queue.base
@@ -144,7 +146,7 @@ async def carry_out(
     return _ended(campaign, report)
 
 
-async def _send(campaign: Campaign[Action], report: Report, progress: Progress) -> None:
+async def _send(campaign: Campaign[Action], report: Report, progress: ProgressLine) -> None:
     closed: OutputClosed | None = None
     selected = plural(campaign.selected, "job")
     withdrawn = campaign.withdrawn
@@ -164,7 +166,7 @@ async def _send(campaign: Campaign[Action], report: Report, progress: Progress) 
         raise closed
 
 
-async def _follow(campaign: Campaign[Action], follow: Follow, progress: Progress) -> None:
+async def _follow(campaign: Campaign[Action], follow: Follow, progress: ProgressLine) -> None:
     try:
         async with campaign.heeding_stop():
             async for words in follow():

@@ -16,10 +16,10 @@ from typing import Final
 from redis.asyncio.cluster import RedisCluster
 
 from qtui.bullmq.connection import Client
-from qtui.bullmq.dialect import Target, clamp_priority, destination
+from qtui.bullmq.dialect import Destination, clamp_priority, destination
 from qtui.bullmq.flow.family import Queues
 from qtui.bullmq.flow.lineage import Lineage, Node, Record, read_lineage
-from qtui.bullmq.flow.tree import TooLarge, Tree, read_tree
+from qtui.bullmq.flow.tree import FlowTooLarge, Tree, read_tree
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, QueueStatus
 from qtui.bullmq.reads.reader import Reader
@@ -380,7 +380,7 @@ async def make_rerun_plan(
     make = _from_failure if start is Start.FAILURE else _from_start
     try:
         plan = await make(client, lineage, queues, progress, drop_lost)
-    except TooLarge as error:
+    except FlowTooLarge as error:
         return RerunPlan(start, lineage, lineage.root, refusal=str(error))
     return await _with_queues(client, plan)
 
@@ -419,7 +419,8 @@ async def _brakes(
         prioritized = [
             row
             for row in released
-            if destination(evidence, modern=row.modern, priority=row.priority) is Target.PRIORITIZED
+            if destination(evidence, modern=row.modern, priority=row.priority)
+            is Destination.PRIORITIZED
         ]
         in_front = sum(not clamp_priority(row.priority) for row in prioritized)
         destined = Destined(prioritized=len(prioritized), in_front=in_front)

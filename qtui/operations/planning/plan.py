@@ -17,8 +17,8 @@ from qtui.bullmq.codes import Code
 from qtui.bullmq.connection import Client
 from qtui.bullmq.dialect import (
     ONE_RESUME,
+    Destination,
     QueueEvidence,
-    Target,
     clamp_priority,
     destination,
 )
@@ -73,7 +73,7 @@ class Forecast:
 
     row: Row
     code: Code
-    target: Target | None
+    target: Destination | None
     """Where it goes; None unless the code says that it will be retried."""
 
     @property
@@ -88,19 +88,19 @@ class Forecast:
     @property
     def in_front(self) -> bool:
         """Whether it goes to ``prioritized`` without a priority: see `dialect`."""
-        return self.target is Target.PRIORITIZED and not clamp_priority(self.row.priority)
+        return self.target is Destination.PRIORITIZED and not clamp_priority(self.row.priority)
 
     def place(self) -> str:
         """Where it will be, in words: ``waiting, last in line``."""
         if self.target is None:
             return ""
-        if self.target is Target.WAITING_CHILDREN:
+        if self.target is Destination.WAITING_CHILDREN:
             return f"{self.target}, runs after its children"
         if self.in_front:
             return f"prioritized, {'first' if self.row.lifo else 'priority 0'}"
-        if self.target is Target.PRIORITIZED:
+        if self.target is Destination.PRIORITIZED:
             return f"prioritized, priority {clamp_priority(self.row.priority)}"
-        state = "paused" if self.target is Target.PAUSED else _WAITING
+        state = "paused" if self.target is Destination.PAUSED else _WAITING
         return f"{state}, {'next to run' if self.row.lifo else 'last in line'}"
 
 
@@ -123,7 +123,7 @@ class ForecastTally:
         self.codes: Counter[Code] = Counter()
         self.exhausted = 0
         """Jobs to be retried whose attempts are used up."""
-        self._targets: Counter[Target | None] = Counter()
+        self._targets: Counter[Destination | None] = Counter()
         self._in_front = 0
         self._state = state
         self._kinds: Counter[tuple[str, str, Code, str]] = Counter()
@@ -150,16 +150,16 @@ class ForecastTally:
 
     def keep_together(self) -> None:
         """Once one job goes to `paused`, those that were to go to `wait` are taken there too."""
-        if not any(place.startswith(Target.PAUSED) for *_, place in self._kinds):
+        if not any(place.startswith(Destination.PAUSED) for *_, place in self._kinds):
             return
         for kind in [kind for kind in self._kinds if kind[3].startswith(_WAITING)]:
-            place = Target.PAUSED + kind[3].removeprefix(_WAITING)
+            place = Destination.PAUSED + kind[3].removeprefix(_WAITING)
             self._kinds[*kind[:3], place] += self._kinds.pop(kind)
 
     @property
     def destined(self) -> Destined:
         """How many jobs go to the keys that hold them back."""
-        return Destined(prioritized=self._targets[Target.PRIORITIZED], in_front=self._in_front)
+        return Destined(prioritized=self._targets[Destination.PRIORITIZED], in_front=self._in_front)
 
     def groups(self) -> list[PlanGroup]:
         """The jobs grouped by name, error and fate, largest group first."""
@@ -275,7 +275,7 @@ def _forecasts(
     found = []
     for row in rows:
         one = forecast(row, status, evidence)
-        if one.target is Target.PAUSED and evidence.in_paused < ONE_RESUME:
+        if one.target is Destination.PAUSED and evidence.in_paused < ONE_RESUME:
             evidence = replace(evidence, paused_list=True, in_paused=evidence.in_paused + 1)
         found.append(one)
     return found, evidence
@@ -284,7 +284,7 @@ def _forecasts(
 def _after_children(forecasts: Iterable[Forecast], kin: Kin) -> list[Forecast]:
     """Parents whose children are known to be retried too wait for them."""
     return [
-        replace(one, target=Target.WAITING_CHILDREN)
+        replace(one, target=Destination.WAITING_CHILDREN)
         if one.target is not None and kin.is_parent(one.row.id)
         else one
         for one in forecasts
@@ -294,10 +294,11 @@ def _after_children(forecasts: Iterable[Forecast], kin: Kin) -> list[Forecast]:
 def _kept_together(forecasts: Iterable[Forecast]) -> list[Forecast]:
     """Once one job goes to `paused`, the script moves there what is in `wait`: resume wants it."""
     found = list(forecasts)
-    if all(one.target is not Target.PAUSED for one in found):
+    if all(one.target is not Destination.PAUSED for one in found):
         return found
     return [
-        replace(one, target=Target.PAUSED) if one.target is Target.WAIT else one for one in found
+        replace(one, target=Destination.PAUSED) if one.target is Destination.WAIT else one
+        for one in found
     ]
 
 
@@ -324,7 +325,7 @@ class _Sample:
         """Takes as many as are needed, and one to tell that there are more."""
         for one in forecasts:
             some = self._children if one.row.parent_key else self._others
-            if one.target is Target.WAITING_CHILDREN:
+            if one.target is Destination.WAITING_CHILDREN:
                 some = self._parents
             most = MOST // 2 if some is self._parents else MOST
             if one.code is Code.RETRIED and len(some) <= most:
@@ -432,5 +433,5 @@ async def make_plan(
         families=families,
         kin=kin,
         brakes=await _brakes(client, status, tally, sample),
-        after_children=sum(one.target is Target.WAITING_CHILDREN for one in ordered),
+        after_children=sum(one.target is Destination.WAITING_CHILDREN for one in ordered),
     )

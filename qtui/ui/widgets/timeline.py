@@ -17,7 +17,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from qtui.bullmq.reads.timeline import Timeline as Finished
-from qtui.bullmq.reads.timeline import Window
+from qtui.bullmq.reads.timeline import TimeWindow
 from qtui.ui.actions import Where
 from qtui.ui.keys import bindings
 from qtui.ui.widgets.cursor_list import fit, ink, strip
@@ -97,7 +97,7 @@ class Timeline(Widget, can_focus=True):
     class WindowChanged(Message):
         """Another window is wanted, or another number of bars fits: read, and `Timeline.show`."""
 
-        def __init__(self, timeline: Timeline, window: Window) -> None:
+        def __init__(self, timeline: Timeline, window: TimeWindow) -> None:
             """Say what is wanted.
 
             Args:
@@ -112,7 +112,7 @@ class Timeline(Widget, can_focus=True):
             """The widget, for the `on` decorator."""
             return self.timeline
 
-    def __init__(self, window: Window = Window.HOUR, *, id: str | None = None) -> None:
+    def __init__(self, window: TimeWindow = TimeWindow.HOUR, *, id: str | None = None) -> None:
         """An empty line; see `show`."""
         super().__init__(id=id)
         self._window, self._room = window, 0
@@ -124,7 +124,7 @@ class Timeline(Widget, can_focus=True):
         self._cursor: int | None = None
 
     @property
-    def window(self) -> Window:
+    def window(self) -> TimeWindow:
         """The window that is wanted."""
         return self._window
 
@@ -166,7 +166,7 @@ class Timeline(Widget, can_focus=True):
     @property
     def bar_width(self) -> int:
         """What each bar stands for, ms; 0 where nothing is shown, or all that there is."""
-        if self._timeline is None or self._timeline.window is Window.ALL:
+        if self._timeline is None or self._timeline.window is TimeWindow.ALL:
             return 0
         return self._timeline.width
 
@@ -233,7 +233,7 @@ class Timeline(Widget, can_focus=True):
         """Ask for the next shorter window."""
         self._want(self._window.shorter)
 
-    def _want(self, window: Window) -> None:
+    def _want(self, window: TimeWindow) -> None:
         if window is not self._window:
             self._window = window
             self.post_message(self.WindowChanged(self, window))

@@ -15,12 +15,12 @@ from qtui.views.document.prose import LONG, Lines, Prose, prose_of
 from qtui.views.document.rows import (
     EVERYTHING,
     GUTTER,
-    Flow,
     Fold,
     Folds,
-    Node,
-    Span,
+    Piece,
     Style,
+    TextNode,
+    WrappedText,
     cells_of,
     clipped,
 )
@@ -48,8 +48,8 @@ __all__ = [
     "Mark",
     "Pairs",
     "Pending",
+    "Piece",
     "Section",
-    "Span",
     "Stack",
     "Style",
     "Text",
@@ -74,12 +74,12 @@ def _parsed(body: Body) -> _Parsed:
     return _Parsed(notice, None if good else prose_of(body), value)
 
 
-class _Chapter(Node):
+class _Chapter(TextNode):
     """A section: its title, and when open what is wrong with it, its body, what is not loaded."""
 
     __slots__ = ("_document", "_rows", "_width", "section")
 
-    def __init__(self, parent: Node, index: int, document: Document, width: int) -> None:
+    def __init__(self, parent: TextNode, index: int, document: Document, width: int) -> None:
         super().__init__(parent, index, 0, head=1)
         self._document, self._width = document, width
         self.section = document.sections[index]
@@ -107,15 +107,15 @@ class _Chapter(Node):
             self.put(at, node)
             node.fill(folds.budget)
 
-    def draw(self, at: int) -> list[Span]:
+    def draw(self, at: int) -> list[Piece]:
         if at < 0:
             return self._title()
         row = self._rows[at]
         if isinstance(row, Pending):
             much = size(row.size) if row.size >= 0 else "more" if at else "this"
-            spans = [Span(Style.NOTE, f"{much} not loaded: enter loads all")]
+            spans = [Piece(Style.NOTE, f"{much} not loaded: enter loads all")]
         else:
-            spans = [Span(Style.ERROR, f"▲ {plain(row or '')}")]
+            spans = [Piece(Style.ERROR, f"▲ {plain(row or '')}")]
         return clipped(spans, self._width - GUTTER)
 
     def pending(self, index: int) -> Pending | None:
@@ -125,20 +125,20 @@ class _Chapter(Node):
     def state(self, at: int) -> Fold:
         return Fold.PENDING if self.pending(at) else Fold.NONE
 
-    def _title(self) -> list[Span]:
+    def _title(self) -> list[Piece]:
         opened = self._document.folds(self.section).open
         room = max(1, self._width - GUTTER - 3)
-        title = clipped([Span(Style.TITLE, plain(self.section.title))], room)
-        note = [Span(Style.NOTE, f" {plain(self.section.note)} ")] if self.section.note else []
+        title = clipped([Piece(Style.TITLE, plain(self.section.title))], room)
+        note = [Piece(Style.NOTE, f" {plain(self.section.note)} ")] if self.section.note else []
         left = room - sum(cells_of(span.text) for span in (*title, *note))
         if left < 0:
             note, left = [], room - sum(cells_of(span.text) for span in title)
-        sign = Span(Style.RULE, "─ ") if opened else Span(Style.NOTE, "▸ ")
-        rule = Span(Style.RULE, f" {'─' * (left + 2 - bool(note))}")
-        return [sign, *title, rule, *note, *([Span(Style.RULE, "─")] if note else [])]
+        sign = Piece(Style.RULE, "─ ") if opened else Piece(Style.NOTE, "▸ ")
+        rule = Piece(Style.RULE, f" {'─' * (left + 2 - bool(note))}")
+        return [sign, *title, rule, *note, *([Piece(Style.RULE, "─")] if note else [])]
 
 
-class _Root(Node):
+class _Root(TextNode):
     """All sections."""
 
     __slots__ = ("_document",)
@@ -232,7 +232,7 @@ class Layout:
         """How many lines there are now."""
         return self._root.height
 
-    def line(self, y: int) -> list[Span]:
+    def line(self, y: int) -> list[Piece]:
         """A line; its first span is the margin of two cells, all of it at most `width` cells.
 
         Raises:
@@ -243,7 +243,7 @@ class Layout:
             return node.draw(at)
         holder, index = _holder(node, at)
         sign = node.first(at) and holder.state(index) in (Fold.FOLDED, Fold.PENDING)
-        return [Span(Style.NOTE, "▸ " if sign else "  "), *node.draw(at)]
+        return [Piece(Style.NOTE, "▸ " if sign else "  "), *node.draw(at)]
 
     def fold_at(self, y: int) -> Fold:
         """What `toggle` would find at a line."""
@@ -295,7 +295,7 @@ class Layout:
         titles = [section.title for section in self._document.sections]
         if mark.title not in titles:
             return None
-        node: Node = self._root.chapter(titles.index(mark.title))
+        node: TextNode = self._root.chapter(titles.index(mark.title))
         for done, step in enumerate(mark.steps):
             if step not in node.inner:
                 return self._y(node, node.seek(mark.steps[done:]))
@@ -308,11 +308,11 @@ class Layout:
         folds.paths.clear()
         self._root.chapter(section).fill()
 
-    def _locate(self, y: int) -> tuple[Node, int]:
-        """The node that draws a line, and which of its rows it is: see `Node.draw`."""
+    def _locate(self, y: int) -> tuple[TextNode, int]:
+        """The node that draws a line, and which of its rows it is: see `TextNode.draw`."""
         if not 0 <= y < self.height:
             raise IndexError(f"line {y} of {self.height}")
-        node: Node = self._root
+        node: TextNode = self._root
         while True:
             row = y - node.head
             if row < 0:
@@ -324,7 +324,7 @@ class Layout:
                 return node, index
             node = inner
 
-    def _y(self, node: Node, at: int) -> int:
+    def _y(self, node: TextNode, at: int) -> int:
         if at < 0:
             y = 0
         elif at >= node.count:
@@ -337,8 +337,8 @@ class Layout:
         return y
 
 
-def _holder(node: Node, at: int) -> tuple[Node, int]:
+def _holder(node: TextNode, at: int) -> tuple[TextNode, int]:
     """The node that can fold what a row shows, and which of its children that is."""
-    if node.parent is not None and (isinstance(node, Flow) or not 0 <= at < node.count):
+    if node.parent is not None and (isinstance(node, WrappedText) or not 0 <= at < node.count):
         return node.parent, node.index
     return node, at

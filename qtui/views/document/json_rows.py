@@ -17,14 +17,14 @@ from qtui.text import plain, plural
 from qtui.views.document.rows import (
     EVERYTHING,
     GUTTER,
-    Flow,
     Fold,
     Folds,
-    Node,
     Path,
-    Span,
+    Piece,
     Style,
+    TextNode,
     Wrapped,
+    WrappedText,
     cells_of,
     clipped,
     octets,
@@ -103,14 +103,14 @@ def parse_json(text: str) -> tuple[bool, JsonValue, str]:
     return True, value, f"not valid JSON: it holds {strange[0]}" if strange else ""
 
 
-class Branch(Node):
+class Branch(TextNode):
     """An open object or array. The topmost one is the document itself and has no brackets."""
 
     __slots__ = ("_depth", "_folds", "_items", "_path", "_width")
 
     def __init__(
         self,
-        parent: Node,
+        parent: TextNode,
         index: int,
         items: list[JsonValue] | _Object,
         at: Path,
@@ -129,29 +129,29 @@ class Branch(Node):
         key = self._item(index)[0]
         return (*self._path, index if key is None else key)
 
-    def _indent(self, depth: int) -> Span:
-        return Span(Style.TEXT, " " * min(2 * depth, self._width // 3))
+    def _indent(self, depth: int) -> Piece:
+        return Piece(Style.TEXT, " " * min(2 * depth, self._width // 3))
 
     def _room(self) -> int:
         return self._width - GUTTER - len(self._indent(self._depth).text)
 
-    def _key(self, index: int, limit: int | None) -> list[Span]:
+    def _key(self, index: int, limit: int | None) -> list[Piece]:
         key = self._item(index)[0]
         if key is None:
             return []
-        return [Span(Style.KEY, _encode(key[:limit])), Span(Style.PUNCTUATION, ": ")]
+        return [Piece(Style.KEY, _encode(key[:limit])), Piece(Style.PUNCTUATION, ": ")]
 
-    def _comma(self, index: int) -> list[Span]:
-        return [Span(Style.PUNCTUATION, ",")] if self.head and index < self.count - 1 else []
+    def _comma(self, index: int) -> list[Piece]:
+        return [Piece(Style.PUNCTUATION, ",")] if self.head and index < self.count - 1 else []
 
-    def _line(self, index: int) -> tuple[list[Span], bool]:
+    def _line(self, index: int) -> tuple[list[Piece], bool]:
         """A child on one row, and whether that hides some of it."""
         (key, value), room = self._item(index), self._room()
         limit = 4 * room
         spans, longest = self._key(index, limit), key or b""
         if isinstance(value, list):
             if index in self.inner:
-                return clipped([*spans, Span(Style.PUNCTUATION, _brackets(value)[0])], room), False
+                return clipped([*spans, Piece(Style.PUNCTUATION, _brackets(value)[0])], room), False
             small = _inline(value)
             wide = not small or sum(cells_of(span.text) for span in (*spans, *small)) >= room
             hidden = wide and len(value) > 0
@@ -164,13 +164,13 @@ class Branch(Node):
         return (clipped(spans, room, octets(longest)) if more else spans), more
 
     @override
-    def draw(self, at: int) -> list[Span]:
+    def draw(self, at: int) -> list[Piece]:
         if 0 <= at < self.count:
             return [self._indent(self._depth), *self._line(at)[0]]
         assert isinstance(self.parent, Branch)
         if at < 0:
             return [self._indent(self._depth - 1), *self.parent._line(self.index)[0]]
-        bracket = Span(Style.PUNCTUATION, _brackets(self._items)[1])
+        bracket = Piece(Style.PUNCTUATION, _brackets(self._items)[1])
         return [self._indent(self._depth - 1), bracket, *self.parent._comma(self.index)]
 
     def _wrapped(self, index: int) -> Wrapped:
@@ -197,17 +197,17 @@ class Branch(Node):
             child.fill(max(0, _NEXT_LOOK - child.count))
         return at
 
-    def _open(self, index: int) -> Node | None:
+    def _open(self, index: int) -> TextNode | None:
         """Give a child its rows, if one row does not show all of it."""
         if not self._line(index)[1]:
             return None
         value = self._item(index)[1]
-        child: Node
+        child: TextNode
         if isinstance(value, list):
             child = Branch(self, index, value, self._place(index), self._folds, self._width)
         else:
             lead = self._indent(self._depth).text
-            child = Flow(self, index, self._wrapped(index), lead)
+            child = WrappedText(self, index, self._wrapped(index), lead)
         self.put(index, child)
         return child
 
@@ -269,12 +269,12 @@ class Branch(Node):
         return [*range(_SCANNED), *sorted(later)]
 
 
-def _scalar(value: JsonValue, limit: int | None) -> Span:
+def _scalar(value: JsonValue, limit: int | None) -> Piece:
     if isinstance(value, bytes):
-        return Span(Style.NUMBER, plain(value[:limit].decode()))
+        return Piece(Style.NUMBER, plain(value[:limit].decode()))
     if isinstance(value, str):
-        return Span(Style.STRING, _encode(value[:limit]))
-    return Span(Style.LITERAL, "null" if value is None else "true" if value else "false")
+        return Piece(Style.STRING, _encode(value[:limit]))
+    return Piece(Style.LITERAL, "null" if value is None else "true" if value else "false")
 
 
 def _pair(item: tuple[str, JsonValue] | JsonValue) -> tuple[str | None, JsonValue]:
@@ -286,27 +286,27 @@ def _brackets(value: list[JsonValue] | _Object) -> tuple[str, str]:
     return ("{", "}") if isinstance(value, _Object) else ("[", "]")
 
 
-def _folded(value: list[JsonValue] | _Object) -> list[Span]:
+def _folded(value: list[JsonValue] | _Object) -> list[Piece]:
     left, right = _brackets(value)
     held = plural(len(value), "key" if isinstance(value, _Object) else "item")
-    opening, closing = Span(Style.PUNCTUATION, f"{left} "), Span(Style.PUNCTUATION, f" {right}")
-    return [opening, Span(Style.NOTE, held), closing]
+    opening, closing = Piece(Style.PUNCTUATION, f"{left} "), Piece(Style.PUNCTUATION, f" {right}")
+    return [opening, Piece(Style.NOTE, held), closing]
 
 
-def _inline(value: list[JsonValue] | _Object) -> list[Span]:
+def _inline(value: list[JsonValue] | _Object) -> list[Piece]:
     """A small container of scalars on one line; nothing if it is not that small."""
     if len(value) > _INLINE_ITEMS:
         return []
-    spans, left = [Span(Style.PUNCTUATION, _brackets(value)[0])], _INLINE_CELLS
+    spans, left = [Piece(Style.PUNCTUATION, _brackets(value)[0])], _INLINE_CELLS
     for index, item in enumerate(value):
         key, held = _pair(item)
         left -= len(key or "") + (len(held) if isinstance(held, str | bytes | list) else 4)
         if left < 0 or (isinstance(held, list) and held):
             return []
         if index:
-            spans.append(Span(Style.PUNCTUATION, ", "))
+            spans.append(Piece(Style.PUNCTUATION, ", "))
         if key is not None:
-            spans += [Span(Style.KEY, _encode(key)), Span(Style.PUNCTUATION, ": ")]
-        empty = isinstance(held, list) and Span(Style.PUNCTUATION, "".join(_brackets(held)))
+            spans += [Piece(Style.KEY, _encode(key)), Piece(Style.PUNCTUATION, ": ")]
+        empty = isinstance(held, list) and Piece(Style.PUNCTUATION, "".join(_brackets(held)))
         spans.append(empty or _scalar(held, None))
-    return [*spans, Span(Style.PUNCTUATION, _brackets(value)[1])]
+    return [*spans, Piece(Style.PUNCTUATION, _brackets(value)[1])]

@@ -18,9 +18,9 @@ from qtui.views.document.rows import (
     ODD,
     Fold,
     Folds,
-    Node,
-    Span,
+    Piece,
     Style,
+    TextNode,
     Wrapped,
     cells_of,
     clipped,
@@ -91,7 +91,7 @@ def prose_of(body: Text | Stack | Json | Pairs | Log) -> Prose:
             return Prose(lines, frames=next(found, len(lines)))
 
 
-class Lines(Node):
+class Lines(TextNode):
     """Lines of text, wrapped at the width of the layout; very long ones cut until opened.
 
     Each row is a child of its own here: how many rows a line takes is counted, mostly without a
@@ -100,7 +100,9 @@ class Lines(Node):
 
     __slots__ = ("_drawn", "_folds", "_label", "_prose", "_room", "_tops", "_words")
 
-    def __init__(self, parent: Node, index: int, prose: Prose, folds: Folds, width: int) -> None:
+    def __init__(
+        self, parent: TextNode, index: int, prose: Prose, folds: Folds, width: int
+    ) -> None:
         super().__init__(parent, index, 1)
         self._prose, self._folds = prose, folds
         widest = max((cells_of(plain(label[:_LABEL_CELLS])) for label in prose.labels), default=0)
@@ -142,7 +144,7 @@ class Lines(Node):
         raw, room = self._prose.lines[line], self._room
         cut = len(raw) > LONG and not self._folds.paths.get((line,))
         text = plain((raw[: 4 * room] if cut else raw).replace("\t", "    "))
-        spans = [Span(self._prose.style_of(line), text)]
+        spans = [Piece(self._prose.style_of(line), text)]
         if self._words or len(raw) > LONG:
             wrapped = Wrapped(spans, row_ends(text, room, True, ()))
         else:
@@ -167,18 +169,18 @@ class Lines(Node):
         return self._tops[line] + max(0, min(row, self._tops[line + 1] - self._tops[line] - 1))
 
     @override
-    def draw(self, at: int) -> list[Span]:
+    def draw(self, at: int) -> list[Piece]:
         line, row = self.steps(at)
         text = self._wrapped(line).row(row)
         return [self._lead(line, row), *text] if self._prose.labels else text
 
-    def _lead(self, line: int, row: int) -> Span:
+    def _lead(self, line: int, row: int) -> Piece:
         label = plain(self._prose.labels[line][:_LABEL_CELLS]) if row == 0 else ""
-        shown = "".join(s.text for s in clipped([Span(Style.LABEL, label)], self._label))
+        shown = "".join(s.text for s in clipped([Piece(Style.LABEL, label)], self._label))
         blanks = " " * (self._label - cells_of(shown))
         if self._prose.right:
-            return Span(Style.NOTE, f"{blanks}{shown}  ")
-        return Span(Style.LABEL, f"{shown}{blanks}  ")
+            return Piece(Style.NOTE, f"{blanks}{shown}  ")
+        return Piece(Style.LABEL, f"{shown}{blanks}  ")
 
     @override
     def first(self, at: int) -> bool:

@@ -48,7 +48,7 @@ class Fold(StrEnum):
     PENDING = "pending"
 
 
-class Span(NamedTuple):
+class Piece(NamedTuple):
     """A piece of a line; its text is plain."""
 
     style: Style
@@ -104,13 +104,13 @@ def row_ends(text: str, room: int, words: bool, breaks: Sequence[int]) -> list[i
     return ends or [0]
 
 
-def _between(spans: Sequence[Span], start: int, end: int) -> list[Span]:
-    taken: list[Span] = []
+def _between(spans: Sequence[Piece], start: int, end: int) -> list[Piece]:
+    taken: list[Piece] = []
     at = 0
     for style, text in spans:
         piece = text[max(0, start - at) : max(0, end - at)]
         if piece:
-            taken.append(Span(style, piece))
+            taken.append(Piece(style, piece))
         at += len(text)
     return taken
 
@@ -118,10 +118,10 @@ def _between(spans: Sequence[Span], start: int, end: int) -> list[Span]:
 class Wrapped(NamedTuple):
     """Spans, and where in their text each row ends."""
 
-    spans: list[Span]
+    spans: list[Piece]
     ends: list[int]
 
-    def row(self, number: int) -> list[Span]:
+    def row(self, number: int) -> list[Piece]:
         """The spans of one row."""
         return _between(self.spans, self.ends[number - 1] if number else 0, self.ends[number])
 
@@ -134,14 +134,14 @@ class Wrapped(NamedTuple):
         return Wrapped([*_between(self.spans, 0, start), *tail], ends)
 
 
-def clipped(spans: list[Span], room: int, more: str = "") -> list[Span]:
+def clipped(spans: list[Piece], room: int, more: str = "") -> list[Piece]:
     """The spans, or as much as fits with ``…``; `more` says that there is more, and how much."""
     text = "".join(span.text for span in spans)
     if not more and cells_of(text[: 4 * room]) <= room and len(text) <= 4 * room:
         return spans
     tail = f"… {more}".rstrip()
     end = row_ends(text[: 4 * room], max(1, room - cells_of(tail)), False, ())[0]
-    return [*_between(spans, 0, end), Span(Style.NOTE, tail)]
+    return [*_between(spans, 0, end), Piece(Style.NOTE, tail)]
 
 
 def octets(text: str | bytes) -> str:
@@ -163,7 +163,7 @@ class Folds:
     paths: dict[Path, bool] = field(default_factory=dict)
 
 
-class Node:
+class TextNode:
     """Rows: `head` lines, one row for each of `count` children, `tail` lines.
 
     A child of another height has a node of its own in `inner`: finding the row at a height costs
@@ -173,15 +173,15 @@ class Node:
     __slots__ = ("_keys", "_starts", "count", "head", "height", "index", "inner", "parent", "tail")
 
     def __init__(
-        self, parent: Node | None, index: int, count: int, head: int = 0, tail: int = 0
+        self, parent: TextNode | None, index: int, count: int, head: int = 0, tail: int = 0
     ) -> None:
         self.parent, self.index, self.count, self.head, self.tail = parent, index, count, head, tail
         self.height = head + count + tail
-        self.inner: dict[int, Node] = {}
+        self.inner: dict[int, TextNode] = {}
         self._keys: list[int] = []
         self._starts: list[int] | None = []
 
-    def draw(self, at: int) -> list[Span]:
+    def draw(self, at: int) -> list[Piece]:
         """The row of child `at`, of the head (-1) or of the tail (`count`)."""
         raise NotImplementedError
 
@@ -205,7 +205,7 @@ class Node:
         """The row that `steps` spoke of."""
         return steps[0]
 
-    def put(self, index: int, child: Node | None) -> None:
+    def put(self, index: int, child: TextNode | None) -> None:
         """Sets the open child at an index, or with None closes it."""
         old = self.inner.pop(index, None)
         if child is not None:
@@ -219,7 +219,7 @@ class Node:
         self._grow(self.head + count + self.tail - self.height)
 
     def _grow(self, rows: int) -> None:
-        node: Node | None = self
+        node: TextNode | None = self
         while node is not None:
             node.height += rows
             node._starts = None
@@ -233,7 +233,7 @@ class Node:
                 extra += self.inner[key].height - 1
         return self._starts
 
-    def child_at(self, row: int) -> tuple[int, Node | None, int]:
+    def child_at(self, row: int) -> tuple[int, TextNode | None, int]:
         """The child at a row below the head: its index, its node, and the row within that."""
         place = bisect_right(self._first_rows(), row) - 1
         if place < 0:
@@ -254,19 +254,19 @@ class Node:
         return self.head + starts[place] + self.inner[key].height + index - key - 1
 
 
-class Flow(Node):
+class WrappedText(TextNode):
     """One child that takes several rows."""
 
     __slots__ = ("_lead", "_wrapped")
 
-    def __init__(self, parent: Node, index: int, wrapped: Wrapped, lead: str) -> None:
+    def __init__(self, parent: TextNode, index: int, wrapped: Wrapped, lead: str) -> None:
         super().__init__(parent, index, len(wrapped.ends))
         self._wrapped, self._lead = wrapped, lead
 
     @override
-    def draw(self, at: int) -> list[Span]:
+    def draw(self, at: int) -> list[Piece]:
         lead = f"{self._lead}  " if at else self._lead
-        return [Span(Style.TEXT, lead), *self._wrapped.row(at)]
+        return [Piece(Style.TEXT, lead), *self._wrapped.row(at)]
 
     @override
     def first(self, at: int) -> bool:
