@@ -157,7 +157,8 @@ class FlowStage:
         paused = self.client.hexists(f"{base}:meta", "paused")
         lists = ["active"] if paused else ["active", "wait"]
         ids = [one for name in lists for one in members(self.client, f"{base}:{name}")]
-        sets = [self.client.zcard(f"{base}:{name}") for name in ("prioritized", "delayed")]
+        names = ["delayed"] if paused else ["delayed", "prioritized"]
+        sets = [self.client.zcard(f"{base}:{name}") for name in names]
         return any(sets) or not all(is_marker(one) for one in ids)
 
     def plan(self, id: str, start: Start = Start.FAILURE, *, drop_lost: bool = False) -> RerunPlan:
