@@ -19,9 +19,9 @@ from qtui.commands.shared.options import (
     ABOVE_ZERO,
     ALL,
     FINISHED,
+    STATE,
     STATE_NAMES,
-    STATES,
-    STATES_OR_ALL,
+    STATE_OR_ALL,
     as_json_lines,
     not_empty,
     parse_fields,
@@ -168,7 +168,7 @@ def _queues(flags: Flags, as_json: bool) -> None:
 @click.argument("queue", metavar="QUEUE|'*'")
 @click.option(
     "--state",
-    type=STATES_OR_ALL,
+    type=STATE_OR_ALL,
     metavar="STATE",
     default="failed",
     show_default=True,
@@ -250,7 +250,7 @@ def _show(flags: Flags, queue: str, ids: tuple[str, ...], as_json: bool) -> None
 @click.argument("queue", metavar="QUEUE|'*'")
 @click.option(
     "--state",
-    type=STATES,
+    type=STATE,
     metavar="STATE",
     default="failed",
     show_default=True,

@@ -16,7 +16,7 @@ from qtui.commands.shared.output import Cell, Column, ProgressLine, Table
 from qtui.commands.shared.run import USAGE, CommandError, Workplace
 from qtui.text import age, count, plain, plural
 from qtui.views.columns import Tone
-from qtui.views.groups import FIELDS, ErrorGroup, ErrorGroups, group_errors, words
+from qtui.views.groups import GROUP_FIELDS, ErrorGroup, ErrorGroups, group_errors, words
 
 
 def list_errors(
@@ -74,7 +74,7 @@ async def _read(
     try:
         for queue in queues:
             rate = place.settings.scan_rate
-            hunt = Hunt(client, queue, state, wanted, fields=FIELDS, rate=rate, ahead=True)
+            hunt = Hunt(client, queue, state, wanted, fields=GROUP_FIELDS, rate=rate, ahead=True)
             async for _ in group_errors(hunt, queue, groups):
                 where = f" in {plain(queue.name)}" if len(queues) > 1 else ""
                 progress.say(f"{count(hunt.seen)} of {plural(hunt.total, 'job')} seen{where}")

@@ -21,7 +21,7 @@ from qtui.text import count, plain, plural
 from qtui.views.columns import Tone
 from qtui.views.job_document import moment
 
-PAGE: Final = 100
+CHILDREN_A_PAGE: Final = 100
 """Children that are read in one go."""
 
 AGAIN: Final = 2000
@@ -91,17 +91,18 @@ class FlowRows:
     async def load(self, lines: Sequence[Line]) -> None:
         """Reads children behind the first of these lines: one page, or those of some small ones.
 
-        Costs what `read_families` or `Family.page` and `read_nodes` cost for `PAGE` jobs.
+        Costs what `read_families` or `Family.page` and `read_nodes` cost for `CHILDREN_A_PAGE`
+        jobs.
         """
         wanted: list[Node] = []
         for line in lines:
             fresh = line.more and line.node.key not in self._branches
-            if fresh and sum(one.children.total for one in wanted) + line.more <= PAGE:
+            if fresh and sum(one.children.total for one in wanted) + line.more <= CHILDREN_A_PAGE:
                 wanted.append(line.node)
         if wanted:
             await self._load_small(wanted)
         elif first := next((line for line in lines if line.more), None):
-            await self._load_page(first.node, PAGE)
+            await self._load_page(first.node, CHILDREN_A_PAGE)
         self._build()
 
     async def _load_small(self, parents: Sequence[Node]) -> None:
@@ -132,7 +133,7 @@ class FlowRows:
         """Reads what stands beside the job that was asked for and beside its ancestors."""
         for parent in self.lineage.nodes:
             if parent.children.total and parent.key not in self._branches:
-                await self._load_page(parent, PAGE)
+                await self._load_page(parent, CHILDREN_A_PAGE)
         self._build()
 
     async def load_as(self, before: FlowRows) -> None:
@@ -143,7 +144,7 @@ class FlowRows:
                 continue
             read = len(self._branches[key].keys) if key in self._branches else 0
             while node.children.total and read < min(len(branch.keys), AGAIN):
-                await self._load_page(node, min(PAGE * 2, len(branch.keys) - read))
+                await self._load_page(node, min(CHILDREN_A_PAGE * 2, len(branch.keys) - read))
                 if len(self._branches[key].keys) == read:
                     break
                 read = len(self._branches[key].keys)

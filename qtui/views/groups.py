@@ -15,10 +15,10 @@ from qtui.bullmq.search.steps import Met
 from qtui.bullmq.signature import signature
 from qtui.text import plain
 
-FIELDS: Final = ("failedReason", "name")
+GROUP_FIELDS: Final = ("failedReason", "name")
 """What of each job is read."""
 
-MOST: Final = 1000
+MOST_GROUPS: Final = 1000
 """Groups that are told apart; what comes after them is one more group, without a name."""
 
 MOST_NAMES: Final = 100
@@ -42,7 +42,7 @@ class ErrorGroup:
     sample: str
     """The id of the newest of them, in the queue that was read first."""
     is_rest: bool = False
-    """Whether it holds the jobs beyond `MOST` groups."""
+    """Whether it holds the jobs beyond `MOST_GROUPS` groups."""
     jobs: int = 0
     first: float | None = None
     last: float | None = None
@@ -96,7 +96,7 @@ class ErrorGroups:
         """Counts one job, met newest first."""
         name = signature(met.fields["failedReason"] or "")
         key: str | None = name
-        if key not in self._groups and len(self._groups) >= MOST:
+        if key not in self._groups and len(self._groups) >= MOST_GROUPS:
             name, key = "", None
         group = self._groups.get(key)
         if group is None:
@@ -115,7 +115,7 @@ async def group_errors(
     """Hunts on, and yields the growing groups after each step.
 
     Args:
-        hunt: one that reads `FIELDS`.
+        hunt: one that reads `GROUP_FIELDS`.
         queue: where it hunts.
         groups: what is known so far.
     """

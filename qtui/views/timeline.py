@@ -10,7 +10,7 @@ from typing import Final
 from qtui.bullmq.reads.timeline import DAY, HOUR, MINUTE, SECOND, Timeline
 from qtui.text import count
 
-NOTHING: Final = "·"
+NO_JOBS: Final = "·"
 """A bar of no jobs; one job is at least an eighth of a line."""
 
 _EIGHTHS: Final = " ▁▂▃▄▅▆▇█"
@@ -29,7 +29,7 @@ _STEPS: Final = (
 def column(jobs: int, peak: int, lines: int) -> str:
     """A bar of one cell's width, from the top line to the lowest; ``peak`` fills all lines."""
     if jobs <= 0:
-        return " " * (lines - 1) + NOTHING
+        return " " * (lines - 1) + NO_JOBS
     eighths = max(1, min(8 * lines, -(-8 * lines * jobs // max(1, peak))))
     return "".join(
         _EIGHTHS[max(0, min(8, eighths - 8 * below))] for below in range(lines - 1, -1, -1)

@@ -14,7 +14,7 @@ from qtui.bullmq.filter import parse
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.search.hunt import Hunt
-from qtui.views.groups import FIELDS, ErrorGroups, group_errors
+from qtui.views.groups import GROUP_FIELDS, ErrorGroups, group_errors
 from qtui.views.lists.found import FoundList
 
 _QUEUE: Final = QueueKey.of("bull", "payments")
@@ -36,7 +36,7 @@ async def find_all(client: Client) -> None:
 
 async def group_all(client: Client) -> None:
     """The error groups of a whole state."""
-    hunt = Hunt(client, _QUEUE, JobState.FAILED, fields=FIELDS, rate=0, ahead=True)
+    hunt = Hunt(client, _QUEUE, JobState.FAILED, fields=GROUP_FIELDS, rate=0, ahead=True)
     async for _ in group_errors(hunt, _QUEUE, ErrorGroups()):
         pass
 

@@ -14,7 +14,7 @@ from redis.exceptions import TimeoutError
 from qtui.bullmq.ask import Reply, ask, texts
 from qtui.bullmq.connection import Client, connect, parse
 from qtui.bullmq.connection.arrival import BEARABLE, TooLarge, at_most
-from qtui.bullmq.reads.hashes import LONGEST, SENT, by_weight, read_hashes
+from qtui.bullmq.reads.hashes import LONGEST_FIELD, SENT, by_weight, read_hashes
 from qtui.demo.server import EmbeddedServer
 from tests.seeds import QUEUE
 
@@ -95,7 +95,7 @@ async def test_hashes_are_read_by_halves_and_what_is_too_large_is_measured(
     for at, key in enumerate(keys):
         await client.hset(key, mapping={"a": f"a{at}", "b": "x" * (BEARABLE // 3), "c": "y" * 1000})
     huge = QUEUE.job("huge")
-    await client.hset(huge, mapping={"a": "z", "b": "x" * (BEARABLE + 1), "c": "y" * LONGEST})
+    await client.hset(huge, mapping={"a": "z", "b": "x" * (BEARABLE + 1), "c": "y" * LONGEST_FIELD})
 
     def made(at: int, reply: Reply, beside: Sequence[Reply]) -> Made:
         return at, [one and len(one) for one in texts(reply)], list(beside)
@@ -113,7 +113,7 @@ async def test_hashes_are_read_by_halves_and_what_is_too_large_is_measured(
         await ours.aclose()
     assert sizes[:8] == [(at, [2, BEARABLE // 3, 1000], [1]) for at in range(8)]
     words = f"(b of {BEARABLE / 1e6:.1f} MB: open the job to read it)"
-    assert sizes[8] == (8, [1, len(words), LONGEST], [1])
+    assert sizes[8] == (8, [1, len(words), LONGEST_FIELD], [1])
     assert sizes[9] == (9, [None, None, None], [0])
 
 

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from qtui.bullmq.connection import Client, connect, parse
-from qtui.bullmq.events.log import MOST, Event, EventLog
+from qtui.bullmq.events.log import MOST_EVENTS, Event, EventLog
 from qtui.bullmq.reads.window import KEPT
 from qtui.demo.server import EmbeddedServer
 from tests.seeds import QUEUE, Fields
@@ -62,7 +62,7 @@ async def test_events_after_the_beginning_are_told_once(ours: Client, any_client
 async def test_many_events_come_in_bounded_parts(ours: Client, any_client: Redis) -> None:
     await put(any_client, "old")
     log = await began(ours)
-    ids = [str(number) for number in range(5 * MOST)]
+    ids = [str(number) for number in range(5 * MOST_EVENTS)]
     await put(any_client, *ids)
     seen: list[str] = []
     sizes: list[int] = []
@@ -74,7 +74,7 @@ async def test_many_events_come_in_bounded_parts(ours: Client, any_client: Redis
         if part.at_end:
             break
     assert seen == ids
-    assert max(sizes) == MOST - 1  # the last one of the part before is read again
+    assert max(sizes) == MOST_EVENTS - 1  # the last one of the part before is read again
     assert len(sizes) < 12
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from qtui.bullmq.filter import FilterError, parse
 from qtui.bullmq.filter.groups import negate
-from qtui.bullmq.filter.pattern import LONGEST, REACH, Pattern
+from qtui.bullmq.filter.pattern import LONGEST_PATTERN, REACH, Pattern
 from qtui.bullmq.filter.terms import Contains
 from tests.bullmq.subjects import Subject, matches
 
@@ -65,14 +65,14 @@ from tests.bullmq.subjects import Subject, matches
         ("error:re:(a b)", 9, "not closed before the next blank"),
         ("error:re:[a b]", 11, "stands in quotes"),
         ("x main(y z", 6, "not closed before the next blank"),
-        ("re:(" + "a" * LONGEST + ")", 3 + LONGEST, "at most 1000"),
+        ("re:(" + "a" * LONGEST_PATTERN + ")", 3 + LONGEST_PATTERN, "at most 1000"),
         ("x error:re:a[", 13, "character set"),
         ('error:re:"""a[" x', 14, "character set"),
         ("re:*", 3, "nothing to repeat"),
         ("re:a|error:b", 4, "put blanks around it"),
         ("re:(?u)(?a)", 3, "flags"),
-        ("re:" + "a" * (LONGEST + 1), 3 + LONGEST, "at most 1000"),
-        ('re:"' + "a " * LONGEST + '"', 4 + LONGEST, "at most 1000"),
+        ("re:" + "a" * (LONGEST_PATTERN + 1), 3 + LONGEST_PATTERN, "at most 1000"),
+        ('re:"' + "a " * LONGEST_PATTERN + '"', 4 + LONGEST_PATTERN, "at most 1000"),
         ("re:(a{200}){200}", 11, "10,000 steps"),
         ("re:" + "(" * 400 + ")" * 400, 3, "nested too deeply"),
         ("(" * 51 + "a" + ")" * 51, 50, "at most 50 deep"),

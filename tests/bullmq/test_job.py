@@ -14,7 +14,7 @@ from redis.exceptions import NoPermissionError
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, JobState
 from qtui.bullmq.reads.job import (
-    GLANCE,
+    FIELD_UNASKED,
     LOG_WINDOW,
     MOST_FIELDS,
     Children,
@@ -179,16 +179,16 @@ async def test_keys_beside_a_job_of_a_wrong_type_do_no_harm(client: Redis, suffi
 
 async def test_long_fields_are_read_on_request_only(client: Redis) -> None:
     await raw_failed(client, ["1"])
-    long = "x" * (GLANCE + 1)
+    long = "x" * (FIELD_UNASKED + 1)
     await client.hset(QUEUE.job("1"), mapping={"data": long, "failedReason": long, "name": "n"})
     found = await read_job(client, QUEUE, "1")
     assert found is not None
-    assert found.fields["data"] == Field(GLANCE + 1, None)
+    assert found.fields["data"] == Field(FIELD_UNASKED + 1, None)
     assert found.text("data") is None
     assert found.row.failed_reason is None
     found = await read_job(client, QUEUE, "1", load=["data"])
     assert found is not None
-    assert found.fields["data"] == Field(GLANCE + 1, long)
+    assert found.fields["data"] == Field(FIELD_UNASKED + 1, long)
     assert found.fields["failedReason"].text is None
 
 

@@ -22,7 +22,7 @@ from qtui.demo.server import EmbeddedServer
 from qtui.operations.following.follow import Follower
 from qtui.operations.planning.plan import make_plan
 from qtui.operations.supply.selection import chosen
-from qtui.views.groups import FIELDS, ErrorGroups, group_errors
+from qtui.views.groups import GROUP_FIELDS, ErrorGroups, group_errors
 from qtui.views.lists.board import Board
 from qtui.views.poll import Poll
 from tests.seeds import QUEUE, START, job, raw_failed, raw_list, real_queue
@@ -100,7 +100,7 @@ async def search(client: Client, board: Board, queue: QueueKey, state: JobState)
         await board.found.load(0, 20)
     await board.found.refresh(0, 20, None)
     board.look_for(None)
-    hunt = Hunt(client, queue, state, fields=FIELDS)
+    hunt = Hunt(client, queue, state, fields=GROUP_FIELDS)
     async for _ in group_errors(hunt, queue, ErrorGroups()):
         pass
     await find_job(client, [queue], "1")
@@ -170,7 +170,7 @@ async def test_a_user_who_may_not_see_encodings_leaves_small_sets_alone(
         url = any_server.url.replace("unix://", "unix://blind:secret@")
         ours = connect(parse(url), read_only=True)
         assert len((await Reader(ours).page(QUEUE, JobState.FAILED, 0, 50)).rows) == 50
-        hunt = Hunt(ours, QUEUE, JobState.FAILED, fields=FIELDS)
+        hunt = Hunt(ours, QUEUE, JobState.FAILED, fields=GROUP_FIELDS)
         async for _ in group_errors(hunt, QUEUE, ErrorGroups()):
             pass
         await ours.aclose()

@@ -13,7 +13,7 @@ from redis.exceptions import NoPermissionError, ResponseError
 
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row
-from qtui.bullmq.reads.reader import GLANCE, Page, Reader, Whereabouts
+from qtui.bullmq.reads.reader import VALUE_IN_A_LIST, Page, Reader, Whereabouts
 from qtui.demo.server import EmbeddedServer
 from tests.seeds import (
     QUEUE,
@@ -191,7 +191,14 @@ async def test_the_price_of_a_page_in_round_trips(server: EmbeddedServer, client
 
 @both_ways
 async def test_return_values_are_shown_when_they_are_small(client: Redis, sort_ro: bool) -> None:
-    values = ["", "null", '{"ok":true}', "x" * GLANCE, "x" * (GLANCE + 1), "junk \udcff"]
+    values = [
+        "",
+        "null",
+        '{"ok":true}',
+        "x" * VALUE_IN_A_LIST,
+        "x" * (VALUE_IN_A_LIST + 1),
+        "junk \udcff",
+    ]
     await raw_failed(
         client,
         map(str, range(len(values) + 1)),
@@ -206,8 +213,8 @@ async def test_return_values_are_shown_when_they_are_small(client: Redis, sort_r
         (None, 0),
         (None, 0),
         ('{"ok":true}', 11),
-        ("x" * GLANCE, GLANCE),
-        (None, GLANCE + 1),
+        ("x" * VALUE_IN_A_LIST, VALUE_IN_A_LIST),
+        (None, VALUE_IN_A_LIST + 1),
         ("junk \udcff", 6),
         (None, 0),
     ]

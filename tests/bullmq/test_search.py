@@ -11,7 +11,7 @@ import redis.asyncio
 
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.bullmq.search.walk import LARGEST, Walk
+from qtui.bullmq.search.walk import LARGEST_STEP, Walk
 from qtui.demo.server import EmbeddedServer
 from tests.wires import counted
 
@@ -113,7 +113,7 @@ async def test_heavy_fields_make_the_steps_smaller(client: redis.asyncio.Redis) 
     walk = Walk(client, QUEUE, JobState.FAILED, ("data",), rate=0)
     sizes = [len(step) async for step in walk.steps()]
     assert sum(sizes) == 1500
-    assert max(sizes[1:]) < LARGEST / 10
+    assert max(sizes[1:]) < LARGEST_STEP / 10
 
 
 async def test_payloads_are_weighed_in_a_small_step_first(client: redis.asyncio.Redis) -> None:
@@ -217,7 +217,7 @@ async def test_a_rate_holds_and_nothing_rests_behind_the_last_job(
     slow = Walk(client, QUEUE, JobState.FAILED, (), rate=50)
     async with asyncio.timeout(1.0):
         async for step in slow.steps():
-            if slow.seen == slow.total or len(step) >= LARGEST // 2:
+            if slow.seen == slow.total or len(step) >= LARGEST_STEP // 2:
                 break
     await client.zremrangebyrank(FAILED, 0, -101)
     last = Walk(client, QUEUE, JobState.FAILED, (), rate=50)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from qtui.bullmq.signature import LONGEST, signature
+from qtui.bullmq.signature import LONGEST_SIGNATURE, signature
 
 # A signature at the margin, below it what must come to it; deeper lines continue the one above.
 CAUSES = """
@@ -363,7 +363,7 @@ def test_an_outage_at_three_in_the_morning_is_a_handful_of_causes() -> None:
 @example("\x1b[\x1b[0m31m7")
 def test_a_signature_is_one_short_line_and_its_own_signature(reason: str) -> None:
     found = signature(reason)
-    assert len(found) <= LONGEST
+    assert len(found) <= LONGEST_SIGNATURE
     assert len(found.splitlines()) <= 1
     assert found == found.strip()
     assert signature(found) == found

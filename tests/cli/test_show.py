@@ -7,7 +7,7 @@ import json
 import pytest
 import redis
 
-from qtui.bullmq.reads.job import GLANCE, LOG_WINDOW
+from qtui.bullmq.reads.job import FIELD_UNASKED, LOG_WINDOW
 from tests.cli.stage import Stage, connect, failed, invoke, play
 
 
@@ -53,16 +53,16 @@ def test_sections_are_headed_and_indented_for_people(redis_url: str) -> None:
 
 def test_nothing_is_left_out_because_it_is_long(redis_url: str, client: redis.Redis) -> None:
     failed(redis_url, 1)
-    data = json.dumps({"text": "x" * (GLANCE + 1)})
-    client.hset("bull:payments:1", mapping={"data": data, "custom": "y" * (GLANCE + 1)})
+    data = json.dumps({"text": "x" * (FIELD_UNASKED + 1)})
+    client.hset("bull:payments:1", mapping={"data": data, "custom": "y" * (FIELD_UNASKED + 1)})
     client.rpush("bull:payments:1:logs", *(f"line {n}" for n in range(LOG_WINDOW + 2000)))
     [job] = invoke("--redis", redis_url, "show", "payments", "1", "--json").objects
-    assert job["data"] == {"text": "x" * (GLANCE + 1)}
-    assert job["fields"] == {"custom": "y" * (GLANCE + 1)}
+    assert job["data"] == {"text": "x" * (FIELD_UNASKED + 1)}
+    assert job["fields"] == {"custom": "y" * (FIELD_UNASKED + 1)}
     assert job["logs"] == [f"line {n}" for n in range(LOG_WINDOW + 2000)]
     shown = invoke("--redis", redis_url, "show", "payments", "1").out
-    assert "x" * (GLANCE + 1) in shown
-    assert "y" * (GLANCE + 1) in shown
+    assert "x" * (FIELD_UNASKED + 1) in shown
+    assert "y" * (FIELD_UNASKED + 1) in shown
     assert "     1  line 0\n" in shown
     assert f"  {LOG_WINDOW + 2000}  line {LOG_WINDOW + 1999}\n" in shown
 

@@ -15,7 +15,7 @@ from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.flow_rerun.plan import RerunPlan, Start
 from qtui.operations.flow_rerun.reading import make_rerun_plan
-from qtui.operations.flow_rerun.rerun import PIECE, WHOLE, Rerun
+from qtui.operations.flow_rerun.rerun import JOBS_A_CALL, PIECE, Rerun
 from qtui.operations.planning.plan import Resets
 from tests.seeds import QUEUE, START, Fields, job, raw_fields, raw_meta, real_queue
 
@@ -76,7 +76,12 @@ async def carry_out(campaign: Campaign[Rerun]) -> dict[str, Code]:
 
 
 def rerun_of(
-    client: Client, plan: RerunPlan, *, whole: int = WHOLE, piece: int = PIECE, patience: float = 10
+    client: Client,
+    plan: RerunPlan,
+    *,
+    whole: int = JOBS_A_CALL,
+    piece: int = PIECE,
+    patience: float = 10,
 ) -> Campaign[Rerun]:
     rerun = Rerun(client, FlowWriter(client), plan, Resets(), whole=whole, piece=piece)
     return Campaign(client, rerun, patience=patience)

@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 from qtui.bullmq.codes import Code, ForeignQueue, Result
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Phase
-from qtui.operations.engine.sending import LARGEST, SMALLEST
+from qtui.operations.engine.sending import LARGEST_CALL, SMALLEST_CALL
 from qtui.operations.planning.plan import Resets
 from tests.operations.campaigns import campaign_of, codes, ours_to, plan_of, run
 from tests.seeds import QUEUE, census, failed_jobs, raw_failed, real_queue
@@ -33,8 +33,8 @@ async def test_5000_jobs_go_in_batches_oldest_first(any_client: Redis) -> None:
     assert [result.job_id for result in results] == ids
     assert set(codes(results).values()) == {Code.RETRIED}
     assert {result.target for result in results} == {"wait"}
-    assert max(sizes) <= LARGEST
-    assert len(sizes) < 5000 / SMALLEST
+    assert max(sizes) <= LARGEST_CALL
+    assert len(sizes) < 5000 / SMALLEST_CALL
     assert campaign.codes == Counter({Code.RETRIED: 5000})
     assert await any_client.lrange(QUEUE.key("wait"), 0, -1) == ids[::-1]
     assert await any_client.exists(QUEUE.key("failed")) == 0

@@ -17,7 +17,7 @@ from qtui.bullmq.dialect import ONE_RESUME
 from qtui.bullmq.writer import Writer
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign, Phase
-from qtui.operations.engine.pace import SLICE, Pace, Throttle, TooSlow
+from qtui.operations.engine.pace import SECONDS_A_BATCH, Pace, Throttle, TooSlow
 from qtui.operations.planning.plan import Resets, make_plan
 from qtui.operations.retry.retry import Retry
 from qtui.operations.supply.selection import query
@@ -63,7 +63,7 @@ async def test_a_rate_is_kept_within_a_tenth(
     # And nowhere a burst: in no second more than the rate, but for one slice at its edges.
     for at, (since, before) in enumerate(told):
         within = [one for one in told[at:] if one[0] < since + 1]
-        assert within[-1][1] - before <= rate * (1 + 2 * SLICE)
+        assert within[-1][1] - before <= rate * (1 + 2 * SECONDS_A_BATCH)
 
 
 async def test_a_rate_below_one_slice_is_one_job_at_a_time(client: Redis) -> None:
@@ -87,7 +87,7 @@ async def test_a_pause_is_not_made_up_for_in_a_burst(client: Redis) -> None:
         if len(told) == 1:
             await client.execute_command("DEBUG", "SLEEP", "0.8")
     after = [(at - told[1][0], size) for at, size in told[1:]]
-    assert sum(size for at, size in after if at < 0.5) <= 500 * (0.5 + 2 * SLICE)
+    assert sum(size for at, size in after if at < 0.5) <= 500 * (0.5 + 2 * SECONDS_A_BATCH)
 
 
 async def test_a_stop_ends_the_wait_for_ones_turn(client: Redis) -> None:

@@ -17,7 +17,7 @@ from qtui.bullmq.model import JobState
 from qtui.bullmq.writer import Picked, Writer
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.planning.plan import Plan, PlanGroup, Resets, make_plan
-from qtui.operations.supply.selection import CHUNK, Chosen, chosen, query
+from qtui.operations.supply.selection import CHOSEN_AT_ONCE, Chosen, chosen, query
 from tests.seeds import (
     BOUND,
     QUEUE,
@@ -216,14 +216,14 @@ async def test_jobs_that_are_not_finished_have_no_plan(client: Redis, state: Job
 
 
 async def test_the_price_of_a_plan(server: EmbeddedServer, client: Redis) -> None:
-    ids = await raw_failed(client, map(str, range(3 * CHUNK + 1)))
+    ids = await raw_failed(client, map(str, range(3 * CHOSEN_AT_ONCE + 1)))
     seen: list[int] = []
     async with counted(server) as (counting, trips):
         plan = await make_plan(
             counting, chosen(QUEUE, FAILED, ids), progress=lambda read, of: seen.append(read)
         )
         assert trips.count == 4 + 4 + 2 + 2
-    assert seen == [CHUNK, 2 * CHUNK, 3 * CHUNK, 3 * CHUNK + 1]
+    assert seen == [CHOSEN_AT_ONCE, 2 * CHOSEN_AT_ONCE, 3 * CHOSEN_AT_ONCE, 3 * CHOSEN_AT_ONCE + 1]
     assert [one.job_id for one in picks(plan)] == ids
     empty = await plan_of(client)
     assert (empty.forecasts, empty.groups(), empty.tally.exhausted) == ((), [], 0)

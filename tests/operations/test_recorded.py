@@ -18,7 +18,7 @@ from qtui.bullmq.writer import Writer
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.engine.pace import Pace
-from qtui.operations.engine.sending import LARGEST
+from qtui.operations.engine.sending import LARGEST_CALL
 from qtui.operations.journal.reading import JournalError, ids, path_of, read, rebuilt, summary
 from qtui.operations.planning.plan import Plan, Resets, make_plan
 from qtui.operations.retry.resuming import Recorder
@@ -245,7 +245,7 @@ async def test_who_stops_listening_has_all_but_the_last_batch_on_record(
     moved = {one for one, places in (await census(client)).items() if places == ["wait"]}
     assert len(coded) == campaign.decided >= told
     assert coded <= moved
-    assert len(moved - coded) <= LARGEST
+    assert len(moved - coded) <= LARGEST_CALL
 
 
 async def test_what_became_of_jobs_is_written_down_when_it_is_closed(

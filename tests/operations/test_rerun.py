@@ -15,7 +15,7 @@ from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.flow_rerun.plan import Part
 from qtui.operations.flow_rerun.progress import read_progress
-from qtui.operations.flow_rerun.rerun import WHOLE, Rerun, calls
+from qtui.operations.flow_rerun.rerun import JOBS_A_CALL, Rerun, calls
 from qtui.operations.planning.plan import Resets
 from tests.operations.flows import (
     KIDS,
@@ -89,7 +89,7 @@ async def test_a_second_rerun_of_the_same_plan_does_nothing(
 LOST, LATE, REPLY = Accident.CALL_LOST, Accident.CALL_LATE, Accident.REPLY_LOST
 
 
-@pytest.mark.parametrize("whole", [WHOLE, 0], ids=["one-step", "many-steps"])
+@pytest.mark.parametrize("whole", [JOBS_A_CALL, 0], ids=["one-step", "many-steps"])
 @pytest.mark.parametrize(
     ("accidents", "late_comes_first"),
     [

@@ -17,7 +17,7 @@ from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.action import Action
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.flow_rerun.plan import RerunPlan
-from qtui.operations.flow_rerun.progress import CHUNK, read_progress
+from qtui.operations.flow_rerun.progress import LEFT_AT_ONCE, read_progress
 from qtui.operations.flow_rerun.rerun import Rerun
 from qtui.operations.following.outcome import Fate, Outcome
 from qtui.operations.journal.lines import Header, WrittenSelection, outcome_of
@@ -171,7 +171,7 @@ async def test_outcomes_are_written_when_they_are_final(client: Redis, tmp_path:
 async def test_of_many_jobs_only_those_that_ended_are_read(
     server: EmbeddedServer, client: Redis
 ) -> None:
-    many = CHUNK + 50
+    many = LEFT_AT_ONCE + 50
     await raw_flow(client, many)
     plan = await plan_of(client)
     await carry_out(rerun_of(client, plan))

@@ -14,7 +14,7 @@ from qtui.bullmq.model import LIST_FIELDS, JobState
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Phase
 from qtui.operations.planning.plan import Forecast, Resets, make_plan
-from qtui.operations.supply.selection import CHUNK, Query, candidates, chosen, query
+from qtui.operations.supply.selection import CHOSEN_AT_ONCE, Query, candidates, chosen, query
 from tests.operations.campaigns import FAILED, campaign_of, codes, ours_to, plan_for, run
 from tests.seeds import (
     QUEUE,
@@ -305,4 +305,4 @@ async def test_candidates_have_the_fields_that_were_asked_for_whole(client: Redi
             assert (one.fields["failedReason"], one.fields["data"]) == (reason, "[1]")
             assert one.fields["stacktrace"] is None
             assert one.row.score == START + 1000 * int(one.row.id)
-        assert isinstance(selection, Query) or max(map(len, steps)) == CHUNK
+        assert isinstance(selection, Query) or max(map(len, steps)) == CHOSEN_AT_ONCE

@@ -13,7 +13,7 @@ from qtui.bullmq.reads.fields import STEP
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.journal.lines import Snapshot
 from qtui.operations.supply.selection import query
-from qtui.operations.supply.snapshots import PAGE, SNAPSHOT_FIELDS, read_snapshots
+from qtui.operations.supply.snapshots import IDS_A_PAGE, SNAPSHOT_FIELDS, read_snapshots
 from tests.operations.campaigns import FAILED, ours_to
 from tests.seeds import QUEUE, START, raw_failed
 
@@ -44,7 +44,9 @@ def names(found: Sequence[Snapshot]) -> list[str]:
     return [one.id for one in found]
 
 
-@pytest.mark.parametrize("jobs", [0, 1, STEP - 1, STEP, STEP + 1, 2 * STEP, PAGE, 2 * PAGE + 7])
+@pytest.mark.parametrize(
+    "jobs", [0, 1, STEP - 1, STEP, STEP + 1, 2 * STEP, IDS_A_PAGE, 2 * IDS_A_PAGE + 7]
+)
 async def test_every_job_is_met_once_oldest_first(any_client: Redis, jobs: int) -> None:
     ids = await raw_failed(any_client, map(str, range(jobs)))
     found = await read_all(any_client, late=2)

@@ -13,7 +13,7 @@ from qtui.demo.server import EmbeddedServer
 from qtui.operations.following.follow import Follower
 from qtui.operations.following.outcome import Fate, Outcome
 from qtui.views.lists.board import Board
-from qtui.views.lists.marks import MOST
+from qtui.views.lists.marks import MOST_MARKED
 from tests.seeds import BOUND, QUEUE, failed_jobs, raw_failed, real_queue
 
 FAILED, COMPLETED = JobState.FAILED, JobState.COMPLETED
@@ -84,13 +84,13 @@ async def test_all_ids_are_those_of_the_list_in_its_order(client: Redis) -> None
 
 
 async def test_no_more_are_taken_than_can_be_marked(client: Redis) -> None:
-    for start in range(0, MOST + 50, 1050):
+    for start in range(0, MOST_MARKED + 50, 1050):
         members = {str(one): one for one in range(start, start + 1050)}
         await client.zadd(QUEUE.key("failed"), members)
     board = await board_on(client)
     newest = await board.all_ids()
-    assert len(newest) == MOST
-    assert len(await board.ids_between(newest[0], "0")) == MOST
+    assert len(newest) == MOST_MARKED
+    assert len(await board.ids_between(newest[0], "0")) == MOST_MARKED
 
 
 class TestBetween:

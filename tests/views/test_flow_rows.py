@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.demo.server import EmbeddedServer
-from qtui.views.flow_rows import PAGE, FlowRows, about, option_of, read_flow, what_of
+from qtui.views.flow_rows import CHILDREN_A_PAGE, FlowRows, about, option_of, read_flow, what_of
 from tests.operations.flows import KIDS, raw_flow
 from tests.seeds import QUEUE, START, Fields, raw_fields
 from tests.wires import counted
@@ -70,18 +70,18 @@ async def test_the_way_to_the_job_is_read_and_the_rest_when_one_looks(client: Re
     assert rows.jobs == 7
 
 
-@pytest.mark.parametrize("children", [PAGE, PAGE + 1, 10_000])
+@pytest.mark.parametrize("children", [CHILDREN_A_PAGE, CHILDREN_A_PAGE + 1, 10_000])
 async def test_reads_are_bounded(server: EmbeddedServer, client: Redis, children: int) -> None:
     await raw_flow(client, children)
     async with counted(server) as (counting, trips):
         rows = await read_flow(counting, QUEUE, "p")
-        assert rows.jobs == 1 + min(PAGE, children)
+        assert rows.jobs == 1 + min(CHILDREN_A_PAGE, children)
         assert trips.count < 15
         before = trips.count
-        if children > PAGE:
-            assert drawn(rows)[-1] == f"└─ … {children - PAGE} more"
+        if children > CHILDREN_A_PAGE:
+            assert drawn(rows)[-1] == f"└─ … {children - CHILDREN_A_PAGE} more"
             await rows.load([rows.lines[-1]])
-            assert rows.jobs == 1 + min(2 * PAGE, children)
+            assert rows.jobs == 1 + min(2 * CHILDREN_A_PAGE, children)
             assert trips.count - before < 8
 
 

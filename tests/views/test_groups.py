@@ -11,7 +11,15 @@ from qtui.bullmq.filter import parse
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.search.hunt import Hunt
-from qtui.views.groups import FIELDS, MOST, MOST_NAMES, ErrorGroups, either, group_errors, words
+from qtui.views.groups import (
+    GROUP_FIELDS,
+    MOST_GROUPS,
+    MOST_NAMES,
+    ErrorGroups,
+    either,
+    group_errors,
+    words,
+)
 from tests.seeds import QUEUE, START, Fields, raw_failed
 
 FAILED: Final = JobState.FAILED
@@ -46,7 +54,7 @@ REASONS: Final = [
 async def grouped(client: redis.asyncio.Redis, *queues: QueueKey) -> ErrorGroups:
     groups = ErrorGroups()
     for queue in queues or (QUEUE,):
-        hunt = Hunt(client, queue, FAILED, None, fields=FIELDS, rate=0)
+        hunt = Hunt(client, queue, FAILED, None, fields=GROUP_FIELDS, rate=0)
         async for growing in group_errors(hunt, queue, groups):
             assert growing is groups
     return groups
@@ -97,13 +105,13 @@ async def test_what_comes_after_a_thousand_groups_is_one_more(client: redis.asyn
     def change(place: int) -> Fields:
         return {"failedReason": "-".join(letters[int(digit)] for digit in f"{place:04}")}
 
-    await raw_failed(client, map(str, range(1, MOST + 51)), change=change)
+    await raw_failed(client, map(str, range(1, MOST_GROUPS + 51)), change=change)
     groups = await grouped(client)
     found = groups.largest_first()
-    assert len(found) == MOST + 1
+    assert len(found) == MOST_GROUPS + 1
     assert (found[0].is_rest, found[0].jobs, found[0].filter) == (True, 50, None)
     assert words(found[0]) == "(other errors)"
-    assert groups.jobs == MOST + 50
+    assert groups.jobs == MOST_GROUPS + 50
 
 
 async def test_names_that_are_data_are_not_remembered(client: redis.asyncio.Redis) -> None:

@@ -12,7 +12,7 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.reader import Page, Reader
 from qtui.views.lists.listing import Moved
-from qtui.views.lists.pages import MOST_HELD, PAGE, JobList
+from qtui.views.lists.pages import MOST_HELD, ROWS_A_PAGE, JobList
 from tests.seeds import QUEUE, raw_meta
 from tests.views.worlds import World
 
@@ -79,7 +79,7 @@ async def test_a_list_that_is_empty_now_is_not_asked_for_ever(world: World) -> N
     world.list.hold()
     await world.load_all(200, 230)
     await world.load_all(0, 499)
-    assert len(world.shown()) == PAGE
+    assert len(world.shown()) == ROWS_A_PAGE
 
 
 async def test_a_refresh_that_was_under_way_does_not_wipe_results_away(world: World) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from qtui.bullmq.model import LIST_FIELDS
-from qtui.bullmq.reads.job import GLANCE, LOG_WINDOW, Job, read_job
+from qtui.bullmq.reads.job import FIELD_UNASKED, LOG_WINDOW, Job, read_job
 from qtui.demo.server import EmbeddedServer
 from qtui.text import plain
 from qtui.views.document import Document, Pending, Section, text_of
@@ -119,14 +119,14 @@ class TestError:
         assert text_of(sections["return value"]) == "5"
 
     async def test_what_was_not_read_asks_to_be(self, client: Redis) -> None:
-        long = "x" * (GLANCE + 1)
+        long = "x" * (FIELD_UNASKED + 1)
         sections = await sections_of(
             client, failedReason=long, stacktrace=json.dumps([long]), data=long, opts=long
         )
         bodies = {title: section.body for title, section in sections.items()}
-        assert bodies["error"] == Pending(GLANCE + 1, "failedReason")
-        assert bodies["data"] == Pending(GLANCE + 1, "data")
-        assert bodies["options"] == Pending(GLANCE + 1, "opts")
+        assert bodies["error"] == Pending(FIELD_UNASKED + 1, "failedReason")
+        assert bodies["data"] == Pending(FIELD_UNASKED + 1, "data")
+        assert bodies["options"] == Pending(FIELD_UNASKED + 1, "opts")
         stack = bodies["stack"]
         assert isinstance(stack, Pending)
         assert stack.what == "stacktrace"
@@ -192,7 +192,7 @@ class TestFacts:
         self, client: Redis
     ) -> None:
         sections = await sections_of(
-            client, pb="mailer-1", stc=2, rjk="nightly", junk="x", long="x" * (GLANCE + 1)
+            client, pb="mailer-1", stc=2, rjk="nightly", junk="x", long="x" * (FIELD_UNASKED + 1)
         )
         facts = text_of(sections["job"])
         for words in ("processed by: mailer-1", "stalled, times: 2", "scheduler: nightly"):

@@ -14,7 +14,7 @@ from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.reader import Reader
 from qtui.demo.server import EmbeddedServer
 from qtui.views.lists.listing import Moved
-from qtui.views.lists.pages import MOST_HELD, PAGE, JobList
+from qtui.views.lists.pages import MOST_HELD, ROWS_A_PAGE, JobList
 from tests.seeds import QUEUE, raw_list, raw_meta
 from tests.views.worlds import World
 from tests.wires import counted
@@ -46,7 +46,7 @@ async def test_any_window_is_loaded_a_page_at_a_time(
         trips.count = 0
         await world.list.refresh(0, 30, None)
         assert trips.count == 2  # the first time it is seen whether the set is compact
-        assert len(world.shown()) == PAGE
+        assert len(world.shown()) == ROWS_A_PAGE
         for first in (0, 70, 95, 500, 480, 520, 980, 999, 250):
             trips.count = 0
             missing = world.list.missing(first, first + 30)
@@ -209,7 +209,7 @@ async def test_memory_is_bounded_and_what_was_let_go_is_read_again(world: World)
     await world.list.refresh(0, 30, None)
     for first in [*range(0, world.list.total, 150), 0, 40]:
         await world.load_all(first, first + 30)
-        assert len(world.shown()) <= MOST_HELD + PAGE
+        assert len(world.shown()) <= MOST_HELD + ROWS_A_PAGE
     world.assert_shows(world.order)
     assert 0 in world.shown()
 

@@ -19,7 +19,7 @@ from qtui.bullmq.reads.reasons import fill_reasons
 from qtui.bullmq.reads.window import KEPT
 from qtui.bullmq.signature.headline import cut_reason
 
-MOST: Final = 1000
+MOST_EVENTS: Final = 1000
 """Events that one command asks for at most."""
 
 _FIRST: Final = 100
@@ -94,7 +94,7 @@ class EventLog:
             self._last = entries[0][0] if entries else _BEGINNING
 
     async def read(self) -> Slice:
-        """The next events. Costs one XRANGE of at most `MOST` events, fewer where they are heavy.
+        """The next events. Costs one XRANGE of at most `MOST_EVENTS`, fewer if they are heavy.
 
         Where the end could not be found when it began, it begins anew: nothing is told that is
         older than that.
@@ -146,7 +146,7 @@ class EventLog:
     def _fit(self, entries: list[tuple[str, Mapping[str, str]]]) -> None:
         weight = sum(len(value) for _, fields in entries for value in fields.values())
         fitting = _HEAVY * len(entries) // max(1, weight)
-        self._count = max(_FEWEST, min(MOST, fitting, self._count * 2))
+        self._count = max(_FEWEST, min(MOST_EVENTS, fitting, self._count * 2))
 
 
 def _entries(reply: Reply) -> list[tuple[str, Mapping[str, str]]]:

@@ -24,10 +24,10 @@ from qtui.text import plain
 REACH: Final = 100_000
 """Characters of a text, from its beginning, in which a pattern is looked for."""
 
-LONGEST: Final = 1000
+LONGEST_PATTERN: Final = 1000
 """Characters of a pattern."""
 
-PATIENCE: Final = 0.1
+SECONDS_A_PATTERN: Final = 0.1
 """Seconds of CPU for one search."""
 
 _CREDIT: Final = 0.25
@@ -64,8 +64,10 @@ class Pattern:
     def __init__(self, text: str, place: Callable[[int], int] = lambda offset: offset) -> None:
         self._place = place
         self._debt = 0.0
-        if len(text) > LONGEST:
-            raise FilterError(f"a pattern has at most {LONGEST} characters", place(LONGEST))
+        if len(text) > LONGEST_PATTERN:
+            raise FilterError(
+                f"a pattern has at most {LONGEST_PATTERN} characters", place(LONGEST_PATTERN)
+            )
         self._refuse_bombs(text)
         self._compiled = self._compile(text)
 
@@ -120,7 +122,7 @@ class Pattern:
         due = _DUE + len(text) * _DUE_PER_CHARACTER
         start = time.perf_counter()
         try:
-            found = self._compiled.search(text, timeout=PATIENCE) is not None
+            found = self._compiled.search(text, timeout=SECONDS_A_PATTERN) is not None
             if time.perf_counter() - start > due:
                 self._owe(text, due)
             elif self._debt:
@@ -134,7 +136,7 @@ class Pattern:
         # By the clock it was slow, but perhaps the process was only stopped or waiting for a CPU;
         # reading CPU times costs more than most searches, so it is not done each time.
         start = time.thread_time()
-        self._compiled.search(text, timeout=PATIENCE)
+        self._compiled.search(text, timeout=SECONDS_A_PATTERN)
         self._debt = max(0.0, self._debt + time.thread_time() - start - due)
 
     def _runaway(self) -> FilterError:

@@ -6,7 +6,7 @@ import re
 from typing import Final, NamedTuple
 
 from qtui.bullmq.filter.error import FilterError
-from qtui.bullmq.filter.pattern import LONGEST
+from qtui.bullmq.filter.pattern import LONGEST_PATTERN
 
 QUOTES: Final = "\"'"
 
@@ -68,7 +68,7 @@ def read_pattern(filter_text: str, at: int) -> Value:
     if filter_text[at : at + 1] in QUOTES and at < len(filter_text):
         return _in_quotes(filter_text, at)
     # Bounded: a class that is never closed is looked for at each of its brackets.
-    limit = at + LONGEST + 1
+    limit = at + LONGEST_PATTERN + 1
     return _bare(filter_text, at, min(limit, len(filter_text)), _PATTERN_PIECE)
 
 

@@ -17,7 +17,7 @@ from qtui.bullmq.connection import Client
 from qtui.bullmq.flow.lineage import Name, Node, Record, queue_of, read_nodes
 from qtui.bullmq.keys import QueueKey, split_job_key
 
-WHOLE: Final = 20_000
+WHOLE_FAMILY: Final = 20_000
 """Children in one of a parent's keys that are named in one go, and shown in the order of their ids;
 20,000 names take 3 ms of Redis's time. Beyond, they come in pieces and in Redis's own order."""
 
@@ -115,9 +115,9 @@ async def read_families(
             for full in sorted(_members(reply), key=_by_id):
                 found[node.key].setdefault(full, record)
     for node in nodes:
-        for record in (one for one in records if _counted(node, one) > WHOLE):
+        for record in (one for one in records if _counted(node, one) > WHOLE_FAMILY):
             family = Family(client, node, queues, [record])
-            for name in await family.names(0, _counted(node, record) + WHOLE):
+            for name in await family.names(0, _counted(node, record) + WHOLE_FAMILY):
                 found[node.key].setdefault(name.key, record)
     keys = list(dict.fromkeys(full for members in found.values() for full in members))
     parted = dict(zip(keys, await queues.part(keys), strict=True))
@@ -134,7 +134,7 @@ def _rounds(
         (node, record)
         for node in nodes
         for record in records
-        if 0 < _counted(node, record) <= WHOLE
+        if 0 < _counted(node, record) <= WHOLE_FAMILY
     ]
     some: list[tuple[Node, Record]] = []
     names = 0
@@ -179,7 +179,7 @@ class Family:
     async def names(self, offset: int, limit: int) -> list[Name]:
         """Names of children from ``offset`` on, fewer at the end.
 
-        Costs one or two round trips for up to `WHOLE` names that were not read before.
+        Costs one or two round trips for up to `WHOLE_FAMILY` names that were not read before.
 
         Raises:
             redis.exceptions.NoPermissionError: we may not look at the parent.
@@ -202,7 +202,7 @@ class Family:
         if not count:
             keys: list[str] = []
             self._left.pop(0)
-        elif count <= WHOLE:
+        elif count <= WHOLE_FAMILY:
             [reply] = await ask_all(self._client, [_whole(self.node, record)])
             keys = sorted(_members(reply), key=_by_id)
             self._left.pop(0)

@@ -14,18 +14,18 @@ from qtui.bullmq.flow.family import Queues, read_families
 from qtui.bullmq.flow.lineage import Name, Node, Record, read_nodes
 from qtui.text import count
 
-CHUNK: Final = 250
+NODES_AT_ONCE: Final = 250
 """Jobs that are read in one round trip."""
 
-MOST: Final = 50_000
+MOST_NODES: Final = 50_000
 """Jobs of one flow that are read at most."""
 
 
 class FlowTooLarge(Exception):
-    """The flow has more jobs than `MOST`."""
+    """The flow has more jobs than `MOST_NODES`."""
 
     def __init__(self) -> None:
-        super().__init__(f"the flow has more than {count(MOST)} jobs")
+        super().__init__(f"the flow has more than {count(MOST_NODES)} jobs")
 
 
 @dataclass(slots=True)
@@ -58,10 +58,10 @@ async def read_tree(
         progress: is told after each chunk how many jobs have been read.
 
     Costs for each generation what `read_families` costs, and what `read_nodes` costs for every
-    `CHUNK` jobs.
+    `NODES_AT_ONCE` jobs.
 
     Raises:
-        TooLarge: there are more than `MOST`.
+        TooLarge: there are more than `MOST_NODES`.
         redis.exceptions.NoPermissionError: we may not look at one of the queues.
     """
     queues = queues or Queues(client, [root.queue])
@@ -75,7 +75,7 @@ async def read_tree(
         below: list[tuple[Node, Name]] = []
         for records, parents in wanted.items():
             known = sum(parent.children.total for parent in parents)
-            if len(tree.nodes) + known > MOST * 2:
+            if len(tree.nodes) + known > MOST_NODES * 2:
                 raise FlowTooLarge
             families = await read_families(client, parents, queues, records)
             for parent, names in zip(parents, families, strict=True):
@@ -95,10 +95,10 @@ async def _read(
         if name.key not in met:
             met.add(name.key)
             fresh.append((parent, name))
-    if len(met) > MOST:
+    if len(met) > MOST_NODES:
         raise FlowTooLarge
-    for start in range(0, len(fresh), CHUNK):
-        chunk = fresh[start : start + CHUNK]
+    for start in range(0, len(fresh), NODES_AT_ONCE):
+        chunk = fresh[start : start + NODES_AT_ONCE]
         nodes = await read_nodes(client, [name for _, name in chunk])
         for (parent, _), node in zip(chunk, nodes, strict=True):
             tree.nodes[node.key] = node

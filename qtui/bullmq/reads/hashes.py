@@ -2,7 +2,7 @@
 
 Where all of them together come in at most `BEARABLE` bytes they take one round trip. Else they are
 asked for by halves; a job that is too large alone is asked for its sizes first, and of a field
-longer than `LONGEST` a list holds only that it is there and how long it is.
+longer than `LONGEST_FIELD` a list holds only that it is there and how long it is.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ T = TypeVar("T")
 SENT: Final = 500_000
 """Characters of ids for which one round trip asks: each is sent with every command about it."""
 
-LONGEST: Final = 262_144
+LONGEST_FIELD: Final = 262_144
 """Bytes of one field that a list reads of a job that is too large to be read whole."""
 
 
@@ -110,7 +110,7 @@ async def _weighed(client: Client, key: str, names: Sequence[str]) -> Reply:
     if sizes and isinstance(sizes[0], RedisError):
         return sizes[0]
     lengths = [number(one) or 0 for one in sizes]
-    short = [name for name, length in zip(names, lengths, strict=True) if length <= LONGEST]
+    short = [name for name, length in zip(names, lengths, strict=True) if length <= LONGEST_FIELD]
     [reply] = await ask_all(client, [("HMGET", key, *short)]) if short else [[]]
     known = dict(zip(short, texts(reply), strict=False))
     found: list[Reply] = [

@@ -27,7 +27,7 @@ from qtui.bullmq.reads.reader import Reader, Whereabouts
 from qtui.bullmq.signature.headline import reason_of
 from qtui.text import first_line
 
-GLANCE: Final = 262_144
+FIELD_UNASKED: Final = 262_144
 """Bytes of one field that are read without being asked for."""
 
 MOST_FIELDS: Final = 200
@@ -62,7 +62,7 @@ class Field:
     size: int
     """Bytes in Redis."""
     text: str | None
-    """None when it is longer than `GLANCE` and was not asked for."""
+    """None when it is longer than `FIELD_UNASKED` and was not asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +136,8 @@ async def read_job(
         client: where to read.
         queue: the queue of the job.
         job_id: the job.
-        load: what is read though it is long: fields beyond `GLANCE`, and ``logs`` before the last
-            `LOG_WINDOW` lines.
+        load: what is read though it is long: fields beyond `FIELD_UNASKED`, and ``logs`` before the
+            last `LOG_WINDOW` lines.
         near: the state in which the job was just seen. If that is a list, a job that stands in no
             sorted set is taken to stand there still, so that no list is searched but ``active``.
 
@@ -289,9 +289,9 @@ async def _place(
 
 
 def _few(lines: int | None, size: int | None) -> int:
-    """So many log lines that `LOG_WINDOW` is kept, and about `GLANCE` bytes."""
+    """So many log lines that `LOG_WINDOW` is kept, and about `FIELD_UNASKED` bytes."""
     each = (size or 0) // max(1, lines or 1)
-    return LOG_WINDOW if each * LOG_WINDOW <= GLANCE else max(1, GLANCE // each)
+    return LOG_WINDOW if each * LOG_WINDOW <= FIELD_UNASKED else max(1, FIELD_UNASKED // each)
 
 
 def _beside(queue: QueueKey, job_id: str) -> list[Command]:
@@ -321,7 +321,7 @@ async def _fields(client: Client, key: str, count: int, load: Sequence[str]) -> 
         for name, size in zip(names, sizes, strict=True)
         if count <= MOST_FIELDS or number(size)
     }
-    wanted = [name for name, size in known.items() if size <= GLANCE or name in load]
+    wanted = [name for name, size in known.items() if size <= FIELD_UNASKED or name in load]
     [reply] = await ask_all(client, [("HMGET", key, *wanted)]) if wanted else [None]
     values = dict(zip(wanted, texts(reply), strict=True)) if wanted else {}
     return {name: Field(size, values.get(name)) for name, size in known.items()}

@@ -49,9 +49,9 @@ from qtui.bullmq.reads.window import (
 )
 from qtui.bullmq.signature.headline import cut_reason
 
-__all__ = ["GLANCE", "Page", "Reader", "Whereabouts"]
+__all__ = ["VALUE_IN_A_LIST", "Page", "Reader", "Whereabouts"]
 
-GLANCE: Final = 2000
+VALUE_IN_A_LIST: Final = 2000
 """Bytes of a return value that a list loads; of larger ones it tells the size."""
 
 _FEW: Final = 2 * MOST_COMPACT
@@ -289,7 +289,7 @@ class Reader:
         small = [
             job
             for job, reply in zip(jobs, sizes, strict=True)
-            if 0 < (number(reply) or 0) <= GLANCE
+            if 0 < (number(reply) or 0) <= VALUE_IN_A_LIST
         ]
         values = await ask(self._client, [("HGET", job, field) for job in small]) if small else []
         loaded = dict(zip(small, values, strict=True))

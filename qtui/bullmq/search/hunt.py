@@ -20,7 +20,7 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.search.steps import Met, Step, read_fields
-from qtui.bullmq.search.walk import LARGEST, Walk
+from qtui.bullmq.search.walk import LARGEST_STEP, Walk
 
 LOOKED_UP: Final = 200
 """Ids that are looked up in one round trip."""
@@ -182,7 +182,9 @@ class Hunt:
             begin = time.perf_counter()
             places += self._wanted.pick(step, range(start, end))
             now, start = time.perf_counter(), end
-            self._bunch = min(LARGEST, self._bunch * 2) if now - begin < _BREATH / 4 else _BUNCH
+            self._bunch = (
+                min(LARGEST_STEP, self._bunch * 2) if now - begin < _BREATH / 4 else _BUNCH
+            )
             if now - since > _BREATH:
                 await asyncio.sleep(0)  # a turn for the screen
                 since = time.perf_counter()

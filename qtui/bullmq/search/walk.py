@@ -25,10 +25,10 @@ from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.lists import without_lpos
 from qtui.bullmq.search.steps import Step, Steps, Window, scored_members
 
-LARGEST: Final = 500
+LARGEST_STEP: Final = 500
 """Jobs in one step."""
 
-SMALLEST: Final = 10
+SMALLEST_STEP: Final = 10
 
 _UNWEIGHED: Final = 50
 """Jobs in the first step that reads payloads, whose size nobody knows yet."""
@@ -109,7 +109,7 @@ class Walk:
         self._rate = rate
         self._steps = Steps(client, queue, state, newest_first=newest_first, sort_ro=sort_ro)
         self._scored = scored or not newest_first or bounds != (None, None)
-        self._step = LARGEST // 2
+        self._step = LARGEST_STEP // 2
         self._fields: tuple[str, ...] = ()
         self.fields = fields
         self._next = 0
@@ -185,14 +185,14 @@ class Walk:
 
     def _fitting(self) -> int:
         """Jobs that a step may have."""
-        return max(SMALLEST, min(self._step, _VALUES // (1 + len(self._fields))))
+        return max(SMALLEST_STEP, min(self._step, _VALUES // (1 + len(self._fields))))
 
     def _limit(self, place: int) -> int:
         """Jobs in the step that begins at a place.
 
         Towards the end one more than is expected, which tells that no more came.
         """
-        return min(self._fitting(), max(SMALLEST, self._end - place + 1))
+        return min(self._fitting(), max(SMALLEST_STEP, self._end - place + 1))
 
     async def _measure(self) -> float:
         """What a round trip takes that asks for nothing; no step rests for that part of it."""
@@ -383,8 +383,8 @@ def _weight(step: Step) -> int:
 def _next_size(size: int, weight: int) -> int:
     """The size of the next step, after one of so many jobs that weighed so many characters."""
     if weight > _HEAVY:
-        return max(SMALLEST, size * _HEAVY // weight)
-    return min(LARGEST, size * 2) if weight < _HEAVY // 2 else size
+        return max(SMALLEST_STEP, size * _HEAVY // weight)
+    return min(LARGEST_STEP, size * 2) if weight < _HEAVY // 2 else size
 
 
 def _count(reply: object) -> int:

@@ -16,7 +16,7 @@ from typing import Final
 
 from qtui.bullmq.signature.headline import headline
 
-LONGEST: Final = 200  # characters in the longest signature
+LONGEST_SIGNATURE: Final = 200  # characters in the longest signature
 _LINE: Final = 2_000  # characters of that line that patterns see; none is worse than square in it
 _PASSES: Final = 16  # each that changes anything swallows text for good; the second seldom does
 _REMEMBERED: Final = 2_048  # lines: at worst 16 MB, commonly under 1 MB
@@ -354,14 +354,14 @@ def _shortened(line: str, limit: int) -> str:
 @lru_cache(maxsize=_REMEMBERED)
 def _pass(line: str) -> str:
     line = " ".join(_swept(_ANSI.sub("", line) if "\x1b" in line else line).split())
-    return _shortened(_LISTED.sub(r"\1", line) if "," in line else line, LONGEST)
+    return _shortened(_LISTED.sub(r"\1", line) if "," in line else line, LONGEST_SIGNATURE)
 
 
 def signature(reason: str) -> str:
     """What ``reason`` (a failedReason) has in common with other failures of the same cause.
 
-    One line of at most `LONGEST` characters, empty if nothing is said; a signature's signature is
-    itself. Control characters other than white space and colours stay: show it through
+    One line of at most `LONGEST_SIGNATURE` characters, empty if nothing is said; a signature's
+    signature is itself. Control characters other than white space and colours stay: show it through
     `qtui.text.plain`. Costs about 1 µs for a line seen lately, else 10 to 30 µs per hundred
     characters and at most some 30 ms, however long and hostile the text.
     """

@@ -19,7 +19,7 @@ from qtui.text import first_line
 from qtui.views.job_json import CONTENT, job_object, json_or_text, line, numbers, parent_object
 
 __all__ = [
-    "FIELDS",
+    "EXPORT_FIELDS",
     "SHORT_NAMES",
     "hash_fields",
     "job_object",
@@ -33,7 +33,7 @@ __all__ = [
 
 _ALWAYS_COUNTED: Final = (Code.RETRIED, Code.NO_SUCH_JOB, Code.NOT_IN_STATE)
 
-FIELDS: Final = (
+EXPORT_FIELDS: Final = (
     *(
         "id",
         "queue",
@@ -101,7 +101,7 @@ def hash_fields(picked: Sequence[str]) -> tuple[str, ...]:
 def picked_object(
     row: Row, state: JobState, fields: Mapping[str, str | None], picked: Sequence[str]
 ) -> dict[str, object]:
-    """A job with just the members that were picked from `FIELDS`, whole however long they are."""
+    """A job with just the members that were picked from `EXPORT_FIELDS`, however long they are."""
     garbled = list(row.garbled)
     found = row_object(row, state)
     found["failed_reason"] = fields.get("failedReason")

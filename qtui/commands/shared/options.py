@@ -18,9 +18,9 @@ Decorated = TypeVar("Decorated", bound=Callable[..., object])
 ALL: Final = "all"
 """In place of a state: every state."""
 
-STATES = click.Choice([state.value for state in JobState])
-STATES_OR_ALL = click.Choice([*STATES.choices, ALL])
-STATE_NAMES: Final = ", ".join(STATES.choices)
+STATE = click.Choice([state.value for state in JobState])
+STATE_OR_ALL = click.Choice([*STATE.choices, ALL])
+STATE_NAMES: Final = ", ".join(STATE.choices)
 _WANTED: Final = "wanted"
 _EXAMPLES: Final = 32
 """Cells for the examples of filters in a help."""
@@ -110,14 +110,14 @@ def parse_fields(text: str | None, *, as_json: bool) -> tuple[str, ...]:
     """
     if text is None:
         return ()
-    from qtui.commands.shared.ndjson import FIELDS, SHORT_NAMES
+    from qtui.commands.shared.ndjson import EXPORT_FIELDS, SHORT_NAMES
 
     if not as_json:
         raise click.UsageError("--fields is for --json")
     names = [SHORT_NAMES.get(name, name) for name in text.replace(",", " ").split()]
     for name in names:
-        if name not in FIELDS:
-            known = ", ".join((*SHORT_NAMES, *FIELDS))
+        if name not in EXPORT_FIELDS:
+            known = ", ".join((*SHORT_NAMES, *EXPORT_FIELDS))
             raise click.UsageError(f'--fields: no field "{name}"; there are {known}')
     if not names:
         raise click.UsageError("--fields: name one, such as data")

@@ -15,7 +15,7 @@ from qtui.bullmq.reads.status import read_status
 from qtui.operations.following.outcome import OutcomeTally
 from qtui.text import count
 
-SLICE: Final = 0.2
+SECONDS_A_BATCH: Final = 0.2
 """Seconds for which one batch lasts at most when a rate is kept: small batches, evenly spread."""
 
 _SHORTEST, _LONGEST = 0.1, 1.0
@@ -104,10 +104,10 @@ class Throttle:
         await self._check_latency()
         room = await self._room(wanted)
         if self._pace.rate and room:
-            room = min(room, max(1, int(self._pace.rate * SLICE)))
+            room = min(room, max(1, int(self._pace.rate * SECONDS_A_BATCH)))
             await self.wait(self._due - time.monotonic())
             # A pause that lasted longer than it should is not made up for in a burst.
-            self._due = max(self._due, time.monotonic() - SLICE) + room / self._pace.rate
+            self._due = max(self._due, time.monotonic() - SECONDS_A_BATCH) + room / self._pace.rate
         return 0 if self._stop.is_set() else room
 
     async def wait(self, seconds: float) -> None:

@@ -28,8 +28,8 @@ from qtui.operations.engine.patience import LAST_CALL, LAST_LOOK, Patience, Stop
 
 T = TypeVar("T")
 
-LARGEST: Final = 200
-SMALLEST: Final = 10
+LARGEST_CALL: Final = 200
+SMALLEST_CALL: Final = 10
 AIM: Final = 0.001
 """Seconds for which one call should keep Redis busy."""
 
@@ -71,7 +71,7 @@ class Delivery:
     def __init__(
         self, client: Client, *, patience: float, stop: Stop, news: Callable[[], None]
     ) -> None:
-        self.size = LARGEST // 4
+        self.size = LARGEST_CALL // 4
         """Jobs that the next call should have."""
         self.notes: list[str] = []
         """Redis's words where a side effect (event, marker) was refused; each once."""
@@ -204,7 +204,7 @@ class Delivery:
         self._round_trip = min(self._round_trip, elapsed)
         self._each.append(max(1e-7, (seconds or elapsed - self._round_trip) / jobs))
         # One that took long may only have waited for its turn; if all did, Redis is slow.
-        self.size = max(SMALLEST, min(LARGEST, int(AIM / min(self._each)), self.size * 2))
+        self.size = max(SMALLEST_CALL, min(LARGEST_CALL, int(AIM / min(self._each)), self.size * 2))
 
 
 def _given_up(seen: Seen) -> list[Result]:

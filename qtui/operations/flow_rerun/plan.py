@@ -20,7 +20,7 @@ from qtui.bullmq.writer import Picked
 from qtui.operations.planning.plan import Resets
 from qtui.text import count, plain, plural
 
-NOTHING: Final = "nothing to rerun from failure"
+NOTHING_TO_RERUN: Final = "nothing to rerun from failure"
 
 TOLD: Final = 5
 """Jobs that are named where many could be."""

@@ -16,7 +16,7 @@ from qtui.operations.flow_rerun.plan import Part, RerunPlan, Start
 from qtui.operations.following.outcome import Fate, Outcome
 from qtui.text import count, plural
 
-CHUNK: Final = 250
+LEFT_AT_ONCE: Final = 250
 """Jobs that are read in one round trip."""
 
 _LIGHT: Final = 1000
@@ -79,8 +79,8 @@ async def read_progress(
         plan: what was carried out.
         before: an earlier look: jobs that had finished then are not looked at again.
 
-    Costs what `read_nodes` costs for up to `CHUNK` of them. Where more are left it costs three
-    commands of O(1) a job, and `read_nodes` for those that have finished or are gone.
+    Costs what `read_nodes` costs for up to `LEFT_AT_ONCE` of them. Where more are left it costs
+    three commands of O(1) a job, and `read_nodes` for those that have finished or are gone.
 
     Raises:
         redis.exceptions.NoPermissionError: we may not look at one of the queues.
@@ -92,9 +92,13 @@ async def read_progress(
         if fate_of(node, seen[key]).is_final
     }
     left = [node for key, node in seen.items() if key not in nodes]
-    names = [node.name for node in (left if len(left) <= CHUNK else await _ended(client, left))]
-    for start in range(0, len(names), CHUNK):
-        nodes |= {node.key: node for node in await read_nodes(client, names[start : start + CHUNK])}
+    names = [
+        node.name for node in (left if len(left) <= LEFT_AT_ONCE else await _ended(client, left))
+    ]
+    for start in range(0, len(names), LEFT_AT_ONCE):
+        nodes |= {
+            node.key: node for node in await read_nodes(client, names[start : start + LEFT_AT_ONCE])
+        }
     fates = {key: fate_of(node, seen[key]) for key, node in nodes.items()}
     counted = Counter(fates.values())
     failed = tuple(nodes[key] for key in seen if fates.get(key) is Fate.FAILED_AGAIN)

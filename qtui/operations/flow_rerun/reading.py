@@ -26,7 +26,7 @@ from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.reads.status import read_status
 from qtui.bullmq.reads.workers import read_workers
 from qtui.operations.flow_rerun.plan import (
-    NOTHING,
+    NOTHING_TO_RERUN,
     TOLD,
     Part,
     RerunPlan,
@@ -120,9 +120,9 @@ async def _from_failure(
             standstill = replace(standstill, scope=scope, refusal=why, lost=len(lost))
     if standstill.refusal:
         return standstill
-    why = _unclear(lineage.nodes) or NOTHING
+    why = _unclear(lineage.nodes) or NOTHING_TO_RERUN
     ignored = sum(node.children.ignored for node in lineage.nodes)
-    if ignored and why is NOTHING:
+    if ignored and why is NOTHING_TO_RERUN:
         why += f": {plural(ignored, 'failed child is', 'failed children are')} ignored by a parent"
     return replace(standstill, refusal=why)
 

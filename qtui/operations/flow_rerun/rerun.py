@@ -1,7 +1,8 @@
 """Reruns flows: ancestors are parked first, the jobs that run first come last. An action.
 
-A flow of up to `WHOLE` jobs goes in one atomic step. A larger one goes in several, in this order,
-so that whenever it is cut off the flow waits, and the same rerun, planned anew, does the rest.
+A flow of up to `JOBS_A_CALL` jobs goes in one atomic step. A larger one goes in several, in this
+order, so that whenever it is cut off the flow waits, and the same rerun, planned anew, does the
+rest.
 
 States: failed, completed, waiting-children, and parents that wait only to be failed. Wiped: what
 `SNAPSHOT_FIELDS` names. Script: `lua/rerun.lua`. Forecast: `make_rerun_plan`. Parking twice does no
@@ -34,7 +35,7 @@ from qtui.operations.journal.texts import Texts
 from qtui.operations.planning.plan import Resets
 from qtui.operations.supply.snapshots import SNAPSHOT_FIELDS
 
-WHOLE: Final = 500
+JOBS_A_CALL: Final = 500
 """Jobs and children of which one call may keep Redis busy, for some 15 ms, so as to be atomic."""
 
 PIECE: Final = 100
@@ -71,7 +72,7 @@ class Call:
         return [parent.more for parent in self.parents] + [False] * released
 
 
-def calls(plan: RerunPlan, whole: int = WHOLE, piece: int = PIECE) -> list[Call]:
+def calls(plan: RerunPlan, whole: int = JOBS_A_CALL, piece: int = PIECE) -> list[Call]:
     """The calls that carry a plan out, in order: one if it is small enough."""
     parents, released = plan.parents(), plan.released()
     size = sum(1 + len(parent.children) for parent in parents)
@@ -130,7 +131,7 @@ class Rerun:
         plan: RerunPlan,
         resets: Resets,
         *,
-        whole: int = WHOLE,
+        whole: int = JOBS_A_CALL,
         piece: int = PIECE,
     ) -> None:
         self.client = client

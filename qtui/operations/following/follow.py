@@ -36,15 +36,15 @@ from qtui.operations.following.outcome import (
     outcome,
 )
 
-MOST: Final = 200_000
+MOST_FOLLOWED: Final = 200_000
 """Jobs that are followed."""
 
-READS: Final = 20
+EVENT_READS: Final = 20
 """Commands that read events, in one look."""
 
-CHUNK: Final = 1000
-CHUNKS: Final = 5
-"""Times that the states of `CHUNK` jobs are read in one look."""
+JOBS_A_READ: Final = 1000
+READS_A_LOOK: Final = 5
+"""Times that the states of `JOBS_A_READ` jobs are read in one look."""
 
 _STRANGERS: Final = 10_000
 _EVENTS_OF_ONE: Final = 20
@@ -124,7 +124,7 @@ class Follower:
     """
 
     def __init__(
-        self, client: Client, queue: QueueKey, state: JobState, *, most: int = MOST
+        self, client: Client, queue: QueueKey, state: JobState, *, most: int = MOST_FOLLOWED
     ) -> None:
         self.queue = queue
         self.state = state
@@ -257,10 +257,10 @@ class Follower:
 
         Each change is handed out once, so one loop should drive it; two looks at a time take turns.
 
-        Costs an XRANGE of up to 1,000 events for each 1,000 that are new, `READS` at most (twice
-        that where jobs are gone), be they of our jobs or not. When the open states are due, up to
-        `CHUNKS` times `Places.read` with `CHUNK` jobs each on top, which never searches long lists;
-        several looks share a longer reading.
+        Costs an XRANGE of up to 1,000 events for each 1,000 that are new, `EVENT_READS` at most
+        (twice that where jobs are gone), be they of our jobs or not. When the open states are due,
+        up to `READS_A_LOOK` times `Places.read` with `JOBS_A_READ` jobs each on top, which never
+        searches long lists; several looks share a longer reading.
 
         Raises:
             redis.exceptions.ConnectionError, TimeoutError: nobody answered; look again.
@@ -380,7 +380,7 @@ class Follower:
 
     async def _read(self) -> bool:
         """Whether the end was reached; then jobs that were missing and told nothing are gone."""
-        for _ in range(READS):
+        for _ in range(EVENT_READS):
             part = await self._log.read()
             for event in part.events:
                 if job := self._jobs.job(event.job_id):
@@ -449,8 +449,10 @@ class Follower:
             self._next = self._began + _SELDOM_AT_MOST
             pinned = zip(self._jobs, self._pins, strict=True)
             self._left = [one for one in pinned if self._jobs.is_open(one[0])][::-1]
-        for _ in range(CHUNKS):
-            chunk = {one: pin for one, pin in self._left[-CHUNK:][::-1] if self._jobs.is_open(one)}
+        for _ in range(READS_A_LOOK):
+            chunk = {
+                one: pin for one, pin in self._left[-JOBS_A_READ:][::-1] if self._jobs.is_open(one)
+            }
             start = time()
             try:
                 places = await self._places.read([*chunk])
@@ -459,7 +461,7 @@ class Follower:
                 return
             if chunk:
                 self._each = (time() - start) / len(chunk)
-            del self._left[-CHUNK:]
+            del self._left[-JOBS_A_READ:]
             for job_id, where in places.items():
                 self._place(job_id, where, chunk[job_id])
             if not self._left:

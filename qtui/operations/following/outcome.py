@@ -11,7 +11,7 @@ from typing import Final
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.reader import Whereabouts
 from qtui.bullmq.reads.window import KEPT
-from qtui.bullmq.signature import LONGEST, signature
+from qtui.bullmq.signature import LONGEST_SIGNATURE, signature
 from qtui.bullmq.signature.headline import cut_reason, spoken
 from qtui.text import count, first_line, plural
 
@@ -365,7 +365,7 @@ class Outcomes(Mapping[str, Outcome]):
 
         To find the signature of each takes longer than to retry its job.
         """
-        kept = error if len(error) <= LONGEST else signature(cut_reason(error, KEPT))
+        kept = error if len(error) <= LONGEST_SIGNATURE else signature(cut_reason(error, KEPT))
         if len(self._before) < _ERRORS and len(error) <= KEPT:
             self._before[error] = kept
         return kept

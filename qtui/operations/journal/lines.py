@@ -31,7 +31,7 @@ import orjson
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.writer import NEVER, Picked
 from qtui.operations.following.outcome import Fate, Outcome
-from qtui.operations.journal.texts import FIELDS, Shortened, Texts, whole
+from qtui.operations.journal.texts import REPEATED_FIELDS, Shortened, Texts, whole
 
 FORMAT: Final = 2
 """Of a journal that begins now; 1 has every text where it belongs."""
@@ -157,7 +157,7 @@ def snapshot_lines(jobs: Iterable[Snapshot], texts: Texts | None = None) -> byte
     found = []
     for job_id, score, fields, state in jobs:
         short: dict[str, Shortened] = dict(fields)
-        for name in FIELDS:
+        for name in REPEATED_FIELDS:
             if name in short:
                 short[name] = shorten(fields[name])
         found.append(_job(job_id, score, short, state))

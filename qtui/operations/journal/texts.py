@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 Shortened: TypeAlias = str | list[str]
 """A text; or pieces of it, by turns as they are and as the digest of a text defined elsewhere."""
 
-FIELDS: Final = ("stacktrace", "failedReason", "opts", "returnvalue")
+REPEATED_FIELDS: Final = ("stacktrace", "failedReason", "opts", "returnvalue")
 """The fields of a job whose texts repeat."""
 
 _LEAST: Final = 100

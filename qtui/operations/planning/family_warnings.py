@@ -19,7 +19,7 @@ from qtui.text import (
     plural,
 )
 
-MOST: Final = 250
+MOST_FAMILIES: Final = 250
 """Jobs of a plan that are looked at: what is true of one is seldom true of one alone."""
 
 
@@ -62,20 +62,20 @@ async def family_warnings(
     Args:
         client: where to read.
         queue: the queue of the jobs.
-        rows: the jobs, as the plan has read them; the first `MOST` are looked at.
+        rows: the jobs, as the plan has read them; the first `MOST_FAMILIES` are looked at.
         evidence: what tells the release that runs the queue.
         kin: which of them are retried with their children; none where it is left out.
 
     Costs what `read_nodes` costs, twice: seven round trips for a queue and its parents' queue;
-    and for parents that are retried with children as much for up to `MOST` other children.
+    and for parents that are retried with children as much for up to `MOST_FAMILIES` other children.
 
     Raises:
         redis.exceptions.NoPermissionError: we may not look at a queue of a parent.
     """
-    looked = [row.id for row in rows if not row.missing][:MOST]
+    looked = [row.id for row in rows if not row.missing][:MOST_FAMILIES]
     nodes = await read_nodes(client, [Name(queue, job_id) for job_id in looked])
     parents = await _parents(client, nodes)
-    more = len(rows) > MOST
+    more = len(rows) > MOST_FAMILIES
     chosen = {node.key for node in nodes}
     kin = kin or Kin(queue)
     alone = [node for node in nodes if not kin.is_parent(node.id)]
@@ -158,13 +158,13 @@ async def _of_families(
 ) -> list[FamilyWarning]:
     """Parents that are retried with some children, while another failed or is gone."""
     waiting = [node for node in nodes if node.children.pending or node.children.unsuccessful]
-    bearable = [node for node in waiting if node.children.total <= MOST]
+    bearable = [node for node in waiting if node.children.total <= MOST_FAMILIES]
     queues = Queues(client, [queue])
     families = await read_families(client, bearable, queues, (Record.UNSUCCESSFUL, Record.PENDING))
     here = {name.id for names in families for name in names if name.queue == queue}
     sent = {queue.job(one) for one in kin.selected(here)}
     others = {name.key: name for names in families for name in names if name.key not in sent}
-    found = await read_nodes(client, list(others.values())[:MOST])
+    found = await read_nodes(client, list(others.values())[:MOST_FAMILIES])
     ended = {node.key for node in found if node.row.missing or _finished(node)}
     left = [
         node.id

@@ -31,7 +31,7 @@ from qtui.bullmq.signature import signature
 from qtui.bullmq.writer import NEVER, Picked
 from qtui.operations.planning.brakes import THE_QUEUE, Destined, job_brakes, queue_brakes
 from qtui.operations.planning.family_warnings import (
-    MOST,
+    MOST_FAMILIES,
     FamilyWarning,
     Trouble,
     family_warnings,
@@ -327,7 +327,7 @@ class _Sample:
             some = self._children if one.row.parent_key else self._others
             if one.target is Destination.WAITING_CHILDREN:
                 some = self._parents
-            most = MOST // 2 if some is self._parents else MOST
+            most = MOST_FAMILIES // 2 if some is self._parents else MOST_FAMILIES
             if one.code is Code.RETRIED and len(some) <= most:
                 some.append(one.row)
 

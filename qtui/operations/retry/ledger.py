@@ -11,7 +11,7 @@ from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.places import Places
 from qtui.bullmq.writer import Picked
 
-CHUNK = 1000
+JOBS_AT_ONCE = 1000
 """Jobs that are read in one round trip."""
 
 
@@ -62,5 +62,8 @@ class Ledger:
         self._ids = list(compress(self._ids, kept))
 
     def _chunks(self) -> Iterator[tuple[list[str], array[float]]]:
-        for start in range(0, len(self._ids), CHUNK):
-            yield self._ids[start : start + CHUNK], self._scores[start : start + CHUNK]
+        for start in range(0, len(self._ids), JOBS_AT_ONCE):
+            yield (
+                self._ids[start : start + JOBS_AT_ONCE],
+                self._scores[start : start + JOBS_AT_ONCE],
+            )

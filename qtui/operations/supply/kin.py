@@ -17,7 +17,7 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.reads.fields import Fields
 from qtui.bullmq.writer import Picked
 from qtui.operations.supply.selection import Chosen, Selection, hunt_for
-from qtui.operations.supply.snapshots import PAGE, SNAPSHOT_FIELDS, SnapshotPage
+from qtui.operations.supply.snapshots import IDS_A_PAGE, SNAPSHOT_FIELDS, SnapshotPage
 
 _PARENT_KEY = "parentKey"
 _COLUMN = SNAPSHOT_FIELDS.index(_PARENT_KEY)
@@ -72,7 +72,7 @@ async def read_kin(client: Client, selection: Selection, kin: Kin) -> AsyncGener
         fields = Fields(client, selection.queue, [_PARENT_KEY])
         ids = [one.job_id for one in selection.jobs]
         while ids:
-            values = await fields.first_of(ids[:PAGE])
+            values = await fields.first_of(ids[:IDS_A_PAGE])
             kin.add((one, found[0]) for one, found in zip(ids, values, strict=False))
             ids = ids[len(values) :]
             yield

@@ -30,7 +30,7 @@ from qtui.bullmq.search.hunt import Hunt
 from qtui.bullmq.search.steps import Met
 from qtui.bullmq.writer import Picked
 
-CHUNK: Final = 250
+CHOSEN_AT_ONCE: Final = 250
 """Chosen jobs that are read in one round trip."""
 
 
@@ -118,11 +118,12 @@ async def candidates(
         fields: what is read of each, `LIST_FIELDS` among them.
         rate: jobs a second that a query reads at most, see `qtui.bullmq.search.walk.Walk`.
 
-    Costs a round trip for each `CHUNK` chosen jobs, two commands a job; for a query its `Hunt`.
+    Costs a round trip for each `CHOSEN_AT_ONCE` chosen jobs, two commands a job; for a query its
+    `Hunt`.
     """
     if isinstance(selection, Chosen):
-        for start in range(0, len(selection.jobs), CHUNK):
-            some = selection.jobs[start : start + CHUNK]
+        for start in range(0, len(selection.jobs), CHOSEN_AT_ONCE):
+            some = selection.jobs[start : start + CHOSEN_AT_ONCE]
             yield await _read(client, selection, [one.job_id for one in some], fields)
         return
     hunt = hunt_for(client, selection, fields, rate=rate)

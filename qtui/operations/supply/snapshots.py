@@ -24,7 +24,7 @@ from qtui.operations.supply.selection import Chosen, Query, Selection, hunt_for
 SNAPSHOT_FIELDS: Final = (*LIST_FIELDS, "returnvalue", "stacktrace", "stc", "defa", "parent")
 """What a retry wipes or may change, and what tells which job it was."""
 
-PAGE: Final = 1000
+IDS_A_PAGE: Final = 1000
 """Jobs whose ids are read in one command: about 0.3 ms of Redis's time."""
 
 _READY: Final = 4
@@ -95,7 +95,7 @@ async def read_snapshots(client: Client, selection: Selection) -> AsyncGenerator
     until it is met is met once, whatever leaves the state meanwhile.
 
     Costs the `Fields` of each job; for a query with a filter its `Hunt`, for a whole state one
-    ZRANGEBYSCORE for `PAGE` jobs.
+    ZRANGEBYSCORE for `IDS_A_PAGE` jobs.
     """
     if isinstance(selection, Chosen):
         picks = _chosen(selection)
@@ -127,8 +127,8 @@ async def _read(
 
 
 async def _chosen(selection: Chosen) -> AsyncGenerator[Sequence[Picked]]:
-    for start in range(0, len(selection.jobs), PAGE):
-        yield selection.jobs[start : start + PAGE]
+    for start in range(0, len(selection.jobs), IDS_A_PAGE):
+        yield selection.jobs[start : start + IDS_A_PAGE]
 
 
 async def _matching(client: Client, selection: Query) -> AsyncGenerator[Sequence[Picked]]:
@@ -144,7 +144,7 @@ async def _whole_state(client: Client, selection: Query) -> AsyncGenerator[Seque
     are passed over; a page that has no other makes the next one twice as large.
     """
     key, until = selection.queue.key(selection.state.key), f"{selection.until:.17g}"
-    last, alike, size = "-inf", set[str](), PAGE
+    last, alike, size = "-inf", set[str](), IDS_A_PAGE
     while True:
         reply = await ask_one(
             client, "ZRANGEBYSCORE", key, last, until, "WITHSCORES", "LIMIT", 0, size
@@ -158,4 +158,4 @@ async def _whole_state(client: Client, selection: Query) -> AsyncGenerator[Seque
             last, alike = f"{newest:.17g}", {one for one, at in met.items() if at == newest}
         if at_end:
             return
-        size = PAGE if fresh else 2 * size
+        size = IDS_A_PAGE if fresh else 2 * size

@@ -15,7 +15,7 @@ from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.writer import Picked
 from qtui.operations.journal.tally import Ids
 from qtui.operations.supply.kin import Held, Kin, read_kin
-from qtui.operations.supply.selection import CHUNK, Chosen, Query, Selection
+from qtui.operations.supply.selection import CHOSEN_AT_ONCE, Chosen, Query, Selection
 from qtui.operations.supply.snapshots import SnapshotPage, read_snapshots
 
 
@@ -65,9 +65,9 @@ class Supply:
         """What became of some jobs that may have been sent, and None in the end.
 
         Those that stand where they stood were not; `page` hands them out before all others.
-        Costs the rows of `CHUNK` jobs, and the `read_snapshots` of those.
+        Costs the rows of `CHOSEN_AT_ONCE` jobs, and the `read_snapshots` of those.
         """
-        some = self._doubtful[:CHUNK]
+        some = self._doubtful[:CHOSEN_AT_ONCE]
         if not some:
             return None
         queue, state = self._selection.queue, self._selection.state
@@ -77,7 +77,7 @@ class Supply:
         left = Chosen(queue, state, tuple(pick for pick, row in pairs if stands(pick, row)))
         self._stand += [page async for page in read_snapshots(self._client, left)]
         self.take(some)
-        del self._doubtful[:CHUNK]
+        del self._doubtful[:CHOSEN_AT_ONCE]
         return judged([pick for pick, _ in gone], [row for _, row in gone])
 
     def doubt(self, picks: Iterable[Picked]) -> None:

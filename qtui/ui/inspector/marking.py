@@ -13,7 +13,7 @@ from qtui.ui.keys import keys_by_id
 from qtui.ui.session import Session
 from qtui.ui.widgets.job_table import JobTable
 from qtui.views.lists.board import Board
-from qtui.views.lists.marks import MOST, Painting
+from qtui.views.lists.marks import MOST_MARKED, Painting
 
 _GROUP = "mark"
 
@@ -52,8 +52,10 @@ class MarkScreen(LiveScreen):
     def _say_how_far(self) -> None:
         """All and the others of a long list are those among its first."""
         jobs = self.board.jobs
-        if jobs is not None and jobs.total > MOST:
-            words = f"of {count(jobs.total)} jobs only the first {count(MOST)} were looked at"
+        if jobs is not None and jobs.total > MOST_MARKED:
+            words = (
+                f"of {count(jobs.total)} jobs only the first {count(MOST_MARKED)} were looked at"
+            )
             self.say(words, "warn")
 
     # Keys
@@ -127,7 +129,7 @@ class MarkScreen(LiveScreen):
         marks, jobs = self.board.marks, self.board.jobs
         if not self._may_mark() or jobs is None:
             return
-        if marks.everything is not None or len(marks) >= min(jobs.total, MOST):
+        if marks.everything is not None or len(marks) >= min(jobs.total, MOST_MARKED):
             marks.clear()
             self.marks_changed()
             return

@@ -28,7 +28,7 @@ from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, KeyBar
 from qtui.ui.widgets.cursor_list import CursorList
 from qtui.ui.widgets.group_list import GroupList
-from qtui.views.groups import FIELDS, ErrorGroup, ErrorGroups, both, either, group_errors
+from qtui.views.groups import GROUP_FIELDS, ErrorGroup, ErrorGroups, both, either, group_errors
 from qtui.views.lists.marks import Painting
 
 _DRAWN_EVERY: Final = 0.2
@@ -154,7 +154,7 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
             queue,
             self._state,
             self._wanted,
-            fields=FIELDS,
+            fields=GROUP_FIELDS,
             rate=self._session.settings.scan_rate,
             ahead=True,
         )

@@ -21,7 +21,7 @@ from qtui.bullmq.reads.timeline import TimeWindow
 from qtui.ui.actions import Where
 from qtui.ui.keys import bindings
 from qtui.ui.widgets.cursor_list import fit, ink, strip
-from qtui.views.timeline import NOTHING, Reading, column
+from qtui.views.timeline import NO_JOBS, Reading, column
 
 TALL: Final = 3
 """Lines with which it has bars of two lines, and a scale."""
@@ -316,7 +316,7 @@ class Timeline(Widget, can_focus=True):
                 style += under
                 # A full block in reverse would be a hole.
                 glyph = "▇" if glyph == "█" and y == 0 else glyph
-            text = glyph.ljust(cells) if glyph == NOTHING else glyph * cells
+            text = glyph.ljust(cells) if glyph == NO_JOBS else glyph * cells
             segments.append(Segment(text, style))
         return segments
 

@@ -18,7 +18,7 @@ from qtui.operations.supply.selection import Query, query
 from qtui.views.columns import Verdict, verdict
 from qtui.views.lists.found import FoundList
 from qtui.views.lists.listing import Listing
-from qtui.views.lists.marks import MOST, Marks
+from qtui.views.lists.marks import MOST_MARKED, Marks
 from qtui.views.lists.pages import JobList
 
 
@@ -110,13 +110,13 @@ class Board:
         return [cursor_id] if cursor_id is not None else []
 
     async def all_ids(self) -> list[str]:
-        """The ids of the list, `MOST` at most. Costs one command, O(ids), none of a found list."""
+        """The ids of the list, `MOST_MARKED` at most. Costs one command, none for a found list."""
         if self.queue is None:
             return []
         if self.found is not None:
-            return self.found.ids(MOST)
+            return self.found.ids(MOST_MARKED)
         return await self._reader.ids(
-            self.queue, self.state, 0, MOST, newest_first=self.newest_first
+            self.queue, self.state, 0, MOST_MARKED, newest_first=self.newest_first
         )
 
     def loaded_between(self, one: str, other: str) -> list[str] | None:
@@ -128,15 +128,15 @@ class Board:
             return None
         places = range(min(one_place, other_place), max(one_place, other_place) + 1)
         if self.found is not None:
-            return self.found.ids(places.stop)[places.start :][:MOST]
-        if len(places) > MOST:
+            return self.found.ids(places.stop)[places.start :][:MOST_MARKED]
+        if len(places) > MOST_MARKED:
             return None
         rows = [self.jobs.row(place) for place in places]
         ids = [row.id for row in rows if row is not None]
         return ids if len(ids) == len(rows) else None
 
     async def ids_between(self, one: str, other: str) -> list[str]:
-        """The ids between two jobs of a sorted-set state, by their ranks now, `MOST` at most.
+        """The ids between two jobs of a sorted set, by their ranks now, `MOST_MARKED` at most.
 
         Costs two look-ups of a rank and one command, O(ids).
         """
@@ -150,7 +150,7 @@ class Board:
         known = [rank for rank in ranks if rank is not None]
         if len(known) < len(ranks):
             return []
-        size = min(MOST, max(known) - min(known) + 1)
+        size = min(MOST_MARKED, max(known) - min(known) + 1)
         return await self._reader.ids(queue, state, min(known), size, newest_first=newest_first)
 
     # What came of retries

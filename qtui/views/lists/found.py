@@ -21,7 +21,7 @@ from qtui.bullmq.search.hunt import Hunt
 from qtui.bullmq.search.steps import Met
 from qtui.text import count
 from qtui.views.lists.listing import Moved
-from qtui.views.lists.pages import MOST_HELD, PAGE
+from qtui.views.lists.pages import MOST_HELD, ROWS_A_PAGE
 
 MOST_FOUND: Final = 100_000
 """Jobs that the list holds; more are counted, and a retry of all that match takes them too."""
@@ -202,7 +202,7 @@ class FoundList:
             if wanted is None:
                 return False
             start, end = wanted
-            await self._read(self._ids[start : max(end + 1, start + PAGE)])
+            await self._read(self._ids[start : max(end + 1, start + ROWS_A_PAGE)])
             self._evict((first + last) // 2)
             return True
 
@@ -219,7 +219,7 @@ class FoundList:
             self._rows.clear()
             self._left.clear()
             start = max(0, first + shift) if first > 0 else 0
-            await self._read(self._ids[start : start + max(PAGE, last - first + 1 + shift)])
+            await self._read(self._ids[start : start + max(ROWS_A_PAGE, last - first + 1 + shift)])
             if place is not None and self._ids[place] not in self._rows:
                 await self._read([self._ids[place]])
             return Moved(place, shift)

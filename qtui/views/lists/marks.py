@@ -8,7 +8,7 @@ from typing import Final
 from qtui.bullmq.model import Row
 from qtui.operations.supply.selection import Query
 
-MOST: Final = 10_000
+MOST_MARKED: Final = 10_000
 """Jobs that can be marked one by one."""
 
 

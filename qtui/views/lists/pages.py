@@ -19,7 +19,7 @@ from qtui.bullmq.model import JobState, Row
 from qtui.bullmq.reads.reader import Page, Reader
 from qtui.views.lists.listing import Moved
 
-PAGE: Final = 100
+ROWS_A_PAGE: Final = 100
 """Rows that are read at a time."""
 
 MOST_HELD: Final = 3000
@@ -89,9 +89,9 @@ class JobList:
         if not absent:
             return None
         start, end = absent[0], absent[-1]
-        while start > 0 and end - start < PAGE - 1 and start - 1 not in self._rows:
+        while start > 0 and end - start < ROWS_A_PAGE - 1 and start - 1 not in self._rows:
             start -= 1
-        while end < self.total - 1 and end - start < PAGE - 1 and end + 1 not in self._rows:
+        while end < self.total - 1 and end - start < ROWS_A_PAGE - 1 and end + 1 not in self._rows:
             end += 1
         return start, end
 
@@ -173,8 +173,8 @@ class JobList:
                 )
             shift = rank - before if rank is not None and before is not None else 0
             start = 0 if first <= 0 else max(0, first + shift)
-            size = max(PAGE, last - first + 1 + (shift if start == 0 else 0))
-            page = await self._page(start, min(size, 2 * PAGE))
+            size = max(ROWS_A_PAGE, last - first + 1 + (shift if start == 0 else 0))
+            page = await self._page(start, min(size, 2 * ROWS_A_PAGE))
             # The list may have moved between the two answers.
             at_rank = [row.id for place, row in page.placed() if place == rank]
             if at_rank in ([], [anchor]):
