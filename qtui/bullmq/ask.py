@@ -52,7 +52,7 @@ async def ask(client: Client, commands: Iterable[Command]) -> list[Reply]:
     replies = cast("list[Reply]", await pipeline.execute(raise_on_error=False))
     for reply in replies:
         if isinstance(reply, RedisError) and (condition := condition_of(reply)):
-            raise Unable(str(reply), condition)
+            raise Unable(str(reply), condition) from reply
         # A cluster's client follows those; any other was taken for a server on its own.
         if isinstance(reply, ConnectionError | TimeoutError | MovedError):
             raise reply

@@ -316,15 +316,25 @@ def cluster_nodes(
     return tuple(nodes)
 
 
+def cluster_joined(node: Process) -> Process:
+    """A node that has joined the cluster of another one, without slots."""
+    bus = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+    joined = Process(*bus, "--cluster-node-timeout", "2000")
+    with joined.admin() as admin, node.admin() as other:
+        bus_port = other.config_get("cluster-port")["cluster-port"]
+        admin.execute_command("CLUSTER MEET", "127.0.0.1", node.port, bus_port)
+        ours, theirs = (one.execute_command("CLUSTER MYID") for one in (admin, other))
+        until(lambda: theirs in str(admin.execute_command("CLUSTER NODES")), "they have met")
+        until(lambda: ours in str(other.execute_command("CLUSTER NODES")), "they have met")
+    until(lambda: whole(joined), "it sees the whole cluster")
+    return joined
+
+
 def cluster_replica(master: Process) -> Process:
     """A copy of a node of a cluster, in step with it."""
-    bus = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
-    replica = Process(*bus, "--cluster-node-timeout", "2000")
+    replica = cluster_joined(master)
     with replica.admin() as admin, master.admin() as of_master:
-        bus_port = of_master.config_get("cluster-port")["cluster-port"]
-        admin.execute_command("CLUSTER MEET", "127.0.0.1", master.port, bus_port)
         name = of_master.execute_command("CLUSTER MYID")
-        until(lambda: name in str(admin.execute_command("CLUSTER NODES")), "they have met")
         admin.execute_command("CLUSTER REPLICATE", name)
         until(lambda: admin.info("replication").get("master_link_status") == "up", "it is in step")
     return replica

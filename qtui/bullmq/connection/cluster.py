@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final
 
 from redis.asyncio.cluster import ClusterNode, ClusterPipeline, RedisCluster
-from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.connection import AbstractConnection, Connection
 from redis.exceptions import (
     ClusterCrossSlotError,
     ClusterDownError,
@@ -107,6 +108,8 @@ class Cluster(RedisCluster):
 
     async def _execute_once(self, *args: EncodableT, **kwargs: Any) -> Any:
         try:
+            # Before it knows its nodes, redis-py sends a command with a key to any of them.
+            await self.initialize()
             return await super().execute_command(*args, **kwargs)
         except RedisClusterException as error:
             reason = _reason(error)
@@ -115,6 +118,26 @@ class Cluster(RedisCluster):
             reason = TryAgainError(str(error)) if "TTL exhausted" in str(error) else error
         raise reason
 
+    def get_node(
+        self, host: str | None = None, port: int | None = None, node_name: str | None = None
+    ) -> ClusterNode | None:
+        """A node, by host and port or by both as one text.
+
+        redis-py asks for it to follow an ASK, with an ASKING and the command right behind it. So
+        it is made where no look around has shown it, as none shows a node without slots, which the
+        first ones are being moved to; and it hands out the connection that it took back last, so
+        that both go the same way: its own order brings the next one, which has not heard of the
+        ASKING.
+        """
+        node = super().get_node(host, port, node_name)
+        if node is None and node_name is not None:
+            host, _, digits = node_name.rpartition(":")
+            node = ClusterNode(host, int(digits), **self.connection_kwargs)
+            self.nodes_manager.nodes_cache[node.name] = node
+        if node is not None and not isinstance(node._free, _LastFirst):
+            node._free = _LastFirst(node._free)
+        return node
+
     def pipeline(self, transaction: bool | None = None, shard_hint: object = None) -> Pipeline:
         """A pipeline whose commands may go to several nodes, one round trip each."""
         return Pipeline(self, transaction)  # type: ignore[abstract]  # in its annotations only
@@ -122,6 +145,14 @@ class Cluster(RedisCluster):
     def look_around(self) -> None:
         """Asks for nodes and slots before the next command."""
         self._initialize = True
+
+
+class _LastFirst(deque[Connection]):
+    """Free connections, of which the one that came back last is taken first."""
+
+    def append(self, connection: Connection) -> None:
+        """Takes one back."""
+        self.appendleft(connection)
 
 
 class Pipeline(ClusterPipeline):

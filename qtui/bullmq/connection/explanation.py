@@ -27,6 +27,7 @@ from redis.exceptions import (
     ReadOnlyError,
     ResponseError,
     TimeoutError,
+    TryAgainError,
 )
 
 from qtui.bullmq.connection.faults import RedisFault, Refused, Unreachable
@@ -147,6 +148,7 @@ _REFUSALS: Final[Sequence[tuple[type[BaseException], str, str]]] = (
     (OutOfMemoryError, "", "is out of memory (maxmemory) and takes no writes"),
     (MasterDownError, "", "is a replica that has lost its master"),
     (ClusterDownError, "", "is a cluster that is down: no node serves some of its slots"),
+    (TryAgainError, "", "is a cluster that moves these keys to another node: try again later"),
     (MovedError, "", "is part of a cluster: write redis+cluster:// in place of redis://"),
     (
         ResponseError,

@@ -423,7 +423,7 @@ class Reader:
     async def evidence(self, queue: QueueKey) -> QueueEvidence:
         """What tells the queue's dialect, as `qtui.bullmq.dialect` weighs it.
 
-        Costs two round trips, 23 commands of O(1) at most; one more if jobs are in ``paused``, and
+        Costs two round trips, 24 commands of O(1) at most; one more if jobs are in ``paused``, and
         one if they are in ``wait`` of a paused queue.
         """
         wait = queue.key("wait")
@@ -431,7 +431,9 @@ class Reader:
             self._client,
             [
                 ("HMGET", queue.key("meta"), "paused", "version"),
-                ("EXISTS", queue.key("prioritized"), queue.key("pc")),
+                # Not in one command: a cluster that moves the slot answers those of one key only.
+                ("EXISTS", queue.key("prioritized")),
+                ("EXISTS", queue.key("pc")),
                 ("TYPE", queue.key("priority")),
                 ("EXISTS", queue.key("paused")),
                 ("LRANGE", wait, 0, EDGE - 1),
@@ -441,7 +443,7 @@ class Reader:
                 *newest(queue),
             ],
         )
-        meta, prioritized, legacy, paused_list, head, tail, next_paused, *rest = replies
+        meta, prioritized, counter, legacy, paused_list, head, tail, next_paused, *rest = replies
         in_paused, *latest = rest
         paused, version = texts(meta) or [None, None]
         [modern] = await last_ran_modern(self._client, [queue], latest)
@@ -452,7 +454,7 @@ class Reader:
             paused=paused is not None,
             version=version or "",
             ran_modern=modern,
-            knows_prioritized=bool(number(prioritized)),
+            knows_prioritized=prioritized == 1 or counter == 1,
             knows_legacy_priority=legacy == "zset",
             paused_list=paused_list == 1,
             jobs_in_wait=bool(waiting),
