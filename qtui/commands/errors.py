@@ -6,6 +6,9 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 
+from redis.exceptions import NoPermissionError, ResponseError
+
+from qtui.bullmq.ask import is_wrong_type
 from qtui.bullmq.connection import Client
 from qtui.bullmq.filter import Filter, FilterError
 from qtui.bullmq.keys import QueueKey
@@ -13,7 +16,7 @@ from qtui.bullmq.model import JobState
 from qtui.bullmq.search.hunt import Hunt
 from qtui.commands.shared.find import ALL_QUEUES, find_queue, find_queues, say_none
 from qtui.commands.shared.output import Cell, Column, ProgressLine, Table
-from qtui.commands.shared.run import USAGE, CommandError, Workplace
+from qtui.commands.shared.run import REDIS, USAGE, CommandError, Workplace
 from qtui.text import age, count, plain, plural
 from qtui.views.columns import Tone
 from qtui.views.groups import GROUP_FIELDS, ErrorGroup, ErrorGroups, group_errors, words
@@ -47,8 +50,9 @@ async def _list(
             return 0
     else:
         statuses = [await find_queue(client, prefixes, name)]
-    queues = [status.queue for status in statuses if status.count(state)]
-    groups = await _read(client, place, queues, state, wanted)
+    # Those without a count too: reading them says why there is none.
+    queues = [status.queue for status in statuses if status.counts[state] != 0]
+    groups, refused = await _read(client, place, queues, state, wanted)
     found = groups.largest_first()
     if json:
         for group in found:
@@ -56,10 +60,15 @@ async def _list(
     elif found:
         everywhere = name == ALL_QUEUES
         _print(place, groups, everywhere=everywhere)
-    else:
+    elif not refused:
         match = f" that match {plain(wanted.source)}" if wanted else ""
         where = "any queue" if name == ALL_QUEUES else plain(statuses[0].queue.base)
         place.err.line(f"no {state} jobs in {where}{match}")
+    if refused:
+        where = plain(", ".join(queue.base for queue in refused))
+        raise CommandError(
+            f"Redis refused to tell of {where}: its ACL hides their {state} jobs", REDIS
+        )
     return 0
 
 
@@ -69,18 +78,31 @@ async def _read(
     queues: Sequence[QueueKey],
     state: JobState,
     wanted: Filter | None,
-) -> ErrorGroups:
-    groups, progress = ErrorGroups(), ProgressLine()
+) -> tuple[ErrorGroups, list[QueueKey]]:
+    """What the failures have in common, and of several queues those that an ACL hides.
+
+    Raises:
+        redis.exceptions.NoPermissionError: the only queue is hidden.
+    """
+    groups, refused, progress = ErrorGroups(), list[QueueKey](), ProgressLine()
     try:
         for queue in queues:
             rate = place.settings.scan_rate
             hunt = Hunt(client, queue, state, wanted, fields=GROUP_FIELDS, rate=rate, ahead=True)
-            async for _ in group_errors(hunt, queue, groups):
-                where = f" in {plain(queue.name)}" if len(queues) > 1 else ""
-                progress.say(f"{count(hunt.seen)} of {plural(hunt.total, 'job')} seen{where}")
+            try:
+                async for _ in group_errors(hunt, queue, groups):
+                    where = f" in {plain(queue.name)}" if len(queues) > 1 else ""
+                    progress.say(f"{count(hunt.seen)} of {plural(hunt.total, 'job')} seen{where}")
+            except NoPermissionError:
+                if len(queues) == 1:
+                    raise
+                refused.append(queue)
+            except ResponseError as error:
+                if not is_wrong_type(error):
+                    raise
     finally:
         progress.clear()
-    return groups
+    return groups, refused
 
 
 def _print(place: Workplace, groups: ErrorGroups, *, everywhere: bool) -> None:

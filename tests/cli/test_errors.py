@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.cli.stage import Stage, digest, invoke, play
+from tests.cli.stage import Stage, connect, digest, invoke, play
 
 
 async def three_causes(stage: Stage) -> None:
@@ -102,3 +102,26 @@ def test_a_group_finds_its_jobs_by_its_signature(redis_url: str) -> None:
         expression = 'group:"' + str(group["signature"]).replace('"', '""') + '"'
         asked = ("jobs", "payments", "--filter", expression, "--json")
         assert len(invoke("--redis", redis_url, *asked).objects) == group["count"]
+
+
+def test_failures_that_an_acl_hides_are_not_counted_as_none(redis_url: str) -> None:
+    play(redis_url, three_causes)
+    guest = redis_url.replace("unix://", "unix://half:pw@", 1)
+
+    def refused(*words: str) -> str:
+        with connect(redis_url) as client:
+            hidden = ("-zcard", "-zrange", "-zrevrange", "-zrangebyscore", "-sort_ro")
+            rules = ("reset", "on", ">pw", "~bull:*", "+@all", *hidden)
+            client.execute_command("ACL", "SETUSER", "half", *rules)
+            done = invoke("--redis", guest, "errors", *words)
+            client.acl_deluser("half")
+        assert (done.code, done.out) == (3, "")
+        return done.err
+
+    assert "its ACL does not let this user run" in refused("payments")
+    assert "its ACL does not let this user run" in refused("*")
+    play(redis_url, three_causes, name="emails")
+    both = refused("*")
+    assert "Redis refused to tell of bull:" in both
+    assert "bull:payments" in both
+    assert "bull:emails" in both
