@@ -11,7 +11,7 @@ import math
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -29,6 +29,16 @@ class SettingsError(Exception):
     """One line that names the file (or flag, or variable), the key, and what to write instead."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marked:
+    """A server that a profile marks read-only."""
+
+    profile: str
+    url: str = field(repr=False)
+    announced: tuple[str, ...] = ()
+    """As in `Settings`, for this server."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """All settings, checked. The URL is not: `qtui.bullmq.connection.target.parse` does that."""
@@ -43,8 +53,8 @@ class Settings:
     read_only: bool = False
     read_only_by: str = ""
     """The profile that marks the server read-only, where nothing else asked for it."""
-    marked: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
-    """The URLs of all profiles with ``read-only = true``, by name."""
+    marked: tuple[Marked, ...] = ()
+    """The servers of all profiles with ``read-only = true``, in every file that was read."""
     refresh: float = 2.0
     """Seconds; 0 is off."""
     scan_rate: float | None = None
@@ -147,9 +157,7 @@ def load(
         prefixes=_texts(pick("prefix", "prefixes")) or ("bull",),
         queues=_texts(pick("queue", "queues")),
         read_only=flag or at_top or of_profile.get("read-only") is True,
-        marked=MappingProxyType(
-            {name: url for one in files for name, url in one.marked(environ).items()}
-        ),
+        marked=tuple(server for one in files for server in one.marked(environ)),
         refresh=2.0 if refresh is None else _refresh(refresh, "--refresh"),
         scan_rate=None if scan_rate is None else _scan_rate(scan_rate, "--scan-rate"),
         announced=_texts(pick("announced", "announced")),
@@ -239,15 +247,23 @@ class _File:
             raise SettingsError(f"{plain(str(path))}: cannot be read: {error.strerror}") from None
         return cls(path, _parsed(raw, path))
 
-    def marked(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """The URLs of the profiles that are read-only; variables that are not set stay as names."""
+    def marked(self, environ: Mapping[str, str]) -> Iterator[Marked]:
+        """The servers of profiles that are read-only; variables not set stay as names."""
+
+        def texts(table: _Table, key: str) -> tuple[str, ...]:
+            # The file may be one that nothing has checked.
+            value = table.get(key, self.table.get(key))
+            several = value if isinstance(value, list) else [value]
+            found = (text for text in several if isinstance(text, str))
+            return tuple(
+                _VARIABLE.sub(lambda it: environ.get(it[1]) or it[1], one) for one in found
+            )
+
         profiles = self.table.get("profiles")
-        found = {}
         for name, table in profiles.items() if isinstance(profiles, dict) else ():
-            url = table.get("redis", self.table.get("redis")) if isinstance(table, dict) else None
-            if isinstance(url, str) and table.get("read-only") is True:
-                found[name] = _VARIABLE.sub(lambda it: environ.get(it[1]) or it[1], url)
-        return found
+            if isinstance(table, dict) and table.get("read-only") is True:
+                for url in texts(table, "redis"):
+                    yield Marked(profile=name, url=url, announced=texts(table, "announced"))
 
     @property
     def shown(self) -> str:

@@ -64,20 +64,21 @@ async def _open(place: Workplace) -> Session:
     Raises:
         RedisFault: it can't be reached, or refused, or no queues can be there.
     """
-    server, target = await place.asked(lambda client: _meet(client, place.target))
-    client = connect(target, read_only=place.settings.read_only)
-    return make_session(
-        place.settings, target, client, server, journal=place.journal, note=place.note
-    )
+    server, target, by = await place.asked(lambda client: _meet(client, place))
+    settings = place.settings
+    if by:
+        settings = replace(settings, read_only=True, read_only_by=by)
+    client = connect(target, read_only=settings.read_only)
+    return make_session(settings, target, client, server, journal=place.journal, note=place.note)
 
 
-async def _meet(client: Client, target: Target) -> tuple[Server, Target]:
-    """Who answers, and the target as a cluster where it is one."""
-    server = await identify(client)
+async def _meet(client: Client, place: Workplace) -> tuple[Server, Target, str]:
+    """Who answers, the target as a cluster where it is one, and which profile marks that."""
+    server, target = await identify(client), place.target
     if not isinstance(client, RedisCluster):
-        return server, target
+        return server, target, ""
     nodes = (Address(node.host, int(node.port)) for node in client.get_primaries())
-    return server, target.as_cluster([*nodes])
+    return server, target.as_cluster([*nodes]), await place.guarding_profile(client)
 
 
 def _check_theme(name: str | None) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests import servers
+from tests.bullmq.topologies import Topologies
 from tests.cli.stage import Outcome, digest, failed, run
+from tests.kinds import fill
 
 
 @pytest.fixture
@@ -98,3 +100,41 @@ def test_names_of_one_host_are_one_server(config: Path, port: int, marked: str) 
         assert refused(retrying(f"{name}:{port}")), name
     routed = ("--redis", "redis://cache:1", "--announced", f"cache:1=localhost:{port}")
     assert refused(retrying(*routed))
+
+
+@pytest.mark.parametrize("name", ["0.0.0.0", "0", "[::]", "[::ffff:127.0.0.1]", "127.0.0.2"])
+def test_other_spellings_of_this_machine_are_one_server(config: Path, port: int, name: str) -> None:
+    config.write_text(f'[profiles.p]\nredis = "redis://localhost:{port}"\nread-only = true\n')
+    assert refused(retrying("--redis", f"redis://{name}:{port}"))
+
+
+def test_a_tunnel_that_the_profile_announces_leads_to_its_server(config: Path, port: int) -> None:
+    config.write_text(
+        f'[profiles.p]\nredis = "redis://cache:1"\nannounced = "cache:1=localhost:{port}"\n'
+        "read-only = true\n"
+    )
+    assert refused(retrying("--redis", f"redis://127.0.0.1:{port}"))
+
+
+def test_profiles_of_one_name_in_two_files_both_hold(
+    config: Path, redis_url: str, tmp_path: Path
+) -> None:
+    failed(redis_url, 1)
+    other = tmp_path / "other.toml"
+    other.write_text(config.read_text())
+    config.write_text('[profiles.production]\nredis = "redis://x.invalid"\nread-only = true\n')
+    assert refused(retrying("--config", str(other), "--redis", redis_url))
+
+
+def test_every_node_of_a_cluster_leads_to_the_marked_one(
+    config: Path, topologies: Topologies
+) -> None:
+    cluster = topologies.get("cluster")
+    fill(cluster)
+    marked, *others = (f"redis://127.0.0.1:{node.port}" for node in cluster.data)
+    config.write_text(f'[profiles.p]\nredis = "{marked}"\nread-only = true\n')
+    for url in (*others, f"unix://{cluster.data[1].socket}", f"redis+cluster://{others[0][8:]}"):
+        done = run("--redis", url, "retry", "{a}", "0", "--yes")
+        assert (done.code, "the profile p marks" in done.err) == (4, True), done
+    with cluster.writer() as writer:
+        assert writer.zcard("bull:{a}:failed") == 3

@@ -9,8 +9,8 @@ from contextlib import ExitStack
 import pytest
 from redis.crc import key_slot
 
-from qtui.bullmq.connection.cluster import Cluster
 from qtui.bullmq.connection import connect, parse
+from qtui.bullmq.connection.cluster import Cluster
 from tests.bullmq.topologies import Process, Topology, cluster_joined, cluster_nodes
 from tests.cli.stage import Json, invoke
 from tests.kinds import NAMES, fill

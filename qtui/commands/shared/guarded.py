@@ -5,6 +5,7 @@ Compares addresses, so that a URL by hand, a variable or another file can't undo
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import socket
 import threading
@@ -12,7 +13,8 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from qtui.bullmq.connection.faults import RedisFault
-from qtui.bullmq.connection.target import Address, Kind, Target, parse
+from qtui.bullmq.connection.target import Address, Kind, Surroundings, Target, parse
+from qtui.settings import Marked
 
 _PATIENCE: Final = 1.0
 """Seconds that the names of servers may take to be resolved, all at once."""
@@ -20,30 +22,37 @@ _PATIENCE: Final = 1.0
 _LOCAL: Final = ("127.0.0.1", "::1")
 
 
-def guarding_profile(target: Target, marked: Mapping[str, str]) -> str:
+def guarding_profile(target: Target, marked: Iterable[Marked]) -> str:
     """The profile that marks a server read-only, empty if none does.
 
     Host names are compared, and where that is no answer the addresses that they resolve to; the
     database and the user do not matter.
 
     Args:
-        target: the server.
-        marked: the URLs of the profiles that are read-only, by name.
+        target: the server; of a cluster that was met, all its nodes.
+        marked: the servers of the profiles that are read-only.
     """
-    others: dict[str, Target] = {}
-    for name, url in marked.items():
-        try:
-            others[name] = parse(url)
-        except RedisFault:
-            continue
+    others = [(one.profile, other) for one in marked if (other := _parsed(one)) is not None]
     ours = _named(target)
-    for name, other in others.items():
+    for name, other in others:
         if ours & _named(other):
             return name
-    hosts = {host for one in (target, *others.values()) for host, _ in _hosts(one)}
+    hosts = {host for one in (target, *(it for _, it in others)) for host, _ in _hosts(one)}
     known = _resolved(hosts) if others and target.hosts else {}
     ours = _named(target, known)
-    return next((name for name, other in others.items() if ours & _named(other, known)), "")
+    return next((name for name, other in others if ours & _named(other, known)), "")
+
+
+def _parsed(marked: Marked) -> Target | None:
+    """The server with the ways that lead to it; None where the URL is none."""
+    try:
+        target = parse(marked.url)
+    except RedisFault:
+        return None
+    try:
+        return Surroundings(announced=marked.announced).of(target)
+    except RedisFault:
+        return target
 
 
 def _named(target: Target, known: Mapping[str, Iterable[str]] | None = None) -> set[str]:
@@ -52,12 +61,23 @@ def _named(target: Target, known: Mapping[str, Iterable[str]] | None = None) -> 
         return {f"unix:{os.path.realpath(target.path)}"}
     found: set[str] = set()
     for host, port in _hosts(target):
-        plain = host.lower().rstrip(".")
-        names = {plain, *(_LOCAL if plain == "localhost" or plain.startswith("127.") else ())}
-        if known is not None:
-            names |= set(known.get(host, ()))
-        found |= {f"{name}|{port}|{target.master}" for name in names}
+        names = {host, *(() if known is None else known.get(host, ()))}
+        found |= {f"{name}|{port}|{target.master}" for it in names for name in _spellings(it)}
     return found
+
+
+def _spellings(host: str) -> tuple[str, ...]:
+    """A host in the form that is compared; this machine's own addresses are all alike."""
+    name = host.lower().rstrip(".")
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return (name, *_LOCAL) if name == "localhost" else (name,)
+    if isinstance(address, ipaddress.IPv6Address):
+        address = address.ipv4_mapped or address
+    # Connecting to the unspecified address (0.0.0.0, ::) leads to this machine too.
+    is_here = address.is_loopback or address.is_unspecified
+    return (str(address), *_LOCAL) if is_here else (str(address),)
 
 
 def _hosts(target: Target) -> list[Address]:

@@ -106,6 +106,8 @@ class Workplace:
         try:
             client = await open_client(self.target, read_only=not writes)
             try:
+                if writes and (by := await self.guarding_profile(client)):
+                    raise CommandError(f"read-only: the profile {by} marks this cluster", READ_ONLY)
                 return await work(client)
             finally:
                 await client.aclose()
@@ -114,6 +116,24 @@ class Workplace:
             if isinstance(fault, Unreachable) and not self.settings.has_address:
                 fault = Unreachable(f"{fault}{_NO_ADDRESS}")
             raise fault from None
+
+    async def guarding_profile(self, client: Client) -> str:
+        """The profile that marks a cluster read-only by another of its nodes; empty for the rest.
+
+        Costs a look around of the cluster, where it is one and the client did not do so yet.
+        """
+        from redis.asyncio.cluster import RedisCluster
+
+        if not self.settings.marked or not isinstance(client, RedisCluster):
+            return ""
+        from qtui.bullmq.connection.target import Address
+        from qtui.commands.shared.guarded import guarding_profile
+
+        await client.initialize()
+        nodes = tuple(Address(node.host, int(node.port)) for node in client.get_nodes())
+        return guarding_profile(
+            replace(self.target.as_cluster(), hosts=nodes), self.settings.marked
+        )
 
 
 def run(flags: Flags, command: Callable[[Workplace], int], *, on_screen: bool = False) -> int:
