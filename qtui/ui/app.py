@@ -14,11 +14,12 @@ from textual.app import SystemCommand
 from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.theme import Theme
+from textual.theme import Theme, ThemeProvider
 from typing_extensions import override
 
 from qtui.ui.actions import ACTIONS, Where
 from qtui.ui.dialogs.base import Dialog
+from qtui.ui.dialogs.palette import Palette
 from qtui.ui.inspector.screen import Inspector
 from qtui.ui.late_keys import LateKeys
 from qtui.ui.screens.connecting import ConnectScreen
@@ -160,6 +161,17 @@ class QtuiApp(TerminalApp):
         """Shows the keys."""
         settings = self._settings
         self.push_screen(HelpScreen(read_only=settings.read_only, keys=settings.keys))
+
+    @override
+    def action_command_palette(self) -> None:
+        """Shows the palette of actions."""
+        if not Palette.is_open(self):
+            self.push_screen(Palette(id="--command-palette"))
+
+    @override
+    def search_themes(self) -> None:
+        """Shows the palette of themes."""
+        self.push_screen(Palette([ThemeProvider], placeholder="Search for themes…"))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: the registry's actions, then the themes."""

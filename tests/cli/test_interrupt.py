@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -248,3 +249,27 @@ def test_it_stops_when_its_results_cannot_be_written(redis_url: str) -> None:
     assert done.stderr.startswith("qtui: cannot write: No space left on device: ")
     assert re.search(r" not touched; qtui retry --resume \S+ goes on\n$", done.stderr)
     assert places(redis_url) == sorted(IDS)
+
+
+LOADING = """
+import builtins, os, signal
+from qtui.cli import main
+load = builtins.__import__
+def interrupted(name, *rest):
+    if name == "qtui.commands.queues":
+        os.kill(os.getpid(), signal.SIGINT)
+    return load(name, *rest)
+builtins.__import__ = interrupted
+main(["queues"])
+"""
+
+
+def test_while_a_command_is_loaded_it_ends_as_while_one_runs() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOADING],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "qtui: interrupted\n")

@@ -6,7 +6,7 @@ Holds the one use of Textual's private interface: the lines of the screen as tex
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -110,9 +110,13 @@ async def inspector(
     size: tuple[int, int] = (120, 36),
     journal: Path | None = None,
     theme_file: Path | None = None,
+    typed_ahead: Sequence[str] = (),
     **settings: object,
 ) -> AsyncIterator[Driver]:
-    """The inspector on a server, read for the first time, with a journal of its own if need be."""
+    """The inspector on a server, read for the first time, with a journal of its own if need be.
+
+    ``typed_ahead`` are keys that are pressed before anything was read.
+    """
     # Names and types of the settings are the tests' own; `replace` refuses unknown names.
     chosen = replace(Settings(), redis=url, **settings)  # type: ignore[arg-type]
     target = parse(url)
@@ -120,17 +124,22 @@ async def inspector(
     with TemporaryDirectory() as folder:
         place = journal or Path(folder)
         session = make_session(chosen, target, client, await identify(client), journal=place)
-        async with _running(session, size, theme_file) as driver:
+        async with _running(session, size, theme_file, typed_ahead) as driver:
             yield driver
 
 
 @asynccontextmanager
 async def _running(
-    session: Session, size: tuple[int, int], theme_file: Path | None
+    session: Session,
+    size: tuple[int, int],
+    theme_file: Path | None,
+    typed_ahead: Sequence[str],
 ) -> AsyncIterator[Driver]:
     app = QtuiApp(session, theme_file=theme_file)
     async with app.run_test(size=size, notifications=True) as pilot:
         driver = Driver(app, pilot)
+        for key in typed_ahead:
+            app.simulate_key(key)
         poll = driver.inspector.poll
         await driver.until(lambda: poll.statuses or poll.elsewhere, "the first look")
         await driver.settle()

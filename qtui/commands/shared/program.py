@@ -12,8 +12,10 @@ import sys
 from typing import Final, NoReturn
 
 import click
+from typing_extensions import override
 
 from qtui.commands.shared.options import FilteredCommand
+from qtui.commands.shared.run import INTERRUPTED
 
 _ADDRESS: Final = re.compile(r"[A-Za-z][\w+.-]*:/|[^\s/]*@|/|(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+):\d")
 """How words begin that are an address, and no command."""
@@ -53,6 +55,18 @@ class Program(click.Group):
     """All commands; an address in place of the first of them counts as ``--redis``."""
 
     command_class = Subcommand
+
+    @override
+    def invoke(self, ctx: click.Context) -> object:
+        """Runs the command; an interrupt while it is loaded ends as one while it runs.
+
+        Without this click says "Aborted!" and exits with 1, as if some job was not retried.
+        """
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("qtui: interrupted", err=True)
+            ctx.exit(INTERRUPTED)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """The arguments that are left.

@@ -130,7 +130,7 @@ class Inspector(MarkScreen):
     def on_key(self, event: events.Key) -> None:
         """Keeps the queue that is shown, and clears what was said some time ago."""
         super().on_key(event)
-        self.queues.touch()
+        self.queues.touch_by_key(event.time)
         old = time.monotonic() - self._said_at > _SAID_FOR
         if old and not self.lost and not self.finder.is_open:
             self.say("")

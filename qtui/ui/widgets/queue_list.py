@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
@@ -61,6 +63,7 @@ class QueueList(CursorList):
         self._words = ""
         self._touched = False
         self._searching = False
+        self._selected_at = math.inf
 
     @property
     def length(self) -> int:
@@ -81,6 +84,14 @@ class QueueList(CursorList):
     def touch(self) -> None:
         """From now on the cursor stays with its queue; until then it stands on the worst."""
         self._touched = True
+
+    def touch_by_key(self, pressed_at: float) -> None:
+        """The same, for a key pressed since the queue is selected (seconds, monotonic clock).
+
+        One that was typed ahead was not meant for the queue that happened to be found first.
+        """
+        if pressed_at > self._selected_at:
+            self.touch()
 
     def watch_cursor(self) -> None:
         """Somebody has moved the cursor (or the list has been mounted)."""
@@ -116,6 +127,7 @@ class QueueList(CursorList):
         queue = self._statuses[self.cursor].queue if self._statuses else None
         if queue != self._selected:
             self._selected = queue
+            self._selected_at = time.monotonic()
             self.post_message(self.Selected(queue))
 
     # Drawing
