@@ -165,7 +165,7 @@ class QtuiApp(TerminalApp):
     @override
     def action_command_palette(self) -> None:
         """Shows the palette of actions."""
-        if not Palette.is_open(self):
+        if not isinstance(self.screen, Palette):
             self.push_screen(Palette(id="--command-palette"))
 
     @override

@@ -42,6 +42,3 @@ async def test_page_keys_may_come_before_the_palette_has_lines(redis_url: str) -
         commands.highlighted = 0
         await driver.press("pagedown", "pageup")
         assert driver.app.screen is palette
-        await driver.resize(120, 36)
-        await driver.press("escape")
-        assert driver.app.screen is driver.inspector

@@ -16,18 +16,12 @@ class Palette(CommandPalette):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("pagedown", "page_down", "Next page", show=False),
-        Binding("pageup", "page_up", "Previous page", show=False),
+        Binding("pagedown", "page('down')", "Next page", show=False),
+        Binding("pageup", "page('up')", "Previous page", show=False),
     ]
 
-    def action_page_down(self) -> None:
-        """Moves the cursor down by a page, once there are lines."""
+    async def action_page(self, direction: str) -> None:
+        """Moves the cursor a page ``up`` or ``down``, once there are lines."""
         commands = self.query_one(CommandList)
         if commands.scrollable_content_region:
-            commands.action_page_down()
-
-    def action_page_up(self) -> None:
-        """Moves the cursor up by a page, once there are lines."""
-        commands = self.query_one(CommandList)
-        if commands.scrollable_content_region:
-            commands.action_page_up()
+            await commands.run_action(f"page_{direction}")
