@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import pkgutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +29,8 @@ FORBIDDEN = {
 
 PURE = ("qtui.bullmq.keys", "qtui.bullmq.model", "qtui.bullmq.codes", "qtui.bullmq.dialect")
 """Modules that know nothing of a connection."""
+
+ABOVE_BULLMQ = ("qtui.operations", "qtui.views", "qtui.ui", "qtui.commands", "qtui.cli")
 
 _SAY = "import sys, {}; print(*sorted(sys.modules))"
 
@@ -79,6 +85,43 @@ def test_a_floor_loads_nothing_above_it(package: str) -> None:
     if found_among(loaded_by(*modules), FORBIDDEN[package]):
         guilty = {name: found_among(loaded_by(name), FORBIDDEN[package]) for name in modules}
         pytest.fail(f"{ {name: found for name, found in guilty.items() if found} }")
+
+
+def raw_commands(source: str) -> Iterator[str]:
+    """What a module says to Redis by itself: imports of redis-py, and calls of a client."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (one.name for one in node.names if one.name.split(".")[0] == "redis")
+        elif isinstance(node, ast.ImportFrom):
+            name = node.module or ""
+            if name.split(".")[0] == "redis" or name == "qtui.bullmq.ask":
+                yield name
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            called = ast.unparse(node.func)
+            holder, _, verb = called.rpartition(".")
+            of_client = holder.rpartition(".")[2].lstrip("_") == "client" and verb != "aclose"
+            if of_client or verb in ("execute_command", "pipeline"):
+                yield called
+
+
+@pytest.mark.parametrize("floor", ABOVE_BULLMQ)
+def test_above_bullmq_no_module_talks_to_redis_by_itself(floor: str) -> None:
+    guilty = {}
+    for name in modules_of(floor):
+        spec = find_spec(name)
+        assert spec is not None
+        assert spec.origin is not None
+        if found := [*raw_commands(Path(spec.origin).read_text("utf-8"))]:
+            guilty[name] = found
+    assert not guilty
+
+
+def test_a_raw_command_would_be_seen() -> None:
+    assert [*raw_commands("from redis.exceptions import RedisError")] == ["redis.exceptions"]
+    assert [*raw_commands("def f():\n import redis.asyncio")] == ["redis.asyncio"]
+    assert [*raw_commands("self._client.ping()")] == ["self._client.ping"]
+    assert [*raw_commands("x.pipeline(transaction=False)")] == ["x.pipeline"]
+    assert [*raw_commands("await session.client.aclose()")] == []
 
 
 @pytest.mark.parametrize("module", PURE)

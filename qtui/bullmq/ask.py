@@ -19,22 +19,10 @@ from redis.exceptions import (
 )
 
 from qtui.bullmq.connection import Client
-from qtui.bullmq.connection.trouble import condition_of
+from qtui.bullmq.connection.trouble import Unable, condition_of
 
 Command: TypeAlias = tuple[str | int, ...]
 Reply: TypeAlias = "str | int | float | list[Reply] | RedisError | None"
-
-
-class Unable(ConnectionError):
-    """The server answers, but for now it serves nobody, or takes no writes.
-
-    A script keeps it busy, a master is away, a disk is full: what it was asked for was not done.
-    """
-
-    def __init__(self, words: str, condition: str) -> None:
-        super().__init__(words)
-        self.condition = condition
-        """What is the matter, see `qtui.bullmq.connection.trouble.condition_of`."""
 
 
 async def ask(client: Client, commands: Iterable[Command]) -> list[Reply]:

@@ -9,11 +9,16 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
-from redis.asyncio.cluster import RedisCluster
-
-from qtui.bullmq.connection import Client, RedisFault, Server, Target, connect, identify
+from qtui.bullmq.connection import (
+    Client,
+    RedisFault,
+    Server,
+    Target,
+    connect,
+    identify,
+    nodes_of,
+)
 from qtui.bullmq.connection.origin import read_origin
-from qtui.bullmq.connection.target import Address
 from qtui.bullmq.keys import QueueKey
 from qtui.commands.shared.run import USAGE, CommandError, Workplace
 from qtui.folders import theme_file
@@ -75,10 +80,10 @@ async def _open(place: Workplace) -> Session:
 async def _meet(client: Client, place: Workplace) -> tuple[Server, Target, str]:
     """Who answers, the target as a cluster where it is one, and which profile marks that."""
     server, target = await identify(client), place.target
-    if not isinstance(client, RedisCluster):
+    nodes = nodes_of(client)
+    if not nodes:
         return server, target, ""
-    nodes = (Address(node.host, int(node.port)) for node in client.get_primaries())
-    return server, target.as_cluster([*nodes]), await place.guarding_profile(client)
+    return server, target.as_cluster(nodes), await place.guarding_profile(client)
 
 
 def _check_theme(name: str | None) -> None:

@@ -222,7 +222,7 @@ async def read_flow(
     Costs what `read_lineage` costs, and a page of children for each ancestor.
 
     Raises:
-        redis.exceptions.NoPermissionError: we may not look at one of the queues.
+        FORBIDDEN: we may not look at one of the queues.
     """
     lineage = await read_lineage(client, queue, job_id)
     queues = Queues(client, [*known, *(node.queue for node in lineage.nodes)])

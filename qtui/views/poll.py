@@ -13,14 +13,14 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from itertools import islice
 from typing import Final
 
-from redis.exceptions import NoPermissionError
-
 from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.trouble import FORBIDDEN
 from qtui.bullmq.events.stream import can_wait, wait_for_events
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import QueueStatus
 from qtui.bullmq.reads.discovery import discover
 from qtui.bullmq.reads.elsewhere import look_elsewhere
+from qtui.bullmq.reads.ping import ping
 from qtui.bullmq.reads.status import check_permission, read_status
 from qtui.bullmq.reads.workers import read_workers
 from qtui.views.elsewhere import words
@@ -105,7 +105,7 @@ class Poll:
         """Sees whether we may read at all, where no queue was found.
 
         Raises:
-            redis.exceptions.NoPermissionError: this user may not look at such keys.
+            FORBIDDEN: this user may not look at such keys.
         """
         names = self._only or ("",)
         queues = [QueueKey.of(prefix, name) for prefix in self._prefixes for name in names]
@@ -164,13 +164,11 @@ class Poll:
     async def _ping(self) -> None:
         if not self._queues or time.monotonic() - self._pinged_at < PING_EVERY:
             return
-        self._pinged_at = start = time.monotonic()
+        self._pinged_at = time.monotonic()
         try:
-            await self._client.ping()
-        except NoPermissionError:
+            self.round_trip = await ping(self._client)
+        except FORBIDDEN:
             self._pinged_at = float("inf")
-        else:
-            self.round_trip = time.monotonic() - start
 
     async def _count_workers(self) -> None:
         queues = sorted(self._queues)
@@ -215,7 +213,7 @@ class Poll:
             return
         try:
             changed = await wait_for_events(self._client, known)
-        except NoPermissionError:
+        except FORBIDDEN:
             self._deaf = True
             return
         if changed:

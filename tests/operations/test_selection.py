@@ -14,7 +14,14 @@ from qtui.bullmq.model import LIST_FIELDS, JobState
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Phase
 from qtui.operations.planning.plan import Forecast, Resets, make_plan
-from qtui.operations.supply.selection import CHOSEN_AT_ONCE, Query, candidates, chosen, query
+from qtui.operations.supply.selection import (
+    CHOSEN_AT_ONCE,
+    chosen,
+    chosen_rows,
+    hunt_for,
+    met_rows,
+    query,
+)
 from tests.operations.campaigns import FAILED, campaign_of, codes, ours_to, plan_for, run
 from tests.seeds import (
     QUEUE,
@@ -290,19 +297,36 @@ async def test_orphans_get_their_code_and_stay(client: Redis) -> None:
     assert await client.zrange(KEY, 0, -1) == ["b"]
 
 
-async def test_candidates_have_the_fields_that_were_asked_for_whole(client: Redis) -> None:
+async def test_a_query_finds_its_jobs_with_the_fields_that_were_asked_for_whole(
+    client: Redis,
+) -> None:
     reason = "x" * 5000
     ids = await raw_failed(
         client, map(str, range(600)), change=lambda place: {"failedReason": reason, "data": "[1]"}
     )
     fields = (*LIST_FIELDS, "data", "stacktrace")
     everything = await query(client, QUEUE, FAILED)
-    for selection in (everything, chosen(QUEUE, FAILED, ids)):
-        steps = [some async for some in candidates(client, selection, fields, rate=0)]
-        found = [one for some in steps for one in some]
-        assert [one.row.id for one in found] == ids
-        for one in found:
-            assert (one.fields["failedReason"], one.fields["data"]) == (reason, "[1]")
-            assert one.fields["stacktrace"] is None
-            assert one.row.score == START + 1000 * int(one.row.id)
-        assert isinstance(selection, Query) or max(map(len, steps)) == CHOSEN_AT_ONCE
+    met = [
+        one async for step in hunt_for(client, everything, fields, rate=0).steps() for one in step
+    ]
+    assert [one.id for one in met] == ids
+    for one in met:
+        assert (one.fields["failedReason"], one.fields["data"]) == (reason, "[1]")
+        assert one.fields["stacktrace"] is None
+        assert one.score == START + 1000 * int(one.id)
+    assert [one.score for one in await met_rows(client, QUEUE, met[:9])] == [
+        one.score for one in met[:9]
+    ]
+
+
+async def test_chosen_jobs_are_read_in_chunks_with_the_score_at_which_they_stand(
+    client: Redis,
+) -> None:
+    ids = await raw_failed(client, map(str, range(600)))
+    await client.zrem(KEY, "599")
+    steps = [some async for some in chosen_rows(client, chosen(QUEUE, FAILED, ids))]
+    assert max(map(len, steps)) == CHOSEN_AT_ONCE
+    rows = [one for some in steps for one in some]
+    assert [one.id for one in rows] == ids
+    assert [one.score for one in rows[:-1]] == [START + 1000 * int(one) for one in ids[:-1]]
+    assert rows[-1].score is None

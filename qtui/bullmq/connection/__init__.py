@@ -7,6 +7,7 @@ The door to all that is about connecting; behind it stand `target` (the URL), `l
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -49,9 +50,11 @@ __all__ = [
     "explain",
     "identify",
     "in_database",
+    "nodes_of",
     "open_client",
     "parse",
     "recognise",
+    "slots_of",
 ]
 
 Client: TypeAlias = Redis | RedisCluster
@@ -157,6 +160,21 @@ async def recognise(client: Client, target: Target) -> Target:
     return target.as_cluster(
         [Address(str(host or "localhost"), port) for host, port, *_ in primaries]
     )
+
+
+def nodes_of(client: Client) -> list[Address]:
+    """The primaries of a cluster as they announce themselves; none of another server.
+
+    Costs nothing: they are known since the cluster's client sent its first command.
+    """
+    if not isinstance(client, RedisCluster):
+        return []
+    return [Address(node.host, int(node.port)) for node in client.get_primaries()]
+
+
+def slots_of(client: Client, keys: Iterable[str]) -> set[int]:
+    """The slots of a cluster in which keys are; none of another server. Costs nothing."""
+    return {client.keyslot(key) for key in keys} if isinstance(client, RedisCluster) else set()
 
 
 def _options(target: Target, timeout: float) -> _Options:

@@ -1,7 +1,7 @@
-"""What redis-py raises, sorted by what it means for whoever sent a command.
+"""What redis-py raises, sorted by what it means for the caller. Above `bullmq` only these words.
 
-Three kinds matter to a write: nobody knows what became of it (`LOST`); the server as a whole takes
-no writes for now, and did nothing (`condition_of`); or this one command was refused.
+Three kinds matter to a write: its effect is unknown (`LOST`); the server as a whole takes no writes
+for now, and did nothing (`Unable`, `condition_of`); or this one command was refused (`REFUSED`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from redis.exceptions import (
     BusyLoadingError,
     ClusterDownError,
     MasterDownError,
+    NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
+    ResponseError,
     TryAgainError,
 )
 from redis.exceptions import ConnectionError as LostConnection
@@ -27,8 +29,35 @@ from qtui.bullmq.connection.faults import RedisFault
 LOST: Final = (LostConnection, LateReply, OSError)
 """The connection was lost, or the reply is late: what became of the command is unknown."""
 
-TROUBLE: Final = (RedisError, RedisFault, OSError)
-"""Whatever a server that can't be reached, or refuses, raises."""
+REFUSED: Final = ResponseError
+"""Redis answered, and the answer was an error: about a key, a command, or the user's rights."""
+
+FORBIDDEN: Final = NoPermissionError
+"""The `REFUSED` of an ACL: this user may not send the command, or not about this key."""
+
+RAISED: Final = (RedisError, OSError)
+"""What a client raises where the server can't be reached, or refuses."""
+
+TROUBLE: Final = (*RAISED, RedisFault)
+"""`RAISED`, and the faults that are in words already: of the address, the login, our own guard."""
+
+
+class Unable(LostConnection):
+    """The server answers, but for now it serves no one, or takes no writes.
+
+    A script keeps it busy, a master is away, a disk is full: what it was asked for was not done.
+    """
+
+    def __init__(self, words: str, condition: str) -> None:
+        super().__init__(words)
+        self.condition = condition
+        """What is the matter, see `condition_of`."""
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether the server answered, with no or with nonsense, so that it is not lost."""
+    return isinstance(error, RedisError) and not isinstance(error, LOST)
+
 
 _CONDITIONS: Final = {
     "READONLY": "Redis is a replica and takes no writes",

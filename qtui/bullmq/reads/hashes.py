@@ -43,6 +43,22 @@ def nothing_beside(key: str) -> Sequence[Command]:
     return ()
 
 
+async def read_whole(
+    client: Client, keys: Sequence[str], names: Sequence[str]
+) -> list[Sequence[str | None]]:
+    """Given fields of hashes, whole however long they are, in the order of the keys and names.
+
+    None where one is absent, or the key holds no hash. Costs one round trip, an HMGET a key; the
+    caller keeps the keys to a few hundred. A list reads with `read_hashes`.
+
+    Raises:
+        redis.exceptions.ResponseError: one of the commands was refused.
+    """
+    replies = await ask_all(client, [("HMGET", key, *names) for key in keys]) if keys else []
+    absent = [None] * len(names)
+    return [texts(reply) or absent for reply in replies]
+
+
 async def read_hashes(
     client: Client,
     keys: Sequence[str],

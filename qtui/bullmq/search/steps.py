@@ -18,7 +18,6 @@ from qtui.bullmq.ask import (
     items,
     present,
     score,
-    scores,
     texts,
 )
 from qtui.bullmq.connection import Client
@@ -27,7 +26,9 @@ from qtui.bullmq.filter.columns import Columns, Places
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.compact import is_compact, probe
+from qtui.bullmq.reads.hashes import read_whole
 from qtui.bullmq.reads.reasons import fill_reasons
+from qtui.bullmq.reads.scores import scored_members
 
 _REASON: Final = "failedReason"
 
@@ -311,10 +312,9 @@ async def read_fields(
     """
     if not fields or not ids:
         return [Met(one, {}) for one in ids]
-    values = await ask_all(client, [("HMGET", queue.job(one), *fields) for one in ids])
-    absent: list[str | None] = [None] * len(fields)
+    values = await read_whole(client, [queue.job(one) for one in ids], fields)
     met = [
-        Met(one, dict(zip(fields, texts(value) or absent, strict=True)))
+        Met(one, dict(zip(fields, value, strict=True)))
         for one, value in zip(ids, values, strict=True)
     ]
     if _REASON in fields:
@@ -322,15 +322,6 @@ async def read_fields(
         for one, reason in zip(met, await fill_reasons(client, queue, ids, told), strict=True):
             one.fields[_REASON] = reason
     return met
-
-
-def scored_members(reply: Reply) -> dict[str, float | None]:
-    """As `scores`, some times faster for the flat replies of RESP2 that have nothing amiss."""
-    parts = cast("list[str]", items(reply))
-    try:
-        return dict(zip(parts[::2], map(float, parts[1::2]), strict=True))
-    except (TypeError, ValueError):
-        return scores(reply)
 
 
 def _columns(reply: Reply, names: Sequence[str]) -> Step:

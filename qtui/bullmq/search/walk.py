@@ -11,10 +11,11 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import Final
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from qtui.bullmq.ask import Command, ask, number, score
 from qtui.bullmq.connection import Client
@@ -23,7 +24,9 @@ from qtui.bullmq.filter.columns import Places
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.lists import without_lpos
-from qtui.bullmq.search.steps import Step, Steps, Window, scored_members
+from qtui.bullmq.reads.ping import ping
+from qtui.bullmq.reads.scores import bound, newest_score
+from qtui.bullmq.search.steps import Step, Steps, Window
 
 LARGEST_STEP: Final = 500
 """Jobs in one step."""
@@ -197,7 +200,8 @@ class Walk:
     async def _measure(self) -> float:
         """What a round trip takes that asks for nothing; no step rests for that part of it."""
         start = time.perf_counter()
-        await ask(self._client, [("PING",)])
+        with suppress(ResponseError):  # a refusal takes as long
+            return await ping(self._client)
         return time.perf_counter() - start
 
     def _take(self, window: Window) -> Step:
@@ -237,11 +241,10 @@ class Walk:
         low, high = self._bounds
         if high is None and not self._newest_first:
             # What comes in at the end while it walks would else be walked after for ever.
-            [newest] = await ask(self._client, [("ZREVRANGE", self._key, 0, 0, "WITHSCORES")])
-            high = next(iter(scored_members(newest).values()), None)
+            high = await newest_score(self._client, self._queue, self._state)
             self._bounds = low, high
-        lowest = "-inf" if low is None else f"{low:.17g}"
-        highest = "+inf" if high is None else f"{high:.17g}"
+        lowest = "-inf" if low is None else bound(low)
+        highest = "+inf" if high is None else bound(high)
         passed = high if self._newest_first else low
         commands: list[Command] = [self._count_beyond(passed)] if passed is not None else []
         commands.append(("ZCOUNT", self._key, lowest, highest))
@@ -250,7 +253,7 @@ class Walk:
 
     def _count_beyond(self, score: float) -> Command:
         """Counts those that the walk meets before any at ``score``."""
-        edge = f"({score:.17g}"
+        edge = f"({bound(score)}"
         return ("ZCOUNT", self._key, *((edge, "+inf") if self._newest_first else ("-inf", edge)))
 
     async def _read(self, limit: int) -> Window | None:

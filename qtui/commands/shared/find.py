@@ -30,7 +30,7 @@ async def find_queues(
     Costs a `discover`, or a round trip where names are given.
 
     Raises:
-        redis.exceptions.NoPermissionError: there is none, and we may not look.
+        FORBIDDEN: there is none, and we may not look.
     """
     if only:
         keys = [QueueKey.of(prefix, name) for prefix in prefixes for name in only]
@@ -49,7 +49,7 @@ async def find_queue(client: Client, prefixes: Sequence[str], name: str) -> Queu
 
     Raises:
         CommandError: there is no such queue, or there are several.
-        redis.exceptions.NoPermissionError: we may not look.
+        FORBIDDEN: we may not look.
     """
     bases = dict.fromkeys([name, *(f"{prefix}:{name}" for prefix in prefixes)])
     keys = [key for key in (queue_key(base, prefixes) for base in bases) if key is not None]

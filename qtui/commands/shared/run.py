@@ -98,10 +98,9 @@ class Workplace:
         self, work: Callable[[Client], Coroutine[None, None, T]], *, writes: bool = False
     ) -> T:
         """What `ask` does, for a caller that has a loop already."""
-        from redis.exceptions import RedisError
-
         from qtui.bullmq.connection import explain, open_client
         from qtui.bullmq.connection.faults import Unreachable
+        from qtui.bullmq.connection.trouble import RAISED
 
         try:
             client = await open_client(self.target, read_only=not writes)
@@ -111,7 +110,7 @@ class Workplace:
                 return await work(client)
             finally:
                 await client.aclose()
-        except (RedisError, OSError) as error:
+        except RAISED as error:
             fault = explain(error, self.target)
             if isinstance(fault, Unreachable) and not self.settings.has_address:
                 fault = Unreachable(f"{fault}{_NO_ADDRESS}")

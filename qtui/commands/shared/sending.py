@@ -8,9 +8,8 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Final, TypeAlias
 
-from redis.exceptions import RedisError
-
 from qtui.bullmq.connection import explain
+from qtui.bullmq.connection.trouble import RAISED
 from qtui.bullmq.filter import FilterError
 from qtui.bullmq.writer import ForeignQueue
 from qtui.commands.shared.output import OutputClosed, Paper, ProgressLine
@@ -133,7 +132,7 @@ async def carry_out(
         return _end(campaign, report, NOT_ALL, f"stopped: --filter: {error}")
     except JournalError as error:
         return _end(campaign, report, NOT_ALL, f"nothing was {report.verb}: {error}")
-    except (RedisError, OSError) as error:
+    except RAISED as error:
         why = str(explain(error, place.target))
         return _end(campaign, report, REDIS, why, goes_on=bool(campaign.decided))
     finally:

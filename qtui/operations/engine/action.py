@@ -60,9 +60,9 @@ class Load(Protocol):
         """Calls the script: one atomic step with a code for each job.
 
         Raises:
-            qtui.bullmq.ask.Unable: the server takes no writes for now; nothing was written.
-            redis.exceptions.ConnectionError, TimeoutError: the effect is unknown.
-            redis.exceptions.RedisError: refused; nothing was written.
+            Unable: the server takes no writes for now; nothing was written.
+            LOST: the effect is unknown.
+            REFUSED: Redis said no; nothing was written.
         """
 
     async def look(self) -> Seen:

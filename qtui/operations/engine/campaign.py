@@ -30,12 +30,10 @@ from enum import StrEnum
 from functools import partial
 from typing import Final, Generic, TypeVar
 
-from redis.exceptions import RedisError
-
 from qtui.bullmq.codes import Code, ForeignQueue, Result
 from qtui.bullmq.connection import Client
 from qtui.bullmq.connection.origin import Origin, read_origin
-from qtui.bullmq.connection.trouble import LOST
+from qtui.bullmq.connection.trouble import LOST, is_refusal
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import Kind
 from qtui.operations.engine.action import Action, Load
@@ -196,8 +194,8 @@ class Campaign(Generic[A_co]):
         Raises:
             JournalError: the record could not be begun; nothing was sent.
             ForeignQueue: the queue is not BullMQ's own, or gone; nothing was written at all.
-            redis.exceptions.ResponseError: Redis refused a call; its jobs are where they were.
-            redis.exceptions.ConnectionError, TimeoutError: nobody answered before the first call.
+            REFUSED: Redis refused a call; its jobs are where they were.
+            LOST: the server did not answer before the first call.
         """
         self._phase = Phase.RUNNING
         finished = False
@@ -226,7 +224,7 @@ class Campaign(Generic[A_co]):
                 self.why = first_line(str(reason))
                 raise
         except Exception as reason:
-            self.why, self.refused = first_line(str(reason)), isinstance(reason, RedisError)
+            self.why, self.refused = first_line(str(reason)), is_refusal(reason)
             raise
         finally:
             while self._answered:  # nobody asked for them any more
@@ -470,7 +468,7 @@ class Campaign(Generic[A_co]):
 
         Raises:
             OutOfReach: it is for too long, or a stop was asked for.
-            redis.exceptions.ConnectionError, TimeoutError: it never answered at all.
+            LOST: it never answered at all.
         """
         if self._begun:
             return await self._delivery.insist(work)

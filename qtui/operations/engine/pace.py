@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from qtui.bullmq.ask import ask_one
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.reads.ping import ping
 from qtui.bullmq.reads.status import read_status
 from qtui.operations.following.outcome import OutcomeTally
 from qtui.text import count
@@ -149,9 +149,7 @@ class Throttle:
     async def _check_latency(self) -> None:
         if not self._pace.max_latency or time.monotonic() - self._looked < _LOOK:
             return
-        start = time.perf_counter()
-        await ask_one(self._client, "PING")
-        took = time.perf_counter() - start
+        took = await ping(self._client)
         self._slow = self._slow + 1 if took > self._pace.max_latency else 0
         # After a slow answer the next batch is preceded by a look of its own.
         self._looked = 0.0 if self._slow else time.monotonic()

@@ -19,10 +19,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from qtui.bullmq.ask import Unable, ask_one
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import Client
-from qtui.bullmq.connection.trouble import LOST, condition_of
+from qtui.bullmq.connection.trouble import LOST, Unable, condition_of
+from qtui.bullmq.reads.ping import ping
 from qtui.operations.engine.action import Load, Seen
 from qtui.operations.engine.patience import LAST_CALL, LAST_LOOK, Patience, Stop
 
@@ -94,10 +94,8 @@ class Delivery:
 
     async def measure(self) -> None:
         """Sees that the server answers, and how long that takes. Costs a PING."""
-        start = time.perf_counter()
         async with self._stop.at_most(LAST_CALL):
-            await ask_one(self._client, "PING")
-        self._round_trip = time.perf_counter() - start
+            self._round_trip = await ping(self._client)
 
     async def send(self, load: Load) -> Sent:
         """Sends one call; the result of each job, in order.
@@ -105,7 +103,7 @@ class Delivery:
         Raises:
             OutOfReach: what the call did could not be found out, at least not of every job.
             ForeignQueue: the queue is not BullMQ's own; nothing was written.
-            redis.exceptions.ResponseError: Redis refused the call; its jobs are where they were.
+            REFUSED: Redis refused the call; its jobs are where they were.
         """
         seen: Seen | None = None
         while True:

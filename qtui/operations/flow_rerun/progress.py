@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from qtui.bullmq.ask import Command, ask_all, score
 from qtui.bullmq.connection import Client
 from qtui.bullmq.flow.lineage import Node, read_nodes
 from qtui.bullmq.model import JobState
+from qtui.bullmq.reads.scores import read_finishes
 from qtui.bullmq.signature.headline import spoken
 from qtui.operations.flow_rerun.plan import Part, RerunPlan, Start
 from qtui.operations.following.outcome import Fate, Outcome
@@ -83,7 +83,7 @@ async def read_progress(
     three commands of O(1) a job, and `read_nodes` for those that have finished or are gone.
 
     Raises:
-        redis.exceptions.NoPermissionError: we may not look at one of the queues.
+        FORBIDDEN: we may not look at one of the queues.
     """
     seen = {step.node.key: step.node for step in plan.of(Part.RUNS, Part.FOLLOWS)}
     nodes = {
@@ -110,24 +110,16 @@ async def _ended(client: Client, before: Sequence[Node]) -> list[Node]:
     found: list[Node] = []
     for start in range(0, len(before), _LIGHT):
         some = before[start : start + _LIGHT]
-        commands: list[Command] = []
-        for node in some:
-            commands += (("ZSCORE", node.queue.key(state.key), node.id) for state in _FINISHED)
-            commands.append(("EXISTS", node.key))
-        replies = await ask_all(client, commands)
-        for at, node in enumerate(some):
-            *scores, exists = replies[at * 3 : at * 3 + 3]
-            known = [score(reply) for reply in scores]
+        finishes = await read_finishes(client, [(node.queue, node.id) for node in some])
+        for node, (completed, failed, exists) in zip(some, finishes, strict=True):
             anew = any(
-                one is not None and (state, one) != (node.state, node.row.score)
-                for state, one in zip(_FINISHED, known, strict=True)
+                at is not None and (state, at) != (node.state, node.row.score)
+                for state, at in ((JobState.COMPLETED, completed), (JobState.FAILED, failed))
             )
-            if anew or exists == 0:
+            if anew or not exists:
                 found.append(node)
     return found
 
-
-_FINISHED: Final = (JobState.COMPLETED, JobState.FAILED)
 
 _FATES: Final = {
     JobState.COMPLETED: Fate.COMPLETED,

@@ -13,9 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from redis.asyncio.cluster import RedisCluster
-
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection import Client, slots_of
 from qtui.bullmq.dialect import Destination, clamp_priority, destination
 from qtui.bullmq.flow.family import Queues
 from qtui.bullmq.flow.lineage import Lineage, Node, Record, read_lineage
@@ -371,7 +369,7 @@ async def make_rerun_plan(
 
     Raises:
         LookupError: there is no such job.
-        redis.exceptions.ResponseError: Redis refused to tell of one of the queues.
+        REFUSED: Redis refused to tell of one of the queues.
     """
     lineage = await read_lineage(client, queue, job_id)
     if lineage.job.row.missing:
@@ -432,9 +430,7 @@ async def _brakes(
 
 def _slot_refusal(client: Client, steps: Sequence[RerunStep]) -> str:
     """A script can't write in two slots of a cluster; BullMQ's own scripts can't either."""
-    if not isinstance(client, RedisCluster):
-        return ""
-    slots = {client.keyslot(key) for one in steps for key in (one.node.key, one.node.queue.base)}
-    if len(slots) < 2:
+    keys = (key for one in steps for key in (one.node.key, one.node.queue.base))
+    if len(slots_of(client, keys)) < 2:
         return ""
     return "the flow's queues are in different slots of the cluster, where no script can move jobs"

@@ -18,13 +18,13 @@ from dataclasses import asdict, dataclass, replace
 from itertools import compress
 from typing import Final
 
-from qtui.bullmq.ask import ask_all, texts
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import Client
 from qtui.bullmq.connection.trouble import condition_of
 from qtui.bullmq.flow.lineage import Name, read_nodes
 from qtui.bullmq.flow_writer import FlowWriter, Parked, Released
 from qtui.bullmq.model import JobState
+from qtui.bullmq.reads.hashes import read_whole
 from qtui.bullmq.writer import Batch, Picked
 from qtui.operations.engine.action import Seen
 from qtui.operations.flow_rerun.plan import RerunPlan
@@ -242,12 +242,10 @@ class Rerun:
         found: list[Snapshot] = []
         for start in range(0, len(fresh), _CHUNK):
             some = fresh[start : start + _CHUNK]
-            replies = await ask_all(
-                self.client, [("HMGET", name.key, *SNAPSHOT_FIELDS) for name, _ in some]
-            )
-            for (name, pin), reply in zip(some, replies, strict=True):
-                values = zip(SNAPSHOT_FIELDS, texts(reply), strict=False)
-                fields = {field: text for field, text in values if text is not None}
+            values = await read_whole(self.client, [name.key for name, _ in some], SNAPSHOT_FIELDS)
+            for (name, pin), one in zip(some, values, strict=True):
+                pairs = zip(SNAPSHOT_FIELDS, one, strict=True)
+                fields = {field: text for field, text in pairs if text is not None}
                 state = states.get(name.key)
                 other = "" if state in (None, JobState.FAILED) else str(state)
                 found.append(Snapshot(name.key, pin, fields, other))

@@ -16,11 +16,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, S
 from dataclasses import replace
 from typing import Final
 
-from redis.exceptions import ResponseError
-
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import Client
-from qtui.bullmq.connection.trouble import LOST
+from qtui.bullmq.connection.trouble import LOST, REFUSED
 from qtui.bullmq.events.log import Event, EventLog
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
@@ -200,7 +198,7 @@ class Follower:
         Costs one command and one event.
 
         Raises:
-            redis.exceptions.ConnectionError, TimeoutError: nobody answered.
+            LOST: the server did not answer.
         """
         await self._log.begin()
         self._swept = asyncio.get_running_loop().time()
@@ -263,7 +261,7 @@ class Follower:
         searches long lists; several looks share a longer reading.
 
         Raises:
-            redis.exceptions.ConnectionError, TimeoutError: nobody answered; look again.
+            LOST: the server did not answer; look again.
         """
         async with self._looking:
             await self._look()
@@ -456,7 +454,7 @@ class Follower:
             start = time()
             try:
                 places = await self._places.read([*chunk])
-            except ResponseError as error:
+            except REFUSED as error:
                 self.blind = str(error)
                 return
             if chunk:

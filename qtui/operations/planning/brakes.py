@@ -11,11 +11,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from qtui.bullmq.ask import Command, Reply, ask, number, text, texts
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import Garbage, JobState, QueueStatus
-from qtui.bullmq.reads.hashes import read_hashes
+from qtui.bullmq.reads.limits import (
+    Deduplication,
+    RateLimits,
+    read_deduplications,
+    read_job_limits,
+    read_rate_limits,
+)
 from qtui.text import count, plural, span
 
 LOOKED_AT: Final = 250
@@ -53,17 +58,8 @@ async def queue_brakes(
 
     Costs one round trip, three commands of O(1).
     """
-    queue = status.queue
-    used, left, limits = await ask(
-        client,
-        [
-            ("GET", queue.key("limiter")),
-            ("PTTL", queue.key("limiter")),
-            ("HMGET", queue.key("meta"), "max", "duration"),
-        ],
-    )
     found = list(_of_lists(status, destined.in_front, name))
-    found += _of_rates(name, text(used), number(left), texts(limits) or [None, None])
+    found += _of_rates(name, await read_rate_limits(client, status.queue))
     ahead = status.count(JobState.WAITING) + status.count(JobState.PAUSED)
     if destined.prioritized and ahead:
         runs = "runs" if destined.prioritized == 1 else "run"
@@ -95,12 +91,10 @@ def _within(name: str) -> str:
     return name[:1].lower() + name[1:] if name == THE_QUEUE else name
 
 
-def _of_rates(
-    name: str, used: str | None, left: int | None, limits: Sequence[str | None]
-) -> Iterator[str]:
-    garbage, within = Garbage(), _within(name)
-    most, duration = garbage.number("max", limits[0]), garbage.number("duration", limits[1])
-    started = garbage.number("limiter", used)
+def _of_rates(name: str, limits: RateLimits) -> Iterator[str]:
+    garbage, within, left = Garbage(), _within(name), limits.left
+    most, duration = garbage.number("max", limits.most), garbage.number("duration", limits.duration)
+    started = garbage.number("limiter", limits.started)
     if started is not None and left is not None:
         ends = f"for another {span(left)}" if left >= 0 else "without an end"
         if started >= _BY_HAND:
@@ -127,14 +121,13 @@ async def job_brakes(client: Client, queue: QueueKey, ids: Sequence[str]) -> lis
     Costs two round trips, three commands of O(1) a job.
     """
     looked = ids[:LOOKED_AT]
-    keys, names = [queue.job(one) for one in looked], ("stc", "deid", "rjk")
-    fields = await read_hashes(client, keys, names, lambda _, reply, __: texts(reply) or [None] * 3)
-    jobs = list(zip(looked, fields, strict=True))
+    jobs = list(zip(looked, await read_job_limits(client, queue, looked), strict=True))
     least = "At least " if len(ids) > LOOKED_AT else ""
-    found = list(_of_stalls(least, [stalls for _, (stalls, _, _) in jobs]))
-    shared = {one: dedup for one, (_, dedup, _) in jobs if dedup}
-    found += _of_duplicates(least, shared, await _owners(client, queue, shared))
-    iterations = sum(scheduler is not None for _, (_, _, scheduler) in jobs)
+    found = list(_of_stalls(least, [one.stalls for _, one in jobs]))
+    shared = {job_id: one.deduplication for job_id, one in jobs if one.deduplication}
+    dedups = list(dict.fromkeys(shared.values()))
+    found += _of_duplicates(least, shared, await read_deduplications(client, queue, dedups))
+    iterations = sum(one.scheduler is not None for _, one in jobs)
     if iterations:
         are = "job is an iteration" if iterations == 1 else "jobs are iterations"
         found.append(
@@ -155,28 +148,12 @@ def _of_stalls(least: str, stalls: Sequence[str | None]) -> Iterator[str]:
         )
 
 
-async def _owners(
-    client: Client, queue: QueueKey, shared: dict[str, str]
-) -> dict[str, tuple[Reply, Reply]]:
-    """Who owns each deduplication id, and whether a newer job is kept for later under it."""
-    dedups = list(dict.fromkeys(shared.values()))
-    commands: list[Command] = []
-    for one in dedups:
-        commands += [("GET", queue.key(f"de:{one}")), ("EXISTS", queue.key(f"dn:{one}"))]
-    replies = await ask(client, commands) if commands else []
-    return {one: (replies[2 * at], replies[2 * at + 1]) for at, one in enumerate(dedups)}
-
-
 def _of_duplicates(
-    least: str, shared: dict[str, str], owners: dict[str, tuple[Reply, Reply]]
+    least: str, shared: dict[str, str], owners: dict[str, Deduplication]
 ) -> Iterator[str]:
     """Deduplication (debounce before 5.17.0) looks at adds alone: a retry is never one."""
     together = Counter(shared.values())
-    owned = sum(
-        owner not in (None, job_id)
-        for job_id, dedup in shared.items()
-        for owner in (text(owners[dedup][0]),)
-    )
+    owned = sum(owners[dedup].owner not in (None, job_id) for job_id, dedup in shared.items())
     if owned:
         has = "job has" if owned == 1 else "jobs have"
         yield (
@@ -185,7 +162,7 @@ def _of_duplicates(
         )
     if twins := sum(number for number in together.values() if number > 1):
         yield f"{least}{count(twins)} jobs share a deduplication id: each of them will run."
-    if kept := sum(newer == 1 for _, newer in owners.values()):
+    if kept := sum(one.has_next for one in owners.values()):
         waits = "id has" if kept == 1 else "ids have"
         yield (
             f"{least}{count(kept)} deduplication {waits} a newer job kept for later (dn:): "

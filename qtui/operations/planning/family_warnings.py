@@ -70,7 +70,7 @@ async def family_warnings(
     and for parents that are retried with children as much for up to `MOST_FAMILIES` other children.
 
     Raises:
-        redis.exceptions.NoPermissionError: we may not look at a queue of a parent.
+        FORBIDDEN: we may not look at a queue of a parent.
     """
     looked = [row.id for row in rows if not row.missing][:MOST_FAMILIES]
     nodes = await read_nodes(client, [Name(queue, job_id) for job_id in looked])

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from redis.exceptions import ResponseError
-
 from qtui.bullmq.codes import Code
 from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.trouble import REFUSED
 from qtui.bullmq.dialect import (
     ONE_RESUME,
     Destination,
@@ -25,6 +24,7 @@ from qtui.bullmq.dialect import (
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, JobState, QueueStatus, Row
 from qtui.bullmq.reads.reader import Reader
+from qtui.bullmq.reads.scores import count_up_to
 from qtui.bullmq.reads.status import read_status
 from qtui.bullmq.reads.workers import read_workers
 from qtui.bullmq.signature import signature
@@ -41,10 +41,9 @@ from qtui.operations.supply.kin import Kin
 from qtui.operations.supply.selection import (
     Query,
     Selection,
-    candidates,
-    count_until,
+    chosen_rows,
     hunt_for,
-    judged,
+    met_rows,
 )
 from qtui.text import (
     first_line,
@@ -343,7 +342,7 @@ class _Sample:
         rows = [*self._parents, *self._children, *self._others]
         try:
             return tuple(await family_warnings(client, selection.queue, rows, evidence, kin))
-        except ResponseError as error:
+        except REFUSED as error:
             return (unlooked(first_line(str(error))),)
 
 
@@ -376,7 +375,8 @@ async def make_plan(
             known at once, and its tally grows while they are read.
         rate: jobs a second that a query reads at most, see `qtui.bullmq.search.walk.Walk`.
 
-    Costs what `candidates` costs, what `family_warnings` costs, and ten round trips more.
+    Costs what `chosen_rows` or a `Hunt` costs, what `family_warnings` costs, and ten round trips
+    more.
     """
     queue, state = selection.queue, selection.state
     [status] = await read_status(client, [queue])
@@ -386,11 +386,11 @@ async def make_plan(
     tally, sample, kin = ForecastTally(state), _Sample(), Kin(queue)
     if isinstance(selection, Query):
         if selection.filter is None:
-            jobs = await count_until(client, selection)
+            jobs = await count_up_to(client, queue, state, selection.until)
             early(Plan(status, selection, tally, seen_workers, selected=jobs))
         hunt = hunt_for(client, selection, LIST_FIELDS, rate=rate)
         async for step in hunt.steps():
-            rows = [one.row for one in await judged(client, selection, step)]
+            rows = await met_rows(client, queue, step)
             here = [one for one in rows if one.score is not None]
             kin.add((one.id, one.parent_key) for one in here)
             found, evidence = _forecasts(here, status, evidence)
@@ -412,8 +412,8 @@ async def make_plan(
             brakes=await _brakes(client, status, tally, sample),
         )
     chosen: list[Row] = []
-    async for some in candidates(client, selection):
-        chosen += (one.row for one in some)
+    async for some in chosen_rows(client, selection):
+        chosen += some
         progress(len(chosen), len(selection.jobs))
     forecasts, evidence = _forecasts(sorted(chosen, key=_age), status, evidence)
     kin.add((one.row.id, one.row.parent_key) for one in forecasts if one.code is Code.RETRIED)

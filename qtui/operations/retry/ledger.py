@@ -44,8 +44,8 @@ class Ledger:
         Costs a ZMSCORE, one round trip, for each thousand jobs.
 
         Raises:
-            redis.exceptions.NoPermissionError: this user may not see where the jobs are.
-            redis.exceptions.ConnectionError, TimeoutError: they could not be read: ask again.
+            FORBIDDEN: this user may not see where the jobs are.
+            LOST: they could not be read: ask again.
         """
         found: list[Picked] = []
         for ids, pins in self._chunks():

@@ -66,7 +66,7 @@ async def read_kin(client: Client, selection: Selection, kin: Kin) -> AsyncGener
     Costs one field of each job: for chosen ones `Fields`, else a `Hunt` without a pause.
 
     Raises:
-        redis.exceptions.RedisError: the server could not be asked, or refused.
+        RAISED: the server could not be asked, or refused.
     """
     if isinstance(selection, Chosen):
         fields = Fields(client, selection.queue, [_PARENT_KEY])

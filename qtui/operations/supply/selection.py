@@ -6,25 +6,16 @@ needed: once to plan, once to carry out. Jobs that finish after its moment are n
 
 from __future__ import annotations
 
-import math
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
-from qtui.bullmq.ask import (
-    Command,
-    ask_all,
-    number,
-    score,
-    scores,
-    texts,
-    unrefused,
-)
 from qtui.bullmq.connection import Client
 from qtui.bullmq.filter import Filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row
 from qtui.bullmq.reads.reader import Reader
+from qtui.bullmq.reads.scores import newest_score
 from qtui.bullmq.reads.window import short_row
 from qtui.bullmq.search.hunt import Hunt
 from qtui.bullmq.search.steps import Met
@@ -58,15 +49,6 @@ class Query:
 Selection: TypeAlias = Chosen | Query
 
 
-class Candidate(NamedTuple):
-    """A job that a selection names, as it was read."""
-
-    row: Row
-    """With its score in the state, None where it is not in it (any more)."""
-    fields: Mapping[str, str | None]
-    """Those that were asked for, whole."""
-
-
 def chosen(queue: QueueKey, state: JobState, ids: Sequence[str]) -> Chosen:
     """The jobs of these ids, wherever they stand; one named twice counts once.
 
@@ -86,16 +68,7 @@ async def query(
         ValueError: jobs in ``state`` can't be retried.
     """
     _check(state)
-    [newest] = await ask_all(client, [("ZREVRANGE", queue.key(state.key), 0, 0, "WITHSCORES")])
-    until = next(iter(scores(unrefused(newest)).values()), None)
-    return Query(queue, state, wanted, -math.inf if until is None else until)
-
-
-async def count_until(client: Client, selection: Query) -> int:
-    """Jobs of the state up to the query's moment, matching or not. Costs one command, O(log n)."""
-    key, until = selection.queue.key(selection.state.key), f"{selection.until:.17g}"
-    [reply] = await ask_all(client, [("ZCOUNT", key, "-inf", until)])
-    return number(unrefused(reply)) or 0
+    return Query(queue, state, wanted, await newest_score(client, queue, state))
 
 
 def _check(state: JobState) -> None:
@@ -103,32 +76,18 @@ def _check(state: JobState) -> None:
         raise ValueError(f"{state} jobs can't be retried, only completed and failed ones")
 
 
-async def candidates(
-    client: Client,
-    selection: Selection,
-    fields: Sequence[str] = LIST_FIELDS,
-    *,
-    rate: float | None = None,
-) -> AsyncIterator[list[Candidate]]:
-    """Reads a selection, step by step; those of a query oldest finish first.
+async def chosen_rows(client: Client, selection: Chosen) -> AsyncIterator[list[Row]]:
+    """The chosen jobs as they are now, `CHOSEN_AT_ONCE` at a time; one elsewhere has no score.
 
-    Args:
-        client: where to read.
-        selection: which jobs.
-        fields: what is read of each, `LIST_FIELDS` among them.
-        rate: jobs a second that a query reads at most, see `qtui.bullmq.search.walk.Walk`.
+    Costs what `Reader.rows` costs: a round trip a chunk, two commands a job.
 
-    Costs a round trip for each `CHOSEN_AT_ONCE` chosen jobs, two commands a job; for a query its
-    `Hunt`.
+    Raises:
+        REFUSED: Redis would not tell where the jobs are.
     """
-    if isinstance(selection, Chosen):
-        for start in range(0, len(selection.jobs), CHOSEN_AT_ONCE):
-            some = selection.jobs[start : start + CHOSEN_AT_ONCE]
-            yield await _read(client, selection, [one.job_id for one in some], fields)
-        return
-    hunt = hunt_for(client, selection, fields, rate=rate)
-    async for step in hunt.steps():
-        yield await judged(client, selection, step)
+    reader = Reader(client)
+    for start in range(0, len(selection.jobs), CHOSEN_AT_ONCE):
+        ids = [one.job_id for one in selection.jobs[start : start + CHOSEN_AT_ONCE]]
+        yield await reader.rows(selection.queue, selection.state, ids)
 
 
 def hunt_for(
@@ -147,28 +106,13 @@ def hunt_for(
     )
 
 
-async def _read(
-    client: Client, selection: Selection, ids: Sequence[str], fields: Sequence[str]
-) -> list[Candidate]:
-    key = selection.queue.key(selection.state.key)
-    commands: list[Command] = []
-    for job_id in ids:
-        commands.append(("HMGET", selection.queue.job(job_id), *fields))
-        commands.append(("ZSCORE", key, job_id))
-    replies = await ask_all(client, commands)
-    absent: list[str | None] = [None] * len(fields)
-    met = [
-        Met(job_id, dict(zip(fields, texts(values) or absent, strict=True)), score(unrefused(at)))
-        for job_id, values, at in zip(ids, replies[::2], replies[1::2], strict=True)
-    ]
-    return await judged(client, selection, met)
+async def met_rows(client: Client, queue: QueueKey, met: Sequence[Met]) -> list[Row]:
+    """The jobs that a step of a hunt met, as rows; `LIST_FIELDS` must have been read.
 
-
-async def judged(client: Client, selection: Selection, met: list[Met]) -> list[Candidate]:
-    """The jobs that a step of a hunt met, as candidates; `LIST_FIELDS` must have been read."""
+    Costs what `Reader.mark_missing` costs: mostly nothing.
+    """
     rows = [
         replace(short_row(one.id, [one.fields[name] for name in LIST_FIELDS]), score=one.score)
         for one in met
     ]
-    rows = list(await Reader(client).mark_missing(selection.queue, rows))
-    return [Candidate(one, other.fields) for one, other in zip(rows, met, strict=True)]
+    return list(await Reader(client).mark_missing(queue, rows))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import compress
 from typing import Final
 
-from qtui.bullmq.ask import ask_one
 from qtui.bullmq.connection import Client
 from qtui.bullmq.model import LIST_FIELDS
 from qtui.bullmq.reads.fields import Fields, Values
-from qtui.bullmq.search.steps import scored_members
+from qtui.bullmq.reads.scores import lowest_first
 from qtui.bullmq.signature.headline import reason_of
 from qtui.bullmq.writer import Picked
 from qtui.operations.engine.prefetch import ahead
@@ -143,19 +143,16 @@ async def _whole_state(client: Client, selection: Query) -> AsyncGenerator[Seque
     Jobs of one score come in the order of their ids. Those that were met before and still stand
     are passed over; a page that has no other makes the next one twice as large.
     """
-    key, until = selection.queue.key(selection.state.key), f"{selection.until:.17g}"
-    last, alike, size = "-inf", set[str](), IDS_A_PAGE
+    queue, state, until = selection.queue, selection.state, selection.until
+    last, alike, size = -math.inf, set[str](), IDS_A_PAGE
     while True:
-        reply = await ask_one(
-            client, "ZRANGEBYSCORE", key, last, until, "WITHSCORES", "LIMIT", 0, size
-        )
-        met = scored_members(reply)
+        met = await lowest_first(client, queue, state, last, until, size)
         at_end = len(met) < size
         fresh = [Picked(*one) for one in met.items() if one[0] not in alike]
         if fresh:
             yield fresh
-            newest = fresh[-1].score
-            last, alike = f"{newest:.17g}", {one for one, at in met.items() if at == newest}
+            last = met[fresh[-1].job_id]
+            alike = {one for one, at in met.items() if at == last}
         if at_end:
             return
         size = IDS_A_PAGE if fresh else 2 * size

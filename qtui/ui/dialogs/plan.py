@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import ClassVar, Final, TypeVar
 
-from redis.exceptions import RedisError
 from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -15,7 +14,7 @@ from textual.worker import Worker, WorkerState
 from typing_extensions import override
 
 from qtui.bullmq.codes import Code, meaning
-from qtui.bullmq.connection import RedisFault
+from qtui.bullmq.connection.trouble import TROUBLE
 from qtui.operations.engine.pace import Pace
 from qtui.operations.planning.plan import Plan, PlanGroup, Resets
 from qtui.operations.supply.selection import Query
@@ -111,7 +110,7 @@ class PlanDialog(Dialog["Plan"]):
         try:
             self._plan = await self._read(self._progress, self._take_early)
             self._is_whole = True
-        except (RedisError, RedisFault, OSError, TimeoutError) as error:
+        except TROUBLE as error:
             self._error = self._explain(error)
         self.draw()
 

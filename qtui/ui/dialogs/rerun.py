@@ -6,13 +6,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import ClassVar, Final
 
-from redis.exceptions import RedisError
 from textual.binding import BindingType
 from textual.content import Content
 from textual.worker import Worker, WorkerState
 from typing_extensions import override
 
-from qtui.bullmq.connection import RedisFault
+from qtui.bullmq.connection.trouble import TROUBLE
 from qtui.bullmq.model import JobState
 from qtui.bullmq.signature.headline import spoken
 from qtui.operations.flow_rerun.plan import Part, RerunPlan, RerunStep, Start
@@ -94,7 +93,7 @@ class RerunDialog(Dialog["RerunPlan"]):
     async def _make(self) -> None:
         try:
             self._plan = await self._read(self._start, self._drop_lost, self._progress)
-        except (RedisError, RedisFault, OSError, TimeoutError) as error:
+        except TROUBLE as error:
             self._error = self._explain(error)
         except LookupError as error:
             self._error = str(error)

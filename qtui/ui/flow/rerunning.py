@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final
 from textual.worker import Worker
 
 from qtui.bullmq.codes import Code, ForeignQueue, Result, meaning
+from qtui.bullmq.connection.trouble import TROUBLE
 from qtui.bullmq.model import JobState
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.flow_rerun.rerun import CHANGED, Rerun
 from qtui.operations.following.outcome import Fate, Outcome
 from qtui.operations.journal.reading import JournalError
 from qtui.text import count, plain, plural
-from qtui.ui.inspector.live import TROUBLE, last_words
+from qtui.ui.inspector.live import last_words
 from qtui.ui.widgets.bars import Bar
 from qtui.views.columns import Verdict, verdict
 

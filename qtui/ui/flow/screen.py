@@ -15,6 +15,7 @@ from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 from typing_extensions import override
 
+from qtui.bullmq.connection.trouble import TROUBLE
 from qtui.bullmq.filter import parse, quoted
 from qtui.bullmq.flow.lineage import Lineage
 from qtui.bullmq.keys import QueueKey
@@ -27,7 +28,6 @@ from qtui.ui.actions import Where
 from qtui.ui.clipboard import offer
 from qtui.ui.dialogs.rerun import RerunDialog
 from qtui.ui.flow.rerunning import Rerunning
-from qtui.ui.inspector.live import TROUBLE
 from qtui.ui.keys import actions_of, bindings
 from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, KeyBar

@@ -11,22 +11,14 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
-from redis.exceptions import ConnectionError as LostConnection
-from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as LateReply
 from textual.screen import Screen
 from textual.worker import Worker, WorkerError, WorkerState
 
-from qtui.bullmq.connection import RedisFault
+from qtui.bullmq.connection.trouble import TROUBLE, is_refusal
 from qtui.bullmq.keys import QueueKey
 from qtui.text import plain
 from qtui.ui.session import Session
 
-AWAY: Final = (LostConnection, LateReply)
-"""What a server raises that can't be reached for now."""
-
-TROUBLE: Final = (RedisError, RedisFault, OSError, TimeoutError)
-"""What a server that can't be reached, or refuses, raises."""
 _LAST_WORK: Final = 0.5
 """Seconds for which qtui's end waits for a campaign to write its last line."""
 
@@ -105,15 +97,12 @@ class LiveScreen(Screen[None]):
         """Does some work with the server; False, and `lost` says why, when it fails."""
         try:
             await work()
-        except RedisError as error:
+        except TROUBLE as error:
             words = self.session.explain(error)
-            if not isinstance(error, AWAY):
+            if is_refusal(error):
                 self._say_refusal(words)
-                return False
-            self._set_lost(words)
-            return False
-        except (RedisFault, OSError) as error:
-            self._set_lost(self.session.explain(error))
+            else:
+                self._set_lost(words)
             return False
         self._set_lost("")
         return True

@@ -9,6 +9,7 @@ from typing import Final
 from textual.worker import Worker
 
 from qtui.bullmq.codes import Code, ForeignQueue, meaning
+from qtui.bullmq.connection.trouble import TROUBLE
 from qtui.bullmq.filter import Filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
@@ -20,7 +21,7 @@ from qtui.operations.retry.retry import Retry
 from qtui.operations.supply.selection import Selection, chosen, query
 from qtui.text import count, plain, plural
 from qtui.ui.dialogs.plan import PlanDialog
-from qtui.ui.inspector.live import TROUBLE, LiveScreen, last_words
+from qtui.ui.inspector.live import LiveScreen, last_words
 from qtui.ui.screens.journal import JournalScreen
 from qtui.ui.widgets.bars import Bar
 from qtui.views.lists.board import Board

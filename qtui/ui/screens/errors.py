@@ -15,6 +15,7 @@ from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 from typing_extensions import override
 
+from qtui.bullmq.connection.trouble import LOST, TROUBLE
 from qtui.bullmq.filter import Filter, FilterError, parse
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
@@ -22,7 +23,6 @@ from qtui.bullmq.search.hunt import Hunt
 from qtui.text import count, plain, plural
 from qtui.ui.actions import Where
 from qtui.ui.clipboard import offer
-from qtui.ui.inspector.live import AWAY, TROUBLE
 from qtui.ui.keys import actions_of, bindings, keys_by_id
 from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, KeyBar
@@ -138,7 +138,7 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
             self._hunt = None
         except FilterError as error:
             self._stopped = f"the search was stopped: {error.message}"
-        except AWAY as error:
+        except LOST as error:
             self._stopped = f"lost, it will be counted again: {self._session.explain(error)}"
             self._draw()
             return False

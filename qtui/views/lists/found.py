@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from math import inf
 from typing import Final
 
-from qtui.bullmq.ask import ask, scores
 from qtui.bullmq.connection import Client
 from qtui.bullmq.filter import Filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, Row
 from qtui.bullmq.reads.reader import Reader
+from qtui.bullmq.reads.scores import newest_score
 from qtui.bullmq.search.hunt import Hunt
 from qtui.bullmq.search.steps import Met
 from qtui.text import count
@@ -154,9 +153,7 @@ class FoundList:
         """The newest score, -inf of an empty state; None of a list, which has none."""
         if self.state.is_list:
             return None
-        key = self.queue.key(self.state.key)
-        [reply] = await ask(self._client, [("ZREVRANGE", key, 0, 0, "WITHSCORES")])
-        return next(iter(scores(reply).values()), -inf)
+        return await newest_score(self._client, self.queue, self.state)
 
     def _take(self, met: Sequence[Met]) -> None:
         fresh = [one.id for one in met if one.id not in self._places]

@@ -1,0 +1,20 @@
+"""How long the server takes to answer. Reads nothing."""
+
+from __future__ import annotations
+
+import time
+
+from qtui.bullmq.ask import ask_one
+from qtui.bullmq.connection import Client
+
+
+async def ping(client: Client) -> float:
+    """The seconds that a round trip takes which asks for nothing. Costs a PING.
+
+    Raises:
+        redis.exceptions.ConnectionError, TimeoutError: the server did not answer.
+        redis.exceptions.ResponseError: it refused the command.
+    """
+    start = time.perf_counter()
+    await ask_one(client, "PING")
+    return time.perf_counter() - start
