@@ -19,7 +19,7 @@ from redis.exceptions import (
 )
 
 from qtui.bullmq.connection import Client
-from qtui.bullmq.connection.trouble import Unable, condition_of
+from qtui.bullmq.connection.trouble import Unable, condition_of, is_wrong_type
 
 Command: TypeAlias = tuple[str | int, ...]
 Reply: TypeAlias = "str | int | float | list[Reply] | RedisError | None"
@@ -105,11 +105,6 @@ def unrefused(reply: Reply) -> Reply:
     if isinstance(reply, RedisError):
         raise reply
     return reply
-
-
-def is_wrong_type(reply: object) -> bool:
-    """Whether a command was refused since the key holds another type."""
-    return isinstance(reply, RedisError) and str(reply).startswith("WRONGTYPE")
 
 
 async def ask_one(client: Client, *command: str | int, node: ClusterNode | None = None) -> Reply:

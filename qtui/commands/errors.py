@@ -6,10 +6,8 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 
-from redis.exceptions import NoPermissionError, ResponseError
-
-from qtui.bullmq.ask import is_wrong_type
 from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.trouble import FORBIDDEN, REFUSED, is_wrong_type
 from qtui.bullmq.filter import Filter, FilterError
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
@@ -82,7 +80,7 @@ async def _read(
     """What the failures have in common, and of several queues those that an ACL hides.
 
     Raises:
-        redis.exceptions.NoPermissionError: the only queue is hidden.
+        FORBIDDEN: the only queue is hidden.
     """
     groups, refused, progress = ErrorGroups(), list[QueueKey](), ProgressLine()
     try:
@@ -93,11 +91,11 @@ async def _read(
                 async for _ in group_errors(hunt, queue, groups):
                     where = f" in {plain(queue.name)}" if len(queues) > 1 else ""
                     progress.say(f"{count(hunt.seen)} of {plural(hunt.total, 'job')} seen{where}")
-            except NoPermissionError:
+            except FORBIDDEN:
                 if len(queues) == 1:
                     raise
                 refused.append(queue)
-            except ResponseError as error:
+            except REFUSED as error:
                 if not is_wrong_type(error):
                     raise
     finally:

@@ -80,7 +80,7 @@ async def _open(place: Workplace) -> Session:
 async def _meet(client: Client, place: Workplace) -> tuple[Server, Target, str]:
     """Who answers, the target as a cluster where it is one, and which profile marks that."""
     server, target = await identify(client), place.target
-    nodes = nodes_of(client)
+    nodes = await nodes_of(client)
     if not nodes:
         return server, target, ""
     return server, target.as_cluster(nodes), await place.guarding_profile(client)

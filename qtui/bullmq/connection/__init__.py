@@ -162,14 +162,23 @@ async def recognise(client: Client, target: Target) -> Target:
     )
 
 
-def nodes_of(client: Client) -> list[Address]:
-    """The primaries of a cluster as they announce themselves; none of another server.
+async def nodes_of(client: Client, *, replicas: bool = False) -> list[Address]:
+    """The nodes of a cluster as they announce themselves; none of another server.
 
-    Costs nothing: they are known since the cluster's client sent its first command.
+    Args:
+        client: of the cluster.
+        replicas: those too, beside the primaries.
+
+    Costs a look around of the cluster where its client has not done so yet, else nothing.
+
+    Raises:
+        redis.exceptions.RedisError: no node can be reached, or they refuse.
     """
     if not isinstance(client, RedisCluster):
         return []
-    return [Address(node.host, int(node.port)) for node in client.get_primaries()]
+    await client.initialize()
+    nodes = client.get_nodes() if replicas else client.get_primaries()
+    return [Address(node.host, int(node.port)) for node in nodes]
 
 
 def slots_of(client: Client, keys: Iterable[str]) -> set[int]:

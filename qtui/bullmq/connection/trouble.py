@@ -59,6 +59,11 @@ def is_refusal(error: BaseException) -> bool:
     return isinstance(error, RedisError) and not isinstance(error, LOST)
 
 
+def is_wrong_type(reply: object) -> bool:
+    """Whether a command was refused since the key holds another type."""
+    return isinstance(reply, RedisError) and str(reply).startswith("WRONGTYPE")
+
+
 _CONDITIONS: Final = {
     "READONLY": "Redis is a replica and takes no writes",
     "NOREPLICAS": "Redis has too few replicas and takes no writes",

@@ -18,7 +18,6 @@ from qtui.bullmq.ask import (
     Reply,
     ask,
     ask_all,
-    is_wrong_type,
     number,
     present,
     score,
@@ -28,6 +27,7 @@ from qtui.bullmq.ask import (
 )
 from qtui.bullmq.connection import Client
 from qtui.bullmq.connection.arrival import TooLarge, at_most
+from qtui.bullmq.connection.trouble import is_wrong_type
 from qtui.bullmq.dialect import QueueEvidence
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row

@@ -121,18 +121,17 @@ class Workplace:
 
         Costs a look around of the cluster, where it is one and the client did not do so yet.
         """
-        from redis.asyncio.cluster import RedisCluster
-
-        if not self.settings.marked or not isinstance(client, RedisCluster):
+        if not self.settings.marked:
             return ""
-        from qtui.bullmq.connection.target import Address
+        from qtui.bullmq.connection import nodes_of
+
+        nodes = await nodes_of(client, replicas=True)
+        if not nodes:
+            return ""
         from qtui.commands.shared.guarded import guarding_profile
 
-        await client.initialize()
-        nodes = tuple(Address(node.host, int(node.port)) for node in client.get_nodes())
-        return guarding_profile(
-            replace(self.target.as_cluster(), hosts=nodes), self.settings.marked
-        )
+        cluster = replace(self.target.as_cluster(), hosts=tuple(nodes))
+        return guarding_profile(cluster, self.settings.marked)
 
 
 def run(flags: Flags, command: Callable[[Workplace], int], *, on_screen: bool = False) -> int:
