@@ -23,9 +23,9 @@ from qtui.commands.shared.options import (
     STATE_NAMES,
     STATE_OR_ALL,
     as_json_lines,
+    filter_option,
     not_empty,
     parse_fields,
-    parse_filter,
     with_filter,
     with_ways,
 )
@@ -224,7 +224,7 @@ def _jobs(
         raise click.UsageError(
             f"{', '.join(lists)}: searched newest first only; leave --oldest-first out"
         )
-    chosen = parse_filter(wanted)
+    chosen = filter_option(wanted)
     picked = parse_fields(fields, as_json=as_json)
     window = JobsRequest(queue, states, limit, offset, not oldest_first, chosen, picked)
     sys.exit(run(flags, lambda place: list_jobs(place, window, json=as_json)))
@@ -263,7 +263,7 @@ def _errors(flags: Flags, queue: str, state: str, wanted: str | None, as_json: b
     """Group failures by what their errors have in common; QUEUE '*' groups all queues."""
     from qtui.commands.errors import list_errors
 
-    chosen, filtered = JobState(state), parse_filter(wanted)
+    chosen, filtered = JobState(state), filter_option(wanted)
     sys.exit(run(flags, lambda place: list_errors(place, queue, chosen, filtered, json=as_json)))
 
 
@@ -398,7 +398,7 @@ def _retry(
     request = RetryRequest(
         queue=queue,
         ids=given.ids,
-        filter=parse_filter(wanted),
+        filter=filter_option(wanted),
         state=JobState(state),
         resets=Resets(reset_attempts_made, reset_attempts_started),
         pace=Pace(rate, canary, canary_time, max_refail, max_waiting, max_latency / 1000),

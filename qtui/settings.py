@@ -41,7 +41,7 @@ class Marked:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings, checked. The URL is not: `qtui.bullmq.connection.target.parse` does that."""
+    """All settings, checked. The URL is not: `parse_target` of the connection does that."""
 
     redis: str = field(default=DEFAULT_REDIS, repr=False)
     """May hold a password, and so has no place in repr."""

@@ -16,11 +16,11 @@ from typing import Final
 import redis.asyncio
 from redis.asyncio.connection import ConnectionPool, UnixDomainSocketConnection
 
-from qtui.bullmq.connection import Client, connect, parse
-from qtui.bullmq.script import read
+from qtui.bullmq.connection import Client, connect, parse_target
+from qtui.bullmq.script import script_text
 from qtui.demo.server import EmbeddedServer
 
-_READING: Final = hashlib.sha1(read("fields").encode()).hexdigest().encode()
+_READING: Final = hashlib.sha1(script_text("fields").encode()).hexdigest().encode()
 
 
 def writes(request: bytes) -> bool:
@@ -145,7 +145,7 @@ class Proxy:
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Client]:
         """Qtui's own client, through the proxy."""
-        client = connect(parse(self.url), read_only=False)
+        client = connect(parse_target(self.url), read_only=False)
         try:
             yield client
         finally:

@@ -14,7 +14,7 @@ from qtui.bullmq.connection import Client
 from qtui.bullmq.flow.lineage import Name
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.bullmq.script import Script, read
+from qtui.bullmq.script import Script, script_text
 from qtui.bullmq.writer import Batch, Picked, results_of
 
 
@@ -70,8 +70,8 @@ class FlowWriter:
 
     def __init__(self, client: Client) -> None:
         # A chunk with locals of its own: BullMQ's one retry, and nothing of it is written twice.
-        retry = f"local function retry(KEYS, ARGV)\n{read('retry')}\nend\n"
-        self._script = Script(client, retry + read("rerun"))
+        retry = f"local function retry(KEYS, ARGV)\n{script_text('retry')}\nend\n"
+        self._script = Script(client, retry + script_text("rerun"))
 
     async def rerun(
         self,

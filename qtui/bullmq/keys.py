@@ -58,7 +58,7 @@ def split_job_key(full: str) -> tuple[str, str]:
     return base, job_id
 
 
-def named(queues: Sequence[QueueKey], most: int = 3) -> str:
+def name_queues(queues: Sequence[QueueKey], most: int = 3) -> str:
     """Some queues by their base keys, the first few of many: ``bull:a, bull:b and 3 more``."""
     names = ", ".join(queue.base for queue in queues[:most])
     return names + (f" and {len(queues) - most} more" if len(queues) > most else "")

@@ -15,7 +15,7 @@ from qtui.bullmq.connection import Client
 from qtui.bullmq.model import Kind
 
 
-def read(name: str) -> str:
+def script_text(name: str) -> str:
     """The text of one of the files in ``lua/``."""
     return resources.files("qtui.bullmq").joinpath(f"lua/{name}.lua").read_text("utf-8")
 

@@ -17,7 +17,7 @@ from qtui.bullmq.codes import QueueGone as QueueGone
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.bullmq.script import Script, read
+from qtui.bullmq.script import Script, script_text
 
 LARGEST_BATCH: Final = 1000
 """Jobs in one call at most: Lua passes them on as arguments, and Redis is blocked meanwhile."""
@@ -76,7 +76,7 @@ class Writer:
     """Retries jobs. Costs one EVALSHA a call (EVAL once after a script flush)."""
 
     def __init__(self, client: Client) -> None:
-        self._retry = Script(client, read("retry"))
+        self._retry = Script(client, script_text("retry"))
 
     async def retry(
         self,

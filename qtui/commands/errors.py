@@ -17,7 +17,7 @@ from qtui.commands.shared.output import Cell, Column, ProgressLine, Table
 from qtui.commands.shared.run import REDIS, USAGE, CommandError, Workplace
 from qtui.text import age, count, plain, plural
 from qtui.views.columns import Tone
-from qtui.views.groups import GROUP_FIELDS, ErrorGroup, ErrorGroups, group_errors, words
+from qtui.views.groups import GROUP_FIELDS, ErrorGroup, ErrorGroups, group_errors, group_words
 
 
 def list_errors(
@@ -140,4 +140,4 @@ def _cells(group: ErrorGroup, jobs: int, now: float, everywhere: bool) -> Iterat
         yield Cell(group.some_queues())
     yield Cell(group.some_names())
     yield Cell(plain(group.sample))
-    yield Cell(words(group), Tone.BAD)
+    yield Cell(group_words(group), Tone.BAD)

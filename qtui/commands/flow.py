@@ -21,7 +21,7 @@ from qtui.commands.shared.output import Cell, Column, Table
 from qtui.commands.shared.run import DONE, NOT_ALL, CommandError, Workplace
 from qtui.text import count, plain, plural
 from qtui.views.columns import Tone, cells
-from qtui.views.flow_rows import state_of
+from qtui.views.flow_rows import node_state
 
 _PAGE: Final = 250
 _MOST_CHILDREN: Final = 50
@@ -142,7 +142,7 @@ def _cells(node: Node, depth: int, lineage: Lineage, now: float) -> tuple[Cell, 
     job = Cell(f"{'  ' * depth}{sign}{plain(node.id)}")
     parent = "" if not depth else f"parent {node.on_failure.words}"
     what, tone = _what(node)
-    shown = Cell(*state_of(node))
+    shown = Cell(*node_state(node))
     tried = Cell(one.tries, Tone.BAD if state is JobState.FAILED else Tone.PLAIN)
     when = "" if node.state is None else one.when
     rest = (Cell(plain(node.queue.base)), shown, tried, Cell(when), Cell(parent), Cell(what, tone))

@@ -25,7 +25,7 @@ from qtui.operations.journal.reading import (
     UnknownCampaign,
     campaigns,
     find,
-    read,
+    read_lines,
     rebuilt,
     summary,
 )
@@ -36,10 +36,10 @@ from qtui.views.campaigns import (
     facts,
     job_row,
     phase_of,
-    queue_of,
+    queue_name,
     read_story,
-    state_of,
-    what_of,
+    retried_from,
+    selection_words,
 )
 from qtui.views.columns import HEADS, Tone, cells
 
@@ -67,7 +67,7 @@ def list_journal(out: Paper, err: Paper, folder: Path, *, json: bool) -> int:
         for one in campaigns(folder):
             octets += one.size
             if json:
-                out.json(summary_object(one))
+                out.json(campaign_object(one))
             else:
                 rows.append(list(_cells(one, now)))
     except JournalError as error:
@@ -140,7 +140,7 @@ def _list_prunable(out: Paper, found: Sequence[Summary]) -> None:
         [
             Cell(one.id),
             Cell(age(now - (one.until or one.header.at))),
-            Cell(queue_of(one.header)),
+            Cell(queue_name(one.header)),
             Cell(size_of(one.size)),
             Cell(plain(phase_of(one))),
         ]
@@ -181,7 +181,7 @@ def show_campaign(out: Paper, folder: Path, name: str, *, json: bool, jobs: bool
     return DONE
 
 
-def summary_object(one: Summary) -> dict[str, object]:
+def campaign_object(one: Summary) -> dict[str, object]:
     """A campaign as JSON: times in ms since the epoch, codes as in the summary of a retry."""
     header, chosen = one.header, one.header.selection
     codes = {str(code.value): one.codes.get(code, 0) for code in _OWN_COLUMN}
@@ -217,8 +217,8 @@ def _cells(one: Summary, now: float) -> Iterator[Cell]:
     yield Cell(header.id)
     yield Cell(age(now - header.at) if header.at else "?")
     yield Cell(f"{plain(header.user)}@{plain(header.host)}" if header.user else "?")
-    yield Cell(queue_of(header))
-    yield Cell(what_of(header))
+    yield Cell(queue_name(header))
+    yield Cell(selection_words(header))
     for code in _OWN_COLUMN:
         number = one.codes.get(code, 0)
         yield Cell(count(number)) if number else Cell("·", Tone.FAINT)
@@ -235,7 +235,7 @@ def _cells(one: Summary, now: float) -> Iterator[Cell]:
 
 def _export(out: Paper, folder: Path, campaign_id: str) -> None:
     """Every line, encoded anew: whoever wrote into the file, only ASCII comes out."""
-    for found in read(folder, campaign_id):
+    for found in read_lines(folder, campaign_id):
         try:
             out.json(found)
         except ValueError as error:  # no number of ours is infinite
@@ -246,7 +246,7 @@ def _export(out: Paper, folder: Path, campaign_id: str) -> None:
 
 
 def _show_jobs(out: Paper, folder: Path, campaign_id: str, *, json: bool) -> None:
-    state = state_of(summary(folder, campaign_id).header)
+    state = retried_from(summary(folder, campaign_id).header)
     jobs = rebuilt(folder, campaign_id)
     if json:
         for one in jobs:
@@ -278,7 +278,7 @@ def _job_cells(job: Snapshot, state: JobState, now: float) -> list[Cell]:
 
 def _show(out: Paper, folder: Path, campaign_id: str) -> None:
     one = summary(folder, campaign_id)
-    state, story = state_of(one.header), read_story(folder, campaign_id)
+    state, story = retried_from(one.header), read_story(folder, campaign_id)
     out.line(out.styled(one.id, bold=True))
     rows = list(facts(one, story))
     width = max(len(label) for label, _ in rows)

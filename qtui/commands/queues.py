@@ -15,7 +15,7 @@ from qtui.bullmq.reads.discovery import discover
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.reads.status import check_permission, read_status
 from qtui.bullmq.reads.workers import read_workers
-from qtui.commands.shared.find import places, queue_key, say_none
+from qtui.commands.shared.find import queue_key, say_none, where_queues_are
 from qtui.commands.shared.ndjson import queue_object
 from qtui.commands.shared.output import Cell, Column, Paper, Table
 from qtui.commands.shared.run import USAGE, Workplace
@@ -100,7 +100,7 @@ def _miss(place: Workplace, lines: Sequence[_Line]) -> bool:
     found = {one.status.queue.name for one in lines}
     for name in settings.queues:
         if name not in found:
-            place.err.line(plain(f'no queue "{name}" under {places(settings.prefixes)}'))
+            place.err.line(plain(f'no queue "{name}" under {where_queues_are(settings.prefixes)}'))
     return any(name not in found for name in settings.queues)
 
 

@@ -9,12 +9,9 @@ from itertools import islice
 from typing import Final
 
 from qtui.bullmq.connection import Client
-from qtui.bullmq.keys import (
-    QueueKey,
-    named,
-)
+from qtui.bullmq.keys import QueueKey, name_queues
 from qtui.bullmq.reads.job import Job, WrongType, find_job, read_whole_job
-from qtui.commands.shared.find import ALL_QUEUES, find_queue, find_queues, hint, places
+from qtui.commands.shared.find import ALL_QUEUES, find_queue, find_queues, hint, where_queues_are
 from qtui.commands.shared.output import Paper
 from qtui.commands.shared.run import DONE, NOT_ALL, USAGE, CommandError, Workplace
 from qtui.text import lines, plain, plural, size
@@ -78,12 +75,12 @@ async def _queue_of(client: Client, place: Workplace, job_id: str) -> QueueKey:
     found, closed = await find_job(client, [status.queue for status in statuses], job_id)
     if not found:
         searched = plural(len(statuses) - len(closed), "queue")
-        refused = f"; Redis refused to tell of {named(closed)}" if closed else ""
+        refused = f"; Redis refused to tell of {name_queues(closed)}" if closed else ""
         if not statuses and not settings.queues:
             refused = f". {await hint(client, settings.prefixes)}"
+        where = where_queues_are(settings.prefixes)
         raise CommandError(
-            f'no job "{job_id}" in any of {searched} under {places(settings.prefixes)}{refused}',
-            NOT_ALL,
+            f'no job "{job_id}" in any of {searched} under {where}{refused}', NOT_ALL
         )
     if len(found) > 1:
         known = ", ".join(f"{queue.base} ({where.words})" for queue, where in found)

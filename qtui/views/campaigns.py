@@ -16,7 +16,7 @@ from qtui.bullmq.signature.headline import reason_of, spoken
 from qtui.operations.engine.pace import Pace
 from qtui.operations.following.outcome import Fate, Outcome
 from qtui.operations.journal.lines import Header, JournalLine, Snapshot, outcome_of, result_of
-from qtui.operations.journal.reading import Summary, read, rebuilt
+from qtui.operations.journal.reading import Summary, read_lines, rebuilt
 from qtui.text import count, first_line, plain, plural
 from qtui.views.columns import Tone, Verdict, verdict
 from qtui.views.document import Pairs, Section
@@ -38,7 +38,7 @@ def phase_of(one: Summary) -> str:
     return "running" if one.running else "unfinished"
 
 
-def what_of(header: Header) -> str:
+def selection_words(header: Header) -> str:
     """What was chosen, in words: ``all jobs``, ``3 jobs by id``; plain."""
     chosen = header.selection
     jobs = "jobs" if chosen.jobs is None else plural(chosen.jobs, "job")
@@ -49,13 +49,13 @@ def what_of(header: Header) -> str:
     return f"{jobs} that match {plain(chosen.filter)}" if chosen.filter else f"all {jobs}"
 
 
-def queue_of(header: Header) -> str:
+def queue_name(header: Header) -> str:
     """The queue's name, with its prefix where that is not the usual one."""
     name = header.queue.removeprefix(f"{header.prefix}:")
     return plain(name if header.prefix == "bull" else header.queue)
 
 
-def state_of(header: Header) -> JobState:
+def retried_from(header: Header) -> JobState:
     """The state that the jobs were retried from."""
     return JobState.COMPLETED if header.state == JobState.COMPLETED else JobState.FAILED
 
@@ -157,14 +157,14 @@ def facts(one: Summary, story: Story) -> Iterator[tuple[str, str]]:
     if header.flow:
         yield "flow", plain(header.flow.get("root", "?"))
         start = "the start" if header.flow.get("start") == "start" else "failure"
-        yield "jobs", f"{what_of(header)}, rerun from {start}"
+        yield "jobs", f"{selection_words(header)}, rerun from {start}"
     else:
-        yield "jobs", f"{what_of(header)}, out of {state_of(header)}"
+        yield "jobs", f"{selection_words(header)}, out of {retried_from(header)}"
     yield "resets", _resets(header.resets)
     wanted = {name: value for name, value in header.pace.items() if value != _USUAL.get(name)}
     if wanted:
         yield "pace", plain(", ".join(f"{name} {value}" for name, value in wanted.items()))
-    yield "codes", _codes(one.codes, state_of(header)) or "none"
+    yield "codes", _codes(one.codes, retried_from(header)) or "none"
     if story.error:
         yield "refused", first_line(story.error)
     if story.fates or one.outcomes:
@@ -210,7 +210,7 @@ def _moment(milliseconds: int) -> str:
 
 def campaign_sections(one: Summary, story: Story) -> list[Section]:
     """A campaign as a document: what is known of it, its failures, and its first jobs."""
-    state = state_of(one.header)
+    state = retried_from(one.header)
     sections = [Section("campaign", Pairs(tuple(facts(one, story))), note=phase_of(one))]
     groups = tuple(
         (count(jobs), f"{name or '(no name)'}  {error or '(no reason given)'}")
@@ -235,6 +235,6 @@ def read_story(folder: Path, campaign_id: str) -> Story:
     story = Story()
     for job in rebuilt(folder, campaign_id):
         story.met(job)
-    for found in read(folder, campaign_id):
+    for found in read_lines(folder, campaign_id):
         story.add(found)
     return story

@@ -14,7 +14,7 @@ _TOLD: Final = 5
 _POSTGRES: Final = "BullMQ 6 can also keep its queues in Postgres, which qtui does not read."
 
 
-def words(found: Elsewhere, prefixes: tuple[str, ...]) -> str:
+def elsewhere_words(found: Elsewhere, prefixes: tuple[str, ...]) -> str:
     """What to do about a database without queues; names in it are plain already."""
     if found.places:
         told = [_place(one, found.database, prefixes) for one in found.places[:_TOLD]]

@@ -243,7 +243,7 @@ _TONES: Final[Mapping[JobState | None, Tone]] = {
 }
 
 
-def state_of(node: Node) -> tuple[str, Tone]:
+def node_state(node: Node) -> tuple[str, Tone]:
     """Where a job stands, in a word."""
     if node.row.missing:
         return "gone", Tone.FAINT
@@ -252,7 +252,7 @@ def state_of(node: Node) -> tuple[str, Tone]:
     )
 
 
-def what_of(line: Line) -> tuple[str, Tone]:
+def node_words(line: Line) -> tuple[str, Tone]:
     """What there is to say of a job besides its state: its error, or what it waits for; plain."""
     node, record = line.node, line.node.name.record
     if line.repeated:
@@ -281,7 +281,7 @@ def option_of(line: Line) -> str:
     return f"parent {node.on_failure.words}"
 
 
-def about(line: Line) -> tuple[str, str, str]:
+def node_in_full(line: Line) -> tuple[str, str, str]:
     """A job in full, in three lines: who and where, its place in the flow, and why; plain."""
     node = line.node
     if line.more:
@@ -293,7 +293,7 @@ def about(line: Line) -> tuple[str, str, str]:
     facts = [plain(node.key), plain(node.row.name) or "(no name)"]
     if node.row.finished_on and node.state is not None and node.state.is_finished:
         facts.append(f"{node.state} {moment(node.row.finished_on)}")
-    return " · ".join(facts), " · ".join(_place(line)), what_of(line)[0]
+    return " · ".join(facts), " · ".join(_place(line)), node_words(line)[0]
 
 
 def _kept(parent: Node, record: Record | None) -> str:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from qtui.bullmq.filter import Filter, parse, quoted
+from qtui.bullmq.filter import Filter, parse_filter, quoted
 from qtui.bullmq.filter.groups import Every
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.search.hunt import Hunt
@@ -131,7 +131,7 @@ def _some(names: Counter[str]) -> str:
     return ", ".join(first) + (f" +{more}" if more else "")
 
 
-def words(group: ErrorGroup) -> str:
+def group_words(group: ErrorGroup) -> str:
     """What the group's errors say, plain."""
     if group.is_rest:
         return "(other errors)"
@@ -148,4 +148,4 @@ def both(one: Filter | None, other: str) -> str:
     if one is None:
         return other
     known = one.root.terms if isinstance(one.root, Every) else (one.root,)
-    return str(one if parse(other).root in known else parse(f"({one}) ({other})"))
+    return str(one if parse_filter(other).root in known else parse_filter(f"({one}) ({other})"))

@@ -23,7 +23,7 @@ from qtui.bullmq.reads.elsewhere import look_elsewhere
 from qtui.bullmq.reads.ping import ping
 from qtui.bullmq.reads.status import check_permission, read_status
 from qtui.bullmq.reads.workers import read_workers
-from qtui.views.elsewhere import words
+from qtui.views.elsewhere import elsewhere_words
 
 SHORTEST_GAP: Final = 0.1
 """Seconds between two looks that events ask for."""
@@ -126,7 +126,7 @@ class Poll:
         """Sees where queues are, where none was found. Costs a `look_elsewhere`."""
         if not self._only:
             found = await look_elsewhere(self._client, self._prefixes)
-            self.elsewhere = words(found, self._prefixes)
+            self.elsewhere = elsewhere_words(found, self._prefixes)
 
     async def look(self) -> set[QueueKey]:
         """Reads counts; the queues in which something changed since they were read before.

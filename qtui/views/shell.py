@@ -8,10 +8,10 @@ from collections.abc import Iterable
 
 def shell_line(words: Iterable[str]) -> str:
     """The words as one line for sh, bash and zsh, each quoted where it has to be."""
-    return " ".join(quoted(word) for word in words)
+    return " ".join(shell_word(word) for word in words)
 
 
-def quoted(word: str) -> str:
+def shell_word(word: str) -> str:
     r"""One word; controls and bytes that are no UTF-8, which can't be typed, as ``$'\x1b'``."""
     raw = word.encode("utf-8", "surrogateescape")
     try:

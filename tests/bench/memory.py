@@ -8,9 +8,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
-from qtui.bullmq.connection import Client, connect
-from qtui.bullmq.connection import parse as parse_url
-from qtui.bullmq.filter import parse
+from qtui.bullmq.connection import Client, connect, parse_target
+from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.search.hunt import Hunt
@@ -28,7 +27,7 @@ async def nothing(client: Client) -> None:
 
 async def find_all(client: Client) -> None:
     """A list of all that a filter finds, one job in ten."""
-    found = FoundList(client, _QUEUE, JobState.FAILED, parse("error:timeout"), rate=0)
+    found = FoundList(client, _QUEUE, JobState.FAILED, parse_filter("error:timeout"), rate=0)
     async for _ in found.search():
         pass
     await found.load(0, 49)
@@ -43,7 +42,7 @@ async def group_all(client: Client) -> None:
 
 async def find_payloads(client: Client) -> None:
     """A filter that reads the payloads, and matches all."""
-    found = FoundList(client, _QUEUE, JobState.FAILED, parse("data:ord_"), rate=0)
+    found = FoundList(client, _QUEUE, JobState.FAILED, parse_filter("data:ord_"), rate=0)
     async for _ in found.search():
         pass
 
@@ -63,7 +62,7 @@ def peak_mb(work: Callable[[Client], Awaitable[None]], url: str) -> float:
     """
 
     async def run() -> None:
-        client = connect(parse_url(url), read_only=True)
+        client = connect(parse_target(url), read_only=True)
         try:
             await work(client)
         finally:

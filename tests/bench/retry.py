@@ -32,7 +32,7 @@ from typing import Any, Final
 import redis
 
 from qtui.bullmq.codes import Code
-from qtui.bullmq.connection import connect, parse
+from qtui.bullmq.connection import connect, parse_target
 from qtui.bullmq.model import JobState
 from qtui.bullmq.writer import Writer
 from qtui.demo.server import EmbeddedServer
@@ -114,7 +114,7 @@ def _fields(job_id: int, at: int) -> dict[Any, Any]:
 
 
 async def _campaign(url: str, folder: Path) -> Measured:
-    client = connect(parse(url), read_only=False)
+    client = connect(parse_target(url), read_only=False)
     try:
         plan = await make_plan(client, await query(client, QUEUE, JobState.FAILED), rate=0)
         record = Recorder(folder, url, "benchmark")

@@ -25,10 +25,9 @@ from typing import Final
 
 import redis.asyncio
 
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection import Client, parse_target
 from qtui.bullmq.connection import connect as connect_reader
-from qtui.bullmq.connection import parse as parse_url
-from qtui.bullmq.filter import parse
+from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.search.hunt import Hunt
@@ -85,7 +84,7 @@ class Bench:
         self, wanted: str, *, queue: QueueKey = CROWD, sort_ro: bool = True
     ) -> tuple[Hunt, float]:
         """A whole scan at full speed, and the seconds it took."""
-        state, found = JobState.FAILED, parse(wanted)
+        state, found = JobState.FAILED, parse_filter(wanted)
         hunt = Hunt(
             self.reader,
             queue,
@@ -131,7 +130,7 @@ async def first_matches(bench: Bench) -> None:
     times = []
     for _ in range(5):
         begin = time.perf_counter()
-        found = FoundList(bench.reader, CROWD, JobState.FAILED, parse(COMMON))
+        found = FoundList(bench.reader, CROWD, JobState.FAILED, parse_filter(COMMON))
         async with aclosing(found.search()) as steps:
             async for so_far in steps:
                 if so_far >= 50:
@@ -280,7 +279,7 @@ async def busy_clients(bench: Bench) -> None:
 async def _scan_on(bench: Bench, hunts: list[Hunt]) -> None:
     """Scans politely, again and again."""
     while True:
-        hunts.append(Hunt(bench.reader, CROWD, JobState.FAILED, parse(COMMON)))
+        hunts.append(Hunt(bench.reader, CROWD, JobState.FAILED, parse_filter(COMMON)))
         async for _ in hunts[-1].steps():
             pass
 
@@ -301,7 +300,7 @@ async def run(jobs: int) -> Report:
     """Everything, on one server that is gone at the end."""
     jobs, report = fitting(jobs), Report()
     with start("redis", ("--slowlog-max-len", "10000")) as server:
-        reader = connect_reader(parse_url(server.url), read_only=True)
+        reader = connect_reader(parse_target(server.url), read_only=True)
         try:
             async with connect(server, socket_timeout=120) as admin:
                 begin = time.perf_counter()

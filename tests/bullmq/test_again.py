@@ -10,7 +10,7 @@ import pytest
 from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
 from qtui.bullmq.ask import ask
-from qtui.bullmq.connection import Client, connect, explain, link, parse
+from qtui.bullmq.connection import Client, connect, explain, link, parse_target
 from qtui.bullmq.events.stream import wait_for_events
 from qtui.bullmq.keys import QueueKey
 from tests.bullmq.test_connection import ours
@@ -29,7 +29,7 @@ async def through_a_tunnel(
 ) -> AsyncIterator[tuple[Client, Tunnel]]:
     """A client of one server, and what lies between them."""
     async with open_tunnel(topology.data[0].port) as tunnel:
-        target = parse(f"redis://127.0.0.1:{tunnel.port}")
+        target = parse_target(f"redis://127.0.0.1:{tunnel.port}")
         client = connect(target, read_only=False, timeout=patience)
         try:
             yield client, tunnel
@@ -73,7 +73,7 @@ async def test_a_write_is_not_sent_again(standalone: Topology) -> None:
 async def test_a_connection_that_was_closed_meanwhile_is_made_anew_before_a_write(
     topology: Topology,
 ) -> None:
-    client = connect(parse(topology.url), read_only=False)
+    client = connect(parse_target(topology.url), read_only=False)
     await client.set("{k}", 0)
     for process in topology.data:
         with process.admin() as admin:
@@ -102,12 +102,12 @@ async def test_a_connection_that_fell_asleep_proves_itself_before_a_write(
 async def test_a_server_that_is_gone_is_blamed_after_the_second_try() -> None:
     with Process() as process:
         url = f"redis://127.0.0.1:{process.port}"
-        client = connect(parse(url), read_only=True)
+        client = connect(parse_target(url), read_only=True)
         assert await client.get("k") is None
         process.kill()
         with pytest.raises(ConnectionError) as caught:
             await client.get("k")
-        assert "refused the connection" in str(explain(caught.value, parse(url)))
+        assert "refused the connection" in str(explain(caught.value, parse_target(url)))
         process.start()
         assert await client.get("k") is None
         await client.aclose()
@@ -125,7 +125,7 @@ async def test_a_server_that_hangs_is_given_up_within_twice_the_time_out(
             with pytest.raises(RedisError) as caught:
                 await client.get("k")
             assert loop.time() - started < 2
-            assert "did not answer in time" in str(explain(caught.value, parse("redis://h")))
+            assert "did not answer in time" in str(explain(caught.value, parse_target("redis://h")))
 
 
 @ACCIDENTS
@@ -153,7 +153,7 @@ def _adds(admin: object) -> bool:
 
 async def test_a_node_of_a_cluster_that_hung_up_is_asked_again(topologies: Topologies) -> None:
     topology = topologies.get("cluster")
-    client = connect(parse(topology.url), read_only=True)
+    client = connect(parse_target(topology.url), read_only=True)
     for pipelined in (False, True):
         assert await ask(client, [("GET", f"{{{name}}}") for name in "abcdef"]) == [None] * 6
         for process in topology.data:

@@ -12,8 +12,8 @@ from redis.asyncio import Redis
 from redis.exceptions import TimeoutError
 
 from qtui.bullmq.ask import Reply, ask, texts
-from qtui.bullmq.connection import Client, connect, parse
-from qtui.bullmq.connection.arrival import BEARABLE, TooLarge, at_most
+from qtui.bullmq.connection import Client, connect, parse_target
+from qtui.bullmq.connection.arrival import BEARABLE, ReplyTooLarge, at_most
 from qtui.bullmq.reads.hashes import LONGEST_FIELD, SENT, by_weight, read_hashes
 from qtui.demo.server import EmbeddedServer
 from tests.seeds import QUEUE
@@ -47,7 +47,7 @@ async def dripping(server: EmbeddedServer, pieces: int, pause: float) -> AsyncIt
 
     line = await asyncio.start_server(serve, "127.0.0.1", 0)
     host, port = line.sockets[0].getsockname()
-    client = connect(parse(f"redis://{host}:{port}"), read_only=True, timeout=PATIENCE)
+    client = connect(parse_target(f"redis://{host}:{port}"), read_only=True, timeout=PATIENCE)
     try:
         yield client
     finally:
@@ -74,11 +74,11 @@ async def test_a_reply_that_stops_coming_is_late(server: EmbeddedServer, client:
 
 async def test_more_than_is_wanted_is_broken_off(server: EmbeddedServer, client: Redis) -> None:
     await client.set("large", "x" * 1_000_000)
-    ours = connect(parse(server.url), read_only=True)
+    ours = connect(parse_target(server.url), read_only=True)
     try:
-        with at_most(900_000), pytest.raises(TooLarge):
+        with at_most(900_000), pytest.raises(ReplyTooLarge):
             await ask(ours, [("GET", "large")])
-        with at_most(900_000), pytest.raises(TooLarge):
+        with at_most(900_000), pytest.raises(ReplyTooLarge):
             await ask(ours, [("GETRANGE", "large", 0, 499_999)] * 2)
         # The next reply is its own, on a connection of its own.
         assert await ask(ours, [("STRLEN", "large")]) == [1_000_000]
@@ -100,7 +100,7 @@ async def test_hashes_are_read_by_halves_and_what_is_too_large_is_measured(
     def made(at: int, reply: Reply, beside: Sequence[Reply]) -> Made:
         return at, [one and len(one) for one in texts(reply)], list(beside)
 
-    ours = connect(parse(server.url), read_only=True)
+    ours = connect(parse_target(server.url), read_only=True)
     try:
         sizes = await read_hashes(
             ours,

@@ -19,7 +19,7 @@ from qtui.bullmq.connection import (
     connect,
     explain,
     identify,
-    parse,
+    parse_target,
 )
 from qtui.demo.server import EmbeddedServer
 from tests.bullmq.topologies import (
@@ -37,7 +37,7 @@ from tests.bullmq.topologies import (
 @pytest.fixture
 async def client(topology: Topology) -> AsyncIterator[Client]:
     """A client of each arrangement that may write."""
-    client = connect(parse(topology.url), read_only=False, timeout=1.0)
+    client = connect(parse_target(topology.url), read_only=False, timeout=1.0)
     yield client
     await client.aclose()
 
@@ -99,7 +99,7 @@ async def test_text_that_is_no_utf8_keeps_its_identity(client: Client) -> None:
 
 @pytest.mark.parametrize("kind", ["valkey", "redis"])
 async def test_the_server_says_what_it_is(kind: str, any_server: EmbeddedServer) -> None:
-    client = connect(parse(any_server.url), read_only=True)
+    client = connect(parse_target(any_server.url), read_only=True)
     server = await identify(client)
     await client.aclose()
     with redis.Redis.from_url(any_server.url, decode_responses=True) as admin:
@@ -117,7 +117,7 @@ async def test_the_server_says_what_it_is_even_where_info_is_refused(
     with process.admin() as admin:
         admin.acl_setuser("watch", enabled=True, nopass=True, commands=["+get"], keys=["bull:*"])
         version = admin.info("server")["redis_version"]
-    client = connect(parse(f"redis://watch:x@127.0.0.1:{process.port}"), read_only=True)
+    client = connect(parse_target(f"redis://watch:x@127.0.0.1:{process.port}"), read_only=True)
     assert await identify(client) == Server("Redis", version, "standalone", "master")
     await client.aclose()
 
@@ -126,10 +126,10 @@ async def test_a_replica_and_a_sentinel_say_so(topologies: Topologies) -> None:
     sentinel = topologies.get("sentinel").sentinel
     assert sentinel is not None
     with Process("--replicaof", "127.0.0.1 1") as replica:
-        client = connect(parse(f"redis://127.0.0.1:{replica.port}"), read_only=False)
+        client = connect(parse_target(f"redis://127.0.0.1:{replica.port}"), read_only=False)
         assert (await identify(client)).role == "replica"
         await client.aclose()
-    client = connect(parse(f"redis://127.0.0.1:{sentinel.port}"), read_only=True)
+    client = connect(parse_target(f"redis://127.0.0.1:{sentinel.port}"), read_only=True)
     assert (await identify(client)).mode == "sentinel"
     await client.aclose()
 
@@ -138,7 +138,7 @@ async def test_a_sentinel_that_is_dead_is_passed_over(topologies: Topologies) ->
     topology = topologies.get("sentinel")
     assert topology.sentinel is not None
     url = f"redis+sentinel://127.0.0.1:1,127.0.0.1:{topology.sentinel.port}/main/3"
-    client = connect(parse(url), read_only=False)
+    client = connect(parse_target(url), read_only=False)
     assert await client.set("k", "in database 3")
     await client.aclose()
     with topology.data[0].admin() as admin:
@@ -146,7 +146,7 @@ async def test_a_sentinel_that_is_dead_is_passed_over(topologies: Topologies) ->
 
 
 async def test_closing_a_client_closes_all_its_connections(topology: Topology) -> None:
-    client = connect(parse(topology.url), read_only=True)
+    client = connect(parse_target(topology.url), read_only=True)
     await client.get("k")
     await client.aclose()
     processes = [*topology.data, *([topology.sentinel] if topology.sentinel else [])]
@@ -166,7 +166,7 @@ def ours(process: Process) -> list[dict[str, Any]]:
 async def test_a_command_may_block_for_less_than_the_time_out(
     topologies: Topologies, name: str
 ) -> None:
-    client = connect(parse(topologies.get(name).url), read_only=True, timeout=5.0)
+    client = connect(parse_target(topologies.get(name).url), read_only=True, timeout=5.0)
     started = time.monotonic()
     assert await client.execute_command("XREAD", "BLOCK", 2000, "STREAMS", "{k}", "$") in ([], {})
     assert 1.9 < time.monotonic() - started < 3
@@ -179,7 +179,7 @@ async def test_a_command_that_blocks_for_longer_fails_alone(
     url = topology.url
     with pytest.raises(TimeoutError) as caught:
         await client.execute_command("XREAD", "BLOCK", 60_000, "STREAMS", "{k}", "$")
-    assert "did not answer in time" in str(explain(caught.value, parse(url)))
+    assert "did not answer in time" in str(explain(caught.value, parse_target(url)))
     await soon(lambda: not blocked(topology), "the server has seen the connection close")
     assert await client.get("{k}") is None
 
@@ -224,7 +224,7 @@ async def test_a_write_whose_connection_is_lost_is_not_sent_again(
 
 async def test_all_connections_of_a_dead_server_heal_by_themselves(topologies: Topologies) -> None:
     process = topologies.own(Process())
-    target = parse(f"redis://127.0.0.1:{process.port}")
+    target = parse_target(f"redis://127.0.0.1:{process.port}")
     client = connect(target, read_only=False)
     await asyncio.gather(*(client.get(str(number)) for number in range(20)))
     process.kill()
@@ -244,7 +244,7 @@ async def test_a_cluster_client_finds_the_node_that_took_over() -> None:
         nodes = cluster_nodes(stack)
         old, new = nodes[0], stack.enter_context(cluster_replica(nodes[0]))
         url = f"redis+cluster://127.0.0.1:{nodes[1].port}"
-        single, pipelined = (connect(parse(url), read_only=False) for _ in range(2))
+        single, pipelined = (connect(parse_target(url), read_only=False) for _ in range(2))
         # Slot 3300 is of the first node.
         assert await single.set("{b}", "kept")
         assert await in_a_pipeline(pipelined, "GET", "{b}") == ["kept"]
@@ -263,7 +263,7 @@ async def test_a_cluster_client_finds_the_node_that_took_over() -> None:
 
 
 async def test_the_ninth_connection_waits_for_one_of_eight(standalone: Topology) -> None:
-    client = connect(parse(standalone.url), read_only=False, timeout=2.0)
+    client = connect(parse_target(standalone.url), read_only=False, timeout=2.0)
     waits = [asyncio.ensure_future(client.blpop(f"k{number}", 1)) for number in range(8)]
     await soon(lambda: len(waiting(standalone.data[0])) == 8, "all connections are in use")
     assert await client.get("k") is None

@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from qtui.bullmq.connection import Client, connect, parse
+from qtui.bullmq.connection import Client, connect, parse_target
 from qtui.bullmq.events.log import MOST_EVENTS, Event, EventLog
 from qtui.bullmq.reads.window import KEPT
 from qtui.demo.server import EmbeddedServer
@@ -21,7 +21,7 @@ NAMES = ("waiting", "failed", "completed")
 @pytest.fixture
 async def ours(any_server: EmbeddedServer) -> AsyncIterator[Client]:
     """A connection that sends nothing but reads."""
-    client = connect(parse(any_server.url), read_only=True)
+    client = connect(parse_target(any_server.url), read_only=True)
     yield client
     await client.aclose()
 

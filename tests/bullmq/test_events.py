@@ -8,7 +8,7 @@ import time
 import pytest
 from redis.asyncio import Redis
 
-from qtui.bullmq.connection import connect, parse
+from qtui.bullmq.connection import connect, parse_target
 from qtui.bullmq.events.stream import LONGEST_WAIT, wait_for_events
 from qtui.bullmq.keys import QueueKey
 from qtui.demo.server import EmbeddedServer
@@ -24,7 +24,7 @@ async def blocked(client: Redis, waiting: asyncio.Future[set[QueueKey]]) -> None
 
 
 async def test_a_real_job_is_heard_at_once(any_server: EmbeddedServer, any_client: Redis) -> None:
-    ours = connect(parse(any_server.url), read_only=True)
+    ours = connect(parse_target(any_server.url), read_only=True)
     async with real_queue(any_server, B) as real:
         waiting = asyncio.ensure_future(wait_for_events(ours, [A, B, C]))
         await blocked(any_client, waiting)
@@ -70,7 +70,7 @@ async def test_without_a_stream_the_time_passes_all_the_same(
 
 
 async def test_nobody_waits_longer_than_a_read_may_take(server: EmbeddedServer) -> None:
-    ours = connect(parse(server.url), read_only=True)
+    ours = connect(parse_target(server.url), read_only=True)
     start = time.perf_counter()
     assert await wait_for_events(ours, [A], 60_000) == set()
     assert time.perf_counter() - start < 2 * LONGEST_WAIT / 1000

@@ -22,7 +22,7 @@ from redis.exceptions import (
 from rich.console import Console
 from rich.traceback import Traceback
 
-from qtui.bullmq.connection import Refused, Unreachable, connect, explain, parse
+from qtui.bullmq.connection import Refused, Unreachable, connect, explain, parse_target
 from tests.bullmq.topologies import BOUND, Process, Topology, says
 from tests.servers import free_port
 
@@ -43,11 +43,11 @@ from tests.servers import free_port
     ],
 )
 async def test_a_dead_host_is_reported_within_a_second(url: str, line: str) -> None:
-    client = connect(parse(url), read_only=True)
+    client = connect(parse_target(url), read_only=True)
     started = time.monotonic()
     said = await says(client, url, client.ping())
     assert time.monotonic() - started < 1
-    assert said.startswith(parse(url).shown)
+    assert said.startswith(parse_target(url).shown)
     assert line in said
 
 
@@ -56,9 +56,9 @@ async def test_a_socket_without_permission_is_explained(tmp_path: Path) -> None:
     path = tmp_path / "socket"
     path.write_text("no socket")
     url = f"unix://{path}"
-    client = connect(parse(url), read_only=True)
+    client = connect(parse_target(url), read_only=True)
     assert "refused the connection" in await says(client, url, client.ping())
-    fault = explain(PermissionError(errno.EACCES, "Permission denied"), parse(url))
+    fault = explain(PermissionError(errno.EACCES, "Permission denied"), parse_target(url))
     assert "look at the permissions of the socket" in str(fault)
 
 
@@ -69,7 +69,7 @@ async def test_a_server_that_never_answers_is_given_up(scheme: str) -> None:
         listener.listen(8)
         tail = "/main" if "sentinel" in scheme else ""
         url = f"{scheme}://127.0.0.1:{listener.getsockname()[1]}{tail}"
-        client = connect(parse(url), read_only=True, timeout=0.3)
+        client = connect(parse_target(url), read_only=True, timeout=0.3)
         started = time.monotonic()
         assert "answer" in await says(client, url, client.ping())
         assert time.monotonic() - started < 2
@@ -83,7 +83,7 @@ async def test_a_port_of_something_else_is_explained() -> None:
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    client = connect(parse(url), read_only=True)
+    client = connect(parse_target(url), read_only=True)
     assert "does not speak the protocol of Redis" in await says(client, url, client.ping())
     server.close()
 
@@ -114,33 +114,33 @@ async def test_a_server_in_trouble_is_explained(options: str, line: str) -> None
         schemes = ["redis", "redis+cluster"] if "cluster" in options else ["redis"]
         for scheme in schemes:
             url = f"{scheme}://127.0.0.1:{process.port}"
-            client = connect(parse(url), read_only=False)
+            client = connect(parse_target(url), read_only=False)
             command = client.get("k") if "stale" in options else client.set("k", "1")
             said = await says(client, url, command)
-            assert said == f"{parse(url).shown} {line}"
+            assert said == f"{parse_target(url).shown} {line}"
 
 
 async def test_a_server_without_room_is_explained() -> None:
     with Process("--maxclients", "1") as process, process.admin() as admin:
         assert admin.ping()
         url = f"redis://127.0.0.1:{process.port}"
-        client = connect(parse(url), read_only=True)
+        client = connect(parse_target(url), read_only=True)
         assert "has as many clients as it takes" in await says(client, url, client.get("k"))
 
 
 async def test_a_server_that_runs_a_long_script_is_explained() -> None:
     with Process("--lua-time-limit", "1") as process:
         url = f"redis://127.0.0.1:{process.port}"
-        busy = connect(parse(url), read_only=False)
+        busy = connect(parse_target(url), read_only=False)
         script = asyncio.ensure_future(busy.eval("while true do end", 0))
-        client = connect(parse(url), read_only=True)
+        client = connect(parse_target(url), read_only=True)
         said = ""
         async with asyncio.timeout(BOUND):
             while not said:
                 try:
                     await client.get("k")
                 except ResponseError as error:
-                    said = str(explain(error, parse(url)))
+                    said = str(explain(error, parse_target(url)))
         assert "is busy with a script that does not end" in said
         process.kill()
         with pytest.raises(ConnectionError):
@@ -159,7 +159,7 @@ async def test_a_server_that_runs_a_long_script_is_explained() -> None:
     ],
 )
 def test_replies_that_are_hard_to_provoke_are_explained(reply: str, line: str) -> None:
-    target = parse("redis://:hunter2@cache-1")
+    target = parse_target("redis://:hunter2@cache-1")
     fault = explain(BaseParser.parse_error(reply), target)
     assert str(fault).startswith(f"redis://cache-1:6379/0{line}")
     assert "second line" not in str(fault)
@@ -167,7 +167,7 @@ def test_replies_that_are_hard_to_provoke_are_explained(reply: str, line: str) -
 
 
 def test_the_kind_of_a_fault_tells_whether_redis_answered() -> None:
-    target = parse("redis://cache-1")
+    target = parse_target("redis://cache-1")
     assert isinstance(explain(ConnectionError("Connection closed by server."), target), Unreachable)
     assert isinstance(explain(TimeoutError("Timeout reading from h:1"), target), Unreachable)
     assert "did not answer in time" in str(explain(builtins.TimeoutError(), target))
@@ -183,13 +183,13 @@ def test_the_kind_of_a_fault_tells_whether_redis_answered() -> None:
 
 
 async def test_an_error_in_a_pipeline_is_told_without_its_command(standalone: Topology) -> None:
-    client = connect(parse(standalone.url), read_only=False)
+    client = connect(parse_target(standalone.url), read_only=False)
     await client.set("secret-key", "1")
     pipeline = client.pipeline(transaction=False)
     pipeline.execute_command("LPUSH", "secret-key", "secret\nvalue")
     said = await says(client, standalone.url, pipeline.execute())
     assert said == f"{standalone.url} holds a key of another type than BullMQ's"
-    client = connect(parse(standalone.url), read_only=False)
+    client = connect(parse_target(standalone.url), read_only=False)
     pipeline = client.pipeline(transaction=False)
     pipeline.execute_command("INCRBY", "other-key", "secret\nvalue")
     said = await says(client, standalone.url, pipeline.execute())
@@ -210,7 +210,7 @@ async def test_no_password_is_in_a_traceback_even_with_local_variables(
     locked: Process, url: str
 ) -> None:
     """Textual prints local variables when it dies of an error."""
-    target = parse(url.format(port=locked.port, socket=locked.socket))
+    target = parse_target(url.format(port=locked.port, socket=locked.socket))
     client = connect(target, read_only=False)
     with pytest.raises(RedisError) as caught:
         await client.ping()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from qtui.bullmq.filter import PAYLOADS, TABLE, parse
+from qtui.bullmq.filter import PAYLOADS, TABLE, parse_filter
 from qtui.bullmq.filter.terms import TEXTS
 from qtui.bullmq.model import LIST_FIELDS
 from tests.bullmq.subjects import Subject, matches
@@ -128,29 +128,29 @@ def lines(text: str) -> list[str]:
 
 @pytest.mark.parametrize("text", lines(TRUE))
 def test_matches_what_it_says(text: str) -> None:
-    assert matches(parse(text, now=NOW), JOB)
-    assert not matches(parse(f"!({text})", now=NOW), JOB)
+    assert matches(parse_filter(text, now=NOW), JOB)
+    assert not matches(parse_filter(f"!({text})", now=NOW), JOB)
 
 
 @pytest.mark.parametrize("text", lines(FALSE))
 def test_does_not_match_what_it_does_not_say(text: str) -> None:
-    assert not matches(parse(text, now=NOW), JOB)
-    assert matches(parse(f"!({text})", now=NOW), JOB)
+    assert not matches(parse_filter(text, now=NOW), JOB)
+    assert matches(parse_filter(f"!({text})", now=NOW), JOB)
 
 
 @pytest.mark.parametrize("text", lines(MISSING))
 def test_a_missing_field_matches_only_when_negated(text: str) -> None:
     for job in (BARE, Subject("9", None, dict.fromkeys(LIST_FIELDS))):
-        assert not matches(parse(text, now=NOW), job)
-        assert matches(parse(f"!{text}", now=NOW), job)
+        assert not matches(parse_filter(text, now=NOW), job)
+        assert matches(parse_filter(f"!{text}", now=NOW), job)
 
 
 def test_a_job_that_says_nothing_of_attempts_and_priority_has_none() -> None:
-    assert matches(parse("attempts=0 priority=0 child:no"), BARE)
+    assert matches(parse_filter("attempts=0 priority=0 child:no"), BARE)
 
 
 def test_the_score_tells_the_time_and_else_the_field() -> None:
-    found = parse("age<1h", now=NOW)
+    found = parse_filter("age<1h", now=NOW)
     assert matches(found, Subject("1", NOW, {"finishedOn": "7"}))
     assert matches(found, Subject("1", None, {"finishedOn": str(NOW)}))
     assert not matches(found, Subject("1", None, {"finishedOn": "soon"}))
@@ -158,7 +158,7 @@ def test_the_score_tells_the_time_and_else_the_field() -> None:
 
 def test_the_table_is_made_of_filters() -> None:
     for example, meaning in TABLE:
-        assert parse(str(parse(example, now=NOW))) == parse(example, now=NOW)
+        assert parse_filter(str(parse_filter(example, now=NOW))) == parse_filter(example, now=NOW)
         assert meaning.isprintable()
         assert len(f"{example:32}{meaning}") < 120
     shown = " ".join(f"{example} {meaning}" for example, meaning in TABLE)
@@ -185,16 +185,18 @@ def test_the_table_is_made_of_filters() -> None:
     ],
 )
 def test_bounds_the_finishing_times(text: str, low: float | None, high: float | None) -> None:
-    assert parse(text, now=NOW).bounds() == (low, high)
+    assert parse_filter(text, now=NOW).bounds() == (low, high)
 
 
 def test_times_are_local_unless_they_say_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "America/New_York")
     time.tzset()
     try:
-        local = parse("after:2026-11-21T03:00").bounds()[0]
-        assert parse("after:'2026-11-21 03:00:00'") == parse("after:2026-11-21T08:00Z")
-        assert str(parse("before:2026-07-01")) == "before:2026-07-01T04:00:00Z"
+        local = parse_filter("after:2026-11-21T03:00").bounds()[0]
+        assert parse_filter("after:'2026-11-21 03:00:00'") == parse_filter(
+            "after:2026-11-21T08:00Z"
+        )
+        assert str(parse_filter("before:2026-07-01")) == "before:2026-07-01T04:00:00Z"
     finally:
         monkeypatch.undo()
         time.tzset()
@@ -203,11 +205,11 @@ def test_times_are_local_unless_they_say_otherwise(monkeypatch: pytest.MonkeyPat
 
 def test_an_age_is_fixed_when_it_is_parsed() -> None:
     before = time.time() * 1000
-    found = parse("age<1h")
+    found = parse_filter("age<1h")
     low = found.bounds()[0]
     assert low is not None
     assert before - HOUR <= low <= time.time() * 1000 - HOUR + 1
-    assert parse(str(found), now=NOW + HOUR) == found
+    assert parse_filter(str(found), now=NOW + HOUR) == found
 
 
 @pytest.mark.parametrize(
@@ -227,14 +229,19 @@ def test_an_age_is_fixed_when_it_is_parsed() -> None:
 def test_knows_ids_that_need_no_scan(
     text: str, exact: set[str] | None, candidates: tuple[str, ...]
 ) -> None:
-    found = parse(text)
+    found = parse_filter(text)
     assert found.exact_ids() == exact
     assert found.id_candidates() == candidates
-    assert parse("id=42").needs == frozenset()
+    assert parse_filter("id=42").needs == frozenset()
 
 
 def test_reads_only_what_it_must() -> None:
-    assert parse("id:42 id=7 id:re:x").needs == frozenset()
-    assert parse("x").needs == {"name"}
-    assert parse("attempts=max error:x").needs == {"attemptsMade", "atm", "opts", "failedReason"}
-    assert parse("data:x | !return:y stack:re:z child:no").fields == PAYLOADS
+    assert parse_filter("id:42 id=7 id:re:x").needs == frozenset()
+    assert parse_filter("x").needs == {"name"}
+    assert parse_filter("attempts=max error:x").needs == {
+        "attemptsMade",
+        "atm",
+        "opts",
+        "failedReason",
+    }
+    assert parse_filter("data:x | !return:y stack:re:z child:no").fields == PAYLOADS

@@ -7,7 +7,7 @@ from datetime import UTC
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qtui.bullmq.filter import PAYLOADS, Columns, Filter, FilterError, parse, quoted
+from qtui.bullmq.filter import PAYLOADS, Columns, Filter, FilterError, parse_filter, quoted
 from qtui.bullmq.filter.groups import Either, Every, group, negate
 from qtui.bullmq.filter.pattern import Pattern
 from qtui.bullmq.filter.terms import (
@@ -111,7 +111,7 @@ scribbles = st.text(max_size=40) | st.lists(pieces, max_size=20).map("".join)
 
 @given(any_term)
 def test_what_is_printed_parses_to_the_same(term: Term) -> None:
-    found = parse(str(term))
+    found = parse_filter(str(term))
     assert found == Filter(term)
     assert hash(found) == hash(Filter(term))
     assert str(found) == str(term)
@@ -119,13 +119,13 @@ def test_what_is_printed_parses_to_the_same(term: Term) -> None:
 
 @given(values)
 def test_any_text_can_be_looked_for(value: str) -> None:
-    assert parse(f"error:{quoted(value)}") == Filter(Contains("error", value))
-    assert matches(parse(quoted(value)), Subject(f"…{value}…"))
+    assert parse_filter(f"error:{quoted(value)}") == Filter(Contains("error", value))
+    assert matches(parse_filter(quoted(value)), Subject(f"…{value}…"))
 
 
 def parsed(text: str) -> FilterError | Filter:
     try:
-        return parse(text, now=NOW)
+        return parse_filter(text, now=NOW)
     except FilterError as error:
         return error
 
@@ -142,17 +142,17 @@ def test_any_text_is_a_filter_or_a_mistake_with_a_place(text: str, job: Subject)
         assert caret.strip(" ") == "^"
     else:
         assert found.source == text
-        assert parse(str(found)) == found
-        assert matches(found, job) is not matches(parse(f"!({text})", now=NOW), job)
+        assert parse_filter(str(found)) == found
+        assert matches(found, job) is not matches(parse_filter(f"!({text})", now=NOW), job)
 
 
 @settings(max_examples=300)
 @given(telling_term, telling_term, jobs)
 def test_not_and_or_mean_what_they_mean_in_logic(one: Term, other: Term, job: Subject) -> None:
-    first, second = matches(parse(str(one)), job), matches(parse(str(other)), job)
-    assert matches(parse(f"!({one})"), job) is (not first)
-    assert matches(parse(f"({one}) ({other})"), job) is (first and second)
-    assert matches(parse(f"{one} | {other}"), job) is (first or second)
+    first, second = matches(parse_filter(str(one)), job), matches(parse_filter(str(other)), job)
+    assert matches(parse_filter(f"!({one})"), job) is (not first)
+    assert matches(parse_filter(f"({one}) ({other})"), job) is (first and second)
+    assert matches(parse_filter(f"{one} | {other}"), job) is (first or second)
 
 
 @settings(max_examples=300)
@@ -198,7 +198,7 @@ def test_counts_attempts_and_priority_as_the_rows_do(
     fields = {"attemptsMade": made, "atm": atm, "priority": priority, "opts": opts}
     job = Subject("1", None, fields)
     shown = row("1", [fields.get(name) for name in LIST_FIELDS])
-    assert matches(parse("attempts=max"), job) is shown.exhausted
-    assert matches(parse("attempts>=2"), job) is (shown.attempts_made >= 2)
-    assert matches(parse("attempts=3"), job) is (shown.attempts_made == 3)
-    assert matches(parse("priority>1"), job) is (shown.priority > 1)
+    assert matches(parse_filter("attempts=max"), job) is shown.exhausted
+    assert matches(parse_filter("attempts>=2"), job) is (shown.attempts_made >= 2)
+    assert matches(parse_filter("attempts=3"), job) is (shown.attempts_made == 3)
+    assert matches(parse_filter("priority>1"), job) is (shown.priority > 1)

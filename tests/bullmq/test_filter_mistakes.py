@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from qtui.bullmq.filter import FilterError, parse
+from qtui.bullmq.filter import FilterError, parse_filter
 from qtui.bullmq.filter.groups import negate
 from qtui.bullmq.filter.pattern import LONGEST_PATTERN, REACH, Pattern
 from qtui.bullmq.filter.terms import Contains
@@ -82,7 +82,7 @@ from tests.bullmq.subjects import Subject, matches
 )
 def test_points_at_the_mistake(text: str, position: int, says: str) -> None:
     with pytest.raises(FilterError) as caught:
-        parse(text)
+        parse_filter(text)
     assert caught.value.position == position
     assert says in caught.value.message
     assert str(caught.value) == caught.value.message
@@ -100,27 +100,27 @@ def test_points_at_the_mistake(text: str, position: int, says: str) -> None:
 )
 def test_draws_a_caret_below_the_mistake(text: str, lines: str) -> None:
     with pytest.raises(FilterError) as caught:
-        parse(text)
+        parse_filter(text)
     assert caught.value.pointed(text) == lines
 
 
 def test_messages_hold_nothing_that_a_terminal_would_obey() -> None:
     with pytest.raises(FilterError) as caught:
-        parse("child:\x1b[2J\u202e")
+        parse_filter("child:\x1b[2J\u202e")
     assert caught.value.message.isprintable()
 
 
 def test_huge_filters_are_read_in_linear_time() -> None:
     start = time.process_time()
-    many = parse(" | ".join(f"error:e{number}" for number in range(10_000)))
+    many = parse_filter(" | ".join(f"error:e{number}" for number in range(10_000)))
     assert matches(many, Subject("1", None, {"failedReason": "E9999"}))
-    assert parse(str(many)) == many
-    assert parse("!" * 1_000_001 + "x").root == negate(Contains("", "x"))
+    assert parse_filter(str(many)) == many
+    assert parse_filter("!" * 1_000_001 + "x").root == negate(Contains("", "x"))
     for text in ("a" * 10**6, '"' + "b c" * 10**6 + '"', "a()" * 10**6, " " * 10**6 + "a"):
-        assert parse(str(parse(text))) == parse(text)
+        assert parse_filter(str(parse_filter(text))) == parse_filter(text)
     for sign in ("(", '"', "re:" + "[" * 99, ")", "|", "a ", "!(", "error:", "re:a|", "a("):
         with pytest.raises(FilterError):
-            parse(sign * 10**5 + '"(')
+            parse_filter(sign * 10**5 + '"(')
     assert time.process_time() - start < 10
 
 
@@ -129,7 +129,7 @@ RUNAWAYS = [(r"(a|aa)+$", "a" * 60 + "!"), (r"a*[bc]", "a" * 10**6), (r".*.*[xy]
 
 @pytest.mark.parametrize(("pattern", "text"), RUNAWAYS)
 def test_a_pattern_that_runs_away_is_stopped(pattern: str, text: str) -> None:
-    found = parse(f"x error:re:{pattern}")
+    found = parse_filter(f"x error:re:{pattern}")
     start = time.process_time()
     with pytest.raises(FilterError, match="takes too long") as caught:
         matches(found, Subject("x", None, {"failedReason": text}))
@@ -177,7 +177,7 @@ def test_a_process_that_stood_still_meanwhile_is_no_runaway(
 
 
 def test_a_pattern_sees_the_beginning_of_a_text() -> None:
-    found = parse("error:re:needle$")
+    found = parse_filter("error:re:needle$")
     hay = "." * (REACH - 6)
     assert matches(found, Subject("1", None, {"failedReason": f"{hay}needle{hay}"}))
     assert not matches(found, Subject("1", None, {"failedReason": f"{hay}.needle"}))
@@ -185,8 +185,9 @@ def test_a_pattern_sees_the_beginning_of_a_text() -> None:
 
 def test_regex_is_imported_with_the_first_pattern() -> None:
     program = (
-        "import sys; from qtui.bullmq.filter import parse; parse('error:a age<1h attempts=max');"
-        "assert not {'regex', 'redis', 'textual'} & set(sys.modules); parse('re:a');"
+        "import sys; from qtui.bullmq.filter import parse_filter"
+        "; parse_filter('error:a age<1h attempts=max');"
+        "assert not {'regex', 'redis', 'textual'} & set(sys.modules); parse_filter('re:a');"
         "assert 'regex' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

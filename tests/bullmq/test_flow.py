@@ -9,7 +9,7 @@ import pytest
 from bullmq import FlowProducer
 from redis.asyncio import Redis
 
-from qtui.bullmq.connection import connect, parse
+from qtui.bullmq.connection import connect, parse_target
 from qtui.bullmq.flow import family as family_module
 from qtui.bullmq.flow.family import Family, Queues, read_families
 from qtui.bullmq.flow.lineage import Name, Node, OnFailure, Record, read_lineage, read_nodes
@@ -279,7 +279,7 @@ async def test_a_flow_that_is_too_large_is_not_read(
 async def test_looking_sends_nothing_but_reads(server: EmbeddedServer, client: Redis) -> None:
     await raw_family(client, 30, Record.IGNORED)
     before = await client.execute_command("DEBUG", "DIGEST")
-    watching = connect(parse(server.url), read_only=True)
+    watching = connect(parse_target(server.url), read_only=True)
     try:
         lineage = await read_lineage(watching, KIDS, "3")
         assert lineage.root.id == "p"

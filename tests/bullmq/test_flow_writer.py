@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from qtui.bullmq.codes import Code
-from qtui.bullmq.connection import Client, connect, parse
+from qtui.bullmq.connection import Client, connect, parse_target
 from qtui.bullmq.connection.faults import ReadOnlyMode
 from qtui.bullmq.flow_writer import FlowWriter
 from qtui.bullmq.keys import QueueKey
@@ -73,7 +73,7 @@ async def where(client: Client, parents: QueueKey, kids: QueueKey) -> dict[str, 
 @pytest.mark.parametrize("start", EACH)
 async def test_every_kind_of_server_takes_a_rerun(topology: Topology, start: Start) -> None:
     parents, kids = TAGGED
-    client = connect(parse(topology.url), read_only=False)
+    client = connect(parse_target(topology.url), read_only=False)
     try:
         await raw_flow(client, parents, kids)
         plan = await plan_of(client, parents, start)
@@ -99,7 +99,7 @@ async def test_every_kind_of_server_takes_a_rerun(topology: Topology, start: Sta
 
 async def test_a_flow_over_several_slots_is_refused(topology: Topology) -> None:
     parents, kids = APART
-    client = connect(parse(topology.url), read_only=False)
+    client = connect(parse_target(topology.url), read_only=False)
     try:
         await raw_flow(client, parents, kids)
         plan = await plan_of(client, parents, Start.FAILURE)
@@ -163,7 +163,7 @@ async def test_a_read_only_connection_sends_none_of_it(
     parents, kids = PLAIN
     await raw_flow(client, parents, kids)
     before = await client.execute_command("DEBUG", "DIGEST")
-    watching = connect(parse(server.url), read_only=True)
+    watching = connect(parse_target(server.url), read_only=True)
     try:
         plan = await plan_of(watching, parents, Start.FAILURE)
         with pytest.raises(ReadOnlyMode):

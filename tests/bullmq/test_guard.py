@@ -14,7 +14,7 @@ from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import MovedError
 
-from qtui.bullmq.connection import Client, ReadOnlyMode, connect, parse
+from qtui.bullmq.connection import Client, ReadOnlyMode, connect, parse_target
 from qtui.bullmq.connection.guard import READS, READS_OF, Guarded, permit
 from qtui.bullmq.connection.sentinel import MasterPool
 from qtui.demo.server import EmbeddedServer
@@ -81,7 +81,7 @@ def arrived(process: Process) -> set[str]:
 @pytest.fixture
 async def guarded(topology: Topology) -> AsyncIterator[Client]:
     """A read-only client of each arrangement."""
-    client = connect(parse(topology.url), read_only=True)
+    client = connect(parse_target(topology.url), read_only=True)
     yield client
     await client.aclose()
 
@@ -246,7 +246,7 @@ async def test_no_part_of_redis_py_gets_around_the_guard(
     topologies: Topologies, name: str, way: Callable[[Redis], Awaitable[object]]
 ) -> None:
     topology = topologies.get(name)
-    client = connect(parse(topology.url), read_only=True)
+    client = connect(parse_target(topology.url), read_only=True)
     assert isinstance(client, Redis)
     with pytest.raises(ReadOnlyMode):
         await way(client)
@@ -258,7 +258,7 @@ async def test_no_part_of_redis_py_gets_around_the_guard(
 
 async def test_no_part_of_the_cluster_client_gets_around_the_guard(topologies: Topologies) -> None:
     topology = topologies.get("cluster")
-    client = connect(parse(topology.url), read_only=True)
+    client = connect(parse_target(topology.url), read_only=True)
     script = client.register_script("return redis.call('set', KEYS[1], 1)")
     ways: list[Callable[[], Awaitable[object]]] = [
         lambda: client.set("k", 1),
@@ -284,7 +284,7 @@ async def test_a_refused_command_leaves_its_connection_usable(guarded: Client) -
 
 
 async def test_sentinels_are_asked_through_the_guard_too(topologies: Topologies) -> None:
-    client = connect(parse(topologies.get("sentinel").url), read_only=True)
+    client = connect(parse_target(topologies.get("sentinel").url), read_only=True)
     assert isinstance(client, Redis)
     pool = client.connection_pool
     assert isinstance(pool, MasterPool)
@@ -299,7 +299,7 @@ async def test_sentinels_are_asked_through_the_guard_too(topologies: Topologies)
 async def test_every_node_that_a_cluster_client_ever_meets_is_guarded(
     topologies: Topologies,
 ) -> None:
-    client = connect(parse(topologies.get("cluster").url), read_only=True)
+    client = connect(parse_target(topologies.get("cluster").url), read_only=True)
     assert isinstance(client, RedisCluster)
     manager = client.nodes_manager
     # Lists: nodes of one address are equal, whatever their connections.
@@ -318,7 +318,7 @@ async def test_every_node_that_a_cluster_client_ever_meets_is_guarded(
 
 
 async def test_without_read_only_the_same_commands_pass(topology: Topology) -> None:
-    client = connect(parse(topology.url), read_only=False)
+    client = connect(parse_target(topology.url), read_only=False)
     assert await client.set("{k}", "1")
     assert await client.eval("return redis.call('incr', KEYS[1])", 1, "{k}") == 2
     pipeline = client.pipeline(transaction=False)
@@ -388,7 +388,7 @@ def test_anything_else_is_named_but_not_its_arguments(words: tuple[bytes, ...], 
 async def test_what_was_looked_at_is_what_is_sent(
     standalone: Topology, arguments: tuple[Any, ...]
 ) -> None:
-    client = connect(parse(standalone.url), read_only=True)
+    client = connect(parse_target(standalone.url), read_only=True)
     connection = await raw_connection(client)
     assert b"".join(connection.pack_command(*arguments)) == b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"
     await client.aclose()

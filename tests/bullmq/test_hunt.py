@@ -9,7 +9,7 @@ import pytest
 import redis.asyncio
 from redis.exceptions import ResponseError
 
-from qtui.bullmq.filter import FilterError, parse
+from qtui.bullmq.filter import FilterError, parse_filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, JobState
 from qtui.bullmq.search.hunt import LOOKED_UP, Hunt
@@ -52,7 +52,7 @@ async def test_a_named_id_comes_first_and_not_again(
         client,
         QUEUE,
         FAILED,
-        parse("id:42"),
+        parse_filter("id:42"),
         fields=("name",),
         newest_first=newest_first,
         rate=0,
@@ -70,32 +70,32 @@ async def test_a_word_that_is_an_id_but_does_not_match_is_not_found(
     client: redis.asyncio.Redis,
 ) -> None:
     await raw_failed(client, ["42", "43"])
-    assert ids_of(await hunted(Hunt(client, QUEUE, FAILED, parse("42 name=other")))) == []
-    assert ids_of(await hunted(Hunt(client, QUEUE, FAILED, parse("!42")))) == ["43"]
+    assert ids_of(await hunted(Hunt(client, QUEUE, FAILED, parse_filter("42 name=other")))) == []
+    assert ids_of(await hunted(Hunt(client, QUEUE, FAILED, parse_filter("!42")))) == ["43"]
 
 
 async def test_exact_ids_are_looked_up_without_a_walk(server: EmbeddedServer) -> None:
     async with counted(server) as (client, trips):
         await raw_failed(client, map(str, range(3000)), change=some_refunds)
         trips.count = 0
-        hunt = Hunt(client, QUEUE, FAILED, parse("id=7"), rate=0)
+        hunt = Hunt(client, QUEUE, FAILED, parse_filter("id=7"), rate=0)
         assert ids_of(await hunted(hunt)) == ["7"]
         assert trips.count == 1
         assert hunt.seen == 0
         trips.count = 0
-        either = parse("id=7 | id=8 | id=none | id=7")
+        either = parse_filter("id=7 | id=8 | id=none | id=7")
         met = await hunted(Hunt(client, QUEUE, FAILED, either, fields=("data",), rate=0))
         assert sorted(ids_of(met)) == ["7", "8"]
         assert {one.fields["data"] for one in met} == {'{"n": 7}', '{"n": 8}'}
         assert trips.count == 2  # the places, and the fields of those found
         trips.count = 0
-        several = parse("id=20 name=refund error:timeout | id=21 name=refund")
+        several = parse_filter("id=20 name=refund error:timeout | id=21 name=refund")
         assert ids_of(await hunted(Hunt(client, QUEUE, FAILED, several, rate=0))) == ["20"]
         assert trips.count == 2
 
 
 async def test_many_exact_ids_are_looked_up_in_bundles(server: EmbeddedServer) -> None:
-    wanted = parse(" | ".join(f"id={place}" for place in range(450)))
+    wanted = parse_filter(" | ".join(f"id={place}" for place in range(450)))
     async with counted(server) as (client, trips):
         await raw_failed(client, map(str, range(0, 1000, 2)))
         trips.count = 0
@@ -107,11 +107,11 @@ async def test_many_exact_ids_are_looked_up_in_bundles(server: EmbeddedServer) -
 async def test_exact_ids_stand_in_the_state_or_are_not_found(client: redis.asyncio.Redis) -> None:
     await raw_failed(client, ["1", "2"])
     await raw_failed(client, ["3"], state="completed")
-    wanted = parse("id=1 | id=3")
+    wanted = parse_filter("id=1 | id=3")
     assert ids_of(await hunted(Hunt(client, QUEUE, FAILED, wanted))) == ["1"]
     assert ids_of(await hunted(Hunt(client, QUEUE, JobState.COMPLETED, wanted))) == ["3"]
     await raw_list(client, "wait", ["0:0", "5", "6", "0"])
-    found = await hunted(Hunt(client, QUEUE, JobState.WAITING, parse("id=6 | id=1 | id=0")))
+    found = await hunted(Hunt(client, QUEUE, JobState.WAITING, parse_filter("id=6 | id=1 | id=0")))
     assert ids_of(found) == ["6"]
 
 
@@ -122,13 +122,13 @@ async def test_exact_ids_stand_in_the_state_or_are_not_found(client: redis.async
 async def test_times_bound_the_walk(client: redis.asyncio.Redis, newest_first: bool) -> None:
     await raw_failed(client, map(str, range(2000)))
     now = START + 2_000_000
-    wanted = parse("age<10m", now=now)
+    wanted = parse_filter("age<10m", now=now)
     hunt = Hunt(client, QUEUE, FAILED, wanted, newest_first=newest_first, rate=0)
     met = ids_of(await hunted(hunt))
     # What finished less than 600 s before: places 1401 to 1999, since 1400 is just that old.
     assert sorted(map(int, met)) == list(range(1401, 2000))
     assert 599 <= hunt.total <= 600
-    window = parse("age<10m age>5m", now=now)
+    window = parse_filter("age<10m age>5m", now=now)
     hunt = Hunt(client, QUEUE, FAILED, window, newest_first=newest_first, rate=0)
     met = ids_of(await hunted(hunt))
     assert sorted(map(int, met)) == list(range(1401, 1700))
@@ -147,7 +147,7 @@ async def test_until_and_since_hold_for_walks_and_named_ids(
             client,
             QUEUE,
             FAILED,
-            parse(expression) if expression else None,
+            parse_filter(expression) if expression else None,
             since=None if low is None else START + 1000 * low,
             until=None if high is None else START + 1000 * high,
             newest_first=newest_first,
@@ -180,7 +180,7 @@ async def test_every_job_found_has_all_fields_however_many_match(
         return {**some_refunds(place), "name": name}
 
     ids = await raw_failed(client, map(str, range(3000)), change=change)
-    wanted = parse(expression) if expression else None
+    wanted = parse_filter(expression) if expression else None
     fields = (*LIST_FIELDS, "data")
     hunt = Hunt(client, QUEUE, FAILED, wanted, fields=fields, rate=0, sort_ro=sort_ro)
     met = await hunted(hunt)
@@ -202,7 +202,7 @@ async def test_a_sparse_walk_reads_only_what_the_filter_looks_at(server: Embedde
     async with counted(server) as (client, _):
         await raw_failed(client, map(str, range(2000)), change=lambda place: {"data": heavy})
         await client.config_resetstat()
-        wanted = parse("name=nothing")
+        wanted = parse_filter("name=nothing")
         hunt = Hunt(client, QUEUE, FAILED, wanted, fields=("data",), rate=0)
         assert await hunted(hunt) == []
         info = await client.info("stats")
@@ -227,12 +227,14 @@ async def test_lists_are_hunted_without_their_markers(
     jobs = [str(place) for place in range(1, 900)]
     await raw_list(client, "wait", ["0:0", *jobs[:400], "0:17", *jobs[400:], "0"])
     state = JobState.WAITING
-    for wanted in (None, parse("name=n"), parse("id:re:.")):
+    for wanted in (None, parse_filter("name=n"), parse_filter("id:re:.")):
         hunt = Hunt(client, QUEUE, state, wanted, fields=LIST_FIELDS, rate=0, sort_ro=sort_ro)
         met = await hunted(hunt)
         assert ids_of(met) == jobs
         assert {one.fields["name"] for one in met} == {"n"}
-    named = Hunt(client, QUEUE, state, parse("id:89"), fields=("name",), rate=0, sort_ro=sort_ro)
+    named = Hunt(
+        client, QUEUE, state, parse_filter("id:89"), fields=("name",), rate=0, sort_ro=sort_ro
+    )
     others = [one for one in jobs if "89" in one and one != "89"]
     assert ids_of(await hunted(named)) == ["89", *others]
 
@@ -264,14 +266,14 @@ async def test_hostile_ids_and_queue_names_are_met_as_they_are(
         any_client, HOSTILE, queue, change=lambda place: {"name": f"\udcff{HOSTILE[place]}"}
     )
     fields = (*LIST_FIELDS, "data")
-    for wanted in (None, parse("error:boom")):
+    for wanted in (None, parse_filter("error:boom")):
         hunt = Hunt(any_client, queue, FAILED, wanted, fields=fields, rate=0, sort_ro=sort_ro)
         met = await hunted(hunt)
         assert ids_of(met) == HOSTILE[::-1]
         assert [one.fields["name"] for one in met] == [f"\udcff{one}" for one in HOSTILE[::-1]]
     for job_id in HOSTILE:
         quote = "'" if '"' in job_id else '"'
-        wanted = parse(f"id={quote}{job_id}{quote}")
+        wanted = parse_filter(f"id={quote}{job_id}{quote}")
         hunt = Hunt(any_client, queue, FAILED, wanted, fields=fields, rate=0, sort_ro=sort_ro)
         assert ids_of(await hunted(hunt)) == [job_id]
 
@@ -286,13 +288,13 @@ async def test_jobs_without_a_hash_and_with_a_wrong_one_are_met_too(
         hunt = Hunt(any_client, QUEUE, FAILED, None, fields=LIST_FIELDS, rate=0, sort_ro=sort_ro)
         met = {one.id: one.fields["name"] for one in await hunted(hunt)}
         assert met == {"fine": "charge", "junk": None, "orphan": None}
-        rare = Hunt(any_client, QUEUE, FAILED, parse("!error:boom"), rate=0, sort_ro=sort_ro)
+        rare = Hunt(any_client, QUEUE, FAILED, parse_filter("!error:boom"), rate=0, sort_ro=sort_ro)
         assert sorted(ids_of(await hunted(rare))) == ["junk", "orphan"]
 
 
 async def test_a_queue_that_is_deleted_meanwhile_ends_the_hunt(client: redis.asyncio.Redis) -> None:
     await raw_failed(client, map(str, range(2000)))
-    hunt = Hunt(client, QUEUE, FAILED, parse("charge"), fields=LIST_FIELDS, rate=0)
+    hunt = Hunt(client, QUEUE, FAILED, parse_filter("charge"), fields=LIST_FIELDS, rate=0)
     found = 0
     async for step in hunt.steps():
         found += len(step)
@@ -307,7 +309,7 @@ async def test_a_state_of_a_wrong_type_is_told(
     await raw_failed(client, ["1"])
     await client.delete(QUEUE.key("failed"))
     await client.set(QUEUE.key("failed"), "junk")
-    hunt = Hunt(client, QUEUE, FAILED, parse(expression) if expression else None, rate=0)
+    hunt = Hunt(client, QUEUE, FAILED, parse_filter(expression) if expression else None, rate=0)
     with pytest.raises(ResponseError, match="WRONGTYPE"):
         await hunted(hunt)
 
@@ -316,7 +318,7 @@ async def test_a_state_that_becomes_another_type_meanwhile_is_told(
     client: redis.asyncio.Redis,
 ) -> None:
     await raw_failed(client, map(str, range(2000)))
-    hunt = Hunt(client, QUEUE, FAILED, parse("charge"), rate=0)
+    hunt = Hunt(client, QUEUE, FAILED, parse_filter("charge"), rate=0)
 
     async def spoil() -> None:
         async for _ in hunt.steps():
@@ -330,7 +332,7 @@ async def test_a_state_that_becomes_another_type_meanwhile_is_told(
 async def test_a_pattern_that_runs_away_ends_the_hunt(client: redis.asyncio.Redis) -> None:
     await raw_failed(client, ["1"], change=lambda place: {"failedReason": "a" * 5000 + "!"})
     with pytest.raises(FilterError, match="takes too long"):
-        await hunted(Hunt(client, QUEUE, FAILED, parse("error:re:(a|a|aa)+$"), rate=0))
+        await hunted(Hunt(client, QUEUE, FAILED, parse_filter("error:re:(a|a|aa)+$"), rate=0))
 
 
 @pytest.mark.parametrize("expression", ["refund", "charge", "refund | id:re:7$", "!error:timeout"])
@@ -340,7 +342,7 @@ async def test_a_hunt_without_scores_finds_the_same(
     await raw_failed(client, map(str, range(3000)), change=some_refunds)
     found = [
         await hunted(
-            Hunt(client, QUEUE, FAILED, parse(expression), rate=0, scored=scored, ahead=True)
+            Hunt(client, QUEUE, FAILED, parse_filter(expression), rate=0, scored=scored, ahead=True)
         )
         for scored in (True, False)
     ]
@@ -353,6 +355,6 @@ async def test_times_are_told_from_scores_though_nobody_wants_those(
     client: redis.asyncio.Redis,
 ) -> None:
     await raw_failed(client, map(str, range(2000)))
-    wanted = parse("(age<10m name=charge) | id:1999", now=START + 2_000_000)
+    wanted = parse_filter("(age<10m name=charge) | id:1999", now=START + 2_000_000)
     hunt = Hunt(client, QUEUE, FAILED, wanted, rate=0, scored=False)
     assert sorted(map(int, ids_of(await hunted(hunt)))) == list(range(1401, 2000))

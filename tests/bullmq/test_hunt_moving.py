@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 import redis.asyncio
 
-from qtui.bullmq.filter import parse
+from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.search.hunt import Hunt
 from qtui.demo.server import EmbeddedServer
 from tests.bullmq.test_hunt import BOTH_WAYS, FAILED, ids_of
@@ -70,7 +70,7 @@ async def test_jobs_that_leave_between_a_step_and_its_scores_take_no_other_along
             ours,
             QUEUE,
             FAILED,
-            parse("age<1h", now=now),
+            parse_filter("age<1h", now=now),
             newest_first=False,
             rate=0,
             sort_ro=sort_ro,
@@ -103,7 +103,7 @@ async def test_a_state_that_moves_between_the_commands_of_a_step_hides_no_job(
             ours,
             QUEUE,
             FAILED,
-            parse("!name=x"),
+            parse_filter("!name=x"),
             rate=0,
             sort_ro=sort_ro,
             ahead=True,

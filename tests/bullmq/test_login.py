@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from qtui.bullmq.connection import BadUrl, connect, parse
+from qtui.bullmq.connection import BadUrl, connect, parse_target
 from tests.bullmq.topologies import (
     PASSWORD,
     Process,
@@ -27,7 +27,7 @@ async def test_a_password_opens_the_door(locked: Process, user: str, form: str) 
         "in the query": f"redis://127.0.0.1:{locked.port}?username={user}&password={secret}",
         "unix": f"unix://{user}:{secret}@{locked.socket}",
     }[form]
-    client = connect(parse(url), read_only=True)
+    client = connect(parse_target(url), read_only=True)
     assert await client.ping()
     pipeline = client.pipeline(transaction=False)
     pipeline.execute_command("HGET", "bull:q:1", "name")
@@ -41,7 +41,9 @@ async def test_an_acl_that_allows_only_reads_is_enough_and_logs_one_violation_at
     with locked.admin() as admin:
         admin.acl_log_reset()
         secret = quote(PASSWORD, safe="")
-        client = connect(parse(f"redis://watch:{secret}@127.0.0.1:{locked.port}"), read_only=True)
+        client = connect(
+            parse_target(f"redis://watch:{secret}@127.0.0.1:{locked.port}"), read_only=True
+        )
         assert await client.get("bull:q:1") is None
         assert [entry["object"] for entry in admin.acl_log()] == ["client|setname"]
     await client.aclose()
@@ -62,7 +64,7 @@ async def test_a_closed_door_is_explained(
     locked: Process, login: str, command: tuple[str, ...], line: str
 ) -> None:
     url = f"redis://{login.format(quote(PASSWORD, safe=''))}127.0.0.1:{locked.port}"
-    client = connect(parse(url), read_only=False)
+    client = connect(parse_target(url), read_only=False)
     said = await says(client, url, client.execute_command(*command))
     assert said.startswith(f"redis://127.0.0.1:{locked.port}/0")
     assert line in said
@@ -72,13 +74,13 @@ async def test_a_closed_door_is_explained(
 
 async def test_a_password_that_nobody_asked_for_is_explained(standalone: Topology) -> None:
     url = standalone.url.replace("//", "//:hunter2@")
-    client = connect(parse(url), read_only=True)
+    client = connect(parse_target(url), read_only=True)
     assert "leave it out" in await says(client, url, client.ping())
 
 
 async def test_a_database_that_is_not_there_is_explained(standalone: Topology) -> None:
     url = standalone.url.replace("/0", "/99")
-    client = connect(parse(url), read_only=True)
+    client = connect(parse_target(url), read_only=True)
     said = await says(client, url, client.ping())
     assert said == f"{url} has no database of that number"
 
@@ -87,7 +89,7 @@ async def test_a_database_that_is_not_there_is_explained(standalone: Topology) -
 
 
 async def test_tls_is_checked_and_each_doubt_has_its_advice(topologies: Topologies) -> None:
-    port = parse(topologies.get("tls").url).hosts[0].port
+    port = parse_target(topologies.get("tls").url).hosts[0].port
     ca, other = topologies.certificates.ca, topologies.certificates.other_ca
     for host, options, line in (
         ("127.0.0.1", "", "add --tls-ca FILE with its CA (or a self-signed certificate itself)"),
@@ -99,7 +101,7 @@ async def test_tls_is_checked_and_each_doubt_has_its_advice(topologies: Topologi
         ),
     ):
         url = f"rediss://{host}:{port}{options}"
-        client = connect(parse(url), read_only=True)
+        client = connect(parse_target(url), read_only=True)
         assert line in await says(client, url, client.ping())
 
 
@@ -115,9 +117,9 @@ async def test_tls_is_checked_and_each_doubt_has_its_advice(topologies: Topologi
 async def test_tls_works_with_a_ca_or_without_any_check(
     topologies: Topologies, host: str, options: str
 ) -> None:
-    port = parse(topologies.get("tls").url).hosts[0].port
+    port = parse_target(topologies.get("tls").url).hosts[0].port
     url = f"rediss://{host}:{port}?{options.format(ca=topologies.certificates.ca)}"
-    client = connect(parse(url), read_only=True)
+    client = connect(parse_target(url), read_only=True)
     assert await client.ping()
     await client.aclose()
 
@@ -127,22 +129,22 @@ async def test_a_server_may_ask_for_our_certificate(topologies: Topologies) -> N
     process, port = tls_server(files, ask_client=True)
     topologies.own(process)
     url = f"rediss://127.0.0.1:{port}?ssl_ca_certs={files.ca}"
-    client = connect(parse(url), read_only=True)
+    client = connect(parse_target(url), read_only=True)
     assert "client certificate" in await says(client, url, client.ping())
     url += f"&ssl_certfile={files.client}&ssl_keyfile={files.client_key}"
-    client = connect(parse(url), read_only=True)
+    client = connect(parse_target(url), read_only=True)
     assert await client.ping()
     await client.aclose()
 
 
 async def test_tls_and_no_tls_are_told_apart(topologies: Topologies) -> None:
     topology = topologies.get("tls")
-    tls_port = parse(topology.url).hosts[0].port
+    tls_port = parse_target(topology.url).hosts[0].port
     url = f"redis://127.0.0.1:{tls_port}"
-    client = connect(parse(url), read_only=True)
+    client = connect(parse_target(url), read_only=True)
     assert "does it want TLS (rediss://)?" in await says(client, url, client.ping())
     url = f"rediss://127.0.0.1:{topology.data[0].port}"
-    client = connect(parse(url), read_only=True, timeout=0.3)
+    client = connect(parse_target(url), read_only=True, timeout=0.3)
     assert "Or does it speak no TLS (redis://)?" in await says(client, url, client.ping())
 
 
@@ -150,19 +152,19 @@ def test_a_missing_file_is_found_before_connecting() -> None:
     files = {"ssl_ca_certs": "the CA", "ssl_certfile": "the certificate", "ssl_keyfile": "the key"}
     for option, name in files.items():
         with pytest.raises(BadUrl, match=f"TLS: cannot read {name}: /nowhere: No such file"):
-            connect(parse(f"rediss://:hunter2@h?{option}=/nowhere"), read_only=True)
+            connect(parse_target(f"rediss://:hunter2@h?{option}=/nowhere"), read_only=True)
 
 
 async def test_a_wrong_master_name_names_the_right_ones(topologies: Topologies) -> None:
     url = topologies.get("sentinel").url.replace("/main", "/mian")
-    client = connect(parse(url), read_only=True)
+    client = connect(parse_target(url), read_only=True)
     said = await says(client, url, client.ping())
     assert "the Sentinels know no master of that name, but: main" in said
 
 
 async def test_sentinels_that_are_all_dead_are_unreachable() -> None:
     url = "redis+sentinel://127.0.0.1:1,127.0.0.1:2/main"
-    client = connect(parse(url), read_only=True)
+    client = connect(parse_target(url), read_only=True)
     assert "refused the connection" in await says(client, url, client.ping())
 
 
@@ -170,9 +172,9 @@ async def test_sentinels_may_have_a_login_of_their_own(topologies: Topologies) -
     topology = topologies.get("sentinel")
     sentinel = topologies.own(sentinel_of(topology.data[0], password="s3cret"))
     url = f"redis+sentinel://127.0.0.1:{sentinel.port}/main"
-    client = connect(parse(url), read_only=True)
+    client = connect(parse_target(url), read_only=True)
     assert "add ?sentinel_password=" in await says(client, url, client.ping())
-    client = connect(parse(f"{url}?sentinel_password=s3cret"), read_only=True)
+    client = connect(parse_target(f"{url}?sentinel_password=s3cret"), read_only=True)
     assert await client.ping()
     await client.aclose()
 
@@ -180,7 +182,7 @@ async def test_sentinels_may_have_a_login_of_their_own(topologies: Topologies) -
 async def test_a_cluster_and_a_single_server_are_told_apart(topologies: Topologies) -> None:
     node = topologies.get("cluster").data[0]
     url = f"redis://127.0.0.1:{node.port}"
-    client = connect(parse(url), read_only=True)
+    client = connect(parse_target(url), read_only=True)
     pipeline = client.pipeline(transaction=False)
     for number in range(9):
         pipeline.execute_command("GET", number)
@@ -188,7 +190,7 @@ async def test_a_cluster_and_a_single_server_are_told_apart(topologies: Topologi
         client, url, pipeline.execute()
     )
     url = f"redis+cluster://127.0.0.1:{topologies.get('standalone').data[0].port}"
-    client = connect(parse(url), read_only=True)
+    client = connect(parse_target(url), read_only=True)
     assert "is no cluster: write redis://" in await says(client, url, client.ping())
 
 
@@ -199,5 +201,5 @@ async def test_an_acl_that_hides_the_cluster_is_not_taken_for_a_missing_one(
     with node.admin() as admin:
         admin.acl_setuser("blind", enabled=True, nopass=True, commands=["+@read"], keys=["*"])
     url = f"redis+cluster://blind:x@127.0.0.1:{node.port}"
-    client = connect(parse(url), read_only=True)
+    client = connect(parse_target(url), read_only=True)
     assert "does not let this user run CLUSTER SLOTS" in await says(client, url, client.get("k"))

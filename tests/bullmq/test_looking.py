@@ -6,9 +6,9 @@ import pytest
 from bullmq import FlowProducer
 from redis.asyncio import Redis
 
-from qtui.bullmq.connection import Client, connect, parse
+from qtui.bullmq.connection import Client, connect, parse_target
 from qtui.bullmq.events.stream import wait_for_events
-from qtui.bullmq.filter import parse as parse_filter
+from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.discovery import discover
@@ -142,7 +142,7 @@ async def test_looking_leaves_each_key_as_compact_as_it_was(kind: str) -> None:
             assert sets == ["listpack", "skiplist"]
             size = await client.memory_usage(OLD.key("failed"), samples=0)
             for read_only in (True, False):
-                ours = connect(parse(server.url), read_only=read_only)
+                ours = connect(parse_target(server.url), read_only=read_only)
                 try:
                     await look_at_everything(ours)
                     await look_as_the_screen_does(ours)
@@ -168,7 +168,7 @@ async def test_a_user_who_may_not_see_encodings_leaves_small_sets_alone(
             keys=["*"],
         )
         url = any_server.url.replace("unix://", "unix://blind:secret@")
-        ours = connect(parse(url), read_only=True)
+        ours = connect(parse_target(url), read_only=True)
         assert len((await Reader(ours).page(QUEUE, JobState.FAILED, 0, 50)).rows) == 50
         hunt = Hunt(ours, QUEUE, JobState.FAILED, fields=GROUP_FIELDS)
         async for _ in group_errors(hunt, QUEUE, ErrorGroups()):
@@ -188,7 +188,7 @@ async def test_looking_changes_nothing(
     assert {"hset", "zadd"} <= await writes_among(any_client, await commands(any_client))
     digest = await any_client.execute_command("DEBUG", "DIGEST")
     await any_client.config_resetstat()
-    ours = connect(parse(any_server.url), read_only=read_only)
+    ours = connect(parse_target(any_server.url), read_only=read_only)
     try:
         await look_at_everything(ours)
         await look_as_the_screen_does(ours)
@@ -214,7 +214,7 @@ async def test_a_user_who_may_only_read_sees_it_all(
         keys=["bull:*"],
     )
     url = any_server.url.replace("unix://", "unix://watcher:secret@")
-    ours = connect(parse(url), read_only=True)
+    ours = connect(parse_target(url), read_only=True)
     try:
         await look_at_everything(ours)
         await look_as_the_screen_does(ours)

@@ -20,7 +20,7 @@ from qtui.demo.server import EmbeddedServer
 from qtui.operations.flow_rerun.plan import Part, Start
 from qtui.operations.supply.selection import query
 from qtui.views.document import Pairs
-from qtui.views.flow_rows import Line, about, state_of, what_of
+from qtui.views.flow_rows import Line, node_in_full, node_state, node_words
 from qtui.views.job_document import job_sections
 from tests import servers
 from tests.operations.flows import KIDS, carry_out, plan_of, raw_flow, rerun_of
@@ -210,8 +210,8 @@ async def test_a_family_key_of_another_type_is_told_and_no_rerun_is_made(
     lineage = await read_lineage(any_client, KIDS, "c0")
     child = Line(lineage.job, "└─ ", parent=lineage.root)
     kept = "how its parent keeps it is unknown" if suffix == "unsuccessful" else "kept as"
-    assert kept in about(child)[1]
-    assert "struck off" not in "".join([*about(child), *what_of(child)])
+    assert kept in node_in_full(child)[1]
+    assert "struck off" not in "".join([*node_in_full(child), *node_words(child)])
 
 
 async def test_a_child_in_an_unreadable_place_is_no_reason_to_call_it_nowhere(
@@ -235,8 +235,8 @@ async def test_a_child_in_an_unreadable_place_is_no_reason_to_call_it_nowhere(
     plan = await plan_of(old, start=Start.START)
     assert plan.refusal.removeprefix("where bull:kids:c")[1:] == why
     [node] = await read_nodes(old, [Name(KIDS, "c1")])
-    assert state_of(node)[0] == "unknown"
-    assert what_of(Line(node, ""))[0] == f"where bull:kids:c1{why}"
+    assert node_state(node)[0] == "unknown"
+    assert node_words(Line(node, ""))[0] == f"where bull:kids:c1{why}"
 
 
 async def test_without_lpos_a_parent_that_waits_to_be_failed_is_saved(old: Redis) -> None:

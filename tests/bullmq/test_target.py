@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from qtui.bullmq.connection.faults import BadUrl
-from qtui.bullmq.connection.target import Address, Credentials, Kind, Target, parse
+from qtui.bullmq.connection.target import Address, Credentials, Target, Topology, parse_target
 
 SECRET = "hunter2"
 
@@ -43,7 +43,7 @@ SECRET = "hunter2"
     ],
 )
 def test_a_url_is_shown_in_one_form_and_without_secrets(url: str, shown: str) -> None:
-    target = parse(url)
+    target = parse_target(url)
     assert target.shown == shown
     assert str(target) == shown
     assert repr(target) == f"Target({shown!r})"
@@ -54,40 +54,42 @@ def test_a_url_is_shown_in_one_form_and_without_secrets(url: str, shown: str) ->
 
 def test_what_is_shown_can_be_parsed_again() -> None:
     for url in ("redis://a/1", "unix:///a?db=2", "redis+sentinel://a,b/m/1", "redis+cluster://a,b"):
-        target = parse(url)
-        assert parse(target.shown) == target
+        target = parse_target(url)
+        assert parse_target(target.shown) == target
 
 
 def test_credentials_are_percent_decoded_and_a_plus_is_a_plus() -> None:
-    assert parse("redis://us%40er:p%2Fa%3Fs%23s+%25@h").credentials == Credentials(
+    assert parse_target("redis://us%40er:p%2Fa%3Fs%23s+%25@h").credentials == Credentials(
         "us@er", "p/a?s#s+%"
     )
-    assert parse("redis://h?username=a%40b&password=1+1%26").credentials == Credentials(
+    assert parse_target("redis://h?username=a%40b&password=1+1%26").credentials == Credentials(
         "a@b", "1+1&"
     )
-    assert parse("redis://:%ff@h").credentials.password == "\udcff"
-    assert not parse("redis://h").credentials
-    assert parse("redis://only-user@h").credentials == Credentials("only-user", "")
-    both = parse("redis+sentinel://u:p@h/m?sentinel_username=su&sentinel_password=sp")
+    assert parse_target("redis://:%ff@h").credentials.password == "\udcff"
+    assert not parse_target("redis://h").credentials
+    assert parse_target("redis://only-user@h").credentials == Credentials("only-user", "")
+    both = parse_target("redis+sentinel://u:p@h/m?sentinel_username=su&sentinel_password=sp")
     assert both.credentials == Credentials("u", "p")
     assert both.sentinel_credentials == Credentials("su", "sp")
 
 
 def test_the_parts_of_a_url_are_where_they_belong() -> None:
-    target = parse("redis+sentinel://h1,h2:7/main/5")
+    target = parse_target("redis+sentinel://h1,h2:7/main/5")
     assert target == Target(
         "redis+sentinel",
-        Kind.SENTINEL,
+        Topology.SENTINEL,
         hosts=(Address("h1", 26379), Address("h2", 7)),
         master="main",
         db=5,
     )
-    assert parse("unix:///a/b%20c?db=1") == Target("unix", Kind.UNIX, path="/a/b c", db=1)
-    assert parse("redis://[::1]:9").hosts == (Address("::1", 9),)
+    assert parse_target("unix:///a/b%20c?db=1") == Target(
+        "unix", Topology.UNIX, path="/a/b c", db=1
+    )
+    assert parse_target("redis://[::1]:9").hosts == (Address("::1", 9),)
 
 
 def test_tls_options_are_read_in_the_ways_in_which_people_write_them() -> None:
-    tls = parse(
+    tls = parse_target(
         "rediss://h?ssl_cert_reqs=CERT_NONE&ssl_check_hostname=False&ssl_ca_certs=/a%20b.pem"
         "&ssl_ca_path=/c&ssl_certfile=d&ssl_keyfile=e&ssl_password=f"
     ).tls
@@ -95,10 +97,10 @@ def test_tls_options_are_read_in_the_ways_in_which_people_write_them() -> None:
     assert (tls.verify, tls.check_hostname) == ("none", False)
     assert (tls.ca_file, tls.ca_path) == ("/a b.pem", "/c")
     assert (tls.certificate, tls.key, tls.key_password) == ("d", "e", "f")
-    default = parse("rediss://h").tls
+    default = parse_target("rediss://h").tls
     assert default is not None
     assert (default.verify, default.check_hostname) == ("required", True)
-    assert parse("redis://h").tls is None
+    assert parse_target("redis://h").tls is None
 
 
 @pytest.mark.parametrize(
@@ -141,7 +143,7 @@ def test_tls_options_are_read_in_the_ways_in_which_people_write_them() -> None:
 )
 def test_a_bad_url_says_what_to_write_and_quotes_nothing(url: str, advice: str) -> None:
     with pytest.raises(BadUrl) as caught:
-        parse(url)
+        parse_target(url)
     message = str(caught.value)
     assert advice in message
     assert SECRET not in message
@@ -160,8 +162,8 @@ def test_parsing_a_url_imports_no_redis() -> None:
 )
 def test_a_cluster_that_was_recognised_keeps_the_name_it_was_given(url: str) -> None:
     """Journals and screens name a server as it was typed."""
-    target = parse(url)
+    target = parse_target(url)
     cluster = target.as_cluster([Address("10.0.0.5", 7000)])
     assert cluster.shown == target.shown == url
-    assert cluster.kind is Kind.CLUSTER
+    assert cluster.kind is Topology.CLUSTER
     assert cluster.hosts == (target.hosts or (Address("10.0.0.5", 7000),))

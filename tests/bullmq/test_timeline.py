@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from qtui.bullmq.filter import parse
+from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.timeline import (
     AHEAD,
@@ -207,7 +207,7 @@ async def test_the_filter_of_bars_means_their_jobs_and_no_others(client: Redis) 
         timeline = await read(client, window, 50)
         last = len(timeline.counts) - 1
         for first, end in ((0, 0), (last // 2, last), (last, last), (0, last)):
-            bounds = parse(timeline.filter_text(first, end)).bounds()
+            bounds = parse_filter(timeline.filter_text(first, end)).bounds()
             assert bounds == (timeline.bounds(first)[0], timeline.bounds(end)[1])
             after, before = bounds
             assert timeline.jobs(first, end) == await client.zcount(
@@ -224,7 +224,10 @@ async def test_the_filter_of_bars_means_their_jobs_and_no_others(client: Redis) 
 def test_the_filter_of_bars_has_their_bounds(start: int, width: int, first: int, more: int) -> None:
     timeline = Timeline(TimeWindow.ALL, start, width, (0,) * 401, NOW)
     text = timeline.filter_text(first, first + more)
-    assert parse(text).bounds() == (timeline.bounds(first)[0], timeline.bounds(first + more)[1])
+    assert parse_filter(text).bounds() == (
+        timeline.bounds(first)[0],
+        timeline.bounds(first + more)[1],
+    )
 
 
 def test_a_moment_outside_is_in_the_nearest_bar() -> None:

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 from redis.asyncio import Redis
 
-from qtui.bullmq.connection import connect, parse
+from qtui.bullmq.connection import connect, parse_target
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.reads.workers import count_workers, queues_of_workers, read_workers
 from qtui.demo.server import EmbeddedServer
@@ -144,7 +144,7 @@ async def test_on_a_cluster_the_node_that_has_the_queue_is_asked(topologies: Top
     topology = topologies.get("cluster")
     queues = [QueueKey.of("bull", name) for name in ("{a}", "{b}", "{c}")]
     async with AsyncExitStack() as stack:
-        client = connect(parse(topology.url), read_only=True)
+        client = connect(parse_target(topology.url), read_only=True)
         stack.push_async_callback(client.aclose)
         assert await read_workers(client, queues) == dict.fromkeys(queues, 0)
         # ioredis connects to each node under one name.

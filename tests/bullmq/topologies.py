@@ -24,7 +24,7 @@ import pytest
 import redis
 from redis.exceptions import RedisError
 
-from qtui.bullmq.connection import Client, explain, parse
+from qtui.bullmq.connection import Client, explain, parse_target
 from tests.servers import binary, free_port
 
 Writer: TypeAlias = redis.Redis | redis.RedisCluster
@@ -69,7 +69,7 @@ async def says(client: Client, url: str, command: Awaitable[object]) -> str:
     with pytest.raises(RedisError) as caught:
         await command
     await client.aclose()
-    return str(explain(caught.value, parse(url)))
+    return str(explain(caught.value, parse_target(url)))
 
 
 class Process:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from qtui.bullmq.connection import Surroundings, connect, parse
+from qtui.bullmq.connection import Reach, connect, parse_target
 from tests.bullmq.topologies import Process, Topology, cluster_nodes, sentinel_at
 from tests.cli.stage import invoke
 from tests.kinds import NAMES, fill
@@ -66,7 +66,7 @@ def test_a_key_that_moved_is_followed_by_the_map(cluster: Topology) -> None:
     fill_by_nodes(cluster)
     url = f"redis+cluster://127.0.0.1:{cluster.data[2].port}"
     routes = (f"{HOST.format(number)}=127.0.0.1" for number in range(3))
-    target = Surroundings(announced=tuple(routes)).of(parse(url))
+    target = Reach(announced=tuple(routes)).of(parse_target(url))
 
     async def follow() -> tuple[object, object]:
         client = connect(target, read_only=True)

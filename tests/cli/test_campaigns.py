@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from qtui.demo.server import EmbeddedServer
-from qtui.operations.journal.reading import ids, path_of, read, summary
+from qtui.operations.journal.reading import ids, path_of, read_lines, summary
 from tests.cli.stage import (
     PATIENCE,
     Outcome,
@@ -232,8 +232,8 @@ def test_no_room_any_more_stops_it_with_a_snapshot_of_all_that_was_retried(
     snapshots, coded = set[object](), set[object]()
     for name in ids(folder):
         assert path_of(folder, name).stat().st_size <= limit
-        snapshots |= {one["id"] for one in read(folder, name) if one["type"] == "job"}
-        coded |= {one["id"] for one in read(folder, name) if one["type"] == "code"}
+        snapshots |= {one["id"] for one in read_lines(folder, name) if one["type"] == "job"}
+        coded |= {one["id"] for one in read_lines(folder, name) if one["type"] == "code"}
     assert set(waiting) <= snapshots
     assert coded <= set(waiting)
     if waiting:

@@ -18,7 +18,7 @@ from qtui.commands.flow import show_flow
 from qtui.commands.rerun import RerunRequest
 from qtui.commands.shared.run import Flags, run
 from qtui.operations.flow_rerun.plan import Start
-from qtui.operations.journal.reading import ids, path_of, read, rebuilt, summary, unfinished
+from qtui.operations.journal.reading import ids, path_of, read_lines, rebuilt, summary, unfinished
 from qtui.operations.planning.plan import Resets
 from tests.cli.stage import PATIENCE, Outcome, Stage, connect, digest, invoke, play
 
@@ -242,7 +242,7 @@ def test_a_rerun_is_written_down_before_it_is_sent(
     one = summary(folder, campaign_id)
     assert (one.phase, one.jobs, dict(one.codes)) == ("done", 2, {Code.RETRIED: 2})
     assert one.header.how == "qtui flow payments b --rerun failure"
-    lines = list(read(folder, campaign_id))
+    lines = list(read_lines(folder, campaign_id))
     assert [line["type"] for line in lines] == ["campaign", "job", "job", "code", "code", "end"]
     assert [line.get("id") for line in lines[1:5]] == ["bull:parents:p", "bull:payments:b"] * 2
     wiped = {job.id: job for job in rebuilt(folder, campaign_id)}
@@ -330,7 +330,9 @@ def test_a_rerun_is_followed_until_all_is_decided(
     assert "resumed from 1 failed job; 2 of 2 done" in told.out.splitlines()
     [campaign_id] = ids(tmp_path / "qtui" / "journal")
     fates = [
-        line["fate"] for line in read(tmp_path / "qtui" / "journal", campaign_id) if "fate" in line
+        line["fate"]
+        for line in read_lines(tmp_path / "qtui" / "journal", campaign_id)
+        if "fate" in line
     ]
     assert fates == ["completed", "completed"]
 

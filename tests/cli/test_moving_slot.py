@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 from redis.crc import key_slot
 
-from qtui.bullmq.connection import connect, parse
+from qtui.bullmq.connection import connect, parse_target
 from qtui.bullmq.connection.cluster import Cluster
 from tests.bullmq.topologies import Process, Topology, cluster_joined, cluster_nodes
 from tests.cli.stage import Json, invoke
@@ -75,7 +75,7 @@ def test_reads_side_by_side_find_a_moved_key(cluster: tuple[Topology, Process]) 
     url = cluster[0].url
 
     async def read() -> list[str]:
-        client = connect(parse(url).as_cluster(), read_only=True)
+        client = connect(parse_target(url).as_cluster(), read_only=True)
         assert isinstance(client, Cluster)
         try:
             reads = (client.execute_command("HGET", f"{BASE}:{at % 3}", "name") for at in range(60))
@@ -92,7 +92,7 @@ def test_several_keys_in_both_halves_are_said_to_be_moving(
     from qtui.bullmq.ask import ask
     from qtui.bullmq.connection import explain
 
-    target = parse(cluster[0].url).as_cluster()
+    target = parse_target(cluster[0].url).as_cluster()
 
     async def read() -> str:
         client = connect(target, read_only=True)

@@ -9,8 +9,8 @@ from importlib import resources
 from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code, Result
-from qtui.bullmq.connection import Client, connect, parse
-from qtui.bullmq.filter import parse as filter_of
+from qtui.bullmq.connection import Client, connect, parse_target
+from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.model import JobState
 from qtui.bullmq.writer import Writer
 from qtui.demo.server import EmbeddedServer
@@ -26,7 +26,7 @@ FAILED = JobState.FAILED
 
 async def plan_for(client: Client, expression: str | None = None) -> Plan:
     """The plan of a query made now."""
-    wanted = filter_of(expression) if expression else None
+    wanted = parse_filter(expression) if expression else None
     return await make_plan(client, await query(client, QUEUE, FAILED, wanted), rate=0)
 
 
@@ -54,7 +54,7 @@ async def proxied(server: EmbeddedServer) -> AsyncIterator[tuple[Proxy, Redis]]:
 
 def ours_to(server: EmbeddedServer, timeout: float = 5.0) -> Redis:
     """Qtui's own client; the caller closes it."""
-    client = connect(parse(server.url), read_only=False, timeout=timeout)
+    client = connect(parse_target(server.url), read_only=False, timeout=timeout)
     assert isinstance(client, Redis)
     return client
 

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from qtui.bullmq.connection import Client, connect, parse
+from qtui.bullmq.connection import Client, connect, parse_target
 from qtui.demo.server import EmbeddedServer
 
 
 @pytest.fixture
 async def ours(any_server: EmbeddedServer) -> AsyncIterator[Client]:
     """A connection that sends nothing but reads."""
-    client = connect(parse(any_server.url), read_only=True)
+    client = connect(parse_target(any_server.url), read_only=True)
     yield client
     await client.aclose()

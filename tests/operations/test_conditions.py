@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code, Result
-from qtui.bullmq.connection import connect, parse
+from qtui.bullmq.connection import connect, parse_target
 from qtui.bullmq.connection.trouble import condition_of
 from qtui.bullmq.flow_writer import FlowWriter
 from qtui.bullmq.writer import Writer
@@ -254,7 +254,7 @@ async def test_a_login_that_is_refused_for_a_while_is_waited_for(
 
     await allow()
     client = connect(
-        parse(own_server.url.replace("unix://", "unix://rotated:secret@")), read_only=False
+        parse_target(own_server.url.replace("unix://", "unix://rotated:secret@")), read_only=False
     )
     assert isinstance(client, Redis)
     campaign = await a_retry(client, tmp_path)

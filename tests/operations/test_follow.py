@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code, Result
-from qtui.bullmq.connection import Client, connect, parse
+from qtui.bullmq.connection import Client, connect, parse_target
 from qtui.bullmq.model import JobState
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.following.outcome import Fate, Outcome, OutcomeTally
@@ -189,7 +189,7 @@ async def test_a_job_that_is_missing_is_not_gone_while_events_are_unread(
     ids = await raw_failed(any_client, ["1", "2"])
     await any_client.hset(QUEUE.key("meta"), "opts.maxLenEvents", "1000000")
     await any_client.xadd(EVENTS, {"event": "added", "jobId": "1"})
-    ours = connect(parse(any_server.url), read_only=True)
+    ours = connect(parse_target(any_server.url), read_only=True)
     follower, start = await began(ours), time.monotonic()
     follower.add(await retry(any_client, ids))
     await follower.look()

@@ -32,8 +32,8 @@ from qtui.operations.journal.reading import (
     JournalError,
     campaigns,
     progress_of,
-    read,
     read_header,
+    read_lines,
     rebuilt,
 )
 from qtui.operations.journal.writing import Journal
@@ -61,7 +61,7 @@ def test_whatever_a_job_holds_comes_out_as_it_went_in(jobs: list[Snapshot]) -> N
         with Journal.create(folder, header()) as journal:
             journal.snapshots(snapshot_lines(jobs))
         assert [alike(one) for one in rebuilt(folder, journal.id)] == [alike(one) for one in jobs]
-        whole = [snapshot_of(one) for one in read(folder, journal.id) if one["type"] == "job"]
+        whole = [snapshot_of(one) for one in read_lines(folder, journal.id) if one["type"] == "job"]
         assert [alike(one) for one in whole] == [alike(one) for one in jobs]
         raw = journal.path.read_bytes()
         assert raw.isascii()
@@ -115,7 +115,7 @@ def test_the_first_line_tells_who_retries_what_and_how(tmp_path: Path) -> None:
     assert found.user
     assert found.host
     assert found.version
-    [first] = read(tmp_path, journal.id)
+    [first] = read_lines(tmp_path, journal.id)
     assert list(first)[:4] == ["type", "format", "id", "at"]
     assert first["selection"] == {
         "kind": "query",
@@ -138,7 +138,7 @@ def test_a_whole_campaign_line_by_line(tmp_path: Path) -> None:
         )
         journal.outcomes({"1": Outcome(Fate.FAILED_AGAIN, "Timeout"), "9": Outcome(Fate.GONE)})
         journal.end("stopped", Counter({Code.RETRIED: 1, Code.UNKNOWN: 1}), "asked to")
-    _, *lines = read(tmp_path, journal.id)
+    _, *lines = read_lines(tmp_path, journal.id)
     last = lines.pop()
     at = last.pop("at")
     assert isinstance(at, int)
@@ -164,7 +164,7 @@ def test_a_whole_campaign_line_by_line(tmp_path: Path) -> None:
 def test_many_chosen_jobs_stand_a_thousand_a_line(tmp_path: Path) -> None:
     with Journal.create(tmp_path, header(2500)) as journal:
         journal.chosen(picked(*range(2500)))
-    lines = [one["jobs"] for one in read(tmp_path, journal.id) if one["type"] == "chosen"]
+    lines = [one["jobs"] for one in read_lines(tmp_path, journal.id) if one["type"] == "chosen"]
     assert [len(jobs) for jobs in lines if isinstance(jobs, list)] == [1000, 1000, 500]
     assert progress_of(tmp_path, journal.id).chosen == tuple(picked(*range(2500)))
 
@@ -363,6 +363,6 @@ def test_snapshots_and_codes_may_come_from_two_threads(tmp_path: Path) -> None:
         for number in range(2000):
             journal.codes([Result(f"c{number}", Code.NOT_IN_STATE)])
         thread.join(20)
-    kinds = Counter(str(one["type"]) for one in read(tmp_path, journal.id))
+    kinds = Counter(str(one["type"]) for one in read_lines(tmp_path, journal.id))
     assert kinds == {"campaign": 1, "job": 600, "code": 2000}
     assert len(journal.path.read_bytes().splitlines()) == 2601

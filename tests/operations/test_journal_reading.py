@@ -23,7 +23,7 @@ from qtui.operations.journal.reading import (
     find,
     path_of,
     progress_of,
-    read,
+    read_lines,
     rebuilt,
     summary,
     unfinished,
@@ -75,7 +75,7 @@ def test_a_link_in_place_of_a_journal_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir(mode=0o700)
     path_of(tmp_path / "b", journal.id).symlink_to(journal.path)
     with pytest.raises(JournalError, match="is a symbolic link"):
-        list(read(tmp_path / "b", journal.id))
+        list(read_lines(tmp_path / "b", journal.id))
     with pytest.raises(JournalError, match="is a symbolic link"):
         Journal.resume(tmp_path / "b", journal.id)
     with Journal.create(tmp_path / "b", header()) as other:
@@ -194,12 +194,12 @@ def test_a_journal_cut_at_any_byte_keeps_its_whole_lines_and_can_go_on(tmp_path:
         journal.path.write_bytes(whole[:cut])
         # Lines that lost nothing but their end may count or not; all before them must.
         lines = whole[:cut].count(b"\n")
-        before = [one["type"] for one in read(tmp_path, journal.id)]
+        before = [one["type"] for one in read_lines(tmp_path, journal.id)]
         assert before[:lines] == ["campaign", "job", "job", "code", "end"][:lines]
         assert not summary(tmp_path, journal.id).ended
         with Journal.resume(tmp_path, journal.id) as again:
             again.snapshots(snapshot_lines([failed(9)]))
-        after = [one["type"] for one in read(tmp_path, journal.id)]
+        after = [one["type"] for one in read_lines(tmp_path, journal.id)]
         assert after[-2:] == ["resumed", "job"]
         assert after[:-2] == before
         assert [one.id for one in rebuilt(tmp_path, journal.id)][-1] == "9"

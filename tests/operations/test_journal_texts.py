@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from qtui.bullmq.codes import Code, Result
 from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection, snapshot_lines
-from qtui.operations.journal.reading import JournalError, read, rebuilt, summary
+from qtui.operations.journal.reading import JournalError, read_lines, rebuilt, summary
 from qtui.operations.journal.texts import Texts, whole
 from qtui.operations.journal.writing import Journal
 
@@ -68,9 +68,9 @@ def test_a_journal_of_jobs_that_failed_alike_is_a_fraction(tmp_path: Path) -> No
         journal.end("done", {Code.RETRIED: 1000})
     assert list(rebuilt(tmp_path, journal.id)) == jobs
     assert journal.path.stat().st_size < len(snapshot_lines(jobs)) / 4
-    told = [one for one in read(tmp_path, journal.id) if one["type"] == "job"]
+    told = [one for one in read_lines(tmp_path, journal.id) if one["type"] == "job"]
     assert [one["fields"] for one in told] == [one.fields for one in jobs]
-    assert all(one["type"] != "text" for one in read(tmp_path, journal.id))
+    assert all(one["type"] != "text" for one in read_lines(tmp_path, journal.id))
     assert summary(tmp_path, journal.id).jobs == 1000
 
 

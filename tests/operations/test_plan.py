@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code, ForeignQueue
 from qtui.bullmq.dialect import Destination
-from qtui.bullmq.filter import parse
+from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.model import JobState
 from qtui.bullmq.writer import Picked, Writer
 from qtui.demo.server import EmbeddedServer
@@ -243,7 +243,9 @@ async def test_a_whole_state_can_be_retried_before_its_jobs_are_looked_at(client
     assert early == [(len(ids), 0)]
     assert (plan.jobs, plan.count(Code.RETRIED)) == (len(ids), len(ids))
     # How many match a filter is not known before all were looked at.
-    await make_plan(client, await query(client, QUEUE, FAILED, parse("charge")), early=told, rate=0)
+    await make_plan(
+        client, await query(client, QUEUE, FAILED, parse_filter("charge")), early=told, rate=0
+    )
     assert len(early) == 1
 
 

@@ -19,7 +19,7 @@ from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.engine.pace import Pace
 from qtui.operations.engine.sending import LARGEST_CALL
-from qtui.operations.journal.reading import JournalError, ids, path_of, read, rebuilt, summary
+from qtui.operations.journal.reading import JournalError, ids, path_of, read_lines, rebuilt, summary
 from qtui.operations.planning.plan import Plan, Resets, make_plan
 from qtui.operations.retry.resuming import Recorder
 from qtui.operations.retry.retry import Retry
@@ -83,7 +83,7 @@ def recorded(client: Client, plan: Plan, folder: Path, pace: Pace | None = None)
 def lines(folder: Path, kind: str) -> list[dict[str, object]]:
     """The lines of a kind in the one journal there is."""
     [campaign] = ids(folder)
-    return [one for one in read(folder, campaign) if one["type"] == kind]
+    return [one for one in read_lines(folder, campaign) if one["type"] == kind]
 
 
 def of_job(place: int) -> Fields:

@@ -21,7 +21,7 @@ from qtui.operations.flow_rerun.progress import LEFT_AT_ONCE, read_progress
 from qtui.operations.flow_rerun.rerun import Rerun
 from qtui.operations.following.outcome import Fate, Outcome
 from qtui.operations.journal.lines import Header, WrittenSelection, outcome_of
-from qtui.operations.journal.reading import JournalError, ids, read, rebuilt, summary
+from qtui.operations.journal.reading import JournalError, ids, read_lines, rebuilt, summary
 from qtui.operations.journal.writing import Journal
 from qtui.operations.planning.plan import Resets
 from qtui.operations.retry.resuming import Recorder
@@ -66,7 +66,7 @@ async def test_every_job_is_written_down_once_before_its_call(
     rerun = recorded(client, plan, tmp_path)
     async for _ in rerun.run():
         # A call is never sent before what it wipes is there.
-        lines = list(read(tmp_path, ids(tmp_path)[0]))
+        lines = list(read_lines(tmp_path, ids(tmp_path)[0]))
         written = {line["id"] for line in lines if line["type"] == "job"}
         coded = {line["id"] for line in lines if line["type"] == "code"}
         assert coded <= written
@@ -163,7 +163,7 @@ async def test_outcomes_are_written_when_they_are_final(client: Redis, tmp_path:
     assert again.outcomes() == progress.outcomes()
     rerun.action.progress = again
     rerun.close()
-    lines = list(read(tmp_path, ids(tmp_path)[0]))
+    lines = list(read_lines(tmp_path, ids(tmp_path)[0]))
     assert dict(outcome_of(one) for one in lines if one["type"] == "outcome") == expected
     assert lines[-1]["type"] == "end"
 

@@ -18,7 +18,14 @@ from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.engine.pace import Pace
 from qtui.operations.journal.lines import Snapshot, snapshot_lines
-from qtui.operations.journal.reading import JournalError, ids, path_of, progress_of, read, summary
+from qtui.operations.journal.reading import (
+    JournalError,
+    ids,
+    path_of,
+    progress_of,
+    read_lines,
+    summary,
+)
 from qtui.operations.journal.writing import Journal
 from qtui.operations.planning.plan import Plan, Resets, make_plan
 from qtui.operations.retry.resuming import Interrupted, Recorder
@@ -100,7 +107,7 @@ async def test_what_is_left_is_retried_and_what_is_in_doubt_is_read(
     [name] = ids(tmp_path)
     found = summary(tmp_path, name)
     assert (found.phase, found.codes, found.running) == ("done", {Code.RETRIED: 2000}, False)
-    written = Counter(one["id"] for one in read(tmp_path, name) if one["type"] == "code")
+    written = Counter(one["id"] for one in read_lines(tmp_path, name) if one["type"] == "code")
     assert written == dict.fromkeys(names, 1)
 
 

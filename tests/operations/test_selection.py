@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code, Result
-from qtui.bullmq.filter import parse
+from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.model import LIST_FIELDS, JobState
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Phase
@@ -239,7 +239,7 @@ async def test_the_plan_of_a_query_is_that_of_its_jobs_and_comes_true(
         await client.hset(QUEUE.key("meta"), "paused", "1")
     told: list[Forecast] = []
     seen: list[tuple[int, int]] = []
-    wanted = parse(expression) if expression else None
+    wanted = parse_filter(expression) if expression else None
     selection = await query(client, QUEUE, FAILED, wanted)
     plan = await make_plan(
         client,

@@ -16,7 +16,7 @@ from qtui.operations.engine.pace import Pace, is_hopeless, verdict_on
 from qtui.operations.following.follow import Follower
 from qtui.operations.following.outcome import Fate, OutcomeTally
 from qtui.operations.journal.reading import ids as campaign_ids
-from qtui.operations.journal.reading import read, summary
+from qtui.operations.journal.reading import read_lines, summary
 from qtui.operations.planning.plan import Resets
 from qtui.operations.retry.resuming import Recorder
 from qtui.operations.retry.retry import Retry
@@ -197,7 +197,7 @@ async def test_a_journal_never_ends_on_a_count_that_only_reads_like_a_last_one(
     await campaign.action.follower.look()
     campaign.close()
     [campaign_id] = campaign_ids(tmp_path)
-    *_, end = read(tmp_path, campaign_id)
+    *_, end = read_lines(tmp_path, campaign_id)
     assert end["outcomes"] == {"completed": 1, "unknown": 9}
     told = dict(facts(summary(tmp_path, campaign_id), read_story(tmp_path, campaign_id)))
     assert told["became"] == "1 completed · 9 unknown: not followed to the end"

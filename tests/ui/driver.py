@@ -16,7 +16,7 @@ from time import monotonic
 from textual.pilot import Pilot
 from textual.worker import WorkerState
 
-from qtui.bullmq.connection import identify, open_client, parse
+from qtui.bullmq.connection import identify, open_client, parse_target
 from qtui.commands.inspector import make_session
 from qtui.settings import Settings
 from qtui.ui.app import QtuiApp
@@ -119,7 +119,7 @@ async def inspector(
     """
     # Names and types of the settings are the tests' own; `replace` refuses unknown names.
     chosen = replace(Settings(), redis=url, **settings)  # type: ignore[arg-type]
-    target = parse(url)
+    target = parse_target(url)
     client = await open_client(target, read_only=chosen.read_only)
     with TemporaryDirectory() as folder:
         place = journal or Path(folder)

@@ -14,7 +14,7 @@ from rich.style import Style
 from textual.app import App, ComposeResult
 from textual.strip import Strip
 
-from qtui.bullmq.filter import parse
+from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.ui.flow.screen import FlowScreen
@@ -89,7 +89,7 @@ async def test_a_flow_ages(redis_url: str, client: redis.asyncio.Redis, clock: C
     await failed_report(redis_url, client)
     async with inspector(redis_url, refresh=0) as driver:
         driver.inspector.finder.go(
-            QueueKey.of("bull", "render"), JobState.FAILED, parse("id=bad-1")
+            QueueKey.of("bull", "render"), JobState.FAILED, parse_filter("id=bad-1")
         )
         await driver.until(lambda: driver.inspector.table.cursor_id == "bad-1", "the job")
         await driver.press("f")

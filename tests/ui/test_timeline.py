@@ -13,7 +13,7 @@ from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from qtui.bullmq.filter import parse
+from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.reads.timeline import HOUR, MINUTE, TimeWindow
 from qtui.bullmq.reads.timeline import Timeline as Read
 from qtui.ui.widgets.timeline import Timeline
@@ -283,7 +283,7 @@ async def test_enter_chooses_the_bars_as_a_filter() -> None:
         [(first, last, text)] = app.chosen
         assert (first, last) == (27, 28)
         assert text == "after:2026-11-22T03:08:00Z before:2026-11-22T03:12:00Z"
-        assert parse(text).bounds() == (hour(30).bounds(27)[0], hour(30).bounds(28)[1])
+        assert parse_filter(text).bounds() == (hour(30).bounds(27)[0], hour(30).bounds(28)[1])
 
 
 async def test_the_mouse_selects_and_chooses() -> None:

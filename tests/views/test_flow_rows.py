@@ -10,7 +10,14 @@ from redis.asyncio import Redis
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.demo.server import EmbeddedServer
-from qtui.views.flow_rows import CHILDREN_A_PAGE, FlowRows, about, option_of, read_flow, what_of
+from qtui.views.flow_rows import (
+    CHILDREN_A_PAGE,
+    FlowRows,
+    node_in_full,
+    node_words,
+    option_of,
+    read_flow,
+)
 from tests.operations.flows import KIDS, raw_flow
 from tests.seeds import QUEUE, START, Fields, raw_fields
 from tests.wires import counted
@@ -128,9 +135,9 @@ async def test_circles_gone_children_and_struck_off_ones(client: Redis) -> None:
     await client.zrem(QUEUE.job("p", "unsuccessful"), KIDS.job("c2"))
     rows = await loaded(await read_flow(client, KIDS, "c2"))
     assert drawn(rows) == ["p", "├─ c0", "│  └─ p again", "├─ c1", "└─ c2"]
-    said = {line.node.id: what_of(line)[0] for line in rows.lines if not line.repeated}
+    said = {line.node.id: node_words(line)[0] for line in rows.lines if not line.repeated}
     assert said["c1"] == "its parent keeps it as unsuccessful"
-    assert "struck off by its parent" in about(rows.lines[-1])[1]
+    assert "struck off by its parent" in node_in_full(rows.lines[-1])[1]
 
 
 async def test_what_a_line_says_is_plain(client: Redis) -> None:
@@ -139,9 +146,9 @@ async def test_what_a_line_says_is_plain(client: Redis) -> None:
     await client.hset(KIDS.job("c0"), mapping={"failedReason": evil, "name": evil})
     rows = await read_flow(client, KIDS, "c0")
     line = rows.lines[1]
-    assert what_of(line)[0] == "␛[31m[/red]"
+    assert node_words(line)[0] == "␛[31m[/red]"
     assert option_of(line) == "parent fails too"
-    who, place, why = about(line)
+    who, place, why = node_in_full(line)
     assert "␛[31m[/red]" in who
     assert place == (
         "if it fails, its parent fails too (failParentOnFailure) · kept as unsuccessful"

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Iterable
 import pytest
 from redis.asyncio import Redis
 
-from qtui.bullmq.filter import parse
+from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.model import JobState
 from qtui.views.lists import found as found_module
 from qtui.views.lists.found import FoundList
@@ -32,7 +32,9 @@ def finds(
     rate: float | None = 0,
 ) -> FoundList:
     """A list of what the words find in the queue of these tests."""
-    return FoundList(client, QUEUE, state, parse(words), newest_first=newest_first, rate=rate)
+    return FoundList(
+        client, QUEUE, state, parse_filter(words), newest_first=newest_first, rate=rate
+    )
 
 
 async def searched(jobs: FoundList) -> FoundList:

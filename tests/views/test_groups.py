@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 import redis.asyncio
 
-from qtui.bullmq.filter import parse
+from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.search.hunt import Hunt
@@ -18,7 +18,7 @@ from qtui.views.groups import (
     ErrorGroups,
     either,
     group_errors,
-    words,
+    group_words,
 )
 from tests.seeds import QUEUE, START, Fields, raw_failed
 
@@ -72,14 +72,14 @@ async def test_each_group_is_found_again_by_its_filter(any_client: redis.asyncio
     met: list[str] = []
     for group in groups.largest_first():
         assert group.filter is not None
-        hunt = Hunt(any_client, QUEUE, FAILED, parse(group.filter), rate=0)
+        hunt = Hunt(any_client, QUEUE, FAILED, parse_filter(group.filter), rate=0)
         found = [one.id async for step in hunt.steps() for one in step]
         assert len(found) == group.jobs, group.filter
         assert group.sample == found[0]
         met += found
     assert sorted(met) == sorted(ids)
     filters = [one.filter or "" for one in groups.largest_first()[:3]]
-    hunt = Hunt(any_client, QUEUE, FAILED, parse(either(filters)), rate=0)
+    hunt = Hunt(any_client, QUEUE, FAILED, parse_filter(either(filters)), rate=0)
     found = [one.id async for step in hunt.steps() for one in step]
     assert len(found) == sum(one.jobs for one in groups.largest_first()[:3])
 
@@ -110,7 +110,7 @@ async def test_what_comes_after_a_thousand_groups_is_one_more(client: redis.asyn
     found = groups.largest_first()
     assert len(found) == MOST_GROUPS + 1
     assert (found[0].is_rest, found[0].jobs, found[0].filter) == (True, 50, None)
-    assert words(found[0]) == "(other errors)"
+    assert group_words(found[0]) == "(other errors)"
     assert groups.jobs == MOST_GROUPS + 50
 
 
@@ -133,5 +133,5 @@ async def test_queues_are_counted_together_and_apart(client: redis.asyncio.Redis
 async def test_words_are_plain_and_never_empty(client: redis.asyncio.Redis, reason: str) -> None:
     await raw_failed(client, ["a"], change=lambda place: {"failedReason": reason})
     [group] = (await grouped(client)).largest_first()
-    assert words(group)
-    assert not {"\x1b", "\x07", "\u202e"} & set(words(group))
+    assert group_words(group)
+    assert not {"\x1b", "\x07", "\u202e"} & set(group_words(group))

@@ -28,22 +28,22 @@ from qtui.bullmq.connection.sentinel import MasterPool, Sentinels
 from qtui.bullmq.connection.target import (
     Address,
     Credentials,
-    Kind,
-    Surroundings,
+    Reach,
     Target,
     Tls,
-    parse,
+    Topology,
+    parse_target,
 )
 from qtui.text import plain
 
 __all__ = [
     "BadUrl",
     "Client",
+    "Reach",
     "ReadOnlyMode",
     "RedisFault",
     "Refused",
     "Server",
-    "Surroundings",
     "Target",
     "Unreachable",
     "connect",
@@ -52,7 +52,7 @@ __all__ = [
     "in_database",
     "nodes_of",
     "open_client",
-    "parse",
+    "parse_target",
     "recognise",
     "slots_of",
 ]
@@ -94,11 +94,11 @@ def connect(target: Target, *, read_only: bool, timeout: float = 5.0) -> Client:
     """
     options = _options(target, timeout)
     link = link_class(target, read_only=read_only)
-    if target.kind is Kind.CLUSTER:
+    if target.kind is Topology.CLUSTER:
         return Cluster(target.hosts, link, options)
-    if target.kind is Kind.SENTINEL:
+    if target.kind is Topology.SENTINEL:
         return _master_client(target, read_only, options)
-    if target.kind is Kind.UNIX:
+    if target.kind is Topology.UNIX:
         return Single.from_pool(_pool(link, options | {"path": target.path}))
     return Single.from_pool(_pool(link, options | target.hosts[0]._asdict()))
 
@@ -143,7 +143,7 @@ async def recognise(client: Client, target: Target) -> Target:
     Raises:
         Refused: it is a Sentinel.
     """
-    if target.kind not in (Kind.STANDALONE, Kind.UNIX) or isinstance(client, RedisCluster):
+    if target.kind not in (Topology.STANDALONE, Topology.UNIX) or isinstance(client, RedisCluster):
         return target
     mode = await read_mode(client)
     if mode == "sentinel":
@@ -201,7 +201,7 @@ def _options(target: Target, timeout: float) -> _Options:
         "protocol": 2,
         # No CLIENT SETINFO: an ACL that refuses it would log a violation for each connection.
         "driver_info": None,
-        **({} if target.kind is Kind.UNIX else _route_options(target)),
+        **({} if target.kind is Topology.UNIX else _route_options(target)),
         **(_tls_options(target.tls) if target.tls else {}),
     }
 

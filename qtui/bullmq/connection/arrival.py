@@ -23,7 +23,7 @@ BEARABLE: Final = 10_000_000
 """Bytes of replies at a time that a list can bear; in Python they take some four times that."""
 
 
-class TooLarge(RedisError):
+class ReplyTooLarge(RedisError):
     """More came than the reader can bear: nothing is wrong with the server or the connection."""
 
     def __init__(self, octets: int) -> None:
@@ -37,7 +37,7 @@ class _Allowance:
     def take(self, octets: int) -> None:
         self._left -= octets
         if self._left < 0:
-            raise TooLarge(self._octets)
+            raise ReplyTooLarge(self._octets)
 
 
 _ALLOWANCE: Final[ContextVar[_Allowance | None]] = ContextVar("allowance", default=None)

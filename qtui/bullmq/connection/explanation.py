@@ -32,7 +32,7 @@ from redis.exceptions import (
 
 from qtui.bullmq.connection.faults import RedisFault, Refused, Unreachable
 from qtui.bullmq.connection.link import NotConnected
-from qtui.bullmq.connection.target import Address, Kind, Target
+from qtui.bullmq.connection.target import Address, Target, Topology
 from qtui.text import first_line, plain
 
 _Causes: TypeAlias = Sequence[BaseException]
@@ -84,7 +84,7 @@ class _Where:
         if not _is_given(named, target):
             announced = plain(named.shown)
             kind = "the master that the Sentinels announce"
-            if target.kind is not Kind.SENTINEL:
+            if target.kind is not Topology.SENTINEL:
                 kind = "a node that the cluster announces"
             shown, comma = f"{shown}: {announced}, {kind}", ","
             hint = f" Where it has another address for you, add --announced {announced}=HOST:PORT"
@@ -327,7 +327,7 @@ def _sentence(cause: BaseException, target: Target) -> str:
 def _hung_up(causes: _Causes, target: Target) -> str:
     """What to make of a connection that the other end closed, by how far it had come."""
     restarted = "closed the connection: was it restarted?"
-    if target.kind is Kind.UNIX or not any(isinstance(cause, NotConnected) for cause in causes):
+    if target.kind is Topology.UNIX or not any(isinstance(cause, NotConnected) for cause in causes):
         return restarted
     tunnel = "Through a tunnel: is its other end up?"
     if target.tls is None:

@@ -20,7 +20,7 @@ from redis.typing import EncodableT
 
 from qtui.bullmq.connection.arrival import Patient
 from qtui.bullmq.connection.guard import Guarded
-from qtui.bullmq.connection.target import Address, Kind, Target
+from qtui.bullmq.connection.target import Address, Target, Topology
 
 CLIENT_NAME: Final = "qtui"
 """What CLIENT LIST calls our connections."""
@@ -261,7 +261,7 @@ def link_class(
         managed: Ask the Sentinels for the master's address each time it connects.
     """
     link: type[AbstractConnection]
-    if target.kind is Kind.UNIX:
+    if target.kind is Topology.UNIX:
         link = _Unix
     elif managed:
         link = _SentinelTls if target.tls else _SentinelTcp

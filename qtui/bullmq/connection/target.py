@@ -19,7 +19,7 @@ from qtui.bullmq.connection.faults import BadUrl
 from qtui.text import plain
 
 
-class Kind(StrEnum):
+class Topology(StrEnum):
     """How the servers behind the URL are arranged."""
 
     STANDALONE = "standalone"
@@ -117,7 +117,7 @@ class Target:
     """A parsed URL. Its str and repr are the URL without user name, password and options."""
 
     scheme: str
-    kind: Kind
+    kind: Topology
     hosts: tuple[Address, ...] = ()
     """Of a cluster the nodes to start with, of Sentinel the Sentinels; none for a unix socket."""
     path: str = ""
@@ -137,7 +137,7 @@ class Target:
             return plain(f"unix://{self.path}") + (f"?db={self.db}" if self.db else "")
         hosts = ",".join(address.shown for address in self.hosts)
         # Of a cluster that was found behind redis:// the URL as it was typed.
-        tail = {Kind.SENTINEL: f"/{self.master}/{self.db}", Kind.CLUSTER: ""}
+        tail = {Topology.SENTINEL: f"/{self.master}/{self.db}", Topology.CLUSTER: ""}
         return plain(f"{self.scheme}://{hosts}" + tail.get(_SCHEMES[self.scheme][0], f"/{self.db}"))
 
     def leads(self, announced: Address) -> Address:
@@ -147,7 +147,7 @@ class Target:
 
     def as_cluster(self, nodes: Sequence[Address] = ()) -> Target:
         """The same servers as a cluster; ``nodes`` are asked for the others where no host is."""
-        return replace(self, kind=Kind.CLUSTER, hosts=self.hosts or tuple(nodes))
+        return replace(self, kind=Topology.CLUSTER, hosts=self.hosts or tuple(nodes))
 
     def __str__(self) -> str:
         """Same as `shown`."""
@@ -158,14 +158,14 @@ class Target:
         return f"Target({self.shown!r})"
 
 
-_SCHEMES: Final[Mapping[str, tuple[Kind, bool]]] = {
-    "redis": (Kind.STANDALONE, False),
-    "rediss": (Kind.STANDALONE, True),
-    "unix": (Kind.UNIX, False),
-    "redis+sentinel": (Kind.SENTINEL, False),
-    "rediss+sentinel": (Kind.SENTINEL, True),
-    "redis+cluster": (Kind.CLUSTER, False),
-    "rediss+cluster": (Kind.CLUSTER, True),
+_SCHEMES: Final[Mapping[str, tuple[Topology, bool]]] = {
+    "redis": (Topology.STANDALONE, False),
+    "rediss": (Topology.STANDALONE, True),
+    "unix": (Topology.UNIX, False),
+    "redis+sentinel": (Topology.SENTINEL, False),
+    "rediss+sentinel": (Topology.SENTINEL, True),
+    "redis+cluster": (Topology.CLUSTER, False),
+    "rediss+cluster": (Topology.CLUSTER, True),
 }
 _ALIASES: Final[Mapping[str, str]] = {
     "valkey": "redis",
@@ -223,7 +223,7 @@ _ENCODE: Final = (
 )
 
 
-def parse(url: str) -> Target:
+def parse_target(url: str) -> Target:
     """The target that a URL names.
 
     Forms (default port 6379, 26379 for Sentinels; ``rediss`` in place of ``redis`` for TLS)::
@@ -251,14 +251,14 @@ def parse(url: str) -> Target:
     rest, _, query = rest.partition("?")
     authority, _, path = rest.partition("/")
     user_info, _, hosts = authority.rpartition("@")
-    if "@" in path and kind is not Kind.UNIX:
+    if "@" in path and kind is not Topology.UNIX:
         raise BadUrl(_ENCODE)
     if "@" in query and not user_info and "password=" not in query:
         raise BadUrl(_ENCODE)
     target = Target(scheme, kind, credentials=_credentials(user_info), tls=Tls() if tls else None)
     target = _with_path(target, path)
     target = _with_options(target, query)
-    if kind is Kind.UNIX:
+    if kind is Topology.UNIX:
         if hosts:
             raise BadUrl("a unix socket is written with three slashes: unix:///path/to/socket")
         return target
@@ -266,7 +266,7 @@ def parse(url: str) -> Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class Reach:
     """How the servers of a URL are reached from here, where the URL does not say it."""
 
     announced: tuple[str, ...] = ()
@@ -284,7 +284,7 @@ class Surroundings:
             BadUrl: an option that does not fit the URL or another one.
         """
         target = replace(target, routes=tuple(map(parse_route, self.announced)))
-        if target.kind is Kind.UNIX and target.routes:
+        if target.kind is Topology.UNIX and target.routes:
             raise BadUrl("--announced is for hosts: a unix socket has none")
         asked = self.tls_ca, self.tls_cert, self.tls_key, self.tls_server_name
         if not any(asked) and not self.tls_insecure:
@@ -356,10 +356,10 @@ def _decoded(part: str) -> str:
     return unquote(part, errors="surrogateescape")
 
 
-def _hosts(hosts: str, kind: Kind) -> tuple[Address, ...]:
-    port = 26379 if kind is Kind.SENTINEL else 6379
+def _hosts(hosts: str, kind: Topology) -> tuple[Address, ...]:
+    port = 26379 if kind is Topology.SENTINEL else 6379
     names = hosts.split(",")
-    if len(names) > 1 and kind is Kind.STANDALONE:
+    if len(names) > 1 and kind is Topology.STANDALONE:
         raise BadUrl(
             "several hosts need redis+cluster:// or redis+sentinel://; redis:// takes one host"
         )
@@ -388,11 +388,11 @@ def _address(text: str, default_port: int) -> Address:
 
 
 def _with_path(target: Target, path: str) -> Target:
-    if target.kind is Kind.UNIX:
+    if target.kind is Topology.UNIX:
         if not path:
             raise BadUrl("the path is missing: unix:///path/to/socket")
         return replace(target, path="/" + _decoded(path))
-    if target.kind is Kind.SENTINEL:
+    if target.kind is Topology.SENTINEL:
         master, _, path = path.partition("/")
         if not master:
             raise BadUrl("the master's name is missing: redis+sentinel://host:26379/master-name")
@@ -401,11 +401,11 @@ def _with_path(target: Target, path: str) -> Target:
     return replace(target, db=_db(path, target.kind)) if path else target
 
 
-def _db(digits: str, kind: Kind) -> int:
+def _db(digits: str, kind: Topology) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", digits):
         raise BadUrl("what follows the host must be a database number: redis://host:6379/0")
     db = int(digits)
-    if db and kind is Kind.CLUSTER:
+    if db and kind is Topology.CLUSTER:
         raise BadUrl("a cluster has database 0 only: leave the number out")
     return db
 
@@ -434,7 +434,7 @@ def _with_options(target: Target, query: str) -> Target:
 def _check_option(target: Target, name: str) -> None:
     if name in _TLS and target.tls is None:
         raise BadUrl("ssl_ options need TLS: write rediss:// in place of redis://")
-    if name in _SENTINEL and target.kind is not Kind.SENTINEL:
+    if name in _SENTINEL and target.kind is not Topology.SENTINEL:
         raise BadUrl("sentinel_ options need a URL that starts with redis+sentinel://")
     known = {*_COMMON, *_TLS, *_SENTINEL}
     if name in known or name in _IGNORED:

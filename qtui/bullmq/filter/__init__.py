@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Final
 
-from qtui.bullmq.filter.columns import Columns, Pick, Places
+from qtui.bullmq.filter.columns import Columns, Indices, Pick
 from qtui.bullmq.filter.error import FilterError
 from qtui.bullmq.filter.syntax import Parser
 from qtui.bullmq.filter.terms import Term
 from qtui.bullmq.filter.values import quoted
 
-__all__ = ["PAYLOADS", "TABLE", "Columns", "Filter", "FilterError", "parse", "quoted"]
+__all__ = ["PAYLOADS", "TABLE", "Columns", "Filter", "FilterError", "parse_filter", "quoted"]
 
 PAYLOADS: Final = frozenset({"data", "returnvalue", "stacktrace"})
 """Fields of any size, which a list never reads."""
@@ -51,7 +51,7 @@ TABLE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which jobs match. Made by `parse`; equal to another with the same terms."""
+    """Which jobs match. Made by `parse_filter`; equal to another with the same terms."""
 
     root: Term
     source: str = field(default="", compare=False)
@@ -65,7 +65,7 @@ class Filter:
         """The canonical text: it parses to an equal filter whenever it is parsed."""
         return str(self.root)
 
-    def pick(self, jobs: Columns, places: Places) -> Places:
+    def pick(self, jobs: Columns, places: Indices) -> Indices:
         """The places of the jobs that match, in order.
 
         Args:
@@ -117,7 +117,7 @@ class Filter:
         return tuple(dict.fromkeys(self.root.candidates()))
 
 
-def parse(text: str, *, now: float | None = None) -> Filter:
+def parse_filter(text: str, *, now: float | None = None) -> Filter:
     """Parses a filter.
 
     Args:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-Places: TypeAlias = Sequence[int]
+Indices: TypeAlias = Sequence[int]
 """Some of the jobs, by their places in the columns, which rise."""
 
 
@@ -35,7 +35,7 @@ class Columns:
         column = self.fields.get(name)
         return [None] * len(self.ids) if column is None else column
 
-    def folded(self, name: str, places: Places) -> list[str]:
+    def folded(self, name: str, places: Indices) -> list[str]:
         """The texts at some places in lower case, empty where there are none.
 
         A whole column is folded once, however many terms look at it: of a long text that takes
@@ -50,7 +50,7 @@ class Columns:
         return whole if len(places) == len(whole) else [whole[at] for at in places]
 
 
-Pick: TypeAlias = Callable[[Columns, Places], Places]
+Pick: TypeAlias = Callable[[Columns, Indices], Indices]
 """Those of some places at which a term matches."""
 
 
@@ -59,7 +59,7 @@ def united(picks: Sequence[Pick]) -> Pick:
     if len(picks) == 1:
         return picks[0]
 
-    def either(jobs: Columns, places: Places) -> Places:
+    def either(jobs: Columns, places: Indices) -> Indices:
         found: set[int] = set()
         left = places
         for pick in picks:
@@ -72,7 +72,7 @@ def united(picks: Sequence[Pick]) -> Pick:
     return either
 
 
-def without(places: Places, others: Places) -> Places:
+def without(places: Indices, others: Indices) -> Indices:
     """The places that are not among the others."""
     if not others:
         return places

@@ -39,7 +39,7 @@ class FilterError(ValueError):
         return f"{before}{after}\n{' ' * _width(before)}^"
 
 
-def named(text: str) -> str:
+def in_quotes(text: str) -> str:
     """A piece of the filter in quotes, for a message."""
     return f"“{plain(text if len(text) <= 24 else text[:23] + '…')}”"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from typing_extensions import override
 
-from qtui.bullmq.filter.columns import Columns, Pick, Places, united, without
+from qtui.bullmq.filter.columns import Columns, Indices, Pick, united, without
 from qtui.bullmq.filter.terms import Child, Span, Term
 
 
@@ -96,7 +96,7 @@ class Every(Group):
     def pick(self) -> Pick:
         picks = self._picks()
 
-        def every(jobs: Columns, places: Places) -> Places:
+        def every(jobs: Columns, places: Indices) -> Indices:
             for pick in picks:
                 if not places:
                     break

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-from qtui.bullmq.filter.error import FilterError, named
+from qtui.bullmq.filter.error import FilterError, in_quotes
 from qtui.bullmq.filter.groups import Either, Every, group, negate
 from qtui.bullmq.filter.pattern import Pattern
 from qtui.bullmq.filter.terms import (
@@ -274,7 +274,7 @@ _EXAMPLES: Final = {
 
 
 def _expected(word: str, value: Value) -> FilterError:
-    return FilterError(f"expected {_EXAMPLES[word]} and not {named(value.text)}", value.start)
+    return FilterError(f"expected {_EXAMPLES[word]} and not {in_quotes(value.text)}", value.start)
 
 
 def _unfitting(word: str, sign: str, at: int) -> FilterError:
@@ -288,7 +288,7 @@ def _unknown(word: str, sign: str, at: int) -> FilterError:
     nearest = difflib.get_close_matches(word[:24].lower(), _OPERATORS, 1)
     known = f"did you mean {nearest[0]}" if nearest else f"is it one of {' '.join(_OPERATORS)}"
     hint = f"a text with {sign} in it takes quotes"
-    return FilterError(f"there is no field {named(word)}: {known}? ({hint})", at)
+    return FilterError(f"there is no field {in_quotes(word)}: {known}? ({hint})", at)
 
 
 def _clamped(moment: int) -> int:

@@ -17,7 +17,7 @@ from typing import Final
 
 from typing_extensions import override
 
-from qtui.bullmq.filter.columns import Columns, Pick, Places, united
+from qtui.bullmq.filter.columns import Columns, Indices, Pick, united
 from qtui.bullmq.filter.error import FilterError
 from qtui.bullmq.filter.pattern import Pattern
 from qtui.bullmq.filter.values import quoted
@@ -129,7 +129,7 @@ class Contains(OnText):
     def _pick_of(self, name: str) -> Pick:
         needle = self.value.casefold()
 
-        def containing(jobs: Columns, places: Places) -> Places:
+        def containing(jobs: Columns, places: Indices) -> Indices:
             folded = jobs.folded(name, places)
             return [at for at, text in zip(places, folded, strict=True) if needle in text]
 
@@ -155,7 +155,7 @@ class Equals(OnText):
     def _pick_of(self, name: str) -> Pick:
         whole = self.value
 
-        def equal(jobs: Columns, places: Places) -> Places:
+        def equal(jobs: Columns, places: Indices) -> Indices:
             column = jobs.texts(name)
             return [at for at in places if column[at] == whole]
 
@@ -179,7 +179,7 @@ class Matches(OnText):
     def _pick_of(self, name: str) -> Pick:
         verdicts = Verdicts(self.pattern.search)
 
-        def matching(jobs: Columns, places: Places) -> Places:
+        def matching(jobs: Columns, places: Indices) -> Indices:
             column = jobs.texts(name)
             return [at for at in places if (text := column[at]) is not None and verdicts[text]]
 
@@ -214,7 +214,7 @@ class InGroup(Term):
         wanted = self.signature
         verdicts = Verdicts(lambda reason: signature(reason) == wanted)
 
-        def in_group(jobs: Columns, places: Places) -> Places:
+        def in_group(jobs: Columns, places: Indices) -> Indices:
             column = jobs.texts("failedReason")
             return [at for at in places if verdicts[column[at] or ""]]
 
@@ -245,7 +245,7 @@ class Finished(Term):
     def pick(self) -> Pick:
         low, high = self.span()
 
-        def finished(jobs: Columns, places: Places) -> Places:
+        def finished(jobs: Columns, places: Indices) -> Indices:
             told, scores = jobs.texts("finishedOn"), jobs.scores
 
             def is_within(at: int) -> bool:
@@ -281,7 +281,7 @@ class Number(Term):
                 at for at, made in _attempts(jobs, places) if compare(made, number)
             ]
 
-        def prior(jobs: Columns, places: Places) -> Places:
+        def prior(jobs: Columns, places: Indices) -> Indices:
             told = jobs.texts("priority")
             return [at for at in places if compare(_number(told[at]) or 0, number)]
 
@@ -308,7 +308,7 @@ class UsedUp(Term):
         # Most jobs of a queue share their options, and parsing JSON is slow.
         remembered = lru_cache(maxsize=256)(_allowed)
 
-        def used_up(jobs: Columns, places: Places) -> Places:
+        def used_up(jobs: Columns, places: Indices) -> Indices:
             told = jobs.texts("opts")
 
             def allowed(at: int) -> int:
@@ -334,7 +334,7 @@ class Child(Term):
 
     @override
     def pick(self) -> Pick:
-        def children(jobs: Columns, places: Places) -> Places:
+        def children(jobs: Columns, places: Indices) -> Indices:
             parents = jobs.texts("parentKey")
             return [at for at in places if parents[at]]
 
@@ -373,7 +373,7 @@ def _number(text: str | None) -> int | None:
     return Garbage().number("", text)
 
 
-def _attempts(jobs: Columns, places: Places) -> Iterator[tuple[int, int]]:
+def _attempts(jobs: Columns, places: Indices) -> Iterator[tuple[int, int]]:
     """For each place, the number of attempts made."""
     made, atm = jobs.texts("attemptsMade"), jobs.texts("atm")
     for at in places:

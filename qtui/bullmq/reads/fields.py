@@ -9,7 +9,7 @@ from typing import Final, TypeAlias, cast
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.reads.hashes import by_weight
-from qtui.bullmq.script import Script, read
+from qtui.bullmq.script import Script, script_text
 
 STEP: Final = 100
 """Jobs in one command at most: about 1 ms of Redis's time."""
@@ -36,7 +36,7 @@ class Fields:
     """
 
     def __init__(self, client: Client, queue: QueueKey, names: Sequence[str]) -> None:
-        self._script = Script(client, read("fields"))
+        self._script = Script(client, script_text("fields"))
         self._keys = [queue.key("meta")]
         self._before = [queue.key(""), str(len(names)), str(HEAVY), *names]
         self._absent: Values = (None,) * len(names)

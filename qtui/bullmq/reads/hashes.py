@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from qtui.bullmq.ask import Command, Reply, ask_all, number, texts
 from qtui.bullmq.connection import Client
-from qtui.bullmq.connection.arrival import TooLarge, at_most
+from qtui.bullmq.connection.arrival import ReplyTooLarge, at_most
 from qtui.text import size
 
 T = TypeVar("T")
@@ -105,7 +105,7 @@ async def _some(
     try:
         with at_most():
             replies = await ask_all(client, commands)
-    except TooLarge:
+    except ReplyTooLarge:
         if len(keys) == 1:
             fields = await _weighed(client, keys[0], names)
             rest = await ask_all(client, more[0]) if more[0] else []

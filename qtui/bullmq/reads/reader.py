@@ -26,7 +26,7 @@ from qtui.bullmq.ask import (
     unrefused,
 )
 from qtui.bullmq.connection import Client
-from qtui.bullmq.connection.arrival import TooLarge, at_most
+from qtui.bullmq.connection.arrival import ReplyTooLarge, at_most
 from qtui.bullmq.connection.trouble import is_wrong_type
 from qtui.bullmq.dialect import QueueEvidence
 from qtui.bullmq.keys import QueueKey, is_marker
@@ -154,11 +154,11 @@ class Reader:
             with at_most():
                 if key not in self._heavy:
                     return await self._window(*window)
-        except TooLarge:
+        except ReplyTooLarge:
             self._heavy.add(key)
         try:
             return await self._ranged(*window)
-        except TooLarge:
+        except ReplyTooLarge:
             half = limit // 2
             head = await self._bearable(queue, state, offset, half, newest_first)
             tail = await self._bearable(queue, state, offset + half, limit - half, newest_first)

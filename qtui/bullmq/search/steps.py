@@ -21,8 +21,8 @@ from qtui.bullmq.ask import (
     texts,
 )
 from qtui.bullmq.connection import Client
-from qtui.bullmq.connection.arrival import BEARABLE, TooLarge, at_most
-from qtui.bullmq.filter.columns import Columns, Places
+from qtui.bullmq.connection.arrival import BEARABLE, ReplyTooLarge, at_most
+from qtui.bullmq.filter.columns import Columns, Indices
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.compact import is_compact, probe
@@ -51,14 +51,14 @@ class Step(Columns):
     def __iter__(self) -> Iterator[Met]:
         return self.met(range(len(self)))
 
-    def met(self, places: Places) -> Iterator[Met]:
+    def met(self, places: Indices) -> Iterator[Met]:
         """The jobs at some places."""
         names, columns = tuple(self.fields), tuple(self.fields.values())
         for at in places:
             fields = dict(zip(names, [column[at] for column in columns], strict=True))
             yield Met(self.ids[at], fields, None if self.scores is None else self.scores[at])
 
-    def only(self, places: Places) -> Step:
+    def only(self, places: Indices) -> Step:
         """The same without those at other places."""
         return Step(
             [self.ids[at] for at in places],
@@ -164,7 +164,7 @@ class Steps:
             try:
                 with at_most():
                     window = await self._window(start, length, fields, near, scored)
-            except TooLarge:
+            except ReplyTooLarge:
                 length = self._most = max(_FEWEST, length // 4)
             else:
                 if _octets(window.step) < BEARABLE // 4:

@@ -20,7 +20,7 @@ from redis.exceptions import RedisError, ResponseError
 from qtui.bullmq.ask import Command, ask, number, score
 from qtui.bullmq.connection import Client
 from qtui.bullmq.filter import PAYLOADS
-from qtui.bullmq.filter.columns import Places
+from qtui.bullmq.filter.columns import Indices
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.lists import without_lpos
@@ -215,7 +215,7 @@ class Walk:
 
     def _fresh(self, step: Step) -> Step:
         ids, scores = step.ids, step.scores
-        places: Places = range(len(step))
+        places: Indices = range(len(step))
         if self._state.is_list:
             places = [at for at in places if not is_marker(ids[at])]
         if self._again:

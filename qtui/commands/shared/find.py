@@ -14,7 +14,7 @@ from qtui.bullmq.reads.status import check_permission, read_status
 from qtui.commands.shared.output import Paper
 from qtui.commands.shared.run import USAGE, CommandError
 from qtui.text import plain
-from qtui.views.elsewhere import words
+from qtui.views.elsewhere import elsewhere_words
 
 ALL_QUEUES: Final = "*"
 """In place of a queue's name: every queue."""
@@ -74,7 +74,7 @@ def queue_key(base: str, prefixes: Sequence[str]) -> QueueKey | None:
 
 
 async def _no_such_queue(client: Client, prefixes: Sequence[str], name: str) -> str:
-    where = places(prefixes)
+    where = where_queues_are(prefixes)
     known = [queue async for found in discover(client, prefixes) for queue in found]
     if not known:
         return f'no queue "{name}" under {where}; there are none. {await hint(client, prefixes)}'
@@ -87,15 +87,15 @@ async def _no_such_queue(client: Client, prefixes: Sequence[str], name: str) -> 
 
 async def hint(client: Client, prefixes: Sequence[str]) -> str:
     """Where queues are, where none is under the prefixes. Costs a `look_elsewhere`."""
-    return words(await look_elsewhere(client, prefixes), tuple(prefixes))
+    return elsewhere_words(await look_elsewhere(client, prefixes), tuple(prefixes))
 
 
 async def say_none(client: Client, err: Paper, prefixes: Sequence[str]) -> None:
     """Says that there is no queue, and where there are some. Costs a `look_elsewhere`."""
-    err.line(plain(f"no queues under {places(prefixes)}"))
+    err.line(plain(f"no queues under {where_queues_are(prefixes)}"))
     err.line(await hint(client, prefixes))
 
 
-def places(prefixes: Sequence[str]) -> str:
+def where_queues_are(prefixes: Sequence[str]) -> str:
     """Where queues are looked for, in words: ``bull:*``."""
     return ", ".join(f"{prefix}:*" for prefix in prefixes)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from qtui.bullmq.connection.faults import RedisFault
-from qtui.bullmq.connection.target import Address, Kind, Surroundings, Target, parse
+from qtui.bullmq.connection.target import Address, Reach, Target, Topology, parse_target
 from qtui.settings import Marked
 
 _PATIENCE: Final = 1.0
@@ -46,18 +46,18 @@ def guarding_profile(target: Target, marked: Iterable[Marked]) -> str:
 def _parsed(marked: Marked) -> Target | None:
     """The server with the ways that lead to it; None where the URL is none."""
     try:
-        target = parse(marked.url)
+        target = parse_target(marked.url)
     except RedisFault:
         return None
     try:
-        return Surroundings(announced=marked.announced).of(target)
+        return Reach(announced=marked.announced).of(target)
     except RedisFault:
         return target
 
 
 def _named(target: Target, known: Mapping[str, Iterable[str]] | None = None) -> set[str]:
     """Every way in which the server's addresses can be written; with ``known``, as numbers."""
-    if target.kind is Kind.UNIX:
+    if target.kind is Topology.UNIX:
         return {f"unix:{os.path.realpath(target.path)}"}
     found: set[str] = set()
     for host, port in _hosts(target):

@@ -12,7 +12,7 @@ from qtui.bullmq.model import JobState
 if TYPE_CHECKING:
     from qtui.bullmq.filter import Filter
 
-Value = TypeVar("Value", str | None, tuple[str, ...])
+OptionValue = TypeVar("OptionValue", str | None, tuple[str, ...])
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
 ALL: Final = "all"
@@ -42,7 +42,7 @@ class FilteredCommand(click.Command):
                 formatter.write_dl(TABLE, col_max=_EXAMPLES)
 
 
-def not_empty(_context: click.Context, _option: click.Parameter, value: Value) -> Value:
+def not_empty(_context: click.Context, _option: click.Parameter, value: OptionValue) -> OptionValue:
     """An empty text is a variable that was not set, not a wish for the default."""
     if value is not None and "" in ((value,) if isinstance(value, str) else value):
         raise click.BadParameter("is empty")
@@ -90,14 +90,14 @@ def with_ways(command: Decorated) -> Decorated:
 as_json_lines = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 
 
-def parse_filter(text: str | None) -> Filter | None:
+def filter_option(text: str | None) -> Filter | None:
     """The filter, or a usage error that points at the mistake."""
     if text is None:
         return None
-    from qtui.bullmq.filter import FilterError, parse
+    from qtui.bullmq.filter import FilterError, parse_filter
 
     try:
-        return parse(text)
+        return parse_filter(text)
     except FilterError as error:
         raise click.UsageError(f"--filter: {error}\n{error.pointed(text)}") from None
 

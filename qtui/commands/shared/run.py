@@ -223,10 +223,10 @@ def _open(flags: Flags, stack: ExitStack, out: Paper, err: Paper) -> Workplace:
 
 
 def _target(settings: Settings) -> Target:
-    from qtui.bullmq.connection import Surroundings, parse
+    from qtui.bullmq.connection import Reach, parse_target
 
-    target = parse(settings.redis)
-    surroundings = Surroundings(
+    target = parse_target(settings.redis)
+    surroundings = Reach(
         announced=settings.announced,
         tls_ca=settings.tls_ca,
         tls_cert=settings.tls_cert,

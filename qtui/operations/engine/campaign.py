@@ -39,7 +39,7 @@ from qtui.bullmq.model import Kind
 from qtui.operations.engine.action import Action, Load
 from qtui.operations.engine.pace import UNBOUNDED, Pace, Throttle, TooSlow, is_hopeless, verdict_on
 from qtui.operations.engine.patience import LAST_LOOK, PATIENCE, Patience, Stop
-from qtui.operations.engine.prefetch import ahead
+from qtui.operations.engine.prefetch import prefetched
 from qtui.operations.engine.sending import Delivery, OutOfReach, Sent
 from qtui.operations.journal.reading import JournalError
 from qtui.operations.journal.writing import Journal
@@ -342,10 +342,10 @@ class Campaign(Generic[A_co]):
             self._write_codes(known)
             yield known
             self._check_end()
-        recorded = ahead(self._recorded(), self._runs_ahead, most=_RECORDED)
+        recorded = prefetched(self._recorded(), self._runs_ahead, most=_RECORDED)
         async with aclosing(recorded) as groups:
             async for group in groups:
-                async with aclosing(ahead(self._delivered(group))) as calls:
+                async with aclosing(prefetched(self._delivered(group))) as calls:
                     async for _ in calls:
                         yield self._settle()
                 self._check_end()

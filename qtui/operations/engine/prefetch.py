@@ -15,7 +15,7 @@ def always() -> bool:
     return True
 
 
-async def ahead(
+async def prefetched(
     source: AsyncGenerator[T], may: Callable[[], bool] = always, *, most: int = 2
 ) -> AsyncGenerator[T]:
     """Yields what the source yields, and has it make the next ones meanwhile.

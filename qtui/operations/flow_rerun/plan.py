@@ -220,7 +220,7 @@ def name_of(node: Node) -> str:
     return plain(node.key)
 
 
-def named(nodes: Sequence[Node]) -> str:
+def job_names(nodes: Sequence[Node]) -> str:
     """The jobs by name, the first few of many."""
     names = [name_of(node) for node in nodes[:TOLD]]
     more = len(nodes) - len(names)

@@ -31,8 +31,8 @@ from qtui.operations.flow_rerun.plan import (
     RerunStep,
     Start,
     finished,
+    job_names,
     name_of,
-    named,
 )
 from qtui.operations.planning.brakes import Destined, job_brakes, queue_brakes
 from qtui.text import plain, plural
@@ -141,7 +141,7 @@ def _lost_refusal(lost: Sequence[Node]) -> str:
     if not lost:
         return ""
     return (
-        f"{named(lost)} failed or was pending and is gone: it can't run again; "
+        f"{job_names(lost)} failed or was pending and is gone: it can't run again; "
         "--drop-lost (d on the screen) goes on without it"
     )
 
@@ -151,7 +151,7 @@ def _nowhere_refusal(nodes: Iterable[Node]) -> str:
     nowhere = [node for node in nodes if node.state is None and not node.row.missing]
     if not nowhere:
         return ""
-    return f"{named(nowhere)} stands in no state: nothing runs it; {_way_back(nowhere[0])}"
+    return f"{job_names(nowhere)} stands in no state: nothing runs it; {_way_back(nowhere[0])}"
 
 
 def _way_back(node: Node) -> str:
@@ -202,13 +202,13 @@ def _failure_notes(lineage: Lineage, scope: Node, steps: Sequence[RerunStep]) ->
         step.node for step in steps if step.node.name.record is Record.IGNORED and step.part.reruns
     ]
     if ignored:
-        yield f"{named(ignored)} had failed and was ignored: it gets another chance."
+        yield f"{job_names(ignored)} had failed and was ignored: it gets another chance."
     yield from _dropped_notes(steps)
     nowhere = [step.node for step in steps if step.node.state is None and not step.node.row.missing]
     if nowhere:
         yield (
-            f"{named(nowhere)} stands in no state: its parent will wait for it, and nothing runs "
-            f"it; {_way_back(nowhere[0])}."
+            f"{job_names(nowhere)} stands in no state: its parent will wait for it, and nothing "
+            f"runs it; {_way_back(nowhere[0])}."
         )
 
 
@@ -216,7 +216,7 @@ def _dropped_notes(steps: Sequence[RerunStep]) -> Iterator[str]:
     dropped = [one for step in steps if step.part.reruns for one in step.dropped]
     if dropped:
         runs = "its parent runs" if len(dropped) == 1 else "their parents run"
-        yield f"{named(dropped)} is gone: {runs} without it."
+        yield f"{job_names(dropped)} is gone: {runs} without it."
 
 
 # From the start -------------------------------------------------------------------------------
@@ -307,7 +307,7 @@ async def _from_start(
     if busy and not resumed:
         states = Counter(str(node.state) for node in busy)
         told = ", ".join(f"{number} {state}" for state, number in states.items())
-        refusal = refusal or f"the flow is not at rest ({told}): {named(busy)}"
+        refusal = refusal or f"the flow is not at rest ({told}): {job_names(busy)}"
     steps = _resumed_steps(tree) if resumed else _start_steps(tree)
     done = sum(step.part is Part.DONE for step in steps)
     return RerunPlan(
@@ -334,10 +334,10 @@ def _start_notes(
     for record, kept in ((Record.PROCESSED, "result"), (Record.IGNORED, "error")):
         gone = [s.node for s in steps if s.part is Part.GONE and s.node.name.record is record]
         if gone:
-            yield f"{named(gone)} can't run again, the job is gone: the stored {kept} stays."
+            yield f"{job_names(gone)} can't run again, the job is gone: the stored {kept} stays."
     struck = [node for node in lineage.nodes if node.key not in tree.nodes]
     if struck:
-        yield f"{named(struck)} was struck off by its parent and is left alone."
+        yield f"{job_names(struck)} was struck off by its parent and is left alone."
 
 
 # Both -----------------------------------------------------------------------------------------

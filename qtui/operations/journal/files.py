@@ -55,7 +55,7 @@ def open_folder(folder: Path) -> Iterator[int]:
         _check_parents(folder)
         number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
-        raise failure(folder, error) from None
+        raise cannot_write(folder, error) from None
     try:
         facts = os.fstat(number)
         if facts.st_uid != os.geteuid():
@@ -126,7 +126,7 @@ def new_file(place: int, folder: Path, at: float) -> tuple[str, int]:
         except FileExistsError:
             continue
         except OSError as error:
-            raise failure(folder, error) from None
+            raise cannot_write(folder, error) from None
     raise JournalError(f"no name is left for another journal in {folder}: try again in a second")
 
 
@@ -146,7 +146,7 @@ def take(number: int, path: Path) -> None:
                 raise JournalError(f"campaign {path.stem} is still running (pid {pid})") from None
             time.sleep(0.01)  # between two looks, in a thread: who looked at it lets go at once
         except OSError as error:
-            raise failure(path, error) from None
+            raise cannot_write(path, error) from None
 
 
 def is_torn(number: int) -> bool:
@@ -168,11 +168,11 @@ def held_by(folder: Path) -> int:
                 with contextlib.suppress(FileNotFoundError):
                     total += one.stat(follow_symlinks=False).st_size
     except OSError as error:
-        raise failure(folder, error) from None
+        raise cannot_write(folder, error) from None
     return total
 
 
-def failure(path: Path, error: OSError) -> JournalError:
+def cannot_write(path: Path, error: OSError) -> JournalError:
     """What to say when a journal can't be written."""
     words = _WORDS.get(error.errno or 0, error.strerror or "it failed")
     moved = f", or {MOVED_BY}" if error.errno in _MOVABLE else ""

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from qtui.operations.journal.files import failure, open_folder, take
+from qtui.operations.journal.files import cannot_write, open_folder, take
 from qtui.operations.journal.reading import UNREADABLE, JournalError, Summary, campaigns, summary
 
 
@@ -44,13 +44,13 @@ def prune(folder: Path, one: Summary) -> None:
             flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             number = os.open(path.name, flags, dir_fd=place)
         except OSError as error:
-            raise failure(path, error) from None
+            raise cannot_write(path, error) from None
         try:
             take(number, path)
             if (os.fstat(number).st_size, summary(folder, one.id).phase) != (one.size, one.phase):
                 raise JournalError(f"{one.id} has changed meanwhile: look again")
             os.unlink(path.name, dir_fd=place)
         except OSError as error:
-            raise failure(path, error) from None
+            raise cannot_write(path, error) from None
         finally:
             os.close(number)

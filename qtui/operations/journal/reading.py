@@ -138,7 +138,7 @@ def unreadable(path: Path, error: OSError) -> JournalError:
     return JournalError(f"the journal {path} can't be read: {error.strerror}")
 
 
-def read(folder: Path, name: str) -> Iterator[JournalLine]:
+def read_lines(folder: Path, name: str) -> Iterator[JournalLine]:
     """Every whole line of a campaign, decoded, in order; texts stand where they belong.
 
     Raises:

@@ -29,7 +29,14 @@ from qtui import __version__
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.writer import Picked
 from qtui.operations.following.outcome import Outcome
-from qtui.operations.journal.files import failure, held_by, is_torn, new_file, open_folder, take
+from qtui.operations.journal.files import (
+    cannot_write,
+    held_by,
+    is_torn,
+    new_file,
+    open_folder,
+    take,
+)
 from qtui.operations.journal.lines import (
     CHOSEN,
     FORMAT,
@@ -141,7 +148,7 @@ class Journal:
             except OSError as error:
                 if error.errno == errno.ELOOP:
                     raise unreadable(path, error) from None
-                raise failure(path, error) from None
+                raise cannot_write(path, error) from None
         journal = cls(path, number, limit)
         try:
             take(number, path)
@@ -265,7 +272,7 @@ class Journal:
                 while written < len(octets):
                     written += os.write(self._file, octets[written:])
             except OSError as error:
-                reason = failure(self.path, error)
+                reason = cannot_write(self.path, error)
                 self._cut(end, reason)
                 raise reason from None
             self._since_look += len(octets)
@@ -293,7 +300,7 @@ class Journal:
             os.fsync(self._file)
             gone = os.fstat(self._file).st_nlink == 0
         except OSError as error:
-            self._why = str(failure(self.path, error))  # what the disk has of it nobody knows
+            self._why = str(cannot_write(self.path, error))  # what the disk has of it nobody knows
         else:
             if gone:
                 self._why = f"the journal {self.path} was deleted while it was written"

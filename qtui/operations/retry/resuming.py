@@ -11,7 +11,7 @@ from typing import Final
 from qtui.bullmq.codes import Code
 from qtui.bullmq.connection import Client
 from qtui.bullmq.connection.origin import Origin, origin_of
-from qtui.bullmq.filter import Filter, FilterError, parse
+from qtui.bullmq.filter import Filter, FilterError, parse_filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.status import read_status
@@ -175,7 +175,7 @@ def _filter(header: Header) -> Filter | None:
     """
     written = header.selection.filter
     try:
-        return None if written is None else parse(written)
+        return None if written is None else parse_filter(written)
     except FilterError as error:
         raise JournalError(
             f"the filter of retry {header.id} can't be understood: {error}: retry the jobs anew"

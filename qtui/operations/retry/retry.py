@@ -27,7 +27,7 @@ from qtui.operations.planning.plan import Plan, Resets
 from qtui.operations.retry.ledger import Ledger
 from qtui.operations.supply.selection import Chosen
 from qtui.operations.supply.snapshots import SnapshotPage
-from qtui.operations.supply.supply import Before, Supply, judged, stands
+from qtui.operations.supply.supply import Before, Supply, results_of_lost, stands
 
 
 class Retry:
@@ -203,7 +203,7 @@ class Retries:
         plan, picks = self.retry.plan, self.page.picks
         rows = await Reader(self.retry.client).rows(plan.queue, plan.state, self.ids)
         pairs = zip(picks, rows, strict=True)
-        return Seen([stands(one, row) for one, row in pairs], judged(picks, rows))
+        return Seen([stands(one, row) for one, row in pairs], results_of_lost(picks, rows))
 
     async def correct(self, seen: Seen, results: Sequence[Result]) -> list[Result]:
         """The truth about a call that was sent again.

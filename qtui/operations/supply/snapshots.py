@@ -16,7 +16,7 @@ from qtui.bullmq.reads.fields import Fields, Values
 from qtui.bullmq.reads.scores import lowest_first
 from qtui.bullmq.signature.headline import reason_of
 from qtui.bullmq.writer import Picked
-from qtui.operations.engine.prefetch import ahead
+from qtui.operations.engine.prefetch import prefetched
 from qtui.operations.journal.lines import Snapshot, snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.supply.selection import Chosen, Query, Selection, hunt_for
@@ -104,7 +104,7 @@ async def read_snapshots(client: Client, selection: Selection) -> AsyncGenerator
     else:
         picks = _whole_state(client, selection)
     heavy = False
-    read = ahead(_read(client, selection, picks), lambda: not heavy, most=_READY)
+    read = prefetched(_read(client, selection, picks), lambda: not heavy, most=_READY)
     async with aclosing(read) as pages:
         async for page in pages:
             heavy = len(page) < _FEW  # their values are large: no more are held than are sent

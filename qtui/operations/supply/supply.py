@@ -78,7 +78,7 @@ class Supply:
         self._stand += [page async for page in read_snapshots(self._client, left)]
         self.take(some)
         del self._doubtful[:CHOSEN_AT_ONCE]
-        return judged([pick for pick, _ in gone], [row for _, row in gone])
+        return results_of_lost([pick for pick, _ in gone], [row for _, row in gone])
 
     def doubt(self, picks: Iterable[Picked]) -> None:
         """These were sent, and may have to be sent again: `judge_doubtful` reads them."""
@@ -172,12 +172,12 @@ def stands(one: Picked, row: Row) -> bool:
     return one.pinned and row.score == one.score and not row.missing
 
 
-def judged(batch: Sequence[Picked], seen: Sequence[Row]) -> list[Result]:
+def results_of_lost(batch: Sequence[Picked], seen: Sequence[Row]) -> list[Result]:
     """What a lost call has done, by the jobs as they were read after it."""
-    return [_one_judged(one, row) for one, row in zip(batch, seen, strict=True)]
+    return [_result_of_lost(one, row) for one, row in zip(batch, seen, strict=True)]
 
 
-def _one_judged(one: Picked, row: Row) -> Result:
+def _result_of_lost(one: Picked, row: Row) -> Result:
     """What a lost call has done with a job that reads like this afterwards."""
     if not one.pinned or row.score == one.score:
         return Result(one.job_id, Code.NO_SUCH_JOB if row.missing else Code.NOT_IN_STATE)

@@ -16,7 +16,7 @@ from textual.worker import Worker, WorkerState
 from typing_extensions import override
 
 from qtui.bullmq.connection.trouble import TROUBLE
-from qtui.bullmq.filter import parse, quoted
+from qtui.bullmq.filter import parse_filter, quoted
 from qtui.bullmq.flow.lineage import Lineage
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
@@ -33,7 +33,7 @@ from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, KeyBar
 from qtui.ui.widgets.cursor_list import CursorList
 from qtui.ui.widgets.flow_tree import FlowTree
-from qtui.views.flow_rows import FlowRows, about, read_flow
+from qtui.views.flow_rows import FlowRows, node_in_full, read_flow
 
 if TYPE_CHECKING:
     from qtui.ui.inspector.screen import Inspector
@@ -43,7 +43,7 @@ _FRESH: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class JobPlace:
     """A job that is to be shown in the inspector."""
 
     queue: QueueKey
@@ -51,7 +51,7 @@ class Place:
     job_id: str
 
 
-class FlowScreen(Screen["Place | None"]):
+class FlowScreen(Screen["JobPlace | None"]):
     """Shows a flow; answers with a job that is to be opened, or with None when it is left.
 
     Args:
@@ -214,7 +214,7 @@ class FlowScreen(Screen["Place | None"]):
     @on(FlowTree.CursorMoved)
     def _draw_line(self) -> None:
         line = self.tree_list.line_at_cursor
-        who, place, why = about(line) if line is not None else ("", "", "")
+        who, place, why = node_in_full(line) if line is not None else ("", "", "")
         self.query_one("#who", Bar).say([(f" {who}", "")])
         self.query_one("#place", Bar).say([(f" {place}", "faint")])
         self.query_one("#why", Bar).say([(f" {why}", "")])
@@ -240,7 +240,7 @@ class FlowScreen(Screen["Place | None"]):
         if shown is None:
             self.say(f"{plain(queue.base)} is not among the queues that are shown")
         else:
-            self.dismiss(Place(shown, state, job_id))
+            self.dismiss(JobPlace(shown, state, job_id))
 
     def action_rerun(self) -> None:
         """Opens the plan of a rerun."""
@@ -331,12 +331,12 @@ def open_flow(screen: Inspector) -> None:
         flow = FlowScreen(screen.session, rows, known=known, resets=retrying.resets, keep=keep)
         screen.app.push_screen(flow, go)
 
-    def go(place: Place | None) -> None:
+    def go(place: JobPlace | None) -> None:
         if place is None:
             return
         if screen.has_class("-opened"):
             screen.action_back()
-        screen.finder.go(place.queue, place.state, parse(f"id={quoted(place.job_id)}"))
+        screen.finder.go(place.queue, place.state, parse_filter(f"id={quoted(place.job_id)}"))
 
     screen.in_background(read, "flow")
 

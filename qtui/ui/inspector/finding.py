@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from qtui.bullmq.filter import Filter, FilterError, parse, quoted
-from qtui.bullmq.keys import (
-    QueueKey,
-    named,
-)
+from qtui.bullmq.filter import Filter, FilterError, parse_filter, quoted
+from qtui.bullmq.keys import QueueKey, name_queues
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.job import find_job
 from qtui.bullmq.reads.reader import Whereabouts
@@ -64,7 +61,7 @@ class Finder:
             self.show(None)
             return
         try:
-            wanted = parse(text)
+            wanted = parse_filter(text)
         except FilterError as error:
             self._point_at(error)
             return
@@ -110,7 +107,7 @@ class Finder:
                 searched = plural(len(queues) - len(refused), "queue")
                 words = f"{searched} searched: none has a job {plain(job_id)}"
                 if refused:
-                    words += f"; Redis refused to tell of {plain(named(refused))}"
+                    words += f"; Redis refused to tell of {plain(name_queues(refused))}"
                 screen.say(words, "warn")
 
         def go(place: tuple[QueueKey, Whereabouts] | None) -> None:
@@ -126,7 +123,7 @@ class Finder:
                 word = f"is there; its state is unknown: {plain(where.unknown)}"
             self._screen.say(f"job {plain(job_id)} of {plain(queue.name)} {word}", "warn")
             return
-        self.go(queue, where.state, parse(f"id={quoted(job_id)}"))
+        self.go(queue, where.state, parse_filter(f"id={quoted(job_id)}"))
         self._screen.say(f"job {plain(job_id)} is {where.state} in {plain(queue.name)}")
 
     def go(self, queue: QueueKey, state: JobState, wanted: Filter | None) -> None:

@@ -19,7 +19,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from typing_extensions import override
 
-from qtui.bullmq.filter import parse
+from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.job import WrongType, read_whole_job
@@ -265,7 +265,7 @@ class Inspector(MarkScreen):
 
     @on(Timeline.Chosen)
     def _time_chosen(self, message: Timeline.Chosen) -> None:
-        self.finder.show(parse(message.text))
+        self.finder.show(parse_filter(message.text))
 
     # The job under the cursor
 

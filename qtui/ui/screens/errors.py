@@ -16,7 +16,7 @@ from textual.worker import Worker, WorkerState
 from typing_extensions import override
 
 from qtui.bullmq.connection.trouble import LOST, TROUBLE
-from qtui.bullmq.filter import Filter, FilterError, parse
+from qtui.bullmq.filter import Filter, FilterError, parse_filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.search.hunt import Hunt
@@ -289,7 +289,7 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
             self._plan(self, GroupChoice(queue, self._state, self._matching(text)))
 
     def _matching(self, text: str | None) -> Filter | None:
-        return self._wanted if text is None else parse(both(self._wanted, text))
+        return self._wanted if text is None else parse_filter(both(self._wanted, text))
 
     def answer(self, choice: GroupChoice | None) -> None:
         """Leaves with a choice, or with None."""

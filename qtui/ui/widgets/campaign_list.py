@@ -17,7 +17,7 @@ from qtui.bullmq.codes import Code
 from qtui.operations.journal.reading import Summary
 from qtui.text import age, count, plain
 from qtui.ui.widgets.cursor_list import GAP, CursorList, fit, fit_ends, strip
-from qtui.views.campaigns import phase_of, queue_of, what_of
+from qtui.views.campaigns import phase_of, queue_name, selection_words
 
 _WIDTHS = (20, 5, 16, 9)
 """Cells of id, age, queue and jobs retried; how it ended and what was retried take the rest."""
@@ -97,7 +97,7 @@ class CampaignList(CursorList):
 
     def _columns(self, width: int) -> tuple[int, int, int, int]:
         """`_WIDTHS`, with room for the longest name of a queue where there is as much."""
-        queue = max((cell_len(queue_of(one.header)) for one in self._campaigns), default=0)
+        queue = max((cell_len(queue_name(one.header)) for one in self._campaigns), default=0)
         ending = max((len(phase_of(one)) for one in self._campaigns), default=0) + GAP
         ids, ages, least, jobs = _WIDTHS
         rest = width - 1 - ids - ages - jobs - 4 * GAP - ending - _WHAT
@@ -125,12 +125,12 @@ class CampaignList(CursorList):
         cells = [
             fit(one.id, ids),
             fit(ago, ages, right=True),
-            fit_ends(queue_of(header), queues),
+            fit_ends(queue_name(header), queues),
             fit(retried, jobs, right=True),
         ]
         ending = f"  {plain(phase)}"
         left = width - 1 - ids - ages - queues - jobs - len(cells) * GAP
-        what = what_of(header)
+        what = selection_words(header)
         if cell_len(what) + cell_len(ending) > left:  # how it ended is always shown
             what = fit(what, max(0, left - cell_len(ending)))
         fine = phase in ("done", "running")

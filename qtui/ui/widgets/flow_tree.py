@@ -17,7 +17,7 @@ from qtui.bullmq.model import JobState
 from qtui.text import age, count, plain
 from qtui.ui.widgets.cursor_list import GAP, CursorList, fit, strip
 from qtui.views.columns import Tone, Verdict, tries
-from qtui.views.flow_rows import Line, option_of, state_of, what_of
+from qtui.views.flow_rows import Line, node_state, node_words, option_of
 
 _WIDE: Final = 130
 """Cells from which on a column tells what each failure does to its parent."""
@@ -148,7 +148,7 @@ class FlowTree(CursorList):
         job = max((cell_len(_job(line)) for line in lines), default=4) + 2
         name = max((cell_len(plain(line.node.row.name)) for line in lines), default=4)
         queue = max((cell_len(_queue(line)) for line in lines), default=0)
-        state = max((len(state_of(line.node)[0]) for line in lines), default=6)
+        state = max((len(node_state(line.node)[0]) for line in lines), default=6)
         option = max((len(option_of(line)) for line in lines), default=0)
         narrow, wide = width < _NARROW, width >= _WIDE
         found = _Widths(
@@ -215,8 +215,8 @@ class FlowTree(CursorList):
         verdict = self._verdicts.get(line.node.key)
         if verdict is not None:
             return [Segment(fit(verdict.text, left), self._ink(verdict.tone))]
-        state, tone = state_of(line.node)
-        what, what_tone = what_of(line)
+        state, tone = node_state(line.node)
+        what, what_tone = node_words(line)
         state = state.ljust(room) if len(state) <= room else state
         # Where there is little room its state is not said twice.
         said = len(state) > room and _waits(line)

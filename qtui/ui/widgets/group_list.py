@@ -13,7 +13,7 @@ from textual.strip import Strip
 
 from qtui.text import age, count
 from qtui.ui.widgets.cursor_list import GAP, CursorList, fit, strip
-from qtui.views.groups import ErrorGroup, words
+from qtui.views.groups import ErrorGroup, group_words
 
 _NAMES: Final = 18
 _MANY_NAMES: Final = 36
@@ -136,7 +136,7 @@ class GroupList(CursorList):
             Segment("● " if marked else "  ", self.part("mark")),
             Segment(fit(count(group.jobs), counts, right=True)),
             Segment(" " * GAP + self._line(faint) + " " * GAP, self.part("faint")),
-            Segment(words(group), self.part("bad")),
+            Segment(group_words(group), self.part("bad")),
         ]
         return strip(segments, width, base)
 

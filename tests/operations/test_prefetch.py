@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 
 import pytest
 
-from qtui.operations.engine.prefetch import ahead, always
+from qtui.operations.engine.prefetch import always, prefetched
 
 
 class Source:
@@ -46,14 +46,14 @@ async def test_everything_comes_once_and_in_order(
     may: Callable[[], bool], most: int, items: int
 ) -> None:
     source = Source(items)
-    assert [one async for one in ahead(source.items(), may, most=most)] == list(range(items))
+    assert [one async for one in prefetched(source.items(), may, most=most)] == list(range(items))
     assert source.closed
 
 
 @pytest.mark.parametrize("most", [1, 2, 5])
 async def test_no_more_are_ready_than_may_be(most: int) -> None:
     source = Source(40)
-    items = ahead(source.items(), most=most)
+    items = prefetched(source.items(), most=most)
     for number in range(20):
         assert await anext(items) == number
         await idle()
@@ -64,7 +64,7 @@ async def test_no_more_are_ready_than_may_be(most: int) -> None:
 
 async def test_where_nothing_may_be_made_ahead_each_waits_until_it_is_asked_for() -> None:
     source = Source(10)
-    items = ahead(source.items(), lambda: False, most=5)
+    items = prefetched(source.items(), lambda: False, most=5)
     for number in range(10):
         await idle()
         assert len(source.made) == number
@@ -74,7 +74,7 @@ async def test_where_nothing_may_be_made_ahead_each_waits_until_it_is_asked_for(
 
 async def test_it_is_asked_anew_before_each() -> None:
     source, free = Source(30), False
-    items = ahead(source.items(), lambda: free, most=3)
+    items = prefetched(source.items(), lambda: free, most=3)
     assert await anext(items) == 0
     await idle()
     assert len(source.made) == 1
@@ -94,7 +94,7 @@ async def test_it_is_asked_anew_before_each() -> None:
 @pytest.mark.parametrize("fail_at", [0, 1, 4])
 async def test_what_the_source_raises_comes_after_what_it_made(fail_at: int) -> None:
     source = Source(9, fail_at)
-    items = ahead(source.items(), most=3)
+    items = prefetched(source.items(), most=3)
     assert [await anext(items) for _ in range(fail_at)] == list(range(fail_at))
     with pytest.raises(LookupError):
         await anext(items)
@@ -106,7 +106,7 @@ async def test_whoever_is_cancelled_leaves_nothing_running() -> None:
     before = asyncio.all_tasks()
 
     async def take() -> None:
-        async for _ in ahead(source.items()):
+        async for _ in prefetched(source.items()):
             await asyncio.sleep(0)  # a turn of the loop
 
     taking = asyncio.ensure_future(take())
@@ -129,7 +129,7 @@ async def test_a_source_that_swallows_its_cancellation_is_closed_all_the_same() 
                 await asyncio.sleep(0.01 if turns > 1 else 0)  # where it is cancelled
             yield turns
 
-    items = ahead(deaf(), most=3)
+    items = prefetched(deaf(), most=3)
     assert await anext(items) == 1
     await asyncio.sleep(0)  # a turn of the loop
     async with asyncio.timeout(5):
