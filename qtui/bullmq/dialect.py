@@ -1,9 +1,9 @@
 """Whose queue it is, and where a retried job goes. Pure; `lua/retry.lua` is its twin.
 
-BullMQ's releases keep waiting jobs in different places (T1 1.x-3.x, T4 4.x, T5 5.x, T6 6.x), and
-``meta.version`` names only the last process that opened the queue, dashboards included. So what
-jobs and lists show counts first, the version breaks ties, and where doubt remains the job goes
-where no release loses it:
+BullMQ's releases keep waiting jobs in different places, in four ways: 1.x-3.x, 4.x, 5.x and 6.x
+(`RELEASES`; JSON calls each a dialect). ``meta.version`` names only the last process that opened
+the queue, dashboards included. So what jobs and lists show counts first, the version breaks ties,
+and where doubt remains the job goes where no release loses it:
 
 * ``prioritized`` is never read before 4.0.0, so a job goes there only on evidence of ≥4 in the
   jobs or keys (``bullmq:4.18.3`` may come from a dashboard); in ``wait`` it merely runs early.
@@ -39,6 +39,17 @@ Only node's client calls again while some are left.
 """
 
 _MAJOR: Final = re.compile(r"bullmq:(\d+)\.")
+
+
+RELEASES: Final = {
+    "T1": "1.x-3.x",
+    "T4": "4.x",
+    "T5": "5.x",
+    "T6": "6.x",
+    "T5/T6": "5.x or 6.x",
+    "?": "release unknown",
+}
+"""What people read in place of a `QueueEvidence.dialect`, which is for scripts."""
 
 
 class Destination(StrEnum):
@@ -108,7 +119,7 @@ class QueueEvidence:
 
     @property
     def dialect(self) -> str:
-        """The best guess, for people: ``T5``; ``T5/T6`` and ``?`` where nothing tells."""
+        """The best guess, as JSON has it: one of `RELEASES`; ``T5/T6`` and ``?`` are in doubt."""
         if self.ran_modern or (self.ran_modern is None and (self.major or 0) >= 5):
             keeps_wait = self.paused and self.jobs_in_wait and not self.paused_list
             if self.paused and self.paused_by_older:
@@ -119,6 +130,11 @@ class QueueEvidence:
         if self.knows_prioritized or (self.major == 4 and not self.knows_legacy_priority):
             return "T4"
         return "T1" if self.ran_modern is False or self.major is not None else "?"
+
+    @property
+    def releases(self) -> str:
+        """The releases that may run the queue, for people: ``5.x``, ``5.x or 6.x``."""
+        return RELEASES[self.dialect]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

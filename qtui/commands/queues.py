@@ -140,4 +140,6 @@ def _condition(one: _Line) -> Iterator[str]:
         yield f"{status.kind}, not to be retried"
     if status.version:
         yield plain(status.version).replace("bullmq:", "BullMQ ")
-    yield one.evidence.dialect if status.kind is Kind.BULLMQ else ""
+    if status.kind is Kind.BULLMQ:
+        known = one.evidence.dialect != "?"
+        yield f"run by {one.evidence.releases}" if known else one.evidence.releases

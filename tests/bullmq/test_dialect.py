@@ -181,6 +181,13 @@ def _places(client: redis.Redis) -> dict[str, int]:
     return found
 
 
+@given(keyspace=keyspaces)
+def test_whatever_a_keyspace_shows_people_read_releases_and_no_dialect(keyspace: Keyspace) -> None:
+    releases = keyspace.evidence.releases
+    assert releases == "release unknown" or releases.endswith(".x")
+    assert "T" not in releases
+
+
 @settings(max_examples=150, deadline=None)
 @given(keyspace=keyspaces)
 @example(keyspace=Keyspace(paused=True, modern=True, version="bullmq:5.81.5", wait=("w1",)))

@@ -47,6 +47,30 @@ def test_every_state_is_counted(redis_url: str) -> None:
     }
 
 
+def test_people_read_which_releases_may_run_a_queue_and_scripts_its_dialect(
+    redis_url: str,
+) -> None:
+    play(redis_url, a_bit_of_everything)
+    client = connect(redis_url)
+
+    def shown() -> tuple[str, object]:
+        _, row = invoke("--redis", redis_url, "queues").out.splitlines()
+        [queue] = invoke("--redis", redis_url, "queues", "--json").objects
+        return row, queue["dialect"]
+
+    row, dialect = shown()
+    assert row.endswith("run by 5.x or 6.x")
+    assert dialect == "T5/T6"
+    client.hset("bull:payments:meta", "version", "bullmq:5.81.5")
+    row, dialect = shown()
+    assert row.endswith("BullMQ 5.81.5 · run by 5.x")
+    assert dialect == "T5"
+    client.hset("bull:payments:meta", "version", "bullmq:6.7.0")
+    row, dialect = shown()
+    assert row.endswith("BullMQ 6.7.0 · run by 6.x")
+    assert dialect == "T6"
+
+
 def test_the_worst_queue_comes_first_and_numbers_stand_at_the_right(redis_url: str) -> None:
     failed(redis_url, 1, name="emails")
     failed(redis_url, 12, name="payments")
