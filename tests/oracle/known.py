@@ -12,7 +12,7 @@ PRIORITY_UNIT = 2**32
 
 
 def no_marker(release: Release, queue: str = "q") -> list[Difference]:
-    """5.0.0 to 5.1.6 wake no worker after a retry: it sleeps up to drainDelay, 5 s (H4b)."""
+    """5.0.0 to 5.1.6 wake no worker after a retry: it sleeps up to drainDelay, 5 s."""
     if not (5, 0, 0) <= release.speaks < (5, 1, 7):
         return []
     # The worker that failed the jobs may have left one behind when it stopped.

@@ -91,7 +91,10 @@ def _known(release: Release, option: str) -> list[Difference]:
 
 
 def _wrong_type(release: Release, option: str) -> bool:
-    """H9: moves the job, and then fails before it has repaired the parent or said so."""
+    """Whether the release's retry moves the job and then stops at a WRONGTYPE error.
+
+    The caller sees an error, the job is queued, its parent is not repaired, and no event says so.
+    """
     in_failed = ("ignoreDependencyOnFailure", "continueParentOnFailure")
     return option in in_failed and (5, 58, 2) <= release.speaks < (5, 79, 2)
 
@@ -153,7 +156,7 @@ def test_a_failed_child_that_is_retried_counts_again_for_its_parent(
 
 @pytest.mark.releases(since="5.58.2", before="5.79.2")
 def test_where_the_release_fails_half_way_ours_writes_all_of_it(stage: Stage) -> None:
-    """H9, release 5.76.0: what the release's retry leaves out after its WRONGTYPE error."""
+    """Ours also writes what the release's retry leaves out once it stops at a WRONGTYPE error."""
     _seed(stage, "ignoreDependencyOnFailure")
     [[_, words]] = stage.official.run("retry", ids=[BAD], state="failed")
     assert "WRONGTYPE" in words

@@ -57,7 +57,7 @@ def _kept(release: Release, *, waiting: bool) -> str:
 def _pausing(release: Release, waiting: bool, ids: Sequence[str]) -> list[Difference]:
     """Where a release puts a job that is retried while the queue is paused, if not where we do."""
     if release.speaks < (3, 13, 1):
-        reason = "before 3.13.1 a retried job went to wait, where it ran or was lost (H1)"
+        reason = "before 3.13.1 a retried job went to wait, where it ran or a resume lost it"
         return _moved("wait", "paused", reason, ours_had=waiting)
     if _kept(release, waiting=waiting) != "prioritized":
         return []
@@ -190,7 +190,8 @@ def test_with_jobs_in_both_lists_a_resume_of_the_old_release_keeps_the_retried_o
         assert worker.until(ends=3) == [*in_paused, *ids]
     counted = stage.ours.census()
     assert {id: counted[id] for id in ids} == {id: ["completed"] for id in ids}
-    # The release's own loss (H3): its resume renames `paused` over `wait`, with or without us.
+    # The release's own loss, with or without us: a resume before 6.0.0 renames `paused` over
+    # `wait`, and the jobs that 6.x added there while the queue was paused are gone.
     assert counted[in_wait[0]] == []
     stage.official.run("resume")
     assert stage.official.census()[in_wait[0]] == []
@@ -199,7 +200,11 @@ def test_with_jobs_in_both_lists_a_resume_of_the_old_release_keeps_the_retried_o
 def test_jobs_that_another_tool_left_in_wait_of_a_paused_queue_are_not_lost_by_our_retry(
     stage: Stage,
 ) -> None:
-    """Retry before 3.13.1 left them there, other tools still do (H1). Then no list is `paused`."""
+    """Retry before 3.13.1 left them there, other tools still do. Then there is no list `paused`.
+
+    With one, a resume before 6.0.0 renames it over `wait`: what was in `wait` is in no state after
+    that, and never runs.
+    """
     theirs, ours, next_one = stage.official.seed([job("a"), job("b"), job("c", lifo=True)])
     stage.official.run("pause")
     stage.copy()

@@ -248,7 +248,10 @@ def test_a_parent_that_waits_only_to_be_failed_is_saved_from_it(stage: Stage) ->
 @ONE_SERVER
 @pytest.mark.releases(since="2.1.0")
 def test_a_child_that_was_retried_by_itself_is_not_run_again(stage: Stage) -> None:
-    """H10: after a retry of its own, 5.58.1 does not tell the parent of the child's success."""
+    """A child completes and stays in its parent's `unsuccessful`, its result not in `processed`.
+
+    So a retry of 5.42.0 to 5.58.1 leaves it: no later retry of the parent could ever complete.
+    """
     flows = FlowStage(
         stage,
         tree("p", tree("a", queue="b"), tree("b", queue="b", fails=True, option=FAIL)),

@@ -45,7 +45,7 @@ def test_an_idle_worker_starts_a_retried_job_at_once(stage: Stage, priority: int
 
 @pytest.mark.releases(since="4.0.0")
 def test_an_idle_worker_starts_a_job_that_goes_to_prioritized_at_once(stage: Stage) -> None:
-    """Before 5.0.0 too, where the worker blocks on ``wait`` and nothing else would wake it (H4)."""
+    """Before 5.0.0 too: the worker blocks on ``wait``, and without a marker sleeps up to 5 s."""
     ids = stage.official.seed([job(f"j{number}", priority=3) for number in range(4)])
     stage.copy()
 
