@@ -6,7 +6,7 @@ import ast
 import pkgutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -58,6 +58,14 @@ def modules_of(package: str) -> list[str]:
     return [name for name in ("qtui", *found) if name == package or name.startswith(package + ".")]
 
 
+def text_of(module: str) -> str:
+    """The text of a module."""
+    found = find_spec(module)
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).read_text("utf-8")
+
+
 def loaded_by(*modules: str) -> frozenset[str]:
     """What the import of modules loads, in a new process."""
     said = subprocess.run(
@@ -106,14 +114,8 @@ def raw_commands(source: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("floor", ABOVE_BULLMQ)
 def test_above_bullmq_no_module_talks_to_redis_by_itself(floor: str) -> None:
-    guilty = {}
-    for name in modules_of(floor):
-        spec = find_spec(name)
-        assert spec is not None
-        assert spec.origin is not None
-        if found := [*raw_commands(Path(spec.origin).read_text("utf-8"))]:
-            guilty[name] = found
-    assert not guilty
+    found = {name: [*raw_commands(text_of(name))] for name in modules_of(floor)}
+    assert {name: raw for name, raw in found.items() if raw} == {}
 
 
 def test_a_raw_command_would_be_seen() -> None:
@@ -136,6 +138,85 @@ def test_each_module_can_be_imported_alone() -> None:
     command = [sys.executable, "-c", _EACH_ALONE, *modules]
     said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert said.stdout == "", said.stderr
+
+
+# The graph of the imports, those under TYPE_CHECKING included -------------------------------------
+
+MOST_ROOMS = 16
+"""Modules and folders that one folder may hold: more are not taken in at a glance."""
+
+Graph = Mapping[str, set[str]]
+
+
+def import_graph() -> dict[str, set[str]]:
+    """By module, the modules of ours that it names in an import, wherever that stands."""
+    trees = {name: ast.parse(text_of(name)) for name in modules_of("qtui")}
+    return {
+        name: {target for node in ast.walk(tree) for target in named_in(node, trees)} - {name}
+        for name, tree in trees.items()
+    }
+
+
+def named_in(node: ast.AST, known: Collection[str]) -> Iterator[str]:
+    """The known modules that an import statement names."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names if alias.name in known)
+    elif isinstance(node, ast.ImportFrom) and node.module in known:
+        for alias in node.names:
+            within = f"{node.module}.{alias.name}"
+            yield within if within in known else node.module
+
+
+def rooms_of(folder: str, graph: Graph) -> dict[str, set[str]]:
+    """The imports between the modules and folders that a folder holds, by their names."""
+    inside = folder + "."
+    rooms: dict[str, set[str]] = {}
+    for module, targets in graph.items():
+        if module.startswith(inside):
+            room = module.removeprefix(inside).partition(".")[0]
+            known = (
+                to.removeprefix(inside).partition(".")[0] for to in targets if to.startswith(inside)
+            )
+            rooms.setdefault(room, set()).update(to for to in known if to != room)
+    return rooms
+
+
+def in_circles(graph: Graph) -> list[str]:
+    """What leads back to itself."""
+
+    def reached(start: str) -> set[str]:
+        seen: set[str] = set()
+        left = [start]
+        while left:
+            fresh = graph.get(left.pop(), set()) - seen
+            seen |= fresh
+            left.extend(fresh)
+        return seen
+
+    return sorted(name for name in graph if name in reached(name))
+
+
+def test_no_circle_of_files() -> None:
+    graph = import_graph()
+    assert len(graph) > 100
+    assert in_circles(graph) == []
+
+
+def test_no_circle_of_rooms_in_any_folder_and_no_folder_with_too_many() -> None:
+    graph = import_graph()
+    folders = {name.rpartition(".")[0] for name in graph} - {""}
+    assert len(folders) > 15
+    rooms = {folder: rooms_of(folder, graph) for folder in folders}
+    circles = {folder: found for folder in folders if (found := in_circles(rooms[folder]))}
+    assert circles == {}
+    assert {name: len(found) for name, found in rooms.items() if len(found) > MOST_ROOMS} == {}
+
+
+def test_a_circle_would_be_found() -> None:
+    graph = {"q.a.x": {"q.b.y"}, "q.b.y": set(), "q.b.z": {"q.a.w"}, "q.a.w": set()}
+    assert in_circles(graph) == []
+    assert in_circles(rooms_of("q", graph)) == ["a", "b"]
+    assert in_circles({"x": {"y"}, "y": {"z"}, "z": {"y"}}) == ["y", "z"]
 
 
 def test_what_is_forbidden_would_be_seen() -> None:

@@ -19,11 +19,11 @@ from typing_extensions import override
 
 from qtui.ui.actions import ACTIONS, Where
 from qtui.ui.dialogs.base import Dialog
+from qtui.ui.dialogs.help import HelpScreen
 from qtui.ui.dialogs.palette import Palette
 from qtui.ui.inspector.screen import Inspector
 from qtui.ui.late_keys import LateKeys
 from qtui.ui.screens.connecting import ConnectScreen
-from qtui.ui.screens.help import HelpScreen
 from qtui.ui.session import Opening, Session
 from qtui.ui.terminal import INTERRUPTED, TerminalApp
 from qtui.ui.themes import DEFAULT, THEMES, keep, kept, readable

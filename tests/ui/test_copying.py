@@ -12,7 +12,7 @@ import pytest
 import redis.asyncio
 
 from qtui.bullmq.keys import QueueKey
-from qtui.ui.clipboard import how_to_let_pass
+from qtui.ui.clipboard.offer import how_to_let_pass
 from qtui.views.shell import shell_line
 from tests.seeds import Fields, raw_failed
 from tests.ui.driver import inspector

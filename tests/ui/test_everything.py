@@ -44,7 +44,7 @@ async def test_plus_marks_all_and_again_lets_go(redis_url: str) -> None:
         await driver.sees("all 5 jobs marked")
         assert all("●" in driver.row(one) for one in ids)
         await driver.press("space")
-        await driver.sees("everything is marked: + lets go of that first")
+        await driver.sees("All jobs are marked; press + to clear that first.")
         await driver.press("plus")
         assert "marked" not in driver.lines()[-1]
         assert not any("●" in driver.row(one) for one in ids)
@@ -142,7 +142,7 @@ async def test_states_that_are_not_finished_refuse(redis_url: str) -> None:
     async with inspector(redis_url) as driver:
         await driver.sees("failed 1")
         await driver.press("3", "plus")
-        await driver.sees("waiting jobs can't be retried, so there is nothing to mark")
+        await driver.sees("waiting jobs can't be retried, only failed and completed ones.")
         await driver.press("R")
         await driver.sees("waiting jobs can't be retried, only failed and completed ones")
 
@@ -206,7 +206,7 @@ async def test_more_than_can_be_marked_one_by_one_is_one_query(
     async with inspector(redis_url) as driver:
         await driver.sees("10,050")
         await driver.press("a")
-        await driver.sees("of 10,050 jobs only the first 10,000 were looked at")
+        await driver.sees("Only the first 10,000 of 10,050 jobs are marked.")
         await driver.press("plus")
         await driver.sees("all 10,050 jobs marked")
         assert not len(driver.inspector.board.marks)

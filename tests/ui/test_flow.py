@@ -24,7 +24,7 @@ async def digest(client: redis.asyncio.Redis) -> object:
 
 async def go_to(driver: Driver, job_id: str, queue: str, state: JobState) -> None:
     """Goes to a job in the list."""
-    driver.inspector.finder.go(QueueKey.of("bull", queue), state, parse_filter(f"id={job_id}"))
+    driver.inspector.lists.go(QueueKey.of("bull", queue), state, parse_filter(f"id={job_id}"))
     await driver.until(lambda: driver.inspector.table.cursor_id == job_id, f"job {job_id}")
 
 

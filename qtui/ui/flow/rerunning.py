@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from textual.worker import Worker
 
@@ -16,15 +18,38 @@ from qtui.operations.flow_rerun.rerun import CHANGED, Rerun
 from qtui.operations.following.outcome import Fate, Outcome
 from qtui.operations.journal.reading import JournalError
 from qtui.text import count, plain, plural
-from qtui.ui.inspector.live import last_words
+from qtui.ui.base import last_words
+from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar
 from qtui.views.columns import Verdict, verdict
-
-if TYPE_CHECKING:
-    from qtui.ui.flow.screen import FlowScreen
+from qtui.views.flow_rows import FlowRows
 
 _LOOK: Final = 1.0
 """Seconds between two looks at what becomes of the jobs, at least."""
+
+
+class FlowView(Protocol):
+    """What a rerun needs of the screen that shows its flow."""
+
+    @property
+    def session(self) -> Session:
+        """The connection."""
+
+    def say(self, words: str, tone: str = "") -> None:
+        """Shows a sentence in the status line."""
+
+    def start(self, work: Callable[[], Awaitable[None]], group: str) -> Worker[None]:
+        """Runs work in the background."""
+
+    @property
+    def rows(self) -> FlowRows:
+        """The flow, as far as it was read."""
+
+    def draw(self) -> None:
+        """Draws the flow and the results again."""
+
+    def read_again(self) -> None:
+        """Reads the flow again."""
 
 
 class Rerunning:
@@ -35,7 +60,7 @@ class Rerunning:
         banner: where it tells how it fares.
     """
 
-    def __init__(self, screen: FlowScreen, banner: Bar) -> None:
+    def __init__(self, screen: FlowView, banner: Bar) -> None:
         self.verdicts: dict[str, Verdict] = {}
         """What it has come to, by full key."""
         self._screen = screen
@@ -57,9 +82,7 @@ class Rerunning:
         self._campaign = campaign
         campaign.news = self._draw
         self._draw()
-        self._sending = self._screen.run_worker(
-            self._carry_out(campaign), group="retry", exit_on_error=False
-        )
+        self._sending = self._screen.start(partial(self._carry_out, campaign), "retry")
 
     def stop(self) -> bool:
         """Ends it after the call that is under way; False if there is none."""
@@ -112,7 +135,7 @@ class Rerunning:
             try:
                 progress = await campaign.action.look()
             except TROUBLE as error:
-                self._screen.say(self._screen.session.explain(error))
+                self._screen.say(self._screen.session.explain(error), "warn")
             else:
                 self._screen.rows.update(progress.nodes.values())
                 self._judge(campaign)

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import ClassVar, Final
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.screen import Screen
-from textual.worker import Worker, WorkerState
 from typing_extensions import override
 
 from qtui.bullmq.connection.trouble import TROUBLE
-from qtui.bullmq.filter import parse_filter, quoted
-from qtui.bullmq.flow.lineage import Lineage
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.operations.flow_rerun.plan import RerunPlan, Start
@@ -25,18 +21,16 @@ from qtui.operations.flow_rerun.reading import make_rerun_plan
 from qtui.operations.planning.plan import Resets
 from qtui.text import plain, plural
 from qtui.ui.actions import Where
-from qtui.ui.clipboard import offer
+from qtui.ui.base import QtuiScreen
+from qtui.ui.clipboard.offer import offer
 from qtui.ui.dialogs.rerun import RerunDialog
 from qtui.ui.flow.rerunning import Rerunning
-from qtui.ui.keys import actions_of, bindings
+from qtui.ui.keys import bindings
 from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, KeyBar
 from qtui.ui.widgets.cursor_list import CursorList
 from qtui.ui.widgets.flow_tree import FlowTree
 from qtui.views.flow_rows import FlowRows, node_in_full, read_flow
-
-if TYPE_CHECKING:
-    from qtui.ui.inspector.screen import Inspector
 
 _FRESH: Final = 2.0
 """Seconds after which jobs in sight are read again."""
@@ -51,7 +45,7 @@ class JobPlace:
     job_id: str
 
 
-class FlowScreen(Screen["JobPlace | None"]):
+class FlowScreen(QtuiScreen["JobPlace | None"]):
     """Shows a flow; answers with a job that is to be opened, or with None when it is left.
 
     Args:
@@ -62,6 +56,7 @@ class FlowScreen(Screen["JobPlace | None"]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.FLOW, Where.APP))
+    PARTS = (Where.MOVE, Where.FLOW, Where.APP)
 
     DEFAULT_CSS = """
     FlowScreen {
@@ -80,8 +75,7 @@ class FlowScreen(Screen["JobPlace | None"]):
         resets: Resets,
         keep: Callable[[Resets], None],
     ) -> None:
-        super().__init__()
-        self.session = session
+        super().__init__(session)
         self.rows = rows
         self._known = known
         self._resets = resets
@@ -109,37 +103,18 @@ class FlowScreen(Screen["JobPlace | None"]):
         self.tree_list.call_after_refresh(self.tree_list.go_to, self.rows.lineage.job.key)
         if self.rows.lineage.note:
             self.say(f"nothing above is shown: {plain(self.rows.lineage.note)}", "warn")
-        self.run_worker(self._keep_fresh(), group="watch", exit_on_error=False)
+        self.start(self._keep_fresh, "watch")
 
     async def on_unmount(self) -> None:
         """Ends the journal of a rerun."""
         await self.rerunning.end()
 
-    def on_resize(self) -> None:
-        """Other words may fit now."""
-        self.draw()
-
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """A fault of ours is told, and takes nothing away."""
-        if event.state is WorkerState.ERROR:
-            self.say(plain(f"a fault in qtui: {event.worker.error}"), "bad")
-
     # Reading
-
-    def _in_background(self, work: Callable[[], Awaitable[None]], group: str) -> None:
-        async def attempt() -> None:
-            try:
-                await work()
-            except TROUBLE as error:
-                self.say(self.session.explain(error), "bad")
-
-        self.run_worker(attempt(), group=group, exclusive=True, exit_on_error=False)
 
     @on(FlowTree.Wanted)
     def _children_wanted(self) -> None:
-        busy = (WorkerState.PENDING, WorkerState.RUNNING)
-        if not any(one.group in ("load", "read") and one.state in busy for one in self.workers):
-            self._in_background(self._load, "load")
+        if not self.is_busy("load", "read"):
+            self.in_background(self._load, "load")
 
     async def _load(self) -> None:
         while wanted := [line for line in self.tree_list.lines_in_sight if line.more]:
@@ -168,7 +143,7 @@ class FlowScreen(Screen["JobPlace | None"]):
             self.rows = rows
             self.draw()
 
-        self._in_background(read, "read")
+        self.in_background(read, "read")
 
     async def _keep_fresh(self) -> None:
         """Reads the jobs in sight again and again, the more seldom the longer that takes."""
@@ -187,10 +162,6 @@ class FlowScreen(Screen["JobPlace | None"]):
 
     # What it says
 
-    def say(self, words: str, tone: str = "warn") -> None:
-        """Tells something in the status line."""
-        self.query_one("#status", Bar).say([(f" {words}", tone)] if words else [])
-
     def draw(self) -> None:
         """Shows what is known by now."""
         if not self.is_mounted:
@@ -204,12 +175,12 @@ class FlowScreen(Screen["JobPlace | None"]):
             [(f" {jobs} ", "faint")],
         )
         self._draw_line()
-        read_only = self.session.read_only
-        here = actions_of(Where.MOVE, Where.FLOW, read_only=read_only)
-        always = [one for one in actions_of(Where.APP, read_only=read_only) if one.bar]
-        actions = [one for one in here if one.bar]
-        lead = "READ-ONLY" if read_only else ""
-        self.query_one(KeyBar).show(lead, actions, always, self.session.settings.keys)
+        self.draw_keys()
+
+    @override
+    def key_lead(self) -> str:
+        """The mode, for which this screen has no other place."""
+        return "READ-ONLY" if self.session.read_only else ""
 
     @on(FlowTree.CursorMoved)
     def _draw_line(self) -> None:
@@ -227,25 +198,25 @@ class FlowScreen(Screen["JobPlace | None"]):
         if line is None or line.more:
             self._children_wanted()
         elif self.rerunning.under_way:
-            self.say("the rerun is under way; x stops it")
+            self.say("the rerun is under way; x stops it", "warn")
         elif line.node.row.missing:
-            self.say(f"job {plain(line.node.id)} is gone")
+            self.say(f"job {plain(line.node.id)} is gone", "warn")
         elif line.node.state is None:
-            self.say(f"job {plain(line.node.id)} stands in no state")
+            self.say(f"job {plain(line.node.id)} stands in no state", "warn")
         else:
             self._open(line.node.queue, line.node.state, line.node.id)
 
     def _open(self, queue: QueueKey, state: JobState, job_id: str) -> None:
         shown = next((one for one in self._known() if one.base == queue.base), None)
         if shown is None:
-            self.say(f"{plain(queue.base)} is not among the queues that are shown")
+            self.say(f"{plain(queue.base)} is not among the queues that are shown", "warn")
         else:
             self.dismiss(JobPlace(shown, state, job_id))
 
     def action_rerun(self) -> None:
         """Opens the plan of a rerun."""
         if self.rerunning.under_way:
-            self.say("a rerun is under way: one after the other; x stops it")
+            self.say("a rerun is under way: one after the other; x stops it", "warn")
             return
         session = self.session
 
@@ -282,65 +253,20 @@ class FlowScreen(Screen["JobPlace | None"]):
     def action_stop(self) -> None:
         """Stops the rerun after the call that is under way."""
         if not self.rerunning.stop():
-            self.say("nothing is being rerun that could be stopped")
+            self.say("nothing is being rerun that could be stopped", "warn")
 
     def action_copy_command(self) -> None:
         """Copies the command that prints this flow."""
         line = self.session.command("flow", queue=self._queue, name=self._job_id)
-        offer(self.app, self.say, line, "a command for a shell")
+        offer(self, line, "a command for a shell")
 
     def action_back(self) -> None:
         """Leaves the flow and what a rerun has come to, but not a rerun that is running."""
         if self.rerunning.under_way:
-            self.say("the rerun is still running: x stops it")
+            self.say("the rerun is still running: x stops it", "warn")
         else:
             self.dismiss(None)
 
     def action_back_or_quit(self) -> None:
         """Leaves the flow."""
         self.action_back()
-
-
-# From the inspector ------------------------------------------------------------------------------
-
-
-def open_flow(screen: Inspector) -> None:
-    """Opens the flow of the job under the inspector's cursor; without one says so."""
-    queue, job_id = screen.board.queue, screen.table.cursor_id
-
-    def known() -> list[QueueKey]:
-        return [status.queue for status in screen.poll.worst_first()]
-
-    if screen.focused is screen.queues:
-        screen.say("a flow is a job's: tab goes to the jobs")
-        return
-    if queue is None or job_id is None:
-        screen.say("there is no job here whose flow could be shown")
-        return
-
-    async def read() -> None:
-        rows = await read_flow(screen.session.client, queue, job_id, known=known())
-        if not rows.is_flow:
-            screen.say(_no_flow(rows.lineage))
-            return
-        retrying = screen.retrying
-
-        def keep(resets: Resets) -> None:
-            retrying.resets = resets
-
-        flow = FlowScreen(screen.session, rows, known=known, resets=retrying.resets, keep=keep)
-        screen.app.push_screen(flow, go)
-
-    def go(place: JobPlace | None) -> None:
-        if place is None:
-            return
-        if screen.has_class("-opened"):
-            screen.action_back()
-        screen.finder.go(place.queue, place.state, parse_filter(f"id={quoted(place.job_id)}"))
-
-    screen.in_background(read, "flow")
-
-
-def _no_flow(lineage: Lineage) -> str:
-    words = f"job {plain(lineage.job.id)} is in no flow"
-    return f"{words}: {plain(lineage.note)}" if lineage.note else words

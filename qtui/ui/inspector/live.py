@@ -6,40 +6,25 @@ The loops are workers of the group ``watch``. They never touch widgets; they cal
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Final
 
-from textual.screen import Screen
-from textual.worker import Worker, WorkerError, WorkerState
+from typing_extensions import override
 
 from qtui.bullmq.connection.trouble import TROUBLE, is_refusal
 from qtui.bullmq.keys import QueueKey
-from qtui.text import plain
+from qtui.ui.base import QtuiScreen
 from qtui.ui.session import Session
-
-_LAST_WORK: Final = 0.5
-"""Seconds for which qtui's end waits for a campaign to write its last line."""
 
 _FIRST_PAUSE: Final = 0.25
 _LONGEST_PAUSE: Final = 5.0
 
 
-async def last_words(worker: Worker[None] | None) -> None:
-    """Waits, for a moment at most, until a worker that was cancelled is at its end."""
-    if worker is not None:
-        with contextlib.suppress(WorkerError, TimeoutError):
-            async with asyncio.timeout(_LAST_WORK):
-                await worker.wait()
-
-
-class LiveScreen(Screen[None]):
+class LiveScreen(QtuiScreen[None]):
     """Runs a `Poll` in the background and heals by itself when the server was away."""
 
     def __init__(self, session: Session) -> None:
-        super().__init__()
-        self.session = session
+        super().__init__(session)
         self.poll = session.poll()
         self.lost = ""
         """Why the server does not answer; empty while it does."""
@@ -55,44 +40,16 @@ class LiveScreen(Screen[None]):
         """The server went away or came back, see `lost`."""
         raise NotImplementedError
 
-    def say(self, words: str, tone: str = "") -> None:
-        """Tells something in the status line; ``tone`` names a style of `Bar`."""
-        raise NotImplementedError
-
     # Loops
 
     def start_watching(self) -> None:
         """Starts the loops; they end with the screen."""
-        self.watch_with(self._search, "search")
-        self.watch_with(self._count_for_ever, "count")
+        self.start(self._search, "watch")
+        self.start(self._count_for_ever, "watch")
         if self.poll.hears:
-            self.watch_with(self._listen_for_ever, "listen")
+            self.start(self._listen_for_ever, "watch")
 
-    def watch_with(self, loop: Callable[[], Awaitable[None]], name: str) -> None:
-        """Runs one loop in the background."""
-        self.run_worker(loop, name=name, group="watch", exit_on_error=False)
-
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """A fault of ours must be seen, and must not take the screen away in an incident."""
-        if event.state is WorkerState.ERROR:
-            error = event.worker.error
-            self.log.error(event.worker.name, error)
-            self.say(plain(f"a fault in qtui: {type(error).__name__}: {error}"), "bad")
-
-    def in_background(self, work: Callable[[], Awaitable[None]], group: str) -> None:
-        """Does some work with the server, instead of what the group was doing."""
-        task: Callable[[], Awaitable[bool]] = partial(self.attempt, work)
-        self.run_worker(task, group=group, exclusive=True, exit_on_error=False)
-
-    def is_busy(self, group: str) -> bool:
-        """Whether the group is at work."""
-        busy = (WorkerState.PENDING, WorkerState.RUNNING)
-        return any(one.group == group and one.state in busy for one in self.workers)
-
-    def cancel(self, group: str) -> None:
-        """Ends what the group is doing."""
-        self.workers.cancel_group(self, group)
-
+    @override
     async def attempt(self, work: Callable[[], Awaitable[None]]) -> bool:
         """Does some work with the server; False, and `lost` says why, when it fails."""
         try:

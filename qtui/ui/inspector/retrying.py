@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 from textual.worker import Worker
@@ -20,8 +21,9 @@ from qtui.operations.planning.plan import Plan, Resets, make_plan
 from qtui.operations.retry.retry import Retry
 from qtui.operations.supply.selection import Selection, chosen, query
 from qtui.text import count, plain, plural
+from qtui.ui.base import last_words
 from qtui.ui.dialogs.plan import PlanDialog
-from qtui.ui.inspector.live import LiveScreen, last_words
+from qtui.ui.inspector.live import LiveScreen
 from qtui.ui.screens.journal import JournalScreen
 from qtui.ui.widgets.bars import Bar
 from qtui.views.lists.board import Board
@@ -177,12 +179,8 @@ class Retrying:
         """Carries a campaign out, and follows its jobs."""
         self._close_latest()
         self.campaign, self._trouble = campaign, ""
-        self._sending = self._screen.run_worker(
-            self._carry_out(campaign), group="retry", name="retry", exit_on_error=False
-        )
-        self._screen.run_worker(
-            self._follow(campaign), group="follow", exclusive=True, exit_on_error=False
-        )
+        self._sending = self._screen.start(partial(self._carry_out, campaign), "retry")
+        self._screen.start(partial(self._follow, campaign), "follow", alone=True)
 
     def open_journal(self) -> None:
         """Shows past campaigns, of which one that was cut off can go on."""
@@ -261,8 +259,7 @@ class Retrying:
     def _close_latest(self) -> None:
         """Writes down in the background what became of the jobs of a campaign that is left."""
         if self.campaign is not None and self.campaign.journal is not None:
-            latest = self.campaign.finish(_LAST_LOOK)
-            self._screen.run_worker(latest, group="finish", exit_on_error=False)
+            self._screen.start(partial(self.campaign.finish, _LAST_LOOK), "finish")
 
     async def _carry_out(self, campaign: Campaign[Retry]) -> None:
         plan = campaign.action.plan

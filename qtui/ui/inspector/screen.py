@@ -1,16 +1,16 @@
 """The inspector: queues on the left, the jobs of a state on the right, the job under the cursor.
 
 Turns keys into work and work into what the widgets show. What it looks at is a `Board`, which
-knows no widgets; `LiveScreen` keeps it fresh and `MarkScreen` marks. The list is the work of a
-`ListPane`, filters and error groups that of a `Finder`, retries that of a `Retrying`, the lines
-around the list that of its `Surroundings`.
+knows no widgets; `LiveScreen` keeps it fresh. The list is the work of a `ListPane`, going to
+another list that of `Lists`, filters that of a `Finder`, error groups that of `GroupedErrors`,
+marks that of a `Marking`, retries that of a `Retrying`, the lines around the list that of its
+`Surroundings`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from typing import ClassVar, Final
 
 from textual import events, on
@@ -19,23 +19,28 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from typing_extensions import override
 
-from qtui.bullmq.filter import parse_filter
+from qtui.bullmq.filter import parse_filter, quoted
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.job import WrongType, read_whole_job
 from qtui.text import plain
 from qtui.ui.actions import Where
-from qtui.ui.clipboard import offer
+from qtui.ui.clipboard.offer import offer
 from qtui.ui.dialogs.ask import AskDialog
-from qtui.ui.flow.screen import open_flow
+from qtui.ui.flow.screen import JobPlace
 from qtui.ui.inspector.detail import JobDetail
+from qtui.ui.inspector.error_groups import GroupedErrors
 from qtui.ui.inspector.finding import Finder
+from qtui.ui.inspector.flows import open_flow
 from qtui.ui.inspector.list_pane import ListPane
-from qtui.ui.inspector.marking import MarkScreen
+from qtui.ui.inspector.lists import Lists
+from qtui.ui.inspector.live import LiveScreen
+from qtui.ui.inspector.marking import Marking
 from qtui.ui.inspector.retrying import Retrying
 from qtui.ui.inspector.surroundings import Surroundings
 from qtui.ui.inspector.timeline_pane import TimelinePane
 from qtui.ui.keys import bindings
+from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, KeyBar, StateTabs
 from qtui.ui.widgets.cursor_list import OLDER_EVERY, CursorList
 from qtui.ui.widgets.document import DocumentView
@@ -44,6 +49,7 @@ from qtui.ui.widgets.job_table import JobTable
 from qtui.ui.widgets.queue_list import QueueList
 from qtui.ui.widgets.timeline import Timeline
 from qtui.views.job_json import job_text
+from qtui.views.lists.board import Board
 from qtui.views.lists.listing import Listing
 
 _NARROW: Final = 110
@@ -54,7 +60,7 @@ _SAID_FOR: Final = 4.0
 """Seconds after which the next key takes the words in the status line away."""
 
 
-class Inspector(MarkScreen):
+class Inspector(LiveScreen):
     """The main screen."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.INSPECTOR, Where.JOBS, Where.APP))
@@ -74,6 +80,10 @@ class Inspector(MarkScreen):
         &.-opened #right { border-left: none; }
     }
     """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.board = Board(session.client, session.settings.scan_rate)
 
     @override
     def compose(self) -> ComposeResult:
@@ -108,7 +118,10 @@ class Inspector(MarkScreen):
         self.retrying = Retrying(
             self, self.board, self.query_one("#banner", Bar), self._results_changed
         )
-        self.finder = Finder(self, self.query_one(FilterLine))
+        self.marking = Marking(self, self.board, self.table, changed=self._marks_changed)
+        self.lists = Lists(self.board, self.list, self.table, self.queues)
+        self.finder = Finder(self, self.board, self.query_one(FilterLine), self.lists)
+        self.groups = GroupedErrors(self, self.board, self.list, self.lists, self.retrying)
         self.query_one(FilterLine).close()
         self.table.focus()
         self.queues.say("looking for queues …")
@@ -117,19 +130,19 @@ class Inspector(MarkScreen):
         self.poll.in_sight = self._queues_in_sight
         self.start_watching()
         self.set_interval(OLDER_EVERY, self._grow_older)
-        self.watch_with(self.retrying.tell_unfinished, "journal")
+        self.start(self.retrying.tell_unfinished, "watch")
 
+    @override
     def on_resize(self, event: events.Resize) -> None:
         """A narrow screen leaves the queues less room."""
         self.set_class(event.size.width < _NARROW, "-narrow")
         self.set_class(event.size.height >= _TALL, "-tall")
         self._fit_queues()
         self._draw_header()
-        self._draw_keys()
 
     def on_key(self, event: events.Key) -> None:
         """Keeps the queue that is shown, and clears what was said some time ago."""
-        super().on_key(event)
+        self.marking.key_pressed(event.key)
         self.queues.touch_by_key(event.time)
         old = time.monotonic() - self._said_at > _SAID_FOR
         if old and not self.lost and not self.finder.is_open:
@@ -192,12 +205,13 @@ class Inspector(MarkScreen):
     def _results_changed(self) -> None:
         self.table.refresh()
         self._draw_title()
-        self._draw_keys()
+        self.draw_keys()
 
+    @override
     def say(self, words: str, tone: str = "") -> None:
-        """Tells something in the status line."""
+        """Shows a sentence in the status line, for some time at least."""
         self._said_at = time.monotonic()
-        self.query_one("#status", Bar).say([(f" {words}", tone)] if words else [])
+        super().say(words, tone)
 
     # Lists
 
@@ -255,11 +269,22 @@ class Inspector(MarkScreen):
 
     def action_errors(self) -> None:
         """Groups the failures of the list, or of all queues."""
-        self.finder.errors(in_queues=self.focused is self.queues)
+        self.groups.open(in_queues=self.focused is self.queues)
 
     def action_flow(self) -> None:
         """Shows the flow of the job under the cursor."""
-        open_flow(self)
+        queue, job_id = self.board.queue, self.table.cursor_id
+        if self.focused is self.queues:
+            self.say("Select a job first (tab moves to the list).", "warn")
+        elif queue is None or job_id is None:
+            self.say("There is no job here.", "warn")
+        else:
+            open_flow(self, self.retrying, queue, job_id, go=self._go_to)
+
+    def _go_to(self, place: JobPlace) -> None:
+        if self.has_class("-opened"):
+            self.action_back()
+        self.lists.go(place.queue, place.state, parse_filter(f"id={quoted(place.job_id)}"))
 
     @on(Timeline.WindowChanged)
     def _window_changed(self) -> None:
@@ -267,14 +292,14 @@ class Inspector(MarkScreen):
 
     @on(Timeline.Chosen)
     def _time_chosen(self, message: Timeline.Chosen) -> None:
-        self.finder.show(parse_filter(message.text))
+        self.lists.filter(parse_filter(message.text))
 
     # The job under the cursor
 
     @on(JobTable.CursorMoved)
     def _cursor_moved(self) -> None:
         self._load_detail()
-        self._draw_keys()
+        self.draw_keys()
 
     def _load_detail(self) -> None:
         board, roomy = self.board, self.has_class("-opened")
@@ -298,12 +323,12 @@ class Inspector(MarkScreen):
         (self.detail if opened else self.table).focus()
         self._load_detail()
         self._draw_title()
-        self._draw_keys()
+        self.draw_keys()
 
     def action_copy_id(self) -> None:
         """Copies the job's id."""
         if self.table.cursor_id is not None:
-            offer(self.app, self.say, self.table.cursor_id, "the job's id")
+            offer(self, self.table.cursor_id, "the job's id")
 
     def action_copy_json(self) -> None:
         """Copies everything of the job, as `qtui show --json` prints it."""
@@ -324,7 +349,7 @@ class Inspector(MarkScreen):
                 return
             text = await asyncio.to_thread(job_text, *found)
             shown = self.session.command("show", "--json", queue=queue, name=job_id)
-            offer(self.app, self.say, text, what, instead=shown)
+            offer(self, text, what, instead=shown)
 
         self.in_background(copy, "copy")
 
@@ -342,21 +367,66 @@ class Inspector(MarkScreen):
             options += ["--filter", board.filter.source] if board.filter is not None else []
             options += [] if board.newest_first else ["--oldest-first"]
             line = session.command("jobs", *options, queue=board.queue)
-        offer(self.app, self.say, line, "a command for a shell")
+        offer(self, line, "a command for a shell")
 
     # Marks and retry
 
-    def marking_refused(self) -> str:
-        """Why nothing can be marked now; empty when it can."""
-        if self.focused is self.queues:
-            return "marks are for jobs: tab goes to them"
-        return super().marking_refused()
-
-    def marks_changed(self) -> None:
-        """Other jobs are marked now."""
-        super().marks_changed()
+    def _marks_changed(self) -> None:
         self.table.refresh()
-        self._draw_keys()
+        self.draw_keys()
+
+    def _may_mark(self, *, one_by_one: bool = True) -> bool:
+        """Whether jobs can be marked now; if not, says why."""
+        refused = ""
+        if self.focused is self.queues:
+            refused = "Select a job first (tab moves to the list)."
+        elif self.session.read_only:
+            refused = "read-only: retry is off, so marking jobs is off too."
+        elif not self.board.state.is_finished:
+            refused = f"{self.board.state} jobs can't be retried, only failed and completed ones."
+        elif self.board.jobs is None:
+            refused = "There is no job here."
+        elif one_by_one and self.board.marks.everything is not None:
+            refused = "All jobs are marked; press + to clear that first."
+        if refused:
+            self.say(refused, "warn")
+        return not refused
+
+    def action_mark(self) -> None:
+        """Marks the job under the cursor, or takes its mark away."""
+        if self._may_mark():
+            self.marking.one()
+
+    def action_range(self) -> None:
+        """Begins a range of marks, or ends it."""
+        if self._may_mark():
+            self.marking.range()
+
+    def action_mark_all(self) -> None:
+        """Marks all jobs of the list, or none."""
+        if self._may_mark(one_by_one=False):
+            self.marking.all()
+
+    def action_invert(self) -> None:
+        """Marks what is not marked."""
+        if self._may_mark():
+            self.marking.invert()
+
+    def action_everything(self) -> None:
+        """Marks all jobs that the list is about, or clears that."""
+        if self._may_mark(one_by_one=False):
+            self.marking.everything()
+
+    def action_retry(self) -> None:
+        """Plans a retry of what is marked, or of the job under the cursor."""
+        if self.marking.is_busy:
+            self.say("Still marking: press r again when that is done.", "warn")
+        else:
+            self.retrying.plan_chosen(self.board.chosen(self.table.cursor_id))
+
+    def action_retry_all(self) -> None:
+        """Plans a retry of all jobs that the list is about."""
+        self.retrying.plan_everything()
 
     def action_journal(self) -> None:
         """Shows past retries."""
@@ -377,8 +447,7 @@ class Inspector(MarkScreen):
         if self.is_busy("search"):
             self.poll.nudge()
         else:
-            again: Callable[[], Awaitable[None]] = self.search_again
-            self.run_worker(again, group="search", exclusive=True, exit_on_error=False)
+            self.start(self.search_again, "search", alone=True)
         if self.board.verdicts:
             self.say("read again; the results stay until esc closes them")
         self.list.read_again()
@@ -397,7 +466,9 @@ class Inspector(MarkScreen):
         self._around.draw_title(self.query_one("#title", Bar), self.query_one(StateTabs), opened)
         self._around.draw_filter(self.query_one("#wanted", Bar))
 
-    def _draw_keys(self) -> None:
+    @override
+    def draw_keys(self) -> None:
+        """Shows the keys of the part that has the focus."""
         pane = "jobs"
         if self.has_class("-opened") or self.focused is self.detail:
             pane = "detail"
@@ -407,11 +478,7 @@ class Inspector(MarkScreen):
 
     def _draw_around(self) -> None:
         self._draw_title()
-        self._draw_keys()
-
-    def on_descendant_focus(self) -> None:
-        """Other keys work in another part of the screen."""
-        self._draw_keys()
+        self.draw_keys()
 
     # Ways out
 
@@ -430,7 +497,7 @@ class Inspector(MarkScreen):
             if self.board.verdicts:
                 self.list.thaw()
         elif self.board.filter is not None and self.focused is self.table:
-            self.finder.show(None)
+            self.lists.filter(None)
         else:
             self.queues.focus()
 

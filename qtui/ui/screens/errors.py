@@ -11,8 +11,6 @@ from typing import ClassVar, Final
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.screen import Screen
-from textual.worker import Worker, WorkerState
 from typing_extensions import override
 
 from qtui.bullmq.connection.trouble import LOST, TROUBLE
@@ -21,9 +19,10 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.search.hunt import Hunt
 from qtui.text import count, plain, plural
-from qtui.ui.actions import Where
-from qtui.ui.clipboard import offer
-from qtui.ui.keys import actions_of, bindings, keys_by_id
+from qtui.ui.actions import Action, Where
+from qtui.ui.base import QtuiScreen
+from qtui.ui.clipboard.offer import offer
+from qtui.ui.keys import bindings, keys_by_id
 from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, KeyBar
 from qtui.ui.widgets.cursor_list import CursorList
@@ -47,7 +46,7 @@ class GroupChoice:
     """Other queues that have jobs of the group."""
 
 
-class ErrorsScreen(Screen["GroupChoice | None"]):
+class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
     """Counts while it hunts; answers with a choice, or with None when it is left.
 
     Args:
@@ -61,6 +60,7 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.GROUPS, Where.APP))
+    PARTS = (Where.MOVE, Where.GROUPS, Where.APP)
 
     DEFAULT_CSS = """
     ErrorsScreen {
@@ -80,13 +80,12 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
         plan: Callable[[ErrorsScreen, GroupChoice], None],
         refusal: Callable[[JobState], str],
     ) -> None:
-        super().__init__()
+        super().__init__(session)
         self.marked = marked
         self._plan = plan
         self._refusal = refusal
         self._painting = Painting()
         self._mark_keys = keys_by_id(session.settings.keys, "groups.mark")
-        self._session = session
         self._queues = list(queues)
         self._state = state
         self._wanted = wanted
@@ -108,15 +107,11 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
         self._list.focus()
         self.action_again()
 
-    def on_resize(self) -> None:
-        """Other words may fit now."""
+    @override
+    def say_fault(self, words: str) -> None:
+        """Shows an error of qtui itself in place of the sample, until the groups are read again."""
+        self._stopped = words
         self._draw()
-
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """A fault of ours is told, and takes nothing away."""
-        if event.state is WorkerState.ERROR:
-            self._stopped = f"a fault in qtui: {event.worker.error}"
-            self._draw()
 
     def action_again(self) -> None:
         """Counts anew."""
@@ -139,23 +134,23 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
         except FilterError as error:
             self._stopped = f"the search was stopped: {error.message}"
         except LOST as error:
-            self._stopped = f"lost, it will be counted again: {self._session.explain(error)}"
+            self._stopped = f"lost, it will be counted again: {self.session.explain(error)}"
             self._draw()
             return False
         except TROUBLE as error:
-            self._stopped = f"stopped, ctrl+r counts again: {self._session.explain(error)}"
+            self._stopped = f"stopped, ctrl+r counts again: {self.session.explain(error)}"
         self._draw()
         return True
 
     async def _count_in(self, queue: QueueKey) -> None:
         self._where = f" in {plain(queue.name)}" if len(self._queues) > 1 else ""
         self._hunt = Hunt(
-            self._session.client,
+            self.session.client,
             queue,
             self._state,
             self._wanted,
             fields=GROUP_FIELDS,
-            rate=self._session.settings.scan_rate,
+            rate=self.session.settings.scan_rate,
             ahead=True,
         )
         drawn = 0.0
@@ -179,7 +174,7 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
             left += [(" / ", "key"), (plain(self._wanted.source), "")]
         self.query_one("#title", Bar).say(left, [(f" {self._progress(len(groups))} ", "faint")])
         self._draw_status()
-        self._draw_keys()
+        self.draw_keys()
 
     @on(GroupList.Moved)
     def _draw_status(self) -> None:
@@ -198,16 +193,15 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
         seen = f"{count(self._hunt.seen)} of {count(self._hunt.total)} seen{polite}"
         return f"{found} · {seen}{self._where}"
 
-    def _draw_keys(self) -> None:
-        read_only, marked = self._session.read_only, len(self.marked)
-        here = actions_of(Where.MOVE, Where.GROUPS, read_only=read_only)
-        actions = [one for one in here if one.bar and (self._state.is_finished or not one.writes)]
-        always = [one for one in actions_of(Where.APP, read_only=read_only) if one.bar]
-        lead = f"{plural(marked, 'group')} marked" if marked else ""
-        self.query_one(KeyBar).show(lead, actions, always, self._session.settings.keys)
+    @override
+    def key_lead(self) -> str:
+        """How many groups are marked."""
+        return f"{plural(len(self.marked), 'group')} marked" if self.marked else ""
 
-    def _say(self, words: str) -> None:
-        self.query_one("#status", Bar).say([(f" {words}", "warn")])
+    @override
+    def offers(self, action: Action) -> bool:
+        """Jobs that have not finished can't be retried."""
+        return super().offers(action) and (self._state.is_finished or not action.writes)
 
     # What it does
 
@@ -217,7 +211,7 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
         if group is None:
             return
         if group.filter is None:
-            self._say("these errors are too many kinds to be told apart: filter first")
+            self.say("Too many kinds of errors to tell apart: filter the list first.", "warn")
         else:
             [(queue, _)] = group.queues.most_common(1)
             self._choose(queue, group.filter, elsewhere=len(group.queues) - 1)
@@ -231,12 +225,12 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
         """Marks the group under the cursor, or takes its mark away; again, does so to the next."""
         group, painting = self._list.group, self._painting
         goes_on = group is not None and painting.goes_on(group.filter, self._list.moves)
-        if self._session.read_only:
-            self._say("read-only: retry is off, so there is nothing to mark jobs for")
+        if self.session.read_only:
+            self.say("read-only: retry is off, so marking is off too.", "warn")
         elif not self._state.is_finished:
-            self._say(f"{self._state} jobs can't be retried, so there is nothing to mark")
+            self.say(f"{self._state} jobs can't be retried.", "warn")
         elif goes_on and self._list.cursor == self._list.length - 1:
-            self._say("this is the last group")
+            self.say("This is the last group.", "warn")
         else:
             if goes_on:
                 self._list.action_cursor_down()
@@ -250,7 +244,7 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
         (self.marked.add if self._painting.marking else self.marked.discard)(group.filter)
         self._painting.painted(group.filter, self._list.moves)
         self._list.refresh()
-        self._draw_keys()
+        self.draw_keys()
 
     def action_retry(self) -> None:
         """Plans a retry of the marked groups, or of the one under the cursor."""
@@ -262,7 +256,9 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
     def action_retry_all(self) -> None:
         """Plans a retry of all groups."""
         if len(self._queues) > 1:
-            self._say("a retry is about one queue: open a group, or e in the queue's own list")
+            self.say(
+                "A retry is for one queue: open a group, or press e in one queue's list.", "warn"
+            )
         else:
             self._plan_retry(self._queues[0], None)
 
@@ -270,11 +266,11 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
         queues = {queue for group in groups for queue in group.queues}
         filters = [group.filter for group in groups if group.filter is not None]
         if not groups:
-            self._say("there is no group to retry")
+            self.say("There is no group here.", "warn")
         elif len(filters) < len(groups):
-            self._say("these errors are too many kinds to be told apart: filter first")
+            self.say("Too many kinds of errors to tell apart: filter the list first.", "warn")
         elif len(queues) > 1:
-            self._say("a retry is about one queue, and these are in several: enter opens one")
+            self.say("A retry is for one queue, and these are in several: enter opens one.", "warn")
         else:
             self._plan_retry(queues.pop(), either(filters))
 
@@ -284,7 +280,7 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
     def _plan_retry(self, queue: QueueKey, text: str | None) -> None:
         refusal = self._refusal(self._state)
         if refusal:
-            self._say(refusal)
+            self.say(refusal, "warn")
         else:
             self._plan(self, GroupChoice(queue, self._state, self._matching(text)))
 
@@ -300,10 +296,10 @@ class ErrorsScreen(Screen["GroupChoice | None"]):
         options = ["--state", self._state.value]
         options += ["--filter", self._wanted.source] if self._wanted is not None else []
         if len(self._queues) == 1:
-            line = self._session.command("errors", *options, queue=self._queues[0])
+            line = self.session.command("errors", *options, queue=self._queues[0])
         else:
-            line = self._session.command("errors", "*", *options)
-        offer(self.app, self._say, line, "a command for a shell")
+            line = self.session.command("errors", "*", *options)
+        offer(self, line, "a command for a shell")
 
     def action_back(self) -> None:
         """Leaves everything as it is."""

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import ClassVar, Final
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.screen import Screen
-from textual.worker import Worker, WorkerState
 from typing_extensions import override
 
 from qtui.operations.journal.reading import JournalError, Summary, campaigns
 from qtui.text import plain, plural
 from qtui.ui.actions import Where
-from qtui.ui.clipboard import offer
-from qtui.ui.keys import actions_of, bindings
+from qtui.ui.base import QtuiScreen
+from qtui.ui.clipboard.offer import offer
+from qtui.ui.keys import bindings
 from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, KeyBar
 from qtui.ui.widgets.campaign_list import CampaignList
@@ -32,10 +30,11 @@ _MOST: Final = 1000
 """Campaigns that are listed; `qtui journal` lists them all."""
 
 
-class JournalScreen(Screen["Summary | None"]):
+class JournalScreen(QtuiScreen["Summary | None"]):
     """Lists campaigns; answers with the one that is to go on, or with None when it is left."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.JOURNAL, Where.APP))
+    PARTS = (Where.MOVE, Where.JOURNAL, Where.APP)
 
     DEFAULT_CSS = """
     JournalScreen {
@@ -56,8 +55,7 @@ class JournalScreen(Screen["Summary | None"]):
             own: the campaign of this qtui whose journal is open, by its id; empty for none.
             own_runs: whether that one is still sending, and not only followed.
         """
-        super().__init__()
-        self._session = session
+        super().__init__(session)
         self._folder = folder
         self._own = own
         self._own_runs = own_runs
@@ -76,23 +74,8 @@ class JournalScreen(Screen["Summary | None"]):
         self._list.focus()
         folder = plain(str(self._folder))
         self.query_one("#title", Bar).say([(" Journal  ", "strong"), (folder, "")])
-        self._in_background(self._read, "campaigns")
-        self._draw_keys()
-
-    def on_resize(self) -> None:
-        """Other keys may fit now."""
-        self._draw_keys()
-
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """A fault of ours is told, and takes nothing away."""
-        if event.state is WorkerState.ERROR:
-            self._say(f"a fault in qtui: {event.worker.error}")
-
-    def _in_background(self, work: Callable[[], Awaitable[None]], group: str) -> None:
-        self.run_worker(work, group=group, exclusive=True, exit_on_error=False)
-
-    def _say(self, words: str) -> None:
-        self.query_one("#status", Bar).say([(f" {plain(words)}", "warn")] if words else [])
+        self.in_background(self._read, "campaigns")
+        self.draw_keys()
 
     async def _read(self) -> None:
         def read() -> list[Summary]:
@@ -102,14 +85,14 @@ class JournalScreen(Screen["Summary | None"]):
             found = await asyncio.to_thread(read)
         except JournalError as error:
             self._list.show([], "")
-            self._say(str(error))
+            self.say(str(error), "warn")
             return
         self._list.show(found, "no retries were made from this machine yet")
 
     @on(CampaignList.Selected)
     def _selected(self, message: CampaignList.Selected) -> None:
         one, view = message.campaign, self.query_one(DocumentView)
-        self._say("")
+        self.say("")
         if one is None:
             view.show(Document(()))
             return
@@ -119,44 +102,33 @@ class JournalScreen(Screen["Summary | None"]):
                 story = await asyncio.to_thread(read_story, self._folder, one.id)
             except JournalError as error:
                 view.show(Document(()))
-                self._say(str(error))
+                self.say(str(error), "warn")
                 return
             view.show(Document(campaign_sections(one, story)), one.id)
 
-        self._in_background(read, "story")
+        self.in_background(read, "story")
 
     @on(CursorList.Opened)
     def _opened(self) -> None:
         self.query_one(DocumentView).focus()
-
-    def on_descendant_focus(self) -> None:
-        """Other keys work in another part of the screen."""
-        self._draw_keys()
-
-    def _draw_keys(self) -> None:
-        read_only = self._session.read_only
-        here = actions_of(Where.MOVE, Where.JOURNAL, read_only=read_only)
-        always = [one for one in actions_of(Where.APP, read_only=read_only) if one.bar]
-        actions = [one for one in here if one.bar]
-        self.query_one(KeyBar).show("", actions, always, self._session.settings.keys)
 
     # What it does
 
     def action_resume(self) -> None:
         """Goes on with the campaign under the cursor."""
         one = self._list.campaign
-        if self._session.read_only:
-            self._say("read-only: retry is off")
+        if self.session.read_only:
+            self.say("read-only: retry is off", "warn")
         elif one is None:
-            self._say("there is no campaign here")
+            self.say("There is no retry here.", "warn")
         elif one.ended and one.phase == "done":
-            self._say(f"this campaign is done: all its {plural(one.jobs, 'job')} have their code")
+            self.say(f"This retry is complete: {plural(one.jobs, 'job')}.", "warn")
         elif one.id == self._own and self._own_runs:
-            self._say("this retry is still running here: esc leaves the journal, then x stops it")
+            self.say("This retry is still running: press esc, then x stops it.", "warn")
         elif one.running and one.id != self._own:
-            self._say("another qtui runs or follows this retry: end that one first")
+            self.say("Another qtui runs or follows this retry: end that one first.", "warn")
         elif one.header.flow:
-            self._say("this is a flow's rerun: run that again, it goes on from where it is")
+            self.say("This is the rerun of a flow: rerun the flow to continue it.", "warn")
         else:
             self.dismiss(one)
 
@@ -164,7 +136,7 @@ class JournalScreen(Screen["Summary | None"]):
         """Copies the command that prints the campaign under the cursor, or all of them."""
         one = self._list.campaign
         line = shell_line(["qtui", "journal", *([one.id] if one is not None else [])])
-        offer(self.app, self._say, line, "a command for a shell")
+        offer(self, line, "a command for a shell")
 
     def action_back(self) -> None:
         """Back to the list, and from there to the inspector."""

@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import Final, TypeVar
 
 from rich.cells import cell_len
 
 from qtui.text import plain, size
-from qtui.ui.dialogs.copied import CopiedScreen
+from qtui.ui.base import QtuiScreen
+from qtui.ui.clipboard.copied import CopiedScreen
 
-if TYPE_CHECKING:
-    from textual.app import App
+T = TypeVar("T")
 
 _LARGE: Final = 74_994
 """Bytes beyond which many terminals take no text (OSC 52, as xterm's manual has it)."""
 
 
-def offer(
-    app: App[None], say: Callable[[str], None], text: str, what: str, *, instead: str = ""
-) -> None:
+def offer(screen: QtuiScreen[T], text: str, what: str, *, instead: str = "") -> None:
     """Sends text to the clipboard and shows it, so that it can be taken by hand.
 
     No terminal answers, and tmux and screen drop it unless they are set up, so nothing is ever said
     to be *copied*. What fits the status line is shown there, and the rest on a screen of its own.
 
     Args:
-        app: the app.
-        say: shows words in the status line.
+        screen: whose status line shows a short text.
         text: what to copy, as it is in Redis.
         what: what the text is, plain.
         instead: a command that prints the text; empty for none.
     """
+    app = screen.app
     try:
         app.copy_to_clipboard(text)
     except UnicodeEncodeError:  # not UTF-8 in Redis: then as it is shown
@@ -40,11 +38,11 @@ def offer(
     hint = how_to_let_pass(os.environ)
     words = f"sent to the clipboard: {plain(text)}"
     if "\n" not in text and cell_len(words) < app.size.width - 1:
-        say(words + (f"  ({hint})" if hint else ""))
+        screen.say(words + (f"  ({hint})" if hint else ""))
     else:
         large = f"{size(len(text))}: more than many terminals take" if len(text) > _LARGE else ""
         notes = [note for note in (large, hint) if note]
-        app.push_screen(CopiedScreen(text, what, notes, instead))
+        app.push_screen(CopiedScreen(screen.session, text, what, notes, instead))
 
 
 def how_to_let_pass(environ: Mapping[str, str]) -> str:

@@ -7,21 +7,23 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.screen import Screen
 from typing_extensions import override
 
 from qtui.text import plain, size
 from qtui.ui.actions import Where
-from qtui.ui.keys import actions_of, bindings
+from qtui.ui.base import QtuiScreen
+from qtui.ui.keys import bindings
+from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, KeyBar
 from qtui.ui.widgets.document import DocumentView
 from qtui.views.document import Document, Section, Text
 
 
-class CopiedScreen(Screen[None]):
+class CopiedScreen(QtuiScreen[None]):
     """The whole text, without frames beside it.
 
     Args:
+        session: the connection.
         text: what was sent.
         what: what that is, plain.
         notes: what may be in the way of the clipboard.
@@ -38,8 +40,10 @@ class CopiedScreen(Screen[None]):
     }
     """
 
-    def __init__(self, text: str, what: str, notes: Sequence[str], instead: str) -> None:
-        super().__init__()
+    def __init__(
+        self, session: Session, text: str, what: str, notes: Sequence[str], instead: str
+    ) -> None:
+        super().__init__(session)
         self._text = text
         self._what = what
         self._notes = notes
@@ -59,25 +63,22 @@ class CopiedScreen(Screen[None]):
         view = self.query_one(DocumentView)
         view.show(Document((Section(self._what, Text(self._text), note=size(len(self._text))),)))
         view.focus()
-        self._say("title", " Sent to the clipboard  ", "strong")
-        self._say("notes", " · ".join(self._notes), "warn")
+        self._show("title", " Sent to the clipboard  ", "strong")
+        self._show("notes", " · ".join(self._notes), "warn")
         hand = "Not there? Select it here with shift+drag (Mac: option+drag)"
-        self._say("by-hand", hand, "")
-        self._say("instead", f"In a shell: {plain(self._instead)}" if self._instead else "", "")
-        self._draw_keys()
+        self._show("by-hand", hand, "")
+        self._show("instead", f"In a shell: {plain(self._instead)}" if self._instead else "", "")
+        self.draw_keys()
 
-    def on_resize(self) -> None:
-        """Other keys may fit now."""
-        self._draw_keys()
-
-    def _say(self, name: str, words: str, tone: str) -> None:
+    def _show(self, name: str, words: str, tone: str) -> None:
         bar = self.query_one(f"#{name}", Bar)
         bar.display = bool(words)
         bar.say([(f" {words.strip()}", tone)])
 
-    def _draw_keys(self) -> None:
-        always = [one for one in actions_of(Where.APP, read_only=True) if one.bar]
-        self.query_one(KeyBar).show("esc leaves", [], always, {})
+    @override
+    def key_lead(self) -> str:
+        """The way out."""
+        return "esc leaves"
 
     def action_back(self) -> None:
         """Leaves."""

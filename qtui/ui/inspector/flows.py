@@ -1,0 +1,59 @@
+"""The way from a job in the list to its flow, and back to a job of the flow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from qtui.bullmq.flow.lineage import Lineage
+from qtui.bullmq.keys import QueueKey
+from qtui.operations.planning.plan import Resets
+from qtui.text import plain
+from qtui.ui.flow.screen import FlowScreen, JobPlace
+from qtui.ui.inspector.live import LiveScreen
+from qtui.ui.inspector.retrying import Retrying
+from qtui.views.flow_rows import read_flow
+
+
+def open_flow(
+    screen: LiveScreen,
+    retrying: Retrying,
+    queue: QueueKey,
+    job_id: str,
+    *,
+    go: Callable[[JobPlace], None],
+) -> None:
+    """Opens the flow of a job, or says that it is in none.
+
+    Args:
+        screen: reads the flow in the background, and opens it.
+        retrying: keeps the toggles of plans.
+        queue: the job's queue.
+        job_id: the job.
+        go: shows the job that is chosen in the flow.
+    """
+
+    def known() -> list[QueueKey]:
+        return [status.queue for status in screen.poll.worst_first()]
+
+    def keep(resets: Resets) -> None:
+        retrying.resets = resets
+
+    def chosen(place: JobPlace | None) -> None:
+        if place is not None:
+            go(place)
+
+    async def read() -> None:
+        rows = await read_flow(screen.session.client, queue, job_id, known=known())
+        if not rows.is_flow:
+            screen.say(_no_flow(rows.lineage))
+            return
+        resets = retrying.resets
+        flow = FlowScreen(screen.session, rows, known=known, resets=resets, keep=keep)
+        screen.app.push_screen(flow, chosen)
+
+    screen.in_background(read, "flow")
+
+
+def _no_flow(lineage: Lineage) -> str:
+    words = f"job {plain(lineage.job.id)} is in no flow"
+    return f"{words}: {plain(lineage.note)}" if lineage.note else words
