@@ -161,7 +161,7 @@ def named_in(node: ast.AST, known: Collection[str]) -> Iterator[str]:
     """The known modules that an import statement names."""
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names if alias.name in known)
-    elif isinstance(node, ast.ImportFrom) and node.module in known:
+    elif isinstance(node, ast.ImportFrom) and node.module and node.module in known:
         for alias in node.names:
             within = f"{node.module}.{alias.name}"
             yield within if within in known else node.module
@@ -174,10 +174,8 @@ def rooms_of(folder: str, graph: Graph) -> dict[str, set[str]]:
     for module, targets in graph.items():
         if module.startswith(inside):
             room = module.removeprefix(inside).partition(".")[0]
-            known = (
-                to.removeprefix(inside).partition(".")[0] for to in targets if to.startswith(inside)
-            )
-            rooms.setdefault(room, set()).update(to for to in known if to != room)
+            near = (to.removeprefix(inside) for to in targets if to.startswith(inside))
+            rooms.setdefault(room, set()).update({to.partition(".")[0] for to in near} - {room})
     return rooms
 
 

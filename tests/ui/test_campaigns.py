@@ -143,7 +143,7 @@ async def test_the_journal_shows_a_retry_and_what_it_wiped(redis_url: str, tmp_p
         await driver.sees("3 jobs by id")
         await driver.sees("connect ECONNREFUSED <address>")
         await driver.press("r")
-        await driver.sees("this campaign is done")
+        await driver.sees("This retry is complete")
     [one] = campaigns(tmp_path / "journal")
     assert (one.phase, one.jobs) == ("done", 3)
     assert redis_url.split("@")[-1] in one.header.where
@@ -190,7 +190,7 @@ async def test_a_retry_that_was_stopped_goes_on_from_the_journal(
         await driver.press("L")
         await driver.sees("state   running")
         await driver.press("r")
-        await driver.sees("this retry is still running here: esc leaves the journal, then x stops")
+        await driver.sees("This retry is still running: press esc, then x stops it")
         await driver.press("escape", "x")
         await driver.sees("stopped")
         assert await client.llen("bull:payments:wait") < 40

@@ -234,9 +234,9 @@ async def test_a_group_in_several_queues_is_not_retried_at_once(
         await driver.sees("emails")
         await open_groups(driver, of_all_queues=True)
         await driver.press("r")
-        await driver.sees("a retry is about one queue, and these are in several")
+        await driver.sees("A retry is for one queue, and these are in several")
         await driver.press("R")
-        await driver.sees("a retry is about one queue: open a group")
+        await driver.sees("A retry is for one queue: open a group")
         assert await client.llen("bull:payments:wait") == 0
         assert isinstance(driver.app.screen, ErrorsScreen)
 
@@ -291,7 +291,7 @@ async def test_nothing_to_group_is_said(redis_url: str) -> None:
         await open_groups(driver)
         await driver.sees("no completed jobs")
         await driver.press("enter", "space", "r")
-        await driver.sees("there is no group to retry")
+        await driver.sees("There is no group here")
         await driver.press("escape", "1", "slash")
         await driver.press(*"nothing", "enter")
         await driver.sees("0 of 1 match")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import ClassVar, Final
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from typing_extensions import override
@@ -108,6 +108,11 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
     async def on_unmount(self) -> None:
         """Ends the journal of a rerun."""
         await self.rerunning.end()
+
+    @override
+    def on_resize(self, event: events.Resize) -> None:
+        """Shows what fits now."""
+        self.draw()
 
     # Reading
 

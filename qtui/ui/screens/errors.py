@@ -108,6 +108,11 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
         self.action_again()
 
     @override
+    def on_resize(self, event: events.Resize) -> None:
+        """Shows what fits now."""
+        self._draw()
+
+    @override
     def say_fault(self, words: str) -> None:
         """Shows an error of qtui itself in place of the sample, until the groups are read again."""
         self._stopped = words
