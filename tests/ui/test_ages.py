@@ -88,7 +88,9 @@ async def test_groups_age(redis_url: str, clock: Clock) -> None:
 async def test_a_flow_ages(redis_url: str, client: redis.asyncio.Redis, clock: Clock) -> None:
     await failed_report(redis_url, client)
     async with inspector(redis_url, refresh=0) as driver:
-        driver.inspector.lists.go(QueueKey.of("bull", "render"), JobState.FAILED, parse_filter("id=bad-1"))
+        driver.inspector.lists.go(
+            QueueKey.of("bull", "render"), JobState.FAILED, parse_filter("id=bad-1")
+        )
         await driver.until(lambda: driver.inspector.table.cursor_id == "bad-1", "the job")
         await driver.press("f")
         assert isinstance(driver.app.screen, FlowScreen)
