@@ -253,7 +253,7 @@ class Inspector(LiveScreen):
         # It takes the place of the keys, which do not act while one types.
         self.query_one(KeyBar).display = not message.shown
         # What fits in the bar is known once it has its width again.
-        self.call_after_refresh(self._draw_keys)
+        self.call_after_refresh(self.draw_keys)
 
     @on(FilterLine.Entered)
     def _filter_entered(self, message: FilterLine.Entered) -> None:
