@@ -171,6 +171,25 @@ def test_a_user_who_may_only_read_reads_all_and_writes_nothing(
     assert digest(server.url) == before
 
 
+@pytest.mark.parametrize(("rule", "missing"), [("-zrem", "ZREM"), ("-lpush", "LPUSH")])
+def test_a_user_who_may_not_move_jobs_resumes_when_allowed_to(
+    server: EmbeddedServer, guest: Guest, rule: str, missing: str
+) -> None:
+    failed(server.url, 2)
+    url = guest(f"+@all {rule} ~bull:*")
+    before = digest(server.url)
+    done = invoke("--redis", url, "retry", "payments", "1", "2", "--yes", "--json")
+    assert (done.code, done.summary["retried"]) == (3, 0)
+    assert done.summary["codes"] == {"1": 0, "-1": 0, "-3": 0}
+    name = done.summary["journal"]
+    why = f"stopped: the ACL of Redis does not let this user run {missing}"
+    assert done.err == f"qtui: {why}: qtui retry --resume {name} goes on\n"
+    assert digest(server.url) == before
+    guest("+@all ~bull:*")
+    again = invoke("--redis", url, "retry", "--resume", name, "--json")
+    assert (again.code, again.summary["retried"]) == (0, 2)
+
+
 def test_workers_that_nobody_may_list_are_unknown(server: EmbeddedServer, guest: Guest) -> None:
     failed(server.url, 1)
     url = guest("+@read +ping ~bull:*")

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import connect, parse_target
-from qtui.bullmq.connection.trouble import condition_of
+from qtui.bullmq.connection.trouble import condition_of, denial_of
 from qtui.bullmq.flow_writer import FlowWriter
 from qtui.bullmq.writer import Writer
 from qtui.demo.server import EmbeddedServer
@@ -233,6 +233,7 @@ async def test_what_a_job_is_refused_for_itself_stays_its_own(
         ("WRONGTYPE Operation against a key holding the wrong kind of value", ""),
         ("LPUSH: WRONGTYPE Operation against a key: READONLY is its name", ""),
         ("NOPERM this user has no permissions to run the 'zrem' command", ""),
+        ("ZREM: ERR The user executing the script can't run this command or subcommand", ""),
         ("the job belongs to a BullMQ Pro group", ""),
         ("", ""),
     ],
@@ -241,6 +242,133 @@ def test_a_condition_of_the_server_is_told_by_its_code(said: str, words: str) ->
     found = condition_of(said)
     assert words in found
     assert bool(found) == bool(words)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (
+            "ZREM: ERR ACL failure in script: User g has no permissions to run the 'zrem'",
+            "run ZREM",
+        ),
+        ("LPUSH: ERR ACL failure in script: No permissions to access a key", "run LPUSH on these"),
+        ("ZADD: ERR The user executing the script can't run this command or sub…", "run ZADD"),
+        (
+            "ERR The user executing the script can't access at least one of the keys",
+            "on these keys",
+        ),
+        ("@user_script: 60: The user executing the script can't run this command", "run a command"),
+        ("-NOPERM this user has no permissions to access one of the keys", "on these keys"),
+        ("NOPERM this user has no permissions to run the 'config|set' command", "run CONFIG SET"),
+        ("LPUSH: WRONGTYPE Operation against a key: No permissions to access a key", ""),
+        ("READONLY You can't write against a read only replica.", ""),
+        ("", ""),
+    ],
+)
+def test_what_an_acl_forbids_is_told_by_its_words(said: str, words: str) -> None:
+    found = denial_of(said)
+    assert words in found
+    assert bool(found) == bool(words)
+
+
+DENIED = {
+    "-zrem": "the ACL of Redis does not let this user run ZREM",
+    "-lpush": "the ACL of Redis does not let this user run LPUSH",
+}
+"""Rights without which no job can be moved, with the words in which that is told."""
+
+
+@asynccontextmanager
+async def limited(server: EmbeddedServer, own: Redis) -> AsyncIterator[Redis]:
+    """A client of a user whose rights can be changed; it has all at first."""
+    await own.execute_command("ACL", "SETUSER", "mover", "reset", "on", ">x", "~*", "&*", "+@all")
+    url = server.url.replace("unix://", "unix://mover:x@")
+    client = connect(parse_target(url), read_only=False)
+    assert isinstance(client, Redis)
+    yield client
+    await client.aclose()
+    await own.execute_command("ACL", "DELUSER", "mover")
+
+
+@pytest.mark.parametrize("rule", DENIED)
+@pytest.mark.parametrize("at_first", [False, True], ids=["in the middle", "from the start"])
+@BOTH
+async def test_a_right_that_is_missing_stops_it_at_once_and_no_job_is_charged(
+    own_server: EmbeddedServer,
+    own: Redis,
+    tmp_path: Path,
+    begin: Begin,
+    rule: str,
+    at_first: bool,
+) -> None:
+    async with limited(own_server, own) as client:
+        campaign = await begin(client, tmp_path, 600)  # it must not be waited for
+        found: list[Result] = []
+
+        async def deny() -> None:
+            await own.execute_command("ACL", "SETUSER", "mover", rule)
+
+        if at_first:
+            await deny()
+        async for results in campaign.run():
+            if not found:
+                await deny()
+            found.extend(results)
+        campaign.close()
+        assert (campaign.phase, campaign.why, campaign.refused) == (
+            *(Phase.STOPPED, DENIED[rule]),
+            True,
+        )
+        assert {one.code for one in found} <= {Code.RETRIED}
+        assert campaign.decided == campaign.done < campaign.selected
+        one = summary(tmp_path, ids(tmp_path)[0])
+        assert (one.phase, one.note) == ("stopped", DENIED[rule])
+        await own.execute_command("ACL", "SETUSER", "mover", "+@all")
+        if isinstance(campaign.action, Retry):
+            assert await still_failed(own) == campaign.selected - campaign.done
+            taken = Interrupted.take(tmp_path, one.id, WHERE)
+            again: Campaign[Action] = await taken.campaign(client, Writer(client))
+        else:
+            plan = await flow_plan_of(own)
+            again = Campaign(client, Rerun(client, FlowWriter(client), plan, Resets()))
+        async for _ in again.run():
+            pass
+        again.close()
+        assert again.phase is Phase.DONE
+        assert await still_failed(own) == 0
+
+
+async def test_a_right_to_a_side_effect_that_is_missing_is_a_note(
+    own_server: EmbeddedServer, own: Redis, tmp_path: Path
+) -> None:
+    async with limited(own_server, own) as client:
+        campaign = await a_retry(client, tmp_path)
+        async for _ in campaign.run():
+            await own.execute_command("ACL", "SETUSER", "mover", "-xadd")
+        campaign.close()
+        assert (campaign.phase, campaign.codes) == (Phase.DONE, {Code.RETRIED: JOBS})
+        assert [note.partition(":")[0] for note in campaign.notes] == ["XADD"]
+
+
+async def _memory(client: Redis, full: bool) -> None:
+    await client.config_set("maxmemory", int(full))
+
+
+@BOTH
+async def test_memory_that_is_full_keeps_no_job_back(
+    own: Redis, tmp_path: Path, begin: Begin
+) -> None:
+    """Redis lets a script go on that has begun to write, and both begin with a removal."""
+    campaign = await begin(own, tmp_path, 0.3)
+    try:
+        async for _ in campaign.run():
+            await _memory(own, True)
+    finally:
+        await _memory(own, False)
+    campaign.close()
+    assert (campaign.phase, campaign.why) == (Phase.DONE, "")
+    assert campaign.codes == {Code.RETRIED: campaign.selected}
+    assert await still_failed(own) == 0
 
 
 async def test_a_login_that_is_refused_for_a_while_is_waited_for(

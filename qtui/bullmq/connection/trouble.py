@@ -1,7 +1,8 @@
 """What redis-py raises, sorted by what it means for the caller. Above `bullmq` only these words.
 
-Three kinds matter to a write: its effect is unknown (`LOST`); the server as a whole takes no writes
-for now, and did nothing (`Unable`, `condition_of`); or this one command was refused (`REFUSED`).
+Four kinds matter to a write: its effect is unknown (`LOST`); the server as a whole takes no writes
+for now, and did nothing (`Unable`, `condition_of`); it takes none from this user (`denial_of`); or
+this one command was refused (`REFUSED`).
 """
 
 from __future__ import annotations
@@ -110,3 +111,35 @@ def condition_of(error: RedisError | str) -> str:
         error = str(error)
     match = _CODE.match(error)
     return _CONDITIONS[match[1]] if match else ""
+
+
+# Before Redis 7 and since, in Valkey, and as each says it to a script.
+_DENIAL: Final = re.compile(
+    r"(?:(?P<called>[A-Z]+): |@[^:]*: *\d+: )?-?(?:ERR |NOPERM )?(?:ACL failure in script: )?"
+    r"(?:(?:this user|User .*) has no permissions to (?:run the '(?P<named>[^']+)'|(?P<key>access))"
+    r"|(?P<run>The user executing the script can't run this command)"
+    r"|The user executing the script can't access at least one of the keys"
+    r"|No permissions to access a key)",
+    re.DOTALL,
+)
+
+
+def denial_of(words: str) -> str:
+    """What an ACL forbids this user, if Redis said that to a script; empty for any other error.
+
+    It is about the user, whichever job a command is about, and does not heal by itself.
+
+    Args:
+        words: of Redis, as a script passed them on, with or without the command before them.
+    """
+    match = _DENIAL.match(words)
+    if not match:
+        return ""
+    command = match["called"] or (match["named"] or "").replace("|", " ").upper()
+    on_keys = "" if match["named"] or match["run"] else " on these keys"
+    return f"the ACL of Redis does not let this user run {command or 'a command'}{on_keys}"
+
+
+def general_refusal(words: str) -> str:
+    """Why no job at all is moved for now, if these words of Redis are not about a single job."""
+    return condition_of(words) or denial_of(words)

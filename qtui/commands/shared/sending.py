@@ -134,7 +134,7 @@ async def carry_out(
         return _end(campaign, report, NOT_ALL, f"nothing was {report.verb}: {error}")
     except RAISED as error:
         why = str(explain(error, place.target))
-        return _end(campaign, report, REDIS, why, goes_on=bool(campaign.decided))
+        return _end(campaign, report, REDIS, why, goes_on=campaign.journal is not None)
     finally:
         progress.clear()
     for note in campaign.notes:

@@ -8,7 +8,8 @@ done nothing, and the codes tell the truth; when it finds none left, the lost on
 
 A server that takes no writes for now (`trouble.condition_of`: a replica, too few replicas, a disk
 that is full, …) says so to a whole call or to each of its jobs, and means none of them. Those jobs
-are sent again when it has healed.
+are sent again when it has healed. An ACL that forbids this user to move jobs means none of them
+either, but does not heal by itself: it ends the sending at once.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Final, TypeVar
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import Client
-from qtui.bullmq.connection.trouble import LOST, Unable, condition_of
+from qtui.bullmq.connection.trouble import LOST, Unable, denial_of, general_refusal
 from qtui.bullmq.reads.ping import ping
 from qtui.operations.engine.action import Load, Seen
 from qtui.operations.engine.patience import LAST_CALL, LAST_LOOK, Patience, Stop
@@ -38,14 +39,14 @@ CALLS: Final = 5
 
 
 class OutOfReach(Exception):
-    """The server was in trouble for too long, or while a stop was asked for."""
+    """The server was in trouble for too long or while a stop was asked for, or denies this user."""
 
     def __init__(self, sent: Sent | None = None, *, condition: str = "") -> None:
         super().__init__(condition or "the connection was lost")
         self.sent = sent
         """What is known of the jobs that were on their way; None where nothing is."""
         self.condition = condition
-        """Why it takes no writes, where it answers at all: what has no result was not touched."""
+        """Why it takes no writes of ours, where it answers: no job without a result was moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,19 +177,24 @@ class Delivery:
             raise OutOfReach(_unknown(load)) from None
 
     async def _parted(self, load: Load, results: Sequence[Result]) -> Sent:
-        """Parts what was decided from what the server was refused for, and waits for that."""
-        conditions = [
-            condition_of(one.error) if one.code is Code.REFUSED else "" for one in results
+        """Parts what was decided from what was refused whichever job it is, and waits for that.
+
+        Raises:
+            OutOfReach: it was waited for long enough, or an ACL refused it.
+        """
+        general = [
+            general_refusal(one.error) if one.code is Code.REFUSED else "" for one in results
         ]
-        condition = next(filter(None, conditions), "")
-        if not condition:
+        why = next(filter(None, general), "")
+        if not why:
             self._calls.heal()
             return Sent(load, results)
-        done = [not one for one in conditions]
+        done = [not one for one in general]
         decided = load.only(done)
         kept = [one for one, is_done in zip(results, done, strict=True) if is_done]
-        if not await self._calls.bear(condition):
-            raise OutOfReach(Sent(decided, kept), condition=condition)
+        denied = any(denial_of(one.error) for one in results if one.code is Code.REFUSED)
+        if denied or not await self._calls.bear(why):
+            raise OutOfReach(Sent(decided, kept), condition=why)
         return Sent(decided, kept, load.only([not one for one in done]))
 
     def _adapt(self, seconds: float, elapsed: float, jobs: int) -> None:

@@ -20,7 +20,7 @@ from typing import Final
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import Client
-from qtui.bullmq.connection.trouble import condition_of
+from qtui.bullmq.connection.trouble import general_refusal
 from qtui.bullmq.flow.lineage import Name, read_nodes
 from qtui.bullmq.flow_writer import FlowWriter, Parked, Released
 from qtui.bullmq.model import JobState
@@ -301,7 +301,7 @@ class Reruns:
             reset_attempts_made=rerun.resets.made,
             reset_attempts_started=rerun.resets.started,
         )
-        refused = next((one.error for one in batch.results if condition_of(one.error)), "")
+        refused = next((one.error for one in batch.results if general_refusal(one.error)), "")
         results = [
             # What was left alone after a refusal was so for the same reason.
             one._replace(
