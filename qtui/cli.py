@@ -226,7 +226,15 @@ def _jobs(
         )
     chosen = filter_option(wanted)
     picked = parse_fields(fields, as_json=as_json)
-    window = JobsRequest(queue, states, limit, offset, not oldest_first, chosen, picked)
+    window = JobsRequest(
+        queue=queue,
+        states=states,
+        limit=limit,
+        offset=offset,
+        newest_first=not oldest_first,
+        filter=chosen,
+        fields=picked,
+    )
     sys.exit(run(flags, lambda place: list_jobs(place, window, json=as_json)))
 
 
@@ -400,8 +408,15 @@ def _retry(
         ids=given.ids,
         filter=filter_option(wanted),
         state=JobState(state),
-        resets=Resets(reset_attempts_made, reset_attempts_started),
-        pace=Pace(rate, canary, canary_time, max_refail, max_waiting, max_latency / 1000),
+        resets=Resets(made=reset_attempts_made, started=reset_attempts_started),
+        pace=Pace(
+            rate=rate,
+            canary=canary,
+            canary_seconds=canary_time,
+            max_refail=max_refail,
+            max_waiting=max_waiting,
+            max_latency=max_latency / 1000,
+        ),
         follow=follow,
         dry_run=dry_run,
         yes=yes,
@@ -475,8 +490,18 @@ def _flow(
 
     job_id = one_id(job_id, queue)
     start = Start(rerun) if rerun is not None else None
-    resets = Resets(reset_attempts_made, reset_attempts_started)
-    request = RerunRequest(queue, job_id, start, resets, dry_run, yes, as_json, follow, drop_lost)
+    resets = Resets(made=reset_attempts_made, started=reset_attempts_started)
+    request = RerunRequest(
+        queue=queue,
+        job_id=job_id,
+        rerun=start,
+        resets=resets,
+        dry_run=dry_run,
+        yes=yes,
+        json=as_json,
+        follow=follow,
+        drop_lost=drop_lost,
+    )
     sys.exit(run(flags, lambda place: show_flow(place, request)))
 
 

@@ -39,7 +39,7 @@ class Marked:
     """As in `Settings`, for this server."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings, checked. The URL is not: `parse_target` of the connection does that."""
 

@@ -62,7 +62,7 @@ class Destination(StrEnum):
     """For a parent that is retried with its children; no `destination` of a job by itself."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueueEvidence:
     """What the queue shows of the release that runs it, at one moment."""
 

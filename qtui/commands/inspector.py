@@ -135,7 +135,7 @@ def make_session(
     from qtui.bullmq.writer import Writer
 
     writer, flow_writer = Writer(client), FlowWriter(client)
-    record = Recorder(journal, where, "the inspector")
+    record = Recorder(folder=journal, where=where, how="the inspector")
 
     async def resume(name: str) -> Campaign[Retry]:
         header = await asyncio.to_thread(read_header, journal, name)

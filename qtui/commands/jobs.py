@@ -26,7 +26,7 @@ _PAGE: Final = 200
 """Jobs that are read in one go."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobsRequest:
     """Which jobs are asked for."""
 

@@ -41,7 +41,7 @@ _TONES: Final = {Part.RUNS: Tone.GOOD, Part.FOLLOWS: Tone.GOOD, Part.LEFT: Tone.
 _TITLES: Final = {Start.FAILURE: "from failure", Start.START: "from the start"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RerunRequest:
     """Which flow, and what is to be done with it."""
 
@@ -249,7 +249,7 @@ def _outcomes(progress: RerunProgress) -> dict[str, object]:
 async def _carry_out(
     client: Client, place: Workplace, request: RerunRequest, plan: RerunPlan, report: RerunReport
 ) -> int:
-    record = Recorder(place.journal, place.target.shown, request.words)
+    record = Recorder(folder=place.journal, where=place.target.shown, how=request.words)
     rerun = Rerun(client, FlowWriter(client), plan, request.resets)
     campaign = Campaign(client, rerun, record=record)
 

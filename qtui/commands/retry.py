@@ -50,7 +50,7 @@ _QUICK: Final = 0.5
 """Seconds of reading of which nobody needs to be told."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetryRequest:
     """What is to be retried, and how."""
 
@@ -197,7 +197,7 @@ def _tell(paper: Paper, plan: Plan, resets: Resets) -> None:
 async def _carry_out(
     client: Client, place: Workplace, plan: Plan, request: RetryRequest, report: Report
 ) -> int:
-    record = Recorder(place.journal, place.target.shown, request.words)
+    record = Recorder(folder=place.journal, where=place.target.shown, how=request.words)
     action = Retry(client, Writer(client), plan, request.resets)
     campaign = Campaign(client, action, request.pace, record=record)
     try:

@@ -80,7 +80,7 @@ def _reason(one: Snapshot) -> str:
     return reason_of(one.fields.get("failedReason"), one.fields.get("stacktrace")) or ""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Story:
     """What one pass over a journal gathers; its memory does not grow with the jobs."""
 

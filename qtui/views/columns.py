@@ -69,7 +69,7 @@ HEADS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cells:
     """One row of the table."""
 

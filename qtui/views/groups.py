@@ -31,7 +31,7 @@ _SHOWN: Final = 3
 """Names that a line has room for."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class ErrorGroup:
     """The jobs that failed with one signature. Times are ms since the epoch, None if unknown."""
 
@@ -100,7 +100,9 @@ class ErrorGroups:
             name, key = "", None
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = ErrorGroup(name, queue, met.id, is_rest=key is None)
+            group = self._groups[key] = ErrorGroup(
+                signature=name, queue=queue, sample=met.id, is_rest=key is None
+            )
         group.add(met, queue)
         self.jobs += 1
 

@@ -117,7 +117,7 @@ async def _campaign(url: str, folder: Path) -> Measured:
     client = connect(parse_target(url), read_only=False)
     try:
         plan = await make_plan(client, await query(client, QUEUE, JobState.FAILED), rate=0)
-        record = Recorder(folder, url, "benchmark")
+        record = Recorder(folder=folder, where=url, how="benchmark")
         campaign = Campaign(client, Retry(client, Writer(client), plan, Resets()), record=record)
         await client.slowlog_reset()  # the plan is not what is measured
         before, begin = _processor(await client.info("cpu")), time.perf_counter()

@@ -45,7 +45,15 @@ def flow(
 ) -> Outcome:
     """Runs the command in this process; nothing of it is a terminal."""
     capture.readouterr()
-    request = RerunRequest(queue, job_id, rerun, Resets(), dry_run, yes, as_json)
+    request = RerunRequest(
+        queue=queue,
+        job_id=job_id,
+        rerun=rerun,
+        resets=Resets(),
+        dry_run=dry_run,
+        yes=yes,
+        json=as_json,
+    )
     flags = Flags(redis=url, read_only=read_only)
     code = run(flags, lambda place: show_flow(place, request))
     said = capture.readouterr()

@@ -75,11 +75,11 @@ def campaign(folder: Path, jobs: int = 3, *, end: str = "done") -> str:
     """A campaign of chosen jobs: the first is gone, another is refused, the rest go through."""
     how = "qtui retry payments --filter name:charge"
     header = Header(
-        "redis://cache-1:6379/0",
-        "bull:payments",
-        "bull",
-        "failed",
-        WrittenSelection("ids", jobs),
+        where="redis://cache-1:6379/0",
+        queue="bull:payments",
+        prefix="bull",
+        state="failed",
+        selection=WrittenSelection(kind="ids", jobs=jobs),
         resets={"made": True, "started": False},
         pace={"rate": 50},
         how=how,
@@ -123,7 +123,13 @@ def test_the_list_is_a_line_a_campaign(said: Said) -> None:
 
 
 def test_a_campaign_that_runs_is_listed_as_running(said: Said) -> None:
-    header = Header("unix:///r", "x:pay", "x", "completed", WrittenSelection("query"))
+    header = Header(
+        where="unix:///r",
+        queue="x:pay",
+        prefix="x",
+        state="completed",
+        selection=WrittenSelection(kind="query"),
+    )
     with Journal.create(said.folder, header) as journal:
         _, line = said.listed().splitlines()
         [one] = said.objects(said.listed(as_json=True))
@@ -239,7 +245,13 @@ def test_the_jobs_are_the_list_as_it_was(said: Said) -> None:
 
 
 def test_completed_jobs_have_their_return_value_back(said: Said) -> None:
-    header = Header("r", "bull:p", "bull", "completed", WrittenSelection("query", filter="name:x"))
+    header = Header(
+        where="r",
+        queue="bull:p",
+        prefix="bull",
+        state="completed",
+        selection=WrittenSelection(kind="query", filter="name:x"),
+    )
     fields = {"name": "x", "returnvalue": '{"ok": true}', "finishedOn": "5"}
     with Journal.create(said.folder, header) as journal:
         journal.snapshots(snapshot_lines([Snapshot("1", 5.0, fields), Snapshot("2", None, {})]))
@@ -256,7 +268,11 @@ def test_completed_jobs_have_their_return_value_back(said: Said) -> None:
 
 def test_hostile_text_reaches_nobody(said: Said) -> None:
     header = Header(
-        HOSTILE, f"bull:{HOSTILE}", "bull", "failed", WrittenSelection("query", 1, HOSTILE)
+        where=HOSTILE,
+        queue=f"bull:{HOSTILE}",
+        prefix="bull",
+        state="failed",
+        selection=WrittenSelection(kind="query", jobs=1, filter=HOSTILE),
     )
     whole = Header(**{**_members(header), "how": HOSTILE, "pace": {HOSTILE: HOSTILE}})
     job = Snapshot(HOSTILE, 1.0, {"name": HOSTILE, "failedReason": HOSTILE, "opts": HOSTILE})

@@ -32,7 +32,7 @@ def header(**changes: object) -> Header:
         "queue": "bull:payments",
         "prefix": "bull",
         "state": "failed",
-        "selection": WrittenSelection("query", 3),
+        "selection": WrittenSelection(kind="query", jobs=3),
     }
     return Header(**{**facts, **changes})  # type: ignore[arg-type]
 
@@ -187,7 +187,10 @@ def test_a_filter_that_does_not_parse_is_said_when_a_retry_is_resumed(
 ) -> None:
     failed(redis_url, 1)
     where = redis_url
-    broken = header(where=where, selection=WrittenSelection("query", 1, "error:re:((", 2e12))
+    broken = header(
+        where=where,
+        selection=WrittenSelection(kind="query", jobs=1, filter="error:re:((", until=2e12),
+    )
     with Journal.create(folder, broken) as journal:
         pass
     done = run("--redis", redis_url, "retry", "--resume", journal.id)

@@ -25,7 +25,14 @@ WHERE = "redis://cache-1:6379/0"
 def header(jobs: int | None = None, *, where: str = WHERE) -> Header:
     """A campaign of chosen jobs, or of all failed ones."""
     kind = "query" if jobs is None else "ids"
-    return Header(where, "bull:pay", "bull", "failed", WrittenSelection(kind, jobs), how="key r")
+    return Header(
+        where=where,
+        queue="bull:pay",
+        prefix="bull",
+        state="failed",
+        selection=WrittenSelection(kind=kind, jobs=jobs),
+        how="key r",
+    )
 
 
 def failed(number: int) -> Snapshot:

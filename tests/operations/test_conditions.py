@@ -98,7 +98,7 @@ EACH = pytest.mark.parametrize("words", CONDITIONS)
 async def a_retry(client: Redis, folder: Path, patience: float = 20) -> Campaign[Retry]:
     await raw_failed(client, map(str, range(JOBS)))
     retry = Retry(client, Writer(client), await plan_for(client), Resets())
-    record = Recorder(folder, WHERE, "key r")
+    record = Recorder(folder=folder, where=WHERE, how="key r")
     return Campaign(client, retry, record=record, patience=patience)
 
 
@@ -108,7 +108,7 @@ async def a_rerun(client: Redis, folder: Path, patience: float = 20) -> Campaign
     rerun = Rerun(
         client, FlowWriter(client), await flow_plan_of(client), Resets(), whole=0, piece=4
     )
-    record = Recorder(folder, WHERE, "key r")
+    record = Recorder(folder=folder, where=WHERE, how="key r")
     return Campaign(client, rerun, record=record, patience=patience)
 
 

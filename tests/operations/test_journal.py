@@ -94,7 +94,9 @@ def test_the_first_line_tells_who_retries_what_and_how(tmp_path: Path) -> None:
         queue="bull:pay\udcff",
         prefix="bull",
         state="failed",
-        selection=WrittenSelection("query", 40_000, "name:charge", 1764000000000.5),
+        selection=WrittenSelection(
+            kind="query", jobs=40_000, filter="name:charge", until=1764000000000.5
+        ),
         resets={"made": True, "started": False},
         pace={"rate": 50, "canary": None},
         how="qtui retry pay --filter name:charge",

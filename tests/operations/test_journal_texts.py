@@ -28,7 +28,7 @@ def header() -> Header:
         queue="bull:payments",
         prefix="bull",
         state="failed",
-        selection=WrittenSelection("query", 3),
+        selection=WrittenSelection(kind="query", jobs=3),
     )
 
 

@@ -113,7 +113,7 @@ async def test_a_resumed_campaign_knows_whose_children_were_sent_before(
         client,
         Retry(client, Writer(client), plan, Resets()),
         Pace(rate=1_000_000),  # nothing is sent before it is asked for
-        record=Recorder(tmp_path, WHERE, "key r"),
+        record=Recorder(folder=tmp_path, where=WHERE, how="key r"),
     )
     sent: list[Result] = []
     async with aclosing(first.run()) as running:

@@ -59,11 +59,35 @@ async def test_a_plan_for_a_real_queue(any_server: EmbeddedServer, any_client: R
         assert (plan.queue, plan.state, plan.workers) == (QUEUE, FAILED, 0)
         assert sorted(plan.groups(), key=str) == sorted(
             [
-                PlanGroup("charge", "boom", Code.RETRIED, "waiting, last in line", 3),
-                PlanGroup("charge", "boom", Code.RETRIED, "prioritized, priority 3", 2),
-                PlanGroup("charge", "Timeout of <n>ms", Code.RETRIED, "waiting, last in line", 1),
-                PlanGroup("charge", "boom", Code.RETRIED, "waiting, next to run", 1),
-                PlanGroup("", "", Code.NO_SUCH_JOB, "", 1),
+                PlanGroup(
+                    name="charge",
+                    error="boom",
+                    code=Code.RETRIED,
+                    place="waiting, last in line",
+                    jobs=3,
+                ),
+                PlanGroup(
+                    name="charge",
+                    error="boom",
+                    code=Code.RETRIED,
+                    place="prioritized, priority 3",
+                    jobs=2,
+                ),
+                PlanGroup(
+                    name="charge",
+                    error="Timeout of <n>ms",
+                    code=Code.RETRIED,
+                    place="waiting, last in line",
+                    jobs=1,
+                ),
+                PlanGroup(
+                    name="charge",
+                    error="boom",
+                    code=Code.RETRIED,
+                    place="waiting, next to run",
+                    jobs=1,
+                ),
+                PlanGroup(name="", error="", code=Code.NO_SUCH_JOB, place="", jobs=1),
             ],
             key=str,
         )
@@ -133,7 +157,9 @@ async def test_jobs_that_are_gone_or_elsewhere_are_foreseen(client: Redis) -> No
 async def test_completed_jobs_are_not_grouped_by_errors_of_earlier_attempts(client: Redis) -> None:
     await raw_failed(client, "12", state="completed")
     plan = await plan_of(client, "1", "2", state=COMPLETED)
-    assert plan.groups() == [PlanGroup("charge", "", Code.RETRIED, "waiting, last in line", 2)]
+    assert plan.groups() == [
+        PlanGroup(name="charge", error="", code=Code.RETRIED, place="waiting, last in line", jobs=2)
+    ]
 
 
 class TestWarnings:

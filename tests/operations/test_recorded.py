@@ -75,7 +75,7 @@ async def all_of(client: Client) -> Plan:
 
 
 def recorded(client: Client, plan: Plan, folder: Path, pace: Pace | None = None) -> Campaign[Retry]:
-    record = Recorder(folder, "redis://cache-1:6379/0", "key r")
+    record = Recorder(folder=folder, where="redis://cache-1:6379/0", how="key r")
     retry = Retry(client, Writer(client), plan, Resets(made=True))
     return Campaign(client, retry, pace, record=record, patience=10)
 

@@ -55,7 +55,7 @@ def recorded(client: Client, plan: RerunPlan, folder: Path) -> Campaign[Rerun]:
     """A rerun in several calls, with a journal."""
     writer = Witness(client, folder)
     rerun = Rerun(client, writer, plan, Resets(made=True), whole=0, piece=2)
-    return Campaign(client, rerun, record=Recorder(folder, WHERE, "key r"))
+    return Campaign(client, rerun, record=Recorder(folder=folder, where=WHERE, how="key r"))
 
 
 async def test_every_job_is_written_down_once_before_its_call(
@@ -111,7 +111,13 @@ async def test_a_journal_that_fills_up_ends_the_rerun_before_the_next_call(
 ) -> None:
     await raw_flow(client, 5)
     plan = await plan_of(client)
-    header = Header(WHERE, QUEUE.base, "bull", "failed", WrittenSelection("flow", plan.jobs))
+    header = Header(
+        where=WHERE,
+        queue=QUEUE.base,
+        prefix="bull",
+        state="failed",
+        selection=WrittenSelection(kind="flow", jobs=plan.jobs),
+    )
 
     def small(_: Campaign[Action]) -> Journal:
         return Journal.create(tmp_path, header, limit=2600)

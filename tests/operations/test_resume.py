@@ -44,7 +44,7 @@ async def plan_for(client: Client, names: Sequence[str], by_query: bool) -> Plan
 
 
 def begun(client: Client, plan: Plan, folder: Path, pace: Pace | None = None) -> Campaign[Retry]:
-    record = Recorder(folder, WHERE, "key r")
+    record = Recorder(folder=folder, where=WHERE, how="key r")
     return Campaign(
         client, Retry(client, Writer(client), plan, Resets()), pace, record=record, patience=10
     )
@@ -117,7 +117,7 @@ async def test_jobs_in_doubt_that_were_never_sent_are_sent(
 ) -> None:
     names = await raw_failed(client, map(str, range(1, 101)))
     plan = await plan_for(client, names, by_query)
-    journal = Recorder(tmp_path, WHERE, "key r")(begun(client, plan, tmp_path))
+    journal = Recorder(folder=tmp_path, where=WHERE, how="key r")(begun(client, plan, tmp_path))
     scores = [await client.zscore(QUEUE.key("failed"), one) for one in names[:30]]
     journal.snapshots(
         snapshot_lines(
@@ -216,7 +216,7 @@ async def test_one_that_was_cut_off_before_it_sent_anything_says_so(
 ) -> None:
     names = await raw_failed(client, map(str, range(1, 21)))
     plan = await plan_for(client, names, False)
-    journal = Recorder(tmp_path, WHERE, "key r")(begun(client, plan, tmp_path))
+    journal = Recorder(folder=tmp_path, where=WHERE, how="key r")(begun(client, plan, tmp_path))
     journal.close()
     path = path_of(tmp_path, journal.id)
     path.write_text(path.read_text("ascii").splitlines(keepends=True)[0], "ascii")
@@ -274,7 +274,9 @@ async def test_the_first_finish_alone_counts_for_a_job_in_doubt(
     """Somebody else has retried it, and it failed once more: that failure nobody has chosen."""
     names = await raw_failed(client, map(str, range(1, 11)))
     plan = await plan_for(client, names, False)
-    journal: Journal = Recorder(tmp_path, WHERE, "key r")(begun(client, plan, tmp_path))
+    journal: Journal = Recorder(folder=tmp_path, where=WHERE, how="key r")(
+        begun(client, plan, tmp_path)
+    )
     at = await client.zscore(QUEUE.key("failed"), "1")
     journal.snapshots(snapshot_lines([Snapshot("1", at, {"name": "n"})]))
     journal.close()

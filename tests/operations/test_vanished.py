@@ -47,7 +47,9 @@ async def _obliterate(_: Redis, server: EmbeddedServer) -> None:
 async def a_retry_by_id(client: Redis, folder: Path, patience: float = 20) -> Campaign[Retry]:
     plan = await plan_of(client, await raw_failed(client, map(str, range(JOBS))))
     retry = Retry(client, Writer(client), plan, Resets())
-    return Campaign(client, retry, record=Recorder(folder, "here", "key r"), patience=patience)
+    return Campaign(
+        client, retry, record=Recorder(folder=folder, where="here", how="key r"), patience=patience
+    )
 
 
 @pytest.mark.parametrize("begin", [a_retry, a_retry_by_id, a_rerun])

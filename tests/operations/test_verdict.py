@@ -127,7 +127,7 @@ async def test_jobs_that_still_run_when_the_time_is_up_stop_it(
         await failed_jobs(real, 40, attempts=1)
         plan = await plan_for(any_client)
         pace = Pace(canary=20, canary_seconds=2)
-        record = Recorder(tmp_path, "here", "test")
+        record = Recorder(folder=tmp_path, where="here", how="test")
         campaign = Campaign(
             any_client, Retry(any_client, Writer(any_client), plan, Resets()), pace, record=record
         )
@@ -189,7 +189,7 @@ async def test_a_journal_never_ends_on_a_count_that_only_reads_like_a_last_one(
     campaign = Campaign(
         any_client,
         Retry(any_client, Writer(any_client), plan, Resets()),
-        record=Recorder(tmp_path, "here", "test"),
+        record=Recorder(folder=tmp_path, where="here", how="test"),
     )
     assert codes(await run(campaign)) == dict.fromkeys(ids, Code.RETRIED)
     await any_client.xadd(EVENTS, {"event": "active", "jobId": "1", "prev": "waiting"})
@@ -211,7 +211,7 @@ async def test_an_end_that_was_read_says_where_the_rest_is(
     campaign = Campaign(
         any_client,
         Retry(any_client, Writer(any_client), plan, Resets()),
-        record=Recorder(tmp_path, "here", "test"),
+        record=Recorder(folder=tmp_path, where="here", how="test"),
     )
     await run(campaign)
     await campaign.action.follower.look()

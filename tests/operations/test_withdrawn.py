@@ -21,7 +21,12 @@ from tests.operations.following import EVENTS, FAILED, LONG, began, retry
 from tests.seeds import QUEUE, raw_failed
 
 HEADER = Header(
-    "here", "bull:q", "bull", "failed", WrittenSelection("query", 3), server={"run_id": "one"}
+    where="here",
+    queue="bull:q",
+    prefix="bull",
+    state="failed",
+    selection=WrittenSelection(kind="query", jobs=3),
+    server={"run_id": "one"},
 )
 
 
@@ -48,7 +53,13 @@ def test_a_journal_says_that_a_code_is_void_and_that_it_was_sent_again(tmp_path:
 
 
 def test_a_journal_of_before_has_no_server(tmp_path: Path) -> None:
-    old = Header("here", "bull:q", "bull", "failed", WrittenSelection("query", 3))
+    old = Header(
+        where="here",
+        queue="bull:q",
+        prefix="bull",
+        state="failed",
+        selection=WrittenSelection(kind="query", jobs=3),
+    )
     with Journal.create(tmp_path, old) as journal:
         name = journal.id
     assert b'"server"' not in (tmp_path / f"{name}.jsonl").read_bytes()
@@ -70,11 +81,11 @@ def test_this_machine_has_several_names(one: str, other: str, same: bool) -> Non
 
 
 def test_data_are_known_by_their_history() -> None:
-    old = Origin("p1", "history1")
-    promoted = Origin("p2", "history2", "history1")
+    old = Origin(run_id="p1", replid="history1")
+    promoted = Origin(run_id="p2", replid="history2", replid2="history1")
     assert not promoted.is_same_as(old)
     assert promoted.shares_data_with(old)
-    assert not Origin("p3", "history3").shares_data_with(old)
+    assert not Origin(run_id="p3", replid="history3").shares_data_with(old)
     assert not Origin().is_same_as(Origin())
     assert not Origin().shares_data_with(Origin())
 

@@ -39,7 +39,15 @@ def hour(bars: int = 60, *, earlier: int = 0, later: int = 0) -> Read:
     width = minutes * MINUTE
     counts = tuple(sum(SHAPE[at : at + minutes]) for at in range(0, 60, minutes))
     start = (NOW // width - bars + 1) * width
-    return Read(TimeWindow.HOUR, start, width, counts, NOW, earlier, later)
+    return Read(
+        window=TimeWindow.HOUR,
+        start=start,
+        width=width,
+        counts=counts,
+        now=NOW,
+        earlier=earlier,
+        later=later,
+    )
 
 
 class Pane(App[None]):

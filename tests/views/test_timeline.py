@@ -45,7 +45,7 @@ def test_moments_are_as_short_as_they_can_be(
     bars: int,
     moments: tuple[str, str],
 ) -> None:
-    facts = Timeline(TimeWindow.ALL, start, width, (1,) * bars, NOW)
+    facts = Timeline(window=TimeWindow.ALL, start=start, width=width, counts=(1,) * bars, now=NOW)
     with monkeypatch.context() as patch:
         patch.setenv("TZ", zone)
         time.tzset()
@@ -58,23 +58,45 @@ def test_moments_are_as_short_as_they_can_be(
     ("facts", "cells", "scale"),
     [
         (
-            Timeline(TimeWindow.ALL, NOW // DAY * DAY - 900 * DAY, 30 * DAY, (1,) * 31, NOW),
+            Timeline(
+                window=TimeWindow.ALL,
+                start=NOW // DAY * DAY - 900 * DAY,
+                width=30 * DAY,
+                counts=(1,) * 31,
+                now=NOW,
+            ),
             1,
             "2024-06-05   2025-06-30     now",
         ),
         (
-            Timeline(TimeWindow.ALL, NOW // DAY * DAY - 80 * DAY, DAY, (1,) * 20, NOW),
+            Timeline(
+                window=TimeWindow.ALL,
+                start=NOW // DAY * DAY - 80 * DAY,
+                width=DAY,
+                counts=(1,) * 20,
+                now=NOW,
+            ),
             2,
             "09-03   09-07   09-11   09-15   09-19",
         ),
         (
-            Timeline(TimeWindow.DAY, NOW // HOUR * HOUR - 23 * HOUR, HOUR, (1,) * 24, NOW),
+            Timeline(
+                window=TimeWindow.DAY,
+                start=NOW // HOUR * HOUR - 23 * HOUR,
+                width=HOUR,
+                counts=(1,) * 24,
+                now=NOW,
+            ),
             2,
             "04:00   08:00   12:00   16:00   20:00        now",
         ),
         (
             Timeline(
-                TimeWindow.FIVE_MINUTES, NOW // MINUTE * MINUTE, 5 * SECOND, (1,) * 60, NOW + MINUTE
+                window=TimeWindow.FIVE_MINUTES,
+                start=NOW // MINUTE * MINUTE,
+                width=5 * SECOND,
+                counts=(1,) * 60,
+                now=NOW + MINUTE,
             ),
             1,
             "03:12       now         03:14       03:15       03:16",

@@ -16,7 +16,7 @@ _NONE: Final = "0" * 40
 _LONGEST: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """A server's process and the history of its data; fields are empty where it does not say."""
 
@@ -65,7 +65,7 @@ _KEPT: Final = ("run_id", "replid", "replid2")
 def origin_of(members: Mapping[str, object]) -> Origin:
     """What a journal has kept."""
     run_id, replid, replid2 = (_text(members.get(name)) for name in _KEPT)
-    return Origin(run_id, replid, replid2)
+    return Origin(run_id=run_id, replid=replid, replid2=replid2)
 
 
 async def read_origin(client: Client, key: str) -> Origin:
@@ -98,9 +98,9 @@ async def read_origin(client: Client, key: str) -> Origin:
         [only] = info.values()  # redis-py names the node that it has asked
         info = only if isinstance(only, Mapping) else {}
     return Origin(
-        _text(info.get("run_id")),
-        _text(info.get("master_replid")),
-        _text(info.get("master_replid2")),
+        run_id=_text(info.get("run_id")),
+        replid=_text(info.get("master_replid")),
+        replid2=_text(info.get("master_replid2")),
         is_master=info.get("role", "master") == "master",
         is_settled=is_settled,
     )

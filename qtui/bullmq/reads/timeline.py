@@ -81,7 +81,7 @@ _FINEST: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
     """How many jobs of a state finished when. Times are ms since the epoch.
 
@@ -194,13 +194,13 @@ async def read_timeline(
     earlier, *counts, later = await _counts(client, key, start, width, length + ahead)
     shift = next((at for at in range(ahead, 0, -1) if counts[length + at - 1]), 0)
     return Timeline(
-        window,
-        start + shift * width,
-        width,
-        tuple(counts[shift : shift + length]),
-        moment,
-        earlier + sum(counts[:shift]),
-        later,
+        window=window,
+        start=start + shift * width,
+        width=width,
+        counts=tuple(counts[shift : shift + length]),
+        now=moment,
+        earlier=earlier + sum(counts[:shift]),
+        later=later,
     )
 
 

@@ -46,7 +46,7 @@ class CommandError(Exception):
         super().__init__(message)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Flags:
     """What stood before the command; None or empty where nothing did."""
 
@@ -67,7 +67,7 @@ class Flags:
     tls_insecure: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workplace:
     """Where a command works: on which Redis, with which settings, and where it prints."""
 
@@ -219,7 +219,7 @@ def _open(flags: Flags, stack: ExitStack, out: Paper, err: Paper) -> Workplace:
 
         by = guarding_profile(target, settings.marked)
         settings = replace(settings, read_only=bool(by), read_only_by=by)
-    return Workplace(settings, target, out, err, journal, note)
+    return Workplace(settings=settings, target=target, out=out, err=err, journal=journal, note=note)
 
 
 def _target(settings: Settings) -> Target:

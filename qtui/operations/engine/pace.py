@@ -28,7 +28,7 @@ _SLOW_LOOKS: Final = 3
 """Slow answers in a row that stop a campaign; one alone may be anything."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
     """What whoever retries wants of the campaign's speed."""
 

@@ -99,7 +99,7 @@ class RerunStep:
                 return "failed, left alone"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RerunPlan:
     """A rerun as it would go now, ancestors first."""
 

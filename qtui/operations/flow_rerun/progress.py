@@ -23,7 +23,7 @@ _LIGHT: Final = 1000
 """Jobs of which only their end is looked for in one round trip."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RerunProgress:
     """How far a rerun has come."""
 
@@ -102,7 +102,13 @@ async def read_progress(
     fates = {key: fate_of(node, seen[key]) for key, node in nodes.items()}
     counted = Counter(fates.values())
     failed = tuple(nodes[key] for key in seen if fates.get(key) is Fate.FAILED_AGAIN)
-    return RerunProgress(plan, counted[Fate.COMPLETED], failed, counted[Fate.GONE], nodes)
+    return RerunProgress(
+        plan=plan,
+        completed=counted[Fate.COMPLETED],
+        failed=failed,
+        gone=counted[Fate.GONE],
+        nodes=nodes,
+    )
 
 
 async def _ended(client: Client, before: Sequence[Node]) -> list[Node]:

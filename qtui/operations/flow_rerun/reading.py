@@ -105,7 +105,7 @@ async def _from_failure(
     progress: Callable[[int], None],
     drop_lost: bool,
 ) -> RerunPlan:
-    standstill = RerunPlan(Start.FAILURE, lineage, lineage.root)
+    standstill = RerunPlan(start=Start.FAILURE, lineage=lineage, scope=lineage.root)
     for scope in (node for node in lineage.nodes if is_open(node)):
         tree = await read_tree(client, scope, _follow_failure, queues=queues, progress=progress)
         steps = _select(tree, _judge_failure(tree, drop_lost), scope)
@@ -177,13 +177,13 @@ def _failure_plan(
     done = sum(step.part is Part.DONE for step in steps)
     done += sum(step.node.children.processed for step in again)
     return RerunPlan(
-        Start.FAILURE,
-        lineage,
-        scope,
-        tuple(shown),
-        done,
-        refusal,
-        tuple(_failure_notes(lineage, scope, steps)),
+        start=Start.FAILURE,
+        lineage=lineage,
+        scope=scope,
+        steps=tuple(shown),
+        done=done,
+        refusal=refusal,
+        notes=tuple(_failure_notes(lineage, scope, steps)),
         lost=len(lost),
     )
 
@@ -311,15 +311,15 @@ async def _from_start(
     steps = _resumed_steps(tree) if resumed else _start_steps(tree)
     done = sum(step.part is Part.DONE for step in steps)
     return RerunPlan(
-        Start.START,
-        lineage,
-        root,
-        tuple(steps),
-        done,
-        refusal,
-        tuple(_start_notes(lineage, tree, steps, resumed)),
-        len(lost),
-        resumed,
+        start=Start.START,
+        lineage=lineage,
+        scope=root,
+        steps=tuple(steps),
+        done=done,
+        refusal=refusal,
+        notes=tuple(_start_notes(lineage, tree, steps, resumed)),
+        lost=len(lost),
+        resumed=resumed,
     )
 
 
@@ -379,7 +379,7 @@ async def make_rerun_plan(
     try:
         plan = await make(client, lineage, queues, progress, drop_lost)
     except FlowTooLarge as error:
-        return RerunPlan(start, lineage, lineage.root, refusal=str(error))
+        return RerunPlan(start=start, lineage=lineage, scope=lineage.root, refusal=str(error))
     return await _with_queues(client, plan)
 
 

@@ -141,7 +141,7 @@ class Rerun:
         self.before = Counter[Code]()
         self.queue = None
         self.follower = None
-        self.progress = RerunProgress(plan)
+        self.progress = RerunProgress(plan=plan)
         """What has become of the jobs, as of the last `look`."""
         self.done: dict[str, float] = {}
         """By full key, the finish at which each was parked or released."""
@@ -162,7 +162,7 @@ class Rerun:
             queue=root.queue.base,
             prefix=root.queue.prefix,
             state=JobState.FAILED.value,
-            selection=WrittenSelection("flow", self.plan.jobs),
+            selection=WrittenSelection(kind="flow", jobs=self.plan.jobs),
             resets=asdict(self.resets),
             flow={"root": root.key, "start": self.plan.start.value},
         )

@@ -83,7 +83,7 @@ def outcome(where: Whereabouts, pin: float | None = None) -> Outcome:
             return Outcome(Fate.WAITING)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeTally:
     """What has become of many retried jobs, counted in jobs."""
 

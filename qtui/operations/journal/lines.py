@@ -56,7 +56,7 @@ _JOB: Final = re.compile(
 """The beginning of a line of ours about one job."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenSelection:
     """Which jobs a campaign is about."""
 
@@ -70,7 +70,7 @@ class WrittenSelection:
     """The score up to which a query takes jobs: later failures are not its own."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
     """The first line. What has a default is filled in by ``Journal.create``. Times in ms."""
 

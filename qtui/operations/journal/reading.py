@@ -56,7 +56,7 @@ class UnknownCampaign(JournalError):
     """No campaign, or more than one, is called like that."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """One campaign in a few words."""
 
@@ -193,7 +193,15 @@ def campaigns(folder: Path) -> Iterator[Summary]:
             continue
         except JournalError as error:
             header = header_of({"id": campaign_id})
-            found = Summary(header, False, True, UNREADABLE, 0, {}, note=str(error))
+            found = Summary(
+                header=header,
+                running=False,
+                ended=True,
+                phase=UNREADABLE,
+                jobs=0,
+                codes={},
+                note=str(error),
+            )
         yield found
 
 
@@ -257,7 +265,7 @@ def last_pid(folder: Path, campaign_id: str) -> int:
     return pid if isinstance(pid, int) else 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """How far a campaign came: all that is needed to go on with it."""
 
@@ -403,7 +411,9 @@ def _ends(file: BinaryIO, path: Path) -> Summary:
     header = _header(file, path)
     end = _end(file)
     if end is None:
-        return Summary(header, running, ended=False, phase="", jobs=0, codes={}, size=size)
+        return Summary(
+            header=header, running=running, ended=False, phase="", jobs=0, codes={}, size=size
+        )
     codes = codes_of(end)
     note, at = end.get("note"), end.get("at")
     return Summary(

@@ -58,7 +58,7 @@ MOST_KINDS: Final = 1000
 _WAITING: Final = "waiting"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resets:
     """Which attempt counters a retry deletes."""
 
@@ -103,7 +103,7 @@ class Forecast:
         return f"{state}, {'next to run' if self.row.lifo else 'last in line'}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanGroup:
     """Jobs of a plan that are alike: same name, same error, same fate."""
 
@@ -162,10 +162,13 @@ class ForecastTally:
 
     def groups(self) -> list[PlanGroup]:
         """The jobs grouped by name, error and fate, largest group first."""
-        return [PlanGroup(*kind, jobs=jobs) for kind, jobs in self._kinds.most_common()]
+        return [
+            PlanGroup(name=name, error=error, code=code, place=place, jobs=jobs)
+            for (name, error, code, place), jobs in self._kinds.most_common()
+        ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """A retry as it would go now."""
 
@@ -387,7 +390,15 @@ async def make_plan(
     if isinstance(selection, Query):
         if selection.filter is None:
             jobs = await count_up_to(client, queue, state, selection.until)
-            early(Plan(status, selection, tally, seen_workers, selected=jobs))
+            early(
+                Plan(
+                    status=status,
+                    selection=selection,
+                    tally=tally,
+                    workers=seen_workers,
+                    selected=jobs,
+                )
+            )
         hunt = hunt_for(client, selection, LIST_FIELDS, rate=rate)
         async for step in hunt.steps():
             rows = await met_rows(client, queue, step)
@@ -402,10 +413,10 @@ async def make_plan(
         tally.keep_together()
         families = await sample.warnings(client, selection, evidence, kin)
         return Plan(
-            status,
-            selection,
-            tally,
-            seen_workers,
+            status=status,
+            selection=selection,
+            tally=tally,
+            workers=seen_workers,
             families=families,
             kin=kin,
             after_children=kin.parents,
@@ -425,11 +436,11 @@ async def make_plan(
     told(ordered)
     pinned = replace(selection, jobs=tuple(one.picked for one in ordered))
     return Plan(
-        status,
-        pinned,
-        tally,
-        seen_workers,
-        tuple(ordered),
+        status=status,
+        selection=pinned,
+        tally=tally,
+        workers=seen_workers,
+        forecasts=tuple(ordered),
         families=families,
         kin=kin,
         brakes=await _brakes(client, status, tally, sample),

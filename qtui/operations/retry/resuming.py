@@ -40,7 +40,7 @@ _LARGEST: Final = 1e15
 """A number of a pace; what is larger was never one of ours."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recorder:
     """Where campaigns are written down, and what is said of their origin."""
 
@@ -154,7 +154,13 @@ class Interrupted:
         workers = await read_workers(client, [queue])
         tally = ForecastTally(selection.state)
         seen_workers = None if workers is None else workers[queue]
-        return Plan(status, selection, tally, seen_workers, selected=header.selection.jobs)
+        return Plan(
+            status=status,
+            selection=selection,
+            tally=tally,
+            workers=seen_workers,
+            selected=header.selection.jobs,
+        )
 
 
 def _selection(queue: QueueKey, progress: Progress) -> Selection:

@@ -74,11 +74,13 @@ class Retry:
         """The first line of the journal, but for where, how and pace."""
         selection, plan = self.plan.selection, self.plan
         if isinstance(selection, Chosen):
-            written = WrittenSelection("ids", len(selection.jobs))
+            written = WrittenSelection(kind="ids", jobs=len(selection.jobs))
         else:
             # The canonical text means the same jobs whenever it is parsed: its ages are moments.
             wanted = None if selection.filter is None else str(selection.filter)
-            written = WrittenSelection("query", plan.jobs, wanted, selection.until)
+            written = WrittenSelection(
+                kind="query", jobs=plan.jobs, filter=wanted, until=selection.until
+            )
         return Header(
             where="",
             queue=selection.queue.base,
