@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import tracemalloc
 
 import pytest
 
@@ -83,3 +84,15 @@ def test_what_stands_before_a_mistake_is_shown() -> None:
     with pytest.raises(NoJson):
         one_line("[" * 2000 + "]" * 2000)
     assert LARGE > 0
+
+
+@pytest.mark.parametrize("part", ["r", "\\n", "a\\n", "\\u00e9"])
+def test_a_long_text_is_read_in_little_more_memory_than_it_has(part: str) -> None:
+    text = f'"{part * (1_000_000 // len(part))}"'
+    tracemalloc.start()
+    try:
+        assert list(tokens(text)) == [text]
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 2 * len(text)
