@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 
 from qtui.bullmq.connection import Client, connect, parse_target
 from qtui.bullmq.events.log import MOST_EVENTS, Event, EventLog
-from qtui.bullmq.reads.window import KEPT
+from qtui.bullmq.reads.page import KEPT
 from qtui.demo.server import EmbeddedServer
 from tests.seeds import QUEUE, Fields
 

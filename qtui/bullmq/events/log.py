@@ -15,8 +15,8 @@ from redis.exceptions import RedisError
 from qtui.bullmq.ask import Command, Reply, ask
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.reads.page import KEPT
 from qtui.bullmq.reads.reasons import fill_reasons
-from qtui.bullmq.reads.window import KEPT
 from qtui.bullmq.signature.headline import cut_reason
 
 MOST_EVENTS: Final = 1000

@@ -21,9 +21,9 @@ from qtui.bullmq.model import Row as Row
 from qtui.bullmq.reads.hashes import by_weight, read_hashes
 from qtui.bullmq.reads.job import Children, may_be_job, parent_of
 from qtui.bullmq.reads.lists import Standing, refused, stand_in_lists
+from qtui.bullmq.reads.page import marked, short_row
 from qtui.bullmq.reads.reader import Reader, Whereabouts
 from qtui.bullmq.reads.reasons import fill_reasons
-from qtui.bullmq.reads.window import marked, short_row
 
 DEEPEST: Final = 100
 """Ancestors that are followed upward; a flow of real life has three."""

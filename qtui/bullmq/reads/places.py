@@ -21,8 +21,8 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.hashes import read_hashes
 from qtui.bullmq.reads.lists import stand_in_lists
+from qtui.bullmq.reads.page import KEPT
 from qtui.bullmq.reads.reader import Whereabouts
-from qtui.bullmq.reads.window import KEPT
 
 _SETS: Final = tuple(state for state in JobState if not state.is_list)
 

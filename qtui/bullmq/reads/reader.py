@@ -7,10 +7,10 @@ jobs that are small enough to be read at a glance.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Final
 
-from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisError, ResponseError
 
 from qtui.bullmq.ask import (
@@ -31,22 +31,23 @@ from qtui.bullmq.connection.trouble import is_wrong_type
 from qtui.bullmq.dialect import QueueEvidence
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row
-from qtui.bullmq.reads.compact import MOST_COMPACT, PROBES, is_compact, probe
+from qtui.bullmq.reads.compact import MOST_COMPACT
 from qtui.bullmq.reads.hashes import by_weight, read_hashes
 from qtui.bullmq.reads.last_runs import NEWEST, any_never_ran, last_ran_modern, newest
 from qtui.bullmq.reads.lists import Standing, first_reason, refused, stand_in_lists
-from qtui.bullmq.reads.reasons import fill_reasons
-from qtui.bullmq.reads.status import EDGE, ends
-from qtui.bullmq.reads.window import (
+from qtui.bullmq.reads.page import (
     KEPT,
     Page,
     bounds_of,
-    list_window,
     marked,
     page_of,
     places,
     short_row,
+    with_room,
 )
+from qtui.bullmq.reads.reasons import fill_reasons
+from qtui.bullmq.reads.status import EDGE, ends
+from qtui.bullmq.reads.window import Part, Windows
 from qtui.bullmq.signature.headline import cut_reason
 
 __all__ = ["VALUE_IN_A_LIST", "Page", "Reader", "Whereabouts"]
@@ -100,10 +101,7 @@ class Reader:
 
     def __init__(self, client: Client, *, sort_ro: bool = True) -> None:
         self._client = client
-        # A cluster refuses GET patterns, whatever the release.
-        self._sort_ro = sort_ro and not isinstance(client, RedisCluster)
-        self._skiplists: set[str] = set()
-        """Sorted sets that SORT_RO leaves as they are, see `qtui.bullmq.reads.compact`."""
+        self._windows = Windows(client, sort_ro=sort_ro)
         self._heavy: set[str] = set()
         """States of which a page was larger than a list can bear: no SORT_RO is tried on them."""
 
@@ -130,133 +128,64 @@ class Reader:
         Raises:
             redis.exceptions.ResponseError: Redis would not tell (an ACL).
         """
-        offset, limit = max(0, offset), max(0, limit)
+        part = Part(max(0, offset), max(0, limit), newest_first != state.is_list)
         try:
-            page = await self._bearable(queue, state, offset, limit, newest_first)
+            page = await self._bearable(queue, state, part)
         except ResponseError as error:
-            if not str(error).startswith("WRONGTYPE"):
+            if not is_wrong_type(error):
                 raise
-            return Page((), 0, offset, unread=refused(error, "", queue.key(state.key)))
+            return Page((), 0, part.start, unread=refused(error, "", queue.key(state.key)))
         rows = await self.mark_missing(queue, page.rows)
         if state is JobState.COMPLETED:
             rows = await self._with_results(queue, rows)
         return replace(page, rows=rows)
 
-    async def _bearable(
-        self, queue: QueueKey, state: JobState, offset: int, limit: int, newest_first: bool
-    ) -> Page:
+    async def _bearable(self, queue: QueueKey, state: JobState, part: Part) -> Page:
         """The page, in as many parts as its ids need where these are huge."""
-        window = (queue, state, offset, limit, newest_first)
-        if limit < 2:
-            return await self._ranged(*window)
+        if part.length < 2:
+            return await self._page(queue, state, part, sort=False)
         key = queue.key(state.key)
         try:
-            with at_most():
-                if key not in self._heavy:
-                    return await self._window(*window)
+            if key not in self._heavy:
+                return await self._page(queue, state, part)
         except ReplyTooLarge:
             self._heavy.add(key)
         try:
-            return await self._ranged(*window)
+            return await self._page(queue, state, part, sort=False)
         except ReplyTooLarge:
-            half = limit // 2
-            head = await self._bearable(queue, state, offset, half, newest_first)
-            tail = await self._bearable(queue, state, offset + half, limit - half, newest_first)
-            return Page(head.rows + tail.rows, tail.total, offset, head.gaps | tail.gaps)
+            half = part.length // 2
+            rest = part._replace(start=part.start + half, length=part.length - half)
+            head = await self._bearable(queue, state, part._replace(length=half))
+            tail = await self._bearable(queue, state, rest)
+            return Page(head.rows + tail.rows, tail.total, part.start, head.gaps | tail.gaps)
 
-    async def _window(
-        self, queue: QueueKey, state: JobState, offset: int, limit: int, newest_first: bool
+    async def _page(
+        self, queue: QueueKey, state: JobState, part: Part, *, sort: bool = True
     ) -> Page:
-        window = (queue, state, offset, limit, newest_first)
-        if not self._can_sort(queue):
-            return await self._ranged(*window)
-        key = queue.key(state.key)
-        if not state.is_list and key not in self._skiplists:
-            compact = await self._if_compact(*window)
-            if compact is not None:
-                return compact
-            self._skiplists.add(key)
-        try:
-            page = await self._sorted(*window)
-        except ResponseError:
-            page = await self._ranged(*window)
-            self._sort_ro = False
-        if page.total <= _FEW:
-            # It may be gone and made anew, and compact, before the next look.
-            self._skiplists.discard(key)
-        return page
+        """The page as one part; its fields are read by id where SORT_RO did not tell them.
 
-    def _can_sort(self, queue: QueueKey) -> bool:
-        # The first star of a GET pattern is where the id goes, and a NUL hides it.
-        return self._sort_ro and "*" not in queue.base and "\0" not in queue.base
-
-    async def _sorted(
-        self, queue: QueueKey, state: JobState, offset: int, limit: int, newest_first: bool
-    ) -> Page:
-        key = queue.key(state.key)
-        extra = 2 * EDGE if state.is_list else 0
-        descending = newest_first != state.is_list
-        order = ("DESC",) if descending else ()
-        patterns = [part for name in LIST_FIELDS for part in ("GET", f"{queue.base}:*->{name}")]
-        window = ("BY", "nosort", "LIMIT", offset, limit + extra, *order)
-        command = ("SORT_RO", key, *window, "GET", "#", *patterns)
-        [reply, *bounds] = await ask(
-            self._client, [command, *bounds_of(key, state, offset, limit, descending)]
-        )
-        if isinstance(reply, RedisError):
-            raise reply
-        flat = texts(reply)
-        width = len(LIST_FIELDS) + 1
-        found = [
-            short_row(flat[start] or "", flat[start + 1 : start + width])
-            for start in range(0, len(flat), width)
-        ]
-        return page_of(found, state, offset, limit, descending, bounds)
-
-    async def _ranged(
-        self, queue: QueueKey, state: JobState, offset: int, limit: int, newest_first: bool
-    ) -> Page:
-        window = _range(queue, state, offset, limit, newest_first)
-        if limit < 2:
-            replies = await ask(self._client, window)
-        else:
-            with at_most():
-                replies = await ask(self._client, window)
-        return await self._filled(queue, state, offset, limit, newest_first, replies)
-
-    async def _if_compact(
-        self, queue: QueueKey, state: JobState, offset: int, limit: int, newest_first: bool
-    ) -> Page | None:
-        """The page of a sorted set that SORT_RO would change; None of one that it would not."""
-        window = _range(queue, state, offset, limit, newest_first)
-        replies = await ask(self._client, [*probe(queue.key(state.key)), *window])
-        if not is_compact(*replies[:PROBES]):
-            return None
-        return await self._filled(queue, state, offset, limit, newest_first, replies[PROBES:])
-
-    async def _filled(
-        self,
-        queue: QueueKey,
-        state: JobState,
-        offset: int,
-        limit: int,
-        newest_first: bool,
-        replies: Sequence[Reply],
-    ) -> Page:
-        """The page, from the replies to `_range`. Costs an HMGET a job, in one round trip."""
-        [reply, *bounds] = replies
-        descending = newest_first != state.is_list
-        if isinstance(reply, RedisError):
-            raise reply
-        ids = present(texts(reply))
-        if state.is_list and descending:
-            ids.reverse()
+        Raises:
+            ReplyTooLarge: the ids, or what SORT_RO tells, are more than can be borne at a time.
+        """
+        beside = bounds_of(queue.key(state.key), state, part)
+        with at_most() if part.length > 1 else nullcontext():
+            found = await self._windows.read(
+                queue, state, with_room(part, state), LIST_FIELDS, beside, sort=sort
+            )
+        ids = found.ids
 
         def made(place: int, fields: Reply, _: Sequence[Reply]) -> Row:
             return short_row(ids[place], texts(fields))
 
-        found = await read_hashes(self._client, [queue.job(one) for one in ids], LIST_FIELDS, made)
-        return page_of(found, state, offset, limit, descending, bounds)
+        if found.columns is None:
+            rows = await read_hashes(self._client, list(map(queue.job, ids)), LIST_FIELDS, made)
+        else:
+            columns = zip(*found.columns.values(), strict=True)
+            rows = [short_row(one, values) for one, values in zip(ids, columns, strict=True)]
+        page = page_of(rows, state, part, found.beside)
+        if page.total <= _FEW:
+            self._windows.forget(queue, state)
+        return page
 
     async def mark_missing(self, queue: QueueKey, rows: Iterable[Row]) -> tuple[Row, ...]:
         """The rows, those without any field marked as missing, or as no hash where that is it.
@@ -325,18 +254,13 @@ class Reader:
         Raises:
             redis.exceptions.ResponseError: Redis would not tell, be it for the type of the key.
         """
-        key, descending = queue.key(state.key), newest_first != state.is_list
-        offset, limit = max(0, offset), max(0, limit)
+        part = Part(max(0, offset), max(0, limit), newest_first != state.is_list)
+        beside = ends(queue.key(state.key)) if state.is_list else []
+        window = with_room(part, state)
+        found = await self._windows.read(queue, state, window, (), beside, sort=False)
         if not state.is_list:
-            verb = "ZREVRANGE" if descending else "ZRANGE"
-            [reply] = await ask(self._client, [(verb, key, offset, offset + max(1, limit) - 1)])
-            return present(texts(unrefused(reply)))[:limit]
-        part = list_window(key, offset, limit, descending)
-        [reply, *bounds] = await ask(self._client, [part, *ends(key)])
-        found = present(texts(unrefused(reply)))
-        if descending:
-            found.reverse()
-        placed = places(found, offset, limit, descending, bounds)
+            return list(found.ids[: part.length])
+        placed = places(found.ids, part, found.beside)
         return [member for _, member in placed if not is_marker(member)]
 
     async def rows(self, queue: QueueKey, state: JobState, ids: Sequence[str]) -> list[Row]:
@@ -484,17 +408,3 @@ def _whereabouts(queue: QueueKey, scores: Sequence[Reply], exists: bool) -> Wher
     keys = (queue.key(state.key) for state in _SORTED_SETS)
     unread = first_reason(dict(zip(keys, scores, strict=True)), "ZSCORE") if exists else ""
     return Whereabouts(None, exists, unknown=unread)
-
-
-def _range(
-    queue: QueueKey, state: JobState, offset: int, limit: int, newest_first: bool
-) -> list[Command]:
-    """Asks for the ids of a window and for what is beside it."""
-    key = queue.key(state.key)
-    descending = newest_first != state.is_list
-    if state.is_list:
-        window = list_window(key, offset, limit, descending)
-    else:
-        verb = "ZREVRANGE" if descending else "ZRANGE"
-        window = (verb, key, offset, offset + max(1, limit) - 1)
-    return [window, *bounds_of(key, state, offset, limit, descending)]

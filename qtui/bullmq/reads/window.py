@@ -1,125 +1,174 @@
-"""Windows over lists and sorted sets: what to ask for, and how the replies make a page. Pure."""
+"""Reads windows of a state: the one place that knows SORT_RO, and what to do without. Reads only.
+
+``SORT_RO … BY nosort LIMIT … GET …`` answers with the ids of a window and with fields of their
+jobs, in one command, at the first place and at the 900,000th alike. A cluster refuses its patterns,
+Redis below 7.0 has no such command, an ACL may forbid it, and a compact set must not be read with
+it (`qtui.bullmq.reads.compact`). There the ids are read alone, and the caller reads fields by id.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import count
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple, cast
 
-from redis.exceptions import RedisError
+from redis.asyncio.cluster import RedisCluster
+from redis.exceptions import ResponseError
 
-from qtui.bullmq.ask import Command, Reply, number, scores
-from qtui.bullmq.keys import is_marker
-from qtui.bullmq.model import LIST_FIELDS, JobState, Row, row
-from qtui.bullmq.reads.status import EDGE, count_jobs, ends, markers
-from qtui.bullmq.signature.headline import cut_reason
-
-KEPT: Final = 2000
-"""Characters of a name or an error that a row keeps; what a list shows of it is a line."""
+from qtui.bullmq.ask import Command, Reply, ask, items, present, texts, unrefused
+from qtui.bullmq.connection import Client
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState
+from qtui.bullmq.reads.compact import PROBES, is_compact, probe
 
 
-_LONGEST_KEY: Final = 10_000
-"""Characters of a parent's key; a longer one is garbage, and a list does not hold it."""
+class Part(NamedTuple):
+    """Which members of a state are asked for."""
+
+    start: int
+    """The first place, counted from the end at which it begins."""
+    length: int
+    """How many, at most."""
+    descending: bool
+    """Whether it begins at the highest score, or at the tail of a list."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A window of a state: its rows, in order, and how many jobs the state holds in all."""
+class Found(NamedTuple):
+    """The members of a part, in its order, markers too."""
 
-    rows: tuple[Row, ...]
-    total: int
-    offset: int
-    gaps: frozenset[int] = frozenset()
-    """Places in the window that no job takes: a marker stands there, deep inside a list."""
-    unread: str = ""
-    """Why there are no rows, where the state's key holds another type."""
-
-    def placed(self) -> Iterator[tuple[int, Row]]:
-        """The rows with their places."""
-        places = (place for place in count(self.offset) if place not in self.gaps)
-        return zip(places, self.rows, strict=False)
+    ids: Sequence[str]
+    columns: dict[str, Sequence[str | None]] | None
+    """By field the value of each job, None where absent; None where SORT_RO was not used."""
+    beside: Sequence[Reply]
+    """The replies to what was asked in the same round trip; refusals are values."""
 
 
-def short_row(job_id: str, values: Sequence[str | None]) -> Row:
-    """A row, and of long texts only the beginning: a list may hold thousands of rows."""
-    found = row(job_id, values or [None] * len(LIST_FIELDS))
-    reason = found.failed_reason
-    if len(found.parent_key) > _LONGEST_KEY:
-        found = replace(found, parent_key="", garbled=(*found.garbled, "parentKey"))
-    if len(found.name) <= KEPT and len(reason or "") <= KEPT:
-        return found
-    return replace(found, name=found.name[:KEPT], failed_reason=reason and cut_reason(reason, KEPT))
+class Windows:
+    """Reads windows of any queues and states, and remembers where SORT_RO can be used.
 
-
-def marked(one: Row, kind: Reply) -> Row:
-    """A row without fields, and what is the matter with it; ``kind`` is the type of its key."""
-    if kind == "none":
-        return replace(one, missing=True)
-    if kind is None or kind == "hash" or isinstance(kind, RedisError):
-        return one
-    return replace(one, garbled=(*one.garbled, "hash"))
-
-
-def list_window(key: str, offset: int, limit: int, descending: bool) -> Command:
-    """LRANGE with room for the markers in it; descending starts at the tail, and wants turning."""
-    last = offset + limit + 2 * EDGE
-    return ("LRANGE", key, -last, -offset - 1) if descending else ("LRANGE", key, offset, last - 1)
-
-
-def bounds_of(
-    key: str, state: JobState, offset: int, limit: int, descending: bool
-) -> list[Command]:
-    """What stands beside a window: the length, and a list's ends or a set's scores."""
-    if state.is_list:
-        return ends(key)
-    verb = "ZREVRANGE" if descending else "ZRANGE"
-    return [("ZCARD", key), (verb, key, offset, offset + max(1, limit) - 1, "WITHSCORES")]
-
-
-def places(
-    members: Sequence[str], offset: int, limit: int, descending: bool, bounds: list[Reply]
-) -> list[tuple[int, str]]:
-    """Members of a list, read from place ``offset`` on, with the places that they have as jobs.
-
-    The markers at both ends take no place; one between them that nobody knows of takes one, since
-    pages must join without reading the whole list.
+    Args:
+        client: where to read.
+        sort_ro: whether SORT_RO is tried; where the server refuses it, it is not tried again.
     """
-    length = number(bounds[0]) or 0
-    known = markers(*bounds)
-    if descending:
-        known = {length - 1 - place for place in known}
-    found, place = [], offset - sum(one < offset for one in known)
-    for at, member in enumerate(members, offset):
-        if at in known and is_marker(member):
-            continue
-        if offset <= place < offset + limit:
-            found.append((place, member))
-        place += 1
-    return found
+
+    def __init__(self, client: Client, *, sort_ro: bool = True) -> None:
+        self._client = client
+        # A cluster refuses GET patterns, whatever the release.
+        self._sort_ro = sort_ro and not isinstance(client, RedisCluster)
+        self._skiplists: set[str] = set()
+        """Keys of sorted sets that SORT_RO leaves as they are."""
+
+    async def read(
+        self,
+        queue: QueueKey,
+        state: JobState,
+        part: Part,
+        fields: Sequence[str],
+        beside: Sequence[Command] = (),
+        *,
+        sort: bool = True,
+    ) -> Found:
+        """The members of a part of a state, with their fields where one command tells both.
+
+        Args:
+            queue: the queue.
+            state: which of its states.
+            part: which members.
+            fields: what is read of each job's hash, where SORT_RO is used.
+            beside: commands whose replies must be of the same moment.
+            sort: whether SORT_RO may be used; not where its reply would be too large.
+
+        Costs one round trip; for a sorted set two the first time, when it is asked for its encoding
+        beside its ids, and for a compact one two more commands of O(1) each time.
+
+        Raises:
+            redis.exceptions.ResponseError: Redis would not tell, be it for the type of the key.
+        """
+        key = queue.key(state.key)
+        if not sort or not self._can_sort(queue):
+            return await self._ranged(key, state, part, beside)
+        if not state.is_list and key not in self._skiplists:
+            found = await self._if_compact(key, state, part, beside)
+            if found is not None:
+                return found
+            self._skiplists.add(key)
+        try:
+            return await self._sorted(key, queue.base, part, fields, beside)
+        except ResponseError:
+            found = await self._ranged(key, state, part, beside)
+            self._sort_ro = False  # not before: a key of another type refuses both
+            return found
+
+    def forget(self, queue: QueueKey, state: JobState) -> None:
+        """Asks for the encoding again: the set may be gone, and made anew, before the next look."""
+        self._skiplists.discard(queue.key(state.key))
+
+    def _can_sort(self, queue: QueueKey) -> bool:
+        # The first star of a GET pattern is where the id goes, and a NUL hides it.
+        return self._sort_ro and "*" not in queue.base and "\0" not in queue.base
+
+    async def _sorted(
+        self, key: str, base: str, part: Part, fields: Sequence[str], beside: Sequence[Command]
+    ) -> Found:
+        order = ("DESC",) if part.descending else ()
+        patterns = [one for name in fields for one in ("GET", f"{base}:*->{name}")]
+        window = ("BY", "nosort", "LIMIT", part.start, part.length, *order)
+        command = ("SORT_RO", key, *window, "GET", "#", *patterns)
+        reply, *rest = await ask(self._client, [command, *beside])
+        flat = cast("list[str | None]", items(unrefused(reply)))  # what a GET does not find is nil
+        width = len(fields) + 1
+        columns: dict[str, Sequence[str | None]] = {}
+        for at, name in enumerate(fields, 1):
+            columns[name] = flat[at::width]
+        return Found(cast("list[str]", flat[::width]), columns, rest)
+
+    async def _if_compact(
+        self, key: str, state: JobState, part: Part, beside: Sequence[Command]
+    ) -> Found | None:
+        """The part of a sorted set that SORT_RO would change; None of one that it would not."""
+        commands = [*probe(key), range_of(key, state, part), *beside]
+        replies = await ask(self._client, commands)
+        if not is_compact(*replies[:PROBES]):
+            return None
+        return _found(state, part, replies[PROBES:])
+
+    async def _ranged(
+        self, key: str, state: JobState, part: Part, beside: Sequence[Command]
+    ) -> Found:
+        replies = await ask(self._client, [range_of(key, state, part), *beside])
+        return _found(state, part, replies)
 
 
-def page_of(
-    found: list[Row],
-    state: JobState,
-    offset: int,
-    limit: int,
-    descending: bool,
-    bounds: list[Reply],
-) -> Page:
-    """The page that begins at place ``offset``, from rows in order and the replies to `bounds_of`.
+_VERBS: Final = {False: "ZRANGE", True: "ZREVRANGE"}
 
-    For a list the rows begin at that member, markers and all; see `places`.
-    """
+
+def range_of(key: str, state: JobState, part: Part) -> Command:
+    """Asks for the ids of a part; those from the tail of a list come in the other order."""
+    start, last = part.start, part.start + max(1, part.length) - 1
     if not state.is_list:
-        at = scores(bounds[1])
-        rows = tuple(replace(one, score=at.get(one.id)) for one in found[:limit])
-        return Page(rows, number(bounds[0]) or 0, offset)
-    by_id = {one.id: one for one in found}
-    placed = places([one.id for one in found], offset, limit, descending, bounds)
-    return Page(
-        rows=tuple(by_id[member] for _, member in placed if not is_marker(member)),
-        total=count_jobs(*bounds) or 0,
-        offset=offset,
-        gaps=frozenset(place for place, member in placed if is_marker(member)),
+        return (_VERBS[part.descending], key, start, last)
+    return (
+        ("LRANGE", key, -last - 1, -start - 1) if part.descending else ("LRANGE", key, start, last)
     )
+
+
+def scores_of(key: str, part: Part) -> Command:
+    """Asks for the members of a part of a sorted set with their scores."""
+    last = part.start + max(1, part.length) - 1
+    return (_VERBS[part.descending], key, part.start, last, "WITHSCORES")
+
+
+def ids_of(state: JobState, part: Part, reply: Reply) -> list[str]:
+    """The ids of a part, in its order, from the reply to `range_of`.
+
+    Raises:
+        redis.exceptions.ResponseError: it was refused, be it for the type of the key.
+    """
+    ids = present(texts(unrefused(reply)))
+    if state.is_list and part.descending:
+        ids.reverse()
+    return ids
+
+
+def _found(state: JobState, part: Part, replies: Sequence[Reply]) -> Found:
+    reply, *beside = replies
+    return Found(ids_of(state, part, reply), None, beside)

@@ -1,4 +1,4 @@
-"""Reads windows of a state: jobs in their order, with fields and scores. Reads only."""
+"""A state in steps: jobs in their order, with fields and scores. Reads only."""
 
 from __future__ import annotations
 
@@ -7,28 +7,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, cast
 
-from redis.asyncio.cluster import RedisCluster
-from redis.exceptions import RedisError, ResponseError
-
 from qtui.bullmq.ask import (
     Command,
     Reply,
     ask,
     ask_all,
     items,
-    present,
     score,
-    texts,
+    unrefused,
 )
 from qtui.bullmq.connection import Client
 from qtui.bullmq.connection.arrival import BEARABLE, ReplyTooLarge, at_most
 from qtui.bullmq.filter.columns import Columns, Indices
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.bullmq.reads.compact import is_compact, probe
 from qtui.bullmq.reads.hashes import read_whole
 from qtui.bullmq.reads.reasons import fill_reasons
 from qtui.bullmq.reads.scores import scored_members
+from qtui.bullmq.reads.window import Part, Windows, scores_of
 
 _REASON: Final = "failedReason"
 
@@ -124,11 +120,7 @@ class Steps:
         self._state = state
         self._key = queue.key(state.key)
         self._newest_first = newest_first
-        # The first star of a GET pattern is where the id goes, and a NUL hides it.
-        usable = "*" not in queue.base and "\0" not in queue.base
-        self._sort_ro = sort_ro and usable and not isinstance(client, RedisCluster)
-        self._known = state.is_list
-        """Whether it is known that SORT_RO leaves the state as it is."""
+        self._windows = Windows(client, sort_ro=sort_ro)
         self._most = sys.maxsize
         """Jobs that can be borne at a time, so far as is known."""
 
@@ -156,8 +148,8 @@ class Steps:
         ZRANGE of scores; where the state moved in between, a ZSCORE for each that is missing.
         Without scores the ZRANGE is two of one member each, which saves Redis a third of the work;
         where the state moved in between, or ends early, that of all comes behind them. Where
-        ``failedReason`` is read, also `fill_reasons`. The first time one round trip more, to see
-        whether the set is small: those are read with ZRANGE, see `qtui.bullmq.reads.compact`.
+        ``failedReason`` is read, also `fill_reasons`. The first time of a sorted set one round trip
+        more, see `Windows`.
         """
         length = min(length, self._most)
         while length > _FEWEST:
@@ -183,103 +175,62 @@ class Steps:
         near: float | None,
         scored: bool,
     ) -> Window:
-        if self._sort_ro and not self._known:
-            await self._probe()
-        if self._sort_ro:
-            try:
-                if scored or self._state.is_list:
-                    window = await self._sorted(start, length, fields, near)
-                else:
-                    window = await self._bordered(start, length, fields, near)
-            except ResponseError:
-                self._sort_ro = False
-            else:
-                await self._fill(window.step)
-                return window
-        return await self._ranged(start, length, fields, near)
+        part = Part(start, length, self._newest_first and not self._state.is_list)
+        whole = scores_of(self._key, part)
+        beside: list[Command] = []
+        if not self._state.is_list:
+            ends = [part._replace(start=at, length=1) for at in (start, start + length - 1)]
+            beside = [whole] if scored else [scores_of(self._key, one) for one in ends]
+        found = await self._windows.read(self._queue, self._state, part, fields, beside)
+        columns = found.columns
+        if columns is None:
+            columns = await self._columns(found.ids, fields)
+        step, at_end = Step(found.ids, columns), len(found.ids) < length
+        if self._state.is_list:
+            window = Window(step, (None, None), at_end)
+        elif scored:
+            window = await self._scored(step, found.beside[0], at_end, near)
+        else:
+            window = await self._bordered(step, found.beside, at_end, near, whole)
+        await self._fill(window.step)
+        return window
 
-    async def _probe(self) -> None:
-        """Sees whether SORT_RO would change the state, and then does without, see `compact`."""
-        self._sort_ro = not is_compact(*await ask(self._client, probe(self._key)))
-        self._known = True
+    async def _columns(
+        self, ids: Sequence[str], names: Sequence[str]
+    ) -> dict[str, Sequence[str | None]]:
+        """The fields of jobs, by name. Costs a round trip with an HMGET a job; none without."""
+        if not names or not ids:
+            return {name: [] for name in names}
+        values = await read_whole(self._client, [self._queue.job(one) for one in ids], names)
+        return dict(zip(names, map(list, zip(*values, strict=True)), strict=True))
 
     async def _fill(self, step: Step) -> None:
         if _REASON in step.fields:
             reasons = await fill_reasons(self._client, self._queue, step.ids, step.fields[_REASON])
             step.fields = {**step.fields, _REASON: reasons}
 
-    # With SORT_RO
-
-    def _sort(self, start: int, length: int, names: Sequence[str]) -> Command:
-        order = ("DESC",) if self._newest_first and not self._state.is_list else ()
-        patterns = [part for name in names for part in ("GET", f"{self._queue.base}:*->{name}")]
-        window = ("BY", "nosort", "LIMIT", start, length, *order)
-        return ("SORT_RO", self._key, *window, "GET", "#", *patterns)
-
-    async def _sorted(
-        self, start: int, length: int, names: Sequence[str], near: float | None
-    ) -> Window:
-        command = self._sort(start, length, names)
-        reply, scored = await self._ask_with_scores(command, start, start + length - 1)
-        return await self._scored(_columns(reply, names), scored, length, near)
-
-    async def _bordered(
-        self, start: int, length: int, names: Sequence[str], near: float | None
-    ) -> Window:
-        """A window with the scores of its ends only, where they can be told."""
-        last = start + length - 1
-        borders: list[Command] = [
-            (self._zrange, self._key, place, place, "WITHSCORES") for place in (start, last)
-        ]
-        replies = await ask(self._client, [self._sort(start, length, names), *borders])
-        reply, *bordering = replies
-        if isinstance(reply, RedisError):
-            raise reply
-        step = _columns(reply, names)
-        if not step:
-            return Window(step, (None, None), at_end=True)
-        first, final = map(scored_members, bordering)
-        ends = first.get(step.ids[0]), final.get(step.ids[-1])
-        if len(step) < length or None in ends:
-            [told] = await ask(self._client, [(self._zrange, self._key, start, last, "WITHSCORES")])
-            return await self._scored(step, told, length, near)
-        return Window(step, ends, at_end=False)
-
-    # Without
-
-    async def _ranged(
-        self, start: int, length: int, names: Sequence[str], near: float | None
-    ) -> Window:
-        verb = "LRANGE" if self._state.is_list else self._zrange
-        last = start + length - 1
-        reply, scored = await self._ask_with_scores((verb, self._key, start, last), start, last)
-        met = await read_fields(self._client, self._queue, present(texts(reply)), names)
-        return await self._scored(Step.of(met, names), scored, length, near)
-
     # Scores
 
-    @property
-    def _zrange(self) -> str:
-        return "ZREVRANGE" if self._newest_first else "ZRANGE"
+    async def _bordered(
+        self,
+        step: Step,
+        replies: Sequence[Reply],
+        at_end: bool,
+        near: float | None,
+        whole: Command,
+    ) -> Window:
+        """A window with the scores of its ends only, where they can be told."""
+        if not step:
+            return Window(step, (None, None), at_end=True)
+        first, final = (scored_members(unrefused(reply)) for reply in replies)
+        ends = first.get(step.ids[0]), final.get(step.ids[-1])
+        if at_end or None in ends:
+            [told] = await ask(self._client, [whole])
+            return await self._scored(step, told, at_end, near)
+        return Window(step, ends, at_end=False)
 
-    async def _ask_with_scores(
-        self, command: Command, first: int, last: int
-    ) -> tuple[Reply, Reply]:
-        """The reply, and that about the scores of the same places."""
-        beside: list[Command] = []
-        if not self._state.is_list:
-            beside.append((self._zrange, self._key, first, last, "WITHSCORES"))
-        reply, *rest = await ask(self._client, [command, *beside])
-        if isinstance(reply, RedisError):
-            raise reply
-        return reply, rest[0] if rest else None
-
-    async def _scored(self, step: Step, reply: Reply, length: int, near: float | None) -> Window:
-        at_end = len(step) < length
-        if self._state.is_list:
-            step.scores = None
-            return Window(step, (None, None), at_end)
-        step.scores = _aligned(step.ids, reply)
+    async def _scored(self, step: Step, reply: Reply, at_end: bool, near: float | None) -> Window:
+        step.scores = _aligned(step.ids, unrefused(reply))
         if None in step.scores:
             step = await self._look_up_scores(step, step.scores, near)
         told = step.scores or (None,)
@@ -322,14 +273,6 @@ async def read_fields(
         for one, reason in zip(met, await fill_reasons(client, queue, ids, told), strict=True):
             one.fields[_REASON] = reason
     return met
-
-
-def _columns(reply: Reply, names: Sequence[str]) -> Step:
-    """The columns of a SORT_RO, which tells of each job its id and then its fields."""
-    flat = cast("list[str | None]", items(reply))  # what a GET does not find is nil
-    width = len(names) + 1
-    ids = cast("list[str]", flat[::width])
-    return Step(ids, {name: flat[at::width] for at, name in enumerate(names, 1)})
 
 
 def _aligned(ids: Sequence[str], reply: Reply) -> list[float | None]:

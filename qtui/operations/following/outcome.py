@@ -9,8 +9,8 @@ from enum import StrEnum
 from typing import Final
 
 from qtui.bullmq.model import JobState
+from qtui.bullmq.reads.page import KEPT
 from qtui.bullmq.reads.reader import Whereabouts
-from qtui.bullmq.reads.window import KEPT
 from qtui.bullmq.signature import LONGEST_SIGNATURE, signature
 from qtui.bullmq.signature.headline import cut_reason, spoken
 from qtui.text import count, first_line, plural

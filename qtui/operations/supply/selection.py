@@ -14,9 +14,9 @@ from qtui.bullmq.connection import Client
 from qtui.bullmq.filter import Filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row
+from qtui.bullmq.reads.page import short_row
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.reads.scores import newest_score
-from qtui.bullmq.reads.window import short_row
 from qtui.bullmq.search.hunt import Hunt
 from qtui.bullmq.search.steps import Met
 from qtui.bullmq.writer import Picked
