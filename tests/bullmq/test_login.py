@@ -203,3 +203,17 @@ async def test_an_acl_that_hides_the_cluster_is_not_taken_for_a_missing_one(
     url = f"redis+cluster://blind:x@127.0.0.1:{node.port}"
     client = connect(parse_target(url), read_only=True)
     assert "does not let this user run CLUSTER SLOTS" in await says(client, url, client.get("k"))
+
+
+@pytest.mark.parametrize("protected", [True, False])
+async def test_a_login_that_sentinels_refuse_is_not_to_be_added(protected: bool) -> None:
+    with Process() as master, sentinel_of(master, PASSWORD if protected else "") as sentinel:
+        url = f"redis+sentinel://127.0.0.1:{sentinel.port}/main"
+        wrong = f"{url}?sentinel_password=wrong"
+        client = connect(parse_target(wrong), read_only=True)
+        said = await says(client, wrong, client.ping())
+        assert "refused the login: correct sentinel_username and sentinel_password" in said
+        assert "wrong" not in said
+        if protected:
+            client = connect(parse_target(url), read_only=True)
+            assert "add ?sentinel_password=" in await says(client, url, client.ping())

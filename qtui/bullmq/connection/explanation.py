@@ -180,6 +180,11 @@ _REFUSALS: Final[Sequence[tuple[type[BaseException], str, str]]] = (
 )
 
 
+_SENTINEL_LOGIN: Final = (
+    "correct sentinel_username and sentinel_password in the URL, or leave both out"
+)
+
+
 def _refusal(causes: _Causes, target: Target) -> Refused | None:
     """What Redis itself said no to. An ACL's no may hide behind what redis-py makes of it."""
     for cause in causes:
@@ -192,6 +197,8 @@ def _refusal(causes: _Causes, target: Target) -> Refused | None:
                 continue
             if asked_sentinels and kind is AuthenticationError:
                 sentence = "has Sentinels with a login of their own: add ?sentinel_password=…"
+                if target.sentinel_credentials:
+                    sentence = f"has Sentinels that refused the login: {_SENTINEL_LOGIN}"
             return Refused(f"{target.shown} {sentence}")
     return None
 
