@@ -14,7 +14,7 @@ import click
 from qtui import RELEASES, __version__
 from qtui.bullmq.model import JobState
 from qtui.commands.completion import COMPLETION_HELP, SHELLS, campaign_ids, completion_script
-from qtui.commands.shared.given import given_ids, one_id
+from qtui.commands.shared.ids import given_ids, one_id
 from qtui.commands.shared.options import (
     ABOVE_ZERO,
     ALL,

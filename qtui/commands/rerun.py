@@ -23,8 +23,8 @@ from qtui.commands.shared.run import DONE, INTERRUPTED, NOT_ALL, CommandError, W
 from qtui.commands.shared.sending import carry_out
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.flow_rerun.plan import Part, RerunPlan, RerunStep, Start
+from qtui.operations.flow_rerun.planning import make_rerun_plan
 from qtui.operations.flow_rerun.progress import RerunProgress
-from qtui.operations.flow_rerun.reading import make_rerun_plan
 from qtui.operations.flow_rerun.rerun import Rerun
 from qtui.operations.following.outcome import Fate
 from qtui.operations.planning.plan import Resets

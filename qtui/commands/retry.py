@@ -32,7 +32,7 @@ from qtui.commands.shared.run import (
 from qtui.commands.shared.sending import carry_out
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.engine.pace import Pace
-from qtui.operations.following.follow import GRACE
+from qtui.operations.following.follower import GRACE
 from qtui.operations.journal.reading import JournalError, find, read_header
 from qtui.operations.planning.plan import Forecast, Plan, Resets, make_plan
 from qtui.operations.retry.resuming import Interrupted, Recorder

@@ -33,7 +33,7 @@ from qtui.bullmq.model import JobState
 from qtui.bullmq.search.hunt import Hunt
 from qtui.demo.server import EmbeddedServer
 from qtui.text import plural
-from qtui.views.lists.found import FoundList
+from qtui.views.lists.found_list import FoundList
 from tests.bench import memory
 from tests.bench.crowd import TIMEOUTS, fitting, seed
 from tests.bench.gauge import Longest, Report, server_cpu, watched

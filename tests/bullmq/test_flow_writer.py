@@ -16,7 +16,7 @@ from qtui.bullmq.keys import QueueKey
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.flow_rerun.plan import RerunPlan, Start
-from qtui.operations.flow_rerun.reading import make_rerun_plan
+from qtui.operations.flow_rerun.planning import make_rerun_plan
 from qtui.operations.flow_rerun.rerun import Rerun
 from qtui.operations.planning.plan import Resets
 from tests.bullmq.topologies import Topology

@@ -19,7 +19,7 @@ from qtui.bullmq.reads.timeline import TimeWindow, read_timeline
 from qtui.bullmq.reads.workers import read_workers
 from qtui.bullmq.search.hunt import Hunt
 from qtui.demo.server import EmbeddedServer
-from qtui.operations.following.follow import Follower
+from qtui.operations.following.follower import Follower
 from qtui.operations.planning.plan import make_plan
 from qtui.operations.supply.selection import chosen
 from qtui.views.groups import GROUP_FIELDS, ErrorGroups, group_errors

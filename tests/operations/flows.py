@@ -14,7 +14,7 @@ from qtui.bullmq.keys import QueueKey
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.flow_rerun.plan import RerunPlan, Start
-from qtui.operations.flow_rerun.reading import make_rerun_plan
+from qtui.operations.flow_rerun.planning import make_rerun_plan
 from qtui.operations.flow_rerun.rerun import JOBS_A_CALL, PIECE, Rerun
 from qtui.operations.planning.plan import Resets
 from tests.seeds import QUEUE, START, Fields, job, raw_fields, raw_meta, real_queue

@@ -13,7 +13,7 @@ from qtui.bullmq.connection import Client
 from qtui.bullmq.model import JobState
 from qtui.bullmq.writer import Picked, Writer
 from qtui.demo.server import EmbeddedServer
-from qtui.operations.following.follow import Follower
+from qtui.operations.following.follower import Follower
 from tests.seeds import QUEUE, Processor, RealQueue, failed_jobs, real_queue
 
 FAILED: Final = JobState.FAILED

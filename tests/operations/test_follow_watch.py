@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import Client
 from qtui.demo.server import EmbeddedServer
-from qtui.operations.following.follow import Follower
+from qtui.operations.following.follower import Follower
 from qtui.operations.following.outcome import OutcomeTally
 from tests.operations.following import EVENTS, FAILED, LONG, began, retried, retry, run
 from tests.seeds import (

@@ -229,7 +229,7 @@ from qtui.operations.engine.campaign import Campaign
 from qtui.operations.planning.plan import Resets
 from qtui.operations.flow_rerun.rerun import Rerun
 from qtui.operations.flow_rerun.plan import Start
-from qtui.operations.flow_rerun.reading import make_rerun_plan
+from qtui.operations.flow_rerun.planning import make_rerun_plan
 
 class Asking(FlowWriter):
     async def rerun(self, *calls, **how):

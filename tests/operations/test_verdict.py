@@ -13,7 +13,7 @@ from qtui.bullmq.writer import Writer
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.engine.pace import Pace, is_hopeless, verdict_on
-from qtui.operations.following.follow import Follower
+from qtui.operations.following.follower import Follower
 from qtui.operations.following.outcome import Fate, OutcomeTally
 from qtui.operations.journal.reading import ids as campaign_ids
 from qtui.operations.journal.reading import read_lines, summary

@@ -20,7 +20,7 @@ from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.writer import Picked, Writer
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.flow_rerun.plan import RerunPlan, Start
-from qtui.operations.flow_rerun.reading import make_rerun_plan
+from qtui.operations.flow_rerun.planning import make_rerun_plan
 from qtui.operations.flow_rerun.rerun import Rerun
 from qtui.operations.planning.family_warnings import Trouble, family_warnings
 from qtui.operations.planning.plan import Plan, Resets, make_plan

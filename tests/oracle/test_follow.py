@@ -12,7 +12,7 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.writer import Picked, Writer
 from qtui.demo.server import EmbeddedServer
-from qtui.operations.following.follow import Follower
+from qtui.operations.following.follower import Follower
 from qtui.operations.following.outcome import Fate, OutcomeTally
 from tests.oracle.stage import Side, Stage, job
 from tests.servers import connect

@@ -10,7 +10,7 @@ from qtui.demo.server import EmbeddedServer
 from qtui.ui.inspector.finding import pointer
 from qtui.ui.inspector.list_pane import HUNT
 from qtui.ui.widgets.filter_line import FilterLine
-from qtui.views.lists.found import FoundList
+from qtui.views.lists.found_list import FoundList
 from tests.seeds import raw_failed
 from tests.servers import connect
 from tests.ui.driver import Driver, inspector

@@ -10,7 +10,7 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.writer import Picked, Writer
 from qtui.demo.server import EmbeddedServer
-from qtui.operations.following.follow import Follower
+from qtui.operations.following.follower import Follower
 from qtui.operations.following.outcome import Fate, Outcome
 from qtui.views.lists.board import Board
 from qtui.views.lists.marks import MOST_MARKED

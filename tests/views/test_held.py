@@ -11,8 +11,8 @@ from redis.asyncio import Redis
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.reader import Page, Reader
+from qtui.views.lists.job_list import MOST_HELD, ROWS_A_PAGE, JobList
 from qtui.views.lists.listing import Moved
-from qtui.views.lists.pages import MOST_HELD, ROWS_A_PAGE, JobList
 from tests.seeds import QUEUE, raw_meta
 from tests.views.worlds import World
 

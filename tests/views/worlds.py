@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.reader import Reader
-from qtui.views.lists.pages import JobList
+from qtui.views.lists.job_list import JobList
 from tests.seeds import QUEUE
 
 

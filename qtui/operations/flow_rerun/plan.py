@@ -2,7 +2,7 @@
 
 From failure: the failed jobs that the flow still needs run again, and the ancestors that failed
 with them or wait for them run after them; what is done stays done. From the start: every job runs
-again, children before parents. `rerun_reading` makes the plan.
+again, children before parents. `planning` makes the plan.
 """
 
 from __future__ import annotations

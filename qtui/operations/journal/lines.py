@@ -211,12 +211,12 @@ def _job_withdrawn(job_id: str, score: float | None) -> JournalLine:
     return found if score is None else found | {"score": _plain_score(score)}
 
 
-def server_line(at: int, server: Mapping[str, str], withdrawn: int) -> bytes:
+def server_line(*, at: int, server: Mapping[str, str], withdrawn: int) -> bytes:
     """Which server answers from here on, and how many retries it does not know of."""
     return _lines([{"type": "server", "at": at, "server": dict(server), "withdrawn": withdrawn}])
 
 
-def resumed_line(at: int, user: str, host: str, pid: int, version: str) -> bytes:
+def resumed_line(*, at: int, user: str, host: str, pid: int, version: str) -> bytes:
     """Who goes on."""
     who = {"at": at, "pid": pid, "user": user, "host": host, "version": version}
     return _lines([{"type": "resumed", **who}])

@@ -157,7 +157,9 @@ class Journal:
             if header.format < TEXTS_SINCE:  # an older qtui may go on with it after us
                 journal.texts = None
             now, host = int(time.time() * 1000), socket.gethostname()
-            line = resumed_line(now, _user(), host, os.getpid(), __version__)
+            line = resumed_line(
+                at=now, user=_user(), host=host, pid=os.getpid(), version=__version__
+            )
             journal._append((b"\n" if is_torn(number) else b"") + line, capped=True)
             journal._sync()
         except JournalError:
@@ -206,7 +208,7 @@ class Journal:
         Raises:
             JournalError: it can't be written.
         """
-        self._append(server_line(int(time.time() * 1000), server, len(picked)))
+        self._append(server_line(at=int(time.time() * 1000), server=server, withdrawn=len(picked)))
         self._append(withdrawn_lines(picked))
 
     def outcomes(self, outcomes: Mapping[str, Outcome]) -> None:

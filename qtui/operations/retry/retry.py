@@ -19,7 +19,7 @@ from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.reads.status import read_status
 from qtui.bullmq.writer import Batch, Picked, Writer
 from qtui.operations.engine.action import Seen
-from qtui.operations.following.follow import Follower
+from qtui.operations.following.follower import Follower
 from qtui.operations.following.outcome import Outcome
 from qtui.operations.journal.lines import Header, WrittenSelection
 from qtui.operations.journal.texts import Texts

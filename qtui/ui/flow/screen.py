@@ -17,7 +17,7 @@ from qtui.bullmq.connection.trouble import TROUBLE
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.operations.flow_rerun.plan import RerunPlan, Start
-from qtui.operations.flow_rerun.reading import make_rerun_plan
+from qtui.operations.flow_rerun.planning import make_rerun_plan
 from qtui.operations.planning.plan import Resets
 from qtui.text import plain, plural
 from qtui.ui.actions import Where

@@ -14,9 +14,9 @@ from qtui.text import plain
 from qtui.ui.inspector.live import LiveScreen
 from qtui.ui.widgets.job_table import JobTable
 from qtui.views.lists.board import Board
-from qtui.views.lists.found import FoundList
+from qtui.views.lists.found_list import FoundList
+from qtui.views.lists.job_list import JobList
 from qtui.views.lists.listing import Listing
-from qtui.views.lists.pages import JobList
 
 _DEBOUNCE: Final = 0.04
 _DRAWN_EVERY: Final = 0.1

@@ -16,10 +16,10 @@ from qtui.bullmq.reads.reader import Reader
 from qtui.operations.following.outcome import Outcome
 from qtui.operations.supply.selection import Query, query
 from qtui.views.columns import Verdict, verdict
-from qtui.views.lists.found import FoundList
+from qtui.views.lists.found_list import FoundList
+from qtui.views.lists.job_list import JobList
 from qtui.views.lists.listing import Listing
 from qtui.views.lists.marks import MOST_MARKED, Marks
-from qtui.views.lists.pages import JobList
 
 
 class Board:

@@ -19,8 +19,8 @@ from qtui.bullmq.reads.scores import newest_score
 from qtui.bullmq.search.hunt import Hunt
 from qtui.bullmq.search.steps import Met
 from qtui.text import count
+from qtui.views.lists.job_list import MOST_HELD, ROWS_A_PAGE
 from qtui.views.lists.listing import Moved
-from qtui.views.lists.pages import MOST_HELD, ROWS_A_PAGE
 
 MOST_FOUND: Final = 100_000
 """Jobs that the list holds; more are counted, and a retry of all that match takes them too."""

@@ -10,9 +10,9 @@ from redis.asyncio import Redis
 
 from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.model import JobState
-from qtui.views.lists import found as found_module
-from qtui.views.lists.found import FoundList
-from qtui.views.lists.pages import MOST_HELD
+from qtui.views.lists import found_list as found_module
+from qtui.views.lists.found_list import FoundList
+from qtui.views.lists.job_list import MOST_HELD
 from tests.seeds import QUEUE, START, Fields, raw_failed, raw_fields, raw_list, soon
 
 EVERY = "error:boom"
