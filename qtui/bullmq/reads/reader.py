@@ -31,7 +31,6 @@ from qtui.bullmq.connection.trouble import is_wrong_type
 from qtui.bullmq.dialect import QueueEvidence
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row
-from qtui.bullmq.reads.compact import MOST_COMPACT
 from qtui.bullmq.reads.hashes import by_weight, read_hashes
 from qtui.bullmq.reads.last_runs import NEWEST, any_never_ran, last_ran_modern, newest
 from qtui.bullmq.reads.lists import Standing, first_reason, refused, stand_in_lists
@@ -47,7 +46,7 @@ from qtui.bullmq.reads.page import (
 )
 from qtui.bullmq.reads.reasons import fill_reasons
 from qtui.bullmq.reads.status import EDGE, ends
-from qtui.bullmq.reads.window import Part, Windows
+from qtui.bullmq.reads.window import MOST_COMPACT, Part, Windows
 from qtui.bullmq.signature.headline import cut_reason
 
 __all__ = ["VALUE_IN_A_LIST", "Page", "Reader", "Whereabouts"]
