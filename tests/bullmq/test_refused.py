@@ -229,8 +229,7 @@ async def test_a_child_in_an_unreadable_place_is_no_reason_to_call_it_nowhere(
     # Without, it is unknown where it is.
     monkeypatch.setattr(lists, "READ", 0)
     why = (
-        " stands is unknown: Redis refused LPOS on bull:kids:wait, "
-        "and its 2 members are too many to read"
+        " is unknown: Redis refused LPOS on bull:kids:wait, and its 2 members are too many to read"
     )
     plan = await plan_of(old, start=Start.START)
     assert plan.refusal.removeprefix("where bull:kids:c")[1:] == why

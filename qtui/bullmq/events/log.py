@@ -53,7 +53,7 @@ class Slice:
     at_end: bool = True
     """Whether nothing newer was there."""
     read: int = 0
-    """Events that were read, told or not."""
+    """Events that were read, returned or not."""
 
 
 class EventLog:
@@ -66,7 +66,7 @@ class EventLog:
     Args:
         client: where to read.
         queue: whose events.
-        names: the events that are told; all others are read over.
+        names: the events to return; all others are skipped.
     """
 
     def __init__(self, client: Client, queue: QueueKey, names: Collection[str]) -> None:
@@ -85,7 +85,7 @@ class EventLog:
         """Goes to the end as it is now. Costs one command and one event.
 
         Raises:
-            redis.exceptions.ConnectionError, TimeoutError: nobody answered.
+            redis.exceptions.ConnectionError, TimeoutError: the server did not answer.
         """
         entries = await self._ask(("XREVRANGE", self._key, "+", "-", "COUNT", 1))
         if entries is None:
@@ -96,11 +96,10 @@ class EventLog:
     async def read(self) -> Slice:
         """The next events. Costs one XRANGE of at most `MOST_EVENTS`, fewer if they are heavy.
 
-        Where the end could not be found when it began, it begins anew: nothing is told that is
-        older than that.
+        If the end was not known at the beginning, it begins now: older events are not returned.
 
         Raises:
-            redis.exceptions.ConnectionError, TimeoutError: nobody answered.
+            redis.exceptions.ConnectionError, TimeoutError: the server did not answer.
         """
         if self._last is None:
             await self.begin()
@@ -109,7 +108,7 @@ class EventLog:
         if entries is None:
             return Slice(whole=False)
         at_end, self.is_empty = len(entries) < self._count, not entries
-        # Of a stream that was empty nobody knows what came and went since.
+        # If the stream was empty, events may have come and been trimmed since.
         whole = bool(entries) and entries[0][0] == self._last
         if entries:
             self._fit(entries)
@@ -150,7 +149,7 @@ class EventLog:
 
 
 def _entries(reply: Reply) -> list[tuple[str, Mapping[str, str]]]:
-    """A reply of XRANGE, as redis-py parses it or as it stands on the wire."""
+    """A reply of XRANGE, as redis-py parses it or as it comes on the wire."""
     found: list[tuple[str, Mapping[str, str]]] = []
     for entry in reply if isinstance(reply, list) else []:
         if not isinstance(entry, list | tuple) or len(entry) != 2:

@@ -33,7 +33,7 @@ _MOST_PARTS: Final = 12
 """Colons of a base key that are thought of; an id may hold thousands of them."""
 
 ATTENTION: Final = (Record.UNSUCCESSFUL, Record.IGNORED, Record.PENDING, Record.PROCESSED)
-"""The order in which children are told: first those that went wrong."""
+"""The order in which children are listed: those that went wrong first."""
 
 _COUNTED: Final[Mapping[Record, str]] = {
     Record.UNSUCCESSFUL: "unsuccessful",
@@ -129,7 +129,7 @@ async def read_families(
 def _rounds(
     nodes: Sequence[Node], records: Sequence[Record]
 ) -> Iterable[list[tuple[Node, Record]]]:
-    """What is asked in one round trip: no more than so many names, and so many commands."""
+    """Limits of one round trip: names, and commands."""
     wanted = [
         (node, record)
         for node in nodes

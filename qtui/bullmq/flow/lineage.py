@@ -1,7 +1,7 @@
-"""Flows: jobs that wait for the jobs below them, over queues and prefixes. Reads only.
+"""Flows: jobs that wait for the jobs below them, across queues and prefixes. Reads only.
 
-A node's parent is told by the node itself, its children by the node's own keys, which hold their
-full keys: `qtui.bullmq.flow.family` reads those page by page.
+A job names its parent in its own hash, and its children in keys beside it that hold their full
+keys: `qtui.bullmq.flow.family` reads those page by page.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _COUNT: Final = ("SCARD", "HLEN", "HLEN", "ZCARD")
 
 
 class Record(StrEnum):
-    """How a parent keeps a child: the key beside its hash in which the child's full key stands."""
+    """How a parent keeps a child: the key beside its hash that holds the child's full key."""
 
     PENDING = "dependencies"
     """Not finished, or failed without an option, so that the parent waits for ever."""
@@ -42,7 +42,7 @@ class Record(StrEnum):
     IGNORED = "failed"
     """Failed with ``idof`` or ``cpof``, and its reason kept (≥5.2.0)."""
     UNSUCCESSFUL = "unsuccessful"
-    """Failed with ``fpof`` (≥5.42.0): the parent can't complete as long as it stands there."""
+    """Failed with ``fpof`` (≥5.42.0): the parent can't complete while it is there."""
 
     @property
     def words(self) -> str:
@@ -107,7 +107,7 @@ class Node:
 
     name: Name
     state: JobState | None
-    """None: its hash is gone (``row.missing``), or it stands in no state."""
+    """None: its hash is gone (``row.missing``), or it is in no state."""
     row: Row
     """Its score is the one in its state, where that is a sorted set."""
     children: Children
@@ -118,7 +118,7 @@ class Node:
     deferred: str = ""
     """``defa`` (≥5.49.2): the worker that takes it will fail it with this reason, unrun."""
     unknown: str = ""
-    """Why its state is not known, where Redis refused to tell."""
+    """Why its state is unknown, where Redis refused to show it."""
     unread: tuple[str, ...] = ()
     """Why its children are not all known: each key that could not be read, in words."""
 
@@ -129,7 +129,7 @@ class Node:
 
     @property
     def queue(self) -> QueueKey:
-        """The queue that it stands in."""
+        """The queue that it belongs to."""
         return self.name.queue
 
     @property
@@ -146,9 +146,9 @@ class Node:
 
     @property
     def unclear(self) -> str:
-        """What Redis did not tell of it, so that nothing should be decided; empty for nothing."""
+        """What Redis refused to show of it, so that nothing can be decided; empty if nothing."""
         if self.unknown and not self.row.missing:
-            return f"where {self.key} stands is unknown: {self.unknown}"
+            return f"the state of {self.key} is unknown: {self.unknown}"
         return "; ".join(self.unread)
 
     @property
@@ -172,17 +172,17 @@ def queue_of(base: str, known: Iterable[QueueKey] = ()) -> QueueKey:
 
 
 async def read_nodes(client: Client, names: Sequence[Name]) -> list[Node]:
-    """The jobs of these names, in order, whatever their queues.
+    """The jobs of these names, in order, in any queues.
 
     Costs for each queue among them three to five round trips, with some fifteen commands of O(1) a
     job, and an LPOS for each list where jobs stand in one: O(n), but of a list of more than 10,000
     only the two ends are searched. A job that is at neither and nowhere else is taken to wait in
     it, since to know better would cost Redis milliseconds a job. What stands in for LPOS where that
-    is refused is told in `qtui.bullmq.reads.lists`.
+    is refused: see `qtui.bullmq.reads.lists`.
 
     Raises:
-        redis.exceptions.ResponseError: Redis refused to tell of one of the queues (an ACL, a
-            renamed command); a key of another type is told with its job.
+        redis.exceptions.ResponseError: Redis refused to show one of the queues (an ACL, a
+            renamed command); a key of another type is reported with its job.
     """
     byqueue: dict[QueueKey, list[str]] = {}
     for name in names:
@@ -243,7 +243,7 @@ def _node(name: Name, place: Whereabouts, replies: Sequence[Reply]) -> Node:
 
 
 def _blank(fields: Reply, kind: Reply) -> Reply:
-    """The type of the key if it tells why there are no fields."""
+    """The type of the key if that is why there are no fields."""
     return kind if isinstance(fields, RedisError) or not any(texts(fields)) else "hash"
 
 
@@ -257,7 +257,7 @@ def _on_failure(parent: Mapping[str, object], options: Mapping[str, object]) -> 
 
 
 async def _places(client: Client, queue: QueueKey, ids: Sequence[str]) -> Mapping[str, Whereabouts]:
-    """Where jobs of one queue stand, without searching long lists from end to end."""
+    """The states of jobs of one queue, without searching long lists from end to end."""
     places = await Reader(client).whereabouts(queue, ids, [JobState.ACTIVE])
     left = [one for one in ids if places[one].state is None and places[one].exists]
     if not left:
@@ -301,7 +301,7 @@ async def read_lineage(client: Client, queue: QueueKey, job_id: str) -> Lineage:
     Each of them but the root knows how its parent keeps it. Costs four round trips a generation.
 
     Raises:
-        redis.exceptions.ResponseError: Redis refused to tell of one of the queues.
+        redis.exceptions.ResponseError: Redis refused to show one of the queues.
     """
     [node] = await read_nodes(client, [Name(queue, job_id)])
     nodes, seen, note = [node], {node.key}, ""

@@ -55,7 +55,7 @@ async def read_tree(
         root: where to begin.
         follow: which children of a job are wanted; none for those whose children do not matter.
         queues: parts full keys.
-        progress: is told after each chunk how many jobs have been read.
+        progress: called after each chunk with the number of jobs read so far.
 
     Costs for each generation what `read_families` costs, and what `read_nodes` costs for every
     `NODES_AT_ONCE` jobs.

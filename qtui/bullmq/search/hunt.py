@@ -26,13 +26,13 @@ LOOKED_UP: Final = 200
 """Ids that are looked up in one round trip."""
 
 _DENSE: Final = 0.2
-"""Share of a step that matches above which the walk reads for all what is wanted of the finds."""
+"""Share of matches in a step above which the walk reads the wanted fields of every job."""
 
 _BREATH: Final = 0.01
-"""Seconds of matching after which the event loop, and so the screen, gets its turn."""
+"""Seconds of matching after which the event loop, and so the screen, gets a turn."""
 
 _BUNCH: Final = 10
-"""Jobs that are looked at before the first look at the clock; more, where they take little time."""
+"""Jobs matched before the first look at the clock; more once they prove quick."""
 
 
 class Hunt:
@@ -81,7 +81,7 @@ class Hunt:
         needs = wanted.needs if wanted is not None else frozenset[str]()
         by_time = "finishedOn" in needs
         if not state.is_list:
-            needs -= {"finishedOn"}  # the score tells
+            needs -= {"finishedOn"}  # it is the score
         self._extra = tuple(sorted(set(fields) - needs))
         low, high = wanted.bounds() if wanted is not None else (None, None)
         if since is not None:
@@ -109,18 +109,18 @@ class Hunt:
 
     @property
     def total(self) -> int:
-        """Jobs to be looked at, as told when the hunt began."""
+        """Jobs to look at, as counted when the hunt began."""
         return self._walk.total
 
     @property
     def resting(self) -> bool:
-        """Whether it goes slower than it could, for the sake of others."""
+        """Whether it is throttled, to leave the server to others."""
         return self._walk.resting
 
     async def steps(self) -> AsyncIterator[list[Met]]:
-        """Yields what each step found, in order; often nothing, so that progress can be told.
+        """Yields what each step found, in order; often nothing, so that progress can be shown.
 
-        A job that a word of the filter names by its whole id comes first, wherever it stands.
+        A job whose whole id is a term of the filter comes first, wherever it is in the state.
         Costs the `Walk`, and where a filter leaves fields to be read an HMGET for each job found.
 
         Raises:
@@ -150,7 +150,7 @@ class Hunt:
         return self._wanted.id_candidates() if self._wanted is not None else ()
 
     async def _look_up(self, ids: Sequence[str]) -> list[Met]:
-        """Those of the ids that stand in the state, where that can be told without a search."""
+        """The jobs of these ids that are in the state, found without a search."""
         if self._state.is_list:
             places = await Reader(self._client).whereabouts(self._queue, ids, (self._state,))
             here = [one for one in ids if places[one].state is self._state]

@@ -36,7 +36,7 @@ class Met:
     id: str
     fields: dict[str, str | None]
     score: float | None = None
-    """The score at which it stood, where scores were asked for; None if it left at that moment."""
+    """Its score, where scores were asked for; None if it left the state at that moment."""
 
 
 class Step(Columns):
@@ -75,7 +75,7 @@ class Step(Columns):
 
 
 _FEWEST: Final = 2
-"""Jobs that are read whatever they weigh: the one where the last step ended, and the next."""
+"""Jobs that are read however large they are: the last one of the step before, and the next."""
 
 
 def _octets(step: Step) -> int:
@@ -85,7 +85,7 @@ def _octets(step: Step) -> int:
 
 
 class Window(NamedTuple):
-    """What stands at some places of a state."""
+    """The members at some places of a state."""
 
     step: Step
     """The members there, markers too, without those that left at that moment."""
@@ -219,7 +219,7 @@ class Steps:
         near: float | None,
         whole: Command,
     ) -> Window:
-        """A window with the scores of its ends only, where they can be told."""
+        """A window with the scores of its first and last member only, where they are known."""
         if not step:
             return Window(step, (None, None), at_end=True)
         first, final = (scored_members(unrefused(reply)) for reply in replies)

@@ -1,8 +1,8 @@
-"""A walk over a whole state: bounded steps, at a polite pace, stopped at any time.
+"""A walk over a whole state in bounded, throttled steps; it can be stopped at any time.
 
-The state moves while one walks: jobs come at the top and leave anywhere. Each step therefore begins
-with the last job of the step before; when that one is not where it should be, its new place is
-looked up. So a job that stays is met once, whatever the others do.
+The state changes during the walk: jobs arrive at one end and leave from anywhere. Each step
+therefore begins with the last job of the step before; if that job is not where it was, its new
+place is looked up. So a job that stays in the state is met exactly once.
 """
 
 from __future__ import annotations
@@ -34,28 +34,28 @@ LARGEST_STEP: Final = 500
 SMALLEST_STEP: Final = 10
 
 _UNWEIGHED: Final = 50
-"""Jobs in the first step that reads payloads, whose size nobody knows yet."""
+"""Jobs in the first step that reads payloads, whose size is not known yet."""
 
 _VALUES: Final = 3000
-"""Ids and fields in one step: each takes Redis a third of a microsecond, and an id thrice that."""
+"""Ids and fields in one step: Redis needs about 0.3 µs for a field and 1 µs for an id."""
 
 _HEAVY: Final = 300_000
-"""Characters in a reply above which the next step is smaller: Redis spends its time on copying."""
+"""Characters in a reply above which the next step is smaller: copying keeps Redis busy."""
 
 _LOOKED_UP: Final = 10
-"""Of the last members of a list, and of those before, whose place is looked up, O(n) each."""
+"""Members of a list whose place is looked up, O(n) each: the last ones, and a sample before."""
 
 _AHEAD: Final = 2
 """Steps that are read ahead."""
 
 _CALM: Final = 4
-"""Steps without looking ahead after the state has moved, which spoils what was read ahead."""
+"""Steps without reading ahead after the state has moved, which makes what was read useless."""
 
 _TURNS: Final = 2
-"""Of the event loop, until a command has gone out."""
+"""Turns of the event loop until a command has been sent."""
 
 PAUSE: Final = 5.0
-"""How long a step rests, in times that it took: others keep three quarters of a busy server."""
+"""Pause after a step, as a multiple of its duration: other clients keep 3/4 of a busy server."""
 
 
 class Walk:
@@ -65,20 +65,19 @@ class Walk:
         client: where to read.
         queue: the queue.
         state: which of its states.
-        fields: the fields of the job hashes that each step reads; none reads only ids.
-        bounds: lowest and highest score (finishedOn in ms) of what is of interest; a state that is
-            a list has no scores and is walked as a whole.
-        newest_first: the direction; a list has only this one.
-        rate: jobs a second at most; 0 for as fast as it goes, None for the polite pace.
+        fields: the fields of the job hashes that each step reads; none to read ids only.
+        bounds: lowest and highest score (finishedOn, ms) to walk; a state that is a list has no
+            scores and is walked as a whole.
+        newest_first: the direction; a list can only be walked newest first.
+        rate: jobs per second at most; 0 for no limit, None for the throttled pace.
         sort_ro: whether SORT_RO is tried.
-        ahead: whether, where nothing slows the walk down (rate 0), the server reads the next steps
-            while one is looked at. Not for those who move the jobs that they meet: what is read
-            ahead may have left by the time it is met.
-        scored: whether the jobs met are to have their scores, which cost a third of the reading. A
-            walk with bounds, and one from the oldest on, reads them anyway.
+        ahead: whether an unthrottled walk (rate 0) reads the next steps while the caller handles
+            one. Not for callers that move jobs: a job that was read ahead may have left since.
+        scored: whether each job comes with its score, which costs a third of the reading. A walk
+            with bounds, or from the oldest job on, reads scores anyway.
 
-    A step costs one SORT_RO, or one ZRANGE and an HMGET a job where that is refused, one ZRANGE of
-    scores beside it or two of one member each, and a look-up of places when the state has moved.
+    A step costs one SORT_RO (where it is refused, one ZRANGE and an HMGET for each job), one ZRANGE
+    of scores or two of one member each, and a look-up of places if the state has moved.
     """
 
     def __init__(
@@ -98,11 +97,11 @@ class Walk:
         if state.is_list and not newest_first:
             raise ValueError(f"{state} is a list, which is walked newest first")
         self.total = 0
-        """Jobs to be met, as told when the walk began."""
+        """Jobs to walk, as counted when the walk began."""
         self.seen = 0
-        """Jobs met so far."""
+        """Jobs walked so far."""
         self.resting = False
-        """Whether the walk goes slower than it could, for the sake of others; until it ends."""
+        """Whether the walk is throttled, to leave the server to others; False once it ends."""
         self._client = client
         self._queue = queue
         self._state = state
@@ -119,7 +118,7 @@ class Walk:
         self._end = 0
         """Where it is expected to end."""
         self._last: Window | None = None
-        """The step that was met last, as far as it is known where it stood."""
+        """The last step, as far as its place is known."""
         self._score: float | None = None
         """The score that it has come to."""
         self._tied: list[Sequence[str]] = []
@@ -193,12 +192,12 @@ class Walk:
     def _limit(self, place: int) -> int:
         """Jobs in the step that begins at a place.
 
-        Towards the end one more than is expected, which tells that no more came.
+        Towards the end one more than expected, to see whether more jobs have arrived.
         """
         return min(self._fitting(), max(SMALLEST_STEP, self._end - place + 1))
 
     async def _measure(self) -> float:
-        """What a round trip takes that asks for nothing; no step rests for that part of it."""
+        """Seconds of an empty round trip, which no step pauses for."""
         start = time.perf_counter()
         with suppress(ResponseError):  # a refusal takes as long
             return await ping(self._client)
@@ -225,7 +224,7 @@ class Walk:
         return step if len(places) == len(step) else step.only(places)
 
     def _is_beyond(self, score: float | None) -> bool:
-        """Whether a job with this score stands behind what is of interest."""
+        """Whether a job with this score lies beyond the bounds."""
         low, high = self._bounds
         if score is None:
             return False
@@ -240,7 +239,7 @@ class Walk:
             return 0, _count(length)
         low, high = self._bounds
         if high is None and not self._newest_first:
-            # What comes in at the end while it walks would else be walked after for ever.
+            # Otherwise a walk could follow jobs that keep arriving at its end for ever.
             high = await newest_score(self._client, self._queue, self._state)
             self._bounds = low, high
         lowest = "-inf" if low is None else bound(low)
@@ -277,7 +276,7 @@ class Walk:
         return window
 
     async def _fetch(self, start: int, length: int) -> Window:
-        # One that may come to the end is read with its scores: where it ends, nobody knows.
+        # A step that may reach the end is read with its scores: where the state ends is not known.
         scored = self._scored or start + length > self._end
         return await self._steps.window(start, length, self._fields, self._score, scored=scored)
 
@@ -298,7 +297,7 @@ class Walk:
         await asyncio.gather(*steps, return_exceptions=True)
 
     async def _find_place(self) -> None:
-        """Goes on behind the latest member of the last step that stands where it was met.
+        """Continues behind the latest member of the last step that is still where it was met.
 
         Where none does, at the score that the walk had come to: what was met there is known.
         """
@@ -313,7 +312,7 @@ class Walk:
         assert self._last is not None
         assert self._score is not None
         latest = _stood(self._last)
-        # Mostly the last one stands, and only its place is another.
+        # Usually the last one is still there, at another place.
         for some in (latest[:1], latest[1:]):
             if some and await self._find_behind(some):
                 return
@@ -322,7 +321,7 @@ class Walk:
         self._next = _count(passed)
 
     async def _find_behind(self, latest: Sequence[tuple[str, float | None]]) -> bool:
-        """Goes on behind the first of some jobs that stands at its score, if one does."""
+        """Continues behind the first of some jobs that is still at its score, if any is."""
         verb = "ZREVRANK" if self._newest_first else "ZRANK"
         commands: list[Command] = [(verb, self._key, one) for one, _ in latest]
         commands += [("ZSCORE", self._key, one) for one, _ in latest]
@@ -355,7 +354,7 @@ class Walk:
         self._next, self._last = max(0, self._next - len(met)), None
 
     async def _rest(self, took: float, jobs: int, looked: float) -> None:
-        """Rests after a step, less the time for which somebody looked at it."""
+        """Pauses after a step, less the time that the caller took."""
         pause = max(0.0, took - self._round_trip) * PAUSE if self._rate is None else 0.0
         if self._rate:
             pause = jobs / self._rate - took
@@ -371,7 +370,7 @@ def _goes_on(last: Window, window: Window) -> bool:
 
 
 def _stood(window: Window) -> list[tuple[str, float | None]]:
-    """The jobs of which it is known at which score they stood, the last first."""
+    """The jobs whose scores are known, the last first."""
     ids, scores, [first, last] = window.step.ids, window.step.scores, window.ends
     if scores is None:
         scores = [last] * (len(ids) if first == last else 1)
@@ -384,7 +383,7 @@ def _weight(step: Step) -> int:
 
 
 def _next_size(size: int, weight: int) -> int:
-    """The size of the next step, after one of so many jobs that weighed so many characters."""
+    """The size of the next step, from the last one's size (jobs) and weight (characters)."""
     if weight > _HEAVY:
         return max(SMALLEST_STEP, size * _HEAVY // weight)
     return min(LARGEST_STEP, size * 2) if weight < _HEAVY // 2 else size
