@@ -232,10 +232,10 @@ async def test_a_child_in_an_unreadable_place_is_no_reason_to_call_it_nowhere(
         " is unknown: Redis refused LPOS on bull:kids:wait, and its 2 members are too many to read"
     )
     plan = await plan_of(old, start=Start.START)
-    assert plan.refusal.removeprefix("where bull:kids:c")[1:] == why
+    assert plan.refusal.removeprefix("the state of bull:kids:c")[1:] == why
     [node] = await read_nodes(old, [Name(KIDS, "c1")])
     assert node_state(node)[0] == "unknown"
-    assert node_words(Line(node, ""))[0] == f"where bull:kids:c1{why}"
+    assert node_words(Line(node, ""))[0] == f"the state of bull:kids:c1{why}"
 
 
 async def test_without_lpos_a_parent_that_waits_to_be_failed_is_saved(old: Redis) -> None:
