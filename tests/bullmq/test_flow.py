@@ -120,7 +120,7 @@ async def test_ten_thousand_children_open_at_once_and_come_in_pages(
 async def test_children_beyond_what_is_named_at_once_come_in_pieces(
     any_client: Redis, monkeypatch: pytest.MonkeyPatch, record: Record
 ) -> None:
-    monkeypatch.setattr(family_module, "WHOLE", 20)
+    monkeypatch.setattr(family_module, "WHOLE_FAMILY", 20)
     monkeypatch.setattr(family_module, "_PIECE", 25)
     await raw_family(any_client, 300, record)
     node = await parent_of(any_client)

@@ -129,7 +129,7 @@ async def read_families(
 def _rounds(
     nodes: Sequence[Node], records: Sequence[Record]
 ) -> Iterable[list[tuple[Node, Record]]]:
-    """Limits of one round trip: names, and commands."""
+    """The reads of each round trip: a bounded number of names, and of commands."""
     wanted = [
         (node, record)
         for node in nodes
