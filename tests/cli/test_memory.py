@@ -101,22 +101,33 @@ def test_a_flow_holds_no_field_whole(redis_url: str) -> None:
 def test_huge_ids_are_asked_for_few_at_a_time(redis_url: str) -> None:
     with connect(redis_url) as client:
         client.hset("bull:payments:meta", "opts.maxLenEvents", "10000")
-        for at in range(40):
+        for at in range(60):
             job_id = f"{at:02}" + "x" * 1_000_000
             client.hset(f"bull:payments:{job_id}", mapping={"name": "n", "timestamp": START})
             client.zadd("bull:payments:failed", {job_id: START + at})
-    for command in (("jobs", "payments", "--state", "failed", "--json"), ("errors", "payments")):
+    for command in (
+        ("jobs", "payments", "--state", "failed", "--json"),
+        ("errors", "payments"),
+        ("retry", "payments", "--all", "--dry-run"),
+        ("retry", "payments", "--all", "--yes", "--json"),
+    ):
         code, _, peak = run(redis_url, *command)
-        assert code == 0
+        assert code == 0, command
         assert peak < MOST, (command, peak)
 
 
-def test_return_values_are_not_read_by_a_list(redis_url: str) -> None:
+def test_return_values_are_read_by_no_list_and_written_down_job_by_job(redis_url: str) -> None:
     put(redis_url, MANY, lambda at: {"returnvalue": '"' + "y" * LARGE + '"'}, "completed")
     code, out, peak = run(redis_url, "jobs", "payments", "--state", "completed")
     assert code == 0
     assert "16.0 MB" in out
-    assert peak < MOST, peak
+    assert peak < MOST / 2, peak
+    retry = ("retry", "payments", "--all", "--state", "completed")
+    for how, most in (("--dry-run", MOST / 2), ("--yes", MOST)):
+        code, out, peak = run(redis_url, *retry, how)
+        assert code == 0
+        assert f"{MANY} of {MANY} jobs" in out
+        assert peak < most, (how, peak)
 
 
 def test_one_job_with_large_json_is_shown_without_making_objects_of_it(redis_url: str) -> None:
