@@ -248,7 +248,7 @@ async def test_the_price_of_a_plan(server: EmbeddedServer, client: Redis) -> Non
         plan = await make_plan(
             counting, chosen(QUEUE, FAILED, ids), progress=lambda read, of: seen.append(read)
         )
-        assert trips.count == 4 + 4 + 3 + 2
+        assert trips.count == 4 + 4 + 2 + 2
     assert seen == [CHOSEN_AT_ONCE, 2 * CHOSEN_AT_ONCE, 3 * CHOSEN_AT_ONCE, 3 * CHOSEN_AT_ONCE + 1]
     assert [one.job_id for one in picks(plan)] == ids
     empty = await plan_of(client)

@@ -258,7 +258,8 @@ def _on_failure(parent: Mapping[str, object], options: Mapping[str, object]) -> 
 
 async def _places(client: Client, queue: QueueKey, ids: Sequence[str]) -> Mapping[str, Whereabouts]:
     """The states of jobs of one queue, without searching long lists from end to end."""
-    places = await Reader(client).whereabouts(queue, ids, [JobState.ACTIVE])
+    reader = Reader(client)
+    places = await reader.whereabouts(queue, ids, [JobState.ACTIVE], reasons=False)
     left = [one for one in ids if places[one].state is None and places[one].exists]
     if not left:
         return places
@@ -271,7 +272,7 @@ async def _places(client: Client, queue: QueueKey, ids: Sequence[str]) -> Mappin
     nowhere = [one for one in left if found[one].state is None and not found[one].unknown]
     if nowhere:
         # It may have moved from a place not yet looked at to one that had been.
-        found |= await Reader(client).whereabouts(queue, nowhere)
+        found |= await reader.whereabouts(queue, nowhere, reasons=False)
     return found
 
 

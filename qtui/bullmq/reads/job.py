@@ -273,7 +273,7 @@ def _no_job(job_id: str) -> str:
 
 async def _where(client: Client, queue: QueueKey, job_id: str) -> Whereabouts:
     try:
-        return (await Reader(client).whereabouts(queue, [job_id]))[job_id]
+        return (await Reader(client).whereabouts(queue, [job_id], reasons=False))[job_id]
     except ResponseError as error:
         return Whereabouts(None, unknown=first_line(str(error)))
 
@@ -283,8 +283,8 @@ async def _place(
 ) -> Whereabouts:
     reader = Reader(client)
     if near is None or not near.is_list:
-        return (await reader.whereabouts(queue, [job_id]))[job_id]
-    place = (await reader.whereabouts(queue, [job_id], [JobState.ACTIVE]))[job_id]
+        return (await reader.whereabouts(queue, [job_id], reasons=False))[job_id]
+    place = (await reader.whereabouts(queue, [job_id], [JobState.ACTIVE], reasons=False))[job_id]
     return replace(place, state=near) if place.state is None and place.exists else place
 
 

@@ -289,30 +289,36 @@ class Reader:
         return list(await self.mark_missing(queue, found))
 
     async def whereabouts(
-        self, queue: QueueKey, ids: Sequence[str], lists: Sequence[JobState] = _LISTS
+        self,
+        queue: QueueKey,
+        ids: Sequence[str],
+        lists: Sequence[JobState] = _LISTS,
+        *,
+        reasons: bool = True,
     ) -> dict[str, Whereabouts]:
-        """Where given jobs stand now.
+        """Where given jobs are now.
 
         Args:
             queue: the queue of the jobs.
             ids: the jobs.
-            lists: the lists that are searched; one that stands in another has no state.
+            lists: the lists that are searched; a job in another has no state.
+            reasons: whether the reasons of failed jobs are read.
 
         Costs one round trip with six commands of O(1) or O(log n) a job, one with an HMGET for each
-        job that failed, and what
-        `stand_in_lists` costs for each job that stands in no sorted set. That is O(n): 25 ms in a
-        list of a million, so leave out the long lists when the question is of many jobs.
+        job that failed, where its reason is read, and what `stand_in_lists` costs for each job in
+        no sorted set. That is O(n): 25 ms in a list of a million, so leave out the long lists when
+        the question is of many jobs.
 
         Raises:
             redis.exceptions.ResponseError: Redis refused to tell of the sorted sets or hashes.
         """
         found: dict[str, Whereabouts] = {}
         for part in by_weight(ids):
-            found |= await self._whereabouts(queue, part, lists)
+            found |= await self._whereabouts(queue, part, lists, reasons=reasons)
         return found
 
     async def _whereabouts(
-        self, queue: QueueKey, ids: Sequence[str], lists: Sequence[JobState]
+        self, queue: QueueKey, ids: Sequence[str], lists: Sequence[JobState], *, reasons: bool
     ) -> dict[str, Whereabouts]:
         commands: list[Command] = []
         for job_id in ids:
@@ -324,10 +330,10 @@ class Reader:
         for place, job_id in enumerate(ids):
             *scores, exists = replies[place * width : (place + 1) * width]
             found[job_id] = _whereabouts(queue, scores, exists == 1)
-        failed = [one for one in ids if found[one].state is JobState.FAILED]
+        failed = [one for one in ids if reasons and found[one].state is JobState.FAILED]
         told = await self._failed_reasons(queue, failed)
-        reasons = await fill_reasons(self._client, queue, failed, told)
-        for job_id, known in zip(failed, reasons, strict=True):
+        filled = await fill_reasons(self._client, queue, failed, told)
+        for job_id, known in zip(failed, filled, strict=True):
             found[job_id] = replace(found[job_id], failed_reason=known)
         listless = [job_id for job_id in ids if found[job_id].state is None]
         there = [job_id for job_id in listless if found[job_id].exists]

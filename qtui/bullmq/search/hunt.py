@@ -152,7 +152,8 @@ class Hunt:
     async def _look_up(self, ids: Sequence[str]) -> list[Met]:
         """The jobs of these ids that are in the state, found without a search."""
         if self._state.is_list:
-            places = await Reader(self._client).whereabouts(self._queue, ids, (self._state,))
+            reader = Reader(self._client)
+            places = await reader.whereabouts(self._queue, ids, (self._state,), reasons=False)
             here = [one for one in ids if places[one].state is self._state]
             return await read_fields(self._client, self._queue, here, self._needs)
         key = self._queue.key(self._state.key)
