@@ -271,7 +271,7 @@ async def test_a_flow_that_is_too_large_is_not_read(
     client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await raw_family(client, 100, Record.PENDING)
-    monkeypatch.setattr("qtui.bullmq.flow.tree.MOST", 50)
+    monkeypatch.setattr("qtui.bullmq.flow.tree.MOST_NODES", 50)
     with pytest.raises(FlowTooLarge):
         await read_tree(client, await parent_of(client), lambda node: list(Record))
 
