@@ -1,7 +1,7 @@
 """Whose queue it is, and where a retried job goes. Pure; `lua/retry.lua` is its twin.
 
 BullMQ's releases keep waiting jobs in different places, in four ways: 1.x-3.x, 4.x, 5.x and 6.x
-(`RELEASES`; JSON calls each a dialect). ``meta.version`` names only the last process that opened
+(`RELEASES_OF`; JSON calls each a dialect). ``meta.version`` names only the last process that opened
 the queue, dashboards included. So what jobs and lists show counts first, the version breaks ties,
 and where doubt remains the job goes where no release loses it:
 
@@ -41,7 +41,7 @@ Only node's client calls again while some are left.
 _MAJOR: Final = re.compile(r"bullmq:(\d+)\.")
 
 
-RELEASES: Final = {
+RELEASES_OF: Final = {
     "T1": "1.x-3.x",
     "T4": "4.x",
     "T5": "5.x",
@@ -119,7 +119,7 @@ class QueueEvidence:
 
     @property
     def dialect(self) -> str:
-        """The best guess, as JSON has it: one of `RELEASES`; ``T5/T6`` and ``?`` are in doubt."""
+        """The best guess, as JSON has it: a key of `RELEASES_OF`. ``T5/T6`` and ``?`` are doubt."""
         if self.ran_modern or (self.ran_modern is None and (self.major or 0) >= 5):
             keeps_wait = self.paused and self.jobs_in_wait and not self.paused_list
             if self.paused and self.paused_by_older:
@@ -134,7 +134,7 @@ class QueueEvidence:
     @property
     def releases(self) -> str:
         """The releases that may run the queue, for people: ``5.x``, ``5.x or 6.x``."""
-        return RELEASES[self.dialect]
+        return RELEASES_OF[self.dialect]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

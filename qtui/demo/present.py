@@ -35,7 +35,7 @@ def _processor(queue: str) -> Callable[[Job, str], Awaitable[Payload]]:
     async def run(job: Job, _token: str) -> Payload:
         await job.log(f"run {job.attemptsMade + 1}")
         await asyncio.sleep(story.duration(job.id))
-        failure = story.verdict(job.data)
+        failure = story.ruling(job.data)
         if failure:
             raise _fail(job, failure)
         return story.result(queue, job.id)

@@ -113,7 +113,7 @@ def payments(now: int) -> list[Life]:
             lives.append(_failed(name, _payment(dice, **slow), when, story.timeout()))
         else:
             address = dice.choice(("10.0.0.7:5432", "10.0.0.7:5432", "10.0.0.8:5432"))
-            lives.append(_failed(name, _payment(dice), when, story.refused(address)))
+            lives.append(_failed(name, _payment(dice), when, story.refused_by(address)))
     for when in _between(dice, now - 12 * SECOND, now - SECOND, 12):
         lives.append(Life("charge", _payment(dice), when, opts=_RETRIED))
     for when in _between(dice, now - 20 * SECOND, now - 2 * SECOND, 3):
@@ -126,7 +126,7 @@ def refunds(now: int) -> list[Life]:
     dice = random.Random(2)
     lives = []
     for number, when in enumerate(_between(dice, now - OUTAGE, now - 20 * SECOND, 60)):
-        failure = story.timeout(final=True) if number % 7 < 4 else story.refused()
+        failure = story.timeout(final=True) if number % 7 < 4 else story.refused_by()
         priority = 3 if number < 45 else 10
         slow = {"gateway": story.BAD["gateway"]} if number % 14 == 0 else {}
         life = _failed("refund", _payment(dice, **slow), when, failure, priority=priority)

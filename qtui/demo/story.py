@@ -68,7 +68,7 @@ def failure(reason: str, *frames: str, kind: str = "Error", final: bool = False)
     return Failure(reason, "\n".join(lines), final)
 
 
-def refused(address: str = "10.0.0.7:5432") -> Failure:
+def refused_by(address: str = "10.0.0.7:5432") -> Failure:
     """The provider's ledger does not listen."""
     return failure(
         f"connect ECONNREFUSED {address}",
@@ -167,7 +167,7 @@ BAD: Mapping[str, str] = {
 """What job data says where even the provider's return does not help."""
 
 
-def verdict(data: Payload) -> Failure | None:
+def ruling(data: Payload) -> Failure | None:
     """How a job that has such data ends now that the provider is back; None: it completes."""
     if not isinstance(data, dict):
         return None

@@ -217,7 +217,7 @@ def test_new_jobs_arrive_and_are_worked(client: Client) -> None:
     soon(lambda: client.zcard("bull:emails:completed") > done, "an email is sent")
 
 
-def test_the_verdict_on_new_data_is_that_of_the_story() -> None:
-    assert all(story.verdict({key: value}) for key, value in story.BAD.items())
-    assert story.verdict({"card": "pm_card_visa", "gateway": "stripe"}) is None
-    assert story.verdict("no object") is None
+def test_the_ruling_on_new_data_is_that_of_the_story() -> None:
+    assert all(story.ruling({key: value}) for key, value in story.BAD.items())
+    assert story.ruling({"card": "pm_card_visa", "gateway": "stripe"}) is None
+    assert story.ruling("no object") is None

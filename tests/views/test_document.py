@@ -30,7 +30,6 @@ from qtui.views.document import (
     Stack,
     Style,
     Text,
-    text_of,
 )
 
 hostile_text = st.text(
@@ -156,13 +155,6 @@ def test_a_mark_finds_a_line_at_any_width_in_any_document(
     first = lay(body, width)
     for layout in (lay(body, wide), lay(other, wide)):
         assert layout.find(first.mark(place % first.height)) in range(layout.height)
-
-
-def test_text_for_the_clipboard_is_untouched() -> None:
-    for body in (Text("\x1b\t\r\n"), Json('{"a" : 1}'), Stack("\udc9b")):
-        assert text_of(Section("a", body)) == body.text
-    assert text_of(Section("a", Log(("\x1b", "b")))) == "\x1b\nb"
-    assert text_of(Section("a", Pairs((("b", "\x1b"),)))) == "b: \x1b"
 
 
 # JSON

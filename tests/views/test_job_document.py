@@ -16,9 +16,10 @@ from qtui.bullmq.model import LIST_FIELDS
 from qtui.bullmq.reads.job import FIELD_UNASKED, LOG_WINDOW, Job, read_job
 from qtui.demo.server import EmbeddedServer
 from qtui.text import plain
-from qtui.views.document import Document, Pending, Section, text_of
+from qtui.views.document import Document, Pending, Section
 from qtui.views.job_document import job_sections, moment
 from tests.seeds import QUEUE, START, Fields, job, raw_failed, raw_fields, real_queue
+from tests.views.texts import text_of
 
 STACK = "Error: boom\n    at run (/app/a.js:1:2)\n    at next (/app/node_modules/b.js:3:4)"
 

@@ -17,7 +17,7 @@ from redis.typing import EncodableT
 from qtui.bullmq.connection.guard import is_read
 from qtui.bullmq.connection.link import NotConnected
 
-Words: TypeAlias = Sequence[EncodableT]
+Arguments: TypeAlias = Sequence[EncodableT]
 """A command as it is given to redis-py."""
 
 POOL_IS_EMPTY: Final = "No connection available."
@@ -25,7 +25,7 @@ POOL_IS_EMPTY: Final = "No connection available."
 
 
 def may_ask_again(
-    error: BaseException, commands: Iterable[Words], *, may_have_moved: bool = False
+    error: BaseException, commands: Iterable[Arguments], *, may_have_moved: bool = False
 ) -> bool:
     """Whether a connection was lost under commands that all are reads.
 
@@ -42,7 +42,7 @@ def may_ask_again(
     return lost and all(map(_reads, commands))
 
 
-def _reads(words: Words) -> bool:
+def _reads(words: Arguments) -> bool:
     first, *rest = words
     name = first.upper().split() if isinstance(first, str) else []
     second = rest[0].upper() if rest and isinstance(rest[0], str) else ""

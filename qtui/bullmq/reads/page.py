@@ -13,7 +13,7 @@ from qtui.bullmq.ask import Command, Reply, number, scores
 from qtui.bullmq.keys import is_marker
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row, row
 from qtui.bullmq.reads.status import EDGE, count_jobs, ends, markers
-from qtui.bullmq.reads.window import Part, scores_of
+from qtui.bullmq.reads.window import Range, scores_of
 from qtui.bullmq.signature.headline import cut_reason
 
 KEPT: Final = 2000
@@ -62,17 +62,17 @@ def marked(one: Row, kind: Reply) -> Row:
     return replace(one, garbled=(*one.garbled, "hash"))
 
 
-def with_room(part: Part, state: JobState) -> Part:
+def with_room(part: Range, state: JobState) -> Range:
     """The part, and of a list as many members more as may be markers at its ends."""
     return part._replace(length=part.length + 2 * EDGE) if state.is_list else part
 
 
-def bounds_of(key: str, state: JobState, part: Part) -> list[Command]:
+def bounds_of(key: str, state: JobState, part: Range) -> list[Command]:
     """What is asked beside a part: the length, and a list's ends or a set's scores."""
     return ends(key) if state.is_list else [("ZCARD", key), scores_of(key, part)]
 
 
-def places(members: Sequence[str], part: Part, bounds: Sequence[Reply]) -> list[tuple[int, str]]:
+def places(members: Sequence[str], part: Range, bounds: Sequence[Reply]) -> list[tuple[int, str]]:
     """Members of a list, read `with_room`, with the places of the part that they have as jobs.
 
     The markers at both ends take no place; one between them that goes unseen takes one, since pages
@@ -92,7 +92,7 @@ def places(members: Sequence[str], part: Part, bounds: Sequence[Reply]) -> list[
     return found
 
 
-def page_of(found: list[Row], state: JobState, part: Part, bounds: Sequence[Reply]) -> Page:
+def page_of(found: list[Row], state: JobState, part: Range, bounds: Sequence[Reply]) -> Page:
     """The page of a part, from its rows in order and the replies to `bounds_of`.
 
     For a list the rows are those of the part `with_room`, markers and all; see `places`.

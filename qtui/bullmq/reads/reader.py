@@ -46,7 +46,7 @@ from qtui.bullmq.reads.page import (
 )
 from qtui.bullmq.reads.reasons import fill_reasons
 from qtui.bullmq.reads.status import EDGE, ends
-from qtui.bullmq.reads.window import MOST_COMPACT, Part, Windows
+from qtui.bullmq.reads.window import MOST_COMPACT, Range, Windows
 from qtui.bullmq.signature.headline import cut_reason
 
 __all__ = ["VALUE_IN_A_LIST", "Page", "Reader", "Whereabouts"]
@@ -127,7 +127,7 @@ class Reader:
         Raises:
             redis.exceptions.ResponseError: Redis would not tell (an ACL).
         """
-        part = Part(max(0, offset), max(0, limit), newest_first != state.is_list)
+        part = Range(max(0, offset), max(0, limit), newest_first != state.is_list)
         try:
             page = await self._bearable(queue, state, part)
         except ResponseError as error:
@@ -139,7 +139,7 @@ class Reader:
             rows = await self._with_results(queue, rows)
         return replace(page, rows=rows)
 
-    async def _bearable(self, queue: QueueKey, state: JobState, part: Part) -> Page:
+    async def _bearable(self, queue: QueueKey, state: JobState, part: Range) -> Page:
         """The page, in as many parts as its ids need where these are huge."""
         if part.length < 2:
             return await self._page(queue, state, part, sort=False)
@@ -159,7 +159,7 @@ class Reader:
             return Page(head.rows + tail.rows, tail.total, part.start, head.gaps | tail.gaps)
 
     async def _page(
-        self, queue: QueueKey, state: JobState, part: Part, *, sort: bool = True
+        self, queue: QueueKey, state: JobState, part: Range, *, sort: bool = True
     ) -> Page:
         """The page as one part; its fields are read by id where SORT_RO did not tell them.
 
@@ -253,7 +253,7 @@ class Reader:
         Raises:
             redis.exceptions.ResponseError: Redis would not tell, be it for the type of the key.
         """
-        part = Part(max(0, offset), max(0, limit), newest_first != state.is_list)
+        part = Range(max(0, offset), max(0, limit), newest_first != state.is_list)
         beside = ends(queue.key(state.key)) if state.is_list else []
         window = with_room(part, state)
         found = await self._windows.read(queue, state, window, (), beside, sort=False)

@@ -30,7 +30,7 @@ PROBES: Final = 2
 """Commands of `probe`."""
 
 
-class Part(NamedTuple):
+class Range(NamedTuple):
     """Which members of a state are asked for."""
 
     start: int
@@ -41,7 +41,7 @@ class Part(NamedTuple):
     """Whether it begins at the highest score, or at the tail of a list."""
 
 
-class Found(NamedTuple):
+class Members(NamedTuple):
     """The members of a part, in its order, markers too."""
 
     ids: Sequence[str]
@@ -70,12 +70,12 @@ class Windows:
         self,
         queue: QueueKey,
         state: JobState,
-        part: Part,
+        part: Range,
         fields: Sequence[str],
         beside: Sequence[Command] = (),
         *,
         sort: bool = True,
-    ) -> Found:
+    ) -> Members:
         """The members of a part of a state, with their fields where one command tells both.
 
         Args:
@@ -116,8 +116,8 @@ class Windows:
         return self._sort_ro and "*" not in queue.base and "\0" not in queue.base
 
     async def _sorted(
-        self, key: str, base: str, part: Part, fields: Sequence[str], beside: Sequence[Command]
-    ) -> Found:
+        self, key: str, base: str, part: Range, fields: Sequence[str], beside: Sequence[Command]
+    ) -> Members:
         order = ("DESC",) if part.descending else ()
         patterns = [one for name in fields for one in ("GET", f"{base}:*->{name}")]
         window = ("BY", "nosort", "LIMIT", part.start, part.length, *order)
@@ -128,11 +128,11 @@ class Windows:
         columns: dict[str, Sequence[str | None]] = {}
         for at, name in enumerate(fields, 1):
             columns[name] = flat[at::width]
-        return Found(cast("list[str]", flat[::width]), columns, rest)
+        return Members(cast("list[str]", flat[::width]), columns, rest)
 
     async def _if_compact(
-        self, key: str, state: JobState, part: Part, beside: Sequence[Command]
-    ) -> Found | None:
+        self, key: str, state: JobState, part: Range, beside: Sequence[Command]
+    ) -> Members | None:
         """The part of a sorted set that SORT_RO would change; None of one that it would not."""
         commands = [*probe(key), range_of(key, state, part), *beside]
         replies = await ask(self._client, commands)
@@ -141,8 +141,8 @@ class Windows:
         return _found(state, part, replies[PROBES:])
 
     async def _ranged(
-        self, key: str, state: JobState, part: Part, beside: Sequence[Command]
-    ) -> Found:
+        self, key: str, state: JobState, part: Range, beside: Sequence[Command]
+    ) -> Members:
         replies = await ask(self._client, [range_of(key, state, part), *beside])
         return _found(state, part, replies)
 
@@ -165,7 +165,7 @@ def is_compact(encoding: Reply, members: Reply) -> bool:
 _VERBS: Final = {False: "ZRANGE", True: "ZREVRANGE"}
 
 
-def range_of(key: str, state: JobState, part: Part) -> Command:
+def range_of(key: str, state: JobState, part: Range) -> Command:
     """Asks for the ids of a part; those from the tail of a list come in the other order."""
     start, last = part.start, part.start + max(1, part.length) - 1
     if not state.is_list:
@@ -175,13 +175,13 @@ def range_of(key: str, state: JobState, part: Part) -> Command:
     )
 
 
-def scores_of(key: str, part: Part) -> Command:
+def scores_of(key: str, part: Range) -> Command:
     """Asks for the members of a part of a sorted set with their scores."""
     last = part.start + max(1, part.length) - 1
     return (_VERBS[part.descending], key, part.start, last, "WITHSCORES")
 
 
-def ids_of(state: JobState, part: Part, reply: Reply) -> list[str]:
+def ids_of(state: JobState, part: Range, reply: Reply) -> list[str]:
     """The ids of a part, in its order, from the reply to `range_of`.
 
     Raises:
@@ -193,6 +193,6 @@ def ids_of(state: JobState, part: Part, reply: Reply) -> list[str]:
     return ids
 
 
-def _found(state: JobState, part: Part, replies: Sequence[Reply]) -> Found:
+def _found(state: JobState, part: Range, replies: Sequence[Reply]) -> Members:
     reply, *beside = replies
-    return Found(ids_of(state, part, reply), None, beside)
+    return Members(ids_of(state, part, reply), None, beside)

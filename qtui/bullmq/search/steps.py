@@ -24,7 +24,7 @@ from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.hashes import read_whole
 from qtui.bullmq.reads.reasons import fill_reasons
 from qtui.bullmq.reads.scores import scored_members
-from qtui.bullmq.reads.window import Part, Windows, scores_of
+from qtui.bullmq.reads.window import Range, Windows, scores_of
 
 _REASON: Final = "failedReason"
 
@@ -175,7 +175,7 @@ class Steps:
         near: float | None,
         scored: bool,
     ) -> Window:
-        part = Part(start, length, self._newest_first and not self._state.is_list)
+        part = Range(start, length, self._newest_first and not self._state.is_list)
         whole = scores_of(self._key, part)
         beside: list[Command] = []
         if not self._state.is_list:

@@ -168,11 +168,6 @@ class Follower:
         """Whether the queue's events tell nothing: there are none, or they can't be read."""
         return self._log.is_empty or bool(self._log.refusal)
 
-    @property
-    def deaf(self) -> str:
-        """Redis's own words where it does not let the events be read; the states tell then."""
-        return self._log.refusal
-
     def tally(self, ids: Iterable[str] | None = None) -> OutcomeTally:
         """All jobs counted, or of ``ids`` those that are followed. Costs Redis nothing.
 

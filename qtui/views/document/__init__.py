@@ -33,7 +33,6 @@ from qtui.views.document.sections import (
     Section,
     Stack,
     Text,
-    text_of,
 )
 
 __all__ = [
@@ -53,7 +52,6 @@ __all__ = [
     "Stack",
     "Style",
     "Text",
-    "text_of",
 ]
 
 _NARROWEST: Final = 16  # cells; a pane that is narrower shows less than all

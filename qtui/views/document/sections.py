@@ -69,16 +69,3 @@ class Section:
     note: str = ""
     folded: bool = False
     more: Pending | None = None
-
-
-def text_of(section: Section) -> str:
-    """The whole text of a section as it was received: for a clipboard, not fit to be shown."""
-    match section.body:
-        case Text(text) | Stack(text) | Json(text):
-            return text
-        case Pairs(rows):
-            return "\n".join(f"{label}: {value}" for label, value in rows)
-        case Log(entries):
-            return "\n".join(entries)
-        case Pending():
-            return ""
