@@ -69,9 +69,7 @@ class FlowWriter:
     """Reruns jobs of flows. Costs one EVALSHA a call (EVAL once after a script flush)."""
 
     def __init__(self, client: Client) -> None:
-        # A chunk with locals of its own: BullMQ's one retry, and nothing of it is written twice.
-        retry = f"local function retry(KEYS, ARGV)\n{script_text('retry')}\nend\n"
-        self._script = Script(client, retry + script_text("rerun"))
+        self._script = Script(client, script_text("rerun"))
 
     async def rerun(
         self,

@@ -11,6 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+SCRIPT_KEYS: Final = (
+    *("wait", "paused", "prioritized", "pc", "marker", "active", "meta", "events"),
+    *("completed", "failed", "groups", "waiting-children", "delayed", "id"),
+)
+"""The keys of a queue that scripts of ours know, in the order of their KEYS. The one list of them:
+in Lua it is SUFFIXES, and the keys are read by these names. ``delayed`` and ``id`` only show that
+the queue is there."""
+
 _MARKER: Final = re.compile(r"0(?::[0-9]+)?")
 
 
@@ -43,6 +51,10 @@ class QueueKey:
     def key(self, suffix: str) -> str:
         """The full name of one of the queue's keys, such as ``wait`` or ``meta``."""
         return f"{self.base}:{suffix}"
+
+    def script_keys(self) -> list[str]:
+        """The full names of `SCRIPT_KEYS`, as a script of ours takes them."""
+        return [self.key(suffix) for suffix in SCRIPT_KEYS]
 
     def job(self, job_id: str, suffix: str = "") -> str:
         """The job's hash, or with a suffix such as ``lock`` or ``logs`` a key beside it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from importlib import resources
 from typing import Final, cast
@@ -12,11 +13,44 @@ from redis.exceptions import NoScriptError, ResponseError
 from qtui.bullmq.ask import Command, ask_one
 from qtui.bullmq.codes import ForeignQueue, QueueGone
 from qtui.bullmq.connection import Client
+from qtui.bullmq.keys import SCRIPT_KEYS
 from qtui.bullmq.model import Kind
+
+_INCLUDED: Final = re.compile(r"^-- (part|script): ([a-z_]+)\n", re.MULTILINE)
 
 
 def script_text(name: str) -> str:
-    """The text of one of the files in ``lua/``."""
+    """One of the scripts in ``lua/``, whole as it is sent: with all that it includes.
+
+    A line ``-- part: NAME`` puts ``lua/parts/NAME.lua`` in front of the script, once however many
+    name it; its functions are locals that all see. A line ``-- script: NAME`` is replaced by that
+    script as a function ``NAME(KEYS, ARGV)``, with locals of its own. ``SUFFIXES`` are
+    `qtui.bullmq.keys.SCRIPT_KEYS`.
+    """
+    parts: dict[str, str] = {}
+    text = _composed(name, parts)
+    if not parts:
+        return text
+    suffixes = ", ".join(f'"{suffix}"' for suffix in SCRIPT_KEYS)
+    return "\n".join([f"local SUFFIXES = {{ {suffixes} }}", *parts.values(), text])
+
+
+def _composed(name: str, parts: dict[str, str]) -> str:
+    """A file's text without the parts that it names; they are added, those that they name first."""
+
+    def included(found: re.Match[str]) -> str:
+        kind, other = found.groups()
+        if kind == "script":
+            return f"local function {other}(KEYS, ARGV)\n{_composed(other, parts)}\nend\n"
+        if other not in parts:
+            part = _composed(f"parts/{other}", parts)
+            parts[other] = part
+        return ""
+
+    return _INCLUDED.sub(included, _read(name))
+
+
+def _read(name: str) -> str:
     return resources.files("qtui.bullmq").joinpath(f"lua/{name}.lua").read_text("utf-8")
 
 

@@ -25,23 +25,6 @@ LARGEST_BATCH: Final = 1000
 NEVER: Final = math.nan
 """A score at which no job stands."""
 
-_RETRY_KEYS: Final = (
-    "wait",
-    "paused",
-    "prioritized",
-    "pc",
-    "marker",
-    "active",
-    "meta",
-    "events",
-    "completed",
-    "failed",
-    "groups",
-    "waiting-children",
-    "delayed",
-    "id",
-)
-
 
 class Picked(NamedTuple):
     """A job as it was picked: its id, and the score at which it stood in its state.
@@ -106,13 +89,12 @@ class Writer:
             raise ValueError(f"{state} jobs can't be retried, only completed and failed ones")
         if len(jobs) > LARGEST_BATCH:
             raise ValueError(f"{len(jobs)} jobs in one batch, at most {LARGEST_BATCH} are allowed")
-        keys = [queue.key(state.key), *(queue.key(suffix) for suffix in _RETRY_KEYS)]
-        arguments = [queue.key(""), state.value, _flag(reset_attempts_made)]
+        arguments = [queue.key(""), state.key, _flag(reset_attempts_made)]
         arguments.append(_flag(reset_attempts_started))
         arguments.append(_flag(any(job.after_children for job in jobs)))
         for job in jobs:
             arguments += (job.job_id, "" if job.score is None else f"{job.score:.17g}")
-        reply = await self._retry.call(keys, arguments)
+        reply = await self._retry.call(queue.script_keys(), arguments)
         ids = [job.job_id for job in jobs]
         return Batch(results_of(ids, reply[:-1]), str(reply[0]), int(reply[-1]) / 1e6)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from importlib import resources
 
 from redis.asyncio import Redis
 
@@ -12,6 +11,7 @@ from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection import Client, connect, parse_target
 from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.model import JobState
+from qtui.bullmq.script import script_text
 from qtui.bullmq.writer import Writer
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign
@@ -45,7 +45,7 @@ def campaign_of(
 @asynccontextmanager
 async def proxied(server: EmbeddedServer) -> AsyncIterator[tuple[Proxy, Redis]]:
     """A proxy and qtui's client behind it. The server knows the script: the first call is it."""
-    script = resources.files("qtui.bullmq").joinpath("lua/retry.lua").read_text("utf-8")
+    script = script_text("retry")
     async with open_proxy(server) as proxy, proxy.client() as client:
         assert isinstance(client, Redis)
         await client.script_load(script)

@@ -11,8 +11,8 @@
   nothing happens. A write that Redis refuses ends the call; what was written until then is a flow
   that waits, and the same rerun goes on from there.
 
-  The whole of retry.lua stands before this text as the function `retry(KEYS, ARGV)`, so a job that is
-  released here is retried by that script and no other.
+  The whole of retry.lua is in front of this text as the function `retry(KEYS, ARGV)`, so a job that
+  is released here is retried by that script and no other. Both share the parts named below.
 
   KEYS   keys of the queues that are touched, so that a cluster knows the slot
   ARGV   1 "failure", "start", or "resume" for a start that was cut off   2 "1" to delete the counter of attempts made   3 of those started
@@ -37,27 +37,20 @@
   parent that waits already gets a new score in `waiting-children`: what finished before that has
   not run in this rerun. A rerun that is resumed keeps these scores.
 ]]
+-- part: calls
+-- part: clock
+-- part: keys
+-- part: removal
+-- part: events
+-- script: retry
 local mode = ARGV[1] == "resume" and "start" or ARGV[1]
 local stamps = ARGV[1] == "start"
 local RESET_MADE, RESET_STARTED = ARGV[2], ARGV[3]
 local at = 3
-local note = ""
 
 local function nextArgument()
   at = at + 1
   return ARGV[at]
-end
-
-local function refusal(command, ...)
-  local reply = redis.pcall(command, ...)
-  if type(reply) == "table" and reply.err then return command .. ": " .. reply.err end
-  return nil, reply
-end
-
-local function attempt(...)
-  local refused, reply = refusal(...)
-  if refused and note == "" then note = refused end
-  return reply
 end
 
 local function readParent()
@@ -93,7 +86,7 @@ end
 local function holds(key, id)
   local place = redis.pcall("LPOS", key, id)
   if type(place) ~= "table" then return place and true end
-  if redis.call("TYPE", key).ok ~= "list" then return false end
+  if typeOf(key) ~= "list" then return false end
   for start = 0, redis.call("LLEN", key) - 1, 1000 do
     for _, member in ipairs(redis.call("LRANGE", key, start, start + 999)) do
       if member == id then return true end
@@ -213,26 +206,11 @@ local function giveBackChildren(parent)
   return nil
 end
 
-local function clear(job)
-  local fields = { "finishedOn", "processedOn", "failedReason", "returnvalue", "defa" }
-  if RESET_MADE == "1" then
-    fields[#fields + 1] = "atm"
-    fields[#fields + 1] = "attemptsMade"
-  end
-  if RESET_STARTED == "1" then fields[#fields + 1] = "ats" end
-  attempt("HDEL", job.name, unpack(fields))
-end
+local cleared = fieldsToClear({ "failedReason", "returnvalue" }, RESET_MADE == "1", RESET_STARTED == "1")
 
-local function announce(job, previous)
-  local kept = redis.pcall("HGET", job.base .. "meta", "opts.maxLenEvents")
-  local most = type(kept) == "string" and string.match(kept, "^%d+$") or "10000"
-  attempt("XADD", job.base .. "events", "MAXLEN", "~", most, "*",
-    "event", "waiting-children", "jobId", job.id, "prev", previous)
-end
-
-local function milliseconds()
-  local now = redis.call("TIME")
-  return string.format("%.0f", tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000))
+local function announceParked(job, previous)
+  local kept = eventsKept(redis.pcall("HGET", job.base .. "meta", "opts.maxLenEvents"))
+  announce(job.base .. "events", kept, "waiting-children", job.id, previous)
 end
 
 local function isList(name)
@@ -246,22 +224,20 @@ local function remove(name, id)
   return refusal("ZREM", name, id)
 end
 
--- What Redis says to a removal from here, tried with a member that is not there.
-local function refusedRemoval(name)
+-- What Redis says to a removal from a list or a sorted set, see `refusedRemoval`.
+local function refusedToLeave(name)
   local function isThere(member)
     if isList(name) then return holds(name, member) end
     local _, score = refusal("ZSCORE", name, member)
     return score
   end
-  local member = "\0"
-  while isThere(member) do member = member .. "\0" end
-  return remove(name, member)
+  return refusedRemoval(isThere, function(member) return remove(name, member) end)
 end
 
 -- Into one key and out of the other; the first is taken back when the second is refused.
 local function move(job, into, out)
   -- Who may not remove should not add either: taking it back may be forbidden too.
-  local refused = refusedRemoval(job.base .. out)
+  local refused = refusedToLeave(job.base .. out)
     or refusal("ZADD", job.base .. into, milliseconds(), job.id)
   if refused then return refused end
   refused = remove(job.base .. out, job.id)
@@ -295,22 +271,13 @@ local function park(parent)
   if parent.seen ~= "waiting-children" then
     refused = move(parent, "waiting-children", parent.list or parent.seen)
     if refused then return 0, refused end
-    announce(parent, parent.list or parent.seen)
+    announceParked(parent, parent.list or parent.seen)
   elseif stamps then
     refused = refusal("ZADD", parent.base .. "waiting-children", milliseconds(), parent.id)
     if refused then return 0, refused end
   end
-  clear(parent)
+  clear(parent.name, cleared)
   return 1, "waiting-children"
-end
-
-local RETRY_KEYS = { "wait", "paused", "prioritized", "pc", "marker", "active", "meta", "events",
-  "completed", "failed", "groups", "waiting-children", "delayed", "id" }
-
-local function retryKeys(base, state)
-  local keys = { base .. state }
-  for _, suffix in ipairs(RETRY_KEYS) do keys[#keys + 1] = base .. suffix end
-  return keys
 end
 
 -- Whether retry.lua would refuse one of the queues: its error, with nothing written.
@@ -320,7 +287,7 @@ local function refusedQueue(parents, batches)
     for _, one in ipairs(some) do
       if not asked[one.base] then
         asked[one.base] = true
-        local reply = retry(retryKeys(one.base, "failed"), { one.base, "failed", "", "", "" })
+        local reply = retry(keysOf(one.base), { one.base, "failed", "", "", "" })
         if reply.err then return reply end
       end
     end
@@ -330,7 +297,7 @@ end
 
 -- Codes and details of the jobs, from retry.lua.
 local function retryAll(batch)
-  local keys = retryKeys(batch.base, batch.state)
+  local keys = keysOf(batch.base)
   local arguments = { batch.base, batch.state, RESET_MADE, RESET_STARTED, "" }
   for _, job in ipairs(batch.jobs) do
     arguments[#arguments + 1] = job.id

@@ -11,7 +11,7 @@
   refused nothing has happened, when the removal is refused the push is taken back. Both happen in
   one script, so that no other client sees the moment in between.
 
-  KEYS   the queue's keys, in the order of the table `key` below
+  KEYS   the queue's keys, in the order of SUFFIXES (qtui.bullmq.keys.SCRIPT_KEYS)
   ARGV   1 base key and a colon   2 state: failed or completed
          3 "1" to delete the counter of attempts made   4 "1" for attempts started
          5 "1" for jobs whose children are retried too: one with children to come waits for them in
@@ -30,218 +30,36 @@
   Speaks BullMQ 1.0.0 to 6.7.0. Which key a job goes to must stay equal to qtui.bullmq.dialect; a
   test holds the two together.
 ]]
-local key = {
-  state = KEYS[1], wait = KEYS[2], paused = KEYS[3], prioritized = KEYS[4], counter = KEYS[5],
-  marker = KEYS[6], active = KEYS[7], meta = KEYS[8], events = KEYS[9], completed = KEYS[10],
-  failed = KEYS[11], groups = KEYS[12], ["waiting-children"] = KEYS[13],
-  -- KEYS[14] delayed and KEYS[15] id only show that the queue is there
-}
+-- part: calls
+-- part: clock
+-- part: keys
+-- part: evidence
+-- part: destination
+-- part: removal
+-- part: parent
+-- part: events
+-- part: waking
 local base, state = ARGV[1], ARGV[2]
 local resetMade, resetStarted = ARGV[3] == "1", ARGV[4] == "1"
 local afterChildren = ARGV[5] == "1"
 local FIRST_JOB = 6
 
-local COUNTER_RANGE = 4294967296 -- 2^32 jobs of one priority keep their order
-local ONE_RESUME = 7000 -- ids that a resume of 6.x moves out of `paused` in one call
-local HIGHEST_PRIORITY = 2097152 -- 2^21: with the counter it fills the 53 bits of a score
+local key = bySuffix(KEYS)
+local from = key[state]
 
--- Microseconds, of which only differences mean anything. Redis has os.clock since 7.2, and stops its
--- TIME within a script since then.
-local function clock()
-  local found, seconds = pcall(function() return os.clock() end)
-  if found then return seconds * 1000000 end
-  local time = redis.pcall("TIME")
-  return time.err and 0 or time[1] * 1000000 + time[2]
-end
+local COUNTER_RANGE = 4294967296 -- 2^32 jobs of one priority keep their order
 
 local began = clock()
-local note = ""
-
--- Calls Redis for a move: returns the error, with the command it is about, or nil when it was done.
-local function refusal(command, ...)
-  local reply = redis.pcall(command, ...)
-  if type(reply) == "table" and reply.err then return command .. ": " .. reply.err end
-  return nil, reply
-end
-
--- What Redis said to an effect that must not stop the batch: the first error becomes the note.
-local function told(command, reply)
-  if type(reply) == "table" and reply.err then
-    if note == "" then note = command .. ": " .. reply.err end
-    return nil
-  end
-  return reply
-end
-
--- Calls Redis for such an effect.
-local function attempt(command, ...)
-  return told(command, redis.pcall(command, ...))
-end
-
-local function typeOf(name)
-  return redis.call("TYPE", name).ok
-end
-
-local function isMarker(member)
-  return member == "0" or string.find(member, "^0:%d+$") ~= nil
-end
-
-local function holdsJobs(list)
-  if typeOf(list) ~= "list" then return false end
-  for _, range in ipairs({ { 0, 3 }, { -4, -1 } }) do
-    for _, member in ipairs(redis.call("LRANGE", list, range[1], range[2])) do
-      if not isMarker(member) then return true end
-    end
-  end
-  return false
-end
-
--- Whether a job last ran under BullMQ 5 or later; nil when it never counted an attempt.
-local function ranModern(ats, atm, attemptsMade)
-  if ats or atm then return true end
-  if attemptsMade then return false end
-  return nil
-end
-
-local NEWEST = 4 -- of a state are asked until one tells: ids may have lost their hashes
-
--- What the newest job that tells shows; nil if none does.
-local function firstToTell(ids)
-  for _, id in ipairs(ids) do
-    local seen = not isMarker(id) and redis.pcall("HMGET", base .. id, "ats", "atm", "attemptsMade")
-    if seen and not seen.err then
-      local modern = ranModern(seen[1], seen[2], seen[3])
-      if modern ~= nil then return modern end
-    end
-  end
-  return nil
-end
-
--- Whether any of the jobs that ran last in this queue ran under BullMQ 5 or later.
-local function lastRanModern()
-  local answer = nil
-  local function take(modern)
-    if answer == nil or modern then answer = modern end
-  end
-  for _, set in ipairs({ key.completed, key.failed }) do
-    if typeOf(set) == "zset" then
-      take(firstToTell(redis.call("ZREVRANGE", set, 0, NEWEST - 1)))
-    end
-  end
-  if typeOf(key.active) == "list" then
-    take(firstToTell(redis.call("LRANGE", key.active, 0, NEWEST - 1)))
-  end
-  return answer
-end
-
--- Whether a job shows that it never ran. While the queue is paused, what never ran was put into
--- `paused` by an add or a pause of 1.x to 5.x, and into `wait` by an add of 6.x.
-local function neverRan(id)
-  if isMarker(id) then return false end
-  local seen = redis.pcall("HMGET", base .. id, "timestamp", "ats", "atm", "attemptsMade",
-    "stacktrace", "pb")
-  if seen.err or not seen[1] then return false end
-  for index = 2, 6 do
-    if seen[index] then return false end
-  end
-  return true
-end
-
-local function anyNeverRan(list, first, last)
-  if typeOf(list) ~= "list" then return false end
-  for _, id in ipairs(redis.call("LRANGE", list, first, last)) do
-    if neverRan(id) then return true end
-  end
-  return false
-end
-
--- Whether a process of 2.x to 5.x opened the queue last, which Elixir's port always claims.
-local function isNamedOlder(version)
-  return version ~= "bullmq:5.65.1" and string.find(version, "^bullmq:[2-5]%.") ~= nil
-end
-
--- Whether a release before 6 runs the queue: see qtui.bullmq.dialect.QueueEvidence.older.
-local function isOlder(queue)
-  if queue.modern == false then return true end
-  return isNamedOlder(queue.version) and not queue.jobsInWait
-    and anyNeverRan(key.paused, -NEWEST, -1)
-end
-
--- Whether 6.x runs the queue: see qtui.bullmq.dialect.QueueEvidence.newer.
-local function isNewer(queue)
-  return not queue.pausedList and not isNamedOlder(queue.version)
-    and (anyNeverRan(key.wait, 0, NEWEST - 1) or anyNeverRan(key.wait, -NEWEST, -1))
-end
-
-local function readQueue()
-  local meta = { false, false, false, false }
-  if typeOf(key.meta) == "hash" then
-    meta = redis.call("HMGET", key.meta, "paused", "version", "concurrency", "opts.maxLenEvents")
-  end
-  local queue = { paused = meta[1] and true or false, version = meta[2] or "" }
-  queue.configured = (meta[2] or meta[3] or meta[4]) and true or false
-  queue.maxEvents = string.match(meta[4] or "", "^%d+$") or "10000"
-  queue.major = tonumber(string.match(queue.version, "^bullmq:(%d+)%."))
-  queue.modern = lastRanModern()
-  local limit = tonumber(meta[3] or "")
-  queue.maxed = limit ~= nil and typeOf(key.active) == "list"
-    and redis.call("LLEN", key.active) >= limit
-  queue.knowsPrioritized = redis.call("EXISTS", key.prioritized, key.counter) > 0
-  queue.pausedList = redis.call("EXISTS", key.paused) == 1
-  queue.jobsInWait = holdsJobs(key.wait)
-  queue.inPaused = typeOf(key.paused) == "list" and redis.call("LLEN", key.paused) or 0
-  queue.older = queue.paused and isOlder(queue)
-  queue.newer = queue.paused and isNewer(queue)
-  return queue
-end
-
--- Whose queue it is: see qtui.bullmq.dialect.kind_of, by which every other place judges it.
-local function refuseForeign(queue)
-  if string.sub(queue.version, 1, 11) == "bullmq-pro:" or typeOf(key.groups) == "zset" then
-    return "QTUIREFUSED pro"
-  end
-  local bullmq = queue.configured or queue.modern or typeOf(key.events) == "stream"
-    or typeOf(key.prioritized) == "zset" or typeOf(key["waiting-children"]) == "zset"
-    or typeOf(key.marker) == "zset" or typeOf(key.counter) == "string"
-  if bullmq then return nil end
-  return redis.call("EXISTS", unpack(KEYS)) > 0 and "QTUIREFUSED bull" or "QTUIREFUSED gone"
-end
 
 -- The score of each id in the state, false where it has none, in the order of the ids.
 local function scoresOf(ids)
   if #ids == 0 then return {} end
-  local scores = redis.pcall("ZMSCORE", key.state, unpack(ids))
+  local scores = redis.pcall("ZMSCORE", from, unpack(ids))
   if not scores.err then return scores end
   -- Before Redis 6.2 there is no such command, and an ACL may know only the other.
   scores = {}
-  for index, id in ipairs(ids) do scores[index] = redis.call("ZSCORE", key.state, id) end
+  for index, id in ipairs(ids) do scores[index] = redis.call("ZSCORE", from, id) end
   return scores
-end
-
-local function isLifo(opts)
-  if not opts or not string.find(opts, '"lifo"', 1, true) then return false end
-  local ok, options = pcall(cjson.decode, opts)
-  if not ok or type(options) ~= "table" then return false end
-  local lifo = options.lifo
-  return lifo ~= nil and lifo ~= cjson.null and lifo ~= false and lifo ~= 0 and lifo ~= ""
-end
-
-local function priorityOf(text)
-  if text == "0" or not text then return 0 end
-  -- Decimals only, as qtui.bullmq.model reads them: tonumber takes 0x10, nan and inf as well.
-  local priority = tonumber(string.match(text, "^[%s%d%.eE%+%-]+$") or "")
-  if not priority or priority < 1 or priority == math.huge then return 0 end
-  return math.min(math.floor(priority), HIGHEST_PRIORITY)
-end
-
--- The key a job goes to: see qtui.bullmq.dialect, which says why.
-local function destination(queue, job)
-  local modern = job.modern or queue.modern
-  if job.priority > 0 and (modern or queue.knowsPrioritized) then return "prioritized" end
-  if not queue.paused then return "wait" end
-  if not modern or queue.modern == false then return "paused" end
-  if queue.older and queue.inPaused < ONE_RESUME then return "paused" end
-  return queue.newer and "wait" or "prioritized"
 end
 
 local function readJob(id, score, seenScore)
@@ -312,11 +130,6 @@ local function partByMove(queue, jobs)
   return moves
 end
 
-local function milliseconds()
-  local now = redis.call("TIME")
-  return string.format("%.0f", tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000))
-end
-
 -- A score in `prioritized` before all others: the place of a job that is lifo and has no priority.
 local function beforeAll()
   local first = redis.pcall("ZRANGE", key.prioritized, 0, 0, "WITHSCORES")
@@ -332,7 +145,7 @@ local function push(move)
       arguments[#arguments + 1] = job.id
     end
   elseif move.command == "ZADD" then
-    local last = redis.pcall("INCRBY", key.counter, #move.jobs)
+    local last = redis.pcall("INCRBY", key.pc, #move.jobs)
     if type(last) == "table" then return last.err end
     local front = beforeAll()
     for index, job in ipairs(move.jobs) do
@@ -371,67 +184,32 @@ local function keepFromResume(queue, moves)
   return refused
 end
 
--- What Redis says to a removal from the state, tried with a member that is not there.
-local function refusedRemoval()
-  local member = "\0"
-  while scoresOf({ member })[1] do member = member .. "\0" end
-  return refusal("ZREM", key.state, member)
-end
+local function stands(id) return scoresOf({ id })[1] end
+
+local function leave(...) return refusal("ZREM", from, ...) end
 
 local function moveJobs(move, forbidden)
   local refused = forbidden or push(move)
   if refused then return refused end
   local ids = {}
   for index, job in ipairs(move.jobs) do ids[index] = job.id end
-  refused = refusal("ZREM", key.state, unpack(ids))
+  refused = leave(unpack(ids))
   if refused then takeBack(move) end
   return refused
 end
 
-local function restoreInParent(job)
-  -- A cluster may hold the parent in another slot; then the error becomes the note.
-  if attempt("EXISTS", job.parent) ~= 1 then return end
-  local found
-  if state == "completed" then
-    found = attempt("HDEL", job.parent .. ":processed", job.name) == 1
-  else
-    found = attempt("ZREM", job.parent .. ":unsuccessful", job.name) == 1
-    found = attempt("HDEL", job.parent .. ":failed", job.name) == 1 or found
-  end
-  if found then attempt("SADD", job.parent .. ":dependencies", job.name) end
+local result = state == "completed" and "returnvalue" or "failedReason"
+local cleared = fieldsToClear({ result }, resetMade, resetStarted)
+
+local function settle(queue, job)
+  clear(job.name, cleared)
+  if job.parent then restoreInParent(job, state) end
+  local event = job.waits and "waiting-children" or "waiting"
+  announce(key.events, queue.maxEvents, event, job.id, state)
 end
 
-local cleared = { "finishedOn", "processedOn", "defa" }
-cleared[#cleared + 1] = state == "completed" and "returnvalue" or "failedReason"
-if resetMade then
-  cleared[#cleared + 1] = "atm"
-  cleared[#cleared + 1] = "attemptsMade"
-end
-if resetStarted then cleared[#cleared + 1] = "ats" end
-
-local function announce(queue, job)
-  told("HDEL", redis.pcall("HDEL", job.name, unpack(cleared)))
-  if job.parent then restoreInParent(job) end
-  told("XADD", redis.pcall("XADD", key.events, "MAXLEN", "~", queue.maxEvents, "*",
-    "event", job.waits and "waiting-children" or "waiting", "jobId", job.id, "prev", state))
-end
-
-local function wakeWorkers(queue, targets)
-  if queue.paused then return end
-  -- Markers: harmless before 5.0.0, and without one an idle worker sleeps for seconds. While the
-  -- global concurrency is used up, the job that ends wakes the next (as BullMQ ≥5.9.0 has it).
-  if targets.marker and not queue.maxed then
-    attempt("ZADD", key.marker, 0, "0")
-  end
-  -- A 4.x worker blocks on `wait` only; from 5.0.0 on the entry is thrown away when popped. Before
-  -- 3.1.3 it would run as a job, but no such release knows `prioritized`.
-  if targets.four and redis.call("EXISTS", key.wait) == 0 then
-    attempt("LPUSH", key.wait, "0:0")
-  end
-end
-
-local queue = readQueue()
-local foreign = refuseForeign(queue)
+local queue = readQueue(key, base)
+local foreign = refuseForeign(key, base, queue)
 if foreign then return redis.error_reply(foreign) end
 
 local ids = {}
@@ -462,7 +240,7 @@ end
 local moved, targets = {}, {}
 local moves = partByMove(queue, jobs)
 -- Who may not remove should not push either: taking it back may be forbidden too.
-local forbidden = refusedRemoval() or keepFromResume(queue, moves)
+local forbidden = refusedRemoval(stands, leave) or keepFromResume(queue, moves)
 for _, move in ipairs(moves) do
   local refused = moveJobs(move, forbidden)
   for _, job in ipairs(move.jobs) do
@@ -481,8 +259,8 @@ end
 if #moves > 1 or (moves[1] and moves[1].mixed) then
   table.sort(moved, function(one, other) return one.place < other.place end)
 end
-for _, job in ipairs(moved) do announce(queue, job) end
-wakeWorkers(queue, targets)
+for _, job in ipairs(moved) do settle(queue, job) end
+wakeWorkers(key, queue, targets)
 
 local reply = { note }
 for place = 1, #ids do

@@ -1,0 +1,30 @@
+-- Where a job goes that is to run. Twin of qtui.bullmq.dialect.destination; a test holds them equal.
+
+local ONE_RESUME = 7000 -- ids that a resume of 6.x moves out of `paused` in one call
+local HIGHEST_PRIORITY = 2097152 -- 2^21: with the counter it fills the 53 bits of a score
+
+local function isLifo(opts)
+  if not opts or not string.find(opts, '"lifo"', 1, true) then return false end
+  local ok, options = pcall(cjson.decode, opts)
+  if not ok or type(options) ~= "table" then return false end
+  local lifo = options.lifo
+  return lifo ~= nil and lifo ~= cjson.null and lifo ~= false and lifo ~= 0 and lifo ~= ""
+end
+
+local function priorityOf(text)
+  if text == "0" or not text then return 0 end
+  -- Decimals only, as qtui.bullmq.model reads them: tonumber takes 0x10, nan and inf as well.
+  local priority = tonumber(string.match(text, "^[%s%d%.eE%+%-]+$") or "")
+  if not priority or priority < 1 or priority == math.huge then return 0 end
+  return math.min(math.floor(priority), HIGHEST_PRIORITY)
+end
+
+-- The key a job that is to run goes to: see qtui.bullmq.dialect, which says why.
+local function destination(queue, job)
+  local modern = job.modern or queue.modern
+  if job.priority > 0 and (modern or queue.knowsPrioritized) then return "prioritized" end
+  if not queue.paused then return "wait" end
+  if not modern or queue.modern == false then return "paused" end
+  if queue.older and queue.inPaused < ONE_RESUME then return "paused" end
+  return queue.newer and "wait" or "prioritized"
+end
