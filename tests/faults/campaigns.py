@@ -81,6 +81,7 @@ def struck(
     strike: Callable[[], None],
     *more: str,
     left: float = 0.8,
+    interrupt: bool = False,
 ) -> Told:
     """Retries all failed jobs, with a fault in the middle.
 
@@ -91,12 +92,15 @@ def struck(
         strike: does the damage.
         more: words for the command.
         left: the share of the jobs that is still failed when it strikes.
+        interrupt: send SIGTERM after that.
     """
     process = begin(url, state, BASE.removeprefix("{bull}:"), "--all", "--yes", *_RATE, *more)
 
     def wait_and_strike() -> None:
         until(lambda: int(watch.zcard(f"{BASE}:failed")) <= JOBS * left, "the middle of it")
         strike()
+        if interrupt:
+            process.terminate()
 
     striking = threading.Thread(target=wait_and_strike)
     striking.start()
