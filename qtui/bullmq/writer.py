@@ -1,4 +1,6 @@
-"""The only module that writes. Each action is one atomic script; read-only mode makes no Writer.
+"""Writes retries, each call one atomic script. Reruns are in `flow_writer`; nothing else writes.
+
+A session in read-only mode has neither.
 
 The scripts are our own and are loaded from ``lua/``. A call whose reply does not come is never sent
 again from here: what it did is unknown until the jobs' states have been read.

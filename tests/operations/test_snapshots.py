@@ -9,7 +9,9 @@ from collections.abc import Sequence
 import pytest
 from redis.asyncio import Redis
 
+from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.fields import STEP
+from qtui.bullmq.writer import Picked, Writer
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.journal.lines import Snapshot
 from qtui.operations.supply.selection import query
@@ -42,6 +44,27 @@ async def read_all(client: Redis, leave: Sequence[str] = (), late: int = 0) -> l
 
 def names(found: Sequence[Snapshot]) -> list[str]:
     return [one.id for one in found]
+
+
+@pytest.mark.parametrize("state", [JobState.FAILED, JobState.COMPLETED])
+async def test_whatever_a_retry_wipes_is_in_the_snapshot(client: Redis, state: JobState) -> None:
+    """Of a job that has every field that BullMQ's releases write, and some of another tool's."""
+    others = ("data", "progress", "pb", "rjk", "nrjid", "deid", "tm", "repeatJobKey", "theirs")
+    fields = dict.fromkeys((*SNAPSHOT_FIELDS, *others), "1")
+    await raw_failed(client, "1", state=state.key, change=lambda _: fields | {"parent": "{}"})
+    before = await client.hgetall(QUEUE.job("1"))
+    batch = await Writer(client).retry(
+        QUEUE,
+        state,
+        [Picked("1", float(START))],
+        reset_attempts_made=True,
+        reset_attempts_started=True,
+    )
+    assert batch.results[0].retried
+    after = await client.hgetall(QUEUE.job("1"))
+    wiped = {name for name, value in before.items() if after.get(name) != value}
+    assert {"finishedOn", "processedOn", "attemptsMade", "atm", "ats"} <= wiped
+    assert wiped <= set(SNAPSHOT_FIELDS)
 
 
 @pytest.mark.parametrize(
