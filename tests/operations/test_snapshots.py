@@ -17,7 +17,7 @@ from qtui.operations.journal.lines import Snapshot
 from qtui.operations.supply.selection import query
 from qtui.operations.supply.snapshots import IDS_A_PAGE, SNAPSHOT_FIELDS, read_snapshots
 from tests.operations.campaigns import FAILED, ours_to
-from tests.seeds import QUEUE, START, raw_failed
+from tests.seeds import QUEUE, START, Fields, raw_failed
 
 KEY = QUEUE.key("failed")
 
@@ -50,8 +50,9 @@ def names(found: Sequence[Snapshot]) -> list[str]:
 async def test_whatever_a_retry_wipes_is_in_the_snapshot(client: Redis, state: JobState) -> None:
     """Of a job that has every field that BullMQ's releases write, and some of another tool's."""
     others = ("data", "progress", "pb", "rjk", "nrjid", "deid", "tm", "repeatJobKey", "theirs")
-    fields = dict.fromkeys((*SNAPSHOT_FIELDS, *others), "1")
-    await raw_failed(client, "1", state=state.key, change=lambda _: fields | {"parent": "{}"})
+    fields: Fields = dict.fromkeys((*SNAPSHOT_FIELDS, *others), "1")
+    fields["parent"] = "{}"
+    await raw_failed(client, "1", state=state.key, change=lambda _: fields)
     before = await client.hgetall(QUEUE.job("1"))
     batch = await Writer(client).retry(
         QUEUE,
