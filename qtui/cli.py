@@ -1,6 +1,6 @@
-"""The command line: options and commands, and which of them does what.
+"""The command line: its commands and options, and the function that each command calls.
 
-Nothing here imports textual or redis before a command needs them, so that ``--help`` and
+Nothing here imports textual or redis until a command needs them, so that ``--help`` and
 ``--version`` answer at once.
 """
 
@@ -33,7 +33,7 @@ from qtui.commands.shared.program import Program
 from qtui.commands.shared.run import Flags, Workplace, print_text, run
 
 _IDS = "[ID|-|@FILE]..."
-"""How job ids are written in a help."""
+"""How help texts write job ids."""
 
 
 def _print_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
@@ -52,7 +52,8 @@ def _print_version(context: click.Context, _option: click.Parameter, wanted: boo
     "--redis",
     metavar="URL",
     callback=not_empty,
-    help="redis:// rediss:// unix:// redis+sentinel:// redis+cluster://, or host:port. "
+    help="URL of the server: redis:// rediss:// unix:// redis+sentinel:// redis+cluster://, or "
+    "host:port. "
     "[default: $QTUI_REDIS, $REDIS_URL, redis://localhost:6379]",
 )
 @click.option(
@@ -60,16 +61,16 @@ def _print_version(context: click.Context, _option: click.Parameter, wanted: boo
     "prefixes",
     multiple=True,
     callback=not_empty,
-    help="Prefix of the queues' keys; repeatable. [default: bull]",
+    help="Key prefix of the queues; repeatable. [default: bull]",
 )
 @click.option(
     "--queue",
     "queues",
     multiple=True,
     callback=not_empty,
-    help="Only this queue; repeatable.",
+    help="Show only this queue; repeatable. [default: all]",
 )
-@click.option("--read-only", is_flag=True, help="Refuse to send anything but reads.")
+@click.option("--read-only", is_flag=True, help="Send only reads to Redis; refuse writes.")
 @click.option(
     "--refresh",
     type=float,
@@ -83,10 +84,16 @@ def _print_version(context: click.Context, _option: click.Parameter, wanted: boo
     help="Jobs per second a search may read; 0 = unlimited. [default: throttled]",
 )
 @click.option(
-    "--profile", metavar="NAME", callback=not_empty, help="Profile of the configuration file."
+    "--profile",
+    metavar="NAME",
+    callback=not_empty,
+    help="Use this profile of the configuration file.",
 )
 @click.option(
-    "--config", metavar="PATH", callback=not_empty, help="Use another configuration file."
+    "--config",
+    metavar="PATH",
+    callback=not_empty,
+    help="Read this configuration file. [default: qtui/config.toml in the configuration folder]",
 )
 @with_ways
 @click.option("--demo", is_flag=True, help="Start a throwaway server with a simulated incident.")
@@ -117,15 +124,15 @@ def main(
     tls_insecure: bool,
     demo: bool,
 ) -> None:
-    """Inspect BullMQ queues and retry their jobs. Without a command: the inspector.
+    """Inspect BullMQ queues and retry their jobs. Without a command, qtui opens the inspector.
 
-    An address may stand alone in front: qtui redis://cache-1:6379
+    The address also works without --redis: qtui redis://cache-1:6379
 
-    Exit codes: 0 all done, 1 some job not retried, 2 usage, 3 Redis not reachable or refused,
-    4 refused by read-only mode, 130 interrupted.
+    Exit codes: 0 done, 1 some jobs were not retried or failed again, 2 wrong usage, 3 Redis is
+    unreachable or refused, 4 refused by read-only mode, 130 interrupted.
     """
     if demo and redis is not None:
-        raise click.UsageError("--demo starts a server of its own: leave the address out")
+        raise click.UsageError("--demo starts its own server: leave out the address")
     flags = Flags(
         redis=redis,
         prefixes=prefixes,
@@ -154,7 +161,7 @@ def _inspect(place: Workplace) -> int:
     return inspect(place)
 
 
-@main.command("queues", short_help="List queues with their counts, worst first.")
+@main.command("queues", short_help="List queues with their job counts.")
 @as_json_lines
 @click.pass_obj
 def _queues(flags: Flags, as_json: bool) -> None:
@@ -172,7 +179,7 @@ def _queues(flags: Flags, as_json: bool) -> None:
     metavar="STATE",
     default="failed",
     show_default=True,
-    help=f"{STATE_NAMES}; or all.",
+    help=f"State to list: {STATE_NAMES}; or all.",
 )
 @click.option(
     "--limit",
@@ -180,7 +187,7 @@ def _queues(flags: Flags, as_json: bool) -> None:
     metavar="N",
     default=50,
     show_default=True,
-    help="Jobs to print, over all queues and states together.",
+    help="Jobs to print at most, across all queues and states.",
 )
 @click.option(
     "--offset",
@@ -188,15 +195,15 @@ def _queues(flags: Flags, as_json: bool) -> None:
     metavar="N",
     default=0,
     show_default=True,
-    help="Jobs to skip first, over all queues and states together.",
+    help="Jobs to skip first, across all queues and states.",
 )
-@click.option("--oldest-first", is_flag=True, help="Oldest job first instead of newest first.")
+@click.option("--oldest-first", is_flag=True, help="List the oldest jobs first, not the newest.")
 @with_filter
 @click.option(
     "--fields",
     metavar="NAME,…",
-    help="With --json: print only these, whole, payloads too: id, name, data, error, return, "
-    "stack, queue, …",
+    help="With --json: print only these fields, in full, payloads included: id, name, data, "
+    "error, return, stack, queue, …",
 )
 @as_json_lines
 @click.pass_obj
@@ -211,10 +218,11 @@ def _jobs(
     fields: str | None,
     as_json: bool,
 ) -> None:
-    """List jobs in one state, or in every state; QUEUE '*' lists those of all queues.
+    """List jobs in one state, or in every state; QUEUE '*' lists jobs of all queues.
 
-    Queues come in the order of their names, and in each the states in the order in which --state
-    names them; --limit and --offset count jobs over all of them. JSON names the queue of each job.
+    Queues are sorted by name; within a queue, states follow the order given at --state. --limit and
+    --offset count across all of them. With several queues or --state all, JSON names each job's
+    queue and state.
     """
     from qtui.commands.jobs import JobsRequest, list_jobs
 
@@ -222,7 +230,7 @@ def _jobs(
     searched = wanted is not None or fields is not None
     if searched and oldest_first and (lists := [one.value for one in states if one.is_list]):
         raise click.UsageError(
-            f"{', '.join(lists)}: searched newest first only; leave --oldest-first out"
+            f"{', '.join(lists)} can only be searched newest first: leave out --oldest-first"
         )
     chosen = filter_option(wanted)
     picked = parse_fields(fields, as_json=as_json)
@@ -244,9 +252,10 @@ def _jobs(
 @as_json_lines
 @click.pass_obj
 def _show(flags: Flags, queue: str, ids: tuple[str, ...], as_json: bool) -> None:
-    """Show everything Redis holds of a job; QUEUE '*' finds it in any queue.
+    """Show everything Redis holds for a job; QUEUE '*' looks in every queue.
 
-    '-' reads ids from standard input and @FILE from a file: one a line, or the lines of --json.
+    In place of an ID, '-' reads ids from standard input and @FILE from a file: one per line, or the
+    output of `qtui jobs --json`.
     """
     from qtui.commands.show import show_jobs
 
@@ -262,13 +271,13 @@ def _show(flags: Flags, queue: str, ids: tuple[str, ...], as_json: bool) -> None
     metavar="STATE",
     default="failed",
     show_default=True,
-    help=f"{STATE_NAMES}.",
+    help=f"State to read: {STATE_NAMES}.",
 )
 @with_filter
 @as_json_lines
 @click.pass_obj
 def _errors(flags: Flags, queue: str, state: str, wanted: str | None, as_json: bool) -> None:
-    """Group failures by what their errors have in common; QUEUE '*' groups all queues."""
+    """Group failed jobs by the part that their errors share; QUEUE '*' covers all queues."""
     from qtui.commands.errors import list_errors
 
     chosen, filtered = JobState(state), filter_option(wanted)
@@ -279,21 +288,23 @@ def _errors(flags: Flags, queue: str, state: str, wanted: str | None, as_json: b
 @click.argument("queue", required=False)
 @click.argument("ids", metavar=_IDS, nargs=-1)
 @click.option(
-    "--state", type=FINISHED, default="failed", show_default=True, help="State the jobs are in."
+    "--state", type=FINISHED, default="failed", show_default=True, help="State to retry jobs from."
 )
 @with_filter
-@click.option("--all", "everything", is_flag=True, help="Every job in the state.")
+@click.option("--all", "everything", is_flag=True, help="Retry every job in the state.")
 @click.option(
     "--reset-attempts-made",
     is_flag=True,
-    help="Reset the attempts made, so that all are available again.",
+    help="Set the attempts made back to 0, so that each job has all its attempts again.",
 )
 @click.option(
     "--reset-attempts-started",
     is_flag=True,
-    help="Reset how often the jobs were started (BullMQ 5.59+).",
+    help="Set the attempts started back to 0 (BullMQ 5.59+).",
 )
-@click.option("--rate", type=ABOVE_ZERO, metavar="PER_SECOND", help="Jobs per second, at most.")
+@click.option(
+    "--rate", type=ABOVE_ZERO, metavar="PER_SECOND", help="Retry at most this many jobs per second."
+)
 @click.option(
     "--canary",
     type=click.IntRange(min=0),
@@ -308,7 +319,7 @@ def _errors(flags: Flags, queue: str, state: str, wanted: str | None, as_json: b
     default=60.0,
     metavar="SECONDS",
     show_default=True,
-    help="Seconds to wait for the outcome of the canary jobs.",
+    help="Seconds to wait for the canary jobs to finish.",
 )
 @click.option(
     "--max-refail",
@@ -322,7 +333,7 @@ def _errors(flags: Flags, queue: str, state: str, wanted: str | None, as_json: b
     "--max-waiting",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Hold while more than N jobs are waiting in the queue.",
+    help="Hold the retry while more than N jobs are waiting in the queue.",
 )
 @click.option(
     "--max-latency",
@@ -330,7 +341,7 @@ def _errors(flags: Flags, queue: str, state: str, wanted: str | None, as_json: b
     default=1000.0,
     metavar="MS",
     show_default=True,
-    help="Stop when Redis latency exceeds this; 0 = never.",
+    help="Stop when Redis latency exceeds this many milliseconds; 0 = never.",
 )
 @click.option(
     "--follow",
@@ -343,11 +354,11 @@ def _errors(flags: Flags, queue: str, state: str, wanted: str | None, as_json: b
     "--resume",
     metavar="CAMPAIGN",
     shell_complete=campaign_ids,
-    help="Continue a retry that was cut off or stopped; `qtui journal` lists them.",
+    help="Resume a retry that was cut off or stopped; `qtui journal` lists them.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-@click.option("--verbose", is_flag=True, help="Print a line for each job on a terminal, too.")
+@click.option("--verbose", is_flag=True, help="Print a line for each job, on a terminal too.")
 @as_json_lines
 @click.pass_obj
 def _retry(
@@ -374,16 +385,16 @@ def _retry(
 ) -> None:
     """Retry failed or completed jobs, as BullMQ's own Job.retry does.
 
-    Which: the IDs, those that match a --filter, or --all. A filter and --all mean what has finished
-    by now; jobs that fail later are not included. '-' reads ids from standard input and @FILE from
-    a file: one a line, or the lines of `qtui jobs --json`.
+    Select jobs by ID, with --filter, or with --all. --filter and --all cover the jobs that are in
+    the state now; jobs that fail later are not included. In place of an ID, '-' reads ids from
+    standard input and @FILE from a file: one per line, or the output of `qtui jobs --json`.
 
-    On a terminal a retry of more than 20 jobs shows progress and a summary; --verbose, --json and
-    pipes have a line for each job.
+    On a terminal, a retry of more than 20 jobs shows progress and a summary; --verbose, --json and
+    pipes get a line for each job.
     """
     if resume is not None:
         if queue is not None or wanted is not None or everything or dry_run:
-            raise click.UsageError("--resume CAMPAIGN has its queue and jobs: give no others")
+            raise click.UsageError("--resume CAMPAIGN knows its queue and jobs: give no others")
         from qtui.commands.retry import resume_campaign
 
         go_on = partial(
@@ -391,9 +402,9 @@ def _retry(
         )
         sys.exit(run(flags, go_on))
     if queue is None:
-        raise click.UsageError("which queue? Give its name, or --resume CAMPAIGN.")
+        raise click.UsageError("no queue given: name one, or pass --resume CAMPAIGN")
     if bool(ids) + (wanted is not None) + everything != 1:
-        raise click.UsageError("which jobs? Give their ids, or --filter EXPR, or --all.")
+        raise click.UsageError("select jobs in exactly one way: their ids, --filter EXPR, or --all")
     given = given_ids(ids, queue)
     if ids and not given.ids:
         from qtui.commands.shared.report import nothing_given
@@ -433,22 +444,22 @@ def _retry(
 @click.option(
     "--rerun",
     type=click.Choice(["failure", "start"]),
-    help="Run the flow again: only what failed, or all of it.",
+    help="Rerun the flow: only what failed, or all of it from the start.",
 )
 @click.option(
     "--reset-attempts-made",
     is_flag=True,
-    help="Reset the attempts made, so that all are available again.",
+    help="Set the attempts made back to 0, so that each job has all its attempts again.",
 )
 @click.option(
     "--reset-attempts-started",
     is_flag=True,
-    help="Reset how often the jobs were started (BullMQ 5.59+).",
+    help="Set the attempts started back to 0 (BullMQ 5.59+).",
 )
 @click.option(
     "--drop-lost",
     is_flag=True,
-    help="Let parents run without children whose job is gone and that had not completed.",
+    help="Let parents run without the children that are gone and had not completed.",
 )
 @click.option(
     "--follow",
@@ -474,10 +485,10 @@ def _flow(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Show the flow that a job belongs to, over all its queues; with --rerun, run it again.
+    """Show the flow that a job belongs to, across all its queues; with --rerun, run it again.
 
-    From failure: the failed jobs run, and after them the ancestors that failed with them or wait
-    for them; completed jobs stay completed. From start: every finished job runs, children first.
+    --rerun failure runs the failed jobs again, then the ancestors that failed with them or wait for
+    them; completed jobs stay completed. --rerun start runs all finished jobs again, children first.
     """
     if rerun is None and (
         reset_attempts_made or reset_attempts_started or drop_lost or follow or dry_run or yes
@@ -507,17 +518,17 @@ def _flow(
 
 @main.command("journal", short_help="List past retries made from this machine.")
 @click.argument("campaign", metavar="[ID]", required=False, shell_complete=campaign_ids)
-@click.option("--jobs", is_flag=True, help="The retry's jobs as they were before it.")
+@click.option("--jobs", is_flag=True, help="With ID: list the jobs as they were before the retry.")
 @click.option(
     "--prune",
     metavar="AGE",
     callback=not_empty,
-    help="Delete the journals of retries that ended longer ago, such as 30d, 12h or 2w.",
+    help="Delete the journals of retries that ended longer ago than AGE: 30d, 12h, 2w, …",
 )
 @click.option(
     "--unfinished",
     is_flag=True,
-    help="With --prune: also of retries that were cut off or stopped and could be resumed.",
+    help="With --prune: also delete those of retries that can still be resumed.",
 )
 @click.option("--dry-run", is_flag=True, help="With --prune: show what would be deleted.")
 @click.option("--yes", is_flag=True, help="With --prune: do not ask for confirmation.")
@@ -533,10 +544,10 @@ def _journal(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """List past retries made from this machine; with ID (or its beginning or end) show one.
+    """List past retries made from this machine; with ID, or its beginning or end, show one.
 
-    They are in $QTUI_JOURNAL, else in qtui/journal in the state folder of the user. Nothing is
-    deleted but by --prune.
+    Journals are kept in $QTUI_JOURNAL; if unset, in qtui/journal in the user's state folder. Only
+    --prune deletes them.
     """
     if jobs and campaign is None:
         raise click.UsageError("--jobs needs the ID of a retry")

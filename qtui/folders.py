@@ -13,7 +13,7 @@ from typing import Final
 NOWHERE: Final = Path("/dev/null/qtui/journal")
 """The journal's folder where there is no home for one; nothing can be made there."""
 
-MOVED_BY: Final = "set QTUI_JOURNAL to a folder of yours"
+MOVED_BY: Final = "set QTUI_JOURNAL to a folder you can write to"
 """What moves the journal, for errors."""
 
 

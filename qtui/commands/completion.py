@@ -1,4 +1,4 @@
-"""`qtui completion`: the script that teaches a shell to complete qtui's commands and options."""
+"""`qtui completion`: prints the script with which a shell completes commands and options."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from click.shell_completion import CompletionItem, get_completion_class
 
 SHELLS: Final = ("bash", "zsh", "fish")
 
-COMPLETION_HELP: Final = """Print the script that lets a shell complete commands and options.
+COMPLETION_HELP: Final = """Print the script with which a shell completes commands and options.
 
 \b
 bash: echo 'eval "$(qtui completion bash)"' >> ~/.bashrc
@@ -18,11 +18,11 @@ fish: qtui completion fish > ~/.config/fish/completions/qtui.fish
 """
 
 VARIABLE: Final = "_QTUI_COMPLETE"
-"""By this variable the script asks for completions."""
+"""The variable through which the script asks for completions."""
 
 
 def completion_script(program: click.Command, shell: str) -> str:
-    """The script of one of the `SHELLS`, to be sourced."""
+    """The completion script of one of the `SHELLS`, to be sourced."""
     kind = get_completion_class(shell)
     assert kind is not None, shell
     return kind(program, {}, "qtui", VARIABLE).source()
@@ -31,7 +31,7 @@ def completion_script(program: click.Command, shell: str) -> str:
 def campaign_ids(
     _context: click.Context, _option: click.Parameter, begun: str
 ) -> list[CompletionItem]:
-    """The retries in the journal whose id begins like that, newest first. Reads names only."""
+    """The journal's retries whose ids begin with ``begun``, newest first. Reads names only."""
     from qtui.folders import journal_folder
     from qtui.operations.journal.reading import JournalError, ids
 

@@ -1,4 +1,4 @@
-"""`qtui errors`: the failures of a queue by what they have in common. Reads only."""
+"""`qtui errors`: groups a queue's failures by their error. Reads only."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from qtui.views.groups import GROUP_FIELDS, ErrorGroup, ErrorGroups, group_error
 def list_errors(
     place: Workplace, queue: str, state: JobState, wanted: Filter | None, *, json: bool
 ) -> int:
-    """Prints the groups, largest first, when the whole state has been read; ``*``: everywhere."""
+    """Prints the groups, largest first, once the state is read; ``*`` covers every queue."""
     try:
         return place.ask(lambda client: _list(client, place, queue, state, wanted, json=json))
-    except FilterError as error:  # a pattern ran away, which nobody could know before
+    except FilterError as error:  # a regular expression ran away
         raise CommandError(f"--filter: {error}", USAGE) from None
 
 
@@ -39,7 +39,7 @@ async def _list(
     *,
     json: bool,
 ) -> int:
-    """Costs a `Hunt` over the state of each queue, at the polite pace."""
+    """Costs a `Hunt` over the state of each queue, throttled by default."""
     prefixes = place.settings.prefixes
     if name == ALL_QUEUES:
         statuses = await find_queues(client, prefixes, place.settings.queues)
@@ -65,7 +65,7 @@ async def _list(
     if refused:
         where = plain(", ".join(queue.base for queue in refused))
         raise CommandError(
-            f"Redis refused to tell of {where}: its ACL hides their {state} jobs", REDIS
+            f"Redis refused to read {where}: its ACL hides their {state} jobs", REDIS
         )
     return 0
 
@@ -90,7 +90,9 @@ async def _read(
             try:
                 async for _ in group_errors(hunt, queue, groups):
                     where = f" in {plain(queue.name)}" if len(queues) > 1 else ""
-                    progress.say(f"{count(hunt.seen)} of {plural(hunt.total, 'job')} seen{where}")
+                    progress.say(
+                        f"searched {count(hunt.seen)} of {plural(hunt.total, 'job')}{where}"
+                    )
             except FORBIDDEN:
                 if len(queues) == 1:
                     raise
@@ -114,7 +116,7 @@ def _print(place: Workplace, groups: ErrorGroups, *, everywhere: bool) -> None:
 
 
 def group_object(group: ErrorGroup, jobs: int) -> dict[str, object]:
-    """A group as JSON: shares are parts of 1, times ms since the epoch."""
+    """A group as JSON: shares are fractions of 1, times are ms since the epoch."""
     return {
         "signature": group.signature,
         "filter": group.filter,

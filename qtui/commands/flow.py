@@ -1,4 +1,4 @@
-"""`qtui flow`: the tree that a job belongs to. Reads only; `rerun` does what else is asked for."""
+"""`qtui flow`: prints the flow that a job belongs to. Reads only; reruns are in `rerun`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MOST_LINES: Final = 1000
 
 
 def show_flow(place: Workplace, request: RerunRequest) -> int:
-    """Prints the flow of a job, or reruns it."""
+    """Prints a job's flow, or reruns it."""
     if request.rerun is None:
         return place.ask(lambda client: _print_tree(client, place, request))
     return rerun_flow(place, request, request.rerun)
@@ -58,18 +58,17 @@ async def _print_tree(client: Client, place: Workplace, request: RerunRequest) -
             rows.append(_cells(node, depth, lineage, time.time() * 1000))
     Table(place.out, _COLUMNS).write(rows)
     if lineage.note:
-        place.err.line(f"nothing above is shown: {plain(lineage.note)}")
+        place.err.line(f"ancestors above are not shown: {plain(lineage.note)}")
     if cut:
-        place.err.line(f"the first {count(_MOST_LINES)} lines; --json prints all")
+        place.err.line(f"only the first {count(_MOST_LINES)} lines are shown; --json prints all")
     return DONE
 
 
 class _Walk:
-    """Every job of a flow with its depth, a parent before its children.
+    """Every job of a flow with its depth, parents before their children.
 
-    Of each parent's children the first ``most`` are met, those that went wrong before the others,
-    and the one that leads to the job that was asked for. One that is met twice has no children
-    there.
+    Visits the first ``most`` children of each parent, failed ones first, and always the child that
+    leads to the requested job. A job that is met again is shown there without its children.
     """
 
     def __init__(self, client: Client, lineage: Lineage, queues: Queues, most: int) -> None:
@@ -80,12 +79,12 @@ class _Walk:
         self._met: set[str] = set()
 
     async def jobs(self) -> AsyncIterator[tuple[int, Node | None, int]]:
-        """Depth and job; without a job, how many are left out there."""
+        """Yields depth and job, or depth, None and how many children are left out there."""
         nodes = self._lineage.nodes
         async for one in self._visit(nodes[0], 0):
             yield one
         for depth, node in enumerate(nodes):
-            # A parent that has struck the job off does not lead to it.
+            # A parent that has removed the job from its dependencies does not lead to it.
             if node.key not in self._met:
                 async for one in self._visit(node, depth):
                     yield one
@@ -114,7 +113,7 @@ class _Walk:
             yield depth + 1, None, family.total - len(shown)
 
     def _below(self, node: Node) -> Node | None:
-        """The child on the way to the job that was asked for, if its parent knows it."""
+        """The child on the way to the requested job, if its parent still has it."""
         nodes = self._lineage.nodes
         for parent, child in pairwise(nodes):
             if parent.key == node.key and child.name.record is not None:
@@ -162,16 +161,16 @@ def _what(node: Node) -> tuple[str, Tone]:
     if node.unclear:
         return plain(node.unclear), Tone.BUSY
     if node.doomed:
-        return f"to be failed: {spoken(node.deferred)}", Tone.BAD
+        return f"will fail: {spoken(node.deferred)}", Tone.BAD
     if node.state is JobState.WAITING_CHILDREN:
         return f"waits for {plural(node.waits_for, 'child', 'children')}", Tone.FAINT
     return "", Tone.PLAIN
 
 
 def node_object(node: Node, depth: int) -> dict[str, object]:
-    """A job of a flow as one line: what a list says of it, and its place in the flow.
+    """A job of a flow as JSON: what a list says of it, and its place in the flow.
 
-    ``record`` is how its parent keeps it, ``on_failure`` what its failure does to its parent.
+    ``record`` is how its parent keeps it; ``on_failure`` is what its failure does to its parent.
     """
     members = row_object(node.row, node.state or JobState.WAITING)
     return {

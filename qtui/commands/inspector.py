@@ -1,4 +1,4 @@
-"""Opens the inspector. What can be known before the screen is painted goes wrong before it is."""
+"""Opens the inspector. Errors that can be known before the screen is painted end it before."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from qtui.ui.session import Opening, Session
 from qtui.ui.themes import THEMES
 
 _UNPAINTED: Final = 0.3
-"""Seconds for which a server may take to answer before the screen is painted without it."""
+"""Seconds to wait for the server before the screen is painted without it."""
 
 
 def inspect(place: Workplace) -> int:
-    """Runs the inspector until it is left."""
+    """Runs the inspector until the user quits."""
     _check_keys(place.settings.keys)
     _check_theme(place.settings.theme)
     return asyncio.run(_inspect(place))
@@ -64,10 +64,10 @@ async def _inspect(place: Workplace) -> int:
 
 
 async def _open(place: Workplace) -> Session:
-    """The session, as soon as the server has said what it is.
+    """The session, once the server has said what it is.
 
     Raises:
-        RedisFault: it can't be reached, or refused, or no queues can be there.
+        RedisFault: the server is unreachable or refuses, or it can't hold queues.
     """
     server, target, by = await place.asked(lambda client: _meet(client, place))
     settings = place.settings
@@ -78,7 +78,7 @@ async def _open(place: Workplace) -> Session:
 
 
 async def _meet(client: Client, place: Workplace) -> tuple[Server, Target, str]:
-    """Who answers, the target as a cluster where it is one, and which profile marks that."""
+    """The server, the target (a cluster if it is one), and the profile that marks it read-only."""
     server, target = await identify(client), place.target
     nodes = await nodes_of(client)
     if not nodes:
@@ -91,8 +91,7 @@ def _check_theme(name: str | None) -> None:
         near = get_close_matches(name, THEMES, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise CommandError(
-            f"theme in the config file: there is no theme {plain(name)}: {hint}"
-            f"There are {', '.join(THEMES)}",
+            f"unknown theme {plain(name)} in the config file: {hint}themes are {', '.join(THEMES)}",
             USAGE,
         )
 
@@ -104,7 +103,7 @@ def _check_keys(keys: Mapping[str, str]) -> None:
             near = get_close_matches(name, known, n=1)
             hint = f'; did you mean "{near[0]}"?' if near else ""
             raise CommandError(
-                f'[keys] in the config file: no action is called "{plain(name)}"{hint}', USAGE
+                f'[keys] in the config file: unknown action "{plain(name)}"{hint}', USAGE
             )
 
 
@@ -117,15 +116,15 @@ def make_session(
     journal: Path,
     note: str = "",
 ) -> Session:
-    """What the screen works with. Only here it gets what writes, and in read-only mode nothing.
+    """What the screen works with. It gets a way to write only here, and none in read-only mode.
 
     Args:
-        settings: what the user wants.
+        settings: the user's settings.
         target: the address.
         client: the connection.
-        server: who answers there.
-        journal: where campaigns are written down.
-        note: a word for the status line.
+        server: the server that answers there.
+        journal: the folder that campaigns are recorded in.
+        note: a note for the status line.
     """
     session = Session(settings, target, client, server, None, journal=journal, note=note)
     if settings.read_only:

@@ -1,4 +1,4 @@
-"""`qtui jobs`: a window of jobs of one queue and state, or of all. Reads only; constant memory."""
+"""`qtui jobs`: lists jobs of one queue and state, or of all. Reads only, in constant memory."""
 
 from __future__ import annotations
 
@@ -23,40 +23,40 @@ from qtui.views.columns import HEADS, Tone, cells
 T = TypeVar("T")
 
 _PAGE: Final = 200
-"""Jobs that are read in one go."""
+"""Jobs read per page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobsRequest:
-    """Which jobs are asked for."""
+    """Which jobs to list."""
 
     queue: str
-    """A name, a full key, or `ALL_QUEUES`."""
+    """A queue's name, its full key, or `ALL_QUEUES`."""
     states: tuple[JobState, ...]
     limit: int
     offset: int
     newest_first: bool
     filter: Filter | None = None
     fields: tuple[str, ...] = ()
-    """What of each job is printed as JSON, see `ndjson.FIELDS`; empty for what a list shows."""
+    """Members to print as JSON, see `ndjson.EXPORT_FIELDS`; empty for those of a list."""
 
     @property
     def in_words(self) -> str:
-        """``failed jobs``, or just ``jobs`` where every state is meant."""
+        """``failed jobs``, or ``jobs`` for every state."""
         return f"{self.states[0]} jobs" if len(self.states) == 1 else "jobs"
 
 
 @dataclass(slots=True)
 class _Rest:
-    """What is still to be passed over and printed; one for all queues and states."""
+    """Jobs still to skip and to print, counted across all queues and states."""
 
     offset: int
     limit: int
     unread: str = ""
-    """Why jobs of some queue or state could not be read."""
+    """Why some jobs could not be read."""
 
     def part(self, found: Sequence[T]) -> Sequence[T]:
-        """Those of the next jobs that are to be printed."""
+        """The jobs of this page that are to be printed."""
         skipped = min(self.offset, len(found))
         self.offset -= skipped
         part = found[skipped : skipped + self.limit]
@@ -65,10 +65,10 @@ class _Rest:
 
 
 def list_jobs(place: Workplace, window: JobsRequest, *, json: bool) -> int:
-    """Prints the jobs of a window as they are read: queue by queue, in each state by state."""
+    """Prints the requested jobs as they are read, queue by queue and state by state."""
     try:
         return place.ask(lambda client: _list(client, place, window, json=json))
-    except FilterError as error:  # a pattern ran away, which nobody could know before
+    except FilterError as error:  # a regular expression ran away
         raise CommandError(f"--filter: {error}", USAGE) from None
 
 
@@ -79,7 +79,7 @@ async def _list(client: Client, place: Workplace, window: JobsRequest, *, json: 
         if not found and not place.settings.queues:
             await say_none(client, place.err, prefixes)
             return 0
-        # By name: their counts, and so another order, could change between two windows.
+        # By name: an order by counts could change between two pages of --offset.
         statuses = sorted(found, key=lambda status: status.queue.base)
     else:
         statuses = [await find_queue(client, prefixes, window.queue)]
@@ -140,9 +140,9 @@ async def _export(
     window: JobsRequest,
     rest: _Rest,
 ) -> None:
-    """Prints picked fields of any number of jobs as they are met, in constant memory.
+    """Prints the picked fields of any number of jobs as they are found, in constant memory.
 
-    Costs the `Hunt`, with the payloads that are wanted; steps get smaller where those are large.
+    Costs a `Hunt` that also reads the picked payloads; its steps shrink where those are large.
     """
     hunt = Hunt(
         client,
@@ -172,10 +172,10 @@ async def _export(
 async def _pages(
     client: Client, queue: QueueKey, state: JobState, window: JobsRequest, rest: _Rest
 ) -> AsyncIterator[Sequence[Row]]:
-    """The pages of a window, in order.
+    """The requested jobs page by page, in order.
 
-    Jobs come and go meanwhile: one that was pushed over the border of two pages is not shown twice,
-    one that was pulled over it is not shown.
+    Jobs come and go meanwhile: one that moves from this page to the next is not shown twice, one
+    that moves the other way is missed.
     """
     reader = Reader(client)
     offset, before = rest.offset, frozenset[str]()
@@ -201,9 +201,9 @@ async def _matching(
     rest: _Rest,
     rate: float | None,
 ) -> AsyncIterator[Sequence[Row]]:
-    """The jobs that match, as a hunt finds them; each is read once more, as a row.
+    """The jobs that match, as a `Hunt` finds them; each is then read as a row.
 
-    The whole price is the hunt's, see `Hunt`.
+    The price is that of the hunt.
     """
     reader = Reader(client)
     hunt = Hunt(

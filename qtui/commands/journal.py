@@ -1,4 +1,4 @@
-"""`qtui journal`: past retries made from this machine. Reads files only, never Redis."""
+"""`qtui journal`: lists past retries made from this machine. Reads files only, never Redis."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _TONES: Final = {
 
 
 def list_journal(out: Paper, err: Paper, folder: Path, *, json: bool) -> int:
-    """Prints all campaigns, newest first."""
+    """Prints every campaign, newest first."""
     heads = [Column("id"), Column("ago", right=True), Column("who"), Column("queue")]
     numbers = [Column(head, right=True) for head in ("retried", "-1", "-3")]
     size = Column("size", right=True)
@@ -87,14 +87,14 @@ def list_journal(out: Paper, err: Paper, folder: Path, *, json: bool) -> int:
 def prune_journal(
     place: Workplace, age_of: str, *, unfinished: bool, dry_run: bool, yes: bool
 ) -> int:
-    """Deletes the journals of old retries, after a question.
+    """Deletes the journals of old retries once the user confirms; returns the exit code.
 
     Args:
-        place: where the journal is.
-        age_of: how long ago they ended at least, such as ``30d``.
-        unfinished: those that could be resumed, too.
-        dry_run: only names them.
-        yes: does not ask.
+        place: has the journal's folder.
+        age_of: delete journals of retries that ended longer ago than this, such as ``30d``.
+        unfinished: also delete those that could still be resumed.
+        dry_run: only list them.
+        yes: do not ask for confirmation.
     """
     out, err, folder = place.out, place.err, place.journal
     try:
@@ -111,7 +111,7 @@ def prune_journal(
         if not yes:
             check_can_ask(place)
             out.flush()
-            if not agreed(f"Delete {what}? What those retries wiped is lost with them. [y/N] "):
+            if not agreed(f"Delete {what}? What those retries wiped cannot be read then. [y/N] "):
                 err.line("qtui: nothing was deleted")
                 return NOT_ALL
         return _delete(out, err, folder, found)
@@ -149,7 +149,7 @@ def _list_prunable(out: Paper, found: Sequence[Summary]) -> None:
 
 
 def _moment_before(age_of: str) -> int:
-    """Ms since the epoch, so long ago; a usage error where it is no age."""
+    """The moment an age before now, in ms since the epoch; a usage error if it is no age."""
     match = _AGE.fullmatch(age_of.strip())
     if match is None:
         raise CommandError(
@@ -162,11 +162,11 @@ def show_campaign(out: Paper, folder: Path, name: str, *, json: bool, jobs: bool
     """Prints one campaign.
 
     Args:
-        out: where to.
-        folder: where journals are.
-        name: its id, or the beginning or end of it.
-        json: every line of its journal, as JSON; with ``jobs`` the jobs as `qtui jobs` has them.
-        jobs: the jobs as they stood before they were retried, oldest finish first.
+        out: where to print.
+        folder: the journal's folder.
+        name: the campaign's id, or its beginning or end.
+        json: print every line of its journal; with ``jobs``, the jobs as `qtui jobs` does.
+        jobs: print the jobs as they were before the retry, oldest finish first.
     """
     try:
         campaign_id = find(folder, name)
@@ -234,12 +234,12 @@ def _cells(one: Summary, now: float) -> Iterator[Cell]:
 
 
 def _export(out: Paper, folder: Path, campaign_id: str) -> None:
-    """Every line, encoded anew: whoever wrote into the file, only ASCII comes out."""
+    """Prints every line, encoded anew, so that only ASCII comes out of a file others may edit."""
     for found in read_lines(folder, campaign_id):
         try:
             out.json(found)
-        except ValueError as error:  # no number of ours is infinite
-            raise JournalError(f"the journal of {campaign_id} was changed: {error}") from None
+        except ValueError as error:  # qtui writes no infinite number
+            raise JournalError(f"the journal of {campaign_id} was edited: {error}") from None
 
 
 # The jobs as they were ---------------------------------------------------------------------------

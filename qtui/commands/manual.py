@@ -1,4 +1,4 @@
-"""`qtui man`: the manual page, made from the help of every command."""
+"""`qtui man`: prints the manual page, generated from the help of every command."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from qtui import RELEASES, __version__
 from qtui.bullmq.filter import TABLE
 
 _ENVIRONMENT = (
-    ("QTUI_REDIS, REDIS_URL", "The address of Redis, where --redis and the profile name none."),
-    ("QTUI_READ_ONLY", "1 refuses to send anything but reads."),
-    ("QTUI_JOURNAL", "The folder of the journal, in place of qtui/journal in the state folder."),
-    ("NO_COLOR", "Any text turns colours off."),
+    ("QTUI_REDIS, REDIS_URL", "URL of the server, if neither --redis nor the profile names one."),
+    ("QTUI_READ_ONLY", "1 sends only reads to Redis and refuses writes."),
+    ("QTUI_JOURNAL", "Folder of the journal; if unset, qtui/journal in the user's state folder."),
+    ("NO_COLOR", "Any value turns colours off."),
 )
 _CODES = (
-    ("0", "All done."),
-    ("1", "Some job was not retried, or failed again while it was followed."),
+    ("0", "Done."),
+    ("1", "Some jobs were not retried, or failed again while they were followed."),
     ("2", "Wrong usage."),
-    ("3", "Redis is not reachable, or refused."),
+    ("3", "Redis is unreachable, or refused."),
     ("4", "Refused by read-only mode."),
-    ("130", "Interrupted; what was on its way is reported."),
+    ("130", "Interrupted; the jobs already on their way are reported."),
 )
 
 
 def manual(program: click.Group) -> str:
-    """The page as roff with the man macros."""
+    """The manual page as roff, with the man macros."""
     return "\n".join(_lines(program)) + "\n"
 
 
@@ -86,7 +86,7 @@ def _pairs(pairs: Sequence[tuple[str, str]]) -> Iterator[str]:
 
 
 def _quoted(text: str) -> str:
-    """Text that roff takes for text."""
+    """Text escaped so that roff prints it literally."""
     text = text.replace("\\", r"\e").replace("-", r"\-")
     text = "".join(char if char.isascii() else rf"\[u{ord(char):04X}]" for char in text)
     return rf"\&{text}" if text.startswith((".", "'")) else text

@@ -1,4 +1,4 @@
-"""`qtui queues`: every queue with its counts, worst first. Reads only."""
+"""`qtui queues`: lists queues with their counts, most failed jobs first. Reads only."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from qtui.text import count, plain
 from qtui.views.columns import Tone
 
 _AT_ONCE: Final = 100
-"""Queues whose counts are read in one round trip."""
+"""Queues whose counts are read per round trip."""
 
 _CONNECTIONS: Final = 4
-"""Queues whose evidence is read side by side; the pool has twice as many connections."""
+"""Queues whose evidence is read in parallel; the pool has twice as many connections."""
 
 _ORDER: Final = {
     JobState.FAILED: "failed",
@@ -49,7 +49,7 @@ class _Line:
 
 
 def list_queues(place: Workplace, *, json: bool) -> int:
-    """Prints the queues, all of them or those that the settings name."""
+    """Prints all queues, or those that the settings name."""
     lines = place.ask(lambda client: _read(client, place))
     if json:
         for one in lines:
@@ -60,7 +60,7 @@ def list_queues(place: Workplace, *, json: bool) -> int:
 
 
 async def _read(client: Client, place: Workplace) -> list[_Line]:
-    """Costs a SCAN for each prefix, and three round trips for every few queues."""
+    """Costs one SCAN of the keyspace per prefix, and three round trips for every few queues."""
     settings = place.settings
     keys = _named(settings)
     if not settings.queues:
@@ -95,7 +95,7 @@ def _named(settings: Settings) -> list[QueueKey]:
 
 
 def _miss(place: Workplace, lines: Sequence[_Line]) -> bool:
-    """Says which queues were looked for in vain; whether one of them had been named."""
+    """Prints which named queues do not exist; whether there are any."""
     settings = place.settings
     found = {one.status.queue.name for one in lines}
     for name in settings.queues:
@@ -133,11 +133,11 @@ def _condition(one: _Line) -> Iterator[str]:
     if status.paused:
         yield "paused"
     elif stranded := status.count(JobState.PAUSED):
-        yield f"{count(stranded)} stranded in paused: resume once more"
+        yield f"{count(stranded)} stranded in paused: resume the queue again"
     if status.concurrency is not None:
-        yield f"at most {count(status.concurrency)} active"
+        yield f"global concurrency {count(status.concurrency)}"
     if status.kind is not Kind.BULLMQ:
-        yield f"{status.kind}, not to be retried"
+        yield f"{status.kind}: qtui can't retry its jobs"
     if status.version:
         yield plain(status.version).replace("bullmq:", "BullMQ ")
     if status.kind is Kind.BULLMQ:

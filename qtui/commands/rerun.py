@@ -1,4 +1,4 @@
-"""`qtui flow --rerun`: tell what will run again, ask, do it, and say what became of every job."""
+"""`qtui flow --rerun`: shows the plan, asks, reruns the flow, and prints each job's result."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from qtui.views.columns import Tone
 
 _MOST_STEPS: Final = 30
 _LOOK: Final = 0.5
-"""Seconds between two looks at what becomes of the jobs, at least."""
+"""Least number of seconds between two looks at the jobs."""
 
 _TOLD: Final = (Part.RUNS, Part.FOLLOWS, Part.UNDER_WAY, Part.GONE, Part.LEFT)
 _TONES: Final = {Part.RUNS: Tone.GOOD, Part.FOLLOWS: Tone.GOOD, Part.LEFT: Tone.BUSY}
@@ -43,7 +43,7 @@ _TITLES: Final = {Start.FAILURE: "from failure", Start.START: "from the start"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RerunRequest:
-    """Which flow, and what is to be done with it."""
+    """Which flow, and what to do with it."""
 
     queue: str
     job_id: str
@@ -53,18 +53,18 @@ class RerunRequest:
     yes: bool
     json: bool
     follow: float = 0.0
-    """Seconds for which the jobs are followed when all are sent."""
+    """Seconds to follow the jobs after all are sent."""
     drop_lost: bool = False
-    """Whether parents are to run without children that are gone."""
+    """Whether parents may run without children that are gone."""
 
     @property
     def asks(self) -> bool:
-        """Whether a person is to say yes."""
+        """Whether the user has to confirm."""
         return not (self.yes or self.dry_run)
 
     @property
     def words(self) -> str:
-        """The command, as the journal remembers it: without what stood before it."""
+        """The command line as the journal records it, without the options before the command."""
         words = ["qtui", "flow", self.queue, self.job_id]
         words += ["--rerun", self.rerun.value] if self.rerun is not None else []
         words += ["--reset-attempts-made"] if self.resets.made else []
@@ -74,7 +74,7 @@ class RerunRequest:
 
 
 def rerun_flow(place: Workplace, request: RerunRequest, start: Start) -> int:
-    """Reruns the flow of a job, or tells what a rerun would do."""
+    """Reruns a job's flow, or shows what a rerun would do; returns the exit code."""
     check_may_write(place, "rerun", dry_run=request.dry_run, asks=request.asks)
     plan = place.ask(lambda client: _plan(client, place, request, start))
     if not request.json or request.asks:
@@ -115,7 +115,7 @@ async def _plan(client: Client, place: Workplace, request: RerunRequest, start: 
 
 
 def _tell(paper: Paper, plan: RerunPlan, resets: Resets) -> None:
-    """The plan, for a person."""
+    """Prints the plan for a person to read."""
     title = f"Rerun the flow of {plain(plan.lineage.root.key)} {_TITLES[plan.start]}"
     paper.line(paper.styled(title, bold=True))
     if not plan.refusal:
@@ -145,7 +145,7 @@ def _step_cells(step: RerunStep) -> tuple[Cell, ...]:
 
 
 class RerunReport(Report):
-    """Says what became of the jobs of a flow: with their queues, by full key."""
+    """Prints what became of the jobs of a flow, with the full keys of their queues."""
 
     verb = "rerun"
 
@@ -156,26 +156,26 @@ class RerunReport(Report):
         self.selected = plan.jobs
         self.warnings = list(plan.warnings(request.resets))
         self.progress: RerunProgress | None = None
-        """What has become of the jobs, if they were followed."""
+        """Outcomes of the jobs, if they were followed."""
         self._nodes = {step.node.key: step.node for step in plan.steps}
         self._plan = plan
 
     @property
     def goes_on(self) -> str:
-        """How what is left can be done: it is planned anew."""
-        return "the same command does what is left"
+        """How to do what is left: with a new plan."""
+        return "run the same command again to do the rest"
 
     def look(self, progress: RerunProgress) -> None:
-        """Takes in what has become of the jobs by now."""
+        """Takes in the outcomes known so far."""
         self.progress = progress
         jobs = self.selected
         left = jobs - progress.completed - len(progress.failed) - progress.gone
-        parts = ((left, "not finished yet"), (progress.gone, "removed, their end unknown"))
+        parts = ((left, "not finished yet"), (progress.gone, "removed, outcome unknown"))
         words = ", ".join(f"{count(number)} {what}" for number, what in parts if number)
         self.remark = f"of {plural(jobs, 'job')}: {words}" if words else ""
 
     def forecast(self) -> int:
-        """Prints what a rerun would do with each job; the exit code."""
+        """Prints what a rerun would do with each job; returns the exit code."""
         for step in self._plan.steps:
             if step.part.reruns:
                 self.count({Code.RETRIED: 1})
@@ -194,12 +194,12 @@ class RerunReport(Report):
 
     @property
     def complete(self) -> bool:
-        """Whether every job that was to run again does."""
+        """Whether every selected job was sent."""
         return self._codes[Code.RETRIED] == self.selected
 
     @property
     def summary(self) -> str:
-        """The count in words."""
+        """The counts as one line."""
         verb = "would run again" if self._dry_run else "run again"
         return f"{count(self._codes[Code.RETRIED])} of {plural(self.selected, 'job')} {verb}"
 
@@ -232,7 +232,7 @@ def _verdict(result: Result, state: JobState) -> Cell:
 
 
 def _outcomes(progress: RerunProgress) -> dict[str, object]:
-    """What became of the jobs while they were followed; the names are those of a retry's."""
+    """Outcomes of the followed jobs, with the same names as for a retry."""
     fates = Counter(one.fate for one in progress.outcomes().values())
     told = {
         "recovered": Fate.COMPLETED,
@@ -242,7 +242,9 @@ def _outcomes(progress: RerunProgress) -> dict[str, object]:
         "delayed": Fate.DELAYED,
         "gone": Fate.GONE,
     }
-    fates[Fate.WAITING] += progress.plan.jobs - fates.total()  # of many, those not yet decided
+    fates[Fate.WAITING] += (
+        progress.plan.jobs - fates.total()
+    )  # of a large flow, those not yet decided
     return {name: fates[fate] for name, fate in told.items()}
 
 
@@ -266,7 +268,7 @@ async def _carry_out(
 
 
 async def _looks(rerun: Rerun, seconds: float) -> AsyncIterator[RerunProgress]:
-    """Looks at the jobs until all are decided, or the time is up."""
+    """Looks at the jobs until all are decided or the time is up."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     while True:
@@ -275,5 +277,5 @@ async def _looks(rerun: Rerun, seconds: float) -> AsyncIterator[RerunProgress]:
         left = deadline - loop.time()
         if progress.is_over or left <= 0:
             return
-        # The more seldom the longer a look takes: Redis has others to serve.
+        # Slow looks are spaced out further, so that Redis can serve others.
         await asyncio.sleep(min(left, max(_LOOK, 3 * (loop.time() - begun))))

@@ -1,4 +1,4 @@
-"""`qtui retry`: tell what will happen, ask, do it, and say what became of every job."""
+"""`qtui retry`: shows the plan, asks, retries the jobs, and prints each job's result."""
 
 from __future__ import annotations
 
@@ -44,41 +44,41 @@ from qtui.views.columns import Tone
 
 _MOST_GROUPS: Final = 30
 _IN_WORDS: Final = 20
-"""Ids that are named where a command is remembered."""
+"""Ids that the journal records of a command line."""
 
 _QUICK: Final = 0.5
-"""Seconds of reading of which nobody needs to be told."""
+"""Seconds of reading before progress is shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryRequest:
-    """What is to be retried, and how."""
+    """Which jobs to retry, and how."""
 
     queue: str
     ids: tuple[str, ...]
     filter: Filter | None
-    """Without ids: which jobs of the state; None for all."""
+    """If there are no ids: which jobs of the state; None for all."""
     state: JobState
     resets: Resets
     pace: Pace
     follow: float
-    """Seconds for which the jobs are followed when all are sent."""
+    """Seconds to follow the jobs after all are sent."""
     dry_run: bool
     yes: bool
     json: bool
     verbose: bool = False
-    """A line a job on a terminal too."""
+    """Print a line for each job on a terminal too."""
     ids_on_stdin: bool = False
-    """The ids were read there, so that a question is asked on the terminal itself."""
+    """Whether ids came from standard input, so that answers are read from the terminal."""
 
     @property
     def asks(self) -> bool:
-        """Whether a person is to say yes."""
+        """Whether the user has to confirm."""
         return not (self.yes or self.dry_run)
 
     @property
     def words(self) -> str:
-        """The command, as the journal remembers it: without what stood before it."""
+        """The command line as the journal records it, without the options before the command."""
         words = ["qtui", "retry", self.queue, *self.ids[:_IN_WORDS]]
         words += ["…"] if len(self.ids) > _IN_WORDS else []
         if self.filter is not None:
@@ -92,7 +92,7 @@ class RetryRequest:
 
 
 def retry_jobs(place: Workplace, request: RetryRequest) -> int:
-    """Retries the jobs, or tells what a retry would do."""
+    """Retries the jobs, or shows what a retry would do; returns the exit code."""
     check_may_write(
         place,
         "retry",
@@ -110,7 +110,7 @@ def retry_jobs(place: Workplace, request: RetryRequest) -> int:
     )
     try:
         plan = place.ask(lambda client: _plan(client, place, request, report))
-    except FilterError as error:  # a pattern ran away, which nobody could know before
+    except FilterError as error:  # a regular expression ran away
         raise CommandError(f"--filter: {error}", USAGE) from None
     if plan.status.kind.refusal:
         raise CommandError(f"{plan.queue.base} is {plan.status.kind.refusal}", NOT_ALL)
@@ -123,7 +123,7 @@ def retry_jobs(place: Workplace, request: RetryRequest) -> int:
         match = f" that match {request.filter.source}" if request.filter else ""
         return report.end(DONE, f"no {plan.state} jobs in {plan.queue.base}{match}")
     if request.dry_run or (request.ids and not plan.count(Code.RETRIED)):
-        # Sent all the same, a job that fails right now would be retried without a question.
+        # If sent anyway, a job that fails right now would be retried without confirmation.
         if request.ids:
             report.forecasts(plan.forecasts)
         return report.end(report.code)
@@ -156,7 +156,7 @@ async def _plan(client: Client, place: Workplace, request: RetryRequest, report:
             progress.say(f"reading {count(seen)} of {plural(total, 'job')}")
 
     def told(forecasts: Sequence[Forecast]) -> None:
-        # Those of chosen jobs are kept, and printed below the plan.
+        # Forecasts for jobs chosen by id are kept, and printed below the plan.
         if request.dry_run and not request.ids and not status.kind.refusal:
             progress.clear()
             report.forecasts(forecasts)
@@ -169,7 +169,7 @@ async def _plan(client: Client, place: Workplace, request: RetryRequest, report:
 
 
 def _tell(paper: Paper, plan: Plan, resets: Resets) -> None:
-    """The plan, for a person."""
+    """Prints the plan for a person to read."""
     jobs = plural(plan.jobs, f"{plan.state} job")
     paper.line(paper.styled(f"Retry {jobs} in {plain(plan.queue.base)}", bold=True))
     groups = plan.groups()
@@ -182,12 +182,12 @@ def _tell(paper: Paper, plan: Plan, resets: Resets) -> None:
         rows.append((Cell(count(group.jobs)), Cell(plain(group.name)), Cell(group.error), fate))
     Table(paper, columns).write(rows)
     if len(groups) > _MOST_GROUPS:
-        paper.line(f"and {count(len(groups) - _MOST_GROUPS)} more kinds")
+        paper.line(f"and {plural(len(groups) - _MOST_GROUPS, 'more group')}")
     for warning in plan.warnings(resets):
         paper.line(paper.styled(f"▲ {warning}", Tone.BUSY))
     if plan.relative is not None:
         flow = shlex.join(["qtui", "flow", plan.queue.name, plan.relative])
-        paper.line(f"  {plain(flow)} shows such a flow, with --rerun failure it reruns it.")
+        paper.line(f"  `{plain(flow)}` shows such a flow; add --rerun failure to rerun it.")
     if resets.made or resets.started:
         which = [word for word, on in (("made", resets.made), ("started", resets.started)) if on]
         paper.line(f"Reset: attempts {' and '.join(which)}.")
@@ -235,9 +235,9 @@ def resume_campaign(
     verbose: bool = False,
     yes: bool = False,
 ) -> int:
-    """Goes on with a campaign whose process died, or that was stopped.
+    """Resumes a campaign whose process died or that was stopped; returns the exit code.
 
-    Where its data may not be here it asks, unless ``yes`` says that they are.
+    If this server may not hold the campaign's queue, it asks first, unless ``yes`` is given.
     """
     if place.settings.read_only:
         raise CommandError("read-only mode: retry is off", READ_ONLY)
@@ -263,7 +263,7 @@ def resume_campaign(
 async def run_campaign(
     campaign: Campaign[Retry], place: Workplace, report: Report, seconds: float
 ) -> int:
-    """Carries a retry out, follows its jobs, and tells what became of them."""
+    """Runs a retry, follows its jobs for ``seconds``, prints results; returns the exit code."""
     follower = campaign.action.follower
 
     async def follow() -> AsyncIterator[str]:
@@ -277,5 +277,5 @@ async def run_campaign(
             report.follow(follower.final(), seconds)
 
     if isinstance(campaign.action.plan.selection, Query):
-        report.rest_when_done = f"gone out of {campaign.action.plan.state} before their turn"
+        report.rest_when_done = f"left {campaign.action.plan.state} before their turn"
     return await carry_out(campaign, place, report, follow if seconds else None)

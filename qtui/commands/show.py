@@ -1,4 +1,4 @@
-"""`qtui show`: one job, everything that Redis keeps of it. Reads only."""
+"""`qtui show`: prints everything Redis holds for a job. Reads only."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from qtui.views.job_json import job_object
 from qtui.views.large_json import LARGE, NoJson, pretty_lines
 
 _AT_ONCE: Final = 1000
-"""Lines that are written in one go."""
+"""Lines written at a time."""
 
 
 def show_jobs(place: Workplace, queue: str, ids: Sequence[str], *, as_json: bool) -> int:
-    """Prints jobs, one after the other; what keeps one from being shown is said at its place."""
+    """Prints jobs one after the other; a job that can't be shown has its error at its place."""
     return place.ask(lambda client: _show(client, place, queue, ids, as_json=as_json))
 
 
@@ -54,7 +54,7 @@ async def _show(
 
 
 async def _read(client: Client, place: Workplace, name: str, job_id: str) -> tuple[Job, list[str]]:
-    """The job with every field and every log line, however long."""
+    """The job with every field and every log line, at full length."""
     if name == ALL_QUEUES:
         queue = await _queue_of(client, place, job_id)
     else:
@@ -69,13 +69,13 @@ async def _read(client: Client, place: Workplace, name: str, job_id: str) -> tup
 
 
 async def _queue_of(client: Client, place: Workplace, job_id: str) -> QueueKey:
-    """The one queue that has the job."""
+    """The only queue that has the job."""
     settings = place.settings
     statuses = await find_queues(client, settings.prefixes, settings.queues)
     found, closed = await find_job(client, [status.queue for status in statuses], job_id)
     if not found:
         searched = plural(len(statuses) - len(closed), "queue")
-        refused = f"; Redis refused to tell of {name_queues(closed)}" if closed else ""
+        refused = f"; Redis refused to read {name_queues(closed)}" if closed else ""
         if not statuses and not settings.queues:
             refused = f". {await hint(client, settings.prefixes)}"
         where = where_queues_are(settings.prefixes)
@@ -84,7 +84,7 @@ async def _queue_of(client: Client, place: Workplace, job_id: str) -> QueueKey:
         )
     if len(found) > 1:
         known = ", ".join(f"{queue.base} ({where.words})" for queue, where in found)
-        raise CommandError(f'job "{job_id}" is in {len(found)} queues: say which of {known}', USAGE)
+        raise CommandError(f'job "{job_id}" is in {len(found)} queues: name one of {known}', USAGE)
     return found[0][0]
 
 
@@ -134,7 +134,7 @@ def _json_lines(text: str) -> Iterator[str]:
     try:
         pretty = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
-        yield "(this is no JSON)"
+        yield "(not valid JSON)"
         pretty = text
     yield from lines(pretty)
 
@@ -147,5 +147,5 @@ def _large_lines(text: str) -> Iterator[str]:
             else:
                 yield from lines(line)
     except NoJson as error:
-        yield "(this is no JSON from here on)" if error.at else "(this is no JSON)"
+        yield "(not valid JSON from here on)" if error.at else "(not valid JSON)"
         yield from lines(text[error.at :])

@@ -148,9 +148,10 @@ def facts(one: Summary, story: Story) -> Iterator[tuple[str, str]]:
     for other in story.servers:
         at, lost = other.get("at"), other.get("withdrawn")
         number = lost if isinstance(lost, int) else 0
-        words = f"retries it has lost: {count(number)}, sent again" if number else ""
+        retries = f"{count(number)} {'retry, which is' if number == 1 else 'retries, which are'}"
+        lost_words = f" and lost {retries} sent again" if number else ""
         moment = _moment(at if isinstance(at, int) else 0)
-        yield "server", plain(f"{moment} another Redis answers{', ' if words else ''}{words}")
+        yield "server", plain(f"{moment} another Redis took over{lost_words}")
     yield "with", plain(f"{header.how or '?'} (qtui {header.version})")
     yield "on", plain(header.where)
     yield "queue", plain(header.queue)

@@ -1,4 +1,4 @@
-"""Where queues are when none was found, in words: one line, for the shell and the screen."""
+"""Where to look when no queue was found: one line, for the shell and the screen."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def elsewhere_words(found: Elsewhere, prefixes: tuple[str, ...]) -> str:
     if found.places:
         told = [_place(one, found.database, prefixes) for one in found.places[:_TOLD]]
         if len(found.places) > _TOLD:
-            told.append(f"and {len(found.places) - _TOLD} places more")
+            told.append(f"and {plural(len(found.places) - _TOLD, 'more place')}")
         return f"Queues elsewhere: {'; '.join(told)}. {_POSTGRES}"
     return f"{_keys(found)} {_POSTGRES}"
 
@@ -37,15 +37,15 @@ def _place(place: Place, database: int, prefixes: tuple[str, ...]) -> str:
 
 def _keys(found: Elsewhere) -> str:
     if found.keys is None:
-        return "No queue is there under another prefix." if found.whole else _partly()
+        return "There are no queues under any other prefix." if found.whole else _partly()
     here = found.keys.get(found.database, 0)
     others = {one: keys for one, keys in found.keys.items() if one != found.database}
     said = f"Database {found.database} holds {plural(here, 'key')}"
     if others:
         some = ", ".join(f"{one} ({count(keys)})" for one, keys in sorted(others.items())[:_TOLD])
         said += f"; other databases with keys: {some}"
-    return f"{said}; no queue among them." if found.whole else f"{said}. {_partly()}"
+    return f"{said}; none belongs to a queue." if found.whole else f"{said}. {_partly()}"
 
 
 def _partly() -> str:
-    return "No queue is among the keys that were looked at, which are not all."
+    return "Only part of the keys were read; none belongs to a queue."

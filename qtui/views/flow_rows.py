@@ -263,7 +263,7 @@ def node_words(line: Line) -> tuple[str, Tone]:
         ignored = "(ignored) " if record is Record.IGNORED else ""
         return ignored + (spoken(node.row.failed_reason or "") or "no reason given"), Tone.BAD
     if node.doomed:
-        return f"to be failed: {spoken(node.deferred)}", Tone.BAD
+        return f"will fail: {spoken(node.deferred)}", Tone.BAD
     if node.unclear:
         return plain(node.unclear), Tone.BUSY
     if node.state is JobState.WAITING_CHILDREN:

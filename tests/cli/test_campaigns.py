@@ -133,7 +133,7 @@ def test_ctrl_c_ends_the_watch_of_a_canary(redis_url: str) -> None:
         process.send_signal(signal.SIGINT)
         done = ended(process)
     assert done.code == 130
-    assert "10 of 100 jobs retried, 90 not touched" in done.out
+    assert "10 of 100 jobs retried, 90 not sent" in done.out
     assert "interrupted" in done.err
     assert places(redis_url) == MANY[:100]
 

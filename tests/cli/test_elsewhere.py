@@ -38,7 +38,7 @@ def test_queues_under_another_prefix_and_in_another_database_are_named(
         expected = f"no queues under bull:* Queues elsewhere: {here}; {there}. {POSTGRES}"
         for command in (["queues"], ["queues", "--json"], ["errors", "*"], ["jobs", "*"]):
             assert said(url, *command) == expected
-        assert f"; there are none. Queues elsewhere: {here}" in said(url, "jobs", "q", code=2)
+        assert f", nor any other. Queues elsewhere: {here}" in said(url, "jobs", "q", code=2)
         assert f"any of 0 queues under bull:*. Queues elsewhere: {here}" in said(
             url, "show", "*", "1", code=1
         )
@@ -56,7 +56,9 @@ def test_where_there_is_none_at_all_the_keys_are_counted(any_server: EmbeddedSer
     with connect(url_of(any_server, 7)) as client:
         client.mset({f"k{number}": 1 for number in range(1200)})
     line = said(url_of(any_server, 0), "queues")
-    counted = "Database 0 holds 2 keys; other databases with keys: 7 (1,200); no queue among them."
+    counted = (
+        "Database 0 holds 2 keys; other databases with keys: 7 (1,200); none belongs to a queue."
+    )
     assert line == f"no queues under bull:* {counted} {POSTGRES}"
     with connect(any_server.url) as client:
         client.flushall()
@@ -71,7 +73,7 @@ def test_a_large_keyspace_is_looked_at_in_part(redis_url: str) -> None:
         # One search for the prefix, all of it, and a bounded one for others.
         scans = client.info("commandstats")["cmdstat_scan"]["calls"]
     assert "Database 0 holds 60,000 keys." in line
-    assert "No queue is among the keys that were looked at, which are not all." in line
+    assert "Only part of the keys were read; none belongs to a queue." in line
     assert 60 + 15 < scans <= 60 + 25
 
 

@@ -92,10 +92,10 @@ def test_filter_and_fields_and_window_together(redis_url: str) -> None:
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (("--fields", "data"), "--fields is for --json"),
-        (("--fields", "bogus", "--json"), 'no field "bogus"'),
-        (("--fields", "", "--json"), "name one"),
-        (("--fields", " , ", "--json"), "name one"),
+        (("--fields", "data"), "--fields needs --json"),
+        (("--fields", "bogus", "--json"), 'unknown field "bogus"'),
+        (("--fields", "", "--json"), "name at least one field"),
+        (("--fields", " , ", "--json"), "name at least one field"),
         (("--filter", "", "--json"), "--filter"),
         (("--filter", "x", "--state", "waiting", "--oldest-first"), "--oldest-first"),
         (("--fields", "id", "--json", "--state", "waiting", "--oldest-first"), "--oldest-first"),

@@ -40,7 +40,7 @@ def test_one_that_is_nowhere_says_where_was_looked(world: str) -> None:
 def test_one_in_several_queues_is_asked_about(world: str) -> None:
     done = invoke("--redis", world, "show", "*", "everywhere")
     assert (done.code, done.out) == (2, "")
-    assert 'job "everywhere" is in 3 queues: say which of' in done.err
+    assert 'job "everywhere" is in 3 queues: name one of' in done.err
     for name in ("payments", "emails", "a:b"):
         assert f"bull:{name} (waiting)" in done.err
 

@@ -408,4 +408,4 @@ def test_a_plain_retry_of_a_child_names_the_flow(failed: str) -> None:
     for which in (["b"], ["--all"]):
         told = invoke("--redis", failed, "retry", "payments", *which, "--dry-run")
         assert "▲ 1 job is a child of a failed parent, which stays failed" in told.err
-        assert "qtui flow payments b shows such a flow, with --rerun failure" in told.err
+        assert "`qtui flow payments b` shows such a flow; add --rerun failure" in told.err

@@ -47,7 +47,7 @@ def test_jobs_that_recover_are_all_done(redis_url: str) -> None:
     failed(redis_url, 3)
     told = followed(redis_url, "complete", 3)
     assert (told.code, "3 of 3 recovered" in told.out) == (0, True)
-    assert "is not known" not in told.err
+    assert "is unknown" not in told.err
 
 
 def test_a_job_that_fails_again_is_not_done(redis_url: str) -> None:
@@ -62,7 +62,7 @@ def test_jobs_that_are_removed_without_an_event_are_not_known_to_be_done(redis_u
     told = followed(redis_url, "remove", 2)
     assert told.code == 1
     assert "0 of 2 recovered · 2 gone" in told.out
-    words = "qtui: the end of 2 of 2 retried jobs is not known: 2 removed, and no event says"
+    words = "qtui: the outcome of 2 of 2 retried jobs is unknown: 2 removed and no event says"
     assert words in told.err
 
 
@@ -74,7 +74,8 @@ def test_jobs_that_are_open_when_the_time_is_up_are_named(redis_url: str) -> Non
     assert told.code == 0
     assert told.summary["outcomes"]["waiting"] == 3
     assert (
-        "qtui: after 0.2 s the end of 3 of 3 retried jobs is not known: 3 still waiting" in told.err
+        "qtui: after 0.2 s the outcome of 3 of 3 retried jobs is unknown: 3 still waiting"
+        in told.err
     )
 
 

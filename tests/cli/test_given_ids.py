@@ -63,9 +63,12 @@ def test_lines_files_and_words_are_joined_and_each_id_counts_once(
 @pytest.mark.parametrize(
     ("lines", "line"),
     [
-        ('{"id": "1", "queue": "bull:emails"}', "standard input, line 1: a job of bull:emails"),
-        ('\n{"signature": "Timeout"}', "standard input, line 2: JSON without the id of a job"),
-        ("[true]", "standard input, line 1: a list of something else than ids"),
+        (
+            '{"id": "1", "queue": "bull:emails"}',
+            "standard input, line 1: this job is in queue bull:emails",
+        ),
+        ('\n{"signature": "Timeout"}', "standard input, line 2: this JSON has no job id"),
+        ("[true]", "standard input, line 1: this list holds something other than ids"),
     ],
 )
 def test_json_that_is_about_something_else_is_refused(

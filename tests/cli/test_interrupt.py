@@ -91,7 +91,7 @@ def twice(url: str, process: subprocess.Popen[str]) -> tuple[str, str]:
             assert process.stderr is not None
             assert process.stdout is not None
             lines = iter(process.stderr.readline, "")
-            assert any("stopping after what is on its way" in line for line in lines)
+            assert any("stopping after the jobs already on their way" in line for line in lines)
             process.send_signal(signal.SIGINT)
             out, err = process.stdout.read(), process.stderr.read()
             assert process.wait(PATIENCE) == 130
@@ -108,8 +108,8 @@ def test_the_second_time_it_leaves_at_once(redis_url: str) -> None:
     assert summary == "0 of 3,000 jobs retried, 3,000 without a result"
     name = journal.removeprefix("journal ")
     assert err == (
-        "qtui: interrupted: what was on its way may have been carried out:"
-        f" qtui retry --resume {name} goes on\n"
+        "qtui: interrupted: jobs without a result may have been retried:"
+        f" qtui retry --resume {name} does the rest\n"
     )
     assert places(redis_url) == sorted(IDS)
 
@@ -140,8 +140,8 @@ def test_of_a_rerun_the_second_time_leaves_at_once(redis_url: str) -> None:
         out, err = twice(redis_url, process)
     assert out.startswith("0 of 4 jobs run again\njournal ")
     assert err == (
-        "qtui: interrupted: what was on its way may have been carried out:"
-        " the same command does what is left\n"
+        "qtui: interrupted: jobs without a result may have been rerun:"
+        " run the same command again to do the rest\n"
     )
 
 
@@ -179,10 +179,10 @@ def test_on_a_server_that_hangs_once_is_enough(number: signal.Signals, what: str
         summary = json.loads(rest.splitlines()[-1])["summary"]
         assert 0 < summary["retried"] < summary["selected"]
         if what == "rerun":
-            assert "qtui: interrupted: the same command does what is left\n" in err
+            assert "qtui: interrupted: run the same command again to do the rest\n" in err
             return
         journal = summary["journal"]
-        assert f"qtui: interrupted: qtui retry --resume {journal} goes on\n" in err
+        assert f"qtui: interrupted: qtui retry --resume {journal} does the rest\n" in err
         done = run("--redis", server.url, "retry", "--resume", journal, "--json")
         assert (done.code, done.summary["retried"]) == (0, len(IDS))
         assert places(server.url) == sorted(IDS)
@@ -219,7 +219,7 @@ def test_it_stops_when_nobody_reads_its_results(redis_url: str) -> None:
     assert 0 < retried < len(IDS)
     assert err.startswith(
         f"qtui: standard output was closed: {retried:,} of 3,000 jobs retried,"
-        f" {len(IDS) - retried:,} not touched; qtui retry --resume "
+        f" {len(IDS) - retried:,} not sent; qtui retry --resume "
     )
     assert places(redis_url) == sorted(IDS)
 
@@ -247,7 +247,7 @@ def test_it_stops_when_its_results_cannot_be_written(redis_url: str) -> None:
         )
     assert done.returncode == 1  # nobody interrupted it
     assert done.stderr.startswith("qtui: cannot write: No space left on device: ")
-    assert re.search(r" not touched; qtui retry --resume \S+ goes on\n$", done.stderr)
+    assert re.search(r" not sent; qtui retry --resume \S+ does the rest\n$", done.stderr)
     assert places(redis_url) == sorted(IDS)
 
 

@@ -22,7 +22,7 @@ def test_a_queue_that_is_not_there_is_told_with_those_that_are(redis_url: str) -
 
 def test_no_queue_at_all_is_said(redis_url: str) -> None:
     done = invoke("--redis", redis_url, "--prefix", "a", "--prefix", "b", "jobs", "x")
-    assert (done.code, done.err) == (2, 'qtui: no queue "x" under a:*, b:*; there are none\n')
+    assert (done.code, done.err) == (2, 'qtui: no queue "x" under a:*, b:*, nor any other.\n')
 
 
 def test_of_very_many_queues_some_are_named(redis_url: str) -> None:
@@ -40,7 +40,7 @@ def test_a_name_under_two_prefixes_must_be_told_in_full(redis_url: str) -> None:
     done = invoke("--redis", redis_url, *BOTH, "retry", "payments", "1", "--yes")
     assert (done.code, done.out) == (2, "")
     assert done.err == (
-        'qtui: queue "payments" stands under several prefixes:'
+        'qtui: queue "payments" exists under several prefixes:'
         " say bull:payments or bull:eu:payments\n"
     )
     assert digest(redis_url) == before

@@ -117,7 +117,9 @@ def test_no_queues_at_all_is_said_on_stderr(redis_url: str) -> None:
     assert (done.code, done.out) == (0, "")
     first, second = done.err.splitlines()
     assert first == "no queues under bull:*"
-    assert second.startswith("Database 0 holds 0 keys; no queue among them. BullMQ 6 can also keep")
+    assert second.startswith(
+        "Database 0 holds 0 keys; none belongs to a queue. BullMQ 6 can also keep"
+    )
 
 
 def test_a_reader_that_wants_nothing_is_no_error(redis_url: str) -> None:
@@ -137,14 +139,14 @@ def test_a_foreign_queue_says_what_it_is(redis_url: str) -> None:
         client.zadd("bull:old:failed", {"1": 1})
     [queue] = invoke("--redis", redis_url, "queues", "--json").objects
     assert queue["kind"] == "Bull"
-    assert "not to be retried" in invoke("--redis", redis_url, "queues").out
+    assert "qtui can't retry its jobs" in invoke("--redis", redis_url, "queues").out
 
 
 def test_jobs_that_a_resume_left_behind_are_named(redis_url: str) -> None:
     failed(redis_url, 1)
     with connect(redis_url) as client:
         client.rpush("bull:payments:paused", "a", "b")
-        said = "2 stranded in paused: resume once more"
+        said = "2 stranded in paused: resume the queue again"
         assert said in invoke("--redis", redis_url, "queues").out
         client.hset("bull:payments:meta", "paused", 1)
         assert "stranded" not in invoke("--redis", redis_url, "queues").out

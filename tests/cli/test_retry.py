@@ -236,5 +236,5 @@ def test_side_effects_that_redis_refused_are_told(redis_url: str, client: redis.
     client.hset("bull:payments:meta", "version", "bullmq:5.81.5")
     done = invoke("--redis", redis_url, "retry", "payments", "1", "--yes", "--json")
     assert done.code == 0
-    assert "Redis refused an effect: " in done.err
+    assert "Redis refused a side effect: " in done.err
     assert "WRONGTYPE" in done.err

@@ -32,10 +32,10 @@ async def failures(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        ((), "which jobs?"),
-        (("1", "--all"), "which jobs?"),
-        (("1", "--filter", "x"), "which jobs?"),
-        (("--all", "--filter", "x"), "which jobs?"),
+        ((), "select jobs in exactly one way"),
+        (("1", "--all"), "select jobs in exactly one way"),
+        (("1", "--filter", "x"), "select jobs in exactly one way"),
+        (("--all", "--filter", "x"), "select jobs in exactly one way"),
         (("--filter", ""), "--filter"),
         (("--filter", "   "), "--filter"),
         (("--filter", "age<<"), "^"),

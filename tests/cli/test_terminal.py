@@ -170,7 +170,7 @@ def test_a_theme_that_does_not_exist_is_refused_in_a_line(redis_url: str, tmp_pa
     config.write_text('theme = "nrod"\n')
     with terminal("--redis", redis_url, "--config", str(config), columns=400) as child:
         words, code = whole(child)
-    assert words.startswith("qtui: theme in the config file: there is no theme nrod: did you mean")
+    assert words.startswith("qtui: unknown theme nrod in the config file: did you mean")
     assert "nord" in words
     assert "textual-light" in words
     assert (words.count("\n"), code) == (1, 2)
@@ -188,4 +188,4 @@ def test_a_bulk_retry_shows_progress_and_a_summary_on_a_terminal(redis_url: str)
     with terminal("--redis", redis_url, "retry", "payments", "--all", "--dry-run") as child:
         told, code = whole(child)
     assert len(re.findall(r"job-\d+ +→ waiting", re.sub(r"\x1b\[[0-9;]*m", "", told))) == 20
-    assert "and 80 more jobs; --verbose prints a line each" in told
+    assert "and 80 more jobs; --verbose lists each" in told

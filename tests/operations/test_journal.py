@@ -259,7 +259,7 @@ with tempfile.TemporaryDirectory() as name:
 
 
 def test_a_read_only_folder_is_said_to_be_one() -> None:
-    denied = "permission denied, or set QTUI_JOURNAL to a folder of yours"
+    denied = "permission denied, or set QTUI_JOURNAL to a folder you can write to"
     assert said(_READ_ONLY) == [
         f"the journal can't be written to {where}: {denied}"
         for where in ("F", "F/journal", "F", "F/journal")

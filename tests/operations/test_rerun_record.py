@@ -154,7 +154,7 @@ async def test_outcomes_are_written_when_they_are_final(client: Redis, tmp_path:
     progress = await read_progress(client, plan)
     assert (
         progress.words
-        == "resumed from 3 failed jobs; 1 of 4 done, 1 failed, 1 removed, their end unknown"
+        == "resumed from 3 failed jobs; 1 of 4 done, 1 failed, 1 removed, outcome unknown"
     )
     assert not progress.is_over
     expected = {
@@ -197,5 +197,5 @@ async def test_of_many_jobs_only_those_that_ended_are_read(
     }
     assert progress.words == (
         f"resumed from {many} failed jobs; 1 of {many + 1} done, 1 failed,"
-        " 1 removed, their end unknown"
+        " 1 removed, outcome unknown"
     )

@@ -1,1 +1,1 @@
-"""What commands share: options, output, questions, the run of a campaign."""
+"""Shared by the commands: options, output, prompts, and running a campaign."""

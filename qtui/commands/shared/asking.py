@@ -1,4 +1,4 @@
-"""Before a command writes: whether it may, and whether a person agrees."""
+"""Checks before a command writes: whether it may, and whether the user confirms."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _TERMINAL = "/dev/tty"
 def check_may_write(
     place: Workplace, verb: str, *, dry_run: bool, asks: bool, stdin_is_used: bool = False
 ) -> None:
-    """Stops a command that may not write, or cannot ask.
+    """Stops a command that may not write, or cannot prompt.
 
     Args:
-        place: where it works.
+        place: where the command works.
         verb: what it is about to do.
-        dry_run: it only shows what it would do.
-        asks: a person is to agree.
-        stdin_is_used: standard input holds something else than answers.
+        dry_run: the command only shows what it would do.
+        asks: the user has to confirm.
+        stdin_is_used: standard input holds ids, not answers.
 
     Raises:
         CommandError: in read-only mode, without a folder for the journal, or see `check_can_ask`.
@@ -34,32 +34,32 @@ def check_may_write(
         )
     if place.journal == NOWHERE and not dry_run:
         raise CommandError(
-            f"{verb} needs a journal, and there is no home folder for it: {MOVED_BY}", USAGE
+            f"{verb} needs a folder for its journal, and you have no home folder: {MOVED_BY}", USAGE
         )
     if asks:
         check_can_ask(place, stdin_is_used=stdin_is_used)
 
 
 def check_can_ask(place: Workplace, *, stdin_is_used: bool = False) -> None:
-    """Stops a command that has to ask and can't.
+    """Stops a command that has to prompt and can't.
 
     Raises:
-        CommandError: there is no terminal.
+        CommandError: there is no terminal to prompt on.
     """
     if stdin_is_used and not (place.err.is_terminal and _can_ask()):
         raise CommandError(
-            "cannot prompt, standard input holds the ids: pass --yes or --dry-run", USAGE
+            "cannot prompt while standard input holds the ids: pass --yes or --dry-run", USAGE
         )
     if not stdin_is_used and not (is_terminal(sys.stdin) and place.err.is_terminal):
         raise CommandError("cannot prompt without a terminal: pass --yes or --dry-run", USAGE)
 
 
 def agreed(question: str, *, stdin_is_used: bool = False) -> bool:
-    """Whether the person says yes.
+    """Whether the user answers yes.
 
     Args:
-        question: what they are asked, on stderr.
-        stdin_is_used: the answer comes from the terminal itself.
+        question: the prompt, written to stderr.
+        stdin_is_used: read the answer from the terminal, not from standard input.
 
     Raises:
         KeyboardInterrupt: they pressed Ctrl+C instead.
@@ -86,6 +86,6 @@ def _can_ask() -> bool:
 
 
 def read_only_because(place: Workplace) -> str:
-    """Why a command that asked for no read-only mode is in it; empty where it asked."""
+    """Which profile put the command into read-only mode; empty if the user asked for it."""
     by = place.settings.read_only_by
     return f" (the profile {by} marks this server read-only)" if by else ""

@@ -1,4 +1,4 @@
-"""The queue that a name on the command line means. Reads only."""
+"""Finds the queue that a name on the command line means. Reads only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from qtui.text import plain
 from qtui.views.elsewhere import elsewhere_words
 
 ALL_QUEUES: Final = "*"
-"""In place of a queue's name: every queue."""
+"""Stands for every queue, where a queue's name is expected."""
 
 _MOST_NAMES: Final = 20
 
@@ -27,10 +27,10 @@ async def find_queues(
 ) -> list[QueueStatus]:
     """Every queue under the prefixes, most failed jobs first; with ``only``, those of these names.
 
-    Costs a `discover`, or a round trip where names are given.
+    Costs a `discover`, or one round trip if names are given.
 
     Raises:
-        FORBIDDEN: there is none, and we may not look.
+        FORBIDDEN: none was found, and the ACL forbids reading such keys.
     """
     if only:
         keys = [QueueKey.of(prefix, name) for prefix in prefixes for name in only]
@@ -45,11 +45,11 @@ async def find_queues(
 async def find_queue(client: Client, prefixes: Sequence[str], name: str) -> QueueStatus:
     """The queue called ``name`` under one of the prefixes, or with the full key ``name``.
 
-    A queue whose full key it is goes before one that is so called. Costs two round trips.
+    If both exist, the one with that full key wins. Costs two round trips.
 
     Raises:
         CommandError: there is no such queue, or there are several.
-        FORBIDDEN: we may not look.
+        FORBIDDEN: the ACL forbids reading its keys.
     """
     bases = dict.fromkeys([name, *(f"{prefix}:{name}" for prefix in prefixes)])
     keys = [key for key in (queue_key(base, prefixes) for base in bases) if key is not None]
@@ -61,13 +61,13 @@ async def find_queue(client: Client, prefixes: Sequence[str], name: str) -> Queu
         return status
     if found:
         known = " or ".join(status.queue.base for status in found)
-        raise CommandError(f'queue "{name}" stands under several prefixes: say {known}', USAGE)
+        raise CommandError(f'queue "{name}" exists under several prefixes: use {known}', USAGE)
     await check_permission(client, keys)
     raise CommandError(await _no_such_queue(client, prefixes, name), USAGE)
 
 
 def queue_key(base: str, prefixes: Sequence[str]) -> QueueKey | None:
-    """The queue of a full key, under the longest of the prefixes that fit; None where none does."""
+    """The queue with this full key, under the longest prefix that fits; None if none fits."""
     fitting = [prefix for prefix in prefixes if base.startswith(f"{prefix}:")]
     longest = max(fitting, key=len, default=None)
     return None if longest is None or base == f"{longest}:" else QueueKey(base, longest)
@@ -77,7 +77,7 @@ async def _no_such_queue(client: Client, prefixes: Sequence[str], name: str) -> 
     where = where_queues_are(prefixes)
     known = [queue async for found in discover(client, prefixes) for queue in found]
     if not known:
-        return f'no queue "{name}" under {where}; there are none. {await hint(client, prefixes)}'
+        return f'no queue "{name}" under {where}, nor any other. {await hint(client, prefixes)}'
     several = len(set(prefixes)) > 1
     names = sorted(queue.base if several else queue.name for queue in known)
     if len(names) > _MOST_NAMES:
@@ -86,16 +86,16 @@ async def _no_such_queue(client: Client, prefixes: Sequence[str], name: str) -> 
 
 
 async def hint(client: Client, prefixes: Sequence[str]) -> str:
-    """Where queues are, where none is under the prefixes. Costs a `look_elsewhere`."""
+    """Where queues were found when none is under the prefixes. Costs a `look_elsewhere`."""
     return elsewhere_words(await look_elsewhere(client, prefixes), tuple(prefixes))
 
 
 async def say_none(client: Client, err: Paper, prefixes: Sequence[str]) -> None:
-    """Says that there is no queue, and where there are some. Costs a `look_elsewhere`."""
+    """Prints that there are no queues, and where some were found. Costs a `look_elsewhere`."""
     err.line(plain(f"no queues under {where_queues_are(prefixes)}"))
     err.line(await hint(client, prefixes))
 
 
 def where_queues_are(prefixes: Sequence[str]) -> str:
-    """Where queues are looked for, in words: ``bull:*``."""
+    """The key patterns that are searched for queues: ``bull:*``."""
     return ", ".join(f"{prefix}:*" for prefix in prefixes)

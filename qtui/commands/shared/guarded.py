@@ -1,6 +1,7 @@
-"""Whether a server is one that a profile marks read-only, whatever names it now.
+"""Whether a profile marks this server read-only, even if the address came from elsewhere.
 
-Compares addresses, so that a URL by hand, a variable or another file can't undo the mark.
+Compares addresses, so that a URL on the command line, a variable or another configuration file
+cannot bypass the mark.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from qtui.bullmq.connection.target import Address, Reach, Target, Topology, pars
 from qtui.settings import Marked
 
 _PATIENCE: Final = 1.0
-"""Seconds that the names of servers may take to be resolved, all at once."""
+"""Seconds to resolve the names of all servers together."""
 
 _LOCAL: Final = ("127.0.0.1", "::1")
 
@@ -25,8 +26,8 @@ _LOCAL: Final = ("127.0.0.1", "::1")
 def guarding_profile(target: Target, marked: Iterable[Marked]) -> str:
     """The profile that marks a server read-only, empty if none does.
 
-    Host names are compared, and where that is no answer the addresses that they resolve to; the
-    database and the user do not matter.
+    Compares host names first, then the IP addresses that they resolve to. Database and user are
+    ignored.
 
     Args:
         target: the server; of a cluster that was met, all its nodes.
@@ -56,7 +57,7 @@ def _parsed(marked: Marked) -> Target | None:
 
 
 def _named(target: Target, known: Mapping[str, Iterable[str]] | None = None) -> set[str]:
-    """Every way in which the server's addresses can be written; with ``known``, as numbers."""
+    """Every spelling of the server's addresses; with ``known``, also as IP addresses."""
     if target.kind is Topology.UNIX:
         return {f"unix:{os.path.realpath(target.path)}"}
     found: set[str] = set()
@@ -81,13 +82,13 @@ def _spellings(host: str) -> tuple[str, ...]:
 
 
 def _hosts(target: Target) -> list[Address]:
-    """The addresses in the URL, and those to which connections are led instead."""
+    """The addresses in the URL, and those that ``--announced`` puts in their place."""
     led = (route.leads(host) for route in target.routes for host in target.hosts)
     return [*target.hosts, *(address for address in led if address is not None)]
 
 
 def _resolved(hosts: Iterable[str]) -> dict[str, set[str]]:
-    """The addresses of some hosts; those that take long are left out."""
+    """The IP addresses of some hosts; hosts that take too long are left out."""
     found: dict[str, set[str]] = {}
 
     def resolve(host: str) -> None:

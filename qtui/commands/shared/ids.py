@@ -1,7 +1,7 @@
-"""Job ids on the command line: words, ``-`` for standard input, ``@FILE`` for a file.
+"""Job ids given on the command line: ids, ``-`` for standard input, ``@FILE`` for a file.
 
-An id a line, or JSON as qtui's own commands print it, so that ``qtui jobs Q --json`` can be piped
-into ``qtui retry Q -``.
+Input holds one id per line, or JSON as qtui's own commands print it, so that ``qtui jobs Q --json``
+can be piped into ``qtui retry Q -``.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from qtui.text import plain
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """Ids, in order, each once."""
+    """Ids in order, without duplicates."""
 
     ids: tuple[str, ...]
     on_stdin: bool = False
-    """Whether standard input is used up, so that a question has to be asked elsewhere."""
+    """Whether ids were read from standard input, so that answers must come from elsewhere."""
 
 
 def given_ids(words: Sequence[str], queue: str) -> Given:
-    """The ids that the words of a command line mean.
+    """The ids that the arguments of a command name.
 
     Args:
         words: ids, ``-`` and ``@FILE``.
-        queue: the queue on the command line; JSON that names another one is refused.
+        queue: the queue on the command line; JSON with another queue is refused.
 
     Raises:
         click.UsageError: a file can't be read, or a line holds no id.
@@ -52,10 +52,10 @@ def given_ids(words: Sequence[str], queue: str) -> Given:
 
 
 def one_id(word: str, queue: str) -> str:
-    """The only id that a word means.
+    """The one id that an argument names.
 
     Raises:
-        click.UsageError: it means none, or several.
+        click.UsageError: it names none, or several.
     """
     given = given_ids((word,), queue)
     if len(given.ids) != 1:
@@ -65,7 +65,7 @@ def one_id(word: str, queue: str) -> str:
 
 def _stdin() -> bytes:
     if sys.stdin is None:
-        raise click.UsageError("standard input is closed: there are no ids to read")
+        raise click.UsageError("cannot read ids: standard input is closed")
     return sys.stdin.buffer.read()
 
 
@@ -74,8 +74,8 @@ def _file(name: str) -> bytes:
         return Path(name).read_bytes()
     except OSError as error:
         raise click.UsageError(
-            f"@{plain(name)}: {error.strerror}; an id that begins with @ is read from a line of"
-            " standard input: -"
+            f"@{plain(name)}: {error.strerror}; if this is an id that begins with @, pass - and"
+            " write it to standard input"
         ) from None
 
 
@@ -95,7 +95,7 @@ def _ids(raw: bytes, where: str, queue: str) -> Iterator[str]:
 
 
 def _decoded(word: str) -> str | dict[str, object] | list[object]:
-    """The line as JSON where it is an object, a list or a text in quotes, else as it is."""
+    """The line, decoded if it is a JSON object, list or string."""
     if word[0] not in '{["':
         return word
     try:
@@ -112,17 +112,17 @@ def _of_list(found: Iterable[object], where: str, queue: str) -> Iterator[str]:
         elif isinstance(one, str) or (isinstance(one, int) and not isinstance(one, bool)):
             yield str(one)
         else:
-            raise click.UsageError(f"{where}: a list of something else than ids")
+            raise click.UsageError(f"{where}: this list holds something other than ids")
 
 
 def _of_object(found: dict[str, object], where: str, queue: str) -> Iterator[str]:
     if "summary" in found or found.get("type", "job") != "job":
-        return  # the last line of a retry; a line of a journal that is about no job
+        return  # a retry's summary line, or a journal line that is not about a job
     job_id, of = found.get("id"), found.get("queue", queue)
     if isinstance(job_id, int) and not isinstance(job_id, bool):
         job_id = str(job_id)
     if not isinstance(job_id, str) or not job_id:
-        raise click.UsageError(f"{where}: JSON without the id of a job")
+        raise click.UsageError(f"{where}: this JSON has no job id")
     if queue != "*" and isinstance(of, str) and of != queue and not of.endswith(f":{queue}"):
-        raise click.UsageError(f"{where}: a job of {plain(of)}, not of {plain(queue)}")
+        raise click.UsageError(f"{where}: this job is in queue {plain(of)}, not in {plain(queue)}")
     yield job_id

@@ -1,8 +1,8 @@
-"""One JSON object a line, for scripts. Pure; the names in here are a contract.
+"""The JSON objects that commands print for scripts, one per line. Pure; the names are a contract.
 
-Every line is ASCII without a control character, so nothing that a job holds can reach a terminal.
-Bytes in Redis that are no UTF-8 stand as lone surrogates U+DC80 to U+DCFF, as Python reads and
-writes them, so that every id can be told from every other, and be given back to us.
+Every line is ASCII without control characters, so no job's data can reach the terminal as an
+escape. Bytes that are not UTF-8 become lone surrogates U+DC80 to U+DCFF (Python's surrogateescape),
+so that ids stay distinct and can be passed back to qtui.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ EXPORT_FIELDS: Final = (
     ),
     *("timestamp", "processed_on", "finished_on", "failed_reason", "parent", *CONTENT),
 )
-"""What `picked_object` can hold."""
+"""The members that `picked_object` can have."""
 
 SHORT_NAMES: Final = {"error": "failed_reason", "return": "returnvalue", "stack": "stacktrace"}
-"""The filter's words for some of them."""
+"""Short names for some of them, as filters use them."""
 
 
 def queue_object(
     status: QueueStatus, workers: int | None, evidence: QueueEvidence
 ) -> dict[str, object]:
-    """A queue with its counts; a count, or the workers, are null where Redis would not tell."""
+    """A queue with its counts; a count, or the workers, are null if Redis refused to read them."""
     return {
         "name": status.queue.name,
         "prefix": status.queue.prefix,
@@ -72,10 +72,10 @@ def queue_object(
 
 
 def row_object(row: Row, state: JobState) -> dict[str, object]:
-    """A job of a list. Times in ms since the epoch; all null where the job's hash is gone.
+    """A job as lists print it. Times in ms since the epoch; all null if the job's hash is gone.
 
-    ``failed_reason`` may be that of an earlier attempt. Of completed jobs ``returnvalue`` is null
-    when it is larger than a list reads (2,000 bytes); ``returnvalue_size`` tells.
+    ``failed_reason`` may be from an earlier attempt. A ``returnvalue`` larger than 2,000 bytes is
+    null; ``returnvalue_size`` has its size.
     """
     garbled = list(row.garbled)
     members = {
@@ -94,14 +94,14 @@ def row_object(row: Row, state: JobState) -> dict[str, object]:
 
 
 def hash_fields(picked: Sequence[str]) -> tuple[str, ...]:
-    """The fields of a job's hash that `picked_object` wants beside `LIST_FIELDS`."""
+    """The fields of a job's hash that `picked_object` needs besides `LIST_FIELDS`."""
     return tuple(name for name in CONTENT if name in picked and name not in LIST_FIELDS)
 
 
 def picked_object(
     row: Row, state: JobState, fields: Mapping[str, str | None], picked: Sequence[str]
 ) -> dict[str, object]:
-    """A job with just the members that were picked from `EXPORT_FIELDS`, however long they are."""
+    """A job with only the members picked from `EXPORT_FIELDS`, at full length."""
     garbled = list(row.garbled)
     found = row_object(row, state)
     found["failed_reason"] = fields.get("failedReason")
@@ -114,7 +114,7 @@ def picked_object(
 
 
 def result_object(result: Result, state: JobState) -> dict[str, object]:
-    """What became of one job: its code, and where it went or why it did not."""
+    """The result for one job: its code, and where it went or why it stayed."""
     if result.code is Code.RETRIED:
         return {"id": result.job_id, "code": 1, "target": result.target or None}
     error = meaning(result.code, state)
@@ -137,10 +137,10 @@ def summary_object(
     after_children: int = 0,
     warnings: Iterable[str] = (),
 ) -> dict[str, object]:
-    """The last line of an action. Jobs that no code counts were not touched.
+    """The summary, the last line of an action. Jobs that no code counts were not sent.
 
-    ``after_children`` is there where parents are retried with their children: how many. That of a
-    dry run has the plan's ``warnings``, in sentences.
+    ``after_children`` is the number of parents that wait for their retried children, if any. A dry
+    run adds the plan's ``warnings`` as sentences.
     """
     counts = {str(code.value): codes.get(code, 0) for code in _ALWAYS_COUNTED}
     for code, number in codes.items():
@@ -162,7 +162,7 @@ def summary_object(
 
 
 def outcomes_object(tally: OutcomeTally) -> dict[str, object]:
-    """What became of the retried jobs while they were followed."""
+    """The outcomes of the retried jobs while they were followed."""
     return {
         "recovered": tally.recovered,
         "failed_again": tally.failed_again,

@@ -1,4 +1,4 @@
-"""Options that several commands have, and what is typed after them."""
+"""Options shared by several commands, and the checks of their values."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ OptionValue = TypeVar("OptionValue", str | None, tuple[str, ...])
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
 ALL: Final = "all"
-"""In place of a state: every state."""
+"""Stands for every state, where a state is expected."""
 
 STATE = click.Choice([state.value for state in JobState])
 STATE_OR_ALL = click.Choice([*STATE.choices, ALL])
 STATE_NAMES: Final = ", ".join(STATE.choices)
 _WANTED: Final = "wanted"
 _EXAMPLES: Final = 32
-"""Cells for the examples of filters in a help."""
+"""Width of the examples in the filter table of a help text."""
 
 ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 FINISHED = click.Choice([state.value for state in JobState if state.is_finished])
 
 
 class FilteredCommand(click.Command):
-    """A command whose help ends with the filter language, from its one table, if it has one."""
+    """A command whose help ends with the table of filter terms, if it takes a filter."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the table, wrapped to the width of the terminal."""
@@ -38,12 +38,12 @@ class FilteredCommand(click.Command):
         if any(option.name == _WANTED for option in self.params):
             from qtui.bullmq.filter import TABLE
 
-            with formatter.section("What --filter understands"):
+            with formatter.section("Filter terms"):
                 formatter.write_dl(TABLE, col_max=_EXAMPLES)
 
 
 def not_empty(_context: click.Context, _option: click.Parameter, value: OptionValue) -> OptionValue:
-    """An empty text is a variable that was not set, not a wish for the default."""
+    """Refuses an empty value: it comes from an unset variable, not from a wish for the default."""
     if value is not None and "" in ((value,) if isinstance(value, str) else value):
         raise click.BadParameter("is empty")
     return value
@@ -55,43 +55,48 @@ _REACHED = (
         multiple=True,
         metavar="ADDRESS=REACHABLE",
         callback=not_empty,
-        help="Connect to REACHABLE where the URL, a Sentinel or a cluster names ADDRESS, each "
-        "HOST:PORT or HOST; repeatable. For containers and tunnels.",
+        help="Connect to REACHABLE when the URL, a Sentinel or a cluster names ADDRESS; each is "
+        "HOST:PORT or HOST. Repeatable; for containers and tunnels.",
     ),
-    click.option("--tls-ca", metavar="FILE", callback=not_empty, help="CA to trust, in PEM."),
+    click.option("--tls-ca", metavar="FILE", callback=not_empty, help="CA to trust, a PEM file."),
     click.option(
-        "--tls-cert", metavar="FILE", callback=not_empty, help="Client certificate, in PEM."
+        "--tls-cert", metavar="FILE", callback=not_empty, help="Client certificate, a PEM file."
     ),
     click.option(
-        "--tls-key", metavar="FILE", callback=not_empty, help="Its key, if in another file."
+        "--tls-key",
+        metavar="FILE",
+        callback=not_empty,
+        help="Key of --tls-cert, if in another file.",
     ),
     click.option(
         "--tls-server-name",
         metavar="NAME",
         callback=not_empty,
-        help="Name that the server's certificate must have, if not the host's.",
+        help="Name that the server's certificate must have. [default: the host]",
     ),
     click.option(
         "--tls-insecure",
         is_flag=True,
-        help="Accept any certificate. The traffic is encrypted, but whoever is in between can "
-        "read and change it, the password too.",
+        help="Accept any certificate. The traffic is encrypted, but anyone in between can read and "
+        "change it, the password included.",
     ),
 )
 
 
 def with_ways(command: Decorated) -> Decorated:
-    """Adds the options that say how servers are reached from here."""
+    """Adds the options for servers that are reached through tunnels, proxies or TLS."""
     for option in reversed(_REACHED):
         command = option(command)
     return command
 
 
-as_json_lines = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+as_json_lines = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object per line."
+)
 
 
 def filter_option(text: str | None) -> Filter | None:
-    """The filter, or a usage error that points at the mistake."""
+    """The parsed filter; a mistake is a usage error that points at it."""
     if text is None:
         return None
     from qtui.bullmq.filter import FilterError, parse_filter
@@ -103,7 +108,7 @@ def filter_option(text: str | None) -> Filter | None:
 
 
 def parse_fields(text: str | None, *, as_json: bool) -> tuple[str, ...]:
-    """The names of ``--fields``, in their order, each once.
+    """The fields that ``--fields`` names, in order, without duplicates.
 
     Raises:
         click.UsageError: without --json, or a name that no job has.
@@ -113,17 +118,17 @@ def parse_fields(text: str | None, *, as_json: bool) -> tuple[str, ...]:
     from qtui.commands.shared.ndjson import EXPORT_FIELDS, SHORT_NAMES
 
     if not as_json:
-        raise click.UsageError("--fields is for --json")
+        raise click.UsageError("--fields needs --json")
     names = [SHORT_NAMES.get(name, name) for name in text.replace(",", " ").split()]
     for name in names:
         if name not in EXPORT_FIELDS:
             known = ", ".join((*SHORT_NAMES, *EXPORT_FIELDS))
-            raise click.UsageError(f'--fields: no field "{name}"; there are {known}')
+            raise click.UsageError(f'--fields: unknown field "{name}"; choose from {known}')
     if not names:
-        raise click.UsageError("--fields: name one, such as data")
+        raise click.UsageError("--fields: name at least one field, such as data")
     return tuple(dict.fromkeys(names))
 
 
 with_filter = click.option(
-    "--filter", _WANTED, metavar="EXPR", help="Only jobs that match; the language is below."
+    "--filter", _WANTED, metavar="EXPR", help="Select only jobs that match EXPR; terms below."
 )

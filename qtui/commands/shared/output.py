@@ -1,6 +1,6 @@
-"""How a command says things: lines, tables, JSON. Knows nothing of queues.
+"""What a command prints with: lines, tables, JSON. Knows nothing about queues.
 
-Text that comes from Redis must be plain (`qtui.text`) before it gets here.
+Text from Redis must be made plain (`qtui.text`) before it gets here.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ _PLAINER: Final = (
     *(("…", "..."), ("→", "->"), ("←", "<-"), ("·", "."), ("✔", "+"), ("✗", "x"), ("▲", "!")),
     *(("▌", ">"), ("├", "|"), ("└", "`"), ("│", "|"), ("─", "-"), ("↑", "^"), ("≤", "<=")),
 )
-"""Signs of ours, and what stands for them where the terminal's locale has no Unicode."""
+"""Our symbols, and their ASCII replacements for a terminal without Unicode."""
 _MOST: Final = 40
-"""Cells of a column on a terminal at most, but for the last, which takes what is left."""
+"""Maximum width of a column on a terminal; the last column takes what is left."""
 
 
 class OutputClosed(Exception):
-    """Nothing more can be written; without words whoever read it has gone (``| head``)."""
+    """Output can't be written any more; an empty message means the reader left (``| head``)."""
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether a person is at the other end. A stream that was closed from the start is None."""
+    """Whether the stream is a terminal. A stream that was closed at start is None."""
     return stream is not None and stream.isatty()
 
 
 class Paper:
-    """Where a command writes; one for stdout and one for stderr.
+    """The writer for stdout or stderr.
 
     Args:
-        stream: where it goes.
-        vital: nothing makes sense when nobody reads it.
+        stream: where it writes.
+        vital: whether a command should end when this can't be written.
     """
 
     def __init__(self, stream: TextIO | None, *, vital: bool = True) -> None:
@@ -58,18 +58,18 @@ class Paper:
         dumb = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
         self._colours = self.is_terminal and not dumb
         if isinstance(stream, io.TextIOWrapper):
-            # A sign of ours that a terminal in C locale lacks must not end the command.
+            # A symbol that the C locale lacks must not end the command.
             stream.reconfigure(errors="backslashreplace")
             encoding = codecs.lookup(stream.encoding).name
             self._encoding = "" if encoding.startswith("utf") else encoding
 
     @property
     def width(self) -> int | None:
-        """Cells in a line; None where lines may be as long as they like."""
+        """Width of a line in cells; None where lines may have any length."""
         return shutil.get_terminal_size().columns if self.is_terminal else None
 
     def printable(self, text: str) -> str:
-        """The text as the stream can write it: in ASCII signs of ours have others for them."""
+        """The text as the stream can encode it; in ASCII our symbols are replaced."""
         if not self._encoding or text.isascii():
             return text
         for sign, other in _PLAINER:
@@ -77,7 +77,7 @@ class Paper:
         return text.encode(self._encoding, "backslashreplace").decode(self._encoding)
 
     def styled(self, text: str, tone: Tone = Tone.PLAIN, *, bold: bool = False) -> str:
-        """The text in the colour of its tone, where there are colours."""
+        """The text in the colour of its tone, if the stream takes colours."""
         if not self._colours or not text or (tone is Tone.PLAIN and not bold):
             return text
         faint = tone is Tone.FAINT or None
@@ -87,7 +87,7 @@ class Paper:
         """Writes a line.
 
         Raises:
-            OutputClosed: nobody reads any more.
+            OutputClosed: the reader is gone, or the disk is full.
         """
         self.write(self.printable(text) + "\n")
 
@@ -96,7 +96,7 @@ class Paper:
         self.write(line(members) + "\n")
 
     def write(self, text: str) -> None:
-        """Writes text as it is."""
+        """Writes text unchanged, without a line end."""
         if self._stream is None:
             return
         try:
@@ -105,7 +105,7 @@ class Paper:
             self._closed(error)
 
     def flush(self) -> None:
-        """Sees to it that all that was written can be read."""
+        """Flushes what was written."""
         if self._stream is None:
             return
         try:
@@ -120,7 +120,7 @@ class Paper:
             raise OutputClosed("" if gone else f"cannot write: {error.strerror}") from None
 
     def _abandon(self) -> None:
-        """Lets what could not be written vanish, so that Python's own last flush is quiet."""
+        """Discards what could not be written, so that Python's final flush stays silent."""
         assert self._stream is not None
         with contextlib.suppress(OSError, ValueError):
             number = self._stream.fileno()
@@ -130,21 +130,21 @@ class Paper:
 
 
 class ProgressLine:
-    """One line on stderr that changes; nothing where stderr is no terminal."""
+    """A progress line on stderr that overwrites itself; silent if stderr is no terminal."""
 
     def __init__(self, *, wanted: bool = True) -> None:
         self._on = wanted and is_terminal(sys.stderr)
         self._drawn = False
 
     def say(self, words: str) -> None:
-        """Shows the words in place of the last ones."""
+        """Replaces the line by these words."""
         if self._on:
             sys.stderr.write(f"\r{words}\x1b[K")
             sys.stderr.flush()
             self._drawn = True
 
     def clear(self) -> None:
-        """Takes the line away."""
+        """Erases the line."""
         if self._drawn:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
@@ -152,14 +152,14 @@ class ProgressLine:
 
 
 class Cell(NamedTuple):
-    """What stands in a table, plain."""
+    """A table cell; its text is plain."""
 
     text: str
     tone: Tone = Tone.PLAIN
 
 
 class Column(NamedTuple):
-    """A column's head; numbers stand at the right."""
+    """A column's heading; numbers are right-aligned."""
 
     head: str
     right: bool = False
@@ -167,10 +167,10 @@ class Column(NamedTuple):
 
 @dataclass
 class Table:
-    """Aligned columns, written rows by rows, so that a long table needs no memory.
+    """Aligned columns, written batch by batch, so that a long table needs no memory.
 
-    The widths are those of the first rows, and grow where later ones need more. On a terminal the
-    last column is cut where the line ends; elsewhere nothing is cut.
+    Widths come from the first batch and grow with later ones. On a terminal the last column is cut
+    at the end of the line; elsewhere nothing is cut.
     """
 
     paper: Paper
@@ -178,7 +178,7 @@ class Table:
     _widths: list[int] = field(default_factory=list, init=False)
 
     def write(self, rows: Iterable[Sequence[Cell]]) -> None:
-        """Writes rows, before the first of them the heads."""
+        """Writes rows; the first time with the headings."""
         fit = self.paper.printable
         rows = [[Cell(fit(cell.text), cell.tone) for cell in row] for row in rows]
         first = not self._widths

@@ -1,6 +1,6 @@
-"""How a command line is taken apart: addresses and options in the wrong place, and helps.
+"""Parses the command line: addresses, options in the wrong place, and help texts.
 
-Nothing here quotes an argument: it may be a URL with a password.
+No error here quotes an argument, since it may be a URL with a password.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from qtui.commands.shared.options import FilteredCommand
 from qtui.commands.shared.run import INTERRUPTED
 
 _ADDRESS: Final = re.compile(r"[A-Za-z][\w+.-]*:/|[^\s/]*@|/|(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+):\d")
-"""How words begin that are an address, and no command."""
+"""Matches the start of an address, as opposed to a command."""
 
 _REDIS_URL: Final = re.compile(r"(?:rediss?|valkeys?)(?:\+\w+)?://", re.IGNORECASE)
 _OF_REDIS_CLI: Final = frozenset(
@@ -29,19 +29,19 @@ _BEFORE: Final = "an address goes before the command: qtui --redis URL COMMAND"
 
 
 class Subcommand(FilteredCommand):
-    """A command of qtui; says where an option belongs that it does not have."""
+    """A command that says where an option belongs if it is not its own."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """The arguments that are left.
+        """Parses the arguments; returns those that are left.
 
         Raises:
-            click.UsageError: what is wrong with them.
+            click.UsageError: they are wrong; the message says what to write.
         """
         if any(_REDIS_URL.match(word.removeprefix("--redis=")) for word in args):
             raise click.UsageError(_BEFORE, ctx)
         try:
             return super().parse_args(ctx, args)
-        except OSError as error:  # a help or the version was asked for
+        except OSError as error:  # --help or --version
             _cannot_write(error)
         except click.NoSuchOption as error:
             if ctx.parent is not None and error.option_name in _names(ctx.parent):
@@ -52,7 +52,7 @@ class Subcommand(FilteredCommand):
 
 
 class Program(click.Group):
-    """All commands; an address in place of the first of them counts as ``--redis``."""
+    """All commands; an address in place of the command counts as ``--redis``."""
 
     command_class = Subcommand
 
@@ -69,23 +69,25 @@ class Program(click.Group):
             ctx.exit(INTERRUPTED)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """The arguments that are left.
+        """Parses the arguments; returns those that are left.
 
         Raises:
-            click.UsageError: what is wrong with them.
+            click.UsageError: they are wrong; the message says what to write.
         """
         try:
             return super().parse_args(ctx, self._with_address(ctx, args))
-        except OSError as error:  # a help or the version was asked for
+        except OSError as error:  # --help or --version
             _cannot_write(error)
         except click.NoSuchOption as error:
             name = error.option_name
             if name in _OF_REDIS_CLI:
-                line = "an address is one URL: qtui --redis redis://user:password@host:6379/0"
+                line = (
+                    "write the address as one URL: qtui --redis redis://user:password@host:6379/0"
+                )
                 raise click.UsageError(line, ctx) from None
             commands = [one for one, it in self.commands.items() if _has(it, name)]
             if commands:
-                line = f"{name} goes behind a command: qtui {commands[0]} … {name}"
+                line = f"{name} goes after a command: qtui {commands[0]} … {name}"
                 raise click.UsageError(line, ctx) from None
             raise
 
@@ -102,7 +104,7 @@ class Program(click.Group):
         if at >= len(args) or args[at] in self.commands or not _ADDRESS.match(args[at]):
             return args
         if any(word == "--redis" or word.startswith("--redis=") for word in args[:at]):
-            raise click.UsageError("two addresses: leave --redis out, or the other one", ctx)
+            raise click.UsageError("two addresses given: leave out --redis or the other one", ctx)
         return [*args[:at], "--redis", args[at], *args[at + 1 :]]
 
 
@@ -115,9 +117,9 @@ def _has(command: click.Command, name: str) -> bool:
 
 
 def _cannot_write(error: OSError) -> NoReturn:
-    """Ends with what is wrong with standard output; click would with a traceback."""
+    """Exits with the reason why standard output failed; click would print a traceback."""
     with open(os.devnull, "wb") as nowhere, contextlib.suppress(OSError, ValueError):
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())  # so that Python's own last flush is quiet
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())  # so that Python's final flush stays silent
     if not isinstance(error, BrokenPipeError):
         sys.stderr.write(f"qtui: cannot write: {error.strerror}\n")
     sys.exit(1)

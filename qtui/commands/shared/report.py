@@ -1,4 +1,4 @@
-"""What a command says of the jobs: one by one as they are decided, and in the end."""
+"""What a command prints about jobs: a line as each is decided, and a summary at the end."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ _IN_SUMMARY: Final = {
 
 
 def is_bad(tally: OutcomeTally) -> bool:
-    """Whether a job failed again, or can't be known any more to have recovered."""
+    """Whether some job failed again, or can no longer be proven to have recovered."""
     return bool(tally.failed_again or tally.gone or tally.undone)
 
 
 def unproven(tally: OutcomeTally, seconds: float) -> str:
-    """The jobs that are not known to have recovered or failed again; empty if there are none."""
+    """A sentence about the jobs whose outcome is unknown; empty if there are none."""
     parts = (
         (tally.active, "still running"),
         (tally.waiting, "still waiting"),
         (tally.delayed, "delayed, will run again"),
-        (tally.gone, "removed, and no event says how they ended"),
-        (tally.undone, "back where they were, Redis lost the retry"),
-        (tally.unknown, "unknown, Redis could not be asked"),
+        (tally.gone, "removed and no event says how they ended"),
+        (tally.undone, "back where they were since Redis lost the retry"),
+        (tally.unknown, "unknown since Redis could not be asked"),
         (tally.beyond, "not followed"),
     )
     words = [f"{count(number)} {what}" for number, what in parts if number]
@@ -46,29 +46,29 @@ def unproven(tally: OutcomeTally, seconds: float) -> str:
         return ""
     jobs = plural(tally.followed + tally.beyond, "retried job")
     when = f"after {seconds:g} s " if tally.undecided else ""
-    return f"{when}the end of {count(tally.unproven)} of {jobs} is not known: {', '.join(words)}"
+    return f"{when}the outcome of {count(tally.unproven)} of {jobs} is unknown: {', '.join(words)}"
 
 
 FEW: Final = 20
-"""Jobs that have a line each on a terminal."""
+"""Jobs that get a line each on a terminal."""
 
 
 class Report:
-    """Says what became of the jobs: one by one, on a terminal only of few of them, and in the end.
+    """Prints what became of the jobs: a line each (on a terminal for a few only) and a summary.
 
-    As it is, those of a retry; another action says it in its own words.
+    Speaks about a retry; subclasses speak about other actions.
 
     Args:
-        out: where to.
+        out: where results go.
         err: where messages go.
-        state: the state out of which jobs are retried.
-        json: a JSON object a line.
+        state: the state that jobs are retried from.
+        json: print a JSON object per line.
         dry: nothing is sent.
-        verbose: a line a job on a terminal too.
+        verbose: print a line for each job on a terminal too.
     """
 
     verb: ClassVar[str] = "retried"
-    """What is done to the jobs."""
+    """What happens to the jobs, as a past participle."""
 
     def __init__(
         self,
@@ -89,46 +89,46 @@ class Report:
         self._state = state
         self._json = json
         self.selected = 0
-        """Jobs that were selected, as far as they are known."""
+        """Selected jobs, as far as known."""
         self._table = Table(out, self._columns())
         self._codes: Counter[Code] = Counter()
         self.journal: str | None = None
         """The campaign's id in the journal."""
         self.followed: OutcomeTally | None = None
-        """What became of the jobs, where they were followed."""
+        """Outcomes of the jobs, if they were followed."""
         self.warnings: Sequence[str] = ()
-        """What the plan says that whoever confirms should know."""
+        """The plan's warnings."""
         self.after_children = 0
-        """Jobs that run after their children, as far as they are known."""
-        self.rest = "not touched"
-        """What is known of the jobs without a result."""
+        """Jobs that run after their children, as far as known."""
+        self.rest = "not sent"
+        """What the summary calls jobs without a result."""
         self.rest_when_done = self.rest
-        """The same, where nothing cut the campaign short."""
+        """The same, if nothing cut the campaign short."""
         self.remark = ""
-        """What else is to be said of jobs that were followed."""
+        """A remark about followed jobs, for stderr."""
 
     def follow(self, tally: OutcomeTally, seconds: float) -> None:
-        """Takes in what became of the jobs, and for how long they were followed."""
+        """Takes in the outcomes, and for how many seconds the jobs were followed."""
         self.followed, self.remark = tally, unproven(tally, seconds)
 
     @property
     def goes_on(self) -> str:
-        """How what is left can be done; empty where nothing was begun."""
-        return "" if self.journal is None else f"qtui retry --resume {self.journal} goes on"
+        """How to do what is left; empty if nothing was begun."""
+        return "" if self.journal is None else f"qtui retry --resume {self.journal} does the rest"
 
     def take_back(self, jobs: int) -> None:
-        """Takes back that jobs were done, and says so: the server that took them has lost them."""
+        """Takes back results, and says so: the server that acknowledged them has lost them."""
         self._codes[Code.RETRIED] -= jobs
-        words = f"another Redis answers, which has lost {plural(jobs, 'job')} that were {self.verb}"
-        self._err.line(f"qtui: {words}: sending them again")
+        lost = plural(jobs, f"{self.verb} job")
+        self._err.line(f"qtui: another Redis took over and has lost {lost}: sending them again")
         self._err.flush()
 
     def count(self, codes: Mapping[Code, int]) -> None:
-        """Takes in what another process has told already."""
+        """Takes in results that another process has printed already."""
         self._codes.update(codes)
 
     def results(self, results: Iterable[Result]) -> None:
-        """Prints results and sees to it that they can be read at once."""
+        """Prints results and flushes them."""
         results = list(results)
         self._codes.update(result.code for result in results)
         if self._json:
@@ -141,7 +141,7 @@ class Report:
         self._out.flush()
 
     def _tells(self, *, retried: bool) -> bool:
-        """Whether a job has a line: on a terminal `FEW` have, those not retried before others."""
+        """Whether a job gets a line: on a terminal `FEW` get one, first those not retried."""
         if not self._brief:
             return True
         if self._lines_left and (self._dry_run or not retried or self.selected <= FEW):
@@ -150,7 +150,7 @@ class Report:
         self._unsaid += self._dry_run or not retried
         return False
 
-    # How a retry says it
+    # The words of a retry; subclasses override them
 
     def _columns(self) -> Sequence[Column]:
         return Column("id"), Column("would go to" if self._dry_run else "result")
@@ -169,7 +169,7 @@ class Report:
         return Cell(plain(result.job_id)), Cell(said.text, said.tone)
 
     def forecasts(self, forecasts: Sequence[Forecast]) -> None:
-        """Prints what a retry would do with some jobs."""
+        """Prints what a retry would do with these jobs."""
         if self._json:
             self.results(map(_as_result, forecasts))
             return
@@ -188,7 +188,7 @@ class Report:
     def code(self) -> int:
         """The exit code, if nothing cut the campaign short.
 
-        Jobs that are still open when the time to follow them is up do not count against it.
+        Jobs that are still open when the time to follow them is up are no failures.
         """
         if self._codes[Code.REFUSED]:
             return REDIS
@@ -197,7 +197,7 @@ class Report:
         return DONE if done and not bad else NOT_ALL
 
     def end(self, code: int, message: str = "") -> int:
-        """Prints the summary, then the message on stderr, and returns the code."""
+        """Prints the summary, then the message on stderr; returns the code."""
         if self._json:
             summary = summary_object(
                 self.selected,
@@ -211,9 +211,7 @@ class Report:
             self._out.json(summary)
         else:
             if self._unsaid:
-                self._out.line(
-                    f"and {plural(self._unsaid, 'more job')}; --verbose prints a line each"
-                )
+                self._out.line(f"and {plural(self._unsaid, 'more job')}; --verbose lists each")
             self._out.line(self.summary)
             if words := self._words():
                 self._out.line(words)
@@ -226,7 +224,7 @@ class Report:
 
     @property
     def summary(self) -> str:
-        """The counts in words."""
+        """The counts as one line."""
         verb = f"would be {self.verb}" if self._dry_run else self.verb
         parts = [f"{count(self._codes[Code.RETRIED])} of {plural(self.selected, 'job')} {verb}"]
         for code, number in sorted(self._codes.items(), reverse=True):
@@ -242,9 +240,9 @@ def _as_result(one: Forecast) -> Result:
 
 
 def nothing_given(out: Paper, err: Paper, *, json: bool) -> int:
-    """Says that a file or standard input held no ids."""
+    """Prints that a file or standard input held no ids; returns the exit code."""
     if json:
         out.json(summary_object(0, {}))
         out.flush()
-    err.line("qtui: no ids were given: nothing was retried")
+    err.line("qtui: no ids given: nothing was retried")
     return DONE

@@ -1,6 +1,6 @@
-"""From flags to a command that runs, and from whatever goes wrong to one line and an exit code.
+"""Runs a command: from flags to settings, and from any error to one line and an exit code.
 
-Imports neither textual nor redis (nor asyncio) by itself, so that ``--help`` is quick.
+Does not import textual, redis or asyncio by itself, so that ``--help`` is quick.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class CommandError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flags:
-    """What stood before the command; None or empty where nothing did."""
+    """The options before the command; None or empty if not given."""
 
     redis: str | None = field(default=None, repr=False)
     prefixes: tuple[str, ...] = ()
@@ -69,26 +69,26 @@ class Flags:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workplace:
-    """Where a command works: on which Redis, with which settings, and where it prints."""
+    """What a command works with: the server, the settings, and where it prints."""
 
     settings: Settings
     target: Target
     out: Paper
     err: Paper
     journal: Path
-    """Where campaigns are written down."""
+    """The journal's folder."""
     note: str = ""
 
     def ask(self, work: Callable[[Client], Coroutine[None, None, T]], *, writes: bool = False) -> T:
-        """Does the work with a client of its own, and closes it.
+        """Runs ``work`` with a new client, and closes the client.
 
         Args:
             work: what to do.
-            writes: the connection may send more than reads. Without it our own guard refuses all
-                else, in every mode.
+            writes: the connection may send writes. Without it the guard refuses all but reads, in
+                every mode.
 
         Raises:
-            RedisFault: whatever Redis or the network said, in one line.
+            RedisFault: any error of Redis or the network, as one line.
         """
         import asyncio
 
@@ -97,7 +97,7 @@ class Workplace:
     async def asked(
         self, work: Callable[[Client], Coroutine[None, None, T]], *, writes: bool = False
     ) -> T:
-        """What `ask` does, for a caller that has a loop already."""
+        """Does what `ask` does, for a caller inside an event loop."""
         from qtui.bullmq.connection import explain, open_client
         from qtui.bullmq.connection.faults import Unreachable
         from qtui.bullmq.connection.trouble import RAISED
@@ -135,12 +135,12 @@ class Workplace:
 
 
 def run(flags: Flags, command: Callable[[Workplace], int], *, on_screen: bool = False) -> int:
-    """Runs a command and returns its exit code; says in one line on stderr why it ended early.
+    """Runs a command and returns its exit code; prints on stderr, in one line, why it ended early.
 
     Args:
-        flags: what stood before the command.
-        command: what to do; its result is the exit code.
-        on_screen: it paints a screen, on stderr as Textual does, and reads keys.
+        flags: the options before the command.
+        command: what to do; returns the exit code.
+        on_screen: the command paints a screen, on stderr as Textual does, and reads keys.
     """
     from qtui.bullmq.connection.faults import RedisFault
     from qtui.commands.shared.output import OutputClosed, Paper, is_terminal
@@ -150,14 +150,14 @@ def run(flags: Flags, command: Callable[[Workplace], int], *, on_screen: bool = 
         try:
             if on_screen and not (is_terminal(sys.stdin) and out.is_terminal and err.is_terminal):
                 raise CommandError(
-                    "the inspector needs a terminal; `qtui queues` and others do not", USAGE
+                    "the inspector needs a terminal; commands such as `qtui queues` do not", USAGE
                 )
             with ExitStack() as stack:
                 place = _open(flags, stack, out, err)
                 if place.settings.tls_insecure and not on_screen:
                     err.line(
-                        "qtui: --tls-insecure: the server's certificate is not checked; whoever is"
-                        " in between can read and change what is sent, the password too"
+                        "qtui: --tls-insecure: the server's certificate is not checked; anyone in"
+                        " between can read and change the traffic, the password included"
                     )
                 code = command(place)
             out.flush()
@@ -180,7 +180,7 @@ def run(flags: Flags, command: Callable[[Workplace], int], *, on_screen: bool = 
 
 
 def print_text(text: str) -> int:
-    """Prints a text that needs no settings, and returns the exit code."""
+    """Prints a text that needs no settings; returns the exit code."""
     from qtui.commands.shared.output import OutputClosed, Paper
 
     out, err = Paper(sys.stdout), Paper(sys.stderr, vital=False)
@@ -195,7 +195,7 @@ def print_text(text: str) -> int:
 
 
 def _open(flags: Flags, stack: ExitStack, out: Paper, err: Paper) -> Workplace:
-    """What the flags, the environment and the configuration file come to; starts the demo."""
+    """The workplace that flags, environment and configuration file ask for; starts the demo."""
     settings, note, journal = _settings(flags), "", journal_folder()
     if flags.demo:
         from qtui import demo
@@ -209,7 +209,7 @@ def _open(flags: Flags, stack: ExitStack, out: Paper, err: Paper) -> Workplace:
         settings = replace(
             settings.without_ways(), redis=url, prefixes=prefixes, queues=flags.queues, profile=""
         )
-        note = "a demo: the server and all on it are gone when you quit"
+        note = "demo: the server and its data are gone when you quit"
         journal = Path(stack.enter_context(TemporaryDirectory(prefix="qtui-journal-")))
     elif settings.tls_insecure:
         note = "the server's certificate is not checked"
@@ -242,7 +242,7 @@ def _settings(flags: Flags) -> Settings:
 
     given = asdict(flags)
     if flags.demo:
-        # Its address is not known yet, and whatever else names one is not to be looked at.
+        # The demo's address is not known yet; other sources of an address must not be read.
         given["redis"] = "demo"
     try:
         return load(given, os.environ, Path(flags.config) if flags.config else None)

@@ -1,4 +1,4 @@
-"""Carries a campaign out for a command, whichever its action: signals, troubles, the end."""
+"""Runs a campaign for a command, whatever its action: signals, messages, exit code."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from qtui.text import count, plain, plural
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 _BRIEF: Final = 0.5
-"""Seconds of trouble that are not worth a line."""
+"""Seconds of trouble that are not worth a message."""
 
 Follow: TypeAlias = Callable[[], AsyncIterator[str]]
-"""Looks at what becomes of the jobs, and says in words what is known after each look."""
+"""Follows the jobs; yields a line about their outcomes after each look."""
 
 
 class Interrupts:
-    """The first Ctrl+C ends the campaign after what is on its way, the second ends it at once."""
+    """The first Ctrl+C stops the campaign after the batches on their way, the second at once."""
 
     def __init__(self, campaign: Campaign[Action], paper: Paper) -> None:
         self._campaign = campaign
@@ -40,12 +40,12 @@ class Interrupts:
         self._asked = False
 
     def __enter__(self) -> None:
-        """Takes SIGINT and SIGTERM over."""
+        """Installs handlers for SIGINT and SIGTERM."""
         for number in _SIGNALS:
             self._loop.add_signal_handler(number, self._interrupt)
 
     def __exit__(self, *_: object) -> None:
-        """Gives them back."""
+        """Removes them."""
         for number in _SIGNALS:
             self._loop.remove_signal_handler(number)
 
@@ -55,12 +55,14 @@ class Interrupts:
             return
         self._asked = True
         self._campaign.stop()
-        self._paper.line("qtui: stopping after what is on its way; once more to leave at once")
+        self._paper.line(
+            "qtui: stopping after the jobs already on their way; again to quit at once"
+        )
         self._paper.flush()
 
 
 class _Waits:
-    """Says on stderr what a campaign waits for: its pace, or a server in trouble; once each."""
+    """Prints on stderr what a campaign waits for, a limit or a server in trouble; once each."""
 
     def __init__(self, campaign: Campaign[Action], paper: Paper, progress: ProgressLine) -> None:
         self._campaign = campaign
@@ -71,7 +73,7 @@ class _Waits:
         self._said = ""
 
     def look(self) -> None:
-        """To be called when it may have changed."""
+        """Call it when the campaign may have begun or ended a wait."""
         held = self._campaign.held
         if held and not self._on_hold:
             self._say(f"on hold: {held}")
@@ -81,7 +83,7 @@ class _Waits:
     def _look_at_trouble(self, words: str, now: float) -> None:
         if not words:
             if self._said and not self._campaign.is_over:
-                self._say("Redis is back: going on")
+                self._say("Redis is back: continuing")
             self._since, self._said = 0.0, ""
         elif not self._since:
             self._since = now
@@ -98,13 +100,13 @@ class _Waits:
 async def carry_out(
     campaign: Campaign[Action], place: Workplace, report: Report, follow: Follow | None = None
 ) -> int:
-    """Carries a campaign out, follows its jobs, and tells what became of them; the exit code.
+    """Runs a campaign, follows its jobs and prints their outcomes; returns the exit code.
 
     Args:
-        campaign: closed by the caller.
-        place: where it prints.
-        report: says what became of the jobs.
-        follow: how they are followed when all were sent, None for not at all.
+        campaign: the caller closes it.
+        place: where to print.
+        report: prints what became of the jobs.
+        follow: follows the jobs when all are sent; None to skip that.
     """
     progress = ProgressLine()
     campaign.news = _Waits(campaign, place.err, progress).look
@@ -115,7 +117,7 @@ async def carry_out(
                 await _follow(campaign, follow, progress)
     except asyncio.CancelledError:
         report.rest = "without a result"
-        why = "interrupted: what was on its way may have been carried out"
+        why = f"interrupted: jobs without a result may have been {report.verb}"
         return _end(campaign, report, INTERRUPTED, why, goes_on=True)
     except OutputClosed as error:
         why = str(error) or "standard output was closed"
@@ -128,7 +130,9 @@ async def carry_out(
         queue = campaign.action.queue
         where = "stopped: a queue of the flow" if queue is None else queue.base
         return _end(campaign, report, NOT_ALL, f"{where} is {error}")
-    except FilterError as error:  # a pattern ran away on what has changed since it was planned
+    except (
+        FilterError
+    ) as error:  # a regular expression ran away on jobs that changed since the plan
         return _end(campaign, report, NOT_ALL, f"stopped: --filter: {error}")
     except JournalError as error:
         return _end(campaign, report, NOT_ALL, f"nothing was {report.verb}: {error}")
@@ -138,7 +142,7 @@ async def carry_out(
     finally:
         progress.clear()
     for note in campaign.notes:
-        words = f"the jobs were {report.verb}, but Redis refused an effect: {plain(note)}"
+        words = f"the jobs were {report.verb}, but Redis refused a side effect: {plain(note)}"
         place.err.line(f"qtui: {words}")
     if report.remark:
         place.err.line(f"qtui: {plain(report.remark)}")
@@ -157,7 +161,7 @@ async def _send(campaign: Campaign[Action], report: Report, progress: ProgressLi
             report.take_back(lost)
         try:
             report.results(results)
-        except OutputClosed as error:  # what is under way is counted all the same
+        except OutputClosed as error:  # jobs on their way are still counted
             closed = error
             campaign.stop()
         progress.say(f"{count(campaign.decided)} of {selected} {campaign.held}".rstrip())
@@ -185,7 +189,7 @@ def _end(
 
 def _ended(campaign: Campaign[Action], report: Report) -> int:
     if campaign.phase is Phase.DONE and campaign.is_stopping:
-        return _end(campaign, report, INTERRUPTED, "interrupted: all was sent before")
+        return _end(campaign, report, INTERRUPTED, "interrupted after all jobs were sent")
     if campaign.phase is Phase.DONE:
         report.rest = report.rest_when_done
         return _end(campaign, report, report.code, "")

@@ -59,7 +59,7 @@ class RerunProgress:
             begun = "rerun from the start"
         done = f"{count(self.completed)} of {count(self.plan.jobs)} done"
         failed = f", {count(len(self.failed))} failed" if self.failed else ""
-        gone = f", {count(self.gone)} removed, their end unknown" if self.gone else ""
+        gone = f", {count(self.gone)} removed, outcome unknown" if self.gone else ""
         return f"{begun}; {done}{failed}{gone}"
 
 

@@ -102,7 +102,7 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
         self.draw()
         self.tree_list.call_after_refresh(self.tree_list.go_to, self.rows.lineage.job.key)
         if self.rows.lineage.note:
-            self.say(f"nothing above is shown: {plain(self.rows.lineage.note)}", "warn")
+            self.say(f"ancestors above are not shown: {plain(self.rows.lineage.note)}", "warn")
         self.start(self._keep_fresh, "watch")
 
     async def on_unmount(self) -> None:
