@@ -7,7 +7,7 @@ from datetime import datetime
 from math import ceil
 from typing import Final
 
-from qtui.bullmq.reads.timeline import DAY, HOUR, MINUTE, SECOND, Timeline
+from qtui.bullmq.reads.timeline import DAY, HOUR, MINUTE, SECOND, FinishCounts
 from qtui.text import count
 
 NO_JOBS: Final = "·"
@@ -54,7 +54,7 @@ class Reading:
         word: what became of the jobs: ``failed`` or ``completed``.
     """
 
-    def __init__(self, timeline: Timeline, word: str) -> None:
+    def __init__(self, timeline: FinishCounts, word: str) -> None:
         self._timeline, self._word = timeline, word
         start, now = _local(timeline.start), _local(timeline.now)
         recent = timeline.now - DAY <= timeline.start and timeline.end <= timeline.now + DAY

@@ -21,7 +21,7 @@ from qtui.bullmq.reads.timeline import (
     HOUR,
     MINUTE,
     SECOND,
-    Timeline,
+    FinishCounts,
     TimeWindow,
     read_timeline,
 )
@@ -54,7 +54,7 @@ async def seed(client: Redis, scores: Iterable[float]) -> None:
 
 async def read(
     client: Redis, window: TimeWindow = TimeWindow.HOUR, bars: int = 60, now: float = NOW
-) -> Timeline:
+) -> FinishCounts:
     return await read_timeline(client, QUEUE, JobState.FAILED, window, bars, now=now)
 
 
@@ -222,7 +222,9 @@ async def test_the_filter_of_bars_means_their_jobs_and_no_others(client: Redis) 
     more=st.integers(0, 200),
 )
 def test_the_filter_of_bars_has_their_bounds(start: int, width: int, first: int, more: int) -> None:
-    timeline = Timeline(window=TimeWindow.ALL, start=start, width=width, counts=(0,) * 401, now=NOW)
+    timeline = FinishCounts(
+        window=TimeWindow.ALL, start=start, width=width, counts=(0,) * 401, now=NOW
+    )
     text = timeline.filter_text(first, first + more)
     assert parse_filter(text).bounds() == (
         timeline.bounds(first)[0],
@@ -231,7 +233,9 @@ def test_the_filter_of_bars_has_their_bounds(start: int, width: int, first: int,
 
 
 def test_a_moment_outside_is_in_the_nearest_bar() -> None:
-    timeline = Timeline(window=TimeWindow.HOUR, start=10_000, width=1000, counts=(1, 2, 3), now=NOW)
+    timeline = FinishCounts(
+        window=TimeWindow.HOUR, start=10_000, width=1000, counts=(1, 2, 3), now=NOW
+    )
     moments = (-math.inf, 9999, 10_000, 10_999, 11_000, 12_999, 13_000, 1e300, math.inf)
     assert [timeline.bar_at(moment) for moment in moments] == [0, 0, 0, 0, 1, 2, 2, 2, 2]
 

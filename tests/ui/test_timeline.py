@@ -14,8 +14,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from qtui.bullmq.filter import parse_filter
-from qtui.bullmq.reads.timeline import HOUR, MINUTE, TimeWindow
-from qtui.bullmq.reads.timeline import Timeline as Read
+from qtui.bullmq.reads.timeline import HOUR, MINUTE, FinishCounts, TimeWindow
 from qtui.ui.widgets.timeline import Timeline
 
 NOW = 1_795_317_121_661
@@ -33,13 +32,13 @@ def _utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
-def hour(bars: int = 60, *, earlier: int = 0, later: int = 0) -> Read:
+def hour(bars: int = 60, *, earlier: int = 0, later: int = 0) -> FinishCounts:
     """The last hour as it is read for so much room: the shape, in bars of fewer or more minutes."""
     minutes = 60 // bars
     width = minutes * MINUTE
     counts = tuple(sum(SHAPE[at : at + minutes]) for at in range(0, 60, minutes))
     start = (NOW // width - bars + 1) * width
-    return Read(
+    return FinishCounts(
         window=TimeWindow.HOUR,
         start=start,
         width=width,
@@ -89,7 +88,9 @@ def reversed_cells(line: Timeline, y: int = 0) -> list[int]:
     return found
 
 
-async def show(pilot: Pilot[None], facts: Read, word: str = "failed", *, focus: bool) -> Timeline:
+async def show(
+    pilot: Pilot[None], facts: FinishCounts, word: str = "failed", *, focus: bool
+) -> Timeline:
     assert isinstance(pilot.app, Pane)
     line = pilot.app.line
     (line if focus else pilot.app.query_one(Input)).focus()
@@ -334,7 +335,7 @@ async def test_it_forgets() -> None:
 
 
 FACTS = st.builds(
-    Read,
+    FinishCounts,
     window=st.sampled_from(TimeWindow),
     start=st.integers(-(10**20), 10**20),
     width=st.integers(1, 10**15),
@@ -350,7 +351,7 @@ FACTS = st.builds(
     many=st.lists(FACTS, min_size=1, max_size=10),
     size=st.sampled_from([(5, 1), (20, 3), (30, 1), (58, 3), (160, 3)]),
 )
-async def test_no_numbers_break_the_line(many: list[Read], size: tuple[int, int]) -> None:
+async def test_no_numbers_break_the_line(many: list[FinishCounts], size: tuple[int, int]) -> None:
     width, height = size
     async with Pane(height).run_test(size=(width, 10)) as pilot:
         for facts in many:

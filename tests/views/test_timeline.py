@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from qtui.bullmq.reads.timeline import DAY, HOUR, MINUTE, SECOND, Timeline, TimeWindow
+from qtui.bullmq.reads.timeline import DAY, HOUR, MINUTE, SECOND, FinishCounts, TimeWindow
 from qtui.views.timeline import Reading, column, per
 
 NOW = 1_795_317_121_661
@@ -45,7 +45,9 @@ def test_moments_are_as_short_as_they_can_be(
     bars: int,
     moments: tuple[str, str],
 ) -> None:
-    facts = Timeline(window=TimeWindow.ALL, start=start, width=width, counts=(1,) * bars, now=NOW)
+    facts = FinishCounts(
+        window=TimeWindow.ALL, start=start, width=width, counts=(1,) * bars, now=NOW
+    )
     with monkeypatch.context() as patch:
         patch.setenv("TZ", zone)
         time.tzset()
@@ -58,7 +60,7 @@ def test_moments_are_as_short_as_they_can_be(
     ("facts", "cells", "scale"),
     [
         (
-            Timeline(
+            FinishCounts(
                 window=TimeWindow.ALL,
                 start=NOW // DAY * DAY - 900 * DAY,
                 width=30 * DAY,
@@ -69,7 +71,7 @@ def test_moments_are_as_short_as_they_can_be(
             "2024-06-05   2025-06-30     now",
         ),
         (
-            Timeline(
+            FinishCounts(
                 window=TimeWindow.ALL,
                 start=NOW // DAY * DAY - 80 * DAY,
                 width=DAY,
@@ -80,7 +82,7 @@ def test_moments_are_as_short_as_they_can_be(
             "09-03   09-07   09-11   09-15   09-19",
         ),
         (
-            Timeline(
+            FinishCounts(
                 window=TimeWindow.DAY,
                 start=NOW // HOUR * HOUR - 23 * HOUR,
                 width=HOUR,
@@ -91,7 +93,7 @@ def test_moments_are_as_short_as_they_can_be(
             "04:00   08:00   12:00   16:00   20:00        now",
         ),
         (
-            Timeline(
+            FinishCounts(
                 window=TimeWindow.FIVE_MINUTES,
                 start=NOW // MINUTE * MINUTE,
                 width=5 * SECOND,
@@ -104,7 +106,7 @@ def test_moments_are_as_short_as_they_can_be(
     ],
     ids=["years", "days", "a day", "a clock ahead"],
 )
-def test_the_scale_has_round_times(facts: Timeline, cells: int, scale: str) -> None:
+def test_the_scale_has_round_times(facts: FinishCounts, cells: int, scale: str) -> None:
     assert Reading(facts, "failed").scale(0, cells) == scale
 
 

@@ -82,7 +82,7 @@ _FINEST: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Timeline:
+class FinishCounts:
     """How many jobs of a state finished when. Times are ms since the epoch.
 
     ``total``, ``earlier`` and ``later`` together are all jobs of the state.
@@ -155,7 +155,7 @@ def _moment(milliseconds: int) -> str:
 
 async def read_timeline(
     client: Client, queue: QueueKey, state: JobState, window: TimeWindow, bars: int, *, now: float
-) -> Timeline:
+) -> FinishCounts:
     """Counts the jobs of a finished state by when they finished.
 
     Each job is in one bar, in ``earlier`` or in ``later``. The last bar has ``now`` in it, or the
@@ -193,7 +193,7 @@ async def read_timeline(
         start = (moment // width - length + 1) * width
     earlier, *counts, later = await _counts(client, key, start, width, length + ahead)
     shift = next((at for at in range(ahead, 0, -1) if counts[length + at - 1]), 0)
-    return Timeline(
+    return FinishCounts(
         window=window,
         start=start + shift * width,
         width=width,

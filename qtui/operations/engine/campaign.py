@@ -14,10 +14,10 @@
 The steps overlap: the next jobs are read while others are written down, and these while calls are
 sent; whatever bounds the pace (a rate, a canary, the waiting side) makes each wait for its turn.
 
-What is done to a job is in the action (`action`); what a lost call means in `delivery`, when a call
+What is done to a job is in the action (`action`); what a lost call means in `sending`, when a call
 may go in `pace`, how long anything is waited for in `patience`, what is written down in `journal`.
 A lost connection while jobs are read only costs time: they are read again. A retry whose process
-died goes on from its journal, see `record`.
+died goes on from its journal, see `resuming`.
 """
 
 from __future__ import annotations

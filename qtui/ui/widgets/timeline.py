@@ -16,8 +16,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from qtui.bullmq.reads.timeline import Timeline as Finished
-from qtui.bullmq.reads.timeline import TimeWindow
+from qtui.bullmq.reads.timeline import FinishCounts, TimeWindow
 from qtui.ui.actions import Where
 from qtui.ui.keys import bindings
 from qtui.ui.widgets.cursor_list import fit, ink, strip
@@ -84,7 +83,7 @@ class Timeline(Widget, can_focus=True):
                 timeline: The widget.
                 first: The first of the bars.
                 last: The last of them.
-                text: The filter that means their jobs, see `Finished.filter_text`.
+                text: The filter that means their jobs, see `FinishCounts.filter_text`.
             """
             super().__init__()
             self.timeline, self.first, self.last, self.text = timeline, first, last, text
@@ -116,7 +115,7 @@ class Timeline(Widget, can_focus=True):
         """An empty line; see `show`."""
         super().__init__(id=id)
         self._window, self._room = window, 0
-        self._timeline: Finished | None = None
+        self._timeline: FinishCounts | None = None
         self._reading: Reading | None = None
         self._word = ""
         # Where the bars begin that are the cursor's ends; None is the newest bar, whichever it is.
@@ -144,7 +143,7 @@ class Timeline(Widget, can_focus=True):
         first, last = sorted(map(self._timeline.bar_at, ends))
         return first, last
 
-    def show(self, timeline: Finished, word: str) -> None:
+    def show(self, timeline: FinishCounts, word: str) -> None:
         """Draws other data; the cursor stays at its moment.
 
         Args:
@@ -275,7 +274,7 @@ class Timeline(Widget, can_focus=True):
 
     # Drawing
 
-    def _layout(self, timeline: Finished) -> tuple[int, int]:
+    def _layout(self, timeline: FinishCounts) -> tuple[int, int]:
         """The first bar that is drawn, and how many cells each has."""
         bars = max(1, len(timeline.counts))
         return max(0, bars - self.room), max(1, min(_WIDEST, self.room // bars))
