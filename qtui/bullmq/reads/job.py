@@ -1,4 +1,4 @@
-"""One job, everything: its hash, logs, family and lock. Reads only, each long value on request."""
+"""Reads everything about one job: hash, logs, family and lock. Long values only on request."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from qtui.bullmq.signature.headline import reason_of
 from qtui.text import first_line
 
 FIELD_UNASKED: Final = 262_144
-"""Bytes of one field that are read without being asked for."""
+"""Largest field, in bytes, that is read without being asked for."""
 
 MOST_FIELDS: Final = 200
-"""Fields of a hash that are looked at; BullMQ itself writes about twenty-five."""
+"""Fields of a hash that are read at most; BullMQ itself writes about twenty-five."""
 
 MOST_LOG_LINES: Final = 20_000
-"""Log lines that are read when all are asked for."""
+"""Log lines that are read at most when ``logs`` is asked for."""
 
 NOT_JOBS: Final = frozenset(
     (
@@ -43,16 +43,16 @@ NOT_JOBS: Final = frozenset(
         *("pc", "priority", "delay", "wait:added", "groups"),
     )
 )
-"""Keys of a queue itself, which stand where the hashes of jobs stand too."""
+"""Suffixes of the queue's own keys, which share a namespace with the jobs' hashes."""
 
 _LOG_PAGE: Final = 1000
-"""Log lines that are read in one go where all are wanted."""
+"""Log lines per command when all of them are read."""
 
 _MARK: Final = "timestamp"
 """A field that every job has."""
 
 LOG_WINDOW: Final = 200
-"""Log lines that are read without being asked for: the newest."""
+"""Newest log lines that are read without being asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,64 +62,64 @@ class Field:
     size: int
     """Bytes in Redis."""
     text: str | None
-    """None when it is longer than `FIELD_UNASKED` and was not asked for."""
+    """None if it is longer than `FIELD_UNASKED` and was not asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Children:
-    """How many children of a flow's parent are in which condition."""
+    """How many children of a flow's parent are pending, processed, ignored or failed."""
 
     SUFFIXES: ClassVar = ("dependencies", "processed", "failed", "unsuccessful")
-    """Of the parent's keys that hold them, in the order of the numbers here."""
+    """Suffixes of the parent's keys that hold them, in the order of the numbers below."""
 
     pending: int = 0
     processed: int = 0
     ignored: int = 0
-    """Failed, and the parent goes on (``<id>:failed``, ≥5.2.0)."""
+    """Failed, and the parent continues without them (``<id>:failed``, ≥5.2.0)."""
     unsuccessful: int = 0
     """Failed, and the parent fails with them (``<id>:unsuccessful``, ≥5.42.0)."""
 
     @property
     def total(self) -> int:
-        """All children that the parent still knows of."""
+        """All children that the parent still has on record."""
         return self.pending + self.processed + self.ignored + self.unsuccessful
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job with everything that Redis keeps of it. Times are ms since the epoch."""
+    """A job with everything that Redis holds about it. Times are ms since the epoch."""
 
     queue: QueueKey
     id: str
     state: JobState | None
-    """None: its hash is there, but it stands in no state (an orphan)."""
+    """None: it has a hash but is in no state (an orphan)."""
     score: float | None
     row: Row
     fields: Mapping[str, Field]
     more_fields: int
-    """Fields beyond `MOST_FIELDS` that were not looked at."""
+    """Fields beyond `MOST_FIELDS`, which were not read."""
     logs: tuple[str, ...]
     """The newest lines, oldest first."""
     log_lines: int
     children: Children
     parent: tuple[str, str] | None
-    """Base key and id of the parent's queue and job."""
+    """Base key of the parent's queue, and the parent's id."""
     lock: str | None
     lock_ttl: int | None
-    """ms until the lock runs out."""
+    """ms until the lock expires."""
     unknown: str = ""
-    """Why its state is not known, where Redis refused to tell."""
+    """Why its state is unknown, if Redis refused to read it."""
     unread: Mapping[str, str] = field(default_factory=dict)
-    """Why some of the keys beside it are not known, by their suffix: ``lock``, ``logs``, …"""
+    """Why some of the job's other keys could not be read, by suffix: ``lock``, ``logs``, …"""
 
     def text(self, name: str) -> str | None:
-        """A field's text if it is there and was loaded."""
+        """Returns a field's text if the job has it and it was loaded."""
         held = self.fields.get(name)
         return held.text if held else None
 
 
 class WrongType(Exception):
-    """Something is under the job's key that is no job."""
+    """The job's key holds something that is not a job."""
 
 
 async def read_job(
@@ -130,23 +130,23 @@ async def read_job(
     load: Sequence[str] = (),
     near: JobState | None = None,
 ) -> Job | None:
-    """The whole job, or None if there is none.
+    """Returns the whole job, or None if it does not exist.
 
     Args:
         client: where to read.
         queue: the queue of the job.
         job_id: the job.
-        load: what is read though it is long: fields beyond `FIELD_UNASKED`, and ``logs`` before the
-            last `LOG_WINDOW` lines.
-        near: the state in which the job was just seen. If that is a list, a job that stands in no
-            sorted set is taken to stand there still, so that no list is searched but ``active``.
+        load: long values to read: names of fields larger than `FIELD_UNASKED`, or ``logs`` for the
+            lines before the last `LOG_WINDOW`.
+        near: the state in which the job was just seen. If that is a list, a job in no sorted set is
+            assumed to be in it still, so that only ``active`` is searched.
 
     Costs six round trips, some forty commands of O(1), and the bytes that it loads; without
-    ``near`` an LPOS for each list too, O(n), where the job stands in no sorted set.
+    ``near`` also an LPOS for each list, O(n), if the job is in no sorted set.
 
     Raises:
-        WrongType: the key is there, but not as a hash, or as one that is no job.
-        redis.exceptions.ResponseError: Redis would not tell (an ACL).
+        WrongType: the key exists, but is not a hash, or is a hash that is not a job.
+        redis.exceptions.ResponseError: Redis refused the read (an ACL).
     """
     key = queue.job(job_id)
     [kind, count, *beside] = await ask(
@@ -201,7 +201,7 @@ async def read_job(
 
 
 def _unread(queue: QueueKey, job_id: str, replies: Sequence[Reply]) -> dict[str, str]:
-    """Why each key beside a job that could not be read could not; the first reason for each."""
+    """For each of the job's other keys that could not be read, the first reason why."""
     found: dict[str, str] = {}
     for (command, key, *_), reply in zip(_beside(queue, job_id), replies, strict=True):
         if isinstance(reply, RedisError) and command != "MEMORY":
@@ -211,19 +211,19 @@ def _unread(queue: QueueKey, job_id: str, replies: Sequence[Reply]) -> dict[str,
 
 
 class Found(NamedTuple):
-    """What a search for an id has found."""
+    """The result of a search for an id."""
 
     places: list[tuple[QueueKey, Whereabouts]]
-    """The queues that have such a job, and where it stands there."""
+    """The queues that have such a job, and the state it is in there."""
     refused: list[QueueKey]
-    """Those of which Redis did not tell whether they have it."""
+    """The queues that Redis refused to search."""
 
 
 async def find_job(client: Client, queues: Sequence[QueueKey], job_id: str) -> Found:
-    """Which of the queues have a job of this id, and where it stands there.
+    """Finds the queues that have a job with this id, and the state it is in there.
 
     Costs a round trip with two commands of O(1) for each queue, and what `Reader.whereabouts` costs
-    for each that has it: an LPOS a list, O(n), where the job stands in no sorted set.
+    for each that has it: an LPOS a list, O(n), if the job is in no sorted set.
     """
     replies = await ask(
         client,
@@ -240,7 +240,7 @@ async def find_job(client: Client, queues: Sequence[QueueKey], job_id: str) -> F
         queue for queue, found in zip(queues, there, strict=True) if isinstance(found, RedisError)
     ]
     found = [(queue, await _where(client, queue, job_id)) for queue in having]
-    # A key of the queue itself is no job, unless it stands in a state as one.
+    # One of the queue's own keys is not a job, unless its name is in a state as an id.
     jobs = [
         (queue, where)
         for queue, where in found
@@ -250,19 +250,23 @@ async def find_job(client: Client, queues: Sequence[QueueKey], job_id: str) -> F
 
 
 def may_be_job(job_id: str, *, marked: bool) -> bool:
-    """Whether a key that is in no state may be a job's.
+    """Whether the hash under this name can be a job, given that no state lists it.
 
-    Beside the jobs are hashes of the queue: schedulers (``repeat:<id>``), jobs that wait for the
-    end of the one they duplicate (``dn:<id>``), ``metrics:<state>``, and hashes of jobs
-    (``<id>:processed`` and others). All have a colon in what would be their id, and none has the
-    time stamp that every release gives a job (seen with 6.7.0; the ids of a scheduler's jobs begin
-    with ``repeat:`` too).
+    The queue keeps other hashes in the same namespace: schedulers (``repeat:<id>``), jobs to be
+    added once the one they duplicate has ended (``dn:<id>``), ``metrics:<state>``, and hashes that
+    belong to jobs (``<id>:processed`` and others). All have a colon where a job has its id, and
+    none has the timestamp that every release gives a job (seen with 6.7.0; the ids of a scheduler's
+    jobs begin with ``repeat:`` too).
+
+    Args:
+        job_id: what follows the queue's base key.
+        marked: whether the hash has a timestamp.
     """
     return job_id not in NOT_JOBS and (marked or ":" not in job_id)
 
 
 def _no_job(job_id: str) -> str:
-    """What is under such a key, in words."""
+    """What a key that is not a job holds, in words."""
     kind = job_id.partition(":")[0]
     return {
         "repeat": "a job scheduler",
@@ -289,7 +293,7 @@ async def _place(
 
 
 def _few(lines: int | None, size: int | None) -> int:
-    """So many log lines that `LOG_WINDOW` is kept, and about `FIELD_UNASKED` bytes."""
+    """Log lines to read: at most `LOG_WINDOW`, and about `FIELD_UNASKED` bytes."""
     each = (size or 0) // max(1, lines or 1)
     return LOG_WINDOW if each * LOG_WINDOW <= FIELD_UNASKED else max(1, FIELD_UNASKED // each)
 
@@ -309,7 +313,7 @@ def _beside(queue: QueueKey, job_id: str) -> list[Command]:
 
 
 async def _fields(client: Client, key: str, count: int, load: Sequence[str]) -> dict[str, Field]:
-    """Names, then sizes, then the values that are small enough or asked for."""
+    """Reads the names, then the sizes, then the values that are small enough or asked for."""
     if count <= MOST_FIELDS:
         [reply] = await ask_all(client, [("HKEYS", key)])
         names = present(texts(reply))
@@ -328,7 +332,7 @@ async def _fields(client: Client, key: str, count: int, load: Sequence[str]) -> 
 
 
 def parent_of(parent_key: str, parent: str | None) -> tuple[str, str] | None:
-    """Base key and id of a parent, preferring the JSON that parts them (≥1.57.2)."""
+    """Base key and id of a parent, from the JSON that separates them if it is there (≥1.57.2)."""
     held = Garbage().options(parent)
     queue_key, job_id = held.get("queueKey"), held.get("id")
     if isinstance(queue_key, str) and isinstance(job_id, str) and queue_key:
@@ -340,13 +344,13 @@ def parent_of(parent_key: str, parent: str | None) -> tuple[str, str] | None:
 async def read_whole_job(
     client: Client, queue: QueueKey, job_id: str
 ) -> tuple[Job, list[str]] | None:
-    """The job with every field and every log line, however long; None if there is none.
+    """Returns the job and all its log lines, however long; None if it does not exist.
 
     Costs two `read_job` at most, and a command for each `_LOG_PAGE` lines.
 
     Raises:
-        WrongType: the key is there, but not as a hash, or as one that is no job.
-        redis.exceptions.ResponseError: Redis would not tell (an ACL).
+        WrongType: the key exists, but is not a hash, or is a hash that is not a job.
+        redis.exceptions.ResponseError: Redis refused the read (an ACL).
     """
     job = await read_job(client, queue, job_id)
     left_out = [name for name, field in job.fields.items() if field.text is None] if job else []
@@ -365,10 +369,10 @@ async def read_whole_job(
 async def read_logs(
     client: Client, queue: QueueKey, job_id: str, first: int, last: int
 ) -> list[str]:
-    """Log lines by place, oldest first, both ends included. Costs one LRANGE.
+    """Returns log lines ``first`` to ``last``, both included, oldest first. Costs one LRANGE.
 
     Raises:
-        redis.exceptions.ResponseError: Redis would not tell, be it for the type of the key.
+        redis.exceptions.ResponseError: Redis refused the read, or the key has the wrong type.
     """
     [reply] = await ask(client, [("LRANGE", queue.job(job_id, "logs"), first, last)])
     return present(texts(unrefused(reply)))

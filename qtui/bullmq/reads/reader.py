@@ -1,7 +1,7 @@
-"""Windows over a state's jobs, and where given jobs stand. Reads only, O(page) each.
+"""Reads pages of a state's jobs, and the states that given jobs are in. O(page) each.
 
-Payloads (data, returnvalue, stacktrace, logs) stay in Redis, but for the return values of completed
-jobs that are small enough to be read at a glance.
+Payloads (data, returnvalue, stacktrace, logs) are not loaded, except the return values of completed
+jobs that are small enough for a list.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ from qtui.bullmq.signature.headline import cut_reason
 __all__ = ["VALUE_IN_A_LIST", "Page", "Reader", "Whereabouts"]
 
 VALUE_IN_A_LIST: Final = 2000
-"""Bytes of a return value that a list loads; of larger ones it tells the size."""
+"""Largest return value, in bytes, that a list loads; of larger ones it shows the size."""
 
 _FEW: Final = 2 * MOST_COMPACT
-"""Jobs in a sorted set that may be gone by the next look."""
+"""Jobs in a sorted set so small that it may be empty at the next read."""
 
 _SORTED_SETS: Final = tuple(state for state in JobState if not state.is_list)
 _LISTS: Final = (JobState.ACTIVE, JobState.WAITING, JobState.PAUSED)
@@ -63,18 +63,18 @@ _LISTS: Final = (JobState.ACTIVE, JobState.WAITING, JobState.PAUSED)
 
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
-    """Where a job stands now."""
+    """Which state a job is in, and what is known about it there."""
 
     state: JobState | None
-    """None: its hash is gone, or it stands in no state at all (`exists` tells which)."""
+    """None: the job has no hash (`exists` is false), or has one but is in no state."""
     exists: bool = True
     score: float | None = None
     failed_reason: str | None = None
     unknown: str = ""
-    """Why it may stand in a state that could not be read, where no other was found."""
+    """Why a state could not be read, if the job was found in none of the others."""
 
     def in_list(self, standing: Standing) -> Whereabouts:
-        """The same of a job that is in no sorted set, with what lists tell of it."""
+        """Adds what the lists say about a job that is in no sorted set."""
         if standing.state is not None:
             return Whereabouts(standing.state, self.exists)
         unknown = "; ".join(filter(None, (self.unknown, standing.unknown)))
@@ -82,7 +82,7 @@ class Whereabouts:
 
     @property
     def words(self) -> str:
-        """Where, for people: a state, ``unknown: …``, or that it stands in none."""
+        """The place as text for people: a state, ``unknown: …``, ``in no state`` or ``gone``."""
         if self.state is not None:
             return self.state
         if self.unknown:
@@ -91,18 +91,18 @@ class Whereabouts:
 
 
 class Reader:
-    """Reads jobs from lists and sets. Safe in read-only mode; holds nothing but the connection.
+    """Reads jobs from lists and sorted sets. Safe in read-only mode; caches no jobs.
 
     Args:
         client: where to read.
-        sort_ro: whether SORT_RO is tried; where the server refuses it, it is not tried again.
+        sort_ro: whether to try SORT_RO; once the server refuses it, it is not tried again.
     """
 
     def __init__(self, client: Client, *, sort_ro: bool = True) -> None:
         self._client = client
         self._windows = Windows(client, sort_ro=sort_ro)
         self._heavy: set[str] = set()
-        """States of which a page was larger than a list can bear: no SORT_RO is tried on them."""
+        """Keys of states that once had a page too large for one reply: read without SORT_RO."""
 
     async def page(
         self,
@@ -113,19 +113,19 @@ class Reader:
         *,
         newest_first: bool = True,
     ) -> Page:
-        """The rows from ``offset`` on, ``limit`` at most. Markers are not rows.
+        """Returns up to ``limit`` rows from ``offset`` on. Markers are not rows.
 
-        Newest first is the order of finishing for finished jobs, the reverse of the order of
-        running for lists and prioritized, and latest first for delayed and waiting-children. An id
-        whose hash is gone is a row that says so. A key of another type is a page without rows
-        that says so (`Page.unread`).
+        ``newest_first`` means the last to finish first for finished jobs, the last to run first for
+        lists and prioritized, and the highest score first for delayed and waiting-children. An id
+        without a hash gives a row marked as missing. A key of the wrong type gives a page without
+        rows; `Page.unread` says why.
 
-        Costs one round trip with SORT_RO (Redis ≥7.0 and an ACL with every key readable), else
-        two: for small sorted sets, and the first time for any. Two more for completed jobs, whose
-        small return values are shown.
+        Costs one round trip with SORT_RO (Redis ≥7.0 and an ACL that may read every key), else
+        two; also two for small sorted sets, and for any sorted set the first time. Two more for
+        completed jobs, to load their small return values.
 
         Raises:
-            redis.exceptions.ResponseError: Redis would not tell (an ACL).
+            redis.exceptions.ResponseError: Redis refused the read (an ACL).
         """
         part = Range(max(0, offset), max(0, limit), newest_first != state.is_list)
         try:
@@ -140,7 +140,7 @@ class Reader:
         return replace(page, rows=rows)
 
     async def _bearable(self, queue: QueueKey, state: JobState, part: Range) -> Page:
-        """The page, in as many parts as its ids need where these are huge."""
+        """The page, read in smaller parts if its ids are too large for one reply."""
         if part.length < 2:
             return await self._page(queue, state, part, sort=False)
         key = queue.key(state.key)
@@ -161,10 +161,10 @@ class Reader:
     async def _page(
         self, queue: QueueKey, state: JobState, part: Range, *, sort: bool = True
     ) -> Page:
-        """The page as one part; its fields are read by id where SORT_RO did not tell them.
+        """The page in one part; the fields are read by id if SORT_RO did not return them.
 
         Raises:
-            ReplyTooLarge: the ids, or what SORT_RO tells, are more than can be borne at a time.
+            ReplyTooLarge: the ids, or the reply to SORT_RO, exceed the limit for one reply.
         """
         beside = bounds_of(queue.key(state.key), state, part)
         with at_most() if part.length > 1 else nullcontext():
@@ -187,10 +187,10 @@ class Reader:
         return page
 
     async def mark_missing(self, queue: QueueKey, rows: Iterable[Row]) -> tuple[Row, ...]:
-        """The rows, those without any field marked as missing, or as no hash where that is it.
+        """Returns the rows; one without a hash is marked as missing, or with its key's real type.
 
-        A failedReason that says nothing is replaced by what the job's stack says, see
-        `fill_reasons`. Costs nothing but that, and a TYPE for each row without name and time stamp.
+        An empty failedReason is replaced by what the job's stack says. Costs what `fill_reasons`
+        costs, plus a TYPE for each row without a name and a timestamp.
         """
         rows = await self._with_reasons(queue, tuple(rows))
         blank = [one.id for one in rows if not one.name and one.timestamp is None]
@@ -229,7 +229,7 @@ class Reader:
     async def rank(
         self, queue: QueueKey, state: JobState, job_id: str, *, newest_first: bool = True
     ) -> int | None:
-        """The place of a job in a sorted-set state, None if it is not there or the state a list.
+        """Returns a job's rank in a sorted set; None if it is not in it, or the state is a list.
 
         Costs one command, O(log n).
         """
@@ -248,10 +248,10 @@ class Reader:
         *,
         newest_first: bool = True,
     ) -> list[str]:
-        """Ids only, markers left out, for marking many. Costs one round trip, O(limit).
+        """Returns ids without markers, for marking many jobs. Costs one round trip, O(limit).
 
         Raises:
-            redis.exceptions.ResponseError: Redis would not tell, be it for the type of the key.
+            redis.exceptions.ResponseError: Redis refused the read, or the key has the wrong type.
         """
         part = Range(max(0, offset), max(0, limit), newest_first != state.is_list)
         beside = ends(queue.key(state.key)) if state.is_list else []
@@ -263,14 +263,14 @@ class Reader:
         return [member for _, member in placed if not is_marker(member)]
 
     async def rows(self, queue: QueueKey, state: JobState, ids: Sequence[str]) -> list[Row]:
-        """Given jobs as rows, with their score in a sorted-set ``state`` (None: not in it).
+        """Returns given jobs as rows, with their score in a sorted-set ``state`` (None: not in it).
 
-        Costs one round trip, two commands a job, and more where they are large (`read_hashes`); the
-        caller keeps ``ids`` to a few hundred.
+        Costs one round trip with two commands a job, more if the jobs are large (`read_hashes`).
+        Pass a few hundred ``ids`` at most.
 
         Raises:
-            redis.exceptions.ResponseError: Redis would not tell where the jobs stand, be it for
-                the type of the key.
+            redis.exceptions.ResponseError: Redis refused to read the state, or its key has the
+                wrong type.
         """
         key = queue.key(state.key)
         start = len(queue.key(""))
@@ -296,11 +296,16 @@ class Reader:
         *,
         reasons: bool = True,
     ) -> dict[str, Whereabouts]:
+<<<<<<< HEAD
         """Where given jobs are now.
+=======
+        """Returns the state that each of the given jobs is in.
+>>>>>>> 8fa0bb3 (One job, pages of jobs and signatures documented in plain English)
 
         Args:
             queue: the queue of the jobs.
             ids: the jobs.
+<<<<<<< HEAD
             lists: the lists that are searched; a job in another has no state.
             reasons: whether the reasons of failed jobs are read.
 
@@ -308,9 +313,16 @@ class Reader:
         job that failed, where its reason is read, and what `stand_in_lists` costs for each job in
         no sorted set. That is O(n): 25 ms in a list of a million, so leave out the long lists when
         the question is of many jobs.
+=======
+            lists: the lists to search; a job in any other list gets no state.
+
+        Costs one round trip with six commands of O(1) or O(log n) a job, one with an HMGET for each
+        failed job, and what `stand_in_lists` costs for each job that is in no sorted set. That is
+        O(n), 25 ms in a list of a million: leave out long lists when asking about many jobs.
+>>>>>>> 8fa0bb3 (One job, pages of jobs and signatures documented in plain English)
 
         Raises:
-            redis.exceptions.ResponseError: Redis refused to tell of the sorted sets or hashes.
+            redis.exceptions.ResponseError: Redis refused to read the sorted sets or the hashes.
         """
         found: dict[str, Whereabouts] = {}
         for part in by_weight(ids):
@@ -350,10 +362,10 @@ class Reader:
         return await read_hashes(self._client, jobs, ["failedReason"], made)
 
     async def evidence(self, queue: QueueKey) -> QueueEvidence:
-        """What tells the queue's dialect, as `qtui.bullmq.dialect` weighs it.
+        """Returns the evidence of the queue's dialect; `qtui.bullmq.dialect` evaluates it.
 
-        Costs two round trips, 24 commands of O(1) at most; one more if jobs are in ``paused``, and
-        one if they are in ``wait`` of a paused queue.
+        Costs two round trips with at most 24 commands of O(1); one more if jobs are in ``paused``,
+        and one if a paused queue has jobs in ``wait``.
         """
         wait = queue.key("wait")
         replies = await ask_all(

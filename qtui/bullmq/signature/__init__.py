@@ -1,10 +1,11 @@
-r"""What failures of one cause have in common: their text with all that varies replaced. Pure.
+r"""The signature of an error: its text with everything that varies from job to job replaced. Pure.
 
-A group should be a cause that a person would name. Replaced are numbers, ids, digests, times,
-addresses, URLs, paths, emails and quoted values. Kept are words, constants (``ECONNREFUSED``),
-codes (an HTTP status, errno, SQLSTATE, exit code or SMTP reply, told by the words around it), and
-quoted names of what lives in code or schema, not in data: ``constraint "users_email_key"``. In
-doubt a number or an id is replaced and a word is kept: ten thousand groups of one help nobody.
+Errors with the same signature form a group, and a group should be a cause that a person would name.
+Numbers, ids, digests, times, addresses, URLs, paths, emails and quoted values are replaced. Words,
+constants (``ECONNREFUSED``), codes (an HTTP status, errno, SQLSTATE, exit code or SMTP reply,
+recognised by the words around it) are kept, and so are quoted names from code or schema rather than
+data: ``constraint "users_email_key"``. In doubt a number or an id is replaced and a word is kept:
+ten thousand groups of one job each are useless.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from typing import Final
 
 from qtui.bullmq.signature.headline import headline
 
-LONGEST_SIGNATURE: Final = 200  # characters in the longest signature
-_LINE: Final = 2_000  # characters of that line that patterns see; none is worse than square in it
-_PASSES: Final = 16  # each that changes anything swallows text for good; the second seldom does
-_REMEMBERED: Final = 2_048  # lines: at worst 16 MB, commonly under 1 MB
+LONGEST_SIGNATURE: Final = 200  # characters
+_LINE: Final = 2_000  # characters of the line that patterns see: none is worse than O(n²) in it
+_PASSES: Final = 16  # a pass that changes anything shortens the text; the second seldom does
+_REMEMBERED: Final = 2_048  # cached lines: 16 MB at worst, usually under 1 MB
 
 
 _ANSI: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -30,7 +31,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# What to replace: phrases, each with a word without which there is no need to look ---------------
+# What to replace: phrases, each with a literal that a line must contain for the pattern to match --
 
 _UNIT: Final = r"(?:milliseconds?|minutes?|seconds?|hours?|ms|mins?|secs?|us|µs|ns|[hmsd])"
 _SPAN: Final = rf"\d+(?:\.\d+)?(?: ?{_UNIT}(?![a-z])|{_UNIT}(?=\d))"
@@ -48,16 +49,17 @@ _HOST: Final = r"(?:[\w-]+(?:\.[\w-]+)+|[\w-]+(?=$|[:,;)]| [\w-]+:\d| on ))(?::\
 _PHRASES: Final = tuple(
     (needle, re.compile(pattern), put)
     for needle, pattern, put in (
-        # BullMQ's own (Scripts.finishedErrors, moveToFinished; 1.x to 6.x): an id may be any text.
+        # BullMQ's errors (Scripts.finishedErrors, moveToFinished; 1.x to 6.x): an id may be any
+        # text.
         (" for job ", r"((?:key|lock|mismatch) for job )\S+?(?=\.? |\.?$)", r"\1<id>"),
         ("Job ", r"(Job )\S+(?= is not in the | has pending | belongs to )", r"\1<id>"),
         (" job ", r"((?:parent|complete) job )\S+?(?=\. | cannot be | because )", r"\1<id>"),
         (" error for ", r"(Unknown code -?\d+ error for )\S+(?=\. )", r"\1<id>"),
         ("child ", r"(child \S+?:)(?:repeat:\S+|[^\s:]+)(?= failed)", r"\1<id>"),
-        # Waits come in units that change with their length.
+        # The unit of a wait changes with its length.
         ("again ", rf"(again (?:in|after) ){_WAIT}", r"\1<time>"),
         ("etry", rf"([Rr]etry(?:ing)?(?: in| after)? ){_WAIT}", r"\1<time>"),
-        # A bare name is a host only after words that say so.
+        # A bare name is a host only after words that announce one.
         ("E", rf"(E(?:NOTFOUND|AI_[A-Z]+|TIMEOUT|SERVFAIL) ){_HOST}", r"\1<address>"),
         ("lookup ", rf"(lookup ){_HOST}", r"\1<address>"),
         ("Host: ", r"(Host: )[\w-][\w.-]*\w", r"\1<address>"),
@@ -70,7 +72,7 @@ _PHRASES: Final = tuple(
     )
 )
 
-# What to replace: by its looks -------------------------------------------------------------------
+# What to replace: by its form --------------------------------------------------------------------
 
 _HEX: Final = "[0-9A-Fa-f]"
 _LABEL: Final = r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}"
@@ -79,7 +81,7 @@ _SUFFIX: Final = (
     "(?:[mnuµ]?s|[mhdwxkKMGT]|[kKMGT]?i?[bB](?:ps)?|min|secs?|px|st|nd|rd|th|[ap]m|[KMG]?Hz)"
 )
 _MODELS: Final = "(?:gpt|claude|gemini|llama|mi[sx]tral|qwen|deepseek|text-embedding)"
-# What a group is called up to "_" is its placeholder, unless `_DECIDED` decides.
+# A group's name up to "_" is its placeholder, unless `_DECIDED` has a function for it.
 _LOOKS: Final = re.compile(
     rf"""(?<![A-Za-z0-9_\\]) (?:
       (?P<quote> "[^"\\]*+(?:\\.[^"\\]*+)*+" | '(?:[^']|'(?=\w))*+'(?!\w)
@@ -132,7 +134,7 @@ _LAST: Final = re.compile(r"[\w./-]+$")
 
 
 def _around(line: str, start: int) -> tuple[str, str, str]:
-    """The last two words before a place, and what stands between them and it."""
+    """The last two words before ``start``, and the characters between them and it."""
     text = line[max(0, start - 40) : start]
     bare = text.rstrip(_JOINS)
     word = bare[bare.rfind(" ") + 1 :]
@@ -153,8 +155,8 @@ _DATA_CODES: Final = _words(
     "verification confirmation security access auth pin tracking bar qr product"
 )
 _REPLIES: Final = ("returned", "responded", "got", "received", "response", "rror", "failed", "with")
-# What follows an HTTP status or SMTP reply: its reason phrase; when it opens a message, words, an
-# SMTP sub-code or a body; and when it closes one.
+# What follows an HTTP status or SMTP reply: its reason phrase; at the beginning of a message words,
+# an SMTP sub-code or a body; and at the end of one.
 _REASON: Final = re.compile(
     r"[ -]\(?(?:Not |Bad |Unauth|Forbid|Internal |Service |Gateway |Too Many|Conflict|Gone|Unproc|"
     r"Page Not|Client E|Server E|Payment R|Method N|Request T|Precond|Locked|Payload )"
@@ -215,14 +217,14 @@ _ODD: Final = re.compile("[jkqvwxzJKQVWXZ]")
 
 
 def _is_random(word: str) -> bool:
-    """Whether capitals turn up, or rare letters do, as in made-up ids and not as in words."""
+    """Whether capitals or rare letters are spread as in generated ids, not as in words."""
     turns = len(_TURNS.findall(word))
     often = max(turns, len(_ODD.findall(word))) * 4 >= len(word)
     return turns > 1 and (often or "_" in word[2:7] or "-" in word[2:7])
 
 
 def _token(match: re.Match[str]) -> str:
-    """A code, a digest, an id, a numbered word, or just a word."""
+    """The token if it is a code or a word, else ``<hex>`` or ``<id>``."""
     token = match.group()
     if not any(map(str.isdigit, token)):
         return token
@@ -249,7 +251,7 @@ _LITERALS: Final = {"[object Object]"} | _words(
     "undefined null NaN None true false string number boolean object array function symbol bigint "
     "int str float list dict tuple set bytes bool NoneType"
 )
-# A quoted name after one of these belongs to code or schema, so it tells causes apart.
+# A quoted name after one of these belongs to code or schema, so it distinguishes causes.
 _SCHEMA: Final = _words(
     "constraint index relation column table schema database collection view sequence field fields "
     "property properties attribute argument parameter param function method operator module class "
@@ -257,7 +259,7 @@ _SCHEMA: Final = _words(
     "extension invoke topic queue metric limit service keyword env for_key import_name delete_from "
     "*_from insert_into in_object module_named keyerror"
 )
-# Keys in an error's JSON whose value tells causes apart, and those whose value is an error text.
+# Keys in an error's JSON whose value distinguishes causes, and those whose value is an error text.
 _KEYS: Final = _words(
     "code type status reason name errno syscall error_code errorcode error_type kind title path "
     "expected received param"
@@ -289,7 +291,7 @@ def _is_name(inner: str, line: str, end: int, before: str, word: str, assigned: 
 
 
 def _quote(match: re.Match[str]) -> str:
-    """A quoted text is a value unless what stands around it says that it is a name or an error."""
+    """``<quoted>``, unless the words around the quote show that it is a name or an error."""
     quote, line, (start, end) = match.group(), match.string, match.span()
     inner = quote[1:-1]
     if start == 0 and end == len(line):
@@ -301,7 +303,7 @@ def _quote(match: re.Match[str]) -> str:
     before, word, joins = _around(line, start)
     word, assigned = word.lower(), ":" in joins or "=" in joins
     if _is_name(inner, line, end, before, word, assigned):
-        # Numbers in these are no data: a code, a hash (TypeORM), a count (orders_ibfk_2).
+        # Numbers in these are not data but a code, a hash (TypeORM) or a count (orders_ibfk_2).
         return quote if word in _EXACT else re.sub(r"\d{3,}", "<n>", quote)
     if (word in _TELLING and assigned) or (" " in inner and _TROUBLE.search(inner)):
         return quote[0] + _swept(inner) + quote[-1]
@@ -309,7 +311,7 @@ def _quote(match: re.Match[str]) -> str:
 
 
 def _code(match: re.Match[str]) -> str:
-    """Backticks hold code and names (Prisma, MySQL, Mongoose), seldom a value."""
+    """Text in backticks: mostly code and names (Prisma, MySQL, Mongoose), seldom a value."""
     if match.string.startswith(" is not a valid", match.end()):
         return "<quoted>"
     inner = match.group()[1:-1]
@@ -342,7 +344,7 @@ def _swept(line: str) -> str:
 
 
 def _shortened(line: str, limit: int) -> str:
-    """The line within a limit: its head and its tail, where wrapped errors put the cause."""
+    """The line cut to ``limit``: its head and its tail, where wrapped errors put the cause."""
     if len(line) <= limit:
         return line
     front = limit * 3 // 5
@@ -358,12 +360,12 @@ def _pass(line: str) -> str:
 
 
 def signature(reason: str) -> str:
-    """What ``reason`` (a failedReason) has in common with other failures of the same cause.
+    """Returns the signature of ``reason`` (a failedReason), equal for failures of one cause.
 
-    One line of at most `LONGEST_SIGNATURE` characters, empty if nothing is said; a signature's
-    signature is itself. Control characters other than white space and colours stay: show it through
-    `qtui.text.plain`. Costs about 1 µs for a line seen lately, else 10 to 30 µs per hundred
-    characters and at most some 30 ms, however long and hostile the text.
+    One line of at most `LONGEST_SIGNATURE` characters, empty if the reason has no words; the
+    signature of a signature is itself. Control characters other than white space and colours stay
+    in: show it through `qtui.text.plain`. Costs about 1 µs for a line in the cache, else 10 to
+    30 µs per hundred characters, and never more than some 30 ms, however long or hostile the text.
     """
     line = reason if reason.isprintable() else headline(reason).strip()
     line = _shortened(line, _LINE)

@@ -1,4 +1,4 @@
-"""The line of an error that names its cause, and what a stack says where the error is empty. Pure.
+"""Finds the line of an error that names its cause, in its stack if the error is empty. Pure.
 
 Libraries put the cause of an error into its first line, its last, or somewhere between source code
 and arguments. Lists, plans, outcomes and error groups all show the line found here.
@@ -13,10 +13,10 @@ from typing import Final
 from qtui.text import plain
 
 _HEAD: Final = 12_288
-"""Characters of a long reason in which the line is looked for."""
+"""Characters at the beginning of a reason that are searched for the line."""
 
 _TAIL: Final = 4_096
-"""Characters at its end where wrapped errors put the cause; read only of a longer reason."""
+"""Characters at the end of a longer reason, where wrapped errors put the cause."""
 
 _ANSI: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _SAYS: Final = re.compile(r"[^\W_]")
@@ -32,10 +32,10 @@ _SQL: Final = re.compile(
     r"|(?:create|alter|drop|truncate)\b.*\b(?:table|index|view)\b)",
     re.IGNORECASE,
 )
-"""SQL at the beginning of an error; Knex and MikroORM write `` - `` and the cause behind it."""
+"""SQL at the beginning of an error; Knex and MikroORM write `` - `` and the cause after it."""
 
 _VERB: Final = 500
-"""Characters in which SQL is recognised."""
+"""Characters that are searched for SQL."""
 _MESSAGES: Final = ("message", "msg", "error", "errors", "error_description", "detail", "title")
 """Members of JSON that hold the words of an error."""
 
@@ -48,10 +48,10 @@ def says_something(reason: str) -> bool:
 
 
 def headline(reason: str) -> str:
-    """The line of ``reason`` (a failedReason) that names the cause; of JSON all of it.
+    """Returns the line of ``reason`` (a failedReason) that names the cause; all of it if JSON.
 
-    Two lines joined where the first only announces the second. Control characters other than
-    colours stay. Looks at some 16,000 characters at most.
+    Two lines are joined if the first only announces the second. Control characters other than
+    colours stay in. Searches some 16,000 characters at most.
     """
     lines = _lines(reason)
     spoken = [line for line in lines if _SAYS.search(line)] or [*lines[:1], ""]
@@ -87,10 +87,10 @@ def _lines(reason: str) -> list[str]:
 
 
 def spoken(reason: str, limit: int = 400) -> str:
-    """The same as a person reads it in one line: plain, at most ``limit`` characters, maybe empty.
+    """Returns the `headline` for display: one plain line of at most ``limit`` characters.
 
-    Of an error that begins with the SQL that failed (Knex, MikroORM) what stands behind the SQL; of
-    one that is JSON (Zod) the message in it.
+    If the error begins with the SQL that failed (Knex, MikroORM), what follows the SQL; if it is
+    JSON (Zod), the message in it. May be empty.
     """
     whole = reason.strip()
     line = headline(whole) if "\n" in whole else whole[:_HEAD]
@@ -103,7 +103,7 @@ def spoken(reason: str, limit: int = 400) -> str:
 
 
 def _of_json(text: str) -> str:
-    """The first message in JSON, with its place and code where it has them; else empty."""
+    """The first message in JSON, with its path and code if it has them; else empty."""
     try:
         found = json.loads(text[: _HEAD + _TAIL])
     except (ValueError, RecursionError):
@@ -129,7 +129,7 @@ def _message(found: object) -> str:
 
 
 def cut_reason(reason: str, limit: int) -> str:
-    """At most ``limit`` characters of a reason, with the same headline as far as there is room."""
+    """Cuts a reason to ``limit`` characters, keeping its headline as far as it fits."""
     if len(reason) <= limit:
         return reason
     short, line = reason[:limit], headline(reason)
@@ -137,7 +137,7 @@ def cut_reason(reason: str, limit: int) -> str:
 
 
 def reason_of(reason: str | None, stacktrace: str | None) -> str | None:
-    """The reason; where it is there and says nothing, what the newest stack says of the error.
+    """Returns the reason, or the error named in the newest stack if the reason has no words.
 
     Node's ``AggregateError`` (of a connection to several addresses), a ``new Error()`` and Python's
     ``TimeoutError()`` have no message, and BullMQ stores an empty failedReason; the first line of a
@@ -172,5 +172,5 @@ def _of_stack(stack: str) -> str:
         return ""
     first = lines[0].strip().removesuffix(":").rstrip()
     frames = [line.strip() for line in lines[1:] if line.lstrip().startswith("at ")]
-    # A class without a code says little: where it was thrown says more.
+    # A class without a code says little, so the place where it was thrown is added.
     return f"{first} {frames[0]}" if frames and _CLASS.fullmatch(first) else first
