@@ -1,1 +1,1 @@
-"""What a queue, its jobs and its events look like now. Reads only."""
+"""Reads the current state of queues, jobs and workers. Never writes."""

@@ -1,4 +1,4 @@
-"""Finds the queues under a prefix, in slices of one SCAN. Reads only."""
+"""Finds the queues under a prefix by one SCAN of the keyspace, slice by slice."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from qtui.bullmq.reads.status import read_status
 from qtui.bullmq.reads.workers import queues_of_workers
 
 KEYS_A_SCAN: Final = 1000
-"""Keys that one SCAN call looks at, about 0.3 ms of Redis's time."""
+"""Keys that one SCAN call visits, about 0.3 ms of Redis's time."""
 
 _GLOB: Final = re.compile(r"([*?\[\]\\^])")
 
 
 def _candidates(keys: Iterable[str], prefix: str) -> set[QueueKey]:
-    """The queues that might own a ``meta`` or ``id`` among the keys.
+    """The queues to which a ``meta`` or ``id`` among the keys may belong.
 
     A name never starts with a colon: ``<prefix>::relay:…`` belongs to 6.x's publish/subscribe.
     """
@@ -45,7 +45,7 @@ async def scan(client: Client, pattern: str) -> AsyncIterator[list[str]]:
             yield keys
             if cursor == "0":
                 break
-            # Half of a busy server's time stays with others.
+            # Leaves at least half of a busy server's time to others.
             await asyncio.sleep(time.perf_counter() - start)
 
 
@@ -58,18 +58,17 @@ def _cursor_and_keys(reply: object) -> tuple[str, list[str]]:
 async def discover(client: Client, prefixes: Sequence[str]) -> AsyncIterator[list[QueueKey]]:
     """Yields the queues as they are found, each once; an empty list for a slice without any.
 
-    Candidates are keys ``<prefix>:<name>:meta`` and ``…:id`` (workers and ports write no meta);
-    what they belong to is confirmed by `qtui.bullmq.reads.status.read_status`, so that job hashes,
-    relay
-    keys and half-deleted queues are no queues. With nested prefixes (``bull`` and ``bull:eu``) a
-    queue belongs to the longest.
+    Candidates are keys ``<prefix>:<name>:meta`` and ``…:id`` (workers and ports write no meta).
+    `qtui.bullmq.reads.status.read_status` confirms each, which excludes job hashes, relay keys and
+    half-deleted queues. With nested prefixes (``bull`` and ``bull:eu``) a queue belongs to the
+    longest.
 
-    The queues of connected workers come first, named by their connections (Worker, clientName), so
-    that something is there to look at while a large keyspace is searched.
+    The queues of connected workers come first, taken from the names of their connections (Worker,
+    clientName), so that the list is not empty while a large keyspace is searched.
 
     Costs one CLIENT LIST, one SCAN of the keyspace for each prefix, `KEYS_A_SCAN` keys a call, and
-    a few commands for each candidate; on a cluster that of each primary. Stop it by leaving the
-    loop.
+    a few commands for each candidate; on a cluster the same on each primary. Leave the loop to stop
+    it.
     """
     seen: set[QueueKey] = set()
     clients = "\n".join(text(one) or "" for one in await ask_everywhere(client, "CLIENT", "LIST"))

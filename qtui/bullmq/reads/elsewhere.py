@@ -1,4 +1,4 @@
-"""Where queues are when none is where they were looked for. Reads only, and only so much."""
+"""Finds queues under other prefixes and in other databases, for when the given ones have none."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from qtui.bullmq.reads.discovery import scan
 from qtui.bullmq.reads.status import read_status
 
 SLICES: Final = 20
-"""Calls of SCAN in one database, 1,000 keys each: some 6 ms of Redis's time."""
+"""Most SCAN calls in one database, 1,000 keys each: some 6 ms of Redis's time."""
 
 MOST_DATABASES: Final = 4
-"""Other databases that are looked into, those with the most keys."""
+"""Other databases to search at most: those with the most keys."""
 
 _MOST_QUEUES: Final = 200
-"""Candidates in one database that are looked at."""
+"""Candidates to check at most in one database."""
 
 
 class Place(NamedTuple):
@@ -36,26 +36,26 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """What was found where no queue was expected."""
+    """The queues found under other prefixes and in other databases."""
 
     database: int
-    """The one in which none was found."""
+    """The database in which no queue was found."""
     places: tuple[Place, ...] = ()
     keys: Mapping[int, int] | None = None
-    """Keys in each database that has any; None where the server does not say."""
+    """Number of keys in each non-empty database; None if the server refuses INFO."""
     whole: bool = True
-    """Whether all keys were looked at."""
+    """Whether all keys were searched."""
 
 
 async def look_elsewhere(client: Client, prefixes: Sequence[str]) -> Elsewhere:
-    """Queues under other prefixes, and under any prefix in other databases.
+    """Searches for queues under other prefixes, and under any prefix in other databases.
 
-    What an ACL hides is left out. Costs one INFO, and in this database and the `MOST_DATABASES`
-    largest others `SLICES` calls of SCAN, on a cluster that many for all primaries, with one
-    `read_status` each.
+    Queues that an ACL hides are left out. Costs one INFO, then at most `SLICES` calls of SCAN and
+    one `read_status` in this database and in each of the `MOST_DATABASES` largest others; on a
+    cluster `SLICES` calls over all primaries.
 
     Raises:
-        redis.exceptions.ConnectionError, TimeoutError: the server could not be asked.
+        redis.exceptions.ConnectionError, TimeoutError: the server did not answer.
     """
     if isinstance(client, RedisCluster):
         found, whole = await _look(client)
@@ -77,7 +77,7 @@ async def look_elsewhere(client: Client, prefixes: Sequence[str]) -> Elsewhere:
 
 
 async def _keys(client: Client) -> dict[int, int] | None:
-    """How many keys are in each database; None where the server does not say."""
+    """The number of keys in each database; None if the server refuses INFO."""
     try:
         reply: object = await client.execute_command("INFO", "keyspace")
     except ResponseError:
@@ -92,7 +92,7 @@ async def _keys(client: Client) -> dict[int, int] | None:
 
 
 async def _look(client: Client) -> tuple[Counter[str], bool]:
-    """How many queues are under which prefix, and whether the whole database was looked at."""
+    """The number of queues per prefix, and whether the whole database was searched."""
     candidates: set[QueueKey] = set()
     seen, calls = 0, 0
     try:
@@ -111,7 +111,7 @@ async def _look(client: Client) -> tuple[Counter[str], bool]:
 
 
 def _queue(key: str) -> QueueKey | None:
-    """The queue that a ``meta`` or ``id`` may belong to; names with colons are rare."""
+    """The queue that a ``meta`` or ``id`` may belong to. Names with colons are rare: ignored."""
     base, _, suffix = key.rpartition(":")
     prefix, _, name = base.rpartition(":")
     if suffix not in ("meta", "id") or not prefix or not name or prefix.endswith(":"):

@@ -1,4 +1,4 @@
-"""Reads fields of given jobs in few commands, for those who may run scripts."""
+"""Reads fields of given jobs in few commands, by a script."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from qtui.bullmq.reads.hashes import by_weight
 from qtui.bullmq.script import Script, script_text
 
 STEP: Final = 100
-"""Jobs in one command at most: about 1 ms of Redis's time."""
+"""Most jobs in one command: about 1 ms of Redis's time."""
 
 _FIRST_STEP: Final = 10
 
 HEAVY: Final = 300_000
-"""Characters of values after which a command reads no further job."""
+"""Characters of values after which a command reads no more jobs."""
 
 _AT_ONCE: Final = 2
-"""Commands under way at a time: Redis runs one while the reply to the other is taken in."""
+"""Commands in flight: Redis runs one while the reply to the other is parsed."""
 
 Values: TypeAlias = Sequence[str | None]
-"""The values of one job's fields, None where one is absent."""
+"""The values of one job's fields, None for each that is absent."""
 
 
 class Fields:
-    """Given fields of the jobs of one queue.
+    """Reads the same fields of any jobs of one queue.
 
     Args:
-        client: where to read, not one in read-only mode: Redis counts every script as a write.
+        client: where to read; not a read-only one, which sends no scripts.
         queue: the queue.
-        names: the fields, by the hash's own names.
+        names: the fields' names in the hash.
     """
 
     def __init__(self, client: Client, queue: QueueKey, names: Sequence[str]) -> None:
@@ -43,14 +43,13 @@ class Fields:
         self._step = _FIRST_STEP
 
     async def first_of(self, ids: Sequence[str]) -> list[Values]:
-        """The values of the first of some jobs, in order: of one at least, of 2 `STEP` at most.
+        """Returns the values of the first given jobs, in order: at least 1, at most 2 `STEP`.
 
-        Fewer where they are large, so that little is held at a time: few to begin with, then as
-        many as the last ones would let it read. Costs two EVALSHA at once, some 9 µs a job with 17
-        fields of 1 kB.
+        Fewer if they are large, to bound memory: it begins with few, and adapts to the size of the
+        last ones. Costs two concurrent EVALSHA, some 9 µs a job with 17 fields of 1 kB.
 
         Raises:
-            redis.exceptions.RedisError: the server could not be asked, or refused.
+            redis.exceptions.RedisError: the server did not answer, or refused.
         """
         ids = next(by_weight(ids), ())
         size = self._step
@@ -64,7 +63,7 @@ class Fields:
             found += reply
             if len(reply) < len(part):
                 self._step = len(reply)
-                return found  # what comes behind large jobs is read again
+                return found  # the jobs after large ones are read again by the next call
         if len(found) == _AT_ONCE * size:
             self._step = min(STEP, 2 * size)
         return found

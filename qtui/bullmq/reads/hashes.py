@@ -1,8 +1,8 @@
-"""Fields of many jobs for lists, a bearable amount at a time however large they are. Reads only.
+"""Reads fields of many jobs for lists, in replies of bounded size however large the jobs are.
 
-Where all of them together come in at most `BEARABLE` bytes they take one round trip. Else they are
-asked for by halves; a job that is too large alone is asked for its sizes first, and of a field
-longer than `LONGEST_FIELD` a list holds only that it is there and how long it is.
+If all fits into `BEARABLE` bytes it takes one round trip. Else the jobs are read in halves. Of a
+single job that is still too large the sizes are read first, and a field longer than `LONGEST_FIELD`
+is replaced by a note of its length.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from qtui.text import size
 T = TypeVar("T")
 
 SENT: Final = 500_000
-"""Characters of ids for which one round trip asks: each is sent with every command about it."""
+"""Most characters of ids per round trip: each id is sent with every command about it."""
 
 LONGEST_FIELD: Final = 262_144
-"""Bytes of one field that a list reads of a job that is too large to be read whole."""
+"""Longest field, in bytes, that a list reads of a job that is too large to be read whole."""
 
 
 def by_weight(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    """The ids in parts of `SENT` characters: all of them in one, unless they are huge."""
+    """Splits ids into parts of at most `SENT` characters: one part, unless they are huge."""
     start = weight = 0
     for at, one in enumerate(ids):
         weight += len(one)
@@ -39,17 +39,17 @@ def by_weight(ids: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def nothing_beside(key: str) -> Sequence[Command]:
-    """Nothing is asked for beside the fields."""
+    """Returns no commands: only the fields are read."""
     return ()
 
 
 async def read_whole(
     client: Client, keys: Sequence[str], names: Sequence[str]
 ) -> list[Sequence[str | None]]:
-    """Given fields of hashes, whole however long they are, in the order of the keys and names.
+    """Returns fields of hashes in full, however long, in the order of the keys and names.
 
-    None where one is absent, or the key holds no hash. Costs one round trip, an HMGET a key; the
-    caller keeps the keys to a few hundred. A list reads with `read_hashes`.
+    A value is None if the field is absent, or the key is not a hash. Costs one round trip, an HMGET
+    a key: pass a few hundred keys at most. For lists use `read_hashes`.
 
     Raises:
         redis.exceptions.ResponseError: one of the commands was refused.
@@ -66,19 +66,19 @@ async def read_hashes(
     made: Callable[[int, Reply, Sequence[Reply]], T],
     beside: Callable[[str], Sequence[Command]] = nothing_beside,
 ) -> list[T]:
-    """What is made of given fields of hashes, in the order of the keys.
+    """Reads fields of hashes, and returns what ``made`` makes of each, in the order of the keys.
 
     Args:
         client: where to read.
         keys: the hashes.
         names: the fields.
-        made: makes something small of the place of a key, the reply to its HMGET and those to what
-            was asked beside it; called as the replies come, so that they need not be held.
-        beside: what else is asked of each key, with small replies.
+        made: takes the index of a key, the reply to its HMGET and the replies to ``beside``, and
+            returns something small. Called as replies arrive, so that they are not kept.
+        beside: further commands about a key, with small replies.
 
-    Costs one round trip with an HMGET a key. Where the values are large, one for each `BEARABLE`
-    bytes of them and as much again for replies that were broken off; of a key that is too large
-    alone an HSTRLEN a field.
+    Costs one round trip with an HMGET a key. If the values are large, one for each `BEARABLE` bytes
+    of them, and as many again for replies that were cut off; for a single key that is too large an
+    HSTRLEN a field.
 
     Raises:
         redis.exceptions.ResponseError: one of the commands was refused.
@@ -121,7 +121,7 @@ async def _some(
 
 
 async def _weighed(client: Client, key: str, names: Sequence[str]) -> Reply:
-    """The fields of a hash; in place of each that is too long for a list, words that say so."""
+    """The fields of a hash; each that is too long for a list is replaced by a note of its size."""
     sizes = await ask_all(client, [("HSTRLEN", key, name) for name in names])
     if sizes and isinstance(sizes[0], RedisError):
         return sizes[0]

@@ -1,4 +1,4 @@
-"""Under which side of 5.0.0 a queue's jobs last ran, as their counters tell. Reads only."""
+"""Finds out from counters of jobs whether they last ran under BullMQ ≥5.0.0 or an older one."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import job_ran_modern
 
 NEWEST: Final = 4
-"""Jobs of a state that are looked at until one tells: ids may have lost their hashes."""
+"""Jobs read per state; several, since the hash of the newest may be gone."""
 
 PLACES: Final = 3
 """Commands of `newest`: one for each state in which jobs have run."""
 
 
 def newest(queue: QueueKey) -> list[Command]:
-    """Asks for the jobs that ran last: completed, failed, active."""
+    """Returns the commands that ask for the jobs that ran last: completed, failed, active."""
     return [
         ("ZREVRANGE", queue.key("completed"), 0, NEWEST - 1),
         ("ZREVRANGE", queue.key("failed"), 0, NEWEST - 1),
@@ -30,13 +30,13 @@ def newest(queue: QueueKey) -> list[Command]:
 async def last_ran_modern(
     client: Client, queues: Sequence[QueueKey], found: Sequence[Reply]
 ) -> list[bool | None]:
-    """Of each queue `QueueEvidence.ran_modern`, from the replies to `newest`, queue after queue.
+    """Returns `QueueEvidence.ran_modern` of each queue, given the replies to `newest` in order.
 
-    Of each state the newest job that tells counts. Costs one round trip, 12 commands of O(1) a
-    queue at most.
+    In each state the newest job whose counters are conclusive decides. Costs one round trip with at
+    most 12 commands of O(1) a queue.
 
     Raises:
-        redis.exceptions.NoPermissionError: we may not look at a job.
+        redis.exceptions.NoPermissionError: the ACL forbids reading a job.
     """
     places = [
         (queue, [one for one in present(texts(reply)) if not is_marker(one)])
@@ -51,7 +51,7 @@ async def last_ran_modern(
     replies = iter(await ask_all(client, commands) if commands else [])
     told = []
     for _, ids in places:
-        # All are taken from the replies, also behind the first that tells.
+        # Takes the replies for all ids, also those after the first conclusive one.
         seen = [_judge(next(replies)) for _ in ids]
         told.append(next((one for one in seen if one is not None), None))
     return [ran_modern(told[at : at + PLACES]) for at in range(0, len(told), PLACES)]
@@ -62,10 +62,10 @@ def _judge(reply: Reply) -> bool | None:
 
 
 async def any_never_ran(client: Client, queue: QueueKey, ids: Sequence[str]) -> bool:
-    """Whether one of the jobs is there and shows no trace of a run. Costs a round trip, if any.
+    """Whether one of the jobs exists and has never run. Costs one round trip; none without ids.
 
     Raises:
-        redis.exceptions.NoPermissionError: we may not look at a job.
+        redis.exceptions.NoPermissionError: the ACL forbids reading a job.
     """
     fields = ("timestamp", "ats", "atm", "attemptsMade", "stacktrace", "pb")
     if not ids:

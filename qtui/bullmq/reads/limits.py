@@ -1,6 +1,6 @@
-"""What may hold a job back besides a pause: rate limits and deduplication. Reads only.
+"""Reads what may hold a job back besides a pause: rate limits and deduplication.
 
-Values are as Redis holds them, text that may be garbage; whoever judges them parses them.
+Values are returned as Redis holds them, text that may be garbage: callers parse them.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from qtui.bullmq.reads.hashes import read_hashes
 
 
 class RateLimits(NamedTuple):
-    """A queue's rate limits; each None where there is none, or Redis refused to tell."""
+    """A queue's rate limits; each is None if it is absent or Redis refused the read."""
 
     started: str | None
-    """``limiter``: jobs started in the window that runs now, or a huge number: limited by hand."""
+    """``limiter``: jobs started in the current window, or a huge number: limited by hand."""
     left: int | None
-    """Milliseconds that this window lasts; -1 where it has no end, -2 where there is none."""
+    """Milliseconds left of this window; -1 if it does not expire, -2 if there is none."""
     most: str | None
-    """``meta.max`` (≥5.60.0): jobs that may start in each window."""
+    """``meta.max`` (≥5.60.0): jobs that may start per window."""
     duration: str | None
-    """``meta.duration`` (≥5.60.0): its milliseconds."""
+    """``meta.duration`` (≥5.60.0): length of a window in milliseconds."""
 
 
 async def read_rate_limits(client: Client, queue: QueueKey) -> RateLimits:
-    """The rate limits of a queue: those of its ``meta``, and what its workers have used of theirs.
+    """Returns a queue's rate limits from its ``meta``, and what its workers used of their own.
 
     Costs one round trip, three commands of O(1).
     """
@@ -45,18 +45,18 @@ async def read_rate_limits(client: Client, queue: QueueKey) -> RateLimits:
 
 
 class JobLimits(NamedTuple):
-    """What of a job may end its next run, or double it; each None where it is absent."""
+    """The fields of a job that may fail its next run or duplicate it; each None if absent."""
 
     stalls: str | None
     """``stc``: how often it has stalled."""
     deduplication: str | None
     """``deid``: the id under which it was deduplicated."""
     scheduler: str | None
-    """``rjk``: the job scheduler whose iteration it is."""
+    """``rjk``: the job scheduler that made the job."""
 
 
 async def read_job_limits(client: Client, queue: QueueKey, ids: Sequence[str]) -> list[JobLimits]:
-    """What may limit given jobs, in order. Costs one round trip, an HMGET a job (`read_hashes`).
+    """Returns the limits of given jobs, in order. Costs one round trip, an HMGET a job.
 
     Raises:
         redis.exceptions.ResponseError: one of the commands was refused.
@@ -69,18 +69,18 @@ async def read_job_limits(client: Client, queue: QueueKey, ids: Sequence[str]) -
 
 
 class Deduplication(NamedTuple):
-    """Who holds a deduplication id."""
+    """The job that holds a deduplication id."""
 
     owner: str | None
     """The job that an add with this id is a duplicate of (``de:<id>``)."""
     has_next: bool
-    """Whether a newer job is kept, to be added when that one ends (``dn:<id>``)."""
+    """Whether a newer job is stored, to be added when that one ends (``dn:<id>``)."""
 
 
 async def read_deduplications(
     client: Client, queue: QueueKey, ids: Sequence[str]
 ) -> dict[str, Deduplication]:
-    """Who holds each deduplication id. Costs one round trip, two commands of O(1) for each."""
+    """Returns the holder of each deduplication id. Costs one round trip, two O(1) commands each."""
     commands: list[Command] = []
     for one in ids:
         commands += [("GET", queue.key(f"de:{one}")), ("EXISTS", queue.key(f"dn:{one}"))]

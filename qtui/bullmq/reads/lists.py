@@ -1,7 +1,7 @@
-"""In which lists jobs stand, and where: by LPOS, or by reading the list without. Reads only.
+"""Finds jobs in lists, and their positions: by LPOS, or by reading the list without it.
 
-LPOS is there since Redis 6.0.6; it may be renamed, or forbidden by an ACL. A list is no set: where
-it is too long to be read the answer is that nobody knows, and never that the job is not in it.
+LPOS exists since Redis 6.0.6, and may be renamed or forbidden by an ACL. If a list is then too long
+to read, the answer for a job not found is "unknown", never "not in it".
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from qtui.bullmq.model import JobState
 from qtui.text import count
 
 READ: Final = 20_000
-"""Members that are read from either end of a list to find jobs in it: 5 ms of Redis's time."""
+"""Members read from each end of a list to find jobs without LPOS: 5 ms of Redis's time."""
 
 SEARCHED: Final = 10_000
-"""Members of a list in which jobs are searched where only its ends matter beyond."""
+"""Longest list that `stand_in_lists` searches whole when ``ends`` is set."""
 
 _SLICE: Final = 1000
 _WHOLE: Final[tuple[Command, ...]] = ((),)
 _ENDS: Final[tuple[Command, ...]] = (("MAXLEN", 2000), ("RANK", -1, "MAXLEN", 2000))
 
 _Search: TypeAlias = tuple[str, Command]
-"""A list's key, and the options of LPOS behind the member."""
+"""A list's key, and the options that follow the member in LPOS."""
 
 
 # In which lists --------------------------------------------------------------------------------
@@ -38,24 +38,24 @@ _Search: TypeAlias = tuple[str, Command]
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a job stands among lists."""
+    """The list that a job is in, or why that is not certain."""
 
     state: JobState | None = None
     unknown: str = ""
-    """Why it may stand in one that could not be searched; empty where all were."""
+    """Why a list could not be searched, which may hold the job; empty if all were searched."""
     crowded: JobState | None = None
-    """A list of which only the ends were searched, where it stands at neither."""
+    """A list of which only the ends were searched, without finding the job there."""
 
 
 def refused(error: RedisError, command: str, key: str) -> str:
-    """Why a key could not be read, in words; plain only after `qtui.text.plain`."""
+    """Why a key could not be read, for people. Show it through `qtui.text.plain`."""
     if is_wrong_type(error):
         return f"{key} holds another type of key"
     return f"Redis refused {command} on {key}"
 
 
 def first_reason(replies: Mapping[str, Reply], command: str) -> str:
-    """Why the first of some keys could not be read; empty where all were."""
+    """Why the first unreadable key could not be read; empty if all were read."""
     for key, reply in replies.items():
         if isinstance(reply, RedisError):
             return refused(reply, command, key)
@@ -70,17 +70,17 @@ async def stand_in_lists(
     *,
     ends: bool = False,
 ) -> dict[str, Standing]:
-    """In which of the lists each job stands; the first one counts.
+    """Returns the first of the given lists that each job is in.
 
     Args:
         client: where to read.
         queue: the queue of the jobs.
         ids: the jobs.
-        lists: the states that are searched.
-        ends: of a list of more than `SEARCHED` only its two ends are searched.
+        lists: the states to search.
+        ends: whether to search only the two ends of lists longer than `SEARCHED`.
 
-    Costs one round trip, with ``ends`` two: an LPOS for each list and job, O(n). Where that is
-    refused up to `READ` members from either end of the list are read instead, for all jobs at once.
+    Costs one round trip (two with ``ends``): an LPOS for each list and job, O(n). If LPOS is
+    refused, up to `READ` members are read from each end of the list instead, once for all jobs.
     """
     if not ids or not lists:
         return {}
@@ -113,7 +113,7 @@ async def stand_in_lists(
 async def _members(
     client: Client, key: str, error: RedisError, ids: Sequence[str]
 ) -> tuple[set[str], str]:
-    """Which jobs a list holds that can't be asked; and why others may be in it all the same."""
+    """The jobs found by reading a list, and why others may be in it too (empty: they are not)."""
     why = refused(error, "LPOS", key)
     if is_wrong_type(error):
         return set(), why
@@ -135,18 +135,18 @@ async def _members(
 async def without_lpos(
     client: Client, looks: Sequence[Command], replies: Sequence[Reply]
 ) -> list[Reply]:
-    """The replies to LPOS commands; where the server has none, what they would have been.
+    """Returns the replies to LPOS commands; if the server has no LPOS, what they would have been.
 
     Args:
         client: where to read.
-        looks: the commands, with RANK and MAXLEN at most.
-        replies: what they were answered.
+        looks: the LPOS commands, with no options but RANK and MAXLEN.
+        replies: the replies to them.
 
-    Costs nothing where there is an LPOS. Else each list is read once, in slices of 1,000, until all
-    are found: O(n) in Redis, as LPOS is, and the ids on the wire.
+    Costs nothing if LPOS works. Else each list is read once, in slices of 1,000, until all jobs are
+    found: O(n) in Redis, as for LPOS, plus the ids on the wire.
 
     Raises:
-        redis.exceptions.ResponseError: Redis refused to let the list be read either.
+        redis.exceptions.ResponseError: Redis refused to read the list, too.
     """
     if not any(_is_refused(reply) for reply in replies):
         return list(replies)
@@ -169,7 +169,7 @@ def _is_refused(reply: Reply) -> bool:
 
 
 async def _read(client: Client, search: _Search, wanted: Iterable[str]) -> dict[str, int]:
-    """The first places of members in a list, from its head; with MAXLEN only near one end."""
+    """The first position of each member in a list, from its head; with MAXLEN near one end only."""
     key, words = search
     options = dict(zip(words[::2], words[1::2], strict=True))
     [reply] = await ask(client, [("LLEN", key)])

@@ -1,4 +1,4 @@
-"""A page of a state: its rows, and what markers in a list do to their places. Pure."""
+"""A page of a state: its rows, and their positions once a list's markers are left out. Pure."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from qtui.bullmq.reads.window import Range, scores_of
 from qtui.bullmq.signature.headline import cut_reason
 
 KEPT: Final = 2000
-"""Characters of a name or an error that a row keeps; what a list shows of it is a line."""
+"""Characters of a name or an error that a row keeps; a list shows only one line of it."""
 
 
 _LONGEST_KEY: Final = 10_000
-"""Characters of a parent's key; a longer one is garbage, and a list does not hold it."""
+"""Characters of a parent's key; a longer one is garbage, and is not kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of a state: its rows, in order, and how many jobs the state holds in all."""
+    """A part of a state: its rows, in order, and the total number of jobs in the state."""
 
     rows: tuple[Row, ...]
     total: int
     offset: int
     gaps: frozenset[int] = frozenset()
-    """Places in it that no job takes, but a marker deep inside a list."""
+    """Positions taken by markers deep inside a list, not by jobs."""
     unread: str = ""
-    """Why there are no rows, where the state's key holds another type."""
+    """Why there are no rows, if the state's key has the wrong type."""
 
     def placed(self) -> Iterator[tuple[int, Row]]:
-        """The rows with their places."""
+        """Yields the rows with their positions in the state."""
         places = (place for place in count(self.offset) if place not in self.gaps)
         return zip(places, self.rows, strict=False)
 
 
 def short_row(job_id: str, values: Sequence[str | None]) -> Row:
-    """A row, and of long texts only the beginning: a list may hold thousands of rows."""
+    """Returns a row with long texts cut short: a list may hold thousands of rows."""
     found = row(job_id, values or [None] * len(LIST_FIELDS))
     reason = found.failed_reason
     if len(found.parent_key) > _LONGEST_KEY:
@@ -54,7 +54,7 @@ def short_row(job_id: str, values: Sequence[str | None]) -> Row:
 
 
 def marked(one: Row, kind: Reply) -> Row:
-    """A row without fields, and what is the matter with it; ``kind`` is the type of its key."""
+    """Marks a row without fields as missing or of the wrong type; ``kind`` is its key's type."""
     if kind == "none":
         return replace(one, missing=True)
     if kind is None or kind == "hash" or isinstance(kind, RedisError):
@@ -63,20 +63,20 @@ def marked(one: Row, kind: Reply) -> Row:
 
 
 def with_room(part: Range, state: JobState) -> Range:
-    """The part, and of a list as many members more as may be markers at its ends."""
+    """The part; for a list, extended by the number of members that may be markers."""
     return part._replace(length=part.length + 2 * EDGE) if state.is_list else part
 
 
 def bounds_of(key: str, state: JobState, part: Range) -> list[Command]:
-    """What is asked beside a part: the length, and a list's ends or a set's scores."""
+    """Returns the commands to send along with a part: its length, and a list's ends or scores."""
     return ends(key) if state.is_list else [("ZCARD", key), scores_of(key, part)]
 
 
 def places(members: Sequence[str], part: Range, bounds: Sequence[Reply]) -> list[tuple[int, str]]:
-    """Members of a list, read `with_room`, with the places of the part that they have as jobs.
+    """Returns the members of a list, read `with_room`, with their positions among its jobs.
 
-    The markers at both ends take no place; one between them that goes unseen takes one, since pages
-    must join without reading the whole list.
+    Markers near the ends take no position. One deep inside the list takes one, since it can't be
+    known on other pages without reading the whole list, and pages must join.
     """
     length = number(bounds[0]) or 0
     known = markers(*bounds)
@@ -93,9 +93,9 @@ def places(members: Sequence[str], part: Range, bounds: Sequence[Reply]) -> list
 
 
 def page_of(found: list[Row], state: JobState, part: Range, bounds: Sequence[Reply]) -> Page:
-    """The page of a part, from its rows in order and the replies to `bounds_of`.
+    """Builds the page of a part from its rows in order and the replies to `bounds_of`.
 
-    For a list the rows are those of the part `with_room`, markers and all; see `places`.
+    For a list, pass the rows of the part `with_room`, including markers; see `places`.
     """
     if not state.is_list:
         at = scores(bounds[1])

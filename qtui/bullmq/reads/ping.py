@@ -1,4 +1,4 @@
-"""How long the server takes to answer. Reads nothing."""
+"""Measures the server's latency. Reads no keys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from qtui.bullmq.connection import Client
 
 
 async def ping(client: Client) -> float:
-    """The seconds that a round trip takes which asks for nothing. Costs a PING.
+    """Returns the time of one round trip, in seconds. Costs a PING.
 
     Raises:
         redis.exceptions.ConnectionError, TimeoutError: the server did not answer.

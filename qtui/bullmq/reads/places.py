@@ -1,4 +1,4 @@
-"""Where many jobs are, at a tenth of the price of `Reader.whereabouts`. Reads only."""
+"""Reads the states of many jobs, at a tenth of the price of `Reader.whereabouts`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SETS: Final = tuple(state for state in JobState if not state.is_list)
 
 
 class Places:
-    """Reads in which state jobs of one queue are, a thousand or so at a time.
+    """Reads the states of jobs in one queue, about a thousand at a time.
 
     Args:
         client: where to read.
@@ -41,15 +41,15 @@ class Places:
         self._many = True
 
     async def read(self, ids: Sequence[str]) -> dict[str, Whereabouts]:
-        """By id, where each job is now. One that waits in a list has no state.
+        """Returns the state of each job by id. A job that waits in a list has no state.
 
-        Costs three round trips: a ZMSCORE for each sorted-set state (a ZSCORE a state and job
-        where the server is older than Redis 6.2 or refuses it), then an HGET for each job that
-        failed, and an EXISTS and an LPOS in ``active`` for each that is in no sorted set.
+        Costs three round trips: a ZMSCORE for each sorted-set state (a ZSCORE per state and job if
+        the server is older than Redis 6.2 or refuses ZMSCORE), then an HGET for each failed job,
+        and an EXISTS and an LPOS in ``active`` for each job that is in no sorted set.
 
         Raises:
-            redis.exceptions.ResponseError: Redis refused to tell where the jobs are.
-            redis.exceptions.ConnectionError, TimeoutError: the server could not be asked.
+            redis.exceptions.ResponseError: Redis refused to read the states.
+            redis.exceptions.ConnectionError, TimeoutError: the server did not answer.
         """
         found = await self._in_sets(ids)
         failed = [one for one in ids if found[one].state is JobState.FAILED]
@@ -66,7 +66,7 @@ class Places:
         return found
 
     async def is_empty(self) -> bool:
-        """Whether nothing is left of the queue: none of its own keys is there.
+        """Whether nothing is left of the queue: none of its own keys exists.
 
         Costs one round trip with an EXISTS for each of a dozen keys.
         """
@@ -75,13 +75,13 @@ class Places:
         return not any(reply == 1 for reply in await ask_all(self._client, commands))
 
     async def scores(self, state: JobState, ids: Sequence[str]) -> list[float | None]:
-        """The score of each job in one sorted-set state, None where it is not in it.
+        """Returns the score of each job in one sorted-set state, None if it is not in it.
 
         Costs one ZMSCORE, or a ZSCORE for each job in one round trip.
 
         Raises:
-            redis.exceptions.NoPermissionError: this user may not see where the jobs are.
-            redis.exceptions.ConnectionError, TimeoutError: the server could not be asked.
+            redis.exceptions.NoPermissionError: the ACL forbids reading the state.
+            redis.exceptions.ConnectionError, TimeoutError: the server did not answer.
         """
         [column] = await self._scores(ids, [self._queue.key(state.key)]) if ids else [[]]
         return [score(one) for one in column]
@@ -99,12 +99,12 @@ class Places:
         return found
 
     async def _scores(self, ids: Sequence[str], keys: Sequence[str]) -> list[list[Reply]]:
-        """For each sorted set the score of each job in it, or nothing."""
+        """For each sorted set, the score of each job in it, or None."""
         if self._many:
             replies = await ask(self._client, [("ZMSCORE", key, *ids) for key in keys])
             if not any(isinstance(reply, RedisError) for reply in replies):
                 return [items(reply) for reply in replies]
-            # Unknown, renamed or forbidden; or one key is of another type, and nothing is in it.
+            # Unknown, renamed or forbidden; or one key has the wrong type, so no job is in it.
             self._many = any(not isinstance(reply, RedisError) for reply in replies)
         single = await ask_all(self._client, [("ZSCORE", key, one) for key in keys for one in ids])
         width = len(ids)
@@ -113,6 +113,6 @@ class Places:
 
 
 def _reason(_: int, fields: Reply, __: Sequence[Reply]) -> str | None:
-    """The beginning of a failedReason, None where there is none."""
+    """The beginning of a failedReason, None if there is none."""
     [reason] = texts(fields) or [None]
     return (reason or "")[:KEPT] or None

@@ -296,30 +296,18 @@ class Reader:
         *,
         reasons: bool = True,
     ) -> dict[str, Whereabouts]:
-<<<<<<< HEAD
-        """Where given jobs are now.
-=======
         """Returns the state that each of the given jobs is in.
->>>>>>> 8fa0bb3 (One job, pages of jobs and signatures documented in plain English)
 
         Args:
             queue: the queue of the jobs.
             ids: the jobs.
-<<<<<<< HEAD
-            lists: the lists that are searched; a job in another has no state.
-            reasons: whether the reasons of failed jobs are read.
-
-        Costs one round trip with six commands of O(1) or O(log n) a job, one with an HMGET for each
-        job that failed, where its reason is read, and what `stand_in_lists` costs for each job in
-        no sorted set. That is O(n): 25 ms in a list of a million, so leave out the long lists when
-        the question is of many jobs.
-=======
             lists: the lists to search; a job in any other list gets no state.
+            reasons: whether to read the reasons of failed jobs.
 
         Costs one round trip with six commands of O(1) or O(log n) a job, one with an HMGET for each
-        failed job, and what `stand_in_lists` costs for each job that is in no sorted set. That is
-        O(n), 25 ms in a list of a million: leave out long lists when asking about many jobs.
->>>>>>> 8fa0bb3 (One job, pages of jobs and signatures documented in plain English)
+        failed job whose reason is read, and what `stand_in_lists` costs for each job that is in no
+        sorted set. That is O(n), 25 ms in a list of a million: leave out long lists when asking
+        about many jobs.
 
         Raises:
             redis.exceptions.ResponseError: Redis refused to read the sorted sets or the hashes.

@@ -1,4 +1,4 @@
-"""Reads the stacks of failed jobs whose failedReason says nothing. Reads only."""
+"""Fills in empty failedReasons from the jobs' stacks."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.signature.headline import reason_of, says_something
 
 _LONGEST: Final = 100_000
-"""Bytes of a job's stacks that are read for it; of longer ones the reason stays empty."""
+"""Largest stacktrace, in bytes, that is read; if it is longer the reason stays empty."""
 
 _AT_ONCE: Final = 1_000_000
-"""Bytes that are read in one round trip, about."""
+"""Bytes read in one round trip, about."""
 
 
 async def fill_reasons(
     client: Client, queue: QueueKey, ids: Sequence[str], reasons: Sequence[str | None]
 ) -> list[str | None]:
-    """The failedReasons of some jobs; in place of each that says nothing what its stack says.
+    """Returns the failedReasons, each without words replaced by what the job's stack says.
 
-    Costs nothing where all of them say something; else an HSTRLEN and an HGET for each other job.
+    Costs nothing if all have words; else an HSTRLEN and an HGET for each job whose reason has none.
     """
     found = list(reasons)
     mute = [at for at, one in enumerate(reasons) if one is not None and not says_something(one)]

@@ -1,4 +1,4 @@
-"""The scores of a state: where they end, and jobs by them. A sorted set's; lists have none."""
+"""Reads a state's scores: the newest, and jobs by score. For sorted sets; lists have no scores."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from qtui.bullmq.model import JobState
 
 
 async def newest_score(client: Client, queue: QueueKey, state: JobState) -> float:
-    """The highest score in a state, ms since 1970 where jobs have finished; -inf of an empty one.
+    """Returns the highest score in a state (ms since 1970 for finished jobs), -inf if it is empty.
 
-    Workers write scores by their own clocks, so this, and not our clock, tells "by now".
-    Costs one command of O(log n).
+    Workers write scores by their own clocks, so "by now" is this score, not our clock. Costs one
+    command of O(log n).
 
     Raises:
-        redis.exceptions.ResponseError: Redis refused to tell, or the key is no sorted set.
+        redis.exceptions.ResponseError: Redis refused the read, or the key is not a sorted set.
     """
     key = queue.key(state.key)
     [newest] = await ask_all(client, [("ZREVRANGE", key, 0, 0, "WITHSCORES")])
@@ -28,7 +28,7 @@ async def newest_score(client: Client, queue: QueueKey, state: JobState) -> floa
 
 
 async def count_up_to(client: Client, queue: QueueKey, state: JobState, highest: float) -> int:
-    """Jobs of a state with at most this score. Costs one command of O(log n).
+    """Returns how many jobs of a state have at most this score. Costs one O(log n) command.
 
     Raises:
         redis.exceptions.ResponseError: as `newest_score`.
@@ -40,9 +40,10 @@ async def count_up_to(client: Client, queue: QueueKey, state: JobState, highest:
 async def lowest_first(
     client: Client, queue: QueueKey, state: JobState, lowest: float, highest: float, most: int
 ) -> Mapping[str, float]:
-    """The first ids of a state between two scores, both included, each with its score, in order.
+    """Returns the first ``most`` ids between two scores, both included, with their scores.
 
-    Ids of one score come in their own order. Costs one ZRANGEBYSCORE, 0.3 ms for a thousand ids.
+    In order of score; ids with the same score are in the order of their bytes. Costs one
+    ZRANGEBYSCORE, 0.3 ms for a thousand ids.
 
     Raises:
         redis.exceptions.ResponseError: as `newest_score`.

@@ -1,4 +1,4 @@
-"""Counts and condition of many queues in one round trip. Reads only."""
+"""Reads job counts, pause flag, version and kind of many queues in one round trip."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from qtui.bullmq.model import Garbage, JobState, Kind, QueueStatus
 from qtui.bullmq.reads.last_runs import last_ran_modern, newest
 
 EDGE: Final = 4
-"""Members looked at on both ends of a list for markers.
+"""Members read at each end of a list to find markers.
 
-A marker enters an empty list at its head and leaves at its tail, and jobs may stand on either side
-of it meanwhile; more than two of them were never seen in one list.
+A marker enters an empty list at its head and leaves at its tail, and jobs may have been added on
+either side of it by then. No list was ever seen with more than two of them.
 """
 
 _META: Final = ("paused", "version", "concurrency", "opts.maxLenEvents")
@@ -36,7 +36,7 @@ _HAVE_RUN: Final = (JobState.COMPLETED, JobState.FAILED, JobState.ACTIVE)
 
 
 def ends(key: str) -> list[Command]:
-    """What tells a list's length and its markers, see `markers`."""
+    """Returns the commands that ask for a list's length and its markers, see `markers`."""
     return [("LLEN", key), ("LRANGE", key, 0, EDGE - 1), ("LRANGE", key, -EDGE, -1)]
 
 
@@ -54,7 +54,7 @@ _COMMANDS_A_QUEUE: Final = len(_commands(QueueKey("", "")))
 
 
 def markers(length: Reply, head: Reply, tail: Reply) -> set[int]:
-    """The places of the markers in a list, from the replies to `ends`; one between goes unseen."""
+    """Returns the positions of a list's markers from the replies to `ends`; only near its ends."""
     first, last = texts(head), texts(tail)
     start = (number(length) or 0) - len(last)
     members = [*enumerate(first), *enumerate(last, start)]
@@ -62,7 +62,7 @@ def markers(length: Reply, head: Reply, tail: Reply) -> set[int]:
 
 
 def count_jobs(length: Reply, head: Reply, tail: Reply) -> int | None:
-    """The jobs in a list, from the replies to `ends`; None where it could not be read."""
+    """Returns the number of jobs in a list from the replies to `ends`; None if it was refused."""
     members = number(length)
     return None if members is None else max(0, members - len(markers(length, head, tail)))
 
@@ -76,18 +76,18 @@ def _signs(
         configured=any(one is not None for one in (version, concurrency, max_events)),
         events=types["events"] == "stream",
         groups=types["groups"] == "zset",
-        # A sorted set of a state is there, and is one, if it has a length.
+        # A state's sorted set exists, and has the right type, if it has a length.
         newer_keys=any(
             types[key] == kind if key in types else lengths[key] for key, kind in NEWER_KEYS.items()
         ),
-        # A key that we may not look at has no type here, and may be there.
+        # A key that the ACL hides has an empty type here, and may exist.
         any_key=any(length != 0 for length in lengths.values())
         or any(kind != "none" for kind in types.values()),
     )
 
 
 def _status(queue: QueueKey, replies: list[Reply]) -> tuple[QueueStatus, Signs]:
-    """A queue as its keys show it, and what tells its kind but for its jobs."""
+    """A queue's status from its keys alone, and the signs of its kind except for its jobs."""
     answers = iter(replies)
     counts: dict[JobState, int | None] = {}
     lengths: dict[str, int | None] = {}  # with the markers; None where a key can't be read as it is
@@ -121,7 +121,7 @@ def _status(queue: QueueKey, replies: list[Reply]) -> tuple[QueueStatus, Signs]:
 async def _ask_the_jobs(
     client: Client, found: Sequence[tuple[QueueStatus, Signs]]
 ) -> list[QueueStatus]:
-    """The queues with those kinds settled that no key tells: by the jobs that ran last."""
+    """The statuses; where no key reveals a queue's kind, the jobs that ran last decide."""
     statuses = [status for status, _ in found]
     doubtful = [
         at
@@ -144,24 +144,24 @@ async def _ask_the_jobs(
 
 
 async def check_permission(client: Client, queues: Sequence[QueueKey]) -> None:
-    """Sees whether we may look at queues. Costs one round trip.
+    """Checks that the ACL lets us read the queues. Costs one round trip.
 
-    Many reads take a refused key for one that is not there, so that it does not cost the rest;
-    where all is refused, that would look as if there was nothing.
+    Many reads treat a refused key as missing, so that one refusal does not cost the rest. If every
+    key is refused, the server would look empty: call this first.
 
     Raises:
-        redis.exceptions.NoPermissionError: we may not look at one of them.
+        redis.exceptions.NoPermissionError: the ACL forbids reading one of them.
     """
     await ask_all(client, [("HMGET", queue.key("meta"), "version") for queue in queues])
 
 
 async def read_status(client: Client, queues: Sequence[QueueKey]) -> list[QueueStatus]:
-    """Counts of all eight states, the pause flag, version and kind of each queue, in order.
+    """Returns the counts of all eight states, pause flag, version and kind of each queue, in order.
 
-    Markers in lists are not counted. A count is None where Redis refused to tell (ACL, wrong type).
+    Markers in lists are not counted. A count is None if Redis refused it (ACL, wrong type).
 
-    Costs one round trip for any number of queues, 21 commands of O(1) each; two more if no key of
-    some of them shows whose they are, and their jobs have to (Bull 3/4, ``meta`` deleted).
+    Costs one round trip for any number of queues, 21 commands of O(1) each; two more if the kind of
+    some can only be found out from their jobs (Bull 3/4, ``meta`` deleted).
     """
     replies = await ask(client, [command for queue in queues for command in _commands(queue)])
     found = [

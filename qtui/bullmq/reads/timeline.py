@@ -1,6 +1,6 @@
-"""When the jobs of a state finished: counts per bar, from the state's own scores. Reads only.
+"""Counts the jobs of a state by when they finished, in bars, from the scores of the sorted set.
 
-No job is read, and no worker needs metrics: `failed` and `completed` are scored with finishedOn
+No job is read, and workers need no metrics: the scores in `failed` and `completed` are finishedOn
 (moveToFinished, all releases).
 """
 
@@ -28,10 +28,10 @@ HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 
 DAWN: Final = 1_262_304_000_000
-"""2010, in ms: years before any queue of this kind. A lower score is garbage (0, seconds)."""
+"""2010, in ms: years before BullMQ and Bull. A lower score is garbage (0, seconds)."""
 
 AHEAD: Final = HOUR
-"""How far a worker's clock may be ahead of ours; a score beyond it is later than any bar."""
+"""How far, in ms, a worker's clock may be ahead of ours; higher scores count as ``later``."""
 
 _STEPS: Final = (
     *(n * SECOND for n in (1, 2, 5, 10, 15, 20, 30)),
@@ -42,7 +42,7 @@ _STEPS: Final = (
 
 
 class TimeWindow(StrEnum):
-    """How far back to look, from the shortest; the value is its name for people."""
+    """How far back a timeline goes, shortest first; the value is its name on screen."""
 
     FIVE_MINUTES = "5 min"
     HOUR = "1 h"
@@ -51,18 +51,18 @@ class TimeWindow(StrEnum):
 
     @property
     def span(self) -> int | None:
-        """Its length in ms; None where the jobs decide."""
+        """Its length in ms; None for `ALL`, where the jobs decide."""
         return _SPANS[self]
 
     @property
     def longer(self) -> TimeWindow:
-        """The next longer one, itself at the end."""
+        """The next longer window; the longest returns itself."""
         windows = list(TimeWindow)
         return windows[min(windows.index(self) + 1, len(windows) - 1)]
 
     @property
     def shorter(self) -> TimeWindow:
-        """The next shorter one, itself at the end."""
+        """The next shorter window; the shortest returns itself."""
         windows = list(TimeWindow)
         return windows[max(windows.index(self) - 1, 0)]
 
@@ -83,29 +83,29 @@ _FINEST: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishCounts:
-    """How many jobs of a state finished when. Times are ms since the epoch.
+    """Jobs of a state per bar of finish time. Times are ms since the epoch.
 
-    ``total``, ``earlier`` and ``later`` together are all jobs of the state.
+    ``total``, ``earlier`` and ``later`` add up to all jobs of the state.
     """
 
     window: TimeWindow
     start: int
-    """Where the first bar begins: a multiple of ``width``, so that bars stay what they are."""
+    """Start of the first bar: a multiple of ``width``, so that a refresh keeps the bars' bounds."""
     width: int
-    """What each bar stands for, ms."""
+    """Length of a bar, ms."""
     counts: tuple[int, ...]
-    """Jobs per bar, the oldest first; one bar at least. The last one may still grow."""
+    """Jobs per bar, oldest first; at least one bar. The last one may still grow."""
     now: int
-    """When it was asked for."""
+    """When the timeline was requested."""
     earlier: int = 0
-    """Jobs that finished before the first bar; in `ALL` their scores are garbage."""
+    """Jobs that finished before the first bar; with `ALL` their scores are garbage."""
     later: int = 0
-    """Jobs behind the last bar: a clock far ahead of ours, or garbage. In `ALL` also those
-    that finished while it was read."""
+    """Jobs after the last bar: a clock far ahead of ours, or garbage. With `ALL` also those
+    that finished during the read."""
 
     @property
     def end(self) -> int:
-        """Where the last bar ends, exclusive."""
+        """End of the last bar, exclusive."""
         return self.start + self.width * len(self.counts)
 
     @property
@@ -124,27 +124,27 @@ class FinishCounts:
         return self.counts.index(self.peak) if self.counts else 0
 
     def bounds(self, bar: int) -> tuple[int, int]:
-        """Where a bar begins (inclusive) and ends (exclusive)."""
+        """Returns the start (inclusive) and end (exclusive) of a bar."""
         after = self.start + self.width * bar
         return after, after + self.width
 
     def bar_at(self, moment: float) -> int:
-        """The bar of a moment; the first or last one where it is outside."""
+        """Returns the bar that holds a moment; the first or last if it is outside."""
         inside = max(self.start, min(moment, self.end - 1))
         return int((inside - self.start) // self.width)
 
     def jobs(self, first_bar: int, last_bar: int) -> int:
-        """Jobs in these bars, both included."""
+        """Returns the number of jobs in these bars, both included."""
         return sum(self.counts[first_bar : last_bar + 1])
 
     def filter_text(self, first_bar: int, last_bar: int) -> str:
-        """The filter that means the jobs of these bars, both included, and no others."""
+        """Returns the filter that matches exactly the jobs of these bars, both included."""
         after, before = self.bounds(first_bar)[0], self.bounds(last_bar)[1]
         return f"after:{_moment(after)} before:{_moment(before)}"
 
 
 def _moment(milliseconds: int) -> str:
-    """A moment as filters have it, in the time zone of who reads it."""
+    """A moment as filters write it, in the local time zone."""
     moment = EPOCH + timedelta(milliseconds=milliseconds)
     local = moment.astimezone()
     if (local.utcoffset() or timedelta()).seconds % 60:  # as before there were time zones
@@ -158,26 +158,26 @@ async def read_timeline(
 ) -> FinishCounts:
     """Counts the jobs of a finished state by when they finished.
 
-    Each job is in one bar, in ``earlier`` or in ``later``. The last bar has ``now`` in it, or the
-    newest job where a worker's clock is ahead of ours by up to a quarter of the window (at most
-    `AHEAD`); with `ALL` the newest job decides alone, and the oldest one where it begins.
+    Each job is in one bar, in ``earlier`` or in ``later``. The last bar holds ``now``, or the
+    newest job if a worker's clock is ahead of ours by up to a quarter of the window (at most
+    `AHEAD`). With `ALL` the bars reach from the oldest to the newest job.
 
     Args:
         client: where to read.
         queue: the queue.
         state: failed or completed.
         window: how far back.
-        bars: how many there may be; there will be fewer, of a width that people count in.
+        bars: the most bars to return; usually fewer, since their width is a round unit of time.
         now: ms since the epoch.
 
-    Costs one round trip (`ALL`: two) with one ZCOUNT a bar, a quarter more for what may be
-    ahead. ZCOUNT is O(log n): 1.2 to 3 µs of Redis' time a bar at 1,000,000 jobs, 0.1 ms in all
-    for an hour of minutes, however many jobs a bar has. What moves meanwhile may be counted in two
-    bars or in none.
+    Costs one round trip (`ALL`: two) with one ZCOUNT a bar, and a quarter more for clocks that are
+    ahead. ZCOUNT is O(log n): 1.2 to 3 µs of Redis's time a bar at 1,000,000 jobs, 0.1 ms in all
+    for an hour in minutes, however many jobs a bar has. A job that moves during the read may be
+    counted in two bars or in none.
 
     Raises:
-        ValueError: the state's scores are no times.
-        redis.exceptions.RedisError: the server could not be asked, or refused.
+        ValueError: the state's scores are not times.
+        redis.exceptions.RedisError: the server did not answer, or refused.
     """
     if not state.is_finished:
         raise ValueError(f"jobs in {state} have not finished")
@@ -205,14 +205,14 @@ async def read_timeline(
 
 
 def _width_of(window: TimeWindow, span: int, bars: int) -> int:
-    """The finest width that parts the span evenly into so many bars at most."""
+    """The finest width that divides the span evenly into at most ``bars`` bars."""
     finest = _FINEST[window]
     fitting = (step for step in _STEPS if step >= finest and span % step == 0)
     return next((step for step in fitting if span // step <= bars), span)
 
 
 def _width_between(oldest: int, newest: int, bars: int) -> int:
-    """The finest width with which both moments are in so many bars at most."""
+    """The finest width that covers both moments with at most ``bars`` bars."""
     return next(step for step in _widths() if newest // step - oldest // step < bars)
 
 
@@ -223,14 +223,14 @@ def _widths() -> Iterator[int]:
 
 
 async def _ends(client: Client, key: str, now: int) -> tuple[int, int]:
-    """The oldest and the newest score that can be a time; twice now if there is none."""
+    """The oldest and the newest score that can be a time; ``now`` twice if there is none."""
     low, high, one = DAWN, now + AHEAD, ("WITHSCORES", "LIMIT", 0, 1)
     replies = await ask(
         client,
         [("ZRANGEBYSCORE", key, low, high, *one), ("ZREVRANGEBYSCORE", key, high, low, *one)],
     )
     oldest, newest = (_score(reply, now) for reply in replies)
-    # The state may have moved between the two.
+    # The state may have changed between the two commands.
     return min(oldest, newest), newest
 
 
@@ -241,7 +241,7 @@ def _score(reply: Reply, default: int) -> int:
 
 
 async def _counts(client: Client, key: str, start: int, width: int, bars: int) -> list[int]:
-    """Jobs before the bars, in each of them, and behind them."""
+    """Jobs before the bars, in each of them, and after them."""
     edges = [start + width * bar for bar in range(bars + 1)]
     commands: list[Command] = [("ZCOUNT", key, "-inf", f"({edges[0]}")]
     commands += (("ZCOUNT", key, after, f"({before}") for after, before in pairwise(edges))

@@ -1,13 +1,13 @@
-"""Reads windows of a state: the one place that knows SORT_RO, and what to do without. Reads only.
+"""Reads windows of a state, by SORT_RO where possible. No other module knows SORT_RO.
 
-``SORT_RO … BY nosort LIMIT … GET …`` answers with the ids of a window and with fields of their
-jobs, in one command, at the first place and at the 900,000th alike. A cluster refuses its patterns,
-Redis below 7.0 has no such command, an ACL may forbid it, and a compact set must not be read with
-it. There the ids are read alone, and the caller reads fields by id.
+``SORT_RO … BY nosort LIMIT … GET …`` returns the ids of a window and fields of their jobs in one
+command, as fast at the 900,000th place as at the first. A cluster refuses its patterns, Redis below
+7.0 does not have it, an ACL may forbid it, and a compact set must not be read with it. In those
+cases only the ids are read, and the caller reads the fields by id.
 
-SORT and SORT_RO turn a compact sorted set into a skiplist for good, ``BY nosort`` too
-(sortCommandGeneric in Redis 7.0 and Valkey 9.1): the same members at five to ten times the memory.
-Measured: 3 members from 112 to 1,080 bytes, 128 from 2,096 to 12,824.
+SORT and SORT_RO convert a compact sorted set into a skiplist for good, even with ``BY nosort``
+(sortCommandGeneric in Redis 7.0 and Valkey 9.1): the same members take five to ten times the
+memory. Measured: 3 members grew from 112 to 1,080 bytes, 128 from 2,096 to 12,824.
 """
 
 from __future__ import annotations
@@ -24,39 +24,39 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 
 MOST_COMPACT: Final = 128
-"""Members of a compact set, as servers are configured at first (zset-max-listpack-entries)."""
+"""Most members of a compact set by default (zset-max-listpack-entries)."""
 
 PROBES: Final = 2
-"""Commands of `probe`."""
+"""Number of commands in `probe`."""
 
 
 class Range(NamedTuple):
-    """Which members of a state are asked for."""
+    """A range of a state's members."""
 
     start: int
-    """The first place, counted from the end at which it begins."""
+    """Offset of the first member, from the end where the range begins."""
     length: int
-    """How many, at most."""
+    """Most members to return."""
     descending: bool
-    """Whether it begins at the highest score, or at the tail of a list."""
+    """Whether to begin at the highest score, or at the tail of a list."""
 
 
 class Members(NamedTuple):
-    """The members of a part, in its order, markers too."""
+    """The members of a part, in its order, including markers."""
 
     ids: Sequence[str]
     columns: dict[str, Sequence[str | None]] | None
-    """By field the value of each job, None where absent; None where SORT_RO was not used."""
+    """By field the value for each job, None if absent. None if SORT_RO was not used."""
     beside: Sequence[Reply]
-    """The replies to what was asked in the same round trip; refusals are values."""
+    """The replies to the commands in the same round trip; a refusal is a value, not raised."""
 
 
 class Windows:
-    """Reads windows of any queues and states, and remembers where SORT_RO can be used.
+    """Reads windows of any queue and state, and remembers for which keys SORT_RO is safe.
 
     Args:
         client: where to read.
-        sort_ro: whether SORT_RO is tried; where the server refuses it, it is not tried again.
+        sort_ro: whether to try SORT_RO; once the server refuses it, it is not tried again.
     """
 
     def __init__(self, client: Client, *, sort_ro: bool = True) -> None:
@@ -64,7 +64,7 @@ class Windows:
         # A cluster refuses GET patterns, whatever the release.
         self._sort_ro = sort_ro and not isinstance(client, RedisCluster)
         self._skiplists: set[str] = set()
-        """Keys of sorted sets that SORT_RO leaves as they are."""
+        """Keys of sorted sets that are not compact: SORT_RO does not change them."""
 
     async def read(
         self,
@@ -76,21 +76,21 @@ class Windows:
         *,
         sort: bool = True,
     ) -> Members:
-        """The members of a part of a state, with their fields where one command tells both.
+        """Returns the members of a part, with their fields if SORT_RO can be used.
 
         Args:
             queue: the queue.
-            state: which of its states.
+            state: the state.
             part: which members.
-            fields: what is read of each job's hash, where SORT_RO is used.
-            beside: commands whose replies must be of the same moment.
-            sort: whether SORT_RO may be used; not where its reply would be too large.
+            fields: fields of each job's hash to read, if SORT_RO is used.
+            beside: commands to send in the same round trip, so that the replies fit together.
+            sort: whether SORT_RO may be used; false if its reply would be too large.
 
-        Costs one round trip; for a sorted set two the first time, when it is asked for its encoding
-        beside its ids, and for a compact one two more commands of O(1) each time.
+        Costs one round trip. For a sorted set two the first time, since its encoding is read along
+        with its ids; for a compact one two more commands of O(1) each time.
 
         Raises:
-            redis.exceptions.ResponseError: Redis would not tell, be it for the type of the key.
+            redis.exceptions.ResponseError: Redis refused the read, or the key has the wrong type.
         """
         key = queue.key(state.key)
         if not sort or not self._can_sort(queue):
@@ -104,15 +104,15 @@ class Windows:
             return await self._sorted(key, queue.base, part, fields, beside)
         except ResponseError:
             found = await self._ranged(key, state, part, beside)
-            self._sort_ro = False  # not before: a key of another type refuses both
+            self._sort_ro = False  # only now: with a key of the wrong type both are refused
             return found
 
     def forget(self, queue: QueueKey, state: JobState) -> None:
-        """Asks for the encoding again: the set may be gone, and made anew, before the next look."""
+        """Checks the encoding again at the next read: the set may be deleted and made anew."""
         self._skiplists.discard(queue.key(state.key))
 
     def _can_sort(self, queue: QueueKey) -> bool:
-        # The first star of a GET pattern is where the id goes, and a NUL hides it.
+        # Redis puts the id in place of the first star of a GET pattern, and stops at a NUL.
         return self._sort_ro and "*" not in queue.base and "\0" not in queue.base
 
     async def _sorted(
@@ -133,7 +133,7 @@ class Windows:
     async def _if_compact(
         self, key: str, state: JobState, part: Range, beside: Sequence[Command]
     ) -> Members | None:
-        """The part of a sorted set that SORT_RO would change; None of one that it would not."""
+        """The part, if the set is compact and SORT_RO would convert it; None if it is not."""
         commands = [*probe(key), range_of(key, state, part), *beside]
         replies = await ask(self._client, commands)
         if not is_compact(*replies[:PROBES]):
@@ -148,14 +148,14 @@ class Windows:
 
 
 def probe(key: str) -> list[Command]:
-    """Asks for what `is_compact` judges. Costs two commands of O(1)."""
+    """Returns the commands whose replies `is_compact` takes. Costs two commands of O(1)."""
     return [("OBJECT", "ENCODING", key), ("ZCARD", key)]
 
 
 def is_compact(encoding: Reply, members: Reply) -> bool:
-    """Whether SORT_RO would change a sorted set, from the replies to `probe`.
+    """Whether SORT_RO would convert a sorted set, from the replies to `probe`.
 
-    Where an ACL or the server keeps its encoding for itself, a set small enough may be compact.
+    If an ACL or the server refuses the encoding, any set that is small enough counts as compact.
     """
     if isinstance(encoding, str):
         return encoding != "skiplist"
@@ -166,7 +166,7 @@ _VERBS: Final = {False: "ZRANGE", True: "ZREVRANGE"}
 
 
 def range_of(key: str, state: JobState, part: Range) -> Command:
-    """Asks for the ids of a part; those from the tail of a list come in the other order."""
+    """Returns the command that reads the ids of a part; from a list's tail in reverse order."""
     start, last = part.start, part.start + max(1, part.length) - 1
     if not state.is_list:
         return (_VERBS[part.descending], key, start, last)
@@ -176,16 +176,16 @@ def range_of(key: str, state: JobState, part: Range) -> Command:
 
 
 def scores_of(key: str, part: Range) -> Command:
-    """Asks for the members of a part of a sorted set with their scores."""
+    """Returns the command that reads a part of a sorted set with scores."""
     last = part.start + max(1, part.length) - 1
     return (_VERBS[part.descending], key, part.start, last, "WITHSCORES")
 
 
 def ids_of(state: JobState, part: Range, reply: Reply) -> list[str]:
-    """The ids of a part, in its order, from the reply to `range_of`.
+    """Returns the ids of a part, in its order, from the reply to `range_of`.
 
     Raises:
-        redis.exceptions.ResponseError: it was refused, be it for the type of the key.
+        redis.exceptions.ResponseError: Redis refused the read, or the key has the wrong type.
     """
     ids = present(texts(unrefused(reply)))
     if state.is_list and part.descending:

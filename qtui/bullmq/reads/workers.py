@@ -1,4 +1,4 @@
-"""Who works on which queue, told by the names that BullMQ gives its connections. Reads only."""
+"""Counts the workers of each queue by the names that BullMQ gives its connections."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _NAME: Final = re.compile(r" name=(\S+)")
 _COMMAND: Final = re.compile(r" cmd=(\S+)")
 
 _WAITING: Final = frozenset({"bzpopmin", "brpoplpush", "blmove"})
-"""What a worker's blocking connection sends, 5.x on the first; no other connection does."""
+"""Commands that only a worker's blocking connection sends; BullMQ ≥5.0.0 sends the first."""
 
 _NAMELESS: Final = ""
 
 
 class _Connections(NamedTuple):
-    """The connections of a CLIENT LIST by name; those without one are called ``""``."""
+    """The connections of a CLIENT LIST by name; ``""`` for those without one."""
 
     all: Counter[str]
     waiting: Counter[str]
-    """Those whose latest command was one that waits for a job, whether they still do or not."""
+    """Those whose latest command waits for a job, whether it still waits or has returned."""
 
     @classmethod
     def of(cls, client_list: str) -> _Connections:
@@ -42,17 +42,17 @@ class _Connections(NamedTuple):
 
 
 def count_workers(client_list: str, queues: Iterable[QueueKey]) -> dict[QueueKey, int | None]:
-    """Workers per queue in a reply of CLIENT LIST; None where it can't tell.
+    """Returns the workers per queue in a reply to CLIENT LIST; None for a queue where unknown.
 
-    A worker's blocking connection is called ``<prefix>:<base64 of the queue's name>``, from 5.3.0
-    on with ``:w:<worker name>`` behind it (Worker, clientName). The ports for Python (≥2.19.3) and
-    Elixir (≥1.2.4) spell the name out; Python gives it to both connections of a worker, Elixir to
-    the blocking one only, so those that wait for jobs decide where they are more than half. Event
-    listeners (``:qe``) are no workers; worker names with a blank never make it into the list.
+    A worker's blocking connection is named ``<prefix>:<base64 of the queue's name>``, followed by
+    ``:w:<worker name>`` since 5.3.0 (Worker, clientName). The ports for Python (≥2.19.3) and Elixir
+    (≥1.2.4) use the plain name. Python names both connections of a worker, Elixir only the blocking
+    one: so the number is half of them, or those that wait for jobs if these are more. Event
+    listeners (``:qe``) are not workers. A worker name with a blank never appears in the list.
 
-    .NET, older Python, and on a cluster BullMQ for Node too (seen with 4.18.3 and 5.58.1, not with
-    6.7.0) name no connection. So a queue of which no worker is seen has an unknown
-    number of them while a nameless connection waits for jobs, of whichever queue.
+    .NET, older Python, and BullMQ for Node on a cluster (seen with 4.18.3 and 5.58.1, not with
+    6.7.0) do not name their connections. So while any nameless connection waits for jobs of any
+    queue, the number for a queue without visible workers is unknown, not 0.
     """
     connections = _Connections.of(client_list)
     nameless = connections.waiting[_NAMELESS]
@@ -68,7 +68,7 @@ def count_workers(client_list: str, queues: Iterable[QueueKey]) -> dict[QueueKey
 
 
 def queues_of_workers(client_list: str, prefixes: Sequence[str]) -> set[QueueKey]:
-    """The queues under the prefixes that connected workers name: known at once, but not all."""
+    """Returns the queues under the prefixes that workers are connected to: fast, not complete."""
     found: set[QueueKey] = set()
     for name in _Connections.of(client_list).all:
         for prefix in prefixes:
@@ -92,12 +92,12 @@ def _called(names: Mapping[str, int], own: str) -> int:
 async def read_workers(
     client: Client, queues: Sequence[QueueKey]
 ) -> dict[QueueKey, int | None] | None:
-    """Workers seen per queue, see `count_workers`; None where CLIENT LIST is refused.
+    """Returns the workers per queue, see `count_workers`; None if CLIENT LIST is refused.
 
-    On a cluster each node lists its own clients; a worker blocks on the one that has the queue.
+    On a cluster each node lists its own clients; a worker blocks on the node that has the queue.
 
-    Costs one CLIENT LIST, O(clients), about 1 ms for a thousand of them, of a cluster one of each
-    primary; so ask on opening and then every ten seconds or more.
+    Costs one CLIENT LIST, O(clients), about 1 ms for a thousand of them; on a cluster one for each
+    primary. Call it when a screen opens, then at most every ten seconds.
     """
     nodes = await primaries(client)
     replies = await ask_everywhere(client, "CLIENT", "LIST")
@@ -112,7 +112,7 @@ async def read_workers(
 
 
 def _owner(client: Client, queue: QueueKey) -> object:
-    """The node that has the keys workers block on; None where the server is no cluster."""
+    """The node with the keys that workers block on; None if the server is not a cluster."""
     if not isinstance(client, RedisCluster):
         return None
     return client.get_node_from_key(queue.key("marker"))
