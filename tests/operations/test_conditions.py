@@ -18,7 +18,7 @@ from qtui.bullmq.connection.trouble import condition_of, denial_of
 from qtui.bullmq.flow_writer import FlowWriter
 from qtui.bullmq.writer import Writer
 from qtui.demo.server import EmbeddedServer
-from qtui.operations.engine.action import Action
+from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.flow_rerun.rerun import Rerun
 from qtui.operations.journal.reading import ids, progress_of, summary
@@ -112,13 +112,13 @@ async def a_rerun(client: Redis, folder: Path, patience: float = 20) -> Campaign
     return Campaign(client, rerun, record=record, patience=patience)
 
 
-Begin: TypeAlias = Callable[[Redis, Path, float], Awaitable[Campaign[Action]]]
+Begin: TypeAlias = Callable[[Redis, Path, float], Awaitable[Campaign[JobAction]]]
 BOTH = pytest.mark.parametrize("begin", [a_retry, a_rerun], ids=["retry", "rerun"])
 
 
 @asynccontextmanager
 async def unwell(
-    client: Redis, words: str, campaign: Campaign[Action]
+    client: Redis, words: str, campaign: Campaign[JobAction]
 ) -> AsyncIterator[list[Result]]:
     """The results of a campaign whose server fell into a condition after the first of them."""
     found: list[Result] = []
@@ -187,7 +187,7 @@ async def test_past_the_patience_it_stops_with_the_reason_and_no_job_is_charged(
     assert left > 0
     if isinstance(campaign.action, Retry):
         assert left == campaign.selected - campaign.done
-        again: Campaign[Action] = await Interrupted.take(tmp_path, one.id, WHERE).campaign(
+        again: Campaign[JobAction] = await Interrupted.take(tmp_path, one.id, WHERE).campaign(
             own, Writer(own)
         )
     else:
@@ -327,7 +327,7 @@ async def test_a_right_that_is_missing_stops_it_at_once_and_no_job_is_charged(
         if isinstance(campaign.action, Retry):
             assert await still_failed(own) == campaign.selected - campaign.done
             taken = Interrupted.take(tmp_path, one.id, WHERE)
-            again: Campaign[Action] = await taken.campaign(client, Writer(client))
+            again: Campaign[JobAction] = await taken.campaign(client, Writer(client))
         else:
             plan = await flow_plan_of(own)
             again = Campaign(client, Rerun(client, FlowWriter(client), plan, Resets()))

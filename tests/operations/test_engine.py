@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 
 from qtui.bullmq.codes import Code, Result
 from qtui.demo.server import EmbeddedServer
-from qtui.operations.engine.action import Action
+from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.engine.patience import LAST_LOOK, Patience, Stop
 from qtui.operations.journal.reading import ids, progress_of, summary
@@ -28,7 +28,7 @@ from tests.wires import Accident
 LOST = Accident.CALL_LOST
 
 
-async def _spoil(client: Redis, campaign: Campaign[Action]) -> str:
+async def _spoil(client: Redis, campaign: Campaign[JobAction]) -> str:
     """Puts a key of a wrong type where the next call reads; its name."""
     queue = QUEUE if isinstance(campaign.action, Retry) else KIDS
     async with client.pipeline() as both:

@@ -14,7 +14,7 @@ from qtui.bullmq.connection import Client
 from qtui.bullmq.flow_writer import FlowWriter, Parked, Released
 from qtui.bullmq.writer import Batch
 from qtui.demo.server import EmbeddedServer
-from qtui.operations.engine.action import Action
+from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.flow_rerun.plan import RerunPlan
 from qtui.operations.flow_rerun.progress import LEFT_AT_ONCE, read_progress
@@ -119,7 +119,7 @@ async def test_a_journal_that_fills_up_ends_the_rerun_before_the_next_call(
         selection=WrittenSelection(kind="flow", jobs=plan.jobs),
     )
 
-    def small(_: Campaign[Action]) -> Journal:
+    def small(_: Campaign[JobAction]) -> Journal:
         return Journal.create(tmp_path, header, limit=2600)
 
     action = Rerun(client, FlowWriter(client), plan, Resets(), whole=0, piece=2)

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from qtui.bullmq.codes import Code, QueueGone, Result
 from qtui.bullmq.writer import Writer
 from qtui.demo.server import EmbeddedServer
-from qtui.operations.engine.action import Action
+from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import VANISHED, Campaign, Phase
 from qtui.operations.journal.reading import ids, summary
 from qtui.operations.planning.plan import Resets
@@ -58,7 +58,7 @@ async def test_it_says_what_was_done_and_what_is_gone(
     any_server: EmbeddedServer,
     any_client: Redis,
     tmp_path: Path,
-    begin: Callable[[Redis, Path], Awaitable[Campaign[Action]]],
+    begin: Callable[[Redis, Path], Awaitable[Campaign[JobAction]]],
     blow: Blow,
 ) -> None:
     campaign = await begin(any_client, tmp_path)

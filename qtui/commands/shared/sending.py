@@ -15,7 +15,7 @@ from qtui.bullmq.writer import ForeignQueue
 from qtui.commands.shared.output import OutputClosed, Paper, ProgressLine
 from qtui.commands.shared.report import Report
 from qtui.commands.shared.run import INTERRUPTED, NOT_ALL, REDIS, CommandError, Workplace
-from qtui.operations.engine.action import Action
+from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.journal.reading import JournalError
 from qtui.text import count, plain, plural
@@ -32,7 +32,7 @@ Follow: TypeAlias = Callable[[], AsyncIterator[str]]
 class Interrupts:
     """The first Ctrl+C stops the campaign after the batches on their way, the second at once."""
 
-    def __init__(self, campaign: Campaign[Action], paper: Paper) -> None:
+    def __init__(self, campaign: Campaign[JobAction], paper: Paper) -> None:
         self._campaign = campaign
         self._paper = paper
         self._loop = asyncio.get_running_loop()
@@ -64,7 +64,7 @@ class Interrupts:
 class _Waits:
     """Prints on stderr what a campaign waits for, a limit or a server in trouble; once each."""
 
-    def __init__(self, campaign: Campaign[Action], paper: Paper, progress: ProgressLine) -> None:
+    def __init__(self, campaign: Campaign[JobAction], paper: Paper, progress: ProgressLine) -> None:
         self._campaign = campaign
         self._paper = paper
         self._progress = progress
@@ -98,7 +98,7 @@ class _Waits:
 
 
 async def carry_out(
-    campaign: Campaign[Action], place: Workplace, report: Report, follow: Follow | None = None
+    campaign: Campaign[JobAction], place: Workplace, report: Report, follow: Follow | None = None
 ) -> int:
     """Runs a campaign, follows its jobs and prints their outcomes; returns the exit code.
 
@@ -149,7 +149,7 @@ async def carry_out(
     return _ended(campaign, report)
 
 
-async def _send(campaign: Campaign[Action], report: Report, progress: ProgressLine) -> None:
+async def _send(campaign: Campaign[JobAction], report: Report, progress: ProgressLine) -> None:
     closed: OutputClosed | None = None
     selected = plural(campaign.selected, "job")
     withdrawn = campaign.withdrawn
@@ -169,7 +169,7 @@ async def _send(campaign: Campaign[Action], report: Report, progress: ProgressLi
         raise closed
 
 
-async def _follow(campaign: Campaign[Action], follow: Follow, progress: ProgressLine) -> None:
+async def _follow(campaign: Campaign[JobAction], follow: Follow, progress: ProgressLine) -> None:
     try:
         async with campaign.heeding_stop():
             async for words in follow():
@@ -180,14 +180,14 @@ async def _follow(campaign: Campaign[Action], follow: Follow, progress: Progress
 
 
 def _end(
-    campaign: Campaign[Action], report: Report, code: int, why: str, *, goes_on: bool = False
+    campaign: Campaign[JobAction], report: Report, code: int, why: str, *, goes_on: bool = False
 ) -> int:
     if campaign.journal is not None:
         report.journal = campaign.journal.id
     return report.end(code, f"{why}: {report.goes_on}" if goes_on and report.goes_on else why)
 
 
-def _ended(campaign: Campaign[Action], report: Report) -> int:
+def _ended(campaign: Campaign[JobAction], report: Report) -> int:
     if campaign.phase is Phase.DONE and campaign.is_stopping:
         return _end(campaign, report, INTERRUPTED, "interrupted after all jobs were sent")
     if campaign.phase is Phase.DONE:

@@ -83,7 +83,7 @@ class Load(Protocol):
         """Why nothing more may be sent after these results; empty where jobs are independent."""
 
 
-class Action(Protocol):
+class JobAction(Protocol):
     """One kind of change to many jobs, planned and ready to be carried out."""
 
     @property

@@ -36,7 +36,7 @@ from qtui.bullmq.connection.origin import Origin, read_origin
 from qtui.bullmq.connection.trouble import LOST, is_refusal
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import Kind
-from qtui.operations.engine.action import Action, Load
+from qtui.operations.engine.action import JobAction, Load
 from qtui.operations.engine.pace import UNBOUNDED, Pace, Throttle, TooSlow, is_hopeless, verdict_on
 from qtui.operations.engine.patience import LAST_LOOK, PATIENCE, Patience, Stop
 from qtui.operations.engine.prefetch import prefetched
@@ -45,7 +45,7 @@ from qtui.operations.journal.reading import JournalError
 from qtui.operations.journal.writing import Journal
 from qtui.text import first_line
 
-A_co = TypeVar("A_co", bound=Action, covariant=True)
+A_co = TypeVar("A_co", bound=JobAction, covariant=True)
 T = TypeVar("T")
 
 BATCHES: Final = 8
@@ -94,7 +94,7 @@ class Campaign(Generic[A_co]):
         action: A_co,
         pace: Pace | None = None,
         *,
-        record: Callable[[Campaign[Action]], Journal] | None = None,
+        record: Callable[[Campaign[JobAction]], Journal] | None = None,
         patience: float = PATIENCE,
     ) -> None:
         self.action = action

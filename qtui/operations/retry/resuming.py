@@ -17,7 +17,7 @@ from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.status import read_status
 from qtui.bullmq.reads.workers import read_workers
 from qtui.bullmq.writer import Writer
-from qtui.operations.engine.action import Action
+from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.engine.pace import UNBOUNDED, Pace
 from qtui.operations.journal.lines import Header
@@ -50,7 +50,7 @@ class Recorder:
     how: str
     """The command or the key that began it."""
 
-    def __call__(self, campaign: Campaign[Action]) -> Journal:
+    def __call__(self, campaign: Campaign[JobAction]) -> Journal:
         """Begins a journal, and writes down what was chosen.
 
         Raises:
