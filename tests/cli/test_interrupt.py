@@ -6,11 +6,13 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -186,6 +188,95 @@ def test_on_a_server_that_hangs_once_is_enough(number: signal.Signals, what: str
         done = run("--redis", server.url, "retry", "--resume", journal, "--json")
         assert (done.code, done.summary["retried"]) == (0, len(IDS))
         assert places(server.url) == sorted(IDS)
+
+
+@contextmanager
+def falling_silent(server: EmbeddedServer, word: bytes) -> Iterator[tuple[str, threading.Event]]:
+    """A way to the server that goes no further once a command is sent on it; its address.
+
+    The event is set then.
+    """
+    silent = threading.Event()
+    ends: list[socket.socket] = []
+
+    def pump(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while chunk := source.recv(65_536):
+                if word in chunk.upper():
+                    silent.set()
+                if silent.is_set():
+                    return
+                sink.sendall(chunk)
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = listening.accept()
+                far = socket.socket(socket.AF_UNIX)
+                far.connect(server.path)
+                ends.extend((near, far))
+                for pair in ((near, far), (far, near)):
+                    threading.Thread(target=pump, args=pair, daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=accept, daemon=True).start()
+        try:
+            yield f"redis://127.0.0.1:{listening.getsockname()[1]}", silent
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            for end in ends:
+                end.close()
+
+
+@SIGNALS
+@pytest.mark.parametrize(
+    ("word", "words"),
+    [
+        (b"HELLO", ("retry", "payments", "--all", "--yes")),
+        (b"FAILEDREASON", ("retry", "payments", "--all", "--yes")),
+        (b"FAILEDREASON", ("retry", "payments", "--all", "--dry-run")),
+        (b"FAILEDREASON", ("retry", "payments", IDS[0], "--yes")),
+        (b"FAILEDREASON", RERUN),
+        (b"FAILEDREASON", ("errors", "payments")),
+        (b"ZCARD", ("queues",)),
+        (b"HMGET", ("show", "payments", IDS[0])),
+    ],
+)
+def test_before_anything_is_sent_a_server_that_hangs_keeps_no_command_up(
+    server: EmbeddedServer, number: signal.Signals, word: bytes, words: tuple[str, ...]
+) -> None:
+    """It ends far sooner than it would give the server up, which is another exit code."""
+    many_failed(server.url, IDS[:50])
+    flow_of(server.url, 3)
+    before = places(server.url)
+    with falling_silent(server, word) as (url, silent), running(url, *words) as one:
+        assert silent.wait(PATIENCE)
+        one.send_signal(number)
+        out, err = one.communicate(timeout=PATIENCE)
+    assert (one.returncode, out, err) == (130, "", "qtui: interrupted\n")
+    assert places(server.url) == before
+
+
+@SIGNALS
+def test_before_a_campaign_is_resumed_a_server_that_hangs_keeps_nothing_up(
+    server: EmbeddedServer, number: signal.Signals
+) -> None:
+    many_failed(server.url, IDS)
+    with retrying(server.url, "--json") as one:
+        assert one.stdout is not None
+        assert one.stdout.readline()
+        one.send_signal(signal.SIGTERM)
+        summary = json.loads(one.communicate(timeout=PATIENCE)[0].splitlines()[-1])["summary"]
+    left = places(server.url)
+    resume = ("retry", "--resume", summary["journal"], "--yes")
+    with falling_silent(server, b"HELLO") as (url, silent), running(url, *resume) as one:
+        assert silent.wait(PATIENCE)
+        one.send_signal(number)
+        out, err = one.communicate(timeout=PATIENCE)
+    assert (one.returncode, out, err) == (130, "", "qtui: interrupted\n")
+    assert places(server.url) == left
+    done = run("--redis", server.url, "retry", "--resume", summary["journal"], "--json")
+    assert (done.code, done.summary["retried"]) == (0, len(IDS))
 
 
 @SIGNALS

@@ -87,12 +87,22 @@ class Workplace:
             writes: the connection may send writes. Without it the guard refuses all but reads, in
                 every mode.
 
+        SIGTERM ends it as Ctrl+C does, also while Redis does not answer.
+
         Raises:
             RedisFault: any error of Redis or the network, as one line.
+            KeyboardInterrupt: it was interrupted.
         """
         import asyncio
+        import signal
 
-        return asyncio.run(self.asked(work, writes=writes))
+        async def asked() -> T:
+            # asyncio makes a cancelled task of SIGINT alone.
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
+            return await self.asked(work, writes=writes)
+
+        return asyncio.run(asked())
 
     async def asked(
         self, work: Callable[[Client], Coroutine[None, None, T]], *, writes: bool = False
