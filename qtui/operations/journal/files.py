@@ -1,4 +1,4 @@
-"""The files that journals are: made, opened and locked for their owner alone, errors in words."""
+"""Creates, opens and locks journal files so that only their owner can write; words its errors."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from qtui.folders import MOVED_BY, NOWHERE
 from qtui.operations.journal.reading import JournalError, last_pid
 
 _PATIENCE: Final = 1.0
-"""Seconds to wait for a lock that somebody may hold who only looks whether it is held."""
+"""Seconds to wait for a lock: a reader holds it for a moment to test whether it is held."""
 _NAMES: Final = 100
 _OURS: Final = 2
-"""Folders above the journal's that may be no links; a home, further up, may be behind one."""
+"""Folders above the journal's that must not be links; a home, further up, may be behind one."""
 _WORDS: Final = {
     errno.ENOSPC: "the disk is full: make room",
     errno.EDQUOT: "your quota of the disk is used up: make room",
@@ -36,15 +36,15 @@ _MOVABLE: Final = (
     *(errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT),
     *(errno.ENOENT, errno.ENOTDIR, errno.EEXIST),
 )
-"""Errors that another folder could help with."""
+"""Errors that choosing another folder may solve."""
 
 
 @contextlib.contextmanager
 def open_folder(folder: Path) -> Iterator[int]:
-    """The folder, open, made where it is not there, and nobody else's to write to.
+    """Opens the folder, created if missing, and yields its descriptor.
 
     Raises:
-        JournalError: it can't be made, or is not ours alone to write to.
+        JournalError: it can't be created, or other users may write to it.
     """
     try:
         if folder == NOWHERE:
@@ -68,12 +68,12 @@ def open_folder(folder: Path) -> Iterator[int]:
 
 
 def _check_parents(folder: Path) -> None:
-    """Sees to it that nobody else can put another folder in the place of the journal's.
+    """Checks that no other user can replace the journal's folder with another.
 
     Raises:
-        JournalError: a folder on the way is another user's, or others may write to it, or one of
+        JournalError: a parent folder belongs to another user, or others may write to it, or one of
             the two nearest is a link.
-        OSError: it can't be looked at.
+        OSError: a parent folder can't be read.
     """
     above = [*folder.absolute().parents]
     for nearness, one in enumerate(above):
@@ -96,13 +96,13 @@ def _is_open(facts: os.stat_result) -> bool:
     """Whether others may replace what is in a folder."""
     if facts.st_mode & stat.S_ISVTX:  # as in /tmp: only owners may
         return False
-    # Where users have a group of their own, of the same number, folders are often made so.
+    # Group-writable folders are common where each user has a private group (gid equal to uid).
     private = facts.st_gid == facts.st_uid == os.geteuid()
     return bool(facts.st_mode & (stat.S_IWOTH | (0 if private else stat.S_IWGRP)))
 
 
 def _make(folder: Path) -> None:
-    """Makes the folder and what is missing above it, for its owner only."""
+    """Creates the folder and its missing parents, for its owner only."""
     missing = [folder]
     while not missing[-1].parent.exists():
         missing.append(missing[-1].parent)
@@ -112,10 +112,10 @@ def _make(folder: Path) -> None:
 
 
 def new_file(place: int, folder: Path, at: float) -> tuple[str, int]:
-    """A file that was not there before, under a new id.
+    """Creates a journal file; returns its new id and descriptor.
 
     Raises:
-        JournalError: it can't be made.
+        JournalError: it can't be created.
     """
     moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime(at))
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -131,10 +131,10 @@ def new_file(place: int, folder: Path, at: float) -> tuple[str, int]:
 
 
 def take(number: int, path: Path) -> None:
-    """Takes the lock that whoever writes must hold.
+    """Takes the writer's lock, waiting up to `_PATIENCE`.
 
     Raises:
-        JournalError: another process holds it, or the file system knows no locks.
+        JournalError: another process holds it, or the file system does not support locks.
     """
     deadline = time.monotonic() + _PATIENCE
     while True:
@@ -144,22 +144,22 @@ def take(number: int, path: Path) -> None:
             if time.monotonic() > deadline:
                 pid = last_pid(path.parent, path.stem)
                 raise JournalError(f"campaign {path.stem} is still running (pid {pid})") from None
-            time.sleep(0.01)  # between two looks, in a thread: who looked at it lets go at once
+            time.sleep(0.01)  # blocks a thread only; a reader that tests the lock releases it soon
         except OSError as error:
             raise cannot_write(path, error) from None
 
 
 def is_torn(number: int) -> bool:
-    """Whether the last line has no end: its writer was killed."""
+    """Whether the last line is incomplete: its writer was killed."""
     end = os.fstat(number).st_size
     return end > 0 and os.pread(number, 1, end - 1) != b"\n"
 
 
 def held_by(folder: Path) -> int:
-    """Bytes of all files in the folder.
+    """Returns the total size of the files in the folder, in bytes.
 
     Raises:
-        JournalError: nobody may look.
+        JournalError: the folder can't be read.
     """
     total = 0
     try:
@@ -173,7 +173,7 @@ def held_by(folder: Path) -> int:
 
 
 def cannot_write(path: Path, error: OSError) -> JournalError:
-    """What to say when a journal can't be written."""
+    """Returns the error for a journal that can't be written."""
     words = _WORDS.get(error.errno or 0, error.strerror or "it failed")
     moved = f", or {MOVED_BY}" if error.errno in _MOVABLE else ""
     return JournalError(f"the journal can't be written to {path}: {words}{moved}")

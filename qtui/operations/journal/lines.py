@@ -1,19 +1,19 @@
-"""What is in a journal, line by line: facts to JSON and back. Pure; touches no file.
+"""The lines of a journal, to JSON and back. Pure; touches no file.
 
-One JSON object a line, in ASCII: text of Redis that is no UTF-8 stands as lone surrogates U+DC80 to
-U+DCFF, so that every id can be told from every other. Members stand in the order written here,
-which lets a reader count the jobs of a large journal without decoding what they hold.
+One JSON object per line, in ASCII. Text from Redis that is not UTF-8 is written as lone surrogates
+U+DC80 to U+DCFF, so that different ids stay different. Members are in the order written here, which
+allows counting the jobs of a large journal without decoding their fields.
 
-    campaign   who retries what, where and how; the first line
-    text       a text that later lines name by its digest (since format 2)
+    campaign   the first line: user, server, queue, jobs, pace and command
+    text       a text that later lines refer to by its digest (since format 2)
     chosen     the chosen jobs and their scores, up to `CHOSEN` a line; not for queries
-    job        what a retry wipes, written before the job is sent
+    job        what the action wipes, written before the job is sent
     code       BullMQ's code for it
     outcome    what became of it
     withdrawn  its code 1 is void: Redis lost the retry, and the job is where it was
     server     another server answers from here on, or the same with another history
-    resumed    another process goes on from here
-    end        the last line of a campaign that came to its end
+    resumed    another process continues from here
+    end        the last line of a campaign that was not interrupted
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from qtui.operations.following.outcome import Fate, Outcome
 from qtui.operations.journal.texts import REPEATED_FIELDS, Shortened, Texts, whole
 
 FORMAT: Final = 2
-"""Of a journal that begins now; 1 has every text where it belongs."""
+"""The format of new journals; in format 1 every text is written in full."""
 
 TEXTS_SINCE: Final = 2
-"""The first format in which a line may name a text."""
+"""The first format in which a line may refer to a text."""
 
 CHOSEN: Final = 1000
-"""Chosen jobs in one line at most."""
+"""Most chosen jobs in one line."""
 
 JournalLine: TypeAlias = dict[str, object]
-"""A line as it was decoded; ``type`` is always a text."""
+"""A decoded line; ``type`` is always a string."""
 
 _encode: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 _LARGEST: Final = 1 << 53
@@ -53,26 +53,26 @@ _JOB: Final = re.compile(
     rb'(?:,"score":(?P<score>null|"-?inf"|[-+.0-9e]+))?'
     rb'(?:,"fields":|,"code":(?P<code>null|-?\d+)[,}]|\})'
 )
-"""The beginning of a line of ours about one job."""
+"""The beginning of a line about one job, as this module writes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenSelection:
-    """Which jobs a campaign is about."""
+    """The jobs that a campaign was started on."""
 
     kind: str
-    """``ids``, ``query``, or ``flow``: then ids are full keys, for a flow spans queues."""
+    """``ids``, ``query`` or ``flow``. With ``flow`` ids are full keys, since flows span queues."""
     jobs: int | None = None
-    """How many they were when it began. For ids it must be exact: it tells whether all that were
-    chosen were written down."""
+    """Number of jobs at the start. Exact for ids: a reader checks by it that all chosen jobs were
+    written down."""
     filter: str | None = None
     until: float | None = None
-    """The score up to which a query takes jobs: later failures are not its own."""
+    """The highest score that a query includes: jobs that failed later are not in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """The first line. What has a default is filled in by ``Journal.create``. Times in ms."""
+    """The first line of a journal. Times are ms since the epoch."""
 
     where: str
     """The address, without credentials."""
@@ -80,18 +80,16 @@ class Header:
     """Its base key."""
     prefix: str
     state: str
-    """``failed`` or ``completed``, out of which jobs are retried."""
+    """The state of the jobs before: ``failed`` or ``completed``."""
     selection: WrittenSelection
     resets: Mapping[str, bool] = field(default_factory=dict)
     pace: Mapping[str, object] = field(default_factory=dict)
     how: str = ""
-    """The command or the key that began it."""
+    """The command or the key that started it."""
     flow: Mapping[str, str] = field(default_factory=dict)
-    """Of a flow's rerun: ``root`` by full key, in the queue above, and ``start``."""
+    """For the rerun of a flow: the full keys of its ``root``, in the queue above, and ``start``."""
     server: Mapping[str, str] = field(default_factory=dict)
-    """What tells the server's data from others, see `qtui.bullmq.connection.origin`; empty in
-    old journals.
-    """
+    """Identifies the server's data, see `qtui.bullmq.connection.origin`; empty in old journals."""
     id: str = ""
     at: int = 0
     user: str = ""
@@ -102,21 +100,21 @@ class Header:
 
 
 class Snapshot(NamedTuple):
-    """What a retry wipes of one job: fields of its hash, by BullMQ's names, and their values."""
+    """What an action wipes of one job: fields of its hash by BullMQ's names, with their values."""
 
     id: str
     score: float | None
     fields: Mapping[str, str]
-    """Those that were there; without any the hash was gone."""
+    """Only fields that existed; empty if the job had no hash."""
     state: str = ""
-    """Where it stood, if not in the state that the campaign is about."""
+    """The state it was in, if not the campaign's."""
 
 
 # To lines ----------------------------------------------------------------------------------------
 
 
 def header_line(header: Header) -> bytes:
-    """The first line of a journal."""
+    """Returns the first line of a journal."""
     members = asdict(header)
     until = header.selection.until
     if until is not None:
@@ -130,7 +128,7 @@ def header_line(header: Header) -> bytes:
 
 
 def chosen_line(picked: Sequence[Picked]) -> bytes:
-    """At most `CHOSEN` jobs: ``[id, score]``, null for `NEVER`, ``[id]`` for whatever score."""
+    """Returns a line of up to `CHOSEN` jobs: ``[id, score]`` (null: `NEVER`), or ``[id]``: any."""
     jobs = [
         [one.job_id] if one.score is None else [one.job_id, _plain_score(one.score)]
         for one in picked
@@ -139,17 +137,17 @@ def chosen_line(picked: Sequence[Picked]) -> bytes:
 
 
 def text_lines(texts: Mapping[str, str]) -> bytes:
-    """The definitions of texts, by digest."""
+    """Returns lines that define texts, given by digest."""
     return _lines([{"type": "text", "id": digest, "text": text} for digest, text in texts.items()])
 
 
 def snapshot_lines(jobs: Iterable[Snapshot], texts: Texts | None = None) -> bytes:
-    """A line a job. Costs some 2 µs for a job of 1 kB.
+    """Returns a line per job. Costs some 2 µs for a job of 1 kB.
 
     Args:
         jobs: the jobs.
-        texts: where repeated texts are remembered; those that are not defined yet must be in the
-            journal before these lines. None: every text stands where it belongs.
+        texts: remembers repeated texts; write those that are `Texts.undefined` to the journal
+            before these lines. None: every text is written in full.
     """
     if texts is None:
         return _lines([_job(*one) for one in jobs])
@@ -175,7 +173,7 @@ def _job(job_id: str, score: float | None, fields: Mapping[str, object], state: 
 
 
 def code_lines(results: Iterable[Result]) -> bytes:
-    """A line a result; the code is null where it is unknown."""
+    """Returns a line per result; the code is null if it is unknown."""
     return _lines([_code(*one) for one in results])
 
 
@@ -190,7 +188,7 @@ def _code(job_id: str, code: Code, target: str, error: str) -> JournalLine:
 
 
 def outcome_lines(outcomes: Mapping[str, Outcome]) -> bytes:
-    """A line a job."""
+    """Returns a line per job."""
     return _lines([_outcome(*one) for one in outcomes.items()])
 
 
@@ -202,7 +200,7 @@ def _outcome(job_id: str, outcome: Outcome) -> JournalLine:
 
 
 def withdrawn_lines(picked: Iterable[Picked]) -> bytes:
-    """A line a job; its score is where it is again."""
+    """Returns a line per job, with the score at which it is again."""
     return _lines([_job_withdrawn(one.job_id, one.score) for one in picked])
 
 
@@ -212,12 +210,12 @@ def _job_withdrawn(job_id: str, score: float | None) -> JournalLine:
 
 
 def server_line(*, at: int, server: Mapping[str, str], withdrawn: int) -> bytes:
-    """Which server answers from here on, and how many retries it does not know of."""
+    """Returns the line that names the server from here on, and how many retries it lacks."""
     return _lines([{"type": "server", "at": at, "server": dict(server), "withdrawn": withdrawn}])
 
 
 def resumed_line(*, at: int, user: str, host: str, pid: int, version: str) -> bytes:
-    """Who goes on."""
+    """Returns the line that names the process which resumes the campaign."""
     who = {"at": at, "pid": pid, "user": user, "host": host, "version": version}
     return _lines([{"type": "resumed", **who}])
 
@@ -229,7 +227,7 @@ def end_line(
     note: str,
     outcomes: Mapping[str, int] | None = None,
 ) -> bytes:
-    """How it ended, with the codes of the whole campaign, and what became of the retried jobs."""
+    """Returns the last line: how it ended, all codes counted, and the outcomes of retried jobs."""
     counts = {
         "unknown" if code is Code.UNKNOWN else str(code.value): number
         for code, number in codes.items()
@@ -240,21 +238,21 @@ def end_line(
 
 
 def _lines(records: list[JournalLine]) -> bytes:
-    """One object a line, in ASCII; each has its type first, and no array in it holds objects."""
+    """One object per line, in ASCII; its type comes first, and no array in it holds objects."""
     if not records:
         return b""
     try:
         text = orjson.dumps(records)
-    except TypeError:  # text that is no UTF-8
+    except TypeError:  # text that is not UTF-8
         text = b""
     if text and text.isascii() and b"\x7f" not in text:
-        # No text can hold what parts two objects: in it a quotation mark has a backslash before it.
+        # No text can contain this separator: quotation marks in it are escaped.
         return text[1:-1].replace(b'},{"type":', b'}\n{"type":') + b"\n"
     return "".join([_encode(one) + "\n" for one in records]).encode("ascii")
 
 
 def _plain_score(score: float) -> float | str | None:
-    """JSON has no word for what is no number or infinite; floats are written so as to come back."""
+    """A score for JSON, which has no NaN (written as null) and no infinity (written as text)."""
     if math.isnan(score):
         return None
     return score if math.isfinite(score) else str(score)
@@ -264,7 +262,7 @@ def _plain_score(score: float) -> float | str | None:
 
 
 def record(line: bytes) -> JournalLine | None:
-    """A line as it was written; None where it is torn, or none of ours."""
+    """Decodes a line; None if it is incomplete, or not one of ours."""
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):
@@ -276,18 +274,18 @@ def record(line: bytes) -> JournalLine | None:
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """What counts of a job's line or a code's line."""
+    """The part of a ``job``, ``code`` or ``withdrawn`` line that is needed for counting."""
 
     job_id: str
     code: Code | None
-    """None in the line of a job."""
+    """None in a ``job`` line."""
     score: float | None = None
     withdrawn: bool = False
-    """Whether the line says that a code 1 is void."""
+    """Whether it is a ``withdrawn`` line: a code 1 is void."""
 
 
 def glance(line: bytes) -> Glance | None:
-    """Job and code lines without their fields, quickly; None for all other lines.
+    """Decodes ``job``, ``code`` and ``withdrawn`` lines without their fields; else None.
 
     Costs about 1 µs however long the line is.
     """
@@ -306,7 +304,7 @@ def glance(line: bytes) -> Glance | None:
 
 
 def code_of(value: object) -> Code:
-    """A code of a line; `Code.UNKNOWN` for null, and for what this release does not know."""
+    """Returns the code in a line; `Code.UNKNOWN` for null, and for codes of other releases."""
     return Code(value) if isinstance(value, int) and value in _CODES else Code.UNKNOWN
 
 
@@ -316,7 +314,7 @@ _WRITTEN: Final = {str(code.value).encode(): code for code in Code}
 
 
 def header_of(found: JournalLine) -> Header:
-    """The first line as facts; what is missing or of another type stands as a default."""
+    """Returns the header in a first line; a member that is missing or malformed gets a default."""
     selection = _mapping(found.get("selection"))
     jobs, until = selection.get("jobs"), selection.get("until")
     return Header(
@@ -341,7 +339,7 @@ _TEXTS: Final = ("where", "queue", "prefix", "state", "how", "id", "user", "host
 
 
 def chosen_of(found: JournalLine) -> list[Picked]:
-    """The jobs of one line."""
+    """Returns the jobs of a ``chosen`` line."""
     jobs = found.get("jobs")
     return [
         Picked(one[0], _score(one[1]) if len(one) > 1 else None)
@@ -351,7 +349,7 @@ def chosen_of(found: JournalLine) -> list[Picked]:
 
 
 def with_texts(found: JournalLine, texts: Mapping[str, str]) -> JournalLine:
-    """The line with the texts that it names, by digest, where they belong."""
+    """Returns the line with the texts that it refers to, given by digest, filled in."""
     fields = found.get("fields")
     if not isinstance(fields, dict):
         return found
@@ -359,7 +357,7 @@ def with_texts(found: JournalLine, texts: Mapping[str, str]) -> JournalLine:
 
 
 def snapshot_of(found: JournalLine) -> Snapshot:
-    """The job of a line, see `with_texts`."""
+    """Returns the job of a ``job`` line, see `with_texts`."""
     score = _score(found["score"]) if "score" in found else None
     fields = {
         name: text for name, text in _mapping(found.get("fields")).items() if isinstance(text, str)
@@ -368,20 +366,20 @@ def snapshot_of(found: JournalLine) -> Snapshot:
 
 
 def result_of(found: JournalLine) -> Result:
-    """The code of a line."""
+    """Returns the result of a ``code`` line."""
     texts = (_text(found.get(name)) for name in ("target", "error"))
     return Result(_text(found.get("id")), code_of(found.get("code")), *texts)
 
 
 def outcome_of(found: JournalLine) -> tuple[str, Outcome]:
-    """What became of which job; waiting, where this release does not know the word."""
+    """Returns the id and outcome of an ``outcome`` line; an unknown fate counts as waiting."""
     fate = found.get("fate")
     known = Fate(fate) if isinstance(fate, str) and fate in _FATES else Fate.WAITING
     return _text(found.get("id")), Outcome(known, _text(found.get("error")))
 
 
 def codes_of(found: JournalLine) -> Counter[Code]:
-    """The codes that the last line counts."""
+    """Returns the codes counted in the last line."""
     counts: Counter[Code] = Counter()
     for name, number in _mapping(found.get("codes")).items():
         whole = name.removeprefix("-").isdecimal() and name.isascii()
@@ -390,12 +388,12 @@ def codes_of(found: JournalLine) -> Counter[Code]:
 
 
 def server_of(found: JournalLine) -> dict[str, str]:
-    """Which server answers from a line of that type on."""
+    """Returns the server of a ``server`` line."""
     return {name: _text(value) for name, value in _mapping(found.get("server")).items()}
 
 
 def outcomes_of(found: JournalLine) -> dict[str, int] | None:
-    """The jobs that the last line counts by their fate; None where they were not followed."""
+    """Returns the jobs per fate in the last line; None if they were not followed."""
     counted = found.get("outcomes")
     if not isinstance(counted, dict):
         return None
@@ -420,7 +418,7 @@ def _text(value: object) -> str:
 
 
 def whole_number(value: object) -> int:
-    """A number of a line; 0 for what is none, or is larger than any of ours."""
+    """Returns a whole number; 0 for anything else, and for one larger than qtui ever writes."""
     if not isinstance(value, int) or isinstance(value, bool) or abs(value) > _LARGEST:
         return 0
     return value

@@ -1,4 +1,4 @@
-"""Deletes old journals when a person asks for it; nothing is ever deleted otherwise."""
+"""Deletes old journals on request. qtui never deletes any by itself."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from qtui.operations.journal.reading import UNREADABLE, JournalError, Summary, c
 
 
 def prunable(folder: Path, before: int, *, unfinished: bool = False) -> Iterator[Summary]:
-    """The retries that may be deleted, newest first: those that ended before a moment.
+    """Yields the campaigns that ended before a moment, newest first; their journals may be deleted.
 
-    One that runs is never among them, nor one that can't be read.
+    Never one that is running, nor one that can't be read.
 
     Args:
         folder: where journals are.
-        before: ms since the epoch; of those that did not end their beginning counts.
-        unfinished: those that were cut off or stopped, too, which could be resumed.
+        before: ms since the epoch; compared with the start of those that did not end.
+        unfinished: whether to include those that were interrupted or stopped, and can be resumed.
 
     Raises:
         JournalError: the folder can't be read.
@@ -33,7 +33,7 @@ def prunable(folder: Path, before: int, *, unfinished: bool = False) -> Iterator
 
 
 def prune(folder: Path, one: Summary) -> None:
-    """Deletes a retry's journal, for good.
+    """Deletes a campaign's journal for good.
 
     Raises:
         JournalError: a process has it open by now, it has changed, or it can't be deleted.

@@ -1,6 +1,6 @@
-"""Reads journals of retries, in one pass and in memory that does not grow with their jobs.
+"""Reads the journals of campaigns, each in one pass; memory does not grow with their jobs.
 
-Nothing here needs Redis. A last line that was torn when its writer was killed is passed over.
+Nothing here needs Redis. A last line that is incomplete, since its writer was killed, is skipped.
 """
 
 from __future__ import annotations
@@ -39,61 +39,61 @@ UNREADABLE: Final = "unreadable"
 _NAME: Final = re.compile(r"(\d{8}-\d{6}-[0-9a-f]{4})\.jsonl")
 _LOOPBACK: Final = re.compile(r"(?<=[/,@])(?:localhost|127\.0\.0\.1|\[::1\])(?=[:/,]|$)")
 _TAIL: Final = 65_536
-"""Bytes at the end of a journal in which its last line is looked for."""
+"""Bytes at the end of a journal that are searched for its last line."""
 _HEAD: Final = 16_777_216
-"""Bytes that a first line may have."""
+"""Longest first line, in bytes."""
 _LONGEST: Final = 1 << 28
-"""Bytes that a line may have: Redis holds no job with more in the fields that are kept."""
+"""Longest line, in bytes: no job in Redis has more in the fields that a journal keeps."""
 _SHOWN: Final = 5
 _BUFFER: Final = 1 << 20
 
 
 class JournalError(Exception):
-    """Something is wrong with a journal: one line that says what, and what to do."""
+    """A journal can't be used. The message is one line: what is wrong, and what to do."""
 
 
 class UnknownCampaign(JournalError):
-    """No campaign, or more than one, is called like that."""
+    """The name matches no campaign, or more than one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """One campaign in a few words."""
+    """The summary of one campaign."""
 
     header: Header
     running: bool
-    """Some process holds it open for writing."""
+    """Whether a process has it open for writing."""
     ended: bool
-    """Its last line says how it ended; otherwise it runs, or was killed."""
+    """Whether it has its last line; if not, it is running or was killed."""
     phase: str
-    """The end's word, empty where there is none."""
+    """How it ended, in a word; empty if it has not."""
     jobs: int
     """Jobs whose snapshot was written."""
     codes: Mapping[Code, int]
     note: str = ""
     until: int = 0
-    """When it ended, in ms; 0 where it has not."""
+    """When it ended, in ms since the epoch; 0 if it has not."""
     size: int = 0
-    """Bytes of its file."""
+    """Size of its file, in bytes."""
     outcomes: Mapping[str, int] | None = None
-    """By fate, the jobs that it followed; None where it followed none, and in older journals."""
+    """Followed jobs by fate; None if none were followed, and in older journals."""
 
     @property
     def id(self) -> str:
-        """The campaign's name."""
+        """The campaign's id."""
         return self.header.id
 
     @property
     def unfinished(self) -> bool:
-        """Whether it was cut off, so that somebody should go on with it."""
+        """Whether it was interrupted, and should be resumed."""
         return not (self.ended or self.running)
 
 
 def find(folder: Path, name: str) -> str:
-    """The whole id of the campaign that ``name`` begins or ends.
+    """Returns the full id of the campaign whose id begins or ends with ``name``.
 
     Raises:
-        UnknownCampaign: there is none, or there are several.
+        UnknownCampaign: there is none, or more than one.
     """
     known = ids(folder)
     if name in known:
@@ -110,10 +110,10 @@ def find(folder: Path, name: str) -> str:
 
 
 def ids(folder: Path) -> list[str]:
-    """All campaigns, newest first; none where there is no folder.
+    """Returns the ids of all campaigns, newest first; none if the folder does not exist.
 
     Raises:
-        JournalError: nobody may look.
+        JournalError: the folder can't be read.
     """
     try:
         names = os.listdir(folder)
@@ -127,19 +127,19 @@ def ids(folder: Path) -> list[str]:
 
 
 def path_of(folder: Path, campaign_id: str) -> Path:
-    """Where a campaign's journal is."""
+    """Returns the path of a campaign's journal."""
     return folder / f"{campaign_id}.jsonl"
 
 
 def unreadable(path: Path, error: OSError) -> JournalError:
-    """What to say when a journal can't be read."""
+    """Returns the error for a journal that can't be read."""
     if error.errno == errno.ELOOP:
         return JournalError(f"{path} is a symbolic link: a journal is a file of its own")
     return JournalError(f"the journal {path} can't be read: {error.strerror}")
 
 
 def read_lines(folder: Path, name: str) -> Iterator[JournalLine]:
-    """Every whole line of a campaign, decoded, in order; texts stand where they belong.
+    """Yields every complete line of a campaign, decoded, in order, with its texts filled in.
 
     Raises:
         JournalError: it can't be read, or there is no such campaign.
@@ -157,10 +157,10 @@ def read_lines(folder: Path, name: str) -> Iterator[JournalLine]:
 
 
 def read_header(folder: Path, campaign_id: str) -> Header:
-    """The first line of a campaign, by its whole id.
+    """Returns the first line of a campaign, given its full id.
 
     Raises:
-        JournalError: it can't be read, or is no campaign's.
+        JournalError: it can't be read, or is not the journal of a campaign.
     """
     path = path_of(folder, campaign_id)
     with _open(path) as file:
@@ -168,23 +168,23 @@ def read_header(folder: Path, campaign_id: str) -> Header:
 
 
 def check_format(header: Header) -> None:
-    """Lets a campaign pass that this release can go on with.
+    """Checks that this release can resume a campaign.
 
     Raises:
-        JournalError: it is a newer release's.
+        JournalError: a newer release wrote it.
     """
     if header.format > FORMAT:
         raise JournalError(f"campaign {header.id} is in the format of a newer qtui: use that one")
 
 
 def campaigns(folder: Path) -> Iterator[Summary]:
-    """All campaigns, newest first. Reads both ends of those that ended, the others whole.
+    """Yields all campaigns, newest first. Reads the first and last line; all if there is no end.
 
-    A file without a first line is passed over: nothing was sent before it was whole. One that can't
-    be read has `UNREADABLE` for a phase, and why as its note.
+    A file without a complete first line is skipped: its campaign had sent nothing yet. One that
+    can't be read has the phase `UNREADABLE`, and the reason as its note.
 
     Raises:
-        JournalError: nobody may look into the folder.
+        JournalError: the folder can't be read.
     """
     for campaign_id in ids(folder):
         try:
@@ -206,10 +206,10 @@ def campaigns(folder: Path) -> Iterator[Summary]:
 
 
 def summary(folder: Path, campaign_id: str) -> Summary:
-    """One campaign, by its whole id.
+    """Returns the summary of one campaign, given its full id.
 
     Raises:
-        UnknownCampaign: the file is gone, or no campaign's.
+        UnknownCampaign: the file is gone, or is not the journal of a campaign.
         JournalError: it can't be read.
     """
     path = path_of(folder, campaign_id)
@@ -225,18 +225,18 @@ def summary(folder: Path, campaign_id: str) -> Summary:
 
 
 def is_same_address(one: str, other: str) -> bool:
-    """Whether two addresses are the same, whichever of its names this machine has in them."""
+    """Whether two addresses are the same; all names of the local machine count as one."""
     return _LOOPBACK.sub("localhost", one) == _LOOPBACK.sub("localhost", other)
 
 
 def unfinished(folder: Path, where: str) -> list[Summary]:
-    """Campaigns on the server ``where`` that were cut off, newest first.
+    """Returns the interrupted campaigns on the server at ``where``, newest first.
 
-    Reads only those whole, and both ends of the others. What can't be read is passed over, and so
-    is the rerun of a flow that was rerun after it.
+    Reads those in full, and the first and last line of the others. Skips journals that can't be
+    read, and a rerun of a flow that was rerun again later.
 
     Raises:
-        JournalError: nobody may look into the folder.
+        JournalError: the folder can't be read.
     """
     found = []
     latest: dict[str, int] = {}
@@ -257,7 +257,7 @@ def unfinished(folder: Path, where: str) -> list[Summary]:
 
 
 def last_pid(folder: Path, campaign_id: str) -> int:
-    """The process that wrote to it last; 0 if unknown. Reads it whole."""
+    """Returns the pid of the process that wrote to it last; 0 if unknown. Reads the whole file."""
     pid: object = 0
     for line in _lines(path_of(folder, campaign_id)):
         if line.startswith((b'{"type":"campaign"', b'{"type":"resumed"')):
@@ -267,26 +267,26 @@ def last_pid(folder: Path, campaign_id: str) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a campaign came: all that is needed to go on with it."""
+    """How far a campaign got: all that is needed to resume it."""
 
     header: Header
     chosen: tuple[Picked, ...]
-    """What was chosen, in order; empty for a query."""
+    """The chosen jobs, in order; empty for a query."""
     decided: Ids
-    """Jobs that have a code: they are not to be sent again."""
+    """Jobs that have a code: they must not be sent again."""
     doubtful: tuple[Picked, ...]
-    """Jobs that may have been sent, and nobody knows what came of it: read where they stand."""
+    """Jobs that may have been sent, with unknown effect: read their state before anything else."""
     codes: Mapping[Code, int]
-    """The codes so far; the doubtful ones with an unknown code are among them."""
+    """The codes so far, including doubtful jobs whose code is unknown."""
     retried: Mapping[str, float]
-    """By id, the scores of the jobs with code 1: another server may not know of their retry."""
+    """By id, the scores of the jobs with code 1: another server may not have their retry."""
     server: Mapping[str, str]
-    """Which server answered last, see `qtui.bullmq.connection.origin`; empty in old journals."""
+    """The server that answered last, see `qtui.bullmq.connection.origin`; empty in old journals."""
     parents: frozenset[str] = frozenset()
     """Full keys of the parents of all jobs that may have been sent."""
 
     def rest(self) -> Iterator[Picked]:
-        """The chosen jobs that were certainly not sent yet."""
+        """Yields the chosen jobs that were certainly not sent yet."""
         doubtful = {one.job_id for one in self.doubtful}
         return (
             one
@@ -296,11 +296,11 @@ class Progress:
 
 
 def progress_of(folder: Path, name: str) -> Progress:
-    """How far a campaign came. Reads the whole journal.
+    """Returns how far a campaign got. Reads the whole journal.
 
     Raises:
-        JournalError: it can't be read, is a newer release's, or was cut off before all that was
-            chosen was written down.
+        JournalError: it can't be read, a newer release wrote it, or it ends before all chosen jobs
+            were written down.
     """
     path = path_of(folder, find(folder, name))
     tally, decided = JournalTally(retried={}), Ids()
@@ -338,7 +338,7 @@ def progress_of(folder: Path, name: str) -> Progress:
 
 
 def rebuilt(folder: Path, name: str) -> Iterator[Snapshot]:
-    """The jobs as they stood before they were retried, in the order in which they were."""
+    """Yields the jobs as they were before their retry, in the order of the retries."""
     campaign_id, tally, texts = find(folder, name), JournalTally(), dict[str, str]()
     read_header(folder, campaign_id)
     for line in _lines(path_of(folder, campaign_id)):
@@ -353,7 +353,7 @@ def rebuilt(folder: Path, name: str) -> Iterator[Snapshot]:
 
 
 def _define(found: JournalLine, texts: dict[str, str]) -> None:
-    """Takes in a line that defines a text."""
+    """Adds the text that a line defines."""
     digest, text = found.get("id"), found.get("text")
     if isinstance(digest, str) and isinstance(text, str):
         texts[digest] = text
@@ -364,7 +364,7 @@ def _define(found: JournalLine, texts: dict[str, str]) -> None:
 
 def _open(path: Path) -> BinaryIO:
     try:
-        # Neither a link nor a pipe that somebody put there may lead or hold us.
+        # A symbolic link must not lead elsewhere, and a pipe must not block us.
         number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         raise UnknownCampaign(f"{path} is gone") from None
@@ -382,12 +382,12 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 
 def _pieces(file: BinaryIO) -> Iterator[bytes]:
-    """Its lines; of one that is longer than any of ours, pieces, which are no lines."""
+    """The lines of a file; one longer than `_LONGEST` comes in pieces, which don't parse."""
     return iter(lambda: file.readline(_LONGEST), b"")
 
 
 def _held(file: BinaryIO) -> bool:
-    """Whether a process writes to it: that one holds the lock."""
+    """Whether a process is writing to the file: it holds the lock as long as it does."""
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -406,7 +406,7 @@ def _header(file: BinaryIO, path: Path) -> Header:
 
 
 def _ends(file: BinaryIO, path: Path) -> Summary:
-    """What both ends of a file tell; of one that did not end, not how many jobs it holds."""
+    """A summary from the first and last line; without an end the jobs are not counted yet."""
     running, size = _held(file), os.fstat(file.fileno()).st_size
     header = _header(file, path)
     end = _end(file)

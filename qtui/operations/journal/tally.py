@@ -1,4 +1,4 @@
-"""Counts a journal line by line, without decoding what its jobs hold. Pure; touches no file."""
+"""Counts a journal line by line, without decoding the jobs' fields. Pure; touches no file."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from qtui.operations.journal.lines import glance
 
 @dataclass(slots=True)
 class JournalTally:
-    """Counts the jobs and codes of a campaign, line by line. Remembers only the jobs in doubt."""
+    """Counts the jobs and codes of a campaign, line by line. Keeps only the jobs in doubt."""
 
     jobs: int = 0
     codes: Counter[Code] = field(default_factory=Counter)
     doubtful: dict[str, float | None] = field(default_factory=dict)
-    """Scores of the jobs that may have been sent and have no code, or an unknown one."""
+    """By id, the scores of jobs that may have been sent and have no code, or an unknown one."""
     retried: dict[str, float] | None = None
-    """Scores of the jobs with code 1, where they are to be remembered; None for not."""
+    """By id, the scores of jobs with code 1; None if they need not be kept."""
     _unknown: set[str] = field(default_factory=set)
 
     def add(self, line: bytes) -> str | None:
-        """Takes one line in; the id of the job if the line decides on it."""
+        """Counts one line; returns the job's id if the line settles its code."""
         seen = glance(line)
         if seen is None:
             return None
@@ -32,7 +32,7 @@ class JournalTally:
             self._withdraw(seen.job_id, seen.score)
             return None
         if seen.code is None:
-            if seen.job_id not in self.doubtful:  # else it was written down again by who resumed
+            if seen.job_id not in self.doubtful:  # else a resumed campaign wrote it again
                 self.jobs += 1
                 self.doubtful[seen.job_id] = seen.score
             return None
@@ -49,7 +49,7 @@ class JournalTally:
         return seen.job_id
 
     def _withdraw(self, job_id: str, score: float | None) -> None:
-        """A code 1 is void: the job may be sent again, and is read before that."""
+        """Voids a code 1: the job may be sent again, after its state was read."""
         if job_id in self.doubtful:
             return
         self.codes[Code.RETRIED] -= 1
@@ -59,7 +59,7 @@ class JournalTally:
 
 
 class Ids:
-    """Many job ids, exactly: 8 bytes for each that is a plain number, a text for each other."""
+    """A set of many job ids, exact: 8 bytes for each that is a plain number, else a string."""
 
     def __init__(self) -> None:
         self._numbers = array("Q")
@@ -67,7 +67,7 @@ class Ids:
         self._texts: set[str] = set()
 
     def add(self, job_id: str) -> None:
-        """Remembers one that was not there before."""
+        """Adds an id that is not in the set yet."""
         number = _number(job_id)
         if number is None:
             self._texts.add(job_id)
@@ -76,7 +76,7 @@ class Ids:
         self._numbers.append(number)
 
     def __contains__(self, job_id: str) -> bool:
-        """Whether it was added. The first look after an addition may sort."""
+        """Whether an id was added. The first call after an addition may sort."""
         if not self._sorted:
             self._numbers = array("Q", sorted(self._numbers))
             self._sorted = True
@@ -87,7 +87,7 @@ class Ids:
         return at < len(self._numbers) and self._numbers[at] == number
 
     def __len__(self) -> int:
-        """How many were added."""
+        """The number of ids."""
         return len(self._numbers) + len(self._texts)
 
 

@@ -1,8 +1,8 @@
-"""Texts that repeat in a journal, each written once: stacks, mostly. Pure; touches no file.
+"""Writes texts that repeat in a journal, mostly stacks, only once. Pure; touches no file.
 
-A stack is some 2 kB, and 40,000 jobs that failed alike have the same frames. The first job that has
-a text brings a line that defines it; the others name it. A text is named by its digest, not by its
-place, so that lines may be written in another order than they were made, or never.
+A stack has some 2 kB, and 40,000 jobs that failed alike have the same frames. A line defines the
+text once, and jobs refer to it. They refer by its digest, not by its position, so that lines may be
+written in another order than they were made, or not at all.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from hashlib import blake2b
 from typing import Final, TypeAlias
 
 Shortened: TypeAlias = str | list[str]
-"""A text; or pieces of it, by turns as they are and as the digest of a text defined elsewhere."""
+"""A text in full; or pieces that alternate: literal text, then the digest of a defined text."""
 
 REPEATED_FIELDS: Final = ("stacktrace", "failedReason", "opts", "returnvalue")
 """The fields of a job whose texts repeat."""
 
 _LEAST: Final = 100
-"""Characters of a text that is worth a line of its own."""
+"""Shortest text, in characters, that is worth a definition."""
 
 _MOST: Final = 4_000_000
-"""Characters that are remembered of each kind; what comes after them is written as it is."""
+"""Characters remembered of texts, and of their digests; further texts are written in full."""
 
 _FRAME: Final = "\\n    at "
-"""How a frame of a stack of Node's begins, in JSON."""
+"""How a frame begins in the JSON of a Node stack."""
 
 
 class Texts:
-    """The texts that the journal of one process defines.
+    """The texts that one process defines in its journal.
 
-    `shorten` and `undefined` may be called in different threads.
+    `shorten` and `undefined` may be called from different threads.
     """
 
     def __init__(self) -> None:
@@ -40,9 +40,9 @@ class Texts:
         self._left = self._left_of_digests = _MOST
 
     def shorten(self, text: str) -> Shortened:
-        """The text as it is to be written; what it names is `undefined` until it is `defined`.
+        """Returns the text as it is to be written; texts that it refers to become `undefined`.
 
-        Costs a look-up where the very text was there before, else some 5 µs.
+        Costs a look-up if the same text came before, else some 5 µs.
         """
         if len(text) < _LEAST:
             return text
@@ -79,19 +79,19 @@ class Texts:
         return digest
 
     def undefined(self) -> dict[str, str]:
-        """The texts, by digest, that must be defined before what was shortened so far."""
+        """Returns the texts, by digest, to be written before what was shortened so far."""
         return self._undefined.copy()
 
     def defined(self, digests: Mapping[str, str]) -> None:
-        """These are in the journal."""
+        """Marks texts as defined: they are in the journal."""
         for digest in digests:
             self._undefined.pop(digest, None)
 
 
 def _frames(text: str) -> Iterator[tuple[int, int]]:
-    """Where the frames of each stack in a JSON list are: all behind its message, as a rule.
+    """Where the frames of each stack in a JSON list begin and end; usually all after its message.
 
-    They are the same where jobs failed in one place, whatever their messages say.
+    Jobs that failed in the same place have the same frames, even if their messages differ.
     """
     start = text.find(_FRAME)
     while start >= 0:
@@ -105,7 +105,7 @@ def _frames(text: str) -> Iterator[tuple[int, int]]:
 
 
 def whole(value: object, texts: Mapping[str, str]) -> object:
-    """A value of a journal with the texts that it names; of one that is lost a word says so."""
+    """Returns a value of a journal with its texts filled in; ``(lost)`` for one not defined."""
     if not isinstance(value, list):
         return value
     return "".join(

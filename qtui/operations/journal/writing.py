@@ -1,13 +1,13 @@
-"""Writes the journal of a retry: what it wipes is on disk before it is sent. Knows no Redis.
+"""Writes the journal of a campaign: a snapshot is on disk before its jobs are sent. No Redis.
 
-One file a campaign, only ever appended to, in a folder of its own that nobody else may write to.
-Its writer holds a lock (``flock``) on it for as long as it lives, so that a campaign that runs can
-be told from one that was killed. Nothing is ever deleted; a folder that is full is an error.
+One file per campaign, append-only, in a folder that only its owner may write to. The writer holds a
+lock (``flock``) on the file as long as it lives, which distinguishes a running campaign from one
+that was killed. Nothing is deleted; a full folder is an error.
 
-The lines are those of `qtui.operations.journal.lines`. Snapshots are on the disk (fsync) when
-`Journal.snapshots` returns. Codes and outcomes are with the operating system at once, where the
-death of this process does not touch them, and on the disk with the next snapshots or the end: after
-a loss of power a campaign may know less of what it did, never of what it was about to do.
+The lines are those of `qtui.operations.journal.lines`. Snapshots are on disk (fsync) when
+`Journal.snapshots` returns. Codes and outcomes are handed to the operating system at once, so they
+survive the death of this process, and are on disk with the next snapshots or the end. After a power
+cut a journal may lack results of what was sent, never the snapshot of what was about to be sent.
 """
 
 from __future__ import annotations
@@ -64,27 +64,27 @@ from qtui.operations.journal.texts import Texts
 from qtui.text import size
 
 LIMIT: Final = 2_000_000_000
-"""Bytes that all journals of a folder may have together, unless told otherwise."""
+"""Default limit, in bytes, for all journals of a folder together."""
 
 _LOOK_AGAIN: Final = 16_000_000
-"""Bytes after which the size of the folder is looked up again: others write there too."""
+"""Bytes after which the folder is measured again: other processes write there too."""
 
 
 class Journal:
-    """The journal of one campaign, open for writing. Close it, or use it as a context.
+    """The journal of one campaign, open for writing. Close it, or use it as a context manager.
 
-    Its methods block: `snapshots` for as long as the disk takes, the others for about 2 µs a job.
-    They may be called from several threads. Where one raises nothing of its lines is left in the
-    file, and the journal can still be used.
+    Its methods block: `snapshots` until the disk has synced, the others for about 2 µs a job. They
+    are thread-safe. If one raises, none of its lines is left in the file, and the journal can still
+    be used.
     """
 
     def __init__(self, path: Path, number: int, limit: int) -> None:
-        """Takes over an open, locked file; see `create` and `resume`."""
+        """Takes an open file to append to; see `create` and `resume`, which also lock it."""
         self.path = path
         self._file = number
         self._limit = limit
         self.texts: Texts | None = Texts()
-        """What `snapshot_lines` needs; None where the file is of a format without texts."""
+        """For `snapshot_lines`; None if the file's format has no text lines."""
         self._lock = threading.Lock()
         self._why = ""
         self._others = 0
@@ -92,15 +92,15 @@ class Journal:
 
     @property
     def id(self) -> str:
-        """The campaign's name: when it began (UTC) and four digits, ``20261122-031502-7f3a``."""
+        """The campaign's id: its start (UTC) and four hex digits, ``20261122-031502-7f3a``."""
         return self.path.stem
 
     @classmethod
     def create(cls, folder: Path, header: Header, *, limit: int = LIMIT) -> Self:
-        """Begins the journal of a new campaign; it is on disk, with its first line.
+        """Begins the journal of a new campaign, and syncs its first line to disk.
 
         Args:
-            folder: where journals are; made where it is not there.
+            folder: where journals are; created if missing.
             header: the campaign. Its id, time, user, host, process and version are filled in.
             limit: bytes that all journals of the folder may have together.
 
@@ -127,13 +127,13 @@ class Journal:
 
     @classmethod
     def resume(cls, folder: Path, name: str, *, limit: int = LIMIT) -> Self:
-        """Goes on with the journal of a campaign that nobody runs any more.
+        """Reopens the journal of a campaign that is no longer running.
 
-        Take `progress_of` after this: only now nobody else writes to it.
+        Call `progress_of` after this: only then can no other process write to it.
 
         Args:
             folder: where journals are.
-            name: the campaign's id, or its beginning or end.
+            name: the campaign's id, or the beginning or end of it.
             limit: as for `create`.
 
         Raises:
@@ -154,7 +154,7 @@ class Journal:
             take(number, path)
             header = read_header(folder, path.stem)
             check_format(header)
-            if header.format < TEXTS_SINCE:  # an older qtui may go on with it after us
+            if header.format < TEXTS_SINCE:  # an older qtui may resume it after us
                 journal.texts = None
             now, host = int(time.time() * 1000), socket.gethostname()
             line = resumed_line(
@@ -168,17 +168,17 @@ class Journal:
         return journal
 
     def chosen(self, picked: Iterable[Picked]) -> None:
-        """Writes down the chosen jobs; on the disk with the first snapshots.
+        """Writes the chosen jobs. They are on disk with the first snapshots.
 
         Raises:
-            JournalError: it can't be written: nothing may be sent.
+            JournalError: they can't be written: nothing may be sent.
         """
         jobs = list(picked)
         for start in range(0, len(jobs), CHOSEN):
             self._append(chosen_line(jobs[start : start + CHOSEN]), capped=True)
 
     def snapshots(self, lines: bytes) -> None:
-        """Writes down what a batch will wipe. Send the batch after this has returned, not before.
+        """Writes what a batch will wipe, and syncs. Send the batch only after this has returned.
 
         Call it in a thread: it waits for the disk.
 
@@ -186,7 +186,7 @@ class Journal:
             lines: `SnapshotPage.lines` or `snapshot_lines` of its jobs, with our `texts`.
 
         Raises:
-            JournalError: it is not on the disk: the batch must not be sent.
+            JournalError: the lines are not on disk: the batch must not be sent.
         """
         undefined = self.texts.undefined() if self.texts is not None else {}
         self._append(text_lines(undefined) + lines, capped=True)
@@ -195,15 +195,15 @@ class Journal:
         self._sync()
 
     def codes(self, results: Iterable[Result]) -> None:
-        """Writes down what a batch came to.
+        """Writes the results of a batch.
 
         Raises:
-            JournalError: it can't be written; who resumes reads the jobs instead.
+            JournalError: they can't be written; resuming the campaign reads the jobs instead.
         """
         self._append(code_lines(results))
 
     def withdraw(self, server: Mapping[str, str], picked: Sequence[Picked]) -> None:
-        """Writes down that another server answers, and which retries it has lost.
+        """Writes that another server answers from here on, and which retries are lost there.
 
         Raises:
             JournalError: it can't be written.
@@ -212,10 +212,10 @@ class Journal:
         self._append(withdrawn_lines(picked))
 
     def outcomes(self, outcomes: Mapping[str, Outcome]) -> None:
-        """Writes down what became of jobs, by id; each job once, when nothing more will come.
+        """Writes the outcomes of jobs, by id; each job once, when its outcome is final.
 
         Raises:
-            JournalError: it can't be written.
+            JournalError: they can't be written.
         """
         self._append(outcome_lines(outcomes))
 
@@ -226,13 +226,13 @@ class Journal:
         note: str = "",
         outcomes: Mapping[str, int] | None = None,
     ) -> None:
-        """Writes the last line; on the disk, with all before it, when this returns.
+        """Writes the last line, and syncs the file to disk.
 
         Args:
             phase: how it ended, in a word.
-            codes: of the whole campaign, also of those before it was resumed.
-            note: what else should be known, in a sentence.
-            outcomes: every retried job counted by its fate; None where they were not followed.
+            codes: of the whole campaign, including the part before it was resumed.
+            note: the reason, or anything else to know, in a sentence.
+            outcomes: all retried jobs counted by fate; None if they were not followed.
 
         Raises:
             JournalError: it can't be written.
@@ -241,7 +241,7 @@ class Journal:
         self._sync()
 
     def close(self) -> None:
-        """Lets go of the file and its lock. Does nothing the second time."""
+        """Closes the file and releases its lock. Does nothing the second time."""
         with self._lock:
             if self._file >= 0:
                 os.close(self._file)
@@ -261,7 +261,7 @@ class Journal:
         self.close()
 
     def _append(self, lines: bytes, *, capped: bool = False) -> None:
-        """Appends lines: all of them, or none."""
+        """Appends all of the lines, or none."""
         octets = memoryview(lines)
         with self._lock:
             if self._file < 0 or self._why:
@@ -280,11 +280,11 @@ class Journal:
             self._since_look += len(octets)
 
     def _cut(self, end: int, reason: JournalError) -> None:
-        """Takes back what was written of lines that did not fit."""
+        """Truncates the file to its end before lines that could not be written in full."""
         try:
             os.ftruncate(self._file, end)
         except OSError:
-            self._why = str(reason)  # the next line would be glued to half of one
+            self._why = str(reason)  # else the next line would be appended to half of one
 
     def _check_room(self, more: int) -> None:
         if self._since_look >= _LOOK_AGAIN:
@@ -297,12 +297,12 @@ class Journal:
             )
 
     def _sync(self) -> None:
-        """Waits for the disk; codes may be appended meanwhile."""
+        """Syncs to disk; other threads may append codes meanwhile."""
         try:
             os.fsync(self._file)
             gone = os.fstat(self._file).st_nlink == 0
         except OSError as error:
-            self._why = str(cannot_write(self.path, error))  # what the disk has of it nobody knows
+            self._why = str(cannot_write(self.path, error))  # what is on disk is unknown now
         else:
             if gone:
                 self._why = f"the journal {self.path} was deleted while it was written"
@@ -311,7 +311,7 @@ class Journal:
 
 
 def _filled(header: Header, at: float) -> Header:
-    """The header, with all that this process knows of itself."""
+    """The header with time, user, host, pid, version and format filled in."""
     return replace(
         header,
         at=int(at * 1000),
@@ -324,7 +324,7 @@ def _filled(header: Header, at: float) -> Header:
 
 
 def _user() -> str:
-    """Who acts, by the system's account and not by a variable; who called sudo stands beside."""
+    """The account of this process (from the system, not a variable), and the caller of sudo."""
     try:
         name = pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:  # a container's user may have no name
