@@ -11,7 +11,7 @@ from qtui.ui.actions import ACTIONS, Action, Where
 from qtui.ui.keys import table
 
 README = Path(__file__).parent.parent / "README.md"
-KEYS = "<!-- keys: made from qtui/ui/actions.py -->\n", "<!-- end of keys -->"
+KEYS = "<!-- keys: made from qtui/ui/actions -->\n", "<!-- end of keys -->"
 FILTER = "<!-- filter: made from qtui/bullmq/filter -->\n", "<!-- end of filter -->"
 
 

@@ -5,23 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar, Final
 
 from textual import events
+from textual.actions import ActionParseResult
 from textual.app import SystemCommand
 from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.theme import Theme, ThemeProvider
 from typing_extensions import override
 
-from qtui.ui.actions import ACTIONS, Where
+from qtui.ui.acting import Acting
+from qtui.ui.actions import Where
 from qtui.ui.dialogs.base import Dialog
 from qtui.ui.dialogs.help import HelpScreen
 from qtui.ui.dialogs.palette import Palette
 from qtui.ui.inspector.screen import Inspector
+from qtui.ui.keys import actions_of
 from qtui.ui.late_keys import LateKeys
 from qtui.ui.screens.connecting import ConnectScreen
 from qtui.ui.session import Opening, Session
@@ -31,9 +35,6 @@ from qtui.ui.widgets.filter_line import FilterLine
 
 _FAREWELL: Final = 0.3
 """Seconds for which the end waits for the connections to close."""
-
-
-_IN_PALETTE: Final = frozenset({Where.INSPECTOR, Where.JOBS, Where.APP})
 
 
 class QtuiApp(TerminalApp):
@@ -130,6 +131,19 @@ class QtuiApp(TerminalApp):
             self._late_keys = LateKeys(top.own_keys, top.trailing_keys, time.monotonic())
         return super().pop_screen()
 
+    @override
+    async def run_action(
+        self,
+        action: str | ActionParseResult,
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """Does what a key or the palette asks for, or says why that can't be done now."""
+        screen = default_namespace
+        if isinstance(screen, Acting) and isinstance(action, str) and screen.refuses(action):
+            return True
+        return await super().run_action(action, default_namespace, namespaces)
+
     def action_interrupt(self) -> None:
         """Leaves at once, and says so with the exit code that shells know for it."""
         self.exit(return_code=INTERRUPTED)
@@ -175,12 +189,13 @@ class QtuiApp(TerminalApp):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: the registry's actions, then the themes."""
-        parts = {Where.APP} if self._inspector is None else _IN_PALETTE
-        for action in ACTIONS:
-            hidden = action.where not in parts or action.id == "app.palette"
-            if hidden or (self._settings.read_only and action.writes):
-                continue
-            yield SystemCommand(action.label, action.help, _runner(screen, action.does))
+        if isinstance(screen, Acting):
+            parts = [where for where in screen.PARTS if where is not Where.MOVE]
+            for action in actions_of(*parts, read_only=self._settings.read_only):
+                if action.id != "app.palette":
+                    why = screen.why_not(action)
+                    words = f"{action.help} · not now: {why}" if why else action.help
+                    yield SystemCommand(action.label, words, _runner(screen, action.does))
         yield SystemCommand("theme", "choose other colours", self.search_themes)
 
 

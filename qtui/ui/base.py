@@ -13,9 +13,11 @@ from typing import ClassVar, Final, TypeVar
 from textual import events
 from textual.screen import Screen
 from textual.worker import Worker, WorkerError, WorkerState
+from typing_extensions import override
 
 from qtui.bullmq.connection.trouble import TROUBLE
 from qtui.text import plain
+from qtui.ui.acting import Acting
 from qtui.ui.actions import Action, Where
 from qtui.ui.keys import actions_of
 from qtui.ui.session import Session
@@ -37,7 +39,7 @@ async def last_words(worker: Worker[None] | None) -> None:
                 await worker.wait()
 
 
-class QtuiScreen(Screen[T]):
+class QtuiScreen(Acting, Screen[T]):
     """A whole screen with a `Bar` named ``status`` and a `KeyBar`.
 
     Args:
@@ -45,7 +47,6 @@ class QtuiScreen(Screen[T]):
     """
 
     PARTS: ClassVar[tuple[Where, ...]] = (Where.APP,)
-    """Whose actions the screen has, the most needed first."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -56,6 +57,11 @@ class QtuiScreen(Screen[T]):
     def say(self, words: str, tone: str = "") -> None:
         """Shows a sentence in the status line; ``tone`` names a style of `Bar`."""
         self.query_one("#status", Bar).say([(f" {plain(words)}", tone)] if words else [])
+
+    @override
+    def say_why_not(self, why: str) -> None:
+        """Says in the status line why a key does nothing."""
+        self.say(why, "warn")
 
     def say_fault(self, words: str) -> None:
         """Shows an error of qtui itself."""
@@ -121,22 +127,17 @@ class QtuiScreen(Screen[T]):
         """Whose keys the key bar shows, the most needed first."""
         return [where for where in self.PARTS if where is not Where.APP]
 
-    def offers(self, action: Action) -> bool:
-        """Whether the key bar shows an action."""
-        return action.bar
-
     def draw_keys(self) -> None:
         """Shows the keys that work now."""
-        session = self.session
-        here = actions_of(*self.key_parts(), read_only=session.read_only)
-        always = actions_of(Where.APP, read_only=session.read_only)
+        session, situation = self.session, self.situation()
+
+        def shown(*parts: Where) -> list[Action]:
+            offered = actions_of(*parts, read_only=session.read_only)
+            return [one for one in offered if one.bar and not one.reason(situation)]
+
         for bar in self.query(KeyBar):
-            bar.show(
-                self.key_lead(),
-                [action for action in here if self.offers(action)],
-                [action for action in always if action.bar],
-                session.settings.keys,
-            )
+            here, always = shown(*self.key_parts()), shown(Where.APP)
+            bar.show(self.key_lead(), here, always, session.settings.keys)
 
     def on_resize(self, event: events.Resize) -> None:
         """Shows as many keys as fit now."""

@@ -53,18 +53,23 @@ def keys_by_id(remapped: Mapping[str, str], action: str) -> frozenset[str]:
 
 def bindings(*parts: Where) -> list[Binding]:
     """Textual's bindings of the given parts of the screen."""
-    return [
-        Binding(
-            ",".join(action.keys),
-            action.does,
-            action.label,
-            show=action.bar,
-            key_display=key_in_words(action.keys[0]),
-            id=action.id,
-        )
-        for action in ACTIONS
-        if action.where in parts
-    ]
+    return [_binding(action) for action in ACTIONS if action.where in parts]
+
+
+def binding(action: str) -> Binding:
+    """Textual's binding of one action, by its id."""
+    return next(_binding(one) for one in ACTIONS if one.id == action)
+
+
+def _binding(action: Action) -> Binding:
+    return Binding(
+        ",".join(action.keys),
+        action.does,
+        action.label,
+        show=action.bar,
+        key_display=key_in_words(action.keys[0]),
+        id=action.id,
+    )
 
 
 def actions_of(*parts: Where, read_only: bool) -> list[Action]:

@@ -10,7 +10,7 @@ from textual.binding import BindingType
 from typing_extensions import override
 
 from qtui.text import plain, size
-from qtui.ui.actions import Where
+from qtui.ui.actions import Situation, Where
 from qtui.ui.base import QtuiScreen
 from qtui.ui.keys import bindings
 from qtui.ui.session import Session
@@ -76,6 +76,11 @@ class CopiedScreen(QtuiScreen[None]):
         bar.say([(f" {words.strip()}", tone)])
 
     @override
+    def situation(self) -> Situation:
+        """What is here was copied already."""
+        return Situation(has_command=False)
+
+    @override
     def key_lead(self) -> str:
         """The way out."""
         return "esc leaves"
@@ -88,6 +93,3 @@ class CopiedScreen(QtuiScreen[None]):
     def action_back_or_quit(self) -> None:
         """Leaves."""
         self.action_back()
-
-    def action_copy_command(self) -> None:
-        """Nothing: what is here was copied already."""

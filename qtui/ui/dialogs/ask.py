@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.content import Content
 from typing_extensions import override
 
@@ -16,11 +16,8 @@ from qtui.ui.keys import bindings
 class AskDialog(Dialog[bool]):
     """One question; ``y`` answers yes, anything that leaves answers no."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings(Where.MOVE),
-        Binding("y", "answer(True)", "yes"),
-        Binding("n,escape,q", "answer(False)", "no"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.ASK))
+    PARTS = (Where.ASK, Where.MOVE)
     SCROLLED = ("question",)
 
     DEFAULT_CSS = "AskDialog #frame { border: round $warning; }"

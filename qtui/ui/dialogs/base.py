@@ -10,11 +10,16 @@ from collections.abc import Mapping
 from typing import ClassVar, Final, TypeVar
 
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 from typing_extensions import override
+
+from qtui.ui.acting import Acting
+from qtui.ui.actions import Where
+from qtui.ui.keys import binding, bindings
 
 T = TypeVar("T")
 
@@ -29,7 +34,7 @@ _FEWEST: Final = 3
 """Lines that a part keeps when the parts below it take the rest."""
 
 
-class Dialog(ModalScreen[T]):
+class Dialog(Acting, ModalScreen[T]):
     """A frame with parts from top to bottom; the last one, which says how to answer, is docked.
 
     A subclass names its parts and says what is in them; `draw` measures them. When not everything
@@ -37,6 +42,8 @@ class Dialog(ModalScreen[T]):
     `Where.MOVE` scroll, the lower ones first served; the frame says how many lines are hidden.
     """
 
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.MOVE), binding("app.help")]
+    PARTS: ClassVar[tuple[Where, ...]] = (Where.MOVE,)
     WIDTH: ClassVar[int] = 96
     """Cells of the frame, where the screen has as many."""
 
@@ -229,6 +236,11 @@ class Dialog(ModalScreen[T]):
 
     # Answering
 
+    @override
+    def say_why_not(self, why: str) -> None:
+        """Rings: the line that answers says why."""
+        self.app.bell()
+
     def answer(self, result: T | None) -> None:
         """Closes the dialog with an answer; a second one, of a key that was late, is not heard."""
         if self.is_current:
@@ -236,8 +248,13 @@ class Dialog(ModalScreen[T]):
 
     @property
     def own_keys(self) -> frozenset[str]:
-        """The keys that do something here, and so are never meant for what is below."""
-        return frozenset(self.active_bindings)
+        """The keys that do something here, and so are never meant for what is below.
+
+        The help may be: it is of use there, too.
+        """
+        return frozenset(
+            key for key, one in self.active_bindings.items() if one.binding.id != "app.help"
+        )
 
     @property
     def trailing_keys(self) -> frozenset[str]:

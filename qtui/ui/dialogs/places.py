@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import OptionList
@@ -27,10 +27,8 @@ _STATES = 18
 class PlacesDialog(Dialog["tuple[QueueKey, Whereabouts]"]):
     """Lists queues that have a job of one id; answers with the one that is chosen."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings(Where.MOVE),
-        Binding("escape,q", "leave", "leave"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.PLACES))
+    PARTS = (Where.PLACES, Where.MOVE)
     WIDTH = 64
     BOTTOM = ()
 

@@ -19,7 +19,8 @@ from qtui.operations.engine.pace import Pace
 from qtui.operations.planning.plan import Plan, PlanGroup, Resets
 from qtui.operations.supply.selection import Query
 from qtui.text import count, plain, plural
-from qtui.ui.actions import Where
+from qtui.ui.actions import Situation, Where
+from qtui.ui.actions.plan import cannot_go
 from qtui.ui.dialogs.base import GAP, Dialog, key_hint, toggle
 from qtui.ui.keys import bindings
 from qtui.ui.widgets.cursor_list import GAP as GAP_OF_LIST
@@ -50,10 +51,11 @@ class PlanDialog(Dialog["Plan"]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings(Where.MOVE, Where.PLAN),
+        *bindings(Where.PLAN),
         *(Binding(digit, f"digit('{digit}')", show=False) for digit in "0123456789"),
         Binding("backspace", "erase", show=False),
     ]
+    PARTS = (Where.PLAN, Where.MOVE)
     SCROLLED = ("lines", "warnings")
     BOTTOM = ("toggles", "answer")
 
@@ -103,7 +105,7 @@ class PlanDialog(Dialog["Plan"]):
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """An error of ours is shown in place of the plan."""
         if event.state is WorkerState.ERROR:
-            self._error = f"a fault in qtui: {event.worker.error}"
+            self._error = f"Internal error: {event.worker.error}"
             self.draw()
 
     async def _make(self) -> None:
@@ -214,7 +216,7 @@ class PlanDialog(Dialog["Plan"]):
 
     def _answer(self) -> Content:
         leave = key_hint("esc", "leave")
-        why_not = self._why_not()
+        why_not = cannot_go(self.situation())
         if self._plan is None:
             return leave
         if why_not:
@@ -227,13 +229,11 @@ class PlanDialog(Dialog["Plan"]):
             return GAP.join([typed + Content.styled("▏", "$text-accent"), leave])
         return GAP.join([key_hint("y", f"retry {jobs}"), leave])
 
-    def _why_not(self) -> str:
-        """Why the plan can't be carried out; empty where it can."""
-        if self._read_only:
-            return "READ-ONLY: this is a dry run, nothing will be written"
-        if self._plan is not None and not self._jobs:
-            return "there is nothing to retry"
-        return ""
+    @override
+    def situation(self) -> Situation:
+        """The plan, as far as it was read."""
+        planned = self._plan is not None
+        return Situation(read_only=self._read_only, planned=planned, jobs=self._jobs)
 
     # What it does
 
@@ -262,13 +262,12 @@ class PlanDialog(Dialog["Plan"]):
 
     def action_go(self) -> None:
         """Answers with the plan, if it can be carried out."""
-        if self._plan is None or self._why_not():
-            self.app.bell()
-        elif isinstance(self._plan.selection, Query) and self._plan.jobs > _TYPED_ABOVE:
+        plan = self._plan
+        if plan is not None and isinstance(plan.selection, Query) and plan.jobs > _TYPED_ABOVE:
             self._typed = ""
             self.draw()
         else:
-            self.answer(self._plan)
+            self.answer(plan)
 
     @property
     def _wanted(self) -> str:

@@ -17,7 +17,8 @@ from qtui.bullmq.signature.headline import spoken
 from qtui.operations.flow_rerun.plan import Part, RerunPlan, RerunStep, Start
 from qtui.operations.planning.plan import Resets
 from qtui.text import count, plain, plural
-from qtui.ui.actions import Where
+from qtui.ui.actions import Situation, Where
+from qtui.ui.actions.rerun import cannot_go
 from qtui.ui.dialogs.base import GAP, Dialog, key_hint, toggle
 from qtui.ui.keys import bindings
 from qtui.ui.widgets.cursor_list import fit
@@ -35,7 +36,8 @@ _STARTS: Final = {Start.FAILURE: "from failure", Start.START: "from the start"}
 class RerunDialog(Dialog["RerunPlan"]):
     """Shows a plan as soon as it is read; answers with it, or with None to leave all as it is."""
 
-    BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.MOVE, Where.RERUN))
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.RERUN))
+    PARTS = (Where.RERUN, Where.MOVE)
     WIDTH = 110
     TOP = ("starts",)
     SCROLLED = ("lines", "warnings")
@@ -79,9 +81,9 @@ class RerunDialog(Dialog["RerunPlan"]):
         self._begin()
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """A fault of ours stands where the plan would."""
+        """Shows an error of qtui itself in place of the plan."""
         if event.state is WorkerState.ERROR:
-            self._error = f"a fault in qtui: {event.worker.error}"
+            self._error = f"Internal error: {event.worker.error}"
             self.draw()
 
     def _begin(self) -> None:
@@ -181,11 +183,21 @@ class RerunDialog(Dialog["RerunPlan"]):
         leave = key_hint("esc", "leave")
         if self._plan is None or self._plan.refusal:
             return leave
-        if self._read_only:
-            words = "READ-ONLY: this is a dry run, nothing will be written"
-            return GAP.join([Content.styled(words, "bold $text-warning"), leave])
+        if why_not := cannot_go(self.situation()):
+            return GAP.join([Content.styled(why_not, "bold $text-warning"), leave])
         go = key_hint("y", f"rerun {plural(self._plan.jobs, 'job')}")
         return GAP.join([go, leave])
+
+    @override
+    def situation(self) -> Situation:
+        """The plan, if it was read and nothing speaks against it."""
+        plan = self._plan if self._plan is not None and not self._plan.refusal else None
+        return Situation(
+            read_only=self._read_only,
+            planned=plan is not None,
+            jobs=plan.jobs if plan is not None else 0,
+            lost_children=self._drop_lost or (self._plan is not None and bool(self._plan.lost)),
+        )
 
     # What it does
 
@@ -204,11 +216,8 @@ class RerunDialog(Dialog["RerunPlan"]):
 
     def action_toggle_lost(self) -> None:
         """Lets parents run without children that are gone, or not."""
-        if self._drop_lost or (self._plan is not None and self._plan.lost):
-            self._drop_lost = not self._drop_lost
-            self._begin()
-        else:
-            self.app.bell()
+        self._drop_lost = not self._drop_lost
+        self._begin()
 
     def _set(self, resets: Resets) -> None:
         self._resets = resets
@@ -217,10 +226,7 @@ class RerunDialog(Dialog["RerunPlan"]):
 
     def action_go(self) -> None:
         """Answers with the plan, if it can be carried out."""
-        if self._plan is None or self._plan.refusal or self._read_only:
-            self.app.bell()
-        else:
-            self.answer(self._plan)
+        self.answer(self._plan)
 
 
 def _sentence(words: str) -> str:

@@ -84,12 +84,10 @@ class Rerunning:
         self._draw()
         self._sending = self._screen.start(partial(self._carry_out, campaign), "retry")
 
-    def stop(self) -> bool:
-        """Ends it after the call that is under way; False if there is none."""
-        if self._campaign is not None and self.under_way:
+    def stop(self) -> None:
+        """Ends it after the call that is under way."""
+        if self._campaign is not None:
             self._campaign.stop()
-            return True
-        return False
 
     def let_go(self) -> None:
         """Closes the results of a rerun that is over, and its journal."""

@@ -20,7 +20,7 @@ from qtui.operations.flow_rerun.plan import RerunPlan, Start
 from qtui.operations.flow_rerun.planning import make_rerun_plan
 from qtui.operations.planning.plan import Resets
 from qtui.text import plain, plural
-from qtui.ui.actions import Where
+from qtui.ui.actions import Situation, Where
 from qtui.ui.base import QtuiScreen
 from qtui.ui.clipboard.offer import offer
 from qtui.ui.dialogs.rerun import RerunDialog
@@ -183,6 +183,16 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
         self.draw_keys()
 
     @override
+    def situation(self) -> Situation:
+        """Whether a rerun is running."""
+        running = self.rerunning.under_way
+        return Situation(
+            read_only=self.session.read_only,
+            running=running,
+            held="The rerun is still running (x stops it)." if running else "",
+        )
+
+    @override
     def key_lead(self) -> str:
         """The mode, for which this screen has no other place."""
         return "READ-ONLY" if self.session.read_only else ""
@@ -203,11 +213,11 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
         if line is None or line.more:
             self._children_wanted()
         elif self.rerunning.under_way:
-            self.say("the rerun is under way; x stops it", "warn")
+            self.say("The rerun is still running (x stops it).", "warn")
         elif line.node.row.missing:
             self.say(f"job {plain(line.node.id)} is gone", "warn")
         elif line.node.state is None:
-            self.say(f"job {plain(line.node.id)} stands in no state", "warn")
+            self.say(f"job {plain(line.node.id)} is in no state", "warn")
         else:
             self._open(line.node.queue, line.node.state, line.node.id)
 
@@ -220,9 +230,6 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
 
     def action_rerun(self) -> None:
         """Opens the plan of a rerun."""
-        if self.rerunning.under_way:
-            self.say("a rerun is under way: one after the other; x stops it", "warn")
-            return
         session = self.session
 
         async def read(start: Start, drop_lost: bool, progress: Callable[[int], None]) -> RerunPlan:
@@ -257,8 +264,7 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
 
     def action_stop(self) -> None:
         """Stops the rerun after the call that is under way."""
-        if not self.rerunning.stop():
-            self.say("nothing is being rerun that could be stopped", "warn")
+        self.rerunning.stop()
 
     def action_copy_command(self) -> None:
         """Copies the command that prints this flow."""
@@ -266,11 +272,8 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
         offer(self, line, "a command for a shell")
 
     def action_back(self) -> None:
-        """Leaves the flow and what a rerun has come to, but not a rerun that is running."""
-        if self.rerunning.under_way:
-            self.say("the rerun is still running: x stops it", "warn")
-        else:
-            self.dismiss(None)
+        """Leaves the flow and the results of a rerun."""
+        self.dismiss(None)
 
     def action_back_or_quit(self) -> None:
         """Leaves the flow."""

@@ -46,9 +46,6 @@ class GroupedErrors:
         else:
             queues = [board.queue] if board.queue is not None else []
             state, wanted = board.state, board.filter
-        if not queues:
-            self._screen.say("No queue has failed jobs." if in_queues else "No queue yet.", "warn")
-            return
         self._pane.let_others_hunt(True)
         screen = ErrorsScreen(
             self._screen.session,
@@ -57,7 +54,7 @@ class GroupedErrors:
             wanted,
             marked=self._marked.setdefault((tuple(queues), state, wanted), set()),
             plan=self._plan,
-            refusal=self._retrying.refusal,
+            running=lambda: self._retrying.under_way,
         )
         self._screen.app.push_screen(screen, self._chosen)
 

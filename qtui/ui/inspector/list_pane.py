@@ -157,8 +157,8 @@ class ListPane:
         """Goes to the next job that was found, as soon as it is."""
         jobs = self._board.found
         if jobs is None:
-            self._screen.say("n goes to the next match: / sets a filter first", "warn")
-        elif self._table.cursor < jobs.total - 1:
+            return
+        if self._table.cursor < jobs.total - 1:
             self._table.action_cursor_down()
         elif jobs.searching:
             self._wants_next = True

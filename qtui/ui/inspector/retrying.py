@@ -79,21 +79,17 @@ class Retrying:
         """Opens the plan for jobs of the list in sight, or for all if everything is marked."""
         board, everything = self._board, self._board.marks.everything
         queue, state = board.queue, board.state
-        if not self._may_plan():
-            return
         if everything is not None:
             what = _words(state, everything.filter)
             self._ask(lambda: _ready(everything), what, queue=everything.queue)
-        elif queue is None or not ids:
-            self._screen.say("there is no job to retry here")
-        else:
+        elif queue is not None and ids:
             jobs = plural(len(ids), f"{state} job")
             self._ask(lambda: _ready(chosen(queue, state, ids)), jobs, queue=queue)
 
     def plan_everything(self) -> None:
         """Opens the plan for everything that the list on the screen is about, as of now."""
         board = self._board
-        if board.queue is not None and self._may_plan():
+        if board.queue is not None:
             self.plan_matching(board.queue, board.state, board.filter)
 
     def plan_matching(
@@ -119,18 +115,6 @@ class Retrying:
             queue=queue,
             confirmed=confirmed,
         )
-
-    def refusal(self, state: JobState) -> str:
-        """Why jobs of a state can't be retried now; empty where they can."""
-        if not state.is_finished:
-            return f"{state} jobs can't be retried, only failed and completed ones"
-        return "a retry is already running (x stops it)" if self.under_way else ""
-
-    def _may_plan(self) -> bool:
-        refusal = self.refusal(self._board.state)
-        if refusal:
-            self._screen.say(refusal, "warn")
-        return not refusal
 
     def _ask(
         self,
@@ -185,20 +169,17 @@ class Retrying:
     def open_journal(self) -> None:
         """Shows past campaigns, of which one that was cut off can go on."""
         session = self._screen.session
-        if session.journal is None:
-            self._screen.say("no journal is kept here", "warn")
-        else:
+        if session.journal is not None:
             latest = self.campaign
             own = latest.journal.id if latest is not None and latest.journal is not None else ""
-            screen = JournalScreen(session, session.journal, own=own, own_runs=self.under_way)
+            screen = JournalScreen(
+                session, session.journal, own=own, own_runs=lambda: self.under_way
+            )
             self._screen.app.push_screen(screen, self._resume)
 
     def _resume(self, one: Summary | None) -> None:
         resume = self._screen.session.resume
         if one is None or resume is None:
-            return
-        if self.under_way:
-            self._screen.say("a retry is already running (x stops it)", "warn")
             return
 
         async def take() -> None:
@@ -227,9 +208,7 @@ class Retrying:
 
     def stop(self) -> None:
         """Ends the campaign after the batches that are on their way."""
-        if self.campaign is None or self.campaign.is_over:
-            self._screen.say("no retry is running")
-        else:
+        if self.campaign is not None and self.under_way:
             self.campaign.stop()
             self._draw()
 
@@ -311,6 +290,7 @@ class Retrying:
 
     def _draw(self) -> None:
         campaign = self.campaign
+        self._screen.draw_keys()
         self._banner.display = campaign is not None
         if campaign is None:
             return

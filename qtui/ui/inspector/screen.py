@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from textual import events, on
@@ -24,7 +25,7 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.job import WrongType, read_whole_job
 from qtui.text import plain
-from qtui.ui.actions import Where
+from qtui.ui.actions import Situation, Where
 from qtui.ui.clipboard.offer import offer
 from qtui.ui.dialogs.ask import AskDialog
 from qtui.ui.flow.screen import JobPlace
@@ -64,6 +65,7 @@ class Inspector(LiveScreen):
     """The main screen."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.INSPECTOR, Where.JOBS, Where.APP))
+    PARTS = (Where.JOBS, Where.INSPECTOR, Where.APP)
 
     DEFAULT_CSS = """
     Inspector {
@@ -189,7 +191,7 @@ class Inspector(LiveScreen):
             if self.job.is_old:
                 self._load_detail()
         self._draw_header()
-        self._draw_title()
+        self._draw_around()
 
     def connection_changed(self) -> None:
         """The server went away: what is on the screen stays, marked as stale. Or it came back."""
@@ -274,11 +276,7 @@ class Inspector(LiveScreen):
     def action_flow(self) -> None:
         """Shows the flow of the job under the cursor."""
         queue, job_id = self.board.queue, self.table.cursor_id
-        if self.focused is self.queues:
-            self.say("Select a job first (tab moves to the list).", "warn")
-        elif queue is None or job_id is None:
-            self.say("There is no job here.", "warn")
-        else:
+        if queue is not None and job_id is not None:
             open_flow(self, self.retrying, queue, job_id, go=self._go_to)
 
     def _go_to(self, place: JobPlace) -> None:
@@ -334,7 +332,6 @@ class Inspector(LiveScreen):
         """Copies everything of the job, as `qtui show --json` prints it."""
         queue, job_id = self.board.queue, self.table.cursor_id
         if queue is None or job_id is None:
-            self.say("there is no job here to copy", "warn")
             return
         what = f"job {plain(job_id)} of {plain(queue.name)}"
 
@@ -375,54 +372,29 @@ class Inspector(LiveScreen):
         self.table.refresh()
         self.draw_keys()
 
-    def _may_mark(self, *, one_by_one: bool = True) -> bool:
-        """Whether jobs can be marked now; if not, says why."""
-        refused = ""
-        if self.focused is self.queues:
-            refused = "Select a job first (tab moves to the list)."
-        elif self.session.read_only:
-            refused = "read-only: retry is off, so marking jobs is off too."
-        elif not self.board.state.is_finished:
-            refused = f"{self.board.state} jobs can't be retried, only failed and completed ones."
-        elif self.board.jobs is None:
-            refused = "There is no job here."
-        elif one_by_one and self.board.marks.everything is not None:
-            refused = "All jobs are marked; press + to clear that first."
-        if refused:
-            self.say(refused, "warn")
-        return not refused
-
     def action_mark(self) -> None:
         """Marks the job under the cursor, or takes its mark away."""
-        if self._may_mark():
-            self.marking.one()
+        self.marking.one()
 
     def action_range(self) -> None:
         """Begins a range of marks, or ends it."""
-        if self._may_mark():
-            self.marking.range()
+        self.marking.range()
 
     def action_mark_all(self) -> None:
         """Marks all jobs of the list, or none."""
-        if self._may_mark(one_by_one=False):
-            self.marking.all()
+        self.marking.all()
 
     def action_invert(self) -> None:
         """Marks what is not marked."""
-        if self._may_mark():
-            self.marking.invert()
+        self.marking.invert()
 
     def action_everything(self) -> None:
         """Marks all jobs that the list is about, or clears that."""
-        if self._may_mark(one_by_one=False):
-            self.marking.everything()
+        self.marking.everything()
 
     def action_retry(self) -> None:
         """Plans a retry of what is marked, or of the job under the cursor."""
-        if self.marking.is_busy:
-            self.say("Still marking: press r again when that is done.", "warn")
-        else:
-            self.retrying.plan_chosen(self.board.chosen(self.table.cursor_id))
+        self.retrying.plan_chosen(self.board.chosen(self.table.cursor_id))
 
     def action_retry_all(self) -> None:
         """Plans a retry of all jobs that the list is about."""
@@ -467,14 +439,39 @@ class Inspector(LiveScreen):
         self._around.draw_filter(self.query_one("#wanted", Bar))
 
     @override
-    def draw_keys(self) -> None:
-        """Shows the keys of the part that has the focus."""
-        pane = "jobs"
+    def situation(self) -> Situation:
+        """The list, the job under the cursor, the marks, and whether a retry is running."""
+        board, marks = self.board, self.board.marks
+        return Situation(
+            read_only=self.session.read_only,
+            running=self.retrying.under_way,
+            in_queues=self.focused is self.queues,
+            has_failures=any(status.failed for status in self.poll.statuses.values()),
+            has_list=board.jobs is not None,
+            state=board.state,
+            at_job=self.table.length > 0,
+            has_marks=marks.everything is not None or len(marks) > 0,
+            all_marked=marks.everything is not None,
+            marking=self.marking.is_busy,
+            filtered=board.filter is not None,
+            keeps_journal=self.session.journal is not None,
+        )
+
+    @override
+    def key_parts(self) -> Sequence[Where]:
+        """Those of the pane that has the focus come first."""
         if self.has_class("-opened") or self.focused is self.detail:
-            pane = "detail"
-        elif self.focused is self.queues or self.focused is self.timeline:
-            pane = "queues" if self.focused is self.queues else "timeline"
-        self._around.draw_keys(self.query_one(KeyBar), pane)
+            return (Where.MOVE, Where.JOBS)
+        if self.focused is self.queues:
+            return (Where.MOVE, Where.INSPECTOR, Where.JOBS)
+        if self.focused is self.timeline:
+            return (Where.TIMELINE, Where.INSPECTOR)
+        return (Where.JOBS, Where.INSPECTOR, Where.MOVE)
+
+    @override
+    def key_lead(self) -> str:
+        """How many jobs are marked."""
+        return self._around.marked()
 
     def _draw_around(self) -> None:
         self._draw_title()

@@ -6,21 +6,10 @@ from typing import Final
 
 from qtui.bullmq.model import QueueStatus
 from qtui.text import age, count, plain, plural
-from qtui.ui.actions import ACTIONS, Action, Where
-from qtui.ui.keys import actions_of
 from qtui.ui.session import Session
-from qtui.ui.widgets.bars import Bar, KeyBar, StateTabs, about, header
+from qtui.ui.widgets.bars import Bar, StateTabs, about, header
 from qtui.views.lists.board import Board
 from qtui.views.poll import Poll
-
-_TOGETHER = {
-    "jobs": (Where.JOBS, Where.INSPECTOR, Where.MOVE),
-    "detail": (Where.MOVE, Where.JOBS),
-    "queues": (Where.MOVE, Where.INSPECTOR, Where.JOBS),
-    "timeline": (Where.TIMELINE, Where.INSPECTOR),
-}
-"""Which actions the key bar shows first, by the part of the screen that has the focus."""
-
 
 _FRESH: Final = 5.0
 """Seconds up to which counts are as good as new."""
@@ -103,19 +92,8 @@ class Surroundings:
         left = [(" / ", "key"), (plain(wanted.source), "strong")]
         bar.say(left, [(f"  {found.words()} ", how)])
 
-    def draw_keys(self, bar: KeyBar, pane: str) -> None:
-        """The bottom line, for the part of the screen that has the focus."""
-        read_only = self._session.read_only
-        offered = actions_of(*_TOGETHER[pane], read_only=read_only)
-        actions: list[Action] = [one for one in offered if one.bar]
-        if pane == "jobs" and self._board.found is not None:
-            actions.insert(2, next(one for one in ACTIONS if one.id == "jobs.next-match"))
-        if not self._board.state.is_finished:
-            actions = [one for one in actions if not one.writes]
-        always = [one for one in actions_of(Where.APP, read_only=read_only) if one.bar]
-        bar.show(self._marked(), actions, always, self._session.settings.keys)
-
-    def _marked(self) -> str:
+    def marked(self) -> str:
+        """How many jobs are marked, in words; empty for none."""
         marks = self._board.marks
         if marks.everything is None:
             return f"{count(len(marks))} marked" if len(marks) else ""

@@ -12,7 +12,8 @@ from textual.binding import BindingType
 from textual.screen import Screen
 from typing_extensions import override
 
-from qtui.ui.actions import Where
+from qtui.ui.acting import Acting
+from qtui.ui.actions import Situation, Where
 from qtui.ui.keys import bindings
 from qtui.ui.widgets.bars import Bar
 
@@ -20,7 +21,7 @@ _TICK = 1.0
 """Seconds between two drawings of the time that passed."""
 
 
-class ConnectScreen(Screen[None]):
+class ConnectScreen(Acting, Screen[None]):
     """Names the server and the seconds it has taken; the way out, the help and the palette work.
 
     Args:
@@ -29,6 +30,7 @@ class ConnectScreen(Screen[None]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.APP))
+    PARTS = (Where.APP,)
 
     DEFAULT_CSS = """
     ConnectScreen {
@@ -71,12 +73,18 @@ class ConnectScreen(Screen[None]):
         if event.key not in self.active_bindings:
             self._say("Still connecting: q quits, all other keys work once Redis answers.")
 
+    @override
+    def situation(self) -> Situation:
+        """Redis has not answered yet."""
+        return Situation(connecting=True, has_command=False)
+
+    @override
+    def say_why_not(self, why: str) -> None:
+        """Says in the status line why a key does nothing."""
+        self._say(why)
+
     def _say(self, words: str) -> None:
         self.query_one("#status", Bar).say([(f" {words}", "warn")])
-
-    def action_back(self) -> None:
-        """There is nothing to go back to."""
-        self._say("Still connecting: q quits.")
 
     def action_back_or_quit(self) -> None:
         """Quits."""

@@ -19,7 +19,7 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.search.hunt import Hunt
 from qtui.text import count, plain, plural
-from qtui.ui.actions import Action, Where
+from qtui.ui.actions import Situation, Where
 from qtui.ui.base import QtuiScreen
 from qtui.ui.clipboard.offer import offer
 from qtui.ui.keys import bindings, keys_by_id
@@ -56,7 +56,7 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
         wanted: which of its jobs; None for all.
         marked: the filters of the groups that are marked; the caller's, so that they are kept.
         plan: opens the plan of a retry over this screen.
-        refusal: why jobs of a state can't be retried now; empty where they can.
+        running: whether a retry is running.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.GROUPS, Where.APP))
@@ -78,12 +78,12 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
         *,
         marked: set[str],
         plan: Callable[[ErrorsScreen, GroupChoice], None],
-        refusal: Callable[[JobState], str],
+        running: Callable[[], bool],
     ) -> None:
         super().__init__(session)
         self.marked = marked
         self._plan = plan
-        self._refusal = refusal
+        self._is_retrying = running
         self._painting = Painting()
         self._mark_keys = keys_by_id(session.settings.keys, "groups.mark")
         self._queues = list(queues)
@@ -204,9 +204,23 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
         return f"{plural(len(self.marked), 'group')} marked" if self.marked else ""
 
     @override
-    def offers(self, action: Action) -> bool:
-        """Jobs that have not finished can't be retried."""
-        return super().offers(action) and (self._state.is_finished or not action.writes)
+    def situation(self) -> Situation:
+        """The groups that a retry would take."""
+        chosen = self._chosen_groups()
+        return Situation(
+            read_only=self.session.read_only,
+            running=self._is_retrying(),
+            state=self._state,
+            queues=len(self._queues),
+            groups=len(chosen),
+            queues_of_groups=len({queue for group in chosen for queue in group.queues}),
+            mixed=any(group.filter is None for group in chosen),
+        )
+
+    def _chosen_groups(self) -> list[ErrorGroup]:
+        """The marked groups, or the one under the cursor."""
+        marked = [one for one in self._groups.largest_first() if one.filter in self.marked]
+        return marked or ([self._list.group] if self._list.group is not None else [])
 
     # What it does
 
@@ -230,11 +244,7 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
         """Marks the group under the cursor, or takes its mark away; again, does so to the next."""
         group, painting = self._list.group, self._painting
         goes_on = group is not None and painting.goes_on(group.filter, self._list.moves)
-        if self.session.read_only:
-            self.say("read-only: retry is off, so marking is off too.", "warn")
-        elif not self._state.is_finished:
-            self.say(f"{self._state} jobs can't be retried.", "warn")
-        elif goes_on and self._list.cursor == self._list.length - 1:
+        if goes_on and self._list.cursor == self._list.length - 1:
             self.say("This is the last group.", "warn")
         else:
             if goes_on:
@@ -253,41 +263,19 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
 
     def action_retry(self) -> None:
         """Plans a retry of the marked groups, or of the one under the cursor."""
-        groups = [one for one in self._groups.largest_first() if one.filter in self.marked]
-        if not groups and self._list.group is not None:
-            groups = [self._list.group]
-        self._retry(groups)
+        groups = self._chosen_groups()
+        [queue] = {queue for group in groups for queue in group.queues}
+        self._plan_retry(queue, either([one.filter for one in groups if one.filter is not None]))
 
     def action_retry_all(self) -> None:
         """Plans a retry of all groups."""
-        if len(self._queues) > 1:
-            self.say(
-                "A retry is for one queue: open a group, or press e in one queue's list.", "warn"
-            )
-        else:
-            self._plan_retry(self._queues[0], None)
-
-    def _retry(self, groups: Sequence[ErrorGroup]) -> None:
-        queues = {queue for group in groups for queue in group.queues}
-        filters = [group.filter for group in groups if group.filter is not None]
-        if not groups:
-            self.say("There is no group here.", "warn")
-        elif len(filters) < len(groups):
-            self.say("Too many kinds of errors to tell apart: filter the list first.", "warn")
-        elif len(queues) > 1:
-            self.say("A retry is for one queue, and these are in several: enter opens one.", "warn")
-        else:
-            self._plan_retry(queues.pop(), either(filters))
+        self._plan_retry(self._queues[0], None)
 
     def _choose(self, queue: QueueKey, text: str | None, *, elsewhere: int = 0) -> None:
         self.answer(GroupChoice(queue, self._state, self._matching(text), elsewhere))
 
     def _plan_retry(self, queue: QueueKey, text: str | None) -> None:
-        refusal = self._refusal(self._state)
-        if refusal:
-            self.say(refusal, "warn")
-        else:
-            self._plan(self, GroupChoice(queue, self._state, self._matching(text)))
+        self._plan(self, GroupChoice(queue, self._state, self._matching(text)))
 
     def _matching(self, text: str | None) -> Filter | None:
         return self._wanted if text is None else parse_filter(both(self._wanted, text))

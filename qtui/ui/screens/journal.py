@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -12,8 +13,8 @@ from textual.binding import BindingType
 from typing_extensions import override
 
 from qtui.operations.journal.reading import JournalError, Summary, campaigns
-from qtui.text import plain, plural
-from qtui.ui.actions import Where
+from qtui.text import plain
+from qtui.ui.actions import Situation, Where
 from qtui.ui.base import QtuiScreen
 from qtui.ui.clipboard.offer import offer
 from qtui.ui.keys import bindings
@@ -45,7 +46,7 @@ class JournalScreen(QtuiScreen["Summary | None"]):
     """
 
     def __init__(
-        self, session: Session, folder: Path, *, own: str = "", own_runs: bool = False
+        self, session: Session, folder: Path, *, own: str = "", own_runs: Callable[[], bool]
     ) -> None:
         """Lists the campaigns of a folder.
 
@@ -93,6 +94,7 @@ class JournalScreen(QtuiScreen["Summary | None"]):
     def _selected(self, message: CampaignList.Selected) -> None:
         one, view = message.campaign, self.query_one(DocumentView)
         self.say("")
+        self.draw_keys()
         if one is None:
             view.show(Document(()))
             return
@@ -112,25 +114,22 @@ class JournalScreen(QtuiScreen["Summary | None"]):
     def _opened(self) -> None:
         self.query_one(DocumentView).focus()
 
+    @override
+    def situation(self) -> Situation:
+        """The retry under the cursor."""
+        one = self._list.campaign
+        return Situation(
+            read_only=self.session.read_only,
+            running=self._own_runs(),
+            campaign=one,
+            is_own=one is not None and one.id == self._own,
+        )
+
     # What it does
 
     def action_resume(self) -> None:
-        """Goes on with the campaign under the cursor."""
-        one = self._list.campaign
-        if self.session.read_only:
-            self.say("read-only: retry is off", "warn")
-        elif one is None:
-            self.say("There is no retry here.", "warn")
-        elif one.ended and one.phase == "done":
-            self.say(f"This retry is complete: {plural(one.jobs, 'job')}.", "warn")
-        elif one.id == self._own and self._own_runs:
-            self.say("This retry is still running: press esc, then x stops it.", "warn")
-        elif one.running and one.id != self._own:
-            self.say("Another qtui runs or follows this retry: end that one first.", "warn")
-        elif one.header.flow:
-            self.say("This is the rerun of a flow: rerun the flow to continue it.", "warn")
-        else:
-            self.dismiss(one)
+        """Resumes the retry under the cursor."""
+        self.dismiss(self._list.campaign)
 
     def action_copy_command(self) -> None:
         """Copies the command that prints the campaign under the cursor, or all of them."""

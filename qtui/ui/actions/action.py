@@ -1,0 +1,116 @@
+"""What an action is, and what decides whether it can act. Knows no widgets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from qtui.bullmq.model import JobState
+
+if TYPE_CHECKING:
+    from qtui.operations.journal.reading import Summary
+
+
+class Where(StrEnum):
+    """The part of the screen in which an action's keys work; the value is its title in the help."""
+
+    MOVE = "Moving"
+    INSPECTOR = "Inspector"
+    JOBS = "Jobs"
+    TIMELINE = "Timeline"
+    DETAIL = "Details of a job"
+    GROUPS = "Errors by group"
+    FLOW = "Flow of a job"
+    JOURNAL = "Journal"
+    PLAN = "Plan of a retry"
+    RERUN = "Plan of a rerun"
+    ASK = "A question"
+    PLACES = "Queues that have the job"
+    APP = "Everywhere"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What decides whether an action can act; each screen fills in what it knows."""
+
+    read_only: bool = False
+    running: bool = False
+    """A retry or a rerun is sending jobs."""
+    held: str = ""
+    """Why the screen can't be left now; empty where it can."""
+    connecting: bool = False
+    """Redis has not answered yet."""
+    has_command: bool = True
+    """A command shows the same in a shell."""
+
+    # The inspector's list
+    in_queues: bool = False
+    """The list of queues has the focus."""
+    has_failures: bool = True
+    """Some queue has failed jobs."""
+    has_list: bool = True
+    """A list of jobs is shown."""
+    state: JobState = JobState.FAILED
+    """The state of the jobs, or of the groups, that are shown."""
+    at_job: bool = True
+    """A job is under the cursor."""
+    has_marks: bool = False
+    all_marked: bool = False
+    """All jobs that the list is about are marked, as a query."""
+    marking: bool = False
+    """Ids are still being read that are to be marked."""
+    filtered: bool = False
+    keeps_journal: bool = True
+
+    # Errors by group
+    queues: int = 1
+    """Queues whose failures are grouped."""
+    groups: int = 0
+    """Groups that a retry would take: the marked ones, or the one under the cursor."""
+    queues_of_groups: int = 0
+    mixed: bool = False
+    """One of them is what was left of too many kinds of errors."""
+
+    # The journal
+    campaign: Summary | None = None
+    """The retry under the cursor."""
+    is_own: bool = False
+    """It was made by this qtui, which still holds its journal."""
+
+    # Plans
+    planned: bool = False
+    """The plan was read."""
+    jobs: int = 0
+    """Jobs that it would retry or rerun."""
+    lost_children: bool = False
+    """The flow has children whose job is gone."""
+
+
+def can_act(situation: Situation) -> str:
+    """The reason of an action that can always act: none."""
+    return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One thing that a key does."""
+
+    id: str
+    """What ``[keys]`` in the config file remaps."""
+    keys: tuple[str, ...]
+    does: str
+    """The name of the ``action_`` method, with parameters where it takes some."""
+    label: str
+    """For the key bar and the palette."""
+    help: str
+    where: Where
+    dry: str = ""
+    """What it does in read-only mode, where it writes otherwise; empty where it does nothing."""
+    writes: bool = False
+    """Whether it changes a queue: the key bar and the palette hide it in read-only mode."""
+    bar: bool = False
+    """Whether the key bar shows it when it can act."""
+    reason: Callable[[Situation], str] = can_act
+    """Why it can't act now, in a sentence; empty where it can."""

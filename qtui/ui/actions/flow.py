@@ -1,0 +1,52 @@
+"""The flow of a job."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from qtui.ui.actions.action import Action, Situation, Where
+
+
+def cannot_rerun(situation: Situation) -> str:
+    """One rerun at a time."""
+    return "A rerun is already running (x stops it)." if situation.running else ""
+
+
+def nothing_to_stop(situation: Situation) -> str:
+    """A running rerun is needed to stop it."""
+    return "" if situation.running else "No rerun is running."
+
+
+FLOW: Final = (
+    Action(
+        id="flow.rerun",
+        keys=("r",),
+        does="rerun",
+        label="rerun",
+        help="plan a rerun of the flow, from its failed jobs or from the start",
+        where=Where.FLOW,
+        dry="show the plan of a rerun of the flow, as a dry run",
+        writes=True,
+        bar=True,
+        reason=cannot_rerun,
+    ),
+    Action(
+        id="flow.refresh",
+        keys=("ctrl+r", "f5"),
+        does="again",
+        label="refresh",
+        help="read the flow again; results of a rerun stay",
+        where=Where.FLOW,
+    ),
+    Action(
+        id="flow.stop",
+        keys=("x",),
+        does="stop",
+        label="stop",
+        help="stop a rerun that takes several calls",
+        where=Where.FLOW,
+        writes=True,
+        bar=True,
+        reason=nothing_to_stop,
+    ),
+)

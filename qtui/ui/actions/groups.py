@@ -1,0 +1,80 @@
+"""Failures grouped by error."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from qtui.ui.actions.action import Action, Situation, Where
+from qtui.ui.actions.needs import not_retriable, retry_is_running
+
+
+def cannot_mark(situation: Situation) -> str:
+    """Why groups can't be marked: marks are there to retry their jobs."""
+    if situation.read_only:
+        return "read-only: retry is off, so marking is off too."
+    return not_retriable(situation)
+
+
+def cannot_retry(situation: Situation) -> str:
+    """Why the marked groups, or the one under the cursor, can't be retried."""
+    if not situation.groups:
+        return "There is no group here."
+    if situation.mixed:
+        return "Too many kinds of errors to tell apart: filter the list first."
+    if situation.queues_of_groups > 1:
+        return "A retry is for one queue, and these are in several: enter opens one."
+    return not_retriable(situation) or retry_is_running(situation)
+
+
+def cannot_retry_all(situation: Situation) -> str:
+    """Why all groups can't be retried."""
+    if situation.queues > 1:
+        return "A retry is for one queue: open a group, or press e in one queue's list."
+    return not_retriable(situation) or retry_is_running(situation)
+
+
+GROUPS: Final = (
+    Action(
+        id="groups.retry",
+        keys=("r",),
+        does="retry",
+        label="retry",
+        help="plan a retry of the marked groups, or of the one under the cursor",
+        where=Where.GROUPS,
+        dry="show the plan of a retry of the group under the cursor, as a dry run",
+        writes=True,
+        bar=True,
+        reason=cannot_retry,
+    ),
+    Action(
+        id="groups.mark",
+        keys=("space",),
+        does="mark",
+        label="mark",
+        help="mark or unmark the group; pressed again, the next group too",
+        where=Where.GROUPS,
+        writes=True,
+        bar=True,
+        reason=cannot_mark,
+    ),
+    Action(
+        id="groups.retry-all",
+        keys=("R",),
+        does="retry_all",
+        label="retry all",
+        help="plan a retry of all groups",
+        where=Where.GROUPS,
+        dry="show the plan of a retry of all groups, as a dry run",
+        writes=True,
+        bar=True,
+        reason=cannot_retry_all,
+    ),
+    Action(
+        id="groups.refresh",
+        keys=("ctrl+r", "f5"),
+        does="again",
+        label="refresh",
+        help="count again",
+        where=Where.GROUPS,
+    ),
+)

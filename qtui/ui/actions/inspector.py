@@ -1,0 +1,104 @@
+"""The inspector, whichever pane has the focus."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from qtui.ui.actions.action import Action, Situation, Where
+from qtui.ui.actions.needs import no_job, no_list
+
+
+def no_errors(situation: Situation) -> str:
+    """Failures are needed to group them."""
+    if situation.in_queues:
+        return "" if situation.has_failures else "No queue has failed jobs."
+    return no_list(situation)
+
+
+def no_flow(situation: Situation) -> str:
+    """A flow is that of a job."""
+    if situation.in_queues:
+        return "Select a job first (tab moves to the list)."
+    return no_job(situation)
+
+
+def no_journal(situation: Situation) -> str:
+    """A journal is needed to show it."""
+    return "" if situation.keeps_journal else "This qtui keeps no journal."
+
+
+INSPECTOR: Final = (
+    Action(
+        id="inspector.filter",
+        keys=("slash",),
+        does="filter",
+        label="filter",
+        help="show only the jobs that match; in the queues, find a job by its id: or a queue",
+        where=Where.INSPECTOR,
+        bar=True,
+    ),
+    Action(
+        id="inspector.errors",
+        keys=("e",),
+        does="errors",
+        label="errors",
+        help="group the failures by error, with counts; in the queues, those of all queues",
+        where=Where.INSPECTOR,
+        bar=True,
+        reason=no_errors,
+    ),
+    Action(
+        id="inspector.flow",
+        keys=("f",),
+        does="flow",
+        label="flow",
+        help="the flow of this job as a tree, and its rerun",
+        where=Where.INSPECTOR,
+        bar=True,
+        reason=no_flow,
+    ),
+    Action(
+        id="inspector.next-pane",
+        keys=("tab",),
+        does="next_pane",
+        label="next pane",
+        help="go to the next pane: queues, timeline, jobs, details",
+        where=Where.INSPECTOR,
+        bar=True,
+    ),
+    Action(
+        id="inspector.previous-pane",
+        keys=("shift+tab",),
+        does="previous_pane",
+        label="previous pane",
+        help="go to the previous pane",
+        where=Where.INSPECTOR,
+    ),
+    Action(
+        id="inspector.journal",
+        keys=("L",),
+        does="journal",
+        label="journal",
+        help="past retries made from this machine, and those that were cut off",
+        where=Where.INSPECTOR,
+        reason=no_journal,
+    ),
+    Action(
+        id="inspector.freeze",
+        keys=("z",),
+        does="freeze",
+        label="freeze",
+        help="freeze the list and count what changes; again, resume it",
+        where=Where.INSPECTOR,
+        bar=True,
+        reason=no_list,
+    ),
+    Action(
+        id="inspector.refresh",
+        keys=("ctrl+r", "f5"),
+        does="refresh_now",
+        label="refresh",
+        help="read everything again, and look for new queues; results of a retry stay",
+        where=Where.INSPECTOR,
+    ),
+)

@@ -1,0 +1,181 @@
+"""Jobs of the list: marks, retries, copies."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from qtui.ui.actions.action import Action, Situation, Where
+from qtui.ui.actions.needs import no_job, no_list, not_retriable, retry_is_running
+
+
+def cannot_retry(situation: Situation) -> str:
+    """Why the marked jobs, or the one under the cursor, can't be retried."""
+    if why := not_retriable(situation) or retry_is_running(situation):
+        return why
+    if situation.marking:
+        return "Still marking: press r again when that is done."
+    return "" if situation.has_marks else no_job(situation)
+
+
+def cannot_retry_all(situation: Situation) -> str:
+    """Why the jobs that the list is about can't be retried."""
+    return not_retriable(situation) or retry_is_running(situation) or no_list(situation)
+
+
+def cannot_mark(situation: Situation) -> str:
+    """Why jobs can't be marked: marks are there to retry them."""
+    if situation.in_queues:
+        return "Select a job first (tab moves to the list)."
+    if situation.read_only:
+        return "read-only: retry is off, so marking is off too."
+    return not_retriable(situation) or no_list(situation)
+
+
+def cannot_mark_others(situation: Situation) -> str:
+    """Why marks can't be turned one by one."""
+    if why := cannot_mark(situation):
+        return why
+    return "All jobs are marked; press + to clear that first." if situation.all_marked else ""
+
+
+def cannot_mark_one(situation: Situation) -> str:
+    """Why the job under the cursor can't be marked."""
+    return cannot_mark_others(situation) or no_job(situation)
+
+
+def nothing_to_stop(situation: Situation) -> str:
+    """A running retry is needed to stop it."""
+    return "" if situation.running else "No retry is running."
+
+
+def no_filter(situation: Situation) -> str:
+    """Matches are those of a filter."""
+    return (
+        "" if situation.filtered else "Set a filter first (press /); n then goes to the next match."
+    )
+
+
+JOBS: Final = (
+    Action(
+        id="jobs.retry",
+        keys=("r",),
+        does="retry",
+        label="retry",
+        help="plan a retry of the marked jobs, or of the one under the cursor",
+        where=Where.JOBS,
+        dry="show the plan of a retry of the job under the cursor, as a dry run",
+        writes=True,
+        bar=True,
+        reason=cannot_retry,
+    ),
+    Action(
+        id="jobs.mark",
+        keys=("space",),
+        does="mark",
+        label="mark",
+        help="mark or unmark the job; pressed again, the next job too",
+        where=Where.JOBS,
+        writes=True,
+        bar=True,
+        reason=cannot_mark_one,
+    ),
+    Action(
+        id="jobs.range",
+        keys=("v",),
+        does="range",
+        label="range",
+        help="begin a range of marks; again, end it",
+        where=Where.JOBS,
+        writes=True,
+        reason=cannot_mark_one,
+    ),
+    Action(
+        id="jobs.all",
+        keys=("a",),
+        does="mark_all",
+        label="all",
+        help="mark all jobs of the list (10,000 at most), or none",
+        where=Where.JOBS,
+        writes=True,
+        reason=cannot_mark,
+    ),
+    Action(
+        id="jobs.invert",
+        keys=("asterisk",),
+        does="invert",
+        label="invert",
+        help="mark what is not marked",
+        where=Where.JOBS,
+        writes=True,
+        reason=cannot_mark_others,
+    ),
+    Action(
+        id="jobs.everything",
+        keys=("plus",),
+        does="everything",
+        label="everything",
+        help="mark all jobs that the list is about, loaded or not; again, clear that",
+        where=Where.JOBS,
+        writes=True,
+        reason=cannot_mark,
+    ),
+    Action(
+        id="jobs.retry-all",
+        keys=("R",),
+        does="retry_all",
+        label="retry all",
+        help="plan a retry of all jobs that match the filter, or of the whole state",
+        where=Where.JOBS,
+        dry="show the plan of a retry of all jobs that match, as a dry run",
+        writes=True,
+        reason=cannot_retry_all,
+    ),
+    Action(
+        id="jobs.stop",
+        keys=("x",),
+        does="stop",
+        label="stop",
+        help="stop the retry after the batches that are already sent",
+        where=Where.JOBS,
+        writes=True,
+        bar=True,
+        reason=nothing_to_stop,
+    ),
+    Action(
+        id="jobs.next-match",
+        keys=("n",),
+        does="next_match",
+        label="next match",
+        help="go to the next match, or wait until the search finds one",
+        where=Where.JOBS,
+        bar=True,
+        reason=no_filter,
+    ),
+    Action(
+        id="jobs.order",
+        keys=("o",),
+        does="order",
+        label="order",
+        help="sort newest first, or oldest first",
+        where=Where.JOBS,
+        reason=no_list,
+    ),
+    Action(
+        id="jobs.copy-id",
+        keys=("y",),
+        does="copy_id",
+        label="copy id",
+        help="copy the job's id",
+        where=Where.JOBS,
+        reason=no_job,
+    ),
+    Action(
+        id="jobs.copy-json",
+        keys=("Y",),
+        does="copy_json",
+        label="copy JSON",
+        help="copy the whole job as JSON, with the names of `qtui show --json`",
+        where=Where.JOBS,
+        reason=no_job,
+    ),
+)

@@ -1,0 +1,67 @@
+"""Moving in lists, documents and dialogs."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from qtui.ui.actions.action import Action, Where
+
+MOVING: Final = (
+    Action(
+        id="move.down",
+        keys=("j", "down"),
+        does="cursor_down",
+        label="down",
+        help="next row",
+        where=Where.MOVE,
+    ),
+    Action(
+        id="move.up",
+        keys=("k", "up"),
+        does="cursor_up",
+        label="up",
+        help="previous row",
+        where=Where.MOVE,
+    ),
+    Action(
+        id="move.page-down",
+        keys=("pagedown", "ctrl+f"),
+        does="page_down",
+        label="page down",
+        help="one page down",
+        where=Where.MOVE,
+    ),
+    Action(
+        id="move.page-up",
+        keys=("pageup", "ctrl+b"),
+        does="page_up",
+        label="page up",
+        help="one page up",
+        where=Where.MOVE,
+    ),
+    Action(
+        id="move.first",
+        keys=("g", "home"),
+        does="cursor_home",
+        label="first",
+        help="first row",
+        where=Where.MOVE,
+    ),
+    Action(
+        id="move.last",
+        keys=("G", "end"),
+        does="cursor_end",
+        label="last",
+        help="last row",
+        where=Where.MOVE,
+    ),
+    Action(
+        id="move.enter",
+        keys=("enter",),
+        does="select",
+        label="open",
+        help="open the row",
+        where=Where.MOVE,
+        bar=True,
+    ),
+)

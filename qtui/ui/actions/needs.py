@@ -1,0 +1,27 @@
+"""Reasons that several actions share: what they need in the list."""
+
+from __future__ import annotations
+
+from qtui.ui.actions.action import Situation
+
+
+def no_list(situation: Situation) -> str:
+    """A list of jobs is needed."""
+    return "" if situation.has_list else "No queue is selected."
+
+
+def no_job(situation: Situation) -> str:
+    """A job under the cursor is needed."""
+    return "" if situation.at_job else "There is no job here."
+
+
+def not_retriable(situation: Situation) -> str:
+    """Only jobs that have finished can be retried."""
+    if situation.state.is_finished:
+        return ""
+    return f"{situation.state} jobs can't be retried, only failed and completed ones."
+
+
+def retry_is_running(situation: Situation) -> str:
+    """One retry at a time."""
+    return "A retry is already running (x stops it)." if situation.running else ""

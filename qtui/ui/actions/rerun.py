@@ -1,0 +1,82 @@
+"""The plan of a rerun."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from qtui.ui.actions.action import Action, Situation, Where
+
+
+def cannot_go(situation: Situation) -> str:
+    """Why the plan can't be carried out."""
+    if situation.read_only:
+        return "READ-ONLY: this is a dry run, nothing will be written"
+    if not situation.planned:
+        return "The plan is still being read."
+    return "" if situation.jobs else "There is nothing to rerun."
+
+
+def no_lost_children(situation: Situation) -> str:
+    """Children whose job is gone are needed to leave them out."""
+    return "" if situation.lost_children else "No child of this flow is gone."
+
+
+RERUN: Final = (
+    Action(
+        id="rerun.start",
+        keys=("tab",),
+        does="turn",
+        label="from …",
+        help="from failure, or from the start",
+        where=Where.RERUN,
+        bar=True,
+    ),
+    Action(
+        id="rerun.reset-made",
+        keys=("m",),
+        does="toggle_made",
+        label="reset attempts made",
+        help="give the jobs all their attempts again",
+        where=Where.RERUN,
+        bar=True,
+    ),
+    Action(
+        id="rerun.reset-started",
+        keys=("s",),
+        does="toggle_started",
+        label="reset attempts started",
+        help="forget how often the jobs were started",
+        where=Where.RERUN,
+        bar=True,
+    ),
+    Action(
+        id="rerun.drop-lost",
+        keys=("d",),
+        does="toggle_lost",
+        label="without lost children",
+        help="let parents run without children whose job is gone",
+        where=Where.RERUN,
+        bar=True,
+        reason=no_lost_children,
+    ),
+    Action(
+        id="rerun.go",
+        keys=("y",),
+        does="go",
+        label="rerun",
+        help="rerun as planned",
+        where=Where.RERUN,
+        writes=True,
+        bar=True,
+        reason=cannot_go,
+    ),
+    Action(
+        id="rerun.leave",
+        keys=("escape", "q"),
+        does="leave",
+        label="leave",
+        help="close the plan; nothing is changed",
+        where=Where.RERUN,
+        bar=True,
+    ),
+)
