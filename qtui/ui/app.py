@@ -22,7 +22,7 @@ from typing_extensions import override
 from qtui.ui.acting import Acting
 from qtui.ui.actions import Where
 from qtui.ui.dialogs.base import Dialog
-from qtui.ui.dialogs.help import HelpScreen
+from qtui.ui.dialogs.help import HelpScreen, working_keys
 from qtui.ui.dialogs.palette import Palette
 from qtui.ui.inspector.screen import Inspector
 from qtui.ui.keys import actions_of
@@ -172,9 +172,9 @@ class QtuiApp(TerminalApp):
             self.notify("qtui was not started from a shell that could bring it back.")
 
     def action_help(self) -> None:
-        """Shows the keys."""
-        settings = self._settings
-        self.push_screen(HelpScreen(read_only=settings.read_only, keys=settings.keys))
+        """Shows the keys that work here."""
+        keys = working_keys(self.screen)
+        self.push_screen(HelpScreen(keys, read_only=self._settings.read_only))
 
     @override
     def action_command_palette(self) -> None:

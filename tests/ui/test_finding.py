@@ -337,7 +337,7 @@ async def test_n_waits_for_the_next_match(redis_url: str, client: redis.asyncio.
         await driver.press("n")
         await driver.sees("this is the last match")
         await driver.press("escape", "n")
-        await driver.sees("/ sets a filter first")
+        await driver.sees("Set a filter first (press /)")
 
 
 async def test_a_pattern_that_runs_away_is_stopped_and_said(redis_url: str) -> None:

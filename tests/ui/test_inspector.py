@@ -274,15 +274,6 @@ async def test_ranges_and_inversion_mark_what_lies_between(redis_url: str) -> No
         assert "marked" not in driver.text()
 
 
-async def test_help_lists_every_action_that_works(redis_url: str) -> None:
-    await fill(redis_url, "payments", 1)
-    async with inspector(redis_url, size=(120, 60)) as driver:
-        await driver.press("question_mark")
-        await driver.sees("plan a retry of the marked jobs")
-        await driver.press("escape")
-        assert "plan a retry" not in driver.text()
-
-
 async def test_enter_gives_the_job_the_whole_screen(redis_url: str) -> None:
     [job] = await fill(redis_url, "payments", 1)
     async with inspector(redis_url, size=(80, 40)) as driver:

@@ -18,7 +18,7 @@ from textual.widgets import Static
 from typing_extensions import override
 
 from qtui.ui.acting import Acting
-from qtui.ui.actions import Where
+from qtui.ui.actions import Action, Where
 from qtui.ui.keys import binding, bindings
 
 T = TypeVar("T")
@@ -230,11 +230,14 @@ class Dialog(Acting, ModalScreen[T]):
     def _page(self) -> int:
         return max(1, max((window.size.height for window in self._windows()), default=1) - 1)
 
-    def action_select(self) -> None:
-        """Enter answers nothing: a dialog names the key that does."""
-        self.app.bell()
-
     # Answering
+
+    @override
+    def why_not(self, action: Action) -> str:
+        """Why an action can't act now; Enter answers nothing, so it begins nothing by chance."""
+        if action.id == "move.enter":
+            return "Press the key that answers."
+        return super().why_not(action)
 
     @override
     def say_why_not(self, why: str) -> None:

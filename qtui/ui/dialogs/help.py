@@ -1,25 +1,57 @@
-"""The keys that work here, from the registry, and the filter's language, from its table."""
+"""The keys that work where the help was opened, and the filter's language where there is one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 from typing_extensions import override
 
 from qtui.bullmq.filter import TABLE
-from qtui.ui.actions import Where
-from qtui.ui.keys import actions_of, keys_of
+from qtui.ui.acting import Acting
+from qtui.ui.actions import ACTIONS, Action, Where
+from qtui.ui.keys import key_in_words
+
+_FILTER: Final = "inspector.filter"
+"""The action that has a language of its own."""
+
+
+def working_keys(screen: Screen[object]) -> dict[str, Action]:
+    """By key, as Textual names it, what it does now on a screen, with its pane, or in a dialog.
+
+    A key whose action can't act now is not among them.
+    """
+    bound = {key: one.binding for key, one in screen.active_bindings.items()}
+    if screen.is_modal:  # some keys of the app reach over a dialog
+        below = screen.app.screen_stack[0].active_bindings
+        bound |= {key: one.binding for key, one in below.items() if one.binding.priority}
+    found = {key: action for key, one in bound.items() if (action := _action_of(one))}
+    if isinstance(screen, Acting):
+        found = {key: action for key, action in found.items() if not screen.why_not(action)}
+    return found
+
+
+def _action_of(binding: Binding) -> Action | None:
+    """The action of a binding: by its id, or by what it does where Textual has made it."""
+    names = (binding.action, f"app.{binding.action}")
+    own = (one for one in ACTIONS if one.id == binding.id)
+    textual = (one for one in ACTIONS if one.where is Where.APP and one.does in names)
+    return next(own, None) if binding.id else next(textual, None)
 
 
 class HelpScreen(ModalScreen[None]):
-    """Lists keys and what they do, and the filter's language; any way out closes it."""
+    """Lists keys and what they do, and the filter's language; any way out closes it.
+
+    Args:
+        keys: by key, what it does.
+        read_only: whether nothing can be written.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,question_mark", "leave", "close"),
@@ -30,40 +62,45 @@ class HelpScreen(ModalScreen[None]):
     DEFAULT_CSS = """
     HelpScreen { align: center middle; background: $background 60%; }
     HelpScreen > VerticalScroll {
-        width: 84; max-width: 96%; height: auto; max-height: 94%;
+        width: 104; max-width: 96%; height: auto; max-height: 94%;
         border: round $accent; padding: 0 2; background: $surface; scrollbar-size-vertical: 1;
     }
     """
 
-    def __init__(self, *, read_only: bool, keys: Mapping[str, str]) -> None:
+    def __init__(self, keys: Mapping[str, Action], *, read_only: bool) -> None:
         super().__init__()
-        self._read_only = read_only
         self._keys = keys
+        self._read_only = read_only
 
     @override
     def compose(self) -> ComposeResult:
         with VerticalScroll() as frame:
-            frame.border_title = "Keys"
+            frame.border_title = "Keys that work here"
             frame.border_subtitle = "esc closes"
             yield Static(Content("\n").join(self._lines()))
 
     def _lines(self) -> list[Content]:
         lines = []
         for where in Where:
-            actions = actions_of(where, read_only=self._read_only)
-            lines.append(Content.styled(f"\n{where.value}", "bold $text-accent"))
-            for action in actions:
-                words = " ".join(keys_of(action, self._keys))
-                lines.append(Content.assemble(f"  {words:<12} ", (action.help, "$text-muted")))
-        lines.append(Content.styled("\nThe filter's language ( / )", "bold $text-accent"))
-        width = max(len(example) for example, _ in TABLE)
-        for example, words in TABLE:
-            lines.append(Content.assemble(f"  {example:<{width}} ", (words, "$text-muted")))
+            actions = [one for one in ACTIONS if one.where is where]
+            rows = [row for action in actions for row in self._rows(action)]
+            if rows:
+                lines.append(_title(where.value))
+                lines += rows
+        if any(action.id == _FILTER for action in self._keys.values()):
+            lines.append(_title("The filter's language ( / )"))
+            width = max(len(example) for example, _ in TABLE)
+            for example, words in TABLE:
+                lines.append(Content.assemble(f"  {example:<{width}} ", (words, "$text-muted")))
         if self._read_only:
-            lines.append(
-                Content.styled("\nread-only: keys that would write are left out", "$text-warning")
-            )
+            lines.append(Content.styled("\nread-only: keys that write are off", "$text-warning"))
         return lines
+
+    def _rows(self, action: Action) -> list[Content]:
+        """The line of an action; none where no key of it works."""
+        keys = " ".join(key_in_words(key) for key, one in self._keys.items() if one is action)
+        words = action.dry if self._read_only and action.writes else action.help
+        return [Content.assemble(f"  {keys:<12} ", (words, "$text-muted"))] if keys else []
 
     def action_scroll_by(self, lines: int) -> None:
         """Scrolls by lines."""
@@ -72,3 +109,7 @@ class HelpScreen(ModalScreen[None]):
     def action_leave(self) -> None:
         """Closes the help."""
         self.dismiss(None)
+
+
+def _title(words: str) -> Content:
+    return Content.styled(f"\n{words}", "bold $text-accent")

@@ -15,7 +15,8 @@ from typing_extensions import override
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.reads.reader import Whereabouts
 from qtui.text import plain
-from qtui.ui.actions import Where
+from qtui.ui.acting import Acting
+from qtui.ui.actions import Action, Where
 from qtui.ui.dialogs.base import Dialog
 from qtui.ui.keys import bindings
 from qtui.ui.widgets.cursor_list import fit
@@ -84,6 +85,10 @@ class PlacesDialog(Dialog["tuple[QueueKey, Whereabouts]"]):
         self.answer(self._places[event.option_index])
 
     @override
+    def why_not(self, action: Action) -> str:
+        """Why an action can't act now; here Enter does answer."""
+        return Acting.why_not(self, action)
+
     def action_select(self) -> None:
         """Goes to the queue under the cursor."""
         self.query_one(OptionList).action_select()

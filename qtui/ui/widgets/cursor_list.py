@@ -32,7 +32,7 @@ OLDER_EVERY: Final = 1.0
 """Seconds after which ages are looked at again: none changes faster."""
 
 
-class CursorList(ScrollView, can_focus=True):
+class CursorList(ScrollView, can_focus=True, inherit_bindings=False):
     """A scroll view with one head line, and a cursor that the keys of `Where.MOVE` move."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.MOVE))

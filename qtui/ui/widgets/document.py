@@ -24,7 +24,7 @@ from qtui.views.document import Document, Fold, Layout, Mark, Pending, Section, 
 _BAR: Final = 1
 
 
-class DocumentView(ScrollView, can_focus=True):
+class DocumentView(ScrollView, can_focus=True, inherit_bindings=False):
     """A document of any length; a line costs something when it is seen, and nothing before."""
 
     ALLOW_SELECT = False
