@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Final
 
 NOWHERE: Final = Path("/dev/null/qtui/journal")
-"""The journal's folder where there is no home for one; nothing can be made there."""
+"""The journal's folder for a user without a home; nothing can be created there."""
 
 MOVED_BY: Final = "set QTUI_JOURNAL to a folder you can write to"
-"""What moves the journal, for errors."""
+"""How to move the journal, for errors."""
 
 
 def config_file(environ: Mapping[str, str] = os.environ) -> Path | None:
@@ -49,5 +49,5 @@ def theme_file(environ: Mapping[str, str] = os.environ) -> Path | None:
 
 
 def _has_home(variable: str, environ: Mapping[str, str]) -> bool:
-    """Whether platformdirs can tell a folder: it raises, or makes one called ``~``, where not."""
+    """Whether platformdirs can find a folder; if not, it raises or makes one called ``~``."""
     return os.path.isabs(environ.get(variable, "")) or os.path.isabs(os.path.expanduser("~"))

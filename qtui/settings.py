@@ -1,7 +1,7 @@
-"""What the user wants: flags, environment and config file, in one frozen dataclass.
+"""The user's settings: flags, environment and config file, merged into one frozen dataclass.
 
-A leaf: knows neither the command line, nor the screen, nor Redis. Errors never quote a value, since
-a value may be a URL with a password.
+A leaf: knows neither the command line, nor the screen, nor Redis. Errors never quote a value, which
+may be a URL with a password.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from qtui.text import plain
 
 DEFAULT_REDIS: Final = "redis://localhost:6379"
 LEAST_REFRESH: Final = 0.25
-"""Seconds between two looks at Redis, at least; 0 is never."""
+"""Least number of seconds between two refreshes; 0 disables them."""
 
 
 class SettingsError(Exception):
-    """One line that names the file (or flag, or variable), the key, and what to write instead."""
+    """One line that names the file, flag or variable, the key, and what to write instead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,24 +44,24 @@ class Settings:
     """All settings, checked. The URL is not: `parse_target` of the connection does that."""
 
     redis: str = field(default=DEFAULT_REDIS, repr=False)
-    """May hold a password, and so has no place in repr."""
+    """May hold a password, so it is left out of repr."""
     has_address: bool = field(default=True, compare=False)
-    """Whether anything named the address."""
+    """Whether the user gave an address anywhere."""
     prefixes: tuple[str, ...] = ("bull",)
     queues: tuple[str, ...] = ()
-    """Only these; all when empty."""
+    """The only queues to show; all if empty."""
     read_only: bool = False
     read_only_by: str = ""
-    """The profile that marks the server read-only, where nothing else asked for it."""
+    """The profile that marks the server read-only, if nothing else asked for it."""
     marked: tuple[Marked, ...] = ()
     """The servers of all profiles with ``read-only = true``, in every file that was read."""
     refresh: float = 2.0
-    """Seconds; 0 is off."""
+    """Seconds between refreshes; 0 disables them."""
     scan_rate: float | None = None
-    """Jobs a second that a search looks at, at most; 0 for any number. None: politely, so that
-    others keep most of a busy server."""
+    """Jobs per second that a search may read; 0 = unlimited. None: throttled, so that a busy server
+    keeps most of its time for others."""
     announced: tuple[str, ...] = ()
-    """Addresses that are reached elsewhere from here, each as ``ANNOUNCED=REACHABLE``."""
+    """Detours for announced addresses, each ``ANNOUNCED=REACHABLE``."""
     tls_ca: str | None = None
     tls_cert: str | None = None
     tls_key: str | None = None
@@ -71,10 +71,10 @@ class Settings:
     profile: str = ""
     theme: str | None = None
     keys: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """Keys by the id of the action; whether there is such an action is for the screen to say."""
+    """Keys by the id of the action; the screen checks that such an action exists."""
 
     def without_ways(self) -> Settings:
-        """The same without what says how servers are reached from here."""
+        """The same settings without tunnels, proxies and TLS."""
         return replace(
             self,
             announced=(),
@@ -108,7 +108,7 @@ _TYPES: Final[Mapping[type, str]] = {
 def load(
     flags: Mapping[str, object | None], environ: Mapping[str, str], config_path: Path | None
 ) -> Settings:
-    """Settings from all sources; for each, the first source that has it counts.
+    """The settings from all sources; for each setting, the first source that has it wins.
 
     1. The flag. 2. The profile that ``--profile`` names. 3. The environment (QTUI_REDIS, else
     REDIS_URL). 4. The top of the config file. 5. The default. So ``--profile prod`` is prod
@@ -116,7 +116,7 @@ def load(
     the profile, or the top of the file or of the user's own file says so, and nothing turns it off
     again; `Settings.marked` are the servers that it is on for wherever they are named.
 
-    ``${NAME}`` in texts of the file stands for a variable of the environment.
+    ``${NAME}`` in texts of the file is replaced by that environment variable.
 
     Args:
         flags: By the names of `Settings`: redis, prefixes, queues, read_only, refresh,
@@ -137,7 +137,7 @@ def load(
     of_environ = {"redis": environ.get("QTUI_REDIS") or environ.get("REDIS_URL")}
 
     def pick(key: str, flag: str) -> object | None:
-        """The value that counts, None if there is none; variables stand in no other."""
+        """The value that wins, None if there is none; only in this one are variables replaced."""
         if _given(flags.get(flag)):
             return flags[flag]
         if key in of_profile:
@@ -197,15 +197,17 @@ def _refresh(value: object, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise SettingsError(f"{where} must be a number of seconds, not {_kind(value)}")
     if value != 0 and not (LEAST_REFRESH <= value < math.inf):
-        raise SettingsError(f"{where} must be {LEAST_REFRESH} seconds or more, or 0 for never")
+        raise SettingsError(
+            f"{where} must be {LEAST_REFRESH} seconds or more, or 0 to disable refreshes"
+        )
     return float(value)
 
 
 def _scan_rate(value: object, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise SettingsError(f"{where} must be a number of jobs a second, not {_kind(value)}")
+        raise SettingsError(f"{where} must be a number of jobs per second, not {_kind(value)}")
     if not 0 <= value < math.inf:
-        raise SettingsError(f"{where} must be jobs a second, or 0 for as fast as it goes")
+        raise SettingsError(f"{where} must be a number of jobs per second, or 0 for unlimited")
     return float(value)
 
 
@@ -242,9 +244,9 @@ class _File:
         except FileNotFoundError:
             if optional:
                 return cls(path, {}, exists=False)
-            raise SettingsError(f"{plain(str(path))}: there is no such file") from None
+            raise SettingsError(f"{plain(str(path))}: no such file") from None
         except OSError as error:
-            raise SettingsError(f"{plain(str(path))}: cannot be read: {error.strerror}") from None
+            raise SettingsError(f"{plain(str(path))}: cannot read it: {error.strerror}") from None
         return cls(path, _parsed(raw, path))
 
     def marked(self, environ: Mapping[str, str]) -> Iterator[Marked]:
@@ -307,7 +309,7 @@ class _File:
     def _check_table(self, section: str, table: _Table, known: Sequence[str]) -> None:
         for key, value in table.items():
             if key not in known:
-                raise self.error(section, key, f"is no setting: {_nearest(key, known)}")
+                raise self.error(section, key, f"is not a setting: {_nearest(key, known)}")
             wanted = _mismatch(key, value)
             if wanted:
                 raise self.error(section, key, f"must be {wanted}, not {_kind(value)}")
@@ -322,7 +324,9 @@ class _File:
 
         def variable(match: re.Match[str]) -> str:
             if not environ.get(match[1]):
-                raise self.error(section, key, f"needs the variable {match[1]}, which is not set")
+                raise self.error(
+                    section, key, f"needs the environment variable {match[1]}, which is not set"
+                )
             return environ[match[1]]
 
         if isinstance(value, list):
@@ -341,7 +345,7 @@ def _parsed(raw: bytes, path: Path) -> _Table:
     except tomllib.TOMLDecodeError as error:
         last = raw.rstrip().count(b"\n") + 1
         what = str(error).replace("at end of document", f"at line {last}, the last")
-        raise SettingsError(f"{plain(str(path))}: no valid TOML: {plain(what)}") from None
+        raise SettingsError(f"{plain(str(path))}: not valid TOML: {plain(what)}") from None
 
 
 def _mismatch(key: str, value: object) -> str:
@@ -356,7 +360,7 @@ def _mismatch(key: str, value: object) -> str:
         return "" if isinstance(value, bool) else "true or false"
     if key in ("refresh", "scan-rate"):
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        what = "a number of seconds" if key == "refresh" else "a number of jobs a second"
+        what = "a number of seconds" if key == "refresh" else "a number of jobs per second"
         return "" if number else what
     return "" if isinstance(value, dict) else "a table"
 

@@ -1,8 +1,7 @@
-"""The only door through which text from Redis reaches a person: pure functions, no imports of ours.
+"""Makes text from Redis safe to show; all of it passes through here. Pure, imports nothing of qtui.
 
-Whatever a job holds may be hostile. Redis replies are decoded as UTF-8 with ``surrogateescape``, so
-an id that is not UTF-8 keeps its identity when it is sent back; `plain` is what makes any such text
-fit to be shown.
+Job data may be hostile. Redis replies are decoded as UTF-8 with ``surrogateescape``, so that an id
+that is not UTF-8 survives being sent back; `plain` makes any such text safe to show.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Final
 _JOINERS: Final = "\u200c\u200d"
 _KEPT: Final = frozenset(_JOINERS)
 _AGES: Final = 1000 * 365 * 86_400_000
-"""Milliseconds: a thousand years, more than any clock that is right can be off."""
+"""Milliseconds: a thousand years, more than any working clock can be off."""
 _NO_BREAK_SPACES: Final = frozenset("\u00a0\u202f\u2007")
 
 
@@ -98,10 +97,10 @@ def size(octets: int) -> str:
 def age(milliseconds: float) -> str:
     """How long ago, in at most three digits and a unit: ``12s``, ``4m``, ``3h``, ``9d``, ``2y``.
 
-    Times ahead of the clock (skew, delayed jobs) read ``in 5m``, garbage far beyond it ``ages``.
+    Times ahead of the clock (skew, delayed jobs) read ``in 5m``; impossible ones read ``?``.
     """
     if not abs(milliseconds) < _AGES:
-        return "ages"
+        return "?"
     prefix = ""
     if milliseconds < -999:
         prefix, milliseconds = "in ", -milliseconds
@@ -116,7 +115,7 @@ def age(milliseconds: float) -> str:
 def span(milliseconds: float) -> str:
     """A duration: ``7 ms``, ``1.4 s``, ``3 m 20 s``, ``2 h 5 m``."""
     if not abs(milliseconds) < _AGES:
-        return "ages"
+        return "?"
     if milliseconds < 1000:
         return f"{max(0, int(milliseconds))} ms"
     seconds = milliseconds / 1000

@@ -161,19 +161,26 @@ def test_a_variable_is_needed_only_where_its_text_counts(config: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         load({"profile": "prod"}, {"PROD_PASSWORD": ""}, config)
     assert str(caught.value) == (
-        f"{config}: [profiles.prod] redis needs the variable PROD_PASSWORD, which is not set"
+        f"{config}: [profiles.prod] redis needs the environment variable PROD_PASSWORD,"
+        " which is not set"
     )
 
 
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("prefx = 'a'", "prefx is no setting: did you mean prefix?"),
-        ("read_only = true", "read_only is no setting: did you mean read-only?"),
-        ("[profiles.p]\nREDIS = ''", "[profiles.p] REDIS is no setting: did you mean redis?"),
-        ("[profiles.p]\ntheme = 'x'", "[profiles.p] theme is no setting: there are redis, prefix,"),
-        ("xyzzy = 1", "xyzzy is no setting: there are redis, prefix, queue, read-only, refresh,"),
-        ('"a\\nb\\u001b" = 1', "a␊b␛ is no setting"),
+        ("prefx = 'a'", "prefx is not a setting: did you mean prefix?"),
+        ("read_only = true", "read_only is not a setting: did you mean read-only?"),
+        ("[profiles.p]\nREDIS = ''", "[profiles.p] REDIS is not a setting: did you mean redis?"),
+        (
+            "[profiles.p]\ntheme = 'x'",
+            "[profiles.p] theme is not a setting: there are redis, prefix,",
+        ),
+        (
+            "xyzzy = 1",
+            "xyzzy is not a setting: there are redis, prefix, queue, read-only, refresh,",
+        ),
+        ('"a\\nb\\u001b" = 1', "a␊b␛ is not a setting"),
         ("redis = ['redis://:hunter2@h']", "redis must be text, not a list"),
         ("redis = ''", "redis must be text, not an empty one"),
         ("redis = 2020-01-01", "redis must be text, not a date or a time"),
@@ -182,16 +189,16 @@ def test_a_variable_is_needed_only_where_its_text_counts(config: Path) -> None:
         ("read-only = 'hunter2'", "read-only must be true or false, not text"),
         ("read-only = 1", "read-only must be true or false, not a number"),
         ("refresh = true", "refresh must be a number of seconds, not true or false"),
-        ("refresh = 0.1", "refresh must be 0.25 seconds or more, or 0 for never"),
-        ("refresh = -1", "refresh must be 0.25 seconds or more, or 0 for never"),
-        ("refresh = nan", "refresh must be 0.25 seconds or more, or 0 for never"),
-        ("refresh = inf", "refresh must be 0.25 seconds or more, or 0 for never"),
+        ("refresh = 0.1", "refresh must be 0.25 seconds or more, or 0 to disable refreshes"),
+        ("refresh = -1", "refresh must be 0.25 seconds or more, or 0 to disable refreshes"),
+        ("refresh = nan", "refresh must be 0.25 seconds or more, or 0 to disable refreshes"),
+        ("refresh = inf", "refresh must be 0.25 seconds or more, or 0 to disable refreshes"),
         ("[profiles.p]\nrefresh = 0.2", "[profiles.p] refresh must be 0.25 seconds or more"),
         ("keys = 'hunter2'", "keys must be a table, not text"),
         ("[keys]\nretry = ['r']", "[keys] retry must be the name of a key, not a list"),
         ("profiles = 1", "profiles must be a table, not a number"),
         ("[profiles]\nredis = 'redis://:hunter2@h'", "[profiles] redis must be a table, not text"),
-        ("redis = 'redis://:hunter2@h", "no valid TOML: "),
+        ("redis = 'redis://:hunter2@h", "not valid TOML: "),
         ("\n\nredis = hunter2", "at line 3, column 9"),
         ("\nprefix = ['a',", "at line 2"),
         ("\n\nprefix = '\udcff'", "line 3 is not UTF-8"),
@@ -218,9 +225,9 @@ def test_an_empty_text_is_told_so(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"nowhere\.toml: there is no such file"):
+    with pytest.raises(SettingsError, match=r"nowhere\.toml: no such file"):
         load({}, {}, tmp_path / "nowhere.toml")
-    with pytest.raises(SettingsError, match="cannot be read: Is a directory"):
+    with pytest.raises(SettingsError, match="cannot read it: Is a directory"):
         load({}, {}, tmp_path)
 
 
@@ -239,7 +246,7 @@ def test_an_unknown_profile_names_the_known_ones(config: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("flags", "environ", "line"),
     [
-        ({"refresh": 0.1}, {}, "--refresh must be 0.25 seconds or more, or 0 for never"),
+        ({"refresh": 0.1}, {}, "--refresh must be 0.25 seconds or more, or 0 to disable refreshes"),
         ({"refresh": float("nan")}, {}, "--refresh must be 0.25 seconds or more"),
         ({}, {"QTUI_READ_ONLY": SECRET}, "QTUI_READ_ONLY must be 1 (read-only) or 0"),
     ],

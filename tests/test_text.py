@@ -122,10 +122,10 @@ DAY = 86_400_000
         (999 * DAY, "999d"),
         (1000 * DAY, "2y"),
         (-5 * 60_000, "in 5m"),
-        (10**300, "ages"),
-        (-(10**300), "ages"),
-        (float("inf"), "ages"),
-        (float("nan"), "ages"),
+        (10**300, "?"),
+        (-(10**300), "?"),
+        (float("inf"), "?"),
+        (float("nan"), "?"),
     ],
 )
 def test_ages(milliseconds: float, words: str) -> None:
@@ -149,7 +149,7 @@ def test_any_time_is_short(milliseconds: float) -> None:
         (59_950, "1 m 0 s"),
         (200_000, "3 m 20 s"),
         (7_500_000, "2 h 5 m"),
-        (float("inf"), "ages"),
+        (float("inf"), "?"),
     ],
 )
 def test_durations(milliseconds: float, words: str) -> None:

@@ -1,1 +1,1 @@
-"""What a screen shows, without widgets: windows over states, marks, and the poll behind them."""
+"""What a screen shows, without widgets: lists of jobs, marks, documents, and the poll."""

@@ -1,4 +1,4 @@
-"""Past campaigns, as their journals tell of them: for the screen and the shell. No widgets."""
+"""Past campaigns, read from their journals, for the screen and the shell. No widgets."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from qtui.views.columns import Tone, Verdict, verdict
 from qtui.views.document import Pairs, Section
 
 FIRST: Final = 20
-"""Jobs that are shown of a campaign."""
+"""Jobs shown per campaign."""
 
 _USUAL: Final = asdict(Pace())
-"""The pace of which nobody needs to be told."""
+"""Default pace, which is not shown."""
 
 _GROUPS: Final = 1000
-"""Groups of failures that are told apart."""
+"""Groups of failures that are counted; the rest are counted together."""
 
 
 def phase_of(one: Summary) -> str:
@@ -39,7 +39,7 @@ def phase_of(one: Summary) -> str:
 
 
 def selection_words(header: Header) -> str:
-    """What was chosen, in words: ``all jobs``, ``3 jobs by id``; plain."""
+    """The selection in words: ``all jobs``, ``3 jobs by id``; plain."""
     chosen = header.selection
     jobs = "jobs" if chosen.jobs is None else plural(chosen.jobs, "job")
     if header.flow:
@@ -50,7 +50,7 @@ def selection_words(header: Header) -> str:
 
 
 def queue_name(header: Header) -> str:
-    """The queue's name, with its prefix where that is not the usual one."""
+    """The queue's name, with its prefix if that is not the default."""
     name = header.queue.removeprefix(f"{header.prefix}:")
     return plain(name if header.prefix == "bull" else header.queue)
 
@@ -82,19 +82,19 @@ def _reason(one: Snapshot) -> str:
 
 @dataclass(slots=True, kw_only=True)
 class Story:
-    """What one pass over a journal gathers; its memory does not grow with the jobs."""
+    """What one pass over a journal collects; its memory does not grow with the jobs."""
 
     groups: Counter[tuple[str, str]] = field(default_factory=Counter)
     jobs: dict[str, Snapshot] = field(default_factory=dict)
-    """The first ones."""
+    """The first jobs."""
     results: dict[str, Result] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     fates: Counter[Fate] = field(default_factory=Counter)
     resumed: list[JournalLine] = field(default_factory=list)
     servers: list[JournalLine] = field(default_factory=list)
-    """Where another server answered from then on."""
+    """The points from which another server answered."""
     error: str = ""
-    """The first words of Redis about a job that it refused to move."""
+    """The first error of Redis about a job that it refused to move."""
 
     def met(self, job: Snapshot) -> None:
         """Counts one job."""
@@ -127,15 +127,15 @@ class Story:
                 self.servers.append(found)
 
     def result(self, job_id: str, state: JobState) -> Verdict:
-        """What a job came to, as its row said it; plain."""
+        """The job's result, in the words of its row on the screen; plain."""
         if job_id not in self.results:
-            return Verdict("? nobody knows", Tone.FAINT)
+            return Verdict("? unknown", Tone.FAINT)
         found = verdict(self.results[job_id], self.outcomes.get(job_id), state)
         return Verdict(plain(found.text), found.tone)
 
 
 def facts(one: Summary, story: Story) -> Iterator[tuple[str, str]]:
-    """What the journal says of a campaign as a whole: label and text, row by row; plain."""
+    """The facts of a campaign from its journal, as rows of label and text; plain."""
     header = one.header
     phase, ended = phase_of(one), f", {_moment(one.until)}" if one.until else ""
     yield "state", plain(f"{phase}{ended}" + (f": {first_line(one.note)}" if one.note else ""))
@@ -148,7 +148,7 @@ def facts(one: Summary, story: Story) -> Iterator[tuple[str, str]]:
     for other in story.servers:
         at, lost = other.get("at"), other.get("withdrawn")
         number = lost if isinstance(lost, int) else 0
-        retries = f"{count(number)} {'retry, which is' if number == 1 else 'retries, which are'}"
+        retries = plural(number, "retry that was", "retries that were")
         lost_words = f" and lost {retries} sent again" if number else ""
         moment = _moment(at if isinstance(at, int) else 0)
         yield "server", plain(f"{moment} another Redis took over{lost_words}")
@@ -169,11 +169,11 @@ def facts(one: Summary, story: Story) -> Iterator[tuple[str, str]]:
     if story.error:
         yield "refused", first_line(story.error)
     if story.fates or one.outcomes:
-        yield "became", plain(_became(one, story.fates))
+        yield "outcome", plain(_became(one, story.fates))
 
 
 def _became(one: Summary, fates: Counter[Fate]) -> str:
-    """What became of every retried job; one of which nothing was written down is unknown."""
+    """Outcomes of the retried jobs; a job without a recorded outcome counts as unknown."""
     counted = {str(fate): number for fate, number in fates.most_common()}
     for name, number in (one.outcomes or {}).items():
         counted[name] = max(number, counted.get(name, 0))
@@ -202,7 +202,7 @@ def _codes(codes: Mapping[Code, int], state: JobState) -> str:
 
 
 def _moment(milliseconds: int) -> str:
-    """A time of ours, in the time zone of who reads it."""
+    """A time from the journal, in the reader's time zone."""
     try:
         return datetime.fromtimestamp(milliseconds / 1000).astimezone().isoformat(" ", "seconds")
     except (OverflowError, ValueError, OSError):
@@ -232,7 +232,7 @@ def _in_words(story: Story, job_id: str, state: JobState) -> str:
 
 
 def read_story(folder: Path, campaign_id: str) -> Story:
-    """What the journal of a campaign tells. Reads it twice, in constant memory."""
+    """Collects a campaign's story from its journal. Reads it twice, in constant memory."""
     story = Story()
     for job in rebuilt(folder, campaign_id):
         story.met(job)

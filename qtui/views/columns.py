@@ -1,4 +1,4 @@
-"""What the job table says of a job, cell by cell, as plain text. Knows no widths and no colours."""
+"""The cells of the job table as plain text. Knows neither widths nor colours."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from qtui.operations.following.outcome import Fate, Outcome
 from qtui.text import age, count, first_line, plain, size
 
 _DELAY_SCORE: Final = 4096
-"""Scores of delayed are due times in ms times this (all releases)."""
+"""Scores in delayed are due times in ms, multiplied by this (all releases)."""
 
 
 class Tone(StrEnum):
-    """How a cell is meant; never told by colour alone."""
+    """What a cell's colour means; the text says it too."""
 
     PLAIN = "plain"
     BAD = "bad"
@@ -27,11 +27,10 @@ class Tone(StrEnum):
 
 
 def share(room: int, id: int, name: int, what: int) -> tuple[int, int]:
-    """The widths of id and name where a third column takes what they leave.
+    """The widths of id and name, next to a third column that takes what they leave.
 
-    What went wrong is worth most: up to half of the room is its own, if it needs as much. The other
-    two get what they need of the rest, and where that is too little neither takes from the other
-    what it does not need itself.
+    The third column (the error) matters most and may have up to half of the room. Id and name share
+    the rest by need: if it is too little, neither takes room from the other that it does not need.
 
     Args:
         room: cells for all three.
@@ -51,7 +50,7 @@ def share(room: int, id: int, name: int, what: int) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Heads:
-    """The heads of the two columns whose meaning depends on the state."""
+    """The headings of the two columns whose meaning depends on the state."""
 
     when: str
     what: str
@@ -78,7 +77,7 @@ class Cells:
     tries: str
     when: str
     milliseconds: float | None
-    """The age behind ``when``, so that what is old can look old."""
+    """The age behind ``when``, so that old jobs can look old."""
     what: str
     tone: Tone
 
@@ -100,7 +99,7 @@ def _milliseconds(row: Row, state: JobState, now: float) -> float | None:
 
 def _what(row: Row, state: JobState) -> tuple[str, Tone]:
     if row.missing:
-        return "the job's hash is gone, only its id is left", Tone.FAINT
+        return "the job's hash is gone; only its id is left", Tone.FAINT
     if state is JobState.COMPLETED:
         if row.returnvalue is None and row.returnvalue_size:
             return f"({size(row.returnvalue_size)})", Tone.FAINT
@@ -114,14 +113,14 @@ def _what(row: Row, state: JobState) -> tuple[str, Tone]:
 
 
 def tries(row: Row) -> str:
-    """Attempts made of those allowed: ``2/3``; a question mark for what is garbage."""
+    """Attempts made of those allowed: ``2/3``; unreadable values are ``?``."""
     made = "?" if {"attemptsMade", "atm"} & set(row.garbled) else str(row.attempts_made)
     allowed = "?" if "opts" in row.garbled else str(row.attempts)
     return f"{made}/{allowed}"
 
 
 def when(row: Row, state: JobState, now: float) -> str:
-    """How long a job has been in its state, or since when; ``now`` in ms since the epoch."""
+    """How long a job has been in its state, or when it is due; ``now`` in ms since the epoch."""
     since = _milliseconds(row, state, now)
     if since is None:
         return "" if row.missing else "?"
@@ -145,7 +144,7 @@ def cells(row: Row, state: JobState, now: float) -> Cells:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The result of a retry as it stands in the job's row."""
+    """The result of a retry, as the job's row shows it."""
 
     text: str
     tone: Tone
@@ -154,11 +153,11 @@ class Verdict:
 _FATES: Final = {
     Fate.WAITING: ("✔ waiting", Tone.GOOD),
     Fate.ACTIVE: ("… active", Tone.BUSY),
-    Fate.DELAYED: ("… delayed, it will run again", Tone.BUSY),
+    Fate.DELAYED: ("… delayed, will run again", Tone.BUSY),
     Fate.COMPLETED: ("✔ completed", Tone.GOOD),
     Fate.FAILED_AGAIN: ("✗ failed again", Tone.BAD),
     Fate.UNDONE: ("✗ back where it was: Redis lost the retry", Tone.BAD),
-    Fate.GONE: ("? gone: it ran and was removed, or somebody removed it", Tone.FAINT),
+    Fate.GONE: ("? removed, outcome unknown", Tone.FAINT),
 }
 
 _PLACES: Final = {"": "waiting", "wait": "waiting"}

@@ -9,13 +9,13 @@ from qtui.bullmq.reads.elsewhere import Elsewhere, Place
 from qtui.text import count, plain, plural
 
 _TOLD: Final = 5
-"""Places that are named."""
+"""Places named in the line."""
 
 _POSTGRES: Final = "BullMQ 6 can also keep its queues in Postgres, which qtui does not read."
 
 
 def elsewhere_words(found: Elsewhere, prefixes: tuple[str, ...]) -> str:
-    """What to do about a database without queues; names in it are plain already."""
+    """Advice for a database without queues; the names in it are plain already."""
     if found.places:
         told = [_place(one, found.database, prefixes) for one in found.places[:_TOLD]]
         if len(found.places) > _TOLD:

@@ -1,7 +1,7 @@
-"""A flow as a list of lines: jobs in their places, and lines for children not yet read. No widgets.
+"""A flow as lines: its jobs as a tree, and lines for children not read yet. No widgets.
 
-Nothing is read before somebody looks at it: a line says how many children are not read, and when it
-comes into sight `FlowRows.load` reads some of them.
+Children are read on demand: a line says how many are not read, and `FlowRows.load` reads some of
+them when the line becomes visible.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from qtui.views.columns import Tone
 from qtui.views.job_document import moment
 
 CHILDREN_A_PAGE: Final = 100
-"""Children that are read in one go."""
+"""Children read at a time."""
 
 AGAIN: Final = 2000
-"""Jobs that are read again when a flow is; what was read beyond comes back as one looks at it."""
+"""Jobs read again on a refresh; others that were read before come back when they are visible."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of the tree: a job, or with ``more`` that many children of it that are not read."""
+    """A line of the tree: a job, or with ``more`` that many of its children that are not read."""
 
     node: Node
     guides: str
-    """What leads from the parent to it: ``│  ├─ ``."""
+    """The branch from its parent: ``│  ├─ ``."""
     parent: Node | None = None
     more: int = 0
     repeated: bool = False
-    """Whether it was met above, where its children stand."""
+    """Whether it is shown further up, with its children."""
 
     def is_same(self, other: Line) -> bool:
-        """Whether both are the same job in the same place, whatever has become of it."""
+        """Whether both are the same job in the same place, in any state."""
         above, other_above = self.parent, other.parent
         return (
             self.node.key == other.node.key
@@ -83,7 +83,7 @@ class FlowRows:
         return len(self._nodes)
 
     def node(self, key: str) -> Node | None:
-        """A job that was read, as it was when it was looked at last."""
+        """A job as it was last read."""
         return self._nodes.get(key)
 
     # Reading
@@ -130,14 +130,14 @@ class FlowRows:
             self._nodes[node.key] = node
 
     async def load_path(self) -> None:
-        """Reads what stands beside the job that was asked for and beside its ancestors."""
+        """Reads the siblings of the requested job and of its ancestors."""
         for parent in self.lineage.nodes:
             if parent.children.total and parent.key not in self._branches:
                 await self._load_page(parent, CHILDREN_A_PAGE)
         self._build()
 
     async def load_as(self, before: FlowRows) -> None:
-        """Reads what another reading of the flow had read, up to `AGAIN` jobs."""
+        """Reads what an earlier reading of the flow had read, up to `AGAIN` jobs."""
         for key, branch in before._branches.items():
             node = self._nodes.get(key)
             if node is None or self.jobs >= AGAIN:
@@ -151,12 +151,12 @@ class FlowRows:
         self._build()
 
     async def look(self, keys: Iterable[str]) -> None:
-        """Reads some jobs again, where they stand; costs what `read_nodes` costs."""
+        """Reads some jobs again, in place; costs what `read_nodes` costs."""
         names = [self._nodes[key].name for key in keys if key in self._nodes]
         self.update(await read_nodes(self._client, names) if names else ())
 
     def update(self, nodes: Iterable[Node]) -> None:
-        """Takes in what jobs look like by now; how their parents keep them stays."""
+        """Takes in the current state of jobs; how their parents keep them stays."""
         for node in nodes:
             if (known := self._nodes.get(node.key)) is not None:
                 self._nodes[node.key] = replace(node, name=known.name)
@@ -210,7 +210,7 @@ async def read_flow(
     known: Iterable[QueueKey] = (),
     before: FlowRows | None = None,
 ) -> FlowRows:
-    """The flow of a job, as far as one sees it at once.
+    """A job's flow, as far as it is visible at first.
 
     Args:
         client: where to read.
@@ -244,7 +244,7 @@ _TONES: Final[Mapping[JobState | None, Tone]] = {
 
 
 def node_state(node: Node) -> tuple[str, Tone]:
-    """Where a job stands, in a word."""
+    """A job's state in a word."""
     if node.row.missing:
         return "gone", Tone.FAINT
     return node.state or ("unknown" if node.unknown else "nowhere"), _TONES.get(
@@ -253,7 +253,7 @@ def node_state(node: Node) -> tuple[str, Tone]:
 
 
 def node_words(line: Line) -> tuple[str, Tone]:
-    """What there is to say of a job besides its state: its error, or what it waits for; plain."""
+    """A job's error, or what it waits for; plain."""
     node, record = line.node, line.node.name.record
     if line.repeated:
         return "is shown above", Tone.FAINT
@@ -269,12 +269,12 @@ def node_words(line: Line) -> tuple[str, Tone]:
     if node.state is JobState.WAITING_CHILDREN:
         return f"waits for {plural(node.waits_for, 'child', 'children')}", Tone.FAINT
     if line.parent is not None and record is None and not line.parent.unread:
-        return "struck off by its parent", Tone.FAINT
+        return "removed from its parent", Tone.FAINT
     return "", Tone.PLAIN
 
 
 def option_of(line: Line) -> str:
-    """What its failure does to its parent, where that matters: not for what is done."""
+    """What the job's failure does to its parent; empty once the job is done."""
     node = line.node
     if line.parent is None or node.row.missing or node.state is JobState.COMPLETED:
         return ""
@@ -282,7 +282,7 @@ def option_of(line: Line) -> str:
 
 
 def node_in_full(line: Line) -> tuple[str, str, str]:
-    """A job in full, in three lines: who and where, its place in the flow, and why; plain."""
+    """A job in three lines: id and queue, its place in the flow, and its error; plain."""
     node = line.node
     if line.more:
         return (
@@ -299,7 +299,7 @@ def node_in_full(line: Line) -> tuple[str, str, str]:
 def _kept(parent: Node, record: Record | None) -> str:
     if record is not None:
         return f"kept as {record.words}"
-    return "how its parent keeps it is unknown" if parent.unread else "struck off by its parent"
+    return "how its parent keeps it is unknown" if parent.unread else "removed from its parent"
 
 
 def _place(line: Line) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Failures grouped by what they have in common: one cause a group, as a person would count them."""
+"""Failures grouped by error, one cause per group."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from qtui.bullmq.signature import signature
 from qtui.text import plain
 
 GROUP_FIELDS: Final = ("failedReason", "name")
-"""What of each job is read."""
+"""The fields read of each job."""
 
 MOST_GROUPS: Final = 1000
-"""Groups that are told apart; what comes after them is one more group, without a name."""
+"""Groups that are kept; jobs of further groups are counted in one more, without a signature."""
 
 MOST_NAMES: Final = 100
-"""Names of jobs that a group remembers; more than that are data, not names."""
+"""Job names that a group keeps; more than that are data, not names."""
 
 LONGEST_NAME: Final = 200
-"""Characters of a job's name that a group remembers; a longer one is data too."""
+"""Characters of a job's name that a group keeps; a longer one is data too."""
 
 _SHOWN: Final = 3
-"""Names that a line has room for."""
+"""Names shown in a line."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -93,7 +93,7 @@ class ErrorGroups:
         """By signature; under None the rest."""
 
     def add(self, met: Met, queue: QueueKey) -> None:
-        """Counts one job, met newest first."""
+        """Counts one job; jobs come newest first."""
         name = signature(met.fields["failedReason"] or "")
         key: str | None = name
         if key not in self._groups and len(self._groups) >= MOST_GROUPS:
@@ -114,7 +114,7 @@ class ErrorGroups:
 async def group_errors(
     hunt: Hunt, queue: QueueKey, groups: ErrorGroups
 ) -> AsyncIterator[ErrorGroups]:
-    """Hunts on, and yields the growing groups after each step.
+    """Runs a hunt, and yields the growing groups after each step.
 
     Args:
         hunt: one that reads `GROUP_FIELDS`.
@@ -134,19 +134,19 @@ def _some(names: Counter[str]) -> str:
 
 
 def group_words(group: ErrorGroup) -> str:
-    """What the group's errors say, plain."""
+    """The error text of a group, plain."""
     if group.is_rest:
         return "(other errors)"
     return plain(group.signature) or "(no reason given)"
 
 
 def either(filters: list[str]) -> str:
-    """One filter for what any of them finds."""
+    """One filter that matches what any of these filters match."""
     return filters[0] if len(filters) == 1 else " | ".join(filters)
 
 
 def both(one: Filter | None, other: str) -> str:
-    """One filter for what both find."""
+    """One filter that matches what both filters match."""
     if one is None:
         return other
     known = one.root.terms if isinstance(one.root, Every) else (one.root,)

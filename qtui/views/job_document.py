@@ -1,4 +1,4 @@
-"""A job as a document of sections: the reason first, then what it was asked to do."""
+"""A job as a document: its error first, then its data, options and the rest."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NOTES: Final = {
 
 
 def moment(milliseconds: int | float | None) -> str:
-    """A time in full: ``2026-11-21 03:12:44.120``, local; what can't be one as it stands."""
+    """A local time in full: ``2026-11-21 03:12:44.120``; the bare number if it can't be a time."""
     if milliseconds is None:
         return ""
     try:
@@ -78,14 +78,14 @@ def _reason(job: Job, roomy: bool) -> Iterator[Section]:
 
 
 def _first_frame(trace: str) -> str:
-    """Where it happened: the first frame that is not a library's, else the first."""
+    """The first stack frame that is not a library's, else the first frame."""
     frames = [line for line in trace.split("\n")[:100] if line.lstrip().startswith("at ")]
     own = (line for line in frames if "node_modules" not in line and "node:" not in line)
     return next(own, frames[0] if frames else "")
 
 
 def _traces(stack: Field) -> str | Pending | Json:
-    """The newest stack trace; BullMQ keeps one an attempt, the newest last."""
+    """The newest stack trace; BullMQ keeps one per attempt, the newest last."""
     if stack.text is None:
         return Pending(stack.size, "stacktrace")
     traces = _strings(stack.text)
@@ -159,11 +159,11 @@ def _family(job: Job) -> Iterator[Section]:
 def _no_state(job: Job) -> str:
     if job.unknown:
         return f"unknown: {job.unknown}"
-    return "none: its id stands in no list and no set"
+    return "none: its id is in no list and no set"
 
 
 def ages(job: Job, now: float) -> tuple[str, ...]:
-    """All that a job's document says of the time that has passed; ``now`` in ms since the epoch."""
+    """The rows of a job's document that change as time passes; ``now`` in ms since the epoch."""
     return tuple(age(now - at) for _, at in _moments(job) if at is not None)
 
 
@@ -183,7 +183,7 @@ def _facts(job: Job, now: float) -> Iterator[tuple[str, str]]:
     yield "queue", job.queue.base
     yield "state", job.state or _no_state(job)
     if is_marker(job.id):
-        yield "", "an id like this is taken for a marker and thrown away by BullMQ ≥3.1.3"
+        yield "", "BullMQ ≥3.1.3 mistakes an id like this for a marker and drops it"
     for label, milliseconds in _moments(job):
         if milliseconds is not None:
             yield label, f"{moment(milliseconds)}   {age(now - milliseconds)}".rstrip()

@@ -1,4 +1,4 @@
-"""A job as JSON, as `qtui show --json` and the clipboard have it. Pure; names are a contract."""
+"""A job as JSON for `qtui show --json` and the clipboard. Pure; the names are a contract."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _encode(value: object) -> str:
 
 
 def json_or_text(name: str, text: str | None, garbled: list[str]) -> object:
-    """What a field's JSON says; its very text, and a name among the garbled, where it says nothing.
+    """A field's JSON value; if it is not valid, its text, and its name is added to the garbled.
 
     It is decoded and encoded again at once, so that what cannot be written (infinite numbers,
     nesting beyond Python's limit) counts as garbled too. What is very long is read token by token.
@@ -75,7 +75,7 @@ def parent_object(parent: tuple[str, str] | None) -> dict[str, str] | None:
 
 
 def job_object(job: Job, logs: Sequence[str]) -> dict[str, object]:
-    """One job, everything; in ``fields`` what its hash holds besides, as it stands there."""
+    """Everything about one job; ``fields`` has the other fields of its hash, unchanged."""
     garbled = list(job.row.garbled)
     content = {name: json_or_text(name, job.text(name), garbled) for name in CONTENT}
     return {
@@ -101,7 +101,7 @@ def job_object(job: Job, logs: Sequence[str]) -> dict[str, object]:
 
 
 def _refused(job: Job) -> dict[str, object]:
-    """What Redis did not tell of a job, by name, and why; nothing where it told all."""
+    """What could not be read of a job, by name, and why; empty if all was read."""
     found = {**({"state": job.unknown} if job.unknown else {}), **job.unread}
     return {"unknown": found} if found else {}
 

@@ -1,4 +1,4 @@
-"""Reads large JSON as text, token by token: no object is made of it. Pure.
+"""Reads large JSON token by token, without building objects. Pure.
 
 Python's objects take some ten times the memory of the text that they are made of.
 """
@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from typing import Final
 
 LARGE: Final = 1_000_000
-"""Characters from which on objects cost more than they are worth."""
+"""Characters above which JSON is not turned into objects."""
 
 _DEEPEST: Final = 900
-"""Levels of nesting; as many as Python's own reader takes, about."""
+"""Levels of nesting, about as many as Python's own parser takes."""
 
 # Possessive (++, *+): to be able to step back costs 130 bytes for each character of a text.
 _TOKEN: Final = re.compile(
@@ -38,10 +38,10 @@ class NoJson(ValueError):
 
 
 def tokens(text: str) -> Iterator[str]:
-    """The tokens of a text, as they stand there: strings, numbers, words and signs.
+    """The tokens of a text, unchanged: strings, numbers, words and punctuation.
 
     Raises:
-        NoJson: what comes next is none, or stands where it can't.
+        NoJson: the next token is invalid or misplaced.
     """
     at, stack = 0, ""
     # What may come: a value, a value or the end, a key or the end, a key, a colon, a comma or the
@@ -97,7 +97,7 @@ def one_line(text: str) -> str:
     """
     for _ in tokens(text):
         pass
-    # Valid: what is no ASCII stands in strings, and blanks that are no spaces between tokens.
+    # The text is valid: non-ASCII is only in strings, whitespace other than spaces between tokens.
     return text if _UNSAFE.search(text) is None else _UNSAFE.sub(_escaped, text)
 
 
@@ -110,7 +110,7 @@ def pretty_lines(text: str) -> Iterator[str]:
     """The JSON line by line, as `json.dumps` lays it out with an indent of two.
 
     Raises:
-        NoJson: from somewhere on it is none; what stands before was yielded.
+        NoJson: the text is invalid from some place on; the lines before were yielded.
     """
     depth, line, opened = 0, "", False
     for token in tokens(text):

@@ -1,8 +1,8 @@
-"""Keeps the queues' counts fresh: cheaply, only while somebody looks, and never in a hurry.
+"""Keeps the queues' counts fresh, at a low price and only while the screen needs them.
 
-One pipelined round trip reads the counts of the queues that are in sight and of those that have had
-events; where there are many queues, the others follow in turns. Events say when a look is worth it;
-a timer makes sure that nothing is missed. The gap between two looks grows with the time they take.
+One pipelined round trip reads the counts of the visible queues and of those that had events; if
+there are many queues, the others take turns. Events trigger a look, and a timer makes sure that
+nothing is missed. The pause between two looks grows with the time they take.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from qtui.bullmq.reads.workers import read_workers
 from qtui.views.elsewhere import elsewhere_words
 
 SHORTEST_GAP: Final = 0.1
-"""Seconds between two looks that events ask for."""
+"""Least number of seconds between two looks triggered by events."""
 
 GAP_IN_LOOKS: Final = 10
-"""A slow server is looked at less often: no more than a tenth of its time."""
+"""Least pause between two looks, in durations of a look: a slow server is asked less often."""
 
 A_LOOK: Final = 200
-"""Queues that a look reads besides those in sight: about 60 ms of a server's time."""
+"""Queues that a look reads besides the visible ones: about 60 ms of a server's time."""
 
 PING_EVERY: Final = 2.0
 """Seconds between two measurements of the round trip."""
@@ -42,13 +42,13 @@ WORKERS_EVERY: Final = 10.0
 
 
 class Poll:
-    """What is known of all queues, and the loops that keep it so.
+    """What is known about all queues, and the loops that keep it current.
 
     Args:
         client: where to read.
         prefixes: where queues are looked for.
         only: names of queues; when given, nothing is searched.
-        refresh: seconds between two looks, 0 for none but those that somebody asks for.
+        refresh: seconds between two looks; with 0 only `nudge` causes a look.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Poll:
         """The queues that every look reads."""
         self.searching = False
         self.elsewhere = ""
-        """Where queues are, in words, where a search found none; empty while that is unknown."""
+        """Advice where to find queues, if a search found none; empty while that is unknown."""
         self._client = client
         self._prefixes = tuple(prefixes)
         self._only = tuple(only)
@@ -102,7 +102,7 @@ class Poll:
             self.searching = False
 
     async def check_permission(self) -> None:
-        """Sees whether we may read at all, where no queue was found.
+        """Checks, if no queue was found, whether the ACL lets us read any.
 
         Raises:
             FORBIDDEN: this user may not look at such keys.
@@ -113,7 +113,7 @@ class Poll:
 
     @property
     def oldest(self) -> float:
-        """Seconds since those counts were read that were read longest ago; 0 where none were."""
+        """Age of the oldest counts in seconds; 0 if there are none."""
         read_at = next(iter(self._read_at.values()), None)
         return 0.0 if read_at is None else time.monotonic() - read_at
 
@@ -123,15 +123,15 @@ class Poll:
         return len(self._queues) <= A_LOOK
 
     async def look_elsewhere(self) -> None:
-        """Sees where queues are, where none was found. Costs a `look_elsewhere`."""
+        """Finds out where queues are, if none was found. Costs a `look_elsewhere`."""
         if not self._only:
             found = await look_elsewhere(self._client, self._prefixes)
             self.elsewhere = elsewhere_words(found, self._prefixes)
 
     async def look(self) -> set[QueueKey]:
-        """Reads counts; the queues in which something changed since they were read before.
+        """Reads counts; returns the queues whose counts changed.
 
-        Costs one round trip for the queues in sight, those with events, those never read, and of
+        Costs one round trip for the visible queues, those with events, those never read, and of
         the others as many as `A_LOOK` leaves room for; a PING and a CLIENT LIST from time to time.
         """
         await self._ping()
@@ -183,7 +183,7 @@ class Poll:
         return max(SHORTEST_GAP, GAP_IN_LOOKS * self.took)
 
     async def pause(self) -> None:
-        """Returns when the next look is due: an event came, somebody asked, or time is up."""
+        """Returns when the next look is due: after an event, a `nudge`, or the refresh time."""
         gap = self.gap
         await asyncio.sleep(gap)
         if self.refresh and (self._changed or not self.is_whole):
@@ -196,7 +196,7 @@ class Poll:
         self._nudge.clear()
 
     def nudge(self, changed: Iterable[QueueKey] = ()) -> None:
-        """Asks for a look as soon as it is due."""
+        """Requests a look as soon as the pause allows."""
         self._changed.update(changed)
         self._nudge.set()
 

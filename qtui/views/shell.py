@@ -1,4 +1,4 @@
-"""A command line as a person pastes it into a shell. Pure."""
+"""A command line to be pasted into a shell. Pure."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _STEPS: Final = (
     *(n * HOUR for n in (1, 2, 3, 4, 6, 8, 12)),
     DAY,
 )
-"""What may lie between two times of a scale; where none fits, so many bars do."""
+"""Steps between two times of the scale; if none fits, the step is a number of bars."""
 
 
 def column(jobs: int, peak: int, lines: int) -> str:
@@ -37,7 +37,7 @@ def column(jobs: int, peak: int, lines: int) -> str:
 
 
 def per(width: int) -> str:
-    """What a bar of so many ms stands for: ``/min``, ``/15 min``, ``/7 d``."""
+    """The unit of a bar of this many ms: ``/min``, ``/15 min``, ``/7 d``."""
     for unit, name in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")):
         if width >= unit and width % unit == 0:
             return f"/{name}" if width == unit else f"/{width // unit} {name}"
@@ -47,7 +47,7 @@ def per(width: int) -> str:
 class Reading:
     """A timeline in words. Moments are in local time, all as short as they can be.
 
-    Methods that return many texts say the same ever shorter, so that one of them fits.
+    Methods that return several texts say the same in fewer and fewer cells, so that one fits.
 
     Args:
         timeline: what was read.

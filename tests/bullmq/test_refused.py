@@ -93,7 +93,7 @@ async def test_without_lpos_a_list_is_read(old: Redis, state: JobState) -> None:
     assert (where.state, refused) == (state, [])
     # One that is in none is in none: every list was read.
     await old.lrem(QUEUE.key(state.key), 1, "7")
-    assert await state_told(old) == "none: its id stands in no list and no set"
+    assert await state_told(old) == "none: its id is in no list and no set"
 
 
 @pytest.mark.parametrize("state", LISTS)
@@ -211,7 +211,7 @@ async def test_a_family_key_of_another_type_is_told_and_no_rerun_is_made(
     child = Line(lineage.job, "└─ ", parent=lineage.root)
     kept = "how its parent keeps it is unknown" if suffix == "unsuccessful" else "kept as"
     assert kept in node_in_full(child)[1]
-    assert "struck off" not in "".join([*node_in_full(child), *node_words(child)])
+    assert "removed from its parent" not in "".join([*node_in_full(child), *node_words(child)])
 
 
 async def test_a_child_in_an_unreadable_place_is_no_reason_to_call_it_nowhere(

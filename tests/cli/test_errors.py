@@ -122,6 +122,6 @@ def test_failures_that_an_acl_hides_are_not_counted_as_none(redis_url: str) -> N
     assert "its ACL does not let this user run" in refused("*")
     play(redis_url, three_causes, name="emails")
     both = refused("*")
-    assert "Redis refused to tell of bull:" in both
+    assert "Redis refused to read bull:" in both
     assert "bull:payments" in both
     assert "bull:emails" in both

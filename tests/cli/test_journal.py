@@ -190,7 +190,7 @@ def test_one_campaign_in_full(said: Said) -> None:
         "pace     rate 50",
         "codes    28 retried · 1 refused by Redis (0) · 1 job is gone (-1)",
         "refused  OOM command not allowed",
-        "became   1 failed again",
+        "outcome  1 failed again",
         "30  charge  Timeout of <n>ms exceeded",
         f"and 10 jobs more: `qtui journal {name} --jobs`",
     ):

@@ -120,7 +120,7 @@ async def test_the_count_is_a_least_one_while_it_searches(
         await driver.press("slash")
         for key in (*"error:boom", "enter"):
             driver.app.simulate_key(key)
-        await driver.sees("seen (1,500)")
+        await driver.sees("of 1,500")
         driver.app.simulate_key("plus")
         await driver.sees("at least ")
         await driver.until(lambda: "at least" not in driver.lines()[-1], "the end of the search")

@@ -143,7 +143,7 @@ async def test_progress_grows_and_escape_stops_before_it_drops(
         await driver.sees("20,000")
         await look_for(driver, "error:timeout")
         await driver.until(lambda: found(driver).total >= 100, "the first finds")
-        await driver.sees("seen (20,000)")
+        await driver.sees("of 20,000")
         assert "Timeout" in driver.row("j19999")
         before = found(driver).found
         await driver.until(lambda: found(driver).found > before, "more finds")

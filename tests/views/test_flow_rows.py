@@ -137,7 +137,7 @@ async def test_circles_gone_children_and_struck_off_ones(client: Redis) -> None:
     assert drawn(rows) == ["p", "├─ c0", "│  └─ p again", "├─ c1", "└─ c2"]
     said = {line.node.id: node_words(line)[0] for line in rows.lines if not line.repeated}
     assert said["c1"] == "its parent keeps it as unsuccessful"
-    assert "struck off by its parent" in node_in_full(rows.lines[-1])[1]
+    assert "removed from its parent" in node_in_full(rows.lines[-1])[1]
 
 
 async def test_what_a_line_says_is_plain(client: Redis) -> None:

@@ -83,7 +83,7 @@ async def test_words_tell_how_far_it_is_and_that_it_was_stopped(client: Redis) -
     steps = jobs.search()
     assert isinstance(steps, AsyncGenerator)
     await anext(steps)
-    assert jobs.words().endswith("seen (2,000)")
+    assert jobs.words().endswith("of 2,000")
     assert jobs.words().startswith(f"{jobs.found:,} of ")
     await steps.aclose()
     assert not jobs.searching

@@ -208,7 +208,7 @@ class TestFacts:
     async def test_an_orphan_and_an_id_that_workers_throw_away(self, client: Redis) -> None:
         await client.hset(QUEUE.job("0:5"), mapping=raw_fields())
         facts = text_of(document(await read(client, "0:5"))["job"])
-        assert "none: its id stands in no list and no set" in facts
+        assert "none: its id is in no list and no set" in facts
         assert "thrown away" in facts
 
     async def test_a_job_that_is_locked(self, client: Redis) -> None:

@@ -70,7 +70,7 @@ def test_what_python_does_not_read_is_none(seed: int) -> None:
 def test_the_screen_shows_what_is_too_large_to_fold_as_text() -> None:
     large = json.dumps(["x" * 1000] * (MOST_FOLDED // 1000))
     assert len(large) > MOST_FOLDED
-    assert parse_json(large) == (False, None, "too large to fold: shown as text")
+    assert parse_json(large) == (False, None, "too large to fold, shown as text")
     assert parse_json(large[: MOST_FOLDED - 1])[2].startswith("not valid JSON")
 
 

@@ -194,9 +194,9 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
         found = f"{plural(groups, 'group')} · {plural(self._groups.jobs, 'job')}"
         if self._hunt is None:
             return found
-        polite = ", politely" if self._hunt.resting else ""
-        seen = f"{count(self._hunt.seen)} of {count(self._hunt.total)} seen{polite}"
-        return f"{found} · {seen}{self._where}"
+        throttled = " (throttled)" if self._hunt.resting else ""
+        searched = f"searched {count(self._hunt.seen)} of {count(self._hunt.total)}{throttled}"
+        return f"{found} · {searched}{self._where}"
 
     @override
     def key_lead(self) -> str:

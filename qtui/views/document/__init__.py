@@ -1,7 +1,7 @@
-"""The detail of a job as one long document of lines: what a line says, and in which style.
+"""A job's details as one long document of styled lines.
 
-Knows neither Redis nor widgets. A line is made plain, cut and styled only when it is asked for, and
-costs the same in ten lines as in a million.
+Knows neither Redis nor widgets. A line is made plain, cut and styled only when it is drawn, and
+costs the same in a document of ten lines as of a million.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ class _Root(TextNode):
 
 
 class Document:
-    """Sections, and what a person folded in them.
+    """Sections, and what the user folded in them.
 
     Args:
         sections: From top to bottom.
@@ -188,7 +188,7 @@ class Document:
                 self._known[index] = previous._known[old]
 
     def prepare(self) -> None:
-        """Parse all that stands open; `layout` does it too, this may be done in a thread before."""
+        """Parse all open sections; `layout` does so too, but this may run in a thread before."""
         for index, section in enumerate(self.sections):
             if self.folds(section).open:
                 self.parsed(index)
@@ -244,12 +244,12 @@ class Layout:
         return [Piece(Style.NOTE, "▸ " if sign else "  "), *node.draw(at)]
 
     def fold_at(self, y: int) -> Fold:
-        """What `toggle` would find at a line."""
+        """What `toggle` would act on at a line."""
         holder, index = _holder(*self._locate(y))
         return holder.state(index)
 
     def toggle(self, y: int) -> int:
-        """Fold or open what stands at a line; returns the line where it stands now."""
+        """Fold or open what is at a line; returns the line where it is now."""
         holder, index = _holder(*self._locate(y))
         return self._y(holder, holder.flip(index))
 
@@ -258,7 +258,7 @@ class Layout:
         return self._root.child_at(y)[0]
 
     def pending_at(self, y: int) -> Pending | None:
-        """What a line asks to load: a line in place of a text, or the title of a whole section."""
+        """What Enter would load at a line: a text not read yet, or the rest of a section."""
         node, at = self._locate(y)
         if not isinstance(node, _Chapter):
             return None
@@ -280,7 +280,7 @@ class Layout:
         self._reset(section, EVERYTHING)
 
     def mark(self, y: int) -> Mark:
-        """What stands at a line, in words that hold for another width or a newer document."""
+        """A bookmark of a line that survives another width and a newer document."""
         node, at = self._locate(y)
         steps = node.steps(at)
         while node.parent is not None:

@@ -1,4 +1,4 @@
-"""JSON as rows that fold: parsed at once, laid out where it is open, written when it is drawn."""
+"""JSON as rows that fold: parsed as a whole, laid out where open, formatted when drawn."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _ESCAPE: Final = re.compile(r"\\.")
 
 
 def _encode(text: str) -> str:
-    """A string as JSON that is printable and still means the same."""
+    """A string as printable JSON with the same meaning."""
     shown = _quote(text)
     if shown.isprintable():
         return shown
@@ -79,7 +79,7 @@ def _collector_paused() -> Iterator[None]:
 def parse_json(text: str) -> tuple[bool, JsonValue, str]:
     """Whether text is JSON (or nearly), its value, and what is wrong with it."""
     if len(text) > MOST_FOLDED:
-        return False, None, "too large to fold: shown as text"
+        return False, None, "too large to fold, shown as text"
     strange: list[str] = []
 
     def constant(name: str) -> bytes:
@@ -99,7 +99,7 @@ def parse_json(text: str) -> tuple[bool, JsonValue, str]:
         where = f"line {error.lineno}, column {error.colno}"
         return False, None, f"not valid JSON, {where}: {error.msg}"
     except RecursionError:
-        return False, None, "nested too deeply to fold: shown as text"
+        return False, None, "nested too deeply to fold, shown as text"
     return True, value, f"not valid JSON: it holds {strange[0]}" if strange else ""
 
 
@@ -145,7 +145,7 @@ class Branch(TextNode):
         return [Piece(Style.PUNCTUATION, ",")] if self.head and index < self.count - 1 else []
 
     def _line(self, index: int) -> tuple[list[Piece], bool]:
-        """A child on one row, and whether that hides some of it."""
+        """A child on one row, and whether the row hides some of it."""
         (key, value), room = self._item(index), self._room()
         limit = 4 * room
         spans, longest = self._key(index, limit), key or b""
@@ -278,7 +278,7 @@ def _scalar(value: JsonValue, limit: int | None) -> Piece:
 
 
 def _pair(item: tuple[str, JsonValue] | JsonValue) -> tuple[str | None, JsonValue]:
-    """What stands in an object or an array: its key, if it has one, and its value."""
+    """An entry of an object or array: its key, if any, and its value."""
     return item if isinstance(item, tuple) else (None, item)
 
 
@@ -294,7 +294,7 @@ def _folded(value: list[JsonValue] | _Object) -> list[Piece]:
 
 
 def _inline(value: list[JsonValue] | _Object) -> list[Piece]:
-    """A small container of scalars on one line; nothing if it is not that small."""
+    """A small container of scalars as one line; empty if it is too large for that."""
     if len(value) > _INLINE_ITEMS:
         return []
     spans, left = [Piece(Style.PUNCTUATION, _brackets(value)[0])], _INLINE_CELLS

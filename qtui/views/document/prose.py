@@ -94,8 +94,8 @@ def prose_of(body: Text | Stack | Json | Pairs | Log) -> Prose:
 class Lines(TextNode):
     """Lines of text, wrapped at the width of the layout; very long ones cut until opened.
 
-    Each row is a child of its own here: how many rows a line takes is counted, mostly without a
-    look at its characters, and it is wrapped when it is drawn.
+    Each line is one child here. Its rows are counted first, mostly without reading its characters;
+    it is wrapped when it is drawn.
     """
 
     __slots__ = ("_drawn", "_folds", "_label", "_prose", "_room", "_tops", "_words")

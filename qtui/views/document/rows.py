@@ -22,7 +22,7 @@ GUTTER: Final = 2
 
 
 class Style(StrEnum):
-    """What a piece of a line is; the widget knows how that looks."""
+    """What a piece of a line is; the widget decides how it looks."""
 
     TEXT = "text"
     TITLE = "title"
@@ -40,7 +40,7 @@ class Style(StrEnum):
 
 
 class Fold(StrEnum):
-    """What stands at a line: nothing to fold, something folded or open, something not loaded."""
+    """What a line offers: nothing to fold, something folded or open, or something to load."""
 
     NONE = "none"
     FOLDED = "folded"
@@ -62,7 +62,7 @@ _WIDER: Final = re.compile(
 
 
 class _Cells(dict[str, int]):
-    """Cells of a printable character, never fewer than the terminal gives it."""
+    """Width of a printable character in cells, never less than the terminal gives it."""
 
     def __missing__(self, char: str) -> int:
         if unicodedata.east_asian_width(char) in "WF" or _WIDER.match(char):
@@ -80,7 +80,7 @@ ODD: Final = re.compile(r"[^ -\u02ff\u0370-\u0482\u2010-\u2027\u2400-\u2421\u250
 
 
 def cells_of(text: str) -> int:
-    """Terminal cells that a plain text takes."""
+    """Width of a plain text in terminal cells."""
     return len(text) if not ODD.search(text) else sum(map(_CELLS.__getitem__, text))
 
 
@@ -156,7 +156,7 @@ Path: TypeAlias = tuple[str | int, ...]
 
 @dataclass(slots=True)
 class Folds:
-    """What a person folded and opened in one section; `budget` is for what nobody touched."""
+    """What the user folded and opened in one section; `budget` limits what opens by itself."""
 
     open: bool
     budget: int = FIRST_LOOK
@@ -190,7 +190,7 @@ class TextNode:
         return Fold.NONE
 
     def flip(self, at: int) -> int:
-        """Fold or open the child at a row; the row where it stands then."""
+        """Fold or open the child at a row; returns the row where it is then."""
         return at
 
     def first(self, at: int) -> bool:
@@ -198,11 +198,11 @@ class TextNode:
         return True
 
     def steps(self, at: int) -> tuple[int, ...]:
-        """A row in words that outlive a change of width."""
+        """A bookmark of a row that survives a change of width."""
         return (at,)
 
     def seek(self, steps: tuple[int, ...]) -> int:
-        """The row that `steps` spoke of."""
+        """The row that a bookmark of `steps` points at."""
         return steps[0]
 
     def put(self, index: int, child: TextNode | None) -> None:
@@ -213,7 +213,7 @@ class TextNode:
         self._grow((child.height if child else 1) - (old.height if old else 1))
 
     def recount(self, count: int) -> None:
-        """Start again with so many children of one row each."""
+        """Start over with this many children of one row each."""
         self.inner.clear()
         self.count = count
         self._grow(self.head + count + self.tail - self.height)

@@ -1,4 +1,4 @@
-"""What a document is made of: sections, and the kinds of body that they have."""
+"""The parts of a document: sections, and the kinds of body that they have."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Stack:
 
 @dataclass(frozen=True, slots=True)
 class Json:
-    """JSON text as it stands in Redis; what does not parse shows as text, with the reason."""
+    """JSON text as stored in Redis; if it does not parse it shows as text, with the reason."""
 
     text: str
 
@@ -44,9 +44,9 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Something that is there but was not read: `size` in bytes (-1: not known).
+    """Something that exists but was not read: `size` in bytes (-1: unknown).
 
-    `what` is for whoever loads it, say the name of the field; it is not shown.
+    `what` tells the loader what to read, such as the name of the field; it is not shown.
     """
 
     size: int
@@ -60,8 +60,8 @@ Body: TypeAlias = Text | Stack | Json | Pairs | Log | Pending
 class Section:
     """A titled part of a document. Titles are unique: folds are remembered by them.
 
-    `note` stands at the right of the title, also when folded; `more` adds a last line that asks to
-    load the rest of a body that was capped.
+    `note` is shown right of the title, also when folded; `more` adds a last line that offers to
+    load the rest of a body that was cut.
     """
 
     title: str

@@ -1,6 +1,6 @@
-"""What the inspector looks at: a queue, a state, its jobs, its marks, and what came of retries.
+"""What the inspector shows: a queue, a state, its jobs, their marks and results of retries.
 
-Holds no widgets and starts nothing by itself: the screen calls it from its workers.
+Has no widgets and starts nothing by itself: the screen calls it from its workers.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from qtui.views.lists.marks import MOST_MARKED, Marks
 
 
 class Board:
-    """The one list in sight, and what is remembered of the others."""
+    """The visible list, and the marks and filters of the others."""
 
     def __init__(self, client: Client, rate: float | None = None) -> None:
         self.queue: QueueKey | None = None
         self.state = JobState.FAILED
         self.newest_first = True
         self.filter: Filter | None = None
-        """Which jobs are shown: it belongs to a queue, holds in all its states, and is kept."""
+        """The filter: it belongs to a queue, applies to all its states, and is kept."""
         self.jobs: Listing | None = None
         self.verdicts: dict[str, Verdict] = {}
-        """By job id, what a retry came to, for the list in sight."""
+        """Results of a retry by job id, for the visible list."""
         self._client = client
         self._reader = Reader(client)
         self._rate = rate
@@ -43,14 +43,14 @@ class Board:
 
     @property
     def marks(self) -> Marks:
-        """The marks of the list in sight."""
+        """The marks of the visible list."""
         if self.queue is None:
             return Marks()
         return self._marks.setdefault((self.queue, self.state), Marks())
 
     @property
     def found(self) -> FoundList | None:
-        """The list in sight, where it is one of finds."""
+        """The visible list, if it is one of jobs that a filter found."""
         return self.jobs if isinstance(self.jobs, FoundList) else None
 
     def look_at(
@@ -59,7 +59,7 @@ class Board:
         state: JobState | None = None,
         newest_first: bool | None = None,
     ) -> Listing | None:
-        """Turns to another list; what a retry left to read in the old one is let go."""
+        """Shows another list; results of a retry in the old one are dropped."""
         before = self.queue, self.state
         if queue != self.queue:
             if self.queue is not None:
@@ -77,7 +77,7 @@ class Board:
         return self.jobs
 
     def look_for(self, wanted: Filter | None) -> Listing | None:
-        """Turns to the jobs of the same state that match, or with None to all of them."""
+        """Shows the jobs of the state that match, or with None all of them."""
         self.filter = wanted
         return self.look_at(self.queue)
 
@@ -94,17 +94,17 @@ class Board:
         )
 
     async def everything(self) -> Query:
-        """All that the list in sight is about, now and shown or not. Costs one command.
+        """A selection of all jobs that the visible list stands for. Costs one command.
 
         Raises:
             ValueError: there is no list, or its jobs can't be retried.
         """
         if self.queue is None:
-            raise ValueError("there is no list in sight")
+            raise ValueError("no list is visible")
         return await query(self._client, self.queue, self.state, self.filter)
 
     def chosen(self, cursor_id: str | None) -> list[str]:
-        """The jobs that a key acts on: the marked ones, else the one under the cursor."""
+        """The jobs that a key acts on: the marked ones, or the one under the cursor."""
         if len(self.marks):
             return list(self.marks)
         return [cursor_id] if cursor_id is not None else []
@@ -156,7 +156,7 @@ class Board:
     # What came of retries
 
     def record(self, queue: QueueKey, state: JobState, results: Iterable[Result]) -> None:
-        """Writes results into their rows, if their list is still in sight, and holds it."""
+        """Writes results into their rows, if their list is still visible, and holds it."""
         results = list(results)
         marks = self._marks.get((queue, state))
         if marks is not None:
@@ -171,7 +171,7 @@ class Board:
         self.jobs.hold(result.job_id for result in results if result.code in gone)
 
     def note(self, queue: QueueKey, state: JobState, outcomes: Mapping[str, Outcome]) -> None:
-        """Writes what has become of retried jobs into their rows, if they are still in sight."""
+        """Writes outcomes of retried jobs into their rows, if those are still visible."""
         if (queue, state) != (self.queue, self.state):
             return
         for job_id, seen in outcomes.items():
@@ -180,6 +180,6 @@ class Board:
                 self.verdicts[job_id] = verdict(result, seen, state)
 
     def forget_results(self) -> None:
-        """Lets go of what stands in the rows; the next refresh shows the list as it is."""
+        """Drops the results in the rows; the next refresh shows the current list."""
         self._results.clear()
         self.verdicts.clear()

@@ -1,7 +1,7 @@
-"""The jobs of a state that match a filter, in a list that grows while they are found. No widgets.
+"""The jobs of a state that match a filter, in a list that grows while searching. No widgets.
 
-It holds ids, and rows of those in sight. What was found stays where it is: a job that has left the
-state meanwhile is shown as such, and jobs that finish later come in at their end of the list.
+It holds ids, and rows of the visible ones. Found jobs keep their places: a job that has left the
+state since is shown as such, and jobs that finish later are added at their end of the list.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.reads.scores import newest_score
 from qtui.bullmq.search.hunt import Hunt
 from qtui.bullmq.search.steps import Met
-from qtui.text import count
+from qtui.text import count, plural
 from qtui.views.lists.job_list import MOST_HELD, ROWS_A_PAGE
 from qtui.views.lists.listing import Moved
 
 MOST_FOUND: Final = 100_000
-"""Jobs that the list holds; more are counted, and a retry of all that match takes them too."""
+"""Jobs that the list holds; more are only counted, but a retry of all matches includes them."""
 
 
 class FoundList:
@@ -105,7 +105,7 @@ class FoundList:
         return self._ids[:most]
 
     def has_left(self, job_id: str) -> bool:
-        """Whether the job is shown although it has left the state."""
+        """Whether the job has left the state but is still shown."""
         return job_id in self._left
 
     @property
@@ -119,13 +119,15 @@ class FoundList:
         return self.loaded and not self.searching and not self.finished
 
     def words(self) -> str:
-        """How far the hunt is: ``37 of 320,000 seen (1,000,000)``, or what it came to."""
+        """Progress, ``37 matches · searched 3,000 of 9,000``, or result, ``37 of 9,000 match``."""
         found, hunt = count(self.found), self._hunt
+        matches = plural(self.found, "match", "matches")
+        searched = f"searched {count(hunt.seen)} of {count(hunt.total)}"
         if self.searching:
-            polite = ", politely" if hunt.resting else ""
-            return f"{found} of {count(hunt.seen)} seen ({count(hunt.total)}){polite}"
+            throttled = " (throttled)" if hunt.resting else ""
+            return f"{matches} · {searched}{throttled}"
         if not self.finished:
-            return f"stopped: {found} of {count(hunt.seen)} seen ({count(hunt.total)})"
+            return f"stopped: {matches} · {searched}"
         return f"{found} of {count(max(hunt.seen, self.live_total))} match"
 
     # Finding
@@ -187,7 +189,7 @@ class FoundList:
     # Rows
 
     def missing(self, first: int, last: int) -> tuple[int, int] | None:
-        """The part of a window that wants loading."""
+        """The part of a window that is not loaded."""
         places = range(max(0, first), min(last, self.total - 1) + 1)
         absent = [place for place in places if self._ids[place] not in self._rows]
         return (absent[0], absent[-1]) if absent else None
@@ -236,11 +238,11 @@ class FoundList:
             del self._rows[job_id]
 
     def hold(self, left: Iterable[str] = ()) -> None:
-        """Keeps the rows as they are; ``left`` are those that a retry took out of the state."""
+        """Freezes the rows; ``left`` are the jobs that a retry took out of the state."""
         if not self.held:
             self.held, self._held_at = True, self.live_total
         self._left.update(left)
 
     def thaw(self) -> None:
-        """Lets go of what was held."""
+        """Ends the hold."""
         self.held = False

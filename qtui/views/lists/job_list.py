@@ -49,12 +49,12 @@ class JobList:
         """Whether it has been read at all."""
         self.held = False
         self.live_total = 0
-        """Jobs that the state holds now, as last told; differs from `total` while held."""
+        """Jobs in the state, as last read; differs from `total` while held."""
         self._reader = reader
         self._rows: dict[int, Row] = {}
         self._places: dict[str, int] = {}
         self._empty: set[int] = set()
-        """Places that were read and hold nothing (any more); not asked for again."""
+        """Places that were read and found empty; they are not read again."""
         self._left: set[str] = set()
         # Rows are placed by where they stood when they were asked for: one reading at a time.
         self._lock = asyncio.Lock()
@@ -72,7 +72,7 @@ class JobList:
         return self._rows.values()
 
     def has_left(self, job_id: str) -> bool:
-        """Whether the job is shown although it has left the state."""
+        """Whether the job has left the state but is still shown."""
         return job_id in self._left
 
     @property
@@ -182,12 +182,12 @@ class JobList:
         return rank, page
 
     def hold(self, left: Iterable[str] = ()) -> None:
-        """Keeps the rows as they are; ``left`` are those that a retry took out of the state."""
+        """Freezes the rows; ``left`` are the jobs that a retry took out of the state."""
         self.held = True
         self._left.update(left)
 
     def thaw(self) -> None:
-        """Lets go of what was held; the next refresh shows the list as it is."""
+        """Ends the hold; the next refresh shows the current list."""
         self.held = False
 
     def _let_stay(self, index: int, row: Row) -> None:

@@ -1,4 +1,4 @@
-"""What a table can show: a state's jobs, or those of them that were found. No widgets."""
+"""What a job table can show: a state's jobs, or those that a filter found. No widgets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Moved:
     """What a refresh did to the list."""
 
     anchor: int | None
-    """Where the anchor stands now."""
+    """The anchor's place now."""
     shift: int
     """By how many rows the anchor has moved down."""
 
@@ -31,9 +31,9 @@ class Listing(Protocol):
     loaded: bool
     """Whether it has been read at all."""
     held: bool
-    """Whether it stays as it is, so that results can be read where their jobs stood."""
+    """Whether the rows are frozen, so that results can be read in their jobs' rows."""
     live_total: int
-    """Jobs that the state holds now, as last told."""
+    """Jobs in the state, as last read."""
 
     def row(self, index: int) -> Row | None:
         """The row at a place, None where it is not loaded."""
@@ -45,23 +45,23 @@ class Listing(Protocol):
         """Every loaded row, in no order."""
 
     def has_left(self, job_id: str) -> bool:
-        """Whether the job is shown although it has left the state."""
+        """Whether the job has left the state but is still shown."""
 
     @property
     def changes(self) -> int:
         """Jobs that came or went since the list was held, at the least."""
 
     def missing(self, first: int, last: int) -> tuple[int, int] | None:
-        """The part of a window that wants loading."""
+        """The part of a window that is not loaded."""
 
     async def load(self, first: int, last: int) -> bool:
-        """Reads what a window lacks; True if there was something to read."""
+        """Reads the missing rows of a window; True if there were any."""
 
     async def refresh(self, first: int, last: int, anchor: str | None) -> Moved:
         """Reads the window anew around the anchor."""
 
     def hold(self, left: Iterable[str] = ()) -> None:
-        """Keeps the rows as they are; ``left`` are those that a retry took out of the state."""
+        """Freezes the rows; ``left`` are the jobs that a retry took out of the state."""
 
     def thaw(self) -> None:
-        """Lets go of what was held; the next refresh shows the list as it is."""
+        """Ends the hold; the next refresh shows the current list."""

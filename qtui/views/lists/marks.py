@@ -1,4 +1,4 @@
-"""Which jobs are marked: ids, never places, so that a moving list can't change them."""
+"""Marked jobs: ids, not places, so that a moving list can't change them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Marks:
         self.anchor: str | None = None
         """Where a range began; None while no range is being made."""
         self.everything: Query | None = None
-        """Set when all that the list is about is marked, known by a query and not by ids."""
+        """Set when all jobs of the list are marked: a query in place of ids."""
 
     def __len__(self) -> int:
         """How many jobs are marked."""
