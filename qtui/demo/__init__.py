@@ -1,4 +1,4 @@
-"""An embedded server and a believable incident on it; a leaf that knows nothing else of qtui."""
+"""An embedded server with a simulated incident; a leaf that knows nothing else of qtui."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from qtui.demo.server import EmbeddedServer, ServerError
 __all__ = ["Demo", "DemoError", "start"]
 
 READY = "ready"
-"""The line by which the incident says that its past is written."""
+"""The line that the incident prints when its past is written."""
 
 _READY_WITHIN = 60.0
 """Seconds the incident may take to be written; about one is usual."""
@@ -32,7 +32,7 @@ class DemoError(ServerError):
 class Demo:
     """A running demo: a server, and the process that filled it and works its queues.
 
-    Both end with us, however we end, and leave nothing behind.
+    Both end when this process ends, in any way, and leave nothing behind.
     """
 
     server: EmbeddedServer
@@ -66,12 +66,12 @@ class Demo:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop, whatever happened inside."""
+        """Stop the demo, also after an exception."""
         self.stop()
 
 
 def start(binary: str | None = None) -> Demo:
-    """Start a demo of its own; returns when the first look is good, in about a second.
+    """Start a demo; returns when its queues are filled, in about a second.
 
     Args:
         binary: Path of the server to run it on; by default the best of this machine.
@@ -93,7 +93,7 @@ def start(binary: str | None = None) -> Demo:
 
 
 def _spawn(socket: str) -> subprocess.Popen[bytes]:
-    """Start the incident in a process and session of its own, out of reach of Ctrl+C."""
+    """Start the incident in a separate process and session, so that Ctrl+C does not reach it."""
     # It must find the very modules that we run on, and none that lie about in the user's folder.
     here = [str(Path(entry).resolve()) for entry in sys.path]
     return subprocess.Popen(

@@ -17,7 +17,7 @@ from qtui.demo import READY
 
 
 def _end_with_stdin() -> None:
-    """Leave at once when stdin closes, whatever the event loop does at that moment."""
+    """Exit at once when stdin closes, even if the event loop is busy."""
 
     def wait() -> None:
         while os.read(0, 1):
@@ -28,7 +28,7 @@ def _end_with_stdin() -> None:
 
 
 def _fall_silent() -> None:
-    """From here on nobody reads what we print, and a terminal must not see it."""
+    """Discard further output: no process reads it, and it must not reach a terminal."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)

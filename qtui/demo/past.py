@@ -1,7 +1,7 @@
-"""Plays lives on real queues: BullMQ's own scripts, called by its Python package, told old times.
+"""Writes the history of real queues with BullMQ's own scripts and times in the past.
 
-A worker needs 0.5 ms a run. Sent as pipelines, the same scripts with the same arguments need a
-third of that, and a script believes whatever time its caller says.
+A worker needs 0.5 ms per run. Sent as pipelines, the same scripts with the same arguments need a
+third of that, and a script takes the time from its caller.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LOCK = 30_000
 
 
 class Past:
-    """One queue while its history is written; nobody else may work on it meanwhile."""
+    """One queue while its history is written; no worker may run on it meanwhile."""
 
     def __init__(self, queue: Queue) -> None:
         """Write the history of `queue`, which must be new."""
@@ -32,7 +32,7 @@ class Past:
         self._scripts: Scripts = queue.backend.scripts
 
     def expect(self, life: Life) -> None:
-        """Tell what happens to a job that was added by others, with an id of its own."""
+        """Set what happens to a job that was added elsewhere, by its id."""
         self.lives[str(life.opts["jobId"])] = life
 
     async def add(self, lives: Sequence[Life]) -> None:
@@ -84,7 +84,7 @@ class Past:
         return caught[0]
 
     async def _end_runs(self, jobs: Sequence[Job]) -> list[Life]:
-        """End the runs of active jobs as their lives tell; the lives that go on are returned."""
+        """End the runs of active jobs as their lives say; return the lives that have more runs."""
         more = []
         async with self.queue.client.pipeline(transaction=False) as pipe:
             for job in jobs:
@@ -198,7 +198,7 @@ def _node(life: Life) -> dict[str, object]:
 
 
 async def _pause(invoices: Past, now: int) -> None:
-    """Somebody paused the invoices when the trouble began, and nobody resumed them."""
+    """The invoices queue was paused when the trouble began, and never resumed."""
     await invoices.live(scenes.invoices(now))
     await invoices.queue.pause()
 

@@ -14,7 +14,7 @@ from qtui.demo.scenes import QUEUES
 from qtui.demo.story import Data, Failure, Payload
 
 _CONCURRENCY = {"payments": 4}
-"""Few, so that one can watch jobs being active."""
+"""Few, so that active jobs are visible for a while."""
 
 _TICK = 2.0
 """Seconds between two new emails; other jobs come more rarely."""
@@ -26,7 +26,7 @@ class _RunFailed(Exception):
 
 def _fail(job: Job, failure: Failure) -> Exception:
     """The error to raise in a processor; the job then keeps a stack as Node would print it."""
-    # The package would note our Python traceback instead, which nobody's production has.
+    # The package would note our Python traceback instead, which no production system has.
     job.updateStacktrace = lambda: job.stacktrace.append(failure.stack)
     return UnrecoverableError(failure.reason) if failure.final else _RunFailed(failure.reason)
 
@@ -44,7 +44,7 @@ def _processor(queue: str) -> Callable[[Job, str], Awaitable[Payload]]:
 
 
 def _quiet(*_: object) -> None:
-    """Errors of a worker end nothing here: there is nobody to tell, and the next run may pass."""
+    """Ignore errors of a worker: no one reads them, and the next run may pass."""
 
 
 def start_workers(url: str) -> list[Worker]:
@@ -63,7 +63,7 @@ def start_workers(url: str) -> list[Worker]:
 
 
 async def trickle(url: str) -> None:
-    """Add a few jobs for ever, so that the screen is alive: mostly emails, most of them fine."""
+    """Keep adding a few jobs, so that the screen is alive: mostly emails, most of which succeed."""
     queues = {name: Queue(name, {"connection": url}) for name in ("emails", "payments", "webhooks")}
     options = {"attempts": 3, "backoff": {"type": "exponential", "delay": 2000}}
     for turn in itertools.count(1):

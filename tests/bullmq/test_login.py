@@ -82,7 +82,7 @@ async def test_a_database_that_is_not_there_is_explained(standalone: Topology) -
     url = standalone.url.replace("/0", "/99")
     client = connect(parse_target(url), read_only=True)
     said = await says(client, url, client.ping())
-    assert said == f"{url} has no database of that number"
+    assert said == f"{url} has no database with that number"
 
 
 # --- TLS -----------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ async def test_a_wrong_master_name_names_the_right_ones(topologies: Topologies) 
     url = topologies.get("sentinel").url.replace("/main", "/mian")
     client = connect(parse_target(url), read_only=True)
     said = await says(client, url, client.ping())
-    assert "the Sentinels know no master of that name, but: main" in said
+    assert "the Sentinels know no master of that name, only: main" in said
 
 
 async def test_sentinels_that_are_all_dead_are_unreachable() -> None:

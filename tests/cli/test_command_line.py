@@ -93,7 +93,7 @@ def test_an_address_in_front_is_understood(redis_url: str) -> None:
         (["redi://u:SECRET@h:1", "queues"], "did you mean redis://?"),
         (["sentinels://u:SECRET@h:1", "queues"], "the Redis URL must start with redis://"),
         (["u:SECRET@h:x", "queues"], "or be host:port"),
-        (["--redis", "6379", "queues"], "a port alone is no address"),
+        (["--redis", "6379", "queues"], "a port alone is not an address"),
     ],
 )
 def test_a_wrong_form_of_an_address_is_answered_without_its_password(

@@ -214,7 +214,7 @@ async def test_the_far_end_of_a_tunnel_is_asked_about(end: str, scheme: str) -> 
         "reset": "Through a tunnel: is its other end up?",
         "speaks something else": f"speaks no TLS on this port: write {plain}://"
         if "ss" in scheme
-        else "does not speak the protocol of Redis",
+        else "does not speak the Redis protocol",
     }
     refused(said, words[end])
     assert f"{scheme}://127.0.0.1:{port}" in said.err
@@ -252,7 +252,7 @@ def test_the_nodes_of_a_cluster_speak_tls(stage: Stage) -> None:
     [
         (["--tls-ca", "/nowhere"], "TLS: cannot read the CA: /nowhere: No such file"),
         (["--tls-ca", "/tmp"], "TLS: cannot read the CA: /tmp: Is a directory"),
-        (["--tls-ca", "/dev/null"], "/dev/null holds no certificate of a CA in PEM"),
+        (["--tls-ca", "/dev/null"], "/dev/null holds no CA certificate in PEM format"),
         (["--tls-ca", "a\0b"], "TLS: cannot read the CA"),
         (["--tls-ca", "\x1b[31m"], "TLS: cannot read the CA: ␛[31m"),
         (["--tls-ca", ""], "is empty"),

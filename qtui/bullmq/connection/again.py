@@ -1,4 +1,4 @@
-"""Reads are sent again on a fresh connection before a server is blamed; writes never are.
+"""Sends a read again on a fresh connection if the old one was lost; never a write.
 
 A router or a firewall that drops idle connections, a laptop that slept, and a server that was
 restarted leave connections that only look alive, beside a healthy server.
@@ -21,21 +21,21 @@ Arguments: TypeAlias = Sequence[EncodableT]
 """A command as it is given to redis-py."""
 
 POOL_IS_EMPTY: Final = "No connection available."
-"""What redis-py says where all connections of a pool stay in use."""
+"""What redis-py says if all connections of a pool stay in use."""
 
 
 def may_ask_again(
     error: BaseException, commands: Iterable[Arguments], *, may_have_moved: bool = False
 ) -> bool:
-    """Whether a connection was lost under commands that all are reads.
+    """Whether a connection was lost while all commands on it were reads.
 
-    What is raised as a subclass of these errors says more than that: a refused login, or a server
-    that takes no connection, and that was a fresh one already.
+    Subclasses of these errors mean something else: a refused login, or a server that accepts no
+    connection, which a fresh one would not change.
 
     Args:
-        error: what was raised.
-        commands: all that were sent.
-        may_have_moved: another server may have taken over from one that takes no connection.
+        error: the error raised.
+        commands: every command that was sent.
+        may_have_moved: another server may have taken over from one that accepts no connection.
     """
     kinds = (ConnectionError, TimeoutError, *([NotConnected] if may_have_moved else []))
     lost = type(error) in kinds and str(error) != POOL_IS_EMPTY
@@ -50,7 +50,7 @@ def _reads(words: Arguments) -> bool:
 
 
 class Single(Redis):
-    """redis-py's client of one server, which reads again when a connection was lost."""
+    """redis-py's client of one server, which repeats reads when a connection was lost."""
 
     async def execute_command(self, *args: EncodableT, **options: Any) -> Any:
         """One command and its reply; a read at most twice, within twice the time-out."""
@@ -67,7 +67,7 @@ class Single(Redis):
         return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
-        """A pipeline that reads again too, if it holds nothing but reads."""
+        """A pipeline that is repeated too, if it holds only reads."""
         return _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
 
 

@@ -1,8 +1,8 @@
-"""How replies come in: patiently while something comes, and no more of them than is wanted.
+"""Receives replies: waits while bytes keep coming, and breaks off a reply that gets too large.
 
-Redis has no command that cuts a field of a hash, and no read tells beforehand how large its reply
-will be. So a reader says how much it can bear (`at_most`), and where more comes the reply is broken
-off, its connection closed, and the reader asks for sizes first or for less at a time.
+Redis has no command that cuts a field of a hash, and no read says beforehand how large its reply
+will be. So a reader sets a limit (`at_most`). A reply beyond it is broken off and its connection
+closed; the reader then asks for sizes first, or for less at a time.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
 
 BEARABLE: Final = 10_000_000
-"""Bytes of replies at a time that a list can bear; in Python they take some four times that."""
+"""Bytes of replies that a list may read at a time; in Python they take some four times that."""
 
 
 class ReplyTooLarge(RedisError):
-    """More came than the reader can bear: nothing is wrong with the server or the connection."""
+    """A reply exceeds the reader's limit; nothing is wrong with the server or the connection."""
 
     def __init__(self, octets: int) -> None:
         super().__init__(f"the reply is larger than {octets:,} bytes")
@@ -45,12 +45,12 @@ _ALLOWANCE: Final[ContextVar[_Allowance | None]] = ContextVar("allowance", defau
 
 @contextmanager
 def at_most(octets: int = BEARABLE) -> Iterator[None]:
-    """All replies that are read within, together, may have so many bytes.
+    """Limits the bytes of all replies that are read inside this context, together.
 
-    Tasks that are begun within count too.
+    Tasks started inside count too.
 
     Raises:
-        TooLarge: more came.
+        TooLarge: the replies exceed the limit.
     """
     token = _ALLOWANCE.set(_Allowance(octets))
     try:
@@ -60,7 +60,7 @@ def at_most(octets: int = BEARABLE) -> Iterator[None]:
 
 
 class Patient(_AsyncHiredisParser):
-    """redis-py's parser, for which the time-out is one of silence, and which can be told enough."""
+    """redis-py's parser with a time-out for silence only, and a limit of bytes."""
 
     _link: AbstractConnection
 
@@ -84,7 +84,7 @@ class Patient(_AsyncHiredisParser):
         return True
 
     def _wait_on(self) -> None:
-        """A reply that comes is none that is late: the time-out begins anew."""
+        """Waits for more bytes; the time-out starts anew with each that comes."""
         timeout, seconds = self._link._active_read_timeout, self._link.socket_timeout
         if timeout is not None and seconds is not None and not timeout.expired():
             timeout.reschedule(asyncio.get_running_loop().time() + seconds)

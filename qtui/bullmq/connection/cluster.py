@@ -1,4 +1,4 @@
-"""A client of a cluster that sends no write twice, and that looks around again after a loss."""
+"""A cluster client that sends no write twice and rediscovers the nodes after a lost connection."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Cluster(RedisCluster):
     async def execute_command(self, *args: EncodableT, **kwargs: Any) -> Any:
         """One command, sent to the node that has its keys, or to ``target_nodes``.
 
-        A read whose connection was lost is sent once more, after a look around.
+        A read whose connection was lost is sent once more, after the nodes were rediscovered.
 
         Raises:
             RedisError: as any command does.
@@ -158,8 +158,8 @@ class _LastFirst(deque[Connection]):
 class Pipeline(ClusterPipeline):
     """A pipeline that tells its cluster when a node is gone.
 
-    redis-py tells it as a part of sending again; without that, a pipeline would go to the dead node
-    for ever.
+    redis-py does so only as part of its own repeats; with those off, pipelines would go to the dead
+    node for ever.
     """
 
     def __init__(self, client: Cluster, transaction: bool | None) -> None:
@@ -216,10 +216,10 @@ class Pipeline(ClusterPipeline):
 
 
 def _reason(error: RedisClusterException) -> RedisError:
-    """The error of the usual family behind one that is none, so that one `except` catches all.
+    """The RedisError behind an error of redis-py that is none, so that one `except` catches all.
 
-    Raise it outside the handler: inside, Python would hang the outer error on to it, which it is
-    the cause of, in place of its own cause.
+    Raise it outside the handler: inside, Python would attach the outer error as its context, in
+    place of its own cause.
     """
     inner: BaseException | None = error
     while inner is not None:

@@ -1,4 +1,4 @@
-"""Errors of redis-py and of the network, as one line that says what to do."""
+"""Turns errors of redis-py and of the network into one line that says what to do."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _Causes: TypeAlias = Sequence[BaseException]
 
 
 def explain(error: BaseException, target: Target) -> RedisFault:
-    """The fault that an error amounts to. Raise it ``from None``: what it hides may hold secrets.
+    """The fault for an error. Raise it ``from None``: the original error may hold secrets.
 
     Faults are returned as they are. An error of no known kind becomes `Refused` if Redis sent it
     and `Unreachable` if not, with its own first line; passwords of the target are taken out.
@@ -68,11 +68,11 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 @dataclass(frozen=True, slots=True)
 class _Where:
-    """Which server an error is about: the URL's, or one that others announce."""
+    """The server that an error is about: the one in the URL, or an announced one."""
 
     shown: str
     hint: str = ""
-    """What to do where only the announced address may be wrong; follows the sentence."""
+    """Advice for a wrong announced address; follows the sentence."""
     comma: str = ""
 
     @classmethod
@@ -118,7 +118,7 @@ def _is_given(named: Address, target: Target) -> bool:
 
 
 def _words(error: BaseException, target: Target) -> str:
-    """What Redis or the system said: one line, without the command it was said to."""
+    """The message of Redis or the system as one line, without the command that caused it."""
     words = re.sub(r"^Command # .* caused error: ", "", str(error), flags=re.DOTALL)
     # Behind the command comes what was said as a tuple of one.
     words = re.sub(r"""^\((['"])(.*)\1,\)$""", r"\2", words, flags=re.DOTALL)
@@ -134,7 +134,7 @@ _REFUSALS: Final[Sequence[tuple[type[BaseException], str, str]]] = (
     (
         AuthenticationError,
         "no password is set|without any password",
-        "has no password, yet the URL holds one: leave it out",
+        "has no password, but the URL has one: leave it out",
     ),
     (
         AuthenticationError,
@@ -159,19 +159,23 @@ _REFUSALS: Final[Sequence[tuple[type[BaseException], str, str]]] = (
     (
         ResponseError,
         r"\bDENIED\b",
-        "is in protected mode: it answers on its own machine only, until it has a password",
+        "is in protected mode: it accepts only local connections until it has a password",
     ),
     (ResponseError, r"\bMISCONF\b", "cannot save to disk and therefore takes no writes"),
-    (ResponseError, r"\bBUSY\b", "is busy with a script that does not end: try again later"),
+    (ResponseError, r"\bBUSY\b", "is busy with a long-running script: try again later"),
     (ResponseError, r"\bNOREPLICAS\b", "has too few replicas and therefore takes no writes"),
-    (ResponseError, "DB index is out of range|invalid DB index", "has no database of that number"),
+    (
+        ResponseError,
+        "DB index is out of range|invalid DB index",
+        "has no database with that number",
+    ),
     (
         ResponseError,
         "unknown command",
-        "does not know a command that is needed: is it renamed, or the server too old?",
+        "does not know a required command: is it renamed, or the server too old?",
     ),
     (ResponseError, r"\bWRONGTYPE\b", "holds a key of another type than BullMQ's"),
-    (ConnectionError, "max number of clients", "has as many clients as it takes (maxclients)"),
+    (ConnectionError, "max number of clients", "has reached its limit of clients (maxclients)"),
     (
         ResponseError,
         "cluster support disabled",
@@ -186,7 +190,7 @@ _SENTINEL_LOGIN: Final = (
 
 
 def _refusal(causes: _Causes, target: Target) -> Refused | None:
-    """What Redis itself said no to. An ACL's no may hide behind what redis-py makes of it."""
+    """What Redis itself refused. An ACL's refusal may hide behind another error of redis-py."""
     for cause in causes:
         if isinstance(cause, NoPermissionError):
             return Refused(f"{target.shown}: {_forbidden(_words(cause, target))}")
@@ -204,7 +208,7 @@ def _refusal(causes: _Causes, target: Target) -> Refused | None:
 
 
 def _forbidden(words: str) -> str:
-    """What an ACL refused, without the user's name that newer releases put into it."""
+    """What an ACL refused, without the user name that newer releases include."""
     command = re.search(r"'([^']+)' command", words)
     if command:
         return f"its ACL does not let this user run {plain(command[1].replace('|', ' ').upper())}"
@@ -265,10 +269,10 @@ def _distrust(error: ssl.SSLCertVerificationError) -> str:
 _ERRNO: Final = {
     errno.ECONNREFUSED: "refused the connection: is the server up and the port right?",
     errno.ENOENT: "is not there: is the server up and the path right?",
-    errno.EACCES: "may not be used by you: look at the permissions of the socket",
-    errno.EHOSTUNREACH: "cannot be reached: there is no route to this host",
-    errno.ENETUNREACH: "cannot be reached: there is no network to this host",
-    errno.ETIMEDOUT: "does not answer: is the host right, and no firewall between?",
+    errno.EACCES: "denies you access: check the permissions of the socket",
+    errno.EHOSTUNREACH: "cannot be reached: no route to this host",
+    errno.ENETUNREACH: "cannot be reached: no network to this host",
+    errno.ETIMEDOUT: "does not answer: is the host right, and is there a firewall in between?",
 }
 _HUNG_UP: Final = (errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED)
 _TLS_HUNG_UP: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
@@ -323,9 +327,9 @@ def _sentence(cause: BaseException, target: Target) -> str:
             return _ERRNO[errno.ETIMEDOUT] + no_tls
         return "did not answer in time: is it busy, or the network slow?"
     if isinstance(cause, MaxConnectionsError) or words == "No connection available.":
-        return "is asked too much at a time: all our connections to it are in use"
+        return "got no free connection: all of qtui's connections to it are in use"
     if isinstance(cause, InvalidResponse):
-        return "does not speak the protocol of Redis: is the port right?"
+        return "does not speak the Redis protocol: is the port right?"
     if isinstance(cause, MasterNotFoundError) and cause.__cause__ is None:
         return f"has no master: {first_line(words)}"
     return ""

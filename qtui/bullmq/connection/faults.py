@@ -1,4 +1,4 @@
-"""What can go wrong between us and Redis, as one line for a person. Knows nothing of redis-py."""
+"""Faults between qtui and Redis, each one line for the user. Knows nothing about redis-py."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ from typing import ClassVar
 
 
 class RedisFault(Exception):
-    """Says in one line what is wrong and what to do; never holds a password or a traceback."""
+    """One line that says what is wrong and what to do; never has a password or a traceback."""
 
     exit_code: ClassVar[int] = 3
-    """What a command that stops because of it exits with."""
+    """Exit code of a command that stops because of it."""
 
 
 class BadUrl(RedisFault):
-    """The address cannot be used as it is written; no attempt to connect was made."""
+    """The address cannot be used as written; no connection was tried."""
 
     exit_code: ClassVar[int] = 2
 
 
 class Unreachable(RedisFault):
-    """No answer came: host, port, DNS, TLS, time-out, or a connection that was lost.
+    """No answer came: host, port, DNS, TLS, time-out, or a lost connection.
 
-    If it befell a write, its effect is unknown.
+    If the command was a write, its effect is unknown.
     """
 
 
 class Refused(RedisFault):
-    """Redis answered, and the answer was no: password, ACL, replica, memory, wrong kind of server.
+    """Redis answered with a refusal: password, ACL, replica, memory, wrong kind of server.
 
-    If it befell a write, that command did nothing.
+    If the command was a write, it did nothing.
     """
 
 
 class ReadOnlyMode(RedisFault):
-    """Our own guard refused a command; nothing of it was sent."""
+    """The read-only guard refused a command; nothing was sent."""
 
     exit_code: ClassVar[int] = 4

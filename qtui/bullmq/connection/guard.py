@@ -1,7 +1,7 @@
-"""The read-only guard: a connection that sends nothing but an allow-list of reads.
+"""The read-only guard: a connection that sends only the reads on an allow-list.
 
 It sits where redis-py turns a command into bytes, below clients, pipelines, scripts, transactions,
-publish/subscribe and connections taken from the pool by hand, so it does not matter who asks.
+publish/subscribe and connections taken from the pool by hand, so every caller passes it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from qtui.text import plain
 if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
 else:
-    # A mixin: at run time the real connection class stands behind it.
+    # A mixin: at run time it is combined with a real connection class.
     AbstractConnection = object
 
 Words: TypeAlias = tuple[bytes, ...]
@@ -34,7 +34,7 @@ READS: Final = frozenset(
     # What a connection needs for itself; none of them touches a key.
     b" AUTH HELLO SELECT READONLY READWRITE ASKING QUIT".split()
 )
-"""Commands that are allowed with whatever arguments."""
+"""Commands that are allowed with any arguments."""
 
 READS_OF: Final[Mapping[bytes, frozenset[bytes]]] = {
     container: frozenset(subcommands.split())
@@ -49,14 +49,14 @@ READS_OF: Final[Mapping[bytes, frozenset[bytes]]] = {
         b"XINFO": b"STREAM GROUPS CONSUMERS",
     }.items()
 }
-"""Subcommands that are allowed, by the command they belong to."""
+"""Allowed subcommands, by their command."""
 
 
 def permit(words: Words) -> None:
     """Let a read pass.
 
     Args:
-        words: The command as it will stand on the wire, one item a word; two are looked at.
+        words: The command as it will be sent, word by word; the first two are checked.
 
     Raises:
         ReadOnlyMode: anything that is not on the list.
@@ -85,7 +85,7 @@ def _refusal(words: Words) -> str:
 
 
 class _Packed(list[bytes]):
-    """Bytes that went through the guard; it sends no others."""
+    """Bytes that passed the guard; it sends no others."""
 
 
 class Guarded(AbstractConnection):

@@ -15,7 +15,7 @@ from qtui.text import plain
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """What answers there; a field is empty where it does not say."""
+    """The server that answers; a field is empty if the server does not say."""
 
     name: str = ""
     """``Redis``, ``Valkey``, ``Dragonfly``, ``KeyDB``, …"""

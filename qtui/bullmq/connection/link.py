@@ -1,4 +1,4 @@
-"""The connections themselves: each of redis-py's kinds, with our manners, guarded or not."""
+"""The connection classes: each kind of redis-py's, with our additions, guarded or not."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ IDLE: Final = 10.0
 """Seconds of silence after which a connection must prove with a PING that it is still there."""
 
 _PROOF: Final = 2.0
-"""Seconds that the proof may take. Routers drop idle connections without a word to either end."""
+"""Seconds that the PING may take. Routers drop idle connections without telling either end."""
 
 if TYPE_CHECKING:
     _Base = AbstractConnection
     _TcpBase = Connection
 else:
-    # A mixin: at run time the real connection class stands behind it.
+    # A mixin: at run time it is combined with a real connection class.
     _Base = object
     _TcpBase = object
 
 
 class NotConnected(ConnectionError):
-    """No connection came about; the cause says why."""
+    """Connecting failed; the cause says why."""
 
     def __init__(self, announced: Address, reachable: Address) -> None:
         self.announced = announced
@@ -52,10 +52,10 @@ class NotConnected(ConnectionError):
 
 
 class Routed(_TcpBase):
-    """Mixin: connects to where the user says that an address is reached, and says which failed.
+    """Mixin: takes the detour that ``--announced`` names, and says which address failed.
 
-    The certificate is checked against the address as it is named, not against the detour, unless
-    the user gives a name.
+    The certificate is checked against the announced address, not against the detour, unless the
+    user gives a name.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Routed(_TcpBase):
         """Connects if need be.
 
         Raises:
-            NotConnected: nobody answers at the address, or not in time.
+            NotConnected: the address does not answer, or not in time.
         """
         try:
             await super().connect_check_health(check_health, retry_socket_connect)
@@ -100,14 +100,14 @@ class Routed(_TcpBase):
 
 
 class Courteous(_Base):
-    """Mixin: says who we are if it may, leaves no password in tracebacks, and stops when told."""
+    """Mixin: names the client, keeps passwords out of tracebacks, and heeds a cancellation."""
 
     def __init__(self, **options: Any) -> None:  # of redis-py's connections, of a dozen types
         super().__init__(**options)
         self.set_parser(Patient)
 
     async def on_connect_check_health(self, check_health: bool = True) -> None:
-        """Logs in and selects the database, then tells Redis who we are.
+        """Logs in, selects the database, then names the client.
 
         redis-py's own `client_name` fails the connection where an ACL refuses CLIENT SETNAME.
         """
@@ -128,9 +128,9 @@ class Courteous(_Base):
                 raise
 
     async def check_health(self) -> None:
-        """Connects anew where the connection is gone, before anything is sent on it.
+        """Connects anew if the connection is gone, before anything is sent on it.
 
-        So what comes next is sent once, writes too. Costs nothing on a connection in use, and a
+        So the next command, even a write, is sent once. Costs nothing on a connection in use, and a
         PING after `IDLE` seconds.
         """
         if self.is_connected and not (self._is_cut_off() or await self._fell_asleep()):
@@ -139,12 +139,12 @@ class Courteous(_Base):
         await self.connect()  # type: ignore[no-untyped-call]  # has no annotations
 
     def _is_cut_off(self) -> bool:
-        """Whether the other end has hung up, as far as this one knows already."""
+        """Whether the other end is known to have closed the connection."""
         reader = self._reader
         return reader is None or reader.at_eof() or reader.exception() is not None
 
     async def _fell_asleep(self) -> bool:
-        """Whether it was idle for so long that it had to be asked, and did not answer."""
+        """Whether it was idle for so long that it needed a PING, and did not answer it."""
         next_check: float = self.next_health_check
         if asyncio.get_running_loop().time() < next_check:
             return False
@@ -161,7 +161,7 @@ class Courteous(_Base):
     def pack_command(self, *args: EncodableT) -> list[bytes]:
         """Does what redis-py does, in C: the words of a batch take a tenth of the time.
 
-        What hiredis does not take (text that is no UTF-8, a type of its own) redis-py packs.
+        redis-py packs what hiredis can't: text that is not UTF-8, and types of its own.
         """
         name, *rest = args
         if isinstance(name, str | bytes):

@@ -1,4 +1,4 @@
-"""Whose data a client reads and writes: a server told from every other, whatever its address."""
+"""Identifies the server whose data a client reads and writes, independent of its address."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONGEST: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """A server's process and the history of its data; fields are empty where it does not say."""
+    """A server's process and the history of its data; a field is empty if it does not say."""
 
     run_id: str = ""
     """Its process: another one after each restart."""
@@ -26,7 +26,7 @@ class Origin:
     """The history of its data: the same on a master and its replicas, another one after a
     promotion or a restart."""
     replid2: str = ""
-    """The history that it went on from when it was promoted."""
+    """The history that it continued when it was promoted."""
     is_master: bool = True
     """Whether it takes writes, by its own account."""
     is_settled: bool = True
@@ -34,11 +34,11 @@ class Origin:
 
     @property
     def is_known(self) -> bool:
-        """Whether it says anything by which it can be told from others."""
+        """Whether it says anything that distinguishes it from other servers."""
         return bool(self.run_id or self.replid)
 
     def is_same_as(self, other: Origin) -> bool:
-        """Whether what the one has acknowledged the other still has.
+        """Whether this server still has what the other one acknowledged.
 
         That is the same process with the same history: each restart, promotion and full copy may
         have lost writes that were acknowledged.
@@ -54,7 +54,7 @@ class Origin:
         return bool(mine & its)
 
     def members(self) -> dict[str, str]:
-        """What a journal keeps of it."""
+        """The fields that a journal keeps."""
         found = asdict(self)
         return {name: found[name] for name in _KEPT if found[name]}
 
@@ -63,7 +63,7 @@ _KEPT: Final = ("run_id", "replid", "replid2")
 
 
 def origin_of(members: Mapping[str, object]) -> Origin:
-    """What a journal has kept."""
+    """The origin from the fields that a journal kept."""
     run_id, replid, replid2 = (_text(members.get(name)) for name in _KEPT)
     return Origin(run_id=run_id, replid=replid, replid2=replid2)
 

@@ -1,4 +1,4 @@
-"""A client of the master that Sentinels name, wherever it moves."""
+"""A client that follows the master that Sentinels name."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class MasterPool(SentinelConnectionPool, BlockingConnectionPool):
 
 
 class Sentinels(Sentinel):
-    """Asks the Sentinels in turn, and says which of all possible things went wrong."""
+    """Asks the Sentinels in turn, and says exactly what went wrong."""
 
     def __init__(self, clients: Iterable[Redis]) -> None:
         """One client for each Sentinel; they are closed with this."""
@@ -83,10 +83,10 @@ class Sentinels(Sentinel):
                 self.sentinels.insert(0, self.sentinels.pop(index))
                 return state["ip"], state["port"]
         if service_name in known:
-            raise MasterNotFoundError("the Sentinels hold the master for down: try again soon")
+            raise MasterNotFoundError("the Sentinels consider the master down: try again soon")
         if known:
             names = plain(", ".join(sorted(known)))
-            raise MasterNotFoundError(f"the Sentinels know no master of that name, but: {names}")
+            raise MasterNotFoundError(f"the Sentinels know no master of that name, only: {names}")
         if problem is None:
             raise MasterNotFoundError("the Sentinels know no master at all")
         raise MasterNotFoundError("no Sentinel could be asked") from problem

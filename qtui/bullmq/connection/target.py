@@ -1,6 +1,6 @@
 """Where a Redis is: the URL, parsed. Pure; knows neither redis-py nor the network.
 
-Errors here never quote a part of the URL: a password with an unescaped ``/`` or ``@`` may stand
+Errors here never quote a part of the URL: a password with an unescaped ``/`` or ``@`` may be
 anywhere in it.
 """
 
@@ -53,7 +53,7 @@ class Credentials:
 
 
 class Route(NamedTuple):
-    """Where connections go that a Sentinel, a cluster or the URL sends to another address."""
+    """A detour: where to connect instead of an address that a URL, Sentinel or cluster names."""
 
     announced: Address
     """The address that they name; port 0 is any."""
@@ -122,17 +122,17 @@ class Target:
     """Of a cluster the nodes to start with, of Sentinel the Sentinels; none for a unix socket."""
     path: str = ""
     master: str = ""
-    """The name under which the Sentinels know the master."""
+    """The master's name, as the Sentinels know it."""
     db: int = 0
     credentials: Credentials = Credentials()
     sentinel_credentials: Credentials = Credentials()
     tls: Tls | None = None
     routes: tuple[Route, ...] = ()
-    """The first that is about an address leads elsewhere."""
+    """Detours; the first that fits an address is taken."""
 
     @property
     def shown(self) -> str:
-        """The URL in one plain form, fit to be shown and stored: no credentials, no options."""
+        """The URL in a normal form that is safe to show and store: no credentials, no options."""
         if self.path:
             return plain(f"unix://{self.path}") + (f"?db={self.db}" if self.db else "")
         hosts = ",".join(address.shown for address in self.hosts)
@@ -154,7 +154,7 @@ class Target:
         return self.shown
 
     def __repr__(self) -> str:
-        """`shown`, so that tracebacks with local variables betray nothing."""
+        """`shown`, so that tracebacks with local variables reveal nothing."""
         return f"Target({self.shown!r})"
 
 
@@ -267,7 +267,7 @@ def parse_target(url: str) -> Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """How the servers of a URL are reached from here, where the URL does not say it."""
+    """Detours and TLS: how to reach the servers of a URL, besides what the URL says."""
 
     announced: tuple[str, ...] = ()
     """Each as `parse_route` takes it."""
@@ -278,7 +278,7 @@ class Reach:
     tls_insecure: bool = False
 
     def of(self, target: Target) -> Target:
-        """The target as it is reached.
+        """The target with these detours and TLS settings.
 
         Raises:
             BadUrl: an option that does not fit the URL or another one.
@@ -340,7 +340,7 @@ def _scheme_of(url: str) -> tuple[str, str]:
     if separator and (known := _ALIASES.get(scheme, scheme)) in _SCHEMES:
         return known, rest
     if url.isdecimal():
-        raise BadUrl("a port alone is no address: write localhost:PORT")
+        raise BadUrl("a port alone is not an address: write localhost:PORT")
     near = difflib.get_close_matches(scheme if separator else url.partition(":")[0], _SCHEMES, 1)
     hint = f"did you mean {near[0]}://? " if near else ""
     known_schemes = ", ".join(f"{one}://" for one in _SCHEMES)
@@ -364,7 +364,9 @@ def _hosts(hosts: str, kind: Topology) -> tuple[Address, ...]:
             "several hosts need redis+cluster:// or redis+sentinel://; redis:// takes one host"
         )
     if len(names) > 1 and "" in names:
-        raise BadUrl("a host is missing in the Redis URL: two commas, or one at an end")
+        raise BadUrl(
+            "a host is missing in the Redis URL: it has two commas in a row, or one at an end"
+        )
     return tuple(_address(name, port) for name in names)
 
 

@@ -28,7 +28,7 @@ from redis.exceptions import TimeoutError as LateReply
 from qtui.bullmq.connection.faults import RedisFault
 
 LOST: Final = (LostConnection, LateReply, OSError)
-"""The connection was lost, or the reply is late: what became of the command is unknown."""
+"""The connection was lost, or the reply is late: the command's effect is unknown."""
 
 REFUSED: Final = ResponseError
 """Redis answered, and the answer was an error: about a key, a command, or the user's rights."""
