@@ -59,7 +59,7 @@ async def test_a_socket_without_permission_is_explained(tmp_path: Path) -> None:
     client = connect(parse_target(url), read_only=True)
     assert "refused the connection" in await says(client, url, client.ping())
     fault = explain(PermissionError(errno.EACCES, "Permission denied"), parse_target(url))
-    assert "look at the permissions of the socket" in str(fault)
+    assert "check the permissions of the socket" in str(fault)
 
 
 @pytest.mark.parametrize("scheme", ["redis", "rediss", "redis+sentinel", "redis+cluster"])
