@@ -35,7 +35,7 @@ from qtui.operations.engine.pace import Pace
 from qtui.operations.following.follower import GRACE
 from qtui.operations.journal.reading import JournalError, find, read_header
 from qtui.operations.planning.plan import Forecast, Plan, Resets, make_plan
-from qtui.operations.retry.resuming import Interrupted, Recorder
+from qtui.operations.retry.resuming import AllDone, Interrupted, Recorder
 from qtui.operations.retry.retry import Retry
 from qtui.operations.retry.same_server import OtherServer
 from qtui.operations.supply.selection import Query, Selection, chosen, query
@@ -210,12 +210,12 @@ def _take(place: Workplace, name: str, *, yes: bool) -> Interrupted:
     where = place.target.shown
     try:
         return Interrupted.take(place.journal, name, where, anyway=yes)
-    except OtherServer:
+    except (AllDone, OtherServer):
         header = read_header(place.journal, find(place.journal, name))
         key = QueueKey(header.queue, header.prefix).key("meta")
         origin = place.ask(lambda client: read_origin(client, key))
     try:
-        return Interrupted.take(place.journal, name, where, origin)
+        return Interrupted.take(place.journal, name, where, origin, anyway=yes)
     except OtherServer as doubt:
         if not (is_terminal(sys.stdin) and place.err.is_terminal):
             raise
@@ -223,7 +223,7 @@ def _take(place: Workplace, name: str, *, yes: bool) -> Interrupted:
         place.err.flush()
         if not agreed("Resume it here? [y/N] "):
             raise CommandError("nothing was retried", NOT_ALL) from None
-    return Interrupted.take(place.journal, name, where, anyway=True)
+    return Interrupted.take(place.journal, name, where, origin, anyway=True)
 
 
 def resume_campaign(

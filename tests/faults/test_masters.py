@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from tests.bullmq.topologies import Process, until
-from tests.faults.campaigns import assert_true, begin, journal_of, resume, struck
+from tests.faults.campaigns import assert_true, begin, carried_out, journal_of, resume, struck
 from tests.faults.servers import BASE, JOBS, Pair, places, seed, state_of
 
 
@@ -128,6 +128,67 @@ def test_a_campaign_is_resumed_under_another_name_of_this_machine(tmp_path: Path
             told = resume(f"redis://localhost:{server.port}", tmp_path)
             assert (told.code, told.summary["retried"]) == (0, JOBS)
             assert places(watch) == dict.fromkeys(ids, "wait")
+
+
+def assert_sent_again(url: str, state: Path, ids: list[str], server: redis.Redis) -> None:
+    """A campaign that is done sends again what this server has lost, and then is done there."""
+    again = resume(url, state)
+    assert (again.code, again.summary["retried"]) == (0, JOBS), again.err
+    assert f"has lost {JOBS:,} retried jobs: sending them again" in again.err
+    assert places(server) == dict.fromkeys(ids, "wait")
+    last = resume(url, state)
+    assert last.code == 1
+    assert "is done: every job of it has its code" in last.err
+
+
+def test_what_is_lost_after_the_end_is_sent_again_by_resume(tmp_path: Path) -> None:
+    """Under the same address: the server becomes a copy of one that has no retry of it."""
+    with ExitStack() as stack:
+        one, other = (stack.enter_context(Process()) for _ in range(2))
+        with one.admin() as watch, other.admin() as older:
+            ids = seed(watch)
+            seed(older)
+            url = f"redis://127.0.0.1:{one.port}"
+            told = carried_out(url, tmp_path)
+            assert (told.code, told.summary["retried"]) == (0, JOBS)
+            assert resume(url, tmp_path).code == 1  # nothing has changed
+            watch.replicaof("127.0.0.1", other.port)
+            until(lambda: watch.info("replication").get("master_link_status") == "up", "copy")
+            watch.replicaof("NO", "ONE")
+            assert watch.zcard(f"{BASE}:failed") == JOBS
+            assert_sent_again(url, tmp_path, ids, watch)
+
+
+def test_what_a_promoted_replica_never_got_is_sent_again_by_resume(tmp_path: Path) -> None:
+    """Under another address: the replica had lost its master before the campaign."""
+    with ExitStack() as stack:
+        pair = Pair(stack)
+        with pair.master.admin() as watch, pair.replica.admin() as promoted:
+            ids = seed(watch)
+            pair.await_copy()
+            promoted.replicaof("127.0.0.1", 1)
+            until(lambda: watch.info("replication")["connected_slaves"] == 0, "it has lost it")
+            told = carried_out(f"redis://127.0.0.1:{pair.master.port}", tmp_path)
+            assert (told.code, told.summary["retried"]) == (0, JOBS)
+            pair.master.kill()
+            promoted.replicaof("NO", "ONE")
+            url = f"redis://127.0.0.1:{pair.replica.port}"
+            assert_sent_again(url, tmp_path, ids, promoted)
+
+
+def test_where_nothing_is_lost_a_done_campaign_stays_done(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        pair = Pair(stack)
+        with pair.master.admin() as watch, pair.replica.admin() as promoted:
+            ids = seed(watch)
+            pair.await_copy()
+            carried_out(f"redis://127.0.0.1:{pair.master.port}", tmp_path)
+            pair.await_copy()
+            promoted.replicaof("NO", "ONE")
+            pair.master.kill()
+            again = resume(f"redis://127.0.0.1:{pair.replica.port}", tmp_path)
+            assert (again.code, again.summary["retried"], again.codes) == (0, JOBS, {})
+            assert places(promoted) == dict.fromkeys(ids, "wait")
 
 
 def test_where_the_data_may_be_others_it_says_which_flag(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from qtui.operations.journal.lines import Header
 from qtui.operations.journal.reading import (
     JournalError,
     Progress,
+    Summary,
     find,
     is_same_address,
     progress_of,
@@ -74,6 +75,10 @@ class Recorder:
         return journal
 
 
+class AllDone(JournalError):
+    """The campaign is done, and nothing shows that another server answers since."""
+
+
 @dataclass(frozen=True, slots=True)
 class Interrupted:
     """A campaign that did not come to its end, ready to go on; its journal is open and ours."""
@@ -100,17 +105,21 @@ class Interrupted:
             origin: the server there, by which a campaign under another address is recognised.
             anyway: whatever the address: someone has said that the data are the same.
 
+        One that is done is taken over only where another server answers than the one that took
+        its jobs, which may have lost their retry: those are sent again.
+
         Raises:
+            AllDone: it is done, and nothing shows that another server answers.
             OtherServer: it ran under another address, and its data may not be here.
-            JournalError: there is no such campaign, it is running or done.
+            JournalError: there is no such campaign, or it is running.
         """
         known = summary(folder, find(folder, name))
-        if known.phase == "done":
-            raise JournalError(f"campaign {known.id} is done: every job of it has its code")
-        if known.header.flow:
+        if known.header.flow and known.phase != "done":
             raise JournalError(
                 f"{known.id} is a flow's rerun: run that again, it goes on from where it is"
             )
+        if known.phase == "done" and (known.header.flow or not _changed(folder, known, origin)):
+            raise AllDone(f"campaign {known.id} is done: every job of it has its code")
         _state(known.header)
         _filter(known.header)
         if not anyway and not is_same_address(known.header.where, where):
@@ -161,6 +170,14 @@ class Interrupted:
             workers=seen_workers,
             selected=header.selection.jobs,
         )
+
+
+def _changed(folder: Path, known: Summary, origin: Origin | None) -> bool:
+    """Whether another server answers than the one that took the jobs of a campaign."""
+    if origin is None or not origin.is_known:
+        return False
+    before = origin_of(progress_of(folder, known.id).server)
+    return before.is_known and not origin.is_same_as(before)
 
 
 def _selection(queue: QueueKey, progress: Progress) -> Selection:
