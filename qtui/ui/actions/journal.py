@@ -17,7 +17,8 @@ def cannot_resume(situation: Situation) -> str:
     if one is None:
         return "There is no retry here."
     if one.ended and one.phase == "done":
-        return f"This retry is complete: {plural(one.jobs, 'job')}."
+        after = "" if one.header.flow else " (after a failover: qtui retry --resume)"
+        return f"This retry is complete: {plural(one.jobs, 'job')}{after}."
     if situation.is_own and situation.running:
         return "This retry is still running: press esc, then x stops it."
     if one.running and not situation.is_own:
