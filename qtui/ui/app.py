@@ -173,8 +173,10 @@ class QtuiApp(TerminalApp):
 
     def action_help(self) -> None:
         """Shows the keys that work here."""
-        keys = working_keys(self.screen)
-        self.push_screen(HelpScreen(keys, read_only=self._settings.read_only))
+        screen = self.screen
+        first = screen.PARTS if isinstance(screen, Acting) else ()
+        keys = working_keys(screen)
+        self.push_screen(HelpScreen(keys, first, read_only=self._settings.read_only))
 
     @override
     def action_command_palette(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final
 
 from textual.app import ComposeResult
@@ -20,6 +20,9 @@ from qtui.ui.keys import key_in_words
 
 _FILTER: Final = "inspector.filter"
 """The action that has a language of its own."""
+
+_LAST: Final = (Where.MOVE, Where.APP)
+"""The keys that are the same on every screen."""
 
 
 def working_keys(screen: Screen[object]) -> dict[str, Action]:
@@ -50,6 +53,7 @@ class HelpScreen(ModalScreen[None]):
 
     Args:
         keys: by key, what it does.
+        first: the parts of the registry that come first.
         read_only: whether nothing can be written.
     """
 
@@ -67,9 +71,13 @@ class HelpScreen(ModalScreen[None]):
     }
     """
 
-    def __init__(self, keys: Mapping[str, Action], *, read_only: bool) -> None:
+    def __init__(
+        self, keys: Mapping[str, Action], first: Sequence[Where], *, read_only: bool
+    ) -> None:
         super().__init__()
         self._keys = keys
+        others = [where for where in Where if where not in (*first, *_LAST)]
+        self._parts = [*(where for where in first if where not in _LAST), *others, *_LAST]
         self._read_only = read_only
 
     @override
@@ -81,7 +89,7 @@ class HelpScreen(ModalScreen[None]):
 
     def _lines(self) -> list[Content]:
         lines = []
-        for where in Where:
+        for where in self._parts:
             actions = [one for one in ACTIONS if one.where is where]
             rows = [row for action in actions for row in self._rows(action)]
             if rows:
