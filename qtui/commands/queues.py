@@ -11,10 +11,10 @@ from qtui.bullmq.connection import Client
 from qtui.bullmq.dialect import QueueEvidence
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, Kind, QueueStatus
-from qtui.bullmq.reads.discovery import discover
+from qtui.bullmq.reads.queues.discovery import discover
+from qtui.bullmq.reads.queues.workers import read_workers
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.reads.status import check_permission, read_status
-from qtui.bullmq.reads.workers import read_workers
 from qtui.commands.shared.find import queue_key, say_none, where_queues_are
 from qtui.commands.shared.ndjson import queue_object
 from qtui.commands.shared.output import Cell, Column, Paper, Table

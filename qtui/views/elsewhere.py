@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Final
 
-from qtui.bullmq.reads.elsewhere import Elsewhere, Place
+from qtui.bullmq.reads.queues.elsewhere import Elsewhere, Place
 from qtui.text import count, plain, plural
 
 _TOLD: Final = 5

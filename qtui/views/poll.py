@@ -18,11 +18,11 @@ from qtui.bullmq.connection.trouble import FORBIDDEN
 from qtui.bullmq.events.stream import can_wait, wait_for_events
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import QueueStatus
-from qtui.bullmq.reads.discovery import discover
-from qtui.bullmq.reads.elsewhere import look_elsewhere
 from qtui.bullmq.reads.ping import ping
+from qtui.bullmq.reads.queues.discovery import discover
+from qtui.bullmq.reads.queues.elsewhere import look_elsewhere
+from qtui.bullmq.reads.queues.workers import read_workers
 from qtui.bullmq.reads.status import check_permission, read_status
-from qtui.bullmq.reads.workers import read_workers
 from qtui.views.elsewhere import elsewhere_words
 
 SHORTEST_GAP: Final = 0.1

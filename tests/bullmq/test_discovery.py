@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import Kind
-from qtui.bullmq.reads.discovery import discover
+from qtui.bullmq.reads.queues.discovery import discover
 from qtui.bullmq.reads.status import read_status
 from qtui.demo.server import EmbeddedServer
 from tests.seeds import job, raw_fields, raw_meta, real_queue

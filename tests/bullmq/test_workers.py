@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from qtui.bullmq.connection import connect, parse_target
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.reads.workers import count_workers, queues_of_workers, read_workers
+from qtui.bullmq.reads.queues.workers import count_workers, queues_of_workers, read_workers
 from qtui.demo.server import EmbeddedServer
 from tests.bullmq.topologies import Topologies
 from tests.seeds import BOUND, QUEUE, real_queue

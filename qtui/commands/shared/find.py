@@ -8,8 +8,8 @@ from typing import Final
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import QueueStatus
-from qtui.bullmq.reads.discovery import discover
-from qtui.bullmq.reads.elsewhere import look_elsewhere
+from qtui.bullmq.reads.queues.discovery import discover
+from qtui.bullmq.reads.queues.elsewhere import look_elsewhere
 from qtui.bullmq.reads.status import check_permission, read_status
 from qtui.commands.shared.output import Paper
 from qtui.commands.shared.run import USAGE, CommandError

@@ -20,9 +20,9 @@ from qtui.bullmq.flow.lineage import Lineage, Node, Record, read_lineage
 from qtui.bullmq.flow.tree import FlowTooLarge, Tree, read_tree
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, QueueStatus
+from qtui.bullmq.reads.queues.workers import read_workers
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.reads.status import read_status
-from qtui.bullmq.reads.workers import read_workers
 from qtui.operations.flow_rerun.plan import (
     NOTHING_TO_RERUN,
     TOLD,

@@ -23,10 +23,10 @@ from qtui.bullmq.dialect import (
 )
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, JobState, QueueStatus, Row
+from qtui.bullmq.reads.queues.workers import read_workers
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.reads.scores import count_up_to
 from qtui.bullmq.reads.status import read_status
-from qtui.bullmq.reads.workers import read_workers
 from qtui.bullmq.signature import signature
 from qtui.bullmq.writer import NEVER, Picked
 from qtui.operations.planning.brakes import THE_QUEUE, Destined, job_brakes, queue_brakes

@@ -14,8 +14,8 @@ from qtui.bullmq.connection.origin import Origin, origin_of
 from qtui.bullmq.filter import Filter, FilterError, parse_filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
+from qtui.bullmq.reads.queues.workers import read_workers
 from qtui.bullmq.reads.status import read_status
-from qtui.bullmq.reads.workers import read_workers
 from qtui.bullmq.writer import Writer
 from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign

@@ -11,8 +11,8 @@ from typing import Final
 from qtui.bullmq.ask import ask_everywhere, ask_one, items, present, primaries, text, texts
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.reads.queues.workers import queues_of_workers
 from qtui.bullmq.reads.status import read_status
-from qtui.bullmq.reads.workers import queues_of_workers
 
 KEYS_A_SCAN: Final = 1000
 """Keys that one SCAN call visits, about 0.3 ms of Redis's time."""
