@@ -22,10 +22,10 @@ and where doubt remains the job goes where no release loses it:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from qtui.bullmq.model import Kind
 
@@ -62,6 +62,22 @@ class Destination(StrEnum):
     """For a parent that is retried with its children; no `destination` of a job by itself."""
 
 
+class Written(NamedTuple):
+    """A key that a retry writes when a job goes to a destination."""
+
+    by: Destination
+    type: str
+
+
+WRITTEN: Final[Mapping[str, Written]] = {
+    "wait": Written(Destination.WAIT, "list"),
+    "paused": Written(Destination.PAUSED, "list"),
+    "prioritized": Written(Destination.PRIORITIZED, "zset"),
+    "pc": Written(Destination.PRIORITIZED, "string"),
+}
+"""By suffix, the keys without which a job can't go where it should."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueEvidence:
     """What the queue shows of the release that runs it, at one moment."""
@@ -85,6 +101,14 @@ class QueueEvidence:
     """``paused`` holds a job that never ran: an add or a pause of 1.x to 5.x put it there."""
     wait_by_newer: bool = False
     """``wait`` holds a job that never ran: while the queue is paused, an add of 6.x put it in."""
+    mistyped: frozenset[str] = frozenset()
+    """Suffixes of the keys in `WRITTEN` that are of another type than BullMQ's."""
+
+    def obstacle(self, target: Destination) -> str:
+        """The suffix of a key for whose type no job can go there; empty if there is none."""
+        return next(
+            (one for one, made in WRITTEN.items() if made.by is target and one in self.mistyped), ""
+        )
 
     @property
     def major(self) -> int | None:

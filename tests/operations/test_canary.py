@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from qtui.operations.planning.plan import Resets, make_plan
 from qtui.operations.retry.retry import Retry
 from qtui.operations.supply.selection import query
 from tests.operations.campaigns import FAILED, codes, plan_of, run
+from tests.operations.following import by_plan
 from tests.seeds import QUEUE, RealQueue, census, failed_jobs, raw_failed, real_queue, soon
 
 
@@ -136,15 +138,31 @@ async def test_without_a_worker_it_stops_when_the_time_is_up(client: Redis) -> N
 
 
 @pytest.mark.parametrize("canary", [30, 31, 1000])
-async def test_one_that_is_as_large_as_the_selection_is_the_whole_campaign(
-    client: Redis, canary: int
+@pytest.mark.parametrize(
+    ("outcome", "why"),
+    [
+        ("fail", r"canary: \d+ of 30 failed again \(limit 10 %\)"),
+        ("ok", ""),
+        ("none", r"canary: 30 of 30 still waiting after 0\.5 s \(limit 10 %\)"),
+    ],
+)
+async def test_one_that_is_as_large_as_the_selection_is_judged_too(
+    server: EmbeddedServer, client: Redis, canary: int, outcome: str, why: str
 ) -> None:
-    ids = await raw_failed(client, map(str, range(1, 31)))
-    campaign = await canary_of(client, Pace(canary=canary, canary_seconds=20))
-    began = time.monotonic()
-    assert codes(await run(campaign)) == dict.fromkeys(ids, Code.RETRIED)
-    assert time.monotonic() - began < 5
-    assert (campaign.phase, campaign.why) == (Phase.DONE, "")
+    async with real_queue(server) as real:
+        ids = await failed_jobs(real, 30, attempts=1)
+        watched = 0.5 if outcome == "none" else 20
+        campaign = await canary_of(client, Pace(canary=canary, canary_seconds=watched), ids)
+        if outcome == "none":
+            found = await run(campaign)
+        else:
+            plan = by_plan({} if outcome == "ok" else dict.fromkeys(ids, "boom"))
+            async with real.worker(processor=plan):
+                found = await run(campaign)
+    assert codes(found) == dict.fromkeys(ids, Code.RETRIED)
+    assert campaign.phase is Phase.DONE
+    assert re.fullmatch(why, campaign.why)
+    assert not campaign.is_stopping
 
 
 async def test_jobs_that_cannot_be_retried_are_not_its_birds(

@@ -371,3 +371,24 @@ async def test_what_a_plan_says_is_what_happens(
             line = await client.lrange(QUEUE.key(one.target), 0, -1)
             ran_before = line[line.index(one.row.id) + 1 :]
             assert (one.row.lifo and not set(ran_before) & {"w1", "p1"}) or not one.row.lifo
+
+
+@pytest.mark.parametrize("suffix", ["wait", "paused", "prioritized", "pc"])
+async def test_where_a_key_is_of_another_type_the_plan_says_that_redis_will_refuse(
+    client: Redis, suffix: str
+) -> None:
+    [plain, high] = await raw_failed(client, ["1", "2"])
+    await client.hset(QUEUE.job(high), "priority", 3)
+    await client.hset(QUEUE.key("meta"), "version", "bullmq:5.58.1")
+    if suffix == "paused":  # where only what last ran before 5.0.0 goes
+        await client.hset(QUEUE.key("meta"), "paused", 1)
+        await client.hdel(QUEUE.job(plain), "ats", "atm")
+        await client.hdel(QUEUE.job(high), "ats", "atm")
+    await client.hset(QUEUE.key(suffix), "no", "list")
+    plan = await plan_of(client, plain, high)
+    batch = await Writer(client).retry(QUEUE, FAILED, picks(plan))
+    said = {one.row.id: one.code for one in plan.forecasts}
+    assert said == {one.job_id: one.code for one in batch.results}
+    assert Code.REFUSED in said.values()
+    warning = f"Redis will refuse jobs (0): not of the type that BullMQ makes: bull:q:{suffix}."
+    assert warning in plan.warnings(Resets())

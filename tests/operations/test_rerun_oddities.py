@@ -401,3 +401,20 @@ async def test_a_rerun_in_a_paused_queue_is_on_hold_for_nothing_however_many_wai
     places = await census(client, KIDS)
     assert [places[one] for one in ("c0", "c1", "c2")] == [["prioritized"]] * 3
     assert await client.llen(KIDS.key("paused")) == standing
+
+
+async def test_a_list_of_a_wrong_type_refuses_the_plan(client: Redis) -> None:
+    await raw_flow(client, 1)
+    await client.set(KIDS.key("wait"), "no list")
+    plan = await plan_of(client)
+    assert plan.refusal == "bull:kids:wait is not of the type that BullMQ makes"
+
+
+async def test_what_redis_refuses_is_not_told_as_a_change(client: Redis) -> None:
+    await raw_flow(client, 1)
+    plan = await plan_of(client)
+    await client.set(KIDS.key("wait"), "no list")
+    rerun = rerun_of(client, plan)
+    await carry_out(rerun)
+    assert rerun.why.startswith("Redis refused it: ")
+    assert "WRONGTYPE" in rerun.why

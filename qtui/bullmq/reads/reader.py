@@ -28,7 +28,7 @@ from qtui.bullmq.ask import (
 from qtui.bullmq.connection import Client
 from qtui.bullmq.connection.arrival import ReplyTooLarge, at_most
 from qtui.bullmq.connection.trouble import is_wrong_type
-from qtui.bullmq.dialect import QueueEvidence
+from qtui.bullmq.dialect import WRITTEN, QueueEvidence
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row
 from qtui.bullmq.reads.hashes import by_weight, read_hashes
@@ -352,7 +352,7 @@ class Reader:
     async def evidence(self, queue: QueueKey) -> QueueEvidence:
         """Returns the evidence of the queue's dialect; `qtui.bullmq.dialect` evaluates it.
 
-        Costs two round trips with at most 24 commands of O(1); one more if jobs are in ``paused``,
+        Costs two round trips with at most 28 commands of O(1); one more if jobs are in ``paused``,
         and one if a paused queue has jobs in ``wait``.
         """
         wait = queue.key("wait")
@@ -369,11 +369,13 @@ class Reader:
                 ("LRANGE", wait, -EDGE, -1),
                 ("LRANGE", queue.key("paused"), -NEWEST, -1),
                 ("LLEN", queue.key("paused")),
+                *(("TYPE", queue.key(suffix)) for suffix in WRITTEN),
                 *newest(queue),
             ],
         )
         meta, prioritized, counter, legacy, paused_list, head, tail, next_paused, *rest = replies
-        in_paused, *latest = rest
+        in_paused, *rest = rest
+        types, latest = rest[: len(WRITTEN)], rest[len(WRITTEN) :]
         paused, version = texts(meta) or [None, None]
         [modern] = await last_ran_modern(self._client, [queue], latest)
         kept = [one for one in present(texts(next_paused)) if not is_marker(one)]
@@ -390,6 +392,11 @@ class Reader:
             in_paused=number(in_paused) or 0,
             paused_by_older=await any_never_ran(self._client, queue, kept),
             wait_by_newer=paused is not None and await any_never_ran(self._client, queue, waiting),
+            mistyped=frozenset(
+                suffix
+                for (suffix, made), found in zip(WRITTEN.items(), types, strict=True)
+                if found not in (made.type, "none")
+            ),
         )
 
 

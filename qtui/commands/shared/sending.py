@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Final, TypeAlias
 
+from qtui.bullmq.codes import Code
 from qtui.bullmq.connection import explain
 from qtui.bullmq.connection.trouble import RAISED
 from qtui.bullmq.filter import FilterError
@@ -188,6 +189,9 @@ def _end(
 
 
 def _ended(campaign: Campaign[JobAction], report: Report) -> int:
+    if campaign.phase is Phase.DONE and campaign.why:
+        report.rest = report.rest_when_done
+        return _end(campaign, report, report.code or NOT_ALL, f"all was sent: {campaign.why}")
     if campaign.phase is Phase.DONE and campaign.is_stopping:
         return _end(campaign, report, INTERRUPTED, "interrupted after all jobs were sent")
     if campaign.phase is Phase.DONE:
@@ -196,6 +200,6 @@ def _ended(campaign: Campaign[JobAction], report: Report) -> int:
     if campaign.phase is Phase.LOST:
         return _end(campaign, report, REDIS, "the connection was lost", goes_on=True)
     if campaign.why:
-        code = REDIS if campaign.refused else NOT_ALL
+        code = REDIS if campaign.refused or campaign.codes[Code.REFUSED] else NOT_ALL
         return _end(campaign, report, code, f"stopped: {campaign.why}", goes_on=campaign.refused)
     return _end(campaign, report, INTERRUPTED, "interrupted", goes_on=True)

@@ -301,6 +301,8 @@ class Campaign(Generic[A_co]):
             if not lost:
                 if self.decided < self.selected and await self._insist(self.action.vanished):
                     raise _Objection(VANISHED)
+                if self._canary and not self._stop.is_set():  # no other job comes after it
+                    await self._judge_canary(self._canary)
                 return
             yield []
             if self._stop.is_set():
@@ -393,6 +395,8 @@ class Campaign(Generic[A_co]):
         if self._canary is not None and len(self._canary) >= self.pace.canary:
             await self._judge_canary(self._canary)
             self._canary = None
+            if self.why:
+                self.stop()
         if self._canary is not None:
             wanted = min(wanted, self.pace.canary - len(self._canary))
         while not (room := await self._insist(partial(self._throttle.admit, wanted))):
@@ -445,7 +449,7 @@ class Campaign(Generic[A_co]):
                 self._end = self._end or reason
 
     async def _judge_canary(self, ids: Sequence[str]) -> None:
-        """Watches the canary, and stops if too many of it may have failed again."""
+        """Watches the canary, and says why if too many of it may have failed again."""
         pace, follower = self.pace, self.action.follower
         if follower is None:
             return
@@ -460,8 +464,6 @@ class Campaign(Generic[A_co]):
         if not self._stop.is_set():
             tally = follower.final(ids)
             self.why = verdict_on(tally, pace, mute=follower.mute, blind=follower.blind)
-            if self.why:
-                self.stop()
 
     async def _insist(self, work: Callable[[], Awaitable[T]]) -> T:
         """Does some reading, again and again while the server is in trouble.

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Final
 
 from qtui.bullmq.connection import Client, slots_of
-from qtui.bullmq.dialect import Destination, clamp_priority, destination
+from qtui.bullmq.dialect import Destination, QueueEvidence, clamp_priority, destination
 from qtui.bullmq.flow.family import Queues
 from qtui.bullmq.flow.lineage import Lineage, Node, Record, read_lineage
 from qtui.bullmq.flow.tree import FlowTooLarge, Tree, read_tree
@@ -401,19 +401,37 @@ async def _with_queues(client: Client, plan: RerunPlan) -> RerunPlan:
     if idle:
         names = ", ".join(plain(queue.base) for queue in idle[:TOLD])
         notes += (f"No worker is seen on {names}: the jobs there wait until one comes.",)
-    brakes = () if refusal else await _brakes(client, statuses, again)
+    brakes: tuple[str, ...] = ()
+    if not refusal:
+        found = [await Reader(client).evidence(status.queue) for status in statuses]
+        refusal = _type_refusal(statuses, found, again)
+        brakes = () if refusal else await _brakes(client, statuses, found, again)
     return replace(plan, statuses=tuple(statuses), refusal=refusal, notes=notes, brakes=brakes)
 
 
+def _type_refusal(
+    statuses: Sequence[QueueStatus], found: Sequence[QueueEvidence], again: Sequence[RerunStep]
+) -> str:
+    """A key of another type than BullMQ's, in whose place a job would have to go."""
+    for status, evidence in zip(statuses, found, strict=True):
+        rows = [step.node.row for step in again if step.node.queue == status.queue]
+        targets = (destination(evidence, modern=row.modern, priority=row.priority) for row in rows)
+        if suffix := next(filter(None, map(evidence.obstacle, targets)), ""):
+            return f"{plain(status.queue.key(suffix))} is not of the type that BullMQ makes"
+    return ""
+
+
 async def _brakes(
-    client: Client, statuses: Sequence[QueueStatus], again: Sequence[RerunStep]
+    client: Client,
+    statuses: Sequence[QueueStatus],
+    evidences: Sequence[QueueEvidence],
+    again: Sequence[RerunStep],
 ) -> tuple[str, ...]:
     """Of each queue, what holds its jobs back, and of the jobs that run there first and later."""
     found: list[str] = []
-    for status in statuses:
+    for status, evidence in zip(statuses, evidences, strict=True):
         nodes = [step.node for step in again if step.node.queue == status.queue]
         released = [step.node.row for step in again if step.is_released and step.node in nodes]
-        evidence = await Reader(client).evidence(status.queue)
         prioritized = [
             row
             for row in released

@@ -34,6 +34,7 @@ from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection, sn
 from qtui.operations.journal.texts import Texts
 from qtui.operations.planning.plan import Resets
 from qtui.operations.supply.snapshots import SNAPSHOT_FIELDS
+from qtui.text import first_line
 
 JOBS_A_CALL: Final = 500
 """Jobs and children of which one call may keep Redis busy, for some 15 ms, so as to be atomic."""
@@ -347,4 +348,8 @@ class Reruns:
 
     def objection(self, results: Sequence[Result]) -> str:
         """Why nothing more may be sent: a child must not run before its parent waits."""
-        return "" if all(one.retried for one in results) else CHANGED
+        if all(one.retried for one in results):
+            return ""
+        changed = any(one.code not in (Code.RETRIED, Code.REFUSED) for one in results)
+        why = next((one.error for one in results if one.error), "")
+        return CHANGED if changed or not why else f"Redis refused it: {first_line(why)}"

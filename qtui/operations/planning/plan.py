@@ -189,6 +189,8 @@ class Plan:
     after_children: int = 0
     """Parents of others among them, each of which runs after its children."""
 
+    mistyped: tuple[str, ...] = ()
+    """Suffixes of keys that are of another type than BullMQ's, so that no job can go there."""
     brakes: tuple[str, ...] = ()
     """What will stop, delay or double a run, in sentences; see
     `qtui.operations.planning.brakes`.
@@ -239,6 +241,9 @@ class Plan:
             yield from self._condition()
             yield from self.brakes
         gone, left = self.count(Code.NO_SUCH_JOB), self.count(Code.NOT_IN_STATE)
+        if self.mistyped and self.count(Code.REFUSED):
+            keys = ", ".join(plain(self.queue.key(suffix)) for suffix in self.mistyped)
+            yield f"Redis will refuse jobs (0): not of the type that BullMQ makes: {keys}."
         if gone:
             yield f"{plural(gone, 'job is', 'jobs are')} gone (-1): nothing is left to run."
         if left:
@@ -267,6 +272,8 @@ def forecast(row: Row, status: QueueStatus, evidence: QueueEvidence) -> Forecast
     if status.kind.refusal or "hash" in row.garbled:
         return Forecast(row, Code.REFUSED, None)
     target = destination(evidence, modern=row.modern, priority=row.priority)
+    if evidence.obstacle(target):
+        return Forecast(row, Code.REFUSED, None)
     return Forecast(row, Code.RETRIED, target)
 
 
@@ -420,6 +427,7 @@ async def make_plan(
             families=families,
             kin=kin,
             after_children=kin.parents,
+            mistyped=tuple(sorted(evidence.mistyped)),
             brakes=await _brakes(client, status, tally, sample),
         )
     chosen: list[Row] = []
@@ -443,6 +451,7 @@ async def make_plan(
         forecasts=tuple(ordered),
         families=families,
         kin=kin,
+        mistyped=tuple(sorted(evidence.mistyped)),
         brakes=await _brakes(client, status, tally, sample),
         after_children=sum(one.target is Destination.WAITING_CHILDREN for one in ordered),
     )

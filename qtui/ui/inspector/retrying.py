@@ -323,7 +323,8 @@ def told(campaign: Campaign[Retry]) -> tuple[str, str]:
         what = meaning(code, campaign.action.plan.state)
         words.append(f"{name}{what}: {count(campaign.codes[code])}")
     words += (f"Redis refused: {plain(note)}" for note in campaign.notes)
-    if tally.failed_again or (campaign.is_over and campaign.phase is not Phase.DONE):
+    stopped = campaign.is_over and campaign.phase is not Phase.DONE
+    if tally.failed_again or stopped or campaign.why:
         return " · ".join(words), "bad"
     return " · ".join(words), "warn" if others or campaign.notes else "strong"
 
@@ -343,3 +344,5 @@ def _course(campaign: Campaign[Retry], left: int) -> Iterator[str]:
         yield f"{count(left)} untouched"
     else:
         yield f"{count(campaign.done)} of {selected} retried"
+        if campaign.why:
+            yield plain(campaign.why)
