@@ -66,7 +66,7 @@ async def test_a_canary_that_fails_leaves_the_others_untouched(
             await driver.sees("20 first, watched")
             await driver.press("y")
             await driver.sees("of 20 failed again (limit 10 %)")
-            await driver.sees("40 untouched")
+            await driver.sees("40 not retried")
         assert await client.llen("bull:payments:wait") == 0
         assert await client.zcard("bull:payments:failed") == 60
 
@@ -82,7 +82,7 @@ async def test_a_rate_is_kept_and_x_stops(redis_url: str, client: redis.asyncio.
         await driver.press("y")
         await driver.sees("retrying: ")
         await driver.press("x")
-        await driver.sees("untouched")
+        await driver.sees("not retried")
         waiting = await client.llen("bull:payments:wait")
         assert 0 < waiting < 60
         assert await client.zcard("bull:payments:failed") == 60 - waiting

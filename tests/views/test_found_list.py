@@ -84,11 +84,11 @@ async def test_words_tell_how_far_it_is_and_that_it_was_stopped(client: Redis) -
     assert isinstance(steps, AsyncGenerator)
     await anext(steps)
     assert jobs.words().endswith("of 2,000")
-    assert jobs.words().startswith(f"{jobs.found:,} of ")
+    assert jobs.words().startswith(f"{jobs.found:,} matches · searched ")
     await steps.aclose()
     assert not jobs.searching
     assert not jobs.finished
-    assert jobs.words().startswith(f"stopped: {jobs.found:,} of ")
+    assert jobs.words().startswith(f"stopped: {jobs.found:,} matches · searched ")
     assert 0 < jobs.found < 1000
 
 

@@ -209,7 +209,7 @@ class TestFacts:
         await client.hset(QUEUE.job("0:5"), mapping=raw_fields())
         facts = text_of(document(await read(client, "0:5"))["job"])
         assert "none: its id is in no list and no set" in facts
-        assert "thrown away" in facts
+        assert "mistakes an id like this for a marker" in facts
 
     async def test_a_job_that_is_locked(self, client: Redis) -> None:
         await client.hset(QUEUE.job("1"), mapping=raw_fields())

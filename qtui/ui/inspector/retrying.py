@@ -341,7 +341,7 @@ def _course(campaign: Campaign[Retry], left: int) -> Iterator[str]:
             yield f"on hold: {campaign.held}"
     elif campaign.phase is not Phase.DONE:
         yield f"{campaign.phase.value}{f': {plain(campaign.why)}' if campaign.why else ''}"
-        yield f"{count(left)} untouched"
+        yield f"{count(left)} not retried"
     else:
         yield f"{count(campaign.done)} of {selected} retried"
         if campaign.why:
