@@ -63,6 +63,28 @@ def _kinds(server: EmbeddedServer, side: Side, jobs: int) -> set[bool]:
     return told
 
 
+def test_the_list_of_queues_names_the_release_that_runs_one(
+    stage: Stage, oracle_server: EmbeddedServer
+) -> None:
+    """A 4.x queue in which nothing prioritized waits may read like one of 3.x: no key differs."""
+    stage.official.seed([job("a"), job("b"), job("c", "ok")])
+    url = f"unix://{oracle_server.path}?db={stage.official.database}"
+    shown = invoke("--redis", url, "queues").out.splitlines()
+    [words] = [
+        line.rpartition("run by ")[2] for line in shown if line.split()[0] == stage.official.queue
+    ]
+    major = stage.release.speaks[0]
+    assert (
+        words
+        in {
+            **{key: {"1.x-3.x"} for key in (1, 2, 3)},
+            4: {"4.x", "1.x-3.x"},
+            5: {"5.x", "5.x or 6.x"},
+            6: {"6.x", "5.x or 6.x"},
+        }[major]
+    )
+
+
 @pytest.mark.parametrize("lost", LOST, ids="-".join)
 @pytest.mark.releases(since="5.0.0")
 def test_a_queue_of_5_or_6_is_known_by_its_jobs(
