@@ -68,7 +68,7 @@ def _print_version(context: click.Context, _option: click.Parameter, wanted: boo
     "queues",
     multiple=True,
     callback=not_empty,
-    help="Show only this queue; repeatable. [default: all]",
+    help="Use only this queue; repeatable. [default: all]",
 )
 @click.option("--read-only", is_flag=True, help="Send only reads to Redis; refuse writes.")
 @click.option(
@@ -221,8 +221,7 @@ def _jobs(
     """List jobs in one state, or in every state; QUEUE '*' lists jobs of all queues.
 
     Queues are sorted by name; within a queue, states follow the order given at --state. --limit and
-    --offset count across all of them. With several queues or --state all, JSON names each job's
-    queue and state.
+    --offset count across all of them. JSON names the queue of each job.
     """
     from qtui.commands.jobs import JobsRequest, list_jobs
 
@@ -303,7 +302,10 @@ def _errors(flags: Flags, queue: str, state: str, wanted: str | None, as_json: b
     help="Set the attempts started back to 0 (BullMQ 5.59+).",
 )
 @click.option(
-    "--rate", type=ABOVE_ZERO, metavar="PER_SECOND", help="Retry at most this many jobs per second."
+    "--rate",
+    type=ABOVE_ZERO,
+    metavar="PER_SECOND",
+    help="Retry at most this many jobs per second. [default: unlimited]",
 )
 @click.option(
     "--canary",
@@ -327,13 +329,13 @@ def _errors(flags: Flags, queue: str, state: str, wanted: str | None, as_json: b
     default=10.0,
     metavar="PERCENT",
     show_default=True,
-    help="Percent of the canary jobs that may fail again.",
+    help="Stop if more than this percentage of the canary jobs fails again.",
 )
 @click.option(
     "--max-waiting",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Hold the retry while more than N jobs are waiting in the queue.",
+    help="Hold the retry while more than N jobs are waiting in the queue. [default: no limit]",
 )
 @click.option(
     "--max-latency",
