@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -255,6 +256,26 @@ def test_before_anything_is_sent_a_server_that_hangs_keeps_no_command_up(
         out, err = one.communicate(timeout=PATIENCE)
     assert (one.returncode, out, err) == (130, "", "qtui: interrupted\n")
     assert places(server.url) == before
+
+
+def test_in_the_background_where_ctrl_c_is_ignored_sigterm_is_not(server: EmbeddedServer) -> None:
+    many_failed(server.url, IDS[:50])
+    with falling_silent(server, b"FAILEDREASON") as (url, silent):
+        words = shlex.join(map(str, command("--redis", url, "errors", "payments")))
+        with subprocess.Popen(
+            ["sh", "-c", f"trap '' INT; exec {words}"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as one:
+            try:
+                assert silent.wait(PATIENCE)
+                one.send_signal(signal.SIGTERM)
+                out, err = one.communicate(timeout=PATIENCE)
+            finally:
+                one.kill()
+    assert (one.returncode, out, err) == (130, "", "qtui: interrupted\n")
 
 
 @SIGNALS

@@ -97,12 +97,15 @@ class Workplace:
         import signal
 
         async def asked() -> T:
-            # asyncio makes a cancelled task of SIGINT alone.
-            loop = asyncio.get_running_loop()
-            loop.add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
+            # asyncio does so for SIGINT alone, which a process in the background may ignore.
+            if task := asyncio.current_task():
+                asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
             return await self.asked(work, writes=writes)
 
-        return asyncio.run(asked())
+        try:
+            return asyncio.run(asked())
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
 
     async def asked(
         self, work: Callable[[Client], Coroutine[None, None, T]], *, writes: bool = False
