@@ -1,1 +1,1 @@
-"""What became of the jobs."""
+"""The outcomes of jobs after they were retried."""

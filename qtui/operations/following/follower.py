@@ -1,11 +1,10 @@
-"""Follows exactly the jobs that a campaign retried, until each is decided. Reads only.
+"""Follows exactly the jobs that a campaign retried, until each has a final outcome. Reads only.
 
-The queue's events tell at once what becomes of a job, and alone can tell how one ended that was
-removed when it completed. But streams are trimmed, and not everything is on record. So the states
-of the jobs that are still open are read as well: at once where events may have been missed, and
-from time to time anyway. BullMQ puts ``failed`` on record only for a failure that is final; one
-with attempts left is ``delayed``, or ``waiting`` again (moveToFinished, moveToDelayed and retryJob,
-1.91.1 to 6.7.0).
+The queue's events report outcomes at once, and are the only source for a job that was removed when
+it completed. But streams are trimmed, and some changes have no event. So the states of jobs that
+are still open are read too: at once if events may have been missed, and from time to time anyway.
+BullMQ writes a ``failed`` event only for a final failure; a job with attempts left is ``delayed``,
+or ``waiting`` again (moveToFinished, moveToDelayed and retryJob, 1.91.1 to 6.7.0).
 """
 
 from __future__ import annotations
@@ -35,31 +34,31 @@ from qtui.operations.following.outcome import (
 )
 
 MOST_FOLLOWED: Final = 200_000
-"""Jobs that are followed."""
+"""Most jobs that are followed."""
 
 EVENT_READS: Final = 20
-"""Commands that read events, in one look."""
+"""Most commands that read events in one `Follower.look`."""
 
 JOBS_A_READ: Final = 1000
 READS_A_LOOK: Final = 5
-"""Times that the states of `JOBS_A_READ` jobs are read in one look."""
+"""Most reads of the states of `JOBS_A_READ` jobs in one `Follower.look`."""
 
 _STRANGERS: Final = 10_000
 _EVENTS_OF_ONE: Final = 20
 
 _SOON, _SOON_AT_MOST = 0.5, 2.0
 _SELDOM, _SELDOM_AT_MOST = 3.0, 30.0
-"""Seconds between two readings of the open states: where events are missing, and else."""
+"""Seconds between two reads of the open jobs' states: with events missing, and normally."""
 _SHARE: Final = 5
-"""What will take a while is not begun before so many times as long has passed."""
+"""A read of all open states waits until this many times its own duration has passed."""
 _EACH: Final = 0.00002
-"""Seconds that it takes to read the state of a job, until it was measured."""
+"""Assumed seconds for reading the state of one job, until measured."""
 
 _SHORTEST, _LONGEST = 0.1, 1.0
 _PAUSE_WHEN_LOST: Final = 2.0
-"""Seconds between two looks."""
+"""Seconds between two looks while the connection is lost."""
 GRACE: Final = 2.0
-"""Seconds beyond the deadline in which a look may end and open jobs are read once more."""
+"""Seconds after the deadline for ending a look and reading the open jobs once more."""
 
 _ANY: Final = float("nan")
 
@@ -78,12 +77,12 @@ _FINISHED: Final = (JobState.COMPLETED, JobState.FAILED)
 
 
 def never() -> bool:
-    """Goes on until the time is up."""
+    """Returns False: following ends only when the time is up."""
     return False
 
 
 class _Strangers:
-    """Events of jobs that may yet turn out to be ours: they run before their result has come."""
+    """Events of jobs that may be ours: a retried job may run before its call's result arrives."""
 
     def __init__(self, state: JobState) -> None:
         self._state = state
@@ -91,7 +90,7 @@ class _Strangers:
         self.forgot = False
 
     def note(self, event: Event) -> None:
-        """Keeps what befalls a job from the moment when it is retried from our state."""
+        """Keeps a job's events from its retry out of our state on."""
         if event.name in _RETRIED and event.prev == self._state:
             self._events.pop(event.job_id, None)
             if len(self._events) >= _STRANGERS:
@@ -103,22 +102,22 @@ class _Strangers:
             del seen[1 : len(seen) - _EVENTS_OF_ONE]
 
     def take(self, job_ids: Sequence[str]) -> list[Event]:
-        """What befell these jobs before they were known as ours, from the retry of each on."""
+        """Returns the events of these jobs so far, from the retry of each on, and forgets them."""
         known = [one for one in job_ids if one in self._events] if self._events else []
         return [event for one in known for event in self._events.pop(one)]
 
 
 class Follower:
-    """What has become of retried jobs.
+    """Tracks the outcomes of retried jobs.
 
-    A job is decided once, by what came of this retry: one that failed again stays ``failed again``
-    when somebody else retries it after that, and the tally says how many were.
+    An outcome becomes final once, by this retry: a job that failed again stays ``failed again``
+    even if another process retries it later; the tally counts those.
 
     Args:
         client: where to read.
         queue: the queue of the jobs.
         state: the state from which they are retried.
-        most: jobs that are followed, at some 200 bytes each; of more only their number is kept.
+        most: most jobs to follow, at some 200 bytes each; further jobs are only counted.
     """
 
     def __init__(
@@ -129,9 +128,9 @@ class Follower:
         self.behind = False
         """Whether the last look left something to read, so that the next should come soon."""
         self.looked = False
-        """Whether anything was read of what becomes of the jobs."""
+        """Whether any events or states were read."""
         self.blind = ""
-        """Redis's own words where it does not tell the states of jobs (an ACL)."""
+        """Redis's error if it refuses to read the jobs' states (an ACL), else empty."""
         self._most = most
         self._places = Places(client, queue)
         self._log = EventLog(client, queue, [*_UNDER_WAY, *_ENDS])
@@ -150,37 +149,37 @@ class Follower:
 
     @property
     def outcomes(self) -> Outcomes:
-        """By id, what has become of every job that is followed, as it is now."""
+        """The outcomes so far of all followed jobs, by id."""
         return self._jobs
 
     @property
     def undecided(self) -> int:
-        """Followed jobs of which more may come."""
+        """Number of followed jobs whose outcome is not final."""
         return self._jobs.undecided
 
     @property
     def settled(self) -> bool:
-        """Whether the tally was true when `conclude` was last called: every open job was read."""
+        """Whether the tally was complete at the last `conclude`: every open job was read."""
         return self._settled or not self.undecided
 
     @property
     def mute(self) -> bool:
-        """Whether the queue's events tell nothing: there are none, or they can't be read."""
+        """Whether there are no events to follow: the queue has none, or they can't be read."""
         return self._log.is_empty or bool(self._log.refusal)
 
     def tally(self, ids: Iterable[str] | None = None) -> OutcomeTally:
-        """All jobs counted, or of ``ids`` those that are followed. Costs Redis nothing.
+        """Counts all jobs, or those of ``ids`` that are followed. Costs Redis nothing.
 
-        With ``ids`` it is O(ids), which suits a canary. Where events were lost and the states may
-        not be read, what the open jobs are now is unknown, and counted so.
+        O(ids) if these are given, for a canary. If events were lost and the states can't be read,
+        open jobs count as unknown.
         """
         found = self._jobs.tally(ids)
         return found.as_unknown() if self.blind and self._missed else found
 
     def final(self, ids: Sequence[str] | None = None) -> OutcomeTally:
-        """As `tally`, for a verdict: what `conclude` has not read at the end is unknown.
+        """As `tally`, for a verdict: open jobs that `conclude` could not read count as unknown.
 
-        Those of ``ids`` that are not followed are counted as such.
+        Those of ``ids`` that are not followed count as ``beyond``.
         """
         found = self.tally(ids)
         if ids is not None:
@@ -188,7 +187,7 @@ class Follower:
         return found if self.settled else found.as_unknown()
 
     async def begin(self) -> None:
-        """Notes where the events end now. Call it before the first batch is sent.
+        """Notes the current end of the events. Call it before the first batch is sent.
 
         Costs one command and one event.
 
@@ -205,16 +204,15 @@ class Follower:
         errors: Sequence[str | None] = (),
         pins: Sequence[float | None] = (),
     ) -> None:
-        """Takes the jobs among ``results`` that were retried; the others are left out.
+        """Begins to follow the jobs in ``results`` that were retried, and ignores the others.
 
-        They may have run already: what befell jobs that were retried lately is kept for this call.
+        They may have run already: recent events of unknown jobs were kept for this call.
 
         Args:
-            results: what came of a batch.
-            errors: for each the failedReason that was there before, None where there was none;
-                nothing at all where they are not known.
-            pins: for each the score at which it was retried, None for any; a job that is found
-                there again has not run. Nothing at all where they are not known.
+            results: the results of a batch.
+            errors: for each job its previous failedReason, or None; empty if they are unknown.
+            pins: for each job the score at which it was retried, None for any; a job found at that
+                score again has not run. Empty if they are unknown.
         """
         fresh = [at for at, one in enumerate(results) if one.code is Code.RETRIED]
         retried = [results[at].job_id for at in fresh]
@@ -236,24 +234,24 @@ class Follower:
             self._hurry()
 
     def leave_out(self, jobs: int) -> None:
-        """Counts retried jobs that are not followed: another process has retried them."""
+        """Counts jobs that another process has retried, and that are not followed."""
         self._jobs.beyond += jobs
 
     def withdraw(self, ids: Iterable[str]) -> None:
-        """These are back where they were before the retry: what was seen of them since is void."""
+        """Marks jobs as back where they were before the retry, and voids their outcomes."""
         for job_id in ids:
             self._jobs.undo(job_id)
         self._settled = False
 
     async def look(self) -> set[str]:
-        """Reads what is new; the ids whose outcome has changed since the last look.
+        """Reads what is new, and returns the ids whose outcome has changed since the last look.
 
-        Each change is handed out once, so one loop should drive it; two looks at a time take turns.
+        Each change is returned once, so call it from one loop; concurrent looks take turns.
 
-        Costs an XRANGE of up to 1,000 events for each 1,000 that are new, `EVENT_READS` at most
-        (twice that where jobs are gone), be they of our jobs or not. When the open states are due,
-        up to `READS_A_LOOK` times `Places.read` with `JOBS_A_READ` jobs each on top, which never
-        searches long lists; several looks share a longer reading.
+        Costs an XRANGE for each 1,000 new events of any job, at most `EVENT_READS` (twice that if
+        jobs are gone). When the open states are due, up to `READS_A_LOOK` times `Places.read` with
+        `JOBS_A_READ` jobs on top, which never searches long lists; a longer read is spread over
+        several looks.
 
         Raises:
             LOST: the server did not answer; look again.
@@ -268,21 +266,21 @@ class Follower:
         if self._is_due():
             await self._read_states()
             if self._missing:
-                # How a job ended that is gone may stand in an event that came meanwhile.
+                # The outcome of a job that is gone may be in an event that arrived meanwhile.
                 at_end = await self._read()
         self.behind = bool(self._left) or not at_end
 
     async def conclude(self, seconds: float) -> bool:
-        """Reads all that is left to read, without a rest: whether the tally is true as of now.
+        """Reads all that is left without pausing; returns whether the tally is now complete.
 
-        For the end of following: what is then still open is open, and no lost event hides an end.
-        The next `look` hands the changes out. It does nothing where all are decided, and gives up
-        where the connection is lost.
+        For the end of following: a job that is still open then really is, and no lost event hides
+        its outcome. The next `look` returns the changes. Does nothing if all outcomes are final,
+        and gives up if the connection is lost.
 
         Args:
-            seconds: how long at most.
+            seconds: the longest time to take.
 
-        Costs what is left of the events, and `Places.read` of all open jobs.
+        Costs the rest of the events, and `Places.read` of all open jobs.
         """
         if not self.undecided or self.blind:
             self._settled = not (self.blind and self._missed)
@@ -306,17 +304,17 @@ class Follower:
         stop: Callable[[], bool] = never,
         ids: Sequence[str] | None = None,
     ) -> AsyncIterator[set[str]]:
-        """Looks until all are decided, or the time is up, and yields the changes as they come.
+        """Follows the jobs until all outcomes are final or the time is up; yields changed ids.
 
-        It looks ten times a second while something changes, else more and more seldom down to once
-        a second, and rests at least as long as a look takes, a small part of which is Redis's own
-        time. A lost connection is waited for. At least one look is tried, and when the time is up
-        all open jobs are read once more, so that what is said of them is as it is then.
+        Looks ten times a second while something changes, slowing down to once a second, and pauses
+        at least as long as a look took (of which Redis's own time is a small part). Waits for a
+        lost connection. Tries at least one look, and reads all open jobs once more when the time is
+        up, so that their states are current.
 
         Args:
-            seconds: how long at most.
-            stop: asked between looks, every 0.1 s.
-            ids: wait for these only (a canary); all by default.
+            seconds: the longest time to follow.
+            stop: checked between looks, every 0.1 s.
+            ids: the jobs to wait for (a canary); by default all.
         """
         async for _ in self._looks(seconds, stop, ids):
             if changed := self._jobs.changed():
@@ -325,7 +323,7 @@ class Follower:
     async def _looks(
         self, seconds: float, stop: Callable[[], bool], ids: Sequence[str] | None
     ) -> AsyncGenerator[None]:
-        """As `watch`, but hands no change out."""
+        """As `watch`, but does not yield the changes."""
         time = asyncio.get_running_loop().time
         deadline, pause = time() + seconds, _SHORTEST
         while True:
@@ -358,9 +356,9 @@ class Follower:
         stop: Callable[[], bool] = never,
         ids: Sequence[str] | None = None,
     ) -> OutcomeTally:
-        """The tally, of ``ids`` where they are given, once all are decided or the time is up.
+        """Waits until all outcomes are final or the time is up; returns the tally (of ``ids``).
 
-        As `watch`, but the changes are left to whoever watches at the same time.
+        As `watch`, but leaves the changes for a concurrent caller of `watch`.
         """
         async for _ in self._looks(seconds, stop, ids):
             pass
@@ -372,7 +370,7 @@ class Follower:
     # Events
 
     async def _read(self) -> bool:
-        """Whether the end was reached; then jobs that were missing and told nothing are gone."""
+        """Reads events; whether their end was reached. Then missing jobs without one are gone."""
         for _ in range(EVENT_READS):
             part = await self._log.read()
             for event in part.events:
@@ -401,14 +399,14 @@ class Follower:
             job.armed = True
             self._jobs.note(job_id, _UNDER_WAY[name])
         elif name == "retries-exhausted" or (not job.armed and name in (self.state, "removed")):
-            self._hurry()  # a failure went untold; or it is older than the retry
+            self._hurry()  # a failure without an event; or the event is older than the retry
         elif name == "failed":
             job.armed = self._jobs.fail(job_id, event.error)
         else:
             job.armed = self._jobs.note(job_id, _COMPLETED if name == "completed" else _GONE)
 
     def _apply_late(self, job: Followed, event: Event) -> None:
-        """What comes after the end; where a state has told that first, the end itself comes now."""
+        """Takes an event after the final outcome, or that of an outcome first read as a state."""
         if event.name in _FINISHED:
             job.armed = True
         elif job.armed and event.name == "waiting" and event.prev in _FINISHED:
@@ -417,12 +415,12 @@ class Follower:
     # States
 
     def _hurry(self) -> None:
-        """Something may have been missed: the states are due soon."""
+        """Makes the next read of states due soon, since events may have been missed."""
         self._urgent = True
         self._next = min(self._next, self._swept + max(_SOON, self._price()))
 
     def _price(self) -> float:
-        """Seconds for which nothing is read of the open states, as it would take long."""
+        """Seconds to wait before the open states are read again, in proportion to the read."""
         return _SHARE * self._each * self.undecided
 
     def _is_due(self) -> bool:
@@ -431,11 +429,11 @@ class Follower:
             return False
         now = asyncio.get_running_loop().time()
         if self._missed and self._began < self._stirred < now - _SOON:
-            self._hurry()  # it has become quiet, and not all that was to hear was heard
+            self._hurry()  # no more events arrive, and some were missed
         return bool(self._left) or now >= self._next
 
     async def _read_states(self) -> None:
-        """Reads the states of open jobs, some a look, in the order in which they were retried."""
+        """Reads the states of open jobs, some in each look, in the order of their retry."""
         time = asyncio.get_running_loop().time
         if not self._left:
             self._began, self._found, self._urgent = time(), False, False
@@ -461,7 +459,7 @@ class Follower:
                 return self._rest(time())
 
     def _rest(self, now: float) -> None:
-        """The next reading of states comes the later, the less this one found."""
+        """Schedules the next read of states: the less this one found, the later."""
         self._swept = now
         first, longest = (_SOON, _SOON_AT_MOST) if self._lossy else (_SELDOM, _SELDOM_AT_MOST)
         self._pause = first if self._found else min(max(first, self._pause * 1.5), longest)
@@ -483,4 +481,4 @@ class Follower:
         self._found |= found
         job = self._jobs.job(job_id)
         if found and job is not None and job.outcome.fate.is_final:
-            job.armed = False  # until the events have told it too
+            job.armed = False  # until its event arrives, too

@@ -1,4 +1,4 @@
-"""Did it stick? What has become of retried jobs, one by one and counted. Pure."""
+"""The outcomes of retried jobs, one by one and counted. Pure."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from qtui.bullmq.signature.headline import cut_reason, spoken
 from qtui.text import count, first_line, plural
 
 _ERRORS: Final = 5_000
-"""Distinct errors that are kept whole; of more only what they have in common."""
+"""Distinct errors that are kept in full; of further ones only the signature."""
 _TOLD: Final = 10
-"""Causes that a tally holds."""
+"""Most causes in a tally."""
 _OTHERS: Final = "other errors"
 _NAMED: Final = 2
-"""Errors that the words of a tally name."""
+"""Most errors in `OutcomeTally.words`."""
 _NAME: Final = 48
-"""Characters of an error in the words of a tally."""
+"""Characters of an error in `OutcomeTally.words`."""
 
 
 class Fate(StrEnum):
-    """What has become of a retried job so far."""
+    """The fate of a retried job so far."""
 
     WAITING = "waiting"
     ACTIVE = "active"
     DELAYED = "delayed"
-    """It will run later by itself: it failed and has attempts left, or its processor put it off."""
+    """It will run later by itself: it failed with attempts left, or its processor delayed it."""
     COMPLETED = "completed"
     FAILED_AGAIN = "failed again"
     GONE = "gone"
     """Removed, and no event says how it ended."""
     UNDONE = "back"
-    """Where it was before the retry, at the same finish: Redis lost the retry, it never ran."""
+    """Where it was before the retry, at the same score: Redis lost the retry, it never ran."""
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more will come of this retry."""
+        """Whether this retry can't change the fate any more."""
         return self in (Fate.COMPLETED, Fate.FAILED_AGAIN, Fate.GONE)
 
 
@@ -53,7 +53,7 @@ class Outcome:
     fate: Fate
     error: str = ""
     cause: str = field(default="", compare=False)
-    """The signature of the new error, where the job was followed."""
+    """The signature of the new error, if the job was followed."""
 
 
 WAITING: Final = Outcome(Fate.WAITING)
@@ -62,11 +62,11 @@ _FINISHED: Final = (JobState.COMPLETED, JobState.FAILED)
 
 
 def outcome(where: Whereabouts, pin: float | None = None) -> Outcome:
-    """What a retried job's place tells of it.
+    """Returns the outcome of a retried job, given the state it is in.
 
-    One that is in a finished state at the score ``pin``, at which it was retried, has not run
-    since: Redis has lost the retry. A job without a hash was removed after it ran
-    (removeOnComplete, removeOnFail) or by somebody: it is gone, and its end is unknown.
+    A job in a finished state at the score ``pin``, at which it was retried, has not run since:
+    Redis has lost the retry. A job without a hash was removed after it ran (removeOnComplete,
+    removeOnFail) or by a person: it is gone, and how it ended is unknown.
     """
     if where.state in _FINISHED and pin is not None and where.score == pin:
         return _UNDONE
@@ -85,56 +85,56 @@ def outcome(where: Whereabouts, pin: float | None = None) -> Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeTally:
-    """What has become of many retried jobs, counted in jobs."""
+    """The outcomes of many retried jobs, counted."""
 
     waiting: int = 0
     active: int = 0
     delayed: int = 0
-    """Will run again by themselves, later."""
+    """They will run again later by themselves."""
     recovered: int = 0
     """Completed."""
     failed_again: int = 0
     same_error: int = 0
-    """Of those that failed again, how many with the error (by signature) that they had before."""
+    """Jobs that failed again with the same error (by signature) as before."""
     errors: tuple[tuple[str, int], ...] = ()
-    """Signatures with which most failed again, the most common first. Foreign text."""
+    """Signatures of the new errors, the most common first. Foreign text."""
     gone: int = 0
     """Removed, and no event says how they ended."""
     undone: int = 0
     """Back where they were before the retry, which Redis lost: they never ran."""
     unknown: int = 0
-    """Still open when something was last seen of them; what they are now could not be read."""
+    """Still open when last seen; their current state could not be read."""
     retried_since: int = 0
-    """Of those that failed again or completed, how many somebody else has retried since."""
+    """Jobs that completed or failed again, and were then retried by another process."""
     beyond: int = 0
-    """Retried, but more than are followed."""
+    """Retried, but not followed, since they are too many."""
 
     @property
     def followed(self) -> int:
-        """Jobs that are followed."""
+        """Number of jobs that are followed."""
         return self.decided + self.undecided
 
     @property
     def decided(self) -> int:
-        """Jobs of which nothing more will come."""
+        """Number of jobs with a final outcome."""
         return self.recovered + self.failed_again + self.gone
 
     @property
     def undecided(self) -> int:
-        """Jobs of which more may come."""
+        """Number of jobs whose outcome is not final."""
         return self.waiting + self.active + self.delayed + self.undone + self.unknown
 
     @property
     def unproven(self) -> int:
-        """Jobs that are not known to have completed, and not known to have failed again."""
+        """Number of jobs not known to have completed or failed again."""
         return self.undecided + self.gone + self.beyond
 
     def as_unknown(self) -> OutcomeTally:
-        """The same where nothing could be read of the open jobs: what they are now is unknown."""
+        """Returns the tally with all open jobs counted as unknown, for when they can't be read."""
         return replace(self, waiting=0, active=0, delayed=0, undone=0, unknown=self.undecided)
 
     def counts(self) -> dict[str, int]:
-        """Every job that was retried by its fate, in the words of a journal; they add up."""
+        """Returns the number of jobs per fate, named as in journals; they add up to all retried."""
         counted = {
             Fate.COMPLETED.value: self.recovered,
             Fate.FAILED_AGAIN.value: self.failed_again,
@@ -185,32 +185,32 @@ def _short(cause: str) -> str:
 
 @dataclass(slots=True)
 class Followed:
-    """What is kept of one job of which anything was seen."""
+    """The record of one job of which an event or a state was read."""
 
     outcome: Outcome = WAITING
     armed: bool = False
-    """Whether events are about this retry: one was seen that only comes after it."""
+    """Whether further events are about this retry: one was seen that only comes after it."""
     before: str | None = None
-    """The error that it had before the retry, or its signature where that is shorter."""
+    """The error before the retry, or its signature if that is shorter."""
     same: bool = False
-    """Failed again with that error."""
+    """Whether it failed again with that error."""
 
 
 class Outcomes(Mapping[str, Outcome]):
-    """What has become of many jobs, by id, and the counts of it.
+    """The outcomes of many jobs by id, and their counts.
 
-    Some 100 bytes a job, 200 once anything is seen of it, and the error that it had where no other
-    had the same.
+    Takes some 100 bytes a job, 200 once it was seen, plus its previous error if no other job had
+    the same.
     """
 
     def __init__(self) -> None:
         self.undecided = 0
-        """Jobs of which more may come."""
+        """Number of jobs whose outcome is not final."""
         self.beyond = 0
-        """Jobs that were too many."""
+        """Number of jobs that are not followed, since they are too many."""
         self.moves = 0
-        """Changes so far."""
-        # Of jobs of which nothing was seen yet only the error that they had.
+        """Number of changes so far."""
+        # For a job that was not seen yet, only its previous error.
         self._jobs: dict[str, Followed | str | None] = {}
         self._fates: Counter[Fate] = Counter()
         self._causes: Counter[str] = Counter()
@@ -232,7 +232,7 @@ class Outcomes(Mapping[str, Outcome]):
         return len(self._jobs)
 
     def add(self, ids: Sequence[str], errors: Sequence[str | None]) -> None:
-        """New jobs, and the failedReason that each had before, None where it is not known."""
+        """Adds jobs, each with its previous failedReason, or None if unknown."""
         kept = self._before
         before = [kept.get(one) or self._kept(one) if one else one for one in errors]
         self._jobs.update(zip(ids, before, strict=True))
@@ -240,11 +240,11 @@ class Outcomes(Mapping[str, Outcome]):
         self.undecided += len(ids)
 
     def known(self, ids: Iterable[str]) -> bool:
-        """Whether any of these is among them already."""
+        """Whether any of these jobs was added already."""
         return not self._jobs.keys().isdisjoint(ids)
 
     def final(self) -> dict[str, Outcome]:
-        """Those of which nothing more will come."""
+        """Returns the outcomes that are final."""
         return {
             job_id: job.outcome
             for job_id, job in self._jobs.items()
@@ -252,7 +252,7 @@ class Outcomes(Mapping[str, Outcome]):
         }
 
     def job(self, job_id: str) -> Followed | None:
-        """What is kept of a job, None if it is not one of these."""
+        """Returns the record of a job, None if it was not added."""
         if job_id not in self._jobs:
             return None
         found = self._jobs[job_id]
@@ -261,11 +261,11 @@ class Outcomes(Mapping[str, Outcome]):
         return found
 
     def is_open(self, job_id: str) -> bool:
-        """Whether more may come of a job."""
+        """Whether a job was added and its outcome is not final."""
         return job_id in self._jobs and not self[job_id].fate.is_final
 
     def note(self, job_id: str, seen: Outcome) -> bool:
-        """Whether it is news; a job that is decided stays as it is."""
+        """Takes an outcome, unless the job's is final already; returns whether it changed."""
         job = self.job(job_id)
         if job is None or job.outcome == seen or job.outcome.fate.is_final:
             return False
@@ -278,7 +278,7 @@ class Outcomes(Mapping[str, Outcome]):
         return True
 
     def fail(self, job_id: str, reason: str) -> bool:
-        """As `note`, for a job that failed with a failedReason."""
+        """As `note`, for a job that failed again with this failedReason."""
         job = self.job(job_id)
         if job is None or job.outcome.fate.is_final:
             return False
@@ -290,7 +290,7 @@ class Outcomes(Mapping[str, Outcome]):
         return self.note(job_id, failure)
 
     def undo(self, job_id: str) -> None:
-        """The job is back where it was before the retry, whatever was seen of it since."""
+        """Sets a job back to where it was before the retry, even if its outcome was final."""
         job = self.job(job_id)
         if job is None or job.outcome.fate is Fate.UNDONE:
             return
@@ -307,16 +307,16 @@ class Outcomes(Mapping[str, Outcome]):
         self._changed.add(job_id)
 
     def retried_since(self, job_id: str) -> None:
-        """Somebody else has retried a job that was decided."""
+        """Notes that another process has retried a job after its final outcome."""
         self._since.add(job_id)
 
     def changed(self) -> set[str]:
-        """The ids of jobs whose outcome has changed since the last call."""
+        """Returns the ids of jobs whose outcome has changed since the last call."""
         changed, self._changed = self._changed, set()
         return changed
 
     def tally(self, ids: Iterable[str] | None = None) -> OutcomeTally:
-        """All jobs counted, or those of ``ids`` that are among them, which is O(ids)."""
+        """Counts all jobs, or those of ``ids`` that were added; O(ids) then."""
         if ids is None:
             return self._tally(self._fates, self._causes, self._same, len(self._since), self.beyond)
         fates: Counter[Fate] = Counter()
@@ -361,9 +361,9 @@ class Outcomes(Mapping[str, Outcome]):
         )
 
     def _kept(self, error: str) -> str:
-        """What is kept of an error for as long as its job is followed; its signature is the same.
+        """The short form of an error to keep while its job is followed; same signature.
 
-        To find the signature of each takes longer than to retry its job.
+        Cached, since computing a signature takes longer than retrying the job.
         """
         kept = error if len(error) <= LONGEST_SIGNATURE else signature(cut_reason(error, KEPT))
         if len(self._before) < _ERRORS and len(error) <= KEPT:

@@ -1,1 +1,1 @@
-"""What operations did: written before and after, and read again."""
+"""The journal of each operation: written before and after each call, and read to resume it."""

@@ -1,1 +1,1 @@
-"""The retry: what the engine carries, and how one that was cut off goes on."""
+"""The retry of finished jobs, as an action for the engine, and how one is resumed."""

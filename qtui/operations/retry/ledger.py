@@ -1,4 +1,4 @@
-"""What a server has acknowledged, so that it can be read again where that one is no longer it."""
+"""Remembers the acknowledged retries, to check them again if another server answers."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from qtui.bullmq.reads.places import Places
 from qtui.bullmq.writer import Picked
 
 JOBS_AT_ONCE = 1000
-"""Jobs that are read in one round trip."""
+"""Jobs read in one round trip."""
 
 
 class Ledger:
-    """Jobs that were retried, each with the finish to which its retry was pinned.
+    """Jobs that were retried, each with the score to which its retry was pinned.
 
-    Some 20 bytes a job beside its id. Jobs without a pin are left out: they can't be told from ones
-    that failed again.
+    Takes some 20 bytes a job plus its id. Jobs without a pin are left out: a lost retry can't be
+    distinguished from a job that failed again.
     """
 
     def __init__(self, known: Mapping[str, float] | None = None) -> None:
-        """Begins with jobs of an earlier process, by id the score of each."""
+        """Begins with the jobs of earlier processes: their scores by id."""
         self._ids = list(known or ())
         self._scores = array("d", (known or {}).values())
 
     def __len__(self) -> int:
-        """How many jobs."""
+        """The number of jobs."""
         return len(self._ids)
 
     def add(self, picks: Sequence[Picked], results: Iterable[Result]) -> None:
-        """Takes the jobs of a batch that were retried."""
+        """Adds the jobs of a batch that were retried."""
         for one, result in zip(picks, results, strict=True):
             if result.code is Code.RETRIED and one.pinned and one.score is not None:
                 self._ids.append(one.job_id)
                 self._scores.append(one.score)
 
     async def lost(self, places: Places, state: JobState) -> list[Picked]:
-        """The jobs that are where they were before their retry; they have not run since.
+        """Returns the jobs that are where they were before their retry; they have not run since.
 
-        Costs a ZMSCORE, one round trip, for each thousand jobs.
+        Costs one round trip with a ZMSCORE for each thousand jobs.
 
         Raises:
-            FORBIDDEN: this user may not see where the jobs are.
-            LOST: they could not be read: ask again.
+            FORBIDDEN: the ACL forbids reading the state.
+            LOST: they could not be read; call it again.
         """
         found: list[Picked] = []
         for ids, pins in self._chunks():
@@ -55,7 +55,7 @@ class Ledger:
         return found
 
     def drop(self, lost: Iterable[Picked]) -> None:
-        """Takes jobs out; they will be added again when they are retried again."""
+        """Removes jobs; they are added again when they are retried again."""
         gone = {one.job_id for one in lost}
         kept = [one not in gone for one in self._ids]
         self._scores = array("d", compress(self._scores, kept))

@@ -1,4 +1,4 @@
-"""Begins the journal of a campaign, and goes on with one whose process died."""
+"""Begins the journal of a campaign, and resumes a campaign whose process died."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ from qtui.operations.supply.selection import Chosen, Query, Selection
 from qtui.operations.supply.supply import Before
 
 _LARGEST: Final = 1e15
-"""A number of a pace; what is larger was never one of ours."""
+"""Largest number in a pace; qtui never writes a larger one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorder:
-    """Where campaigns are written down, and what is said of their origin."""
+    """Begins journals: their folder, and what the first line says about server and command."""
 
     folder: Path
     where: str
     """The server's address, without credentials."""
     how: str
-    """The command or the key that began it."""
+    """The command or the key that started it."""
 
     def __call__(self, campaign: Campaign[JobAction]) -> Journal:
-        """Begins a journal, and writes down what was chosen.
+        """Begins a campaign's journal, and writes the chosen jobs to it.
 
         Raises:
-            JournalError: it can't be; nothing may be sent.
+            JournalError: it can't be written: nothing may be sent.
         """
         action, pace = campaign.action, campaign.pace
         bounds = {} if pace == UNBOUNDED else asdict(pace)
@@ -81,7 +81,7 @@ class AllDone(JournalError):
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """A campaign that did not come to its end, ready to go on; its journal is open and ours."""
+    """An interrupted campaign, ready to be resumed; this process holds its journal open."""
 
     journal: Journal
     progress: Progress
@@ -101,8 +101,8 @@ class Interrupted:
         Args:
             folder: where journals are.
             name: the campaign's id, or its beginning or end.
-            where: the address that we are connected to.
-            origin: the server there, by which a campaign under another address is recognised.
+            where: the address of this connection.
+            origin: the server there, to recognise a campaign that ran under another address.
             anyway: whatever the address: someone has said that the data are the same.
 
         One that is done is taken over only where another server answers than the one that took
@@ -133,18 +133,18 @@ class Interrupted:
         return cls(journal, progress)
 
     async def campaign(self, client: Client, writer: Writer) -> Campaign[Retry]:
-        """The campaign with what is left of it; closing it closes the journal.
+        """Returns a campaign for the jobs that are left; closing it closes the journal.
 
-        Costs two round trips. Where they fail the journal is closed.
+        Costs two round trips. If they fail the journal is closed.
         """
         try:
             plan = await self._plan(client)
-        except BaseException:  # cancelled too: nobody else knows the open journal
+        except BaseException:  # cancelled too: no other code could close the journal
             self.journal.close()
             raise
         progress, header = self.progress, self.progress.header
         unknown = Counter({Code.UNKNOWN: progress.codes.get(Code.UNKNOWN, 0)})
-        # What was unknown is found out now, and counted then.
+        # The unknown jobs are read again, and counted then.
         codes = Counter(progress.codes) - unknown
         before = Before(
             progress.decided, progress.doubtful, codes, progress.parents, progress.retried
@@ -191,10 +191,10 @@ def _selection(queue: QueueKey, progress: Progress) -> Selection:
 
 
 def _filter(header: Header) -> Filter | None:
-    """The filter that was written down.
+    """The filter in the journal.
 
     Raises:
-        JournalError: it means nothing to this release.
+        JournalError: this release can't parse it.
     """
     written = header.selection.filter
     try:
@@ -206,10 +206,10 @@ def _filter(header: Header) -> Filter | None:
 
 
 def _state(header: Header) -> JobState:
-    """The state out of which the jobs are retried.
+    """The state from which the jobs are retried.
 
     Raises:
-        JournalError: it is none of those that can be.
+        JournalError: jobs in that state can't be retried.
     """
     found = next((state for state in JobState if state == header.state), None)
     if found is None or not found.is_finished:
@@ -222,7 +222,7 @@ def _flags(found: Mapping[str, object]) -> Resets:
 
 
 def _pace(found: Mapping[str, object]) -> Pace:
-    """The pace that was written down."""
+    """The pace in the journal."""
     numbers = {
         name: value
         for name, value in found.items()

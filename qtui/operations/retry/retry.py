@@ -38,7 +38,7 @@ class Retry:
         writer: retries the jobs.
         plan: the jobs: chosen ones, each pinned to the finish at which it was seen, or a query.
         resets: which counters are deleted.
-        before: what another process has done of it already.
+        before: what earlier processes have done already.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Retry:
         self.resets = resets
         self.before = Counter[Code]() if before is None else before.codes
         self.follower = Follower(client, plan.queue, plan.state)
-        """What becomes of the jobs."""
+        """Follows the outcomes of the jobs."""
         self.follower.leave_out(self.before[Code.RETRIED])
         self.supply = Supply(client, plan.selection, before, plan.kin)
         self.ledger = Ledger(None if before is None else before.retried)
@@ -67,16 +67,16 @@ class Retry:
 
     @property
     def selected(self) -> int:
-        """Jobs in the plan."""
+        """Number of jobs in the plan."""
         return self.plan.jobs
 
     def header(self) -> Header:
-        """The first line of the journal, but for where, how and pace."""
+        """Returns the first line of the journal, without address, command and pace."""
         selection, plan = self.plan.selection, self.plan
         if isinstance(selection, Chosen):
             written = WrittenSelection(kind="ids", jobs=len(selection.jobs))
         else:
-            # The canonical text means the same jobs whenever it is parsed: its ages are moments.
+            # The canonical text matches the same jobs whenever it is parsed: its ages are moments.
             wanted = None if selection.filter is None else str(selection.filter)
             written = WrittenSelection(
                 kind="query", jobs=plan.jobs, filter=wanted, until=selection.until
@@ -91,21 +91,21 @@ class Retry:
         )
 
     def chosen(self) -> Sequence[Picked]:
-        """The chosen jobs; none for a query."""
+        """Returns the chosen jobs; none for a query."""
         selection = self.plan.selection
         return selection.jobs if isinstance(selection, Chosen) else ()
 
     async def begin(self) -> None:
-        """Notes where the queue's events are, so that none of its own is missed."""
+        """Notes the end of the queue's events, so that none of this retry's is missed."""
         await self.follower.begin()
 
     async def lost(self) -> Sequence[Picked]:
-        """The jobs with code 1 that are where they were before it; none has run since.
+        """Returns the jobs with code 1 that are where they were before; none has run since.
 
-        For where another server answers than the one that gave the codes. Reads only.
+        For when another server answers than the one that gave the codes. Reads only.
 
         Raises:
-            QueueGone: that server has nothing of the queue.
+            QueueGone: that server has no key of the queue.
         """
         places = Places(self.client, self.plan.queue)
         if await places.is_empty():
@@ -113,41 +113,41 @@ class Retry:
         return await self.ledger.lost(places, self.plan.state)
 
     def withdraw(self, lost: Sequence[Picked]) -> None:
-        """The codes 1 of these are void: they are handed out again."""
+        """Voids the codes 1 of these jobs: they are handed out again."""
         self.ledger.drop(lost)
         self.supply.doubt(lost)
         self.follower.withdraw(one.job_id for one in lost)
 
     async def judge_doubtful(self) -> Sequence[Result] | None:
-        """What became of jobs that another process may have sent; see `Supply`."""
+        """Returns results of jobs that an earlier process may have sent (`Supply`); None: done."""
         known = await self.supply.judge_doubtful()
         if known is not None:
             self.follower.add(known)
         return known
 
     async def next(self) -> Retries | None:
-        """The next jobs, oldest finish first, with what their retry wipes."""
+        """Returns the next jobs, oldest finish first, and what their retry wipes; None at the end."""
         page = await self.supply.page()
         return None if page is None else Retries(self, page)
 
     async def vanished(self) -> bool:
-        """Whether the queue's keys are gone, or so many of them that it reads like another's."""
+        """Whether the queue is gone, or so many of its keys that it is no longer recognised."""
         [status] = await read_status(self.client, [self.plan.queue])
         if status.kind is not Kind.BULL:
             return status.kind is Kind.GONE
         return not (await Reader(self.client).evidence(self.plan.queue)).ran_modern
 
     async def conclude(self, seconds: float) -> None:
-        """Reads the jobs that are open, if they were followed at all."""
+        """Reads the open jobs a last time, if they were followed."""
         if self.follower.looked:
             await self.follower.conclude(seconds)
 
     def outcomes(self) -> Mapping[str, Outcome] | None:
-        """What has become of the jobs for good; None where they were not followed."""
+        """Returns the final outcomes by id; None if the jobs were not followed."""
         return self.follower.outcomes.final() if self.follower.looked else None
 
     def counts(self) -> Mapping[str, int] | None:
-        """How many came to what; None where they were not followed."""
+        """Returns the number of jobs per fate; None if they were not followed."""
         return self.follower.final().counts() if self.follower.looked else None
 
     async def close(self) -> None:
@@ -157,13 +157,13 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """Jobs on their way to be retried."""
+    """Jobs to be retried in one or more calls."""
 
     retry: Retry
     page: SnapshotPage
 
     def __len__(self) -> int:
-        """How many jobs."""
+        """The number of jobs."""
         return len(self.page)
 
     @property
@@ -172,21 +172,21 @@ class Retries:
         return [one.job_id for one in self.page.picks]
 
     def cut(self, jobs: int) -> tuple[Retries, Retries | None]:
-        """So many jobs of it, and the rest."""
+        """Splits off the first ``jobs`` jobs; returns them and the rest."""
         if jobs >= len(self):
             return self, None
         return Retries(self.retry, self.page[:jobs]), Retries(self.retry, self.page[jobs:])
 
     def only(self, wanted: Sequence[bool]) -> Retries:
-        """Some of its jobs."""
+        """Returns the jobs at the positions that are true."""
         return Retries(self.retry, self.page.marked(wanted))
 
     def take(self) -> None:
-        """The supply brings none of them again."""
+        """Marks its jobs as being sent: the supply does not hand them out again."""
         self.retry.supply.take(self.page.picks)
 
     async def snapshot(self, texts: Texts | None) -> bytes:
-        """What their retry wipes; it was read with them."""
+        """Returns the journal lines of what their retry wipes; it was read with them."""
         return await self.page.lines(texts)
 
     async def send(self) -> Batch:
@@ -201,18 +201,18 @@ class Retries:
         )
 
     async def look(self) -> Seen:
-        """Reads where they are."""
+        """Reads where the jobs are after a call whose reply was lost."""
         plan, picks = self.retry.plan, self.page.picks
         rows = await Reader(self.retry.client).rows(plan.queue, plan.state, self.ids)
         pairs = zip(picks, rows, strict=True)
         return Seen([stands(one, row) for one, row in pairs], results_of_lost(picks, rows))
 
     async def correct(self, seen: Seen, results: Sequence[Result]) -> list[Result]:
-        """The truth about a call that was sent again.
+        """Returns the true results of a call that was sent again.
 
-        If it found nothing to retry, the lost one came through: before the jobs were read, while,
-        or after. Jobs that were in their place when they were read, and are not any more, went with
-        it too; those that Redis refuses to move, or whose child failed, are there whatever comes.
+        If it found nothing to retry, the lost call was carried out: before, during or after the
+        read. A job that was in its place during the read and is not any more was moved by the lost
+        call. A job that Redis refuses to move, or whose child failed, is still in its place.
         """
         if any(result.retried for result in results):
             return list(results)
@@ -228,12 +228,12 @@ class Retries:
         return found
 
     def settle(self, results: Sequence[Result]) -> Sequence[Result]:
-        """The follower takes them over, with the errors and scores that they had before."""
+        """Begins to follow the jobs, with the errors and scores that they had before."""
         self.retry.ledger.add(self.page.picks, results)
         pins = [one.score for one in self.page.picks]
         self.retry.follower.add(results, self.page.errors(), pins)
         return results
 
     def objection(self, results: Sequence[Result]) -> str:
-        """None: each job is retried for itself."""
+        """Returns "": the jobs of a retry are independent."""
         return ""

@@ -1,4 +1,4 @@
-"""Whether a campaign that was cut off is about the data that is connected to. Asks nobody."""
+"""Checks that an interrupted campaign ran on the data of this connection. Sends no commands."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ class OtherServer(JournalError):
 
 
 def check_is_here(progress: Progress, where: str, origin: Origin | None) -> None:
-    """Lets a campaign pass whose data are here: by address, or by the history of the data.
+    """Checks that a campaign's data is on this server: by address, or by the data's history.
 
-    A wrong guess does no harm: each job is pinned to its finish, and others are left alone.
+    A wrong guess does no harm: each job is pinned to its finish, and any other is left alone.
 
     Args:
         progress: the campaign.
-        where: the address that is connected to.
-        origin: the server there, None where it was not asked.
+        where: the address of this connection.
+        origin: the server there, None if it was not read.
 
     Raises:
-        OtherServer: neither is the same.
+        OtherServer: neither the address nor the history is the same.
     """
     header: Header = progress.header
     if is_same_address(header.where, where):

@@ -1,1 +1,1 @@
-"""Which jobs an operation is about, what it wipes of them, and what is left to send."""
+"""Selects the jobs of an operation, reads what it wipes, and hands out what is left to send."""

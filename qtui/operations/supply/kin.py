@@ -1,9 +1,9 @@
-"""Jobs of a selection that are parents of others in it: they come last, each after its children.
+"""Finds jobs of a selection that are parents of others in it, to send them after their children.
 
-BullMQ's own retry puts a parent in line like any job. Its children are in line too, so it runs
+BullMQ's own retry puts a parent in line like any job. If its children are retried too, it runs
 while they do, can't complete (-4, -9), and its result is lost. So parents are held back until all
-other jobs are sent; then they come in generations, and each waits for those of its children that
-have not run yet (`lua/retry.lua`). A selection is of one queue and one state, and so is this.
+other jobs are sent; then they are sent in generations, and each waits for those of its children
+that have not run yet (`lua/retry.lua`). Works within one queue and one state, as a selection does.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _COLUMN = SNAPSHOT_FIELDS.index(_PARENT_KEY)
 
 
 class Kin:
-    """Which jobs of a selection are parents of others in it. 8 bytes a job, some 70 a parent.
+    """The jobs of a selection that are parents of others in it. 8 bytes a job, some 70 a parent.
 
-    Ids are kept as hashes: one that is taken for another's would only come later.
+    Ids are kept as hashes: a collision would only send a job later.
     """
 
     def __init__(self, queue: QueueKey) -> None:
@@ -35,38 +35,38 @@ class Kin:
         self._parents: set[int] = set()
 
     def add(self, jobs: Iterable[tuple[str, str | None]]) -> None:
-        """Takes jobs of the selection, each with the full key of its parent if it has one."""
+        """Adds jobs of the selection, each with the full key of its parent if it has one."""
         for job_id, parent_key in jobs:
             self._ids.append(hash(job_id))
             self.add_parent(parent_key)
 
     def add_parent(self, full_key: str | None) -> None:
-        """Takes the parent of a job of the selection; one of another queue does not count."""
+        """Adds the parent of a job of the selection; ignores one in another queue."""
         if full_key and full_key.startswith(self._start):
             self._parents.add(hash(full_key[len(self._start) :]))
 
     def is_parent(self, job_id: str) -> bool:
-        """Whether a job of the selection, so far as they are known, is a child of this one."""
+        """Whether any job added so far is a child of this one."""
         return bool(self._parents) and hash(job_id) in self._parents
 
     def selected(self, ids: Iterable[str]) -> set[str]:
-        """Those of some jobs that are in the selection themselves. O(selection)."""
+        """Returns those of the given jobs that are in the selection. O(selection)."""
         by_hash = {hash(one): one for one in ids}
         return {by_hash[one] for one in by_hash.keys() & self._ids} if by_hash else set()
 
     @property
     def parents(self) -> int:
-        """Jobs of the selection that are parents of others in it. O(selection)."""
+        """Number of jobs of the selection that are parents of others in it. O(selection)."""
         return len(self._parents.intersection(self._ids)) if self._parents else 0
 
 
 async def read_kin(client: Client, selection: Selection, kin: Kin) -> AsyncGenerator[None]:
-    """Reads who is whose parent in a selection; yields now and then, so that one can stop it.
+    """Reads the parents of a selection's jobs into ``kin``; yields often, so it can be stopped.
 
-    Costs one field of each job: for chosen ones `Fields`, else a `Hunt` without a pause.
+    Costs one field of each job: for chosen ones `Fields`, else a `Hunt` without a rate limit.
 
     Raises:
-        RAISED: the server could not be asked, or refused.
+        RAISED: the server did not answer, or refused.
     """
     if isinstance(selection, Chosen):
         fields = Fields(client, selection.queue, [_PARENT_KEY])
@@ -83,7 +83,7 @@ async def read_kin(client: Client, selection: Selection, kin: Kin) -> AsyncGener
 
 
 class Held:
-    """The parents among jobs on their way, until the others are sent."""
+    """Holds back the parents among the jobs to send, until the others are sent."""
 
     def __init__(self, kin: Kin, queue: QueueKey) -> None:
         self._kin = kin
@@ -92,7 +92,7 @@ class Held:
         self._generations: list[list[Picked]] | None = None
 
     def hold(self, page: SnapshotPage) -> SnapshotPage:
-        """The page without those that come later."""
+        """Returns the page without its parents, which are kept for later."""
         if not any(self._kin.is_parent(one.job_id) for one in page.picks):
             return page
         for pick, values in zip(page.picks, page.values, strict=True):
@@ -102,14 +102,14 @@ class Held:
         return page.only(lambda job_id: not self._kin.is_parent(job_id))
 
     def take(self, picks: Iterable[Picked]) -> None:
-        """These are on their way."""
+        """Drops jobs that are being sent."""
         for one in picks:
             self._held.pop(one.job_id, None)
 
     def next(self) -> Sequence[Picked]:
-        """The next generation, once all other jobs were handed out; none in the end.
+        """Returns the next generation, empty at the end. Call it when all other jobs were sent.
 
-        One that is not taken is handed out again.
+        Returns the same generation again until its jobs are passed to `take`.
         """
         if self._generations is None:
             self._generations = _generations(self._held)
@@ -122,9 +122,9 @@ class Held:
 
 
 def _generations(held: dict[str, tuple[Picked, str]]) -> list[list[Picked]]:
-    """Children before parents, each generation oldest finish first as they were met.
+    """Generations with children before parents, each in the order of finish.
 
-    Jobs that are wired in a circle come last, all at once.
+    Jobs that are each other's parents in a circle come last, all at once.
     """
     below = Counter(above for _, above in held.values() if above in held)
     left = {job_id: pick for job_id, (pick, _) in held.items()}

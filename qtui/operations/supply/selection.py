@@ -1,7 +1,7 @@
-"""Which jobs a retry is about: ids that were chosen, or a query and the moment it was made.
+"""The jobs of a retry: chosen ids, or a query pinned to the moment it was made.
 
-A query never becomes a list of ids. It is read as a stream, oldest finish first, as often as it is
-needed: once to plan, once to carry out. Jobs that finish after its moment are not in it.
+A query never becomes a list of ids. It is read as a stream, oldest finish first, each time it is
+needed: once to plan, once to retry. Jobs that finish after it was made are not included.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from qtui.bullmq.search.steps import Met
 from qtui.bullmq.writer import Picked
 
 CHOSEN_AT_ONCE: Final = 250
-"""Chosen jobs that are read in one round trip."""
+"""Chosen jobs read in one round trip."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Jobs chosen one by one, in the order in which they are to be retried."""
+    """Jobs chosen one by one, in the order of their retry."""
 
     queue: QueueKey
     state: JobState
@@ -36,14 +36,14 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Every job of a state that matches and had finished when the query was made."""
+    """All jobs of a state that match, and had finished when the query was made."""
 
     queue: QueueKey
     state: JobState
     filter: Filter | None
     """None: every job of the state."""
     until: float
-    """The highest score in it. Workers write scores by their clocks, so this is one of theirs."""
+    """The highest score in it; read from the state, since workers write scores by their clocks."""
 
 
 Selection: TypeAlias = Chosen | Query
@@ -62,7 +62,7 @@ def chosen(queue: QueueKey, state: JobState, ids: Sequence[str]) -> Chosen:
 async def query(
     client: Client, queue: QueueKey, state: JobState, wanted: Filter | None = None
 ) -> Query:
-    """Everything in a state that matches, as of now. Costs one command of O(log n).
+    """Returns a query for all jobs of a state that match now. Costs one command of O(log n).
 
     Raises:
         ValueError: jobs in ``state`` can't be retried.
@@ -77,12 +77,13 @@ def _check(state: JobState) -> None:
 
 
 async def chosen_rows(client: Client, selection: Chosen) -> AsyncIterator[list[Row]]:
-    """The chosen jobs as they are now, `CHOSEN_AT_ONCE` at a time; one elsewhere has no score.
+    """Yields the chosen jobs as they are now, `CHOSEN_AT_ONCE` at a time.
 
-    Costs what `Reader.rows` costs: a round trip a chunk, two commands a job.
+    A job that is no longer in the state has no score. Costs what `Reader.rows` costs: a round trip
+    a chunk, two commands a job.
 
     Raises:
-        REFUSED: Redis would not tell where the jobs are.
+        REFUSED: Redis refused to read the state or the jobs.
     """
     reader = Reader(client)
     for start in range(0, len(selection.jobs), CHOSEN_AT_ONCE):
@@ -93,7 +94,7 @@ async def chosen_rows(client: Client, selection: Chosen) -> AsyncIterator[list[R
 def hunt_for(
     client: Client, selection: Query, fields: Sequence[str], *, rate: float | None = None
 ) -> Hunt:
-    """The search that finds the jobs of a query, oldest finish first."""
+    """Returns the search for the jobs of a query, oldest finish first."""
     return Hunt(
         client,
         selection.queue,
@@ -107,9 +108,9 @@ def hunt_for(
 
 
 async def met_rows(client: Client, queue: QueueKey, met: Sequence[Met]) -> list[Row]:
-    """The jobs that a step of a hunt met, as rows; `LIST_FIELDS` must have been read.
+    """Returns the jobs found in one step of a hunt as rows; it must have read `LIST_FIELDS`.
 
-    Costs what `Reader.mark_missing` costs: mostly nothing.
+    Costs what `Reader.mark_missing` costs: usually nothing.
     """
     rows = [
         replace(short_row(one.id, [one.fields[name] for name in LIST_FIELDS]), score=one.score)

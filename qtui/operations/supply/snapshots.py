@@ -1,4 +1,4 @@
-"""Reads what a retry wipes, oldest finish first, while jobs leave the state as they are met."""
+"""Reads what a retry wipes, oldest finish first, from a state that shrinks as jobs are retried."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from qtui.operations.journal.texts import Texts
 from qtui.operations.supply.selection import Chosen, Query, Selection, hunt_for
 
 SNAPSHOT_FIELDS: Final = (*LIST_FIELDS, "returnvalue", "stacktrace", "stc", "defa", "parent")
-"""What a retry wipes or may change, and what tells which job it was."""
+"""Fields that a retry wipes or may change, and those that identify the job."""
 
 IDS_A_PAGE: Final = 1000
 """Jobs whose ids are read in one command: about 0.3 ms of Redis's time."""
 
 _READY: Final = 4
-"""Pages that are ready to be looked at, while others are."""
+"""Pages that are read ahead."""
 
 _FEW: Final = 10
-"""Jobs of a page below which the next one is not read before it is asked for, see `Fields`."""
+"""A page of fewer jobs has large ones (see `Fields`), and the next is not read ahead."""
 
 _BREATH: Final = 100
-"""Jobs whose lines are made at a time: half a millisecond."""
+"""Jobs whose lines are made without a pause: half a millisecond."""
 
 _REASON: Final = SNAPSHOT_FIELDS.index("failedReason")
 _STACK: Final = SNAPSHOT_FIELDS.index("stacktrace")
@@ -42,7 +42,7 @@ _STACK: Final = SNAPSHOT_FIELDS.index("stacktrace")
 
 @dataclass(frozen=True, slots=True)
 class SnapshotPage:
-    """Jobs on their way, side by side: how each is to be sent, and what that wipes."""
+    """Jobs to be sent: how each was picked, and what its retry wipes, in parallel sequences."""
 
     picks: Sequence[Picked]
     values: Sequence[Values]
@@ -52,23 +52,23 @@ class SnapshotPage:
         return len(self.picks)
 
     def __getitem__(self, part: slice) -> SnapshotPage:
-        """Some of them."""
+        """Returns a part of the page."""
         return SnapshotPage(self.picks[part], self.values[part])
 
     def only(self, wanted: Callable[[str], bool]) -> SnapshotPage:
-        """Those with certain ids."""
+        """Returns the jobs whose ids are wanted."""
         return self.marked([wanted(pick.job_id) for pick in self.picks])
 
     def marked(self, wanted: Sequence[bool]) -> SnapshotPage:
-        """Some of them, by place."""
+        """Returns the jobs at the positions that are true."""
         return SnapshotPage(list(compress(self.picks, wanted)), list(compress(self.values, wanted)))
 
     def errors(self) -> list[str]:
-        """The reason of each, empty where there is none; see `reason_of`."""
+        """Returns the failedReason of each job, empty if there is none; see `reason_of`."""
         return [reason_of(values[_REASON], values[_STACK]) or "" for values in self.values]
 
     async def lines(self, texts: Texts | None = None) -> bytes:
-        """The lines of a journal that say all of it; others have their turn meanwhile."""
+        """Returns the page as journal lines; yields to the event loop while it makes them."""
         found = []
         for start in range(0, len(self), _BREATH):
             rows = zip(
@@ -88,11 +88,11 @@ def _present(values: Values) -> dict[str, str]:
 
 
 async def read_snapshots(client: Client, selection: Selection) -> AsyncGenerator[SnapshotPage]:
-    """What a retry of a selection wipes, page by page; the next ones are read meanwhile.
+    """Yields what a retry of a selection wipes, page by page, and reads ahead.
 
-    Each job comes with the score at which it is to be sent: a chosen one with that of its choice,
-    one of a query as it stands now. Those of a query come oldest finish first; a job that stays
-    until it is met is met once, whatever leaves the state meanwhile.
+    Each job has the score at which it is to be sent: a chosen one that of its choice, one of a
+    query its current one. Jobs of a query come oldest finish first; one that stays in the state
+    comes exactly once, even while others leave.
 
     Costs the `Fields` of each job; for a query with a filter its `Hunt`, for a whole state one
     ZRANGEBYSCORE for `IDS_A_PAGE` jobs.
@@ -107,14 +107,14 @@ async def read_snapshots(client: Client, selection: Selection) -> AsyncGenerator
     read = prefetched(_read(client, selection, picks), lambda: not heavy, most=_READY)
     async with aclosing(read) as pages:
         async for page in pages:
-            heavy = len(page) < _FEW  # their values are large: no more are held than are sent
+            heavy = len(page) < _FEW  # their values are large: hold only what is being sent
             yield page
 
 
 async def _read(
     client: Client, selection: Selection, picks: AsyncGenerator[Sequence[Picked]]
 ) -> AsyncGenerator[SnapshotPage]:
-    """Often nothing, where a filter matches little, so that somebody can stop it."""
+    """Yields empty pages too, if a filter matches little, so that the caller can stop."""
     fields = Fields(client, selection.queue, SNAPSHOT_FIELDS)
     async with aclosing(picks):
         async for some in picks:
@@ -133,15 +133,15 @@ async def _chosen(selection: Chosen) -> AsyncGenerator[Sequence[Picked]]:
 
 async def _matching(client: Client, selection: Query) -> AsyncGenerator[Sequence[Picked]]:
     async for step in hunt_for(client, selection, (), rate=0).steps():
-        # One without a score has left the state while it was read.
+        # A job without a score has left the state during the read.
         yield [Picked(one.id, one.score) for one in step if one.score is not None]
 
 
 async def _whole_state(client: Client, selection: Query) -> AsyncGenerator[Sequence[Picked]]:
-    """Goes on where the last score was, not by places: the state shrinks as its jobs are retried.
+    """Continues from the last score, not by position: the state shrinks as its jobs are retried.
 
-    Jobs of one score come in the order of their ids. Those that were met before and still stand
-    are passed over; a page that has no other makes the next one twice as large.
+    Jobs with the same score come in the order of their ids. Those that came before and are still
+    there are skipped; if a page has no others, the next one is twice as large.
     """
     queue, state, until = selection.queue, selection.state, selection.until
     last, alike, size = -math.inf, set[str](), IDS_A_PAGE

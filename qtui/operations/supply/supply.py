@@ -1,4 +1,4 @@
-"""The jobs that a campaign is to send, each handed out once, whatever is lost meanwhile."""
+"""Hands out the jobs that a retry is to send, each once, even if the connection is lost."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from qtui.operations.supply.snapshots import SnapshotPage, read_snapshots
 
 
 class Before(NamedTuple):
-    """What a campaign did in the process that began it."""
+    """What earlier processes of the campaign did."""
 
     sent: Ids
-    """Ids that are not to be sent again."""
+    """Ids that must not be sent again."""
     doubtful: Sequence[Picked]
-    """Jobs that may have been sent: they are read before anything else is done."""
+    """Jobs that may have been sent: their state is read before anything else is done."""
     codes: Counter[Code]
-    """The codes of the others."""
+    """The codes of the other jobs."""
     parents: Collection[str] = ()
-    """Full keys of the parents of those that were sent."""
+    """Full keys of the parents of jobs that were sent."""
     retried: Mapping[str, float] = {}
-    """By id, the finish at which each was retried."""
+    """By id, the score at which each was retried."""
 
 
 class Supply:
-    """What is left of a selection. Where a call raises that the connection was lost, call again.
+    """The jobs of a selection that are left to send. If a call raises LOST, call it again.
 
     Args:
         client: where to read.
         selection: which jobs.
-        before: what another process has done of it already.
-        kin: which of the jobs are parents of others; None where that is still to be read.
+        before: what earlier processes have done already.
+        kin: which of the jobs are parents of others; None if that is still to be read.
     """
 
     def __init__(
@@ -54,18 +54,18 @@ class Supply:
         self._stand: list[SnapshotPage] = []
         self._pages: AsyncGenerator[SnapshotPage] | None = None
         self._taken: set[int] = set()
-        """Hashes of ids: a clock that lags must not bring one back."""
+        """Hashes of ids sent: a job that fails again by a clock that lags must not come again."""
         self._parents = before.parents if before is not None else ()
         self._held = None if kin is None else Held(kin, selection.queue)
         self._at_parents = False
-        """Whether all others have been handed out."""
+        """Whether all jobs but the parents have been handed out."""
         self._reading: tuple[Kin, AsyncGenerator[None]] | None = None
 
     async def judge_doubtful(self) -> list[Result] | None:
-        """What became of some jobs that may have been sent, and None in the end.
+        """Returns the results of some doubtful jobs that were sent; None when none are left.
 
-        Those that stand where they stood were not; `page` hands them out before all others.
-        Costs the rows of `CHOSEN_AT_ONCE` jobs, and the `read_snapshots` of those.
+        Jobs that are still where they were picked were not sent: `page` hands them out first. Costs
+        `Reader.rows` of `CHOSEN_AT_ONCE` jobs, and `read_snapshots` of those still there.
         """
         some = self._doubtful[:CHOSEN_AT_ONCE]
         if not some:
@@ -81,20 +81,21 @@ class Supply:
         return results_of_lost([pick for pick, _ in gone], [row for _, row in gone])
 
     def doubt(self, picks: Iterable[Picked]) -> None:
-        """These were sent, and may have to be sent again: `judge_doubtful` reads them."""
+        """Adds jobs that may have to be sent again; `judge_doubtful` reads them."""
         self._doubtful += picks
 
     def take(self, picks: Iterable[Picked]) -> None:
-        """These are on their way: none of them comes again."""
+        """Marks jobs as being sent: `page` does not return them again."""
         picks = list(picks)
         self._taken.update([hash(one.job_id) for one in picks])
         if self._held is not None:
             self._held.take(picks)
 
     async def page(self) -> SnapshotPage | None:
-        """The next jobs that were not taken, oldest first, often none; None in the end.
+        """Returns the next jobs that were not taken, oldest first; None at the end.
 
-        Parents of others among them come last, see `qtui.operations.supply.kin`.
+        A page may be empty before the end. Parents of other jobs come last, see
+        `qtui.operations.supply.kin`.
         """
         if self._held is None:
             return await self._read_kin()
@@ -116,7 +117,7 @@ class Supply:
         return page or SnapshotPage((), ())
 
     async def _next(self, selection: Selection) -> SnapshotPage | None:
-        """The next page of a selection that is being read, or is begun to be."""
+        """The next page of the selection; begins to read it if needed."""
         if self._pages is None:
             self._pages = read_snapshots(self._client, selection)
         try:
@@ -126,7 +127,7 @@ class Supply:
             raise
 
     async def _read_kin(self) -> SnapshotPage:
-        """Reads on who is whose parent, for a plan that was carried out before all was read."""
+        """Reads parents, in steps, for a plan that was started before all of them were read."""
         if self._reading is None:
             kin = Kin(self._selection.queue)
             for full_key in self._parents:
@@ -151,7 +152,7 @@ class Supply:
         self._pages = None
 
     def _left(self) -> Selection:
-        """The selection without what was taken, so far as its jobs are known one by one."""
+        """The selection, without the jobs that were taken if they were chosen one by one."""
         if isinstance(self._selection, Query):
             return self._selection
         left = tuple(one for one in self._selection.jobs if not self._was_taken(one.job_id))
@@ -173,13 +174,13 @@ def stands(one: Picked, row: Row) -> bool:
 
 
 def results_of_lost(batch: Sequence[Picked], seen: Sequence[Row]) -> list[Result]:
-    """What a lost call has done, by the jobs as they were read after it."""
+    """Returns what a lost call did to each job, judged by its row read after the call."""
     return [_result_of_lost(one, row) for one, row in zip(batch, seen, strict=True)]
 
 
 def _result_of_lost(one: Picked, row: Row) -> Result:
-    """What a lost call has done with a job that reads like this afterwards."""
+    """What a lost call did to a job, given its row read after the call."""
     if not one.pinned or row.score == one.score:
         return Result(one.job_id, Code.NO_SUCH_JOB if row.missing else Code.NOT_IN_STATE)
-    # Gone: it ran and was removed, or somebody removed it before, or a restart lost it.
+    # Gone: it ran and was removed, or was removed before the call, or a restart lost it.
     return Result(one.job_id, Code.UNKNOWN if row.missing else Code.RETRIED)
