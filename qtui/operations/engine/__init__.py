@@ -1,1 +1,1 @@
-"""The one way in which jobs are sent, whatever the operation."""
+"""The engine: sends jobs to Redis in the same way for every operation."""

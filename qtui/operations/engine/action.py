@@ -1,7 +1,7 @@
-"""What an action brings to the campaign that carries it out. Says nothing of any single action.
+"""The protocols that an action implements for the engine. Must not know any particular action.
 
-The campaign knows batches, journals, lost replies, patience, stop and phases; what is done to a job
-it leaves to these two. `retry.Retry` and `rerun.Rerun` are the actions that there are.
+The campaign handles batches, journals, lost replies, patience, stop and phases. What is done to the
+jobs is up to these two protocols. `retry.Retry` and `rerun.Rerun` implement them.
 """
 
 from __future__ import annotations
@@ -19,39 +19,39 @@ from qtui.operations.journal.texts import Texts
 
 
 class Seen(NamedTuple):
-    """The jobs of a call whose reply was lost, as they were read after it."""
+    """The state of a call's jobs, read after its reply was lost."""
 
     stand: Sequence[bool]
-    """Whether each is where it was picked. While one is, the call has done nothing yet: a call is
-    atomic, so it is safe to send it again."""
+    """Whether each job is where it was picked. While one is, the call has done nothing yet, since
+    it is atomic, and can safely be sent again."""
     results: Sequence[Result]
-    """What the call came to for each, if it was carried out."""
+    """The result of each job, on the assumption that the call was carried out."""
 
 
 class Load(Protocol):
-    """Jobs on their way, each pinned to how it was picked, so that sending it twice does no harm.
+    """Jobs to send, each pinned to the state it was picked in, so that sending twice is harmless.
 
-    As many as the action likes; the campaign cuts off what goes in one call.
+    Of any size; the campaign cuts it into calls.
     """
 
     def __len__(self) -> int:
-        """How many jobs."""
+        """The number of jobs."""
 
     @property
     def ids(self) -> Sequence[str]:
-        """How results and journal name its jobs: by id, or by full key across queues."""
+        """The jobs as named in results and journal: by id, or by full key if they span queues."""
 
     def cut(self, jobs: int) -> tuple[Self, Self | None]:
-        """About so many jobs of it, and the rest; all of it where it must go in one call."""
+        """Splits off about ``jobs`` jobs; returns them and the rest, or all if indivisible."""
 
     def only(self, wanted: Sequence[bool]) -> Self:
-        """Some of its jobs."""
+        """Returns the jobs at the positions that are true."""
 
     def take(self) -> None:
-        """Its jobs are on their way: the action hands none of them out again."""
+        """Marks its jobs as being sent: the action does not hand them out again."""
 
     async def snapshot(self, texts: Texts | None) -> bytes:
-        """Journal lines of all that the call wipes: what an undo needs; see `snapshot_lines`.
+        """Returns journal lines of all that the call wipes, for an undo; see `snapshot_lines`.
 
         May read. Called before `send`, and again if the connection was lost meanwhile.
         """
@@ -62,25 +62,25 @@ class Load(Protocol):
         Raises:
             Unable: the server takes no writes for now; nothing was written.
             LOST: the effect is unknown.
-            REFUSED: Redis said no; nothing was written.
+            REFUSED: Redis refused the call; nothing was written.
         """
 
     async def look(self) -> Seen:
         """Reads the jobs after a call whose reply was lost."""
 
     async def correct(self, seen: Seen, results: Sequence[Result]) -> list[Result]:
-        """The truth about a call that was sent again.
+        """Returns the true results of a call that was sent again.
 
         Args:
-            seen: the jobs before it was sent again.
-            results: what the last call said, which may have found the first one's work done.
+            seen: the jobs as read before it was sent again.
+            results: the reply to the last call, which may have found the work of the first.
         """
 
     def settle(self, results: Sequence[Result]) -> Sequence[Result]:
-        """Takes in what became of its jobs; the results that are to be told."""
+        """Takes the final results of its jobs; returns those to report."""
 
     def objection(self, results: Sequence[Result]) -> str:
-        """Why nothing more may be sent after these results; empty where jobs are independent."""
+        """Returns why nothing more may be sent after these results; empty if more may."""
 
 
 class JobAction(Protocol):
@@ -88,63 +88,63 @@ class JobAction(Protocol):
 
     @property
     def queue(self) -> QueueKey | None:
-        """The queue whose waiting side bounds the pace.
+        """The queue whose waiting jobs limit the pace.
 
-        None where a call may depend on the one before: then each is prepared when that has come
-        back, and nothing bounds the pace.
+        None if a call may depend on the one before: then each is prepared only after the previous
+        reply, and the pace is not limited.
         """
 
     @property
     def selected(self) -> int:
-        """Jobs in the plan."""
+        """Number of jobs in the plan."""
 
     @property
     def before(self) -> Mapping[Code, int]:
-        """The codes that an earlier process of this campaign wrote down."""
+        """The codes that earlier processes of this campaign wrote to the journal."""
 
     @property
     def follower(self) -> Follower | None:
-        """Says how the jobs fare afterwards, which a canary needs; None where nothing does."""
+        """Follows the jobs' outcomes, which a canary needs; None if the action has no outcomes."""
 
     def header(self) -> Header:
-        """The first line of the journal, but for where, how and pace."""
+        """Returns the first line of the journal, without address, command and pace."""
 
     def chosen(self) -> Sequence[Picked]:
-        """The jobs that were chosen one by one, for the journal; none for a query or a flow."""
+        """Returns the jobs chosen one by one, for the journal; none for a query or a flow."""
 
     async def begin(self) -> None:
-        """Reads what has to be known before the first call."""
+        """Reads what is needed before the first call."""
 
     async def lost(self) -> Sequence[Picked]:
-        """The jobs with code 1 that are where they were picked. Reads only.
+        """Returns the jobs with code 1 that are where they were picked. Reads only.
 
-        A server that was replaced, or restarted, took the call, and the one that answers now does
-        not know of it.
+        A server that has since been replaced or restarted executed the call, and the one that
+        answers now does not have its effect.
         """
 
     def withdraw(self, lost: Sequence[Picked]) -> None:
-        """The codes 1 of these are void: `next` hands them out again where it can."""
+        """Voids the codes 1 of these jobs: `next` hands them out again if it can."""
 
     async def judge_doubtful(self) -> Sequence[Result] | None:
-        """What became of jobs that an earlier process may have sent; None when all are judged."""
+        """Returns results of jobs that an earlier process may have sent; None when all are done."""
 
     async def next(self) -> Load | None:
-        """The next jobs, maybe an empty load; None when there are no more.
+        """Returns the next jobs, possibly an empty load; None when there are no more.
 
         Reads only. Called again if the connection was lost meanwhile.
         """
 
     async def vanished(self) -> bool:
-        """Whether jobs are missing because the queue is no more. Reads only."""
+        """Whether jobs are missing because the queue no longer exists. Reads only."""
 
     async def conclude(self, seconds: float) -> None:
-        """Reads a last time what has become of the jobs, for so long at most."""
+        """Reads the outcomes of the jobs a last time, for ``seconds`` at most."""
 
     def outcomes(self) -> Mapping[str, Outcome] | None:
-        """What has become of the jobs for good, by the ids of the results; None: unknown."""
+        """Returns the final outcomes by the ids of the results; None if unknown."""
 
     def counts(self) -> Mapping[str, int] | None:
-        """How many came to what, for the last line of the journal; None: unknown."""
+        """Returns the number of jobs per fate, for the journal's last line; None if unknown."""
 
     async def close(self) -> None:
         """Stops reading."""

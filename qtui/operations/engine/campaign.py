@@ -1,4 +1,4 @@
-"""Carries an action out: call by call, snapshot first, a result for every job, no job twice.
+"""Executes an action: call by call, snapshot first, a result for every job, no job twice.
 
                   ┌────────────────── next call ──────────────────┐
     planned ─▶ admitted ─▶ snapshot ─▶ sending ─▶ codes written ──┴─▶ done
@@ -11,13 +11,13 @@
                 └─ too slow    └ no room  └─ no answer for too long ──────────▶ lost
                        └──────────┴─────▶ stopped
 
-The steps overlap: the next jobs are read while others are written down, and these while calls are
-sent; whatever bounds the pace (a rate, a canary, the waiting side) makes each wait for its turn.
+The steps overlap: jobs are read while others are written to the journal, and those are written
+while calls are sent. With a limit on the pace (rate, canary, waiting jobs) the steps take turns.
 
-What is done to a job is in the action (`action`); what a lost call means in `sending`, when a call
-may go in `pace`, how long anything is waited for in `patience`, what is written down in `journal`.
-A lost connection while jobs are read only costs time: they are read again. A retry whose process
-died goes on from its journal, see `resuming`.
+What is done to a job is in the action (`action`), what a lost call means in `sending`, when a call
+may be sent in `pace`, how long to wait in `patience`, what is written down in `journal`. If the
+connection is lost while jobs are read, they are read again. A retry whose process died is resumed
+from its journal, see `resuming`.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ A_co = TypeVar("A_co", bound=JobAction, covariant=True)
 T = TypeVar("T")
 
 BATCHES: Final = 8
-"""Calls whose snapshots are written at once at most: one fsync costs the same for one job as for
+"""Most calls whose snapshots are written at once: one fsync costs the same for one job as for
 many."""
 
 _RECORDED: Final = 1
-"""Groups of jobs whose snapshots are on disk before they are sent, where nothing holds them."""
+"""Groups of jobs whose snapshots are written ahead, if nothing limits the pace."""
 
 
 class Phase(StrEnum):
@@ -74,18 +74,18 @@ VANISHED: Final = "the queue's keys are gone since (obliterated, or its database
 
 
 def _ignored() -> None:
-    """For a campaign that nobody watches."""
+    """Does nothing: the default for `Campaign.news`."""
 
 
 class Campaign(Generic[A_co]):
-    """One action on many jobs. Run it once; ask it to stop at any time; close it in the end.
+    """Executes one action on many jobs. Run it once, stop it at any time, close it at the end.
 
     Args:
         client: where to read.
-        action: what is done, planned.
-        pace: how fast, and when to stop by itself; None for no bounds at all.
-        record: opens the journal that snapshots are written to; None for none.
-        patience: seconds for which it waits for a server that does not answer or takes no writes.
+        action: the planned action.
+        pace: how fast to send, and when to stop; None for no limits.
+        record: opens the journal for snapshots; None for no journal.
+        patience: seconds to wait for a server that does not answer or takes no writes.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Campaign(Generic[A_co]):
         self.patience = patience
         self.codes = Counter(action.before)
         self.why = ""
-        """Why it stopped, if nobody asked it to."""
+        """Why it stopped, unless on request."""
         self.refused = False
         """Whether it stopped because Redis refused it, or took no writes for too long."""
         self.journal: Journal | None = None
@@ -111,7 +111,7 @@ class Campaign(Generic[A_co]):
         self.origin = Origin()
         """The server that answered last."""
         self.withdrawn = 0
-        """Codes 1 that were void, as the server that gave them lost the jobs' retry."""
+        """Codes 1 that were voided, since the server that gave them lost their effect."""
         self._client = client
         self._phase = Phase.PLANNED
         self._record = record
@@ -122,49 +122,49 @@ class Campaign(Generic[A_co]):
         )
         self._begun = bool(self.codes)
         self._end: Exception | None = None
-        """Why nothing more is sent, once it is known."""
+        """Why nothing more is sent, if so."""
         self._answered: deque[Sent] = deque()
         self._canary: list[str] | None = [] if self.pace.canary else None
-        """The jobs that went first, until they are judged."""
+        """The canary's jobs so far; None without a canary, and after the verdict."""
 
     def _throttle_of(self, client: Client, queue: QueueKey) -> Throttle:
         return Throttle(client, queue, self.pace, self._stop, news=lambda: self.news())
 
     @property
     def phase(self) -> Phase:
-        """How far it is."""
+        """The current phase."""
         if self._phase is Phase.RUNNING and self._delivery.reading:
             return Phase.READING
         return self._phase
 
     @property
     def held(self) -> str:
-        """Why nothing is sent just now though the server is well; empty while jobs are sent."""
+        """Why it is on hold though the server is well; empty while jobs are sent."""
         return "" if self.is_over or self._throttle is None else self._throttle.held
 
     @property
     def trouble(self) -> str:
-        """What is the matter with the server while it is waited for; empty while it is well."""
+        """What is wrong with the server while the campaign waits for it; empty while it is well."""
         return "" if self.is_over else self._delivery.trouble
 
     @property
     def notes(self) -> list[str]:
-        """Redis's words where a side effect (event, marker) was refused; each once."""
+        """Redis's errors about refused side effects (event, marker), each once."""
         return self._delivery.notes
 
     @property
     def selected(self) -> int:
-        """Jobs in the plan."""
+        """Number of jobs in the plan."""
         return self.action.selected
 
     @property
     def decided(self) -> int:
-        """Jobs that have their result."""
+        """Number of jobs with a result."""
         return self.codes.total()
 
     @property
     def done(self) -> int:
-        """Jobs with which it was done: code 1."""
+        """Number of jobs with code 1."""
         return self.codes[Code.RETRIED]
 
     @property
@@ -178,21 +178,21 @@ class Campaign(Generic[A_co]):
         return self._stop.is_set()
 
     def stop(self) -> None:
-        """Ends the campaign after the jobs that are written down to be sent: some calls.
+        """Stops the campaign after the jobs whose snapshots are written: a few calls.
 
-        On a server that does not answer it ends within two seconds.
+        If the server does not answer, it ends within two seconds.
         """
         self._stop.set()
 
     def heeding_stop(self) -> AbstractAsyncContextManager[None]:
-        """Ends what is awaited within it, such as following, soon after a stop (TimeoutError)."""
+        """Cancels what is awaited in it, such as following, soon after a stop (TimeoutError)."""
         return self._stop.at_most(LAST_LOOK)
 
     async def run(self) -> AsyncGenerator[Sequence[Result]]:
-        """Carries the action out and yields the results call by call.
+        """Executes the action, and yields the results call by call.
 
         Raises:
-            JournalError: the record could not be begun; nothing was sent.
+            JournalError: the journal could not be begun; nothing was sent.
             ForeignQueue: the queue is not BullMQ's own, or gone; nothing was written at all.
             REFUSED: Redis refused a call; its jobs are where they were.
             LOST: the server did not answer before the first call.
@@ -210,7 +210,7 @@ class Campaign(Generic[A_co]):
         except _Objection as reason:
             self.why = str(reason)
         except ForeignQueue as reason:
-            # It was one of BullMQ's own when its first jobs were sent.
+            # It was a BullMQ queue when the first jobs were sent.
             self.why = f"the queue is {reason}" if reason.kind is Kind.PRO else VANISHED
             if not self.done:
                 self.why = str(reason)
@@ -227,7 +227,7 @@ class Campaign(Generic[A_co]):
             self.why, self.refused = first_line(str(reason)), is_refusal(reason)
             raise
         finally:
-            while self._answered:  # nobody asked for them any more
+            while self._answered:  # results that were not yielded any more
                 self._settle()
             if self._phase is not Phase.LOST:
                 self._phase = Phase.DONE if finished else Phase.STOPPED
@@ -246,29 +246,29 @@ class Campaign(Generic[A_co]):
 
     @property
     def _key(self) -> str:
-        """A key of its queue, for a cluster to find the node by."""
+        """A key of its queue, by which a cluster finds the node."""
         header = self.action.header()
         return QueueKey(header.queue, header.prefix).key("meta")
 
     def _give_up(self, out: OutOfReach) -> None:
         if self._stop.is_set():
-            return  # it was asked to end, and could not find out more in time
+            return  # a stop was requested, and there was no time to find out more
         if out.condition:
             self.why, self.refused = out.condition, True
         else:
             self._phase = Phase.LOST
 
     async def finish(self, seconds: float) -> None:
-        """Reads once more what became of the open jobs, for some seconds at most, and closes."""
+        """Reads the outcomes of open jobs once more, for ``seconds`` at most, and closes."""
         try:
             await self.action.conclude(seconds)
         finally:
             self.close()
 
     def close(self) -> None:
-        """Writes down what became of the jobs, and closes the journal.
+        """Writes the outcomes of the jobs, and closes the journal.
 
-        Jobs that were open are written down as unknown, unless `finish` has read them.
+        Open jobs are written as unknown, unless `finish` has read them.
         """
         if self.journal is None:
             return
@@ -292,7 +292,7 @@ class Campaign(Generic[A_co]):
     # Sending
 
     async def _calls(self) -> AsyncGenerator[Sequence[Result]]:
-        """Sends what is left, and again what a server lost that took it, until all is done."""
+        """Sends what is left, and again what a replaced server has lost, until all is done."""
         while True:
             async with aclosing(self._rounds()) as rounds:
                 async for results in rounds:
@@ -309,10 +309,10 @@ class Campaign(Generic[A_co]):
                 return
 
     async def _withdraw(self) -> int:
-        """How many codes 1 are void, if another server answers now than when it began.
+        """Voids the codes 1 that are lost if another server answers than at the start; how many.
 
-        Sentinels that replace the master are waited for: the old one takes writes until it is
-        done, and they are lost. The codes are taken back, here and in the journal.
+        Waits while sentinels replace the master: the old one takes writes until they are done, and
+        these writes are lost. The codes are taken back, here and in the journal.
         """
         patience = Patience(self.patience, self._stop)
         while True:
@@ -334,10 +334,10 @@ class Campaign(Generic[A_co]):
         return len(lost)
 
     async def _rounds(self) -> AsyncGenerator[Sequence[Result]]:
-        """First what is in doubt, then what is left, until all have a result or it is stopped.
+        """First the doubtful jobs, then the others, until all have a result or it is stopped.
 
-        The snapshots of the next jobs are written while calls are sent, and each call is sent
-        while what came of the one before is written down.
+        The snapshots of the next jobs are written while calls are sent, and each call is sent while
+        the results of the one before are written.
         """
         while (known := await self._insist(self.action.judge_doubtful)) is not None:
             self._count(known)
@@ -357,13 +357,13 @@ class Campaign(Generic[A_co]):
             raise self._end
 
     def _runs_ahead(self) -> bool:
-        """Whether it is known now that the next jobs will be sent as well."""
+        """Whether it is certain by now that the next jobs will be sent as well."""
         if self._canary is not None or self._throttle is None or self._stop.is_set():
             return False
         return self.pace.is_free
 
     async def _recorded(self) -> AsyncGenerator[Load]:
-        """The jobs, in groups that the pace admits, whose snapshots are on disk; all are sent."""
+        """Yields jobs in groups that the pace admits, with snapshots on disk; all will be sent."""
         while (rest := await self._insist(self.action.next)) is not None:
             while rest is not None and len(rest):
                 room = await self._admitted(len(rest))
@@ -379,7 +379,7 @@ class Campaign(Generic[A_co]):
 
     @staticmethod
     async def _write_snapshot(journal: Journal, lines: bytes) -> None:
-        """Returns when it is on disk, even if it is cancelled: the thread goes on meanwhile."""
+        """Returns when it is on disk, even if cancelled, since the thread can't be cancelled."""
         writing = asyncio.ensure_future(asyncio.to_thread(journal.snapshots, lines))
         try:
             await asyncio.shield(writing)
@@ -388,7 +388,7 @@ class Campaign(Generic[A_co]):
             writing.exception()  # of one that is cancelled nobody else asks for it
 
     async def _admitted(self, jobs: int) -> int:
-        """Waits until the pace lets some of these jobs go; how many, 0 if it was stopped."""
+        """Waits until the pace admits some of the jobs; returns how many, 0 if it was stopped."""
         if self._throttle is None:
             return jobs
         wanted = min(BATCHES * self._delivery.size, jobs)
@@ -405,7 +405,7 @@ class Campaign(Generic[A_co]):
         return room
 
     async def _delivered(self, group: Load) -> AsyncGenerator[None]:
-        """Sends call after call, and puts down what came of each; the last may meet trouble."""
+        """Sends call after call, and queues the results of each, also of one that met trouble."""
         rest: Load | None = group
         while rest is not None and self._end is None:
             call, rest = rest.cut(self._delivery.size)
@@ -425,7 +425,7 @@ class Campaign(Generic[A_co]):
                 yield
 
     def _settle(self) -> Sequence[Result]:
-        """Counts and writes down what came of one call."""
+        """Counts and writes the results of one call."""
         sent = self._answered.popleft()
         results = sent.load.settle(sent.results)
         self._count(results)
@@ -433,7 +433,7 @@ class Campaign(Generic[A_co]):
         return results
 
     def _count(self, results: Sequence[Result]) -> None:
-        """Takes the results of a call."""
+        """Counts the results of a call."""
         others = [one.code for one in results if one.code is not Code.RETRIED]
         self.codes.update(others)
         if len(others) < len(results):
@@ -449,7 +449,7 @@ class Campaign(Generic[A_co]):
                 self._end = self._end or reason
 
     async def _judge_canary(self, ids: Sequence[str]) -> None:
-        """Watches the canary, and says why if too many of it may have failed again."""
+        """Watches the canary, and sets `why` if too many of its jobs may have failed again."""
         pace, follower = self.pace, self.action.follower
         if follower is None:
             return
@@ -466,11 +466,11 @@ class Campaign(Generic[A_co]):
             self.why = verdict_on(tally, pace, mute=follower.mute, blind=follower.blind)
 
     async def _insist(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Does some reading, again and again while the server is in trouble.
+        """Repeats a read until the server is out of trouble.
 
         Raises:
-            OutOfReach: it is for too long, or a stop was asked for.
-            LOST: it never answered at all.
+            OutOfReach: the trouble lasted too long, or a stop was requested.
+            LOST: the server has not answered once since the start.
         """
         if self._begun:
             return await self._delivery.insist(work)
@@ -479,4 +479,4 @@ class Campaign(Generic[A_co]):
 
 
 class _Objection(Exception):
-    """The action itself says that nothing more may be sent."""
+    """The action objects to sending any more."""

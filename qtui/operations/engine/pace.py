@@ -1,4 +1,4 @@
-"""How fast a campaign goes, and when it holds or stops by itself. Knows no jobs."""
+"""Limits a campaign's speed, and decides when it pauses or stops by itself. Knows no jobs."""
 
 from __future__ import annotations
 
@@ -16,57 +16,57 @@ from qtui.operations.following.outcome import OutcomeTally
 from qtui.text import count
 
 SECONDS_A_BATCH: Final = 0.2
-"""Seconds for which one batch lasts at most when a rate is kept: small batches, evenly spread."""
+"""Seconds' worth of jobs in one batch at most when a rate is set: small batches, evenly spread."""
 
 _SHORTEST, _LONGEST = 0.1, 1.0
-"""Seconds between two looks at a waiting side that takes no more."""
+"""Seconds between two counts of the waiting jobs while there are too many."""
 
 _LOOK: Final = 1.0
 """Seconds between two measurements of the latency."""
 
 _SLOW_LOOKS: Final = 3
-"""Slow answers in a row that stop a campaign; one alone may be anything."""
+"""Slow replies in a row that stop a campaign; a single one may have any cause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """What whoever retries wants of the campaign's speed."""
+    """The limits on a campaign's speed, as the user set them."""
 
     rate: float | None = None
-    """Jobs a second at most; None for as fast as Redis takes batches of 1 ms."""
+    """Most jobs per second; None for as fast as Redis takes batches of 1 ms."""
     canary: int = 0
-    """Jobs that are retried first, and watched, before the others follow; 0 for none."""
+    """Jobs to send first, whose outcomes decide whether the others follow; 0 for no canary."""
     canary_seconds: float = 60.0
-    """How long they are watched at most."""
+    """Longest time to wait for the outcomes of the canary."""
     max_refail: float = 10.0
-    """Per cent of the canary's jobs that may have failed again or be of unknown end."""
+    """Most per cent of the canary's jobs that may fail again or have an unknown outcome."""
     max_waiting: int | None = None
-    """Jobs that may wait in the queue; while there are more, nothing is sent. None for any."""
+    """Most jobs waiting in the queue; while there are more, nothing is sent. None: no limit."""
     max_latency: float = 1.0
-    """Seconds of a round trip; above it the campaign stops. 0 for any."""
+    """Longest round trip in seconds; above it the campaign stops. 0: no limit."""
 
     @property
     def is_free(self) -> bool:
-        """Whether nothing but Redis itself bounds the speed."""
+        """Whether only Redis itself limits the speed."""
         return self.rate is None and self.max_waiting is None
 
 
 UNBOUNDED: Final = Pace(max_latency=0)
-"""No bounds, and nothing is measured."""
+"""No limits; not even the latency is measured."""
 
 
 class TooSlow(Exception):
-    """Redis answers slower than the bound, several times in a row."""
+    """Redis's latency exceeded the limit several times in a row."""
 
 
 class Throttle:
-    """Says when the next batch may go, and how large it may be.
+    """Decides when the next batch may be sent, and how large it may be.
 
     Args:
-        client: where to look.
-        queue: whose waiting jobs are counted.
-        pace: what is wanted.
-        stop: set when the campaign is to end; no wait lasts longer.
+        client: where to read.
+        queue: the queue whose waiting jobs are counted.
+        pace: the limits.
+        stop: ends every wait when set.
         news: called when `held` has changed.
     """
 
@@ -80,7 +80,7 @@ class Throttle:
         news: Callable[[], None] = lambda: None,
     ) -> None:
         self.held = ""
-        """Why nothing is sent just now; empty while jobs are sent."""
+        """Why the campaign is on hold; empty while jobs are sent."""
         self._news = news
         self._client = client
         self._queue = queue
@@ -92,14 +92,14 @@ class Throttle:
         self._slow = 0
 
     async def admit(self, wanted: int) -> int:
-        """Waits for the rate, and says how many of the jobs ``wanted`` may be sent now.
+        """Waits for the rate, and returns how many of ``wanted`` jobs may be sent now.
 
-        0 when it was stopped, or when enough jobs wait; then it has waited a moment: ask again.
+        0 if it was stopped, or if too many jobs are waiting; it has paused then: call it again.
 
-        Costs a PING a second, and a reading of the queue's counts where its waiting jobs matter.
+        Costs a PING a second, and a `read_status` of the queue if ``max_waiting`` is set.
 
         Raises:
-            TooSlow: Redis has become slower than the bound.
+            TooSlow: Redis's latency exceeds the limit.
         """
         await self._check_latency()
         room = await self._room(wanted)
@@ -111,7 +111,7 @@ class Throttle:
         return 0 if self._stop.is_set() else room
 
     async def wait(self, seconds: float) -> None:
-        """Waits, but no longer than until somebody stops the campaign."""
+        """Waits, but not beyond a stop of the campaign."""
         if seconds <= 0 or self._stop.is_set():
             return
         try:
@@ -121,7 +121,7 @@ class Throttle:
             pass
 
     async def _room(self, wanted: int) -> int:
-        """How many jobs the waiting side still takes; where it takes none, after a pause."""
+        """How many more jobs may wait in the queue; if none, returns 0 after a pause."""
         room, why = wanted, ""
         if self._pace.max_waiting is not None:
             room, why = await self._room_below(self._pace.max_waiting, wanted)
@@ -151,7 +151,7 @@ class Throttle:
             return
         took = await ping(self._client)
         self._slow = self._slow + 1 if took > self._pace.max_latency else 0
-        # After a slow answer the next batch is preceded by a look of its own.
+        # After a slow reply the latency is measured again before the next batch.
         self._looked = 0.0 if self._slow else time.monotonic()
         if self._slow >= _SLOW_LOOKS:
             most = self._pace.max_latency * 1000
@@ -159,16 +159,15 @@ class Throttle:
 
 
 def verdict_on(tally: OutcomeTally, pace: Pace, *, mute: bool = False, blind: str = "") -> str:
-    """Why the others should not follow a canary that came to this; empty if they may.
+    """Returns why a canary failed; empty if it passed, and the other jobs may follow.
 
-    They may only if the canary would pass even should every job of it that is not known to have
-    completed or failed again turn out to have failed again.
+    It passes only if it would even if all of its jobs with unknown outcome had failed again.
 
     Args:
-        tally: the canary's jobs, all of them.
+        tally: the outcomes of all jobs of the canary.
         pace: the limit, and how long the canary was watched.
-        mute: the queue's events tell nothing, so that the end of a removed job is unknown.
-        blind: Redis's words where it does not show in which state jobs are.
+        mute: whether the queue has no events, so that the outcome of a removed job is unknown.
+        blind: Redis's error if it refuses to read the states of jobs.
     """
     jobs = tally.followed + tally.beyond
     failed, removed = (tally.failed_again, "failed again"), (tally.gone, _removed(mute))
@@ -199,7 +198,7 @@ def _removed(mute: bool) -> str:
 
 
 def is_hopeless(tally: OutcomeTally, pace: Pace) -> bool:
-    """Whether a canary that came to this can't pass any more, whatever becomes of its open jobs."""
+    """Whether a canary can't pass any more, even if all of its open jobs complete."""
     return _exceeds(tally.failed_again + tally.gone, tally.followed + tally.beyond, pace)
 
 

@@ -1,4 +1,4 @@
-"""How long a campaign waits: for a server in trouble, and when it is asked to stop. No Redis."""
+"""Limits how long a campaign waits for a server in trouble, and after a stop. Knows no Redis."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 PATIENCE: Final = 30.0
-"""Seconds for which a campaign waits for a server that does not answer or takes no writes."""
+"""Seconds that a campaign waits for a server that does not answer or takes no writes."""
 
 LAST_CALL: Final = 0.7
-"""Seconds that a call may still take once a stop was asked for."""
+"""Seconds that a call may still take after a stop."""
 
 LAST_LOOK: Final = 1.1
-"""Seconds after a stop in which what a call did may still be read."""
+"""Seconds that reading the effect of a call may still take after a stop."""
 
 _FIRST, _LONGEST = 0.1, 1.0
-"""Seconds between two tries."""
+"""Seconds between two attempts: the first pause, and the longest."""
 
 
 class Stop(asyncio.Event):
-    """Set when a campaign is to end; from then on nothing that it awaits may take long."""
+    """An event that is set to stop a campaign, and that then limits what the campaign awaits."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Stop(asyncio.Event):
         self._limits: dict[asyncio.Timeout, float] = {}
 
     def set(self) -> None:
-        """Asks for the end: what is awaited within `at_most` ends soon."""
+        """Requests the stop: what is awaited within `at_most` ends soon."""
         if self.is_set():
             return
         super().set()
@@ -40,10 +40,10 @@ class Stop(asyncio.Event):
 
     @asynccontextmanager
     async def at_most(self, seconds: float) -> AsyncIterator[None]:
-        """Ends what is done in it so many seconds after the stop; takes its time until then.
+        """Cancels its body ``seconds`` after the stop; no limit before that.
 
         Raises:
-            TimeoutError: it was not done by then.
+            TimeoutError: the body was not finished by then.
         """
         if self.is_set() and self._at is None:
             self._at = asyncio.get_running_loop().time()
@@ -56,7 +56,7 @@ class Stop(asyncio.Event):
                 del self._limits[limit]
 
     async def wait_for(self, seconds: float) -> bool:
-        """Waits, but no longer than until the stop; whether that was asked for."""
+        """Waits, but not beyond the stop; returns whether that was requested."""
         if seconds > 0 and not self.is_set():
             try:
                 async with asyncio.timeout(seconds):
@@ -67,10 +67,10 @@ class Stop(asyncio.Event):
 
 
 class Patience:
-    """One trouble, waited for with pauses that grow, so that a dead server is not hammered.
+    """Waits for one trouble to end, with growing pauses, so that a dead server is not hammered.
 
     Args:
-        seconds: how long it is waited for.
+        seconds: the longest time to wait in all.
         stop: ends the waiting.
     """
 
@@ -81,11 +81,11 @@ class Patience:
 
     @property
     def is_over(self) -> bool:
-        """Whether it was waited for long enough, or is to stop."""
+        """Whether the time is up, or a stop was requested."""
         return self._stop.is_set() or asyncio.get_running_loop().time() >= self._deadline
 
     async def wait(self) -> bool:
-        """Waits before the next try; False where there is to be none."""
+        """Pauses before the next attempt; returns False if there should be none."""
         left = self._deadline - asyncio.get_running_loop().time()
         await self._stop.wait_for(min(self._pause, left))
         self._pause = min(self._pause * 2, _LONGEST)

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def always() -> bool:
-    """Every item may be made ahead."""
+    """Returns True: every item may be made ahead."""
     return True
 
 
@@ -22,8 +22,8 @@ async def prefetched(
 
     Args:
         source: is closed with this.
-        may: asked before each item is made; where it says no, that is made when it is asked for.
-        most: items that are ready before anybody asks.
+        may: checked before each item; if False, the item is made only when it is requested.
+        most: the most items to make ahead.
     """
     made: deque[T] = deque()
     closing = False
@@ -40,7 +40,7 @@ async def prefetched(
                 made.append(await anext(source))
             except StopAsyncIteration:
                 return
-            asked.clear()  # this is what was asked for; the next is not yet
+            asked.clear()  # this item was requested; the next is not yet
             news.set()
 
     making = asyncio.ensure_future(make())

@@ -1,15 +1,15 @@
-"""Sends calls, and establishes what each one did, whatever happens to the connection or the server.
+"""Sends calls, and establishes what each one did, even if the connection or the server is lost.
 
-A reply that does not come says nothing of what the call did. So the jobs are read before anything
-else happens. A call is one atomic step: while any of its jobs is where it was, the lost call has
-done nothing yet, and is sent again. That is safe even if the lost call is carried out late, because
-each job is pinned to how it was picked. When the second call moves any of them, the lost one had
-done nothing, and the codes tell the truth; when it finds none left, the lost one took them.
+If the reply is lost, it is unknown what the call did, so the jobs are read before anything else. A
+call is one atomic step: while any of its jobs is where it was, the lost call has done nothing yet,
+and is sent again. That is safe even if the lost call is carried out late, since each job is pinned
+to the state it was picked in. If the second call moves any job, the lost one had done nothing, and
+the codes are right; if it finds none left, the lost one moved them.
 
-A server that takes no writes for now (`trouble.condition_of`: a replica, too few replicas, a disk
-that is full, …) says so to a whole call or to each of its jobs, and means none of them. Those jobs
-are sent again when it has healed. An ACL that forbids this user to move jobs means none of them
-either, but does not heal by itself: it ends the sending at once.
+A server that takes no writes for now (`trouble.condition_of`: a replica, too few replicas, a full
+disk, …) refuses the whole call or each of its jobs, for a reason that has nothing to do with them.
+The jobs are sent again once it has recovered. An ACL that forbids this user to move jobs is such a
+refusal too, but does not go away by itself: it ends the sending at once.
 """
 
 from __future__ import annotations
@@ -32,40 +32,40 @@ T = TypeVar("T")
 LARGEST_CALL: Final = 200
 SMALLEST_CALL: Final = 10
 AIM: Final = 0.001
-"""Seconds for which one call should keep Redis busy."""
+"""Seconds that one call should keep Redis busy."""
 
 CALLS: Final = 5
-"""Calls that were slow before the next ones are smaller."""
+"""Slow calls in a row before the next ones are made smaller."""
 
 
 class OutOfReach(Exception):
-    """The server was in trouble for too long or while a stop was asked for, or denies this user."""
+    """The server was in trouble for too long or during a stop, or refuses this user."""
 
     def __init__(self, sent: Sent | None = None, *, condition: str = "") -> None:
         super().__init__(condition or "the connection was lost")
         self.sent = sent
-        """What is known of the jobs that were on their way; None where nothing is."""
+        """What is known about the jobs of the call; None if nothing was sent."""
         self.condition = condition
-        """Why it takes no writes of ours, where it answers: no job without a result was moved."""
+        """Why the server takes no writes, if it answers: no job without a result was moved then."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A call, or the part of it that was decided."""
+    """A call, or the part of it whose results are known."""
 
     load: Load
     results: Sequence[Result]
     left: Load | None = None
-    """Jobs that the server, not the call, was refused for: to be sent again."""
+    """Jobs that were refused because of the server's condition: to be sent again."""
 
 
 class Delivery:
-    """The way of calls to one server, and how it fares on it.
+    """Sends calls to one server, and waits for it when it is in trouble.
 
     Args:
         client: the server.
-        patience: seconds for which a trouble is waited for.
-        stop: when set, nothing is sent again, and what was sent is waited for briefly.
+        patience: seconds to wait for a trouble to end.
+        stop: when set, nothing is sent again, and replies are awaited only briefly.
         news: called when `reading` or `trouble` has changed.
     """
 
@@ -75,34 +75,34 @@ class Delivery:
         self.size = LARGEST_CALL // 4
         """Jobs that the next call should have."""
         self.notes: list[str] = []
-        """Redis's words where a side effect (event, marker) was refused; each once."""
+        """Redis's errors about refused side effects (event, marker), each once."""
         self.reading = False
-        """Whether it finds out what a lost call did."""
+        """Whether it is finding out what a lost call did."""
         self._client = client
         self._stop = stop
         self._news = news
-        # Two, as reads go on while writes are refused.
+        # Two, since reads may work while writes are refused.
         self._calls = _Trouble(patience, stop, news)
         self._reads = _Trouble(patience, stop, news)
         self._round_trip = 0.0
         self._each: deque[float] = deque(maxlen=CALLS)
-        """Seconds that each job of the last calls took."""
+        """Seconds per job in the last calls."""
 
     @property
     def trouble(self) -> str:
-        """What is waited for, in words; empty while all goes well."""
+        """What is wrong with the server; empty while it is well."""
         return self._calls.words or self._reads.words
 
     async def measure(self) -> None:
-        """Sees that the server answers, and how long that takes. Costs a PING."""
+        """Checks that the server answers, and measures how long it takes. Costs a PING."""
         async with self._stop.at_most(LAST_CALL):
             self._round_trip = await ping(self._client)
 
     async def send(self, load: Load) -> Sent:
-        """Sends one call; the result of each job, in order.
+        """Sends one call; returns the result of each job, in order.
 
         Raises:
-            OutOfReach: what the call did could not be found out, at least not of every job.
+            OutOfReach: the effect of the call could not be found out, at least not for every job.
             ForeignQueue: the queue is not BullMQ's own; nothing was written.
             REFUSED: Redis refused the call; its jobs are where they were.
         """
@@ -134,10 +134,10 @@ class Delivery:
             return await self._parted(load, results)
 
     async def insist(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Does some reading, again and again while the server is in trouble.
+        """Repeats a read until the server is out of trouble.
 
         Raises:
-            OutOfReach: it is for too long, or while a stop was asked for.
+            OutOfReach: the trouble lasted too long, or a stop was requested.
         """
         return await self._read(work, self._reads)
 
@@ -155,10 +155,10 @@ class Delivery:
                 return found
 
     async def _look(self, load: Load, lost: BaseException) -> Seen:
-        """The jobs as they are after a lost call.
+        """Reads the jobs after a lost call.
 
         Raises:
-            OutOfReach: they could not be read for too long: of none of them anything is known.
+            OutOfReach: they could not be read for too long: the results are unknown.
         """
         self.reading = True
         self._calls.begin(lost)
@@ -177,10 +177,10 @@ class Delivery:
             raise OutOfReach(_unknown(load)) from None
 
     async def _parted(self, load: Load, results: Sequence[Result]) -> Sent:
-        """Parts what was decided from what was refused whichever job it is, and waits for that.
+        """Separates results from refusals that are due to the server's condition, and waits for it.
 
         Raises:
-            OutOfReach: it was waited for long enough, or an ACL refused it.
+            OutOfReach: the condition lasted too long, or an ACL refused the jobs.
         """
         general = [
             general_refusal(one.error) if one.code is Code.REFUSED else "" for one in results
@@ -198,21 +198,21 @@ class Delivery:
         return Sent(decided, kept, load.only([not one for one in done]))
 
     def _adapt(self, seconds: float, elapsed: float, jobs: int) -> None:
-        """Fits the next call to `AIM`, from the time that Redis needed for this one.
+        """Sizes the next call for `AIM`, by the time that Redis took for this one.
 
         Args:
-            seconds: as the server tells, 0 where it can't.
-            elapsed: as we saw it, with the round trip and waiting for others in it.
-            jobs: in the call.
+            seconds: Redis's time as the server measured it, 0 if it can't.
+            elapsed: time measured here, including the round trip and waiting for other clients.
+            jobs: jobs in the call.
         """
         self._round_trip = min(self._round_trip, elapsed)
         self._each.append(max(1e-7, (seconds or elapsed - self._round_trip) / jobs))
-        # One that took long may only have waited for its turn; if all did, Redis is slow.
+        # A single slow call may only have waited for others; if all were slow, Redis is.
         self.size = max(SMALLEST_CALL, min(LARGEST_CALL, int(AIM / min(self._each)), self.size * 2))
 
 
 def _given_up(seen: Seen) -> list[Result]:
-    """What is known of a call that is lost again and again: the last one may yet come."""
+    """The results of a call that is lost again and again: the last one may still be executed."""
     return [
         Result(one.job_id, Code.UNKNOWN) if stands else one
         for stands, one in zip(seen.stand, seen.results, strict=True)
@@ -230,18 +230,18 @@ def _condition(why: BaseException | str) -> str:
 
 
 class _Trouble:
-    """What is the matter with the server, and how much patience is left for it."""
+    """A trouble with the server, and how much patience is left for it."""
 
     def __init__(self, seconds: float, stop: Stop, news: Callable[[], None]) -> None:
         self.words = ""
-        """What is waited for; empty while there is no trouble."""
+        """The trouble for people; empty while there is none."""
         self._seconds = seconds
         self._stop = stop
         self._news = news
         self._patience: Patience | None = None
 
     def begin(self, why: BaseException | str) -> Patience:
-        """Takes it in; it lasts until `heal`."""
+        """Begins a trouble, or continues it; it lasts until `heal`."""
         self.words = _condition(why) or "Redis does not answer"
         if self._patience is None:
             self._patience = Patience(self._seconds, self._stop)
@@ -249,11 +249,11 @@ class _Trouble:
         return self._patience
 
     async def bear(self, why: BaseException | str) -> bool:
-        """Waits a moment for its end; False where it was waited for long enough."""
+        """Pauses for the trouble to end; returns False if it has lasted too long."""
         return await self.begin(why).wait()
 
     def heal(self) -> None:
-        """It is over."""
+        """Ends the trouble."""
         if self._patience is not None:
             self._patience, self.words = None, ""
             self._news()

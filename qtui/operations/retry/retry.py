@@ -126,7 +126,7 @@ class Retry:
         return known
 
     async def next(self) -> Retries | None:
-        """Returns the next jobs, oldest finish first, and what their retry wipes; None at the end."""
+        """Returns the next jobs, oldest first, with what their retry wipes; None at the end."""
         page = await self.supply.page()
         return None if page is None else Retries(self, page)
 
