@@ -66,9 +66,17 @@ def tcp_port(server: EmbeddedServer) -> int:
 
 
 def flush(server: EmbeddedServer) -> None:
-    """Make a server as good as new: no keys, no loaded scripts, no command statistics."""
+    """Make a server as good as new: no keys, scripts, statistics, or limits."""
     with redis.Redis.from_url(server.url) as client, client.pipeline(transaction=False) as pipe:
+        pipe.execute_command("ACL", "SETUSER", "default", "+@all")
         pipe.flushall().script_flush().config_resetstat().execute()
+
+
+async def way(client: redis.asyncio.Redis, *, sort_ro: bool) -> redis.asyncio.Redis:
+    """The client, whose server lets everyone use SORT_RO from now on, or no one."""
+    verb = "+sort_ro" if sort_ro else "-sort_ro"
+    await client.execute_command("ACL", "SETUSER", "default", verb)
+    return client
 
 
 def connect(server: EmbeddedServer, **options: Any) -> redis.asyncio.Redis:

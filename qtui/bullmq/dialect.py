@@ -1,4 +1,4 @@
-"""Whose queue it is, and where a retried job goes. Pure; `lua/retry.lua` is its twin.
+"""Whose queue it is, and where a retried job goes. Pure; `lua/parts/destination.lua` is its twin.
 
 BullMQ's releases keep waiting jobs in different places, in four ways: 1.x-3.x, 4.x, 5.x and 6.x
 (`RELEASES_OF`; JSON calls each a dialect). ``meta.version`` names only the last process that opened

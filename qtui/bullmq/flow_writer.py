@@ -1,6 +1,6 @@
-"""Writes reruns of flows: `lua/rerun.lua`, with `lua/retry.lua` inside it.
+"""Writes reruns of flows: `lua/rerun.lua`, which includes `lua/retry.lua`.
 
-Beside `writer` the only module that writes; read-only mode makes no FlowWriter.
+As `writer` for retries: each call is one atomic script, and read-only mode makes no FlowWriter.
 """
 
 from __future__ import annotations

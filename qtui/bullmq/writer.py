@@ -1,9 +1,8 @@
 """Writes retries, each call one atomic script. Reruns are in `flow_writer`; nothing else writes.
 
-A session in read-only mode has neither.
-
-The scripts are our own and are loaded from ``lua/``. A call whose reply does not come is never sent
-again from here: what it did is unknown until the jobs' states have been read.
+A session in read-only mode has neither. The scripts are our own, composed of ``lua/``. A call whose
+reply does not come is never sent again from here: its effect is unknown until the jobs' states have
+been read.
 """
 
 from __future__ import annotations

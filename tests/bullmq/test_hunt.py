@@ -16,6 +16,7 @@ from qtui.bullmq.search.hunt import LOOKED_UP, Hunt
 from qtui.bullmq.search.steps import Met
 from qtui.demo.server import EmbeddedServer
 from tests.seeds import QUEUE, START, Fields, raw_failed, raw_list
+from tests.servers import way
 from tests.wires import counted
 
 FAILED: Final = JobState.FAILED
@@ -47,6 +48,7 @@ def some_refunds(place: int) -> Fields:
 async def test_a_named_id_comes_first_and_not_again(
     client: redis.asyncio.Redis, sort_ro: bool, newest_first: bool
 ) -> None:
+    await way(client, sort_ro=sort_ro)
     ids = await raw_failed(client, map(str, range(700)))
     hunt = Hunt(
         client,
@@ -56,7 +58,6 @@ async def test_a_named_id_comes_first_and_not_again(
         fields=("name",),
         newest_first=newest_first,
         rate=0,
-        sort_ro=sort_ro,
     )
     met = await hunted(hunt)
     expected = [one for one in ids if "42" in one and one != "42"]
@@ -171,6 +172,8 @@ async def test_until_and_since_hold_for_walks_and_named_ids(
 async def test_every_job_found_has_all_fields_however_many_match(
     client: redis.asyncio.Redis, sort_ro: bool, expression: str | None
 ) -> None:
+    await way(client, sort_ro=sort_ro)
+
     # A stretch where all match, then one where few do, and again.
     def change(place: int) -> Fields:
         dense = (place // 600) % 2 == 0
@@ -182,7 +185,7 @@ async def test_every_job_found_has_all_fields_however_many_match(
     ids = await raw_failed(client, map(str, range(3000)), change=change)
     wanted = parse_filter(expression) if expression else None
     fields = (*LIST_FIELDS, "data")
-    hunt = Hunt(client, QUEUE, FAILED, wanted, fields=fields, rate=0, sort_ro=sort_ro)
+    hunt = Hunt(client, QUEUE, FAILED, wanted, fields=fields, rate=0)
     met = await hunted(hunt)
     expected = [
         one
@@ -224,16 +227,22 @@ async def test_a_hunt_for_all_survives_a_step_of_markers_only(client: redis.asyn
 async def test_lists_are_hunted_without_their_markers(
     client: redis.asyncio.Redis, sort_ro: bool
 ) -> None:
+    await way(client, sort_ro=sort_ro)
     jobs = [str(place) for place in range(1, 900)]
     await raw_list(client, "wait", ["0:0", *jobs[:400], "0:17", *jobs[400:], "0"])
     state = JobState.WAITING
     for wanted in (None, parse_filter("name=n"), parse_filter("id:re:.")):
-        hunt = Hunt(client, QUEUE, state, wanted, fields=LIST_FIELDS, rate=0, sort_ro=sort_ro)
+        hunt = Hunt(client, QUEUE, state, wanted, fields=LIST_FIELDS, rate=0)
         met = await hunted(hunt)
         assert ids_of(met) == jobs
         assert {one.fields["name"] for one in met} == {"n"}
     named = Hunt(
-        client, QUEUE, state, parse_filter("id:89"), fields=("name",), rate=0, sort_ro=sort_ro
+        client,
+        QUEUE,
+        state,
+        parse_filter("id:89"),
+        fields=("name",),
+        rate=0,
     )
     others = [one for one in jobs if "89" in one and one != "89"]
     assert ids_of(await hunted(named)) == ["89", *others]
@@ -261,20 +270,21 @@ HOSTILE: Final = [
 async def test_hostile_ids_and_queue_names_are_met_as_they_are(
     any_client: redis.asyncio.Redis, sort_ro: bool, name: str
 ) -> None:
+    await way(any_client, sort_ro=sort_ro)
     queue = QueueKey.of("bull", name)
     await raw_failed(
         any_client, HOSTILE, queue, change=lambda place: {"name": f"\udcff{HOSTILE[place]}"}
     )
     fields = (*LIST_FIELDS, "data")
     for wanted in (None, parse_filter("error:boom")):
-        hunt = Hunt(any_client, queue, FAILED, wanted, fields=fields, rate=0, sort_ro=sort_ro)
+        hunt = Hunt(any_client, queue, FAILED, wanted, fields=fields, rate=0)
         met = await hunted(hunt)
         assert ids_of(met) == HOSTILE[::-1]
         assert [one.fields["name"] for one in met] == [f"\udcff{one}" for one in HOSTILE[::-1]]
     for job_id in HOSTILE:
         quote = "'" if '"' in job_id else '"'
         wanted = parse_filter(f"id={quote}{job_id}{quote}")
-        hunt = Hunt(any_client, queue, FAILED, wanted, fields=fields, rate=0, sort_ro=sort_ro)
+        hunt = Hunt(any_client, queue, FAILED, wanted, fields=fields, rate=0)
         assert ids_of(await hunted(hunt)) == [job_id]
 
 
@@ -285,10 +295,17 @@ async def test_jobs_without_a_hash_and_with_a_wrong_one_are_met_too(
     await any_client.delete(QUEUE.job("orphan"), QUEUE.job("junk"))
     await any_client.set(QUEUE.job("junk"), "junk")
     for sort_ro in (True, False):
-        hunt = Hunt(any_client, QUEUE, FAILED, None, fields=LIST_FIELDS, rate=0, sort_ro=sort_ro)
+        await way(any_client, sort_ro=sort_ro)
+        hunt = Hunt(any_client, QUEUE, FAILED, None, fields=LIST_FIELDS, rate=0)
         met = {one.id: one.fields["name"] for one in await hunted(hunt)}
         assert met == {"fine": "charge", "junk": None, "orphan": None}
-        rare = Hunt(any_client, QUEUE, FAILED, parse_filter("!error:boom"), rate=0, sort_ro=sort_ro)
+        rare = Hunt(
+            any_client,
+            QUEUE,
+            FAILED,
+            parse_filter("!error:boom"),
+            rate=0,
+        )
         assert sorted(ids_of(await hunted(rare))) == ["junk", "orphan"]
 
 

@@ -15,6 +15,7 @@ from qtui.bullmq.search.hunt import Hunt
 from qtui.demo.server import EmbeddedServer
 from tests.bullmq.test_hunt import BOTH_WAYS, FAILED, ids_of
 from tests.seeds import QUEUE, START, raw_failed
+from tests.servers import way
 from tests.wires import Proxy, _reply, _request
 
 
@@ -58,6 +59,7 @@ async def test_jobs_that_leave_between_a_step_and_its_scores_take_no_other_along
     ids = await raw_failed(client, map(str, range(1000)))
     met: set[str] = set()
     removed: set[str] = set()
+    await way(client, sort_ro=sort_ro)
     async with interrupting(server, b"WITHSCORES") as proxy, proxy.client() as ours:
 
         async def trim() -> None:
@@ -73,7 +75,6 @@ async def test_jobs_that_leave_between_a_step_and_its_scores_take_no_other_along
             parse_filter("age<1h", now=now),
             newest_first=False,
             rate=0,
-            sort_ro=sort_ro,
         )
         async for step in hunt.steps():
             met.update(one.id for one in step)
@@ -90,6 +91,7 @@ async def test_a_state_that_moves_between_the_commands_of_a_step_hides_no_job(
     ids = await raw_failed(client, map(str, range(3000)))
     met: list[str] = []
     came = 0
+    await way(client, sort_ro=sort_ro)
     async with interrupting(server, b"WITHSCORES") as proxy, proxy.client() as ours:
 
         async def fail() -> None:
@@ -105,7 +107,6 @@ async def test_a_state_that_moves_between_the_commands_of_a_step_hides_no_job(
             FAILED,
             parse_filter("!name=x"),
             rate=0,
-            sort_ro=sort_ro,
             ahead=True,
             scored=scored,
         )

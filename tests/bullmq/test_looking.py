@@ -26,7 +26,7 @@ from qtui.views.groups import GROUP_FIELDS, ErrorGroups, group_errors
 from qtui.views.lists.board import Board
 from qtui.views.poll import Poll
 from tests.seeds import QUEUE, START, job, raw_failed, raw_list, real_queue
-from tests.servers import KINDS, start
+from tests.servers import KINDS, start, way
 from tests.servers import connect as connect_to
 
 OLD = QueueKey.of("bull", "old")
@@ -57,22 +57,21 @@ async def look_at_everything(client: Client) -> None:
     assert sum(status.failed for status in statuses) == 34
     await read_workers(client, queues)
     await wait_for_events(client, queues, 1)
-    for sort_ro in (True, False):
-        reader = Reader(client, sort_ro=sort_ro)
-        for queue in queues:
-            await reader.evidence(queue)
-            for state in JobState:
-                page = await reader.page(queue, state, 0, 50)
-                ids = [row.id for row in page.rows]
-                assert ids == await reader.ids(queue, state, 0, 50)
-                await reader.rows(queue, state, ids)
-                await reader.whereabouts(queue, ids)
-                for job_id in ids[:3]:
-                    await reader.rank(queue, state, job_id)
-                    await read_job(client, queue, job_id, load=["data", "logs"])
-                    await read_logs(client, queue, job_id, 0, -1)
-                if state.is_finished:
-                    await make_plan(client, chosen(queue, state, [*ids, "nope"]))
+    reader = Reader(client)
+    for queue in queues:
+        await reader.evidence(queue)
+        for state in JobState:
+            page = await reader.page(queue, state, 0, 50)
+            ids = [row.id for row in page.rows]
+            assert ids == await reader.ids(queue, state, 0, 50)
+            await reader.rows(queue, state, ids)
+            await reader.whereabouts(queue, ids)
+            for job_id in ids[:3]:
+                await reader.rank(queue, state, job_id)
+                await read_job(client, queue, job_id, load=["data", "logs"])
+                await read_logs(client, queue, job_id, 0, -1)
+            if state.is_finished:
+                await make_plan(client, chosen(queue, state, [*ids, "nope"]))
 
 
 async def look_as_the_screen_does(client: Client) -> None:
@@ -141,7 +140,8 @@ async def test_looking_leaves_each_key_as_compact_as_it_was(kind: str) -> None:
             sets = [before[OLD.key(state)] for state in ("failed", "completed")]
             assert sets == ["listpack", "skiplist"]
             size = await client.memory_usage(OLD.key("failed"), samples=0)
-            for read_only in (True, False):
+            for read_only, sort_ro in ((True, True), (False, True), (True, False)):
+                await way(client, sort_ro=sort_ro)
                 ours = connect(parse_target(server.url), read_only=read_only)
                 try:
                     await look_at_everything(ours)
@@ -180,13 +180,15 @@ async def test_a_user_who_may_not_see_encodings_leaves_small_sets_alone(
         await any_client.acl_deluser("blind")
 
 
+@pytest.mark.parametrize("sort_ro", [True, False], ids=["sort", "range"])
 @pytest.mark.parametrize("read_only", [True, False], ids=["read-only", "normal"])
 async def test_looking_changes_nothing(
-    any_server: EmbeddedServer, any_client: Redis, read_only: bool
+    any_server: EmbeddedServer, any_client: Redis, read_only: bool, sort_ro: bool
 ) -> None:
     await populate(any_server, any_client)
     assert {"hset", "zadd"} <= await writes_among(any_client, await commands(any_client))
     digest = await any_client.execute_command("DEBUG", "DIGEST")
+    await way(any_client, sort_ro=sort_ro)
     await any_client.config_resetstat()
     ours = connect(parse_target(any_server.url), read_only=read_only)
     try:

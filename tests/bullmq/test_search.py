@@ -13,6 +13,7 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.search.walk import LARGEST_STEP, Walk
 from qtui.demo.server import EmbeddedServer
+from tests.servers import way
 from tests.wires import counted
 
 QUEUE = QueueKey.of("bull", "payments")
@@ -23,7 +24,6 @@ BOTH_WAYS = pytest.mark.parametrize("sort_ro", [True, False])
 class Way(TypedDict, total=False):
     """How a walk reads; what it promises is the same."""
 
-    sort_ro: bool
     ahead: bool
     scored: bool
 
@@ -32,7 +32,6 @@ ANY_WAY = pytest.mark.parametrize(
     "way",
     [
         Way(),
-        Way(sort_ro=False),
         Way(scored=False),
         Way(ahead=True),
         Way(ahead=True, scored=False),
@@ -87,8 +86,9 @@ async def test_scores_that_nobody_asked_for_are_not_read(client: redis.asyncio.R
 async def test_bounds_leave_out_what_is_older_or_newer(
     client: redis.asyncio.Redis, sort_ro: bool
 ) -> None:
+    await way(client, sort_ro=sort_ro)
     await seed(client, 2000)
-    walk = Walk(client, QUEUE, JobState.FAILED, (), bounds=(1500, 1600), rate=0, sort_ro=sort_ro)
+    walk = Walk(client, QUEUE, JobState.FAILED, (), bounds=(1500, 1600), rate=0)
     met = [one.id async for step in walk.steps() for one in step]
     assert met == [str(place) for place in range(600, 499, -1)]
     assert walk.total == 101
@@ -98,9 +98,10 @@ async def test_bounds_leave_out_what_is_older_or_newer(
 async def test_lists_are_walked_without_their_markers(
     client: redis.asyncio.Redis, sort_ro: bool
 ) -> None:
+    await way(client, sort_ro=sort_ro)
     ids = [str(place) for place in range(1, 1200)]
     await client.rpush(QUEUE.key("wait"), "0:0", *ids, "0:1795000000000")
-    walk = Walk(client, QUEUE, JobState.WAITING, ("name",), rate=0, sort_ro=sort_ro)
+    walk = Walk(client, QUEUE, JobState.WAITING, ("name",), rate=0)
     assert [one.id async for step in walk.steps() for one in step] == ids
 
 
@@ -145,6 +146,7 @@ async def test_an_empty_or_absent_state_is_walked_at_once(client: redis.asyncio.
 async def test_each_job_is_met_with_the_score_at_which_it_stands(
     any_client: redis.asyncio.Redis, sort_ro: bool, newest_first: bool
 ) -> None:
+    await way(any_client, sort_ro=sort_ro)
     ids = await seed(any_client, 1300)
     await any_client.zadd(FAILED, {ids[0]: 2299.5})
     walk = Walk(
@@ -154,7 +156,6 @@ async def test_each_job_is_met_with_the_score_at_which_it_stands(
         ("name",),
         newest_first=newest_first,
         rate=0,
-        sort_ro=sort_ro,
     )
     met = [one async for step in walk.steps() for one in step]
     assert [one.id for one in met] == (ids if newest_first else ids[::-1])
@@ -167,6 +168,7 @@ async def test_each_job_is_met_with_the_score_at_which_it_stands(
 async def test_bounds_hold_for_the_oldest_first_too(
     client: redis.asyncio.Redis, sort_ro: bool
 ) -> None:
+    await way(client, sort_ro=sort_ro)
     await seed(client, 2000)
     walk = Walk(
         client,
@@ -176,7 +178,6 @@ async def test_bounds_hold_for_the_oldest_first_too(
         bounds=(1500, 2200),
         newest_first=False,
         rate=0,
-        sort_ro=sort_ro,
     )
     met = [one.id async for step in walk.steps() for one in step]
     assert met == [str(place) for place in range(500, 1201)]
@@ -197,8 +198,9 @@ async def test_a_queue_that_is_deleted_meanwhile_ends_the_walk(
 
 @BOTH_WAYS
 async def test_a_state_of_a_wrong_type_is_told(client: redis.asyncio.Redis, sort_ro: bool) -> None:
+    await way(client, sort_ro=sort_ro)
     await client.set(FAILED, "junk")
-    walk = Walk(client, QUEUE, JobState.FAILED, ("name",), rate=0, sort_ro=sort_ro)
+    walk = Walk(client, QUEUE, JobState.FAILED, ("name",), rate=0)
     with pytest.raises(redis.exceptions.ResponseError, match="WRONGTYPE"):
         [step async for step in walk.steps()]
 

@@ -14,6 +14,7 @@ from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.reader import Page, Reader
 from qtui.demo.server import EmbeddedServer
 from tests.seeds import QUEUE, START, failed_jobs, job, raw_failed, raw_list, real_queue
+from tests.servers import way
 
 both_ways = pytest.mark.parametrize("sort_ro", [True, False], ids=["sort", "range"])
 SETS = [state for state in JobState if not state.is_list]
@@ -29,7 +30,7 @@ async def test_failed_jobs_of_a_real_queue(
 ) -> None:
     async with real_queue(any_server) as real:
         failed = await failed_jobs(real, 10, attempts=1)
-    reader = Reader(any_client, sort_ro=sort_ro)
+    reader = Reader(await way(any_client, sort_ro=sort_ro))
     newest = await reader.page(QUEUE, JobState.FAILED, 0, 100)
     oldest = await reader.page(QUEUE, JobState.FAILED, 0, 100, newest_first=False)
     assert ids(newest) == ids(oldest)[::-1]
@@ -53,7 +54,7 @@ async def test_lists_run_from_the_newest_to_the_next_to_run(
     async with real_queue(server) as real:
         added = await real.add(*(job() for _ in range(7)))
         [next_to_run] = await real.add(job(lifo=True))
-    reader = Reader(client, sort_ro=sort_ro)
+    reader = Reader(await way(client, sort_ro=sort_ro))
     oldest_first = await reader.page(QUEUE, JobState.WAITING, 0, 100, newest_first=False)
     assert ids(oldest_first) == [next_to_run, *added]
     newest_first = await reader.page(QUEUE, JobState.WAITING, 0, 100)
@@ -67,7 +68,7 @@ async def test_any_window_of_a_sorted_set(
     any_client: Redis, state: JobState, sort_ro: bool
 ) -> None:
     everything = await raw_failed(any_client, map(str, range(25)), state=state.key)
-    reader = Reader(any_client, sort_ro=sort_ro)
+    reader = Reader(await way(any_client, sort_ro=sort_ro))
     for offset, limit in itertools.product((0, 1, 10, 24, 25, 99), (0, 1, 7, 100)):
         for newest in (True, False):
             page = await reader.page(QUEUE, state, offset, limit, newest_first=newest)
@@ -101,7 +102,7 @@ async def test_markers_take_no_place_at_the_ends_of_a_list(
     any_client: Redis, members: list[str], sort_ro: bool
 ) -> None:
     await raw_list(any_client, "wait", members)
-    reader = Reader(any_client, sort_ro=sort_ro)
+    reader = Reader(await way(any_client, sort_ro=sort_ro))
     jobs = [member for member in members if not is_marker(member)]
     for offset, limit in itertools.product(range(len(members) + 2), (2, 100)):
         for newest in (True, False):
@@ -119,7 +120,7 @@ async def test_a_marker_deep_in_a_list_leaves_a_gap_so_that_pages_join(
 ) -> None:
     members = ["0:1", *"abcdefgh", "0:2", "0", *"ijklmnop", "0:0"]
     await raw_list(client, "wait", members)
-    reader = Reader(client, sort_ro=sort_ro)
+    reader = Reader(await way(client, sort_ro=sort_ro))
     for newest, size in itertools.product((True, False), (1, 3, 7, 50)):
         placed: list[tuple[int, str]] = []
         for offset in range(0, 18, size):
@@ -150,7 +151,7 @@ async def test_pages_join_wherever_markers_stand(
     jobs = [member for member in members if not is_marker(member)]
     seen: dict[bool, list[str]] = {}
     for sort_ro in (True, False):
-        reader = Reader(client, sort_ro=sort_ro)
+        reader = Reader(await way(client, sort_ro=sort_ro))
         seen[sort_ro] = []
         first = await reader.page(QUEUE, JobState.WAITING, 0, 1, newest_first=newest)
         assert len(jobs) <= first.total <= len(members)

@@ -95,12 +95,11 @@ class Reader:
 
     Args:
         client: where to read.
-        sort_ro: whether to try SORT_RO; once the server refuses it, it is not tried again.
     """
 
-    def __init__(self, client: Client, *, sort_ro: bool = True) -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
-        self._windows = Windows(client, sort_ro=sort_ro)
+        self._windows = Windows(client)
         self._heavy: set[str] = set()
         """Keys of states that once had a page too large for one reply: read without SORT_RO."""
 

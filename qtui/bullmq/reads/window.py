@@ -54,15 +54,13 @@ class Members(NamedTuple):
 class Windows:
     """Reads windows of any queue and state, and remembers for which keys SORT_RO is safe.
 
-    Args:
-        client: where to read.
-        sort_ro: whether to try SORT_RO; once the server refuses it, it is not tried again.
+    Once the server refuses SORT_RO, it is not tried again.
     """
 
-    def __init__(self, client: Client, *, sort_ro: bool = True) -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
         # A cluster refuses GET patterns, whatever the release.
-        self._sort_ro = sort_ro and not isinstance(client, RedisCluster)
+        self._sort_ro = not isinstance(client, RedisCluster)
         self._skiplists: set[str] = set()
         """Keys of sorted sets that are not compact: SORT_RO does not change them."""
 

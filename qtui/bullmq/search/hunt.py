@@ -48,7 +48,6 @@ class Hunt:
         until: the highest one.
         newest_first: the direction, see `Walk`.
         rate: jobs a second at most, see `Walk`.
-        sort_ro: whether SORT_RO is tried.
         ahead: whether steps are read ahead, see `Walk`; for those who only look.
         scored: whether each job found is to have its score, which makes reading dearer.
     """
@@ -65,7 +64,6 @@ class Hunt:
         until: float | None = None,
         newest_first: bool = True,
         rate: float | None = None,
-        sort_ro: bool = True,
         ahead: bool = False,
         scored: bool = True,
     ) -> None:
@@ -97,7 +95,6 @@ class Hunt:
             bounds=(low, high),
             newest_first=newest_first,
             rate=rate,
-            sort_ro=sort_ro,
             ahead=ahead,
             scored=scored or by_time,
         )

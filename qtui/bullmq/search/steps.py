@@ -103,7 +103,6 @@ class Steps:
         queue: the queue.
         state: which of its states.
         newest_first: the order; a list has only this one.
-        sort_ro: whether SORT_RO is tried; where it is refused, it is not tried again.
     """
 
     def __init__(
@@ -113,14 +112,13 @@ class Steps:
         state: JobState,
         *,
         newest_first: bool,
-        sort_ro: bool,
     ) -> None:
         self._client = client
         self._queue = queue
         self._state = state
         self._key = queue.key(state.key)
         self._newest_first = newest_first
-        self._windows = Windows(client, sort_ro=sort_ro)
+        self._windows = Windows(client)
         self._most = sys.maxsize
         """Jobs that can be borne at a time, so far as is known."""
 

@@ -70,7 +70,6 @@ class Walk:
             scores and is walked as a whole.
         newest_first: the direction; a list can only be walked newest first.
         rate: jobs per second at most; 0 for no limit, None for the throttled pace.
-        sort_ro: whether SORT_RO is tried.
         ahead: whether an unthrottled walk (rate 0) reads the next steps while the caller handles
             one. Not for callers that move jobs: a job that was read ahead may have left since.
         scored: whether each job comes with its score, which costs a third of the reading. A walk
@@ -90,7 +89,6 @@ class Walk:
         bounds: tuple[float | None, float | None] = (None, None),
         newest_first: bool = True,
         rate: float | None = None,
-        sort_ro: bool = True,
         ahead: bool = False,
         scored: bool = True,
     ) -> None:
@@ -109,7 +107,7 @@ class Walk:
         self._bounds = bounds
         self._newest_first = newest_first
         self._rate = rate
-        self._steps = Steps(client, queue, state, newest_first=newest_first, sort_ro=sort_ro)
+        self._steps = Steps(client, queue, state, newest_first=newest_first)
         self._scored = scored or not newest_first or bounds != (None, None)
         self._step = LARGEST_STEP // 2
         self._fields: tuple[str, ...] = ()
