@@ -149,6 +149,11 @@ def score(reply: Reply) -> float | None:
     return None
 
 
+def exact(score: float) -> str:
+    """A score as Redis takes it, exact to the last bit."""
+    return f"{score:.17g}"
+
+
 def items(reply: Reply) -> list[Reply]:
     """The reply's elements; none where it is no array or was refused."""
     return reply if isinstance(reply, list) else []

@@ -14,7 +14,7 @@ from qtui.bullmq.connection import Client
 from qtui.bullmq.flow.lineage import Name
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.bullmq.script import Script, script_text
+from qtui.bullmq.script import Script, flag, pin, script_text
 from qtui.bullmq.writer import Batch, Picked, results_of
 
 
@@ -95,7 +95,7 @@ class FlowWriter:
             redis.exceptions.RedisError: if Redis answered with an error nothing was written; if
                 the connection was lost, the effect is unknown. Sending it again does no harm.
         """
-        arguments = [mode.value, _flag(reset_attempts_made), _flag(reset_attempts_started)]
+        arguments = [mode.value, flag(reset_attempts_made), flag(reset_attempts_started)]
         arguments.append(str(len(parents)))
         for parent in parents:
             arguments += _parked(parent)
@@ -103,7 +103,7 @@ class FlowWriter:
         for batch in released:
             arguments += (batch.queue.key(""), batch.state.key, str(len(batch.jobs)))
             for job in batch.jobs:
-                arguments += (job.job_id, _score(job.score))
+                arguments += (job.job_id, pin(job.score))
         queues = {one.name.queue for one in parents} | {one.queue for one in released}
         reply = await self._script.call(sorted(queue.key("meta") for queue in queues), arguments)
         ids = [parent.name.id for parent in parents]
@@ -112,17 +112,9 @@ class FlowWriter:
 
 
 def _parked(parent: Parked) -> list[str]:
-    found = [parent.name.queue.key(""), parent.name.id, parent.seen, _score(parent.score)]
-    found += [_flag(parent.more), str(len(parent.children))]
+    found = [parent.name.queue.key(""), parent.name.id, parent.seen, pin(parent.score)]
+    found += [flag(parent.more), str(len(parent.children))]
     for child in parent.children:
-        seen = "gone" if child.gone else _score(child.score)
+        seen = "gone" if child.gone else pin(child.score)
         found += (child.name.key, child.name.queue.key(""), child.name.id, seen)
     return found
-
-
-def _score(score: float | None) -> str:
-    return "" if score is None else f"{score:.17g}"
-
-
-def _flag(value: bool) -> str:
-    return "1" if value else "0"

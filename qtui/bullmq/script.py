@@ -10,7 +10,7 @@ from typing import Final, cast
 
 from redis.exceptions import NoScriptError, ResponseError
 
-from qtui.bullmq.ask import Command, ask_one
+from qtui.bullmq.ask import Command, ask_one, exact
 from qtui.bullmq.codes import ForeignQueue, QueueGone
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import SCRIPT_KEYS
@@ -52,6 +52,16 @@ def _composed(name: str, parts: dict[str, str]) -> str:
 
 def _read(name: str) -> str:
     return resources.files("qtui.bullmq").joinpath(f"lua/{name}.lua").read_text("utf-8")
+
+
+def flag(value: bool) -> str:
+    """A yes or no as our scripts take it."""
+    return "1" if value else "0"
+
+
+def pin(score: float | None) -> str:
+    """A score at which a job must be found, as our scripts take it; empty for any."""
+    return "" if score is None else exact(score)
 
 
 _REFUSALS: Final = {

@@ -18,7 +18,7 @@ from qtui.bullmq.codes import QueueGone as QueueGone
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.bullmq.script import Script, script_text
+from qtui.bullmq.script import Script, flag, pin, script_text
 
 LARGEST_BATCH: Final = 1000
 """Jobs in one call at most: Lua passes them on as arguments, and Redis is blocked meanwhile."""
@@ -90,11 +90,11 @@ class Writer:
             raise ValueError(f"{state} jobs can't be retried, only completed and failed ones")
         if len(jobs) > LARGEST_BATCH:
             raise ValueError(f"{len(jobs)} jobs in one batch, at most {LARGEST_BATCH} are allowed")
-        arguments = [queue.key(""), state.key, _flag(reset_attempts_made)]
-        arguments.append(_flag(reset_attempts_started))
-        arguments.append(_flag(any(job.after_children for job in jobs)))
+        arguments = [queue.key(""), state.key, flag(reset_attempts_made)]
+        arguments.append(flag(reset_attempts_started))
+        arguments.append(flag(any(job.after_children for job in jobs)))
         for job in jobs:
-            arguments += (job.job_id, "" if job.score is None else f"{job.score:.17g}")
+            arguments += (job.job_id, pin(job.score))
         reply = await self._retry.call(queue.script_keys(), arguments)
         ids = [job.job_id for job in jobs]
         return Batch(results_of(ids, reply[:-1]), str(reply[0]), int(reply[-1]) / 1e6)
@@ -109,7 +109,3 @@ def results_of(ids: Sequence[str], reply: Sequence[str | int]) -> list[Result]:
         else Result(job_id, Code(int(code)), error=str(detail))
         for job_id, code, detail in zip(ids, reply[1::2], reply[2::2], strict=True)
     ]
-
-
-def _flag(value: bool) -> str:
-    return "1" if value else "0"

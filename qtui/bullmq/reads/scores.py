@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, cast
 
-from qtui.bullmq.ask import Command, Reply, ask_all, items, number, score, scores, unrefused
+from qtui.bullmq.ask import Command, Reply, ask_all, exact, items, number, score, scores, unrefused
 from qtui.bullmq.connection import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
@@ -33,7 +33,7 @@ async def count_up_to(client: Client, queue: QueueKey, state: JobState, highest:
     Raises:
         redis.exceptions.ResponseError: as `newest_score`.
     """
-    [reply] = await ask_all(client, [("ZCOUNT", queue.key(state.key), "-inf", bound(highest))])
+    [reply] = await ask_all(client, [("ZCOUNT", queue.key(state.key), "-inf", exact(highest))])
     return number(unrefused(reply)) or 0
 
 
@@ -48,7 +48,7 @@ async def lowest_first(
     Raises:
         redis.exceptions.ResponseError: as `newest_score`.
     """
-    between = ("ZRANGEBYSCORE", queue.key(state.key), bound(lowest), bound(highest))
+    between = ("ZRANGEBYSCORE", queue.key(state.key), exact(lowest), exact(highest))
     [reply] = await ask_all(client, [(*between, "WITHSCORES", "LIMIT", 0, most)])
     found = scored_members(unrefused(reply))
     return {member: at for member, at in found.items() if at is not None}
@@ -82,11 +82,6 @@ async def read_finishes(client: Client, jobs: Iterable[tuple[QueueKey, str]]) ->
             replies[::3], replies[1::3], replies[2::3], strict=True
         )
     ]
-
-
-def bound(at: float) -> str:
-    """A score as Redis takes it for a bound, exact to the last bit."""
-    return f"{at:.17g}"
 
 
 def scored_members(reply: Reply) -> dict[str, float | None]:

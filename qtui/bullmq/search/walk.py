@@ -17,7 +17,7 @@ from typing import Final
 
 from redis.exceptions import RedisError, ResponseError
 
-from qtui.bullmq.ask import Command, ask, number, score
+from qtui.bullmq.ask import Command, ask, exact, number, score
 from qtui.bullmq.connection import Client
 from qtui.bullmq.filter import PAYLOADS
 from qtui.bullmq.filter.columns import Indices
@@ -25,7 +25,7 @@ from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.lists import without_lpos
 from qtui.bullmq.reads.ping import ping
-from qtui.bullmq.reads.scores import bound, newest_score
+from qtui.bullmq.reads.scores import newest_score
 from qtui.bullmq.search.steps import Step, Steps, Window
 
 LARGEST_STEP: Final = 500
@@ -240,8 +240,8 @@ class Walk:
             # Otherwise a walk could follow jobs that keep arriving at its end for ever.
             high = await newest_score(self._client, self._queue, self._state)
             self._bounds = low, high
-        lowest = "-inf" if low is None else bound(low)
-        highest = "+inf" if high is None else bound(high)
+        lowest = "-inf" if low is None else exact(low)
+        highest = "+inf" if high is None else exact(high)
         passed = high if self._newest_first else low
         commands: list[Command] = [self._count_beyond(passed)] if passed is not None else []
         commands.append(("ZCOUNT", self._key, lowest, highest))
@@ -250,7 +250,7 @@ class Walk:
 
     def _count_beyond(self, score: float) -> Command:
         """Counts those that the walk meets before any at ``score``."""
-        edge = f"({bound(score)}"
+        edge = f"({exact(score)}"
         return ("ZCOUNT", self._key, *((edge, "+inf") if self._newest_first else ("-inf", edge)))
 
     async def _read(self, limit: int) -> Window | None:
