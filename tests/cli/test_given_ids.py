@@ -68,6 +68,8 @@ def test_lines_files_and_words_are_joined_and_each_id_counts_once(
             "standard input, line 1: this job is in queue bull:emails",
         ),
         ('\n{"signature": "Timeout"}', "standard input, line 2: this JSON has no job id"),
+        ('{"id": "1"}\n{"id": ', "standard input, line 2: this is no complete JSON"),
+        ('{\n  "id": "1"\n}', "standard input, line 1: this is no complete JSON"),
         ("[true]", "standard input, line 1: this list holds something other than ids"),
     ],
 )
@@ -78,6 +80,13 @@ def test_json_that_is_about_something_else_is_refused(
     done = piped(lines, "--redis", redis_url, "retry", "payments", "-", "--yes")
     assert (done.code, done.out) == (2, "")
     assert line in done.err
+
+
+def test_an_id_may_begin_as_json_does(redis_url: str) -> None:
+    failed(redis_url, 1)
+    words = ("--redis", redis_url, "retry", "payments", "-", "--dry-run", "--json")
+    done = piped("{tenant}1\n[x]\n", *words)
+    assert {one["id"]: one["code"] for one in done.objects[:-1]} == {"{tenant}1": -1, "[x]": -1}
 
 
 def test_what_is_about_no_job_is_passed_over(redis_url: str) -> None:

@@ -7,6 +7,7 @@ can be piped into ``qtui retry Q -``.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -90,8 +91,17 @@ def _ids(raw: bytes, where: str, queue: str) -> Iterator[str]:
             yield from _of_object(found, f"{where}, line {number}", queue)
         elif isinstance(found, list):
             yield from _of_list(found, f"{where}, line {number}", queue)
+        elif _is_part_of_json(found):
+            raise click.UsageError(
+                f"{where}, line {number}: this is no complete JSON; print one object a line (jq -c)"
+            )
         else:
             yield found
+
+
+def _is_part_of_json(word: str) -> bool:
+    """Whether a line that could not be decoded begins an object or a list; ``{a}:1`` is an id."""
+    return word in ("{", "[") or re.match(r'[{\[]\s*["{]', word) is not None
 
 
 def _decoded(word: str) -> str | dict[str, object] | list[object]:
