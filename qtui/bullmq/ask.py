@@ -1,7 +1,7 @@
-"""Many commands in one round trip, with each refusal in its own place.
+"""Sends many commands in one round trip, and returns refusals as values.
 
-One key of a wrong type or one command that an ACL forbids must not cost the rest of the answer, so
-errors come back as values here; lost connections are raised.
+One key of the wrong type, or one command that an ACL forbids, must not cost the other replies, so
+errors are returned in their place. Lost connections are raised.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ Reply: TypeAlias = "str | int | float | list[Reply] | RedisError | None"
 
 
 async def ask(client: Client, commands: Iterable[Command]) -> list[Reply]:
-    """The replies in the order of the commands; a refused command's reply is its RedisError.
+    """Returns the replies in the order of the commands; a refusal is a RedisError in its place.
 
-    Costs one round trip (on a cluster one to each node that is asked).
+    Costs one round trip (on a cluster one to each node involved).
 
     Raises:
-        redis.exceptions.ConnectionError, TimeoutError: the server could not be asked, or it is
-            still loading its data and knows of none.
+        redis.exceptions.ConnectionError, TimeoutError: the server did not answer, or is still
+            loading its data.
     """
     pipeline = client.pipeline(transaction=False)
     for command in commands:
@@ -41,17 +41,17 @@ async def ask(client: Client, commands: Iterable[Command]) -> list[Reply]:
     for reply in replies:
         if isinstance(reply, RedisError) and (condition := condition_of(reply)):
             raise Unable(str(reply), condition) from reply
-        # A cluster's client follows those; any other was taken for a server on its own.
+        # A cluster's client follows MOVED; here the server turns out to belong to a cluster.
         if isinstance(reply, ConnectionError | TimeoutError | MovedError):
             raise reply
     return replies
 
 
 async def primaries(client: Client) -> list[ClusterNode | None]:
-    """The nodes of a cluster that hold keys; a single None where the server is no cluster.
+    """Returns the nodes of a cluster that hold keys; a single None if the server is not a cluster.
 
     Raises:
-        redis.exceptions.RedisError: no node of the cluster can be asked.
+        redis.exceptions.RedisError: no node of the cluster answers.
     """
     if not isinstance(client, RedisCluster):
         return [None]
@@ -60,12 +60,12 @@ async def primaries(client: Client) -> list[ClusterNode | None]:
 
 
 async def ask_everywhere(client: Client, *command: str | int) -> list[Reply]:
-    """The replies of all `primaries`, in their order, to a command that has no key.
+    """Returns the replies of all `primaries`, in their order, to a command without a key.
 
-    A refusal is its RedisError. Costs one round trip, to all nodes at once.
+    A refusal is a RedisError in its place. Costs one round trip, to all nodes at once.
 
     Raises:
-        redis.exceptions.ConnectionError, TimeoutError: one of them could not be asked.
+        redis.exceptions.ConnectionError, TimeoutError: one of them did not answer.
     """
     nodes = await primaries(client)
 
@@ -81,12 +81,12 @@ async def ask_everywhere(client: Client, *command: str | int) -> list[Reply]:
 
 
 async def ask_all(client: Client, commands: Iterable[Command]) -> list[Reply]:
-    """As `ask`, where the answer would be wrong without one that Redis refuses to give.
+    """As `ask`, but raises refusals, for callers whose result would be wrong without a reply.
 
-    A key of another type than expected is an answer: it holds nothing of what was asked for.
+    A key of the wrong type is not raised: it means that there is nothing to read.
 
     Raises:
-        redis.exceptions.ResponseError: one of the commands was refused: by an ACL, or as it is
+        redis.exceptions.ResponseError: one of the commands was refused: by an ACL, or since it is
             renamed, or too new for this server.
     """
     replies = await ask(client, commands)
@@ -97,10 +97,10 @@ async def ask_all(client: Client, commands: Iterable[Command]) -> list[Reply]:
 
 
 def unrefused(reply: Reply) -> Reply:
-    """The reply, if it is one.
+    """Returns the reply, unless it is a refusal.
 
     Raises:
-        redis.exceptions.ResponseError: it was refused, be it for the type of the key.
+        redis.exceptions.ResponseError: it was refused, also for the type of the key.
     """
     if isinstance(reply, RedisError):
         raise reply
@@ -108,12 +108,12 @@ def unrefused(reply: Reply) -> Reply:
 
 
 async def ask_one(client: Client, *command: str | int, node: ClusterNode | None = None) -> Reply:
-    """The reply to one command; refusals are raised.
+    """Returns the reply to one command; raises refusals.
 
     Args:
-        client: where to ask.
-        command: its words.
-        node: of a cluster, the node to ask; None: the one that has the key, or any.
+        client: where to send it.
+        command: the command's name and arguments.
+        node: the node of a cluster to send it to; None: the one that has the key, or any.
 
     Raises:
         redis.exceptions.ConnectionError, TimeoutError: as `ask`.
@@ -130,17 +130,17 @@ async def ask_one(client: Client, *command: str | int, node: ClusterNode | None 
 
 
 def text(reply: Reply) -> str | None:
-    """The reply as text, None where there was none or it was refused."""
+    """Returns the reply as text, None if it is not text or was refused."""
     return reply if isinstance(reply, str) else None
 
 
 def number(reply: Reply) -> int | None:
-    """The reply as a whole number, None where it is none or was refused."""
+    """Returns the reply as an int, None if it is not one or was refused."""
     return reply if isinstance(reply, int) else None
 
 
 def score(reply: Reply) -> float | None:
-    """The reply as a score of a sorted set."""
+    """Returns the reply as the score of a sorted set, None if it is not one."""
     if isinstance(reply, str | int | float):
         try:
             return float(reply)
@@ -155,17 +155,17 @@ def exact(score: float) -> str:
 
 
 def items(reply: Reply) -> list[Reply]:
-    """The reply's elements; none where it is no array or was refused."""
+    """Returns the reply's elements; an empty list if it is not an array or was refused."""
     return reply if isinstance(reply, list) else []
 
 
 def texts(reply: Reply) -> list[str | None]:
-    """The reply's elements as text."""
+    """Returns the reply's elements as text, None for each that is not."""
     return [text(item) for item in items(reply)]
 
 
 def scores(reply: Reply) -> dict[str, float | None]:
-    """Members and their scores from a reply WITHSCORES: flat in RESP2, pairs in RESP3."""
+    """Returns members and scores from a WITHSCORES reply: flat in RESP2, pairs in RESP3."""
     parts = items(reply)
     if parts and isinstance(parts[0], list | tuple):
         return {str(pair[0]): score(pair[1]) for pair in parts if isinstance(pair, list | tuple)}
@@ -173,5 +173,5 @@ def scores(reply: Reply) -> dict[str, float | None]:
 
 
 def present(replies: Sequence[str | None]) -> list[str]:
-    """The elements that are there."""
+    """Returns the elements that are not None."""
     return [reply for reply in replies if reply is not None]

@@ -1,4 +1,4 @@
-"""What a retry of one job came to, in BullMQ's own result codes. Pure."""
+"""The result of one job's retry, in BullMQ's own result codes. Pure."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from qtui.bullmq.model import Kind
 
 
 class Code(IntEnum):
-    """BullMQ's codes for a retry (reprocessJob, ≥1.48.3), and some that it lacks."""
+    """BullMQ's codes for a retry (reprocessJob, ≥1.48.3), and some of qtui's."""
 
     RETRIED = 1
     REFUSED = 0
-    """Redis would not take the write (memory, permission, a key of a wrong type); the job stays."""
+    """Redis refused the write (memory, permission, a key of the wrong type); the job stays."""
     NO_SUCH_JOB = -1
     NOT_IN_STATE = -3
     FAILED_CHILD = -9
-    """Retried with its children, one of which failed again, was not retried, or is gone: the job
-    stays, as it could not complete. BullMQ's own code for failed children (≥5.42.0)."""
+    """A child of the job, retried with it, failed again, was not retried, or is gone: the job
+    stays, since it could not complete. BullMQ's own code for failed children (≥5.42.0)."""
     UNKNOWN = -100
-    """The connection was lost while the batch was under way; the job is gone or out of reach."""
+    """The connection was lost during the call, and the job is gone or can't be read."""
 
 
 _MEANING = {
@@ -34,19 +34,19 @@ _MEANING = {
 
 
 def meaning(code: Code, state: str) -> str:
-    """The code in words; ``state`` is the state from which the job was retried."""
+    """Returns the code in words; ``state`` is the state from which the job was retried."""
     return _MEANING[code].format(state=state)
 
 
 class Result(NamedTuple):
-    """The outcome of one job's retry."""
+    """The result of one job's retry."""
 
     job_id: str
     code: Code
     target: str = ""
-    """``wait``, ``paused``, ``prioritized`` or ``waiting-children`` when retried, else empty."""
+    """``wait``, ``paused``, ``prioritized`` or ``waiting-children`` if retried, else empty."""
     error: str = ""
-    """Redis's own words when it refused something; the key of the child that failed."""
+    """Redis's error if it refused something; with `Code.FAILED_CHILD` the key of the child."""
 
     @property
     def retried(self) -> bool:
@@ -55,7 +55,7 @@ class Result(NamedTuple):
 
 
 class ForeignQueue(Exception):
-    """The queue is not BullMQ's own (Bull 3/4, Pro), so nothing was written by this call."""
+    """The queue is not BullMQ's own (Bull 3/4, Pro); the call wrote nothing."""
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
@@ -63,7 +63,7 @@ class ForeignQueue(Exception):
 
 
 class QueueGone(ForeignQueue):
-    """No key of the queue is left: it was obliterated, or its database flushed."""
+    """No key of the queue is left: it was obliterated, or its database was flushed."""
 
     def __init__(self) -> None:
         super().__init__(Kind.GONE)

@@ -1,9 +1,11 @@
-"""Whose queue it is, and where a retried job goes. Pure; `lua/parts/destination.lua` is its twin.
+"""Determines a queue's kind and release, and where a retried job goes. Pure.
+
+`lua/parts/destination.lua` decides the same in Lua, and a test holds the two equal.
 
 BullMQ's releases keep waiting jobs in different places, in four ways: 1.x-3.x, 4.x, 5.x and 6.x
 (`RELEASES_OF`; JSON calls each a dialect). ``meta.version`` names only the last process that opened
-the queue, dashboards included. So what jobs and lists show counts first, the version breaks ties,
-and where doubt remains the job goes where no release loses it:
+the queue, which may be a dashboard. So the evidence in jobs and lists counts first, the version
+breaks ties, and in doubt the job goes where no release loses it:
 
 * ``prioritized`` is never read before 4.0.0, so a job goes there only on evidence of ≥4 in the
   jobs or keys (``bullmq:4.18.3`` may come from a dashboard); in ``wait`` it merely runs early.
@@ -30,12 +32,12 @@ from typing import Final, NamedTuple
 from qtui.bullmq.model import Kind
 
 HIGHEST_PRIORITY: Final = 2**21
-"""The largest priority that BullMQ takes; with its 32-bit counter it fills a score's 53 bits."""
+"""The largest priority that BullMQ accepts; with its 32-bit counter it fills a score's 53 bits."""
 
 ONE_RESUME: Final = 7000
 """Ids that one call of a 6.x resume (script pause-7) moves out of ``paused`` if ``wait`` exists.
 
-Only node's client calls again while some are left.
+Only Node's client calls again while some are left.
 """
 
 _MAJOR: Final = re.compile(r"bullmq:(\d+)\.")
@@ -49,7 +51,7 @@ RELEASES_OF: Final = {
     "T5/T6": "5.x or 6.x",
     "?": "release unknown",
 }
-"""What people read in place of a `QueueEvidence.dialect`, which is for scripts."""
+"""The text for people for each `QueueEvidence.dialect`, which is for scripts."""
 
 
 class Destination(StrEnum):
@@ -59,7 +61,7 @@ class Destination(StrEnum):
     PAUSED = "paused"
     PRIORITIZED = "prioritized"
     WAITING_CHILDREN = "waiting-children"
-    """For a parent that is retried with its children; no `destination` of a job by itself."""
+    """For a parent that is retried with its children; `destination` never returns it."""
 
 
 class Written(NamedTuple):
@@ -80,7 +82,7 @@ WRITTEN: Final[Mapping[str, Written]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueEvidence:
-    """What the queue shows of the release that runs it, at one moment."""
+    """The signs of the release that runs a queue, read at one moment."""
 
     paused: bool = False
     version: str = ""
@@ -94,9 +96,9 @@ class QueueEvidence:
     paused_list: bool = False
     """The list ``paused`` exists."""
     jobs_in_wait: bool = False
-    """``wait`` holds ids that are no markers."""
+    """``wait`` holds ids that are not markers."""
     in_paused: int = 0
-    """Members of ``paused``."""
+    """Number of members of ``paused``."""
     paused_by_older: bool = False
     """``paused`` holds a job that never ran: an add or a pause of 1.x to 5.x put it there."""
     wait_by_newer: bool = False
@@ -143,7 +145,7 @@ class QueueEvidence:
 
     @property
     def dialect(self) -> str:
-        """The best guess, as JSON has it: a key of `RELEASES_OF`. ``T5/T6`` and ``?`` are doubt."""
+        """The best guess, as in JSON: a key of `RELEASES_OF`. ``T5/T6`` and ``?`` mean doubt."""
         if self.ran_modern or (self.ran_modern is None and (self.major or 0) >= 5):
             keeps_wait = self.paused and self.jobs_in_wait and not self.paused_list
             if self.paused and self.paused_by_older:
@@ -163,18 +165,18 @@ class QueueEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signs:
-    """What shows whose queue it is. Every place that judges it reads these, and asks `kind_of`."""
+    """The signs of a queue's kind. Every caller reads all of them, and asks `kind_of`."""
 
     version: str = ""
     """``meta.version``."""
     configured: bool = False
-    """``meta`` holds a version, a length of events or a concurrency; Bull's holds ``paused``."""
+    """``meta`` holds a version, a length of events or a concurrency; Bull's only ``paused``."""
     events: bool = False
     """``events`` is a stream."""
     groups: bool = False
     """``groups`` is a sorted set, as BullMQ Pro has it."""
     newer_keys: bool = False
-    """One of the keys that Bull never had: see `NEWER_KEYS`."""
+    """One of the keys that Bull never had exists: see `NEWER_KEYS`."""
     ran_modern: bool | None = None
     """As `QueueEvidence.ran_modern`."""
     any_key: bool = False
@@ -191,10 +193,10 @@ NEWER_KEYS: Final = {
 
 
 def kind_of(signs: Signs) -> Kind:
-    """Whose queue shows these signs.
+    """Returns the kind of a queue with these signs.
 
-    ``meta`` and ``events`` can be deleted or evicted. A queue of 5.x or 6.x is known by its jobs
-    all the same; one of 1.x to 4.x in which nothing else speaks reads like one of Bull's.
+    ``meta`` and ``events`` can be deleted or evicted. A queue of 5.x or 6.x is still recognised by
+    its jobs; one of 1.x to 4.x without other signs looks like one of Bull's.
     """
     if signs.version.startswith("bullmq-pro:") or signs.groups:
         return Kind.PRO
@@ -204,18 +206,18 @@ def kind_of(signs: Signs) -> Kind:
 
 
 def ran_modern(seen: Iterable[bool | None]) -> bool | None:
-    """One verdict from the jobs that ran last: any modern one proves that ≥5.0.0 has the queue."""
+    """Combines the jobs that ran last: a single modern one proves that ≥5.0.0 runs the queue."""
     verdicts = [modern for modern in seen if modern is not None]
     return any(verdicts) if verdicts else None
 
 
 def clamp_priority(priority: int) -> int:
-    """A job's priority as it enters a score: 0 for none, at most `HIGHEST_PRIORITY`."""
+    """Returns a job's priority as used in a score: 0 for none, at most `HIGHEST_PRIORITY`."""
     return min(max(priority, 0), HIGHEST_PRIORITY)
 
 
 def destination(queue: QueueEvidence, *, modern: bool | None, priority: int) -> Destination:
-    """The key that a retry puts a job into.
+    """Returns the key that a retry puts a job into.
 
     Args:
         queue: the evidence at that moment.
@@ -228,7 +230,7 @@ def destination(queue: QueueEvidence, *, modern: bool | None, priority: int) -> 
     if not queue.paused:
         return Destination.WAIT
     if not modern or queue.ran_modern is False:
-        return Destination.PAUSED  # what shows no counter of ≥5.0.0 failed before 5.49.2
+        return Destination.PAUSED  # a job without a counter of ≥5.0.0 failed before 5.49.2
     if queue.older and queue.in_paused < ONE_RESUME:
         return Destination.PAUSED
     return Destination.WAIT if queue.newer else Destination.PRIORITIZED

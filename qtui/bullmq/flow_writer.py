@@ -1,6 +1,6 @@
-"""Writes reruns of flows: `lua/rerun.lua`, which includes `lua/retry.lua`.
+"""Writes reruns of flows, by `lua/rerun.lua`, which includes `lua/retry.lua`.
 
-As `writer` for retries: each call is one atomic script, and read-only mode makes no FlowWriter.
+Only this module and `writer` write to Redis; a read-only session creates no FlowWriter.
 """
 
 from __future__ import annotations
@@ -19,46 +19,46 @@ from qtui.bullmq.writer import Batch, Picked, results_of
 
 
 class Mode(StrEnum):
-    """What becomes of children that have completed: see `lua/rerun.lua`."""
+    """How a rerun treats children that have completed: see `lua/rerun.lua`."""
 
     FAILURE = "failure"
     START = "start"
     RESUME = "resume"
-    """From the start, after that was cut off."""
+    """Resumes a `START` that was interrupted."""
 
 
 DOOMED: Final = "doomed"
-"""Where a parent is that waits for a worker only to be failed by it: wait, paused, prioritized."""
+"""`Parked.seen` of a parent in wait, paused or prioritized that a worker is going to fail."""
 
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """A child that its parent gets back, or waits for no more."""
+    """A child for which its parent waits again, or no longer waits."""
 
     name: Name
     score: float | None = None
-    """At which it was seen completed or failed; None where it was neither."""
+    """Its score in completed or failed when it was read; None if it was in neither."""
     gone: bool = False
-    """Whether its hash is gone, and its parent is to wait for it no more."""
+    """Whether its hash is gone, so that its parent must no longer wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """A parent that is to wait for children again."""
+    """A parent that will wait for children again."""
 
     name: Name
     seen: str
     """``failed``, ``completed``, ``waiting-children`` or `DOOMED`."""
     score: float | None
-    """At which it stood there, which pins this one finish; None for any."""
+    """Its score there, which pins this one finish; None for any."""
     children: tuple[Returned, ...]
     more: bool = False
-    """Whether more of its children come in a later call, so that it may not run yet."""
+    """Whether a later call has more of its children, so that it must not run yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """Finished jobs of one queue and state that run first."""
+    """Finished jobs of one queue and state that are retried at once."""
 
     queue: QueueKey
     state: JobState
@@ -80,14 +80,14 @@ class FlowWriter:
         reset_attempts_made: bool = False,
         reset_attempts_started: bool = False,
     ) -> Batch:
-        """Parks the parents, ancestors first, and then releases the jobs, all in one atomic step.
+        """Parks the parents, ancestors first, and then retries the jobs, all in one atomic step.
 
-        Nothing is written when one of them does not stand where it was seen. The results are in
-        the order of the arguments: -3 and -1 for those, 0 for the others. The target of a parent is
-        ``waiting-children``, or where it was released to because no child was left to wait for.
+        Nothing is written if one of them is no longer where it was read. The results are in the
+        order of the arguments: then -3 or -1 for such a job, and 0 for the others. The target of a
+        parent is ``waiting-children``, or where it went because it had no child left to wait for.
 
-        Costs about 30 µs of Redis's time for each job and child, and for a parent that is doomed a
-        search of its queue's lists, O(n).
+        Costs about 30 µs of Redis's time for each job and child, and for a `DOOMED` parent a search
+        of its queue's lists, O(n).
 
         Raises:
             ForeignQueue, QueueGone: one of the queues is not BullMQ's own, or no key of it is left;

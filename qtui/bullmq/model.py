@@ -1,7 +1,7 @@
-"""Queues and jobs as facts. Pure: made from replies of Redis, raising at nothing they hold.
+"""Queues and jobs as plain data, made from Redis's replies. Pure; no content makes it raise.
 
-Foreign numbers may be garbage: a field that should be a number and is not reads as None and its
-name stands in `Row.garbled`, so that the row is shown and marked instead of skipped.
+Foreign numbers may be garbage: a field that should be a number and is not becomes None, and its
+name is added to `Row.garbled`, so that the row is shown and marked instead of skipped.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from qtui.bullmq.keys import QueueKey
 
 
 class JobState(StrEnum):
-    """The eight states, in the order of the keys 1 to 8; failed first: it is why one looks."""
+    """The eight states, in the order of the keys 1 to 8; failed first, the one most looked at."""
 
     FAILED = "failed"
     COMPLETED = "completed"
@@ -43,7 +43,7 @@ class JobState(StrEnum):
 
     @property
     def is_finished(self) -> bool:
-        """Whether jobs in it are at rest, so that BullMQ lets them be retried."""
+        """Whether its jobs have finished, so that BullMQ allows retrying them."""
         return self in (JobState.FAILED, JobState.COMPLETED)
 
 
@@ -51,18 +51,18 @@ _LISTS: Final = frozenset({JobState.WAITING, JobState.ACTIVE, JobState.PAUSED})
 
 
 class Kind(StrEnum):
-    """Whose queue it is, as `qtui.bullmq.dialect.kind_of` judges. Only BullMQ's can be retried."""
+    """The library of a queue, see `qtui.bullmq.dialect.kind_of`. Only BullMQ's can be retried."""
 
     BULLMQ = "BullMQ"
     PRO = "BullMQ Pro"
     BULL = "Bull"
-    """Bull 3/4, or at least no key shows that it is BullMQ's."""
+    """Bull 3/4, or no key shows that it is BullMQ's."""
     GONE = "gone"
     """No key of it is left."""
 
     @property
     def refusal(self) -> str:
-        """Why jobs of such a queue are not retried; empty where they are."""
+        """Why qtui does not retry jobs of such a queue; empty if it does."""
         return _REFUSALS[self]
 
 
@@ -70,10 +70,10 @@ _PLAIN: Final = 16
 """Digits that a float holds exactly."""
 
 _SHORT: Final = 1000
-"""Characters of ``opts`` that are worth to be remembered; longer ones could fill the memory."""
+"""Longest ``opts``, in characters, to cache; longer ones could fill the memory."""
 
 _NUMBER: Final = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
-"""What counts as a number: no ``1_000``, no ``٣`` and no ``nan``, which Python would take."""
+"""The syntax of a number: not ``1_000``, ``٣`` or ``nan``, which Python would accept."""
 
 _REFUSALS: Final = {
     Kind.BULLMQ: "",
@@ -86,31 +86,31 @@ _REFUSALS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class QueueStatus:
-    """One queue at one moment. Counts are jobs; None where the key could not be read."""
+    """One queue at one moment. Counts are jobs; None if the key could not be read."""
 
     queue: QueueKey
     counts: Mapping[JobState, int | None]
     kind: Kind = Kind.BULLMQ
     paused: bool = False
     version: str = ""
-    """``meta.version`` as it stands: a hint at the last process that opened the queue, no proof."""
+    """``meta.version``: the last process that opened the queue, not necessarily its workers."""
     concurrency: int | None = None
     """Global concurrency, if one is set (≥5.9.0)."""
     exists: bool = True
-    """False when no key of it was left at the last look."""
+    """Whether any key of it was left at the last read."""
 
     def count(self, state: JobState) -> int:
-        """Jobs in ``state``, 0 where unknown."""
+        """Returns the number of jobs in ``state``, 0 if unknown."""
         return self.counts.get(state) or 0
 
     @property
     def failed(self) -> int:
-        """Jobs in failed."""
+        """Number of failed jobs."""
         return self.count(JobState.FAILED)
 
     @property
     def waiting(self) -> int:
-        """Jobs that wait for a worker, paused and prioritized ones too."""
+        """Number of jobs that wait for a worker, including paused and prioritized ones."""
         waiting = (JobState.WAITING, JobState.PAUSED, JobState.PRIORITIZED)
         return sum(self.count(state) for state in waiting)
 
@@ -122,18 +122,18 @@ class QueueStatus:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a list shows of a job. Times are ms since the epoch, None where absent or garbage."""
+    """The fields of a job for a list. Times are ms since the epoch, None if absent or garbage."""
 
     id: str
     missing: bool = False
-    """The id stands in the state, but its hash is gone."""
+    """Whether the id is in the state, but has no hash."""
     score: float | None = None
-    """The score in a sorted set: finishedOn for finished jobs. Exact identity of this finish."""
+    """The score in a sorted set: finishedOn for finished jobs, which identifies this finish."""
     name: str = ""
     attempts_made: int = 0
     attempts_started: int | None = None
     attempts: int = 1
-    """``opts.attempts``: how often it may run; 1 where the option is not set."""
+    """``opts.attempts``: how often it may run; 1 if the option is not set."""
     priority: int = 0
     lifo: bool = False
     delay: int = 0
@@ -142,17 +142,17 @@ class Row:
     finished_on: int | None = None
     failed_reason: str | None = None
     returnvalue: str | None = None
-    """None when absent or larger than a list should load; then `returnvalue_size` tells."""
+    """None if absent, or too large for a list; `returnvalue_size` is 0 only if absent."""
     returnvalue_size: int = 0
     parent_key: str = ""
     modern: bool | None = None
-    """Ran under BullMQ ≥5 (has ``ats`` or ``atm``), under ≤4 (only attemptsMade), or unknown."""
+    """Whether it last ran under BullMQ ≥5 (has ``ats`` or ``atm``) or ≤4 (only attemptsMade)."""
     garbled: tuple[str, ...] = ()
-    """Names of fields that hold something else than they should."""
+    """Names of fields whose content is malformed."""
 
     @property
     def exhausted(self) -> bool:
-        """Whether its attempts are used up, so that a retry runs it once and a failure is final."""
+        """Whether its attempts are used up: a retry runs it once, and a failure is final."""
         return self.attempts_made >= self.attempts
 
 
@@ -170,11 +170,11 @@ LIST_FIELDS: Final = (
     "parentKey",
     "failedReason",
 )
-"""The fields that a `Row` is made of; never a payload."""
+"""The fields that a `Row` is made from; none is a payload."""
 
 
 def _options(text: str) -> Mapping[str, object] | None:
-    """Options as JSON has them, None where it is no object."""
+    """Options parsed from JSON, None if it is not an object."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -182,30 +182,30 @@ def _options(text: str) -> Mapping[str, object] | None:
     return MappingProxyType(value) if isinstance(value, dict) else None
 
 
-# Most jobs of a queue have the same options, and JSON is dear.
+# Most jobs of a queue have the same options, and parsing JSON is expensive.
 _remembered: Final = lru_cache(maxsize=256)(_options)
 
 
 @dataclass(slots=True)
 class Garbage:
-    """Reads foreign fields and remembers which of them were garbage."""
+    """Parses foreign fields, and collects the names of those that are garbage."""
 
     names: list[str] = field(default_factory=list)
 
     def number(self, name: str, text: str | None) -> int | None:
-        """The field as an int (fractions cut), None where absent or garbage."""
+        """Returns the field as an int (fractions cut), None if absent or garbage."""
         if text is None:
             return None
         if len(text) < _PLAIN and text.isascii() and text.isdigit():
             return int(text)
-        # Floats on the way, as in JavaScript, which wrote it and will read it.
+        # By way of a float, as in JavaScript, which wrote it and will read it.
         if _NUMBER.fullmatch(text) and math.isfinite(value := float(text)):
             return int(value)
         self.names.append(name)
         return None
 
     def options(self, text: str | None) -> Mapping[str, object]:
-        """``opts`` as a mapping, empty where absent or garbage."""
+        """Returns ``opts`` as a mapping, empty if absent or garbage."""
         if text is None:
             return {}
         value = (_remembered if len(text) <= _SHORT else _options)(text)
@@ -216,36 +216,36 @@ class Garbage:
 
 
 def option_number(options: Mapping[str, object], name: str, default: int) -> int:
-    """A number among the options, or the default where it is absent or no finite number."""
+    """Returns a number from the options, or the default if it is absent or not a finite number."""
     value = options.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return default
     try:
-        # A whole number in JSON may have any length, and JSON of Python's may hold infinity.
+        # An integer in JSON may have any length, and Python's JSON may hold infinity.
         return int(float(value))
     except (ValueError, OverflowError):
         return default
 
 
 def is_true(value: object) -> bool:
-    """Whether JavaScript would take a value of JSON for true."""
+    """Whether a value from JSON is truthy in JavaScript."""
     return isinstance(value, list | dict) or bool(value)
 
 
 def attempts_made(attempts: int | None, atm: int | None) -> int:
-    """Attempts made, in the order in which BullMQ ≥5.0.0 reads them: attemptsMade, atm, 0."""
+    """Returns the attempts made; BullMQ ≥5.0.0 reads attemptsMade, else atm, else 0."""
     return next((number for number in (attempts, atm) if number is not None), 0)
 
 
 def job_ran_modern(ats: object, atm: object, attempts: object) -> bool | None:
-    """Under which side of 5.0.0 the job last ran, None if it never counted an attempt."""
+    """Whether the job last ran under BullMQ ≥5.0.0; None if it has no counter of attempts."""
     if ats is not None or atm is not None:
         return True
     return None if attempts is None else False
 
 
 def row(job_id: str, values: Sequence[str | None], score: float | None = None) -> Row:
-    """A row from the values of `LIST_FIELDS`, in their order; all None means: look for the hash."""
+    """Returns a row from the values of `LIST_FIELDS`, in their order. All None: check the hash."""
     fields = dict(zip(LIST_FIELDS, values, strict=True))
     garbage = Garbage()
     numbers = {
@@ -260,7 +260,7 @@ def row(job_id: str, values: Sequence[str | None], score: float | None = None) -
         name=fields["name"] or "",
         attempts_made=attempts_made(numbers["attemptsMade"], numbers["atm"]),
         attempts_started=numbers["ats"],
-        # Node writes 0 where the option is not set; every job runs once.
+        # Node writes 0 if the option is not set; every job runs once.
         attempts=max(1, option_number(options, "attempts", 1)),
         priority=numbers["priority"] or 0,
         lifo=is_true(options.get("lifo")),

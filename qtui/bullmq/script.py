@@ -1,4 +1,4 @@
-"""Our own scripts as they are sent: by digest, and whole where the server does not have them."""
+"""Composes our scripts, and calls them by digest, or in full if the server does not have them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _INCLUDED: Final = re.compile(r"^-- (part|script): ([a-z_]+)\n", re.MULTILINE)
 
 
 def script_text(name: str) -> str:
-    """One of the scripts in ``lua/``, whole as it is sent: with all that it includes.
+    """Returns one of the scripts in ``lua/`` as it is sent, with everything that it includes.
 
-    A line ``-- part: NAME`` puts ``lua/parts/NAME.lua`` in front of the script, once however many
-    name it; its functions are locals that all see. A line ``-- script: NAME`` is replaced by that
-    script as a function ``NAME(KEYS, ARGV)``, with locals of its own. ``SUFFIXES`` are
-    `qtui.bullmq.keys.SCRIPT_KEYS`.
+    A line ``-- part: NAME`` puts ``lua/parts/NAME.lua`` in front of the script, only once even if
+    several files name it; its functions are locals that all of them can use. A line ``-- script:
+    NAME`` is replaced by that script as a function ``NAME(KEYS, ARGV)`` with separate locals.
+    ``SUFFIXES`` is `qtui.bullmq.keys.SCRIPT_KEYS`.
     """
     parts: dict[str, str] = {}
     text = _composed(name, parts)
@@ -36,7 +36,7 @@ def script_text(name: str) -> str:
 
 
 def _composed(name: str, parts: dict[str, str]) -> str:
-    """A file's text without the parts that it names; they are added, those that they name first."""
+    """A file's text without its parts, which are added to ``parts``, each after those it names."""
 
     def included(found: re.Match[str]) -> str:
         kind, other = found.groups()
@@ -72,7 +72,7 @@ _REFUSALS: Final = {
 
 
 def _refused_kind(error: str) -> Kind | None:
-    """The kind of queue that a script has refused; None of any other error."""
+    """The kind of queue that a script has refused; None for any other error."""
     return next((kind for words, kind in _REFUSALS.items() if words in error), None)
 
 
@@ -85,13 +85,13 @@ class Script:
         self._sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
     async def call(self, keys: Sequence[str], arguments: Sequence[str]) -> list[str | int]:
-        """The script's reply, a list.
+        """Calls the script, and returns its reply, a list.
 
         Raises:
             QueueGone: the script found no key of the queue, and wrote nothing.
             ForeignQueue: the script found a queue that is not BullMQ's own, and wrote nothing.
-            redis.exceptions.ConnectionError, TimeoutError: as `ask`; what it did is unknown.
-            redis.exceptions.RedisError: it was refused.
+            redis.exceptions.ConnectionError, TimeoutError: as `ask`; the effect is unknown.
+            redis.exceptions.RedisError: Redis refused the call.
         """
         try:
             words: Command = (len(keys), *keys, *arguments)

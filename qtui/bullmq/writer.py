@@ -1,8 +1,8 @@
-"""Writes retries, each call one atomic script. Reruns are in `flow_writer`; nothing else writes.
+"""Writes retries, each call one atomic script. Only this module and `flow_writer` write to Redis.
 
-A session in read-only mode has neither. The scripts are our own, composed of ``lua/``. A call whose
-reply does not come is never sent again from here: its effect is unknown until the jobs' states have
-been read.
+A read-only session creates no writer of either. The scripts are our own, composed from ``lua/``. A
+call whose reply is lost is never sent again from here: its effect is unknown until the jobs' states
+have been read.
 """
 
 from __future__ import annotations
@@ -21,39 +21,39 @@ from qtui.bullmq.model import JobState
 from qtui.bullmq.script import Script, flag, pin, script_text
 
 LARGEST_BATCH: Final = 1000
-"""Jobs in one call at most: Lua passes them on as arguments, and Redis is blocked meanwhile."""
+"""Most jobs in one call: Lua passes them on as arguments, and Redis is blocked meanwhile."""
 
 NEVER: Final = math.nan
-"""A score at which no job stands."""
+"""A score that no job has."""
 
 
 class Picked(NamedTuple):
-    """A job as it was picked: its id, and the score at which it stood in its state.
+    """A job as it was picked: its id, and its score in its state.
 
-    The score (finishedOn) pins this one finish: when the job has run and finished again meanwhile
-    it is left alone (code -3). None takes it whatever its score; `NEVER` leaves it alone for sure.
+    The score (finishedOn) pins this one finish: if the job has run and finished again since, it is
+    left alone (code -3). With None the job is taken at any score, with `NEVER` at none.
     """
 
     job_id: str
     score: float | None = None
     after_children: bool = False
-    """Whether children of it are retried too, so that it waits for those that have yet to run."""
+    """Whether children of it are retried too, so that it waits for those that have not run yet."""
 
     @property
     def pinned(self) -> bool:
-        """Whether it can be retried once at most, however often it is sent."""
+        """Whether it is retried at most once, even if it is sent several times."""
         return self.score is not None and not math.isnan(self.score)
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one call did: a result for each job, in order, and the first error of a side effect."""
+    """The reply to one call: a result for each job, in order, and the first side effect's error."""
 
     results: list[Result]
     note: str = ""
-    """Redis's words if an event, a marker or a cleared field was refused after the jobs moved."""
+    """Redis's error if an event, a marker or a cleared field was refused after the jobs moved."""
     seconds: float = 0.0
-    """For which it kept Redis busy, 0 where the server can't tell."""
+    """How long the call kept Redis busy, 0 if the server can't measure it."""
 
 
 class Writer:
@@ -71,11 +71,11 @@ class Writer:
         reset_attempts_made: bool = False,
         reset_attempts_started: bool = False,
     ) -> Batch:
-        """Puts finished jobs back to the waiting side, all of them in one atomic step.
+        """Moves finished jobs back to waiting, all of them in one atomic step.
 
         Does what BullMQ's ``Job.retry`` does (script reprocessJob, 1.0.0 to 6.7.0), in the dialect
-        of the release that runs the queue; see ``lua/retry.lua``. The order of ``jobs`` is the
-        order in which they will run, where no priority or lifo says otherwise.
+        of the release that runs the queue; see ``lua/retry.lua``. The jobs run in the order of
+        ``jobs``, unless they have priorities or lifo.
 
         Costs 6 to 9 µs of Redis's time a job.
 
@@ -101,7 +101,7 @@ class Writer:
 
 
 def results_of(ids: Sequence[str], reply: Sequence[str | int]) -> list[Result]:
-    """The results of jobs from a script's reply: a note, then for each a code and a detail."""
+    """Returns the results in a script's reply: a note, then a code and a detail for each job."""
     retried = Code.RETRIED
     return [
         Result(job_id, retried, str(detail))
