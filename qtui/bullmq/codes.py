@@ -28,7 +28,7 @@ _MEANING = {
     Code.REFUSED: "refused by Redis",
     Code.NO_SUCH_JOB: "job is gone",
     Code.NOT_IN_STATE: "not in {state} any more",
-    Code.FAILED_CHILD: "a child of it failed or is gone, rerun the flow",
+    Code.FAILED_CHILD: "a child failed or is gone, rerun the flow",
     Code.UNKNOWN: "unknown: the connection was lost",
 }
 

@@ -169,7 +169,7 @@ class QtuiApp(TerminalApp):
     def action_suspend(self) -> None:
         """Stops qtui until ``fg``."""
         if not self.suspend_to_shell():
-            self.notify("qtui was not started from a shell that could bring it back.")
+            self.notify("Cannot suspend: qtui was not started from a shell with job control.")
 
     def action_help(self) -> None:
         """Shows the keys that work here."""

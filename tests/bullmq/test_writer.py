@@ -524,6 +524,6 @@ def test_codes_have_words() -> None:
         "refused by Redis",
         "job is gone",
         "not in failed any more",
-        "a child of it failed or is gone, rerun the flow",
+        "a child failed or is gone, rerun the flow",
         "unknown: the connection was lost",
     ]

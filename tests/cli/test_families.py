@@ -71,5 +71,5 @@ def test_a_completed_parent_of_children_that_are_not_done_is_warned_of(completed
     invoke("--redis", completed, "retry", "payments", "a", "--state", "completed", "--yes")
     command = ("retry", "payments", "p", "--state", "completed", "--dry-run")
     told = invoke("--redis", completed, *command)
-    assert "1 job is a parent of jobs that are not done" in told.err
+    assert "1 job is a parent with unfinished children" in told.err
     assert "its result lost" in told.err or "stays in active" in told.err

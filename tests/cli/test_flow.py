@@ -132,11 +132,11 @@ def test_a_dry_run_tells_and_writes_nothing(
         ]
         assert done.summary["selected"] == 2
         assert done.summary["dry_run"] is True
-        assert any("No worker is seen" in one for one in done.summary["warnings"])
+        assert any("No worker seen" in one for one in done.summary["warnings"])
     shown = flow(failed, "p", Start.FAILURE, dry_run=True, as_json=False, capture=capsys)
     assert shown.err.splitlines()[:2] == [
         "Rerun the flow of bull:parents:p from failure",
-        "1 failed job runs again, then 1 ancestor after their children; 1 job stays done",
+        "1 failed job runs again, then 1 ancestor after their children; 1 job stays completed",
     ]
     assert digest(failed) == before
 
@@ -169,7 +169,7 @@ def test_a_rerun_from_the_start(
     again = flow(failed, "p", Start.START, capture=capsys)
     assert (again.code, again.out) == (1, "")
     assert again.err == (
-        "qtui: the flow is not at rest (2 waiting): bull:payments:a, bull:payments:b\n"
+        "qtui: the flow is still running (2 waiting): bull:payments:a, bull:payments:b\n"
     )
 
 

@@ -132,8 +132,8 @@ def test_a_dry_run_tells_all_and_sends_no_write(redis_url: str, client: redis.Re
         {"summary": summary(3, {"1": 2, "-1": 1}, dry_run=True, warnings=done.summary["warnings"])},
     ]
     assert done.summary["warnings"] == [
-        "2 have used up their attempts: they run once more, and a failure is final.",
-        "No worker is seen on this queue: the jobs wait until one comes.",
+        "2 jobs have used up their attempts: they run once more, and a failure is final.",
+        "No worker seen on this queue: the jobs wait until one connects.",
         "1 job is gone (-1): nothing is left to run.",
     ]
     shown = invoke("--redis", redis_url, *asked)
@@ -178,9 +178,9 @@ def test_the_plan_goes_to_stderr_in_words(redis_url: str) -> None:
     ]
     assert lines[4:] == [
         "▲ The queue is paused: nothing runs until it is resumed.",
-        "▲ No worker is seen on this queue: the jobs wait until one comes.",
+        "▲ No worker seen on this queue: the jobs wait until one connects.",
         "▲ 2 jobs without a priority go to prioritized while the queue is paused: BullMQ 5 and 6 "
-        "both show them there, and no resume loses or strands them.",
+        "both see them there, and a resume neither loses nor strands them.",
         "▲ 1 job is gone (-1): nothing is left to run.",
         "Reset: attempts made.",
     ]

@@ -35,8 +35,8 @@ async def test_a_healthy_queue_has_none(any_client: Redis) -> None:
 async def test_a_stall_counter_stays(any_client: Redis) -> None:
     await raw_failed(any_client, "123", change=lambda at: {"stc": at})
     assert await brakes(any_client, "1", "2", "3") == (
-        "2 jobs have stalled before (stc), and no retry resets that: if one of them stalls once "
-        "more, it fails without a run (maxStalledCount 1).",
+        "2 jobs have stalled before (stc), and a retry does not reset that: if one of them "
+        "stalls again, it fails without a run (maxStalledCount 1).",
     )
 
 
@@ -64,8 +64,8 @@ async def test_iterations_of_a_scheduler(any_client: Redis) -> None:
     ids = ["repeat:s1:1700000000000", "1"]
     await raw_failed(any_client, ids, change=lambda at: {} if at else {"rjk": "s1"})
     assert await brakes(any_client, *ids) == (
-        "1 job is an iteration of a job scheduler: it runs once more, and the schedule goes on "
-        "unchanged.",
+        "1 job is an iteration of a job scheduler: it runs once more, and the schedule does not "
+        "change.",
     )
 
 
@@ -76,21 +76,21 @@ async def test_iterations_of_a_scheduler(any_client: Redis) -> None:
             2**53 - 1,
             600_000,
             {},
-            "The queue is rate-limited by hand for another 10 m 0 s: no job starts meanwhile.",
+            "The queue is rate-limited manually for another 10 m 0 s: no job starts meanwhile.",
         ),
         (
             10,
             600_000,
             {},
-            "A rate limit counts 10 starts in the queue, for another 10 m 0 s: a worker that has "
-            "reached its limit starts no job meanwhile.",
+            "A rate limit of the queue has counted 10 starts, for another 10 m 0 s: a worker that "
+            "has reached its limit starts no job meanwhile.",
         ),
         (
             1,
             None,
             {},
-            "A rate limit counts 1 start in the queue, without an end: a worker that has reached "
-            "its limit starts no job meanwhile.",
+            "A rate limit of the queue has counted 1 start, with no expiry: a worker that has "
+            "reached its limit starts no job meanwhile.",
         ),
         (
             2,
@@ -121,7 +121,7 @@ async def test_prioritized_jobs_run_after_those_that_wait(any_client: Redis) -> 
     await raw_failed(any_client, "12", change=lambda at: {"priority": at})
     await raw_list(any_client, "wait", ["w1", "w2", "w3"])
     assert await brakes(any_client, "1", "2") == (
-        "1 prioritized job runs after the 3 that wait without a priority.",
+        "1 prioritized job runs after the 3 waiting jobs without a priority.",
     )
 
 
@@ -130,13 +130,13 @@ async def test_a_paused_queue_says_where_its_jobs_go_and_why(any_client: Redis) 
     await any_client.hset(QUEUE.key("meta"), "paused", 1)
     why = (
         "3 jobs without a priority go to prioritized while the queue is paused: BullMQ 5 and 6 "
-        "both show them there, and no resume loses or strands them."
+        "both see them there, and a resume neither loses nor strands them."
     )
     assert await brakes(any_client, "1", "2", "3", "4") == (why,)
     await any_client.rpush(QUEUE.key("paused"), "x", "y")
     assert await brakes(any_client, "1", "2", "3", "4") == (
         why,
-        "4 prioritized jobs run after the 2 that wait without a priority.",
+        "4 prioritized jobs run after the 2 waiting jobs without a priority.",
     )
 
 
@@ -147,8 +147,8 @@ async def test_of_what_one_resume_moves_paused_takes_the_first(any_client: Redis
     await any_client.hset(QUEUE.job(f"s{ONE_RESUME - 3}"), mapping={"timestamp": 1})
     assert await brakes(any_client, "1", "2", "3") == (
         "1 job without a priority goes to prioritized while the queue is paused: BullMQ 5 and 6 "
-        "both show it there, and no resume loses or strands it.",
-        "1 prioritized job runs after the 6,998 that wait without a priority.",
+        "both see it there, and a resume neither loses nor strands it.",
+        "1 prioritized job runs after the 6,998 waiting jobs without a priority.",
     )
     for selection in (
         chosen(QUEUE, FAILED, ["3", "1", "2"]),
@@ -173,8 +173,8 @@ async def test_jobs_that_a_resume_left_behind_are_named(any_client: Redis) -> No
     await raw_failed(any_client, "1")
     await any_client.rpush(QUEUE.key("paused"), "a", "b")
     assert await brakes(any_client, "1") == (
-        "2 jobs are stranded in the list paused of the queue, which is not paused: no worker takes "
-        "them until another resume.",
+        "2 jobs are stranded in the paused list of the queue, which is not paused: no worker takes "
+        "them until it is resumed again.",
     )
 
 
@@ -202,10 +202,10 @@ async def test_a_rerun_says_the_same_of_each_of_its_queues(client: Redis) -> Non
     await client.set(QUEUE.key("limiter"), 2**53 - 1)
     plan = await rerun_plan_of(client)
     assert plan.brakes == (
-        "bull:q is rate-limited by hand without an end: no job starts meanwhile.",
+        "bull:q is rate-limited manually with no expiry: no job starts meanwhile.",
         "2 jobs without a priority go to prioritized while bull:kids is paused: BullMQ 5 and 6 "
-        "both show them there, and no resume loses or strands them.",
-        "bull:kids: 1 job has stalled before (stc), and no retry resets that: if it stalls once "
-        "more, it fails without a run (maxStalledCount 1).",
+        "both see them there, and a resume neither loses nor strands them.",
+        "bull:kids: 1 job has stalled before (stc), and a retry does not reset that: if it stalls "
+        "again, it fails without a run (maxStalledCount 1).",
         "bull:kids: 1 job has a deduplication id that another job holds now: both will run.",
     )

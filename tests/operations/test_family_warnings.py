@@ -41,7 +41,7 @@ async def test_a_plain_retry_is_warned_of_what_it_leaves_behind(client: Redis) -
     assert await warnings_for(client, QUEUE, ["p"]) == [
         (
             Trouble.PARENT_FAILS_AGAIN,
-            "1 job is a parent of jobs that are not done; retried alone such a job runs, its "
+            "1 job is a parent with unfinished children; retried alone, such a job runs, its "
             "completion is refused (-4, -9), and it fails again: "
             "rerun the flow from failure instead.",
         )

@@ -98,7 +98,7 @@ async def test_a_child_whose_hash_is_gone_keeps_its_parent_in_place(client: Redi
     await client.delete(QUEUE.job("c1"))
     await client.zrem(QUEUE.key("failed"), "c1")
     plan = await plan_of(client, [PARENT, "c0"])
-    assert "1 parent has a child that failed or is gone" in "\n".join(plan.warnings(Resets()))
+    assert "1 parent has a failed or missing child" in "\n".join(plan.warnings(Resets()))
     found = codes(await run(campaign_of(client, plan)))
     assert found == {"c0": Code.RETRIED, PARENT: Code.FAILED_CHILD}
 

@@ -61,7 +61,7 @@ def test_what_is_final() -> None:
         (
             OutcomeTally(recovered=1, failed_again=2, errors=(("", 2),), retried_since=1),
             "1 of 3 recovered · 2 failed again (no reason given)"
-            " · 1 retried since by somebody else",
+            " · 1 retried since by another client",
         ),
         (
             OutcomeTally(active=1, waiting=2, delayed=3, gone=4, beyond=5),

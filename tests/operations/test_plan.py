@@ -166,15 +166,15 @@ class TestWarnings:
     async def test_a_healthy_plan_has_none_but_that_nobody_works(self, client: Redis) -> None:
         await raw_failed(client, "1")
         assert list((await plan_of(client, "1")).warnings(Resets())) == [
-            "No worker is seen on this queue: the jobs wait until one comes."
+            "No worker seen on this queue: the jobs wait until one connects."
         ]
 
     @pytest.mark.parametrize(
         ("made", "words"),
         [
             ([1, 2], ""),
-            ([3, 1], "1 has used up its attempts: it runs once more"),
-            ([3, 4], "2 have used up their attempts: they run once more"),
+            ([3, 1], "1 job has used up its attempts: it runs once more"),
+            ([3, 4], "2 jobs have used up their attempts: they run once more"),
         ],
     )
     async def test_attempts_that_are_used_up(
@@ -195,7 +195,7 @@ class TestWarnings:
     async def test_thousands_have_a_comma(self, client: Redis) -> None:
         ids = await raw_failed(client, map(str, range(1200)), change=lambda _: {"atm": 9})
         plan = await plan_of(client, *ids)
-        assert next(plan.warnings(Resets())).startswith("1,200 have used up their attempts")
+        assert next(plan.warnings(Resets())).startswith("1,200 jobs have used up their attempts")
 
     async def test_a_paused_queue(self, client: Redis) -> None:
         await raw_failed(client, "1")
@@ -212,7 +212,7 @@ class TestWarnings:
         await raw_list(client, "active", ["5", "6"])
         await raw_meta(client, concurrency=2)
         assert next((await plan_of(client, "1")).warnings(Resets())) == (
-            "All 2 places of the global concurrency are taken."
+            "The global concurrency limit of 2 is reached."
         )
 
     async def test_jobs_that_will_not_be_retried(self, client: Redis) -> None:

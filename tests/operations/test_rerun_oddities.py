@@ -33,7 +33,7 @@ async def test_a_failed_child_whose_job_is_gone_is_a_refusal(client: Redis) -> N
         plan = await plan_of(client, start=start)
         assert plan.refusal == (
             "bull:kids:c1 failed or was pending and is gone: it can't run again; "
-            "--drop-lost (d on the screen) goes on without it"
+            "--drop-lost (d in this plan) reruns the flow without it"
         )
         assert plan.lost == 1
 
@@ -73,10 +73,10 @@ async def test_a_parent_that_nothing_can_release_is_released(
         start = Start.FAILURE  # from the start it is not at rest
     plan = await plan_of(client, start=start)
     assert plan.refusal.startswith("bull:kids:c0 failed or was pending and is gone")
-    assert "--drop-lost (d on the screen) goes on without it" in plan.refusal
+    assert "--drop-lost (d in this plan) reruns the flow without it" in plan.refusal
     plan = await plan_of(client, start=start, drop_lost=True)
     assert [(one.node.id, one.part) for one in plan.steps] == [("p", Part.RUNS), ("c0", Part.GONE)]
-    assert plan.steps[1].fate == "its job is gone"
+    assert plan.steps[1].fate == "job gone"
     assert await carry_out(rerun_of(client, plan)) == {"p": Code.RETRIED}
     assert await census(client) == {"p": ["wait"]}
     for suffix in ("dependencies", "unsuccessful"):
@@ -122,8 +122,8 @@ async def test_a_child_in_no_state_is_named_with_a_way_back(client: Redis, start
     plan = await plan_of(client, start=start)
     way = "redis-cli ZADD bull:kids:failed 0 c0"
     assert plan.refusal == (
-        f"bull:kids:c0 stands in no state: nothing runs it; {way} puts it among the failed jobs, "
-        "from where a rerun takes it"
+        f"bull:kids:c0 is in no state: no worker runs it; {way} moves it to failed, where a "
+        "rerun picks it up"
     )
     await client.execute_command(*way.split()[1:])
     plan = await plan_of(client, start=start)
@@ -142,13 +142,13 @@ async def test_what_a_parent_has_stored_of_a_job_that_is_gone_is_named_as_what_i
     plan = await plan_of(client, start=Start.START)
     fates = {one.node.id: one.fate for one in plan.steps if one.part is Part.GONE}
     assert fates == {
-        "done": "its job is gone; its stored result stays",
-        "ignored": "its job is gone; its stored error stays",
+        "done": "job gone, result kept",
+        "ignored": "job gone, error kept",
     }
     notes = [note for note in plan.notes if "can't run again" in note]
     assert notes == [
-        "bull:kids:done can't run again, the job is gone: the stored result stays.",
-        "bull:kids:ignored can't run again, the job is gone: the stored error stays.",
+        "bull:kids:done is gone and can't run again: its stored result is kept.",
+        "bull:kids:ignored is gone and can't run again: its stored error is kept.",
     ]
 
 
@@ -180,7 +180,7 @@ async def test_an_ignored_failure_is_left_alone_unless_asked_for(client: Redis) 
     plan = await plan_of(client, "c0")
     assert plan.refusal == ""
     assert [(step.node.id, step.part) for step in plan.steps] == [("c0", Part.RUNS)]
-    alone = "bull:kids:c0 is rerun for itself: its parent bull:q:p is completed"
+    alone = "Only bull:kids:c0 and below is rerun: its parent bull:q:p is completed"
     assert plan.notes[0] == f"{alone} and did not wait for it."
 
 
@@ -326,7 +326,7 @@ async def test_a_flow_in_circles_has_a_plan_and_an_end(client: Redis) -> None:
     for start in Start:
         plan = await plan_of(client, "x", start)
         assert plan.jobs == 2
-        assert "Nothing above bull:q:y was looked at: bull:q:x is its own ancestor." in plan.notes
+        assert "Ancestors of bull:q:y were not read: bull:q:x is its own ancestor." in plan.notes
 
 
 async def test_ids_and_names_that_are_hostile_come_back_as_they_are(client: Redis) -> None:
@@ -393,7 +393,7 @@ async def test_a_rerun_in_a_paused_queue_is_on_hold_for_nothing_however_many_wai
     plan = await plan_of(client)
     assert [one for one in plan.brakes if "go to prioritized" in one] == [
         "3 jobs without a priority go to prioritized while bull:kids is paused: BullMQ 5 and 6 "
-        "both show them there, and no resume loses or strands them."
+        "both see them there, and a resume neither loses nor strands them."
     ]
     rerun = rerun_of(client, plan)
     assert set((await carry_out(rerun)).values()) == {Code.RETRIED}

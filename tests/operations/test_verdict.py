@@ -34,32 +34,35 @@ PACE = Pace(canary=20)
     [
         (OutcomeTally(recovered=20), ""),
         (OutcomeTally(recovered=18, failed_again=2), ""),
-        (OutcomeTally(recovered=17, failed_again=3), "canary: 3 of 20 failed again (limit 10 %)"),
+        (
+            OutcomeTally(recovered=17, failed_again=3),
+            "canary: 3 of 20 jobs failed again (limit 10 %)",
+        ),
         (OutcomeTally(recovered=18, failed_again=1, active=1), ""),
         (
             OutcomeTally(recovered=17, failed_again=1, active=2),
-            "canary: 1 of 20 failed again, 2 still running after 60 s (limit 10 %)",
+            "canary: 1 of 20 jobs failed again, 2 still running after 60 s (limit 10 %)",
         ),
         (
             OutcomeTally(recovered=1, active=19),
-            "canary: 19 of 20 still running after 60 s (limit 10 %)",
+            "canary: 19 of 20 jobs still running after 60 s (limit 10 %)",
         ),
         (
             OutcomeTally(recovered=10, waiting=4, delayed=3, undone=1, beyond=2),
-            "canary: 4 of 20 still waiting, 3 delayed, 1 back where they were, 2 not followed"
+            "canary: 4 of 20 jobs still waiting, 3 delayed, 1 back where they were, 2 not followed"
             " after 60 s (limit 10 %)",
         ),
         (
             OutcomeTally(recovered=1, unknown=19),
-            "canary: 19 of 20 unknown after 60 s (limit 10 %)",
+            "canary: 19 of 20 jobs unknown after 60 s (limit 10 %)",
         ),
         (
             OutcomeTally(gone=20),
-            "canary: 20 of 20 jobs were removed and no event says how they ended: cannot be judged",
+            "canary: 20 of 20 jobs removed, outcome unknown (no event seen): cannot be judged",
         ),
         (
             OutcomeTally(recovered=9, failed_again=1, gone=5, waiting=5),
-            "canary: 1 of 20 failed again, 5 jobs were removed and no event says how they ended"
+            "canary: 1 of 20 jobs failed again, 5 removed, outcome unknown (no event seen)"
             " (limit 10 %)",
         ),
         (OutcomeTally(recovered=18, gone=2), ""),
@@ -71,9 +74,10 @@ def test_what_is_unknown_counts_as_failed(tally: OutcomeTally, why: str) -> None
 
 def test_it_says_what_hides_the_jobs() -> None:
     assert verdict_on(OutcomeTally(gone=20), PACE, mute=True) == (
-        "canary: 20 of 20 jobs were removed and the queue keeps no events: cannot be judged"
+        "canary: 20 of 20 jobs removed, outcome unknown (the queue keeps no events): "
+        "cannot be judged"
     )
-    assert "20 of 20 hidden by Redis (NOPERM zscore)" in verdict_on(
+    assert "20 of 20 jobs hidden by Redis (NOPERM zscore)" in verdict_on(
         OutcomeTally(unknown=20), PACE, blind="NOPERM zscore"
     )
 
@@ -107,7 +111,7 @@ async def test_jobs_that_fail_and_are_removed_unseen_stop_it(
         await trimming
     assert len(found) == 20
     assert campaign.phase is Phase.STOPPED
-    assert "removed and" in campaign.why
+    assert "removed, outcome unknown" in campaign.why
     assert await any_client.zcard(QUEUE.key("failed")) == 40
 
 
@@ -138,7 +142,7 @@ async def test_jobs_that_still_run_when_the_time_is_up_stop_it(
             await ended(20)
     assert len(found) == 20
     assert campaign.phase is Phase.STOPPED
-    assert campaign.why == "canary: 19 of 20 still running after 2 s (limit 10 %)"
+    assert campaign.why == "canary: 19 of 20 jobs still running after 2 s (limit 10 %)"
     assert await any_client.zcard(QUEUE.key("failed")) == 20
     [campaign_id] = campaign_ids(tmp_path)
     one = summary(tmp_path, campaign_id)

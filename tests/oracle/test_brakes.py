@@ -42,7 +42,7 @@ def test_a_stall_counter_outlives_every_reset_and_one_more_stall_fails_the_job_u
     stage.copy()
     side.client.hset(side.key(id), "stc", 1)  # as a first stall leaves it
     [said] = _brakes(oracle_server, side, id)
-    assert said.startswith("1 job has stalled before (stc), and no retry resets that")
+    assert said.startswith("1 job has stalled before (stc), and a retry does not reset that")
     assert stage.retry([id], made=True, started=True) == [1]
     assert side.client.hget(side.key(id), "stc") == "1"
     _stall(side, id)
@@ -108,7 +108,9 @@ def test_a_workers_rate_limit_is_in_the_keys_with_its_time(
     stage.copy()
     said = _brakes(oracle_server, stage.ours, id)
     assert len(said) == 1
-    assert re.match("A rate limit counts 1 start in the queue, for another (9 m 5|10 m 0)", said[0])
+    assert re.match(
+        "A rate limit of the queue has counted 1 start, for another (9 m 5|10 m 0)", said[0]
+    )
     assert stage.retry([id]) == [1]
     with stage.ours.worker("ok", limiter=limiter) as worker:
         wait_for(lambda: stage.ours.members("wait") == [id], "it waits")
@@ -130,8 +132,8 @@ def test_an_iteration_of_a_scheduler_runs_once_more_and_the_schedule_goes_on(
     [due] = stage.official.members("delayed")
     stage.copy()
     assert _brakes(oracle_server, stage.ours, id) == (
-        "1 job is an iteration of a job scheduler: it runs once more, and the schedule goes on "
-        "unchanged.",
+        "1 job is an iteration of a job scheduler: it runs once more, and the schedule does not "
+        "change.",
     )
     assert stage.retry([id]) == [1]
     with stage.ours.worker("ok") as worker:

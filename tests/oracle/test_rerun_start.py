@@ -69,7 +69,7 @@ def test_children_whose_job_is_gone_keep_their_stored_results(stage: Stage) -> N
     flows.seed()
     plan = flows.rerun("p", Start.START)
     assert [step.node.id for step in plan.of(Part.GONE)] == ["a"]
-    gone = "bull:b:a can't run again, the job is gone: the stored result stays."
+    gone = "bull:b:a is gone and can't run again: its stored result is kept."
     assert gone in plan.notes
     flows.rerun("only", Start.START)
     runs = flows.work()
@@ -88,7 +88,7 @@ def test_a_flow_that_is_not_at_rest_is_refused_with_the_reason(stage: Stage) -> 
     flows.side.run("flow", tree=flows.trees[0].definition())
     flows.work("values", ["b"])
     before = digest(flows.client)
-    refusal = "the flow is not at rest (1 waiting): bull:c:b"
+    refusal = "the flow is still running (1 waiting): bull:c:b"
     assert flows.plan("a", Start.START).refusal == refusal
     assert digest(flows.client) == before
 

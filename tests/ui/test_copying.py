@@ -40,7 +40,7 @@ async def test_an_id_is_sent_and_shown(redis_url: str, monkeypatch: pytest.Monke
         await driver.sees("failed 1")
         await driver.press("y")
         assert driver.app.clipboard == job
-        await driver.sees(f"sent to the clipboard: {job} ")
+        await driver.sees(f"Sent to the clipboard: {job} ")
         await driver.sees("tmux needs: set -g set-clipboard on")
 
 
@@ -122,7 +122,7 @@ async def test_each_screen_has_its_command(redis_url: str, client: redis.asyncio
             for key in keys:
                 await driver.press(key)
             lines[what] = driver.app.clipboard.removeprefix(start)
-            await driver.sees("sent to the clipboard: qtui")
+            await driver.sees("Sent to the clipboard: qtui")
     assert lines == {
         "jobs": f"jobs {queue.name} --state failed",
         "show": f"show {queue.name} {job_id}",

@@ -58,12 +58,12 @@ async def test_the_count_and_the_line_that_confirms_are_on_the_screen(
         await driver.sees(f"y retry {count(JOBS)} jobs")
         for size in [*SIZES, SMALLEST]:
             await driver.resize(*size)
-            assert_whole(driver, f"y retry {count(JOBS)} jobs", "esc leave")
+            assert_whole(driver, f"y retry {count(JOBS)} jobs", "esc cancel")
         await driver.resize(120, 36)
         await driver.press("y")
         for size in [*SIZES, SMALLEST]:
             await driver.resize(*size)
-            assert_whole(driver, f"type {JOBS} to retry {count(JOBS)} jobs:", "▏", "esc leave")
+            assert_whole(driver, f"type {JOBS} to retry {count(JOBS)} jobs:", "▏", "esc cancel")
         await driver.press("1", "0")
         assert_whole(driver, "10▏")
 
@@ -102,7 +102,7 @@ async def test_the_rerun_of_a_flow_is_confirmed_at_every_size(
         await driver.sees("y rerun")
         for size in [*SIZES, SMALLEST]:
             await driver.resize(*size)
-            assert_whole(driver, "tab (•) from failure", "y rerun", "esc leave")
+            assert_whole(driver, "tab (•) from failure", "y rerun", "esc cancel")
             assert "▼" in driver.text() or "paused" in squeezed(driver)
 
 
@@ -128,7 +128,7 @@ async def test_a_choice_of_queues_and_the_help_fit_every_size(
         await driver.until(lambda: len(driver.inspector.poll.statuses) == 30, "all queues")
         await driver.press("tab", "tab", "slash")
         await driver.press(*"j0", "enter")
-        await driver.sees("Job j0 is in these queues")
+        await driver.sees("Several queues hold a job j0")
         for size in [*SIZES, SMALLEST]:
             await driver.resize(*size)
             assert_whole(driver, "enter goes there", "queue-00")
@@ -165,10 +165,10 @@ async def test_a_key_pressed_twice_answers_a_dialog_once(
         await driver.sees("1 of 1 job retried")
         assert "copied" not in driver.text()
         await driver.press("space", "r")
-        await driver.sees("esc leave")
+        await driver.sees("esc cancel")
         await driver.press("escape", "escape")
         await driver.press("r")
-        await driver.sees("esc leave")
+        await driver.sees("esc cancel")
         await driver.press("escape", "k")  # what is typed ahead for the list reaches it
         assert driver.app.focused is driver.inspector.table
 

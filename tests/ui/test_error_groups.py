@@ -144,7 +144,7 @@ async def test_a_plan_that_is_left_keeps_the_groups_and_their_marks(redis_url: s
         await driver.sees("failed 12")
         await open_groups(driver)
         await driver.press("space", "j", "space", "r")
-        await driver.sees("esc leave")
+        await driver.sees("esc cancel")
         await driver.press("escape")
         await driver.sees("2 groups marked")
         assert len(groups(driver).marked) == 2
@@ -259,7 +259,7 @@ async def test_read_only_marks_nothing_and_plans_a_dry_run(redis_url: str) -> No
         assert "retry" not in driver.lines()[-1]
         assert "mark" not in driver.lines()[-1]
         await driver.press("space")
-        await driver.sees("read-only: retry is off")
+        await driver.sees("Read-only: retries")
         assert not groups(driver).marked
         await driver.press("r")
         await driver.sees("this is a dry run, nothing will be written")

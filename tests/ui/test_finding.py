@@ -152,7 +152,7 @@ async def test_progress_grows_and_escape_stops_before_it_drops(
         await driver.until(lambda: not driver.inspector.is_busy(HUNT), "the end of the search")
         stopped = found(driver).found
         assert 0 < stopped < 10_000
-        assert f"stopped: {stopped:,} of " in driver.text()
+        assert f"stopped: {stopped:,} matches · searched " in driver.text()
         await driver.press("j")
         assert found(driver).found == stopped
         assert not found(driver).finished
@@ -170,7 +170,7 @@ async def test_a_search_that_was_stopped_begins_anew_by_hand(
         await look_for(driver, "error:timeout")
         await driver.until(lambda: found(driver).total, "the first finds")
         driver.app.simulate_key("escape")
-        await driver.sees("ctrl+r searches anew")
+        await driver.sees("ctrl+r searches again")
         driver.app.simulate_key("ctrl+r")
         await driver.sees("500 of 1,000 match")
         assert "stopped" not in driver.text()
@@ -331,11 +331,11 @@ async def test_n_waits_for_the_next_match(redis_url: str, client: redis.asyncio.
         await driver.until(lambda: found(driver).total == 1, "the first find")
         assert driver.inspector.table.cursor_id == "j990"
         driver.app.simulate_key("n")
-        await driver.sees("the next match is where the search finds it")
+        await driver.sees("Still searching: goes to the next match once it is found")
         await driver.until(lambda: driver.inspector.table.cursor_id == "j10", "the next match")
         await driver.sees("2 of 1,000 match")
         await driver.press("n")
-        await driver.sees("this is the last match")
+        await driver.sees("This is the last match.")
         await driver.press("escape", "n")
         await driver.sees("Set a filter first (press /)")
 

@@ -21,7 +21,7 @@ async def test_an_id_is_found_in_whichever_queue_it_is(redis_url: str) -> None:
         assert "finds a job in every queue" in driver.lines()[-2]
         await driver.type(f"id:{wanted}")
         await driver.press("enter")
-        await driver.sees("job abc-1 is failed in reports")
+        await driver.sees("Job abc-1 is failed in reports")
         assert driver.inspector.board.queue == QueueKey.of("bull", "reports")
         assert driver.inspector.board.state is JobState.FAILED
         assert driver.inspector.table.cursor_id == wanted
@@ -35,19 +35,19 @@ async def test_an_id_in_two_queues_asks_which(redis_url: str) -> None:
         driver.inspector.queues.focus()
         await driver.press("slash")
         await driver.press(*"id:1", "enter")
-        await driver.sees("Job 1 is in these queues")
+        await driver.sees("Several queues hold a job 1")
         assert driver.line_with("payments  ")
         await driver.press("j", "enter")
-        await driver.sees("job 1 is failed in emails")
+        await driver.sees("Job 1 is failed in emails")
         assert driver.inspector.board.queue == QueueKey.of("bull", "emails")
 
 
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ("id:none", "2 queues searched: none has a job none"),
-        ("error:x", "no queue is called error:x"),
-        ("nowhere", "2 queues searched: none has a job nowhere"),
+        ("id:none", "No job none in the 2 queues searched"),
+        ("error:x", "No queue name contains error:x."),
+        ("nowhere", "No job nowhere in the 2 queues searched"),
     ],
 )
 async def test_what_is_nowhere_is_said(redis_url: str, typed: str, said: str) -> None:

@@ -94,7 +94,7 @@ async def test_a_job_of_a_queue_that_is_not_shown_is_not_opened(
     async with inspector(redis_url, queues=("render",)) as driver:
         await open_flow(driver, "bad-1", "render")
         await driver.press("g", "enter")
-        await driver.sees("bull:reports is not among the queues that are shown")
+        await driver.sees("bull:reports is not one of the queues shown.")
         await driver.sees("Flow of bull:reports:report")
 
 
@@ -197,7 +197,7 @@ async def test_tab_plans_from_the_start_and_a_refusal_has_its_reason(
         await driver.press("y")
         await driver.sees("rerun from the start; 0 of 6 done")
         await driver.press("ctrl+r", "r", "tab")
-        await driver.sees("The flow is not at rest (4 waiting)")
+        await driver.sees("The flow is still running (4 waiting)")
         before = await digest(client)
         await driver.press("y")
         assert "from the start" in driver.text()
@@ -227,7 +227,7 @@ async def test_read_only_tells_and_writes_nothing(
         assert "r rerun" not in driver.lines()[-1]
         await driver.press("r")
         await driver.sees("Dry run: rerun the flow of bull:reports:report")
-        await driver.sees("READ-ONLY: this is a dry run")
+        await driver.sees("READ-ONLY: dry run")
         await driver.press("y")
         await driver.press("escape")
         await driver.sees("bad-2")
@@ -277,5 +277,5 @@ async def test_a_plain_retry_of_a_child_offers_the_flow(
         await driver.press("escape")
         await driver.press("r")
         await driver.sees("which stays failed even if they complete")
-        await driver.sees("f shows the flow of a job such as bad-1; r there reruns it.")
+        await driver.sees("To rerun a flow: esc, then f on a job of it, such as bad-1, then r.")
         await driver.press("escape")

@@ -13,7 +13,7 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.reads.ping import ping
 from qtui.bullmq.reads.status import read_status
 from qtui.operations.following.outcome import OutcomeTally
-from qtui.text import count
+from qtui.text import count, plural
 
 SECONDS_A_BATCH: Final = 0.2
 """Seconds' worth of jobs in one batch at most when a rate is set: small batches, evenly spread."""
@@ -138,7 +138,7 @@ class Throttle:
 
     async def _room_below(self, most: int, wanted: int) -> tuple[int, str]:
         [status] = await read_status(self._client, [self._queue])
-        why = f"{status.waiting:,} jobs wait, {most:,} may"
+        why = f"{plural(status.waiting, 'job')} waiting (limit {count(most)})"
         return min(wanted, max(0, most - status.waiting)), why
 
     def _hold(self, why: str) -> None:
@@ -155,7 +155,9 @@ class Throttle:
         self._looked = 0.0 if self._slow else time.monotonic()
         if self._slow >= _SLOW_LOOKS:
             most = self._pace.max_latency * 1000
-            raise TooSlow(f"Redis answers in {took * 1000:,.0f} ms, at most {most:,.0f} are wanted")
+            raise TooSlow(
+                f"Redis latency {took * 1000:,.0f} ms exceeds the limit of {most:,.0f} ms"
+            )
 
 
 def verdict_on(tally: OutcomeTally, pace: Pace, *, mute: bool = False, blind: str = "") -> str:
@@ -183,7 +185,7 @@ def verdict_on(tally: OutcomeTally, pace: Pace, *, mute: bool = False, blind: st
     else:
         return ""
     (first, what), *others = [part for part in parts if part[0]]
-    words = [f"canary: {count(first)} of {count(jobs)} {what}"]
+    words = [f"canary: {count(first)} of {plural(jobs, 'job')} {what}"]
     words += [f"{count(number)} {word}" for number, word in others]
     if len(parts) > 2:
         words[-1] += f" after {pace.canary_seconds:g} s"
@@ -193,8 +195,8 @@ def verdict_on(tally: OutcomeTally, pace: Pace, *, mute: bool = False, blind: st
 
 
 def _removed(mute: bool) -> str:
-    unknown = "the queue keeps no events" if mute else "no event says how they ended"
-    return f"jobs were removed and {unknown}"
+    unknown = "the queue keeps no events" if mute else "no event seen"
+    return f"removed, outcome unknown ({unknown})"
 
 
 def is_hopeless(tally: OutcomeTally, pace: Pace) -> bool:

@@ -1,8 +1,8 @@
-"""What a rerun of a flow will do, told before it is done. Pure.
+"""What a rerun of a flow will do, worked out before anything is written. Pure.
 
 From failure: the failed jobs that the flow still needs run again, and the ancestors that failed
-with them or wait for them run after them; what is done stays done. From the start: every job runs
-again, children before parents. `planning` makes the plan.
+with them or wait for them run after them; completed jobs keep their results. From the start:
+every job runs again, children before parents. `planning` makes the plan.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class Part(StrEnum):
 
 
 _GONE: Final[Mapping[Record | None, str]] = {
-    Record.PROCESSED: "its job is gone; its stored result stays",
-    Record.IGNORED: "its job is gone; its stored error stays",
+    Record.PROCESSED: "job gone, result kept",
+    Record.IGNORED: "job gone, error kept",
 }
 
 
@@ -89,14 +89,14 @@ class RerunStep:
                 return f"runs after {plural(self.waits, 'child', 'children')}"
             case Part.UNDER_WAY:
                 if self.node.state is None:
-                    return "in no state: nothing runs it"
-                return f"{self.node.state}: goes on by itself"
+                    return "in no state: never runs"
+                return f"{self.node.state}: unchanged"
             case Part.DONE:
-                return "done, stays done"
+                return "completed: result kept"
             case Part.GONE:
-                return _GONE.get(self.node.name.record, "its job is gone")
+                return _GONE.get(self.node.name.record, "job gone")
             case Part.LEFT:
-                return "failed, left alone"
+                return "failed: not rerun"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +113,7 @@ class RerunPlan:
     refusal: str = ""
     """Why nothing will be done; plain text, no sentence."""
     notes: tuple[str, ...] = ()
-    """What whoever confirms should know, in whole sentences; plain text."""
+    """What to know before confirming, in whole sentences; plain text."""
     lost: int = 0
     """Children that are gone and without which it goes on, or would if it were asked to."""
     resumed: bool = False
@@ -143,7 +143,7 @@ class RerunPlan:
 
     @property
     def headline(self) -> str:
-        """In a line: ``2 failed jobs run again, then 2 ancestors; 3 jobs stay done``."""
+        """In a line: ``2 failed jobs run again, then 2 ancestors; 3 jobs stay completed``."""
         runs, follows = len(self.of(Part.RUNS)), len(self.of(Part.FOLLOWS))
         what = "failed job" if self.start is Start.FAILURE else "job"
         said = [f"{plural(runs, what)} {'runs' if runs == 1 else 'run'} again"] if runs else []
@@ -151,11 +151,11 @@ class RerunPlan:
             said.append(
                 f"{'then ' if runs else ''}{plural(follows, 'ancestor')} after their children"
             )
-        kept = f"; {plural(self.done, 'job stays', 'jobs stay')} done" if self.done else ""
+        kept = f"; {plural(self.done, 'job stays', 'jobs stay')} completed" if self.done else ""
         return ", ".join(said) + kept
 
     def warnings(self, resets: Resets) -> Iterator[str]:
-        """What whoever confirms should know, in whole sentences; plain text."""
+        """What to know before confirming, in whole sentences; plain text."""
         yield from self.notes
         again = self.of(Part.RUNS, Part.FOLLOWS)
         used_up = sum(step.node.row.exhausted for step in again)
@@ -166,7 +166,7 @@ class RerunPlan:
             if status.paused:
                 yield f"{name} is paused: its jobs run once it is resumed."
             elif status.maxed:
-                yield f"All {status.concurrency} places of {name}'s global concurrency are taken."
+                yield f"The global concurrency limit of {name} ({status.concurrency}) is reached."
         yield from self.brakes
 
     def parents(self) -> list[Parked]:

@@ -142,7 +142,7 @@ def _lost_refusal(lost: Sequence[Node]) -> str:
         return ""
     return (
         f"{job_names(lost)} failed or was pending and is gone: it can't run again; "
-        "--drop-lost (d on the screen) goes on without it"
+        "--drop-lost (d in this plan) reruns the flow without it"
     )
 
 
@@ -151,13 +151,13 @@ def _nowhere_refusal(nodes: Iterable[Node]) -> str:
     nowhere = [node for node in nodes if node.state is None and not node.row.missing]
     if not nowhere:
         return ""
-    return f"{job_names(nowhere)} stands in no state: nothing runs it; {_way_back(nowhere[0])}"
+    return f"{job_names(nowhere)} is in no state: no worker runs it; {_way_back(nowhere[0])}"
 
 
 def _way_back(node: Node) -> str:
-    """What makes a job in no state a failed one, which can be rerun."""
+    """The command that moves a job in no state to failed, so that it can be rerun."""
     command = shlex.join(["redis-cli", "ZADD", node.queue.key("failed"), "0", node.id])
-    return f"{plain(command)} puts it among the failed jobs, from where a rerun takes it"
+    return f"{plain(command)} moves it to failed, where a rerun picks it up"
 
 
 def _failure_plan(
@@ -193,21 +193,21 @@ def _failure_notes(lineage: Lineage, scope: Node, steps: Sequence[RerunStep]) ->
     if place:
         above = lineage.nodes[place - 1]
         yield (
-            f"{name_of(scope)} is rerun for itself: its parent {name_of(above)} is "
+            f"Only {name_of(scope)} and below is rerun: its parent {name_of(above)} is "
             f"{above.state or 'in no state'} and did not wait for it."
         )
     if lineage.note:
-        yield f"Nothing above {name_of(lineage.root)} was looked at: {plain(lineage.note)}."
+        yield f"Ancestors of {name_of(lineage.root)} were not read: {plain(lineage.note)}."
     ignored = [
         step.node for step in steps if step.node.name.record is Record.IGNORED and step.part.reruns
     ]
     if ignored:
-        yield f"{job_names(ignored)} had failed and was ignored: it gets another chance."
+        yield f"{job_names(ignored)} failed and was ignored by its parent: it runs again."
     yield from _dropped_notes(steps)
     nowhere = [step.node for step in steps if step.node.state is None and not step.node.row.missing]
     if nowhere:
         yield (
-            f"{job_names(nowhere)} stands in no state: its parent will wait for it, and nothing "
+            f"{job_names(nowhere)} is in no state: its parent will wait for it, but no worker "
             f"runs it; {_way_back(nowhere[0])}."
         )
 
@@ -307,7 +307,7 @@ async def _from_start(
     if busy and not resumed:
         states = Counter(str(node.state) for node in busy)
         told = ", ".join(f"{number} {state}" for state, number in states.items())
-        refusal = refusal or f"the flow is not at rest ({told}): {job_names(busy)}"
+        refusal = refusal or f"the flow is still running ({told}): {job_names(busy)}"
     steps = _resumed_steps(tree) if resumed else _start_steps(tree)
     done = sum(step.part is Part.DONE for step in steps)
     return RerunPlan(
@@ -327,17 +327,17 @@ def _start_notes(
     lineage: Lineage, tree: Tree, steps: Sequence[RerunStep], resumed: bool
 ) -> Iterator[str]:
     if resumed:
-        yield "An earlier rerun from the start was cut off: only what it had not begun runs now."
+        yield "An earlier rerun from the start was cut off: only the jobs it had not started run."
     if lineage.note:
-        yield f"Nothing above {name_of(lineage.root)} was looked at: {plain(lineage.note)}."
+        yield f"Ancestors of {name_of(lineage.root)} were not read: {plain(lineage.note)}."
     yield from _dropped_notes(steps)
     for record, kept in ((Record.PROCESSED, "result"), (Record.IGNORED, "error")):
         gone = [s.node for s in steps if s.part is Part.GONE and s.node.name.record is record]
         if gone:
-            yield f"{job_names(gone)} can't run again, the job is gone: the stored {kept} stays."
+            yield f"{job_names(gone)} is gone and can't run again: its stored {kept} is kept."
     struck = [node for node in lineage.nodes if node.key not in tree.nodes]
     if struck:
-        yield f"{job_names(struck)} was struck off by its parent and is left alone."
+        yield f"{job_names(struck)} is no longer a child of its parent and is not rerun."
 
 
 # Both -----------------------------------------------------------------------------------------
@@ -400,7 +400,7 @@ async def _with_queues(client: Client, plan: RerunPlan) -> RerunPlan:
     idle = [queue for queue in queues if workers is not None and workers[queue] == 0]
     if idle:
         names = ", ".join(plain(queue.base) for queue in idle[:TOLD])
-        notes += (f"No worker is seen on {names}: the jobs there wait until one comes.",)
+        notes += (f"No worker seen on {names}: the jobs there wait until one connects.",)
     brakes: tuple[str, ...] = ()
     if not refusal:
         found = [await Reader(client).evidence(status.queue) for status in statuses]
@@ -451,4 +451,4 @@ def _slot_refusal(client: Client, steps: Sequence[RerunStep]) -> str:
     keys = (key for one in steps for key in (one.node.key, one.node.queue.base))
     if len(slots_of(client, keys)) < 2:
         return ""
-    return "the flow's queues are in different slots of the cluster, where no script can move jobs"
+    return "the flow's queues are in different slots of the cluster: no script can write to both"

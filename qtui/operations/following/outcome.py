@@ -154,7 +154,7 @@ class OutcomeTally:
         if self.failed_again:
             parts.append(f"{count(self.failed_again)} failed again ({self._named()})")
         if self.retried_since:
-            parts.append(f"{count(self.retried_since)} retried since by somebody else")
+            parts.append(f"{count(self.retried_since)} retried since by another client")
         for number, what in (
             (self.active, "active"),
             (self.waiting, "waiting"),

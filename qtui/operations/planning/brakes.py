@@ -33,7 +33,7 @@ _BY_HAND: Final = 2**53 - 1
 """What ``Worker.rateLimit`` (2.x to 6.x) and ``Queue.rateLimit`` put into ``limiter``."""
 
 _USUAL: Final = 5_000
-"""Milliseconds of a rate limit's window that a plan is not worth being told of."""
+"""Milliseconds of a rate limit's window up to which a plan does not mention it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ async def queue_brakes(
         runs = "runs" if destined.prioritized == 1 else "run"
         found.append(
             f"{plural(destined.prioritized, 'prioritized job')} {runs} after the "
-            f"{count(ahead)} that {'waits' if ahead == 1 else 'wait'} without a priority."
+            f"{plural(ahead, 'waiting job')} without a priority."
         )
     return found
 
@@ -74,15 +74,15 @@ def _of_lists(status: QueueStatus, in_front: int, name: str) -> Iterator[str]:
     left = status.count(JobState.PAUSED)
     if left and not status.paused:
         yield (
-            f"{plural(left, 'job is', 'jobs are')} stranded in the list paused of "
-            f"{_within(name)}, which is not paused: no worker takes them until another resume."
+            f"{plural(left, 'job is', 'jobs are')} stranded in the paused list of "
+            f"{_within(name)}, which is not paused: no worker takes them until it is resumed again."
         )
     if in_front:
         goes = "job without a priority goes", "jobs without a priority go"
         them = "it" if in_front == 1 else "them"
         yield (
             f"{plural(in_front, *goes)} to prioritized while {_within(name)} is paused: BullMQ 5 "
-            f"and 6 both show {them} there, and no resume loses or strands {them}."
+            f"and 6 both see {them} there, and a resume neither loses nor strands {them}."
         )
 
 
@@ -96,14 +96,14 @@ def _of_rates(name: str, limits: RateLimits) -> Iterator[str]:
     most, duration = garbage.number("max", limits.most), garbage.number("duration", limits.duration)
     started = garbage.number("limiter", limits.started)
     if started is not None and left is not None:
-        ends = f"for another {span(left)}" if left >= 0 else "without an end"
+        ends = f"for another {span(left)}" if left >= 0 else "with no expiry"
         if started >= _BY_HAND:
-            yield f"{name} is rate-limited by hand {ends}: no job starts meanwhile."
+            yield f"{name} is rate-limited manually {ends}: no job starts meanwhile."
         elif most is not None and started >= most:
             yield f"The global rate limit of {within} is reached {ends}: no job starts meanwhile."
         elif left < 0 or left > _USUAL:
             yield (
-                f"A rate limit counts {plural(started, 'start')} in {within}, {ends}: "
+                f"A rate limit of {within} has counted {plural(started, 'start')}, {ends}: "
                 "a worker that has reached its limit starts no job meanwhile."
             )
     if most is not None and duration is not None:
@@ -130,9 +130,10 @@ async def job_brakes(client: Client, queue: QueueKey, ids: Sequence[str]) -> lis
     iterations = sum(one.scheduler is not None for _, one in jobs)
     if iterations:
         are = "job is an iteration" if iterations == 1 else "jobs are iterations"
+        each = "it" if iterations == 1 else "each"
         found.append(
-            f"{least}{count(iterations)} {are} of a job scheduler: it runs once more, and the "
-            "schedule goes on unchanged."
+            f"{least}{count(iterations)} {are} of a job scheduler: {each} runs once more, and the "
+            "schedule does not change."
         )
     return found
 
@@ -143,8 +144,8 @@ def _of_stalls(least: str, stalls: Sequence[str | None]) -> Iterator[str]:
     if stalled:
         again = "it stalls" if stalled == 1 else "one of them stalls"
         yield (
-            f"{least}{plural(stalled, 'job has', 'jobs have')} stalled before (stc), and no retry "
-            f"resets that: if {again} once more, it fails without a run (maxStalledCount 1)."
+            f"{least}{plural(stalled, 'job has', 'jobs have')} stalled before (stc), and a retry "
+            f"does not reset that: if {again} again, it fails without a run (maxStalledCount 1)."
         )
 
 

@@ -1,4 +1,4 @@
-"""What a plain retry of jobs of flows would leave behind, told before it is done. Reads only."""
+"""What a plain retry of jobs of flows would leave behind. Reads only."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from qtui.text import (
 )
 
 MOST_FAMILIES: Final = 250
-"""Jobs of a plan that are looked at: what is true of one is seldom true of one alone."""
+"""Jobs of a plan whose families are read, at most; the rest mostly resemble these."""
 
 
 class Trouble(StrEnum):
-    """What is left behind."""
+    """What a retry leaves behind."""
 
     PARENT_STAYS_FAILED = "parent stays failed"
     PARENT_FAILS_AGAIN = "parent fails again"
@@ -41,12 +41,12 @@ class FamilyWarning:
     trouble: Trouble
     jobs: tuple[str, ...]
     sentence: str
-    """For whoever confirms; plain text. It names the rerun of the flow as the way out."""
+    """For the person who confirms; plain text. It suggests the flow rerun."""
 
 
 def unlooked(why: str) -> FamilyWarning:
     """That Redis did not let the families be looked at, in its own words."""
-    sentence = f"Whether parents or children would be left behind is unknown: {plain(why)}."
+    sentence = f"Cannot tell whether parents or children would be left behind: {plain(why)}."
     return FamilyWarning(Trouble.UNKNOWN, (), sentence)
 
 
@@ -148,7 +148,7 @@ def _of_parents(
     yield FamilyWarning(
         Trouble.PARENT_IS_STUCK if stuck else Trouble.PARENT_FAILS_AGAIN,
         tuple(left),
-        f"{_at_least(more)}{who} of jobs that are not done; retried alone such a job runs, "
+        f"{_at_least(more)}{who} with unfinished children; retried alone, such a job runs, "
         f"{ends}: rerun the flow from failure instead.",
     )
 
@@ -174,10 +174,10 @@ async def _of_families(
     if not left:
         return []
     who = plural(len(left), "parent has", "parents have")
-    stays = "it stays as it is" if len(left) == 1 else "they stay as they are"
+    stays = "it is" if len(left) == 1 else "they are"
     sentence = (
-        f"{who} a child that failed or is gone and is not among these jobs; {stays} (-9): "
-        "rerun the flow from failure instead."
+        f"{who} a failed or missing child that is not part of this retry; {stays} "
+        "not retried (-9): rerun the flow from failure instead."
     )
     return [FamilyWarning(Trouble.CHILD_LEFT, tuple(left), sentence)]
 

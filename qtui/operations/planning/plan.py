@@ -1,4 +1,4 @@
-"""What a retry will do, told before it is done. Reads only.
+"""What a retry will do, worked out before anything is written. Reads only.
 
 A plan fixes its jobs: each is pinned to the finish at which it was seen, so that a job which fails
 again meanwhile is not retried by the campaign that follows.
@@ -52,7 +52,7 @@ from qtui.text import (
 )
 
 MOST_KINDS: Final = 1000
-"""Groups that a plan tells apart; names and errors may be as many as jobs."""
+"""Groups in a plan at most; every job may have a name and an error of its own."""
 
 
 _WAITING: Final = "waiting"
@@ -116,7 +116,7 @@ class PlanGroup:
 
 
 class ForecastTally:
-    """What forecasts come to. Grows with the kinds of jobs, not with their number."""
+    """Forecasts, counted. Grows with the number of groups, not of jobs."""
 
     def __init__(self, state: JobState) -> None:
         self.codes: Counter[Code] = Counter()
@@ -177,7 +177,7 @@ class Plan:
     """The chosen jobs oldest finish first, each pinned to it; or the query."""
     tally: ForecastTally
     workers: int | None
-    """Workers seen on the queue; None where nobody may look."""
+    """Workers seen on the queue; None where they can't be listed."""
     forecasts: tuple[Forecast, ...] = ()
     """Job by job, for chosen ones; a query's are told as they are read, see `make_plan`."""
     selected: int | None = None
@@ -225,12 +225,12 @@ class Plan:
         return next((job_id for one in self.families for job_id in one.jobs), None)
 
     def warnings(self, resets: Resets) -> Iterator[str]:
-        """What whoever confirms should know, in whole sentences; plain text."""
+        """What to know before confirming, in whole sentences; plain text."""
         if self.status.kind.refusal:
             yield f"Nothing will be retried: the queue is {self.status.kind.refusal}."
         exhausted = self.tally.exhausted
         if exhausted and not resets.made:
-            used_up = "1 has used up its" if exhausted == 1 else f"{exhausted:,} have used up their"
+            used_up = plural(exhausted, "job has used up its", "jobs have used up their")
             runs = "it runs" if exhausted == 1 else "they run"
             yield f"{used_up} attempts: {runs} once more, and a failure is final."
         if self.count(Code.RETRIED):
@@ -253,9 +253,9 @@ class Plan:
         if self.status.paused:
             yield "The queue is paused: nothing runs until it is resumed."
         elif self.status.maxed:
-            yield f"All {self.status.concurrency} places of the global concurrency are taken."
+            yield f"The global concurrency limit of {self.status.concurrency} is reached."
         if self.workers == 0:
-            yield "No worker is seen on this queue: the jobs wait until one comes."
+            yield "No worker seen on this queue: the jobs wait until one connects."
 
 
 def _age(row: Row) -> tuple[float, int, str]:

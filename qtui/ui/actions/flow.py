@@ -35,7 +35,7 @@ FLOW: Final = (
         keys=("ctrl+r", "f5"),
         does="again",
         label="refresh",
-        help="read the flow again; results of a rerun stay",
+        help="refresh the flow; rerun results stay",
         where=Where.FLOW,
     ),
     Action(
@@ -43,7 +43,7 @@ FLOW: Final = (
         keys=("x",),
         does="stop",
         label="stop",
-        help="stop a rerun that takes several calls",
+        help="stop the rerun after the current call",
         where=Where.FLOW,
         writes=True,
         bar=True,

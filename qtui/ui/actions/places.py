@@ -11,7 +11,7 @@ PLACES: Final = (
         id="places.leave",
         keys=("escape", "q"),
         does="leave",
-        label="leave",
+        label="cancel",
         help="close the list; nothing is changed",
         where=Where.PLACES,
     ),

@@ -65,7 +65,7 @@ class CopiedScreen(QtuiScreen[None]):
         view.focus()
         self._show("title", " Sent to the clipboard  ", "strong")
         self._show("notes", " · ".join(self._notes), "warn")
-        hand = "Not there? Select it here with shift+drag (Mac: option+drag)"
+        hand = "Nothing to paste? Select the text here with shift+drag (Mac: option+drag)."
         self._show("by-hand", hand, "")
         self._show("instead", f"In a shell: {plain(self._instead)}" if self._instead else "", "")
         self.draw_keys()
@@ -83,7 +83,7 @@ class CopiedScreen(QtuiScreen[None]):
     @override
     def key_lead(self) -> str:
         """The way out."""
-        return "esc leaves"
+        return "esc closes"
 
     def action_back(self) -> None:
         """Leaves."""

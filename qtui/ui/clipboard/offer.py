@@ -36,11 +36,11 @@ def offer(screen: QtuiScreen[T], text: str, what: str, *, instead: str = "") -> 
     except UnicodeEncodeError:  # not UTF-8 in Redis: then as it is shown
         app.copy_to_clipboard(plain(text))
     hint = how_to_let_pass(os.environ)
-    words = f"sent to the clipboard: {plain(text)}"
+    words = f"Sent to the clipboard: {plain(text)}"
     if "\n" not in text and cell_len(words) < app.size.width - 1:
         screen.say(words + (f"  ({hint})" if hint else ""))
     else:
-        large = f"{size(len(text))}: more than many terminals take" if len(text) > _LARGE else ""
+        large = f"{size(len(text))}: many terminals refuse this much" if len(text) > _LARGE else ""
         notes = [note for note in (large, hint) if note]
         app.push_screen(CopiedScreen(screen.session, text, what, notes, instead))
 
@@ -50,5 +50,5 @@ def how_to_let_pass(environ: Mapping[str, str]) -> str:
     if environ.get("TMUX"):
         return "tmux needs: set -g set-clipboard on"
     if environ.get("STY") or environ.get("TERM", "").startswith("screen"):
-        return "GNU screen does not pass it on"
+        return "GNU screen does not pass it to the terminal"
     return ""

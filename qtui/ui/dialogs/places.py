@@ -1,4 +1,4 @@
-"""The queues that hold a job of one id, where several do."""
+"""The dialog that asks for the queue where several hold a job of the same id."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _STATES = 18
 
 
 class PlacesDialog(Dialog["tuple[QueueKey, Whereabouts]"]):
-    """Lists queues that have a job of one id; answers with the one that is chosen."""
+    """Lists the queues that hold a job of this id; answers with the chosen one."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.PLACES))
     PARTS = (Where.PLACES, Where.MOVE)
@@ -49,7 +49,7 @@ class PlacesDialog(Dialog["tuple[QueueKey, Whereabouts]"]):
     @override
     def title_text(self) -> str:
         """Which job is found more than once."""
-        return f"Job {plain(self._job_id)} is in these queues"
+        return f"Several queues hold a job {plain(self._job_id)}"
 
     @override
     def parts(self) -> dict[str, Content]:
@@ -60,7 +60,7 @@ class PlacesDialog(Dialog["tuple[QueueKey, Whereabouts]"]):
     def compose(self) -> ComposeResult:
         with Vertical(id="frame") as frame:
             frame.border_title = Content(f" {self.title_text} ")
-            frame.border_subtitle = "enter goes there · esc leaves"
+            frame.border_subtitle = "enter opens the job · esc cancels"
             yield OptionList()
 
     @override

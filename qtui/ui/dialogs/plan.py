@@ -1,4 +1,4 @@
-"""What a retry will do, before it does it: the plan, two toggles, and the question."""
+"""The plan of a retry, before anything is written: its jobs, warnings, options and the prompt."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ _DRAWN_EVERY: Final = 0.1
 """Seconds between two drawings of the progress."""
 
 _TYPED_ABOVE: Final = 100
-"""Jobs of a query above which a key alone does not confirm: the count is typed."""
+"""Jobs of a query above which the count must be typed to confirm."""
 
 
 class PlanDialog(Dialog["Plan"]):
-    """Shows a plan as soon as it is read; answers with it, or with None to leave all as it is.
+    """Shows a plan as soon as it is read; answers with it, or with None when cancelled.
 
-    The toggles are the owner's, so that they keep their setting until qtui ends.
+    The owner keeps the options, so that they last until qtui ends.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -82,12 +82,12 @@ class PlanDialog(Dialog["Plan"]):
         self._explain = explain
         self._plan: Plan | None = None
         self._is_whole = False
-        """Whether the plan tells of all jobs."""
+        """Whether all jobs of the plan have been read."""
         self._drawn = 0.0
         self._error = ""
         self._seen = self._of = 0
         self._typed: str | None = None
-        """What was typed of the count that confirms; None before it is asked for."""
+        """The digits typed so far of the count that confirms; None until it is asked for."""
 
     @property
     @override
@@ -103,7 +103,7 @@ class PlanDialog(Dialog["Plan"]):
         self.run_worker(make, exclusive=True, group="plan", exit_on_error=False)
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """An error of ours is shown in place of the plan."""
+        """Shows an internal error in place of the plan."""
         if event.state is WorkerState.ERROR:
             self._error = f"Internal error: {event.worker.error}"
             self.draw()
@@ -117,7 +117,7 @@ class PlanDialog(Dialog["Plan"]):
         self.draw()
 
     def _take_early(self, plan: Plan) -> None:
-        """A whole state can be retried before each of its jobs has been looked at."""
+        """Lets a whole state be confirmed before each of its jobs has been read."""
         self._plan = plan
 
     def _progress(self, seen: int, of: int) -> None:
@@ -144,16 +144,14 @@ class PlanDialog(Dialog["Plan"]):
         found = list(self._plan.warnings(self._resets))
         if self._plan.relative is not None:
             job_id = plain(self._plan.relative)
-            found.append(f"f shows the flow of a job such as {job_id}; r there reruns it.")
+            found.append(f"To rerun a flow: esc, then f on a job of it, such as {job_id}, then r.")
         return found
 
     def _groups(self) -> Content:
         if self._error:
-            return Content.styled(
-                f"The plan could not be made: {plain(self._error)}", "$text-error"
-            )
+            return Content.styled(f"Cannot make the plan: {plain(self._error)}", "$text-error")
         if self._plan is None:
-            seen = f", {count(self._seen)} of {count(self._of)} seen" if self._of else ""
+            seen = f": {count(self._seen)} of {count(self._of)}" if self._of else ""
             return Content.styled(f"reading the jobs{seen} …", "$text-muted")
         groups = self._plan.groups()
         shown = groups[:_MOST_GROUPS]
@@ -166,16 +164,16 @@ class PlanDialog(Dialog["Plan"]):
             for group, fate in zip(shown, fates, strict=True)
         ]
         if not self._is_whole:
-            words = f"{count(self._seen)} of {count(self._plan.jobs)} looked at so far …"
+            words = f"{count(self._seen)} of {count(self._plan.jobs)} jobs read so far …"
             lines.append(Content.styled(words, "$text-muted"))
         if len(groups) > _MOST_GROUPS:
             lines.append(
-                Content.styled(f"and {len(groups) - _MOST_GROUPS} more kinds", "$text-muted")
+                Content.styled(f"and {len(groups) - _MOST_GROUPS} more groups", "$text-muted")
             )
         return Content("\n").join(lines)
 
     def _fate(self, group: PlanGroup) -> Content:
-        """Where the jobs of a group go, or why they go nowhere."""
+        """Where the jobs of a group go, or why they are not retried."""
         assert self._plan is not None
         if group.code is Code.RETRIED:
             return Content.styled(f"→ {group.place}", "$text-success")
@@ -200,8 +198,8 @@ class PlanDialog(Dialog["Plan"]):
     def _toggles(self) -> Content:
         made = toggle(self._resets.made, "m", "reset attempts made")
         started = toggle(self._resets.started, "s", "reset attempts started")
-        rate = f"{self._pace.rate:g} a second" if self._pace.rate else "as fast as it goes"
-        canary = f"{self._pace.canary} first, watched" if self._pace.canary else "no canary"
+        rate = f"{self._pace.rate:g} jobs/s" if self._pace.rate else "no rate limit"
+        canary = _canary_in_words(self._pace)
         speed, first = key_hint("t", rate), key_hint("c", canary)
         indent = Content("    ")
         left = max(made.cell_length, speed.cell_length + 4)
@@ -215,7 +213,7 @@ class PlanDialog(Dialog["Plan"]):
         )
 
     def _answer(self) -> Content:
-        leave = key_hint("esc", "leave")
+        leave = key_hint("esc", "cancel")
         why_not = cannot_go(self.situation())
         if self._plan is None:
             return leave
@@ -238,11 +236,11 @@ class PlanDialog(Dialog["Plan"]):
     # What it does
 
     def action_toggle_made(self) -> None:
-        """Deletes the count of attempts made, or leaves it."""
+        """Turns the reset of attempts made on or off."""
         self._set(replace(self._resets, made=not self._resets.made))
 
     def action_toggle_started(self) -> None:
-        """Deletes the count of attempts started, or leaves it."""
+        """Turns the reset of attempts started on or off."""
         self._set(replace(self._resets, started=not self._resets.started))
 
     def action_rate(self) -> None:
@@ -271,12 +269,12 @@ class PlanDialog(Dialog["Plan"]):
 
     @property
     def _wanted(self) -> str:
-        """What is to be typed to confirm: the count, in digits."""
+        """The text that confirms: the count, in digits."""
         return str(self._jobs)
 
     @property
     def _jobs(self) -> int:
-        """Jobs that are to be retried; before all were looked at, all of them."""
+        """Jobs to be retried; until all have been read, all of the selection."""
         if self._plan is None:
             return 0
         return self._plan.count(Code.RETRIED) if self._is_whole else self._plan.jobs
@@ -288,12 +286,12 @@ class PlanDialog(Dialog["Plan"]):
         return frozenset({"enter"}) if self._typed is not None else frozenset()
 
     def action_digit(self, digit: str) -> None:
-        """Takes a digit of the count that confirms; the last right one does."""
+        """Takes a digit of the count; the last correct one confirms."""
         if self._typed is not None:
             self._type((self._typed + digit)[-len(self._wanted) :])
 
     def action_erase(self) -> None:
-        """Takes the last digit back."""
+        """Deletes the last digit."""
         if self._typed is not None:
             self._type(self._typed[:-1])
 
@@ -302,6 +300,13 @@ class PlanDialog(Dialog["Plan"]):
         self.draw()
         if typed == self._wanted:
             self.answer(self._plan)
+
+
+def _canary_in_words(pace: Pace) -> str:
+    """What is retried first, and when the rest follows."""
+    if not pace.canary:
+        return "no canary"
+    return f"first {pace.canary}, go on if ≤ {pace.max_refail:g} % fail again"
 
 
 def _next(values: Sequence[T], now: T) -> T:

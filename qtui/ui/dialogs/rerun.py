@@ -1,4 +1,4 @@
-"""What the rerun of a flow will do, before it does it: from failure or from the start."""
+"""The plan of a flow's rerun, before anything is written: from failure or from the start."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _STARTS: Final = {Start.FAILURE: "from failure", Start.START: "from the start"}
 
 
 class RerunDialog(Dialog["RerunPlan"]):
-    """Shows a plan as soon as it is read; answers with it, or with None to leave all as it is."""
+    """Shows a plan as soon as it is read; answers with it, or with None when cancelled."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.RERUN))
     PARTS = (Where.RERUN, Where.MOVE)
@@ -133,7 +133,7 @@ class RerunDialog(Dialog["RerunPlan"]):
     def _lines(self) -> Content:
         plan = self._plan
         if self._error:
-            words = f"The plan could not be made: {plain(self._error)}"
+            words = f"Cannot make the plan: {plain(self._error)}"
             return Content.styled(words, "$text-error")
         if plan is None:
             seen = f": {plural(self._seen, 'job')}" if self._seen else ""
@@ -175,12 +175,12 @@ class RerunDialog(Dialog["RerunPlan"]):
         wide = made.cell_length + len(GAP) + started.cell_length <= self.room
         found = (GAP if wide else Content("\n")).join([made, started])
         if self._drop_lost or (self._plan is not None and self._plan.lost):
-            lost = toggle(self._drop_lost, "d", "go on without children that are gone")
+            lost = toggle(self._drop_lost, "d", "run parents without lost children")
             found = Content("\n").join([found, lost])
         return found
 
     def _answer(self) -> Content:
-        leave = key_hint("esc", "leave")
+        leave = key_hint("esc", "cancel")
         if self._plan is None or self._plan.refusal:
             return leave
         if why_not := cannot_go(self.situation()):
@@ -207,11 +207,11 @@ class RerunDialog(Dialog["RerunPlan"]):
         self._begin()
 
     def action_toggle_made(self) -> None:
-        """Deletes the count of attempts made, or leaves it."""
+        """Turns the reset of attempts made on or off."""
         self._set(replace(self._resets, made=not self._resets.made))
 
     def action_toggle_started(self) -> None:
-        """Deletes the count of attempts started, or leaves it."""
+        """Turns the reset of attempts started on or off."""
         self._set(replace(self._resets, started=not self._resets.started))
 
     def action_toggle_lost(self) -> None:

@@ -170,7 +170,7 @@ class Rerunning:
         if campaign is None:
             return
         words, tone = self._told(campaign)
-        hint = " x stops " if not campaign.is_over else " esc leaves "
+        hint = " x stops " if not campaign.is_over else " esc closes "
         self._banner.say([(f" {words}", tone)], [(hint, "faint")])
 
     def _told(self, campaign: Campaign[Rerun]) -> tuple[str, str]:
@@ -186,8 +186,8 @@ class Rerunning:
                 progress.words + notes,
                 "bad" if progress.failed else "warn" if notes else "strong",
             )
-        done = f"{count(campaign.done)} of {jobs} run again"
-        left = "r does what is left" if campaign.done else "nothing was rerun"
+        done = f"{count(campaign.done)} of {jobs} rerun"
+        left = "r reruns the rest" if campaign.done else "nothing was rerun"
         trouble = self._trouble or plain(campaign.why)
         codes = ", ".join(
             f"{count(number)} {meaning(code, JobState.FAILED)}"
@@ -195,9 +195,12 @@ class Rerunning:
             if code is not Code.RETRIED and number
         )
         if campaign.phase is Phase.LOST:
-            return f"the connection was lost · {left if campaign.done else 'ctrl+r looks'}", "bad"
+            return f"connection lost · {left if campaign.done else 'ctrl+r refreshes'}", "bad"
         if campaign.why == CHANGED:
-            return f"the flow had changed: {codes} · {done}: ctrl+r, then r again", "bad"
+            return (
+                f"the flow has changed: {codes} · {done} · ctrl+r, then r plans again",
+                "bad",
+            )
         if trouble and not campaign.done:
             return f"nothing was rerun: {trouble}", "bad"
         if trouble:

@@ -1,4 +1,4 @@
-"""The flow of a job: its tree, the plan of a rerun, and what becomes of one."""
+"""The screen of a job's flow: its tree, the plan of a rerun, and the results of one."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ class JobPlace:
 
 
 class FlowScreen(QtuiScreen["JobPlace | None"]):
-    """Shows a flow; answers with a job that is to be opened, or with None when it is left.
+    """Shows a flow; answers with the job to open, or with None when it is closed.
 
     Args:
         session: the connection.
         rows: the flow, as far as it was read.
-        known: tells the queues that are known.
-        resets: the toggles of the plan, and ``keep`` is told when they are changed.
+        known: returns the known queues.
+        resets: the options of the plan; ``keep`` is called when they change.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.FLOW, Where.APP))
@@ -130,12 +130,12 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
                 return  # they are gone: ctrl+r says where to
 
     def action_again(self) -> None:
-        """Reads the flow again, as far as it was read; what a rerun has come to stays."""
+        """Reads the flow again, as far as it was read; rerun results stay."""
         self.say("")
         self.read_again()
 
     def read_again(self) -> None:
-        """Reads the flow anew, as far as it was read."""
+        """Reads the flow again, as far as it was read."""
 
         async def read() -> None:
             rows = await read_flow(
@@ -151,7 +151,7 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
         self.in_background(read, "read")
 
     async def _keep_fresh(self) -> None:
-        """Reads the jobs in sight again and again, the more seldom the longer that takes."""
+        """Keeps reading the visible jobs; less often where a read takes long."""
         pause = _FRESH
         while self.session.settings.refresh:
             await asyncio.sleep(pause)  # between two looks
@@ -194,7 +194,7 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
 
     @override
     def key_lead(self) -> str:
-        """The mode, for which this screen has no other place."""
+        """READ-ONLY, as this screen has no header to show it in."""
         return "READ-ONLY" if self.session.read_only else ""
 
     @on(FlowTree.CursorMoved)
@@ -215,7 +215,7 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
         elif self.rerunning.under_way:
             self.say("The rerun is still running (x stops it).", "warn")
         elif line.node.row.missing:
-            self.say(f"job {plain(line.node.id)} is gone", "warn")
+            self.say(f"Job {plain(line.node.id)} is gone.", "warn")
         elif line.node.state is None:
             self.say(f"job {plain(line.node.id)} is in no state", "warn")
         else:
@@ -224,7 +224,7 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
     def _open(self, queue: QueueKey, state: JobState, job_id: str) -> None:
         shown = next((one for one in self._known() if one.base == queue.base), None)
         if shown is None:
-            self.say(f"{plain(queue.base)} is not among the queues that are shown", "warn")
+            self.say(f"{plain(queue.base)} is not one of the queues shown.", "warn")
         else:
             self.dismiss(JobPlace(shown, state, job_id))
 
@@ -263,13 +263,13 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
             self.rerunning.begin(self.session.rerun(plan, self._resets))
 
     def action_stop(self) -> None:
-        """Stops the rerun after the call that is under way."""
+        """Stops the rerun after the current call."""
         self.rerunning.stop()
 
     def action_copy_command(self) -> None:
         """Copies the command that prints this flow."""
         line = self.session.command("flow", queue=self._queue, name=self._job_id)
-        offer(self, line, "a command for a shell")
+        offer(self, line, "shell command")
 
     def action_back(self) -> None:
         """Leaves the flow and the results of a rerun."""

@@ -18,7 +18,7 @@ from qtui.ui.widgets.filter_line import FilterLine
 from qtui.views.lists.board import Board
 
 _HINT: Final = "a word, error:timeout, age<1h, attempts=max … (? lists them); empty shows all"
-_HINT_OF_QUEUES: Final = "id:123 finds a job in every queue; a word goes to the queue"
+_HINT_OF_QUEUES: Final = "id:123 finds a job in any queue; a word goes to the queue of that name"
 
 
 class Finder:
@@ -104,9 +104,9 @@ class Finder:
                 go(places[0])
             elif not self._go_to_queue(typed, quietly=True):
                 searched = plural(len(queues) - len(refused), "queue")
-                words = f"{searched} searched: none has a job {plain(job_id)}"
+                words = f"No job {plain(job_id)} in the {searched} searched"
                 if refused:
-                    words += f"; Redis refused to tell of {plain(name_queues(refused))}"
+                    words += f"; Redis refused to read {plain(name_queues(refused))}"
                 screen.say(words, "warn")
 
         def go(place: tuple[QueueKey, Whereabouts] | None) -> None:
@@ -117,13 +117,13 @@ class Finder:
 
     def _go_to_job(self, queue: QueueKey, where: Whereabouts, job_id: str) -> None:
         if where.state is None:
-            word = "is there, but in no state" if where.exists else "is gone"
+            word = "exists, but is in no state" if where.exists else "is gone"
             if where.exists and where.unknown:
-                word = f"is there; its state is unknown: {plain(where.unknown)}"
-            self._screen.say(f"job {plain(job_id)} of {plain(queue.name)} {word}", "warn")
+                word = f"exists; its state is unknown: {plain(where.unknown)}"
+            self._screen.say(f"Job {plain(job_id)} of {plain(queue.name)} {word}", "warn")
             return
         self._lists.go(queue, where.state, parse_filter(f"id={quoted(job_id)}"))
-        self._screen.say(f"job {plain(job_id)} is {where.state} in {plain(queue.name)}")
+        self._screen.say(f"Job {plain(job_id)} is {where.state} in {plain(queue.name)}.")
 
     def _go_to_queue(self, text: str, *, quietly: bool = False) -> bool:
         names = [status.queue for status in self._screen.poll.worst_first()]
@@ -132,7 +132,7 @@ class Finder:
         if found:
             self._lists.go_to_queue(found[0])
         elif not quietly:
-            self._screen.say(f"no queue is called {plain(text)}", "warn")
+            self._screen.say(f"No queue name contains {plain(text)}.", "warn")
         return bool(found)
 
 

@@ -162,9 +162,9 @@ class ListPane:
             self._table.action_cursor_down()
         elif jobs.searching:
             self._wants_next = True
-            self._screen.say("the next match is where the search finds it …")
+            self._screen.say("Still searching: goes to the next match once it is found …")
         else:
-            self._screen.say("this is the last match")
+            self._screen.say("This is the last match.")
 
     def let_others_hunt(self, others: bool) -> None:
         """Holds a hunt while another screen searches, so that they do not add up; or goes on."""
@@ -263,5 +263,5 @@ def _of_empty(jobs: Listing) -> str:
         unread = jobs.unread if isinstance(jobs, JobList) else ""
         return plain(unread) or f"no {jobs.state} jobs"
     if jobs.searching:
-        return "looking …"
-    return "nothing matches" if jobs.finished else "nothing was found so far"
+        return "searching …"
+    return "nothing matches" if jobs.finished else "no matches so far"

@@ -1,4 +1,4 @@
-"""Retrying from the screen: the plan, one campaign at a time, and what becomes of its jobs."""
+"""Retries from the screen: the plan, one campaign at a time, and the outcome of its jobs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from qtui.bullmq.connection.trouble import TROUBLE
 from qtui.bullmq.filter import Filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.operations.engine.campaign import Campaign, Phase
+from qtui.operations.engine.campaign import VANISHED, Campaign, Phase
 from qtui.operations.engine.pace import Pace
 from qtui.operations.journal.reading import JournalError, Summary, unfinished
 from qtui.operations.planning.plan import Plan, Resets, make_plan
@@ -58,7 +58,7 @@ class Retrying:
         self.pace = Pace()
         """The toggles of the plan; they keep their setting until qtui ends."""
         self.campaign: Campaign[Retry] | None = None
-        """The latest campaign, until its banner is let go."""
+        """The latest campaign, until its banner is closed."""
         self._screen = screen
         self._board = board
         self._banner = banner
@@ -76,7 +76,7 @@ class Retrying:
     # The plan
 
     def plan_chosen(self, ids: Sequence[str]) -> None:
-        """Opens the plan for jobs of the list in sight, or for all if everything is marked."""
+        """Opens the plan for these jobs of the list, or for all if everything is marked."""
         board, everything = self._board, self._board.marks.everything
         queue, state = board.queue, board.state
         if everything is not None:
@@ -87,7 +87,7 @@ class Retrying:
             self._ask(lambda: _ready(chosen(queue, state, ids)), jobs, queue=queue)
 
     def plan_everything(self) -> None:
-        """Opens the plan for everything that the list on the screen is about, as of now."""
+        """Opens the plan for every job that matches the list's state and filter, as of now."""
         board = self._board
         if board.queue is not None:
             self.plan_matching(board.queue, board.state, board.filter)
@@ -160,14 +160,14 @@ class Retrying:
     # The campaign
 
     def begin(self, campaign: Campaign[Retry]) -> None:
-        """Carries a campaign out, and follows its jobs."""
+        """Runs a campaign, and follows its jobs."""
         self._close_latest()
         self.campaign, self._trouble = campaign, ""
         self._sending = self._screen.start(partial(self._carry_out, campaign), "retry")
         self._screen.start(partial(self._follow, campaign), "follow", alone=True)
 
     def open_journal(self) -> None:
-        """Shows past campaigns, of which one that was cut off can go on."""
+        """Shows past campaigns; one that was cut off can be resumed there."""
         session = self._screen.session
         if session.journal is not None:
             latest = self.campaign
@@ -200,20 +200,20 @@ class Retrying:
         try:
             found = await asyncio.to_thread(unfinished, session.journal, session.target.shown)
         except JournalError:
-            return  # nobody may look there; a retry will say so
+            return  # the folder can't be read; a retry will say so
         if found:
             jobs = count(found[0].codes.get(Code.RETRIED, 0))
-            words = f"a retry was cut off after {jobs} jobs ({found[0].id}): L shows it"
+            words = f"A retry was cut off after {jobs} jobs ({found[0].id}): L, then r resumes it."
             self._screen.say(words, "warn")
 
     def stop(self) -> None:
-        """Ends the campaign after the batches that are on their way."""
+        """Stops the campaign after the batches in flight."""
         if self.campaign is not None and self.under_way:
             self.campaign.stop()
             self._draw()
 
     def quit_after(self) -> None:
-        """Stops the campaign after what is on its way, and qtui after the campaign."""
+        """Stops the campaign after the batches in flight, then quits qtui."""
         self._quit_after = True
         if self.under_way:
             self.stop()
@@ -236,7 +236,7 @@ class Retrying:
             await self.campaign.finish(_LAST_LOOK_OF_ALL)
 
     def _close_latest(self) -> None:
-        """Writes down in the background what became of the jobs of a campaign that is left."""
+        """Writes the outcomes of a campaign that is closed, in the background."""
         if self.campaign is not None and self.campaign.journal is not None:
             self._screen.start(partial(self.campaign.finish, _LAST_LOOK), "finish")
 
@@ -268,7 +268,7 @@ class Retrying:
                 self._screen.app.exit()
 
     async def _follow(self, campaign: Campaign[Retry]) -> None:
-        """Keeps rows and banner at what has become of the jobs, until all is decided."""
+        """Updates rows and banner with the outcomes, until every job has its final one."""
         plan, follower = campaign.action.plan, campaign.action.follower
         while self.campaign is campaign:
             try:
@@ -311,7 +311,7 @@ def _words(state: JobState, wanted: Filter | None) -> str:
 
 
 def told(campaign: Campaign[Retry]) -> tuple[str, str]:
-    """How a campaign fares, in a line, and the tone to say it in."""
+    """A campaign's progress and results in a line, and the tone to show it in."""
     tally = campaign.action.follower.tally()
     others = sorted(code for code in campaign.codes if code is not Code.RETRIED)
     left = campaign.selected - campaign.decided
@@ -330,7 +330,7 @@ def told(campaign: Campaign[Retry]) -> tuple[str, str]:
 
 
 def _course(campaign: Campaign[Retry], left: int) -> Iterator[str]:
-    """How far it is, or why it did not go farther."""
+    """How far it is, or why it stopped."""
     selected = plural(campaign.selected, "job")
     if not campaign.is_over:
         doing = "retrying" if campaign.phase is Phase.RUNNING else campaign.phase.value
@@ -342,6 +342,8 @@ def _course(campaign: Campaign[Retry], left: int) -> Iterator[str]:
     elif campaign.phase is not Phase.DONE:
         yield f"{campaign.phase.value}{f': {plain(campaign.why)}' if campaign.why else ''}"
         yield f"{count(left)} not retried"
+        if left and campaign.journal is not None and campaign.why != VANISHED:
+            yield "L, then r resumes"
     else:
         yield f"{count(campaign.done)} of {selected} retried"
         if campaign.why:

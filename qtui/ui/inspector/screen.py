@@ -199,7 +199,7 @@ class Inspector(LiveScreen):
         if self.lost:
             self.say(self.lost, "bad")
         else:
-            self.say("the connection is back")
+            self.say("Connected again.")
             self.list.go_on()
             self.poll.nudge([self.board.queue] if self.board.queue is not None else [])
         self._draw_header()
@@ -364,7 +364,7 @@ class Inspector(LiveScreen):
             options += ["--filter", board.filter.source] if board.filter is not None else []
             options += [] if board.newest_first else ["--oldest-first"]
             line = session.command("jobs", *options, queue=board.queue)
-        offer(self, line, "a command for a shell")
+        offer(self, line, "shell command")
 
     # Marks and retry
 
@@ -389,7 +389,7 @@ class Inspector(LiveScreen):
         self.marking.invert()
 
     def action_everything(self) -> None:
-        """Marks all jobs that the list is about, or clears that."""
+        """Marks every job that matches, loaded or not; again, clears that."""
         self.marking.everything()
 
     def action_retry(self) -> None:
@@ -397,7 +397,7 @@ class Inspector(LiveScreen):
         self.retrying.plan_chosen(self.board.chosen(self.table.cursor_id))
 
     def action_retry_all(self) -> None:
-        """Plans a retry of all jobs that the list is about."""
+        """Plans a retry of every job that matches the list's state and filter."""
         self.retrying.plan_everything()
 
     def action_journal(self) -> None:
@@ -405,7 +405,7 @@ class Inspector(LiveScreen):
         self.retrying.open_journal()
 
     def action_stop(self) -> None:
-        """Stops the campaign after what is on its way."""
+        """Stops the campaign after the batches in flight."""
         self.retrying.stop()
 
     # Staying fresh
@@ -415,13 +415,13 @@ class Inspector(LiveScreen):
         self.list.freeze()
 
     def action_refresh_now(self) -> None:
-        """Reads everything again; results of a retry stay, for that is not to close them."""
+        """Reads everything again; retry results stay until they are closed."""
         if self.is_busy("search"):
             self.poll.nudge()
         else:
             self.start(self.search_again, "search", alone=True)
         if self.board.verdicts:
-            self.say("read again; the results stay until esc closes them")
+            self.say("Refreshed; the results stay until esc closes them.")
         self.list.read_again()
         self._load_detail()
         self.bars.read()
@@ -489,7 +489,7 @@ class Inspector(LiveScreen):
         elif self.focused in (self.detail, self.timeline):
             self.table.focus()
         elif self.list.stop_hunt():
-            self.say("stopped: esc again shows all jobs, ctrl+r searches anew")
+            self.say("Search stopped: esc again clears the filter, ctrl+r searches again.")
         elif self.retrying.let_go() or self.board.verdicts:
             if self.board.verdicts:
                 self.list.thaw()
@@ -513,8 +513,8 @@ class Inspector(LiveScreen):
         elif not self.retrying.under_way:
             self.app.exit()
         else:
-            question = "A retry is under way. Stop it after what is on its way, and quit?"
-            self.app.push_screen(AskDialog(question, "stop and quit", "go on"), self._leave)
+            question = "A retry is running. Stop it after the batches in flight, then quit?"
+            self.app.push_screen(AskDialog(question, "stop and quit", "keep running"), self._leave)
 
     def _leave(self, stop: bool | None) -> None:
         if stop:

@@ -12,7 +12,7 @@ from qtui.views.lists.board import Board
 from qtui.views.poll import Poll
 
 _FRESH: Final = 5.0
-"""Seconds up to which counts are as good as new."""
+"""Seconds up to which the age of counts is not shown."""
 
 
 class Surroundings:
@@ -27,7 +27,7 @@ class Surroundings:
         """The top line: address, server, round trip, mode, and how old the oldest counts are."""
         session, settings = self._session, self._session.settings
         mode = "live" if self._poll.hears else f"every {settings.refresh:g} s"
-        mode = "lost, retrying" if lost else mode if settings.refresh else "by hand: ctrl+r"
+        mode = "lost, reconnecting" if lost else mode if settings.refresh else "manual: ctrl+r"
         mode += self._oldest()
         prefixes = " ".join(settings.prefixes)
         where = session.target.shown + (f"  {prefixes}:*" if settings.prefixes != ("bull",) else "")
@@ -39,7 +39,7 @@ class Surroundings:
         bar.say(left, right)
 
     def _oldest(self) -> str:
-        """How old the oldest counts are, where that is older than one would think."""
+        """How old the oldest counts are, where that is older than the refresh suggests."""
         seconds = self._poll.oldest
         if seconds < max(_FRESH, 3 * self._session.settings.refresh):
             return ""
@@ -77,13 +77,15 @@ class Surroundings:
         jobs = self._board.jobs
         if jobs is not None and jobs.held:
             results = bool(self._board.verdicts)
-            changes = f" +{count(jobs.changes)}" if jobs.changes else ""
-            words = f"results{changes} · esc closes" if results else f"frozen{changes} · z resumes"
+            words = "results · esc closes" if results else "frozen · z resumes"
+            if jobs.changes:
+                how = "ctrl+r refreshes" if results else "z resumes"
+                words = f"{plural(jobs.changes, 'change')} since · {how}"
             right.append((f" {words} ", "warn"))
         return right
 
     def draw_filter(self, bar: Bar) -> None:
-        """The line of the filter: what is looked for, and how far the search is."""
+        """The filter's line: the filter, and how far the search is."""
         found, wanted = self._board.found, self._board.filter
         bar.display = found is not None
         if found is None or wanted is None:

@@ -47,7 +47,7 @@ class GroupChoice:
 
 
 class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
-    """Counts while it hunts; answers with a choice, or with None when it is left.
+    """Counts while it searches; answers with a choice, or with None when it is closed.
 
     Args:
         session: the connection.
@@ -119,7 +119,7 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
         self._draw()
 
     def action_again(self) -> None:
-        """Counts anew."""
+        """Counts again."""
         work: Callable[[], Awaitable[None]] = self._count
         self.run_worker(work, group="count", exclusive=True, exit_on_error=False)
 
@@ -130,7 +130,7 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
             pause = min(2 * pause, 5.0)
 
     async def _count_once(self) -> bool:
-        """Counts everything; False when the connection was lost on the way."""
+        """Counts everything; False when the connection was lost meanwhile."""
         self._groups, self._stopped = ErrorGroups(), ""
         try:
             for queue in self._queues:
@@ -139,7 +139,7 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
         except FilterError as error:
             self._stopped = f"the search was stopped: {error.message}"
         except LOST as error:
-            self._stopped = f"lost, it will be counted again: {self.session.explain(error)}"
+            self._stopped = f"connection lost, counting again: {self.session.explain(error)}"
             self._draw()
             return False
         except TROUBLE as error:
@@ -230,7 +230,7 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
         if group is None:
             return
         if group.filter is None:
-            self.say("Too many kinds of errors to tell apart: filter the list first.", "warn")
+            self.say("Too many different errors to group: filter the list first.", "warn")
         else:
             [(queue, _)] = group.queues.most_common(1)
             self._choose(queue, group.filter, elsewhere=len(group.queues) - 1)
@@ -292,12 +292,12 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
             line = self.session.command("errors", *options, queue=self._queues[0])
         else:
             line = self.session.command("errors", "*", *options)
-        offer(self, line, "a command for a shell")
+        offer(self, line, "shell command")
 
     def action_back(self) -> None:
-        """Leaves everything as it is."""
+        """Closes the screen and changes nothing."""
         self.answer(None)
 
     def action_back_or_quit(self) -> None:
-        """Leaves everything as it is."""
+        """Closes the screen and changes nothing."""
         self.answer(None)

@@ -88,7 +88,7 @@ class JournalScreen(QtuiScreen["Summary | None"]):
             self._list.show([], "")
             self.say(str(error), "warn")
             return
-        self._list.show(found, "no retries were made from this machine yet")
+        self._list.show(found, "no retries from this machine yet")
 
     @on(CampaignList.Selected)
     def _selected(self, message: CampaignList.Selected) -> None:
@@ -135,7 +135,7 @@ class JournalScreen(QtuiScreen["Summary | None"]):
         """Copies the command that prints the campaign under the cursor, or all of them."""
         one = self._list.campaign
         line = shell_line(["qtui", "journal", *([one.id] if one is not None else [])])
-        offer(self, line, "a command for a shell")
+        offer(self, line, "shell command")
 
     def action_back(self) -> None:
         """Back to the list, and from there to the inspector."""
