@@ -183,7 +183,7 @@ def test_a_user_who_may_not_move_jobs_resumes_when_allowed_to(
     assert done.summary["codes"] == {"1": 0, "-1": 0, "-3": 0}
     name = done.summary["journal"]
     why = f"stopped: the ACL of Redis does not let this user run {missing}"
-    assert done.err == f"qtui: {why}: qtui retry --resume {name} goes on\n"
+    assert done.err == f"qtui: {why}: qtui retry --resume {name} does the rest\n"
     assert digest(server.url) == before
     guest("+@all ~bull:*")
     again = invoke("--redis", url, "retry", "--resume", name, "--json")
