@@ -1,14 +1,13 @@
 --[[
   Reads fields of given jobs, in one command. Writes nothing.
 
-  Takes as long for each job as two pipelined HMGETs would, and a client a fraction of their time.
+  Costs Redis as much per job as two pipelined HMGETs, and a client a fraction of their time.
 
-  KEYS   any key of the queue, which tells a cluster where to ask
-  ARGV   1 base key and a colon   2 how many fields   3 characters after which it stops
+  KEYS   any key of the queue, by which a cluster finds the node
+  ARGV   1 base key and a colon   2 number of fields   3 characters after which it stops
          then the names of the fields, then the ids
-  Reply  for each job an array of its values, nil where one is absent, or nil instead of the array
-         where the key holds no hash. Fewer than there are ids where the values grew large; one at
-         least.
+  Reply  for each job an array of its values, nil for an absent one, or nil instead of the array if
+         the key is not a hash. Fewer than the ids if the values are large, but at least one.
 ]]
 local base, width, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local FIRST_NAME = 4

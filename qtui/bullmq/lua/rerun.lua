@@ -1,21 +1,22 @@
 --[[
-  Reruns jobs of a flow in one step: parks ancestors in `waiting-children`, gives them back the
-  children that will run again, and last releases the jobs that run first.
+  Reruns jobs of a flow in one step: parks ancestors in `waiting-children`, makes them wait again
+  for the children that will run again, and finally retries the jobs that run first.
 
-  No release of BullMQ can do this. It moves a parent out of `waiting-children`, and only from there,
-  when the last child leaves `dependencies` (moveToFinished, 1.16.0 to 6.7.0); a parent that runs with
-  children in `dependencies` or `unsuccessful` can't complete (-4, -9). So a parent is parked before
-  any child below it can finish, which here is the same moment.
+  No release of BullMQ can do this. It moves a parent on only from `waiting-children`, when the last
+  child leaves `dependencies` (moveToFinished, 1.16.0 to 6.7.0); a parent that runs with children in
+  `dependencies` or `unsuccessful` can't complete (-4, -9). So a parent must be parked before any
+  child below it can finish; in one script both happen at once.
 
-  Everything is looked at before anything is written: when a job does not stand where it was seen,
-  nothing happens. A write that Redis refuses ends the call; what was written until then is a flow
-  that waits, and the same rerun goes on from there.
+  Everything is read before anything is written: if a job is no longer where it was, nothing is
+  written. A write that Redis refuses ends the call. What was written by then is a flow that waits,
+  and the same rerun continues from there.
 
-  The whole of retry.lua is in front of this text as the function `retry(KEYS, ARGV)`, so a job that
-  is released here is retried by that script and no other. Both share the parts named below.
+  The whole of retry.lua precedes this text as the function `retry(KEYS, ARGV)`, so jobs are retried
+  here by the same script. Both share the parts named below.
 
-  KEYS   keys of the queues that are touched, so that a cluster knows the slot
-  ARGV   1 "failure", "start", or "resume" for a start that was cut off   2 "1" to delete the counter of attempts made   3 of those started
+  KEYS   keys of the queues involved, so that a cluster knows the slot
+  ARGV   1 "failure", "start", or "resume" for a start that was interrupted
+         2 "1" to delete the counter of attempts made   3 "1" for attempts started
          4 the number of parents, ancestors first, and for each of them
            base key and colon, id, where it was seen (failed, completed, waiting-children, doomed: in
            wait, paused or prioritized, with a deferred failure), its score, "1" if more of its
@@ -25,17 +26,18 @@
          then the number of batches of jobs to be released, and for each of them
            base key and colon, failed or completed, the number of jobs, and for each
            id and score
-  Reply  an error that starts with QTUIREFUSED, as retry.lua has it, if one of the queues is refused;
-         else a note (see retry.lua), then for each parent and each job, in this order, a code and a detail:
+  Reply  an error that starts with QTUIREFUSED, as in retry.lua, if one of the queues is refused;
+         else a note (see retry.lua), then for each parent and each job, in this order, a code and a
+         detail:
            1 and where it is now     0 and why: nothing was done with it
-          -1 and "": no such job    -3 and "": not where it was seen
+          -1 and "": no such job    -3 and "": not where it was read
 
-  mode failure: a child that has completed though its parent does not have its result (BullMQ 5.42.0
-  to 5.58.1 leave it in `unsuccessful`) has it recorded, and does not run again.
-  mode start: a child that is given back loses `finishedOn`. So one that stands finished in
-  `dependencies`, without it, is known to be still to be released if a long rerun is cut off. And a
-  parent that waits already gets a new score in `waiting-children`: what finished before that has
-  not run in this rerun. A rerun that is resumed keeps these scores.
+  mode failure: if a child has completed but its parent lacks the result (BullMQ 5.42.0 to 5.58.1
+  leave it in `unsuccessful`), the result is recorded, and the child does not run again.
+  mode start: a child that its parent waits for again loses `finishedOn`. So if a long rerun is
+  interrupted, a finished child in `dependencies` without that field is known to be still to retry.
+  And a parent that waits already gets a new score in `waiting-children`: a job that finished before
+  it has not run in this rerun. Resuming a rerun keeps these scores.
 ]]
 -- part: calls
 -- part: clock
@@ -74,7 +76,7 @@ local function readBatch()
   return batch
 end
 
--- Looking --------------------------------------------------------------------------------------
+-- Reading --------------------------------------------------------------------------------------
 
 local function stands(base, state, id, score)
   local refused, now = refusal("ZSCORE", base .. state, id)
@@ -82,7 +84,7 @@ local function stands(base, state, id, score)
   return now and (score == "" or tonumber(now) == tonumber(score)) or false
 end
 
--- Whether a list holds a job; Redis below 6.0.6 has no LPOS, and what is no list holds none.
+-- Whether a list holds a job. Redis below 6.0.6 has no LPOS; a key of another type holds none.
 local function holds(key, id)
   local place = redis.pcall("LPOS", key, id)
   if type(place) ~= "table" then return place and true end
@@ -95,7 +97,7 @@ local function holds(key, id)
   return false
 end
 
--- The key in which a job waits that is only to be failed: nil if it does so no more.
+-- The key in which a job with a deferred failure waits; nil if it no longer waits.
 local function findDoomed(job)
   if redis.call("HEXISTS", job.name, "defa") == 0 then return nil end
   if redis.call("ZSCORE", job.base .. "prioritized", job.id) then return "prioritized" end
@@ -105,8 +107,8 @@ local function findDoomed(job)
   return nil
 end
 
--- What is to be done with a child, told by where it is: "back", "record", "drop" or nil for nothing;
--- and whether it is no longer what the plan was made for.
+-- What to do with a child, by where it is: "back", "record", "drop", or nil for nothing; and an
+-- error if it has changed since the plan was made.
 local function judge(child)
   local refused, exists = refusal("EXISTS", child.name)
   if refused then return nil, refused end
@@ -125,7 +127,7 @@ local function judge(child)
   return "back"
 end
 
--- Whether the parent knows the child. A key of a wrong type ends the call here, before any write.
+-- Whether the parent lists the child. A key of the wrong type ends the call here, before any write.
 local function standsIn(parent, child)
   local pending = redis.call("SISMEMBER", parent.name .. ":dependencies", child.name) == 1
   local unsuccessful = redis.call("ZSCORE", parent.name .. ":unsuccessful", child.name)
@@ -139,7 +141,7 @@ local function look(parent)
   if refused then return 0, refused end
   if exists == 0 then return -1, "" end
   if redis.call("ZSCORE", parent.base .. "waiting-children", parent.id) then
-    -- Where it should be: parked by an earlier call with more of its children, or never left.
+    -- Already parked: by an earlier call with more of its children, or it never left.
     parent.seen, parent.score = "waiting-children", ""
   elseif parent.seen == "doomed" then
     parent.list = findDoomed(parent)
@@ -151,7 +153,7 @@ local function look(parent)
     local changed
     child.action, changed = judge(child)
     if changed then return -3, changed end
-    -- One that its parent has struck off (rdof, removeChildDependency) stays so.
+    -- A child that its parent has dropped (rdof, removeChildDependency) stays dropped.
     if not standsIn(parent, child) then child.action = nil end
   end
   redis.call("SCARD", parent.name .. ":dependencies")
@@ -224,7 +226,7 @@ local function remove(name, id)
   return refusal("ZREM", name, id)
 end
 
--- What Redis says to a removal from a list or a sorted set, see `refusedRemoval`.
+-- The error if Redis refuses removals from a list or a sorted set, see `refusedRemoval`.
 local function refusedToLeave(name)
   local function isThere(member)
     if isList(name) then return holds(name, member) end
@@ -234,9 +236,9 @@ local function refusedToLeave(name)
   return refusedRemoval(isThere, function(member) return remove(name, member) end)
 end
 
--- Into one key and out of the other; the first is taken back when the second is refused.
+-- Adds to one key and removes from the other; the first is undone if the second is refused.
 local function move(job, into, out)
-  -- Who may not remove should not add either: taking it back may be forbidden too.
+  -- If removing is forbidden, do not add either: undoing it may be forbidden too.
   local refused = refusedToLeave(job.base .. out)
     or refusal("ZADD", job.base .. into, milliseconds(), job.id)
   if refused then return refused end
@@ -253,7 +255,7 @@ local function release(parent)
   end
   local state, score = parent.seen, parent.score
   if state == "waiting-children" then
-    -- Nothing would ever release it: no child is left that could.
+    -- No child is left that could ever release it.
     local refused = move(parent, "failed", state)
     if refused then return 0, refused end
     state, score = "failed", redis.call("ZSCORE", parent.base .. "failed", parent.id)
@@ -280,7 +282,7 @@ local function park(parent)
   return 1, "waiting-children"
 end
 
--- Whether retry.lua would refuse one of the queues: its error, with nothing written.
+-- The error if retry.lua refuses one of the queues; nothing is written.
 local function refusedQueue(parents, batches)
   local asked = {}
   for _, some in ipairs({ parents, batches }) do
@@ -303,7 +305,7 @@ local function retryAll(batch)
     arguments[#arguments + 1] = job.id
     arguments[#arguments + 1] = job.score
   end
-  -- It raises nothing but what a read raises; parents may be parked by then, and that is to be told.
+  -- It raises only errors of reads; parents may be parked by then, which the reply must report.
   local ok, reply = pcall(retry, keys, arguments)
   if not ok or reply.err then
     local refused = {}
@@ -368,7 +370,7 @@ if fine then
   end
   for _, one in ipairs(released) do results[one.place] = retryAll(one.batch)[1] end
 else
-  -- The codes tell what has changed; of the others nothing was touched.
+  -- The codes name the jobs that have changed; the others were not touched.
   for _, result in ipairs(results) do
     if result[1] == 1 then result[1], result[2] = 0, "another job of the flow has changed" end
   end

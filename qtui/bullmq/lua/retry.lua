@@ -1,34 +1,34 @@
 --[[
-  Retries a batch of finished jobs, in the tongue of the release that runs the queue.
+  Retries a batch of finished jobs, in the dialect of the release that runs the queue.
 
-  For each job what BullMQ's Job.retry does (script reprocessJob), with the faults of single releases
-  left out: priority is honoured (BullMQ itself does it since 6.3.15), in `prioritized` where jobs or
-  keys show that it is read, else by the order of the batch; a paused queue keeps the job where no
-  release's resume loses it (BullMQ before 3.13.1 let it run, or lost it); a parent gets its child
-  back (BullMQ since 5.58.2, and since 5.79.2 without the WRONGTYPE that left it half retried).
+  Does for each job what BullMQ's Job.retry does (script reprocessJob), without the faults of single
+  releases. Priority is honoured (by BullMQ since 6.3.15): in `prioritized` if jobs or keys show
+  that it is read, else by the order of the batch. In a paused queue the job goes where no release's
+  resume loses it (BullMQ before 3.13.1 let it run, or lost it). A parent waits for its child again
+  (BullMQ since 5.58.2, and since 5.79.2 without the WRONGTYPE that left the job half retried).
 
-  Nothing can be lost half-way. A job is pushed first and leaves its set after that; when the push is
-  refused nothing has happened, when the removal is refused the push is taken back. Both happen in
-  one script, so that no other client sees the moment in between.
+  Nothing can be lost half-way. A job is pushed first, and removed from its set after that: if the
+  push is refused nothing has happened, if the removal is refused the push is undone. Both are in
+  one script, so no other client sees the state in between.
 
   KEYS   the queue's keys, in the order of SUFFIXES (qtui.bullmq.keys.SCRIPT_KEYS)
   ARGV   1 base key and a colon   2 state: failed or completed
          3 "1" to delete the counter of attempts made   4 "1" for attempts started
-         5 "1" for jobs whose children are retried too: one with children to come waits for them in
-           `waiting-children`, as it did when it was added
-         then for each job: its id, and the score at which it was seen in the state ("" for any).
-         With another score it has run and finished again meanwhile: code -3.
-  Reply  first a note, empty or the first error of an effect that comes after the move (event,
-         marker, cleared fields); then for each job a code and a detail:
+         5 "1" for jobs whose children are retried too: a job with unfinished children waits for them
+           in `waiting-children`, as it did when it was added
+         then for each job: its id, and the score it had in the state when read ("" for any). If its
+         score is another one, it has run and finished again since: code -3.
+  Reply  first a note: empty, or the first error of an effect after the move (event, marker, cleared
+         fields); then for each job a code and a detail:
            1 and the key it went to     0 and the error: refused, the job is where it was
           -1 and "": no such job       -3 and "": not in the state
-          -9 and a child's key: with 5 only; it has finished and its parent can't complete with it
-         last the microseconds that all of it took, 0 where the server can't tell
+          -9 and a child's key: with 5 only; the child has finished, and the job can't complete
+         last the microseconds that all of it took, 0 if the server can't measure them
          An error reply that starts with QTUIREFUSED: the queue is not one of BullMQ's own ("bull",
          "pro"), or no key of it is left ("gone"). Nothing was written.
 
-  Speaks BullMQ 1.0.0 to 6.7.0. Which key a job goes to must stay equal to qtui.bullmq.dialect; a
-  test holds the two together.
+  Supports BullMQ 1.0.0 to 6.7.0. The key a job goes to must be the same as in qtui.bullmq.dialect;
+  a test holds the two equal.
 ]]
 -- part: calls
 -- part: clock
@@ -51,12 +51,12 @@ local COUNTER_RANGE = 4294967296 -- 2^32 jobs of one priority keep their order
 
 local began = clock()
 
--- The score of each id in the state, false where it has none, in the order of the ids.
+-- The score of each id in the state, in order; false for one that is not in it.
 local function scoresOf(ids)
   if #ids == 0 then return {} end
   local scores = redis.pcall("ZMSCORE", from, unpack(ids))
   if not scores.err then return scores end
-  -- Before Redis 6.2 there is no such command, and an ACL may know only the other.
+  -- Redis below 6.2 has no ZMSCORE, and an ACL may allow only ZSCORE.
   scores = {}
   for index, id in ipairs(ids) do scores[index] = redis.call("ZSCORE", from, id) end
   return scores
@@ -81,11 +81,11 @@ local function readJob(id, score, seenScore)
   }
 end
 
-local looks = 500 -- at children, in one call: some 2 ms
+local looks = 500 -- children read in one call: some 2 ms
 
--- For a job whose children are retried too: whether it has to wait for children; and the key of one
--- that has finished, but not so that its parent could complete, if there is one. It failed again, or
--- was not retried. One that goes unseen among thousands keeps its parent waiting, as BullMQ has it.
+-- For a job whose children are retried too: whether it has to wait for children; and the key of a
+-- finished child with which it can't complete, if any: it failed again, or was not retried. If such
+-- a child is missed among thousands, the parent stays waiting, as in BullMQ.
 local function lookAtChildren(job)
   if typeOf(job.name .. ":unsuccessful") == "zset" then
     return false, redis.call("ZRANGE", job.name .. ":unsuccessful", 0, 0)[1]
@@ -93,7 +93,7 @@ local function lookAtChildren(job)
   if typeOf(job.name .. ":dependencies") ~= "set" then return false end
   for _, child in ipairs(redis.call("SRANDMEMBER", job.name .. ":dependencies", looks)) do
     looks = looks - 1
-    -- What runs or waits has no finishedOn. A cluster may hold the child in another slot.
+    -- A job that runs or waits has no finishedOn. On a cluster the child may be in another slot.
     local seen = redis.pcall("HMGET", child, "timestamp", "finishedOn")
     if not seen.err and (seen[2] or not seen[1]) then return false, child end
   end
@@ -105,7 +105,7 @@ local function runsBefore(one, other)
   return one.place < other.place
 end
 
--- Jobs in the order in which they were asked for, parted by the one command that moves them.
+-- The jobs in the order of the request, grouped by the command that moves them.
 local function partByMove(queue, jobs)
   local moves, byName = {}, {}
   for _, job in ipairs(jobs) do
@@ -124,13 +124,13 @@ local function partByMove(queue, jobs)
     move.mixed = move.mixed or job.priority ~= move.priority
   end
   for _, move in ipairs(moves) do
-    -- Where `prioritized` may not be read, jobs with a priority at least stand in its order.
+    -- If `prioritized` may not be read, jobs with a priority at least wait in its order.
     if move.mixed and move.command == "LPUSH" then table.sort(move.jobs, runsBefore) end
   end
   return moves
 end
 
--- A score in `prioritized` before all others: the place of a job that is lifo and has no priority.
+-- A score in `prioritized` before all others, for a job that is lifo and has no priority.
 local function beforeAll()
   local first = redis.pcall("ZRANGE", key.prioritized, 0, 0, "WITHSCORES")
   return first.err and 0 or math.min(0, math.ceil(tonumber(first[2]) or 1) - 1)
@@ -170,9 +170,9 @@ local function takeBack(move)
   end
 end
 
--- Once there is a list `paused`, a resume of 1.x to 5.x renames it over `wait`, and what that holds
--- is lost. So jobs that another tool left in `wait` of a paused queue go to `paused` first, which is
--- what these releases' own pause does.
+-- If a list `paused` exists, a resume of 1.x to 5.x renames it over `wait`, whose jobs are lost. So
+-- jobs that another tool left in `wait` of a paused queue are moved to `paused` first, as the pause
+-- of these releases does.
 local function keepFromResume(queue, moves)
   local makesPaused = false
   for _, move in ipairs(moves) do makesPaused = makesPaused or move.target == "paused" end
@@ -239,7 +239,7 @@ end
 
 local moved, targets = {}, {}
 local moves = partByMove(queue, jobs)
--- Who may not remove should not push either: taking it back may be forbidden too.
+-- If removing is forbidden, do not push either: undoing the push may be forbidden too.
 local forbidden = refusedRemoval(stands, leave) or keepFromResume(queue, moves)
 for _, move in ipairs(moves) do
   local refused = moveJobs(move, forbidden)
@@ -255,7 +255,7 @@ for _, move in ipairs(moves) do
   end
 end
 
--- In the order of the request, which is the order in which the events should be read.
+-- In the order of the request, so that the events are in that order.
 if #moves > 1 or (moves[1] and moves[1].mixed) then
   table.sort(moved, function(one, other) return one.place < other.place end)
 end

@@ -1,16 +1,16 @@
--- How a script calls Redis where it may refuse: nothing that is refused ends the script.
+-- Calls of Redis that may be refused without ending the script.
 
--- The first error of an effect that comes after the move: what the reply begins with.
+-- The first error of an effect after the move; the reply begins with it.
 local note = ""
 
--- Calls Redis for a move: returns the error, with the command it is about, or nil when it was done.
+-- Calls Redis for a move: returns the error, with its command, or nil on success.
 local function refusal(command, ...)
   local reply = redis.pcall(command, ...)
   if type(reply) == "table" and reply.err then return command .. ": " .. reply.err end
   return nil, reply
 end
 
--- What Redis said to an effect that must not stop the batch: the first error becomes the note.
+-- Takes Redis's reply to an effect that must not stop the batch: the first error becomes the note.
 local function told(command, reply)
   if type(reply) == "table" and reply.err then
     if note == "" then note = command .. ": " .. reply.err end

@@ -1,7 +1,7 @@
--- The server's time: one clock to measure by, one to write down.
+-- The server's time: one clock for measuring, one for timestamps.
 
--- Microseconds, of which only differences mean anything. Redis has os.clock since 7.2, and stops its
--- TIME within a script since then.
+-- Microseconds, for differences only. Since 7.2 Redis has os.clock, and its TIME stands still
+-- within a script.
 local function clock()
   local found, seconds = pcall(function() return os.clock() end)
   if found then return seconds * 1000000 end
@@ -9,7 +9,7 @@ local function clock()
   return time.err and 0 or time[1] * 1000000 + time[2]
 end
 
--- Milliseconds since 1970, as BullMQ's scores have them.
+-- Milliseconds since 1970, as in BullMQ's scores.
 local function milliseconds()
   local now = redis.call("TIME")
   return string.format("%.0f", tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000))

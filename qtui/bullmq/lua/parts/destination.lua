@@ -1,4 +1,4 @@
--- Where a job goes that is to run. Twin of qtui.bullmq.dialect.destination; a test holds them equal.
+-- Where a job goes to run again. Equals qtui.bullmq.dialect.destination; a test holds them equal.
 
 local ONE_RESUME = 7000 -- ids that a resume of 6.x moves out of `paused` in one call
 local HIGHEST_PRIORITY = 2097152 -- 2^21: with the counter it fills the 53 bits of a score
@@ -13,13 +13,13 @@ end
 
 local function priorityOf(text)
   if text == "0" or not text then return 0 end
-  -- Decimals only, as qtui.bullmq.model reads them: tonumber takes 0x10, nan and inf as well.
+  -- Decimals only, as in qtui.bullmq.model: tonumber accepts 0x10, nan and inf too.
   local priority = tonumber(string.match(text, "^[%s%d%.eE%+%-]+$") or "")
   if not priority or priority < 1 or priority == math.huge then return 0 end
   return math.min(math.floor(priority), HIGHEST_PRIORITY)
 end
 
--- The key a job that is to run goes to: see qtui.bullmq.dialect, which says why.
+-- The key that a job goes to. The reasons are in qtui.bullmq.dialect.
 local function destination(queue, job)
   local modern = job.modern or queue.modern
   if job.priority > 0 and (modern or queue.knowsPrioritized) then return "prioritized" end

@@ -1,7 +1,7 @@
--- What a job loses and what is told of it when it is to run again. Effects that stop nothing.
+-- The fields cleared and the events added for a job that runs again. Errors here stop nothing.
 -- part: calls
 
--- How many events the queue keeps, from the field opts.maxLenEvents of its `meta`.
+-- The number of events that the queue keeps, from opts.maxLenEvents in its `meta`.
 local function eventsKept(text)
   return type(text) == "string" and string.match(text, "^%d+$") or "10000"
 end
@@ -11,7 +11,7 @@ local function announce(stream, most, event, id, previous)
     "event", event, "jobId", id, "prev", previous))
 end
 
--- Fields that a job loses: those of its end, and where asked for the counters of its attempts.
+-- Fields to clear: those of the job's end, and on request its counters of attempts.
 local function fieldsToClear(result, resetMade, resetStarted)
   local fields = { "finishedOn", "processedOn", "defa", unpack(result) }
   if resetMade then

@@ -1,17 +1,17 @@
--- What the keys and jobs of a queue show of the release that runs it, and whose it is.
+-- Evidence in a queue's keys and jobs of its kind and of the release that runs it.
 -- part: keys
 -- part: events
 
--- Whether a job last ran under BullMQ 5 or later; nil when it never counted an attempt.
+-- Whether a job last ran under BullMQ 5 or later; nil if it has no counter of attempts.
 local function ranModern(ats, atm, attemptsMade)
   if ats or atm then return true end
   if attemptsMade then return false end
   return nil
 end
 
-local NEWEST = 4 -- of a state are asked until one tells: ids may have lost their hashes
+local NEWEST = 4 -- jobs read per state; several, since the hash of the newest may be gone
 
--- What the newest job that tells shows; nil if none does.
+-- The verdict of the newest job with counters; nil if none has any.
 local function firstToTell(base, ids)
   for _, id in ipairs(ids) do
     local seen = not isMarker(id) and redis.pcall("HMGET", base .. id, "ats", "atm", "attemptsMade")
@@ -40,8 +40,8 @@ local function lastRanModern(key, base)
   return answer
 end
 
--- Whether a job shows that it never ran. While the queue is paused, what never ran was put into
--- `paused` by an add or a pause of 1.x to 5.x, and into `wait` by an add of 6.x.
+-- Whether a job has never run. While the queue is paused, a job that never ran was put into
+-- `paused` by an add or a pause of 1.x to 5.x, or into `wait` by an add of 6.x.
 local function neverRan(base, id)
   if isMarker(id) then return false end
   local seen = redis.pcall("HMGET", base .. id, "timestamp", "ats", "atm", "attemptsMade",
@@ -61,7 +61,7 @@ local function anyNeverRan(base, list, first, last)
   return false
 end
 
--- Whether a process of 2.x to 5.x opened the queue last, which Elixir's port always claims.
+-- Whether a process of 2.x to 5.x opened the queue last; Elixir's port always names a 5.x.
 local function isNamedOlder(version)
   return version ~= "bullmq:5.65.1" and string.find(version, "^bullmq:[2-5]%.") ~= nil
 end
@@ -79,7 +79,7 @@ local function isNewer(key, base, queue)
     and (anyNeverRan(base, key.wait, 0, NEWEST - 1) or anyNeverRan(base, key.wait, -NEWEST, -1))
 end
 
--- What the queue shows of its release, and of how its jobs are announced.
+-- The evidence of a queue's release, and the settings for its events and markers.
 local function readQueue(key, base)
   local meta = { false, false, false, false }
   if typeOf(key.meta) == "hash" then
@@ -102,7 +102,7 @@ local function readQueue(key, base)
   return queue
 end
 
--- Whose queue it is: see qtui.bullmq.dialect.kind_of, by which every other place judges it.
+-- The error for a queue that is not BullMQ's own; must agree with qtui.bullmq.dialect.kind_of.
 local function refuseForeign(key, base, queue)
   if string.sub(queue.version, 1, 11) == "bullmq-pro:" or typeOf(key.groups) == "zset" then
     return "QTUIREFUSED pro"

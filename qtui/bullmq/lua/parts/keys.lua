@@ -1,7 +1,7 @@
--- A queue's keys by the end of their names. SUFFIXES comes from qtui.bullmq.keys.SCRIPT_KEYS, which
--- is the order of KEYS; no other list of them exists.
+-- A queue's keys by suffix. SUFFIXES comes from qtui.bullmq.keys.SCRIPT_KEYS, which also gives the
+-- order of KEYS; there is no other list.
 
--- The names of all these keys of a queue, in the order of SUFFIXES; base ends with a colon.
+-- The names of a queue's keys, in the order of SUFFIXES; base ends with a colon.
 local function keysOf(base)
   local names = {}
   for place, suffix in ipairs(SUFFIXES) do names[place] = base .. suffix end

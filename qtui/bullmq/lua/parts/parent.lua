@@ -1,9 +1,9 @@
--- What a parent knows of a child that is to run again.
+-- Makes a parent wait again for a child that will run again.
 -- part: calls
 
--- Gives a parent back the child that leaves `state`, so that it waits for it again.
+-- Moves a child that leaves `state` back to its parent's dependencies, so that it waits for it.
 local function restoreInParent(job, state)
-  -- A cluster may hold the parent in another slot; then the error becomes the note.
+  -- On a cluster the parent may be in another slot; then the error becomes the note.
   if attempt("EXISTS", job.parent) ~= 1 then return end
   local found
   if state == "completed" then

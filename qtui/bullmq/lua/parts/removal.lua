@@ -1,6 +1,6 @@
--- Whether Redis would refuse to take a job out of where it is, before it is put anywhere else.
+-- Finds out whether Redis refuses to remove a job, before it is added anywhere else.
 
--- What Redis says to a removal, tried with a member that is not there.
+-- The error if Redis refuses a removal, tried with a member that is not there.
 local function refusedRemoval(isThere, remove)
   local member = "\0"
   while isThere(member) do member = member .. "\0" end

@@ -1,16 +1,16 @@
--- How workers learn that there is something to do.
+-- Wakes workers that wait for jobs.
 -- part: calls
 
--- Wakes idle workers: targets.marker for those of 5.0.0 on, targets.four for those of 4.x.
+-- Wakes idle workers: targets.marker for those of ≥5.0.0, targets.four for those of 4.x.
 local function wakeWorkers(key, queue, targets)
   if queue.paused then return end
-  -- Markers: harmless before 5.0.0, and without one an idle worker sleeps for seconds. While the
-  -- global concurrency is used up, the job that ends wakes the next (as BullMQ ≥5.9.0 has it).
+  -- Markers are harmless before 5.0.0; without one an idle worker sleeps for seconds. While the
+  -- global concurrency is used up, the next job to end wakes a worker (as in BullMQ ≥5.9.0).
   if targets.marker and not queue.maxed then
     attempt("ZADD", key.marker, 0, "0")
   end
-  -- A 4.x worker blocks on `wait` only; from 5.0.0 on the entry is thrown away when popped. Before
-  -- 3.1.3 it would run as a job, but no such release knows `prioritized`.
+  -- A 4.x worker blocks on `wait` only; since 5.0.0 the entry is discarded when popped. Before
+  -- 3.1.3 it would run as a job, but no such release has `prioritized`.
   if targets.four and redis.call("EXISTS", key.wait) == 0 then
     attempt("LPUSH", key.wait, "0:0")
   end
