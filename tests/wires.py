@@ -16,7 +16,7 @@ from typing import Final
 import redis.asyncio
 from redis.asyncio.connection import ConnectionPool, UnixDomainSocketConnection
 
-from qtui.bullmq.connection import Client, connect, parse_target
+from qtui.bullmq.connection.client import Client, connect, parse_target
 from qtui.bullmq.script import script_text
 from qtui.demo.server import EmbeddedServer
 

@@ -18,7 +18,7 @@ from redis.exceptions import (
     TimeoutError,
 )
 
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.trouble import Unable, condition_of, is_wrong_type
 
 Command: TypeAlias = tuple[str | int, ...]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.flow.lineage import Name
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState

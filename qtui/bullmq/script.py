@@ -12,7 +12,7 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from qtui.bullmq.ask import Command, ask_one, exact
 from qtui.bullmq.codes import ForeignQueue, QueueGone
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import SCRIPT_KEYS
 from qtui.bullmq.model import Kind
 

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.codes import ForeignQueue as ForeignQueue
 from qtui.bullmq.codes import QueueGone as QueueGone
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.script import Script, flag, pin, script_text

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.trouble import FORBIDDEN, REFUSED, is_wrong_type
 from qtui.bullmq.filter import Filter, FilterError
 from qtui.bullmq.keys import QueueKey

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from itertools import pairwise
 from typing import Final
 
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.flow.family import Family, Queues
 from qtui.bullmq.flow.lineage import Lineage, Node, OnFailure, Record, read_lineage
 from qtui.bullmq.model import JobState

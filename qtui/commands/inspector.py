@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
-from qtui.bullmq.connection import (
+from qtui.bullmq.connection.client import (
     Client,
     RedisFault,
     Server,

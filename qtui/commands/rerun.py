@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from qtui.bullmq.codes import Code, Result, meaning
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.flow_writer import FlowWriter
 from qtui.bullmq.model import JobState
 from qtui.bullmq.signature.headline import spoken

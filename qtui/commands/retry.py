@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from qtui.bullmq.codes import Code, meaning
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.origin import read_origin
 from qtui.bullmq.filter import Filter, FilterError
 from qtui.bullmq.keys import QueueKey

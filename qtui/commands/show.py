@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
 
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey, name_queues
 from qtui.bullmq.reads.job import Job, WrongType, find_job, read_whole_job
 from qtui.commands.shared.find import ALL_QUEUES, find_queue, find_queues, hint, where_queues_are

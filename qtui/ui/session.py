@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from qtui.bullmq.connection import Client, Server, Target, explain
+from qtui.bullmq.connection.client import Client, Server, Target, explain
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.reads.reader import Reader
 from qtui.operations.engine.campaign import Campaign

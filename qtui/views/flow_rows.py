@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Final
 
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.flow.family import Family, Queues, read_families
 from qtui.bullmq.flow.lineage import Lineage, Node, OnFailure, Record, read_lineage, read_nodes
 from qtui.bullmq.keys import QueueKey

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from itertools import islice
 from typing import Final
 
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.trouble import FORBIDDEN
 from qtui.bullmq.events.stream import can_wait, wait_for_events
 from qtui.bullmq.keys import QueueKey

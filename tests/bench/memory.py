@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
-from qtui.bullmq.connection import Client, connect, parse_target
+from qtui.bullmq.connection.client import Client, connect, parse_target
 from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState

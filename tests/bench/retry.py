@@ -32,7 +32,7 @@ from typing import Any, Final
 import redis
 
 from qtui.bullmq.codes import Code
-from qtui.bullmq.connection import connect, parse_target
+from qtui.bullmq.connection.client import connect, parse_target
 from qtui.bullmq.model import JobState
 from qtui.bullmq.writer import Writer
 from qtui.demo.server import EmbeddedServer

@@ -25,8 +25,8 @@ from typing import Final
 
 import redis.asyncio
 
-from qtui.bullmq.connection import Client, parse_target
-from qtui.bullmq.connection import connect as connect_reader
+from qtui.bullmq.connection.client import Client, parse_target
+from qtui.bullmq.connection.client import connect as connect_reader
 from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState

@@ -10,7 +10,8 @@ import pytest
 from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
 from qtui.bullmq.ask import ask
-from qtui.bullmq.connection import Client, connect, explain, link, parse_target
+from qtui.bullmq.connection import link
+from qtui.bullmq.connection.client import Client, connect, explain, parse_target
 from qtui.bullmq.events.stream import wait_for_events
 from qtui.bullmq.keys import QueueKey
 from tests.bullmq.test_connection import ours

@@ -12,8 +12,8 @@ from redis.asyncio import Redis
 from redis.exceptions import TimeoutError
 
 from qtui.bullmq.ask import Reply, ask, texts
-from qtui.bullmq.connection import Client, connect, parse_target
 from qtui.bullmq.connection.arrival import BEARABLE, ReplyTooLarge, at_most
+from qtui.bullmq.connection.client import Client, connect, parse_target
 from qtui.bullmq.reads.hashes import LONGEST_FIELD, SENT, by_weight, read_hashes
 from qtui.demo.server import EmbeddedServer
 from tests.seeds import QUEUE

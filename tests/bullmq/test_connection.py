@@ -13,7 +13,7 @@ import pytest
 import redis
 from redis.exceptions import ConnectionError, TimeoutError
 
-from qtui.bullmq.connection import (
+from qtui.bullmq.connection.client import (
     Client,
     Server,
     connect,

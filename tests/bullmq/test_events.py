@@ -8,7 +8,7 @@ import time
 import pytest
 from redis.asyncio import Redis
 
-from qtui.bullmq.connection import connect, parse_target
+from qtui.bullmq.connection.client import connect, parse_target
 from qtui.bullmq.events.stream import LONGEST_WAIT, wait_for_events
 from qtui.bullmq.keys import QueueKey
 from qtui.demo.server import EmbeddedServer

@@ -22,7 +22,7 @@ from redis.exceptions import (
 from rich.console import Console
 from rich.traceback import Traceback
 
-from qtui.bullmq.connection import Refused, Unreachable, connect, explain, parse_target
+from qtui.bullmq.connection.client import Refused, Unreachable, connect, explain, parse_target
 from tests.bullmq.topologies import BOUND, Process, Topology, says
 from tests.servers import free_port
 

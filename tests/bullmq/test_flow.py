@@ -9,7 +9,7 @@ import pytest
 from bullmq import FlowProducer
 from redis.asyncio import Redis
 
-from qtui.bullmq.connection import connect, parse_target
+from qtui.bullmq.connection.client import connect, parse_target
 from qtui.bullmq.flow import family as family_module
 from qtui.bullmq.flow.family import Family, Queues, read_families
 from qtui.bullmq.flow.lineage import Name, Node, OnFailure, Record, read_lineage, read_nodes

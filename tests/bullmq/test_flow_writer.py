@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from qtui.bullmq.codes import Code
-from qtui.bullmq.connection import Client, connect, parse_target
+from qtui.bullmq.connection.client import Client, connect, parse_target
 from qtui.bullmq.connection.faults import ReadOnlyMode
 from qtui.bullmq.flow_writer import FlowWriter
 from qtui.bullmq.keys import QueueKey

@@ -14,7 +14,7 @@ from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import MovedError
 
-from qtui.bullmq.connection import Client, ReadOnlyMode, connect, parse_target
+from qtui.bullmq.connection.client import Client, ReadOnlyMode, connect, parse_target
 from qtui.bullmq.connection.guard import READS, READS_OF, Guarded, permit
 from qtui.bullmq.connection.sentinel import MasterPool
 from qtui.demo.server import EmbeddedServer

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from qtui.bullmq.connection import BadUrl, connect, parse_target
+from qtui.bullmq.connection.client import BadUrl, connect, parse_target
 from tests.bullmq.topologies import (
     PASSWORD,
     Process,

@@ -6,7 +6,7 @@ import pytest
 from bullmq import FlowProducer
 from redis.asyncio import Redis
 
-from qtui.bullmq.connection import Client, connect, parse_target
+from qtui.bullmq.connection.client import Client, connect, parse_target
 from qtui.bullmq.events.stream import wait_for_events
 from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.keys import QueueKey

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 from redis.asyncio import Redis
 
-from qtui.bullmq.connection import connect, parse_target
+from qtui.bullmq.connection.client import connect, parse_target
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.reads.queues.workers import count_workers, queues_of_workers, read_workers
 from qtui.demo.server import EmbeddedServer

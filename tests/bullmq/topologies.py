@@ -24,7 +24,7 @@ import pytest
 import redis
 from redis.exceptions import RedisError
 
-from qtui.bullmq.connection import Client, explain, parse_target
+from qtui.bullmq.connection.client import Client, explain, parse_target
 from tests.servers import binary, free_port
 
 Writer: TypeAlias = redis.Redis | redis.RedisCluster

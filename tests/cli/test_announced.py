@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from qtui.bullmq.connection import Reach, connect, parse_target
+from qtui.bullmq.connection.client import Reach, connect, parse_target
 from tests.bullmq.topologies import Process, Topology, cluster_nodes, sentinel_at
 from tests.cli.stage import invoke
 from tests.kinds import NAMES, fill

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.commands.shared.run import Flags
 from qtui.commands.shared.run import run as run_here
 from qtui.demo.server import EmbeddedServer

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 from redis.crc import key_slot
 
-from qtui.bullmq.connection import connect, parse_target
+from qtui.bullmq.connection.client import connect, parse_target
 from qtui.bullmq.connection.cluster import Cluster
 from tests.bullmq.topologies import Process, Topology, cluster_joined, cluster_nodes
 from tests.cli.stage import Json, invoke
@@ -90,7 +90,7 @@ def test_several_keys_in_both_halves_are_said_to_be_moving(
     cluster: tuple[Topology, Process],
 ) -> None:
     from qtui.bullmq.ask import ask
-    from qtui.bullmq.connection import explain
+    from qtui.bullmq.connection.client import explain
 
     target = parse_target(cluster[0].url).as_cluster()
 

@@ -49,8 +49,11 @@ def test_a_command_without_a_screen_loads_no_textual() -> None:
 
 
 def test_the_library_draws_nothing() -> None:
-    names = ("writer", "reader", "job", "discovery", "connection", "workers", "events")
-    statement = "import " + ", ".join(f"qtui.bullmq.{name}" for name in names)
+    statement = (
+        "import importlib, pkgutil, qtui.bullmq\n"
+        "for one in pkgutil.walk_packages(qtui.bullmq.__path__, 'qtui.bullmq.'):\n"
+        "    importlib.import_module(one.name)"
+    )
     assert loaded(statement) & {"textual", "rich", "click"} == set()
 
 

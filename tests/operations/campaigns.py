@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code, Result
-from qtui.bullmq.connection import Client, connect, parse_target
+from qtui.bullmq.connection.client import Client, connect, parse_target
 from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.model import JobState
 from qtui.bullmq.script import script_text

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from qtui.bullmq.connection import Client, connect, parse_target
+from qtui.bullmq.connection.client import Client, connect, parse_target
 from qtui.demo.server import EmbeddedServer
 
 

@@ -8,7 +8,7 @@ from bullmq import FlowProducer
 from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.flow_writer import FlowWriter
 from qtui.bullmq.keys import QueueKey
 from qtui.demo.server import EmbeddedServer

@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code, Result
-from qtui.bullmq.connection import connect, parse_target
+from qtui.bullmq.connection.client import connect, parse_target
 from qtui.bullmq.connection.trouble import condition_of, denial_of
 from qtui.bullmq.flow_writer import FlowWriter
 from qtui.bullmq.writer import Writer

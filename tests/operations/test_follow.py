@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code, Result
-from qtui.bullmq.connection import Client, connect, parse_target
+from qtui.bullmq.connection.client import Client, connect, parse_target
 from qtui.bullmq.model import JobState
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.following.outcome import Fate, Outcome, OutcomeTally

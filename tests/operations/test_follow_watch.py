@@ -9,7 +9,7 @@ import tracemalloc
 from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code, Result
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.following.follower import Follower
 from qtui.operations.following.outcome import OutcomeTally

@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code, Result
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.dialect import ONE_RESUME
 from qtui.bullmq.writer import Writer
 from qtui.demo.server import EmbeddedServer

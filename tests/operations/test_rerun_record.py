@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.flow_writer import FlowWriter, Parked, Released
 from qtui.bullmq.writer import Batch
 from qtui.demo.server import EmbeddedServer

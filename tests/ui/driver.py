@@ -16,7 +16,7 @@ from time import monotonic
 from textual.pilot import Pilot
 from textual.worker import WorkerState
 
-from qtui.bullmq.connection import identify, open_client, parse_target
+from qtui.bullmq.connection.client import identify, open_client, parse_target
 from qtui.commands.inspector import make_session
 from qtui.settings import Settings
 from qtui.ui.app import QtuiApp

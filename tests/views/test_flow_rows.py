@@ -7,7 +7,7 @@ import json
 import pytest
 from redis.asyncio import Redis
 
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.demo.server import EmbeddedServer
 from qtui.views.flow_rows import (

@@ -9,7 +9,7 @@ from typing import Final
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import ResponseError
 
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.sentinel import MasterPool
 
 _NONE: Final = "0" * 40

@@ -13,7 +13,7 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from qtui.bullmq.ask import Command, Reply, ask
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.reads.page import KEPT
 from qtui.bullmq.reads.reasons import fill_reasons

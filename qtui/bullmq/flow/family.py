@@ -13,7 +13,7 @@ from typing import Final
 from redis.exceptions import ResponseError
 
 from qtui.bullmq.ask import Command, ask_all, present, texts
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.flow.lineage import Name, Node, Record, queue_of, read_nodes
 from qtui.bullmq.keys import QueueKey, split_job_key
 

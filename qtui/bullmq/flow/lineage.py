@@ -14,7 +14,7 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from qtui.bullmq.ask import Command, Reply, ask_all, number, texts
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, Garbage, JobState, is_true
 from qtui.bullmq.model import Row as Row

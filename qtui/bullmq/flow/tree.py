@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.flow.family import Queues, read_families
 from qtui.bullmq.flow.lineage import Name, Node, Record, read_nodes
 from qtui.text import count

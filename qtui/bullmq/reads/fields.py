@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final, TypeAlias, cast
 
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.reads.hashes import by_weight
 from qtui.bullmq.script import Script, script_text

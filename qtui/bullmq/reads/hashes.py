@@ -13,8 +13,8 @@ from typing import Final, TypeVar
 from redis.exceptions import RedisError
 
 from qtui.bullmq.ask import Command, Reply, ask_all, number, texts
-from qtui.bullmq.connection import Client
 from qtui.bullmq.connection.arrival import ReplyTooLarge, at_most
+from qtui.bullmq.connection.client import Client
 from qtui.text import size
 
 T = TypeVar("T")

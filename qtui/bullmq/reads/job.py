@@ -19,7 +19,7 @@ from qtui.bullmq.ask import (
     texts,
     unrefused,
 )
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey, split_job_key
 from qtui.bullmq.model import LIST_FIELDS, Garbage, JobState, Row, row
 from qtui.bullmq.reads.lists import refused

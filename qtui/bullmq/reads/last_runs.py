@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from qtui.bullmq.ask import Command, Reply, ask_all, items, present, texts
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.dialect import ran_modern
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import job_ran_modern

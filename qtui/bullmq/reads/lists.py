@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 from redis.exceptions import RedisError, ResponseError
 
 from qtui.bullmq.ask import Command, Reply, ask, number, texts, unrefused
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.trouble import is_wrong_type
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState

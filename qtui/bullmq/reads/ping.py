@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from qtui.bullmq.ask import ask_one
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 
 
 async def ping(client: Client) -> float:

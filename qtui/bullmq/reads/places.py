@@ -16,7 +16,7 @@ from qtui.bullmq.ask import (
     score,
     texts,
 )
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.hashes import read_hashes

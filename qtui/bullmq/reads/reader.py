@@ -25,8 +25,8 @@ from qtui.bullmq.ask import (
     texts,
     unrefused,
 )
-from qtui.bullmq.connection import Client
 from qtui.bullmq.connection.arrival import ReplyTooLarge, at_most
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.trouble import is_wrong_type
 from qtui.bullmq.dialect import WRITTEN, QueueEvidence
 from qtui.bullmq.keys import QueueKey, is_marker

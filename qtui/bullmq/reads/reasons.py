@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from qtui.bullmq.ask import ask, number, text
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.signature.headline import reason_of, says_something
 

@@ -9,7 +9,7 @@ from typing import Final
 from redis.exceptions import NoPermissionError
 
 from qtui.bullmq.ask import Command, Reply, ask, ask_all, number, text, texts
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.dialect import NEWER_KEYS, Signs, kind_of
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import Garbage, JobState, Kind, QueueStatus

@@ -17,7 +17,7 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from qtui.bullmq.ask import Command, Reply, ask, number, scores
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.filter.terms import EPOCH
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState

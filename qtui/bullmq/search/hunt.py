@@ -14,7 +14,7 @@ from typing import Final
 from redis.exceptions import ResponseError
 
 from qtui.bullmq.ask import Command, ask_all, score
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.filter import Filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState

@@ -16,8 +16,8 @@ from qtui.bullmq.ask import (
     score,
     unrefused,
 )
-from qtui.bullmq.connection import Client
 from qtui.bullmq.connection.arrival import BEARABLE, ReplyTooLarge, at_most
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.filter.columns import Columns, Indices
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState

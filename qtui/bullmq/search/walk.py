@@ -18,7 +18,7 @@ from typing import Final
 from redis.exceptions import RedisError, ResponseError
 
 from qtui.bullmq.ask import Command, ask, exact, number, score
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.filter import PAYLOADS
 from qtui.bullmq.filter.columns import Indices
 from qtui.bullmq.keys import QueueKey, is_marker

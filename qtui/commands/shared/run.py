@@ -18,7 +18,7 @@ from qtui.folders import journal_folder
 from qtui.text import plain
 
 if TYPE_CHECKING:
-    from qtui.bullmq.connection import Client, Target
+    from qtui.bullmq.connection.client import Client, Target
     from qtui.commands.shared.output import Paper
     from qtui.settings import Settings
 
@@ -111,7 +111,7 @@ class Workplace:
         self, work: Callable[[Client], Coroutine[None, None, T]], *, writes: bool = False
     ) -> T:
         """Does what `ask` does, for a caller inside an event loop."""
-        from qtui.bullmq.connection import explain, open_client
+        from qtui.bullmq.connection.client import explain, open_client
         from qtui.bullmq.connection.faults import Unreachable
         from qtui.bullmq.connection.trouble import RAISED
 
@@ -136,7 +136,7 @@ class Workplace:
         """
         if not self.settings.marked:
             return ""
-        from qtui.bullmq.connection import nodes_of
+        from qtui.bullmq.connection.client import nodes_of
 
         nodes = await nodes_of(client, replicas=True)
         if not nodes:
@@ -236,7 +236,7 @@ def _open(flags: Flags, stack: ExitStack, out: Paper, err: Paper) -> Workplace:
 
 
 def _target(settings: Settings) -> Target:
-    from qtui.bullmq.connection import Reach, parse_target
+    from qtui.bullmq.connection.client import Reach, parse_target
 
     target = parse_target(settings.redis)
     surroundings = Reach(

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final, TypeAlias
 
 from qtui.bullmq.codes import Code
-from qtui.bullmq.connection import explain
+from qtui.bullmq.connection.client import explain
 from qtui.bullmq.connection.trouble import RAISED
 from qtui.bullmq.filter import FilterError
 from qtui.bullmq.writer import ForeignQueue

@@ -31,7 +31,7 @@ from functools import partial
 from typing import Final, Generic, TypeVar
 
 from qtui.bullmq.codes import Code, ForeignQueue, Result
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.origin import Origin, read_origin
 from qtui.bullmq.connection.trouble import LOST, is_refusal
 from qtui.bullmq.keys import QueueKey

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from qtui.bullmq.codes import Code, Result
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.trouble import LOST, Unable, denial_of, general_refusal
 from qtui.bullmq.reads.ping import ping
 from qtui.operations.engine.action import Load, Seen

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from qtui.bullmq.connection import Client, slots_of
+from qtui.bullmq.connection.client import Client, slots_of
 from qtui.bullmq.dialect import Destination, QueueEvidence, clamp_priority, destination
 from qtui.bullmq.flow.family import Queues
 from qtui.bullmq.flow.lineage import Lineage, Node, Record, read_lineage

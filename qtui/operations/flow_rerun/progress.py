@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.flow.lineage import Node, read_nodes
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.scores import read_finishes

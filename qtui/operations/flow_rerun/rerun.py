@@ -19,7 +19,7 @@ from itertools import compress
 from typing import Final
 
 from qtui.bullmq.codes import Code, Result
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.trouble import general_refusal
 from qtui.bullmq.flow.lineage import Name, read_nodes
 from qtui.bullmq.flow_writer import FlowWriter, Parked, Released

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Final
 
 from qtui.bullmq.codes import Code, Result
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.trouble import LOST, REFUSED
 from qtui.bullmq.events.log import Event, EventLog
 from qtui.bullmq.keys import QueueKey

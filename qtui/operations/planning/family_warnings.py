@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.dialect import QueueEvidence
 from qtui.bullmq.flow.family import Queues, read_families
 from qtui.bullmq.flow.lineage import Name, Node, Record, queue_of, read_nodes

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from qtui.bullmq.codes import Code
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.trouble import REFUSED
 from qtui.bullmq.dialect import (
     ONE_RESUME,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from qtui.bullmq.codes import Code
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.origin import Origin, origin_of
 from qtui.bullmq.filter import Filter, FilterError, parse_filter
 from qtui.bullmq.keys import QueueKey

@@ -12,7 +12,7 @@ from array import array
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Sequence
 
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.reads.fields import Fields
 from qtui.bullmq.writer import Picked

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import compress
 from typing import Final
 
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.model import LIST_FIELDS
 from qtui.bullmq.reads.fields import Fields, Values
 from qtui.bullmq.reads.scores import lowest_first

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from qtui.bullmq.codes import Code, Result
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.trouble import LOST
 from qtui.bullmq.model import Row
 from qtui.bullmq.reads.reader import Reader

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 
 from qtui.bullmq.ask import ask_everywhere, ask_one, items, present, primaries, text, texts
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.reads.queues.workers import queues_of_workers
 from qtui.bullmq.reads.status import read_status

@@ -11,7 +11,7 @@ from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import NoPermissionError, ResponseError
 
 from qtui.bullmq.ask import ask_one, number
-from qtui.bullmq.connection import Client, in_database
+from qtui.bullmq.connection.client import Client, in_database
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.reads.queues.discovery import scan
 from qtui.bullmq.reads.status import read_status

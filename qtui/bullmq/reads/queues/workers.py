@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from redis.asyncio.cluster import RedisCluster
 
 from qtui.bullmq.ask import ask_everywhere, primaries, text
-from qtui.bullmq.connection import Client
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 
 _NAME: Final = re.compile(r" name=(\S+)")
