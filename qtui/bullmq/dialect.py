@@ -123,8 +123,8 @@ class QueueEvidence:
         """Whether a release before 6 runs the queue: its resume takes all of ``paused`` at once.
 
         Its last jobs ran under 1.x to 4.x; or a 5.x process opened it last (Elixir names itself
-        5.65.1 whatever it speaks), and what waits while it is paused is in ``paused`` alone, where
-        a 5.x put it.
+        5.65.1 in every release), and jobs that wait while it is paused are only in ``paused``,
+        where a 5.x put them.
         """
         if self.ran_modern is False:
             return True
@@ -135,7 +135,7 @@ class QueueEvidence:
         """Whether 6.x runs the queue, while it is paused: what waits is in ``wait`` alone.
 
         A job that ran before proves nothing there: a dashboard of 6.x retries it into ``wait``,
-        whatever runs the queue.
+        even if another release runs the queue.
         """
         return self.wait_by_newer and not self.paused_list and not self._named_older
 

@@ -59,7 +59,7 @@ class Windows:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        # A cluster refuses GET patterns, whatever the release.
+        # A cluster of any release refuses GET patterns.
         self._sort_ro = not isinstance(client, RedisCluster)
         self._skiplists: set[str] = set()
         """Keys of sorted sets that are not compact: SORT_RO does not change them."""

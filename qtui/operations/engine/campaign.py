@@ -385,7 +385,7 @@ class Campaign(Generic[A_co]):
             await asyncio.shield(writing)
         finally:
             await asyncio.wait([writing])
-            writing.exception()  # of one that is cancelled nobody else asks for it
+            writing.exception()  # retrieved here, since a cancelled caller does not
 
     async def _admitted(self, jobs: int) -> int:
         """Waits until the pace admits some of the jobs; returns how many, 0 if it was stopped."""
@@ -445,7 +445,7 @@ class Campaign(Generic[A_co]):
         if self.journal is not None:
             try:
                 self.journal.codes(results)  # waits for no disk: sooner done than by a thread
-            except JournalError as reason:  # they are told all the same
+            except JournalError as reason:  # the results are yielded all the same
                 self._end = self._end or reason
 
     async def _judge_canary(self, ids: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Work that is done while somebody looks at what was done before. Pure asyncio; knows no Redis."""
+"""Prefetches an async generator while its consumer works. Pure asyncio; knows no Redis."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def always() -> bool:
 async def prefetched(
     source: AsyncGenerator[T], may: Callable[[], bool] = always, *, most: int = 2
 ) -> AsyncGenerator[T]:
-    """Yields what the source yields, and has it make the next ones meanwhile.
+    """Yields the items of a source, and lets it make the next ones while the consumer works.
 
     Args:
-        source: is closed with this.
+        source: the generator; closed together with this one.
         may: checked before each item; if False, the item is made only when it is requested.
         most: the most items to make ahead.
     """

@@ -103,7 +103,7 @@ class Interrupted:
             name: the campaign's id, or its beginning or end.
             where: the address of this connection.
             origin: the server there, to recognise a campaign that ran under another address.
-            anyway: whatever the address: someone has said that the data are the same.
+            anyway: whether to accept any address, since the user said that the data is the same.
 
         One that is done is taken over only where another server answers than the one that took
         its jobs, which may have lost their retry: those are sent again.

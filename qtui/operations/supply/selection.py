@@ -50,7 +50,7 @@ Selection: TypeAlias = Chosen | Query
 
 
 def chosen(queue: QueueKey, state: JobState, ids: Sequence[str]) -> Chosen:
-    """The jobs of these ids, wherever they stand; one named twice counts once.
+    """Returns the jobs with these ids, in any state; an id given twice counts once.
 
     Raises:
         ValueError: jobs in ``state`` can't be retried.
