@@ -65,7 +65,7 @@ async def test_a_canary_that_fails_leaves_the_others_untouched(
             await driver.press("c")
             await driver.sees("first 20, go on if ≤ 10 % fail again")
             await driver.press("y")
-            await driver.sees("of 20 failed again (limit 10 %)")
+            await driver.sees("of 20 jobs failed again (limit 10 %)")
             await driver.sees("40 not retried")
         assert await client.llen("bull:payments:wait") == 0
         assert await client.zcard("bull:payments:failed") == 60
