@@ -123,7 +123,7 @@ class QueueEvidence:
         """Whether a release before 6 runs the queue: its resume takes all of ``paused`` at once.
 
         Its last jobs ran under 1.x to 4.x; or a 5.x process opened it last (Elixir names itself
-        5.65.1 in every release), and jobs that wait while it is paused are only in ``paused``,
+        5.65.1 whichever dialect it writes), and jobs that wait while paused are only in ``paused``,
         where a 5.x put them.
         """
         if self.ran_modern is False:

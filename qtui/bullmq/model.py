@@ -142,7 +142,7 @@ class Row:
     finished_on: int | None = None
     failed_reason: str | None = None
     returnvalue: str | None = None
-    """None if absent, or too large for a list; `returnvalue_size` is 0 only if absent."""
+    """None if absent, or too large for a list; then `returnvalue_size` shows that it exists."""
     returnvalue_size: int = 0
     parent_key: str = ""
     modern: bool | None = None

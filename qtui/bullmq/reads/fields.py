@@ -30,7 +30,7 @@ class Fields:
     """Reads the same fields of any jobs of one queue.
 
     Args:
-        client: where to read; not a read-only one, which sends no scripts.
+        client: where to read; not a read-only one, since Redis counts every script as a write.
         queue: the queue.
         names: the fields' names in the hash.
     """
