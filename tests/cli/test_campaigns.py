@@ -115,7 +115,9 @@ def test_a_canary_that_nobody_works_stops_it(redis_url: str, folder: Path) -> No
     how = ("--all", "--yes", "--json", "--canary", "10", "--canary-time", "0.3")
     done = invoke("--redis", redis_url, "retry", "payments", *how)
     assert done.code == 1
-    assert done.err == "qtui: stopped: canary: 10 of 10 still waiting after 0.3 s (limit 10 %)\n"
+    assert (
+        done.err == "qtui: stopped: canary: 10 of 10 jobs still waiting after 0.3 s (limit 10 %)\n"
+    )
     assert done.summary["retried"] == 10
     with connect(redis_url) as client:
         assert client.llen("bull:payments:wait") == 10

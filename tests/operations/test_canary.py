@@ -63,7 +63,7 @@ async def test_jobs_that_always_fail_stop_it_and_the_rest_is_untouched(
     assert codes(found) == dict.fromkeys(ids[:20], Code.RETRIED)
     assert campaign.phase is Phase.STOPPED
     assert campaign.why.startswith("canary: ")
-    assert campaign.why.endswith(" of 20 failed again (limit 10 %)")
+    assert campaign.why.endswith(" of 20 jobs failed again (limit 10 %)")
     assert Counter(real.ran) == Counter(ids) + Counter(ids[:20])
     assert await census(client) == {one: ["failed"] for one in ids}
     assert [await client.hgetall(QUEUE.job(one)) for one in ids[20:]] == before
@@ -132,7 +132,7 @@ async def test_without_a_worker_it_stops_when_the_time_is_up(client: Redis) -> N
     found = await run(campaign)
     assert 0.5 <= time.monotonic() - began < 5
     assert campaign.phase is Phase.STOPPED
-    assert campaign.why == "canary: 5 of 5 still waiting after 0.5 s (limit 10 %)"
+    assert campaign.why == "canary: 5 of 5 jobs still waiting after 0.5 s (limit 10 %)"
     assert codes(found) == dict.fromkeys(ids[:5], Code.RETRIED)
     assert await client.zcard(QUEUE.key("failed")) == 45
 
@@ -141,9 +141,9 @@ async def test_without_a_worker_it_stops_when_the_time_is_up(client: Redis) -> N
 @pytest.mark.parametrize(
     ("outcome", "why"),
     [
-        ("fail", r"canary: \d+ of 30 failed again \(limit 10 %\)"),
+        ("fail", r"canary: \d+ of 30 jobs failed again \(limit 10 %\)"),
         ("ok", ""),
-        ("none", r"canary: 30 of 30 still waiting after 0\.5 s \(limit 10 %\)"),
+        ("none", r"canary: 30 of 30 jobs still waiting after 0\.5 s \(limit 10 %\)"),
     ],
 )
 async def test_one_that_is_as_large_as_the_selection_is_judged_too(
