@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections.abc import Sequence
 
 import pytest
@@ -11,6 +12,7 @@ from redis.asyncio import Redis
 
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.fields import STEP
+from qtui.bullmq.script import script_text
 from qtui.bullmq.writer import Picked, Writer
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.journal.lines import Snapshot
@@ -44,6 +46,21 @@ async def read_all(client: Redis, leave: Sequence[str] = (), late: int = 0) -> l
 
 def names(found: Sequence[Snapshot]) -> list[str]:
     return [one.id for one in found]
+
+
+def named_to_be_cleared(script: str) -> set[str]:
+    """Every name that a script gives to its list of fields to clear."""
+    text = script_text(script)
+    body = text[text.index("local function fieldsToClear") :]
+    given = [line for line in text.splitlines() if re.match(r"local (cleared|result) =", line)]
+    return set(re.findall(r'"([A-Za-z]\w+)"', "\n".join([body[: body.index("\nend")], *given])))
+
+
+@pytest.mark.parametrize("script", ["retry", "rerun"])
+def test_whatever_a_script_names_to_be_cleared_is_in_the_snapshot(script: str) -> None:
+    named = named_to_be_cleared(script) - {"completed"}
+    assert {"finishedOn", "atm", "attemptsMade", "ats", "failedReason", "returnvalue"} <= named
+    assert named <= set(SNAPSHOT_FIELDS)
 
 
 @pytest.mark.parametrize("state", [JobState.FAILED, JobState.COMPLETED])

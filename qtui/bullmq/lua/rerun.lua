@@ -44,6 +44,7 @@
 -- part: keys
 -- part: removal
 -- part: events
+-- part: fields
 -- script: retry
 local mode = ARGV[1] == "resume" and "start" or ARGV[1]
 local stamps = ARGV[1] == "start"

@@ -38,6 +38,7 @@
 -- part: removal
 -- part: parent
 -- part: events
+-- part: fields
 -- part: waking
 local base, state = ARGV[1], ARGV[2]
 local resetMade, resetStarted = ARGV[3] == "1", ARGV[4] == "1"
