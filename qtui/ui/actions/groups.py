@@ -11,7 +11,7 @@ from qtui.ui.actions.needs import not_retriable, retry_is_running
 def cannot_mark(situation: Situation) -> str:
     """Why groups can't be marked: marks are there to retry their jobs."""
     if situation.read_only:
-        return "read-only: retry is off, so marking is off too."
+        return "Read-only: retries are off, and so are marks."
     return not_retriable(situation)
 
 

@@ -27,7 +27,7 @@ def cannot_mark(situation: Situation) -> str:
     if situation.in_queues:
         return "Select a job first (tab moves to the list)."
     if situation.read_only:
-        return "read-only: retry is off, so marking is off too."
+        return "Read-only: retries are off, and so are marks."
     return not_retriable(situation) or no_list(situation)
 
 

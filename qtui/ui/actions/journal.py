@@ -13,7 +13,7 @@ def cannot_resume(situation: Situation) -> str:
     """Why the retry under the cursor can't be resumed."""
     one = situation.campaign
     if situation.read_only:
-        return "read-only: retry is off."
+        return "Read-only: retries are off."
     if one is None:
         return "There is no retry here."
     if one.ended and one.phase == "done":
