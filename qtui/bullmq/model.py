@@ -170,7 +170,14 @@ LIST_FIELDS: Final = (
     "parentKey",
     "failedReason",
 )
-"""The fields that a `Row` is made from; none is a payload."""
+"""The fields that a `Row` is made from; none is a payload.
+
+A snapshot in the journal contains all of them. Details and ``show --json`` print them apart from
+the other fields.
+"""
+
+TEXT_FIELDS: Final = frozenset({"name", "opts", "parentKey", "failedReason"})
+"""Those of `LIST_FIELDS` that are texts; all others are numbers."""
 
 
 def _options(text: str) -> Mapping[str, object] | None:
@@ -249,9 +256,7 @@ def row(job_id: str, values: Sequence[str | None], score: float | None = None) -
     fields = dict(zip(LIST_FIELDS, values, strict=True))
     garbage = Garbage()
     numbers = {
-        name: garbage.number(name, fields[name])
-        for name in LIST_FIELDS
-        if name not in ("name", "opts", "parentKey", "failedReason")
+        name: garbage.number(name, fields[name]) for name in LIST_FIELDS if name not in TEXT_FIELDS
     }
     options = garbage.options(fields["opts"])
     return Row(

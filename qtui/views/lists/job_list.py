@@ -44,9 +44,9 @@ class JobList:
         self.total = 0
         """Rows in the list, one that stays included."""
         self.loaded = False
+        """Whether it has been read at all."""
         self.unread = ""
         """Why there are no rows, where the state's key holds another type."""
-        """Whether it has been read at all."""
         self.held = False
         self.live_total = 0
         """Jobs in the state, as last read; differs from `total` while held."""
