@@ -99,7 +99,8 @@ def test_a_canary_that_is_open_when_the_time_is_up_ends_with_1_and_can_be_resume
         *("--canary-time", "0.3"),
     )
     assert told.code == 1
-    assert f"stopped: canary: {canary} of {canary} jobs still waiting after 0.3 s" in told.err
+    jobs = "1 job" if canary == 1 else f"{canary} jobs"
+    assert f"stopped: canary: {canary} of {jobs} still waiting after 0.3 s" in told.err
     journal = told.out.splitlines()[-1].removeprefix("journal ")
     again = invoke("--redis", redis_url, "retry", "--resume", journal)
     assert again.code == 1
