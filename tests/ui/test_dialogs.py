@@ -85,7 +85,7 @@ async def test_every_line_of_a_plan_is_shown_or_can_be_scrolled_to(
                 await driver.press("j")
                 seen += squeezed(driver)
             assert "▼" not in driver.text()
-            for words in (*(f"E{group} " for group in range(12)), "is paused", "their attempts"):
+            for words in (*(f"E{group} " for group in range(12)), "is paused", "attempts: they"):
                 assert words in seen, f"{words} can't be reached at {size}"
 
 
@@ -131,7 +131,7 @@ async def test_a_choice_of_queues_and_the_help_fit_every_size(
         await driver.sees("Several queues hold a job j0")
         for size in [*SIZES, SMALLEST]:
             await driver.resize(*size)
-            assert_whole(driver, "enter goes there", "queue-00")
+            assert_whole(driver, "enter opens the job", "queue-00")
             await driver.press("G")
             assert "queue-29" in driver.text()
             await driver.press("g")

@@ -227,7 +227,7 @@ async def test_read_only_tells_and_writes_nothing(
         assert "r rerun" not in driver.lines()[-1]
         await driver.press("r")
         await driver.sees("Dry run: rerun the flow of bull:reports:report")
-        await driver.sees("READ-ONLY: dry run")
+        await driver.sees("READ-ONLY: this is a dry run")
         await driver.press("y")
         await driver.press("escape")
         await driver.sees("bad-2")
