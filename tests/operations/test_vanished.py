@@ -15,11 +15,11 @@ from qtui.bullmq.writer import Writer
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import VANISHED, Campaign, Phase
-from qtui.operations.journal.reading import ids, summary
+from qtui.operations.journal.reading import ids, read_lines, summary
 from qtui.operations.planning.plan import Resets
-from qtui.operations.retry.resuming import Recorder
+from qtui.operations.retry.resuming import Interrupted, Recorder
 from qtui.operations.retry.retry import Retry
-from tests.operations.campaigns import plan_of, run
+from tests.operations.campaigns import codes, plan_of, run
 from tests.operations.flows import KIDS
 from tests.operations.test_conditions import JOBS, a_rerun, a_retry
 from tests.seeds import QUEUE, raw_failed
@@ -71,12 +71,44 @@ async def test_it_says_what_was_done_and_what_is_gone(
     assert 0 < campaign.done < campaign.selected
     assert campaign.phase is Phase.STOPPED
     assert campaign.why
-    codes = {one.code for one in found if not one.retried}
-    assert codes <= {Code.NO_SUCH_JOB, Code.NOT_IN_STATE, Code.REFUSED}
-    if not codes:
+    others = {one.code for one in found if not one.retried}
+    assert others <= {Code.NO_SUCH_JOB, Code.NOT_IN_STATE, Code.REFUSED}
+    if not others:
         assert campaign.why == VANISHED
     one = summary(tmp_path, ids(tmp_path)[0])
     assert (one.phase, one.note) == ("stopped", campaign.why)
+
+
+@pytest.mark.parametrize("begin", [a_retry, a_retry_by_id])
+@pytest.mark.parametrize("again", [False, True])
+async def test_what_was_not_sent_to_it_has_no_code_when_the_campaign_is_resumed(
+    any_client: Redis,
+    tmp_path: Path,
+    begin: Callable[[Redis, Path], Awaitable[Campaign[Retry]]],
+    again: bool,
+) -> None:
+    """The script wrote nothing, so no job is unknown, even where the queue is in use again."""
+    campaign = await begin(any_client, tmp_path)
+    async for results in campaign.run():
+        if campaign.done == len(results) > 0:
+            await any_client.flushall()
+    campaign.close()
+    assert campaign.why == VANISHED
+    [name] = ids(tmp_path)
+    snapshots = {one["id"] for one in read_lines(tmp_path, name) if one["type"] == "job"}
+    assert len(snapshots) > campaign.decided  # a batch was on its way
+    if again:
+        await raw_failed(any_client, ["new"])
+    for _ in range(1 if again else 2):  # what the first resumption writes is read by the second
+        taken = Interrupted.take(tmp_path, name, "here", anyway=True)
+        second = await taken.campaign(any_client, Writer(any_client))
+        found = codes([one for one in await run(second) if one.job_id != "new"])
+        second.close()
+        assert set(found.values()) <= {Code.NO_SUCH_JOB}
+        assert Code.UNKNOWN not in summary(tmp_path, name).codes
+        if not again:
+            assert (second.phase, second.why) == (Phase.STOPPED, VANISHED)
+            assert second.codes == {Code.RETRIED: campaign.done}
 
 
 async def test_a_queue_that_was_gone_before_the_first_call_is_refused(client: Redis) -> None:

@@ -123,6 +123,8 @@ class Campaign(Generic[A_co]):
         self._begun = bool(self.codes)
         self._end: Exception | None = None
         """Why nothing more is sent, if so."""
+        self._refused_whole = False
+        """Whether it ended since the script found no queue of BullMQ's, and wrote nothing."""
         self._answered: deque[Sent] = deque()
         self._canary: list[str] | None = [] if self.pace.canary else None
         """The canary's jobs so far; None without a canary, and after the verdict."""
@@ -210,6 +212,7 @@ class Campaign(Generic[A_co]):
         except _Objection as reason:
             self.why = str(reason)
         except ForeignQueue as reason:
+            self._refused_whole = True
             # It was a BullMQ queue when the first jobs were sent.
             self.why = f"the queue is {reason}" if reason.kind is Kind.PRO else VANISHED
             if not self.done:
@@ -285,9 +288,19 @@ class Campaign(Generic[A_co]):
     def _write_end(self, outcomes: Mapping[str, int] | None = None) -> None:
         if self.journal is not None:
             try:
-                self.journal.end(self._phase.value, self.codes, self.why, outcomes)
+                self.journal.end(
+                    self._phase.value, self.codes, self.why, outcomes, all_known=self._all_known
+                )
             except JournalError as reason:
                 self.why = self.why or str(reason)
+
+    @property
+    def _all_known(self) -> bool:
+        """Whether the jobs without a code were certainly not sent, though it was cut short.
+
+        Not so if a code could not be written, or if the call before was lost.
+        """
+        return self._refused_whole and self._end is None and not self._delivery.trouble
 
     # Sending
 

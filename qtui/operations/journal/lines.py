@@ -226,14 +226,21 @@ def end_line(
     codes: Mapping[Code, int],
     note: str,
     outcomes: Mapping[str, int] | None = None,
+    *,
+    all_known: bool = False,
 ) -> bytes:
-    """Returns the last line: how it ended, all codes counted, and the outcomes of retried jobs."""
+    """Returns the last line: how it ended, all codes counted, and the outcomes of retried jobs.
+
+    ``all_known`` says that the jobs without a code were certainly not sent.
+    """
     counts = {
         "unknown" if code is Code.UNKNOWN else str(code.value): number
         for code, number in codes.items()
         if number
     }
     found: JournalLine = {"type": "end", "at": at, "phase": phase, "codes": counts, "note": note}
+    if all_known:
+        found["all_known"] = True
     return _lines([found if outcomes is None else found | {"outcomes": dict(outcomes)}])
 
 
@@ -301,6 +308,11 @@ def glance(line: bytes) -> Glance | None:
         return Glance(job_id, None, known, kind == b"withdrawn")
     except ValueError:
         return None
+
+
+def all_known(line: bytes) -> bool:
+    """Whether it is an end line that says that jobs without a code were certainly not sent."""
+    return line.startswith(b'{"type":"end"') and (record(line) or {}).get("all_known") is True
 
 
 def code_of(value: object) -> Code:

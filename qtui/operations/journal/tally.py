@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from qtui.bullmq.codes import Code
-from qtui.operations.journal.lines import glance
+from qtui.operations.journal.lines import all_known, glance
 
 
 @dataclass(slots=True)
@@ -22,18 +22,23 @@ class JournalTally:
     retried: dict[str, float] | None = None
     """By id, the scores of jobs with code 1; None if they need not be kept."""
     _unknown: set[str] = field(default_factory=set)
+    _unsent: set[str] = field(default_factory=set)
+    """Jobs that were certainly not sent, though their snapshots were written."""
 
     def add(self, line: bytes) -> str | None:
         """Counts one line; returns the job's id if the line settles its code."""
         seen = glance(line)
         if seen is None:
+            if all_known(line):
+                self._clear()
             return None
         if seen.withdrawn:
             self._withdraw(seen.job_id, seen.score)
             return None
         if seen.code is None:
             if seen.job_id not in self.doubtful:  # else a resumed campaign wrote it again
-                self.jobs += 1
+                self.jobs += seen.job_id not in self._unsent
+                self._unsent.discard(seen.job_id)
                 self.doubtful[seen.job_id] = seen.score
             return None
         if seen.job_id in self._unknown:
@@ -47,6 +52,11 @@ class JournalTally:
         if self.retried is not None and seen.code is Code.RETRIED and score is not None:
             self.retried[seen.job_id] = score
         return seen.job_id
+
+    def _clear(self) -> None:
+        """Takes the jobs without a code out of doubt: they were not sent."""
+        self._unsent |= self.doubtful.keys() - self._unknown
+        self.doubtful = {one: at for one, at in self.doubtful.items() if one in self._unknown}
 
     def _withdraw(self, job_id: str, score: float | None) -> None:
         """Voids a code 1: the job may be sent again, after its state was read."""

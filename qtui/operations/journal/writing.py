@@ -225,6 +225,8 @@ class Journal:
         codes: Mapping[Code, int],
         note: str = "",
         outcomes: Mapping[str, int] | None = None,
+        *,
+        all_known: bool = False,
     ) -> None:
         """Writes the last line, and syncs the file to disk.
 
@@ -233,11 +235,13 @@ class Journal:
             codes: of the whole campaign, including the part before it was resumed.
             note: the reason, or anything else to know, in a sentence.
             outcomes: all retried jobs counted by fate; None if they were not followed.
+            all_known: whether the jobs without a code were certainly not sent.
 
         Raises:
             JournalError: it can't be written.
         """
-        self._append(end_line(int(time.time() * 1000), phase, codes, note, outcomes))
+        at = int(time.time() * 1000)
+        self._append(end_line(at, phase, codes, note, outcomes, all_known=all_known))
         self._sync()
 
     def close(self) -> None:
