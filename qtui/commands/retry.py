@@ -276,6 +276,5 @@ async def run_campaign(
         finally:
             report.follow(follower.final(), seconds)
 
-    if isinstance(campaign.action.plan.selection, Query):
-        report.rest_when_done = f"left {campaign.action.plan.state} before their turn"
+    report.by_query = isinstance(campaign.action.plan.selection, Query)
     return await carry_out(campaign, place, report, follow if seconds else None)

@@ -166,6 +166,8 @@ def facts(one: Summary, story: Story) -> Iterator[tuple[str, str]]:
     if wanted:
         yield "pace", plain(", ".join(f"{name} {value}" for name, value in wanted.items()))
     yield "codes", _codes(one.codes, retried_from(header)) or "none"
+    if one.left:
+        yield "left", f"{plural(one.left, 'job')} left {retried_from(header)} before their turn"
     if story.error:
         yield "refused", first_line(story.error)
     if story.fates or one.outcomes:

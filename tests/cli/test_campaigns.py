@@ -316,6 +316,34 @@ def test_one_that_was_killed_is_gone_on_with(redis_url: str, folder: Path) -> No
     assert {one["code"] for one in told} == {1}
 
 
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+def test_jobs_that_left_their_state_before_their_turn_are_counted(
+    redis_url: str, folder: Path, as_json: tuple[str, ...]
+) -> None:
+    many_failed(redis_url, [str(number) for number in range(10_000, 18_000)])
+    how = ("payments", "--all", "--yes", *as_json, "--max-waiting", "200")
+    with retrying(redis_url, *how) as process:
+        with connect(redis_url) as client:
+            soon(lambda: client.llen("bull:payments:wait") == 200)
+            client.delete("bull:payments:failed")
+            client.delete("bull:payments:wait")
+        done = ended(process)
+    [name] = ids(folder)
+    left = 8000 - sum(summary(folder, name).codes.values())
+    assert left > 0
+    assert done.code == 1
+    if as_json:
+        assert (done.summary["retried"], done.summary["left"]) == (200, left)
+    else:
+        assert "200 of 8,000 jobs retried, " in done.out
+        assert f", {left:,} left failed before their turn\n" in done.out
+    again = invoke("--redis", redis_url, "retry", "--resume", name)
+    assert (again.code, again.out) == (1, "")
+    words = f"{left:,} jobs had left failed before it came to them"
+    assert again.err == f"qtui: campaign {name} is complete: {words}\n"
+    assert f"{left:,} jobs left failed before their turn" in invoke("journal", name).out
+
+
 def test_of_two_at_a_time_the_second_is_refused(redis_url: str, folder: Path) -> None:
     many_failed(redis_url, MANY[:50])
     how = ("payments", "--all", "--yes", "--rate", "2")

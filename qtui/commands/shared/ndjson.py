@@ -135,12 +135,14 @@ def summary_object(
     outcomes: Mapping[str, object] | None = None,
     dry_run: bool = False,
     after_children: int = 0,
+    left: int = 0,
     warnings: Iterable[str] = (),
 ) -> dict[str, object]:
     """The summary, the last line of an action. Jobs that no code counts were not sent.
 
-    ``after_children`` is the number of parents that wait for their retried children, if any. A dry
-    run adds the plan's ``warnings`` as sentences.
+    ``after_children`` is the number of parents that wait for their retried children, if any, and
+    ``left`` the number of jobs that had left their state before they were reached. A dry run adds
+    the plan's ``warnings`` as sentences.
     """
     counts = {str(code.value): codes.get(code, 0) for code in _ALWAYS_COUNTED}
     for code, number in codes.items():
@@ -154,6 +156,8 @@ def summary_object(
     }
     if after_children:
         summary["after_children"] = after_children
+    if left:
+        summary["left"] = left
     if outcomes is not None:
         summary["outcomes"] = outcomes
     if dry_run:

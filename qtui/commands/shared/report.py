@@ -102,8 +102,9 @@ class Report:
         """Jobs that run after their children, as far as known."""
         self.rest = "not sent"
         """What the summary calls jobs without a result."""
-        self.rest_when_done = self.rest
-        """The same, if nothing cut the campaign short."""
+        self.by_query = False
+        """Whether the jobs come from a query: it never meets one that leaves its state before."""
+        self._left = 0
         self.remark = ""
         """A remark about followed jobs, for stderr."""
 
@@ -196,6 +197,17 @@ class Report:
         bad = self.followed is not None and is_bad(self.followed)
         return DONE if done and not bad else NOT_ALL
 
+    def all_sent(self) -> None:
+        """Takes in that nothing cut the campaign short: what a query did not meet has left."""
+        if self.by_query:
+            self.rest = f"left {self._state} before their turn"
+            self._left = self._untouched
+
+    @property
+    def _untouched(self) -> int:
+        """Number of jobs without a result."""
+        return max(0, self.selected - self._codes.total())
+
     def end(self, code: int, message: str = "") -> int:
         """Prints the summary, then the message on stderr; returns the code."""
         if self._json:
@@ -206,6 +218,7 @@ class Report:
                 outcomes=self._outcomes(),
                 dry_run=self._dry_run,
                 after_children=self.after_children,
+                left=self._left,
                 warnings=self.warnings,
             )
             self._out.json(summary)
@@ -230,8 +243,8 @@ class Report:
         for code, number in sorted(self._codes.items(), reverse=True):
             if code is not Code.RETRIED and number:
                 parts.append(f"{count(number)} {_IN_SUMMARY[code].format(state=self._state)}")
-        if (untouched := self.selected - self._codes.total()) > 0:
-            parts.append(f"{count(untouched)} {self.rest}")
+        if self._untouched:
+            parts.append(f"{count(self._untouched)} {self.rest}")
         return ", ".join(parts)
 
 

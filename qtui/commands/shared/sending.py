@@ -190,12 +190,12 @@ def _end(
 
 def _ended(campaign: Campaign[JobAction], report: Report) -> int:
     if campaign.phase is Phase.DONE and campaign.why:
-        report.rest = report.rest_when_done
+        report.all_sent()
         return _end(campaign, report, report.code or NOT_ALL, f"all was sent: {campaign.why}")
     if campaign.phase is Phase.DONE and campaign.is_stopping:
         return _end(campaign, report, INTERRUPTED, "interrupted after all jobs were sent")
     if campaign.phase is Phase.DONE:
-        report.rest = report.rest_when_done
+        report.all_sent()
         return _end(campaign, report, report.code, "")
     if campaign.phase is Phase.LOST:
         return _end(campaign, report, REDIS, "the connection was lost", goes_on=True)

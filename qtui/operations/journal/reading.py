@@ -84,6 +84,13 @@ class Summary:
         return self.header.id
 
     @property
+    def left(self) -> int:
+        """Number of jobs that had left their state before a campaign that is done came to them."""
+        if self.phase != "done" or self.header.selection.kind != "query":
+            return 0
+        return max(0, (self.header.selection.jobs or 0) - sum(self.codes.values()))
+
+    @property
     def unfinished(self) -> bool:
         """Whether it was interrupted, and should be resumed."""
         return not (self.ended or self.running)

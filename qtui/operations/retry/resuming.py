@@ -36,6 +36,7 @@ from qtui.operations.retry.retry import Retry
 from qtui.operations.retry.same_server import check_is_here
 from qtui.operations.supply.selection import Chosen, Query, Selection
 from qtui.operations.supply.supply import Before
+from qtui.text import plural
 
 _LARGEST: Final = 1e15
 """Largest number in a pace; qtui never writes a larger one."""
@@ -119,7 +120,7 @@ class Interrupted:
                 f"{known.id} is a flow's rerun: run that again, it goes on from where it is"
             )
         if known.phase == "done" and (known.header.flow or not _changed(folder, known, origin)):
-            raise AllDone(f"campaign {known.id} is done: every job of it has its code")
+            raise AllDone(f"campaign {known.id} {_done(known)}")
         _state(known.header)
         _filter(known.header)
         if not anyway and not is_same_address(known.header.where, where):
@@ -170,6 +171,14 @@ class Interrupted:
             workers=seen_workers,
             selected=header.selection.jobs,
         )
+
+
+def _done(known: Summary) -> str:
+    """What there is to say of a campaign that is done."""
+    if not known.left:
+        return "is done: every job of it has its code"
+    jobs = plural(known.left, "job")
+    return f"is complete: {jobs} had left {known.header.state} before it came to them"
 
 
 def _changed(folder: Path, known: Summary, origin: Origin | None) -> bool:

@@ -346,5 +346,7 @@ def _course(campaign: Campaign[Retry], left: int) -> Iterator[str]:
             yield "L, then r resumes"
     else:
         yield f"{count(campaign.done)} of {selected} retried"
+        if left:
+            yield f"{count(left)} left {campaign.action.plan.state} before their turn"
         if campaign.why:
             yield plain(campaign.why)
