@@ -109,7 +109,7 @@ def test_what_was_not_done_while_writes_were_refused_is_done_by_resume(
         assert_true(told, places(admin), ids)
         assert told.code == 130
         assert 0 < len(told.retried) < JOBS
-        assert f"qtui retry --resume {journal_of(tmp_path)} goes on" in told.err
+        assert f"qtui retry --resume {journal_of(tmp_path)} does the rest" in told.err
         assert_journal(tmp_path, told, "stopped")
         switch(server, admin, False)
         again = resume(url, tmp_path)

@@ -109,7 +109,7 @@ async def test_a_look_with_nothing_new_is_one_command(
         await asyncio.sleep(0.5)  # the least time between two readings of states
         trips.count = 0
         await follower.look()
-        assert trips.count == 1 + 2
+        assert trips.count == 1 + 3
         assert follower.tally() == OutcomeTally(waiting=300)
     stats = await any_client.info("commandstats")
     assert stats["cmdstat_lpos"]["calls"] == 300

@@ -99,7 +99,7 @@ async def test_nothing_in_a_job_gets_an_escape_or_markup_out(
         out = drain(child, "[/foo]")
         for keys in ("j", "\r", "G", "q", "j", "r"):
             child.send(keys)
-        out += drain(child, "leave")
+        out += drain(child, "cancel")
         for keys in ("q", "1", "2", "3", "\t", "j", "j", "?"):
             child.send(keys)
         out += drain(child, "closes")

@@ -95,10 +95,13 @@ class Workplace:
         """
         import asyncio
         import signal
+        import threading
 
         async def asked() -> T:
-            # asyncio does so for SIGINT alone, which a process in the background may ignore.
-            if task := asyncio.current_task():
+            # asyncio does so for SIGINT alone, which a process in the background may ignore. Only
+            # the main thread can take signals.
+            task = asyncio.current_task()
+            if task and threading.current_thread() is threading.main_thread():
                 asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
             return await self.asked(work, writes=writes)
 
