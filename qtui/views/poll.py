@@ -122,6 +122,11 @@ class Poll:
         """Whether each look reads all queues."""
         return len(self._queues) <= A_LOOK
 
+    @property
+    def all_counted(self) -> bool:
+        """Whether every queue that is known was read at least once."""
+        return self._queues <= self.statuses.keys()
+
     async def look_elsewhere(self) -> None:
         """Finds out where queues are, if none was found. Costs a `look_elsewhere`."""
         if not self._only:

@@ -177,7 +177,8 @@ class Inspector(LiveScreen):
         statuses = self.poll.worst_first()
         self.queues.show(statuses, searching=self.poll.searching)
         self._fit_queues()
-        if statuses and not self.poll.searching:
+        # A look that began before the last queue was found may end after the search does.
+        if statuses and not self.poll.searching and self.poll.all_counted:
             self.queues.touch()
         if not statuses:
             prefixes = " ".join(f"{prefix}:*" for prefix in self.session.settings.prefixes)
