@@ -129,7 +129,7 @@ async def test_a_retried_row_stays_until_results_are_closed(redis_url: str) -> N
         await driver.press("y")
         await driver.sees("✔ waiting")
         await fill(redis_url, "payments", 2, name="newcomer")
-        await driver.sees("2 changes since · ctrl+r refreshes")
+        await driver.sees("3 changes since · ctrl+r refreshes")
         assert "newcomer" not in driver.text()
         await driver.press("ctrl+r")
         await driver.sees("Refreshed; the results stay until esc closes them.")
