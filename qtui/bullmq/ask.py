@@ -19,7 +19,7 @@ from redis.exceptions import (
 )
 
 from qtui.bullmq.connection.client import Client
-from qtui.bullmq.connection.trouble import Unable, condition_of, is_wrong_type
+from qtui.bullmq.connection.trouble import Unable, condition_of, conditions_named, is_wrong_type
 
 Command: TypeAlias = tuple[str | int, ...]
 Reply: TypeAlias = "str | int | float | list[Reply] | RedisError | None"
@@ -37,7 +37,8 @@ async def ask(client: Client, commands: Iterable[Command]) -> list[Reply]:
     pipeline = client.pipeline(transaction=False)
     for command in commands:
         pipeline.execute_command(*command)
-    replies = cast("list[Reply]", await pipeline.execute(raise_on_error=False))
+    with conditions_named():
+        replies = cast("list[Reply]", await pipeline.execute(raise_on_error=False))
     for reply in replies:
         if isinstance(reply, RedisError) and (condition := condition_of(reply)):
             raise Unable(str(reply), condition) from reply
@@ -119,14 +120,10 @@ async def ask_one(client: Client, *command: str | int, node: ClusterNode | None 
         redis.exceptions.ConnectionError, TimeoutError: as `ask`.
         redis.exceptions.RedisError: the server refused the command.
     """
-    try:
+    with conditions_named():
         if node is None:
             return cast("Reply", await client.execute_command(*command))
         return cast("Reply", await client.execute_command(*command, target_nodes=node))
-    except RedisError as error:
-        if condition := condition_of(error):
-            raise Unable(str(error), condition) from error
-        raise
 
 
 def text(reply: Reply) -> str | None:

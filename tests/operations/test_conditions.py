@@ -12,9 +12,11 @@ from typing import TypeAlias
 import pytest
 from redis.asyncio import Redis
 
+from qtui.bullmq.ask import ask, ask_one
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import connect, parse_target
-from qtui.bullmq.connection.trouble import condition_of, denial_of
+from qtui.bullmq.connection.origin import read_origin
+from qtui.bullmq.connection.trouble import Unable, condition_of, denial_of
 from qtui.bullmq.flow_writer import FlowWriter
 from qtui.bullmq.writer import Writer
 from qtui.demo.server import EmbeddedServer
@@ -405,6 +407,32 @@ async def test_a_login_that_is_refused_for_a_while_is_waited_for(
     await own.execute_command("ACL", "DELUSER", "rotated")
     assert campaign.phase is Phase.DONE
     assert campaign.codes == {Code.RETRIED: JOBS}
+
+
+async def _a_pipeline(client: Redis) -> object:
+    return await ask(client, [("PING",)])
+
+
+async def _a_command(client: Redis) -> object:
+    return await ask_one(client, "PING")
+
+
+async def _the_origin(client: Redis) -> object:
+    return await read_origin(client, "bull:q:meta")
+
+
+@pytest.mark.parametrize("read", [_a_pipeline, _a_command, _the_origin])
+async def test_a_login_that_is_refused_while_connecting_is_named(
+    own_server: EmbeddedServer, read: Callable[[Redis], Awaitable[object]]
+) -> None:
+    """However it asks, and though nothing of what it asks for was sent."""
+    url = own_server.url.replace("unix://", "unix://nobody:secret@")
+    client = connect(parse_target(url), read_only=False)
+    assert isinstance(client, Redis)
+    with pytest.raises(Unable) as refused:
+        await read(client)
+    await client.aclose()
+    assert refused.value.condition == "Redis refuses the login"
 
 
 async def test_nothing_is_decided_twice_when_it_comes_and_goes(own: Redis, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from redis.exceptions import ResponseError
 
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.sentinel import MasterPool
+from qtui.bullmq.connection.trouble import conditions_named
 
 _NONE: Final = "0" * 40
 _LONGEST: Final = 64
@@ -81,16 +82,17 @@ async def read_origin(client: Client, key: str) -> Origin:
     """
     is_settled = True
     try:
-        if isinstance(client, RedisCluster):
-            await client.initialize()
-            node = client.get_node_from_key(key)
-            reply = await client.execute_command("INFO", target_nodes=node)
-        else:
-            pool = client.connection_pool
-            if isinstance(pool, MasterPool):
-                is_settled = await pool.is_settled()
-            await pool.disconnect(inuse_connections=False)
-            reply = await client.execute_command("INFO")
+        with conditions_named():
+            if isinstance(client, RedisCluster):
+                await client.initialize()
+                node = client.get_node_from_key(key)
+                reply = await client.execute_command("INFO", target_nodes=node)
+            else:
+                pool = client.connection_pool
+                if isinstance(pool, MasterPool):
+                    is_settled = await pool.is_settled()
+                await pool.disconnect(inuse_connections=False)
+                reply = await client.execute_command("INFO")
     except ResponseError:
         return Origin(is_settled=is_settled)
     info = reply if isinstance(reply, Mapping) else {}

@@ -8,6 +8,8 @@ this one command was refused (`REFUSED`).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from redis.exceptions import (
@@ -111,6 +113,21 @@ def condition_of(error: RedisError | str) -> str:
         error = str(error)
     match = _CODE.match(error)
     return _CONDITIONS[match[1]] if match else ""
+
+
+@contextmanager
+def conditions_named() -> Iterator[None]:
+    """Raises `Unable` in place of an error about the whole server, whatever it is wrapped in.
+
+    What is refused while a connection is made is no reply to a command: redis-py raises it from
+    pipelines too, now and then as the cause of a plain ConnectionError.
+    """
+    try:
+        yield
+    except RedisError as error:
+        if not isinstance(error, Unable) and (condition := condition_of(error)):
+            raise Unable(str(error), condition) from error
+        raise
 
 
 # Before Redis 7 and since, in Valkey, and as each says it to a script.
