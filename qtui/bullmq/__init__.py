@@ -1,1 +1,1 @@
-"""The keyspace of BullMQ as a library: names, facts, reads, and one writer. Needs redis-py only."""
+"""The keyspace of BullMQ as a library: names, facts, reads, writers. Needs redis-py only."""

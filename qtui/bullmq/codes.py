@@ -1,4 +1,4 @@
-"""The result of one job's retry, in BullMQ's own result codes. Pure."""
+"""The result of an action for one job, in BullMQ's own result codes. Pure."""
 
 from __future__ import annotations
 
@@ -9,13 +9,19 @@ from qtui.bullmq.model import Kind
 
 
 class Code(IntEnum):
-    """BullMQ's codes for a retry (reprocessJob, ≥1.48.3), and some of qtui's."""
+    """BullMQ's codes for a retry (reprocessJob, ≥1.48.3), and some of qtui's.
 
-    RETRIED = 1
+    Every action answers with these, also where BullMQ's own script says 0 for success.
+    """
+
+    DONE = 1
     REFUSED = 0
     """Redis refused the write (memory, permission, a key of the wrong type); the job stays."""
     NO_SUCH_JOB = -1
     NOT_IN_STATE = -3
+    CURRENT_ITERATION = -8
+    """The job is the iteration that its scheduler waits for: it stays, since without it the
+    scheduler would never run again. BullMQ's own code (removeJob, ≥5.16.0)."""
     FAILED_CHILD = -9
     """A child of the job, retried with it, failed again, was not retried, or is gone: the job
     stays, since it could not complete. BullMQ's own code for failed children (≥5.42.0)."""
@@ -24,34 +30,42 @@ class Code(IntEnum):
 
 
 _MEANING = {
-    Code.RETRIED: "retried",
+    Code.DONE: "{done}",
     Code.REFUSED: "refused by Redis",
     Code.NO_SUCH_JOB: "job is gone",
     Code.NOT_IN_STATE: "not in {state} any more",
+    Code.CURRENT_ITERATION: "a scheduler's current iteration",
     Code.FAILED_CHILD: "a child failed or is gone, rerun the flow",
     Code.UNKNOWN: "unknown: the connection was lost",
 }
 
 
-def meaning(code: Code, state: str) -> str:
-    """Returns the code in words; ``state`` is the state from which the job was retried."""
-    return _MEANING[code].format(state=state)
+def meaning(code: Code, state: str, done: str = "retried") -> str:
+    """Returns the code in words.
+
+    Args:
+        code: the code.
+        state: the state in which the action expected the job.
+        done: the action's word for what it has done.
+    """
+    return _MEANING[code].format(state=state, done=done)
 
 
 class Result(NamedTuple):
-    """The result of one job's retry."""
+    """The result of an action for one job."""
 
     job_id: str
     code: Code
     target: str = ""
-    """``wait``, ``paused``, ``prioritized`` or ``waiting-children`` if retried, else empty."""
+    """The key that the job went to (``wait``, ``paused``, ``prioritized``, ``waiting-children``),
+    or what else was done with it; empty if nothing was."""
     error: str = ""
     """Redis's error if it refused something; with `Code.FAILED_CHILD` the key of the child."""
 
     @property
-    def retried(self) -> bool:
-        """Whether the job was moved to the waiting side by this retry."""
-        return self.code is Code.RETRIED
+    def done(self) -> bool:
+        """Whether the action did to the job what it was to do."""
+        return self.code is Code.DONE
 
 
 class ForeignQueue(Exception):

@@ -130,10 +130,10 @@ def make_session(
     if settings.read_only:
         return session
     where = target.shown
-    from qtui.bullmq.flow_writer import FlowWriter
-    from qtui.bullmq.writer import Writer
+    from qtui.bullmq.writers.rerun import RerunWriter
+    from qtui.bullmq.writers.retry import RetryWriter
 
-    writer, flow_writer = Writer(client), FlowWriter(client)
+    retry, rerun = RetryWriter(client), RerunWriter(client)
     record = Recorder(folder=journal, where=where, how="the inspector")
 
     async def resume(name: str) -> Campaign[Retry]:
@@ -141,15 +141,15 @@ def make_session(
         key = QueueKey(header.queue, header.prefix).key("meta")
         origin = await read_origin(client, key)
         taken = await asyncio.to_thread(Interrupted.take, journal, name, where, origin)
-        return await taken.campaign(client, writer)
+        return await taken.campaign(client, retry)
 
     return replace(
         session,
         campaign=lambda plan, resets, pace: Campaign(
-            client, Retry(client, writer, plan, resets), pace, record=record
+            client, Retry(client, retry, plan, resets), pace, record=record
         ),
         resume=resume,
         rerun=lambda plan, resets: Campaign(
-            client, Rerun(client, flow_writer, plan, resets), record=record
+            client, Rerun(client, rerun, plan, resets), record=record
         ),
     )

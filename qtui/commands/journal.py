@@ -47,7 +47,7 @@ _GROUPS_SHOWN: Final = 30
 _PAGE: Final = 200
 _AGE: Final = re.compile(r"(\d{1,6})([smhdw])", re.ASCII)
 _UNITS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-_OWN_COLUMN: Final = (Code.RETRIED, Code.NO_SUCH_JOB, Code.NOT_IN_STATE)
+_OWN_COLUMN: Final = (Code.DONE, Code.NO_SUCH_JOB, Code.NOT_IN_STATE)
 _TONES: Final = {
     "running": Tone.BUSY,
     "unfinished": Tone.BAD,

@@ -11,9 +11,9 @@ from typing import Final
 
 from qtui.bullmq.codes import Code, Result, meaning
 from qtui.bullmq.connection.client import Client
-from qtui.bullmq.flow_writer import FlowWriter
 from qtui.bullmq.model import JobState
 from qtui.bullmq.signature.headline import spoken
+from qtui.bullmq.writers.rerun import RerunWriter
 from qtui.commands.shared.asking import agreed, check_may_write
 from qtui.commands.shared.find import find_queue
 from qtui.commands.shared.ndjson import result_object
@@ -178,7 +178,7 @@ class RerunReport(Report):
         """Prints what a rerun would do with each job; returns the exit code."""
         for step in self._plan.steps:
             if step.part.reruns:
-                self.count({Code.RETRIED: 1})
+                self.count({Code.DONE: 1})
             if self._json:
                 where = {"id": step.node.id, "queue": step.node.queue.base}
                 self._out.json({**where, "part": step.part.value})
@@ -195,13 +195,13 @@ class RerunReport(Report):
     @property
     def complete(self) -> bool:
         """Whether every selected job was sent."""
-        return self._codes[Code.RETRIED] == self.selected
+        return self._codes[Code.DONE] == self.selected
 
     @property
     def summary(self) -> str:
         """The counts as one line."""
         verb = "would run again" if self._dry_run else "run again"
-        return f"{count(self._codes[Code.RETRIED])} of {plural(self.selected, 'job')} {verb}"
+        return f"{count(self._codes[Code.DONE])} of {plural(self.selected, 'job')} {verb}"
 
     def _columns(self) -> Sequence[Column]:
         return Column("job"), Column("queue"), Column("result")
@@ -224,7 +224,7 @@ class RerunReport(Report):
 
 
 def _verdict(result: Result, state: JobState) -> Cell:
-    if result.retried:
+    if result.done:
         return Cell(f"✔ {'waiting' if result.target == 'wait' else result.target}", Tone.GOOD)
     words = meaning(result.code, state)
     sign = "?" if result.code is Code.UNKNOWN else f"✗ {result.code.value}"
@@ -252,7 +252,7 @@ async def _carry_out(
     client: Client, place: Workplace, request: RerunRequest, plan: RerunPlan, report: RerunReport
 ) -> int:
     record = Recorder(folder=place.journal, where=place.target.shown, how=request.words)
-    rerun = Rerun(client, FlowWriter(client), plan, request.resets)
+    rerun = Rerun(client, RerunWriter(client), plan, request.resets)
     campaign = Campaign(client, rerun, record=record)
 
     async def follow() -> AsyncIterator[str]:

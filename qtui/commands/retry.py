@@ -15,7 +15,7 @@ from qtui.bullmq.connection.origin import read_origin
 from qtui.bullmq.filter import Filter, FilterError
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.bullmq.writer import Writer
+from qtui.bullmq.writers.retry import RetryWriter
 from qtui.commands.shared.asking import agreed, check_may_write
 from qtui.commands.shared.find import find_queue
 from qtui.commands.shared.output import Cell, Column, Paper, ProgressLine, Table, is_terminal
@@ -122,7 +122,7 @@ def retry_jobs(place: Workplace, request: RetryRequest) -> int:
     if not plan.jobs:
         match = f" that match {request.filter.source}" if request.filter else ""
         return report.end(DONE, f"no {plan.state} jobs in {plan.queue.base}{match}")
-    if request.dry_run or (request.ids and not plan.count(Code.RETRIED)):
+    if request.dry_run or (request.ids and not plan.count(Code.DONE)):
         # If sent anyway, a job that fails right now would be retried without confirmation.
         if request.ids:
             report.forecasts(plan.forecasts)
@@ -130,7 +130,7 @@ def retry_jobs(place: Workplace, request: RetryRequest) -> int:
     if request.asks:
         try:
             said_yes = agreed(
-                f"Retry {plural(plan.count(Code.RETRIED), 'job')}? [y/N] ",
+                f"Retry {plural(plan.count(Code.DONE), 'job')}? [y/N] ",
                 stdin_is_used=request.ids_on_stdin,
             )
         except KeyboardInterrupt:
@@ -177,7 +177,7 @@ def _tell(paper: Paper, plan: Plan, resets: Resets) -> None:
     rows = []
     for group in groups[:_MOST_GROUPS]:
         fate = Cell(f"→ {group.place}", Tone.GOOD)
-        if group.code is not Code.RETRIED:
+        if group.code is not Code.DONE:
             fate = Cell(f"✗ {group.code.value} {meaning(group.code, plan.state)}", Tone.BAD)
         rows.append((Cell(count(group.jobs)), Cell(plain(group.name)), Cell(group.error), fate))
     Table(paper, columns).write(rows)
@@ -198,7 +198,7 @@ async def _carry_out(
     client: Client, place: Workplace, plan: Plan, request: RetryRequest, report: Report
 ) -> int:
     record = Recorder(folder=place.journal, where=place.target.shown, how=request.words)
-    action = Retry(client, Writer(client), plan, request.resets)
+    action = Retry(client, RetryWriter(client), plan, request.resets)
     campaign = Campaign(client, action, request.pace, record=record)
     try:
         return await run_campaign(campaign, place, report, request.follow)
@@ -247,7 +247,7 @@ def resume_campaign(
         raise CommandError(str(error), NOT_ALL) from None
 
     async def go_on(client: Client) -> int:
-        campaign = await taken.campaign(client, Writer(client))
+        campaign = await taken.campaign(client, RetryWriter(client))
         state = campaign.action.plan.state
         report = Report(place.out, place.err, state, json=json, dry=False, verbose=verbose)
         report.selected = campaign.selected

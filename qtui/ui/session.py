@@ -40,7 +40,7 @@ class Session:
 
     @property
     def read_only(self) -> bool:
-        """Whether no Writer was made."""
+        """Whether no RetryWriter was made."""
         return self.campaign is None
 
     def reader(self) -> Reader:

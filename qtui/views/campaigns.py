@@ -179,7 +179,7 @@ def _became(one: Summary, fates: Counter[Fate]) -> str:
     counted = {str(fate): number for fate, number in fates.most_common()}
     for name, number in (one.outcomes or {}).items():
         counted[name] = max(number, counted.get(name, 0))
-    left = one.codes.get(Code.RETRIED, 0) - sum(counted.values())
+    left = one.codes.get(Code.DONE, 0) - sum(counted.values())
     if left > 0:
         counted["unknown"] = counted.get("unknown", 0) + left
     words = {"unknown": "unknown: not followed to the end"}
@@ -197,7 +197,7 @@ def _codes(codes: Mapping[Code, int], state: JobState) -> str:
     ordered: Iterable[tuple[Code, int]] = sorted(codes.items(), reverse=True)
     return " · ".join(
         f"{count(number)} {meaning(code, state)}"
-        + (f" ({code.value})" if code not in (Code.RETRIED, Code.UNKNOWN) else "")
+        + (f" ({code.value})" if code not in (Code.DONE, Code.UNKNOWN) else "")
         for code, number in ordered
         if number
     )

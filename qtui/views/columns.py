@@ -165,7 +165,7 @@ _PLACES: Final = {"": "waiting", "wait": "waiting"}
 
 def verdict(result: Result, outcome: Outcome | None, state: JobState) -> Verdict:
     """``✔ waiting``, ``✗ -1 job is gone``, then what became of it: ``✗ failed again: Timeout``."""
-    if result.code is Code.RETRIED:
+    if result.code is Code.DONE:
         if outcome is None or outcome.fate is Fate.WAITING:
             return Verdict(f"✔ {_PLACES.get(result.target, result.target)}", Tone.GOOD)
         words, tone = _FATES[outcome.fate]

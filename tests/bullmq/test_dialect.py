@@ -24,7 +24,8 @@ from qtui.bullmq.dialect import (
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import JobState, Kind
 from qtui.bullmq.reads.status import read_status
-from qtui.bullmq.writer import Batch, Picked, Writer
+from qtui.bullmq.writers.batch import Batch, Picked
+from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
 from tests.servers import Servers, connect
 
@@ -159,7 +160,7 @@ def empty(servers: Servers) -> EmbeddedServer:
 def _retry(server: EmbeddedServer, state: JobState, ids: Sequence[str]) -> Batch:
     async def call() -> Batch:
         async with connect(server) as client:
-            return await Writer(client).retry(QUEUE, state, [Picked(one) for one in ids])
+            return await RetryWriter(client).retry(QUEUE, state, [Picked(one) for one in ids])
 
     return asyncio.run(call())
 
@@ -211,7 +212,7 @@ def test_the_script_puts_a_job_where_the_dialect_says(
             keyspace.evidence, modern=keyspace.modern, priority=clamp_priority(keyspace.number)
         )
         [result] = _retry(empty, keyspace.state, [PICKED]).results
-        assert result.code is Code.RETRIED
+        assert result.code is Code.DONE
         assert result.target == expected
         assert _places(client) == {expected.value: 1}
         if expected is Destination.PRIORITIZED:
@@ -248,7 +249,7 @@ def test_jobs_of_several_releases_in_one_batch_are_all_kept(
             _write(client, QUEUE.job(job_id), {"name": "n", **_COUNTERS[modern]})
             client.zadd(QUEUE.key(keyspace.state.key), {job_id: 500})
         results = _retry(empty, keyspace.state, ids).results
-        assert [result.code for result in results] == [Code.RETRIED] * len(ids)
+        assert [result.code for result in results] == [Code.DONE] * len(ids)
         for result in results:
             assert result.job_id in _members(client, result.target)
         _assert_no_wait_is_overwritten(client, keyspace)

@@ -248,7 +248,7 @@ def test_a_rerun_is_written_down_before_it_is_sent(
     [campaign_id] = ids(folder)
     assert done.summary["journal"] == campaign_id
     one = summary(folder, campaign_id)
-    assert (one.phase, one.jobs, dict(one.codes)) == ("done", 2, {Code.RETRIED: 2})
+    assert (one.phase, one.jobs, dict(one.codes)) == ("done", 2, {Code.DONE: 2})
     assert one.header.how == "qtui flow payments b --rerun failure"
     lines = list(read_lines(folder, campaign_id))
     assert [line["type"] for line in lines] == ["campaign", "job", "job", "code", "code", "end"]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from qtui.bullmq.codes import Code, Result
-from qtui.bullmq.writer import Picked
+from qtui.bullmq.writers.batch import Picked
 from qtui.commands.journal import list_journal, show_campaign
 from qtui.commands.shared.output import Paper
 from qtui.commands.shared.run import NOT_ALL, USAGE, CommandError
@@ -85,7 +85,7 @@ def campaign(folder: Path, jobs: int = 3, *, end: str = "done") -> str:
         how=how,
     )
     snapshots = [failed(number) for number in range(jobs)]
-    results = [Result(one.id, Code.RETRIED, "wait") for one in snapshots]
+    results = [Result(one.id, Code.DONE, "wait") for one in snapshots]
     results[0] = Result("0", Code.NO_SUCH_JOB)
     results[1] = Result("1", Code.REFUSED, error="OOM command not allowed")
     with Journal.create(folder, header) as journal:
@@ -178,7 +178,7 @@ def test_without_a_retry_there_is_nothing_to_list(said: Said) -> None:
 def test_one_campaign_in_full(said: Said) -> None:
     name = campaign(said.folder, 30)
     with Journal.resume(said.folder, name) as journal:
-        journal.end("done", {Code.RETRIED: 28, Code.NO_SUCH_JOB: 1, Code.REFUSED: 1})
+        journal.end("done", {Code.DONE: 28, Code.NO_SUCH_JOB: 1, Code.REFUSED: 1})
     text = said.show(name[-4:])
     assert text.startswith(name + "\n")
     for words in (
@@ -279,8 +279,8 @@ def test_hostile_text_reaches_nobody(said: Said) -> None:
     with Journal.create(said.folder, whole) as journal:
         journal.snapshots(snapshot_lines([job]))
         journal.codes([Result(HOSTILE, Code.REFUSED, error=HOSTILE)])
-        journal.codes([Result(HOSTILE, Code.RETRIED, HOSTILE)])
-        journal.end(HOSTILE, {Code.RETRIED: 1}, HOSTILE)
+        journal.codes([Result(HOSTILE, Code.DONE, HOSTILE)])
+        journal.end(HOSTILE, {Code.DONE: 1}, HOSTILE)
     shown = [said.listed(), said.show(journal.id), said.show(journal.id, jobs=True)]
     for text in shown:
         assert not [char for char in text if not char.isprintable() and char != "\n"]

@@ -74,7 +74,7 @@ def assert_journal(state: Path, told: Told, phase: str) -> None:
     """The journal says of every job what the command has said."""
     folder, name = state / "qtui" / "journal", journal_of(state)
     found, progress = summary(folder, name), progress_of(folder, name)
-    assert (found.phase, found.codes[Code.RETRIED]) == (phase, len(told.retried))
+    assert (found.phase, found.codes[Code.DONE]) == (phase, len(told.retried))
     assert set(progress.retried) == told.retried
     # Others may be written down to be sent; what became of them is read before anything else.
     doubtful = {one.job_id for one in progress.doubtful}

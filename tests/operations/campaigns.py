@@ -12,7 +12,7 @@ from qtui.bullmq.connection.client import Client, connect, parse_target
 from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.model import JobState
 from qtui.bullmq.script import script_text
-from qtui.bullmq.writer import Writer
+from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.planning.plan import Plan, Resets, make_plan
@@ -38,7 +38,7 @@ def campaign_of(
     client: Client, plan: Plan, resets: Resets | None = None, patience: float = 10.0
 ) -> Campaign[Retry]:
     return Campaign(
-        client, Retry(client, Writer(client), plan, resets or Resets()), patience=patience
+        client, Retry(client, RetryWriter(client), plan, resets or Resets()), patience=patience
     )
 
 

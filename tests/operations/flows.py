@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code
 from qtui.bullmq.connection.client import Client
-from qtui.bullmq.flow_writer import FlowWriter
 from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.writers.rerun import RerunWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.flow_rerun.plan import RerunPlan, Start
@@ -83,7 +83,7 @@ def rerun_of(
     piece: int = PIECE,
     patience: float = 10,
 ) -> Campaign[Rerun]:
-    rerun = Rerun(client, FlowWriter(client), plan, Resets(), whole=whole, piece=piece)
+    rerun = Rerun(client, RerunWriter(client), plan, Resets(), whole=whole, piece=piece)
     return Campaign(client, rerun, patience=patience)
 
 

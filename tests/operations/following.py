@@ -11,7 +11,8 @@ from redis.asyncio import Redis
 from qtui.bullmq.codes import Result
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.model import JobState
-from qtui.bullmq.writer import Picked, Writer
+from qtui.bullmq.writers.batch import Picked
+from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.following.follower import Follower
 from tests.seeds import QUEUE, Processor, RealQueue, failed_jobs, real_queue
@@ -32,7 +33,7 @@ async def retry(
     client: Redis, ids: Sequence[str], state: JobState = FAILED, *, made: bool = False
 ) -> list[Result]:
     picked = [Picked(one) for one in ids]
-    done = await Writer(client).retry(QUEUE, state, picked, reset_attempts_made=made)
+    done = await RetryWriter(client).retry(QUEUE, state, picked, reset_attempts_made=made)
     return done.results
 
 

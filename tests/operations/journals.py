@@ -12,7 +12,7 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from qtui.bullmq.codes import Code, Result
-from qtui.bullmq.writer import Picked
+from qtui.bullmq.writers.batch import Picked
 from qtui.operations.journal.lines import (
     Header,
     Snapshot,
@@ -51,7 +51,7 @@ def picked(*numbers: int) -> list[Picked]:
 
 def retried(*numbers: int) -> list[Result]:
     """Codes of jobs that went through."""
-    return [Result(str(number), Code.RETRIED, "wait") for number in numbers]
+    return [Result(str(number), Code.DONE, "wait") for number in numbers]
 
 
 TEXTS = st.binary(max_size=60).map(lambda raw: raw.decode("utf-8", "surrogateescape")) | st.text(

@@ -31,11 +31,11 @@ async def test_5000_jobs_go_in_batches_oldest_first(any_client: Redis) -> None:
         assert campaign.decided == campaign.done == len(results)
     assert campaign.phase is Phase.DONE
     assert [result.job_id for result in results] == ids
-    assert set(codes(results).values()) == {Code.RETRIED}
+    assert set(codes(results).values()) == {Code.DONE}
     assert {result.target for result in results} == {"wait"}
     assert max(sizes) <= LARGEST_CALL
     assert len(sizes) < 5000 / SMALLEST_CALL
-    assert campaign.codes == Counter({Code.RETRIED: 5000})
+    assert campaign.codes == Counter({Code.DONE: 5000})
     assert await any_client.lrange(QUEUE.key("wait"), 0, -1) == ids[::-1]
     assert await any_client.exists(QUEUE.key("failed")) == 0
 
@@ -77,11 +77,11 @@ async def test_each_job_has_its_own_code(client: Redis) -> None:
     await client.zincrby(QUEUE.key("failed"), 1, "4")
     await raw_failed(client, "6")
     assert codes(await run(campaign_of(client, plan))) == {
-        "1": Code.RETRIED,
+        "1": Code.DONE,
         "2": Code.NOT_IN_STATE,
         "3": Code.NO_SUCH_JOB,
         "4": Code.NOT_IN_STATE,
-        "5": Code.RETRIED,
+        "5": Code.DONE,
         "6": Code.NOT_IN_STATE,
         "9": Code.NO_SUCH_JOB,
     }
@@ -112,7 +112,7 @@ async def test_two_campaigns_over_the_same_plan_retry_each_job_once(server: Embe
         found = await asyncio.gather(*map(run, both))
         mine, theirs = map(codes, found)
         pairs = [{mine[job_id], theirs[job_id]} for job_id in ids]
-        assert pairs == [{Code.RETRIED, Code.NOT_IN_STATE}] * 300
+        assert pairs == [{Code.DONE, Code.NOT_IN_STATE}] * 300
         assert sum(campaign.done for campaign in both) == 300
         await real.work(300, 20)
         assert Counter(real.ran) == dict.fromkeys(ids, 2)
@@ -132,7 +132,7 @@ async def test_a_job_that_fails_again_meanwhile_is_not_retried_again(
             async for batch in campaign.run():
                 # All of it has failed again before the next batch is sent.
                 await ended(campaign.decided)
-                assert {result.code for result in batch} == {Code.RETRIED}
+                assert {result.code for result in batch} == {Code.DONE}
         assert campaign.done == 150
         assert Counter(real.ran) == dict.fromkeys(ids, 2)
         # Nor does a second campaign over the old plan find anything to do.

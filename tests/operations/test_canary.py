@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code, Result
-from qtui.bullmq.writer import Writer
+from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.engine.pace import Pace
@@ -31,7 +31,7 @@ async def canary_of(client: Redis, pace: Pace, ids: Sequence[str] | None = None)
         plan = await make_plan(client, await query(client, QUEUE, FAILED), rate=0)
     else:
         plan = await plan_of(client, ids)
-    return Campaign(client, Retry(client, Writer(client), plan, Resets()), pace, patience=10)
+    return Campaign(client, Retry(client, RetryWriter(client), plan, Resets()), pace, patience=10)
 
 
 async def heal(client: Redis, ids: Sequence[str]) -> None:
@@ -60,7 +60,7 @@ async def test_jobs_that_always_fail_stop_it_and_the_rest_is_untouched(
             client, Pace(canary=20, canary_seconds=15), None if by_query else ids
         )
         found = await worked(real, campaign)
-    assert codes(found) == dict.fromkeys(ids[:20], Code.RETRIED)
+    assert codes(found) == dict.fromkeys(ids[:20], Code.DONE)
     assert campaign.phase is Phase.STOPPED
     assert campaign.why.startswith("canary: ")
     assert campaign.why.endswith(" of 20 jobs failed again (limit 10 %)")
@@ -119,7 +119,7 @@ async def test_jobs_that_are_removed_when_they_complete_count_as_recovered(
             found = await run(campaign)
             await ended(60)
         assert (campaign.phase, campaign.why) == (Phase.DONE, "")
-        assert codes(found) == dict.fromkeys(ids, Code.RETRIED)
+        assert codes(found) == dict.fromkeys(ids, Code.DONE)
         fates = {campaign.action.follower.outcomes[one].fate for one in ids[:10]}
         assert fates == {Fate.COMPLETED}
         assert await census(client) == {}
@@ -133,7 +133,7 @@ async def test_without_a_worker_it_stops_when_the_time_is_up(client: Redis) -> N
     assert 0.5 <= time.monotonic() - began < 5
     assert campaign.phase is Phase.STOPPED
     assert campaign.why == "canary: 5 of 5 jobs still waiting after 0.5 s (limit 10 %)"
-    assert codes(found) == dict.fromkeys(ids[:5], Code.RETRIED)
+    assert codes(found) == dict.fromkeys(ids[:5], Code.DONE)
     assert await client.zcard(QUEUE.key("failed")) == 45
 
 
@@ -159,7 +159,7 @@ async def test_one_that_is_as_large_as_the_selection_is_judged_too(
             plan = by_plan({} if outcome == "ok" else dict.fromkeys(ids, "boom"))
             async with real.worker(processor=plan):
                 found = await run(campaign)
-    assert codes(found) == dict.fromkeys(ids, Code.RETRIED)
+    assert codes(found) == dict.fromkeys(ids, Code.DONE)
     assert campaign.phase is Phase.DONE
     assert re.fullmatch(why, campaign.why)
     assert not campaign.is_stopping
@@ -174,7 +174,7 @@ async def test_jobs_that_cannot_be_retried_are_not_its_birds(
         await client.delete(*map(QUEUE.job, ids[:15]))
         found = codes(await worked(real, campaign))
     gone, tried = ids[:15], ids[15:25]
-    expected = dict.fromkeys(gone, Code.NO_SUCH_JOB) | dict.fromkeys(tried, Code.RETRIED)
+    expected = dict.fromkeys(gone, Code.NO_SUCH_JOB) | dict.fromkeys(tried, Code.DONE)
     assert found == expected
     assert campaign.phase is Phase.STOPPED
 
@@ -193,7 +193,7 @@ async def test_a_stop_ends_the_watch_at_once(client: Redis) -> None:
     await stopping
     assert time.monotonic() - began < 5
     assert (campaign.phase, campaign.why) == (Phase.STOPPED, "")
-    assert codes(found) == dict.fromkeys(ids[:5], Code.RETRIED)
+    assert codes(found) == dict.fromkeys(ids[:5], Code.DONE)
     assert await client.zcard(QUEUE.key("failed")) == 45
 
 
@@ -205,7 +205,7 @@ async def test_with_a_rate_the_canary_goes_no_further(
         pace = Pace(rate=100, canary=30, canary_seconds=15)
         found = await worked(real, await canary_of(client, pace))
     # Some of it may have failed again before the last of it was sent, but no others go.
-    assert codes(found) == dict.fromkeys(ids[:30], Code.RETRIED)
+    assert codes(found) == dict.fromkeys(ids[:30], Code.DONE)
     again = Counter(real.ran) - Counter(ids)
     assert set(again) <= set(ids[:30])
     assert set(again.values()) == {1}

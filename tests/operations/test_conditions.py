@@ -17,8 +17,8 @@ from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import connect, parse_target
 from qtui.bullmq.connection.origin import read_origin
 from qtui.bullmq.connection.trouble import Unable, condition_of, denial_of
-from qtui.bullmq.flow_writer import FlowWriter
-from qtui.bullmq.writer import Writer
+from qtui.bullmq.writers.rerun import RerunWriter
+from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign, Phase
@@ -99,7 +99,7 @@ EACH = pytest.mark.parametrize("words", CONDITIONS)
 
 async def a_retry(client: Redis, folder: Path, patience: float = 20) -> Campaign[Retry]:
     await raw_failed(client, map(str, range(JOBS)))
-    retry = Retry(client, Writer(client), await plan_for(client), Resets())
+    retry = Retry(client, RetryWriter(client), await plan_for(client), Resets())
     record = Recorder(folder=folder, where=WHERE, how="key r")
     return Campaign(client, retry, record=record, patience=patience)
 
@@ -108,7 +108,7 @@ async def a_rerun(client: Redis, folder: Path, patience: float = 20) -> Campaign
     """In many calls."""
     await raw_flow(client, 40)
     rerun = Rerun(
-        client, FlowWriter(client), await flow_plan_of(client), Resets(), whole=0, piece=4
+        client, RerunWriter(client), await flow_plan_of(client), Resets(), whole=0, piece=4
     )
     record = Recorder(folder=folder, where=WHERE, how="key r")
     return Campaign(client, rerun, record=record, patience=patience)
@@ -163,7 +163,7 @@ async def test_it_is_waited_for_and_gone_on_with(
         await CONDITIONS[words](own, False)
     campaign.close()
     assert (campaign.phase, campaign.trouble) == (Phase.DONE, "")
-    assert campaign.codes == {Code.RETRIED: campaign.selected}
+    assert campaign.codes == {Code.DONE: campaign.selected}
     assert len({one.job_id for one in found}) == len(found) == campaign.selected
     assert await still_failed(own) == 0
     assert summary(tmp_path, ids(tmp_path)[0]).phase == "done"
@@ -179,7 +179,7 @@ async def test_past_the_patience_it_stops_with_the_reason_and_no_job_is_charged(
         pass
     campaign.close()
     assert (campaign.phase, campaign.why, campaign.refused) == (Phase.STOPPED, words, True)
-    assert {one.code for one in found} <= {Code.RETRIED}
+    assert {one.code for one in found} <= {Code.DONE}
     assert campaign.decided == campaign.done < campaign.selected
     one = summary(tmp_path, ids(tmp_path)[0])
     assert (one.phase, one.note) == ("stopped", words)
@@ -190,10 +190,10 @@ async def test_past_the_patience_it_stops_with_the_reason_and_no_job_is_charged(
     if isinstance(campaign.action, Retry):
         assert left == campaign.selected - campaign.done
         again: Campaign[JobAction] = await Interrupted.take(tmp_path, one.id, WHERE).campaign(
-            own, Writer(own)
+            own, RetryWriter(own)
         )
     else:
-        again = Campaign(own, Rerun(own, FlowWriter(own), await flow_plan_of(own), Resets()))
+        again = Campaign(own, Rerun(own, RerunWriter(own), await flow_plan_of(own), Resets()))
     async for _ in again.run():
         pass
     again.close()
@@ -213,7 +213,7 @@ async def test_what_a_job_is_refused_for_itself_stays_its_own(
         await CONDITIONS[words](own, False)
     refused = [one.job_id for one in found if one.code is Code.REFUSED]
     assert refused == ["7"]
-    assert campaign.codes == {Code.RETRIED: JOBS - 1, Code.REFUSED: 1}
+    assert campaign.codes == {Code.DONE: JOBS - 1, Code.REFUSED: 1}
 
 
 @pytest.mark.parametrize(
@@ -321,7 +321,7 @@ async def test_a_right_that_is_missing_stops_it_at_once_and_no_job_is_charged(
             *(Phase.STOPPED, DENIED[rule]),
             True,
         )
-        assert {one.code for one in found} <= {Code.RETRIED}
+        assert {one.code for one in found} <= {Code.DONE}
         assert campaign.decided == campaign.done < campaign.selected
         one = summary(tmp_path, ids(tmp_path)[0])
         assert (one.phase, one.note) == ("stopped", DENIED[rule])
@@ -329,10 +329,10 @@ async def test_a_right_that_is_missing_stops_it_at_once_and_no_job_is_charged(
         if isinstance(campaign.action, Retry):
             assert await still_failed(own) == campaign.selected - campaign.done
             taken = Interrupted.take(tmp_path, one.id, WHERE)
-            again: Campaign[JobAction] = await taken.campaign(client, Writer(client))
+            again: Campaign[JobAction] = await taken.campaign(client, RetryWriter(client))
         else:
             plan = await flow_plan_of(own)
-            again = Campaign(client, Rerun(client, FlowWriter(client), plan, Resets()))
+            again = Campaign(client, Rerun(client, RerunWriter(client), plan, Resets()))
         async for _ in again.run():
             pass
         again.close()
@@ -348,7 +348,7 @@ async def test_a_right_to_a_side_effect_that_is_missing_is_a_note(
         async for _ in campaign.run():
             await own.execute_command("ACL", "SETUSER", "mover", "-xadd")
         campaign.close()
-        assert (campaign.phase, campaign.codes) == (Phase.DONE, {Code.RETRIED: JOBS})
+        assert (campaign.phase, campaign.codes) == (Phase.DONE, {Code.DONE: JOBS})
         assert [note.partition(":")[0] for note in campaign.notes] == ["XADD"]
 
 
@@ -369,7 +369,7 @@ async def test_memory_that_is_full_keeps_no_job_back(
         await _memory(own, False)
     campaign.close()
     assert (campaign.phase, campaign.why) == (Phase.DONE, "")
-    assert campaign.codes == {Code.RETRIED: campaign.selected}
+    assert campaign.codes == {Code.DONE: campaign.selected}
     assert await still_failed(own) == 0
 
 
@@ -406,7 +406,7 @@ async def test_a_login_that_is_refused_for_a_while_is_waited_for(
     await client.aclose()
     await own.execute_command("ACL", "DELUSER", "rotated")
     assert campaign.phase is Phase.DONE
-    assert campaign.codes == {Code.RETRIED: JOBS}
+    assert campaign.codes == {Code.DONE: JOBS}
 
 
 async def _a_pipeline(client: Redis) -> object:
@@ -455,6 +455,6 @@ async def test_nothing_is_decided_twice_when_it_comes_and_goes(own: Redis, tmp_p
     campaign.close()
     assert campaign.phase is Phase.DONE
     assert sorted(one.job_id for one in found) == sorted(map(str, range(JOBS)))
-    assert {one.code for one in found} == {Code.RETRIED}
+    assert {one.code for one in found} == {Code.DONE}
     progress = progress_of(tmp_path, ids(tmp_path)[0])
     assert (len(progress.decided), progress.doubtful) == (JOBS, ())

@@ -217,7 +217,7 @@ async def test_an_older_end_is_not_taken_for_this_one(
     follower = await began(client)
     for one in ids:
         await client.xadd(EVENTS, {"event": "failed", "jobId": one, "failedReason": "before"})
-    follower.add([Result(one, Code.RETRIED, "wait") for one in ids])
+    follower.add([Result(one, Code.DONE, "wait") for one in ids])
     await client.xadd(EVENTS, {"event": "completed", "jobId": "b"})
     assert await follower.look() == {"b"}
     assert follower.tally() == OutcomeTally(waiting=1, recovered=1)

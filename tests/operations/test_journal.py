@@ -17,7 +17,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qtui.bullmq.codes import Code, Result
-from qtui.bullmq.writer import NEVER, Picked
+from qtui.bullmq.writers.batch import NEVER, Picked
 from qtui.folders import journal_folder
 from qtui.operations.following.outcome import Fate, Outcome
 from qtui.operations.journal.lines import (
@@ -139,7 +139,7 @@ def test_a_whole_campaign_line_by_line(tmp_path: Path) -> None:
             ]
         )
         journal.outcomes({"1": Outcome(Fate.FAILED_AGAIN, "Timeout"), "9": Outcome(Fate.GONE)})
-        journal.end("stopped", Counter({Code.RETRIED: 1, Code.UNKNOWN: 1}), "asked to")
+        journal.end("stopped", Counter({Code.DONE: 1, Code.UNKNOWN: 1}), "asked to")
     _, *lines = read_lines(tmp_path, journal.id)
     last = lines.pop()
     at = last.pop("at")
@@ -280,7 +280,7 @@ for batch in range(1000):
         break
 print(batch, size, journal.path.stat().st_size)
 journal.codes(retried(0))
-journal.end("stopped", {Code.RETRIED: 1})
+journal.end("stopped", {Code.DONE: 1})
 """
 
 
@@ -291,7 +291,7 @@ def test_a_batch_that_does_not_fit_leaves_nothing_of_it(tmp_path: Path) -> None:
     assert 0 < batches < 1000
     assert before == after < 100_000
     [one] = campaigns(tmp_path)
-    assert (one.phase, one.codes) == ("stopped", {Code.RETRIED: 1})
+    assert (one.phase, one.codes) == ("stopped", {Code.DONE: 1})
     written = [job.id for job in rebuilt(tmp_path, one.id)]
     assert written == [str(number) for number in range(batches * 20)]
 
@@ -326,8 +326,8 @@ def test_a_folder_at_its_limit_takes_no_more_snapshots(tmp_path: Path) -> None:
             journal.snapshots(snapshot_lines(many))
         assert journal.path.stat().st_size == before
         # What was sent before must be told all the same.
-        journal.codes([Result("1" * 10_000, Code.RETRIED)])
-        journal.end("stopped", {Code.RETRIED: 1})
+        journal.codes([Result("1" * 10_000, Code.DONE)])
+        journal.end("stopped", {Code.DONE: 1})
     with pytest.raises(JournalError, match="pass its limit of 60"):
         Journal.create(tmp_path, header(), limit=60_000)
     with pytest.raises(JournalError, match="pass its limit of 60"):

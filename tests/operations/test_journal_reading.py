@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qtui.bullmq.codes import Code, Result
-from qtui.bullmq.writer import Picked
+from qtui.bullmq.writers.batch import Picked
 from qtui.operations.journal.lines import snapshot_lines
 from qtui.operations.journal.reading import (
     JournalError,
@@ -91,7 +91,7 @@ def test_a_link_in_place_of_a_journal_is_not_followed(tmp_path: Path) -> None:
 
 
 def test_the_list_tells_what_runs_what_ended_and_what_was_cut_off(tmp_path: Path) -> None:
-    counts = Counter({Code.RETRIED: 2, Code.NOT_IN_STATE: 1})
+    counts = Counter({Code.DONE: 2, Code.NOT_IN_STATE: 1})
     with Journal.create(tmp_path, header(3)) as done:
         done.chosen(picked(1, 2, 3))
         done.snapshots(snapshot_lines([failed(number) for number in (1, 2, 3)]))
@@ -113,14 +113,14 @@ def test_the_list_tells_what_runs_what_ended_and_what_was_cut_off(tmp_path: Path
     assert (one.jobs, one.codes, one.until > 1e12) == (3, counts, True)
     one = found[cut.id]
     assert (one.running, one.ended, one.phase, one.until) == (False, False, "", 0)
-    assert (one.jobs, one.codes) == (4, {Code.RETRIED: 2, Code.UNKNOWN: 1})
+    assert (one.jobs, one.codes) == (4, {Code.DONE: 2, Code.UNKNOWN: 1})
     assert {one.id for one in unfinished(tmp_path, WHERE)} == {cut.id, now.id}
 
 
 def test_a_campaign_that_ended_is_listed_without_reading_all_of_it(tmp_path: Path) -> None:
     with Journal.create(tmp_path, header()) as journal:
         journal.snapshots(snapshot_lines([failed(1)]))
-        journal.end("done", {Code.RETRIED: 7})
+        journal.end("done", {Code.DONE: 7})
     # A hole of a terabyte before the last line: who read it would not come back.
     *_, last = journal.path.read_bytes().splitlines(keepends=True)
     with journal.path.open("r+b") as file:
@@ -144,7 +144,7 @@ def test_going_on_needs_what_was_chosen_decided_and_in_doubt(tmp_path: Path) -> 
     assert list(found.rest()) == picked(5, 6, 7)
     assert ["0" in found.decided, "1" in found.decided, "2" in found.decided] == [True, True, False]
     assert len(found.decided) == 3
-    assert found.codes == {Code.RETRIED: 2, Code.NO_SUCH_JOB: 1, Code.UNKNOWN: 1}
+    assert found.codes == {Code.DONE: 2, Code.NO_SUCH_JOB: 1, Code.UNKNOWN: 1}
 
     with Journal.resume(tmp_path, journal.id) as again:
         assert again.path == journal.path
@@ -156,7 +156,7 @@ def test_going_on_needs_what_was_chosen_decided_and_in_doubt(tmp_path: Path) -> 
     after = progress_of(tmp_path, journal.id)
     assert after.doubtful == ()
     assert list(after.rest()) == picked(6, 7)
-    assert +Counter(after.codes) == {Code.RETRIED: 5, Code.NO_SUCH_JOB: 1}
+    assert +Counter(after.codes) == {Code.DONE: 5, Code.NO_SUCH_JOB: 1}
     assert summary(tmp_path, journal.id).jobs == 6
     # The first time that they were seen is how they looked before the retry.
     jobs = {one.id: one.fields.get("failedReason") for one in rebuilt(tmp_path, journal.id)}
@@ -187,7 +187,7 @@ def test_a_journal_cut_at_any_byte_keeps_its_whole_lines_and_can_go_on(tmp_path:
         first = journal.path.stat().st_size
         journal.snapshots(snapshot_lines([failed(1), failed(2)]))
         journal.codes(retried(1))
-        journal.end("done", {Code.RETRIED: 1})
+        journal.end("done", {Code.DONE: 1})
     whole = journal.path.read_bytes()
     cuts = random.Random(4).sample(range(first, len(whole)), 60)
     for cut in [first, *cuts, len(whole) - 1]:

@@ -40,7 +40,7 @@ def job(number: int, message: str) -> Snapshot:
 
 def write(journal: Journal, jobs: list[Snapshot]) -> None:
     journal.snapshots(snapshot_lines(jobs, journal.texts))
-    journal.codes(Result(one.id, Code.RETRIED, target="wait") for one in jobs)
+    journal.codes(Result(one.id, Code.DONE, target="wait") for one in jobs)
 
 
 _STACKS = st.lists(
@@ -65,7 +65,7 @@ def test_a_journal_of_jobs_that_failed_alike_is_a_fraction(tmp_path: Path) -> No
     with Journal.create(tmp_path, header()) as journal:
         for start in range(0, 1000, 100):
             write(journal, jobs[start : start + 100])
-        journal.end("done", {Code.RETRIED: 1000})
+        journal.end("done", {Code.DONE: 1000})
     assert list(rebuilt(tmp_path, journal.id)) == jobs
     assert journal.path.stat().st_size < len(snapshot_lines(jobs)) / 4
     told = [one for one in read_lines(tmp_path, journal.id) if one["type"] == "job"]

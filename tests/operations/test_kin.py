@@ -12,7 +12,8 @@ import pytest
 from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code, Result
-from qtui.bullmq.writer import Picked, Writer
+from qtui.bullmq.writers.batch import Picked
+from qtui.bullmq.writers.retry import RetryWriter
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.engine.pace import Pace
 from qtui.operations.planning.plan import Resets, make_plan
@@ -75,7 +76,7 @@ async def test_a_parent_older_than_its_children_is_sent_after_them(
     assert plan.after_children == 1
     assert "1 parent runs after its children." in list(plan.warnings(Resets()))
     results = await run(campaign_of(client, plan if whole else replace(plan, kin=None)))
-    assert codes(results) == dict.fromkeys([*names, PARENT], Code.RETRIED)
+    assert codes(results) == dict.fromkeys([*names, PARENT], Code.DONE)
     assert last(results) == (PARENT, "waiting-children")
     await assert_parked(client, names)
 
@@ -100,7 +101,7 @@ async def test_a_child_whose_hash_is_gone_keeps_its_parent_in_place(client: Redi
     plan = await plan_of(client, [PARENT, "c0"])
     assert "1 parent has a failed or missing child" in "\n".join(plan.warnings(Resets()))
     found = codes(await run(campaign_of(client, plan)))
-    assert found == {"c0": Code.RETRIED, PARENT: Code.FAILED_CHILD}
+    assert found == {"c0": Code.DONE, PARENT: Code.FAILED_CHILD}
 
 
 @pytest.mark.parametrize("by_query", [True, False])
@@ -111,7 +112,7 @@ async def test_a_resumed_campaign_knows_whose_children_were_sent_before(
     plan = await (plan_for(client) if by_query else plan_of(client, [PARENT, *names]))
     first = Campaign(
         client,
-        Retry(client, Writer(client), plan, Resets()),
+        Retry(client, RetryWriter(client), plan, Resets()),
         Pace(rate=1_000_000),  # nothing is sent before it is asked for
         record=Recorder(folder=tmp_path, where=WHERE, how="key r"),
     )
@@ -126,7 +127,7 @@ async def test_a_resumed_campaign_knows_whose_children_were_sent_before(
     assert {one.job_id for one in sent} == set(names)
     taken = Interrupted.take(tmp_path, first.journal.id, WHERE)
     assert taken.progress.parents == {QUEUE.job(PARENT)}
-    second = await taken.campaign(client, Writer(client))
+    second = await taken.campaign(client, RetryWriter(client))
     assert last(await run(second)) == (PARENT, "waiting-children")
     second.close()
     await assert_parked(client, names)
@@ -144,7 +145,7 @@ async def test_ten_thousand_children_cost_one_call_a_few_hundred_looks(client: R
     await client.zadd(QUEUE.key("failed"), {PARENT: START})
     await client.config_resetstat()
     pick = Picked(PARENT, START, after_children=True)
-    [one] = (await Writer(client).retry(QUEUE, FAILED, [pick])).results
+    [one] = (await RetryWriter(client).retry(QUEUE, FAILED, [pick])).results
     assert one.target == "waiting-children"
     stats = await client.info("commandstats")
     assert 500 <= stats["cmdstat_hmget"]["calls"] < 520

@@ -10,7 +10,8 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as LostConnection
 
 from qtui.bullmq.codes import Code, Result
-from qtui.bullmq.writer import Picked, Writer
+from qtui.bullmq.writers.batch import Picked
+from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import VANISHED, Phase
 from tests.operations.campaigns import FAILED, campaign_of, codes, ours_to, plan_of, proxied, run
@@ -48,7 +49,7 @@ async def test_whatever_is_lost_on_the_way_each_job_is_retried_once(
             await proxy.deliver()
             await ended(len(ids))
         assert proxy.happened == len(accidents)
-        assert codes(found) == dict.fromkeys(ids, Code.RETRIED)
+        assert codes(found) == dict.fromkeys(ids, Code.DONE)
         assert campaign.phase is Phase.DONE
         assert Counter(real.ran) == dict.fromkeys(ids, 2)
         assert await census(client) == {job_id: ["failed"] for job_id in ids}
@@ -70,7 +71,7 @@ async def test_a_real_late_call_of_a_server_that_was_busy(any_server: EmbeddedSe
                 await asyncio.sleep(0)
         assert sleeping is not None
         await sleeping
-        assert codes(found) == dict.fromkeys(ids, Code.RETRIED)
+        assert codes(found) == dict.fromkeys(ids, Code.DONE)
         await real.work(100)
         assert Counter(real.ran) == dict.fromkeys(ids, 2)
     await ours.aclose()
@@ -85,7 +86,7 @@ async def test_jobs_that_others_took_while_a_call_was_lost_are_not_claimed(
         campaign = campaign_of(ours, await plan_of(ours, ids))
 
         async def take() -> None:
-            await Writer(client).retry(QUEUE, FAILED, [Picked(one) for one in ids[:10]])
+            await RetryWriter(client).retry(QUEUE, FAILED, [Picked(one) for one in ids[:10]])
             await client.delete(*(QUEUE.job(one) for one in ids[10:15]))
 
         proxy.accidents, proxy.after = [LOST], take
@@ -93,7 +94,7 @@ async def test_jobs_that_others_took_while_a_call_was_lost_are_not_claimed(
     assert [found[one] for one in ids] == [
         *[Code.NOT_IN_STATE] * 10,
         *[Code.NO_SUCH_JOB] * 5,
-        *[Code.RETRIED] * 25,
+        *[Code.DONE] * 25,
     ]
 
 
@@ -109,7 +110,7 @@ async def test_codes_stay_true_for_what_could_never_be_retried(
         campaign = campaign_of(ours, await plan_of(ours, ids))
         proxy.accidents, proxy.late_comes_first = [accident], True
         assert codes(await run(campaign)) == {
-            "retried": Code.RETRIED,
+            "retried": Code.DONE,
             "orphan": Code.NO_SUCH_JOB,
             "string": Code.REFUSED,
             "elsewhere": Code.NOT_IN_STATE,
@@ -132,7 +133,7 @@ async def test_of_jobs_that_are_gone_after_a_lost_reply_nobody_knows(
         proxy.accidents = [REPLY]
         proxy.after = lambda: real.work(6)
         found = codes(await run(campaign))
-        assert found == {**dict.fromkeys(ids, Code.UNKNOWN), kept: Code.RETRIED}
+        assert found == {**dict.fromkeys(ids, Code.UNKNOWN), kept: Code.DONE}
         assert campaign.phase is Phase.DONE
 
 
@@ -157,9 +158,9 @@ async def test_a_server_that_dies_ends_the_campaign_within_its_patience(
                     found += batch
     assert campaign.phase is Phase.LOST
     known = [result.code for result in found]
-    assert Code.RETRIED in known
+    assert Code.DONE in known
     assert known == sorted(known, reverse=True)
-    assert set(known) == {Code.RETRIED, Code.UNKNOWN}
+    assert set(known) == {Code.DONE, Code.UNKNOWN}
     assert campaign.decided == len(found) < campaign.selected == 300
 
 
@@ -205,7 +206,7 @@ async def test_a_server_that_comes_back_in_time_is_gone_on_with(
         assert back is not None
         await back
     assert phases == {Phase.READING}
-    assert codes(found) == dict.fromkeys(ids, Code.RETRIED)
+    assert codes(found) == dict.fromkeys(ids, Code.DONE)
     assert campaign.phase is Phase.DONE
     assert await census(client) == {job_id: ["wait"] for job_id in ids}
 
@@ -235,5 +236,5 @@ async def test_a_server_that_comes_back_empty_gets_no_jobs_and_no_praise(
         await heir.aclose()
     assert (campaign.phase, campaign.why) == (Phase.STOPPED, VANISHED)
     known = [result.code for result in found]
-    assert set(known) == {Code.RETRIED, Code.UNKNOWN}
+    assert set(known) == {Code.DONE, Code.UNKNOWN}
     assert campaign.decided == len(found) < 10_000

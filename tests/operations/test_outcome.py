@@ -9,7 +9,8 @@ from redis.asyncio import Redis
 
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.reader import Reader, Whereabouts
-from qtui.bullmq.writer import Picked, Writer
+from qtui.bullmq.writers.batch import Picked
+from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.following.outcome import Fate, Outcome, Outcomes, OutcomeTally, outcome
 from tests.seeds import QUEUE, failed_jobs, real_queue
@@ -124,7 +125,7 @@ async def test_a_real_job_from_its_retry_to_its_end(
     async with real_queue(any_server) as real:
         ids = await failed_jobs(real, 3, attempts=1)
         assert await fate(ids[0]) == Outcome(Fate.FAILED_AGAIN, "boom")
-        await Writer(any_client).retry(QUEUE, JobState.FAILED, [Picked(one) for one in ids])
+        await RetryWriter(any_client).retry(QUEUE, JobState.FAILED, [Picked(one) for one in ids])
         await any_client.hset(QUEUE.job(ids[2]), "opts", '{"removeOnComplete":true}')
         assert await fate(ids[0]) == Outcome(Fate.WAITING)
         async with real.worker(processor=hold) as ended:

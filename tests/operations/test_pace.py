@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.dialect import ONE_RESUME
-from qtui.bullmq.writer import Writer
+from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.engine.pace import SECONDS_A_BATCH, Pace, Throttle, TooSlow
@@ -29,7 +29,7 @@ from tests.wires import _reply, _request
 async def all_failed(client: Client, pace: Pace) -> Campaign[Retry]:
     """A campaign over everything that has failed."""
     plan = await make_plan(client, await query(client, QUEUE, FAILED), rate=0)
-    return Campaign(client, Retry(client, Writer(client), plan, Resets()), pace, patience=10)
+    return Campaign(client, Retry(client, RetryWriter(client), plan, Resets()), pace, patience=10)
 
 
 async def timed(campaign: Campaign[Retry]) -> list[tuple[float, int]]:
@@ -53,7 +53,9 @@ async def test_a_rate_is_kept_within_a_tenth(
         campaign = await all_failed(client, Pace(rate=rate))
     else:
         plan = await plan_of(client, ids)
-        campaign = Campaign(client, Retry(client, Writer(client), plan, Resets()), Pace(rate=rate))
+        campaign = Campaign(
+            client, Retry(client, RetryWriter(client), plan, Resets()), Pace(rate=rate)
+        )
     told = await timed(campaign)
     assert campaign.done == jobs
     # The first slice is free, so the measurement begins behind it.
@@ -68,7 +70,7 @@ async def test_a_rate_is_kept_within_a_tenth(
 
 async def test_a_rate_below_one_slice_is_one_job_at_a_time(client: Redis) -> None:
     ids = await raw_failed(client, map(str, range(9)))
-    retry = Retry(client, Writer(client), await plan_of(client, ids), Resets())
+    retry = Retry(client, RetryWriter(client), await plan_of(client, ids), Resets())
     campaign = Campaign(client, retry, Pace(rate=4.0))
     sizes = []
     began = time.monotonic()
@@ -134,7 +136,7 @@ async def test_no_more_wait_than_may_while_a_worker_takes_them(server: EmbeddedS
             await running
             watching.cancel()
             await ended(400)
-        assert codes(found) == dict.fromkeys(ids, Code.RETRIED)
+        assert codes(found) == dict.fromkeys(ids, Code.DONE)
         assert Counter(real.ran) == dict.fromkeys(ids, 2)
     assert most == 25
     assert all("limit 25" in one for one in held)

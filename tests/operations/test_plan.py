@@ -14,7 +14,8 @@ from qtui.bullmq.codes import Code, ForeignQueue
 from qtui.bullmq.dialect import Destination
 from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.model import JobState
-from qtui.bullmq.writer import Picked, Writer
+from qtui.bullmq.writers.batch import Picked
+from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.planning.plan import Plan, PlanGroup, Resets, make_plan
 from qtui.operations.supply.selection import CHOSEN_AT_ONCE, Chosen, chosen, query
@@ -62,28 +63,28 @@ async def test_a_plan_for_a_real_queue(any_server: EmbeddedServer, any_client: R
                 PlanGroup(
                     name="charge",
                     error="boom",
-                    code=Code.RETRIED,
+                    code=Code.DONE,
                     place="waiting, last in line",
                     jobs=3,
                 ),
                 PlanGroup(
                     name="charge",
                     error="boom",
-                    code=Code.RETRIED,
+                    code=Code.DONE,
                     place="prioritized, priority 3",
                     jobs=2,
                 ),
                 PlanGroup(
                     name="charge",
                     error="Timeout of <n>ms",
-                    code=Code.RETRIED,
+                    code=Code.DONE,
                     place="waiting, last in line",
                     jobs=1,
                 ),
                 PlanGroup(
                     name="charge",
                     error="boom",
-                    code=Code.RETRIED,
+                    code=Code.DONE,
                     place="waiting, next to run",
                     jobs=1,
                 ),
@@ -120,7 +121,7 @@ async def test_each_job_is_pinned_to_the_finish_that_was_seen(client: Redis) -> 
     # It ran again and failed again; another fails only now. Nobody has chosen those failures.
     await client.zadd(QUEUE.key("failed"), {"1": START + 99})
     await raw_failed(client, ["gone"])
-    batch = await Writer(client).retry(QUEUE, FAILED, picks(plan))
+    batch = await RetryWriter(client).retry(QUEUE, FAILED, picks(plan))
     assert [int(result.code) for result in batch.results] == [-3, 1, -3]
 
 
@@ -136,17 +137,17 @@ async def test_jobs_that_are_gone_or_elsewhere_are_foreseen(client: Redis) -> No
     await client.set(QUEUE.job("3"), "junk")
     plan = await plan_of(client, *"123459")
     expected = {
-        "1": Code.RETRIED,
+        "1": Code.DONE,
         "2": Code.NO_SUCH_JOB,
         "3": Code.REFUSED,
-        "4": Code.RETRIED,
+        "4": Code.DONE,
         "5": Code.NOT_IN_STATE,
         "9": Code.NO_SUCH_JOB,
     }
     assert {one.row.id: one.code for one in plan.forecasts} == expected
-    batch = await Writer(client).retry(QUEUE, FAILED, picks(plan))
+    batch = await RetryWriter(client).retry(QUEUE, FAILED, picks(plan))
     assert {result.job_id: result.code for result in batch.results} == expected
-    assert {one.row.id: one.place() for one in plan.forecasts if one.code is not Code.RETRIED} == {
+    assert {one.row.id: one.place() for one in plan.forecasts if one.code is not Code.DONE} == {
         "2": "",
         "3": "",
         "5": "",
@@ -158,7 +159,7 @@ async def test_completed_jobs_are_not_grouped_by_errors_of_earlier_attempts(clie
     await raw_failed(client, "12", state="completed")
     plan = await plan_of(client, "1", "2", state=COMPLETED)
     assert plan.groups() == [
-        PlanGroup(name="charge", error="", code=Code.RETRIED, place="waiting, last in line", jobs=2)
+        PlanGroup(name="charge", error="", code=Code.DONE, place="waiting, last in line", jobs=2)
     ]
 
 
@@ -267,7 +268,7 @@ async def test_a_whole_state_can_be_retried_before_its_jobs_are_looked_at(client
     await client.zadd(QUEUE.key("failed"), {"later": START * 2})
     plan = await make_plan(client, everything, early=told, rate=0)
     assert early == [(len(ids), 0)]
-    assert (plan.jobs, plan.count(Code.RETRIED)) == (len(ids), len(ids))
+    assert (plan.jobs, plan.count(Code.DONE)) == (len(ids), len(ids))
     # How many match a filter is not known before all were looked at.
     await make_plan(
         client, await query(client, QUEUE, FAILED, parse_filter("charge")), early=told, rate=0
@@ -347,9 +348,9 @@ async def test_what_a_plan_says_is_what_happens(
 ) -> None:
     await write(client, queue, jobs)
     plan = await plan_of(client, *(f"j{place}" for place in range(len(jobs))), "nope")
-    retry = Writer(client).retry(QUEUE, FAILED, picks(plan))
+    retry = RetryWriter(client).retry(QUEUE, FAILED, picks(plan))
     if plan.status.kind.refusal:
-        assert plan.count(Code.RETRIED) == 0
+        assert plan.count(Code.DONE) == 0
         with pytest.raises(ForeignQueue) as refused:
             await retry
         assert refused.value.kind is plan.status.kind
@@ -357,7 +358,7 @@ async def test_what_a_plan_says_is_what_happens(
     batch = await retry
     said = [(one.row.id, one.code, one.target) for one in plan.forecasts]
     done = [
-        (one.job_id, one.code, Destination(one.target) if one.retried else None)
+        (one.job_id, one.code, Destination(one.target) if one.done else None)
         for one in batch.results
     ]
     assert done == said
@@ -386,7 +387,7 @@ async def test_where_a_key_is_of_another_type_the_plan_says_that_redis_will_refu
         await client.hdel(QUEUE.job(high), "ats", "atm")
     await client.hset(QUEUE.key(suffix), "no", "list")
     plan = await plan_of(client, plain, high)
-    batch = await Writer(client).retry(QUEUE, FAILED, picks(plan))
+    batch = await RetryWriter(client).retry(QUEUE, FAILED, picks(plan))
     said = {one.row.id: one.code for one in plan.forecasts}
     assert said == {one.job_id: one.code for one in batch.results}
     assert Code.REFUSED in said.values()

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
-from qtui.bullmq.writer import Writer
+from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.engine.pace import Pace
@@ -76,7 +76,7 @@ async def all_of(client: Client) -> Plan:
 
 def recorded(client: Client, plan: Plan, folder: Path, pace: Pace | None = None) -> Campaign[Retry]:
     record = Recorder(folder=folder, where="redis://cache-1:6379/0", how="key r")
-    retry = Retry(client, Writer(client), plan, Resets(made=True))
+    retry = Retry(client, RetryWriter(client), plan, Resets(made=True))
     return Campaign(client, retry, pace, record=record, patience=10)
 
 
@@ -117,7 +117,7 @@ async def test_a_snapshot_is_on_record_when_its_batch_is_sent(
         found = await run(campaign)
         campaign.close()
     assert campaign.phase is Phase.DONE
-    assert codes(found) == dict.fromkeys(names, Code.RETRIED)
+    assert codes(found) == dict.fromkeys(names, Code.DONE)
     assert sent.keys() == set(names)
     assert [one["id"] for one in lines(folder, "job")] == names
     assert [one["id"] for one in lines(folder, "code")] == names
@@ -162,12 +162,12 @@ async def test_a_lost_connection_leaves_one_line_of_each_kind_a_job(
             await ended(len(names))
         campaign.close()
         assert proxy.happened == 2
-        assert codes(found) == dict.fromkeys(names, Code.RETRIED)
+        assert codes(found) == dict.fromkeys(names, Code.DONE)
         assert Counter(real.ran) == dict.fromkeys(names, 2)
     for kind in ("job", "code"):
         assert Counter(one["id"] for one in lines(tmp_path, kind)) == dict.fromkeys(names, 1)
     [campaign_id] = ids(tmp_path)
-    assert summary(tmp_path, campaign_id).codes == {Code.RETRIED: 400}
+    assert summary(tmp_path, campaign_id).codes == {Code.DONE: 400}
 
 
 async def test_a_server_that_is_away_for_a_while_is_waited_for(
@@ -191,7 +191,7 @@ async def test_a_server_that_is_away_for_a_while_is_waited_for(
         assert back is not None
         await back
         campaign.close()
-    assert codes(found) == dict.fromkeys(names, Code.RETRIED)
+    assert codes(found) == dict.fromkeys(names, Code.DONE)
     assert [one["id"] for one in lines(tmp_path, "code")] == names
     assert await census(client) == {one: ["wait"] for one in names}
 
@@ -293,5 +293,5 @@ async def test_a_journal_that_is_deleted_under_its_hands_stops_it(
 
 
 def _assert_moved(places: dict[str, list[str]], found: Sequence[Result], names: list[str]) -> None:
-    moved = {one.job_id for one in found if one.retried}
+    moved = {one.job_id for one in found if one.done}
     assert places == {one: ["wait" if one in moved else "failed"] for one in names}

@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code
-from qtui.bullmq.flow_writer import FlowWriter
+from qtui.bullmq.writers.rerun import RerunWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.flow_rerun.plan import Part
@@ -82,9 +82,9 @@ async def test_a_second_rerun_of_the_same_plan_does_nothing(
 ) -> None:
     await failed_flow(server, "boom")
     plan = await plan_of(client)
-    assert set((await carry_out(rerun_of(client, plan))).values()) == {Code.RETRIED}
+    assert set((await carry_out(rerun_of(client, plan))).values()) == {Code.DONE}
     before = await digest(client)
-    assert Code.RETRIED not in (await carry_out(rerun_of(client, plan))).values()
+    assert Code.DONE not in (await carry_out(rerun_of(client, plan))).values()
     assert await digest(client) == before
 
 
@@ -114,7 +114,7 @@ async def test_whatever_is_lost_on_the_way_each_job_runs_once(
     plan = await plan_of(client)
     async with open_proxy(server) as proxy, proxy.client() as ours:
         proxy.late_comes_first = late_comes_first
-        writer = FlowWriter(ours)
+        writer = RerunWriter(ours)
         # The server knows the script: the first call is it.
         await writer.rerun((), (), mode=plan.mode)
         proxy.accidents[:] = accidents
@@ -123,7 +123,7 @@ async def test_whatever_is_lost_on_the_way_each_job_runs_once(
         await proxy.deliver()
         assert proxy.happened == len(accidents)
     assert set(codes) == {"p", "c1", "c2", "c3", "c4", "c5"}
-    assert set(codes.values()) == {Code.RETRIED}
+    assert set(codes.values()) == {Code.DONE}
     async with real_queue(server, KIDS) as kids, real_queue(server) as parents:
         for at in range(1, 6):
             await client.hset(KIDS.job(f"c{at}"), "data", "{}")
@@ -139,7 +139,7 @@ async def test_a_server_that_stays_away_leaves_it_unknown(
     await failed_flow(server, "boom")
     plan = await plan_of(client)
     async with open_proxy(server) as proxy, proxy.client() as ours:
-        await FlowWriter(ours).rerun((), (), mode=plan.mode)
+        await RerunWriter(ours).rerun((), (), mode=plan.mode)
 
         async def leave() -> None:
             proxy.away = True
@@ -164,7 +164,7 @@ async def test_a_stop_ends_it_after_the_call_under_way(
     assert await census(client) == {"p": ["waiting-children"]}
     again = await plan_of(client)
     assert again.jobs == 7
-    assert set((await carry_out(rerun_of(client, again))).values()) == {Code.RETRIED}
+    assert set((await carry_out(rerun_of(client, again))).values()) == {Code.DONE}
 
 
 async def test_progress_counts_what_has_finished_anew(
@@ -225,7 +225,7 @@ async def test_a_flow_of_thousands_goes_in_bounded_steps(client: Redis) -> None:
 PROGRAM = """
 import asyncio, sys
 from redis.asyncio import Redis
-from qtui.bullmq.flow_writer import FlowWriter
+from qtui.bullmq.writers.rerun import RerunWriter
 from qtui.bullmq.keys import QueueKey
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.planning.plan import Resets
@@ -233,7 +233,7 @@ from qtui.operations.flow_rerun.rerun import Rerun
 from qtui.operations.flow_rerun.plan import Start
 from qtui.operations.flow_rerun.planning import make_rerun_plan
 
-class Asking(FlowWriter):
+class Asking(RerunWriter):
     async def rerun(self, *calls, **how):
         print(len(calls), flush=True)
         await asyncio.to_thread(sys.stdin.readline)
@@ -272,7 +272,7 @@ async def test_a_process_that_is_killed_leaves_a_flow_that_the_next_one_finishes
             process.kill()
             await process.wait()
         plan = await plan_of(client)
-        assert set((await carry_out(rerun_of(client, plan))).values()) == {Code.RETRIED}
+        assert set((await carry_out(rerun_of(client, plan))).values()) == {Code.DONE}
         assert await census(client) == {"p": ["waiting-children"]}
         waiting = await client.lrange(KIDS.key("wait"), 0, -1)
         assert sorted(waiting) == ["c0", "c1", "c2", "c3", "c4"]

@@ -46,7 +46,7 @@ async def test_a_lost_child_is_dropped_where_that_is_asked_for(client: Redis, st
     plan = await plan_of(client, start=start, drop_lost=True)
     assert (plan.refusal, plan.lost) == ("", 1)
     assert "bull:kids:c1 is gone: its parent runs without it." in plan.notes
-    assert set((await carry_out(rerun_of(client, plan))).values()) == {Code.RETRIED}
+    assert set((await carry_out(rerun_of(client, plan))).values()) == {Code.DONE}
     assert await client.smembers(QUEUE.job("p", "dependencies")) == {KIDS.job("c0")}
     assert await client.exists(QUEUE.job("p", "unsuccessful")) == 0
     assert await census(client) == {"p": ["waiting-children"]}
@@ -77,7 +77,7 @@ async def test_a_parent_that_nothing_can_release_is_released(
     plan = await plan_of(client, start=start, drop_lost=True)
     assert [(one.node.id, one.part) for one in plan.steps] == [("p", Part.RUNS), ("c0", Part.GONE)]
     assert plan.steps[1].fate == "job gone"
-    assert await carry_out(rerun_of(client, plan)) == {"p": Code.RETRIED}
+    assert await carry_out(rerun_of(client, plan)) == {"p": Code.DONE}
     assert await census(client) == {"p": ["wait"]}
     for suffix in ("dependencies", "unsuccessful"):
         assert await client.exists(QUEUE.job("p", suffix)) == 0
@@ -107,7 +107,7 @@ async def test_a_lost_child_far_below_holds_up_the_whole_flow(client: Redis) -> 
         ("p", Part.FOLLOWS),
         ("c0", Part.RUNS),
     ]
-    assert set((await carry_out(rerun_of(client, plan))).values()) == {Code.RETRIED}
+    assert set((await carry_out(rerun_of(client, plan))).values()) == {Code.DONE}
     assert await client.lrange(KIDS.key("wait"), 0, -1) == ["c0"]
 
 
@@ -128,7 +128,7 @@ async def test_a_child_in_no_state_is_named_with_a_way_back(client: Redis, start
     await client.execute_command(*way.split()[1:])
     plan = await plan_of(client, start=start)
     assert plan.refusal == ""
-    assert set((await carry_out(rerun_of(client, plan))).values()) == {Code.RETRIED}
+    assert set((await carry_out(rerun_of(client, plan))).values()) == {Code.DONE}
     assert await client.lrange(KIDS.key("wait"), 0, -1) == ["c0"]
     assert await census(client) == {"p": ["waiting-children"]}
 
@@ -212,13 +212,13 @@ async def test_who_may_not_write_one_of_the_keys_leaves_every_job_where_it_is_fo
         campaign = rerun_of(limited, plan)
         codes = await carry_out(campaign)
     assert "ACL of Redis does not let this user run" in campaign.why
-    assert codes.get("p", Code.RETRIED) is Code.RETRIED
+    assert codes.get("p", Code.DONE) is Code.DONE
     assert "c0" not in codes
     # The parent may wait now, the child has not been lost: whoever may, does the rest.
     assert await client.zscore(KIDS.key("failed"), "c0") == START
     assert (await census(client))["p"] in (["failed"], ["waiting-children"])
     again = await plan_of(client)
-    assert set((await carry_out(rerun_of(client, again))).values()) == {Code.RETRIED}
+    assert set((await carry_out(rerun_of(client, again))).values()) == {Code.DONE}
     assert await client.lrange(KIDS.key("wait"), 0, -1) == ["c0"]
 
 
@@ -244,7 +244,7 @@ async def test_a_parent_whose_children_are_done_is_released_with_their_results(
         ("p", Part.RUNS),
         ("c0", Part.DONE),
     ]
-    assert await carry_out(rerun_of(client, plan)) == {"p": Code.RETRIED}
+    assert await carry_out(rerun_of(client, plan)) == {"p": Code.DONE}
     assert await census(client) == {"p": ["wait"]}
     assert await client.hget(QUEUE.job("p"), "defa") is None
     assert await client.hgetall(QUEUE.job("p", "processed")) == {KIDS.job("c0"): '{"x": 1}'}
@@ -267,7 +267,7 @@ async def test_a_parent_that_waits_only_to_be_failed_leaves_an_ordinary_line(
     assert codes == {"p": Code.NOT_IN_STATE, "c0": Code.REFUSED}
     assert await digest(client) == before
     await client.hset(QUEUE.job("p"), "defa", "child failed")
-    assert set((await carry_out(rerun_of(client, plan))).values()) == {Code.RETRIED}
+    assert set((await carry_out(rerun_of(client, plan))).values()) == {Code.DONE}
     assert await client.lrange(QUEUE.key("wait"), 0, -1) == ["1", "2"]
 
 
@@ -312,7 +312,7 @@ async def test_a_child_that_its_parent_strikes_off_meanwhile_stays_so(client: Re
     await raw_flow(client, 2)
     plan = await plan_of(client)
     await client.zrem(QUEUE.job("p", "unsuccessful"), KIDS.job("c1"))
-    assert set((await carry_out(rerun_of(client, plan))).values()) == {Code.RETRIED}
+    assert set((await carry_out(rerun_of(client, plan))).values()) == {Code.DONE}
     assert await client.smembers(QUEUE.job("p", "dependencies")) == {KIDS.job("c0")}
 
 
@@ -340,7 +340,7 @@ async def test_ids_and_names_that_are_hostile_come_back_as_they_are(client: Redi
     await raw.zadd(KIDS.key("failed"), {odd: START})
     await raw.zadd(QUEUE.job("p", "unsuccessful"), {child: START})
     plan = await plan_of(client)
-    assert await carry_out(rerun_of(client, plan)) == {"p": Code.RETRIED, odd: Code.RETRIED}
+    assert await carry_out(rerun_of(client, plan)) == {"p": Code.DONE, odd: Code.DONE}
     assert await client.lrange(KIDS.key("wait"), 0, -1) == [odd]
     assert await client.smembers(QUEUE.job("p", "dependencies")) == {child}
 
@@ -358,7 +358,7 @@ async def test_a_job_whose_id_is_a_nul_survives_a_rerun_beside_it(client: Redis)
         await client.hset(KIDS.job(one), mapping=raw_fields())
         await client.zadd(KIDS.key("failed"), {one: START})
     found = await carry_out(rerun_of(client, await plan_of(client)))
-    assert found == {"p": Code.RETRIED, "c0": Code.RETRIED}
+    assert found == {"p": Code.DONE, "c0": Code.DONE}
     assert await census(client) == {"p": ["waiting-children"], **{one: ["wait"] for one in nuls}}
     assert await census(client, KIDS) == {"c0": ["wait"], **{one: ["failed"] for one in nuls}}
 
@@ -396,7 +396,7 @@ async def test_a_rerun_in_a_paused_queue_is_on_hold_for_nothing_however_many_wai
         "both see them there, and a resume neither loses nor strands them."
     ]
     rerun = rerun_of(client, plan)
-    assert set((await carry_out(rerun)).values()) == {Code.RETRIED}
+    assert set((await carry_out(rerun)).values()) == {Code.DONE}
     assert (rerun.phase, rerun.held) == (Phase.DONE, "")
     places = await census(client, KIDS)
     assert [places[one] for one in ("c0", "c1", "c2")] == [["prioritized"]] * 3

@@ -11,8 +11,8 @@ from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code
 from qtui.bullmq.connection.client import Client
-from qtui.bullmq.flow_writer import FlowWriter, Parked, Released
-from qtui.bullmq.writer import Batch
+from qtui.bullmq.writers.batch import Batch
+from qtui.bullmq.writers.rerun import Parked, Released, RerunWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign, Phase
@@ -32,7 +32,7 @@ from tests.wires import counted
 WHERE = "redis://cache-1:6379/0"
 
 
-class Witness(FlowWriter):
+class Witness(RerunWriter):
     """A writer that looks, before each call is sent, whether what it wipes is written down."""
 
     def __init__(self, client: Client, folder: Path) -> None:
@@ -73,7 +73,7 @@ async def test_every_job_is_written_down_once_before_its_call(
     rerun.close()
     [campaign_id] = ids(tmp_path)
     one = summary(tmp_path, campaign_id)
-    assert (one.phase, one.jobs, dict(one.codes)) == ("done", 6, {Code.RETRIED: 6})
+    assert (one.phase, one.jobs, dict(one.codes)) == ("done", 6, {Code.DONE: 6})
     assert (one.header.queue, one.header.resets) == (QUEUE.base, {"made": True, "started": False})
     wiped = list(rebuilt(tmp_path, campaign_id))
     assert [job.id for job in wiped] == [
@@ -122,14 +122,14 @@ async def test_a_journal_that_fills_up_ends_the_rerun_before_the_next_call(
     def small(_: Campaign[JobAction]) -> Journal:
         return Journal.create(tmp_path, header, limit=2600)
 
-    action = Rerun(client, FlowWriter(client), plan, Resets(), whole=0, piece=2)
+    action = Rerun(client, RerunWriter(client), plan, Resets(), whole=0, piece=2)
     rerun = Campaign(client, action, record=small)
     await carry_out(rerun)
     assert "limit" in rerun.why
     rerun.close()
     one = summary(tmp_path, ids(tmp_path)[0])
     assert (one.phase, one.note) == ("stopped", rerun.why)
-    assert one.codes.get(Code.RETRIED, 0) == rerun.done
+    assert one.codes.get(Code.DONE, 0) == rerun.done
     # The leaves go last: none of them may run before all is written down.
     failed = await client.zcard(KIDS.key("failed"))
     assert failed > 0

@@ -13,7 +13,8 @@ from redis.exceptions import ConnectionError as LostConnection
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
-from qtui.bullmq.writer import Picked, Writer
+from qtui.bullmq.writers.batch import Picked
+from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.engine.pace import Pace
@@ -46,14 +47,14 @@ async def plan_for(client: Client, names: Sequence[str], by_query: bool) -> Plan
 def begun(client: Client, plan: Plan, folder: Path, pace: Pace | None = None) -> Campaign[Retry]:
     record = Recorder(folder=folder, where=WHERE, how="key r")
     return Campaign(
-        client, Retry(client, Writer(client), plan, Resets()), pace, record=record, patience=10
+        client, Retry(client, RetryWriter(client), plan, Resets()), pace, record=record, patience=10
     )
 
 
 async def resumed(client: Client, folder: Path) -> Campaign[Retry]:
     """The one campaign that there is, taken over."""
     [name] = ids(folder)
-    return await Interrupted.take(folder, name, WHERE).campaign(client, Writer(client))
+    return await Interrupted.take(folder, name, WHERE).campaign(client, RetryWriter(client))
 
 
 async def cut_off(campaign: Campaign[Retry], after: int) -> list[Result]:
@@ -98,15 +99,15 @@ async def test_what_is_left_is_retried_and_what_is_in_doubt_is_read(
     late = await run(second)
     second.close()
     assert second.phase is Phase.DONE
-    assert second.codes == Counter({Code.RETRIED: 2000})
+    assert second.codes == Counter({Code.DONE: 2000})
     told = codes(late)
     assert set(told) == set(names) - {one.job_id for one in early} | set(doubtful)
-    assert set(told.values()) == {Code.RETRIED}
+    assert set(told.values()) == {Code.DONE}
     assert await client.lrange(QUEUE.key("wait"), 0, -1) == names[::-1]
     assert await client.exists(QUEUE.key("failed")) == 0
     [name] = ids(tmp_path)
     found = summary(tmp_path, name)
-    assert (found.phase, found.codes, found.running) == ("done", {Code.RETRIED: 2000}, False)
+    assert (found.phase, found.codes, found.running) == ("done", {Code.DONE: 2000}, False)
     written = Counter(one["id"] for one in read_lines(tmp_path, name) if one["type"] == "code")
     assert written == dict.fromkeys(names, 1)
 
@@ -127,7 +128,7 @@ async def test_jobs_in_doubt_that_were_never_sent_are_sent(
     journal.close()
     assert [one.job_id for one in progress_of(tmp_path, journal.id).doubtful] == names[:30]
     campaign = await resumed(client, tmp_path)
-    assert codes(await run(campaign)) == dict.fromkeys(names, Code.RETRIED)
+    assert codes(await run(campaign)) == dict.fromkeys(names, Code.DONE)
     campaign.close()
     assert await census(client) == {one: ["wait"] for one in names}
 
@@ -153,7 +154,7 @@ async def test_jobs_that_failed_again_meanwhile_are_left_alone(
             await run(second)
             second.close()
             await ended(900 - moved)
-        assert second.codes == Counter({Code.RETRIED: 900})
+        assert second.codes == Counter({Code.DONE: 900})
         assert Counter(real.ran) == dict.fromkeys(names, 2)
         assert await census(client) == {one: ["failed"] for one in names}
         with pytest.raises(JournalError, match="is done"):
@@ -171,7 +172,7 @@ async def test_of_jobs_in_doubt_that_are_gone_nobody_knows(client: Redis, tmp_pa
     found = codes(await run(second))
     second.close()
     assert {one: found[one] for one in doubtful} == dict.fromkeys(doubtful, Code.UNKNOWN)
-    assert second.codes == Counter({Code.RETRIED: 290, Code.UNKNOWN: 10})
+    assert second.codes == Counter({Code.DONE: 290, Code.UNKNOWN: 10})
     assert len(early) + len(found) == 310
 
 
@@ -193,10 +194,10 @@ async def test_two_at_a_time_go_not(client: Redis, tmp_path: Path) -> None:
     one = Interrupted.take(tmp_path, name, WHERE)
     with pytest.raises(JournalError, match="still running"):
         Interrupted.take(tmp_path, name, WHERE)
-    campaign = await one.campaign(client, Writer(client))
+    campaign = await one.campaign(client, RetryWriter(client))
     found += await run(campaign)
     campaign.close()
-    assert codes(found) == dict.fromkeys(names, Code.RETRIED)
+    assert codes(found) == dict.fromkeys(names, Code.DONE)
 
 
 async def test_on_another_server_it_is_refused_and_left_as_it_was(
@@ -235,9 +236,9 @@ async def test_a_server_that_is_away_when_it_resumes_leaves_it_free_for_the_next
         proxy.away = True
         await ours.connection_pool.disconnect()
         with pytest.raises((LostConnection, OSError)):
-            await Interrupted.take(tmp_path, name, WHERE).campaign(ours, Writer(ours))
+            await Interrupted.take(tmp_path, name, WHERE).campaign(ours, RetryWriter(ours))
         proxy.away = False
-        campaign = await Interrupted.take(tmp_path, name, WHERE).campaign(ours, Writer(ours))
+        campaign = await Interrupted.take(tmp_path, name, WHERE).campaign(ours, RetryWriter(ours))
         proxy.away = True
         await ours.connection_pool.disconnect()
         with pytest.raises((LostConnection, OSError)):
@@ -246,7 +247,7 @@ async def test_a_server_that_is_away_when_it_resumes_leaves_it_free_for_the_next
     third = await resumed(client, tmp_path)
     found = await run(third)
     third.close()
-    assert codes([*early, *found]) == dict.fromkeys(names, Code.RETRIED)
+    assert codes([*early, *found]) == dict.fromkeys(names, Code.DONE)
 
 
 async def test_a_canary_flies_again(server: EmbeddedServer, tmp_path: Path) -> None:
@@ -280,11 +281,11 @@ async def test_the_first_finish_alone_counts_for_a_job_in_doubt(
     at = await client.zscore(QUEUE.key("failed"), "1")
     journal.snapshots(snapshot_lines([Snapshot("1", at, {"name": "n"})]))
     journal.close()
-    await Writer(client).retry(QUEUE, FAILED, [Picked("1")])
+    await RetryWriter(client).retry(QUEUE, FAILED, [Picked("1")])
     await client.lrem(QUEUE.key("wait"), 0, "1")
     await client.zadd(QUEUE.key("failed"), {"1": float(at or 0) + 1})
     campaign = await resumed(client, tmp_path)
     found = codes(await run(campaign))
     campaign.close()
-    assert found == dict.fromkeys(names, Code.RETRIED)
+    assert found == dict.fromkeys(names, Code.DONE)
     assert await client.zscore(QUEUE.key("failed"), "1") == float(at or 0) + 1

@@ -61,7 +61,7 @@ async def test_3000_jobs_that_fail_again_at_once_run_once_more_each(
                 found += batch
             await ended(campaign.done)
         assert campaign.phase is Phase.DONE
-        assert codes(found) == dict.fromkeys(ids, Code.RETRIED)
+        assert codes(found) == dict.fromkeys(ids, Code.DONE)
         assert Counter(real.ran) == dict.fromkeys(ids, 2)
     assert await census(client) == {job_id: ["failed"] for job_id in ids}
     await client.aclose()
@@ -81,7 +81,7 @@ async def test_jobs_that_have_failed_again_before_the_next_batch_hide_none(
                 found += batch
                 await ended(campaign.done)
         assert Counter(real.ran) == dict.fromkeys(ids, 2)
-        assert codes(found) == dict.fromkeys(ids, Code.RETRIED)
+        assert codes(found) == dict.fromkeys(ids, Code.DONE)
     await client.aclose()
 
 
@@ -106,7 +106,7 @@ async def test_a_worker_whose_clock_lags_brings_no_job_back_and_hides_none(
             pipe.hset(QUEUE.job(job_id), "failedReason", "again")
             pipe.zadd(KEY, {job_id: score - place})
         await pipe.execute()
-    assert codes(found) == dict.fromkeys(ids, Code.RETRIED)
+    assert codes(found) == dict.fromkeys(ids, Code.DONE)
     assert campaign.phase is Phase.DONE
     assert await client.zcard(KEY) == 3000
 
@@ -115,7 +115,7 @@ async def test_jobs_of_one_millisecond_are_all_retried(client: Redis) -> None:
     ids = await raw_failed(client, map(str, range(2500)))
     await client.zadd(KEY, dict.fromkeys(ids, START))
     campaign = campaign_of(client, await plan_for(client))
-    assert codes(await run(campaign)) == dict.fromkeys(ids, Code.RETRIED)
+    assert codes(await run(campaign)) == dict.fromkeys(ids, Code.DONE)
 
 
 async def test_jobs_that_leave_meanwhile_are_let_go_and_the_others_retried(
@@ -134,8 +134,8 @@ async def test_jobs_that_leave_meanwhile_are_let_go_and_the_others_retried(
         found += batch
     known = codes(found)
     stayed = [one for one in ids if one not in gone]
-    assert {one: known.get(one) for one in stayed} == dict.fromkeys(stayed, Code.RETRIED)
-    assert {known[one] for one in gone if one in known} <= {Code.RETRIED, Code.NO_SUCH_JOB}
+    assert {one: known.get(one) for one in stayed} == dict.fromkeys(stayed, Code.DONE)
+    assert {known[one] for one in gone if one in known} <= {Code.DONE, Code.NO_SUCH_JOB}
     assert campaign.phase is Phase.DONE
     assert campaign.selected == 2000
 
@@ -154,7 +154,7 @@ async def test_the_oldest_that_are_trimmed_while_it_runs_take_no_other_along(
             trimmed.update(gone)
             await client.zrem(KEY, *gone)
     known = codes(found)
-    assert {known.get(one) for one in ids if one not in trimmed} == {Code.RETRIED}
+    assert {known.get(one) for one in ids if one not in trimmed} == {Code.DONE}
 
 
 async def test_jobs_that_arrive_meanwhile_are_not_touched(client: Redis) -> None:
@@ -174,7 +174,7 @@ async def test_jobs_that_arrive_meanwhile_are_not_touched(client: Redis) -> None
         late.append(job_id)
         await client.hset(QUEUE.job(job_id), mapping={"name": "n", "failedReason": "late"})
         await client.zadd(KEY, {job_id: selection.until + len(found)})
-    assert codes(found) == dict.fromkeys(ids, Code.RETRIED)
+    assert codes(found) == dict.fromkeys(ids, Code.DONE)
     assert sorted(str(one) for one in await client.zrange(KEY, 0, -1)) == sorted(late)
 
 
@@ -188,7 +188,7 @@ async def test_only_what_matches_is_retried(client: Redis) -> None:
     found = codes(await run(campaign))
     wanted = [one for one in ids if int(one) % 3]
     assert list(found) == wanted, "oldest first"
-    assert set(found.values()) == {Code.RETRIED}
+    assert set(found.values()) == {Code.DONE}
     assert await client.zcard(KEY) == 400
 
 
@@ -211,7 +211,7 @@ async def test_a_stopped_query_can_be_taken_up_by_another_campaign(client: Redis
     assert first.phase is Phase.STOPPED
     assert 0 < len(found) < 1000
     found += await run(campaign_of(client, plan))
-    assert codes(found) == dict.fromkeys(ids, Code.RETRIED)
+    assert codes(found) == dict.fromkeys(ids, Code.DONE)
 
 
 # The plan
@@ -264,7 +264,7 @@ async def test_the_plan_of_a_query_is_that_of_its_jobs_and_comes_true(
     targets = {one.row.id: one.target.value for one in told if one.target}
     results = await run(campaign_of(client, plan))
     assert codes(results) == predicted
-    assert {one.job_id: one.target for one in results if one.retried} == targets
+    assert {one.job_id: one.target for one in results if one.done} == targets
 
 
 async def test_jobs_of_two_ages_in_a_paused_queue_are_forecast_alike_however_many(
@@ -289,10 +289,10 @@ async def test_orphans_get_their_code_and_stay(client: Redis) -> None:
     ids = await raw_failed(client, ["a", "b", "c"])
     await client.delete(QUEUE.job("b"))
     plan = await plan_for(client)
-    assert plan.tally.codes == {Code.RETRIED: 2, Code.NO_SUCH_JOB: 1}
+    assert plan.tally.codes == {Code.DONE: 2, Code.NO_SUCH_JOB: 1}
     assert [one for one in plan.warnings(Resets()) if "gone (-1)" in one]
     assert codes(await run(campaign_of(client, plan))) == {
-        one: Code.NO_SUCH_JOB if one == "b" else Code.RETRIED for one in ids
+        one: Code.NO_SUCH_JOB if one == "b" else Code.DONE for one in ids
     }
     assert await client.zrange(KEY, 0, -1) == ["b"]
 

@@ -13,7 +13,8 @@ from redis.asyncio import Redis
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.fields import STEP
 from qtui.bullmq.script import script_text
-from qtui.bullmq.writer import Picked, Writer
+from qtui.bullmq.writers.batch import Picked
+from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.journal.lines import Snapshot
 from qtui.operations.supply.selection import query
@@ -71,14 +72,14 @@ async def test_whatever_a_retry_wipes_is_in_the_snapshot(client: Redis, state: J
     fields["parent"] = "{}"
     await raw_failed(client, "1", state=state.key, change=lambda _: fields)
     before = await client.hgetall(QUEUE.job("1"))
-    batch = await Writer(client).retry(
+    batch = await RetryWriter(client).retry(
         QUEUE,
         state,
         [Picked("1", float(START))],
         reset_attempts_made=True,
         reset_attempts_started=True,
     )
-    assert batch.results[0].retried
+    assert batch.results[0].done
     after = await client.hgetall(QUEUE.job("1"))
     wiped = {name for name, value in before.items() if after.get(name) != value}
     assert {"finishedOn", "processedOn", "attemptsMade", "atm", "ats"} <= wiped

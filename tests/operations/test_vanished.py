@@ -11,7 +11,7 @@ from bullmq import Queue
 from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code, QueueGone, Result
-from qtui.bullmq.writer import Writer
+from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import VANISHED, Campaign, Phase
@@ -46,7 +46,7 @@ async def _obliterate(_: Redis, server: EmbeddedServer) -> None:
 
 async def a_retry_by_id(client: Redis, folder: Path, patience: float = 20) -> Campaign[Retry]:
     plan = await plan_of(client, await raw_failed(client, map(str, range(JOBS))))
-    retry = Retry(client, Writer(client), plan, Resets())
+    retry = Retry(client, RetryWriter(client), plan, Resets())
     return Campaign(
         client, retry, record=Recorder(folder=folder, where="here", how="key r"), patience=patience
     )
@@ -71,7 +71,7 @@ async def test_it_says_what_was_done_and_what_is_gone(
     assert 0 < campaign.done < campaign.selected
     assert campaign.phase is Phase.STOPPED
     assert campaign.why
-    others = {one.code for one in found if not one.retried}
+    others = {one.code for one in found if not one.done}
     assert others <= {Code.NO_SUCH_JOB, Code.NOT_IN_STATE, Code.REFUSED}
     if not others:
         assert campaign.why == VANISHED
@@ -101,20 +101,20 @@ async def test_what_was_not_sent_to_it_has_no_code_when_the_campaign_is_resumed(
         await raw_failed(any_client, ["new"])
     for _ in range(1 if again else 2):  # what the first resumption writes is read by the second
         taken = Interrupted.take(tmp_path, name, "here", anyway=True)
-        second = await taken.campaign(any_client, Writer(any_client))
+        second = await taken.campaign(any_client, RetryWriter(any_client))
         found = codes([one for one in await run(second) if one.job_id != "new"])
         second.close()
         assert set(found.values()) <= {Code.NO_SUCH_JOB}
         assert Code.UNKNOWN not in summary(tmp_path, name).codes
         if not again:
             assert (second.phase, second.why) == (Phase.STOPPED, VANISHED)
-            assert second.codes == {Code.RETRIED: campaign.done}
+            assert second.codes == {Code.DONE: campaign.done}
 
 
 async def test_a_queue_that_was_gone_before_the_first_call_is_refused(client: Redis) -> None:
     plan = await plan_of(client, await raw_failed(client, "123"))
     await client.flushall()
-    campaign = Campaign(client, Retry(client, Writer(client), plan, Resets()))
+    campaign = Campaign(client, Retry(client, RetryWriter(client), plan, Resets()))
     with pytest.raises(QueueGone):
         await run(campaign)
     assert (campaign.done, campaign.phase) == (0, Phase.STOPPED)

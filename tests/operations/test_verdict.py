@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code
-from qtui.bullmq.writer import Writer
+from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.engine.pace import Pace, is_hopeless, verdict_on
@@ -98,7 +98,9 @@ async def test_jobs_that_fail_and_are_removed_unseen_stop_it(
         await any_client.delete(EVENTS)
         plan = await plan_for(any_client)
         pace = Pace(canary=20, canary_seconds=15)
-        campaign = Campaign(any_client, Retry(any_client, Writer(any_client), plan, Resets()), pace)
+        campaign = Campaign(
+            any_client, Retry(any_client, RetryWriter(any_client), plan, Resets()), pace
+        )
 
         async def trim() -> None:
             while not campaign.is_over:  # as `streams.events.maxLen: 0` does, to the last one
@@ -133,7 +135,10 @@ async def test_jobs_that_still_run_when_the_time_is_up_stop_it(
         pace = Pace(canary=20, canary_seconds=2)
         record = Recorder(folder=tmp_path, where="here", how="test")
         campaign = Campaign(
-            any_client, Retry(any_client, Writer(any_client), plan, Resets()), pace, record=record
+            any_client,
+            Retry(any_client, RetryWriter(any_client), plan, Resets()),
+            pace,
+            record=record,
         )
         async with real.worker(processor=first_only, concurrency=30) as ended:
             found = await run(campaign)
@@ -192,10 +197,10 @@ async def test_a_journal_never_ends_on_a_count_that_only_reads_like_a_last_one(
     plan = await plan_for(any_client)
     campaign = Campaign(
         any_client,
-        Retry(any_client, Writer(any_client), plan, Resets()),
+        Retry(any_client, RetryWriter(any_client), plan, Resets()),
         record=Recorder(folder=tmp_path, where="here", how="test"),
     )
-    assert codes(await run(campaign)) == dict.fromkeys(ids, Code.RETRIED)
+    assert codes(await run(campaign)) == dict.fromkeys(ids, Code.DONE)
     await any_client.xadd(EVENTS, {"event": "active", "jobId": "1", "prev": "waiting"})
     await any_client.xadd(EVENTS, {"event": "completed", "jobId": "1", "prev": "active"})
     await campaign.action.follower.look()
@@ -214,7 +219,7 @@ async def test_an_end_that_was_read_says_where_the_rest_is(
     plan = await plan_for(any_client)
     campaign = Campaign(
         any_client,
-        Retry(any_client, Writer(any_client), plan, Resets()),
+        Retry(any_client, RetryWriter(any_client), plan, Resets()),
         record=Recorder(folder=tmp_path, where="here", how="test"),
     )
     await run(campaign)

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.origin import Origin, origin_of, read_origin
 from qtui.bullmq.reads.places import Places
-from qtui.bullmq.writer import Picked
+from qtui.bullmq.writers.batch import Picked
 from qtui.operations.following.outcome import Fate, OutcomeTally
 from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection, snapshot_lines
 from qtui.operations.journal.reading import is_same_address, progress_of, summary
@@ -34,18 +34,18 @@ def test_a_journal_says_that_a_code_is_void_and_that_it_was_sent_again(tmp_path:
     with Journal.create(tmp_path, HEADER) as journal:
         jobs = [Snapshot(one, score, {"name": "charge"}) for one, score in (("1", 5), ("2", 6))]
         journal.snapshots(snapshot_lines(jobs))
-        journal.codes([Result(one, Code.RETRIED, "wait") for one in ("1", "2")])
+        journal.codes([Result(one, Code.DONE, "wait") for one in ("1", "2")])
         journal.withdraw({"run_id": "two"}, [Picked("2", 6)])
         name = journal.id
         before = progress_of(tmp_path, name)
-        assert before.codes[Code.RETRIED] == 1
+        assert before.codes[Code.DONE] == 1
         assert before.doubtful == (Picked("2", 6),)
         assert before.retried == {"1": 5}
         assert before.server == {"run_id": "two"}
         journal.snapshots(snapshot_lines(jobs[1:]))
-        journal.codes([Result("2", Code.RETRIED, "wait")])
+        journal.codes([Result("2", Code.DONE, "wait")])
     after = progress_of(tmp_path, name)
-    assert (after.codes[Code.RETRIED], after.doubtful) == (2, ())
+    assert (after.codes[Code.DONE], after.doubtful) == (2, ())
     assert after.retried == {"1": 5, "2": 6}
     assert summary(tmp_path, name).jobs == 2
     told = dict(facts(summary(tmp_path, name), read_story(tmp_path, name)))
@@ -103,7 +103,7 @@ async def test_only_jobs_at_their_own_finish_were_lost(any_client: Redis) -> Non
     scores = [await any_client.zscore(QUEUE.key("failed"), one) for one in ids]
     picks = [Picked(one, score) for one, score in zip(ids, scores, strict=True)]
     ledger, places = Ledger(), Places(any_client, QUEUE)
-    ledger.add(picks, [Result(one, Code.RETRIED, "wait") for one in ids])
+    ledger.add(picks, [Result(one, Code.DONE, "wait") for one in ids])
     await any_client.zrem(QUEUE.key("failed"), *ids[2:])
     await any_client.zincrby(QUEUE.key("failed"), 1, ids[1])  # it failed again
     assert await ledger.lost(places, FAILED) == picks[:1]

@@ -13,11 +13,12 @@ import pytest
 import redis.asyncio
 
 from qtui.bullmq.codes import Result
-from qtui.bullmq.flow_writer import FlowWriter
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.reader import Reader
-from qtui.bullmq.writer import Picked, Writer
+from qtui.bullmq.writers.batch import Picked
+from qtui.bullmq.writers.rerun import RerunWriter
+from qtui.bullmq.writers.retry import RetryWriter
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.flow_rerun.plan import RerunPlan, Start
 from qtui.operations.flow_rerun.planning import make_rerun_plan
@@ -179,7 +180,7 @@ class FlowStage:
 
         async def call() -> list[Result]:
             async with self.connect() as client:
-                rerun = Rerun(client, FlowWriter(client), plan, resets or Resets(), **options)
+                rerun = Rerun(client, RerunWriter(client), plan, resets or Resets(), **options)
                 campaign = Campaign(client, rerun)
                 results = [one async for some in campaign.run() for one in some]
                 assert campaign.notes == []
@@ -192,7 +193,7 @@ class FlowStage:
         plan = self.plan(id, start)
         assert plan.refusal == "", plan.refusal
         results = self.carry_out(plan, **options)
-        assert [result.code for result in results if not result.retried] == []
+        assert [result.code for result in results if not result.done] == []
         assert len(results) == plan.jobs
         return plan
 
@@ -201,7 +202,9 @@ class FlowStage:
 
         async def call() -> list[int]:
             async with self.connect() as client:
-                batch = await Writer(client).retry(self._queue(id), JobState.FAILED, [Picked(id)])
+                batch = await RetryWriter(client).retry(
+                    self._queue(id), JobState.FAILED, [Picked(id)]
+                )
                 return [int(result.code) for result in batch.results]
 
         return asyncio.run(call())
@@ -220,7 +223,7 @@ class FlowStage:
                     else await query(client, base, state)
                 )
                 plan = await make_plan(client, selection, rate=0)
-                campaign = Campaign(client, Retry(client, Writer(client), plan, Resets()))
+                campaign = Campaign(client, Retry(client, RetryWriter(client), plan, Resets()))
                 results = [one async for some in campaign.run() for one in some]
                 assert campaign.notes == []
                 return plan, results

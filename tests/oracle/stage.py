@@ -12,7 +12,8 @@ import redis
 from qtui.bullmq.codes import Result
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.bullmq.writer import Batch, Picked, Writer
+from qtui.bullmq.writers.batch import Batch, Picked
+from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
 from tests.oracle.driver import Driver
 from tests.oracle.keyspace import Difference, Value, assert_equal, census, copy, members, snapshot
@@ -241,7 +242,7 @@ class Stage:
             if username is not None:
                 options |= {"username": username, "password": "secret"}
             async with connect(self._server, **options) as client:
-                return await Writer(client).retry(
+                return await RetryWriter(client).retry(
                     QueueKey.of("bull", self.ours.queue),
                     JobState(state),
                     picked,

@@ -9,7 +9,8 @@ import pytest
 
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.bullmq.writer import Picked, Writer
+from qtui.bullmq.writers.batch import Picked
+from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
 from tests.oracle.stage import Stage, job
 from tests.servers import connect
@@ -33,7 +34,7 @@ def test_of_two_clients_that_retry_the_same_jobs_one_gets_each(
 
     async def client_of_its_own(order: list[str]) -> dict[str, int]:
         async with connect(oracle_server, db=1) as client:
-            writer = Writer(client)
+            writer = RetryWriter(client)
             codes: dict[str, int] = {}
             for batch in _batches(order, 5):
                 picked = [Picked(id) for id in batch]

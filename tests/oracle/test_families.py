@@ -54,7 +54,7 @@ def test_a_flow_that_failed_whole_runs_again_children_first(stage: Stage, named:
     assert {one for one, places in flows.states().items() if places == ["failed"]} == again
     plan, results = flows.retry_all(FAILED, sorted(again) if named else None)
     assert plan.after_children == 2
-    assert not [one for one in results if not one.retried]
+    assert not [one for one in results if not one.done]
     runs = flows.work()
     assert sorted(runs) == sorted(again)
     flows.assert_in_order(runs)
@@ -70,7 +70,7 @@ def test_workers_that_run_meanwhile_find_every_parent_after_its_children(stage: 
     flows.seed()
     with flows.workers("values") as workers:
         _, results = flows.retry_all(COMPLETED)
-        assert not [one for one in results if not one.retried]
+        assert not [one for one in results if not one.done]
         runs = workers[0].timed(ends=40)
         flows.side.await_idle(len(workers))
     began = {run["id"]: run["began"] for run in runs}
@@ -123,7 +123,7 @@ def test_a_parent_completes_without_a_child_that_is_gone(stage: Stage) -> None:
     assert "--drop-lost" in flows.plan("p").refusal
     plan = flows.plan("p", drop_lost=True)
     assert (plan.refusal, plan.lost) == ("", 1)
-    assert [one.code for one in flows.carry_out(plan)] == [Code.RETRIED]
+    assert [one.code for one in flows.carry_out(plan)] == [Code.DONE]
     assert flows.work(queues=["q"]) == ["p"]
     assert flows.states()["p"] == ["completed"]
     assert flows.children_values("p") == {"kept"}

@@ -10,7 +10,8 @@ import pytest
 
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.bullmq.writer import Picked, Writer
+from qtui.bullmq.writers.batch import Picked
+from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.following.follower import Follower
 from qtui.operations.following.outcome import Fate, OutcomeTally
@@ -74,7 +75,7 @@ async def _follow(
         await follower.begin()
         for batch in (first, second):
             picked = [Picked(one) for one in batch]
-            done = await Writer(client).retry(
+            done = await RetryWriter(client).retry(
                 QUEUE, JobState.FAILED, picked, reset_attempts_made=True
             )
             follower.add(done.results, ["charge failed"] * len(batch))

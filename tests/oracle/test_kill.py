@@ -115,7 +115,7 @@ class Storm:
             found = summary(self.folder, current)
             if found.jobs:
                 doubtful = len(progress_of(self.folder, current).doubtful)
-                self.moments.append((found.codes.get(Code.RETRIED, 0), doubtful))
+                self.moments.append((found.codes.get(Code.DONE, 0), doubtful))
         return current
 
     def measure(self) -> None:
@@ -166,7 +166,7 @@ def _weather(
     found = summary(storm.folder, campaign)
     assert (found.phase, found.jobs, found.running) == ("done", len(seeded), False)
     assert {code: number for code, number in found.codes.items() if number} == {
-        Code.RETRIED: len(seeded)
+        Code.DONE: len(seeded)
     }
 
 

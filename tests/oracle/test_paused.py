@@ -11,7 +11,7 @@ import pytest
 
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.bullmq.writer import Writer
+from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.planning.plan import Resets, make_plan
@@ -232,7 +232,7 @@ async def _retry_all(server: EmbeddedServer, side: Side) -> Campaign[Retry]:
     async with connect(server, db=side.database) as client:
         queue = QueueKey.of("bull", side.queue)
         plan = await make_plan(client, await query(client, queue, JobState.FAILED), rate=0)
-        campaign = Campaign(client, Retry(client, Writer(client), plan, Resets()))
+        campaign = Campaign(client, Retry(client, RetryWriter(client), plan, Resets()))
         async for _ in campaign.run():
             assert not campaign.held
         return campaign

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from qtui.bullmq.codes import Code
+from qtui.bullmq.codes import Code, ForeignQueue
 from qtui.bullmq.model import Kind
-from qtui.bullmq.writer import ForeignQueue
 from qtui.demo.server import EmbeddedServer
 from tests.oracle.keyspace import digest
 from tests.oracle.releases import bull_command

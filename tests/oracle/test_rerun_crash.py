@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import pytest
 
-from qtui.bullmq.flow_writer import FlowWriter
-from qtui.bullmq.writer import Batch
+from qtui.bullmq.writers.batch import Batch
+from qtui.bullmq.writers.rerun import RerunWriter
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.flow_rerun.plan import RerunPlan, Start
 from qtui.operations.flow_rerun.rerun import Rerun, calls
@@ -24,7 +24,7 @@ class Killed(Exception):
     """The process is no more."""
 
 
-class Mortal(FlowWriter):
+class Mortal(RerunWriter):
     """A writer whose process is killed after so many calls."""
 
     def __init__(self, client: Any, calls_left: int) -> None:
@@ -48,7 +48,7 @@ def _cut_off(flows: FlowStage, plan: RerunPlan, after: int) -> None:
 
     async def drain(campaign: Campaign[Rerun]) -> None:
         async for results in campaign.run():
-            assert all(one.retried for one in results)
+            assert all(one.done for one in results)
 
     with pytest.raises(Killed):
         asyncio.run(call())

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from qtui.bullmq.writer import Picked
+from qtui.bullmq.writers.batch import Picked
 from tests.oracle.keyspace import entries
 from tests.oracle.known import (
     default_length_written,

@@ -35,7 +35,7 @@ def _kind_on_screen(server: EmbeddedServer, side: Side) -> tuple[Kind, int]:
         async with connect(server, db=side.database) as client:
             queue = QueueKey.of("bull", side.queue)
             plan = await make_plan(client, await query(client, queue, JobState.FAILED))
-            return plan.status.kind, plan.count(Code.RETRIED)
+            return plan.status.kind, plan.count(Code.DONE)
 
     return asyncio.run(read())
 

@@ -8,7 +8,8 @@ from redis.asyncio import Redis
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.bullmq.writer import Picked, Writer
+from qtui.bullmq.writers.batch import Picked
+from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.following.follower import Follower
 from qtui.operations.following.outcome import Fate, Outcome
@@ -28,8 +29,8 @@ async def board_on(client: Redis, queue: QueueKey = QUEUE) -> Board:
     return board
 
 
-def retried(ids: list[str], code: Code = Code.RETRIED) -> list[Result]:
-    return [Result(one, code, "wait" if code is Code.RETRIED else "") for one in ids]
+def retried(ids: list[str], code: Code = Code.DONE) -> list[Result]:
+    return [Result(one, code, "wait" if code is Code.DONE else "") for one in ids]
 
 
 def words(board: Board) -> dict[str, str]:
@@ -179,7 +180,7 @@ class TestResults:
             board = await board_on(client)
             follower = Follower(client, QUEUE, FAILED)
             await follower.begin()
-            batch = await Writer(client).retry(QUEUE, FAILED, [Picked(one) for one in ids[:3]])
+            batch = await RetryWriter(client).retry(QUEUE, FAILED, [Picked(one) for one in ids[:3]])
             follower.add(batch.results)
             board.record(QUEUE, FAILED, batch.results)
             board.record(QUEUE, FAILED, retried(ids[3:], Code.NOT_IN_STATE))

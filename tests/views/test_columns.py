@@ -145,10 +145,10 @@ def test_every_state_has_heads() -> None:
 @pytest.mark.parametrize(
     ("code", "target", "error", "words", "tone"),
     [
-        (Code.RETRIED, "wait", "", "✔ waiting", Tone.GOOD),
-        (Code.RETRIED, "", "", "✔ waiting", Tone.GOOD),
-        (Code.RETRIED, "paused", "", "✔ paused", Tone.GOOD),
-        (Code.RETRIED, "prioritized", "", "✔ prioritized", Tone.GOOD),
+        (Code.DONE, "wait", "", "✔ waiting", Tone.GOOD),
+        (Code.DONE, "", "", "✔ waiting", Tone.GOOD),
+        (Code.DONE, "paused", "", "✔ paused", Tone.GOOD),
+        (Code.DONE, "prioritized", "", "✔ prioritized", Tone.GOOD),
         (Code.NO_SUCH_JOB, "", "", "✗ -1 job is gone", Tone.BAD),
         (Code.NOT_IN_STATE, "", "", "✗ -3 not in failed any more", Tone.BAD),
         (Code.REFUSED, "", "OOM \x1b\nx", "✗ refused by Redis: OOM ␛", Tone.BAD),
@@ -171,12 +171,12 @@ def test_the_result_of_a_retry(code: Code, target: str, error: str, words: str, 
     ],
 )
 def test_what_became_of_it(outcome: Outcome, words: str, tone: Tone) -> None:
-    found = verdict(Result("7", Code.RETRIED, "prioritized"), outcome, FAILED)
+    found = verdict(Result("7", Code.DONE, "prioritized"), outcome, FAILED)
     assert (found.text, found.tone) == (words, tone)
 
 
 def test_the_outcome_of_a_removed_job_is_unknown() -> None:
-    found = verdict(Result("7", Code.RETRIED, "wait"), Outcome(Fate.GONE), FAILED)
+    found = verdict(Result("7", Code.DONE, "wait"), Outcome(Fate.GONE), FAILED)
     assert found.text == "? removed, outcome unknown"
     assert found.tone is Tone.FAINT
 

@@ -31,7 +31,7 @@ __all__ = [
     "summary_object",
 ]
 
-_ALWAYS_COUNTED: Final = (Code.RETRIED, Code.NO_SUCH_JOB, Code.NOT_IN_STATE)
+_ALWAYS_COUNTED: Final = (Code.DONE, Code.NO_SUCH_JOB, Code.NOT_IN_STATE)
 
 EXPORT_FIELDS: Final = (
     *(
@@ -115,7 +115,7 @@ def picked_object(
 
 def result_object(result: Result, state: JobState) -> dict[str, object]:
     """The result for one job: its code, and where it went or why it stayed."""
-    if result.code is Code.RETRIED:
+    if result.code is Code.DONE:
         return {"id": result.job_id, "code": 1, "target": result.target or None}
     error = meaning(result.code, state)
     if result.error:
@@ -150,7 +150,7 @@ def summary_object(
             counts["unknown" if code is Code.UNKNOWN else str(code.value)] = number
     summary: dict[str, object] = {
         "selected": selected,
-        "retried": 0 if dry_run else codes.get(Code.RETRIED, 0),
+        "retried": 0 if dry_run else codes.get(Code.DONE, 0),
         "codes": counts,
         "journal": journal,
     }

@@ -19,6 +19,7 @@ from qtui.views.columns import Tone, verdict
 _IN_SUMMARY: Final = {
     Code.NO_SUCH_JOB: "gone (-1)",
     Code.NOT_IN_STATE: "not in {state} any more (-3)",
+    Code.CURRENT_ITERATION: "a scheduler's current iteration (-8)",
     Code.FAILED_CHILD: "with a child that failed or is gone (-9)",
     Code.REFUSED: "refused by Redis (0)",
     Code.UNKNOWN: "unknown",
@@ -119,7 +120,7 @@ class Report:
 
     def take_back(self, jobs: int) -> None:
         """Takes back results, and says so: the server that acknowledged them has lost them."""
-        self._codes[Code.RETRIED] -= jobs
+        self._codes[Code.DONE] -= jobs
         lost = plural(jobs, f"{self.verb} job")
         self._err.line(f"qtui: another Redis took over and has lost {lost}: sending them again")
         self._err.flush()
@@ -136,7 +137,7 @@ class Report:
             for result in results:
                 self._out.json(self._object(result))
         else:
-            told = [one for one in results if self._tells(retried=one.code is Code.RETRIED)]
+            told = [one for one in results if self._tells(retried=one.code is Code.DONE)]
             if told:
                 self._table.write([self._cells(result) for result in told])
         self._out.flush()
@@ -177,7 +178,7 @@ class Report:
         self._codes.update(one.code for one in forecasts)
         rows = []
         for one in forecasts:
-            if not self._tells(retried=one.code is Code.RETRIED):
+            if not self._tells(retried=one.code is Code.DONE):
                 continue
             cell = Cell(f"→ {one.place()}", Tone.GOOD)
             id_cell, verdict_cell = self._cells(_as_result(one))
@@ -193,7 +194,7 @@ class Report:
         """
         if self._codes[Code.REFUSED]:
             return REDIS
-        done = self._codes[Code.RETRIED] == self.selected
+        done = self._codes[Code.DONE] == self.selected
         bad = self.followed is not None and is_bad(self.followed)
         return DONE if done and not bad else NOT_ALL
 
@@ -239,9 +240,9 @@ class Report:
     def summary(self) -> str:
         """The counts as one line."""
         verb = f"would be {self.verb}" if self._dry_run else self.verb
-        parts = [f"{count(self._codes[Code.RETRIED])} of {plural(self.selected, 'job')} {verb}"]
+        parts = [f"{count(self._codes[Code.DONE])} of {plural(self.selected, 'job')} {verb}"]
         for code, number in sorted(self._codes.items(), reverse=True):
-            if code is not Code.RETRIED and number:
+            if code is not Code.DONE and number:
                 parts.append(f"{count(number)} {_IN_SUMMARY[code].format(state=self._state)}")
         if self._untouched:
             parts.append(f"{count(self._untouched)} {self.rest}")

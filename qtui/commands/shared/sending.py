@@ -8,11 +8,10 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Final, TypeAlias
 
-from qtui.bullmq.codes import Code
+from qtui.bullmq.codes import Code, ForeignQueue
 from qtui.bullmq.connection.client import explain
 from qtui.bullmq.connection.trouble import RAISED
 from qtui.bullmq.filter import FilterError
-from qtui.bullmq.writer import ForeignQueue
 from qtui.commands.shared.output import OutputClosed, Paper, ProgressLine
 from qtui.commands.shared.report import Report
 from qtui.commands.shared.run import INTERRUPTED, NOT_ALL, REDIS, CommandError, Workplace

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol, Self
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.writer import Batch, Picked
+from qtui.bullmq.writers.batch import Batch, Picked
 from qtui.operations.following.follower import Follower
 from qtui.operations.following.outcome import Outcome
 from qtui.operations.journal.lines import Header

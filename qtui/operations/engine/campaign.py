@@ -167,7 +167,7 @@ class Campaign(Generic[A_co]):
     @property
     def done(self) -> int:
         """Number of jobs with code 1."""
-        return self.codes[Code.RETRIED]
+        return self.codes[Code.DONE]
 
     @property
     def is_over(self) -> bool:
@@ -342,7 +342,7 @@ class Campaign(Generic[A_co]):
         if self.journal is not None:
             self.journal.withdraw(origin.members(), lost)
         self.action.withdraw(lost)
-        self.codes[Code.RETRIED] -= len(lost)
+        self.codes[Code.DONE] -= len(lost)
         self.withdrawn += len(lost)
         return len(lost)
 
@@ -447,12 +447,12 @@ class Campaign(Generic[A_co]):
 
     def _count(self, results: Sequence[Result]) -> None:
         """Counts the results of a call."""
-        others = [one.code for one in results if one.code is not Code.RETRIED]
+        others = [one.code for one in results if one.code is not Code.DONE]
         self.codes.update(others)
         if len(others) < len(results):
-            self.codes[Code.RETRIED] += len(results) - len(others)
+            self.codes[Code.DONE] += len(results) - len(others)
         if self._canary is not None:
-            self._canary += [one.job_id for one in results if one.retried]
+            self._canary += [one.job_id for one in results if one.done]
 
     def _write_codes(self, results: Sequence[Result]) -> None:
         if self.journal is not None:

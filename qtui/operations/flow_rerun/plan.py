@@ -13,10 +13,10 @@ from enum import StrEnum
 from typing import Final
 
 from qtui.bullmq.flow.lineage import Lineage, Node, Record
-from qtui.bullmq.flow_writer import DOOMED, Mode, Parked, Released, Returned
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, QueueStatus
-from qtui.bullmq.writer import Picked
+from qtui.bullmq.writers.batch import Picked
+from qtui.bullmq.writers.rerun import DOOMED, Mode, Parked, Released, Returned
 from qtui.operations.planning.plan import Resets
 from qtui.text import count, plain, plural
 

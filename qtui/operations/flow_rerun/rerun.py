@@ -22,10 +22,10 @@ from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.trouble import general_refusal
 from qtui.bullmq.flow.lineage import Name, read_nodes
-from qtui.bullmq.flow_writer import FlowWriter, Parked, Released
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.hashes import read_whole
-from qtui.bullmq.writer import Batch, Picked
+from qtui.bullmq.writers.batch import Batch, Picked
+from qtui.bullmq.writers.rerun import Parked, Released, RerunWriter
 from qtui.operations.engine.action import Seen
 from qtui.operations.flow_rerun.plan import RerunPlan
 from qtui.operations.flow_rerun.progress import RerunProgress, read_progress
@@ -128,7 +128,7 @@ class Rerun:
     def __init__(
         self,
         client: Client,
-        writer: FlowWriter,
+        writer: RerunWriter,
         plan: RerunPlan,
         resets: Resets,
         *,
@@ -318,11 +318,11 @@ class Reruns:
         A call that only parks is always sent again: its parents may be in several calls.
         """
         done = bool(self.call.released) and await self._has_moved()
-        return Seen([not done] * len(self), [Result(key, Code.RETRIED) for key in self.ids])
+        return Seen([not done] * len(self), [Result(key, Code.DONE) for key in self.ids])
 
     async def correct(self, seen: Seen, results: Sequence[Result]) -> list[Result]:
         """The first call may have come late; then this one found its work done."""
-        if not all(one.retried for one in results) and await self._has_moved():
+        if not all(one.done for one in results) and await self._has_moved():
             return list(seen.results)
         return list(results)
 
@@ -339,17 +339,17 @@ class Reruns:
     def settle(self, results: Sequence[Result]) -> list[Result]:
         """Each job once: a parent of which more comes in a later call is told of then."""
         pins = zip(self.ids, self.call.pins(), results, strict=True)
-        self.rerun.done |= {key: pin for key, pin, one in pins if pin is not None and one.retried}
+        self.rerun.done |= {key: pin for key, pin, one in pins if pin is not None and one.done}
         return [
             one
             for one, more in zip(results, self.call.more(), strict=True)
-            if not more or not one.retried
+            if not more or not one.done
         ]
 
     def objection(self, results: Sequence[Result]) -> str:
         """Why nothing more may be sent: a child must not run before its parent waits."""
-        if all(one.retried for one in results):
+        if all(one.done for one in results):
             return ""
-        changed = any(one.code not in (Code.RETRIED, Code.REFUSED) for one in results)
+        changed = any(one.code not in (Code.DONE, Code.REFUSED) for one in results)
         why = next((one.error for one in results if one.error), "")
         return CHANGED if changed or not why else f"Redis refused it: {first_line(why)}"

@@ -214,7 +214,7 @@ class Follower:
             pins: for each job the score at which it was retried, None for any; a job found at that
                 score again has not run. Empty if they are unknown.
         """
-        fresh = [at for at, one in enumerate(results) if one.code is Code.RETRIED]
+        fresh = [at for at, one in enumerate(results) if one.code is Code.DONE]
         retried = [results[at].job_id for at in fresh]
         if self._jobs.known(retried):
             fresh = [at for at in fresh if results[at].job_id not in self._jobs]

@@ -29,7 +29,7 @@ from typing import Final, NamedTuple, TypeAlias
 import orjson
 
 from qtui.bullmq.codes import Code, Result
-from qtui.bullmq.writer import NEVER, Picked
+from qtui.bullmq.writers.batch import NEVER, Picked
 from qtui.operations.following.outcome import Fate, Outcome
 from qtui.operations.journal.texts import REPEATED_FIELDS, Shortened, Texts, whole
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from qtui.bullmq.codes import Code
-from qtui.bullmq.writer import Picked
+from qtui.bullmq.writers.batch import Picked
 from qtui.folders import NOWHERE
 from qtui.operations.journal.lines import (
     FORMAT,

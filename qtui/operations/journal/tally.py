@@ -49,7 +49,7 @@ class JournalTally:
             self._unknown.add(seen.job_id)
             return None
         score = self.doubtful.pop(seen.job_id, None)
-        if self.retried is not None and seen.code is Code.RETRIED and score is not None:
+        if self.retried is not None and seen.code is Code.DONE and score is not None:
             self.retried[seen.job_id] = score
         return seen.job_id
 
@@ -62,7 +62,7 @@ class JournalTally:
         """Voids a code 1: the job may be sent again, after its state was read."""
         if job_id in self.doubtful:
             return
-        self.codes[Code.RETRIED] -= 1
+        self.codes[Code.DONE] -= 1
         self.doubtful[job_id] = score
         if self.retried is not None:
             self.retried.pop(job_id, None)

@@ -27,7 +27,7 @@ from typing import Final, Self
 
 from qtui import __version__
 from qtui.bullmq.codes import Code, Result
-from qtui.bullmq.writer import Picked
+from qtui.bullmq.writers.batch import Picked
 from qtui.operations.following.outcome import Outcome
 from qtui.operations.journal.files import (
     cannot_write,

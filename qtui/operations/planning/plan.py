@@ -28,7 +28,7 @@ from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.reads.scores import count_up_to
 from qtui.bullmq.reads.status import read_status
 from qtui.bullmq.signature import signature
-from qtui.bullmq.writer import NEVER, Picked
+from qtui.bullmq.writers.batch import NEVER, Picked
 from qtui.operations.planning.brakes import THE_QUEUE, Destined, job_brakes, queue_brakes
 from qtui.operations.planning.family_warnings import (
     MOST_FAMILIES,
@@ -140,7 +140,7 @@ class ForecastTally:
             self.codes[one.code] += 1
             self._targets[one.target] += 1
             self._in_front += one.in_front
-            self.exhausted += one.code is Code.RETRIED and row.exhausted
+            self.exhausted += one.code is Code.DONE and row.exhausted
             error = plain(signature(row.failed_reason or "")) if failed else ""
             kind = (row.name, error, one.code, one.place())
             if kind not in self._kinds and len(self._kinds) >= MOST_KINDS:
@@ -233,7 +233,7 @@ class Plan:
             used_up = plural(exhausted, "job has used up its", "jobs have used up their")
             runs = "it runs" if exhausted == 1 else "they run"
             yield f"{used_up} attempts: {runs} once more, and a failure is final."
-        if self.count(Code.RETRIED):
+        if self.count(Code.DONE):
             if self.after_children:
                 runs = "runs after its" if self.after_children == 1 else "run after their"
                 yield f"{plural(self.after_children, 'parent')} {runs} children."
@@ -274,7 +274,7 @@ def forecast(row: Row, status: QueueStatus, evidence: QueueEvidence) -> Forecast
     target = destination(evidence, modern=row.modern, priority=row.priority)
     if evidence.obstacle(target):
         return Forecast(row, Code.REFUSED, None)
-    return Forecast(row, Code.RETRIED, target)
+    return Forecast(row, Code.DONE, target)
 
 
 def _forecasts(
@@ -337,7 +337,7 @@ class _Sample:
             if one.target is Destination.WAITING_CHILDREN:
                 some = self._parents
             most = MOST_FAMILIES // 2 if some is self._parents else MOST_FAMILIES
-            if one.code is Code.RETRIED and len(some) <= most:
+            if one.code is Code.DONE and len(some) <= most:
                 some.append(one.row)
 
     @property
@@ -435,7 +435,7 @@ async def make_plan(
         chosen += some
         progress(len(chosen), len(selection.jobs))
     forecasts, evidence = _forecasts(sorted(chosen, key=_age), status, evidence)
-    kin.add((one.row.id, one.row.parent_key) for one in forecasts if one.code is Code.RETRIED)
+    kin.add((one.row.id, one.row.parent_key) for one in forecasts if one.code is Code.DONE)
     ordered = _after_children(_kept_together(forecasts), kin)
     sample.add(ordered)
     families = await sample.warnings(client, selection, evidence, kin)

@@ -9,7 +9,7 @@ from itertools import compress
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.places import Places
-from qtui.bullmq.writer import Picked
+from qtui.bullmq.writers.batch import Picked
 
 JOBS_AT_ONCE = 1000
 """Jobs read in one round trip."""
@@ -34,7 +34,7 @@ class Ledger:
     def add(self, picks: Sequence[Picked], results: Iterable[Result]) -> None:
         """Adds the jobs of a batch that were retried."""
         for one, result in zip(picks, results, strict=True):
-            if result.code is Code.RETRIED and one.pinned and one.score is not None:
+            if result.code is Code.DONE and one.pinned and one.score is not None:
                 self._ids.append(one.job_id)
                 self._scores.append(one.score)
 

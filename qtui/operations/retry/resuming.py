@@ -16,7 +16,7 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.queues.workers import read_workers
 from qtui.bullmq.reads.status import read_status
-from qtui.bullmq.writer import Writer
+from qtui.bullmq.writers.retry import RetryWriter
 from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.engine.pace import UNBOUNDED, Pace
@@ -133,7 +133,7 @@ class Interrupted:
             raise
         return cls(journal, progress)
 
-    async def campaign(self, client: Client, writer: Writer) -> Campaign[Retry]:
+    async def campaign(self, client: Client, writer: RetryWriter) -> Campaign[Retry]:
         """Returns a campaign for the jobs that are left; closing it closes the journal.
 
         Costs two round trips. If they fail the journal is closed.

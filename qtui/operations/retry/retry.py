@@ -17,7 +17,8 @@ from qtui.bullmq.model import Kind
 from qtui.bullmq.reads.places import Places
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.reads.status import read_status
-from qtui.bullmq.writer import Batch, Picked, Writer
+from qtui.bullmq.writers.batch import Batch, Picked
+from qtui.bullmq.writers.retry import RetryWriter
 from qtui.operations.engine.action import Seen
 from qtui.operations.following.follower import Follower
 from qtui.operations.following.outcome import Outcome
@@ -44,7 +45,7 @@ class Retry:
     def __init__(
         self,
         client: Client,
-        writer: Writer,
+        writer: RetryWriter,
         plan: Plan,
         resets: Resets,
         before: Before | None = None,
@@ -56,7 +57,7 @@ class Retry:
         self.before = Counter[Code]() if before is None else before.codes
         self.follower = Follower(client, plan.queue, plan.state)
         """Follows the outcomes of the jobs."""
-        self.follower.leave_out(self.before[Code.RETRIED])
+        self.follower.leave_out(self.before[Code.DONE])
         self.supply = Supply(client, plan.selection, before, plan.kin)
         self.ledger = Ledger(None if before is None else before.retried)
 
@@ -214,7 +215,7 @@ class Retries:
         read. A job that was in its place during the read and is not any more was moved by the lost
         call. A job that Redis refuses to move, or whose child failed, is still in its place.
         """
-        if any(result.retried for result in results):
+        if any(result.done for result in results):
             return list(results)
         found = []
         for stood, known, result in zip(seen.stand, seen.results, results, strict=True):
@@ -222,7 +223,7 @@ class Retries:
                 found.append(result)
             elif stood:
                 gone = result.code is Code.NO_SUCH_JOB
-                found.append(Result(result.job_id, Code.UNKNOWN if gone else Code.RETRIED))
+                found.append(Result(result.job_id, Code.UNKNOWN if gone else Code.DONE))
             else:
                 found.append(known)
         return found

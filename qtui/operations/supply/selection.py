@@ -19,7 +19,7 @@ from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.reads.scores import newest_score
 from qtui.bullmq.search.hunt import Hunt
 from qtui.bullmq.search.steps import Met
-from qtui.bullmq.writer import Picked
+from qtui.bullmq.writers.batch import Picked
 
 CHOSEN_AT_ONCE: Final = 250
 """Chosen jobs read in one round trip."""

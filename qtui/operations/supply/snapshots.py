@@ -15,7 +15,7 @@ from qtui.bullmq.model import LIST_FIELDS
 from qtui.bullmq.reads.fields import Fields, Values
 from qtui.bullmq.reads.scores import lowest_first
 from qtui.bullmq.signature.headline import reason_of
-from qtui.bullmq.writer import Picked
+from qtui.bullmq.writers.batch import Picked
 from qtui.operations.engine.prefetch import prefetched
 from qtui.operations.journal.lines import Snapshot, snapshot_lines
 from qtui.operations.journal.texts import Texts

@@ -12,7 +12,7 @@ from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.trouble import LOST
 from qtui.bullmq.model import Row
 from qtui.bullmq.reads.reader import Reader
-from qtui.bullmq.writer import Picked
+from qtui.bullmq.writers.batch import Picked
 from qtui.operations.journal.tally import Ids
 from qtui.operations.supply.kin import Held, Kin, read_kin
 from qtui.operations.supply.selection import CHOSEN_AT_ONCE, Chosen, Query, Selection
@@ -183,4 +183,4 @@ def _result_of_lost(one: Picked, row: Row) -> Result:
     if not one.pinned or row.score == one.score:
         return Result(one.job_id, Code.NO_SUCH_JOB if row.missing else Code.NOT_IN_STATE)
     # Gone: it ran and was removed, or was removed before the call, or a restart lost it.
-    return Result(one.job_id, Code.UNKNOWN if row.missing else Code.RETRIED)
+    return Result(one.job_id, Code.UNKNOWN if row.missing else Code.DONE)

@@ -175,7 +175,7 @@ class PlanDialog(Dialog["Plan"]):
     def _fate(self, group: PlanGroup) -> Content:
         """Where the jobs of a group go, or why they are not retried."""
         assert self._plan is not None
-        if group.code is Code.RETRIED:
+        if group.code is Code.DONE:
             return Content.styled(f"→ {group.place}", "$text-success")
         code = f"{int(group.code)} " if group.code is not Code.REFUSED else ""
         return Content.styled(f"✗ {code}{meaning(group.code, self._plan.state)}", "$text-error")
@@ -277,7 +277,7 @@ class PlanDialog(Dialog["Plan"]):
         """Jobs to be retried; until all have been read, all of the selection."""
         if self._plan is None:
             return 0
-        return self._plan.count(Code.RETRIED) if self._is_whole else self._plan.jobs
+        return self._plan.count(Code.DONE) if self._is_whole else self._plan.jobs
 
     @property
     @override

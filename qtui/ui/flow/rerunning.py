@@ -159,7 +159,7 @@ class Rerunning:
         found = verdict(one, outcome, JobState.FAILED)
         if node is not None and node.waits_for and (outcome is None or not outcome.fate.is_final):
             words = f"✔ waits for {plural(node.waits_for, 'child', 'children')}"
-            return Verdict(words, found.tone) if one.retried else found
+            return Verdict(words, found.tone) if one.done else found
         return found
 
     # The banner
@@ -192,7 +192,7 @@ class Rerunning:
         codes = ", ".join(
             f"{count(number)} {meaning(code, JobState.FAILED)}"
             for code, number in campaign.codes.items()
-            if code is not Code.RETRIED and number
+            if code is not Code.DONE and number
         )
         if campaign.phase is Phase.LOST:
             return f"connection lost · {left if campaign.done else 'ctrl+r refreshes'}", "bad"

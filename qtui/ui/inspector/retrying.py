@@ -202,7 +202,7 @@ class Retrying:
         except JournalError:
             return  # the folder can't be read; a retry will say so
         if found:
-            jobs = count(found[0].codes.get(Code.RETRIED, 0))
+            jobs = count(found[0].codes.get(Code.DONE, 0))
             words = f"A retry was cut off after {jobs} jobs ({found[0].id}): L, then r resumes it."
             self._screen.say(words, "warn")
 
@@ -313,7 +313,7 @@ def _words(state: JobState, wanted: Filter | None) -> str:
 def told(campaign: Campaign[Retry]) -> tuple[str, str]:
     """A campaign's progress and results in a line, and the tone to show it in."""
     tally = campaign.action.follower.tally()
-    others = sorted(code for code in campaign.codes if code is not Code.RETRIED)
+    others = sorted(code for code in campaign.codes if code is not Code.DONE)
     left = campaign.selected - campaign.decided
     words = [*_course(campaign, left)]
     if campaign.done:

@@ -120,7 +120,7 @@ class CampaignList(CursorList):
         one = self._campaigns[place]
         header, phase = one.header, phase_of(one)
         ago = self.ages(place, time.time() * 1000)
-        retried = count(one.codes.get(Code.RETRIED, 0))
+        retried = count(one.codes.get(Code.DONE, 0))
         ids, ages, queues, jobs = self._columns(width)
         cells = [
             fit(one.id, ids),

@@ -167,7 +167,7 @@ class Board:
             self._results[result.job_id] = result
             self.verdicts[result.job_id] = verdict(result, None, state)
         # The id of a job whose hash is gone stays in its set, as BullMQ leaves it.
-        gone = (Code.RETRIED, Code.NOT_IN_STATE)
+        gone = (Code.DONE, Code.NOT_IN_STATE)
         self.jobs.hold(result.job_id for result in results if result.code in gone)
 
     def note(self, queue: QueueKey, state: JobState, outcomes: Mapping[str, Outcome]) -> None:

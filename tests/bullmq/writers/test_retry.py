@@ -17,7 +17,8 @@ from qtui.bullmq.dialect import ONE_RESUME
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, Kind
 from qtui.bullmq.reads.reader import Reader
-from qtui.bullmq.writer import LARGEST_BATCH, NEVER, Picked, Writer
+from qtui.bullmq.writers.batch import LARGEST_BATCH, NEVER, Picked
+from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
 from tests.seeds import (
     QUEUE,
@@ -39,7 +40,7 @@ def picked(ids: list[str] | str, score: float | None = None) -> list[Picked]:
 
 
 async def codes(client: Redis, jobs: list[Picked], queue: QueueKey = QUEUE) -> list[int]:
-    batch = await Writer(client).retry(queue, FAILED, jobs)
+    batch = await RetryWriter(client).retry(queue, FAILED, jobs)
     assert [result.job_id for result in batch.results] == [one.job_id for one in jobs]
     return [int(result.code) for result in batch.results]
 
@@ -53,10 +54,10 @@ async def test_real_jobs_are_retried_and_a_real_worker_runs_them_in_order(
 ) -> None:
     async with real_queue(any_server) as real:
         ids = await failed_jobs(real, 20, attempts=1)
-        batch = await Writer(any_client).retry(QUEUE, FAILED, picked(ids))
+        batch = await RetryWriter(any_client).retry(QUEUE, FAILED, picked(ids))
         assert batch.note == ""
-        assert list(batch.results) == [Result(one, Code.RETRIED, target="wait") for one in ids]
-        assert all(result.retried for result in batch.results)
+        assert list(batch.results) == [Result(one, Code.DONE, target="wait") for one in ids]
+        assert all(result.done for result in batch.results)
         await real.work(20)
         assert real.ran == [*ids, *ids]
     assert await census(any_client) == {one: ["failed"] for one in ids}
@@ -122,7 +123,7 @@ class TestPaused:
             await client.rpush(QUEUE.key("paused"), *(f"s{place}" for place in range(standing)))
 
     async def _retry(self, client: Redis, ids: list[str]) -> list[tuple[int, str]]:
-        batch = await Writer(client).retry(QUEUE, FAILED, picked(ids))
+        batch = await RetryWriter(client).retry(QUEUE, FAILED, picked(ids))
         return [(int(one.code), one.target or one.error) for one in batch.results]
 
     async def _proven_5(self, client: Redis, standing: int) -> None:
@@ -270,7 +271,7 @@ async def test_resets_delete_what_they_name(client: Redis) -> None:
     for made in (False, True):
         for started in (False, True):
             await raw_failed(client, "1", change=lambda _: {"attemptsMade": 1})
-            await Writer(client).retry(
+            await RetryWriter(client).retry(
                 QUEUE,
                 FAILED,
                 picked("1"),
@@ -289,8 +290,8 @@ async def test_completed_jobs_lose_their_return_value_and_keep_an_older_reason(
     client: Redis,
 ) -> None:
     await raw_failed(client, "1", state="completed", change=lambda _: {"returnvalue": "1"})
-    batch = await Writer(client).retry(QUEUE, COMPLETED, picked("1"))
-    assert batch.results[0].retried
+    batch = await RetryWriter(client).retry(QUEUE, COMPLETED, picked("1"))
+    assert batch.results[0].done
     left = set(await client.hkeys(QUEUE.job("1")))
     assert "returnvalue" not in left
     assert "failedReason" in left
@@ -299,13 +300,13 @@ async def test_completed_jobs_lose_their_return_value_and_keep_an_older_reason(
 @pytest.mark.parametrize("state", [state for state in JobState if not state.is_finished])
 async def test_jobs_that_are_not_finished_cannot_be_retried(client: Redis, state: JobState) -> None:
     with pytest.raises(ValueError, match="can't be retried"):
-        await Writer(client).retry(QUEUE, state, picked("1"))
+        await RetryWriter(client).retry(QUEUE, state, picked("1"))
 
 
 async def test_a_batch_has_its_largest_size(client: Redis) -> None:
     ids = await raw_failed(client, map(str, range(LARGEST_BATCH)))
     with pytest.raises(ValueError, match="1001 jobs"):
-        await Writer(client).retry(QUEUE, FAILED, picked([*ids, "x"]))
+        await RetryWriter(client).retry(QUEUE, FAILED, picked([*ids, "x"]))
     assert set(await codes(client, picked(ids))) == {1}
     assert await client.lrange(QUEUE.key("wait"), 0, -1) == ids[::-1]
     assert await codes(client, []) == []
@@ -316,14 +317,14 @@ async def test_a_call_costs_one_round_trip_and_one_more_after_a_flush_of_scripts
 ) -> None:
     await raw_failed(client, "123")
     async with counted(server) as (counting, trips):
-        writer = Writer(counting)
+        writer = RetryWriter(counting)
         for one, price in (("1", 2), ("2", 1)):
             trips.count = 0
-            assert (await writer.retry(QUEUE, FAILED, picked(one))).results[0].retried
+            assert (await writer.retry(QUEUE, FAILED, picked(one))).results[0].done
             assert trips.count == price
         await client.script_flush()
         trips.count = 0
-        assert (await writer.retry(QUEUE, FAILED, picked("3"))).results[0].retried
+        assert (await writer.retry(QUEUE, FAILED, picked("3"))).results[0].done
         assert trips.count == 2
 
 
@@ -345,7 +346,7 @@ class TestRefusals:
         await client.hdel(QUEUE.job("1"), "ats", "atm")
         before = await digest(client)
         with pytest.raises(ForeignQueue) as refusal:
-            await Writer(client).retry(QUEUE, FAILED, picked("1"))
+            await RetryWriter(client).retry(QUEUE, FAILED, picked("1"))
         assert refusal.value.kind is Kind.BULL
         assert await digest(client) == before
 
@@ -358,7 +359,7 @@ class TestRefusals:
             await client.zadd(QUEUE.key("groups"), {"g": 1})
         before = await digest(client)
         with pytest.raises(ForeignQueue) as refusal:
-            await Writer(client).retry(QUEUE, FAILED, picked("1"))
+            await RetryWriter(client).retry(QUEUE, FAILED, picked("1"))
         assert refusal.value.kind is Kind.PRO
         assert await digest(client) == before
 
@@ -381,9 +382,9 @@ class TestRefusals:
         before = await census_without(client, key)
         if key == "failed":
             with pytest.raises(ResponseError, match="WRONGTYPE"):
-                await Writer(client).retry(QUEUE, FAILED, picked("123"))
+                await RetryWriter(client).retry(QUEUE, FAILED, picked("123"))
         else:
-            batch = await Writer(client).retry(QUEUE, FAILED, picked("123"))
+            batch = await RetryWriter(client).retry(QUEUE, FAILED, picked("123"))
             assert {result.code for result in batch.results} == {Code.REFUSED}
             assert all("WRONGTYPE" in result.error for result in batch.results)
         assert await census_without(client, key) == before
@@ -402,8 +403,8 @@ class TestRefusals:
     ) -> None:
         await raw_failed(client, "12")
         await client.set(QUEUE.key(key), "junk")
-        batch = await Writer(client).retry(QUEUE, FAILED, picked("12"))
-        assert [result.code for result in batch.results] == [Code.RETRIED] * 2
+        batch = await RetryWriter(client).retry(QUEUE, FAILED, picked("12"))
+        assert [result.code for result in batch.results] == [Code.DONE] * 2
         assert "WRONGTYPE" in batch.note
         assert await census(client) == {"1": ["wait"], "2": ["wait"]}
 
@@ -411,7 +412,7 @@ class TestRefusals:
         await raw_failed(client, "12", change=lambda place: {"priority": place})
         await client.config_set("maxmemory", 1)
         try:
-            batch = await Writer(client).retry(QUEUE, FAILED, picked("12"))
+            batch = await RetryWriter(client).retry(QUEUE, FAILED, picked("12"))
         finally:
             await client.config_set("maxmemory", 0)
         # Redis lets a script go on that has begun to write, and ours (like BullMQ's) has.
@@ -437,12 +438,12 @@ class TestRefusals:
                 unix_socket_path=path, username="half", password="any", decode_responses=True
             ) as half:
                 try:
-                    batch = await Writer(half).retry(QUEUE, FAILED, picked("12"))
+                    batch = await RetryWriter(half).retry(QUEUE, FAILED, picked("12"))
                 except ResponseError:
                     expected = "failed"
                 else:
                     [code] = {result.code for result in batch.results}
-                    expected = "wait" if code is Code.RETRIED else "failed"
+                    expected = "wait" if code is Code.DONE else "failed"
                     assert bool(batch.note) == (forbidden in ("hdel", "xadd"))
         finally:
             await client.acl_deluser("half")
@@ -484,8 +485,8 @@ async def test_no_garbage_in_a_job_loses_it(client: Redis, garbage: list[dict[st
         return fields
 
     ids = await raw_failed(client, [f"j{place}" for place in range(len(garbage))], change=change)
-    batch = await Writer(client).retry(QUEUE, FAILED, picked(ids))
-    assert all(result.retried for result in batch.results)
+    batch = await RetryWriter(client).retry(QUEUE, FAILED, picked(ids))
+    assert all(result.done for result in batch.results)
     places = await census(client)
     assert places == {result.job_id: [result.target] for result in batch.results}
     for score in await client.zrange(QUEUE.key("prioritized"), 0, -1, withscores=True):
@@ -512,8 +513,8 @@ async def test_a_real_child_goes_back_to_its_parent(server: EmbeddedServer, clie
         await real.work(2)
         [parent] = await client.zrange(QUEUE.key("waiting-children"), 0, -1)
         assert await client.hlen(QUEUE.job(str(parent), "failed")) == 1
-        batch = await Writer(client).retry(kids, FAILED, picked(real.ran))
-        assert [result.retried for result in batch.results] == [True, True]
+        batch = await RetryWriter(client).retry(kids, FAILED, picked(real.ran))
+        assert [result.done for result in batch.results] == [True, True]
         assert await client.hlen(QUEUE.job(str(parent), "failed")) == 0
         assert await client.scard(QUEUE.job(str(parent), "dependencies")) == 2
 
@@ -524,6 +525,7 @@ def test_codes_have_words() -> None:
         "refused by Redis",
         "job is gone",
         "not in failed any more",
+        "a scheduler's current iteration",
         "a child failed or is gone, rerun the flow",
         "unknown: the connection was lost",
     ]

@@ -1,7 +1,4 @@
-"""Writes reruns of flows, by `lua/rerun.lua`, which includes `lua/retry.lua`.
-
-Only this module and `writer` write to Redis; a read-only session creates no FlowWriter.
-"""
+"""Writes reruns of flows, by `lua/rerun.lua`, which includes `lua/retry.lua`."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from qtui.bullmq.flow.lineage import Name
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.script import Script, flag, pin, script_text
-from qtui.bullmq.writer import Batch, Picked, results_of
+from qtui.bullmq.writers.batch import Batch, Picked, results_of
 
 
 class Mode(StrEnum):
@@ -65,7 +62,7 @@ class Released:
     jobs: tuple[Picked, ...]
 
 
-class FlowWriter:
+class RerunWriter:
     """Reruns jobs of flows. Costs one EVALSHA a call (EVAL once after a script flush)."""
 
     def __init__(self, client: Client) -> None:
