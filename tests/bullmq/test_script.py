@@ -57,6 +57,6 @@ def test_a_queue_names_those_keys_in_their_order() -> None:
     assert len(set(SCRIPT_KEYS)) == len(SCRIPT_KEYS)
 
 
-@pytest.mark.parametrize("script", [*WRITERS, "fields"])
+@pytest.mark.parametrize("script", [*WRITERS, "fields", "unretry"])
 async def test_each_script_is_one_that_redis_takes(client: Redis, script: str) -> None:
     assert len(await client.script_load(script_text(script))) == 40

@@ -161,7 +161,7 @@ def test_generations_come_children_first_and_circles_last() -> None:
 
     def values(one: str) -> tuple[str | None, ...]:
         key = QUEUE.job(above[one]) if one in above else None
-        return tuple(key if name == "parentKey" else None for name in SNAPSHOT_FIELDS)
+        return tuple(key if name == "parentKey" else None for name in (*SNAPSHOT_FIELDS, "family"))
 
     order = ["c", "b", "y", "a", "x", "leaf"]
     page = SnapshotPage([Picked(one, 1.0) for one in order], [values(one) for one in order])

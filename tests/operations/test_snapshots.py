@@ -34,7 +34,9 @@ async def read_all(client: Redis, leave: Sequence[str] = (), late: int = 0) -> l
     stay, found, number = set(leave), list[Snapshot](), 0
     async for page in read_snapshots(client, selection):
         for pick, values in zip(page.picks, page.values, strict=True):
-            fields = {name: text or "" for name, text in zip(SNAPSHOT_FIELDS, values, strict=True)}
+            *known, family = values
+            fields = {name: text or "" for name, text in zip(SNAPSHOT_FIELDS, known, strict=True)}
+            assert family is None
             found.append(Snapshot(pick.job_id, pick.score, fields))
         ids = [one.job_id for one in page.picks if one.job_id not in stay]
         for start in range(0, len(ids), 30):

@@ -118,6 +118,10 @@ class Side:
     def key(self, suffix: str) -> str:
         return f"bull:{self.queue}:{suffix}"
 
+    def connect(self) -> redis.asyncio.Redis:
+        """A client to this database that reads replies as qtui does; the caller closes it."""
+        return connect(self._server, db=self.database)
+
     def open(self) -> None:
         """Open the queue and wait until what that writes in the background is there."""
         self.run("open")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from typing import Final, TypeAlias, cast
 
@@ -33,13 +34,18 @@ class Fields:
         client: where to read; not a read-only one, since Redis counts every script as a write.
         queue: the queue.
         names: the fields' names in the hash.
+        family: whether another value follows those: what the keys of the job's parent hold about
+            it, as JSON (`family_of`); None without a parent. ``parentKey`` must be among the names.
     """
 
-    def __init__(self, client: Client, queue: QueueKey, names: Sequence[str]) -> None:
+    def __init__(
+        self, client: Client, queue: QueueKey, names: Sequence[str], *, family: bool = False
+    ) -> None:
         self._script = Script(client, script_text("fields"))
         self._keys = [queue.key("meta")]
-        self._before = [queue.key(""), str(len(names)), str(HEAVY), *names]
-        self._absent: Values = (None,) * len(names)
+        parent_at = str(names.index("parentKey") + 1 if family else 0)
+        self._before = [queue.key(""), str(len(names)), str(HEAVY), parent_at, *names]
+        self._absent: Values = (None,) * (len(names) + family)
         self._step = _FIRST_STEP
 
     async def first_of(self, ids: Sequence[str]) -> list[Values]:
@@ -72,3 +78,15 @@ class Fields:
         reply = await self._script.call(self._keys, [*self._before, *ids])
         some = cast("list[list[str | None] | None]", reply)
         return [self._absent if values is None else values for values in some]
+
+
+def family_of(text: str | None) -> dict[str, str] | None:
+    """Returns what a parent's keys hold about a job, from the value that `Fields` adds.
+
+    By key: ``processed`` (a return value), ``unsuccessful`` (a score), ``failed`` (a reason); None
+    without a parent.
+    """
+    if text is None:
+        return None
+    held = json.loads(text)
+    return {name: held[name] for name in sorted(held)}

@@ -108,6 +108,9 @@ class Snapshot(NamedTuple):
     """Only fields that existed; empty if the job had no hash."""
     state: str = ""
     """The state it was in, if not the campaign's."""
+    family: Mapping[str, str] | None = None
+    """What its parent's keys held about it: the value in ``processed``, the score in
+    ``unsuccessful``, the reason in ``failed``. None without a parent, and in older journals."""
 
 
 # To lines ----------------------------------------------------------------------------------------
@@ -153,22 +156,30 @@ def snapshot_lines(jobs: Iterable[Snapshot], texts: Texts | None = None) -> byte
         return _lines([_job(*one) for one in jobs])
     shorten = texts.shorten
     found = []
-    for job_id, score, fields, state in jobs:
+    for job_id, score, fields, state, family in jobs:
         short: dict[str, Shortened] = dict(fields)
         for name in REPEATED_FIELDS:
             if name in short:
                 short[name] = shorten(fields[name])
-        found.append(_job(job_id, score, short, state))
+        found.append(_job(job_id, score, short, state, family))
     return _lines(found)
 
 
-def _job(job_id: str, score: float | None, fields: Mapping[str, object], state: str) -> JournalLine:
+def _job(
+    job_id: str,
+    score: float | None,
+    fields: Mapping[str, object],
+    state: str,
+    family: Mapping[str, str] | None,
+) -> JournalLine:
     found: JournalLine = {"type": "job", "id": job_id}
     if score is not None:
         found["score"] = score if math.isfinite(score) else _plain_score(score)
     found["fields"] = fields
     if state:
         found["state"] = state
+    if family is not None:
+        found["family"] = dict(family)
     return found
 
 
@@ -371,10 +382,9 @@ def with_texts(found: JournalLine, texts: Mapping[str, str]) -> JournalLine:
 def snapshot_of(found: JournalLine) -> Snapshot:
     """Returns the job of a ``job`` line, see `with_texts`."""
     score = _score(found["score"]) if "score" in found else None
-    fields = {
-        name: text for name, text in _mapping(found.get("fields")).items() if isinstance(text, str)
-    }
-    return Snapshot(_text(found.get("id")), score, fields, _text(found.get("state")))
+    fields, family = (_texts(found.get(name)) for name in ("fields", "family"))
+    known = family if "family" in found else None
+    return Snapshot(_text(found.get("id")), score, fields, _text(found.get("state")), known)
 
 
 def result_of(found: JournalLine) -> Result:
@@ -427,6 +437,10 @@ def _score(value: object) -> float:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _texts(value: object) -> dict[str, str]:
+    return {name: text for name, text in _mapping(value).items() if isinstance(text, str)}
 
 
 def whole_number(value: object) -> int:

@@ -12,7 +12,7 @@ from typing import Final
 
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.model import LIST_FIELDS
-from qtui.bullmq.reads.fields import Fields, Values
+from qtui.bullmq.reads.fields import Fields, Values, family_of
 from qtui.bullmq.reads.scores import lowest_first
 from qtui.bullmq.signature.headline import reason_of
 from qtui.bullmq.writers.batch import Picked
@@ -38,6 +38,7 @@ _BREATH: Final = 100
 
 _REASON: Final = SNAPSHOT_FIELDS.index("failedReason")
 _STACK: Final = SNAPSHOT_FIELDS.index("stacktrace")
+_FAMILY: Final = len(SNAPSHOT_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class SnapshotPage:
 
     picks: Sequence[Picked]
     values: Sequence[Values]
-    """Of the fields `SNAPSHOT_FIELDS`, in that order."""
+    """Of the fields `SNAPSHOT_FIELDS`, in that order, then what the parent knows (`family_of`)."""
 
     def __len__(self) -> int:
         return len(self.picks)
@@ -76,14 +77,17 @@ class SnapshotPage:
                 self.values[start : start + _BREATH],
                 strict=True,
             )
-            jobs = [Snapshot(one.job_id, one.score, _present(values)) for one, values in rows]
+            jobs = [
+                Snapshot(one.job_id, one.score, _present(values), "", family_of(values[_FAMILY]))
+                for one, values in rows
+            ]
             found.append(snapshot_lines(jobs, texts))
             await asyncio.sleep(0)  # a turn for the screen, and for what is being sent
         return b"".join(found)
 
 
 def _present(values: Values) -> dict[str, str]:
-    pairs = zip(SNAPSHOT_FIELDS, values, strict=True)
+    pairs = zip(SNAPSHOT_FIELDS, values[:_FAMILY], strict=True)
     return {name: text for name, text in pairs if text is not None}
 
 
@@ -115,7 +119,7 @@ async def _read(
     client: Client, selection: Selection, picks: AsyncGenerator[Sequence[Picked]]
 ) -> AsyncGenerator[SnapshotPage]:
     """Yields empty pages too, if a filter matches little, so that the caller can stop."""
-    fields = Fields(client, selection.queue, SNAPSHOT_FIELDS)
+    fields = Fields(client, selection.queue, SNAPSHOT_FIELDS, family=True)
     async with aclosing(picks):
         async for some in picks:
             if not some:

@@ -1,0 +1,245 @@
+--[[
+  Takes retries back: jobs that still wait where a retry put them return to the finish from which
+  they were retried, with all that the retry cleared.
+
+  No release of BullMQ can do this. A job is left alone once it has started, was changed or was moved
+  by anybody: what the retry cleared must still be absent, what it kept must still be the same, and
+  the job must still wait in the place it was put (`wait` and `paused` count as one, since a pause or
+  a resume of 1.x to 5.x renames one to the other).
+
+  Nothing can be lost half-way. The cleared fields are written first, then the job is added to its
+  state, then it is removed from where it waits; whatever is refused, the steps before it are undone,
+  and all of it is in one script.
+
+  KEYS   the queue's keys, in the order of SUFFIXES (qtui.bullmq.keys.SCRIPT_KEYS)
+  ARGV   1 base key and a colon   2 state to which the jobs return: failed or completed
+         3 number of fields that the retry cleared, then their names
+         then the number of fields that it kept, and their names; `#name` compares the length in bytes
+         then for each job:
+           id, score in the state, the key where the retry put it (wait, paused, prioritized,
+           waiting-children), "1" if it was put at the end that runs next (lifo)
+           a value for each of the cleared fields, and for each of the kept ones: `=` and the value,
+           or "" for an absent one
+           the parent's key, the parent's queue (base key and colon) and id, or three times ""
+           how the parent knew of the job's finish, each `=` and the value, or "":
+           the value in its `processed`, the score in its `unsuccessful`, the reason in its `failed`
+  Reply  first a note: empty, or the first error of an effect after the move (parent, event); then
+         for each job a code and a detail:
+           1 and the state        0 and the error: refused, the job is where it was
+          -1 and "": no such job  -3 and why: started, changed, moved, or
+                                   parent: its parent would wait for a child that never comes
+         last the microseconds that all of it took, 0 if the server can't measure them
+         An error reply that starts with QTUIREFUSED, as in retry.lua.
+
+  The event is `undone`, which no release of BullMQ emits or listens for. `failed` or `completed`
+  would tell every follower of an end that never was: alarms and what is built on a completed job
+  would go off again.
+
+  Supports what retry.lua does: BullMQ 1.0.0 to 6.7.0.
+]]
+-- part: calls
+-- part: clock
+-- part: keys
+-- part: evidence
+-- part: destination
+-- part: removal
+-- part: events
+local base, state = ARGV[1], ARGV[2]
+local at = 2
+
+local function nextArgument()
+  at = at + 1
+  return ARGV[at]
+end
+
+local function nextArguments(many)
+  local found = {}
+  for place = 1, many do found[place] = nextArgument() end
+  return found
+end
+
+local key = bySuffix(KEYS)
+local began = clock()
+
+local cleared = nextArguments(tonumber(nextArgument()))
+local kept = nextArguments(tonumber(nextArgument()))
+
+-- The value in an argument; nil for an absent one.
+local function valueOf(argument)
+  return argument ~= "" and string.sub(argument, 2) or nil
+end
+
+local function readJob()
+  local job = { id = nextArgument(), score = nextArgument(), place = nextArgument() }
+  job.lifo = nextArgument() == "1"
+  job.name = base .. job.id
+  job.cleared = nextArguments(#cleared)
+  job.kept = nextArguments(#kept)
+  job.parent, job.parentBase, job.parentId = nextArgument(), nextArgument(), nextArgument()
+  job.processed = valueOf(nextArgument())
+  job.unsuccessful = valueOf(nextArgument())
+  job.ignored = valueOf(nextArgument())
+  return job
+end
+
+-- Why the job is not as the retry left it: a code and a detail; nil if it is.
+local function changed(job)
+  local gone = redis.pcall("HMGET", job.name, unpack(cleared))
+  if gone.err then return 0, gone.err end
+  for place = 1, #cleared do
+    if gone[place] then return -3, "started" end
+  end
+  local names, lengths = {}, {}
+  for place, name in ipairs(kept) do
+    if string.sub(name, 1, 1) == "#" then
+      lengths[#lengths + 1] = place
+    else
+      names[#names + 1] = name
+    end
+  end
+  local now, any = redis.call("HMGET", job.name, unpack(names)), false
+  local different, index = nil, 0
+  for place, name in ipairs(kept) do
+    if string.sub(name, 1, 1) ~= "#" then
+      index = index + 1
+      any = any or now[index]
+      local was = valueOf(job.kept[place])
+      if (now[index] or nil) ~= was then different = different or name end
+    end
+  end
+  if not any and redis.call("EXISTS", job.name) == 0 then return -1, "" end
+  for _, place in ipairs(lengths) do
+    local length = redis.call("HSTRLEN", job.name, string.sub(kept[place], 2))
+    if length ~= tonumber(valueOf(job.kept[place]) or 0) then different = different or kept[place] end
+  end
+  if not different then return nil end
+  local counter = different == "atm" or different == "ats" or different == "attemptsMade"
+  return -3, (counter or different == "#stacktrace") and "started" or "changed"
+end
+
+-- Whether the parent waits for the job, and knew of its finish before.
+local function isPending(job)
+  if job.parent == "" or not (job.processed or job.unsuccessful or job.ignored) then return false end
+  -- On a cluster the parent may be in another slot: then the retry did not change it either.
+  local pending = redis.pcall("SISMEMBER", job.parent .. ":dependencies", job.name)
+  return pending == 1
+end
+
+-- Whether the parent would wait for ever: with no other child left nothing releases it.
+local function strandsParent(job)
+  if redis.pcall("SCARD", job.parent .. ":dependencies") ~= 1 then return false end
+  local waits = redis.pcall("ZSCORE", job.parentBase .. "waiting-children", job.parentId)
+  return waits and not (type(waits) == "table" and waits.err)
+end
+
+local function putBackInParent(job)
+  if job.processed then attempt("HSET", job.parent .. ":processed", job.name, job.processed) end
+  if job.unsuccessful then
+    attempt("ZADD", job.parent .. ":unsuccessful", job.unsuccessful, job.name)
+  end
+  if job.ignored then attempt("HSET", job.parent .. ":failed", job.name, job.ignored) end
+  attempt("SREM", job.parent .. ":dependencies", job.name)
+end
+
+local OTHER = { wait = "paused", paused = "wait" }
+
+-- Removes the job from where it waits: an error, or whether it was there.
+local function leave(job)
+  if not OTHER[job.place] then
+    local refused, removed = refusal("ZREM", key[job.place], job.id)
+    return refused, removed == 1
+  end
+  for _, list in ipairs({ job.place, OTHER[job.place] }) do
+    if typeOf(key[list]) == "list" then
+      local refused, removed = refusal("LREM", key[list], job.lifo and -1 or 1, job.id)
+      if refused or removed == 1 then return refused, true end
+    end
+  end
+  return nil, false
+end
+
+local function fieldsOf(job)
+  local fields, names = {}, {}
+  for place, name in ipairs(cleared) do
+    local value = valueOf(job.cleared[place])
+    if value then
+      fields[#fields + 1], names[#names + 1] = name, name
+      fields[#fields + 1] = value
+    end
+  end
+  return fields, names
+end
+
+-- Moves the job back: a code and a detail.
+local function moveBack(job)
+  local fields, names = fieldsOf(job)
+  local function undo(added)
+    if added then redis.pcall("ZREM", key[state], job.id) end
+    if #names > 0 then redis.pcall("HDEL", job.name, unpack(names)) end
+  end
+  if #fields > 0 then
+    local refused = refusal("HSET", job.name, unpack(fields))
+    if refused then return 0, refused end
+  end
+  local refused = refusal("ZADD", key[state], job.score, job.id)
+  if refused then
+    undo(false)
+    return 0, refused
+  end
+  local there
+  refused, there = leave(job)
+  if refused or not there then
+    undo(true)
+    if refused then return 0, refused end
+    return -3, "moved"
+  end
+  return 1, state
+end
+
+local function takeBack(job, forbidden)
+  local code, detail = changed(job)
+  if code then return code, detail end
+  local stands = redis.pcall("ZSCORE", key[state], job.id)
+  if type(stands) == "table" and stands.err then return 0, stands.err end
+  if stands then return -3, "moved" end
+  local pending = isPending(job)
+  if pending and strandsParent(job) then return -3, "parent" end
+  if forbidden then return 0, forbidden end
+  code, detail = moveBack(job)
+  if code == 1 and pending then putBackInParent(job) end
+  return code, detail
+end
+
+-- The error if Redis refuses what would undo a move that is refused half-way.
+local function refusedUndo(job)
+  local function stands(member)
+    local _, score = refusal("ZSCORE", key[state], member)
+    return score
+  end
+  local function remove(member) return refusal("ZREM", key[state], member) end
+  return refusedRemoval(stands, remove) or refusal("HDEL", job.name, "finishedOn")
+end
+
+local queue = readQueue(key, base)
+local foreign = refuseForeign(key, base, queue)
+if foreign then return redis.error_reply(foreign) end
+
+local results, forbidden, asked = {}, nil, false
+while at < #ARGV do
+  local job = readJob()
+  if not asked and not changed(job) then
+    -- Of a job that waits `finishedOn` is absent, so that this changes nothing.
+    asked, forbidden = true, refusedUndo(job)
+  end
+  local code, detail = takeBack(job, forbidden)
+  results[#results + 1] = code
+  results[#results + 1] = detail
+  if code == 1 then
+    told("XADD", redis.pcall("XADD", key.events, "MAXLEN", "~", queue.maxEvents, "*",
+      "event", "undone", "jobId", job.id, "prev", job.place, "state", state))
+  end
+end
+local reply = { note }
+for place = 1, #results do reply[#reply + 1] = results[place] end
+reply[#reply + 1] = clock() - began
+return reply
