@@ -27,6 +27,7 @@ from qtui.commands.shared.options import (
     not_empty,
     parse_fields,
     with_filter,
+    with_reason,
     with_ways,
 )
 from qtui.commands.shared.program import Program
@@ -360,6 +361,7 @@ def _errors(flags: Flags, queue: str, state: str, wanted: str | None, as_json: b
 )
 @click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@with_reason
 @click.option("--verbose", is_flag=True, help="Print a line for each job, on a terminal too.")
 @as_json_lines
 @click.pass_obj
@@ -382,6 +384,7 @@ def _retry(
     resume: str | None,
     dry_run: bool,
     yes: bool,
+    reason: str,
     verbose: bool,
     as_json: bool,
 ) -> None:
@@ -395,7 +398,7 @@ def _retry(
     pipes get a line for each job.
     """
     if resume is not None:
-        if queue is not None or wanted is not None or everything or dry_run:
+        if queue is not None or wanted is not None or everything or dry_run or reason:
             raise click.UsageError("--resume CAMPAIGN knows its queue and jobs: give no others")
         from qtui.commands.retry import resume_campaign
 
@@ -434,6 +437,7 @@ def _retry(
         dry_run=dry_run,
         yes=yes,
         json=as_json,
+        reason=reason,
         verbose=verbose,
         ids_on_stdin=given.on_stdin,
     )
@@ -472,6 +476,7 @@ def _retry(
 )
 @click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@with_reason
 @as_json_lines
 @click.pass_obj
 def _flow(
@@ -485,6 +490,7 @@ def _flow(
     follow: float,
     dry_run: bool,
     yes: bool,
+    reason: str,
     as_json: bool,
 ) -> None:
     """Show the flow that a job belongs to, across all its queues; with --rerun, run it again.
@@ -493,7 +499,13 @@ def _flow(
     them; completed jobs stay completed. --rerun start runs all finished jobs again, children first.
     """
     if rerun is None and (
-        reset_attempts_made or reset_attempts_started or drop_lost or follow or dry_run or yes
+        reset_attempts_made
+        or reset_attempts_started
+        or drop_lost
+        or follow
+        or dry_run
+        or yes
+        or reason
     ):
         raise click.UsageError("these options need --rerun failure or --rerun start")
     from qtui.commands.flow import show_flow
@@ -512,6 +524,7 @@ def _flow(
         dry_run=dry_run,
         yes=yes,
         json=as_json,
+        reason=reason,
         follow=follow,
         drop_lost=drop_lost,
     )

@@ -33,13 +33,13 @@ from qtui.text import age, count, plain, plural
 from qtui.text import size as size_of
 from qtui.views.campaigns import (
     Story,
+    campaign_words,
     facts,
     job_row,
     phase_of,
     queue_name,
     read_story,
-    retried_from,
-    selection_words,
+    state_before,
 )
 from qtui.views.columns import HEADS, Tone, cells
 
@@ -59,7 +59,7 @@ _TONES: Final = {
 def list_journal(out: Paper, err: Paper, folder: Path, *, json: bool) -> int:
     """Prints every campaign, newest first."""
     heads = [Column("id"), Column("ago", right=True), Column("who"), Column("queue")]
-    numbers = [Column(head, right=True) for head in ("retried", "-1", "-3")]
+    numbers = [Column(head, right=True) for head in ("done", "-1", "-3")]
     size = Column("size", right=True)
     table = Table(out, [*heads, Column("what"), *numbers, size, Column("state")])
     now, rows, octets = time.time() * 1000, [], 0
@@ -74,13 +74,11 @@ def list_journal(out: Paper, err: Paper, folder: Path, *, json: bool) -> int:
         raise _stop(error) from None
     if rows:
         table.write(rows)
-        where = (
-            f"{plural(len(rows), 'retry', 'retries')}, {size_of(octets)} in {plain(str(folder))}"
-        )
+        where = f"{plural(len(rows), 'campaign')}, {size_of(octets)} in {plain(str(folder))}"
         err.line(f"{where}; --prune AGE deletes old ones")
     elif not json:
         home = folder != NOWHERE
-        err.line(f"no retries in {plain(str(folder))}" if home else f"no home folder: {MOVED_BY}")
+        err.line(f"no campaigns in {plain(str(folder))}" if home else f"no home folder: {MOVED_BY}")
     return DONE
 
 
@@ -100,7 +98,7 @@ def prune_journal(
     try:
         found = list(prunable(folder, _moment_before(age_of), unfinished=unfinished))
         if not found:
-            err.line(f"no retry ended more than {age_of} ago in {plain(str(folder))}")
+            err.line(f"no campaign ended more than {age_of} ago in {plain(str(folder))}")
             return DONE
         _list_prunable(out, found)
         octets = sum(one.size for one in found)
@@ -111,7 +109,7 @@ def prune_journal(
         if not yes:
             check_can_ask(place)
             out.flush()
-            if not agreed(f"Delete {what}? What those retries wiped cannot be read then. [y/N] "):
+            if not agreed(f"Delete {what}? What those campaigns wiped cannot be read then. [y/N] "):
                 err.line("qtui: nothing was deleted")
                 return NOT_ALL
         return _delete(out, err, folder, found)
@@ -197,6 +195,8 @@ def campaign_object(one: Summary) -> dict[str, object]:
         "queue": header.queue,
         "state": header.state,
         "selection": {"kind": chosen.kind, "jobs": chosen.jobs, "filter": chosen.filter},
+        "action": header.action,
+        "reason": header.reason,
         "how": header.how,
         "flow": dict(header.flow) or None,
         "phase": phase_of(one),
@@ -218,13 +218,13 @@ def _cells(one: Summary, now: float) -> Iterator[Cell]:
     yield Cell(age(now - header.at) if header.at else "?")
     yield Cell(f"{plain(header.user)}@{plain(header.host)}" if header.user else "?")
     yield Cell(queue_name(header))
-    yield Cell(selection_words(header))
+    yield Cell(campaign_words(header))
     for code in _OWN_COLUMN:
         number = one.codes.get(code, 0)
         yield Cell(count(number)) if number else Cell("·", Tone.FAINT)
     yield Cell(size_of(one.size))
     others = [
-        f"{count(number)} {meaning(code, header.state)}"
+        f"{count(number)} {meaning(code, header.state, header.done)}"
         for code, number in one.codes.items()
         if number and code not in _OWN_COLUMN
     ]
@@ -246,7 +246,7 @@ def _export(out: Paper, folder: Path, campaign_id: str) -> None:
 
 
 def _show_jobs(out: Paper, folder: Path, campaign_id: str, *, json: bool) -> None:
-    state = retried_from(summary(folder, campaign_id).header)
+    state = state_before(summary(folder, campaign_id).header)
     jobs = rebuilt(folder, campaign_id)
     if json:
         for one in jobs:
@@ -278,7 +278,7 @@ def _job_cells(job: Snapshot, state: JobState, now: float) -> list[Cell]:
 
 def _show(out: Paper, folder: Path, campaign_id: str) -> None:
     one = summary(folder, campaign_id)
-    state, story = retried_from(one.header), read_story(folder, campaign_id)
+    state, story = state_before(one.header), read_story(folder, campaign_id)
     out.line(out.styled(one.id, bold=True))
     rows = list(facts(one, story))
     width = max(len(label) for label, _ in rows)

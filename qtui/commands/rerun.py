@@ -18,7 +18,7 @@ from qtui.commands.shared.asking import agreed, check_may_write
 from qtui.commands.shared.find import find_queue
 from qtui.commands.shared.ndjson import result_object
 from qtui.commands.shared.output import Cell, Column, Paper, ProgressLine, Table
-from qtui.commands.shared.report import Report
+from qtui.commands.shared.report import Report, tell_reason
 from qtui.commands.shared.run import DONE, INTERRUPTED, NOT_ALL, CommandError, Workplace
 from qtui.commands.shared.sending import carry_out
 from qtui.operations.engine.campaign import Campaign
@@ -52,6 +52,8 @@ class RerunRequest:
     dry_run: bool
     yes: bool
     json: bool
+    reason: str = ""
+    """Why, for the journal."""
     follow: float = 0.0
     """Seconds to follow the jobs after all are sent."""
     drop_lost: bool = False
@@ -78,7 +80,7 @@ def rerun_flow(place: Workplace, request: RerunRequest, start: Start) -> int:
     check_may_write(place, "rerun", dry_run=request.dry_run, asks=request.asks)
     plan = place.ask(lambda client: _plan(client, place, request, start))
     if not request.json or request.asks:
-        _tell(place.err, plan, request.resets)
+        _tell(place.err, plan, request)
     if plan.refusal:
         raise CommandError(plan.refusal, NOT_ALL)
     report = RerunReport(place, plan, request)
@@ -114,8 +116,9 @@ async def _plan(client: Client, place: Workplace, request: RerunRequest, start: 
         progress.clear()
 
 
-def _tell(paper: Paper, plan: RerunPlan, resets: Resets) -> None:
+def _tell(paper: Paper, plan: RerunPlan, request: RerunRequest) -> None:
     """Prints the plan for a person to read."""
+    resets = request.resets
     title = f"Rerun the flow of {plain(plan.lineage.root.key)} {_TITLES[plan.start]}"
     paper.line(paper.styled(title, bold=True))
     if not plan.refusal:
@@ -132,6 +135,7 @@ def _tell(paper: Paper, plan: RerunPlan, resets: Resets) -> None:
     if resets.made or resets.started:
         which = [word for word, on in (("made", resets.made), ("started", resets.started)) if on]
         paper.line(f"Reset: attempts {' and '.join(which)}.")
+    tell_reason(paper, request.reason)
     paper.flush()
 
 
@@ -251,7 +255,12 @@ def _outcomes(progress: RerunProgress) -> dict[str, object]:
 async def _carry_out(
     client: Client, place: Workplace, request: RerunRequest, plan: RerunPlan, report: RerunReport
 ) -> int:
-    record = Recorder(folder=place.journal, where=place.target.shown, how=request.words)
+    record = Recorder(
+        folder=place.journal,
+        where=place.target.shown,
+        how=request.words,
+        reason=request.reason,
+    )
     rerun = Rerun(client, RerunWriter(client), plan, request.resets)
     campaign = Campaign(client, rerun, record=record)
 

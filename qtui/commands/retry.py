@@ -19,7 +19,7 @@ from qtui.bullmq.writers.retry import RetryWriter
 from qtui.commands.shared.asking import agreed, check_may_write
 from qtui.commands.shared.find import find_queue
 from qtui.commands.shared.output import Cell, Column, Paper, ProgressLine, Table, is_terminal
-from qtui.commands.shared.report import Report
+from qtui.commands.shared.report import Report, tell_reason
 from qtui.commands.shared.run import (
     DONE,
     INTERRUPTED,
@@ -66,6 +66,8 @@ class RetryRequest:
     dry_run: bool
     yes: bool
     json: bool
+    reason: str = ""
+    """Why, for the journal."""
     verbose: bool = False
     """Print a line for each job on a terminal too."""
     ids_on_stdin: bool = False
@@ -118,7 +120,7 @@ def retry_jobs(place: Workplace, request: RetryRequest) -> int:
     report.after_children = plan.after_children
     report.warnings = list(plan.warnings(request.resets))
     if not request.json or request.asks:
-        _tell(place.err, plan, request.resets)
+        _tell(place.err, plan, request)
     if not plan.jobs:
         match = f" that match {request.filter.source}" if request.filter else ""
         return report.end(DONE, f"no {plan.state} jobs in {plan.queue.base}{match}")
@@ -168,8 +170,9 @@ async def _plan(client: Client, place: Workplace, request: RetryRequest, report:
         progress.clear()
 
 
-def _tell(paper: Paper, plan: Plan, resets: Resets) -> None:
+def _tell(paper: Paper, plan: Plan, request: RetryRequest) -> None:
     """Prints the plan for a person to read."""
+    resets = request.resets
     jobs = plural(plan.jobs, f"{plan.state} job")
     paper.line(paper.styled(f"Retry {jobs} in {plain(plan.queue.base)}", bold=True))
     groups = plan.groups()
@@ -191,13 +194,19 @@ def _tell(paper: Paper, plan: Plan, resets: Resets) -> None:
     if resets.made or resets.started:
         which = [word for word, on in (("made", resets.made), ("started", resets.started)) if on]
         paper.line(f"Reset: attempts {' and '.join(which)}.")
+    tell_reason(paper, request.reason)
     paper.flush()
 
 
 async def _carry_out(
     client: Client, place: Workplace, plan: Plan, request: RetryRequest, report: Report
 ) -> int:
-    record = Recorder(folder=place.journal, where=place.target.shown, how=request.words)
+    record = Recorder(
+        folder=place.journal,
+        where=place.target.shown,
+        how=request.words,
+        reason=request.reason,
+    )
     action = Retry(client, RetryWriter(client), plan, request.resets)
     campaign = Campaign(client, action, request.pace, record=record)
     try:

@@ -18,6 +18,7 @@ from qtui.operations.following.outcome import Fate, Outcome
 from qtui.operations.journal.lines import Header, JournalLine, Snapshot, outcome_of, result_of
 from qtui.operations.journal.reading import Summary, read_lines, rebuilt
 from qtui.text import count, first_line, plain, plural
+from qtui.verbs import Verb
 from qtui.views.columns import Tone, Verdict, verdict
 from qtui.views.document import Pairs, Section
 
@@ -49,15 +50,20 @@ def selection_words(header: Header) -> str:
     return f"{jobs} that match {plain(chosen.filter)}" if chosen.filter else f"all {jobs}"
 
 
+def campaign_words(header: Header) -> str:
+    """The action and its selection in words: ``retry all jobs``; plain."""
+    return f"{plain(header.action)} {selection_words(header)}"
+
+
 def queue_name(header: Header) -> str:
     """The queue's name, with its prefix if that is not the default."""
     name = header.queue.removeprefix(f"{header.prefix}:")
     return plain(name if header.prefix == "bull" else header.queue)
 
 
-def retried_from(header: Header) -> JobState:
-    """The state that the jobs were retried from."""
-    return JobState.COMPLETED if header.state == JobState.COMPLETED else JobState.FAILED
+def state_before(header: Header) -> JobState:
+    """The state in which the jobs were before."""
+    return next((state for state in JobState if state == header.state), JobState.FAILED)
 
 
 def job_row(one: Snapshot) -> Row:
@@ -138,6 +144,9 @@ def facts(one: Summary, story: Story) -> Iterator[tuple[str, str]]:
     """The facts of a campaign from its journal, as rows of label and text; plain."""
     header = one.header
     phase, ended = phase_of(one), f", {_moment(one.until)}" if one.until else ""
+    yield "action", plain(header.action)
+    if header.reason:
+        yield "reason", plain(header.reason)
     yield "state", plain(f"{phase}{ended}" + (f": {first_line(one.note)}" if one.note else ""))
     yield "began", _moment(header.at)
     yield "by", plain(f"{header.user}@{header.host}, process {header.pid}")
@@ -160,14 +169,15 @@ def facts(one: Summary, story: Story) -> Iterator[tuple[str, str]]:
         start = "the start" if header.flow.get("start") == "start" else "failure"
         yield "jobs", f"{selection_words(header)}, rerun from {start}"
     else:
-        yield "jobs", f"{selection_words(header)}, out of {retried_from(header)}"
-    yield "resets", _resets(header.resets)
+        yield "jobs", f"{selection_words(header)}, out of {state_before(header)}"
+    if header.action in (Verb.RETRY, Verb.RERUN):
+        yield "resets", _resets(header.resets)
     wanted = {name: value for name, value in header.pace.items() if value != _USUAL.get(name)}
     if wanted:
         yield "pace", plain(", ".join(f"{name} {value}" for name, value in wanted.items()))
-    yield "codes", _codes(one.codes, retried_from(header)) or "none"
+    yield "codes", _codes(one.codes, state_before(header), header.done) or "none"
     if one.left:
-        yield "left", f"{plural(one.left, 'job')} left {retried_from(header)} before their turn"
+        yield "left", f"{plural(one.left, 'job')} left {state_before(header)} before their turn"
     if story.error:
         yield "refused", first_line(story.error)
     if story.fates or one.outcomes:
@@ -193,10 +203,10 @@ def _resets(resets: Mapping[str, bool]) -> str:
     return " and ".join(names) or "none"
 
 
-def _codes(codes: Mapping[Code, int], state: JobState) -> str:
+def _codes(codes: Mapping[Code, int], state: JobState, done: str) -> str:
     ordered: Iterable[tuple[Code, int]] = sorted(codes.items(), reverse=True)
     return " · ".join(
-        f"{count(number)} {meaning(code, state)}"
+        f"{count(number)} {meaning(code, state, done)}"
         + (f" ({code.value})" if code not in (Code.DONE, Code.UNKNOWN) else "")
         for code, number in ordered
         if number
@@ -213,7 +223,7 @@ def _moment(milliseconds: int) -> str:
 
 def campaign_sections(one: Summary, story: Story) -> list[Section]:
     """A campaign as a document: what is known of it, its failures, and its first jobs."""
-    state = retried_from(one.header)
+    state = state_before(one.header)
     sections = [Section("campaign", Pairs(tuple(facts(one, story))), note=phase_of(one))]
     groups = tuple(
         (count(jobs), f"{name or '(no name)'}  {error or '(no reason given)'}")

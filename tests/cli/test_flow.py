@@ -18,7 +18,15 @@ from qtui.commands.flow import show_flow
 from qtui.commands.rerun import RerunRequest
 from qtui.commands.shared.run import Flags, run
 from qtui.operations.flow_rerun.plan import Start
-from qtui.operations.journal.reading import ids, path_of, read_lines, rebuilt, summary, unfinished
+from qtui.operations.journal.reading import (
+    ids,
+    path_of,
+    read_header,
+    read_lines,
+    rebuilt,
+    summary,
+    unfinished,
+)
 from qtui.operations.planning.plan import Resets
 from tests.cli.stage import PATIENCE, Outcome, Stage, connect, digest, invoke, play
 
@@ -41,6 +49,7 @@ def flow(
     dry_run: bool = False,
     yes: bool = True,
     as_json: bool = True,
+    reason: str = "",
     capture: pytest.CaptureFixture[str],
 ) -> Outcome:
     """Runs the command in this process; nothing of it is a terminal."""
@@ -53,6 +62,7 @@ def flow(
         dry_run=dry_run,
         yes=yes,
         json=as_json,
+        reason=reason,
     )
     flags = Flags(redis=url, read_only=read_only)
     code = run(flags, lambda place: show_flow(place, request))
@@ -243,9 +253,12 @@ def test_of_many_children_the_first_are_shown_and_the_one_asked_for(
 def test_a_rerun_is_written_down_before_it_is_sent(
     failed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done = flow(failed, "b", Start.FAILURE, queue="payments", capture=capsys)
+    why = "the courier answers again"
+    done = flow(failed, "b", Start.FAILURE, queue="payments", capture=capsys, reason=why)
     folder = tmp_path / "qtui" / "journal"
     [campaign_id] = ids(folder)
+    header = read_header(folder, campaign_id)
+    assert (header.action, header.reason) == ("rerun", why)
     assert done.summary["journal"] == campaign_id
     one = summary(folder, campaign_id)
     assert (one.phase, one.jobs, dict(one.codes)) == ("done", 2, {Code.DONE: 2})

@@ -103,7 +103,7 @@ def test_the_list_is_a_line_a_campaign(said: Said) -> None:
     head, *lines = said.listed().splitlines()
     assert head.split() == [
         *("id", "ago", "who", "queue", "what"),
-        *("retried", "-1", "-3", "size", "state"),
+        *("done", "-1", "-3", "size", "state"),
     ]
     found = {line.split()[0]: line for line in lines}
     assert list(found) == sorted([done, cut], reverse=True)
@@ -112,6 +112,7 @@ def test_the_list_is_a_line_a_campaign(said: Said) -> None:
     numbers = ["1", "1", "·", *octets.split()]
     assert found[done].split()[3:] == [
         "payments",
+        "retry",
         "3",
         "jobs",
         "by",
@@ -119,7 +120,7 @@ def test_the_list_is_a_line_a_campaign(said: Said) -> None:
         *numbers,
         *state.split(),
     ]
-    assert re.search(r"  1,200 jobs by id    1,198   1   ·  [\d.]+ kB  unfinished", found[cut])
+    assert re.search(r"  retry 1,200 jobs by id  1,198   1   ·  [\d.]+ kB  unfin", found[cut])
 
 
 def test_a_campaign_that_runs_is_listed_as_running(said: Said) -> None:
@@ -133,7 +134,7 @@ def test_a_campaign_that_runs_is_listed_as_running(said: Said) -> None:
     with Journal.create(said.folder, header) as journal:
         _, line = said.listed().splitlines()
         [one] = said.objects(said.listed(as_json=True))
-    assert re.search(r"x:pay  all jobs        ·   ·   ·  +\d+ B  running$", line)
+    assert re.search(r"x:pay  retry all jobs     ·   ·   ·  +\d+ B  running$", line)
     assert (one["id"], one["phase"], one["ended"]) == (journal.id, "running", None)
 
 
@@ -150,6 +151,8 @@ def test_the_list_as_json_has_a_summary_a_line(said: Said) -> None:
         "queue": "bull:payments",
         "state": "failed",
         "selection": {"kind": "ids", "jobs": 3, "filter": None},
+        "action": "retry",
+        "reason": "",
         "how": "qtui retry payments --filter name:charge",
         "flow": None,
         "phase": "done",
@@ -171,7 +174,7 @@ def test_a_journal_that_cannot_be_read_does_not_hide_the_others(said: Said) -> N
 
 def test_without_a_retry_there_is_nothing_to_list(said: Said) -> None:
     assert said.listed() == ""
-    assert said.err == f"no retries in {said.folder}\n"
+    assert said.err == f"no campaigns in {said.folder}\n"
     assert said.listed(as_json=True) == said.err == ""
 
 
@@ -182,6 +185,7 @@ def test_one_campaign_in_full(said: Said) -> None:
     text = said.show(name[-4:])
     assert text.startswith(name + "\n")
     for words in (
+        "action   retry",
         "with     qtui retry payments --filter name:charge (qtui ",
         "on       redis://cache-1:6379/0",
         "queue    bull:payments",

@@ -186,6 +186,20 @@ def test_the_plan_goes_to_stderr_in_words(redis_url: str) -> None:
     ]
 
 
+def test_a_reason_is_in_the_plan_and_in_the_journal(redis_url: str) -> None:
+    failed(redis_url, 1)
+    why = ("--reason", " the \x1b[31mprovider\n is back ")
+    done = invoke("--redis", redis_url, "retry", "payments", "1", "--yes", *why)
+    assert done.err.splitlines()[-1] == "Reason: the ␛[31mprovider is back"
+    [journal] = [line.split()[1] for line in done.out.splitlines() if line.startswith("journal ")]
+    header = invoke("journal", journal, "--json").objects[0]
+    assert header["reason"] == "the \x1b[31mprovider is back"
+    assert "reason   the ␛[31mprovider is back" in invoke("journal", journal).out
+    for bad in ("", "  ", "x" * 501):
+        refused = invoke("--redis", redis_url, "retry", "payments", "1", "--yes", "--reason", bad)
+        assert (refused.code, refused.out) == (2, "")
+
+
 def test_without_a_terminal_it_wants_a_yes(redis_url: str) -> None:
     failed(redis_url, 1)
     before = digest(redis_url)

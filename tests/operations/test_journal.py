@@ -37,6 +37,7 @@ from qtui.operations.journal.reading import (
     rebuilt,
 )
 from qtui.operations.journal.writing import Journal
+from qtui.verbs import Verb
 from tests.operations.journals import TEXTS, WHERE, failed, header, picked, retried, said
 
 ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
@@ -100,6 +101,7 @@ def test_the_first_line_tells_who_retries_what_and_how(tmp_path: Path) -> None:
         resets={"made": True, "started": False},
         pace={"rate": 50, "canary": None},
         how="qtui retry pay --filter name:charge",
+        reason="the provider is back",
     )
     with Journal.create(tmp_path, given) as journal:
         found = read_header(tmp_path, journal.id)
@@ -112,6 +114,7 @@ def test_the_first_line_tells_who_retries_what_and_how(tmp_path: Path) -> None:
         host=found.host,
         pid=os.getpid(),
         version=found.version,
+        format=2,
     )
     assert found.at > 1_700_000_000_000
     assert found.user
@@ -125,6 +128,34 @@ def test_the_first_line_tells_who_retries_what_and_how(tmp_path: Path) -> None:
         "filter": "name:charge",
         "until": 1764000000000.5,
     }
+
+
+def test_an_action_that_old_releases_would_take_for_a_retry_has_a_format_they_refuse(
+    tmp_path: Path,
+) -> None:
+    formats = {}
+    for verb in Verb:
+        with Journal.create(tmp_path, replace(header(), action=verb.value)) as journal:
+            found = read_header(tmp_path, journal.id)
+        assert found.action == verb
+        formats[verb] = found.format
+    assert {verb for verb, number in formats.items() if number == 2} == {Verb.RETRY, Verb.RERUN}
+    assert {number for number in formats.values() if number != 2} == {3}
+
+
+@pytest.mark.parametrize(
+    ("flow", "action"), [({}, "retry"), ({"root": "bull:q:1", "start": "failure"}, "rerun")]
+)
+def test_a_journal_that_names_no_action_is_of_a_retry_or_a_rerun(
+    tmp_path: Path, flow: dict[str, str], action: str
+) -> None:
+    with Journal.create(tmp_path, replace(header(), flow=flow)) as journal:
+        pass
+    raw = journal.path.read_text()
+    assert raw.count('"action":"retry",') == 1
+    journal.path.write_text(raw.replace('"action":"retry",', ""))
+    found = read_header(tmp_path, journal.id)
+    assert (found.action, found.reason, found.flow) == (action, "", flow)
 
 
 def test_a_whole_campaign_line_by_line(tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ def test_a_campaign_cut_off_before_all_was_written_down_has_sent_nothing(tmp_pat
 def test_the_journal_of_a_newer_release_is_shown_and_not_gone_on_with(tmp_path: Path) -> None:
     with Journal.create(tmp_path, header()) as journal:
         pass
-    raw = journal.path.read_text().replace('"format":2', '"format":3')
+    raw = journal.path.read_text().replace('"format":2', '"format":4')
     journal.path.write_text(raw)
     assert [one.id for one in campaigns(tmp_path)] == [journal.id]
     for go_on in (Journal.resume, progress_of):

@@ -95,6 +95,28 @@ as_json_lines = click.option(
 )
 
 
+MOST_OF_A_REASON: Final = 500
+"""Characters of a reason."""
+
+
+def reason_option(_context: click.Context, _option: click.Parameter, value: str | None) -> str:
+    """Refuses a reason that is empty, as an unset variable is, or too long for a line."""
+    text = " ".join((value or "").split())
+    if value is not None and not text:
+        raise click.BadParameter("is empty")
+    if len(text) > MOST_OF_A_REASON:
+        raise click.BadParameter(f"has {len(text)} characters, at most {MOST_OF_A_REASON} are kept")
+    return text
+
+
+with_reason = click.option(
+    "--reason",
+    metavar="TEXT",
+    callback=reason_option,
+    help="Why you do this; kept in the journal, one line.",
+)
+
+
 def filter_option(text: str | None) -> Filter | None:
     """The parsed filter; a mistake is a usage error that points at it."""
     if text is None:

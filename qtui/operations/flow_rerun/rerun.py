@@ -35,6 +35,7 @@ from qtui.operations.journal.texts import Texts
 from qtui.operations.planning.plan import Resets
 from qtui.operations.supply.snapshots import SNAPSHOT_FIELDS
 from qtui.text import first_line
+from qtui.verbs import Verb
 
 JOBS_A_CALL: Final = 500
 """Jobs and children of which one call may keep Redis busy, for some 15 ms, so as to be atomic."""
@@ -165,6 +166,7 @@ class Rerun:
             state=JobState.FAILED.value,
             selection=WrittenSelection(kind="flow", jobs=self.plan.jobs),
             resets=asdict(self.resets),
+            action=Verb.RERUN.value,
             flow={"root": root.key, "start": self.plan.start.value},
         )
 

@@ -4,7 +4,7 @@ One JSON object per line, in ASCII. Text from Redis that is not UTF-8 is written
 U+DC80 to U+DCFF, so that different ids stay different. Members are in the order written here, which
 allows counting the jobs of a large journal without decoding their fields.
 
-    campaign   the first line: user, server, queue, jobs, pace and command
+    campaign   the first line: user, server, action, reason, queue, jobs, pace and command
     text       a text that later lines refer to by its digest (since format 2)
     chosen     the chosen jobs and their scores, up to `CHOSEN` a line; not for queries
     job        what the action wipes, written before the job is sent
@@ -32,9 +32,14 @@ from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.writers.batch import NEVER, Picked
 from qtui.operations.following.outcome import Fate, Outcome
 from qtui.operations.journal.texts import REPEATED_FIELDS, Shortened, Texts, whole
+from qtui.verbs import Verb, done_by
 
-FORMAT: Final = 2
-"""The format of new journals; in format 1 every text is written in full."""
+FORMAT: Final = 3
+"""The newest format. In format 1 every text is written in full."""
+
+FORMAT_OF_RETRIES: Final = 2
+"""The format of retries and reruns, which every qtui can resume that knows texts. Those that know
+only this format would take any other action for a retry."""
 
 TEXTS_SINCE: Final = 2
 """The first format in which a line may refer to a text."""
@@ -80,12 +85,17 @@ class Header:
     """Its base key."""
     prefix: str
     state: str
-    """The state of the jobs before: ``failed`` or ``completed``."""
+    """The state of the jobs before: ``failed``, ``delayed``, …"""
     selection: WrittenSelection
     resets: Mapping[str, bool] = field(default_factory=dict)
     pace: Mapping[str, object] = field(default_factory=dict)
     how: str = ""
     """The command or the key that started it."""
+    action: str = Verb.RETRY.value
+    """The id of the action, a `Verb` unless a newer qtui wrote it; in old journals retry or, with
+    `flow`, rerun."""
+    reason: str = ""
+    """Why the user did it, in their words."""
     flow: Mapping[str, str] = field(default_factory=dict)
     """For the rerun of a flow: the full keys of its ``root``, in the queue above, and ``start``."""
     server: Mapping[str, str] = field(default_factory=dict)
@@ -97,6 +107,11 @@ class Header:
     pid: int = 0
     version: str = ""
     format: int = FORMAT
+
+    @property
+    def done(self) -> str:
+        """What is said of its jobs with code 1."""
+        return done_by(self.action)
 
 
 class Snapshot(NamedTuple):
@@ -122,7 +137,7 @@ def header_line(header: Header) -> bytes:
     until = header.selection.until
     if until is not None:
         members["selection"]["until"] = _plain_score(until)
-    for name in ("flow", "server"):
+    for name in ("flow", "server", "reason"):
         if not members[name]:
             del members[name]
     first = ("id", "at", "user", "host", "pid")
@@ -338,10 +353,11 @@ _WRITTEN: Final = {str(code.value).encode(): code for code in Code}
 
 def header_of(found: JournalLine) -> Header:
     """Returns the header in a first line; a member that is missing or malformed gets a default."""
-    selection = _mapping(found.get("selection"))
+    selection, flow = _mapping(found.get("selection")), _mapping(found.get("flow"))
     jobs, until = selection.get("jobs"), selection.get("until")
     return Header(
         **{name: _text(found.get(name)) for name in _TEXTS},
+        action=_text(found.get("action")) or (Verb.RERUN if flow else Verb.RETRY).value,
         at=whole_number(found.get("at")),
         pid=whole_number(found.get("pid")),
         format=whole_number(found.get("format")),
@@ -353,12 +369,14 @@ def header_of(found: JournalLine) -> Header:
         ),
         resets={name: value is True for name, value in _mapping(found.get("resets")).items()},
         pace=_mapping(found.get("pace")),
-        flow={name: _text(value) for name, value in _mapping(found.get("flow")).items()},
+        flow={name: _text(value) for name, value in flow.items()},
         server={name: _text(value) for name, value in _mapping(found.get("server")).items()},
     )
 
 
-_TEXTS: Final = ("where", "queue", "prefix", "state", "how", "id", "user", "host", "version")
+_TEXTS: Final = (
+    *("where", "queue", "prefix", "state", "how", "reason", "id", "user", "host", "version"),
+)
 
 
 def chosen_of(found: JournalLine) -> list[Picked]:

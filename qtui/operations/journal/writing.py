@@ -40,6 +40,7 @@ from qtui.operations.journal.files import (
 from qtui.operations.journal.lines import (
     CHOSEN,
     FORMAT,
+    FORMAT_OF_RETRIES,
     TEXTS_SINCE,
     Header,
     chosen_line,
@@ -62,6 +63,7 @@ from qtui.operations.journal.reading import (
 )
 from qtui.operations.journal.texts import Texts
 from qtui.text import size
+from qtui.verbs import Verb
 
 LIMIT: Final = 2_000_000_000
 """Default limit, in bytes, for all journals of a folder together."""
@@ -323,7 +325,7 @@ def _filled(header: Header, at: float) -> Header:
         host=socket.gethostname(),
         pid=os.getpid(),
         version=__version__,
-        format=FORMAT,
+        format=FORMAT_OF_RETRIES if header.action in (Verb.RETRY, Verb.RERUN) else FORMAT,
     )
 
 

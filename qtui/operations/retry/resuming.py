@@ -37,6 +37,7 @@ from qtui.operations.retry.same_server import check_is_here
 from qtui.operations.supply.selection import Chosen, Query, Selection
 from qtui.operations.supply.supply import Before
 from qtui.text import plural
+from qtui.verbs import Verb
 
 _LARGEST: Final = 1e15
 """Largest number in a pace; qtui never writes a larger one."""
@@ -51,6 +52,8 @@ class Recorder:
     """The server's address, without credentials."""
     how: str
     """The command or the key that started it."""
+    reason: str = ""
+    """Why the user does it, in their words."""
 
     def __call__(self, campaign: Campaign[JobAction]) -> Journal:
         """Begins a campaign's journal, and writes the chosen jobs to it.
@@ -64,6 +67,7 @@ class Recorder:
             action.header(),
             where=self.where,
             how=self.how,
+            reason=self.reason,
             pace=bounds,
             server=campaign.origin.members(),
         )
@@ -115,6 +119,10 @@ class Interrupted:
             JournalError: there is no such campaign, or it is running.
         """
         known = summary(folder, find(folder, name))
+        if known.header.action not in (Verb.RETRY, Verb.RERUN):
+            raise JournalError(
+                f"campaign {known.id} is no retry: its action is {known.header.action}"
+            )
         if known.header.flow and known.phase != "done":
             raise JournalError(
                 f"{known.id} is a flow's rerun: run that again, it goes on from where it is"

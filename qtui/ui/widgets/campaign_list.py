@@ -17,7 +17,7 @@ from qtui.bullmq.codes import Code
 from qtui.operations.journal.reading import Summary
 from qtui.text import age, count, plain
 from qtui.ui.widgets.cursor_list import GAP, CursorList, fit, fit_ends, strip
-from qtui.views.campaigns import phase_of, queue_name, selection_words
+from qtui.views.campaigns import campaign_words, phase_of, queue_name
 
 _WIDTHS = (20, 5, 16, 9)
 """Cells of id, age, queue and jobs retried; how it ended and what was retried take the rest."""
@@ -130,7 +130,7 @@ class CampaignList(CursorList):
         ]
         ending = f"  {plain(phase)}"
         left = width - 1 - ids - ages - queues - jobs - len(cells) * GAP
-        what = selection_words(header)
+        what = campaign_words(header)
         if cell_len(what) + cell_len(ending) > left:  # how it ended is always shown
             what = fit(what, max(0, left - cell_len(ending)))
         fine = phase in ("done", "running")
