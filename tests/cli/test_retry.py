@@ -194,7 +194,7 @@ def test_a_reason_is_in_the_plan_and_in_the_journal(redis_url: str) -> None:
     [journal] = [line.split()[1] for line in done.out.splitlines() if line.startswith("journal ")]
     header = invoke("journal", journal, "--json").objects[0]
     assert header["reason"] == "the \x1b[31mprovider is back"
-    assert "reason   the ␛[31mprovider is back" in invoke("journal", journal).out
+    assert "reason  the ␛[31mprovider is back" in invoke("journal", journal).out
     for bad in ("", "  ", "x" * 501):
         refused = invoke("--redis", redis_url, "retry", "payments", "1", "--yes", "--reason", bad)
         assert (refused.code, refused.out) == (2, "")
