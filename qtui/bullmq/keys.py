@@ -14,10 +14,10 @@ from typing import Final
 SCRIPT_KEYS: Final = (
     *("wait", "paused", "prioritized", "pc", "marker", "active", "meta", "events"),
     *("completed", "failed", "groups", "waiting-children", "delayed", "id"),
+    *("priority", "delay"),
 )
 """The keys of a queue that our scripts use, in the order of KEYS. There is no other list: Lua gets
-it as SUFFIXES, and reads keys by these names. ``delayed`` and ``id`` only show that the queue
-exists."""
+it as SUFFIXES, and reads keys by these names. ``priority`` and ``delay`` are of 1.x to 3.x."""
 
 _MARKER: Final = re.compile(r"0(?::[0-9]+)?")
 

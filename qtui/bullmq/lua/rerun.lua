@@ -43,6 +43,7 @@
 -- part: clock
 -- part: keys
 -- part: removal
+-- part: lists
 -- part: events
 -- part: fields
 -- script: retry
@@ -83,19 +84,6 @@ local function stands(base, state, id, score)
   local refused, now = refusal("ZSCORE", base .. state, id)
   if refused then return false, refused end
   return now and (score == "" or tonumber(now) == tonumber(score)) or false
-end
-
--- Whether a list holds a job. Redis below 6.0.6 has no LPOS; a key of another type holds none.
-local function holds(key, id)
-  local place = redis.pcall("LPOS", key, id)
-  if type(place) ~= "table" then return place and true end
-  if typeOf(key) ~= "list" then return false end
-  for start = 0, redis.call("LLEN", key) - 1, 1000 do
-    for _, member in ipairs(redis.call("LRANGE", key, start, start + 999)) do
-      if member == id then return true end
-    end
-  end
-  return false
 end
 
 -- The key in which a job with a deferred failure waits; nil if it no longer waits.

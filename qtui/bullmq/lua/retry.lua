@@ -36,6 +36,8 @@
 -- part: evidence
 -- part: destination
 -- part: removal
+-- part: turns
+-- part: resume
 -- part: parent
 -- part: events
 -- part: fields
@@ -47,8 +49,6 @@ local FIRST_JOB = 6
 
 local key = bySuffix(KEYS)
 local from = key[state]
-
-local COUNTER_RANGE = 4294967296 -- 2^32 jobs of one priority keep their order
 
 local began = clock()
 
@@ -171,16 +171,15 @@ local function takeBack(move)
   end
 end
 
--- If a list `paused` exists, a resume of 1.x to 5.x renames it over `wait`, whose jobs are lost. So
--- jobs that another tool left in `wait` of a paused queue are moved to `paused` first, as the pause
--- of these releases does.
-local function keepFromResume(queue, moves)
+-- Keeps jobs in `wait` from a resume if a move makes the list `paused`.
+local function keepWaiting(queue, moves)
   local makesPaused = false
   for _, move in ipairs(moves) do makesPaused = makesPaused or move.target == "paused" end
-  if not makesPaused or queue.pausedList or not queue.jobsInWait then return nil end
-  local refused = refusal("RENAMENX", key.wait, key.paused)
+  if not makesPaused then return nil end
+  local inWait = queue.jobsInWait and not queue.pausedList
+  local refused = keepFromResume(key, queue)
   for _, move in ipairs(moves) do
-    if not refused and move.target == "wait" then move.target = "paused" end
+    if inWait and not refused and move.target == "wait" then move.target = "paused" end
   end
   return refused
 end
@@ -241,7 +240,7 @@ end
 local moved, targets = {}, {}
 local moves = partByMove(queue, jobs)
 -- If removing is forbidden, do not push either: undoing the push may be forbidden too.
-local forbidden = refusedRemoval(stands, leave) or keepFromResume(queue, moves)
+local forbidden = refusedRemoval(stands, leave) or keepWaiting(queue, moves)
 for _, move in ipairs(moves) do
   local refused = moveJobs(move, forbidden)
   for _, job in ipairs(move.jobs) do

@@ -6,7 +6,11 @@ local function eventsKept(text)
   return type(text) == "string" and string.match(text, "^%d+$") or "10000"
 end
 
+-- Adds an event with any fields.
+local function emit(stream, most, ...)
+  told("XADD", redis.pcall("XADD", stream, "MAXLEN", "~", most, "*", "event", ...))
+end
+
 local function announce(stream, most, event, id, previous)
-  told("XADD", redis.pcall("XADD", stream, "MAXLEN", "~", most, "*",
-    "event", event, "jobId", id, "prev", previous))
+  emit(stream, most, event, "jobId", id, "prev", previous)
 end

@@ -1,0 +1,110 @@
+"""Writes edits of a job: its data, priority and delay, by `lua/edit.lua`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qtui.bullmq.ask import exact
+from qtui.bullmq.connection.client import Client
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState
+from qtui.bullmq.payload import digest_of
+from qtui.bullmq.script import Script, flag, pin, script_text
+from qtui.bullmq.writers.batch import Batch, results_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where exactly a job was, so that an undo can put it back."""
+
+    state: JobState
+    score: float | None = None
+    """Its score in a sorted set."""
+    before: str = ""
+    """In a list: the id of the job that was to run before it; empty if it was the next to run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edited:
+    """What a job must still be when it is edited, as it was read: else the code is -3."""
+
+    job_id: str
+    state: JobState | None
+    """None: it was in no state."""
+    score: float | None = None
+    digest: str = digest_of(None)
+    """The SHA-1 of its data, see `digest_of`."""
+    priority: str = ""
+    """Its field, empty if it had none."""
+    delay: str = ""
+    """As `priority`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a job is to become; None leaves it as it is."""
+
+    data: str | None = None
+    """JSON."""
+    priority: str | None = None
+    """A whole number; text, since an undo restores whatever it was."""
+    delay: str | None = None
+    """ms from now, for a delayed job; in an undo the field alone."""
+    retry: bool = False
+    """Whether the job, which has finished, is retried in the same step."""
+    reset_attempts_made: bool = False
+    reset_attempts_started: bool = False
+    place: Place | None = None
+    """The exact place to which an undo puts it."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it changes nothing."""
+        return not self.retry and self.data is self.priority is self.delay is None
+
+
+class EditWriter:
+    """Edits jobs. Costs one EVALSHA a call (EVAL once after a script flush)."""
+
+    def __init__(self, client: Client) -> None:
+        self._script = Script(client, script_text("edit"))
+
+    async def edit(self, queue: QueueKey, job: Edited, change: Change) -> Batch:
+        """Edits a job, in one atomic step.
+
+        Does what BullMQ's ``Job.updateData``, ``changePriority`` and ``changeDelay`` do, see
+        ``lua/edit.lua``. The target of the result is the suffix of the key in which the job is
+        then; with code -3 the error says what has changed: ``state``, ``data``, ``priority``,
+        ``delay``, or ``parts`` for a delay of a job that is not delayed.
+
+        Costs about 50 µs of Redis's time, 2 ms for each megabyte of data (its digest), and for a
+        job in a list a search of it, O(n).
+
+        Raises:
+            ValueError: a job that has not finished is to be retried.
+            QueueGone: no key of the queue is left; nothing was written.
+            ForeignQueue: a Bull 3/4 or BullMQ Pro queue; nothing was written.
+            redis.exceptions.RedisError: nothing was written if Redis answered with an error; if
+                the connection was lost or timed out, the effect is unknown.
+        """
+        if change.retry and (job.state is None or not job.state.is_finished):
+            raise ValueError(f"{job.state} jobs can't be retried, only completed and failed ones")
+        arguments = [queue.key(""), job.job_id, job.state.key if job.state else "", pin(job.score)]
+        arguments += (job.digest, job.priority, job.delay)
+        arguments += map(_wanted, (change.data, change.priority, change.delay))
+        arguments += (flag(change.retry), flag(change.reset_attempts_made))
+        arguments += (flag(change.reset_attempts_started), *_exactly(change.place))
+        reply = await self._script.call(queue.script_keys(), arguments)
+        return Batch(results_of([job.job_id], reply[:-1]), str(reply[0]), int(reply[-1]) / 1e6)
+
+
+def _wanted(text: str | None) -> str:
+    return "" if text is None else f"={text}"
+
+
+def _exactly(place: Place | None) -> tuple[str, str]:
+    if place is None:
+        return "", ""
+    if place.score is not None:
+        return f"score={exact(place.score)}", place.state.key
+    return f"before={place.before}", place.state.key
