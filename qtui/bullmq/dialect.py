@@ -234,3 +234,21 @@ def destination(queue: QueueEvidence, *, modern: bool | None, priority: int) -> 
     if queue.older and queue.in_paused < ONE_RESUME:
         return Destination.PAUSED
     return Destination.WAIT if queue.newer else Destination.PRIORITIZED
+
+
+def kept_while_paused(queue: QueueEvidence) -> Destination:
+    """Returns the list that keeps the waiting jobs when this queue, which is not paused, is paused.
+
+    `lua/parts/destination.lua` decides the same. While nothing is paused no key tells 5.x from 6.x,
+    so here ``meta.version`` decides. Where it names 6.x the jobs stay in ``wait``, as 6.x keeps and
+    shows them: no release's resume loses them there, unless a 5.x adds jobs meanwhile. Without a
+    version (Python, 5.0 to 5.19) they go to ``paused``: a release before 6 would lose them in
+    ``wait``, and run them before 5, while 6.x only hides them until the resume.
+
+    Args:
+        queue: the evidence at that moment.
+    """
+    if queue.ran_modern is False:
+        return Destination.PAUSED
+    newer = (queue.major or 0) >= 6 or (queue.major == 1 and queue.ran_modern is True)
+    return Destination.WAIT if newer else Destination.PAUSED

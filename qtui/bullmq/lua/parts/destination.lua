@@ -28,3 +28,11 @@ local function destination(queue, job)
   if queue.older and queue.inPaused < ONE_RESUME then return "paused" end
   return queue.newer and "wait" or "prioritized"
 end
+
+-- The list that keeps the waiting jobs when a queue is paused that is not. Equals
+-- qtui.bullmq.dialect.kept_while_paused.
+local function keptWhilePaused(queue)
+  local major = queue.major or 0
+  if queue.modern then return (major >= 6 or major == 1) and "wait" or "paused" end
+  return queue.modern == nil and major >= 6 and "wait" or "paused"
+end

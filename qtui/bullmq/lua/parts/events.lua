@@ -14,3 +14,8 @@ end
 local function announce(stream, most, event, id, previous)
   emit(stream, most, event, "jobId", id, "prev", previous)
 end
+
+-- The events added for a queue as a whole: `paused`, `resumed`.
+local function announceQueue(stream, most, event)
+  told("XADD", redis.pcall("XADD", stream, "MAXLEN", "~", most, "*", "event", event))
+end
