@@ -19,12 +19,14 @@ from qtui.bullmq.dialect import (
     QueueEvidence,
     clamp_priority,
     destination,
+    kept_while_paused,
     ran_modern,
 )
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import JobState, Kind
 from qtui.bullmq.reads.status import read_status
 from qtui.bullmq.writers.batch import Batch, Picked
+from qtui.bullmq.writers.queues import PauseWriter, QueueStep, ResumeWriter
 from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
 from tests.servers import Servers, connect
@@ -253,6 +255,49 @@ def test_jobs_of_several_releases_in_one_batch_are_all_kept(
         for result in results:
             assert result.job_id in _members(client, result.target)
         _assert_no_wait_is_overwritten(client, keyspace)
+
+
+def _pausing(server: EmbeddedServer, verb: str) -> QueueStep:
+    async def call() -> QueueStep:
+        async with connect(server) as client:
+            if verb == "pause":
+                return await PauseWriter(client).pause(QUEUE)
+            return await ResumeWriter(client).resume(QUEUE)
+
+    return asyncio.run(call())
+
+
+@settings(max_examples=50, deadline=None)
+@given(keyspace=keyspaces)
+@example(keyspace=Keyspace(modern=True, version="bullmq:6.7.0", wait=("w1",)))
+@example(keyspace=Keyspace(modern=True, version="bullmq:5.81.5", wait=("w1",), paused_list=("w2",)))
+@example(keyspace=Keyspace(modern=True, wait=("w1", "w2")))
+@example(keyspace=Keyspace(modern=False, version="bullmq:6.7.0", wait=("w1",)))
+@example(keyspace=Keyspace(paused=True, modern=True, wait=("w1",), paused_list=("w2", "new")))
+def test_a_pause_keeps_what_waits_where_the_dialect_says_and_a_resume_brings_it_back(
+    empty: EmbeddedServer, keyspace: Keyspace
+) -> None:
+    with redis.Redis.from_url(empty.url, decode_responses=True) as client:
+        client.flushdb()
+        keyspace.write(client)
+        before = {one: _members(client, one) for one in ("wait", "paused")}
+        jobs = [one for one in (*before["wait"], *before["paused"]) if not is_marker(one)]
+        result = _pausing(empty, "pause").result
+        assert client.hget(QUEUE.key("meta"), "paused") == "1"
+        if keyspace.paused:
+            assert result.code is Code.NOT_IN_STATE
+            assert {one: _members(client, one) for one in before} == before
+        else:
+            assert (result.code, result.target) == (Code.DONE, kept_while_paused(keyspace.evidence))
+            if result.target == "paused":
+                assert _members(client, "wait") == []
+            else:
+                assert {one: _members(client, one) for one in before} == before
+        assert _pausing(empty, "resume").result.code is Code.DONE
+        assert not client.hexists(QUEUE.key("meta"), "paused")
+        assert _members(client, "paused") == []
+        # What was in `paused` runs before what was in `wait`, each in its order.
+        assert [one for one in _members(client, "wait") if not is_marker(one)] == jobs
 
 
 # Whose queue it is ----------------------------------------------------------------------------
