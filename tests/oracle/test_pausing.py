@@ -1,4 +1,4 @@
-"""Pausing and resuming: what the release's own does, key by key, and no job lost between releases."""
+"""Pausing and resuming: as the release's own, key by key, and no job is lost between releases."""
 
 from __future__ import annotations
 
@@ -90,10 +90,10 @@ def _other_member(release: Release, shape: str) -> list[Difference]:
         return []
 
     def right(official: Value | None, ours: Value | None) -> bool:
-        assert official is not None
-        assert ours is not None
-        [[theirs, at]], [[mine, too]] = official[1], ours[1]  # type: ignore[misc]
-        return (theirs, mine) == ("0", "1") and at == too
+        pairs = [value[1] for value in (official, ours) if value is not None]
+        members = [one[0] for one in pairs if isinstance(one, list)]
+        [(theirs, at), (mine, too)] = members
+        return bool((theirs, mine) == ("0", "1") and at == too)
 
     return [Difference("q:marker", "the delay marker's member is 1 since 5.1.9", right)]
 
