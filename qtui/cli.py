@@ -284,6 +284,22 @@ def _errors(flags: Flags, queue: str, state: str, wanted: str | None, as_json: b
     sys.exit(run(flags, lambda place: list_errors(place, queue, chosen, filtered, json=as_json)))
 
 
+@main.command("why", short_help="Say why a queue does nothing, or why a job waits.")
+@click.argument("queue", metavar="QUEUE")
+@click.argument("job_id", metavar="[ID]", required=False)
+@as_json_lines
+@click.pass_obj
+def _why(flags: Flags, queue: str, job_id: str | None, as_json: bool) -> None:
+    """Say in one sentence why a queue does nothing, or why a job is where it is.
+
+    The lines below it name the keys that show it. The exit code is 1 if something is wrong, or if
+    there is no such job.
+    """
+    from qtui.commands.why import explain_why
+
+    sys.exit(run(flags, lambda place: explain_why(place, queue, job_id, json=as_json)))
+
+
 @main.command("retry", short_help="Retry failed or completed jobs.")
 @click.argument("queue", required=False)
 @click.argument("ids", metavar=_IDS, nargs=-1)

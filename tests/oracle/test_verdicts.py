@@ -1,0 +1,255 @@
+"""Verdicts on queues and jobs as real releases leave them, and what their workers then do."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.verdicts.job import judge_job, read_job_facts
+from qtui.bullmq.verdicts.queue import judge_queue, read_queue_facts
+from qtui.bullmq.verdicts.verdict import Verdict, Weight
+from tests.oracle.stage import Side, Stage, job, wait_for
+from tests.servers import connect
+
+HOUR = 3_600_000
+
+
+def on_queue(side: Side) -> Verdict:
+    """The verdict on the queue."""
+    return asyncio.run(_on_queue(side))
+
+
+async def _on_queue(side: Side) -> Verdict:
+    async with connect(side._server, db=side.database) as client:
+        return judge_queue(await read_queue_facts(client, QueueKey.of("bull", side.queue)))
+
+
+def on_job(side: Side, job_id: str) -> Verdict:
+    """The verdict on a job."""
+    return asyncio.run(_on_job(side, job_id))
+
+
+async def _on_job(side: Side, job_id: str) -> Verdict:
+    queue = QueueKey.of("bull", side.queue)
+    async with connect(side._server, db=side.database) as client:
+        return judge_job(
+            await read_job_facts(client, queue, job_id), await read_queue_facts(client, queue)
+        )
+
+
+def test_jobs_wait_until_a_worker_is_there(stage: Stage) -> None:
+    side = stage.official
+    side.open()
+    assert (on_queue(side).code, on_queue(side).weight) == ("idle", Weight.FINE)
+    ids = side.run("add", jobs=[job("a"), job("b")])
+    assert on_queue(side).code == "no-worker"
+    assert "2 jobs wait" in on_queue(side).words
+    assert on_job(side, ids[0]).code == "no-worker"
+    with side.worker("ok") as worker:
+        worker.until(ends=2)
+        side.await_idle()
+        assert on_queue(side).code == "idle"
+    assert on_job(side, ids[0]).code == "completed"
+
+
+def test_a_paused_queue(stage: Stage) -> None:
+    side = stage.official
+    side.open()
+    ids = side.run("add", jobs=[job("a"), job("b"), job("c")])
+    side.run("pause")
+    with side.worker("ok") as worker:
+        side.await_idle()
+        verdict = on_queue(side)
+        assert (verdict.code, verdict.weight) == ("paused", Weight.HELD)
+        assert verdict.words.startswith("paused for ")
+        assert "3 jobs wait" in verdict.words
+        assert on_job(side, ids[0]).code == "paused"
+        assert worker.until() == []
+        side.run("resume")
+        worker.until(ends=3)
+
+
+def test_the_jobs_ahead_are_those_that_run_before(stage: Stage) -> None:
+    """With a worker that is busy, so that the queue itself is well."""
+    side = stage.official
+    side.open()
+    [held] = side.run("add", jobs=[job("held")])
+    with side.worker("hold") as worker:
+        worker.until(starts=1)
+        ids = side.run(
+            "add",
+            jobs=[
+                job("a"),
+                job("b"),
+                job("low", priority=9),
+                job("high", priority=1),
+                job("first", lifo=True),
+            ],
+        )
+        assert on_job(side, held).code == "active"
+        verdicts = {one: on_job(side, one) for one in ids}
+        worker.release()
+        order = worker.until(ends=6)[1:]
+    for place, one in enumerate(order):
+        verdict = verdicts[one]
+        if place:
+            assert verdict.words.startswith(f"behind {place} "), (order, verdicts)
+        else:
+            assert verdict.code == "next"
+
+
+def test_a_job_whose_lock_has_expired(stage: Stage) -> None:
+    """As after a worker that was killed."""
+    side = stage.official
+    side.open()
+    [held] = side.run("add", jobs=[job("held")])
+    with side.worker("hold") as worker:
+        worker.until(starts=1)
+        assert on_queue(side).code == "running"
+        assert on_job(side, held).code == "active"
+        side.client.delete(side.key(f"{held}:lock"))
+        began = int(time.time() * 1000) - HOUR
+        side.client.hset(side.key(held), "processedOn", began)
+        for verdict in (on_queue(side), on_job(side, held)):
+            assert (verdict.code, verdict.weight) == ("stalled", Weight.WRONG)
+            assert "1 h 0 m" in verdict.words
+        worker.release()
+
+
+@pytest.mark.releases(since="5.9.0")
+def test_a_concurrency_that_is_used_up(stage: Stage) -> None:
+    side = stage.official
+    side.open()
+    if side.release.is_python:
+        side.client.hset(side.key("meta"), "concurrency", 1)
+    else:
+        side.run("limit", concurrency=1)
+    ids = side.run("add", jobs=[job("a"), job("b"), job("c")])
+    with side.worker("hold", concurrency=3) as worker:
+        worker.until(starts=1)
+        verdict = on_queue(side)
+        assert (verdict.code, verdict.weight) == ("concurrency", Weight.HELD)
+        assert verdict.words == "concurrency 1 of 1 used: 2 jobs wait"
+        assert on_job(side, ids[2]).code == "concurrency"
+        worker.release()
+        worker.until(ends=3)
+
+
+def test_a_delayed_job_is_due_and_then_late(stage: Stage) -> None:
+    side = stage.official
+    side.open()
+    [later] = side.run("add", jobs=[job("later", delay=HOUR)])
+    assert on_queue(side).code == "delayed"
+    verdict = on_job(side, later)
+    assert (verdict.code, verdict.weight) == ("due", Weight.HELD)
+    assert verdict.words.startswith("due in 59 m") or verdict.words.startswith("due in 1 h")
+    due = (int(time.time() * 1000) - 11 * 60_000) * 4096
+    side.client.zadd(side.key("delayed"), {later: due})
+    assert on_queue(side).words.startswith("11 m 0 s late")
+    verdict = on_job(side, later)
+    assert (verdict.code, verdict.weight) == ("late", Weight.WRONG)
+    assert verdict.words == "11 m 0 s late: no worker is connected to promote it"
+
+
+def test_a_parent_waits_for_its_children(stage: Stage) -> None:
+    side = stage.official
+    if side.release.is_python:
+        side.open()
+    child = {"queueName": side.queue, "name": "kid", "data": {"outcome": "fail"}}
+    tree = {
+        "name": "parent",
+        "queueName": side.queue,
+        "data": {"outcome": "ok"},
+        "children": [child, {**child, "data": {"outcome": "ok"}}],
+    }
+    flow = side.run("flow", tree=tree)
+    parent = flow["id"]
+    assert on_job(side, parent).code == "children"
+    assert "waits for 2 children" in on_job(side, parent).words
+    with side.worker("data") as worker:
+        worker.until(ends=2)
+    verdict = on_job(side, parent)
+    failed = flow["children"][0]["id"]
+    assert (verdict.code, verdict.weight) == ("failed-child", Weight.WRONG)
+    assert verdict.words == f"waits for 1 child: {failed}, which has failed: retry it"
+    side.client.delete(side.key(failed))
+    assert on_job(side, parent).code == "lost-child"
+    side.client.delete(side.key(f"{parent}:dependencies"))
+    side.client.zadd(side.key("waiting-children"), {parent: 1})
+    side.client.hset(side.key(parent), "timestamp", 1)
+    assert on_job(side, parent).code == "no-child"
+
+
+def test_a_failed_job_and_one_in_no_list(stage: Stage) -> None:
+    side = stage.official
+    [failed] = side.seed([job("a", "fail", attempts=2)])
+    verdict = on_job(side, failed)
+    assert verdict.code == "failed"
+    assert "after attempt 2 of 2: a failed" in verdict.words
+    side.client.zrem(side.key("failed"), failed)
+    verdict = on_job(side, failed)
+    assert (verdict.code, verdict.weight) == ("no-state", Weight.WRONG)
+    side.client.delete(side.key(failed))
+    assert on_job(side, failed).code == "gone"
+    side.client.zadd(side.key("failed"), {failed: 1})
+    assert on_job(side, failed).code == "no-hash"
+
+
+@pytest.mark.releases(since="5.11.0")
+def test_a_deduplication_id_whose_owner_is_gone(stage: Stage) -> None:
+    side = stage.official
+    side.open()
+    option = "deduplication" if side.release.speaks >= (5, 17, 0) else "debounce"
+    [owner] = side.run("add", jobs=[{"name": "a", "data": {}, "opts": {option: {"id": "order-1"}}}])
+    assert on_job(side, "order-1").code == "dedup"
+    side.client.delete(side.key(owner))
+    verdict = on_job(side, "order-1")
+    assert (verdict.code, verdict.weight) == ("dead-dedup", Weight.WRONG)
+    assert owner in verdict.words
+
+
+@pytest.mark.releases(since="2.0.0")
+def test_a_rate_limit_of_its_workers(stage: Stage) -> None:
+    side = stage.official
+    side.open()
+    side.run("add", jobs=[job("a"), job("b")])
+    with side.worker("ok", limiter={"max": 1, "duration": HOUR}) as worker:
+        worker.until(ends=1)
+        wait_for(lambda: not side.members("active"), "the first job is done")
+        side.client.xtrim(side.key("events"), 0, approximate=False)
+        side.client.hset(side.key(side.members("wait")[0]), "timestamp", 1)
+        verdict = on_queue(side)
+        assert (verdict.code, verdict.weight) == ("rate-limit", Weight.HELD)
+        side.client.delete(side.key("limiter"))
+
+
+@pytest.mark.releases(before="6.0.0")
+def test_jobs_left_in_the_paused_list_of_a_running_queue(stage: Stage) -> None:
+    side = stage.official
+    side.open()
+    side.run("add", jobs=[job("a")])
+    side.run("pause")
+    side.client.hdel(side.key("meta"), "paused")
+    verdict = on_queue(side)
+    assert (verdict.code, verdict.weight) == ("stranded", Weight.WRONG)
+
+
+@pytest.mark.releases(since="5.1.7")
+def test_workers_that_nothing_wakes(stage: Stage) -> None:
+    """As after a job that a tool has put into the list without the marker."""
+    side = stage.official
+    side.open()
+    with side.worker("ok") as worker:
+        side.await_idle()
+        now = int(time.time() * 1000) - 8_000
+        fields = {"name": "lost", "data": "{}", "opts": "{}", "timestamp": now}
+        side.client.hset(side.key("lost"), mapping=fields)
+        side.client.xtrim(side.key("events"), 0, approximate=False)
+        side.client.lpush(side.key("wait"), "lost")
+        verdict = on_queue(side)
+        assert (verdict.code, verdict.weight) == ("asleep", Weight.WRONG)
+        side.client.zadd(side.key("marker"), {"0": 0})
+        assert worker.until(ends=1) == ["lost"]
