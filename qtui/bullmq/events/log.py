@@ -122,7 +122,7 @@ class EventLog:
         """Ids and fields, None where it was refused."""
         [reply] = await ask(self._client, [command])
         self.refusal = str(reply) if isinstance(reply, RedisError) else ""
-        return None if self.refusal else _entries(reply)
+        return None if self.refusal else entries_of(reply)
 
     async def _with_reasons(self, events: list[Event]) -> tuple[Event, ...]:
         """The events; a failure without words has those of the job's stack, see `fill_reasons`."""
@@ -148,7 +148,7 @@ class EventLog:
         self._count = max(_FEWEST, min(MOST_EVENTS, fitting, self._count * 2))
 
 
-def _entries(reply: Reply) -> list[tuple[str, Mapping[str, str]]]:
+def entries_of(reply: Reply) -> list[tuple[str, Mapping[str, str]]]:
     """A reply of XRANGE, as redis-py parses it or as it comes on the wire."""
     found: list[tuple[str, Mapping[str, str]]] = []
     for entry in reply if isinstance(reply, list) else []:

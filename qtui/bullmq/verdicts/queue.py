@@ -15,6 +15,7 @@ from redis.exceptions import NoPermissionError
 
 from qtui.bullmq.ask import Command, Reply, ask, number, present, scores, text, texts
 from qtui.bullmq.connection.client import Client
+from qtui.bullmq.events.log import entries_of
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import Garbage, job_ran_modern
 from qtui.bullmq.reads.queues.workers import read_workers
@@ -206,15 +207,10 @@ def _next(wait_tail: Reply, paused_tail: Reply, first: Reply) -> str | None:
 def _event_times(reply: Reply) -> Mapping[str, int]:
     """The time of the newest event of each name, from a reply of XREVRANGE."""
     found: dict[str, int] = {}
-    for entry in reply if isinstance(reply, list) else []:
-        if not isinstance(entry, list | tuple) or len(entry) != 2:
-            continue
-        at, fields = entry
-        words = fields if isinstance(fields, list) else []
-        named = dict(zip(words[::2], words[1::2], strict=False)).get("event")
-        millis = str(at).partition("-")[0]
-        if isinstance(named, str) and millis.isdigit():
-            found.setdefault(named, int(millis))
+    for at, fields in entries_of(reply):
+        moment = at.partition("-")[0]
+        if moment.isdigit():
+            found.setdefault(fields.get("event", ""), int(moment))
     return found
 
 

@@ -1,0 +1,37 @@
+"""`qtui why` says in one sentence why nothing runs, for people and for scripts."""
+
+from __future__ import annotations
+
+from tests.cli.stage import connect, failed, invoke
+
+
+def test_a_failed_job(redis_url: str) -> None:
+    failed(redis_url, 1)
+    done = invoke("--redis", redis_url, "--read-only", "why", "payments", "1")
+    first, *evidence = done.out.splitlines()
+    assert first.startswith("payments 1: failed ")
+    assert "ago after attempt 1 of 1: " in first
+    assert evidence == ["  bull:payments:failed: holds 1"]
+
+
+def test_a_queue_that_nobody_works_on(redis_url: str) -> None:
+    failed(redis_url, 1)
+    connect(redis_url).lpush("bull:payments:wait", "2")
+    connect(redis_url).hset("bull:payments:2", mapping={"name": "a", "timestamp": "1"})
+    done = invoke("--redis", redis_url, "why", "payments", "--json", code=1)
+    [verdict] = done.objects
+    assert {name: verdict[name] for name in ("queue", "verdict", "weight")} == {
+        "queue": "bull:payments",
+        "verdict": "no-worker",
+        "weight": "wrong",
+    }
+    assert verdict["words"].startswith("no worker is connected: 1 job waits")
+    assert verdict["evidence"] == ["waiting 1 · prioritized 0", "workers: 0"]
+
+
+def test_what_is_not_there_is_code_1(redis_url: str) -> None:
+    failed(redis_url, 1)
+    done = invoke("--redis", redis_url, "why", "payments", "\x1b[31m7", code=1)
+    assert "\x1b" not in done.out
+    assert "no such job" in done.out
+    assert "queue" in invoke("--redis", redis_url, "why", "nowhere", code=2).err
