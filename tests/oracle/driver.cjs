@@ -155,6 +155,45 @@ const commands = {
     else await queue.add(name, data, { repeat: { every } });
   },
 
+  // The next times of cron patterns: for each [pattern, time zone or null, ms], or null for none.
+  async next({ asked }) {
+    return asked.map(([pattern, tz, millis]) => {
+      try {
+        return bullmq.getNextMillis(millis, tz === null ? { pattern } : { pattern, tz }) ?? null;
+      } catch {
+        return null;
+      }
+    });
+  },
+
+  // A job scheduler (5.16.0 and later) with everything that it may have; its iteration's id.
+  async upsert({ scheduler, repeat, template = {}, ...where }) {
+    const made = await queueOf(where).queue.upsertJobScheduler(scheduler, repeat, template);
+    return made ? made.id : null;
+  },
+
+  async unschedule({ scheduler, ...where }) {
+    return queueOf(where).queue.removeJobScheduler(scheduler);
+  },
+
+  // A repeatable job as it was before job schedulers; its iteration's id.
+  async repeatable({ name, data, opts, ...where }) {
+    const made = await queueOf(where).queue.add(name, data, opts);
+    return made ? made.id : null;
+  },
+
+  async unrepeat({ key, ...where }) {
+    return queueOf(where).queue.removeRepeatableByKey(key);
+  },
+
+  async drain({ delayed = false, ...where }) {
+    await queueOf(where).queue.drain(delayed);
+  },
+
+  async promote({ id, ...where }) {
+    await (await bullmq.Job.fromId(queueOf(where).queue, id)).promote();
+  },
+
   async limit({ concurrency, ...where }) {
     await queueOf(where).queue.setGlobalConcurrency(concurrency);
   },

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from bullmq import FlowProducer, Job, Queue, Worker
+from bullmq.job_scheduler import default_repeat_strategy
 
 # What a command gets and gives is JSON, as loose as that.
 Json = Any
@@ -134,6 +135,29 @@ class Commands:
     async def repeat(self, name: str, every: int, data: Json, **where: Json) -> None:
         queue = self._queue(where)
         await queue.upsertJobScheduler(name, {"every": every}, name, data)
+
+    async def next(self, asked: list[tuple[str, str | None, int]], **_where: Json) -> Json:
+        def one(pattern: str, tz: str | None, millis: int) -> int | None:
+            try:
+                return default_repeat_strategy(millis, {"pattern": pattern, "tz": tz})
+            except Exception:  # whatever the package raises is its answer
+                return None
+
+        return [one(*each) for each in asked]
+
+    async def upsert(
+        self, scheduler: str, repeat: Json, template: dict[str, Json] | None = None, **where: Json
+    ) -> str | None:
+        given = template or {}
+        how = repeat, given.get("name", scheduler), given.get("data"), given.get("opts")
+        job = await self._queue(where).upsertJobScheduler(scheduler, *how)
+        return None if job is None else str(job.id)
+
+    async def unschedule(self, scheduler: str, **where: Json) -> Json:
+        return await self._queue(where).removeJobScheduler(scheduler)
+
+    async def drain(self, delayed: bool = False, **where: Json) -> None:
+        await self._queue(where).drain(delayed)
 
     async def limit(self, concurrency: int, **where: Json) -> None:
         await self._queue(where).setGlobalConcurrency(concurrency)
