@@ -137,7 +137,7 @@ class Commands:
         await queue.upsertJobScheduler(name, {"every": every}, name, data)
 
     async def next(self, asked: list[tuple[str, str | None, int]], **_where: Json) -> Json:
-        def one(pattern: str, tz: str | None, millis: int) -> int | None:
+        def one(pattern: str, tz: str | None, millis: int) -> Json:
             try:
                 return default_repeat_strategy(millis, {"pattern": pattern, "tz": tz})
             except Exception:  # whatever the package raises is its answer
