@@ -14,7 +14,7 @@ from typing import Final
 SCRIPT_KEYS: Final = (
     *("wait", "paused", "prioritized", "pc", "marker", "active", "meta", "events"),
     *("completed", "failed", "groups", "waiting-children", "delayed", "id"),
-    *("priority", "delay"),
+    *("priority", "delay", "repeat"),
 )
 """The keys of a queue that our scripts use, in the order of KEYS. There is no other list: Lua gets
 it as SUFFIXES, and reads keys by these names. ``priority`` and ``delay`` are of 1.x to 3.x."""

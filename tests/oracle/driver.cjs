@@ -141,6 +141,20 @@ const commands = {
     return results;
   },
 
+  // Queue.remove for each id, one after the other: the code of the script and words.
+  async remove({ ids, children = false, ...where }) {
+    const { queue } = queueOf(where);
+    const results = [];
+    for (const id of ids) {
+      try {
+        results.push([await queue.remove(id, { removeChildren: children }), ""]);
+      } catch (error) {
+        results.push([codeOf(error), error.message]);
+      }
+    }
+    return results;
+  },
+
   // BullMQ 1.x needs a second process class to promote delayed jobs.
   async schedule(where) {
     if (!bullmq.QueueScheduler) return;

@@ -129,6 +129,20 @@ class Commands:
                 results.append((1, ""))
         return results
 
+    async def remove(
+        self, ids: list[str], children: bool = False, **where: Json
+    ) -> list[tuple[int | None, str]]:
+        queue = self._queue(where)
+        results: list[tuple[int | None, str]] = []
+        for job_id in ids:
+            try:
+                code = await queue.remove(job_id, {"removeChildren": children})
+            except Exception as error:  # whatever the package raises is its answer
+                results.append((_code(error), str(error)))
+            else:
+                results.append((code, ""))
+        return results
+
     async def schedule(self, **_where: Json) -> None:
         """Only BullMQ 1.x needs it."""
 

@@ -42,6 +42,7 @@
 -- part: calls
 -- part: clock
 -- part: keys
+-- part: lists
 -- part: removal
 -- part: lists
 -- part: events

@@ -1,0 +1,46 @@
+-- The keys of one job: its hash, and those beside it. An id may read like the name of another key
+-- (`meta`, `42:processed`), so a key is a job's only if it also looks like it.
+-- part: calls
+-- part: keys
+
+local BESIDE = { "logs", "dependencies", "processed", "failed", "unsuccessful" }
+local BESIDE_TYPES = { "list", "set", "hash", "hash", "zset" }
+
+-- Whether a key is the hash of a job: every release writes its `timestamp`, and only there.
+local function isJobHash(name)
+  local reply = redis.pcall("HEXISTS", name, "timestamp")
+  return reply == 1
+end
+
+-- The keys beside a job's hash that are its own; and an error if they may not be read.
+local function keysBeside(name)
+  local names = {}
+  for place, suffix in ipairs(BESIDE) do names[place] = name .. ":" .. suffix end
+  local refused, some = refusal("EXISTS", unpack(names))
+  if refused then return nil, refused end
+  local found = {}
+  if some == 0 then return found end
+  for place, one in ipairs(names) do
+    local kind = typeOf(one)
+    if kind == BESIDE_TYPES[place] and not (kind == "hash" and isJobHash(one)) then
+      found[#found + 1] = one
+    end
+  end
+  return found
+end
+
+local OTHER_KEYS = { limiter = true, delay = true, stalled = true, ["stalled-check"] = true }
+for _, suffix in ipairs(SUFFIXES) do OTHER_KEYS[suffix] = true end
+
+-- Whether a hash without a `timestamp` under this id may be something else than a job.
+local function isNameOfOtherKey(id)
+  if OTHER_KEYS[id] then return true end
+  for _, start in ipairs({ "de:", "dn:", "repeat:", "metrics:", "limiter:" }) do
+    if string.sub(id, 1, #start) == start then return true end
+  end
+  local last = string.match(id, ":([a-z]+)$")
+  for _, suffix in ipairs(BESIDE) do
+    if last == suffix then return true end
+  end
+  return last == "lock"
+end
