@@ -17,6 +17,7 @@ from tests.oracle.flow_stage import ONE_SERVER, tree
 from tests.oracle.keyspace import Difference, Value, entries
 from tests.oracle.stage import Side, Stage, job
 
+pytestmark = ONE_SERVER
 HOUR = 3_600_000
 
 
@@ -393,9 +394,8 @@ def test_one_that_another_job_holds_stays(stage: Stage) -> None:
 
 
 @pytest.mark.releases(since="5.41.0")
-@ONE_SERVER
 def test_d1_the_waiting_side_is_emptied_around_a_scheduler_s_iteration(stage: Stage) -> None:
-    """The release's drain trims by number: the iteration is lost, and an id without a hash stays."""
+    """The release's drain trims by number: it loses the iteration, and keeps an id without hash."""
     side = stage.official
     side.open()
     first = side.run("scheduler", scheduler="s", every=HOUR, template={"name": "tick", "data": {}})
@@ -416,7 +416,6 @@ def test_d1_the_waiting_side_is_emptied_around_a_scheduler_s_iteration(stage: St
 # Hostile keyspaces --------------------------------------------------------------------------------
 
 
-@ONE_SERVER
 def test_ids_that_read_like_other_keys_take_none_of_those(bare_stage: Stage) -> None:
     ids = bare_stage.official.seed([job("a"), job("b"), job("a", jobId="x:processed:y")])
     client, key = bare_stage.official.client, bare_stage.official.key
@@ -440,7 +439,6 @@ def test_ids_that_read_like_other_keys_take_none_of_those(bare_stage: Stage) -> 
     assert codes(remove(ours, [ids[2]], JobState.FAILED)) == [1]
 
 
-@ONE_SERVER
 def test_keys_of_a_wrong_type_stay_and_lose_no_job(bare_stage: Stage) -> None:
     ids = bare_stage.official.seed([job("a"), job("b")])
     bare_stage.copy()
