@@ -162,13 +162,13 @@ def _event_for_nothing(stage: Stage, jobs: int) -> list[Difference]:
 # Families -----------------------------------------------------------------------------------------
 
 
-def _flow(stage: Stage, *children: str, queue: str = "q", **opts: object) -> None:
+def _flow(stage: Stage, *children: str, queue: str = "q", priority: int = 0) -> None:
     """A parent whose children have not run."""
     stage.official.open()
     if queue != "q":
         stage.official.beside(queue).open()
     kids = [tree(one, queue=queue) for one in children]
-    stage.official.run("flow", tree=tree("parent", *kids, **opts).definition())
+    stage.official.run("flow", tree=tree("parent", *kids, priority=priority).definition())
 
 
 @pytest.mark.parametrize("queue", ["q", "kids"])
