@@ -128,7 +128,8 @@ class Row:
     missing: bool = False
     """Whether the id is in the state, but has no hash."""
     score: float | None = None
-    """The score in a sorted set: finishedOn for finished jobs, which identifies this finish."""
+    """The score in a sorted set: finishedOn for finished jobs, which identifies this finish. In a
+    list, which has no scores, its `stamp` where a selection has pinned it."""
     name: str = ""
     attempts_made: int = 0
     attempts_started: int | None = None
@@ -155,6 +156,21 @@ class Row:
         """Whether its attempts are used up: a retry runs it once, and a failure is final."""
         return self.attempts_made >= self.attempts
 
+    @property
+    def stamp(self) -> float:
+        """What pins the job in a list: another number once it has run, or is another job.
+
+        The moment of its last start, else of its making, together with its attempts; equals
+        ``lua/parts/pins.lua``.
+        """
+        moment = self.processed_on if self.processed_on is not None else self.timestamp
+        attempts = self.attempts_made + (self.attempts_started or 0)
+        return float(min(max(moment or 0, 0), _LATEST) * _ATTEMPTS + attempts % _ATTEMPTS)
+
+
+_ATTEMPTS: Final = 1024
+_LATEST: Final = 2**42 - 1
+"""The latest moment of a stamp in ms, in 2109: with the attempts it fills 52 bits."""
 
 LIST_FIELDS: Final = (
     "name",

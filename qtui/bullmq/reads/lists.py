@@ -25,6 +25,9 @@ READ: Final = 20_000
 SEARCHED: Final = 10_000
 """Longest list that `stand_in_lists` searches whole when ``ends`` is set."""
 
+FEW: Final = 250
+"""Jobs that `members_among` looks up one by one."""
+
 _SLICE: Final = 1000
 _WHOLE: Final[tuple[Command, ...]] = ((),)
 _ENDS: Final[tuple[Command, ...]] = (("MAXLEN", 2000), ("RANK", -1, "MAXLEN", 2000))
@@ -127,6 +130,22 @@ async def _members(
     if length <= 2 * READ:
         return met, ""
     return met, f"{why}, and its {count(length)} members are too many to read"
+
+
+async def members_among(client: Client, key: str, ids: Sequence[str]) -> set[str]:
+    """Returns which of the given jobs are in a list.
+
+    Costs an LPOS for each of up to `FEW` jobs, O(n). For more the list is read once in slices
+    instead: a job that another client moves meanwhile may be missed.
+
+    Raises:
+        redis.exceptions.ResponseError: Redis refused to read the list.
+    """
+    if len(ids) > FEW:
+        return set(await _read(client, (key, ()), ids))
+    looks: list[Command] = [("LPOS", key, one) for one in ids]
+    places = await without_lpos(client, looks, await ask(client, looks) if looks else [])
+    return {one for one, place in zip(ids, places, strict=True) if unrefused(place) is not None}
 
 
 # At which place --------------------------------------------------------------------------------

@@ -387,8 +387,13 @@ async def make_plan(
 
     Costs what `chosen_rows` or a `Hunt` costs, what `family_warnings` costs, and ten round trips
     more.
+
+    Raises:
+        ValueError: jobs in that state can't be retried.
     """
     queue, state = selection.queue, selection.state
+    if not state.is_finished:
+        raise ValueError(f"{state} jobs can't be retried, only completed and failed ones")
     [status] = await read_status(client, [queue])
     evidence = await Reader(client).evidence(queue)
     workers = await read_workers(client, [queue])
@@ -408,7 +413,7 @@ async def make_plan(
             )
         hunt = hunt_for(client, selection, LIST_FIELDS, rate=rate)
         async for step in hunt.steps():
-            rows = await met_rows(client, queue, step)
+            rows = await met_rows(client, selection, step)
             here = [one for one in rows if one.score is not None]
             kin.add((one.id, one.parent_key) for one in here)
             found, evidence = _forecasts(here, status, evidence)

@@ -97,7 +97,7 @@ class Board:
         """A selection of all jobs that the visible list stands for. Costs one command.
 
         Raises:
-            ValueError: there is no list, or its jobs can't be retried.
+            ValueError: there is no list.
         """
         if self.queue is None:
             raise ValueError("no list is visible")
