@@ -17,7 +17,7 @@
          then the number of fields that it kept, and their names; `#name` compares the length in bytes
          then for each job:
            id, score in the state, the key where the retry put it (wait, paused, prioritized,
-           waiting-children), "1" if it was put at the end that runs next (lifo)
+           waiting-children; "": not known), "1" if it was put at the end that runs next (lifo)
            a value for each of the cleared fields, and for each of the kept ones: `=` and the value,
            or "" for an absent one
            the parent's key, the parent's queue (base key and colon) and id, or three times ""
@@ -141,21 +141,25 @@ local function putBackInParent(job)
   attempt("SREM", job.parent .. ":dependencies", job.name)
 end
 
-local OTHER = { wait = "paused", paused = "wait" }
+-- Where a job may wait that was put into one of them.
+local PLACES = {
+  wait = { "wait", "paused" }, paused = { "paused", "wait" },
+  prioritized = { "prioritized" }, ["waiting-children"] = { "waiting-children" },
+  [""] = { "prioritized", "waiting-children", "wait", "paused" },
+}
 
--- Removes the job from where it waits: an error, or whether it was there.
+-- Removes the job from where it waits: an error, and the place if it was there.
 local function leave(job)
-  if not OTHER[job.place] then
-    local refused, removed = refusal("ZREM", key[job.place], job.id)
-    return refused, removed == 1
-  end
-  for _, list in ipairs({ job.place, OTHER[job.place] }) do
-    if typeOf(key[list]) == "list" then
-      local refused, removed = refusal("LREM", key[list], job.lifo and -1 or 1, job.id)
-      if refused or removed == 1 then return refused, true end
+  for _, place in ipairs(PLACES[job.place]) do
+    local kind, refused, removed = typeOf(key[place]), nil, 0
+    if kind == "list" then
+      refused, removed = refusal("LREM", key[place], job.lifo and -1 or 1, job.id)
+    elseif kind == "zset" then
+      refused, removed = refusal("ZREM", key[place], job.id)
     end
+    if refused or removed == 1 then return refused, place end
   end
-  return nil, false
+  return nil, nil
 end
 
 local function fieldsOf(job)
@@ -186,9 +190,8 @@ local function moveBack(job)
     undo(false)
     return 0, refused
   end
-  local there
-  refused, there = leave(job)
-  if refused or not there then
+  refused, job.place = leave(job)
+  if refused or not job.place then
     undo(true)
     if refused then return 0, refused end
     return -3, "moved"

@@ -23,6 +23,9 @@ has changed has run or was edited since."""
 LENGTH_ONLY: Final = frozenset({"stacktrace"})
 """Those of `KEPT` that are compared by their length in bytes: a run that failed adds to it."""
 
+COUNTERS: Final = frozenset({"attemptsMade", "atm", "ats"})
+"""Those of `KEPT` that a run changes."""
+
 PARENT_KEYS: Final = ("processed", "unsuccessful", "failed")
 """The keys beside a parent in which a finished child may be."""
 
@@ -35,7 +38,7 @@ class Retried:
     score: float
     """Its score in the state from which it was retried."""
     place: str
-    """``wait``, ``paused``, ``prioritized`` or ``waiting-children``."""
+    """``wait``, ``paused``, ``prioritized`` or ``waiting-children``; empty if that is not known."""
     fields: Mapping[str, str]
     """Its fields before the retry: `KEPT`, and those that the retry cleared."""
     family: Mapping[str, str]

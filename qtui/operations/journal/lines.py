@@ -126,6 +126,8 @@ class Snapshot(NamedTuple):
     family: Mapping[str, str] | None = None
     """What its parent's keys held about it: the value in ``processed``, the score in
     ``unsuccessful``, the reason in ``failed``. None without a parent, and in older journals."""
+    place: str = ""
+    """The key where it waited, in the journal of an undo."""
 
 
 # To lines ----------------------------------------------------------------------------------------
@@ -171,12 +173,12 @@ def snapshot_lines(jobs: Iterable[Snapshot], texts: Texts | None = None) -> byte
         return _lines([_job(*one) for one in jobs])
     shorten = texts.shorten
     found = []
-    for job_id, score, fields, state, family in jobs:
+    for job_id, score, fields, state, family, place in jobs:
         short: dict[str, Shortened] = dict(fields)
         for name in REPEATED_FIELDS:
             if name in short:
                 short[name] = shorten(fields[name])
-        found.append(_job(job_id, score, short, state, family))
+        found.append(_job(job_id, score, short, state, family, place))
     return _lines(found)
 
 
@@ -186,6 +188,7 @@ def _job(
     fields: Mapping[str, object],
     state: str,
     family: Mapping[str, str] | None,
+    place: str,
 ) -> JournalLine:
     found: JournalLine = {"type": "job", "id": job_id}
     if score is not None:
@@ -195,6 +198,8 @@ def _job(
         found["state"] = state
     if family is not None:
         found["family"] = dict(family)
+    if place:
+        found["place"] = place
     return found
 
 
@@ -402,7 +407,8 @@ def snapshot_of(found: JournalLine) -> Snapshot:
     score = _score(found["score"]) if "score" in found else None
     fields, family = (_texts(found.get(name)) for name in ("fields", "family"))
     known = family if "family" in found else None
-    return Snapshot(_text(found.get("id")), score, fields, _text(found.get("state")), known)
+    state, place = _text(found.get("state")), _text(found.get("place"))
+    return Snapshot(_text(found.get("id")), score, fields, state, known, place)
 
 
 def result_of(found: JournalLine) -> Result:

@@ -1,0 +1,248 @@
+"""Takes a retry back, and takes that back: the jobs are retried once more, as they were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.connection.client import Client
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import LIST_FIELDS, JobState
+from qtui.bullmq.reads.hashes import read_whole
+from qtui.bullmq.reads.page import short_row
+from qtui.bullmq.reads.places import Places
+from qtui.bullmq.writers.batch import Batch, Picked
+from qtui.bullmq.writers.retry import RetryWriter
+from qtui.bullmq.writers.unretry import (
+    COUNTERS,
+    KEPT,
+    LENGTH_ONLY,
+    Retried,
+    UnretryWriter,
+    cleared_by_retry,
+)
+from qtui.operations.journal.lines import Header, snapshot_lines
+from qtui.operations.journal.texts import Texts
+from qtui.operations.planning.plan import Resets
+from qtui.operations.supply.selection import Chosen
+from qtui.operations.supply.snapshots import read_snapshots
+from qtui.operations.undo.inverse import Deed, Standing
+
+_WHY: Final[Mapping[str, str]] = {
+    "started": "has run since",
+    "changed": "was changed since",
+    "moved": "is no longer where the retry put it",
+    "parent": "its parent waits for this job alone",
+    "family": "the journal does not say what its parent knew of it",
+}
+
+_IN_PARENT: Final = (
+    *('"fpof"', '"failParentOnFailure"', '"idof"', '"ignoreDependencyOnFailure"'),
+    *('"cpof"', '"continueParentOnFailure"'),
+)
+"""Options, as in the JSON of a job, with which a parent may know of a child's failure."""
+
+
+class Unretry:
+    """Takes a retry back: the jobs return to the finish from which they were retried.
+
+    Args:
+        client: the server.
+        header: the first line of the retry's journal.
+        writes: whether it may write.
+    """
+
+    effect = "unretry"
+
+    def __init__(self, client: Client, header: Header, writes: bool) -> None:
+        self._client = client
+        self._queue = QueueKey(header.queue, header.prefix)
+        self._state = JobState(header.state)
+        self._resets = resets_of(header)
+        self._writer = UnretryWriter(client) if writes else None
+        resets = self._resets
+        self._cleared = cleared_by_retry(self._state, made=resets.made, started=resets.started)
+
+    @property
+    def done(self) -> str:
+        """What becomes of a job."""
+        return f"back to {self._state}"
+
+    async def look(self, deeds: Sequence[Deed]) -> Sequence[Standing]:
+        """Returns where the jobs are now; assumes that one as the retry left it still waits.
+
+        Costs two round trips: an HMGET a job, and a ZMSCORE.
+        """
+        kept = [name for name in KEPT if name not in (*self._cleared, *LENGTH_ONLY)]
+        names = [*self._cleared, *kept]
+        keys = [self._queue.job(one.id) for one in deeds]
+        hashes = await read_whole(self._client, keys, names)
+        places = Places(self._client, self._queue)
+        scores = await places.scores(self._state, [one.id for one in deeds])
+        rows = zip(deeds, hashes, scores, strict=True)
+        return [
+            Standing(
+                self._result(deed, dict(zip(names, values, strict=True))),
+                arrived=score is not None and score == deed.snapshot.score,
+            )
+            for deed, values, score in rows
+        ]
+
+    def _result(self, deed: Deed, now: Mapping[str, str | None]) -> Result:
+        if not any(value is not None for value in now.values()):
+            return Result(deed.id, Code.NO_SUCH_JOB)
+        if any(now[name] is not None for name in self._cleared):
+            return Result(deed.id, Code.NOT_IN_STATE, error="started")
+        before = deed.snapshot.fields
+        changed = {name for name, value in now.items() if value != before.get(name)}
+        changed -= set(self._cleared)
+        if changed:
+            why = "started" if changed & COUNTERS else "changed"
+            return Result(deed.id, Code.NOT_IN_STATE, error=why)
+        if family_before(deed, self._state) is None:
+            return Result(deed.id, Code.REFUSED, error="family")
+        return Result(deed.id, Code.DONE, target=self._state.key)
+
+    async def snapshot(self, deeds: Sequence[Deed], texts: Texts | None) -> bytes:
+        """Returns the jobs as they will be again, and where they wait now."""
+        jobs = [one.snapshot._replace(place=one.target) for one in deeds]
+        return snapshot_lines(jobs, texts)
+
+    async def send(self, deeds: Sequence[Deed]) -> Batch:
+        """Moves the jobs back."""
+        if self._writer is None:
+            raise RuntimeError("an undo that was only planned sends nothing")
+        jobs, results = [], list[Result | None]()
+        for deed in deeds:
+            family = family_before(deed, self._state)
+            if family is None or deed.snapshot.score is None:
+                results.append(Result(deed.id, Code.REFUSED, error="family"))
+                continue
+            results.append(None)
+            fields = deed.snapshot.fields
+            jobs.append(
+                Retried(
+                    job_id=deed.id,
+                    score=deed.snapshot.score,
+                    place=deed.target,
+                    fields=fields,
+                    family=family,
+                    lifo=short_row(deed.id, [fields.get(name) for name in LIST_FIELDS]).lifo,
+                )
+            )
+        if not jobs:
+            return Batch([one for one in results if one is not None])
+        batch = await self._writer.take_back(
+            self._queue,
+            self._state,
+            jobs,
+            reset_attempts_made=self._resets.made,
+            reset_attempts_started=self._resets.started,
+        )
+        sent = iter(batch.results)
+        whole = [next(sent) if one is None else one for one in results]
+        return Batch(whole, batch.note, batch.seconds)
+
+    def why(self, result: Result) -> str:
+        """Returns in words why a job was left alone."""
+        return _WHY.get(result.error, result.error)
+
+
+class Reretry:
+    """Takes back that a retry was taken back: retries the jobs again, with the same resets.
+
+    Args:
+        client: the server.
+        header: the first line of that undo's journal.
+        writes: whether it may write.
+    """
+
+    effect = "retry"
+
+    def __init__(self, client: Client, header: Header, writes: bool) -> None:
+        self._client = client
+        self._queue = QueueKey(header.queue, header.prefix)
+        self._state = JobState(header.state)
+        self._resets = resets_of(header)
+        self._writer = RetryWriter(client) if writes else None
+
+    @property
+    def done(self) -> str:
+        """What becomes of a job."""
+        return "retried again"
+
+    async def look(self, deeds: Sequence[Deed]) -> Sequence[Standing]:
+        """Returns where the jobs are now. Costs two round trips: an HMGET a job, and a ZMSCORE."""
+        keys = [self._queue.job(one.id) for one in deeds]
+        hashes = await read_whole(self._client, keys, ["timestamp", "name", "finishedOn"])
+        places = Places(self._client, self._queue)
+        scores = await places.scores(self._state, [one.id for one in deeds])
+        found = []
+        for deed, values, score in zip(deeds, hashes, scores, strict=True):
+            exists = any(value is not None for value in values)
+            result = Result(deed.id, Code.NOT_IN_STATE, error="moved")
+            if not exists:
+                result = Result(deed.id, Code.NO_SUCH_JOB)
+            elif score is not None and score == deed.snapshot.score:
+                result = Result(deed.id, Code.DONE, target=_place(deed))
+            arrived = exists and score is None and values[2] is None
+            found.append(Standing(result, arrived=arrived))
+        return found
+
+    async def snapshot(self, deeds: Sequence[Deed], texts: Texts | None) -> bytes:
+        """Returns what the retry wipes, as for any retry."""
+        picks = tuple(Picked(one.id, one.snapshot.score) for one in deeds)
+        lines = []
+        async for page in read_snapshots(self._client, Chosen(self._queue, self._state, picks)):
+            lines.append(await page.lines(texts))
+        return b"".join(lines)
+
+    async def send(self, deeds: Sequence[Deed]) -> Batch:
+        """Retries the jobs."""
+        if self._writer is None:
+            raise RuntimeError("an undo that was only planned sends nothing")
+        return await self._writer.retry(
+            self._queue,
+            self._state,
+            [
+                Picked(one.id, one.snapshot.score, one.snapshot.place == _AFTER_CHILDREN)
+                for one in deeds
+            ],
+            reset_attempts_made=self._resets.made,
+            reset_attempts_started=self._resets.started,
+        )
+
+    def why(self, result: Result) -> str:
+        """Returns in words why a job was left alone."""
+        return _WHY.get(result.error, result.error) if result.error != "moved" else ""
+
+
+_AFTER_CHILDREN: Final = JobState.WAITING_CHILDREN.key
+
+
+def _place(deed: Deed) -> str:
+    return deed.snapshot.place or "wait"
+
+
+def resets_of(header: Header) -> Resets:
+    """Returns which counters a retry deleted."""
+    return Resets(
+        made=header.resets.get("made") is True, started=header.resets.get("started") is True
+    )
+
+
+def family_before(deed: Deed, state: JobState) -> Mapping[str, str] | None:
+    """Returns what a job's parent held about it before its retry; None if that is not known.
+
+    Older journals do not say. A completed child was in ``processed`` with its result, and a failed
+    one without an option stayed in ``dependencies``; what became of one with an option depends on
+    the release that failed it.
+    """
+    known, fields = deed.snapshot.family, deed.snapshot.fields
+    if known is not None or "parentKey" not in fields:
+        return known or {}
+    if state is JobState.COMPLETED:
+        return {"processed": fields.get("returnvalue", "null")}
+    options = fields.get("parent", "") + fields.get("opts", "")
+    return None if any(option in options for option in _IN_PARENT) else {}
