@@ -96,6 +96,10 @@ class Header:
     `flow`, rerun."""
     reason: str = ""
     """Why the user did it, in their words."""
+    undoes: str = ""
+    """For an undo: the id of the campaign that it takes back."""
+    effect: str = ""
+    """For an undo: what it does, by which it can be undone itself; see `Header.what`."""
     flow: Mapping[str, str] = field(default_factory=dict)
     """For the rerun of a flow: the full keys of its ``root``, in the queue above, and ``start``."""
     server: Mapping[str, str] = field(default_factory=dict)
@@ -107,6 +111,11 @@ class Header:
     pid: int = 0
     version: str = ""
     format: int = FORMAT
+
+    @property
+    def what(self) -> str:
+        """The effect that an undo would take back: the action, or for an undo its own effect."""
+        return self.effect or self.action
 
     @property
     def done(self) -> str:
@@ -139,7 +148,7 @@ def header_line(header: Header) -> bytes:
     until = header.selection.until
     if until is not None:
         members["selection"]["until"] = _plain_score(until)
-    for name in ("flow", "server", "reason"):
+    for name in ("flow", "server", "reason", "undoes", "effect"):
         if not members[name]:
             del members[name]
     first = ("id", "at", "user", "host", "pid")
@@ -380,7 +389,8 @@ def header_of(found: JournalLine) -> Header:
 
 
 _TEXTS: Final = (
-    *("where", "queue", "prefix", "state", "how", "reason", "id", "user", "host", "version"),
+    *("where", "queue", "prefix", "state", "how", "reason", "undoes", "effect"),
+    *("id", "user", "host", "version"),
 )
 
 

@@ -158,7 +158,7 @@ def read_lines(folder: Path, name: str) -> Iterator[JournalLine]:
         if found is None:
             continue
         if found["type"] == "text":
-            _define(found, texts)
+            define(found, texts)
         else:
             yield with_texts(found, texts)
 
@@ -170,7 +170,7 @@ def read_header(folder: Path, campaign_id: str) -> Header:
         JournalError: it can't be read, or is not the journal of a campaign.
     """
     path = path_of(folder, campaign_id)
-    with _open(path) as file:
+    with open_file(path) as file:
         return _header(file, path)
 
 
@@ -220,7 +220,7 @@ def summary(folder: Path, campaign_id: str) -> Summary:
         JournalError: it can't be read.
     """
     path = path_of(folder, campaign_id)
-    with _open(path) as file:
+    with open_file(path) as file:
         found = _ends(file, path)
         if found.ended:
             return found
@@ -250,7 +250,7 @@ def unfinished(folder: Path, where: str) -> list[Summary]:
     for campaign_id in ids(folder):
         path = path_of(folder, campaign_id)
         try:
-            with _open(path) as file:
+            with open_file(path) as file:
                 one = _ends(file, path)
             if not is_same_address(one.header.where, where):
                 continue
@@ -314,7 +314,7 @@ def progress_of(folder: Path, name: str) -> Progress:
     chosen: list[Picked] = []
     parents: set[str] = set()
     server: Mapping[str, str] = {}
-    with _open(path) as file:
+    with open_file(path) as file:
         header = _header(file, path)
         for line in _pieces(file):
             job_id = tally.add(line)
@@ -356,11 +356,11 @@ def rebuilt(folder: Path, name: str) -> Iterator[Snapshot]:
             if found is not None:
                 yield snapshot_of(with_texts(found, texts))
         elif line.startswith(b'{"type":"text"'):
-            _define(record(line) or {}, texts)
+            define(record(line) or {}, texts)
 
 
-def _define(found: JournalLine, texts: dict[str, str]) -> None:
-    """Adds the text that a line defines."""
+def define(found: JournalLine, texts: dict[str, str]) -> None:
+    """Adds the text that a ``text`` line defines."""
     digest, text = found.get("id"), found.get("text")
     if isinstance(digest, str) and isinstance(text, str):
         texts[digest] = text
@@ -369,7 +369,13 @@ def _define(found: JournalLine, texts: dict[str, str]) -> None:
 # Files -------------------------------------------------------------------------------------------
 
 
-def _open(path: Path) -> BinaryIO:
+def open_file(path: Path) -> BinaryIO:
+    """Opens a journal for reading.
+
+    Raises:
+        UnknownCampaign: it is gone, or no file.
+        JournalError: it can't be read.
+    """
     try:
         # A symbolic link must not lead elsewhere, and a pipe must not block us.
         number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -384,7 +390,7 @@ def _open(path: Path) -> BinaryIO:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    with _open(path) as file:
+    with open_file(path) as file:
         yield from _pieces(file)
 
 

@@ -1,0 +1,30 @@
+"""Which inverse takes back which effect, and what cannot be taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from qtui.operations.journal.lines import Header
+from qtui.operations.undo.inverse import MakeInverse
+from qtui.operations.undo.unretry import Reretry, Unretry
+from qtui.verbs import Verb
+
+INVERSES: Final[Mapping[str, MakeInverse]] = {
+    Verb.RETRY: Unretry,
+    Unretry.effect: Reretry,
+}
+"""By effect, what takes it back. The effect of an inverse has to be a key here too, unless what it
+does can't be taken back in turn."""
+
+_REFUSED: Final[Mapping[str, str]] = {
+    Verb.RERUN: "a rerun of a flow can't be undone: it changes parents and children together, and"
+    " some of them may run at any moment",
+}
+
+
+def refusal(header: Header) -> str:
+    """Returns why a campaign can't be undone, in one line; empty if it can."""
+    if header.what in INVERSES:
+        return ""
+    return _REFUSED.get(header.what, f"this qtui can't undo {header.what or 'it'}")

@@ -1,0 +1,225 @@
+"""Act, then undo: every key as before. What has moved on is left alone, and said to be."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from qtui.bullmq.codes import Code
+from qtui.bullmq.model import JobState
+from qtui.demo.server import EmbeddedServer
+from qtui.operations.journal.reading import JournalError, find, read_header, read_lines, summary
+from qtui.operations.planning.plan import Resets
+from qtui.operations.retry.same_server import OtherServer
+from qtui.operations.undo.plan import latest, make_undo_plan
+from qtui.operations.undo.undo import Undo
+from tests.operations.undoing import (
+    WHERE,
+    all_done,
+    carried_out,
+    keyspace,
+    newest,
+    retried,
+    undone,
+)
+from tests.seeds import QUEUE, census, failed_jobs, job, raw_failed, real_queue
+from tests.servers import connect, flush
+
+FAILED, COMPLETED = JobState.FAILED, JobState.COMPLETED
+
+JOBS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "error": st.sampled_from(["", "boom", "a longer error " * 20]),
+            "priority": st.sampled_from([0, 0, 1, 3]),
+            "lifo": st.booleans(),
+            "attempts": st.integers(1, 2),
+        }
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+def _options(one: dict[str, Any]) -> dict[str, Any]:
+    found = {"attempts": one["attempts"]}
+    if one["priority"]:
+        found["priority"] = one["priority"]
+    if one["lifo"]:
+        found["lifo"] = True
+    return found
+
+
+@settings(
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    jobs=JOBS,
+    waiting=st.integers(0, 3),
+    paused=st.booleans(),
+    state=st.sampled_from([FAILED, COMPLETED]),
+    resets=st.builds(Resets, made=st.booleans(), started=st.booleans()),
+    some=st.booleans(),
+)
+def test_a_retry_and_its_undo_leave_every_key_as_it_was_and_so_does_the_undo_of_the_undo(
+    server: EmbeddedServer,
+    jobs: list[dict[str, Any]],
+    waiting: int,
+    paused: bool,
+    state: JobState,
+    resets: Resets,
+    some: bool,
+) -> None:
+    async def run() -> None:
+        flush(server)
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            async with real_queue(server) as queue, connect(server) as client:
+                made = [job(error=one["error"], **_options(one)) for one in jobs]
+                await queue.add(*made)
+                runs = sum(one["attempts"] if one["error"] else 1 for one in jobs)
+                await queue.work(runs)
+                await queue.add(*(job() for _ in range(waiting)))
+                if paused:
+                    await queue.queue.pause()
+                ids = [str(one) for one in await client.zrange(QUEUE.key(state.key), 0, -1)]
+                ids = ids[: len(ids) // 2] if some else ids
+                if not ids:
+                    return
+                before = await keyspace(client)
+                assert all_done(await retried(client, folder, ids, state=state, resets=resets))
+                acted = await keyspace(client)
+                assert acted != before
+                plan, results = await undone(client, folder)
+                assert (plan.back, len(results)) == (len(ids), len(ids))
+                assert all_done(results)
+                assert await keyspace(client) == before
+                plan, results = await undone(client, folder)
+                assert all_done(results)
+                assert plan.back == len(ids)
+                assert _without_order(await keyspace(client)) == _without_order(acted)
+                _, results = await undone(client, folder)
+                assert all_done(results)
+                assert await keyspace(client) == before
+
+    asyncio.run(run())
+
+
+def _without_order(keys: dict[str, object]) -> dict[str, object]:
+    """Scores of prioritized jobs are numbered anew, in the same order."""
+    name = QUEUE.key("prioritized")
+    found = keys.get(name)
+    members = [member for member, _ in found] if isinstance(found, list) else found
+    return {**keys, name: members}
+
+
+async def test_jobs_that_a_worker_took_are_left_alone(
+    server: EmbeddedServer, tmp_path: Path
+) -> None:
+    async with real_queue(server) as queue, connect(server) as client:
+        ids = await failed_jobs(queue, 5)
+        await retried(client, tmp_path, ids)
+        await queue.work(2)
+        plan, results = await undone(client, tmp_path)
+        assert plan.tally == {
+            (Code.DONE, "back to failed"): 3,
+            (Code.NOT_IN_STATE, "has run since"): 2,
+        }
+        assert {one.job_id: (one.code, one.error) for one in results} == {
+            ids[0]: (Code.NOT_IN_STATE, "has run since"),
+            ids[1]: (Code.NOT_IN_STATE, "has run since"),
+            **{one: (Code.DONE, "") for one in ids[2:]},
+        }
+        assert await census(client) == {one: ["failed"] for one in ids}
+        before = await keyspace(client)
+        plan, results = await undone(client, tmp_path, find(tmp_path, _first(tmp_path)))
+        assert not plan.back
+        assert {one.code for one in results} == {Code.NOT_IN_STATE}
+        assert await keyspace(client) == before
+
+
+def _first(folder: Path) -> str:
+    return min(
+        (path.stem for path in folder.iterdir()),
+        key=lambda one: (folder / f"{one}.jsonl").stat().st_ctime_ns,
+    )
+
+
+async def test_only_the_jobs_that_were_asked_for_and_the_rest_later(
+    server: EmbeddedServer, tmp_path: Path
+) -> None:
+    async with connect(server) as client:
+        ids = await raw_failed(client, map(str, range(6)))
+        before = await keyspace(client)
+        await retried(client, tmp_path, ids)
+        operation = newest(tmp_path)
+        plan, results = await undone(client, tmp_path, operation, ["1", "4", "77"])
+        assert plan.missing == ("77",)
+        assert {one.job_id for one in results} == {"1", "4"}
+        assert latest(tmp_path, WHERE).id == operation
+        _, results = await undone(client, tmp_path, operation)
+        assert sorted(one.job_id for one in results if one.done) == ["0", "2", "3", "5"]
+        assert await keyspace(client) == before
+        with pytest.raises(JournalError, match="nothing to undo"):
+            latest(tmp_path, WHERE)
+
+
+async def test_the_journal_of_an_undo_names_what_it_undoes(client: Redis, tmp_path: Path) -> None:
+    ids = await raw_failed(client, ["a", "b"])
+    await retried(client, tmp_path, ids)
+    operation = newest(tmp_path)
+    await undone(client, tmp_path)
+    header = read_header(tmp_path, newest(tmp_path))
+    assert (header.action, header.undoes, header.effect) == ("undo", operation, "unretry")
+    assert (header.selection.kind, header.selection.jobs) == ("undo", 2)
+    lines = [line for line in read_lines(tmp_path, header.id) if line["type"] == "job"]
+    assert [(line["id"], line["place"]) for line in lines] == [("b", "wait"), ("a", "wait")]
+    await undone(client, tmp_path)
+    again = read_header(tmp_path, newest(tmp_path))
+    assert (again.undoes, again.effect) == (header.id, "retry")
+    assert summary(tmp_path, again.id).codes == {Code.DONE: 2}
+    # The undo is undone, so the retry is what a plain undo would take back.
+    assert latest(tmp_path, WHERE).id == operation
+
+
+async def test_another_server_is_refused(client: Redis, tmp_path: Path) -> None:
+    await retried(client, tmp_path, await raw_failed(client, ["a"]))
+    name = newest(tmp_path)
+    plan = await make_undo_plan(client, tmp_path, name, "redis://other:6379/0")
+    assert plan.back == 1  # the same data under another name
+    with pytest.raises(JournalError, match="nothing to undo"):
+        latest(tmp_path, "redis://other:6379/0")
+    text = (tmp_path / f"{name}.jsonl").read_text("ascii")
+    header, rest = text.split("\n", 1)
+    assert '"server":' in header
+    start = header.index(',"server":')
+    (tmp_path / f"{name}.jsonl").write_text(
+        header[:start] + header[header.index("}", start) + 1 :] + "\n" + rest, "ascii"
+    )
+    with pytest.raises(OtherServer, match="connect to that"):
+        await make_undo_plan(client, tmp_path, name, "redis://other:6379/0")
+    plan = await make_undo_plan(client, tmp_path, name, "redis://other:6379/0", anyway=True)
+    assert plan.back == 1
+
+
+async def test_many_jobs_go_back_and_the_calls_are_short(client: Redis, tmp_path: Path) -> None:
+    ids = await raw_failed(client, (f"j{number}" for number in range(3000)))
+    before = await keyspace(client)
+    await retried(client, tmp_path, ids)
+    plan = await make_undo_plan(client, tmp_path, newest(tmp_path), WHERE)
+    assert (plan.jobs, plan.back, plan.forecasts) == (3000, 3000, ())
+    await client.config_set("slowlog-log-slower-than", 20_000)
+    await client.slowlog_reset()
+    results = await carried_out(client, tmp_path, Undo(client, plan.deeds))
+    assert all_done(results)
+    assert await client.slowlog_get() == []
+    assert await keyspace(client) == before
