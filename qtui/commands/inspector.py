@@ -145,11 +145,11 @@ def make_session(
 
     return replace(
         session,
-        campaign=lambda plan, resets, pace: Campaign(
-            client, Retry(client, retry, plan, resets), pace, record=record
+        campaign=lambda plan, resets, pace, reason: Campaign(
+            client, Retry(client, retry, plan, resets), pace, record=replace(record, reason=reason)
         ),
         resume=resume,
-        rerun=lambda plan, resets: Campaign(
-            client, Rerun(client, rerun, plan, resets), record=record
+        rerun=lambda plan, resets, reason: Campaign(
+            client, Rerun(client, rerun, plan, resets), record=replace(record, reason=reason)
         ),
     )

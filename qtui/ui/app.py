@@ -31,7 +31,7 @@ from qtui.ui.screens.connecting import ConnectScreen
 from qtui.ui.session import Opening, Session
 from qtui.ui.terminal import INTERRUPTED, TerminalApp
 from qtui.ui.themes import DEFAULT, THEMES, keep, kept, readable
-from qtui.ui.widgets.filter_line import FilterLine
+from qtui.ui.widgets.typed_line import TypedLine
 
 _FAREWELL: Final = 0.3
 """Seconds for which the end waits for the connections to close."""
@@ -119,7 +119,7 @@ class QtuiApp(TerminalApp):
                 event.stop()
                 return
             line = self.focused
-            if isinstance(line, FilterLine) and line.take(event):
+            if isinstance(line, TypedLine) and line.take(event):
                 return
         await super().on_event(event)
 

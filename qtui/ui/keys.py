@@ -51,6 +51,11 @@ def keys_by_id(remapped: Mapping[str, str], action: str) -> frozenset[str]:
     return frozenset(key.strip() for key in remapped.get(action, ",".join(own)).split(","))
 
 
+def keys_of_id(action: str) -> str:
+    """The first key of an action by its id, in words."""
+    return next(key_in_words(one.keys[0]) for one in ACTIONS if one.id == action)
+
+
 def bindings(*parts: Where) -> list[Binding]:
     """Textual's bindings of the given parts of the screen."""
     return [_binding(action) for action in ACTIONS if action.where in parts]

@@ -28,13 +28,14 @@ class Session:
     target: Target
     client: Client
     server: Server
-    campaign: Callable[[Plan, Resets, Pace], Campaign[Retry]] | None
+    campaign: Callable[[Plan, Resets, Pace, str], Campaign[Retry]] | None
+    """Makes a retry; the last argument is its reason. None in read-only mode."""
     resume: Callable[[str], Awaitable[Campaign[Retry]]] | None = None
     """Takes over a campaign that was cut off, by its id in the journal."""
     journal: Path | None = None
     """Where campaigns are written down; None where they are not."""
-    rerun: Callable[[RerunPlan, Resets], Campaign[Rerun]] | None = None
-    """Makes the rerun of a flow; None in read-only mode."""
+    rerun: Callable[[RerunPlan, Resets, str], Campaign[Rerun]] | None = None
+    """Makes the rerun of a flow, for a reason; None in read-only mode."""
     note: str = ""
     """A word about the session for the status line, such as what a demo is."""
 

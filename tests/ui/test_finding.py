@@ -9,7 +9,7 @@ from qtui.bullmq.keys import QueueKey
 from qtui.demo.server import EmbeddedServer
 from qtui.ui.inspector.finding import pointer
 from qtui.ui.inspector.list_pane import HUNT
-from qtui.ui.widgets.filter_line import FilterLine
+from qtui.ui.widgets.typed_line import TypedLine
 from qtui.views.lists.found_list import FoundList
 from tests.seeds import raw_failed
 from tests.servers import connect
@@ -42,7 +42,7 @@ async def look_for(driver: Driver, words: str) -> None:
     driver.inspector.table.focus()
     driver.app.simulate_key("slash")
     await driver.until(lambda: driver.inspector.finder.is_open, "the line")
-    line = driver.inspector.query_one(FilterLine)
+    line = driver.inspector.query_one(TypedLine)
     line.value = ""
     for key in words:
         driver.app.simulate_key(key)
@@ -378,7 +378,7 @@ async def test_what_is_typed_in_one_go_with_the_slash_acts_on_no_job(
         assert driver.inspector.finder.is_open
         assert driver.app.screen is driver.inspector
         assert not len(driver.inspector.board.marks)
-        assert driver.inspector.query_one(FilterLine).value == "retry all"
+        assert driver.inspector.query_one(TypedLine).value == "retry all"
         assert await client.llen("bull:payments:wait") == 0
 
 

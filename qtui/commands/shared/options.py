@@ -95,14 +95,14 @@ as_json_lines = click.option(
 )
 
 
-MOST_OF_A_REASON: Final = 500
-"""Characters of a reason."""
-
-
 def reason_option(_context: click.Context, _option: click.Parameter, value: str | None) -> str:
     """Refuses a reason that is empty, as an unset variable is, or too long for a line."""
-    text = " ".join((value or "").split())
-    if value is not None and not text:
+    if value is None:
+        return ""
+    from qtui.operations.journal.lines import MOST_OF_A_REASON
+
+    text = " ".join(value.split())
+    if not text:
         raise click.BadParameter("is empty")
     if len(text) > MOST_OF_A_REASON:
         raise click.BadParameter(f"has {len(text)} characters, at most {MOST_OF_A_REASON} are kept")

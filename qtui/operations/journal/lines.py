@@ -34,6 +34,9 @@ from qtui.operations.following.outcome import Fate, Outcome
 from qtui.operations.journal.texts import REPEATED_FIELDS, Shortened, Texts, whole
 from qtui.verbs import Verb, done_by
 
+MOST_OF_A_REASON: Final = 500
+"""Characters of a reason."""
+
 FORMAT: Final = 3
 """The newest format. In format 1 every text is written in full."""
 

@@ -24,7 +24,7 @@ class Where(StrEnum):
     GROUPS = "Errors by group"
     FLOW = "Job flow"
     JOURNAL = "Journal"
-    PLAN = "Retry plan"
+    PLAN = "Plans"
     RERUN = "Rerun plan"
     ASK = "A question"
     PLACES = "Queues that have the job"
@@ -83,7 +83,9 @@ class Situation:
     planned: bool = False
     """The plan was read."""
     jobs: int = 0
-    """Jobs that it would retry or rerun."""
+    """Jobs that it would change."""
+    options: frozenset[str] = frozenset()
+    """The options of the plan, by the ids of their actions."""
     lost_children: bool = False
     """The flow has children whose job is gone."""
 

@@ -1,7 +1,8 @@
-"""The plan of a retry."""
+"""The plans of all actions but reruns: what their dialogs share, and the options of each."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from qtui.ui.actions.action import Action, Situation, Where
@@ -16,6 +17,20 @@ def cannot_go(situation: Situation) -> str:
     return "" if situation.jobs else "There is nothing to retry."
 
 
+def no_reason(situation: Situation) -> str:
+    """Why no reason can be given: only what is carried out has one."""
+    return "Read-only: nothing is written down." if situation.read_only else ""
+
+
+def offered(option: str) -> Callable[[Situation], str]:
+    """The reason of an option, by its id, which only some plans have."""
+
+    def reason(situation: Situation) -> str:
+        return "" if option in situation.options else "This plan has no such option."
+
+    return reason
+
+
 PLAN: Final = (
     Action(
         id="plan.reset-made",
@@ -25,6 +40,7 @@ PLAN: Final = (
         help="give the job all its attempts again",
         where=Where.PLAN,
         bar=True,
+        reason=offered("plan.reset-made"),
     ),
     Action(
         id="plan.reset-started",
@@ -34,6 +50,7 @@ PLAN: Final = (
         help="reset the number of starts, which maxStartedAttempts limits (BullMQ ≥5.59)",
         where=Where.PLAN,
         bar=True,
+        reason=offered("plan.reset-started"),
     ),
     Action(
         id="plan.rate",
@@ -43,6 +60,7 @@ PLAN: Final = (
         help="jobs per second: no limit, 10, 50, 200 or 1,000",
         where=Where.PLAN,
         bar=True,
+        reason=offered("plan.rate"),
     ),
     Action(
         id="plan.canary",
@@ -52,13 +70,24 @@ PLAN: Final = (
         help="retry some jobs first and go on only if they do well: none, 20 or 100",
         where=Where.PLAN,
         bar=True,
+        reason=offered("plan.canary"),
+    ),
+    Action(
+        id="plan.reason",
+        keys=("r",),
+        does="reason",
+        label="reason",
+        help="type a reason, which the journal keeps",
+        where=Where.PLAN,
+        bar=True,
+        reason=no_reason,
     ),
     Action(
         id="plan.go",
         keys=("y",),
         does="go",
-        label="retry",
-        help="start the retry",
+        label="go",
+        help="carry out the plan",
         where=Where.PLAN,
         writes=True,
         bar=True,

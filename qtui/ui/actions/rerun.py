@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from qtui.ui.actions.action import Action, Situation, Where
+from qtui.ui.actions.plan import no_reason
 
 
 def cannot_go(situation: Situation) -> str:
@@ -58,6 +59,16 @@ RERUN: Final = (
         where=Where.RERUN,
         bar=True,
         reason=no_lost_children,
+    ),
+    Action(
+        id="rerun.reason",
+        keys=("r",),
+        does="reason",
+        label="reason",
+        help="type a reason, which the journal keeps",
+        where=Where.RERUN,
+        bar=True,
+        reason=no_reason,
     ),
     Action(
         id="rerun.go",

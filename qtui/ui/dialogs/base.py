@@ -14,6 +14,7 @@ from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import Static
 from typing_extensions import override
 
@@ -95,12 +96,16 @@ class Dialog(Acting, ModalScreen[T]):
         with Vertical(id="frame") as frame:
             frame.border_title = Content(f" {self.title_text} ")
             for name in self.TOP:
-                yield Static(id=name, markup=False)
+                yield self.make_part(name)
             for name in self.SCROLLED:
                 with VerticalScroll(id=f"{name}-window", can_focus=False):
-                    yield Static(id=name, markup=False)
+                    yield self.make_part(name)
             for name in self.BOTTOM:
-                yield Static(id=name, markup=False)
+                yield self.make_part(name)
+
+    def make_part(self, name: str) -> Widget:
+        """The widget of a part: text, unless a subclass has another for it."""
+        return Static(id=name, markup=False)
 
     def on_mount(self) -> None:
         """Says what is hidden as one scrolls."""
@@ -120,7 +125,9 @@ class Dialog(Acting, ModalScreen[T]):
         for name in (*self.TOP, *self.SCROLLED, *self.BOTTOM):
             content = parts.get(name, Content())
             self._heights[name] = content.get_height({}, self.room) if content else 0
-            self.query_one(f"#{name}", Static).update(content)
+            part = self.query_one(f"#{name}")
+            if isinstance(part, Static):
+                part.update(content)
         self._lay_out()
         self._draw_hidden()
 

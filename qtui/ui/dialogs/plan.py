@@ -1,93 +1,158 @@
-"""The plan of a retry, before anything is written: its jobs, warnings, options and the prompt."""
+"""What the plans of all actions share in a dialog: reading, groups, warnings, reason, answer.
+
+Knows no action. Nothing is written before the answer.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
-from typing import ClassVar, Final, TypeVar
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Final, Generic, TypeVar
 
 from rich.cells import cell_len
+from textual import on
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.widget import Widget
 from textual.worker import Worker, WorkerState
 from typing_extensions import override
 
-from qtui.bullmq.codes import Code, meaning
 from qtui.bullmq.connection.trouble import TROUBLE
 from qtui.operations.engine.pace import Pace
-from qtui.operations.planning.plan import Plan, PlanGroup, Resets
-from qtui.operations.supply.selection import Query
-from qtui.text import count, plain, plural
-from qtui.ui.actions import Situation, Where
-from qtui.ui.actions.plan import cannot_go
-from qtui.ui.dialogs.base import GAP, Dialog, key_hint, toggle
-from qtui.ui.keys import bindings
+from qtui.operations.journal.lines import MOST_OF_A_REASON
+from qtui.operations.planning.proposal import PlanLine
+from qtui.text import count, plain
+from qtui.ui.actions import Situation
+from qtui.ui.dialogs.base import GAP, Dialog, key_hint
 from qtui.ui.widgets.cursor_list import GAP as GAP_OF_LIST
 from qtui.ui.widgets.cursor_list import fit
+from qtui.ui.widgets.typed_line import TypedLine
 
+P = TypeVar("P")
 T = TypeVar("T")
 
-_MOST_GROUPS: Final = 30
-_RATES: Final = (None, 10.0, 50.0, 200.0, 1000.0)
-_CANARIES: Final = (0, 20, 100)
+_MOST_LINES: Final = 30
 _NAMES: Final = 18
 """Cells of the names of jobs, at most."""
 
-_ERRORS: Final = 12
-"""Cells of an error below which the name gives way to it, and then the place of both."""
+_NOTES: Final = 12
+"""Cells of a note below which the name gives way to it, and then the place of both."""
+
+_RATES: Final = (None, 10.0, 50.0, 200.0, 1000.0)
+_CANARIES: Final = (0, 20, 100)
 
 _DRAWN_EVERY: Final = 0.1
 """Seconds between two drawings of the progress."""
 
-_TYPED_ABOVE: Final = 100
-"""Jobs of a query above which the count must be typed to confirm."""
+
+@dataclass(frozen=True, slots=True)
+class Confirmed(Generic[P]):
+    """A plan that is to be carried out."""
+
+    plan: P
+    reason: str = ""
+    """Why, in the operator's words, for the journal."""
 
 
-class PlanDialog(Dialog["Plan"]):
+class PlanDialog(Dialog["Confirmed[P]"], Generic[P]):
     """Shows a plan as soon as it is read; answers with it, or with None when cancelled.
 
-    The owner keeps the options, so that they last until qtui ends.
+    A subclass reads the plan and says what it holds. Where something has to be typed to confirm,
+    digits are taken by the dialog itself and the last correct one confirms; a name is typed in a
+    line, and Enter confirms it.
+
+    Args:
+        title: the frame's title; plain text.
+        read_only: whether nothing can be written: the plan is a dry run.
+        explain: puts an error of the server into words.
+        dangerous: whether frame and title are red.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings(Where.PLAN),
         *(Binding(digit, f"digit('{digit}')", show=False) for digit in "0123456789"),
         Binding("backspace", "erase", show=False),
     ]
-    PARTS = (Where.PLAN, Where.MOVE)
+    AUTO_FOCUS = ""
     SCROLLED = ("lines", "warnings")
-    BOTTOM = ("toggles", "answer")
+    BOTTOM = ("toggles", "reason", "typing", "answer")
 
-    DEFAULT_CSS = "PlanDialog #warnings { color: $text-warning; }"
+    DEFAULT_CSS = """
+    PlanDialog {
+        & #warnings { color: $text-warning; }
+        &.-dangerous > #frame { border: round $error; border-title-color: $text-error; }
+        & TypedLine { width: 1fr; padding: 0; }
+    }
+    """
 
     def __init__(
         self,
-        read: Callable[[Callable[[int, int], None], Callable[[Plan], None]], Awaitable[Plan]],
         *,
         title: str,
-        resets: Resets,
-        pace: Pace,
-        keep: Callable[[Resets, Pace], None],
         read_only: bool,
         explain: Callable[[BaseException], str],
+        dangerous: bool = False,
     ) -> None:
         super().__init__()
-        self._read = read
         self._title = title
-        self._resets = resets
-        self._pace = pace
-        self._keep = keep
         self._read_only = read_only
         self._explain = explain
-        self._plan: Plan | None = None
-        self._is_whole = False
-        """Whether all jobs of the plan have been read."""
+        self.set_class(dangerous, "-dangerous")
+        self.plan: P | None = None
+        """The plan, as far as it was read."""
+        self.is_whole = False
+        """Whether all of the plan has been read."""
         self._drawn = 0.0
         self._error = ""
         self._seen = self._of = 0
+        self._reason = ""
+        self._line_for = ""
+        """What the open line is for: ``reason`` or ``confirm``; empty while it is closed."""
+        self._hint = ""
+        """What is wrong with what was typed."""
         self._typed: str | None = None
         """The digits typed so far of the count that confirms; None until it is asked for."""
+
+    # For subclasses
+
+    @abstractmethod
+    async def read(self) -> P:
+        """Reads the plan; may call `progressed` and `take_early` meanwhile."""
+
+    @abstractmethod
+    def lines_of(self, plan: P) -> Content:
+        """What becomes of its jobs."""
+
+    @abstractmethod
+    def warnings_of(self, plan: P) -> Iterable[str]:
+        """What to know before confirming, in sentences; plain text."""
+
+    @abstractmethod
+    def toggles(self) -> Content:
+        """The options, each with its key; empty where there are none."""
+
+    @abstractmethod
+    def jobs_of(self, plan: P) -> int:
+        """How many jobs it would change."""
+
+    @abstractmethod
+    def go_words(self, plan: P) -> str:
+        """What confirming does: ``retry 37 jobs``."""
+
+    @abstractmethod
+    def cannot_go(self, situation: Situation) -> str:
+        """Why it can't be carried out; empty where it can."""
+
+    def refusal_of(self, plan: P) -> str:
+        """Why nothing will be done, in a sentence; empty where it can."""
+        return ""
+
+    def confirmation_of(self, plan: P) -> str:
+        """What must be typed to confirm; empty where a key is enough."""
+        return ""
+
+    # Reading
 
     @property
     @override
@@ -99,6 +164,13 @@ class PlanDialog(Dialog["Plan"]):
     def on_mount(self) -> None:
         """Begins to read."""
         super().on_mount()
+        self.read_again()
+
+    def read_again(self) -> None:
+        """Reads the plan, anew where one was read."""
+        self.plan, self.is_whole, self._error = None, False, ""
+        self._typed, self._seen, self._of = None, 0, 0
+        self.draw()
         make: Callable[[], Awaitable[None]] = self._make
         self.run_worker(make, exclusive=True, group="plan", exit_on_error=False)
 
@@ -110,17 +182,20 @@ class PlanDialog(Dialog["Plan"]):
 
     async def _make(self) -> None:
         try:
-            self._plan = await self._read(self._progress, self._take_early)
-            self._is_whole = True
+            self.plan = await self.read()
+            self.is_whole = True
         except TROUBLE as error:
             self._error = self._explain(error)
+        except LookupError as error:  # what it is about is gone
+            self._error = str(error)
         self.draw()
 
-    def _take_early(self, plan: Plan) -> None:
+    def take_early(self, plan: P) -> None:
         """Lets a whole state be confirmed before each of its jobs has been read."""
-        self._plan = plan
+        self.plan = plan
 
-    def _progress(self, seen: int, of: int) -> None:
+    def progressed(self, seen: int, of: int = 0) -> None:
+        """Shows how many jobs have been read, and of how many where that is known."""
         self._seen, self._of = seen, of
         if time.monotonic() - self._drawn > _DRAWN_EVERY:
             self._drawn = time.monotonic()
@@ -129,155 +204,127 @@ class PlanDialog(Dialog["Plan"]):
     # What it says
 
     @override
+    def make_part(self, name: str) -> Widget:
+        """The line in which a reason or a name is typed is no text."""
+        return TypedLine(id=name) if name == "typing" else super().make_part(name)
+
+    @override
     def parts(self) -> dict[str, Content]:
-        """The groups, the warnings, the toggles and the question."""
+        """The groups, the warnings, the toggles, the reason and the question."""
+        plan = self.plan
+        warnings = [] if plan is None or self.refusal_of(plan) else self.warnings_of(plan)
         return {
-            "lines": self._groups(),
-            "warnings": Content("\n".join(f"▲ {words}" for words in self._warnings())),
-            "toggles": self._toggles(),
+            "lines": self._lines(),
+            "warnings": Content("\n".join(f"▲ {words}" for words in warnings)),
+            "toggles": self.toggles(),
+            "reason": self._reason_line(),
+            "typing": Content(" ") if self._line_for else Content(),
             "answer": self._answer(),
         }
 
-    def _warnings(self) -> list[str]:
-        if self._plan is None:
-            return []
-        found = list(self._plan.warnings(self._resets))
-        if self._plan.relative is not None:
-            job_id = plain(self._plan.relative)
-            found.append(f"To rerun a flow: esc, then f on a job of it, such as {job_id}, then r.")
-        return found
-
-    def _groups(self) -> Content:
+    def _lines(self) -> Content:
+        plan = self.plan
         if self._error:
             return Content.styled(f"Cannot make the plan: {plain(self._error)}", "$text-error")
-        if self._plan is None:
-            seen = f": {count(self._seen)} of {count(self._of)}" if self._of else ""
+        if plan is None:
+            seen = f": {count(self._seen)}" if self._seen else ""
+            seen = f"{seen} of {count(self._of)}" if self._of else seen
             return Content.styled(f"reading the jobs{seen} …", "$text-muted")
-        groups = self._plan.groups()
-        shown = groups[:_MOST_GROUPS]
-        numbers = max((len(f"{group.jobs:,}") for group in groups), default=1)
-        names = min(_NAMES, max((cell_len(plain(group.name)) for group in shown), default=1))
-        fates = [self._fate(group) for group in shown]
+        if refusal := self.refusal_of(plan):
+            return Content.styled(refusal, "bold $text-warning")
+        found = self.lines_of(plan)
+        if self.is_whole:
+            return found
+        words = f"{count(self._seen)} of {count(self.jobs_of(plan))} jobs read so far …"
+        return Content("\n").join([found, Content.styled(words, "$text-muted")])
+
+    def table(self, lines: Sequence[PlanLine]) -> Content:
+        """Lines of groups in columns: how many, name, note, and what becomes of them."""
+        shown = lines[:_MOST_LINES]
+        numbers = max((len(f"{one.number:,}") for one in lines), default=1)
+        names = min(_NAMES, max((cell_len(plain(one.name)) for one in shown), default=1))
+        fates = [_fate(one) for one in shown]
         widest = max((fate.cell_length for fate in fates), default=0)
-        lines = [
-            self._line(group, fate.pad_right(widest - fate.cell_length), numbers, names)
-            for group, fate in zip(shown, fates, strict=True)
+        rows = [
+            self._row(one, fate.pad_right(widest - fate.cell_length), numbers, names)
+            for one, fate in zip(shown, fates, strict=True)
         ]
-        if not self._is_whole:
-            words = f"{count(self._seen)} of {count(self._plan.jobs)} jobs read so far …"
-            lines.append(Content.styled(words, "$text-muted"))
-        if len(groups) > _MOST_GROUPS:
-            lines.append(
-                Content.styled(f"and {len(groups) - _MOST_GROUPS} more groups", "$text-muted")
-            )
-        return Content("\n").join(lines)
+        if len(lines) > _MOST_LINES:
+            words = f"and {len(lines) - _MOST_LINES} more groups"
+            rows.append(Content.styled(words, "$text-muted"))
+        return Content("\n").join(rows)
 
-    def _fate(self, group: PlanGroup) -> Content:
-        """Where the jobs of a group go, or why they are not retried."""
-        assert self._plan is not None
-        if group.code is Code.DONE:
-            return Content.styled(f"→ {group.place}", "$text-success")
-        code = f"{int(group.code)} " if group.code is not Code.REFUSED else ""
-        return Content.styled(f"✗ {code}{meaning(group.code, self._plan.state)}", "$text-error")
-
-    def _line(self, group: PlanGroup, fate: Content, numbers: int, names: int) -> Content:
-        """One group: how many, their name, their error, and where they go."""
-        gap, number = Content(" " * GAP_OF_LIST), Content(f"{group.jobs:,}".rjust(numbers))
+    def _row(self, one: PlanLine, fate: Content, numbers: int, names: int) -> Content:
+        gap, number = Content(" " * GAP_OF_LIST), Content(f"{one.number:,}".rjust(numbers))
         left = self.room - numbers - fate.cell_length - 2 * GAP_OF_LIST
-        if left < _ERRORS:  # then the error has a line to itself
-            error = fit(plain(group.error), self.room - numbers - GAP_OF_LIST).rstrip()
+        if left < _NOTES:  # then the note, or the name, has a line to itself
+            words = plain(one.note) or plain(one.name)
+            note = fit(words, self.room - numbers - GAP_OF_LIST).rstrip()
             below = Content(" " * numbers) + gap + fate
-            return Content("\n").join([number + gap + Content.styled(error, "$text-muted"), below])
+            return Content("\n").join([number + gap + Content.styled(note, "$text-muted"), below])
         pieces = [number]
-        if left - names - GAP_OF_LIST >= _ERRORS:
-            pieces.append(Content(fit(plain(group.name), names)))
+        if left - names - GAP_OF_LIST >= _NOTES:
+            pieces.append(Content(fit(plain(one.name), names)))
             left -= names + GAP_OF_LIST
-        pieces.append(Content.styled(fit(plain(group.error), left), "$text-muted"))
+        pieces.append(Content.styled(fit(plain(one.note), left), "$text-muted"))
         return gap.join([*pieces, fate])
 
-    def _toggles(self) -> Content:
-        made = toggle(self._resets.made, "m", "reset attempts made")
-        started = toggle(self._resets.started, "s", "reset attempts started")
-        rate = f"{self._pace.rate:g} jobs/s" if self._pace.rate else "no rate limit"
-        canary = _canary_in_words(self._pace)
-        speed, first = key_hint("t", rate), key_hint("c", canary)
-        indent = Content("    ")
-        left = max(made.cell_length, speed.cell_length + 4)
-        if left + len(GAP) + max(started.cell_length, first.cell_length + 4) > self.room:
-            return Content("\n").join([made, started, indent + GAP.join([speed, first])])
-        return Content("\n").join(
-            [
-                made.pad_right(left - made.cell_length) + GAP + started,
-                (indent + speed).pad_right(left - speed.cell_length - 4) + GAP + indent + first,
-            ]
-        )
+    def _reason_line(self) -> Content:
+        if self._line_for or self._read_only:
+            return Content()
+        said = f"reason: {plain(self._reason)}" if self._reason else "reason, for the journal"
+        return key_hint("r", said).truncate(self.room, ellipsis=True)
 
     def _answer(self) -> Content:
-        leave = key_hint("esc", "cancel")
-        why_not = cannot_go(self.situation())
-        if self._plan is None:
+        leave, plan = key_hint("esc", "cancel"), self.plan
+        if self._line_for == "reason":
+            return GAP.join([key_hint("enter", "keep this reason"), key_hint("esc", "discard it")])
+        if plan is None or self.refusal_of(plan):
             return leave
-        if why_not:
+        if why_not := self.cannot_go(self.situation()):
             return GAP.join([Content.styled(why_not, "bold $text-warning"), leave])
-        jobs = plural(self._jobs, "job")
+        go = self.go_words(plan)
+        if self._line_for:
+            words = f"type {plain(self.confirmation_of(plan))} and press enter to {go}"
+            said = Content.styled(self._hint or words, "$text-warning" if self._hint else "")
+            return GAP.join([said, leave])
         if self._typed is not None:
-            typed = Content.assemble(
-                f"type {self._wanted} to retry {jobs}: ", (self._typed, "bold")
-            )
+            wanted = self.confirmation_of(plan)
+            typed = Content.assemble(f"type {wanted} to {go}: ", (self._typed, "bold"))
             return GAP.join([typed + Content.styled("▏", "$text-accent"), leave])
-        return GAP.join([key_hint("y", f"retry {jobs}"), leave])
+        return GAP.join([key_hint("y", go), leave])
+
+    def options_offered(self) -> frozenset[str]:
+        """The ids of the actions of `Where.PLAN` that are options of this plan."""
+        return frozenset()
 
     @override
     def situation(self) -> Situation:
-        """The plan, as far as it was read."""
-        planned = self._plan is not None
-        return Situation(read_only=self._read_only, planned=planned, jobs=self._jobs)
+        """The plan, as far as it was read and nothing speaks against it."""
+        plan = self.plan if self.plan is not None and not self.refusal_of(self.plan) else None
+        return Situation(
+            read_only=self._read_only,
+            planned=plan is not None,
+            jobs=self.jobs_of(plan) if plan is not None else 0,
+            options=self.options_offered(),
+        )
 
     # What it does
 
-    def action_toggle_made(self) -> None:
-        """Turns the reset of attempts made on or off."""
-        self._set(replace(self._resets, made=not self._resets.made))
-
-    def action_toggle_started(self) -> None:
-        """Turns the reset of attempts started on or off."""
-        self._set(replace(self._resets, started=not self._resets.started))
-
-    def action_rate(self) -> None:
-        """The next rate."""
-        self._pace = replace(self._pace, rate=_next(_RATES, self._pace.rate))
-        self._set(self._resets)
-
-    def action_canary(self) -> None:
-        """The next size of the canary."""
-        self._pace = replace(self._pace, canary=_next(_CANARIES, self._pace.canary))
-        self._set(self._resets)
-
-    def _set(self, resets: Resets) -> None:
-        self._resets = resets
-        self._keep(resets, self._pace)
-        self.draw()
-
     def action_go(self) -> None:
-        """Answers with the plan, if it can be carried out."""
-        plan = self._plan
-        if plan is not None and isinstance(plan.selection, Query) and plan.jobs > _TYPED_ABOVE:
+        """Answers with the plan, or asks for what confirms it to be typed."""
+        plan = self.plan
+        wanted = self.confirmation_of(plan) if plan is not None else ""
+        if not wanted:
+            self._confirm()
+        elif wanted.isdecimal() and wanted.isascii():
             self._typed = ""
             self.draw()
         else:
-            self.answer(plan)
+            self._open_line("confirm", "", "")
 
-    @property
-    def _wanted(self) -> str:
-        """The text that confirms: the count, in digits."""
-        return str(self._jobs)
-
-    @property
-    def _jobs(self) -> int:
-        """Jobs to be retried; until all have been read, all of the selection."""
-        if self._plan is None:
-            return 0
-        return self._plan.count(Code.DONE) if self._is_whole else self._plan.jobs
+    def _confirm(self) -> None:
+        self.answer(Confirmed(self.plan, self._reason) if self.plan is not None else None)
 
     @property
     @override
@@ -287,8 +334,8 @@ class PlanDialog(Dialog["Plan"]):
 
     def action_digit(self, digit: str) -> None:
         """Takes a digit of the count; the last correct one confirms."""
-        if self._typed is not None:
-            self._type((self._typed + digit)[-len(self._wanted) :])
+        if self._typed is not None and self.plan is not None:
+            self._type((self._typed + digit)[-len(self.confirmation_of(self.plan)) :])
 
     def action_erase(self) -> None:
         """Deletes the last digit."""
@@ -298,15 +345,71 @@ class PlanDialog(Dialog["Plan"]):
     def _type(self, typed: str) -> None:
         self._typed = typed
         self.draw()
-        if typed == self._wanted:
-            self.answer(self._plan)
+        if self.plan is not None and typed == self.confirmation_of(self.plan):
+            self._confirm()
+
+    # The line of the reason, and of a name that confirms
+
+    def action_reason(self) -> None:
+        """Opens the line in which a reason is typed."""
+        self._open_line("reason", self._reason, "why, for the journal")
+
+    def _open_line(self, purpose: str, text: str, hint: str) -> None:
+        self._line_for, self._hint = purpose, ""
+        self.draw()
+        line = self.query_one(TypedLine)
+        line.max_length = MOST_OF_A_REASON if purpose == "reason" else None
+        line.open(text, hint)
+
+    def _close_line(self) -> None:
+        self._line_for = self._hint = ""
+        self.query_one(TypedLine).close()
+        self.set_focus(None)
+        self.draw()
+
+    @on(TypedLine.Entered)
+    def _line_entered(self, message: TypedLine.Entered) -> None:
+        message.stop()
+        plan = self.plan
+        if self._line_for == "reason":
+            self._reason = " ".join(message.text.split())
+            self._close_line()
+        elif plan is not None and message.text.strip() == self.confirmation_of(plan):
+            self._confirm()
+        else:
+            self._hint = "That is another name: nothing is done."
+            self.draw()
+
+    @on(TypedLine.Left)
+    def _line_left(self, message: TypedLine.Left) -> None:
+        message.stop()
+        self._close_line()
+
+    @on(TypedLine.Shown)
+    def _line_shown(self, message: TypedLine.Shown) -> None:
+        message.stop()
 
 
-def _canary_in_words(pace: Pace) -> str:
-    """What is retried first, and when the rest follows."""
-    if not pace.canary:
-        return "no canary"
-    return f"first {pace.canary}, go on if ≤ {pace.max_refail:g} % fail again"
+def _fate(one: PlanLine) -> Content:
+    """Where the jobs of a group go, or why they stay."""
+    if one.refusal:
+        return Content.styled(f"✗ {plain(one.refusal)}", "$text-error")
+    return Content.styled(f"→ {plain(one.place)}", "$text-success")
+
+
+def rate_in_words(pace: Pace) -> str:
+    """How fast jobs are sent."""
+    return f"{pace.rate:g} jobs/s" if pace.rate else "no rate limit"
+
+
+def next_rate(pace: Pace) -> Pace:
+    """The pace with the next rate that a key offers."""
+    return replace(pace, rate=_next(_RATES, pace.rate))
+
+
+def next_canary(pace: Pace) -> Pace:
+    """The pace with the next size of a canary that a key offers."""
+    return replace(pace, canary=_next(_CANARIES, pace.canary))
 
 
 def _next(values: Sequence[T], now: T) -> T:

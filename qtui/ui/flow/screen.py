@@ -23,6 +23,7 @@ from qtui.text import plain, plural
 from qtui.ui.actions import Situation, Where
 from qtui.ui.base import QtuiScreen
 from qtui.ui.clipboard.offer import offer
+from qtui.ui.dialogs.plan import Confirmed
 from qtui.ui.dialogs.rerun import RerunDialog
 from qtui.ui.flow.rerunning import Rerunning
 from qtui.ui.keys import bindings
@@ -257,10 +258,11 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
         self._resets = resets
         self._keep_resets(resets)
 
-    def _answered(self, plan: RerunPlan | None) -> None:
-        if plan is not None and self.session.rerun is not None:
+    def _answered(self, confirmed: Confirmed[RerunPlan] | None) -> None:
+        if confirmed is not None and self.session.rerun is not None:
             self.say("")
-            self.rerunning.begin(self.session.rerun(plan, self._resets))
+            campaign = self.session.rerun(confirmed.plan, self._resets, confirmed.reason)
+            self.rerunning.begin(campaign)
 
     def action_stop(self) -> None:
         """Stops the rerun after the current call."""

@@ -14,7 +14,7 @@ from qtui.text import plain, plural
 from qtui.ui.dialogs.places import PlacesDialog
 from qtui.ui.inspector.lists import Lists
 from qtui.ui.inspector.live import LiveScreen
-from qtui.ui.widgets.filter_line import FilterLine
+from qtui.ui.widgets.typed_line import TypedLine
 from qtui.views.lists.board import Board
 
 _HINT: Final = "a word, error:timeout, age<1h, attempts=max … (? lists them); empty shows all"
@@ -31,7 +31,7 @@ class Finder:
         lists: shows what was found.
     """
 
-    def __init__(self, screen: LiveScreen, board: Board, line: FilterLine, lists: Lists) -> None:
+    def __init__(self, screen: LiveScreen, board: Board, line: TypedLine, lists: Lists) -> None:
         self._screen = screen
         self._board = board
         self._line = line

@@ -22,7 +22,8 @@ from qtui.operations.retry.retry import Retry
 from qtui.operations.supply.selection import Selection, chosen, query
 from qtui.text import count, plain, plural
 from qtui.ui.base import last_words
-from qtui.ui.dialogs.plan import PlanDialog
+from qtui.ui.dialogs.plan import Confirmed
+from qtui.ui.dialogs.retry import RetryDialog
 from qtui.ui.inspector.live import LiveScreen
 from qtui.ui.screens.journal import JournalScreen
 from qtui.ui.widgets.bars import Bar
@@ -134,13 +135,13 @@ class Retrying:
         def keep(resets: Resets, pace: Pace) -> None:
             self.resets, self.pace = resets, pace
 
-        def answered(plan: Plan | None) -> None:
-            if plan is not None:
+        def answered(answer: Confirmed[Plan] | None) -> None:
+            if answer is not None:
                 confirmed()
-                self._carry_on(plan)
+                self._carry_on(answer)
 
         what = "Dry run: retry" if session.read_only else "Retry"
-        dialog = PlanDialog(
+        dialog = RetryDialog(
             read,
             title=f"{what} {jobs} in {plain(queue.name)}",
             resets=self.resets,
@@ -151,11 +152,11 @@ class Retrying:
         )
         self._screen.app.push_screen(dialog, answered)
 
-    def _carry_on(self, plan: Plan) -> None:
+    def _carry_on(self, confirmed: Confirmed[Plan]) -> None:
         begin = self._screen.session.campaign
         if begin is not None:
             self._board.marks.everything = None
-            self.begin(begin(plan, self.resets, self.pace))
+            self.begin(begin(confirmed.plan, self.resets, self.pace, confirmed.reason))
 
     # The campaign
 

@@ -45,10 +45,10 @@ from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, KeyBar, StateTabs
 from qtui.ui.widgets.cursor_list import OLDER_EVERY, CursorList
 from qtui.ui.widgets.document import DocumentView
-from qtui.ui.widgets.filter_line import FilterLine
 from qtui.ui.widgets.job_table import JobTable
 from qtui.ui.widgets.queue_list import QueueList
 from qtui.ui.widgets.timeline import Timeline
+from qtui.ui.widgets.typed_line import TypedLine
 from qtui.views.job_json import job_text
 from qtui.views.lists.board import Board
 from qtui.views.lists.listing import Listing
@@ -100,7 +100,7 @@ class Inspector(LiveScreen):
                 yield Bar(id="wanted")
                 yield JobTable(id="table")
                 yield DocumentView(id="detail")
-        yield FilterLine(id="filter")
+        yield TypedLine(id="filter")
         yield Bar(id="status")
         yield KeyBar(id="keys")
 
@@ -122,9 +122,9 @@ class Inspector(LiveScreen):
         )
         self.marking = Marking(self, self.board, self.table, changed=self._marks_changed)
         self.lists = Lists(self.board, self.list, self.table, self.queues)
-        self.finder = Finder(self, self.board, self.query_one(FilterLine), self.lists)
+        self.finder = Finder(self, self.board, self.query_one(TypedLine), self.lists)
         self.groups = GroupedErrors(self, self.board, self.list, self.lists, self.retrying)
-        self.query_one(FilterLine).close()
+        self.query_one(TypedLine).close()
         self.table.focus()
         self.queues.say("looking for queues …")
         self.say(self.session.note)
@@ -251,18 +251,18 @@ class Inspector(LiveScreen):
         """Asks for a filter of the list; in the queues for a job or a queue."""
         self.finder.ask(in_queues=self.focused is self.queues)
 
-    @on(FilterLine.Shown)
-    def _filter_shown(self, message: FilterLine.Shown) -> None:
+    @on(TypedLine.Shown)
+    def _filter_shown(self, message: TypedLine.Shown) -> None:
         # It takes the place of the keys, which do not act while one types.
         self.query_one(KeyBar).display = not message.shown
         # What fits in the bar is known once it has its width again.
         self.call_after_refresh(self.draw_keys)
 
-    @on(FilterLine.Entered)
-    def _filter_entered(self, message: FilterLine.Entered) -> None:
+    @on(TypedLine.Entered)
+    def _filter_entered(self, message: TypedLine.Entered) -> None:
         self.finder.entered(message.text)
 
-    @on(FilterLine.Left)
+    @on(TypedLine.Left)
     def _filter_left(self) -> None:
         self.finder.leave()
 

@@ -1,4 +1,4 @@
-"""The line in which a filter is typed."""
+"""A line in which text is typed: a filter, a reason, a name that confirms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.widgets import Input
 
 
-class FilterLine(Input):
+class TypedLine(Input):
     """One line of text between two others; it tells what was typed when it is entered."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -22,7 +22,7 @@ class FilterLine(Input):
     ]
 
     DEFAULT_CSS = """
-    FilterLine, FilterLine:focus {
+    TypedLine, TypedLine:focus {
         height: 1; border: none; padding: 0 1; background: $surface;
     }
     """

@@ -1,0 +1,159 @@
+"""The plan of any action that brings an `ActionPlan`: promote, remove, pause, undo and the others.
+
+Knows none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import ClassVar, Generic, TypeVar
+
+from textual.binding import BindingType
+from textual.content import Content
+from typing_extensions import override
+
+from qtui.operations.planning.proposal import ActionPlan, PlanOptions, Toggle
+from qtui.ui.actions import Situation, Where
+from qtui.ui.actions.plan import cannot_go
+from qtui.ui.dialogs.base import GAP, key_hint, toggle
+from qtui.ui.dialogs.plan import PlanDialog, next_rate, rate_in_words
+from qtui.ui.keys import bindings, keys_of_id
+
+A = TypeVar("A", bound=ActionPlan)
+
+Progress = Callable[[int, int], None]
+"""Is told how many jobs have been read, and of how many (0: not known)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request(Generic[A]):
+    """What a plan's dialog is opened with."""
+
+    title: str
+    """``Promote 37 delayed jobs in payments``; plain text."""
+    read: Callable[[PlanOptions, Progress], Awaitable[A]]
+    """Reads the plan; again when a toggle is turned that it depends on.
+
+    A LookupError says that what it is about is gone, in a sentence.
+    """
+    dangerous: bool = False
+    """Whether the frame is red: something is taken away, or many are affected."""
+    toggles: tuple[Toggle, ...] = ()
+    paced: bool = False
+    """Whether a rate can be set."""
+
+
+class ActionDialog(PlanDialog[A]):
+    """Shows the plan of an action.
+
+    Args:
+        request: what is planned.
+        options: what is on; the owner keeps it, so that it lasts until qtui ends.
+        keep: is told when other options are chosen.
+        read_only: whether nothing can be written.
+        explain: puts an error of the server into words.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.PLAN))
+    PARTS = (Where.PLAN, Where.MOVE)
+
+    def __init__(
+        self,
+        request: Request[A],
+        *,
+        options: PlanOptions,
+        keep: Callable[[PlanOptions], None],
+        read_only: bool,
+        explain: Callable[[BaseException], str],
+    ) -> None:
+        super().__init__(
+            title=f"Dry run: {_small(request.title)}" if read_only else request.title,
+            read_only=read_only,
+            explain=explain,
+            dangerous=request.dangerous,
+        )
+        self._request = request
+        self._options = options
+        self._keep = keep
+
+    @override
+    async def read(self) -> A:
+        """Reads the plan."""
+        return await self._request.read(self._options, self.progressed)
+
+    # What it says
+
+    @override
+    def lines_of(self, plan: A) -> Content:
+        """The groups."""
+        return self.table(plan.lines(self._options))
+
+    @override
+    def warnings_of(self, plan: A) -> Iterable[str]:
+        """The plan's own."""
+        return plan.warnings(self._options)
+
+    @override
+    def refusal_of(self, plan: A) -> str:
+        """Why nothing will be done."""
+        return plan.refusal
+
+    @override
+    def jobs_of(self, plan: A) -> int:
+        """How many it would change."""
+        return plan.jobs
+
+    @override
+    def go_words(self, plan: A) -> str:
+        """What confirming does."""
+        return plan.go(self._options)
+
+    @override
+    def confirmation_of(self, plan: A) -> str:
+        """What must be typed."""
+        return plan.confirmation(self._options)
+
+    @override
+    def cannot_go(self, situation: Situation) -> str:
+        """Why it can't be carried out."""
+        return cannot_go(situation)
+
+    @override
+    def toggles(self) -> Content:
+        """A box for each option, and the pace."""
+        found = [
+            toggle(one.id in self._options.on, keys_of_id(one.id), one.words)
+            for one in self._request.toggles
+        ]
+        if self._request.paced:
+            found.append(Content("    ") + key_hint("t", rate_in_words(self._options.pace)))
+        wide = sum(one.cell_length + len(GAP) for one in found) <= self.room
+        return (GAP if wide else Content("\n")).join(found)
+
+    @override
+    def options_offered(self) -> frozenset[str]:
+        """Those of the request."""
+        rate = {"plan.rate"} if self._request.paced else set()
+        return frozenset({one.id for one in self._request.toggles} | rate)
+
+    # What it does
+
+    def action_option(self, option: str) -> None:
+        """Turns a toggle, by its id."""
+        self._set(replace(self._options, on=self._options.on ^ {option}))
+        if any(one.rereads for one in self._request.toggles if one.id == option):
+            self.read_again()
+
+    def action_rate(self) -> None:
+        """The next rate."""
+        self._set(replace(self._options, pace=next_rate(self._options.pace)))
+
+    def _set(self, options: PlanOptions) -> None:
+        self._options = options
+        self._keep(options)
+        self.draw()
+
+
+def _small(words: str) -> str:
+    return words[:1].lower() + words[1:]

@@ -1,0 +1,157 @@
+"""The plan of a retry, before anything is written: its jobs, warnings, resets and pace."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from typing import ClassVar
+
+from textual.binding import BindingType
+from textual.content import Content
+from typing_extensions import override
+
+from qtui.bullmq.codes import Code, meaning
+from qtui.operations.engine.pace import Pace
+from qtui.operations.planning.plan import Plan, PlanGroup, Resets
+from qtui.operations.planning.proposal import PlanLine, count_to_type
+from qtui.operations.supply.selection import Query
+from qtui.text import plain, plural
+from qtui.ui.actions import Situation, Where
+from qtui.ui.actions.plan import cannot_go
+from qtui.ui.dialogs.base import GAP, key_hint, toggle
+from qtui.ui.dialogs.plan import PlanDialog, next_canary, next_rate, rate_in_words
+from qtui.ui.keys import bindings
+
+
+class RetryDialog(PlanDialog[Plan]):
+    """Shows the plan of a retry.
+
+    The owner keeps the options, so that they last until qtui ends.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.PLAN))
+    PARTS = (Where.PLAN, Where.MOVE)
+
+    def __init__(
+        self,
+        read: Callable[[Callable[[int, int], None], Callable[[Plan], None]], Awaitable[Plan]],
+        *,
+        title: str,
+        resets: Resets,
+        pace: Pace,
+        keep: Callable[[Resets, Pace], None],
+        read_only: bool,
+        explain: Callable[[BaseException], str],
+    ) -> None:
+        super().__init__(title=title, read_only=read_only, explain=explain)
+        self._reading = read
+        self._resets = resets
+        self._pace = pace
+        self._keep = keep
+
+    @override
+    async def read(self) -> Plan:
+        """Reads the plan."""
+        return await self._reading(self.progressed, self.take_early)
+
+    # What it says
+
+    @override
+    def warnings_of(self, plan: Plan) -> Iterator[str]:
+        """The plan's own, and where a rerun would do better."""
+        yield from plan.warnings(self._resets)
+        if plan.relative is not None:
+            job_id = plain(plan.relative)
+            yield f"To rerun a flow: esc, then f on a job of it, such as {job_id}, then r."
+
+    @override
+    def lines_of(self, plan: Plan) -> Content:
+        """The groups."""
+        return self.table([_line(one, plan) for one in plan.groups()])
+
+    @override
+    def jobs_of(self, plan: Plan) -> int:
+        """Jobs to be retried; until all have been read, all of the selection."""
+        return plan.count(Code.DONE) if self.is_whole else plan.jobs
+
+    @override
+    def go_words(self, plan: Plan) -> str:
+        """How many jobs are retried."""
+        return f"retry {plural(self.jobs_of(plan), 'job')}"
+
+    @override
+    def cannot_go(self, situation: Situation) -> str:
+        """Why it can't be carried out."""
+        return cannot_go(situation)
+
+    @override
+    def confirmation_of(self, plan: Plan) -> str:
+        """The count of a large query; jobs that were chosen one by one were counted then."""
+        if not isinstance(plan.selection, Query):
+            return ""
+        return count_to_type(plan.jobs) and str(self.jobs_of(plan))
+
+    @override
+    def toggles(self) -> Content:
+        """Resets and pace."""
+        made = toggle(self._resets.made, "m", "reset attempts made")
+        started = toggle(self._resets.started, "s", "reset attempts started")
+        speed = key_hint("t", rate_in_words(self._pace))
+        first = key_hint("c", _canary_in_words(self._pace))
+        indent = Content("    ")
+        left = max(made.cell_length, speed.cell_length + 4)
+        if left + len(GAP) + max(started.cell_length, first.cell_length + 4) > self.room:
+            return Content("\n").join([made, started, indent + GAP.join([speed, first])])
+        return Content("\n").join(
+            [
+                made.pad_right(left - made.cell_length) + GAP + started,
+                (indent + speed).pad_right(left - speed.cell_length - 4) + GAP + indent + first,
+            ]
+        )
+
+    @override
+    def options_offered(self) -> frozenset[str]:
+        """All that a retry has."""
+        return frozenset({"plan.reset-made", "plan.reset-started", "plan.rate", "plan.canary"})
+
+    # What it does
+
+    def action_toggle_made(self) -> None:
+        """Turns the reset of attempts made on or off."""
+        self._set(replace(self._resets, made=not self._resets.made))
+
+    def action_toggle_started(self) -> None:
+        """Turns the reset of attempts started on or off."""
+        self._set(replace(self._resets, started=not self._resets.started))
+
+    def action_rate(self) -> None:
+        """The next rate."""
+        self._pace = next_rate(self._pace)
+        self._set(self._resets)
+
+    def action_canary(self) -> None:
+        """The next size of the canary."""
+        self._pace = next_canary(self._pace)
+        self._set(self._resets)
+
+    def _set(self, resets: Resets) -> None:
+        self._resets = resets
+        self._keep(resets, self._pace)
+        self.draw()
+
+
+def _line(group: PlanGroup, plan: Plan) -> PlanLine:
+    refusal = ""
+    if group.code is not Code.DONE:
+        code = f"{int(group.code)} " if group.code is not Code.REFUSED else ""
+        refusal = f"{code}{meaning(group.code, plan.state)}"
+    return PlanLine(
+        number=group.jobs, name=group.name, note=group.error, place=group.place, refusal=refusal
+    )
+
+
+def _canary_in_words(pace: Pace) -> str:
+    """What is retried first, and when the rest follows."""
+    if not pace.canary:
+        return "no canary"
+    return f"first {pace.canary}, go on if ≤ {pace.max_refail:g} % fail again"
