@@ -69,7 +69,7 @@ class Work {
   }
 
   async process(job) {
-    const run = { id: job.id, name: job.name, at: Date.now(), began: performance.now() };
+    const run = { id: job.id, name: job.name, data: job.data, at: Date.now(), began: performance.now() };
     this.runs.push(run);
     this.noted();
     const outcome = this.outcome === "data" ? job.data.outcome : this.outcome;
@@ -153,6 +153,13 @@ const commands = {
       }
     }
     return results;
+
+  // What an application changes of one job: its data, its priority, its delay.
+  async change({ job: id, data, priority, delay, ...where }) {
+    const job = await bullmq.Job.fromId(queueOf(where).queue, id);
+    if (data !== undefined) await (job.updateData ?? job.update).call(job, data);
+    if (priority !== undefined) await job.changePriority({ priority });
+    if (delay !== undefined) await job.changeDelay(delay);
   },
 
   // BullMQ 1.x needs a second process class to promote delayed jobs.

@@ -33,7 +33,7 @@ class Work:
 
     async def process(self, job: Job, _token: str) -> dict[str, Json]:
         at, began = round(time.time() * 1000), time.perf_counter()
-        run = {"id": job.id, "name": job.name, "at": at, "began": began}
+        run = {"id": job.id, "name": job.name, "data": job.data, "at": at, "began": began}
         self.runs.append(run)
         await self.notify()
         outcome = job.data["outcome"] if self.outcome == "data" else self.outcome
@@ -142,6 +142,23 @@ class Commands:
             else:
                 results.append((code, ""))
         return results
+
+    async def change(
+        self,
+        job: str,
+        data: Json = None,
+        priority: int | None = None,
+        delay: int | None = None,
+        **where: Json,
+    ) -> None:
+        found = await Job.fromId(self._queue(where), job)
+        assert found is not None
+        if data is not None:
+            await found.updateData(data)
+        if priority is not None:
+            await found.changePriority({"priority": priority})
+        if delay is not None:
+            await found.changeDelay(delay)
 
     async def schedule(self, **_where: Json) -> None:
         """Only BullMQ 1.x needs it."""

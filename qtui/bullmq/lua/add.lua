@@ -50,6 +50,12 @@ if foreign and not (mayBeNew and foreign == "QTUIREFUSED gone") then
   return redis.error_reply(foreign)
 end
 
+-- A queue is recognised by its `meta`.
+if foreign then
+  local refused = refusal("HSET", key.meta, "opts.maxLenEvents", queue.maxEvents)
+  if refused then return replied(0, refused) end
+end
+
 if not id then
   local refused, reserved = refusal("INCR", key.id)
   return replied(refused and 0 or 1, refused or string.format("%.0f", reserved))
@@ -118,7 +124,6 @@ if refused then
 end
 
 if late and note == "" then note = late end
-if foreign then attempt("HSET", key.meta, "opts.maxLenEvents", queue.maxEvents) end
 emit(key.events, queue.maxEvents, "added", "jobId", id, "name", jobName)
 if target == "delayed" then
   emit(key.events, queue.maxEvents, "delayed", "jobId", id,
