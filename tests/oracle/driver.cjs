@@ -153,6 +153,7 @@ const commands = {
       }
     }
     return results;
+  },
 
   // What an application changes of one job: its data, its priority, its delay.
   async change({ job: id, data, priority, delay, ...where }) {
