@@ -300,6 +300,23 @@ def _why(flags: Flags, queue: str, job_id: str | None, as_json: bool) -> None:
     sys.exit(run(flags, lambda place: explain_why(place, queue, job_id, json=as_json)))
 
 
+@main.command("doctor", short_help="Find what is wrong with the server and its queues.")
+@click.argument("queues", metavar="[QUEUE]...", nargs=-1)
+@click.option("--deep", is_flag=True, help="Read every job and key of large queues too, throttled.")
+@as_json_lines
+@click.pass_obj
+def _doctor(flags: Flags, queues: tuple[str, ...], deep: bool, as_json: bool) -> None:
+    """Find what is wrong with the server and in the keys of its queues; all queues by default.
+
+    Each finding names what it does to jobs, what to do about it, and the keys that show it. Reads
+    only. The exit code is 1 if there is a fault; hints do not count.
+    """
+    from qtui.commands.doctor import DoctorRequest, examine
+
+    request = DoctorRequest(queues=queues, deep=deep, json=as_json)
+    sys.exit(run(flags, lambda place: examine(place, request)))
+
+
 @main.command("retry", short_help="Retry failed or completed jobs.")
 @click.argument("queue", required=False)
 @click.argument("ids", metavar=_IDS, nargs=-1)
