@@ -1,1 +1,1 @@
-"""Job schedulers and legacy repeatable jobs: what they are, when they fire next, how they fare."""
+"""Job schedulers (≥5.16.0) and repeatable jobs (1.x to 5.x): when they run, and whether they do."""
