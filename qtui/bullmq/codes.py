@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from qtui.bullmq.model import Kind
 
@@ -29,7 +29,10 @@ class Code(IntEnum):
     """The connection was lost during the call, and the job is gone or can't be read."""
 
 
-_MEANING = {
+KEPT: Final = frozenset({Code.REFUSED, Code.CURRENT_ITERATION, Code.FAILED_CHILD})
+"""Codes of a job that is there, and stays as it is."""
+
+_MEANING: Final = {
     Code.DONE: "{done}",
     Code.REFUSED: "refused by Redis",
     Code.NO_SUCH_JOB: "job is gone",

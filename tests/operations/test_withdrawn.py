@@ -9,13 +9,13 @@ from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.origin import Origin, origin_of, read_origin
-from qtui.bullmq.reads.places import Places
 from qtui.bullmq.writers.batch import Picked
 from qtui.operations.following.outcome import Fate, OutcomeTally
 from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection, snapshot_lines
 from qtui.operations.journal.reading import is_same_address, progress_of, summary
 from qtui.operations.journal.writing import Journal
-from qtui.operations.retry.ledger import Ledger
+from qtui.operations.supply.ledger import Ledger
+from qtui.operations.supply.pins import Pins
 from qtui.views.campaigns import facts, read_story
 from tests.operations.following import EVENTS, FAILED, LONG, began, retry
 from tests.seeds import QUEUE, raw_failed
@@ -102,14 +102,14 @@ async def test_only_jobs_at_their_own_finish_were_lost(any_client: Redis) -> Non
     ids = await raw_failed(any_client, [str(number) for number in range(1, 2501)])
     scores = [await any_client.zscore(QUEUE.key("failed"), one) for one in ids]
     picks = [Picked(one, score) for one, score in zip(ids, scores, strict=True)]
-    ledger, places = Ledger(), Places(any_client, QUEUE)
+    ledger, pins = Ledger(), Pins(any_client, QUEUE, FAILED)
     ledger.add(picks, [Result(one, Code.DONE, "wait") for one in ids])
     await any_client.zrem(QUEUE.key("failed"), *ids[2:])
     await any_client.zincrby(QUEUE.key("failed"), 1, ids[1])  # it failed again
-    assert await ledger.lost(places, FAILED) == picks[:1]
+    assert await ledger.lost(pins) == picks[:1]
     ledger.drop(picks[:1])
     assert len(ledger) == len(ids) - 1
-    assert await ledger.lost(places, FAILED) == []
+    assert await ledger.lost(pins) == []
 
 
 async def test_what_was_seen_of_a_withdrawn_job_is_void(any_client: Redis) -> None:

@@ -103,6 +103,9 @@ class Header:
     """For an undo: the id of the campaign that it takes back."""
     effect: str = ""
     """For an undo: what it does, by which it can be undone itself; see `Header.what`."""
+    options: Mapping[str, object] = field(default_factory=dict)
+    """What the user chose beside the jobs, by the action's own names; to resume it and to undo it.
+    JSON without nested objects in lists."""
     flow: Mapping[str, str] = field(default_factory=dict)
     """For the rerun of a flow: the full keys of its ``root``, in the queue above, and ``start``."""
     server: Mapping[str, str] = field(default_factory=dict)
@@ -151,7 +154,7 @@ def header_line(header: Header) -> bytes:
     until = header.selection.until
     if until is not None:
         members["selection"]["until"] = _plain_score(until)
-    for name in ("flow", "server", "reason", "undoes", "effect"):
+    for name in ("flow", "server", "reason", "options", "undoes", "effect"):
         if not members[name]:
             del members[name]
     first = ("id", "at", "user", "host", "pid")
@@ -386,6 +389,7 @@ def header_of(found: JournalLine) -> Header:
         ),
         resets={name: value is True for name, value in _mapping(found.get("resets")).items()},
         pace=_mapping(found.get("pace")),
+        options=_mapping(found.get("options")),
         flow={name: _text(value) for name, value in flow.items()},
         server={name: _text(value) for name, value in _mapping(found.get("server")).items()},
     )

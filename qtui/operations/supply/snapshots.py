@@ -1,4 +1,4 @@
-"""Reads what a retry wipes, oldest finish first, from a state that shrinks as jobs are retried."""
+"""Reads what an action wipes, lowest score first, from a state that shrinks as jobs leave it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import compress
-from typing import Final
+from typing import Final, Protocol
 
 from qtui.bullmq.connection.client import Client
+from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS
 from qtui.bullmq.reads.fields import Fields, Values, family_of
 from qtui.bullmq.reads.scores import lowest_first
-from qtui.bullmq.signature.headline import reason_of
 from qtui.bullmq.writers.batch import Picked
 from qtui.operations.engine.prefetch import prefetched
 from qtui.operations.journal.lines import Snapshot, snapshot_lines
@@ -36,25 +36,67 @@ _FEW: Final = 10
 _BREATH: Final = 100
 """Jobs whose lines are made without a pause: half a millisecond."""
 
-_REASON: Final = SNAPSHOT_FIELDS.index("failedReason")
-_STACK: Final = SNAPSHOT_FIELDS.index("stacktrace")
-_FAMILY: Final = len(SNAPSHOT_FIELDS)
+
+class JobReader(Protocol):
+    """Reads of jobs of one queue what an action wipes."""
+
+    async def first_of(self, ids: Sequence[str]) -> list[Values]:
+        """Returns the values of the first given jobs, in order; at least one.
+
+        Raises:
+            redis.exceptions.RedisError: the server did not answer, or refused.
+        """
+
+
+class Wiped(Protocol):
+    """What an action wipes of a job: how it is read, and how it is written down."""
+
+    def reader(self, client: Client, queue: QueueKey) -> JobReader:
+        """Returns what reads it."""
+
+    def snapshot(self, pick: Picked, values: Values) -> Snapshot:
+        """Returns a job as the journal keeps it, from the values that were read."""
+
+
+@dataclass(frozen=True, slots=True)
+class WipedFields:
+    """Fields of a job's hash, and what its parent's keys hold about it."""
+
+    names: tuple[str, ...]
+    family: bool = False
+    """Whether the values of a job end with its `family_of`; `names` must have ``parentKey``."""
+
+    def reader(self, client: Client, queue: QueueKey) -> Fields:
+        """Returns what reads them: some 9 µs of Redis's time a job, see `Fields`."""
+        return Fields(client, queue, self.names, family=self.family)
+
+    def snapshot(self, pick: Picked, values: Values) -> Snapshot:
+        """Returns a job with those of its fields that exist."""
+        pairs = zip(self.names, values, strict=False)
+        fields = {name: text for name, text in pairs if text is not None}
+        family = family_of(values[-1]) if self.family else None
+        return Snapshot(pick.job_id, pick.score, fields, "", family)
+
+
+RETRY_WIPES: Final = WipedFields(SNAPSHOT_FIELDS, family=True)
+"""What a retry wipes."""
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotPage:
-    """Jobs to be sent: how each was picked, and what its retry wipes, in parallel sequences."""
+    """Jobs to be sent: how each was picked, and what the action wipes, in parallel sequences."""
 
     picks: Sequence[Picked]
     values: Sequence[Values]
-    """Of the fields `SNAPSHOT_FIELDS`, in that order, then what the parent knows (`family_of`)."""
+    """As `wiped` reads them."""
+    wiped: Wiped = RETRY_WIPES
 
     def __len__(self) -> int:
         return len(self.picks)
 
     def __getitem__(self, part: slice) -> SnapshotPage:
         """Returns a part of the page."""
-        return SnapshotPage(self.picks[part], self.values[part])
+        return SnapshotPage(self.picks[part], self.values[part], self.wiped)
 
     def only(self, wanted: Callable[[str], bool]) -> SnapshotPage:
         """Returns the jobs whose ids are wanted."""
@@ -62,43 +104,34 @@ class SnapshotPage:
 
     def marked(self, wanted: Sequence[bool]) -> SnapshotPage:
         """Returns the jobs at the positions that are true."""
-        return SnapshotPage(list(compress(self.picks, wanted)), list(compress(self.values, wanted)))
-
-    def errors(self) -> list[str]:
-        """Returns the failedReason of each job, empty if there is none; see `reason_of`."""
-        return [reason_of(values[_REASON], values[_STACK]) or "" for values in self.values]
+        picks, values = compress(self.picks, wanted), compress(self.values, wanted)
+        return SnapshotPage(list(picks), list(values), self.wiped)
 
     async def lines(self, texts: Texts | None = None) -> bytes:
         """Returns the page as journal lines; yields to the event loop while it makes them."""
         found = []
         for start in range(0, len(self), _BREATH):
-            rows = zip(
-                self.picks[start : start + _BREATH],
-                self.values[start : start + _BREATH],
-                strict=True,
-            )
-            jobs = [
-                Snapshot(one.job_id, one.score, _present(values), "", family_of(values[_FAMILY]))
-                for one, values in rows
-            ]
+            part = self[start : start + _BREATH]
+            jobs = list(map(self.wiped.snapshot, part.picks, part.values))
             found.append(snapshot_lines(jobs, texts))
             await asyncio.sleep(0)  # a turn for the screen, and for what is being sent
         return b"".join(found)
 
 
-def _present(values: Values) -> dict[str, str]:
-    pairs = zip(SNAPSHOT_FIELDS, values[:_FAMILY], strict=True)
-    return {name: text for name, text in pairs if text is not None}
+EMPTY: Final = SnapshotPage((), ())
+"""A page without jobs."""
 
 
-async def read_snapshots(client: Client, selection: Selection) -> AsyncGenerator[SnapshotPage]:
-    """Yields what a retry of a selection wipes, page by page, and reads ahead.
+async def read_snapshots(
+    client: Client, selection: Selection, wiped: Wiped = RETRY_WIPES
+) -> AsyncGenerator[SnapshotPage]:
+    """Yields what an action on a selection wipes, page by page, and reads ahead.
 
     Each job has the score at which it is to be sent: a chosen one that of its choice, one of a
     query its current one. Jobs of a query come oldest finish first; one that stays in the state
     comes exactly once, even while others leave.
 
-    Costs the `Fields` of each job; for a query with a filter its `Hunt`, for a whole state one
+    Costs the ``wiped`` of each job; for a query with a filter its `Hunt`, for a whole state one
     ZRANGEBYSCORE for `IDS_A_PAGE` jobs.
     """
     if isinstance(selection, Chosen):
@@ -108,7 +141,7 @@ async def read_snapshots(client: Client, selection: Selection) -> AsyncGenerator
     else:
         picks = _whole_state(client, selection)
     heavy = False
-    read = prefetched(_read(client, selection, picks), lambda: not heavy, most=_READY)
+    read = prefetched(_read(client, selection, picks, wiped), lambda: not heavy, most=_READY)
     async with aclosing(read) as pages:
         async for page in pages:
             heavy = len(page) < _FEW  # their values are large: hold only what is being sent
@@ -116,18 +149,18 @@ async def read_snapshots(client: Client, selection: Selection) -> AsyncGenerator
 
 
 async def _read(
-    client: Client, selection: Selection, picks: AsyncGenerator[Sequence[Picked]]
+    client: Client, selection: Selection, picks: AsyncGenerator[Sequence[Picked]], wiped: Wiped
 ) -> AsyncGenerator[SnapshotPage]:
     """Yields empty pages too, if a filter matches little, so that the caller can stop."""
-    fields = Fields(client, selection.queue, SNAPSHOT_FIELDS, family=True)
+    reader = wiped.reader(client, selection.queue)
     async with aclosing(picks):
         async for some in picks:
             if not some:
-                yield SnapshotPage((), ())
+                yield EMPTY
             while some:
-                values = await fields.first_of([one.job_id for one in some])
+                values = await reader.first_of([one.job_id for one in some])
                 part, some = some[: len(values)], some[len(values) :]
-                yield SnapshotPage(part, values)
+                yield SnapshotPage(part, values, wiped)
 
 
 async def _chosen(selection: Chosen) -> AsyncGenerator[Sequence[Picked]]:

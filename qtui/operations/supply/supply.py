@@ -1,22 +1,30 @@
-"""Hands out the jobs that a retry is to send, each once, even if the connection is lost."""
+"""Hands out the jobs that an action is to send, each once, even if the connection is lost."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import replace
-from typing import NamedTuple
+from itertools import compress
+from typing import NamedTuple, TypeAlias
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.trouble import LOST
-from qtui.bullmq.model import Row
-from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.writers.batch import Picked
+from qtui.operations.engine.action import Seen
 from qtui.operations.journal.tally import Ids
 from qtui.operations.supply.kin import Held, Kin, read_kin
 from qtui.operations.supply.selection import CHOSEN_AT_ONCE, Chosen, Query, Selection
-from qtui.operations.supply.snapshots import SnapshotPage, read_snapshots
+from qtui.operations.supply.snapshots import EMPTY, SnapshotPage, Wiped, read_snapshots
 
 
 class Before(NamedTuple):
@@ -31,7 +39,11 @@ class Before(NamedTuple):
     parents: Collection[str] = ()
     """Full keys of the parents of jobs that were sent."""
     retried: Mapping[str, float] = {}
-    """By id, the score at which each was retried."""
+    """By id, the pin of each job with code 1."""
+
+
+Look: TypeAlias = Callable[[Sequence[Picked]], Awaitable[Seen]]
+"""Reads jobs that may have been sent: whether each is as it was picked, or what was done to it."""
 
 
 class Supply:
@@ -42,13 +54,24 @@ class Supply:
         selection: which jobs.
         before: what earlier processes have done already.
         kin: which of the jobs are parents of others; None if that is still to be read.
+        wiped: what the action wipes of each.
+        look: reads jobs that may have been sent.
     """
 
     def __init__(
-        self, client: Client, selection: Selection, before: Before | None, kin: Kin | None
+        self,
+        client: Client,
+        selection: Selection,
+        before: Before | None,
+        kin: Kin | None,
+        *,
+        wiped: Wiped,
+        look: Look,
     ) -> None:
         self._client = client
         self._selection = selection
+        self._wiped = wiped
+        self._look = look
         self._sent = before.sent if before is not None else None
         self._doubtful = list(before.doubtful) if before is not None else []
         self._stand: list[SnapshotPage] = []
@@ -64,21 +87,24 @@ class Supply:
     async def judge_doubtful(self) -> list[Result] | None:
         """Returns the results of some doubtful jobs that were sent; None when none are left.
 
-        Jobs that are still where they were picked were not sent: `page` hands them out first. Costs
-        `Reader.rows` of `CHOSEN_AT_ONCE` jobs, and `read_snapshots` of those still there.
+        Jobs that are still as they were picked were not sent: `page` hands them out first. Costs a
+        look at `CHOSEN_AT_ONCE` jobs, and `read_snapshots` of those still there.
         """
         some = self._doubtful[:CHOSEN_AT_ONCE]
         if not some:
             return None
-        queue, state = self._selection.queue, self._selection.state
-        seen = await Reader(self._client).rows(queue, state, [one.job_id for one in some])
-        pairs = list(zip(some, seen, strict=True))
-        gone = [pair for pair in pairs if not stands(*pair)]
-        left = Chosen(queue, state, tuple(pick for pick, row in pairs if stands(pick, row)))
-        self._stand += [page async for page in read_snapshots(self._client, left)]
+        seen = await self._look(some)
+        left = replace(self._all_chosen, jobs=tuple(compress(some, seen.stand)))
+        pages = read_snapshots(self._client, left, self._wiped)
+        self._stand += [page async for page in pages]
         self.take(some)
         del self._doubtful[:CHOSEN_AT_ONCE]
-        return results_of_lost([pick for pick, _ in gone], [row for _, row in gone])
+        return list(compress(seen.results, [not stands for stands in seen.stand]))
+
+    @property
+    def _all_chosen(self) -> Chosen:
+        """The queue and state of the selection, for jobs named one by one."""
+        return Chosen(self._selection.queue, self._selection.state, ())
 
     def doubt(self, picks: Iterable[Picked]) -> None:
         """Adds jobs that may have to be sent again; `judge_doubtful` reads them."""
@@ -110,16 +136,15 @@ class Supply:
         parents = tuple(self._held.next())
         if not parents:
             return None
-        selection = self._selection
-        page = await self._next(Chosen(selection.queue, selection.state, parents))
+        page = await self._next(replace(self._all_chosen, jobs=parents))
         if page is None:
             self._pages = None
-        return page or SnapshotPage((), ())
+        return page or EMPTY
 
     async def _next(self, selection: Selection) -> SnapshotPage | None:
         """The next page of the selection; begins to read it if needed."""
         if self._pages is None:
-            self._pages = read_snapshots(self._client, selection)
+            self._pages = read_snapshots(self._client, selection, self._wiped)
         try:
             return await anext(self._pages, None)
         except LOST:
@@ -136,12 +161,12 @@ class Supply:
         kin, steps = self._reading
         try:
             async for _ in steps:
-                return SnapshotPage((), ())
+                return EMPTY
         except LOST:
             self._reading = None
             raise
         self._held = Held(kin, self._selection.queue)
-        return SnapshotPage((), ())
+        return EMPTY
 
     async def close(self) -> None:
         """Stops reading."""
@@ -166,21 +191,3 @@ class Supply:
 
     def _was_taken(self, job_id: str) -> bool:
         return hash(job_id) in self._taken or (self._sent is not None and job_id in self._sent)
-
-
-def stands(one: Picked, row: Row) -> bool:
-    """Whether a job is where it was picked, so that a retry would move it."""
-    return one.pinned and row.score == one.score and not row.missing
-
-
-def results_of_lost(batch: Sequence[Picked], seen: Sequence[Row]) -> list[Result]:
-    """Returns what a lost call did to each job, judged by its row read after the call."""
-    return [_result_of_lost(one, row) for one, row in zip(batch, seen, strict=True)]
-
-
-def _result_of_lost(one: Picked, row: Row) -> Result:
-    """What a lost call did to a job, given its row read after the call."""
-    if not one.pinned or row.score == one.score:
-        return Result(one.job_id, Code.NO_SUCH_JOB if row.missing else Code.NOT_IN_STATE)
-    # Gone: it ran and was removed, or was removed before the call, or a restart lost it.
-    return Result(one.job_id, Code.UNKNOWN if row.missing else Code.DONE)

@@ -1,4 +1,4 @@
-"""Remembers the acknowledged retries, to check them again if another server answers."""
+"""Remembers the jobs with code 1, to check them again if another server answers."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import compress
 
 from qtui.bullmq.codes import Code, Result
-from qtui.bullmq.model import JobState
-from qtui.bullmq.reads.places import Places
 from qtui.bullmq.writers.batch import Picked
+from qtui.operations.supply.pins import Pins
 
 JOBS_AT_ONCE = 1000
 """Jobs read in one round trip."""
 
 
 class Ledger:
-    """Jobs that were retried, each with the score to which its retry was pinned.
+    """Jobs with code 1, each with its pin.
 
     Takes some 20 bytes a job plus its id. Jobs without a pin are left out: a lost retry can't be
     distinguished from a job that failed again.
     """
 
     def __init__(self, known: Mapping[str, float] | None = None) -> None:
-        """Begins with the jobs of earlier processes: their scores by id."""
+        """Begins with the jobs of earlier processes: their pins by id."""
         self._ids = list(known or ())
         self._scores = array("d", (known or {}).values())
 
@@ -32,30 +31,29 @@ class Ledger:
         return len(self._ids)
 
     def add(self, picks: Sequence[Picked], results: Iterable[Result]) -> None:
-        """Adds the jobs of a batch that were retried."""
+        """Adds the jobs of a batch that have code 1."""
         for one, result in zip(picks, results, strict=True):
             if result.code is Code.DONE and one.pinned and one.score is not None:
                 self._ids.append(one.job_id)
                 self._scores.append(one.score)
 
-    async def lost(self, places: Places, state: JobState) -> list[Picked]:
-        """Returns the jobs that are where they were before their retry; they have not run since.
+    async def lost(self, pins: Pins) -> list[Picked]:
+        """Returns the jobs that are as they were picked; they have not moved on since.
 
-        Costs one round trip with a ZMSCORE for each thousand jobs.
+        Costs a `Pins.read` for each thousand jobs: one round trip with a ZMSCORE.
 
         Raises:
             FORBIDDEN: the ACL forbids reading the state.
             LOST: they could not be read; call it again.
         """
         found: list[Picked] = []
-        for ids, pins in self._chunks():
-            scores = await places.scores(state, ids)
-            pairs = zip(ids, pins, scores, strict=True)
+        for ids, picked in self._chunks():
+            pairs = zip(ids, picked, await pins.read(ids), strict=True)
             found += [Picked(one, pin) for one, pin, score in pairs if score == pin]
         return found
 
     def drop(self, lost: Iterable[Picked]) -> None:
-        """Removes jobs; they are added again when they are retried again."""
+        """Removes jobs; they are added again when they are done again."""
         gone = {one.job_id for one in lost}
         kept = [one not in gone for one in self._ids]
         self._scores = array("d", compress(self._scores, kept))
