@@ -32,6 +32,7 @@ from qtui.commands.shared.options import (
 )
 from qtui.commands.shared.program import Program
 from qtui.commands.shared.run import Flags, Workplace, print_text, run
+from qtui.verbs import Verb
 
 _IDS = "[ID|-|@FILE]..."
 """How help texts write job ids."""
@@ -475,6 +476,76 @@ def _retry(
         ids_on_stdin=given.on_stdin,
     )
     sys.exit(run(flags, lambda place: retry_jobs(place, request)))
+
+
+@main.command("pause", short_help="Pause queues.")
+@click.argument("queues", metavar="QUEUE...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Pause every queue of the prefixes.")
+@click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@with_reason
+@as_json_lines
+@click.pass_obj
+def _pause(
+    flags: Flags,
+    queues: tuple[str, ...],
+    everything: bool,
+    dry_run: bool,
+    yes: bool,
+    reason: str,
+    as_json: bool,
+) -> None:
+    """Pause queues: workers start no more of their jobs, in all processes, until a resume.
+
+    Jobs that are active run to their end. Waiting jobs are kept where the release that runs the
+    queue keeps them, and none is lost. A queue that is paused already stays as it is.
+    """
+    _pause_or_resume(flags, Verb.PAUSE, queues, everything, dry_run, yes, reason, as_json)
+
+
+@main.command("resume", short_help="Resume queues.")
+@click.argument("queues", metavar="QUEUE...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Resume every queue of the prefixes.")
+@click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@with_reason
+@as_json_lines
+@click.pass_obj
+def _resume(
+    flags: Flags,
+    queues: tuple[str, ...],
+    everything: bool,
+    dry_run: bool,
+    yes: bool,
+    reason: str,
+    as_json: bool,
+) -> None:
+    """Resume paused queues, with every job that any release left behind while they were paused.
+
+    The workers are woken. Jobs stranded in the list paused of a queue that is not paused come back
+    too.
+    """
+    _pause_or_resume(flags, Verb.RESUME, queues, everything, dry_run, yes, reason, as_json)
+
+
+def _pause_or_resume(
+    flags: Flags,
+    verb: Verb,
+    queues: tuple[str, ...],
+    everything: bool,
+    dry_run: bool,
+    yes: bool,
+    reason: str,
+    as_json: bool,
+) -> None:
+    if bool(queues) == everything:
+        raise click.UsageError("name the queues, or pass --all")
+    from qtui.commands.queue_actions.pausing import PausingRequest, pause_queues
+
+    request = PausingRequest(
+        verb=verb, queues=queues, dry_run=dry_run, yes=yes, json=as_json, reason=reason
+    )
+    sys.exit(run(flags, lambda place: pause_queues(place, request)))
 
 
 @main.command("flow", short_help="Show the flow of a job, or rerun it.")

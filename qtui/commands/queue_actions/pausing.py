@@ -1,0 +1,160 @@
+"""`qtui pause` and `qtui resume`: show what waits, ask, and print each queue's result."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import ClassVar
+
+from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.connection.client import Client
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import Kind
+from qtui.commands.queue_actions.report import QueueReport
+from qtui.commands.shared.asking import agreed, check_may_write
+from qtui.commands.shared.find import find_queue, find_queues, where_queues_are
+from qtui.commands.shared.output import Cell, Column, Paper, Table
+from qtui.commands.shared.report import tell_reason
+from qtui.commands.shared.run import DONE, INTERRUPTED, NOT_ALL, USAGE, CommandError, Workplace
+from qtui.commands.shared.sending import carry_out
+from qtui.operations.engine.campaign import Campaign
+from qtui.operations.queues.pausing import PausingPlan, plan_pausing
+from qtui.operations.retry.resuming import Recorder
+from qtui.text import plain
+from qtui.verbs import Verb
+from qtui.views.columns import Tone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PausingRequest:
+    """Which queues to pause or to resume."""
+
+    verb: Verb
+    queues: tuple[str, ...]
+    """Their names; none for all."""
+    dry_run: bool
+    yes: bool
+    json: bool
+    reason: str = ""
+    """Why, for the journal."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether the user has to confirm."""
+        return not (self.yes or self.dry_run)
+
+    @property
+    def words(self) -> str:
+        """The command line as the journal records it, without the options before the command."""
+        return shlex.join(["qtui", str(self.verb), *(self.queues or ("--all",))])
+
+
+class _Pausing(QueueReport):
+    verb = "paused"
+    action: ClassVar[Verb] = Verb.PAUSE
+    unchanged = "paused already"
+
+    def _done(self, result: Result) -> str:
+        return f"{self.verb}, what waits is in {result.target}"
+
+
+class _Resuming(QueueReport):
+    verb = "resumed"
+    action: ClassVar[Verb] = Verb.RESUME
+    unchanged = "not paused"
+
+
+def pause_queues(place: Workplace, request: PausingRequest) -> int:
+    """Pauses or resumes queues, or shows what that would do; returns the exit code."""
+    check_may_write(place, str(request.verb), dry_run=request.dry_run, asks=request.asks)
+    plan = place.ask(lambda client: _plan(client, place, request))
+    kind = _Pausing if request.verb is Verb.PAUSE else _Resuming
+    report = kind(place, json=request.json, dry=request.dry_run)
+    report.selected, report.warnings = len(plan.queues), plan.warnings()
+    report.foreign = sum(one.code is Code.REFUSED for one in plan.others)
+    others = [Result(one.queue.base, one.code, error=one.why) for one in plan.others]
+    if request.dry_run or not plan.chosen:
+        if not request.json:
+            _tell(place.err, plan, request)
+        report.results(
+            [*(Result(one.queue.base, one.code, one.target) for one in plan.chosen), *others]
+        )
+        return report.end(DONE if request.dry_run else report.code)
+    if not request.json or request.asks:
+        _tell(place.err, plan, request)
+    if request.asks:
+        try:
+            said_yes = agreed(f"{plan.headline}? [y/N] ")
+        except KeyboardInterrupt:
+            place.err.line()
+            return report.end(INTERRUPTED, f"interrupted: nothing was {report.verb}")
+        if not said_yes:
+            return report.end(NOT_ALL, f"nothing was {report.verb}")
+    report.results(others)
+    return place.ask(lambda client: _carry_out(client, place, request, plan, report), writes=True)
+
+
+async def _plan(client: Client, place: Workplace, request: PausingRequest) -> PausingPlan:
+    prefixes = place.settings.prefixes
+    if request.queues:
+        keys = [(await find_queue(client, prefixes, name)).queue for name in request.queues]
+    else:
+        keys = await all_queues(client, place)
+    return await plan_pausing(client, request.verb, keys)
+
+
+async def all_queues(client: Client, place: Workplace) -> list[QueueKey]:
+    """Every queue of BullMQ's under the prefixes, or those that the settings name.
+
+    Raises:
+        CommandError: there is none.
+    """
+    settings = place.settings
+    found = await find_queues(client, settings.prefixes, settings.queues)
+    keys = [status.queue for status in found if status.kind is not Kind.GONE]
+    if not keys:
+        raise CommandError(f"no queues under {where_queues_are(settings.prefixes)}", USAGE)
+    return sorted(keys)
+
+
+def _tell(paper: Paper, plan: PausingPlan, request: PausingRequest) -> None:
+    """Prints the plan for a person to read."""
+    if plan.chosen:
+        paper.line(paper.styled(plan.headline, bold=True))
+        rows = [
+            (
+                Cell(plain(one.queue.name)),
+                Cell(one.waits),
+                Cell("?" if one.workers is None else str(one.workers)),
+            )
+            for one in plan.chosen
+        ]
+        Table(paper, (Column("queue"), Column("what waits"), Column("workers", right=True))).write(
+            rows
+        )
+    for one in plan.others:
+        paper.line(f"{plain(one.queue.name)} {plain(one.why)}: nothing is changed")
+    for warning in plan.warnings():
+        paper.line(paper.styled(f"▲ {warning}", Tone.BUSY))
+    tell_reason(paper, request.reason)
+    paper.flush()
+
+
+async def _carry_out(
+    client: Client,
+    place: Workplace,
+    request: PausingRequest,
+    plan: PausingPlan,
+    report: QueueReport,
+) -> int:
+    record = Recorder(
+        folder=place.journal,
+        where=place.target.shown,
+        how=request.words,
+        reason=request.reason,
+    )
+    campaign = Campaign(client, plan.action(client), record=record)
+    try:
+        return await carry_out(campaign, place, report)
+    finally:
+        campaign.close()

@@ -1,0 +1,240 @@
+"""Pausing and resuming queues: the plan of each, and the change that carries it out.
+
+States: any. Replaced: the flag in ``meta``, and the list in which waiting jobs are kept. Scripts:
+`lua/pause.lua` and `lua/resume.lua`. The inverse of each is the other one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from qtui.bullmq.codes import Code
+from qtui.bullmq.connection.client import Client
+from qtui.bullmq.dialect import ONE_RESUME, QueueEvidence, kept_while_paused
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState, Kind, QueueStatus
+from qtui.bullmq.reads.queues.workers import read_workers
+from qtui.bullmq.reads.reader import Reader
+from qtui.bullmq.reads.status import read_status
+from qtui.bullmq.writers.queues import PauseWriter, QueueStep, ResumeWriter
+from qtui.operations.queues.queue_action import QueueAction, QueueChange
+from qtui.text import count, plain, plural
+from qtui.verbs import Verb
+
+_WAITS = (
+    (JobState.WAITING, "waiting"),
+    (JobState.PAUSED, "in paused"),
+    (JobState.PRIORITIZED, "prioritized"),
+    (JobState.DELAYED, "delayed"),
+    (JobState.WAITING_CHILDREN, "waiting-children"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueForecast:
+    """What a pause or a resume will do to one queue."""
+
+    status: QueueStatus
+    evidence: QueueEvidence
+    workers: int | None
+    """Workers connected; None if unknown."""
+    code: Code
+    target: str = ""
+    """The list that will keep the waiting jobs."""
+    why: str = ""
+    """Why nothing is done, for any other code than 1."""
+
+    @property
+    def queue(self) -> QueueKey:
+        """The queue."""
+        return self.status.queue
+
+    @property
+    def waits(self) -> str:
+        """What waits in it: ``12 waiting, 3 delayed``; ``nothing waits`` if nothing does."""
+        counts = self.status.count
+        words = [f"{count(counts(state))} {word}" for state, word in _WAITS if counts(state)]
+        return ", ".join(words) or "nothing waits"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PausingPlan:
+    """What a pause or a resume of some queues will do."""
+
+    verb: Verb
+    """`Verb.PAUSE` or `Verb.RESUME`."""
+    queues: tuple[QueueForecast, ...]
+
+    @property
+    def chosen(self) -> list[QueueForecast]:
+        """The queues that it changes."""
+        return [one for one in self.queues if one.code is Code.DONE]
+
+    @property
+    def others(self) -> list[QueueForecast]:
+        """Those that it does not, each with the reason."""
+        return [one for one in self.queues if one.code is not Code.DONE]
+
+    @property
+    def headline(self) -> str:
+        """What will be done, in a few words: ``Pause payments``, ``Resume 3 queues``."""
+        verb, chosen = str(self.verb).capitalize(), self.chosen
+        if len(chosen) == 1:
+            return f"{verb} {plain(chosen[0].queue.name)}"
+        return f"{verb} {plural(len(chosen), 'queue')}"
+
+    def warnings(self) -> list[str]:
+        """What to know before, in sentences; plain."""
+        several = len(self.chosen) > 1
+        tell = _of_pause if self.verb is Verb.PAUSE else _of_resume
+        return [words for one in self.chosen for words in tell(one, _name(one, several))]
+
+    def action(self, client: Client) -> QueueAction:
+        """Returns the action, with a writer of its own; not for a plan that changes nothing."""
+        changes: list[QueueChange]
+        if self.verb is Verb.PAUSE:
+            pauses = PauseWriter(client)
+            changes = [Pause(client, pauses, one.queue) for one in self.chosen]
+        else:
+            resumes = ResumeWriter(client)
+            changes = [Resume(client, resumes, one.queue) for one in self.chosen]
+        return QueueAction(self.verb, changes)
+
+
+async def plan_pausing(client: Client, verb: Verb, queues: Sequence[QueueKey]) -> PausingPlan:
+    """Returns what a pause or a resume of these queues will do. Reads only.
+
+    Costs two round trips, and what `Reader.evidence` costs for each queue.
+    """
+    keys = list(dict.fromkeys(queues))
+    statuses = await read_status(client, keys)
+    workers = await read_workers(client, keys)
+    reader = Reader(client)
+    found = []
+    for status in statuses:
+        evidence = QueueEvidence()
+        if status.kind is Kind.BULLMQ:
+            evidence = await reader.evidence(status.queue)
+        code, target, why = _forecast(verb, status, evidence)
+        found.append(
+            QueueForecast(
+                status=status,
+                evidence=evidence,
+                workers=None if workers is None else workers[status.queue],
+                code=code,
+                target=target,
+                why=why,
+            )
+        )
+    return PausingPlan(verb=verb, queues=tuple(found))
+
+
+def _forecast(verb: Verb, status: QueueStatus, evidence: QueueEvidence) -> tuple[Code, str, str]:
+    if status.kind is not Kind.BULLMQ:
+        gone = status.kind is Kind.GONE
+        return Code.NO_SUCH_JOB if gone else Code.REFUSED, "", status.kind.refusal
+    if verb is Verb.PAUSE:
+        if status.paused:
+            return Code.NOT_IN_STATE, "", "is paused already"
+        return Code.DONE, kept_while_paused(evidence).value, ""
+    if not status.paused and not status.count(JobState.PAUSED):
+        return Code.NOT_IN_STATE, "", "is not paused"
+    return Code.DONE, "wait", ""
+
+
+def _name(one: QueueForecast, several: bool) -> str:
+    return plain(one.queue.name) if several else "the queue"
+
+
+def _of_pause(one: QueueForecast, name: str) -> Iterator[str]:
+    counts, evidence = one.status.count, one.evidence
+    if active := counts(JobState.ACTIVE):
+        ends = "runs to its end" if active == 1 else "run to their end"
+        yield f"{plural(active, 'active job')} of {name} {ends}."
+    moved = counts(JobState.WAITING)
+    doubt = evidence.dialect in ("T5/T6", "?") and one.target == "paused" and moved
+    if doubt:
+        yield (
+            f"No key shows which release runs {name}: its {plural(moved, 'waiting job')} are kept "
+            "in the list paused, where no release loses them, but 6.x does not show them there."
+        )
+    if doubt and moved > ONE_RESUME:
+        yield (
+            f"Resume {name} with qtui: clients of 6.x other than Node's bring back {count(ONE_RESUME)}"
+            " jobs of that list, and leave the rest there."
+        )
+    if stranded := counts(JobState.PAUSED):
+        yield (
+            f"{plural(stranded, 'job is', 'jobs are')} stranded in the list paused of {name}: kept "
+            "there until it is resumed."
+        )
+
+
+def _of_resume(one: QueueForecast, name: str) -> Iterator[str]:
+    counts = one.status.count
+    in_paused, in_wait = counts(JobState.PAUSED), counts(JobState.WAITING)
+    if not one.status.paused:
+        yield (
+            f"{name[:1].upper()}{name[1:]} is not paused; {plural(in_paused, 'job is', 'jobs are')} "
+            "stranded in its list paused, and brought back."
+        )
+    elif in_paused and in_wait:
+        yield (
+            f"Two releases added to {name} while it was paused: the {plural(in_paused, 'job')} in "
+            f"the list paused run first, then the {count(in_wait)} in wait. None is lost."
+        )
+    if one.workers == 0:
+        yield f"No worker of {name} is connected: nothing runs until one starts."
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """The pause of one queue."""
+
+    client: Client
+    writer: PauseWriter
+    queue: QueueKey
+
+    async def former(self) -> Mapping[str, str]:
+        """Reads whether it was paused, and what waited."""
+        return await _former(self.client, self.queue)
+
+    async def step(self) -> QueueStep:
+        """Pauses it."""
+        return await self.writer.pause(self.queue)
+
+    async def stands(self) -> bool:
+        """Whether it is not paused."""
+        [status] = await read_status(self.client, [self.queue])
+        return not status.paused
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """The resume of one queue."""
+
+    client: Client
+    writer: ResumeWriter
+    queue: QueueKey
+
+    async def former(self) -> Mapping[str, str]:
+        """Reads whether it was paused, and what waited."""
+        return await _former(self.client, self.queue)
+
+    async def step(self) -> QueueStep:
+        """Brings back some of what is in ``paused``, or all of it, and resumes the queue then."""
+        return await self.writer.resume(self.queue)
+
+    async def stands(self) -> bool:
+        """Whether it is paused, or has jobs stranded in ``paused``."""
+        [status] = await read_status(self.client, [self.queue])
+        return status.paused or status.count(JobState.PAUSED) > 0
+
+
+async def _former(client: Client, queue: QueueKey) -> Mapping[str, str]:
+    """The flag, the version, and the jobs in each state that waits, as text."""
+    [status] = await read_status(client, [queue])
+    found = {"paused": "1"} if status.paused else {}
+    found |= {"version": status.version} if status.version else {}
+    return found | {state.key: str(status.count(state)) for state, _ in _WAITS}

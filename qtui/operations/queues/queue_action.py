@@ -1,0 +1,208 @@
+"""An action on whole queues, for a campaign: one queue after the other, one bounded step a call.
+
+What is done to a queue is in its `QueueChange`. In results and journal a queue is named by its base
+key. A change of several steps is safe to end after any of them, and the same change, begun again,
+does the rest; so a campaign that was cut off is not resumed but planned anew.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from qtui.bullmq.codes import Code, ForeignQueue, QueueGone, Result
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.writers.batch import Batch, Picked
+from qtui.bullmq.writers.queues import QueueStep
+from qtui.operations.engine.action import Seen
+from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection, snapshot_lines
+from qtui.operations.journal.texts import Texts
+from qtui.verbs import Verb
+
+SELECTION: Final = "queues"
+"""The kind of selection in the journal."""
+
+
+class QueueChange(Protocol):
+    """What an action does to one queue."""
+
+    @property
+    def queue(self) -> QueueKey:
+        """The queue."""
+
+    async def former(self) -> Mapping[str, str]:
+        """Reads what the change replaces, for the journal and for an undo."""
+
+    async def step(self) -> QueueStep:
+        """Does the next step, atomically; repeat it while something is left.
+
+        Raises:
+            QueueGone, ForeignQueue: nothing was written.
+            Unable, LOST, REFUSED: as `Load.send`.
+        """
+
+    async def stands(self) -> bool:
+        """Whether the queue still is as the change found it, or half-way. Reads only."""
+
+
+class QueueAction:
+    """One change to each of some queues.
+
+    Args:
+        verb: the action.
+        changes: what to do, in order.
+    """
+
+    def __init__(self, verb: Verb, changes: Sequence[QueueChange]) -> None:
+        self.verb = verb
+        self.changes = tuple(changes)
+        self.before = Counter[Code]()
+        self.queue = None
+        self.follower = None
+        self.left = 0
+        """What is left to be done with the queue at hand after its last step; 0 between queues."""
+        self._todo = list(changes)
+        self._written: set[str] = set()
+        self._done: set[str] = set()
+
+    @property
+    def selected(self) -> int:
+        """Number of queues in the plan."""
+        return len(self.changes)
+
+    def header(self) -> Header:
+        """Returns the first line of the journal, without address, command and pace."""
+        first = self.changes[0].queue
+        return Header(
+            where="",
+            queue=first.base,
+            prefix=first.prefix,
+            state="",
+            selection=WrittenSelection(kind=SELECTION, jobs=self.selected),
+            action=self.verb.value,
+        )
+
+    def chosen(self) -> Sequence[Picked]:
+        """Returns the queues."""
+        return [Picked(one.queue.base) for one in self.changes]
+
+    async def begin(self) -> None:
+        """Nothing has to be known beside the plan."""
+
+    async def lost(self) -> Sequence[Picked]:
+        """Returns the queues with code 1 that are as they were before."""
+        done = [one for one in self.changes if one.queue.base in self._done]
+        return [Picked(one.queue.base) for one in done if await one.stands()]
+
+    def withdraw(self, lost: Sequence[Picked]) -> None:
+        """Hands these queues out again."""
+        again = {one.job_id for one in lost}
+        self._done -= again
+        self._todo += [one for one in self.changes if one.queue.base in again]
+
+    async def judge_doubtful(self) -> None:
+        """None: a campaign that was cut off is planned anew."""
+
+    async def next(self) -> QueueLoad | None:
+        """Returns the queue at hand, until nothing of it is left, then the next one."""
+        return QueueLoad(self, self._todo[0]) if self._todo else None
+
+    async def vanished(self) -> bool:
+        """No: each queue that is gone has a code."""
+        return False
+
+    async def conclude(self, seconds: float) -> None:
+        """There is nothing to follow."""
+
+    def outcomes(self) -> None:
+        """None: there is nothing to follow."""
+
+    def counts(self) -> None:
+        """None: there is nothing to follow."""
+
+    async def close(self) -> None:
+        """Nothing is being read."""
+
+    async def snapshot_of(self, change: QueueChange, texts: Texts | None) -> bytes:
+        """Returns the journal line of a queue; empty for its later steps."""
+        base = change.queue.base
+        if base in self._written:
+            return b""
+        fields = await change.former()
+        self._written.add(base)
+        return snapshot_lines([Snapshot(base, None, fields)], texts)
+
+    def settle(self, change: QueueChange, results: Sequence[Result]) -> Sequence[Result]:
+        """Returns the result once nothing of the queue is left."""
+        if self.left and results and results[0].done:
+            return []
+        self.left = 0
+        self._todo = [one for one in self._todo if one is not change]
+        self._done |= {one.job_id for one in results if one.done}
+        return results
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLoad:
+    """One queue, to be sent its next step."""
+
+    action: QueueAction
+    change: QueueChange
+
+    def __len__(self) -> int:
+        """One queue."""
+        return 1
+
+    @property
+    def ids(self) -> list[str]:
+        """Its base key."""
+        return [self.change.queue.base]
+
+    def cut(self, jobs: int) -> tuple[QueueLoad, None]:
+        """All of it."""
+        return self, None
+
+    def only(self, wanted: Sequence[bool]) -> QueueLoad:
+        """All of it: the campaign asks so for a queue that the server refused for now."""
+        return self
+
+    def take(self) -> None:
+        """The queue stays at hand until it is settled."""
+
+    async def snapshot(self, texts: Texts | None) -> bytes:
+        """Returns what the change replaces."""
+        return await self.action.snapshot_of(self.change, texts)
+
+    async def send(self) -> Batch:
+        """Does one step. A queue that is gone, or not BullMQ's own, has a code like any other."""
+        self.action.left = 0
+        base = self.change.queue.base
+        try:
+            step = await self.change.step()
+        except QueueGone as gone:
+            return Batch([Result(base, Code.NO_SUCH_JOB, error=str(gone))])
+        except ForeignQueue as foreign:
+            return Batch([Result(base, Code.REFUSED, error=str(foreign))])
+        self.action.left = step.left
+        return Batch([step.result], step.note, step.seconds)
+
+    async def look(self) -> Seen:
+        """Reads the queue after a step whose reply was lost."""
+        stands = await self.change.stands()
+        return Seen([stands], [Result(self.change.queue.base, Code.DONE)])
+
+    async def correct(self, seen: Seen, results: Sequence[Result]) -> list[Result]:
+        """A step that finds nothing to do, after a lost one, found what that one did."""
+        if results[0].code is Code.NOT_IN_STATE:
+            return list(seen.results)
+        return list(results)
+
+    def settle(self, results: Sequence[Result]) -> Sequence[Result]:
+        """Takes the result of the step."""
+        return self.action.settle(self.change, results)
+
+    def objection(self, results: Sequence[Result]) -> str:
+        """Returns "": queues are independent."""
+        return ""
