@@ -33,6 +33,7 @@ from qtui.text import age, count, plain, plural
 from qtui.text import size as size_of
 from qtui.views.campaigns import (
     Story,
+    before_words,
     campaign_words,
     facts,
     job_row,
@@ -291,6 +292,18 @@ def _show(out: Paper, folder: Path, campaign_id: str) -> None:
         more = len(story.groups) - _GROUPS_SHOWN
         if more > 0:
             out.line(f"and {plural(more, 'group')} more")
+    if story.of_queues:
+        _heading(out, "queues")
+        table = Table(out, [Column("queue"), Column("result"), Column("before")])
+        table.write(
+            [
+                Cell(plain(name)),
+                Cell(*_said(story, name, state)),
+                Cell(", ".join(before_words(one))),
+            ]
+            for name, one in story.jobs.items()
+        )
+    elif story.groups:
         _heading(out, "jobs")
         table = Table(out, [*_columns(state)[:-1], Column("result"), _columns(state)[-1]])
         now = time.time() * 1000

@@ -16,7 +16,7 @@ from qtui.bullmq.signature.headline import reason_of, spoken
 from qtui.operations.engine.pace import Pace
 from qtui.operations.following.outcome import Fate, Outcome
 from qtui.operations.journal.lines import Header, JournalLine, Snapshot, outcome_of, result_of
-from qtui.operations.journal.reading import Summary, read_lines, rebuilt
+from qtui.operations.journal.reading import Summary, find, read_header, read_lines, rebuilt
 from qtui.text import count, first_line, plain, plural
 from qtui.verbs import Verb
 from qtui.views.columns import Tone, Verdict, verdict
@@ -24,6 +24,9 @@ from qtui.views.document import Pairs, Section
 
 FIRST: Final = 20
 """Jobs shown per campaign."""
+
+QUEUES: Final = "queues"
+"""The kind of selection of an action on whole queues, whose ids are base keys."""
 
 _USUAL: Final = asdict(Pace())
 """Default pace, which is not shown."""
@@ -45,6 +48,8 @@ def selection_words(header: Header) -> str:
     jobs = "jobs" if chosen.jobs is None else plural(chosen.jobs, "job")
     if header.flow:
         return f"flow of {jobs}"
+    if chosen.kind == QUEUES:
+        return plural(chosen.jobs or 0, "queue")
     if chosen.kind == "ids":
         return f"{jobs} by id"
     return f"{jobs} that match {plain(chosen.filter)}" if chosen.filter else f"all {jobs}"
@@ -58,7 +63,9 @@ def campaign_words(header: Header) -> str:
 def queue_name(header: Header) -> str:
     """The queue's name, with its prefix if that is not the default."""
     name = header.queue.removeprefix(f"{header.prefix}:")
-    return plain(name if header.prefix == "bull" else header.queue)
+    name = plain(name if header.prefix == "bull" else header.queue)
+    more = (header.selection.jobs or 1) - 1 if header.selection.kind == QUEUES else 0
+    return f"{name} and {count(more)} more" if more > 0 else name
 
 
 def state_before(header: Header) -> JobState:
@@ -90,6 +97,8 @@ def _reason(one: Snapshot) -> str:
 class Story:
     """What one pass over a journal collects; its memory does not grow with the jobs."""
 
+    of_queues: str = ""
+    """For an action on whole queues, what was done to them: ``paused``."""
     groups: Counter[tuple[str, str]] = field(default_factory=Counter)
     jobs: dict[str, Snapshot] = field(default_factory=dict)
     """The first jobs."""
@@ -104,12 +113,14 @@ class Story:
 
     def met(self, job: Snapshot) -> None:
         """Counts one job."""
+        if len(self.jobs) < FIRST:
+            self.jobs[job.id] = job
+        if self.of_queues:
+            return
         alike = job.fields.get("name") or "", signature(_reason(job))
         if alike not in self.groups and len(self.groups) >= _GROUPS:
             alike = ("", "(other errors)")
         self.groups[alike] += 1
-        if len(self.jobs) < FIRST:
-            self.jobs[job.id] = job
 
     def add(self, found: JournalLine) -> None:
         """Takes one line in."""
@@ -136,7 +147,12 @@ class Story:
         """The job's result, in the words of its row on the screen; plain."""
         if job_id not in self.results:
             return Verdict("? unknown", Tone.FAINT)
-        found = verdict(self.results[job_id], self.outcomes.get(job_id), state)
+        result = self.results[job_id]
+        if self.of_queues and result.done:
+            return Verdict(f"✔ {self.of_queues}", Tone.GOOD)
+        if self.of_queues and result.code is Code.NOT_IN_STATE:
+            return Verdict("· had changed meanwhile", Tone.FAINT)
+        found = verdict(result, self.outcomes.get(job_id), state)
         return Verdict(plain(found.text), found.tone)
 
 
@@ -168,6 +184,8 @@ def facts(one: Summary, story: Story) -> Iterator[tuple[str, str]]:
         yield "flow", plain(header.flow.get("root", "?"))
         start = "the start" if header.flow.get("start") == "start" else "failure"
         yield "jobs", f"{selection_words(header)}, rerun from {start}"
+    elif header.selection.kind == QUEUES:
+        yield "queues", selection_words(header)
     else:
         yield "jobs", f"{selection_words(header)}, out of {state_before(header)}"
     if header.action in (Verb.RETRY, Verb.RERUN):
@@ -234,18 +252,30 @@ def campaign_sections(one: Summary, story: Story) -> list[Section]:
     jobs = tuple((job_id, _in_words(story, job_id, state)) for job_id in story.jobs)
     if jobs:
         note = f"{len(jobs)} of {count(one.jobs)}" if one.jobs > len(jobs) else ""
-        sections.append(Section("jobs", Pairs(jobs), note=note))
+        title = "queues" if story.of_queues else "jobs"
+        sections.append(Section(title, Pairs(jobs), note=note))
     return sections
 
 
 def _in_words(story: Story, job_id: str, state: JobState) -> str:
+    if story.of_queues:
+        before = ", ".join(before_words(story.jobs[job_id]))
+        return f"{story.result(job_id, state).text}  ←  {before}"
     error = spoken(_reason(story.jobs[job_id]))
     return f"{story.result(job_id, state).text}" + (f"  ←  {error}" if error else "")
 
 
+def before_words(queue: Snapshot) -> Iterator[str]:
+    """What a queue was like before an action on it: ``paused 1``, ``wait 12``; plain."""
+    for name, text in queue.fields.items():
+        if name != "prefix" and text != "0":
+            yield plain(f"{name} {first_line(text)}")
+
+
 def read_story(folder: Path, campaign_id: str) -> Story:
     """Collects a campaign's story from its journal. Reads it twice, in constant memory."""
-    story = Story()
+    header = read_header(folder, find(folder, campaign_id))
+    story = Story(of_queues=header.done if header.selection.kind == QUEUES else "")
     for job in rebuilt(folder, campaign_id):
         story.met(job)
     for found in read_lines(folder, campaign_id):

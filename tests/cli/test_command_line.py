@@ -135,7 +135,7 @@ def test_bash_completes_commands_options_values_and_retries() -> None:
         asked = run(environ={"_QTUI_COMPLETE": "bash_complete", **words})
         return {found.partition(",")[2] for found in asked.out.splitlines()}
 
-    assert completed("qtui re") == {"retry"}
+    assert completed("qtui retr") == {"retry"}
     assert "--dry-run" in completed("qtui retry q --d")
     assert {"failed", "all"} <= completed("qtui jobs q --state ")
     sourced = subprocess.run(

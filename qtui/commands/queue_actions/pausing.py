@@ -55,7 +55,7 @@ class _Pausing(QueueReport):
     unchanged = "paused already"
 
     def _done(self, result: Result) -> str:
-        return f"{self.verb}, what waits is in {result.target}"
+        return f"{self.verb}, waiting jobs are kept in {result.target}"
 
 
 class _Resuming(QueueReport):

@@ -18,7 +18,7 @@ from qtui.bullmq.reads.queues.workers import read_workers
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.reads.status import read_status
 from qtui.bullmq.writers.queues import PauseWriter, QueueStep, ResumeWriter
-from qtui.operations.queues.queue_action import QueueAction, QueueChange
+from qtui.operations.queues.queue_action import QueueAction
 from qtui.text import count, plain, plural
 from qtui.verbs import Verb
 
@@ -92,14 +92,16 @@ class PausingPlan:
 
     def action(self, client: Client) -> QueueAction:
         """Returns the action, with a writer of its own; not for a plan that changes nothing."""
-        changes: list[QueueChange]
-        if self.verb is Verb.PAUSE:
-            pauses = PauseWriter(client)
-            changes = [Pause(client, pauses, one.queue) for one in self.chosen]
-        else:
-            resumes = ResumeWriter(client)
-            changes = [Resume(client, resumes, one.queue) for one in self.chosen]
-        return QueueAction(self.verb, changes)
+        return QueueAction(
+            self.verb, [change_of(self.verb, client, one.queue) for one in self.chosen]
+        )
+
+
+def change_of(verb: Verb, client: Client, queue: QueueKey) -> Pause | Resume:
+    """Returns the pause or the resume of one queue, with a writer for that alone."""
+    if verb is Verb.PAUSE:
+        return Pause(client, PauseWriter(client), queue)
+    return Resume(client, ResumeWriter(client), queue)
 
 
 async def plan_pausing(client: Client, verb: Verb, queues: Sequence[QueueKey]) -> PausingPlan:
@@ -161,8 +163,8 @@ def _of_pause(one: QueueForecast, name: str) -> Iterator[str]:
         )
     if doubt and moved > ONE_RESUME:
         yield (
-            f"Resume {name} with qtui: clients of 6.x other than Node's bring back {count(ONE_RESUME)}"
-            " jobs of that list, and leave the rest there."
+            f"Resume {name} with qtui: of 6.x only Node's client brings back more than "
+            f"{count(ONE_RESUME)} jobs of that list."
         )
     if stranded := counts(JobState.PAUSED):
         yield (
@@ -176,8 +178,8 @@ def _of_resume(one: QueueForecast, name: str) -> Iterator[str]:
     in_paused, in_wait = counts(JobState.PAUSED), counts(JobState.WAITING)
     if not one.status.paused:
         yield (
-            f"{name[:1].upper()}{name[1:]} is not paused; {plural(in_paused, 'job is', 'jobs are')} "
-            "stranded in its list paused, and brought back."
+            f"{plural(in_paused, 'job is', 'jobs are')} stranded in the list paused of {name}, "
+            "which is not paused: brought back."
         )
     elif in_paused and in_wait:
         yield (
@@ -198,7 +200,7 @@ class Pause:
 
     async def former(self) -> Mapping[str, str]:
         """Reads whether it was paused, and what waited."""
-        return await _former(self.client, self.queue)
+        return await waiting_of(self.client, self.queue)
 
     async def step(self) -> QueueStep:
         """Pauses it."""
@@ -220,7 +222,7 @@ class Resume:
 
     async def former(self) -> Mapping[str, str]:
         """Reads whether it was paused, and what waited."""
-        return await _former(self.client, self.queue)
+        return await waiting_of(self.client, self.queue)
 
     async def step(self) -> QueueStep:
         """Brings back some of what is in ``paused``, or all of it, and resumes the queue then."""
@@ -232,9 +234,9 @@ class Resume:
         return status.paused or status.count(JobState.PAUSED) > 0
 
 
-async def _former(client: Client, queue: QueueKey) -> Mapping[str, str]:
-    """The flag, the version, and the jobs in each state that waits, as text."""
+async def waiting_of(client: Client, queue: QueueKey) -> Mapping[str, str]:
+    """Returns the flag, the version, and the jobs in each state that waits, as text."""
     [status] = await read_status(client, [queue])
-    found = {"paused": "1"} if status.paused else {}
-    found |= {"version": status.version} if status.version else {}
+    found = {"prefix": queue.prefix} | ({"meta.paused": "1"} if status.paused else {})
+    found |= {"meta.version": status.version} if status.version else {}
     return found | {state.key: str(status.count(state)) for state, _ in _WAITS}

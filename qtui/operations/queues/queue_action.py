@@ -47,6 +47,37 @@ class QueueChange(Protocol):
         """Whether the queue still is as the change found it, or half-way. Reads only."""
 
 
+def queue_of(snapshot: Snapshot) -> QueueKey:
+    """Returns the queue of a journal's line; `QueueChange.former` has its ``prefix``."""
+    prefix = snapshot.fields.get("prefix") or snapshot.id.partition(":")[0]
+    return QueueKey(snapshot.id, prefix)
+
+
+async def finished(change: QueueChange) -> QueueStep:
+    """Does all steps of a change, one after the other; returns the last.
+
+    A queue that is gone, or not BullMQ's own, has a code like any other.
+
+    Raises:
+        Unable, LOST, REFUSED: as `Load.send`.
+    """
+    step = await coded(change)
+    while step.left and step.result.done:
+        step = await coded(change)
+    return step
+
+
+async def coded(change: QueueChange) -> QueueStep:
+    """Does one step; a queue that is gone, or not BullMQ's own, has a code like any other."""
+    base = change.queue.base
+    try:
+        return await change.step()
+    except QueueGone as gone:
+        return QueueStep(Result(base, Code.NO_SUCH_JOB, error=str(gone)))
+    except ForeignQueue as foreign:
+        return QueueStep(Result(base, Code.REFUSED, error=str(foreign)))
+
+
 class QueueAction:
     """One change to each of some queues.
 
@@ -176,15 +207,9 @@ class QueueLoad:
         return await self.action.snapshot_of(self.change, texts)
 
     async def send(self) -> Batch:
-        """Does one step. A queue that is gone, or not BullMQ's own, has a code like any other."""
+        """Does one step."""
         self.action.left = 0
-        base = self.change.queue.base
-        try:
-            step = await self.change.step()
-        except QueueGone as gone:
-            return Batch([Result(base, Code.NO_SUCH_JOB, error=str(gone))])
-        except ForeignQueue as foreign:
-            return Batch([Result(base, Code.REFUSED, error=str(foreign))])
+        step = await coded(self.change)
         self.action.left = step.left
         return Batch([step.result], step.note, step.seconds)
 

@@ -7,12 +7,15 @@ from typing import Final
 
 from qtui.operations.journal.lines import Header
 from qtui.operations.undo.inverse import MakeInverse
+from qtui.operations.undo.pausing import Unpause, Unresume
 from qtui.operations.undo.unretry import Reretry, Unretry
 from qtui.verbs import Verb
 
 INVERSES: Final[Mapping[str, MakeInverse]] = {
     Verb.RETRY: Unretry,
     Unretry.effect: Reretry,
+    Verb.PAUSE: Unpause,
+    Verb.RESUME: Unresume,
 }
 """By effect, what takes it back. The effect of an inverse has to be a key here too, unless what it
 does can't be taken back in turn."""

@@ -1,0 +1,109 @@
+"""`qtui pause` and `qtui resume`, as people and scripts call them."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+
+from tests.cli.stage import PATIENCE, Stage, command, connect, digest, failed, invoke, places, play
+
+
+async def _work(stage: Stage) -> None:
+    await stage.add(2)
+    await stage.fail(1)
+
+
+def test_a_dry_run_says_what_waits_and_writes_nothing(redis_url: str) -> None:
+    play(redis_url, _work)
+    before = digest(redis_url)
+    seen = invoke("--redis", redis_url, "pause", "payments", "--dry-run", "--json")
+    assert (seen.code, digest(redis_url)) == (0, before)
+    assert seen.objects[0] == {"id": "bull:payments", "code": 1, "target": "paused"}
+    summary = seen.summary
+    assert summary.pop("warnings")
+    assert summary == {
+        "action": "pause",
+        "selected": 1,
+        "done": 0,
+        "codes": {"1": 1},
+        "journal": None,
+        "dry_run": True,
+    }
+    said = invoke("--redis", redis_url, "pause", "payments", "--dry-run")
+    assert "1 waiting" in said.err
+    assert "would be paused" in said.out
+
+
+def test_pausing_all_says_which_are_paused_already_and_is_done(redis_url: str) -> None:
+    play(redis_url, _work)
+    failed(redis_url, 1, name="emails")
+    one = invoke("--redis", redis_url, "pause", "emails", "--yes", "--json", "--reason", "poison")
+    assert (one.code, one.summary["done"]) == (0, 1)
+    both = invoke("--redis", redis_url, "pause", "--all", "--yes", "--json")
+    assert both.code == 0
+    codes = {line["id"]: line["code"] for line in both.objects[:-1]}
+    assert codes == {"bull:emails": -3, "bull:payments": 1}
+    again = invoke("--redis", redis_url, "pause", "--all", "--yes")
+    assert again.code == 0
+    assert "is paused already" in again.out
+    back = invoke("--redis", redis_url, "resume", "--all", "--yes", "--json")
+    assert (back.code, back.summary["done"]) == (0, 2)
+    told = invoke("--redis", redis_url, "journal", one.summary["journal"])
+    assert "pause" in told.out
+    assert "poison" in told.out
+    assert "✔ paused" in told.out
+
+
+def test_it_is_refused_in_words_and_with_a_code(redis_url: str) -> None:
+    play(redis_url, _work)
+    before = digest(redis_url)
+    for words, code, said in (
+        (("pause",), 2, "--all"),
+        (("pause", "payments", "--all"), 2, "--all"),
+        (("pause", "payments"), 2, "--yes"),
+        (("pause", "nothing", "--yes"), 2, 'no queue "nothing"'),
+        (("--read-only", "pause", "payments", "--yes"), 4, "read-only"),
+        (("--read-only", "resume", "--all", "--yes"), 4, "read-only"),
+    ):
+        seen = invoke("--redis", redis_url, *words)
+        assert (seen.code, said in seen.err) == (code, True), (words, seen)
+    assert digest(redis_url) == before
+
+
+def test_a_queue_of_bull_is_not_paused(redis_url: str) -> None:
+    with connect(redis_url) as client:
+        client.rpush("bull:old:wait", "1")
+        client.set("bull:old:id", "1")
+    seen = invoke("--redis", redis_url, "pause", "old", "--yes", "--json")
+    assert seen.code == 1
+    assert seen.objects[0]["code"] == 0
+    assert "Bull 3/4" in seen.objects[0]["error"]
+
+
+def test_a_resume_that_is_killed_half_way_is_done_by_the_next(redis_url: str) -> None:
+    """Thousands wait in both lists; every job is in one of them all the time, in its order."""
+    play(redis_url, _work)
+    waits, in_paused = ([f"{name}{at}" for at in range(40_000)] for name in "wp")
+    with connect(redis_url) as client:
+        client.delete("bull:payments:wait")
+        for name, ids in (("wait", waits), ("paused", in_paused)):
+            for start in range(0, len(ids), 5000):
+                client.rpush(f"bull:payments:{name}", *ids[start : start + 5000])
+        client.hset("bull:payments:meta", "paused", 1)
+        words = command("--redis", redis_url, "resume", "payments", "--yes")
+        for _ in range(2):
+            length = client.llen("bull:payments:wait")
+            process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            deadline = time.monotonic() + PATIENCE
+            while client.llen("bull:payments:wait") == length and process.poll() is None:
+                assert time.monotonic() < deadline
+            process.kill()
+            process.wait(PATIENCE)
+            found = client.lrange("bull:payments:wait", 0, -1)
+            found += client.lrange("bull:payments:paused", 0, -1)
+            assert found == [*waits, *in_paused]
+        done = invoke("--redis", redis_url, "resume", "payments", "--yes", "--json")
+        assert (done.code, done.summary["codes"]) in ((0, {"1": 1}), (0, {"-3": 1}))
+        assert client.lrange("bull:payments:wait", 0, -1) == [*waits, *in_paused]
+        assert not client.hexists("bull:payments:meta", "paused")
+    assert len(places(redis_url)) == 80_001
