@@ -635,6 +635,61 @@ def _flow(
     sys.exit(run(flags, lambda place: show_flow(place, request)))
 
 
+@main.command("undo", short_help="Take back what qtui did.")
+@click.argument("operation", metavar="[OPERATION]", required=False, shell_complete=campaign_ids)
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@click.option(
+    "--resume",
+    metavar="UNDO",
+    callback=not_empty,
+    shell_complete=campaign_ids,
+    help="Resume an undo that was cut off or stopped, by its id in the journal.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@with_reason
+@click.option("--verbose", is_flag=True, help="Print a line for each job, on a terminal too.")
+@as_json_lines
+@click.pass_obj
+def _undo(
+    flags: Flags,
+    operation: str | None,
+    ids: tuple[str, ...],
+    resume: str | None,
+    dry_run: bool,
+    yes: bool,
+    reason: str,
+    verbose: bool,
+    as_json: bool,
+) -> None:
+    """Take back an operation of the journal, for every job that still is where qtui put it.
+
+    OPERATION is its id in the journal, or the beginning or end of one; without it, or with `last`,
+    it is the last operation on this server that was not undone yet. With IDs only those of its
+    jobs. Jobs that have run, moved or changed since are left alone (code -3). An undo is an
+    operation too: undo it by its id.
+    """
+    if resume is not None:
+        if operation is not None or dry_run or reason:
+            raise click.UsageError("--resume UNDO knows what it undoes: give nothing else")
+        from qtui.commands.undo import resume_undo
+
+        again = partial(resume_undo, name=resume, json=as_json, yes=yes, verbose=verbose)
+        sys.exit(run(flags, again))
+    from qtui.commands.undo import UndoRequest, undo_operation
+
+    request = UndoRequest(
+        operation=operation or "",
+        ids=tuple(dict.fromkeys(ids)),
+        dry_run=dry_run,
+        yes=yes,
+        json=as_json,
+        reason=reason,
+        verbose=verbose,
+    )
+    sys.exit(run(flags, lambda place: undo_operation(place, request)))
+
+
 @main.command("journal", short_help="List past retries made from this machine.")
 @click.argument("campaign", metavar="[ID]", required=False, shell_complete=campaign_ids)
 @click.option("--jobs", is_flag=True, help="With ID: list the jobs as they were before the retry.")

@@ -28,6 +28,7 @@ from qtui.operations.journal.reading import (
     read_lines,
     rebuilt,
     summary,
+    with_undos,
 )
 from qtui.text import age, count, plain, plural
 from qtui.text import size as size_of
@@ -65,7 +66,7 @@ def list_journal(out: Paper, err: Paper, folder: Path, *, json: bool) -> int:
     table = Table(out, [*heads, Column("what"), *numbers, size, Column("state")])
     now, rows, octets = time.time() * 1000, [], 0
     try:
-        for one in campaigns(folder):
+        for one in with_undos(campaigns(folder)):
             octets += one.size
             if json:
                 out.json(campaign_object(one))
@@ -200,6 +201,8 @@ def campaign_object(one: Summary) -> dict[str, object]:
         "reason": header.reason,
         "how": header.how,
         "flow": dict(header.flow) or None,
+        "undoes": header.undoes or None,
+        "undone_by": list(one.undone_by),
         "phase": phase_of(one),
         "ended": one.until or None,
         "jobs": one.jobs,
@@ -231,6 +234,8 @@ def _cells(one: Summary, now: float) -> Iterator[Cell]:
     ]
     if phase == UNREADABLE:
         others.append(plain(one.note))
+    if one.undone_by:
+        others.append(f"undone by {plain(', '.join(one.undone_by))}")
     yield Cell(" · ".join([plain(phase), *others]), _TONES.get(phase, Tone.PLAIN))
 
 
@@ -278,7 +283,8 @@ def _job_cells(job: Snapshot, state: JobState, now: float) -> list[Cell]:
 
 
 def _show(out: Paper, folder: Path, campaign_id: str) -> None:
-    one = summary(folder, campaign_id)
+    found = (one for one in with_undos(campaigns(folder)) if one.id == campaign_id)
+    one = next(found, None) or summary(folder, campaign_id)
     state, story = state_before(one.header), read_story(folder, campaign_id)
     out.line(out.styled(one.id, bold=True))
     rows = list(facts(one, story))

@@ -46,6 +46,8 @@ def selection_words(header: Header) -> str:
     """The selection in words: ``all jobs``, ``3 jobs by id``; plain."""
     chosen = header.selection
     jobs = "jobs" if chosen.jobs is None else plural(chosen.jobs, "job")
+    if header.undoes:
+        return f"{jobs} of {plain(header.undoes)}"
     if header.flow:
         return f"flow of {jobs}"
     if chosen.kind == QUEUES:
@@ -164,6 +166,10 @@ def facts(one: Summary, story: Story) -> Iterator[tuple[str, str]]:
     if header.reason:
         yield "reason", plain(header.reason)
     yield "state", plain(f"{phase}{ended}" + (f": {first_line(one.note)}" if one.note else ""))
+    if header.undoes:
+        yield "undoes", plain(header.undoes)
+    if one.undone_by:
+        yield "undone by", plain(", ".join(one.undone_by))
     yield "began", _moment(header.at)
     yield "by", plain(f"{header.user}@{header.host}, process {header.pid}")
     for again in story.resumed:
@@ -186,6 +192,8 @@ def facts(one: Summary, story: Story) -> Iterator[tuple[str, str]]:
         yield "jobs", f"{selection_words(header)}, rerun from {start}"
     elif header.selection.kind == QUEUES:
         yield "queues", selection_words(header)
+    elif header.undoes:
+        yield "jobs", selection_words(header)
     else:
         yield "jobs", f"{selection_words(header)}, out of {state_before(header)}"
     if header.action in (Verb.RETRY, Verb.RERUN):
@@ -193,7 +201,8 @@ def facts(one: Summary, story: Story) -> Iterator[tuple[str, str]]:
     wanted = {name: value for name, value in header.pace.items() if value != _USUAL.get(name)}
     if wanted:
         yield "pace", plain(", ".join(f"{name} {value}" for name, value in wanted.items()))
-    yield "codes", _codes(one.codes, state_before(header), header.done) or "none"
+    expected = "its place" if header.undoes else state_before(header)
+    yield "codes", _codes(one.codes, expected, header.done) or "none"
     if one.left:
         yield "left", f"{plural(one.left, 'job')} left {state_before(header)} before their turn"
     if story.error:
@@ -221,7 +230,7 @@ def _resets(resets: Mapping[str, bool]) -> str:
     return " and ".join(names) or "none"
 
 
-def _codes(codes: Mapping[Code, int], state: JobState, done: str) -> str:
+def _codes(codes: Mapping[Code, int], state: str, done: str) -> str:
     ordered: Iterable[tuple[Code, int]] = sorted(codes.items(), reverse=True)
     return " · ".join(
         f"{count(number)} {meaning(code, state, done)}"

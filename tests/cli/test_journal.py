@@ -155,6 +155,8 @@ def test_the_list_as_json_has_a_summary_a_line(said: Said) -> None:
         "reason": "",
         "how": "qtui retry payments --filter name:charge",
         "flow": None,
+        "undoes": None,
+        "undone_by": [],
         "phase": "done",
         "jobs": 3,
         "codes": {"1": 1, "-1": 1, "-3": 0, "0": 1},

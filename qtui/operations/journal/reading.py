@@ -10,7 +10,7 @@ import fcntl
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -77,6 +77,8 @@ class Summary:
     """Size of its file, in bytes."""
     outcomes: Mapping[str, int] | None = None
     """Followed jobs by fate; None if none were followed, and in older journals."""
+    undone_by: tuple[str, ...] = ()
+    """The ids of the campaigns that took it back, or some of it; see `with_undos`."""
 
     @property
     def id(self) -> str:
@@ -210,6 +212,16 @@ def campaigns(folder: Path) -> Iterator[Summary]:
                 note=str(error),
             )
         yield found
+
+
+def with_undos(found: Iterable[Summary]) -> list[Summary]:
+    """Returns campaigns, in their order, each with those among them that took it back."""
+    known = list(found)
+    by: dict[str, list[str]] = {}
+    for one in known:
+        if one.header.undoes and one.codes.get(Code.DONE):
+            by.setdefault(one.header.undoes, []).append(one.id)
+    return [replace(one, undone_by=tuple(sorted(by.get(one.id, ())))) for one in known]
 
 
 def summary(folder: Path, campaign_id: str) -> Summary:

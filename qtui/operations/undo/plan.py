@@ -170,13 +170,13 @@ async def make_undo_plan(
         progress(start, total)
         places = range(start, min(start + AT_ONCE, total))
         some = await asyncio.to_thread(deeds.read, places)
-        results = [one.result for one in await inverse.look(some)]
+        results = [_worded(inverse, one.result) for one in await inverse.look(some)]
         told(results)
         if total <= KEPT:
             forecasts += results
         if only:
             seen_ids.update(one.job_id for one in results)
-        tally.update((one.code, _words(inverse, one)) for one in results)
+        tally.update((one.code, inverse.done if one.done else one.error) for one in results)
     progress(total, total)
     missing = tuple(one for one in dict.fromkeys(only) if one not in seen_ids)
     return UndoPlan(
@@ -184,7 +184,8 @@ async def make_undo_plan(
     )
 
 
-def _words(inverse: Inverse, result: Result) -> str:
-    if result.code is Code.DONE:
-        return inverse.done
-    return inverse.why(result)
+def _worded(inverse: Inverse, result: Result) -> Result:
+    """The result with the reason in words."""
+    if result.done or not result.error:
+        return result
+    return result._replace(error=inverse.why(result))

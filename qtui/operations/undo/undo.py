@@ -129,7 +129,7 @@ class Undo:
                 self._left.append(place)
             elif one.arrived:
                 self._done.append(place)
-                results.append(Result(deed.id, Code.DONE, target=self.inverse.done))
+                results.append(Result(deed.id, Code.DONE))
             else:
                 results.append(one.result)
         return results
@@ -234,7 +234,7 @@ class Undos:
         """Reads where the jobs are after a call whose reply was lost."""
         seen = await self.undo.inverse.look(self.deeds)
         results = [
-            self._arrived(deed) if one.arrived else one.result
+            Result(deed.id, Code.DONE) if one.arrived else one.result
             for deed, one in zip(self.deeds, seen, strict=True)
         ]
         return Seen([one.result.done for one in seen], results)
@@ -249,12 +249,9 @@ class Undos:
             return list(results)
         now = await self.undo.inverse.look(self.deeds)
         return [
-            self._arrived(deed) if one.arrived else result
+            Result(deed.id, Code.DONE) if one.arrived else result
             for deed, one, result in zip(self.deeds, now, results, strict=True)
         ]
-
-    def _arrived(self, deed: Deed) -> Result:
-        return Result(deed.id, Code.DONE, target=self.undo.inverse.done)
 
     def settle(self, results: Sequence[Result]) -> Sequence[Result]:
         """Takes the results of its jobs, with the reasons in words."""

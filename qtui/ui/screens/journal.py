@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -12,7 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from typing_extensions import override
 
-from qtui.operations.journal.reading import JournalError, Summary, campaigns
+from qtui.operations.journal.reading import JournalError, Summary, campaigns, with_undos
 from qtui.text import plain
 from qtui.ui.actions import Situation, Where
 from qtui.ui.base import QtuiScreen
@@ -80,7 +81,7 @@ class JournalScreen(QtuiScreen["Summary | None"]):
 
     async def _read(self) -> None:
         def read() -> list[Summary]:
-            return [one for one, _ in zip(campaigns(self._folder), range(_MOST), strict=False)]
+            return with_undos(islice(campaigns(self._folder), _MOST))
 
         try:
             found = await asyncio.to_thread(read)

@@ -128,7 +128,7 @@ class CampaignList(CursorList):
             fit_ends(queue_name(header), queues),
             fit(retried, jobs, right=True),
         ]
-        ending = f"  {plain(phase)}"
+        ending = f"  {plain(phase)}{', undone' if one.undone_by else ''}"
         left = width - 1 - ids - ages - queues - jobs - len(cells) * GAP
         what = campaign_words(header)
         if cell_len(what) + cell_len(ending) > left:  # how it ended is always shown

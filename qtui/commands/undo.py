@@ -1,0 +1,334 @@
+"""`qtui undo`: shows the plan of an undo, asks, takes the operation back, and prints the codes."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.connection.client import Client
+from qtui.bullmq.connection.origin import read_origin
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState
+from qtui.commands.shared.asking import agreed, check_may_write
+from qtui.commands.shared.output import Cell, Column, Paper, ProgressLine, Table, is_terminal
+from qtui.commands.shared.report import Report, tell_reason
+from qtui.commands.shared.run import (
+    DONE,
+    INTERRUPTED,
+    NOT_ALL,
+    READ_ONLY,
+    REDIS,
+    USAGE,
+    CommandError,
+    Workplace,
+)
+from qtui.commands.shared.sending import carry_out
+from qtui.operations.engine.campaign import Campaign
+from qtui.operations.journal.reading import JournalError, UnknownCampaign, find, read_header
+from qtui.operations.retry.resuming import AllDone, Recorder
+from qtui.operations.retry.same_server import OtherServer
+from qtui.operations.undo.plan import UndoPlan, latest, make_undo_plan
+from qtui.operations.undo.resuming import InterruptedUndo
+from qtui.operations.undo.undo import Undo
+from qtui.text import age, count, first_line, plain, plural
+from qtui.verbs import Verb
+from qtui.views.columns import Tone
+
+_QUICK: Final = 0.5
+"""Seconds of reading before progress is shown."""
+
+LAST: Final = "last"
+"""The name that stands for the last operation, so that ids can follow it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoRequest:
+    """What to undo, and how."""
+
+    operation: str
+    """Its id in the journal, or the beginning or end of it; `LAST` or empty for the last one."""
+    ids: tuple[str, ...]
+    """Which of its jobs; none for all."""
+    dry_run: bool
+    yes: bool
+    json: bool
+    reason: str = ""
+    verbose: bool = False
+
+    @property
+    def asks(self) -> bool:
+        """Whether the user has to confirm."""
+        return not (self.yes or self.dry_run)
+
+
+def undo_operation(place: Workplace, request: UndoRequest) -> int:
+    """Undoes an operation, or shows what an undo would do; returns the exit code."""
+    check_may_write(place, "undo", dry_run=request.dry_run, asks=request.asks)
+    report = UndoReport(
+        place.out,
+        place.err,
+        JobState.FAILED,
+        json=request.json,
+        dry=request.dry_run,
+        verbose=request.verbose,
+    )
+    try:
+        name = _name(place, request)
+        plan = _plan(place, request, name, report)
+    except JournalError as error:
+        raise CommandError(
+            str(error), USAGE if isinstance(error, UnknownCampaign) else NOT_ALL
+        ) from None
+    report.selected = plan.jobs
+    report.warnings = list(plan.warnings())
+    if not request.json or request.asks:
+        _tell(place.err, plan, request.reason)
+    if request.dry_run:
+        return report.end(report.code)
+    if not plan.back:
+        report.results(plan.forecasts)
+        return report.end(report.code if plan.jobs else DONE, "nothing can be undone")
+    if request.asks:
+        try:
+            said_yes = agreed(f"Undo {plural(plan.back, 'job')}? [y/N] ")
+        except KeyboardInterrupt:
+            place.err.line()
+            return report.end(INTERRUPTED, "interrupted: nothing was undone")
+        if not said_yes:
+            return report.end(NOT_ALL, "nothing was undone")
+    record = Recorder(
+        folder=place.journal,
+        where=place.target.shown,
+        how=shlex.join(["qtui", "undo", plan.header.id, *request.ids[:20]]),
+        reason=request.reason,
+    )
+
+    async def work(client: Client) -> int:
+        campaign = Campaign(client, Undo(client, plan.deeds, request.ids), record=record)
+        try:
+            return await carry_out(campaign, place, report)
+        finally:
+            campaign.close()
+
+    return place.ask(work, writes=True)
+
+
+def resume_undo(
+    place: Workplace, name: str, *, json: bool, yes: bool, verbose: bool = False
+) -> int:
+    """Resumes an undo whose process died or that was stopped; returns the exit code.
+
+    If this server may not hold its jobs, it asks first, unless ``yes`` is given.
+    """
+    if place.settings.read_only:
+        raise CommandError("read-only mode: undo is off", READ_ONLY)
+    try:
+        taken = _take(place, name, yes=yes)
+    except JournalError as error:
+        raise CommandError(str(error), NOT_ALL) from None
+
+    async def work(client: Client) -> int:
+        campaign = await taken.campaign(client)
+        report = UndoReport(
+            place.out, place.err, JobState.FAILED, json=json, dry=False, verbose=verbose
+        )
+        report.selected = campaign.selected
+        report.count(campaign.codes)
+        try:
+            return await carry_out(campaign, place, report)
+        finally:
+            campaign.close()
+
+    return place.ask(work, writes=True)
+
+
+def _name(place: Workplace, request: UndoRequest) -> str:
+    """The full id of the operation.
+
+    Raises:
+        JournalError: there is none.
+    """
+    if request.operation and request.operation != LAST:
+        return find(place.journal, request.operation)
+    return latest(place.journal, place.target.shown).id
+
+
+def _plan(place: Workplace, request: UndoRequest, name: str, report: UndoReport) -> UndoPlan:
+    """The plan, on this server; asks whether that is the right one where it is not certain."""
+    progress, since = ProgressLine(), time.monotonic()
+
+    def say(seen: int, total: int) -> None:
+        if seen < total and time.monotonic() - since > _QUICK:
+            progress.say(f"reading {count(seen)} of {plural(total, 'job')}")
+
+    def told(results: Sequence[Result]) -> None:
+        if request.dry_run:
+            progress.clear()
+            report.results(results)
+
+    def plan(anyway: bool) -> UndoPlan:
+        return place.ask(
+            lambda client: make_undo_plan(
+                client,
+                place.journal,
+                name,
+                place.target.shown,
+                request.ids,
+                anyway=anyway,
+                progress=say,
+                told=told,
+            )
+        )
+
+    try:
+        return plan(request.yes)
+    except OtherServer as doubt:
+        if not request.asks or not _says_so(place, doubt, "Undo it here? [y/N] "):
+            raise
+        return plan(True)
+    finally:
+        progress.clear()
+
+
+def _take(place: Workplace, name: str, *, yes: bool) -> InterruptedUndo:
+    where = place.target.shown
+    try:
+        return InterruptedUndo.take(place.journal, name, where, anyway=yes)
+    except AllDone:
+        raise
+    except OtherServer:
+        header = read_header(place.journal, find(place.journal, name))
+        key = QueueKey(header.queue, header.prefix).key("meta")
+        origin = place.ask(lambda client: read_origin(client, key))
+    try:
+        return InterruptedUndo.take(place.journal, name, where, origin, anyway=yes)
+    except OtherServer as doubt:
+        if not _says_so(place, doubt, "Resume it here? [y/N] "):
+            raise
+    return InterruptedUndo.take(place.journal, name, where, origin, anyway=True)
+
+
+def _says_so(place: Workplace, doubt: OtherServer, question: str) -> bool:
+    """Whether the user says that this server has the same data; False if nobody can be asked."""
+    if not (is_terminal(sys.stdin) and place.err.is_terminal):
+        return False
+    place.err.line(f"qtui: {plain(str(doubt))}")
+    place.err.flush()
+    if not agreed(question):
+        raise CommandError("nothing was undone", NOT_ALL)
+    return True
+
+
+def _tell(paper: Paper, plan: UndoPlan, reason: str) -> None:
+    """Prints the plan for a person to read."""
+    header = plan.header
+    paper.line(paper.styled(plan.title, bold=True))
+    when = age(time.time() * 1000 - header.at)
+    paper.line(f"{plain(header.id)}, {when} ago, by {plain(header.user)}: {plain(header.how)}")
+    rows = []
+    for jobs, code, words in plan.groups():
+        good = code is Code.DONE
+        fate = f"→ {words}" if good else f"✗ {int(code)} {words}"
+        rows.append((Cell(count(jobs)), Cell(fate, Tone.GOOD if good else Tone.BAD)))
+    if rows:
+        Table(paper, (Column("jobs", right=True), Column("fate"))).write(rows)
+    for warning in plan.warnings():
+        paper.line(paper.styled(f"▲ {warning}", Tone.BUSY))
+    tell_reason(paper, reason)
+    paper.flush()
+
+
+class UndoReport(Report):
+    """Prints what became of the jobs of an undo."""
+
+    verb = "undone"
+
+    @property
+    def goes_on(self) -> str:
+        """How to do what is left; empty if nothing was begun."""
+        return "" if self.journal is None else f"qtui undo --resume {self.journal} does the rest"
+
+    @property
+    def code(self) -> int:
+        """The exit code, if nothing cut the undo short."""
+        if self._codes[Code.REFUSED]:
+            return REDIS
+        return DONE if self._codes[Code.DONE] == self.selected else NOT_ALL
+
+    @property
+    def summary(self) -> str:
+        """The counts as one line."""
+        verb = "would be undone" if self._dry_run else "undone"
+        parts = [f"{count(self._codes[Code.DONE])} of {plural(self.selected, 'job')} {verb}"]
+        for code, number in sorted(self._codes.items(), reverse=True):
+            if code is not Code.DONE and number:
+                parts.append(f"{count(number)} {_IN_SUMMARY.get(code, f'with code {code.value}')}")
+        if self._untouched:
+            parts.append(f"{count(self._untouched)} {self.rest}")
+        return ", ".join(parts)
+
+    def end(self, code: int, message: str = "") -> int:
+        """Prints the summary, then the message on stderr; returns the code."""
+        if not self._json:
+            return super().end(code, message)
+        members: dict[str, object] = {
+            "action": Verb.UNDO.value,
+            "selected": self.selected,
+            "done": 0 if self._dry_run else self._codes[Code.DONE],
+            "codes": {
+                "unknown" if one is Code.UNKNOWN else str(one.value): number
+                for one, number in self._codes.items()
+                if number
+            },
+            "journal": self.journal,
+        }
+        if self._dry_run:
+            members |= {"dry_run": True, "warnings": list(self.warnings)}
+        self._out.json({"summary": members})
+        self._out.flush()
+        if message:
+            self._err.line(f"qtui: {plain(message)}")
+        return code
+
+    def _columns(self) -> Sequence[Column]:
+        return Column("id"), Column("would be" if self._dry_run else "result")
+
+    def _object(self, result: Result) -> dict[str, object]:
+        members: dict[str, object] = {"id": result.job_id}
+        if result.done:
+            return members | {"code": 1, "target": result.target or None}
+        code = None if result.code is Code.UNKNOWN else result.code.value
+        return members | {"code": code, "error": _why(result)}
+
+    def _cells(self, result: Result) -> Sequence[Cell]:
+        if result.done:
+            sign = "→" if self._dry_run else "✔"
+            said = Cell(f"{sign} {plain(result.target) or 'undone'}", Tone.GOOD)
+        else:
+            sign = "?" if result.code is Code.UNKNOWN else f"✗ {result.code.value}"
+            said = Cell(f"{sign} {plain(_why(result))}", Tone.BAD)
+        return Cell(plain(result.job_id)), said
+
+
+_IN_SUMMARY: Final = {
+    Code.NO_SUCH_JOB: "gone (-1)",
+    Code.NOT_IN_STATE: "moved on (-3)",
+    Code.REFUSED: "refused (0)",
+    Code.UNKNOWN: "unknown",
+}
+
+_MEANINGS: Final = {
+    Code.NOT_IN_STATE: "has moved on",
+    Code.NO_SUCH_JOB: "job is gone",
+    Code.REFUSED: "refused by Redis",
+    Code.UNKNOWN: "unknown: the connection was lost",
+}
+
+
+def _why(result: Result) -> str:
+    return first_line(result.error) or _MEANINGS.get(result.code, "")
