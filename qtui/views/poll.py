@@ -15,9 +15,9 @@ from typing import Final
 
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.trouble import FORBIDDEN
-from qtui.bullmq.events.stream import can_wait, wait_for_events
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import QueueStatus
+from qtui.bullmq.reads.events.stream import can_wait, wait_for_events
 from qtui.bullmq.reads.ping import ping
 from qtui.bullmq.reads.queues.discovery import discover
 from qtui.bullmq.reads.queues.elsewhere import look_elsewhere

@@ -7,7 +7,7 @@ from datetime import datetime
 from math import ceil
 from typing import Final
 
-from qtui.bullmq.reads.timeline import DAY, HOUR, MINUTE, SECOND, FinishCounts
+from qtui.bullmq.reads.queues.timeline import DAY, HOUR, MINUTE, SECOND, FinishCounts
 from qtui.text import count
 
 NO_JOBS: Final = "·"

@@ -12,8 +12,8 @@ from redis.exceptions import ConnectionError, RedisError, TimeoutError
 from qtui.bullmq.ask import ask
 from qtui.bullmq.connection import link
 from qtui.bullmq.connection.client import Client, connect, explain, parse_target
-from qtui.bullmq.events.stream import wait_for_events
 from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.reads.events.stream import wait_for_events
 from tests.bullmq.test_connection import ours
 from tests.bullmq.topologies import Process, Topologies, Topology, soon
 from tests.wires import Tunnel, open_tunnel

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from qtui.bullmq.connection.client import Client, connect, parse_target
-from qtui.bullmq.events.log import MOST_EVENTS, Event, EventLog
+from qtui.bullmq.reads.events.log import MOST_EVENTS, Event, EventLog
 from qtui.bullmq.reads.page import KEPT
 from qtui.demo.server import EmbeddedServer
 from tests.seeds import QUEUE, Fields

@@ -9,8 +9,8 @@ import pytest
 from redis.asyncio import Redis
 
 from qtui.bullmq.connection.client import connect, parse_target
-from qtui.bullmq.events.stream import LONGEST_WAIT, wait_for_events
 from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.reads.events.stream import LONGEST_WAIT, wait_for_events
 from qtui.demo.server import EmbeddedServer
 from tests.seeds import job, real_queue
 

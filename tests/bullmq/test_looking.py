@@ -7,16 +7,16 @@ from bullmq import FlowProducer
 from redis.asyncio import Redis
 
 from qtui.bullmq.connection.client import Client, connect, parse_target
-from qtui.bullmq.events.stream import wait_for_events
 from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
+from qtui.bullmq.reads.events.stream import wait_for_events
 from qtui.bullmq.reads.job import find_job, read_job, read_logs
 from qtui.bullmq.reads.queues.discovery import discover
+from qtui.bullmq.reads.queues.timeline import TimeWindow, read_timeline
 from qtui.bullmq.reads.queues.workers import read_workers
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.reads.status import read_status
-from qtui.bullmq.reads.timeline import TimeWindow, read_timeline
 from qtui.bullmq.search.hunt import Hunt
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.following.follower import Follower

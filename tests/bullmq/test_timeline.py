@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 
 from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.model import JobState
-from qtui.bullmq.reads.timeline import (
+from qtui.bullmq.reads.queues.timeline import (
     AHEAD,
     DAWN,
     DAY,

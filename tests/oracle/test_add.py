@@ -10,7 +10,7 @@ import pytest
 
 from qtui.bullmq.codes import Code, QueueGone, Result
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.new_job import NewJob, new_job
+from qtui.bullmq.new_job.options import NewJob, new_job
 from qtui.bullmq.writers.add import AddWriter
 from tests.oracle.flow_stage import ONE_SERVER
 from tests.oracle.keyspace import Difference, Value, assert_equal, entries

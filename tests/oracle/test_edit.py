@@ -14,7 +14,7 @@ import pytest
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.bullmq.payload import digest_of
+from qtui.bullmq.new_job.payload import digest_of
 from qtui.bullmq.writers.edit import Change, Edited, EditWriter
 from tests.oracle.flow_stage import ONE_SERVER
 from tests.oracle.keyspace import Difference, Value, entries

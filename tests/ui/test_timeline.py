@@ -14,7 +14,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from qtui.bullmq.filter import parse_filter
-from qtui.bullmq.reads.timeline import HOUR, MINUTE, FinishCounts, TimeWindow
+from qtui.bullmq.reads.queues.timeline import HOUR, MINUTE, FinishCounts, TimeWindow
 from qtui.ui.widgets.timeline import Timeline
 
 NOW = 1_795_317_121_661

@@ -8,7 +8,7 @@ import pytest
 import redis.asyncio
 
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.reads.timeline import MINUTE, TimeWindow
+from qtui.bullmq.reads.queues.timeline import MINUTE, TimeWindow
 from tests.seeds import raw_fields, raw_meta
 from tests.ui.driver import Driver, inspector
 from tests.ui.stage import fill

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from qtui.bullmq.reads.timeline import DAY, HOUR, MINUTE, SECOND, FinishCounts, TimeWindow
+from qtui.bullmq.reads.queues.timeline import DAY, HOUR, MINUTE, SECOND, FinishCounts, TimeWindow
 from qtui.views.timeline import Reading, column, per
 
 NOW = 1_795_317_121_661

@@ -15,9 +15,9 @@ from redis.exceptions import NoPermissionError
 
 from qtui.bullmq.ask import Command, Reply, ask, number, present, scores, text, texts
 from qtui.bullmq.connection.client import Client
-from qtui.bullmq.events.log import entries_of
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import Garbage, job_ran_modern
+from qtui.bullmq.reads.events.log import entries_of
 from qtui.bullmq.reads.queues.workers import read_workers
 from qtui.bullmq.reads.status import EDGE, count_jobs, ends
 from qtui.bullmq.verdicts.verdict import LATE, Verdict, fine, held, unknown, wait, wrong

@@ -7,7 +7,7 @@ from typing import Final
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.new_job import NewJob
+from qtui.bullmq.new_job.options import NewJob
 from qtui.bullmq.script import Script, flag, script_text
 from qtui.bullmq.writers.batch import Batch, results_of
 

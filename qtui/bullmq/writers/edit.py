@@ -8,7 +8,7 @@ from qtui.bullmq.ask import exact
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.bullmq.payload import digest_of
+from qtui.bullmq.new_job.payload import digest_of
 from qtui.bullmq.script import Script, flag, pin, script_text
 from qtui.bullmq.writers.batch import Batch, results_of
 

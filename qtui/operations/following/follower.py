@@ -18,9 +18,9 @@ from typing import Final
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.trouble import LOST, REFUSED
-from qtui.bullmq.events.log import Event, EventLog
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
+from qtui.bullmq.reads.events.log import Event, EventLog
 from qtui.bullmq.reads.places import Places
 from qtui.bullmq.reads.reader import Whereabouts
 from qtui.operations.following.outcome import (

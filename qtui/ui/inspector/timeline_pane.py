@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from qtui.bullmq.reads.timeline import read_timeline
+from qtui.bullmq.reads.queues.timeline import read_timeline
 from qtui.ui.inspector.live import LiveScreen
 from qtui.ui.widgets.timeline import Timeline
 from qtui.views.lists.board import Board

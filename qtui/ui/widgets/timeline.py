@@ -16,7 +16,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from qtui.bullmq.reads.timeline import FinishCounts, TimeWindow
+from qtui.bullmq.reads.queues.timeline import FinishCounts, TimeWindow
 from qtui.ui.actions import Where
 from qtui.ui.keys import bindings
 from qtui.ui.widgets.cursor_list import fit, ink, strip

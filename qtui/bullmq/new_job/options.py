@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from qtui.bullmq.keys import is_marker
-from qtui.bullmq.payload import mistake_in, packed
+from qtui.bullmq.new_job.payload import mistake_in, packed
 from qtui.bullmq.reads.job import NOT_JOBS
 
 HIGHEST_PRIORITY: Final = 2**21 - 1
