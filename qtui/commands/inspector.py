@@ -25,7 +25,9 @@ from qtui.folders import theme_file
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.flow_rerun.rerun import Rerun
 from qtui.operations.journal.reading import read_header
-from qtui.operations.retry.resuming import Interrupted, Recorder
+from qtui.operations.resuming.interrupted import Interrupted
+from qtui.operations.resuming.recorder import Recorder
+from qtui.operations.retry.resuming import resume_retry
 from qtui.operations.retry.retry import Retry
 from qtui.settings import Settings
 from qtui.text import plain
@@ -141,7 +143,7 @@ def make_session(
         key = QueueKey(header.queue, header.prefix).key("meta")
         origin = await read_origin(client, key)
         taken = await asyncio.to_thread(Interrupted.take, journal, name, where, origin)
-        return await taken.campaign(client, retry)
+        return await resume_retry(taken, client, retry)
 
     return replace(
         session,

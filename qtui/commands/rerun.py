@@ -28,7 +28,7 @@ from qtui.operations.flow_rerun.progress import RerunProgress
 from qtui.operations.flow_rerun.rerun import Rerun
 from qtui.operations.following.outcome import Fate
 from qtui.operations.planning.plan import Resets
-from qtui.operations.retry.resuming import Recorder
+from qtui.operations.resuming.recorder import Recorder
 from qtui.text import count, first_line, plain, plural
 from qtui.views.columns import Tone
 

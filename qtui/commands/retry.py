@@ -35,9 +35,11 @@ from qtui.operations.engine.pace import Pace
 from qtui.operations.following.follower import GRACE
 from qtui.operations.journal.reading import JournalError, find, read_header
 from qtui.operations.planning.plan import Forecast, Plan, Resets, make_plan
-from qtui.operations.retry.resuming import AllDone, Interrupted, Recorder
+from qtui.operations.resuming.interrupted import AllDone, Interrupted
+from qtui.operations.resuming.recorder import Recorder
+from qtui.operations.resuming.same_server import OtherServer
+from qtui.operations.retry.resuming import resume_retry
 from qtui.operations.retry.retry import Retry
-from qtui.operations.retry.same_server import OtherServer
 from qtui.operations.supply.selection import Query, Selection, chosen, query
 from qtui.text import count, plain, plural
 from qtui.views.columns import Tone
@@ -256,7 +258,7 @@ def resume_campaign(
         raise CommandError(str(error), NOT_ALL) from None
 
     async def go_on(client: Client) -> int:
-        campaign = await taken.campaign(client, RetryWriter(client))
+        campaign = await resume_retry(taken, client, RetryWriter(client))
         state = campaign.action.plan.state
         report = Report(place.out, place.err, state, json=json, dry=False, verbose=verbose)
         report.selected = campaign.selected

@@ -38,7 +38,7 @@ from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.planning.plan import Resets, make_plan
-from qtui.operations.retry.resuming import Recorder
+from qtui.operations.resuming.recorder import Recorder
 from qtui.operations.retry.retry import Retry
 from qtui.operations.supply.selection import query
 from tests.oracle.releases import node, node_modules

@@ -25,7 +25,9 @@ from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.flow_rerun.rerun import Rerun
 from qtui.operations.journal.reading import ids, progress_of, summary
 from qtui.operations.planning.plan import Resets
-from qtui.operations.retry.resuming import Interrupted, Recorder
+from qtui.operations.resuming.interrupted import Interrupted
+from qtui.operations.resuming.recorder import Recorder
+from qtui.operations.retry.resuming import resume_retry
 from qtui.operations.retry.retry import Retry
 from tests.operations.campaigns import ours_to, plan_for
 from tests.operations.flows import KIDS, raw_flow
@@ -189,8 +191,8 @@ async def test_past_the_patience_it_stops_with_the_reason_and_no_job_is_charged(
     assert left > 0
     if isinstance(campaign.action, Retry):
         assert left == campaign.selected - campaign.done
-        again: Campaign[JobAction] = await Interrupted.take(tmp_path, one.id, WHERE).campaign(
-            own, RetryWriter(own)
+        again: Campaign[JobAction] = await resume_retry(
+            Interrupted.take(tmp_path, one.id, WHERE), own, RetryWriter(own)
         )
     else:
         again = Campaign(own, Rerun(own, RerunWriter(own), await flow_plan_of(own), Resets()))
@@ -329,7 +331,7 @@ async def test_a_right_that_is_missing_stops_it_at_once_and_no_job_is_charged(
         if isinstance(campaign.action, Retry):
             assert await still_failed(own) == campaign.selected - campaign.done
             taken = Interrupted.take(tmp_path, one.id, WHERE)
-            again: Campaign[JobAction] = await taken.campaign(client, RetryWriter(client))
+            again: Campaign[JobAction] = await resume_retry(taken, client, RetryWriter(client))
         else:
             plan = await flow_plan_of(own)
             again = Campaign(client, Rerun(client, RerunWriter(client), plan, Resets()))

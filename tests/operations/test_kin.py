@@ -17,7 +17,9 @@ from qtui.bullmq.writers.retry import RetryWriter
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.engine.pace import Pace
 from qtui.operations.planning.plan import Resets, make_plan
-from qtui.operations.retry.resuming import Interrupted, Recorder
+from qtui.operations.resuming.interrupted import Interrupted
+from qtui.operations.resuming.recorder import Recorder
+from qtui.operations.retry.resuming import resume_retry
 from qtui.operations.retry.retry import Retry
 from qtui.operations.supply.kin import Held, Kin
 from qtui.operations.supply.selection import query
@@ -127,7 +129,7 @@ async def test_a_resumed_campaign_knows_whose_children_were_sent_before(
     assert {one.job_id for one in sent} == set(names)
     taken = Interrupted.take(tmp_path, first.journal.id, WHERE)
     assert taken.progress.parents == {QUEUE.job(PARENT)}
-    second = await taken.campaign(client, RetryWriter(client))
+    second = await resume_retry(taken, client, RetryWriter(client))
     assert last(await run(second)) == (PARENT, "waiting-children")
     second.close()
     await assert_parked(client, names)

@@ -21,7 +21,7 @@ from qtui.operations.engine.pace import Pace
 from qtui.operations.engine.sending import LARGEST_CALL
 from qtui.operations.journal.reading import JournalError, ids, path_of, read_lines, rebuilt, summary
 from qtui.operations.planning.plan import Plan, Resets, make_plan
-from qtui.operations.retry.resuming import Recorder
+from qtui.operations.resuming.recorder import Recorder
 from qtui.operations.retry.retry import Retry
 from qtui.operations.supply.selection import query
 from tests.operations.campaigns import FAILED, codes, plan_of, proxied, run

@@ -24,7 +24,7 @@ from qtui.operations.journal.lines import Header, WrittenSelection, outcome_of
 from qtui.operations.journal.reading import JournalError, ids, read_lines, rebuilt, summary
 from qtui.operations.journal.writing import Journal
 from qtui.operations.planning.plan import Resets
-from qtui.operations.retry.resuming import Recorder
+from qtui.operations.resuming.recorder import Recorder
 from tests.operations.flows import KIDS, carry_out, digest, plan_of, raw_flow, rerun_of
 from tests.seeds import QUEUE, START
 from tests.wires import counted

@@ -29,7 +29,9 @@ from qtui.operations.journal.reading import (
 )
 from qtui.operations.journal.writing import Journal
 from qtui.operations.planning.plan import Plan, Resets, make_plan
-from qtui.operations.retry.resuming import Interrupted, Recorder
+from qtui.operations.resuming.interrupted import Interrupted
+from qtui.operations.resuming.recorder import Recorder
+from qtui.operations.retry.resuming import resume_retry
 from qtui.operations.retry.retry import Retry
 from qtui.operations.supply.selection import query
 from tests.operations.campaigns import FAILED, codes, ours_to, plan_of, proxied, run
@@ -54,7 +56,7 @@ def begun(client: Client, plan: Plan, folder: Path, pace: Pace | None = None) ->
 async def resumed(client: Client, folder: Path) -> Campaign[Retry]:
     """The one campaign that there is, taken over."""
     [name] = ids(folder)
-    return await Interrupted.take(folder, name, WHERE).campaign(client, RetryWriter(client))
+    return await resume_retry(Interrupted.take(folder, name, WHERE), client, RetryWriter(client))
 
 
 async def cut_off(campaign: Campaign[Retry], after: int) -> list[Result]:
@@ -194,7 +196,7 @@ async def test_two_at_a_time_go_not(client: Redis, tmp_path: Path) -> None:
     one = Interrupted.take(tmp_path, name, WHERE)
     with pytest.raises(JournalError, match="still running"):
         Interrupted.take(tmp_path, name, WHERE)
-    campaign = await one.campaign(client, RetryWriter(client))
+    campaign = await resume_retry(one, client, RetryWriter(client))
     found += await run(campaign)
     campaign.close()
     assert codes(found) == dict.fromkeys(names, Code.DONE)
@@ -236,9 +238,11 @@ async def test_a_server_that_is_away_when_it_resumes_leaves_it_free_for_the_next
         proxy.away = True
         await ours.connection_pool.disconnect()
         with pytest.raises((LostConnection, OSError)):
-            await Interrupted.take(tmp_path, name, WHERE).campaign(ours, RetryWriter(ours))
+            await resume_retry(Interrupted.take(tmp_path, name, WHERE), ours, RetryWriter(ours))
         proxy.away = False
-        campaign = await Interrupted.take(tmp_path, name, WHERE).campaign(ours, RetryWriter(ours))
+        campaign = await resume_retry(
+            Interrupted.take(tmp_path, name, WHERE), ours, RetryWriter(ours)
+        )
         proxy.away = True
         await ours.connection_pool.disconnect()
         with pytest.raises((LostConnection, OSError)):

@@ -17,7 +17,7 @@ from qtui.bullmq.model import JobState
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.journal.reading import JournalError, find, read_header, read_lines, summary
 from qtui.operations.planning.plan import Resets
-from qtui.operations.retry.same_server import OtherServer
+from qtui.operations.resuming.same_server import OtherServer
 from qtui.operations.undo.plan import latest, make_undo_plan
 from qtui.operations.undo.undo import Undo
 from tests.operations.undoing import (

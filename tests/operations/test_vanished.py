@@ -17,7 +17,9 @@ from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import VANISHED, Campaign, Phase
 from qtui.operations.journal.reading import ids, read_lines, summary
 from qtui.operations.planning.plan import Resets
-from qtui.operations.retry.resuming import Interrupted, Recorder
+from qtui.operations.resuming.interrupted import Interrupted
+from qtui.operations.resuming.recorder import Recorder
+from qtui.operations.retry.resuming import resume_retry
 from qtui.operations.retry.retry import Retry
 from tests.operations.campaigns import codes, plan_of, run
 from tests.operations.flows import KIDS
@@ -101,7 +103,7 @@ async def test_what_was_not_sent_to_it_has_no_code_when_the_campaign_is_resumed(
         await raw_failed(any_client, ["new"])
     for _ in range(1 if again else 2):  # what the first resumption writes is read by the second
         taken = Interrupted.take(tmp_path, name, "here", anyway=True)
-        second = await taken.campaign(any_client, RetryWriter(any_client))
+        second = await resume_retry(taken, any_client, RetryWriter(any_client))
         found = codes([one for one in await run(second) if one.job_id != "new"])
         second.close()
         assert set(found.values()) <= {Code.NO_SUCH_JOB}

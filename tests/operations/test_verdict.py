@@ -18,7 +18,7 @@ from qtui.operations.following.outcome import Fate, OutcomeTally
 from qtui.operations.journal.reading import ids as campaign_ids
 from qtui.operations.journal.reading import read_lines, summary
 from qtui.operations.planning.plan import Resets
-from qtui.operations.retry.resuming import Recorder
+from qtui.operations.resuming.recorder import Recorder
 from qtui.operations.retry.retry import Retry
 from qtui.views.campaigns import facts, read_story
 from tests.operations.campaigns import codes, plan_for, run

@@ -16,7 +16,7 @@ from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.journal.reading import ids
 from qtui.operations.planning.plan import Resets, make_plan
-from qtui.operations.retry.resuming import Recorder
+from qtui.operations.resuming.recorder import Recorder
 from qtui.operations.retry.retry import Retry
 from qtui.operations.supply.selection import Selection, chosen
 from qtui.operations.undo.plan import UndoPlan, make_undo_plan

@@ -21,7 +21,7 @@ from qtui.operations.journal.reading import (
     is_same_address,
     progress_of,
 )
-from qtui.operations.retry.same_server import check_is_here
+from qtui.operations.resuming.same_server import check_is_here
 from qtui.operations.undo.deeds import Deeds, read_deeds
 from qtui.operations.undo.inverse import Inverse
 from qtui.operations.undo.registry import INVERSES, refusal
