@@ -30,8 +30,9 @@ from qtui.commands.shared.run import (
 from qtui.commands.shared.sending import carry_out
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.journal.reading import JournalError, UnknownCampaign, find, read_header
-from qtui.operations.retry.resuming import AllDone, Recorder
-from qtui.operations.retry.same_server import OtherServer
+from qtui.operations.resuming.interrupted import AllDone
+from qtui.operations.resuming.recorder import Recorder
+from qtui.operations.resuming.same_server import OtherServer
 from qtui.operations.undo.plan import UndoPlan, latest, make_undo_plan
 from qtui.operations.undo.resuming import InterruptedUndo
 from qtui.operations.undo.undo import Undo

@@ -19,7 +19,7 @@ from qtui.commands.shared.run import DONE, INTERRUPTED, NOT_ALL, USAGE, CommandE
 from qtui.commands.shared.sending import carry_out
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.queues.pausing import PausingPlan, plan_pausing
-from qtui.operations.retry.resuming import Recorder
+from qtui.operations.resuming.recorder import Recorder
 from qtui.text import plain
 from qtui.verbs import Verb
 from qtui.views.columns import Tone

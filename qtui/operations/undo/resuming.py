@@ -20,8 +20,8 @@ from qtui.operations.journal.reading import (
     summary,
 )
 from qtui.operations.journal.writing import Journal
-from qtui.operations.retry.resuming import AllDone
-from qtui.operations.retry.same_server import check_is_here
+from qtui.operations.resuming.interrupted import AllDone
+from qtui.operations.resuming.same_server import check_is_here
 from qtui.operations.undo.deeds import Deeds, read_deeds
 from qtui.operations.undo.registry import refusal
 from qtui.operations.undo.undo import Before, Undo
