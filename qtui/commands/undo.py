@@ -96,7 +96,7 @@ def undo_operation(place: Workplace, request: UndoRequest) -> int:
         return report.end(report.code if plan.jobs else DONE, "nothing can be undone")
     if request.asks:
         try:
-            said_yes = agreed(f"Undo {plural(plan.back, 'job')}? [y/N] ")
+            said_yes = agreed(f"Undo {plural(plan.back, plan.noun)}? [y/N] ")
         except KeyboardInterrupt:
             place.err.line()
             return report.end(INTERRUPTED, "interrupted: nothing was undone")

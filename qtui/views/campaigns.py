@@ -15,7 +15,14 @@ from qtui.bullmq.signature import signature
 from qtui.bullmq.signature.headline import reason_of, spoken
 from qtui.operations.engine.pace import Pace
 from qtui.operations.following.outcome import Fate, Outcome
-from qtui.operations.journal.lines import Header, JournalLine, Snapshot, outcome_of, result_of
+from qtui.operations.journal.lines import (
+    QUEUES,
+    Header,
+    JournalLine,
+    Snapshot,
+    outcome_of,
+    result_of,
+)
 from qtui.operations.journal.reading import Summary, find, read_header, read_lines, rebuilt
 from qtui.text import count, first_line, plain, plural
 from qtui.verbs import Verb
@@ -24,9 +31,6 @@ from qtui.views.document import Pairs, Section
 
 FIRST: Final = 20
 """Jobs shown per campaign."""
-
-QUEUES: Final = "queues"
-"""The kind of selection of an action on whole queues, whose ids are base keys."""
 
 _USUAL: Final = asdict(Pace())
 """Default pace, which is not shown."""

@@ -47,6 +47,9 @@ only this format would take any other action for a retry."""
 TEXTS_SINCE: Final = 2
 """The first format in which a line may refer to a text."""
 
+QUEUES: Final = "queues"
+"""The kind of selection of an action on whole queues, whose ids are base keys."""
+
 CHOSEN: Final = 1000
 """Most chosen jobs in one line."""
 

@@ -10,19 +10,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 from qtui.bullmq.codes import Code, ForeignQueue, QueueGone, Result
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.writers.batch import Batch, Picked
 from qtui.bullmq.writers.queues import QueueStep
 from qtui.operations.engine.action import Seen
-from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection, snapshot_lines
+from qtui.operations.journal.lines import QUEUES, Header, Snapshot, WrittenSelection, snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.verbs import Verb
-
-SELECTION: Final = "queues"
-"""The kind of selection in the journal."""
 
 
 class QueueChange(Protocol):
@@ -111,7 +108,7 @@ class QueueAction:
             queue=first.base,
             prefix=first.prefix,
             state="",
-            selection=WrittenSelection(kind=SELECTION, jobs=self.selected),
+            selection=WrittenSelection(kind=QUEUES, jobs=self.selected),
             action=self.verb.value,
         )
 

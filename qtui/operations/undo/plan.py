@@ -13,7 +13,7 @@ from qtui.bullmq.codes import Code, Result, meaning
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.origin import Origin, read_origin
 from qtui.bullmq.keys import QueueKey
-from qtui.operations.journal.lines import Header
+from qtui.operations.journal.lines import QUEUES, Header
 from qtui.operations.journal.reading import (
     JournalError,
     Summary,
@@ -64,11 +64,19 @@ class UndoPlan:
         return sum(number for (code, _), number in self.tally.items() if code is Code.DONE)
 
     @property
+    def noun(self) -> str:
+        """What the operation changed: ``job``, or ``queue``."""
+        return "queue" if self.header.selection.kind == QUEUES else "job"
+
+    @property
     def title(self) -> str:
         """What will be done, in a line; plain."""
         header = self.header
         what = "the undo" if header.undoes else f"the {plain(header.action)}"
-        return f"Undo {what} of {plural(self.jobs, 'job')} in {plain(header.queue)}"
+        jobs = plural(self.jobs, self.noun)
+        if self.noun == "queue":
+            return f"Undo {what} of {plain(header.queue) if self.jobs == 1 else jobs}"
+        return f"Undo {what} of {jobs} in {plain(header.queue)}"
 
     def groups(self) -> list[tuple[int, Code, str]]:
         """The jobs by what becomes of them, in words: those that are undone first; plain."""
@@ -82,13 +90,14 @@ class UndoPlan:
         """What to know before confirming, in sentences; plain."""
         if self.missing:
             yield (
-                f"{plural(len(self.missing), 'job')} of those given were not changed by that"
+                f"{plural(len(self.missing), self.noun)} of those given were not changed by that"
                 f" operation: {plain(', '.join(self.missing[:5]))}"
                 + (" …" if len(self.missing) > 5 else "")
             )
         left = self.jobs - self.back
         if left and self.back:
-            yield f"{count(left)} of {plural(self.jobs, 'job')} have moved on and are left alone."
+            all_of_them = plural(self.jobs, self.noun)
+            yield f"{count(left)} of {all_of_them} have moved on and are left alone."
 
 
 def latest(folder: Path, where: str) -> Summary:

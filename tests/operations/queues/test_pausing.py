@@ -17,6 +17,7 @@ from qtui.bullmq.script import script_text
 from qtui.bullmq.writers.queues import PauseWriter, ResumeWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign, Phase
+from qtui.operations.journal.lines import QUEUES
 from qtui.operations.journal.reading import ids, read_lines, summary
 from qtui.operations.queues import queue_action
 from qtui.operations.queues.pausing import Pause, Resume, plan_pausing
@@ -75,7 +76,7 @@ async def test_a_journal_tells_what_was_and_each_queue_has_a_code(
     assert await _paused(client, OTHER)
     [name] = ids(tmp_path)
     one = summary(tmp_path, name)
-    assert (one.header.action, one.header.selection.kind) == ("pause", queue_action.SELECTION)
+    assert (one.header.action, one.header.selection.kind) == ("pause", QUEUES)
     assert one.codes == {Code.DONE: 2}
     lines = {line["id"]: line for line in read_lines(tmp_path, name) if line["type"] == "job"}
     assert lines.keys() == {QUEUE.base, OTHER.base}

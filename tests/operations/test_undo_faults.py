@@ -1,0 +1,231 @@
+"""An undo that meets trouble: lost calls, a server in trouble, kills, another operator."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from qtui.bullmq.codes import Code, Result
+from qtui.demo.server import EmbeddedServer
+from qtui.operations.engine.campaign import Campaign, Phase
+from qtui.operations.journal.reading import JournalError, ids, path_of, progress_of, summary
+from qtui.operations.resuming.interrupted import AllDone
+from qtui.operations.resuming.recorder import Recorder
+from qtui.operations.undo.plan import make_undo_plan
+from qtui.operations.undo.resuming import InterruptedUndo
+from qtui.operations.undo.undo import Undo
+from tests.operations.campaigns import proxied
+from tests.operations.test_losses import ACCIDENTS
+from tests.operations.undoing import (
+    WHERE,
+    all_done,
+    carried_out,
+    keyspace,
+    newest,
+    retried,
+    undone,
+)
+from tests.seeds import BOUND, QUEUE, census, failed_jobs, raw_failed, real_queue, soon
+from tests.servers import connect
+from tests.wires import Accident
+
+JOBS = 240
+
+
+async def begun(client: Redis, folder: Path, only: tuple[str, ...] = ()) -> Campaign[Undo]:
+    """The undo of the one operation that there is."""
+    plan = await make_undo_plan(client, folder, newest(folder), WHERE, only)
+    record = Recorder(folder=folder, where=WHERE, how="test")
+    return Campaign(client, Undo(client, plan.deeds, only), record=record, patience=20)
+
+
+async def cut_off(campaign: Campaign[Undo], after: int) -> list[Result]:
+    """Runs it until so many jobs have codes; then it is as dead as after a kill."""
+    found: list[Result] = []
+    async with aclosing(campaign.run()) as running:
+        async for batch in running:
+            found += batch
+            if len(found) >= after:
+                break
+        assert campaign.journal is not None
+        campaign.journal.close()
+    return found
+
+
+def forget_last_codes(folder: Path, name: str, jobs: int) -> None:
+    """Cuts off the last lines from the last codes on, as if the process had died before them."""
+    path = path_of(folder, name)
+    lines = path.read_text("ascii").splitlines(keepends=True)
+    while not lines[-1].startswith('{"type":"code"'):
+        lines.pop()
+    path.write_text("".join(lines[:-jobs]), "ascii")
+
+
+@pytest.mark.parametrize(("accidents", "late_comes_first"), [ACCIDENTS[0], *ACCIDENTS[3:]])
+async def test_whatever_is_lost_on_the_way_each_job_goes_back_once(
+    server: EmbeddedServer, tmp_path: Path, accidents: list[Accident], late_comes_first: bool
+) -> None:
+    async with proxied(server) as (proxy, client):
+        names = await raw_failed(client, map(str, range(JOBS)))
+        before = await keyspace(client)
+        await retried(client, tmp_path, names)
+        campaign = await begun(client, tmp_path)
+        proxy.late_comes_first = late_comes_first
+        found: list[Result] = []
+        async for batch in campaign.run():
+            found += batch
+            if len(found) == len(batch):
+                proxy.accidents[:] = accidents
+        campaign.close()
+        await proxy.deliver()
+        assert proxy.happened == len(accidents)
+        assert Counter(one.job_id for one in found) == dict.fromkeys(names, 1)
+        assert all_done(found)
+        assert campaign.phase is Phase.DONE
+        assert await keyspace(client) == before
+
+
+async def test_a_server_that_takes_no_writes_is_waited_for(client: Redis, tmp_path: Path) -> None:
+    names = await raw_failed(client, map(str, range(JOBS)))
+    before = await keyspace(client)
+    await retried(client, tmp_path, names)
+    campaign, found = await begun(client, tmp_path), list[Result]()
+
+    async def go() -> None:
+        async for batch in campaign.run():
+            if not found:
+                await client.config_set("min-replicas-to-write", 1)
+            found.extend(batch)
+
+    running = asyncio.ensure_future(go())
+    try:
+        await soon(lambda: bool(campaign.trouble) or running.done())
+        assert campaign.trouble == "Redis has too few replicas and takes no writes"
+    finally:
+        await client.config_set("min-replicas-to-write", 0)
+    await running
+    campaign.close()
+    assert all_done(found)
+    assert await keyspace(client) == before
+
+
+@pytest.mark.parametrize("lost_codes", [0, 3])
+@pytest.mark.parametrize("only", [False, True])
+async def test_an_undo_that_was_killed_is_resumed_and_each_job_goes_back_once(
+    client: Redis, tmp_path: Path, lost_codes: int, only: bool
+) -> None:
+    names = await raw_failed(client, map(str, range(JOBS)))
+    before = await keyspace(client)
+    await retried(client, tmp_path, names)
+    chosen = tuple(names[: JOBS // 2]) if only else ()
+    wanted = chosen or tuple(names)
+    campaign = await begun(client, tmp_path, chosen)
+    found = await cut_off(campaign, 20)
+    assert campaign.journal is not None
+    name = campaign.journal.id
+    if lost_codes:
+        forget_last_codes(tmp_path, name, lost_codes)
+        assert len(progress_of(tmp_path, name).doubtful) >= lost_codes
+    again = await InterruptedUndo.take(tmp_path, name, WHERE).campaign(client)
+    assert again.selected == len(wanted)
+    more = [result async for batch in again.run() for result in batch]
+    again.close()
+    assert all_done(more)
+    assert Counter(one.job_id for one in more).most_common(1)[0][1] == 1
+    assert {one.job_id for one in (*found, *more)} == set(wanted)
+    assert summary(tmp_path, name).codes == {Code.DONE: len(wanted)}
+    places = await census(client)
+    assert {one: places[one] for one in wanted} == {one: ["failed"] for one in wanted}
+    if not only:
+        assert await keyspace(client) == before
+    with pytest.raises(AllDone):
+        InterruptedUndo.take(tmp_path, name, WHERE)
+    with pytest.raises(JournalError, match="is no undo"):
+        InterruptedUndo.take(tmp_path, next(one for one in ids(tmp_path) if one != name), WHERE)
+
+
+async def test_an_operation_that_was_cut_off_is_undone_with_the_jobs_in_doubt(
+    client: Redis, tmp_path: Path
+) -> None:
+    """Nobody knows where the retry put those whose codes were lost."""
+    names = await raw_failed(client, map(str, range(40)))
+    await client.hset(QUEUE.job("3"), "priority", 2)
+    before = await keyspace(client)
+    await retried(client, tmp_path, names)
+    name = newest(tmp_path)
+    path = path_of(tmp_path, name)
+    lines = [one for one in path.read_text("ascii").splitlines() if '"end"' not in one]
+    path.write_text("\n".join([*lines[:-10], ""]), "ascii")
+    plan, results = await undone(client, tmp_path)
+    assert plan.jobs == 40
+    assert all_done(results)
+    assert await keyspace(client) == before
+
+
+async def test_one_undoes_while_another_retries_again_and_a_worker_runs_them(
+    server: EmbeddedServer, tmp_path: Path
+) -> None:
+    """Whoever comes first: no job is in two places, and none runs that was undone."""
+    one_folder, other_folder = tmp_path / "one", tmp_path / "other"
+    chance = random.Random(7)
+    async with (
+        real_queue(server) as queue,
+        connect(server) as one,
+        connect(server) as other,
+    ):
+        names = await failed_jobs(queue, 60, attempts=1)
+        await retried(one, one_folder, names)
+        plan = await make_undo_plan(one, one_folder, newest(one_folder), WHERE)
+        chance.shuffle(names)
+        async with queue.worker(2) as ended:
+            undo, _ = await asyncio.gather(
+                carried_out(one, one_folder, Undo(one, plan.deeds)),
+                retried(other, other_folder, names[:30]),
+            )
+            async with asyncio.timeout(BOUND):
+                while not await _all_failed(one, len(names)):
+                    await ended(0)
+        assert await census(one) == {name: ["failed"] for name in names}
+        again = Counter(queue.ran[len(names) :])
+        back = {one.job_id for one in undo if one.done}
+        # A job that went back may run for the other operator's retry, once.
+        assert all(number <= 2 for number in again.values())
+        assert not {name for name in back if again[name] > 1}
+        assert {one.code for one in undo} <= {Code.DONE, Code.NOT_IN_STATE}
+
+
+async def _all_failed(client: Redis, jobs: int) -> bool:
+    await asyncio.sleep(0.005)  # between two looks; the condition decides
+    return int(await client.zcard(QUEUE.key("failed"))) == jobs
+
+
+async def test_another_server_that_lost_the_undo_gets_it_again(
+    client: Redis, tmp_path: Path
+) -> None:
+    """As after a failover, the jobs are where the retry put them, though their codes said 1."""
+    names = await raw_failed(client, map(str, range(JOBS)))
+    before = await keyspace(client)
+    await retried(client, tmp_path, names)
+    acted = {key: await client.dump(key) async for key in client.scan_iter(count=1000)}
+    campaign = await begun(client, tmp_path)
+    found: list[Result] = []
+    restored = False
+    async for batch in campaign.run():
+        found += batch
+        if len(found) == JOBS and not restored:
+            restored = True
+            await client.flushall()
+            await client.execute_command("DEBUG", "CHANGE-REPL-ID")
+            for key, value in acted.items():
+                assert value is not None
+                await client.restore(key, 0, value)
+    campaign.close()
+    assert campaign.withdrawn == JOBS
+    assert campaign.codes == {Code.DONE: JOBS}
+    assert await keyspace(client) == before
