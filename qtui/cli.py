@@ -301,6 +301,21 @@ def _why(flags: Flags, queue: str, job_id: str | None, as_json: bool) -> None:
     sys.exit(run(flags, lambda place: explain_why(place, queue, job_id, json=as_json)))
 
 
+@main.command("workers", short_help="List the workers, and the jobs that they hold.")
+@click.argument("queues", metavar="[QUEUE]...", nargs=-1)
+@as_json_lines
+@click.pass_obj
+def _workers(flags: Flags, queues: tuple[str, ...], as_json: bool) -> None:
+    """List who works on the queues, busy workers first; all queues by default.
+
+    Workers are known by their connections and by the locks of their jobs. Those that name no
+    connection (.NET, BullMQ 4 and 5 on a cluster) are seen only while they hold jobs.
+    """
+    from qtui.commands.workers import list_workers
+
+    sys.exit(run(flags, lambda place: list_workers(place, queues, json=as_json)))
+
+
 @main.command("doctor", short_help="Find what is wrong with the server and its queues.")
 @click.argument("queues", metavar="[QUEUE]...", nargs=-1)
 @click.option("--deep", is_flag=True, help="Read every job and key of large queues too, throttled.")

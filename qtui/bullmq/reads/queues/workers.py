@@ -14,31 +14,47 @@ from qtui.bullmq.ask import ask_everywhere, primaries, text
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 
-_NAME: Final = re.compile(r" name=(\S+)")
-_COMMAND: Final = re.compile(r" cmd=(\S+)")
-
-_WAITING: Final = frozenset({"bzpopmin", "brpoplpush", "blmove"})
+WAITING: Final = frozenset({"bzpopmin", "brpoplpush", "blmove"})
 """Commands that only a worker's blocking connection sends; BullMQ ≥5.0.0 sends the first."""
+
+_PART: Final = re.compile(r"(\S+?)=(\S*)")
 
 _NAMELESS: Final = ""
 
 
-class _Connections(NamedTuple):
-    """The connections of a CLIENT LIST by name; ``""`` for those without one."""
+class Connection(NamedTuple):
+    """A line of CLIENT LIST."""
 
-    all: Counter[str]
-    waiting: Counter[str]
-    """Those whose latest command waits for a job, whether it still waits or has returned."""
+    name: str
+    """Empty if it has none."""
+    address: str
+    age: int | None
+    """Seconds since it was made."""
+    waits: bool
+    """Whether its latest command waits for a job, whether it still waits or has returned."""
 
-    @classmethod
-    def of(cls, client_list: str) -> _Connections:
-        found = cls(Counter(), Counter())
-        for line in client_list.splitlines():
-            name, command = _NAME.search(line), _COMMAND.search(line)
-            called = name[1] if name else _NAMELESS
-            found.all[called] += 1
-            found.waiting[called] += bool(command and command[1] in _WAITING)
-        return found
+
+def connections_in(client_list: str) -> list[Connection]:
+    """Returns the connections in a reply to CLIENT LIST."""
+    found = []
+    for line in client_list.splitlines():
+        parts = dict(_PART.findall(line))
+        age = parts.get("age", "")
+        found.append(
+            Connection(
+                name=parts.get("name", _NAMELESS),
+                address=parts.get("addr", ""),
+                age=int(age) if age.isdigit() else None,
+                waits=parts.get("cmd") in WAITING,
+            )
+        )
+    return found
+
+
+def name_by_node(queue: QueueKey) -> str:
+    """Returns what node names a worker's connection, before ``:w:`` and the worker's own name."""
+    encoded = base64.b64encode(queue.name.encode("utf-8", "surrogateescape")).decode()
+    return f"{queue.prefix}:{encoded}"
 
 
 def count_workers(client_list: str, queues: Iterable[QueueKey]) -> dict[QueueKey, int | None]:
@@ -54,23 +70,22 @@ def count_workers(client_list: str, queues: Iterable[QueueKey]) -> dict[QueueKey
     6.7.0) do not name their connections. So while any nameless connection waits for jobs of any
     queue, the number for a queue without visible workers is unknown, not 0.
     """
-    connections = _Connections.of(client_list)
-    nameless = connections.waiting[_NAMELESS]
+    connections = connections_in(client_list)
+    every = Counter(one.name for one in connections)
+    waiting = Counter(one.name for one in connections if one.waits)
     counts: dict[QueueKey, int | None] = {}
     for queue in queues:
-        encoded = base64.b64encode(queue.name.encode("utf-8", "surrogateescape")).decode()
-        by_node = _called(connections.all, f"{queue.prefix}:{encoded}")
-        spelt_out = _called(connections.all, queue.base)
-        waiting = _called(connections.waiting, queue.base)
-        seen = by_node + max((spelt_out + 1) // 2, waiting)
-        counts[queue] = seen if seen or not nameless else None
+        by_node = _called(every, name_by_node(queue))
+        spelt_out = _called(every, queue.base)
+        seen = by_node + max((spelt_out + 1) // 2, _called(waiting, queue.base))
+        counts[queue] = seen if seen or not waiting[_NAMELESS] else None
     return counts
 
 
 def queues_of_workers(client_list: str, prefixes: Sequence[str]) -> set[QueueKey]:
     """Returns the queues under the prefixes that workers are connected to: fast, not complete."""
     found: set[QueueKey] = set()
-    for name in _Connections.of(client_list).all:
+    for name in {one.name for one in connections_in(client_list)}:
         for prefix in prefixes:
             if not name.startswith(f"{prefix}:"):
                 continue

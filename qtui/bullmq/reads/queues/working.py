@@ -1,0 +1,194 @@
+"""Reads who works on a queue: its workers by name and address, and the jobs that they hold."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from qtui.bullmq.ask import Command, ask, ask_everywhere, number, present, text, texts
+from qtui.bullmq.connection.client import Client
+from qtui.bullmq.keys import QueueKey, is_marker
+from qtui.bullmq.model import Garbage
+from qtui.bullmq.reads.queues.workers import Connection, connections_in, name_by_node
+
+MOST_ACTIVE: Final = 1_000
+"""Active jobs of a queue that are read, the oldest ones."""
+
+_FIELDS: Final = ("name", "processedOn", "pb", "stc")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActiveJob:
+    """A job that a worker holds. Times are ms."""
+
+    id: str
+    name: str
+    active_for: int | None
+    lock_left: int
+    """ms until its lock expires; -1 if it does not, -2 if there is none."""
+    stalls: int
+    """How often it was found stalled (``stc``, ≥5.49.0)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSeen:
+    """A worker of a queue, as its connection or its locks show it."""
+
+    queue: QueueKey
+    name: str
+    """The name that it was given; empty if it has none."""
+    token: str
+    """The beginning of its locks' tokens, the same for all its jobs; empty if it holds none."""
+    address: str
+    """Of its connection; empty if only its locks show it."""
+    connected_for: int | None
+    """Seconds."""
+    waits: bool
+    """Whether its connection waits for a job."""
+    jobs: tuple[ActiveJob, ...] = ()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it holds a job."""
+        return bool(self.jobs)
+
+
+async def read_working(client: Client, queues: Sequence[QueueKey]) -> list[WorkerSeen] | None:
+    """Returns the workers of the queues and the jobs that they hold; None if none can be seen.
+
+    A worker is known by its connection (CLIENT LIST: ``<prefix>:<base64 of the queue's name>``,
+    followed by ``:w:<name>`` since 5.3.0; plain names in the ports), and by the locks of its active
+    jobs, whose token is ``<uuid of the worker>:<number>``. Where both show the same worker by its
+    name (job field ``pb``, ≥5.3.0), or where there is but one of each, they are one. Python names
+    both connections of a worker: they count as one worker if a second one does not wait for jobs.
+
+    .NET, Python before 2.19.3 and BullMQ 4 and 5 on a cluster name no connection: their workers
+    appear only while they hold jobs.
+
+    Costs one CLIENT LIST, O(clients); for each queue one LRANGE of `MOST_ACTIVE`, and three
+    commands of O(1) for each active job.
+
+    Raises:
+        redis.exceptions.ConnectionError, TimeoutError: the server did not answer.
+    """
+    listed = [text(reply) for reply in await ask_everywhere(client, "CLIENT", "LIST")]
+    connections = connections_in("\n".join(one or "" for one in listed))
+    held = await _active(client, queues)
+    if all(one is None for one in listed) and not any(held.values()):
+        return None
+    return [
+        worker
+        for queue in queues
+        for worker in _together(queue, _of_queue(connections, queue), held[queue])
+    ]
+
+
+def _of_queue(connections: Sequence[Connection], queue: QueueKey) -> list[Connection]:
+    """The connections of a queue's workers, one a worker, with the worker's name alone."""
+    found: list[Connection] = []
+    spelt: dict[str, list[Connection]] = defaultdict(list)
+    for one in connections:
+        for base in (name_by_node(queue), queue.base):
+            if one.name == base or one.name.startswith(f"{base}:w:"):
+                mine = one._replace(name=one.name[len(base) + len(":w:") :])
+                (spelt[mine.name] if base == queue.base else found).append(mine)
+                break
+    for same in spelt.values():
+        # Python names two connections a worker, Elixir only the one that waits.
+        same.sort(key=lambda one: not one.waits)
+        waiting = sum(one.waits for one in same)
+        found += same[: max(waiting, (len(same) + 1) // 2)]
+    return found
+
+
+async def _active(
+    client: Client, queues: Sequence[QueueKey]
+) -> Mapping[QueueKey, Mapping[tuple[str, str], list[ActiveJob]]]:
+    """For each queue its active jobs, by the name and the token of the worker that holds them."""
+    replies = await ask(
+        client, [("LRANGE", queue.key("active"), -MOST_ACTIVE, -1) for queue in queues]
+    )
+    places = [
+        (queue, one)
+        for queue, reply in zip(queues, replies, strict=True)
+        for one in reversed(present(texts(reply)))
+        if not is_marker(one)
+    ]
+    commands: list[Command] = []
+    for queue, job_id in places:
+        lock = queue.job(job_id, "lock")
+        commands += [("HMGET", queue.job(job_id), *_FIELDS), ("GET", lock), ("PTTL", lock)]
+    found = await ask(client, commands) if commands else []
+    now, garbage = time.time() * 1000, Garbage()
+    held: dict[QueueKey, dict[tuple[str, str], list[ActiveJob]]] = {
+        queue: defaultdict(list) for queue in queues
+    }
+    rows = zip(places, found[::3], found[1::3], found[2::3], strict=True)
+    for (queue, job_id), fields, token, left in rows:
+        name, began, worker, stalls = texts(fields) or [None] * len(_FIELDS)
+        since = garbage.number("processedOn", began)
+        left_ms = number(left)
+        holder = (worker or "", (text(token) or "").partition(":")[0])
+        held[queue][holder].append(
+            ActiveJob(
+                id=job_id,
+                name=name or "",
+                active_for=None if since is None else max(0, int(now - since)),
+                lock_left=-2 if left_ms is None else left_ms,
+                stalls=garbage.number("stc", stalls) or 0,
+            )
+        )
+    return held
+
+
+def _together(
+    queue: QueueKey,
+    connections: Sequence[Connection],
+    held: Mapping[tuple[str, str], list[ActiveJob]],
+) -> list[WorkerSeen]:
+    """The workers of a queue: connections with the jobs that they hold, then holders without."""
+    left = dict(held)
+    taken: dict[int, tuple[str, str]] = {}
+    for at, one in enumerate(connections):
+        mine = next((holder for holder in left if one.name and holder[0] == one.name), None)
+        if mine is not None:
+            taken[at] = mine
+            del left[mine]
+    free = [at for at, one in enumerate(connections) if at not in taken and not one.name]
+    nameless = [holder for holder in left if not holder[0] and holder[1]]
+    if len(free) == len(nameless) == 1:
+        taken[free[0]] = nameless[0]
+        del left[nameless[0]]
+    found = []
+    for at, one in enumerate(connections):
+        holder = taken.get(at, ("", ""))
+        found.append(
+            WorkerSeen(
+                queue=queue,
+                name=one.name,
+                token=holder[1],
+                address=one.address,
+                connected_for=one.age,
+                waits=one.waits,
+                jobs=tuple(held[holder]) if at in taken else (),
+            )
+        )
+    for (name, token), jobs in left.items():
+        found.append(
+            WorkerSeen(
+                queue=queue,
+                name=name,
+                token=token,
+                address="",
+                connected_for=None,
+                waits=False,
+                jobs=tuple(jobs),
+            )
+        )
+    found.sort(
+        key=lambda one: (not one.is_busy, -max((j.active_for or 0 for j in one.jobs), default=0))
+    )
+    return found
