@@ -7,10 +7,10 @@
 -- part: release
 -- part: destination
 -- part: removal
+-- part: resume
+-- part: turns
 -- part: events
 -- part: waking
-
-local PRIORITY_RANGE = 4294967296 -- 2^32 jobs of one priority keep their order
 
 local queuesRead = {}
 
@@ -36,22 +36,29 @@ local function splitParent(parentKey, json)
   return string.match(parentKey, "^(.*:)([^:]*)$")
 end
 
--- A score in `prioritized`: last of its priority, or before all others without one.
-local function releasedScore(queue, priority)
-  if priority == 0 then
-    local first = redis.pcall("ZRANGE", queue.key.prioritized, 0, 0, "WITHSCORES")
-    local lowest = first.err and 0 or math.min(0, math.ceil(tonumber(first[2]) or 1) - 1)
-    return nil, string.format("%.0f", lowest)
-  end
-  local refused, last = refusal("INCR", queue.key.pc)
-  if refused then return refused end
-  return nil, string.format("%.0f", priority * PRIORITY_RANGE + last % PRIORITY_RANGE)
+-- A score in `prioritized` before all others.
+local function foremostScore(key)
+  local first = redis.pcall("ZRANGE", key.prioritized, 0, 0, "WITHSCORES")
+  local lowest = first.err and 0 or math.min(0, math.ceil(tonumber(first[2]) or 1) - 1)
+  return string.format("%.0f", lowest)
 end
 
--- If a list `paused` is made while jobs are in `wait`, a resume before 6.x loses those: see retry.
-local function joinPaused(queue, target)
-  if target ~= "paused" or queue.pausedList or not queue.jobsInWait then return nil end
-  return refusal("RENAMENX", queue.key.wait, queue.key.paused)
+-- Pushes a job to be the next to run, of its priority if it has one: an error, or nil.
+local function pushForemost(queue, target, priority, id)
+  local into = queue.key[target]
+  if target == "paused" then
+    local refused = keepFromResume(queue.key, queue)
+    if refused then return refused end
+  end
+  if target ~= "prioritized" then return refusal("RPUSH", into, id) end
+  local score, refused = foremostScore(queue.key), nil
+  if priority > 0 then score, refused = prioritizedScore(queue.key, priority) end
+  return refused or refusal("ZADD", into, score, id)
+end
+
+local function takeForemost(queue, target, id)
+  if target == "prioritized" then return redis.pcall("ZREM", queue.key[target], id) end
+  return redis.pcall("LREM", queue.key[target], -1, id)
 end
 
 -- A parent often has not run yet, nor any job of its queue: then that of its child tells.
@@ -77,21 +84,11 @@ local function releaseParent(parent, childBase)
     or refusedRemoval(function(id) return redis.call("ZSCORE", from, id) end, leave)
   if refused then return refused end
   local target = destination(queue, parent)
-  refused = joinPaused(queue, target)
-  if refused then return refused end
-  local into = queue.key[target]
-  if target == "prioritized" then
-    local place
-    refused, place = releasedScore(queue, parent.priority)
-    refused = refused or refusal("ZADD", into, place, parent.id)
-  else
-    refused = refusal("RPUSH", into, parent.id)
-  end
+  refused = pushForemost(queue, target, parent.priority, parent.id)
   if refused then return refused end
   refused = leave(parent.id)
   if refused then
-    redis.pcall(target == "prioritized" and "ZREM" or "LREM", into,
-      unpack(target == "prioritized" and { parent.id } or { -1, parent.id }))
+    takeForemost(queue, target, parent.id)
     return refused
   end
   if target == "paused" then queue.pausedList, queue.inPaused = true, queue.inPaused + 1 end

@@ -1,0 +1,279 @@
+--[[
+  Restores removed jobs as they were: hash, logs, children, place in the state, what the parent
+  waits for, and the deduplication that was held. Only where nothing of the job is there now.
+
+  No release of BullMQ can do this. Nothing is restored half-way: if Redis refuses a part, what was
+  written of the job is deleted again. Restore jobs in the reverse order of their removal, so that a
+  parent finds its children.
+
+  KEYS   the queue's keys, in the order of SUFFIXES; then, for a cluster, keys of other queues
+  ARGV   for each job: base key and colon, id, suffix of its state's key, score there or "",
+         ids ahead of it and behind it in a list, or "", and how many were ahead, or "",
+         "1" if the queue was paused, its score in `priority` or "",
+         "1" if its parent waited for it, the parent's score in `waiting-children` or "",
+         the parent's full key, base key and colon, and id, or "",
+         its deduplication if it held it, the time in ms at which that ends, or "",
+         then each after its number of elements: fields and values, logs, dependencies, `processed`
+         and `failed` as keys and values, `unsuccessful` as scores and keys, and fields and values
+         of the job that waits for the deduplication (as in lua/whole.lua)
+  Reply  first a note: empty, or the first error of an effect after a job is back; then for each job
+         a code and a detail:
+           1 and the suffix of the key in which it is   0 and why: refused
+          -3 and why: "taken", since something of that id is there; "deduplication", since another
+             job holds it; "children", since it would wait for a child that never ends
+         last the microseconds that all of it took, 0 if the server can't measure them
+         An error reply that starts with QTUIREFUSED: see retry.lua. Nothing was written.
+
+  The event is `undone`, as in lua/unretry.lua.
+]]
+-- part: calls
+-- part: clock
+-- part: keys
+-- part: evidence
+-- part: delays
+-- part: destination
+-- part: events
+-- part: jobkeys
+-- part: lastchild
+local key = bySuffix(KEYS)
+local began = clock()
+local at = 0
+
+local LISTS = { wait = true, paused = true, active = true }
+local AT_ONCE = 1000 -- elements in one command
+
+local function nextArgument()
+  at = at + 1
+  return ARGV[at]
+end
+
+local function nextList()
+  local found = {}
+  for place = 1, tonumber(nextArgument()) do found[place] = nextArgument() end
+  return found
+end
+
+local function readJob()
+  local job = { base = nextArgument(), id = nextArgument(), state = nextArgument() }
+  job.score, job.ahead, job.behind, job.index =
+    nextArgument(), nextArgument(), nextArgument(), nextArgument()
+  job.paused, job.turn = nextArgument() == "1", nextArgument()
+  job.listed, job.parentScore = nextArgument() == "1", nextArgument()
+  job.parent = { name = nextArgument(), base = nextArgument(), id = nextArgument() }
+  job.deduplication, job.heldUntil = nextArgument(), nextArgument()
+  job.fields = nextList()
+  job.logs, job.dependencies, job.processed = nextList(), nextList(), nextList()
+  job.failed, job.unsuccessful, job.proto = nextList(), nextList(), nextList()
+  job.name = job.base .. job.id
+  return job
+end
+
+-- Reading --------------------------------------------------------------------------------------
+
+local function isTaken(job)
+  local names = { job.name, job.name .. ":lock" }
+  for _, suffix in ipairs(BESIDE) do names[#names + 1] = job.name .. ":" .. suffix end
+  for _, name in ipairs(names) do
+    -- A job of its own may be called like a key beside this one.
+    if redis.call("EXISTS", name) == 1 and (name == job.name or not isJobHash(name)) then
+      return true
+    end
+  end
+  local there = not LISTS[job.state] and redis.call("ZSCORE", job.base .. job.state, job.id)
+  return there and true or false
+end
+
+local function isHeldByOther(job)
+  if job.deduplication == "" then return false end
+  local owner = redis.call("GET", job.base .. "de:" .. job.deduplication)
+  return owner and owner ~= job.id or false
+end
+
+local FLAGS = { '"fpof"', '"rdof"', '"idof"', '"cpof"', "ParentOnFailure", "DependencyOnFailure" }
+
+-- Whether a child may still end, or has failed in such a way that its parent goes on waiting.
+local function isPending(child)
+  local seen = redis.pcall("HMGET", child, "timestamp", "finishedOn", "parent", "opts")
+  if seen.err or not seen[1] then return false end
+  if not seen[2] then return true end
+  for _, flag in ipairs(FLAGS) do
+    local text = (seen[3] or "") .. (seen[4] or "")
+    if string.find(text, flag, 1, true) then return false end
+  end
+  local childBase, id = string.match(child, "^(.*:)([^:]*)$")
+  return childBase and redis.call("ZSCORE", childBase .. "failed", id) and true or false
+end
+
+local function waitsInVain(job)
+  for _, child in ipairs(job.dependencies) do
+    if not isPending(child) then return true end
+  end
+  return false
+end
+
+-- Writing --------------------------------------------------------------------------------------
+
+local function write(command, name, elements)
+  for start = 1, #elements, AT_ONCE do
+    local last = math.min(start + AT_ONCE - 1, #elements)
+    local refused = refusal(command, name, unpack(elements, start, last))
+    if refused then return refused end
+  end
+  return nil
+end
+
+local function writeKeys(job)
+  return write("HSET", job.name, job.fields)
+    or write("RPUSH", job.name .. ":logs", job.logs)
+    or write("SADD", job.name .. ":dependencies", job.dependencies)
+    or write("HSET", job.name .. ":processed", job.processed)
+    or write("HSET", job.name .. ":failed", job.failed)
+    or write("ZADD", job.name .. ":unsuccessful", job.unsuccessful)
+end
+
+-- The keys that were written; those of other jobs with such a name are not.
+local function deleteKeys(job)
+  redis.pcall("DEL", job.name)
+  for _, suffix in ipairs(BESIDE) do
+    if #job[suffix] > 0 then redis.pcall("DEL", job.name .. ":" .. suffix) end
+  end
+end
+
+-- Inserts into a list beside a neighbour that is still there, else as far from the tail as before.
+local function insert(list, job)
+  local length = redis.pcall("LLEN", list)
+  if type(length) == "table" then return length.err end
+  if length == 0 then return refusal("RPUSH", list, job.id) end
+  if job.behind ~= "" and redis.call("LINDEX", list, -1) == job.behind then
+    return refusal("RPUSH", list, job.id)
+  end
+  if job.ahead ~= "" and redis.call("LINDEX", list, 0) == job.ahead then
+    return refusal("LPUSH", list, job.id)
+  end
+  local refused, done
+  if job.ahead ~= "" then
+    refused, done = refusal("LINSERT", list, "BEFORE", job.ahead, job.id)
+    if refused or done > 0 then return refused end
+  end
+  if job.behind ~= "" then
+    refused, done = refusal("LINSERT", list, "AFTER", job.behind, job.id)
+    if refused or done > 0 then return refused end
+  end
+  local index = tonumber(job.index) or length
+  if index == 0 then return refusal("RPUSH", list, job.id) end
+  if index >= length then return refusal("LPUSH", list, job.id) end
+  return refusal("LINSERT", list, "BEFORE", redis.call("LINDEX", list, -index), job.id)
+end
+
+-- The list of a waiting job: as before, unless the queue was paused or resumed since.
+local function listFor(job, queue)
+  if job.state == "active" or job.paused == queue.paused then return job.state end
+  if not queue.paused then return "wait" end
+  if queue.pausedList then return "paused" end
+  return destination(queue, { modern = speaksModern(queue), priority = 0 })
+end
+
+-- Puts the job into its state: an error, or nil and the suffix of the key.
+local function place(job, queue)
+  if not LISTS[job.state] then
+    return refusal("ZADD", job.base .. job.state, job.score, job.id), job.state
+  end
+  local list = listFor(job, queue)
+  local isNew = list == "paused" and not queue.pausedList and list ~= job.state
+  if list == "prioritized" or isNew then return pushForemost(queue, list, 0, job.id), list end
+  return insert(job.base .. list, job), list
+end
+
+local function holdDeduplication(job)
+  if job.deduplication == "" then return end
+  local held = job.base .. "de:" .. job.deduplication
+  if job.heldUntil == "" then
+    attempt("SET", held, job.id)
+  else
+    local left = tonumber(job.heldUntil) - tonumber(milliseconds())
+    if left <= 0 then return end
+    attempt("SET", held, job.id, "PX", string.format("%.0f", left))
+  end
+  local proto = job.base .. "dn:" .. job.deduplication
+  if #job.proto > 0 and redis.call("EXISTS", proto) == 0 then
+    told("HSET", write("HSET", proto, job.proto))
+  end
+end
+
+-- Takes a parent back that was released, if it still waits to run.
+local function parkParent(parent, score)
+  local queue = queueAt(parent.base)
+  local from = { "wait", "paused", "prioritized" }
+  for _, suffix in ipairs(from) do
+    local removed = 0
+    local kind = typeOf(queue.key[suffix])
+    if kind == "list" then removed = attempt("LREM", queue.key[suffix], -1, parent.id) end
+    if kind == "zset" then removed = attempt("ZREM", queue.key[suffix], parent.id) end
+    if removed == 1 then
+      attempt("ZADD", queue.key["waiting-children"], score, parent.id)
+      return true
+    end
+  end
+  return false
+end
+
+-- Makes the parent wait for the job again, unless it has run since.
+local function rejoinParent(job)
+  local parent = job.parent
+  if not job.listed or attempt("EXISTS", parent.name) ~= 1 then return end
+  if job.parentScore ~= "" then
+    local waiting = attempt("ZSCORE", parent.base .. "waiting-children", parent.id)
+    -- With a deferred failure it was not this removal that made it run.
+    local doomed = attempt("HEXISTS", parent.name, "defa") == 1
+    if not waiting and not doomed and not parkParent(parent, job.parentScore) then return end
+  end
+  attempt("SADD", parent.name .. ":dependencies", job.name)
+end
+
+local function wake(job, queue, suffix)
+  local modern = speaksModern(queue)
+  if suffix == "delayed" then wakeForDelayed(queue.key, queue, modern) end
+  if suffix == "wait" or suffix == "prioritized" then
+    queue.targets.marker = queue.targets.marker or modern ~= false
+    queue.targets.four = queue.targets.four or (not modern and suffix == "prioritized")
+  end
+end
+
+local function restore(job)
+  if isTaken(job) then return -3, "taken" end
+  if isHeldByOther(job) then return -3, "deduplication" end
+  if waitsInVain(job) then return -3, "children" end
+  local queue = queueAt(job.base)
+  local refused, suffix = writeKeys(job), nil
+  if not refused then refused, suffix = place(job, queue) end
+  if refused then
+    deleteKeys(job)
+    return 0, refused
+  end
+  if job.turn ~= "" then attempt("ZADD", job.base .. "priority", job.turn, job.id) end
+  holdDeduplication(job)
+  rejoinParent(job)
+  wake(job, queue, suffix)
+  emit(queue.key.events, queue.maxEvents, "undone", "jobId", job.id, "prev", "removed",
+    "state", suffix)
+  return 1, suffix
+end
+
+-- The call -------------------------------------------------------------------------------------
+
+local foreign = refuseForeign(key, ARGV[1], queueAt(ARGV[1]))
+if foreign then return redis.error_reply(foreign) end
+
+local reply = { "" }
+while at < #ARGV do
+  local job = readJob()
+  -- What can't be read is not restored: a key of a wrong type raises an error.
+  local ok, code, detail = pcall(restore, job)
+  if not ok then code, detail = 0, type(code) == "table" and code.err or tostring(code) end
+  reply[#reply + 1] = code
+  reply[#reply + 1] = detail
+end
+wakeReleased()
+reply[1] = note
+reply[#reply + 1] = clock() - began
+return reply

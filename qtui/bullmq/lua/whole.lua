@@ -1,0 +1,197 @@
+--[[
+  Reads whole jobs: all that a removal takes away, so that lua/restore.lua can put it back. Writes
+  nothing.
+
+  KEYS   any key of the queue, by which a cluster finds the node
+  ARGV   1 base key and a colon   2 suffix of the state's key, or "" to look for each job's state
+         3 most characters of one job   4 characters after which it stops
+         then the ids
+  Reply  for each job its state's key and its score there (or ""), its fields and values, and names
+         and values of all else, or nil instead of these; or in place of all that in words why it
+         can't be read whole. Fewer than the ids if the values are large, but at least one. A job
+         without a hash has no fields.
+         What else there is: `logs`, `dependencies`, `processed`, `failed`, `unsuccessful` as those
+         keys hold them; in a list `ahead` and `behind`, the ids beside it towards the tail and the
+         head, and `index`, how many are ahead; `paused` if the queue is; `turn`, its score in
+         `priority` (1.x to 3.x); `waits`, if its parent waits for it, with the parent's score in
+         `waiting-children` or ""; `held`, if it holds its deduplication, with the time in ms at
+         which that ends or "", and `proto`, the fields of the job that waits for that.
+]]
+-- part: calls
+-- part: clock
+-- part: keys
+-- part: jobkeys
+-- part: lastchild
+local base, given = ARGV[1], ARGV[2]
+local MOST, STOP = tonumber(ARGV[3]), tonumber(ARGV[4])
+local FIRST_ID = 5
+
+local LISTS = { wait = true, paused = true, active = true }
+local SETS = { "completed", "failed", "delayed", "prioritized", "waiting-children" }
+local LARGE = { "data", "returnvalue", "stacktrace" } -- weighed before they are read
+local MOST_MEMBERS = 10000
+
+local READ = { list = "LRANGE", set = "SMEMBERS", hash = "HGETALL", zset = "ZRANGE" }
+local SIZE = { list = "LLEN", set = "SCARD", hash = "HLEN", zset = "ZCARD" }
+local HOW = { list = { 0, -1 }, set = {}, hash = {}, zset = { 0, -1, "WITHSCORES" } }
+
+local paused = redis.pcall("HEXISTS", base .. "meta", "paused") == 1
+local hasPriorities = typeOf(base .. "priority") == "zset"
+
+local function sizeOf(values)
+  local size = 0
+  for index = 1, #values do size = size + #values[index] end
+  return size
+end
+
+-- The place of a job in a list, from its tail; nil if it is not there.
+local function placeIn(list, id)
+  local place = redis.pcall("LPOS", list, id, "RANK", "-1")
+  if type(place) == "number" then return redis.call("LLEN", list) - 1 - place end
+  if not place or typeOf(list) ~= "list" then return nil end
+  local members = redis.call("LRANGE", list, 0, -1) -- no LPOS before Redis 6.0.6
+  for index = #members, 1, -1 do
+    if members[index] == id then return #members - index end
+  end
+  return nil
+end
+
+-- The state of a job, and its score or place there.
+local function stateOf(id)
+  for _, state in ipairs(SETS) do
+    local score = redis.pcall("ZSCORE", base .. state, id)
+    if type(score) == "string" then return state, score end
+  end
+  for state in pairs(LISTS) do
+    local place = placeIn(base .. state, id)
+    if place then return state, place end
+  end
+  return "", ""
+end
+
+local function addPlace(rest, state, id, place)
+  local list = base .. state
+  if place > 0 then
+    rest[#rest + 1] = "ahead"
+    rest[#rest + 1] = redis.call("LINDEX", list, -place)
+  end
+  local behind = redis.call("LINDEX", list, -place - 2)
+  if behind then
+    rest[#rest + 1] = "behind"
+    rest[#rest + 1] = behind
+  end
+  rest[#rest + 1] = "index"
+  rest[#rest + 1] = place
+end
+
+-- Adds what is in the keys beside the hash: its size, and in words why it can't be read.
+local function addBeside(rest, name)
+  local total, names = 0, {}
+  for place, suffix in ipairs(BESIDE) do names[place] = name .. ":" .. suffix end
+  if redis.call("EXISTS", unpack(names)) == 0 then return 0 end
+  for place, one in ipairs(names) do
+    local kind, wanted = typeOf(one), BESIDE_TYPES[place]
+    local isOther = kind == "hash" and isJobHash(one)
+    if kind ~= "none" and not isOther then
+      if kind ~= wanted then return 0, one .. " is a " .. kind .. ", not a " .. wanted end
+      if redis.call(SIZE[kind], one) > MOST_MEMBERS then return 0, one .. " is too large" end
+      local values = redis.call(READ[kind], one, unpack(HOW[kind]))
+      total = total + sizeOf(values)
+      rest[#rest + 1] = BESIDE[place]
+      rest[#rest + 1] = values
+    end
+  end
+  return total
+end
+
+local function addParent(rest, name, parentKey, json)
+  local listed = redis.pcall("SISMEMBER", parentKey .. ":dependencies", name)
+  if type(listed) == "table" then return listed.err end
+  if listed == 0 then return nil end
+  local parentBase, parentId = splitParent(parentKey, json)
+  local score = parentBase and redis.pcall("ZSCORE", parentBase .. "waiting-children", parentId)
+  rest[#rest + 1] = "waits"
+  rest[#rest + 1] = type(score) == "string" and score or ""
+  return nil
+end
+
+local function addDeduplication(rest, id, deduplication)
+  local held = base .. "de:" .. deduplication
+  if redis.pcall("GET", held) ~= id then return end
+  local left = redis.call("PTTL", held)
+  rest[#rest + 1] = "held"
+  rest[#rest + 1] = left < 0 and "" or string.format("%.0f", tonumber(milliseconds()) + left)
+  local proto = base .. "dn:" .. deduplication
+  if typeOf(proto) == "hash" and not isJobHash(proto) then
+    rest[#rest + 1] = "proto"
+    rest[#rest + 1] = redis.call("HGETALL", proto)
+  end
+end
+
+local function weigh(name)
+  local size = 0
+  for _, field in ipairs(LARGE) do
+    local length = redis.pcall("HSTRLEN", name, field)
+    if type(length) ~= "number" then return nil, length.err end
+    size = size + length
+  end
+  return size
+end
+
+-- A job as in the reply, and its size; or in words why not.
+local function read(id)
+  local name = base .. id
+  local size, why = weigh(name)
+  if why then return why, 0 end
+  if size > MOST then return "its fields are too large", 0 end
+  local fields = redis.call("HGETALL", name)
+  size = sizeOf(fields)
+  local rest, parentKey, parent, deduplication = {}, nil, nil, nil
+  for at = 1, #fields, 2 do
+    local field = fields[at]
+    if field == "parentKey" then parentKey = fields[at + 1] end
+    if field == "parent" then parent = fields[at + 1] end
+    if field == "deid" then deduplication = fields[at + 1] end
+  end
+  local state, score = given, ""
+  if state == "" then
+    state, score = stateOf(id)
+  elseif LISTS[state] then
+    score = placeIn(base .. state, id) or ""
+  else
+    score = redis.pcall("ZSCORE", base .. state, id)
+    score = type(score) == "string" and score or ""
+  end
+  if LISTS[state] and score ~= "" then
+    addPlace(rest, state, id, score)
+    score = ""
+  end
+  local more
+  more, why = addBeside(rest, name)
+  if why then return why, 0 end
+  if size + more > MOST then return "it is too large with its logs and children", 0 end
+  if paused then
+    rest[#rest + 1] = "paused"
+    rest[#rest + 1] = "1"
+  end
+  local turn = hasPriorities and redis.call("ZSCORE", base .. "priority", id)
+  if turn then
+    rest[#rest + 1] = "turn"
+    rest[#rest + 1] = turn
+  end
+  if parentKey and parentKey ~= "" then
+    why = addParent(rest, name, parentKey, parent)
+    if why then return why, 0 end
+  end
+  if deduplication then addDeduplication(rest, id, deduplication) end
+  return { state, score, fields, #rest > 0 and rest }, size + more
+end
+
+local found, total = {}, 0
+for index = FIRST_ID, #ARGV do
+  local job, size = read(ARGV[index])
+  found[#found + 1] = job
+  total = total + size
+  if total > STOP then break end
+end
+return found

@@ -1,0 +1,401 @@
+"""What was removed comes back as it was, whatever the keyspace; and nothing over what is there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+import redis
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qtui.bullmq.codes import Result
+from qtui.bullmq.keys import QueueKey, is_marker
+from qtui.bullmq.model import JobState
+from qtui.bullmq.reads.wholes import Unread, Wholes
+from qtui.bullmq.whole import Whole, rest_of
+from qtui.bullmq.writers.batch import Picked
+from qtui.bullmq.writers.remove import RemoveWriter
+from qtui.bullmq.writers.restore import RestoreWriter
+from qtui.demo.server import EmbeddedServer
+from tests.operations.campaigns import ours_to
+from tests.oracle.keyspace import Value, snapshot
+from tests.servers import Servers, connect
+
+QUEUE, KIDS = QueueKey.of("bull", "q"), QueueKey.of("bull", "kids")
+NAMES = ("a", "b", "7", "x:y:z", "ü", "[b]")
+ASIDE = ("events", "marker", "pc")
+"""Keys that a removal and its undo may change: events, wake-ups and a counter."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job of the queue, and what hangs on it."""
+
+    id: str
+    state: JobState
+    logs: tuple[str, ...] = ()
+    deduplicated: bool = False
+    expires: bool = False
+    proto: bool = False
+    children: int = 0
+    """Children in the queue `KIDS` that it waits for, if it waits for any."""
+    processed: bool = False
+    priority: int = 0
+    hash: bool = True
+
+
+@dataclass(frozen=True)
+class Keyspace:
+    """A queue as releases leave it behind."""
+
+    jobs: tuple[Job, ...]
+    version: str = "bullmq:5.81.5"
+    paused: bool = False
+    turns: bool = False
+    """Whether it has the set of priorities of 1.x to 3.x."""
+    parents: tuple[int, ...] = field(default=())
+    """For each job the index of the one that waits for it, or of none."""
+
+    def write(self, client: redis.Redis) -> None:
+        """Makes it, in an empty database."""
+        meta = {"opts.maxLenEvents": "10000", "version": self.version}
+        client.hset(QUEUE.key("meta"), mapping=meta | ({"paused": "1"} if self.paused else {}))
+        client.hset(KIDS.key("meta"), mapping=meta)
+        for place, job in enumerate(self.jobs):
+            self._write(client, place, job)
+
+    def state(self, job: Job) -> JobState:
+        """Where the release keeps it."""
+        older = not self.version.startswith("bullmq:6")
+        if job.state is JobState.WAITING and self.paused and older:
+            return JobState.PAUSED
+        return job.state
+
+    def _write(self, client: redis.Redis, place: int, job: Job) -> None:
+        key = QUEUE.job(job.id)
+        state = self.state(job)
+        if state.is_list:
+            client.lpush(QUEUE.key(state.key), job.id)
+        else:
+            client.zadd(QUEUE.key(state.key), {job.id: 1_000 + place // 2 + 0.25})
+        if not job.hash:
+            return
+        fields = {"name": "n", "timestamp": "1", "data": "{}", "priority": str(job.priority)}
+        if job.deduplicated:
+            fields["deid"] = f"d{place}"
+            client.set(QUEUE.key(f"de:d{place}"), job.id, ex=1000 if job.expires else None)
+            if job.proto:
+                client.hset(QUEUE.key(f"dn:d{place}"), mapping={"name": "next", "data": "1"})
+        if job.logs:
+            client.rpush(f"{key}:logs", *job.logs)
+        if self.turns and job.priority:
+            client.zadd(QUEUE.key("priority"), {job.id: job.priority})
+        if job.processed:
+            client.hset(f"{key}:processed", mapping={"bull:kids:x": '"done"'})
+            client.hset(f"{key}:failed", mapping={"bull:kids:y": "why"})
+            client.zadd(f"{key}:unsuccessful", {"bull:kids:z": 12.5})
+        if state is JobState.WAITING_CHILDREN:
+            for number in range(job.children):
+                self._child(client, job, f"{place}-{number}")
+        above = self._above(place)
+        if above is not None:
+            fields["parentKey"] = QUEUE.job(above.id)
+            fields["parent"] = json.dumps({"id": above.id, "queueKey": QUEUE.base})
+            client.sadd(QUEUE.job(above.id, "dependencies"), key)
+        client.hset(key, mapping=fields)
+
+    def _above(self, place: int) -> Job | None:
+        """The job that waits for this one: an earlier one in `waiting-children`."""
+        if place >= len(self.parents) or not 0 <= self.parents[place] < place:
+            return None
+        above = self.jobs[self.parents[place]]
+        waits = above.hash and above.state is JobState.WAITING_CHILDREN
+        return above if waits and self.jobs[place].state is not JobState.COMPLETED else None
+
+    def _child(self, client: redis.Redis, job: Job, name: str) -> None:
+        parent = {"id": job.id, "queueKey": QUEUE.base}
+        fields = {"name": "c", "timestamp": "1", "parentKey": QUEUE.job(job.id)}
+        client.hset(KIDS.job(name), mapping=fields | {"parent": json.dumps(parent)})
+        client.lpush(KIDS.key("wait"), name)
+        client.sadd(QUEUE.job(job.id, "dependencies"), KIDS.job(name))
+
+
+_states = st.sampled_from([one for one in JobState if one is not JobState.PAUSED])
+_jobs = st.builds(
+    Job,
+    id=st.just(""),
+    state=_states | st.just(JobState.WAITING) | st.just(JobState.WAITING_CHILDREN),
+    logs=st.sampled_from([(), ("one", "two")]),
+    deduplicated=st.booleans(),
+    expires=st.booleans(),
+    proto=st.booleans(),
+    children=st.integers(0, 2),
+    processed=st.booleans(),
+    priority=st.sampled_from([0, 0, 3]),
+    hash=st.sampled_from([True, True, True, False]),
+)
+
+
+@st.composite
+def keyspaces(draw: st.DrawFn) -> Keyspace:
+    """Any of them, with up to six jobs."""
+    some = draw(st.lists(_jobs, min_size=1, max_size=len(NAMES)))
+    jobs = tuple(
+        Job(**{**one.__dict__, "id": name}) for one, name in zip(some, NAMES, strict=False)
+    )
+    return Keyspace(
+        jobs,
+        draw(st.sampled_from(["bullmq:3.16.2", "bullmq:5.81.5", "bullmq:6.7.0"])),
+        draw(st.booleans()),
+        draw(st.booleans()),
+        tuple(draw(st.lists(st.integers(-1, 5), max_size=len(jobs)))),
+    )
+
+
+def seen(client: redis.Redis) -> dict[str, Value]:
+    """Everything but what is set aside, and wake-ups in lists (3.1.3 to 4.18.3)."""
+    found: dict[str, Value] = {}
+    for key, (kind, content, expires) in snapshot(client).items():
+        if isinstance(content, list) and kind == "list":
+            content = [one for one in content if not is_marker(one)]
+        if key.rsplit(":", 1)[-1] not in ASIDE and content != []:
+            found[key] = kind, content, expires
+    return found
+
+
+async def wholes_of(client: redis.asyncio.Redis, state: JobState, ids: Sequence[str]) -> list[Whole]:
+    """The jobs, read whole, by way of the journal's form."""
+    reader, found, left = Wholes(client, QUEUE, state), list[Whole](), list(ids)
+    while left:
+        some = await reader.first_of(left)
+        assert some
+        for one in some:
+            assert not isinstance(one, Unread), one
+            found.append(one._replace(rest=rest_of(json.loads(json.dumps(dict(one.rest))))))
+        left = left[len(some) :]
+    return found
+
+
+async def remove(
+    client: redis.asyncio.Redis, state: JobState, ids: Sequence[str], size: int = 1000
+) -> list[Whole]:
+    """Removes jobs in calls of some size, each read whole before; the jobs in that order."""
+    gone: list[Whole] = []
+    for start in range(0, len(ids), size):
+        part = ids[start : start + size]
+        gone += await wholes_of(client, state, part)
+        batch = await RemoveWriter(client).remove(QUEUE, state, [Picked(one) for one in part])
+        assert batch.note == ""
+        assert [int(one.code) for one in batch.results] == [1] * len(part), batch.results
+    return gone
+
+
+async def restore(
+    client: redis.asyncio.Redis, jobs: Sequence[Whole], size: int = 1000
+) -> list[Result]:
+    """Restores jobs that were removed in this order."""
+    jobs, results = list(jobs)[::-1], list[Result]()
+    for start in range(0, len(jobs), size):
+        batch = await RestoreWriter(client).restore(jobs[start : start + size])
+        assert batch.note == ""
+        results += batch.results
+    return results
+
+
+@pytest.fixture
+def plain(server: EmbeddedServer) -> redis.Redis:
+    """A client to `server` that waits."""
+    return redis.Redis(
+        unix_socket_path=server.path, decode_responses=True, encoding_errors="surrogateescape"
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(keyspaces(), st.randoms(use_true_random=False), st.integers(1, 3), st.integers(1, 3))
+def test_remove_and_restore_leave_every_key_as_it_was(
+    servers: Servers, keyspace: Keyspace, chance: object, size: int, back: int
+) -> None:
+    server = servers.empty("valkey")
+    client = redis.Redis(
+        unix_socket_path=server.path, decode_responses=True, encoding_errors="surrogateescape"
+    )
+    keyspace.write(client)
+    before = seen(client)
+    state = keyspace.state(keyspace.jobs[0])
+    ids = [one.id for one in keyspace.jobs if keyspace.state(one) is state]
+    chance.shuffle(ids)  # type: ignore[attr-defined]
+    ids = ids[: max(1, len(ids) - 1)] if len(ids) > 2 else ids
+    if state is JobState.WAITING_CHILDREN:  # parents go first, as a campaign sends them
+        ids.sort(key=NAMES.index)
+
+    async def both() -> list[Result]:
+        async with connect(server) as ours:
+            return await restore(ours, await remove(ours, state, ids, size), back)
+
+    results = asyncio.run(both())
+    assert [int(one.code) for one in results] == [1] * len(ids), results
+    assert seen(client) == before
+    client.close()
+
+
+# Left alone ---------------------------------------------------------------------------------------
+
+
+def _failed(*ids: str) -> Keyspace:
+    return Keyspace(tuple(Job(one, JobState.FAILED, logs=("l",)) for one in ids))
+
+
+async def test_a_job_that_is_there_again_is_not_written_over(
+    client: redis.asyncio.Redis, plain: redis.Redis
+) -> None:
+    _failed("a", "b").write(plain)
+    gone = await remove(client, JobState.FAILED, ["a", "b"])
+    plain.hset(QUEUE.job("a"), mapping={"name": "new", "timestamp": "2"})
+    plain.lpush(QUEUE.job("b", "logs"), "of another")
+    before = snapshot(plain)
+    results = await restore(client, gone)
+    assert [(int(one.code), one.error) for one in results] == [(-3, "taken")] * 2
+    assert snapshot(plain) == before
+    plain.delete(QUEUE.job("b", "logs"))
+    assert [int(one.code) for one in await restore(client, gone)] == [1, -3]
+    assert [int(one.code) for one in await restore(client, gone)] == [-3, -3]
+    assert plain.lrange(QUEUE.job("b", "logs"), 0, -1) == ["l"]
+
+
+async def test_a_deduplication_that_another_job_holds_is_not_taken(
+    client: redis.asyncio.Redis, plain: redis.Redis
+) -> None:
+    Keyspace((Job("a", JobState.DELAYED, deduplicated=True),)).write(plain)
+    gone = await remove(client, JobState.DELAYED, ["a"])
+    plain.set(QUEUE.key("de:d0"), "newer")
+    before = snapshot(plain)
+    [result] = await restore(client, gone)
+    assert (int(result.code), result.error) == (-3, "deduplication")
+    assert snapshot(plain) == before
+
+
+@pytest.mark.parametrize("end", ["gone", "completed", "dropped"])
+async def test_a_parent_whose_child_has_ended_since_would_wait_for_ever(
+    client: redis.asyncio.Redis, plain: redis.Redis, end: str
+) -> None:
+    Keyspace((Job("a", JobState.WAITING_CHILDREN, children=1),)).write(plain)
+    gone = await remove(client, JobState.WAITING_CHILDREN, ["a"])
+    child = KIDS.job("0-0")
+    if end == "gone":
+        plain.delete(child)
+    else:
+        plain.hset(child, "finishedOn", "5")
+        plain.zadd(KIDS.key("completed" if end == "completed" else "failed"), {"0-0": 5})
+    if end == "dropped":
+        plain.hset(child, "opts", '{"rdof":true}')
+    before = snapshot(plain)
+    [result] = await restore(client, gone)
+    assert (int(result.code), result.error) == (-3, "children")
+    assert snapshot(plain) == before
+    if end == "dropped":
+        plain.hdel(child, "opts")  # a child that just fails is still waited for
+        assert [int(one.code) for one in await restore(client, gone)] == [1]
+
+
+async def test_a_parent_that_has_run_is_not_parked_and_one_that_waits_is(
+    client: redis.asyncio.Redis, plain: redis.Redis
+) -> None:
+    parent = Job("p", JobState.WAITING_CHILDREN)
+    space = Keyspace((parent, Job("a", JobState.WAITING)), parents=(-1, 0))
+    space.write(plain)
+    gone = await remove(client, JobState.WAITING, ["a"])
+    assert plain.lrange(QUEUE.key("wait"), 0, -1) == ["p"]
+    assert [int(one.code) for one in await restore(client, gone)] == [1]
+    assert plain.zscore(QUEUE.key("waiting-children"), "p") == 1000.25
+    gone = await remove(client, JobState.WAITING, ["a"])
+    plain.lmove(QUEUE.key("wait"), QUEUE.key("active"), "RIGHT", "LEFT")
+    assert [int(one.code) for one in await restore(client, gone)] == [1]
+    assert plain.lrange(QUEUE.key("active"), 0, -1) == ["p"]
+    assert not plain.exists(QUEUE.job("p", "dependencies"))
+
+
+async def test_a_job_that_redis_refuses_to_place_leaves_nothing(
+    client: redis.asyncio.Redis, plain: redis.Redis
+) -> None:
+    _failed("a").write(plain)
+    gone = await remove(client, JobState.FAILED, ["a"])
+    plain.delete(QUEUE.key("failed"))
+    plain.set(QUEUE.key("failed"), "not a sorted set")
+    before = snapshot(plain)
+    [result] = await restore(client, gone)
+    assert result.code == 0
+    assert "WRONGTYPE" in result.error
+    assert snapshot(plain) == before
+
+
+@pytest.mark.parametrize(("before", "after"), [(False, True), (True, False)])
+@pytest.mark.parametrize("version", ["bullmq:5.81.5", "bullmq:6.7.0"])
+async def test_a_job_goes_where_the_queue_keeps_it_after_a_pause_or_a_resume(
+    client: redis.asyncio.Redis, plain: redis.Redis, version: str, before: bool, after: bool
+) -> None:
+    waits = (Job("a", JobState.WAITING), Job("b", JobState.WAITING), Job("c", JobState.WAITING))
+    space = Keyspace(waits, version, paused=before)
+    space.write(plain)
+    gone = await remove(client, space.state(waits[1]), ["b"])
+    older = version == "bullmq:5.81.5"
+    if after:
+        plain.hset(QUEUE.key("meta"), "paused", "1")
+        if older:
+            plain.rename(QUEUE.key("wait"), QUEUE.key("paused"))
+    else:
+        plain.hdel(QUEUE.key("meta"), "paused")
+        if older:
+            plain.rename(QUEUE.key("paused"), QUEUE.key("wait"))
+    [result] = await restore(client, gone)
+    if after and not older:
+        assert result.target in ("prioritized", "wait")
+    else:
+        assert result.target == ("paused" if after and older else "wait")
+        assert plain.lrange(QUEUE.key(result.target), 0, -1) == ["c", "b", "a"]
+
+
+async def test_neighbours_that_are_gone_are_made_up_for_by_the_place(
+    client: redis.asyncio.Redis, plain: redis.Redis
+) -> None:
+    names = ["a", "b", "7", "x:y:z", "ü"]
+    Keyspace(tuple(Job(one, JobState.WAITING) for one in names)).write(plain)
+    gone = await remove(client, JobState.WAITING, ["7"])
+    plain.lrem(QUEUE.key("wait"), 1, "b")
+    plain.lrem(QUEUE.key("wait"), 1, "x:y:z")
+    await restore(client, gone)
+    assert plain.lrange(QUEUE.key("wait"), 0, -1)[::-1] == ["a", "ü", "7"]
+
+
+async def test_what_is_too_large_or_of_a_wrong_type_is_not_whole(
+    client: redis.asyncio.Redis, plain: redis.Redis
+) -> None:
+    _failed("a", "b", "7").write(plain)
+    plain.hset(QUEUE.job("a"), "data", "x" * 5_000_000)
+    plain.set(QUEUE.job("b", "dependencies"), "not a set")
+    found = await Wholes(client, QUEUE, JobState.FAILED).first_of(["a", "b", "7", "nobody"])
+    assert isinstance(found[0], Unread)
+    assert isinstance(found[1], Unread)
+    assert "not a set" in found[1]
+    assert not isinstance(found[2], Unread)
+    assert not isinstance(found[3], Unread)
+    assert found[3].fields == {}
+
+
+async def test_bytes_that_are_no_text_come_back_as_they_were(server: EmbeddedServer) -> None:
+    client = ours_to(server)
+    raw = redis.Redis(unix_socket_path=server.path)
+    raw.hset("bull:q:meta", "version", "bullmq:5.81.5")
+    raw.hset(b"bull:q:\xff1", mapping={"timestamp": "1", "data": b"\xfe\x00\xff"})
+    raw.rpush(b"bull:q:\xff1:logs", b"\xfd")
+    raw.zadd("bull:q:failed", {b"\xff1": 5})
+    keys = (b"bull:q:\xff1", b"bull:q:\xff1:logs", b"bull:q:failed")
+    before = [raw.dump(key) for key in keys]
+    gone = await remove(client, JobState.FAILED, ["\udcff1"])
+    assert raw.exists(*keys) == 0
+    assert [int(one.code) for one in await restore(client, gone)] == [1]
+    assert [raw.dump(key) for key in keys] == before
+    await client.aclose()
