@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from redis.asyncio import Redis
 
-from qtui.bullmq.reads.fields import HEAVY, STEP, Fields, Values
+from qtui.bullmq.reads.scripted.fields import HEAVY, STEP, Fields, Values
 from tests.seeds import QUEUE, raw_failed
 from tests.seeds import Fields as FieldsOf
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from qtui.bullmq.codes import Result
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import JobState
-from qtui.bullmq.reads.wholes import Unread, Wholes
-from qtui.bullmq.whole import Whole, rest_of
+from qtui.bullmq.reads.scripted.whole import Whole, rest_of
+from qtui.bullmq.reads.scripted.wholes import Unread, Wholes
 from qtui.bullmq.writers.batch import Picked
 from qtui.bullmq.writers.remove import RemoveWriter
 from qtui.bullmq.writers.restore import RestoreWriter
@@ -29,6 +29,10 @@ QUEUE, KIDS = QueueKey.of("bull", "q"), QueueKey.of("bull", "kids")
 NAMES = ("a", "b", "7", "x:y:z", "ü", "[b]")
 ASIDE = ("events", "marker", "pc")
 """Keys that a removal and its undo may change: events, wake-ups and a counter."""
+
+
+def _hash(client: redis.Redis, key: str, fields: Mapping[str, str]) -> None:
+    client.hset(key, items=[part for field in fields.items() for part in field])
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,8 @@ class Keyspace:
     def write(self, client: redis.Redis) -> None:
         """Makes it, in an empty database."""
         meta = {"opts.maxLenEvents": "10000", "version": self.version}
-        client.hset(QUEUE.key("meta"), mapping=meta | ({"paused": "1"} if self.paused else {}))
-        client.hset(KIDS.key("meta"), mapping=meta)
+        _hash(client, QUEUE.key("meta"), meta | ({"paused": "1"} if self.paused else {}))
+        _hash(client, KIDS.key("meta"), meta)
         for place, job in enumerate(self.jobs):
             self._write(client, place, job)
 
@@ -106,7 +110,7 @@ class Keyspace:
             fields["parentKey"] = QUEUE.job(above.id)
             fields["parent"] = json.dumps({"id": above.id, "queueKey": QUEUE.base})
             client.sadd(QUEUE.job(above.id, "dependencies"), key)
-        client.hset(key, mapping=fields)
+        _hash(client, key, fields)
 
     def _above(self, place: int) -> Job | None:
         """The job that waits for this one: an earlier one in `waiting-children`."""
@@ -119,7 +123,7 @@ class Keyspace:
     def _child(self, client: redis.Redis, job: Job, name: str) -> None:
         parent = {"id": job.id, "queueKey": QUEUE.base}
         fields = {"name": "c", "timestamp": "1", "parentKey": QUEUE.job(job.id)}
-        client.hset(KIDS.job(name), mapping=fields | {"parent": json.dumps(parent)})
+        _hash(client, KIDS.job(name), fields | {"parent": json.dumps(parent)})
         client.lpush(KIDS.key("wait"), name)
         client.sadd(QUEUE.job(job.id, "dependencies"), KIDS.job(name))
 
@@ -167,7 +171,9 @@ def seen(client: redis.Redis) -> dict[str, Value]:
     return found
 
 
-async def wholes_of(client: redis.asyncio.Redis, state: JobState, ids: Sequence[str]) -> list[Whole]:
+async def wholes_of(
+    client: redis.asyncio.Redis, state: JobState, ids: Sequence[str]
+) -> list[Whole]:
     """The jobs, read whole, by way of the journal's form."""
     reader, found, left = Wholes(client, QUEUE, state), list[Whole](), list(ids)
     while left:

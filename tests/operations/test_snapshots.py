@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from qtui.bullmq.model import JobState
-from qtui.bullmq.reads.fields import STEP
+from qtui.bullmq.reads.scripted.fields import STEP
 from qtui.bullmq.script import script_text
 from qtui.bullmq.writers.batch import Picked
 from qtui.bullmq.writers.retry import RetryWriter

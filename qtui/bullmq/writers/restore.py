@@ -8,8 +8,8 @@ from typing import Final
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import split_job_key
 from qtui.bullmq.reads.job import parent_of
+from qtui.bullmq.reads.scripted.whole import Whole
 from qtui.bullmq.script import Script, flag, script_text
-from qtui.bullmq.whole import Whole
 from qtui.bullmq.writers.batch import LARGEST_BATCH, Batch, results_of
 
 WHY: Final[Mapping[str, str]] = {

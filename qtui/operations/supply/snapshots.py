@@ -13,8 +13,8 @@ from typing import Final, Protocol
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS
-from qtui.bullmq.reads.fields import Fields, Values, family_of
 from qtui.bullmq.reads.scores import lowest_first
+from qtui.bullmq.reads.scripted.fields import Fields, Values, family_of
 from qtui.bullmq.writers.batch import Picked
 from qtui.operations.engine.prefetch import prefetched
 from qtui.operations.journal.lines import Snapshot, snapshot_lines

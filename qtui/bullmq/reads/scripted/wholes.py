@@ -10,8 +10,8 @@ from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.hashes import by_weight
+from qtui.bullmq.reads.scripted.whole import HASHES, SETS, Part, Whole
 from qtui.bullmq.script import Script, script_text
-from qtui.bullmq.whole import HASHES, SETS, Part, Whole
 
 STEP: Final = 100
 """Most jobs in one command: about 1 ms of Redis's time."""

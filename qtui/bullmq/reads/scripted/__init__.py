@@ -1,0 +1,1 @@
+"""Reads many jobs by our own scripts, which only those who may write can call."""
