@@ -168,7 +168,7 @@ def _inspect(place: Workplace) -> int:
 @click.pass_obj
 def _queues(flags: Flags, as_json: bool) -> None:
     """List all queues with their counts per state, most failed jobs first."""
-    from qtui.commands.queues import list_queues
+    from qtui.commands.reading.queues import list_queues
 
     sys.exit(run(flags, lambda place: list_queues(place, json=as_json)))
 
@@ -225,7 +225,7 @@ def _jobs(
     Queues are sorted by name; within a queue, states follow the order given at --state. --limit and
     --offset count across all of them. JSON names the queue of each job.
     """
-    from qtui.commands.jobs import JobsRequest, list_jobs
+    from qtui.commands.reading.jobs import JobsRequest, list_jobs
 
     states = tuple(JobState) if state == ALL else (JobState(state),)
     searched = wanted is not None or fields is not None
@@ -258,7 +258,7 @@ def _show(flags: Flags, queue: str, ids: tuple[str, ...], as_json: bool) -> None
     In place of an ID, '-' reads ids from standard input and @FILE from a file: one per line, or the
     output of `qtui jobs --json`.
     """
-    from qtui.commands.show import show_jobs
+    from qtui.commands.reading.show import show_jobs
 
     given = given_ids(ids, queue)
     sys.exit(run(flags, lambda place: show_jobs(place, queue, given.ids, as_json=as_json)))
@@ -279,7 +279,7 @@ def _show(flags: Flags, queue: str, ids: tuple[str, ...], as_json: bool) -> None
 @click.pass_obj
 def _errors(flags: Flags, queue: str, state: str, wanted: str | None, as_json: bool) -> None:
     """Group failed jobs by the part that their errors share; QUEUE '*' covers all queues."""
-    from qtui.commands.errors import list_errors
+    from qtui.commands.reading.errors import list_errors
 
     chosen, filtered = JobState(state), filter_option(wanted)
     sys.exit(run(flags, lambda place: list_errors(place, queue, chosen, filtered, json=as_json)))
@@ -296,7 +296,7 @@ def _why(flags: Flags, queue: str, job_id: str | None, as_json: bool) -> None:
     The lines below it name the keys that show it. The exit code is 1 if something is wrong, or if
     there is no such job.
     """
-    from qtui.commands.why import explain_why
+    from qtui.commands.reading.why import explain_why
 
     sys.exit(run(flags, lambda place: explain_why(place, queue, job_id, json=as_json)))
 
@@ -311,7 +311,7 @@ def _workers(flags: Flags, queues: tuple[str, ...], as_json: bool) -> None:
     Workers are known by their connections and by the locks of their jobs. Those that name no
     connection (.NET, BullMQ 4 and 5 on a cluster) are seen only while they hold jobs.
     """
-    from qtui.commands.workers import list_workers
+    from qtui.commands.reading.workers import list_workers
 
     sys.exit(run(flags, lambda place: list_workers(place, queues, json=as_json)))
 
@@ -327,7 +327,7 @@ def _doctor(flags: Flags, queues: tuple[str, ...], deep: bool, as_json: bool) ->
     Each finding names what it does to jobs, what to do about it, and the keys that show it. Reads
     only. The exit code is 1 if there is a fault; hints do not count.
     """
-    from qtui.commands.doctor import DoctorRequest, examine
+    from qtui.commands.reading.doctor import DoctorRequest, examine
 
     request = DoctorRequest(queues=queues, deep=deep, json=as_json)
     sys.exit(run(flags, lambda place: examine(place, request)))

@@ -368,7 +368,7 @@ import builtins, os, signal
 from qtui.cli import main
 load = builtins.__import__
 def interrupted(name, *rest):
-    if name == "qtui.commands.queues":
+    if name == "qtui.commands.reading.queues":
         os.kill(os.getpid(), signal.SIGINT)
     return load(name, *rest)
 builtins.__import__ = interrupted

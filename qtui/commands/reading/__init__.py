@@ -1,0 +1,1 @@
+"""Commands that only read: they print what is there, and what is wrong with it."""
