@@ -10,7 +10,7 @@ import redis.asyncio
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.model import JobState
+from qtui.bullmq.model import JobState, Row
 from qtui.bullmq.writers.batch import Batch, Picked
 from qtui.bullmq.writers.remove import Below, RemoveWriter
 from tests.oracle.flow_stage import ONE_SERVER, tree
@@ -130,8 +130,9 @@ def test_a_job_that_is_gone_or_elsewhere_or_another_changes_nothing(stage: Stage
     assert codes(remove(ours, [failed], JobState.WAITING)) == [-3]
     assert codes(remove(ours, [Picked(waiting, 5.0)], JobState.WAITING)) == [-3]
     assert ours.snapshot() == before
-    added = float(ours.client.hget(ours.key(waiting), "timestamp") or 0)
-    assert codes(remove(ours, [Picked(waiting, added)], JobState.WAITING)) == [1]
+    [added] = ours.client.hmget(ours.key(waiting), "timestamp")
+    pinned = Picked(waiting, Row(waiting, timestamp=int(added or 0)).stamp)
+    assert codes(remove(ours, [pinned], JobState.WAITING)) == [1]
     assert codes(remove(ours, [Picked(failed, score), failed], JobState.FAILED)) == [1, -3]
 
 

@@ -14,11 +14,11 @@
 
   KEYS   the queue's keys, in the order of SUFFIXES; then, for a cluster, keys of other queues
   ARGV   1 base key and a colon   2 suffix of the state's key: failed, wait, …   3 number of jobs
-         then for each job its id, and what it must still be ("" for any): its score in a sorted
-         set, or in a list its `processedOn`, else its `timestamp`
+         then for each job its id, and its pin ("" for any): its score in a sorted set, or in a list
+         its stamp (lua/parts/pins.lua)
          then for each job below one of them: the position of that job, base key and colon, suffix
-         of the state's key, id, and what it must still be. A job and those below it go together or
-         not at all; one below that is gone stops nothing.
+         of the state's key, id and pin. A job and those below it go together or not at all; one
+         below that is gone stops nothing.
   Reply  first a note: empty, or the first error of an effect after the removal; then for each job,
          and each below, a code and a detail:
            1 and "removed", "cleared" for an id that had no hash, or "released" and a blank and
@@ -34,6 +34,7 @@
 -- part: keys
 -- part: evidence
 -- part: lists
+-- part: pins
 -- part: removal
 -- part: events
 -- part: jobkeys
@@ -87,7 +88,7 @@ end
 -- Reads a job into the table; a code and a detail if it stays.
 local function read(job, score)
   local fields = redis.pcall("HMGET", job.name, "timestamp", "processedOn", "parentKey", "parent",
-    "deid", "rjk", "gid")
+    "deid", "rjk", "gid", "ats", "atm", "attemptsMade")
   if fields.err then return 0, fields.err end
   local any = fields[1] or fields[2] or fields[3] or fields[6]
   job.exists = any and true or redis.call("EXISTS", job.name) == 1
@@ -96,7 +97,8 @@ local function read(job, score)
   end
   local stands, pin = score, score
   if LISTS[job.state] then
-    stands, pin = isInList(job.base .. job.state, job.id), fields[2] or fields[1]
+    stands = isInList(job.base .. job.state, job.id)
+    pin = stampOf(fields[1], fields[2], fields[8], fields[9], fields[10])
   end
   if not stands then return job.exists and -3 or -1, "" end
   -- Nothing tells an id in a list apart whose hash is gone.
