@@ -316,6 +316,20 @@ def _workers(flags: Flags, queues: tuple[str, ...], as_json: bool) -> None:
     sys.exit(run(flags, lambda place: list_workers(place, queues, json=as_json)))
 
 
+@main.command("metrics", short_help="Print the state of the queues as Prometheus text.")
+@click.argument("queues", metavar="[QUEUE]...", nargs=-1)
+@click.pass_obj
+def _metrics(flags: Flags, queues: tuple[str, ...]) -> None:
+    """Print the state of the queues once as Prometheus text; all queues by default.
+
+    bullmq_… are the metrics of BullMQ's own exporter. For a textfile collector, write to a
+    temporary file and rename it.
+    """
+    from qtui.commands.reading.metrics import print_metrics
+
+    sys.exit(run(flags, lambda place: print_metrics(place, queues)))
+
+
 @main.command("doctor", short_help="Find what is wrong with the server and its queues.")
 @click.argument("queues", metavar="[QUEUE]...", nargs=-1)
 @click.option("--deep", is_flag=True, help="Read every job and key of large queues too, throttled.")

@@ -236,6 +236,11 @@ const commands = {
     return queueOf(where).queue.getJobCounts();
   },
 
+  // Prometheus text of one queue (5.68.0 and later).
+  async prometheus(where) {
+    return queueOf(where).queue.exportPrometheusMetrics();
+  },
+
   async work({ outcome, settings = {}, ...where }) {
     const work = new Work(outcome);
     const worker = new bullmq.Worker(where.queue, (job) => work.process(job), {
