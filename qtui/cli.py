@@ -577,6 +577,69 @@ def _pause_or_resume(
     sys.exit(run(flags, lambda place: pause_queues(place, request)))
 
 
+@main.command("limits", short_help="Show or change the limits of a queue.")
+@click.argument("queue", metavar="QUEUE")
+@click.option(
+    "--concurrency",
+    metavar="N|none",
+    callback=not_empty,
+    help="Set how many jobs may be active at once in all workers together (BullMQ 5.9+).",
+)
+@click.option(
+    "--rate",
+    metavar="MAX/DURATION|none",
+    callback=not_empty,
+    help="Set how many jobs may start in a window of time, such as 100/10s; "
+    "units are ms, s, m, h, d (BullMQ 5.60+).",
+)
+@click.option("--release", is_flag=True, help="Release the rate limit that holds now.")
+@click.option(
+    "--release-key",
+    "keys",
+    multiple=True,
+    metavar="ID",
+    callback=not_empty,
+    help="Release this deduplication id; repeatable.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@with_reason
+@as_json_lines
+@click.pass_obj
+def _limits(
+    flags: Flags,
+    queue: str,
+    concurrency: str | None,
+    rate: str | None,
+    release: bool,
+    keys: tuple[str, ...],
+    dry_run: bool,
+    yes: bool,
+    reason: str,
+    as_json: bool,
+) -> None:
+    """Show the limits of a queue and who holds them; with options, change or release them.
+
+    Limits are the global concurrency, the global rate limit, the rate limit that holds now, and
+    deduplication ids. A limit is replaced only if nobody changed it since it was shown, and workers
+    with jobs waiting are woken. Limits in a worker's own options are not in Redis.
+    """
+    from qtui.commands.queue_actions.limits import LimitsRequest, queue_limits
+
+    request = LimitsRequest(
+        queue=queue,
+        concurrency=concurrency,
+        rate=rate,
+        release=release,
+        keys=keys,
+        dry_run=dry_run,
+        yes=yes,
+        json=as_json,
+        reason=reason,
+    )
+    sys.exit(run(flags, lambda place: queue_limits(place, request)))
+
+
 @main.command("flow", short_help="Show the flow of a job, or rerun it.")
 @click.argument("queue")
 @click.argument("job_id", metavar="ID")

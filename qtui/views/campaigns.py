@@ -281,7 +281,7 @@ def _in_words(story: Story, job_id: str, state: JobState) -> str:
 def before_words(queue: Snapshot) -> Iterator[str]:
     """What a queue was like before an action on it: ``paused 1``, ``wait 12``; plain."""
     for name, text in queue.fields.items():
-        if name != "prefix" and text != "0":
+        if name not in ("prefix", "settings") and text != "0":
             yield plain(f"{name} {first_line(text)}")
 
 

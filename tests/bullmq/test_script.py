@@ -14,7 +14,15 @@ from qtui.bullmq.script import script_text
 PARTS = resources.files("qtui.bullmq").joinpath("lua/parts")
 NAMED = re.compile(r"^-- part: (\w+)\n", re.MULTILINE)
 LOCAL = re.compile(r"^local (?:function )?(\w+)", re.MULTILINE)
-WRITERS = ("retry", "rerun", "unretry", "edit", "add", "pause", "resume", "remove", "restore")
+READERS = ("fields",)
+WRITERS = sorted(
+    {
+        one.name.removesuffix(".lua")
+        for one in resources.files("qtui.bullmq").joinpath("lua").iterdir()
+        if one.name.endswith(".lua")
+    }
+    - set(READERS)
+)
 
 
 def parts() -> dict[str, str]:

@@ -220,6 +220,20 @@ const commands = {
     await queueOf(where).queue.setGlobalConcurrency(concurrency);
   },
 
+  async rate({ most, duration, ...where }) {
+    await queueOf(where).queue.setGlobalRateLimit(most, duration);
+  },
+
+  // Removes what is named: GlobalConcurrency, GlobalRateLimit, RateLimitKey, DeduplicationKey.
+  async unlimit({ what, id, ...where }) {
+    await queueOf(where).queue[`remove${what}`](id);
+  },
+
+  // No job starts for so long (Queue.rateLimit, 5.27.0 and later).
+  async limited({ milliseconds, ...where }) {
+    await queueOf(where).queue.rateLimit(milliseconds);
+  },
+
   async pause(where) {
     await queueOf(where).queue.pause();
   },

@@ -193,6 +193,16 @@ class Commands:
     async def limit(self, concurrency: int, **where: Json) -> None:
         await self._queue(where).setGlobalConcurrency(concurrency)
 
+    async def rate(self, most: int, duration: int, **where: Json) -> None:
+        await self._queue(where).setGlobalRateLimit(most, duration)
+
+    async def unlimit(self, what: str, id: str | None = None, **where: Json) -> None:
+        remove = getattr(self._queue(where), f"remove{what}")
+        await (remove() if id is None else remove(id))
+
+    async def limited(self, milliseconds: int, **where: Json) -> None:
+        await self._queue(where).rateLimit(milliseconds)
+
     async def counts(self, **where: Json) -> Json:
         return await self._queue(where).getJobCounts()
 

@@ -1,4 +1,4 @@
-"""Writes what is done to a whole queue, a writer an action: pause, resume.
+"""Writes what is done to a whole queue, a writer an action: pause, resume, limits.
 
 Each call is one short atomic step. What takes longer, such as joining two long lists, takes several
 steps, and is safe to end after any of them.
@@ -6,13 +6,14 @@ steps, and is safe to end after any of them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from qtui.bullmq.codes import Result
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.script import Script, script_text
+from qtui.bullmq.script import Script, flag, script_text
 from qtui.bullmq.writers.batch import results_of
 
 MOST_MOVED: Final = 2000
@@ -79,3 +80,58 @@ class ResumeWriter:
         """
         reply = await self._script.call(queue.script_keys(), [queue.key(""), str(most)])
         return _step(queue, reply)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One limit that is replaced; None stands for no such limit."""
+
+    name: str
+    """A field of ``meta``: ``concurrency``, ``max`` or ``duration``; or a key: ``limiter``, or
+    ``de:<id>`` for a deduplication id."""
+    before: str | None
+    after: str | None
+    pinned: bool = True
+    """Whether it is replaced only if it still is as ``before``."""
+    expires_in: int | None = None
+    """Milliseconds after which a key expires that is set."""
+
+    @property
+    def is_field(self) -> bool:
+        """Whether it is a field of ``meta``, and not a key of its own."""
+        return self.name in FIELDS
+
+
+FIELDS: Final = ("concurrency", "max", "duration")
+"""The limits in ``meta`` (≥5.9.0, and ≥5.60.0 for the last two)."""
+
+
+class LimitsWriter:
+    """Changes the limits of queues, by `lua/limits.lua`. Costs one EVALSHA a call."""
+
+    def __init__(self, client: Client) -> None:
+        self._script = Script(client, script_text("limits"))
+
+    async def change(self, queue: QueueKey, settings: Sequence[Setting]) -> QueueStep:
+        """Replaces some limits, all of them or none, and wakes the workers if jobs wait.
+
+        The target is their names. A limit that is not what was seen ends the call with -3 and its
+        name. Costs O(1) for each.
+
+        Raises:
+            QueueGone, ForeignQueue, redis.exceptions.RedisError: as for `PauseWriter.pause`.
+        """
+        keys, arguments = queue.script_keys(), [queue.key("")]
+        for one in settings:
+            arguments += ("field" if one.is_field else "key", one.name, flag(one.pinned))
+            arguments += (_shown(one.before), _shown(one.after))
+            arguments.append("" if one.expires_in is None else str(one.expires_in))
+            if not one.is_field:
+                keys.append(queue.key(one.name))
+            if one.name.startswith("de:"):
+                keys.append(queue.key(f"dn:{one.name[3:]}"))
+        return _step(queue, await self._script.call(keys, arguments))
+
+
+def _shown(value: str | None) -> str:
+    return "" if value is None else f"={value}"

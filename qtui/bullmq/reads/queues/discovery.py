@@ -34,6 +34,11 @@ def _candidates(keys: Iterable[str], prefix: str) -> set[QueueKey]:
     return found
 
 
+def escaped(text: str) -> str:
+    """Returns the pattern that matches this text alone."""
+    return _GLOB.sub(r"\\\1", text)
+
+
 async def scan(client: Client, pattern: str) -> AsyncIterator[list[str]]:
     """SCAN over the whole keyspace, on a cluster over each primary."""
     for node in await primaries(client):
@@ -78,7 +83,7 @@ async def discover(client: Client, prefixes: Sequence[str]) -> AsyncIterator[lis
         seen.update(found)
         yield found
     for prefix in sorted(set(prefixes), key=len, reverse=True):
-        pattern = _GLOB.sub(r"\\\1", prefix) + ":*:[im][de]*"
+        pattern = escaped(prefix) + ":*:[im][de]*"
         async for keys in scan(client, pattern):
             fresh = sorted(_candidates(keys, prefix) - seen)
             seen.update(fresh)

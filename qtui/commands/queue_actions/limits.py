@@ -1,0 +1,294 @@
+"""`qtui limits`: shows who holds a queue's limits, and changes or releases them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.connection.client import Client
+from qtui.commands.queue_actions.report import QueueReport
+from qtui.commands.shared.asking import agreed, check_may_write
+from qtui.commands.shared.find import find_queue
+from qtui.commands.shared.output import Cell, Column, Paper, Table
+from qtui.commands.shared.report import tell_reason
+from qtui.commands.shared.run import DONE, INTERRUPTED, NOT_ALL, USAGE, CommandError, Workplace
+from qtui.commands.shared.sending import carry_out
+from qtui.operations.engine.campaign import Campaign
+from qtui.operations.queues.limits import (
+    Limits,
+    LimitsPlan,
+    Rate,
+    Wanted,
+    limits_of,
+    plan_limits,
+)
+from qtui.operations.resuming.recorder import Recorder
+from qtui.text import count, plain, plural, span
+from qtui.verbs import Verb
+from qtui.views.columns import Tone
+
+NONE: Final = "none"
+"""Stands for the removal of a limit."""
+
+_RATE: Final = re.compile(r"(\d{1,9})/(\d{1,9})(ms|s|m|h|d)?", re.ASCII)
+_UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_LARGEST: Final = 10**9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsRequest:
+    """Which limits of which queue."""
+
+    queue: str
+    concurrency: str | None
+    rate: str | None
+    release: bool
+    keys: tuple[str, ...]
+    dry_run: bool
+    yes: bool
+    json: bool
+    reason: str = ""
+    """Why, for the journal."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether the user has to confirm."""
+        return not (self.yes or self.dry_run)
+
+    @property
+    def words(self) -> str:
+        """The command line as the journal records it, without the options before the command."""
+        words = ["qtui", "limits", self.queue]
+        words += [] if self.concurrency is None else ["--concurrency", self.concurrency]
+        words += [] if self.rate is None else ["--rate", self.rate]
+        words += ["--release"] if self.release else []
+        for key in self.keys:
+            words += ["--release-key", key]
+        return shlex.join(words)
+
+    def wanted(self) -> Wanted:
+        """What is to be changed.
+
+        Raises:
+            CommandError: a value can't be understood.
+        """
+        return Wanted(
+            concurrency=_concurrency(self.concurrency),
+            no_concurrency=self.concurrency == NONE,
+            rate=_rate(self.rate),
+            no_rate=self.rate == NONE,
+            release=self.release,
+            keys=self.keys,
+        )
+
+
+def _concurrency(text: str | None) -> int | None:
+    if text is None or text == NONE:
+        return None
+    if not (text.isascii() and text.isdecimal() and 0 < int(text[:10]) <= _LARGEST):
+        hint = "; to start no job at all, pause the queue" if text == "0" else ""
+        raise CommandError(
+            f'--concurrency takes a whole number above 0, or {NONE}, not "{text}"{hint}', USAGE
+        )
+    return int(text)
+
+
+def _rate(text: str | None) -> Rate | None:
+    if text is None or text == NONE:
+        return None
+    match = _RATE.fullmatch(text)
+    if match is None or not int(match[1]) or not int(match[2]):
+        raise CommandError(
+            f'--rate takes jobs and a duration, such as 100/10s, or {NONE}, not "{text}"', USAGE
+        )
+    return Rate(most=int(match[1]), duration=int(match[2]) * _UNITS[match[3] or "ms"])
+
+
+class _Limiting(QueueReport):
+    verb = "changed"
+    action: ClassVar[Verb] = Verb.LIMITS
+    unchanged = "unchanged"
+
+    def _done(self, result: Result) -> str:
+        return f"{self.verb}: {result.target}" if result.target else self.verb
+
+    def _why(self, result: Result) -> str:
+        if result.code is Code.NOT_IN_STATE and result.error and " " not in result.error:
+            return f"{result.error} was changed by someone else meanwhile"
+        return super()._why(result)
+
+    @property
+    def code(self) -> int:
+        """The exit code: a limit that someone else changed meanwhile is not as it was asked for."""
+        if self._codes[Code.NOT_IN_STATE] and self.journal is not None:
+            return NOT_ALL
+        return super().code
+
+
+def queue_limits(place: Workplace, request: LimitsRequest) -> int:
+    """Shows a queue's limits, or changes them; returns the exit code."""
+    wanted = request.wanted()
+    if wanted.is_nothing:
+        if request.dry_run or request.yes or request.reason:
+            raise CommandError("nothing to change: --dry-run, --yes and --reason need one", USAGE)
+        limits = place.ask(lambda client: _limits(client, place, request.queue))
+        if request.json:
+            place.out.json(limits_object(limits))
+        else:
+            _show(place.out, limits)
+        return DONE
+    check_may_write(place, "changing limits", dry_run=request.dry_run, asks=request.asks)
+    plan = place.ask(lambda client: _plan(client, place, request, wanted))
+    report = _Limiting(place, json=request.json, dry=request.dry_run)
+    report.selected, report.warnings = 1, plan.warnings()
+    report.foreign = int(plan.code is Code.REFUSED)
+    target = " ".join(one.name for one in plan.settings)
+    if not request.json or request.asks:
+        _tell(place.err, plan, request)
+    if request.dry_run or plan.code is not Code.DONE:
+        why = "" if plan.code is Code.DONE else plan.why
+        report.results([Result(plan.queue.base, plan.code, "" if why else target, why)])
+        return report.end(DONE if request.dry_run else report.code)
+    if request.asks:
+        try:
+            said_yes = agreed(f"{plan.headline}? [y/N] ")
+        except KeyboardInterrupt:
+            place.err.line()
+            return report.end(INTERRUPTED, "interrupted: nothing was changed")
+        if not said_yes:
+            return report.end(NOT_ALL, "nothing was changed")
+    return place.ask(lambda client: _carry_out(client, place, request, plan, report), writes=True)
+
+
+async def _limits(client: Client, place: Workplace, name: str) -> Limits:
+    queue = (await find_queue(client, place.settings.prefixes, name)).queue
+    return await limits_of(client, queue)
+
+
+async def _plan(
+    client: Client, place: Workplace, request: LimitsRequest, wanted: Wanted
+) -> LimitsPlan:
+    queue = (await find_queue(client, place.settings.prefixes, request.queue)).queue
+    return await plan_limits(client, queue, wanted)
+
+
+async def _carry_out(
+    client: Client,
+    place: Workplace,
+    request: LimitsRequest,
+    plan: LimitsPlan,
+    report: QueueReport,
+) -> int:
+    record = Recorder(
+        folder=place.journal,
+        where=place.target.shown,
+        how=request.words,
+        reason=request.reason,
+    )
+    campaign = Campaign(client, plan.action(client), record=record)
+    try:
+        return await carry_out(campaign, place, report)
+    finally:
+        campaign.close()
+
+
+def _tell(paper: Paper, plan: LimitsPlan, request: LimitsRequest) -> None:
+    """Prints the plan for a person to read."""
+    if plan.code is Code.DONE:
+        paper.line(paper.styled(plan.headline, bold=True))
+        for line in plan.lines():
+            paper.line(f"  {line}")
+    else:
+        paper.line(f"{plain(plan.queue.name)}: {plain(plan.why)}: nothing is changed")
+    for warning in plan.warnings():
+        paper.line(paper.styled(f"▲ {warning}", Tone.BUSY))
+    tell_reason(paper, request.reason)
+    paper.flush()
+
+
+def limits_object(limits: Limits) -> dict[str, object]:
+    """A queue's limits as JSON. Times in ms; null for a limit that is not set."""
+    rate = None
+    if limits.most is not None or limits.duration is not None:
+        rate = {"max": limits.most, "duration": limits.duration}
+    running = None
+    if limits.started is not None:
+        running = {
+            "started": limits.started,
+            "left": limits.left if limits.left >= 0 else None,
+            "by_hand": limits.by_hand,
+            "reached": limits.reached,
+        }
+    return {
+        "queue": limits.queue.base,
+        "paused": limits.status.paused,
+        "concurrency": limits.concurrency,
+        "active": limits.raw.active,
+        "holders": list(limits.raw.holders),
+        "rate": rate,
+        "limiter": running,
+        "deduplication": [
+            {
+                "id": one.id,
+                "job": one.owner,
+                "job_exists": one.exists,
+                "left": one.left if one.left >= 0 else None,
+                "newer_stored": one.has_next,
+            }
+            for one in limits.keys
+        ],
+        "more": limits.more,
+    }
+
+
+def _show(paper: Paper, limits: Limits) -> None:
+    """Prints a queue's limits for a person to read."""
+    for label, words in limit_lines(limits):
+        paper.line(f"{label:<12} {words}")
+    if not limits.keys:
+        return
+    columns = Column("dedup key"), Column("job"), Column("expires", right=True), Column("")
+    Table(paper, columns).write(
+        (
+            Cell(plain(one.id)),
+            Cell(plain(one.owner), Tone.PLAIN if one.exists else Tone.BAD),
+            Cell("never" if one.left < 0 else span(one.left)),
+            Cell(key_words(exists=one.exists, has_next=one.has_next), Tone.FAINT),
+        )
+        for one in limits.keys
+    )
+    if limits.more:
+        paper.line("and more")
+
+
+def key_words(*, exists: bool, has_next: bool) -> str:
+    """What is odd about a deduplication key; empty if nothing is."""
+    parts = [] if exists else ["the job is gone: adds with this id are dropped"]
+    return " · ".join([*parts, "a newer job is stored"] if has_next else parts)
+
+
+def limit_lines(limits: Limits) -> Iterator[tuple[str, str]]:
+    """A queue's limits but for the deduplication keys, as rows of label and text; plain."""
+    active = plural(limits.raw.active, "active job")
+    if limits.concurrency is None:
+        yield "concurrency", f"none · {active}"
+    else:
+        used = f"{count(limits.raw.active)} of {plural(limits.concurrency, 'job')} active"
+        holders = plain(", ".join(limits.raw.holders))
+        full = f" · used up by {holders}" if limits.maxed and holders else ""
+        yield "concurrency", used + full
+    if limits.most is None or limits.duration is None:
+        yield "rate", "no global limit (workers may have limits of their own)"
+    else:
+        yield "rate", f"{plural(limits.most, 'job')} in {span(limits.duration)}"
+    if limits.started is not None:
+        ends = "does not expire" if limits.left < 0 else f"ends in {span(limits.left)}"
+        if limits.by_hand:
+            yield "limited", f"manually: no job starts · {ends}"
+        else:
+            full = " · reached" if limits.reached else ""
+            yield "window", f"{plural(limits.started, 'start')} · {ends}{full}"
