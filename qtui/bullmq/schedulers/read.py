@@ -87,7 +87,7 @@ async def read_scheduler(client: Client, queue: QueueKey, scheduler_id: str) -> 
     [reply] = await ask_all(client, [("ZSCORE", queue.key("repeat"), scheduler_id)])
     if isinstance(reply, RedisError) or reply is None:
         return None
-    found = await _schedulers(client, queue, [(scheduler_id, _written(reply))], FIELDS)
+    found = await _schedulers(client, queue, [(scheduler_id, written(reply))], FIELDS)
     return found[0] if found else None
 
 
@@ -102,11 +102,11 @@ def _pairs(reply: Reply) -> list[tuple[str, str]]:
     parts = items(reply)
     if parts and isinstance(parts[0], list | tuple):
         parts = [part for pair in parts if isinstance(pair, list | tuple) for part in pair]
-    return [(str(parts[at]), _written(parts[at + 1])) for at in range(0, len(parts) - 1, 2)]
+    return [(str(parts[at]), written(parts[at + 1])) for at in range(0, len(parts) - 1, 2)]
 
 
-def _written(value: Reply) -> str:
-    """A score as a script finds it: whole numbers without a fraction."""
+def written(value: Reply) -> str:
+    """Returns a score as a script finds it: whole numbers without a fraction; "" for none."""
     at = score(value)
     if at is None:
         return ""
@@ -136,7 +136,7 @@ async def _schedulers(
     if doubtful:
         key = queue.key("repeat")
         replies = await ask_all(client, [("ZSCORE", key, one.id) for one in doubtful])
-        now_at = {one.id: _written(reply) for one, reply in zip(doubtful, replies, strict=True)}
+        now_at = {one.id: written(reply) for one, reply in zip(doubtful, replies, strict=True)}
         changed = {one.id: now_at[one.id] for one in doubtful if now_at[one.id] != one.score}
         left = [(member, at) for member, at in changed.items() if at]
         again = await _schedulers(client, queue, left, names, changes - 1) if changes else []

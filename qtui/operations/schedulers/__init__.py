@@ -1,0 +1,1 @@
+"""Actions on schedulers: run now, remove, revive."""
