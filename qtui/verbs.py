@@ -28,6 +28,16 @@ class Verb(StrEnum):
         """What is said of a job or queue with code 1: ``retried``."""
         return _DONE[self]
 
+    @property
+    def doing(self) -> str:
+        """What is said of a campaign under way: ``retrying``."""
+        return _DOING.get(self, f"{self.value}ing")
+
+    @property
+    def leaves(self) -> bool:
+        """Whether a job with code 1 has left the state that it was in."""
+        return self not in (Verb.EDIT, Verb.ADD, Verb.DUPLICATE)
+
 
 _DONE: Final = {
     Verb.RETRY: "retried",
@@ -44,6 +54,24 @@ _DONE: Final = {
     Verb.REMOVE_QUEUE: "removed",
     Verb.UNDO: "undone",
 }
+
+_DOING: Final = {
+    Verb.RETRY: "retrying",
+    Verb.RERUN: "rerunning",
+    Verb.PROMOTE: "promoting",
+    Verb.REMOVE: "removing",
+    Verb.DUPLICATE: "duplicating",
+    Verb.PAUSE: "pausing",
+    Verb.RESUME: "resuming",
+    Verb.LIMITS: "changing limits",
+    Verb.SCHEDULERS: "changing schedulers",
+    Verb.REMOVE_QUEUE: "removing",
+}
+
+
+def verb_of(action: str) -> Verb | None:
+    """Returns the action with an id; None for the id of a newer qtui."""
+    return Verb(action) if action in _IDS else None
 
 
 def done_by(action: str) -> str:

@@ -103,7 +103,7 @@ class QtuiApp(TerminalApp):
     async def on_unmount(self) -> None:
         """Closes the journal of the latest campaign, and the connections."""
         if self._inspector is not None:
-            await self._inspector.retrying.end()
+            await self._inspector.campaigns.end()
         if self.session is not None:
             with contextlib.suppress(TimeoutError, OSError):
                 async with asyncio.timeout(_FAREWELL):

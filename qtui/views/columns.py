@@ -11,6 +11,7 @@ from qtui.bullmq.model import JobState, Row
 from qtui.bullmq.signature.headline import says_something, spoken
 from qtui.operations.following.outcome import Fate, Outcome
 from qtui.text import age, count, first_line, plain, size
+from qtui.verbs import Verb, done_by
 
 _DELAY_SCORE: Final = 4096
 """Scores in delayed are due times in ms, multiplied by this (all releases)."""
@@ -144,7 +145,7 @@ def cells(row: Row, state: JobState, now: float) -> Cells:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The result of a retry, as the job's row shows it."""
+    """The result of an action, as the job's row shows it."""
 
     text: str
     tone: Tone
@@ -160,16 +161,32 @@ _FATES: Final = {
     Fate.GONE: ("? removed, outcome unknown", Tone.FAINT),
 }
 
-_PLACES: Final = {"": "waiting", "wait": "waiting"}
+_PLACES: Final = {"wait": "waiting"}
 
 
-def verdict(result: Result, outcome: Outcome | None, state: JobState) -> Verdict:
-    """``✔ waiting``, ``✗ -1 job is gone``, then what became of it: ``✗ failed again: Timeout``."""
+def verdict(
+    result: Result, outcome: Outcome | None, state: JobState, action: str = Verb.RETRY
+) -> Verdict:
+    """Returns what an action did to a job, as its row says it.
+
+    ``✔ waiting``, ``✔ delayed→waiting``, ``✔ removed``, ``✗ -1 job is gone``; then what became of
+    it: ``✗ failed again: Timeout``.
+
+    Args:
+        result: the job's result.
+        outcome: what became of it since; None if it was not followed.
+        state: the state in which the action found it.
+        action: the id of the action.
+    """
     if result.code is Code.DONE:
-        if outcome is None or outcome.fate is Fate.WAITING:
-            return Verdict(f"✔ {_PLACES.get(result.target, result.target)}", Tone.GOOD)
-        words, tone = _FATES[outcome.fate]
-        return Verdict(f"{words}: {outcome.error}" if outcome.error else words, tone)
+        if outcome is not None and outcome.fate is not Fate.WAITING:
+            words, tone = _FATES[outcome.fate]
+            return Verdict(f"{words}: {outcome.error}" if outcome.error else words, tone)
+        place = _PLACES.get(result.target, result.target)
+        if action == Verb.RETRY or action == Verb.RERUN:
+            return Verdict(f"✔ {place or 'waiting'}", Tone.GOOD)
+        moved = place and place != state
+        return Verdict(f"✔ {state}→{place}" if moved else f"✔ {done_by(action)}", Tone.GOOD)
     if result.code is Code.UNKNOWN:
         return Verdict("? unknown: the connection was lost", Tone.BAD)
     words = meaning(result.code, state)

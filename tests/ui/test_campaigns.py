@@ -186,7 +186,7 @@ async def test_a_retry_that_was_stopped_goes_on_from_the_journal(
         await driver.press("R")
         await driver.sees("y retry 40 jobs")
         await driver.press("t", "y")  # 10 jobs/s
-        await driver.until(lambda: driver.inspector.retrying.under_way, "the retry")
+        await driver.until(lambda: driver.inspector.campaigns.under_way, "the retry")
         await driver.press("L")
         await driver.sees("state   running")
         await driver.press("r")

@@ -21,6 +21,7 @@ from qtui.ui.actions.places import PLACES
 from qtui.ui.actions.plan import PLAN
 from qtui.ui.actions.rerun import RERUN
 from qtui.ui.actions.states import STATES
+from qtui.ui.actions.stop import STOP
 from qtui.ui.actions.timeline import TIMELINE
 
 __all__ = ["ACTIONS", "STATES", "Action", "Situation", "Where"]
@@ -39,5 +40,6 @@ ACTIONS: Final[tuple[Action, ...]] = (
     *RERUN,
     *ASK,
     *PLACES,
+    *STOP,
     *EVERYWHERE,
 )

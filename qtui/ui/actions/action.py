@@ -28,6 +28,7 @@ class Where(StrEnum):
     RERUN = "Rerun plan"
     ASK = "A question"
     PLACES = "Queues that have the job"
+    STOP = "What is running"
     APP = "Everywhere"
 
 
@@ -37,7 +38,9 @@ class Situation:
 
     read_only: bool = False
     running: bool = False
-    """A retry or a rerun is sending jobs."""
+    """A campaign is sending jobs of the queue shown, or of the flow."""
+    stoppable: bool = False
+    """Some campaign of this screen is sending jobs, on whatever queue."""
     held: str = ""
     """Why the screen can't be left now; empty where it can."""
     connecting: bool = False

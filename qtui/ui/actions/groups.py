@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from qtui.ui.actions.action import Action, Situation, Where
-from qtui.ui.actions.needs import not_retriable, retry_is_running
+from qtui.ui.actions.needs import is_busy, not_retriable
 
 
 def cannot_mark(situation: Situation) -> str:
@@ -23,14 +23,14 @@ def cannot_retry(situation: Situation) -> str:
         return "Too many kinds of errors to tell apart: filter the list first."
     if situation.queues_of_groups > 1:
         return "A retry is for one queue, and these are in several: enter opens one."
-    return not_retriable(situation) or retry_is_running(situation)
+    return not_retriable(situation) or is_busy(situation)
 
 
 def cannot_retry_all(situation: Situation) -> str:
     """Why all groups can't be retried."""
     if situation.queues > 1:
         return "A retry is for one queue: open a group, or press e in one queue's list."
-    return not_retriable(situation) or retry_is_running(situation)
+    return not_retriable(situation) or is_busy(situation)
 
 
 GROUPS: Final = (

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from qtui.ui.actions.action import Action, Situation, Where
-from qtui.ui.actions.needs import no_job, no_list, not_retriable, retry_is_running
+from qtui.ui.actions.needs import is_busy, no_job, no_list, not_retriable
 
 
 def cannot_retry(situation: Situation) -> str:
     """Why the marked jobs, or the one under the cursor, can't be retried."""
-    if why := not_retriable(situation) or retry_is_running(situation):
+    if why := not_retriable(situation) or is_busy(situation):
         return why
     if situation.marking:
         return "Still marking: press r again when that is done."
@@ -19,7 +19,7 @@ def cannot_retry(situation: Situation) -> str:
 
 def cannot_retry_all(situation: Situation) -> str:
     """Why the jobs that the list is about can't be retried."""
-    return not_retriable(situation) or retry_is_running(situation) or no_list(situation)
+    return not_retriable(situation) or is_busy(situation) or no_list(situation)
 
 
 def cannot_mark(situation: Situation) -> str:
@@ -44,8 +44,8 @@ def cannot_mark_one(situation: Situation) -> str:
 
 
 def nothing_to_stop(situation: Situation) -> str:
-    """A running retry is needed to stop it."""
-    return "" if situation.running else "No retry is running."
+    """A campaign under way is needed to stop it."""
+    return "" if situation.stoppable else "Nothing is running."
 
 
 def no_filter(situation: Situation) -> str:
@@ -135,7 +135,7 @@ JOBS: Final = (
         keys=("x",),
         does="stop",
         label="stop",
-        help="stop the retry after the batches that are already sent",
+        help="stop what is running on this queue, after the batches already sent",
         where=Where.JOBS,
         writes=True,
         bar=True,

@@ -6,7 +6,7 @@ from typing import Final
 
 from qtui.text import plural
 from qtui.ui.actions.action import Action, Situation, Where
-from qtui.ui.actions.needs import retry_is_running
+from qtui.ui.actions.needs import is_busy
 
 
 def cannot_resume(situation: Situation) -> str:
@@ -19,13 +19,13 @@ def cannot_resume(situation: Situation) -> str:
     if one.ended and one.phase == "done":
         after = "" if one.header.flow else " (after a failover: qtui retry --resume)"
         return f"This retry is complete: {plural(one.jobs, 'job')}{after}."
-    if situation.is_own and situation.running:
+    if situation.is_own and situation.stoppable:
         return "This retry is still running: press esc, then x stops it."
     if one.running and not situation.is_own:
         return "Another qtui runs or follows this retry: end that one first."
     if one.header.flow:
         return "This is the rerun of a flow: rerun the flow to continue it."
-    return retry_is_running(situation)
+    return is_busy(situation)
 
 
 JOURNAL: Final = (

@@ -22,6 +22,8 @@ def not_retriable(situation: Situation) -> str:
     return f"{situation.state} jobs can't be retried, only failed and completed ones."
 
 
-def retry_is_running(situation: Situation) -> str:
-    """One retry at a time."""
-    return "A retry is already running (x stops it)." if situation.running else ""
+def is_busy(situation: Situation) -> str:
+    """One campaign at a time on a queue."""
+    if not situation.running:
+        return ""
+    return "Another action is still running on this queue (x stops it)."

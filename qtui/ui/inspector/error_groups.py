@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from qtui.bullmq.filter import Filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
@@ -23,16 +25,24 @@ class GroupedErrors:
         pane: the list, whose search waits while failures are grouped.
         lists: shows the jobs of the group that is chosen.
         retrying: plans a retry of groups.
+        running: whether a campaign is sending jobs of a queue.
     """
 
     def __init__(
-        self, screen: LiveScreen, board: Board, pane: ListPane, lists: Lists, retrying: Retrying
+        self,
+        screen: LiveScreen,
+        board: Board,
+        pane: ListPane,
+        lists: Lists,
+        retrying: Retrying,
+        running: Callable[[QueueKey], bool],
     ) -> None:
         self._screen = screen
         self._board = board
         self._pane = pane
         self._lists = lists
         self._retrying = retrying
+        self._running = running
         self._marked: dict[tuple[tuple[QueueKey, ...], JobState, Filter | None], set[str]] = {}
         """The groups that are marked, by where they were counted."""
 
@@ -54,7 +64,7 @@ class GroupedErrors:
             wanted,
             marked=self._marked.setdefault((tuple(queues), state, wanted), set()),
             plan=self._plan,
-            running=lambda: self._retrying.under_way,
+            running=lambda: any(map(self._running, queues)),
         )
         self._screen.app.push_screen(screen, self._chosen)
 

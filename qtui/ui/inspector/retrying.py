@@ -1,78 +1,43 @@
-"""Retries from the screen: the plan, one campaign at a time, and the outcome of its jobs."""
+"""Retries from the screen: their plans, and resuming one that was cut off."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from functools import partial
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
 
-from textual.worker import Worker
-
-from qtui.bullmq.codes import Code, ForeignQueue, meaning
-from qtui.bullmq.connection.trouble import TROUBLE
+from qtui.bullmq.codes import Code
 from qtui.bullmq.filter import Filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.operations.engine.campaign import VANISHED, Campaign, Phase
 from qtui.operations.engine.pace import Pace
 from qtui.operations.journal.reading import JournalError, Summary, unfinished
 from qtui.operations.planning.plan import Plan, Resets, make_plan
-from qtui.operations.retry.retry import Retry
 from qtui.operations.supply.selection import Selection, chosen, query
 from qtui.text import count, plain, plural
-from qtui.ui.base import last_words
 from qtui.ui.dialogs.plan import Confirmed
 from qtui.ui.dialogs.retry import RetryDialog
+from qtui.ui.inspector.campaigns import Campaigns
 from qtui.ui.inspector.live import LiveScreen
 from qtui.ui.screens.journal import JournalScreen
-from qtui.ui.widgets.bars import Bar
 from qtui.views.lists.board import Board
-
-_LOOK: Final = 0.2
-"""Seconds between two looks at what becomes of the jobs while nothing is open."""
-
-_LAST_LOOK: Final = 1.0
-"""Seconds for which open jobs are read when they are followed no more."""
-
-_LAST_LOOK_OF_ALL: Final = 0.5
-"""The same when qtui ends, which waits for no server."""
-
-_FOLLOWED: Final = 86_400.0
-"""Seconds for which jobs are followed; a day's worth of waiting is nobody's retry any more."""
 
 
 class Retrying:
-    """Plans retries of the board's jobs, carries them out, and tells what became of them.
+    """Plans retries of the board's jobs, and resumes those that were cut off.
 
     Args:
         screen: runs the work in the background.
-        board: what is looked at, and where results are written into rows.
-        banner: where a campaign tells how it fares.
-        changed: is called when rows have results that they did not have before.
+        board: what is looked at.
+        campaigns: carries them out.
     """
 
-    def __init__(
-        self, screen: LiveScreen, board: Board, banner: Bar, changed: Callable[[], None]
-    ) -> None:
+    def __init__(self, screen: LiveScreen, board: Board, campaigns: Campaigns) -> None:
         self.resets = Resets()
         self.pace = Pace()
         """The toggles of the plan; they keep their setting until qtui ends."""
-        self.campaign: Campaign[Retry] | None = None
-        """The latest campaign, until its banner is closed."""
         self._screen = screen
         self._board = board
-        self._banner = banner
-        self._changed = changed
-        self._quit_after = False
-        self._trouble = ""
-        self._sending: Worker[None] | None = None
-        banner.display = False
-
-    @property
-    def under_way(self) -> bool:
-        """Whether a campaign is sending jobs, or about to."""
-        return self.campaign is not None and not self.campaign.is_over
+        self._campaigns = campaigns
 
     # The plan
 
@@ -156,26 +121,15 @@ class Retrying:
         begin = self._screen.session.campaign
         if begin is not None:
             self._board.marks.everything = None
-            self.begin(begin(confirmed.plan, self.resets, self.pace, confirmed.reason))
+            self._campaigns.begin(begin(confirmed.plan, self.resets, self.pace, confirmed.reason))
 
-    # The campaign
-
-    def begin(self, campaign: Campaign[Retry]) -> None:
-        """Runs a campaign, and follows its jobs."""
-        self._close_latest()
-        self.campaign, self._trouble = campaign, ""
-        self._sending = self._screen.start(partial(self._carry_out, campaign), "retry")
-        self._screen.start(partial(self._follow, campaign), "follow", alone=True)
+    # Past ones
 
     def open_journal(self) -> None:
         """Shows past campaigns; one that was cut off can be resumed there."""
         session = self._screen.session
         if session.journal is not None:
-            latest = self.campaign
-            own = latest.journal.id if latest is not None and latest.journal is not None else ""
-            screen = JournalScreen(
-                session, session.journal, own=own, own_runs=lambda: self.under_way
-            )
+            screen = JournalScreen(session, session.journal, runs=self._campaigns.all)
             self._screen.app.push_screen(screen, self._resume)
 
     def _resume(self, one: Summary | None) -> None:
@@ -184,10 +138,9 @@ class Retrying:
             return
 
         async def take() -> None:
-            if self.campaign is not None:  # while it follows its jobs it holds its journal
-                await self.campaign.finish(_LAST_LOOK)
+            await self._campaigns.release(one.id)  # which holds its journal
             try:
-                self.begin(await resume(one.id))
+                self._campaigns.begin(await resume(one.id))
             except JournalError as error:
                 self._screen.say(plain(str(error)), "bad")
 
@@ -207,100 +160,6 @@ class Retrying:
             words = f"A retry was cut off after {jobs} jobs ({found[0].id}): L, then r resumes it."
             self._screen.say(words, "warn")
 
-    def stop(self) -> None:
-        """Stops the campaign after the batches in flight."""
-        if self.campaign is not None and self.under_way:
-            self.campaign.stop()
-            self._draw()
-
-    def quit_after(self) -> None:
-        """Stops the campaign after the batches in flight, then quits qtui."""
-        self._quit_after = True
-        if self.under_way:
-            self.stop()
-        else:
-            self._screen.app.exit()
-
-    def let_go(self) -> bool:
-        """Closes the banner of a campaign that is over; False where there is none."""
-        if self.campaign is None or not self.campaign.is_over:
-            return False
-        self._close_latest()
-        self.campaign = None
-        self._draw()
-        return True
-
-    async def end(self) -> None:
-        """Lets a campaign that was cancelled write its last line, and closes its journal."""
-        await last_words(self._sending)
-        if self.campaign is not None:
-            await self.campaign.finish(_LAST_LOOK_OF_ALL)
-
-    def _close_latest(self) -> None:
-        """Writes the outcomes of a campaign that is closed, in the background."""
-        if self.campaign is not None and self.campaign.journal is not None:
-            self._screen.start(partial(self.campaign.finish, _LAST_LOOK), "finish")
-
-    async def _carry_out(self, campaign: Campaign[Retry]) -> None:
-        plan = campaign.action.plan
-        campaign.news = self._draw
-        self._draw()
-        try:
-            async for results in campaign.run():
-                self._board.record(plan.queue, plan.state, results)
-                # They may have run already.
-                known, ids = campaign.action.follower.outcomes, (one.job_id for one in results)
-                self._board.note(
-                    plan.queue, plan.state, {one: known[one] for one in ids if one in known}
-                )
-                self._draw()
-                self._changed()
-                self._screen.poll.nudge([plan.queue])
-        except ForeignQueue as refusal:
-            self._trouble = f"nothing was retried: {plain(plan.queue.base)} is {refusal}"
-        except JournalError as error:
-            self._trouble = f"nothing was retried: {plain(str(error))}"
-        except TROUBLE as error:
-            self._trouble = self._screen.session.explain(error)
-        finally:
-            self._draw()
-            self._changed()
-            if self._quit_after:
-                self._screen.app.exit()
-
-    async def _follow(self, campaign: Campaign[Retry]) -> None:
-        """Updates rows and banner with the outcomes, until every job has its final one."""
-        plan, follower = campaign.action.plan, campaign.action.follower
-        while self.campaign is campaign:
-            try:
-                async for ids in follower.watch(_FOLLOWED, lambda: self.campaign is not campaign):
-                    outcomes = {one: follower.outcomes[one] for one in ids}
-                    self._board.note(plan.queue, plan.state, outcomes)
-                    self._draw()
-                    self._changed()
-            except TROUBLE as error:
-                self._screen.say(self._screen.session.explain(error), "warn")
-            if campaign.is_over and not follower.undecided:
-                campaign.close()
-                self._draw()
-                return
-            # Nothing is open just now; the next batch brings more.
-            await asyncio.sleep(_LOOK)
-
-    # The banner
-
-    def _draw(self) -> None:
-        campaign = self.campaign
-        self._screen.draw_keys()
-        self._banner.display = campaign is not None
-        if campaign is None:
-            return
-        words, tone = told(campaign)
-        if self._trouble:
-            words, tone = f"{self._trouble} · {words}", "bad"
-        hint = " x stops " if not campaign.is_over else " esc closes "
-        self._banner.say([(f" {words}", tone)], [(hint, "faint")])
-
 
 async def _ready(selection: Selection) -> Selection:
     return selection
@@ -309,45 +168,3 @@ async def _ready(selection: Selection) -> Selection:
 def _words(state: JobState, wanted: Filter | None) -> str:
     match = f" that match {plain(wanted.source)}" if wanted is not None else ""
     return f"all {state} jobs{match}"
-
-
-def told(campaign: Campaign[Retry]) -> tuple[str, str]:
-    """A campaign's progress and results in a line, and the tone to show it in."""
-    tally = campaign.action.follower.tally()
-    others = sorted(code for code in campaign.codes if code is not Code.DONE)
-    left = campaign.selected - campaign.decided
-    words = [*_course(campaign, left)]
-    if campaign.done:
-        words.append(tally.words())
-    for code in others:
-        name = f"{int(code)} " if code not in (Code.REFUSED, Code.UNKNOWN) else ""
-        what = meaning(code, campaign.action.plan.state)
-        words.append(f"{name}{what}: {count(campaign.codes[code])}")
-    words += (f"Redis refused: {plain(note)}" for note in campaign.notes)
-    stopped = campaign.is_over and campaign.phase is not Phase.DONE
-    if tally.failed_again or stopped or campaign.why:
-        return " · ".join(words), "bad"
-    return " · ".join(words), "warn" if others or campaign.notes else "strong"
-
-
-def _course(campaign: Campaign[Retry], left: int) -> Iterator[str]:
-    """How far it is, or why it stopped."""
-    selected = plural(campaign.selected, "job")
-    if not campaign.is_over:
-        doing = "retrying" if campaign.phase is Phase.RUNNING else campaign.phase.value
-        yield f"{doing}: {count(campaign.decided)} of {selected}"
-        if campaign.trouble:
-            yield f"waiting: {campaign.trouble}"
-        elif campaign.held:
-            yield f"on hold: {campaign.held}"
-    elif campaign.phase is not Phase.DONE:
-        yield f"{campaign.phase.value}{f': {plain(campaign.why)}' if campaign.why else ''}"
-        yield f"{count(left)} not retried"
-        if left and campaign.journal is not None and campaign.why != VANISHED:
-            yield "L, then r resumes"
-    else:
-        yield f"{count(campaign.done)} of {selected} retried"
-        if left:
-            yield f"{count(left)} left {campaign.action.plan.state} before their turn"
-        if campaign.why:
-            yield plain(campaign.why)

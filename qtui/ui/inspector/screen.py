@@ -28,7 +28,9 @@ from qtui.text import plain
 from qtui.ui.actions import Situation, Where
 from qtui.ui.clipboard.offer import offer
 from qtui.ui.dialogs.ask import AskDialog
+from qtui.ui.dialogs.stop import StopDialog
 from qtui.ui.flow.screen import JobPlace
+from qtui.ui.inspector.campaigns import Campaigns
 from qtui.ui.inspector.detail import JobDetail
 from qtui.ui.inspector.error_groups import GroupedErrors
 from qtui.ui.inspector.finding import Finder
@@ -42,7 +44,7 @@ from qtui.ui.inspector.surroundings import Surroundings
 from qtui.ui.inspector.timeline_pane import TimelinePane
 from qtui.ui.keys import bindings
 from qtui.ui.session import Session
-from qtui.ui.widgets.bars import Bar, KeyBar, StateTabs
+from qtui.ui.widgets.bars import Banners, Bar, KeyBar, StateTabs
 from qtui.ui.widgets.cursor_list import OLDER_EVERY, CursorList
 from qtui.ui.widgets.document import DocumentView
 from qtui.ui.widgets.job_table import JobTable
@@ -52,6 +54,7 @@ from qtui.ui.widgets.typed_line import TypedLine
 from qtui.views.job_json import job_text
 from qtui.views.lists.board import Board
 from qtui.views.lists.listing import Listing
+from qtui.views.running import Run
 
 _NARROW: Final = 110
 _TALL: Final = 40
@@ -90,7 +93,7 @@ class Inspector(LiveScreen):
     @override
     def compose(self) -> ComposeResult:
         yield Bar(id="header")
-        yield Bar(id="banner")
+        yield Banners(id="banners")
         with Horizontal():
             yield QueueList(id="queues")
             with Vertical(id="right"):
@@ -117,13 +120,19 @@ class Inspector(LiveScreen):
         self.list = ListPane(
             self, self.board, self.table, turned=self._turned, changed=self._draw_around
         )
-        self.retrying = Retrying(
-            self, self.board, self.query_one("#banner", Bar), self._results_changed
-        )
+        self.campaigns = Campaigns(self, self.board, self.query_one(Banners), self._results_changed)
+        self.retrying = Retrying(self, self.board, self.campaigns)
         self.marking = Marking(self, self.board, self.table, changed=self._marks_changed)
         self.lists = Lists(self.board, self.list, self.table, self.queues)
         self.finder = Finder(self, self.board, self.query_one(TypedLine), self.lists)
-        self.groups = GroupedErrors(self, self.board, self.list, self.lists, self.retrying)
+        self.groups = GroupedErrors(
+            self,
+            self.board,
+            self.list,
+            self.lists,
+            self.retrying,
+            running=lambda queue: self.campaigns.on(queue) is not None,
+        )
         self.query_one(TypedLine).close()
         self.table.focus()
         self.queues.say("looking for queues …")
@@ -406,8 +415,17 @@ class Inspector(LiveScreen):
         self.retrying.open_journal()
 
     def action_stop(self) -> None:
-        """Stops the campaign after the batches in flight."""
-        self.retrying.stop()
+        """Stops the campaign of the queue shown, or the only one; asks where there are several."""
+        run = self.campaigns.on(self.board.queue)
+        runs = [run] if run is not None else self.campaigns.under_way
+        if len(runs) == 1:
+            self.campaigns.stop(runs[0])
+        elif runs:
+            self.app.push_screen(StopDialog(runs), self._stop)
+
+    def _stop(self, run: Run | None) -> None:
+        if run is not None:
+            self.campaigns.stop(run)
 
     # Staying fresh
 
@@ -445,7 +463,8 @@ class Inspector(LiveScreen):
         board, marks = self.board, self.board.marks
         return Situation(
             read_only=self.session.read_only,
-            running=self.retrying.under_way,
+            running=self.campaigns.on(board.queue) is not None,
+            stoppable=bool(self.campaigns.under_way),
             in_queues=self.focused is self.queues,
             has_failures=any(status.failed for status in self.poll.statuses.values()),
             has_list=board.jobs is not None,
@@ -491,7 +510,7 @@ class Inspector(LiveScreen):
             self.table.focus()
         elif self.list.stop_hunt():
             self.say("Search stopped: esc again clears the filter, ctrl+r searches again.")
-        elif self.retrying.let_go() or self.board.verdicts:
+        elif self.campaigns.let_go() or self.board.verdicts:
             if self.board.verdicts:
                 self.list.thaw()
         elif self.board.filter is not None and self.focused is self.table:
@@ -511,12 +530,19 @@ class Inspector(LiveScreen):
         """Goes back from an open job; from the list it quits."""
         if self.has_class("-opened"):
             self.action_back()
-        elif not self.retrying.under_way:
+        elif not self.campaigns.under_way:
             self.app.exit()
         else:
-            question = "A retry is running. Stop it after the batches in flight, then quit?"
+            question = f"{_still(self.campaigns.under_way)} Stop after the batches in flight?"
             self.app.push_screen(AskDialog(question, "stop and quit", "keep running"), self._leave)
 
     def _leave(self, stop: bool | None) -> None:
         if stop:
-            self.retrying.quit_after()
+            self.campaigns.quit_after()
+
+
+def _still(runs: Sequence[Run]) -> str:
+    """What is under way, in a sentence."""
+    if len(runs) == 1:
+        return f"Still {runs[0].doing} in {runs[0].where}."
+    return f"Still running: {', '.join(f'{run.doing} in {run.where}' for run in runs)}."

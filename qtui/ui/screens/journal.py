@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import ClassVar, Final
@@ -26,6 +26,7 @@ from qtui.ui.widgets.cursor_list import CursorList
 from qtui.ui.widgets.document import DocumentView
 from qtui.views.campaigns import campaign_sections, read_story
 from qtui.views.document import Document
+from qtui.views.running import Run
 from qtui.views.shell import shell_line
 
 _MOST: Final = 1000
@@ -47,20 +48,18 @@ class JournalScreen(QtuiScreen["Summary | None"]):
     """
 
     def __init__(
-        self, session: Session, folder: Path, *, own: str = "", own_runs: Callable[[], bool]
+        self, session: Session, folder: Path, *, runs: Callable[[], Sequence[Run]]
     ) -> None:
         """Lists the campaigns of a folder.
 
         Args:
             session: the connection.
             folder: where they are written down.
-            own: the campaign of this qtui whose journal is open, by its id; empty for none.
-            own_runs: whether that one is still sending, and not only followed.
+            runs: the campaigns of this qtui that are under way or followed.
         """
         super().__init__(session)
         self._folder = folder
-        self._own = own
-        self._own_runs = own_runs
+        self._runs = runs
 
     @override
     def compose(self) -> ComposeResult:
@@ -118,12 +117,15 @@ class JournalScreen(QtuiScreen["Summary | None"]):
     @override
     def situation(self) -> Situation:
         """The retry under the cursor."""
-        one = self._list.campaign
+        one, runs = self._list.campaign, self._runs()
+        own = [run for run in runs if one is not None and run.id == one.id]
+        busy = [run.queue.base for run in runs if run.under_way]
         return Situation(
             read_only=self.session.read_only,
-            running=self._own_runs(),
+            running=one is not None and one.header.queue in busy,
+            stoppable=any(run.under_way for run in own),
             campaign=one,
-            is_own=one is not None and one.id == self._own,
+            is_own=bool(own),
         )
 
     # What it does

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Final
+from typing import ClassVar, Final, TypeAlias
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -66,15 +66,48 @@ class Bar(Widget):
 
     def render_line(self, y: int) -> Strip:
         """The line."""
+        return self.line_of(self._left, self._right)
+
+    def line_of(self, left: Sequence[tuple[str, str]], right: Sequence[tuple[str, str]]) -> Strip:
+        """A line of pieces; what is on the left gives way."""
         width = self.size.width
-        right = [Segment(words, self.part(name)) for words, name in self._right]
-        room = max(0, width - sum(cell_len(words) for words, _ in self._right))
-        left = [Segment(words, self.part(name)) for words, name in self._left]
-        line = Strip(left)
+        after = [Segment(words, self.part(name)) for words, name in right]
+        room = max(0, width - sum(cell_len(words) for words, _ in right))
+        line = Strip([Segment(words, self.part(name)) for words, name in left])
         if line.cell_length > room > 0:
             line = Strip([*line.crop(0, room - 1), Segment("…", self.part("faint"))])
         line = line.adjust_cell_length(room)
-        return strip([*line, *right], width, self.rich_style)
+        return strip([*line, *after], width, self.rich_style)
+
+
+Line: TypeAlias = tuple[Sequence[tuple[str, str]], Sequence[tuple[str, str]]]
+"""The pieces on the left and on the right of a line, see `Bar.say`."""
+
+_MOST_BANNERS: Final = 4
+
+
+class Banners(Bar):
+    """A line for each campaign, `_MOST_BANNERS` at most; gone while there is none."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._lines: list[Line] = []
+        self.display = False
+
+    def show(self, lines: Sequence[Line]) -> None:
+        """Shows lines, in place of those before."""
+        shown = list(lines[:_MOST_BANNERS])
+        if len(lines) > len(shown):
+            more = plural(len(lines) - len(shown) + 1, "more campaign")
+            shown[-1] = ([(f" and {more}", "faint")], [])
+        self._lines = shown
+        self.display = bool(shown)
+        self.styles.height = max(1, len(shown))
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """One of the lines."""
+        return self.line_of(*self._lines[y]) if y < len(self._lines) else super().render_line(y)
 
 
 _BY_WORTH: Final = (

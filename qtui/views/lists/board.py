@@ -15,6 +15,7 @@ from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.reader import Reader
 from qtui.operations.following.outcome import Outcome
 from qtui.operations.supply.selection import Query, query
+from qtui.verbs import Verb, verb_of
 from qtui.views.columns import Verdict, verdict
 from qtui.views.lists.found_list import FoundList
 from qtui.views.lists.job_list import JobList
@@ -33,12 +34,13 @@ class Board:
         """The filter: it belongs to a queue, applies to all its states, and is kept."""
         self.jobs: Listing | None = None
         self.verdicts: dict[str, Verdict] = {}
-        """Results of a retry by job id, for the visible list."""
+        """Results of actions by job id, for the visible list."""
         self._client = client
         self._reader = Reader(client)
         self._rate = rate
         self._marks: dict[tuple[QueueKey, JobState], Marks] = {}
-        self._results: dict[str, Result] = {}
+        self._results: dict[str, tuple[Result, str]] = {}
+        """With the action of each."""
         self._filters: dict[QueueKey, Filter | None] = {}
 
     @property
@@ -155,29 +157,42 @@ class Board:
 
     # What came of retries
 
-    def record(self, queue: QueueKey, state: JobState, results: Iterable[Result]) -> None:
-        """Writes results into their rows, if their list is still visible, and holds it."""
-        results = list(results)
+    def record(
+        self,
+        queue: QueueKey,
+        state: JobState,
+        results: Iterable[Result],
+        action: str = Verb.RETRY,
+    ) -> None:
+        """Writes results into their rows, if their list is still visible, and holds it.
+
+        Args:
+            queue: the jobs' queue.
+            state: the state in which the action found them.
+            results: a result a job.
+            action: the id of the action.
+        """
+        results, verb = list(results), verb_of(action)
         marks = self._marks.get((queue, state))
         if marks is not None:
             marks.discard(result.job_id for result in results)
         if (queue, state) != (self.queue, self.state) or self.jobs is None:
             return
         for result in results:
-            self._results[result.job_id] = result
-            self.verdicts[result.job_id] = verdict(result, None, state)
+            self._results[result.job_id] = result, action
+            self.verdicts[result.job_id] = verdict(result, None, state, action)
         # The id of a job whose hash is gone stays in its set, as BullMQ leaves it.
-        gone = (Code.DONE, Code.NOT_IN_STATE)
+        gone = [Code.NOT_IN_STATE] + ([Code.DONE] if verb is None or verb.leaves else [])
         self.jobs.hold(result.job_id for result in results if result.code in gone)
 
     def note(self, queue: QueueKey, state: JobState, outcomes: Mapping[str, Outcome]) -> None:
-        """Writes outcomes of retried jobs into their rows, if those are still visible."""
+        """Writes outcomes of followed jobs into their rows, if those are still visible."""
         if (queue, state) != (self.queue, self.state):
             return
         for job_id, seen in outcomes.items():
-            result = self._results.get(job_id)
-            if result is not None:
-                self.verdicts[job_id] = verdict(result, seen, state)
+            if job_id in self._results:
+                result, action = self._results[job_id]
+                self.verdicts[job_id] = verdict(result, seen, state, action)
 
     def forget_results(self) -> None:
         """Drops the results in the rows; the next refresh shows the current list."""

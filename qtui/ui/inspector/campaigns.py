@@ -1,0 +1,186 @@
+"""The campaigns of this qtui, of any action: runs and follows them, and tells how they fare."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from textual.worker import Worker
+
+from qtui.bullmq.codes import ForeignQueue
+from qtui.bullmq.connection.trouble import TROUBLE
+from qtui.bullmq.keys import QueueKey
+from qtui.operations.engine.action import JobAction
+from qtui.operations.engine.campaign import Campaign
+from qtui.operations.following.follower import Follower
+from qtui.operations.journal.reading import JournalError
+from qtui.text import plain
+from qtui.ui.base import last_words
+from qtui.ui.inspector.live import LiveScreen
+from qtui.ui.widgets.bars import Banners
+from qtui.views.lists.board import Board
+from qtui.views.running import Run
+
+_LOOK: Final = 0.2
+"""Seconds between two looks at what becomes of the jobs while nothing is open."""
+
+_LAST_LOOK: Final = 1.0
+"""Seconds for which open jobs are read when they are followed no more."""
+
+_LAST_LOOK_OF_ALL: Final = 0.5
+"""The same when qtui ends, which waits for no server."""
+
+_FOLLOWED: Final = 86_400.0
+"""Seconds for which jobs are followed; after a day of waiting the outcome says nothing of it."""
+
+
+class Campaigns:
+    """Runs campaigns, at most one a queue at a time, and shows each in a line.
+
+    Args:
+        screen: runs the work in the background.
+        board: what is looked at, and where results are written into rows.
+        banners: where each campaign tells how it fares, the newest first.
+        changed: is called when rows have results that they did not have before.
+    """
+
+    def __init__(
+        self, screen: LiveScreen, board: Board, banners: Banners, changed: Callable[[], None]
+    ) -> None:
+        self._screen = screen
+        self._board = board
+        self._banners = banners
+        self._changed = changed
+        self._runs: list[Run] = []
+        self._sending: dict[Run, Worker[None]] = {}
+        self._quit_after = False
+
+    @property
+    def under_way(self) -> list[Run]:
+        """Those that send jobs, or are about to; the newest first."""
+        return [run for run in self._runs if run.under_way]
+
+    def on(self, queue: QueueKey | None) -> Run | None:
+        """The one that sends jobs of a queue, if there is one."""
+        return next((run for run in self.under_way if run.queue == queue), None)
+
+    def all(self) -> list[Run]:
+        """Those under way, and those that are over and not closed yet; the newest first."""
+        return list(self._runs)
+
+    def begin(self, campaign: Campaign[JobAction]) -> None:
+        """Runs a campaign, and follows its jobs; closes what is over on the same queue."""
+        run = Run(campaign)
+        for other in [one for one in self._runs if one.queue == run.queue and not one.under_way]:
+            self._close(other)
+        self._runs.insert(0, run)
+        campaign.news = self._draw
+        self._sending[run] = self._screen.start(partial(self._carry_out, run), "retry")
+        if campaign.action.follower is not None:
+            follow = partial(self._follow, run, campaign.action.follower)
+            self._screen.start(follow, "follow")
+
+    async def release(self, name: str) -> None:
+        """Lets go of a campaign that is over, by its id, with its journal."""
+        for run in [one for one in self._runs if one.id == name and not one.under_way]:
+            self._runs.remove(run)
+            await run.campaign.finish(_LAST_LOOK)
+        self._draw()
+
+    def stop(self, run: Run) -> None:
+        """Stops one after the batches that are already sent."""
+        run.campaign.stop()
+        self._draw()
+
+    def quit_after(self) -> None:
+        """Stops all after the batches that are already sent, then quits qtui."""
+        self._quit_after = True
+        for run in self.under_way:
+            run.campaign.stop()
+        self._draw()
+        self._quit_if_over()
+
+    def _quit_if_over(self) -> None:
+        if self._quit_after and not self.under_way:
+            self._screen.app.exit()
+
+    def let_go(self) -> bool:
+        """Closes the lines of those that are over; False where there are none."""
+        over = [run for run in self._runs if not run.under_way]
+        for run in over:
+            self._close(run)
+        self._draw()
+        return bool(over)
+
+    async def end(self) -> None:
+        """Lets those that were cancelled write their last lines, and closes their journals."""
+        for worker in self._sending.values():
+            await last_words(worker)
+        runs, self._runs = self._runs, []
+        await asyncio.gather(*(run.campaign.finish(_LAST_LOOK_OF_ALL) for run in runs))
+
+    def _close(self, run: Run) -> None:
+        """Writes the outcomes of one that is over, in the background."""
+        self._runs.remove(run)
+        self._sending.pop(run, None)
+        if run.campaign.journal is not None:
+            self._screen.start(partial(run.campaign.finish, _LAST_LOOK), "finish")
+
+    async def _carry_out(self, run: Run) -> None:
+        campaign, follower = run.campaign, run.campaign.action.follower
+        self._draw()
+        try:
+            async for results in campaign.run():
+                if run.state is not None:
+                    self._board.record(run.queue, run.state, results, run.action)
+                    if follower is not None:  # they may have run already
+                        known, ids = follower.outcomes, (one.job_id for one in results)
+                        outcomes = {one: known[one] for one in ids if one in known}
+                        self._board.note(run.queue, run.state, outcomes)
+                self._draw()
+                self._changed()
+                self._screen.poll.nudge([run.queue])
+        except ForeignQueue as refusal:
+            run.trouble = f"nothing was {run.done}: {plain(run.queue.base)} is {refusal}"
+        except JournalError as error:
+            run.trouble = f"nothing was {run.done}: {plain(str(error))}"
+        except TROUBLE as error:
+            run.trouble = self._screen.session.explain(error)
+        finally:
+            self._draw()
+            self._changed()
+            self._quit_if_over()
+
+    async def _follow(self, run: Run, follower: Follower) -> None:
+        """Updates rows and line with the outcomes, until every job has its final one."""
+
+        def is_closed() -> bool:
+            return run not in self._runs
+
+        while not is_closed():
+            try:
+                async for ids in follower.watch(_FOLLOWED, is_closed):
+                    if run.state is not None:
+                        outcomes = {one: follower.outcomes[one] for one in ids}
+                        self._board.note(run.queue, run.state, outcomes)
+                    self._draw()
+                    self._changed()
+            except TROUBLE as error:
+                self._screen.say(self._screen.session.explain(error), "warn")
+            if not run.under_way and not follower.undecided:
+                run.campaign.close()
+                self._draw()
+                return
+            # Nothing is open just now; the next batch brings more.
+            await asyncio.sleep(_LOOK)
+
+    def _draw(self) -> None:
+        self._screen.draw_keys()
+        lines = []
+        for run in self._runs:
+            words, tone = run.told()
+            hint = "x stops" if run.under_way else "esc closes"
+            lines.append(([(f" {run.where}  ", "key"), (words, tone)], [(f" {hint} ", "faint")]))
+        self._banners.show(lines)

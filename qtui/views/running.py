@@ -1,0 +1,111 @@
+"""A campaign of any action, under way or over, in a line. No widgets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from qtui.bullmq.codes import Code, meaning
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState
+from qtui.operations.engine.action import JobAction
+from qtui.operations.engine.campaign import VANISHED, Campaign, Phase
+from qtui.text import count, plain, plural
+from qtui.verbs import Verb, verb_of
+
+_UNITS: Final = {"queues": "queue", "schedulers": "scheduler"}
+"""What a campaign's ids name, by the kind of its selection; else jobs."""
+
+RESUMABLE: Final = frozenset({Verb.RETRY})
+"""Actions that the journal can resume."""
+
+
+class Run:
+    """A campaign and what it is about."""
+
+    def __init__(self, campaign: Campaign[JobAction]) -> None:
+        self.campaign = campaign
+        self.trouble = ""
+        """Why it ended before its time, where the campaign itself does not say so."""
+        header = campaign.action.header()
+        self.action = header.action
+        self._unit = _UNITS.get(header.selection.kind, "job")
+        self.queue = QueueKey(header.queue, header.prefix)
+        """The queue of its jobs; of an action on several queues the first."""
+        self.state: JobState | None = None
+        """The state in which the action finds its jobs; None where they are in none, or in any."""
+        if self._unit == "job" and header.state in list(JobState):
+            self.state = JobState(header.state)
+        several = self._unit == "queue" and campaign.selected > 1
+        self.where = plural(campaign.selected, "queue") if several else plain(self.queue.name)
+        """What it is about, for a banner."""
+
+    @property
+    def id(self) -> str:
+        """Its id in the journal; empty where it has none, or not yet."""
+        journal = self.campaign.journal
+        return "" if journal is None else journal.id
+
+    @property
+    def under_way(self) -> bool:
+        """Whether it sends jobs, or is about to."""
+        return not self.campaign.is_over
+
+    @property
+    def doing(self) -> str:
+        """What it does: ``retrying``."""
+        verb = verb_of(self.action)
+        return verb.doing if verb is not None else plain(self.action)
+
+    @property
+    def done(self) -> str:
+        """What is said of its jobs with code 1: ``retried``."""
+        verb = verb_of(self.action)
+        return verb.done if verb is not None else "done"
+
+    def told(self) -> tuple[str, str]:
+        """Its progress and results, and the tone to show them in (a style of `Bar`)."""
+        words, tone = self._told()
+        return (f"{self.trouble} · {words}", "bad") if self.trouble else (words, tone)
+
+    def _told(self) -> tuple[str, str]:
+        campaign, follower = self.campaign, self.campaign.action.follower
+        others = sorted(code for code in campaign.codes if code is not Code.DONE)
+        words, failed_again = [*self._course()], 0
+        if campaign.done and follower is not None:
+            tally = follower.tally()
+            words.append(tally.words())
+            failed_again = tally.failed_again
+        for code in others:
+            name = f"{int(code)} " if code not in (Code.REFUSED, Code.UNKNOWN) else ""
+            what = meaning(code, self.state or "its place", self.done)
+            words.append(f"{name}{what}: {count(campaign.codes[code])}")
+        words += (f"Redis refused: {plain(note)}" for note in campaign.notes)
+        stopped = campaign.is_over and campaign.phase is not Phase.DONE
+        if failed_again or stopped or campaign.why:
+            return " · ".join(words), "bad"
+        return " · ".join(words), "warn" if others or campaign.notes else "strong"
+
+    def _course(self) -> Iterator[str]:
+        """How far it is, or why it stopped."""
+        campaign, selected = self.campaign, plural(self.campaign.selected, self._unit)
+        left = campaign.selected - campaign.decided
+        if not campaign.is_over:
+            doing = self.doing if campaign.phase is Phase.RUNNING else campaign.phase.value
+            yield f"{doing}: {count(campaign.decided)} of {selected}"
+            if campaign.trouble:
+                yield f"waiting: {campaign.trouble}"
+            elif campaign.held:
+                yield f"on hold: {campaign.held}"
+        elif campaign.phase is not Phase.DONE:
+            yield f"{campaign.phase.value}{f': {plain(campaign.why)}' if campaign.why else ''}"
+            yield f"{count(left)} not {self.done}"
+            resumable = campaign.journal is not None and self.action in RESUMABLE
+            if left and resumable and campaign.why != VANISHED:
+                yield "L, then r resumes"
+        else:
+            yield f"{count(campaign.done)} of {selected} {self.done}"
+            if left and self.state is not None:
+                yield f"{count(left)} left {self.state} before their turn"
+            if campaign.why:
+                yield plain(campaign.why)
