@@ -32,7 +32,7 @@ class Toggle:
     """A box of a plan that a key ticks."""
 
     id: str
-    """Of its key in `qtui.ui.actions.plan`, such as ``plan.children``."""
+    """Of its key in `qtui.ui.actions.dialogs.plan`, such as ``plan.children``."""
     words: str
     rereads: bool = False
     """Whether the plan must be read again when it is turned."""

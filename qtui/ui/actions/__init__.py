@@ -8,8 +8,12 @@ from __future__ import annotations
 from typing import Final
 
 from qtui.ui.actions.action import Action, Situation, Where
-from qtui.ui.actions.ask import ASK
 from qtui.ui.actions.detail import DETAIL
+from qtui.ui.actions.dialogs.ask import ASK
+from qtui.ui.actions.dialogs.places import PLACES
+from qtui.ui.actions.dialogs.plan import PLAN
+from qtui.ui.actions.dialogs.rerun import RERUN
+from qtui.ui.actions.dialogs.stop import STOP
 from qtui.ui.actions.everywhere import EVERYWHERE
 from qtui.ui.actions.flow import FLOW
 from qtui.ui.actions.groups import GROUPS
@@ -17,11 +21,7 @@ from qtui.ui.actions.inspector import INSPECTOR
 from qtui.ui.actions.jobs import JOBS
 from qtui.ui.actions.journal import JOURNAL
 from qtui.ui.actions.moving import MOVING
-from qtui.ui.actions.places import PLACES
-from qtui.ui.actions.plan import PLAN
-from qtui.ui.actions.rerun import RERUN
 from qtui.ui.actions.states import STATES
-from qtui.ui.actions.stop import STOP
 from qtui.ui.actions.timeline import TIMELINE
 
 __all__ = ["ACTIONS", "STATES", "Action", "Situation", "Where"]

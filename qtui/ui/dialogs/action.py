@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from qtui.operations.planning.proposal import ActionPlan, PlanOptions, Toggle
 from qtui.ui.actions import Situation, Where
-from qtui.ui.actions.plan import cannot_go
+from qtui.ui.actions.dialogs.plan import cannot_go
 from qtui.ui.dialogs.base import GAP, key_hint, toggle
 from qtui.ui.dialogs.plan import PlanDialog, next_rate, rate_in_words
 from qtui.ui.keys import bindings, keys_of_id

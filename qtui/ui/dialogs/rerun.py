@@ -16,7 +16,7 @@ from qtui.operations.flow_rerun.plan import Part, RerunPlan, RerunStep, Start
 from qtui.operations.planning.plan import Resets
 from qtui.text import count, plain, plural
 from qtui.ui.actions import Situation, Where
-from qtui.ui.actions.rerun import cannot_go
+from qtui.ui.actions.dialogs.rerun import cannot_go
 from qtui.ui.dialogs.base import GAP, toggle
 from qtui.ui.dialogs.plan import PlanDialog
 from qtui.ui.keys import bindings

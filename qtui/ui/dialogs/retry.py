@@ -17,7 +17,7 @@ from qtui.operations.planning.proposal import PlanLine, count_to_type
 from qtui.operations.supply.selection import Query
 from qtui.text import plain, plural
 from qtui.ui.actions import Situation, Where
-from qtui.ui.actions.plan import cannot_go
+from qtui.ui.actions.dialogs.plan import cannot_go
 from qtui.ui.dialogs.base import GAP, key_hint, toggle
 from qtui.ui.dialogs.plan import PlanDialog, next_canary, next_rate, rate_in_words
 from qtui.ui.keys import bindings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from qtui.ui.actions.action import Action, Situation, Where
-from qtui.ui.actions.plan import no_reason
+from qtui.ui.actions.dialogs.plan import no_reason
 
 
 def cannot_go(situation: Situation) -> str:
