@@ -16,19 +16,20 @@
   ARGV   1 base key and a colon   2 id
          what the job must still be, else the code is -3:
          3 the state's key (wait, paused, prioritized, …), or "" for none   4 its score, or ""
-         5 SHA-1 of its data   6 its priority and 7 its delay, as text, "" for an absent field
-         what it is to become, each `=` and the text, or "" to leave it:
-         8 data   9 priority   10 delay in ms from now, for a job in delayed
-         11 "1" to retry it, from failed or completed, with 12 "1" to delete the counter of attempts
-         made and 13 "1" for attempts started
-         14 "" or the exact place to go to, for an undo: `score=…` in the state 3, or the id of the
-         job that is to run before it in a list, `before=…`; with 15 the key of that state or list
+         5 its stamp (lua/parts/pins.lua), or ""   6 SHA-1 of its data
+         7 its priority and 8 its delay, as text, "" for an absent field
+         what it is to become, each `=` and the text, `=` alone for no such field, "" to leave it:
+         9 data   10 priority   11 delay in ms from now, for a job in delayed
+         12 "1" to retry it, from failed or completed, with 13 "1" to delete the counter of attempts
+         made and 14 "1" for attempts started
+         15 "" or the exact place to go to, for an undo: `score=…` in the state 16, or the id of the
+         job that is to run before it in the list 16, `before=…`
   Reply  first a note: empty, or the first error of an effect after the edit; then a code and a
          detail:
            1 and the key in which the job is now, or ""    0 and the error: refused, nothing changed
           -1 and "": no such job
-          -3 and what has changed: state, data, priority, delay; or "parts": `delay` of a job that is
-             not delayed
+          -3 and what has changed: state, started, data, priority, delay; or "parts": the delay of a
+             job that is not delayed
          last the microseconds that all of it took, 0 if the server can't measure them
          An error reply that starts with QTUIREFUSED, as in retry.lua.
 
@@ -41,6 +42,7 @@
 -- part: destination
 -- part: removal
 -- part: lists
+-- part: pins
 -- part: release
 -- part: turns
 -- part: delays
@@ -49,15 +51,15 @@
 -- part: waking
 -- script: retry
 local base, id, state, score = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local digest, formerPriority, formerDelay = ARGV[5], ARGV[6], ARGV[7]
+local stamp, digest, formerPriority, formerDelay = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 
 -- The value in an argument; nil for none.
 local function valueOf(argument)
   return argument ~= "" and string.sub(argument, 2) or nil
 end
 
-local newData, newPriority, newDelay = valueOf(ARGV[8]), valueOf(ARGV[9]), valueOf(ARGV[10])
-local retries, resetMade, resetStarted = ARGV[11] == "1", ARGV[12], ARGV[13]
+local newData, newPriority, newDelay = valueOf(ARGV[9]), valueOf(ARGV[10]), valueOf(ARGV[11])
+local retries, resetMade, resetStarted = ARGV[12] == "1", ARGV[13], ARGV[14]
 
 local key = bySuffix(KEYS)
 local name = base .. id
@@ -89,7 +91,7 @@ local foreign = refuseForeign(key, base, queue)
 if foreign then return redis.error_reply(foreign) end
 
 local fields = redis.pcall("HMGET", name, "data", "priority", "delay", "gid", "ats", "atm",
-  "attemptsMade")
+  "attemptsMade", "timestamp", "processedOn")
 if fields.err then return replied(0, fields.err) end
 if redis.call("EXISTS", name) == 0 then return replied(-1, "") end
 if fields[4] then return replied(0, "the job belongs to a BullMQ Pro group") end
@@ -97,6 +99,8 @@ if fields[4] then return replied(0, "the job belongs to a BullMQ Pro group") end
 local place, refused, seenScore = find()
 if refused then return replied(0, refused) end
 if not place then return replied(-3, "state") end
+local seenStamp = stampOf(fields[8], fields[9], fields[5], fields[6], fields[7])
+if stamp ~= "" and tonumber(stamp) ~= seenStamp then return replied(-3, "started") end
 if redis.sha1hex(fields[1] or "") ~= digest then return replied(-3, "data") end
 if (fields[2] or "") ~= formerPriority then return replied(-3, "priority") end
 if (fields[3] or "") ~= formerDelay then return replied(-3, "delay") end
@@ -206,7 +210,7 @@ end
 
 -- The exact place of an undo ----------------------------------------------------------------------
 
-local exact, exactKey = ARGV[14], ARGV[15]
+local exact, exactKey = ARGV[15], ARGV[16]
 
 -- The job that is to run before this one; nil if it has run, or there was none.
 local function runner()

@@ -32,6 +32,9 @@ class Edited:
     state: JobState | None
     """None: it was in no state."""
     score: float | None = None
+    """Its score in a sorted set; None for any."""
+    stamp: float | None = None
+    """`Row.stamp`: whether it has run since; None for any."""
     digest: str = digest_of(None)
     """The SHA-1 of its data, see `digest_of`."""
     priority: str = ""
@@ -74,8 +77,8 @@ class EditWriter:
 
         Does what BullMQ's ``Job.updateData``, ``changePriority`` and ``changeDelay`` do, see
         ``lua/edit.lua``. The target of the result is the suffix of the key in which the job is
-        then; with code -3 the error says what has changed: ``state``, ``data``, ``priority``,
-        ``delay``, or ``parts`` for a delay of a job that is not delayed.
+        then; with code -3 the error says what has changed: ``state``, ``started`` (it has run),
+        ``data``, ``priority``, ``delay``, or ``parts`` for a delay of a job that is not delayed.
 
         Costs about 50 µs of Redis's time, 2 ms for each megabyte of data (its digest), and for a
         job in a list a search of it, O(n).
@@ -90,7 +93,7 @@ class EditWriter:
         if change.retry and (job.state is None or not job.state.is_finished):
             raise ValueError(f"{job.state} jobs can't be retried, only completed and failed ones")
         arguments = [queue.key(""), job.job_id, job.state.key if job.state else "", pin(job.score)]
-        arguments += (job.digest, job.priority, job.delay)
+        arguments += (pin(job.stamp), job.digest, job.priority, job.delay)
         arguments += map(_wanted, (change.data, change.priority, change.delay))
         arguments += (flag(change.retry), flag(change.reset_attempts_made))
         arguments += (flag(change.reset_attempts_started), *_exactly(change.place))

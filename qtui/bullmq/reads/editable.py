@@ -1,0 +1,111 @@
+"""Reads what an edit of one job has to know: its fields in full, its state, its exact place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from redis.exceptions import ResponseError
+
+from qtui.bullmq.ask import ask, number, present, texts
+from qtui.bullmq.connection.client import Client
+from qtui.bullmq.keys import QueueKey, is_marker
+from qtui.bullmq.model import LIST_FIELDS, JobState, Row, row
+from qtui.bullmq.payload import digest_of
+from qtui.bullmq.reads.hashes import read_whole
+from qtui.bullmq.reads.job import may_be_job
+from qtui.bullmq.reads.reader import Reader
+from qtui.bullmq.writers.edit import Edited, Place
+
+EDIT_FIELDS: Final = (
+    *LIST_FIELDS,
+    *("data", "returnvalue", "stacktrace", "stc", "defa", "parent", "rjk", "deid"),
+)
+"""The fields that are read: all that an edit, and a retry with it, may change, and what the plan
+speaks of."""
+
+_AHEAD: Final = 3
+"""Members of a list that are read beside a job, since some may be markers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Editable:
+    """A job as it was read for an edit."""
+
+    queue: QueueKey
+    fields: Mapping[str, str]
+    """Those of `EDIT_FIELDS` that it has, by name."""
+    row: Row
+    state: JobState | None
+    """None: it is in no state, though it has a hash."""
+    score: float | None
+    before: str
+    """In a list: the id of the job that runs before it; empty if it is the next to run."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return self.row.id
+
+    @property
+    def data(self) -> str:
+        """Its data, JSON if nobody has written something else; empty if it has none."""
+        return self.fields.get("data", "")
+
+    @property
+    def seen(self) -> Edited:
+        """What it must still be when it is edited."""
+        return Edited(
+            job_id=self.id,
+            state=self.state,
+            score=self.score,
+            stamp=self.row.stamp,
+            digest=digest_of(self.data),
+            priority=self.fields.get("priority", ""),
+            delay=self.fields.get("delay", ""),
+        )
+
+    @property
+    def place(self) -> Place | None:
+        """Where exactly it is; None if it is in no state."""
+        if self.state is None:
+            return None
+        return Place(state=self.state, score=self.score, before=self.before)
+
+
+async def read_editable(client: Client, queue: QueueKey, job_id: str) -> Editable | None:
+    """Returns a job as an edit has to know it; None if there is none of this id.
+
+    Costs four round trips and the bytes of its fields, however long they are; for a job in no
+    sorted set an LPOS for each list, O(n).
+
+    Raises:
+        redis.exceptions.ResponseError: Redis refused to read the job or the states.
+    """
+    [values] = await read_whole(client, [queue.job(job_id)], EDIT_FIELDS)
+    pairs = zip(EDIT_FIELDS, values, strict=True)
+    fields = {name: value for name, value in pairs if value is not None}
+    found = (await Reader(client).whereabouts(queue, [job_id], reasons=False))[job_id]
+    if found.unknown:
+        raise ResponseError(found.unknown)
+    if not found.exists or (
+        found.state is None and not may_be_job(job_id, marked="timestamp" in fields)
+    ):
+        return None
+    before = ""
+    if found.state is not None and found.state.is_list:
+        before = await _before(client, queue.key(found.state.key), job_id)
+    listed = row(job_id, values[: len(LIST_FIELDS)], found.score)
+    return Editable(queue, fields, listed, found.state, found.score, before)
+
+
+async def _before(client: Client, key: str, job_id: str) -> str:
+    """The job that a list runs before another one; empty if there is none, or LPOS is refused."""
+    [at] = await ask(client, [("LPOS", key, job_id, "RANK", -1)])
+    place = number(at)
+    if place is None:
+        return ""
+    [reply] = await ask(client, [("LRANGE", key, place + 1, place + _AHEAD)])
+    ahead = [one for one in present(texts(reply)) if not is_marker(one)]
+    return ahead[0] if ahead else ""
