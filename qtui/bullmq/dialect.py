@@ -211,6 +211,18 @@ def ran_modern(seen: Iterable[bool | None]) -> bool | None:
     return any(verdicts) if verdicts else None
 
 
+def speaks_modern(queue: QueueEvidence) -> bool | None:
+    """Returns whether ≥5.0.0 runs a queue, for a job that has not run itself; None if unknown.
+
+    Where no job has run, `QueueEvidence.version` tells, though it names whoever opened the queue
+    last. ``lua/parts/release.lua`` decides the same in Lua, and a test holds the two equal.
+    """
+    if queue.ran_modern is not None:
+        return queue.ran_modern
+    major = queue.major
+    return None if major is None else major >= 5 or major == 1
+
+
 def clamp_priority(priority: int) -> int:
     """Returns a job's priority as used in a score: 0 for none, at most `HIGHEST_PRIORITY`."""
     return min(max(priority, 0), HIGHEST_PRIORITY)

@@ -18,6 +18,7 @@
          and a detail:
            1 and the key it went to, or the number reserved
            0 and the error: refused, nothing was added ("QTUITAKEN": the id is taken)
+          -3 and "": the number is not reserved (any more); nothing was added
          last the microseconds that all of it took, 0 if the server can't measure them
          An error reply that starts with QTUIREFUSED, as in retry.lua.
 
@@ -112,6 +113,9 @@ end
 local refused, exists = refusal("EXISTS", job.name)
 if refused then return replied(0, refused) end
 if exists == 1 then return replied(0, "QTUITAKEN") end
+-- A server that took over may not know of the number: it would give it to another job.
+local counted = tonumber(redis.call("GET", key.id) or "")
+if not counted or counted < tonumber(number) then return replied(-3, "") end
 
 -- What deletes the hash again must be allowed before it is made.
 refused = refusal("DEL", job.name) or store()

@@ -1,1 +1,1 @@
-"""A job that is to be added or edited: its options, and its data as JSON text. Pure."""
+"""New jobs and changes of old ones: data, options, and what they must be."""

@@ -145,7 +145,10 @@ class Snapshot(NamedTuple):
     """What its parent's keys held about it: the value in ``processed``, the score in
     ``unsuccessful``, the reason in ``failed``. None without a parent, and in older journals."""
     place: str = ""
-    """The key where it waited, in the journal of an undo."""
+    """The key where it waited, in the journal of an undo; in that of an edit the id of the job that
+    was to run before it, if it was in a list."""
+    becomes: Mapping[str, str] | None = None
+    """For an edit: the fields that it writes, and ``retry`` if it retries the job too."""
 
 
 # To lines ----------------------------------------------------------------------------------------
@@ -191,12 +194,12 @@ def snapshot_lines(jobs: Iterable[Snapshot], texts: Texts | None = None) -> byte
         return _lines([_job(*one) for one in jobs])
     shorten = texts.shorten
     found = []
-    for job_id, score, fields, state, family, place in jobs:
+    for job_id, score, fields, state, family, place, becomes in jobs:
         short: dict[str, Shortened] = dict(fields)
         for name in REPEATED_FIELDS:
             if name in short:
                 short[name] = shorten(fields[name])
-        found.append(_job(job_id, score, short, state, family, place))
+        found.append(_job(job_id, score, short, state, family, place, becomes))
     return _lines(found)
 
 
@@ -207,6 +210,7 @@ def _job(
     state: str,
     family: Mapping[str, str] | None,
     place: str,
+    becomes: Mapping[str, str] | None,
 ) -> JournalLine:
     found: JournalLine = {"type": "job", "id": job_id}
     if score is not None:
@@ -218,6 +222,8 @@ def _job(
         found["family"] = dict(family)
     if place:
         found["place"] = place
+    if becomes is not None:
+        found["becomes"] = dict(becomes)
     return found
 
 
@@ -428,7 +434,8 @@ def snapshot_of(found: JournalLine) -> Snapshot:
     fields, family = (_texts(found.get(name)) for name in ("fields", "family"))
     known = family if "family" in found else None
     state, place = _text(found.get("state")), _text(found.get("place"))
-    return Snapshot(_text(found.get("id")), score, fields, state, known, place)
+    becomes = _texts(found.get("becomes")) if "becomes" in found else None
+    return Snapshot(_text(found.get("id")), score, fields, state, known, place, becomes)
 
 
 def result_of(found: JournalLine) -> Result:

@@ -1,0 +1,1 @@
+"""The actions add and duplicate: a new job, from nothing or from an old one."""

@@ -1,0 +1,134 @@
+"""Edits one job, and on request retries it in the same step. An action for a campaign.
+
+States: any. Written down: the fields as they were, the job's exact place, and what they become.
+Script: `lua/edit.lua`. Forecast: `plan`. Inverse: `qtui.operations.undo.unedit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.connection.client import Client
+from qtui.bullmq.new_job.change import Change
+from qtui.bullmq.model import JobState
+from qtui.bullmq.new_job.payload import digest_of
+from qtui.bullmq.reads.editable import EDIT_FIELDS, Editable, read_editable
+from qtui.bullmq.reads.fields import Fields, family_of
+from qtui.bullmq.writers.batch import Batch
+from qtui.bullmq.writers.edit import EditWriter
+from qtui.operations.edit.plan import EditPlan
+from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection
+from qtui.operations.supply.single import Judged, SingleAction
+from qtui.verbs import Verb
+
+CHANGED: Final[Mapping[str, str]] = {
+    "state": "it is not {state} any more",
+    "started": "it has run since",
+    "data": "its data has changed since",
+    "priority": "its priority has changed since",
+    "delay": "its delay has changed since",
+    "parts": "only a delayed job has a delay that can be changed",
+}
+"""Why a job was left alone, by what the script found changed."""
+
+
+def in_words(result: Result, state: JobState | None) -> Result:
+    """Returns the result with the script's word for what has changed replaced by a sentence."""
+    if result.code is not Code.NOT_IN_STATE or result.error not in CHANGED:
+        return result
+    return result._replace(error=CHANGED[result.error].format(state=state or "as it was"))
+
+
+def becomes_of(change: Change) -> dict[str, str]:
+    """Returns what an edit writes, for its line in the journal."""
+    wanted = {"data": change.data, "priority": change.priority, "delay": change.delay}
+    found = {name: text for name, text in wanted.items() if text is not None}
+    return found | ({"retry": "1"} if change.retry else {})
+
+
+def is_done(job: Editable, becomes: Mapping[str, str]) -> bool:
+    """Whether a job has the fields that an edit writes."""
+    return all(
+        job.fields.get(name, "") == text for name, text in becomes.items() if name != "retry"
+    )
+
+
+class Edit(SingleAction[EditPlan]):
+    """The edit of a plan's job.
+
+    Args:
+        client: where to read.
+        writer: edits it.
+        plan: the job, pinned to what it was when it was read, and the change.
+    """
+
+    verb = Verb.EDIT
+
+    def __init__(self, client: Client, writer: EditWriter, plan: EditPlan) -> None:
+        super().__init__(plan.queue, [plan])
+        self.plan = plan
+        self._client = client
+        self._writer = writer
+
+    def id_of(self, job: EditPlan) -> str:
+        """Returns the job's id."""
+        return job.job.id
+
+    def header(self) -> Header:
+        """Returns the first line of the journal."""
+        plan = self.plan
+        return Header(
+            where="",
+            queue=plan.queue.base,
+            prefix=plan.queue.prefix,
+            state=plan.job.state.value if plan.job.state else "",
+            selection=WrittenSelection(kind="ids", jobs=1),
+            action=self.verb.value,
+            resets={
+                "made": plan.change.reset_attempts_made,
+                "started": plan.change.reset_attempts_started,
+            },
+            options={"fields": [name for name in becomes_of(plan.change) if name != "retry"]},
+        )
+
+    async def snapshot_of(self, job: EditPlan) -> Snapshot:
+        """Returns the job's fields as they are, its exact place, and what they become.
+
+        Of a job that is retried too it reads what its parent knows of it, as a retry does.
+        """
+        seen, family = job.job, None
+        if job.change.retry:
+            fields = Fields(self._client, job.queue, EDIT_FIELDS, family=True)
+            [values] = await fields.first_of([seen.id])
+            family = family_of(values[-1])
+        return Snapshot(
+            seen.id,
+            seen.score,
+            seen.fields,
+            family=family,
+            place=seen.before,
+            becomes=becomes_of(job.change),
+        )
+
+    async def send(self, job: EditPlan) -> Batch:
+        """Edits it, in one atomic step."""
+        batch = await self._writer.edit(job.queue, job.job.seen, job.change)
+        [result] = batch.results
+        return Batch([in_words(result, job.job.state)], batch.note, batch.seconds)
+
+    async def judge(self, job: EditPlan) -> Judged:
+        """Reads the job: it stands while all is as it was, and is done where all is as wanted."""
+        now = await read_editable(self._client, job.queue, job.job.id)
+        if now is None:
+            # Gone: it was edited, ran and was removed; or was removed before; or a restart lost it.
+            return Judged(False, Result(job.job.id, Code.UNKNOWN))
+        if now.seen == job.job.seen:
+            return Judged(True, Result(job.job.id, Code.NOT_IN_STATE))
+        if is_done(now, becomes_of(job.change)):
+            place = now.state.key if now.state else ""
+            return Judged(False, Result(job.job.id, Code.DONE, target=place))
+        changed = "data" if digest_of(now.data) != job.job.seen.digest else "state"
+        result = Result(job.job.id, Code.NOT_IN_STATE, error=changed)
+        return Judged(False, in_words(result, job.job.state))
