@@ -12,9 +12,9 @@ from typing import cast
 import pytest
 
 from qtui.bullmq.codes import Code, Result
-from qtui.bullmq.new_job.change import Change, Edited
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
+from qtui.bullmq.new_job.change import Change, Edited
 from qtui.bullmq.new_job.payload import digest_of
 from qtui.bullmq.writers.edit import EditWriter
 from tests.oracle.flow_stage import ONE_SERVER

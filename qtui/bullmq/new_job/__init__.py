@@ -1,1 +1,1 @@
-"""New jobs and changes of old ones: data, options, and what they must be."""
+"""A job that is to be added or edited: its options, and its data as JSON text. Pure."""

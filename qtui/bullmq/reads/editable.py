@@ -10,9 +10,9 @@ from redis.exceptions import ResponseError
 
 from qtui.bullmq.ask import ask, number, present, texts
 from qtui.bullmq.connection.client import Client
-from qtui.bullmq.new_job.change import Edited, Place
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row, row
+from qtui.bullmq.new_job.change import Edited, Place
 from qtui.bullmq.new_job.payload import digest_of
 from qtui.bullmq.reads.hashes import read_whole
 from qtui.bullmq.reads.job import may_be_job

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from qtui.bullmq.ask import exact
 from qtui.bullmq.connection.client import Client
-from qtui.bullmq.new_job.change import Change, Edited, Place
 from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.new_job.change import Change, Edited, Place
 from qtui.bullmq.script import Script, flag, pin, script_text
 from qtui.bullmq.writers.batch import Batch, results_of
 

@@ -11,8 +11,8 @@ from typing import Final
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
-from qtui.bullmq.new_job.change import Change
 from qtui.bullmq.model import JobState
+from qtui.bullmq.new_job.change import Change
 from qtui.bullmq.new_job.payload import digest_of
 from qtui.bullmq.reads.editable import EDIT_FIELDS, Editable, read_editable
 from qtui.bullmq.reads.fields import Fields, family_of

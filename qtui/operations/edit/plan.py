@@ -16,9 +16,9 @@ from qtui.bullmq.dialect import (
     destination,
     speaks_modern,
 )
-from qtui.bullmq.new_job.change import Change
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, QueueStatus
+from qtui.bullmq.new_job.change import Change
 from qtui.bullmq.new_job.options import HIGHEST_PRIORITY
 from qtui.bullmq.new_job.payload import mistake_in, packed, spread
 from qtui.bullmq.reads.editable import Editable, read_editable
