@@ -32,6 +32,7 @@ from qtui.commands.shared.options import (
 )
 from qtui.commands.shared.program import Program
 from qtui.commands.shared.run import Flags, Workplace, print_text, run
+from qtui.commands.shared.values import DURATION, given_options, given_text
 from qtui.verbs import Verb
 
 _IDS = "[ID|-|@FILE]..."
@@ -725,6 +726,167 @@ def _flow(
         drop_lost=drop_lost,
     )
     sys.exit(run(flags, lambda place: show_flow(place, request)))
+
+
+@main.command("edit", short_help="Edit one job: its data, its priority, its delay.")
+@click.argument("queue")
+@click.argument("job_id", metavar="ID")
+@click.option("--data", metavar="JSON|@FILE|-", help="The new data; - reads standard input.")
+@click.option("--priority", type=int, metavar="N", help="The new priority; 0 = none, 1 = first.")
+@click.option(
+    "--delay",
+    type=DURATION,
+    metavar="DURATION",
+    help="Of a delayed job: due in DURATION from now, such as 90s or 1h30m.",
+)
+@click.option("--retry", is_flag=True, help="Retry the job in the same step.")
+@click.option(
+    "--reset-attempts-made", is_flag=True, help="With --retry: give it all of its attempts again."
+)
+@click.option(
+    "--reset-attempts-started",
+    is_flag=True,
+    help="With --retry: reset the count of starts, for workers with maxStartedAttempts.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@with_reason
+@as_json_lines
+@click.pass_obj
+def _edit(
+    flags: Flags,
+    queue: str,
+    job_id: str,
+    data: str | None,
+    priority: int | None,
+    delay: int | None,
+    retry: bool,
+    reset_attempts_made: bool,
+    reset_attempts_started: bool,
+    dry_run: bool,
+    yes: bool,
+    reason: str,
+    as_json: bool,
+) -> None:
+    """Edit the data, the priority or the delay of a job, in any state.
+
+    Without --data, --priority and --delay the data is opened in $VISUAL or $EDITOR. An edit is
+    refused if the job has run, moved or changed since it was read. A worker that runs the job keeps
+    its own copy. Like BullMQ, qtui emits an event for a new delay only.
+    """
+    if (reset_attempts_made or reset_attempts_started) and not retry:
+        raise click.UsageError("--reset-attempts-made and --reset-attempts-started need --retry")
+    from qtui.commands.edit import EditRequest, edit_job
+    from qtui.commands.shared.single import Manner
+    from qtui.operations.edit.plan import Wish
+    from qtui.operations.planning.plan import Resets
+
+    request = EditRequest(
+        queue=queue,
+        job_id=one_id(job_id, queue),
+        wish=Wish(
+            data=given_text(data, "--data"),
+            priority=priority,
+            delay=delay,
+            retry=retry,
+            resets=Resets(made=reset_attempts_made, started=reset_attempts_started),
+        ),
+        manner=Manner(
+            dry_run=dry_run, yes=yes, json=as_json, reason=reason, stdin_is_used=data == "-"
+        ),
+    )
+    sys.exit(run(flags, lambda place: edit_job(place, request)))
+
+
+_OPTS_HELP = (
+    "BullMQ's options of the job: attempts, backoff, delay, priority, lifo, jobId, "
+    "removeOnComplete, removeOnFail, keepLogs, stackTraceLimit, sizeLimit, timestamp, …"
+)
+
+
+@main.command("add", short_help="Add a job to a queue.")
+@click.argument("queue")
+@click.argument("name")
+@click.option("--data", metavar="JSON|@FILE|-", help="Its data; - reads stdin. [default: {}]")
+@click.option("--opts", metavar="JSON|@FILE", help=_OPTS_HELP)
+@click.option("--new-queue", is_flag=True, help="Make the queue if it does not exist.")
+@click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@with_reason
+@as_json_lines
+@click.pass_obj
+def _add(
+    flags: Flags,
+    queue: str,
+    name: str,
+    data: str | None,
+    opts: str | None,
+    new_queue: bool,
+    dry_run: bool,
+    yes: bool,
+    reason: str,
+    as_json: bool,
+) -> None:
+    """Add a job, as BullMQ's Queue.add does, in the dialect of the release that runs the queue.
+
+    Options that BullMQ does not know are refused. Its events are BullMQ's own: added, and waiting
+    or delayed.
+    """
+    from qtui.commands.add import AddRequest, add_job
+    from qtui.commands.shared.single import Manner
+
+    request = AddRequest(
+        queue=queue,
+        name=name,
+        data=given_text(data, "--data"),
+        options=given_options(opts),
+        new_queue=new_queue,
+        manner=Manner(
+            dry_run=dry_run, yes=yes, json=as_json, reason=reason, stdin_is_used="-" in (data, opts)
+        ),
+    )
+    sys.exit(run(flags, lambda place: add_job(place, request)))
+
+
+@main.command("duplicate", short_help="Add a copy of a job to its queue.")
+@click.argument("queue")
+@click.argument("job_id", metavar="ID")
+@click.option("--data", metavar="JSON|@FILE|-", help="Other data; - reads standard input.")
+@click.option("--opts", metavar="JSON|@FILE", help="Options that replace those of the old job.")
+@click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@with_reason
+@as_json_lines
+@click.pass_obj
+def _duplicate(
+    flags: Flags,
+    queue: str,
+    job_id: str,
+    data: str | None,
+    opts: str | None,
+    dry_run: bool,
+    yes: bool,
+    reason: str,
+    as_json: bool,
+) -> None:
+    """Add a new job with the name, data and options of an old one.
+
+    The copy has an id of its own, and neither the parent, the repetition, the deduplication nor the
+    delay of the old job.
+    """
+    from qtui.commands.add import AddRequest, add_job
+    from qtui.commands.shared.single import Manner
+
+    request = AddRequest(
+        queue=queue,
+        copied=one_id(job_id, queue),
+        data=given_text(data, "--data"),
+        options=given_options(opts),
+        manner=Manner(
+            dry_run=dry_run, yes=yes, json=as_json, reason=reason, stdin_is_used="-" in (data, opts)
+        ),
+    )
+    sys.exit(run(flags, lambda place: add_job(place, request)))
 
 
 @main.command("undo", short_help="Take back what qtui did.")

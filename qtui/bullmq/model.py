@@ -49,6 +49,15 @@ class JobState(StrEnum):
 
 _LISTS: Final = frozenset({JobState.WAITING, JobState.ACTIVE, JobState.PAUSED})
 
+NOT_JOBS: Final = frozenset(
+    (
+        *(state.key for state in JobState),
+        *("id", "meta", "events", "stalled", "stalled-check", "repeat", "limiter", "marker"),
+        *("pc", "priority", "delay", "wait:added", "groups"),
+    )
+)
+"""Suffixes of the queue's own keys, which share a namespace with the jobs' hashes."""
+
 
 class Kind(StrEnum):
     """The library of a queue, see `qtui.bullmq.dialect.kind_of`. Only BullMQ's can be retried."""

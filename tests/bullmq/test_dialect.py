@@ -21,10 +21,13 @@ from qtui.bullmq.dialect import (
     destination,
     kept_while_paused,
     ran_modern,
+    speaks_modern,
 )
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import JobState, Kind
+from qtui.bullmq.new_job.options import NewJob
 from qtui.bullmq.reads.status import read_status
+from qtui.bullmq.writers.add import AddWriter
 from qtui.bullmq.writers.batch import Batch, Picked
 from qtui.bullmq.writers.queues import PauseWriter, QueueStep, ResumeWriter
 from qtui.bullmq.writers.retry import RetryWriter
@@ -254,6 +257,40 @@ def test_jobs_of_several_releases_in_one_batch_are_all_kept(
         assert [result.code for result in results] == [Code.DONE] * len(ids)
         for result in results:
             assert result.job_id in _members(client, result.target)
+        _assert_no_wait_is_overwritten(client, keyspace)
+
+
+def _add(server: EmbeddedServer, job: NewJob) -> Batch:
+    async def call() -> Batch:
+        async with connect(server) as client:
+            writer = AddWriter(client)
+            reserved = await writer.reserve(QUEUE)
+            return await writer.add(QUEUE, job, reserved.target)
+
+    return asyncio.run(call())
+
+
+@settings(max_examples=100, deadline=None)
+@given(keyspace=keyspaces, priority=st.sampled_from([0, 0, 3]), lifo=st.booleans())
+@example(keyspace=Keyspace(paused=True, version="bullmq:6.7.0"), priority=0, lifo=False)
+@example(keyspace=Keyspace(paused=True, version="bullmq:1.1.0"), priority=0, lifo=True)
+@example(keyspace=Keyspace(version="bullmq:3.16.2", wait=("w1", "w2")), priority=3, lifo=False)
+@example(keyspace=Keyspace(legacy_priority=True, wait=("w1", "w2")), priority=3, lifo=False)
+def test_a_new_job_goes_where_the_dialect_says_and_no_waiting_job_is_lost(
+    empty: EmbeddedServer, keyspace: Keyspace, priority: int, lifo: bool
+) -> None:
+    with redis.Redis.from_url(empty.url, decode_responses=True) as client:
+        client.flushdb()
+        keyspace.write(client)
+        evidence = keyspace.evidence
+        # The picked job is in its state, and so tells the release too.
+        expected = destination(evidence, modern=speaks_modern(evidence), priority=priority)
+        batch = _add(empty, NewJob(name="n", priority=priority, lifo=lifo))
+        [result] = batch.results
+        assert (batch.note, result.code, result.target) == ("", Code.DONE, expected)
+        assert result.job_id == "1"
+        assert [state.key for state in JobState if "1" in _members(client, state.key)] == [expected]
+        assert client.hget(QUEUE.job("1"), "priority") == str(priority)
         _assert_no_wait_is_overwritten(client, keyspace)
 
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from qtui.bullmq.keys import is_marker
+from qtui.bullmq.model import NOT_JOBS
 from qtui.bullmq.new_job.payload import mistake_in, packed
-from qtui.bullmq.reads.job import NOT_JOBS
 
 HIGHEST_PRIORITY: Final = 2**21 - 1
 """The largest priority that every release takes (2^21 itself until 5.80.0)."""

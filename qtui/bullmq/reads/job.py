@@ -21,7 +21,7 @@ from qtui.bullmq.ask import (
 )
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey, split_job_key
-from qtui.bullmq.model import LIST_FIELDS, Garbage, JobState, Row, row
+from qtui.bullmq.model import LIST_FIELDS, NOT_JOBS, Garbage, JobState, Row, row
 from qtui.bullmq.reads.lists import refused
 from qtui.bullmq.reads.reader import Reader, Whereabouts
 from qtui.bullmq.signature.headline import reason_of
@@ -35,15 +35,6 @@ MOST_FIELDS: Final = 200
 
 MOST_LOG_LINES: Final = 20_000
 """Log lines that are read at most when ``logs`` is asked for."""
-
-NOT_JOBS: Final = frozenset(
-    (
-        *(state.key for state in JobState),
-        *("id", "meta", "events", "stalled", "stalled-check", "repeat", "limiter", "marker"),
-        *("pc", "priority", "delay", "wait:added", "groups"),
-    )
-)
-"""Suffixes of the queue's own keys, which share a namespace with the jobs' hashes."""
 
 _LOG_PAGE: Final = 1000
 """Log lines per command when all of them are read."""

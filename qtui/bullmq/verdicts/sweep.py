@@ -10,8 +10,7 @@ from typing import Final
 from qtui.bullmq.ask import Command, ask, number, text
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.model import JobState
-from qtui.bullmq.reads.job import NOT_JOBS
+from qtui.bullmq.model import NOT_JOBS, JobState
 from qtui.bullmq.reads.queues.discovery import scan
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.search.walk import Walk

@@ -1,0 +1,73 @@
+"""Values of options that are JSON or a duration; the JSON may be in a file or standard input."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Final
+
+import click
+
+_PIECE: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
+_IN_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+def given_text(word: str | None, option: str) -> str | None:
+    """Returns the text that a value stands for: ``-`` is standard input, ``@FILE`` a file.
+
+    Raises:
+        click.UsageError: it can't be read.
+    """
+    if word is None:
+        return None
+    if word == "-":
+        if sys.stdin is None:
+            raise click.UsageError(f"cannot read {option}: standard input is closed")
+        return sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
+    if word.startswith("@"):
+        try:
+            with open(word[1:], "rb") as file:
+                return file.read().decode("utf-8", "surrogateescape")
+        except OSError as error:
+            raise click.UsageError(f"{option}: {word[1:]}: {error.strerror}") from None
+    return word
+
+
+def given_options(word: str | None) -> dict[str, object]:
+    """Returns the options of a job that a value stands for, not checked yet; none for None.
+
+    Raises:
+        click.UsageError: it can't be read, or is not a JSON object.
+    """
+    text = given_text(word, "--opts")
+    if text is None:
+        return {}
+    from qtui.bullmq.new_job.options import OptionError, options_in
+
+    try:
+        return options_in(text)
+    except OptionError as error:
+        raise click.UsageError(f"--opts: {error}") from None
+
+
+class Duration(click.ParamType[int]):
+    """A duration, in ms: ``300ms``, ``90s``, ``1h30m``, or ``0``."""
+
+    name = "duration"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Returns the milliseconds."""
+        if isinstance(value, int):
+            return value
+        text = str(value).replace(" ", "")
+        pieces = _PIECE.findall(text)
+        if text == "0":
+            return 0
+        if not pieces or "".join(number + unit for number, unit in pieces) != text:
+            self.fail("use a number and a unit, such as 300ms, 90s, 5m or 1h30m", param, ctx)
+        return round(sum(float(number) * _IN_MS[unit] for number, unit in pieces))
+
+
+DURATION: Final = Duration()
