@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass, replace
 
 from qtui.bullmq.connection.client import Client
-from qtui.bullmq.reads.editable import Editable, read_editable
+from qtui.bullmq.new_job.editable import Editable, read_editable
 from qtui.bullmq.writers.edit import EditWriter
 from qtui.commands.shared.asking import check_may_write
 from qtui.commands.shared.find import find_queue

@@ -16,7 +16,7 @@ from qtui.commands.shared.run import DONE, INTERRUPTED, NOT_ALL, REDIS, Workplac
 from qtui.commands.shared.sending import carry_out
 from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign
-from qtui.operations.retry.resuming import Recorder
+from qtui.operations.resuming.recorder import Recorder
 from qtui.text import first_line, plain
 from qtui.verbs import Verb
 from qtui.views.columns import Tone

@@ -14,8 +14,8 @@ from dataclasses import replace
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
+from qtui.bullmq.new_job.editable import read_editable
 from qtui.bullmq.new_job.options import NewJob
-from qtui.bullmq.reads.editable import read_editable
 from qtui.bullmq.reads.events.log import EventLog
 from qtui.bullmq.writers.add import AddWriter
 from qtui.bullmq.writers.batch import Batch

@@ -16,8 +16,8 @@ from qtui.bullmq.dialect import (
 )
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, Kind, QueueStatus
+from qtui.bullmq.new_job.editable import Editable, read_editable
 from qtui.bullmq.new_job.options import NewJob, OptionError, new_job, options_of_job
-from qtui.bullmq.reads.editable import Editable, read_editable
 from qtui.bullmq.reads.queues.workers import read_workers
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.reads.status import read_status

@@ -19,9 +19,9 @@ from qtui.bullmq.dialect import (
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, QueueStatus
 from qtui.bullmq.new_job.change import Change
+from qtui.bullmq.new_job.editable import Editable, read_editable
 from qtui.bullmq.new_job.options import HIGHEST_PRIORITY
 from qtui.bullmq.new_job.payload import mistake_in, packed, spread
-from qtui.bullmq.reads.editable import Editable, read_editable
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.reads.status import read_status
 from qtui.bullmq.writers.batch import Picked
