@@ -641,6 +641,38 @@ def _limits(
     sys.exit(run(flags, lambda place: queue_limits(place, request)))
 
 
+@main.command("obliterate", short_help="Remove a queue with all its jobs.")
+@click.argument("queue", metavar="QUEUE")
+@click.option(
+    "--force", is_flag=True, help="Remove it with workers connected, and the jobs they hold."
+)
+@click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@with_reason
+@as_json_lines
+@click.pass_obj
+def _obliterate(
+    flags: Flags,
+    queue: str,
+    force: bool,
+    dry_run: bool,
+    yes: bool,
+    reason: str,
+    as_json: bool,
+) -> None:
+    """Remove a queue with all its jobs, schedulers, settings and history. It can't be undone.
+
+    The queue is paused first. A removal that is cut off leaves the rest of it paused; the same
+    command goes on. Parents in other queues that wait for no other child run.
+    """
+    from qtui.commands.queue_actions.obliterate import ObliterateRequest, obliterate_queue
+
+    request = ObliterateRequest(
+        queue=queue, force=force, dry_run=dry_run, yes=yes, json=as_json, reason=reason
+    )
+    sys.exit(run(flags, lambda place: obliterate_queue(place, request)))
+
+
 @main.command("flow", short_help="Show the flow of a job, or rerun it.")
 @click.argument("queue")
 @click.argument("job_id", metavar="ID")

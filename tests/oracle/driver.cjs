@@ -234,6 +234,10 @@ const commands = {
     await queueOf(where).queue.rateLimit(milliseconds);
   },
 
+  async obliterate(where) {
+    await queueOf(where).queue.obliterate({ force: true });
+  },
+
   async pause(where) {
     await queueOf(where).queue.pause();
   },

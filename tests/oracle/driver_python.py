@@ -203,6 +203,9 @@ class Commands:
     async def limited(self, milliseconds: int, **where: Json) -> None:
         await self._queue(where).rateLimit(milliseconds)
 
+    async def obliterate(self, **where: Json) -> None:
+        await self._queue(where).obliterate(force=True)
+
     async def counts(self, **where: Json) -> Json:
         return await self._queue(where).getJobCounts()
 

@@ -254,7 +254,7 @@ def test_what_a_resume_of_6_stranded_in_paused_comes_back(
         assert standing == [newest, *reversed(many)]
 
 
-@pytest.mark.parametrize("calls", [1, 2, 3])
+@pytest.mark.parametrize("calls", [1, 3])
 @pytest.mark.parametrize("resumer", ["5.81.5", "6.7.0", "4.18.3", "ours"])
 def test_a_resume_cut_off_half_way_leaves_no_more_to_lose_than_there_was(
     bare_stage: Stage, drivers: Drivers, hand: Hand, resumer: str, calls: int
@@ -316,12 +316,16 @@ def limited(bare_stage: Stage, request: pytest.FixtureRequest) -> str:
 
 
 @pytest.mark.parametrize(
-    "limited",
-    [("renamenx",), ("hset",), ("hdel",), ("ltrim",), ("renamenx", "hset")],
-    ids=" ".join,
-    indirect=True,
+    ("verb", "limited"),
+    [
+        ("pause", ["renamenx"]),
+        ("pause", ["hset"]),
+        ("pause", ["hdel"]),
+        ("resume", ["hdel"]),
+        ("resume", ["renamenx", "hset"]),
+    ],
+    indirect=["limited"],
 )
-@pytest.mark.parametrize("verb", ["pause", "resume"])
 def test_what_an_acl_forbids_leaves_the_queue_as_it_was(
     bare_stage: Stage, hand: Hand, limited: str, verb: str
 ) -> None:
@@ -335,10 +339,6 @@ def test_what_an_acl_forbids_leaves_the_queue_as_it_was(
     before = side.snapshot()
     step = hand.step(verb, side, user=limited)
     side.client.acl_deluser(limited)
-    if step.result.code is Code.DONE:  # the commands that it needs are allowed
-        assert side.client.hexists(side.key("meta"), "paused") == (verb == "pause")
-        assert verb == "resume"
-        return
     assert step.result.code is Code.REFUSED
     assert step.result.error
     assert side.snapshot() == before

@@ -1,4 +1,4 @@
-"""Writes what is done to a whole queue, a writer an action: pause, resume, limits.
+"""Writes what is done to a whole queue, a writer an action: pause, resume, limits, obliterate.
 
 Each call is one short atomic step. What takes longer, such as joining two long lists, takes several
 steps, and is safe to end after any of them.
@@ -135,3 +135,42 @@ class LimitsWriter:
 
 def _shown(value: str | None) -> str:
     return "" if value is None else f"={value}"
+
+
+MOST_REMOVED: Final = 200
+"""Jobs that one call of an obliteration removes: some 2 ms of Redis's time."""
+
+
+class ObliterateWriter:
+    """Removes whole queues, by `lua/obliterate.lua`. Costs one EVALSHA a call."""
+
+    def __init__(self, client: Client) -> None:
+        self._script = Script(client, script_text("obliterate"))
+
+    async def remove_jobs(
+        self, queue: QueueKey, *, force: bool, most: int = MOST_REMOVED
+    ) -> QueueStep:
+        """Pauses the queue, and removes some of its jobs and schedulers; repeat it while some left.
+
+        The target is ``<jobs removed> <parents in other queues that run now>``. Active jobs whose
+        lock a worker holds end it with `Code.REFUSED`, unless ``force`` is given. Costs about 8 µs
+        of Redis's time a job.
+
+        Raises:
+            QueueGone, ForeignQueue, redis.exceptions.RedisError: as for `PauseWriter.pause`.
+        """
+        return await self._call(queue, "jobs", most, (), force=force)
+
+    async def sweep(self, queue: QueueKey, keys: Sequence[str]) -> QueueStep:
+        """Deletes keys of a queue that belong to no job in a state, unless jobs are left in one."""
+        return await self._call(queue, "sweep", 0, keys, force=True)
+
+    async def end(self, queue: QueueKey, keys: Sequence[str]) -> QueueStep:
+        """Deletes the queue's own keys, unless jobs are left in one of its states."""
+        return await self._call(queue, "end", 0, keys, force=True)
+
+    async def _call(
+        self, queue: QueueKey, mode: str, most: int, keys: Sequence[str], *, force: bool
+    ) -> QueueStep:
+        arguments = [queue.key(""), mode, flag(force), str(most), *keys]
+        return _step(queue, await self._script.call([*queue.script_keys(), *keys], arguments))

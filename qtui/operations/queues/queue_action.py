@@ -217,7 +217,8 @@ class QueueLoad:
 
     async def correct(self, seen: Seen, results: Sequence[Result]) -> list[Result]:
         """A step that finds nothing to do, after a lost one, found what that one did."""
-        if results[0].code is Code.NOT_IN_STATE:
+        gone = Code.NO_SUCH_JOB if self.action.verb is Verb.REMOVE_QUEUE else Code.NOT_IN_STATE
+        if results[0].code in (Code.NOT_IN_STATE, gone):
             return list(seen.results)
         return list(results)
 

@@ -25,6 +25,8 @@ does can't be taken back in turn."""
 _REFUSED: Final[Mapping[str, str]] = {
     Verb.RERUN: "a rerun of a flow can't be undone: it changes parents and children together, and"
     " some of them may run at any moment",
+    Verb.REMOVE_QUEUE: "a removed queue can't be put back: the journal keeps its settings,"
+    " schedulers and counts, but none of its jobs",
 }
 
 

@@ -1,0 +1,126 @@
+"""`qtui obliterate`: shows what goes, has the queue's name typed, and removes the queue."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass
+from typing import ClassVar
+
+from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.connection.client import Client
+from qtui.commands.queue_actions.report import QueueReport
+from qtui.commands.shared.asking import check_may_write
+from qtui.commands.shared.find import find_queue
+from qtui.commands.shared.output import Paper
+from qtui.commands.shared.report import tell_reason
+from qtui.commands.shared.run import DONE, INTERRUPTED, NOT_ALL, Workplace
+from qtui.commands.shared.sending import carry_out
+from qtui.operations.engine.campaign import Campaign
+from qtui.operations.queues.obliterating import ObliteratePlan, plan_obliteration
+from qtui.operations.resuming.recorder import Recorder
+from qtui.text import plain
+from qtui.verbs import Verb
+from qtui.views.columns import Tone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObliterateRequest:
+    """Which queue to remove."""
+
+    queue: str
+    force: bool
+    dry_run: bool
+    yes: bool
+    json: bool
+    reason: str = ""
+    """Why, for the journal."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether the user has to confirm."""
+        return not (self.yes or self.dry_run)
+
+    @property
+    def words(self) -> str:
+        """The command line as the journal records it, without the options before the command."""
+        words = ["qtui", "obliterate", self.queue]
+        return shlex.join([*words, "--force"] if self.force else words)
+
+
+class _Removing(QueueReport):
+    verb = "removed"
+    action: ClassVar[Verb] = Verb.REMOVE_QUEUE
+
+    def _done(self, result: Result) -> str:
+        return f"{self.verb}: {result.target}" if result.target else self.verb
+
+
+def obliterate_queue(place: Workplace, request: ObliterateRequest) -> int:
+    """Removes a queue, or shows what that would do; returns the exit code."""
+    check_may_write(place, "removing a queue", dry_run=request.dry_run, asks=request.asks)
+    plan = place.ask(lambda client: _plan(client, place, request))
+    report = _Removing(place, json=request.json, dry=request.dry_run)
+    report.selected, report.warnings = 1, plan.warnings()
+    report.foreign = int(plan.code is Code.REFUSED)
+    if not request.json or request.asks:
+        _tell(place.err, plan, request)
+    if request.dry_run or plan.code is not Code.DONE:
+        lines = "" if plan.why else ", ".join(plan.lines())
+        report.results([Result(plan.queue.base, plan.code, lines, plan.why)])
+        return report.end(DONE if request.dry_run else report.code)
+    if request.asks:
+        try:
+            typed = _typed(f"Type the queue's name to remove it ({plain(plan.queue.name)}): ")
+        except KeyboardInterrupt:
+            place.err.line()
+            return report.end(INTERRUPTED, "interrupted: nothing was removed")
+        if typed != plan.queue.name:
+            return report.end(NOT_ALL, "that is not its name: nothing was removed")
+    return place.ask(lambda client: _carry_out(client, place, request, plan, report), writes=True)
+
+
+def _typed(question: str) -> str:
+    """What the user types; only the end of the line is cut."""
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+async def _plan(client: Client, place: Workplace, request: ObliterateRequest) -> ObliteratePlan:
+    queue = (await find_queue(client, place.settings.prefixes, request.queue)).queue
+    return await plan_obliteration(client, queue, force=request.force)
+
+
+async def _carry_out(
+    client: Client,
+    place: Workplace,
+    request: ObliterateRequest,
+    plan: ObliteratePlan,
+    report: QueueReport,
+) -> int:
+    record = Recorder(
+        folder=place.journal,
+        where=place.target.shown,
+        how=request.words,
+        reason=request.reason,
+    )
+    campaign = Campaign(client, plan.action(client), record=record)
+    try:
+        return await carry_out(campaign, place, report)
+    finally:
+        campaign.close()
+
+
+def _tell(paper: Paper, plan: ObliteratePlan, request: ObliterateRequest) -> None:
+    """Prints the plan for a person to read."""
+    if plan.code is Code.DONE:
+        paper.line(paper.styled(plan.headline, Tone.BAD, bold=True))
+        for line in plan.lines():
+            paper.line(f"  {line}")
+        for warning in plan.warnings():
+            paper.line(paper.styled(f"▲ {warning}", Tone.BUSY))
+    else:
+        paper.line(f"{plain(plan.queue.name)}: {plain(plan.why)}: nothing is removed")
+    tell_reason(paper, request.reason)
+    paper.flush()
