@@ -22,9 +22,11 @@ from qtui.bullmq.connection.origin import read_origin
 from qtui.bullmq.keys import QueueKey
 from qtui.commands.shared.run import USAGE, CommandError, Workplace
 from qtui.folders import theme_file
+from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.flow_rerun.rerun import Rerun
 from qtui.operations.journal.reading import read_header
+from qtui.operations.planning.proposal import ActionPlan, PlanOptions
 from qtui.operations.resuming.interrupted import Interrupted
 from qtui.operations.resuming.recorder import Recorder
 from qtui.operations.retry.resuming import resume_retry
@@ -35,6 +37,7 @@ from qtui.ui.actions import ACTIONS
 from qtui.ui.app import QtuiApp
 from qtui.ui.session import Opening, Session
 from qtui.ui.themes import THEMES
+from qtui.verbs import Verb
 
 _UNPAINTED: Final = 0.3
 """Seconds to wait for the server before the screen is painted without it."""
@@ -138,6 +141,13 @@ def make_session(
     retry, rerun = RetryWriter(client), RerunWriter(client)
     record = Recorder(folder=journal, where=where, how="the inspector")
 
+    allowed = frozenset(Verb)
+
+    def carry(plan: ActionPlan, options: PlanOptions, reason: str) -> Campaign[JobAction]:
+        assert plan.verb in allowed, f"{plan.verb} is not allowed"
+        action = plan.action(client, options)
+        return Campaign(client, action, options.pace, record=replace(record, reason=reason))
+
     async def resume(name: str) -> Campaign[Retry]:
         header = await asyncio.to_thread(read_header, journal, name)
         key = QueueKey(header.queue, header.prefix).key("meta")
@@ -147,6 +157,8 @@ def make_session(
 
     return replace(
         session,
+        allowed=allowed,
+        carry=carry,
         campaign=lambda plan, resets, pace, reason: Campaign(
             client, Retry(client, retry, plan, resets), pace, record=replace(record, reason=reason)
         ),

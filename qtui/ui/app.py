@@ -20,7 +20,7 @@ from textual.theme import Theme, ThemeProvider
 from typing_extensions import override
 
 from qtui.ui.acting import Acting
-from qtui.ui.actions import Where
+from qtui.ui.actions import Action, Where
 from qtui.ui.dialogs.base import Dialog
 from qtui.ui.dialogs.help import HelpScreen, working_keys
 from qtui.ui.dialogs.palette import Palette
@@ -176,7 +176,13 @@ class QtuiApp(TerminalApp):
         screen = self.screen
         first = screen.PARTS if isinstance(screen, Acting) else ()
         keys = working_keys(screen)
-        self.push_screen(HelpScreen(keys, first, read_only=self._settings.read_only))
+        self.push_screen(HelpScreen(keys, first, offers=self._offers))
+
+    def _offers(self, action: Action) -> bool:
+        """Whether a key is offered at all, by who may change what."""
+        if self.session is not None:
+            return self.session.offers(action)
+        return not (action.writes and self._settings.read_only)
 
     @override
     def action_command_palette(self) -> None:
@@ -193,7 +199,7 @@ class QtuiApp(TerminalApp):
         """The palette: the registry's actions, then the themes."""
         if isinstance(screen, Acting):
             parts = [where for where in screen.PARTS if where is not Where.MOVE]
-            for action in actions_of(*parts, read_only=self._settings.read_only):
+            for action in actions_of(*parts, offers=self._offers):
                 if action.id != "app.palette":
                     why = screen.why_not(action)
                     words = f"{action.help} · not now: {why}" if why else action.help

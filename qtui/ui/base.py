@@ -132,7 +132,7 @@ class QtuiScreen(Acting, Screen[T]):
         session, situation = self.session, self.situation()
 
         def shown(*parts: Where) -> list[Action]:
-            offered = actions_of(*parts, read_only=session.read_only)
+            offered = actions_of(*parts, offers=session.offers)
             return [one for one in offered if one.bar and not one.reason(situation)]
 
         for bar in self.query(KeyBar):

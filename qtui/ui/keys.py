@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from textual.binding import Binding
@@ -77,9 +77,9 @@ def _binding(action: Action) -> Binding:
     )
 
 
-def actions_of(*parts: Where, read_only: bool) -> list[Action]:
-    """The actions that can be offered in the given parts of the screen, part by part."""
-    found = (one for one in ACTIONS if one.where in parts and not (read_only and one.writes))
+def actions_of(*parts: Where, offers: Callable[[Action], bool]) -> list[Action]:
+    """The actions that are offered in the given parts of the screen, part by part."""
+    found = (one for one in ACTIONS if one.where in parts and offers(one))
     return sorted(found, key=lambda one: parts.index(one.where))
 
 

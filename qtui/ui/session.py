@@ -9,20 +9,25 @@ from pathlib import Path
 from qtui.bullmq.connection.client import Client, Server, Target, explain
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.reads.reader import Reader
+from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.engine.pace import Pace
 from qtui.operations.flow_rerun.plan import RerunPlan
 from qtui.operations.flow_rerun.rerun import Rerun
 from qtui.operations.planning.plan import Plan, Resets
+from qtui.operations.planning.proposal import ActionPlan, PlanOptions
 from qtui.operations.retry.retry import Retry
 from qtui.settings import Settings
+from qtui.text import plain
+from qtui.ui.actions import Action
+from qtui.verbs import Verb
 from qtui.views.poll import Poll
 from qtui.views.shell import shell_line
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One connected target. Without ``campaign`` nothing on the screen can write (read-only)."""
+    """One connected target. What may be changed is in ``allowed``; without it nothing can write."""
 
     settings: Settings
     target: Target
@@ -36,13 +41,32 @@ class Session:
     """Where campaigns are written down; None where they are not."""
     rerun: Callable[[RerunPlan, Resets, str], Campaign[Rerun]] | None = None
     """Makes the rerun of a flow, for a reason; None in read-only mode."""
+    allowed: frozenset[Verb] = frozenset()
+    """The actions that may be carried out; none in read-only mode."""
+    carry: Callable[[ActionPlan, PlanOptions, str], Campaign[JobAction]] | None = None
+    """Makes the campaign of an allowed action's plan, for a reason; None in read-only mode."""
     note: str = ""
     """A word about the session for the status line, such as what a demo is."""
 
     @property
     def read_only(self) -> bool:
-        """Whether no RetryWriter was made."""
-        return self.campaign is None
+        """Whether nothing can be changed: no writer is ever made."""
+        return not self.allowed
+
+    def dry(self, verb: Verb) -> str:
+        """Why the plan of an action is a dry run; empty where it may be carried out."""
+        if verb in self.allowed:
+            return ""
+        if self.read_only:
+            return "READ-ONLY"
+        whose = f"profile {plain(self.settings.profile)}" if self.settings.profile else "The config"
+        return f"{whose} does not allow {verb}"
+
+    def offers(self, action: Action) -> bool:
+        """Whether a key is offered at all, by who may change what."""
+        if not action.writes:
+            return True
+        return not self.read_only if action.verb is None else action.verb in self.allowed
 
     def reader(self) -> Reader:
         """A reader on this connection."""

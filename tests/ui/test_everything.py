@@ -137,12 +137,32 @@ async def test_another_state_lets_go_of_everything(redis_url: str) -> None:
         assert "marked" not in driver.lines()[-1]
 
 
-async def test_states_that_are_not_finished_refuse(redis_url: str) -> None:
-    await fill(redis_url, "payments", 1)
+async def test_jobs_of_every_state_are_marked_but_only_finished_ones_retried(
+    redis_url: str, client: redis.asyncio.Redis
+) -> None:
+    ids = [f"j{place}" for place in range(9)]
+    await raw_failed(client, ids, QueueKey.of("bull", "payments"))
+    for place, state in enumerate(("wait", "active", "paused")):
+        await client.lpush(f"bull:payments:{state}", *ids[2 * place : 2 * place + 2])
+    for place, state in enumerate(("delayed", "prioritized", "waiting-children"), 3):
+        await client.zadd(f"bull:payments:{state}", {ids[place]: 4096 * place, "x": 1})
     async with inspector(redis_url) as driver:
-        await driver.sees("failed 1")
-        await driver.press("3", "plus")
-        await driver.sees("waiting jobs can't be retried, only failed and completed ones.")
+        await driver.sees("failed 9")
+        for key in "345678":
+            await driver.press(key)
+            await driver.until(lambda: driver.inspector.table.length == 2, "both jobs")
+            await driver.press("space")
+            await driver.sees("1 marked")
+            await driver.press("a")
+            await driver.sees("2 marked")
+            await driver.press("plus")
+            await driver.sees("all 2 jobs marked")
+            assert driver.text().count(" ● ") + driver.text().count("▌●") == 2
+            await driver.press("plus", "v", "j", "v")
+            await driver.sees("2 marked")
+            await driver.press("a")
+        await driver.press("3", "r")
+        await driver.sees("waiting jobs can't be retried, only failed and completed ones")
         await driver.press("R")
         await driver.sees("waiting jobs can't be retried, only failed and completed ones")
 
@@ -152,7 +172,7 @@ async def test_read_only_plans_a_dry_run_of_everything(redis_url: str) -> None:
     async with inspector(redis_url, read_only=True) as driver:
         await driver.sees("failed 3")
         await driver.press("plus")
-        await driver.sees("Read-only: retries")
+        await driver.sees("Read-only: actions are off")
         await driver.press("R")
         await driver.sees("Dry run: retry all failed jobs in payments")
         await driver.sees("this is a dry run, nothing will be written")

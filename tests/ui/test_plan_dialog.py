@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import redis.asyncio
 
+from qtui.bullmq.connection.client import Client
+from qtui.operations.engine.action import JobAction
 from qtui.operations.journal.reading import campaigns
 from qtui.operations.planning.proposal import (
     PlanLine,
@@ -21,6 +23,7 @@ from qtui.operations.planning.proposal import (
 )
 from qtui.ui.dialogs.action import ActionDialog, Progress, Request
 from qtui.ui.dialogs.plan import Confirmed
+from qtui.verbs import Verb
 from tests.ui.driver import Driver, inspector
 from tests.ui.flows import failed_report
 from tests.ui.stage import fill
@@ -34,6 +37,7 @@ class Removal:
     """A plan that takes jobs, or a queue with a name, away."""
 
     jobs: int
+    verb: Verb = Verb.REMOVE
     name: str = ""
     refusal: str = ""
 
@@ -50,6 +54,9 @@ class Removal:
     def warnings(self, options: PlanOptions) -> Sequence[str]:
         return ["Their children are removed too."] if CHILDREN.id in options.on else []
 
+    def action(self, client: Client, options: PlanOptions) -> JobAction:
+        raise NotImplementedError
+
 
 @dataclass
 class Desk:
@@ -63,7 +70,7 @@ class Desk:
         self.read.append(options)
         return self.plan
 
-    async def open(self, driver: Driver, *, read_only: bool = False) -> None:
+    async def open(self, driver: Driver, *, dry: str = "") -> None:
         request = Request(
             title="Remove 37 jobs in payments",
             read=self.make,
@@ -75,7 +82,7 @@ class Desk:
             request,
             options=PlanOptions(),
             keep=lambda options: None,
-            read_only=read_only,
+            dry=dry,
             explain=str,
         )
         driver.app.push_screen(dialog, self.answers.append)
@@ -175,7 +182,7 @@ async def test_a_reason_is_typed_kept_and_can_be_left(redis_url: str) -> None:
 async def test_a_dry_run_says_so_and_can_not_be_confirmed(redis_url: str) -> None:
     desk = Desk(Removal(jobs=2))
     async with inspector(redis_url, read_only=True) as driver:
-        await desk.open(driver, read_only=True)
+        await desk.open(driver, dry="READ-ONLY")
         await driver.sees("Dry run: remove 37 jobs in payments")
         await driver.sees("this is a dry run, nothing will be written")
         assert "reason" not in driver.text()

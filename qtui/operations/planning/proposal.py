@@ -6,7 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from qtui.bullmq.connection.client import Client
+from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.pace import Pace
+from qtui.verbs import Verb
 
 TYPED_ABOVE: Final = 100
 """Jobs above which the count must be typed to confirm a query, or a dangerous action."""
@@ -55,6 +58,10 @@ class ActionPlan(Protocol):
         """How many jobs (queues, schedulers) it would change."""
 
     @property
+    def verb(self) -> Verb:
+        """What it does: whether that is allowed decides whether it can be carried out."""
+
+    @property
     def refusal(self) -> str:
         """Why none of it can be carried out, in a sentence; empty where it can. Plain text."""
 
@@ -72,6 +79,12 @@ class ActionPlan(Protocol):
 
     def warnings(self, options: PlanOptions) -> Iterable[str]:
         """Returns what to know before confirming, in whole sentences; plain text."""
+
+    def action(self, client: Client, options: PlanOptions) -> JobAction:
+        """Returns the action of this plan, with a writer of its own.
+
+        It is called only for an action that is allowed, after the plan was confirmed.
+        """
 
 
 def count_to_type(jobs: int) -> str:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from qtui.bullmq.model import JobState
+from qtui.verbs import Verb
 
 if TYPE_CHECKING:
     from qtui.operations.journal.reading import Summary
@@ -37,6 +38,9 @@ class Situation:
     """What decides whether an action can act; each screen fills in what it knows."""
 
     read_only: bool = False
+    """Nothing may be changed; of a plan, that it is a dry run."""
+    dry: str = ""
+    """Why a plan is a dry run, in front of a colon."""
     running: bool = False
     """A campaign is sending jobs of the queue shown, or of the flow."""
     stoppable: bool = False
@@ -114,7 +118,10 @@ class Action:
     dry: str = ""
     """What it does in read-only mode, where it writes otherwise; empty where it does nothing."""
     writes: bool = False
-    """Whether it changes a queue: the key bar and the palette hide it in read-only mode."""
+    """Whether it changes a queue, or prepares that: the key bar, the palette and the help leave it
+    out where nothing may be changed."""
+    verb: Verb | None = None
+    """Which action on jobs or queues it plans: it is left out where that one is not allowed."""
     bar: bool = False
     """Whether the key bar shows it when it can act."""
     reason: Callable[[Situation], str] = can_act

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from qtui.ui.actions.action import Action, Situation, Where
+from qtui.verbs import Verb
 
 
 def cannot_rerun(situation: Situation) -> str:
@@ -27,6 +28,7 @@ FLOW: Final = (
         where=Where.FLOW,
         dry="show the plan of a rerun of the flow, as a dry run",
         writes=True,
+        verb=Verb.RERUN,
         bar=True,
         reason=cannot_rerun,
     ),

@@ -6,12 +6,13 @@ from typing import Final
 
 from qtui.ui.actions.action import Action, Situation, Where
 from qtui.ui.actions.needs import is_busy, not_retriable
+from qtui.verbs import Verb
 
 
 def cannot_mark(situation: Situation) -> str:
     """Why groups can't be marked: marks are there to retry their jobs."""
     if situation.read_only:
-        return "Read-only: retries are off, and so are marks."
+        return "Read-only: actions are off, and so are marks."
     return not_retriable(situation)
 
 
@@ -43,6 +44,7 @@ GROUPS: Final = (
         where=Where.GROUPS,
         dry="show the plan of a retry of the group under the cursor, as a dry run",
         writes=True,
+        verb=Verb.RETRY,
         bar=True,
         reason=cannot_retry,
     ),
@@ -54,6 +56,7 @@ GROUPS: Final = (
         help="mark or unmark the group; pressed again, the next group too",
         where=Where.GROUPS,
         writes=True,
+        verb=Verb.RETRY,
         bar=True,
         reason=cannot_mark,
     ),
@@ -66,6 +69,7 @@ GROUPS: Final = (
         where=Where.GROUPS,
         dry="show the plan of a retry of all groups, as a dry run",
         writes=True,
+        verb=Verb.RETRY,
         bar=True,
         reason=cannot_retry_all,
     ),

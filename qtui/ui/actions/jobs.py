@@ -6,6 +6,7 @@ from typing import Final
 
 from qtui.ui.actions.action import Action, Situation, Where
 from qtui.ui.actions.needs import is_busy, no_job, no_list, not_retriable
+from qtui.verbs import Verb
 
 
 def cannot_retry(situation: Situation) -> str:
@@ -23,12 +24,12 @@ def cannot_retry_all(situation: Situation) -> str:
 
 
 def cannot_mark(situation: Situation) -> str:
-    """Why jobs can't be marked: marks are there to retry them."""
+    """Why jobs can't be marked: marks are there to act on them."""
     if situation.in_queues:
         return "Select a job first (tab moves to the list)."
     if situation.read_only:
-        return "Read-only: retries are off, and so are marks."
-    return not_retriable(situation) or no_list(situation)
+        return "Read-only: actions are off, and so are marks."
+    return no_list(situation)
 
 
 def cannot_mark_others(situation: Situation) -> str:
@@ -65,6 +66,7 @@ JOBS: Final = (
         where=Where.JOBS,
         dry="show the plan of a retry of the job under the cursor, as a dry run",
         writes=True,
+        verb=Verb.RETRY,
         bar=True,
         reason=cannot_retry,
     ),
@@ -128,6 +130,7 @@ JOBS: Final = (
         where=Where.JOBS,
         dry="show the plan of a retry of all jobs that match, as a dry run",
         writes=True,
+        verb=Verb.RETRY,
         reason=cannot_retry_all,
     ),
     Action(

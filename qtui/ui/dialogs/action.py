@@ -51,7 +51,7 @@ class ActionDialog(PlanDialog[A]):
         request: what is planned.
         options: what is on; the owner keeps it, so that it lasts until qtui ends.
         keep: is told when other options are chosen.
-        read_only: whether nothing can be written.
+        dry: why it is a dry run; empty where it can be carried out.
         explain: puts an error of the server into words.
     """
 
@@ -64,12 +64,12 @@ class ActionDialog(PlanDialog[A]):
         *,
         options: PlanOptions,
         keep: Callable[[PlanOptions], None],
-        read_only: bool,
+        dry: str,
         explain: Callable[[BaseException], str],
     ) -> None:
         super().__init__(
-            title=f"Dry run: {_small(request.title)}" if read_only else request.title,
-            read_only=read_only,
+            title=f"Dry run: {_small(request.title)}" if dry else request.title,
+            dry=dry,
             explain=explain,
             dangerous=request.dangerous,
         )

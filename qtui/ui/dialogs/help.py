@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Final
 
 from textual.app import ComposeResult
@@ -54,7 +54,7 @@ class HelpScreen(ModalScreen[None]):
     Args:
         keys: by key, what it does.
         first: the parts of the registry that come first.
-        read_only: whether nothing can be written.
+        offers: whether an action is offered; of others that are listed, it says what they show.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -72,13 +72,17 @@ class HelpScreen(ModalScreen[None]):
     """
 
     def __init__(
-        self, keys: Mapping[str, Action], first: Sequence[Where], *, read_only: bool
+        self,
+        keys: Mapping[str, Action],
+        first: Sequence[Where],
+        *,
+        offers: Callable[[Action], bool],
     ) -> None:
         super().__init__()
         self._keys = keys
         others = [where for where in Where if where not in (*first, *_LAST)]
         self._parts = [*(where for where in first if where not in _LAST), *others, *_LAST]
-        self._read_only = read_only
+        self._offers = offers
 
     @override
     def compose(self) -> ComposeResult:
@@ -100,14 +104,15 @@ class HelpScreen(ModalScreen[None]):
             width = max(len(example) for example, _ in TABLE)
             for example, words in TABLE:
                 lines.append(Content.assemble(f"  {example:<{width}} ", (words, "$text-muted")))
-        if self._read_only:
-            lines.append(Content.styled("\nread-only: keys that write are off", "$text-warning"))
+        if not all(self._offers(action) for action in ACTIONS):
+            words = "\nkeys that write are off: read-only, or not allowed by the profile"
+            lines.append(Content.styled(words, "$text-warning"))
         return lines
 
     def _rows(self, action: Action) -> list[Content]:
         """The line of an action; none where no key of it works."""
         keys = " ".join(key_in_words(key) for key, one in self._keys.items() if one is action)
-        words = action.dry if self._read_only and action.writes else action.help
+        words = action.help if self._offers(action) else action.dry
         return [Content.assemble(f"  {keys:<12} ", (words, "$text-muted"))] if keys else []
 
     def action_scroll_by(self, lines: int) -> None:

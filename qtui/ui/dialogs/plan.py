@@ -65,7 +65,7 @@ class PlanDialog(Dialog["Confirmed[P]"], Generic[P]):
 
     Args:
         title: the frame's title; plain text.
-        read_only: whether nothing can be written: the plan is a dry run.
+        dry: why it is a dry run that can't be confirmed; empty where it can.
         explain: puts an error of the server into words.
         dangerous: whether frame and title are red.
     """
@@ -90,13 +90,13 @@ class PlanDialog(Dialog["Confirmed[P]"], Generic[P]):
         self,
         *,
         title: str,
-        read_only: bool,
+        dry: str,
         explain: Callable[[BaseException], str],
         dangerous: bool = False,
     ) -> None:
         super().__init__()
         self._title = title
-        self._read_only = read_only
+        self._dry = dry
         self._explain = explain
         self.set_class(dangerous, "-dangerous")
         self.plan: P | None = None
@@ -270,7 +270,7 @@ class PlanDialog(Dialog["Confirmed[P]"], Generic[P]):
         return gap.join([*pieces, fate])
 
     def _reason_line(self) -> Content:
-        if self._line_for or self._read_only:
+        if self._line_for or self._dry:
             return Content()
         said = f"reason: {plain(self._reason)}" if self._reason else "reason, for the journal"
         return key_hint("r", said).truncate(self.room, ellipsis=True)
@@ -303,7 +303,8 @@ class PlanDialog(Dialog["Confirmed[P]"], Generic[P]):
         """The plan, as far as it was read and nothing speaks against it."""
         plan = self.plan if self.plan is not None and not self.refusal_of(self.plan) else None
         return Situation(
-            read_only=self._read_only,
+            read_only=bool(self._dry),
+            dry=self._dry,
             planned=plan is not None,
             jobs=self.jobs_of(plan) if plan is not None else 0,
             options=self.options_offered(),

@@ -47,11 +47,11 @@ class RerunDialog(PlanDialog[RerunPlan]):
         root: str,
         resets: Resets,
         keep: Callable[[Resets], None],
-        read_only: bool,
+        dry: str,
         explain: Callable[[BaseException], str],
     ) -> None:
-        what = f"{'Dry run: rerun' if read_only else 'Rerun'} the flow of {plain(root)}"
-        super().__init__(title=what, read_only=read_only, explain=explain)
+        what = f"{'Dry run: rerun' if dry else 'Rerun'} the flow of {plain(root)}"
+        super().__init__(title=what, dry=dry, explain=explain)
         self._reading = read
         self._resets = resets
         self._keep = keep

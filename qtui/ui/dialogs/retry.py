@@ -40,10 +40,10 @@ class RetryDialog(PlanDialog[Plan]):
         resets: Resets,
         pace: Pace,
         keep: Callable[[Resets, Pace], None],
-        read_only: bool,
+        dry: str,
         explain: Callable[[BaseException], str],
     ) -> None:
-        super().__init__(title=title, read_only=read_only, explain=explain)
+        super().__init__(title=title, dry=dry, explain=explain)
         self._reading = read
         self._resets = resets
         self._pace = pace

@@ -31,6 +31,7 @@ from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, KeyBar
 from qtui.ui.widgets.cursor_list import CursorList
 from qtui.ui.widgets.flow_tree import FlowTree
+from qtui.verbs import Verb
 from qtui.views.flow_rows import FlowRows, node_in_full, read_flow
 
 _FRESH: Final = 2.0
@@ -249,7 +250,7 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
             root=self.rows.lineage.root.key,
             resets=self._resets,
             keep=self._keep,
-            read_only=session.rerun is None,
+            dry=session.dry(Verb.RERUN),
             explain=session.explain,
         )
         self.app.push_screen(dialog, self._answered)

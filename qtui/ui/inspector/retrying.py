@@ -19,6 +19,7 @@ from qtui.ui.dialogs.retry import RetryDialog
 from qtui.ui.inspector.campaigns import Campaigns
 from qtui.ui.inspector.live import LiveScreen
 from qtui.ui.screens.journal import JournalScreen
+from qtui.verbs import Verb
 from qtui.views.lists.board import Board
 
 
@@ -105,14 +106,14 @@ class Retrying:
                 confirmed()
                 self._carry_on(answer)
 
-        what = "Dry run: retry" if session.read_only else "Retry"
+        dry = session.dry(Verb.RETRY)
         dialog = RetryDialog(
             read,
-            title=f"{what} {jobs} in {plain(queue.name)}",
+            title=f"{'Dry run: retry' if dry else 'Retry'} {jobs} in {plain(queue.name)}",
             resets=self.resets,
             pace=self.pace,
             keep=keep,
-            read_only=session.read_only,
+            dry=dry,
             explain=session.explain,
         )
         self._screen.app.push_screen(dialog, answered)

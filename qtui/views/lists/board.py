@@ -138,13 +138,18 @@ class Board:
         return ids if len(ids) == len(rows) else None
 
     async def ids_between(self, one: str, other: str) -> list[str]:
-        """The ids between two jobs of a sorted set, by their ranks now, `MOST_MARKED` at most.
+        """The ids between two jobs, both included, as they are now; `MOST_MARKED` at most.
 
-        Costs two look-ups of a rank and one command, O(ids).
+        Costs two look-ups of a rank and one command, O(ids); a list, which has no ranks, is read
+        from its beginning.
         """
         queue, state, newest_first = self.queue, self.state, self.newest_first
         if queue is None:
             return []
+        if state.is_list:
+            ids = await self.all_ids()
+            places = sorted(ids.index(job) for job in {one, other} & set(ids))
+            return ids[places[0] : places[-1] + 1] if {one, other} <= set(ids) else []
         ranks = [
             await self._reader.rank(queue, state, job, newest_first=newest_first)
             for job in (one, other)

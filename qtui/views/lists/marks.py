@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -68,6 +69,8 @@ class Marks:
     def cover(self, row: Row) -> bool:
         """Whether a job of the list is marked, by itself or with everything."""
         if self.everything is not None:
+            if math.isinf(self.everything.until):
+                return True  # scores of its state are no moments, so all jobs in sight are in it
             return row.score is not None and row.score <= self.everything.until
         return row.id in self._ids
 

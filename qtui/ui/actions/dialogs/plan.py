@@ -10,11 +10,11 @@ from qtui.ui.actions.action import Action, Situation, Where
 
 def cannot_go(situation: Situation) -> str:
     """Why the plan can't be carried out."""
-    if situation.read_only:
-        return "READ-ONLY: this is a dry run, nothing will be written"
+    if situation.dry:
+        return f"{situation.dry}: this is a dry run, nothing will be written"
     if not situation.planned:
         return "The plan is still being read."
-    return "" if situation.jobs else "There is nothing to retry."
+    return "" if situation.jobs else "There is nothing to do."
 
 
 def no_reason(situation: Situation) -> str:

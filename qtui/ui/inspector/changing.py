@@ -1,0 +1,108 @@
+"""The plans of actions on jobs and queues, other than retries, and what is done when confirmed."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from qtui.operations.planning.proposal import ActionPlan, PlanOptions
+from qtui.operations.supply.selection import Selection, chosen
+from qtui.text import plain, plural
+from qtui.ui.dialogs.action import ActionDialog, Request
+from qtui.ui.dialogs.plan import Confirmed
+from qtui.ui.inspector.campaigns import Campaigns
+from qtui.ui.inspector.live import LiveScreen
+from qtui.verbs import Verb
+from qtui.views.lists.board import Board
+
+A = TypeVar("A", bound=ActionPlan)
+
+
+class Changing:
+    """Opens plans, and begins the campaigns of those that are confirmed.
+
+    Args:
+        screen: the screen below the dialogs.
+        board: what is looked at.
+        campaigns: carries them out.
+    """
+
+    def __init__(self, screen: LiveScreen, board: Board, campaigns: Campaigns) -> None:
+        self._screen = screen
+        self._board = board
+        self._campaigns = campaigns
+        self._options: dict[Verb, PlanOptions] = {}
+        """What was chosen in the plan of each action; kept until qtui ends."""
+
+    def open(
+        self, verb: Verb, request: Request[A], *, confirmed: Callable[[], None] = lambda: None
+    ) -> None:
+        """Opens the plan of an action; where it may not be carried out, as a dry run.
+
+        Args:
+            verb: the action.
+            request: its plan.
+            confirmed: is called when the plan is carried out, before it begins.
+        """
+        session = self._screen.session
+
+        def keep(options: PlanOptions) -> None:
+            self._options[verb] = options
+
+        def answered(answer: Confirmed[A] | None) -> None:
+            if answer is not None and session.carry is not None:
+                confirmed()
+                options = self._options.get(verb, PlanOptions())
+                self._campaigns.begin(session.carry(answer.plan, options, answer.reason))
+
+        dialog = ActionDialog(
+            request,
+            options=self._options.get(verb, PlanOptions()),
+            keep=keep,
+            dry=session.dry(verb),
+            explain=session.explain,
+        )
+        self._screen.app.push_screen(dialog, answered)
+
+    # Jobs
+
+    def of_jobs(
+        self,
+        verb: Verb,
+        cursor_id: str | None,
+        request: Callable[[Callable[[], Awaitable[Selection]], str], Request[A]],
+    ) -> None:
+        """Opens the plan for the marked jobs, or for the one under the cursor.
+
+        Args:
+            verb: the action.
+            cursor_id: the job under the cursor.
+            request: makes the request of a selection, and of words for it and its queue.
+        """
+        found = self._selected(cursor_id)
+        if found is not None:
+            select, words = found
+
+            def confirmed() -> None:
+                self._board.marks.everything = None
+
+            self.open(verb, request(select, words), confirmed=confirmed)
+
+    def _selected(
+        self, cursor_id: str | None
+    ) -> tuple[Callable[[], Awaitable[Selection]], str] | None:
+        """What is marked, or the job under the cursor; and in words: ``3 delayed jobs in mail``."""
+        board, everything = self._board, self._board.marks.everything
+        queue, state, ids = board.queue, board.state, board.chosen(cursor_id)
+        if everything is not None:
+            match = f" that match {plain(everything.filter.source)}" if everything.filter else ""
+            words = f"all {everything.state} jobs{match} in {plain(everything.queue.name)}"
+            return (lambda: _ready(everything)), words
+        if queue is None or not ids:
+            return None
+        words = f"{plural(len(ids), f'{state} job')} in {plain(queue.name)}"
+        return (lambda: _ready(chosen(queue, state, ids))), words
+
+
+async def _ready(selection: Selection) -> Selection:
+    return selection
