@@ -212,18 +212,29 @@ end
 
 local exact, exactKey = ARGV[15], ARGV[16]
 
--- The job that is to run before this one; nil if it has run, or there was none.
-local function runner()
-  local before = string.match(exact, "^before=(.+)$")
-  return before and holds(key[exactKey], before) and before or nil
+local before = string.match(exact, "^before=(.+)$")
+
+-- The list to go back to. A pause or a resume may have moved what was beside the job; where that
+-- is gone, the job goes where a waiting job belongs now, which no resume loses.
+local function listToReturnTo()
+  for _, list in ipairs({ exactKey, exactKey == "wait" and "paused" or "wait" }) do
+    if before and holds(key[list], before) then return list end
+  end
+  before = nil
+  if not queue.paused then return "wait" end
+  if exactKey == "paused" and queue.pausedList then return "paused" end
+  return destination(queue, { priority = 0, modern = modern })
 end
 
 local function restoreInList(list)
+  if list == "prioritized" then
+    local turn, stopped = prioritizedScore(key, 0)
+    return stopped or refusal("ZADD", key.prioritized, turn, id)
+  end
   if list == "paused" and place ~= "paused" then
     local stopped = keepFromResume(key, queue)
     if stopped then return stopped end
   end
-  local before = runner()
   if place == list then
     local stopped = moveToTail(list)
     if stopped or not before then return stopped end
@@ -244,16 +255,17 @@ end
 local function restorePlace()
   local stopped = refusedToLeave(place)
   if stopped then return stopped end
-  local back = string.match(exact, "^score=(.*)$")
+  local back, target = string.match(exact, "^score=(.*)$"), exactKey
   if back then
-    stopped = refusal("ZADD", key[exactKey], back, id)
+    stopped = refusal("ZADD", key[target], back, id)
   else
-    stopped = restoreInList(exactKey) or restoreTurn()
+    target = listToReturnTo()
+    stopped = restoreInList(target) or restoreTurn()
   end
-  if stopped or exactKey == place then return stopped, exactKey end
+  if stopped or target == place then return stopped, target end
   stopped = remove(place, id)
-  if stopped then remove(exactKey, id) end
-  return stopped, exactKey
+  if stopped then remove(target, id) end
+  return stopped, target
 end
 
 -- The call -----------------------------------------------------------------------------------------

@@ -36,13 +36,19 @@ class EditWriter:
         """
         if change.retry and (job.state is None or not job.state.is_finished):
             raise ValueError(f"{job.state} jobs can't be retried, only completed and failed ones")
-        arguments = [queue.key(""), job.job_id, job.state.key if job.state else "", pin(job.score)]
-        arguments += (pin(job.stamp), job.digest, job.priority, job.delay)
-        arguments += map(_wanted, (change.data, change.priority, change.delay))
-        arguments += (flag(change.retry), flag(change.reset_attempts_made))
-        arguments += (flag(change.reset_attempts_started), *_exactly(change.place))
+        arguments = edit_arguments(queue, job, change)
         reply = await self._script.call(queue.script_keys(), arguments)
         return Batch(results_of([job.job_id], reply[:-1]), str(reply[0]), int(reply[-1]) / 1e6)
+
+
+def edit_arguments(queue: QueueKey, job: Edited, change: Change) -> list[str]:
+    """Returns the ARGV of `lua/edit.lua`."""
+    arguments = [queue.key(""), job.job_id, job.state.key if job.state else "", pin(job.score)]
+    arguments += (pin(job.stamp), job.digest, job.priority, job.delay)
+    arguments += map(_wanted, (change.data, change.priority, change.delay))
+    arguments += (flag(change.retry), flag(change.reset_attempts_made))
+    arguments += (flag(change.reset_attempts_started), *_exactly(change.place))
+    return arguments
 
 
 def _wanted(text: str | None) -> str:

@@ -88,18 +88,28 @@ class UnretryWriter:
             raise ValueError(f"no retry takes {state} jobs")
         if len(jobs) > LARGEST_BATCH:
             raise ValueError(f"{len(jobs)} jobs in one batch, at most {LARGEST_BATCH} are allowed")
-        cleared = cleared_by_retry(state, made=reset_attempts_made, started=reset_attempts_started)
-        kept = [name for name in KEPT if name not in cleared]
-        arguments = [queue.key(""), state.key, str(len(cleared)), *cleared, str(len(kept))]
-        arguments += [f"#{name}" if name in LENGTH_ONLY else name for name in kept]
-        for job in jobs:
-            arguments += (job.job_id, pin(job.score), job.place, flag(job.lifo))
-            arguments += [_value(job.fields.get(name)) for name in cleared]
-            arguments += [_kept(name, job.fields.get(name)) for name in kept]
-            arguments += _parent(job)
+        arguments = unretry_arguments(
+            queue, state, jobs, made=reset_attempts_made, started=reset_attempts_started
+        )
         reply = await self._script.call(queue.script_keys(), arguments)
         ids = [job.job_id for job in jobs]
         return Batch(results_of(ids, reply[:-1]), str(reply[0]), int(reply[-1]) / 1e6)
+
+
+def unretry_arguments(
+    queue: QueueKey, state: JobState, jobs: Sequence[Retried], *, made: bool, started: bool
+) -> list[str]:
+    """Returns the ARGV of `lua/unretry.lua`."""
+    cleared = cleared_by_retry(state, made=made, started=started)
+    kept = [name for name in KEPT if name not in cleared]
+    arguments = [queue.key(""), state.key, str(len(cleared)), *cleared, str(len(kept))]
+    arguments += [f"#{name}" if name in LENGTH_ONLY else name for name in kept]
+    for job in jobs:
+        arguments += (job.job_id, pin(job.score), job.place, flag(job.lifo))
+        arguments += [_value(job.fields.get(name)) for name in cleared]
+        arguments += [_kept(name, job.fields.get(name)) for name in kept]
+        arguments += _parent(job)
+    return arguments
 
 
 def _value(text: str | None) -> str:

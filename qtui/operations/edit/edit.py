@@ -23,6 +23,9 @@ from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection
 from qtui.operations.supply.single import Judged, SingleAction
 from qtui.verbs import Verb
 
+RETRIED: Final = "retry"
+"""The member of `Snapshot.becomes` that says that the edit retries its job too."""
+
 CHANGED: Final[Mapping[str, str]] = {
     "state": "it is not {state} any more",
     "started": "it has run since",
@@ -45,13 +48,13 @@ def becomes_of(change: Change) -> dict[str, str]:
     """Returns what an edit writes, for its line in the journal."""
     wanted = {"data": change.data, "priority": change.priority, "delay": change.delay}
     found = {name: text for name, text in wanted.items() if text is not None}
-    return found | ({"retry": "1"} if change.retry else {})
+    return found | ({RETRIED: "1"} if change.retry else {})
 
 
 def is_done(job: Editable, becomes: Mapping[str, str]) -> bool:
     """Whether a job has the fields that an edit writes."""
     return all(
-        job.fields.get(name, "") == text for name, text in becomes.items() if name != "retry"
+        job.fields.get(name, "") == text for name, text in becomes.items() if name != RETRIED
     )
 
 
@@ -90,7 +93,7 @@ class Edit(SingleAction[EditPlan]):
                 "made": plan.change.reset_attempts_made,
                 "started": plan.change.reset_attempts_started,
             },
-            options={"fields": [name for name in becomes_of(plan.change) if name != "retry"]},
+            options={"fields": [name for name in becomes_of(plan.change) if name != RETRIED]},
         )
 
     async def snapshot_of(self, job: EditPlan) -> Snapshot:
