@@ -200,7 +200,7 @@ def _tell(paper: Paper, plan: LimitsPlan, request: LimitsRequest) -> None:
     """Prints the plan for a person to read."""
     if plan.code is Code.DONE:
         paper.line(paper.styled(plan.headline, bold=True))
-        for line in plan.lines():
+        for line in plan.changes():
             paper.line(f"  {line}")
     else:
         paper.line(f"{plain(plan.queue.name)}: {plain(plan.why)}: nothing is changed")

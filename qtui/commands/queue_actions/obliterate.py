@@ -66,7 +66,7 @@ def obliterate_queue(place: Workplace, request: ObliterateRequest) -> int:
     if not request.json or request.asks:
         _tell(place.err, plan, request)
     if request.dry_run or plan.code is not Code.DONE:
-        lines = "" if plan.why else ", ".join(plan.lines())
+        lines = "" if plan.why else ", ".join(plan.contents())
         report.results([Result(plan.queue.base, plan.code, lines, plan.why)])
         return report.end(DONE if request.dry_run else report.code)
     if request.asks:
@@ -116,7 +116,7 @@ def _tell(paper: Paper, plan: ObliteratePlan, request: ObliterateRequest) -> Non
     """Prints the plan for a person to read."""
     if plan.code is Code.DONE:
         paper.line(paper.styled(plan.headline, Tone.BAD, bold=True))
-        for line in plan.lines():
+        for line in plan.contents():
             paper.line(f"  {line}")
         for warning in plan.warnings():
             paper.line(paper.styled(f"▲ {warning}", Tone.BUSY))

@@ -27,6 +27,7 @@ from qtui.bullmq.reads.limits import (
 from qtui.bullmq.reads.status import read_status
 from qtui.bullmq.writers.queues import LimitsWriter, QueueStep, Setting
 from qtui.operations.journal.lines import Snapshot
+from qtui.operations.planning.proposal import PlanLine, PlanOptions
 from qtui.operations.queues.queue_action import QueueAction
 from qtui.text import plain, plural, span
 from qtui.verbs import Verb
@@ -204,17 +205,46 @@ class LimitsPlan:
     @property
     def headline(self) -> str:
         """What will be done, in a few words; plain."""
-        return f"Change the limits of {plain(self.queue.name)}"
+        words = self.go()
+        return words[:1].upper() + words[1:]
 
-    def lines(self) -> list[str]:
-        """Each change in words: ``concurrency 5, was 1``; plain."""
-        return [plain(_change(one)) for one in self.settings]
+    @property
+    def verb(self) -> Verb:
+        """What it does."""
+        return Verb.LIMITS
 
-    def warnings(self) -> list[str]:
-        """What to know before, in sentences; plain."""
+    @property
+    def jobs(self) -> int:
+        """How many queues it changes."""
+        return int(self.code is Code.DONE)
+
+    @property
+    def refusal(self) -> str:
+        """Why it changes nothing; empty if it changes something. Plain."""
+        return plain(f"{self.queue.name} {self.why}.") if self.why else ""
+
+    def go(self, options: PlanOptions | None = None) -> str:
+        """Returns what confirming does; plain."""
+        return f"change the limits of {plain(self.queue.name)}"
+
+    def confirmation(self, options: PlanOptions | None = None) -> str:
+        """Returns "": a key confirms, since it can be taken back."""
+        return ""
+
+    def changes(self) -> list[str]:
+        """Returns each change in words: ``concurrency 5, was 1``; plain."""
+        return [plain(" ".join(_change(one))) for one in self.settings]
+
+    def lines(self, options: PlanOptions | None = None) -> list[PlanLine]:
+        """Returns a line for each limit that is replaced."""
+        found = [_change(one) for one in self.settings]
+        return [PlanLine(number=1, name=name, place=words) for name, words in found]
+
+    def warnings(self, options: PlanOptions | None = None) -> list[str]:
+        """Returns what to know before, in sentences; plain."""
         return [plain(one) for one in _warnings(self)]
 
-    def action(self, client: Client) -> QueueAction:
+    def action(self, client: Client, options: PlanOptions | None = None) -> QueueAction:
         """Returns the action, with a writer of its own; not for a plan that changes nothing."""
         change = LimitsChange(client, LimitsWriter(client), self.queue, self.settings)
         return QueueAction(Verb.LIMITS, [change])
@@ -256,15 +286,16 @@ def _settings(limits: Limits, wanted: Wanted) -> Iterator[Setting]:
             yield Setting(name=f"de:{one.id}", before=one.owner, after=None)
 
 
-def _change(one: Setting) -> str:
+def _change(one: Setting) -> tuple[str, str]:
+    """A limit, and what becomes of it."""
     name = one.name
     if name.startswith("de:"):
-        return f'dedup key "{name[3:]}" of job {one.before} released'
+        return f'dedup key "{name[3:]}"', f"of job {one.before} released"
     if name == "limiter":
-        return "the rate limit that holds now released"
+        return "the rate limit that holds now", "released"
     words = {"max": "rate limit, jobs", "duration": "rate limit, window"}.get(name, name)
     before, after = (_value(name, text) for text in (one.before, one.after))
-    return f"{words} {after}, was {before}"
+    return words, f"{after}, was {before}"
 
 
 def _value(name: str, text: str | None) -> str:

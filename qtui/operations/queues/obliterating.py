@@ -21,6 +21,7 @@ from qtui.bullmq.reads.queues.remains import Remains, read_family, read_remains
 from qtui.bullmq.reads.queues.workers import read_workers
 from qtui.bullmq.reads.status import read_status
 from qtui.bullmq.writers.queues import ObliterateWriter, QueueStep
+from qtui.operations.planning.proposal import PlanLine, PlanOptions
 from qtui.operations.queues.queue_action import QueueAction
 from qtui.text import count, plain, plural
 from qtui.verbs import Verb
@@ -61,8 +62,8 @@ class ObliteratePlan:
 
     @property
     def jobs(self) -> int:
-        """Jobs in all states."""
-        return sum(self.status.count(state) for state in JobState)
+        """How many queues it removes."""
+        return int(self.code is Code.DONE)
 
     @property
     def code(self) -> Code:
@@ -90,21 +91,54 @@ class ObliteratePlan:
     @property
     def headline(self) -> str:
         """What will be done, in a few words; plain."""
-        return f"Remove {plain(self.queue.name)} and its {plural(self.jobs, 'job')}"
+        words = self.go()
+        return words[:1].upper() + words[1:]
 
-    def lines(self) -> list[str]:
-        """What goes, in words; plain."""
+    @property
+    def verb(self) -> Verb:
+        """What it does."""
+        return Verb.REMOVE_QUEUE
+
+    @property
+    def refusal(self) -> str:
+        """Why it can't be removed; empty if it can. Plain."""
+        return plain(f"{self.queue.name}: {self.why}.") if self.why else ""
+
+    def go(self, options: PlanOptions | None = None) -> str:
+        """Returns what confirming does; plain."""
+        jobs = sum(self.status.count(state) for state in JobState)
+        return f"remove {plain(self.queue.name)} and its {plural(jobs, 'job')}"
+
+    def confirmation(self, options: PlanOptions | None = None) -> str:
+        """Returns the queue's name, which must be typed."""
+        return self.queue.name
+
+    def contents(self) -> list[str]:
+        """Returns what goes, in words; plain."""
+        return [f"{count(one.number)} {one.name}" for one in self.lines()] + [
+            "its settings, events, metrics and deduplication keys"
+        ]
+
+    def lines(self, options: PlanOptions | None = None) -> list[PlanLine]:
+        """Returns a line for each state that holds jobs, and for the schedulers."""
         counts = [(state, self.status.count(state)) for state in JobState]
-        found = [f"{count(number)} {state}" for state, number in counts if number]
+        found = [
+            PlanLine(number=number, name=str(state), place="removed for good")
+            for state, number in counts
+            if number
+        ]
         if self.schedulers:
-            found.append(plural(self.schedulers, "scheduler"))
-        return [*found, "its settings, events, metrics and deduplication keys"]
+            name = "scheduler" if self.schedulers == 1 else "schedulers"
+            found.append(
+                PlanLine(number=self.schedulers, name=name, place="kept in the journal alone")
+            )
+        return found
 
-    def warnings(self) -> list[str]:
-        """What to know before, in sentences; plain."""
+    def warnings(self, options: PlanOptions | None = None) -> list[str]:
+        """Returns what to know before, in sentences; plain."""
         return [plain(one) for one in _warnings(self)]
 
-    def action(self, client: Client) -> QueueAction:
+    def action(self, client: Client, options: PlanOptions | None = None) -> QueueAction:
         """Returns the action, with a writer of its own; not for a refused plan."""
         writer = ObliterateWriter(client)
         change = Obliteration(client, writer, self.queue, force=self.force)

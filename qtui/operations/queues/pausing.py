@@ -18,6 +18,7 @@ from qtui.bullmq.reads.queues.workers import read_workers
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.reads.status import read_status
 from qtui.bullmq.writers.queues import PauseWriter, QueueStep, ResumeWriter
+from qtui.operations.planning.proposal import PlanLine, PlanOptions
 from qtui.operations.queues.queue_action import QueueAction
 from qtui.text import count, plain, plural
 from qtui.verbs import Verb
@@ -78,19 +79,56 @@ class PausingPlan:
 
     @property
     def headline(self) -> str:
-        """What will be done, in a few words: ``Pause payments``, ``Resume 3 queues``."""
-        verb, chosen = str(self.verb).capitalize(), self.chosen
-        if len(chosen) == 1:
-            return f"{verb} {plain(chosen[0].queue.name)}"
-        return f"{verb} {plural(len(chosen), 'queue')}"
+        """What will be done, in a few words: ``Pause payments``, ``Resume 3 queues``; plain."""
+        words = self.go()
+        return words[:1].upper() + words[1:]
 
-    def warnings(self) -> list[str]:
-        """What to know before, in sentences; plain."""
+    @property
+    def jobs(self) -> int:
+        """How many queues it changes."""
+        return len(self.chosen)
+
+    @property
+    def refusal(self) -> str:
+        """Why it changes none; empty if it changes some. Plain."""
+        if self.chosen:
+            return ""
+        first = self.queues[0]
+        more = f", and {plural(len(self.queues) - 1, 'queue')} more" if self.queues[1:] else ""
+        return f"{plain(first.queue.name)} {plain(first.why)}{more}."
+
+    def go(self, options: PlanOptions | None = None) -> str:
+        """Returns what confirming does: ``pause payments``; plain."""
+        chosen = self.chosen
+        if len(chosen) == 1:
+            return f"{self.verb} {plain(chosen[0].queue.name)}"
+        return f"{self.verb} {plural(len(chosen), 'queue')}"
+
+    def confirmation(self, options: PlanOptions | None = None) -> str:
+        """Returns "": a key confirms, since it can be taken back."""
+        return ""
+
+    def lines(self, options: PlanOptions | None = None) -> list[PlanLine]:
+        """Returns a line for each queue: what waits in it, and where that is kept."""
+        place = "kept in {}" if self.verb is Verb.PAUSE else "resumed"
+        return [
+            PlanLine(
+                number=1,
+                name=one.queue.name,
+                note=one.waits,
+                place=place.format(one.target) if one.code is Code.DONE else "",
+                refusal="" if one.code is Code.DONE else one.why,
+            )
+            for one in self.queues
+        ]
+
+    def warnings(self, options: PlanOptions | None = None) -> list[str]:
+        """Returns what to know before, in sentences; plain."""
         several = len(self.chosen) > 1
         tell = _of_pause if self.verb is Verb.PAUSE else _of_resume
         return [words for one in self.chosen for words in tell(one, _name(one, several))]
 
-    def action(self, client: Client) -> QueueAction:
+    def action(self, client: Client, options: PlanOptions | None = None) -> QueueAction:
         """Returns the action, with a writer of its own; not for a plan that changes nothing."""
         return QueueAction(
             self.verb, [change_of(self.verb, client, one.queue) for one in self.chosen]

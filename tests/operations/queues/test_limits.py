@@ -44,7 +44,7 @@ async def test_a_plan_reads_who_holds_what_and_changes_nothing(
     assert limits.keys[0].left == -1
     assert 0 < limits.keys[1].left <= 600_000
     plan = await plan_limits(client, QUEUE, ALL)
-    assert plan.lines() == [
+    assert plan.changes() == [
         "concurrency 3, was 1",
         "rate limit, jobs 7, was none",
         "rate limit, window 2.5 s, was none",
