@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from qtui.bullmq.codes import Result
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import JobState
-from qtui.bullmq.reads.scripted.whole import Whole, rest_of
-from qtui.bullmq.reads.scripted.wholes import Unread, Wholes
+from qtui.bullmq.reads.scripted.whole import Unread, Whole, rest_of
+from qtui.bullmq.reads.scripted.wholes import Wholes
 from qtui.bullmq.writers.batch import Picked
 from qtui.bullmq.writers.remove import RemoveWriter
 from qtui.bullmq.writers.restore import RestoreWriter

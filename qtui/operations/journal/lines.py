@@ -149,6 +149,9 @@ class Snapshot(NamedTuple):
     was to run before it, if it was in a list."""
     becomes: Mapping[str, str] | None = None
     """For an edit: the fields that it writes, and ``retry`` if it retries the job too."""
+    whole: Mapping[str, object] | None = None
+    """For a removal: all that there was beside the fields, which are complete then; see
+    `qtui.operations.remove.wiped`. None if it could not be read whole."""
 
 
 # To lines ----------------------------------------------------------------------------------------
@@ -194,12 +197,12 @@ def snapshot_lines(jobs: Iterable[Snapshot], texts: Texts | None = None) -> byte
         return _lines([_job(*one) for one in jobs])
     shorten = texts.shorten
     found = []
-    for job_id, score, fields, state, family, place, becomes in jobs:
+    for job_id, score, fields, state, family, place, becomes, whole_job in jobs:
         short: dict[str, Shortened] = dict(fields)
         for name in REPEATED_FIELDS:
             if name in short:
                 short[name] = shorten(fields[name])
-        found.append(_job(job_id, score, short, state, family, place, becomes))
+        found.append(_job(job_id, score, short, state, family, place, becomes, whole_job))
     return _lines(found)
 
 
@@ -211,6 +214,7 @@ def _job(
     family: Mapping[str, str] | None,
     place: str,
     becomes: Mapping[str, str] | None,
+    whole_job: Mapping[str, object] | None,
 ) -> JournalLine:
     found: JournalLine = {"type": "job", "id": job_id}
     if score is not None:
@@ -224,6 +228,8 @@ def _job(
         found["place"] = place
     if becomes is not None:
         found["becomes"] = dict(becomes)
+    if whole_job is not None:
+        found["whole"] = whole_job
     return found
 
 
@@ -300,7 +306,7 @@ def end_line(
 
 
 def _lines(records: list[JournalLine]) -> bytes:
-    """One object per line, in ASCII; its type comes first, and no array in it holds objects."""
+    """One object per line, in ASCII; its type comes first, as in no object of an array in it."""
     if not records:
         return b""
     try:
@@ -435,7 +441,9 @@ def snapshot_of(found: JournalLine) -> Snapshot:
     known = family if "family" in found else None
     state, place = _text(found.get("state")), _text(found.get("place"))
     becomes = _texts(found.get("becomes")) if "becomes" in found else None
-    return Snapshot(_text(found.get("id")), score, fields, state, known, place, becomes)
+    whole_job = _mapping(found["whole"]) if "whole" in found else None
+    job_id = _text(found.get("id"))
+    return Snapshot(job_id, score, fields, state, known, place, becomes, whole_job)
 
 
 def result_of(found: JournalLine) -> Result:

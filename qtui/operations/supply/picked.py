@@ -58,8 +58,8 @@ class PickedAction(ABC):
     """
 
     verb: ClassVar[Verb]
-    wiped: ClassVar[Wiped]
-    """What is written down of each job before it is sent."""
+    wiped: Wiped
+    """What is written down of each job before it is sent; set before `__init__`."""
 
     def __init__(
         self,
@@ -90,6 +90,17 @@ class PickedAction(ABC):
         """Calls the writer: one atomic step with a code for each job; see `Load.send`."""
 
     # What subclasses may say otherwise
+
+    async def carry(self, page: SnapshotPage) -> Batch:
+        """Calls the writer for jobs with what was read of them."""
+        return await self.send(page.picks)
+
+    def room(self, page: SnapshotPage, jobs: int) -> int:
+        """Returns how many jobs of the page one call of about ``jobs`` jobs may have, 1 at least.
+
+        For an action that changes others with each.
+        """
+        return jobs
 
     @property
     def follower(self) -> Follower | None:
@@ -250,6 +261,7 @@ class PickedJobs:
 
     def cut(self, jobs: int) -> tuple[PickedJobs, PickedJobs | None]:
         """Splits off the first ``jobs`` jobs; returns them and the rest."""
+        jobs = self.action.room(self.page, jobs)
         if jobs >= len(self):
             return self, None
         return PickedJobs(self.action, self.page[:jobs]), PickedJobs(self.action, self.page[jobs:])
@@ -268,7 +280,7 @@ class PickedJobs:
 
     async def send(self) -> Batch:
         """Sends them, in one atomic step."""
-        return await self.action.send(self.page.picks)
+        return await self.action.carry(self.page)
 
     async def look(self) -> Seen:
         """Reads the jobs after a call whose reply was lost."""

@@ -20,6 +20,9 @@ SETS: Final = ("unsuccessful",)
 TEXTS: Final = ("ahead", "behind", "index", "paused", "turn", "waits", "held")
 """The names in `Whole.rest`; what they hold is in ``lua/whole.lua``."""
 
+_CHILDREN: Final = ("processed", "failed", "unsuccessful", "dependencies")
+"""In the order in which BullMQ's own removal goes through them (removeJobChildren)."""
+
 
 class Whole(NamedTuple):
     """A job with all that belongs to it. One without a hash has no fields."""
@@ -32,6 +35,21 @@ class Whole(NamedTuple):
     fields: Mapping[str, str]
     rest: Mapping[str, Part]
     """What else there was, by the names above; only what there was."""
+
+    @property
+    def key(self) -> str:
+        """Its full key."""
+        return self.queue.job(self.job_id)
+
+    @property
+    def children(self) -> list[str]:
+        """The full keys of the jobs directly below it, whether it waits for them or not."""
+        found: dict[str, None] = {}
+        for name in _CHILDREN:
+            part = self.rest.get(name)
+            if part and not isinstance(part, str):
+                found |= dict.fromkeys(part)
+        return list(found)
 
     def text(self, name: str) -> str:
         """Returns one of `TEXTS`, empty if there was none."""
@@ -48,6 +66,44 @@ class Whole(NamedTuple):
         found = self.rest.get(name)
         return found if isinstance(found, dict) else {}
 
+    def members(self) -> dict[str, object]:
+        """Returns it as JSON, for `of_members`."""
+        return {
+            "queue": self.queue.base,
+            "prefix": self.queue.prefix,
+            "id": self.job_id,
+            "state": self.state.value,
+            "score": self.score,
+            "fields": dict(self.fields),
+            "rest": dict(self.rest),
+        }
+
+
+class Unread(str):
+    """Why a job can't be read whole, in words."""
+
+    __slots__ = ()
+
+
+def of_members(written: object) -> Whole | None:
+    """Returns a job from `Whole.members`, decoded; None if that is malformed."""
+    if not isinstance(written, dict):
+        return None
+    names = ("queue", "prefix", "id", "state", "score")
+    base, prefix, job_id, state, score = (str(written.get(name, "")) for name in names)
+    found = next((one for one in JobState if one == state), None)
+    if found is None or not base:
+        return None
+    fields, rest = texts_of(written.get("fields")), rest_of(written.get("rest"))
+    return Whole(QueueKey(base, prefix), job_id, found, score, fields, rest)
+
+
+def texts_of(written: object) -> dict[str, str]:
+    """Returns the texts of a decoded JSON object, by name."""
+    if not isinstance(written, dict):
+        return {}
+    return {name: one for name, one in written.items() if isinstance(one, str)}
+
 
 def rest_of(written: object) -> dict[str, Part]:
     """Returns `Whole.rest` from decoded JSON, without what is malformed."""
@@ -60,5 +116,5 @@ def rest_of(written: object) -> dict[str, Part]:
         elif name in LISTS and isinstance(part, list):
             found[name] = [one for one in part if isinstance(one, str)]
         elif name in (*HASHES, *SETS) and isinstance(part, dict):
-            found[name] = {key: one for key, one in part.items() if isinstance(one, str)}
+            found[name] = texts_of(part)
     return found

@@ -10,7 +10,7 @@ from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.hashes import by_weight
-from qtui.bullmq.reads.scripted.whole import HASHES, SETS, Part, Whole
+from qtui.bullmq.reads.scripted.whole import HASHES, SETS, Part, Unread, Whole
 from qtui.bullmq.script import Script, script_text
 
 STEP: Final = 100
@@ -32,10 +32,8 @@ _STATES: Final = {state.key: state for state in JobState}
 _Reply: TypeAlias = "list[str | list[str] | list[str | list[str]] | None] | str"
 
 
-class Unread(str):
-    """Why a job can't be read whole, in words."""
-
-    __slots__ = ()
+NOWHERE: Final = Unread("it is in no state")
+"""A job that has a hash, and is in none of the states in which it was sought."""
 
 
 class Wholes:
@@ -59,8 +57,8 @@ class Wholes:
         """Returns the first given jobs, in order: at least 1, at most 2 `STEP`.
 
         Fewer if they are large, to bound memory: it begins with few, and adapts to the size of the
-        last ones. A job that is in no state has the state ``active`` and no place. Costs two
-        concurrent EVALSHA, some 8 µs a job of 1 kB; in a list each is sought from the tail, O(n).
+        last ones. A job without a hash has no fields. Costs two concurrent EVALSHA, some 8 µs a job
+        of 1 kB; in a list each is sought from the tail, O(n).
 
         Raises:
             redis.exceptions.RedisError: the server did not answer, or refused.
@@ -90,6 +88,8 @@ class Wholes:
         if isinstance(reply, str):
             return Unread(reply)
         state, score, fields, rest = reply
+        if fields and not state:
+            return NOWHERE
         return Whole(
             self._queue,
             job_id,

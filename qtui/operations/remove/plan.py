@@ -1,0 +1,356 @@
+"""What a removal will do, worked out before anything is written. Reads only.
+
+A plan fixes its jobs: each is pinned to what it was when it was seen.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from qtui.bullmq.codes import Code, meaning
+from qtui.bullmq.connection.client import Client
+from qtui.bullmq.flow.hanging import Hanging, read_hanging
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import LIST_FIELDS, JobState, QueueStatus, Row
+from qtui.bullmq.reads.status import read_status
+from qtui.bullmq.signature import signature
+from qtui.bullmq.writers.batch import NEVER, Picked
+from qtui.bullmq.writers.remove import CLEARED, REMOVED
+from qtui.operations.planning.proposal import PlanLine, PlanOptions, count_to_type
+from qtui.operations.supply.selection import (
+    Chosen,
+    Query,
+    Selection,
+    chosen_rows,
+    hunt_for,
+    met_rows,
+)
+from qtui.text import count, plain, plural
+
+CHILDREN_TOO: Final = "plan.children"
+"""The toggle with which the jobs below go too."""
+
+WITHOUT_UNDO: Final = "plan.without-undo"
+"""The toggle with which jobs go that no undo could bring back."""
+
+MOST_KINDS: Final = 1000
+"""Groups in a plan at most; every job may have a name and an error of its own."""
+
+MOST_PARENTS: Final = 100_000
+"""Parents that are remembered; of further ones it is not said whether they run."""
+
+_NAMED: Final = 3
+"""Parents, schedulers and deduplication ids that a warning names."""
+
+LOCKED: Final = "locked by a worker"
+TOO_LARGE: Final = "too large for an undo"
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a removal is expected to do with one job."""
+
+    row: Row
+    """With its pin as the score; None if it is not in the state."""
+    code: Code
+    why: str = ""
+    """For code 0: why it stays."""
+    hanging: Hanging = field(default_factory=Hanging)
+
+    @property
+    def picked(self) -> Picked:
+        """The job, pinned to what was seen. One that was not in the state is sent for its code."""
+        return Picked(self.row.id, NEVER if self.row.score is None else self.row.score)
+
+    @property
+    def target(self) -> str:
+        """What becomes of it, as the result will say; empty if it stays."""
+        if self.code is not Code.DONE:
+            return ""
+        return CLEARED if self.row.missing else REMOVED
+
+
+def predict(row: Row, hanging: Hanging, status: QueueStatus) -> Prediction:
+    """Returns what the script would do with a job that reads like this."""
+    if row.score is None:
+        return Prediction(row, Code.NO_SUCH_JOB if row.missing else Code.NOT_IN_STATE)
+    if status.kind.refusal or "hash" in row.garbled:
+        return Prediction(row, Code.REFUSED, "", hanging)
+    if hanging.locked:
+        return Prediction(row, Code.REFUSED, LOCKED, hanging)
+    if hanging.scheduler:
+        return Prediction(row, Code.CURRENT_ITERATION, hanging.scheduler, hanging)
+    return Prediction(row, Code.DONE, TOO_LARGE if hanging.large else "", hanging)
+
+
+class PredictionTally:
+    """Predictions, counted. Grows with the number of groups and parents, not of jobs."""
+
+    def __init__(self, state: JobState) -> None:
+        self.codes: Counter[Code] = Counter()
+        self.locked = 0
+        self.large = 0
+        """Jobs that no undo could bring back; they have code 1."""
+        self.cleared = 0
+        self.with_children = 0
+        self.children = 0
+        """Jobs directly below those."""
+        self.schedulers: Counter[str] = Counter()
+        self.deduplications: Counter[str] = Counter()
+        self._state = state
+        self._kinds: Counter[tuple[str, str, Code, str]] = Counter()
+        self._left_by: Counter[str] = Counter()
+        """By parent the children of the selection that it waits for."""
+        self._waited: dict[str, int] = {}
+
+    def add(self, some: Sequence[Prediction]) -> None:
+        """Counts more of them."""
+        for one in some:
+            self._add(one)
+
+    def _add(self, one: Prediction) -> None:
+        row, hanging = one.row, one.hanging
+        self.codes[one.code] += 1
+        self.locked += one.why == LOCKED
+        error = ""
+        if self._state is JobState.FAILED:
+            error = plain(signature(row.failed_reason or ""))
+        kind = (row.name, error, one.code, one.target or one.why)
+        if kind not in self._kinds and len(self._kinds) >= MOST_KINDS:
+            kind = ("", "(other jobs)", one.code, "")
+        self._kinds[kind] += 1
+        if one.code is Code.CURRENT_ITERATION:
+            self.schedulers[hanging.scheduler] += 1
+        if one.code is not Code.DONE:
+            return
+        self.large += one.why == TOO_LARGE
+        self.cleared += row.missing
+        self.with_children += hanging.children > 0
+        self.children += hanging.children
+        if hanging.deduplication:
+            self.deduplications[hanging.deduplication] += 1
+        if hanging.parent and hanging.parent_waits and len(self._waited) < MOST_PARENTS:
+            self._left_by[hanging.parent] += 1
+            self._waited[hanging.parent] = hanging.siblings
+
+    @property
+    def jobs(self) -> int:
+        """How many were counted."""
+        return self.codes.total()
+
+    def released(self) -> list[str]:
+        """Returns the parents that wait for no other job, so that they run next."""
+        return [key for key, gone in self._left_by.items() if gone >= self._waited[key]]
+
+    def kinds(self) -> list[tuple[tuple[str, str, Code, str], int]]:
+        """The jobs grouped by name, error and fate, largest group first."""
+        return self._kinds.most_common()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovalPlan:
+    """A removal as it would go now; an `ActionPlan`."""
+
+    status: QueueStatus
+    selection: Selection
+    """The jobs, each pinned; or a query on finished ones."""
+    tally: PredictionTally
+    predictions: tuple[Prediction, ...] = ()
+    """Job by job, for jobs chosen by id."""
+    selected: int | None = None
+    """Jobs that a campaign was about when it began, where it goes on with what is left of it."""
+
+    @property
+    def queue(self) -> QueueKey:
+        """The queue of its jobs."""
+        return self.selection.queue
+
+    @property
+    def state(self) -> JobState:
+        """The state out of which they are removed."""
+        return self.selection.state
+
+    @property
+    def jobs(self) -> int:
+        """Number of jobs in the selection."""
+        return self.tally.jobs if self.selected is None else self.selected
+
+    @property
+    def refusal(self) -> str:
+        """Why none of it can be carried out."""
+        why = self.status.kind.refusal
+        return f"Nothing will be removed: the queue is {why}." if why else ""
+
+    def removable(self, options: PlanOptions) -> int:
+        """Returns how many jobs are expected to go, without those below them."""
+        stay = 0 if WITHOUT_UNDO in options.on else self.tally.large
+        return self.tally.codes[Code.DONE] - stay
+
+    def go(self, options: PlanOptions) -> str:
+        """Returns what confirming does."""
+        below = " and all below them" if CHILDREN_TOO in options.on and self.tally.children else ""
+        return f"remove {plural(self.removable(options), 'job')}{below}"
+
+    def confirmation(self, options: PlanOptions) -> str:
+        """Returns what must be typed: the count, if it is large."""
+        return count_to_type(self.removable(options))
+
+    def lines(self, options: PlanOptions) -> list[PlanLine]:
+        """Returns its jobs grouped by what happens to them, largest group first."""
+        return [
+            PlanLine(
+                number=jobs,
+                name=name,
+                note=error,
+                place=self._place(code, fate, options),
+                refusal=self._stays(code, fate, options),
+            )
+            for (name, error, code, fate), jobs in self.tally.kinds()
+        ]
+
+    def _place(self, code: Code, fate: str, options: PlanOptions) -> str:
+        return "" if self._stays(code, fate, options) else fate or REMOVED
+
+    def _stays(self, code: Code, fate: str, options: PlanOptions) -> str:
+        if code is Code.DONE:
+            return ""
+        words = fate if code is Code.REFUSED and fate else meaning(code, self.state)
+        return f"{code.value} {words}"
+
+    def warnings(self, options: PlanOptions) -> Iterator[str]:
+        """What to know before confirming, in whole sentences; plain text."""
+        if self.refusal:
+            yield self.refusal
+            return
+        yield from self._consequences(CHILDREN_TOO in options.on)
+        if self.tally.large:
+            yield self._without_undo(WITHOUT_UNDO in options.on)
+        yield from self._staying()
+
+    def _consequences(self, children_too: bool) -> Iterator[str]:
+        """What changes beside the jobs."""
+        tally = self.tally
+        if released := tally.released():
+            waits = "parent waits for no other job: it runs"
+            wait = "parents wait for no other job: they run"
+            yield (
+                f"{plural(len(released), waits, wait)} next, without the results of what is removed"
+                f" ({_some(released)})."
+            )
+        if tally.children:
+            yield self._children(children_too)
+        if ids := list(tally.deduplications):
+            freed = plural(len(ids), "deduplication id is", "deduplication ids are")
+            yield f"{freed} released ({_some(ids)})."
+        if tally.cleared:
+            have = plural(tally.cleared, "id has", "ids have")
+            yield f"{have} no job data: only the id is cleared away."
+
+    def _staying(self) -> Iterator[str]:
+        """Which jobs stay, and why."""
+        tally = self.tally
+        if tally.locked:
+            yield f"{plural(tally.locked, 'job is', 'jobs are')} locked by a worker: they stay (0)."
+        if tally.schedulers:
+            waited = plural(tally.schedulers.total(), "job is", "jobs are")
+            yield (
+                f"{waited} what a scheduler runs next: they stay (-8), else it would never run"
+                f" again; remove the scheduler instead ({_some(list(tally.schedulers))})."
+            )
+        gone, left = tally.codes[Code.NO_SUCH_JOB], tally.codes[Code.NOT_IN_STATE]
+        if gone:
+            yield f"{plural(gone, 'job is', 'jobs are')} gone already (-1)."
+        if left:
+            yield f"{plural(left, 'job is', 'jobs are')} not in {self.state} any more (-3)."
+
+    def _without_undo(self, too: bool) -> str:
+        large = plural(self.tally.large, "job is", "jobs are")
+        if too:
+            return f"{large} too large for the journal: removed for good, no undo brings them back."
+        return f"{large} too large for the journal: they stay, since no undo could restore them."
+
+    def _children(self, too: bool) -> str:
+        tally = self.tally
+        parents = plural(tally.with_children, "job has", "jobs have")
+        children = plural(tally.children, "child", "children")
+        if too:
+            return f"{parents} {children}: these and all jobs below them are removed too."
+        return f"{parents} {children}, which stay and run without a parent."
+
+
+def _some(names: Sequence[str]) -> str:
+    """Names for people: ``a, b, c and 4 more``."""
+    shown = ", ".join(plain(one) for one in names[:_NAMED])
+    return shown + (f" and {count(len(names) - _NAMED)} more" if len(names) > _NAMED else "")
+
+
+async def make_removal_plan(
+    client: Client,
+    selection: Selection,
+    *,
+    progress: Callable[[int, int], None] = lambda seen, total: None,
+    told: Callable[[Sequence[Prediction]], None] = lambda predictions: None,
+    rate: float | None = None,
+) -> RemovalPlan:
+    """Reads the selected jobs and what hangs on each, and predicts what a removal would do.
+
+    Args:
+        client: where to read.
+        selection: which jobs, in any state.
+        progress: is told after each step how many jobs have been looked at, and of how many.
+        told: is told each prediction, which the plan of a query does not keep.
+        rate: jobs a second that a query reads at most, see `qtui.bullmq.search.walk.Walk`.
+
+    Costs what `chosen_rows` or a `Hunt` costs, and what `read_hanging` costs. A query on a state
+    whose scores are no moments becomes the jobs that were seen: some 100 bytes a job.
+    """
+    queue, state = selection.queue, selection.state
+    [status] = await read_status(client, [queue])
+    tally = PredictionTally(state)
+
+    async def predicted(rows: Sequence[Row]) -> list[Prediction]:
+        known = iter(await read_hanging(client, queue, state, [row.id for row in rows if _is(row)]))
+        return [predict(row, next(known) if _is(row) else Hanging(), status) for row in rows]
+
+    kept: list[Prediction] = []
+    picked: list[Picked] = []
+    async for rows, seen, total in _rows(client, selection, rate):
+        some = await predicted(rows)
+        tally.add(some)
+        told(some)
+        if isinstance(selection, Chosen):
+            kept += some
+        if isinstance(selection, Chosen) or not state.is_finished:
+            picked += [one.picked for one in some]
+        progress(seen, total)
+    pinned: Selection = selection
+    if isinstance(selection, Chosen):
+        pinned = replace(selection, jobs=tuple(picked))
+    elif not state.is_finished:
+        # A list was read from its head; its jobs are found sooner from the tail.
+        pinned = Chosen(queue, state, tuple(picked[::-1] if state.is_list else picked))
+    return RemovalPlan(status=status, selection=pinned, tally=tally, predictions=tuple(kept))
+
+
+def _is(row: Row) -> bool:
+    """Whether there is a job on which something may hang."""
+    return row.score is not None and not row.missing
+
+
+async def _rows(
+    client: Client, selection: Selection, rate: float | None
+) -> AsyncIterator[tuple[Sequence[Row], int, int]]:
+    """The jobs with their pins, and how many have been looked at, of how many."""
+    if isinstance(selection, Query):
+        hunt = hunt_for(client, selection, LIST_FIELDS, rate=rate)
+        async for step in hunt.steps():
+            rows = await met_rows(client, selection, step)
+            yield [row for row in rows if row.score is not None], hunt.seen, hunt.total
+        return
+    seen = 0
+    async for some in chosen_rows(client, selection):
+        seen += len(some)
+        yield some, seen, len(selection.jobs)

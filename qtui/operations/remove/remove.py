@@ -1,0 +1,126 @@
+"""Removals: jobs of one queue and state are deleted. An action for a campaign.
+
+States: all. Wiped: the whole job (`wiped`). Script: `lua/remove.lua`. Forecast: `plan`.
+Inverse: `operations.undo.restore`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.connection.client import Client
+from qtui.bullmq.model import Row
+from qtui.bullmq.writers.batch import Batch, Picked
+from qtui.bullmq.writers.remove import REMOVED, Below, RemoveWriter
+from qtui.operations.remove.wiped import WipedJobs, below_of, unread
+from qtui.operations.supply.picked import PickedAction, PlannedJobs
+from qtui.operations.supply.snapshots import SnapshotPage
+from qtui.operations.supply.supply import Before
+from qtui.text import plural
+from qtui.verbs import Verb
+
+CHILDREN: Final = "children"
+WITHOUT_UNDO: Final = "without_undo"
+"""The names of the options in a journal's header."""
+
+
+class Remove(PickedAction):
+    """The removal of a plan's jobs.
+
+    Args:
+        client: where to read.
+        writer: removes the jobs.
+        plan: the jobs: chosen ones, each with its pin, or a query on finished ones.
+        children: whether the jobs below go too.
+        without_undo: whether jobs go too that can't be read whole, so that they can't be restored.
+        before: what earlier processes have done already.
+    """
+
+    verb = Verb.REMOVE
+
+    def __init__(
+        self,
+        client: Client,
+        writer: RemoveWriter,
+        plan: PlannedJobs,
+        *,
+        children: bool = False,
+        without_undo: bool = False,
+        before: Before | None = None,
+    ) -> None:
+        self.wiped = WipedJobs(plan.selection.state, children)
+        super().__init__(client, plan, before)
+        self.writer = writer
+        self.children = children
+        self.without_undo = without_undo
+
+    def options(self) -> Mapping[str, object]:
+        """Returns what the user chose, for the journal's header."""
+        chosen = {CHILDREN: self.children, WITHOUT_UNDO: self.without_undo}
+        return {name: True for name, on in chosen.items() if on}
+
+    async def send(self, picks: Sequence[Picked]) -> Batch:
+        """Removes jobs, in one atomic step, without those below them."""
+        return await self.writer.remove(self.queue, self.state, picks)
+
+    async def carry(self, page: SnapshotPage) -> Batch:
+        """Removes jobs with those below them. What could not be read whole stays, unless asked."""
+        reasons = ["" if self.without_undo else unread(values) for values in page.values]
+        goes = [not reason for reason in reasons]
+        sent = page.marked(goes)
+        if not len(sent):
+            batch = Batch([])
+        elif not self.children:
+            batch = await self.send(sent.picks)
+        else:
+            batch = await self._with_below(sent)
+        answers = iter(batch.results)
+        results = [
+            Result(
+                pick.job_id, Code.REFUSED, error=f"not removed, since no undo could hold it: {why}"
+            )
+            if why
+            else next(answers)
+            for pick, why in zip(page.picks, reasons, strict=True)
+        ]
+        return Batch(results, batch.note, batch.seconds)
+
+    async def _with_below(self, page: SnapshotPage) -> Batch:
+        below: list[Below] = []
+        for place, values in enumerate(page.values):
+            below += below_of(place, values)
+        batch = await self.writer.remove(self.queue, self.state, page.picks, below)
+        tops, others = batch.results[: len(page)], batch.results[len(page) :]
+        pairs = zip(below, others, strict=True)
+        gone = Counter(one.top for one, result in pairs if result.done)
+        results = [
+            one._replace(target=f"{one.target} with {plural(gone[place], 'job')} below it")
+            if one.done and gone[place]
+            else one
+            for place, one in enumerate(tops)
+        ]
+        return Batch(results, batch.note, batch.seconds)
+
+    def room(self, page: SnapshotPage, jobs: int) -> int:
+        """Returns how many jobs one call may have, as those below them count too."""
+        if not self.children:
+            return jobs
+        left = jobs
+        for place, values in enumerate(page.values):
+            left -= 1 + len(below_of(place, values))
+            if left < 0:
+                return max(1, place)
+        return jobs
+
+    def stands(self, pick: Picked, row: Row) -> bool:
+        """Whether a job is as it was picked; an id without a hash may be, too."""
+        return pick.pinned and row.score == pick.score
+
+    def result_of_lost(self, pick: Picked, row: Row) -> Result:
+        """Returns what a lost call did to a job: it is gone, or the call found another one."""
+        if row.missing and row.score is None:
+            return Result(pick.job_id, Code.DONE, REMOVED)
+        return Result(pick.job_id, Code.NOT_IN_STATE)

@@ -1,0 +1,128 @@
+"""What a removal wipes: the whole job, and the jobs below it that go with it. To lines and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from qtui.bullmq.ask import exact
+from qtui.bullmq.connection.client import Client
+from qtui.bullmq.flow.below import read_below
+from qtui.bullmq.flow.family import Queues
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import LIST_FIELDS, JobState, row
+from qtui.bullmq.reads.scripted.fields import Values
+from qtui.bullmq.reads.scripted.whole import Unread, Whole, of_members, rest_of
+from qtui.bullmq.reads.scripted.wholes import Wholes
+from qtui.bullmq.writers.batch import Picked
+from qtui.bullmq.writers.remove import Below
+from qtui.operations.journal.lines import Snapshot
+
+_WHY, _REST, _BELOW, _FIELDS = range(4)
+"""The values of a job: why it can't be read whole, or None; what else there is and the jobs below
+it, as JSON, or None; then its fields, each name before its value."""
+
+REST: Final = "rest"
+BELOW: Final = "below"
+"""The members of ``whole`` in a journal's ``job`` line: `Whole.rest`, and the jobs below it, in the
+order in which they are removed after it, as `Whole.members`; each only if there is any."""
+
+
+@dataclass(frozen=True, slots=True)
+class WipedJobs:
+    """What a removal wipes, see `qtui.operations.supply.snapshots.Wiped`."""
+
+    state: JobState
+    children: bool
+    """Whether the jobs below go too."""
+
+    def reader(self, client: Client, queue: QueueKey) -> WholeReader:
+        """Returns what reads whole jobs."""
+        return WholeReader(client, queue, self.state, children=self.children)
+
+    def snapshot(self, pick: Picked, values: Values) -> Snapshot:
+        """Returns a job with all its fields; without ``whole`` if it could not be read whole."""
+        if values[_WHY] is not None:
+            return Snapshot(pick.job_id, pick.score, {})
+        fields = [text or "" for text in values[_FIELDS:]]
+        pairs = zip(fields[::2], fields[1::2], strict=True)
+        whole: dict[str, object] = {}
+        for name, place in ((REST, _REST), (BELOW, _BELOW)):
+            if (text := values[place]) is not None:
+                whole[name] = json.loads(text)
+        return Snapshot(pick.job_id, pick.score, dict(pairs), whole=whole)
+
+
+class WholeReader:
+    """Reads whole jobs of one queue and state, and those below them if they go too."""
+
+    def __init__(self, client: Client, queue: QueueKey, state: JobState, *, children: bool) -> None:
+        self._client = client
+        self._wholes = Wholes(client, queue, state)
+        self._queues = Queues(client, [queue]) if children else None
+
+    async def first_of(self, ids: Sequence[str]) -> list[Values]:
+        """Returns the first given jobs, in order; at least one.
+
+        Costs what `Wholes` costs, and for jobs with children what `read_below` costs.
+
+        Raises:
+            redis.exceptions.RedisError: the server did not answer, or refused.
+        """
+        jobs = await self._wholes.first_of(ids)
+        tops = [one for one in jobs if isinstance(one, Whole) and one.rest and one.children]
+        below: dict[str, list[Whole] | Unread] = {}
+        if self._queues is not None and tops:
+            found = await read_below(self._client, self._queues, tops)
+            below = {top.job_id: some for top, some in zip(tops, found, strict=True)}
+        return [_values(one, below.get(job_id, [])) for job_id, one in zip(ids, jobs, strict=False)]
+
+
+def _values(job: Whole | Unread, below: Sequence[Whole] | Unread) -> Values:
+    if isinstance(job, Unread):
+        return [str(job), None, None]
+    if isinstance(below, Unread):
+        return [str(below), None, None]
+    rest = json.dumps(job.rest) if job.rest else None
+    members = json.dumps([one.members() for one in below]) if below else None
+    return [None, rest, members, *(text for pair in job.fields.items() for text in pair)]
+
+
+def unread(values: Values) -> str:
+    """Returns why a job can't be read whole, so that its removal could not be undone; or empty."""
+    return values[_WHY] or ""
+
+
+def below_of(top: int, values: Values) -> list[Below]:
+    """Returns the jobs that go with the one at position ``top``, each pinned to what was read."""
+    text = values[_BELOW]
+    if text is None:
+        return []
+    found = [one for one in map(of_members, json.loads(text)) if one is not None]
+    return [Below(top, one.queue, one.state, Picked(one.job_id, _pin(one))) for one in found]
+
+
+def _pin(job: Whole) -> float:
+    if not job.state.is_list:
+        return float(job.score)
+    return row(job.job_id, [job.fields.get(name) for name in LIST_FIELDS]).stamp
+
+
+def removed_jobs(queue: QueueKey, state: JobState, job: Snapshot) -> list[Whole] | None:
+    """Returns a removed job from its journal, then those that went with it, in that order.
+
+    None if it was not read whole: it can't be restored.
+    """
+    whole = job.whole
+    if whole is None or (job.score is None and not state.is_list):
+        return None
+    score = "" if state.is_list or job.score is None else exact(job.score)
+    top = Whole(queue, job.id, state, score, job.fields, rest_of(whole.get(REST)))
+    below = whole.get(BELOW)
+    return [top, *_members(below if isinstance(below, list) else [])]
+
+
+def _members(written: Sequence[Mapping[str, object]]) -> list[Whole]:
+    return [one for one in map(of_members, written) if one is not None]
