@@ -45,7 +45,12 @@ ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 # What goes in comes out ---------------------------------------------------------------------------
 
 SCORES = st.none() | st.floats()
-JOBS = st.builds(Snapshot, TEXTS, SCORES, st.dictionaries(TEXTS, TEXTS, max_size=6))
+FIELDS = st.dictionaries(TEXTS, TEXTS, max_size=6)
+PARTS = TEXTS | st.lists(TEXTS, max_size=3) | FIELDS
+REST = st.dictionaries(st.sampled_from(["logs", "held", "failed"]), PARTS)
+BELOW = st.lists(st.fixed_dictionaries({"queue": TEXTS, "fields": FIELDS}), max_size=2)
+WHOLE = st.none() | st.fixed_dictionaries({}, optional={"rest": REST, "below": BELOW})
+JOBS = st.builds(Snapshot, TEXTS, SCORES, FIELDS, whole=WHOLE)
 
 
 def alike(one: Snapshot) -> tuple[str, str, dict[str, str]]:

@@ -149,6 +149,16 @@ def test_an_id_without_a_hash_is_cleared_away_as_the_release_does(stage: Stage) 
     assert stage.ours.census() == {kept: ["failed"]}
 
 
+@pytest.mark.releases(since="3.1.3", before="5.0.0")
+def test_a_wake_up_in_the_list_is_no_job(stage: Stage) -> None:
+    stage.official.open()
+    stage.official.run("add", jobs=[job("a", delay=HOUR)])
+    marker = stage.official.members("wait")
+    stage.copy()
+    assert codes(remove(stage.ours, ["0:0", *marker], JobState.WAITING)) == [-1] * (1 + len(marker))
+    assert stage.ours.members("wait") == marker
+
+
 def _event_for_nothing(stage: Stage, jobs: int) -> list[Difference]:
     """Before 4.12.4 `removed` is emitted though there was no job."""
     if stage.release.speaks >= (4, 12, 4):

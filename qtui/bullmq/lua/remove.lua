@@ -100,6 +100,8 @@ local function read(job, score)
     stands = isInList(job.base .. job.state, job.id)
     pin = stampOf(fields[1], fields[2], fields[8], fields[9], fields[10])
   end
+  -- A wake-up in a list is no job.
+  if not job.exists and LISTS[job.state] and isMarker(job.id) then return -1, "" end
   if not stands then return job.exists and -3 or -1, "" end
   -- Nothing tells an id in a list apart whose hash is gone.
   local known = job.exists or score or job.pin == "nan"

@@ -229,7 +229,7 @@ def _job(
     if becomes is not None:
         found["becomes"] = dict(becomes)
     if whole_job is not None:
-        found["whole"] = whole_job
+        found["whole"] = dict(whole_job)
     return found
 
 

@@ -13,7 +13,7 @@ from typing import Final
 from qtui.bullmq.codes import Code, meaning
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.flow.hanging import Hanging, read_hanging
-from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import LIST_FIELDS, JobState, QueueStatus, Row
 from qtui.bullmq.reads.status import read_status
 from qtui.bullmq.signature import signature
@@ -77,6 +77,8 @@ def predict(row: Row, hanging: Hanging, status: QueueStatus) -> Prediction:
     """Returns what the script would do with a job that reads like this."""
     if row.score is None:
         return Prediction(row, Code.NO_SUCH_JOB if row.missing else Code.NOT_IN_STATE)
+    if row.missing and is_marker(row.id):  # a wake-up in a list
+        return Prediction(replace(row, score=None), Code.NO_SUCH_JOB)
     if status.kind.refusal or "hash" in row.garbled:
         return Prediction(row, Code.REFUSED, "", hanging)
     if hanging.locked:

@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from qtui.bullmq.ask import exact
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.flow.below import read_below
 from qtui.bullmq.flow.family import Queues
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, JobState, row
 from qtui.bullmq.reads.scripted.fields import Values
-from qtui.bullmq.reads.scripted.whole import Unread, Whole, of_members, rest_of
+from qtui.bullmq.reads.scripted.whole import Unread, Whole, of_members, rest_of, score_text
 from qtui.bullmq.reads.scripted.wholes import Wholes
 from qtui.bullmq.writers.batch import Picked
 from qtui.bullmq.writers.remove import Below
@@ -118,7 +117,7 @@ def removed_jobs(queue: QueueKey, state: JobState, job: Snapshot) -> list[Whole]
     whole = job.whole
     if whole is None or (job.score is None and not state.is_list):
         return None
-    score = "" if state.is_list or job.score is None else exact(job.score)
+    score = "" if state.is_list else score_text(job.score)
     top = Whole(queue, job.id, state, score, job.fields, rest_of(whole.get(REST)))
     below = whole.get(BELOW)
     return [top, *_members(below if isinstance(below, list) else [])]

@@ -9,6 +9,7 @@ from qtui.operations.journal.lines import Header
 from qtui.operations.undo.inverse import MakeInverse
 from qtui.operations.undo.limits import Unlimit
 from qtui.operations.undo.pausing import Unpause, Unresume
+from qtui.operations.undo.restore import Reremove, Restore
 from qtui.operations.undo.unedit import Unedit
 from qtui.operations.undo.unretry import Reretry, Unretry
 from qtui.verbs import Verb
@@ -20,6 +21,8 @@ INVERSES: Final[Mapping[str, MakeInverse]] = {
     Verb.RESUME: Unresume,
     Verb.LIMITS: Unlimit,
     Verb.EDIT: Unedit,
+    Verb.REMOVE: Restore,
+    Restore.effect: Reremove,
 }
 """By effect, what takes it back. The effect of an inverse has to be a key here too, unless what it
 does can't be taken back in turn."""

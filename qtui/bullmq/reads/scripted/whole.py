@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
+from qtui.bullmq.ask import exact
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 
@@ -96,6 +97,11 @@ def of_members(written: object) -> Whole | None:
         return None
     fields, rest = texts_of(written.get("fields")), rest_of(written.get("rest"))
     return Whole(QueueKey(base, prefix), job_id, found, score, fields, rest)
+
+
+def score_text(score: float | None) -> str:
+    """Returns a score as `Whole.score` has it; empty for None."""
+    return "" if score is None else exact(score)
 
 
 def texts_of(written: object) -> dict[str, str]:

@@ -1,0 +1,182 @@
+"""Takes a removal back: whole jobs return to where they were; and that back: removed once more."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from typing import Final
+
+from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.connection.client import Client
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState
+from qtui.bullmq.reads.scripted.whole import Whole
+from qtui.bullmq.writers.batch import LARGEST_BATCH, Batch, Picked
+from qtui.bullmq.writers.remove import Below, RemoveWriter
+from qtui.bullmq.writers.restore import LARGEST_CALL, WHY, RestoreWriter, weight_of
+from qtui.operations.journal.lines import Header, snapshot_lines
+from qtui.operations.journal.texts import Texts
+from qtui.operations.remove.remove import CHILDREN
+from qtui.operations.remove.wiped import WipedJobs, below_of, removed_jobs
+from qtui.operations.supply.pins import Pins
+from qtui.operations.supply.selection import Chosen
+from qtui.operations.supply.snapshots import SnapshotPage, read_snapshots
+from qtui.operations.undo.inverse import Deed, Standing
+
+_UNREAD: Final = "unread"
+_WHY: Final = {**WHY, _UNREAD: "the journal does not hold the whole job"}
+
+
+class Restore:
+    """Takes a removal back: the jobs, and those that went with them, return to their places.
+
+    Args:
+        client: the server.
+        header: the first line of the removal's journal.
+        writes: whether it may write.
+    """
+
+    effect = "restore"
+
+    def __init__(self, client: Client, header: Header, writes: bool) -> None:
+        self._queue = QueueKey(header.queue, header.prefix)
+        self._state = JobState(header.state)
+        self._pins = Pins(client, self._queue, self._state)
+        self._writer = RestoreWriter(client) if writes else None
+
+    @property
+    def done(self) -> str:
+        """What becomes of a job."""
+        return f"back to {self._state}"
+
+    async def look(self, deeds: Sequence[Deed]) -> Sequence[Standing]:
+        """Returns which jobs are gone still; does not look at what else `send` heeds.
+
+        Costs what `Pins.rows` costs.
+        """
+        rows = await self._pins.rows([one.id for one in deeds])
+        found = []
+        for deed, row in zip(deeds, rows, strict=True):
+            arrived = row.score is not None and row.score == deed.snapshot.score
+            result = Result(deed.id, Code.DONE, target=self._state.key)
+            if self._jobs(deed) is None:
+                result = Result(deed.id, Code.REFUSED, error=_UNREAD)
+            elif row.score is not None or not row.missing:
+                result = Result(deed.id, Code.NOT_IN_STATE, error="taken")
+            found.append(Standing(result, arrived=arrived))
+        return found
+
+    async def snapshot(self, deeds: Sequence[Deed], texts: Texts | None) -> bytes:
+        """Returns the jobs as they will be again; nothing is wiped."""
+        return snapshot_lines([one.snapshot for one in deeds], texts)
+
+    async def send(self, deeds: Sequence[Deed]) -> Batch:
+        """Restores the jobs, each with those that went with it in one step."""
+        if self._writer is None:
+            raise RuntimeError("an undo that was only planned sends nothing")
+        known = [(deed, self._jobs(deed)) for deed in deeds]
+        results = {
+            deed.id: Result(deed.id, Code.REFUSED, error=_UNREAD)
+            for deed, jobs in known
+            if jobs is None
+        }
+        note, seconds = "", 0.0
+        for calls in _calls([(deed.id, jobs) for deed, jobs in known if jobs is not None]):
+            batch = await self._writer.restore([job for _, jobs in calls for job in jobs[::-1]])
+            answers = iter(batch.results)
+            for job_id, jobs in calls:
+                *_, top = [next(answers) for _ in jobs]
+                results[job_id] = top
+            note, seconds = note or batch.note, seconds + batch.seconds
+        return Batch([results[deed.id] for deed in deeds], note, seconds)
+
+    def why(self, result: Result) -> str:
+        """Returns in words why a job was left alone."""
+        return _WHY.get(result.error, result.error)
+
+    def _jobs(self, deed: Deed) -> list[Whole] | None:
+        return removed_jobs(self._queue, self._state, deed.snapshot)
+
+
+_Family = tuple[str, list[Whole]]
+
+
+def _calls(families: Sequence[_Family]) -> Iterator[list[_Family]]:
+    """Splits jobs with those below them into calls of a bearable size; mostly one."""
+    call: list[_Family] = []
+    jobs = weight = 0
+    for job_id, some in families:
+        more = sum(map(weight_of, some))
+        if call and (weight + more > LARGEST_CALL or jobs + len(some) > LARGEST_BATCH):
+            yield call
+            call, jobs, weight = [], 0, 0
+        call.append((job_id, some))
+        jobs, weight = jobs + len(some), weight + more
+    if call:
+        yield call
+
+
+class Reremove:
+    """Takes back that a removal was taken back: removes the jobs again.
+
+    The jobs below go too if they did then.
+
+    Args:
+        client: the server.
+        header: the first line of that undo's journal.
+        writes: whether it may write.
+    """
+
+    effect = "remove"
+
+    def __init__(self, client: Client, header: Header, writes: bool) -> None:
+        self._client = client
+        self._queue = QueueKey(header.queue, header.prefix)
+        self._state = JobState(header.state)
+        self._wiped = WipedJobs(self._state, header.options.get(CHILDREN) is True)
+        self._writer = RemoveWriter(client) if writes else None
+
+    @property
+    def done(self) -> str:
+        """What becomes of a job."""
+        return "removed again"
+
+    async def look(self, deeds: Sequence[Deed]) -> Sequence[Standing]:
+        """Returns where the jobs are now; costs what `Pins.rows` costs."""
+        pins = Pins(self._client, self._queue, self._state)
+        rows = await pins.rows([one.id for one in deeds])
+        found = []
+        for deed, row in zip(deeds, rows, strict=True):
+            gone = row.missing and row.score is None
+            result = Result(deed.id, Code.NO_SUCH_JOB if gone else Code.NOT_IN_STATE)
+            if row.score is not None and row.score == deed.snapshot.score:
+                result = Result(deed.id, Code.DONE, target="removed")
+            found.append(Standing(result, arrived=gone))
+        return found
+
+    async def snapshot(self, deeds: Sequence[Deed], texts: Texts | None) -> bytes:
+        """Returns the whole jobs, as for any removal."""
+        return b"".join([await page.lines(texts) async for page in self._read(deeds)])
+
+    async def send(self, deeds: Sequence[Deed]) -> Batch:
+        """Removes the jobs."""
+        if self._writer is None:
+            raise RuntimeError("an undo that was only planned sends nothing")
+        picks = [_picked(one) for one in deeds]
+        below: list[Below] = []
+        if self._wiped.children:
+            values = [one async for page in self._read(deeds) for one in page.values]
+            below = [job for top, one in enumerate(values) for job in below_of(top, one)]
+        batch = await self._writer.remove(self._queue, self._state, picks, below)
+        return Batch(batch.results[: len(picks)], batch.note, batch.seconds)
+
+    def _read(self, deeds: Sequence[Deed]) -> AsyncGenerator[SnapshotPage]:
+        chosen = Chosen(self._queue, self._state, tuple(map(_picked, deeds)))
+        return read_snapshots(self._client, chosen, self._wiped)
+
+    def why(self, result: Result) -> str:
+        """Returns in words why a job was left alone."""
+        return result.error
+
+
+def _picked(deed: Deed) -> Picked:
+    return Picked(deed.id, deed.snapshot.score)
