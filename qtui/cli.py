@@ -673,6 +673,55 @@ def _obliterate(
     sys.exit(run(flags, lambda place: obliterate_queue(place, request)))
 
 
+@main.command("schedulers", short_help="List schedulers; run, remove or revive them.")
+@click.argument("queue", metavar="QUEUE|'*'")
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@click.option("--run-now", "do", flag_value="run-now", help="Add one job from the template now.")
+@click.option("--remove", "do", flag_value="remove", help="Remove it, with its iteration.")
+@click.option(
+    "--revive",
+    "do",
+    flag_value="revive",
+    help="Make the next iteration of a dead one; without an ID, of every dead one.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@with_reason
+@as_json_lines
+@click.pass_obj
+def _schedulers(
+    flags: Flags,
+    queue: str,
+    ids: tuple[str, ...],
+    do: str | None,
+    dry_run: bool,
+    yes: bool,
+    reason: str,
+    as_json: bool,
+) -> None:
+    """List the job schedulers of a queue, or of all ('*'), and repeatable jobs of 1.x to 5.x.
+
+    A scheduler is dead when its iteration, the job that makes the next one, is in no state: it
+    never runs again. It is late when its iteration is due and no worker has started it.
+
+    With an ID: that one, with its template. With an option: change it, after a plan; `qtui undo`
+    takes it back. The iteration itself is never run early: that would use up its time.
+    """
+    from qtui.commands.queue_actions.schedulers import SchedulersRequest, schedulers
+    from qtui.operations.schedulers.action import Do
+
+    request = SchedulersRequest(
+        queue=queue,
+        ids=ids,
+        do=None if do is None else Do(do),
+        dry_run=dry_run,
+        yes=yes,
+        json=as_json,
+        reason=reason,
+    )
+    sys.exit(run(flags, lambda place: schedulers(place, request)))
+
+
 @main.command("flow", short_help="Show the flow of a job, or rerun it.")
 @click.argument("queue")
 @click.argument("job_id", metavar="ID")

@@ -16,6 +16,7 @@ from qtui.bullmq.signature.headline import reason_of, spoken
 from qtui.operations.engine.pace import Pace
 from qtui.operations.following.outcome import Fate, Outcome
 from qtui.operations.journal.lines import (
+    NOUNS,
     QUEUES,
     Header,
     JournalLine,
@@ -54,8 +55,8 @@ def selection_words(header: Header) -> str:
         return f"{jobs} of {plain(header.undoes)}"
     if header.flow:
         return f"flow of {jobs}"
-    if chosen.kind == QUEUES:
-        return plural(chosen.jobs or 0, "queue")
+    if chosen.kind in NOUNS:
+        return plural(chosen.jobs or 0, NOUNS[chosen.kind])
     if chosen.kind == "ids":
         return f"{jobs} by id"
     return f"{jobs} that match {plain(chosen.filter)}" if chosen.filter else f"all {jobs}"
@@ -63,7 +64,7 @@ def selection_words(header: Header) -> str:
 
 def campaign_words(header: Header) -> str:
     """The action and its selection in words: ``retry all jobs``; plain."""
-    return f"{plain(header.action)} {selection_words(header)}"
+    return f"{plain(header.deed)} {selection_words(header)}"
 
 
 def queue_name(header: Header) -> str:
@@ -104,7 +105,7 @@ class Story:
     """What one pass over a journal collects; its memory does not grow with the jobs."""
 
     of_queues: str = ""
-    """For an action on whole queues, what was done to them: ``paused``."""
+    """For an action on queues or schedulers, what was done to them: ``paused``."""
     groups: Counter[tuple[str, str]] = field(default_factory=Counter)
     jobs: dict[str, Snapshot] = field(default_factory=dict)
     """The first jobs."""
@@ -194,8 +195,8 @@ def facts(one: Summary, story: Story) -> Iterator[tuple[str, str]]:
         yield "flow", plain(header.flow.get("root", "?"))
         start = "the start" if header.flow.get("start") == "start" else "failure"
         yield "jobs", f"{selection_words(header)}, rerun from {start}"
-    elif header.selection.kind == QUEUES:
-        yield "queues", selection_words(header)
+    elif header.selection.kind in NOUNS:
+        yield f"{NOUNS[header.selection.kind]}s", selection_words(header)
     elif header.undoes:
         yield "jobs", selection_words(header)
     else:
@@ -265,7 +266,7 @@ def campaign_sections(one: Summary, story: Story) -> list[Section]:
     jobs = tuple((job_id, _in_words(story, job_id, state)) for job_id in story.jobs)
     if jobs:
         note = f"{len(jobs)} of {count(one.jobs)}" if one.jobs > len(jobs) else ""
-        title = "queues" if story.of_queues else "jobs"
+        title = NOUNS.get(one.header.selection.kind, "job") + "s"
         sections.append(Section(title, Pairs(jobs), note=note))
     return sections
 
@@ -278,17 +279,23 @@ def _in_words(story: Story, job_id: str, state: JobState) -> str:
     return f"{story.result(job_id, state).text}" + (f"  ←  {error}" if error else "")
 
 
+_FOR_UNDO: Final = frozenset(
+    {"prefix", "settings", "score", "definition", "job", "logs", "delayed", "then", "made"}
+)
+"""Fields of a journal's line that only an undo reads."""
+
+
 def before_words(queue: Snapshot) -> Iterator[str]:
     """What a queue was like before an action on it: ``paused 1``, ``wait 12``; plain."""
     for name, text in queue.fields.items():
-        if name not in ("prefix", "settings") and text != "0":
+        if name not in _FOR_UNDO and text not in ("", "0"):
             yield plain(f"{name} {first_line(text)}")
 
 
 def read_story(folder: Path, campaign_id: str) -> Story:
     """Collects a campaign's story from its journal. Reads it twice, in constant memory."""
     header = read_header(folder, find(folder, campaign_id))
-    story = Story(of_queues=header.done if header.selection.kind == QUEUES else "")
+    story = Story(of_queues=header.done if header.selection.kind in NOUNS else "")
     for job in rebuilt(folder, campaign_id):
         story.met(job)
     for found in read_lines(folder, campaign_id):

@@ -127,7 +127,7 @@ def test_an_iteration_that_runs_ends_and_makes_no_next_one(stage: Stage) -> None
     with side.worker("hold") as worker:
         worker.until(starts=1)
         _, result = remove(side, "s")
-        assert (result.code, result.target) == (Code.DONE, "none")
+        assert (result.code, result.target) == (Code.DONE, "")
         worker.release()
         worker.until(ends=1)
     assert len(side.members("completed")) == 1

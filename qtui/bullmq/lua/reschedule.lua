@@ -24,7 +24,7 @@
            it is the one that goes, it keeps its hash, and there are no lines and no pairs.
          last "1" to count it as a new job
   Reply  first a note: empty, or the first error of an effect; then a code and a detail:
-           1 and where the iteration went (the key, or "none"), or where the one that left was
+           1 and where the iteration went (the key's suffix), or where the one that left was
            0 and the error: refused, all is as it was     -1 and "": there is no such scheduler
           -3 and why: it has moved on
          last the microseconds that all of it took, 0 if the server can't measure them
@@ -291,4 +291,4 @@ if comes.target then
     })
   end
 end
-return replied(1, comes.target or (goes.id ~= "" and goes.from) or "none")
+return replied(1, comes.target or (goes.id ~= "" and goes.from) or "")

@@ -164,6 +164,12 @@ async def read_hash(client: Client, queue: QueueKey, job_id: str) -> dict[str, s
     return _pairs(reply)
 
 
+async def read_score(client: Client, queue: QueueKey, scheduler_id: str) -> str:
+    """Returns a scheduler's score in ``repeat``; empty if it is not there. Costs one round trip."""
+    [reply] = await ask_all(client, [("ZSCORE", queue.key("repeat"), scheduler_id)])
+    return written(reply)
+
+
 async def taken_ids(client: Client, queue: QueueKey, ids: Sequence[str]) -> set[str]:
     """Returns those of the ids that a job has. Costs one round trip, an EXISTS an id."""
     replies = await ask_all(client, [("EXISTS", queue.job(one)) for one in ids])

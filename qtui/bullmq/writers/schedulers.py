@@ -73,7 +73,7 @@ class SchedulerWriter:
         """Changes one scheduler and its iteration, in one atomic step.
 
         The target of the result is where the iteration went, or from where it was taken: a key's
-        suffix, or ``none``. Sending it again does no harm: the scheduler has another score then.
+        suffix; empty if there was none. Sending it again does no harm: its score is another then.
 
         Costs some 50 µs of Redis's time, and for an iteration that waits in a list a search of it.
 

@@ -20,6 +20,8 @@ class QueueReport(Report):
 
     action: ClassVar[Verb]
     """The action, as JSON names it."""
+    noun: ClassVar[str] = "queue"
+    """What is changed."""
     unchanged: ClassVar[str] = "changed meanwhile"
     """What code -3 says of a queue."""
 
@@ -45,7 +47,7 @@ class QueueReport(Report):
     def summary(self) -> str:
         """The counts as one line."""
         verb = f"would be {self.verb}" if self._dry_run else self.verb
-        parts = [f"{count(self._codes[Code.DONE])} of {plural(self.selected, 'queue')} {verb}"]
+        parts = [f"{count(self._codes[Code.DONE])} of {plural(self.selected, self.noun)} {verb}"]
         words = {
             Code.NOT_IN_STATE: f"{self.unchanged} (-3)",
             Code.NO_SUCH_JOB: "gone (-1)",
@@ -84,7 +86,7 @@ class QueueReport(Report):
         return code
 
     def _columns(self) -> Sequence[Column]:
-        return Column("queue"), Column("would be" if self._dry_run else "result")
+        return Column(self.noun), Column("would be" if self._dry_run else "result")
 
     def _object(self, result: Result) -> dict[str, object]:
         members: dict[str, object] = {"id": result.job_id}
@@ -110,7 +112,7 @@ class QueueReport(Report):
     def _why(self, result: Result) -> str:
         meanings = {
             Code.NOT_IN_STATE: self.unchanged,
-            Code.NO_SUCH_JOB: "queue is gone",
+            Code.NO_SUCH_JOB: f"{self.noun} is gone",
             Code.REFUSED: "refused",
             Code.UNKNOWN: "unknown: the connection was lost",
         }

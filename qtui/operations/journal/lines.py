@@ -50,6 +50,12 @@ TEXTS_SINCE: Final = 2
 QUEUES: Final = "queues"
 """The kind of selection of an action on whole queues, whose ids are base keys."""
 
+SCHEDULERS: Final = "schedulers"
+"""The kind of selection of an action on schedulers of one queue."""
+
+NOUNS: Final[Mapping[str, str]] = {QUEUES: "queue", SCHEDULERS: "scheduler"}
+"""What an action changes, by the kind of its selection; jobs where none is named."""
+
 CHOSEN: Final = 1000
 """Most chosen jobs in one line."""
 
@@ -125,6 +131,11 @@ class Header:
     def what(self) -> str:
         """The effect that an undo would take back: the action, or for an undo its own effect."""
         return self.effect or self.action
+
+    @property
+    def deed(self) -> str:
+        """The action for people: what was done to schedulers, for others the action's id."""
+        return _text(self.options.get("do")) or self.action
 
     @property
     def done(self) -> str:

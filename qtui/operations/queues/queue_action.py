@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from qtui.bullmq.codes import Code, ForeignQueue, QueueGone, Result
 from qtui.bullmq.keys import QueueKey
@@ -64,24 +64,30 @@ async def finished(change: QueueChange) -> QueueStep:
     return step
 
 
-async def coded(change: QueueChange) -> QueueStep:
+async def coded(change: QueueChange, name: str = "") -> QueueStep:
     """Does one step; a queue that is gone, or not BullMQ's own, has a code like any other."""
-    base = change.queue.base
+    name = name or change.queue.base
     try:
         return await change.step()
     except QueueGone as gone:
-        return QueueStep(Result(base, Code.NO_SUCH_JOB, error=str(gone)))
+        return QueueStep(Result(name, Code.NO_SUCH_JOB, error=str(gone)))
     except ForeignQueue as foreign:
-        return QueueStep(Result(base, Code.REFUSED, error=str(foreign)))
+        return QueueStep(Result(name, Code.REFUSED, error=str(foreign)))
 
 
 class QueueAction:
-    """One change to each of some queues.
+    """One change to each of some queues, or of things of which a queue has several.
 
     Args:
         verb: the action.
         changes: what to do, in order.
     """
+
+    kind: ClassVar[str] = QUEUES
+    """The kind of selection in the journal."""
+
+    found_done: ClassVar[frozenset[Code]] = frozenset({Code.NOT_IN_STATE})
+    """What a step answers that finds nothing to do."""
 
     def __init__(self, verb: Verb, changes: Sequence[QueueChange]) -> None:
         self.verb = verb
@@ -100,6 +106,14 @@ class QueueAction:
         """Number of queues in the plan."""
         return len(self.changes)
 
+    def name_of(self, change: QueueChange) -> str:
+        """Returns the name of what is changed in results and journal: the queue's base key."""
+        return change.queue.base
+
+    def assumed(self, change: QueueChange) -> Result:
+        """Returns the result of a step whose reply was lost, and which was carried out."""
+        return Result(self.name_of(change), Code.DONE)
+
     def header(self) -> Header:
         """Returns the first line of the journal, without address, command and pace."""
         first = self.changes[0].queue
@@ -108,27 +122,27 @@ class QueueAction:
             queue=first.base,
             prefix=first.prefix,
             state="",
-            selection=WrittenSelection(kind=QUEUES, jobs=self.selected),
+            selection=WrittenSelection(kind=self.kind, jobs=self.selected),
             action=self.verb.value,
         )
 
     def chosen(self) -> Sequence[Picked]:
         """Returns the queues."""
-        return [Picked(one.queue.base) for one in self.changes]
+        return [Picked(self.name_of(one)) for one in self.changes]
 
     async def begin(self) -> None:
         """Nothing has to be known beside the plan."""
 
     async def lost(self) -> Sequence[Picked]:
         """Returns the queues with code 1 that are as they were before."""
-        done = [one for one in self.changes if one.queue.base in self._done]
-        return [Picked(one.queue.base) for one in done if await one.stands()]
+        done = [one for one in self.changes if self.name_of(one) in self._done]
+        return [Picked(self.name_of(one)) for one in done if await one.stands()]
 
     def withdraw(self, lost: Sequence[Picked]) -> None:
         """Hands these queues out again."""
         again = {one.job_id for one in lost}
         self._done -= again
-        self._todo += [one for one in self.changes if one.queue.base in again]
+        self._todo += [one for one in self.changes if self.name_of(one) in again]
 
     async def judge_doubtful(self) -> None:
         """None: a campaign that was cut off is planned anew."""
@@ -155,12 +169,12 @@ class QueueAction:
 
     async def snapshot_of(self, change: QueueChange, texts: Texts | None) -> bytes:
         """Returns the journal line of a queue; empty for its later steps."""
-        base = change.queue.base
-        if base in self._written:
+        name = self.name_of(change)
+        if name in self._written:
             return b""
         fields = await change.former()
-        self._written.add(base)
-        return snapshot_lines([Snapshot(base, None, fields)], texts)
+        self._written.add(name)
+        return snapshot_lines([Snapshot(name, None, fields)], texts)
 
     def settle(self, change: QueueChange, results: Sequence[Result]) -> Sequence[Result]:
         """Returns the result once nothing of the queue is left."""
@@ -185,8 +199,8 @@ class QueueLoad:
 
     @property
     def ids(self) -> list[str]:
-        """Its base key."""
-        return [self.change.queue.base]
+        """Its name."""
+        return [self.action.name_of(self.change)]
 
     def cut(self, jobs: int) -> tuple[QueueLoad, None]:
         """All of it."""
@@ -206,19 +220,19 @@ class QueueLoad:
     async def send(self) -> Batch:
         """Does one step."""
         self.action.left = 0
-        step = await coded(self.change)
+        step = await coded(self.change, self.action.name_of(self.change))
         self.action.left = step.left
         return Batch([step.result], step.note, step.seconds)
 
     async def look(self) -> Seen:
         """Reads the queue after a step whose reply was lost."""
         stands = await self.change.stands()
-        return Seen([stands], [Result(self.change.queue.base, Code.DONE)])
+        return Seen([stands], [self.action.assumed(self.change)])
 
     async def correct(self, seen: Seen, results: Sequence[Result]) -> list[Result]:
         """A step that finds nothing to do, after a lost one, found what that one did."""
         gone = Code.NO_SUCH_JOB if self.action.verb is Verb.REMOVE_QUEUE else Code.NOT_IN_STATE
-        if results[0].code in (Code.NOT_IN_STATE, gone):
+        if results[0].code in self.action.found_done | {gone}:
             return list(seen.results)
         return list(results)
 

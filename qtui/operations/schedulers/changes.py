@@ -18,7 +18,7 @@ from qtui.bullmq.schedulers.scheduler import Scheduler
 from qtui.bullmq.schedulers.state import SchedulerState, TooMuch, read_hash, read_state, taken_ids
 from qtui.bullmq.writers.schedulers import Change, Comes, Goes, Leaving
 
-GONE = "there is no such scheduler any more"
+GONE = "no such scheduler"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ async def read_removal(client: Client, queue: QueueKey, scheduler_id: str) -> Re
     if state.iteration is not None:
         goes = Goes(id=state.iteration.id, leaving=Leaving.PENDING)
     change = Change(id=scheduler_id, seen=state.score, wanted="", definition={}, goes=goes)
-    target = (state.iteration.place if state.iteration is not None else "") or "none"
+    target = state.iteration.place if state.iteration is not None else ""
     return Reading(
         state=state, scheduler=one, change=change, result=Result(scheduler_id, Code.DONE, target)
     )

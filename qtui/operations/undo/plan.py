@@ -13,7 +13,7 @@ from qtui.bullmq.codes import Code, Result, meaning
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.origin import Origin, read_origin
 from qtui.bullmq.keys import QueueKey
-from qtui.operations.journal.lines import QUEUES, Header
+from qtui.operations.journal.lines import NOUNS, Header
 from qtui.operations.journal.reading import (
     JournalError,
     Summary,
@@ -66,13 +66,13 @@ class UndoPlan:
     @property
     def noun(self) -> str:
         """What the operation changed: ``job``, or ``queue``."""
-        return "queue" if self.header.selection.kind == QUEUES else "job"
+        return NOUNS.get(self.header.selection.kind, "job")
 
     @property
     def title(self) -> str:
         """What will be done, in a line; plain."""
         header = self.header
-        what = "the undo" if header.undoes else f"the {plain(header.action)}"
+        what = "the undo" if header.undoes else f"the {plain(header.deed)}"
         jobs = plural(self.jobs, self.noun)
         if self.noun == "queue":
             return f"Undo {what} of {plain(header.queue) if self.jobs == 1 else jobs}"

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from qtui.operations.journal.lines import Header
+from qtui.operations.schedulers.action import RUN
 from qtui.operations.undo.inverse import MakeInverse
 from qtui.operations.undo.limits import Unlimit
 from qtui.operations.undo.pausing import Unpause, Unresume
 from qtui.operations.undo.restore import Reremove, Restore
+from qtui.operations.undo.scheduling import Unreschedule, Unrun
 from qtui.operations.undo.unedit import Unedit
 from qtui.operations.undo.unretry import Reretry, Unretry
 from qtui.verbs import Verb
@@ -23,6 +25,8 @@ INVERSES: Final[Mapping[str, MakeInverse]] = {
     Verb.EDIT: Unedit,
     Verb.REMOVE: Restore,
     Restore.effect: Reremove,
+    Verb.SCHEDULERS: Unreschedule,
+    RUN: Unrun,
 }
 """By effect, what takes it back. The effect of an inverse has to be a key here too, unless what it
 does can't be taken back in turn."""
@@ -32,6 +36,7 @@ _REFUSED: Final[Mapping[str, str]] = {
     " some of them may run at any moment",
     Verb.REMOVE_QUEUE: "a removed queue can't be put back: the journal keeps its settings,"
     " schedulers and counts, but none of its jobs",
+    Unrun.effect: "the job that was run now is removed: run the scheduler now again instead",
 }
 
 

@@ -19,7 +19,7 @@ from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.writers.batch import Batch, Picked
 from qtui.operations.engine.action import Seen
-from qtui.operations.journal.lines import QUEUES, Header, WrittenSelection
+from qtui.operations.journal.lines import NOUNS, Header, WrittenSelection
 from qtui.operations.journal.texts import Texts
 from qtui.operations.undo.deeds import Deeds
 from qtui.operations.undo.inverse import Deed, Standing
@@ -84,7 +84,8 @@ class Undo:
             undoes=undone.id,
             effect=self.inverse.effect,
             selection=WrittenSelection(
-                kind=QUEUES if undone.selection.kind == QUEUES else KIND, jobs=len(self.deeds)
+                kind=undone.selection.kind if undone.selection.kind in NOUNS else KIND,
+                jobs=len(self.deeds),
             ),
         )
 
