@@ -17,6 +17,8 @@ from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import connect, parse_target
 from qtui.bullmq.connection.origin import read_origin
 from qtui.bullmq.connection.trouble import Unable, condition_of, denial_of
+from qtui.bullmq.model import JobState
+from qtui.bullmq.writers.remove import RemoveWriter
 from qtui.bullmq.writers.rerun import RerunWriter
 from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
@@ -25,10 +27,15 @@ from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.flow_rerun.rerun import Rerun
 from qtui.operations.journal.reading import ids, progress_of, summary
 from qtui.operations.planning.plan import Resets
+from qtui.operations.remove.plan import make_removal_plan
+from qtui.operations.remove.remove import Remove
+from qtui.operations.remove.resuming import resume_removal
 from qtui.operations.resuming.interrupted import Interrupted
 from qtui.operations.resuming.recorder import Recorder
 from qtui.operations.retry.resuming import resume_retry
 from qtui.operations.retry.retry import Retry
+from qtui.operations.supply.selection import query
+from qtui.verbs import Verb
 from tests.operations.campaigns import ours_to, plan_for
 from tests.operations.flows import KIDS, raw_flow
 from tests.operations.flows import plan_of as flow_plan_of
@@ -116,8 +123,34 @@ async def a_rerun(client: Redis, folder: Path, patience: float = 20) -> Campaign
     return Campaign(client, rerun, record=record, patience=patience)
 
 
+async def a_removal(client: Redis, folder: Path, patience: float = 20) -> Campaign[Remove]:
+    await raw_failed(client, map(str, range(JOBS)))
+    plan = await make_removal_plan(client, await query(client, QUEUE, JobState.FAILED), rate=0)
+    record = Recorder(folder=folder, where=WHERE, how="key D")
+    return Campaign(
+        client, Remove(client, RemoveWriter(client), plan), record=record, patience=patience
+    )
+
+
+async def resumed_or_anew(
+    client: Redis, campaign: Campaign[JobAction], folder: Path
+) -> Campaign[JobAction]:
+    """What does the rest: its journal is gone on with, but a rerun is planned anew."""
+    name = ids(folder)[0]
+    if isinstance(campaign.action, Retry):
+        taken = Interrupted.take(folder, name, WHERE)
+        return await resume_retry(taken, client, RetryWriter(client))
+    if isinstance(campaign.action, Remove):
+        taken = Interrupted.take(folder, name, WHERE, verb=Verb.REMOVE)
+        return await resume_removal(taken, client, RemoveWriter(client))
+    return Campaign(
+        client, Rerun(client, RerunWriter(client), await flow_plan_of(client), Resets())
+    )
+
+
 Begin: TypeAlias = Callable[[Redis, Path, float], Awaitable[Campaign[JobAction]]]
-BOTH = pytest.mark.parametrize("begin", [a_retry, a_rerun], ids=["retry", "rerun"])
+ACTIONS = {"retry": a_retry, "rerun": a_rerun, "remove": a_removal}
+BOTH = pytest.mark.parametrize("begin", ACTIONS.values(), ids=ACTIONS)
 
 
 @asynccontextmanager
@@ -189,13 +222,9 @@ async def test_past_the_patience_it_stops_with_the_reason_and_no_job_is_charged(
     # What is left is done by the next one: a retry's journal is gone on with, a rerun planned anew.
     left = await still_failed(own)
     assert left > 0
-    if isinstance(campaign.action, Retry):
+    if not isinstance(campaign.action, Rerun):
         assert left == campaign.selected - campaign.done
-        again: Campaign[JobAction] = await resume_retry(
-            Interrupted.take(tmp_path, one.id, WHERE), own, RetryWriter(own)
-        )
-    else:
-        again = Campaign(own, Rerun(own, RerunWriter(own), await flow_plan_of(own), Resets()))
+    again = await resumed_or_anew(own, campaign, tmp_path)
     async for _ in again.run():
         pass
     again.close()
@@ -281,6 +310,9 @@ DENIED = {
 }
 """Rights without which no job can be moved, with the words in which that is told."""
 
+REMOVAL_DENIED = {"-zrem": "-zrem", "-lpush": "-del"}
+"""What a removal needs in place of them."""
+
 
 @asynccontextmanager
 async def limited(server: EmbeddedServer, own: Redis) -> AsyncIterator[Redis]:
@@ -305,6 +337,10 @@ async def test_a_right_that_is_missing_stops_it_at_once_and_no_job_is_charged(
     rule: str,
     at_first: bool,
 ) -> None:
+    words = DENIED[rule]
+    if begin is a_removal:
+        rule = REMOVAL_DENIED[rule]
+        words = words.replace("LPUSH", "DEL")
     async with limited(own_server, own) as client:
         campaign = await begin(client, tmp_path, 600)  # it must not be waited for
         found: list[Result] = []
@@ -320,21 +356,17 @@ async def test_a_right_that_is_missing_stops_it_at_once_and_no_job_is_charged(
             found.extend(results)
         campaign.close()
         assert (campaign.phase, campaign.why, campaign.refused) == (
-            *(Phase.STOPPED, DENIED[rule]),
+            *(Phase.STOPPED, words),
             True,
         )
         assert {one.code for one in found} <= {Code.DONE}
         assert campaign.decided == campaign.done < campaign.selected
         one = summary(tmp_path, ids(tmp_path)[0])
-        assert (one.phase, one.note) == ("stopped", DENIED[rule])
+        assert (one.phase, one.note) == ("stopped", words)
         await own.execute_command("ACL", "SETUSER", "mover", "+@all")
-        if isinstance(campaign.action, Retry):
+        if not isinstance(campaign.action, Rerun):
             assert await still_failed(own) == campaign.selected - campaign.done
-            taken = Interrupted.take(tmp_path, one.id, WHERE)
-            again: Campaign[JobAction] = await resume_retry(taken, client, RetryWriter(client))
-        else:
-            plan = await flow_plan_of(own)
-            again = Campaign(client, Rerun(client, RerunWriter(client), plan, Resets()))
+        again = await resumed_or_anew(client, campaign, tmp_path)
         async for _ in again.run():
             pass
         again.close()

@@ -16,8 +16,8 @@ from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.engine.patience import LAST_LOOK, Patience, Stop
+from qtui.operations.flow_rerun.rerun import Rerun
 from qtui.operations.journal.reading import ids, progress_of, summary
-from qtui.operations.retry.retry import Retry
 from tests.operations.campaigns import campaign_of, ours_to, plan_of, proxied
 from tests.operations.flows import KIDS
 from tests.operations.test_conditions import BOTH, Begin, still_failed
@@ -30,7 +30,7 @@ LOST = Accident.CALL_LOST
 
 async def _spoil(client: Redis, campaign: Campaign[JobAction]) -> str:
     """Puts a key of a wrong type where the next call reads; its name."""
-    queue = QUEUE if isinstance(campaign.action, Retry) else KIDS
+    queue = KIDS if isinstance(campaign.action, Rerun) else QUEUE
     async with client.pipeline() as both:
         both.rename(queue.key("failed"), "aside")
         both.set(queue.key("failed"), "junk")
@@ -122,7 +122,7 @@ async def test_a_stop_is_heeded_while_the_server_hangs(tmp_path: Path, begin: Be
         assert campaign.phase is Phase.STOPPED
         name = ids(tmp_path)[0]
         assert summary(tmp_path, name).phase == "stopped"
-        if isinstance(campaign.action, Retry):
+        if not isinstance(campaign.action, Rerun):
             doubtful = len(progress_of(tmp_path, name).doubtful)
             assert await still_failed(client) >= campaign.selected - campaign.done - doubtful
         await client.aclose()
