@@ -317,6 +317,35 @@ def _workers(flags: Flags, queues: tuple[str, ...], as_json: bool) -> None:
     sys.exit(run(flags, lambda place: list_workers(place, queues, json=as_json)))
 
 
+@main.command("events", short_help="Print what happens to jobs, as it happens.")
+@click.argument("queue", metavar="QUEUE|'*'")
+@click.option("--follow", is_flag=True, help="Go on with new events until interrupted.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=20,
+    metavar="N",
+    show_default=True,
+    help="Look at the N latest events first.",
+)
+@with_filter
+@as_json_lines
+@click.pass_obj
+def _events(
+    flags: Flags, queue: str, follow: bool, limit: int, wanted: str | None, as_json: bool
+) -> None:
+    """Print the latest events of a queue, or of all; QUEUE '*' covers all queues.
+
+    In a filter, name is the event's name: --filter name=failed, --filter 'error:timeout'.
+    """
+    from qtui.commands.reading.events import EventsRequest, print_events
+
+    request = EventsRequest(
+        queue=queue, filter=filter_option(wanted), limit=limit, follow=follow, json=as_json
+    )
+    sys.exit(run(flags, lambda place: print_events(place, request)))
+
+
 @main.command("metrics", short_help="Print the state of the queues as Prometheus text.")
 @click.argument("queues", metavar="[QUEUE]...", nargs=-1)
 @click.pass_obj

@@ -1,0 +1,58 @@
+"""`qtui events` prints what happens to jobs, each event once and in order."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+
+from tests.cli.stage import PATIENCE, command, connect, failed, invoke
+
+
+def test_the_latest_events_of_a_queue(redis_url: str) -> None:
+    failed(redis_url, 2)
+    done = invoke("--redis", redis_url, "--read-only", "events", "payments", "--json")
+    assert done.code == 0
+    of_one = [one["event"] for one in done.objects if one["id"] == "1"]
+    assert of_one[:4] == ["added", "waiting", "active", "failed"]
+    assert [one["at"] for one in done.objects] == sorted(one["at"] for one in done.objects)
+    [last] = invoke("--redis", redis_url, "events", "*", "--limit", "1", "--json").objects
+    assert last == done.objects[-1]
+
+
+def test_a_filter_takes_an_event_for_a_job(redis_url: str) -> None:
+    failed(redis_url, 2)
+    done = invoke("--redis", redis_url, "events", "payments", "--filter", "name=failed id=2")
+    [line] = done.out.splitlines()
+    assert line.split()[1:3] == ["failed", "2"]
+
+
+def test_hostile_events_do_not_reach_the_terminal(redis_url: str) -> None:
+    failed(redis_url, 1)
+    connect(redis_url).xadd(
+        "bull:payments:events", {"event": "\x1b]0;x\x07", "jobId": "\x1b[31m", "data": "\x9b2J"}
+    )
+    out = invoke("--redis", redis_url, "events", "payments").out
+    assert not {"\x1b", "\x07", "\x9b"} & set(out)
+
+
+def test_new_events_are_followed_until_it_is_interrupted(redis_url: str) -> None:
+    failed(redis_url, 1)
+    words = command("--redis", redis_url, "events", "*", "--limit", "0", "--follow", "--json")
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        client = connect(redis_url)
+        until = time.monotonic() + PATIENCE
+        while not any("xread" in one["cmd"] for one in client.client_list()):
+            assert time.monotonic() < until, "it does not listen"
+            time.sleep(0.01)  # between two looks; the condition decides
+        for number in range(10):
+            client.xadd("bull:payments:events", {"event": "waiting", "jobId": str(number)})
+        lines = [process.stdout.readline() for _ in range(10)]
+        assert [json.loads(line)["id"] for line in lines] == [str(number) for number in range(10)]
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
