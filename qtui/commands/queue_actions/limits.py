@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
@@ -19,24 +17,20 @@ from qtui.commands.shared.run import DONE, INTERRUPTED, NOT_ALL, USAGE, CommandE
 from qtui.commands.shared.sending import carry_out
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.queues.limits import (
+    NONE,
     Limits,
     LimitsPlan,
-    Rate,
     Wanted,
+    concurrency_of,
     limits_of,
     plan_limits,
+    rate_of,
 )
 from qtui.operations.resuming.recorder import Recorder
-from qtui.text import count, plain, plural, span
+from qtui.text import plain, span
 from qtui.verbs import Verb
 from qtui.views.columns import Tone
-
-NONE: Final = "none"
-"""Stands for the removal of a limit."""
-
-_RATE: Final = re.compile(r"(\d{1,9})/(\d{1,9})(ms|s|m|h|d)?", re.ASCII)
-_UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_LARGEST: Final = 10**9
+from qtui.views.limits import key_words, limit_lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,36 +70,22 @@ class LimitsRequest:
         Raises:
             CommandError: a value can't be understood.
         """
+        try:
+            concurrency = concurrency_of(self.concurrency)
+        except ValueError as error:
+            raise CommandError(f"--concurrency takes {error}", USAGE) from None
+        try:
+            rate = rate_of(self.rate)
+        except ValueError as error:
+            raise CommandError(f"--rate takes {error}", USAGE) from None
         return Wanted(
-            concurrency=_concurrency(self.concurrency),
+            concurrency=concurrency,
             no_concurrency=self.concurrency == NONE,
-            rate=_rate(self.rate),
+            rate=rate,
             no_rate=self.rate == NONE,
             release=self.release,
             keys=self.keys,
         )
-
-
-def _concurrency(text: str | None) -> int | None:
-    if text is None or text == NONE:
-        return None
-    if not (text.isascii() and text.isdecimal() and 0 < int(text[:10]) <= _LARGEST):
-        hint = "; to start no job at all, pause the queue" if text == "0" else ""
-        raise CommandError(
-            f'--concurrency takes a whole number above 0, or {NONE}, not "{text}"{hint}', USAGE
-        )
-    return int(text)
-
-
-def _rate(text: str | None) -> Rate | None:
-    if text is None or text == NONE:
-        return None
-    match = _RATE.fullmatch(text)
-    if match is None or not int(match[1]) or not int(match[2]):
-        raise CommandError(
-            f'--rate takes jobs and a duration, such as 100/10s, or {NONE}, not "{text}"', USAGE
-        )
-    return Rate(most=int(match[1]), duration=int(match[2]) * _UNITS[match[3] or "ms"])
 
 
 class _Limiting(QueueReport):
@@ -263,32 +243,3 @@ def _show(paper: Paper, limits: Limits) -> None:
     )
     if limits.more:
         paper.line("and more")
-
-
-def key_words(*, exists: bool, has_next: bool) -> str:
-    """What is odd about a deduplication key; empty if nothing is."""
-    parts = [] if exists else ["the job is gone: adds with this id are dropped"]
-    return " · ".join([*parts, "a newer job is stored"] if has_next else parts)
-
-
-def limit_lines(limits: Limits) -> Iterator[tuple[str, str]]:
-    """A queue's limits but for the deduplication keys, as rows of label and text; plain."""
-    active = plural(limits.raw.active, "active job")
-    if limits.concurrency is None:
-        yield "concurrency", f"none · {active}"
-    else:
-        used = f"{count(limits.raw.active)} of {plural(limits.concurrency, 'job')} active"
-        holders = plain(", ".join(limits.raw.holders))
-        full = f" · used up by {holders}" if limits.maxed and holders else ""
-        yield "concurrency", used + full
-    if limits.most is None or limits.duration is None:
-        yield "rate", "no global limit (workers may have limits of their own)"
-    else:
-        yield "rate", f"{plural(limits.most, 'job')} in {span(limits.duration)}"
-    if limits.started is not None:
-        ends = "does not expire" if limits.left < 0 else f"ends in {span(limits.left)}"
-        if limits.by_hand:
-            yield "limited", f"manually: no job starts · {ends}"
-        else:
-            full = " · reached" if limits.reached else ""
-            yield "window", f"{plural(limits.started, 'start')} · {ends}{full}"

@@ -42,6 +42,13 @@ LONGEST_NAP: Final = 30_000
 MOST_KEYS: Final = 1000
 """Deduplication ids that are listed."""
 
+NONE: Final = "none"
+"""What is written in place of a limit to remove it."""
+
+_RATE: Final = re.compile(r"(\d{1,9})/(\d{1,9})(ms|s|m|h|d)?", re.ASCII)
+_UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_LARGEST: Final = 10**9
+
 _SETTINGS: Final = "settings"
 """The field of the journal's line that an undo reads."""
 
@@ -162,6 +169,34 @@ class Wanted:
     def is_nothing(self) -> bool:
         """Whether nothing is to be changed."""
         return self == Wanted()
+
+
+def concurrency_of(text: str | None) -> int | None:
+    """Returns a concurrency as people write it; None for none.
+
+    Raises:
+        ValueError: it can't be understood; says what is expected.
+    """
+    if text is None or text == NONE:
+        return None
+    if not (text.isascii() and text.isdecimal() and 0 < int(text[:10]) <= _LARGEST):
+        hint = "; to start no job at all, pause the queue" if text == "0" else ""
+        raise ValueError(f'a whole number above 0, or {NONE}, not "{text}"{hint}')
+    return int(text)
+
+
+def rate_of(text: str | None) -> Rate | None:
+    """Returns a rate limit as people write it, ``100/10s``; None for none.
+
+    Raises:
+        ValueError: it can't be understood; says what is expected.
+    """
+    if text is None or text == NONE:
+        return None
+    match = _RATE.fullmatch(text)
+    if match is None or not int(match[1]) or not int(match[2]):
+        raise ValueError(f'jobs and a duration, such as 100/10s, or {NONE}, not "{text}"')
+    return Rate(most=int(match[1]), duration=int(match[2]) * _UNITS[match[3] or "ms"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
