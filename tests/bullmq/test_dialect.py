@@ -265,7 +265,7 @@ def _add(server: EmbeddedServer, job: NewJob) -> Batch:
         async with connect(server) as client:
             writer = AddWriter(client)
             reserved = await writer.reserve(QUEUE)
-            return await writer.add(QUEUE, job, reserved.target)
+            return await writer.add(QUEUE, job, reserved.number)
 
     return asyncio.run(call())
 

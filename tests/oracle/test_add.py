@@ -32,8 +32,7 @@ def add(side: Side, new: NewJob, *, may_be_new: bool = False) -> Result:
         async with side.connect() as client:
             writer, queue = AddWriter(client), QueueKey.of("bull", side.queue)
             reserved = await writer.reserve(queue, may_be_new=may_be_new)
-            assert reserved.code is Code.DONE
-            batch = await writer.add(queue, new, reserved.target, may_be_new=may_be_new)
+            batch = await writer.add(queue, new, reserved.number, may_be_new=may_be_new)
             assert batch.note == ""
             return batch.results[0]
 

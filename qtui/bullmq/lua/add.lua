@@ -1,6 +1,6 @@
 --[[
   Adds one job, in the dialect of the release that runs the queue, in two calls: the first reserves
-  an id, the second makes the job with it.
+  an id, the second makes the job with it, up to a moment.
 
   Does what BullMQ's Queue.add does (scripts addJob, 1.0.0 to 4.14.1, and addStandardJob,
   addDelayedJob and addPrioritizedJob since then) for a job without parent, repetition and
@@ -14,11 +14,12 @@
          then to reserve an id nothing more; to add the job
          3 its id   4 the number that was reserved   5 name   6 data   7 opts, as JSON
          8 timestamp in ms, or "" for the server's   9 delay in ms   10 priority   11 "1" for lifo
+         12 the last moment, in ms by the server's clock, at which it may be added, or ""
   Reply  first a note: empty, or the first error of an effect after the job was added; then a code
          and a detail:
-           1 and the key it went to, or the number reserved
+           1 and the key it went to; or the number reserved, a space, and the server's time in ms
            0 and the error: refused, nothing was added ("QTUITAKEN": the id is taken)
-          -3 and "": the number is not reserved (any more); nothing was added
+          -3 and "number": it is not reserved (any more); or "late"; nothing was added
          last the microseconds that all of it took, 0 if the server can't measure them
          An error reply that starts with QTUIREFUSED, as in retry.lua.
 
@@ -59,7 +60,7 @@ end
 
 if not id then
   local refused, reserved = refusal("INCR", key.id)
-  return replied(refused and 0 or 1, refused or string.format("%.0f", reserved))
+  return replied(refused and 0 or 1, refused or string.format("%.0f ", reserved) .. milliseconds())
 end
 
 local stamp = ARGV[8] ~= "" and ARGV[8] or milliseconds()
@@ -82,13 +83,14 @@ end
 -- Puts the job into `delayed`, to be due when its delay has passed since its timestamp.
 local function delay()
   job.due = tonumber(stamp) + job.delay
-  local score
+  local score, refused
   if job.modern == false then
     -- Until 5.8.5 the order among those due together is that of their numbers.
     score = job.due * SCORES_A_MS + tonumber(number) % SCORES_A_MS
   else
-    score = delayedScore(key, job.due)
+    score, refused = delayedScore(key, job.due)
   end
+  if refused then return refused end
   return refusal("ZADD", key.delayed, string.format("%.0f", score), id)
 end
 
@@ -115,7 +117,10 @@ if refused then return replied(0, refused) end
 if exists == 1 then return replied(0, "QTUITAKEN") end
 -- A server that took over may not know of the number: it would give it to another job.
 local counted = tonumber(redis.call("GET", key.id) or "")
-if not counted or counted < tonumber(number) then return replied(-3, "") end
+if not counted or counted < tonumber(number) then return replied(-3, "number") end
+-- A call that was given up may come after the job that it makes has run and was removed.
+local latest = tonumber(ARGV[12])
+if latest and tonumber(milliseconds()) > latest then return replied(-3, "late") end
 
 -- What deletes the hash again must be allowed before it is made.
 refused = refusal("DEL", job.name) or store()

@@ -204,8 +204,8 @@ end
 -- Gives a delayed job its new time: an error, or its due time.
 local function reschedule()
   local due = tonumber(milliseconds()) + tonumber(newDelay)
-  local new = delayedScore(key, due)
-  return refusal("ZADD", key.delayed, string.format("%.0f", new), id), due
+  local new, stopped = delayedScore(key, due)
+  return stopped or refusal("ZADD", key.delayed, string.format("%.0f", new), id), due
 end
 
 -- The exact place of an undo ----------------------------------------------------------------------

@@ -5,27 +5,40 @@ Written down: the job as it is added. Script: `lua/add.lua`. Forecast: `plan`. I
 
 Before it is written down its id is reserved: the queue's counter of ids goes up by one, as it does
 for an add that fails. So a job whose reply was lost is found by its id, and made once. One that ran
-and was removed at once is known by its event ``added``.
+and was removed at once is known by its event ``added``. A call is good for `WINDOW` seconds only,
+and after a lost reply the job is looked for when they are over: no late call adds it again.
 """
 
 from __future__ import annotations
 
+import asyncio
+import math
+import time
 from dataclasses import replace
+from typing import Final
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.new_job.editable import read_editable
 from qtui.bullmq.new_job.options import NewJob
 from qtui.bullmq.reads.events.log import EventLog
-from qtui.bullmq.writers.add import AddWriter
+from qtui.bullmq.writers.add import AddWriter, Unreserved
 from qtui.bullmq.writers.batch import Batch
 from qtui.operations.add.plan import AddPlan
 from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection
 from qtui.operations.supply.single import Judged, SingleAction
 
+WINDOW: Final = 5.0
+"""Seconds after which the server no longer adds a job: as long as a reply is waited for."""
 
-class Refused(Exception):
-    """Redis refused to reserve an id; nothing was written."""
+_NEVER: Final = {
+    "number": "the server lost the id that was reserved: nothing was added, try again",
+    "late": "the server took the call too late: nothing was added, try again",
+}
+
+
+def _milliseconds() -> float:
+    return time.monotonic() * 1000
 
 
 class Numbered:
@@ -34,6 +47,10 @@ class Numbered:
     def __init__(self, job: NewJob) -> None:
         self.job = job
         self.number = ""
+        self.clock = 0.0
+        """The server's time in ms, less ours in ms."""
+        self.until = 0.0
+        """Our time at which a call that was sent is too late."""
 
     @property
     def id(self) -> str:
@@ -48,14 +65,18 @@ class Add(SingleAction[Numbered]):
         client: where to read.
         writer: adds it.
         plan: the job and its queue.
+        window: seconds for which a call is good.
     """
 
-    def __init__(self, client: Client, writer: AddWriter, plan: AddPlan) -> None:
+    def __init__(
+        self, client: Client, writer: AddWriter, plan: AddPlan, *, window: float = WINDOW
+    ) -> None:
         self.job = Numbered(plan.job)
         super().__init__(plan.queue, [self.job])
         self.plan = plan
         self._client = client
         self._writer = writer
+        self._window = window
         self._added = EventLog(client, plan.queue, ("added",))
         self._whole = True
         """Whether no event can have been missed."""
@@ -83,12 +104,21 @@ class Add(SingleAction[Numbered]):
 
     async def prepared(self, job: Numbered) -> Numbered:
         """Reserves the job's id, if that was not done yet."""
-        if not job.number:
-            reserved = await self._writer.reserve(self.queue, may_be_new=self.plan.may_be_new)
-            if not reserved.done:
-                raise Refused(reserved.error)
-            job.number = reserved.target
+        await self._reserve(job)
         return job
+
+    async def _reserve(self, job: Numbered) -> str:
+        """Redis's error if it refuses to reserve the job's id; empty if it has one."""
+        if job.number:
+            return ""
+        try:
+            reserved = await self._writer.reserve(self.queue, may_be_new=self.plan.may_be_new)
+        except Unreserved as error:
+            return str(error)
+        job.number = reserved.number
+        # The reply took some time, so that the server's clock is not earlier than this.
+        job.clock = reserved.now - _milliseconds()
+        return ""
 
     async def snapshot_of(self, job: Numbered) -> Snapshot:
         """Returns the job as it is added."""
@@ -101,15 +131,26 @@ class Add(SingleAction[Numbered]):
 
     async def send(self, job: Numbered) -> Batch:
         """Adds it, in one atomic step."""
-        may_be_new = self.plan.may_be_new
-        batch = await self._writer.add(self.queue, job.job, job.number, may_be_new=may_be_new)
-        if batch.results[0].code is Code.NOT_IN_STATE:
-            error = "the server lost the id that was reserved: add it again"
-            return replace(batch, results=[batch.results[0]._replace(error=error)])
-        return batch
+        if refused := await self._reserve(job):
+            return Batch([Result(job.id, Code.REFUSED, error=refused)])
+        job.until = _milliseconds() + self._window * 1000
+        batch = await self._writer.add(
+            self.queue,
+            job.job,
+            job.number,
+            may_be_new=self.plan.may_be_new,
+            until=math.floor(job.until + job.clock),
+        )
+        [result] = batch.results
+        error = _NEVER.get(result.error, result.error)
+        return replace(batch, results=[result._replace(error=error)])
 
     async def judge(self, job: Numbered) -> Judged:
-        """Reads whether a job of this id, name and data exists, or was there: then it is ours."""
+        """Reads whether a job of this id, name and data exists, or was there: then it is ours.
+
+        Waits first until a call that was sent is too late.
+        """
+        await asyncio.sleep(max(0.0, job.until - _milliseconds() + 1) / 1000)
         now = await read_editable(self._client, self.queue, job.id)
         if now is None:
             await self._read_events(job.id)

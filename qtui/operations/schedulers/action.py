@@ -17,7 +17,7 @@ from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.schedulers.state import read_score, taken_ids
-from qtui.bullmq.writers.add import AddWriter
+from qtui.bullmq.writers.add import AddWriter, Unreserved
 from qtui.bullmq.writers.queues import QueueStep
 from qtui.bullmq.writers.schedulers import SchedulerWriter
 from qtui.operations.journal.lines import SCHEDULERS, Header
@@ -149,10 +149,10 @@ class RunNow(SchedulerChange):
         if template.job is None:
             return QueueStep(Result(self.id, template.code, error=template.why))
         if not self.number:
-            reserved = await self.writer.reserve(self.queue)
-            if not reserved.done:
-                return QueueStep(reserved._replace(job_id=self.id))
-            self.number = reserved.target
+            try:
+                self.number = (await self.writer.reserve(self.queue)).number
+            except Unreserved as error:
+                return QueueStep(Result(self.id, Code.REFUSED, error=str(error)))
             return QueueStep(Result(self.id, Code.DONE), left=1)
         batch = await self.writer.add(self.queue, template.job, self.number)
         [result] = batch.results

@@ -4,11 +4,12 @@
 local SCORES_A_MS = 4096 -- a score is the due time in ms, and an order among those due together
 
 -- The score of a job that becomes due at `due` ms, behind all that become due with it (as BullMQ
--- ≥5.8.6 counts it in its scripts).
+-- ≥5.8.6 counts it in its scripts); or nil and Redis's error.
 local function delayedScore(key, due)
   local first, last = due * SCORES_A_MS, (due + 1) * SCORES_A_MS - 1
-  local found = redis.call("ZREVRANGEBYSCORE", key.delayed, string.format("%.0f", last),
+  local refused, found = refusal("ZREVRANGEBYSCORE", key.delayed, string.format("%.0f", last),
     string.format("%.0f", first), "WITHSCORES", "LIMIT", 0, 1)
+  if refused then return nil, refused end
   local highest = tonumber(found[2] or "")
   return highest and math.min(highest + 1, last) or first
 end
