@@ -18,7 +18,6 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, QueueStatus
 from qtui.text import plain
 from qtui.ui.widgets.cursor_list import CursorList, fit, fit_ends, strip
-from qtui.views.lists.queue_marks import QueueMarks
 
 _FAINT_DOT: Final = "·"
 _NUMBERS: Final = ((7, 7, 5), (6, 5, 4), (7,))
@@ -59,8 +58,6 @@ class QueueList(CursorList):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.marks = QueueMarks()
-        """The marked queues."""
         self._statuses: Sequence[QueueStatus] = ()
         self._selected: QueueKey | None = None
         self._words = ""
@@ -77,11 +74,6 @@ class QueueList(CursorList):
     def selected(self) -> QueueKey | None:
         """The queue under the cursor."""
         return self._selected
-
-    @property
-    def every(self) -> list[QueueKey]:
-        """All queues, in their order."""
-        return [status.queue for status in self._statuses]
 
     @property
     def queues_in_sight(self) -> list[QueueKey]:
@@ -112,8 +104,6 @@ class QueueList(CursorList):
         self._searching = searching
         self._statuses = statuses
         places = {status.queue: place for place, status in enumerate(statuses)}
-        if not searching and self.marks:
-            self.marks.keep(places)
         if self._touched and self._selected in places:
             self.set_reactive(CursorList.cursor, places[self._selected])
         self.measure()
@@ -180,10 +170,9 @@ class QueueList(CursorList):
         status = self._statuses[place]
         name, rooms = self._columns(width)
         sign = "‖ " if status.paused else ""
-        mark = "●" if status.queue in self.marks else " "
         failed = status.counts.get(JobState.FAILED)
         active = status.counts.get(JobState.ACTIVE)
-        segments = [Segment(fit_ends(f"{mark}{sign}{plain(status.queue.name)}", name))]
+        segments = [Segment(fit_ends(f" {sign}{plain(status.queue.name)}", name))]
         for place_of, (number, room) in enumerate(
             zip((failed, status.waiting, active), rooms, strict=False)
         ):
