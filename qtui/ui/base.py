@@ -131,9 +131,9 @@ class QtuiScreen(Acting, Screen[T]):
         """Shows the keys that work now."""
         session, situation = self.session, self.situation()
 
-        def shown(*parts: Where) -> list[Action]:
+        def shown(*parts: Where) -> list[tuple[Action, str]]:
             offered = actions_of(*parts, offers=session.offers)
-            return [one for one in offered if one.bar and not one.reason(situation)]
+            return [(one, label) for one in offered if (label := one.label_in(situation))]
 
         for bar in self.query(KeyBar):
             here, always = shown(*self.key_parts()), shown(Where.APP)

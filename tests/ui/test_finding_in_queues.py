@@ -61,7 +61,7 @@ async def test_what_is_nowhere_is_said(redis_url: str, typed: str, said: str) ->
         await driver.press(*typed, "enter")
         await driver.sees(said)
         assert driver.inspector.board.queue == before
-        assert "enter open" in driver.lines()[-1], "the keys are back"
+        assert "enter jobs" in driver.lines()[-1], "the keys are back"
 
 
 async def test_a_word_goes_to_the_queue_of_that_name(redis_url: str) -> None:

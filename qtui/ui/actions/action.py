@@ -52,7 +52,16 @@ class Situation:
     has_command: bool = True
     """A command shows the same in a shell."""
 
+    quits: bool = False
+    """Going back from here ends qtui."""
+    enter: str = "open"
+    """What Enter does with the row under the cursor, for the key bar; empty for nothing."""
+
     # The inspector's list
+    frozen: bool = False
+    """The list is held by a key."""
+    in_flow: bool = False
+    """The job under the cursor has a parent or children, as far as is known."""
     in_queues: bool = False
     """The list of queues has the focus."""
     has_failures: bool = True
@@ -122,7 +131,15 @@ class Action:
     out where nothing may be changed."""
     verb: Verb | None = None
     """Which action on jobs or queues it plans: it is left out where that one is not allowed."""
+    says: Callable[[Situation], str] | None = None
+    """What the key bar calls it, where that depends on what is in sight; empty: not shown now."""
     bar: bool = False
     """Whether the key bar shows it when it can act."""
     reason: Callable[[Situation], str] = can_act
     """Why it can't act now, in a sentence; empty where it can."""
+
+    def label_in(self, situation: Situation) -> str:
+        """What the key bar calls it now; empty where it does not show it."""
+        if not self.bar or self.reason(situation):
+            return ""
+        return self.label if self.says is None else self.says(situation)

@@ -74,6 +74,7 @@ EVERYWHERE: Final = (
         help="back; in the inspector's list, quit",
         where=Where.APP,
         bar=True,
+        says=lambda situation: "quit" if situation.quits else "back",
         reason=cannot_leave,
     ),
     Action(

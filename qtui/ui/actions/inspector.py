@@ -36,6 +36,7 @@ INSPECTOR: Final = (
         help="show only the jobs that match; in the queues, find a job by its id: or a queue",
         where=Where.INSPECTOR,
         bar=True,
+        says=lambda situation: "find" if situation.in_queues else "filter",
     ),
     Action(
         id="inspector.errors",
@@ -55,6 +56,7 @@ INSPECTOR: Final = (
         help="show the job's flow as a tree; rerun it there",
         where=Where.INSPECTOR,
         bar=True,
+        says=lambda situation: "flow" if situation.in_flow else "",
         reason=no_flow,
     ),
     Action(
@@ -91,6 +93,7 @@ INSPECTOR: Final = (
         help="freeze the list and count what changes; again, resume it",
         where=Where.INSPECTOR,
         bar=True,
+        says=lambda situation: "resume the list" if situation.frozen else "freeze",
         reason=no_list,
     ),
     Action(

@@ -63,5 +63,6 @@ MOVING: Final = (
         help="open the row",
         where=Where.MOVE,
         bar=True,
+        says=lambda situation: situation.enter,
     ),
 )

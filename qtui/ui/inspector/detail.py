@@ -69,6 +69,7 @@ class JobDetail:
                 self.job, self._roomy = job, roomy
                 self._ages = ages(job, now) if job else ()
                 self._view.show(document, f"{queue.base}:{job_id}:{roomy}")
+                self._screen.draw_keys()  # whether it is in a flow is known now
 
         self._screen.in_background(read, "detail")
 

@@ -31,6 +31,7 @@ from qtui.ui.dialogs.ask import AskDialog
 from qtui.ui.dialogs.stop import StopDialog
 from qtui.ui.flow.screen import JobPlace
 from qtui.ui.inspector.campaigns import Campaigns
+from qtui.ui.inspector.changing import Changing
 from qtui.ui.inspector.detail import JobDetail
 from qtui.ui.inspector.error_groups import GroupedErrors
 from qtui.ui.inspector.finding import Finder
@@ -122,6 +123,7 @@ class Inspector(LiveScreen):
         )
         self.campaigns = Campaigns(self, self.board, self.query_one(Banners), self._results_changed)
         self.retrying = Retrying(self, self.board, self.campaigns)
+        self.changing = Changing(self, self.board, self.campaigns)
         self.marking = Marking(self, self.board, self.table, changed=self._marks_changed)
         self.lists = Lists(self.board, self.list, self.table, self.queues)
         self.finder = Finder(self, self.board, self.query_one(TypedLine), self.lists)
@@ -462,6 +464,10 @@ class Inspector(LiveScreen):
         """The list, the job under the cursor, the marks, and whether a retry is running."""
         board, marks = self.board, self.board.marks
         return Situation(
+            quits=not self.has_class("-opened"),
+            enter=self._enter(),
+            frozen=board.jobs is not None and board.jobs.held and not board.verdicts,
+            in_flow=self._in_flow(),
             read_only=self.session.read_only,
             running=self.campaigns.on(board.queue) is not None,
             stoppable=bool(self.campaigns.under_way),
@@ -476,6 +482,22 @@ class Inspector(LiveScreen):
             filtered=board.filter is not None,
             keeps_journal=self.session.journal is not None,
         )
+
+    def _enter(self) -> str:
+        """What Enter does, in a word."""
+        if self.focused is self.queues:
+            return "jobs" if self.queues.length else ""
+        if self.focused is self.detail:
+            return "fold"
+        return "open" if self.table.length else ""
+
+    def _in_flow(self) -> bool:
+        """Whether the job under the cursor has a parent or children, as far as is known."""
+        row, job = self.table.cursor_row, self.job.job
+        if row is None:
+            return False
+        parts = self.board.state is JobState.WAITING_CHILDREN or bool(row.parent_key)
+        return parts or (job is not None and job.id == row.id and job.children.total > 0)
 
     @override
     def key_parts(self) -> Sequence[Where]:

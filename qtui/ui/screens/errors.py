@@ -209,6 +209,7 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
         chosen = self._chosen_groups()
         return Situation(
             read_only=self.session.read_only,
+            enter="jobs" if self._list.length else "",
             running=self._is_retrying(),
             state=self._state,
             queues=len(self._queues),

@@ -219,18 +219,25 @@ class KeyBar(Bar):
     def show(
         self,
         lead: str,
-        actions: Sequence[Action],
-        always: Sequence[Action],
+        actions: Sequence[tuple[Action, str]],
+        always: Sequence[tuple[Action, str]],
         remapped: Mapping[str, str],
     ) -> None:
-        """Shows as many of the actions as fit, after the lead and before those always shown."""
+        """Shows as many of the actions as fit, after the lead and before those always shown.
+
+        Args:
+            lead: what comes first.
+            actions: each with its label, the most needed first.
+            always: the same.
+            remapped: keys of actions by id, where they are others.
+        """
         tail: list[tuple[str, str]] = []
-        for action in always:
-            tail += self._pair(action, remapped)
+        for action, label in always:
+            tail += self._pair(action, label, remapped)
         room = self.size.width - sum(cell_len(words) for words, _ in tail)
         pieces: list[tuple[str, str]] = [(f" {lead}   " if lead else " ", "strong")]
-        for action in actions:
-            pair = self._pair(action, remapped)
+        for action, label in actions:
+            pair = self._pair(action, label, remapped)
             taken = sum(cell_len(words) for words, _ in [*pieces, *pair])
             if taken > room:
                 break
@@ -238,8 +245,8 @@ class KeyBar(Bar):
         self.say(pieces, tail)
 
     @staticmethod
-    def _pair(action: Action, remapped: Mapping[str, str]) -> list[tuple[str, str]]:
-        return [(keys_of(action, remapped)[0], "key"), (f" {action.label}  ", "faint")]
+    def _pair(action: Action, label: str, remapped: Mapping[str, str]) -> list[tuple[str, str]]:
+        return [(keys_of(action, remapped)[0], "key"), (f" {label}  ", "faint")]
 
 
 _SLOW: Final = 0.1
