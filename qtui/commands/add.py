@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.new_job.options import NewJob, OptionError, new_job
-from qtui.bullmq.writers.add import AddWriter
 from qtui.commands.shared.asking import check_may_write
 from qtui.commands.shared.find import find_queue, queue_key
 from qtui.commands.shared.run import NOT_ALL, USAGE, CommandError, Workplace
 from qtui.commands.shared.single import Manner, Single, do_single
-from qtui.operations.add.add import Add
 from qtui.operations.add.plan import AddPlan, NotAddable, copy_of, plan_add, read_copied
 from qtui.text import plain
 from qtui.verbs import Verb
@@ -111,7 +109,7 @@ def _single(plan: AddPlan, request: AddRequest) -> Single:
         job_id=job.job_id,
         target=plan.target,
         question="Add the copy?" if plan.copied else "Add the job?",
-        make=lambda client: Add(client, AddWriter(client), plan),
+        make=plan.action,
         how=request.words,
     )
 

@@ -8,14 +8,12 @@ from dataclasses import dataclass, replace
 
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.new_job.editable import Editable, read_editable
-from qtui.bullmq.writers.edit import EditWriter
 from qtui.commands.shared.asking import check_may_write
 from qtui.commands.shared.find import find_queue
 from qtui.commands.shared.output import is_terminal
 from qtui.commands.shared.run import DONE, INTERRUPTED, NOT_ALL, USAGE, CommandError, Workplace
 from qtui.commands.shared.single import Manner, Single, do_single
 from qtui.operations.edit.draft import Draft, EditorError, editor_command
-from qtui.operations.edit.edit import Edit
 from qtui.operations.edit.plan import EditPlan, Wish, plan_for
 from qtui.text import plain
 from qtui.verbs import Verb
@@ -139,6 +137,6 @@ def _single(plan: EditPlan, request: EditRequest) -> Single:
         job_id=job.id,
         target=plan.target,
         question=f"{verb} the job?",
-        make=lambda client: Edit(client, EditWriter(client), plan),
+        make=plan.action,
         how=request.words,
     )

@@ -7,11 +7,7 @@ from pathlib import Path
 from qtui.bullmq.codes import Result
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.new_job.options import new_job
-from qtui.bullmq.writers.add import AddWriter
-from qtui.bullmq.writers.edit import EditWriter
-from qtui.operations.add.add import Add
 from qtui.operations.add.plan import plan_add
-from qtui.operations.edit.edit import Edit
 from qtui.operations.edit.plan import Wish, plan_edit
 from tests.operations.undoing import carried_out
 from tests.seeds import QUEUE
@@ -21,7 +17,7 @@ async def edited(client: Client, folder: Path, job_id: str, wish: Wish) -> Resul
     """Edits a job; its result."""
     plan = await plan_edit(client, QUEUE, job_id, wish)
     assert plan.refusal == ""
-    [result] = await carried_out(client, folder, Edit(client, EditWriter(client), plan))
+    [result] = await carried_out(client, folder, plan.action(client))
     if result.done:
         assert result.target == plan.target
     return result
@@ -31,7 +27,7 @@ async def added(client: Client, folder: Path, name: str = "n", **options: object
     """Adds a job; its result."""
     plan = await plan_add(client, QUEUE, new_job(name, '{"new":true}', options))
     assert plan.refusal == ""
-    [result] = await carried_out(client, folder, Add(client, AddWriter(client), plan))
+    [result] = await carried_out(client, folder, plan.action(client))
     if result.done:
         assert result.target == plan.target
     return result

@@ -16,9 +16,7 @@ from redis.asyncio import Redis
 from qtui.bullmq.codes import Code
 from qtui.bullmq.model import JobState
 from qtui.bullmq.new_job.editable import read_editable
-from qtui.bullmq.writers.edit import EditWriter
 from qtui.demo.server import EmbeddedServer
-from qtui.operations.edit.edit import Edit
 from qtui.operations.edit.plan import NotEditable, Wish, plan_edit
 from qtui.operations.journal.reading import read_header, read_lines
 from qtui.operations.planning.plan import Resets
@@ -161,7 +159,7 @@ async def test_a_job_that_changed_since_it_was_read_is_left_alone(
     words = change.format(job=QUEUE.job("a"), failed=QUEUE.key("failed")).split(" ")
     await client.execute_command(*words)
     before = await keyspace(client)
-    [result] = await carried_out(client, tmp_path, Edit(client, EditWriter(client), plan))
+    [result] = await carried_out(client, tmp_path, plan.action(client))
     assert (result.code, result.error) == (Code.NOT_IN_STATE, why)
     assert await keyspace(client) == before
 

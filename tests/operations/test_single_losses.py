@@ -17,9 +17,7 @@ from qtui.bullmq.script import script_text
 from qtui.bullmq.writers.add import AddWriter, Unreserved
 from qtui.bullmq.writers.edit import EditWriter
 from qtui.demo.server import EmbeddedServer
-from qtui.operations.add.add import Add
 from qtui.operations.add.plan import plan_add
-from qtui.operations.edit.edit import Edit
 from qtui.operations.edit.plan import Wish, plan_edit
 from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign, Phase
@@ -54,7 +52,7 @@ async def test_a_job_is_added_once_and_runs_once(
         await client.script_load(script_text("add"))
         new = new_job("new", '{"n":1}', {} if kept else {"removeOnComplete": True})
         plan = await plan_add(client, QUEUE, new)
-        action = Add(client, AddWriter(client), plan, window=0.2)
+        action = plan.action(client, window=0.2)
         await action.prepared(action.job)  # a call that only counts ids
         proxy.accidents[:], proxy.late_comes_first = accidents, late_comes_first
         async with real.worker(2) as ended:
@@ -83,7 +81,7 @@ async def test_a_job_is_edited_once(
         plan = await plan_edit(client, QUEUE, job_id, wish)
         proxy.accidents[:], proxy.late_comes_first = accidents, late_comes_first
         async with real.worker(2) as ended:
-            result = await _sent(Campaign(client, Edit(client, EditWriter(client), plan)))
+            result = await _sent(Campaign(client, plan.action(client)))
             await proxy.deliver()
             if retry:
                 await ended(1)
@@ -109,7 +107,7 @@ async def test_another_hand_that_was_faster_is_not_taken_for_a_lost_call(
                 await other.hset(QUEUE.job("a"), "data", "[2]")
 
         proxy.after = interfere
-        result = await _sent(Campaign(client, Edit(client, EditWriter(client), plan)))
+        result = await _sent(Campaign(client, plan.action(client)))
         assert (result.code, result.error) == (Code.NOT_IN_STATE, "its data has changed since")
         assert await client.hget(QUEUE.job("a"), "data") == "[2]"
 
@@ -123,7 +121,7 @@ async def test_a_stop_is_heeded_while_the_server_hangs(tmp_path: Path) -> None:
         client = ours_to(server)
         await raw_failed(client, ["a"])
         plan = await plan_edit(client, QUEUE, "a", Wish(data="[1]"))
-        campaign = _campaign(client, tmp_path, Edit(client, EditWriter(client), plan))
+        campaign = _campaign(client, tmp_path, plan.action(client))
         os.kill(server.pid, signal.SIGSTOP)
         running = asyncio.ensure_future(_all(campaign))
         try:
@@ -236,7 +234,7 @@ async def test_the_journal_names_the_new_job_before_it_is_made(
         await real.add(job())
         await client.script_load(script_text("add"))
         plan = await plan_add(client, QUEUE, new_job("new", '{"n":1}', {"attempts": 2}))
-        campaign = _campaign(client, tmp_path, Add(client, AddWriter(client), plan, window=0.2))
+        campaign = _campaign(client, tmp_path, plan.action(client, window=0.2))
         written: list[str] = []
 
         async def look() -> None:
@@ -263,6 +261,6 @@ async def test_an_id_that_redis_does_not_give_is_a_refusal_of_the_job(
     await client.delete(QUEUE.key("id"))
     await client.lpush(QUEUE.key("id"), "no counter")
     plan = await plan_add(client, QUEUE, new_job("new", "{}", {}))
-    result = await _sent(_campaign(client, tmp_path, Add(client, AddWriter(client), plan)))
+    result = await _sent(_campaign(client, tmp_path, plan.action(client)))
     assert result.code is Code.REFUSED
     assert result.error.startswith("INCR: WRONGTYPE")

@@ -19,14 +19,15 @@ from typing import Final
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
+from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.new_job.editable import read_editable
 from qtui.bullmq.new_job.options import NewJob
 from qtui.bullmq.reads.events.log import EventLog
 from qtui.bullmq.writers.add import AddWriter, Unreserved
 from qtui.bullmq.writers.batch import Batch
-from qtui.operations.add.plan import AddPlan
 from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection
 from qtui.operations.supply.single import Judged, SingleAction
+from qtui.verbs import Verb
 
 WINDOW: Final = 5.0
 """Seconds after which the server no longer adds a job: as long as a reply is waited for."""
@@ -59,25 +60,37 @@ class Numbered:
 
 
 class Add(SingleAction[Numbered]):
-    """The adding of a plan's job.
+    """The adding of a job.
 
     Args:
         client: where to read.
         writer: adds it.
-        plan: the job and its queue.
+        queue: the queue to which it is added.
+        job: the job.
+        copied: the id of the job from which it was made; empty for none.
+        may_be_new: whether the queue is made if no key of it exists.
         window: seconds for which a call is good.
     """
 
     def __init__(
-        self, client: Client, writer: AddWriter, plan: AddPlan, *, window: float = WINDOW
+        self,
+        client: Client,
+        writer: AddWriter,
+        queue: QueueKey,
+        job: NewJob,
+        *,
+        copied: str = "",
+        may_be_new: bool = False,
+        window: float = WINDOW,
     ) -> None:
-        self.job = Numbered(plan.job)
-        super().__init__(plan.queue, [self.job])
-        self.plan = plan
+        self.job = Numbered(job)
+        super().__init__(queue, [self.job])
+        self._copied = copied
+        self._may_be_new = may_be_new
         self._client = client
         self._writer = writer
         self._window = window
-        self._added = EventLog(client, plan.queue, ("added",))
+        self._added = EventLog(client, queue, ("added",))
         self._whole = True
         """Whether no event can have been missed."""
         self._made = False
@@ -98,8 +111,8 @@ class Add(SingleAction[Numbered]):
             prefix=self.queue.prefix,
             state="",
             selection=WrittenSelection(kind="ids", jobs=1),
-            action=self.plan.verb.value,
-            options={"copied": self.plan.copied} if self.plan.copied else {},
+            action=(Verb.DUPLICATE if self._copied else Verb.ADD).value,
+            options={"copied": self._copied} if self._copied else {},
         )
 
     async def prepared(self, job: Numbered) -> Numbered:
@@ -112,7 +125,7 @@ class Add(SingleAction[Numbered]):
         if job.number:
             return ""
         try:
-            reserved = await self._writer.reserve(self.queue, may_be_new=self.plan.may_be_new)
+            reserved = await self._writer.reserve(self.queue, may_be_new=self._may_be_new)
         except Unreserved as error:
             return str(error)
         job.number = reserved.number
@@ -138,7 +151,7 @@ class Add(SingleAction[Numbered]):
             self.queue,
             job.job,
             job.number,
-            may_be_new=self.plan.may_be_new,
+            may_be_new=self._may_be_new,
             until=math.floor(job.until + job.clock),
         )
         [result] = batch.results

@@ -21,6 +21,8 @@ from qtui.bullmq.new_job.options import NewJob, OptionError, new_job, options_of
 from qtui.bullmq.reads.queues.workers import read_workers
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.reads.status import read_status
+from qtui.bullmq.writers.add import AddWriter
+from qtui.operations.add.add import WINDOW, Add
 from qtui.operations.planning.brakes import THE_QUEUE, Destined, queue_brakes
 from qtui.operations.planning.proposal import PlanLine, PlanOptions
 from qtui.text import plain, size, span
@@ -120,6 +122,20 @@ class AddPlan:
         note = f"data: {size(octets)}, options: {self.job.opts}"
         place, refusal = self.place(), self.refusal
         return [PlanLine(number=1, name=self.job.name, note=note, place=place, refusal=refusal)]
+
+    def action(
+        self, client: Client, options: PlanOptions | None = None, *, window: float = WINDOW
+    ) -> Add:
+        """Returns the action of this plan; a call is good for ``window`` seconds."""
+        return Add(
+            client,
+            AddWriter(client),
+            self.queue,
+            self.job,
+            copied=self.copied,
+            may_be_new=self.may_be_new,
+            window=window,
+        )
 
     def warnings(self, options: PlanOptions | None = None) -> Iterable[str]:
         """Returns what to know before confirming, in whole sentences; plain text."""

@@ -18,7 +18,6 @@ from qtui.bullmq.new_job.payload import digest_of
 from qtui.bullmq.reads.scripted.fields import Fields, family_of
 from qtui.bullmq.writers.batch import Batch
 from qtui.bullmq.writers.edit import EditWriter
-from qtui.operations.edit.plan import EditPlan
 from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection
 from qtui.operations.supply.single import Judged, SingleAction
 from qtui.verbs import Verb
@@ -58,80 +57,82 @@ def is_done(job: Editable, becomes: Mapping[str, str]) -> bool:
     )
 
 
-class Edit(SingleAction[EditPlan]):
-    """The edit of a plan's job.
+class Edit(SingleAction[Editable]):
+    """The edit of one job.
 
     Args:
         client: where to read.
         writer: edits it.
-        plan: the job, pinned to what it was when it was read, and the change.
+        job: the job, pinned to what it was when it was read.
+        change: what it is to become.
     """
 
     verb = Verb.EDIT
 
-    def __init__(self, client: Client, writer: EditWriter, plan: EditPlan) -> None:
-        super().__init__(plan.queue, [plan])
-        self.plan = plan
+    def __init__(self, client: Client, writer: EditWriter, job: Editable, change: Change) -> None:
+        super().__init__(job.queue, [job])
+        self.job = job
+        self.change = change
         self._client = client
         self._writer = writer
 
-    def id_of(self, job: EditPlan) -> str:
+    def id_of(self, job: Editable) -> str:
         """Returns the job's id."""
-        return job.job.id
+        return job.id
 
     def header(self) -> Header:
         """Returns the first line of the journal."""
-        plan = self.plan
+        change, state = self.change, self.job.state
         return Header(
             where="",
-            queue=plan.queue.base,
-            prefix=plan.queue.prefix,
-            state=plan.job.state.value if plan.job.state else "",
+            queue=self.queue.base,
+            prefix=self.queue.prefix,
+            state=state.value if state else "",
             selection=WrittenSelection(kind="ids", jobs=1),
             action=self.verb.value,
             resets={
-                "made": plan.change.reset_attempts_made,
-                "started": plan.change.reset_attempts_started,
+                "made": change.reset_attempts_made,
+                "started": change.reset_attempts_started,
             },
-            options={"fields": [name for name in becomes_of(plan.change) if name != RETRIED]},
+            options={"fields": [name for name in becomes_of(change) if name != RETRIED]},
         )
 
-    async def snapshot_of(self, job: EditPlan) -> Snapshot:
+    async def snapshot_of(self, job: Editable) -> Snapshot:
         """Returns the job's fields as they are, its exact place, and what they become.
 
         Of a job that is retried too it reads what its parent knows of it, as a retry does.
         """
-        seen, family = job.job, None
-        if job.change.retry:
-            fields = Fields(self._client, job.queue, EDIT_FIELDS, family=True)
-            [values] = await fields.first_of([seen.id])
+        family = None
+        if self.change.retry:
+            fields = Fields(self._client, self.queue, EDIT_FIELDS, family=True)
+            [values] = await fields.first_of([job.id])
             family = family_of(values[-1])
         return Snapshot(
-            seen.id,
-            seen.score,
-            seen.fields,
+            job.id,
+            job.score,
+            job.fields,
             family=family,
-            place=seen.before,
-            becomes=becomes_of(job.change),
+            place=job.before,
+            becomes=becomes_of(self.change),
         )
 
-    async def send(self, job: EditPlan) -> Batch:
+    async def send(self, job: Editable) -> Batch:
         """Edits it, in one atomic step."""
-        batch = await self._writer.edit(job.queue, job.job.seen, job.change)
+        batch = await self._writer.edit(self.queue, job.seen, self.change)
         [result] = batch.results
-        return Batch([in_words(result, job.job.state)], batch.note, batch.seconds)
+        return Batch([in_words(result, job.state)], batch.note, batch.seconds)
 
-    async def judge(self, job: EditPlan) -> Judged:
+    async def judge(self, job: Editable) -> Judged:
         """Reads the job: it stands while all is as it was, and is done where all is as wanted."""
-        now = await read_editable(self._client, job.queue, job.job.id)
+        now = await read_editable(self._client, self.queue, job.id)
         if now is None:
             # Gone: it was edited, ran and was removed; or was removed before; or a restart lost it.
-            return Judged(False, Result(job.job.id, Code.UNKNOWN))
-        if now.seen == job.job.seen:
-            return Judged(True, Result(job.job.id, Code.NOT_IN_STATE))
-        if is_done(now, becomes_of(job.change)):
+            return Judged(False, Result(job.id, Code.UNKNOWN))
+        if now.seen == job.seen:
+            return Judged(True, Result(job.id, Code.NOT_IN_STATE))
+        if is_done(now, becomes_of(self.change)):
             place = now.state.key if now.state else ""
-            return Judged(False, Result(job.job.id, Code.DONE, target=place))
-        changed = "data" if digest_of(now.data) != job.job.seen.digest else "state"
-        result = Result(job.job.id, Code.NOT_IN_STATE, error=changed)
-        return Judged(False, in_words(result, job.job.state))
+            return Judged(False, Result(job.id, Code.DONE, target=place))
+        changed = "data" if digest_of(now.data) != job.seen.digest else "state"
+        result = Result(job.id, Code.NOT_IN_STATE, error=changed)
+        return Judged(False, in_words(result, job.state))

@@ -25,15 +25,16 @@ from qtui.bullmq.new_job.payload import mistake_in, packed, spread
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.reads.status import read_status
 from qtui.bullmq.writers.batch import Picked
+from qtui.bullmq.writers.edit import EditWriter
+from qtui.operations.edit.edit import Edit
 from qtui.operations.planning.plan import Plan, Resets, make_plan
-from qtui.operations.planning.proposal import PlanLine, PlanOptions
+from qtui.operations.planning.proposal import PlanLine, PlanOptions, Toggle
 from qtui.operations.supply.selection import Chosen
 from qtui.text import first_line, plain, size, span
+from qtui.verbs import Verb
 
-RESET_MADE: Final = "plan.reset-made"
-RESET_STARTED: Final = "plan.reset-started"
-RETRY: Final = "plan.retry"
-"""The toggle "and retry" of an edit of a job that has finished."""
+RETRY: Final = Toggle(id="plan.and-retry", words="and retry the job", rereads=True)
+"""Of the edit of a job that has finished."""
 
 LONGEST_COMPARED: Final = 200_000
 """Characters of data up to which a plan shows what an edit changes."""
@@ -83,6 +84,11 @@ class EditPlan:
     def queue(self) -> QueueKey:
         """The queue of the job."""
         return self.job.queue
+
+    @property
+    def verb(self) -> Verb:
+        """An edit."""
+        return Verb.EDIT
 
     @property
     def jobs(self) -> int:
@@ -204,6 +210,10 @@ class EditPlan:
                 number=1, name=self.job.row.name, note=note, place=self.place(), refusal=refusal
             )
         ]
+
+    def action(self, client: Client, options: PlanOptions | None = None) -> Edit:
+        """Returns the action of this plan."""
+        return Edit(client, EditWriter(client), self.job, self.change)
 
     def warnings(self, options: PlanOptions | None = None) -> Iterable[str]:
         """Returns what to know before confirming, in whole sentences; plain text."""
