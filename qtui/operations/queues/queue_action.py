@@ -178,8 +178,8 @@ class QueueAction:
 
     def settle(self, change: QueueChange, results: Sequence[Result]) -> Sequence[Result]:
         """Returns the result once nothing of the queue is left."""
-        if self.left and results and results[0].done:
-            return []
+        if not results or (self.left and results[0].done):
+            return []  # the server refused it for now, or there is more to do
         self.left = 0
         self._todo = [one for one in self._todo if one is not change]
         self._done |= {one.job_id for one in results if one.done}
