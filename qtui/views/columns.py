@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -161,7 +162,13 @@ _FATES: Final = {
     Fate.GONE: ("? removed, outcome unknown", Tone.FAINT),
 }
 
-_PLACES: Final = {"wait": "waiting"}
+_PLACES: Final = {state.key: state.value for state in JobState}
+"""States by the suffixes of their keys, which results name."""
+
+_RUNS_AGAIN: Final = frozenset({Verb.RETRY, Verb.RERUN})
+
+_REDIS_ERROR: Final = re.compile(r"[A-Z]{2,}\b")
+"""How an error of Redis begins; a refusal of ours is in words."""
 
 
 def verdict(
@@ -182,16 +189,24 @@ def verdict(
         if outcome is not None and outcome.fate is not Fate.WAITING:
             words, tone = _FATES[outcome.fate]
             return Verdict(f"{words}: {outcome.error}" if outcome.error else words, tone)
-        place = _PLACES.get(result.target, result.target)
-        if action == Verb.RETRY or action == Verb.RERUN:
-            return Verdict(f"✔ {place or 'waiting'}", Tone.GOOD)
-        moved = place and place != state
-        return Verdict(f"✔ {state}→{place}" if moved else f"✔ {done_by(action)}", Tone.GOOD)
+        return Verdict(f"✔ {_done(result.target, state, action)}", Tone.GOOD)
     if result.code is Code.UNKNOWN:
         return Verdict("? unknown: the connection was lost", Tone.BAD)
     words = meaning(result.code, state)
     if result.code is Code.FAILED_CHILD:
         return Verdict(f"✗ {int(result.code)} {words}: {first_line(result.error)}", Tone.BAD)
     if result.code is Code.REFUSED:
-        return Verdict(f"✗ {words}: {first_line(result.error)}", Tone.BAD)
+        error = first_line(result.error)
+        is_redis = not error or _REDIS_ERROR.match(error)
+        return Verdict(f"✗ {words}: {error}" if is_redis else f"✗ 0 {error}", Tone.BAD)
     return Verdict(f"✗ {int(result.code)} {words}", Tone.BAD)
+
+
+def _done(target: str, state: JobState, action: str) -> str:
+    """What was done to a job, in words: where it went, or what the script or the action says."""
+    place = _PLACES.get(target)
+    if place is None:
+        return target or ("waiting" if action in _RUNS_AGAIN else done_by(action))
+    if action in _RUNS_AGAIN or place == state:
+        return place if action in _RUNS_AGAIN else done_by(action)
+    return f"{state}→{place}"

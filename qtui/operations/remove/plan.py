@@ -18,8 +18,9 @@ from qtui.bullmq.model import LIST_FIELDS, JobState, QueueStatus, Row
 from qtui.bullmq.reads.status import read_status
 from qtui.bullmq.signature import signature
 from qtui.bullmq.writers.batch import NEVER, Picked
-from qtui.bullmq.writers.remove import CLEARED, REMOVED
+from qtui.bullmq.writers.remove import CLEARED, REMOVED, RemoveWriter
 from qtui.operations.planning.proposal import PlanLine, PlanOptions, count_to_type
+from qtui.operations.remove.remove import Remove
 from qtui.operations.supply.selection import (
     Chosen,
     Query,
@@ -29,6 +30,7 @@ from qtui.operations.supply.selection import (
     met_rows,
 )
 from qtui.text import count, plain, plural
+from qtui.verbs import Verb
 
 CHILDREN_TOO: Final = "plan.children"
 """The toggle with which the jobs below go too."""
@@ -185,6 +187,21 @@ class RemovalPlan:
         """Why none of it can be carried out."""
         why = self.status.kind.refusal
         return f"Nothing will be removed: the queue is {why}." if why else ""
+
+    @property
+    def verb(self) -> Verb:
+        """What it does."""
+        return Verb.REMOVE
+
+    def action(self, client: Client, options: PlanOptions) -> Remove:
+        """Returns the action, with a writer of its own."""
+        return Remove(
+            client,
+            RemoveWriter(client),
+            self,
+            children=CHILDREN_TOO in options.on,
+            without_undo=WITHOUT_UNDO in options.on,
+        )
 
     def removable(self, options: PlanOptions) -> int:
         """Returns how many jobs are expected to go, without those below them."""

@@ -18,6 +18,17 @@ def cannot_retry(situation: Situation) -> str:
     return "" if situation.has_marks else no_job(situation)
 
 
+def cannot_change(situation: Situation) -> str:
+    """Why the marked jobs, or the one under the cursor, can't be changed."""
+    if situation.in_queues:
+        return "Select a job first (tab moves to the list)."
+    if why := no_list(situation) or is_busy(situation):
+        return why
+    if situation.marking:
+        return "Still marking: press the key again when that is done."
+    return "" if situation.has_marks else no_job(situation)
+
+
 def cannot_retry_all(situation: Situation) -> str:
     """Why the jobs that the list is about can't be retried."""
     return not_retriable(situation) or is_busy(situation) or no_list(situation)
@@ -69,6 +80,19 @@ JOBS: Final = (
         verb=Verb.RETRY,
         bar=True,
         reason=cannot_retry,
+    ),
+    Action(
+        id="jobs.remove",
+        keys=("D",),
+        does="remove",
+        label="remove",
+        help="plan the removal of the marked jobs, or of the job under the cursor",
+        where=Where.JOBS,
+        dry="show the plan of a removal, as a dry run",
+        writes=True,
+        verb=Verb.REMOVE,
+        bar=True,
+        reason=cannot_change,
     ),
     Action(
         id="jobs.mark",

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from qtui.operations.planning.proposal import ActionPlan, PlanOptions
+from qtui.operations.planning.proposal import ActionPlan, PlanOptions, Toggle
+from qtui.operations.remove.plan import (
+    CHILDREN_TOO,
+    WITHOUT_UNDO,
+    RemovalPlan,
+    make_removal_plan,
+)
 from qtui.operations.supply.selection import Selection, chosen
 from qtui.text import plain, plural
-from qtui.ui.dialogs.action import ActionDialog, Request
+from qtui.ui.dialogs.action import ActionDialog, Progress, Request
 from qtui.ui.dialogs.plan import Confirmed
 from qtui.ui.inspector.campaigns import Campaigns
 from qtui.ui.inspector.live import LiveScreen
@@ -16,6 +22,11 @@ from qtui.verbs import Verb
 from qtui.views.lists.board import Board
 
 A = TypeVar("A", bound=ActionPlan)
+
+_REMOVAL: Final = (
+    Toggle(id=CHILDREN_TOO, words="the jobs below too"),
+    Toggle(id=WITHOUT_UNDO, words="also what no undo can restore"),
+)
 
 
 class Changing:
@@ -65,6 +76,27 @@ class Changing:
         self._screen.app.push_screen(dialog, answered)
 
     # Jobs
+
+    def remove(self, cursor_id: str | None) -> None:
+        """Opens the plan of a removal."""
+        session = self._screen.session
+
+        def request(select: Callable[[], Awaitable[Selection]], words: str) -> Request[RemovalPlan]:
+            async def read(options: PlanOptions, progress: Progress) -> RemovalPlan:
+                rate = session.settings.scan_rate
+                return await make_removal_plan(
+                    session.client, await select(), progress=progress, rate=rate
+                )
+
+            return Request(
+                title=f"Remove {words}",
+                read=read,
+                dangerous=True,
+                toggles=_REMOVAL,
+                paced=True,
+            )
+
+        self.of_jobs(Verb.REMOVE, cursor_id, request)
 
     def of_jobs(
         self,

@@ -408,6 +408,10 @@ class Inspector(LiveScreen):
         """Plans a retry of what is marked, or of the job under the cursor."""
         self.retrying.plan_chosen(self.board.chosen(self.table.cursor_id))
 
+    def action_remove(self) -> None:
+        """Plans the removal of what is marked, or of the job under the cursor."""
+        self.changing.remove(self.table.cursor_id)
+
     def action_retry_all(self) -> None:
         """Plans a retry of every job that matches the list's state and filter."""
         self.retrying.plan_everything()
