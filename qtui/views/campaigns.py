@@ -64,7 +64,7 @@ def selection_words(header: Header) -> str:
 
 def campaign_words(header: Header) -> str:
     """The action and its selection in words: ``retry all jobs``; plain."""
-    return f"{plain(header.deed)} {selection_words(header)}"
+    return f"{plain(header.action_words)} {selection_words(header)}"
 
 
 def queue_name(header: Header) -> str:

@@ -10,11 +10,9 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import VANISHED, Campaign, Phase
+from qtui.operations.journal.lines import NOUNS
 from qtui.text import count, plain, plural
 from qtui.verbs import Verb, verb_of
-
-_UNITS: Final = {"queues": "queue", "schedulers": "scheduler"}
-"""What a campaign's ids name, by the kind of its selection; else jobs."""
 
 RESUMABLE: Final = frozenset({Verb.RETRY})
 """Actions that the journal can resume."""
@@ -29,7 +27,7 @@ class Run:
         """Why it ended before its time, where the campaign itself does not say so."""
         header = campaign.action.header()
         self.action = header.action
-        self._unit = _UNITS.get(header.selection.kind, "job")
+        self._unit = NOUNS.get(header.selection.kind, "job")
         self.queue = QueueKey(header.queue, header.prefix)
         """The queue of its jobs; of an action on several queues the first."""
         self.state: JobState | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from qtui.bullmq.schedulers.scheduler import Condition, Scheduler
@@ -35,14 +35,19 @@ class SchedulerCell(NamedTuple):
     tone: Tone = Tone.PLAIN
 
 
-def cells(one: Scheduler) -> tuple[SchedulerCell, ...]:
-    """Returns a scheduler as a row of `HEADS`. What is as it should be is faint."""
-    found = one.condition
+def cells(one: Scheduler, now: float | None = None) -> tuple[SchedulerCell, ...]:
+    """Returns a scheduler as a row of `HEADS`. What is as it should be is faint.
+
+    Args:
+        one: the scheduler.
+        now: the time to tell ages by, in ms; None for when it was read.
+    """
+    found, at = one.condition, one.now if now is None else now
     waits = found in (Condition.SCHEDULED, Condition.LATE)
     late = found is Condition.LATE
     due = one.iteration.due if one.iteration is not None else one.next
-    next_ = age(one.now - due) if waits and due is not None else "·"
-    last = "·" if one.last is None else age(one.now - one.last)
+    next_ = age(at - due) if waits and due is not None else "·"
+    last = "·" if one.last is None else age(at - one.last)
     runs = "·" if not one.iterations else _runs(one)
     state = condition(one)
     if found is Condition.SCHEDULED:
@@ -63,9 +68,17 @@ def _runs(one: Scheduler) -> str:
     return made if one.limit is None else f"{made}/{count(one.limit)}"
 
 
-def is_wrong(one: Scheduler) -> bool:
-    """Whether it needs somebody: dead or late."""
-    return one.condition in (Condition.DEAD, Condition.LATE)
+_FIRST: Final = (Condition.DEAD, Condition.LATE)
+
+
+def worst_first(schedulers: Iterable[Scheduler]) -> list[Scheduler]:
+    """Returns the dead ones first, then the late ones, then the others as they were given."""
+
+    def rank(one: Scheduler) -> int:
+        found = one.condition
+        return _FIRST.index(found) if found in _FIRST else len(_FIRST)
+
+    return sorted(schedulers, key=rank)
 
 
 def sections(one: Scheduler) -> list[Section]:

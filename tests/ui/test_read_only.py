@@ -17,7 +17,7 @@ README = Path(__file__).parents[2] / "README.md"
 [ACL] = [line for line in README.read_text("utf-8").splitlines() if line.startswith("ACL SETUSER")]
 STATES = [key for action in ACTIONS if action.id.startswith("state.") for key in action.keys]
 WAYS_OUT = {"q", "escape"}
-DIALOGS = {"r", "R", "question_mark", "colon", "ctrl+p", "slash", "e", "f", "L"}
+DIALOGS = {"r", "R", "question_mark", "colon", "ctrl+p", "slash", "e", "f", "L", "S"}
 """What opens something: pressed by itself, so that the keys after it act there."""
 
 

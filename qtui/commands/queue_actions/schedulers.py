@@ -36,7 +36,7 @@ from qtui.operations.schedulers.plan import SchedulersPlan, plan_schedulers
 from qtui.text import count, plain
 from qtui.verbs import Verb
 from qtui.views.columns import Tone
-from qtui.views.schedulers import HEADS, RIGHT, cells, scheduler_object
+from qtui.views.schedulers import HEADS, RIGHT, cells, scheduler_object, worst_first
 
 ALL: Final = "*"
 """Stands for every queue."""
@@ -131,7 +131,7 @@ def _list(place: Workplace, request: SchedulersRequest) -> int:
         return _show(place, request)
     several = request.queue == ALL
     pages = place.ask(lambda client: _pages(client, place, request.queue))
-    found = [one for page in pages for one in page.schedulers]
+    found = worst_first(one for page in pages for one in page.schedulers)
     if request.json:
         for one in found:
             place.out.json(scheduler_object(one))
@@ -296,7 +296,7 @@ async def _carry_out(
     record = Recorder(
         folder=place.journal, where=place.target.shown, how=request.words, reason=request.reason
     )
-    campaign = Campaign(client, plan.action(client), record=record)
+    campaign = Campaign(client, plan.action(client, PlanOptions()), record=record)
     try:
         return await carry_out(campaign, place, report)
     finally:

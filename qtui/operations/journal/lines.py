@@ -133,7 +133,7 @@ class Header:
         return self.effect or self.action
 
     @property
-    def deed(self) -> str:
+    def action_words(self) -> str:
         """The action for people: what was done to schedulers, for others the action's id."""
         return _text(self.options.get("do")) or self.action
 

@@ -19,6 +19,7 @@ from qtui.operations.schedulers.changes import read_removal, read_revival
 from qtui.operations.schedulers.template import read_template
 from qtui.operations.schedulers.words import iteration_place, moment, schedule, until
 from qtui.text import count, plain, plural
+from qtui.verbs import Verb
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,11 @@ class SchedulersPlan:
     workers: int | None
     """Workers connected; None if unknown."""
     forecasts: tuple[SchedulerForecast, ...]
+
+    @property
+    def verb(self) -> Verb:
+        """What it does, for who may do it."""
+        return Verb.SCHEDULERS
 
     @property
     def queue(self) -> QueueKey:
@@ -106,12 +112,17 @@ class SchedulersPlan:
             PlanLine(
                 number=1,
                 name=one.id,
-                note="" if one.scheduler is None else schedule(one.scheduler),
+                note=self._note(one),
                 place=self.becomes(one) if one.is_done else "",
                 refusal="" if one.is_done else f"{int(one.result.code)} {one.result.error}",
             )
             for one in self.forecasts
         ]
+
+    def _note(self, one: SchedulerForecast) -> str:
+        """The schedule, where the line has room for it: not beside a revival's next time."""
+        known = one.scheduler is not None and (self.do is not Do.REVIVE or self.jobs < 2)
+        return schedule(one.scheduler) if known and one.scheduler is not None else ""
 
     def becomes(self, one: SchedulerForecast) -> str:
         """Returns what becomes of a scheduler, in a few words. Plain."""
@@ -171,7 +182,7 @@ class SchedulersPlan:
                     "last time fits; the workers compute those after it."
                 )
 
-    def action(self, client: Client) -> SchedulerAction:
+    def action(self, client: Client, options: PlanOptions) -> SchedulerAction:
         """Returns the action, with a writer of its own; not for a plan that changes nothing."""
         changes = [change_of(self.do, client, self.queue, one.id) for one in self.chosen]
         return SchedulerAction(self.do, changes)

@@ -73,7 +73,7 @@ def condition(one: Scheduler) -> str:
     """How it fares, in a few words: ``dead: its iteration is gone``, ``late by 3 m``."""
     found = one.condition
     if found is Condition.DEAD:
-        return f"dead: its iteration is {iteration_place(one)}"
+        return f"dead: iteration {iteration_place(one)}"
     if found is Condition.LATE:
         paused = ", the queue is paused" if one.paused else ""
         return f"late by {span(one.late)}{paused}"

@@ -72,7 +72,7 @@ class UndoPlan:
     def title(self) -> str:
         """What will be done, in a line; plain."""
         header = self.header
-        what = "the undo" if header.undoes else f"the {plain(header.deed)}"
+        what = "the undo" if header.undoes else f"the {plain(header.action_words)}"
         jobs = plural(self.jobs, self.noun)
         if self.noun == "queue":
             return f"Undo {what} of {plain(header.queue) if self.jobs == 1 else jobs}"

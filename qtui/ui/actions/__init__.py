@@ -21,6 +21,7 @@ from qtui.ui.actions.inspector import INSPECTOR
 from qtui.ui.actions.jobs import JOBS
 from qtui.ui.actions.journal import JOURNAL
 from qtui.ui.actions.moving import MOVING
+from qtui.ui.actions.schedulers import SCHEDULERS
 from qtui.ui.actions.states import STATES
 from qtui.ui.actions.timeline import TIMELINE
 
@@ -36,6 +37,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     *GROUPS,
     *FLOW,
     *JOURNAL,
+    *SCHEDULERS,
     *PLAN,
     *RERUN,
     *ASK,

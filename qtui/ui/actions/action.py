@@ -11,6 +11,7 @@ from qtui.bullmq.model import JobState
 from qtui.verbs import Verb
 
 if TYPE_CHECKING:
+    from qtui.bullmq.schedulers.scheduler import Scheduler
     from qtui.operations.journal.reading import Summary
 
 
@@ -25,6 +26,7 @@ class Where(StrEnum):
     GROUPS = "Errors by group"
     FLOW = "Job flow"
     JOURNAL = "Journal"
+    SCHEDULERS = "Schedulers"
     PLAN = "Plans"
     RERUN = "Rerun plan"
     ASK = "A question"
@@ -94,6 +96,12 @@ class Situation:
     """The retry under the cursor."""
     is_own: bool = False
     """It was made by this qtui, which still holds its journal."""
+
+    # Schedulers
+    scheduler: Scheduler | None = None
+    """The scheduler under the cursor."""
+    dead: int = 0
+    """Schedulers of the queue that never run again."""
 
     # Plans
     planned: bool = False

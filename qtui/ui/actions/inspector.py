@@ -77,6 +77,15 @@ INSPECTOR: Final = (
         where=Where.INSPECTOR,
     ),
     Action(
+        id="inspector.schedulers",
+        keys=("S",),
+        does="schedulers",
+        label="schedulers",
+        help="the queue's job schedulers and repeatable jobs: when they run, which are dead",
+        where=Where.INSPECTOR,
+        reason=no_list,
+    ),
+    Action(
         id="inspector.journal",
         keys=("L",),
         does="journal",

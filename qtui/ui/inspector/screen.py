@@ -44,6 +44,7 @@ from qtui.ui.inspector.retrying import Retrying
 from qtui.ui.inspector.surroundings import Surroundings
 from qtui.ui.inspector.timeline_pane import TimelinePane
 from qtui.ui.keys import bindings
+from qtui.ui.screens.schedulers import SchedulersScreen
 from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Banners, Bar, KeyBar, StateTabs
 from qtui.ui.widgets.cursor_list import OLDER_EVERY, CursorList
@@ -415,6 +416,11 @@ class Inspector(LiveScreen):
     def action_retry_all(self) -> None:
         """Plans a retry of every job that matches the list's state and filter."""
         self.retrying.plan_everything()
+
+    def action_schedulers(self) -> None:
+        """Shows the schedulers of the queue."""
+        if self.board.queue is not None:
+            self.app.push_screen(SchedulersScreen(self.session, self.board.queue))
 
     def action_journal(self) -> None:
         """Shows past retries."""

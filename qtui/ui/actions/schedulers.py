@@ -1,0 +1,101 @@
+"""The schedulers of a queue."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from qtui.bullmq.schedulers.scheduler import Condition
+from qtui.ui.actions.action import Action, Situation, Where
+from qtui.ui.actions.needs import is_busy
+from qtui.verbs import Verb
+
+
+def no_scheduler(situation: Situation) -> str:
+    """A scheduler under the cursor is needed."""
+    return is_busy(situation) or ("" if situation.scheduler else "There is no scheduler here.")
+
+
+def cannot_revive(situation: Situation) -> str:
+    """Only a dead one gets another iteration."""
+    one = situation.scheduler
+    if one is None or situation.running:
+        return no_scheduler(situation)
+    found = one.condition
+    return "" if found is Condition.DEAD else f"It is {found}, not dead."
+
+
+def none_dead(situation: Situation) -> str:
+    """Dead ones are needed to revive them all."""
+    return is_busy(situation) or ("" if situation.dead else "None of them is dead.")
+
+
+SCHEDULERS: Final = (
+    Action(
+        id="schedulers.run-now",
+        keys=("p",),
+        does="run_now",
+        label="run now",
+        help="add one job from the scheduler's template; the schedule stays as it is",
+        where=Where.SCHEDULERS,
+        dry="see what running it now would add",
+        writes=True,
+        verb=Verb.SCHEDULERS,
+        bar=True,
+        reason=no_scheduler,
+    ),
+    Action(
+        id="schedulers.revive",
+        keys=("r",),
+        does="revive",
+        label="revive",
+        help="make the next iteration of a dead scheduler",
+        where=Where.SCHEDULERS,
+        dry="see when a dead scheduler would run next",
+        writes=True,
+        verb=Verb.SCHEDULERS,
+        bar=True,
+        reason=cannot_revive,
+    ),
+    Action(
+        id="schedulers.revive-all",
+        keys=("R",),
+        does="revive_all",
+        label="revive all",
+        help="make the next iteration of every dead scheduler of the queue",
+        where=Where.SCHEDULERS,
+        dry="see when the dead schedulers would run next",
+        writes=True,
+        verb=Verb.SCHEDULERS,
+        bar=True,
+        reason=none_dead,
+    ),
+    Action(
+        id="schedulers.remove",
+        keys=("D",),
+        does="remove",
+        label="remove",
+        help="remove the scheduler, with its iteration wherever it waits",
+        where=Where.SCHEDULERS,
+        dry="see what a removal would take away",
+        writes=True,
+        verb=Verb.SCHEDULERS,
+        bar=True,
+        reason=no_scheduler,
+    ),
+    Action(
+        id="schedulers.refresh",
+        keys=("ctrl+r", "f5"),
+        does="refresh_now",
+        label="refresh",
+        help="read the schedulers again; results go",
+        where=Where.SCHEDULERS,
+    ),
+    Action(
+        id="schedulers.other-pane",
+        keys=("tab", "shift+tab"),
+        does="app.focus_next",
+        label="other pane",
+        help="go to the list, or to the details below it",
+        where=Where.SCHEDULERS,
+    ),
+)

@@ -1,0 +1,277 @@
+"""The schedulers of a queue, one of them in full, and what can be done with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import ClassVar, Final
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from typing_extensions import override
+
+from qtui.bullmq.codes import Code, ForeignQueue, Result
+from qtui.bullmq.connection.trouble import TROUBLE
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.schedulers.read import read_scheduler, read_schedulers
+from qtui.bullmq.schedulers.scheduler import Condition, Scheduler
+from qtui.operations.engine.action import JobAction
+from qtui.operations.engine.campaign import Campaign
+from qtui.operations.journal.reading import JournalError
+from qtui.operations.planning.proposal import PlanOptions
+from qtui.operations.schedulers.action import Do
+from qtui.operations.schedulers.plan import SchedulersPlan, plan_schedulers
+from qtui.text import count, first_line, plain, plural
+from qtui.ui.actions import Situation, Where
+from qtui.ui.base import QtuiScreen
+from qtui.ui.clipboard.offer import offer
+from qtui.ui.dialogs.action import ActionDialog, Progress, Request
+from qtui.ui.dialogs.plan import Confirmed
+from qtui.ui.keys import bindings
+from qtui.ui.session import Session
+from qtui.ui.widgets.bars import Bar, KeyBar
+from qtui.ui.widgets.cursor_list import CursorList
+from qtui.ui.widgets.document import DocumentView
+from qtui.ui.widgets.scheduler_list import SchedulerList
+from qtui.verbs import Verb
+from qtui.views.columns import Tone, Verdict
+from qtui.views.document import Document
+from qtui.views.schedulers import sections, worst_first
+
+_MOST: Final = 1000
+"""Schedulers that are listed; `qtui schedulers` lists them all."""
+
+
+class SchedulersScreen(QtuiScreen[None]):
+    """Lists the schedulers of a queue, and keeps them fresh."""
+
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.SCHEDULERS, Where.APP))
+    PARTS = (Where.MOVE, Where.SCHEDULERS, Where.APP)
+
+    DEFAULT_CSS = """
+    SchedulersScreen {
+        layout: vertical;
+        & > #title, & > #keys { background: $surface; }
+        & > #story { height: 45%; border-top: solid $surface-lighten-1; }
+    }
+    """
+
+    def __init__(self, session: Session, queue: QueueKey) -> None:
+        """Lists a queue's schedulers.
+
+        Args:
+            session: the connection.
+            queue: the queue.
+        """
+        super().__init__(session)
+        self._queue = queue
+        self._found: Sequence[Scheduler] = ()
+        self._removed: dict[str, Scheduler] = {}
+        """Those that are gone, with their result, until the list is refreshed."""
+        self._results: dict[str, Verdict] = {}
+        self._campaign: Campaign[JobAction] | None = None
+        self._lost = False
+
+    @override
+    def compose(self) -> ComposeResult:
+        yield Bar(id="title")
+        yield SchedulerList(id="schedulers")
+        yield DocumentView(id="story")
+        yield Bar(id="status")
+        yield KeyBar(id="keys")
+
+    def on_mount(self) -> None:
+        """Reads them, and again at each refresh."""
+        self._list = self.query_one(SchedulerList)
+        self._list.focus()
+        self._draw_title()
+        self._read_again()
+        if self.session.settings.refresh:
+            self.set_interval(self.session.settings.refresh, self._read_again)
+        self.draw_keys()
+
+    def on_unmount(self) -> None:
+        """Closes the journal of an action that was cut off."""
+        if self._campaign is not None:
+            self._campaign.close()
+
+    # Reading
+
+    def _read_again(self) -> None:
+        if self.app.screen is self and not self.is_busy("schedulers"):
+            self.start(self._read, "schedulers")
+
+    async def _read(self) -> None:
+        try:
+            page = await read_schedulers(self.session.client, self._queue, limit=_MOST)
+        except TROUBLE as error:
+            self._lost = True
+            self.say(self.session.explain(error), "bad")
+            return
+        if self._lost:
+            self._lost = False
+            self.say("Connected again.")
+        self._found = worst_first(page.schedulers)
+        more = page.total - len(page.schedulers)
+        if more > 0:
+            self.say(f"{plural(more, 'scheduler')} more: qtui schedulers lists them all")
+        self._draw(page.unread or f"no schedulers in {self._queue.name}")
+        await self._read_one()
+
+    def _draw(self, words: str = "") -> None:
+        there = {one.id for one in self._found}
+        gone = [one for one in self._removed.values() if one.id not in there]
+        self._list.show([*self._found, *gone], self._results, plain(words))
+        self._draw_title()
+        self.draw_keys()
+
+    def _draw_title(self) -> None:
+        name = self._queue.name if self._queue.prefix == "bull" else self._queue.base
+        parts = [(" Schedulers  ", "strong"), (plain(name), "")]
+        if self._found:
+            parts.append((f"  {count(len(self._found))}", "faint"))
+        for condition in (Condition.DEAD, Condition.LATE):
+            if number := sum(one.condition is condition for one in self._found):
+                parts.append((f"  {count(number)} {condition}", "bad"))
+        if any(one.paused for one in self._found):
+            parts.append(("  the queue is paused", "warn"))
+        mode = [(" READ-ONLY ", "bad")] if self.session.read_only else []
+        self.query_one("#title", Bar).say(parts, mode)
+
+    @on(SchedulerList.Selected)
+    def _selected(self) -> None:
+        self.draw_keys()
+        self.in_background(self._read_one, "story")
+
+    async def _read_one(self) -> None:
+        """The one under the cursor in full, with its template."""
+        view, one = self.query_one(DocumentView), self._list.scheduler
+        if one is None:
+            view.show(Document(()))
+            return
+        whole = await read_scheduler(self.session.client, self._queue, one.id)
+        if self._list.scheduler is not None and self._list.scheduler.id == one.id:
+            view.show(Document(sections(whole or one)), one.id)
+
+    @on(CursorList.Opened)
+    def _opened(self) -> None:
+        self.query_one(DocumentView).focus()
+
+    @override
+    def situation(self) -> Situation:
+        """The scheduler under the cursor."""
+        return Situation(
+            read_only=self.session.read_only,
+            running=self._campaign is not None and not self._campaign.is_over,
+            scheduler=self._list.scheduler,
+            dead=sum(one.condition is Condition.DEAD for one in self._found),
+        )
+
+    # What it does
+
+    def action_run_now(self) -> None:
+        """Plans one job from the template."""
+        self._plan(Do.RUN_NOW)
+
+    def action_revive(self) -> None:
+        """Plans the next iteration of a dead one."""
+        self._plan(Do.REVIVE)
+
+    def action_revive_all(self) -> None:
+        """Plans the next iteration of every dead one."""
+        dead = [one.id for one in self._found if one.condition is Condition.DEAD]
+        self._plan(Do.REVIVE, dead)
+
+    def action_remove(self) -> None:
+        """Plans a removal."""
+        self._plan(Do.REMOVE)
+
+    def _plan(self, do: Do, ids: Sequence[str] = ()) -> None:
+        one = self._list.scheduler
+        ids = ids or ([one.id] if one is not None else [])
+        if not ids:
+            return
+        client, queue = self.session.client, self._queue
+
+        async def read(_: PlanOptions, __: Progress) -> SchedulersPlan:
+            return await plan_schedulers(client, do, queue, ids)
+
+        what = f"scheduler {plain(ids[0])}" if len(ids) == 1 else f"{count(len(ids))} schedulers"
+        verb = f"Run {what} now" if do is Do.RUN_NOW else f"{str(do).capitalize()} {what}"
+        dialog = ActionDialog(
+            Request(title=f"{verb} in {plain(queue.name)}", read=read, dangerous=do is Do.REMOVE),
+            options=PlanOptions(),
+            keep=lambda _: None,
+            dry=self.session.dry(Verb.SCHEDULERS),
+            explain=self.session.explain,
+        )
+        self.app.push_screen(dialog, self._answered)
+
+    def _answered(self, answer: Confirmed[SchedulersPlan] | None) -> None:
+        if answer is None or self.session.carry is None:
+            return
+        self._campaign = self.session.carry(answer.plan, PlanOptions(), answer.reason)
+        self.start(partial(self._carry_out, self._campaign, answer.plan), "change")
+        self.draw_keys()
+
+    async def _carry_out(self, campaign: Campaign[JobAction], plan: SchedulersPlan) -> None:
+        before = {one.id: one.scheduler for one in plan.forecasts if one.scheduler is not None}
+        trouble = ""
+        try:
+            async for results in campaign.run():
+                for result in results:
+                    self._results[result.job_id] = _verdict(plan.do, result)
+                    if plan.do is Do.REMOVE and result.done and result.job_id in before:
+                        self._removed[result.job_id] = before[result.job_id]
+        except JournalError as error:
+            trouble = plain(str(error))
+        except ForeignQueue as error:
+            trouble = f"the queue is {error}"
+        except TROUBLE as error:
+            trouble = self.session.explain(error)
+        finally:
+            campaign.close()
+        words = f"{count(campaign.done)} of {plural(campaign.selected, 'scheduler')} {plan.do.done}"
+        trouble = trouble or plain(campaign.why)
+        if trouble:
+            self.say(f"{words}: {trouble}", "bad")
+        else:
+            self.say(words if campaign.done == campaign.selected else f"{words}: see the rows")
+        await self._read()
+
+    def action_refresh_now(self) -> None:
+        """Reads them again, without the results."""
+        self._results.clear()
+        self._removed.clear()
+        self.say("")
+        self._draw()
+        self._read_again()
+
+    def action_copy_command(self) -> None:
+        """Copies the command that shows the scheduler under the cursor, or all of them."""
+        one = self._list.scheduler
+        line = self.session.command(
+            "schedulers", queue=self._queue, name=one.id if one is not None else ""
+        )
+        offer(self, line, "shell command")
+
+    def action_back(self) -> None:
+        """Back to the list, and from there to the inspector."""
+        if self.focused is self._list:
+            self.dismiss(None)
+        else:
+            self._list.focus()
+
+    def action_back_or_quit(self) -> None:
+        """Leaves the schedulers."""
+        self.dismiss(None)
+
+
+def _verdict(do: Do, result: Result) -> Verdict:
+    """What came of an action, for the row of its scheduler."""
+    if result.done:
+        job_id = result.target.rpartition(" ")[2] if do is Do.RUN_NOW else ""
+        return Verdict(f"✔ {do.done}" + (f", job {plain(job_id)}" if job_id else ""), Tone.GOOD)
+    sign = "?" if result.code is Code.UNKNOWN else f"✗ {int(result.code)}"
+    return Verdict(f"{sign} {first_line(result.error)}", Tone.BAD)
