@@ -238,3 +238,19 @@ def test_nothing_is_half_undone_when_redis_refuses_a_step(
     }
     undoing.undo()
     side.assert_all_in("failed", ids)
+
+
+@ONE_SERVER
+@pytest.mark.releases(since="2.1.0")
+def test_a_child_that_failed_its_parent_stays_once_that_one_waits_for_it(stage: Stage) -> None:
+    flows = FlowStage(stage, tree("p", tree("c", fails=True, option=FAIL)))
+    flows.seed()
+    assert flows.states() == {"p": ["failed"], "c": ["failed"]}
+    side = flows.side
+    undoing = Undoing(side)
+    assert all(one.done for one in undoing.retry(["c"]))
+    flows.rerun("p")
+    assert flows.states() == {"p": ["waiting-children"], "c": ["wait"]}
+    assert undoing.undo() == [(-3, "parent")]
+    with side.worker("ok") as worker:
+        assert worker.until(ends=2) == ["c", "p"]

@@ -21,6 +21,7 @@
            a value for each of the cleared fields, and for each of the kept ones: `=` and the value,
            or "" for an absent one
            the parent's key, the parent's queue (base key and colon) and id, or three times ""
+           "1" if a failure of the job fails its parent
            how the parent knew of the job's finish, each `=` and the value, or "":
            the value in its `processed`, the score in its `unsuccessful`, the reason in its `failed`
   Reply  first a note: empty, or the first error of an effect after the move (parent, event); then
@@ -76,6 +77,7 @@ local function readJob()
   job.cleared = nextArguments(#cleared)
   job.kept = nextArguments(#kept)
   job.parent, job.parentBase, job.parentId = nextArgument(), nextArgument(), nextArgument()
+  job.failsParent = nextArgument() == "1"
   job.processed = valueOf(nextArgument())
   job.unsuccessful = valueOf(nextArgument())
   job.ignored = valueOf(nextArgument())
@@ -117,17 +119,27 @@ local function changed(job)
   return -3, (counter or different == "#stacktrace") and "started" or "changed"
 end
 
--- Whether the parent waits for the job, and knew of its finish before.
+-- Whether the parent waits for the job.
 local function isPending(job)
-  if job.parent == "" or not (job.processed or job.unsuccessful or job.ignored) then return false end
   -- On a cluster the parent may be in another slot: then the retry did not change it either.
-  local pending = redis.pcall("SISMEMBER", job.parent .. ":dependencies", job.name)
-  return pending == 1
+  return job.parent ~= ""
+    and redis.pcall("SISMEMBER", job.parent .. ":dependencies", job.name) == 1
 end
 
--- Whether the parent would wait for ever: with no other child left nothing releases it.
+-- Whether the parent knew of the job's finish.
+local function wasKnown(job)
+  return (job.processed or job.unsuccessful or job.ignored) and true or false
+end
+
+-- Whether the parent, which waits for children, would wait for ever: with no other child left, or,
+-- before 5.42.0, for a child that failed. It was not there when that child failed: since it failed
+-- with it, somebody has retried or rerun it.
 local function strandsParent(job)
-  if redis.pcall("SCARD", job.parent .. ":dependencies") ~= 1 then return false end
+  if wasKnown(job) then
+    if redis.pcall("SCARD", job.parent .. ":dependencies") ~= 1 then return false end
+  elseif not (job.failsParent and state == "failed") then
+    return false
+  end
   local waits = redis.pcall("ZSCORE", job.parentBase .. "waiting-children", job.parentId)
   return waits and not (type(waits) == "table" and waits.err)
 end
@@ -209,7 +221,7 @@ local function takeBack(job, forbidden)
   if pending and strandsParent(job) then return -3, "parent" end
   if forbidden then return 0, forbidden end
   code, detail = moveBack(job)
-  if code == 1 and pending then putBackInParent(job) end
+  if code == 1 and pending and wasKnown(job) then putBackInParent(job) end
   return code, detail
 end
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.model import JobState
+from qtui.bullmq.model import Garbage, JobState, is_true
 from qtui.bullmq.reads.job import parent_of
 from qtui.bullmq.script import Script, flag, pin, script_text
 from qtui.bullmq.writers.batch import LARGEST_BATCH, Batch, results_of
@@ -123,10 +123,21 @@ def _kept(name: str, text: str | None) -> str:
 
 
 def _parent(job: Retried) -> list[str]:
-    """The parent's key, queue and id, and how it knew of the job's finish; all empty without it."""
+    """The parent's key, queue and id, what the job's failure does, and how the parent knew of it.
+
+    All empty without a parent.
+    """
     key = job.fields.get("parentKey", "")
-    if not key or not job.family:
-        return [""] * (3 + len(PARENT_KEYS))
+    if not key:
+        return [""] * (4 + len(PARENT_KEYS))
     base, parent_id = parent_of(key, job.fields.get("parent")) or ("", "")
     held = [_value(job.family.get(name)) for name in PARENT_KEYS]
-    return [key, f"{base}:", parent_id, *held]
+    return [key, f"{base}:", parent_id, flag(_fails_parent(job)), *held]
+
+
+def _fails_parent(job: Retried) -> bool:
+    """Whether its failure fails its parent: named in ``parent`` since 5.x, before in ``opts``."""
+    garbage = Garbage()
+    held, options = (garbage.options(job.fields.get(name)) for name in ("parent", "opts"))
+    said = (held.get("fpof"), options.get("fpof"), options.get("failParentOnFailure"))
+    return any(map(is_true, said))
