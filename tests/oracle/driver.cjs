@@ -212,8 +212,8 @@ const commands = {
     await queueOf(where).queue.drain(delayed);
   },
 
-  async promote({ id, ...where }) {
-    await (await bullmq.Job.fromId(queueOf(where).queue, id)).promote();
+  async promote({ job, ...where }) {
+    await (await bullmq.Job.fromId(queueOf(where).queue, job)).promote();
   },
 
   async limit({ concurrency, ...where }) {

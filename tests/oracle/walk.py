@@ -1,0 +1,443 @@
+"""A random walk over one queue: what anybody may do with it, in any order, and what must hold.
+
+Whoever acts, a release or qtui, each job is in one place and has its data, a scheduler has its next
+iteration, and a parent that waits has something to wait for. What BullMQ itself loses is kept out
+(`Walk._loses`, `Walk._mixed`): a walk looks for faults of qtui.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, Final, TypeAlias, TypeVar
+
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from qtui.bullmq.codes import Code
+from qtui.bullmq.keys import QueueKey, is_marker
+from qtui.bullmq.model import JobState
+from qtui.bullmq.writers.rerun import RerunWriter
+from qtui.bullmq.writers.retry import RetryWriter
+from qtui.operations.engine.action import JobAction
+from qtui.operations.engine.campaign import Campaign
+from qtui.operations.flow_rerun.plan import Start
+from qtui.operations.flow_rerun.planning import make_rerun_plan
+from qtui.operations.flow_rerun.rerun import Rerun
+from qtui.operations.journal.reading import JournalError, ids, path_of, summary
+from qtui.operations.planning.plan import Resets, make_plan
+from qtui.operations.queues.pausing import plan_pausing
+from qtui.operations.resuming.interrupted import AllDone, Interrupted
+from qtui.operations.resuming.recorder import Recorder
+from qtui.operations.retry.resuming import resume_retry
+from qtui.operations.retry.retry import Retry
+from qtui.operations.supply.selection import chosen
+from qtui.operations.undo.plan import make_undo_plan
+from qtui.operations.undo.resuming import InterruptedUndo
+from qtui.operations.undo.undo import Undo
+from qtui.verbs import Verb
+from tests.oracle.conftest import Drivers
+from tests.oracle.flow_stage import CONTINUE, FAIL, IGNORE, SINCE
+from tests.oracle.keyspace import census, members
+from tests.oracle.releases import Release, named
+from tests.oracle.stage import Side, wait_for
+
+T = TypeVar("T")
+Step: TypeAlias = tuple[str, dict[str, Any]]
+"""A method of `Walk`, and its arguments."""
+
+WHERE: Final = "redis://walk:6379/0"
+OTHERS: Final = ("4.18.3", "5.81.5", "6.7.0")
+FAR: Final = 3_600_000
+"""Milliseconds of a delay that no walk outlasts."""
+
+FINISHED: Final = (JobState.FAILED, JobState.COMPLETED)
+PENDING: Final = ("wait", "paused", "prioritized", "delayed", "active")
+
+
+class Walk:
+    """One walk, over a queue of a release; others may pause and resume it."""
+
+    def __init__(self, side: Side, drivers: Drivers) -> None:
+        self.side = side
+        self.drivers = drivers
+        self.client = self.side.client
+        self.release = self.side.release
+        self.queue = QueueKey.of("bull", self.side.queue)
+        self.folder = Path(tempfile.mkdtemp(prefix="qtui-walk-"))
+        self.alive: set[str] = set()
+        self.made = 0
+        self.scheduled = False
+        self.told: list[str] = []
+        """What was done, for whoever reads a failure."""
+
+    def go(self, steps: Sequence[Step]) -> None:
+        """Takes the steps, and looks after each; at the end all that waits may run."""
+        try:
+            self.client.flushdb()
+            self.side.open()
+            for name, arguments in steps:
+                getattr(self, name)(**arguments)
+                self.everything_holds()
+            self.told.append("the end")
+            if self._paused():
+                self._pause_or_resume(Verb.RESUME)
+            self._work()
+            self.everything_holds()
+        except BaseException as error:
+            error.add_note("\n".join(["The walk:", *self.told]))
+            raise
+        finally:
+            shutil.rmtree(self.folder)
+
+    # What is there
+
+    def key(self, suffix: str) -> str:
+        return self.side.key(suffix)
+
+    def _paused(self) -> bool:
+        return bool(self.client.hexists(self.key("meta"), "paused"))
+
+    def _real(self, name: str) -> list[str]:
+        return [one for one in members(self.client, self.key(name)) if not is_marker(one)]
+
+    def _loses(self, release: Release, verb: str) -> bool:
+        """Whether BullMQ itself would lose jobs: before 6 a pause and a resume rename a list.
+
+        Over the other one, which is gone then.
+        """
+        if release.speaks >= (6, 0, 0):
+            return False
+        if verb == "pause":
+            return bool(self._real("wait")) and bool(self.client.exists(self.key("paused")))
+        return bool(self.client.exists(self.key("paused"))) and bool(self._real("wait"))
+
+    def _ids(self, state: JobState) -> list[str]:
+        return self._real(state.key)
+
+    def _run(self, work: Callable[[Redis], Awaitable[T]]) -> T:
+        async def run() -> T:
+            async with self.side.connect() as client:
+                return await work(client)
+
+        return asyncio.run(run())
+
+    # What BullMQ does
+
+    def _added(self, jobs: Sequence[dict[str, Any]]) -> None:
+        self.alive |= set(self.side.run("add", jobs=jobs))
+
+    def add(
+        self, count: int, fails: bool, priority: int, lifo: bool, delayed: bool, attempts: int
+    ) -> None:
+        """The application adds jobs."""
+        opts: dict[str, object] = {"attempts": attempts}
+        opts |= {"priority": priority} if priority else {}
+        opts |= {"lifo": True} if lifo and not priority else {}
+        opts |= {"delay": FAR} if delayed else {}
+        one = {"name": "n", "data": {"outcome": "fail" if fails else "ok"}, "opts": opts}
+        self.told.append(f"add {count} {one}")
+        self._added([one] * count)
+
+    def flow(self, option: str, fails: bool, both: bool) -> None:
+        """The application adds a parent with two children."""
+        if self.release.speaks < SINCE[option]:
+            option = ""
+        self.made += 1
+        parent = f"p{self.made}"
+        children = []
+        for name in "ab":
+            outcome = "fail" if fails and (both or name == "a") else "ok"
+            opts = {"jobId": f"{parent}-{name}", **({option: True} if option else {})}
+            child = {"name": "c", "queueName": self.side.queue, "data": {"outcome": outcome}}
+            children.append({**child, "opts": opts})
+        top = {"name": "p", "queueName": self.side.queue, "data": {"outcome": "ok"}}
+        self.told.append(f"flow {parent} {option} fails={fails} both={both}")
+        self.side.run("flow", tree={**top, "opts": {"jobId": parent}, "children": children})
+        self.alive |= {parent, f"{parent}-a", f"{parent}-b"}
+
+    def schedule(self) -> None:
+        """The application makes a scheduler."""
+        if self.scheduled or self.release.speaks < (5, 16, 0):
+            return
+        self.told.append("schedule")
+        template = {"name": "tick", "data": {"outcome": "ok"}}
+        self.side.run("upsert", scheduler="s1", repeat={"every": FAR}, template=template)
+        self.scheduled = True
+
+    def work(self, all_of_it: bool) -> None:
+        """A worker runs some jobs, or all that wait."""
+        if self._paused():
+            return
+        self.told.append(f"work {all_of_it}")
+        if all_of_it:
+            self._work()
+        elif self._real("wait") or self._real("prioritized"):
+            with self.side.worker("data") as worker:
+                runs = worker.timed(starts=1)
+            self._check_runs(runs)
+
+    def _work(self) -> None:
+        with self.side.worker("data", concurrency=3) as worker:
+            wait_for(self._is_quiet, "every job at rest")
+            self.side.await_idle()
+            wait_for(self._is_quiet, "every job at rest")
+            runs = worker.timed()
+        self._check_runs(runs)
+
+    def _is_quiet(self) -> bool:
+        if self._paused():
+            return not self._real("active")
+        return not any(self._real(name) for name in ("wait", "active", "prioritized"))
+
+    def _check_runs(self, runs: Sequence[dict[str, Any]]) -> None:
+        """No job runs without its data, or after it was removed."""
+        for run in runs:
+            assert run["name"], run
+            assert run["id"] in self.alive or run["id"].startswith("repeat:"), run
+
+    def pause_or_resume(self, by: str, verb: str) -> None:
+        """Some release pauses or resumes the queue: the owner's, or a dashboard's."""
+        release = named(by)
+        if self._loses(release, verb):
+            return
+        self.told.append(f"{verb} by {by}")
+        self.side.other(self.drivers.get(release), release).run(verb)
+
+    def promote_by_bullmq(self, pick: int) -> None:
+        """The application promotes a delayed job that is no scheduler's."""
+        found = [one for one in self._ids(JobState.DELAYED) if not one.startswith("repeat:")]
+        if found:
+            self.told.append(f"promote {found[pick % len(found)]}")
+            self.side.run("promote", job=found[pick % len(found)])
+
+    def remove_by_bullmq(self, pick: int) -> None:
+        """The application removes a job that belongs to no flow."""
+        found = sorted(one for one in self.alive if one[0] != "p")
+        if found:
+            gone = found[pick % len(found)]
+            self.told.append(f"remove {gone}")
+            self.side.run("remove", ids=[gone])
+            self.alive.discard(gone)
+
+    def retry_by_bullmq(self, pick: int, state: JobState) -> None:
+        """The application retries a job; a parent only after its children, as it has to."""
+        found = [one for one in self._ids(state) if one[0] != "p"]
+        if found and not (self._paused() and self._mixed()):
+            self.told.append(f"retry by the release: {found[pick % len(found)]}")
+            [[code, words]] = self.side.run(
+                "retry", ids=[found[pick % len(found)]], state=state.key
+            )
+            assert code == 1, words
+
+    def _mixed(self) -> bool:
+        """Whether ids are in ``wait`` of a queue paused by another release than the owner's."""
+        return bool(self._real("wait")) != (self.release.speaks >= (6, 0, 0))
+
+    # What qtui does
+
+    async def _carry_out(self, client: Redis, action: JobAction, cut: int) -> str:
+        """Runs an action; with `cut` it is killed after so many results. The id of its journal."""
+        record = Recorder(folder=self.folder, where=WHERE, how="walk")
+        campaign = Campaign(client, action, record=record)
+        seen = 0
+        async with aclosing(campaign.run()) as running:
+            async for results in running:
+                seen += len(results)
+                if cut and seen >= cut:
+                    break
+            assert campaign.journal is not None
+            name = campaign.journal.id
+            if cut:
+                campaign.journal.close()
+        campaign.close()
+        assert campaign.notes == [], campaign.notes
+        if cut:
+            self._forget(name, cut)
+        return name
+
+    def _forget(self, name: str, codes: int) -> None:
+        """Cuts a journal off before its last codes, as a kill does."""
+        path = path_of(self.folder, name)
+        lines = path.read_text("ascii").splitlines(keepends=True)
+        while lines and not lines[-1].startswith('{"type":"code"'):
+            lines.pop()
+        kept = [one for one in lines if not one.startswith('{"type":"code"')]
+        told = [one for one in lines if one.startswith('{"type":"code"')]
+        path.write_text("".join([*kept, *told[:-codes]]), "ascii")
+
+    def retry(self, state: JobState, share: int, made: bool, cut: int) -> None:
+        """Qtui retries some jobs, maybe killed in the middle and resumed."""
+        found = self._ids(state)[::share]
+        if not found:
+            return
+        self.told.append(f"qtui retries {found} from {state}, made={made} cut={cut}")
+
+        async def go(client: Redis) -> None:
+            plan = await make_plan(client, chosen(self.queue, state, found), rate=0)
+            action = Retry(client, RetryWriter(client), plan, Resets(made=made))
+            name = await self._carry_out(client, action, cut)
+            if cut:
+                await _resume(client, self.folder, name)
+
+        self._run(go)
+
+    def rerun(self, pick: int, start: Start) -> None:
+        """Qtui reruns a flow."""
+        found = [f"p{number + 1}" for number in range(self.made)]
+        found = [one for one in found if one in self.alive]
+        if not found:
+            return
+        parent = found[pick % len(found)]
+        self.told.append(f"qtui reruns {parent} from {start}")
+
+        async def go(client: Redis) -> None:
+            plan = await make_rerun_plan(client, self.queue, parent, start)
+            if not plan.refusal:
+                action = Rerun(client, RerunWriter(client), plan, Resets())
+                await self._carry_out(client, action, 0)
+
+        self._run(go)
+
+    def pause_or_resume_by_qtui(self, verb: Verb) -> None:
+        """Qtui pauses or resumes the queue."""
+        self.told.append(f"qtui: {verb}")
+        self._pause_or_resume(verb)
+
+    def _pause_or_resume(self, verb: Verb) -> None:
+        async def go(client: Redis) -> None:
+            plan = await plan_pausing(client, verb, [self.queue])
+            if plan.chosen:
+                await self._carry_out(client, plan.action(client), 0)
+
+        self._run(go)
+
+    def undo(self, pick: int, some: bool, cut: int) -> None:
+        """Qtui undoes any operation of before, or an undo; maybe killed and resumed."""
+        known = sorted(ids(self.folder))
+        if not known:
+            return
+        name = known[pick % len(known)]
+        self.told.append(f"qtui undoes {summary(self.folder, name).header.what} some={some}")
+
+        async def go(client: Redis) -> None:
+            try:
+                plan = await make_undo_plan(client, self.folder, name, WHERE)
+                only: tuple[str, ...] = ()
+                if some:
+                    only = tuple(list(plan.deeds.ids())[::2])
+                    plan = await make_undo_plan(client, self.folder, name, WHERE, only)
+            except JournalError:
+                return  # a rerun
+            if not len(plan.deeds):
+                return
+            new = await self._carry_out(client, Undo(client, plan.deeds, only), cut)
+            if cut:
+                taken = InterruptedUndo.take(self.folder, new, WHERE)
+                again = await taken.campaign(client)
+                async for _ in again.run():
+                    pass
+                again.close()
+            codes = summary(self.folder, new).codes
+            assert not codes.get(Code.REFUSED), codes
+
+        self._run(go)
+
+    # What holds
+
+    def everything_holds(self) -> None:
+        """Each job is in one place, and nothing waits for what never comes."""
+        counted = census(self.client, self.side.queue)
+        strange = {id: places for id, places in counted.items() if len(places) != 1}
+        assert not strange, strange
+        known = {id for id in counted if not id.startswith("repeat:")}
+        assert known == self.alive, known ^ self.alive
+        if self.scheduled:
+            pending = [
+                id
+                for id, places in counted.items()
+                if id.startswith("repeat:s1:") and places[0] in PENDING
+            ]
+            assert pending, ("the scheduler is dead", counted)
+        for parent in self._ids(JobState.WAITING_CHILDREN):
+            self._check_parent(parent, counted)
+
+    def _check_parent(self, parent: str, counted: dict[str, list[str]]) -> None:
+        base = self.key("")
+        waits = [
+            str(key).removeprefix(base)
+            for key in self.client.smembers(self.key(f"{parent}:dependencies"))
+        ]
+        assert waits, f"{parent} waits for nothing"
+        places = {one: counted.get(one, ["gone"])[0] for one in waits}
+        open_ = [
+            one for one, place in places.items() if place not in ("completed", "failed", "gone")
+        ]
+        if open_:
+            return
+        # It waits for ever, as BullMQ's own do: for a child that failed without an option.
+        failed = [one for one, place in places.items() if place == "failed"]
+        plain = [one for one in failed if not self._has_option(one)]
+        assert plain, f"{parent} waits for {places}"
+
+    def _has_option(self, id: str) -> bool:
+        held = str(self.client.hget(self.key(id), "opts")) + str(
+            self.client.hget(self.key(id), "parent")
+        )
+        return any(word in held for word in ("fpof", "idof", "cpof", FAIL, IGNORE, CONTINUE))
+
+
+async def _resume(client: Redis, folder: Path, name: str) -> None:
+    """Takes a retry over that was killed, and does the rest."""
+    try:
+        taken = Interrupted.take(folder, name, WHERE)
+    except AllDone:
+        return
+    campaign = await resume_retry(taken, client, RetryWriter(client))
+    async for _ in campaign.run():
+        pass
+    campaign.close()
+
+
+def step(name: str, **arguments: st.SearchStrategy[object]) -> st.SearchStrategy[Step]:
+    """Steps of one kind."""
+    return st.fixed_dictionaries(arguments).map(lambda found: (name, found))
+
+
+STEPS: Final = st.one_of(
+    step(
+        "add",
+        count=st.integers(1, 4),
+        fails=st.booleans(),
+        priority=st.sampled_from([0, 0, 1, 3]),
+        lifo=st.booleans(),
+        delayed=st.booleans(),
+        attempts=st.integers(1, 2),
+    ),
+    step(
+        "flow",
+        option=st.sampled_from(["", FAIL, IGNORE, CONTINUE]),
+        fails=st.booleans(),
+        both=st.booleans(),
+    ),
+    step("schedule"),
+    step("work", all_of_it=st.booleans()),
+    step("pause_or_resume", by=st.sampled_from(OTHERS), verb=st.sampled_from(["pause", "resume"])),
+    step("promote_by_bullmq", pick=st.integers(0, 99)),
+    step("remove_by_bullmq", pick=st.integers(0, 99)),
+    step("retry_by_bullmq", pick=st.integers(0, 99), state=st.sampled_from(FINISHED)),
+    step(
+        "retry",
+        state=st.sampled_from(FINISHED),
+        share=st.integers(1, 3),
+        made=st.booleans(),
+        cut=st.sampled_from([0, 0, 1, 2]),
+    ),
+    step("rerun", pick=st.integers(0, 99), start=st.sampled_from(list(Start))),
+    step("pause_or_resume_by_qtui", verb=st.sampled_from([Verb.PAUSE, Verb.RESUME])),
+    step("undo", pick=st.integers(0, 99), some=st.booleans(), cut=st.sampled_from([0, 0, 1, 2])),
+)
