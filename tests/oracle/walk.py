@@ -55,6 +55,10 @@ OTHERS: Final = ("4.18.3", "5.81.5", "6.7.0")
 FAR: Final = 3_600_000
 """Milliseconds of a delay that no walk outlasts."""
 
+HASTE: Final = {"lockDuration": 1000, "stalledInterval": 400, "maxStalledCount": 9}
+"""A worker that is closed may leave the job in ``active`` that it has fetched last; the next one
+takes it back once its lock is gone."""
+
 FINISHED: Final = (JobState.FAILED, JobState.COMPLETED)
 PENDING: Final = ("wait", "paused", "prioritized", "delayed", "active")
 
@@ -177,12 +181,12 @@ class Walk:
         if all_of_it:
             self._work()
         elif self._real("wait") or self._real("prioritized"):
-            with self.side.worker("data") as worker:
+            with self.side.worker("data", **HASTE) as worker:
                 runs = worker.timed(starts=1)
             self._check_runs(runs)
 
     def _work(self) -> None:
-        with self.side.worker("data", concurrency=3) as worker:
+        with self.side.worker("data", concurrency=3, **HASTE) as worker:
             wait_for(self._is_quiet, "every job at rest")
             self.side.await_idle()
             wait_for(self._is_quiet, "every job at rest")
