@@ -751,6 +751,106 @@ def _schedulers(
     sys.exit(run(flags, lambda place: schedulers(place, request)))
 
 
+@main.command("remove", short_help="Remove jobs from any state; can be undone.")
+@click.argument("queue", required=False)
+@click.argument("ids", metavar=_IDS, nargs=-1)
+@click.option(
+    "--state", type=STATE, metavar="STATE", help=f"State to remove jobs from: {STATE_NAMES}."
+)
+@with_filter
+@click.option("--all", "everything", is_flag=True, help="Remove every job in the state.")
+@click.option(
+    "--with-children",
+    is_flag=True,
+    help="Remove the jobs below each job in its flow too; without it they stay.",
+)
+@click.option(
+    "--without-undo",
+    is_flag=True,
+    help="Remove jobs too that are too large for the journal, so that no undo brings them back.",
+)
+@click.option(
+    "--rate",
+    type=ABOVE_ZERO,
+    metavar="PER_SECOND",
+    help="Remove at most this many jobs per second. [default: unlimited]",
+)
+@click.option(
+    "--resume",
+    metavar="CAMPAIGN",
+    shell_complete=campaign_ids,
+    help="Resume a removal that was cut off or stopped; `qtui journal` lists them.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@with_reason
+@click.option("--verbose", is_flag=True, help="Print a line for each job, on a terminal too.")
+@as_json_lines
+@click.pass_obj
+def _remove(
+    flags: Flags,
+    queue: str | None,
+    ids: tuple[str, ...],
+    state: str | None,
+    wanted: str | None,
+    everything: bool,
+    with_children: bool,
+    without_undo: bool,
+    rate: float | None,
+    resume: str | None,
+    dry_run: bool,
+    yes: bool,
+    reason: str,
+    verbose: bool,
+    as_json: bool,
+) -> None:
+    """Remove jobs with all that belongs to them, as BullMQ's own Job.remove does.
+
+    Select jobs by ID, with --filter, or with --all; --filter 'age>7d' cleans, --state waiting --all
+    drains. The whole jobs go to the journal first, so that `qtui undo` can bring them back.
+
+    Jobs that a worker has locked stay, and so does the iteration that a scheduler waits for. A
+    parent that waits for no other job runs next.
+    """
+    if resume is not None:
+        if queue is not None or wanted is not None or everything or dry_run or reason or state:
+            raise click.UsageError("--resume CAMPAIGN knows its queue and jobs: give no others")
+        from qtui.commands.remove import resume_removal_of
+
+        go_on = partial(resume_removal_of, name=resume, json=as_json, verbose=verbose, yes=yes)
+        sys.exit(run(flags, go_on))
+    if queue is None:
+        raise click.UsageError("no queue given: name one, or pass --resume CAMPAIGN")
+    if state is None:
+        raise click.UsageError(f"no state given: pass --state with one of {STATE_NAMES}")
+    if bool(ids) + (wanted is not None) + everything != 1:
+        raise click.UsageError("select jobs in exactly one way: their ids, --filter EXPR, or --all")
+    given = given_ids(ids, queue)
+    if ids and not given.ids:
+        from qtui.commands.remove import no_ids_given
+
+        sys.exit(run(flags, lambda place: no_ids_given(place, json=as_json)))
+    from qtui.commands.remove import RemoveRequest, remove_jobs
+    from qtui.operations.engine.pace import Pace
+
+    request = RemoveRequest(
+        queue=queue,
+        ids=given.ids,
+        filter=filter_option(wanted),
+        state=JobState(state),
+        children=with_children,
+        without_undo=without_undo,
+        pace=Pace(rate=rate),
+        dry_run=dry_run,
+        yes=yes,
+        json=as_json,
+        reason=reason,
+        verbose=verbose,
+        ids_on_stdin=given.on_stdin,
+    )
+    sys.exit(run(flags, lambda place: remove_jobs(place, request)))
+
+
 @main.command("flow", short_help="Show the flow of a job, or rerun it.")
 @click.argument("queue")
 @click.argument("job_id", metavar="ID")

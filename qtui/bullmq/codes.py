@@ -54,6 +54,16 @@ def meaning(code: Code, state: str, done: str = "retried") -> str:
     return _MEANING[code].format(state=state, done=done)
 
 
+REMOVED: Final = "removed"
+"""`Result.target` of a job that was removed."""
+
+CLEARED: Final = "cleared"
+"""`Result.target` of an id that had no hash, and was taken from its state."""
+
+RELEASED: Final = "released "
+"""How `Result.target` of a removed job begins whose parent runs now; its full key follows."""
+
+
 class Result(NamedTuple):
     """The result of an action for one job."""
 

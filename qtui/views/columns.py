@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from qtui.bullmq.codes import Code, Result, meaning
+from qtui.bullmq.codes import RELEASED, REMOVED, Code, Result, meaning
 from qtui.bullmq.model import JobState, Row
 from qtui.bullmq.signature.headline import says_something, spoken
 from qtui.operations.following.outcome import Fate, Outcome
@@ -205,6 +205,8 @@ def verdict(
 def _done(target: str, state: JobState, action: str) -> str:
     """What was done to a job, in words: where it went, or what the script or the action says."""
     place = _PLACES.get(target)
+    if target.startswith(RELEASED):
+        return f"{REMOVED}, its parent {target.removeprefix(RELEASED)} runs"
     if place is None:
         return target or ("waiting" if action in _RUNS_AGAIN else done_by(action))
     if action in _RUNS_AGAIN or place == state:

@@ -131,7 +131,7 @@ async def test_it_names_the_parents_that_run_and_the_children_that_stay(client: 
     assert warning == "1 job has 2 children, which stay and run without a parent."
     assert plan.go(options(CHILDREN_TOO)) == "remove 1 job and all below them"
     [warning] = plan.warnings(options(CHILDREN_TOO))
-    assert warning == "1 job has 2 children: these and all jobs below them are removed too."
+    assert warning == "1 job has 2 children: these and all below them are removed too."
     below = chosen(KIDS, WAITING, kids)
     [warning] = (await make_removal_plan(client, below)).warnings(NONE)
     assert warning == (

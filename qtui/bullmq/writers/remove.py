@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.script import Script, pin, script_text
 from qtui.bullmq.writers.batch import LARGEST_BATCH, Batch, Picked, results_of
-
-REMOVED: Final = "removed"
-"""`Result.target` of a job that was removed."""
-
-CLEARED: Final = "cleared"
-"""`Result.target` of an id that had no hash, and was taken from its state."""
-
-RELEASED: Final = "released "
-"""How `Result.target` of a removed job begins whose parent runs now; its full key follows."""
 
 
 @dataclass(frozen=True, slots=True)

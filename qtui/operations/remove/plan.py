@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from qtui.bullmq.codes import Code, meaning
+from qtui.bullmq.codes import CLEARED, REMOVED, Code, meaning
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.flow.hanging import Hanging, read_hanging
 from qtui.bullmq.keys import QueueKey, is_marker
@@ -18,8 +18,9 @@ from qtui.bullmq.model import LIST_FIELDS, JobState, QueueStatus, Row
 from qtui.bullmq.reads.status import read_status
 from qtui.bullmq.signature import signature
 from qtui.bullmq.writers.batch import NEVER, Picked
-from qtui.bullmq.writers.remove import CLEARED, REMOVED, RemoveWriter
+from qtui.bullmq.writers.remove import RemoveWriter
 from qtui.operations.planning.proposal import PlanLine, PlanOptions, count_to_type
+from qtui.operations.remove.reasons import LOCKED, TOO_LARGE
 from qtui.operations.remove.remove import Remove
 from qtui.operations.supply.selection import (
     Chosen,
@@ -46,9 +47,6 @@ MOST_PARENTS: Final = 100_000
 
 _NAMED: Final = 3
 """Parents, schedulers and deduplication ids that a warning names."""
-
-LOCKED: Final = "locked by a worker"
-TOO_LARGE: Final = "too large for an undo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,8 +294,10 @@ class RemovalPlan:
         parents = plural(tally.with_children, "job has", "jobs have")
         children = plural(tally.children, "child", "children")
         if too:
-            return f"{parents} {children}: these and all jobs below them are removed too."
-        return f"{parents} {children}, which stay and run without a parent."
+            what = "it and all jobs below it" if tally.children == 1 else "these and all below them"
+            return f"{parents} {children}: {what} are removed too."
+        stay = "stays and runs" if tally.children == 1 else "stay and run"
+        return f"{parents} {children}, which {stay} without a parent."
 
 
 def _some(names: Sequence[str]) -> str:

@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.codes import REMOVED, Code, Result
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.model import Row
 from qtui.bullmq.writers.batch import Batch, Picked
-from qtui.bullmq.writers.remove import REMOVED, Below, RemoveWriter
+from qtui.bullmq.writers.remove import Below, RemoveWriter
 from qtui.operations.remove.wiped import WipedJobs, below_of, unread
 from qtui.operations.supply.picked import PickedAction, PlannedJobs
 from qtui.operations.supply.snapshots import SnapshotPage

@@ -1,0 +1,140 @@
+"""`qtui remove`: the plan, the codes, what stays and why, and the undo."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.cli.stage import connect, digest, failed, invoke, many_failed, places
+
+
+def test_failed_jobs_are_removed_and_come_back(redis_url: str) -> None:
+    ids = failed(redis_url, 3)
+    done = invoke(
+        *("--redis", redis_url, "remove", "payments", *ids[:2], "--state", "failed"),
+        *("--yes", "--json", "--reason", "poison"),
+    )
+    assert done.code == 0, done.err
+    *lines, last = done.objects
+    assert lines == [{"id": one, "code": 1, "target": "removed"} for one in ids[:2]]
+    journal = last["summary"].pop("journal")
+    assert last == {"summary": {"action": "remove", "selected": 2, "done": 2, "codes": {"1": 2}}}
+    with connect(redis_url) as client:
+        assert client.zrange("bull:payments:failed", 0, -1) == [ids[2]]
+        assert not client.exists(*(f"bull:payments:{one}" for one in ids[:2]))
+    back = invoke("--redis", redis_url, "undo", journal, "--yes", "--json")
+    assert back.code == 0, back.err
+    with connect(redis_url) as client:
+        assert client.zrange("bull:payments:failed", 0, -1) == ids
+    told = invoke("--redis", redis_url, "journal", journal)
+    assert "poison" in told.out
+
+
+def test_a_dry_run_writes_nothing_and_says_what_would_go(redis_url: str) -> None:
+    ids = failed(redis_url, 2)
+    before = digest(redis_url)
+    words = ("remove", "payments", ids[0], "gone", "--state", "failed", "--dry-run")
+    shown = invoke("--redis", redis_url, "--read-only", *words)
+    assert shown.code == 1
+    assert "Remove 2 failed jobs from bull:payments" in shown.err
+    assert "1 job is gone already (-1)." in shown.err
+    assert "1 of 2 jobs would be removed, 1 gone (-1)" in shown.out
+    shown = invoke("--redis", redis_url, *words, "--json")
+    assert shown.objects[0] == {"id": ids[0], "code": 1, "target": "removed"}
+    assert shown.objects[1]["code"] == -1
+    assert shown.summary["dry_run"] is True
+    assert shown.summary["done"] == 0
+    assert digest(redis_url) == before
+
+
+def test_read_only_refuses_and_writes_nothing(redis_url: str) -> None:
+    failed(redis_url, 1)
+    before = digest(redis_url)
+    words = ("remove", "payments", "--all", "--state", "failed", "--yes")
+    refused = invoke("--redis", redis_url, "--read-only", *words)
+    assert refused.code == 4
+    assert "read-only mode: remove is off" in refused.err
+    assert digest(redis_url) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--all"], "no state given"),
+        (["--state", "failed"], "exactly one way"),
+        (["1", "--all", "--state", "failed"], "exactly one way"),
+        (["--resume", "x", "--state", "failed"], "give no others"),
+    ],
+)
+def test_what_is_not_clear_is_a_usage_error(redis_url: str, words: list[str], said: str) -> None:
+    done = invoke("--redis", redis_url, "remove", "payments", *words, "--yes")
+    assert done.code == 2
+    assert said in done.err
+
+
+def test_it_asks_for_a_yes_where_it_can_and_refuses_where_it_cannot(redis_url: str) -> None:
+    failed(redis_url, 1)
+    done = invoke("--redis", redis_url, "remove", "payments", "--all", "--state", "failed")
+    assert done.code == 2
+    assert "pass --yes or --dry-run" in done.err
+
+
+def test_all_that_match_go_and_the_others_stay(redis_url: str) -> None:
+    many_failed(redis_url, [str(number) for number in range(1, 121)])
+    words = ("remove", "payments", "--state", "failed", "--filter", "id=7 | id=8", "--yes")
+    done = invoke("--redis", redis_url, *words, "--json")
+    assert done.code == 0, done.err
+    assert sorted(one["id"] for one in done.objects[:-1]) == ["7", "8"]
+    with connect(redis_url) as client:
+        assert client.zcard("bull:payments:failed") == 118
+
+
+def test_a_job_that_is_locked_stays_and_says_why(redis_url: str) -> None:
+    [one] = failed(redis_url, 1)
+    with connect(redis_url) as client:
+        client.zrem("bull:payments:failed", one)
+        client.lpush("bull:payments:active", one)
+        client.set(f"bull:payments:{one}:lock", "token")
+    words = ("remove", "payments", one, "--state", "active", "--yes")
+    done = invoke("--redis", redis_url, *words, "--json")
+    assert done.code == 1
+    assert done.objects[0] == {"id": one, "code": 0, "error": "locked by a worker"}
+    assert places(redis_url) == [one]
+
+
+def test_the_children_stay_unless_asked_for(redis_url: str) -> None:
+    with connect(redis_url) as client:
+        client.hset("bull:payments:meta", "opts.maxLenEvents", "10")
+        client.hset("bull:payments:p", mapping={"name": "p", "timestamp": "1"})
+        client.zadd("bull:payments:waiting-children", {"p": 1})
+        client.sadd("bull:payments:p:dependencies", "bull:payments:c")
+        parent = json.dumps({"id": "p", "queueKey": "bull:payments"})
+        fields = {"name": "c", "timestamp": "1", "parentKey": "bull:payments:p", "parent": parent}
+        client.hset("bull:payments:c", mapping=fields)  # type: ignore[arg-type]
+        client.lpush("bull:payments:wait", "c")
+    words = ("remove", "payments", "p", "--state", "waiting-children")
+    shown = invoke("--redis", redis_url, *words, "--dry-run")
+    assert "1 job has 1 child, which stays and runs without a parent." in shown.err
+    done = invoke("--redis", redis_url, *words, "--with-children", "--yes", "--json")
+    assert done.code == 0, done.err
+    assert done.objects[0]["target"] == "removed with 1 job below it"
+    assert places(redis_url) == []
+    told = invoke("--redis", redis_url, "journal", done.summary["journal"], "--json")
+    assert "--with-children" in told.out
+
+
+def test_a_parent_that_runs_is_named(redis_url: str) -> None:
+    with connect(redis_url) as client:
+        client.hset("bull:payments:meta", "opts.maxLenEvents", "10")
+        client.hset("bull:payments:p", mapping={"name": "p", "timestamp": "1"})
+        client.zadd("bull:payments:waiting-children", {"p": 1})
+        client.sadd("bull:payments:p:dependencies", "bull:payments:c")
+        fields = {"name": "c", "timestamp": "1", "parentKey": "bull:payments:p"}
+        client.hset("bull:payments:c", mapping=fields)  # type: ignore[arg-type]
+        client.lpush("bull:payments:wait", "c")
+    done = invoke("--redis", redis_url, "remove", "payments", "c", "--state", "waiting", "--yes")
+    assert done.code == 0, done.err
+    assert "1 parent waits for no other job: it runs next" in done.err
+    assert "✔ removed, its parent bull:payments:p runs" in done.out
+    assert places(redis_url) == ["p"]
