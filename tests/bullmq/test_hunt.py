@@ -375,3 +375,24 @@ async def test_times_are_told_from_scores_though_nobody_wants_those(
     wanted = parse_filter("(age<10m name=charge) | id:1999", now=START + 2_000_000)
     hunt = Hunt(client, QUEUE, FAILED, wanted, rate=0, scored=False)
     assert sorted(map(int, ids_of(await hunted(hunt)))) == list(range(1401, 2000))
+
+
+# Ages of jobs that have not finished
+
+
+@pytest.mark.parametrize("state", [JobState.WAITING, JobState.DELAYED, JobState.WAITING_CHILDREN])
+async def test_ages_of_jobs_that_have_not_finished_count_from_when_they_were_added(
+    client: redis.asyncio.Redis, state: JobState
+) -> None:
+    """As in BullMQ's own clean; a score, such as when a job is due, says nothing of its age."""
+    hour = 3_600_000
+    for place, name in enumerate(("new", "old")):
+        await client.hset(QUEUE.job(name), mapping={"timestamp": START - place * hour})
+        if state.is_list:
+            await client.lpush(QUEUE.key(state.key), name)
+        else:
+            await client.zadd(QUEUE.key(state.key), {name: (START + hour) * 4096 + place})
+    for expression, expected in (("age>30m", ["old"]), ("age<30m", ["new"]), ("age>2h", [])):
+        wanted = parse_filter(expression, now=START + 1)
+        hunt = Hunt(client, QUEUE, state, wanted, fields=("timestamp",), rate=0)
+        assert ids_of(await hunted(hunt)) == expected

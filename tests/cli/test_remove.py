@@ -111,7 +111,7 @@ def test_the_children_stay_unless_asked_for(redis_url: str) -> None:
         client.sadd("bull:payments:p:dependencies", "bull:payments:c")
         parent = json.dumps({"id": "p", "queueKey": "bull:payments"})
         fields = {"name": "c", "timestamp": "1", "parentKey": "bull:payments:p", "parent": parent}
-        client.hset("bull:payments:c", mapping=fields)  # type: ignore[arg-type]
+        client.hset("bull:payments:c", mapping=fields)
         client.lpush("bull:payments:wait", "c")
     words = ("remove", "payments", "p", "--state", "waiting-children")
     shown = invoke("--redis", redis_url, *words, "--dry-run")
@@ -131,7 +131,7 @@ def test_a_parent_that_runs_is_named(redis_url: str) -> None:
         client.zadd("bull:payments:waiting-children", {"p": 1})
         client.sadd("bull:payments:p:dependencies", "bull:payments:c")
         fields = {"name": "c", "timestamp": "1", "parentKey": "bull:payments:p"}
-        client.hset("bull:payments:c", mapping=fields)  # type: ignore[arg-type]
+        client.hset("bull:payments:c", mapping=fields)
         client.lpush("bull:payments:wait", "c")
     done = invoke("--redis", redis_url, "remove", "payments", "c", "--state", "waiting", "--yes")
     assert done.code == 0, done.err

@@ -35,7 +35,10 @@ TABLE: Final = (
         "regular expression on a field; (?i) in front ignores case",
     ),
     ('group:"Timeout of <n>ms"', "in this error group, as named by `qtui errors`"),
-    ("age<1h", "finished less than 1 hour ago; age>2d more than 2 days ago (s m h d w)"),
+    (
+        "age<1h",
+        "finished, else added, less than 1 hour ago; age>2d: 2 days or more (s m h d w)",
+    ),
     ("after:2026-11-21T03:00", "finished at or after; local time, or with Z or +01:00; or a day"),
     ("before:2026-11-21", "finished before"),
     ("attempts>=3", "attempts made: = < <= > >="),

@@ -223,7 +223,10 @@ class InGroup(Term):
 
 @dataclass(frozen=True, slots=True)
 class Finished(Term):
-    """``after:`` (at or after) or ``before:`` a moment; ``at`` in ms since the epoch."""
+    """``after:`` (at or after) or ``before:`` a moment; ``at`` in ms since the epoch.
+
+    A job that has not finished counts from the moment it was added, as in BullMQ's own clean.
+    """
 
     after: bool
     at: int
@@ -235,7 +238,7 @@ class Finished(Term):
 
     @override
     def needs(self) -> frozenset[str]:
-        return frozenset({"finishedOn"})
+        return frozenset({"finishedOn", "timestamp"})
 
     @override
     def span(self, negated: bool = False) -> Span:
@@ -247,10 +250,12 @@ class Finished(Term):
 
         def finished(jobs: Columns, places: Indices) -> Indices:
             told, scores = jobs.texts("finishedOn"), jobs.scores
+            added = jobs.texts("timestamp")
 
             def is_within(at: int) -> bool:
                 known = scores[at] if scores is not None else None
                 when = _number(told[at]) if known is None else known
+                when = _number(added[at]) if when is None else when
                 return when is not None and low <= when < high
 
             return list(filter(is_within, places))

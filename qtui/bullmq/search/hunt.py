@@ -16,6 +16,7 @@ from redis.exceptions import ResponseError
 from qtui.bullmq.ask import Command, ask_all, score
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.filter import Filter
+from qtui.bullmq.filter.columns import Columns
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.reader import Reader
@@ -77,11 +78,14 @@ class Hunt:
         self._since = since
         self._until = until
         needs = wanted.needs if wanted is not None else frozenset[str]()
-        by_time = "finishedOn" in needs
-        if not state.is_list:
-            needs -= {"finishedOn"}  # it is the score
+        # The score of a finished job is its finish, and those of others say nothing of the past.
+        by_time = state.is_finished and "finishedOn" in needs
+        if state.is_finished:
+            needs -= {"finishedOn"}
         self._extra = tuple(sorted(set(fields) - needs))
-        low, high = wanted.bounds() if wanted is not None else (None, None)
+        low = high = None
+        if wanted is not None and state.is_finished:
+            low, high = wanted.bounds()
         if since is not None:
             low = since if low is None else max(low, since)
         if until is not None:
@@ -173,12 +177,13 @@ class Hunt:
     async def _matching(self, step: Step) -> list[Met]:
         if self._wanted is None:
             return list(step)
+        jobs: Columns = step if self._state.is_finished else Columns(step.ids, step.fields)
         places: list[int] = []
         since, start = time.perf_counter(), 0
         while start < len(step):
             end = min(start + self._bunch, len(step))
             begin = time.perf_counter()
-            places += self._wanted.pick(step, range(start, end))
+            places += self._wanted.pick(jobs, range(start, end))
             now, start = time.perf_counter(), end
             self._bunch = (
                 min(LARGEST_STEP, self._bunch * 2) if now - begin < _BREATH / 4 else _BUNCH
