@@ -216,6 +216,11 @@ const commands = {
     await (await bullmq.Job.fromId(queueOf(where).queue, job)).promote();
   },
 
+  // Queue.promoteJobs (4.6.0 and later): all delayed jobs.
+  async promoteAll(where) {
+    await queueOf(where).queue.promoteJobs();
+  },
+
   async limit({ concurrency, ...where }) {
     await queueOf(where).queue.setGlobalConcurrency(concurrency);
   },

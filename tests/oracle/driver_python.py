@@ -190,6 +190,12 @@ class Commands:
     async def drain(self, delayed: bool = False, **where: Json) -> None:
         await self._queue(where).drain(delayed)
 
+    async def promote(self, job: str, **where: Json) -> None:
+        await (await Job.fromId(self._queue(where), job)).promote()
+
+    async def promoteAll(self, **where: Json) -> None:
+        await self._queue(where).promoteJobs()
+
     async def limit(self, concurrency: int, **where: Json) -> None:
         await self._queue(where).setGlobalConcurrency(concurrency)
 

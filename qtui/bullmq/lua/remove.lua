@@ -39,6 +39,7 @@
 -- part: events
 -- part: jobkeys
 -- part: lastchild
+-- part: iteration
 local base, state, number = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local FIRST_JOB, ARGUMENTS_BELOW = 4, 5
 
@@ -72,19 +73,6 @@ local function isInList(list, id)
   return holds(list, id)
 end
 
--- The scheduler that waits for this iteration, if any: its next run is the time in the id. Before
--- 1.86.0 the job does not name it.
-local function schedulerOf(job, named)
-  local at = string.match(job.id, "^repeat:.*:(%d+)$")
-  if not at then return nil end
-  if named then
-    local next = redis.pcall("ZSCORE", job.base .. "repeat", named)
-    return type(next) == "string" and tonumber(next) == tonumber(at) and named or nil
-  end
-  local due = redis.pcall("ZRANGEBYSCORE", job.base .. "repeat", at, at, "LIMIT", 0, 1)
-  return not due.err and due[1] or nil
-end
-
 -- Reads a job into the table; a code and a detail if it stays.
 local function read(job, score)
   local fields = redis.pcall("HMGET", job.name, "timestamp", "processedOn", "parentKey", "parent",
@@ -110,7 +98,7 @@ local function read(job, score)
   local refused, locked = refusal("EXISTS", job.name .. ":lock")
   if refused then return 0, refused end
   if locked == 1 and typeOf(job.name .. ":lock") == "string" then return 0, LOCKED end
-  local scheduler = schedulerOf(job, fields[6])
+  local scheduler = schedulerOf(job.base, job.id, fields[6])
   if scheduler then return -8, scheduler end
   job.beside, refused = keysBeside(job.name)
   if refused then return 0, refused end

@@ -7,9 +7,8 @@
   resume loses it (BullMQ before 3.13.1 let it run, or lost it). A parent waits for its child again
   (BullMQ since 5.58.2, and since 5.79.2 without the WRONGTYPE that left the job half retried).
 
-  Nothing can be lost half-way. A job is pushed first, and removed from its set after that: if the
-  push is refused nothing has happened, if the removal is refused the push is undone. Both are in
-  one script, so no other client sees the state in between.
+  Nothing can be lost half-way: a job is pushed first, and removed from its set after that, both in
+  one script, so that no other client sees the state in between (parts/moves).
 
   KEYS   the queue's keys, in the order of SUFFIXES (qtui.bullmq.keys.SCRIPT_KEYS)
   ARGV   1 base key and a colon   2 state: failed or completed
@@ -34,10 +33,7 @@
 -- part: clock
 -- part: keys
 -- part: evidence
--- part: destination
--- part: removal
--- part: turns
--- part: resume
+-- part: moves
 -- part: parent
 -- part: events
 -- part: fields
@@ -51,17 +47,6 @@ local key = bySuffix(KEYS)
 local from = key[state]
 
 local began = clock()
-
--- The score of each id in the state, in order; false for one that is not in it.
-local function scoresOf(ids)
-  if #ids == 0 then return {} end
-  local scores = redis.pcall("ZMSCORE", from, unpack(ids))
-  if not scores.err then return scores end
-  -- Redis below 6.2 has no ZMSCORE, and an ACL may allow only ZSCORE.
-  scores = {}
-  for index, id in ipairs(ids) do scores[index] = redis.call("ZSCORE", from, id) end
-  return scores
-end
 
 local function readJob(id, score, seenScore)
   local name = base .. id
@@ -101,103 +86,6 @@ local function lookAtChildren(job)
   return true
 end
 
-local function runsBefore(one, other)
-  if one.priority ~= other.priority then return one.priority < other.priority end
-  return one.place < other.place
-end
-
--- The jobs in the order of the request, grouped by the command that moves them.
-local function partByMove(queue, jobs)
-  local moves, byName = {}, {}
-  for _, job in ipairs(jobs) do
-    job.target = job.waits and "waiting-children" or destination(queue, job)
-    if job.target == "paused" then queue.inPaused = queue.inPaused + 1 end
-    local set = job.waits or job.target == "prioritized"
-    local command = set and "ZADD" or job.lifo and "RPUSH" or "LPUSH"
-    local name = command .. job.target
-    local move = byName[name]
-    if not move then
-      move = { command = command, target = job.target, jobs = {}, priority = job.priority }
-      byName[name] = move
-      moves[#moves + 1] = move
-    end
-    move.jobs[#move.jobs + 1] = job
-    move.mixed = move.mixed or job.priority ~= move.priority
-  end
-  for _, move in ipairs(moves) do
-    -- If `prioritized` may not be read, jobs with a priority at least wait in its order.
-    if move.mixed and move.command == "LPUSH" then table.sort(move.jobs, runsBefore) end
-  end
-  return moves
-end
-
--- A score in `prioritized` before all others, for a job that is lifo and has no priority.
-local function beforeAll()
-  local first = redis.pcall("ZRANGE", key.prioritized, 0, 0, "WITHSCORES")
-  return first.err and 0 or math.min(0, math.ceil(tonumber(first[2]) or 1) - 1)
-end
-
-local function push(move)
-  local arguments = {}
-  if move.target == "waiting-children" then
-    local now = milliseconds()
-    for _, job in ipairs(move.jobs) do
-      arguments[#arguments + 1] = now
-      arguments[#arguments + 1] = job.id
-    end
-  elseif move.command == "ZADD" then
-    local last = redis.pcall("INCRBY", key.pc, #move.jobs)
-    if type(last) == "table" then return last.err end
-    local front = beforeAll()
-    for index, job in ipairs(move.jobs) do
-      local score = job.priority * COUNTER_RANGE + (last - #move.jobs + index) % COUNTER_RANGE
-      if job.priority == 0 and job.lifo then score, front = front, front - 1 end
-      arguments[#arguments + 1] = string.format("%.0f", score)
-      arguments[#arguments + 1] = job.id
-    end
-  else
-    for index, job in ipairs(move.jobs) do arguments[index] = job.id end
-  end
-  return refusal(move.command, key[move.target], unpack(arguments))
-end
-
-local function takeBack(move)
-  for _, job in ipairs(move.jobs) do
-    if move.command == "ZADD" then
-      redis.pcall("ZREM", key[move.target], job.id)
-    else
-      redis.pcall("LREM", key[move.target], move.command == "LPUSH" and 1 or -1, job.id)
-    end
-  end
-end
-
--- Keeps jobs in `wait` from a resume if a move makes the list `paused`.
-local function keepWaiting(queue, moves)
-  local makesPaused = false
-  for _, move in ipairs(moves) do makesPaused = makesPaused or move.target == "paused" end
-  if not makesPaused then return nil end
-  local inWait = queue.jobsInWait and not queue.pausedList
-  local refused = keepFromResume(key, queue)
-  for _, move in ipairs(moves) do
-    if inWait and not refused and move.target == "wait" then move.target = "paused" end
-  end
-  return refused
-end
-
-local function stands(id) return scoresOf({ id })[1] end
-
-local function leave(...) return refusal("ZREM", from, ...) end
-
-local function moveJobs(move, forbidden)
-  local refused = forbidden or push(move)
-  if refused then return refused end
-  local ids = {}
-  for index, job in ipairs(move.jobs) do ids[index] = job.id end
-  refused = leave(unpack(ids))
-  if refused then takeBack(move) end
-  return refused
-end
-
 local result = state == "completed" and "returnvalue" or "failedReason"
 local cleared = fieldsToClear({ result }, resetMade, resetStarted)
 
@@ -214,7 +102,7 @@ if foreign then return redis.error_reply(foreign) end
 
 local ids = {}
 for index = FIRST_JOB, #ARGV, 2 do ids[#ids + 1] = ARGV[index] end
-local scores = scoresOf(ids)
+local scores = scoresOf(from, ids)
 
 local codes, details, jobs, seen = {}, {}, {}, {}
 for place, id in ipairs(ids) do
@@ -237,28 +125,7 @@ for place, id in ipairs(ids) do
   end
 end
 
-local moved, targets = {}, {}
-local moves = partByMove(queue, jobs)
--- If removing is forbidden, do not push either: undoing the push may be forbidden too.
-local forbidden = refusedRemoval(stands, leave) or keepWaiting(queue, moves)
-for _, move in ipairs(moves) do
-  local refused = moveJobs(move, forbidden)
-  for _, job in ipairs(move.jobs) do
-    codes[job.place] = refused and 0 or 1
-    details[job.place] = refused or move.target
-    if not refused then moved[#moved + 1] = job end
-    if not refused and not job.waits then
-      local modern = job.modern or queue.modern
-      targets.marker = targets.marker or modern or (queue.major or 0) >= 5
-      targets.four = targets.four or (not modern and job.target == "prioritized")
-    end
-  end
-end
-
--- In the order of the request, so that the events are in that order.
-if #moves > 1 or (moves[1] and moves[1].mixed) then
-  table.sort(moved, function(one, other) return one.place < other.place end)
-end
+local moved, targets = moveJobs(key, queue, from, jobs, codes, details)
 for _, job in ipairs(moved) do settle(queue, job) end
 wakeWorkers(key, queue, targets)
 
