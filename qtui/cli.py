@@ -22,6 +22,7 @@ from qtui.commands.shared.options import (
     STATE,
     STATE_NAMES,
     STATE_OR_ALL,
+    Ranged,
     as_json_lines,
     filter_option,
     not_empty,
@@ -186,6 +187,7 @@ def _queues(flags: Flags, as_json: bool) -> None:
 )
 @click.option(
     "--limit",
+    cls=Ranged,
     type=click.IntRange(min=0),
     metavar="N",
     default=50,
@@ -194,6 +196,7 @@ def _queues(flags: Flags, as_json: bool) -> None:
 )
 @click.option(
     "--offset",
+    cls=Ranged,
     type=click.IntRange(min=0),
     metavar="N",
     default=0,
@@ -265,7 +268,7 @@ def _show(flags: Flags, queue: str, ids: tuple[str, ...], as_json: bool) -> None
     sys.exit(run(flags, lambda place: show_jobs(place, queue, given.ids, as_json=as_json)))
 
 
-@main.command("errors", short_help="Group failures by their error.")
+@main.command("errors", short_help="Group failed jobs by error.")
 @click.argument("queue", metavar="QUEUE|'*'")
 @click.option(
     "--state",
@@ -273,13 +276,16 @@ def _show(flags: Flags, queue: str, ids: tuple[str, ...], as_json: bool) -> None
     metavar="STATE",
     default="failed",
     show_default=True,
-    help=f"State to read: {STATE_NAMES}.",
+    help=f"State of the jobs: {STATE_NAMES}.",
 )
 @with_filter
 @as_json_lines
 @click.pass_obj
 def _errors(flags: Flags, queue: str, state: str, wanted: str | None, as_json: bool) -> None:
-    """Group failed jobs by the part that their errors share; QUEUE '*' covers all queues."""
+    """Group failed jobs by error; QUEUE '*' covers all queues.
+
+    Errors that differ only in ids, numbers, times or addresses are one group.
+    """
     from qtui.commands.reading.errors import list_errors
 
     chosen, filtered = JobState(state), filter_option(wanted)
@@ -388,21 +394,23 @@ def _doctor(flags: Flags, queues: tuple[str, ...], deep: bool, as_json: bool) ->
 @click.option(
     "--reset-attempts-made",
     is_flag=True,
-    help="Set the attempts made back to 0, so that each job has all its attempts again.",
+    help="Reset attempts made to 0: each job gets all its attempts again.",
 )
 @click.option(
     "--reset-attempts-started",
     is_flag=True,
-    help="Set the attempts started back to 0 (BullMQ 5.59+).",
+    help="Reset attempts started to 0 (BullMQ 5.59+).",
 )
 @click.option(
     "--rate",
+    cls=Ranged,
     type=ABOVE_ZERO,
     metavar="PER_SECOND",
     help="Retry at most this many jobs per second. [default: unlimited]",
 )
 @click.option(
     "--canary",
+    cls=Ranged,
     type=click.IntRange(min=0),
     default=0,
     metavar="N",
@@ -411,36 +419,42 @@ def _doctor(flags: Flags, queues: tuple[str, ...], deep: bool, as_json: bool) ->
 )
 @click.option(
     "--canary-time",
+    cls=Ranged,
     type=ABOVE_ZERO,
     default=60.0,
     metavar="SECONDS",
-    show_default=True,
+    show_default="60",
     help="Seconds to wait for the canary jobs to finish.",
 )
 @click.option(
     "--max-refail",
+    cls=Ranged,
     type=click.FloatRange(0, 100),
     default=10.0,
     metavar="PERCENT",
-    show_default=True,
+    show_default="10",
     help="Stop if more than this percentage of the canary jobs fails again.",
 )
 @click.option(
     "--max-waiting",
+    cls=Ranged,
     type=click.IntRange(min=1),
     metavar="N",
-    help="Hold the retry while more than N jobs are waiting in the queue. [default: no limit]",
+    help="Put the retry on hold while more than N jobs are waiting or prioritized. "
+    "[default: no limit]",
 )
 @click.option(
     "--max-latency",
+    cls=Ranged,
     type=click.FloatRange(min=0),
     default=1000.0,
     metavar="MS",
-    show_default=True,
+    show_default="1000",
     help="Stop when Redis latency exceeds this many milliseconds; 0 = never.",
 )
 @click.option(
     "--follow",
+    cls=Ranged,
     type=click.FloatRange(min=0),
     default=0.0,
     metavar="SECONDS",
@@ -448,7 +462,7 @@ def _doctor(flags: Flags, queues: tuple[str, ...], deep: bool, as_json: bool) ->
 )
 @click.option(
     "--resume",
-    metavar="CAMPAIGN",
+    metavar="ID",
     shell_complete=campaign_ids,
     help="Resume a retry that was cut off or stopped; `qtui journal` lists them.",
 )
@@ -492,7 +506,9 @@ def _retry(
     """
     if resume is not None:
         if queue is not None or wanted is not None or everything or dry_run or reason:
-            raise click.UsageError("--resume CAMPAIGN knows its queue and jobs: give no others")
+            raise click.UsageError(
+                "--resume ID takes the queue and the jobs from the journal: give no others"
+            )
         from qtui.commands.retry import resume_campaign
 
         go_on = partial(
@@ -500,7 +516,7 @@ def _retry(
         )
         sys.exit(run(flags, go_on))
     if queue is None:
-        raise click.UsageError("no queue given: name one, or pass --resume CAMPAIGN")
+        raise click.UsageError("no queue given: name one, or pass --resume ID")
     if bool(ids) + (wanted is not None) + everything != 1:
         raise click.UsageError("select jobs in exactly one way: their ids, --filter EXPR, or --all")
     given = given_ids(ids, queue)
@@ -857,25 +873,26 @@ def _remove(
 @click.option(
     "--rerun",
     type=click.Choice(["failure", "start"]),
-    help="Rerun the flow: only what failed, or all of it from the start.",
+    help="Rerun the flow: failed jobs only (failure), or all jobs (start).",
 )
 @click.option(
     "--reset-attempts-made",
     is_flag=True,
-    help="Set the attempts made back to 0, so that each job has all its attempts again.",
+    help="Reset attempts made to 0: each job gets all its attempts again.",
 )
 @click.option(
     "--reset-attempts-started",
     is_flag=True,
-    help="Set the attempts started back to 0 (BullMQ 5.59+).",
+    help="Reset attempts started to 0 (BullMQ 5.59+).",
 )
 @click.option(
     "--drop-lost",
     is_flag=True,
-    help="Let parents run without the children that are gone and had not completed.",
+    help="Let parents run without the children whose job is gone.",
 )
 @click.option(
     "--follow",
+    cls=Ranged,
     type=click.FloatRange(min=0),
     default=0.0,
     metavar="SECONDS",
@@ -1211,9 +1228,7 @@ def _journal(
     sys.exit(run(flags, work))
 
 
-@main.command(
-    "completion", help=COMPLETION_HELP, short_help="Print the completion script of a shell."
-)
+@main.command("completion", help=COMPLETION_HELP, short_help="Print the shell completion script.")
 @click.argument("shell", type=click.Choice(SHELLS))
 def _completion(shell: str) -> None:
     script = completion_script(main, shell)

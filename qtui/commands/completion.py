@@ -9,7 +9,7 @@ from click.shell_completion import CompletionItem, get_completion_class
 
 SHELLS: Final = ("bash", "zsh", "fish")
 
-COMPLETION_HELP: Final = """Print the script with which a shell completes commands and options.
+COMPLETION_HELP: Final = """Print the shell completion script.
 
 \b
 bash: echo 'eval "$(qtui completion bash)"' >> ~/.bashrc

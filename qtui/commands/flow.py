@@ -126,7 +126,7 @@ _COLUMNS: Final = (
     Column("name"),
     Column("queue"),
     Column("state"),
-    Column("tries", right=True),
+    Column("attempts", right=True),
     Column("when", right=True),
     Column("if it fails"),
     Column("error"),
@@ -142,7 +142,7 @@ def _cells(node: Node, depth: int, lineage: Lineage, now: float) -> tuple[Cell, 
     parent = "" if not depth else f"parent {node.on_failure.words}"
     what, tone = _what(node)
     shown = Cell(*node_state(node))
-    tried = Cell(one.tries, Tone.BAD if state is JobState.FAILED else Tone.PLAIN)
+    tried = Cell(one.attempts, Tone.BAD if state is JobState.FAILED else Tone.PLAIN)
     when = "" if node.state is None else one.when
     rest = (Cell(plain(node.queue.base)), shown, tried, Cell(when), Cell(parent), Cell(what, tone))
     return (job, Cell(one.name), *rest)

@@ -37,6 +37,7 @@ from qtui.views.campaigns import (
     before_words,
     campaign_words,
     facts,
+    groups_title,
     job_row,
     phase_of,
     queue_name,
@@ -63,7 +64,7 @@ def list_journal(out: Paper, err: Paper, folder: Path, *, json: bool) -> int:
     heads = [Column("id"), Column("ago", right=True), Column("who"), Column("queue")]
     numbers = [Column(head, right=True) for head in ("done", "-1", "-3")]
     size = Column("size", right=True)
-    table = Table(out, [*heads, Column("what"), *numbers, size, Column("state")])
+    table = Table(out, [*heads, Column("selection"), *numbers, size, Column("state")])
     now, rows, octets = time.time() * 1000, [], 0
     try:
         for one in with_undos(campaigns(folder)):
@@ -111,7 +112,7 @@ def prune_journal(
         if not yes:
             check_can_ask(place)
             out.flush()
-            if not agreed(f"Delete {what}? What those campaigns wiped cannot be read then. [y/N] "):
+            if not agreed(f"Delete {what}? The errors and return values in them are lost. [y/N] "):
                 err.line("qtui: nothing was deleted")
                 return NOT_ALL
         return _delete(out, err, folder, found)
@@ -270,13 +271,19 @@ def _show_jobs(out: Paper, folder: Path, campaign_id: str, *, json: bool) -> Non
 
 def _columns(state: JobState) -> list[Column]:
     heads = HEADS[state]
-    tries, when = Column("tries", right=True), Column(heads.when, right=True)
-    return [Column("id"), Column("name"), tries, when, Column(heads.what)]
+    attempts, when = Column("attempts", right=True), Column(heads.when, right=True)
+    return [Column("id"), Column("name"), attempts, when, Column(heads.what)]
 
 
 def _job_cells(job: Snapshot, state: JobState, now: float) -> list[Cell]:
     one = cells(job_row(job), state, now)
-    return [Cell(one.id), Cell(one.name), Cell(one.tries), Cell(one.when), Cell(one.what, one.tone)]
+    return [
+        Cell(one.id),
+        Cell(one.name),
+        Cell(one.attempts),
+        Cell(one.when),
+        Cell(one.what, one.tone),
+    ]
 
 
 # One campaign ------------------------------------------------------------------------------------
@@ -292,7 +299,7 @@ def _show(out: Paper, folder: Path, campaign_id: str) -> None:
     for label, words in rows:
         out.line(f"  {label.ljust(width)}  {words}")
     if story.groups:
-        _heading(out, "what was retried" if state is JobState.COMPLETED else "failures")
+        _heading(out, groups_title(one.header))
         table = Table(out, [Column("jobs", right=True), Column("name"), Column("error")])
         table.write(_group_cells(story.groups))
         more = len(story.groups) - _GROUPS_SHOWN

@@ -36,9 +36,9 @@ _MOST_STEPS: Final = 30
 _LOOK: Final = 0.5
 """Least number of seconds between two looks at the jobs."""
 
-_TOLD: Final = (Part.RUNS, Part.FOLLOWS, Part.UNDER_WAY, Part.GONE, Part.LEFT)
+_SHOWN: Final = (Part.RUNS, Part.FOLLOWS, Part.UNDER_WAY, Part.GONE, Part.LEFT)
 _TONES: Final = {Part.RUNS: Tone.GOOD, Part.FOLLOWS: Tone.GOOD, Part.LEFT: Tone.BUSY}
-_TITLES: Final = {Start.FAILURE: "from failure", Start.START: "from the start"}
+_TITLES: Final = {Start.FAILURE: "failed jobs only", Start.START: "all jobs"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ def rerun_flow(place: Workplace, request: RerunRequest, start: Start) -> int:
     check_may_write(place, "rerun", dry_run=request.dry_run, asks=request.asks)
     plan = place.ask(lambda client: _plan(client, place, request, start))
     if not request.json or request.asks:
-        _tell(place.err, plan, request)
+        _print_plan(place.err, plan, request)
     if plan.refusal:
         raise CommandError(plan.refusal, NOT_ALL)
     report = RerunReport(place, plan, request)
@@ -116,25 +116,26 @@ async def _plan(client: Client, place: Workplace, request: RerunRequest, start: 
         progress.clear()
 
 
-def _tell(paper: Paper, plan: RerunPlan, request: RerunRequest) -> None:
-    """Prints the plan for a person to read."""
-    resets = request.resets
-    title = f"Rerun the flow of {plain(plan.lineage.root.key)} {_TITLES[plan.start]}"
+def _print_plan(paper: Paper, plan: RerunPlan, request: RerunRequest) -> None:
+    """Prints the plan for a person to read, with the options that were given."""
+    title = f"Rerun the flow of {plain(plan.lineage.root.key)}: {_TITLES[plan.start]}"
     paper.line(paper.styled(title, bold=True))
     if not plan.refusal:
         paper.line(plan.headline)
     columns = Column("job"), Column("name"), Column("queue"), Column("fate"), Column("error")
-    steps = [step for part in _TOLD for step in plan.of(part)]
+    steps = [step for part in _SHOWN for step in plan.of(part)]
     rows = [_step_cells(step) for step in steps[:_MOST_STEPS]]
     if rows:
         Table(paper, columns).write(rows)
     if len(steps) > _MOST_STEPS:
         paper.line(f"and {count(len(steps) - _MOST_STEPS)} more")
-    for warning in plan.warnings(resets):
+    for warning in plan.warnings(request.resets):
         paper.line(paper.styled(f"▲ {warning}", Tone.BUSY))
-    if resets.made or resets.started:
-        which = [word for word, on in (("made", resets.made), ("started", resets.started)) if on]
-        paper.line(f"Reset: attempts {' and '.join(which)}.")
+    options = request.resets.words()
+    if request.follow:
+        options.append(f"follow for {request.follow:g} s")
+    if options:
+        paper.line(f"Options: {'; '.join(options)}.")
     tell_reason(paper, request.reason)
     paper.flush()
 
@@ -174,7 +175,7 @@ class RerunReport(Report):
         self.progress = progress
         jobs = self.selected
         left = jobs - progress.completed - len(progress.failed) - progress.gone
-        parts = ((left, "not finished yet"), (progress.gone, "removed, outcome unknown"))
+        parts = ((left, "not finished yet"), (progress.gone, "removed (outcome unknown)"))
         words = ", ".join(f"{count(number)} {what}" for number, what in parts if number)
         self.remark = f"of {plural(jobs, 'job')}: {words}" if words else ""
 

@@ -122,7 +122,7 @@ def retry_jobs(place: Workplace, request: RetryRequest) -> int:
     report.after_children = plan.after_children
     report.warnings = list(plan.warnings(request.resets))
     if not request.json or request.asks:
-        _tell(place.err, plan, request)
+        _print_plan(place.err, plan, request)
     if not plan.jobs:
         match = f" that match {request.filter.source}" if request.filter else ""
         return report.end(DONE, f"no {plan.state} jobs in {plan.queue.base}{match}")
@@ -172,9 +172,8 @@ async def _plan(client: Client, place: Workplace, request: RetryRequest, report:
         progress.clear()
 
 
-def _tell(paper: Paper, plan: Plan, request: RetryRequest) -> None:
-    """Prints the plan for a person to read."""
-    resets = request.resets
+def _print_plan(paper: Paper, plan: Plan, request: RetryRequest) -> None:
+    """Prints the plan for a person to read, with the options that were given."""
     jobs = plural(plan.jobs, f"{plan.state} job")
     paper.line(paper.styled(f"Retry {jobs} in {plain(plan.queue.base)}", bold=True))
     groups = plan.groups()
@@ -188,14 +187,16 @@ def _tell(paper: Paper, plan: Plan, request: RetryRequest) -> None:
     Table(paper, columns).write(rows)
     if len(groups) > _MOST_GROUPS:
         paper.line(f"and {plural(len(groups) - _MOST_GROUPS, 'more group')}")
-    for warning in plan.warnings(resets):
+    for warning in plan.warnings(request.resets):
         paper.line(paper.styled(f"▲ {warning}", Tone.BUSY))
     if plan.relative is not None:
         flow = shlex.join(["qtui", "flow", plan.queue.name, plan.relative])
         paper.line(f"  `{plain(flow)}` shows such a flow; add --rerun failure to rerun it.")
-    if resets.made or resets.started:
-        which = [word for word, on in (("made", resets.made), ("started", resets.started)) if on]
-        paper.line(f"Reset: attempts {' and '.join(which)}.")
+    options = [*request.resets.words(), *request.pace.words()]
+    if request.follow:
+        options.append(f"follow for {request.follow:g} s")
+    if options:
+        paper.line(f"Options: {'; '.join(options)}.")
     tell_reason(paper, request.reason)
     paper.flush()
 

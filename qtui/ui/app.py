@@ -25,7 +25,7 @@ from qtui.ui.dialogs.base import Dialog
 from qtui.ui.dialogs.help import HelpScreen, working_keys
 from qtui.ui.dialogs.palette import Palette
 from qtui.ui.inspector.screen import Inspector
-from qtui.ui.keys import actions_of
+from qtui.ui.keys import actions_of, keys_of
 from qtui.ui.late_keys import LateKeys
 from qtui.ui.screens.connecting import ConnectScreen
 from qtui.ui.session import Opening, Session
@@ -188,7 +188,7 @@ class QtuiApp(TerminalApp):
     def action_command_palette(self) -> None:
         """Shows the palette of actions."""
         if not isinstance(self.screen, Palette):
-            self.push_screen(Palette(id="--command-palette"))
+            self.push_screen(Palette(id="--command-palette", placeholder="Search for actions…"))
 
     @override
     def search_themes(self) -> None:
@@ -196,14 +196,18 @@ class QtuiApp(TerminalApp):
         self.push_screen(Palette([ThemeProvider], placeholder="Search for themes…"))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """The palette: the registry's actions, then the themes."""
+        """The palette: the registry's actions with their keys, then the themes."""
         if isinstance(screen, Acting):
             parts = [where for where in screen.PARTS if where is not Where.MOVE]
             for action in actions_of(*parts, offers=self._offers):
                 if action.id != "app.palette":
                     why = screen.why_not(action)
-                    words = f"{action.help} · not now: {why}" if why else action.help
-                    yield SystemCommand(action.label, words, _runner(screen, action.does))
+                    allowed = self._offers(action)
+                    words = action.help if allowed else action.dry
+                    words = f"{words} · not now: {why}" if why else words
+                    key = keys_of(action, self._settings.keys)[0]
+                    label = action.label_in(screen.situation(), allowed=allowed) or action.label
+                    yield SystemCommand(f"{label} · {key}", words, _runner(screen, action.does))
         yield SystemCommand("theme", "choose other colours", self.search_themes)
 
 

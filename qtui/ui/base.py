@@ -18,8 +18,8 @@ from typing_extensions import override
 from qtui.bullmq.connection.trouble import TROUBLE
 from qtui.text import plain
 from qtui.ui.acting import Acting
-from qtui.ui.actions import Action, Where
-from qtui.ui.keys import actions_of
+from qtui.ui.actions import Where
+from qtui.ui.keys import actions_of, keys_of
 from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, KeyBar
 
@@ -128,16 +128,32 @@ class QtuiScreen(Acting, Screen[T]):
         return [where for where in self.PARTS if where is not Where.APP]
 
     def draw_keys(self) -> None:
-        """Shows the keys that work now."""
+        """Shows the keys that work now; none below a dialog, which has keys of its own."""
         session, situation = self.session, self.situation()
 
-        def shown(*parts: Where) -> list[tuple[Action, str]]:
-            offered = actions_of(*parts, offers=session.offers)
-            return [(one, label) for one in offered if (label := one.label_in(situation))]
+        def shown(*parts: Where) -> list[tuple[str, str]]:
+            keys, offers = session.settings.keys, session.offers
+            acting = (
+                one
+                for one in actions_of(*parts, offers=offers)
+                if one.bar and not one.reason(situation)
+            )
+            named = ((one, one.label_in(situation, allowed=offers(one))) for one in acting)
+            return [(keys_of(one, keys)[0], label) for one, label in named if label]
 
         for bar in self.query(KeyBar):
-            here, always = shown(*self.key_parts()), shown(Where.APP)
-            bar.show(self.key_lead(), here, always, session.settings.keys)
+            if self.is_active:
+                bar.show(self.key_lead(), shown(*self.key_parts()), shown(Where.APP))
+            else:
+                bar.say([])
+
+    def on_screen_suspend(self) -> None:
+        """Another screen or a dialog was opened over this one."""
+        self.draw_keys()
+
+    def on_screen_resume(self) -> None:
+        """This screen is on top again."""
+        self.draw_keys()
 
     def on_resize(self, event: events.Resize) -> None:
         """Shows as many keys as fit now."""

@@ -78,8 +78,9 @@ def _binding(action: Action) -> Binding:
 
 
 def actions_of(*parts: Where, offers: Callable[[Action], bool]) -> list[Action]:
-    """The actions that are offered in the given parts of the screen, part by part."""
-    found = (one for one in ACTIONS if one.where in parts and offers(one))
+    """The actions that are offered in the given parts of the screen, some of them as a dry run."""
+    own = (one for one in ACTIONS if one.where in parts)
+    found = (one for one in own if offers(one) or one.dry)
     return sorted(found, key=lambda one: parts.index(one.where))
 
 

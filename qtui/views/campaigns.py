@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,6 @@ from qtui.bullmq.codes import Code, Result, meaning
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row, row
 from qtui.bullmq.signature import signature
 from qtui.bullmq.signature.headline import reason_of, spoken
-from qtui.operations.engine.pace import Pace
 from qtui.operations.following.outcome import Fate, Outcome
 from qtui.operations.journal.lines import (
     NOUNS,
@@ -25,6 +24,8 @@ from qtui.operations.journal.lines import (
     result_of,
 )
 from qtui.operations.journal.reading import Summary, find, read_header, read_lines, rebuilt
+from qtui.operations.planning.plan import Resets
+from qtui.operations.resuming.interrupted import pace_of
 from qtui.text import count, first_line, plain, plural
 from qtui.verbs import Verb
 from qtui.views.columns import Tone, Verdict, verdict
@@ -32,9 +33,6 @@ from qtui.views.document import Pairs, Section
 
 FIRST: Final = 20
 """Jobs shown per campaign."""
-
-_USUAL: Final = asdict(Pace())
-"""Default pace, which is not shown."""
 
 _GROUPS: Final = 1000
 """Groups of failures that are counted; the rest are counted together."""
@@ -117,6 +115,8 @@ class Story:
     """The points from which another server answered."""
     error: str = ""
     """The first error of Redis about a job that it refused to move."""
+    all_known: bool = False
+    """Whether jobs without a code were certainly not sent."""
 
     def met(self, job: Snapshot) -> None:
         """Counts one job."""
@@ -143,8 +143,11 @@ class Story:
                 self.fates[outcome.fate] += 1
                 if job_id in self.jobs:
                     self.outcomes[job_id] = outcome
+            case "end":
+                self.all_known = found.get("all_known") is True
             case "resumed":
                 self.resumed.append(found)
+                self.all_known = False
             case "withdrawn":
                 self.results.pop(str(found.get("id")), None)
             case "server":
@@ -153,7 +156,7 @@ class Story:
     def result(self, job_id: str, state: JobState) -> Verdict:
         """The job's result, in the words of its row on the screen; plain."""
         if job_id not in self.results:
-            return Verdict("? unknown", Tone.FAINT)
+            return Verdict("not sent" if self.all_known else "? unknown", Tone.FAINT)
         result = self.results[job_id]
         if self.of_queues and result.done:
             return Verdict(f"✔ {self.of_queues}", Tone.GOOD)
@@ -175,7 +178,7 @@ def facts(one: Summary, story: Story) -> Iterator[tuple[str, str]]:
         yield "undoes", plain(header.undoes)
     if one.undone_by:
         yield "undone by", plain(", ".join(one.undone_by))
-    yield "began", _moment(header.at)
+    yield "started", _moment(header.at)
     yield "by", plain(f"{header.user}@{header.host}, process {header.pid}")
     for again in story.resumed:
         at = again.get("at")
@@ -188,24 +191,20 @@ def facts(one: Summary, story: Story) -> Iterator[tuple[str, str]]:
         lost_words = f" and lost {retries} sent again" if number else ""
         moment = _moment(at if isinstance(at, int) else 0)
         yield "server", plain(f"{moment} another Redis took over{lost_words}")
-    yield "with", plain(f"{header.how or '?'} (qtui {header.version})")
-    yield "on", plain(header.where)
+    yield "command", plain(f"{header.how or '?'} (qtui {header.version})")
+    yield "redis", plain(header.where)
     yield "queue", plain(header.queue)
     if header.flow:
         yield "flow", plain(header.flow.get("root", "?"))
-        start = "the start" if header.flow.get("start") == "start" else "failure"
-        yield "jobs", f"{selection_words(header)}, rerun from {start}"
-    elif header.selection.kind in NOUNS:
-        yield f"{NOUNS[header.selection.kind]}s", selection_words(header)
-    elif header.undoes:
-        yield "jobs", selection_words(header)
+        start = "all jobs" if header.flow.get("start") == "start" else "failed jobs only"
+        yield "selection", f"{selection_words(header)}, rerun: {start}"
+    elif header.undoes or header.selection.kind in NOUNS:
+        yield "selection", selection_words(header)
     else:
-        yield "jobs", f"{selection_words(header)}, out of {state_before(header)}"
-    if header.action in (Verb.RETRY, Verb.RERUN):
-        yield "resets", _resets(header.resets)
-    wanted = {name: value for name, value in header.pace.items() if value != _USUAL.get(name)}
-    if wanted:
-        yield "pace", plain(", ".join(f"{name} {value}" for name, value in wanted.items()))
+        yield "selection", f"{selection_words(header)}, from {state_before(header)}"
+    resets = Resets(**{name: bool(header.resets.get(name)) for name in ("made", "started")})
+    if options := [*resets.words(), *pace_of(header.pace).words()]:
+        yield "options", "; ".join(options)
     expected = "its place" if header.undoes else state_before(header)
     yield "codes", _codes(one.codes, expected, header.done) or "none"
     if one.left:
@@ -224,15 +223,10 @@ def _became(one: Summary, fates: Counter[Fate]) -> str:
     left = one.codes.get(Code.DONE, 0) - sum(counted.values())
     if left > 0:
         counted["unknown"] = counted.get("unknown", 0) + left
-    words = {"unknown": "unknown: not followed to the end"}
+    words = {"unknown": "unknown (not followed to the end)"}
     return " · ".join(
         f"{count(number)} {words.get(name, name)}" for name, number in counted.items()
     )
-
-
-def _resets(resets: Mapping[str, bool]) -> str:
-    names = [f"attempts {name}" for name in ("made", "started") if resets.get(name)]
-    return " and ".join(names) or "none"
 
 
 def _codes(codes: Mapping[Code, int], state: str, done: str) -> str:
@@ -256,19 +250,27 @@ def _moment(milliseconds: int) -> str:
 def campaign_sections(one: Summary, story: Story) -> list[Section]:
     """A campaign as a document: what is known of it, its failures, and its first jobs."""
     state = state_before(one.header)
-    sections = [Section("campaign", Pairs(tuple(facts(one, story))), note=phase_of(one))]
+    title = plain(one.header.action)
+    sections = [Section(title, Pairs(tuple(facts(one, story))), note=phase_of(one))]
     groups = tuple(
         (count(jobs), f"{name or '(no name)'}  {error or '(no reason given)'}")
         for (name, error), jobs in story.groups.most_common(FIRST)
     )
     if groups:
-        sections.append(Section("failures", Pairs(groups)))
+        sections.append(Section(groups_title(one.header), Pairs(groups)))
     jobs = tuple((job_id, _in_words(story, job_id, state)) for job_id in story.jobs)
     if jobs:
         note = f"{len(jobs)} of {count(one.jobs)}" if one.jobs > len(jobs) else ""
         title = NOUNS.get(one.header.selection.kind, "job") + "s"
         sections.append(Section(title, Pairs(jobs), note=note))
     return sections
+
+
+def groups_title(header: Header) -> str:
+    """The title of the groups: they have errors if the jobs had failed."""
+    retried = header.action in (Verb.RETRY, Verb.RERUN)
+    had_failed = retried and state_before(header) is JobState.FAILED
+    return f"errors before the {plain(header.action)}" if had_failed else "jobs by name"
 
 
 def _in_words(story: Story, job_id: str, state: JobState) -> str:

@@ -76,7 +76,7 @@ class Cells:
 
     id: str
     name: str
-    tries: str
+    attempts: str
     when: str
     milliseconds: float | None
     """The age behind ``when``, so that old jobs can look old."""
@@ -114,7 +114,7 @@ def _what(row: Row, state: JobState) -> tuple[str, Tone]:
     return spoken(row.failed_reason or ""), tone
 
 
-def tries(row: Row) -> str:
+def attempts(row: Row) -> str:
     """Attempts made of those allowed: ``2/3``; unreadable values are ``?``."""
     made = "?" if {"attemptsMade", "atm"} & set(row.garbled) else str(row.attempts_made)
     allowed = "?" if "opts" in row.garbled else str(row.attempts)
@@ -136,7 +136,7 @@ def cells(row: Row, state: JobState, now: float) -> Cells:
     return Cells(
         id=plain(row.id) + (" ↑" if row.parent_key else ""),
         name="" if row.missing else plain(row.name) or "(no name)",
-        tries="" if row.missing else tries(row),
+        attempts="" if row.missing else attempts(row),
         when=when(row, state, now),
         milliseconds=since,
         what=what,

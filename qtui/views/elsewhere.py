@@ -8,7 +8,7 @@ from typing import Final
 from qtui.bullmq.reads.queues.elsewhere import Elsewhere, Place
 from qtui.text import count, plain, plural
 
-_TOLD: Final = 5
+_MOST_PLACES: Final = 5
 """Places named in the line."""
 
 _POSTGRES: Final = "BullMQ 6 can also keep its queues in Postgres, which qtui does not read."
@@ -17,9 +17,9 @@ _POSTGRES: Final = "BullMQ 6 can also keep its queues in Postgres, which qtui do
 def elsewhere_words(found: Elsewhere, prefixes: tuple[str, ...]) -> str:
     """Advice for a database without queues; the names in it are plain already."""
     if found.places:
-        told = [_place(one, found.database, prefixes) for one in found.places[:_TOLD]]
-        if len(found.places) > _TOLD:
-            told.append(f"and {plural(len(found.places) - _TOLD, 'more place')}")
+        told = [_place(one, found.database, prefixes) for one in found.places[:_MOST_PLACES]]
+        if len(found.places) > _MOST_PLACES:
+            told.append(f"and {plural(len(found.places) - _MOST_PLACES, 'more place')}")
         return f"Queues elsewhere: {'; '.join(told)}. {_POSTGRES}"
     return f"{_keys(found)} {_POSTGRES}"
 
@@ -42,7 +42,9 @@ def _keys(found: Elsewhere) -> str:
     others = {one: keys for one, keys in found.keys.items() if one != found.database}
     said = f"Database {found.database} holds {plural(here, 'key')}"
     if others:
-        some = ", ".join(f"{one} ({count(keys)})" for one, keys in sorted(others.items())[:_TOLD])
+        some = ", ".join(
+            f"{one} ({count(keys)})" for one, keys in sorted(others.items())[:_MOST_PLACES]
+        )
         said += f"; other databases with keys: {some}"
     return f"{said}; none belongs to a queue." if found.whole else f"{said}. {_partly()}"
 

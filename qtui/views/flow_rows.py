@@ -247,7 +247,7 @@ def node_state(node: Node) -> tuple[str, Tone]:
     """A job's state in a word."""
     if node.row.missing:
         return "gone", Tone.FAINT
-    return node.state or ("unknown" if node.unknown else "nowhere"), _TONES.get(
+    return node.state or ("unknown" if node.unknown else "no state"), _TONES.get(
         node.state, Tone.PLAIN
     )
 
@@ -314,7 +314,7 @@ def _place(line: Line) -> Iterator[str]:
     counted = [
         f"{count(number)} {words}"
         for number, words in (
-            (children.processed, "done"),
+            (children.processed, "completed"),
             (children.pending, "pending"),
             (children.unsuccessful, "unsuccessful"),
             (children.ignored, "ignored"),

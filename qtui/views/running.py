@@ -89,7 +89,9 @@ class Run:
         campaign, selected = self.campaign, plural(self.campaign.selected, self._unit)
         left = campaign.selected - campaign.decided
         if not campaign.is_over:
-            doing = self.doing if campaign.phase is Phase.RUNNING else campaign.phase.value
+            doing = campaign.phase.value
+            if campaign.phase is Phase.RUNNING:
+                doing = self.doing if left else "finishing"
             yield f"{doing}: {count(campaign.decided)} of {selected}"
             if campaign.trouble:
                 yield f"waiting: {campaign.trouble}"

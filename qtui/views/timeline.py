@@ -37,11 +37,11 @@ def column(jobs: int, peak: int, lines: int) -> str:
 
 
 def per(width: int) -> str:
-    """The unit of a bar of this many ms: ``/min``, ``/15 min``, ``/7 d``."""
+    """The time of a bar of this many ms: ``min``, ``15 min``, ``7 d``."""
     for unit, name in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")):
         if width >= unit and width % unit == 0:
-            return f"/{name}" if width == unit else f"/{width // unit} {name}"
-    return f"/{width / SECOND:g} s"
+            return name if width == unit else f"{width // unit} {name}"
+    return f"{width / SECOND:g} s"
 
 
 class Reading:
@@ -69,14 +69,13 @@ class Reading:
         timeline = self._timeline
         jobs, later = count(timeline.peak), self.later()
         if not timeline.peak:
-            before = f"{count(timeline.earlier)} before" if timeline.earlier else ""
-            said = ", ".join(part for part in (f"none {self._word}", before, later) if part)
-            return [said, f"none, {before}" if before else "none", "none"]
+            none = f"0 {self._word}"
+            older = f"{none} · {self.older()}" if timeline.earlier else none
+            return [f"{older} · {later}" if later else older, older, none]
         when = self.moment(timeline.bounds(timeline.peak_bar)[0])
-        rate = f"{jobs}{per(timeline.width)}"
-        most = f"peak {rate} at {when}"
-        with_later = [f"{most}, {later}"] if later else []
-        return [*with_later, most, f"peak {jobs} at {when}", f"{jobs} at {when}", f"peak {jobs}"]
+        most = f"peak {jobs} per {per(timeline.width)}, {when}"
+        with_later = [f"{most} · {later}"] if later else []
+        return [*with_later, most, f"peak {jobs}, {when}", f"{jobs}, {when}", f"peak {jobs}"]
 
     def bars(self, first: int, last: int) -> list[str]:
         """When these bars were, both included, and their jobs."""
@@ -97,14 +96,16 @@ class Reading:
         return [f"{jobs} {self._word}", jobs]
 
     def later(self) -> str:
-        """How many are behind the last bar, if any are."""
-        return f"{count(self._timeline.later)} later" if self._timeline.later else ""
+        """How many are newer than the last bar, if any are."""
+        return f"{count(self._timeline.later)} newer" if self._timeline.later else ""
+
+    def older(self) -> str:
+        """How many are older than the first bar, if any are."""
+        return f"{count(self._timeline.earlier)} older" if self._timeline.earlier else ""
 
     def outside(self) -> list[str]:
         """How many are in no bar."""
-        earlier = self._timeline.earlier
-        parts = (f"{count(earlier)} earlier" if earlier else "", self.later())
-        said = ", ".join(part for part in parts if part)
+        said = " · ".join(part for part in (self.older(), self.later()) if part)
         return [said, self.later()]
 
     def moment(self, milliseconds: int, *, seconds: bool = True) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 
 import pytest
 
+from qtui.bullmq.signature import signature
 from qtui.bullmq.signature.headline import cut_reason, headline, reason_of, spoken
 
 _ZOD: Final = (
@@ -28,6 +29,14 @@ _NODE_FRAMES: Final = (
         (_ZOD.replace("\n]", ",\n  1, 2\n]"), "Required at email (invalid_type) +2 more"),
         ('{\n  "error": {"message": "no such card", "code": 4}\n}', "no such card (4)"),
         ('{"a": 1}', '{"a": 1}'),
+        (
+            '<!DOCTYPE html>\n<html lang="en">\n<head><title>\n502 Bad\n Gateway</title></head>',
+            "502 Bad Gateway",
+        ),
+        ("<html><body><h1 class=x>Not here</h1>", "Not here"),
+        ("Error: <!doctype html>\n<title>Log in</title>", "Error: Log in"),
+        ("<!DOCTYPE html>\n<html>", "<!DOCTYPE html>"),
+        ("Unexpected token '<', \"<!DOCTYPE \"...", "Unexpected token '<', \"<!DOCTYPE \"..."),
         ("[object Object]", "[object Object]"),
         (f"Validation failed: {_ZOD}", "Validation failed: " + " ".join(_ZOD.split())),
         (
@@ -117,3 +126,9 @@ def test_a_reason_that_is_there_or_a_stack_that_is_garbage_changes_nothing() -> 
     assert reason_of(None, stack) is None
     for garbage in ("", "{", "null", "[1, 2]", "[[[[", '{"a": 1}'):
         assert reason_of("", garbage) == ""
+
+
+def test_a_group_of_json_lists_or_pages_is_named_in_words() -> None:
+    assert signature(_ZOD) == "Required at email (invalid_type)"
+    assert signature(" ".join(_ZOD.split())) == signature(_ZOD)
+    assert signature("<!DOCTYPE html><title>502 Bad Gateway</title>") == "502 Bad Gateway"

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from qtui.demo.server import EmbeddedServer
+from qtui.operations.engine.pace import Pace, verdict_on
+from qtui.operations.following.outcome import OutcomeTally
 from qtui.operations.journal.reading import ids, path_of, read_lines, summary
 from tests.cli.stage import (
     PATIENCE,
@@ -115,9 +117,8 @@ def test_a_canary_that_nobody_works_stops_it(redis_url: str, folder: Path) -> No
     how = ("--all", "--yes", "--json", "--canary", "10", "--canary-time", "0.3")
     done = invoke("--redis", redis_url, "retry", "payments", *how)
     assert done.code == 1
-    assert (
-        done.err == "qtui: stopped: canary: 10 of 10 jobs still waiting after 0.3 s (limit 10 %)\n"
-    )
+    why = verdict_on(OutcomeTally(waiting=10), Pace(canary=10, canary_seconds=0.3))
+    assert done.err == f"qtui: stopped: {why}\n"
     assert done.summary["retried"] == 10
     with connect(redis_url) as client:
         assert client.llen("bull:payments:wait") == 10
@@ -162,7 +163,7 @@ def _linked(state: Path) -> None:
 @pytest.mark.parametrize(
     ("trouble", "says"),
     [
-        (_file_in_the_way, "something that is no folder"),
+        (_file_in_the_way, "part of the path is not a folder"),
         (_open_to_others, "others may write"),
         (_linked, "symbolic link"),
     ],
@@ -312,7 +313,7 @@ def test_one_that_was_killed_is_gone_on_with(redis_url: str, folder: Path) -> No
     _gone_on_with(redis_url, name[-4:], len(MANY))
     again = invoke("--redis", redis_url, "retry", "--resume", name)
     assert (again.code, again.out) == (1, "")
-    assert again.err == f"qtui: campaign {name} is done: every job of it has its code\n"
+    assert again.err == f"qtui: {name} is complete: every job has a result\n"
     assert {one["code"] for one in told} == {1}
 
 
@@ -339,8 +340,8 @@ def test_jobs_that_left_their_state_before_their_turn_are_counted(
         assert f", {left:,} left failed before their turn\n" in done.out
     again = invoke("--redis", redis_url, "retry", "--resume", name)
     assert (again.code, again.out) == (1, "")
-    words = f"{left:,} jobs had left failed before it came to them"
-    assert again.err == f"qtui: campaign {name} is complete: {words}\n"
+    words = f"{left:,} jobs left failed before their turn"
+    assert again.err == f"qtui: {name} is complete: {words}\n"
     assert f"{left:,} jobs left failed before their turn" in invoke("journal", name).out
 
 
@@ -353,7 +354,7 @@ def test_of_two_at_a_time_the_second_is_refused(redis_url: str, folder: Path) ->
         [name] = ids(folder)
         second = invoke("--redis", redis_url, "retry", "--resume", name)
         assert second.code == 1
-        assert second.err == f"qtui: campaign {name} is still running (pid {process.pid})\n"
+        assert second.err == f"qtui: {name} is still running (pid {process.pid})\n"
         process.send_signal(signal.SIGINT)
         assert ended(process).code == 130
 
@@ -370,7 +371,7 @@ def test_on_another_server_it_is_refused(
         with connect(other.url) as client:
             assert client.dbsize() == 0
     assert refused.code == 1
-    doubt = f"qtui: campaign {name} is about {server.url}: connect to that, or pass --yes if"
+    doubt = f"qtui: {name} ran on {server.url}: connect there to resume it, or pass --yes if"
     assert refused.err == f"{doubt} {other.url} has the same data\n"
     assert summary(folder, name).phase == "stopped"
 

@@ -33,7 +33,7 @@ def test_the_largest_group_comes_first_and_nothing_hostile_gets_out(redis_url: s
     before = digest(redis_url)
     out = invoke("--redis", redis_url, "--read-only", "errors", "payments").out
     head, first, *_ = out.splitlines()
-    assert head.split() == ["jobs", "share", "last", "names", "sample", "error"]
+    assert head.split() == ["jobs", "share", "newest", "names", "sample", "error"]
     assert first.split()[:2] == ["4", "57%"]
     assert "pwned" in out
     assert "\x1b" not in out

@@ -145,7 +145,7 @@ def test_a_dry_run_tells_and_writes_nothing(
         assert any("No worker seen" in one for one in done.summary["warnings"])
     shown = flow(failed, "p", Start.FAILURE, dry_run=True, as_json=False, capture=capsys)
     assert shown.err.splitlines()[:2] == [
-        "Rerun the flow of bull:parents:p from failure",
+        "Rerun the flow of bull:parents:p: failed jobs only",
         "1 failed job runs again, then 1 ancestor after their children; 1 job stays completed",
     ]
     assert digest(failed) == before
@@ -194,7 +194,7 @@ def test_nothing_to_rerun_is_said(
     before = digest(redis_url)
     done = flow(redis_url, "1", Start.FAILURE, queue="payments", capture=capsys)
     assert (done.code, done.out) == (1, "")
-    assert done.err == "qtui: nothing to rerun from failure\n"
+    assert done.err == "qtui: no failed job to rerun\n"
     assert digest(redis_url) == before
 
 
@@ -280,7 +280,7 @@ def test_the_journal_tells_of_a_rerun_and_does_not_resume_it(
     assert "flow of 2 jobs" in invoke("journal").out
     shown = invoke("journal", campaign_id).out
     assert "bull:parents:p" in shown
-    assert "flow of 2 jobs, rerun from failure" in shown
+    assert "flow of 2 jobs, rerun: failed jobs only" in shown
     assert "\x1b" not in shown
     [told] = invoke("journal", "--json").objects
     assert told["flow"] == {"root": "bull:parents:p", "start": "failure"}
@@ -290,7 +290,7 @@ def test_the_journal_tells_of_a_rerun_and_does_not_resume_it(
     path.write_text("".join(path.read_text("ascii").splitlines(keepends=True)[:3]))
     again = invoke("--redis", failed, "retry", "--resume", campaign_id)
     assert again.code == 1
-    assert "is a flow's rerun: run that again, it goes on from where it is" in again.err
+    assert "is the rerun of a flow: run `qtui flow` again to continue it" in again.err
 
 
 def test_a_cut_off_rerun_that_was_done_again_is_not_called_unfinished(
@@ -348,7 +348,7 @@ def test_a_rerun_is_followed_until_all_is_decided(
         done.set()
         thread.join(PATIENCE)
     assert told.code == 0
-    assert "resumed from 1 failed job; 2 of 2 done" in told.out.splitlines()
+    assert "rerun: 2 of 2 completed" in told.out.splitlines()
     [campaign_id] = ids(tmp_path / "qtui" / "journal")
     fates = [
         line["fate"]
@@ -407,7 +407,7 @@ def test_a_parent_is_rerun_without_a_child_that_is_gone(failed: str, client: red
     command = ("flow", "parents", "p", "--rerun", "failure", "--yes", "--json")
     told = invoke("--redis", failed, *command)
     assert told.code == 1
-    assert "bull:payments:b failed or was pending and is gone" in told.err
+    assert "bull:payments:b is gone and can't run again" in told.err
     assert "--drop-lost" in told.err
     told = invoke("--redis", failed, *command, "--drop-lost")
     assert told.code == 0

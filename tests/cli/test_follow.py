@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from qtui.operations.engine.pace import Pace, verdict_on
+from qtui.operations.following.outcome import OutcomeTally
 from tests.cli.stage import PATIENCE, Outcome, Stage, connect, failed, invoke, play
 
 
@@ -46,7 +48,7 @@ def followed(url: str, act: str, jobs: int, *more: str) -> Outcome:
 def test_jobs_that_recover_are_all_done(redis_url: str) -> None:
     failed(redis_url, 3)
     told = followed(redis_url, "complete", 3)
-    assert (told.code, "3 of 3 recovered" in told.out) == (0, True)
+    assert (told.code, "3 of 3 completed" in told.out) == (0, True)
     assert "is unknown" not in told.err
 
 
@@ -61,8 +63,8 @@ def test_jobs_that_are_removed_without_an_event_are_not_known_to_be_done(redis_u
     failed(redis_url, 2)
     told = followed(redis_url, "remove", 2)
     assert told.code == 1
-    assert "0 of 2 recovered · 2 gone" in told.out
-    words = "qtui: the outcome of 2 of 2 retried jobs is unknown: 2 removed and no event says"
+    assert "0 of 2 completed · 2 removed (outcome unknown)" in told.out
+    words = "qtui: the outcome of 2 of 2 retried jobs is unknown: 2 removed (no event says"
     assert words in told.err
 
 
@@ -73,10 +75,7 @@ def test_jobs_that_are_open_when_the_time_is_up_are_named(redis_url: str) -> Non
     )
     assert told.code == 0
     assert told.summary["outcomes"]["waiting"] == 3
-    assert (
-        "qtui: after 0.2 s the outcome of 3 of 3 retried jobs is unknown: 3 still waiting"
-        in told.err
-    )
+    assert "qtui: after 0.2 s the outcome of 3 of 3 retried jobs is unknown: 3 waiting" in told.err
 
 
 def test_the_journal_says_what_is_not_known(
@@ -99,8 +98,8 @@ def test_a_canary_that_is_open_when_the_time_is_up_ends_with_1_and_can_be_resume
         *("--canary-time", "0.3"),
     )
     assert told.code == 1
-    jobs = "1 job" if canary == 1 else f"{canary} jobs"
-    assert f"stopped: canary: {canary} of {jobs} still waiting after 0.3 s" in told.err
+    why = verdict_on(OutcomeTally(waiting=canary), Pace(canary=canary, canary_seconds=0.3))
+    assert f"stopped: {why}" in told.err
     journal = told.out.splitlines()[-1].removeprefix("journal ")
     again = invoke("--redis", redis_url, "retry", "--resume", journal)
     assert again.code == 1

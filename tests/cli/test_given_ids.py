@@ -196,7 +196,7 @@ def test_jobs_of_all_queues_and_states(redis_url: str) -> None:
     assert {one["queue"] for one in one_queue} == {"bull:payments"}
     table = invoke("--redis", redis_url, "jobs", "*", "--state", "all").out.splitlines()
     assert table[0].split() == [
-        *("queue", "state", "id", "name", "tries", "when", "error", "or", "result")
+        *("queue", "state", "id", "name", "attempts", "when", "error", "or", "result")
     ]
     assert table[1].startswith("bull:emails")
     nothing = invoke("--redis", redis_url, "jobs", "*", "--filter", "error:nothing")

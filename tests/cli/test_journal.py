@@ -102,7 +102,7 @@ def test_the_list_is_a_line_a_campaign(said: Said) -> None:
     done, cut = campaign(said.folder), campaign(said.folder, 1200, end="")
     head, *lines = said.listed().splitlines()
     assert head.split() == [
-        *("id", "ago", "who", "queue", "what"),
+        *("id", "ago", "who", "queue", "selection"),
         *("done", "-1", "-3", "size", "state"),
     ]
     found = {line.split()[0]: line for line in lines}
@@ -187,16 +187,15 @@ def test_one_campaign_in_full(said: Said) -> None:
     text = said.show(name[-4:])
     assert text.startswith(name + "\n")
     for words in (
-        "action   retry",
-        "with     qtui retry payments --filter name:charge (qtui ",
-        "on       redis://cache-1:6379/0",
-        "queue    bull:payments",
-        "jobs     30 jobs by id, out of failed",
-        "resets   attempts made",
-        "pace     rate 50",
-        "codes    28 retried · 1 refused by Redis (0) · 1 job is gone (-1)",
-        "refused  OOM command not allowed",
-        "outcome  1 failed again",
+        "action     retry",
+        "command    qtui retry payments --filter name:charge (qtui ",
+        "redis      redis://cache-1:6379/0",
+        "queue      bull:payments",
+        "selection  30 jobs by id, from failed",
+        "options    reset attempts made; at most 50 jobs/s",
+        "codes      28 retried · 1 refused by Redis (0) · 1 job is gone (-1)",
+        "refused    OOM command not allowed",
+        "outcome    1 failed again",
         "30  charge  Timeout of <n>ms exceeded",
         f"and 10 jobs more: `qtui journal {name} --jobs`",
     ):
@@ -225,7 +224,7 @@ def test_a_campaign_exported_is_its_journal_line_by_line(said: Said) -> None:
 def test_the_jobs_are_the_list_as_it_was(said: Said) -> None:
     name = campaign(said.folder, 450)
     head, *rows = said.show(name, jobs=True).splitlines()
-    assert head.split() == ["id", "name", "tries", "ago", "error"]
+    assert head.split() == ["id", "name", "attempts", "ago", "error"]
     assert len(rows) == 450
     assert rows[9].split()[:3] == ["9", "↑", "charge"]
     assert rows[9].endswith("Timeout of 9ms exceeded")
@@ -268,7 +267,7 @@ def test_completed_jobs_have_their_return_value_back(said: Said) -> None:
         12,
     )
     assert other["missing"]
-    assert "jobs that match name:x, out of completed" in said.show(journal.id)
+    assert "jobs that match name:x, from completed" in said.show(journal.id)
     assert '{"ok": true}' in said.show(journal.id, jobs=True)
 
 
@@ -302,7 +301,7 @@ def _members(header: Header) -> dict[str, Any]:
 @pytest.mark.parametrize("name", ["zzzz", "", "../../etc/passwd"])
 def test_an_unknown_campaign_is_a_mistake_in_the_command(said: Said, name: str) -> None:
     campaign(said.folder)
-    with pytest.raises(CommandError, match="no campaign") as stop:
+    with pytest.raises(CommandError, match="no journal") as stop:
         said.show(name)
     assert stop.value.code == USAGE
 

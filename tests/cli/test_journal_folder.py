@@ -195,7 +195,7 @@ def test_a_filter_that_does_not_parse_is_said_when_a_retry_is_resumed(
         pass
     done = run("--redis", redis_url, "retry", "--resume", journal.id)
     assert done.code == 1
-    assert f"the filter of retry {journal.id} can't be understood" in done.err
+    assert f"the filter of retry {journal.id} can't be parsed" in done.err
     assert len(done.err.splitlines()) == 1
 
 

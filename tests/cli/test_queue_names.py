@@ -16,7 +16,7 @@ def test_a_queue_that_is_not_there_is_told_with_those_that_are(redis_url: str) -
     for args in (("jobs", "x"), ("show", "x", "1"), ("retry", "x", "1", "--yes")):
         done = invoke("--redis", redis_url, *args, "--json")
         assert (done.code, done.out) == (2, "")
-        assert done.err == 'qtui: no queue "x" under bull:*; there are: emails, payments\n'
+        assert done.err == 'qtui: no queue "x" under bull:*; the queues are: emails, payments\n'
     assert digest(redis_url) == before
 
 
@@ -24,7 +24,7 @@ def test_no_queue_at_all_is_said(redis_url: str) -> None:
     done = invoke("--redis", redis_url, "--prefix", "a", "--prefix", "b", "jobs", "x")
     assert (done.code, done.err.count("\n")) == (2, 1)
     nothing = "Database 0 holds 0 keys; none belongs to a queue."
-    assert done.err.startswith(f'qtui: no queue "x" under a:*, b:*, nor any other. {nothing}')
+    assert done.err.startswith(f'qtui: no queue "x": there are no queues under a:*, b:*. {nothing}')
 
 
 def test_of_very_many_queues_some_are_named(redis_url: str) -> None:

@@ -59,7 +59,7 @@ def test_people_read_which_releases_may_run_a_queue_and_scripts_its_dialect(
         return row, queue["dialect"]
 
     row, dialect = shown()
-    assert row.endswith("run by 5.x or 6.x")
+    assert row.endswith("run by BullMQ 5.x or 6.x")
     assert dialect == "T5/T6"
     client.hset("bull:payments:meta", "version", "bullmq:5.81.5")
     row, dialect = shown()

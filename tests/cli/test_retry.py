@@ -134,7 +134,7 @@ def test_a_dry_run_tells_all_and_sends_no_write(redis_url: str, client: redis.Re
     assert done.summary["warnings"] == [
         "2 jobs have used up their attempts: they run once more, and a failure is final.",
         "No worker seen on this queue: the jobs wait until one connects.",
-        "1 job is gone (-1): nothing is left to run.",
+        "1 job is gone (-1) and cannot be retried.",
     ]
     shown = invoke("--redis", redis_url, *asked)
     assert "→ prioritized, priority 3" in shown.out
@@ -181,8 +181,8 @@ def test_the_plan_goes_to_stderr_in_words(redis_url: str) -> None:
         "▲ No worker seen on this queue: the jobs wait until one connects.",
         "▲ 2 jobs without a priority go to prioritized while the queue is paused: BullMQ 5 and 6 "
         "both see them there, and a resume neither loses nor strands them.",
-        "▲ 1 job is gone (-1): nothing is left to run.",
-        "Reset: attempts made.",
+        "▲ 1 job is gone (-1) and cannot be retried.",
+        "Options: reset attempts made.",
     ]
 
 
@@ -194,7 +194,7 @@ def test_a_reason_is_in_the_plan_and_in_the_journal(redis_url: str) -> None:
     [journal] = [line.split()[1] for line in done.out.splitlines() if line.startswith("journal ")]
     header = invoke("journal", journal, "--json").objects[0]
     assert header["reason"] == "the \x1b[31mprovider is back"
-    assert "reason  the ␛[31mprovider is back" in invoke("journal", journal).out
+    assert "reason     the ␛[31mprovider is back" in invoke("journal", journal).out
     for bad in ("", "  ", "x" * 501):
         refused = invoke("--redis", redis_url, "retry", "payments", "1", "--yes", "--reason", bad)
         assert (refused.code, refused.out) == (2, "")

@@ -122,7 +122,7 @@ def test_what_cannot_be_undone_says_so(redis_url: str) -> None:
     failed(redis_url, 1)
     unknown = invoke("--redis", redis_url, "undo", "nothing", "--yes")
     assert unknown.code == 2
-    assert 'no campaign "nothing"' in unknown.err
+    assert 'no journal "nothing"' in unknown.err
     name = retry(redis_url)
 
     async def work(stage: Stage) -> None:
@@ -170,7 +170,7 @@ def test_another_server_is_refused_unless_the_user_says_that_it_has_the_data(
         assert done.code == 2  # nobody to ask
         done = invoke("--redis", url, "undo", name, "--dry-run")
         assert done.code == 1
-        assert "connect to that, or pass --yes" in done.err
+        assert "connect there to resume it, or pass --yes" in done.err
         done = invoke("--redis", url, "undo", "--yes")
         assert "nothing to undo: the journal has no operation on redis://127.0.0.1" in done.err
         done = invoke("--redis", url, "undo", name, "--yes", "--json")
@@ -206,4 +206,4 @@ def test_killed_in_the_middle_and_resumed_each_job_goes_back_once(
     assert places(redis_url) == sorted(names)
     again = run("--redis", redis_url, "undo", "--resume", undo)
     assert again.code == 1
-    assert "is done: every job of it has its code" in again.err
+    assert "is complete: every job has a result" in again.err

@@ -41,7 +41,7 @@ def test_sentinels_that_replace_the_master(how: str, tmp_path: Path) -> None:
         assert (told.code, told.summary["retried"]) == (0, JOBS)
         again = resume(url, tmp_path)
         assert again.code == 1
-        assert "is done: every job of it has its code" in again.err
+        assert "is complete: every job has a result" in again.err
 
 
 def test_a_master_that_becomes_a_copy_of_an_older_state(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def assert_sent_again(url: str, state: Path, ids: list[str], server: redis.Redis
     assert places(server) == dict.fromkeys(ids, "wait")
     last = resume(url, state)
     assert last.code == 1
-    assert "is done: every job of it has its code" in last.err
+    assert "is complete: every job has a result" in last.err
 
 
 def test_what_is_lost_after_the_end_is_sent_again_by_resume(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_where_the_data_may_be_others_it_says_which_flag(tmp_path: Path) -> None
             url = f"redis://127.0.0.1:{other.port}"
             refused = resume(url, tmp_path)
             assert refused.code == 1
-            assert "connect to that, or pass --yes if" in refused.err
+            assert "connect there to resume it, or pass --yes if" in refused.err
             assert copy.zcard(f"{BASE}:failed") == JOBS
             told = resume(url, tmp_path, "--yes")
             assert (told.code, told.summary["retried"]) == (0, JOBS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -15,8 +14,8 @@ from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign, Phase
-from qtui.operations.engine.pace import Pace
-from qtui.operations.following.outcome import Fate
+from qtui.operations.engine.pace import Pace, verdict_on
+from qtui.operations.following.outcome import Fate, OutcomeTally
 from qtui.operations.planning.plan import Resets, make_plan
 from qtui.operations.retry.retry import Retry
 from qtui.operations.supply.selection import query
@@ -62,8 +61,9 @@ async def test_jobs_that_always_fail_stop_it_and_the_rest_is_untouched(
         found = await worked(real, campaign)
     assert codes(found) == dict.fromkeys(ids[:20], Code.DONE)
     assert campaign.phase is Phase.STOPPED
-    assert campaign.why.startswith("canary: ")
-    assert campaign.why.endswith(" of 20 jobs failed again (limit 10 %)")
+    tally = campaign.action.follower.tally()
+    assert tally.failed_again > 2
+    assert campaign.why == verdict_on(tally, campaign.pace)
     assert Counter(real.ran) == Counter(ids) + Counter(ids[:20])
     assert await census(client) == {one: ["failed"] for one in ids}
     assert [await client.hgetall(QUEUE.job(one)) for one in ids[20:]] == before
@@ -132,19 +132,14 @@ async def test_without_a_worker_it_stops_when_the_time_is_up(client: Redis) -> N
     found = await run(campaign)
     assert 0.5 <= time.monotonic() - began < 5
     assert campaign.phase is Phase.STOPPED
-    assert campaign.why == "canary: 5 of 5 jobs still waiting after 0.5 s (limit 10 %)"
+    assert campaign.why == verdict_on(OutcomeTally(waiting=5), campaign.pace)
     assert codes(found) == dict.fromkeys(ids[:5], Code.DONE)
     assert await client.zcard(QUEUE.key("failed")) == 45
 
 
 @pytest.mark.parametrize("canary", [30, 31, 1000])
 @pytest.mark.parametrize(
-    ("outcome", "why"),
-    [
-        ("fail", r"canary: \d+ of 30 jobs failed again \(limit 10 %\)"),
-        ("ok", ""),
-        ("none", r"canary: 30 of 30 jobs still waiting after 0\.5 s \(limit 10 %\)"),
-    ],
+    ("outcome", "why"), [("fail", "failed again"), ("ok", ""), ("none", "30 of 30 jobs waiting")]
 )
 async def test_one_that_is_as_large_as_the_selection_is_judged_too(
     server: EmbeddedServer, client: Redis, canary: int, outcome: str, why: str
@@ -161,7 +156,8 @@ async def test_one_that_is_as_large_as_the_selection_is_judged_too(
                 found = await run(campaign)
     assert codes(found) == dict.fromkeys(ids, Code.DONE)
     assert campaign.phase is Phase.DONE
-    assert re.fullmatch(why, campaign.why)
+    assert why in campaign.why
+    assert bool(why) == bool(campaign.why)
     assert not campaign.is_stopping
 
 

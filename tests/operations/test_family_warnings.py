@@ -35,7 +35,7 @@ async def test_a_plain_retry_is_warned_of_what_it_leaves_behind(client: Redis) -
         (
             Trouble.PARENT_STAYS_FAILED,
             "2 jobs are children of a failed parent, which stays failed even if they complete: "
-            "rerun the flow from failure instead.",
+            "rerun the flow's failed jobs instead.",
         )
     ]
     assert await warnings_for(client, QUEUE, ["p"]) == [
@@ -43,7 +43,7 @@ async def test_a_plain_retry_is_warned_of_what_it_leaves_behind(client: Redis) -
             Trouble.PARENT_FAILS_AGAIN,
             "1 job is a parent with unfinished children; retried alone, such a job runs, its "
             "completion is refused (-4, -9), and it fails again: "
-            "rerun the flow from failure instead.",
+            "rerun the flow's failed jobs instead.",
         )
     ]
     # An older release keeps the failed child among the pending ones, and the parent in active.

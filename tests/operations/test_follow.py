@@ -57,7 +57,7 @@ async def test_every_end_is_told_by_the_events(
         assert await follower.look() == set(ids)
         assert follower.tally() == OutcomeTally(
             delayed=1,
-            recovered=3,
+            completed=3,
             failed_again=3,
             same_error=1,
             errors=(("Timeout of <n> ms", 2), ("boom", 1)),
@@ -66,9 +66,9 @@ async def test_every_end_is_told_by_the_events(
         assert follower.outcomes[ids[2]] == Outcome(Fate.FAILED_AGAIN, "Timeout of 5 ms")
         assert follower.outcomes[ids[5]] == Outcome(Fate.DELAYED)
         assert follower.tally(ids[:2]) == OutcomeTally(
-            recovered=1, failed_again=1, same_error=1, errors=(("boom", 1),)
+            completed=1, failed_again=1, same_error=1, errors=(("boom", 1),)
         )
-        assert follower.tally([ids[0], ids[0], *strangers]) == OutcomeTally(recovered=1)
+        assert follower.tally([ids[0], ids[0], *strangers]) == OutcomeTally(completed=1)
         assert await follower.look() == set()
         assert follower.undecided == 1
 
@@ -90,7 +90,7 @@ async def test_a_job_under_way_is_active(
             gate.set()
             await ended(2)
         assert await follower.look() == set(ids)
-        assert follower.tally() == OutcomeTally(recovered=2)
+        assert follower.tally() == OutcomeTally(completed=2)
 
 
 async def test_jobs_that_have_run_before_their_result_is_known(
@@ -104,7 +104,7 @@ async def test_jobs_that_have_run_before_their_result_is_known(
         assert await follower.look() == set()
         follower.add(results, ["boom"] * 3)
         assert follower.tally() == OutcomeTally(
-            recovered=2, failed_again=1, same_error=1, errors=(("boom", 1),)
+            completed=2, failed_again=1, same_error=1, errors=(("boom", 1),)
         )
         assert await follower.look() == set(ids)
 
@@ -136,7 +136,7 @@ async def test_what_a_state_told_first_was_not_retried_by_somebody_else(
         await any_client.rename(EVENTS, "away")
         await run(real, 2, {ids[0]: "boom"})
         await any_client.delete(EVENTS)
-        assert (await follower.settle(LONG)).recovered == 1
+        assert (await follower.settle(LONG)).completed == 1
         await any_client.rename("away", EVENTS)
         # BullMQ itself puts one back before its last attempt; the other was somebody else.
         late = (("waiting", 0), ("active", 0), ("failed", 0), ("completed", 1), ("waiting", 1))
@@ -168,7 +168,7 @@ async def test_lost_events_are_made_up_for_by_the_states(
         assert time.perf_counter() - start < 3
         gone = int(loss != "whole")
         expected = OutcomeTally(
-            recovered=3 - gone, failed_again=1, same_error=1, errors=(("boom", 1),), gone=gone
+            completed=3 - gone, failed_again=1, same_error=1, errors=(("boom", 1),), gone=gone
         )
         assert tally == expected
         assert follower.mute or loss != "no stream"
@@ -205,7 +205,7 @@ async def test_a_job_that_is_missing_is_not_gone_while_events_are_unread(
     assert await follower.look() == set()
     assert (await any_client.info("commandstats"))["cmdstat_zmscore"]["calls"] >= 5
     assert follower.behind
-    assert await follower.settle(LONG) == OutcomeTally(recovered=1, gone=1)
+    assert await follower.settle(LONG) == OutcomeTally(completed=1, gone=1)
     assert follower.outcomes["1"].fate is Fate.COMPLETED
     await ours.aclose()
 
@@ -220,7 +220,7 @@ async def test_an_older_end_is_not_taken_for_this_one(
     follower.add([Result(one, Code.DONE, "wait") for one in ids])
     await client.xadd(EVENTS, {"event": "completed", "jobId": "b"})
     assert await follower.look() == {"b"}
-    assert follower.tally() == OutcomeTally(waiting=1, recovered=1)
+    assert follower.tally() == OutcomeTally(waiting=1, completed=1)
 
 
 async def test_a_retry_of_completed_jobs(
@@ -233,7 +233,7 @@ async def test_a_retry_of_completed_jobs(
         follower.add(await retry(any_client, ids, JobState.COMPLETED))
         await run(real, 2, {ids[0]: "boom"})
         assert await follower.look() == set(ids)
-        assert follower.tally() == OutcomeTally(recovered=1, failed_again=1, errors=(("boom", 1),))
+        assert follower.tally() == OutcomeTally(completed=1, failed_again=1, errors=(("boom", 1),))
 
 
 async def test_of_more_than_are_followed_the_number_is_kept(client: Redis) -> None:
@@ -268,7 +268,7 @@ async def test_states_that_an_acl_hides_are_said_and_the_events_still_tell(
                     await follower.settle(0.2)
             assert "zscore" in follower.blind
             await run(real, 2)
-            assert await follower.settle(LONG) == OutcomeTally(recovered=2)
+            assert await follower.settle(LONG) == OutcomeTally(completed=2)
             assert set(follower.outcomes) == set(ids)
     finally:
         await theirs.aclose()

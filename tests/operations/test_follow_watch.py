@@ -46,7 +46,7 @@ async def test_it_goes_on_when_the_connection_is_lost_for_a_while(
         assert follower.undecided == 3
         proxy.away = False
         tally = await settling
-        assert (tally.recovered, tally.failed_again) == (2, 1)
+        assert (tally.completed, tally.failed_again) == (2, 1)
 
 
 async def test_without_anybody_who_answers_the_time_is_up_all_the_same(
@@ -148,7 +148,7 @@ async def test_a_look_is_bounded_however_many_events_there_are(
         assert (trips.count, follower.behind) == (20, True)
         await any_client.xadd(EVENTS, {"event": "completed", "jobId": "1"})
         await follower.settle(LONG)
-        assert follower.tally() == OutcomeTally(recovered=1)
+        assert follower.tally() == OutcomeTally(completed=1)
         assert not follower.behind
 
 

@@ -251,8 +251,8 @@ def _open_to_all(path: Path) -> None:
 @pytest.mark.parametrize(
     ("there", "below", "words"),
     [
-        (_file, "", "there is something that is no folder"),
-        (_file, "deeper", "there is something that is no folder"),
+        (_file, "", "a part of the path is not a folder"),
+        (_file, "deeper", "a part of the path is not a folder"),
         (_link, "", "is a symbolic link: the journal needs a real folder"),
         (_open_to_all, "", "others may write to"),
     ],

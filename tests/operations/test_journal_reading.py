@@ -43,7 +43,7 @@ def test_a_campaign_is_found_by_the_beginning_or_the_end_of_its_name(tmp_path: P
     assert find(tmp_path, "7f3a") == names[0]
     assert find(tmp_path, "202612") == names[2]
     assert find(tmp_path, names[1]) == names[1]
-    with pytest.raises(UnknownCampaign, match=r'"20261122" fits 2 campaigns: .*7f3a, .*11aa'):
+    with pytest.raises(UnknownCampaign, match=r'"20261122" matches 2 journals: .*7f3a, .*11aa'):
         find(tmp_path, "20261122")
     for unknown in ("", "zzz", "../x", "notes.txt"):
         with pytest.raises(UnknownCampaign, match=r"no campaign .*`qtui journal` lists them"):
@@ -166,7 +166,7 @@ def test_going_on_needs_what_was_chosen_decided_and_in_doubt(tmp_path: Path) -> 
 def test_a_campaign_cut_off_before_all_was_written_down_has_sent_nothing(tmp_path: Path) -> None:
     with Journal.create(tmp_path, header(5)) as journal:
         journal.chosen(picked(1, 2, 3))
-    with pytest.raises(JournalError, match="before it sent anything: retry the jobs anew"):
+    with pytest.raises(JournalError, match="before it sent anything: start a new retry"):
         progress_of(tmp_path, journal.id)
 
 

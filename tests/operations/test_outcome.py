@@ -50,28 +50,28 @@ def test_what_is_final() -> None:
 @pytest.mark.parametrize(
     ("tally", "words"),
     [
-        (OutcomeTally(), "0 of 0 recovered"),
+        (OutcomeTally(), "0 of 0 completed"),
         (
-            OutcomeTally(recovered=482, failed_again=11, waiting=7, errors=(("Timeout", 11),)),
-            "482 of 500 recovered · 11 failed again (Timeout) · 7 waiting",
+            OutcomeTally(completed=482, failed_again=11, waiting=7, errors=(("Timeout", 11),)),
+            "482 of 500 completed · 11 failed again (Timeout) · 7 waiting",
         ),
         (
             OutcomeTally(failed_again=1200, errors=(("a", 1000), ("b\x1b", 150), ("c", 50))),
-            "0 of 1,200 recovered · 1,200 failed again (1,000 a, 150 b␛, 50 others)",
+            "0 of 1,200 completed · 1,200 failed again (1,000 a, 150 b␛, 50 others)",
         ),
         (
-            OutcomeTally(recovered=1, failed_again=2, errors=(("", 2),), retried_since=1),
-            "1 of 3 recovered · 2 failed again (no reason given)"
+            OutcomeTally(completed=1, failed_again=2, errors=(("", 2),), retried_since=1),
+            "1 of 3 completed · 2 failed again (no reason given)"
             " · 1 retried since by another client",
         ),
         (
             OutcomeTally(active=1, waiting=2, delayed=3, gone=4, beyond=5),
-            "0 of 10 recovered · 1 active · 2 waiting · 3 delayed, will run again · 4 gone"
-            " · 5 not followed",
+            "0 of 10 completed · 1 active · 2 waiting · 3 delayed (will run again)"
+            " · 4 removed (outcome unknown) · 5 not followed",
         ),
         (
             OutcomeTally(failed_again=2, errors=(("x" * 60, 1), ("y\nz", 1))),
-            f"0 of 2 recovered · 2 failed again (1 {'x' * 47}…, 1 y)",
+            f"0 of 2 completed · 2 failed again (1 {'x' * 47}…, 1 y)",
         ),
     ],
 )

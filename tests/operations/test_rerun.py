@@ -173,19 +173,19 @@ async def test_progress_counts_what_has_finished_anew(
     await failed_flow(server, "", "boom", "bang")
     plan = await plan_of(client)
     await carry_out(rerun_of(client, plan))
-    assert (await read_progress(client, plan)).words == "resumed from 2 failed jobs; 0 of 3 done"
+    assert (await read_progress(client, plan)).words == "rerun: 0 of 3 completed"
     await client.hset(KIDS.job("c1"), "data", "{}")
     async with real_queue(server, KIDS) as kids:
         await kids.work(2)
     progress = await read_progress(client, plan)
-    assert progress.words == "resumed from 2 failed jobs; 1 of 3 done, 1 failed"
+    assert progress.words == "rerun: 1 of 3 completed · 1 failed again"
     assert [node.id for node in progress.failed] == ["c2"]
     assert not progress.is_over
     async with real_queue(server) as parents:
         await parents.work(1)
     progress = await read_progress(client, plan)
     assert progress.is_over
-    assert progress.words == "resumed from 2 failed jobs; 1 of 3 done, 2 failed"
+    assert progress.words == "rerun: 1 of 3 completed · 2 failed again"
 
 
 async def test_a_parent_is_not_released_before_its_last_children_are_put_back(

@@ -32,7 +32,7 @@ async def test_a_failed_child_whose_job_is_gone_is_a_refusal(client: Redis) -> N
     for start in Start:
         plan = await plan_of(client, start=start)
         assert plan.refusal == (
-            "bull:kids:c1 failed or was pending and is gone: it can't run again; "
+            "bull:kids:c1 is gone and can't run again; "
             "--drop-lost (d in this plan) reruns the flow without it"
         )
         assert plan.lost == 1
@@ -72,7 +72,7 @@ async def test_a_parent_that_nothing_can_release_is_released(
         await client.lpush(QUEUE.key("wait"), "p")
         start = Start.FAILURE  # from the start it is not at rest
     plan = await plan_of(client, start=start)
-    assert plan.refusal.startswith("bull:kids:c0 failed or was pending and is gone")
+    assert plan.refusal.startswith("bull:kids:c0 is gone and can't run again")
     assert "--drop-lost (d in this plan) reruns the flow without it" in plan.refusal
     plan = await plan_of(client, start=start, drop_lost=True)
     assert [(one.node.id, one.part) for one in plan.steps] == [("p", Part.RUNS), ("c0", Part.GONE)]
@@ -101,7 +101,7 @@ async def test_a_lost_child_far_below_holds_up_the_whole_flow(client: Redis) -> 
     await client.zadd(KIDS.key("waiting-children"), {"c0": START})
     await client.sadd(KIDS.job("c0", "dependencies"), KIDS.job("gone"))
     plan = await plan_of(client)
-    assert plan.refusal.startswith("bull:kids:gone failed or was pending and is gone")
+    assert plan.refusal.startswith("bull:kids:gone is gone and can't run again")
     plan = await plan_of(client, drop_lost=True)
     assert [(one.node.id, one.part) for one in plan.steps if one.part.reruns] == [
         ("p", Part.FOLLOWS),
@@ -175,7 +175,7 @@ async def test_an_ignored_failure_is_left_alone_unless_asked_for(client: Redis) 
     await client.delete(QUEUE.job("p", "unsuccessful"))
     await client.hset(QUEUE.job("p", "failed"), KIDS.job("c0"), "boom")
     plan = await plan_of(client)
-    ignored = "nothing to rerun from failure: 1 failed child is ignored by a parent"
+    ignored = "no failed job to rerun: 1 failed child is ignored by a parent"
     assert plan.refusal == ignored
     plan = await plan_of(client, "c0")
     assert plan.refusal == ""

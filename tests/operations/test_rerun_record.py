@@ -153,8 +153,7 @@ async def test_outcomes_are_written_when_they_are_final(client: Redis, tmp_path:
     await client.hset(KIDS.job("c1"), "failedReason", "no\x1b\nmore")
     progress = await read_progress(client, plan)
     assert (
-        progress.words
-        == "resumed from 3 failed jobs; 1 of 4 done, 1 failed, 1 removed, outcome unknown"
+        progress.words == "rerun: 1 of 4 completed · 1 failed again · 1 removed (outcome unknown)"
     )
     assert not progress.is_over
     expected = {
@@ -185,7 +184,7 @@ async def test_of_many_jobs_only_those_that_ended_are_read(
         progress = await read_progress(counting, plan)
         assert progress.nodes == {}
         assert trips.count == 1
-    assert progress.words == f"resumed from {many} failed jobs; 0 of {many + 1} done"
+    assert progress.words == f"rerun: 0 of {many + 1} completed"
     await client.zadd(KIDS.key("completed"), {"c7": START + 7})
     await client.zadd(KIDS.key("failed"), {"c8": START + 9})
     await client.delete(KIDS.job("c9"))
@@ -196,6 +195,5 @@ async def test_of_many_jobs_only_those_that_ended_are_read(
         KIDS.job("c9"): Outcome(Fate.GONE),
     }
     assert progress.words == (
-        f"resumed from {many} failed jobs; 1 of {many + 1} done, 1 failed,"
-        " 1 removed, outcome unknown"
+        f"rerun: 1 of {many + 1} completed · 1 failed again · 1 removed (outcome unknown)"
     )

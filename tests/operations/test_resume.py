@@ -159,7 +159,7 @@ async def test_jobs_that_failed_again_meanwhile_are_left_alone(
         assert second.codes == Counter({Code.DONE: 900})
         assert Counter(real.ran) == dict.fromkeys(names, 2)
         assert await census(client) == {one: ["failed"] for one in names}
-        with pytest.raises(JournalError, match="is done"):
+        with pytest.raises(JournalError, match="is complete"):
             await resumed(client, tmp_path)
 
 
@@ -209,7 +209,9 @@ async def test_on_another_server_it_is_refused_and_left_as_it_was(
     await cut_off(begun(client, await plan_for(client, names, True), tmp_path), 50)
     [name] = ids(tmp_path)
     before = path_of(tmp_path, name).read_bytes()
-    with pytest.raises(JournalError, match="is about redis://cache-1:6379/0: connect to that"):
+    with pytest.raises(
+        JournalError, match="ran on redis://cache-1:6379/0: connect there to resume it"
+    ):
         Interrupted.take(tmp_path, name, "redis://cache-2:6379/0")
     assert path_of(tmp_path, name).read_bytes() == before
 

@@ -32,40 +32,40 @@ PACE = Pace(canary=20)
 @pytest.mark.parametrize(
     ("tally", "why"),
     [
-        (OutcomeTally(recovered=20), ""),
-        (OutcomeTally(recovered=18, failed_again=2), ""),
+        (OutcomeTally(completed=20), ""),
+        (OutcomeTally(completed=18, failed_again=2), ""),
         (
-            OutcomeTally(recovered=17, failed_again=3),
+            OutcomeTally(completed=17, failed_again=3),
             "canary: 3 of 20 jobs failed again (limit 10 %)",
         ),
-        (OutcomeTally(recovered=18, failed_again=1, active=1), ""),
+        (OutcomeTally(completed=18, failed_again=1, active=1), ""),
         (
-            OutcomeTally(recovered=17, failed_again=1, active=2),
-            "canary: 1 of 20 jobs failed again, 2 still running after 60 s (limit 10 %)",
+            OutcomeTally(completed=17, failed_again=1, active=2),
+            "canary: 1 of 20 jobs failed again, 2 active after 60 s (limit 10 %)",
         ),
         (
-            OutcomeTally(recovered=1, active=19),
-            "canary: 19 of 20 jobs still running after 60 s (limit 10 %)",
+            OutcomeTally(completed=1, active=19),
+            "canary: 19 of 20 jobs active after 60 s (limit 10 %)",
         ),
         (
-            OutcomeTally(recovered=10, waiting=4, delayed=3, undone=1, beyond=2),
-            "canary: 4 of 20 jobs still waiting, 3 delayed, 1 back where they were, 2 not followed"
-            " after 60 s (limit 10 %)",
+            OutcomeTally(completed=10, waiting=4, delayed=3, undone=1, beyond=2),
+            "canary: 4 of 20 jobs waiting, 3 delayed (will run again), 1 back where they were"
+            " (Redis lost the retry), 2 not followed after 60 s (limit 10 %)",
         ),
         (
-            OutcomeTally(recovered=1, unknown=19),
+            OutcomeTally(completed=1, unknown=19),
             "canary: 19 of 20 jobs unknown after 60 s (limit 10 %)",
         ),
         (
             OutcomeTally(gone=20),
-            "canary: 20 of 20 jobs removed, outcome unknown (no event seen): cannot be judged",
+            "canary: 20 of 20 jobs removed (outcome unknown: no event seen): cannot be judged",
         ),
         (
-            OutcomeTally(recovered=9, failed_again=1, gone=5, waiting=5),
-            "canary: 1 of 20 jobs failed again, 5 removed, outcome unknown (no event seen)"
+            OutcomeTally(completed=9, failed_again=1, gone=5, waiting=5),
+            "canary: 1 of 20 jobs failed again, 5 removed (outcome unknown: no event seen)"
             " (limit 10 %)",
         ),
-        (OutcomeTally(recovered=18, gone=2), ""),
+        (OutcomeTally(completed=18, gone=2), ""),
     ],
 )
 def test_what_is_unknown_counts_as_failed(tally: OutcomeTally, why: str) -> None:
@@ -74,16 +74,16 @@ def test_what_is_unknown_counts_as_failed(tally: OutcomeTally, why: str) -> None
 
 def test_it_says_what_hides_the_jobs() -> None:
     assert verdict_on(OutcomeTally(gone=20), PACE, mute=True) == (
-        "canary: 20 of 20 jobs removed, outcome unknown (the queue keeps no events): "
+        "canary: 20 of 20 jobs removed (outcome unknown: the queue keeps no events): "
         "cannot be judged"
     )
-    assert "20 of 20 jobs hidden by Redis (NOPERM zscore)" in verdict_on(
+    assert "20 of 20 jobs unknown (NOPERM zscore)" in verdict_on(
         OutcomeTally(unknown=20), PACE, blind="NOPERM zscore"
     )
 
 
 def test_it_is_over_early_only_where_no_open_job_can_change_it() -> None:
-    assert not is_hopeless(OutcomeTally(recovered=1, failed_again=2, active=17), PACE)
+    assert not is_hopeless(OutcomeTally(completed=1, failed_again=2, active=17), PACE)
     assert is_hopeless(OutcomeTally(failed_again=2, gone=1, active=17), PACE)
 
 
@@ -113,7 +113,8 @@ async def test_jobs_that_fail_and_are_removed_unseen_stop_it(
         await trimming
     assert len(found) == 20
     assert campaign.phase is Phase.STOPPED
-    assert "removed, outcome unknown" in campaign.why
+    assert campaign.why.startswith("canary: ")
+    assert "removed" in campaign.why
     assert await any_client.zcard(QUEUE.key("failed")) == 40
 
 
@@ -147,7 +148,7 @@ async def test_jobs_that_still_run_when_the_time_is_up_stop_it(
             await ended(20)
     assert len(found) == 20
     assert campaign.phase is Phase.STOPPED
-    assert campaign.why == "canary: 19 of 20 jobs still running after 2 s (limit 10 %)"
+    assert campaign.why == verdict_on(OutcomeTally(completed=1, active=19), pace)
     assert await any_client.zcard(QUEUE.key("failed")) == 20
     [campaign_id] = campaign_ids(tmp_path)
     one = summary(tmp_path, campaign_id)
@@ -170,7 +171,7 @@ async def test_what_lost_events_hid_is_read_as_soon_as_it_is_quiet(
                 await any_client.xtrim(EVENTS, maxlen=3, approximate=False)
                 await follower.look()
         looked = asyncio.get_running_loop().time()
-        assert await follower.settle(LONG) == OutcomeTally(recovered=300)
+        assert await follower.settle(LONG) == OutcomeTally(completed=300)
         assert asyncio.get_running_loop().time() - looked < 10
 
 
@@ -209,7 +210,7 @@ async def test_a_journal_never_ends_on_a_count_that_only_reads_like_a_last_one(
     *_, end = read_lines(tmp_path, campaign_id)
     assert end["outcomes"] == {"completed": 1, "unknown": 9}
     told = dict(facts(summary(tmp_path, campaign_id), read_story(tmp_path, campaign_id)))
-    assert told["outcome"] == "1 completed · 9 unknown: not followed to the end"
+    assert told["outcome"] == "1 completed · 9 unknown (not followed to the end)"
 
 
 async def test_an_end_that_was_read_says_where_the_rest_is(
@@ -241,7 +242,7 @@ async def test_states_are_read_where_the_server_lacks_zmscore() -> None:
             await client.zadd(QUEUE.key("completed"), {"2": 5})
             await client.delete(EVENTS)
             assert await follower.conclude(LONG)
-            assert follower.tally() == OutcomeTally(recovered=1, waiting=2)
+            assert follower.tally() == OutcomeTally(completed=1, waiting=2)
 
 
 async def test_a_connection_that_is_gone_leaves_the_rest_unknown(

@@ -128,4 +128,4 @@ async def test_what_was_seen_of_a_withdrawn_job_is_void(any_client: Redis) -> No
     await any_client.xadd(EVENTS, {"event": "waiting", "jobId": "1", "prev": "failed"})
     await any_client.xadd(EVENTS, {"event": "completed", "jobId": "1"})
     await follower.look()
-    assert (follower.tally().recovered, follower.undecided) == (1, 0)
+    assert (follower.tally().completed, follower.undecided) == (1, 0)

@@ -93,7 +93,7 @@ async def _follow(
 def _assert_exact(follower: Follower, by_kind: dict[str, list[str]], gone: int) -> None:
     assert follower.tally() == OutcomeTally(
         delayed=_DELAYED,
-        recovered=_OK + _REMOVED - gone,
+        completed=_OK + _REMOVED - gone,
         failed_again=_SAME + _OTHER + _AGAIN,
         same_error=_SAME + _AGAIN,
         errors=(("charge failed", _SAME + _AGAIN), ("refund failed", _OTHER)),

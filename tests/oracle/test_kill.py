@@ -70,7 +70,7 @@ class Storm:
             said = (self.state / "err").read_text("utf-8")
             assert "Traceback" not in said
             new = set(ids(self.folder)) - known
-            if code == 0 or (code == 1 and current and "is done" in said):
+            if code == 0 or (code == 1 and current and "is complete" in said):
                 [current] = new
                 return current
             if code == 1 and any(words in said for words in _NOTHING_SENT):

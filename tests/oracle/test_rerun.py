@@ -280,9 +280,9 @@ def test_where_nothing_failed_nothing_is_written(stage: Stage) -> None:
     )
     flows.seed()
     before = digest(flows.client)
-    assert flows.plan("p").refusal == "nothing to rerun from failure"
+    assert flows.plan("p").refusal == "no failed job to rerun"
     if flows.states()["o"] == ["completed"]:
-        ignored = "nothing to rerun from failure: 1 failed child is ignored by a parent"
+        ignored = "no failed job to rerun: 1 failed child is ignored by a parent"
         assert flows.plan("o").refusal == ignored
     assert digest(flows.client) == before
 

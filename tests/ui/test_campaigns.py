@@ -30,12 +30,12 @@ async def test_the_banner_tells_what_became_of_the_jobs(redis_url: str) -> None:
         await driver.press("r")
         await driver.sees("y retry 6 jobs")
         await driver.press("y")
-        await driver.sees("0 of 6 recovered · 6 waiting")
+        await driver.sees("0 of 6 completed · 6 waiting")
         async with working(redis_url, "payments", succeed):
-            await driver.sees("6 of 6 jobs retried · 6 of 6 recovered")
+            await driver.sees("6 of 6 jobs retried · 6 of 6 completed")
         await driver.sees("✔ completed")
         await driver.press("ctrl+r")
-        assert "6 of 6 recovered" in driver.text()
+        assert "6 of 6 completed" in driver.text()
         await driver.press("escape")
         await driver.until(lambda: "recovered" not in driver.text(), "the banner to go")
 
@@ -63,7 +63,7 @@ async def test_a_canary_that_fails_leaves_the_others_untouched(
             await driver.press("R")
             await driver.sees("y retry 60 jobs")
             await driver.press("c")
-            await driver.sees("first 20, go on if ≤ 10 % fail again")
+            await driver.sees("first 20, continue if ≤ 10 % fail again")
             await driver.press("y")
             await driver.sees("of 20 jobs failed again (limit 10 %)")
             await driver.sees("40 not retried")
@@ -131,7 +131,7 @@ async def test_the_journal_shows_a_retry_and_what_it_wiped(redis_url: str, tmp_p
     await fill(redis_url, "payments", 3)
     async with inspector(redis_url, journal=tmp_path / "journal") as driver:
         await driver.press("L")
-        await driver.sees("no retries from this machine yet")
+        await driver.sees("no retries made from this machine yet")
         await driver.press("q")
         await driver.sees("failed 3")
         await driver.press("a")
@@ -188,9 +188,9 @@ async def test_a_retry_that_was_stopped_goes_on_from_the_journal(
         await driver.press("t", "y")  # 10 jobs/s
         await driver.until(lambda: driver.inspector.campaigns.under_way, "the retry")
         await driver.press("L")
-        await driver.sees("state   running")
+        await driver.sees("state      running")
         await driver.press("r")
-        await driver.sees("This retry is still running: press esc, then x stops it")
+        await driver.sees("This retry is still running (esc, then x stops it)")
         await driver.press("escape", "x")
         await driver.sees("stopped")
         assert await client.llen("bull:payments:wait") < 40

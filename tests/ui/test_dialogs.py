@@ -102,7 +102,7 @@ async def test_the_rerun_of_a_flow_is_confirmed_at_every_size(
         await driver.sees("y rerun")
         for size in [*SIZES, SMALLEST]:
             await driver.resize(*size)
-            assert_whole(driver, "tab (•) from failure", "y rerun", "esc cancel")
+            assert_whole(driver, "tab (•) failed jobs only", "y rerun", "esc cancel")
             assert "▼" in driver.text() or "paused" in squeezed(driver)
 
 

@@ -262,7 +262,7 @@ async def test_read_only_marks_nothing_and_plans_a_dry_run(redis_url: str) -> No
         await driver.sees("Read-only: actions are off")
         assert not groups(driver).marked
         await driver.press("r")
-        await driver.sees("this is a dry run, nothing will be written")
+        await driver.sees("this is a dry run; nothing will be written")
 
 
 async def test_jobs_without_a_reason_are_a_group_of_their_own(
@@ -296,7 +296,7 @@ async def test_nothing_to_group_is_said(redis_url: str) -> None:
         await driver.press(*"nothing", "enter")
         await driver.sees("0 of 1 match")
         await open_groups(driver)
-        await driver.sees("nothing matches")
+        await driver.sees("no matches")
 
 
 async def test_a_count_that_is_refused_keeps_what_it_has_and_says_what_to_press(

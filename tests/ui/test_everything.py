@@ -175,7 +175,7 @@ async def test_read_only_plans_a_dry_run_of_everything(redis_url: str) -> None:
         await driver.sees("Read-only: actions are off")
         await driver.press("R")
         await driver.sees("Dry run: retry all failed jobs in payments")
-        await driver.sees("this is a dry run, nothing will be written")
+        await driver.sees("this is a dry run; nothing will be written")
 
 
 async def test_above_a_hundred_the_count_is_typed(

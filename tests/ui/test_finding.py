@@ -114,7 +114,7 @@ async def test_an_empty_line_shows_all_again(redis_url: str) -> None:
     await fill(redis_url, "payments", 4, error=by_turns)
     async with inspector(redis_url) as driver:
         await look_for(driver, "timeout")
-        await driver.sees("nothing matches")
+        await driver.sees("no matches")
         await look_for(driver, "")
         assert driver.inspector.board.filter is None
         assert "match" not in driver.text()
@@ -251,10 +251,10 @@ async def test_the_first_failure_of_an_empty_state_is_found(redis_url: str) -> N
         await driver.sees("✔ waiting")
         await driver.press("ctrl+r")
         await look_for(driver, "error:timeout")
-        await driver.sees("nothing matches")
+        await driver.sees("no matches")
         await fill(redis_url, "payments", 2, error=lambda _: ERRORS[1])
         await driver.sees("Timeout of 5000ms")
-        assert "nothing matches" not in driver.text()
+        assert "no matches" not in driver.text()
 
 
 async def test_a_job_that_others_took_stays_and_is_seen_to_have_left(
@@ -312,7 +312,7 @@ async def test_states_without_scores_are_searched(redis_url: str) -> None:
         await look_for(driver, "name=charge")
         await driver.sees("12 of 12 match")
         await look_for(driver, "!charge")
-        await driver.sees("nothing matches")
+        await driver.sees("no matches")
         await driver.press("plus")
         await driver.sees("0 matches marked")
 
@@ -331,7 +331,7 @@ async def test_n_waits_for_the_next_match(redis_url: str, client: redis.asyncio.
         await driver.until(lambda: found(driver).total == 1, "the first find")
         assert driver.inspector.table.cursor_id == "j990"
         driver.app.simulate_key("n")
-        await driver.sees("Still searching: goes to the next match once it is found")
+        await driver.sees("Still searching; the cursor moves to the next match once it is found")
         await driver.until(lambda: driver.inspector.table.cursor_id == "j10", "the next match")
         await driver.sees("2 of 1,000 match")
         await driver.press("n")
@@ -344,9 +344,9 @@ async def test_a_pattern_that_runs_away_is_stopped_and_said(redis_url: str) -> N
     await fill(redis_url, "payments", 2, error=lambda _: "a" * 60 + "!")
     async with inspector(redis_url) as driver:
         await look_for(driver, "error:re:(a|aa)+$")
-        await driver.sees("the search was stopped: ")
+        await driver.sees("Search stopped: ")
         assert "Internal error" not in driver.text()
-        assert "nothing matches" not in driver.text()
+        assert "no matches so far" in driver.text()
         await driver.press("escape")
         await driver.sees("failed 2")
 

@@ -45,9 +45,9 @@ async def test_an_id_in_two_queues_asks_which(redis_url: str) -> None:
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ("id:none", "No job none in the 2 queues searched"),
+        ("id:none", "No job none in 2 queues."),
         ("error:x", "No queue name contains error:x."),
-        ("nowhere", "No job nowhere in the 2 queues searched"),
+        ("nowhere", "No job nowhere in 2 queues."),
     ],
 )
 async def test_what_is_nowhere_is_said(redis_url: str, typed: str, said: str) -> None:

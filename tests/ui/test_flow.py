@@ -166,11 +166,11 @@ async def test_a_rerun_from_failure_is_planned_followed_and_written_down(
         await driver.sees("[x] m reset attempts made")
         assert "They have used up" not in driver.text()
         await driver.press("y")
-        await driver.sees("resumed from 2 failed jobs; 0 of 4 done")
+        await driver.sees("rerun: 0 of 4 completed")
         assert "✔ waiting" in driver.line_with("─ bad-1")
         assert "✔ waits for 2 children" in driver.line_with(" reports ")
         async with workers(QUEUES, redis_url):
-            await driver.sees("resumed from 2 failed jobs; 4 of 4 done")
+            await driver.sees("rerun: 4 of 4 completed")
         assert "✔ completed" in driver.line_with(" reports ")
         assert "completed" in driver.line_with("─ odd")
         await driver.press("ctrl+r")
@@ -190,17 +190,17 @@ async def test_tab_plans_from_the_start_and_a_refusal_has_its_reason(
     async with inspector(redis_url) as driver:
         await open_flow(driver, "bad-1", "render")
         await driver.press("r")
-        await driver.sees("(•) from failure")
+        await driver.sees("(•) failed jobs only")
         await driver.press("tab")
-        await driver.sees("(•) from the start")
+        await driver.sees("(•) all jobs")
         await driver.sees("y rerun 6 jobs")
         await driver.press("y")
-        await driver.sees("rerun from the start; 0 of 6 done")
+        await driver.sees("rerun: 0 of 6 completed")
         await driver.press("ctrl+r", "r", "tab")
         await driver.sees("The flow is still running (4 waiting)")
         before = await digest(client)
         await driver.press("y")
-        assert "from the start" in driver.text()
+        assert "all jobs" in driver.text()
         assert await digest(client) == before
         await driver.press("escape")
 
@@ -214,7 +214,7 @@ async def test_when_nothing_failed_there_is_nothing_to_rerun(
         await driver.press("f")
         await driver.sees("waits for 2 children")
         await driver.press("r")
-        await driver.sees("Nothing to rerun from failure.")
+        await driver.sees("No failed job to rerun.")
 
 
 async def test_read_only_tells_and_writes_nothing(
@@ -265,7 +265,7 @@ async def test_leaving_the_flow_ends_its_journal(
         assert (campaign.phase, campaign.running) == ("done", False)
         await driver.press("L")
         await driver.sees("flow of 4 jobs")
-        await driver.sees("rerun from failure")
+        await driver.sees("rerun: failed jobs only")
 
 
 async def test_a_plain_retry_of_a_child_offers_the_flow(

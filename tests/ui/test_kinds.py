@@ -44,7 +44,7 @@ async def test_the_screen_says_where_queues_are_if_not_here(
     topology = topologies.get("standalone")
     fill(topology)
     async with inspector(topology.url.replace("/0", "/4"), size=size) as driver:
-        await driver.sees("no queue was found under bull:*")
+        await driver.sees("No queues under bull:*")
         words = " ".join(driver.text().replace("│", " ").split())
         assert "Queues elsewhere: 4 queues under bull:* in database 0 (redis://…/0)." in words
         assert "Postgres, which qtui does not read." in words

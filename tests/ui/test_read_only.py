@@ -91,7 +91,7 @@ async def test_read_only_is_impossible_to_miss_and_a_plan_is_a_dry_run(redis_url
         assert "mark" not in bar
         assert "retry" not in bar
         await driver.press("r")
-        await driver.sees("this is a dry run, nothing will be written")
+        await driver.sees("this is a dry run; nothing will be written")
         await driver.press("y")
         await driver.sees("Dry run")
         await driver.press("escape", "space")

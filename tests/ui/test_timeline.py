@@ -116,19 +116,19 @@ TIMES_160 = "     ".join(f"{at // 60:02}:{at % 60:02}" for at in range(135, 190,
         (
             40,
             20,
-            "1 h  ······▁▁█▃▁········▁ 1,112 at 02:39",
+            "1 h  ······▁▁█▃▁········▁ 1,112, 02:39",
             "1 h  ······▁▁█▃▁········▁ 03:12~now 7",
         ),
         (
             58,
             30,
-            "1 h  ··········▁▁▇█▂▁▁············▁ peak 780 at 02:40",
+            "1 h  ··········▁▁▇█▂▁▁············▁ peak 780, 02:40",
             "1 h  ··········▁▁▇█▂▁▁············▁ 03:12~now  7 failed",
         ),
         (
             160,
             60,
-            f"1 h  {BARS_160}peak 512/min at 02:38",
+            f"1 h  {BARS_160}peak 512 per min, 02:38",
             f"1 h  {BARS_160}03:12~now  7 failed",
         ),
     ],
@@ -151,27 +151,27 @@ async def test_one_line(width: int, bars: int, quiet: str, focused: str) -> None
             40,
             20,
             [
-                "             █            1,112 at 02:39",
+                "             █            1,112, 02:39",
                 "1 h  ······▁▁█▆▁········▁ 1,593 failed",
-                "          02:30       now 3 later",
+                "          02:30       now 3 newer",
             ],
         ),
         (
             58,
             30,
             [
-                "                 ▅█                 peak 780 at 02:40",
+                "                 ▅█                 peak 780, 02:40",
                 "1 h  ··········▁▂██▃▁▁············▁ 1,593 failed",
-                "        02:20     02:40         now 1,234 earlier, 3 later",
+                "        02:20     02:40         now 1,234 older · 3 newer",
             ],
         ),
         (
             160,
             60,
             [
-                f"{' ' * 55}██▇▇▂▂{' ' * 64} peak 512/min at 02:38, 3 later",
+                f"{' ' * 55}██▇▇▂▂{' ' * 64} peak 512 per min, 02:38 · 3 newer",
                 f"1 h  {LOW_160}1,593 failed",
-                f"{' ' * 9}{TIMES_160}        now 1,234 earlier, 3 later",
+                f"{' ' * 9}{TIMES_160}        now 1,234 older · 3 newer",
             ],
         ),
     ],
@@ -319,9 +319,9 @@ async def test_none_is_not_few() -> None:
         assert drawn(line)[0].startswith("1 h  ·▁█···")
         none = replace(hour(30), counts=(0,) * 30, earlier=1234)
         await show(pilot, none, focus=False)
-        assert drawn(line) == ["1 h  " + "·" * 30 + " " * 23 + "none, 1,234 before"]
+        assert drawn(line) == ["1 h  " + "·" * 30 + " " * 23 + "0 failed · 1,234 older"]
         await show(pilot, replace(none, earlier=0), "completed", focus=False)
-        assert drawn(line)[0].endswith(" none completed")
+        assert drawn(line)[0].endswith(" 0 completed")
 
 
 async def test_it_forgets() -> None:

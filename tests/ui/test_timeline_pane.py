@@ -114,17 +114,17 @@ async def test_longer_and_shorter_windows(redis_url: str, client: redis.asyncio.
     await failures(client, {"old": 3 * 24 * 60, "yesterday": 20 * 60, "now": 1})
     async with inspector(redis_url, size=(200, 60)) as driver:
         await driver.sees("failed 3")
-        await driver.sees("2 earlier")
+        await driver.sees("2 older")
         await to_timeline(driver)
         await driver.press("k")
         await driver.sees("24 h")
-        await driver.sees("1 earlier")
+        await driver.sees("1 older")
         await driver.press("k")
         await driver.until(lambda: driver.inspector.timeline.window is TimeWindow.ALL, "all")
-        await driver.until(lambda: "earlier" not in driver.text(), "all of them")
+        await driver.until(lambda: "older" not in driver.text(), "all of them")
         await driver.press("j", "j", "j")
         await driver.sees("5 m")
-        await driver.sees("2 earlier")
+        await driver.sees("2 older")
 
 
 async def test_escape_leaves_it_before_it_drops_the_filter(
@@ -159,6 +159,6 @@ async def test_only_finished_states_have_one(redis_url: str) -> None:
         await driver.press("3")
         assert not driver.inspector.timeline.display
         await driver.press("2")
-        await driver.sees("none completed")
+        await driver.sees("0 completed")
         await driver.press("1")
         await driver.sees("peak 2")

@@ -12,7 +12,7 @@ from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row, row
 from qtui.operations.following.outcome import Fate, Outcome
 from qtui.text import plain
-from qtui.views.columns import HEADS, Tone, cells, tries, verdict
+from qtui.views.columns import HEADS, Tone, attempts, cells, verdict
 
 NOW = 1_700_000_000_000.0
 FAILED, COMPLETED = JobState.FAILED, JobState.COMPLETED
@@ -33,7 +33,7 @@ def test_a_failed_job() -> None:
         FAILED,
         NOW,
     )
-    assert (found.id, found.name, found.tries, found.when) == ("7", "charge", "2/3", "12s")
+    assert (found.id, found.name, found.attempts, found.when) == ("7", "charge", "2/3", "12s")
     assert (found.what, found.tone) == ("connect ECONNREFUSED", Tone.BAD)
     assert found.milliseconds == 12_000
 
@@ -84,7 +84,7 @@ def test_when(state: JobState, fields: dict[str, object], when: str) -> None:
 
 def test_a_job_whose_hash_is_gone_says_so_and_no_more() -> None:
     found = cells(Row(id="7", missing=True), FAILED, NOW)
-    assert (found.name, found.tries, found.when) == ("", "", "")
+    assert (found.name, found.attempts, found.when) == ("", "", "")
     assert "gone" in found.what
 
 
@@ -107,7 +107,7 @@ def test_a_job_without_a_name_says_so() -> None:
     ],
 )
 def test_what_is_garbage_is_a_question_mark(garbled: tuple[str, ...], words: str) -> None:
-    assert tries(one(attempts_made=2, attempts=3, garbled=garbled)) == words
+    assert attempts(one(attempts_made=2, attempts=3, garbled=garbled)) == words
 
 
 @settings(max_examples=200, deadline=None)
@@ -125,7 +125,7 @@ def test_every_cell_of_any_job_is_plain(
     fields: dict[str, str], job_id: str, score: float | None, state: JobState
 ) -> None:
     found = cells(row(job_id, [fields.get(name) for name in LIST_FIELDS], score), state, NOW)
-    for text in (found.id, found.name, found.tries, found.when, found.what):
+    for text in (found.id, found.name, found.attempts, found.when, found.what):
         assert plain(text) == text
     assert len(found.when) <= 7
 

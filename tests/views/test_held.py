@@ -44,17 +44,17 @@ async def test_what_is_new_is_counted_and_moves_nothing(client: Redis, newest_fi
     await world.remove(before[5:10])
     world.list.hold(before[5:10])
     world.list.live_total = len(world.order)
-    assert world.list.changes == 0
+    assert world.list.growth == 0
     await world.add(40)
     world.list.live_total = len(world.order)
-    assert world.list.changes == 40
+    assert world.list.growth == 40
     for first in (150, 270, 90):
         await world.load_all(first, first + 29)
     world.assert_shows(before)
     world.list.thaw()
     await world.list.refresh(0, 20, None)
     world.assert_shows(world.order)
-    assert world.list.changes == 0
+    assert world.list.growth == 0
 
 
 async def test_all_that_was_loaded_may_leave_and_much_that_was_not(world: World) -> None:

@@ -109,7 +109,7 @@ class TestAnchor:
             assert world.list.has_left(anchor)
             assert world.list.total == 50
             assert world.list.live_total == 49
-            assert world.list.changes == 0
+            assert world.list.growth == 0
             world.assert_shows([*world.order[:7], anchor, *world.order[7:]])
         await world.add(3)
         # New ones come in above it.

@@ -120,5 +120,5 @@ def test_columns_and_units() -> None:
         "██",
     ]
     widths = (SECOND, 5 * SECOND, MINUTE, 90 * SECOND, 15 * MINUTE, HOUR, 6 * HOUR, DAY, 7 * DAY, 7)
-    units = "/1 s /5 s /min /90 s /15 min /h /6 h /d /7 d /0.007 s"
+    units = "1 s 5 s min 90 s 15 min h 6 h d 7 d 0.007 s"
     assert " ".join(per(width) for width in widths) == units

@@ -25,28 +25,31 @@ PAYLOADS: Final = frozenset({"data", "returnvalue", "stacktrace"})
 """Fields of any size, which a list never reads."""
 
 TABLE: Final = (
-    ("timeout", "part of the id or the name; ignores case"),
-    ("error:timeout", "part of a field: id: name: error: data: return: stack:"),
-    ('error:"two words"', "quotes, or ', around spaces, brackets, | and :; double a quote inside"),
+    ("timeout", "text in the id or the name; ignores case"),
+    ("error:timeout", "text in a field: id: name: error: data: return: stack:"),
+    (
+        'error:"two words"',
+        "quote text with spaces, brackets, | or : (\" or '); double inner quotes",
+    ),
     ("name=charge", "exact match; id=42 is a direct lookup, no scan"),
     ("re:^charge", "regular expression on id or name; ends at a space unless quoted"),
     (
         "error:re:ECONN(RESET|REFUSED)",
-        "regular expression on a field; (?i) in front ignores case",
+        "regular expression on a field; case-sensitive unless it starts with (?i)",
     ),
     ('group:"Timeout of <n>ms"', "in this error group, as named by `qtui errors`"),
     (
         "age<1h",
         "finished, else added, less than 1 hour ago; age>2d: 2 days or more (s m h d w)",
     ),
-    ("after:2026-11-21T03:00", "finished at or after; local time, or with Z or +01:00; or a day"),
-    ("before:2026-11-21", "finished before"),
-    ("attempts>=3", "attempts made: = < <= > >="),
-    ("attempts=max", "all attempts are used up"),
-    ("priority>0", "priority: = < <= > >="),
+    ("after:2026-11-21T03:00", "finished at or after a time or a day; local, or with Z or +01:00"),
+    ("before:2026-11-21", "finished before a time or a day"),
+    ("attempts>=3", "attempts made; also = < <= >"),
+    ("attempts=max", "has used up its attempts"),
+    ("priority>0", "priority; also = < <= >="),
     ("child:yes", "has a parent; child:no has none"),
     ("!error:timeout", "NOT; also matches jobs without that field"),
-    ("charge error:timeout", "AND: both match"),
+    ("charge error:timeout", "AND: both must match"),
     ("timeout | error:reset", "OR; a space means AND and binds tighter; ( ) group"),
 )
 """Example and meaning, one row a feature: help, ``--help`` and README are made from it."""

@@ -74,9 +74,9 @@ class OnFailure(StrEnum):
 
 _ON_FAILURE: Final = {
     OnFailure.FAIL: "fails too",
-    OnFailure.CONTINUE: "goes on at once",
-    OnFailure.IGNORE: "goes on without it",
-    OnFailure.REMOVE: "forgets it",
+    OnFailure.CONTINUE: "continues at once",
+    OnFailure.IGNORE: "continues without it",
+    OnFailure.REMOVE: "drops it",
     OnFailure.WAIT: "waits for it",
 }
 _LONG: Final = {

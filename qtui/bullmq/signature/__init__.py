@@ -367,7 +367,8 @@ def signature(reason: str) -> str:
     in: show it through `qtui.text.plain`. Costs about 1 µs for a line in the cache, else 10 to
     30 µs per hundred characters, and never more than some 30 ms, however long or hostile the text.
     """
-    line = reason if reason.isprintable() else headline(reason).strip()
+    is_line = reason.isprintable() and reason[:1] not in ("[", "<")
+    line = reason if is_line else headline(reason).strip()
     line = _shortened(line, _LINE)
     for _ in range(_PASSES):
         settled = _pass(line)

@@ -40,6 +40,9 @@ _MESSAGES: Final = ("message", "msg", "error", "errors", "error_description", "d
 """Members of JSON that hold the words of an error."""
 
 _OPENS: Final = ("[", "{", "(", "[{")
+_HTML: Final = re.compile(r"([^<]{0,200})<(?:!doctype html|html)[\s>]", re.IGNORECASE)
+_TITLE: Final = re.compile(r"<(?:title|h1)(?:\s[^>]{0,200})?>\s*([^<]{1,200})", re.IGNORECASE)
+"""The page of a proxy or a server, and the element that says what it is about."""
 
 
 def says_something(reason: str) -> bool:
@@ -48,11 +51,14 @@ def says_something(reason: str) -> bool:
 
 
 def headline(reason: str) -> str:
-    """Returns the line of ``reason`` (a failedReason) that names the cause; all of it if JSON.
+    """Returns the line of ``reason`` (a failedReason) that names the cause.
 
-    Two lines are joined if the first only announces the second. Control characters other than
-    colours stay in. Searches some 16,000 characters at most.
+    Of a page in HTML it is the title; of a list in JSON (Zod) the first message in it; other JSON
+    is returned whole. Two lines are joined if the first only announces the second. Control
+    characters other than colours stay in. Searches some 16,000 characters at most.
     """
+    if words := _of_list(reason) or _of_page(reason):
+        return words
     lines = _lines(reason)
     spoken = [line for line in lines if _SAYS.search(line)] or [*lines[:1], ""]
     first, rest = spoken[0].strip(), spoken[1:]
@@ -93,13 +99,24 @@ def spoken(reason: str, limit: int = 400) -> str:
     JSON (Zod), the message in it. May be empty.
     """
     whole = reason.strip()
-    line = headline(whole) if "\n" in whole else whole[:_HEAD]
+    line = headline(whole) if "\n" in whole or whole[:1] == "<" else whole[:_HEAD]
     if line[:1] in ("[", "{"):
         line = _of_json(whole) or line
     if " - " in line and _SQL.match(line[:_VERB]):
         cause = line.rpartition(" - ")[2]
         line = cause if _SAYS.search(cause) else line
     return plain(" ".join(line.split())[:limit])
+
+
+def _of_list(reason: str) -> str:
+    text = reason.strip() if reason[:64].lstrip()[:1] == "[" else ""
+    return " ".join(_of_json(text).split()) if text[-1:] == "]" else ""
+
+
+def _of_page(reason: str) -> str:
+    page = _HTML.match(reason)
+    title = _TITLE.search(reason, 0, _HEAD) if page is not None else None
+    return " ".join(f"{page[1]} {title[1]}".split()) if page and title else ""
 
 
 def _of_json(text: str) -> str:

@@ -107,7 +107,7 @@ async def _read(
 
 def _print(place: Workplace, groups: ErrorGroups, *, everywhere: bool) -> None:
     share = Column("share", right=True)
-    heads = [Column("jobs", right=True), share, Column("last", right=True)]
+    heads = [Column("jobs", right=True), share, Column("newest", right=True)]
     heads += [Column("queues")] if everywhere else []
     table = Table(place.out, [*heads, Column("names"), Column("sample"), Column("error")])
     now = time.time() * 1000

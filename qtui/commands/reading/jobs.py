@@ -242,12 +242,12 @@ def _columns(window: JobsRequest, *, everywhere: bool) -> Sequence[Column]:
     before = [Column("queue")] if everywhere else []
     if len(window.states) > 1:
         before, when, what = [*before, Column("state")], "when", "error or result"
-    job = Column("id"), Column("name"), Column("tries", right=True)
+    job = Column("id"), Column("name"), Column("attempts", right=True)
     return [*before, *job, Column(when, right=True), Column(what)]
 
 
 def _cells(row: Row, state: JobState, now: float) -> Sequence[Cell]:
     one = cells(row, state, now)
     used_up = state is JobState.FAILED and row.exhausted and not row.missing
-    tries = Cell(one.tries, Tone.BAD if used_up else Tone.PLAIN)
-    return Cell(one.id), Cell(one.name), tries, Cell(one.when), Cell(one.what, one.tone)
+    attempts = Cell(one.attempts, Tone.BAD if used_up else Tone.PLAIN)
+    return Cell(one.id), Cell(one.name), attempts, Cell(one.when), Cell(one.what, one.tone)

@@ -107,7 +107,7 @@ def _miss(place: Workplace, lines: Sequence[_Line]) -> bool:
 def _print(paper: Paper, lines: Sequence[_Line]) -> None:
     several = len({one.status.queue.prefix for one in lines}) > 1
     heads = [Column("queue"), *(Column(head, right=True) for head in _ORDER.values())]
-    table = Table(paper, [*heads, Column("workers", right=True), Column("")])
+    table = Table(paper, [*heads, Column("workers", right=True), Column("notes")])
     table.write(list(_cells(one, several)) for one in lines)
 
 
@@ -142,4 +142,4 @@ def _condition(one: _Line) -> Iterator[str]:
         yield plain(status.version).replace("bullmq:", "BullMQ ")
     if status.kind is Kind.BULLMQ:
         known = one.evidence.dialect != "?"
-        yield f"run by {one.evidence.releases}" if known else one.evidence.releases
+        yield f"run by BullMQ {one.evidence.releases}" if known else one.evidence.releases

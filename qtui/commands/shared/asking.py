@@ -88,4 +88,4 @@ def _can_ask() -> bool:
 def read_only_because(place: Workplace) -> str:
     """Which profile put the command into read-only mode; empty if the user asked for it."""
     by = place.settings.read_only_by
-    return f" (the profile {by} marks this server read-only)" if by else ""
+    return f" (profile {by} marks this server read-only)" if by else ""

@@ -77,12 +77,14 @@ async def _no_such_queue(client: Client, prefixes: Sequence[str], name: str) -> 
     where = where_queues_are(prefixes)
     known = [queue async for found in discover(client, prefixes) for queue in found]
     if not known:
-        return f'no queue "{name}" under {where}, nor any other. {await hint(client, prefixes)}'
+        return (
+            f'no queue "{name}": there are no queues under {where}. {await hint(client, prefixes)}'
+        )
     several = len(set(prefixes)) > 1
     names = sorted(queue.base if several else queue.name for queue in known)
     if len(names) > _MOST_NAMES:
         names[_MOST_NAMES:] = [f"and {len(names) - _MOST_NAMES:,} more"]
-    return f'no queue "{name}" under {where}; there are: {", ".join(names)}'
+    return f'no queue "{name}" under {where}; the queues are: {", ".join(names)}'
 
 
 async def hint(client: Client, prefixes: Sequence[str]) -> str:

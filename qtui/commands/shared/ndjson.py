@@ -168,7 +168,7 @@ def summary_object(
 def outcomes_object(tally: OutcomeTally) -> dict[str, object]:
     """The outcomes of the retried jobs while they were followed."""
     return {
-        "recovered": tally.recovered,
+        "recovered": tally.completed,
         "failed_again": tally.failed_again,
         "same_error": tally.same_error,
         "errors": dict(tally.errors),

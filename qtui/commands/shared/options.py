@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
+from click.types import OptionHelpExtra
+from typing_extensions import override
 
 from qtui.bullmq.model import JobState
 
@@ -27,6 +29,17 @@ _EXAMPLES: Final = 32
 
 ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 FINISHED = click.Choice([state.value for state in JobState if state.is_finished])
+
+
+class Ranged(click.Option):
+    """An option with a smallest or largest value, which its help says in words if at all."""
+
+    @override
+    def get_help_extra(self, ctx: click.Context) -> OptionHelpExtra:
+        """The remarks behind the help text, without ``x>=0``."""
+        extra = super().get_help_extra(ctx)
+        extra.pop("range", None)
+        return extra
 
 
 class FilteredCommand(click.Command):

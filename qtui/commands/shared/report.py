@@ -27,24 +27,18 @@ _IN_SUMMARY: Final = {
 
 
 def is_bad(tally: OutcomeTally) -> bool:
-    """Whether some job failed again, or can no longer be proven to have recovered."""
+    """Whether some job failed again, or can no longer be proven to have completed."""
     return bool(tally.failed_again or tally.gone or tally.undone)
 
 
 def unproven(tally: OutcomeTally, seconds: float) -> str:
     """A sentence about the jobs whose outcome is unknown; empty if there are none."""
-    parts = (
-        (tally.active, "still running"),
-        (tally.waiting, "still waiting"),
-        (tally.delayed, "delayed, will run again"),
-        (tally.gone, "removed and no event says how they ended"),
-        (tally.undone, "back where they were since Redis lost the retry"),
-        (tally.unknown, "unknown since Redis could not be asked"),
-        (tally.beyond, "not followed"),
+    parts = tally.open_parts(
+        gone="no event says how they ended", unknown="Redis could not be asked"
     )
-    words = [f"{count(number)} {what}" for number, what in parts if number]
-    if not words:
+    if not parts:
         return ""
+    words = [f"{count(number)} {what}" for number, what in parts]
     jobs = plural(tally.followed + tally.beyond, "retried job")
     when = f"after {seconds:g} s " if tally.undecided else ""
     return f"{when}the outcome of {count(tally.unproven)} of {jobs} is unknown: {', '.join(words)}"
@@ -122,7 +116,7 @@ class Report:
         """Takes back results, and says so: the server that acknowledged them has lost them."""
         self._codes[Code.DONE] -= jobs
         lost = plural(jobs, f"{self.verb} job")
-        self._err.line(f"qtui: another Redis took over and has lost {lost}: sending them again")
+        self._err.line(f"qtui: another Redis took over and lost {lost}; sending them again")
         self._err.flush()
 
     def count(self, codes: Mapping[Code, int]) -> None:

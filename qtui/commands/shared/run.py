@@ -225,7 +225,7 @@ def _open(flags: Flags, stack: ExitStack, out: Paper, err: Paper) -> Workplace:
         settings = replace(
             settings.without_ways(), redis=url, prefixes=prefixes, queues=flags.queues, profile=""
         )
-        note = "demo: the server and its data are gone when you quit"
+        note = "demo: quitting removes the server and its data"
         journal = Path(stack.enter_context(TemporaryDirectory(prefix="qtui-journal-")))
     elif settings.tls_insecure:
         note = "the server's certificate is not checked"

@@ -56,7 +56,7 @@ class Interrupts:
         self._asked = True
         self._campaign.stop()
         self._paper.line(
-            "qtui: stopping after the jobs already on their way; again to quit at once"
+            "qtui: stopping after the batches in flight; interrupt again to quit immediately"
         )
         self._paper.flush()
 

@@ -45,6 +45,32 @@ class Pace:
     max_latency: float = 1.0
     """Longest round trip in seconds; above it the campaign stops. 0: no limit."""
 
+    def words(self) -> list[str]:
+        """The limits that differ from the default, as people read them."""
+        usual, found = Pace(), []
+        if self.rate:
+            found.append(self.rate_words)
+        if self.canary:
+            found.append(f"{self.canary_words} within {self.canary_seconds:g} s")
+        if self.max_waiting is not None:
+            found.append(f"on hold above {plural(self.max_waiting, 'waiting job')}")
+        if self.max_latency != usual.max_latency:
+            limit = f"above {self.max_latency * 1000:,.0f} ms" if self.max_latency else "at no"
+            found.append(f"stop {limit} Redis latency")
+        return found
+
+    @property
+    def rate_words(self) -> str:
+        """The most jobs per second."""
+        return f"at most {self.rate:,g} jobs/s" if self.rate else "no rate limit"
+
+    @property
+    def canary_words(self) -> str:
+        """How many jobs are retried first, and when the rest follows."""
+        if not self.canary:
+            return "no canary"
+        return f"first {count(self.canary)}, continue if ≤ {self.max_refail:g} % fail again"
+
     @property
     def is_free(self) -> bool:
         """Whether only Redis itself limits the speed."""
@@ -172,31 +198,24 @@ def verdict_on(tally: OutcomeTally, pace: Pace, *, mute: bool = False, blind: st
         blind: Redis's error if it refuses to read the states of jobs.
     """
     jobs = tally.followed + tally.beyond
-    failed, removed = (tally.failed_again, "failed again"), (tally.gone, _removed(mute))
-    if _exceeds(tally.failed_again, jobs, pace):
-        parts = [failed]
-    elif _exceeds(tally.failed_again + tally.gone, jobs, pace):
-        parts = [failed, removed]
-    elif _exceeds(tally.failed_again + tally.unproven, jobs, pace):
-        still = [(tally.active, "still running"), (tally.waiting, "still waiting")]
-        still += [(tally.delayed, "delayed"), (tally.undone, "back where they were")]
-        hidden = f"hidden by Redis ({blind})" if blind else "unknown"
-        parts = [failed, removed, *still, (tally.unknown, hidden), (tally.beyond, "not followed")]
-    else:
-        return ""
-    (first, what), *others = [part for part in parts if part[0]]
+    why_gone = "the queue keeps no events" if mute else "no event seen"
+    parts = [(tally.failed_again, "failed again")] if tally.failed_again else []
+    waited = ""
+    if not _exceeds(tally.failed_again, jobs, pace):
+        shown = tally
+        if _exceeds(tally.failed_again + tally.gone, jobs, pace):
+            shown = OutcomeTally(gone=tally.gone)
+        elif _exceeds(tally.failed_again + tally.unproven, jobs, pace):
+            waited = f" after {pace.canary_seconds:g} s"
+        else:
+            return ""
+        parts += shown.open_parts(gone=f"outcome unknown: {why_gone}", unknown=blind)
+    (first, what), *others = parts
     words = [f"canary: {count(first)} of {plural(jobs, 'job')} {what}"]
     words += [f"{count(number)} {word}" for number, word in others]
-    if len(parts) > 2:
-        words[-1] += f" after {pace.canary_seconds:g} s"
-    if what == removed[1] and first == jobs:
+    if tally.gone == jobs:
         return f"{words[0]}: cannot be judged"
-    return f"{', '.join(words)} (limit {pace.max_refail:g} %)"
-
-
-def _removed(mute: bool) -> str:
-    unknown = "the queue keeps no events" if mute else "no event seen"
-    return f"removed, outcome unknown ({unknown})"
+    return f"{', '.join(words)}{waited} (limit {pace.max_refail:g} %)"
 
 
 def is_hopeless(tally: OutcomeTally, pace: Pace) -> bool:

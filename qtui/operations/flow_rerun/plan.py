@@ -20,9 +20,9 @@ from qtui.bullmq.writers.rerun import DOOMED, Mode, Parked, Released, Returned
 from qtui.operations.planning.plan import Resets
 from qtui.text import count, plain, plural
 
-NOTHING_TO_RERUN: Final = "nothing to rerun from failure"
+NOTHING_TO_RERUN: Final = "no failed job to rerun"
 
-TOLD: Final = 5
+MOST_NAMED: Final = 5
 """Jobs that are named where many could be."""
 
 
@@ -89,14 +89,14 @@ class RerunStep:
                 return f"runs after {plural(self.waits, 'child', 'children')}"
             case Part.UNDER_WAY:
                 if self.node.state is None:
-                    return "in no state: never runs"
-                return f"{self.node.state}: unchanged"
+                    return "in no state, never runs"
+                return f"{self.node.state}, unchanged"
             case Part.DONE:
-                return "completed: result kept"
+                return "completed, result kept"
             case Part.GONE:
                 return _GONE.get(self.node.name.record, "job gone")
             case Part.LEFT:
-                return "failed: not rerun"
+                return "failed, not rerun"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +222,6 @@ def name_of(node: Node) -> str:
 
 def job_names(nodes: Sequence[Node]) -> str:
     """The jobs by name, the first few of many."""
-    names = [name_of(node) for node in nodes[:TOLD]]
+    names = [name_of(node) for node in nodes[:MOST_NAMED]]
     more = len(nodes) - len(names)
     return ", ".join(names) + (f" and {count(more)} more" if more else "")

@@ -24,8 +24,8 @@ from qtui.bullmq.reads.queues.workers import read_workers
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.reads.status import read_status
 from qtui.operations.flow_rerun.plan import (
+    MOST_NAMED,
     NOTHING_TO_RERUN,
-    TOLD,
     Part,
     RerunPlan,
     RerunStep,
@@ -141,7 +141,7 @@ def _lost_refusal(lost: Sequence[Node]) -> str:
     if not lost:
         return ""
     return (
-        f"{job_names(lost)} failed or was pending and is gone: it can't run again; "
+        f"{job_names(lost)} is gone and can't run again; "
         "--drop-lost (d in this plan) reruns the flow without it"
     )
 
@@ -202,7 +202,7 @@ def _failure_notes(lineage: Lineage, scope: Node, steps: Sequence[RerunStep]) ->
         step.node for step in steps if step.node.name.record is Record.IGNORED and step.part.reruns
     ]
     if ignored:
-        yield f"{job_names(ignored)} failed and was ignored by its parent: it runs again."
+        yield f"{job_names(ignored)} failed and its parent ignored that; it runs again."
     yield from _dropped_notes(steps)
     nowhere = [step.node for step in steps if step.node.state is None and not step.node.row.missing]
     if nowhere:
@@ -327,7 +327,7 @@ def _start_notes(
     lineage: Lineage, tree: Tree, steps: Sequence[RerunStep], resumed: bool
 ) -> Iterator[str]:
     if resumed:
-        yield "An earlier rerun from the start was cut off: only the jobs it had not started run."
+        yield "An earlier rerun of all jobs was cut off: this one runs what that one did not start."
     if lineage.note:
         yield f"Ancestors of {name_of(lineage.root)} were not read: {plain(lineage.note)}."
     yield from _dropped_notes(steps)
@@ -399,7 +399,7 @@ async def _with_queues(client: Client, plan: RerunPlan) -> RerunPlan:
     notes = plan.notes
     idle = [queue for queue in queues if workers is not None and workers[queue] == 0]
     if idle:
-        names = ", ".join(plain(queue.base) for queue in idle[:TOLD])
+        names = ", ".join(plain(queue.base) for queue in idle[:MOST_NAMED])
         notes += (f"No worker seen on {names}: the jobs there wait until one connects.",)
     brakes: tuple[str, ...] = ()
     if not refusal:

@@ -12,9 +12,9 @@ from qtui.bullmq.flow.lineage import Node, read_nodes
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.scores import read_finishes
 from qtui.bullmq.signature.headline import spoken
-from qtui.operations.flow_rerun.plan import Part, RerunPlan, Start
+from qtui.operations.flow_rerun.plan import Part, RerunPlan
 from qtui.operations.following.outcome import Fate, Outcome
-from qtui.text import count, plural
+from qtui.text import count
 
 LEFT_AT_ONCE: Final = 250
 """Jobs that are read in one round trip."""
@@ -52,15 +52,11 @@ class RerunProgress:
 
     @property
     def words(self) -> str:
-        """For a banner: ``resumed from 2 failed jobs; 3 of 5 done``."""
-        first = len(self.plan.of(Part.RUNS))
-        begun = f"resumed from {plural(first, 'failed job')}"
-        if self.plan.start is Start.START:
-            begun = "rerun from the start"
-        done = f"{count(self.completed)} of {count(self.plan.jobs)} done"
-        failed = f", {count(len(self.failed))} failed" if self.failed else ""
-        gone = f", {count(self.gone)} removed, outcome unknown" if self.gone else ""
-        return f"{begun}; {done}{failed}{gone}"
+        """For a banner: ``rerun: 3 of 5 completed · 1 failed again``."""
+        parts = [f"rerun: {count(self.completed)} of {count(self.plan.jobs)} completed"]
+        parts += [f"{count(len(self.failed))} failed again"] if self.failed else []
+        parts += [f"{count(self.gone)} removed (outcome unknown)"] if self.gone else []
+        return " · ".join(parts)
 
 
 def _error(node: Node) -> str:

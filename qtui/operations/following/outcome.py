@@ -17,7 +17,7 @@ from qtui.text import count, first_line, plural
 
 _ERRORS: Final = 5_000
 """Distinct errors that are kept in full; of further ones only the signature."""
-_TOLD: Final = 10
+_MOST_ERRORS: Final = 10
 """Most causes in a tally."""
 _OTHERS: Final = "other errors"
 _NAMED: Final = 2
@@ -91,8 +91,7 @@ class OutcomeTally:
     active: int = 0
     delayed: int = 0
     """They will run again later by themselves."""
-    recovered: int = 0
-    """Completed."""
+    completed: int = 0
     failed_again: int = 0
     same_error: int = 0
     """Jobs that failed again with the same error (by signature) as before."""
@@ -117,12 +116,32 @@ class OutcomeTally:
     @property
     def decided(self) -> int:
         """Number of jobs with a final outcome."""
-        return self.recovered + self.failed_again + self.gone
+        return self.completed + self.failed_again + self.gone
 
     @property
     def undecided(self) -> int:
         """Number of jobs whose outcome is not final."""
         return self.waiting + self.active + self.delayed + self.undone + self.unknown
+
+    def open_parts(
+        self, *, gone: str = "outcome unknown", unknown: str = ""
+    ) -> list[tuple[int, str]]:
+        """The jobs of `unproven`, as numbers with words in plain text; none of them is 0.
+
+        Args:
+            gone: why it is not known how removed jobs ended.
+            unknown: why states could not be read, if that is known.
+        """
+        parts = (
+            (self.active, "active"),
+            (self.waiting, "waiting"),
+            (self.delayed, "delayed (will run again)"),
+            (self.gone, f"removed ({gone})"),
+            (self.undone, "back where they were (Redis lost the retry)"),
+            (self.unknown, f"unknown ({unknown})" if unknown else "unknown"),
+            (self.beyond, "not followed"),
+        )
+        return [(number, what) for number, what in parts if number]
 
     @property
     def unproven(self) -> int:
@@ -136,7 +155,7 @@ class OutcomeTally:
     def counts(self) -> dict[str, int]:
         """Returns the number of jobs per fate, named as in journals; they add up to all retried."""
         counted = {
-            Fate.COMPLETED.value: self.recovered,
+            Fate.COMPLETED.value: self.completed,
             Fate.FAILED_AGAIN.value: self.failed_again,
             Fate.ACTIVE.value: self.active,
             Fate.WAITING.value: self.waiting,
@@ -149,24 +168,15 @@ class OutcomeTally:
         return {name: number for name, number in counted.items() if number}
 
     def words(self) -> str:
-        """``482 of 500 recovered · 11 failed again (Timeout) · 7 waiting``: plain, in one line."""
-        parts = [f"{count(self.recovered)} of {count(self.followed)} recovered"]
+        """``482 of 500 completed · 11 failed again (Timeout) · 7 waiting``: plain, in one line."""
+        parts = [f"{count(self.completed)} of {count(self.followed)} completed"]
         if self.failed_again:
             parts.append(f"{count(self.failed_again)} failed again ({self._named()})")
         if self.retried_since:
             parts.append(f"{count(self.retried_since)} retried since by another client")
-        for number, what in (
-            (self.active, "active"),
-            (self.waiting, "waiting"),
-            (self.delayed, "delayed, will run again"),
-            (self.gone, "gone"),
-            (self.undone, "back where they were: Redis lost the retry"),
-            (self.unknown, "unknown"),
-            (self.beyond, "not followed"),
-        ):
-            if number:
-                parts.append(f"{count(number)} {what}")
-        return " · ".join(parts)
+        return " · ".join(
+            [*parts, *(f"{count(number)} {what}" for number, what in self.open_parts())]
+        )
 
     def _named(self) -> str:
         shown = self.errors[:_NAMED]
@@ -340,10 +350,10 @@ class Outcomes(Mapping[str, Outcome]):
             waiting=fates[Fate.WAITING],
             active=fates[Fate.ACTIVE],
             delayed=fates[Fate.DELAYED],
-            recovered=fates[Fate.COMPLETED],
+            completed=fates[Fate.COMPLETED],
             failed_again=fates[Fate.FAILED_AGAIN],
             same_error=same,
-            errors=tuple((+causes).most_common(_TOLD)),
+            errors=tuple((+causes).most_common(_MOST_ERRORS)),
             gone=fates[Fate.GONE],
             undone=fates[Fate.UNDONE],
             retried_since=since,

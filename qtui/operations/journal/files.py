@@ -28,8 +28,8 @@ _WORDS: Final = {
     errno.EROFS: "the file system is read-only",
     errno.EACCES: "permission denied",
     errno.EPERM: "permission denied",
-    errno.ENOTDIR: "there is something that is no folder",
-    errno.EEXIST: "there is something that is no folder",
+    errno.ENOTDIR: "a part of the path is not a folder",
+    errno.EEXIST: "a part of the path is not a folder",
 }
 
 _MOVABLE: Final = (
@@ -48,7 +48,7 @@ def open_folder(folder: Path) -> Iterator[int]:
     """
     try:
         if folder == NOWHERE:
-            raise JournalError(f"the journal has no folder, as there is no home: {MOVED_BY}")
+            raise JournalError(f"the journal has no folder, and you have no home: {MOVED_BY}")
         _make(folder)
         if folder.is_symlink():
             raise JournalError(f"{folder} is a symbolic link: the journal needs a real folder")
@@ -59,7 +59,7 @@ def open_folder(folder: Path) -> Iterator[int]:
     try:
         facts = os.fstat(number)
         if facts.st_uid != os.geteuid():
-            raise JournalError(f"{folder} is another user's: the journal needs a folder of yours")
+            raise JournalError(f"{folder} belongs to another user: the journal needs your own")
         if facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise JournalError(f"others may write to {folder}: chmod 700 it")
         yield number
@@ -85,7 +85,7 @@ def _check_parents(folder: Path) -> None:
                 )
             facts = one.stat()
         if facts.st_uid not in (0, os.geteuid()):
-            raise JournalError(f"{one} is another user's, and the journal is in it: {MOVED_BY}")
+            raise JournalError(f"{one}, above the journal, belongs to another user: {MOVED_BY}")
         if _is_open(facts):
             raise JournalError(
                 f"others may write to {one}, and the journal is in it: chmod go-w it, or {MOVED_BY}"
@@ -127,7 +127,7 @@ def new_file(place: int, folder: Path, at: float) -> tuple[str, int]:
             continue
         except OSError as error:
             raise cannot_write(folder, error) from None
-    raise JournalError(f"no name is left for another journal in {folder}: try again in a second")
+    raise JournalError(f"no free name for a journal in {folder}: try again in a second")
 
 
 def take(number: int, path: Path) -> None:
@@ -143,7 +143,7 @@ def take(number: int, path: Path) -> None:
         except BlockingIOError:
             if time.monotonic() > deadline:
                 pid = last_pid(path.parent, path.stem)
-                raise JournalError(f"campaign {path.stem} is still running (pid {pid})") from None
+                raise JournalError(f"{path.stem} is still running (pid {pid})") from None
             time.sleep(0.01)  # blocks a thread only; a reader that tests the lock releases it soon
         except OSError as error:
             raise cannot_write(path, error) from None

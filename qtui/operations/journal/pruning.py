@@ -48,7 +48,7 @@ def prune(folder: Path, one: Summary) -> None:
         try:
             take(number, path)
             if (os.fstat(number).st_size, summary(folder, one.id).phase) != (one.size, one.phase):
-                raise JournalError(f"{one.id} has changed meanwhile: look again")
+                raise JournalError(f"{one.id} has changed since it was listed: try again")
             os.unlink(path.name, dir_fd=place)
         except OSError as error:
             raise cannot_write(path, error) from None

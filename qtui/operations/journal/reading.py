@@ -111,10 +111,10 @@ def find(folder: Path, name: str) -> str:
     if len(fitting) == 1:
         return fitting[0]
     if not fitting:
-        raise UnknownCampaign(f'no campaign "{name}" in {folder}: `qtui journal` lists them')
+        raise UnknownCampaign(f'no journal "{name}" in {folder}: `qtui journal` lists them')
     more = f" and {len(fitting) - _SHOWN:,} more" if len(fitting) > _SHOWN else ""
     raise UnknownCampaign(
-        f'"{name}" fits {len(fitting):,} campaigns: {", ".join(fitting[:_SHOWN])}{more}'
+        f'"{name}" matches {len(fitting):,} journals: {", ".join(fitting[:_SHOWN])}{more}'
     )
 
 
@@ -183,7 +183,7 @@ def check_format(header: Header) -> None:
         JournalError: a newer release wrote it.
     """
     if header.format > FORMAT:
-        raise JournalError(f"campaign {header.id} is in the format of a newer qtui: use that one")
+        raise JournalError(f"{header.id} was written by a newer qtui: use that version")
 
 
 def campaigns(folder: Path) -> Iterator[Summary]:
@@ -340,9 +340,7 @@ def progress_of(folder: Path, name: str) -> Progress:
                 server = server_of(record(line) or {})
     check_format(header)
     if header.selection.kind == "ids" and len(chosen) != header.selection.jobs:
-        raise JournalError(
-            f"campaign {header.id} was cut off before it sent anything: retry the jobs anew"
-        )
+        raise JournalError(f"{header.id} was cut off before it sent anything: start a new retry")
     doubtful = tuple(Picked(job_id, score) for job_id, score in tally.doubtful.items())
     return Progress(
         header=header,
@@ -426,7 +424,7 @@ def _held(file: BinaryIO) -> bool:
 def _header(file: BinaryIO, path: Path) -> Header:
     found = record(file.readline(_HEAD))
     if found is None or found["type"] != "campaign":
-        raise UnknownCampaign(f"{path} is not the journal of a campaign")
+        raise UnknownCampaign(f"{path} is not a qtui journal")
     return replace(header_of(found), id=path.stem)
 
 

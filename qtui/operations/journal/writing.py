@@ -311,7 +311,7 @@ class Journal:
             self._why = str(cannot_write(self.path, error))  # what is on disk is unknown now
         else:
             if gone:
-                self._why = f"the journal {self.path} was deleted while it was written"
+                self._why = f"the journal {self.path} was deleted while qtui was writing to it"
         if self._why:
             raise JournalError(self._why)
 

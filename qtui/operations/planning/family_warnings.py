@@ -121,7 +121,7 @@ def _of_children(
             Trouble.PARENT_STAYS_FAILED,
             tuple(left),
             f"{_at_least(more)}{who} of {whose}, {stays} even if they complete: "
-            "rerun the flow from failure instead.",
+            "rerun the flow's failed jobs instead.",
         )
 
 
@@ -149,7 +149,7 @@ def _of_parents(
         Trouble.PARENT_IS_STUCK if stuck else Trouble.PARENT_FAILS_AGAIN,
         tuple(left),
         f"{_at_least(more)}{who} with unfinished children; retried alone, such a job runs, "
-        f"{ends}: rerun the flow from failure instead.",
+        f"{ends}: rerun the flow's failed jobs instead.",
     )
 
 
@@ -177,7 +177,7 @@ async def _of_families(
     stays = "it is" if len(left) == 1 else "they are"
     sentence = (
         f"{who} a failed or missing child that is not part of this retry; {stays} "
-        "not retried (-9): rerun the flow from failure instead."
+        "not retried (-9): rerun the flow's failed jobs instead."
     )
     return [FamilyWarning(Trouble.CHILD_LEFT, tuple(left), sentence)]
 

@@ -65,6 +65,11 @@ class Resets:
     made: bool = False
     started: bool = False
 
+    def words(self) -> list[str]:
+        """What is reset, as the plans call it."""
+        named = (("made", self.made), ("started", self.started))
+        return [f"reset attempts {name}" for name, on in named if on]
+
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
@@ -233,21 +238,26 @@ class Plan:
             used_up = plural(exhausted, "job has used up its", "jobs have used up their")
             runs = "it runs" if exhausted == 1 else "they run"
             yield f"{used_up} attempts: {runs} once more, and a failure is final."
-        if self.count(Code.DONE):
+        if retried := self.count(Code.DONE):
+            if self.state is JobState.COMPLETED:
+                lose = plural(
+                    retried, "job loses its return value", "jobs lose their return values"
+                )
+                yield f"{lose}; the journal keeps a copy."
             if self.after_children:
                 runs = "runs after its" if self.after_children == 1 else "run after their"
                 yield f"{plural(self.after_children, 'parent')} {runs} children."
             yield from (one.sentence for one in self.families)
             yield from self._condition()
             yield from self.brakes
-        gone, left = self.count(Code.NO_SUCH_JOB), self.count(Code.NOT_IN_STATE)
+            # Where nothing is retried, the groups and the answer say all of this.
+            if gone := self.count(Code.NO_SUCH_JOB):
+                yield f"{plural(gone, 'job is', 'jobs are')} gone (-1) and cannot be retried."
+            if left := self.count(Code.NOT_IN_STATE):
+                yield f"{plural(left, 'job is', 'jobs are')} not in {self.state} any more (-3)."
         if self.mistyped and self.count(Code.REFUSED):
             keys = ", ".join(plain(self.queue.key(suffix)) for suffix in self.mistyped)
             yield f"Redis will refuse jobs (0): not of the type that BullMQ makes: {keys}."
-        if gone:
-            yield f"{plural(gone, 'job is', 'jobs are')} gone (-1): nothing is left to run."
-        if left:
-            yield f"{plural(left, 'job is', 'jobs are')} not in {self.state} any more (-3)."
 
     def _condition(self) -> Iterator[str]:
         if self.status.paused:

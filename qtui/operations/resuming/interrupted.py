@@ -87,15 +87,15 @@ class Interrupted:
         known = summary(folder, find(folder, name))
         if known.header.flow and known.phase != "done":
             raise JournalError(
-                f"{known.id} is a flow's rerun: run that again, it goes on from where it is"
+                f"{known.id} is the rerun of a flow: run `qtui flow` again to continue it"
             )
         if known.header.action not in (verb, Verb.RERUN):
             raise JournalError(
-                f"campaign {known.id} is no {verb}:"
+                f"{known.id} is no {verb}:"
                 f" `qtui {known.header.action} --resume {known.id}` does the rest"
             )
         if known.phase == "done" and (known.header.flow or not _changed(folder, known, origin)):
-            raise AllDone(f"campaign {known.id} {_done(known)}")
+            raise AllDone(f"{known.id} {_done(known)}")
         if verb in _OF_JOBS:
             _state(known.header)
         _filter(known.header)
@@ -149,9 +149,9 @@ class Interrupted:
 def _done(known: Summary) -> str:
     """What there is to say of a campaign that is done."""
     if not known.left:
-        return "is done: every job of it has its code"
+        return "is complete: every job has a result"
     jobs = plural(known.left, "job")
-    return f"is complete: {jobs} had left {known.header.state} before it came to them"
+    return f"is complete: {jobs} left {known.header.state} before their turn"
 
 
 def _changed(folder: Path, known: Summary, origin: Origin | None) -> bool:
@@ -173,8 +173,8 @@ def _filter(header: Header) -> Filter | None:
         return None if written is None else parse_filter(written)
     except FilterError as error:
         raise JournalError(
-            f"the filter of {header.action} {header.id} can't be understood: {error}:"
-            f" {header.action} the jobs anew"
+            f"the filter of {header.action} {header.id} can't be parsed: {error}:"
+            f" start a new {header.action}"
         ) from None
 
 

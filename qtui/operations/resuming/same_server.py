@@ -30,6 +30,6 @@ def check_is_here(progress: Progress, where: str, origin: Origin | None) -> None
     if origin is not None and origin.shares_data_with(origin_of(progress.server)):
         return
     raise OtherServer(
-        f"campaign {header.id} is about {header.where}: connect to that, or pass --yes if"
+        f"{header.id} ran on {header.where}: connect there to resume it, or pass --yes if"
         f" {where} has the same data"
     )

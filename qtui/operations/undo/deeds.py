@@ -104,7 +104,7 @@ def read_deeds(folder: Path, name: str, only: Collection[str] = ()) -> Deeds:
     """
     campaign_id = find(folder, name)
     if summary(folder, campaign_id).running:
-        raise JournalError(f"campaign {campaign_id} is still running: stop it first")
+        raise JournalError(f"{campaign_id} is still running: stop it first")
     header = read_header(folder, campaign_id)
     check_format(header)
     path = path_of(folder, campaign_id)

@@ -62,11 +62,9 @@ class InterruptedUndo:
         """
         known = summary(folder, find(folder, name))
         if known.header.action != Verb.UNDO:
-            raise JournalError(
-                f"campaign {known.id} is no undo: its action is {known.header.action}"
-            )
+            raise JournalError(f"{known.id} is no undo: its action is {known.header.action}")
         if known.phase == "done":
-            raise AllDone(f"campaign {known.id} is done: every job of it has its code")
+            raise AllDone(f"{known.id} is complete: every job has a result")
         if not anyway and not is_same_address(known.header.where, where):
             check_is_here(progress_of(folder, known.id), where, origin)
         journal = Journal.resume(folder, known.id)

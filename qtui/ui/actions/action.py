@@ -134,9 +134,11 @@ class Action:
     where: Where
     dry: str = ""
     """What it does in read-only mode, where it writes otherwise; empty where it does nothing."""
+    dry_label: str = "dry run"
+    """The label where it is not allowed to write."""
     writes: bool = False
-    """Whether it changes a queue, or prepares that: the key bar, the palette and the help leave it
-    out where nothing may be changed."""
+    """Whether it changes a queue, or prepares that: where nothing may be changed it is a dry run,
+    or left out."""
     verb: Verb | None = None
     """Which action on jobs or queues it plans: it is left out where that one is not allowed."""
     says: Callable[[Situation], str] | None = None
@@ -146,8 +148,8 @@ class Action:
     reason: Callable[[Situation], str] = can_act
     """Why it can't act now, in a sentence; empty where it can."""
 
-    def label_in(self, situation: Situation) -> str:
-        """What the key bar calls it now; empty where it does not show it."""
-        if not self.bar or self.reason(situation):
-            return ""
+    def label_in(self, situation: Situation, *, allowed: bool) -> str:
+        """What it is called now; empty where the key bar does not show it."""
+        if not allowed:
+            return self.dry_label
         return self.label if self.says is None else self.says(situation)

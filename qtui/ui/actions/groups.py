@@ -12,7 +12,7 @@ from qtui.verbs import Verb
 def cannot_mark(situation: Situation) -> str:
     """Why groups can't be marked: marks are there to retry their jobs."""
     if situation.read_only:
-        return "Read-only: actions are off, and so are marks."
+        return "Read-only: actions and marks are off."
     return not_retriable(situation)
 
 
@@ -21,16 +21,16 @@ def cannot_retry(situation: Situation) -> str:
     if not situation.groups:
         return "There is no group here."
     if situation.mixed:
-        return "Too many kinds of errors to tell apart: filter the list first."
+        return "These are errors of many kinds; filter the list first."
     if situation.queues_of_groups > 1:
-        return "A retry is for one queue, and these are in several: enter opens one."
+        return "These groups are in several queues, and a retry is for one: enter opens a group."
     return not_retriable(situation) or is_busy(situation)
 
 
 def cannot_retry_all(situation: Situation) -> str:
     """Why all groups can't be retried."""
     if situation.queues > 1:
-        return "A retry is for one queue: open a group, or press e in one queue's list."
+        return "A retry is for one queue: open a group (enter), or press e in a queue's list."
     return not_retriable(situation) or is_busy(situation)
 
 
@@ -64,10 +64,11 @@ GROUPS: Final = (
         id="groups.retry-all",
         keys=("R",),
         does="retry_all",
-        label="retry all",
-        help="plan a retry of all groups",
+        label="retry all groups",
+        help="plan a retry of all groups, marked or not",
         where=Where.GROUPS,
         dry="show the plan of a retry of all groups, as a dry run",
+        dry_label="dry run of all",
         writes=True,
         verb=Verb.RETRY,
         bar=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from qtui.folders import MOVED_BY
 from qtui.ui.actions.action import Action, Situation, Where
 from qtui.ui.actions.needs import no_job, no_list
 
@@ -24,7 +25,7 @@ def no_flow(situation: Situation) -> str:
 
 def no_journal(situation: Situation) -> str:
     """A journal is needed to show it."""
-    return "" if situation.keeps_journal else "This qtui keeps no journal."
+    return "" if situation.keeps_journal else f"There is no journal folder: {MOVED_BY}."
 
 
 INSPECTOR: Final = (
@@ -33,7 +34,7 @@ INSPECTOR: Final = (
         keys=("slash",),
         does="filter",
         label="filter",
-        help="show only the jobs that match; in the queues, find a job by its id: or a queue",
+        help="show only the jobs that match; in the queue list, find a queue or a job by id:",
         where=Where.INSPECTOR,
         bar=True,
         says=lambda situation: "find" if situation.in_queues else "filter",
@@ -43,7 +44,7 @@ INSPECTOR: Final = (
         keys=("e",),
         does="errors",
         label="errors",
-        help="group the failures by error, with counts; in the queues, those of all queues",
+        help="group the failures by error, with counts; in the queue list, those of all queues",
         where=Where.INSPECTOR,
         bar=True,
         reason=no_errors,
@@ -90,7 +91,7 @@ INSPECTOR: Final = (
         keys=("L",),
         does="journal",
         label="journal",
-        help="past retries from this machine; resume one that was cut off",
+        help="show past retries made from this machine; resume one that was cut off",
         where=Where.INSPECTOR,
         reason=no_journal,
     ),
@@ -99,7 +100,7 @@ INSPECTOR: Final = (
         keys=("z",),
         does="freeze",
         label="freeze",
-        help="freeze the list and count what changes; again, resume it",
+        help="freeze the list and count the changes; press again to resume",
         where=Where.INSPECTOR,
         bar=True,
         says=lambda situation: "resume the list" if situation.frozen else "freeze",

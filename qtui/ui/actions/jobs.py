@@ -39,7 +39,7 @@ def cannot_mark(situation: Situation) -> str:
     if situation.in_queues:
         return "Select a job first (tab moves to the list)."
     if situation.read_only:
-        return "Read-only: actions are off, and so are marks."
+        return "Read-only: actions and marks are off."
     return no_list(situation)
 
 
@@ -109,8 +109,8 @@ JOBS: Final = (
         id="jobs.range",
         keys=("v",),
         does="range",
-        label="range",
-        help="start a range; press again to mark it",
+        label="mark a range",
+        help="start a range of marks; press again to mark it",
         where=Where.JOBS,
         writes=True,
         reason=cannot_mark_one,
@@ -119,7 +119,7 @@ JOBS: Final = (
         id="jobs.all",
         keys=("a",),
         does="mark_all",
-        label="all",
+        label="mark all",
         help="mark all jobs in the list (at most 10,000), or unmark them",
         where=Where.JOBS,
         writes=True,
@@ -129,7 +129,7 @@ JOBS: Final = (
         id="jobs.invert",
         keys=("asterisk",),
         does="invert",
-        label="invert",
+        label="invert marks",
         help="invert the marks",
         where=Where.JOBS,
         writes=True,
@@ -139,8 +139,8 @@ JOBS: Final = (
         id="jobs.everything",
         keys=("plus",),
         does="everything",
-        label="everything",
-        help="mark all jobs that the list is about, loaded or not; again, clear that",
+        label="mark everything",
+        help="mark every job that matches, loaded or not; press again to clear that",
         where=Where.JOBS,
         writes=True,
         reason=cannot_mark,
@@ -150,9 +150,10 @@ JOBS: Final = (
         keys=("R",),
         does="retry_all",
         label="retry all",
-        help="plan a retry of all jobs that match the filter, or of the whole state",
+        help="plan a retry of every job that matches the filter, marked or not",
         where=Where.JOBS,
-        dry="show the plan of a retry of all jobs that match, as a dry run",
+        dry="show the plan of a retry of every job that matches, as a dry run",
+        dry_label="dry run of all",
         writes=True,
         verb=Verb.RETRY,
         reason=cannot_retry_all,
@@ -162,7 +163,7 @@ JOBS: Final = (
         keys=("x",),
         does="stop",
         label="stop",
-        help="stop what is running on this queue, after the batches already sent",
+        help="stop what is running on this queue, after the batches in flight",
         where=Where.JOBS,
         writes=True,
         bar=True,
@@ -182,7 +183,7 @@ JOBS: Final = (
         id="jobs.order",
         keys=("o",),
         does="order",
-        label="order",
+        label="sort order",
         help="sort newest first, or oldest first",
         where=Where.JOBS,
         reason=no_list,

@@ -20,11 +20,11 @@ def cannot_resume(situation: Situation) -> str:
         after = "" if one.header.flow else " (after a failover: qtui retry --resume)"
         return f"This retry is complete: {plural(one.jobs, 'job')}{after}."
     if situation.is_own and situation.stoppable:
-        return "This retry is still running: press esc, then x stops it."
+        return "This retry is still running (esc, then x stops it)."
     if one.running and not situation.is_own:
-        return "Another qtui runs or follows this retry: end that one first."
+        return "Another qtui process runs or follows this retry; end that one first."
     if one.header.flow:
-        return "This is the rerun of a flow: rerun the flow to continue it."
+        return "This was a rerun of a flow; rerun the flow to continue."
     return is_busy(situation)
 
 

@@ -12,7 +12,7 @@ MOVING: Final = (
         keys=("j", "down"),
         does="cursor_down",
         label="down",
-        help="next row",
+        help="move down one row",
         where=Where.MOVE,
     ),
     Action(
@@ -20,7 +20,7 @@ MOVING: Final = (
         keys=("k", "up"),
         does="cursor_up",
         label="up",
-        help="previous row",
+        help="move up one row",
         where=Where.MOVE,
     ),
     Action(
@@ -28,7 +28,7 @@ MOVING: Final = (
         keys=("pagedown", "ctrl+f"),
         does="page_down",
         label="page down",
-        help="one page down",
+        help="move down one page",
         where=Where.MOVE,
     ),
     Action(
@@ -36,7 +36,7 @@ MOVING: Final = (
         keys=("pageup", "ctrl+b"),
         does="page_up",
         label="page up",
-        help="one page up",
+        help="move up one page",
         where=Where.MOVE,
     ),
     Action(
@@ -44,7 +44,7 @@ MOVING: Final = (
         keys=("g", "home"),
         does="cursor_home",
         label="first",
-        help="first row",
+        help="go to the first row",
         where=Where.MOVE,
     ),
     Action(
@@ -52,7 +52,7 @@ MOVING: Final = (
         keys=("G", "end"),
         does="cursor_end",
         label="last",
-        help="last row",
+        help="go to the last row",
         where=Where.MOVE,
     ),
     Action(

@@ -13,7 +13,7 @@ STATES: Final = tuple(
         keys=(str(number),),
         does=f"state('{state}')",
         label=f"{state} jobs",
-        help=f"show the jobs in {state}",
+        help=f"show the {state} jobs",
         where=Where.INSPECTOR,
     )
     for number, state in enumerate(JobState, 1)

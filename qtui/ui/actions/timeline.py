@@ -12,7 +12,7 @@ TIMELINE: Final = (
         keys=("left", "h"),
         does="earlier",
         label="earlier",
-        help="the previous bar",
+        help="go to the previous bar",
         where=Where.TIMELINE,
     ),
     Action(
@@ -20,7 +20,7 @@ TIMELINE: Final = (
         keys=("right", "l"),
         does="later",
         label="later",
-        help="next bar",
+        help="go to the next bar",
         where=Where.TIMELINE,
     ),
     Action(
@@ -44,7 +44,7 @@ TIMELINE: Final = (
         keys=("g", "home"),
         does="first",
         label="oldest bar",
-        help="oldest bar",
+        help="go to the oldest bar",
         where=Where.TIMELINE,
     ),
     Action(
@@ -52,7 +52,7 @@ TIMELINE: Final = (
         keys=("G", "end"),
         does="last",
         label="newest bar",
-        help="newest bar",
+        help="go to the newest bar",
         where=Where.TIMELINE,
     ),
     Action(
@@ -60,7 +60,7 @@ TIMELINE: Final = (
         keys=("k", "up"),
         does="longer",
         label="longer",
-        help="longer window: 5 min, 1 h, 24 h, all",
+        help="show a longer time: 5 min, 1 h, 24 h, all",
         where=Where.TIMELINE,
         bar=True,
     ),
@@ -69,7 +69,7 @@ TIMELINE: Final = (
         keys=("j", "down"),
         does="shorter",
         label="shorter",
-        help="shorter window",
+        help="show a shorter time",
         where=Where.TIMELINE,
         bar=True,
     ),

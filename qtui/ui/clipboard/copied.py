@@ -63,7 +63,7 @@ class CopiedScreen(QtuiScreen[None]):
         view = self.query_one(DocumentView)
         view.show(Document((Section(self._what, Text(self._text), note=size(len(self._text))),)))
         view.focus()
-        self._show("title", " Sent to the clipboard  ", "strong")
+        self._show("title", " Sent to the clipboard (terminals do not confirm it)", "strong")
         self._show("notes", " · ".join(self._notes), "warn")
         hand = "Nothing to paste? Select the text here with shift+drag (Mac: option+drag)."
         self._show("by-hand", hand, "")

@@ -17,7 +17,7 @@ from qtui.operations.planning.proposal import ActionPlan, PlanOptions, Toggle
 from qtui.ui.actions import Situation, Where
 from qtui.ui.actions.dialogs.plan import cannot_go
 from qtui.ui.dialogs.base import GAP, key_hint, toggle
-from qtui.ui.dialogs.plan import PlanDialog, next_rate, rate_in_words
+from qtui.ui.dialogs.plan import PlanDialog, next_rate
 from qtui.ui.keys import bindings, keys_of_id
 
 A = TypeVar("A", bound=ActionPlan)
@@ -127,7 +127,7 @@ class ActionDialog(PlanDialog[A]):
             for one in self._request.toggles
         ]
         if self._request.paced:
-            found.append(Content("    ") + key_hint("t", rate_in_words(self._options.pace)))
+            found.append(Content("    ") + key_hint("t", self._options.pace.rate_words))
         wide = sum(one.cell_length + len(GAP) for one in found) <= self.room
         return (GAP if wide else Content("\n")).join(found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Final
 
@@ -14,12 +15,17 @@ from textual.widgets import Static
 from typing_extensions import override
 
 from qtui.bullmq.filter import TABLE
+from qtui.text import plural
 from qtui.ui.acting import Acting
 from qtui.ui.actions import ACTIONS, Action, Where
 from qtui.ui.keys import key_in_words
 
 _FILTER: Final = "inspector.filter"
 """The action that has a language of its own."""
+
+_WIDTH: Final = 104
+_FRAME: Final = 7
+"""Cells of the frame on a wide screen; of its border, its margin and the scroll bar."""
 
 _LAST: Final = (Where.MOVE, Where.APP)
 """The keys that are the same on every screen."""
@@ -61,6 +67,8 @@ class HelpScreen(ModalScreen[None]):
         Binding("escape,q,question_mark", "leave", "close"),
         Binding("j", "scroll_by(1)", show=False),
         Binding("k", "scroll_by(-1)", show=False),
+        Binding("g", "scroll_by(-9999)", show=False),
+        Binding("G", "scroll_by(9999)", show=False),
     ]
 
     DEFAULT_CSS = """
@@ -87,9 +95,30 @@ class HelpScreen(ModalScreen[None]):
     @override
     def compose(self) -> ComposeResult:
         with VerticalScroll() as frame:
-            frame.border_title = "Keys that work here"
-            frame.border_subtitle = "esc closes"
-            yield Static(Content("\n").join(self._lines()))
+            frame.border_title = "Keys"
+            yield Static(markup=False)
+
+    def on_mount(self) -> None:
+        """Says what is hidden as one scrolls."""
+        self.watch(self.query_one(VerticalScroll), "scroll_y", self._draw_hidden, init=False)
+
+    def on_resize(self) -> None:
+        """Breaks the lines anew."""
+        self.query_one(Static).update(Content("\n").join(self._lines()))
+        self.call_after_refresh(self._draw_hidden)
+
+    def _draw_hidden(self) -> None:
+        frame = self.query_one(VerticalScroll)
+        below = frame.max_scroll_y - frame.scroll_offset.y
+        more = f"▼ {plural(below, 'more line')} · j k · " if below > 0 else ""
+        frame.border_subtitle = f"{more}esc closes"
+
+    def _line(self, lead: str, words: str) -> Content:
+        """A key or a term, and what it does in the lines beside it."""
+        room = min(_WIDTH, self.app.size.width * 96 // 100) - _FRAME - len(lead)
+        below = "\n" + " " * len(lead)
+        beside = below.join(textwrap.wrap(words, max(1, room)))
+        return Content.assemble(lead, (beside, "$text-muted"))
 
     def _lines(self) -> list[Content]:
         lines = []
@@ -100,12 +129,12 @@ class HelpScreen(ModalScreen[None]):
                 lines.append(_title(where.value))
                 lines += rows
         if any(action.id == _FILTER for action in self._keys.values()):
-            lines.append(_title("The filter's language ( / )"))
+            lines.append(_title("Filter terms ( / )"))
             width = max(len(example) for example, _ in TABLE)
             for example, words in TABLE:
-                lines.append(Content.assemble(f"  {example:<{width}} ", (words, "$text-muted")))
+                lines.append(self._line(f"  {example:<{width}} ", words))
         if not all(self._offers(action) for action in ACTIONS):
-            words = "\nkeys that write are off: read-only, or not allowed by the profile"
+            words = "\nkeys that change a queue are off: read-only, or not allowed by the profile"
             lines.append(Content.styled(words, "$text-warning"))
         return lines
 
@@ -113,7 +142,7 @@ class HelpScreen(ModalScreen[None]):
         """The line of an action; none where no key of it works."""
         keys = " ".join(key_in_words(key) for key, one in self._keys.items() if one is action)
         words = action.help if self._offers(action) else action.dry
-        return [Content.assemble(f"  {keys:<12} ", (words, "$text-muted"))] if keys else []
+        return [self._line(f"  {keys:<12} ", words)] if keys else []
 
     def action_scroll_by(self, lines: int) -> None:
         """Scrolls by lines."""

@@ -38,7 +38,7 @@ _NAMES: Final = 18
 """Cells of the names of jobs, at most."""
 
 _NOTES: Final = 12
-"""Cells of a note below which the name gives way to it, and then the place of both."""
+"""Cells of a note below which the place goes to a line of its own."""
 
 _RATES: Final = (None, 10.0, 50.0, 200.0, 1000.0)
 _CANARIES: Final = (0, 20, 100)
@@ -257,17 +257,16 @@ class PlanDialog(Dialog["Confirmed[P]"], Generic[P]):
     def _row(self, one: PlanLine, fate: Content, numbers: int, names: int) -> Content:
         gap, number = Content(" " * GAP_OF_LIST), Content(f"{one.number:,}".rjust(numbers))
         left = self.room - numbers - fate.cell_length - 2 * GAP_OF_LIST
-        if left < _NOTES:  # then the note, or the name, has a line to itself
-            words = plain(one.note) or plain(one.name)
-            note = fit(words, self.room - numbers - GAP_OF_LIST).rstrip()
-            below = Content(" " * numbers) + gap + fate
-            return Content("\n").join([number + gap + Content.styled(note, "$text-muted"), below])
-        pieces = [number]
-        if left - names - GAP_OF_LIST >= _NOTES:
-            pieces.append(Content(fit(plain(one.name), names)))
-            left -= names + GAP_OF_LIST
-        pieces.append(Content.styled(fit(plain(one.note), left), "$text-muted"))
-        return gap.join([*pieces, fate])
+        beside = left - names - GAP_OF_LIST >= _NOTES
+        if not beside:  # then where they go is on a line below
+            left = self.room - numbers - GAP_OF_LIST
+        name, left = Content(fit(plain(one.name), names)), left - names - GAP_OF_LIST
+        note = Content.styled(fit(plain(one.note), max(1, left)), "$text-muted")
+        if beside:
+            return gap.join([number, name, note, fate])
+        return Content("\n").join(
+            [gap.join([number, name, note.rstrip()]), Content(" " * numbers) + gap + fate]
+        )
 
     def _reason_line(self) -> Content:
         if self._line_for or self._dry:
@@ -290,9 +289,18 @@ class PlanDialog(Dialog["Confirmed[P]"], Generic[P]):
             return GAP.join([said, leave])
         if self._typed is not None:
             wanted = self.confirmation_of(plan)
-            typed = Content.assemble(f"type {wanted} to {go}: ", (self._typed, "bold"))
-            return GAP.join([typed + Content.styled("▏", "$text-accent"), leave])
-        return GAP.join([key_hint("y", go), leave])
+            typed = Content.assemble(
+                f"type {wanted} to {go}: ", (self._typed, "bold"), ("▏", "$text-accent")
+            )
+            if len(self._typed) == len(wanted):
+                typed += Content.styled(f" is not {wanted}: type it again", "$text-error")
+            return GAP.join([typed, leave])
+        answer = GAP.join([key_hint("y", go), leave])
+        if self.confirmation_of(plan):
+            what = "number" if self.confirmation_of(plan).isdecimal() else "name"
+            asks = GAP.join([key_hint("y", f"{go} (asks for the {what})"), leave])
+            return asks if asks.cell_length <= self.room else answer
+        return answer
 
     def options_offered(self) -> frozenset[str]:
         """The ids of the actions of `Where.PLAN` that are options of this plan."""
@@ -378,7 +386,7 @@ class PlanDialog(Dialog["Confirmed[P]"], Generic[P]):
         elif plan is not None and message.text.strip() == self.confirmation_of(plan):
             self._confirm()
         else:
-            self._hint = "That is another name: nothing is done."
+            self._hint = "The name does not match; nothing was done."
             self.draw()
 
     @on(TypedLine.Left)
@@ -396,11 +404,6 @@ def _fate(one: PlanLine) -> Content:
     if one.refusal:
         return Content.styled(f"✗ {plain(one.refusal)}", "$text-error")
     return Content.styled(f"→ {plain(one.place)}", "$text-success")
-
-
-def rate_in_words(pace: Pace) -> str:
-    """How fast jobs are sent."""
-    return f"{pace.rate:g} jobs/s" if pace.rate else "no rate limit"
 
 
 def next_rate(pace: Pace) -> Pace:

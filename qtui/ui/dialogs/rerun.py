@@ -1,4 +1,4 @@
-"""The plan of a flow's rerun, before anything is written: from failure or from the start."""
+"""The plan of a flow's rerun, before anything is written: of failed jobs only, or of all jobs."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from qtui.ui.dialogs.plan import PlanDialog
 from qtui.ui.keys import bindings
 from qtui.ui.widgets.cursor_list import fit
 
-_TOLD: Final = (Part.RUNS, Part.FOLLOWS, Part.UNDER_WAY, Part.GONE, Part.LEFT)
+_SHOWN: Final = (Part.RUNS, Part.FOLLOWS, Part.UNDER_WAY, Part.GONE, Part.LEFT)
 _MOST: Final = 40
 """Jobs that are listed."""
 
 _WIDE: Final = 94
 """Cells of a line in which columns are wide."""
 
-_STARTS: Final = {Start.FAILURE: "from failure", Start.START: "from the start"}
+_STARTS: Final = {Start.FAILURE: "failed jobs only", Start.START: "all jobs"}
 
 
 class RerunDialog(PlanDialog[RerunPlan]):
@@ -106,7 +106,7 @@ class RerunDialog(PlanDialog[RerunPlan]):
     @override
     def lines_of(self, plan: RerunPlan) -> Content:
         """The jobs, one a line, below what happens to them together."""
-        steps = [step for part in _TOLD for step in plan.of(part)]
+        steps = [step for part in _SHOWN for step in plan.of(part)]
         lines = [Content.styled(plan.headline, "bold")]
         shown = steps if len(steps) <= _MOST else steps[: _MOST - 1]
         lines += [self._line(step) for step in shown]
@@ -160,7 +160,7 @@ class RerunDialog(PlanDialog[RerunPlan]):
     # What it does
 
     def action_turn(self) -> None:
-        """From the start instead of from failure, and back."""
+        """Switches between failed jobs only and all jobs."""
         self._start = Start.START if self._start is Start.FAILURE else Start.FAILURE
         self.read_again()
 

@@ -19,7 +19,7 @@ from qtui.text import plain, plural
 from qtui.ui.actions import Situation, Where
 from qtui.ui.actions.dialogs.plan import cannot_go
 from qtui.ui.dialogs.base import GAP, key_hint, toggle
-from qtui.ui.dialogs.plan import PlanDialog, next_canary, next_rate, rate_in_words
+from qtui.ui.dialogs.plan import PlanDialog, next_canary, next_rate
 from qtui.ui.keys import bindings
 
 
@@ -96,8 +96,7 @@ class RetryDialog(PlanDialog[Plan]):
         """Resets and pace."""
         made = toggle(self._resets.made, "m", "reset attempts made")
         started = toggle(self._resets.started, "s", "reset attempts started")
-        speed = key_hint("t", rate_in_words(self._pace))
-        first = key_hint("c", _canary_in_words(self._pace))
+        speed, first = key_hint("t", self._pace.rate_words), key_hint("c", self._pace.canary_words)
         indent = Content("    ")
         left = max(made.cell_length, speed.cell_length + 4)
         if left + len(GAP) + max(started.cell_length, first.cell_length + 4) > self.room:
@@ -148,10 +147,3 @@ def _line(group: PlanGroup, plan: Plan) -> PlanLine:
     return PlanLine(
         number=group.jobs, name=group.name, note=group.error, place=group.place, refusal=refusal
     )
-
-
-def _canary_in_words(pace: Pace) -> str:
-    """What is retried first, and when the rest follows."""
-    if not pace.canary:
-        return "no canary"
-    return f"first {pace.canary}, go on if ≤ {pace.max_refail:g} % fail again"

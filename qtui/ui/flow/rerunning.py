@@ -169,11 +169,11 @@ class Rerunning:
         self._banner.display = campaign is not None
         if campaign is None:
             return
-        words, tone = self._told(campaign)
+        words, tone = self._in_words(campaign)
         hint = " x stops " if not campaign.is_over else " esc closes "
         self._banner.say([(f" {words}", tone)], [(hint, "faint")])
 
-    def _told(self, campaign: Campaign[Rerun]) -> tuple[str, str]:
+    def _in_words(self, campaign: Campaign[Rerun]) -> tuple[str, str]:
         jobs = plural(campaign.selected, "job")
         if not campaign.is_over:
             words = f"rerunning: {count(campaign.done)} of {jobs}"
@@ -198,7 +198,7 @@ class Rerunning:
             return f"connection lost · {left if campaign.done else 'ctrl+r refreshes'}", "bad"
         if campaign.why == CHANGED:
             return (
-                f"the flow has changed: {codes} · {done} · ctrl+r, then r plans again",
+                f"the flow has changed: {codes} · {done} · ctrl+r, then r makes a new plan",
                 "bad",
             )
         if trouble and not campaign.done:

@@ -17,8 +17,9 @@ from qtui.ui.inspector.live import LiveScreen
 from qtui.ui.widgets.typed_line import TypedLine
 from qtui.views.lists.board import Board
 
-_HINT: Final = "a word, error:timeout, age<1h, attempts=max … (? lists them); empty shows all"
-_HINT_OF_QUEUES: Final = "id:123 finds a job in any queue; a word goes to the queue of that name"
+_HINT: Final = "filter terms, such as error:timeout age<1h (? lists them); empty shows all jobs"
+_HINT_OF_QUEUES: Final = "part of a queue's name; id:123 finds a job in any queue"
+_TO_FILTER: Final = "To filter jobs, press tab first."
 
 
 class Finder:
@@ -104,10 +105,10 @@ class Finder:
                 go(places[0])
             elif not self._go_to_queue(typed, quietly=True):
                 searched = plural(len(queues) - len(refused), "queue")
-                words = f"No job {plain(job_id)} in the {searched} searched"
+                words = f"No job {plain(job_id)} in {searched}"
                 if refused:
                     words += f"; Redis refused to read {plain(name_queues(refused))}"
-                screen.say(words, "warn")
+                screen.say(f"{words}.", "warn")
 
         def go(place: tuple[QueueKey, Whereabouts] | None) -> None:
             if place is not None:
@@ -117,10 +118,10 @@ class Finder:
 
     def _go_to_job(self, queue: QueueKey, where: Whereabouts, job_id: str) -> None:
         if where.state is None:
-            word = "exists, but is in no state" if where.exists else "is gone"
+            word = "is in no state" if where.exists else "is gone"
             if where.exists and where.unknown:
                 word = f"exists; its state is unknown: {plain(where.unknown)}"
-            self._screen.say(f"Job {plain(job_id)} of {plain(queue.name)} {word}", "warn")
+            self._screen.say(f"Job {plain(job_id)} in {plain(queue.name)} {word}.", "warn")
             return
         self._lists.go(queue, where.state, parse_filter(f"id={quoted(job_id)}"))
         self._screen.say(f"Job {plain(job_id)} is {where.state} in {plain(queue.name)}.")
@@ -132,7 +133,7 @@ class Finder:
         if found:
             self._lists.go_to_queue(found[0])
         elif not quietly:
-            self._screen.say(f"No queue name contains {plain(text)}.", "warn")
+            self._screen.say(f"No queue name contains {plain(text)}. {_TO_FILTER}", "warn")
         return bool(found)
 
 

@@ -66,9 +66,7 @@ class ListPane:
         self._shown, self._wants_next = jobs, False
         self._wanted_id = self._places.get(self._name(jobs)) if jobs is not None else None
         self._screen.cancel(HUNT)
-        if self._told_stop:  # which is not true of this list
-            self._told_stop = False
-            self._screen.say("")
+        self._told_stop = False
         self._table.show(jobs, self._board.marks, self._board.verdicts)
         self._table.say("reading …")
         self._changed()
@@ -162,7 +160,9 @@ class ListPane:
             self._table.action_cursor_down()
         elif jobs.searching:
             self._wants_next = True
-            self._screen.say("Still searching: goes to the next match once it is found …")
+            self._screen.say(
+                "Still searching; the cursor moves to the next match once it is found."
+            )
         else:
             self._screen.say("This is the last match.")
 
@@ -203,7 +203,7 @@ class ListPane:
                         self._grown(jobs)
                         drawn = time.monotonic() if jobs.total else 0.0
             except FilterError as error:
-                self._screen.say(f"the search was stopped: {plain(error.message)}", "bad")
+                self._screen.say(f"Search stopped: {plain(error.message)}", "bad")
             finally:
                 if jobs is self._board.jobs:
                     self._tell_live_total(jobs)
@@ -239,7 +239,7 @@ class ListPane:
             try:
                 moved = await jobs.refresh(first, last, anchor)
             except FilterError as error:
-                self._screen.say(f"the search was stopped: {plain(error.message)}", "bad")
+                self._screen.say(f"Search stopped: {plain(error.message)}", "bad")
                 return
             if hold:
                 jobs.hold()
@@ -264,4 +264,4 @@ def _of_empty(jobs: Listing) -> str:
         return plain(unread) or f"no {jobs.state} jobs"
     if jobs.searching:
         return "searching …"
-    return "nothing matches" if jobs.finished else "no matches so far"
+    return "no matches" if jobs.finished else "no matches so far"

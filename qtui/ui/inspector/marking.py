@@ -50,13 +50,13 @@ class Marking:
         table, marks = self._table, self._board.marks
         goes_on = self._painting.goes_on(table.cursor_id, table.moves)
         if goes_on and table.cursor == table.length - 1:
-            self._screen.say("This is the last job of the list.")
+            self._screen.say("This is the last job in the list.")
             return
         if goes_on:
             table.action_cursor_down()
         here = table.cursor_id
         if here is None:
-            self._screen.say("This job is still being read: press space again.")
+            self._screen.say("This job is still being loaded; press space again.")
             return
         if goes_on:
             marks.set(here, self._painting.marking)
@@ -74,7 +74,7 @@ class Marking:
         if marks.anchor is None:
             marks.anchor = here
             start = plain(here)
-            self._screen.say(f"Range from {start}: move, then v marks it; esc cancels.")
+            self._screen.say(f"Range from job {start}: move, then v marks it; esc cancels.")
             return
         start, marks.anchor = marks.anchor, None
         loaded = self._board.loaded_between(start, here)
@@ -145,5 +145,6 @@ class Marking:
         """Says that of a long list only the first jobs were marked."""
         jobs = self._board.jobs
         if jobs is not None and jobs.total > MOST_MARKED:
-            words = f"Only the first {count(MOST_MARKED)} of {count(jobs.total)} jobs are marked."
+            some = f"{count(MOST_MARKED)} of {count(jobs.total)} jobs"
+            words = f"Marked only the first {some}; + marks every job that matches."
             self._screen.say(words, "warn")

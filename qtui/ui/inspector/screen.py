@@ -116,6 +116,8 @@ class Inspector(LiveScreen):
         self.detail = self.query_one(DocumentView)
         self.timeline = self.query_one(Timeline)
         self._said_at = 0.0
+        self._said_about: Listing | None = None
+        """The list that was shown when something was said, which is not true of another one."""
         self._around = Surroundings(self.session, self.board, self.poll)
         self.bars = TimelinePane(self, self.board, self.timeline)
         self.job = JobDetail(self, self.detail)
@@ -195,8 +197,8 @@ class Inspector(LiveScreen):
         if not statuses:
             prefixes = " ".join(f"{prefix}:*" for prefix in self.session.settings.prefixes)
             searching = self.poll.searching
-            self.queues.say("looking for queues …" if searching else "no queue here")
-            none = f"no queue was found under {prefixes}"
+            self.queues.say("looking for queues …" if searching else "no queues")
+            none = f"No queues under {prefixes}"
             self.table.say("" if searching else f"{none}. {self.poll.elsewhere}".strip())
         if self.board.queue in changed:
             self.list.refresh()
@@ -226,6 +228,7 @@ class Inspector(LiveScreen):
     def say(self, words: str, tone: str = "") -> None:
         """Shows a sentence in the status line, for some time at least."""
         self._said_at = time.monotonic()
+        self._said_about = None if self.poll.searching else self.board.jobs
         super().say(words, tone)
 
     # Lists
@@ -250,6 +253,8 @@ class Inspector(LiveScreen):
         self.list.show(jobs)
 
     def _turned(self) -> None:
+        if self._said_about not in (None, self.board.jobs) and not self.lost:
+            self.say("")
         self._load_detail()
         self.bars.turned()
 
@@ -355,7 +360,7 @@ class Inspector(LiveScreen):
                 self.say(plain(str(error)), "warn")
                 return
             if found is None:
-                self.say(f"{what} is gone", "warn")
+                self.say(f"J{what[1:]} is gone.", "warn")
                 return
             text = await asyncio.to_thread(job_text, *found)
             shown = self.session.command("show", "--json", queue=queue, name=job_id)
@@ -452,7 +457,7 @@ class Inspector(LiveScreen):
         else:
             self.start(self.search_again, "search", alone=True)
         if self.board.verdicts:
-            self.say("Refreshed; the results stay until esc closes them.")
+            self.say("Refreshed; esc closes the results.")
         self.list.read_again()
         self._load_detail()
         self.bars.read()

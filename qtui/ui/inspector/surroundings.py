@@ -76,12 +76,11 @@ class Surroundings:
         right = [] if self._board.newest_first else [(" oldest first ", "faint")]
         jobs = self._board.jobs
         if jobs is not None and jobs.held:
-            results = bool(self._board.verdicts)
-            words = "results · esc closes" if results else "frozen · z resumes"
-            if jobs.changes:
-                how = "ctrl+r refreshes" if results else "z resumes"
-                words = f"{plural(jobs.changes, 'change')} since · {how}"
-            right.append((f" {words} ", "warn"))
+            what, how = (
+                ("results", "esc closes") if self._board.verdicts else ("frozen", "z resumes")
+            )
+            since = f" · {jobs.growth:+,} {'job' if abs(jobs.growth) == 1 else 'jobs'}"
+            right.append((f" {what}{since if jobs.growth else ''} · {how} ", "warn"))
         return right
 
     def draw_filter(self, bar: Bar) -> None:

@@ -137,13 +137,13 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
                 await self._count_in(queue)
             self._hunt = None
         except FilterError as error:
-            self._stopped = f"the search was stopped: {error.message}"
+            self._stopped = f"Search stopped: {error.message}"
         except LOST as error:
-            self._stopped = f"connection lost, counting again: {self.session.explain(error)}"
+            self._stopped = f"Connection lost; counting again: {self.session.explain(error)}"
             self._draw()
             return False
         except TROUBLE as error:
-            self._stopped = f"stopped, ctrl+r counts again: {self.session.explain(error)}"
+            self._stopped = f"Stopped; ctrl+r counts again: {self.session.explain(error)}"
         self._draw()
         return True
 
@@ -168,7 +168,7 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
 
     def _draw(self) -> None:
         groups = self._groups.largest_first()
-        empty = "nothing matches" if self._wanted is not None else f"no {self._state} jobs"
+        empty = "no matches" if self._wanted is not None else f"no {self._state} jobs"
         if self._hunt is not None:
             empty = "" if self._stopped else "counting …"
         self._list.show(groups, self._groups.jobs, empty)
@@ -185,7 +185,7 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
     def _draw_status(self) -> None:
         group, words = self._list.group, [(f" {plain(self._stopped)}", "bad")]
         if not self._stopped:
-            sample = "" if group is None else f" sample {plain(group.sample)}"
+            sample = "" if group is None else f" sample job {plain(group.sample)}"
             where = f" in {plain(group.queue.name)}" if group and len(self._queues) > 1 else ""
             words = [(sample + where, "faint")]
         self.query_one("#status", Bar).say(words)
@@ -231,7 +231,7 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
         if group is None:
             return
         if group.filter is None:
-            self.say("Too many different errors to group: filter the list first.", "warn")
+            self.say("These are errors of many kinds; filter the list first.", "warn")
         else:
             [(queue, _)] = group.queues.most_common(1)
             self._choose(queue, group.filter, elsewhere=len(group.queues) - 1)

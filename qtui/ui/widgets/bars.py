@@ -16,8 +16,6 @@ from textual.widget import Widget
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, QueueStatus
 from qtui.text import count, plain, plural
-from qtui.ui.actions import Action
-from qtui.ui.keys import keys_of
 from qtui.ui.widgets.cursor_list import fit, ink, strip
 from qtui.ui.widgets.queue_list import short
 
@@ -117,6 +115,10 @@ _BY_WORTH: Final = (
 """Which states get a name first, where not all can have one."""
 
 
+_BESIDE: Final = "\u203a"
+"""Between the key of a state without a name and its count: a colon would read as a time."""
+
+
 class StateTabs(Bar):
     """The eight states with their counts; the one that is shown stands out.
 
@@ -164,7 +166,7 @@ class StateTabs(Bar):
         room = self._amounts[state, long] = max(self._amounts.get((state, long), 1), len(amount))
         if named:
             return f" {number} {state.value} {amount.ljust(room)}"
-        return f" {number}{':' if jobs != 0 else ' '}{amount.ljust(room)}"
+        return f" {number}{_BESIDE if jobs != 0 else ' '}{amount.ljust(room)}"
 
     def _named(self, width: int, *, long: bool) -> list[tuple[JobState, str]]:
         """The tabs, with as many names as fit: that of the state shown, those with jobs, others."""
@@ -217,36 +219,22 @@ class KeyBar(Bar):
     """What the next key can be: the actions of the part of the screen that has the focus."""
 
     def show(
-        self,
-        lead: str,
-        actions: Sequence[tuple[Action, str]],
-        always: Sequence[tuple[Action, str]],
-        remapped: Mapping[str, str],
+        self, lead: str, keys: Sequence[tuple[str, str]], always: Sequence[tuple[str, str]]
     ) -> None:
-        """Shows as many of the actions as fit, after the lead and before those always shown.
-
-        Args:
-            lead: what comes first.
-            actions: each with its label, the most needed first.
-            always: the same.
-            remapped: keys of actions by id, where they are others.
-        """
-        tail: list[tuple[str, str]] = []
-        for action, label in always:
-            tail += self._pair(action, label, remapped)
+        """Shows as many keys with their labels as fit, after the lead and before ``always``."""
+        tail = [piece for one in always for piece in self._pieces(*one)]
         room = self.size.width - sum(cell_len(words) for words, _ in tail)
         pieces: list[tuple[str, str]] = [(f" {lead}   " if lead else " ", "strong")]
-        for action, label in actions:
-            pair = self._pair(action, label, remapped)
-            taken = sum(cell_len(words) for words, _ in [*pieces, *pair])
-            if taken > room:
+        for one in keys:
+            more = [*pieces, *self._pieces(*one)]
+            if sum(cell_len(words) for words, _ in more) > room:
                 break
-            pieces += pair
+            pieces = more
         self.say(pieces, tail)
 
     @staticmethod
-    def _pair(action: Action, label: str, remapped: Mapping[str, str]) -> list[tuple[str, str]]:
-        return [(keys_of(action, remapped)[0], "key"), (f" {label}  ", "faint")]
+    def _pieces(key: str, label: str) -> list[tuple[str, str]]:
+        return [(key, "key"), (f" {label}  ", "faint")]
 
 
 _SLOW: Final = 0.1

@@ -54,7 +54,7 @@ class CampaignList(CursorList):
 
     @dataclass
     class Selected(Message):
-        """The cursor stands on another campaign; None where there is none."""
+        """The cursor moved to another campaign; None where there is none."""
 
         campaign: Summary | None
 
@@ -90,9 +90,11 @@ class CampaignList(CursorList):
 
     def head(self, width: int) -> Strip:
         """The names of the columns."""
-        names, widths = ("campaign", "  ago", "queue", "retried"), self._columns(width)
+        names, widths = ("id", "  ago", "queue", "retried"), self._columns(width)
         cells = [fit(name, room) for name, room in zip(names, widths, strict=True)]
-        text = (" " * GAP).join([" " + cells[0], *cells[1:3], cells[3].strip().rjust(9), "jobs"])
+        text = (" " * GAP).join(
+            [" " + cells[0], *cells[1:3], cells[3].strip().rjust(9), "selection"]
+        )
         return strip([Segment(text, self.part("head"))], width, self.rich_style)
 
     def _columns(self, width: int) -> tuple[int, int, int, int]:

@@ -16,15 +16,15 @@ from textual.strip import Strip
 from qtui.bullmq.model import JobState
 from qtui.text import age, count, plain
 from qtui.ui.widgets.cursor_list import GAP, CursorList, fit, strip
-from qtui.views.columns import Tone, Verdict, tries
+from qtui.views.columns import Tone, Verdict, attempts
 from qtui.views.flow_rows import Line, node_state, node_words, option_of
 
 _WIDE: Final = 130
 """Cells from which on a column tells what each failure does to its parent."""
 
 _NARROW: Final = 100
-_OPTION: Final = len("parent goes on without it")
-_TRIES: Final = 5
+_OPTION: Final = len("parent continues without it")
+_ATTEMPTS: Final = 5
 _AGO: Final = 5
 _ID: Final = 8
 """Cells that are left for an id, however deep it stands."""
@@ -167,7 +167,7 @@ class FlowTree(CursorList):
         fits = self._widths(width)
         cells = [fit("   job", fits.job + 1), fit("name", fits.name)]
         cells += [fit("queue", fits.queue)] if fits.queue else []
-        cells += [fit("tries", _TRIES, right=True)]
+        cells += [fit("attempts", _ATTEMPTS, right=True)]
         cells += [fit("ago", fits.ago, right=True)] if fits.ago else []
         cells += [fit("if it fails", fits.option)] if fits.option else []
         cells += [fit("state", fits.state), "error"]
@@ -194,13 +194,13 @@ class FlowTree(CursorList):
         room = max(1, fits.job - 2 - cell_len(guides))
         node, gap = line.node, " " * GAP
         bad = self.part("bad") if node.state is JobState.FAILED else Style()
-        tried = "" if node.row.missing else tries(node.row)
+        tried = "" if node.row.missing else attempts(node.row)
         segments = [
             *lead,
             Segment(fit(plain(node.id), room) + gap),
             Segment(fit(plain(node.row.name), fits.name) + gap),
             Segment(fit(_queue(line), fits.queue) + gap if fits.queue else "", self.part("faint")),
-            Segment(fit(tried, _TRIES, right=True) + gap, bad),
+            Segment(fit(tried, _ATTEMPTS, right=True) + gap, bad),
         ]
         if fits.ago:
             ago = fit(_ago(line, time.time() * 1000), fits.ago, right=True)

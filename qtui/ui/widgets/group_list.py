@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import ClassVar, Final
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.message import Message
@@ -103,7 +104,7 @@ class GroupList(CursorList):
     def head(self, width: int) -> Strip:
         """The names of the columns."""
         counts, queues, names = self._widths(width)
-        cells = [fit("jobs", counts, right=True), "share", "first", " last"]
+        cells = [fit("jobs", counts, right=True), "share", "oldest", "newest"]
         cells += [fit("queues", queues)] if queues else []
         cells += [fit("names", names)] if names else []
         text = "   " + self._line([*cells, "error"])
@@ -127,16 +128,18 @@ class GroupList(CursorList):
         percent = 100 * group.jobs / max(1, self._jobs)
         share = f"{percent:.0f}%" if percent >= 1 else "<1%"
         faint = [fit(share, 5, right=True)]
-        faint += [fit(words, 5, right=True) for words in _seen(group, now)]
+        faint += [fit(words, 6, right=True) for words in _seen(group, now)]
         faint += [fit(group.some_queues(), queues)] if queues else []
         faint += [fit(group.some_names(), names)] if names else []
         marked = group.filter in self.marked
+        facts = " " * GAP + self._line(faint) + " " * GAP
+        room = max(0, width - 3 - counts - cell_len(facts))
         segments = [
             Segment("▌" if place == self.cursor else " ", self.part("mark")),
             Segment("● " if marked else "  ", self.part("mark")),
             Segment(fit(count(group.jobs), counts, right=True)),
-            Segment(" " * GAP + self._line(faint) + " " * GAP, self.part("faint")),
-            Segment(group_words(group), self.part("bad")),
+            Segment(facts, self.part("faint")),
+            Segment(fit(group_words(group), room), self.part("bad")),
         ]
         return strip(segments, width, base)
 

@@ -36,6 +36,10 @@ _RESULTS: Final = 28
 _NARROW: Final = 50
 """Cells of a line in which there is no room for the attempts."""
 
+_ROOMY: Final = 70
+_ATTEMPTS: Final = "attempts"
+"""Cells of a line in which there is room for this heading above its numbers."""
+
 _SIGNS: Final = 3
 """Cells of the cursor's bar and the mark."""
 
@@ -46,7 +50,7 @@ class _Widths:
 
     id: int = 4
     name: int = 4
-    tries: int = 5
+    attempts: int = 5
     when: int = 4
     what: int = 8
 
@@ -57,8 +61,8 @@ class _Widths:
         self.name = max(self.name, min(_MOST, cell_len(one.name)))
         least = _RESULTS if state.is_finished else cell_len(HEADS[state].what)
         self.what = max(self.what, least, cell_len(one.what))
-        self.tries = max(self.tries, min(9, len(one.tries)))
-        self.when = max(self.when, min(_WIDEST_AGE, len(one.when)))
+        self.attempts = max(self.attempts, min(9, len(one.attempts)))
+        self.when = max(self.when, min(_WIDEST_AGE, len(one.when)), len(HEADS[state].when))
 
 
 class JobTable(CursorList):
@@ -218,7 +222,9 @@ class JobTable(CursorList):
             return Strip.blank(width, self.rich_style)
         heads, widths, columns = HEADS[self._list.state], self._widths, self._columns(width)
         words = [fit("id", columns.id), fit("name", columns.name)]
-        words += [fit("tries", columns.tries, right=True)] if columns.tries else []
+        if columns.attempts:  # where the heading would cost the error room, the numbers do
+            heading = _ATTEMPTS if columns.attempts >= len(_ATTEMPTS) else ""
+            words += [fit(heading, columns.attempts, right=True)]
         words += [fit(heads.when, widths.when, right=True), fit(heads.what, columns.what)]
         line = " " * _SIGNS + (" " * GAP).join(words)
         return strip([Segment(line, self.part("head"))], width, self.rich_style)
@@ -226,10 +232,12 @@ class JobTable(CursorList):
     def _columns(self, width: int) -> _Widths:
         """The columns as they share a line: the attempts give way where it is very narrow."""
         needed = self._widths
-        tries = needed.tries if width >= _NARROW else 0
-        room = width - _SIGNS - needed.when - tries - GAP * (4 if tries else 3)
+        attempts = needed.attempts if width >= _NARROW else 0
+        if width >= _ROOMY:
+            attempts = max(attempts, len(_ATTEMPTS))
+        room = width - _SIGNS - needed.when - attempts - GAP * (4 if attempts else 3)
         ids, names = share(room, needed.id, needed.name, needed.what)
-        return _Widths(ids, names, tries, needed.when, max(0, room - ids - names))
+        return _Widths(ids, names, attempts, needed.when, max(0, room - ids - names))
 
     def beyond(self, place: int, width: int) -> Strip:
         """What an empty list has to say."""
@@ -260,9 +268,9 @@ class JobTable(CursorList):
             Segment(fit(one.name, widths.name), quiet),
             gap,
         ]
-        if widths.tries:
-            tries = fit(one.tries, widths.tries, right=True)
-            segments += [Segment(tries, quiet or self._tries(row, jobs)), gap]
+        if widths.attempts:
+            attempts = fit(one.attempts, widths.attempts, right=True)
+            segments += [Segment(attempts, quiet or self._attempts(row, jobs)), gap]
         segments += [
             Segment(fit(one.when, widths.when, right=True), quiet or self._aged(one.milliseconds)),
             gap,
@@ -276,7 +284,7 @@ class JobTable(CursorList):
             what, look = one.what, self._tone(one.tone)
         return [*segments, Segment(fit(what, widths.what), look)]
 
-    def _tries(self, row: Row, jobs: Listing) -> Style:
+    def _attempts(self, row: Row, jobs: Listing) -> Style:
         used_up = jobs.state is JobState.FAILED and row.exhausted
         return self.part("bad" if used_up else "faint")
 

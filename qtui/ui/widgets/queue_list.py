@@ -16,7 +16,7 @@ from textual.strip import Strip
 
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, QueueStatus
-from qtui.text import plain
+from qtui.text import count, plain
 from qtui.ui.widgets.cursor_list import CursorList, fit, fit_ends, strip
 
 _FAINT_DOT: Final = "·"
@@ -188,9 +188,9 @@ class QueueList(CursorList):
 
 
 def short(number: int) -> str:
-    """A count in at most five characters: ``9120``, ``41k``, ``1.2M``."""
+    """A count in at most five characters: ``9,120``, ``41k``, ``1.2M``."""
     if number < 10_000:
-        return str(number)
+        return count(number)
     if number < 1_000_000:
         return f"{number // 1000}k"
     return f"{number / 1_000_000:.1f}M" if number < 100_000_000 else f"{number // 1_000_000}M"

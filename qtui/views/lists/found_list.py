@@ -109,9 +109,9 @@ class FoundList:
         return job_id in self._left
 
     @property
-    def changes(self) -> int:
-        """Jobs that came to the state or went since the list was held, matching or not."""
-        return abs(self.live_total - self._held_at) if self.held else 0
+    def growth(self) -> int:
+        """By how many jobs, matching or not, the state has grown since the list was held."""
+        return self.live_total - self._held_at if self.held else 0
 
     @property
     def is_cut_off(self) -> bool:

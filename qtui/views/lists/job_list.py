@@ -76,10 +76,9 @@ class JobList:
         return job_id in self._left
 
     @property
-    def changes(self) -> int:
-        """Jobs that came or went since the list was held, at the least."""
-        still_there = self.total - len(self._left)
-        return abs(self.live_total - still_there)
+    def growth(self) -> int:
+        """By how many jobs the state has grown since the list was held; negative if it shrank."""
+        return self.live_total - (self.total - len(self._left))
 
     def missing(self, first: int, last: int) -> tuple[int, int] | None:
         """The part of a window that wants loading, widened to a page."""

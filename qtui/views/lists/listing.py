@@ -48,8 +48,8 @@ class Listing(Protocol):
         """Whether the job has left the state but is still shown."""
 
     @property
-    def changes(self) -> int:
-        """Jobs that came or went since the list was held, at the least."""
+    def growth(self) -> int:
+        """By how many jobs the state has grown since the list was held; negative if it shrank."""
 
     def missing(self, first: int, last: int) -> tuple[int, int] | None:
         """The part of a window that is not loaded."""

@@ -180,7 +180,7 @@ async def read_timeline(
         redis.exceptions.RedisError: the server did not answer, or refused.
     """
     if not state.is_finished:
-        raise ValueError(f"jobs in {state} have not finished")
+        raise ValueError(f"{state} jobs have not finished")
     key, moment, bars = queue.key(state.key), int(now), max(1, bars)
     span = window.span
     if span is None:

@@ -12,7 +12,7 @@ ASK: Final = (
         keys=("y",),
         does="answer(True)",
         label="yes",
-        help="do it",
+        help="answer yes",
         where=Where.ASK,
     ),
     Action(
@@ -20,7 +20,7 @@ ASK: Final = (
         keys=("n", "escape", "q"),
         does="answer(False)",
         label="no",
-        help="close the question; nothing is done",
+        help="answer no; nothing is done",
         where=Where.ASK,
     ),
 )

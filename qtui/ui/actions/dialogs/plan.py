@@ -11,7 +11,7 @@ from qtui.ui.actions.action import Action, Situation, Where
 def cannot_go(situation: Situation) -> str:
     """Why the plan can't be carried out."""
     if situation.dry:
-        return f"{situation.dry}: this is a dry run, nothing will be written"
+        return f"{situation.dry}: this is a dry run; nothing will be written"
     if not situation.planned:
         return "The plan is still being read."
     return "" if situation.jobs else "There is nothing to do."
@@ -37,7 +37,7 @@ PLAN: Final = (
         keys=("m",),
         does="toggle_made",
         label="reset attempts made",
-        help="give the job all its attempts again",
+        help="reset attempts made to 0: each job gets all its attempts again",
         where=Where.PLAN,
         bar=True,
         reason=offered("plan.reset-made"),
@@ -47,7 +47,7 @@ PLAN: Final = (
         keys=("s",),
         does="toggle_started",
         label="reset attempts started",
-        help="reset the number of starts, which maxStartedAttempts limits (BullMQ ≥5.59)",
+        help="reset attempts started to 0, which maxStartedAttempts limits (BullMQ ≥5.59)",
         where=Where.PLAN,
         bar=True,
         reason=offered("plan.reset-started"),
@@ -77,7 +77,7 @@ PLAN: Final = (
         keys=("t",),
         does="rate",
         label="rate",
-        help="jobs per second: no limit, 10, 50, 200 or 1,000",
+        help="change the rate: no limit, 10, 50, 200 or 1,000 jobs per second",
         where=Where.PLAN,
         bar=True,
         reason=offered("plan.rate"),
@@ -87,7 +87,7 @@ PLAN: Final = (
         keys=("c",),
         does="canary",
         label="canary",
-        help="retry some jobs first and go on only if they do well: none, 20 or 100",
+        help="change the canary, the jobs that are retried and judged first: none, 20 or 100",
         where=Where.PLAN,
         bar=True,
         reason=offered("plan.canary"),

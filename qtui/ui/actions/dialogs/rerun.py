@@ -11,7 +11,7 @@ from qtui.ui.actions.dialogs.plan import no_reason
 def cannot_go(situation: Situation) -> str:
     """Why the plan can't be carried out."""
     if situation.dry:
-        return f"{situation.dry}: this is a dry run, nothing will be written"
+        return f"{situation.dry}: this is a dry run; nothing will be written"
     if not situation.planned:
         return "The plan is still being read."
     return "" if situation.jobs else "There is nothing to rerun."
@@ -27,8 +27,8 @@ RERUN: Final = (
         id="rerun.start",
         keys=("tab",),
         does="turn",
-        label="from …",
-        help="switch between from failure and from the start",
+        label="failed or all",
+        help="switch between all jobs and failed jobs only",
         where=Where.RERUN,
         bar=True,
     ),
@@ -37,7 +37,7 @@ RERUN: Final = (
         keys=("m",),
         does="toggle_made",
         label="reset attempts made",
-        help="give the jobs all their attempts again",
+        help="reset attempts made to 0: each job gets all its attempts again",
         where=Where.RERUN,
         bar=True,
     ),
@@ -46,7 +46,7 @@ RERUN: Final = (
         keys=("s",),
         does="toggle_started",
         label="reset attempts started",
-        help="reset the number of starts, which maxStartedAttempts limits",
+        help="reset attempts started to 0, which maxStartedAttempts limits (BullMQ ≥5.59)",
         where=Where.RERUN,
         bar=True,
     ),
@@ -55,7 +55,7 @@ RERUN: Final = (
         keys=("d",),
         does="toggle_lost",
         label="drop lost children",
-        help="run parents without the children whose job is gone",
+        help="let parents run without the children whose job is gone",
         where=Where.RERUN,
         bar=True,
         reason=no_lost_children,
