@@ -259,7 +259,7 @@ async def test_read_only_marks_nothing_and_plans_a_dry_run(redis_url: str) -> No
         assert "retry" not in driver.lines()[-1]
         assert "mark" not in driver.lines()[-1]
         await driver.press("space")
-        await driver.sees("Read-only: actions are off")
+        await driver.sees("Read-only: actions and marks are off")
         assert not groups(driver).marked
         await driver.press("r")
         await driver.sees("this is a dry run; nothing will be written")

@@ -172,7 +172,7 @@ async def test_read_only_plans_a_dry_run_of_everything(redis_url: str) -> None:
     async with inspector(redis_url, read_only=True) as driver:
         await driver.sees("failed 3")
         await driver.press("plus")
-        await driver.sees("Read-only: actions are off")
+        await driver.sees("Read-only: actions and marks are off")
         await driver.press("R")
         await driver.sees("Dry run: retry all failed jobs in payments")
         await driver.sees("this is a dry run; nothing will be written")

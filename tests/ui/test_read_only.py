@@ -95,7 +95,7 @@ async def test_read_only_is_impossible_to_miss_and_a_plan_is_a_dry_run(redis_url
         await driver.press("y")
         await driver.sees("Dry run")
         await driver.press("escape", "space")
-        await driver.sees("Read-only: actions are off")
+        await driver.sees("Read-only: actions and marks are off")
 
 
 async def test_no_write_key_is_offered_in_read_only_mode(redis_url: str) -> None:
