@@ -54,7 +54,9 @@ def test_prose_is_wrapped_at_100_columns() -> None:
 def test_ids_and_keys_are_unique_where_they_meet() -> None:
     assert len({action.id for action in ACTIONS}) == len(ACTIONS)
     here = (Where.INSPECTOR, Where.JOBS, Where.APP)
-    screens = [(Where.MOVE, Where.DETAIL, *here), (Where.TIMELINE, *here), (Where.PLAN,)]
+    screens = [(Where.MOVE, Where.DETAIL, Where.QUEUE, *here), (Where.PLAN,)]
+    screens += [(Where.TIMELINE, *here)]  # its own l, a step to the right, comes before the limits
+    screens += [(Where.MOVE, Where.LIMITS, Where.APP)]
     screens += [(Where.MOVE, Where.FLOW, Where.APP), (Where.RERUN,)]
     screens += [(Where.MOVE, where, Where.APP) for where in (Where.GROUPS, Where.JOURNAL)]
     for parts in screens:

@@ -66,7 +66,8 @@ class Session:
         """Whether a key is offered at all, by who may change what."""
         if not action.writes:
             return True
-        return not self.read_only if action.verb is None else action.verb in self.allowed
+        wanted = {action.verb, action.or_verb} - {None}
+        return bool(wanted & self.allowed) if wanted else not self.read_only
 
     def reader(self) -> Reader:
         """A reader on this connection."""

@@ -20,7 +20,9 @@ from qtui.ui.actions.groups import GROUPS
 from qtui.ui.actions.inspector import INSPECTOR
 from qtui.ui.actions.jobs import JOBS
 from qtui.ui.actions.journal import JOURNAL
+from qtui.ui.actions.limits import LIMITS
 from qtui.ui.actions.moving import MOVING
+from qtui.ui.actions.queues import QUEUES
 from qtui.ui.actions.schedulers import SCHEDULERS
 from qtui.ui.actions.states import STATES
 from qtui.ui.actions.timeline import TIMELINE
@@ -32,12 +34,14 @@ ACTIONS: Final[tuple[Action, ...]] = (
     *STATES,
     *INSPECTOR,
     *JOBS,
+    *QUEUES,
     *TIMELINE,
     *DETAIL,
     *GROUPS,
     *FLOW,
     *JOURNAL,
     *SCHEDULERS,
+    *LIMITS,
     *PLAN,
     *RERUN,
     *ASK,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.verbs import Verb
 
@@ -21,12 +22,14 @@ class Where(StrEnum):
     MOVE = "Moving"
     INSPECTOR = "Inspector"
     JOBS = "Jobs"
+    QUEUE = "The queue, or the marked ones"
     TIMELINE = "Timeline"
     DETAIL = "Job details"
     GROUPS = "Errors by group"
     FLOW = "Job flow"
     JOURNAL = "Journal"
     SCHEDULERS = "Schedulers"
+    LIMITS = "Limits"
     PLAN = "Plans"
     RERUN = "Rerun plan"
     ASK = "A question"
@@ -64,6 +67,11 @@ class Situation:
     """The list is held by a key."""
     in_flow: bool = False
     """The job under the cursor has a parent or children, as far as is known."""
+    queue: QueueKey | None = None
+    """The queue that is shown."""
+    paused: bool = False
+    """It is paused; of marked queues, all are."""
+    marked_queues: int = 0
     in_queues: bool = False
     """The list of queues has the focus."""
     has_failures: bool = True
@@ -81,6 +89,12 @@ class Situation:
     """Ids are still being read that are to be marked."""
     filtered: bool = False
     keeps_journal: bool = True
+
+    # Limits
+    limited: bool = False
+    """A rate limit holds now."""
+    at_key: bool = False
+    """A deduplication key is under the cursor."""
 
     # Errors by group
     queues: int = 1
@@ -141,6 +155,8 @@ class Action:
     or left out."""
     verb: Verb | None = None
     """Which action on jobs or queues it plans: it is left out where that one is not allowed."""
+    or_verb: Verb | None = None
+    """Which other one it plans, depending on what is in sight."""
     says: Callable[[Situation], str] | None = None
     """What the key bar calls it, where that depends on what is in sight; empty: not shown now."""
     bar: bool = False

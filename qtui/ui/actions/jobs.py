@@ -36,8 +36,6 @@ def cannot_retry_all(situation: Situation) -> str:
 
 def cannot_mark(situation: Situation) -> str:
     """Why jobs can't be marked: marks are there to act on them."""
-    if situation.in_queues:
-        return "Select a job first (tab moves to the list)."
     if situation.read_only:
         return "Read-only: actions and marks are off."
     return no_list(situation)
@@ -45,14 +43,30 @@ def cannot_mark(situation: Situation) -> str:
 
 def cannot_mark_others(situation: Situation) -> str:
     """Why marks can't be turned one by one."""
+    if situation.in_queues:
+        return "Select a job first (tab moves to the list)."
     if why := cannot_mark(situation):
         return why
     return "All jobs are marked; press + to clear that first." if situation.all_marked else ""
 
 
 def cannot_mark_one(situation: Situation) -> str:
-    """Why the job under the cursor can't be marked."""
+    """Why the job under the cursor, or the queue, can't be marked."""
+    if situation.in_queues:
+        return cannot_mark(situation)
     return cannot_mark_others(situation) or no_job(situation)
+
+
+def cannot_mark_range(situation: Situation) -> str:
+    """Why no range of jobs can be marked."""
+    return cannot_mark_others(situation) or no_job(situation)
+
+
+def cannot_mark_everything(situation: Situation) -> str:
+    """Why all jobs that the list is about can't be marked."""
+    if situation.in_queues:
+        return "Select a job first (tab moves to the list)."
+    return cannot_mark(situation)
 
 
 def nothing_to_stop(situation: Situation) -> str:
@@ -99,7 +113,7 @@ JOBS: Final = (
         keys=("space",),
         does="mark",
         label="mark",
-        help="mark or unmark the job; pressed again, the next job too",
+        help="mark or unmark the job; pressed again, the next job too; in the queues, the queue",
         where=Where.JOBS,
         writes=True,
         bar=True,
@@ -113,14 +127,14 @@ JOBS: Final = (
         help="start a range of marks; press again to mark it",
         where=Where.JOBS,
         writes=True,
-        reason=cannot_mark_one,
+        reason=cannot_mark_range,
     ),
     Action(
         id="jobs.all",
         keys=("a",),
         does="mark_all",
         label="mark all",
-        help="mark all jobs in the list (at most 10,000), or unmark them",
+        help="mark all jobs in the list (at most 10,000), or all queues; again, unmark them",
         where=Where.JOBS,
         writes=True,
         reason=cannot_mark,
@@ -143,7 +157,7 @@ JOBS: Final = (
         help="mark every job that matches, loaded or not; press again to clear that",
         where=Where.JOBS,
         writes=True,
-        reason=cannot_mark,
+        reason=cannot_mark_everything,
     ),
     Action(
         id="jobs.retry-all",

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
+from qtui.bullmq.keys import QueueKey
 from qtui.operations.planning.proposal import ActionPlan, PlanOptions, Toggle
+from qtui.operations.queues.limits import LimitsPlan, Wanted, plan_limits
+from qtui.operations.queues.obliterating import ObliteratePlan, plan_obliteration
+from qtui.operations.queues.pausing import PausingPlan, plan_pausing
 from qtui.operations.remove.plan import (
     CHILDREN_TOO,
     WITHOUT_UNDO,
@@ -74,6 +78,48 @@ class Changing:
             explain=session.explain,
         )
         self._screen.app.push_screen(dialog, answered)
+
+    # Queues
+
+    def pause(
+        self, queues: Sequence[QueueKey], *, paused: bool, pausing: Callable[[], None]
+    ) -> None:
+        """Opens the plan of a pause; of a resume where all of the queues are paused.
+
+        Args:
+            queues: the queues.
+            paused: whether all of them are paused.
+            pausing: is called when the plan is carried out, before it begins.
+        """
+        verb, client = Verb.RESUME if paused else Verb.PAUSE, self._screen.session.client
+
+        async def read(options: PlanOptions, progress: Progress) -> PausingPlan:
+            return await plan_pausing(client, verb, queues)
+
+        what = plain(queues[0].name) if len(queues) == 1 else plural(len(queues), "queue")
+        title = f"{str(verb).capitalize()} {what}"
+        request = Request(title=title, read=read, dangerous=len(queues) > 1)
+        self.open(verb, request, confirmed=pausing)
+
+    def limits(self, queue: QueueKey, wanted: Wanted) -> None:
+        """Opens the plan of a change of a queue's limits."""
+        client = self._screen.session.client
+
+        async def read(options: PlanOptions, progress: Progress) -> LimitsPlan:
+            return await plan_limits(client, queue, wanted)
+
+        request = Request(title=f"Change the limits of {plain(queue.name)}", read=read)
+        self.open(Verb.LIMITS, request)
+
+    def remove_queue(self, queue: QueueKey) -> None:
+        """Opens the plan of a queue's removal with all that is in it."""
+        client = self._screen.session.client
+
+        async def read(options: PlanOptions, progress: Progress) -> ObliteratePlan:
+            return await plan_obliteration(client, queue)
+
+        title = f"Remove the queue {plain(queue.name)} with all its jobs"
+        self.open(Verb.REMOVE_QUEUE, Request(title=title, read=read, dangerous=True))
 
     # Jobs
 

@@ -24,7 +24,7 @@ from qtui.bullmq.filter import parse_filter, quoted
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.job import WrongType, read_whole_job
-from qtui.text import plain
+from qtui.text import plain, plural
 from qtui.ui.actions import Situation, Where
 from qtui.ui.clipboard.offer import offer
 from qtui.ui.dialogs.ask import AskDialog
@@ -44,6 +44,7 @@ from qtui.ui.inspector.retrying import Retrying
 from qtui.ui.inspector.surroundings import Surroundings
 from qtui.ui.inspector.timeline_pane import TimelinePane
 from qtui.ui.keys import bindings
+from qtui.ui.screens.limits import LimitsScreen
 from qtui.ui.screens.schedulers import SchedulersScreen
 from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Banners, Bar, KeyBar, StateTabs
@@ -69,8 +70,10 @@ _SAID_FOR: Final = 4.0
 class Inspector(LiveScreen):
     """The main screen."""
 
-    BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.INSPECTOR, Where.JOBS, Where.APP))
-    PARTS = (Where.JOBS, Where.INSPECTOR, Where.APP)
+    BINDINGS: ClassVar[list[BindingType]] = list(
+        bindings(Where.INSPECTOR, Where.JOBS, Where.QUEUE, Where.APP)
+    )
+    PARTS = (Where.JOBS, Where.INSPECTOR, Where.QUEUE, Where.APP)
 
     DEFAULT_CSS = """
     Inspector {
@@ -391,16 +394,24 @@ class Inspector(LiveScreen):
         self.draw_keys()
 
     def action_mark(self) -> None:
-        """Marks the job under the cursor, or takes its mark away."""
-        self.marking.one()
+        """Marks the job, or in the queues the queue, or takes its mark away."""
+        if self.focused is self.queues:
+            self.queues.toggle_mark()
+            self.draw_keys()
+        else:
+            self.marking.one()
 
     def action_range(self) -> None:
         """Begins a range of marks, or ends it."""
         self.marking.range()
 
     def action_mark_all(self) -> None:
-        """Marks all jobs of the list, or none."""
-        self.marking.all()
+        """Marks all jobs of the list, or in the queues all queues; or none."""
+        if self.focused is self.queues:
+            self.queues.mark_all()
+            self.draw_keys()
+        else:
+            self.marking.all()
 
     def action_invert(self) -> None:
         """Marks what is not marked."""
@@ -426,6 +437,23 @@ class Inspector(LiveScreen):
         """Shows the schedulers of the queue."""
         if self.board.queue is not None:
             self.app.push_screen(SchedulersScreen(self.session, self.board.queue))
+
+    def action_pause(self) -> None:
+        """Plans a pause of the marked queues, or the one shown; a resume where all are paused."""
+        queues = self._chosen_queues()
+        if queues:
+            self.changing.pause(queues, paused=self.situation().paused, pausing=self.queues.unmark)
+
+    def action_limits(self) -> None:
+        """Shows the limits of the queue."""
+        if self.board.queue is not None:
+            screen = LimitsScreen(self.session, self.board.queue, plan=self.changing.limits)
+            self.app.push_screen(screen)
+
+    def action_remove_queue(self) -> None:
+        """Plans the removal of the queue."""
+        if self.board.queue is not None:
+            self.changing.remove_queue(self.board.queue)
 
     def action_journal(self) -> None:
         """Shows past retries."""
@@ -478,13 +506,17 @@ class Inspector(LiveScreen):
     def situation(self) -> Situation:
         """The list, the job under the cursor, the marks, and whether a retry is running."""
         board, marks = self.board, self.board.marks
+        queues = [self.poll.statuses.get(queue) for queue in self._chosen_queues()]
         return Situation(
             quits=not self.has_class("-opened"),
             enter=self._enter(),
             frozen=board.jobs is not None and board.jobs.held and not board.verdicts,
             in_flow=self._in_flow(),
+            queue=board.queue,
+            paused=all(status is not None and status.paused for status in queues),
+            marked_queues=len(self.queues.marks),
             read_only=self.session.read_only,
-            running=self.campaigns.on(board.queue) is not None,
+            running=any(self.campaigns.on(queue) for queue in self._chosen_queues()),
             stoppable=bool(self.campaigns.under_way),
             in_queues=self.focused is self.queues,
             has_failures=any(status.failed for status in self.poll.statuses.values()),
@@ -514,20 +546,27 @@ class Inspector(LiveScreen):
         parts = self.board.state is JobState.WAITING_CHILDREN or bool(row.parent_key)
         return parts or (job is not None and job.id == row.id and job.children.total > 0)
 
+    def _chosen_queues(self) -> list[QueueKey]:
+        """The queues that a key acts on: the marked ones, or the one that is shown."""
+        shown = [self.board.queue] if self.board.queue is not None else []
+        return sorted(self.queues.marks) or shown
+
     @override
     def key_parts(self) -> Sequence[Where]:
         """Those of the pane that has the focus come first."""
         if self.has_class("-opened") or self.focused is self.detail:
-            return (Where.MOVE, Where.JOBS)
+            return (Where.MOVE, Where.JOBS, Where.QUEUE)
         if self.focused is self.queues:
-            return (Where.MOVE, Where.INSPECTOR, Where.JOBS)
+            return (Where.MOVE, Where.QUEUE, Where.INSPECTOR, Where.JOBS)
         if self.focused is self.timeline:
             return (Where.TIMELINE, Where.INSPECTOR)
-        return (Where.JOBS, Where.INSPECTOR, Where.MOVE)
+        return (Where.JOBS, Where.INSPECTOR, Where.QUEUE, Where.MOVE)
 
     @override
     def key_lead(self) -> str:
-        """How many jobs are marked."""
+        """How many jobs, or queues, are marked."""
+        if self.queues.marks:
+            return f"{plural(len(self.queues.marks), 'queue')} marked"
         return self._around.marked()
 
     def _draw_around(self) -> None:
@@ -550,6 +589,9 @@ class Inspector(LiveScreen):
         elif self.campaigns.let_go() or self.board.verdicts:
             if self.board.verdicts:
                 self.list.thaw()
+        elif self.queues.marks and self.focused is self.queues:
+            self.queues.unmark()
+            self.draw_keys()
         elif self.board.filter is not None and self.focused is self.table:
             self.lists.filter(None)
         else:

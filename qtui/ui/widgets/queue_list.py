@@ -36,6 +36,7 @@ class QueueList(CursorList):
         "queue-list--head",
         "queue-list--cursor",
         "queue-list--cursor-blurred",
+        "queue-list--mark",
         "queue-list--bad",
         "queue-list--faint",
     }
@@ -45,6 +46,7 @@ class QueueList(CursorList):
         & > .queue-list--head { color: $text-muted; }
         & > .queue-list--cursor { background: $accent-muted; text-style: bold; }
         & > .queue-list--cursor-blurred { background: $surface; text-style: bold; }
+        & > .queue-list--mark { color: $text-accent; text-style: bold; }
         & > .queue-list--bad { color: $text-error; }
         & > .queue-list--faint { color: $text-disabled; }
     }
@@ -61,6 +63,8 @@ class QueueList(CursorList):
         self._statuses: Sequence[QueueStatus] = ()
         self._selected: QueueKey | None = None
         self._words = ""
+        self.marks: set[QueueKey] = set()
+        """The marked queues: those that an action on queues is about."""
         self._touched = False
         self._searching = False
         self._selected_at = math.inf
@@ -80,6 +84,23 @@ class QueueList(CursorList):
         """The queues that can be seen, from the top."""
         first, last = self.in_sight
         return [status.queue for status in self._statuses[first : last + 1]]
+
+    def toggle_mark(self) -> None:
+        """Marks the queue under the cursor, or takes its mark away."""
+        if self._selected is not None:
+            self.marks ^= {self._selected}
+            self.refresh()
+
+    def mark_all(self) -> None:
+        """Marks all queues, or none where all are marked."""
+        everything = {status.queue for status in self._statuses}
+        self.marks = set() if self.marks >= everything else everything
+        self.refresh()
+
+    def unmark(self) -> None:
+        """Takes every mark away."""
+        self.marks = set()
+        self.refresh()
 
     def touch(self) -> None:
         """From now on the cursor stays with its queue; until then it stands on the worst."""
@@ -103,6 +124,8 @@ class QueueList(CursorList):
         """Shows newer counts, in the given order; ``searching``: there may be more queues."""
         self._searching = searching
         self._statuses = statuses
+        if not searching:
+            self.marks &= {status.queue for status in statuses}
         places = {status.queue: place for place, status in enumerate(statuses)}
         if self._touched and self._selected in places:
             self.set_reactive(CursorList.cursor, places[self._selected])
@@ -172,7 +195,11 @@ class QueueList(CursorList):
         sign = "‖ " if status.paused else ""
         failed = status.counts.get(JobState.FAILED)
         active = status.counts.get(JobState.ACTIVE)
-        segments = [Segment(fit_ends(f" {sign}{plain(status.queue.name)}", name))]
+        mark = "●" if status.queue in self.marks else " "
+        segments = [
+            Segment(mark, self.part("mark")),
+            Segment(fit_ends(f"{sign}{plain(status.queue.name)}", name - 1)),
+        ]
         for place_of, (number, room) in enumerate(
             zip((failed, status.waiting, active), rooms, strict=False)
         ):

@@ -1,0 +1,199 @@
+"""The limits of a queue: who holds each; they are set and released from here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import ClassVar, Final
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from typing_extensions import override
+
+from qtui.bullmq.keys import QueueKey
+from qtui.operations.queues.limits import (
+    NONE,
+    Limits,
+    Wanted,
+    concurrency_of,
+    limits_of,
+    rate_of,
+)
+from qtui.text import plain
+from qtui.ui.actions import Situation, Where
+from qtui.ui.base import QtuiScreen
+from qtui.ui.clipboard.offer import offer
+from qtui.ui.keys import bindings
+from qtui.ui.session import Session
+from qtui.ui.widgets.bars import Bar, KeyBar
+from qtui.ui.widgets.key_list import KeyList
+from qtui.ui.widgets.typed_line import TypedLine
+from qtui.views.limits import limit_lines
+
+_AGAIN: Final = 1.0
+"""Seconds between two looks at the limits; all deduplication keys are looked for once."""
+
+_LINES: Final = 3
+"""Most lines that `limit_lines` has."""
+
+
+class LimitsScreen(QtuiScreen[None]):
+    """Shows a queue's limits, and reads them again every second.
+
+    Args:
+        session: the connection.
+        queue: the queue.
+        plan: opens the plan of a change over this screen.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.LIMITS, Where.APP))
+    PARTS = (Where.LIMITS, Where.MOVE, Where.APP)
+
+    DEFAULT_CSS = """
+    LimitsScreen {
+        layout: vertical;
+        & > #title, & > #keys { background: $surface; }
+        & > #limits { height: auto; padding: 1 0; }
+    }
+    """
+
+    def __init__(
+        self, session: Session, queue: QueueKey, *, plan: Callable[[QueueKey, Wanted], None]
+    ) -> None:
+        super().__init__(session)
+        self._queue = queue
+        self._plan = plan
+        self._limits: Limits | None = None
+        self._asked = ""
+        """What the typed line asks for: ``concurrency`` or ``rate``."""
+
+    @override
+    def compose(self) -> ComposeResult:
+        yield Bar(id="title")
+        for place in range(_LINES):
+            yield Bar(id=f"limit-{place}")
+        yield KeyList(id="keys-held")
+        yield TypedLine(id="value")
+        yield Bar(id="status")
+        yield KeyBar(id="keys")
+
+    def on_mount(self) -> None:
+        """Begins to read."""
+        self._list = self.query_one(KeyList)
+        self._line = self.query_one(TypedLine)
+        self._line.close()
+        self._list.focus()
+        name = plain(self._queue.name)
+        self.query_one("#title", Bar).say([(" Limits  ", "strong"), (name, "")])
+        self.action_again()
+        self.start(self._go_on, "watch")
+        self.draw_keys()
+
+    async def _read(self, *, scan: bool) -> None:
+        before = self._limits
+        ids = [] if before is None or scan else [one.id for one in before.keys]
+        found = await limits_of(self.session.client, self._queue, ids=ids, scan=scan)
+        if before is not None and not scan:
+            found = replace(found, more=before.more)
+        self._limits = found
+        self._draw()
+
+    async def _go_on(self) -> None:
+        while True:
+            await asyncio.sleep(_AGAIN)
+            if self._limits is not None and not self.is_busy("limits"):
+                await self.attempt(lambda: self._read(scan=False))
+
+    def _draw(self) -> None:
+        limits = self._limits
+        if limits is None:
+            return
+        lines = list(limit_lines(limits))
+        for place in range(_LINES):
+            shown = lines[place] if place < len(lines) else None
+            bar = self.query_one(f"#limit-{place}", Bar)
+            bar.say([(f" {shown[0]:<12}", "faint"), (shown[1], "")] if shown else [])
+        more = " (the first ones)" if limits.more else ""
+        self._list.show(limits.keys, f"no deduplication key is held{more}")
+        self.draw_keys()
+
+    @override
+    def situation(self) -> Situation:
+        """What holds now, and the key under the cursor."""
+        limits = self._limits
+        return Situation(
+            read_only=self.session.read_only,
+            limited=limits is not None and limits.started is not None,
+            at_key=self._list.selected is not None,
+        )
+
+    # What it does
+
+    def action_again(self) -> None:
+        """Reads everything again."""
+        self.in_background(lambda: self._read(scan=True), "limits")
+
+    def action_concurrency(self) -> None:
+        """Asks for a concurrency."""
+        now = self._limits.raw.concurrency if self._limits is not None else None
+        self._ask("concurrency", now or "", f"jobs that may be active at once, or {NONE}")
+
+    def action_rate(self) -> None:
+        """Asks for a rate limit."""
+        limits = self._limits
+        known = limits is not None and limits.most is not None and limits.duration is not None
+        now = f"{limits.most}/{limits.duration}ms" if limits is not None and known else ""
+        self._ask("rate", now, f"jobs that may start in a window, such as 100/10s, or {NONE}")
+
+    def _ask(self, what: str, text: str, hint: str) -> None:
+        self._asked = what
+        self._line.open(text, hint)
+
+    @on(TypedLine.Entered)
+    def _entered(self, message: TypedLine.Entered) -> None:
+        text = message.text.strip()
+        try:
+            if self._asked == "rate":
+                wanted = Wanted(rate=rate_of(text), no_rate=text == NONE)
+            else:
+                wanted = Wanted(concurrency=concurrency_of(text), no_concurrency=text == NONE)
+        except ValueError as error:
+            self.say(f"This takes {error}.", "warn")
+            return
+        self._leave()
+        self._plan(self._queue, wanted)
+
+    @on(TypedLine.Left)
+    def _leave(self) -> None:
+        self._line.close()
+        self._list.focus()
+        self.say("")
+
+    @on(TypedLine.Shown)
+    def _shown(self, message: TypedLine.Shown) -> None:
+        # It takes the place of the keys, which do not act while one types.
+        self.query_one(KeyBar).display = not message.shown
+        self.call_after_refresh(self.draw_keys)
+
+    def action_release(self) -> None:
+        """Plans to release the rate limit that holds now."""
+        self._plan(self._queue, Wanted(release=True))
+
+    def action_release_key(self) -> None:
+        """Plans to release the key under the cursor."""
+        if self._list.selected is not None:
+            self._plan(self._queue, Wanted(keys=(self._list.selected.id,)))
+
+    def action_copy_command(self) -> None:
+        """Copies the command that prints the same."""
+        offer(self, self.session.command("limits", queue=self._queue), "shell command")
+
+    def action_back(self) -> None:
+        """Back to the inspector."""
+        self.dismiss(None)
+
+    def action_back_or_quit(self) -> None:
+        """The same."""
+        self.dismiss(None)

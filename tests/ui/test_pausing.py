@@ -1,0 +1,90 @@
+"""`P` on the screen: one queue, marked queues, a resume, and what a profile or read-only leaves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import redis.asyncio
+from bullmq import Queue
+
+from qtui.operations.journal.reading import campaigns
+from tests.ui.driver import Driver, inspector
+
+
+async def add(url: str, *names: str) -> None:
+    """Queues of real BullMQ, each with two jobs that wait."""
+    for name in names:
+        queue = Queue(name, {"connection": url})
+        await queue.addBulk([{"name": "mail", "data": {}, "opts": {}} for _ in range(2)])
+        await queue.close()
+
+
+async def is_paused(url: str, name: str) -> bool:
+    queue = Queue(name, {"connection": url})
+    try:
+        return bool(await queue.isPaused())
+    finally:
+        await queue.close()
+
+
+async def seen(driver: Driver, queues: int) -> None:
+    await driver.until(lambda: len(driver.inspector.poll.statuses) == queues, "the queues")
+    await driver.settle()
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60)])
+async def test_a_queue_is_paused_and_resumed_with_a_reason(
+    redis_url: str, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    await add(redis_url, "mail")
+    async with inspector(redis_url, size=size, journal=tmp_path) as driver:
+        await seen(driver, 1)
+        await driver.press("P")
+        await driver.sees("Pause mail")
+        await driver.sees("y pause mail")
+        await driver.press("r", *"deploy", "enter")
+        await driver.press("y")
+        await driver.sees(" mail  1 of 1 queue paused")
+        assert await is_paused(redis_url, "mail")
+        await driver.sees("‖ mail")
+        await driver.press("escape", "P")
+        await driver.sees("y resume mail")
+        await driver.press("y")
+        await driver.sees("1 of 1 queue resumed")
+        assert not await is_paused(redis_url, "mail")
+    assert sorted(one.header.reason for one in campaigns(tmp_path)) == ["", "deploy"]
+
+
+async def test_marked_queues_are_paused_and_others_are_not(redis_url: str) -> None:
+    await add(redis_url, "a", "b", "c")
+    async with inspector(redis_url) as driver:
+        await seen(driver, 3)
+        driver.inspector.queues.focus()
+        await driver.press("space", "j", "j", "space")
+        await driver.sees("2 queues marked")
+        await driver.press("P")
+        await driver.sees("Pause 2 queues")
+        assert driver.app.screen.has_class("-dangerous")
+        await driver.press("y")
+        await driver.sees(" 2 queues  2 of 2 queues paused")
+        assert [await is_paused(redis_url, name) for name in "abc"].count(True) == 2
+        assert "marked" not in driver.text()
+        await driver.press("a", "P")
+        await driver.sees("Pause 3 queues")
+        await driver.sees("paused already")
+        await driver.sees("y pause")
+
+
+async def test_in_read_only_mode_it_is_a_dry_run(
+    redis_url: str, client: redis.asyncio.Redis
+) -> None:
+    await add(redis_url, "mail")
+    async with inspector(redis_url, read_only=True) as driver:
+        await seen(driver, 1)
+        assert "P pause" not in driver.text()
+        await driver.press("P")
+        await driver.sees("Dry run: pause mail")
+        await driver.press("y")
+        await driver.sees("READ-ONLY: this is a dry run")
+        assert not await client.hexists("bull:mail:meta", "paused")
