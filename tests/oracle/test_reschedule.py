@@ -99,7 +99,7 @@ def test_a_repeatable_job_is_removed_as_the_release_does(
 @pytest.mark.releases(since="5.16.0")
 def test_an_iteration_that_waits_goes_too(stage: Stage) -> None:
     # D11: the releases leave it, so that it runs once more although its scheduler is gone.
-    upsert(stage.official, {"every": HOUR})
+    upsert(stage.official, BERLIN | {"immediately": True})
     stage.copy()
     [waiting] = stage.official.members("wait")
     stage.official.run("unschedule", scheduler="s")
@@ -230,7 +230,7 @@ def test_a_revival_is_taken_back(stage: Stage, repeat: dict[str, Any]) -> None:
     assert scheduler(side, "s").condition is Condition.SCHEDULED
 
 
-@pytest.mark.releases(since="5.58.1")
+@pytest.mark.releases(since="5.16.0")
 def test_a_scheduler_that_is_not_dead_is_left_alone(stage: Stage) -> None:
     upsert(stage.official, BERLIN)
     before = stage.official.snapshot()
@@ -306,3 +306,29 @@ def test_a_repeatable_job_that_lost_its_place_goes_on(stage: Stage) -> None:
         assert result.code is Code.DONE
         wait_for(lambda: len(worker.timed()) >= 3, "three iterations")
         assert len(set(worker.until())) == len(worker.until())
+
+
+@pytest.mark.releases(since="5.16.0", before="5.36.0")
+def test_a_scheduler_whose_template_went_with_its_iteration_is_refused(stage: Stage) -> None:
+    # The drain of these releases deletes an iteration that waits, and they keep no template.
+    side = stage.official
+    upsert(side, BERLIN | {"immediately": True})
+    side.run("drain")
+    assert scheduler(side, "s").condition is Condition.DEAD
+    _, result = revive(side, "s")
+    assert result.code is Code.REFUSED
+    assert "template" in result.error
+
+
+@pytest.mark.releases(since="5.16.0", before="5.36.0")
+def test_a_scheduler_without_a_template_gets_its_lost_iteration_s(stage: Stage) -> None:
+    side = stage.official
+    upsert(side, BERLIN)
+    [member] = side.members("delayed")
+    side.client.zrem(side.key("delayed"), member)
+    _, result = revive(side, "s")
+    assert result.code is Code.DONE
+    [made] = side.members("delayed")
+    job = side.client.hgetall(side.key(made))
+    assert (job["name"], json.loads(job["data"])) == (TEMPLATE["name"], TEMPLATE["data"])
+    assert json.loads(job["opts"])["attempts"] == 3

@@ -27,15 +27,19 @@ def test_a_scheduler_is_read_as_it_was_made(stage: Stage) -> None:
     assert (every.name, every.every, every.limit, every.pattern) == ("tick", HOUR, 5, "")
     assert (every.legacy, every.iterations, every.condition) == (False, 1, Condition.SCHEDULED)
     assert every.iteration is not None
-    assert every.iteration.place.state is JobState.WAITING
+    # Since 5.47 the first iteration of a period runs at once.
+    assert every.iteration.place.state in (JobState.WAITING, JobState.DELAYED)
     assert every.last is None, "the first has none before it"
     assert (cron.pattern, cron.tz, cron.end_date) == (*BERLIN.values(), ends["endDate"])
     assert cron.iteration is not None
     assert cron.iteration.place.state is JobState.DELAYED
-    assert cron.iteration.due == cron.next == int(cron.score)
+    assert cron.iteration.due is not None
+    assert cron.next == int(cron.score)
+    assert abs(cron.iteration.due - cron.next) < 1000, "some of 5.x add the time of the call"
     whole = scheduler(side, "every")
-    assert whole.data == '{"a":1}'
-    assert whole.opts == '{"attempts":3}'
+    assert whole.has_template == (stage.release.speaks >= (5, 36, 0))
+    assert whole.data == ('{"a":1}' if whole.has_template else None)
+    assert whole.opts == ('{"attempts":3}' if whole.has_template else None)
 
 
 @pytest.mark.releases(before="6.0.0")
@@ -106,7 +110,7 @@ def test_a_repeatable_job_that_a_drain_deletes_is_dead(stage: Stage) -> None:
     assert found.iteration is None
 
 
-@pytest.mark.releases(since="5.58.1")
+@pytest.mark.releases(since="5.16.0")
 def test_an_iteration_that_no_worker_takes_is_late(stage: Stage) -> None:
     side = stage.official
     side.run("upsert", scheduler="s", repeat=BERLIN, template={"name": "tick"})
@@ -119,7 +123,7 @@ def test_an_iteration_that_no_worker_takes_is_late(stage: Stage) -> None:
     assert 59_000 < found.late < 70_000
 
 
-@pytest.mark.releases(since="5.58.1")
+@pytest.mark.releases(since="5.16.0")
 def test_the_right_to_read_is_enough(stage: Stage) -> None:
     side = stage.official
     side.run("upsert", scheduler="s", repeat=BERLIN, template={"name": "tick"})

@@ -26,7 +26,7 @@ _OF_A_RUN: Final = frozenset(
     {"processedOn", "finishedOn", "returnvalue", "failedReason", "stacktrace", "progress"}
     | {"ats", "atm", "attemptsMade", "stc", "defa", "pb", "nrjid"}
 )
-"""Fields of a repeatable job's last iteration that its next one does not get."""
+"""Fields of a last iteration that the next one does not get from it."""
 
 
 class Unrevivable(Exception):
@@ -61,7 +61,7 @@ def candidates(one: Scheduler, job: Mapping[str, str], now: int) -> Iterator[Nex
     Raises:
         Unrevivable: none can be made.
     """
-    if one.legacy and not job.get("opts"):
+    if not one.has_template and not job.get("opts"):
         raise Unrevivable(
             "its template is gone with its last iteration: the application has to add it again"
         )
@@ -146,7 +146,7 @@ def _made(
     job_id = f"{legacy_id or f'repeat:{one.id}'}:{slot}"
     if lost and place is not None and place.id == job_id:
         return NextIteration(id=job_id, slot=slot, due=due, fields={}, count=count)
-    fields = _from_last(one, job) if one.legacy else _from_template(one, job)
+    fields = _from_template(one) if one.has_template else _from_last(job)
     opts = _object(fields["opts"])
     delay = max(0, due - now)
     repeat = dict(repeat_of(fields["opts"]) or repeat_of(job.get("opts"))) | _repeat(one, count)
@@ -158,12 +158,12 @@ def _made(
     return NextIteration(id=job_id, slot=slot, due=due, fields={**fields, **stamps}, count=count)
 
 
-def _from_last(one: Scheduler, job: Mapping[str, str]) -> dict[str, str]:
-    """The hash of a repeatable job's last iteration, without what a run left in it."""
+def _from_last(job: Mapping[str, str]) -> dict[str, str]:
+    """The hash of the last iteration, without what a run left in it."""
     return {name: value for name, value in job.items() if name not in _OF_A_RUN}
 
 
-def _from_template(one: Scheduler, job: Mapping[str, str]) -> dict[str, str]:
+def _from_template(one: Scheduler) -> dict[str, str]:
     opts = _object(one.opts)
     priority = positive(opts.get("priority")) or 0
     fields = {"name": one.name, "data": one.data or "{}", "opts": one.opts or "{}"}

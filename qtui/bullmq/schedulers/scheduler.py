@@ -91,7 +91,10 @@ class Scheduler:
     now: int
     """The server's time when it was read."""
     legacy: bool = False
-    """Whether it is a repeatable job without a template: that is in its iterations alone."""
+    """Whether it is a repeatable job of 1.x to 5.x, and not a job scheduler."""
+    has_template: bool = True
+    """Whether its hash holds the template. Else that is in its iterations alone, as in repeatable
+    jobs, and in the job schedulers of 5.16.0 and some releases after it."""
     name: str = ""
     pattern: str = ""
     every: int | None = None
@@ -289,6 +292,7 @@ def scheduler_of(
         score=score,
         now=now,
         legacy=legacy,
+        has_template=bool(made_so),
         name=values["name"] or (iteration.name if iteration else "") or named,
         pattern=pattern,
         every=every,

@@ -112,7 +112,7 @@ async def _last_job(
     """The hash of the lost or finished iteration; empty if it is gone, or not needed."""
     if state.iteration is not None:
         return state.iteration.fields
-    if one.iteration is None or not one.legacy:
+    if one.iteration is None or one.has_template:
         return {}
     return await read_hash(client, queue, one.iteration.id)
 

@@ -29,14 +29,14 @@ class Template:
 async def read_template(client: Client, queue: QueueKey, scheduler_id: str) -> Template:
     """Returns the plain job that a scheduler's template makes, without id, time and repetition.
 
-    A repeatable job of 1.x to 5.x has its template in its iteration alone. Costs what
+    Where the scheduler has none, its iteration is the template. Costs what
     `read_scheduler` costs, and for such a one a round trip more.
     """
     one = await read_scheduler(client, queue, scheduler_id)
     if one is None:
         return Template(scheduler=None, code=Code.NO_SUCH_JOB, why=GONE)
     name, data, opts = one.name, one.data or "{}", one.opts or "{}"
-    if one.legacy:
+    if not one.has_template:
         job = {} if one.iteration is None else await read_hash(client, queue, one.iteration.id)
         if "data" not in job:
             return Template(
