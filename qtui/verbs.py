@@ -34,9 +34,14 @@ class Verb(StrEnum):
         return _DOING.get(self, f"{self.value}ing")
 
     @property
+    def noun(self) -> str:
+        """What a campaign of it is: ``removal``."""
+        return _NOUNS.get(self, self.value)
+
+    @property
     def leaves(self) -> bool:
         """Whether a job with code 1 has left the state that it was in."""
-        return self not in (Verb.EDIT, Verb.ADD, Verb.DUPLICATE)
+        return self not in (Verb.EDIT, Verb.ADD, Verb.DUPLICATE, Verb.UNDO)
 
 
 _DONE: Final = {
@@ -66,6 +71,17 @@ _DOING: Final = {
     Verb.LIMITS: "changing limits",
     Verb.SCHEDULERS: "changing schedulers",
     Verb.REMOVE_QUEUE: "removing",
+    Verb.UNDO: "undoing",
+}
+
+_NOUNS: Final = {
+    Verb.PROMOTE: "promotion",
+    Verb.REMOVE: "removal",
+    Verb.ADD: "addition",
+    Verb.DUPLICATE: "copy",
+    Verb.LIMITS: "change",
+    Verb.SCHEDULERS: "change",
+    Verb.REMOVE_QUEUE: "removal",
 }
 
 

@@ -27,10 +27,12 @@ from qtui.operations.engine.campaign import Campaign
 from qtui.operations.flow_rerun.rerun import Rerun
 from qtui.operations.journal.reading import read_header
 from qtui.operations.planning.proposal import ActionPlan, PlanOptions
+from qtui.operations.remove.resuming import resume_removal
 from qtui.operations.resuming.interrupted import Interrupted
 from qtui.operations.resuming.recorder import Recorder
 from qtui.operations.retry.resuming import resume_retry
 from qtui.operations.retry.retry import Retry
+from qtui.operations.undo.resuming import InterruptedUndo
 from qtui.settings import Settings
 from qtui.text import plain
 from qtui.ui.actions import ACTIONS
@@ -135,6 +137,7 @@ def make_session(
     if settings.read_only:
         return session
     where = target.shown
+    from qtui.bullmq.writers.remove import RemoveWriter
     from qtui.bullmq.writers.rerun import RerunWriter
     from qtui.bullmq.writers.retry import RetryWriter
 
@@ -148,11 +151,21 @@ def make_session(
         action = plan.action(client, options)
         return Campaign(client, action, options.pace, record=replace(record, reason=reason))
 
-    async def resume(name: str) -> Campaign[Retry]:
+    async def resume(name: str) -> Campaign[JobAction]:
         header = await asyncio.to_thread(read_header, journal, name)
         key = QueueKey(header.queue, header.prefix).key("meta")
         origin = await read_origin(client, key)
-        taken = await asyncio.to_thread(Interrupted.take, journal, name, where, origin)
+        if header.action == Verb.UNDO:
+            undo = await asyncio.to_thread(InterruptedUndo.take, journal, name, where, origin)
+            return await undo.campaign(client)
+        verb = Verb.REMOVE if header.action == Verb.REMOVE else Verb.RETRY
+
+        def take() -> Interrupted:
+            return Interrupted.take(journal, name, where, origin, verb=verb)
+
+        taken = await asyncio.to_thread(take)
+        if verb is Verb.REMOVE:
+            return await resume_removal(taken, client, RemoveWriter(client))
         return await resume_retry(taken, client, retry)
 
     return replace(

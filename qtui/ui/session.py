@@ -35,7 +35,7 @@ class Session:
     server: Server
     campaign: Callable[[Plan, Resets, Pace, str], Campaign[Retry]] | None
     """Makes a retry; the last argument is its reason. None in read-only mode."""
-    resume: Callable[[str], Awaitable[Campaign[Retry]]] | None = None
+    resume: Callable[[str], Awaitable[Campaign[JobAction]]] | None = None
     """Takes over a campaign that was cut off, by its id in the journal."""
     journal: Path | None = None
     """Where campaigns are written down; None where they are not."""

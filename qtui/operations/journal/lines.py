@@ -32,7 +32,7 @@ from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.writers.batch import NEVER, Picked
 from qtui.operations.following.outcome import Fate, Outcome
 from qtui.operations.journal.texts import REPEATED_FIELDS, Shortened, Texts, whole
-from qtui.verbs import Verb, done_by
+from qtui.verbs import Verb, done_by, verb_of
 
 MOST_OF_A_REASON: Final = 500
 """Characters of a reason."""
@@ -136,6 +136,14 @@ class Header:
     def action_words(self) -> str:
         """The action for people: what was done to schedulers, for others the action's id."""
         return _text(self.options.get("do")) or self.action
+
+    @property
+    def noun(self) -> str:
+        """The campaign for people, behind an article: ``removal``, ``undo``."""
+        if self.undoes:
+            return "undo"
+        verb = verb_of(self.action)
+        return _text(self.options.get("do")) or (verb.noun if verb is not None else self.action)
 
     @property
     def done(self) -> str:

@@ -21,11 +21,14 @@ from qtui.operations.journal.reading import (
     is_same_address,
     progress_of,
 )
+from qtui.operations.planning.proposal import PlanLine, PlanOptions, count_to_type
 from qtui.operations.resuming.same_server import check_is_here
 from qtui.operations.undo.deeds import Deeds, read_deeds
 from qtui.operations.undo.inverse import Inverse
 from qtui.operations.undo.registry import INVERSES, refusal
+from qtui.operations.undo.undo import Undo
 from qtui.text import count, plain, plural
+from qtui.verbs import Verb
 
 AT_ONCE: Final = 250
 """Jobs whose places are read in one round trip."""
@@ -72,7 +75,7 @@ class UndoPlan:
     def title(self) -> str:
         """What will be done, in a line; plain."""
         header = self.header
-        what = "the undo" if header.undoes else f"the {plain(header.action_words)}"
+        what = f"the {plain(header.noun)}"
         jobs = plural(self.jobs, self.noun)
         if self.noun == "queue":
             return f"Undo {what} of {plain(header.queue) if self.jobs == 1 else jobs}"
@@ -86,7 +89,46 @@ class UndoPlan:
         ]
         return sorted(rows, key=lambda row: (row[1] is not Code.DONE, -row[0], row[2]))
 
-    def warnings(self) -> Iterator[str]:
+    @property
+    def verb(self) -> Verb:
+        """What it does."""
+        return Verb.UNDO
+
+    @property
+    def refusal(self) -> str:
+        """Why nothing can be undone, in a sentence; empty if something can."""
+        if self.back:
+            return ""
+        reasons = ", ".join(
+            f"{count(jobs)} {words} ({int(code)})" for jobs, code, words in self.groups()
+        )
+        return f"Nothing can be undone: {reasons}." if reasons else "It changed nothing."
+
+    def go(self, options: PlanOptions | None = None) -> str:
+        """Returns what confirming does."""
+        return f"undo {plural(self.back, self.noun)}"
+
+    def confirmation(self, options: PlanOptions | None = None) -> str:
+        """Returns the count that must be typed, if it is large."""
+        return count_to_type(self.back)
+
+    def lines(self, options: PlanOptions | None = None) -> list[PlanLine]:
+        """Returns its jobs by what becomes of them."""
+        return [
+            PlanLine(
+                number=jobs,
+                name=f"{self.noun}s" if jobs != 1 else self.noun,
+                place=words if code is Code.DONE else "",
+                refusal="" if code is Code.DONE else f"{int(code)} {words}",
+            )
+            for jobs, code, words in self.groups()
+        ]
+
+    def action(self, client: Client, options: PlanOptions | None = None) -> Undo:
+        """Returns the undo, with a writer of its own."""
+        return Undo(client, self.deeds)
+
+    def warnings(self, options: PlanOptions | None = None) -> Iterator[str]:
         """What to know before confirming, in sentences; plain."""
         if self.missing:
             yield (

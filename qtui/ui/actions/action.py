@@ -108,6 +108,8 @@ class Situation:
     # The journal
     campaign: Summary | None = None
     """The retry under the cursor."""
+    no_undo: str = ""
+    """Why what it did can't be taken back; empty where it can."""
     is_own: bool = False
     """It was made by this qtui, which still holds its journal."""
 

@@ -7,6 +7,7 @@ from typing import Final
 from qtui.folders import MOVED_BY
 from qtui.ui.actions.action import Action, Situation, Where
 from qtui.ui.actions.needs import no_job, no_list
+from qtui.verbs import Verb
 
 
 def no_errors(situation: Situation) -> str:
@@ -91,8 +92,20 @@ INSPECTOR: Final = (
         keys=("L",),
         does="journal",
         label="journal",
-        help="show past retries made from this machine; resume one that was cut off",
+        help="show past operations from this machine; resume what was cut off, undo what was done",
         where=Where.INSPECTOR,
+        reason=no_journal,
+    ),
+    Action(
+        id="inspector.undo",
+        keys=("U",),
+        does="undo",
+        label="undo",
+        help="plan an undo of the last operation; older ones: L, then u",
+        where=Where.INSPECTOR,
+        dry="show the plan of an undo of the last operation, as a dry run",
+        writes=True,
+        verb=Verb.UNDO,
         reason=no_journal,
     ),
     Action(

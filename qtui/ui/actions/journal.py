@@ -1,31 +1,47 @@
-"""The journal of past retries."""
+"""The journal of past operations."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from qtui.text import plural
+from qtui.text import plain, plural
 from qtui.ui.actions.action import Action, Situation, Where
 from qtui.ui.actions.needs import is_busy
+from qtui.verbs import Verb, verb_of
+from qtui.views.running import RESUMABLE
 
 
 def cannot_resume(situation: Situation) -> str:
-    """Why the retry under the cursor can't be resumed."""
+    """Why the operation under the cursor can't be resumed."""
     one = situation.campaign
     if situation.read_only:
-        return "Read-only: retries are off."
+        return "Read-only: actions are off."
     if one is None:
-        return "There is no retry here."
+        return "There is no operation here."
+    action = plain(one.header.action)
     if one.ended and one.phase == "done":
-        after = "" if one.header.flow else " (after a failover: qtui retry --resume)"
-        return f"This retry is complete: {plural(one.jobs, 'job')}{after}."
+        is_retry = action == Verb.RETRY and not one.header.flow
+        after = " (after a failover: qtui retry --resume)" if is_retry else ""
+        return f"This {action} is complete: {plural(one.jobs, 'job')}{after}."
     if situation.is_own and situation.stoppable:
-        return "This retry is still running (esc, then x stops it)."
+        return f"This {action} is still running (esc, then x stops it)."
     if one.running and not situation.is_own:
-        return "Another qtui process runs or follows this retry; end that one first."
+        return f"Another qtui process runs or follows this {action}; end that one first."
     if one.header.flow:
         return "This was a rerun of a flow; rerun the flow to continue."
+    if verb_of(one.header.action) not in RESUMABLE:
+        return f"An interrupted {action} is not resumed: plan it again."
     return is_busy(situation)
+
+
+def cannot_undo(situation: Situation) -> str:
+    """Why the operation under the cursor can't be undone."""
+    one = situation.campaign
+    if one is None:
+        return "There is no operation here."
+    if situation.running or (one.running and not situation.is_own):
+        return "It is still running: stop it first."
+    return situation.no_undo and f"{situation.no_undo[:1].upper()}{situation.no_undo[1:]}."
 
 
 JOURNAL: Final = (
@@ -34,11 +50,24 @@ JOURNAL: Final = (
         keys=("r",),
         does="resume",
         label="resume",
-        help="resume a retry that was cut off or stopped",
+        help="resume a retry, a removal or an undo that was cut off or stopped",
         where=Where.JOURNAL,
         writes=True,
         bar=True,
         reason=cannot_resume,
+    ),
+    Action(
+        id="journal.undo",
+        keys=("u",),
+        does="undo",
+        label="undo",
+        help="plan an undo of the operation",
+        where=Where.JOURNAL,
+        dry="show the plan of an undo of the operation, as a dry run",
+        writes=True,
+        verb=Verb.UNDO,
+        bar=True,
+        reason=cannot_undo,
     ),
     Action(
         id="journal.other-pane",

@@ -22,6 +22,7 @@ from typing_extensions import override
 from qtui.bullmq.connection.trouble import TROUBLE
 from qtui.operations.engine.pace import Pace
 from qtui.operations.journal.lines import MOST_OF_A_REASON
+from qtui.operations.journal.reading import JournalError
 from qtui.operations.planning.proposal import PlanLine
 from qtui.text import count, plain
 from qtui.ui.actions import Situation
@@ -186,7 +187,7 @@ class PlanDialog(Dialog["Confirmed[P]"], Generic[P]):
             self.is_whole = True
         except TROUBLE as error:
             self._error = self._explain(error)
-        except LookupError as error:  # what it is about is gone
+        except (LookupError, JournalError) as error:  # what it is about is gone
             self._error = str(error)
         self.draw()
 

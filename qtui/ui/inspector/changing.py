@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
+from qtui.bullmq.codes import Code
 from qtui.bullmq.keys import QueueKey
+from qtui.operations.journal.lines import NOUNS
+from qtui.operations.journal.reading import JournalError, Summary
 from qtui.operations.planning.proposal import ActionPlan, PlanOptions, Toggle
 from qtui.operations.queues.limits import LimitsPlan, Wanted, plan_limits
 from qtui.operations.queues.obliterating import ObliteratePlan, plan_obliteration
@@ -17,12 +22,14 @@ from qtui.operations.remove.plan import (
     make_removal_plan,
 )
 from qtui.operations.supply.selection import Selection, chosen
-from qtui.text import plain, plural
+from qtui.operations.undo.plan import UndoPlan, latest, make_undo_plan
+from qtui.text import age, plain, plural
 from qtui.ui.dialogs.action import ActionDialog, Progress, Request
 from qtui.ui.dialogs.plan import Confirmed
 from qtui.ui.inspector.campaigns import Campaigns
 from qtui.ui.inspector.live import LiveScreen
 from qtui.verbs import Verb
+from qtui.views.campaigns import queue_name
 from qtui.views.lists.board import Board
 
 A = TypeVar("A", bound=ActionPlan)
@@ -120,6 +127,42 @@ class Changing:
 
         title = f"Remove the queue {plain(queue.name)} with all its jobs"
         self.open(Verb.REMOVE_QUEUE, Request(title=title, read=read, dangerous=True))
+
+    # Undo
+
+    def undo_latest(self) -> None:
+        """Opens the plan of an undo of the last operation on this server, or says there is none."""
+        session = self._screen.session
+        folder = session.journal
+
+        async def find() -> None:
+            if folder is None:
+                return
+            try:
+                one = await asyncio.to_thread(latest, folder, session.target.shown)
+            except JournalError as error:
+                self._screen.say(plain(str(error)), "warn")
+            else:
+                self.undo(one)
+
+        self._screen.in_background(find, "undo")
+
+    def undo(self, one: Summary) -> None:
+        """Opens the plan of an undo of an operation."""
+        session, header = self._screen.session, one.header
+        folder = session.journal
+        if folder is None:
+            return
+
+        async def read(options: PlanOptions, progress: Progress) -> UndoPlan:
+            await self._campaigns.release(one.id)  # its outcomes are written down first
+            where = session.target.shown
+            return await make_undo_plan(session.client, folder, one.id, where, progress=progress)
+
+        changed = plural(one.codes.get(Code.DONE, 0), NOUNS.get(header.selection.kind, "job"))
+        ago = age(time.time() * 1000 - header.at)
+        title = plain(f"Undo the {header.noun} of {changed} in {queue_name(header)}, {ago} ago")
+        self.open(Verb.UNDO, Request(title=title, read=read))
 
     # Jobs
 

@@ -17,8 +17,9 @@ from qtui.text import count, plain, plural
 from qtui.ui.dialogs.plan import Confirmed
 from qtui.ui.dialogs.retry import RetryDialog
 from qtui.ui.inspector.campaigns import Campaigns
+from qtui.ui.inspector.changing import Changing
 from qtui.ui.inspector.live import LiveScreen
-from qtui.ui.screens.journal import JournalScreen
+from qtui.ui.screens.journal import JournalChoice, JournalScreen
 from qtui.verbs import Verb
 from qtui.views.lists.board import Board
 
@@ -30,15 +31,19 @@ class Retrying:
         screen: runs the work in the background.
         board: what is looked at.
         campaigns: carries them out.
+        changing: plans an undo.
     """
 
-    def __init__(self, screen: LiveScreen, board: Board, campaigns: Campaigns) -> None:
+    def __init__(
+        self, screen: LiveScreen, board: Board, campaigns: Campaigns, changing: Changing
+    ) -> None:
         self.resets = Resets()
         self.pace = Pace()
         """The toggles of the plan; they keep their setting until qtui ends."""
         self._screen = screen
         self._board = board
         self._campaigns = campaigns
+        self._changing = changing
 
     # The plan
 
@@ -131,11 +136,17 @@ class Retrying:
         session = self._screen.session
         if session.journal is not None:
             screen = JournalScreen(session, session.journal, runs=self._campaigns.all)
-            self._screen.app.push_screen(screen, self._resume)
+            self._screen.app.push_screen(screen, self._chosen)
 
-    def _resume(self, one: Summary | None) -> None:
+    def _chosen(self, choice: JournalChoice | None) -> None:
+        if choice is not None and choice.undo:
+            self._changing.undo(choice.campaign)
+        elif choice is not None:
+            self._resume(choice.campaign)
+
+    def _resume(self, one: Summary) -> None:
         resume = self._screen.session.resume
-        if one is None or resume is None:
+        if resume is None:
             return
 
         async def take() -> None:

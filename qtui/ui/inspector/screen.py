@@ -128,8 +128,8 @@ class Inspector(LiveScreen):
             self, self.board, self.table, turned=self._turned, changed=self._draw_around
         )
         self.campaigns = Campaigns(self, self.board, self.query_one(Banners), self._results_changed)
-        self.retrying = Retrying(self, self.board, self.campaigns)
         self.changing = Changing(self, self.board, self.campaigns)
+        self.retrying = Retrying(self, self.board, self.campaigns, self.changing)
         self.marking = Marking(self, self.board, self.table, changed=self._marks_changed)
         self.lists = Lists(self.board, self.list, self.table, self.queues)
         self.finder = Finder(self, self.board, self.query_one(TypedLine), self.lists)
@@ -454,6 +454,10 @@ class Inspector(LiveScreen):
         """Plans the removal of the queue."""
         if self.board.queue is not None:
             self.changing.remove_queue(self.board.queue)
+
+    def action_undo(self) -> None:
+        """Plans an undo of the last operation on this server."""
+        self.changing.undo_latest()
 
     def action_journal(self) -> None:
         """Shows past retries."""

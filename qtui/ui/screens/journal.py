@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import ClassVar, Final
@@ -14,6 +15,7 @@ from textual.binding import BindingType
 from typing_extensions import override
 
 from qtui.operations.journal.reading import JournalError, Summary, campaigns, with_undos
+from qtui.operations.undo.registry import refusal
 from qtui.text import plain
 from qtui.ui.actions import Situation, Where
 from qtui.ui.base import QtuiScreen
@@ -33,8 +35,17 @@ _MOST: Final = 1000
 """Campaigns that are listed; `qtui journal` lists them all."""
 
 
-class JournalScreen(QtuiScreen["Summary | None"]):
-    """Lists campaigns; answers with the one that is to go on, or with None when it is left."""
+@dataclass(frozen=True, slots=True)
+class JournalChoice:
+    """What is to be done with an operation of the journal."""
+
+    campaign: Summary
+    undo: bool = False
+    """Whether it is to be undone; else it is to be resumed."""
+
+
+class JournalScreen(QtuiScreen["JournalChoice | None"]):
+    """Lists campaigns; answers with what is to be done with one, or with None when it is left."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.JOURNAL, Where.APP))
     PARTS = (Where.MOVE, Where.JOURNAL, Where.APP)
@@ -126,6 +137,7 @@ class JournalScreen(QtuiScreen["Summary | None"]):
             running=one is not None and one.header.queue in busy,
             stoppable=any(run.under_way for run in own),
             campaign=one,
+            no_undo=refusal(one.header) if one is not None else "",
             is_own=bool(own),
         )
 
@@ -133,7 +145,13 @@ class JournalScreen(QtuiScreen["Summary | None"]):
 
     def action_resume(self) -> None:
         """Resumes the retry under the cursor."""
-        self.dismiss(self._list.campaign)
+        if self._list.campaign is not None:
+            self.dismiss(JournalChoice(self._list.campaign))
+
+    def action_undo(self) -> None:
+        """Plans an undo of the operation under the cursor."""
+        if self._list.campaign is not None:
+            self.dismiss(JournalChoice(self._list.campaign, undo=True))
 
     def action_copy_command(self) -> None:
         """Copies the command that prints the campaign under the cursor, or all of them."""

@@ -1,0 +1,102 @@
+"""`U` on the screen and `u` in the journal: what was done is taken back, and that is taken back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import redis.asyncio
+
+from tests.ui.driver import inspector
+from tests.ui.stage import fill, succeed, working
+
+
+async def state_of(client: redis.asyncio.Redis) -> tuple[object, object]:
+    return (
+        await client.zrange("bull:payments:failed", 0, -1, withscores=True),
+        await client.lrange("bull:payments:wait", 0, -1),
+    )
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60)])
+async def test_a_retry_is_undone_and_that_undone_in_turn(
+    redis_url: str, client: redis.asyncio.Redis, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    ids = await fill(redis_url, "payments", 3)
+    before = await state_of(client)
+    async with inspector(redis_url, size=size, journal=tmp_path) as driver:
+        await driver.sees("failed 3")
+        await driver.press("U")
+        await driver.sees("nothing to undo")
+        await driver.press("a")
+        await driver.press("r")
+        await driver.sees("y retry 3 jobs")
+        await driver.press("y")
+        await driver.sees("3 of 3 jobs retried")
+        after = await state_of(client)
+        await driver.press("U")
+        await driver.sees("Undo the retry of 3 jobs in payments")
+        await driver.sees("y undo 3 jobs")
+        await driver.press("y")
+        await driver.sees("3 of 3 jobs undone")
+        assert await state_of(client) == before
+        assert "✔ undone" in driver.row(ids[0])
+        await driver.press("L")
+        await driver.sees("undo")
+        assert "u undo" in driver.lines()[-1]
+        await driver.press("u")
+        await driver.sees("Undo the undo of 3 jobs in payments")
+        await driver.sees("y undo 3 jobs")
+        await driver.press("y")
+        await driver.until(lambda: not driver.inspector.campaigns.under_way, "its end")
+        await driver.sees("3 of 3 jobs undone")
+        assert await state_of(client) == after
+
+
+async def test_a_removal_is_undone_and_what_has_moved_on_is_left_alone(
+    redis_url: str, client: redis.asyncio.Redis, tmp_path: Path
+) -> None:
+    ids = await fill(redis_url, "payments", 2)
+    before = [await client.hgetall(f"bull:payments:{one}") for one in ids]
+    async with inspector(redis_url, journal=tmp_path) as driver:
+        await driver.sees("failed 2")
+        await driver.press("a")
+        await driver.press("D")
+        await driver.sees("y remove 2 jobs")
+        await driver.press("y")
+        await driver.sees("2 of 2 jobs removed")
+        await driver.press("U")
+        await driver.sees("Undo the removal of 2 jobs in payments")
+        await driver.sees("y undo 2 jobs")
+        await driver.press("y")
+        await driver.sees("2 of 2 jobs undone")
+        assert [await client.hgetall(f"bull:payments:{one}") for one in ids] == before
+        await driver.press("escape")
+        await driver.press("r")
+        await driver.sees("y retry 1 job")
+        await driver.press("y")
+        await driver.sees("1 of 1 job retried")
+        async with working(redis_url, "payments", succeed):
+            await driver.sees("✔ completed")
+        await driver.press("U")
+        await driver.sees("Nothing can be undone")
+        await driver.press("y")
+        assert "Nothing can be undone" in driver.text()
+
+
+async def test_in_read_only_mode_an_undo_is_a_dry_run(
+    redis_url: str, client: redis.asyncio.Redis, tmp_path: Path
+) -> None:
+    await fill(redis_url, "payments", 1)
+    async with inspector(redis_url, journal=tmp_path) as driver:
+        await driver.sees("failed 1")
+        await driver.press("D")
+        await driver.sees("y remove 1 job")
+        await driver.press("y")
+        await driver.sees("1 of 1 job removed")
+    async with inspector(redis_url, journal=tmp_path, read_only=True) as driver:
+        await driver.press("U")
+        await driver.sees("Dry run: undo the removal of 1 job in payments")
+        await driver.press("y")
+        await driver.sees("READ-ONLY: this is a dry run")
+        assert await client.zcard("bull:payments:failed") == 0
