@@ -767,6 +767,87 @@ def _schedulers(
     sys.exit(run(flags, lambda place: schedulers(place, request)))
 
 
+@main.command("promote", short_help="Run delayed jobs now; can be undone.")
+@click.argument("queue", required=False)
+@click.argument("ids", metavar=_IDS, nargs=-1)
+@with_filter
+@click.option("--all", "everything", is_flag=True, help="Promote every delayed job.")
+@click.option(
+    "--rate",
+    type=ABOVE_ZERO,
+    metavar="PER_SECOND",
+    help="Promote at most this many jobs per second. [default: unlimited]",
+)
+@click.option(
+    "--resume",
+    metavar="CAMPAIGN",
+    shell_complete=campaign_ids,
+    help="Resume a promotion that was cut off or stopped; `qtui journal` lists them.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@with_reason
+@click.option("--verbose", is_flag=True, help="Print a line for each job, on a terminal too.")
+@as_json_lines
+@click.pass_obj
+def _promote(
+    flags: Flags,
+    queue: str | None,
+    ids: tuple[str, ...],
+    wanted: str | None,
+    everything: bool,
+    rate: float | None,
+    resume: str | None,
+    dry_run: bool,
+    yes: bool,
+    reason: str,
+    verbose: bool,
+    as_json: bool,
+) -> None:
+    """Promote delayed jobs, as BullMQ's own Job.promote does: they run now, by priority.
+
+    Select jobs by ID, with --filter, or with --all: the jobs that are delayed now, the earliest due
+    first. The iteration that a scheduler waits for stays: promoted, it would use up its time.
+    """
+    if resume is not None:
+        if queue is not None or wanted is not None or everything or dry_run or reason:
+            raise click.UsageError("--resume CAMPAIGN knows its queue and jobs: give no others")
+        from qtui.commands.promote import PROMOTE
+        from qtui.commands.shared.picked import resume_jobs
+
+        go_on = partial(
+            resume_jobs, command=PROMOTE, name=resume, json=as_json, verbose=verbose, yes=yes
+        )
+        sys.exit(run(flags, go_on))
+    if queue is None:
+        raise click.UsageError("no queue given: name one, or pass --resume CAMPAIGN")
+    if bool(ids) + (wanted is not None) + everything != 1:
+        raise click.UsageError("select jobs in exactly one way: their ids, --filter EXPR, or --all")
+    given, promote = given_ids(ids, queue), Verb.PROMOTE
+    if ids and not given.ids:
+        from qtui.commands.shared.picked import no_ids_given
+
+        sys.exit(run(flags, lambda place: no_ids_given(place, promote, json=as_json)))
+    from qtui.commands.promote import PROMOTE
+    from qtui.commands.shared.picked import JobsRequest, act_on_jobs
+    from qtui.operations.engine.pace import Pace
+
+    request = JobsRequest(
+        queue=queue,
+        ids=given.ids,
+        filter=filter_option(wanted),
+        state=JobState.DELAYED,
+        pace=Pace(rate=rate),
+        dry_run=dry_run,
+        yes=yes,
+        json=as_json,
+        reason=reason,
+        verbose=verbose,
+        ids_on_stdin=given.on_stdin,
+    )
+    sys.exit(run(flags, lambda place: act_on_jobs(place, PROMOTE, request)))
+
+
 @main.command("remove", short_help="Remove jobs from any state; can be undone.")
 @click.argument("queue", required=False)
 @click.argument("ids", metavar=_IDS, nargs=-1)

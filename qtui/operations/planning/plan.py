@@ -287,10 +287,10 @@ def forecast(row: Row, status: QueueStatus, evidence: QueueEvidence) -> Forecast
     return Forecast(row, Code.DONE, target)
 
 
-def _forecasts(
+def forecasts_of(
     rows: Iterable[Row], status: QueueStatus, evidence: QueueEvidence
 ) -> tuple[list[Forecast], QueueEvidence]:
-    """What it would do with jobs in the order in which they are sent, and what that changes."""
+    """Returns forecasts for jobs in the order of sending, and the evidence after them."""
     found = []
     for row in rows:
         one = forecast(row, status, evidence)
@@ -310,8 +310,8 @@ def _after_children(forecasts: Iterable[Forecast], kin: Kin) -> list[Forecast]:
     ]
 
 
-def _kept_together(forecasts: Iterable[Forecast]) -> list[Forecast]:
-    """Once one job goes to `paused`, the script moves there what is in `wait`: resume wants it."""
+def kept_together(forecasts: Iterable[Forecast]) -> list[Forecast]:
+    """Returns them changed: if any goes to `paused`, those for `wait` go there too."""
     found = list(forecasts)
     if all(one.target is not Destination.PAUSED for one in found):
         return found
@@ -426,8 +426,8 @@ async def make_plan(
             rows = await met_rows(client, selection, step)
             here = [one for one in rows if one.score is not None]
             kin.add((one.id, one.parent_key) for one in here)
-            found, evidence = _forecasts(here, status, evidence)
-            found = _after_children(_kept_together(found), kin)
+            found, evidence = forecasts_of(here, status, evidence)
+            found = _after_children(kept_together(found), kin)
             tally.add(found)
             sample.add(found)
             told(found)
@@ -449,9 +449,9 @@ async def make_plan(
     async for some in chosen_rows(client, selection):
         chosen += some
         progress(len(chosen), len(selection.jobs))
-    forecasts, evidence = _forecasts(sorted(chosen, key=_age), status, evidence)
+    forecasts, evidence = forecasts_of(sorted(chosen, key=_age), status, evidence)
     kin.add((one.row.id, one.row.parent_key) for one in forecasts if one.code is Code.DONE)
-    ordered = _after_children(_kept_together(forecasts), kin)
+    ordered = _after_children(kept_together(forecasts), kin)
     sample.add(ordered)
     families = await sample.warnings(client, selection, evidence, kin)
     ordered = _barred(ordered, families)
