@@ -32,7 +32,7 @@ _SOCKET_PATH_MAX = 100
 
 # The guard's stdin is a pipe that only we hold open, so `read` returns when we end, however that
 # happens. It makes the folder itself, so that it can remove it from the first moment on.
-# The server keeps our stdout pipe as its fd 3, never writes to it, and so tells us when it dies.
+# The server keeps our stdout pipe as its fd 3 and never writes to it: it closes when it dies.
 _GUARD = """
 folder=$1; shift
 umask 077
@@ -202,7 +202,7 @@ class EmbeddedServer:
             self.guard.wait()
         folder = os.path.dirname(self.path)
         if os.path.exists(folder):
-            # Somebody killed the guard before it could do its work: do it by hand.
+            # The guard was killed before it could do its work: do it here.
             if self.pid:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self.pid, signal.SIGKILL)

@@ -124,7 +124,7 @@ class Reading:
         return f"{start}{_TO}{self.moment(before)}"
 
     def scale(self, first: int, cells: int) -> str:
-        """Times below the bars from ``first`` on, of so many cells each; ``now`` in its bar."""
+        """Times below the bars from ``first`` on, each ``cells`` wide; ``now`` in its bar."""
         timeline = self._timeline
         width = (len(timeline.counts) - first) * cells
         current = timeline.bar_at(timeline.now)

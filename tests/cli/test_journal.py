@@ -171,7 +171,7 @@ def test_a_journal_that_cannot_be_read_does_not_hide_the_others(said: Said) -> N
     assert first.startswith(name)
     assert second.split()[:3] == ["20200101-000000-0000", "?", "?"]
     assert "unreadable · " in second
-    assert second.endswith("is a symbolic link: a journal is a file of its own")
+    assert second.endswith("is a symbolic link: a journal must be a regular file")
 
 
 def test_without_a_retry_there_is_nothing_to_list(said: Said) -> None:

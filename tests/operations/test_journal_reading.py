@@ -83,7 +83,7 @@ def test_a_link_in_place_of_a_journal_is_not_followed(tmp_path: Path) -> None:
     found = {one.id: (one.phase, one.note) for one in campaigns(tmp_path / "b")}
     words = f"{path_of(tmp_path / 'b', journal.id)} is a symbolic link"
     assert found[other.id] == ("", "")
-    assert found[journal.id] == ("unreadable", f"{words}: a journal is a file of its own")
+    assert found[journal.id] == ("unreadable", f"{words}: a journal must be a regular file")
     assert [one.id for one in unfinished(tmp_path / "b", WHERE)] == [other.id]
 
 

@@ -156,7 +156,7 @@ class _LastFirst(deque[Connection]):
 
 
 class Pipeline(ClusterPipeline):
-    """A pipeline that tells its cluster when a node is gone.
+    """A pipeline that reports to its cluster when a node is gone.
 
     redis-py does so only as part of its own repeats; with those off, pipelines would go to the dead
     node for ever.

@@ -293,7 +293,7 @@ def _network(causes: _Causes, target: Target) -> Unreachable | None:
     for cause in causes:
         sentence = _sentence(cause, target)
         if sentence:
-            # Who did not answer on a connection that was there has the right address.
+            # A server that did not answer on an open connection has the right address.
             hint = where.hint if "connecting" in str(cause) else ""
             return Unreachable(f"{where} {sentence}{hint}")
     return None

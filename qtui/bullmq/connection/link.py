@@ -177,7 +177,7 @@ class Courteous(_Base):
         """Does what redis-py does, but never swallows a cancellation.
 
         redis-py sends under `asyncio.wait_for`, which in Python 3.11 ignores a cancel that comes
-        as the last byte goes out: a worker that was replaced would go on and show old data.
+        as the last byte goes out: a worker that was replaced would continue and show old data.
         """
         if not self.is_connected:
             await self.connect_check_health(check_health=False)

@@ -22,7 +22,7 @@ class Columns:
     """By the hash's own names; None where a job has no such field. A column that is not there was
     not read, and counts as one of None."""
     scores: Sequence[float | None] | None = None
-    """finishedOn of finished jobs, ms; None where the fields tell, or nobody asked."""
+    """finishedOn of finished jobs, ms; None where the fields have it, or it is not needed."""
     _folded: dict[str, list[str]] = field(default_factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:

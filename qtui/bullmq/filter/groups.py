@@ -124,7 +124,7 @@ def negate(term: Term) -> Term:
 
 
 def group(kind: type[Every] | type[Either], terms: Sequence[Term]) -> Term:
-    """Terms, at least one, as one term; a group in a group of its own kind becomes part of it."""
+    """Returns one term for at least one; a group in a group of the same kind is merged into it."""
     flat: list[Term] = []
     for term in terms:
         flat += term.terms if isinstance(term, kind) else (term,)

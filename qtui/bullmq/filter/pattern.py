@@ -55,7 +55,7 @@ class Pattern:
 
     Args:
         text: the regular expression, in the syntax of Python's ``re`` and what ``regex`` adds.
-        place: tells where a character of it stands in the filter, for errors.
+        place: returns the place of a character in the filter, for errors.
 
     Raises:
         FilterError: it is no regular expression, or too large.
@@ -79,7 +79,7 @@ class Pattern:
                 continue
             if piece["bracket"]:
                 last = groups.pop()
-                # A bracket that nobody opened closes all there is: better to count too much.
+                # An unopened bracket closes all there is: better to count too much.
                 groups = groups or [0]
             elif piece["least"]:
                 # The repeated piece is counted once already.

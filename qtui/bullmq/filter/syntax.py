@@ -1,4 +1,4 @@
-"""From the text of a filter to its terms. Pure; what the terms mean stands in `terms`."""
+"""From the text of a filter to its terms. Pure; `terms` has what they mean."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from qtui.bullmq.filter.terms import (
 from qtui.bullmq.filter.values import QUOTES, Value, read, read_pattern
 
 _DEPTH: Final = 50
-"""How deep brackets may stand in brackets."""
+"""How deep brackets may be nested."""
 
 _TERMS: Final = 10_000
 """Terms in one filter; as many take a quarter of a second to read."""
@@ -88,7 +88,7 @@ class Parser:
         """
         term = self._either()
         if self._at < len(self._text):
-            message = "there is no ( to this ); a text with brackets stands in quotes"
+            message = "this ) has no (; quote a text with brackets"
             raise FilterError(message, self._at)
         return term
 
@@ -127,7 +127,7 @@ class Parser:
     def _brackets(self) -> Term:
         start = self._at
         if self._depth == _DEPTH:
-            raise FilterError(f"brackets stand at most {_DEPTH} deep", start)
+            raise FilterError(f"brackets can be nested {_DEPTH} deep at most", start)
         self._depth += 1
         self._at += 1
         term = self._either()
@@ -166,7 +166,7 @@ class Parser:
             self._at += len("re:")
             return self._matches(word)
         if self._next() == "!":
-            raise FilterError(f"! stands in front of {word}; in a text it takes quotes", start)
+            raise FilterError(f"put the ! in front of {word}, or quote the text", start)
         value = self._value(f"{word}{sign}", f"{word}{sign}timeout")
         return Contains(word, value.text) if sign == ":" else Equals(word, value.text)
 
@@ -188,7 +188,7 @@ class Parser:
         except FilterError as error:
             if value.quote or not self._next().isspace():
                 raise
-            message = f"{error.message} (a pattern with blanks stands in quotes)"
+            message = f"{error.message} (quote a pattern with spaces)"
             raise FilterError(message, error.position) from None
         return Matches(word, value.text, pattern)
 

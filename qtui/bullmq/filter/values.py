@@ -1,4 +1,4 @@
-"""Values of terms as they stand in a filter: bare, quoted, or a pattern. Pure; knows no terms."""
+"""Values of terms as written in a filter: bare, quoted, or a pattern. Pure; knows no terms."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Value(NamedTuple):
     quote: str = ""
 
     def place(self, offset: int) -> int:
-        """Where the character ``offset`` of the text stands in the filter."""
+        """The place in the filter of the character ``offset`` of the text."""
         if not self.quote:
             return self.start + offset
         return self.start + 1 + offset + self.text.count(self.quote, 0, offset)
@@ -48,7 +48,7 @@ def read(filter_text: str, at: int) -> Value:
     """The value that begins at ``at``; empty if none does.
 
     A bare one goes to the next blank, ``|``, or bracket that it did not open; those that it opens
-    it closes, so that any filter can stand in brackets. In quotes a quote is written twice, and
+    it closes, so that any filter can be put in brackets. In quotes a quote is written twice, and
     nothing else is special.
 
     Raises:

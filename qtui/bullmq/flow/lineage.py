@@ -36,7 +36,7 @@ class Record(StrEnum):
     """How a parent keeps a child: the key beside its hash that holds the child's full key."""
 
     PENDING = "dependencies"
-    """Not finished, or failed without an option, so that the parent waits for ever."""
+    """Not finished, or failed without an option, so that the parent waits forever."""
     PROCESSED = "processed"
     """Completed, and its return value kept."""
     IGNORED = "failed"

@@ -237,7 +237,7 @@ class Walk:
             return 0, _count(length)
         low, high = self._bounds
         if high is None and not self._newest_first:
-            # Otherwise a walk could follow jobs that keep arriving at its end for ever.
+            # Otherwise a walk could follow jobs that keep arriving at its end forever.
             high = await newest_score(self._client, self._queue, self._state)
             self._bounds = low, high
         lowest = "-inf" if low is None else exact(low)

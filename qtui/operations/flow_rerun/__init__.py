@@ -1,1 +1,1 @@
-"""A flow rerun from failure or from the start."""
+"""A flow's rerun: of its failed jobs only, or of all jobs."""

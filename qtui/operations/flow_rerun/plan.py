@@ -115,7 +115,7 @@ class RerunPlan:
     notes: tuple[str, ...] = ()
     """What to know before confirming, in whole sentences; plain text."""
     lost: int = 0
-    """Children that are gone and without which it goes on, or would if it were asked to."""
+    """Children that are gone, and that it drops or could drop."""
     resumed: bool = False
     """Whether a rerun from the start that was cut off is brought to its end."""
     statuses: tuple[QueueStatus, ...] = ()
@@ -211,7 +211,7 @@ def _parked(step: RerunStep) -> Parked:
 
 
 def finished(node: Node) -> bool:
-    """Whether the job is there and at rest, so that it stands at a score."""
+    """Whether the job exists and has finished, so that it has a score."""
     return node.state is not None and node.state.is_finished and not node.row.missing
 
 

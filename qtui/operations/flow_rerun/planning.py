@@ -133,7 +133,7 @@ def _needed_and_lost(tree: Tree, nodes: Iterable[Node]) -> list[Node]:
 
 
 def _unclear(nodes: Iterable[Node]) -> str:
-    """What Redis did not tell of one of the jobs, so that nothing can be planned."""
+    """Returns what Redis refused to show of one of the jobs, so that nothing can be planned."""
     return next((plain(node.unclear) for node in nodes if node.unclear), "")
 
 
@@ -353,23 +353,23 @@ async def make_rerun_plan(
     progress: Callable[[int], None] = lambda seen: None,
     drop_lost: bool = False,
 ) -> RerunPlan:
-    """Reads the flow of a job and tells what a rerun would do with each job of it.
+    """Reads the flow of a job and plans what a rerun does with each job of it.
 
     Args:
         client: where to read.
         queue: the queue of the job.
         job_id: any job of the flow; its root is looked for upward.
-        start: from failure, or from the start.
+        start: whether to rerun failed jobs only, or all jobs.
         known: queues that are known, which helps to part keys whose ids hold colons.
         progress: is told how many jobs have been read.
         drop_lost: whether parents are to run without children that are gone before they completed.
 
     Costs four round trips for each ancestor, and per generation one for every 250 jobs, three at
-    most; from failure only those jobs are read that are not done.
+    most; for failed jobs only those jobs are read that are not done.
 
     Raises:
         LookupError: there is no such job.
-        REFUSED: Redis refused to tell of one of the queues.
+        REFUSED: Redis refused to show one of the queues.
     """
     lineage = await read_lineage(client, queue, job_id)
     if lineage.job.row.missing:

@@ -32,7 +32,7 @@ class RerunProgress:
     failed: tuple[Node, ...] = ()
     """Jobs that failed again; with their ancestors, where their option says so."""
     gone: int = 0
-    """Jobs that ran and were removed, or were removed by somebody."""
+    """Jobs that ran and were removed, or that another client removed."""
     nodes: Mapping[str, Node] = field(default_factory=dict)
     """The jobs as they were seen last, by full key; of many jobs only those that are decided."""
 
@@ -132,7 +132,7 @@ _FATES: Final = {
 
 
 def fate_of(node: Node, before: Node) -> Fate:
-    """What has become of a job that stood as ``before`` when its rerun was planned."""
+    """Returns the fate of a job that was ``before`` when its rerun was planned."""
     if node.row.missing:
         return Fate.GONE
     if (node.state, node.row.score) == (before.state, before.row.score) or node.state is None:

@@ -171,7 +171,7 @@ class Rerun:
         )
 
     def chosen(self) -> Sequence[Picked]:
-        """None: the flow tells which they are."""
+        """None: the flow determines which they are."""
         return ()
 
     async def begin(self) -> None:

@@ -143,7 +143,7 @@ def path_of(folder: Path, campaign_id: str) -> Path:
 def unreadable(path: Path, error: OSError) -> JournalError:
     """Returns the error for a journal that can't be read."""
     if error.errno == errno.ELOOP:
-        return JournalError(f"{path} is a symbolic link: a journal is a file of its own")
+        return JournalError(f"{path} is a symbolic link: a journal must be a regular file")
     return JournalError(f"the journal {path} can't be read: {error.strerror}")
 
 

@@ -63,7 +63,7 @@ async def family_warnings(
         client: where to read.
         queue: the queue of the jobs.
         rows: the jobs, as the plan has read them; the first `MOST_FAMILIES` are looked at.
-        evidence: what tells the release that runs the queue.
+        evidence: the signs of the release that runs the queue.
         kin: which of them are retried with their children; none where it is left out.
 
     Costs what `read_nodes` costs, twice: seven round trips for a queue and its parents' queue;
@@ -191,7 +191,7 @@ def _fails_again(evidence: QueueEvidence, nodes: Sequence[Node]) -> bool:
         parts = evidence.version.removeprefix("bullmq:").split(".")
         numbers = [int(part) if part.isdigit() else 0 for part in (*parts, "0", "0")[:3]]
         return tuple(numbers) >= (5, 56, 9)
-    # Without one: since 5.42.0 failed children stand in `unsuccessful`, for which there is -9.
+    # Without one: since 5.42.0 failed children are in `unsuccessful`, for which there is -9.
     return any(node.children.unsuccessful for node in nodes)
 
 

@@ -52,7 +52,7 @@ from qtui.text import (
 )
 
 MOST_KINDS: Final = 1000
-"""Groups in a plan at most; every job may have a name and an error of its own."""
+"""Most groups in a plan; every job may have another name and error."""
 
 
 _WAITING: Final = "waiting"
@@ -85,7 +85,7 @@ class Forecast:
         """The job, pinned to the finish at which it was seen.
 
         One that had not finished then is sent for its code only: if it should fail before the
-        campaign comes to it, nobody has chosen that failure.
+        campaign comes to it, that failure was not chosen.
         """
         return Picked(self.row.id, NEVER if self.row.score is None else self.row.score)
 
@@ -186,7 +186,7 @@ class Plan:
     forecasts: tuple[Forecast, ...] = ()
     """Job by job, for chosen ones; a query's are told as they are read, see `make_plan`."""
     selected: int | None = None
-    """Jobs that a campaign was about when it began, where it goes on with what is left of it."""
+    """Jobs that a campaign selected when it began, if this plan resumes it."""
     families: tuple[FamilyWarning, ...] = ()
     """What it would leave behind in flows, as far as they were looked at."""
     kin: Kin | None = None
@@ -341,7 +341,7 @@ class _Sample:
         self._others: list[Row] = []
 
     def add(self, forecasts: Iterable[Forecast]) -> None:
-        """Takes as many as are needed, and one to tell that there are more."""
+        """Takes as many as are needed, and one more to know whether there are more."""
         for one in forecasts:
             some = self._children if one.row.parent_key else self._others
             if one.target is Destination.WAITING_CHILDREN:

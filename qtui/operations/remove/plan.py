@@ -40,7 +40,7 @@ WITHOUT_UNDO: Final = "plan.without-undo"
 """The toggle with which jobs go that no undo could bring back."""
 
 MOST_KINDS: Final = 1000
-"""Groups in a plan at most; every job may have a name and an error of its own."""
+"""Most groups in a plan; every job may have another name and error."""
 
 MOST_PARENTS: Final = 100_000
 """Parents that are remembered; of further ones it is not said whether they run."""
@@ -163,7 +163,7 @@ class RemovalPlan:
     predictions: tuple[Prediction, ...] = ()
     """Job by job, for jobs chosen by id."""
     selected: int | None = None
-    """Jobs that a campaign was about when it began, where it goes on with what is left of it."""
+    """Jobs that a campaign selected when it began, if this plan resumes it."""
 
     @property
     def queue(self) -> QueueKey:

@@ -1,1 +1,1 @@
-"""Questions that stand over a screen until they are answered."""
+"""Dialogs: they cover a screen until they are answered."""

@@ -21,7 +21,7 @@ from qtui.ui.actions import ACTIONS, Action, Where
 from qtui.ui.keys import key_in_words
 
 _FILTER: Final = "inspector.filter"
-"""The action that has a language of its own."""
+"""The action whose terms the help lists."""
 
 _WIDTH: Final = 104
 _FRAME: Final = 7

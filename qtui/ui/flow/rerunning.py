@@ -1,4 +1,4 @@
-"""One rerun at a time: carries it out, follows it, and tells what became of its jobs."""
+"""One rerun at a time: carries it out, follows it, and shows the outcomes of its jobs."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Rerunning:
 
     Args:
         screen: shows the flow.
-        banner: where it tells how it fares.
+        banner: shows its progress.
     """
 
     def __init__(self, screen: FlowView, banner: Bar) -> None:
@@ -155,7 +155,7 @@ class Rerunning:
     def _verdict(self, key: str, one: Result, outcome: Outcome | None) -> Verdict:
         node = self._screen.rows.node(key)
         if outcome is None and node is not None and node.state is JobState.ACTIVE:
-            outcome = Outcome(Fate.ACTIVE)  # of many jobs only those in sight are looked at
+            outcome = Outcome(Fate.ACTIVE)  # of many jobs only the visible ones are read
         found = verdict(one, outcome, JobState.FAILED)
         if node is not None and node.waits_for and (outcome is None or not outcome.fate.is_final):
             words = f"✔ waits for {plural(node.waits_for, 'child', 'children')}"

@@ -35,7 +35,7 @@ from qtui.verbs import Verb
 from qtui.views.flow_rows import FlowRows, node_in_full, read_flow
 
 _FRESH: Final = 2.0
-"""Seconds after which jobs in sight are read again."""
+"""Seconds after which visible jobs are read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
-        """Shows what was read, and keeps what is in sight fresh."""
+        """Shows what was read, and refreshes what is visible."""
         self.tree_list = self.query_one(FlowTree)
         self.rerunning = Rerunning(self, self.query_one("#banner", Bar))
         self.tree_list.focus()

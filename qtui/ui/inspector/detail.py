@@ -1,4 +1,4 @@
-"""The job in sight: reads it, parses it beside the screen, and shows it in a document view."""
+"""The open job: reads it, parses it in a thread, and shows it in a document view."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from qtui.views.job_document import ages, job_sections
 
 _DEBOUNCE: Final = 0.04
 _EVERY: Final = 1.0
-"""Seconds between two readings that nobody asked for."""
+"""Seconds between two automatic readings."""
 
 
 class JobDetail:

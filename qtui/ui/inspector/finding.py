@@ -79,14 +79,14 @@ class Finder:
             self._go_to_queue(text)
 
     def _point_at(self, error: FilterError) -> None:
-        """Puts the cursor on the mistake, so that it is in sight, and a caret below it."""
+        """Puts the cursor on the mistake, which scrolls it into view, and a caret below it."""
 
         def say() -> None:
             column = self._line.column(error.position)
             words = pointer(column, error.message, self._screen.size.width)
             self._screen.say(words.removeprefix(" "), "bad")
 
-        # From its start on, so that the mistake stands far enough right for words on its left.
+        # From its start on, so that there is room for words left of the mistake.
         self._line.scroll_to(0, animate=False, force=True, immediate=True)
         self._line.cursor_position = error.position
         self._line.call_after_refresh(say)
@@ -138,7 +138,7 @@ class Finder:
 
 
 def pointer(column: int, words: str, width: int) -> str:
-    """A line of so many cells with a caret in a column, and words on the side that has room.
+    """A line of ``width`` cells with a caret in a column, and words on the side that has room.
 
     Where neither side has, there are only the words.
     """

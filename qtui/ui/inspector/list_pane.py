@@ -1,4 +1,4 @@
-"""The list in sight: shows it, hunts through it, and keeps it fresh."""
+"""The visible list: shows it, searches it, and keeps it fresh."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ListPane:
         board: what is looked at.
         table: where it is shown.
         turned: is called when another list is shown.
-        changed: is called when the list has come to something that the bars around it tell.
+        changed: is called when the bars around the list have to be drawn again.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class ListPane:
             self._refresh(jobs)
 
     def load_what_is_in_sight(self) -> None:
-        """Reads the rows in sight that are not here yet."""
+        """Reads the visible rows that are not loaded yet."""
         jobs = self._board.jobs
 
         async def read() -> None:
@@ -167,7 +167,7 @@ class ListPane:
             self._screen.say("This is the last match.")
 
     def let_others_hunt(self, others: bool) -> None:
-        """Holds a hunt while another screen searches, so that they do not add up; or goes on."""
+        """Pauses the search while another screen searches, so that they do not add up."""
         if others:
             self._may_hunt.clear()
         else:
@@ -258,7 +258,7 @@ class ListPane:
 
 
 def _of_empty(jobs: Listing) -> str:
-    """What stands in the table while nothing else does."""
+    """What an empty table says."""
     if not isinstance(jobs, FoundList):
         unread = jobs.unread if isinstance(jobs, JobList) else ""
         return plain(unread) or f"no {jobs.state} jobs"

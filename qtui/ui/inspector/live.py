@@ -65,7 +65,7 @@ class LiveScreen(QtuiScreen[None]):
         return True
 
     def _say_refusal(self, words: str) -> None:
-        """One command was refused, the rest goes on: that is said once, and is no lost server."""
+        """Reports a refused command once: the server is not lost, and the rest still works."""
         if words not in self._refusals:
             self._refusals.add(words)
             self.say(words, "warn")

@@ -47,7 +47,7 @@ class Surroundings:
         return f" · {whose} {age(1000 * seconds)} old"
 
     def status(self) -> QueueStatus | None:
-        """The counts of the queue in sight."""
+        """The counts of the queue that is shown."""
         queue = self._board.queue
         return self._poll.statuses.get(queue) if queue is not None else None
 

@@ -1,4 +1,4 @@
-"""The timeline above the list: when the jobs in sight finished, and a filter from its bars."""
+"""The timeline above the list: when its jobs finished, and a filter from its bars."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class TimelinePane:
         self._timeline = timeline
 
     def turned(self) -> None:
-        """Another list is in sight; only finished jobs have a time to show."""
+        """Another list is shown; only finished jobs have a time to show."""
         self._timeline.clear()
         self._timeline.display = self._board.state.is_finished
         self.read()
 
     def grow_older(self) -> None:
-        """Reads the bars anew when as much time has passed as one of them stands for."""
+        """Reads the bars again when as much time has passed as one of them covers."""
         read_at, width = self._timeline.read_at, self._timeline.bar_width
         is_due = width and time.time() * 1000 - read_at > width
         if is_due and self._timeline.display and not self._screen.is_busy("timeline"):

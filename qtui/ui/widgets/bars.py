@@ -193,7 +193,7 @@ class StateTabs(Bar):
         for state, words in tabs:
             end += cell_len(words)
             self._ends.append((end, state))
-            # The key stands back behind the name, so that a line of numbers parts into tabs.
+            # The key is fainter than the name, so that a line of numbers reads as tabs.
             key, rest = (words[:2], words[2:]) if state is not self._state else ("", words)
             segments.append(Segment(key, self.part("key")))
             segments.append(Segment(rest, self._look(state)))
@@ -265,7 +265,7 @@ def header(
 
 
 def about(status: QueueStatus, workers: Mapping[QueueKey, int | None] | None) -> str:
-    """Who opened the queue last, who works on it, and how many jobs may run at once."""
+    """The queue's release, its workers, and its concurrency limit."""
     version = plain(status.version).removeprefix("bullmq:")
     words = [f"{status.kind.value} {version}".strip()]
     if workers is not None and status.queue in workers:

@@ -27,7 +27,7 @@ _WHAT = 12
 
 
 class CampaignList(CursorList):
-    """The campaigns that a journal folder tells of."""
+    """The campaigns of a journal folder."""
 
     PREFIX = "campaign-list"
 
@@ -75,7 +75,7 @@ class CampaignList(CursorList):
         return len(self._campaigns)
 
     def show(self, campaigns: Sequence[Summary], words: str) -> None:
-        """Shows campaigns; ``words`` stand in a list without any."""
+        """Shows campaigns; ``words`` are what an empty list says."""
         self._campaigns, self._words = campaigns, words
         self.measure()
         self.settle()

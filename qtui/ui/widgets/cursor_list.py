@@ -1,6 +1,6 @@
 """A list of lines with a cursor, of any length: what the queue list and the job table share.
 
-Only lines in sight are drawn, and drawing never waits.
+Only visible lines are drawn, and drawing never waits.
 """
 
 from __future__ import annotations
@@ -87,17 +87,17 @@ class CursorList(ScrollView, can_focus=True, inherit_bindings=False):
         return ""
 
     def settle(self) -> None:
-        """Is called when the cursor or the part in sight has changed."""
+        """Is called when the cursor or the visible part has changed."""
 
     # Ages
 
     def on_mount(self) -> None:
-        """From now on ages go on, whether anything is read or not."""
+        """Starts the timer that redraws ages; nothing is read for it."""
         self._ages: dict[int, str] = {}
         self.set_interval(OLDER_EVERY, self.grow_older)
 
     def grow_older(self) -> None:
-        """Draws those lines in sight anew whose ages read otherwise by now; reads nothing."""
+        """Redraws the visible lines whose ages have changed; reads nothing."""
         now, (first, last) = time.time() * 1000, self.in_sight
         places = range(first, min(last + 1, self.length))
         before, self._ages = self._ages, {place: self.ages(place, now) for place in places}
@@ -124,7 +124,7 @@ class CursorList(ScrollView, can_focus=True, inherit_bindings=False):
         self.set_reactive(CursorList.cursor, max(0, min(self.cursor, self.length - 1)))
 
     def reveal(self) -> None:
-        """Scrolls as little as it takes to have the cursor in sight."""
+        """Scrolls as little as needed to make the cursor visible."""
         first, last = self.in_sight
         if self.cursor < first:
             self.scroll_to(y=self.cursor, animate=False, immediate=True)
@@ -132,7 +132,7 @@ class CursorList(ScrollView, can_focus=True, inherit_bindings=False):
             self.scroll_to(y=self.cursor - self.room + 1, animate=False, immediate=True)
 
     def watch_cursor(self) -> None:
-        """Keeps the cursor in sight."""
+        """Keeps the cursor visible."""
         self.reveal()
         self.settle()
         self.refresh()
@@ -186,7 +186,7 @@ class CursorList(ScrollView, can_focus=True, inherit_bindings=False):
                 self.action_select()
 
     def on_resize(self) -> None:
-        """Other lines may be in sight."""
+        """Other lines may be visible."""
         self.measure()
         self.reveal()
         self.settle()
@@ -194,7 +194,7 @@ class CursorList(ScrollView, can_focus=True, inherit_bindings=False):
     # Drawing
 
     def render_line(self, y: int) -> Strip:
-        """One line of what is in sight: the head, a line of the list, or nothing."""
+        """One visible line: the head, a line of the list, or nothing."""
         width = self.scrollable_content_region.width
         if y == 0:
             return self.head(width)

@@ -1,6 +1,6 @@
 """The pane that shows a `qtui.views.document.Document`: it scrolls, has a cursor, folds.
 
-It draws the lines in sight and knows nothing of Redis: what is not loaded is asked for with
+It draws the visible lines and knows nothing of Redis: what is not loaded is asked for with
 `DocumentView.LoadRequested`, and the owner answers with a new document.
 """
 
@@ -36,7 +36,7 @@ class DocumentView(ScrollView, can_focus=True, inherit_bindings=False):
     | pageup / pagedown | Move it a page. |
     | home, g / end, G | Move it to the first or last line. |
     | [ / ] | Move it to the previous or next title. |
-    | enter | Fold, unfold or load what stands at the cursor. |
+    | enter | Fold, unfold or load the line at the cursor. |
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -82,7 +82,7 @@ class DocumentView(ScrollView, can_focus=True, inherit_bindings=False):
     """The line of the cursor."""
 
     class LoadRequested(Message):
-        """Enter or a click on a line that stands for something not loaded."""
+        """Enter or a click on a line of something that is not loaded."""
 
         def __init__(self, view: DocumentView, section: Section, pending: Pending) -> None:
             """Say what is asked for.
@@ -90,7 +90,7 @@ class DocumentView(ScrollView, can_focus=True, inherit_bindings=False):
             Args:
                 view: The pane.
                 section: The section that has the line.
-                pending: What the line stands for.
+                pending: What is to be loaded.
             """
             super().__init__()
             self.view = view
@@ -210,7 +210,7 @@ class DocumentView(ScrollView, can_focus=True, inherit_bindings=False):
             self._go(self._lines.top_of(section), top=True)
 
     def action_select(self) -> None:
-        """Fold or unfold what stands at the cursor; ask for it if it is not loaded."""
+        """Fold or unfold the line at the cursor; ask for it if it is not loaded."""
         lines, cursor = self._lines, self.cursor
         if not lines.height:
             return

@@ -20,14 +20,14 @@ from qtui.views.columns import Tone, Verdict, attempts
 from qtui.views.flow_rows import Line, node_state, node_words, option_of
 
 _WIDE: Final = 130
-"""Cells from which on a column tells what each failure does to its parent."""
+"""Width from which a column shows what each failure does to its parent."""
 
 _NARROW: Final = 100
 _OPTION: Final = len("parent continues without it")
 _ATTEMPTS: Final = 5
 _AGO: Final = 5
 _ID: Final = 8
-"""Cells that are left for an id, however deep it stands."""
+"""Cells that are left for an id, however deep in the tree."""
 
 _LEAST: Final = 18
 """Cells of the tree at least."""
@@ -44,7 +44,7 @@ class _Widths:
 
 
 class FlowTree(CursorList):
-    """The jobs of a flow. Its cursor stands on a job, whatever is read around it."""
+    """The jobs of a flow. Its cursor stays on its job while others are read."""
 
     PREFIX = "flow-tree"
 
@@ -75,11 +75,11 @@ class FlowTree(CursorList):
     """
 
     class Wanted(Message):
-        """Children are in sight that are not read."""
+        """Some visible children are not read."""
 
     @dataclass
     class CursorMoved(Message):
-        """The cursor stands on another line."""
+        """The cursor moved to another line."""
 
         line: Line | None
 
@@ -131,7 +131,7 @@ class FlowTree(CursorList):
         return self._lines[first : last + 1]
 
     def settle(self) -> None:
-        """Asks for children in sight, and tells where the cursor is."""
+        """Asks for visible children, and posts where the cursor is."""
         if any(line.more for line in self.lines_in_sight):
             self.post_message(self.Wanted())
         if self.line_at_cursor != self._told:
@@ -229,12 +229,12 @@ class FlowTree(CursorList):
 
 
 def _waits(line: Line) -> bool:
-    """Whether what it waits for tells its state."""
+    """Whether what it waits for names its state already."""
     return line.node.state is JobState.WAITING_CHILDREN and not line.repeated
 
 
 def _cut(guides: str, room: int) -> str:
-    """Guides of a job deep down, so that its id is still in sight."""
+    """Guides of a job deep down, cut so that its id is still visible."""
     return guides if len(guides) <= room else "…" + guides[-max(3, room - 1) :]
 
 

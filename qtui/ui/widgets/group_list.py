@@ -48,7 +48,7 @@ class GroupList(CursorList):
     """
 
     class Moved(Message):
-        """The cursor stands on another group."""
+        """The cursor moved to another group."""
 
     def __init__(self, marked: set[str], *, everywhere: bool, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -61,10 +61,10 @@ class GroupList(CursorList):
         self._moved = False
 
     def show(self, groups: Sequence[ErrorGroup], jobs: int, words: str) -> None:
-        """Shows newer counts, in the given order; ``words`` stand in a list without groups."""
+        """Shows newer counts, in the given order; ``words`` are what an empty list says."""
         here = self.group
         self._groups, self._jobs, self._words = groups, jobs, words
-        # Until somebody moves it, the cursor stands on the largest.
+        # Until the user moves it, the cursor is on the largest.
         if self._moved and here is not None:
             places = (place for place, one in enumerate(groups) if one.filter == here.filter)
             self.set_reactive(CursorList.cursor, next(places, self.cursor))
@@ -83,7 +83,7 @@ class GroupList(CursorList):
         return len(self._groups)
 
     def watch_cursor(self) -> None:
-        """Somebody has moved the cursor (or the list has been mounted)."""
+        """The user has moved the cursor (or the list has been mounted)."""
         self._moved = bool(self._groups)
         super().watch_cursor()
         self.post_message(self.Moved())

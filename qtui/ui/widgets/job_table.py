@@ -1,7 +1,7 @@
 """The table of jobs: a million rows cost what fifty do.
 
 It draws rows that are loaded and asks for those that are not; it never waits. Its cursor is a job
-id: the place follows the job, whatever the list does.
+id: its place follows the job when the list changes.
 """
 
 from __future__ import annotations
@@ -101,13 +101,13 @@ class JobTable(CursorList):
 
     @dataclass
     class CursorMoved(Message):
-        """The cursor stands on another job; None where there is none."""
+        """The cursor moved to another job; None where there is none."""
 
         row: Row | None
 
     @dataclass
     class Wanted(Message):
-        """Rows are in sight that are not loaded."""
+        """Some visible rows are not loaded."""
 
         first: int
         last: int
@@ -156,7 +156,7 @@ class JobTable(CursorList):
         """The list has other rows now.
 
         Args:
-            place: where the cursor's job stands now, if that is known.
+            place: the place of the cursor's job now, if that is known.
             shift: by how many rows it has moved. The view moves with it, so that the job stays
                 where it is on the screen, but for a view from the top: there one sees new jobs
                 come in until the cursor would leave the screen.
@@ -202,7 +202,7 @@ class JobTable(CursorList):
     # Ages
 
     def ages(self, place: int, now: float) -> str:
-        """What stands in the column of ages."""
+        """The text in the column of ages."""
         row = self._list.row(place) if self._list is not None else None
         return "" if row is None or self._list is None else when(row, self._list.state, now)
 

@@ -54,7 +54,7 @@ class QueueList(CursorList):
 
     @dataclass
     class Selected(Message):
-        """The cursor stands on another queue; None where there is none."""
+        """The cursor moved to another queue; None where there is none."""
 
         queue: QueueKey | None
 
@@ -103,7 +103,7 @@ class QueueList(CursorList):
         self.refresh()
 
     def touch(self) -> None:
-        """From now on the cursor stays with its queue; until then it stands on the worst."""
+        """From now on the cursor stays with its queue; until then it is on the worst."""
         self._touched = True
 
     def touch_by_key(self, pressed_at: float) -> None:
@@ -115,7 +115,7 @@ class QueueList(CursorList):
             self.touch()
 
     def watch_cursor(self) -> None:
-        """Somebody has moved the cursor (or the list has been mounted)."""
+        """The user has moved the cursor (or the list has been mounted)."""
         if self.length:
             self.touch()
         super().watch_cursor()
@@ -141,7 +141,7 @@ class QueueList(CursorList):
         self.reveal()
 
     def say(self, words: str) -> None:
-        """What stands in an empty list; words of ours only."""
+        """Sets what an empty list says; not for foreign text."""
         self._words = words
         self.refresh()
 

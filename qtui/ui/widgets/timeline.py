@@ -26,10 +26,10 @@ TALL: Final = 3
 """Lines with which it has bars of two lines, and a scale."""
 
 _LABEL: Final = 5
-"""Cells left of the bars, where the window's name stands."""
+"""Cells left of the bars, for the window's name."""
 
 _NOTES: Final = ((100, 35), (50, 23), (30, 15))
-"""Cells right of the bars, for words, in widgets of so many cells at least."""
+"""Smallest width of the widget, and cells right of the bars for words in it."""
 
 _WIDEST: Final = 4
 """Cells of a bar at most."""
@@ -100,7 +100,7 @@ class Timeline(Widget, can_focus=True):
             """Say what is wanted.
 
             Args:
-                timeline: The widget; `Timeline.room` tells how many bars.
+                timeline: The widget; `Timeline.room` is the number of bars.
                 window: The window.
             """
             super().__init__()
@@ -164,7 +164,7 @@ class Timeline(Widget, can_focus=True):
 
     @property
     def bar_width(self) -> int:
-        """What each bar stands for, ms; 0 where nothing is shown, or all that there is."""
+        """The time that a bar covers, ms; 0 where nothing is shown, or everything."""
         if self._timeline is None or self._timeline.window is TimeWindow.ALL:
             return 0
         return self._timeline.width

@@ -70,7 +70,7 @@ class TypedLine(Input):
         return True
 
     def column(self, position: int) -> int:
-        """The cell of the screen's line in which a character of the text stands."""
+        """The cell of the screen's line that shows a character of the text."""
         before = cell_len(self.value[:position])
         return self.content_region.x + before - self.scroll_offset.x
 

@@ -96,7 +96,7 @@ class Board:
         )
 
     async def everything(self) -> Query:
-        """A selection of all jobs that the visible list stands for. Costs one command.
+        """Returns a selection of all jobs that the visible list shows. Costs one command.
 
         Raises:
             ValueError: there is no list.

@@ -2,10 +2,10 @@
 
 The list in Redis moves all the time; the person's place in it must not. So places are found again
 by job id: a refresh asks for the rank of an anchor (the job under the cursor) and moves the window
-with it. When the anchor itself has left the state it stays as a row of its own until it is let go.
+with it. When the anchor itself has left the state its row stays until it is released.
 
 After a retry the list is *held*: rows that were loaded stay as they are, so that every result can
-be read where its job stood, and what changed meanwhile is only counted.
+be read in its job's row, and what changed meanwhile is only counted.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class JobList:
         self._empty: set[int] = set()
         """Places that were read and found empty; they are not read again."""
         self._left: set[str] = set()
-        # Rows are placed by where they stood when they were asked for: one reading at a time.
+        # Rows are placed by their place when they were asked for: one reading at a time.
         self._lock = asyncio.Lock()
 
     def row(self, index: int) -> Row | None:
@@ -98,7 +98,7 @@ class JobList:
         """Reads what a window lacks; True if there was something to read.
 
         Places are those of the last refresh. If the list has moved since, what is read is placed by
-        its neighbours, as well as they can tell.
+        its neighbours, as far as they are known.
 
         Costs a page and one look-up of a rank at the same time, and one more page if it has moved.
         """
@@ -211,8 +211,8 @@ class JobList:
     async def _offset(self, place: int) -> int:
         """Where a place of ours is in Redis now, below 0 where it has left.
 
-        The nearest loaded job that is still in its state tells. Where there is none, what came and
-        what is lost is taken to be above: that is where the newest jobs are.
+        The nearest loaded job that is still in its state decides. Where there is none, jobs are
+        taken to have come and gone above: that is where the newest are.
         """
         known = sorted(
             (abs(index - place), index)
@@ -269,7 +269,7 @@ class JobList:
         farthest = sorted(self._rows, key=lambda place: abs(place - middle))
         for place in farthest[MOST_HELD // 2 :]:
             row = self._rows[place]
-            # Nobody could read one again that has left.
+            # A row that has left the state cannot be read again.
             if row.id not in self._left:
                 self._drop(place)
         self._empty.clear()

@@ -1,6 +1,6 @@
 """Tells which queues have changed, from their event streams. Reads only.
 
-Events say that something happened; what stands in the queue now is read again from its keys, since
+Events say that something happened; what is in the queue now is read again from its keys, since
 streams are trimmed and not every change emits one.
 """
 
