@@ -18,6 +18,7 @@ from qtui.bullmq.connection.client import connect, parse_target
 from qtui.bullmq.connection.origin import read_origin
 from qtui.bullmq.connection.trouble import Unable, condition_of, denial_of
 from qtui.bullmq.model import JobState
+from qtui.bullmq.writers.promote import PromoteWriter
 from qtui.bullmq.writers.remove import RemoveWriter
 from qtui.bullmq.writers.rerun import RerunWriter
 from qtui.bullmq.writers.retry import RetryWriter
@@ -27,6 +28,9 @@ from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.flow_rerun.rerun import Rerun
 from qtui.operations.journal.reading import ids, progress_of, summary
 from qtui.operations.planning.plan import Resets
+from qtui.operations.promote.plan import make_promotion_plan
+from qtui.operations.promote.promote import Promote
+from qtui.operations.promote.resuming import resume_promotion
 from qtui.operations.remove.plan import make_removal_plan
 from qtui.operations.remove.remove import Remove
 from qtui.operations.remove.resuming import resume_removal
@@ -132,6 +136,15 @@ async def a_removal(client: Redis, folder: Path, patience: float = 20) -> Campai
     )
 
 
+async def a_promotion(client: Redis, folder: Path, patience: float = 20) -> Campaign[Promote]:
+    await raw_failed(client, map(str, range(JOBS)), state="delayed")
+    plan = await make_promotion_plan(client, await query(client, QUEUE, JobState.DELAYED), rate=0)
+    record = Recorder(folder=folder, where=WHERE, how="key p")
+    return Campaign(
+        client, Promote(client, PromoteWriter(client), plan), record=record, patience=patience
+    )
+
+
 async def resumed_or_anew(
     client: Redis, campaign: Campaign[JobAction], folder: Path
 ) -> Campaign[JobAction]:
@@ -140,6 +153,9 @@ async def resumed_or_anew(
     if isinstance(campaign.action, Retry):
         taken = Interrupted.take(folder, name, WHERE)
         return await resume_retry(taken, client, RetryWriter(client))
+    if isinstance(campaign.action, Promote):
+        taken = Interrupted.take(folder, name, WHERE, verb=Verb.PROMOTE)
+        return await resume_promotion(taken, client)
     if isinstance(campaign.action, Remove):
         taken = Interrupted.take(folder, name, WHERE, verb=Verb.REMOVE)
         return await resume_removal(taken, client, RemoveWriter(client))
@@ -149,7 +165,7 @@ async def resumed_or_anew(
 
 
 Begin: TypeAlias = Callable[[Redis, Path, float], Awaitable[Campaign[JobAction]]]
-ACTIONS = {"retry": a_retry, "rerun": a_rerun, "remove": a_removal}
+ACTIONS = {"retry": a_retry, "rerun": a_rerun, "promote": a_promotion, "remove": a_removal}
 BOTH = pytest.mark.parametrize("begin", ACTIONS.values(), ids=ACTIONS)
 
 
@@ -180,10 +196,10 @@ async def unwell(
         running.cancel()
 
 
-async def still_failed(client: Redis) -> int:
-    return int(await client.zcard(QUEUE.key("failed"))) + int(
-        await client.zcard(KIDS.key("failed"))
-    )
+async def still_there(client: Redis) -> int:
+    """Jobs that are where the campaigns here find them."""
+    keys = (QUEUE.key("failed"), KIDS.key("failed"), QUEUE.key("delayed"))
+    return sum([int(await client.zcard(key)) for key in keys])
 
 
 @EACH
@@ -200,7 +216,7 @@ async def test_it_is_waited_for_and_gone_on_with(
     assert (campaign.phase, campaign.trouble) == (Phase.DONE, "")
     assert campaign.codes == {Code.DONE: campaign.selected}
     assert len({one.job_id for one in found}) == len(found) == campaign.selected
-    assert await still_failed(own) == 0
+    assert await still_there(own) == 0
     assert summary(tmp_path, ids(tmp_path)[0]).phase == "done"
 
 
@@ -220,7 +236,7 @@ async def test_past_the_patience_it_stops_with_the_reason_and_no_job_is_charged(
     assert (one.phase, one.note) == ("stopped", words)
     await CONDITIONS[words](own, False)
     # What is left is done by the next one: a retry's journal is gone on with, a rerun planned anew.
-    left = await still_failed(own)
+    left = await still_there(own)
     assert left > 0
     if not isinstance(campaign.action, Rerun):
         assert left == campaign.selected - campaign.done
@@ -229,7 +245,7 @@ async def test_past_the_patience_it_stops_with_the_reason_and_no_job_is_charged(
         pass
     again.close()
     assert again.phase is Phase.DONE
-    assert await still_failed(own) == 0
+    assert await still_there(own) == 0
 
 
 @pytest.mark.parametrize("words", list(CONDITIONS)[:1])
@@ -365,13 +381,13 @@ async def test_a_right_that_is_missing_stops_it_at_once_and_no_job_is_charged(
         assert (one.phase, one.note) == ("stopped", words)
         await own.execute_command("ACL", "SETUSER", "mover", "+@all")
         if not isinstance(campaign.action, Rerun):
-            assert await still_failed(own) == campaign.selected - campaign.done
+            assert await still_there(own) == campaign.selected - campaign.done
         again = await resumed_or_anew(client, campaign, tmp_path)
         async for _ in again.run():
             pass
         again.close()
         assert again.phase is Phase.DONE
-        assert await still_failed(own) == 0
+        assert await still_there(own) == 0
 
 
 async def test_a_right_to_a_side_effect_that_is_missing_is_a_note(
@@ -404,7 +420,7 @@ async def test_memory_that_is_full_keeps_no_job_back(
     campaign.close()
     assert (campaign.phase, campaign.why) == (Phase.DONE, "")
     assert campaign.codes == {Code.DONE: campaign.selected}
-    assert await still_failed(own) == 0
+    assert await still_there(own) == 0
 
 
 async def test_a_login_that_is_refused_for_a_while_is_waited_for(

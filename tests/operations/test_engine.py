@@ -18,9 +18,10 @@ from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.engine.patience import LAST_LOOK, Patience, Stop
 from qtui.operations.flow_rerun.rerun import Rerun
 from qtui.operations.journal.reading import ids, progress_of, summary
+from qtui.operations.promote.promote import Promote
 from tests.operations.campaigns import campaign_of, ours_to, plan_of, proxied
 from tests.operations.flows import KIDS
-from tests.operations.test_conditions import BOTH, Begin, still_failed
+from tests.operations.test_conditions import BOTH, Begin, still_there
 from tests.seeds import QUEUE, raw_failed, soon
 from tests.servers import start
 from tests.wires import Accident
@@ -31,11 +32,12 @@ LOST = Accident.CALL_LOST
 async def _spoil(client: Redis, campaign: Campaign[JobAction]) -> str:
     """Puts a key of a wrong type where the next call reads; its name."""
     queue = KIDS if isinstance(campaign.action, Rerun) else QUEUE
+    key = queue.key("delayed" if isinstance(campaign.action, Promote) else "failed")
     async with client.pipeline() as both:
-        both.rename(queue.key("failed"), "aside")
-        both.set(queue.key("failed"), "junk")
+        both.rename(key, "aside")
+        both.set(key, "junk")
         await both.execute()
-    return queue.key("failed")
+    return key
 
 
 @BOTH
@@ -92,7 +94,7 @@ async def test_a_stop_is_heeded_while_a_call_is_lost(
     assert {one.code for one in found} <= {Code.DONE, Code.UNKNOWN}
     one = summary(tmp_path, ids(tmp_path)[0])
     assert (one.phase, one.note) == ("stopped", "")
-    assert await still_failed(client) > 0
+    assert await still_there(client) > 0
 
 
 @BOTH
@@ -124,7 +126,7 @@ async def test_a_stop_is_heeded_while_the_server_hangs(tmp_path: Path, begin: Be
         assert summary(tmp_path, name).phase == "stopped"
         if not isinstance(campaign.action, Rerun):
             doubtful = len(progress_of(tmp_path, name).doubtful)
-            assert await still_failed(client) >= campaign.selected - campaign.done - doubtful
+            assert await still_there(client) >= campaign.selected - campaign.done - doubtful
         await client.aclose()
 
 

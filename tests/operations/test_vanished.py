@@ -23,7 +23,7 @@ from qtui.operations.retry.resuming import resume_retry
 from qtui.operations.retry.retry import Retry
 from tests.operations.campaigns import codes, plan_of, run
 from tests.operations.flows import KIDS
-from tests.operations.test_conditions import JOBS, a_removal, a_rerun, a_retry
+from tests.operations.test_conditions import JOBS, a_promotion, a_removal, a_rerun, a_retry
 from tests.seeds import QUEUE, raw_failed
 
 Blow: TypeAlias = Callable[[Redis, EmbeddedServer], Awaitable[None]]
@@ -54,7 +54,7 @@ async def a_retry_by_id(client: Redis, folder: Path, patience: float = 20) -> Ca
     )
 
 
-@pytest.mark.parametrize("begin", [a_retry, a_retry_by_id, a_rerun, a_removal])
+@pytest.mark.parametrize("begin", [a_retry, a_retry_by_id, a_rerun, a_promotion, a_removal])
 @pytest.mark.parametrize("blow", [_flush, _flush_with_a_key_left, _obliterate])
 async def test_it_says_what_was_done_and_what_is_gone(
     any_server: EmbeddedServer,
