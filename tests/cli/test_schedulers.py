@@ -120,8 +120,8 @@ def test_it_runs_now_as_a_plain_job(url: str) -> None:
     before = keys(url)
     done = qtui(url, "schedulers", "payments", "nightly", "--run-now", "--yes", "--json")
     assert done.code == 0
-    place, job_id = done.objects[0]["target"].split()
-    assert place == "wait"
+    job_id = done.objects[0]["id"]
+    assert done.objects[0] == {"id": job_id, "code": 1, "target": "wait"}
     with connect(url) as client:
         job = client.hgetall(f"bull:payments:{job_id}")
     assert (job["name"], job["data"]) == ("\x1b[31mnight", '{"b":2}')
@@ -134,7 +134,7 @@ def test_it_runs_now_as_a_plain_job(url: str) -> None:
 
 def test_a_job_that_has_begun_is_not_taken_back(url: str) -> None:
     done = qtui(url, "schedulers", "payments", "nightly", "--run-now", "--yes", "--json")
-    _, job_id = done.objects[0]["target"].split()
+    job_id = done.objects[0]["id"]
 
     async def take(stage: Stage) -> None:
         while (await stage.active()).id != job_id:
@@ -155,6 +155,7 @@ def test_what_can_t_be_done_says_so(url: str) -> None:
     assert qtui(url, "schedulers", "payments", "nix").code == 1
     for wrong in (
         ("payments", "--remove"),
+        ("payments", "nightly", "hourly", "--run-now", "--yes"),
         ("*", "nightly", "--remove"),
         ("payments", "--yes"),
         ("nowhere",),

@@ -85,10 +85,10 @@ class _Rescheduling(QueueReport):
 
 class _Running(_Rescheduling):
     verb = Do.RUN_NOW.done
+    noun = "job"
 
     def _done(self, result: Result) -> str:
-        place, _, job_id = result.target.partition(" ")
-        return f"job {job_id} added, {place}" if job_id else self.verb
+        return f"added, {result.target}" if result.target else self.verb
 
 
 class _Removing(_Rescheduling):
@@ -120,6 +120,8 @@ def schedulers(place: Workplace, request: SchedulersRequest) -> int:
         raise CommandError("name one queue to change its schedulers", USAGE)
     if not request.ids and request.do is not Do.REVIVE:
         raise CommandError(f"name the scheduler to --{request.do}", USAGE)
+    if len(request.ids) > 1 and request.do is Do.RUN_NOW:
+        raise CommandError("--run-now takes one scheduler", USAGE)
     return _change(place, request, request.do)
 
 

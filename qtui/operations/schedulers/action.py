@@ -16,14 +16,15 @@ from typing import ClassVar, Final
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.schedulers.state import read_score, taken_ids
-from qtui.bullmq.writers.add import AddWriter, Unreserved
+from qtui.bullmq.new_job.options import NewJob
+from qtui.bullmq.schedulers.state import read_score
+from qtui.bullmq.writers.add import AddWriter
 from qtui.bullmq.writers.queues import QueueStep
 from qtui.bullmq.writers.schedulers import SchedulerWriter
+from qtui.operations.add.add import Add
 from qtui.operations.journal.lines import SCHEDULERS, Header
 from qtui.operations.queues.queue_action import QueueAction, QueueChange
 from qtui.operations.schedulers.changes import Reading, read_removal, read_revival
-from qtui.operations.schedulers.template import Template, read_template
 from qtui.verbs import Verb
 
 RUN: Final = "scheduler-run"
@@ -121,55 +122,24 @@ class Revive(_Reschedule):
         return await read_revival(self.client, self.queue, self.id)
 
 
-class RunNow(SchedulerChange):
+class RunNow(Add):
     """One plain job from a scheduler's template; the schedule stays as it is.
 
     The iteration is never promoted for it: its time would be used up, and the next one would come a
-    whole period after that (BullMQ 5.81.5 and 6.7.0). Two steps: an id, then the job with it.
+    whole period after that (BullMQ 5.81.5 and 6.7.0). In results and journal it is the job.
     """
 
     def __init__(
-        self, client: Client, writer: AddWriter, queue: QueueKey, scheduler_id: str
+        self, client: Client, writer: AddWriter, queue: QueueKey, job: NewJob, *, scheduler: str
     ) -> None:
-        super().__init__(queue, scheduler_id)
-        self.client = client
-        self.writer = writer
-        self.template: Template | None = None
-        self.number = ""
-        """The id of the job; empty until it is reserved."""
+        super().__init__(client, writer, queue, job)
+        self._scheduler = scheduler
 
-    async def former(self) -> Mapping[str, str]:
-        """Reads the template. Nothing is wiped."""
-        self.template = await read_template(self.client, self.queue, self.id)
-        return {"name": self.template.job.name} if self.template.job is not None else {}
-
-    async def step(self) -> QueueStep:
-        """Reserves an id, then adds the job."""
-        template = self.template or await read_template(self.client, self.queue, self.id)
-        if template.job is None:
-            return QueueStep(Result(self.id, template.code, error=template.why))
-        if not self.number:
-            try:
-                self.number = (await self.writer.reserve(self.queue)).number
-            except Unreserved as error:
-                return QueueStep(Result(self.id, Code.REFUSED, error=str(error)))
-            return QueueStep(Result(self.id, Code.DONE), left=1)
-        batch = await self.writer.add(self.queue, template.job, self.number)
-        [result] = batch.results
-        target = f"{result.target} {self.number}" if result.done else ""
-        return QueueStep(
-            result._replace(job_id=self.id, target=target), note=batch.note, seconds=batch.seconds
-        )
-
-    async def stands(self) -> bool:
-        """Whether the job is not there, though it would be if it had been added."""
-        if not self.number:
-            return True
-        return not await taken_ids(self.client, self.queue, [self.number])
-
-    def result(self) -> Result:
-        """Returns the job, whose place is not known."""
-        return Result(self.id, Code.DONE, f"added {self.number}")
+    def header(self) -> Header:
+        """Returns the first line of the journal, without address, command and pace."""
+        options = {"do": Do.RUN_NOW.value, "scheduler": self._scheduler}
+        action = Verb.SCHEDULERS.value
+        return replace(super().header(), action=action, effect=RUN, options=options)
 
 
 class SchedulerAction(QueueAction):
@@ -194,13 +164,10 @@ class SchedulerAction(QueueAction):
 
     def header(self) -> Header:
         """Returns the first line of the journal, without address, command and pace."""
-        effect = RUN if self.do is Do.RUN_NOW else ""
-        return replace(super().header(), effect=effect, options={"do": self.do.value})
+        return replace(super().header(), options={"do": self.do.value})
 
 
 def change_of(do: Do, client: Client, queue: QueueKey, scheduler_id: str) -> SchedulerChange:
-    """Returns the change of one scheduler, with a writer for that alone."""
-    if do is Do.RUN_NOW:
-        return RunNow(client, AddWriter(client), queue, scheduler_id)
+    """Returns the removal or the revival of one scheduler, with a writer for that alone."""
     kind = Remove if do is Do.REMOVE else Revive
     return kind(client, SchedulerWriter(client), queue, scheduler_id)

@@ -9,12 +9,14 @@ from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import QueueStatus
+from qtui.bullmq.new_job.options import NewJob
 from qtui.bullmq.reads.queues.workers import read_workers
 from qtui.bullmq.reads.status import read_status
 from qtui.bullmq.schedulers.revival import NextIteration
 from qtui.bullmq.schedulers.scheduler import Condition, Scheduler
+from qtui.bullmq.writers.add import AddWriter
 from qtui.operations.planning.proposal import PlanLine, PlanOptions, count_to_type
-from qtui.operations.schedulers.action import Do, SchedulerAction, change_of
+from qtui.operations.schedulers.action import Do, RunNow, SchedulerAction, change_of
 from qtui.operations.schedulers.changes import read_removal, read_revival
 from qtui.operations.schedulers.template import read_template
 from qtui.operations.schedulers.words import iteration_place, moment, schedule, until
@@ -33,6 +35,8 @@ class SchedulerForecast:
     """Code 1, or why nothing is done."""
     next: NextIteration | None = None
     """For a revival: the iteration that it makes, as of now."""
+    job: NewJob | None = None
+    """For a run now: the job that it adds."""
 
     @property
     def is_done(self) -> bool:
@@ -182,8 +186,12 @@ class SchedulersPlan:
                     "last time fits; the workers compute those after it."
                 )
 
-    def action(self, client: Client, options: PlanOptions) -> SchedulerAction:
+    def action(self, client: Client, options: PlanOptions) -> SchedulerAction | RunNow:
         """Returns the action, with a writer of its own; not for a plan that changes nothing."""
+        if self.do is Do.RUN_NOW:
+            [one] = self.chosen
+            assert one.job is not None
+            return RunNow(client, AddWriter(client), self.queue, one.job, scheduler=one.id)
         changes = [change_of(self.do, client, self.queue, one.id) for one in self.chosen]
         return SchedulerAction(self.do, changes)
 
@@ -197,7 +205,7 @@ def _missed(one: Scheduler, made: NextIteration) -> int:
 async def plan_schedulers(
     client: Client, do: Do, queue: QueueKey, ids: Sequence[str]
 ) -> SchedulersPlan:
-    """Returns what an action on these schedulers will do. Reads only.
+    """Returns what an action on these schedulers will do; one alone can be run now. Reads only.
 
     Costs two round trips, and for each scheduler what `read_state` costs.
     """
@@ -218,7 +226,9 @@ async def _forecast(
     if do is Do.RUN_NOW:
         template = await read_template(client, queue, scheduler_id)
         result = Result(scheduler_id, template.code, error=template.why)
-        return SchedulerForecast(id=scheduler_id, scheduler=template.scheduler, result=result)
+        return SchedulerForecast(
+            id=scheduler_id, scheduler=template.scheduler, result=result, job=template.job
+        )
     read = read_removal if do is Do.REMOVE else read_revival
     reading = await read(client, queue, scheduler_id)
     return SchedulerForecast(

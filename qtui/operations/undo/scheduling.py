@@ -95,7 +95,7 @@ class Unrun:
     """
 
     effect = "scheduler-unrun"
-    done = "its job removed"
+    done = "removed"
 
     def __init__(self, client: Client, header: Header, writes: bool) -> None:
         self._client = client
@@ -104,11 +104,7 @@ class Unrun:
 
     async def _find(self, deed: Deed) -> tuple[Result, JobState | None, Picked]:
         """What a removal would answer, and the job with its place."""
-        job_id = deed.target.rpartition(" ")[2]
-        picked = Picked(job_id)
-        if not job_id:
-            why = "the journal does not say which job it was"
-            return Result(deed.id, Code.NOT_IN_STATE, error=why), None, picked
+        job_id, picked = deed.id, Picked(deed.id)
         found = await Reader(self._client).whereabouts(self._queue, [job_id], reasons=False)
         where = found[job_id]
         if not where.exists:
@@ -117,7 +113,7 @@ class Unrun:
             [row] = await Pins(self._client, self._queue, where.state).rows([job_id])
             if row.score is not None and not row.attempts_made and not row.attempts_started:
                 return Result(deed.id, Code.DONE), where.state, Picked(job_id, row.score)
-        why = f"its job {job_id} has run: {where.words}"
+        why = f"it has run: {where.words}"
         return Result(deed.id, Code.NOT_IN_STATE, error=why), None, picked
 
     async def look(self, deeds: Sequence[Deed]) -> Sequence[Standing]:
@@ -138,7 +134,7 @@ class Unrun:
             result, state, picked = await self._find(deed)
             if state is not None:
                 batch = await self._writer.remove(self._queue, state, [picked])
-                result = batch.results[0]._replace(job_id=deed.id)
+                [result] = batch.results
                 note = note or batch.note
             results.append(result)
         return Batch(results, note)

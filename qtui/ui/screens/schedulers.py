@@ -221,6 +221,9 @@ class SchedulersScreen(QtuiScreen[None]):
         try:
             async for results in campaign.run():
                 for result in results:
+                    if plan.do is Do.RUN_NOW:  # its result is the job's
+                        self._results[plan.chosen[0].id] = _verdict(plan.do, result)
+                        continue
                     self._results[result.job_id] = _verdict(plan.do, result)
                     if plan.do is Do.REMOVE and result.done and result.job_id in before:
                         self._removed[result.job_id] = before[result.job_id]
@@ -271,7 +274,7 @@ class SchedulersScreen(QtuiScreen[None]):
 def _verdict(do: Do, result: Result) -> Verdict:
     """What came of an action, for the row of its scheduler."""
     if result.done:
-        job_id = result.target.rpartition(" ")[2] if do is Do.RUN_NOW else ""
+        job_id = result.job_id if do is Do.RUN_NOW else ""
         return Verdict(f"✔ {do.done}" + (f", job {plain(job_id)}" if job_id else ""), Tone.GOOD)
     sign = "?" if result.code is Code.UNKNOWN else f"✗ {int(result.code)}"
     return Verdict(f"{sign} {first_line(result.error)}", Tone.BAD)
