@@ -1,4 +1,4 @@
-"""The terminal: taken, lent to the shell on Ctrl+Z, and given back however qtui ends.
+"""The terminal: taken, lent to the shell on Ctrl+Z or to an editor, given back however qtui ends.
 
 The one file that uses Textual's private interface (of 8.2), for what its driver does not do:
 
@@ -13,6 +13,7 @@ The one file that uses Textual's private interface (of 8.2), for what its driver
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import os
@@ -24,7 +25,7 @@ import time
 import tty
 from codecs import getincrementaldecoder
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Final, TypeAlias
 
@@ -49,6 +50,9 @@ INTERRUPTED: Final = 130
 
 END_WITHIN: Final = 1.7
 """Seconds for an orderly end: the journal's last line, the connections' farewell."""
+
+_LAST_OF_PROGRAM: Final = 0.5
+"""Seconds for which a program that the terminal was lent to may end, when we end."""
 
 _DRAIN: Final = 0.3
 """Seconds for which the last output may take to reach the terminal."""
@@ -317,6 +321,33 @@ class Terminal(LinuxDriver):
         if output is not None:
             output.write(data)
 
+    # Lending it to another program
+
+    @contextlib.contextmanager
+    def lent(self) -> Iterator[bool]:
+        """Gives the terminal to a program of this process group, and takes it again at the end.
+
+        Meanwhile nothing is drawn and no key is read. Ctrl+C and Ctrl+\\ are that program's alone.
+        Where Ctrl+Z stops the group, it stops us with it, and ``fg`` brings both back. Yields
+        whether the terminal was ours to lend.
+        """
+        if self._ending or self._cooked is None:
+            yield False
+            return
+        self._lend()
+        # Not ignored: the other program would inherit that.
+        handlers = {signal.SIGINT: _unheard, signal.SIGQUIT: _unheard}
+        before = {number: signal.signal(number, one) for number, one in handlers.items()}
+        before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        try:
+            yield True
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            if not self._ending:
+                self.start_application_mode()
+                self._draw()
+
     # Stopping and going on
 
     def suspend_group(self) -> bool:
@@ -395,6 +426,10 @@ class Terminal(LinuxDriver):
             super().process_message(message)
 
 
+def _unheard(number: int, frame: FrameType | None) -> None:
+    """Handles a signal that is meant for another program."""
+
+
 def _in_front(number: int) -> _Mode:
     """The terminal's mode, as soon as we may change it; in the background that stops us first.
 
@@ -434,6 +469,30 @@ class TerminalApp(App[None]):
     def suspend_to_shell(self) -> bool:
         """Stops the program until ``fg``; False where there is no shell to go back to."""
         return isinstance(self._driver, Terminal) and self._driver.suspend_group()
+
+    async def lend_terminal(self, work: Callable[[], None], stop: Callable[[], None]) -> bool:
+        """Runs a program that uses the terminal, while all else goes on unseen.
+
+        Args:
+            work: runs the program, in a thread of its own, until it ends.
+            stop: makes it end, when we are to end ourselves.
+
+        Returns:
+            Whether the terminal could be lent.
+        """
+        driver = self._driver
+        lent = driver.lent() if isinstance(driver, Terminal) else contextlib.nullcontext(True)
+        with lent as is_ours:
+            if is_ours:
+                running = asyncio.ensure_future(asyncio.to_thread(work))
+                try:
+                    await asyncio.shield(running)
+                except asyncio.CancelledError:
+                    stop()
+                    with contextlib.suppress(Exception):
+                        await asyncio.wait_for(running, _LAST_OF_PROGRAM)
+                    raise
+        return is_ours
 
     def _prune(self, *nodes: Widget, parent: DOMNode | None = None) -> AwaitRemove:
         """Takes widgets out, and lets go of what was drawn of them.

@@ -239,6 +239,6 @@ async def test_a_place_in_line_is_found_again_after_a_pause_and_a_resume(
         assert await client.lrange(QUEUE.key("wait"), 0, -1) == before
         # The one that was to run before it has run: it is next.
         await edited(client, tmp_path, ids[1], Wish(priority=5))
-        await queue.work(1)
+        await client.lrem(QUEUE.key("wait"), 1, ids[0])
         await undone(client, tmp_path)
         assert await client.lrange(QUEUE.key("wait"), 0, -1) == before[:-1]

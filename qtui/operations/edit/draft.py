@@ -18,7 +18,6 @@ from typing import Final
 from qtui.bullmq.new_job.payload import Mistake, mistake_in, packed, spread
 
 _FALLBACK: Final = "vi"
-_NO_PROGRAM: Final = 127
 
 
 class EditorError(Exception):
@@ -57,6 +56,7 @@ class Draft:
 
     def __init__(self, data: str, name: str) -> None:
         self._data = data
+        self._editor: subprocess.Popen[bytes] | None = None
         self._first = data if mistake_in(data) else spread(data) + "\n"
         self._folder = tempfile.TemporaryDirectory(prefix="qtui-")  # mode 0700
         safe = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "_" for c in name)
@@ -85,14 +85,18 @@ class Draft:
             EditorError: it could not be started, or ended with an error: nothing is to be done.
         """
         try:
-            code = subprocess.call([*command, str(self.path)])
+            self._editor = subprocess.Popen([*command, str(self.path)])
         except OSError as error:
             raise EditorError(f"{command[0]} could not be started: {error.strerror}") from None
-        if code == _NO_PROGRAM:
-            raise EditorError(f"{command[0]} was not found")
+        code = self._editor.wait()
         if code:
             how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
             raise EditorError(f"{command[0]} {how}: nothing is changed")
+
+    def stop(self) -> None:
+        """Asks the editor to end, if it runs; may be called from any thread."""
+        if self._editor is not None and self._editor.poll() is None:
+            self._editor.terminate()
 
     @property
     def text(self) -> str:
