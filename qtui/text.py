@@ -126,3 +126,18 @@ def span(milliseconds: float) -> str:
         return f"{minutes} m {rest} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} m"
+
+
+_PIECE: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
+_IN_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+def milliseconds_of(text: str) -> int | None:
+    """The milliseconds of a duration: ``300ms``, ``90s``, ``1h30m``, ``0``; None for other text."""
+    text = text.replace(" ", "")
+    pieces = _PIECE.findall(text)
+    if text == "0":
+        return 0
+    if not pieces or "".join(number + unit for number, unit in pieces) != text:
+        return None
+    return round(sum(float(number) * _IN_MS[unit] for number, unit in pieces))

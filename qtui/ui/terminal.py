@@ -327,9 +327,9 @@ class Terminal(LinuxDriver):
     def lent(self) -> Iterator[bool]:
         """Gives the terminal to a program of this process group, and takes it again at the end.
 
-        Meanwhile nothing is drawn and no key is read. Ctrl+C and Ctrl+\\ are that program's alone.
-        Where Ctrl+Z stops the group, it stops us with it, and ``fg`` brings both back. Yields
-        whether the terminal was ours to lend.
+        Meanwhile nothing is drawn and no key is read. Ctrl+C is that program's alone. Where Ctrl+Z
+        stops the group, it stops us with it, and ``fg`` brings both back. Yields whether the
+        terminal was ours to lend.
         """
         if self._ending or self._cooked is None:
             yield False

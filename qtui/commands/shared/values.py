@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import Final
 
 import click
 
-_PIECE: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
-_IN_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+from qtui.text import milliseconds_of
 
 
 def given_text(word: str | None, option: str) -> str | None:
@@ -61,13 +59,10 @@ class Duration(click.ParamType[int]):
         """Returns the milliseconds."""
         if isinstance(value, int):
             return value
-        text = str(value).replace(" ", "")
-        pieces = _PIECE.findall(text)
-        if text == "0":
-            return 0
-        if not pieces or "".join(number + unit for number, unit in pieces) != text:
+        found = milliseconds_of(str(value))
+        if found is None:
             self.fail("use a number and a unit, such as 300ms, 90s, 5m or 1h30m", param, ctx)
-        return round(sum(float(number) * _IN_MS[unit] for number, unit in pieces))
+        return found
 
 
 DURATION: Final = Duration()

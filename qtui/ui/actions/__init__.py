@@ -10,6 +10,7 @@ from typing import Final
 from qtui.ui.actions.action import Action, Situation, Where
 from qtui.ui.actions.detail import DETAIL
 from qtui.ui.actions.dialogs.ask import ASK
+from qtui.ui.actions.dialogs.edit import EDIT
 from qtui.ui.actions.dialogs.places import PLACES
 from qtui.ui.actions.dialogs.plan import PLAN
 from qtui.ui.actions.dialogs.rerun import RERUN
@@ -47,5 +48,6 @@ ACTIONS: Final[tuple[Action, ...]] = (
     *ASK,
     *PLACES,
     *STOP,
+    *EDIT,
     *EVERYWHERE,
 )

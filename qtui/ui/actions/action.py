@@ -35,6 +35,7 @@ class Where(StrEnum):
     ASK = "A question"
     PLACES = "Queues that have the job"
     STOP = "What is running"
+    EDIT = "What to edit"
     APP = "Everywhere"
 
 

@@ -34,6 +34,13 @@ def cannot_retry_all(situation: Situation) -> str:
     return not_retriable(situation) or is_busy(situation) or no_list(situation)
 
 
+def cannot_change_one(situation: Situation) -> str:
+    """Why the job under the cursor can't be edited or copied."""
+    if situation.read_only:
+        return "Read-only: nothing can be changed."
+    return is_busy(situation) or no_job(situation)
+
+
 def cannot_mark(situation: Situation) -> str:
     """Why jobs can't be marked: marks are there to act on them."""
     if situation.read_only:
@@ -171,6 +178,28 @@ JOBS: Final = (
         writes=True,
         verb=Verb.RETRY,
         reason=cannot_retry_all,
+    ),
+    Action(
+        id="jobs.edit",
+        keys=("i",),
+        does="edit",
+        label="edit",
+        help="edit the job under the cursor: data (in $EDITOR), priority or delay; and retry it",
+        where=Where.JOBS,
+        writes=True,
+        verb=Verb.EDIT,
+        reason=cannot_change_one,
+    ),
+    Action(
+        id="jobs.duplicate",
+        keys=("c",),
+        does="duplicate",
+        label="copy as new",
+        help="add a new job with the name, data and options of the job under the cursor",
+        where=Where.JOBS,
+        writes=True,
+        verb=Verb.DUPLICATE,
+        reason=cannot_change_one,
     ),
     Action(
         id="jobs.stop",

@@ -33,6 +33,7 @@ from qtui.ui.flow.screen import JobPlace
 from qtui.ui.inspector.campaigns import Campaigns
 from qtui.ui.inspector.changing import Changing
 from qtui.ui.inspector.detail import JobDetail
+from qtui.ui.inspector.editing import Editing
 from qtui.ui.inspector.error_groups import GroupedErrors
 from qtui.ui.inspector.finding import Finder
 from qtui.ui.inspector.flows import open_flow
@@ -130,6 +131,7 @@ class Inspector(LiveScreen):
         self.campaigns = Campaigns(self, self.board, self.query_one(Banners), self._results_changed)
         self.changing = Changing(self, self.board, self.campaigns)
         self.retrying = Retrying(self, self.board, self.campaigns, self.changing)
+        self.editing = Editing(self, self.changing)
         self.marking = Marking(self, self.board, self.table, changed=self._marks_changed)
         self.lists = Lists(self.board, self.list, self.table, self.queues)
         self.finder = Finder(self, self.board, self.query_one(TypedLine), self.lists)
@@ -224,6 +226,8 @@ class Inspector(LiveScreen):
 
     def _results_changed(self) -> None:
         self.table.refresh()
+        if not self.campaigns.under_way:  # an edit changes what is shown of the job
+            self._load_detail()
         self._draw_title()
         self.draw_keys()
 
@@ -458,6 +462,18 @@ class Inspector(LiveScreen):
     def action_undo(self) -> None:
         """Plans an undo of the last operation on this server."""
         self.changing.undo_latest()
+
+    def action_edit(self) -> None:
+        """Edits the job under the cursor."""
+        queue, job_id = self.board.queue, self.table.cursor_id
+        if queue is not None and job_id is not None:
+            self.editing.edit(queue, job_id, self.board.state)
+
+    def action_duplicate(self) -> None:
+        """Plans a new job made from the one under the cursor."""
+        queue, job_id = self.board.queue, self.table.cursor_id
+        if queue is not None and job_id is not None:
+            self.editing.duplicate(queue, job_id)
 
     def action_journal(self) -> None:
         """Shows past retries."""

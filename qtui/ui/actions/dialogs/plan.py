@@ -73,6 +73,16 @@ PLAN: Final = (
         reason=offered("plan.without-undo"),
     ),
     Action(
+        id="plan.and-retry",
+        keys=("a",),
+        does="option('plan.and-retry')",
+        label="and retry",
+        help="retry the job in the same step",
+        where=Where.PLAN,
+        bar=True,
+        reason=offered("plan.and-retry"),
+    ),
+    Action(
         id="plan.rate",
         keys=("t",),
         does="rate",
