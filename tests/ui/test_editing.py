@@ -143,7 +143,7 @@ async def test_a_job_is_copied_as_a_new_one(client: Redis, redis_url: str) -> No
         await screen.sees("1 of 1 job")
     [new] = await client.zrange(f"{KEY}:prioritized", 0, -1)
     assert new != job_id
-    old, copy = [await client.hgetall(f"{KEY}:{one}") for one in (job_id, new)]
+    old, copy = [await client.hgetall(f"{KEY}:{one}") for one in (job_id, str(new))]
     assert (copy["name"], copy["data"]) == (old["name"], old["data"])
     assert json.loads(copy["opts"]) == {"attempts": 1, "priority": 2}
     assert "failedReason" not in copy
