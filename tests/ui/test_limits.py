@@ -55,6 +55,7 @@ async def test_limits_are_set_and_released_with_a_plan_each(
         await driver.sees("5, was 2")
         await driver.press("y")
         await driver.sees("0 of 5 jobs active")
+        await driver.sees("1 of 1 queue changed")
         assert await client.hget(META, "concurrency") == "5"
         await driver.press("t", *"100/10s", "enter")
         await driver.sees("10.0 s, was none")

@@ -61,7 +61,11 @@ async def test_marked_queues_are_paused_and_others_are_not(redis_url: str) -> No
     async with inspector(redis_url) as driver:
         await seen(driver, 3)
         driver.inspector.queues.focus()
-        await driver.press("space", "j", "j", "space")
+        await driver.press("space", "space")  # the second takes the queue below
+        await driver.sees("2 queues marked")
+        await driver.press("escape")
+        await driver.until(lambda: "marked" not in driver.text(), "no marks")
+        await driver.press("k", "space", "j", "j", "space")
         await driver.sees("2 queues marked")
         await driver.press("P")
         await driver.sees("Pause 2 queues")

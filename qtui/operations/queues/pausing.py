@@ -110,13 +110,19 @@ class PausingPlan:
 
     def lines(self, options: PlanOptions | None = None) -> list[PlanLine]:
         """Returns a line for each queue: what waits in it, and where that is kept."""
-        place = "kept in {}" if self.verb is Verb.PAUSE else "resumed"
+
+        def place(one: QueueForecast) -> str:
+            if self.verb is Verb.RESUME:
+                return "resumed"
+            waits = one.status.count(JobState.WAITING)
+            return f"paused, {count(waits)} kept in {one.target}" if waits else "paused"
+
         return [
             PlanLine(
                 number=1,
                 name=one.queue.name,
                 note=one.waits,
-                place=place.format(one.target) if one.code is Code.DONE else "",
+                place=place(one) if one.code is Code.DONE else "",
                 refusal="" if one.code is Code.DONE else one.why,
             )
             for one in self.queues

@@ -40,9 +40,13 @@ class Marking:
         """Whether ids are being read that are to be marked."""
         return self._screen.is_busy(_GROUP)
 
+    def is_mark(self, key: str) -> bool:
+        """Whether it is the key that marks one."""
+        return key in self._keys
+
     def key_pressed(self, key: str) -> None:
         """Any other key ends a row of presses of ``space``."""
-        if key not in self._keys:
+        if not self.is_mark(key):
             self._painting.stop()
 
     def one(self) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar, Final
 
 from textual import events, on
@@ -55,6 +56,7 @@ from qtui.ui.widgets.job_table import JobTable
 from qtui.ui.widgets.queue_list import QueueList
 from qtui.ui.widgets.timeline import Timeline
 from qtui.ui.widgets.typed_line import TypedLine
+from qtui.verbs import Verb
 from qtui.views.job_json import job_text
 from qtui.views.lists.board import Board
 from qtui.views.lists.listing import Listing
@@ -164,6 +166,8 @@ class Inspector(LiveScreen):
     def on_key(self, event: events.Key) -> None:
         """Keeps the queue that is shown, and clears what was said some time ago."""
         self.marking.key_pressed(event.key)
+        if not self.marking.is_mark(event.key):
+            self.queues.painting.stop()
         self.queues.touch_by_key(event.time)
         old = time.monotonic() - self._said_at > _SAID_FOR
         if old and not self.lost and not self.finder.is_open:
@@ -451,8 +455,15 @@ class Inspector(LiveScreen):
     def action_limits(self) -> None:
         """Shows the limits of the queue."""
         if self.board.queue is not None:
-            screen = LimitsScreen(self.session, self.board.queue, plan=self.changing.limits)
-            self.app.push_screen(screen)
+            told = partial(self._told_of_limits, self.board.queue)
+            plan = self.changing.limits
+            self.app.push_screen(LimitsScreen(self.session, self.board.queue, plan, told))
+
+    def _told_of_limits(self, queue: QueueKey) -> tuple[str, str]:
+        """How the latest change of a queue's limits fared; empty if there was none."""
+        runs = (run for run in self.campaigns.all() if run.queue == queue)
+        latest = next((run for run in runs if run.action == Verb.LIMITS), None)
+        return ("", "") if latest is None else latest.told()
 
     def action_remove_queue(self) -> None:
         """Plans the removal of the queue."""

@@ -46,6 +46,7 @@ class LimitsScreen(QtuiScreen[None]):
         session: the connection.
         queue: the queue.
         plan: opens the plan of a change over this screen.
+        told: how the latest change fared, and the tone to say it in; empty if there was none.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.LIMITS, Where.APP))
@@ -60,11 +61,18 @@ class LimitsScreen(QtuiScreen[None]):
     """
 
     def __init__(
-        self, session: Session, queue: QueueKey, *, plan: Callable[[QueueKey, Wanted], None]
+        self,
+        session: Session,
+        queue: QueueKey,
+        plan: Callable[[QueueKey, Wanted], None],
+        told: Callable[[], tuple[str, str]],
     ) -> None:
         super().__init__(session)
         self._queue = queue
         self._plan = plan
+        self._told = told
+        self._before = told()
+        """What was told when the screen was opened: it is no news."""
         self._limits: Limits | None = None
         self._asked = ""
         """What the typed line asks for: ``concurrency`` or ``rate``."""
@@ -117,6 +125,9 @@ class LimitsScreen(QtuiScreen[None]):
             bar.say([(f" {shown[0]:<12}", "faint"), (shown[1], "")] if shown else [])
         more = " (the first ones)" if limits.more else ""
         self._list.show(limits.keys, f"no deduplication key is held{more}")
+        if self._told() != self._before:
+            self._before = self._told()
+            self.say(*self._before)
         self.draw_keys()
 
     @override
@@ -124,6 +135,7 @@ class LimitsScreen(QtuiScreen[None]):
         """What holds now, and the key under the cursor."""
         limits = self._limits
         return Situation(
+            enter="",
             read_only=self.session.read_only,
             limited=limits is not None and limits.started is not None,
             at_key=self._list.selected is not None,

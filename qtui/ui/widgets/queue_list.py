@@ -18,6 +18,7 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, QueueStatus
 from qtui.text import count, plain
 from qtui.ui.widgets.cursor_list import CursorList, fit, fit_ends, strip
+from qtui.views.lists.marks import Painting
 
 _FAINT_DOT: Final = "·"
 _NUMBERS: Final = ((7, 7, 5), (6, 5, 4), (7,))
@@ -65,6 +66,8 @@ class QueueList(CursorList):
         self._words = ""
         self.marks: set[QueueKey] = set()
         """The marked queues: those that an action on queues is about."""
+        self.painting = Painting()
+        """Presses of the key that marks; any other key ends a row of them."""
         self._touched = False
         self._searching = False
         self._selected_at = math.inf
@@ -86,10 +89,20 @@ class QueueList(CursorList):
         return [status.queue for status in self._statuses[first : last + 1]]
 
     def toggle_mark(self) -> None:
-        """Marks the queue under the cursor, or takes its mark away."""
-        if self._selected is not None:
-            self.marks ^= {self._selected}
-            self.refresh()
+        """Marks the queue under the cursor, or takes its mark away; again, does so to the next."""
+        goes_on = self.painting.goes_on(self._selected, self.moves)
+        if goes_on and self.cursor == self.length - 1:
+            return
+        if goes_on:
+            self.action_cursor_down()
+        here = self._selected
+        if here is None:
+            return
+        if not goes_on:
+            self.painting.marking = here not in self.marks
+        self.marks = self.marks | {here} if self.painting.marking else self.marks - {here}
+        self.painting.painted(here, self.moves)
+        self.refresh()
 
     def mark_all(self) -> None:
         """Marks all queues, or none where all are marked."""
