@@ -1252,7 +1252,7 @@ def _undo(
     sys.exit(run(flags, lambda place: undo_operation(place, request)))
 
 
-@main.command("journal", short_help="List past retries made from this machine.")
+@main.command("journal", short_help="List past operations made from this machine.")
 @click.argument("campaign", metavar="[ID]", required=False, shell_complete=campaign_ids)
 @click.option("--jobs", is_flag=True, help="With ID: list the jobs as they were before the retry.")
 @click.option(
@@ -1280,7 +1280,7 @@ def _journal(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """List past retries made from this machine; with ID, or its beginning or end, show one.
+    """List past operations made from this machine; with ID, or its beginning or end, show one.
 
     Journals are kept in $QTUI_JOURNAL; if unset, in qtui/journal in the user's state folder. Only
     --prune deletes them.

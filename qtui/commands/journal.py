@@ -1,4 +1,4 @@
-"""`qtui journal`: lists past retries made from this machine. Reads files only, never Redis."""
+"""`qtui journal`: lists past operations made from this machine. Reads files only, never Redis."""
 
 from __future__ import annotations
 

@@ -63,11 +63,11 @@ def test_people_read_which_releases_may_run_a_queue_and_scripts_its_dialect(
     assert dialect == "T5/T6"
     client.hset("bull:payments:meta", "version", "bullmq:5.81.5")
     row, dialect = shown()
-    assert row.endswith("BullMQ 5.81.5 · run by 5.x")
+    assert row.endswith("BullMQ 5.81.5 · run by BullMQ 5.x")
     assert dialect == "T5"
     client.hset("bull:payments:meta", "version", "bullmq:6.7.0")
     row, dialect = shown()
-    assert row.endswith("BullMQ 6.7.0 · run by 6.x")
+    assert row.endswith("BullMQ 6.7.0 · run by BullMQ 6.x")
     assert dialect == "T6"
 
 

@@ -29,16 +29,12 @@ _AT_ONCE: Final = 100
 _CONNECTIONS: Final = 4
 """Queues whose evidence is read in parallel; the pool has twice as many connections."""
 
-_ORDER: Final = {
-    JobState.FAILED: "failed",
-    JobState.WAITING: "wait",
-    JobState.ACTIVE: "active",
-    JobState.DELAYED: "delayed",
-    JobState.PRIORITIZED: "prio",
-    JobState.WAITING_CHILDREN: "children",
-    JobState.PAUSED: "paused",
-    JobState.COMPLETED: "completed",
-}
+_ALWAYS: Final = (JobState.FAILED, JobState.WAITING, JobState.ACTIVE, JobState.COMPLETED)
+_ORDER: Final = (
+    *(JobState.FAILED, JobState.WAITING, JobState.ACTIVE, JobState.DELAYED, JobState.PRIORITIZED),
+    *(JobState.WAITING_CHILDREN, JobState.PAUSED, JobState.COMPLETED),
+)
+"""The columns; those of other states are there only if some queue holds jobs in them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +102,17 @@ def _miss(place: Workplace, lines: Sequence[_Line]) -> bool:
 
 def _print(paper: Paper, lines: Sequence[_Line]) -> None:
     several = len({one.status.queue.prefix for one in lines}) > 1
-    heads = [Column("queue"), *(Column(head, right=True) for head in _ORDER.values())]
+    held = {state for one in lines for state in _ORDER if one.status.counts.get(state) != 0}
+    states = [state for state in _ORDER if state in held or state in _ALWAYS]
+    heads = [Column("queue"), *(Column(state.value, right=True) for state in states)]
     table = Table(paper, [*heads, Column("workers", right=True), Column("notes")])
-    table.write(list(_cells(one, several)) for one in lines)
+    table.write(list(_cells(one, states, several=several)) for one in lines)
 
 
-def _cells(one: _Line, several: bool) -> Iterator[Cell]:
+def _cells(one: _Line, states: Sequence[JobState], *, several: bool) -> Iterator[Cell]:
     queue = one.status.queue
     yield Cell(plain(queue.base if several else queue.name))
-    for state in _ORDER:
+    for state in states:
         yield _number(one.status.counts.get(state), bad=state is JobState.FAILED)
     yield _number(one.workers)
     yield Cell(" · ".join(_condition(one)), Tone.BUSY if one.status.paused else Tone.FAINT)

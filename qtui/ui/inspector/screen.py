@@ -487,7 +487,7 @@ class Inspector(LiveScreen):
             self.editing.duplicate(queue, job_id)
 
     def action_journal(self) -> None:
-        """Shows past retries."""
+        """Shows past operations."""
         self.retrying.open_journal()
 
     def action_stop(self) -> None:

@@ -1,4 +1,4 @@
-"""The queues, worst first: what is failed, what waits, what runs."""
+"""The queues, worst first: failed jobs, backlog, and active jobs."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from qtui.ui.widgets.cursor_list import CursorList, fit, fit_ends, strip
 from qtui.views.lists.marks import Painting
 
 _FAINT_DOT: Final = "·"
-_NUMBERS: Final = ((7, 7, 5), (6, 5, 4), (7,))
-"""Cells of the numbers: with much room, with some, and with little."""
+_NUMBERS: Final = ((7, 8, 7), (7, 8), (7,))
+"""Cells of the numbers and their headings: with much room, with some, and with little."""
 
 _NARROW: Final = 30
 """Cells of a line in which only the failed jobs are counted, unless all names are short."""
@@ -147,7 +147,7 @@ class QueueList(CursorList):
         self.refresh()
 
     def select(self, queue: QueueKey) -> None:
-        """Puts the cursor on a queue, without telling so."""
+        """Puts the cursor on a queue without posting `Selected`."""
         self._selected = queue
         self.touch()
         self.show(self._statuses, searching=self._searching)
@@ -159,7 +159,7 @@ class QueueList(CursorList):
         self.refresh()
 
     def settle(self) -> None:
-        """Tells which queue is under the cursor, when it is another one."""
+        """Posts which queue is under the cursor, when it is another one."""
         queue = self._statuses[self.cursor].queue if self._statuses else None
         if queue != self._selected:
             self._selected = queue
@@ -189,7 +189,7 @@ class QueueList(CursorList):
         name, numbers = self._columns(width)
         more = " …" if self._searching else ""
         words = fit(f" Queues {len(self._statuses)}{more}", name)
-        titles = ("failed", "wait", "act")
+        titles = ("failed", "backlog", "active")  # prioritized and paused jobs are waiting, too
         words += "".join(
             fit(title, room, right=True) for title, room in zip(titles, numbers, strict=False)
         )
