@@ -20,6 +20,7 @@ from qtui.operations.planning.plan import Resets
 from qtui.operations.resuming.same_server import OtherServer
 from qtui.operations.undo.plan import latest, make_undo_plan
 from qtui.operations.undo.undo import Undo
+from tests.operations.editing import added
 from tests.operations.undoing import (
     WHERE,
     all_done,
@@ -224,3 +225,46 @@ async def test_many_jobs_go_back_and_the_calls_are_short(client: Redis, tmp_path
     assert all_done(results)
     assert await client.slowlog_get() == []
     assert await keyspace(client) == before
+
+
+@pytest.mark.parametrize("options", [{}, {"priority": 3}, {"delay": 3_600_000}, {"lifo": True}])
+async def test_an_added_job_goes_again_and_its_undo_brings_it_back(
+    server: EmbeddedServer, tmp_path: Path, options: dict[str, object]
+) -> None:
+    async with real_queue(server) as queue, connect(server) as client:
+        await queue.add(job(), job(priority=5))
+        before = await keyspace(client)
+        new = await added(client, tmp_path, "n", **options)
+        acted = await keyspace(client)
+        plan, results = await undone(client, tmp_path)
+        assert (plan.back, [one.code for one in results]) == (1, [Code.DONE])
+        assert await keyspace(client) == before
+        _, results = await undone(client, tmp_path)
+        assert [one.code for one in results] == [Code.DONE]
+        assert await keyspace(client) == acted
+        plan, results = await undone(client, tmp_path)
+        assert all_done(results)
+        assert await keyspace(client) == before
+        assert new.job_id not in await census(client)
+
+
+async def test_an_added_job_that_has_run_or_was_edited_stays(
+    server: EmbeddedServer, tmp_path: Path
+) -> None:
+    async with real_queue(server) as queue, connect(server) as client:
+        await queue.add(job())
+        await queue.work(1)
+        new = await added(client, tmp_path)
+        await client.hset(QUEUE.job(new.job_id), "data", '{"other":1}')
+        before = await keyspace(client)
+        plan, results = await undone(client, tmp_path)
+        assert [(one.code, one.error) for one in results] == [
+            (Code.NOT_IN_STATE, "was changed since")
+        ]
+        assert not plan.back
+        assert await keyspace(client) == before
+        await queue.work(1)
+        before = await keyspace(client)
+        _, results = await undone(client, tmp_path, _first(tmp_path))
+        assert [one.error for one in results] == ["has run since"]
+        assert await keyspace(client) == before

@@ -12,6 +12,7 @@ from qtui.operations.undo.limits import Unlimit
 from qtui.operations.undo.pausing import Unpause, Unresume
 from qtui.operations.undo.restore import Reremove, Restore
 from qtui.operations.undo.scheduling import Unreschedule, Unrun
+from qtui.operations.undo.unadd import Readd, Unadd
 from qtui.operations.undo.unedit import Unedit
 from qtui.operations.undo.unretry import Reretry, Unretry
 from qtui.verbs import Verb
@@ -23,6 +24,9 @@ INVERSES: Final[Mapping[str, MakeInverse]] = {
     Verb.RESUME: Unresume,
     Verb.LIMITS: Unlimit,
     Verb.EDIT: Unedit,
+    Verb.ADD: Unadd,
+    Verb.DUPLICATE: Unadd,
+    Unadd.effect: Readd,
     Verb.REMOVE: Restore,
     Restore.effect: Reremove,
     Verb.SCHEDULERS: Unreschedule,
