@@ -128,7 +128,7 @@ class Supply:
         if self._stand:
             return self._held.hold(self._stand.pop(0))
         if not self._at_parents:
-            page = await self._next(self._left())
+            page = await self._next(self._left)
             if page is not None:
                 return self._held.hold(self._fresh(page))
             self._at_parents = True
@@ -136,15 +136,15 @@ class Supply:
         parents = tuple(self._held.next())
         if not parents:
             return None
-        page = await self._next(replace(self._all_chosen, jobs=parents))
+        page = await self._next(lambda: replace(self._all_chosen, jobs=parents))
         if page is None:
             self._pages = None
         return page or EMPTY
 
-    async def _next(self, selection: Selection) -> SnapshotPage | None:
+    async def _next(self, selection: Callable[[], Selection]) -> SnapshotPage | None:
         """The next page of the selection; begins to read it if needed."""
         if self._pages is None:
-            self._pages = read_snapshots(self._client, selection, self._wiped)
+            self._pages = read_snapshots(self._client, selection(), self._wiped)
         try:
             return await anext(self._pages, None)
         except LOST:
