@@ -27,6 +27,7 @@ from qtui.operations.engine.campaign import Campaign
 from qtui.operations.flow_rerun.rerun import Rerun
 from qtui.operations.journal.reading import read_header
 from qtui.operations.planning.proposal import ActionPlan, PlanOptions
+from qtui.operations.promote.resuming import resume_promotion
 from qtui.operations.remove.resuming import resume_removal
 from qtui.operations.resuming.interrupted import Interrupted
 from qtui.operations.resuming.recorder import Recorder
@@ -39,7 +40,9 @@ from qtui.ui.actions import ACTIONS
 from qtui.ui.app import QtuiApp
 from qtui.ui.session import Opening, Session
 from qtui.ui.themes import THEMES
-from qtui.verbs import Verb
+from qtui.verbs import Verb, verb_of
+
+_RESUMED: Final = (Verb.RETRY, Verb.REMOVE, Verb.PROMOTE)
 
 _UNPAINTED: Final = 0.3
 """Seconds to wait for the server before the screen is painted without it."""
@@ -158,14 +161,16 @@ def make_session(
         if header.action == Verb.UNDO:
             undo = await asyncio.to_thread(InterruptedUndo.take, journal, name, where, origin)
             return await undo.campaign(client)
-        verb = Verb.REMOVE if header.action == Verb.REMOVE else Verb.RETRY
+        verb = verb_of(header.action) if header.action in _RESUMED else None
 
         def take() -> Interrupted:
-            return Interrupted.take(journal, name, where, origin, verb=verb)
+            return Interrupted.take(journal, name, where, origin, verb=verb or Verb.RETRY)
 
         taken = await asyncio.to_thread(take)
         if verb is Verb.REMOVE:
             return await resume_removal(taken, client, RemoveWriter(client))
+        if verb is Verb.PROMOTE:
+            return await resume_promotion(taken, client)
         return await resume_retry(taken, client, retry)
 
     return replace(

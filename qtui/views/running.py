@@ -14,7 +14,7 @@ from qtui.operations.journal.lines import NOUNS
 from qtui.text import count, plain, plural
 from qtui.verbs import Verb, verb_of
 
-RESUMABLE: Final = frozenset({Verb.RETRY, Verb.REMOVE, Verb.UNDO})
+RESUMABLE: Final = frozenset({Verb.RETRY, Verb.PROMOTE, Verb.REMOVE, Verb.UNDO})
 """Actions that the journal can resume."""
 
 

@@ -151,8 +151,8 @@ class Action:
     where: Where
     dry: str = ""
     """What it does in read-only mode, where it writes otherwise; empty where it does nothing."""
-    dry_label: str = "dry run"
-    """The label where it is not allowed to write."""
+    dry_label: str = ""
+    """The label where it is not allowed to write; empty: the key bar leaves it out there."""
     writes: bool = False
     """Whether it changes a queue, or prepares that: where nothing may be changed it is a dry run,
     or left out."""

@@ -27,6 +27,7 @@ FLOW: Final = (
         help="plan a rerun of the flow: its failed jobs only, or all jobs",
         where=Where.FLOW,
         dry="show the plan of a rerun of the flow, as a dry run",
+        dry_label="dry run",
         writes=True,
         verb=Verb.RERUN,
         bar=True,

@@ -43,6 +43,7 @@ GROUPS: Final = (
         help="plan a retry of the marked groups, or of the group under the cursor",
         where=Where.GROUPS,
         dry="show the plan of a retry of the group under the cursor, as a dry run",
+        dry_label="dry run",
         writes=True,
         verb=Verb.RETRY,
         bar=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from qtui.bullmq.model import JobState
 from qtui.ui.actions.action import Action, Situation, Where
 from qtui.ui.actions.needs import is_busy, no_job, no_list, not_retriable
 from qtui.verbs import Verb
@@ -27,6 +28,13 @@ def cannot_change(situation: Situation) -> str:
     if situation.marking:
         return "Still marking: press the key again when that is done."
     return "" if situation.has_marks else no_job(situation)
+
+
+def cannot_promote(situation: Situation) -> str:
+    """Why the marked jobs, or the one under the cursor, can't be promoted."""
+    if situation.state is not JobState.DELAYED and not situation.in_queues:
+        return f"{situation.state} jobs can't be promoted, only delayed ones."
+    return cannot_change(situation)
 
 
 def cannot_retry_all(situation: Situation) -> str:
@@ -97,10 +105,24 @@ JOBS: Final = (
         help="plan a retry of the marked jobs, or of the job under the cursor",
         where=Where.JOBS,
         dry="show the plan of a retry of the job under the cursor, as a dry run",
+        dry_label="dry run",
         writes=True,
         verb=Verb.RETRY,
         bar=True,
         reason=cannot_retry,
+    ),
+    Action(
+        id="jobs.promote",
+        keys=("p",),
+        does="promote",
+        label="run now",
+        help="plan a promotion of the marked delayed jobs, or of the one under the cursor: run now",
+        where=Where.JOBS,
+        dry="show the plan of a promotion, as a dry run",
+        writes=True,
+        verb=Verb.PROMOTE,
+        bar=True,
+        reason=cannot_promote,
     ),
     Action(
         id="jobs.remove",

@@ -101,8 +101,9 @@ class ActionDialog(PlanDialog[A]):
 
     @override
     def jobs_of(self, plan: A) -> int:
-        """How many it would change."""
-        return plan.jobs
+        """How many it is about; none if every one of them stays as it is."""
+        changes = any(not line.refusal for line in plan.lines(self._options))
+        return plan.jobs if changes else 0
 
     @override
     def go_words(self, plan: A) -> str:

@@ -12,6 +12,7 @@ from qtui.bullmq.keys import QueueKey
 from qtui.operations.journal.lines import NOUNS
 from qtui.operations.journal.reading import JournalError, Summary
 from qtui.operations.planning.proposal import ActionPlan, PlanOptions, Toggle
+from qtui.operations.promote.plan import PromotionPlan, make_promotion_plan
 from qtui.operations.queues.limits import LimitsPlan, Wanted, plan_limits
 from qtui.operations.queues.obliterating import ObliteratePlan, plan_obliteration
 from qtui.operations.queues.pausing import PausingPlan, plan_pausing
@@ -165,6 +166,23 @@ class Changing:
         self.open(Verb.UNDO, Request(title=title, read=read))
 
     # Jobs
+
+    def promote(self, cursor_id: str | None) -> None:
+        """Opens the plan of a promotion."""
+        session = self._screen.session
+
+        def request(
+            select: Callable[[], Awaitable[Selection]], words: str
+        ) -> Request[PromotionPlan]:
+            async def read(options: PlanOptions, progress: Progress) -> PromotionPlan:
+                rate = session.settings.scan_rate
+                return await make_promotion_plan(
+                    session.client, await select(), progress=progress, rate=rate
+                )
+
+            return Request(title=f"Promote {words}", read=read, paced=True)
+
+        self.of_jobs(Verb.PROMOTE, cursor_id, request)
 
     def remove(self, cursor_id: str | None) -> None:
         """Opens the plan of a removal."""

@@ -433,6 +433,10 @@ class Inspector(LiveScreen):
         """Plans a retry of what is marked, or of the job under the cursor."""
         self.retrying.plan_chosen(self.board.chosen(self.table.cursor_id))
 
+    def action_promote(self) -> None:
+        """Plans a promotion of what is marked, or of the job under the cursor."""
+        self.changing.promote(self.table.cursor_id)
+
     def action_remove(self) -> None:
         """Plans the removal of what is marked, or of the job under the cursor."""
         self.changing.remove(self.table.cursor_id)

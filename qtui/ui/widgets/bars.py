@@ -227,9 +227,8 @@ class KeyBar(Bar):
         pieces: list[tuple[str, str]] = [(f" {lead}   " if lead else " ", "strong")]
         for one in keys:
             more = [*pieces, *self._pieces(*one)]
-            if sum(cell_len(words) for words, _ in more) > room:
-                break
-            pieces = more
+            if sum(cell_len(words) for words, _ in more) <= room:  # a shorter one may fit
+                pieces = more
         self.say(pieces, tail)
 
     @staticmethod
