@@ -282,7 +282,18 @@ def _in_words(story: Story, job_id: str, state: JobState) -> str:
 
 
 _FOR_UNDO: Final = frozenset(
-    {"prefix", "settings", "score", "definition", "job", "logs", "delayed", "then", "made"}
+    {
+        "prefix",
+        "settings",
+        "score",
+        "definition",
+        "job",
+        "logs",
+        "delayed",
+        "then",
+        "made",
+        "paused",
+    }
 )
 """Fields of a journal's line that only an undo reads."""
 

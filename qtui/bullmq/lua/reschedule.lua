@@ -19,7 +19,7 @@
            "unbegun" only if it waits and no worker has ever had it, else -3
            "lost" only if it is in no state, else -3: its hash is deleted
          then of the iteration that comes: its id ("": none comes), where it goes: "delayed",
-           "waiting", or "" for its hash alone, its time in ms, its score ("": behind others of its
+           "waiting", "wait" if it was there while the queue was paused, or "" for its hash alone, its time in ms, its score ("": behind others of its
            time), the number of its log lines, those lines, the number of pairs, and those pairs. If
            it is the one that goes, it keeps its hash, and there are no lines and no pairs.
          last "1" to count it as a new job
@@ -206,6 +206,8 @@ local function enqueue()
     return step({ "ZREM", key.delayed, comes.id }, "ZADD", key.delayed, at, comes.id)
   end
   comes.target = destination(queue, job)
+  -- It waited in `wait` of a paused queue, as 6.x keeps it, and no other release has added since.
+  if comes.place == "wait" and queue.paused and not queue.pausedList then comes.target = "wait" end
   if comes.target == "prioritized" then
     local at, refused = prioritizedScore(key, job.priority)
     if refused then return refused end

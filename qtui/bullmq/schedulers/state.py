@@ -50,6 +50,8 @@ class SchedulerState:
     """Its hash; empty if it has none."""
     iteration: WholeIteration | None = None
     """None: it has none that waits or is lost; it may run, or have finished."""
+    paused: bool = False
+    """Whether the queue was paused."""
 
     def fields(self) -> dict[str, str]:
         """Returns it as text by name, as a journal's line has it."""
@@ -57,6 +59,7 @@ class SchedulerState:
         one = self.iteration
         if one is not None:
             found |= {"iteration": one.id, "place": one.place, "delayed": one.score}
+            found |= {"paused": "1"} if self.paused else {}
             found |= {"job": json.dumps(dict(one.fields)), "logs": json.dumps(one.logs)}
         return found
 
@@ -77,6 +80,7 @@ class SchedulerState:
             score=fields.get("score", ""),
             definition=_texts(fields.get("definition")),
             iteration=one,
+            paused=fields.get("paused") == "1",
         )
 
 
@@ -119,7 +123,11 @@ async def read_state(
     whole = await _iteration(client, queue, one.iteration.id, one.iteration.place)
     return (
         SchedulerState(
-            id=scheduler_id, score=one.score, definition=state.definition, iteration=whole
+            id=scheduler_id,
+            score=one.score,
+            definition=state.definition,
+            iteration=whole,
+            paused=one.paused,
         ),
         one,
     )

@@ -37,7 +37,8 @@ class Comes:
 
     id: str
     place: str
-    """``delayed``, ``waiting`` (where the release keeps what waits), or "": its hash alone."""
+    """``delayed``, ``waiting`` (where the release keeps what waits), ``wait`` (if it was there
+    while the queue was paused), or "": its hash alone."""
     due: int = 0
     """When it is due, in ms since the epoch, if ``delayed``."""
     score: str = ""

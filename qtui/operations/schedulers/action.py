@@ -90,7 +90,7 @@ class _Reschedule(SchedulerChange):
 
     async def step(self) -> QueueStep:
         """Does what was read; a scheduler that has changed since answers -3."""
-        reading = self.reading or await self.read()
+        reading = self.reading = self.reading or await self.read()
         if reading.change is None:
             return QueueStep(reading.result)
         batch = await self.writer.change(self.queue, reading.change)

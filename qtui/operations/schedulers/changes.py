@@ -167,7 +167,7 @@ async def read_undo(
     if lost is not None and not (lost.place and not lost.fields):
         comes = Comes(
             id=lost.id,
-            place="waiting" if lost.place and not lost.score else lost.place,
+            place=_place(before),
             score=lost.score,
             fields=lost.fields if lost.id != made else {},
             logs=lost.logs if lost.id != made else (),
@@ -182,6 +182,14 @@ async def read_undo(
     )
     result = Result(scheduler_id, Code.DONE, "back" if before.score else "removed")
     return Reading(state=state, scheduler=one, change=change, result=result)
+
+
+def _place(before: SchedulerState) -> str:
+    """Where an iteration comes back to: where the release keeps what waits, if it waited."""
+    one = before.iteration
+    if one is None or one.score or not one.place:
+        return "" if one is None else one.place
+    return "wait" if before.paused and one.place == "wait" else "waiting"
 
 
 def _goes(made: str, state: SchedulerState) -> Goes | None:
