@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from qtui.bullmq.codes import Result
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import JobState
-from qtui.bullmq.reads.scripted.whole import Unread, Whole, rest_of
+from qtui.bullmq.reads.scripted.whole import Unread, Whole, rest_of, score_text
 from qtui.bullmq.reads.scripted.wholes import Wholes
 from qtui.bullmq.writers.batch import Picked
 from qtui.bullmq.writers.remove import RemoveWriter
@@ -181,7 +181,9 @@ async def wholes_of(
         assert some
         for one in some:
             assert not isinstance(one, Unread), one
-            found.append(one._replace(rest=rest_of(json.loads(json.dumps(dict(one.rest))))))
+            score = None if state.is_list else await client.zscore(QUEUE.key(state.key), one.job_id)
+            rest = rest_of(json.loads(json.dumps(dict(one.rest))))
+            found.append(one._replace(rest=rest, score=score_text(score)))
         left = left[len(some) :]
     return found
 

@@ -14,6 +14,7 @@
 
   KEYS   the queue's keys, in the order of SUFFIXES; then, for a cluster, keys of other queues
   ARGV   1 base key and a colon   2 suffix of the state's key: failed, wait, …   3 number of jobs
+         4 how many members of a list were between its tail and the first job when it was read
          then for each job its id, and its pin ("" for any): its score in a sorted set, or in a list
          its stamp (lua/parts/pins.lua)
          then for each job below one of them: the position of that job, base key and colon, suffix
@@ -33,15 +34,15 @@
 -- part: clock
 -- part: keys
 -- part: evidence
--- part: lists
+-- part: neighbours
 -- part: pins
 -- part: removal
 -- part: events
 -- part: jobkeys
 -- part: lastchild
 -- part: iteration
-local base, state, number = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local FIRST_JOB, ARGUMENTS_BELOW = 4, 5
+local base, state, number, near = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local FIRST_JOB, ARGUMENTS_BELOW = 5, 5
 
 local key = bySuffix(KEYS)
 local began = clock()
@@ -66,42 +67,46 @@ local function scoresOf(set, ids)
   return scores
 end
 
--- Whether a list holds a job, sought from the tail, where the oldest are.
-local function isInList(list, id)
-  local place = redis.pcall("LPOS", list, id, "RANK", "-1")
-  if type(place) ~= "table" then return place and true end
-  return holds(list, id)
-end
+local FIELDS = { "timestamp", "processedOn", "parentKey", "parent", "deid", "rjk", "gid", "ats",
+  "atm", "attemptsMade" }
 
--- Reads a job into the table; a code and a detail if it stays.
-local function read(job, score)
-  local fields = redis.pcall("HMGET", job.name, "timestamp", "processedOn", "parentKey", "parent",
-    "deid", "rjk", "gid", "ats", "atm", "attemptsMade")
+-- Reads a job's hash into the table: a code and a detail if it can't be a job.
+local function readHash(job)
+  local fields = redis.pcall("HMGET", job.name, unpack(FIELDS))
   if fields.err then return 0, fields.err end
+  job.fields = fields
   local any = fields[1] or fields[2] or fields[3] or fields[6]
   job.exists = any and true or redis.call("EXISTS", job.name) == 1
   if not fields[1] and job.exists and isNameOfOtherKey(job.id) then
     return 0, job.name .. " is not a job"
   end
-  local stands, pin = score, score
   if LISTS[job.state] then
-    stands = isInList(job.base .. job.state, job.id)
-    pin = stampOf(fields[1], fields[2], fields[8], fields[9], fields[10])
+    job.stamp = stampOf(fields[1], fields[2], fields[8], fields[9], fields[10])
   end
+  return nil
+end
+
+-- Whether a job is what it was when it was picked, by its score or stamp; of one in a list whose
+-- hash is gone nothing tells.
+local function isPicked(job, pin)
+  if job.pin == "" or (LISTS[job.state] and not job.exists and job.pin ~= "nan") then return true end
+  return tonumber(pin or "") == tonumber(job.pin)
+end
+
+-- A code and a detail if the job stays, given its place in the state, false if it is not there.
+local function judge(job, place)
+  local fields = job.fields
   -- A wake-up in a list is no job.
   if not job.exists and LISTS[job.state] and isMarker(job.id) then return -1, "" end
-  if not stands then return job.exists and -3 or -1, "" end
-  -- Nothing tells an id in a list apart whose hash is gone.
-  local known = job.exists or score or job.pin == "nan"
-  if job.pin ~= "" and known and tonumber(pin or "") ~= tonumber(job.pin) then return -3, "" end
+  if not place then return job.exists and -3 or -1, "" end
+  if not isPicked(job, job.stamp or place) then return -3, "" end
   if fields[7] then return 0, "the job belongs to a BullMQ Pro group" end
-  local refused, locked = refusal("EXISTS", job.name .. ":lock")
-  if refused then return 0, refused end
-  if locked == 1 and typeOf(job.name .. ":lock") == "string" then return 0, LOCKED end
+  local beside, refused, locked = keysBeside(job.name)
+  if not beside then return 0, refused end
+  if locked then return 0, LOCKED end
+  job.beside = beside
   local scheduler = schedulerOf(job.base, job.id, fields[6])
   if scheduler then return -8, scheduler end
-  job.beside, refused = keysBeside(job.name)
-  if refused then return 0, refused end
   if fields[3] and fields[3] ~= "" then
     local parentBase, parentId = splitParent(fields[3], fields[4])
     job.parent = { name = fields[3], base = parentBase, id = parentId }
@@ -110,29 +115,53 @@ local function read(job, score)
   return nil
 end
 
--- All jobs, by the key of their state, so that scores are read at once.
-local function readAll(jobs, codes, details)
+-- All jobs, by the key of their state, so that the places in it are read at once.
+local function partByState(jobs, codes, details)
   local groups, byKey, seen = {}, {}, {}
   for _, job in ipairs(jobs) do
     local name = job.base .. job.state
-    if seen[job.base .. job.id] then
+    if seen[job.name] then
       codes[job.place], details[job.place] = -3, ""
     else
-      seen[job.base .. job.id] = true
+      seen[job.name] = true
       local group = byKey[name]
       if not group then
-        group = { key = name, isList = LISTS[job.state], ids = {}, jobs = {} }
+        group = { base = job.base, state = job.state, key = name, isList = LISTS[job.state],
+          jobs = {} }
         byKey[name] = group
         groups[#groups + 1] = group
       end
-      group.ids[#group.ids + 1] = job.id
       group.jobs[#group.jobs + 1] = job
     end
   end
+  return groups
+end
+
+-- The places of a group's jobs by id: scores, or how many are between the tail and each. In a list
+-- those that have run since are not sought, as they may be anywhere.
+local function placesIn(group)
+  local ids = {}
+  for _, job in ipairs(group.jobs) do
+    local sought = job.fields and (not group.isList or isPicked(job, job.stamp))
+    if sought then ids[#ids + 1] = job.id end
+  end
+  if group.isList then return placesOf(group.key, ids, near) end
+  local found, scores = {}, scoresOf(group.key, ids)
+  for index, id in ipairs(ids) do found[id] = scores[index] end
+  return found
+end
+
+local function readAll(jobs, codes, details)
+  local groups = partByState(jobs, codes, details)
   for _, group in ipairs(groups) do
-    local scores = group.isList and {} or scoresOf(group.key, group.ids)
-    for index, job in ipairs(group.jobs) do
-      codes[job.place], details[job.place] = read(job, scores[index])
+    for _, job in ipairs(group.jobs) do
+      codes[job.place], details[job.place] = readHash(job)
+    end
+    group.places = placesIn(group)
+    for _, job in ipairs(group.jobs) do
+      if not codes[job.place] then
+        codes[job.place], details[job.place] = judge(job, group.places[job.id])
+      end
     end
   end
   return groups
@@ -144,11 +173,8 @@ local function refusedAt(group)
     function(member) return redis.call("EXISTS", base .. member) == 1 end,
     function(member) return refusal("DEL", base .. member) end)
   if refused then return refused end
-  if group.isList then
-    return refusedRemoval(
-      function(member) return isInList(group.key, member) end,
-      function(member) return refusal("LREM", group.key, -1, member) end)
-  end
+  -- In a list of that length the look for no member would take as long as all of the rest.
+  if group.isList then return refusal("LREM", group.key .. "\0", -1, "") end
   return refusedRemoval(
     function(member) return redis.call("ZSCORE", group.key, member) end,
     function(member) return refusal("ZREM", group.key, member) end)
@@ -156,9 +182,49 @@ end
 
 -- Writing --------------------------------------------------------------------------------------
 
+-- Finds the jobs of a list again if a parent that was released has moved them: it may have been
+-- pushed to the same list, or the list renamed for it (see keepFromResume).
+local function findAgain(group, going)
+  local moved = false
+  for _, id in ipairs(going) do
+    moved = moved or redis.call("LINDEX", group.key, -group.places[id] - 1) ~= id
+  end
+  if not moved then return nil end
+  local other = group.state == "wait" and group.base .. "paused" or group.key
+  if redis.call("EXISTS", group.key) == 0 then group.key = other end
+  group.places = placesOf(group.key, going, near)
+  for _, id in ipairs(going) do
+    if not group.places[id] then return id .. " has moved" end
+  end
+  return nil
+end
+
+-- Takes jobs out of a list in one pass: each is written over by what no list holds, and all of that
+-- is removed from the nearer end.
+local function takeOutOfList(group, going)
+  local nothing = "\0" .. redis.sha1hex(group.key .. began .. table.concat(going, " "))
+  local nearest, farthest = math.huge, 0
+  for index, id in ipairs(going) do
+    local place = group.places[id]
+    nearest, farthest = math.min(nearest, place), math.max(farthest, place)
+    local refused = refusal("LSET", group.key, -place - 1, nothing)
+    if refused then
+      for before = 1, index - 1 do
+        redis.pcall("LSET", group.key, -group.places[going[before]] - 1, going[before])
+      end
+      return refused
+    end
+  end
+  local fromTail = farthest <= redis.call("LLEN", group.key) - nearest
+  return refusal("LREM", group.key, fromTail and -#going or #going, nothing)
+end
+
 local function takeOut(group, going)
   if not group.isList then return refusal("ZREM", group.key, unpack(going)) end
-  for _, id in ipairs(going) do
+  local moved = findAgain(group, going)
+  if moved then return moved end
+  if not takeOutOfList(group, going) then return nil end
+  for _, id in ipairs(going) do -- an ACL may forbid LSET
     local refused = refusal("LREM", group.key, -1, id)
     if refused then return refused end
   end

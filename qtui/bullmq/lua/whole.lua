@@ -5,8 +5,9 @@
   KEYS   any key of the queue, by which a cluster finds the node
   ARGV   1 base key and a colon   2 suffix of the state's key, or "" to look for each job's state
          3 most characters of one job   4 characters after which it stops
+         5 how many members of the list were between its tail and the first of the jobs
          then the ids
-  Reply  for each job its state's key and its score there (or ""), its fields and values, and names
+  Reply  for each job its state's key and, if that was looked for, its score there, else "", its fields and values, and names
          and values of all else, or nil instead of these; or in place of all that in words why it
          can't be read whole. Fewer than the ids if the values are large, but at least one. A job
          without a hash has no fields.
@@ -22,13 +23,15 @@
 -- part: keys
 -- part: jobkeys
 -- part: lastchild
+-- part: neighbours
 local base, given = ARGV[1], ARGV[2]
 local MOST, STOP = tonumber(ARGV[3]), tonumber(ARGV[4])
-local FIRST_ID = 5
+local NEAR = tonumber(ARGV[5])
+local FIRST_ID = 6
 
 local LISTS = { wait = true, paused = true, active = true }
 local SETS = { "completed", "failed", "delayed", "prioritized", "waiting-children" }
-local LARGE = { "data", "returnvalue", "stacktrace" } -- weighed before they are read
+local LARGE = { "data" } -- weighed before it is read
 local MOST_MEMBERS = 10000
 
 local READ = { list = "LRANGE", set = "SMEMBERS", hash = "HGETALL", zset = "ZRANGE" }
@@ -44,16 +47,15 @@ local function sizeOf(values)
   return size
 end
 
--- The place of a job in a list, from its tail; nil if it is not there.
-local function placeIn(list, id)
-  local place = redis.pcall("LPOS", list, id, "RANK", "-1")
-  if type(place) == "number" then return redis.call("LLEN", list) - 1 - place end
-  if not place or typeOf(list) ~= "list" then return nil end
-  local members = redis.call("LRANGE", list, 0, -1) -- no LPOS before Redis 6.0.6
-  for index = #members, 1, -1 do
-    if members[index] == id then return #members - index end
-  end
-  return nil
+-- Where jobs are in lists: by the list's key and id the place, and the ids beside it.
+local inLists = {}
+
+local function lookInList(list, ids)
+  local places = {}
+  inLists[list] = places
+  placesOf(list, ids, NEAR, function(id, place, ahead, behind)
+    places[id] = { place = place, ahead = ahead, behind = behind }
+  end)
 end
 
 -- The state of a job, and its score or place there.
@@ -63,25 +65,21 @@ local function stateOf(id)
     if type(score) == "string" then return state, score end
   end
   for state in pairs(LISTS) do
-    local place = placeIn(base .. state, id)
-    if place then return state, place end
+    lookInList(base .. state, { id })
+    if inLists[base .. state][id] then return state, "" end
   end
   return "", ""
 end
 
-local function addPlace(rest, state, id, place)
-  local list = base .. state
-  if place > 0 then
-    rest[#rest + 1] = "ahead"
-    rest[#rest + 1] = redis.call("LINDEX", list, -place)
-  end
-  local behind = redis.call("LINDEX", list, -place - 2)
-  if behind then
-    rest[#rest + 1] = "behind"
-    rest[#rest + 1] = behind
+local function addPlace(rest, at)
+  for _, name in ipairs({ "ahead", "behind" }) do
+    if at[name] then
+      rest[#rest + 1] = name
+      rest[#rest + 1] = at[name]
+    end
   end
   rest[#rest + 1] = "index"
-  rest[#rest + 1] = place
+  rest[#rest + 1] = at.place
 end
 
 -- Adds what is in the keys beside the hash: its size, and in words why it can't be read.
@@ -156,16 +154,9 @@ local function read(id)
   local state, score = given, ""
   if state == "" then
     state, score = stateOf(id)
-  elseif LISTS[state] then
-    score = placeIn(base .. state, id) or ""
-  else
-    score = redis.pcall("ZSCORE", base .. state, id)
-    score = type(score) == "string" and score or ""
   end
-  if LISTS[state] and score ~= "" then
-    addPlace(rest, state, id, score)
-    score = ""
-  end
+  local at = LISTS[state] and inLists[base .. state][id]
+  if at then addPlace(rest, at) end
   local more
   more, why = addBeside(rest, name)
   if why then return why, 0 end
@@ -185,6 +176,12 @@ local function read(id)
   end
   if deduplication then addDeduplication(rest, id, deduplication) end
   return { state, score, fields, #rest > 0 and rest }, size + more
+end
+
+if LISTS[given] then
+  local ids = {}
+  for index = FIRST_ID, #ARGV do ids[#ids + 1] = ARGV[index] end
+  lookInList(base .. given, ids)
 end
 
 local found, total = {}, 0

@@ -40,6 +40,8 @@ class RemoveWriter:
         state: JobState,
         jobs: Sequence[Picked],
         below: Sequence[Below] = (),
+        *,
+        near: int = 0,
     ) -> Batch:
         """Removes jobs of one state, in one atomic step, and those below them that are named.
 
@@ -49,8 +51,11 @@ class RemoveWriter:
 
         Returns the results of ``jobs``, by id, then those of ``below``, by full key.
 
-        Costs about 10 µs of Redis's time a job in a sorted set. In a list it is sought from the
-        tail, where the oldest are: O(n).
+        In a list the jobs are sought at the tail, where the oldest are, and before the place
+        ``near``, how many members were between the tail and the first of them when it was read.
+
+        Costs about 10 µs of Redis's time a job, and in a list one pass from the nearer end to the
+        farthest of them: 1 ms for 100,000 members.
 
         Raises:
             ValueError: the batch is larger than LARGEST_BATCH.
@@ -62,7 +67,7 @@ class RemoveWriter:
         size = len(jobs) + len(below)
         if size > LARGEST_BATCH:
             raise ValueError(f"{size} jobs in one batch, at most {LARGEST_BATCH} are allowed")
-        arguments = [queue.key(""), state.key, str(len(jobs))]
+        arguments = [queue.key(""), state.key, str(len(jobs)), str(near)]
         for job in jobs:
             arguments += (job.job_id, pin(job.score))
         for one in below:

@@ -15,7 +15,7 @@ from qtui.bullmq.connection.client import Client
 from qtui.bullmq.model import Row
 from qtui.bullmq.writers.batch import Batch, Picked
 from qtui.bullmq.writers.remove import Below, RemoveWriter
-from qtui.operations.remove.wiped import WipedJobs, below_of, unread
+from qtui.operations.remove.wiped import WipedJobs, below_of, near_of, unread
 from qtui.operations.supply.picked import PickedAction, PlannedJobs
 from qtui.operations.supply.snapshots import SnapshotPage
 from qtui.operations.supply.supply import Before
@@ -73,8 +73,6 @@ class Remove(PickedAction):
         sent = page.marked(goes)
         if not len(sent):
             batch = Batch([])
-        elif not self.children:
-            batch = await self.send(sent.picks)
         else:
             batch = await self._with_below(sent)
         answers = iter(batch.results)
@@ -90,9 +88,11 @@ class Remove(PickedAction):
 
     async def _with_below(self, page: SnapshotPage) -> Batch:
         below: list[Below] = []
-        for place, values in enumerate(page.values):
-            below += below_of(place, values)
-        batch = await self.writer.remove(self.queue, self.state, page.picks, below)
+        if self.children:
+            for place, values in enumerate(page.values):
+                below += below_of(place, values)
+        near = near_of(page.values[0]) if self.state.is_list else 0
+        batch = await self.writer.remove(self.queue, self.state, page.picks, below, near=near)
         tops, others = batch.results[: len(page)], batch.results[len(page) :]
         pairs = zip(below, others, strict=True)
         gone = Counter(one.top for one, result in pairs if result.done)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.flow.below import read_below
@@ -14,7 +14,7 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, JobState, row
 from qtui.bullmq.reads.scripted.fields import Values
 from qtui.bullmq.reads.scripted.whole import Unread, Whole, of_members, rest_of, score_text
-from qtui.bullmq.reads.scripted.wholes import Wholes
+from qtui.bullmq.reads.scripted.wholes import Raw, Wholes
 from qtui.bullmq.writers.batch import Picked
 from qtui.bullmq.writers.remove import Below
 from qtui.operations.journal.lines import Snapshot
@@ -45,7 +45,7 @@ class WipedJobs:
         """Returns a job with all its fields; without ``whole`` if it could not be read whole."""
         if values[_WHY] is not None:
             return Snapshot(pick.job_id, pick.score, {})
-        fields = [text or "" for text in values[_FIELDS:]]
+        fields = cast("list[str]", values[_FIELDS:])
         pairs = zip(fields[::2], fields[1::2], strict=True)
         whole: dict[str, object] = {}
         for name, place in ((REST, _REST), (BELOW, _BELOW)):
@@ -59,6 +59,8 @@ class WholeReader:
 
     def __init__(self, client: Client, queue: QueueKey, state: JobState, *, children: bool) -> None:
         self._client = client
+        self._queue = queue
+        self._state = state
         self._wholes = Wholes(client, queue, state)
         self._queues = Queues(client, [queue]) if children else None
 
@@ -70,28 +72,44 @@ class WholeReader:
         Raises:
             redis.exceptions.RedisError: the server did not answer, or refused.
         """
-        jobs = await self._wholes.first_of(ids)
-        tops = [one for one in jobs if isinstance(one, Whole) and one.rest and one.children]
-        below: dict[str, list[Whole] | Unread] = {}
-        if self._queues is not None and tops:
-            found = await read_below(self._client, self._queues, tops)
-            below = {top.job_id: some for top, some in zip(tops, found, strict=True)}
+        jobs = await self._wholes.raw_of(ids)
+        queues = self._queues
+        below = {} if queues is None else await self._below(queues, ids, jobs)
         return [_values(one, below.get(job_id, [])) for job_id, one in zip(ids, jobs, strict=False)]
 
+    async def _below(
+        self, queues: Queues, ids: Sequence[str], jobs: Sequence[Raw | Unread]
+    ) -> dict[str, list[Whole] | Unread]:
+        """The jobs below those that have any."""
+        tops = []
+        for job_id, job in zip(ids, jobs, strict=False):
+            if isinstance(job, Raw) and job.rest:
+                top = Whole(self._queue, job_id, self._state, job.score, {}, job.rest)
+                tops += [top] if top.children else []
+        found = await read_below(self._client, queues, tops) if tops else []
+        return {top.job_id: some for top, some in zip(tops, found, strict=True)}
 
-def _values(job: Whole | Unread, below: Sequence[Whole] | Unread) -> Values:
+
+def _values(job: Raw | Unread, below: Sequence[Whole] | Unread) -> Values:
     if isinstance(job, Unread):
         return [str(job), None, None]
     if isinstance(below, Unread):
         return [str(below), None, None]
     rest = json.dumps(job.rest) if job.rest else None
     members = json.dumps([one.members() for one in below]) if below else None
-    return [None, rest, members, *(text for pair in job.fields.items() for text in pair)]
+    return [None, rest, members, *job.fields]
 
 
 def unread(values: Values) -> str:
     """Returns why a job can't be read whole, so that its removal could not be undone; or empty."""
     return values[_WHY] or ""
+
+
+def near_of(values: Values) -> int:
+    """Returns how many members were between the tail of its list and a job; 0 if unknown."""
+    text = values[_REST]
+    found = json.loads(text).get("index") if text is not None else None
+    return int(found) if isinstance(found, str) else 0
 
 
 def below_of(top: int, values: Values) -> list[Below]:

@@ -12,21 +12,25 @@ local function isJobHash(name)
   return reply == 1
 end
 
--- The keys beside a job's hash that are its own; and an error if they may not be read.
+local NOTHING = {}
+
+-- The keys beside a job's hash that are its own, the error if they may not be read, and whether a
+-- worker holds its lock.
 local function keysBeside(name)
-  local names = {}
-  for place, suffix in ipairs(BESIDE) do names[place] = name .. ":" .. suffix end
-  local refused, some = refusal("EXISTS", unpack(names))
+  local start, lock = name .. ":", name .. ":lock"
+  local refused, some = refusal("EXISTS", start .. "logs", start .. "dependencies",
+    start .. "processed", start .. "failed", start .. "unsuccessful", lock)
   if refused then return nil, refused end
+  if some == 0 then return NOTHING, nil, false end
   local found = {}
-  if some == 0 then return found end
-  for place, one in ipairs(names) do
+  for place, suffix in ipairs(BESIDE) do
+    local one = start .. suffix
     local kind = typeOf(one)
     if kind == BESIDE_TYPES[place] and not (kind == "hash" and isJobHash(one)) then
       found[#found + 1] = one
     end
   end
-  return found
+  return found, nil, typeOf(lock) == "string"
 end
 
 local OTHER_KEYS = { limiter = true, delay = true, stalled = true, ["stalled-check"] = true }

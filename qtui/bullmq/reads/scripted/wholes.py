@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Final, TypeAlias, cast
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple, TypeAlias, cast
 
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
@@ -32,6 +32,17 @@ _STATES: Final = {state.key: state for state in JobState}
 _Reply: TypeAlias = "list[str | list[str] | list[str | list[str]] | None] | str"
 
 
+class Raw(NamedTuple):
+    """A job that was read whole, as Redis replied."""
+
+    state: str
+    """The suffix of its state's key, empty if it is in none."""
+    score: str
+    fields: Sequence[str]
+    """Names and values in turn; none if there is no hash."""
+    rest: Mapping[str, Part]
+
+
 NOWHERE: Final = Unread("it is in no state")
 """A job that has a hash, and is in none of the states in which it was sought."""
 
@@ -52,9 +63,16 @@ class Wholes:
         given = "" if state is None else state.key
         self._before = [queue.key(""), given, str(LARGEST), str(HEAVY)]
         self._step = _FIRST_STEP
+        self._near = 0
+        """Where the last job was in its list."""
 
     async def first_of(self, ids: Sequence[str]) -> list[Whole | Unread]:
-        """Returns the first given jobs, in order: at least 1, at most 2 `STEP`.
+        """Returns the first given jobs, in order; see `raw_of`."""
+        found = await self.raw_of(ids)
+        return [self._whole(*pair) for pair in zip(ids, found, strict=False)]
+
+    async def raw_of(self, ids: Sequence[str]) -> list[Raw | Unread]:
+        """Returns the first given jobs as replied, in order: at least 1, at most 2 `STEP`.
 
         Fewer if they are large, to bound memory: it begins with few, and adapts to the size of the
         last ones. A job without a hash has no fields. Costs two concurrent EVALSHA, some 8 µs a job
@@ -68,45 +86,58 @@ class Wholes:
         last = min(len(ids), (_AT_ONCE if size > 1 else 1) * size)
         parts = [ids[start : min(start + size, last)] for start in range(0, last, size)]
         replies = await asyncio.gather(*map(self._part, parts), return_exceptions=True)
-        found: list[Whole | Unread] = []
+        found: list[Raw | Unread] = []
         for part, reply in zip(parts, replies, strict=True):
             if isinstance(reply, BaseException):
                 raise reply
             found += reply
             if len(reply) < len(part):
                 self._step = len(reply)
-                return found  # the jobs after large ones are read again by the next call
+                break  # the jobs after large ones are read again by the next call
         if len(found) == _AT_ONCE * size:
             self._step = min(STEP, 2 * size)
+        self._near = next(filter(None, map(_place, reversed(found))), self._near)
         return found
 
-    async def _part(self, ids: Sequence[str]) -> list[Whole | Unread]:
-        reply = cast("list[_Reply]", await self._script.call(self._keys, [*self._before, *ids]))
-        return [self._whole(*pair) for pair in zip(ids, reply, strict=False)]
+    async def _part(self, ids: Sequence[str]) -> list[Raw | Unread]:
+        arguments = [*self._before, str(self._near), *ids]
+        reply = cast("list[_Reply]", await self._script.call(self._keys, arguments))
+        return [_raw(one) for one in reply]
 
-    def _whole(self, job_id: str, reply: _Reply) -> Whole | Unread:
-        if isinstance(reply, str):
-            return Unread(reply)
-        state, score, fields, rest = reply
-        if fields and not state:
+    def _whole(self, job_id: str, raw: Raw | Unread) -> Whole | Unread:
+        if isinstance(raw, Unread):
+            return raw
+        if raw.fields and not raw.state:
             return NOWHERE
-        return Whole(
-            self._queue,
-            job_id,
-            _STATES.get(cast("str", state), JobState.ACTIVE),
-            cast("str", score),
-            _pairs(cast("list[str]", fields)),
-            _rest(cast("list[str | list[str]] | None", rest)),
-        )
+        state = _STATES.get(raw.state, JobState.ACTIVE)
+        return Whole(self._queue, job_id, state, raw.score, _pairs(raw.fields), raw.rest)
+
+
+def _raw(reply: _Reply) -> Raw | Unread:
+    if isinstance(reply, str):
+        return Unread(reply)
+    state, score, fields, rest = reply
+    flat = cast("list[str | list[str]] | None", rest)
+    found = _rest(flat) if flat else _NOTHING
+    return Raw(cast("str", state), cast("str", score), cast("list[str]", fields), found)
+
+
+_NOTHING: Final[Mapping[str, Part]] = {}
+
+
+def _place(job: Raw | Unread) -> int:
+    """Where a job is in its list; 0 if it is in none."""
+    found = job.rest.get("index") if isinstance(job, Raw) else None
+    return int(found) if isinstance(found, str) else 0
 
 
 def _pairs(flat: Sequence[str]) -> dict[str, str]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-def _rest(flat: list[str | list[str]] | None) -> dict[str, Part]:
+def _rest(flat: list[str | list[str]]) -> dict[str, Part]:
     found: dict[str, Part] = {}
-    for name, part in zip(flat[::2], flat[1::2], strict=True) if flat else ():
+    for name, part in zip(flat[::2], flat[1::2], strict=True):
         key = cast("str", name)
         if isinstance(part, list) and key in (*HASHES, *SETS):
             found[key] = _pairs(part)
