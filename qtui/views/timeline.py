@@ -75,7 +75,9 @@ class Reading:
         when = self.moment(timeline.bounds(timeline.peak_bar)[0])
         most = f"peak {jobs} per {per(timeline.width)}, {when}"
         with_later = [f"{most} · {later}"] if later else []
-        return [*with_later, most, f"peak {jobs}, {when}", f"{jobs}, {when}", f"peak {jobs}"]
+        short = f"peak {jobs}/{per(timeline.width)}, {when}"
+        shorter = [f"peak {jobs}, {when}", f"{jobs}, {when}", f"peak {jobs}"]
+        return [*with_later, most, short, *shorter]
 
     def bars(self, first: int, last: int) -> list[str]:
         """When these bars were, both included, and their jobs."""

@@ -131,7 +131,7 @@ async def test_the_journal_shows_a_retry_and_what_it_wiped(redis_url: str, tmp_p
     await fill(redis_url, "payments", 3)
     async with inspector(redis_url, journal=tmp_path / "journal") as driver:
         await driver.press("L")
-        await driver.sees("no retries made from this machine yet")
+        await driver.sees("no operations made from this machine yet")
         await driver.press("q")
         await driver.sees("failed 3")
         await driver.press("a")
@@ -195,7 +195,7 @@ async def test_a_retry_that_was_stopped_goes_on_from_the_journal(
         await driver.sees("stopped")
         assert await client.llen("bull:payments:wait") < 40
         await driver.press("L")
-        await driver.sees("state   stopped")
+        await driver.sees("state      stopped")
         await driver.press("r")
         await driver.sees("40 of 40 jobs retried")
     assert sorted(await client.lrange("bull:payments:wait", 0, -1)) == sorted(ids)

@@ -83,7 +83,7 @@ INSPECTOR: Final = (
         keys=("S",),
         does="schedulers",
         label="schedulers",
-        help="the queue's job schedulers and repeatable jobs: when they run, which are dead",
+        help="show the queue's job schedulers and repeatable jobs: when they run, which are dead",
         where=Where.INSPECTOR,
         reason=no_list,
     ),

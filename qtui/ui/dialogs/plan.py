@@ -294,7 +294,7 @@ class PlanDialog(Dialog["Confirmed[P]"], Generic[P]):
                 f"type {wanted} to {go}: ", (self._typed, "bold"), ("▏", "$text-accent")
             )
             if len(self._typed) == len(wanted):
-                typed += Content.styled(f" is not {wanted}: type it again", "$text-error")
+                typed += Content.styled(" does not match", "$text-error")
             return GAP.join([typed, leave])
         answer = GAP.join([key_hint("y", go), leave])
         if self.confirmation_of(plan):

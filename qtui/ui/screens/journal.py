@@ -99,7 +99,7 @@ class JournalScreen(QtuiScreen["JournalChoice | None"]):
             self._list.show([], "")
             self.say(str(error), "warn")
             return
-        self._list.show(found, "no retries made from this machine yet")
+        self._list.show(found, "no operations made from this machine yet")
 
     @on(CampaignList.Selected)
     def _selected(self, message: CampaignList.Selected) -> None:

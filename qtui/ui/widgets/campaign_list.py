@@ -90,7 +90,7 @@ class CampaignList(CursorList):
 
     def head(self, width: int) -> Strip:
         """The names of the columns."""
-        names, widths = ("id", "  ago", "queue", "retried"), self._columns(width)
+        names, widths = ("id", "  ago", "queue", "done"), self._columns(width)
         cells = [fit(name, room) for name, room in zip(names, widths, strict=True)]
         text = (" " * GAP).join(
             [" " + cells[0], *cells[1:3], cells[3].strip().rjust(9), "selection"]
