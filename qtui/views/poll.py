@@ -21,8 +21,10 @@ from qtui.bullmq.reads.events.stream import can_wait, wait_for_events
 from qtui.bullmq.reads.ping import ping
 from qtui.bullmq.reads.queues.discovery import discover
 from qtui.bullmq.reads.queues.elsewhere import look_elsewhere
+from qtui.bullmq.reads.queues.rates import Rates, read_rates
 from qtui.bullmq.reads.queues.workers import read_workers
 from qtui.bullmq.reads.status import check_permission, read_status
+from qtui.bullmq.verdicts.queue import QueueFacts, read_queue_facts
 from qtui.views.elsewhere import elsewhere_words
 
 SHORTEST_GAP: Final = 0.1
@@ -37,8 +39,15 @@ A_LOOK: Final = 200
 PING_EVERY: Final = 2.0
 """Seconds between two measurements of the round trip."""
 
+SUBJECT_EVERY: Final = 1.0
+"""Seconds between two looks at why the queue whose jobs are shown does what it does."""
+
 WORKERS_EVERY: Final = 10.0
 """Seconds between two readings of CLIENT LIST."""
+
+
+def _nothing() -> None:
+    """No queue: the default for `Poll.subject`."""
 
 
 class Poll:
@@ -62,6 +71,12 @@ class Poll:
         """Seconds that the last PING took; None where it was refused, or not sent so far."""
         self.in_sight: Callable[[], Iterable[QueueKey]] = tuple
         """The queues that every look reads."""
+        self.subject: Callable[[], QueueKey | None] = _nothing
+        """The queue whose jobs are shown."""
+        self.facts: QueueFacts | None = None
+        """What decides why that queue does what it does."""
+        self.rates: Rates | None = None
+        """How fast its jobs end."""
         self.searching = False
         self.elsewhere = ""
         """Advice where to find queues, if a search found none; empty while that is unknown."""
@@ -77,6 +92,7 @@ class Poll:
         self.took = 0.0
         """Seconds that the last look took, but for queues that were read for the first time."""
         self._pinged_at = float("-inf")
+        self._studied_at = float("-inf")
         self._deaf = False
 
     def worst_first(self) -> list[QueueStatus]:
@@ -137,7 +153,8 @@ class Poll:
         """Reads counts; returns the queues whose counts changed.
 
         Costs one round trip for the visible queues, those with events, those never read, and of
-        the others as many as `A_LOOK` leaves room for; a PING and a CLIENT LIST from time to time.
+        the others as many as `A_LOOK` leaves room for; a PING and a CLIENT LIST from time to time,
+        and once a second what `_study` reads.
         """
         await self._ping()
         due, never = self._due()
@@ -154,7 +171,22 @@ class Poll:
             self._read_at.pop(status.queue, None)
             self._read_at[status.queue] = time.monotonic()
         await self._count_workers()
+        await self._study()
         return changed
+
+    async def _study(self) -> None:
+        """Reads facts and rates of the queue whose jobs are shown. Costs 30 commands at most."""
+        queue = self.subject()
+        same = self.facts is not None and self.facts.queue == queue
+        if same and time.monotonic() - self._studied_at < SUBJECT_EVERY:
+            return
+        if queue is None or queue not in self.statuses:
+            self.facts = self.rates = None
+            return
+        workers = None if self.workers is None else self.workers.get(queue)
+        self.facts = await read_queue_facts(self._client, queue, workers=workers)
+        [self.rates] = await read_rates(self._client, [queue])
+        self._studied_at = time.monotonic()
 
     def _due(self) -> tuple[list[QueueKey], int]:
         """The queues to read now, and how many of them were never read."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Final
 
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.job import Job, WrongType, read_job
+from qtui.bullmq.verdicts.job import JobFacts, judge_job, read_job_facts
+from qtui.bullmq.verdicts.queue import QueueFacts, read_queue_facts
 from qtui.text import plain
 from qtui.ui.inspector.live import LiveScreen
 from qtui.ui.widgets.document import DocumentView
-from qtui.views.document import Document
+from qtui.views.document import Document, Section, Text
 from qtui.views.job_document import ages, job_sections
 
 _DEBOUNCE: Final = 0.04
@@ -33,6 +36,8 @@ class JobDetail:
         self._read_at = 0.0
         self._roomy = False
         self._ages: tuple[str, ...] = ()
+        self._facts: tuple[JobFacts, QueueFacts] | None = None
+        """What decides why the job is where it is, if it has not finished."""
 
     @property
     def is_old(self) -> bool:
@@ -62,8 +67,9 @@ class JobDetail:
             await asyncio.sleep(_DEBOUNCE)
             self._read_at = time.monotonic()
             job = await self._read(queue, job_id, near)
+            self._facts = await self._facts_of(job) if job else None
             now = time.time() * 1000
-            document = Document(job_sections(job, now, roomy=roomy) if job else [])
+            document = Document(self._sections(job, now, roomy=roomy) if job else [])
             await asyncio.to_thread(document.prepare)
             if wanted == self._of:
                 self.job, self._roomy = job, roomy
@@ -76,17 +82,36 @@ class JobDetail:
     def grow_older(self) -> None:
         """Shows the ages as they are by now, where one of them reads otherwise; reads nothing."""
         job, now = self.job, time.time() * 1000
-        if job is None or self._of is None or ages(job, now) == self._ages:
+        if job is None or self._of is None:
+            return
+        if self._facts is None and ages(job, now) == self._ages:
             return
         self._ages = ages(job, now)
         (queue, job_id), roomy = self._of, self._roomy
         if job_id == job.id and queue == job.queue:
-            document = Document(job_sections(job, now, roomy=roomy))
+            document = Document(self._sections(job, now, roomy=roomy))
             self._view.show(document, f"{queue.base}:{job_id}:{roomy}")
 
     def load(self, what: str) -> None:
         """Remembers that a long value of this job is wanted whole; `show` then reads it."""
         self._more.add(what)
+
+    def _sections(self, job: Job, now: float, *, roomy: bool) -> list[Section]:
+        sections = job_sections(job, now, roomy=roomy)
+        if self._facts is None:
+            return sections
+        of_job, of_queue = self._facts
+        of_job, of_queue = replace(of_job, now=int(now)), replace(of_queue, now=int(now))
+        return [Section("why", Text(plain(judge_job(of_job, of_queue).words))), *sections]
+
+    async def _facts_of(self, job: Job) -> tuple[JobFacts, QueueFacts] | None:
+        """What decides where a job is that has not finished; the error of one that has says it."""
+        if job.state is not None and job.state.is_finished:
+            return None
+        client, facts = self._screen.session.client, self._screen.poll.facts
+        if facts is None or facts.queue != job.queue:
+            facts = await read_queue_facts(client, job.queue)
+        return await read_job_facts(client, job.queue, job.id), facts
 
     async def _read(self, queue: QueueKey, job_id: str, near: JobState) -> Job | None:
         client, more = self._screen.session.client, tuple(self._more)

@@ -151,6 +151,7 @@ class Inspector(LiveScreen):
         self.say(self.session.note)
         self._draw_header()
         self.poll.in_sight = self._queues_in_sight
+        self.poll.subject = lambda: self.board.queue
         self.start_watching()
         self.set_interval(OLDER_EVERY, self._grow_older)
         self.start(self.retrying.tell_unfinished, "watch")

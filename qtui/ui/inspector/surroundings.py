@@ -10,6 +10,7 @@ from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, StateTabs, about, header
 from qtui.views.lists.board import Board
 from qtui.views.poll import Poll
+from qtui.views.pulse import pulse
 
 _FRESH: Final = 5.0
 """Seconds up to which the age of counts is not shown."""
@@ -67,9 +68,12 @@ class Surroundings:
         left = [(f" {plain(status.queue.name)}  ", "strong")]
         if opened:
             left.append((f"· {opened}  ", "strong"))
-        if status.paused:
-            left.append((" paused ", "warn"))
-        left.append((f" {about(status, self._poll.workers)}", "faint"))
+        facts = self._poll.facts
+        if facts is not None and facts.queue == status.queue:
+            left += [*pulse(facts, self._poll.rates), ("  ", "")]
+        elif status.paused:
+            left.append(("paused  ", "warn"))
+        left.append((about(status, self._poll.workers), "faint"))
         bar.say(left, self._condition())
 
     def _condition(self) -> list[tuple[str, str]]:
