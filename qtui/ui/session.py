@@ -21,7 +21,7 @@ from qtui.settings import Settings
 from qtui.text import plain
 from qtui.ui.actions import Action
 from qtui.verbs import Verb
-from qtui.views.poll import Poll
+from qtui.views.queues.poll import Poll
 from qtui.views.shell import shell_line
 
 

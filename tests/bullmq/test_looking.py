@@ -24,7 +24,7 @@ from qtui.operations.planning.plan import make_plan
 from qtui.operations.supply.selection import chosen
 from qtui.views.groups import GROUP_FIELDS, ErrorGroups, group_errors
 from qtui.views.lists.board import Board
-from qtui.views.poll import Poll
+from qtui.views.queues.poll import Poll
 from tests.seeds import QUEUE, START, job, raw_failed, raw_list, real_queue
 from tests.servers import KINDS, start, way
 from tests.servers import connect as connect_to

@@ -14,7 +14,7 @@ from redis.exceptions import NoPermissionError
 
 from qtui.bullmq.keys import QueueKey
 from qtui.demo.server import EmbeddedServer
-from qtui.views.poll import A_LOOK, SHORTEST_GAP, Poll
+from qtui.views.queues.poll import A_LOOK, SHORTEST_GAP, Poll
 from tests.seeds import QUEUE, job, raw_failed, raw_meta, real_queue
 from tests.wires import counted, open_proxy
 

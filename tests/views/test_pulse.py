@@ -7,7 +7,7 @@ import pytest
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.reads.queues.rates import WINDOWS, Rates
 from qtui.bullmq.verdicts.queue import OldestActive, QueueFacts
-from qtui.views.pulse import per_second, pulse
+from qtui.views.queues.pulse import per_second, pulse
 
 NOW = 1_800_000_000_000
 

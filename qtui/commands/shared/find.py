@@ -14,7 +14,7 @@ from qtui.bullmq.reads.status import check_permission, read_status
 from qtui.commands.shared.output import Paper
 from qtui.commands.shared.run import USAGE, CommandError
 from qtui.text import plain
-from qtui.views.elsewhere import elsewhere_words
+from qtui.views.queues.elsewhere import elsewhere_words
 
 ALL_QUEUES: Final = "*"
 """Stands for every queue, where a queue's name is expected."""

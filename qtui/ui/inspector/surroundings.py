@@ -9,8 +9,8 @@ from qtui.text import age, count, plain, plural
 from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, StateTabs, about, header
 from qtui.views.lists.board import Board
-from qtui.views.poll import Poll
-from qtui.views.pulse import pulse
+from qtui.views.queues.poll import Poll
+from qtui.views.queues.pulse import pulse
 
 _FRESH: Final = 5.0
 """Seconds up to which the age of counts is not shown."""

@@ -25,7 +25,7 @@ from qtui.bullmq.reads.queues.rates import Rates, read_rates
 from qtui.bullmq.reads.queues.workers import read_workers
 from qtui.bullmq.reads.status import check_permission, read_status
 from qtui.bullmq.verdicts.queue import QueueFacts, read_queue_facts
-from qtui.views.elsewhere import elsewhere_words
+from qtui.views.queues.elsewhere import elsewhere_words
 
 SHORTEST_GAP: Final = 0.1
 """Least number of seconds between two looks triggered by events."""

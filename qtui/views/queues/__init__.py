@@ -1,0 +1,1 @@
+"""What is known about the queues, and its words."""
