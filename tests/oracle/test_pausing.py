@@ -195,6 +195,18 @@ def test_what_is_added_after_our_pause_is_not_lost_at_a_resume(
     side.work_off([*before, *during])
 
 
+def _lines(side: Side) -> list[str]:
+    """What waits in both lists: first that one whose next job was added earlier."""
+    paused, wait = side.members("paused")[::-1], side.members("wait")[::-1]
+    both = [one for one in (paused, wait) if one]
+
+    def added(line: list[str]) -> int:
+        return int(str(side.client.hget(side.key(line[0]), "timestamp")))
+
+    # Sorting keeps the order of equals: in doubt `paused` is first.
+    return [one for line in sorted(both, key=added) for one in line]
+
+
 _PAIRS = [("5.81.5", "6.7.0"), ("6.7.0", "5.81.5"), ("4.18.3", "6.7.0"), (PYTHON, "5.81.5")]
 
 
@@ -217,8 +229,9 @@ def test_whoever_paused_and_added_our_resume_brings_all_back(
         {"first": working, "second": other}[pauser].run("pause")
     mine = working.run("add", jobs=[job("c"), job("d")])
     theirs = other.run("add", jobs=[job("e"), job("f")])
-    in_order = [*working.members("paused")[::-1], *working.members("wait")[::-1]]
+    in_order = _lines(working)
     assert sorted(in_order) == sorted([*before, *mine, *theirs])
+    assert in_order[: len(before)] == before
     hand.resume(working)
     working.assert_each_in_one_place()
     working.work_off(in_order)

@@ -50,10 +50,11 @@ local refused = refusal("HDEL", key.meta, "\0")
 if not refused and joins then refused = refusedJoin(key.wait, key.paused) end
 if refused then return answer(0, refused) end
 
+local waitFirst = joins and inPaused > 0 and waitIsFirst(base, key.wait, key.paused)
 if joins and math.min(inWait, inPaused) > most then
   -- Stranded jobs go back to `wait` first, where they belong while the queue is not paused: if the
   -- calls end half-way, fewer are stranded than before.
-  refused = bringBack(key.wait, key.paused, most)
+  refused = bringBack(key.wait, key.paused, most, waitFirst)
   if refused then return answer(0, refused) end
   return answer(1, place, redis.call("LLEN", key.paused))
 end
@@ -61,7 +62,7 @@ end
 refused = refusal("HSET", key.meta, "paused", 1)
 if refused then return answer(0, refused) end
 if joins then
-  refused = joinAs(key.paused, key.wait, key.paused, most)
+  refused = joinAs(key.paused, key.wait, key.paused, waitFirst)
   if refused then
     redis.call("HDEL", key.meta, "paused")
     return answer(0, refused)

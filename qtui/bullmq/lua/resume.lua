@@ -4,7 +4,8 @@
   Does what BullMQ's Queue.resume does (script pause), without its faults. 1.x to 5.x rename `paused`
   over `wait`: jobs that 6.x, or a retry before 3.13.1, put into `wait` meanwhile are lost. 6.x moves
   7,000 ids a call out of `paused`, and clients other than Node's strand the rest. Here nothing is
-  renamed over anything, and nothing stays in `paused`. What was in `paused` runs first, as in 6.x.
+  renamed over anything, and nothing stays in `paused`. The list runs first whose next job was added
+  earlier, in doubt `paused`, as in 6.x.
 
   While both lists are long, calls gather their ids in `paused`, with the queue still paused: no
   worker takes one out of turn, and if the calls end half-way, fewer ids than before are where a
@@ -48,9 +49,10 @@ local refused = refusal("HDEL", key.meta, "\0")
 if not refused and inPaused > 0 then refused = refusedJoin(key.wait, key.paused) end
 if refused then return answer(0, refused) end
 
+local waitFirst = inWait > 0 and inPaused > 0 and waitIsFirst(base, key.wait, key.paused)
 if math.min(inWait, inPaused) > most then
   local step = queue.paused and gather or bringBack
-  refused = step(key.wait, key.paused, most)
+  refused = step(key.wait, key.paused, most, waitFirst)
   if refused then return answer(0, refused) end
   if not queue.paused then wakeAfterPause(key, queue) end
   return answer(1, "wait", math.min(redis.call("LLEN", key.wait), redis.call("LLEN", key.paused)))
@@ -61,7 +63,7 @@ if queue.paused then
   if refused then return answer(0, refused) end
 end
 if inPaused > 0 then
-  refused = joinAs(key.wait, key.wait, key.paused, most)
+  refused = joinAs(key.wait, key.wait, key.paused, waitFirst)
   if refused then
     if queue.paused then redis.call("HSET", key.meta, "paused", 1) end
     return answer(0, refused)

@@ -205,6 +205,14 @@ def _of_pause(one: QueueForecast, name: str) -> Iterator[str]:
             f"No key shows which release runs {name}: its {plural(moved, 'waiting job')} are kept "
             "in the list paused, where no release loses them, but 6.x does not show them there."
         )
+    elif moved and evidence.major is not None and evidence.ran_modern is not False:
+        others = "an older release works" if one.target == "wait" else "6.x works"
+        lost = "them" if one.target == "wait" else "what 6.x adds meanwhile"
+        yield (
+            f"What waits in {name} is kept in {one.target}, as {_release(one.status)} does, which "
+            f"opened it last. If {others} there too, resume it with qtui: a resume of 1.x to 5.x "
+            f"would lose {lost}."
+        )
     if doubt and moved > ONE_RESUME:
         yield (
             f"Resume {name} with qtui: of 6.x only Node's client brings back more than "
@@ -215,6 +223,10 @@ def _of_pause(one: QueueForecast, name: str) -> Iterator[str]:
             f"{plural(stranded, 'job is', 'jobs are')} stranded in the list paused of {name}: kept "
             "there until it is resumed."
         )
+
+
+def _release(status: QueueStatus) -> str:
+    return plain(status.version).replace("bullmq:", "BullMQ ")
 
 
 def _of_resume(one: QueueForecast, name: str) -> Iterator[str]:

@@ -57,12 +57,17 @@ async def test_a_plan_names_what_waits_and_changes_nothing(
     assert (gone.queue, gone.code, gone.status.kind) == (OTHER, Code.NO_SUCH_JOB, Kind.GONE)
 
 
-async def test_a_version_decides_where_jobs_wait_and_needs_no_warning(client: Redis) -> None:
+async def test_a_version_decides_where_jobs_wait_and_what_to_beware_of(client: Redis) -> None:
     await raw_list(client, "wait", ["1", "2"])
-    for version, place in (("bullmq:6.7.0", "wait"), ("bullmq:5.81.5", "paused")):
-        await raw_meta(client, version=version)
+    for version, place in (("6.7.0", "wait"), ("5.81.5", "paused")):
+        await raw_meta(client, version=f"bullmq:{version}")
         plan = await plan_pausing(client, Verb.PAUSE, [QUEUE])
-        assert ([one.target for one in plan.chosen], plan.warnings()) == ([place], [])
+        assert [one.target for one in plan.chosen] == [place]
+        [warning] = plan.warnings()
+        assert f"kept in {place}, as BullMQ {version} does" in warning
+        assert "resume it with qtui" in warning
+    await client.delete(QUEUE.key("wait"))
+    assert (await plan_pausing(client, Verb.PAUSE, [QUEUE])).warnings() == []
 
 
 async def test_a_journal_tells_what_was_and_each_queue_has_a_code(
@@ -180,6 +185,33 @@ async def test_a_resume_in_many_steps_ends_with_one_code_and_one_event(
     [name] = ids(tmp_path)
     kinds = [line["type"] for line in read_lines(tmp_path, name)]
     assert kinds.count("job") == kinds.count("code") == 1
+
+
+@pytest.mark.parametrize("paused", [True, False], ids=["paused", "stranded"])
+@pytest.mark.parametrize("sizes", [(7, 9), (9, 7), (2, 9), (9, 2)])
+@pytest.mark.parametrize("first", ["wait", "paused"])
+async def test_the_line_whose_next_job_is_older_runs_first_however_many_steps_it_takes(
+    client: Redis, first: str, sizes: tuple[int, int], paused: bool
+) -> None:
+    lists = dict(zip(("wait", "paused"), sizes, strict=True))
+    for name, size in lists.items():
+        ids = [f"{name}{at}" for at in range(size)]
+        await raw_list(client, name, ids)
+        for at, one in enumerate(ids):  # the head is the newest
+            added = 1000 - at + (0 if name == first else 5000)
+            await client.hset(QUEUE.job(one), "timestamp", str(added))
+    await raw_meta(client, version="bullmq:5.81.5")
+    if paused:
+        await client.hset(QUEUE.key("meta"), "paused", "1")
+    last = "paused" if first == "wait" else "wait"
+    expected = [f"{name}{at}" for name in (last, first) for at in range(lists[name])]
+    writer, left = ResumeWriter(client), 1
+    while left:
+        left = (await writer.resume(QUEUE, most=2)).left
+        both = [await client.lrange(QUEUE.key(name), 0, -1) for name in ("wait", "paused")]
+        assert sorted(one for some in both for one in some) == sorted(expected)
+    assert await client.lrange(QUEUE.key("wait"), 0, -1) == expected
+    assert not await client.exists(QUEUE.key("paused"))
 
 
 async def test_a_stop_between_two_steps_leaves_the_queue_paused_and_the_rest_to_the_next(

@@ -37,33 +37,64 @@ local function pushAll(name, ids, atTail)
   return nil
 end
 
--- Moves up to `most` ids from the tail of `wait` to the head of `paused`. Markers are dropped: what
--- they announce is announced anew.
-local function gather(wait, paused, most)
+-- The ids that are no markers: what those announce is announced anew.
+local function withoutMarkers(members)
   local ids = {}
-  for _, id in ipairs(redis.call("LRANGE", wait, -most, -1)) do
+  for _, id in ipairs(members) do
     if not isMarker(id) then ids[#ids + 1] = id end
   end
-  return pushAll(paused, ids, false) or refusal("LTRIM", wait, 0, -most - 1)
+  return ids
 end
 
--- Moves up to `most` ids from the head of `paused` to the tail of `wait`, where a job runs next.
-local function bringBack(wait, paused, most)
+-- When the job that is next in a list was added, in ms; nil if nothing tells.
+local function nextAdded(base, name)
+  local ids = withoutMarkers(redis.call("LRANGE", name, -4, -1))
+  for place = #ids, 1, -1 do
+    local at = redis.pcall("HGET", base .. ids[place], "timestamp")
+    at = type(at) == "string" and tonumber(at)
+    if at then return at end
+  end
+  return nil
+end
+
+-- Whether the jobs in `wait` run before those in `paused`: they do if the first of them was added
+-- earlier. In doubt those in `paused` do, as after a resume of 6.x.
+local function waitIsFirst(base, wait, paused)
+  local one, other = nextAdded(base, wait), nextAdded(base, paused)
+  return one ~= nil and other ~= nil and one < other
+end
+
+-- Moves up to `most` ids from `wait` to `paused`, keeping the order of both.
+local function gather(wait, paused, most, waitFirst)
+  if waitFirst then -- its newest ones, behind which the rest of it will come
+    return pushAll(paused, withoutMarkers(redis.call("LRANGE", wait, 0, most - 1)), true)
+      or refusal("LTRIM", wait, most, -1)
+  end
+  return pushAll(paused, withoutMarkers(redis.call("LRANGE", wait, -most, -1)), false)
+    or refusal("LTRIM", wait, 0, -most - 1)
+end
+
+-- Moves up to `most` ids from `paused` to `wait`, keeping the order of both.
+local function bringBack(wait, paused, most, waitFirst)
+  if waitFirst then
+    return pushAll(wait, redis.call("LRANGE", paused, -most, -1), false)
+      or refusal("LTRIM", paused, 0, -most - 1)
+  end
   return pushAll(wait, redis.call("LRANGE", paused, 0, most - 1), true)
     or refusal("LTRIM", paused, most, -1)
 end
 
--- Joins both lists as `into`, one of the two names: what was in `paused` runs first, in its order,
--- as after a resume of 6.x. The shorter list must have `most` ids at most. Returns an error if Redis
--- refuses it; then both are as they were (call `refusedJoin` first).
-local function joinAs(into, wait, paused, most)
+-- Joins both lists as `into`, one of the two names, in the order of `waitIsFirst`. The shorter list
+-- must have `most` ids at most. Returns an error if Redis refuses it; then both are as they were
+-- (call `refusedJoin` first).
+local function joinAs(into, wait, paused, waitFirst)
   local inWait, inPaused = redis.call("LLEN", wait), redis.call("LLEN", paused)
   local refused, whole
   if inWait > 0 and inPaused > 0 then
     if inWait <= inPaused then
-      refused, whole = gather(wait, paused, inWait), paused
+      refused, whole = gather(wait, paused, inWait, waitFirst), paused
     else
-      refused, whole = bringBack(wait, paused, inPaused), wait
+      refused, whole = bringBack(wait, paused, inPaused, waitFirst), wait
     end
     if refused then return refused end
   else
