@@ -206,3 +206,19 @@ def test_repeatable_jobs_before_an_upgrade(stage: Stage) -> None:
     found = findings(side)
     assert list(found) == ["legacy-repeatable"]
     assert not found["legacy-repeatable"].is_fault
+
+
+@pytest.mark.releases(since="5.58.1")
+def test_a_scheduler_whose_iteration_a_drain_cut_out(stage: Stage) -> None:
+    """D1: the drain of 5.41.0 to 6.7.0 keeps iterations by name, and trims the list by number."""
+    side = stage.official
+    side.open()
+    side.run("add", jobs=[job("a"), job("b")])
+    template = {"name": "tick", "data": {}}
+    side.run("upsert", scheduler="dead", repeat={"every": HOUR}, template=template)
+    side.run("drain")
+    side.run("upsert", scheduler="alive", repeat={"every": HOUR}, template=template)
+    found = findings(side)
+    assert set(found) >= {"dead-scheduler", "no-state"}
+    assert found["dead-scheduler"].sample == ("dead",)
+    assert "--revive" in found["dead-scheduler"].remedy

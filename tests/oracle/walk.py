@@ -43,7 +43,7 @@ from qtui.operations.resuming.interrupted import AllDone, Interrupted
 from qtui.operations.resuming.recorder import Recorder
 from qtui.operations.retry.resuming import resume_retry
 from qtui.operations.retry.retry import Retry
-from qtui.operations.schedulers.action import RUN, Do
+from qtui.operations.schedulers.action import Do
 from qtui.operations.schedulers.plan import plan_schedulers
 from qtui.operations.supply.selection import chosen
 from qtui.operations.undo.plan import make_undo_plan
@@ -463,7 +463,7 @@ class Walk:
             assert not back, back
             assert gone >= done, done - gone
             assert all(id in done or id.rpartition("-")[0] in done for id in gone), gone
-        elif effect in (Verb.ADD, Verb.DUPLICATE, Verb.SCHEDULERS, RUN):
+        elif effect in (Verb.ADD, Verb.DUPLICATE, Verb.SCHEDULERS):
             self.scheduled = bool(self.client.exists(self.key("repeat:s1")))
         else:
             assert not back, back

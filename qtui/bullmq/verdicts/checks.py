@@ -14,6 +14,8 @@ from qtui.bullmq.ask import Command, ask, number, present, scores, texts
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import Garbage, job_ran_modern
+from qtui.bullmq.schedulers.read import count_schedulers, read_schedulers
+from qtui.bullmq.schedulers.scheduler import Condition
 from qtui.bullmq.verdicts.finding import SAMPLE, Finding
 from qtui.bullmq.verdicts.queue import BY_HAND, QueueFacts, judge_queue, read_queue_facts
 from qtui.text import plural, span
@@ -66,7 +68,7 @@ async def check_queue(
             again += await look(client, queue)
         codes = {one.code for one in found}
         found = [one for one in again if one.code in codes]
-    for rest in (_mixed_releases, _legacy_repeatables):
+    for rest in (_mixed_releases, _legacy_repeatables, _dead_schedulers):
         found += await rest(client, queue)
     return found
 
@@ -270,6 +272,34 @@ async def _mixed_releases(client: Client, queue: QueueKey) -> list[Finding]:
                 f"{plural(len(old), 'job')} with attemptsMade alone and {len(new)} with atm or ats"
                 " ended in turns",
             ),
+        )
+    ]
+
+
+async def _dead_schedulers(client: Client, queue: QueueKey) -> list[Finding]:
+    """Schedulers whose iteration is in no state; those whose time is past come first in `repeat`.
+
+    Costs one ZCARD, and for a queue with schedulers what `read_schedulers` costs.
+    """
+    if not (await count_schedulers(client, [queue]))[queue]:
+        return []
+    page = await read_schedulers(client, queue, limit=_REPEATS)
+    dead = [one for one in page.schedulers if one.condition is Condition.DEAD]
+    if not dead:
+        return []
+    first = dead[0]
+    where = "gone" if first.iteration is None else first.iteration.place.words
+    return [
+        Finding(
+            code="dead-scheduler",
+            words=f"{plural(len(dead), 'scheduler is', 'schedulers are')} dead: the iteration is in"
+            " no state, or has made no next one",
+            effect="it never runs again",
+            remedy=f"qtui schedulers {queue.name} --revive makes the next iteration",
+            queue=queue,
+            jobs=len(dead),
+            sample=tuple(one.id for one in dead[:SAMPLE]),
+            evidence=(f"{queue.key('repeat')}: {first.id}, iteration {where}",),
         )
     ]
 

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from enum import StrEnum
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
@@ -26,9 +26,6 @@ from qtui.operations.journal.lines import SCHEDULERS, Header
 from qtui.operations.queues.queue_action import QueueAction, QueueChange
 from qtui.operations.schedulers.changes import Reading, read_removal, read_revival
 from qtui.verbs import Verb
-
-RUN: Final = "scheduler-run"
-"""The effect of running one now, by which it is undone."""
 
 
 class Do(StrEnum):
@@ -138,8 +135,8 @@ class RunNow(Add):
     def header(self) -> Header:
         """Returns the first line of the journal, without address, command and pace."""
         options = {"do": Do.RUN_NOW.value, "scheduler": self._scheduler}
-        action = Verb.SCHEDULERS.value
-        return replace(super().header(), action=action, effect=RUN, options=options)
+        action, effect = Verb.SCHEDULERS.value, Verb.ADD.value
+        return replace(super().header(), action=action, effect=effect, options=options)
 
 
 class SchedulerAction(QueueAction):

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from qtui.operations.journal.lines import Header
-from qtui.operations.schedulers.action import RUN
 from qtui.operations.undo.inverse import MakeInverse
 from qtui.operations.undo.limits import Unlimit
 from qtui.operations.undo.pausing import Unpause, Unresume
 from qtui.operations.undo.restore import Reremove, Restore
-from qtui.operations.undo.scheduling import Unreschedule, Unrun
+from qtui.operations.undo.scheduling import Unreschedule
 from qtui.operations.undo.unadd import Readd, Unadd
 from qtui.operations.undo.unedit import Unedit
 from qtui.operations.undo.unretry import Reretry, Unretry
@@ -30,7 +29,6 @@ INVERSES: Final[Mapping[str, MakeInverse]] = {
     Verb.REMOVE: Restore,
     Restore.effect: Reremove,
     Verb.SCHEDULERS: Unreschedule,
-    RUN: Unrun,
 }
 """By effect, what takes it back. The effect of an inverse has to be a key here too, unless what it
 does can't be taken back in turn."""
@@ -40,7 +38,6 @@ _REFUSED: Final[Mapping[str, str]] = {
     " some of them may run at any moment",
     Verb.REMOVE_QUEUE: "a removed queue can't be put back: the journal keeps its settings,"
     " schedulers and counts, but none of its jobs",
-    Unrun.effect: "the job that was run now is removed: run the scheduler now again instead",
 }
 
 
