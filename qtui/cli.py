@@ -313,7 +313,7 @@ def _why(flags: Flags, queue: str, job_id: str | None, as_json: bool) -> None:
 @as_json_lines
 @click.pass_obj
 def _workers(flags: Flags, queues: tuple[str, ...], as_json: bool) -> None:
-    """List who works on the queues, busy workers first; all queues by default.
+    """List the workers of queues, busy ones first; all queues by default.
 
     Workers are known by their connections and by the locks of their jobs. Those that name no
     connection (.NET, BullMQ 4 and 5 on a cluster) are seen only while they hold jobs.
@@ -325,14 +325,15 @@ def _workers(flags: Flags, queues: tuple[str, ...], as_json: bool) -> None:
 
 @main.command("events", short_help="Print what happens to jobs, as it happens.")
 @click.argument("queue", metavar="QUEUE|'*'")
-@click.option("--follow", is_flag=True, help="Go on with new events until interrupted.")
+@click.option("--follow", is_flag=True, help="Continue with new events until interrupted.")
 @click.option(
     "--limit",
+    cls=Ranged,
     type=click.IntRange(min=0),
     default=20,
     metavar="N",
     show_default=True,
-    help="Look at the N latest events first.",
+    help="Read the N latest events first.",
 )
 @with_filter
 @as_json_lines
@@ -570,9 +571,9 @@ def _pause(
     reason: str,
     as_json: bool,
 ) -> None:
-    """Pause queues: workers start no more of their jobs, in all processes, until a resume.
+    """Pause queues: no worker starts their jobs until they are resumed.
 
-    Jobs that are active run to their end. Waiting jobs are kept where the release that runs the
+    Active jobs run to their end. Waiting jobs are kept where the release that runs the
     queue keeps them, and none is lost. A queue that is paused already stays as it is.
     """
     _pause_or_resume(flags, Verb.PAUSE, queues, everything, dry_run, yes, reason, as_json)
@@ -595,9 +596,9 @@ def _resume(
     reason: str,
     as_json: bool,
 ) -> None:
-    """Resume paused queues, with every job that any release left behind while they were paused.
+    """Resume paused queues, with all jobs that any release left in the paused list.
 
-    The workers are woken. Jobs stranded in the list paused of a queue that is not paused come back
+    The workers are woken. Jobs stranded in the paused list of a queue that is not paused come back
     too.
     """
     _pause_or_resume(flags, Verb.RESUME, queues, everything, dry_run, yes, reason, as_json)
@@ -629,14 +630,13 @@ def _pause_or_resume(
     "--concurrency",
     metavar="N|none",
     callback=not_empty,
-    help="Set how many jobs may be active at once in all workers together (BullMQ 5.9+).",
+    help="Most active jobs at once, over all workers (BullMQ 5.9+).",
 )
 @click.option(
     "--rate",
     metavar="MAX/DURATION|none",
     callback=not_empty,
-    help="Set how many jobs may start in a window of time, such as 100/10s; "
-    "units are ms, s, m, h, d (BullMQ 5.60+).",
+    help="Most starts in a window of time, such as 100/10s; units ms, s, m, h, d (BullMQ 5.60+).",
 )
 @click.option("--release", is_flag=True, help="Release the rate limit that holds now.")
 @click.option(
@@ -664,11 +664,11 @@ def _limits(
     reason: str,
     as_json: bool,
 ) -> None:
-    """Show the limits of a queue and who holds them; with options, change or release them.
+    """Show the limits of a queue and the jobs that hold them; with options, change or release them.
 
     Limits are the global concurrency, the global rate limit, the rate limit that holds now, and
-    deduplication ids. A limit is replaced only if nobody changed it since it was shown, and workers
-    with jobs waiting are woken. Limits in a worker's own options are not in Redis.
+    deduplication ids. A limit is replaced only if no other client changed it since it was shown;
+    idle workers are woken. Limits in a worker's own options are not in Redis.
     """
     from qtui.commands.queue_actions.limits import LimitsRequest, queue_limits
 
@@ -688,9 +688,7 @@ def _limits(
 
 @main.command("obliterate", short_help="Remove a queue with all its jobs.")
 @click.argument("queue", metavar="QUEUE")
-@click.option(
-    "--force", is_flag=True, help="Remove it with workers connected, and the jobs they hold."
-)
+@click.option("--force", is_flag=True, help="Remove it even if workers are connected or hold jobs.")
 @click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @with_reason
@@ -707,8 +705,8 @@ def _obliterate(
 ) -> None:
     """Remove a queue with all its jobs, schedulers, settings and history. It can't be undone.
 
-    The queue is paused first. A removal that is cut off leaves the rest of it paused; the same
-    command goes on. Parents in other queues that wait for no other child run.
+    The queue is paused first. If it is cut off, the rest of the queue stays paused; run the same
+    command again. Parents in other queues that wait for no other child run next.
     """
     from qtui.commands.queue_actions.obliterate import ObliterateRequest, obliterate_queue
 
@@ -727,7 +725,7 @@ def _obliterate(
     "--revive",
     "do",
     flag_value="revive",
-    help="Make the next iteration of a dead one; without an ID, of every dead one.",
+    help="Create the next iteration of a dead scheduler; without ID, of all dead ones.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
@@ -746,11 +744,11 @@ def _schedulers(
 ) -> None:
     """List the job schedulers of a queue, or of all ('*'), and repeatable jobs of 1.x to 5.x.
 
-    A scheduler is dead when its iteration, the job that makes the next one, is in no state: it
-    never runs again. It is late when its iteration is due and no worker has started it.
+    A scheduler is dead if its iteration (the job that creates the next one) is in no state: it
+    never runs again. It is late if its iteration is due and no worker has started it.
 
-    With an ID: that one, with its template. With an option: change it, after a plan; `qtui undo`
-    takes it back. The iteration itself is never run early: that would use up its time.
+    With ID: show one, with its template. With an option: change it, after a plan; `qtui undo` takes
+    it back. The iteration itself is never run early: that would skip its scheduled time.
     """
     from qtui.commands.queue_actions.schedulers import SchedulersRequest, schedulers
     from qtui.operations.schedulers.action import Do
@@ -774,13 +772,14 @@ def _schedulers(
 @click.option("--all", "everything", is_flag=True, help="Promote every delayed job.")
 @click.option(
     "--rate",
+    cls=Ranged,
     type=ABOVE_ZERO,
     metavar="PER_SECOND",
     help="Promote at most this many jobs per second. [default: unlimited]",
 )
 @click.option(
     "--resume",
-    metavar="CAMPAIGN",
+    metavar="ID",
     shell_complete=campaign_ids,
     help="Resume a promotion that was cut off or stopped; `qtui journal` lists them.",
 )
@@ -807,7 +806,8 @@ def _promote(
     """Promote delayed jobs, as BullMQ's own Job.promote does: they run now, by priority.
 
     Select jobs by ID, with --filter, or with --all: the jobs that are delayed now, the earliest due
-    first. The iteration that a scheduler waits for stays: promoted, it would use up its time.
+    first. The iteration that a scheduler waits for stays: promoting it would skip its scheduled
+    time.
     """
     if resume is not None:
         if queue is not None or wanted is not None or everything or dry_run or reason:
@@ -859,22 +859,23 @@ def _promote(
 @click.option(
     "--with-children",
     is_flag=True,
-    help="Remove the jobs below each job in its flow too; without it they stay.",
+    help="Also remove the descendants of each job in its flow; by default they stay.",
 )
 @click.option(
     "--without-undo",
     is_flag=True,
-    help="Remove jobs too that are too large for the journal, so that no undo brings them back.",
+    help="Also remove jobs that are too large for the journal; they can't be undone.",
 )
 @click.option(
     "--rate",
+    cls=Ranged,
     type=ABOVE_ZERO,
     metavar="PER_SECOND",
     help="Remove at most this many jobs per second. [default: unlimited]",
 )
 @click.option(
     "--resume",
-    metavar="CAMPAIGN",
+    metavar="ID",
     shell_complete=campaign_ids,
     help="Resume a removal that was cut off or stopped; `qtui journal` lists them.",
 )
@@ -901,13 +902,14 @@ def _remove(
     verbose: bool,
     as_json: bool,
 ) -> None:
-    """Remove jobs with all that belongs to them, as BullMQ's own Job.remove does.
+    """Remove jobs with their logs and keys, as BullMQ's own Job.remove does.
 
-    Select jobs by ID, with --filter, or with --all; --filter 'age>7d' cleans, --state waiting --all
-    drains. The whole jobs go to the journal first, so that `qtui undo` can bring them back.
+    Select jobs by ID, with --filter, or with --all; --filter 'age>7d' cleans a state, --state
+    waiting --all drains a queue. The whole jobs are written to the journal first, so that `qtui
+    undo` can bring them back.
 
-    Jobs that a worker has locked stay, and so does the iteration that a scheduler waits for. A
-    parent that waits for no other job runs next.
+    Not removed are jobs that a worker has locked, and the iteration that a scheduler waits for. A
+    parent that waits for no other child runs next.
     """
     if resume is not None:
         if queue is not None or wanted is not None or everything or dry_run or reason or state:
@@ -1048,13 +1050,11 @@ def _flow(
     help="Of a delayed job: due in DURATION from now, such as 90s or 1h30m.",
 )
 @click.option("--retry", is_flag=True, help="Retry the job in the same step.")
-@click.option(
-    "--reset-attempts-made", is_flag=True, help="With --retry: give it all of its attempts again."
-)
+@click.option("--reset-attempts-made", is_flag=True, help="With --retry: reset attempts made to 0.")
 @click.option(
     "--reset-attempts-started",
     is_flag=True,
-    help="With --retry: reset the count of starts, for workers with maxStartedAttempts.",
+    help="With --retry: reset attempts started to 0 (BullMQ 5.59+).",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
@@ -1117,7 +1117,7 @@ _OPTS_HELP = (
 @click.argument("name")
 @click.option("--data", metavar="JSON|@FILE|-", help="Its data; - reads stdin. [default: {}]")
 @click.option("--opts", metavar="JSON|@FILE", help=_OPTS_HELP)
-@click.option("--new-queue", is_flag=True, help="Make the queue if it does not exist.")
+@click.option("--new-queue", is_flag=True, help="Create the queue if it does not exist.")
 @click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @with_reason
@@ -1135,7 +1135,7 @@ def _add(
     reason: str,
     as_json: bool,
 ) -> None:
-    """Add a job, as BullMQ's Queue.add does, in the dialect of the release that runs the queue.
+    """Add a job as BullMQ's Queue.add does, in the way of the release that runs the queue.
 
     Options that BullMQ does not know are refused. Its events are BullMQ's own: added, and waiting
     or delayed.
@@ -1179,8 +1179,7 @@ def _duplicate(
 ) -> None:
     """Add a new job with the name, data and options of an old one.
 
-    The copy has an id of its own, and neither the parent, the repetition, the deduplication nor the
-    delay of the old job.
+    The copy gets a new id, and no parent, repetition, deduplication or delay.
     """
     from qtui.commands.add import AddRequest, add_job
     from qtui.commands.shared.single import Manner
@@ -1202,7 +1201,7 @@ def _duplicate(
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @click.option(
     "--resume",
-    metavar="UNDO",
+    metavar="ID",
     callback=not_empty,
     shell_complete=campaign_ids,
     help="Resume an undo that was cut off or stopped, by its id in the journal.",
@@ -1224,10 +1223,10 @@ def _undo(
     verbose: bool,
     as_json: bool,
 ) -> None:
-    """Take back an operation of the journal, for every job that still is where qtui put it.
+    """Take back an operation of the journal, for every job that is still where qtui put it.
 
-    OPERATION is its id in the journal, or the beginning or end of one; without it, or with `last`,
-    it is the last operation on this server that was not undone yet. With IDs only those of its
+    OPERATION is its id in the journal, or the beginning or end of it. Without it, or with `last`,
+    the last operation on this server that is not undone yet is taken back. With IDs, only those
     jobs. Jobs that have run, moved or changed since are left alone (code -3). An undo is an
     operation too: undo it by its id.
     """
@@ -1254,17 +1253,17 @@ def _undo(
 
 @main.command("journal", short_help="List past operations made from this machine.")
 @click.argument("campaign", metavar="[ID]", required=False, shell_complete=campaign_ids)
-@click.option("--jobs", is_flag=True, help="With ID: list the jobs as they were before the retry.")
+@click.option("--jobs", is_flag=True, help="With ID: list the jobs as they were before.")
 @click.option(
     "--prune",
     metavar="AGE",
     callback=not_empty,
-    help="Delete the journals of retries that ended longer ago than AGE: 30d, 12h, 2w, …",
+    help="Delete the journals of operations that ended longer ago than AGE: 30d, 12h, 2w, …",
 )
 @click.option(
     "--unfinished",
     is_flag=True,
-    help="With --prune: also delete those of retries that can still be resumed.",
+    help="With --prune: also delete those that can still be resumed.",
 )
 @click.option("--dry-run", is_flag=True, help="With --prune: show what would be deleted.")
 @click.option("--yes", is_flag=True, help="With --prune: do not ask for confirmation.")
