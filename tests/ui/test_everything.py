@@ -226,7 +226,7 @@ async def test_more_than_can_be_marked_one_by_one_is_one_query(
     async with inspector(redis_url) as driver:
         await driver.sees("10,050")
         await driver.press("a")
-        await driver.sees("Only the first 10,000 of 10,050 jobs are marked.")
+        await driver.sees("Marked only the first 10,000 of 10,050 jobs;")
         await driver.press("plus")
         await driver.sees("all 10,050 jobs marked")
         assert not len(driver.inspector.board.marks)
