@@ -169,11 +169,11 @@ async def test_a_reason_is_typed_kept_and_can_be_left(redis_url: str) -> None:
     desk = Desk(Removal(jobs=2))
     async with inspector(redis_url) as driver:
         await desk.open(driver)
-        await driver.sees("r reason, for the journal")
-        await driver.press("r", *"yq 1[/b]", "enter")
-        await driver.sees("r reason: yq 1[/b]")
-        await driver.press("r", *" more", "escape")
-        await driver.sees("r reason: yq 1[/b]")
+        await driver.sees("R reason, for the journal")
+        await driver.press("R", *"yq 1[/b]", "enter")
+        await driver.sees("R reason: yq 1[/b]")
+        await driver.press("R", *" more", "escape")
+        await driver.sees("R reason: yq 1[/b]")
         assert not desk.answers
         await driver.press("y")
         assert [one and one.reason for one in desk.answers] == ["yq 1[/b]"]

@@ -273,7 +273,7 @@ class PlanDialog(Dialog["Confirmed[P]"], Generic[P]):
         if self._line_for or self._dry:
             return Content()
         said = f"reason: {plain(self._reason)}" if self._reason else "reason, for the journal"
-        return key_hint("r", said).truncate(self.room, ellipsis=True)
+        return key_hint("R", said).truncate(self.room, ellipsis=True)
 
     def _answer(self) -> Content:
         leave, plan = key_hint("esc", "cancel"), self.plan

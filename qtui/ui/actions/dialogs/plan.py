@@ -104,7 +104,7 @@ PLAN: Final = (
     ),
     Action(
         id="plan.reason",
-        keys=("r",),
+        keys=("R",),
         does="reason",
         label="reason",
         help="type a reason, which the journal keeps",

@@ -62,7 +62,7 @@ RERUN: Final = (
     ),
     Action(
         id="rerun.reason",
-        keys=("r",),
+        keys=("R",),
         does="reason",
         label="reason",
         help="type a reason, which the journal keeps",
