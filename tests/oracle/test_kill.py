@@ -46,6 +46,7 @@ class Storm:
     begin: tuple[str, ...]
     """The command that begins a campaign."""
     chance: random.Random
+    verb: str = "retry"
     life: float = 1.0
     """Seconds that a campaign takes that is not killed; `writing` of them it has a journal."""
     writing: float = 1.0
@@ -81,7 +82,7 @@ class Storm:
 
     def _start(self, words: tuple[str, ...]) -> subprocess.Popen[bytes]:
         environ = {**os.environ, "XDG_STATE_HOME": str(self.state), "PYTHONPATH": str(_ROOT)}
-        command = [sys.executable, "-m", "qtui.cli", "--redis", self.url, "retry", *words]
+        command = [sys.executable, "-m", "qtui.cli", "--redis", self.url, self.verb, *words]
         with open(self.state / "out", "wb") as out, open(self.state / "err", "wb") as err:
             return subprocess.Popen(
                 [*command, "--json"], stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environ
