@@ -196,7 +196,7 @@ async def test_the_reasons_of_a_retry_and_of_a_rerun_are_in_their_journals(
     await fill(redis_url, "payments", 1)
     await failed_report(redis_url, client)
     async with inspector(redis_url, journal=tmp_path) as driver:
-        await driver.press("r", "r", *"the bank is back", "enter")
+        await driver.press("r", "R", *"the bank is back", "enter")
         await driver.sees("y retry 1 job")
         await driver.press("y")
         await driver.sees("1 of 1 job retried")
@@ -211,7 +211,7 @@ async def test_the_reasons_of_a_retry_and_of_a_rerun_are_in_their_journals(
         driver.inspector.table.focus()
         await driver.press("f")
         await driver.sees("Flow of")
-        await driver.press("r", "r", *"fixed", "enter")
+        await driver.press("r", "R", *"fixed", "enter")
         await driver.sees("y rerun")
         await driver.press("y")
         await driver.sees("rerun: ")
