@@ -17,7 +17,10 @@ from qtui.bullmq.model import JobState
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.journal.reading import JournalError, find, read_header, read_lines, summary
 from qtui.operations.planning.plan import Resets
+from qtui.operations.planning.proposal import PlanOptions
+from qtui.operations.promote.plan import make_promotion_plan
 from qtui.operations.resuming.same_server import OtherServer
+from qtui.operations.supply.selection import chosen
 from qtui.operations.undo.plan import latest, make_undo_plan
 from qtui.operations.undo.undo import Undo
 from tests.operations.editing import added
@@ -268,3 +271,73 @@ async def test_an_added_job_that_has_run_or_was_edited_stays(
         _, results = await undone(client, tmp_path, _first(tmp_path))
         assert [one.error for one in results] == ["has run since"]
         assert await keyspace(client) == before
+
+
+PROMOTED = st.lists(
+    st.fixed_dictionaries({"priority": st.sampled_from([0, 0, 2]), "lifo": st.booleans()}),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(
+    max_examples=8,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(jobs=PROMOTED, waiting=st.integers(0, 2), paused=st.booleans(), some=st.booleans())
+def test_a_promotion_and_its_undo_leave_every_key_as_it_was(
+    server: EmbeddedServer, jobs: list[dict[str, Any]], waiting: int, paused: bool, some: bool
+) -> None:
+    async def run() -> None:
+        flush(server)
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            async with real_queue(server) as queue, connect(server) as client:
+                await queue.add(job())
+                await queue.work(1)  # what has run shows which release runs the queue
+                options = [_options({**one, "attempts": 1}) for one in jobs]
+                names = await queue.add(*(job(delay=3_600_000, **one) for one in options))
+                await queue.add(*(job() for _ in range(waiting)))
+                if paused:
+                    await queue.queue.pause()
+                names = names[::2] if some else names
+                before = await keyspace(client)
+                selection = chosen(QUEUE, JobState.DELAYED, names)
+                plan = await make_promotion_plan(client, selection)
+                action = plan.action(client, PlanOptions())
+                assert all_done(await carried_out(client, folder, action))
+                acted = await keyspace(client)
+                _, results = await undone(client, folder)
+                assert all_done(results)
+                assert await keyspace(client) == before
+                _, results = await undone(client, folder)
+                assert all_done(results)
+                assert _without_order(await keyspace(client)) == _without_order(acted)
+                _, results = await undone(client, folder)
+                assert all_done(results)
+                assert await keyspace(client) == before
+
+    asyncio.run(run())
+
+
+async def test_a_promoted_job_that_has_run_or_was_moved_is_left_alone(
+    server: EmbeddedServer, tmp_path: Path
+) -> None:
+    async with real_queue(server) as queue, connect(server) as client:
+        names = await queue.add(*(job(delay=3_600_000) for _ in range(4)))
+        selection = chosen(QUEUE, JobState.DELAYED, names)
+        plan = await make_promotion_plan(client, selection)
+        await carried_out(client, tmp_path, plan.action(client, PlanOptions()))
+        await client.hset(QUEUE.job(names[3]), "delay", 5)
+        await queue.work(1)
+        ran = set(queue.ran)
+        before = await keyspace(client)
+        plan_of_undo, results = await undone(client, tmp_path)
+        why = {one.job_id: one.error for one in results if not one.done}
+        assert {one for one, words in why.items() if words == "has run since"} == ran
+        if names[3] not in ran:
+            assert why[names[3]] == "was changed since"
+        assert plan_of_undo.back == len(names) - len(why)
+        after = await keyspace(client)
+        assert all(after[QUEUE.job(one)] == before[QUEUE.job(one)] for one in why)

@@ -36,6 +36,8 @@ from qtui.operations.journal.lines import result_of
 from qtui.operations.journal.reading import JournalError, ids, path_of, read_lines, summary
 from qtui.operations.planning.plan import Resets, make_plan
 from qtui.operations.planning.proposal import PlanOptions
+from qtui.operations.promote.plan import make_promotion_plan
+from qtui.operations.promote.resuming import resume_promotion
 from qtui.operations.queues.pausing import plan_pausing
 from qtui.operations.remove.plan import CHILDREN_TOO, make_removal_plan
 from qtui.operations.remove.resuming import resume_removal
@@ -371,6 +373,24 @@ class Walk:
         assert set(codes.values()) == {Code.DONE}, codes
         self.alive |= set(codes)
 
+    def promote(self, share: int, cut: int) -> None:
+        """Qtui promotes delayed jobs."""
+        found = self._ids(JobState.DELAYED)[::share]
+        if not found:
+            return
+        self.told.append(f"qtui promotes {found} cut={cut}")
+
+        async def go(client: Redis) -> None:
+            selection = chosen(self.queue, JobState.DELAYED, found)
+            plan = await make_promotion_plan(client, selection, rate=0)
+            name = await self._carry_out(client, plan.action(client, PlanOptions()), cut)
+            if cut:
+                taken = await _taken(self.folder, name, Verb.PROMOTE)
+                if taken is not None:
+                    await _finished(await resume_promotion(taken, client))
+
+        self._run(go)
+
     def scheduler_by_qtui(self, do: Do) -> None:
         """Qtui runs the scheduler now, revives it, or removes it."""
         if not self.scheduled:
@@ -455,7 +475,7 @@ class Walk:
         done = {id for id, code in codes.items() if code is Code.DONE}
         there = self._there()
         back, gone = there - self.alive, self.alive - there
-        if effect == Verb.REMOVE:
+        if effect in (Verb.REMOVE, "unadd"):
             assert back <= self.removed, back - self.removed
             assert done <= there, done - there
             assert not gone, gone
@@ -585,6 +605,7 @@ STEPS: Final = st.one_of(
         delay=st.sampled_from([None, None, 0, FAR]),
     ),
     step("add_by_qtui", priority=st.sampled_from([0, 2]), delay=st.sampled_from([0, FAR])),
+    step("promote", share=st.integers(1, 3), cut=st.sampled_from([0, 0, 1])),
     step("scheduler_by_qtui", do=st.sampled_from(list(Do))),
     step("rerun", pick=st.integers(0, 99), start=st.sampled_from(list(Start))),
     step("pause_or_resume_by_qtui", verb=st.sampled_from([Verb.PAUSE, Verb.RESUME])),

@@ -13,12 +13,15 @@ from qtui.operations.undo.restore import Reremove, Restore
 from qtui.operations.undo.scheduling import Unreschedule
 from qtui.operations.undo.unadd import Readd, Unadd
 from qtui.operations.undo.unedit import Unedit
+from qtui.operations.undo.unpromote import Repromote, Unpromote
 from qtui.operations.undo.unretry import Reretry, Unretry
 from qtui.verbs import Verb
 
 INVERSES: Final[Mapping[str, MakeInverse]] = {
     Verb.RETRY: Unretry,
     Unretry.effect: Reretry,
+    Verb.PROMOTE: Unpromote,
+    Unpromote.effect: Repromote,
     Verb.PAUSE: Unpause,
     Verb.RESUME: Unresume,
     Verb.LIMITS: Unlimit,
