@@ -149,7 +149,8 @@ def _made(
     fields = _from_template(one) if one.has_template else _from_last(job)
     opts = _object(fields["opts"])
     delay = max(0, due - now)
-    repeat = dict(repeat_of(fields["opts"]) or repeat_of(job.get("opts"))) | _repeat(one, count)
+    repeat = dict(repeat_of(job.get("opts")))
+    repeat |= _repeat(one, count) if one.has_template else {"count": count}
     opts |= {"jobId": job_id, "delay": delay, "timestamp": now, "prevMillis": slot}
     opts |= {"repeat": repeat}
     if not one.legacy:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from time import monotonic
 from typing import ClassVar, Final
 
 from textual import on
@@ -42,6 +43,9 @@ from qtui.views.schedulers import sections, worst_first
 _MOST: Final = 1000
 """Schedulers that are listed; `qtui schedulers` lists them all."""
 
+_REST: Final = 10
+"""How much longer than a read took nothing is read again: many take half a second."""
+
 
 class SchedulersScreen(QtuiScreen[None]):
     """Lists the schedulers of a queue, and keeps them fresh."""
@@ -72,6 +76,7 @@ class SchedulersScreen(QtuiScreen[None]):
         self._results: dict[str, Verdict] = {}
         self._campaign: Campaign[JobAction] | None = None
         self._lost = False
+        self._again_at = 0.0
 
     @override
     def compose(self) -> ComposeResult:
@@ -99,10 +104,12 @@ class SchedulersScreen(QtuiScreen[None]):
     # Reading
 
     def _read_again(self) -> None:
-        if self.app.screen is self and not self.is_busy("schedulers"):
+        due = monotonic() >= self._again_at
+        if due and self.app.screen is self and not self.is_busy("schedulers"):
             self.start(self._read, "schedulers")
 
     async def _read(self) -> None:
+        began = monotonic()
         try:
             page = await read_schedulers(self.session.client, self._queue, limit=_MOST)
         except TROUBLE as error:
@@ -112,6 +119,7 @@ class SchedulersScreen(QtuiScreen[None]):
         if self._lost:
             self._lost = False
             self.say("Connected again.")
+        self._again_at = monotonic() + _REST * (monotonic() - began)
         self._found = worst_first(page.schedulers)
         more = page.total - len(page.schedulers)
         if more > 0:
@@ -248,6 +256,7 @@ class SchedulersScreen(QtuiScreen[None]):
         self._results.clear()
         self._removed.clear()
         self.say("")
+        self._again_at = 0.0
         self._draw()
         self._read_again()
 
