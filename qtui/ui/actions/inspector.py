@@ -92,7 +92,7 @@ INSPECTOR: Final = (
         keys=("L",),
         does="journal",
         label="journal",
-        help="show past operations from this machine; resume what was cut off, undo what was done",
+        help="show past operations from this machine, to resume or undo them",
         where=Where.INSPECTOR,
         reason=no_journal,
     ),

@@ -319,6 +319,14 @@ class PlanDialog(Dialog["Confirmed[P]"], Generic[P]):
             options=self.options_offered(),
         )
 
+    @property
+    @override
+    def own_keys(self) -> frozenset[str]:
+        """All but the key of the reason, which below opens a plan: nothing is done by chance."""
+        bound = self.active_bindings
+        reason = {key for key, one in bound.items() if one.binding.action == "reason"}
+        return super().own_keys - reason
+
     # What it does
 
     def action_go(self) -> None:
