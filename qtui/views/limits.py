@@ -25,7 +25,7 @@ def limit_lines(limits: Limits) -> Iterator[tuple[str, str]]:
         full = f" · used up by {holders}" if limits.maxed and holders else ""
         yield "concurrency", used + full
     if limits.most is None or limits.duration is None:
-        yield "rate", "no global limit (workers may have limits of their own)"
+        yield "rate", "no global limit (workers may have their own)"
     else:
         yield "rate", f"{plural(limits.most, 'job')} in {span(limits.duration)}"
     if limits.started is not None:

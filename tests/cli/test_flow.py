@@ -146,7 +146,7 @@ def test_a_dry_run_tells_and_writes_nothing(
     shown = flow(failed, "p", Start.FAILURE, dry_run=True, as_json=False, capture=capsys)
     assert shown.err.splitlines()[:2] == [
         "Rerun the flow of bull:parents:p: failed jobs only",
-        "1 failed job runs again, then 1 ancestor after their children; 1 job stays completed",
+        "1 failed job runs again, then 1 ancestor after its children; 1 job stays completed",
     ]
     assert digest(failed) == before
 

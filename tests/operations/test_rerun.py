@@ -42,13 +42,11 @@ async def test_a_plan_tells_what_runs_what_follows_and_what_stays(
         ("c2", Part.RUNS, "runs first"),
     ]
     assert plan.done == 1
-    expected = (
-        "2 failed jobs run again, then 1 ancestor after their children; 1 job stays completed"
-    )
+    expected = "2 failed jobs run again, then 1 ancestor after its children; 1 job stays completed"
     assert plan.headline == expected
     assert list(plan.warnings(Resets())) == [
         "No worker seen on bull:q, bull:kids: the jobs there wait until one connects.",
-        "They have used up their attempts: a failure is final.",
+        "3 jobs have used up their attempts: a failure is final.",
     ]
     assert await digest(client) == before
 

@@ -161,10 +161,10 @@ async def test_a_rerun_from_failure_is_planned_followed_and_written_down(
         await driver.press("r")
         await driver.sees("2 failed jobs run again, then 2 ancestors after their children")
         assert driver.text().count("→ runs first") == 2
-        assert "They have used up their attempts" in driver.text()
+        assert "jobs have used up their attempts" in driver.text()
         await driver.press("m")
         await driver.sees("[x] m reset attempts made")
-        assert "They have used up" not in driver.text()
+        assert "have used up" not in driver.text()
         await driver.press("y")
         await driver.sees("rerun: 0 of 4 completed")
         assert "✔ waiting" in driver.line_with("─ bad-1")

@@ -169,7 +169,7 @@ async def test_a_reason_is_typed_kept_and_can_be_left(redis_url: str) -> None:
     desk = Desk(Removal(jobs=2))
     async with inspector(redis_url) as driver:
         await desk.open(driver)
-        await driver.sees("R reason, for the journal")
+        await driver.sees("R reason (kept in the journal)")
         await driver.press("R", *"yq 1[/b]", "enter")
         await driver.sees("R reason: yq 1[/b]")
         await driver.press("R", *" more", "escape")

@@ -95,7 +95,7 @@ async def test_the_jobs_below_go_too_where_it_is_asked_for(
         await driver.press("D")
         await driver.sees("which stay and run without a parent")
         await driver.press("b")
-        await driver.sees("[x] b the jobs below too")
+        await driver.sees("[x] b also remove children, and their children")
         await driver.sees("and all below them")
         await driver.press("y")
         await driver.sees("1 of 1 job removed")

@@ -44,7 +44,7 @@ def words(pieces: list[tuple[str, str]]) -> str:
 
 def test_a_queue_at_work_shows_its_rates_and_the_time_left() -> None:
     shown = pulse(facts(waiting=1440, next_since=NOW - 40_000), rates(7.8, 0.2))
-    assert words(shown) == "done 7.8/s · failed 0.2/s · 3 m 0 s left · oldest 40.0 s"
+    assert words(shown) == "completed 7.8/s · failed 0.2/s · 3 m 0 s left · oldest 40.0 s"
     assert {style for _, style in shown} == {"faint"}
 
 
@@ -55,12 +55,12 @@ def test_what_is_wrong_is_loud_and_first() -> None:
     shown = pulse(facts(oldest=oldest), rates(1, None))
     assert shown[0][1] == "bad"
     assert words(shown).startswith("job 7 is active for 54.0 s, its lock has expired: ")
-    assert words(shown).endswith(" · done 1/s")
+    assert words(shown).endswith(" · completed 1/s")
 
 
 def test_more_failures_than_successes_are_loud() -> None:
     assert pulse(facts(), rates(0.1, 2)) == [
-        ("done 0.1/s", "faint"),
+        ("completed 0.1/s", "faint"),
         (" · ", "faint"),
         ("failed 2/s", "bad"),
     ]

@@ -148,9 +148,8 @@ class RerunPlan:
         what = "failed job" if self.start is Start.FAILURE else "job"
         said = [f"{plural(runs, what)} {'runs' if runs == 1 else 'run'} again"] if runs else []
         if follows:
-            said.append(
-                f"{'then ' if runs else ''}{plural(follows, 'ancestor')} after their children"
-            )
+            after = "ancestor after its children", "ancestors after their children"
+            said.append(f"{'then ' if runs else ''}{plural(follows, *after)}")
         kept = f"; {plural(self.done, 'job stays', 'jobs stay')} completed" if self.done else ""
         return ", ".join(said) + kept
 
@@ -186,12 +185,10 @@ class RerunPlan:
 
 
 def _used_up(used_up: int, jobs: int) -> str:
-    if used_up == jobs:
-        return "It has used up its" if jobs == 1 else "They have used up their"
+    of = "" if used_up == jobs else f" of the {count(jobs)}"
+    noun = "job" if jobs == 1 else "jobs"
     return (
-        "1 of them has used up its"
-        if used_up == 1
-        else f"{count(used_up)} of them have used up their"
+        f"{count(used_up)}{of} {noun} {'has used up its' if used_up == 1 else 'have used up their'}"
     )
 
 

@@ -272,7 +272,7 @@ class PlanDialog(Dialog["Confirmed[P]"], Generic[P]):
     def _reason_line(self) -> Content:
         if self._line_for or self._dry:
             return Content()
-        said = f"reason: {plain(self._reason)}" if self._reason else "reason, for the journal"
+        said = f"reason: {plain(self._reason)}" if self._reason else "reason (kept in the journal)"
         return key_hint("R", said).truncate(self.room, ellipsis=True)
 
     def _answer(self) -> Content:

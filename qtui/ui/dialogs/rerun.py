@@ -118,21 +118,19 @@ class RerunDialog(PlanDialog[RerunPlan]):
     def _line(self, step: RerunStep) -> Content:
         node, wide = step.node, self.room >= _WIDE
         style = "$text-success" if step.part.reruns else "$text-muted"
-        fate = Content.styled(
-            fit(f"→ {step.fate}" if step.part.reruns else step.fate, 28 if wide else 24), style
-        )
-        failed = node.state is JobState.FAILED
-        error = spoken(node.row.failed_reason or "") if failed else str(node.state or "")
+        fate = f"→ {step.fate}" if step.part.reruns else step.fate
         queue = plain(node.queue.base.removeprefix("bull:"))
-        cells = [
-            Content("  " + fit(plain(node.id), 18 if wide else 12)),
+        rest = [
             Content(fit(plain(node.row.name), 14 if wide else 8)),
             Content.styled(fit(queue, 16 if wide else 10), "$text-muted"),
-            fate,
+            Content.styled(fit(fate, 28 if wide else 24), style),
         ]
-        left = self.room - sum(cell.cell_length + 2 for cell in cells)
-        if left >= 4:
-            cells.append(Content.styled(fit(error, left).rstrip(), "$text-muted"))
+        left = self.room - 2 - sum(cell.cell_length + 2 for cell in rest)
+        cells = [Content("  " + fit(plain(node.id), 18 if wide else max(12, left))), *rest]
+        if wide:  # else the error would take the room of the id
+            failed = node.state is JobState.FAILED
+            error = spoken(node.row.failed_reason or "") if failed else str(node.state or "")
+            cells.append(Content.styled(fit(error, max(4, left - 20)).rstrip(), "$text-muted"))
         return Content("  ").join(cells).truncate(self.room, ellipsis=True)
 
     @override

@@ -36,8 +36,8 @@ from qtui.views.lists.board import Board
 A = TypeVar("A", bound=ActionPlan)
 
 _REMOVAL: Final = (
-    Toggle(id=CHILDREN_TOO, words="the jobs below too"),
-    Toggle(id=WITHOUT_UNDO, words="also what no undo can restore"),
+    Toggle(id=CHILDREN_TOO, words="also remove children, and their children"),
+    Toggle(id=WITHOUT_UNDO, words="also remove what cannot be undone"),
 )
 
 

@@ -108,7 +108,9 @@ class Finder:
                 words = f"No job {plain(job_id)} in {searched}"
                 if refused:
                     words += f"; Redis refused to read {plain(name_queues(refused))}"
-                screen.say(f"{words}.", "warn")
+                is_word = typed.strip() == job_id
+                hint = f" No queue has that name either. {_TO_FILTER}" if is_word else ""
+                screen.say(f"{words}.{hint}", "warn")
 
         def go(place: tuple[QueueKey, Whereabouts] | None) -> None:
             if place is not None:

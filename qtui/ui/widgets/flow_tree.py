@@ -167,7 +167,7 @@ class FlowTree(CursorList):
         fits = self._widths(width)
         cells = [fit("   job", fits.job + 1), fit("name", fits.name)]
         cells += [fit("queue", fits.queue)] if fits.queue else []
-        cells += [fit("attempts", _ATTEMPTS, right=True)]
+        cells += [fit("", _ATTEMPTS)]  # a heading would take the room of ids
         cells += [fit("ago", fits.ago, right=True)] if fits.ago else []
         cells += [fit("if it fails", fits.option)] if fits.option else []
         cells += [fit("state", fits.state), "error"]

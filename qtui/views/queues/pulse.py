@@ -45,7 +45,7 @@ def _rates(facts: QueueFacts, rates: Rates | None) -> Iterator[tuple[str, str]]:
         return
     done, failed = rates.completed[SHOWN], rates.failed[SHOWN]
     if done:
-        yield f"done {per_second(done)}", "faint"
+        yield f"completed {per_second(done)}", "faint"
     if failed:
         yield f"failed {per_second(failed)}", "bad" if failed >= (done or 0) else "faint"
     together = rates.of(SHOWN)
