@@ -70,6 +70,9 @@ def test_one_that_is_killed_half_way_is_done_by_the_next(redis_url: str) -> None
         assert 0 < len(left) < 6000
         assert client.exists(*(f"bull:payments:{one}" for one in left)) == len(left)
         assert client.hget("bull:payments:meta", "paused") == "1"
+        [cut_off] = [one["id"] for one in invoke("journal", "--json").objects if not one["ended"]]
+        resumed = invoke("--redis", redis_url, "retry", "--resume", cut_off)
+        assert (resumed.code, "run qtui obliterate payments again" in resumed.err) == (1, True)
         again = invoke("--redis", redis_url, "obliterate", "payments", "--yes", "--json")
         assert (again.code, again.objects[0]["target"]) == (0, f"{len(left):,} jobs")
         assert client.keys("*") == []

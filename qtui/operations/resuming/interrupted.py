@@ -18,7 +18,7 @@ from qtui.bullmq.model import JobState
 from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.engine.pace import Pace
-from qtui.operations.journal.lines import Header
+from qtui.operations.journal.lines import QUEUES, Header
 from qtui.operations.journal.reading import (
     JournalError,
     Progress,
@@ -89,6 +89,9 @@ class Interrupted:
             raise JournalError(
                 f"{known.id} is the rerun of a flow: run `qtui flow` again to continue it"
             )
+        if known.header.selection.kind == QUEUES and known.phase != "done":
+            again = known.header.how if known.header.how.startswith("qtui ") else "the same action"
+            raise JournalError(f"{known.id} is about whole queues: run {again} again for the rest")
         if known.header.action not in (verb, Verb.RERUN):
             raise JournalError(
                 f"{known.id} is no {verb}:"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from qtui.operations.journal.lines import NOUNS
 from qtui.text import plain, plural
 from qtui.ui.actions.action import Action, Situation, Where
 from qtui.ui.actions.needs import is_busy
@@ -22,7 +23,8 @@ def cannot_resume(situation: Situation) -> str:
     if one.ended and one.phase == "done":
         is_retry = action == Verb.RETRY and not one.header.flow
         after = " (after a failover: qtui retry --resume)" if is_retry else ""
-        return f"This {action} is complete: {plural(one.jobs, 'job')}{after}."
+        noun = NOUNS.get(one.header.selection.kind, "job")
+        return f"This {action} is complete: {plural(one.jobs, noun)}{after}."
     if situation.is_own and situation.stoppable:
         return f"This {action} is still running (esc, then x stops it)."
     if one.running and not situation.is_own:

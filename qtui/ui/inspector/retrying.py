@@ -10,18 +10,20 @@ from qtui.bullmq.filter import Filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.operations.engine.pace import Pace
+from qtui.operations.journal.lines import NOUNS
 from qtui.operations.journal.reading import JournalError, Summary, unfinished
 from qtui.operations.planning.plan import Plan, Resets, make_plan
 from qtui.operations.supply.selection import Selection, chosen, query
-from qtui.text import count, plain, plural
+from qtui.text import plain, plural
 from qtui.ui.dialogs.plan import Confirmed
 from qtui.ui.dialogs.retry import RetryDialog
 from qtui.ui.inspector.campaigns import Campaigns
 from qtui.ui.inspector.changing import Changing
 from qtui.ui.inspector.live import LiveScreen
 from qtui.ui.screens.journal import JournalChoice, JournalScreen
-from qtui.verbs import Verb
+from qtui.verbs import Verb, verb_of
 from qtui.views.lists.board import Board
+from qtui.views.running import RESUMABLE
 
 
 class Retrying:
@@ -168,9 +170,13 @@ class Retrying:
         except JournalError:
             return  # the folder can't be read; a retry will say so
         if found:
-            jobs = count(found[0].codes.get(Code.DONE, 0))
-            words = f"A retry was cut off after {jobs} jobs ({found[0].id}): L, then r resumes it."
-            self._screen.say(words, "warn")
+            one, action = found[0], plain(found[0].header.action)
+            noun = NOUNS.get(one.header.selection.kind, "job")
+            done = plural(one.codes.get(Code.DONE, 0), noun)
+            resumes = verb_of(one.header.action) in RESUMABLE
+            hint = "L, then r resumes it" if resumes else "plan it again to do the rest"
+            an = "An" if action[:1] in "aeiou" else "A"
+            self._screen.say(f"{an} {action} was cut off after {done} ({one.id}): {hint}.", "warn")
 
 
 async def _ready(selection: Selection) -> Selection:
