@@ -192,7 +192,7 @@ def verdict(
         return Verdict(f"✔ {_done(result.target, state, action)}", Tone.GOOD)
     if result.code is Code.UNKNOWN:
         return Verdict("? unknown: the connection was lost", Tone.BAD)
-    words = meaning(result.code, state)
+    words = meaning(result.code, "its place" if action == Verb.UNDO else state)
     if result.code is Code.FAILED_CHILD:
         return Verdict(f"✗ {int(result.code)} {words}: {first_line(result.error)}", Tone.BAD)
     if result.code is Code.REFUSED:

@@ -76,7 +76,10 @@ class Run:
             failed_again = tally.failed_again
         for code in others:
             name = f"{int(code)} " if code not in (Code.REFUSED, Code.UNKNOWN) else ""
-            what = meaning(code, self.state or "its place", self.done)
+            place = "its place" if self.action == Verb.UNDO else self.state or "its place"
+            what = meaning(code, place, self.done)
+            if code is Code.REFUSED and self.action not in (Verb.RETRY, Verb.RERUN):
+                what = "kept (0), their rows say why"
             words.append(f"{name}{what}: {count(campaign.codes[code])}")
         words += (f"Redis refused: {plain(note)}" for note in campaign.notes)
         stopped = campaign.is_over and campaign.phase is not Phase.DONE

@@ -109,6 +109,7 @@ JOBS: Final = (
         writes=True,
         verb=Verb.RETRY,
         bar=True,
+        says=lambda situation: "" if situation.in_queues else "retry",
         reason=cannot_retry,
     ),
     Action(

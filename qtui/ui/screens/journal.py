@@ -133,7 +133,7 @@ class JournalScreen(QtuiScreen["JournalChoice | None"]):
         busy = [run.queue.base for run in runs if run.under_way]
         return Situation(
             read_only=self.session.read_only,
-            enter="details" if self.focused is self._list and one is not None else "fold",
+            enter="fold" if self.focused is not self._list else "details" if one else "",
             running=one is not None and one.header.queue in busy,
             stoppable=any(run.under_way for run in own),
             campaign=one,

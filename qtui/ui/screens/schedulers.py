@@ -169,7 +169,9 @@ class SchedulersScreen(QtuiScreen[None]):
     @override
     def situation(self) -> Situation:
         """The scheduler under the cursor."""
+        in_list = self.focused is self._list
         return Situation(
+            enter="fold" if not in_list else "details" if self._list.scheduler else "",
             read_only=self.session.read_only,
             running=self._campaign is not None and not self._campaign.is_over,
             scheduler=self._list.scheduler,
