@@ -811,7 +811,9 @@ def _promote(
     """
     if resume is not None:
         if queue is not None or wanted is not None or everything or dry_run or reason:
-            raise click.UsageError("--resume CAMPAIGN knows its queue and jobs: give no others")
+            raise click.UsageError(
+                "--resume ID takes the queue and the jobs from the journal: give no others"
+            )
         from qtui.commands.promote import PROMOTE
         from qtui.commands.shared.picked import resume_jobs
 
@@ -820,7 +822,7 @@ def _promote(
         )
         sys.exit(run(flags, go_on))
     if queue is None:
-        raise click.UsageError("no queue given: name one, or pass --resume CAMPAIGN")
+        raise click.UsageError("no queue given: name one, or pass --resume ID")
     if bool(ids) + (wanted is not None) + everything != 1:
         raise click.UsageError("select jobs in exactly one way: their ids, --filter EXPR, or --all")
     given, promote = given_ids(ids, queue), Verb.PROMOTE
@@ -913,13 +915,15 @@ def _remove(
     """
     if resume is not None:
         if queue is not None or wanted is not None or everything or dry_run or reason or state:
-            raise click.UsageError("--resume CAMPAIGN knows its queue and jobs: give no others")
+            raise click.UsageError(
+                "--resume ID takes the queue and the jobs from the journal: give no others"
+            )
         from qtui.commands.remove import resume_removal_of
 
         go_on = partial(resume_removal_of, name=resume, json=as_json, verbose=verbose, yes=yes)
         sys.exit(run(flags, go_on))
     if queue is None:
-        raise click.UsageError("no queue given: name one, or pass --resume CAMPAIGN")
+        raise click.UsageError("no queue given: name one, or pass --resume ID")
     if state is None:
         raise click.UsageError(f"no state given: pass --state with one of {STATE_NAMES}")
     if bool(ids) + (wanted is not None) + everything != 1:
@@ -1232,7 +1236,7 @@ def _undo(
     """
     if resume is not None:
         if operation is not None or dry_run or reason:
-            raise click.UsageError("--resume UNDO knows what it undoes: give nothing else")
+            raise click.UsageError("--resume ID takes all else from the journal: give nothing else")
         from qtui.commands.undo import resume_undo
 
         again = partial(resume_undo, name=resume, json=as_json, yes=yes, verbose=verbose)

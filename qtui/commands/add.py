@@ -91,7 +91,7 @@ async def _queue(client: Client, place: Workplace, request: AddRequest) -> Queue
         return (await find_queue(client, prefixes, request.queue)).queue
     except CommandError as error:
         if not request.new_queue:
-            raise CommandError(f"{error} (--new-queue makes it)", error.code) from None
+            raise CommandError(f"{error} (--new-queue creates it)", error.code) from None
     return queue_key(request.queue, prefixes) or QueueKey.of(prefixes[0], request.queue)
 
 

@@ -77,11 +77,13 @@ def list_journal(out: Paper, err: Paper, folder: Path, *, json: bool) -> int:
         raise _stop(error) from None
     if rows:
         table.write(rows)
-        where = f"{plural(len(rows), 'campaign')}, {size_of(octets)} in {plain(str(folder))}"
+        where = f"{plural(len(rows), 'operation')}, {size_of(octets)} in {plain(str(folder))}"
         err.line(f"{where}; --prune AGE deletes old ones")
     elif not json:
         home = folder != NOWHERE
-        err.line(f"no campaigns in {plain(str(folder))}" if home else f"no home folder: {MOVED_BY}")
+        err.line(
+            f"no operations in {plain(str(folder))}" if home else f"no home folder: {MOVED_BY}"
+        )
     return DONE
 
 
@@ -101,7 +103,7 @@ def prune_journal(
     try:
         found = list(prunable(folder, _moment_before(age_of), unfinished=unfinished))
         if not found:
-            err.line(f"no campaign ended more than {age_of} ago in {plain(str(folder))}")
+            err.line(f"no operation ended more than {age_of} ago in {plain(str(folder))}")
             return DONE
         _list_prunable(out, found)
         octets = sum(one.size for one in found)

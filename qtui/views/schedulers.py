@@ -97,7 +97,7 @@ def _facts(one: Scheduler) -> Iterator[tuple[str, str]]:
     yield "job", plain(one.name)
     yield "schedule", schedule(one)
     if one.pattern and not one.tz:
-        yield "time zone", "none: that of the processes that compute it"
+        yield "time zone", "none: that of the process that computes it"
     if one.every and one.offset:
         yield "offset", f"{count(one.offset)} ms"
     yield "next", f"{moment(one.next)}  {until(one.next, one.now)}"
@@ -109,7 +109,7 @@ def _facts(one: Scheduler) -> Iterator[tuple[str, str]]:
         if date is not None:
             yield label, moment(date)
     if one.legacy:
-        yield "kind", "repeatable job of BullMQ 1.x to 5.x: 6.x does not run it"
+        yield "kind", "repeatable job of BullMQ 1.x to 5.x; 6.x does not run it"
 
 
 def _iteration(one: Scheduler) -> Iterator[tuple[str, str]]:

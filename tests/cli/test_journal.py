@@ -176,7 +176,7 @@ def test_a_journal_that_cannot_be_read_does_not_hide_the_others(said: Said) -> N
 
 def test_without_a_retry_there_is_nothing_to_list(said: Said) -> None:
     assert said.listed() == ""
-    assert said.err == f"no campaigns in {said.folder}\n"
+    assert said.err == f"no operations in {said.folder}\n"
     assert said.listed(as_json=True) == said.err == ""
 
 

@@ -161,7 +161,7 @@ async def test_it_names_what_stays_and_why(client: Redis) -> None:
     plan = await make_removal_plan(client, selection, told=told.extend)
     assert [(one.code, one.target) for one in told] == [(-8, ""), (1, "cleared")]
     first, second = plan.warnings(NONE)
-    assert first == "1 id has no job data: only the id is cleared away."
+    assert first == "1 id has no job data: only the id is removed."
     assert second.endswith("remove the scheduler instead (s).")
 
 

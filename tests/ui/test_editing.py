@@ -100,7 +100,7 @@ async def test_a_priority_is_typed_and_its_plan_says_where_the_job_goes(
         await screen.press("i", "p")
         await screen.type("x")
         await screen.press("enter")
-        await screen.sees("That is none:")
+        await screen.sees("That is not valid:")
         await screen.press("backspace")
         await screen.press("3", "enter")
         await screen.sees("priority: 0 → 3")

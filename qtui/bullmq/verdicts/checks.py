@@ -263,7 +263,7 @@ async def _mixed_releases(client: Client, queue: QueueKey) -> list[Finding]:
     return [
         Finding(
             code="mixed-releases",
-            words="workers of BullMQ before and since 5.0.0 take turns on this queue",
+            words="workers of BullMQ before and since 5.0.0 both run this queue",
             effect="each loses or hides what the other keeps in its own way: priorities, pauses,"
             " wake-ups",
             remedy="run one major release on a queue",
@@ -320,7 +320,7 @@ async def _legacy_repeatables(client: Client, queue: QueueKey) -> list[Finding]:
             code="legacy-repeatable",
             words=f"{plural(len(old), 'repeatable job is', 'repeatable jobs are')} of the kind"
             " before job schedulers",
-            effect="BullMQ 6 refuses to work with them",
+            effect="BullMQ 6 refuses to run them",
             remedy="before an upgrade to 6, replace them by job schedulers (upsertJobScheduler)",
             queue=queue,
             jobs=len(old),

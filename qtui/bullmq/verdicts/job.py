@@ -242,7 +242,7 @@ def _nowhere(job: JobFacts) -> Verdict:
         return unknown("unknown", f"its state is unknown: {job.unknown}")
     return wrong(
         "no-state",
-        "in no list at all: no worker will ever take it",
+        "in no state: no worker will ever take it",
         f"{job.queue.job(job.id)}: exists",
         "no state holds its id",
     )

@@ -49,7 +49,7 @@ def _of_latency(seconds: float) -> list[Finding]:
         Finding(
             code="slow",
             words=f"a round trip takes {span(seconds * 1000)}",
-            effect="workers fetch and finish jobs at that pace",
+            effect="workers fetch and finish jobs at that speed",
             remedy="look at the network, SLOWLOG, and the load of the server",
             is_fault=False,
         )
@@ -65,7 +65,7 @@ def _of_info(info: Mapping[str, object]) -> list[Finding]:
             Finding(
                 code="eviction",
                 words=f"maxmemory-policy is {policy}",
-                effect="when memory is full, Redis deletes keys of queues: jobs are lost",
+                effect="when memory is full, Redis deletes keys of queues, and jobs are lost",
                 remedy="CONFIG SET maxmemory-policy noeviction",
                 evidence=(f"INFO maxmemory_policy: {policy}", f"INFO maxmemory: {limit}"),
             )

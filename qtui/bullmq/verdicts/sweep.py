@@ -132,7 +132,7 @@ class Sweep:
                 words=f"{plural(len(gone) + more, 'id is', 'ids are')} in a state, but the job is"
                 " gone",
                 effect="a worker that takes one runs without data; lists and counts are wrong",
-                remedy=f"clear them away (qtui remove {self._queue.name} {gone[0]} --state …)",
+                remedy=f"remove them (qtui remove {self._queue.name} {gone[0]} --state …)",
                 queue=self._queue,
                 jobs=len(gone) + more,
                 sample=tuple(gone[:SAMPLE]),
@@ -153,8 +153,8 @@ class Sweep:
         return [
             Finding(
                 code="two-states",
-                words=f"{plural(len(found), 'job is', 'jobs are')} in two places at once",
-                effect="it may run twice, and its result depends on which run ends last",
+                words=f"{plural(len(found), 'job is', 'jobs are')} in two states at once",
+                effect="it may run twice; the run that ends last decides its result",
                 remedy="find out which place is right, and remove the id from the other by hand",
                 queue=self._queue,
                 jobs=len(found),
@@ -194,7 +194,7 @@ class Sweep:
         return [
             Finding(
                 code="no-state",
-                words=f"{plural(len(lost) + more, 'job is', 'jobs are')} in no list at all",
+                words=f"{plural(len(lost) + more, 'job is', 'jobs are')} in no state",
                 effect="no worker ever takes them, no list shows them, and they take memory",
                 remedy=f"look at one (qtui show {self._queue.name} {lost[0]}), then add it anew or"
                 " remove it",

@@ -15,7 +15,7 @@ from qtui.bullmq.writers.batch import LARGEST_BATCH, Batch, results_of
 WHY: Final[Mapping[str, str]] = {
     "taken": "a job with this id is there now",
     "deduplication": "another job holds its deduplication id",
-    "children": "it would wait for a child that never ends",
+    "children": "it would wait for a child that never finishes",
 }
 """In words what the script gives as a reason with -3."""
 

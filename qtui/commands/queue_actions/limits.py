@@ -98,7 +98,7 @@ class _Limiting(QueueReport):
 
     def _why(self, result: Result) -> str:
         if result.code is Code.NOT_IN_STATE and result.error and " " not in result.error:
-            return f"{result.error} was changed by someone else meanwhile"
+            return f"{result.error} was changed by another client meanwhile"
         return super()._why(result)
 
     @property

@@ -147,7 +147,7 @@ def _list(place: Workplace, request: SchedulersRequest) -> int:
     dead = sum(one.condition is Condition.DEAD for one in found)
     if dead and not request.json:
         place.err.line(
-            f"qtui: {count(dead)} dead: no further run is due (--revive makes the next one)"
+            f"qtui: {count(dead)} dead: no further run is due (--revive creates the next one)"
         )
     for page in pages:
         if page.unread:

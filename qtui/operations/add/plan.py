@@ -147,7 +147,7 @@ class AddPlan:
                 " deduplication or delay."
             )
         if self.is_new:
-            yield f"No key of {plain(self.queue.base)} exists: the queue is made."
+            yield f"No key of {plain(self.queue.base)} exists: the queue is created."
         in_line = self.target in (Destination.WAIT.value, Destination.PAUSED.value)
         if self.job.priority and in_line and speaks_modern(self.evidence) is not False:
             yield (

@@ -142,7 +142,7 @@ class PromotionPlan:
         stay = "stays" if jobs == 1 else "stay"
         return (
             f"{plural(jobs, 'job is', 'jobs are')} what a scheduler runs next ({names}): {stay}"
-            " (-8), since promoted it would use up its time; run the scheduler now instead."
+            " (-8): promoting one would skip its scheduled time; run the scheduler now instead."
         )
 
 

@@ -130,7 +130,7 @@ class ObliteratePlan:
         if self.schedulers:
             name = "scheduler" if self.schedulers == 1 else "schedulers"
             found.append(
-                PlanLine(number=self.schedulers, name=name, place="kept in the journal alone")
+                PlanLine(number=self.schedulers, name=name, place="kept in the journal only")
             )
         return found
 

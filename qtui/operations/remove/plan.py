@@ -264,7 +264,7 @@ class RemovalPlan:
             yield f"{freed} released ({_some(ids)})."
         if tally.cleared:
             have = plural(tally.cleared, "id has", "ids have")
-            yield f"{have} no job data: only the id is cleared away."
+            yield f"{have} no job data: only the id is removed."
 
     def _staying(self) -> Iterator[str]:
         """Which jobs stay, and why."""
@@ -286,8 +286,8 @@ class RemovalPlan:
     def _without_undo(self, too: bool) -> str:
         large = plural(self.tally.large, "job is", "jobs are")
         if too:
-            return f"{large} too large for the journal: removed for good, no undo brings them back."
-        return f"{large} too large for the journal: they stay, since no undo could restore them."
+            return f"{large} too large for the journal: they are removed for good."
+        return f"{large} too large for the journal: they stay, since that could not be undone."
 
     def _children(self, too: bool) -> str:
         tally = self.tally

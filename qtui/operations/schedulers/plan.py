@@ -179,7 +179,7 @@ class SchedulersPlan:
             name = plain(one.id)
             if scheduler.every and (missed := _missed(scheduler, made)):
                 was = "run was" if missed == 1 else "runs were"
-                yield f"{name}: {count(missed)} {was} missed, and not made up for."
+                yield f"{name}: {count(missed)} {was} missed, and will not be made up."
             if scheduler.pattern and not scheduler.tz:
                 yield (
                     f"{name} names no time zone: its next time is computed in the one that its "

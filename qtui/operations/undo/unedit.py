@@ -45,7 +45,7 @@ _WHY: Final[Mapping[str, str]] = {
     "data": "its data was changed since",
     "priority": "its priority was changed since",
     "delay": "its delay was changed since",
-    "parent": "its parent waits for this job alone",
+    "parent": "its parent waits for this job only",
     "family": "the journal does not say what its parent knew of it",
 }
 

@@ -33,7 +33,7 @@ _WHY: Final[Mapping[str, str]] = {
     "started": "has run since",
     "changed": "was changed since",
     "moved": "is no longer where the retry put it",
-    "parent": "its parent waits for this job alone",
+    "parent": "its parent waits for this job only",
     "family": "the journal does not say what its parent knew of it",
 }
 

@@ -154,7 +154,7 @@ class EditDialog(Dialog[Chosen]):
             return key_hint("esc", "cancel")
         words = {
             "priority": f"a whole number, 0 for none to {HIGHEST_PRIORITY:,}",
-            "delay": "from now, such as 90s, 5m or 1h30m; 0 for at once",
+            "delay": "from now, such as 90s, 5m or 1h30m; 0 for now",
         }[self._typed]
         said = Content.styled(self._hint or words, "$text-warning" if self._hint else "")
         return GAP.join([said, key_hint("enter", "plan it"), key_hint("esc", "back")])
@@ -206,7 +206,7 @@ class EditDialog(Dialog[Chosen]):
         if choice is not None and self._job is not None:
             self.answer(Chosen(self._job, choice))
             return
-        self._hint = "That is none:"
+        self._hint = "That is not valid:"
         self.draw()
 
     @on(TypedLine.Left)

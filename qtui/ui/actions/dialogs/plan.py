@@ -19,7 +19,7 @@ def cannot_go(situation: Situation) -> str:
 
 def no_reason(situation: Situation) -> str:
     """Why no reason can be given: only what is carried out has one."""
-    return "Read-only: nothing is written down." if situation.read_only else ""
+    return "Read-only: nothing is written." if situation.read_only else ""
 
 
 def offered(option: str) -> Callable[[Situation], str]:
@@ -67,7 +67,7 @@ PLAN: Final = (
         keys=("w",),
         does="option('plan.without-undo')",
         label="without undo",
-        help="change also what is too large for the journal, so that no undo can restore it",
+        help="also change what is too large for the journal; it cannot be undone",
         where=Where.PLAN,
         bar=True,
         reason=offered("plan.without-undo"),
