@@ -147,7 +147,7 @@ def test_the_file_in_the_users_folder_is_read_when_no_other_is_named(home: Path)
     assert load({}, {}, None).prefixes == ("mine",)
 
 
-def test_variables_stand_in_every_text_and_are_not_expanded_twice(tmp_path: Path) -> None:
+def test_variables_work_in_every_text_and_are_not_expanded_twice(tmp_path: Path) -> None:
     path = tmp_path / "c.toml"
     path.write_text("redis = '${A}${B}/$A'\nqueue = ['q-${A}', 'plain']\ntheme = '${A}'\n")
     settings = load({}, {"A": "${B}", "B": "b"}, path)
@@ -204,7 +204,9 @@ def test_a_variable_is_needed_only_where_its_text_counts(config: Path) -> None:
         ("\n\nprefix = '\udcff'", "line 3 is not UTF-8"),
     ],
 )
-def test_a_mistake_in_the_file_is_told_in_one_line(tmp_path: Path, text: str, line: str) -> None:
+def test_a_mistake_in_the_file_is_reported_in_one_line(
+    tmp_path: Path, text: str, line: str
+) -> None:
     path = tmp_path / "my config.toml"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(SettingsError) as caught:
@@ -216,7 +218,7 @@ def test_a_mistake_in_the_file_is_told_in_one_line(tmp_path: Path, text: str, li
     assert SECRET not in message
 
 
-def test_an_empty_text_is_told_so(tmp_path: Path) -> None:
+def test_an_empty_text_is_reported_so(tmp_path: Path) -> None:
     path = tmp_path / "c.toml"
     for key in ("redis", "theme", "prefix", "queue"):
         path.write_text(f"{key} = ''")
@@ -224,7 +226,7 @@ def test_an_empty_text_is_told_so(tmp_path: Path) -> None:
             load({}, {}, path)
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"nowhere\.toml: no such file"):
         load({}, {}, tmp_path / "nowhere.toml")
     with pytest.raises(SettingsError, match="cannot read it: Is a directory"):
@@ -286,7 +288,7 @@ def test_importing_settings_costs_little() -> None:
         (7.0, "scan-rate = 20", "scan-rate = 500", 7.0),
     ],
 )
-def test_the_nearest_source_tells_the_rate_of_a_search(
+def test_the_nearest_source_shows_the_rate_of_a_search(
     tmp_path: Path, flag: float | None, profile: str, top: str, rate: float | None
 ) -> None:
     path = tmp_path / "c.toml"
@@ -295,7 +297,7 @@ def test_the_nearest_source_tells_the_rate_of_a_search(
 
 
 @pytest.mark.parametrize("value", ["-1", "nan", "inf", "true", "'many'", "[1]"])
-def test_a_rate_that_is_none_is_told(tmp_path: Path, value: str) -> None:
+def test_a_rate_that_is_none_is_reported(tmp_path: Path, value: str) -> None:
     path = tmp_path / "c.toml"
     for head, place in (("", ""), ("[profiles.x]\n", "[profiles.x] ")):
         path.write_text(f"{head}scan-rate = {value}\n")
@@ -306,6 +308,6 @@ def test_a_rate_that_is_none_is_told(tmp_path: Path, value: str) -> None:
 
 
 @pytest.mark.parametrize("value", [-1, float("nan"), float("inf")])
-def test_a_flag_that_is_no_rate_is_told(value: float) -> None:
+def test_a_flag_that_is_no_rate_is_reported(value: float) -> None:
     with pytest.raises(SettingsError, match=r"^--scan-rate must be "):
         load({"scan_rate": value}, {}, None)

@@ -188,7 +188,7 @@ def _places(client: redis.Redis) -> dict[str, int]:
 
 
 @given(keyspace=keyspaces)
-def test_whatever_a_keyspace_shows_people_read_releases_and_no_dialect(keyspace: Keyspace) -> None:
+def test_for_any_keyspace_people_read_releases_and_no_dialect(keyspace: Keyspace) -> None:
     releases = keyspace.evidence.releases
     assert releases == "release unknown" or releases.endswith(".x")
     assert "T" not in releases

@@ -112,7 +112,7 @@ async def test_a_queue_belongs_to_the_longest_of_nested_prefixes(client: Redis) 
 @pytest.mark.parametrize(
     "job_id", ["meta", "id", "order:meta", "order:id", "repeat:x:meta", ":meta", "a:b:id"]
 )
-async def test_jobs_are_no_queues_whatever_their_ids(client: Redis, job_id: str) -> None:
+async def test_jobs_are_no_queues_with_any_id(client: Redis, job_id: str) -> None:
     queue = QueueKey.of("bull", "q")
     await raw_meta(client, queue)
     if job_id != "meta":

@@ -40,7 +40,9 @@ async def began(ours: Client) -> EventLog:
     return log
 
 
-async def test_events_after_the_beginning_are_told_once(ours: Client, any_client: Redis) -> None:
+async def test_events_after_the_beginning_are_reported_once(
+    ours: Client, any_client: Redis
+) -> None:
     await put(any_client, "old")
     log = await began(ours)
     assert (await log.read()).events == ()
@@ -91,7 +93,7 @@ async def test_of_heavy_events_fewer_are_read_at_once(ours: Client, any_client: 
     assert {part.read for part in parts[1:-1]} == {18, 19}
 
 
-async def test_a_trimmed_stream_is_told_from_one_that_is_whole(
+async def test_a_trimmed_stream_is_not_taken_for_a_whole_one(
     ours: Client, any_client: Redis
 ) -> None:
     await put(any_client, "old", "older", "oldest")
@@ -124,7 +126,7 @@ async def test_a_stream_that_is_made_anew_is_read_on(ours: Client, any_client: R
     assert (await log.read()).whole
 
 
-async def test_of_a_queue_without_events_all_that_come_are_told(
+async def test_of_a_queue_without_events_all_that_come_are_reported(
     ours: Client, any_client: Redis
 ) -> None:
     log = await began(ours)

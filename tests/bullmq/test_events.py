@@ -40,7 +40,7 @@ async def test_what_was_before_is_not_heard(client: Redis) -> None:
     assert await wait_for_events(client, [A, B], 1) == set()
 
 
-async def test_several_queues_that_change_at_once_are_all_told(client: Redis) -> None:
+async def test_several_queues_that_change_at_once_are_all_reported(client: Redis) -> None:
     waiting = asyncio.ensure_future(wait_for_events(client, [A, B, C]))
     await blocked(client, waiting)
     async with client.pipeline(transaction=True) as pipe:
@@ -69,7 +69,7 @@ async def test_without_a_stream_the_time_passes_all_the_same(
     assert time.perf_counter() - start >= 0.05
 
 
-async def test_nobody_waits_longer_than_a_read_may_take(server: EmbeddedServer) -> None:
+async def test_no_wait_is_longer_than_a_read_may_take(server: EmbeddedServer) -> None:
     ours = connect(parse_target(server.url), read_only=True)
     start = time.perf_counter()
     assert await wait_for_events(ours, [A], 60_000) == set()

@@ -166,7 +166,7 @@ def test_replies_that_are_hard_to_provoke_are_explained(reply: str, line: str) -
     assert isinstance(fault, Refused)
 
 
-def test_the_kind_of_a_fault_tells_whether_redis_answered() -> None:
+def test_the_kind_of_a_fault_shows_whether_redis_answered() -> None:
     target = parse_target("redis://cache-1")
     assert isinstance(explain(ConnectionError("Connection closed by server."), target), Unreachable)
     assert isinstance(explain(TimeoutError("Timeout reading from h:1"), target), Unreachable)
@@ -182,7 +182,7 @@ def test_the_kind_of_a_fault_tells_whether_redis_answered() -> None:
 # --- secrets -------------------------------------------------------------------------------------
 
 
-async def test_an_error_in_a_pipeline_is_told_without_its_command(standalone: Topology) -> None:
+async def test_an_error_in_a_pipeline_is_reported_without_its_command(standalone: Topology) -> None:
     client = connect(parse_target(standalone.url), read_only=False)
     await client.set("secret-key", "1")
     pipeline = client.pipeline(transaction=False)

@@ -149,7 +149,7 @@ def test_a_job_that_says_nothing_of_attempts_and_priority_has_none() -> None:
     assert matches(parse_filter("attempts=0 priority=0 child:no"), BARE)
 
 
-def test_the_score_tells_the_time_and_else_the_field() -> None:
+def test_the_score_is_the_time_and_else_the_field() -> None:
     found = parse_filter("age<1h", now=NOW)
     assert matches(found, Subject("1", NOW, {"finishedOn": "7"}))
     assert matches(found, Subject("1", None, {"finishedOn": str(NOW)}))

@@ -157,7 +157,7 @@ def test_not_and_or_mean_what_they_mean_in_logic(one: Term, other: Term, job: Su
 
 @settings(max_examples=300)
 @given(telling_term, jobs)
-def test_what_it_tells_of_itself_is_true(term: Term, job: Subject) -> None:
+def test_what_it_says_of_itself_is_true(term: Term, job: Subject) -> None:
     found = Filter(term)
     needed = {name: job.fields.get(name) for name in found.needs}
     assert matches(found, job) is matches(found, Subject(job.id, job.score, needed))

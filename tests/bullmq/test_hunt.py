@@ -105,7 +105,7 @@ async def test_many_exact_ids_are_looked_up_in_bundles(server: EmbeddedServer) -
     assert sorted(map(int, ids_of(met))) == list(range(0, 450, 2))
 
 
-async def test_exact_ids_stand_in_the_state_or_are_not_found(client: redis.asyncio.Redis) -> None:
+async def test_exact_ids_are_in_the_state_or_not_found(client: redis.asyncio.Redis) -> None:
     await raw_failed(client, ["1", "2"])
     await raw_failed(client, ["3"], state="completed")
     wanted = parse_filter("id=1 | id=3")
@@ -320,7 +320,7 @@ async def test_a_queue_that_is_deleted_meanwhile_ends_the_hunt(client: redis.asy
 
 
 @pytest.mark.parametrize("expression", [None, "boom", "id=1", "id:1", "age<1h"])
-async def test_a_state_of_a_wrong_type_is_told(
+async def test_a_state_of_a_wrong_type_is_reported(
     client: redis.asyncio.Redis, expression: str | None
 ) -> None:
     await raw_failed(client, ["1"])
@@ -331,7 +331,7 @@ async def test_a_state_of_a_wrong_type_is_told(
         await hunted(hunt)
 
 
-async def test_a_state_that_becomes_another_type_meanwhile_is_told(
+async def test_a_state_that_becomes_another_type_meanwhile_is_reported(
     client: redis.asyncio.Redis,
 ) -> None:
     await raw_failed(client, map(str, range(2000)))
@@ -368,7 +368,7 @@ async def test_a_hunt_without_scores_finds_the_same(
     assert all(one.score == START + 1000 * int(one.id) for one in found[0])
 
 
-async def test_times_are_told_from_scores_though_nobody_wants_those(
+async def test_times_come_from_scores_even_where_none_are_asked_for(
     client: redis.asyncio.Redis,
 ) -> None:
     await raw_failed(client, map(str, range(2000)))

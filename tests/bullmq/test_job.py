@@ -97,7 +97,7 @@ async def test_a_real_flow_up_and_down(server: EmbeddedServer, client: Redis) ->
         assert child.parent == ("bull:q", parent_id)
 
 
-async def test_children_that_failed_are_told_apart(client: Redis) -> None:
+async def test_children_that_failed_are_kept_apart(client: Redis) -> None:
     await raw_failed(client, ["1"])
     await client.sadd(QUEUE.job("1", "dependencies"), "a", "b", "c")
     await client.hset(QUEUE.job("1", "processed"), mapping={"d": "1", "e": "2"})

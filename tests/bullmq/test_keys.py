@@ -33,7 +33,7 @@ def test_a_queue_knows_its_name_and_its_keys(prefix: str, name: str) -> None:
     assert queue.job("a:b", "lock") == f"{prefix}:{name}:a:b:lock"
 
 
-def test_the_base_key_is_the_identity_whatever_prefix_it_was_found_under() -> None:
+def test_the_base_key_is_the_identity_under_any_prefix() -> None:
     found = {QueueKey.of("bull", "eu:payments"), QueueKey.of("bull:eu", "payments")}
     assert len(found) == 1
     assert QueueKey.of("bull", "a") < QueueKey.of("bull", "b")

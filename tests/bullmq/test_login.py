@@ -72,7 +72,7 @@ async def test_a_closed_door_is_explained(
     assert PASSWORD not in said
 
 
-async def test_a_password_that_nobody_asked_for_is_explained(standalone: Topology) -> None:
+async def test_an_unneeded_password_is_explained(standalone: Topology) -> None:
     url = standalone.url.replace("//", "//:hunter2@")
     client = connect(parse_target(url), read_only=True)
     assert "leave it out" in await says(client, url, client.ping())
@@ -137,7 +137,7 @@ async def test_a_server_may_ask_for_our_certificate(topologies: Topologies) -> N
     await client.aclose()
 
 
-async def test_tls_and_no_tls_are_told_apart(topologies: Topologies) -> None:
+async def test_tls_and_no_tls_are_kept_apart(topologies: Topologies) -> None:
     topology = topologies.get("tls")
     tls_port = parse_target(topology.url).hosts[0].port
     url = f"redis://127.0.0.1:{tls_port}"
@@ -179,7 +179,7 @@ async def test_sentinels_may_have_a_login_of_their_own(topologies: Topologies) -
     await client.aclose()
 
 
-async def test_a_cluster_and_a_single_server_are_told_apart(topologies: Topologies) -> None:
+async def test_a_cluster_and_a_single_server_are_kept_apart(topologies: Topologies) -> None:
     node = topologies.get("cluster").data[0]
     url = f"redis://127.0.0.1:{node.port}"
     client = connect(parse_target(url), read_only=True)

@@ -115,7 +115,7 @@ def test_numbers_in_other_spellings_are_numbers(text: str, value: int) -> None:
 @pytest.mark.parametrize(
     "attempts", ["0", "-3", '"abc"', "null", "true", "NaN", "Infinity", "[]", "1" + "0" * 400]
 )
-def test_a_job_runs_once_where_the_option_tells_nothing_better(attempts: str) -> None:
+def test_a_job_runs_once_where_the_option_does_not_help(attempts: str) -> None:
     # BullMQ on Node writes "attempts": 0 for every job that does not set the option.
     found = made(opts=f'{{"attempts":{attempts}}}', atm="1")
     assert (found.attempts, found.exhausted) == (1, True)

@@ -125,7 +125,7 @@ async def test_a_job_whose_hash_is_gone_is_a_row_that_says_so(
 
 @both_ways
 @pytest.mark.parametrize("state", list(JobState))
-async def test_a_state_of_a_wrong_type_is_told_and_does_no_harm(
+async def test_a_state_of_a_wrong_type_is_reported_and_does_no_harm(
     any_client: Redis, state: JobState, sort_ro: bool
 ) -> None:
     await raw_failed(any_client, ["1"])
@@ -271,7 +271,7 @@ async def test_scores_may_be_infinite(client: Redis) -> None:
     assert [row.score for row in page.rows] == [float("inf"), float("-inf")]
 
 
-async def test_whereabouts_tell_each_state(client: Redis) -> None:
+async def test_whereabouts_show_each_state(client: Redis) -> None:
     await raw_meta(client)
     for state in JobState:
         job_id = f"is {state}"

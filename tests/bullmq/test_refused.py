@@ -123,7 +123,7 @@ async def test_who_may_not_send_lpos_reads_the_list(any_client: Redis, state: Jo
     assert QUEUE.key(state.key) in told
 
 
-async def test_a_search_by_id_says_of_which_queues_it_was_not_told(any_client: Redis) -> None:
+async def test_a_search_by_id_names_the_queues_it_could_not_read(any_client: Redis) -> None:
     await raw_waiting(any_client, JobState.WAITING)
     shut = QueueKey.of("bull", "shut")
     await any_client.hset(shut.job("7"), mapping=raw_fields())
@@ -148,7 +148,7 @@ async def test_a_job_is_not_shown_by_halves(any_client: Redis, command: str) -> 
     ("command", "name"),
     [("get", "lock"), ("llen", "logs"), ("lrange", "logs"), ("scard", "dependencies")],
 )
-async def test_what_stands_beside_a_job_is_unknown_where_it_is_refused(
+async def test_what_is_beside_a_job_is_unknown_where_it_is_refused(
     any_client: Redis, command: str, name: str
 ) -> None:
     await raw_waiting(any_client, JobState.WAITING)
@@ -161,7 +161,7 @@ async def test_what_stands_beside_a_job_is_unknown_where_it_is_refused(
     assert (name, f"unknown: {job.unread[name]}") in facts(job)
 
 
-async def test_a_size_that_is_not_told_is_no_empty_result(any_client: Redis) -> None:
+async def test_an_unknown_size_is_no_empty_result(any_client: Redis) -> None:
     await raw_meta(any_client)
     await any_client.hset(QUEUE.job("1"), mapping={**raw_fields(), "returnvalue": '"x"'})
     await any_client.zadd(QUEUE.key("completed"), {"1": START})
@@ -194,7 +194,7 @@ async def test_a_retry_of_a_state_of_another_type_is_refused(any_client: Redis) 
 
 
 @pytest.mark.parametrize("suffix", ["dependencies", "processed", "failed", "unsuccessful"])
-async def test_a_family_key_of_another_type_is_told_and_no_rerun_is_made(
+async def test_a_family_key_of_another_type_is_reported_and_no_rerun_is_made(
     any_client: Redis, suffix: str
 ) -> None:
     await raw_flow(any_client, 2)

@@ -287,7 +287,7 @@ async def test_a_deduplication_that_another_job_holds_is_not_taken(
 
 
 @pytest.mark.parametrize("end", ["gone", "completed", "dropped"])
-async def test_a_parent_whose_child_has_ended_since_would_wait_for_ever(
+async def test_a_parent_whose_child_has_ended_since_would_wait_forever(
     client: redis.asyncio.Redis, plain: redis.Redis, end: str
 ) -> None:
     Keyspace((Job("a", JobState.WAITING_CHILDREN, children=1),)).write(plain)

@@ -63,7 +63,7 @@ async def test_a_still_state_is_met_in_order_with_the_fields_asked_for(
     assert (walk.seen, walk.total) == (1300, 1300)
 
 
-async def test_scores_that_nobody_asked_for_are_not_read(client: redis.asyncio.Redis) -> None:
+async def test_scores_that_are_not_needed_are_not_read(client: redis.asyncio.Redis) -> None:
     ids = await seed(client, 3000)
 
     async def told(scored: bool) -> tuple[list[float | None], int]:
@@ -197,7 +197,9 @@ async def test_a_queue_that_is_deleted_meanwhile_ends_the_walk(
 
 
 @BOTH_WAYS
-async def test_a_state_of_a_wrong_type_is_told(client: redis.asyncio.Redis, sort_ro: bool) -> None:
+async def test_a_state_of_a_wrong_type_is_reported(
+    client: redis.asyncio.Redis, sort_ro: bool
+) -> None:
     await way(client, sort_ro=sort_ro)
     await client.set(FAILED, "junk")
     walk = Walk(client, QUEUE, JobState.FAILED, ("name",), rate=0)
@@ -238,7 +240,7 @@ async def test_a_step_is_one_round_trip(server: EmbeddedServer) -> None:
     assert trips.count == 3 + len(steps) + 1
 
 
-async def test_the_walk_rests_between_steps_when_nobody_tells_it_a_rate(
+async def test_the_walk_rests_between_steps_without_a_rate(
     client: redis.asyncio.Redis,
 ) -> None:
     pipe = client.pipeline(transaction=False)

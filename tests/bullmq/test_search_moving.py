@@ -41,7 +41,7 @@ async def test_jobs_that_stay_are_met_once_while_others_come_and_go(
 @BOTH_DIRECTIONS
 @pytest.mark.parametrize("scored", [True, False])
 @pytest.mark.parametrize("seed_number", range(4))
-async def test_what_moves_while_steps_are_read_ahead_leads_nobody_astray(
+async def test_what_moves_while_steps_are_read_ahead_does_no_harm(
     client: redis.asyncio.Redis, newest_first: bool, scored: bool, seed_number: int
 ) -> None:
     chance = random.Random(seed_number)

@@ -132,7 +132,7 @@ async def test_other_keys_of_a_wrong_type_do_no_harm(client: Redis, suffix: str)
     assert (await status_of(client)).failed == 1
 
 
-async def test_a_queue_that_nobody_may_read_is_no_queue(client: Redis) -> None:
+async def test_a_queue_that_may_not_be_read_is_no_queue(client: Redis) -> None:
     await raw_failed(client, ["1"])
     await client.acl_setuser("blind", enabled=True, nopass=True, commands=["+@read"])
     await client.acl_setuser("blind", enabled=True, keys=["bull:other:*"])
@@ -172,7 +172,7 @@ def _login(client: Redis, user: str) -> Redis:
     return Redis(unix_socket_path=path, username=user, password="any", decode_responses=True)
 
 
-async def test_jobs_that_nobody_may_read_tell_nothing_and_cost_nothing(client: Redis) -> None:
+async def test_jobs_that_may_not_be_read_show_nothing_and_cost_nothing(client: Redis) -> None:
     await raw_failed(client, ["1"])
     await client.delete(QUEUE.key("meta"))
     assert (await status_of(client)).kind is Kind.BULLMQ
@@ -223,12 +223,12 @@ class TestKind:
         status = await status_of(client)
         assert (status.kind, status.exists, status.version) == (Kind.BULLMQ, True, "")
 
-    async def test_whoever_has_prioritized_jobs_is_no_bull(self, client: Redis) -> None:
+    async def test_a_queue_with_prioritized_jobs_is_no_bull(self, client: Redis) -> None:
         await client.set(QUEUE.key("id"), 1)
         await client.zadd(QUEUE.key("prioritized"), {"1": 1})
         assert (await status_of(client)).kind is Kind.BULLMQ
 
 
-async def test_versions_are_told_as_they_stand(client: Redis) -> None:
+async def test_versions_are_shown_as_they_are(client: Redis) -> None:
     await raw_meta(client, version="bullmq:5.81.5")
     assert (await status_of(client)).version == "bullmq:5.81.5"

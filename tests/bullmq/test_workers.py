@@ -74,7 +74,7 @@ async def test_real_workers_are_counted_while_they_are_there(
                 pass
 
 
-async def test_where_client_list_is_refused_nobody_knows(client: Redis) -> None:
+async def test_where_client_list_is_refused_workers_are_unknown(client: Redis) -> None:
     await client.acl_setuser(
         "watcher", enabled=True, nopass=True, categories=["+@read"], commands=["+ping"]
     )

@@ -112,7 +112,7 @@ def test_it_holds_while_enough_jobs_wait(redis_url: str) -> None:
 # Canary
 
 
-def test_a_canary_that_nobody_works_stops_it(redis_url: str, folder: Path) -> None:
+def test_a_canary_without_a_worker_stops_it(redis_url: str, folder: Path) -> None:
     many_failed(redis_url, MANY[:100])
     how = ("--all", "--yes", "--json", "--canary", "10", "--canary-time", "0.3")
     done = invoke("--redis", redis_url, "retry", "payments", *how)
@@ -255,7 +255,7 @@ def _gone_on_with(url: str, name: str, jobs: int) -> None:
 # What stands in it
 
 
-def test_no_password_stands_anywhere_in_it(folder: Path) -> None:
+def test_no_password_is_anywhere_in_it(folder: Path) -> None:
     secret = "hunter2secret"
     with start(tcp=True) as server:
         many_failed(server.url, MANY[:20])
@@ -297,7 +297,7 @@ def test_it_says_how_it_was_begun(redis_url: str, folder: Path) -> None:
 # Going on
 
 
-def test_one_that_was_killed_is_gone_on_with(redis_url: str, folder: Path) -> None:
+def test_one_that_was_killed_is_resumed(redis_url: str, folder: Path) -> None:
     many_failed(redis_url, MANY)
     with retrying(redis_url, "payments", "--all", "--yes", "--json") as process:
         assert process.stdout is not None

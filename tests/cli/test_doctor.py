@@ -48,7 +48,7 @@ def test_a_server_that_evicts_keys_is_a_fault(redis_url: str) -> None:
     assert "✗ server: maxmemory-policy is allkeys-lru" in done.out
 
 
-def test_who_may_only_read_is_told_which_right_is_lacking(redis_url: str) -> None:
+def test_a_user_who_may_only_read_is_told_which_right_is_lacking(redis_url: str) -> None:
     failed(redis_url, 1)
     connect(redis_url).execute_command("ACL", "SETUSER", "watcher", *RIGHTS)
     url = redis_url.replace("unix://", "unix://watcher:secret@")

@@ -56,7 +56,7 @@ def test_just_the_fields_that_were_asked_for_whole(redis_url: str) -> None:
     assert digest(redis_url) == before
 
 
-def test_garbage_and_orphans_are_told_as_such(redis_url: str) -> None:
+def test_garbage_and_orphans_are_reported_as_such(redis_url: str) -> None:
     play(redis_url, payloads)
     with connect(redis_url) as client:
         client.hset("bull:payments:2", "data", "{broken")
@@ -101,7 +101,7 @@ def test_filter_and_fields_and_window_together(redis_url: str) -> None:
         (("--fields", "id", "--json", "--state", "waiting", "--oldest-first"), "--oldest-first"),
     ],
 )
-def test_wrong_use_is_told(redis_url: str, args: tuple[str, ...], says: str) -> None:
+def test_wrong_use_is_reported(redis_url: str, args: tuple[str, ...], says: str) -> None:
     play(redis_url, payloads)
     done = invoke("--redis", redis_url, "jobs", "payments", *args)
     assert (done.code, done.out) == (2, "")

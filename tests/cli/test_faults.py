@@ -190,7 +190,7 @@ def test_a_user_who_may_not_move_jobs_resumes_when_allowed_to(
     assert (again.code, again.summary["retried"]) == (0, 2)
 
 
-def test_workers_that_nobody_may_list_are_unknown(server: EmbeddedServer, guest: Guest) -> None:
+def test_workers_that_may_not_be_listed_are_unknown(server: EmbeddedServer, guest: Guest) -> None:
     failed(server.url, 1)
     url = guest("+@read +ping ~bull:*")
     [queue] = invoke("--redis", url, "queues", "--json").objects

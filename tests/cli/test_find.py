@@ -52,7 +52,7 @@ def test_only_the_queues_that_are_wanted_are_looked_at(world: str) -> None:
     assert none.code == 1
 
 
-def test_a_job_that_stands_in_no_state_is_found(world: str) -> None:
+def test_a_job_that_is_in_no_state_is_found(world: str) -> None:
     with connect(world) as client:
         client.zrem("bull:payments:failed", "only-payments")
     done = invoke("--redis", world, "show", "*", "only-payments", "--json")

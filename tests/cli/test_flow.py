@@ -129,7 +129,7 @@ def test_the_tree_for_people_is_plain_and_marks_the_job(
     assert " ".join(lines[1][-4:]) == "parent fails too ␛[31mno[/red]"
 
 
-def test_a_dry_run_tells_and_writes_nothing(
+def test_a_dry_run_prints_and_writes_nothing(
     failed: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = digest(failed)
@@ -151,7 +151,7 @@ def test_a_dry_run_tells_and_writes_nothing(
     assert digest(failed) == before
 
 
-def test_a_rerun_from_failure_is_told_job_by_job(
+def test_a_rerun_of_failed_jobs_is_reported_job_by_job(
     failed: str, client: redis.Redis, capsys: pytest.CaptureFixture[str]
 ) -> None:
     done = flow(failed, "a", Start.FAILURE, queue="payments", capture=capsys)
@@ -272,7 +272,7 @@ def test_a_rerun_is_written_down_before_it_is_sent(
     assert wiped["bull:payments:b"].score is not None
 
 
-def test_the_journal_tells_of_a_rerun_and_does_not_resume_it(
+def test_the_journal_shows_a_rerun_and_does_not_resume_it(
     failed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flow(failed, "b", Start.FAILURE, queue="payments", capture=capsys)

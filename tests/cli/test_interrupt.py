@@ -317,7 +317,7 @@ def test_following_ends_at_once_too(number: signal.Signals) -> None:
         assert (summary["retried"], summary["outcomes"]["recovered"]) == (50, 0)
 
 
-def test_it_stops_when_nobody_reads_its_results(redis_url: str) -> None:
+def test_it_stops_when_its_results_are_not_read(redis_url: str) -> None:
     many_failed(redis_url, IDS)
     with retrying(redis_url, "--json") as process:
         assert process.stdout is not None

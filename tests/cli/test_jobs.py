@@ -13,7 +13,7 @@ def listed(url: str, *args: str) -> list[object]:
     return [job["id"] for job in invoke("--redis", url, "jobs", *args, "--json").objects]
 
 
-def test_a_failed_job_is_told_field_by_field(redis_url: str) -> None:
+def test_a_failed_job_is_reported_field_by_field(redis_url: str) -> None:
     async def act(stage: Stage) -> None:
         await stage.add(1, attempts=1, priority=7)
         await stage.fail(1, "connect ECONNREFUSED 10.0.0.7:5432")

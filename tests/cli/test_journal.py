@@ -271,7 +271,7 @@ def test_completed_jobs_have_their_return_value_back(said: Said) -> None:
     assert '{"ok": true}' in said.show(journal.id, jobs=True)
 
 
-def test_hostile_text_reaches_nobody(said: Said) -> None:
+def test_hostile_text_reaches_no_terminal(said: Said) -> None:
     header = Header(
         where=HOSTILE,
         queue=f"bull:{HOSTILE}",

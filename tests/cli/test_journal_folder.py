@@ -49,7 +49,7 @@ def past(folder: Path, days: float, phase: str = "done") -> str:
     return journal.id
 
 
-def test_the_list_tells_sizes(folder: Path) -> None:
+def test_the_list_shows_sizes(folder: Path) -> None:
     past(folder, 1)
     past(folder, 2)
     told = run("journal", "--json").objects
@@ -82,7 +82,7 @@ def test_old_ones_are_deleted_when_asked_and_others_never(folder: Path) -> None:
     assert (folder / "20200101-000000-dead.jsonl").exists()
 
 
-def test_one_that_runs_stays_whatever_is_asked(folder: Path) -> None:
+def test_one_that_runs_always_stays(folder: Path) -> None:
     name = past(folder, 300, "")
     with Journal.resume(folder, name):
         done = run("journal", "--prune", "1d", "--unfinished", "--yes")

@@ -31,7 +31,7 @@ def delayed(url: str, count: int, **options: object) -> list[str]:
     return ids
 
 
-def test_jobs_are_promoted_and_told_one_by_one(redis_url: str, client: redis.Redis) -> None:
+def test_jobs_are_promoted_and_reported_one_by_one(redis_url: str, client: redis.Redis) -> None:
     one, two, left = delayed(redis_url, 3)
     done = invoke("--redis", redis_url, "promote", "payments", one, two, "9", "--yes", "--json")
     assert done.code == 1
@@ -71,7 +71,7 @@ def test_all_or_what_matches(redis_url: str, client: redis.Redis) -> None:
     assert client.llen("bull:payments:wait") + client.zcard("bull:payments:prioritized") == 5
 
 
-def test_a_dry_run_tells_all_and_sends_no_write(redis_url: str, client: redis.Redis) -> None:
+def test_a_dry_run_prints_all_and_sends_no_write(redis_url: str, client: redis.Redis) -> None:
     ids = delayed(redis_url, 2)
 
     async def pause(stage: Stage) -> None:

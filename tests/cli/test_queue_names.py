@@ -9,7 +9,7 @@ from tests.cli.stage import connect, digest, failed, invoke
 BOTH = ("--prefix", "bull", "--prefix", "bull:eu")
 
 
-def test_a_queue_that_is_not_there_is_told_with_those_that_are(redis_url: str) -> None:
+def test_a_missing_queue_is_reported_with_those_that_exist(redis_url: str) -> None:
     failed(redis_url, 1, name="payments")
     failed(redis_url, 1, name="emails")
     before = digest(redis_url)
@@ -35,7 +35,7 @@ def test_of_very_many_queues_some_are_named(redis_url: str) -> None:
     assert done.err.endswith(" q18, q19, and 5 more\n")
 
 
-def test_a_name_under_two_prefixes_must_be_told_in_full(redis_url: str) -> None:
+def test_a_name_under_two_prefixes_must_be_given_in_full(redis_url: str) -> None:
     failed(redis_url, 1, name="payments", prefix="bull")
     failed(redis_url, 2, name="payments", prefix="bull:eu")
     before = digest(redis_url)

@@ -71,7 +71,7 @@ def test_people_read_which_releases_may_run_a_queue_and_scripts_its_dialect(
     assert dialect == "T6"
 
 
-def test_the_worst_queue_comes_first_and_numbers_stand_at_the_right(redis_url: str) -> None:
+def test_the_worst_queue_comes_first_and_numbers_are_at_the_right(redis_url: str) -> None:
     failed(redis_url, 1, name="emails")
     failed(redis_url, 12, name="payments")
 
@@ -92,7 +92,7 @@ def test_the_worst_queue_comes_first_and_numbers_stand_at_the_right(redis_url: s
     assert "paused" not in rows[0]
 
 
-def test_two_prefixes_are_told_apart(redis_url: str) -> None:
+def test_two_prefixes_are_kept_apart(redis_url: str) -> None:
     failed(redis_url, 1, name="payments", prefix="bull")
     failed(redis_url, 2, name="payments", prefix="{eu}:jobs")
     done = invoke("--redis", redis_url, "--prefix", "bull", "--prefix", "{eu}:jobs", "queues")
@@ -153,7 +153,7 @@ def test_jobs_that_a_resume_left_behind_are_named(redis_url: str) -> None:
 
 
 @pytest.mark.parametrize("variable", ["QTUI_REDIS", "REDIS_URL"])
-def test_the_address_may_stand_in_the_environment(
+def test_the_address_may_come_from_the_environment(
     redis_url: str, variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed(redis_url, 1)

@@ -32,7 +32,7 @@ def summary(selected: int, codes: dict[str, int], **more: object) -> dict[str, o
     return {"selected": selected, "retried": retried, "codes": counts, "journal": journal} | more
 
 
-def test_jobs_are_retried_and_told_one_by_one(redis_url: str, client: redis.Redis) -> None:
+def test_jobs_are_retried_and_reported_one_by_one(redis_url: str, client: redis.Redis) -> None:
     failed(redis_url, 3)
     done = invoke("--redis", redis_url, "retry", "payments", "2", "1", "3", "--yes", "--json")
     assert done.code == 0
@@ -112,7 +112,7 @@ def test_each_reset_is_made_only_when_asked_for(redis_url: str, client: redis.Re
     assert counters == [["1", "1"], [None, "1"], ["1", None], [None, None]]
 
 
-def test_a_dry_run_tells_all_and_sends_no_write(redis_url: str, client: redis.Redis) -> None:
+def test_a_dry_run_prints_all_and_sends_no_write(redis_url: str, client: redis.Redis) -> None:
     async def act(stage: Stage) -> None:
         await stage.add(2)
         await stage.fail(2)
@@ -146,7 +146,7 @@ def test_a_dry_run_tells_all_and_sends_no_write(redis_url: str, client: redis.Re
     assert sent & {*writes, "eval", "evalsha", "fcall", "multi"} == set()
 
 
-def test_what_a_dry_run_tells_comes_true(redis_url: str) -> None:
+def test_what_a_dry_run_shows_comes_true(redis_url: str) -> None:
     async def act(stage: Stage) -> None:
         await stage.add(2)
         await stage.add(2, priority=2)
@@ -243,7 +243,7 @@ def test_usage_errors_end_with_2(redis_url: str, args: tuple[str, ...]) -> None:
     assert (done.code, done.out) == (2, "")
 
 
-def test_side_effects_that_redis_refused_are_told(redis_url: str, client: redis.Redis) -> None:
+def test_side_effects_that_redis_refused_are_reported(redis_url: str, client: redis.Redis) -> None:
     failed(redis_url, 1)
     client.delete("bull:payments:events")
     client.set("bull:payments:events", "not a stream")

@@ -42,7 +42,7 @@ async def failures(stage: Stage) -> None:
         (("--all", "--state", "active"), "active"),
     ],
 )
-def test_wrong_use_is_told_and_nothing_sent(
+def test_wrong_use_is_reported_and_nothing_sent(
     redis_url: str, args: tuple[str, ...], says: str
 ) -> None:
     failed(redis_url, 1)
@@ -64,7 +64,7 @@ def test_wrong_use_is_told_and_nothing_sent(
         (("--filter", 'group:"connect ECONNREFUSED <address>"'), ["1", "2"]),
     ],
 )
-def test_what_matches_is_retried_and_told(
+def test_what_matches_is_retried_and_reported(
     redis_url: str, how: tuple[str, ...], retried: list[str]
 ) -> None:
     play(redis_url, failures)
@@ -81,7 +81,7 @@ def test_what_matches_is_retried_and_told(
 
 
 @pytest.mark.parametrize("as_json", [True, False])
-def test_a_dry_run_tells_all_and_sends_no_write(redis_url: str, as_json: bool) -> None:
+def test_a_dry_run_prints_all_and_sends_no_write(redis_url: str, as_json: bool) -> None:
     many_failed(redis_url, [str(place) for place in range(1, 601)])
     before = digest(redis_url)
     asked = ("retry", "payments", "--all", "--dry-run", *(["--json"] if as_json else []))
@@ -108,7 +108,7 @@ def test_read_only_refuses(redis_url: str) -> None:
     assert digest(redis_url) == before
 
 
-def test_without_a_terminal_nobody_can_be_asked(redis_url: str) -> None:
+def test_without_a_terminal_there_is_no_prompt(redis_url: str) -> None:
     failed(redis_url, 2)
     done = invoke("--redis", redis_url, "retry", "payments", "--all")
     assert done.code == 2
@@ -184,7 +184,7 @@ def test_a_pattern_that_runs_away_is_stopped_with_one_line(
     assert digest(redis_url) == before
 
 
-def test_one_that_runs_away_only_when_the_jobs_are_retried_is_told_too(redis_url: str) -> None:
+def test_one_that_runs_away_only_when_the_jobs_are_retried_is_reported_too(redis_url: str) -> None:
     # While a person thinks about the plan, a job's error becomes one that the pattern chokes on.
     async def harmless(stage: Stage) -> None:
         await stage.add(2)

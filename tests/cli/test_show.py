@@ -16,7 +16,7 @@ def client(redis_url: str) -> redis.Redis:
     return connect(redis_url)
 
 
-def test_a_failed_job_is_told_whole(redis_url: str) -> None:
+def test_a_failed_job_is_reported_whole(redis_url: str) -> None:
     async def act(stage: Stage) -> None:
         await stage.add(1, attempts=1, priority=3)
         job = await stage.active()

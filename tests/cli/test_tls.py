@@ -188,7 +188,7 @@ def test_a_key_with_a_password_is_never_asked_for_on_the_terminal(stage: Stage) 
     assert found(queues(stage.asking, *stage.named, *own, tail=f"?ssl_password={secret}"))
 
 
-def test_tls_and_no_tls_are_told_apart(stage: Stage) -> None:
+def test_tls_and_no_tls_are_kept_apart(stage: Stage) -> None:
     refused(queues(stage.port, scheme="redis"), "before its first reply: does it want TLS (rediss:")
 
 

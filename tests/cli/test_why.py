@@ -14,7 +14,7 @@ def test_a_failed_job(redis_url: str) -> None:
     assert evidence == ["  bull:payments:failed: holds 1"]
 
 
-def test_a_queue_that_nobody_works_on(redis_url: str) -> None:
+def test_a_queue_without_a_worker(redis_url: str) -> None:
     failed(redis_url, 1)
     connect(redis_url).lpush("bull:payments:wait", "2")
     connect(redis_url).hset("bull:payments:2", mapping={"name": "a", "timestamp": "1"})

@@ -59,7 +59,7 @@ def jobs(client: Client, queue: str, state: str) -> dict[str, dict[str, str]]:
     return cast("dict[str, dict[str, str]]", found)
 
 
-def test_each_queue_holds_what_the_story_tells(client: Client) -> None:
+def test_each_queue_holds_what_the_story_shows(client: Client) -> None:
     def least(queue: str, state: str) -> int:
         return len(ids(client, queue, state))
 

@@ -141,7 +141,7 @@ def test_a_server_that_does_not_start_says_so_in_a_line_and_leaves_nothing(
     assert not os.listdir(short)
 
 
-def test_a_machine_without_a_server_is_told_what_to_install(
+def test_without_a_server_it_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -204,7 +204,7 @@ async def still_there(client: Redis) -> int:
 
 @EACH
 @BOTH
-async def test_it_is_waited_for_and_gone_on_with(
+async def test_it_is_waited_for_and_used_again(
     own: Redis, tmp_path: Path, begin: Begin, words: str
 ) -> None:
     campaign = await begin(own, tmp_path, 20)
@@ -287,7 +287,7 @@ async def test_what_a_job_is_refused_for_itself_stays_its_own(
         ("", ""),
     ],
 )
-def test_a_condition_of_the_server_is_told_by_its_code(said: str, words: str) -> None:
+def test_a_condition_of_the_server_is_recognised_by_its_code(said: str, words: str) -> None:
     found = condition_of(said)
     assert words in found
     assert bool(found) == bool(words)
@@ -314,7 +314,7 @@ def test_a_condition_of_the_server_is_told_by_its_code(said: str, words: str) ->
         ("", ""),
     ],
 )
-def test_what_an_acl_forbids_is_told_by_its_words(said: str, words: str) -> None:
+def test_what_an_acl_forbids_is_recognised_by_its_words(said: str, words: str) -> None:
     found = denial_of(said)
     assert words in found
     assert bool(found) == bool(words)

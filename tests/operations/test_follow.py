@@ -26,7 +26,7 @@ from tests.seeds import (
 )
 
 
-async def test_every_end_is_told_by_the_events(
+async def test_every_end_is_reported_by_the_events(
     any_server: EmbeddedServer, any_client: Redis, ours: Client
 ) -> None:
     async with real_queue(any_server) as real:
@@ -109,7 +109,7 @@ async def test_jobs_that_have_run_before_their_result_is_known(
         assert await follower.look() == set(ids)
 
 
-async def test_what_somebody_else_retries_is_told_apart(
+async def test_what_another_client_retries_is_counted_apart(
     any_server: EmbeddedServer, any_client: Redis, ours: Client
 ) -> None:
     async with retried(any_server, any_client, ours, 2) as (real, ids, follower):
@@ -124,7 +124,7 @@ async def test_what_somebody_else_retries_is_told_apart(
         assert follower.tally() == follower.tally(ids) == failed_twice
 
 
-async def test_what_a_state_told_first_was_not_retried_by_somebody_else(
+async def test_what_a_state_showed_first_was_not_retried_by_another_client(
     any_server: EmbeddedServer, any_client: Redis, ours: Client
 ) -> None:
     """The events of the retry itself come after the states here."""

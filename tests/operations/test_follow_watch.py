@@ -24,7 +24,7 @@ from tests.wires import counted, open_proxy
 # Until all are decided
 
 
-async def test_it_goes_on_when_the_connection_is_lost_for_a_while(
+async def test_it_continues_when_the_connection_is_lost_for_a_while(
     any_server: EmbeddedServer, any_client: Redis
 ) -> None:
     asked = 0
@@ -49,7 +49,7 @@ async def test_it_goes_on_when_the_connection_is_lost_for_a_while(
         assert (tally.completed, tally.failed_again) == (2, 1)
 
 
-async def test_without_anybody_who_answers_the_time_is_up_all_the_same(
+async def test_without_an_answer_the_time_is_up_all_the_same(
     server: EmbeddedServer, client: Redis
 ) -> None:
     async with (

@@ -61,7 +61,7 @@ def alike(one: Snapshot) -> tuple[str, str, dict[str, str]]:
 @given(st.lists(JOBS, max_size=5, unique_by=lambda one: one.id))
 @example([Snapshot('"}\n\udcff\x7f\u2028\\', 0.1 + 0.2, {"failedReason": "\x1b]0;\ud7ff\x00"})])
 @settings(max_examples=60, deadline=None)
-def test_whatever_a_job_holds_comes_out_as_it_went_in(jobs: list[Snapshot]) -> None:
+def test_all_that_a_job_holds_comes_out_as_it_went_in(jobs: list[Snapshot]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "journal"
         with Journal.create(folder, header()) as journal:
@@ -94,7 +94,7 @@ def test_a_glance_at_a_line_sees_what_decoding_it_would(job: Snapshot) -> None:
     assert (seen.job_id, repr(seen.score), seen.code) == (job.id, repr(job.score), None)
 
 
-def test_the_first_line_tells_who_retries_what_and_how(tmp_path: Path) -> None:
+def test_the_first_line_names_user_jobs_and_command(tmp_path: Path) -> None:
     given = Header(
         where=WHERE,
         queue="bull:pay\udcff",
@@ -199,7 +199,7 @@ def test_a_whole_campaign_line_by_line(tmp_path: Path) -> None:
     assert last == {"type": "end", "phase": "stopped", "codes": codes, "note": "asked to"}
 
 
-def test_many_chosen_jobs_stand_a_thousand_a_line(tmp_path: Path) -> None:
+def test_many_chosen_jobs_are_written_a_thousand_a_line(tmp_path: Path) -> None:
     with Journal.create(tmp_path, header(2500)) as journal:
         journal.chosen(picked(*range(2500)))
     lines = [one["jobs"] for one in read_lines(tmp_path, journal.id) if one["type"] == "chosen"]
@@ -210,7 +210,7 @@ def test_many_chosen_jobs_stand_a_thousand_a_line(tmp_path: Path) -> None:
 # Files and folders --------------------------------------------------------------------------------
 
 
-def test_nobody_else_can_read_it_from_the_first_moment(tmp_path: Path) -> None:
+def test_no_other_user_can_read_it_from_the_first_moment(tmp_path: Path) -> None:
     folder = tmp_path / "state" / "qtui" / "journal"
     before = os.umask(0)
     try:

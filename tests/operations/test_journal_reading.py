@@ -90,7 +90,7 @@ def test_a_link_in_place_of_a_journal_is_not_followed(tmp_path: Path) -> None:
 # Summaries ----------------------------------------------------------------------------------------
 
 
-def test_the_list_tells_what_runs_what_ended_and_what_was_cut_off(tmp_path: Path) -> None:
+def test_the_list_shows_what_runs_what_ended_and_what_was_cut_off(tmp_path: Path) -> None:
     counts = Counter({Code.DONE: 2, Code.NOT_IN_STATE: 1})
     with Journal.create(tmp_path, header(3)) as done:
         done.chosen(picked(1, 2, 3))
@@ -170,7 +170,7 @@ def test_a_campaign_cut_off_before_all_was_written_down_has_sent_nothing(tmp_pat
         progress_of(tmp_path, journal.id)
 
 
-def test_the_journal_of_a_newer_release_is_shown_and_not_gone_on_with(tmp_path: Path) -> None:
+def test_the_journal_of_a_newer_release_is_shown_and_not_resumed(tmp_path: Path) -> None:
     with Journal.create(tmp_path, header()) as journal:
         pass
     raw = journal.path.read_text().replace('"format":2', '"format":4')
@@ -255,7 +255,7 @@ sys.stdin.read()
 """
 
 
-def test_nobody_goes_on_with_what_still_runs(tmp_path: Path) -> None:
+def test_what_still_runs_cannot_be_resumed(tmp_path: Path) -> None:
     with running(_HOLDS, tmp_path) as process:
         assert process.stdout is not None
         name = process.stdout.readline().strip()
@@ -288,7 +288,7 @@ def test_ids_are_remembered_exactly(ids: set[str], others: set[str]) -> None:
     assert {one for one in others if one in known} == others & ids
 
 
-def test_a_header_reads_whatever_stands_there() -> None:
+def test_a_header_reads_anything_that_is_there() -> None:
     from qtui.operations.journal.lines import chosen_of, codes_of, header_of, record
 
     garbage: list[Mapping[str, object]] = [

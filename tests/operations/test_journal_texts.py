@@ -74,7 +74,7 @@ def test_a_journal_of_jobs_that_failed_alike_is_a_fraction(tmp_path: Path) -> No
     assert summary(tmp_path, journal.id).jobs == 1000
 
 
-def test_who_goes_on_defines_its_texts_anew(tmp_path: Path) -> None:
+def test_a_resumed_journal_defines_its_texts_anew(tmp_path: Path) -> None:
     first, second = [job(1, "a"), job(2, "a")], [job(3, "a"), job(4, "b")]
     with Journal.create(tmp_path, header()) as journal:
         write(journal, first)

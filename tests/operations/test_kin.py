@@ -83,7 +83,7 @@ async def test_a_parent_older_than_its_children_is_sent_after_them(
     await assert_parked(client, names)
 
 
-async def test_a_filter_that_finds_the_family_finds_who_is_whose_parent(client: Redis) -> None:
+async def test_a_filter_that_finds_a_family_finds_its_parents(client: Redis) -> None:
     names = await raw_family(client, 30)
     await client.hset(QUEUE.job("c7"), "name", "other")
     plan = await plan_for(client, "name:charge")

@@ -33,7 +33,7 @@ ACCIDENTS = [
 
 
 @pytest.mark.parametrize(("accidents", "late_comes_first"), ACCIDENTS)
-async def test_whatever_is_lost_on_the_way_each_job_is_retried_once(
+async def test_after_any_loss_on_the_way_each_job_is_retried_once(
     server: EmbeddedServer, accidents: list[Accident], late_comes_first: bool
 ) -> None:
     async with proxied(server) as (proxy, client), real_queue(server) as real:
@@ -119,7 +119,7 @@ async def test_codes_stay_true_for_what_could_never_be_retried(
         assert proxy.happened == 1
 
 
-async def test_of_jobs_that_are_gone_after_a_lost_reply_nobody_knows(
+async def test_jobs_that_are_gone_after_a_lost_reply_are_unknown(
     server: EmbeddedServer,
 ) -> None:
     # They ran and were removed (as here), or somebody removed them before.
@@ -164,7 +164,7 @@ async def test_a_server_that_dies_ends_the_campaign_within_its_patience(
     assert campaign.decided == len(found) < campaign.selected == 300
 
 
-async def test_a_server_that_is_not_there_at_all_is_told_before_anything_is_sent(
+async def test_a_server_that_is_not_there_at_all_is_reported_before_anything_is_sent(
     server: EmbeddedServer, client: Redis
 ) -> None:
     await raw_failed(client, "1")
@@ -178,7 +178,7 @@ async def test_a_server_that_is_not_there_at_all_is_told_before_anything_is_sent
     assert await census(client) == {"1": ["failed"]}
 
 
-async def test_a_server_that_comes_back_in_time_is_gone_on_with(
+async def test_a_server_that_comes_back_in_time_is_used_again(
     server: EmbeddedServer, client: Redis
 ) -> None:
     ids = await raw_failed(client, map(str, range(1000)))

@@ -38,7 +38,7 @@ from tests.seeds import QUEUE, failed_jobs, real_queue
         (Whereabouts(JobState.FAILED, exists=False, score=5), Outcome(Fate.FAILED_AGAIN)),
     ],
 )
-def test_a_place_tells_a_fate(where: Whereabouts, expected: Outcome) -> None:
+def test_a_place_shows_a_fate(where: Whereabouts, expected: Outcome) -> None:
     assert outcome(where) == expected
 
 

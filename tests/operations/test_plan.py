@@ -164,7 +164,7 @@ async def test_completed_jobs_are_not_grouped_by_errors_of_earlier_attempts(clie
 
 
 class TestWarnings:
-    async def test_a_healthy_plan_has_none_but_that_nobody_works(self, client: Redis) -> None:
+    async def test_a_healthy_plan_warns_only_of_missing_workers(self, client: Redis) -> None:
         await raw_failed(client, "1")
         assert list((await plan_of(client, "1")).warnings(Resets())) == [
             "No worker seen on this queue: the jobs wait until one connects."

@@ -101,7 +101,7 @@ async def test_what_the_source_raises_comes_after_what_it_made(fail_at: int) -> 
     assert source.closed
 
 
-async def test_whoever_is_cancelled_leaves_nothing_running() -> None:
+async def test_a_cancelled_reader_leaves_nothing_running() -> None:
     source = Source(1000)
     before = asyncio.all_tasks()
 

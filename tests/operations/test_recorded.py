@@ -123,9 +123,7 @@ async def test_a_snapshot_is_on_record_when_its_batch_is_sent(
     assert [one["id"] for one in lines(folder, "code")] == names
 
 
-async def test_a_job_stands_in_the_journal_as_it_stood_in_redis(
-    client: Redis, tmp_path: Path
-) -> None:
+async def test_a_job_is_in_the_journal_as_it_was_in_redis(client: Redis, tmp_path: Path) -> None:
     names = await raw_failed(client, ["1", "2"], change=of_job)
     before = [await client.hgetall(QUEUE.job(one)) for one in names]
     scores = [await client.zscore(QUEUE.key("failed"), one) for one in names]

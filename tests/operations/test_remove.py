@@ -277,7 +277,7 @@ async def test_what_no_undo_could_bring_back_stays_unless_asked_for(
     plan = await plan_of(client, FAILED)
     assert plan.go(NONE) == "remove 1 job"
     assert plan.go(options(WITHOUT_UNDO)) == "remove 2 jobs"
-    assert any("they stay, since no undo" in words for words in plan.warnings(NONE))
+    assert any("they stay, since that could not" in words for words in plan.warnings(NONE))
     assert any("removed for good" in words for words in plan.warnings(options(WITHOUT_UNDO)))
     results = await removed(client, tmp_path, plan)
     assert {name: int(one.code) for name, one in results.items()} == {"large": 0, "small": 1}
@@ -310,7 +310,7 @@ async def cut_off(client: Client, folder: Path, plan: RemovalPlan, after: int) -
 
 @pytest.mark.parametrize("state", [FAILED, WAITING])
 @pytest.mark.parametrize("forgotten", [0, 30])
-async def test_one_that_was_cut_off_goes_on_and_removes_each_job_once(
+async def test_one_that_was_cut_off_resumes_and_removes_each_job_once(
     client: Redis, tmp_path: Path, state: JobState, forgotten: int
 ) -> None:
     names = [str(number) for number in range(1, 901)]

@@ -30,7 +30,7 @@ from tests.seeds import QUEUE, START, census, real_queue
 from tests.wires import Accident, open_proxy
 
 
-async def test_a_plan_tells_what_runs_what_follows_and_what_stays(
+async def test_a_plan_shows_what_runs_what_follows_and_what_stays(
     server: EmbeddedServer, client: Redis
 ) -> None:
     await failed_flow(server, "", "boom", "bang")
@@ -101,7 +101,7 @@ LOST, LATE, REPLY = Accident.CALL_LOST, Accident.CALL_LATE, Accident.REPLY_LOST
         ([LATE, REPLY], True),
     ],
 )
-async def test_whatever_is_lost_on_the_way_each_job_runs_once(
+async def test_after_any_loss_on_the_way_each_job_runs_once(
     server: EmbeddedServer,
     client: Redis,
     accidents: Sequence[Accident],

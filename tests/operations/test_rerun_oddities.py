@@ -410,7 +410,7 @@ async def test_a_list_of_a_wrong_type_refuses_the_plan(client: Redis) -> None:
     assert plan.refusal == "bull:kids:wait is not of the type that BullMQ makes"
 
 
-async def test_what_redis_refuses_is_not_told_as_a_change(client: Redis) -> None:
+async def test_what_redis_refuses_is_not_reported_as_a_change(client: Redis) -> None:
     await raw_flow(client, 1)
     plan = await plan_of(client)
     await client.set(KIDS.key("wait"), "no list")

@@ -84,7 +84,7 @@ async def test_every_job_is_written_down_once_before_its_call(
     assert all(job.fields["failedReason"] for job in wiped)
 
 
-async def test_where_a_job_stood_is_told_if_it_had_not_failed(
+async def test_the_state_of_a_job_is_said_if_it_had_not_failed(
     client: Redis, tmp_path: Path
 ) -> None:
     await raw_flow(client, 1)

@@ -163,7 +163,7 @@ async def test_jobs_that_failed_again_meanwhile_are_left_alone(
             await resumed(client, tmp_path)
 
 
-async def test_of_jobs_in_doubt_that_are_gone_nobody_knows(client: Redis, tmp_path: Path) -> None:
+async def test_jobs_in_doubt_that_are_gone_are_unknown(client: Redis, tmp_path: Path) -> None:
     names = await raw_failed(client, map(str, range(1, 301)))
     early = await cut_off(begun(client, await plan_for(client, names, True), tmp_path), 50)
     doubtful = forget_codes(tmp_path, 10)

@@ -101,7 +101,7 @@ async def _keys(client: Redis) -> dict[str, object]:
 
 @pytest.mark.parametrize(("accidents", "late_comes_first"), ACCIDENTS)
 @pytest.mark.parametrize("do", [Do.REMOVE, Do.REVIVE])
-async def test_whatever_is_lost_on_the_way_it_is_done_once(
+async def test_after_any_loss_on_the_way_it_is_done_once(
     server: EmbeddedServer, do: Do, accidents: list[Accident], late_comes_first: bool
 ) -> None:
     async with proxied(server) as (proxy, client), real_queue(server) as real:

@@ -32,7 +32,7 @@ from tests.wires import Accident, Proxy
         ([Accident.CALL_LATE], False),
     ],
 )
-async def test_whatever_is_lost_in_a_query_each_job_runs_once_more(
+async def test_after_any_loss_in_a_query_each_job_runs_once_more(
     server: EmbeddedServer, accidents: list[Accident], late_first: bool
 ) -> None:
     async with proxied(server) as (proxy, client), real_queue(server) as real:

@@ -60,14 +60,14 @@ def named_to_be_cleared(script: str) -> set[str]:
 
 
 @pytest.mark.parametrize("script", ["retry", "rerun"])
-def test_whatever_a_script_names_to_be_cleared_is_in_the_snapshot(script: str) -> None:
+def test_all_fields_that_a_script_clears_are_in_the_snapshot(script: str) -> None:
     named = named_to_be_cleared(script) - {"completed"}
     assert {"finishedOn", "atm", "attemptsMade", "ats", "failedReason", "returnvalue"} <= named
     assert named <= set(SNAPSHOT_FIELDS)
 
 
 @pytest.mark.parametrize("state", [JobState.FAILED, JobState.COMPLETED])
-async def test_whatever_a_retry_wipes_is_in_the_snapshot(client: Redis, state: JobState) -> None:
+async def test_all_that_a_retry_wipes_is_in_the_snapshot(client: Redis, state: JobState) -> None:
     """Of a job that has every field that BullMQ's releases write, and some of another tool's."""
     others = ("data", "progress", "pb", "rjk", "nrjid", "deid", "tm", "repeatJobKey", "theirs")
     fields: Fields = dict.fromkeys((*SNAPSHOT_FIELDS, *others), "1")

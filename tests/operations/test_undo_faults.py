@@ -68,7 +68,7 @@ def forget_last_codes(folder: Path, name: str, jobs: int) -> None:
 
 
 @pytest.mark.parametrize(("accidents", "late_comes_first"), [ACCIDENTS[0], *ACCIDENTS[3:]])
-async def test_whatever_is_lost_on_the_way_each_job_goes_back_once(
+async def test_after_any_loss_on_the_way_each_job_goes_back_once(
     server: EmbeddedServer, tmp_path: Path, accidents: list[Accident], late_comes_first: bool
 ) -> None:
     async with proxied(server) as (proxy, client):

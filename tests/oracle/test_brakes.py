@@ -120,7 +120,7 @@ def test_a_workers_rate_limit_is_in_the_keys_with_its_time(
 
 
 @pytest.mark.releases(since="5.16.0")
-def test_an_iteration_of_a_scheduler_runs_once_more_and_the_schedule_goes_on(
+def test_an_iteration_of_a_scheduler_runs_once_more_and_the_schedule_continues(
     stage: Stage, oracle_server: EmbeddedServer
 ) -> None:
     template = {"name": "tick", "data": {"outcome": "fail"}}

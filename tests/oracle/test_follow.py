@@ -112,7 +112,7 @@ def _assert_exact(follower: Follower, by_kind: dict[str, list[str]], gone: int) 
     assert {follower.outcomes[id].error for id in by_kind["other"]} == {"refund failed"}
 
 
-async def test_with_all_events_every_end_is_told(
+async def test_with_all_events_every_end_is_reported(
     oracle_server: EmbeddedServer, stage: Stage
 ) -> None:
     follower, by_kind = await _follow(oracle_server, stage.ours, lambda: None)

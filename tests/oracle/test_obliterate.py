@@ -173,7 +173,7 @@ def test_a_plan_refuses_while_workers_are_connected_and_writes_nothing(
         assert asyncio.run(plan(True))[0] is Code.DONE
 
 
-def test_a_queue_whose_name_goes_on_after_a_colon_is_another_one(
+def test_a_queue_whose_name_continues_after_a_colon_is_another_one(
     bare_stage: Stage, obliterate: Obliterate
 ) -> None:
     side = bare_stage.ours

@@ -159,7 +159,7 @@ def test_resuming_a_running_queue_changes_nothing(stage: Stage, hand: Hand) -> N
     assert digest(stage.ours.client) == before
 
 
-def test_a_worker_stops_at_our_pause_and_goes_on_at_our_resume_in_order(
+def test_a_worker_stops_at_our_pause_and_continues_in_order_at_our_resume(
     stage: Stage, hand: Hand
 ) -> None:
     side = stage.ours
@@ -212,7 +212,7 @@ _PAIRS = [("5.81.5", "6.7.0"), ("6.7.0", "5.81.5"), ("4.18.3", "6.7.0"), (PYTHON
 
 @pytest.mark.parametrize("pauser", ["first", "second", "ours", "ours-opened-by-other"])
 @pytest.mark.parametrize(("first", "second"), _PAIRS, ids=["-".join(pair) for pair in _PAIRS])
-def test_whoever_paused_and_added_our_resume_brings_all_back(
+def test_our_resume_brings_all_back_for_any_pause_and_add(
     bare_stage: Stage, drivers: Drivers, hand: Hand, first: str, second: str, pauser: str
 ) -> None:
     """D13: a resume of 1.x to 5.x loses what 6.x added to `wait` meanwhile (H3 of the keyspace)."""

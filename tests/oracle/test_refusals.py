@@ -97,7 +97,7 @@ def test_a_user_who_may_not_move_jobs_moves_none(
 
 
 @pytest.mark.parametrize("forbidden", ["xadd", "hdel"])
-def test_a_user_who_may_move_jobs_but_not_tell_of_it_moves_them(
+def test_a_user_who_may_move_jobs_but_not_add_events_moves_them(
     bare_stage: Stage, restricted: redis.Redis, forbidden: str
 ) -> None:
     ids = bare_stage.official.seed([job("a"), job("b")])

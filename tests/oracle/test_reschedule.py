@@ -241,7 +241,7 @@ def test_a_scheduler_that_is_not_dead_is_left_alone(stage: Stage) -> None:
 
 
 @pytest.mark.releases(since="5.58.1")
-def test_a_worker_goes_on_with_a_revived_scheduler(stage: Stage) -> None:
+def test_a_worker_continues_with_a_revived_scheduler(stage: Stage) -> None:
     every = 300
     side = dead(stage, {"every": every, "limit": 50})
     with side.worker("ok") as worker:
@@ -289,7 +289,7 @@ def test_a_repeatable_job_whose_template_is_gone_is_refused(stage: Stage) -> Non
 
 
 @pytest.mark.releases(before="6.0.0")
-def test_a_repeatable_job_that_lost_its_place_goes_on(stage: Stage) -> None:
+def test_a_repeatable_job_that_lost_its_place_continues(stage: Stage) -> None:
     side = stage.official
     side.open()
     side.run("schedule")

@@ -36,7 +36,7 @@ def test_completed_jobs_run_again(stage: Stage) -> None:
     stage.ours.assert_all_in("completed", ids)
 
 
-def test_retried_jobs_stand_behind_those_that_wait(stage: Stage) -> None:
+def test_retried_jobs_are_behind_those_that_wait(stage: Stage) -> None:
     ids = stage.official.seed([job("a"), job("b")])
     waiting = stage.official.run("add", jobs=[job("w1"), job("w2")])
     stage.copy()
@@ -94,7 +94,7 @@ def test_priorities_wait_in_line_where_nothing_shows_that_prioritized_is_read(
 
 
 @pytest.mark.releases(since="4.0.0")
-def test_priorities_stand_among_the_prioritized_jobs_that_wait(stage: Stage) -> None:
+def test_priorities_are_placed_among_the_prioritized_jobs_that_wait(stage: Stage) -> None:
     low, high = stage.official.seed([job("low", priority=7), job("high", priority=2)])
     waiting = stage.official.run("add", jobs=[job("w", priority=5), job("w", priority=7)])
     stage.copy()
@@ -224,7 +224,7 @@ def test_the_events_keep_the_length_that_the_queue_asks_for(stage: Stage) -> Non
     stage.ours.work_off(ids)
 
 
-def test_a_length_of_the_events_that_nobody_set_is_not_written(stage: Stage) -> None:
+def test_an_unset_length_of_the_events_is_not_written(stage: Stage) -> None:
     ids = stage.official.seed([job("a")])
     stage.official.client.hdel(stage.official.key("meta"), "opts.maxLenEvents")
     stage.copy()

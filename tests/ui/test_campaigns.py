@@ -22,7 +22,7 @@ async def fail(job: Job, token: str) -> object:
     raise RuntimeError("Timeout of 5000ms exceeded")
 
 
-async def test_the_banner_tells_what_became_of_the_jobs(redis_url: str) -> None:
+async def test_the_banner_shows_what_became_of_the_jobs(redis_url: str) -> None:
     await fill(redis_url, "payments", 6)
     async with inspector(redis_url) as driver:
         await driver.sees("failed 6")
@@ -160,7 +160,7 @@ def cut_off(redis_url: str, folder: Path) -> None:
         child.send_signal(signal.SIGKILL)
 
 
-async def test_a_retry_that_was_cut_off_goes_on(
+async def test_a_retry_that_was_cut_off_continues(
     redis_url: str, client: redis.asyncio.Redis, tmp_path: Path
 ) -> None:
     ids = await fill(redis_url, "payments", 40)
@@ -177,7 +177,7 @@ async def test_a_retry_that_was_cut_off_goes_on(
     assert sorted(waiting) == sorted(ids)
 
 
-async def test_a_retry_that_was_stopped_goes_on_from_the_journal(
+async def test_a_retry_that_was_stopped_continues_from_the_journal(
     redis_url: str, client: redis.asyncio.Redis, tmp_path: Path
 ) -> None:
     ids = await fill(redis_url, "payments", 40)

@@ -164,7 +164,7 @@ async def test_a_click_moves_the_cursor_and_opens() -> None:
         assert view.cursor == view.scroll_offset.y
 
 
-async def test_the_wheel_scrolls_and_the_next_key_goes_on_from_there() -> None:
+async def test_the_wheel_scrolls_and_the_next_key_continues_from_there() -> None:
     async with Pane().run_test(size=(80, 24)) as pilot:
         view = await show(pilot, job())
         for _ in range(5):

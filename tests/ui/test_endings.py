@@ -149,7 +149,9 @@ def test_the_terminal_is_given_back(redis_url: str, way: str) -> None:
 
 
 @pytest.mark.parametrize("way", ["q", "SIGTERM", "a hang-up"])
-def test_a_hung_server_keeps_nobody(server: EmbeddedServer, redis_url: str, way: str) -> None:
+def test_a_hung_server_does_not_delay_the_end(
+    server: EmbeddedServer, redis_url: str, way: str
+) -> None:
     failed(redis_url, 1)
     with terminal("--redis", redis_url) as one:
         one.sees("payments")
@@ -300,7 +302,7 @@ def test_a_server_that_answers_late_is_shown_then() -> None:
             one.is_in_order()
 
 
-def test_a_server_that_is_lost_before_it_answered_is_told_in_a_line() -> None:
+def test_a_server_that_is_lost_before_it_answered_is_reported_in_a_line() -> None:
     with servers.start(tcp=True) as server:
         url = f"redis://127.0.0.1:{servers.tcp_port(server)}"
         os.kill(server.pid, signal.SIGSTOP)

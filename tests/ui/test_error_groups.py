@@ -193,7 +193,7 @@ async def test_counts_grow_and_the_cursor_stays_with_its_group(
         assert line_of(driver, "older")[:2] == ["1,000", "67%"]
 
 
-async def test_untouched_the_cursor_stands_on_the_largest(
+async def test_untouched_the_cursor_is_on_the_largest(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
     await raw_failed(

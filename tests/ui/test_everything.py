@@ -36,7 +36,7 @@ async def look_for(driver: Driver, words: str) -> None:
     await driver.press(*words, "enter")
 
 
-async def test_plus_marks_all_and_again_lets_go(redis_url: str) -> None:
+async def test_plus_marks_all_and_again_clears(redis_url: str) -> None:
     ids = await fill(redis_url, "payments", 5)
     async with inspector(redis_url) as driver:
         await driver.sees("failed 5")
@@ -127,7 +127,7 @@ async def test_the_count_is_a_least_one_while_it_searches(
         await driver.sees("1,500 matches marked")
 
 
-async def test_another_state_lets_go_of_everything(redis_url: str) -> None:
+async def test_another_state_clears_everything(redis_url: str) -> None:
     await fill(redis_url, "payments", 3)
     async with inspector(redis_url) as driver:
         await driver.sees("failed 3")

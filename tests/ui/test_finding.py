@@ -103,7 +103,7 @@ async def test_a_mistake_is_pointed_at_where_it_stands(
         assert "^" not in driver.lines()[-2]
 
 
-def test_words_about_a_mistake_stand_where_there_is_room() -> None:
+def test_words_about_a_mistake_are_where_there_is_room() -> None:
     assert pointer(4, "what", 80) == "    ^ what"
     assert pointer(70, "x" * 20, 80) == " " * 49 + "x" * 20 + " ^"
     assert pointer(30, "x" * 60, 80) == " " + "x" * 60
@@ -351,7 +351,7 @@ async def test_a_pattern_that_runs_away_is_stopped_and_said(redis_url: str) -> N
         await driver.sees("failed 2")
 
 
-async def test_a_connection_that_is_cut_keeps_what_was_found_and_goes_on(
+async def test_a_connection_that_is_cut_keeps_what_was_found_and_continues(
     server: EmbeddedServer,
 ) -> None:
     async with connect(server) as client:

@@ -217,7 +217,7 @@ async def test_when_nothing_failed_there_is_nothing_to_rerun(
         await driver.sees("No failed job to rerun.")
 
 
-async def test_read_only_tells_and_writes_nothing(
+async def test_read_only_prints_and_writes_nothing(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
     await failed_report(redis_url, client)

@@ -141,9 +141,7 @@ async def test_a_retried_row_stays_until_results_are_closed(redis_url: str) -> N
         assert "retried" not in driver.text()
 
 
-async def test_codes_stand_in_the_rows_in_words(
-    redis_url: str, client: redis.asyncio.Redis
-) -> None:
+async def test_codes_are_in_the_rows_in_words(redis_url: str, client: redis.asyncio.Redis) -> None:
     ids = await fill(redis_url, "payments", 3)
     async with inspector(redis_url, refresh=0.0) as driver:
         await driver.sees("failed 3")
@@ -223,7 +221,7 @@ async def test_it_fits_small_and_large_screens(redis_url: str, size: tuple[int, 
             assert all(len(line) == size[0] for line in driver.lines() if line.isascii())
 
 
-async def test_a_frozen_list_stands_still_and_counts_what_changes(redis_url: str) -> None:
+async def test_a_frozen_list_does_not_move_and_counts_what_changes(redis_url: str) -> None:
     await fill(redis_url, "payments", 2)
     async with inspector(redis_url) as driver:
         await driver.sees("failed 2")

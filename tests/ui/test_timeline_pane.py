@@ -45,7 +45,7 @@ def shown(driver: Driver) -> list[str]:
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 60)])
-async def test_it_tells_the_peak_of_failures(
+async def test_it_shows_the_peak_of_failures(
     redis_url: str, client: redis.asyncio.Redis, size: tuple[int, int]
 ) -> None:
     await failures(client, OUTAGE | {"now": 0})

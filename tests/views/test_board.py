@@ -124,7 +124,7 @@ class TestBetween:
 
 
 class TestResults:
-    async def test_they_stand_in_their_rows_and_the_list_is_held(self, client: Redis) -> None:
+    async def test_they_are_in_their_rows_and_the_list_is_held(self, client: Redis) -> None:
         await raw_failed(client, map(str, range(10)))
         board = await board_on(client)
         jobs = board.jobs
@@ -172,7 +172,7 @@ class TestResults:
         board.note(QUEUE, FAILED, {"1": Outcome(Fate.COMPLETED)})
         assert board.verdicts == {}
 
-    async def test_what_becomes_of_the_jobs_stands_in_their_rows(
+    async def test_outcomes_are_in_the_rows_of_their_jobs(
         self, server: EmbeddedServer, client: Redis
     ) -> None:
         async with real_queue(server) as real:

@@ -163,7 +163,7 @@ def test_a_mark_finds_a_line_at_any_width_in_any_document(
 @pytest.mark.parametrize(
     "number", ["1.10", "-0", "1E+5", "0.1000", "9007199254740993", "1" * 4_999, "-1.5e-400"]
 )
-def test_numbers_stand_as_they_were_written(number: str) -> None:
+def test_numbers_are_shown_as_they_were_written(number: str) -> None:
     layout = lay(Json(f'{{"n": {number}}}'), 120)
     layout.unfold_all(0)
     assert number in unwrapped(layout)
@@ -173,7 +173,7 @@ def test_doubled_keys_and_their_order_are_kept() -> None:
     assert unwrapped(lay(Json('{"b":1,"a":2,"b":3}'))) == '{"b": 1, "a": 2, "b": 3}'
 
 
-def test_a_small_document_is_open_and_small_containers_stand_on_one_line() -> None:
+def test_a_small_document_is_open_and_small_containers_take_one_line() -> None:
     text = '{"card": {"last4": "4242", "billing": {"to": {"city": "Berlin"}}}}'
     assert [line.strip() for line in shown(lay(Json(text)))[1:5]] == [
         "{",

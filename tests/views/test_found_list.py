@@ -77,7 +77,7 @@ async def test_finds_come_newest_first_while_it_searches(client: Redis) -> None:
     assert jobs.words() == "1,000 of 2,000 match"
 
 
-async def test_words_tell_how_far_it_is_and_that_it_was_stopped(client: Redis) -> None:
+async def test_words_show_how_far_it_is_and_that_it_was_stopped(client: Redis) -> None:
     await raw_failed(client, (f"j{place}" for place in range(2000)), change=error_of)
     jobs = finds(client)
     steps = jobs.search()

@@ -72,7 +72,7 @@ async def test_all_that_was_loaded_may_leave_and_much_that_was_not(world: World)
     assert {*range(600, 620), *range(700, 730), *range(970, 1000)} <= set(world.shown())
 
 
-async def test_a_list_that_is_empty_now_is_not_asked_for_ever(world: World) -> None:
+async def test_a_list_that_is_empty_now_is_not_asked_forever(world: World) -> None:
     await world.add(500)
     await world.list.refresh(0, 20, None)
     await world.remove(world.order)

@@ -96,7 +96,7 @@ class TestError:
         assert sections["stack"].folded
         assert text_of(sections["stack"]) == STACK
 
-    async def test_an_error_that_is_not_in_the_stack_stands_above_it(self, client: Redis) -> None:
+    async def test_an_error_that_is_not_in_the_stack_is_above_it(self, client: Redis) -> None:
         sections = await sections_of(client, failedReason="stalled", stacktrace=json.dumps([STACK]))
         assert list(sections)[:2] == ["error", "stack"]
         assert text_of(sections["error"]).startswith("stalled")
@@ -142,7 +142,7 @@ class TestContent:
         for some in ("42", '{"done":7}', "junk"):
             assert text_of((await sections_of(client, progress=some))["progress"]) == some
 
-    async def test_long_values_tell_how_long_they_are(self, client: Redis) -> None:
+    async def test_long_values_say_how_long_they_are(self, client: Redis) -> None:
         sections = await sections_of(client, data=json.dumps(["x" * 2000]))
         assert sections["data"].note == "2.0 kB"
         assert sections["options"].note == ""
@@ -220,7 +220,7 @@ class TestFacts:
         soon = document(replace(found, lock_ttl=12_000))
         assert "locked by: token:7, for 12.0 s more" in text_of(soon["job"])
 
-    async def test_times_are_told_in_full(
+    async def test_times_are_reported_in_full(
         self, client: Redis, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(os.environ, "TZ", "UTC")

@@ -97,9 +97,7 @@ class TestAnchor:
         assert await world.list.refresh(200, 220, anchor) == Moved(105, -105)
         world.assert_shows(world.order)
 
-    async def test_a_job_that_left_keeps_its_row_until_the_cursor_goes_on(
-        self, world: World
-    ) -> None:
+    async def test_a_job_that_left_keeps_its_row_until_the_cursor_moves(self, world: World) -> None:
         await world.add(50)
         await world.list.refresh(0, 20, None)
         anchor = world.order[7]
@@ -182,7 +180,7 @@ class TestAnchor:
         await churning
 
 
-async def test_jobs_that_come_while_nobody_refreshes_leave_no_seam(world: World) -> None:
+async def test_jobs_that_come_without_a_refresh_leave_no_seam(world: World) -> None:
     # As with --refresh 0, or frozen.
     await world.add(300)
     await world.list.refresh(0, 20, None)
@@ -193,7 +191,7 @@ async def test_jobs_that_come_while_nobody_refreshes_leave_no_seam(world: World)
     world.assert_shows(before)
 
 
-async def test_a_list_that_shrinks_while_nobody_refreshes_ends_where_it_ends(world: World) -> None:
+async def test_a_list_that_shrinks_without_a_refresh_ends_where_it_ends(world: World) -> None:
     await world.add(300)
     await world.list.refresh(0, 20, None)
     await world.remove(world.order[150:])
@@ -247,7 +245,7 @@ class TestListStates:
             row = jobs.row(place)
             assert row is None or row.id == member
 
-    async def test_an_id_that_stands_there_twice_breaks_nothing(self, client: Redis) -> None:
+    async def test_an_id_that_is_there_twice_breaks_nothing(self, client: Redis) -> None:
         await raw_list(client, "wait", ["a", "b", "a", "c", "b"] * 60)
         jobs = JobList(Reader(client), QUEUE, JobState.WAITING)
         for first in (0, 100, 250, 0):
@@ -279,7 +277,7 @@ class TestListStates:
         max_size=30,
     ),
 )
-async def test_whatever_happens_the_list_agrees_with_redis_after_a_refresh(
+async def test_after_a_refresh_the_list_always_agrees_with_redis(
     client: Redis, seed: int, newest_first: bool, steps: list[str]
 ) -> None:
     await client.flushall()

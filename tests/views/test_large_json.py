@@ -74,7 +74,7 @@ def test_the_screen_shows_what_is_too_large_to_fold_as_text() -> None:
     assert parse_json(large[: MOST_FOLDED - 1])[2].startswith("not valid JSON")
 
 
-def test_what_stands_before_a_mistake_is_shown() -> None:
+def test_what_is_before_a_mistake_is_shown() -> None:
     found: list[str] = []
     with pytest.raises(NoJson) as told:
         found += pretty_lines('{"a": 1, "b": [oops]}')

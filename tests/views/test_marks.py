@@ -49,7 +49,7 @@ def test_clearing_ends_a_range_too() -> None:
     assert marks.anchor is None
 
 
-def test_ids_are_told_apart_to_the_last_byte() -> None:
+def test_ids_are_kept_apart_to_the_last_byte() -> None:
     marks = marked("\udcff", "\udcfe", "1", "01", " 1")
     assert len(marks) == 5
     assert 1 not in marks

@@ -55,7 +55,7 @@ async def test_named_queues_are_not_searched_for(server: EmbeddedServer, client:
     assert names(poll) == ["a"]
 
 
-async def test_a_look_tells_which_queues_have_changed(client: Redis) -> None:
+async def test_a_look_shows_which_queues_have_changed(client: Redis) -> None:
     await raw_failed(client, "1", A)
     await raw_failed(client, "1", B)
     poll = Poll(client, ["bull"], [], 2.0)
@@ -111,7 +111,7 @@ async def test_the_workers_of_a_new_queue_are_counted_at_once(client: Redis) -> 
     assert poll.workers == {A: 0, B: 0}
 
 
-async def test_where_nobody_may_see_workers_nobody_knows_of_any(client: Redis) -> None:
+async def test_where_workers_may_not_be_seen_they_are_unknown(client: Redis) -> None:
     await raw_failed(client, "1", A)
     async with login(client, "-client") as watcher:
         poll = Poll(watcher, ["bull"], ["a"], 2.0)
@@ -147,7 +147,7 @@ class TestPause:
         await poll.pause()
         assert 0.19 <= time.perf_counter() - start < 2
 
-    async def test_it_ends_early_when_somebody_asks_but_not_at_once(self, client: Redis) -> None:
+    async def test_it_ends_early_on_request_but_not_at_once(self, client: Redis) -> None:
         poll = Poll(client, ["bull"], [], 60.0)
         start = time.perf_counter()
         poll.nudge()
@@ -155,7 +155,7 @@ class TestPause:
         assert SHORTEST_GAP * 0.9 <= time.perf_counter() - start < 2
 
     @pytest.mark.parametrize("refresh", [0, 60.0])
-    async def test_without_a_refresh_it_ends_only_when_somebody_asks(
+    async def test_without_a_refresh_it_ends_only_on_request(
         self, client: Redis, refresh: float
     ) -> None:
         poll = Poll(client, ["bull"], [], refresh)
@@ -219,7 +219,7 @@ class TestEvents:
             assert names(poll) == ["a"]
 
 
-async def test_who_may_look_at_nothing_is_told(client: Redis) -> None:
+async def test_a_user_who_may_read_nothing_is_told_so(client: Redis) -> None:
     await raw_meta(client, A)
     async with login(client, "-hmget") as watcher:
         for only in ([], ["a"]):

@@ -99,7 +99,7 @@ async def test_a_job_whose_id_is_made_of_nuls_is_a_job_as_any_other(
     assert await census(any_client) == left
 
 
-async def test_a_queue_that_is_gone_is_told_from_a_foreign_one(any_client: Redis) -> None:
+async def test_a_queue_that_is_gone_is_not_taken_for_a_foreign_one(any_client: Redis) -> None:
     await raw_failed(any_client, "12")
     jobs = picked("12")
     assert await codes(any_client, jobs[:1]) == [1]
@@ -398,7 +398,7 @@ class TestRefusals:
         assert await census(client) == {"1": ["failed"], "2": ["wait"]}
 
     @pytest.mark.parametrize("key", ["events", "marker"])
-    async def test_a_refused_side_effect_is_told_and_costs_no_job(
+    async def test_a_refused_side_effect_is_reported_and_costs_no_job(
         self, client: Redis, key: str
     ) -> None:
         await raw_failed(client, "12")

@@ -70,7 +70,7 @@ async def test_a_version_decides_where_jobs_wait_and_what_to_beware_of(client: R
     assert (await plan_pausing(client, Verb.PAUSE, [QUEUE])).warnings() == []
 
 
-async def test_a_journal_tells_what_was_and_each_queue_has_a_code(
+async def test_a_journal_shows_what_was_and_each_queue_has_a_code(
     server: EmbeddedServer, client: Redis, tmp_path: Path
 ) -> None:
     await _seed(server, QUEUE, OTHER)
