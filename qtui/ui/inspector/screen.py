@@ -596,7 +596,7 @@ class Inspector(LiveScreen):
             return (Where.MOVE, Where.QUEUE, Where.INSPECTOR, Where.JOBS)
         if self.focused is self.timeline:
             return (Where.TIMELINE, Where.INSPECTOR)
-        return (Where.JOBS, Where.INSPECTOR, Where.QUEUE, Where.MOVE)
+        return (Where.JOBS, Where.MOVE, Where.INSPECTOR, Where.QUEUE)
 
     @override
     def key_lead(self) -> str:
