@@ -90,6 +90,10 @@ def verb_of(action: str) -> Verb | None:
     return Verb(action) if action in _IDS else None
 
 
+DONE_TO_SCHEDULERS: Final = {"run-now": "run now", "remove": "removed", "revive": "revived"}
+"""What is said of a scheduler with code 1, by what was done to it."""
+
+
 def done_by(action: str) -> str:
     """Returns the `Verb.done` of an action's id; ``done`` for the id of a newer qtui."""
     return Verb(action).done if action in _IDS else "done"

@@ -16,7 +16,7 @@ from qtui.commands.shared.ndjson import row_object
 from qtui.commands.shared.output import Cell, Column, Paper, Table
 from qtui.commands.shared.run import DONE, NOT_ALL, USAGE, CommandError, Workplace
 from qtui.folders import MOVED_BY, NOWHERE
-from qtui.operations.journal.lines import Snapshot
+from qtui.operations.journal.lines import NOUNS, Snapshot
 from qtui.operations.journal.pruning import prunable, prune
 from qtui.operations.journal.reading import (
     UNREADABLE,
@@ -308,8 +308,9 @@ def _show(out: Paper, folder: Path, campaign_id: str) -> None:
         if more > 0:
             out.line(f"and {plural(more, 'group')} more")
     if story.of_queues:
-        _heading(out, "queues")
-        table = Table(out, [Column("queue"), Column("result"), Column("before")])
+        noun = NOUNS.get(one.header.selection.kind, "queue")
+        _heading(out, f"{noun}s")
+        table = Table(out, [Column(noun), Column("result"), Column("before")])
         table.write(
             [
                 Cell(plain(name)),

@@ -170,7 +170,7 @@ def facts(one: Summary, story: Story) -> Iterator[tuple[str, str]]:
     """The facts of a campaign from its journal, as rows of label and text; plain."""
     header = one.header
     phase, ended = phase_of(one), f", {_moment(one.until)}" if one.until else ""
-    yield "action", plain(header.action)
+    yield "action", plain(header.action_words)
     if header.reason:
         yield "reason", plain(header.reason)
     yield "state", plain(f"{phase}{ended}" + (f": {first_line(one.note)}" if one.note else ""))
@@ -198,7 +198,7 @@ def facts(one: Summary, story: Story) -> Iterator[tuple[str, str]]:
         yield "flow", plain(header.flow.get("root", "?"))
         start = "all jobs" if header.flow.get("start") == "start" else "failed jobs only"
         yield "selection", f"{selection_words(header)}, rerun: {start}"
-    elif header.undoes or header.selection.kind in NOUNS:
+    elif header.undoes or header.selection.kind in NOUNS or not header.state:
         yield "selection", selection_words(header)
     else:
         yield "selection", f"{selection_words(header)}, from {state_before(header)}"

@@ -11,6 +11,7 @@ from qtui.bullmq.ask import Command, ask, number, text
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import NOT_JOBS, JobState
+from qtui.bullmq.reads.lists import stand_in_lists
 from qtui.bullmq.reads.queues.discovery import scan
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.search.walk import Walk
@@ -120,12 +121,12 @@ class Sweep:
     async def _missing(self) -> list[Finding]:
         """Ids in a state whose job has no hash."""
         gone = await self._without_hash(self._no_hash[:MOST_NAMED])
-        where = await Reader(self._client).whereabouts(self._queue, gone) if gone else {}
-        gone = [one for one in gone if where[one].state is not None]
+        where = await self._states(gone)
+        gone = [one for one in gone if one in where]
         if not gone:
             return []
         more = max(0, len(self._no_hash) - MOST_NAMED)
-        key = self._queue.key((where[gone[0]].state or JobState.FAILED).key)
+        key = self._queue.key(where[gone[0]].key)
         return [
             Finding(
                 code="no-hash",
@@ -139,6 +140,17 @@ class Sweep:
                 evidence=(f"{key}: holds {gone[0]}", f"{self._queue.job(gone[0])}: none"),
             )
         ]
+
+    async def _states(self, ids: Sequence[str]) -> dict[str, JobState]:
+        """The state of each id that is in one, whether it has a hash or not."""
+        if not ids:
+            return {}
+        found = await Reader(self._client).whereabouts(self._queue, ids, ())
+        listless = [one for one in ids if found[one].state is None]
+        lists = [state for state in JobState if state.is_list]
+        standing = await stand_in_lists(self._client, self._queue, listless, lists)
+        states = {one: standing[one].state if one in standing else found[one].state for one in ids}
+        return {one: state for one, state in states.items() if state is not None}
 
     async def _doubled(self) -> list[Finding]:
         """Ids in two states, or twice in one."""

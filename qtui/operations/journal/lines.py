@@ -32,7 +32,7 @@ from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.writers.batch import NEVER, Picked
 from qtui.operations.following.outcome import Fate, Outcome
 from qtui.operations.journal.texts import REPEATED_FIELDS, Shortened, Texts, whole
-from qtui.verbs import Verb, done_by, verb_of
+from qtui.verbs import DONE_TO_SCHEDULERS, Verb, done_by, verb_of
 
 MOST_OF_A_REASON: Final = 500
 """Characters of a reason."""
@@ -135,7 +135,7 @@ class Header:
     @property
     def action_words(self) -> str:
         """The action for people: what was done to schedulers, for others the action's id."""
-        return _text(self.options.get("do")) or self.action
+        return self.action if self.undoes else _text(self.options.get("do")) or self.action
 
     @property
     def noun(self) -> str:
@@ -148,7 +148,7 @@ class Header:
     @property
     def done(self) -> str:
         """What is said of its jobs with code 1."""
-        return done_by(self.action)
+        return DONE_TO_SCHEDULERS.get(self.action_words) or done_by(self.action)
 
 
 class Snapshot(NamedTuple):

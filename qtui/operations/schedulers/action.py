@@ -25,7 +25,7 @@ from qtui.operations.add.add import Add
 from qtui.operations.journal.lines import SCHEDULERS, Header
 from qtui.operations.queues.queue_action import QueueAction, QueueChange
 from qtui.operations.schedulers.changes import Reading, read_removal, read_revival
-from qtui.verbs import Verb
+from qtui.verbs import DONE_TO_SCHEDULERS, Verb
 
 
 class Do(StrEnum):
@@ -38,7 +38,7 @@ class Do(StrEnum):
     @property
     def done(self) -> str:
         """What is said of a scheduler with code 1."""
-        return {Do.RUN_NOW: "run now", Do.REMOVE: "removed", Do.REVIVE: "revived"}[self]
+        return DONE_TO_SCHEDULERS[self.value]
 
 
 class SchedulerChange(ABC):
