@@ -19,6 +19,7 @@ from typing import Final, TypeAlias
 
 from qtui.folders import config_file
 from qtui.text import plain
+from qtui.verbs import Verb
 
 DEFAULT_REDIS: Final = "redis://localhost:6379"
 LEAST_REFRESH: Final = 0.25
@@ -31,10 +32,12 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marked:
-    """A server that a profile marks read-only."""
+    """A server on which a profile allows not everything."""
 
     profile: str
     url: str = field(repr=False)
+    allow: frozenset[Verb]
+    """The only actions that may be carried out there; none if it is read-only."""
     announced: tuple[str, ...] = ()
     """As in `Settings`, for this server."""
 
@@ -53,8 +56,12 @@ class Settings:
     read_only: bool = False
     read_only_by: str = ""
     """The profile that marks the server read-only, if nothing else asked for it."""
+    allow: frozenset[Verb] = frozenset(Verb)
+    """The actions that may be carried out where it is not read-only."""
+    allow_by: str = ""
+    """The profile that allows no others; empty if the top of a file says so, or nothing does."""
     marked: tuple[Marked, ...] = ()
-    """The servers of all profiles with ``read-only = true``, in every file that was read."""
+    """The servers of all profiles with ``read-only = true`` or ``allow``, in every file read."""
     refresh: float = 2.0
     """Seconds between refreshes; 0 disables them."""
     scan_rate: float | None = None
@@ -72,6 +79,21 @@ class Settings:
     theme: str | None = None
     keys: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Keys by the id of the action; the screen checks that such an action exists."""
+
+    @property
+    def allowed(self) -> frozenset[Verb]:
+        """The actions that may be carried out; none in read-only mode."""
+        return frozenset() if self.read_only else self.allow
+
+    def guarded(self, by: Iterable[Marked]) -> Settings:
+        """Returns the settings with what profiles allow on their server, and no more."""
+        found = self
+        for one in by:
+            if not one.allow:
+                found = replace(found, read_only=True, read_only_by=one.profile)
+            elif not found.allow <= one.allow:
+                found = replace(found, allow=found.allow & one.allow, allow_by=one.profile)
+        return found
 
     def without_ways(self) -> Settings:
         """The same settings without tunnels, proxies and TLS."""
@@ -91,7 +113,7 @@ _Table: TypeAlias = Mapping[str, object]
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _TLS_TEXTS: Final = ("tls-ca", "tls-cert", "tls-key", "tls-server-name")
 _PROFILE_KEYS: Final = (
-    *("redis", "prefix", "queue", "read-only", "refresh", "scan-rate"),
+    *("redis", "prefix", "queue", "read-only", "allow", "refresh", "scan-rate"),
     *("announced", *_TLS_TEXTS, "tls-insecure"),
 )
 _KEYS: Final = (*_PROFILE_KEYS, "theme", "keys", "profiles")
@@ -114,7 +136,9 @@ def load(
     REDIS_URL). 4. The top of the config file. 5. The default. So ``--profile prod`` is prod
     whatever REDIS_URL a shell happens to hold. Read-only is on as soon as the flag, QTUI_READ_ONLY,
     the profile, or the top of the file or of the user's own file says so, and nothing turns it off
-    again; `Settings.marked` are the servers that it is on for wherever they are named.
+    again. What the profile and the tops of these files ``allow`` are limits too: only what all of
+    them allow may be carried out. `Settings.marked` are the servers of profiles that limit them,
+    for wherever they are named.
 
     ``${NAME}`` in texts of the file is replaced by that environment variable.
 
@@ -151,12 +175,15 @@ def load(
     theme = file.expanded(file.table.get("theme"), "", "theme", environ)
     flag = _switch(environ) or bool(flags.get("read_only"))
     at_top = any(one.table.get("read-only") is True for one in files)
+    allow = _allowed(of_profile).intersection(*[_allowed(one.table) for one in files])
     return Settings(
         redis=str(pick("redis", "redis") or DEFAULT_REDIS),
         has_address=bool(pick("redis", "redis")),
         prefixes=_texts(pick("prefix", "prefixes")) or ("bull",),
         queues=_texts(pick("queue", "queues")),
-        read_only=flag or at_top or of_profile.get("read-only") is True,
+        read_only=flag or at_top or of_profile.get("read-only") is True or not allow,
+        allow=allow,
+        allow_by=profile if "allow" in of_profile else "",
         marked=tuple(server for one in files for server in one.marked(environ)),
         refresh=2.0 if refresh is None else _refresh(refresh, "--refresh"),
         scan_rate=None if scan_rate is None else _scan_rate(scan_rate, "--scan-rate"),
@@ -170,6 +197,15 @@ def load(
         theme=None if theme is None else str(theme),
         keys=MappingProxyType({name: str(key) for name, key in file.section("keys").items()}),
     )
+
+
+def _allowed(table: _Table) -> frozenset[Verb]:
+    """What a table allows: all if it does not say; of a malformed list what is right in it."""
+    value = table.get("allow")
+    if value is None:
+        return frozenset(Verb)
+    names = value if isinstance(value, list) else []
+    return frozenset(verb for verb in Verb if verb in names)
 
 
 def _given(value: object) -> bool:
@@ -250,7 +286,7 @@ class _File:
         return cls(path, _parsed(raw, path))
 
     def marked(self, environ: Mapping[str, str]) -> Iterator[Marked]:
-        """The servers of profiles that are read-only; variables not set stay as names."""
+        """The servers of profiles that limit what is done there; unset variables stay as names."""
 
         def texts(table: _Table, key: str) -> tuple[str, ...]:
             # The file may be one that nothing has checked.
@@ -263,9 +299,13 @@ class _File:
 
         profiles = self.table.get("profiles")
         for name, table in profiles.items() if isinstance(profiles, dict) else ():
-            if isinstance(table, dict) and table.get("read-only") is True:
+            if not isinstance(table, dict):
+                continue
+            allow = frozenset[Verb]() if table.get("read-only") is True else _allowed(table)
+            if allow != frozenset(Verb):
+                ways = texts(table, "announced")
                 for url in texts(table, "redis"):
-                    yield Marked(profile=name, url=url, announced=texts(table, "announced"))
+                    yield Marked(profile=name, url=url, allow=allow, announced=ways)
 
     @property
     def shown(self) -> str:
@@ -318,6 +358,15 @@ class _File:
                 _refresh(value, where)
             if key == "scan-rate":
                 _scan_rate(value, where)
+            if key == "allow":
+                self._check_actions(section, value)
+
+    def _check_actions(self, section: str, value: object) -> None:
+        known = [verb.value for verb in Verb]
+        for name in value if isinstance(value, list) else ():
+            if name not in known:
+                what = f"names {plain(str(name))}, which is no action: {_nearest(str(name), known)}"
+                raise self.error(section, "allow", what)
 
     def expanded(self, value: object, section: str, key: str, environ: Mapping[str, str]) -> object:
         """A value with variables of the environment in place of ``${NAME}``."""
@@ -356,6 +405,9 @@ def _mismatch(key: str, value: object) -> str:
         several = value if isinstance(value, list) else [value]
         fine = several and all(isinstance(item, str) and item for item in several)
         return "" if fine else "text or a list of texts"
+    if key == "allow":
+        fine = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        return "" if fine else 'a list of actions, such as ["retry", "pause"]'
     if key in ("read-only", "tls-insecure"):
         return "" if isinstance(value, bool) else "true or false"
     if key in ("refresh", "scan-rate"):

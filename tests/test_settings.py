@@ -178,7 +178,7 @@ def test_a_variable_is_needed_only_where_its_text_counts(config: Path) -> None:
         ),
         (
             "xyzzy = 1",
-            "xyzzy is not a setting: there are redis, prefix, queue, read-only, refresh,",
+            "xyzzy is not a setting: there are redis, prefix, queue, read-only, allow, refresh,",
         ),
         ('"a\\nb\\u001b" = 1', "a␊b␛ is not a setting"),
         ("redis = ['redis://:hunter2@h']", "redis must be text, not a list"),
@@ -188,6 +188,12 @@ def test_a_variable_is_needed_only_where_its_text_counts(config: Path) -> None:
         ("queue = ['a', 1]", "queue must be text or a list of texts, not a list"),
         ("read-only = 'hunter2'", "read-only must be true or false, not text"),
         ("read-only = 1", "read-only must be true or false, not a number"),
+        (
+            "allow = 'retry'",
+            'allow must be a list of actions, such as ["retry", "pause"], not text',
+        ),
+        ("allow = ['retri']", "allow names retri, which is no action: did you mean retry?"),
+        ("[profiles.p]\nallow = [1]", "[profiles.p] allow must be a list of actions"),
         ("refresh = true", "refresh must be a number of seconds, not true or false"),
         ("refresh = 0.1", "refresh must be 0.25 seconds or more, or 0 to disable refreshes"),
         ("refresh = -1", "refresh must be 0.25 seconds or more, or 0 to disable refreshes"),

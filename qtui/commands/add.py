@@ -54,7 +54,7 @@ def add_job(place: Workplace, request: AddRequest) -> int:
     manner = request.manner
     check_may_write(
         place,
-        str(request.verb),
+        request.verb,
         dry_run=manner.dry_run,
         asks=manner.asks,
         stdin_is_used=manner.stdin_is_used,

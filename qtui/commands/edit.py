@@ -54,11 +54,13 @@ def edit_job(place: Workplace, request: EditRequest) -> int:
         raise CommandError(request.wish.mistake, USAGE)
     check_may_write(
         place,
-        "edit",
+        Verb.EDIT,
         dry_run=manner.dry_run,
         asks=manner.asks,
         stdin_is_used=manner.stdin_is_used,
     )
+    if request.wish.retry:
+        check_may_write(place, Verb.RETRY, dry_run=manner.dry_run, asks=False)
     if request.in_editor and not (is_terminal(sys.stdin) and place.err.is_terminal):
         raise CommandError(
             "cannot open an editor without a terminal: give --data, --priority or --delay", USAGE

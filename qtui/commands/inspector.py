@@ -20,12 +20,15 @@ from qtui.bullmq.connection.client import (
 )
 from qtui.bullmq.connection.origin import read_origin
 from qtui.bullmq.keys import QueueKey
-from qtui.commands.shared.run import USAGE, CommandError, Workplace
+from qtui.commands.shared.run import USAGE, CommandError, Workplace, forbidden
 from qtui.folders import theme_file
 from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign
+from qtui.operations.engine.pace import Pace
+from qtui.operations.flow_rerun.plan import RerunPlan
 from qtui.operations.flow_rerun.rerun import Rerun
-from qtui.operations.journal.reading import read_header
+from qtui.operations.journal.reading import JournalError, read_header
+from qtui.operations.planning.plan import Plan, Resets
 from qtui.operations.planning.proposal import ActionPlan, PlanOptions
 from qtui.operations.promote.resuming import resume_promotion
 from qtui.operations.remove.resuming import resume_removal
@@ -34,7 +37,7 @@ from qtui.operations.resuming.recorder import Recorder
 from qtui.operations.retry.resuming import resume_retry
 from qtui.operations.retry.retry import Retry
 from qtui.operations.undo.resuming import InterruptedUndo
-from qtui.settings import Settings
+from qtui.settings import Marked, Settings
 from qtui.text import plain
 from qtui.ui.actions import ACTIONS
 from qtui.ui.app import QtuiApp
@@ -79,21 +82,19 @@ async def _open(place: Workplace) -> Session:
     Raises:
         RedisFault: the server is unreachable or refuses, or it can't hold queues.
     """
-    server, target, by = await place.asked(lambda client: _meet(client, place))
-    settings = place.settings
-    if by:
-        settings = replace(settings, read_only=True, read_only_by=by)
+    server, target, guards = await place.asked(lambda client: _meet(client, place))
+    settings = place.settings.guarded(guards)
     client = connect(target, read_only=settings.read_only)
     return make_session(settings, target, client, server, journal=place.journal, note=place.note)
 
 
-async def _meet(client: Client, place: Workplace) -> tuple[Server, Target, str]:
-    """The server, the target (a cluster if it is one), and the profile that marks it read-only."""
+async def _meet(client: Client, place: Workplace) -> tuple[Server, Target, list[Marked]]:
+    """The server, the target (a cluster if it is one), and what profiles say of its nodes."""
     server, target = await identify(client), place.target
     nodes = await nodes_of(client)
     if not nodes:
-        return server, target, ""
-    return server, target.as_cluster(nodes), await place.guarding_profile(client)
+        return server, target, []
+    return server, target.as_cluster(nodes), await place.cluster_guards(client)
 
 
 def _check_theme(name: str | None) -> None:
@@ -126,7 +127,7 @@ def make_session(
     journal: Path,
     note: str = "",
 ) -> Session:
-    """What the screen works with. It gets a way to write only here, and none in read-only mode.
+    """What the screen works with. It gets ways to write only here: those of allowed actions.
 
     Args:
         settings: the user's settings.
@@ -137,51 +138,60 @@ def make_session(
         note: a note for the status line.
     """
     session = Session(settings, target, client, server, None, journal=journal, note=note)
-    if settings.read_only:
+    allowed = settings.allowed
+    if not allowed:
         return session
     where = target.shown
     from qtui.bullmq.writers.remove import RemoveWriter
     from qtui.bullmq.writers.rerun import RerunWriter
     from qtui.bullmq.writers.retry import RetryWriter
 
-    retry, rerun = RetryWriter(client), RerunWriter(client)
     record = Recorder(folder=journal, where=where, how="the inspector")
 
-    allowed = frozenset(Verb)
+    def check(verb: Verb) -> None:
+        if why := forbidden(settings, verb):
+            raise JournalError(why)
 
     def carry(plan: ActionPlan, options: PlanOptions, reason: str) -> Campaign[JobAction]:
-        assert plan.verb in allowed, f"{plan.verb} is not allowed"
+        check(plan.verb)
         action = plan.action(client, options)
         return Campaign(client, action, options.pace, record=replace(record, reason=reason))
 
     async def resume(name: str) -> Campaign[JobAction]:
         header = await asyncio.to_thread(read_header, journal, name)
+        verb = verb_of(header.action)
+        if verb is not None:
+            check(verb)
         key = QueueKey(header.queue, header.prefix).key("meta")
         origin = await read_origin(client, key)
-        if header.action == Verb.UNDO:
+        if verb is Verb.UNDO:
             undo = await asyncio.to_thread(InterruptedUndo.take, journal, name, where, origin)
             return await undo.campaign(client)
-        verb = verb_of(header.action) if header.action in _RESUMED else None
+        resumed = verb if verb in _RESUMED and verb else Verb.RETRY  # which refuses any other
 
         def take() -> Interrupted:
-            return Interrupted.take(journal, name, where, origin, verb=verb or Verb.RETRY)
+            return Interrupted.take(journal, name, where, origin, verb=resumed)
 
         taken = await asyncio.to_thread(take)
-        if verb is Verb.REMOVE:
+        if resumed is Verb.REMOVE:
             return await resume_removal(taken, client, RemoveWriter(client))
-        if verb is Verb.PROMOTE:
+        if resumed is Verb.PROMOTE:
             return await resume_promotion(taken, client)
-        return await resume_retry(taken, client, retry)
+        return await resume_retry(taken, client, RetryWriter(client))
+
+    def retry(plan: Plan, resets: Resets, pace: Pace, reason: str) -> Campaign[Retry]:
+        action = Retry(client, RetryWriter(client), plan, resets)
+        return Campaign(client, action, pace, record=replace(record, reason=reason))
+
+    def rerun(plan: RerunPlan, resets: Resets, reason: str) -> Campaign[Rerun]:
+        action = Rerun(client, RerunWriter(client), plan, resets)
+        return Campaign(client, action, record=replace(record, reason=reason))
 
     return replace(
         session,
         allowed=allowed,
         carry=carry,
-        campaign=lambda plan, resets, pace, reason: Campaign(
-            client, Retry(client, retry, plan, resets), pace, record=replace(record, reason=reason)
-        ),
+        campaign=retry if Verb.RETRY in allowed else None,
         resume=resume,
-        rerun=lambda plan, resets, reason: Campaign(
-            client, Rerun(client, rerun, plan, resets), record=replace(record, reason=reason)
-        ),
+        rerun=rerun if Verb.RERUN in allowed else None,
     )

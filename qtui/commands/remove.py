@@ -24,7 +24,6 @@ from qtui.commands.shared.run import (
     DONE,
     INTERRUPTED,
     NOT_ALL,
-    READ_ONLY,
     REDIS,
     USAGE,
     CommandError,
@@ -206,7 +205,7 @@ def remove_jobs(place: Workplace, request: RemoveRequest) -> int:
     """Removes jobs, or shows what a removal would do; returns the exit code."""
     check_may_write(
         place,
-        "remove",
+        Verb.REMOVE,
         dry_run=request.dry_run,
         asks=request.asks,
         stdin_is_used=request.ids_on_stdin,
@@ -238,7 +237,9 @@ def remove_jobs(place: Workplace, request: RemoveRequest) -> int:
         return report.end(report.code if request.dry_run or request.ids else NOT_ALL)
     if request.asks and (code := _asked(place, plan, request, report)) is not None:
         return code
-    return place.ask(lambda client: _carry_out(client, place, plan, request, report), writes=True)
+    return place.ask(
+        lambda client: _carry_out(client, place, plan, request, report), writes=Verb.REMOVE
+    )
 
 
 def _asked(
@@ -356,8 +357,7 @@ def resume_removal_of(
 
     If this server may not hold the campaign's queue, it asks first, unless ``yes`` is given.
     """
-    if place.settings.read_only:
-        raise CommandError("read-only mode: remove is off", READ_ONLY)
+    check_may_write(place, Verb.REMOVE, dry_run=False, asks=False)
     try:
         taken = _take(place, name, yes=yes)
     except JournalError as error:
@@ -371,7 +371,7 @@ def resume_removal_of(
         report.count(campaign.codes)
         return await _run(campaign, place, report, selection)
 
-    return place.ask(go_on, writes=True)
+    return place.ask(go_on, writes=Verb.REMOVE)
 
 
 def _take(place: Workplace, name: str, *, yes: bool) -> Interrupted:

@@ -30,6 +30,7 @@ from qtui.operations.following.outcome import Fate
 from qtui.operations.planning.plan import Resets
 from qtui.operations.resuming.recorder import Recorder
 from qtui.text import count, first_line, plain, plural
+from qtui.verbs import Verb
 from qtui.views.columns import Tone
 
 _MOST_STEPS: Final = 30
@@ -77,7 +78,7 @@ class RerunRequest:
 
 def rerun_flow(place: Workplace, request: RerunRequest, start: Start) -> int:
     """Reruns a job's flow, or shows what a rerun would do; returns the exit code."""
-    check_may_write(place, "rerun", dry_run=request.dry_run, asks=request.asks)
+    check_may_write(place, Verb.RERUN, dry_run=request.dry_run, asks=request.asks)
     plan = place.ask(lambda client: _plan(client, place, request, start))
     if not request.json or request.asks:
         _print_plan(place.err, plan, request)
@@ -94,7 +95,9 @@ def rerun_flow(place: Workplace, request: RerunRequest, start: Start) -> int:
             return report.end(INTERRUPTED, "interrupted: nothing was rerun")
         if not said_yes:
             return report.end(NOT_ALL, "nothing was rerun")
-    return place.ask(lambda client: _carry_out(client, place, request, plan, report), writes=True)
+    return place.ask(
+        lambda client: _carry_out(client, place, request, plan, report), writes=Verb.RERUN
+    )
 
 
 async def _plan(client: Client, place: Workplace, request: RerunRequest, start: Start) -> RerunPlan:

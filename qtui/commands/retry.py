@@ -24,7 +24,6 @@ from qtui.commands.shared.run import (
     DONE,
     INTERRUPTED,
     NOT_ALL,
-    READ_ONLY,
     USAGE,
     CommandError,
     Workplace,
@@ -42,6 +41,7 @@ from qtui.operations.retry.resuming import resume_retry
 from qtui.operations.retry.retry import Retry
 from qtui.operations.supply.selection import Query, Selection, chosen, query
 from qtui.text import count, plain, plural
+from qtui.verbs import Verb
 from qtui.views.columns import Tone
 
 _MOST_GROUPS: Final = 30
@@ -99,7 +99,7 @@ def retry_jobs(place: Workplace, request: RetryRequest) -> int:
     """Retries the jobs, or shows what a retry would do; returns the exit code."""
     check_may_write(
         place,
-        "retry",
+        Verb.RETRY,
         dry_run=request.dry_run,
         asks=request.asks,
         stdin_is_used=request.ids_on_stdin,
@@ -142,7 +142,9 @@ def retry_jobs(place: Workplace, request: RetryRequest) -> int:
             return report.end(INTERRUPTED, "interrupted: nothing was retried")
         if not said_yes:
             return report.end(NOT_ALL, "nothing was retried")
-    return place.ask(lambda client: _carry_out(client, place, plan, request, report), writes=True)
+    return place.ask(
+        lambda client: _carry_out(client, place, plan, request, report), writes=Verb.RETRY
+    )
 
 
 async def _plan(client: Client, place: Workplace, request: RetryRequest, report: Report) -> Plan:
@@ -251,8 +253,7 @@ def resume_campaign(
 
     If this server may not hold the campaign's queue, it asks first, unless ``yes`` is given.
     """
-    if place.settings.read_only:
-        raise CommandError("read-only mode: retry is off", READ_ONLY)
+    check_may_write(place, Verb.RETRY, dry_run=False, asks=False)
     try:
         taken = _take(place, name, yes=yes)
     except JournalError as error:
@@ -269,7 +270,7 @@ def resume_campaign(
         finally:
             campaign.close()
 
-    return place.ask(go_on, writes=True)
+    return place.ask(go_on, writes=Verb.RETRY)
 
 
 async def run_campaign(

@@ -21,7 +21,6 @@ from qtui.commands.shared.run import (
     DONE,
     INTERRUPTED,
     NOT_ALL,
-    READ_ONLY,
     REDIS,
     USAGE,
     CommandError,
@@ -69,7 +68,7 @@ class UndoRequest:
 
 def undo_operation(place: Workplace, request: UndoRequest) -> int:
     """Undoes an operation, or shows what an undo would do; returns the exit code."""
-    check_may_write(place, "undo", dry_run=request.dry_run, asks=request.asks)
+    check_may_write(place, Verb.UNDO, dry_run=request.dry_run, asks=request.asks)
     report = UndoReport(
         place.out,
         place.err,
@@ -116,7 +115,7 @@ def undo_operation(place: Workplace, request: UndoRequest) -> int:
         finally:
             campaign.close()
 
-    return place.ask(work, writes=True)
+    return place.ask(work, writes=Verb.UNDO)
 
 
 def resume_undo(
@@ -126,8 +125,7 @@ def resume_undo(
 
     If this server may not hold its jobs, it asks first, unless ``yes`` is given.
     """
-    if place.settings.read_only:
-        raise CommandError("read-only mode: undo is off", READ_ONLY)
+    check_may_write(place, Verb.UNDO, dry_run=False, asks=False)
     try:
         taken = _take(place, name, yes=yes)
     except JournalError as error:
@@ -145,7 +143,7 @@ def resume_undo(
         finally:
             campaign.close()
 
-    return place.ask(work, writes=True)
+    return place.ask(work, writes=Verb.UNDO)
 
 
 def _name(place: Workplace, request: UndoRequest) -> str:

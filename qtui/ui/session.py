@@ -59,7 +59,8 @@ class Session:
             return ""
         if self.read_only:
             return "READ-ONLY"
-        whose = f"profile {plain(self.settings.profile)}" if self.settings.profile else "The config"
+        by = self.settings.allow_by
+        whose = f"profile {plain(by)}" if by else "The config"
         return f"{whose} does not allow {verb}"
 
     def offers(self, action: Action) -> bool:

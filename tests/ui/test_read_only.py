@@ -13,8 +13,9 @@ from tests.servers import connect
 from tests.ui.driver import Driver, inspector
 from tests.ui.stage import fill
 
+WATCHER = "ACL SETUSER watcher "
 README = Path(__file__).parents[2] / "README.md"
-[ACL] = [line for line in README.read_text("utf-8").splitlines() if line.startswith("ACL SETUSER")]
+[ACL] = [line for line in README.read_text("utf-8").splitlines() if line.startswith(WATCHER)]
 STATES = [key for action in ACTIONS if action.id.startswith("state.") for key in action.keys]
 WAYS_OUT = {"q", "escape"}
 DIALOGS = {"r", "R", "question_mark", "colon", "ctrl+p", "slash", "e", "f", "L", "S"}

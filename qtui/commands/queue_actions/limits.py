@@ -121,7 +121,7 @@ def queue_limits(place: Workplace, request: LimitsRequest) -> int:
         else:
             _show(place.out, limits)
         return DONE
-    check_may_write(place, "changing limits", dry_run=request.dry_run, asks=request.asks)
+    check_may_write(place, Verb.LIMITS, dry_run=request.dry_run, asks=request.asks)
     plan = place.ask(lambda client: _plan(client, place, request, wanted))
     report = _Limiting(place, json=request.json, dry=request.dry_run)
     report.selected, report.warnings = 1, plan.warnings()
@@ -141,7 +141,9 @@ def queue_limits(place: Workplace, request: LimitsRequest) -> int:
             return report.end(INTERRUPTED, "interrupted: nothing was changed")
         if not said_yes:
             return report.end(NOT_ALL, "nothing was changed")
-    return place.ask(lambda client: _carry_out(client, place, request, plan, report), writes=True)
+    return place.ask(
+        lambda client: _carry_out(client, place, request, plan, report), writes=Verb.LIMITS
+    )
 
 
 async def _limits(client: Client, place: Workplace, name: str) -> Limits:

@@ -58,7 +58,7 @@ class _Removing(QueueReport):
 
 def obliterate_queue(place: Workplace, request: ObliterateRequest) -> int:
     """Removes a queue, or shows what that would do; returns the exit code."""
-    check_may_write(place, "removing a queue", dry_run=request.dry_run, asks=request.asks)
+    check_may_write(place, Verb.REMOVE_QUEUE, dry_run=request.dry_run, asks=request.asks)
     plan = place.ask(lambda client: _plan(client, place, request))
     report = _Removing(place, json=request.json, dry=request.dry_run)
     report.selected, report.warnings = 1, plan.warnings()
@@ -77,7 +77,9 @@ def obliterate_queue(place: Workplace, request: ObliterateRequest) -> int:
             return report.end(INTERRUPTED, "interrupted: nothing was removed")
         if typed != plan.queue.name:
             return report.end(NOT_ALL, "that is not its name: nothing was removed")
-    return place.ask(lambda client: _carry_out(client, place, request, plan, report), writes=True)
+    return place.ask(
+        lambda client: _carry_out(client, place, request, plan, report), writes=Verb.REMOVE_QUEUE
+    )
 
 
 def _typed(question: str) -> str:

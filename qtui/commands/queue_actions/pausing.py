@@ -66,7 +66,7 @@ class _Resuming(QueueReport):
 
 def pause_queues(place: Workplace, request: PausingRequest) -> int:
     """Pauses or resumes queues, or shows what that would do; returns the exit code."""
-    check_may_write(place, str(request.verb), dry_run=request.dry_run, asks=request.asks)
+    check_may_write(place, request.verb, dry_run=request.dry_run, asks=request.asks)
     plan = place.ask(lambda client: _plan(client, place, request))
     kind = _Pausing if request.verb is Verb.PAUSE else _Resuming
     report = kind(place, json=request.json, dry=request.dry_run)
@@ -91,7 +91,9 @@ def pause_queues(place: Workplace, request: PausingRequest) -> int:
         if not said_yes:
             return report.end(NOT_ALL, f"nothing was {report.verb}")
     report.results(others)
-    return place.ask(lambda client: _carry_out(client, place, request, plan, report), writes=True)
+    return place.ask(
+        lambda client: _carry_out(client, place, request, plan, report), writes=request.verb
+    )
 
 
 async def _plan(client: Client, place: Workplace, request: PausingRequest) -> PausingPlan:

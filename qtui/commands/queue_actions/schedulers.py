@@ -226,7 +226,7 @@ def _print(paper: Paper, one: Scheduler) -> None:
 
 
 def _change(place: Workplace, request: SchedulersRequest, do: Do) -> int:
-    check_may_write(place, f"--{do}", dry_run=request.dry_run, asks=request.asks)
+    check_may_write(place, Verb.SCHEDULERS, dry_run=request.dry_run, asks=request.asks)
     plan = place.ask(lambda client: _plan(client, place, request, do))
     report = _REPORTS[do](place, json=request.json, dry=request.dry_run)
     report.selected, report.warnings = len(plan.forecasts), list(plan.warnings())
@@ -246,7 +246,9 @@ def _change(place: Workplace, request: SchedulersRequest, do: Do) -> int:
         if not said_yes:
             return report.end(NOT_ALL, f"nothing was {report.verb}")
     report.results(others)
-    return place.ask(lambda client: _carry_out(client, place, request, plan, report), writes=True)
+    return place.ask(
+        lambda client: _carry_out(client, place, request, plan, report), writes=Verb.SCHEDULERS
+    )
 
 
 def _refused(plan: SchedulersPlan, result: Result) -> Result:

@@ -6,32 +6,31 @@ import sys
 from contextlib import suppress
 
 from qtui.commands.shared.output import is_terminal
-from qtui.commands.shared.run import READ_ONLY, USAGE, CommandError, Workplace
+from qtui.commands.shared.run import READ_ONLY, USAGE, CommandError, Workplace, forbidden
 from qtui.folders import MOVED_BY, NOWHERE
+from qtui.verbs import Verb
 
 _TERMINAL = "/dev/tty"
 
 
 def check_may_write(
-    place: Workplace, verb: str, *, dry_run: bool, asks: bool, stdin_is_used: bool = False
+    place: Workplace, verb: Verb, *, dry_run: bool, asks: bool, stdin_is_used: bool = False
 ) -> None:
     """Stops a command that may not write, or cannot prompt.
 
     Args:
         place: where the command works.
-        verb: what it is about to do.
+        verb: the action that it is about to carry out.
         dry_run: the command only shows what it would do.
         asks: the user has to confirm.
         stdin_is_used: standard input holds ids, not answers.
 
     Raises:
-        CommandError: in read-only mode, without a folder for the journal, or see `check_can_ask`.
+        CommandError: where it is not allowed, without a folder for the journal, or see
+            `check_can_ask`.
     """
-    if place.settings.read_only and not dry_run:
-        why = read_only_because(place)
-        raise CommandError(
-            f"read-only mode{why}: {verb} is off; --dry-run shows what it would do", READ_ONLY
-        )
+    if not dry_run and (why := forbidden(place.settings, verb)):
+        raise CommandError(why, READ_ONLY)
     if place.journal == NOWHERE and not dry_run:
         raise CommandError(
             f"{verb} needs a folder for its journal, and you have no home folder: {MOVED_BY}", USAGE
@@ -83,9 +82,3 @@ def _can_ask() -> bool:
             return True
     except OSError:
         return False
-
-
-def read_only_because(place: Workplace) -> str:
-    """Which profile put the command into read-only mode; empty if the user asked for it."""
-    by = place.settings.read_only_by
-    return f" (profile {by} marks this server read-only)" if by else ""

@@ -1,4 +1,4 @@
-"""Whether a profile marks this server read-only, even if the address came from elsewhere.
+"""Which profiles limit what may be done on this server, even if its address came from elsewhere.
 
 Compares addresses, so that a URL on the command line, a variable or another configuration file
 cannot bypass the mark.
@@ -23,25 +23,25 @@ _PATIENCE: Final = 1.0
 _LOCAL: Final = ("127.0.0.1", "::1")
 
 
-def guarding_profile(target: Target, marked: Iterable[Marked]) -> str:
-    """The profile that marks a server read-only, empty if none does.
+def guards_of(target: Target, marked: Iterable[Marked]) -> list[Marked]:
+    """Returns those of the marked servers that a server is.
 
-    Compares host names first, then the IP addresses that they resolve to. Database and user are
-    ignored.
+    Compares host names first, then the IP addresses that they resolve to, unless a name shows that
+    the server is read-only. Database and user are ignored.
 
     Args:
         target: the server; of a cluster that was met, all its nodes.
-        marked: the servers of the profiles that are read-only.
+        marked: the servers of the profiles that limit what is done.
     """
-    others = [(one.profile, other) for one in marked if (other := _parsed(one)) is not None]
+    others = [(one, other) for one in marked if (other := _parsed(one)) is not None]
     ours = _named(target)
-    for name, other in others:
-        if ours & _named(other):
-            return name
+    found = [one for one, other in others if ours & _named(other)]
+    if not all(one.allow for one in found):
+        return found
     hosts = {host for one in (target, *(it for _, it in others)) for host, _ in _hosts(one)}
     known = _resolved(hosts) if others and target.hosts else {}
     ours = _named(target, known)
-    return next((name for name, other in others if ours & _named(other, known)), "")
+    return [one for one, other in others if ours & _named(other, known)]
 
 
 def _parsed(marked: Marked) -> Target | None:

@@ -277,7 +277,7 @@ def act_on_jobs(place: Workplace, command: JobsCommand[P], request: JobsRequest)
         finally:
             campaign.close()
 
-    return place.ask(send, writes=True)
+    return place.ask(send, writes=verb)
 
 
 def _asked(
@@ -388,7 +388,7 @@ def resume_jobs(
         finally:
             campaign.close()
 
-    return place.ask(go_on, writes=True)
+    return place.ask(go_on, writes=command.verb)
 
 
 def take_over(place: Workplace, verb: Verb, name: str, *, yes: bool) -> Interrupted:

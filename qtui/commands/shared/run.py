@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from qtui.folders import journal_folder
 from qtui.text import plain
+from qtui.verbs import Verb
 
 if TYPE_CHECKING:
     from qtui.bullmq.connection.client import Client, Target
     from qtui.commands.shared.output import Paper
-    from qtui.settings import Settings
+    from qtui.settings import Marked, Settings
 
 T = TypeVar("T")
 
@@ -79,17 +80,20 @@ class Workplace:
     """The journal's folder."""
     note: str = ""
 
-    def ask(self, work: Callable[[Client], Coroutine[None, None, T]], *, writes: bool = False) -> T:
+    def ask(
+        self, work: Callable[[Client], Coroutine[None, None, T]], *, writes: Verb | None = None
+    ) -> T:
         """Runs ``work`` with a new client, and closes the client.
 
         Args:
             work: what to do.
-            writes: the connection may send writes. Without it the guard refuses all but reads, in
-                every mode.
+            writes: the action for which the connection may send writes. Without it the guard
+                refuses all but reads, in every mode.
 
         SIGTERM ends it as Ctrl+C does, also while Redis does not answer.
 
         Raises:
+            CommandError: the action is not allowed on this server.
             RedisFault: any error of Redis or the network, as one line.
             KeyboardInterrupt: it was interrupted.
         """
@@ -111,18 +115,22 @@ class Workplace:
             raise KeyboardInterrupt from None
 
     async def asked(
-        self, work: Callable[[Client], Coroutine[None, None, T]], *, writes: bool = False
+        self, work: Callable[[Client], Coroutine[None, None, T]], *, writes: Verb | None = None
     ) -> T:
         """Does what `ask` does, for a caller inside an event loop."""
         from qtui.bullmq.connection.client import explain, open_client
         from qtui.bullmq.connection.faults import Unreachable
         from qtui.bullmq.connection.trouble import RAISED
 
+        if writes is not None and (why := forbidden(self.settings, writes)):
+            raise CommandError(why, READ_ONLY)
         try:
-            client = await open_client(self.target, read_only=not writes)
+            client = await open_client(self.target, read_only=writes is None)
             try:
-                if writes and (by := await self.guarding_profile(client)):
-                    raise CommandError(f"read-only: the profile {by} marks this cluster", READ_ONLY)
+                if writes is not None:
+                    guarded = self.settings.guarded(await self.cluster_guards(client))
+                    if why := forbidden(guarded, writes):
+                        raise CommandError(why, READ_ONLY)
                 return await work(client)
             finally:
                 await client.aclose()
@@ -132,22 +140,36 @@ class Workplace:
                 fault = Unreachable(f"{fault}{_NO_ADDRESS}")
             raise fault from None
 
-    async def guarding_profile(self, client: Client) -> str:
-        """The profile that marks a cluster read-only by another of its nodes; empty for the rest.
+    async def cluster_guards(self, client: Client) -> list[Marked]:
+        """Returns what profiles say of a cluster by another of its nodes; nothing for the rest.
 
         Costs a look around of the cluster, where it is one and the client did not do so yet.
         """
         if not self.settings.marked:
-            return ""
+            return []
         from qtui.bullmq.connection.client import nodes_of
 
         nodes = await nodes_of(client, replicas=True)
         if not nodes:
-            return ""
-        from qtui.commands.shared.guarded import guarding_profile
+            return []
+        from qtui.commands.shared.guarded import guards_of
 
         cluster = replace(self.target.as_cluster(), hosts=tuple(nodes))
-        return guarding_profile(cluster, self.settings.marked)
+        return guards_of(cluster, self.settings.marked)
+
+
+def forbidden(settings: Settings, verb: Verb) -> str:
+    """Returns why an action may not be carried out, in a line; empty if it may."""
+    if settings.read_only:
+        by = settings.read_only_by
+        why = f" (the profile {by} marks this server read-only)" if by else ""
+        return f"read-only mode{why}: {verb} is off; --dry-run shows what it would do"
+    if verb in settings.allow:
+        return ""
+    by = settings.allow_by
+    whose = f"the profile {by}" if by else "the config file"
+    names = ", ".join(one for one in Verb if one in settings.allow)
+    return f"{verb} is not allowed here: {whose} allows {names}; --dry-run shows what it would do"
 
 
 def run(flags: Flags, command: Callable[[Workplace], int], *, on_screen: bool = False) -> int:
@@ -231,10 +253,9 @@ def _open(flags: Flags, stack: ExitStack, out: Paper, err: Paper) -> Workplace:
         note = "the server's certificate is not checked"
     target = _target(settings)
     if settings.marked and not settings.read_only and not flags.demo:
-        from qtui.commands.shared.guarded import guarding_profile
+        from qtui.commands.shared.guarded import guards_of
 
-        by = guarding_profile(target, settings.marked)
-        settings = replace(settings, read_only=bool(by), read_only_by=by)
+        settings = settings.guarded(guards_of(target, settings.marked))
     return Workplace(settings=settings, target=target, out=out, err=err, journal=journal, note=note)
 
 

@@ -103,7 +103,7 @@ def do_single(place: Workplace, single: Single, manner: Manner) -> int:
         finally:
             campaign.close()
 
-    return place.ask(work, writes=True)
+    return place.ask(work, writes=single.verb)
 
 
 def _tell(paper: Paper, single: Single, reason: str) -> None:
