@@ -103,6 +103,19 @@ def test_a_job_that_is_locked_stays_and_says_why(redis_url: str) -> None:
     assert places(redis_url) == [one]
 
 
+def test_a_job_that_no_undo_could_hold_stays_and_is_no_fault_of_redis(redis_url: str) -> None:
+    ids = failed(redis_url, 2)
+    with connect(redis_url) as client:
+        client.rpush(f"bull:payments:{ids[0]}:logs", *["x" * 100_000] * 50)
+    words = ("remove", "payments", *ids, "--state", "failed", "--yes", "--json")
+    done = invoke("--redis", redis_url, *words)
+    assert done.code == 1
+    assert done.objects[0]["error"].startswith("no undo could bring it back: it is too large")
+    assert done.objects[1]["code"] == 1
+    done = invoke("--redis", redis_url, *words, "--without-undo")
+    assert [one["code"] for one in done.objects[:-1]] == [1, -1]
+
+
 def test_the_children_stay_unless_asked_for(redis_url: str) -> None:
     with connect(redis_url) as client:
         client.hset("bull:payments:meta", "opts.maxLenEvents", "10")

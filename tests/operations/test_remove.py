@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,11 @@ from qtui.bullmq.connection.client import Client
 from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
+from qtui.bullmq.reads.events.removals import removed_lately
+from qtui.bullmq.script import script_text
+from qtui.bullmq.writers.batch import Batch
 from qtui.bullmq.writers.remove import RemoveWriter
+from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.journal.reading import ids, path_of, progress_of, read_header, summary
 from qtui.operations.planning.proposal import PlanOptions
@@ -31,8 +36,11 @@ from qtui.operations.resuming.interrupted import AllDone, Interrupted
 from qtui.operations.resuming.recorder import Recorder
 from qtui.operations.supply.selection import Chosen, chosen, query
 from qtui.verbs import Verb
+from tests.operations.campaigns import codes, proxied
+from tests.operations.test_losses import ACCIDENTS
 from tests.operations.undoing import WHERE, carried_out, keyspace, undone
 from tests.seeds import QUEUE, START, Fields, raw_failed, raw_fields, raw_meta
+from tests.wires import Accident
 
 FAILED, WAITING, DELAYED = JobState.FAILED, JobState.WAITING, JobState.DELAYED
 PARENTS = JobState.WAITING_CHILDREN
@@ -351,6 +359,102 @@ async def test_one_that_was_cut_off_resumes_and_removes_each_job_once(
     await client.zrem(QUEUE.key("failed"), again) if state is FAILED else None
     await undone(client, tmp_path)
     assert await keyspace(client) == before
+
+
+# Lost on the way ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("accidents", "late_comes_first"), ACCIDENTS)
+@pytest.mark.parametrize("state", [FAILED, WAITING])
+async def test_whatever_is_lost_on_the_way_each_job_is_removed_once(
+    server: EmbeddedServer,
+    client: Redis,
+    state: JobState,
+    accidents: list[Accident],
+    late_comes_first: bool,
+) -> None:
+    names = [str(number) for number in range(1, 161)]
+    await (waiting(client, *names) if state is WAITING else raw_failed(client, names))
+    plan = await plan_of(client, state)
+    async with proxied(server) as (proxy, ours):
+        campaign = Campaign(ours, Remove(ours, RemoveWriter(ours), plan), patience=10)
+        proxy.late_comes_first = late_comes_first
+        found: list[Result] = []
+        async for batch in campaign.run():
+            found += batch
+            if len(found) == len(batch):
+                proxy.accidents[:] = accidents
+        await proxy.deliver()
+    assert codes(found) == dict.fromkeys(names, Code.DONE)
+    assert campaign.phase is Phase.DONE
+    assert not await client.exists(*map(QUEUE.job, names))
+    removals = await removed_lately(client, QUEUE, names)
+    assert removals == set(names)
+    assert await client.xlen(QUEUE.key("events")) == len(names)
+
+
+async def test_jobs_that_ran_and_were_deleted_while_a_call_was_lost_are_not_claimed(
+    server: EmbeddedServer, client: Redis, tmp_path: Path
+) -> None:
+    names = [str(number) for number in range(1, 41)]
+    await waiting(client, *names)
+    plan = await plan_of(client, WAITING)
+
+    async def run() -> None:
+        for name in names[:10]:
+            await client.lrem(QUEUE.key("wait"), 1, name)
+            await client.delete(QUEUE.job(name))
+            await client.xadd(QUEUE.key("events"), {"event": "completed", "jobId": name})
+
+    async with proxied(server) as (proxy, ours):
+        record = Recorder(folder=tmp_path, where=WHERE, how="key D")
+        action = Remove(ours, RemoveWriter(ours), plan)
+        campaign = Campaign(ours, action, record=record, patience=10)
+        await ours.script_load(script_text("whole"))
+        await ours.script_load(script_text("remove"))
+        sent = RemoveWriter.remove
+
+        async def lost(*words: object, **named: object) -> Batch:
+            proxy.accidents, proxy.after = [Accident.CALL_LOST], run
+            action.writer.remove = partial(sent, action.writer)  # type: ignore[method-assign]
+            return await sent(action.writer, *words, **named)  # type: ignore[arg-type]
+
+        action.writer.remove = lost  # type: ignore[method-assign]
+        found = codes([one async for batch in campaign.run() for one in batch])
+        campaign.close()
+    assert found == {
+        **dict.fromkeys(names[:10], Code.NO_SUCH_JOB),
+        **dict.fromkeys(names[10:], Code.DONE),
+    }
+    _, back = await undone(client, tmp_path)
+    assert {one.job_id for one in back if one.done} == set(names[10:])
+    assert await client.lrange(QUEUE.key("wait"), 0, -1) == names[10:][::-1]
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told", "trimmed"])
+async def test_of_a_job_without_a_code_the_events_say_whether_it_was_removed_or_ran(
+    client: Redis, tmp_path: Path, told: bool
+) -> None:
+    """One that ran, and was deleted at its end, must not be made to run again by an undo."""
+    names = [str(number) for number in range(1, 31)]
+    await waiting(client, *names)
+    before = await keyspace(client)
+    await removed(client, tmp_path, await plan_of(client, WAITING))
+    [name] = ids(tmp_path)
+    path = path_of(tmp_path, name)
+    lines = path.read_text("ascii").splitlines(keepends=True)
+    path.write_text("".join(one for one in lines if '"type":"code"' not in one), "ascii")
+    await client.xadd(QUEUE.key("events"), {"event": "completed", "jobId": "7"})
+    if not told:
+        await client.xtrim(QUEUE.key("events"), maxlen=0, approximate=False)
+    plan, back = await undone(client, tmp_path)
+    ran = {"7"} if told else set(names)
+    assert plan.back == len(names) - len(ran)
+    assert {one.job_id for one in back if not one.done} == ran
+    assert {one.code for one in back if not one.done} == {Code.REFUSED}
+    assert all("it may have run" in one.error for one in back if not one.done)
+    assert (await keyspace(client) == before) is False
+    assert await client.llen(QUEUE.key("wait")) == plan.back
 
 
 async def test_pins_of_a_query_on_a_list_are_in_the_journal(client: Redis) -> None:

@@ -10,11 +10,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from qtui.bullmq.codes import REMOVED, Code, Result
+from qtui.bullmq.codes import KEPT, REMOVED, Code, Result
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.model import Row
+from qtui.bullmq.reads.events.removals import removed_lately
 from qtui.bullmq.writers.batch import Batch, Picked
 from qtui.bullmq.writers.remove import Below, RemoveWriter
+from qtui.operations.engine.action import Seen
+from qtui.operations.remove.reasons import NO_UNDO
 from qtui.operations.remove.wiped import WipedJobs, below_of, near_of, unread
 from qtui.operations.supply.picked import PickedAction, PlannedJobs
 from qtui.operations.supply.snapshots import SnapshotPage
@@ -77,11 +80,7 @@ class Remove(PickedAction):
             batch = await self._with_below(sent)
         answers = iter(batch.results)
         results = [
-            Result(
-                pick.job_id, Code.REFUSED, error=f"not removed, since no undo could hold it: {why}"
-            )
-            if why
-            else next(answers)
+            Result(pick.job_id, Code.REFUSED, error=f"{NO_UNDO}: {why}") if why else next(answers)
             for pick, why in zip(page.picks, reasons, strict=True)
         ]
         return Batch(results, batch.note, batch.seconds)
@@ -120,7 +119,44 @@ class Remove(PickedAction):
         return pick.pinned and row.score == pick.score
 
     def result_of_lost(self, pick: Picked, row: Row) -> Result:
-        """Returns what a lost call did to a job: it is gone, or the call found another one."""
+        """Returns what a lost call did to a job; of one that is gone the events tell (`look`)."""
         if row.missing and row.score is None:
-            return Result(pick.job_id, Code.DONE, REMOVED)
+            return Result(pick.job_id, Code.UNKNOWN if pick.pinned else Code.NO_SUCH_JOB)
         return Result(pick.job_id, Code.NOT_IN_STATE)
+
+    async def look(self, picks: Sequence[Picked]) -> Seen:
+        """Reads jobs that a lost call, or an earlier process, may have removed.
+
+        One that is gone was removed if its newest event says so; else it may have run, and was
+        deleted at its end.
+        """
+        seen = await super().look(picks)
+        return Seen(seen.stand, await self._told_by_events(seen.results))
+
+    async def corrected(
+        self, picks: Sequence[Picked], seen: Seen, results: Sequence[Result]
+    ) -> list[Result]:
+        """Returns the true results of a call that was sent again.
+
+        If it removed none, the lost call was carried out: a job that was there during the read and
+        is gone now is one of those, if its events do not say otherwise.
+        """
+        if any(result.done for result in results):
+            return list(results)
+        found = []
+        for stood, known, result in zip(seen.stand, seen.results, results, strict=True):
+            if stood and result.code is Code.NO_SUCH_JOB:
+                found.append(Result(result.job_id, Code.UNKNOWN))
+            else:
+                found.append(result if stood or result.code in KEPT else known)
+        return await self._told_by_events(found)
+
+    async def _told_by_events(self, results: Sequence[Result]) -> list[Result]:
+        unknown = {one.job_id for one in results if one.code is Code.UNKNOWN}
+        if not unknown:
+            return list(results)
+        removed = await removed_lately(self.client, self.queue, unknown)
+        return [
+            Result(one.job_id, Code.DONE, REMOVED) if one.job_id in removed else one
+            for one in results
+        ]

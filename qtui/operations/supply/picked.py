@@ -131,6 +131,29 @@ class PickedAction(ABC):
             [self.result_of_lost(one, row) for one, row in pairs],
         )
 
+    async def corrected(
+        self, picks: Sequence[Picked], seen: Seen, results: Sequence[Result]
+    ) -> list[Result]:
+        """Returns the true results of a call that was sent again.
+
+        If it found nothing to do, the lost call was carried out: before, during or after the read.
+        A job that was as picked during the read and is not any more was acted on by the lost call.
+        One that a code keeps in its place (refused, a failed child, a scheduler's iteration) is
+        there still.
+        """
+        if any(result.done for result in results):
+            return list(results)
+        found = []
+        for stood, known, result in zip(seen.stand, seen.results, results, strict=True):
+            if result.code in KEPT:
+                found.append(result)
+            elif stood:
+                gone = result.code is Code.NO_SUCH_JOB
+                found.append(Result(result.job_id, Code.UNKNOWN if gone else Code.DONE))
+            else:
+                found.append(known)
+        return found
+
     def settled(self, page: SnapshotPage, results: Sequence[Result]) -> None:
         """Takes the final results of jobs, with what they were before."""
         self.ledger.add(page.picks, results)
@@ -287,25 +310,8 @@ class PickedJobs:
         return await self.action.look(self.page.picks)
 
     async def correct(self, seen: Seen, results: Sequence[Result]) -> list[Result]:
-        """Returns the true results of a call that was sent again.
-
-        If it found nothing to do, the lost call was carried out: before, during or after the read.
-        A job that was as picked during the read and is not any more was acted on by the lost call.
-        One that a code keeps in its place (refused, a failed child, a scheduler's iteration) is
-        there still.
-        """
-        if any(result.done for result in results):
-            return list(results)
-        found = []
-        for stood, known, result in zip(seen.stand, seen.results, results, strict=True):
-            if result.code in KEPT:
-                found.append(result)
-            elif stood:
-                gone = result.code is Code.NO_SUCH_JOB
-                found.append(Result(result.job_id, Code.UNKNOWN if gone else Code.DONE))
-            else:
-                found.append(known)
-        return found
+        """Returns the true results of a call that was sent again, see `PickedAction.corrected`."""
+        return await self.action.corrected(self.page.picks, seen, results)
 
     def settle(self, results: Sequence[Result]) -> Sequence[Result]:
         """Gives the final results to the action."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
+from qtui.bullmq.reads.events.removals import removed_lately
 from qtui.bullmq.reads.scripted.whole import Whole
 from qtui.bullmq.writers.batch import LARGEST_BATCH, Batch, Picked
 from qtui.bullmq.writers.remove import Below, RemoveWriter
@@ -23,7 +24,16 @@ from qtui.operations.supply.snapshots import SnapshotPage, read_snapshots
 from qtui.operations.undo.inverse import Deed, Standing
 
 _UNREAD: Final = "unread"
-_WHY: Final = {**WHY, _UNREAD: "the journal does not hold the whole job"}
+_DOUBTFUL: Final = "doubtful"
+_WHY: Final = {
+    **WHY,
+    _UNREAD: "the journal does not hold the whole job",
+    _DOUBTFUL: "nothing shows that it was removed: it may have run and been deleted at its end",
+}
+
+
+_Family: TypeAlias = tuple[str, list[Whole]]
+"""A job's id; it, and those that went with it."""
 
 
 class Restore:
@@ -38,6 +48,7 @@ class Restore:
     effect = "restore"
 
     def __init__(self, client: Client, header: Header, writes: bool) -> None:
+        self._client = client
         self._queue = QueueKey(header.queue, header.prefix)
         self._state = JobState(header.state)
         self._pins = Pins(client, self._queue, self._state)
@@ -54,6 +65,7 @@ class Restore:
         Costs what `Pins.rows` costs.
         """
         rows = await self._pins.rows([one.id for one in deeds])
+        doubtful = await self._doubtful(deeds)
         found = []
         for deed, row in zip(deeds, rows, strict=True):
             arrived = row.score is not None and row.score == deed.snapshot.score
@@ -62,6 +74,8 @@ class Restore:
                 result = Result(deed.id, Code.REFUSED, error=_UNREAD)
             elif row.score is not None or not row.missing:
                 result = Result(deed.id, Code.NOT_IN_STATE, error="taken")
+            elif deed.id in doubtful:
+                result = Result(deed.id, Code.REFUSED, error=_DOUBTFUL)
             found.append(Standing(result, arrived=arrived))
         return found
 
@@ -73,14 +87,18 @@ class Restore:
         """Restores the jobs, each with those that went with it in one step."""
         if self._writer is None:
             raise RuntimeError("an undo that was only planned sends nothing")
-        known = [(deed, self._jobs(deed)) for deed in deeds]
-        results = {
-            deed.id: Result(deed.id, Code.REFUSED, error=_UNREAD)
-            for deed, jobs in known
-            if jobs is None
-        }
+        doubtful = await self._doubtful(deeds)
+        results: dict[str, Result] = {}
+        families: list[_Family] = []
+        for deed in deeds:
+            jobs = self._jobs(deed)
+            if jobs is None or deed.id in doubtful:
+                why = _UNREAD if jobs is None else _DOUBTFUL
+                results[deed.id] = Result(deed.id, Code.REFUSED, error=why)
+            else:
+                families.append((deed.id, jobs))
         note, seconds = "", 0.0
-        for calls in _calls([(deed.id, jobs) for deed, jobs in known if jobs is not None]):
+        for calls in _calls(families):
             batch = await self._writer.restore([job for _, jobs in calls for job in jobs[::-1]])
             answers = iter(batch.results)
             for job_id, jobs in calls:
@@ -93,11 +111,15 @@ class Restore:
         """Returns in words why a job was left alone."""
         return _WHY.get(result.error, result.error)
 
+    async def _doubtful(self, deeds: Sequence[Deed]) -> set[str]:
+        """The jobs without a code that may not have been removed, but have run and been deleted."""
+        open_ = {one.id for one in deeds if not one.target}
+        if not open_:
+            return open_
+        return open_ - await removed_lately(self._client, self._queue, open_)
+
     def _jobs(self, deed: Deed) -> list[Whole] | None:
         return removed_jobs(self._queue, self._state, deed.snapshot)
-
-
-_Family = tuple[str, list[Whole]]
 
 
 def _calls(families: Sequence[_Family]) -> Iterator[list[_Family]]:
