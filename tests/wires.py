@@ -77,6 +77,8 @@ class Proxy:
         self.server = server
         self.accidents: list[Accident] = []
         """What befalls the next calls of scripts, the first first."""
+        self.passing = 0
+        """Calls of scripts that pass before the first accident."""
         self.happened = 0
         self.after: Callable[[], Awaitable[object]] | None = None
         """Is called right after each accident, before the client notices."""
@@ -106,7 +108,9 @@ class Proxy:
                 is_script = writes(request)
                 if self.away:
                     return
-                if is_script and self.accidents:
+                if is_script and self.accidents and self.passing:
+                    self.passing -= 1
+                elif is_script and self.accidents:
                     await self._happen(self.accidents.pop(0), request, up_reader, up_writer)
                     return
                 if is_script and self.late_comes_first:
