@@ -23,9 +23,9 @@ async def edited(client: Client, folder: Path, job_id: str, wish: Wish) -> Resul
     return result
 
 
-async def added(client: Client, folder: Path, **options: object) -> Result:
+async def added(client: Client, folder: Path, name: str = "n", **options: object) -> Result:
     """Adds a job; its result."""
-    plan = await plan_add(client, QUEUE, new_job("n", '{"new":true}', options))
+    plan = await plan_add(client, QUEUE, new_job(name, '{"new":true}', options))
     assert plan.refusal == ""
     [result] = await carried_out(client, folder, plan.action(client))
     if result.done:

@@ -56,7 +56,7 @@ def test_new_jobs_and_their_undo_leave_every_key_as_it_was(
                     if plan.taken:
                         assert plan.refusal.startswith("another job has the id")
                         continue
-                    assert (await added(client, folder, **options)).code is Code.DONE
+                    assert (await added(client, folder, "n", **options)).code is Code.DONE
                     acted = await keyspace(client)
                     for expected in (before, acted, before, acted):
                         _, [result] = await undone(client, folder)
