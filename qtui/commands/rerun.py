@@ -242,7 +242,7 @@ def _verdict(result: Result, state: JobState) -> Cell:
 def _outcomes(progress: RerunProgress) -> dict[str, object]:
     """Outcomes of the followed jobs, with the same names as for a retry."""
     fates = Counter(one.fate for one in progress.outcomes().values())
-    told = {
+    named = {
         "recovered": Fate.COMPLETED,
         "failed_again": Fate.FAILED_AGAIN,
         "waiting": Fate.WAITING,
@@ -253,7 +253,7 @@ def _outcomes(progress: RerunProgress) -> dict[str, object]:
     fates[Fate.WAITING] += (
         progress.plan.jobs - fates.total()
     )  # of a large flow, those not yet decided
-    return {name: fates[fate] for name, fate in told.items()}
+    return {name: fates[fate] for name, fate in named.items()}
 
 
 async def _carry_out(

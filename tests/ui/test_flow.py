@@ -174,7 +174,7 @@ async def test_a_rerun_from_failure_is_planned_followed_and_written_down(
         assert "✔ completed" in driver.line_with(" reports ")
         assert "completed" in driver.line_with("─ odd")
         await driver.press("ctrl+r")
-        assert "4 of 4 done" in driver.text()
+        assert "4 of 4 completed" in driver.text()
         await driver.press("escape")
         assert driver.app.screen is driver.inspector
     [campaign] = campaigns(tmp_path / "journal")
@@ -258,7 +258,7 @@ async def test_leaving_the_flow_ends_its_journal(
         await driver.press("r")
         await driver.sees("y rerun 4 jobs")
         await driver.press("y")
-        await driver.sees("0 of 4 done")
+        await driver.sees("0 of 4 completed")
         await driver.press("escape")
         assert driver.app.screen is driver.inspector
         [campaign] = campaigns(tmp_path / "journal")

@@ -68,10 +68,10 @@ class Group(Term):
     @override
     def ids(self, negated: bool = False) -> frozenset[str] | None:
         known = [term.ids(negated) for term in self.terms]
-        told = [ids for ids in known if ids is not None]
+        given = [ids for ids in known if ids is not None]
         if self._narrows(negated):
-            return frozenset.intersection(*told) if told else None
-        return frozenset.union(*told) if len(told) == len(known) else None
+            return frozenset.intersection(*given) if given else None
+        return frozenset.union(*given) if len(given) == len(known) else None
 
     @override
     def candidates(self) -> Iterator[str]:

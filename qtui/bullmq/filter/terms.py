@@ -249,12 +249,12 @@ class Finished(Term):
         low, high = self.span()
 
         def finished(jobs: Columns, places: Indices) -> Indices:
-            told, scores = jobs.texts("finishedOn"), jobs.scores
+            texts, scores = jobs.texts("finishedOn"), jobs.scores
             added = jobs.texts("timestamp")
 
             def is_within(at: int) -> bool:
                 known = scores[at] if scores is not None else None
-                when = _number(told[at]) if known is None else known
+                when = _number(texts[at]) if known is None else known
                 when = _number(added[at]) if when is None else when
                 return when is not None and low <= when < high
 
@@ -287,8 +287,8 @@ class Number(Term):
             ]
 
         def prior(jobs: Columns, places: Indices) -> Indices:
-            told = jobs.texts("priority")
-            return [at for at in places if compare(_number(told[at]) or 0, number)]
+            texts = jobs.texts("priority")
+            return [at for at in places if compare(_number(texts[at]) or 0, number)]
 
         return prior
 
@@ -314,10 +314,10 @@ class UsedUp(Term):
         remembered = lru_cache(maxsize=256)(_allowed)
 
         def used_up(jobs: Columns, places: Indices) -> Indices:
-            told = jobs.texts("opts")
+            texts = jobs.texts("opts")
 
             def allowed(at: int) -> int:
-                opts = told[at] or ""
+                opts = texts[at] or ""
                 return (remembered if len(opts) <= _SHORT else _allowed)(opts)
 
             tried = ((at, made) for at, made in _attempts(jobs, places) if made >= 1)

@@ -207,11 +207,11 @@ async def _read_queue(client: Client, queue: QueueKey, ids: Sequence[str]) -> li
 
     names = (*LIST_FIELDS, "parent", "defa")
     nodes = await read_hashes(client, [queue.job(one) for one in ids], names, made, family)
-    told = [node.row.failed_reason for node in nodes]
-    reasons = await fill_reasons(client, queue, ids, told)
+    written = [node.row.failed_reason for node in nodes]
+    reasons = await fill_reasons(client, queue, ids, written)
     return [
         node if reason == was else replace(node, row=replace(node.row, failed_reason=reason))
-        for node, was, reason in zip(nodes, told, reasons, strict=True)
+        for node, was, reason in zip(nodes, written, reasons, strict=True)
     ]
 
 

@@ -49,12 +49,12 @@ async def last_ran_modern(
         for one in ids
     ]
     replies = iter(await ask_all(client, commands) if commands else [])
-    told = []
+    newest = []
     for _, ids in places:
         # Takes the replies for all ids, also those after the first conclusive one.
         seen = [_judge(next(replies)) for _ in ids]
-        told.append(next((one for one in seen if one is not None), None))
-    return [ran_modern(told[at : at + PLACES]) for at in range(0, len(told), PLACES)]
+        newest.append(next((one for one in seen if one is not None), None))
+    return [ran_modern(newest[at : at + PLACES]) for at in range(0, len(newest), PLACES)]
 
 
 def _judge(reply: Reply) -> bool | None:

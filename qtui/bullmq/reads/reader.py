@@ -202,8 +202,8 @@ class Reader:
         return tuple(marked(one, kinds.get(one.id)) for one in rows)
 
     async def _with_reasons(self, queue: QueueKey, rows: tuple[Row, ...]) -> tuple[Row, ...]:
-        told = [one.failed_reason for one in rows]
-        reasons = await fill_reasons(self._client, queue, [one.id for one in rows], told)
+        written = [one.failed_reason for one in rows]
+        reasons = await fill_reasons(self._client, queue, [one.id for one in rows], written)
         return tuple(
             one if one.failed_reason == reason else replace(one, failed_reason=reason)
             for one, reason in zip(rows, reasons, strict=True)
@@ -330,8 +330,8 @@ class Reader:
             *scores, exists = replies[place * width : (place + 1) * width]
             found[job_id] = _whereabouts(queue, scores, exists == 1)
         failed = [one for one in ids if reasons and found[one].state is JobState.FAILED]
-        told = await self._failed_reasons(queue, failed)
-        filled = await fill_reasons(self._client, queue, failed, told)
+        written = await self._failed_reasons(queue, failed)
+        filled = await fill_reasons(self._client, queue, failed, written)
         for job_id, known in zip(failed, filled, strict=True):
             found[job_id] = replace(found[job_id], failed_reason=known)
         listless = [job_id for job_id in ids if found[job_id].state is None]

@@ -223,33 +223,33 @@ class Steps:
         first, final = (scored_members(unrefused(reply)) for reply in replies)
         ends = first.get(step.ids[0]), final.get(step.ids[-1])
         if at_end or None in ends:
-            [told] = await ask(self._client, [whole])
-            return await self._scored(step, told, at_end, near)
+            [scores] = await ask(self._client, [whole])
+            return await self._scored(step, scores, at_end, near)
         return Window(step, ends, at_end=False)
 
     async def _scored(self, step: Step, reply: Reply, at_end: bool, near: float | None) -> Window:
         step.scores = _aligned(step.ids, unrefused(reply))
         if None in step.scores:
             step = await self._look_up_scores(step, step.scores, near)
-        told = step.scores or (None,)
-        return Window(step, (told[0], told[-1]), at_end)
+        scores = step.scores or (None,)
+        return Window(step, (scores[0], scores[-1]), at_end)
 
     async def _look_up_scores(
-        self, step: Step, told: Sequence[float | None], near: float | None
+        self, step: Step, scores: Sequence[float | None], near: float | None
     ) -> Step:
         """For members that the list of scores missed, because the state moved in between."""
-        known = [one for one in (*told, near) if one is not None]
-        stand = list(told)
+        known = [one for one in (*scores, near) if one is not None]
+        found = list(scores)
         if known:
-            without = [place for place, one in enumerate(told) if one is None]
+            without = [place for place, one in enumerate(scores) if one is None]
             commands: list[Command] = [("ZSCORE", self._key, step.ids[at]) for at in without]
             for place, reply in zip(without, await ask_all(self._client, commands), strict=True):
                 at = score(reply)
                 # One that has come back elsewhere is met there, or was not there when we began.
                 if at is not None and min(known) <= at <= max(known):
-                    stand[place] = at
-        step.scores = stand
-        return step.only([place for place, at in enumerate(stand) if at is not None])
+                    found[place] = at
+        step.scores = found
+        return step.only([place for place, at in enumerate(found) if at is not None])
 
 
 async def read_fields(
@@ -267,8 +267,8 @@ async def read_fields(
         for one, value in zip(ids, values, strict=True)
     ]
     if _REASON in fields:
-        told = [one.fields[_REASON] for one in met]
-        for one, reason in zip(met, await fill_reasons(client, queue, ids, told), strict=True):
+        written = [one.fields[_REASON] for one in met]
+        for one, reason in zip(met, await fill_reasons(client, queue, ids, written), strict=True):
             one.fields[_REASON] = reason
     return met
 

@@ -171,22 +171,22 @@ _LABEL_OF_ID: Final = re.compile(r"id|.*(?:Id|ID|[_-]id)")
 def _is_code(number: str, line: str, end: int, before: str, word: str, joins: str) -> bool:
     """Whether a number names a cause (status 404, errno 111, exit code 137) or counts something."""
     bare = word.rpartition(".")[2].replace("_", "").replace("-", "").lower()
-    opens, told = not word, ":" in joins
+    opens, assigned = not word, ":" in joins
     if bare in _CODE_WORDS or word.startswith("HTTP/") or joins.endswith("(#"):
         return True
     if bare == "code":
         return len(number) < 6 and before.lower() not in _DATA_CODES
-    if (bare.endswith("error") and not told) or (bare == "number" and before == "alert"):
+    if (bare.endswith("error") and not assigned) or (bare == "number" and before == "alert"):
         return True
     if len(number) > 3:
         return joins in (": ", " [", " (") and ("SQLSTATE[" in line or before == "ERROR")
     if len(number) < 3:
-        return (opens or told) and re.match(" [A-Z][A-Z_]{4,}:", line[end:]) is not None
+        return (opens or assigned) and re.match(" [A-Z][A-Z_]{4,}:", line[end:]) is not None
     if number[0] not in "45":
         return False
     closes = _CLOSING.match(line, end) and (opens or (bare.endswith(_REPLIES) and "#" not in joins))
     ahead = line[end : end + 12]
-    opening = (opens or told) and (_OPENING.match(ahead) or _REASON.match(ahead.title()))
+    opening = (opens or assigned) and (_OPENING.match(ahead) or _REASON.match(ahead.title()))
     return bool(closes or opening or _REASON.match(ahead))
 
 

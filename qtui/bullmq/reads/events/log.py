@@ -115,8 +115,8 @@ class EventLog:
             self._last = entries[-1][0]
         fresh = entries[1:] if whole else entries
         found = (self._event(fields) for _, fields in fresh)
-        told = await self._with_reasons([one for one in found if one is not None])
-        return Slice(told, whole, at_end, len(fresh))
+        events = await self._with_reasons([one for one in found if one is not None])
+        return Slice(events, whole, at_end, len(fresh))
 
     async def _ask(self, command: Command) -> list[tuple[str, Mapping[str, str]]] | None:
         """Ids and fields, None where it was refused."""
@@ -127,8 +127,8 @@ class EventLog:
     async def _with_reasons(self, events: list[Event]) -> tuple[Event, ...]:
         """The events; a failure without words has those of the job's stack, see `fill_reasons`."""
         failed = [at for at, one in enumerate(events) if one.name == "failed"]
-        ids, told = [events[at].job_id for at in failed], [events[at].error for at in failed]
-        reasons = await fill_reasons(self._client, self._queue, ids, told)
+        ids, written = [events[at].job_id for at in failed], [events[at].error for at in failed]
+        reasons = await fill_reasons(self._client, self._queue, ids, written)
         for at, reason in zip(failed, reasons, strict=True):
             if reason != events[at].error:
                 events[at] = replace(events[at], error=(reason or "")[:KEPT])
