@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -11,14 +10,13 @@ from typing import Final
 
 from qtui.bullmq.codes import Code, meaning
 from qtui.bullmq.connection.client import Client
-from qtui.bullmq.connection.origin import read_origin
 from qtui.bullmq.filter import Filter, FilterError
-from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.writers.retry import RetryWriter
 from qtui.commands.shared.asking import agreed, check_may_write
 from qtui.commands.shared.find import find_queue
-from qtui.commands.shared.output import Cell, Column, Paper, ProgressLine, Table, is_terminal
+from qtui.commands.shared.output import Cell, Column, Paper, ProgressLine, Table
+from qtui.commands.shared.picked import take_over
 from qtui.commands.shared.report import Report, tell_reason
 from qtui.commands.shared.run import (
     DONE,
@@ -32,11 +30,9 @@ from qtui.commands.shared.sending import carry_out
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.engine.pace import Pace
 from qtui.operations.following.follower import GRACE
-from qtui.operations.journal.reading import JournalError, find, read_header
+from qtui.operations.journal.reading import JournalError
 from qtui.operations.planning.plan import Forecast, Plan, Resets, make_plan
-from qtui.operations.resuming.interrupted import AllDone, Interrupted
 from qtui.operations.resuming.recorder import Recorder
-from qtui.operations.resuming.same_server import OtherServer
 from qtui.operations.retry.resuming import resume_retry
 from qtui.operations.retry.retry import Retry
 from qtui.operations.supply.selection import Query, Selection, chosen, query
@@ -220,26 +216,6 @@ async def _carry_out(
         campaign.close()
 
 
-def _take(place: Workplace, name: str, *, yes: bool) -> Interrupted:
-    where = place.target.shown
-    try:
-        return Interrupted.take(place.journal, name, where, anyway=yes)
-    except (AllDone, OtherServer):
-        header = read_header(place.journal, find(place.journal, name))
-        key = QueueKey(header.queue, header.prefix).key("meta")
-        origin = place.ask(lambda client: read_origin(client, key))
-    try:
-        return Interrupted.take(place.journal, name, where, origin, anyway=yes)
-    except OtherServer as doubt:
-        if not (is_terminal(sys.stdin) and place.err.is_terminal):
-            raise
-        place.err.line(f"qtui: {plain(str(doubt))}")
-        place.err.flush()
-        if not agreed("Resume it here? [y/N] "):
-            raise CommandError("nothing was retried", NOT_ALL) from None
-    return Interrupted.take(place.journal, name, where, origin, anyway=True)
-
-
 def resume_campaign(
     place: Workplace,
     name: str,
@@ -255,7 +231,7 @@ def resume_campaign(
     """
     check_may_write(place, Verb.RETRY, dry_run=False, asks=False)
     try:
-        taken = _take(place, name, yes=yes)
+        taken = take_over(place, Verb.RETRY, name, yes=yes)
     except JournalError as error:
         raise CommandError(str(error), NOT_ALL) from None
 

@@ -105,7 +105,7 @@ class Keyspace:
     def evidence(self) -> QueueEvidence:
         """What the queue shows, told from how it was made and not from what was written."""
         by_place = dict(zip(("completed", "failed", "active"), self.last, strict=True))
-        if by_place[self.state.value] is None:
+        if self.state.value in by_place and by_place[self.state.value] is None:
             by_place[self.state.value] = self.modern
         return QueueEvidence(
             paused=self.paused,
