@@ -165,6 +165,12 @@ def _inspect(place: Workplace) -> int:
     return inspect(place)
 
 
+def _is_given(name: str) -> bool:
+    """Whether an option of the running command was given, not left at its default."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is click.core.ParameterSource.COMMANDLINE
+
+
 @main.command("queues", short_help="List queues with their job counts.")
 @as_json_lines
 @click.pass_obj
@@ -429,12 +435,12 @@ def _doctor(flags: Flags, queues: tuple[str, ...], deep: bool, as_json: bool) ->
 )
 @click.option(
     "--max-refail",
-    cls=Ranged,
     type=click.FloatRange(0, 100),
     default=10.0,
     metavar="PERCENT",
-    show_default="10",
-    help="Stop if more than this percentage of the canary jobs fails again.",
+    show_default=True,
+    help="Most percent of the canary jobs that may fail again, else stop; and with a canary, or if "
+    "given, of the last 200 jobs, else pause and ask.",
 )
 @click.option(
     "--max-waiting",
@@ -540,6 +546,7 @@ def _retry(
             canary=canary,
             canary_seconds=canary_time,
             max_refail=max_refail,
+            brake=bool(canary) or _is_given("max_refail"),
             max_waiting=max_waiting,
             max_latency=max_latency / 1000,
         ),

@@ -211,7 +211,7 @@ async def _carry_out(
     action = Retry(client, RetryWriter(client), plan, request.resets)
     campaign = Campaign(client, action, request.pace, record=record)
     try:
-        return await run_campaign(campaign, place, report, request.follow)
+        return await run_campaign(campaign, place, report, request.follow, may_ask=not request.yes)
     finally:
         campaign.close()
 
@@ -242,7 +242,7 @@ def resume_campaign(
         report.selected = campaign.selected
         report.count(campaign.codes)
         try:
-            return await run_campaign(campaign, place, report, follow)
+            return await run_campaign(campaign, place, report, follow, may_ask=not yes)
         finally:
             campaign.close()
 
@@ -250,7 +250,7 @@ def resume_campaign(
 
 
 async def run_campaign(
-    campaign: Campaign[Retry], place: Workplace, report: Report, seconds: float
+    campaign: Campaign[Retry], place: Workplace, report: Report, seconds: float, *, may_ask: bool
 ) -> int:
     """Runs a retry, follows its jobs for ``seconds``, prints results; returns the exit code."""
     follower = campaign.action.follower
@@ -266,4 +266,4 @@ async def run_campaign(
             report.follow(follower.final(), seconds)
 
     report.by_query = isinstance(campaign.action.plan.selection, Query)
-    return await carry_out(campaign, place, report, follow if seconds else None)
+    return await carry_out(campaign, place, report, follow if seconds else None, may_ask=may_ask)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Final, TypeAlias
@@ -12,7 +13,7 @@ from qtui.bullmq.codes import Code, ForeignQueue
 from qtui.bullmq.connection.client import explain
 from qtui.bullmq.connection.trouble import RAISED
 from qtui.bullmq.filter import FilterError
-from qtui.commands.shared.output import OutputClosed, Paper, ProgressLine
+from qtui.commands.shared.output import OutputClosed, Paper, ProgressLine, is_terminal
 from qtui.commands.shared.report import Report
 from qtui.commands.shared.run import INTERRUPTED, NOT_ALL, REDIS, CommandError, Workplace
 from qtui.operations.engine.action import JobAction
@@ -64,9 +65,16 @@ class Interrupts:
 class _Waits:
     """Prints on stderr what a campaign waits for, a limit or a server in trouble; once each."""
 
-    def __init__(self, campaign: Campaign[JobAction], paper: Paper, progress: ProgressLine) -> None:
+    def __init__(
+        self,
+        campaign: Campaign[JobAction],
+        paper: Paper,
+        progress: ProgressLine,
+        ask: Callable[[], None],
+    ) -> None:
         self._campaign = campaign
         self._paper = paper
+        self._ask = ask
         self._progress = progress
         self._on_hold = False
         self._since = 0.0
@@ -75,6 +83,9 @@ class _Waits:
     def look(self) -> None:
         """Call it when the campaign may have begun or ended a wait."""
         held = self._campaign.held
+        if self._campaign.question and not self._on_hold:
+            self._progress.clear()
+            self._ask()
         if held and not self._on_hold:
             self._say(f"on hold: {held}")
         self._on_hold = bool(held)
@@ -97,8 +108,46 @@ class _Waits:
         self._paper.flush()
 
 
+class _Question:
+    """Asks whether to continue a campaign on hold, where there is a terminal to answer on."""
+
+    def __init__(self, campaign: Campaign[JobAction], paper: Paper, *, may_ask: bool) -> None:
+        self._campaign = campaign
+        self._paper = paper
+        self._asks = may_ask and is_terminal(sys.stdin) and paper.is_terminal
+        self._loop = asyncio.get_running_loop()
+
+    def __call__(self) -> None:
+        """Asks; without a terminal the campaign stops."""
+        if not self._asks:
+            self._campaign.give_in()
+            return
+        self._paper.line(f"qtui: on hold: {self._campaign.question}")
+        self._paper.write("Continue? [y/N] ")
+        self._paper.flush()
+        # Not in a thread: one that waits for a line would outlive a Ctrl+C.
+        self._loop.add_reader(sys.stdin, self._answered)
+
+    def _answered(self) -> None:
+        self.close()
+        if sys.stdin.readline().strip().lower() in ("y", "yes"):
+            self._campaign.go_on()
+        else:
+            self._campaign.give_in()
+
+    def close(self) -> None:
+        """Waits for no answer any more."""
+        if self._asks:
+            self._loop.remove_reader(sys.stdin)
+
+
 async def carry_out(
-    campaign: Campaign[JobAction], place: Workplace, report: Report, follow: Follow | None = None
+    campaign: Campaign[JobAction],
+    place: Workplace,
+    report: Report,
+    follow: Follow | None = None,
+    *,
+    may_ask: bool = False,
 ) -> int:
     """Runs a campaign, follows its jobs and prints their outcomes; returns the exit code.
 
@@ -107,9 +156,11 @@ async def carry_out(
         place: where to print.
         report: prints what became of the jobs.
         follow: follows the jobs when all are sent; None to skip that.
+        may_ask: ask on the terminal whether a campaign on hold continues; else it stops.
     """
     progress = ProgressLine()
-    campaign.news = _Waits(campaign, place.err, progress).look
+    question = _Question(campaign, place.err, may_ask=may_ask)
+    campaign.news = _Waits(campaign, place.err, progress, question).look
     try:
         with Interrupts(campaign, place.err):
             await _send(campaign, report, progress)
@@ -140,6 +191,7 @@ async def carry_out(
         why = str(explain(error, place.target))
         return _end(campaign, report, REDIS, why, goes_on=campaign.journal is not None)
     finally:
+        question.close()
         progress.clear()
     for note in campaign.notes:
         words = f"the jobs were {report.verb}, but Redis refused a side effect: {plain(note)}"
@@ -200,5 +252,6 @@ def _ended(campaign: Campaign[JobAction], report: Report) -> int:
         return _end(campaign, report, REDIS, "the connection was lost", goes_on=True)
     if campaign.why:
         code = REDIS if campaign.refused or campaign.codes[Code.REFUSED] else NOT_ALL
-        return _end(campaign, report, code, f"stopped: {campaign.why}", goes_on=campaign.refused)
+        goes_on = campaign.refused or campaign.gave_in
+        return _end(campaign, report, code, f"stopped: {campaign.why}", goes_on=goes_on)
     return _end(campaign, report, INTERRUPTED, "interrupted", goes_on=True)

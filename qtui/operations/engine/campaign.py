@@ -37,6 +37,7 @@ from qtui.bullmq.connection.trouble import LOST, is_refusal
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import Kind
 from qtui.operations.engine.action import JobAction, Load
+from qtui.operations.engine.brake import Brake
 from qtui.operations.engine.pace import UNBOUNDED, Pace, Throttle, TooSlow, is_hopeless, verdict_on
 from qtui.operations.engine.patience import LAST_LOOK, PATIENCE, Patience, Stop
 from qtui.operations.engine.prefetch import prefetched
@@ -103,6 +104,8 @@ class Campaign(Generic[A_co]):
         self.codes = Counter(action.before)
         self.why = ""
         """Why it stopped, unless on request."""
+        self.gave_in = False
+        """Whether it stopped since too many of its jobs failed again: it can be resumed."""
         self.refused = False
         """Whether it stopped because Redis refused it, or took no writes for too long."""
         self.journal: Journal | None = None
@@ -117,6 +120,7 @@ class Campaign(Generic[A_co]):
         self._record = record
         self._stop = Stop()
         self._throttle = None if action.queue is None else self._throttle_of(client, action.queue)
+        self._brake = self._brake_of(action) if self.pace.brake else None
         self._delivery = Delivery(
             client, patience=patience, stop=self._stop, news=lambda: self.news()
         )
@@ -132,6 +136,12 @@ class Campaign(Generic[A_co]):
     def _throttle_of(self, client: Client, queue: QueueKey) -> Throttle:
         return Throttle(client, queue, self.pace, self._stop, news=lambda: self.news())
 
+    def _brake_of(self, action: JobAction) -> Brake | None:
+        follower = action.follower
+        if follower is None:
+            return None
+        return Brake(follower, self.pace, self._stop, news=lambda: self.news())
+
     @property
     def phase(self) -> Phase:
         """The current phase."""
@@ -142,7 +152,24 @@ class Campaign(Generic[A_co]):
     @property
     def held(self) -> str:
         """Why it is on hold though the server is well; empty while jobs are sent."""
-        return "" if self.is_over or self._throttle is None else self._throttle.held
+        if self.is_over:
+            return ""
+        return self.question or ("" if self._throttle is None else self._throttle.held)
+
+    @property
+    def question(self) -> str:
+        """Why it is on hold until `go_on` or `stop`: too many of its jobs failed again."""
+        return "" if self._brake is None or self.is_over else self._brake.held
+
+    def go_on(self) -> None:
+        """Continues a campaign that its brake has put on hold."""
+        if self._brake is not None:
+            self._brake.release()
+
+    def give_in(self) -> None:
+        """Stops a campaign that its brake has put on hold; `why` says what the brake said."""
+        self.why, self.gave_in = self.why or self.question, True
+        self.stop()
 
     @property
     def trouble(self) -> str:
@@ -412,6 +439,8 @@ class Campaign(Generic[A_co]):
                 self.stop()
         if self._canary is not None:
             wanted = min(wanted, self.pace.canary - len(self._canary))
+        elif self._brake is not None:
+            await self._insist(self._brake.check)
         while not (room := await self._insist(partial(self._throttle.admit, wanted))):
             if self._stop.is_set():
                 break

@@ -12,7 +12,7 @@ from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.reads.ping import ping
 from qtui.bullmq.reads.status import read_status
-from qtui.operations.following.outcome import OutcomeTally
+from qtui.operations.following.outcome import LATEST, OutcomeTally
 from qtui.text import count, plural
 
 SECONDS_A_BATCH: Final = 0.2
@@ -40,6 +40,8 @@ class Pace:
     """Longest time to wait for the outcomes of the canary."""
     max_refail: float = 10.0
     """Most per cent of the canary's jobs that may fail again or have an unknown outcome."""
+    brake: bool = False
+    """Whether `max_refail` holds for the latest jobs all along, not only for a canary."""
     max_waiting: int | None = None
     """Most jobs waiting in the queue; while there are more, nothing is sent. None: no limit."""
     max_latency: float = 1.0
@@ -52,6 +54,8 @@ class Pace:
             found.append(self.rate_words)
         if self.canary:
             found.append(f"{self.canary_words} within {self.canary_seconds:g} s")
+        if self.brake:
+            found.append(f"on hold if over {self.max_refail:g} % of the last {LATEST} fail again")
         if self.max_waiting is not None:
             found.append(f"on hold above {plural(self.max_waiting, 'waiting job')}")
         if self.max_latency != usual.max_latency:
@@ -74,7 +78,7 @@ class Pace:
     @property
     def is_free(self) -> bool:
         """Whether only Redis itself limits the speed."""
-        return self.rate is None and self.max_waiting is None
+        return self.rate is None and self.max_waiting is None and not self.brake
 
 
 UNBOUNDED: Final = Pace(max_latency=0)

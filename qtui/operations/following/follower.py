@@ -243,6 +243,11 @@ class Follower:
             self._jobs.undo(job_id)
         self._settled = False
 
+    async def glance(self) -> None:
+        """As `look`, for a second reader: the changes are left for the next `look`."""
+        async with self._looking:
+            await self._look()
+
     async def look(self) -> set[str]:
         """Reads what is new, and returns the ids whose outcome has changed since the last look.
 
@@ -256,9 +261,8 @@ class Follower:
         Raises:
             LOST: the server did not answer; look again.
         """
-        async with self._looking:
-            await self._look()
-            return self._jobs.changed()
+        await self.glance()
+        return self._jobs.changed()
 
     async def _look(self) -> None:
         at_end = await self._read()

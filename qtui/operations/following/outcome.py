@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -24,6 +24,10 @@ _NAMED: Final = 2
 """Most errors in `OutcomeTally.words`."""
 _NAME: Final = 48
 """Characters of an error in `OutcomeTally.words`."""
+
+
+LATEST: Final = 200
+"""Final outcomes that a campaign's brake judges by."""
 
 
 class Fate(StrEnum):
@@ -220,6 +224,8 @@ class Outcomes(Mapping[str, Outcome]):
         """Number of jobs that are not followed, since they are too many."""
         self.moves = 0
         """Number of changes so far."""
+        self.latest: deque[bool] = deque(maxlen=LATEST)
+        """For each of the latest final outcomes, whether it failed again or is unknown."""
         # For a job that was not seen yet, only its previous error.
         self._jobs: dict[str, Followed | str | None] = {}
         self._fates: Counter[Fate] = Counter()
@@ -281,7 +287,9 @@ class Outcomes(Mapping[str, Outcome]):
             return False
         self._fates[job.outcome.fate] -= 1
         self._fates[seen.fate] += 1
-        self.undecided -= seen.fate.is_final
+        if seen.fate.is_final:
+            self.undecided -= 1
+            self.latest.append(seen.fate is not Fate.COMPLETED)
         job.outcome = seen
         self.moves += 1
         self._changed.add(job_id)

@@ -208,6 +208,7 @@ def pace_of(found: Mapping[str, object]) -> Pace:
         canary=int(numbers.get("canary", default.canary)),
         canary_seconds=float(numbers.get("canary_seconds", default.canary_seconds)),
         max_refail=float(numbers.get("max_refail", default.max_refail)),
+        brake=found.get("brake") is True,
         max_waiting=None if waiting is None else int(waiting),
         max_latency=float(numbers.get("max_latency", default.max_latency)),
     )

@@ -422,7 +422,8 @@ def next_rate(pace: Pace) -> Pace:
 
 def next_canary(pace: Pace) -> Pace:
     """The pace with the next size of a canary that a key offers."""
-    return replace(pace, canary=_next(_CANARIES, pace.canary))
+    canary = _next(_CANARIES, pace.canary)
+    return replace(pace, canary=canary, brake=bool(canary))
 
 
 def _next(values: Sequence[T], now: T) -> T:

@@ -18,6 +18,7 @@ from qtui.operations.following.follower import Follower
 from qtui.operations.journal.reading import JournalError
 from qtui.text import plain
 from qtui.ui.base import last_words
+from qtui.ui.dialogs.ask import AskDialog
 from qtui.ui.inspector.live import LiveScreen
 from qtui.ui.widgets.bars import Banners
 from qtui.views.lists.board import Board
@@ -55,6 +56,8 @@ class Campaigns:
         self._changed = changed
         self._runs: list[Run] = []
         self._sending: dict[Run, Worker[None]] = {}
+        self._asked: set[Run] = set()
+        """Those for which the question whether to continue is open."""
         self._quit_after = False
 
     @property
@@ -76,7 +79,7 @@ class Campaigns:
         for other in [one for one in self._runs if one.queue == run.queue and not one.under_way]:
             self._close(other)
         self._runs.insert(0, run)
-        campaign.news = self._draw
+        campaign.news = partial(self._news, run)
         self._sending[run] = self._screen.start(partial(self._carry_out, run), "retry")
         if campaign.action.follower is not None:
             follow = partial(self._follow, run, campaign.action.follower)
@@ -175,6 +178,24 @@ class Campaigns:
                 return
             # Nothing is open just now; the next batch brings more.
             await asyncio.sleep(_LOOK)
+
+    def _news(self, run: Run) -> None:
+        """Shows how a campaign fares; asks whether it continues if its brake has paused it."""
+        self._draw()
+        if not run.campaign.question:
+            self._asked.discard(run)
+        elif run not in self._asked:
+            self._asked.add(run)
+            question = f"{run.where} is on hold: {run.campaign.question}. Continue {run.doing}?"
+            dialog = AskDialog(question, f"continue {run.doing}", "stop it")
+            self._screen.app.push_screen(dialog, partial(self._answer, run))
+
+    def _answer(self, run: Run, goes_on: bool | None) -> None:
+        if goes_on:
+            run.campaign.go_on()
+        else:
+            run.campaign.give_in()
+        self._draw()
 
     def _draw(self) -> None:
         self._screen.draw_keys()
