@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from typing import Any, Final
@@ -13,18 +14,27 @@ from redis.asyncio import Redis
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.schedulers.scheduler import Condition
 from qtui.bullmq.writers.schedulers import SchedulerWriter
+from qtui.demo.server import EmbeddedServer
 from qtui.operations.schedulers.changes import (
     Reading,
     read_removal,
     read_revival,
     read_undo,
 )
+from tests.oracle.conftest import Drivers
 from tests.oracle.keyspace import Difference, Value
+from tests.oracle.releases import named
 from tests.oracle.scheduling import HOUR, QUEUE, kill, on, scheduler, schedulers, seed_waiting
 from tests.oracle.stage import Side, Stage, wait_for
+from tests.servers import KINDS
 
 BERLIN: Final = {"pattern": "0 3 * * *", "tz": "Europe/Berlin"}
 TEMPLATE: Final = {"name": "tick", "data": {"a": [1]}, "opts": {"attempts": 3}}
+
+_SLOW: Final = "QTUI_SLOW" in os.environ
+
+ONE_KIND = pytest.mark.parametrize("oracle_server", KINDS if _SLOW else KINDS[1:], indirect=True)
+"""For what takes seconds, since schedules do: one kind of server in the normal run."""
 
 Read = Callable[[Redis], Awaitable[Reading]]
 
@@ -240,6 +250,7 @@ def test_a_scheduler_that_is_not_dead_is_left_alone(stage: Stage) -> None:
     assert stage.official.snapshot() == before
 
 
+@ONE_KIND
 @pytest.mark.releases(since="5.58.1")
 def test_a_worker_continues_with_a_revived_scheduler(stage: Stage) -> None:
     every = 300
@@ -258,6 +269,27 @@ def test_a_worker_continues_with_a_revived_scheduler(stage: Stage) -> None:
     assert found.condition is not Condition.DEAD
     assert found.iterations is not None
     assert found.iterations > len(runs) - 1
+
+
+@ONE_KIND
+@pytest.mark.parametrize("name", ["5.58.1", "5.81.5", "6.7.0", "python"] if _SLOW else ["6.7.0"])
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York"] if _SLOW else ["America/New_York"])
+def test_a_worker_goes_on_with_a_revived_pattern(
+    oracle_server: EmbeddedServer, drivers: Drivers, name: str, zone: str
+) -> None:
+    release = named(name)
+    stage = Stage(oracle_server, drivers.get(release), release)
+    stage.official.client.flushall()
+    side = dead(stage, {"pattern": "* * * * * *", "tz": zone})
+    with side.worker("ok") as worker:
+        side.await_idle()
+        revive(side, "s")
+        wait_for(lambda: len(_runs(worker.timed())) >= 3, "three iterations")
+        runs = _runs(worker.timed())
+    slots = [int(run["id"].rpartition(":")[2]) for run in runs]
+    assert all(slot % 1000 == 0 for slot in slots)
+    assert len(set(slots)) == len(slots)
+    assert all(-5 <= run["at"] - slot < 1900 for run, slot in zip(runs, slots, strict=True))
 
 
 def _runs(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -288,6 +320,7 @@ def test_a_repeatable_job_whose_template_is_gone_is_refused(stage: Stage) -> Non
     assert "template" in result.error
 
 
+@ONE_KIND
 @pytest.mark.releases(before="6.0.0")
 def test_a_repeatable_job_that_lost_its_place_continues(stage: Stage) -> None:
     side = stage.official
