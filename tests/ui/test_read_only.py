@@ -18,7 +18,7 @@ README = Path(__file__).parents[2] / "README.md"
 [ACL] = [line for line in README.read_text("utf-8").splitlines() if line.startswith(WATCHER)]
 STATES = [key for action in ACTIONS if action.id.startswith("state.") for key in action.keys]
 WAYS_OUT = {"q", "escape"}
-DIALOGS = {"r", "R", "question_mark", "colon", "ctrl+p", "slash", "e", "f", "L", "S"}
+DIALOGS = {"r", "R", "question_mark", "colon", "ctrl+p", "slash", "e", "f", "L", "S", "P", "l", "X"}
 """What opens something: pressed by itself, so that the keys after it act there."""
 
 
@@ -62,7 +62,7 @@ async def press_everything(driver: Driver, *, retrying: bool) -> None:
             await driver.press(state)
             await driver.press(*(key for key in keys if key not in STATES))
             await driver.press("escape", "tab")
-        for key in sorted(DIALOGS - (set() if retrying else {"r", "R"})):
+        for key in sorted(DIALOGS - (set() if retrying else {"r", "R", "P", "X"})):
             await driver.press(key)
             await driver.press(*(["r"] if retrying else []))
             await driver.press("m", "s", "y", "x", "enter", "escape", "escape")
