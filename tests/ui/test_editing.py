@@ -59,6 +59,8 @@ async def test_the_data_is_edited_and_the_job_retried_in_one_step(
         screen.app.simulate_key("y")
         await screen.sees("y edit the job")
         assert "data: 20 B → 21 B" in screen.text()
+        assert '-  "customer": "cus_0"' in screen.text()
+        assert '+  "customer": "mended"' in screen.text()
         assert "it runs with the change only if it is retried" in screen.text()
         await screen.press("a")
         await screen.sees("y edit and retry the job")

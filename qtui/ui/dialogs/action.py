@@ -5,9 +5,9 @@ Knows none of them.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Final, Generic, TypeVar
 
 from textual.binding import BindingType
 from textual.content import Content
@@ -39,9 +39,14 @@ class Request(Generic[A]):
     """
     dangerous: bool = False
     """Whether the frame is red: something is taken away, or many are affected."""
+    details: Callable[[A], Sequence[str]] | None = None
+    """Lines below the groups, plain text; those that begin with + or - are in colour."""
     toggles: tuple[Toggle, ...] = ()
     paced: bool = False
     """Whether a rate can be set."""
+
+
+_TONES: Final = {"+": "$text-success", "-": "$text-error"}
 
 
 class ActionDialog(PlanDialog[A]):
@@ -86,8 +91,15 @@ class ActionDialog(PlanDialog[A]):
 
     @override
     def lines_of(self, plan: A) -> Content:
-        """The groups."""
-        return self.table(plan.lines(self._options))
+        """The groups, and the details of the request."""
+        found = self.table(plan.lines(self._options))
+        if self._request.details is None:
+            return found
+        lines = [
+            Content.styled(line, _TONES.get(line[:1], "$text-muted"))
+            for line in self._request.details(plan)
+        ]
+        return Content("\n").join([found, *lines])
 
     @override
     def warnings_of(self, plan: A) -> Iterable[str]:

@@ -107,7 +107,10 @@ class Editing:
 
         title = f"Edit job {plain(job.id)} in {plain(job.queue.name)}"
         toggles = (RETRY,) if retriable else ()
-        self._changing.open(Verb.EDIT, Request(title=title, read=read, toggles=toggles))
+        request = Request(
+            title=title, read=read, toggles=toggles, details=lambda plan: plan.difference()
+        )
+        self._changing.open(Verb.EDIT, request)
 
     # Copy
 
