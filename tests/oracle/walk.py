@@ -88,7 +88,7 @@ class Walk:
         self.folder = Path(tempfile.mkdtemp(prefix="qtui-walk-"))
         self.alive: set[str] = set()
         self.removed: set[str] = set()
-        """Jobs that qtui has removed, which an undo may bring back."""
+        """Jobs that qtui has removed at some time, which an undo may bring back."""
         self.made = 0
         self.scheduled = False
         self.told: list[str] = []
@@ -488,7 +488,7 @@ class Walk:
         else:
             assert not back, back
             assert not gone, gone
-        self.removed = (self.removed | gone) - back
+        self.removed |= gone
         self.alive = there
 
     # What holds

@@ -46,11 +46,21 @@ class Retried:
     lifo: bool = False
 
 
-def cleared_by_retry(state: JobState, *, made: bool, started: bool) -> tuple[str, ...]:
-    """Returns the fields that a retry from a state deletes; equals ``lua/parts/fields.lua``."""
-    result = "returnvalue" if state is JobState.COMPLETED else "failedReason"
+def cleared_by_retry(
+    state: JobState, *, made: bool, started: bool, parked: bool = False
+) -> tuple[str, ...]:
+    """Returns the fields that a retry from a state deletes; equals ``lua/parts/fields.lua``.
+
+    A rerun deletes both results of the jobs that it has ``parked``.
+    """
+    results: tuple[str, ...] = ("failedReason",)
+    if state is JobState.COMPLETED:
+        results = ("returnvalue",)
+    if parked:
+        results = ("failedReason", "returnvalue")
     counters = ("atm", "attemptsMade") if made else ()
-    return ("finishedOn", "processedOn", "defa", result, *counters, *(("ats",) if started else ()))
+    ends = ("finishedOn", "processedOn", "defa")
+    return (*ends, *results, *counters, *(("ats",) if started else ()))
 
 
 class UnretryWriter:
@@ -67,12 +77,15 @@ class UnretryWriter:
         *,
         reset_attempts_made: bool = False,
         reset_attempts_started: bool = False,
+        parked: bool = False,
     ) -> Batch:
         """Moves retried jobs back to their finish, all of them in one atomic step.
 
         A job that has started, was changed, or is no longer where the retry put it, is left alone:
         code -3, with ``started``, ``changed``, ``moved`` or ``parent`` as the error. Emits the
         event ``undone``, which nothing of BullMQ's listens for.
+
+        With ``parked`` they are jobs that a rerun has parked in ``waiting-children``.
 
         Costs some 12 µs of Redis's time a job, and a search of the list it waits in, from the end
         where the retry put it: send the jobs that were retried last first.
@@ -89,7 +102,12 @@ class UnretryWriter:
         if len(jobs) > LARGEST_BATCH:
             raise ValueError(f"{len(jobs)} jobs in one batch, at most {LARGEST_BATCH} are allowed")
         arguments = unretry_arguments(
-            queue, state, jobs, made=reset_attempts_made, started=reset_attempts_started
+            queue,
+            state,
+            jobs,
+            made=reset_attempts_made,
+            started=reset_attempts_started,
+            parked=parked,
         )
         reply = await self._script.call(queue.script_keys(), arguments)
         ids = [job.job_id for job in jobs]
@@ -97,10 +115,16 @@ class UnretryWriter:
 
 
 def unretry_arguments(
-    queue: QueueKey, state: JobState, jobs: Sequence[Retried], *, made: bool, started: bool
+    queue: QueueKey,
+    state: JobState,
+    jobs: Sequence[Retried],
+    *,
+    made: bool,
+    started: bool,
+    parked: bool = False,
 ) -> list[str]:
     """Returns the ARGV of `lua/unretry.lua`."""
-    cleared = cleared_by_retry(state, made=made, started=started)
+    cleared = cleared_by_retry(state, made=made, started=started, parked=parked)
     kept = [name for name in KEPT if name not in cleared]
     arguments = [queue.key(""), state.key, str(len(cleared)), *cleared, str(len(kept))]
     arguments += [f"#{name}" if name in LENGTH_ONLY else name for name in kept]

@@ -14,12 +14,14 @@ from qtui.operations.undo.scheduling import Unreschedule
 from qtui.operations.undo.unadd import Readd, Unadd
 from qtui.operations.undo.unedit import Unedit
 from qtui.operations.undo.unpromote import Repromote, Unpromote
+from qtui.operations.undo.unrerun import Unrerun
 from qtui.operations.undo.unretry import Reretry, Unretry
 from qtui.verbs import Verb
 
 INVERSES: Final[Mapping[str, MakeInverse]] = {
     Verb.RETRY: Unretry,
     Unretry.effect: Reretry,
+    Verb.RERUN: Unrerun,
     Verb.PROMOTE: Unpromote,
     Unpromote.effect: Repromote,
     Verb.PAUSE: Unpause,
@@ -36,9 +38,12 @@ INVERSES: Final[Mapping[str, MakeInverse]] = {
 """By effect, what takes it back. The effect of an inverse has to be a key here too, unless what it
 does can't be taken back in turn."""
 
+OLDEST_FIRST: Final = frozenset({Verb.RERUN.value})
+"""Effects that are taken back in the order in which they came: a flow's parents leave their places
+before the children that they wait for. All others go backwards."""
+
 _REFUSED: Final[Mapping[str, str]] = {
-    Verb.RERUN: "a rerun of a flow can't be undone: it changes parents and children together, and"
-    " some of them may run at any moment",
+    Unrerun.effect: "a rerun that was taken back is no more: rerun the flow again",
     Verb.REMOVE_QUEUE: "a removed queue can't be put back: the journal keeps its settings,"
     " schedulers and counts, but none of its jobs",
 }

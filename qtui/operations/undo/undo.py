@@ -23,7 +23,7 @@ from qtui.operations.journal.lines import NOUNS, Header, WrittenSelection
 from qtui.operations.journal.texts import Texts
 from qtui.operations.undo.deeds import Deeds
 from qtui.operations.undo.inverse import Deed, Standing
-from qtui.operations.undo.registry import INVERSES
+from qtui.operations.undo.registry import INVERSES, OLDEST_FIRST
 from qtui.verbs import Verb
 
 KIND: Final = "undo"
@@ -55,7 +55,8 @@ class Undo:
         self.follower = None
         self.inverse = INVERSES[deeds.header.what](client, deeds.header, True)
         self._only = only
-        self._left = list(range(len(deeds)))[::-1] if before is None else list(before.left)[::-1]
+        left = list(range(len(deeds))) if before is None else list(before.left)
+        self._left = left if deeds.header.what in OLDEST_FIRST else left[::-1]
         self._doubtful = [] if before is None else list(before.doubtful)
         self._done = array("l", () if before is None else before.done)
 
@@ -63,7 +64,8 @@ class Undo:
     def queue(self) -> QueueKey | None:
         """The queue of its jobs; None if it spans queues."""
         header = self.deeds.header
-        return QueueKey(header.queue, header.prefix) if header.queue else None
+        spans = header.flow or not header.queue
+        return None if spans else QueueKey(header.queue, header.prefix)
 
     @property
     def selected(self) -> int:
@@ -80,6 +82,7 @@ class Undo:
             reason="",
             pace={},
             server={},
+            flow={},
             action=Verb.UNDO.value,
             undoes=undone.id,
             effect=self.inverse.effect,

@@ -51,18 +51,24 @@ class Unretry:
         client: the server.
         header: the first line of the retry's journal.
         writes: whether it may write.
+        parked: whether the jobs are those that a rerun has parked.
     """
 
     effect = "unretry"
 
-    def __init__(self, client: Client, header: Header, writes: bool) -> None:
+    def __init__(
+        self, client: Client, header: Header, writes: bool, *, parked: bool = False
+    ) -> None:
         self._client = client
         self._queue = QueueKey(header.queue, header.prefix)
         self._state = JobState(header.state)
         self._resets = resets_of(header)
         self._writer = UnretryWriter(client) if writes else None
+        self._parked = parked
         resets = self._resets
-        self._cleared = cleared_by_retry(self._state, made=resets.made, started=resets.started)
+        self._cleared = cleared_by_retry(
+            self._state, made=resets.made, started=resets.started, parked=parked
+        )
 
     @property
     def done(self) -> str:
@@ -139,6 +145,7 @@ class Unretry:
             jobs,
             reset_attempts_made=self._resets.made,
             reset_attempts_started=self._resets.started,
+            parked=self._parked,
         )
         sent = iter(batch.results)
         whole = [next(sent) if one is None else one for one in results]
