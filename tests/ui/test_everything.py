@@ -162,9 +162,9 @@ async def test_jobs_of_every_state_are_marked_but_only_finished_ones_retried(
             await driver.sees("2 marked")
             await driver.press("a")
         await driver.press("3", "r")
-        await driver.sees("waiting jobs can't be retried, only failed and completed ones")
+        await driver.sees("Only failed and completed jobs can be retried")
         await driver.press("R")
-        await driver.sees("waiting jobs can't be retried, only failed and completed ones")
+        await driver.sees("Only failed and completed jobs can be retried")
 
 
 async def test_read_only_plans_a_dry_run_of_everything(redis_url: str) -> None:

@@ -33,7 +33,7 @@ def cannot_change(situation: Situation) -> str:
 def cannot_promote(situation: Situation) -> str:
     """Why the marked jobs, or the one under the cursor, can't be promoted."""
     if situation.state is not JobState.DELAYED and not situation.in_queues:
-        return f"{situation.state} jobs can't be promoted, only delayed ones."
+        return "Only delayed jobs can be promoted."
     return cannot_change(situation)
 
 

@@ -19,7 +19,7 @@ def not_retriable(situation: Situation) -> str:
     """Only jobs that have finished can be retried."""
     if situation.state.is_finished:
         return ""
-    return f"{situation.state} jobs can't be retried, only failed and completed ones."
+    return "Only failed and completed jobs can be retried."
 
 
 def is_busy(situation: Situation) -> str:
