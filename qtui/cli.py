@@ -925,31 +925,34 @@ def _remove(
             raise click.UsageError(
                 "--resume ID takes the queue and the jobs from the journal: give no others"
             )
-        from qtui.commands.remove import resume_removal_of
+        from qtui.commands.remove import REMOVE
+        from qtui.commands.shared.picked import resume_jobs
 
-        go_on = partial(resume_removal_of, name=resume, json=as_json, verbose=verbose, yes=yes)
+        go_on = partial(
+            resume_jobs, command=REMOVE, name=resume, json=as_json, verbose=verbose, yes=yes
+        )
         sys.exit(run(flags, go_on))
     if queue is None:
-        raise click.UsageError("no queue given: name one, or pass --resume ID")
+        raise click.UsageError("no queue given: name one, or pass --resume CAMPAIGN")
     if state is None:
         raise click.UsageError(f"no state given: pass --state with one of {STATE_NAMES}")
     if bool(ids) + (wanted is not None) + everything != 1:
         raise click.UsageError("select jobs in exactly one way: their ids, --filter EXPR, or --all")
-    given = given_ids(ids, queue)
+    given, remove = given_ids(ids, queue), Verb.REMOVE
     if ids and not given.ids:
-        from qtui.commands.remove import no_ids_given
+        from qtui.commands.shared.picked import no_ids_given
 
-        sys.exit(run(flags, lambda place: no_ids_given(place, json=as_json)))
-    from qtui.commands.remove import RemoveRequest, remove_jobs
+        sys.exit(run(flags, lambda place: no_ids_given(place, remove, json=as_json)))
+    from qtui.commands.remove import REMOVE, own_options
+    from qtui.commands.shared.picked import JobsRequest, act_on_jobs
     from qtui.operations.engine.pace import Pace
 
-    request = RemoveRequest(
+    words, options = own_options(JobState(state), children=with_children, without_undo=without_undo)
+    request = JobsRequest(
         queue=queue,
         ids=given.ids,
         filter=filter_option(wanted),
         state=JobState(state),
-        children=with_children,
-        without_undo=without_undo,
         pace=Pace(rate=rate),
         dry_run=dry_run,
         yes=yes,
@@ -957,8 +960,10 @@ def _remove(
         reason=reason,
         verbose=verbose,
         ids_on_stdin=given.on_stdin,
+        words=words,
+        options=options,
     )
-    sys.exit(run(flags, lambda place: remove_jobs(place, request)))
+    sys.exit(run(flags, lambda place: act_on_jobs(place, REMOVE, request)))
 
 
 @main.command("flow", short_help="Show the flow of a job, or rerun it.")

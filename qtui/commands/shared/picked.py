@@ -98,6 +98,15 @@ class JobsCommand(Generic[P]):
     plan: MakePlan[P]
     resume: Callable[[Interrupted, Client], Awaitable[Campaign[PickedAction]]]
     """Makes the campaign for what an earlier process has left."""
+    report: type[JobsReport] | None = None
+    """Prints the results; None for `JobsReport`."""
+    preposition: str = "in"
+    """Between the jobs and their queue in the title of the plan."""
+
+    @property
+    def reports(self) -> type[JobsReport]:
+        """The class of its report."""
+        return self.report or JobsReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,7 +243,7 @@ def act_on_jobs(place: Workplace, command: JobsCommand[P], request: JobsRequest)
         asks=request.asks,
         stdin_is_used=request.ids_on_stdin,
     )
-    report = JobsReport(
+    report = command.reports(
         place,
         verb,
         request.state,
@@ -252,7 +261,7 @@ def act_on_jobs(place: Workplace, command: JobsCommand[P], request: JobsRequest)
     options = request.options
     report.selected, report.warnings = plan.jobs, list(plan.warnings(options))
     if not request.json or request.asks:
-        _tell(place.err, verb, plan, request)
+        _tell(place.err, command, plan, request)
     if not plan.jobs:
         match = f" that match {request.filter.source}" if request.filter else ""
         return report.end(DONE, f"no {request.state} jobs in {queue}{match}")
@@ -326,10 +335,11 @@ async def _plan(
         progress.clear()
 
 
-def _tell(paper: Paper, verb: Verb, plan: JobsPlan, request: JobsRequest) -> None:
+def _tell(paper: Paper, command: JobsCommand[P], plan: P, request: JobsRequest) -> None:
     """Prints the plan for a person to read."""
     jobs = plural(plan.jobs, f"{request.state} job")
-    title = f"{verb.capitalize()} {jobs} in {plain(plan.selection.queue.base)}"
+    queue = plain(plan.selection.queue.base)
+    title = f"{command.verb.capitalize()} {jobs} {command.preposition} {queue}"
     paper.line(paper.styled(title, bold=True))
     lines = plan.lines(request.options)
     columns = Column("jobs", right=True), Column("name"), Column("error"), Column("fate")
@@ -379,7 +389,8 @@ def resume_jobs(
     async def go_on(client: Client) -> int:
         campaign = await command.resume(taken, client)
         action = campaign.action
-        report = JobsReport(place, command.verb, action.state, json=json, verbose=verbose)
+        verb, state = command.verb, action.state
+        report = command.reports(place, verb, state, json=json, verbose=verbose)
         report.selected = campaign.selected
         report.count(campaign.codes)
         report.by_query = isinstance(taken.selection(), Query)

@@ -6,15 +6,15 @@ A plan fixes its jobs: each is pinned to what it was when it was seen.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from qtui.bullmq.codes import CLEARED, REMOVED, Code, meaning
+from qtui.bullmq.codes import CLEARED, REMOVED, Code, Result, meaning
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.flow.hanging import Hanging, read_hanging
 from qtui.bullmq.keys import QueueKey, is_marker
-from qtui.bullmq.model import LIST_FIELDS, JobState, QueueStatus, Row
+from qtui.bullmq.model import JobState, QueueStatus, Row
 from qtui.bullmq.reads.status import read_status
 from qtui.bullmq.signature import signature
 from qtui.bullmq.writers.batch import NEVER, Picked
@@ -22,14 +22,8 @@ from qtui.bullmq.writers.remove import RemoveWriter
 from qtui.operations.planning.proposal import PlanLine, PlanOptions, count_to_type
 from qtui.operations.remove.reasons import LOCKED, TOO_LARGE
 from qtui.operations.remove.remove import Remove
-from qtui.operations.supply.selection import (
-    Chosen,
-    Query,
-    Selection,
-    chosen_rows,
-    hunt_for,
-    met_rows,
-)
+from qtui.operations.supply.reading import fixed, is_fixed_by, selected_rows
+from qtui.operations.supply.selection import Chosen, Selection
 from qtui.text import count, plain, plural
 from qtui.verbs import Verb
 
@@ -71,6 +65,13 @@ class Prediction:
         if self.code is not Code.DONE:
             return ""
         return CLEARED if self.row.missing else REMOVED
+
+    @property
+    def result(self) -> Result:
+        """The result that is expected."""
+        return Result(
+            self.row.id, self.code, self.target, "" if self.code is Code.DONE else self.why
+        )
 
 
 def predict(row: Row, hanging: Hanging, status: QueueStatus) -> Prediction:
@@ -200,6 +201,15 @@ class RemovalPlan:
             children=CHILDREN_TOO in options.on,
             without_undo=WITHOUT_UNDO in options.on,
         )
+
+    @property
+    def results(self) -> tuple[Result, ...]:
+        """What is expected job by job, for jobs chosen by id."""
+        return tuple(one.result for one in self.predictions)
+
+    def expected(self, options: PlanOptions) -> int:
+        """Returns how many jobs are expected to have code 1."""
+        return self.removable(options)
 
     def removable(self, options: PlanOptions) -> int:
         """Returns how many jobs are expected to go, without those below them."""
@@ -336,40 +346,20 @@ async def make_removal_plan(
 
     kept: list[Prediction] = []
     picked: list[Picked] = []
-    async for rows, seen, total in _rows(client, selection, rate):
+    async for rows, seen, total in selected_rows(client, selection, rate=rate):
         some = await predicted(rows)
         tally.add(some)
         told(some)
         if isinstance(selection, Chosen):
             kept += some
-        if isinstance(selection, Chosen) or not state.is_finished:
+        if is_fixed_by(selection):
             picked += [one.picked for one in some]
         progress(seen, total)
-    pinned: Selection = selection
-    if isinstance(selection, Chosen):
-        pinned = replace(selection, jobs=tuple(picked))
-    elif not state.is_finished:
-        # A list was read from its head; its jobs are found sooner from the tail.
-        pinned = Chosen(queue, state, tuple(picked[::-1] if state.is_list else picked))
-    return RemovalPlan(status=status, selection=pinned, tally=tally, predictions=tuple(kept))
+    return RemovalPlan(
+        status=status, selection=fixed(selection, picked), tally=tally, predictions=tuple(kept)
+    )
 
 
 def _is(row: Row) -> bool:
     """Whether there is a job on which something may hang."""
     return row.score is not None and not row.missing
-
-
-async def _rows(
-    client: Client, selection: Selection, rate: float | None
-) -> AsyncIterator[tuple[Sequence[Row], int, int]]:
-    """The jobs with their pins, and how many have been looked at, of how many."""
-    if isinstance(selection, Query):
-        hunt = hunt_for(client, selection, LIST_FIELDS, rate=rate)
-        async for step in hunt.steps():
-            rows = await met_rows(client, selection, step)
-            yield [row for row in rows if row.score is not None], hunt.seen, hunt.total
-        return
-    seen = 0
-    async for some in chosen_rows(client, selection):
-        seen += len(some)
-        yield some, seen, len(selection.jobs)
