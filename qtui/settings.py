@@ -134,7 +134,7 @@ def load(
 
     1. The flag. 2. The profile that ``--profile`` names. 3. The environment (QTUI_REDIS, else
     REDIS_URL). 4. The top of the config file. 5. The default. So ``--profile prod`` is prod
-    whatever REDIS_URL a shell happens to hold. Read-only is on as soon as the flag, QTUI_READ_ONLY,
+    even if a shell has REDIS_URL set. Read-only is on as soon as the flag, QTUI_READ_ONLY,
     the profile, or the top of the file or of the user's own file says so, and nothing turns it off
     again. What the profile and the tops of these files ``allow`` are limits too: only what all of
     them allow may be carried out. `Settings.marked` are the servers of profiles that limit them,

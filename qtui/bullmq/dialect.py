@@ -214,7 +214,7 @@ def ran_modern(seen: Iterable[bool | None]) -> bool | None:
 def speaks_modern(queue: QueueEvidence) -> bool | None:
     """Returns whether ≥5.0.0 runs a queue, for a job that has not run itself; None if unknown.
 
-    Where no job has run, `QueueEvidence.version` tells, though it names whoever opened the queue
+    Where no job has run, `QueueEvidence.version` decides, though it names who opened the queue
     last. ``lua/parts/release.lua`` decides the same in Lua, and a test holds the two equal.
     """
     if queue.ran_modern is not None:

@@ -43,7 +43,7 @@ _QUICK: Final = 0.5
 """Seconds of reading before progress is shown."""
 
 LAST: Final = "last"
-"""The name that stands for the last operation, so that ids can follow it."""
+"""The name of the last operation, so that ids can follow it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +213,7 @@ def _take(place: Workplace, name: str, *, yes: bool) -> InterruptedUndo:
 
 
 def _says_so(place: Workplace, doubt: OtherServer, question: str) -> bool:
-    """Whether the user says that this server has the same data; False if nobody can be asked."""
+    """Whether the user says that this server has the same data; False without a terminal."""
     if not (is_terminal(sys.stdin) and place.err.is_terminal):
         return False
     place.err.line(f"qtui: {plain(str(doubt))}")

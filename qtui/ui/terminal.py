@@ -261,7 +261,7 @@ class Terminal(LinuxDriver):
             if self._cooked is None:
                 self._cooked = now
             termios.tcsetattr(self.fileno, termios.TCSANOW, self._raw(now))
-        except termios.error:  # it was closed, or nobody gives it to us
+        except termios.error:  # it was closed, or no shell gives it to us
             self.end(INTERRUPTED)
             return
         self.write(_TAKE)
@@ -434,7 +434,7 @@ def _in_front(number: int) -> _Mode:
     """The terminal's mode, as soon as we may change it; in the background that stops us first.
 
     Raises:
-        termios.error: the terminal was closed, or nobody can bring us to the front.
+        termios.error: the terminal was closed, or no shell can bring us to the front.
     """
     while True:
         try:
@@ -471,7 +471,7 @@ class TerminalApp(App[None]):
         return isinstance(self._driver, Terminal) and self._driver.suspend_group()
 
     async def lend_terminal(self, work: Callable[[], None], stop: Callable[[], None]) -> bool:
-        """Runs a program that uses the terminal, while all else goes on unseen.
+        """Runs a program that uses the terminal, while all else continues unseen.
 
         Args:
             work: runs the program, in a thread of its own, until it ends.
@@ -495,7 +495,7 @@ class TerminalApp(App[None]):
         return is_ours
 
     def _prune(self, *nodes: Widget, parent: DOMNode | None = None) -> AwaitRemove:
-        """Takes widgets out, and lets go of what was drawn of them.
+        """Takes widgets out, and drops what was drawn of them.
 
         `StylesCache.get_inner_outer` is a method under an `lru_cache`: that keeps the latest 1,024
         widgets' drawn lines for good, 50 kB for each of a dialog.

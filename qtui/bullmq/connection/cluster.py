@@ -159,7 +159,7 @@ class Pipeline(ClusterPipeline):
     """A pipeline that reports to its cluster when a node is gone.
 
     redis-py does so only as part of its own repeats; with those off, pipelines would go to the dead
-    node for ever.
+    node forever.
     """
 
     def __init__(self, client: Cluster, transaction: bool | None) -> None:

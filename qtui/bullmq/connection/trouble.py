@@ -117,7 +117,7 @@ def condition_of(error: RedisError | str) -> str:
 
 @contextmanager
 def conditions_named() -> Iterator[None]:
-    """Raises `Unable` in place of an error about the whole server, whatever it is wrapped in.
+    """Raises `Unable` in place of an error about the whole server, however it is wrapped.
 
     What is refused while a connection is made is no reply to a command: redis-py raises it from
     pipelines too, now and then as the cause of a plain ConnectionError.

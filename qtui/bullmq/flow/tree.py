@@ -1,6 +1,6 @@
 """A whole flow, or the part of it that matters, read a generation at a time. Reads only.
 
-For showing a flow read page by page (`qtui.bullmq.flow.family`); this is for whoever must know all.
+A screen reads a flow page by page (`qtui.bullmq.flow.family`); this is for all of it at once.
 """
 
 from __future__ import annotations

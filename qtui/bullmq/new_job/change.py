@@ -45,7 +45,7 @@ class Change:
     data: str | None = None
     """JSON."""
     priority: str | None = None
-    """A whole number; text, since an undo restores whatever it was."""
+    """A whole number; text, since an undo restores what was there."""
     delay: str | None = None
     """ms from now, for a delayed job; in an undo the field alone."""
     retry: bool = False

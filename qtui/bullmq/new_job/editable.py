@@ -50,7 +50,7 @@ class Editable:
 
     @property
     def data(self) -> str:
-        """Its data, JSON if nobody has written something else; empty if it has none."""
+        """Its data, JSON unless a client has written something else; empty if it has none."""
         return self.fields.get("data", "")
 
     @property

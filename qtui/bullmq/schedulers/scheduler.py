@@ -1,4 +1,4 @@
-"""A scheduler as plain data, and how it fares. Pure; no content makes it raise.
+"""A scheduler as plain data, and its condition. Pure; no content makes it raise.
 
 BullMQ keeps each scheduler as a member of the sorted set ``repeat``, its score the time of its
 iteration: the one job that is to run next, and that makes the next one when it starts. A scheduler
@@ -45,7 +45,7 @@ _WHOLE: Final = re.compile(r"\d{1,16}(?:\.0+)?", re.ASCII)
 
 
 class Condition(StrEnum):
-    """How a scheduler fares."""
+    """The condition of a scheduler."""
 
     SCHEDULED = "scheduled"
     """Its iteration waits for its time, or has just become due."""
@@ -141,7 +141,7 @@ class Scheduler:
 
     @property
     def condition(self) -> Condition:
-        """How it fares."""
+        """Its condition."""
         one = self.iteration
         if one is None:
             return Condition.ENDED if self.is_over else Condition.DEAD

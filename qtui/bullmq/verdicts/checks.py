@@ -36,7 +36,7 @@ _NEWEST: Final = 50
 """Finished jobs whose counters are compared."""
 
 _DEAD: Final = 7 * 86_400_000
-"""Milliseconds without an event after which an empty queue is one that nobody uses."""
+"""Milliseconds without an event after which an empty queue counts as unused."""
 
 
 async def check_queue(
@@ -172,7 +172,7 @@ async def _without_lock(client: Client, queue: QueueKey) -> list[Finding]:
             words=f"{plural(len(dead), 'active job has', 'active jobs have')} no lock: the worker"
             " died or hangs",
             effect="they count as active until a worker's next check puts them back or fails them;"
-            " without a worker, for ever",
+            " without a worker, forever",
             remedy="start a worker of this queue; if one runs, wait for its check (30 s)",
             queue=queue,
             jobs=len(dead),

@@ -17,7 +17,7 @@ class Weight(StrEnum):
     HELD = "held"
     """Something was set that holds jobs back, as it is meant to: a pause, a limit, a delay."""
     WRONG = "wrong"
-    """Jobs do not run, or are late, until somebody does something."""
+    """Jobs do not run, or are late, until the operator does something."""
     UNKNOWN = "unknown"
     """What is readable does not decide it."""
 
@@ -46,7 +46,7 @@ def held(code: str, words: str, *evidence: str) -> Verdict:
 
 
 def wrong(code: str, words: str, *evidence: str) -> Verdict:
-    """Returns a verdict that somebody has to act on."""
+    """Returns a verdict that the operator has to act on."""
     return Verdict(code=code, weight=Weight.WRONG, words=words, evidence=evidence)
 
 

@@ -84,7 +84,7 @@ class ResumeWriter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """One limit that is replaced; None stands for no such limit."""
+    """One limit that is replaced; None is no such limit."""
 
     name: str
     """A field of ``meta``: ``concurrency``, ``max`` or ``duration``; or a key: ``limiter``, or

@@ -111,7 +111,7 @@ class _Examination:
 
 
 def _price(jobs: int) -> str:
-    """How long a throttled walk over so many jobs takes."""
+    """How long a throttled walk over that many jobs takes."""
     seconds = jobs / 20_000
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 

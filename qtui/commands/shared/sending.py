@@ -1,4 +1,4 @@
-"""Runs a campaign for a command, whatever its action: signals, messages, exit code."""
+"""Runs a campaign of any action for a command: signals, messages, exit code."""
 
 from __future__ import annotations
 

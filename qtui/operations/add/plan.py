@@ -143,7 +143,7 @@ class AddPlan:
             return
         if self.copied:
             yield (
-                f"The copy of {plain(self.copied)} has an id of its own, and no parent, repetition,"
+                f"The copy of {plain(self.copied)} gets a new id, and no parent, repetition,"
                 " deduplication or delay."
             )
         if self.is_new:

@@ -123,7 +123,7 @@ class Edit(SingleAction[Editable]):
         return Batch([in_words(result, job.state)], batch.note, batch.seconds)
 
     async def judge(self, job: Editable) -> Judged:
-        """Reads the job: it stands while all is as it was, and is done where all is as wanted."""
+        """Reads the job: unmoved while all is as it was, and done where all is as wanted."""
         now = await read_editable(self._client, self.queue, job.id)
         if now is None:
             # Gone: it was edited, ran and was removed; or was removed before; or a restart lost it.

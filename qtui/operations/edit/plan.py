@@ -60,7 +60,7 @@ class Wish:
 
     @property
     def mistake(self) -> str:
-        """What is wrong with it, whatever the job; empty if nothing is."""
+        """What is wrong with it for any job; empty if nothing is."""
         if self.data is not None and (wrong := mistake_in(self.data)):
             return f"the data is not JSON: {wrong}"
         if self.priority is not None and not 0 <= self.priority <= HIGHEST_PRIORITY:

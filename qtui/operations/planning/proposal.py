@@ -88,5 +88,5 @@ class ActionPlan(Protocol):
 
 
 def count_to_type(jobs: int) -> str:
-    """Returns the count that confirms an action on so many jobs; empty where a key does."""
+    """Returns the count that confirms an action on that many jobs; empty where a key does."""
     return str(jobs) if jobs > TYPED_ABOVE else ""

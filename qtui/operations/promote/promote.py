@@ -19,7 +19,7 @@ from qtui.operations.supply.supply import Before
 from qtui.verbs import Verb
 
 PROMOTION_WIPES: Final = WipedFields(LIST_FIELDS)
-"""What a promotion changes (``delay``), and what tells whether a job has moved on since."""
+"""What a promotion changes (``delay``), and what shows whether a job has moved on since."""
 
 
 class Promote(PickedAction):

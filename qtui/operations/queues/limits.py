@@ -67,7 +67,7 @@ class Limits:
     """Jobs that may start in a window of ``duration``."""
     duration: int | None
     started: int | None
-    """Jobs started in the window that runs now, in whatever limit; None if none runs."""
+    """Jobs started in the window that runs now, of any limit; None if none runs."""
     left: int
     """Milliseconds left of that window; -1 if it does not expire."""
     keys: tuple[DeduplicationKey, ...] = ()
@@ -98,7 +98,7 @@ class Limits:
 
     @property
     def nap(self) -> int:
-        """Milliseconds that a worker which is rate-limited now may sleep on, whatever is done."""
+        """Milliseconds that a worker which is rate-limited now may still sleep, in any case."""
         if self.started is None or not self.left:
             return 0
         return LONGEST_NAP if self.left < 0 else min(self.left, LONGEST_NAP)
@@ -208,7 +208,7 @@ class LimitsPlan:
     settings: tuple[Setting, ...]
     """The limits that are replaced; none if all are as wanted."""
     missing: tuple[str, ...] = ()
-    """Deduplication ids to release that nobody holds."""
+    """Deduplication ids to release that no job holds."""
     kept: tuple[DeduplicationKey, ...] = ()
     """Those that can't be released now."""
 

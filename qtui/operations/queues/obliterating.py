@@ -187,8 +187,8 @@ def _warnings(plan: ObliteratePlan) -> Iterator[str]:
         )
     if plan.force and plan.workers:
         yield (
-            f"{plural(plan.workers, 'worker is', 'workers are')} connected: a process that goes on "
-            "makes some of its keys anew."
+            f"{plural(plan.workers, 'worker is', 'workers are')} connected: a process that keeps "
+            "running creates some of its keys again."
         )
     if not plan.status.paused:
         yield "It is paused first, and stays so if the removal is cut off."

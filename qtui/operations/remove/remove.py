@@ -119,7 +119,7 @@ class Remove(PickedAction):
         return pick.pinned and row.score == pick.score
 
     def result_of_lost(self, pick: Picked, row: Row) -> Result:
-        """Returns what a lost call did to a job; of one that is gone the events tell (`look`)."""
+        """Returns what a lost call did to a job; for one that is gone see the events (`look`)."""
         if row.missing and row.score is None:
             return Result(pick.job_id, Code.UNKNOWN if pick.pinned else Code.NO_SUCH_JOB)
         return Result(pick.job_id, Code.NOT_IN_STATE)

@@ -1,1 +1,1 @@
-"""Begins the journal of a campaign, and takes over one whose process died, whatever its action."""
+"""Begins the journal of a campaign of any action, and takes over one whose process died."""

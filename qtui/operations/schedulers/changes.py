@@ -52,7 +52,7 @@ def refused(state: SchedulerState, one: Scheduler | None, code: Code, why: str) 
 async def read_removal(client: Client, queue: QueueKey, scheduler_id: str) -> Reading:
     """Returns the removal of a scheduler with its iteration, wherever it waits.
 
-    An iteration that runs goes on to its end, and makes no next one. Costs what `read_state` costs.
+    An active iteration runs to its end, and creates no next one. Costs what `read_state` costs.
     """
     try:
         state, one = await read_state(client, queue, scheduler_id)

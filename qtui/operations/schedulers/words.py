@@ -70,7 +70,7 @@ def iteration_place(one: Scheduler) -> str:
 
 
 def condition(one: Scheduler) -> str:
-    """How it fares, in a few words: ``dead: its iteration is gone``, ``late by 3 m``."""
+    """Its condition in a few words: ``dead: its iteration is gone``, ``late by 3 m``."""
     found = one.condition
     if found is Condition.DEAD:
         return f"dead: iteration {iteration_place(one)}"

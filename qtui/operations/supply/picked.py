@@ -238,7 +238,7 @@ class PickedAction(ABC):
         return None if page is None else PickedJobs(self, page)
 
     async def vanished(self) -> bool:
-        """Whether the queue is gone, or so many of its keys that it is no longer recognised."""
+        """Whether the queue is gone, or too many of its keys for it to be recognised."""
         [status] = await read_status(self.client, [self.queue])
         if status.kind is not Kind.BULL:
             return status.kind is Kind.GONE

@@ -19,7 +19,7 @@ from qtui.operations.journal.texts import Texts
 
 
 class Deed(NamedTuple):
-    """One job (or queue) that an operation changed, as its journal tells it."""
+    """One job (or queue) that an operation changed, by its journal."""
 
     snapshot: Snapshot
     """What the operation wiped."""

@@ -52,7 +52,7 @@ _WHY: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """An edit as its journal tells it."""
+    """An edit, by its journal."""
 
     deed: Deed
     state: JobState | None

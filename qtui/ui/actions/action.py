@@ -50,7 +50,7 @@ class Situation:
     running: bool = False
     """A campaign is sending jobs of the queue shown, or of the flow."""
     stoppable: bool = False
-    """Some campaign of this screen is sending jobs, on whatever queue."""
+    """Some campaign of this screen is sending jobs, on any queue."""
     held: str = ""
     """Why the screen can't be left now; empty where it can."""
     connecting: bool = False
@@ -159,9 +159,9 @@ class Action:
     verb: Verb | None = None
     """Which action on jobs or queues it plans: it is left out where that one is not allowed."""
     or_verb: Verb | None = None
-    """Which other one it plans, depending on what is in sight."""
+    """Which other one it plans, depending on what is shown."""
     says: Callable[[Situation], str] | None = None
-    """What the key bar calls it, where that depends on what is in sight; empty: not shown now."""
+    """What the key bar calls it, where that depends on what is shown; empty: not shown now."""
     bar: bool = False
     """Whether the key bar shows it when it can act."""
     reason: Callable[[Situation], str] = can_act

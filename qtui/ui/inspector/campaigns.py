@@ -1,4 +1,4 @@
-"""The campaigns of this qtui, of any action: runs and follows them, and tells how they fare."""
+"""The campaigns of this qtui, of any action: runs and follows them, and shows their progress."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Campaigns:
     Args:
         screen: runs the work in the background.
         board: what is looked at, and where results are written into rows.
-        banners: where each campaign tells how it fares, the newest first.
+        banners: where each campaign shows its progress, the newest first.
         changed: is called when rows have results that they did not have before.
     """
 
@@ -180,7 +180,7 @@ class Campaigns:
             await asyncio.sleep(_LOOK)
 
     def _news(self, run: Run) -> None:
-        """Shows how a campaign fares; asks whether it continues if its brake has paused it."""
+        """Shows a campaign's progress; asks whether it continues if its brake has paused it."""
         self._draw()
         if not run.campaign.question:
             self._asked.discard(run)

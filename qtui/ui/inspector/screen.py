@@ -465,7 +465,7 @@ class Inspector(LiveScreen):
             self.app.push_screen(LimitsScreen(self.session, self.board.queue, plan, told))
 
     def _told_of_limits(self, queue: QueueKey) -> tuple[str, str]:
-        """How the latest change of a queue's limits fared; empty if there was none."""
+        """The result of the latest change of a queue's limits; empty if there was none."""
         runs = (run for run in self.campaigns.all() if run.queue == queue)
         latest = next((run for run in runs if run.action == Verb.LIMITS), None)
         return ("", "") if latest is None else latest.told()

@@ -46,7 +46,7 @@ class LimitsScreen(QtuiScreen[None]):
         session: the connection.
         queue: the queue.
         plan: opens the plan of a change over this screen.
-        told: how the latest change fared, and the tone to say it in; empty if there was none.
+        told: the result of the latest change, and its tone; empty if there was none.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.LIMITS, Where.APP))

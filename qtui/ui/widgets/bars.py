@@ -120,7 +120,7 @@ _BESIDE: Final = "\u203a"
 
 
 class StateTabs(Bar):
-    """The eight states with their counts; the one that is shown stands out.
+    """The eight states with their counts; the one that is shown is highlighted.
 
     Where there is no room for all names, the states that hold jobs have theirs first. Nothing moves
     to and fro: of one queue, a state that held jobs once counts as one that does, and a count keeps

@@ -13,7 +13,7 @@ from textual.widgets import Input
 
 
 class TypedLine(Input):
-    """One line of text between two others; it tells what was typed when it is entered."""
+    """One line of text between two others; it posts what was typed when it is entered."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", show=False),
@@ -48,7 +48,7 @@ class TypedLine(Input):
         self._at = 0
 
     def open(self, text: str, hint: str) -> None:
-        """Asks for a line, beginning with a text; ``hint`` stands there while it is empty."""
+        """Asks for a line, beginning with a text; ``hint`` is shown while it is empty."""
         self.placeholder = hint
         self.value = text
         self.cursor_position = len(text)

@@ -46,7 +46,7 @@ class Log:
 class Pending:
     """Something that exists but was not read: `size` in bytes (-1: unknown).
 
-    `what` tells the loader what to read, such as the name of the field; it is not shown.
+    `what` is for the loader: what to read, such as the name of the field; it is not shown.
     """
 
     size: int

@@ -70,7 +70,7 @@ class Marks:
         """Whether a job of the list is marked, by itself or with everything."""
         if self.everything is not None:
             if math.isinf(self.everything.until):
-                return True  # scores of its state are no moments, so all jobs in sight are in it
+                return True  # scores of its state are no moments, so all jobs shown are in it
             return row.score is not None and row.score <= self.everything.until
         return row.id in self._ids
 

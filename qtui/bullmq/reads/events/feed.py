@@ -60,7 +60,7 @@ class Feed:
         self._last: dict[str, str] = {}
 
     async def latest(self, most: int) -> list[QueueEvent]:
-        """Returns the ``most`` latest events of all queues, oldest first; `next` goes on.
+        """Returns the ``most`` latest events of all queues, oldest first; see `next`.
 
         Costs one round trip with an XREVRANGE of ``most`` events for each queue.
 
