@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from qtui.bullmq.codes import Code, meaning
+from qtui.bullmq.codes import Code, Result, meaning
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import VANISHED, Campaign, Phase
 from qtui.operations.journal.lines import NOUNS
-from qtui.text import count, plain, plural
+from qtui.text import count, first_line, plain, plural
 from qtui.verbs import Verb, verb_of
 
 RESUMABLE: Final = frozenset({Verb.RETRY, Verb.PROMOTE, Verb.REMOVE, Verb.UNDO})
@@ -23,6 +23,9 @@ class Run:
 
     def __init__(self, campaign: Campaign[JobAction]) -> None:
         self.campaign = campaign
+        self.result = ""
+        """What the result of a whole queue says beyond its code: why it was left alone, or how much
+        was removed. Jobs and schedulers say it in their rows."""
         self.trouble = ""
         """Why it ended before its time, where the campaign itself does not say so."""
         header = campaign.action.header()
@@ -37,6 +40,16 @@ class Run:
         several = self._unit == "queue" and campaign.selected > 1
         self.where = plural(campaign.selected, "queue") if several else plain(self.queue.name)
         """What it is about, for a banner."""
+
+    def take(self, results: Sequence[Result]) -> None:
+        """Takes in results of whole queues, which have no rows."""
+        if self._unit != "queue":
+            return
+        for one in results:
+            told = one.error if not one.done else ""
+            if one.done and self.action == Verb.REMOVE_QUEUE:
+                told = one.target
+            self.result = self.result or plain(first_line(told))
 
     @property
     def id(self) -> str:
@@ -78,9 +91,12 @@ class Run:
             name = f"{int(code)} " if code not in (Code.REFUSED, Code.UNKNOWN) else ""
             place = "its place" if self.action == Verb.UNDO else self.state or "its place"
             what = meaning(code, place, self.done)
-            if code is Code.REFUSED and self.action not in (Verb.RETRY, Verb.RERUN):
+            if self._unit == "queue" and code in (Code.REFUSED, Code.NOT_IN_STATE):
+                name, what = "", "left alone"
+            elif code is Code.REFUSED and self.action not in (Verb.RETRY, Verb.RERUN):
                 what = "kept (0), their rows say why"
             words.append(f"{name}{what}: {count(campaign.codes[code])}")
+        words += [self.result] if self.result else []
         words += (f"Redis refused: {plain(note)}" for note in campaign.notes)
         stopped = campaign.is_over and campaign.phase is not Phase.DONE
         if failed_again or stopped or campaign.why:

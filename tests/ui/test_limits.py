@@ -116,5 +116,20 @@ async def test_a_queue_is_removed_when_its_name_is_typed(
         await driver.press("y", *"mai", "enter")
         assert await client.exists(META)
         await driver.press("l", "enter")
-        await driver.sees("1 of 1 queue removed")
+        await driver.sees("1 of 1 queue removed · 2 jobs")
         assert await client.keys("*") == []
+
+
+async def test_why_a_queue_was_left_alone_stands_in_the_line_of_the_action(
+    redis_url: str, client: redis.asyncio.Redis
+) -> None:
+    await add(redis_url)
+    async with inspector(redis_url) as driver:
+        await driver.until(lambda: len(driver.inspector.poll.statuses) == 1, "the queue")
+        await driver.press("X")
+        await driver.sees("can't be undone")
+        await client.lpush("bull:mail:active", "1")  # a worker takes it meanwhile
+        await client.set("bull:mail:1:lock", "token")
+        await driver.press("y", *"mail", "enter")
+        await driver.sees("left alone: 1 · job 1 is active: a worker holds its lock")
+        assert await client.exists(META)

@@ -43,7 +43,7 @@ async def test_a_queue_is_paused_and_resumed_with_a_reason(
         await driver.press("P")
         await driver.sees("Pause mail")
         await driver.sees("y pause mail")
-        await driver.press("r", *"deploy", "enter")
+        await driver.press("R", *"deploy", "enter")
         await driver.press("y")
         await driver.sees(" mail  1 of 1 queue paused")
         assert await is_paused(redis_url, "mail")

@@ -136,6 +136,7 @@ class Campaigns:
         self._draw()
         try:
             async for results in campaign.run():
+                run.take(results)
                 if run.state is not None:
                     self._board.record(run.queue, run.state, results, run.action)
                     if follower is not None:  # they may have run already
