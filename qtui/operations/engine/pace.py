@@ -53,7 +53,7 @@ class Pace:
         if self.rate:
             found.append(self.rate_words)
         if self.canary:
-            found.append(f"{self.canary_words} within {self.canary_seconds:g} s")
+            found.append(f"canary: {self.canary_words} within {self.canary_seconds:g} s")
         if self.brake:
             found.append(f"on hold if over {self.max_refail:g} % of the last {LATEST} fail again")
         if self.max_waiting is not None:
