@@ -114,13 +114,15 @@ def test_data_is_replaced_in_any_state_and_nothing_else_changes(stage: Stage) ->
     data = {"outcome": "ok", "text": '"x"', "list": [1, 2.5, None]}
     for id, state in ((failed, "failed"), (done, "completed"), (waiting, "waiting")):
         change_both(stage, id, state, data)
-    change_both(stage, delayed, "delayed", data, priority=4)
+    changes_priority = stage.release.speaks >= (3, 15, 0)
+    change_both(stage, delayed, "delayed", data, priority=4 if changes_priority else -1)
     stage.assert_equal()
     with stage.ours.worker("data") as worker:
         [run] = worker.timed(ends=1)
     assert run["data"] == data
 
 
+@pytest.mark.releases(since="3.15.0")
 def test_a_waiting_job_takes_its_turn_by_its_new_priority_and_back(stage: Stage) -> None:
     stage.official.seed([job("before", "ok")])
     added = [job("a"), job("b"), job("c"), job("p", priority=5), job("q", priority=5)]
@@ -136,6 +138,7 @@ def test_a_waiting_job_takes_its_turn_by_its_new_priority_and_back(stage: Stage)
     stage.ours.work_off(plain + ordered if where is JobState.PRIORITIZED else ordered + plain)
 
 
+@pytest.mark.releases(since="3.15.0")
 def test_the_priority_of_a_job_that_does_not_wait_is_a_field(stage: Stage) -> None:
     [failed] = stage.official.seed([job("bad")])
     [delayed] = stage.official.run("add", jobs=[job("d", delay=AN_HOUR)])
@@ -145,7 +148,7 @@ def test_the_priority_of_a_job_that_does_not_wait_is_a_field(stage: Stage) -> No
     stage.assert_equal()
 
 
-@pytest.mark.releases(since="5.0.0")
+@pytest.mark.releases(since="5.20.0")
 def test_in_a_paused_queue_a_job_keeps_its_place_by_priority(stage: Stage) -> None:
     stage.official.seed([job("before", "ok")])
     stage.official.run("pause")
@@ -191,6 +194,8 @@ def test_a_new_delay_is_the_one_of_the_release_and_workers_wake_for_it(stage: St
         assert told[0][-1] == told[1][-1] == {"event": "delayed", "jobId": other}
         fields = stage.official.client.hgetall(stage.official.key(other))
         assert fields == stage.ours.client.hgetall(stage.ours.key(other))
+    if not (stage.release.at_least_5 or stage.release.writes_version):
+        return  # nothing proves that a wake-up would not be run as a job: the plan says so
     with stage.ours.worker("ok") as worker:
         stage.ours.await_idle()
         now = time.time() * 1000
