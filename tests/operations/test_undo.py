@@ -210,7 +210,7 @@ async def test_another_server_is_refused(client: Redis, tmp_path: Path) -> None:
     (tmp_path / f"{name}.jsonl").write_text(
         header[:start] + header[header.index("}", start) + 1 :] + "\n" + rest, "ascii"
     )
-    with pytest.raises(OtherServer, match="connect to that"):
+    with pytest.raises(OtherServer, match="connect there to undo it"):
         await make_undo_plan(client, tmp_path, name, "redis://other:6379/0")
     plan = await make_undo_plan(client, tmp_path, name, "redis://other:6379/0", anyway=True)
     assert plan.back == 1

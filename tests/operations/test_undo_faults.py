@@ -229,3 +229,46 @@ async def test_another_server_that_lost_the_undo_gets_it_again(
     assert campaign.withdrawn == JOBS
     assert campaign.codes == {Code.DONE: JOBS}
     assert await keyspace(client) == before
+
+
+async def test_memory_that_is_full_keeps_no_job_back(client: Redis, tmp_path: Path) -> None:
+    """Redis lets a script go on that has begun to write; it begins with a removal."""
+    names = await raw_failed(client, map(str, range(JOBS)))
+    before = await keyspace(client)
+    await retried(client, tmp_path, names)
+    campaign = await begun(client, tmp_path)
+    try:
+        async for _ in campaign.run():
+            await client.config_set("maxmemory", 1)
+    finally:
+        await client.config_set("maxmemory", 0)
+    campaign.close()
+    assert campaign.codes == {Code.DONE: JOBS}
+    assert await keyspace(client) == before
+
+
+@pytest.mark.parametrize("command", ["ZADD", "LREM", "HSET"])
+async def test_a_right_that_is_missing_stops_it_and_what_is_left_is_done_later(
+    client: Redis, tmp_path: Path, command: str
+) -> None:
+    names = await raw_failed(client, map(str, range(JOBS)))
+    before = await keyspace(client)
+    await retried(client, tmp_path, names)
+    campaign = await begun(client, tmp_path)
+    try:
+        async for _ in campaign.run():
+            await client.execute_command("ACL", "SETUSER", "default", f"-{command}")
+    finally:
+        await client.execute_command("ACL", "SETUSER", "default", "+@all")
+    campaign.close()
+    assert (campaign.phase, campaign.refused) == (Phase.STOPPED, True)
+    assert campaign.why == f"the ACL of Redis does not let this user run {command}"
+    assert campaign.decided == campaign.done < JOBS
+    assert len([one for one in (await census(client)).values() if one == ["failed"]]) == (
+        campaign.done
+    )
+    name = campaign.journal.id if campaign.journal is not None else ""
+    again = await InterruptedUndo.take(tmp_path, name, WHERE).campaign(client)
+    assert all_done([result async for batch in again.run() for result in batch])
+    again.close()
+    assert await keyspace(client) == before

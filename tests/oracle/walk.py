@@ -481,7 +481,7 @@ class Walk:
             assert not gone, gone
         elif effect == "restore":
             assert not back, back
-            assert gone >= done, done - gone
+            assert not done & there, done & there
             assert all(id in done or id.rpartition("-")[0] in done for id in gone), gone
         elif effect in (Verb.ADD, Verb.DUPLICATE, Verb.SCHEDULERS):
             self.scheduled = bool(self.client.exists(self.key("repeat:s1")))

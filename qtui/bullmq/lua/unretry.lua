@@ -84,30 +84,32 @@ local function readJob()
   return job
 end
 
+-- The fields read of each job: those cleared, then those kept that are compared as they are; the
+-- place of each of the latter in `kept`, and the places of those compared by their length.
+local names, compared, lengths = { unpack(cleared) }, {}, {}
+for place, name in ipairs(kept) do
+  if string.sub(name, 1, 1) == "#" then
+    lengths[#lengths + 1] = place
+  else
+    names[#names + 1] = name
+    compared[#compared + 1] = place
+  end
+end
+
+local COUNTERS = { atm = true, ats = true, attemptsMade = true, ["#stacktrace"] = true }
+
 -- Why the job is not as the retry left it: a code and a detail; nil if it is.
 local function changed(job)
-  local gone = redis.pcall("HMGET", job.name, unpack(cleared))
-  if gone.err then return 0, gone.err end
+  local now = redis.pcall("HMGET", job.name, unpack(names))
+  if now.err then return 0, now.err end
   for place = 1, #cleared do
-    if gone[place] then return -3, "started" end
+    if now[place] then return -3, "started" end
   end
-  local names, lengths = {}, {}
-  for place, name in ipairs(kept) do
-    if string.sub(name, 1, 1) == "#" then
-      lengths[#lengths + 1] = place
-    else
-      names[#names + 1] = name
-    end
-  end
-  local now, any = redis.call("HMGET", job.name, unpack(names)), false
-  local different, index = nil, 0
-  for place, name in ipairs(kept) do
-    if string.sub(name, 1, 1) ~= "#" then
-      index = index + 1
-      any = any or now[index]
-      local was = valueOf(job.kept[place])
-      if (now[index] or nil) ~= was then different = different or name end
-    end
+  local different, any = nil, false
+  for index, place in ipairs(compared) do
+    local value = now[#cleared + index] or nil
+    any = any or value
+    if value ~= valueOf(job.kept[place]) then different = different or kept[place] end
   end
   if not any and redis.call("EXISTS", job.name) == 0 then return -1, "" end
   for _, place in ipairs(lengths) do
@@ -115,8 +117,7 @@ local function changed(job)
     if length ~= tonumber(valueOf(job.kept[place]) or 0) then different = different or kept[place] end
   end
   if not different then return nil end
-  local counter = different == "atm" or different == "ats" or different == "attemptsMade"
-  return -3, (counter or different == "#stacktrace") and "started" or "changed"
+  return -3, COUNTERS[different] and "started" or "changed"
 end
 
 -- Whether the parent waits for the job.
@@ -212,15 +213,13 @@ local function moveBack(job)
 end
 
 local function takeBack(job, forbidden)
-  local code, detail = changed(job)
-  if code then return code, detail end
   local stands = redis.pcall("ZSCORE", key[state], job.id)
   if type(stands) == "table" and stands.err then return 0, stands.err end
   if stands then return -3, "moved" end
   local pending = isPending(job)
   if pending and strandsParent(job) then return -3, "parent" end
   if forbidden then return 0, forbidden end
-  code, detail = moveBack(job)
+  local code, detail = moveBack(job)
   if code == 1 and pending and wasKnown(job) then putBackInParent(job) end
   return code, detail
 end
@@ -242,11 +241,14 @@ if foreign then return redis.error_reply(foreign) end
 local results, forbidden, asked = {}, nil, false
 while at < #ARGV do
   local job = readJob()
-  if not asked and not changed(job) then
-    -- Of a job that waits `finishedOn` is absent, so that this changes nothing.
-    asked, forbidden = true, refusedUndo(job)
+  local code, detail = changed(job)
+  if not code then
+    if not asked then
+      -- Of a job that waits `finishedOn` is absent, so that this changes nothing.
+      asked, forbidden = true, refusedUndo(job)
+    end
+    code, detail = takeBack(job, forbidden)
   end
-  local code, detail = takeBack(job, forbidden)
   results[#results + 1] = code
   results[#results + 1] = detail
   if code == 1 then

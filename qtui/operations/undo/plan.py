@@ -173,7 +173,7 @@ def check_server(folder: Path, header: Header, where: str, origin: Origin | None
         JournalError: the journal can't be read.
     """
     if not is_same_address(header.where, where):
-        check_is_here(progress_of(folder, header.id), where, origin)
+        check_is_here(progress_of(folder, header.id), where, origin, to="undo")
 
 
 async def make_undo_plan(
