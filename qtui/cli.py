@@ -376,18 +376,41 @@ def _metrics(flags: Flags, queues: tuple[str, ...]) -> None:
 @main.command("doctor", short_help="Find what is wrong with the server and its queues.")
 @click.argument("queues", metavar="[QUEUE]...", nargs=-1)
 @click.option("--deep", is_flag=True, help="Read every job and key of large queues too, throttled.")
+@click.option("--fix", is_flag=True, help="Mend what an action can mend, each after its plan.")
+@click.option("--dry-run", is_flag=True, help="With --fix: show the plans; write nothing.")
+@click.option("--yes", is_flag=True, help="With --fix: do not ask for confirmation.")
+@with_reason
 @as_json_lines
 @click.pass_obj
-def _doctor(flags: Flags, queues: tuple[str, ...], deep: bool, as_json: bool) -> None:
+def _doctor(
+    flags: Flags,
+    queues: tuple[str, ...],
+    deep: bool,
+    fix: bool,
+    dry_run: bool,
+    yes: bool,
+    reason: str,
+    as_json: bool,
+) -> None:
     """Find what is wrong with the server and in the keys of its queues; all queues by default.
 
-    Each finding names what it does to jobs, what to do about it, and the keys that show it. Reads
-    only. The exit code is 1 if there is a fault; hints do not count.
+    Each finding names what it does to jobs, what to do about it, and the keys that show it. The
+    exit code is 1 if there is a fault; hints do not count.
+
+    With --fix each finding that an action can mend is mended: resume, remove, release, revive,
+    rerun, with its plan, its journal and its undo.
     """
     from qtui.commands.reading.doctor import DoctorRequest, examine
 
+    if not fix and (dry_run or yes or reason):
+        raise click.UsageError("--dry-run, --yes and --reason go with --fix")
     request = DoctorRequest(queues=queues, deep=deep, json=as_json)
-    sys.exit(run(flags, lambda place: examine(place, request)))
+    if not fix:
+        sys.exit(run(flags, lambda place: examine(place, request)))
+    from qtui.commands.healing import REASON, HealRequest, examine_and_heal
+
+    how = HealRequest(dry_run=dry_run, yes=yes, json=as_json, reason=reason or REASON)
+    sys.exit(run(flags, lambda place: examine_and_heal(place, request, how)))
 
 
 @main.command("retry", short_help="Retry failed or completed jobs.")

@@ -16,7 +16,7 @@ from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import Garbage, job_ran_modern
 from qtui.bullmq.schedulers.read import count_schedulers, read_schedulers
 from qtui.bullmq.schedulers.scheduler import Condition
-from qtui.bullmq.verdicts.finding import SAMPLE, Finding
+from qtui.bullmq.verdicts.finding import SAMPLE, Finding, Mend
 from qtui.bullmq.verdicts.queue import BY_HAND, QueueFacts, judge_queue, read_queue_facts
 from qtui.text import plural, span
 
@@ -86,6 +86,7 @@ def _of_facts(facts: QueueFacts) -> list[Finding]:
                 remedy="resume the queue again",
                 queue=facts.queue,
                 jobs=facts.paused_list,
+                mend=Mend.RESUME,
                 evidence=(f"{key('paused')}: {facts.paused_list}", f"{key('meta')} paused: none"),
             )
         )
@@ -100,6 +101,7 @@ def _of_facts(facts: QueueFacts) -> list[Finding]:
                 remedy="resume it with qtui, which moves the jobs instead",
                 queue=facts.queue,
                 jobs=facts.waiting,
+                mend=Mend.RESUME,
                 evidence=(
                     f"{key('wait')}: {facts.waiting}",
                     f"{key('paused')}: {facts.paused_list}",
@@ -127,6 +129,7 @@ def _of_facts(facts: QueueFacts) -> list[Finding]:
                 words="the rate limit has no end",
                 effect="no job starts until it is released",
                 remedy="release the rate limit",
+                mend=Mend.RELEASE,
                 queue=facts.queue,
                 evidence=(f"{key('limiter')}: {facts.limiter}, no expiry",),
             )
@@ -220,6 +223,8 @@ async def _stuck_parents(client: Client, queue: QueueKey) -> list[Finding]:
                     f" (qtui flow {queue.name} {parents[0]} --rerun failure --drop-lost)",
                     queue=queue,
                     jobs=len(parents),
+                    mend=Mend.RERUN,
+                    members=dict.fromkeys(parents, ""),
                     sample=tuple(parents[:SAMPLE]),
                     evidence=(f"{queue.job(parents[0], 'dependencies')}: nothing that can end",),
                 )
@@ -298,6 +303,8 @@ async def _dead_schedulers(client: Client, queue: QueueKey) -> list[Finding]:
             remedy=f"qtui schedulers {queue.name} --revive makes the next iteration",
             queue=queue,
             jobs=len(dead),
+            mend=Mend.REVIVE,
+            members=dict.fromkeys((one.id for one in dead), ""),
             sample=tuple(one.id for one in dead[:SAMPLE]),
             evidence=(f"{queue.key('repeat')}: {first.id}, iteration {where}",),
         )

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final
 
 from qtui.bullmq.keys import QueueKey
 
 SAMPLE: Final = 5
 """Ids that a finding names."""
+
+
+class Mend(StrEnum):
+    """An action that mends a finding, with a plan and an undo of its own."""
+
+    RESUME = "resume"
+    """Resume the queue."""
+    REMOVE = "remove"
+    """Clear away the members, from the state of each."""
+    RELEASE = "release"
+    """Release the rate limit that holds."""
+    RELEASE_KEYS = "release-keys"
+    """Release the members, which are deduplication ids."""
+    REVIVE = "revive"
+    """Make the next iteration of the members, which are schedulers."""
+    RERUN = "rerun"
+    """Rerun the flows of the members from their failure, without children that are gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,5 +50,9 @@ class Finding:
     """Up to `SAMPLE` of their ids."""
     evidence: tuple[str, ...] = ()
     """The keys that show it."""
+    mend: Mend | None = None
+    """What mends it; None if only a person can."""
+    members: Mapping[str, str] = field(default_factory=dict)
+    """For `mend`: what is mended, each with the state it is in (empty if that does not matter)."""
     is_fault: bool = True
     """False for a hint: nothing is broken yet."""

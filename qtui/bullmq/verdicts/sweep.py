@@ -15,7 +15,7 @@ from qtui.bullmq.reads.lists import stand_in_lists
 from qtui.bullmq.reads.queues.discovery import scan
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.search.walk import Walk
-from qtui.bullmq.verdicts.finding import SAMPLE, Finding
+from qtui.bullmq.verdicts.finding import SAMPLE, Finding, Mend
 from qtui.text import plural
 
 MOST_NAMED: Final = 1_000
@@ -136,6 +136,8 @@ class Sweep:
                 remedy=f"remove them (qtui remove {self._queue.name} {gone[0]} --state …)",
                 queue=self._queue,
                 jobs=len(gone) + more,
+                mend=Mend.REMOVE,
+                members={one: where[one].value for one in gone},
                 sample=tuple(gone[:SAMPLE]),
                 evidence=(f"{key}: holds {gone[0]}", f"{self._queue.job(gone[0])}: none"),
             )
@@ -245,6 +247,8 @@ class Sweep:
                 remedy=f"release it (qtui limits {self._queue.name})",
                 queue=self._queue,
                 jobs=len(dead),
+                mend=Mend.RELEASE_KEYS,
+                members=dict.fromkeys(dead, ""),
                 sample=tuple(dead[:SAMPLE]),
                 evidence=(f"{self._queue.key(f'de:{dead[0]}')}: {self._dedup[dead[0]]}",),
             )

@@ -36,10 +36,18 @@ class DoctorRequest:
 
 def examine(place: Workplace, request: DoctorRequest) -> int:
     """Prints what is wrong; returns `NOT_ALL` if there is a fault."""
+    code, _ = find_faults(place, request)
+    return code
+
+
+def find_faults(place: Workplace, request: DoctorRequest) -> tuple[int, list[Finding]]:
+    """As `examine`, and returns the findings too."""
     return place.ask(lambda client: _examine(client, place, request))
 
 
-async def _examine(client: Client, place: Workplace, request: DoctorRequest) -> int:
+async def _examine(
+    client: Client, place: Workplace, request: DoctorRequest
+) -> tuple[int, list[Finding]]:
     settings = place.settings
     if request.queues:
         found = [await find_queue(client, settings.prefixes, one) for one in request.queues]
@@ -53,8 +61,8 @@ async def _examine(client: Client, place: Workplace, request: DoctorRequest) -> 
         await examined.queue(client, status)
     examined.end(len(found))
     if examined.faults:
-        return NOT_ALL
-    return DONE if found else USAGE
+        return NOT_ALL, examined.findings
+    return DONE if found else USAGE, examined.findings
 
 
 class _Examination:
@@ -65,10 +73,12 @@ class _Examination:
         self._request = request
         self.faults = 0
         self.hints = 0
+        self.findings: list[Finding] = []
         self._skipped: list[tuple[QueueKey, int]] = []
 
     def tell(self, findings: Sequence[Finding]) -> None:
         """Prints findings."""
+        self.findings += findings
         for one in findings:
             self.faults += one.is_fault
             self.hints += not one.is_fault

@@ -1,0 +1,145 @@
+"""`qtui doctor --fix`: mends what the doctor has found, by the actions of other commands."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState
+from qtui.bullmq.verdicts.finding import Finding, Mend
+from qtui.commands.flow import show_flow
+from qtui.commands.queue_actions.limits import LimitsRequest, queue_limits
+from qtui.commands.queue_actions.pausing import PausingRequest, pause_queues
+from qtui.commands.queue_actions.schedulers import SchedulersRequest, schedulers
+from qtui.commands.reading.doctor import DoctorRequest, find_faults
+from qtui.commands.remove import RemoveRequest, remove_jobs
+from qtui.commands.rerun import RerunRequest
+from qtui.commands.shared.run import DONE, Workplace
+from qtui.operations.engine.pace import UNBOUNDED
+from qtui.operations.flow_rerun.plan import Start
+from qtui.operations.planning.plan import Resets
+from qtui.operations.schedulers.action import Do
+from qtui.text import plain
+from qtui.verbs import Verb
+
+REASON: Final = "qtui doctor --fix"
+"""What the journal says where no other reason is given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealRequest:
+    """How to mend."""
+
+    dry_run: bool
+    yes: bool
+    json: bool
+    reason: str = REASON
+
+
+def examine_and_heal(place: Workplace, request: DoctorRequest, how: HealRequest) -> int:
+    """Prints what is wrong, and mends what can be; returns the worst exit code."""
+    code, findings = find_faults(place, request)
+    mendable = [one for one in findings if one.mend is not None]
+    if not mendable:
+        return code
+    healed = heal(place, mendable, how)
+    left = any(one.is_fault and one.mend is None for one in findings)
+    return max(healed, code if left or how.dry_run else DONE)
+
+
+def heal(place: Workplace, findings: Sequence[Finding], request: HealRequest) -> int:
+    """Mends the findings that an action can mend, each with its plan; returns the worst code."""
+    worst = DONE
+    for one in findings:
+        if one.mend is None or one.queue is None:
+            continue
+        if not request.json:
+            place.err.line(f"\n{plain(one.queue.name)}: {plain(one.words)}")
+            place.err.flush()
+        for code in _mend(place, one, one.queue, one.mend, request):
+            worst = max(worst, code)
+    return worst
+
+
+def _mend(
+    place: Workplace, one: Finding, queue: QueueKey, mend: Mend, request: HealRequest
+) -> Iterator[int]:
+    """The exit codes of the actions that mend one finding."""
+    dry_run, yes, json, reason = request.dry_run, request.yes, request.json, request.reason
+    name = queue.base
+    match mend:
+        case Mend.RESUME:
+            resume = PausingRequest(
+                verb=Verb.RESUME,
+                queues=(name,),
+                dry_run=dry_run,
+                yes=yes,
+                json=json,
+                reason=reason,
+            )
+            yield pause_queues(place, resume)
+        case Mend.RELEASE | Mend.RELEASE_KEYS:
+            limits = LimitsRequest(
+                queue=name,
+                concurrency=None,
+                rate=None,
+                release=mend is Mend.RELEASE,
+                keys=tuple(one.members),
+                dry_run=dry_run,
+                yes=yes,
+                json=json,
+                reason=reason,
+            )
+            yield queue_limits(place, limits)
+        case Mend.REVIVE:
+            revive = SchedulersRequest(
+                queue=name,
+                ids=tuple(one.members),
+                do=Do.REVIVE,
+                dry_run=dry_run,
+                yes=yes,
+                json=json,
+                reason=reason,
+            )
+            yield schedulers(place, revive)
+        case Mend.REMOVE:
+            for state, ids in _by_state(one):
+                remove = RemoveRequest(
+                    queue=name,
+                    ids=ids,
+                    filter=None,
+                    state=state,
+                    children=False,
+                    without_undo=False,
+                    pace=UNBOUNDED,
+                    dry_run=dry_run,
+                    yes=yes,
+                    json=json,
+                    reason=reason,
+                )
+                yield remove_jobs(place, remove)
+        case Mend.RERUN:
+            for parent in one.members:
+                rerun = RerunRequest(
+                    queue=name,
+                    job_id=parent,
+                    rerun=Start.FAILURE,
+                    resets=Resets(),
+                    dry_run=dry_run,
+                    yes=yes,
+                    json=json,
+                    reason=reason,
+                    drop_lost=True,
+                )
+                yield show_flow(place, rerun)
+
+
+def _by_state(one: Finding) -> Iterator[tuple[JobState, tuple[str, ...]]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for job_id, state in one.members.items():
+        found[state].append(job_id)
+    for state, ids in found.items():
+        yield JobState(state), tuple(ids)
