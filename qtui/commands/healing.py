@@ -15,8 +15,9 @@ from qtui.commands.queue_actions.limits import LimitsRequest, queue_limits
 from qtui.commands.queue_actions.pausing import PausingRequest, pause_queues
 from qtui.commands.queue_actions.schedulers import SchedulersRequest, schedulers
 from qtui.commands.reading.doctor import DoctorRequest, find_faults
-from qtui.commands.remove import RemoveRequest, remove_jobs
+from qtui.commands.remove import REMOVE, own_options
 from qtui.commands.rerun import RerunRequest
+from qtui.commands.shared.picked import JobsRequest, act_on_jobs
 from qtui.commands.shared.run import DONE, Workplace
 from qtui.operations.engine.pace import UNBOUNDED
 from qtui.operations.flow_rerun.plan import Start
@@ -107,20 +108,21 @@ def _mend(
             yield schedulers(place, revive)
         case Mend.REMOVE:
             for state, ids in _by_state(one):
-                remove = RemoveRequest(
+                words, options = own_options(state, children=False, without_undo=False)
+                remove = JobsRequest(
                     queue=name,
                     ids=ids,
                     filter=None,
                     state=state,
-                    children=False,
-                    without_undo=False,
                     pace=UNBOUNDED,
                     dry_run=dry_run,
                     yes=yes,
                     json=json,
                     reason=reason,
+                    words=words,
+                    options=options,
                 )
-                yield remove_jobs(place, remove)
+                yield act_on_jobs(place, REMOVE, remove)
         case Mend.RERUN:
             for parent in one.members:
                 rerun = RerunRequest(
