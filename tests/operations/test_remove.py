@@ -364,8 +364,10 @@ async def test_one_that_was_cut_off_resumes_and_removes_each_job_once(
 # Lost on the way ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("accidents", "late_comes_first"), ACCIDENTS)
-@pytest.mark.parametrize("state", [FAILED, WAITING])
+@pytest.mark.parametrize(
+    ("state", "accidents", "late_comes_first"),
+    [*((FAILED, *one) for one in ACCIDENTS), (WAITING, [Accident.CALL_LATE], True)],
+)
 async def test_whatever_is_lost_on_the_way_each_job_is_removed_once(
     server: EmbeddedServer,
     client: Redis,

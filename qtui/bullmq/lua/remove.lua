@@ -67,21 +67,22 @@ local function scoresOf(set, ids)
   return scores
 end
 
-local FIELDS = { "timestamp", "processedOn", "parentKey", "parent", "deid", "rjk", "gid", "ats",
-  "atm", "attemptsMade" }
+local FIELDS = { "timestamp", "gid", "parentKey", "deid", "rjk" }
+local STAMPED = { "timestamp", "gid", "parentKey", "deid", "rjk", "processedOn", "ats", "atm",
+  "attemptsMade" }
 
 -- Reads a job's hash into the table: a code and a detail if it can't be a job.
 local function readHash(job)
-  local fields = redis.pcall("HMGET", job.name, unpack(FIELDS))
+  local isInList = LISTS[job.state]
+  local fields = redis.pcall("HMGET", job.name, unpack(isInList and STAMPED or FIELDS))
   if fields.err then return 0, fields.err end
   job.fields = fields
-  local any = fields[1] or fields[2] or fields[3] or fields[6]
-  job.exists = any and true or redis.call("EXISTS", job.name) == 1
+  job.exists = fields[1] and true or redis.call("EXISTS", job.name) == 1
   if not fields[1] and job.exists and isNameOfOtherKey(job.id) then
     return 0, job.name .. " is not a job"
   end
-  if LISTS[job.state] then
-    job.stamp = stampOf(fields[1], fields[2], fields[8], fields[9], fields[10])
+  if isInList then
+    job.stamp = stampOf(fields[1], fields[6], fields[7], fields[8], fields[9])
   end
   return nil
 end
@@ -100,18 +101,18 @@ local function judge(job, place)
   if not job.exists and LISTS[job.state] and isMarker(job.id) then return -1, "" end
   if not place then return job.exists and -3 or -1, "" end
   if not isPicked(job, job.stamp or place) then return -3, "" end
-  if fields[7] then return 0, "the job belongs to a BullMQ Pro group" end
+  if fields[2] then return 0, "the job belongs to a BullMQ Pro group" end
   local beside, refused, locked = keysBeside(job.name)
   if not beside then return 0, refused end
   if locked then return 0, LOCKED end
   job.beside = beside
-  local scheduler = schedulerOf(job.base, job.id, fields[6])
+  local scheduler = schedulerOf(job.base, job.id, fields[5])
   if scheduler then return -8, scheduler end
   if fields[3] and fields[3] ~= "" then
-    local parentBase, parentId = splitParent(fields[3], fields[4])
+    local parentBase, parentId = splitParent(fields[3], redis.call("HGET", job.name, "parent"))
     job.parent = { name = fields[3], base = parentBase, id = parentId }
   end
-  job.deduplication = fields[5]
+  job.deduplication = fields[4]
   return nil
 end
 

@@ -33,6 +33,7 @@ local LISTS = { wait = true, paused = true, active = true }
 local SETS = { "completed", "failed", "delayed", "prioritized", "waiting-children" }
 local LARGE = { "data" } -- weighed before it is read
 local MOST_MEMBERS = 10000
+local TELLING = { parentKey = true, parent = true, deid = true } -- fields that lead to other keys
 
 local READ = { list = "LRANGE", set = "SMEMBERS", hash = "HGETALL", zset = "ZRANGE" }
 local SIZE = { list = "LLEN", set = "SCARD", hash = "HLEN", zset = "ZCARD" }
@@ -143,14 +144,14 @@ local function read(id)
   if why then return why, 0 end
   if size > MOST then return "its fields are too large", 0 end
   local fields = redis.call("HGETALL", name)
-  size = sizeOf(fields)
-  local rest, parentKey, parent, deduplication = {}, nil, nil, nil
+  size = 0
+  local rest, seen = {}, {}
   for at = 1, #fields, 2 do
-    local field = fields[at]
-    if field == "parentKey" then parentKey = fields[at + 1] end
-    if field == "parent" then parent = fields[at + 1] end
-    if field == "deid" then deduplication = fields[at + 1] end
+    local field, value = fields[at], fields[at + 1]
+    size = size + #field + #value
+    if TELLING[field] then seen[field] = value end
   end
+  local parentKey, parent, deduplication = seen.parentKey, seen.parent, seen.deid
   local state, score = given, ""
   if state == "" then
     state, score = stateOf(id)

@@ -130,8 +130,14 @@ class Remove(PickedAction):
         One that is gone was removed if its newest event says so; else it may have run, and was
         deleted at its end.
         """
-        seen = await super().look(picks)
-        return Seen(seen.stand, await self._told_by_events(seen.results))
+        rows = await self.pins.rows([one.job_id for one in picks])
+        # Removed between the reads of its fields and of its state, it looks like one elsewhere.
+        torn = [row.id for row in rows if row.score is None and not row.missing]
+        again = {row.id: row for row in await self.pins.rows(torn)} if torn else {}
+        pairs = [(one, again.get(row.id, row)) for one, row in zip(picks, rows, strict=True)]
+        results = [self.result_of_lost(one, row) for one, row in pairs]
+        stand = [self.stands(one, row) for one, row in pairs]
+        return Seen(stand, await self._told_by_events(results))
 
     async def corrected(
         self, picks: Sequence[Picked], seen: Seen, results: Sequence[Result]
