@@ -16,6 +16,9 @@ from tests.oracle.keyspace import Difference, digest, only_ours
 from tests.oracle.stage import Side, Stage, job
 from tests.servers import connect
 
+ONE_KIND = pytest.mark.parametrize("oracle_server", ["redis"], indirect=True)
+"""What is the same on each kind of server."""
+
 SOON = 4.0
 """Seconds within which a woken worker starts a job; one that is not woken sleeps for 15 here."""
 
@@ -149,6 +152,7 @@ def test_what_was_changed_by_someone_else_stays_and_so_does_all_the_rest(
     assert digest(side.client) == before
 
 
+@ONE_KIND
 @pytest.mark.parametrize("forbidden", ["hset", "hdel", "del"])
 def test_what_an_acl_forbids_changes_nothing_at_all(
     bare_stage: Stage, oracle_server: EmbeddedServer, forbidden: str

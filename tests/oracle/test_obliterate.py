@@ -17,6 +17,9 @@ from tests.oracle.keyspace import digest
 from tests.oracle.stage import Side, Stage, job
 from tests.servers import connect
 
+ONE_KIND = pytest.mark.parametrize("oracle_server", ["redis"], indirect=True)
+"""What is the same on each kind of server."""
+
 Obliterate = Callable[..., Result]
 
 
@@ -108,6 +111,7 @@ def test_a_parent_in_another_queue_that_waits_for_no_other_child_runs(
     assert _left(side) == []
 
 
+@ONE_KIND
 @pytest.mark.parametrize("steps", [0, 1, 2])
 def test_a_removal_that_is_cut_off_leaves_a_paused_queue_and_the_next_does_the_rest(
     bare_stage: Stage, obliterate: Obliterate, steps: int
@@ -188,6 +192,7 @@ def test_a_queue_whose_name_continues_after_a_colon_is_another_one(
     assert _left(side) == ["bull:q:eu:1", "bull:q:eu:meta", "bull:q:eu:wait", "bull:q:note"]
 
 
+@ONE_KIND
 @pytest.mark.parametrize("forbidden", ["del", "zrem"])
 def test_what_an_acl_forbids_removes_nothing(
     bare_stage: Stage, oracle_server: EmbeddedServer, forbidden: str

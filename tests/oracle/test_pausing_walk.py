@@ -17,7 +17,7 @@ from tests.oracle.test_pausing import Hand, hand
 
 __all__ = ["hand"]
 
-_STEPS = 30
+_STEPS = 20
 
 
 def _is_paused(side: Side) -> bool:
@@ -61,6 +61,7 @@ def test_one_release_and_qtui_in_any_order_lose_no_job_and_keep_the_order(
         side.work_off(added)
 
 
+@pytest.mark.parametrize("oracle_server", ["redis"], indirect=True)
 @pytest.mark.parametrize("owner", ["4.18.3", "5.81.5", "6.7.0"])
 def test_whichever_releases_add_and_pause_our_resume_finds_every_job(
     bare_stage: Stage,

@@ -28,7 +28,7 @@ async def opened(driver: Driver) -> None:
     await driver.sees("once")
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60)])
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
 async def test_it_shows_who_holds_what(redis_url: str, size: tuple[int, int]) -> None:
     await add(redis_url)
     async with inspector(redis_url, size=size) as driver:

@@ -33,7 +33,7 @@ async def seen(driver: Driver, queues: int) -> None:
     await driver.settle()
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60)])
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
 async def test_a_queue_is_paused_and_resumed_with_a_reason(
     redis_url: str, tmp_path: Path, size: tuple[int, int]
 ) -> None:
