@@ -199,6 +199,8 @@ def verdict(
         error = first_line(result.error)
         is_redis = not error or _REDIS_ERROR.match(error)
         return Verdict(f"✗ {words}: {error}" if is_redis else f"✗ 0 {error}", Tone.BAD)
+    if action == Verb.EDIT and result.error:  # which is about more than the state
+        words = first_line(result.error)
     return Verdict(f"✗ {int(result.code)} {words}", Tone.BAD)
 
 

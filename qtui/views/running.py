@@ -42,7 +42,9 @@ class Run:
         """What it is about, for a banner."""
 
     def take(self, results: Sequence[Result]) -> None:
-        """Takes in results of whole queues, which have no rows."""
+        """Takes in results of whole queues and of new jobs, which have no rows."""
+        if self.action in (Verb.ADD, Verb.DUPLICATE) and results and results[0].done:
+            self.result = f"its id is {plain(results[0].job_id)}"
         if self._unit != "queue":
             return
         for one in results:

@@ -93,6 +93,8 @@ def test_the_digest_is_that_of_the_bytes_in_redis() -> None:
         ({"failParentOnFailure": True, "ignoreDependencyOnFailure": True}, "together"),
         ({"sizeLimit": 3}, "the data has 7 bytes, and sizeLimit is 3"),
         ({"telemetry": {"x": 1}}, 'telemetry has no "x"'),
+        ({"delay": 10**12}, "before September 2039"),
+        ({"timestamp": 10**12 * 2, "delay": 10**12}, "before September 2039"),
         ({"timestamp": 0}, "timestamp is a whole number"),
     ],
 )

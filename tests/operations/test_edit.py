@@ -173,6 +173,7 @@ async def test_what_an_edit_cannot_do_is_said_before(client: Redis) -> None:
         assert (await plan_edit(client, QUEUE, "a", wish)).refusal == words
     for wish, found in (
         (Wish(data="{"), "the data is not JSON: line 1, column 2"),
+        (Wish(delay=10**12), "before September 2039"),
         (Wish(priority=2**21), "a priority is a whole number"),
     ):
         with pytest.raises(NotEditable, match=found):

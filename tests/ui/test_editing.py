@@ -114,6 +114,18 @@ async def test_a_priority_is_typed_and_its_plan_says_where_the_job_goes(
     assert await client.hget(f"{KEY}:{job_id}", "priority") == "3"
 
 
+async def test_whoever_was_faster_is_not_overwritten(client: Redis, redis_url: str) -> None:
+    [job_id] = await fill(redis_url, "payments", 1)
+    async with inspector(redis_url) as screen:
+        await screen.press("i", "p")
+        await screen.press("4", "enter")
+        await screen.sees("priority: 0 → 4")
+        await client.hset(f"{KEY}:{job_id}", "priority", "5")
+        await screen.press("y")
+        await screen.sees("✗ -3 its priority has changed since")
+    assert await client.hget(f"{KEY}:{job_id}", "priority") == "5"
+
+
 async def test_a_delay_can_be_changed_of_a_delayed_job_alone(client: Redis, redis_url: str) -> None:
     [job_id] = await fill(redis_url, "payments", 1)
     async with inspector(redis_url) as screen:
@@ -142,9 +154,11 @@ async def test_a_job_is_copied_as_a_new_one(client: Redis, redis_url: str) -> No
         await screen.sees(f"Copy job {job_id} in payments as a new job")
         await screen.sees("prioritized, priority 2")
         await screen.press("y")
-        await screen.sees("1 of 1 job")
+        await screen.sees("1 of 1 job duplicated · its id is ")
+        shown = screen.text()
     [new] = await client.zrange(f"{KEY}:prioritized", 0, -1)
     assert new != job_id
+    assert f"its id is {new} " in shown
     old, copy = [await client.hgetall(f"{KEY}:{one}") for one in (job_id, str(new))]
     assert (copy["name"], copy["data"]) == (old["name"], old["data"])
     assert json.loads(copy["opts"]) == {"attempts": 1, "priority": 2}

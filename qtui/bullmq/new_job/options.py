@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -20,8 +21,10 @@ from qtui.bullmq.new_job.payload import mistake_in, packed
 HIGHEST_PRIORITY: Final = 2**21 - 1
 """The largest priority that every release takes (2^21 itself until 5.80.0)."""
 
-LONGEST_DELAY: Final = 2**53 // 4096 - 1
-"""The latest moment, in ms since the epoch, whose score in ``delayed`` is exact."""
+LATEST_DUE: Final = 2**53 // 4096 - 1
+"""The latest moment, in ms since the epoch, whose score in ``delayed`` is exact: in 2039."""
+
+TOO_LATE: Final = "a job must be due before September 2039: later scores in Redis are not exact"
 
 _MOST: Final = 2**53 - 1
 """The largest whole number that JavaScript holds exactly."""
@@ -153,11 +156,11 @@ def _priority(name: str, value: object) -> None:
 
 
 def _delay(name: str, value: object) -> None:
-    _whole(name, value, most=LONGEST_DELAY)
+    _whole(name, value, most=LATEST_DUE)
 
 
 def _timestamp(name: str, value: object) -> None:
-    _whole(name, value, least=1, most=LONGEST_DELAY)
+    _whole(name, value, least=1, most=LATEST_DUE)
 
 
 def _backoff(name: str, value: object) -> None:
@@ -285,9 +288,9 @@ def _check_together(options: Mapping[str, object], data: str) -> None:
     limit, length = options.get("sizeLimit"), len(packed(data).encode("utf-8", "surrogateescape"))
     if isinstance(limit, int) and 0 < limit < length:
         raise OptionError(f"the data has {length:,} bytes, and sizeLimit is {limit:,}")
-    delay, stamp = options.get("delay", 0), options.get("timestamp", 0)
-    if isinstance(delay, int) and isinstance(stamp, int) and delay + stamp > LONGEST_DELAY:
-        raise OptionError("delay and timestamp together are too late for a score in Redis")
+    delay, stamp = options.get("delay", 0), options.get("timestamp", time.time() * 1000)
+    if isinstance(delay, int) and isinstance(stamp, int | float) and delay + stamp > LATEST_DUE:
+        raise OptionError(TOO_LATE)
 
 
 def _stored(options: Mapping[str, object]) -> str:

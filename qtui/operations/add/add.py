@@ -19,6 +19,7 @@ from typing import Final
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
+from qtui.bullmq.connection.trouble import Unable, condition_of
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.new_job.editable import read_editable
 from qtui.bullmq.new_job.options import NewJob
@@ -116,8 +117,14 @@ class Add(SingleAction[Numbered]):
         )
 
     async def prepared(self, job: Numbered) -> Numbered:
-        """Reserves the job's id, if that was not done yet."""
-        await self._reserve(job)
+        """Reserves the job's id, if that was not done yet.
+
+        Raises:
+            Unable: the server takes no writes for now.
+        """
+        refused = await self._reserve(job)
+        if condition := condition_of(refused):
+            raise Unable(refused, condition)
         return job
 
     async def _reserve(self, job: Numbered) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -20,7 +21,7 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, QueueStatus
 from qtui.bullmq.new_job.change import Change
 from qtui.bullmq.new_job.editable import Editable, read_editable
-from qtui.bullmq.new_job.options import HIGHEST_PRIORITY
+from qtui.bullmq.new_job.options import HIGHEST_PRIORITY, LATEST_DUE, TOO_LATE
 from qtui.bullmq.new_job.payload import mistake_in, packed, spread
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.reads.status import read_status
@@ -65,6 +66,8 @@ class Wish:
             return f"the data is not JSON: {wrong}"
         if self.priority is not None and not 0 <= self.priority <= HIGHEST_PRIORITY:
             return f"a priority is a whole number from 0 (none) to {HIGHEST_PRIORITY:,}"
+        if self.delay is not None and time.time() * 1000 + self.delay > LATEST_DUE:
+            return TOO_LATE
         return ""
 
 
