@@ -158,7 +158,7 @@ async def test_a_job_is_copied_as_a_new_one(client: Redis, redis_url: str) -> No
         shown = screen.text()
     [new] = await client.zrange(f"{KEY}:prioritized", 0, -1)
     assert new != job_id
-    assert f"its id is {new} " in shown
+    assert f"its id is {new!s} " in shown
     old, copy = [await client.hgetall(f"{KEY}:{one}") for one in (job_id, str(new))]
     assert (copy["name"], copy["data"]) == (old["name"], old["data"])
     assert json.loads(copy["opts"]) == {"attempts": 1, "priority": 2}
