@@ -6,6 +6,7 @@ import redis.asyncio
 
 from qtui.bullmq.keys import QueueKey
 from qtui.ui.actions import ACTIONS
+from qtui.verbs import Verb
 from tests.seeds import raw_failed
 from tests.ui.driver import Driver, inspector
 from tests.ui.flows import failed_report
@@ -96,3 +97,27 @@ async def test_the_palette_has_all_actions_with_the_reason_why_one_can_not_act(
         assert {one.label for one in wanted if one.id != "app.palette"} <= set(offered)
         assert offered["run now"].endswith("not now: Only delayed jobs can be promoted.")
         assert "not now" not in offered["remove"]
+
+
+async def test_keys_of_what_a_profile_does_not_allow_are_gone(
+    redis_url: str, client: redis.asyncio.Redis
+) -> None:
+    await everywhere(client)
+    allowed = frozenset({Verb.PROMOTE, Verb.RETRY})
+    async with inspector(redis_url, allow=allowed, allow_by="ops") as driver:
+        await driver.until(lambda: driver.inspector.table.length == 1, "the job")
+        assert "r retry" in bar(driver)
+        assert "space mark" in bar(driver)
+        for words in ("D remove", "P pause"):
+            assert words not in bar(driver)
+        await driver.press("D")
+        await driver.sees("profile ops does not allow remove: this is a dry run")
+        await driver.press("y")
+        assert await client.exists("bull:mail:f") == 1
+        await driver.press("escape")
+        await driver.press("5")
+        await driver.until(lambda: "p run now" in bar(driver), "the key of delayed jobs")
+        await driver.press("p")
+        await driver.sees("y promote 1 job")
+        await driver.press("y")
+        await driver.sees("1 of 1 job promoted")
