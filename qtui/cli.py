@@ -33,7 +33,7 @@ from qtui.commands.shared.options import (
 )
 from qtui.commands.shared.program import Program
 from qtui.commands.shared.run import Flags, Workplace, print_text, run
-from qtui.commands.shared.values import DURATION, given_options, given_text
+from qtui.commands.shared.values import DURATION, PER_MINUTE, given_options, given_text
 from qtui.verbs import Verb
 
 _IDS = "[ID|-|@FILE]..."
@@ -357,6 +357,75 @@ def _events(
         queue=queue, filter=filter_option(wanted), limit=limit, follow=follow, json=as_json
     )
     sys.exit(run(flags, lambda place: print_events(place, request)))
+
+
+@main.command("watch", short_help="Wait for something to go wrong, and say so.")
+@click.argument("queues", metavar="[QUEUE]...", nargs=-1)
+@click.option(
+    "--failed-rate",
+    type=PER_MINUTE,
+    metavar="N/m",
+    help="More failures than this in the last minute; also N/s and N/h.",
+)
+@click.option(
+    "--waiting", type=click.IntRange(min=0), metavar="N", help="More than N jobs wait for a worker."
+)
+@click.option(
+    "--oldest",
+    type=DURATION,
+    metavar="DURATION",
+    help="The next job has waited for longer than this: 90s, 5m.",
+)
+@click.option("--no-worker", is_flag=True, help="Jobs wait, and no worker is connected.")
+@click.option("--stalled", is_flag=True, help="The lock of an active job has expired.")
+@click.option(
+    "--exec",
+    "command",
+    metavar="COMMAND",
+    help="Run this shell command each time a condition begins to hold, with QTUI_QUEUE, "
+    "QTUI_CONDITION and QTUI_WORDS in its environment, and go on.",
+)
+@click.option(
+    "--for",
+    "duration",
+    type=DURATION,
+    metavar="DURATION",
+    help="End after this time. [default: unlimited]",
+)
+@as_json_lines
+@click.pass_obj
+def _watch(
+    flags: Flags,
+    queues: tuple[str, ...],
+    failed_rate: float | None,
+    waiting: int | None,
+    oldest: int | None,
+    no_worker: bool,
+    stalled: bool,
+    command: str | None,
+    duration: int | None,
+    as_json: bool,
+) -> None:
+    """Wait until a condition holds in a queue, print it, and end with exit code 1.
+
+    Without a condition, wait for anything that `qtui why` calls wrong. With --for the exit code is
+    0 if nothing happened until then. All queues by default; each look reads some 30 small things of
+    each.
+    """
+    from qtui.commands.reading.watch import WatchRequest, watch
+
+    request = WatchRequest(
+        queues=queues,
+        failed_rate=failed_rate,
+        waiting=waiting,
+        oldest=None if oldest is None else oldest / 1000,
+        no_worker=no_worker,
+        stalled=stalled,
+        command=command,
+        seconds=None if duration is None else duration / 1000,
+        json=as_json,
+    )
+    sys.exit(run(flags, lambda place: watch(place, request)))
 
 
 @main.command("metrics", short_help="Print the state of the queues as Prometheus text.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Final
 
@@ -66,3 +67,27 @@ class Duration(click.ParamType[int]):
 
 
 DURATION: Final = Duration()
+
+
+class PerMinute(click.ParamType[float]):
+    """A rate, in events a minute: ``5/m``, ``0.2/s``, ``100/h``; a bare number is per minute."""
+
+    name = "rate"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Returns the events a minute."""
+        number, _, unit = str(value).partition("/")
+        try:
+            rate = float(number) * _A_MINUTE[unit.strip() or "m"]
+        except (ValueError, KeyError):
+            self.fail(f"{value!r} is not a rate: write it as 5/m, 0.2/s or 100/h", param, ctx)
+        if not 0 <= rate < math.inf:
+            self.fail(f"{value!r} is not a rate: it must be 0 or more", param, ctx)
+        return rate
+
+
+_A_MINUTE: Final = {"s": 60.0, "m": 1.0, "h": 1 / 60}
+
+PER_MINUTE: Final = PerMinute()
