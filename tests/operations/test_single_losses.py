@@ -12,6 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.connection.trouble import Unable
 from qtui.bullmq.new_job.options import new_job
 from qtui.bullmq.script import script_text
 from qtui.bullmq.writers.add import AddWriter, Unreserved
@@ -26,8 +27,8 @@ from qtui.operations.resuming.recorder import Recorder
 from tests.operations.campaigns import ours_to, proxied
 from tests.operations.test_losses import ACCIDENTS
 from tests.operations.undoing import keyspace
-from tests.seeds import QUEUE, census, job, raw_failed, real_queue
-from tests.servers import start
+from tests.seeds import QUEUE, census, job, raw_failed, real_queue, soon
+from tests.servers import connect, start
 from tests.wires import Accident
 
 LOST, LATE, REPLY = Accident.CALL_LOST, Accident.CALL_LATE, Accident.REPLY_LOST
@@ -260,3 +261,69 @@ async def test_an_id_that_redis_does_not_give_is_a_refusal_of_the_job(
     result = await _sent(_campaign(client, tmp_path, plan.action(client)))
     assert result.code is Code.REFUSED
     assert result.error.startswith("INCR: WRONGTYPE")
+
+
+async def _turn_back(server: EmbeddedServer, kept: dict[bytes, bytes]) -> None:
+    """Makes the server what it was: as one is that took over without the last writes."""
+    async with Redis(unix_socket_path=server.path) as raw:
+        await raw.flushdb()
+        for key, value in kept.items():
+            await raw.restore(key, 0, value)
+
+
+async def _kept(server: EmbeddedServer) -> dict[bytes, bytes]:
+    async with Redis(unix_socket_path=server.path) as raw:
+        return {key: await raw.dump(key) or b"" async for key in raw.scan_iter()}
+
+
+async def test_what_a_server_that_took_over_has_lost_is_done_again_and_nothing_else(
+    server: EmbeddedServer,
+) -> None:
+    async with real_queue(server) as real, connect(server) as client:
+        await real.add(job(error="boom", attempts=1))
+        await real.work(1)
+        kept = await _kept(server)
+        edit = (await plan_edit(client, QUEUE, "1", Wish(data="[1]", retry=True))).action(client)
+        plan = await plan_add(client, QUEUE, new_job("new", "[2]", {}))
+        add = plan.action(client, window=0.05)
+        for action in (edit, add):
+            await action.begin()
+            for turn in range(2):
+                load = await action.next()
+                assert load is not None
+                load.take()
+                await load.snapshot(None)
+                batch = await load.send()
+                load.settle(batch.results)
+                assert batch.results[0].code is Code.DONE
+                assert await action.next() is None
+                assert await action.lost() == []
+                if turn == 0:
+                    await _turn_back(server, kept)
+                    lost = await action.lost()
+                    assert [one.job_id for one in lost] == [batch.results[0].job_id]
+                    action.withdraw(lost)
+            kept = await _kept(server)
+        assert await client.hget(QUEUE.job("1"), "data") == "[1]"
+        assert await client.hget(QUEUE.job("2"), "data") == "[2]"
+        assert await client.lrange(QUEUE.key("wait"), 0, -1) == ["2", "1"]
+
+
+async def test_a_server_that_takes_no_writes_is_waited_for(tmp_path: Path) -> None:
+    with start() as server:
+        client = ours_to(server)
+        await raw_failed(client, ["a"])
+        plan = await plan_edit(client, QUEUE, "a", Wish(data="[1]", priority=2))
+        campaign = _campaign(client, tmp_path, plan.action(client))
+        await client.config_set("min-replicas-to-write", 1)
+        running = asyncio.ensure_future(_sent(campaign))
+        await soon(lambda: "too few replicas" in campaign.trouble)
+        await client.config_set("min-replicas-to-write", 0)
+        result = await running
+        assert result.code is Code.DONE
+        assert await client.hmget(QUEUE.job("a"), "data", "priority") == ["[1]", "2"]
+        await client.config_set("min-replicas-to-write", 1)
+        new = (await plan_add(client, QUEUE, new_job("new", "{}", {}))).action(client)
+        with pytest.raises(Unable, match="NOREPLICAS"):
+            await new.next()
+        await client.aclose()
