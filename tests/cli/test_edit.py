@@ -104,7 +104,7 @@ def test_a_queue_is_made_only_when_that_is_said(redis_url: str) -> None:
     before = digest(redis_url)
     refused = invoke("--redis", redis_url, "add", "mails", "hello", "--yes")
     assert refused.code == 2
-    assert "--new-queue makes it" in refused.err
+    assert "--new-queue creates it" in refused.err
     unknown = '{"prority": 1}'
     wrong = invoke("--redis", redis_url, "add", "mails", "x", "--opts", unknown, "--new-queue")
     assert wrong.code == 2

@@ -75,7 +75,7 @@ def test_old_ones_are_deleted_when_asked_and_others_never(folder: Path) -> None:
     assert "2 of 2 journals deleted" in done.out
     assert {one.id for one in campaigns(folder)} == {young, cut, stopped}
     again = run("journal", "--prune", "30d", "--yes")
-    assert (again.code, "no retry ended more than 30d ago" in again.err) == (0, True)
+    assert (again.code, "no operation ended more than 30d ago" in again.err) == (0, True)
     run("journal", "--prune", "30d", "--unfinished", "--yes")
     assert [one.id for one in campaigns(folder)] == [young]
     assert (folder / "notes.txt").read_text() == "mine"
@@ -86,7 +86,7 @@ def test_one_that_runs_always_stays(folder: Path) -> None:
     name = past(folder, 300, "")
     with Journal.resume(folder, name):
         done = run("journal", "--prune", "1d", "--unfinished", "--yes")
-        assert "no retry ended" in done.err
+        assert "no operation ended" in done.err
     assert ids(folder) == [name]
 
 
@@ -252,7 +252,7 @@ def test_a_folder_of_another_user_on_the_way_is_refused(tmp_path: Path, redis_ur
     finally:
         os.chown(tmp_path, os.geteuid(), os.getegid())
     assert done.returncode == 1
-    assert f"{tmp_path} is another user's" in done.stderr.decode()
+    assert f"{tmp_path}, above the journal, belongs to another user" in done.stderr.decode()
 
 
 # No home -----------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ def test_jobs_are_planned_retried_and_remembered(kind: Topology) -> None:
 def test_a_queue_that_is_not_there_is_answered_with_those_that_are(kind: Topology) -> None:
     outcome = invoke("--redis", kind.url, "jobs", "nope")
     assert outcome.code == 2
-    assert 'no queue "nope" under bull:*; there are: {a}, {b}, {c}, {d}' in outcome.err
+    assert 'no queue "nope" under bull:*; the queues are: {a}, {b}, {c}, {d}' in outcome.err
 
 
 def test_a_sentinel_that_is_taken_for_a_server_says_so(topologies: Topologies) -> None:

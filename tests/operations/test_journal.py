@@ -273,7 +273,7 @@ def test_another_users_folder_is_refused(tmp_path: Path) -> None:
         theirs = tmp_path / "theirs"
         theirs.mkdir(mode=0o700)
         os.chown(theirs, 12345, -1)
-    with pytest.raises(JournalError, match="is another user's"):
+    with pytest.raises(JournalError, match="belongs to another user"):
         Journal.create(theirs, header())
 
 
@@ -375,9 +375,9 @@ def test_a_folder_at_its_limit_takes_no_more_snapshots(tmp_path: Path) -> None:
 def test_a_journal_that_was_deleted_meanwhile_is_no_snapshot(tmp_path: Path) -> None:
     with Journal.create(tmp_path, header()) as journal:
         journal.path.unlink()
-        with pytest.raises(JournalError, match="was deleted while it was written"):
+        with pytest.raises(JournalError, match="was deleted while qtui was writing to it"):
             journal.snapshots(snapshot_lines([failed(1)]))
-        with pytest.raises(JournalError, match="was deleted while it was written"):
+        with pytest.raises(JournalError, match="was deleted while qtui was writing to it"):
             journal.snapshots(snapshot_lines([failed(2)]))
 
 

@@ -234,7 +234,7 @@ async def test_a_group_in_several_queues_is_not_retried_at_once(
         await driver.sees("emails")
         await open_groups(driver, of_all_queues=True)
         await driver.press("r")
-        await driver.sees("A retry is for one queue, and these are in several")
+        await driver.sees("These groups are in several queues")
         await driver.press("R")
         await driver.sees("A retry is for one queue: open a group")
         assert await client.llen("bull:payments:wait") == 0
@@ -309,7 +309,7 @@ async def test_a_count_that_is_refused_keeps_what_it_has_and_says_what_to_press(
         await driver.sees(" of 4,000")
         await client.execute_command("ACL", "SETUSER", "default", "-sort_ro", "-zrevrange")
         try:
-            await driver.sees("stopped, ctrl+r counts again: ")
+            await driver.sees("Stopped; ctrl+r counts again: ")
             assert " of 4,000" in driver.text()
         finally:
             await client.execute_command("ACL", "SETUSER", "default", "+@all")
