@@ -11,6 +11,7 @@ from qtui.bullmq.model import JobState
 from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import VANISHED, Campaign, Phase
 from qtui.operations.journal.lines import NOUNS
+from qtui.operations.queues.queue_action import QueueAction
 from qtui.text import count, first_line, plain, plural
 from qtui.verbs import Verb, verb_of
 
@@ -114,6 +115,8 @@ class Run:
             if campaign.phase is Phase.RUNNING:
                 doing = self.doing if left else "finishing"
             yield f"{doing}: {count(campaign.decided)} of {selected}"
+            if isinstance(campaign.action, QueueAction) and campaign.action.left:
+                yield f"{count(campaign.action.left)} left"
             if campaign.trouble:
                 yield f"waiting: {campaign.trouble}"
             elif campaign.held:

@@ -11,7 +11,7 @@ from qtui.bullmq.connection.client import Client
 from qtui.commands.queue_actions.report import QueueReport
 from qtui.commands.shared.asking import agreed, check_may_write
 from qtui.commands.shared.find import find_queue
-from qtui.commands.shared.output import Cell, Column, Paper, Table
+from qtui.commands.shared.output import Cell, Column, Paper, ProgressLine, Table
 from qtui.commands.shared.report import tell_reason
 from qtui.commands.shared.run import DONE, INTERRUPTED, NOT_ALL, USAGE, CommandError, Workplace
 from qtui.commands.shared.sending import carry_out
@@ -148,7 +148,12 @@ def queue_limits(place: Workplace, request: LimitsRequest) -> int:
 
 async def _limits(client: Client, place: Workplace, name: str) -> Limits:
     queue = (await find_queue(client, place.settings.prefixes, name)).queue
-    return await limits_of(client, queue)
+    progress = ProgressLine()
+    progress.say("looking for deduplication keys …")
+    try:
+        return await limits_of(client, queue)
+    finally:
+        progress.clear()
 
 
 async def _plan(

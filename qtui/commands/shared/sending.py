@@ -18,7 +18,9 @@ from qtui.commands.shared.report import Report
 from qtui.commands.shared.run import INTERRUPTED, NOT_ALL, REDIS, CommandError, Workplace
 from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign, Phase
+from qtui.operations.journal.lines import NOUNS
 from qtui.operations.journal.reading import JournalError
+from qtui.operations.queues.queue_action import QueueAction
 from qtui.text import count, plain, plural
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -203,7 +205,9 @@ async def carry_out(
 
 async def _send(campaign: Campaign[JobAction], report: Report, progress: ProgressLine) -> None:
     closed: OutputClosed | None = None
-    selected = plural(campaign.selected, "job")
+    action = campaign.action
+    noun = NOUNS.get(action.header().selection.kind, "job")
+    selected = plural(campaign.selected, noun)
     withdrawn = campaign.withdrawn
     async for results in campaign.run():
         report.journal = campaign.journal.id if campaign.journal is not None else None
@@ -216,7 +220,9 @@ async def _send(campaign: Campaign[JobAction], report: Report, progress: Progres
         except OutputClosed as error:  # jobs on their way are still counted
             closed = error
             campaign.stop()
-        progress.say(f"{count(campaign.decided)} of {selected} {campaign.held}".rstrip())
+        left = action.left if isinstance(action, QueueAction) else 0
+        words = f"{count(left)} left" if left else campaign.held
+        progress.say(f"{count(campaign.decided)} of {selected} {words}".rstrip())
     if closed is not None:
         raise closed
 

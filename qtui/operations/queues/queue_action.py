@@ -96,7 +96,8 @@ class QueueAction:
         self.queue = None
         self.follower = None
         self.left = 0
-        """What is left to be done with the queue at hand after its last step; 0 between queues."""
+        """Jobs that are left to be moved or removed in the queue at hand after its last step; 0
+        between queues."""
         self._todo = list(changes)
         self._written: set[str] = set()
         self._done: set[str] = set()

@@ -28,7 +28,7 @@ from qtui.ui.clipboard.offer import offer
 from qtui.ui.keys import bindings
 from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, KeyBar
-from qtui.ui.widgets.key_list import KeyList
+from qtui.ui.widgets.key_list import LOOKING, KeyList
 from qtui.ui.widgets.typed_line import TypedLine
 from qtui.views.limits import limit_lines
 
@@ -74,6 +74,8 @@ class LimitsScreen(QtuiScreen[None]):
         self._before = told()
         """What was told when the screen was opened: it is no news."""
         self._limits: Limits | None = None
+        self._looked = False
+        """Whether all deduplication keys have been looked for."""
         self._asked = ""
         """What the typed line asks for: ``concurrency`` or ``rate``."""
 
@@ -105,8 +107,13 @@ class LimitsScreen(QtuiScreen[None]):
         found = await limits_of(self.session.client, self._queue, ids=ids, scan=scan)
         if before is not None and not scan:
             found = replace(found, more=before.more)
-        self._limits = found
+        self._limits, self._looked = found, self._looked or scan
         self._draw()
+
+    async def _read_all(self) -> None:
+        if self._limits is None:  # what costs little comes first
+            await self._read(scan=False)
+        await self._read(scan=True)
 
     async def _go_on(self) -> None:
         while True:
@@ -124,7 +131,8 @@ class LimitsScreen(QtuiScreen[None]):
             bar = self.query_one(f"#limit-{place}", Bar)
             bar.say([(f" {shown[0]:<12}", "faint"), (shown[1], "")] if shown else [])
         more = " (the first ones)" if limits.more else ""
-        self._list.show(limits.keys, f"no deduplication key is held{more}")
+        none = f"no deduplication key is held{more}"
+        self._list.show(limits.keys, none if self._looked else LOOKING)
         if self._told() != self._before:
             self._before = self._told()
             self.say(*self._before)
@@ -145,7 +153,7 @@ class LimitsScreen(QtuiScreen[None]):
 
     def action_again(self) -> None:
         """Reads everything again."""
-        self.in_background(lambda: self._read(scan=True), "limits")
+        self.in_background(self._read_all, "limits")
 
     def action_concurrency(self) -> None:
         """Asks for a concurrency."""

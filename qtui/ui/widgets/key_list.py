@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from rich.segment import Segment
 from rich.style import Style
@@ -14,7 +14,10 @@ from qtui.text import plain, span
 from qtui.ui.widgets.cursor_list import GAP, CursorList, fit, fit_ends, strip
 from qtui.views.limits import key_words
 
-_EXPIRES = 11
+LOOKING: Final = "looking for deduplication keys …"
+"""What stands in the list until all were looked for."""
+
+_EXPIRES: Final = 11
 """Cells of how long a key lives on."""
 
 
@@ -47,7 +50,7 @@ class KeyList(CursorList):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._keys: Sequence[DeduplicationKey] = ()
-        self._words = "looking for deduplication keys …"
+        self._words = LOOKING
 
     @property
     def selected(self) -> DeduplicationKey | None:
