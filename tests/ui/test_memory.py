@@ -12,6 +12,7 @@ from tests.ui.stage import fill
 
 WAYS: dict[str, tuple[str, ...]] = {
     "plan": ("r", "escape"),
+    "removal": ("D", "escape"),
     "help": ("?", "escape"),
     "errors": ("e", "escape"),
     "journal": ("L", "q"),
@@ -20,7 +21,10 @@ WAYS: dict[str, tuple[str, ...]] = {
     "palette": (":", "escape"),
 }
 
-_DRAWN = ("Strip", "StylesCache", "Screen", "Static", "PlanDialog", "ErrorsScreen", "JournalScreen")
+_DRAWN = (
+    *("Strip", "StylesCache", "Screen", "Static"),
+    *("RetryDialog", "ActionDialog", "ErrorsScreen", "JournalScreen"),
+)
 """What holds the lines that were drawn, and those whose lines they are."""
 
 FEW, MANY = 3, 12
