@@ -41,7 +41,7 @@ TRIES = st.tuples(st.sampled_from(list(JobState)), st.integers(0, 5), WISHES)
 
 
 @settings(
-    max_examples=14,
+    max_examples=10,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -132,12 +132,15 @@ def test_ctrl_c_is_the_editors_and_an_editor_that_is_missing_is_named(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_meanwhile_ends_both_and_leaves_the_terminal_in_order(
-    url: str, number: signal.Signals
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     with editing(url) as one:
+        assert len(list(tmp_path.glob("qtui-*/1.json"))) == 1
         one.kill(number)
         assert one.ends() == 130
         one.is_in_order()
+    assert list(tmp_path.glob("qtui-*")) == []
     assert not [
         process
         for process in Path("/proc").iterdir()
