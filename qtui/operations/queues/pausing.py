@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from qtui.bullmq.codes import Code
 from qtui.bullmq.connection.client import Client
@@ -22,6 +23,9 @@ from qtui.operations.planning.proposal import PlanLine, PlanOptions
 from qtui.operations.queues.queue_action import QueueAction
 from qtui.text import count, plain, plural
 from qtui.verbs import Verb
+
+_SAID: Final = 2
+"""Queues of which a warning is spelled out; of others only their number."""
 
 _WAITS = (
     (JobState.WAITING, "waiting"),
@@ -132,7 +136,11 @@ class PausingPlan:
         """Returns what to know before, in sentences; plain."""
         several = len(self.chosen) > 1
         tell = _of_pause if self.verb is Verb.PAUSE else _of_resume
-        return [words for one in self.chosen for words in tell(one, _name(one, several))]
+        told: dict[str, list[str]] = {}
+        for one in self.chosen:
+            for kind, words in tell(one, _name(one, several)):
+                told.setdefault(kind, []).append(words)
+        return [words for alike in told.values() for words in _first_of(alike)]
 
     def action(self, client: Client, options: PlanOptions | None = None) -> QueueAction:
         """Returns the action, with a writer of its own; not for a plan that changes nothing."""
@@ -146,6 +154,13 @@ def change_of(verb: Verb, client: Client, queue: QueueKey) -> Pause | Resume:
     if verb is Verb.PAUSE:
         return Pause(client, PauseWriter(client), queue)
     return Resume(client, ResumeWriter(client), queue)
+
+
+def _first_of(alike: Sequence[str]) -> Iterator[str]:
+    """The first of many sentences that say the same of several queues, and of how many more."""
+    yield from alike[:_SAID]
+    if len(alike) > _SAID:
+        yield f"The same is true of {plural(len(alike) - _SAID, 'more queue')}."
 
 
 async def plan_pausing(client: Client, verb: Verb, queues: Sequence[QueueKey]) -> PausingPlan:
@@ -193,35 +208,39 @@ def _name(one: QueueForecast, several: bool) -> str:
     return plain(one.queue.name) if several else "the queue"
 
 
-def _of_pause(one: QueueForecast, name: str) -> Iterator[str]:
+def _of_pause(one: QueueForecast, name: str) -> Iterator[tuple[str, str]]:
     counts, evidence = one.status.count, one.evidence
     if active := counts(JobState.ACTIVE):
         ends = "runs to its end" if active == 1 else "run to their end"
-        yield f"{plural(active, 'active job')} of {name} {ends}."
+        yield "active", f"{plural(active, 'active job')} of {name} {ends}."
     moved = counts(JobState.WAITING)
     doubt = evidence.dialect in ("T5/T6", "?") and one.target == "paused" and moved
     if doubt:
         yield (
+            "doubt",
             f"No key shows which release runs {name}: its {plural(moved, 'waiting job')} are kept "
-            "in the list paused, where no release loses them, but 6.x does not show them there."
+            "in the list paused, where no release loses them, but 6.x does not show them there.",
         )
     elif moved and evidence.major is not None and evidence.ran_modern is not False:
         others = "an older release works" if one.target == "wait" else "6.x works"
         lost = "them" if one.target == "wait" else "what 6.x adds meanwhile"
         yield (
+            "release",
             f"What waits in {name} is kept in {one.target}, as {_release(one.status)} does, which "
             f"opened it last. If {others} there too, resume it with qtui: a resume of 1.x to 5.x "
-            f"would lose {lost}."
+            f"would lose {lost}.",
         )
     if doubt and moved > ONE_RESUME:
         yield (
+            "node",
             f"Resume {name} with qtui: of 6.x only Node's client brings back more than "
-            f"{count(ONE_RESUME)} jobs of that list."
+            f"{count(ONE_RESUME)} jobs of that list.",
         )
     if stranded := counts(JobState.PAUSED):
         yield (
+            "stranded",
             f"{plural(stranded, 'job is', 'jobs are')} stranded in the list paused of {name}: kept "
-            "there until it is resumed."
+            "there until it is resumed.",
         )
 
 
@@ -229,21 +248,23 @@ def _release(status: QueueStatus) -> str:
     return plain(status.version).replace("bullmq:", "BullMQ ")
 
 
-def _of_resume(one: QueueForecast, name: str) -> Iterator[str]:
+def _of_resume(one: QueueForecast, name: str) -> Iterator[tuple[str, str]]:
     counts = one.status.count
     in_paused, in_wait = counts(JobState.PAUSED), counts(JobState.WAITING)
     if not one.status.paused:
         yield (
+            "stranded",
             f"{plural(in_paused, 'job is', 'jobs are')} stranded in the list paused of {name}, "
-            "which is not paused: brought back."
+            "which is not paused: brought back.",
         )
     elif in_paused and in_wait:
         yield (
-            f"Two releases added to {name} while it was paused: the {plural(in_paused, 'job')} in "
-            f"the list paused run first, then the {count(in_wait)} in wait. None is lost."
+            "two",
+            f"Two releases added to {name} while it was paused: {plural(in_paused, 'job')} in the "
+            f"list paused, {count(in_wait)} in wait. None is lost; those added earlier run first.",
         )
     if one.workers == 0:
-        yield f"No worker of {name} is connected: nothing runs until one starts."
+        yield "idle", f"No worker of {name} is connected: nothing runs until one starts."
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,15 @@ async def test_a_version_decides_where_jobs_wait_and_what_to_beware_of(client: R
     assert (await plan_pausing(client, Verb.PAUSE, [QUEUE])).warnings() == []
 
 
+async def test_of_many_queues_alike_a_warning_is_said_of_two(client: Redis) -> None:
+    queues = [QueueKey.of("bull", f"q{at}") for at in range(9)]
+    for one in queues:
+        await raw_list(client, "wait", ["1", "2"], one)
+    warnings = (await plan_pausing(client, Verb.PAUSE, queues)).warnings()
+    assert len(warnings) == 3
+    assert warnings[-1] == "The same is true of 7 more queues."
+
+
 async def test_a_journal_shows_what_was_and_each_queue_has_a_code(
     server: EmbeddedServer, client: Redis, tmp_path: Path
 ) -> None:
