@@ -18,6 +18,7 @@ from qtui.commands.shared.ids import given_ids, one_id
 from qtui.commands.shared.options import (
     ABOVE_ZERO,
     ALL,
+    ALL_QUEUES,
     FINISHED,
     STATE,
     STATE_NAMES,
@@ -597,8 +598,9 @@ def _retry(
     """Retry failed or completed jobs, as BullMQ's own Job.retry does.
 
     Select jobs by ID, with --filter, or with --all. --filter and --all cover the jobs that are in
-    the state now; jobs that fail later are not included. In place of an ID, '-' reads ids from
-    standard input and @FILE from a file: one per line, or the output of `qtui jobs --json`.
+    the state now; jobs that fail later are not included. QUEUE '*' retries in all queues, as one
+    campaign. In place of an ID, '-' reads ids from standard input and @FILE from a file: one per
+    line, or the output of `qtui jobs --json`.
 
     On a terminal, a retry of more than 20 jobs shows progress and a summary; --verbose, --json and
     pipes get a line for each job.
@@ -608,16 +610,21 @@ def _retry(
             raise click.UsageError(
                 "--resume ID takes the queue and the jobs from the journal: give no others"
             )
-        from qtui.commands.retry import resume_campaign
+        from qtui.commands.retry_everywhere import resume_any_retry
 
         go_on = partial(
-            resume_campaign, name=resume, json=as_json, follow=follow, verbose=verbose, yes=yes
+            resume_any_retry, name=resume, json=as_json, follow=follow, verbose=verbose, yes=yes
         )
         sys.exit(run(flags, go_on))
     if queue is None:
         raise click.UsageError("no queue given: name one, or pass --resume ID")
     if bool(ids) + (wanted is not None) + everything != 1:
         raise click.UsageError("select jobs in exactly one way: their ids, --filter EXPR, or --all")
+    if queue == ALL_QUEUES and (ids or canary or follow or max_waiting is not None):
+        raise click.UsageError(
+            "QUEUE '*' takes --filter or --all, and no --canary, --follow or --max-waiting: "
+            "name a queue"
+        )
     given = given_ids(ids, queue)
     if ids and not given.ids:
         from qtui.commands.shared.report import nothing_given
@@ -650,6 +657,10 @@ def _retry(
         verbose=verbose,
         ids_on_stdin=given.on_stdin,
     )
+    if queue == ALL_QUEUES:
+        from qtui.commands.retry_everywhere import retry_everywhere
+
+        sys.exit(run(flags, lambda place: retry_everywhere(place, request)))
     sys.exit(run(flags, lambda place: retry_jobs(place, request)))
 
 

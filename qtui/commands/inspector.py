@@ -34,7 +34,8 @@ from qtui.operations.promote.resuming import resume_promotion
 from qtui.operations.remove.resuming import resume_removal
 from qtui.operations.resuming.interrupted import Interrupted
 from qtui.operations.resuming.recorder import Recorder
-from qtui.operations.retry.resuming import resume_retry
+from qtui.operations.retry.everywhere import KIND
+from qtui.operations.retry.resuming import resume_everywhere, resume_retry
 from qtui.operations.retry.retry import Retry
 from qtui.operations.undo.resuming import InterruptedUndo
 from qtui.settings import Marked, Settings
@@ -177,6 +178,8 @@ def make_session(
             return await resume_removal(taken, client, RemoveWriter(client))
         if resumed is Verb.PROMOTE:
             return await resume_promotion(taken, client)
+        if header.selection.kind == KIND:
+            return await resume_everywhere(taken, client, RetryWriter(client))
         return await resume_retry(taken, client, RetryWriter(client))
 
     def retry(plan: Plan, resets: Resets, pace: Pace, reason: str) -> Campaign[Retry]:

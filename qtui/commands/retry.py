@@ -16,7 +16,6 @@ from qtui.bullmq.writers.retry import RetryWriter
 from qtui.commands.shared.asking import agreed, check_may_write
 from qtui.commands.shared.find import find_queue
 from qtui.commands.shared.output import Cell, Column, Paper, ProgressLine, Table
-from qtui.commands.shared.picked import take_over
 from qtui.commands.shared.report import Report, tell_reason
 from qtui.commands.shared.run import (
     DONE,
@@ -30,8 +29,8 @@ from qtui.commands.shared.sending import carry_out
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.engine.pace import Pace
 from qtui.operations.following.follower import GRACE
-from qtui.operations.journal.reading import JournalError
 from qtui.operations.planning.plan import Forecast, Plan, Resets, make_plan
+from qtui.operations.resuming.interrupted import Interrupted
 from qtui.operations.resuming.recorder import Recorder
 from qtui.operations.retry.resuming import resume_retry
 from qtui.operations.retry.retry import Retry
@@ -216,24 +215,16 @@ async def _carry_out(
         campaign.close()
 
 
-def resume_campaign(
+def resume_taken(
     place: Workplace,
-    name: str,
+    taken: Interrupted,
     *,
     json: bool,
     follow: float,
     verbose: bool = False,
     yes: bool = False,
 ) -> int:
-    """Resumes a campaign whose process died or that was stopped; returns the exit code.
-
-    If this server may not hold the campaign's queue, it asks first, unless ``yes`` is given.
-    """
-    check_may_write(place, Verb.RETRY, dry_run=False, asks=False)
-    try:
-        taken = take_over(place, Verb.RETRY, name, yes=yes)
-    except JournalError as error:
-        raise CommandError(str(error), NOT_ALL) from None
+    """Resumes a retry in one queue that was taken over; returns the exit code."""
 
     async def go_on(client: Client) -> int:
         campaign = await resume_retry(taken, client, RetryWriter(client))

@@ -11,13 +11,11 @@ from qtui.bullmq.model import QueueStatus
 from qtui.bullmq.reads.queues.discovery import discover
 from qtui.bullmq.reads.queues.elsewhere import look_elsewhere
 from qtui.bullmq.reads.status import check_permission, read_status
+from qtui.commands.shared.options import ALL_QUEUES as ALL_QUEUES
 from qtui.commands.shared.output import Paper
 from qtui.commands.shared.run import USAGE, CommandError
 from qtui.text import plain
 from qtui.views.queues.elsewhere import elsewhere_words
-
-ALL_QUEUES: Final = "*"
-"""Stands for every queue, where a queue's name is expected."""
 
 _MOST_NAMES: Final = 20
 

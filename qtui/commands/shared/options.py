@@ -20,6 +20,9 @@ Decorated = TypeVar("Decorated", bound=Callable[..., object])
 ALL: Final = "all"
 """Stands for every state, where a state is expected."""
 
+ALL_QUEUES: Final = "*"
+"""Stands for every queue, where a queue's name is expected."""
+
 STATE = click.Choice([state.value for state in JobState])
 STATE_OR_ALL = click.Choice([*STATE.choices, ALL])
 STATE_NAMES: Final = ", ".join(STATE.choices)

@@ -22,7 +22,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
@@ -78,7 +78,8 @@ class WrittenSelection:
     """The jobs that a campaign was started on."""
 
     kind: str
-    """``ids``, ``query`` or ``flow``. With ``flow`` ids are full keys, since flows span queues."""
+    """``ids``, ``query``, ``queries`` (of several queues, named in the header's options), ``flow``
+    and others of single actions. With ``queries`` and ``flow`` ids are full keys."""
     jobs: int | None = None
     """Number of jobs at the start. Exact for ids: a reader checks by it that all chosen jobs were
     written down."""
@@ -343,6 +344,17 @@ def _plain_score(score: float) -> float | str | None:
     if math.isnan(score):
         return None
     return score if math.isfinite(score) else str(score)
+
+
+def renamed(lines: bytes, name: Callable[[str], str]) -> bytes:
+    """Returns ``job`` lines with other ids.
+
+    Args:
+        lines: as `snapshot_lines` makes them.
+        name: makes the new id from the old one.
+    """
+    found = [record(line) or {} for line in lines.splitlines(keepends=True)]
+    return _lines([one | {"id": name(_text(one.get("id")))} for one in found])
 
 
 # From lines --------------------------------------------------------------------------------------

@@ -88,7 +88,7 @@ class Summary:
     @property
     def left(self) -> int:
         """Number of jobs that had left their state before a campaign that is done came to them."""
-        if self.phase != "done" or self.header.selection.kind != "query":
+        if self.phase != "done" or self.header.selection.kind not in ("query", "queries"):
             return 0
         return max(0, (self.header.selection.jobs or 0) - sum(self.codes.values()))
 

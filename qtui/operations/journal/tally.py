@@ -85,8 +85,10 @@ class Ids:
         self._sorted = self._sorted and (not self._numbers or self._numbers[-1] < number)
         self._numbers.append(number)
 
-    def __contains__(self, job_id: str) -> bool:
+    def __contains__(self, job_id: object) -> bool:
         """Whether an id was added. The first call after an addition may sort."""
+        if not isinstance(job_id, str):
+            return False
         if not self._sorted:
             self._numbers = array("Q", sorted(self._numbers))
             self._sorted = True

@@ -101,7 +101,7 @@ class Interrupted:
             raise AllDone(f"{known.id} {_done(known)}")
         if verb in _OF_JOBS:
             _state(known.header)
-        _filter(known.header)
+        filter_of(known.header)
         if not anyway and not is_same_address(known.header.where, where):
             check_is_here(progress_of(folder, known.id), where, origin)
         journal = Journal.resume(folder, known.id)
@@ -119,7 +119,7 @@ class Interrupted:
         if header.selection.kind == "ids":
             return Chosen(queue, state, tuple(self.progress.rest()))
         until = header.selection.until
-        return Query(queue, state, _filter(header), -math.inf if until is None else until)
+        return Query(queue, state, filter_of(header), -math.inf if until is None else until)
 
     def before(self) -> Before:
         """Returns what the processes before this one have done."""
@@ -165,8 +165,8 @@ def _changed(folder: Path, known: Summary, origin: Origin | None) -> bool:
     return before.is_known and not origin.is_same_as(before)
 
 
-def _filter(header: Header) -> Filter | None:
-    """The filter in the journal.
+def filter_of(header: Header) -> Filter | None:
+    """Returns the filter in the journal; None for all jobs of the state.
 
     Raises:
         JournalError: this release can't parse it.

@@ -19,7 +19,7 @@ from qtui.operations.following.follower import Follower
 from qtui.operations.journal.lines import Header
 from qtui.operations.planning.plan import Plan, Resets
 from qtui.operations.supply.picked import PickedAction
-from qtui.operations.supply.snapshots import RETRY_WIPES, SNAPSHOT_FIELDS, SnapshotPage
+from qtui.operations.supply.snapshots import RETRY_WIPES, SNAPSHOT_FIELDS, SnapshotPage, Wiped
 from qtui.operations.supply.supply import Before
 from qtui.verbs import Verb
 
@@ -39,7 +39,7 @@ class Retry(PickedAction):
     """
 
     verb = Verb.RETRY
-    wiped = RETRY_WIPES
+    wiped: Wiped = RETRY_WIPES
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ from collections.abc import (
     Awaitable,
     Callable,
     Collection,
+    Container,
     Iterable,
     Mapping,
     Sequence,
@@ -21,7 +22,6 @@ from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.trouble import LOST
 from qtui.bullmq.writers.batch import Picked
 from qtui.operations.engine.action import Seen
-from qtui.operations.journal.tally import Ids
 from qtui.operations.supply.kin import Held, Kin, read_kin
 from qtui.operations.supply.selection import CHOSEN_AT_ONCE, Chosen, Query, Selection
 from qtui.operations.supply.snapshots import EMPTY, SnapshotPage, Wiped, read_snapshots
@@ -30,7 +30,7 @@ from qtui.operations.supply.snapshots import EMPTY, SnapshotPage, Wiped, read_sn
 class Before(NamedTuple):
     """What earlier processes of the campaign did."""
 
-    sent: Ids
+    sent: Container[str]
     """Ids that must not be sent again."""
     doubtful: Sequence[Picked]
     """Jobs that may have been sent: their state is read before anything else is done."""

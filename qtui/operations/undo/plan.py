@@ -25,7 +25,7 @@ from qtui.operations.planning.proposal import PlanLine, PlanOptions, count_to_ty
 from qtui.operations.resuming.same_server import check_is_here
 from qtui.operations.undo.deeds import Deeds, read_deeds
 from qtui.operations.undo.inverse import Inverse
-from qtui.operations.undo.registry import INVERSES, refusal
+from qtui.operations.undo.registry import make_inverse, refusal
 from qtui.operations.undo.undo import Undo
 from qtui.text import count, plain, plural
 from qtui.verbs import Verb
@@ -212,7 +212,7 @@ async def make_undo_plan(
     if not anyway and not is_same_address(header.where, where):
         origin = await read_origin(client, QueueKey(header.queue, header.prefix).key("meta"))
         await asyncio.to_thread(check_server, folder, header, where, origin)
-    inverse = INVERSES[header.what](client, header, False)
+    inverse = make_inverse(client, header, False)
     tally: Counter[tuple[Code, str]] = Counter()
     forecasts: list[Result] = []
     seen_ids: set[str] = set()

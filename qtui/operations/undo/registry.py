@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from qtui.bullmq.connection.client import Client
 from qtui.operations.journal.lines import Header
-from qtui.operations.undo.inverse import MakeInverse
+from qtui.operations.retry.everywhere import QUEUES
+from qtui.operations.undo.everywhere import EachQueue
+from qtui.operations.undo.inverse import Inverse, MakeInverse
 from qtui.operations.undo.limits import Unlimit
 from qtui.operations.undo.pausing import Unpause, Unresume
 from qtui.operations.undo.restore import Reremove, Restore
@@ -47,6 +50,14 @@ _REFUSED: Final[Mapping[str, str]] = {
     Verb.REMOVE_QUEUE: "a removed queue can't be put back: the journal keeps its settings,"
     " schedulers and counts, but none of its jobs",
 }
+
+
+def make_inverse(client: Client, header: Header, writes: bool) -> Inverse:
+    """Returns what takes back a campaign that is not refused, see `MakeInverse`."""
+    make = INVERSES[header.what]
+    if QUEUES in header.options:
+        return EachQueue(make, client, header, writes)
+    return make(client, header, writes)
 
 
 def refusal(header: Header) -> str:

@@ -22,8 +22,9 @@ from qtui.operations.engine.action import Seen
 from qtui.operations.journal.lines import NOUNS, Header, WrittenSelection
 from qtui.operations.journal.texts import Texts
 from qtui.operations.undo.deeds import Deeds
+from qtui.operations.undo.everywhere import EachQueue
 from qtui.operations.undo.inverse import Deed, Standing
-from qtui.operations.undo.registry import INVERSES, OLDEST_FIRST
+from qtui.operations.undo.registry import OLDEST_FIRST, make_inverse
 from qtui.verbs import Verb
 
 KIND: Final = "undo"
@@ -53,7 +54,7 @@ class Undo:
         self.deeds = deeds
         self.before = Counter[Code]() if before is None else before.codes
         self.follower = None
-        self.inverse = INVERSES[deeds.header.what](client, deeds.header, True)
+        self.inverse = make_inverse(client, deeds.header, True)
         self._only = only
         left = list(range(len(deeds))) if before is None else list(before.left)
         self._left = left if deeds.header.what in OLDEST_FIRST else left[::-1]
@@ -211,7 +212,10 @@ class Undos:
         return [one.id for one in self.deeds]
 
     def cut(self, jobs: int) -> tuple[Undos, Undos | None]:
-        """Splits off the first ``jobs`` jobs; returns them and the rest."""
+        """Splits off the first ``jobs`` jobs, of one queue; returns them and the rest."""
+        inverse = self.undo.inverse
+        if isinstance(inverse, EachQueue):
+            jobs = min(jobs, inverse.run_of(self.deeds))
         if jobs >= len(self):
             return self, None
         return (

@@ -1,0 +1,223 @@
+"""`qtui retry '*'`: retries what matches in all queues, as one campaign with one journal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from qtui.bullmq.codes import Code, Result, meaning
+from qtui.bullmq.connection.client import Client
+from qtui.bullmq.filter import FilterError
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.writers.retry import RetryWriter
+from qtui.commands.retry import RetryRequest, resume_taken
+from qtui.commands.shared.asking import agreed, check_may_write
+from qtui.commands.shared.find import find_queues, where_queues_are
+from qtui.commands.shared.output import Cell, Column, Paper, ProgressLine, Table
+from qtui.commands.shared.picked import take_over
+from qtui.commands.shared.report import Report, tell_reason
+from qtui.commands.shared.run import DONE, INTERRUPTED, NOT_ALL, USAGE, CommandError, Workplace
+from qtui.commands.shared.sending import carry_out
+from qtui.operations.engine.campaign import Campaign
+from qtui.operations.journal.reading import JournalError
+from qtui.operations.planning.plan import Plan, make_plan
+from qtui.operations.resuming.interrupted import Interrupted
+from qtui.operations.resuming.recorder import Recorder
+from qtui.operations.retry.everywhere import KIND, RetryEverywhere
+from qtui.operations.retry.resuming import resume_everywhere
+from qtui.operations.supply.selection import query
+from qtui.text import count, plain, plural
+from qtui.verbs import Verb
+from qtui.views.columns import Tone
+
+_MOST_GROUPS: Final = 30
+_MOST_WARNINGS: Final = 12
+
+
+class EverywhereReport(Report):
+    """Prints what became of jobs of several queues; they are named by full keys."""
+
+    queues: Sequence[QueueKey] = ()
+
+    @property
+    def goes_on(self) -> str:
+        """How to do what is left; empty if nothing was begun."""
+        return "" if self.journal is None else f"qtui retry --resume {self.journal} does the rest"
+
+    def _parts(self, key: str) -> tuple[str, str]:
+        """A job's queue and id."""
+        fitting = [one for one in self.queues if key.startswith(one.key(""))]
+        queue = max(fitting, key=lambda one: len(one.base), default=None)
+        return (queue.base, key[len(queue.base) + 1 :]) if queue else ("", key)
+
+    def _columns(self) -> Sequence[Column]:
+        return Column("queue"), *super()._columns()
+
+    def _object(self, result: Result) -> dict[str, object]:
+        queue, job_id = self._parts(result.job_id)
+        return {"id": job_id, "queue": queue} | super()._object(result) | {"id": job_id}
+
+    def _cells(self, result: Result) -> Sequence[Cell]:
+        queue, job_id = self._parts(result.job_id)
+        return Cell(plain(queue)), *super()._cells(result._replace(job_id=job_id))
+
+
+def retry_everywhere(place: Workplace, request: RetryRequest) -> int:
+    """Retries what matches in all queues, or shows what would be done; returns the exit code."""
+    check_may_write(place, Verb.RETRY, dry_run=request.dry_run, asks=request.asks)
+    report = _report(place, request.json, dry=request.dry_run, verbose=request.verbose, of=request)
+    try:
+        plans = place.ask(lambda client: _plans(client, place, request, report))
+    except FilterError as error:  # a regular expression ran away
+        raise CommandError(f"--filter: {error}", USAGE) from None
+    report.selected = sum(one.jobs for one in plans)
+    report.after_children = sum(one.after_children for one in plans)
+    report.warnings = _warnings(plans, request)
+    if not request.json or request.asks:
+        _tell(place.err, plans, request)
+    if not plans:
+        match = f" that match {request.filter.source}" if request.filter else ""
+        where = where_queues_are(place.settings.prefixes)
+        return report.end(DONE, f"no {request.state} jobs in {where}{match}")
+    if request.dry_run:
+        return report.end(report.code)
+    if request.asks:
+        jobs = plural(sum(one.count(Code.DONE) for one in plans), "job")
+        try:
+            said_yes = agreed(f"Retry {jobs} in {plural(len(plans), 'queue')}? [y/N] ")
+        except KeyboardInterrupt:
+            place.err.line()
+            return report.end(INTERRUPTED, "interrupted: nothing was retried")
+        if not said_yes:
+            return report.end(NOT_ALL, "nothing was retried")
+
+    async def send(client: Client) -> int:
+        record = Recorder(
+            folder=place.journal,
+            where=place.target.shown,
+            how=request.words,
+            reason=request.reason,
+        )
+        action = RetryEverywhere(client, RetryWriter(client), plans, request.resets)
+        return await _run(Campaign(client, action, request.pace, record=record), place, report)
+
+    return place.ask(send, writes=Verb.RETRY)
+
+
+def resume_any_retry(
+    place: Workplace,
+    name: str,
+    *,
+    json: bool,
+    follow: float,
+    verbose: bool = False,
+    yes: bool = False,
+) -> int:
+    """Resumes a retry whose process died or that was stopped; returns the exit code.
+
+    If this server may not hold its queues, it asks first, unless ``yes`` is given.
+    """
+    check_may_write(place, Verb.RETRY, dry_run=False, asks=False)
+    try:
+        taken = take_over(place, Verb.RETRY, name, yes=yes)
+    except JournalError as error:
+        raise CommandError(str(error), NOT_ALL) from None
+    if taken.progress.header.selection.kind == KIND:
+        return _resume(place, taken, json=json, verbose=verbose)
+    return resume_taken(place, taken, json=json, follow=follow, verbose=verbose, yes=yes)
+
+
+def _resume(place: Workplace, taken: Interrupted, *, json: bool, verbose: bool) -> int:
+
+    async def go_on(client: Client) -> int:
+        campaign = await resume_everywhere(taken, client, RetryWriter(client))
+        report = _report(place, json, verbose=verbose, of=campaign.action)
+        report.queues = [one.queue for one in campaign.action.plans]
+        report.selected = campaign.selected
+        report.count(campaign.codes)
+        return await _run(campaign, place, report)
+
+    return place.ask(go_on, writes=Verb.RETRY)
+
+
+async def _run(
+    campaign: Campaign[RetryEverywhere], place: Workplace, report: EverywhereReport
+) -> int:
+    report.by_query = True
+    try:
+        return await carry_out(campaign, place, report)
+    finally:
+        campaign.close()
+
+
+def _report(
+    place: Workplace,
+    json: bool,
+    *,
+    dry: bool = False,
+    verbose: bool,
+    of: RetryRequest | RetryEverywhere,
+) -> EverywhereReport:
+    state = of.state if isinstance(of, RetryRequest) else of.plans[0].state
+    return EverywhereReport(place.out, place.err, state, json=json, dry=dry, verbose=verbose)
+
+
+async def _plans(
+    client: Client, place: Workplace, request: RetryRequest, report: EverywhereReport
+) -> list[Plan]:
+    """The plan of each queue in which something matches, the one with most failures first."""
+    settings, progress = place.settings, ProgressLine()
+    plans = []
+    try:
+        for status in await find_queues(client, settings.prefixes, settings.queues):
+            if not status.count(request.state) or status.kind.refusal:
+                continue
+            progress.say(f"reading {plain(status.queue.base)}")
+            selection = await query(client, status.queue, request.state, request.filter)
+            plan = await make_plan(client, selection, rate=settings.scan_rate)
+            if plan.jobs:
+                plans.append(plan)
+                if request.dry_run:
+                    report.count(plan.tally.codes)
+    finally:
+        progress.clear()
+    report.queues = [one.queue for one in plans]
+    return plans
+
+
+def _warnings(plans: Sequence[Plan], request: RetryRequest) -> list[str]:
+    resets = request.resets
+    return [f"{plain(one.queue.base)}: {words}" for one in plans for words in one.warnings(resets)]
+
+
+def _tell(paper: Paper, plans: Sequence[Plan], request: RetryRequest) -> None:
+    """Prints the plans for a person to read."""
+    jobs = plural(sum(one.jobs for one in plans), f"{request.state} job")
+    title = f"Retry {jobs} in {plural(len(plans), 'queue')}"
+    paper.line(paper.styled(title, bold=True))
+    columns = (
+        *(Column("jobs", right=True), Column("queue"), Column("name"), Column("error")),
+        Column("fate"),
+    )
+    groups = [(plan, group) for plan in plans for group in plan.groups()]
+    groups.sort(key=lambda pair: -pair[1].jobs)
+    rows = []
+    for plan, group in groups[:_MOST_GROUPS]:
+        fate = Cell(f"→ {group.place}", Tone.GOOD)
+        if group.code is not Code.DONE:
+            fate = Cell(f"✗ {group.code.value} {meaning(group.code, plan.state)}", Tone.BAD)
+        queue, name = Cell(plain(plan.queue.base)), Cell(plain(group.name))
+        rows.append((Cell(count(group.jobs)), queue, name, Cell(group.error), fate))
+    Table(paper, columns).write(rows)
+    if len(groups) > _MOST_GROUPS:
+        paper.line(f"and {plural(len(groups) - _MOST_GROUPS, 'more group')}")
+    warnings = _warnings(plans, request)
+    for warning in warnings[:_MOST_WARNINGS]:
+        paper.line(paper.styled(f"▲ {warning}", Tone.BUSY))
+    if len(warnings) > _MOST_WARNINGS:
+        paper.line(f"and {plural(len(warnings) - _MOST_WARNINGS, 'more warning')}")
+    options = [*request.resets.words(), *request.pace.words()]
+    if options:
+        paper.line(f"Options: {'; '.join(options)}.")
+    tell_reason(paper, request.reason)
+    paper.flush()
