@@ -55,7 +55,7 @@ def test_the_list_shows_sizes(folder: Path) -> None:
     told = run("journal", "--json").objects
     files = {path.stem: path.stat().st_size for path in folder.iterdir()}
     assert {one["id"]: one["size"] for one in told} == files
-    total = f"2 retries, {sum(files.values())} B in {folder}; --prune AGE deletes old ones\n"
+    total = f"2 operations, {sum(files.values())} B in {folder}; --prune AGE deletes old ones\n"
     assert run("journal").err == total
 
 
