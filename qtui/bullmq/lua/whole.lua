@@ -85,10 +85,12 @@ end
 
 -- Adds what is in the keys beside the hash: its size, and in words why it can't be read.
 local function addBeside(rest, name)
-  local total, names = 0, {}
-  for place, suffix in ipairs(BESIDE) do names[place] = name .. ":" .. suffix end
-  if redis.call("EXISTS", unpack(names)) == 0 then return 0 end
-  for place, one in ipairs(names) do
+  local total, start = 0, name .. ":"
+  local some = redis.call("EXISTS", start .. "logs", start .. "dependencies", start .. "processed",
+    start .. "failed", start .. "unsuccessful")
+  if some == 0 then return 0 end
+  for place, suffix in ipairs(BESIDE) do
+    local one = start .. suffix
     local kind, wanted = typeOf(one), BESIDE_TYPES[place]
     local isOther = kind == "hash" and isJobHash(one)
     if kind ~= "none" and not isOther then

@@ -96,4 +96,7 @@ def _counted(elements: Sequence[str]) -> list[str]:
 
 def weight_of(job: Whole) -> int:
     """Returns about how many characters a job adds to a call."""
-    return sum(len(one) for one in _arguments(job))
+    parts = [one if isinstance(one, str) else "".join(one) for one in job.rest.values()]
+    hashes = [part for part in job.rest.values() if isinstance(part, dict)]
+    values = [value for fields in (job.fields, *hashes) for value in fields.values()]
+    return sum(map(len, values)) + sum(map(len, parts))
