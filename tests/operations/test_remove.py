@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from functools import partial
@@ -20,6 +21,7 @@ from qtui.bullmq.script import script_text
 from qtui.bullmq.writers.batch import Batch
 from qtui.bullmq.writers.remove import RemoveWriter
 from qtui.demo.server import EmbeddedServer
+from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.journal.reading import ids, path_of, progress_of, read_header, summary
 from qtui.operations.planning.proposal import PlanOptions
@@ -36,7 +38,7 @@ from qtui.operations.resuming.interrupted import AllDone, Interrupted
 from qtui.operations.resuming.recorder import Recorder
 from qtui.operations.supply.selection import Chosen, chosen, query
 from qtui.verbs import Verb
-from tests.operations.campaigns import codes, proxied
+from tests.operations.campaigns import campaign_of, codes, plan_for, proxied
 from tests.operations.test_losses import ACCIDENTS
 from tests.operations.undoing import WHERE, carried_out, keyspace, undone
 from tests.seeds import QUEUE, START, Fields, raw_failed, raw_fields, raw_meta
@@ -465,3 +467,23 @@ async def test_pins_of_a_query_on_a_list_are_in_the_journal(client: Redis) -> No
     assert isinstance(plan.selection, Chosen)
     assert [one.job_id for one in plan.selection.jobs] == ["a", "b"]
     assert all(one.pinned for one in plan.selection.jobs)
+
+
+async def test_two_who_do_opposite_things_at_once_share_the_jobs(client: Redis) -> None:
+    """One removes what the other retries: each job has one of both, and none is lost."""
+    names = await raw_failed(client, [str(number) for number in range(1, 601)])
+    plan = await plan_of(client, FAILED)
+    retried = campaign_of(client, await plan_for(client))
+    gone = Campaign(client, Remove(client, RemoveWriter(client), plan))
+
+    async def run(campaign: Campaign[JobAction]) -> dict[str, Code]:
+        return codes([one async for batch in campaign.run() for one in batch])
+
+    first, second = await asyncio.gather(run(retried), run(gone))
+    runs = {name for name, code in first.items() if code is Code.DONE}
+    away = {name for name, code in second.items() if code is Code.DONE}
+    assert runs | away == set(names)
+    assert not runs & away
+    assert set(await client.lrange(QUEUE.key("wait"), 0, -1)) == runs
+    others = {code for code in (*first.values(), *second.values()) if code is not Code.DONE}
+    assert others <= {Code.NO_SUCH_JOB, Code.NOT_IN_STATE}
