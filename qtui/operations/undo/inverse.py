@@ -9,13 +9,22 @@ unretry -> retry. An inverse that is its own inverse (edit, limits) names the ef
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 from qtui.bullmq.codes import Result
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.writers.batch import Batch
 from qtui.operations.journal.lines import Header, JournalLine, Snapshot
 from qtui.operations.journal.texts import Texts
+
+W = TypeVar("W")
+
+
+def sender(writer: W | None) -> W:
+    """Returns the writer of an undo that is carried out; one that is only planned has none."""
+    if writer is None:
+        raise RuntimeError("an undo that was only planned sends nothing")
+    return writer
 
 
 class Deed(NamedTuple):

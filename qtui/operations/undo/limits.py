@@ -12,7 +12,7 @@ from qtui.operations.journal.lines import Header, Snapshot, snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.queues.limits import LimitsChange, former_limits, limits_now, settings_back
 from qtui.operations.queues.queue_action import finished, queue_of
-from qtui.operations.undo.inverse import Deed, Standing
+from qtui.operations.undo.inverse import Deed, Standing, sender
 from qtui.verbs import Verb
 
 
@@ -55,8 +55,7 @@ class Unlimit:
 
     async def send(self, deeds: Sequence[Deed]) -> Batch:
         """Restores the limits, one queue after the other, each in one atomic step."""
-        if self._writer is None:
-            raise RuntimeError("an undo that was only planned sends nothing")
+        writer = sender(self._writer)
         results, note = [], ""
         for deed in deeds:
             settings = tuple(settings_back(deed.snapshot))
@@ -64,7 +63,7 @@ class Unlimit:
                 results.append(Result(deed.id, Code.NOT_IN_STATE))
                 continue
             queue = queue_of(deed.snapshot)
-            step = await finished(LimitsChange(self._client, self._writer, queue, settings))
+            step = await finished(LimitsChange(self._client, writer, queue, settings))
             results.append(step.result)
             note = note or step.note
         return Batch(results, note)

@@ -21,7 +21,7 @@ from qtui.operations.remove.wiped import WipedJobs, below_of, removed_jobs
 from qtui.operations.supply.pins import Pins
 from qtui.operations.supply.selection import Chosen
 from qtui.operations.supply.snapshots import SnapshotPage, read_snapshots
-from qtui.operations.undo.inverse import Deed, Standing
+from qtui.operations.undo.inverse import Deed, Standing, sender
 
 _UNREAD: Final = "unread"
 _DOUBTFUL: Final = "doubtful"
@@ -85,8 +85,7 @@ class Restore:
 
     async def send(self, deeds: Sequence[Deed]) -> Batch:
         """Restores the jobs, each with those that went with it in one step."""
-        if self._writer is None:
-            raise RuntimeError("an undo that was only planned sends nothing")
+        writer = sender(self._writer)
         doubtful = await self._doubtful(deeds)
         results: dict[str, Result] = {}
         families: list[_Family] = []
@@ -99,7 +98,7 @@ class Restore:
                 families.append((deed.id, jobs))
         note, seconds = "", 0.0
         for calls in _calls(families):
-            batch = await self._writer.restore([job for _, jobs in calls for job in jobs[::-1]])
+            batch = await writer.restore([job for _, jobs in calls for job in jobs[::-1]])
             answers = iter(batch.results)
             for job_id, jobs in calls:
                 *_, top = [next(answers) for _ in jobs]
@@ -181,14 +180,13 @@ class Reremove:
 
     async def send(self, deeds: Sequence[Deed]) -> Batch:
         """Removes the jobs."""
-        if self._writer is None:
-            raise RuntimeError("an undo that was only planned sends nothing")
+        writer = sender(self._writer)
         picks = [_picked(one) for one in deeds]
         below: list[Below] = []
         if self._wiped.children:
             values = [one async for page in self._read(deeds) for one in page.values]
             below = [job for top, one in enumerate(values) for job in below_of(top, one)]
-        batch = await self._writer.remove(self._queue, self._state, picks, below)
+        batch = await writer.remove(self._queue, self._state, picks, below)
         return Batch(batch.results[: len(picks)], batch.note, batch.seconds)
 
     def _read(self, deeds: Sequence[Deed]) -> AsyncGenerator[SnapshotPage]:

@@ -14,7 +14,7 @@ from qtui.bullmq.writers.schedulers import SchedulerWriter
 from qtui.operations.journal.lines import Header, Snapshot, snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.schedulers.changes import Reading, read_undo
-from qtui.operations.undo.inverse import Deed, Standing
+from qtui.operations.undo.inverse import Deed, Standing, sender
 from qtui.verbs import Verb
 
 _WAITING = (JobState.WAITING, JobState.PAUSED, JobState.PRIORITIZED, JobState.DELAYED)
@@ -62,15 +62,14 @@ class Unreschedule:
 
     async def send(self, deeds: Sequence[Deed]) -> Batch:
         """Changes them one after the other, each in one atomic step."""
-        if self._writer is None:
-            raise RuntimeError("an undo that was only planned sends nothing")
+        writer = sender(self._writer)
         results, note = [], ""
         for deed in deeds:
             reading = await self._read(deed)
             if reading.change is None:
                 results.append(reading.result)
                 continue
-            batch = await self._writer.change(self._queue, reading.change)
+            batch = await writer.change(self._queue, reading.change)
             results += [
                 one._replace(target=self.done) if one.done else one for one in batch.results
             ]

@@ -20,7 +20,7 @@ from qtui.operations.remove.wiped import WipedJobs
 from qtui.operations.supply.pins import Pins
 from qtui.operations.supply.selection import Chosen
 from qtui.operations.supply.snapshots import read_snapshots
-from qtui.operations.undo.inverse import Deed, Standing
+from qtui.operations.undo.inverse import Deed, Standing, sender
 from qtui.operations.undo.restore import Restore
 from qtui.verbs import Verb
 
@@ -93,13 +93,12 @@ class Unadd:
 
     async def send(self, deeds: Sequence[Deed]) -> Batch:
         """Removes them one after the other, each in one atomic step."""
-        if self._writer is None:
-            raise RuntimeError("an undo that was only planned sends nothing")
+        writer = sender(self._writer)
         results, note = [], ""
         for deed in deeds:
             result, state, picked = await self._find(deed)
             if state is not None:
-                batch = await self._writer.remove(self._queue, state, [picked])
+                batch = await writer.remove(self._queue, state, [picked])
                 [result] = batch.results
                 note = note or batch.note
             results.append(result)

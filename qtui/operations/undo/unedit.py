@@ -27,7 +27,7 @@ from qtui.operations.edit.edit import RETRIED
 from qtui.operations.journal.lines import Header, Snapshot, snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.planning.plan import Resets
-from qtui.operations.undo.inverse import Deed, Standing
+from qtui.operations.undo.inverse import Deed, Standing, sender
 from qtui.operations.undo.unretry import family_before, resets_of
 from qtui.verbs import Verb
 
@@ -212,8 +212,7 @@ class Unedit:
         )
 
     async def _send(self, made: _Made) -> Batch:
-        if self._edits is None:
-            raise RuntimeError("an undo that was only planned sends nothing")
+        edits = sender(self._edits)
         if made.retried:
             return await self._take_retry_back(made)
         former, resets = made.former, self._resets if made.unretried else Resets()
@@ -226,7 +225,7 @@ class Unedit:
             reset_attempts_started=resets.started,
             place=made.place() if not made.unretried else None,
         )
-        return await self._edits.edit(self._queue, await self._pinned(made), change)
+        return await edits.edit(self._queue, await self._pinned(made), change)
 
     async def _pinned(self, made: _Made) -> Edited:
         """The job as the edit left it."""

@@ -20,7 +20,7 @@ from qtui.operations.journal.texts import Texts
 from qtui.operations.promote.promote import PROMOTION_WIPES
 from qtui.operations.supply.selection import Chosen
 from qtui.operations.supply.snapshots import read_snapshots
-from qtui.operations.undo.inverse import Deed, Standing
+from qtui.operations.undo.inverse import Deed, Standing, sender
 from qtui.verbs import Verb
 
 _WHY: Final = {
@@ -68,8 +68,7 @@ class Unpromote:
 
     async def send(self, deeds: Sequence[Deed]) -> Batch:
         """Moves the jobs back."""
-        if self._writer is None:
-            raise RuntimeError("an undo that was only planned sends nothing")
+        writer = sender(self._writer)
         unknown = [one.id for one in deeds if not one.target]
         scores = await self._places.scores(JobState.PRIORITIZED, unknown) if unknown else []
         ranked = {one for one, at in zip(unknown, scores, strict=True) if at is not None}
@@ -83,7 +82,7 @@ class Unpromote:
             )
             for one in deeds
         ]
-        return await self._writer.take_back(self._queue, jobs)
+        return await writer.take_back(self._queue, jobs)
 
     def why(self, result: Result) -> str:
         """Returns in words why a job was left alone."""
@@ -150,9 +149,8 @@ class Repromote:
 
     async def send(self, deeds: Sequence[Deed]) -> Batch:
         """Promotes the jobs."""
-        if self._writer is None:
-            raise RuntimeError("an undo that was only planned sends nothing")
-        return await self._writer.promote(self._queue, list(map(_picked, deeds)))
+        writer = sender(self._writer)
+        return await writer.promote(self._queue, list(map(_picked, deeds)))
 
     def why(self, result: Result) -> str:
         """Returns in words why a job was left alone."""

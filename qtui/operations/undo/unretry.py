@@ -27,7 +27,7 @@ from qtui.operations.journal.texts import Texts
 from qtui.operations.planning.plan import Resets
 from qtui.operations.supply.selection import Chosen
 from qtui.operations.supply.snapshots import read_snapshots
-from qtui.operations.undo.inverse import Deed, Standing
+from qtui.operations.undo.inverse import Deed, Standing, sender
 
 _WHY: Final[Mapping[str, str]] = {
     "started": "has run since",
@@ -117,8 +117,7 @@ class Unretry:
 
     async def send(self, deeds: Sequence[Deed]) -> Batch:
         """Moves the jobs back."""
-        if self._writer is None:
-            raise RuntimeError("an undo that was only planned sends nothing")
+        writer = sender(self._writer)
         jobs, results = [], list[Result | None]()
         for deed in deeds:
             family = family_before(deed, self._state)
@@ -139,7 +138,7 @@ class Unretry:
             )
         if not jobs:
             return Batch([one for one in results if one is not None])
-        batch = await self._writer.take_back(
+        batch = await writer.take_back(
             self._queue,
             self._state,
             jobs,
@@ -207,9 +206,8 @@ class Reretry:
 
     async def send(self, deeds: Sequence[Deed]) -> Batch:
         """Retries the jobs."""
-        if self._writer is None:
-            raise RuntimeError("an undo that was only planned sends nothing")
-        return await self._writer.retry(
+        writer = sender(self._writer)
+        return await writer.retry(
             self._queue,
             self._state,
             [
