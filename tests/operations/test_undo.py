@@ -19,6 +19,7 @@ from qtui.operations.journal.reading import JournalError, find, read_header, rea
 from qtui.operations.planning.plan import Resets
 from qtui.operations.planning.proposal import PlanOptions
 from qtui.operations.promote.plan import make_promotion_plan
+from qtui.operations.remove.plan import make_removal_plan
 from qtui.operations.resuming.same_server import OtherServer
 from qtui.operations.supply.selection import chosen
 from qtui.operations.undo.plan import latest, make_undo_plan
@@ -33,7 +34,7 @@ from tests.operations.undoing import (
     retried,
     undone,
 )
-from tests.seeds import QUEUE, census, failed_jobs, job, raw_failed, real_queue
+from tests.seeds import QUEUE, census, failed_jobs, job, raw_failed, raw_list, real_queue
 from tests.servers import connect, flush
 
 FAILED, COMPLETED = JobState.FAILED, JobState.COMPLETED
@@ -341,3 +342,21 @@ async def test_a_promoted_job_that_has_run_or_was_moved_is_left_alone(
         assert plan_of_undo.back == len(names) - len(why)
         after = await keyspace(client)
         assert all(after[QUEUE.job(one)] == before[QUEUE.job(one)] for one in why)
+
+
+async def test_a_parent_that_was_removed_after_its_child_comes_back_with_it(
+    client: Redis, tmp_path: Path
+) -> None:
+    """It was read before the child went, so it waits for a child that has to be there first."""
+    await raw_list(client, "wait", ["c", "p"])
+    about = f'{{"id":"p","queueKey":"{QUEUE.base}"}}'
+    await client.hset(QUEUE.job("c"), mapping={"parentKey": QUEUE.job("p"), "parent": about})
+    await client.sadd(QUEUE.job("p", "dependencies"), QUEUE.job("c"))
+    before = await keyspace(client)
+    selection = chosen(QUEUE, JobState.WAITING, ["c", "p"])
+    plan = await make_removal_plan(client, selection, rate=0)
+    assert all_done(await carried_out(client, tmp_path, plan.action(client, PlanOptions())))
+    assert await census(client) == {}
+    _, results = await undone(client, tmp_path)
+    assert all_done(results)
+    assert await keyspace(client) == before

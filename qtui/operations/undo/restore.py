@@ -97,13 +97,17 @@ class Restore:
             else:
                 families.append((deed.id, jobs))
         note, seconds = "", 0.0
-        for calls in _calls(families):
-            batch = await writer.restore([job for _, jobs in calls for job in jobs[::-1]])
-            answers = iter(batch.results)
-            for job_id, jobs in calls:
-                *_, top = [next(answers) for _ in jobs]
-                results[job_id] = top
-            note, seconds = note or batch.note, seconds + batch.seconds
+        while families:
+            for calls in _calls(families):
+                batch = await writer.restore([job for _, jobs in calls for job in jobs[::-1]])
+                answers = iter(batch.results)
+                for job_id, jobs in calls:
+                    *_, top = [next(answers) for _ in jobs]
+                    results[job_id] = top
+                note, seconds = note or batch.note, seconds + batch.seconds
+            # A parent of others among them was read before they went, and waits for them.
+            early = [one for one in families if results[one[0]].error == "children"]
+            families = early if len(early) < len(families) else []
         return Batch([results[deed.id] for deed in deeds], note, seconds)
 
     def why(self, result: Result) -> str:
