@@ -924,7 +924,7 @@ def _promote(
             raise click.UsageError(
                 "--resume ID takes the queue and the jobs from the journal: give no others"
             )
-        from qtui.commands.promote import PROMOTE
+        from qtui.commands.job_actions.promote import PROMOTE
         from qtui.commands.shared.picked import resume_jobs
 
         go_on = partial(
@@ -940,7 +940,7 @@ def _promote(
         from qtui.commands.shared.picked import no_ids_given
 
         sys.exit(run(flags, lambda place: no_ids_given(place, promote, json=as_json)))
-    from qtui.commands.promote import PROMOTE
+    from qtui.commands.job_actions.promote import PROMOTE
     from qtui.commands.shared.picked import JobsRequest, act_on_jobs
     from qtui.operations.engine.pace import Pace
 
@@ -1028,7 +1028,7 @@ def _remove(
             raise click.UsageError(
                 "--resume ID takes the queue and the jobs from the journal: give no others"
             )
-        from qtui.commands.remove import REMOVE
+        from qtui.commands.job_actions.remove import REMOVE
         from qtui.commands.shared.picked import resume_jobs
 
         go_on = partial(
@@ -1046,7 +1046,7 @@ def _remove(
         from qtui.commands.shared.picked import no_ids_given
 
         sys.exit(run(flags, lambda place: no_ids_given(place, remove, json=as_json)))
-    from qtui.commands.remove import REMOVE, own_options
+    from qtui.commands.job_actions.remove import REMOVE, own_options
     from qtui.commands.shared.picked import JobsRequest, act_on_jobs
     from qtui.operations.engine.pace import Pace
 

@@ -11,11 +11,11 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.verdicts.finding import Finding, Mend
 from qtui.commands.flow import show_flow
+from qtui.commands.job_actions.remove import REMOVE, own_options
 from qtui.commands.queue_actions.limits import LimitsRequest, queue_limits
 from qtui.commands.queue_actions.pausing import PausingRequest, pause_queues
 from qtui.commands.queue_actions.schedulers import SchedulersRequest, schedulers
 from qtui.commands.reading.doctor import DoctorRequest, find_faults
-from qtui.commands.remove import REMOVE, own_options
 from qtui.commands.rerun import RerunRequest
 from qtui.commands.shared.picked import JobsRequest, act_on_jobs
 from qtui.commands.shared.run import DONE, Workplace

@@ -1,0 +1,1 @@
+"""Commands that change jobs of one state: promote and remove."""
