@@ -360,16 +360,20 @@ def _events(
     sys.exit(run(flags, lambda place: print_events(place, request)))
 
 
-@main.command("watch", short_help="Wait for something to go wrong, and say so.")
+@main.command("watch", short_help="Wait until something goes wrong in a queue.")
 @click.argument("queues", metavar="[QUEUE]...", nargs=-1)
 @click.option(
     "--failed-rate",
     type=PER_MINUTE,
     metavar="N/m",
-    help="More failures than this in the last minute; also N/s and N/h.",
+    help="More failures per minute than this in the last minute; also N/s and N/h.",
 )
 @click.option(
-    "--waiting", type=click.IntRange(min=0), metavar="N", help="More than N jobs wait for a worker."
+    "--waiting",
+    cls=Ranged,
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="More than N jobs wait for a worker.",
 )
 @click.option(
     "--oldest",
@@ -384,7 +388,7 @@ def _events(
     "command",
     metavar="COMMAND",
     help="Run this shell command each time a condition begins to hold, with QTUI_QUEUE, "
-    "QTUI_CONDITION and QTUI_WORDS in its environment, and go on.",
+    "QTUI_CONDITION and QTUI_WORDS in its environment, and continue watching.",
 )
 @click.option(
     "--for",
@@ -446,7 +450,7 @@ def _metrics(flags: Flags, queues: tuple[str, ...]) -> None:
 @main.command("doctor", short_help="Find what is wrong with the server and its queues.")
 @click.argument("queues", metavar="[QUEUE]...", nargs=-1)
 @click.option("--deep", is_flag=True, help="Read every job and key of large queues too, throttled.")
-@click.option("--fix", is_flag=True, help="Mend what an action can mend, each after its plan.")
+@click.option("--fix", is_flag=True, help="Repair what an action can repair, each after its plan.")
 @click.option("--dry-run", is_flag=True, help="With --fix: show the plans; write nothing.")
 @click.option("--yes", is_flag=True, help="With --fix: do not ask for confirmation.")
 @with_reason
@@ -467,7 +471,7 @@ def _doctor(
     Each finding names what it does to jobs, what to do about it, and the keys that show it. The
     exit code is 1 if there is a fault; hints do not count.
 
-    With --fix each finding that an action can mend is mended: resume, remove, release, revive,
+    With --fix each finding that an action can repair is repaired: resume, remove, release, revive,
     rerun, with its plan, its journal and its undo.
     """
     from qtui.commands.reading.doctor import DoctorRequest, examine
@@ -523,17 +527,16 @@ def _doctor(
     type=ABOVE_ZERO,
     default=60.0,
     metavar="SECONDS",
-    show_default="60",
-    help="Seconds to wait for the canary jobs to finish.",
+    help="Seconds to wait for the canary jobs to finish. [default: 60]",
 )
 @click.option(
     "--max-refail",
+    cls=Ranged,
     type=click.FloatRange(0, 100),
     default=10.0,
     metavar="PERCENT",
-    show_default=True,
-    help="Most percent of the canary jobs that may fail again, else stop; and with a canary, or if "
-    "given, of the last 200 jobs, else pause and ask.",
+    help="Stop if more than this percentage of the canary jobs fails again. If given, or with a "
+    "canary, also pause and ask if more of the last 200 jobs do. [default: 10]",
 )
 @click.option(
     "--max-waiting",
@@ -549,8 +552,7 @@ def _doctor(
     type=click.FloatRange(min=0),
     default=1000.0,
     metavar="MS",
-    show_default="1000",
-    help="Stop when Redis latency exceeds this many milliseconds; 0 = never.",
+    help="Stop when Redis latency exceeds this many milliseconds; 0 = never. [default: 1000]",
 )
 @click.option(
     "--follow",

@@ -46,7 +46,7 @@ OLDEST_FIRST: Final = frozenset({Verb.RERUN.value})
 before the children that they wait for. All others go backwards."""
 
 _REFUSED: Final[Mapping[str, str]] = {
-    Unrerun.effect: "a rerun that was taken back is no more: rerun the flow again",
+    Unrerun.effect: "a rerun that was taken back cannot be restored: rerun the flow again",
     Verb.REMOVE_QUEUE: "a removed queue can't be put back: the journal keeps its settings,"
     " schedulers and counts, but none of its jobs",
 }
