@@ -12,6 +12,7 @@ from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import VANISHED, Campaign, Phase
 from qtui.operations.journal.lines import NOUNS
 from qtui.operations.queues.queue_action import QueueAction
+from qtui.operations.retry.everywhere import KIND as SEVERAL
 from qtui.text import count, first_line, plain, plural
 from qtui.verbs import Verb, verb_of
 
@@ -40,6 +41,8 @@ class Run:
             self.state = JobState(header.state)
         several = self._unit == "queue" and campaign.selected > 1
         self.where = plural(campaign.selected, "queue") if several else plain(self.queue.name)
+        if header.selection.kind == SEVERAL:
+            self.where = "several queues"
         """What it is about, for a banner."""
 
     def take(self, results: Sequence[Result]) -> None:
