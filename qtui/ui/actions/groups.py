@@ -23,14 +23,18 @@ def cannot_retry(situation: Situation) -> str:
     if situation.mixed:
         return "These are errors of many kinds; filter the list first."
     if situation.queues_of_groups > 1:
-        return "These groups are in several queues, and a retry is for one: enter opens a group."
+        return (
+            "These groups are in several queues: enter opens one. For all: qtui retry '*' --filter"
+        )
     return not_retriable(situation) or is_busy(situation)
 
 
 def cannot_retry_all(situation: Situation) -> str:
     """Why all groups can't be retried."""
     if situation.queues > 1:
-        return "A retry is for one queue: open a group (enter), or press e in a queue's list."
+        return (
+            "Here a retry is for one queue: open a group (enter). For all: qtui retry '*' --filter"
+        )
     return not_retriable(situation) or is_busy(situation)
 
 
