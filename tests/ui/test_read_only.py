@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from time import monotonic
 
 import pytest
 import redis.asyncio
@@ -16,6 +18,7 @@ from tests.ui.stage import fill
 WATCHER = "ACL SETUSER watcher "
 README = Path(__file__).parents[2] / "README.md"
 [ACL] = [line for line in README.read_text("utf-8").splitlines() if line.startswith(WATCHER)]
+PATIENCE = 20.0
 STATES = [key for action in ACTIONS if action.id.startswith("state.") for key in action.keys]
 WAYS_OUT = {"q", "escape"}
 DIALOGS = {"r", "R", "question_mark", "colon", "ctrl+p", "slash", "e", "f", "L", "S", "P", "l", "X"}
@@ -43,8 +46,6 @@ async def populate(client: redis.asyncio.Redis, url: str) -> None:
     """Two queues of real BullMQ, with something in every state."""
     ids = await fill(url, "payments", 40)
     await fill(url, "emails", 3)
-    for queue in ("payments", "emails"):  # it expires in the middle of a slow test
-        await client.delete(f"bull:{queue}:stalled-check")
     now = 1_795_000_000_000
     for place, state in enumerate(("wait", "active", "paused")):
         await client.lpush(f"bull:payments:{state}", ids[place])
@@ -75,6 +76,11 @@ async def test_every_key_leaves_every_key_as_it_was(
     client: redis.asyncio.Redis, redis_url: str, read_only: bool
 ) -> None:
     await populate(client, redis_url)
+    until = monotonic() + PATIENCE
+    while any(one["name"].startswith("bull:") for one in await client.client_list()):
+        assert monotonic() < until, "the workers that made the jobs are still there"
+        await asyncio.sleep(0.01)  # between two looks; the condition decides
+    await client.delete("bull:payments:stalled-check", "bull:emails:stalled-check")
     async for key in client.scan_iter():
         await client.persist(key)  # a lock that expires meanwhile would change the digest
     before = await digest(client)
