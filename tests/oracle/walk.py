@@ -476,7 +476,9 @@ class Walk:
 
     def _account(self, effect: str, codes: Mapping[str, Code]) -> None:
         """Jobs that came back or went by an undo: those with code 1, and what was below them."""
-        done = {id for id, code in codes.items() if code is Code.DONE}
+        done = {
+            id for id, code in codes.items() if code is Code.DONE and not id.startswith("repeat:")
+        }
         there = self._there()
         back, gone = there - self.alive, self.alive - there
         if effect in (Verb.REMOVE, "unadd"):
@@ -530,16 +532,12 @@ class Walk:
 
     def _kept(self) -> dict[str, object]:
         """Every key with its value, but for events, counters and what wakes workers."""
-        found: dict[str, object] = {}
+        found: dict[str, object] = {"in line": self._real("wait") + self._real("paused")}
         for key, value in snapshot(self.client).items():
             if key.endswith(ASIDE):
                 continue
-            members_ = value[1]
-            if value[0] == "list" and isinstance(members_, list):
-                members_ = [one for one in members_ if not is_marker(one)]
-                if members_:
-                    found[key] = members_
-            else:
+            # Jobs that wait are in either list: one that is found in danger is moved to the other.
+            if not key.endswith((":wait", ":paused")):
                 found[key] = value
         return found
 
