@@ -133,6 +133,21 @@ with_reason = click.option(
 )
 
 
+def that_changes(command: Decorated) -> Decorated:
+    """Adds what every command takes that changes something: --dry-run, --yes and --reason."""
+    for option in (
+        with_reason,
+        click.option("--yes", is_flag=True, help="Do not ask for confirmation."),
+        click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing."),
+    ):
+        command = option(command)
+    return command
+
+
+IDS: Final = "[ID|-|@FILE]..."
+"""How help texts write job ids."""
+
+
 def filter_option(text: str | None) -> Filter | None:
     """The parsed filter; a mistake is a usage error that points at it."""
     if text is None:

@@ -1,0 +1,369 @@
+"""The commands that change, add, promote and remove jobs."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+
+import click
+
+from qtui.bullmq.model import JobState
+from qtui.cli.group import main
+from qtui.commands.completion import campaign_ids
+from qtui.commands.shared.ids import given_ids, one_id
+from qtui.commands.shared.options import (
+    ABOVE_ZERO,
+    IDS,
+    STATE,
+    STATE_NAMES,
+    Ranged,
+    as_json_lines,
+    filter_option,
+    that_changes,
+    with_filter,
+)
+from qtui.commands.shared.run import Flags, run
+from qtui.commands.shared.values import DURATION, given_options, given_text
+from qtui.verbs import Verb
+
+
+@main.command("promote", short_help="Run delayed jobs now; can be undone.")
+@click.argument("queue", required=False)
+@click.argument("ids", metavar=IDS, nargs=-1)
+@with_filter
+@click.option("--all", "everything", is_flag=True, help="Promote every delayed job.")
+@click.option(
+    "--rate",
+    cls=Ranged,
+    type=ABOVE_ZERO,
+    metavar="PER_SECOND",
+    help="Promote at most this many jobs per second. [default: unlimited]",
+)
+@click.option(
+    "--resume",
+    metavar="ID",
+    shell_complete=campaign_ids,
+    help="Resume a promotion that was cut off or stopped; `qtui journal` lists them.",
+)
+@that_changes
+@click.option("--verbose", is_flag=True, help="Print a line for each job, on a terminal too.")
+@as_json_lines
+@click.pass_obj
+def _promote(
+    flags: Flags,
+    queue: str | None,
+    ids: tuple[str, ...],
+    wanted: str | None,
+    everything: bool,
+    rate: float | None,
+    resume: str | None,
+    dry_run: bool,
+    yes: bool,
+    reason: str,
+    verbose: bool,
+    as_json: bool,
+) -> None:
+    """Promote delayed jobs, as BullMQ's own Job.promote does: they run now, by priority.
+
+    Select jobs by ID, with --filter, or with --all: the jobs that are delayed now, the earliest due
+    first. The iteration that a scheduler waits for stays: promoting it would skip its scheduled
+    time.
+    """
+    if resume is not None:
+        if queue is not None or wanted is not None or everything or dry_run or reason:
+            raise click.UsageError(
+                "--resume ID takes the queue and the jobs from the journal: give no others"
+            )
+        from qtui.commands.job_actions.promote import PROMOTE
+        from qtui.commands.shared.picked import resume_jobs
+
+        go_on = partial(
+            resume_jobs, command=PROMOTE, name=resume, json=as_json, verbose=verbose, yes=yes
+        )
+        sys.exit(run(flags, go_on))
+    if queue is None:
+        raise click.UsageError("no queue given: name one, or pass --resume ID")
+    if bool(ids) + (wanted is not None) + everything != 1:
+        raise click.UsageError("select jobs in exactly one way: their ids, --filter EXPR, or --all")
+    given, promote = given_ids(ids, queue), Verb.PROMOTE
+    if ids and not given.ids:
+        from qtui.commands.shared.picked import no_ids_given
+
+        sys.exit(run(flags, lambda place: no_ids_given(place, promote, json=as_json)))
+    from qtui.commands.job_actions.promote import PROMOTE
+    from qtui.commands.shared.picked import JobsRequest, act_on_jobs
+    from qtui.operations.engine.pace import Pace
+
+    request = JobsRequest(
+        queue=queue,
+        ids=given.ids,
+        filter=filter_option(wanted),
+        state=JobState.DELAYED,
+        pace=Pace(rate=rate),
+        dry_run=dry_run,
+        yes=yes,
+        json=as_json,
+        reason=reason,
+        verbose=verbose,
+        ids_on_stdin=given.on_stdin,
+    )
+    sys.exit(run(flags, lambda place: act_on_jobs(place, PROMOTE, request)))
+
+
+@main.command("remove", short_help="Remove jobs from any state; can be undone.")
+@click.argument("queue", required=False)
+@click.argument("ids", metavar=IDS, nargs=-1)
+@click.option(
+    "--state", type=STATE, metavar="STATE", help=f"State to remove jobs from: {STATE_NAMES}."
+)
+@with_filter
+@click.option("--all", "everything", is_flag=True, help="Remove every job in the state.")
+@click.option(
+    "--with-children",
+    is_flag=True,
+    help="Also remove the descendants of each job in its flow; by default they stay.",
+)
+@click.option(
+    "--without-undo",
+    is_flag=True,
+    help="Also remove jobs that are too large for the journal; they can't be undone.",
+)
+@click.option(
+    "--rate",
+    cls=Ranged,
+    type=ABOVE_ZERO,
+    metavar="PER_SECOND",
+    help="Remove at most this many jobs per second. [default: unlimited]",
+)
+@click.option(
+    "--resume",
+    metavar="ID",
+    shell_complete=campaign_ids,
+    help="Resume a removal that was cut off or stopped; `qtui journal` lists them.",
+)
+@that_changes
+@click.option("--verbose", is_flag=True, help="Print a line for each job, on a terminal too.")
+@as_json_lines
+@click.pass_obj
+def _remove(
+    flags: Flags,
+    queue: str | None,
+    ids: tuple[str, ...],
+    state: str | None,
+    wanted: str | None,
+    everything: bool,
+    with_children: bool,
+    without_undo: bool,
+    rate: float | None,
+    resume: str | None,
+    dry_run: bool,
+    yes: bool,
+    reason: str,
+    verbose: bool,
+    as_json: bool,
+) -> None:
+    """Remove jobs with their logs and keys, as BullMQ's own Job.remove does.
+
+    Select jobs by ID, with --filter, or with --all; --filter 'age>7d' cleans a state, --state
+    waiting --all drains a queue. The whole jobs are written to the journal first, so that `qtui
+    undo` can bring them back.
+
+    Not removed are jobs that a worker has locked, and the iteration that a scheduler waits for. A
+    parent that waits for no other child runs next.
+    """
+    if resume is not None:
+        if queue is not None or wanted is not None or everything or dry_run or reason or state:
+            raise click.UsageError(
+                "--resume ID takes the queue and the jobs from the journal: give no others"
+            )
+        from qtui.commands.job_actions.remove import REMOVE
+        from qtui.commands.shared.picked import resume_jobs
+
+        go_on = partial(
+            resume_jobs, command=REMOVE, name=resume, json=as_json, verbose=verbose, yes=yes
+        )
+        sys.exit(run(flags, go_on))
+    if queue is None:
+        raise click.UsageError("no queue given: name one, or pass --resume CAMPAIGN")
+    if state is None:
+        raise click.UsageError(f"no state given: pass --state with one of {STATE_NAMES}")
+    if bool(ids) + (wanted is not None) + everything != 1:
+        raise click.UsageError("select jobs in exactly one way: their ids, --filter EXPR, or --all")
+    given, remove = given_ids(ids, queue), Verb.REMOVE
+    if ids and not given.ids:
+        from qtui.commands.shared.picked import no_ids_given
+
+        sys.exit(run(flags, lambda place: no_ids_given(place, remove, json=as_json)))
+    from qtui.commands.job_actions.remove import REMOVE, own_options
+    from qtui.commands.shared.picked import JobsRequest, act_on_jobs
+    from qtui.operations.engine.pace import Pace
+
+    words, options = own_options(JobState(state), children=with_children, without_undo=without_undo)
+    request = JobsRequest(
+        queue=queue,
+        ids=given.ids,
+        filter=filter_option(wanted),
+        state=JobState(state),
+        pace=Pace(rate=rate),
+        dry_run=dry_run,
+        yes=yes,
+        json=as_json,
+        reason=reason,
+        verbose=verbose,
+        ids_on_stdin=given.on_stdin,
+        words=words,
+        options=options,
+    )
+    sys.exit(run(flags, lambda place: act_on_jobs(place, REMOVE, request)))
+
+
+@main.command("edit", short_help="Edit one job: its data, its priority, its delay.")
+@click.argument("queue")
+@click.argument("job_id", metavar="ID")
+@click.option("--data", metavar="JSON|@FILE|-", help="The new data; - reads standard input.")
+@click.option("--priority", type=int, metavar="N", help="The new priority; 0 = none, 1 = first.")
+@click.option(
+    "--delay",
+    type=DURATION,
+    metavar="DURATION",
+    help="Of a delayed job: due in DURATION from now, such as 90s or 1h30m.",
+)
+@click.option("--retry", is_flag=True, help="Retry the job in the same step.")
+@click.option("--reset-attempts-made", is_flag=True, help="With --retry: reset attempts made to 0.")
+@click.option(
+    "--reset-attempts-started",
+    is_flag=True,
+    help="With --retry: reset attempts started to 0 (BullMQ 5.59+).",
+)
+@that_changes
+@as_json_lines
+@click.pass_obj
+def _edit(
+    flags: Flags,
+    queue: str,
+    job_id: str,
+    data: str | None,
+    priority: int | None,
+    delay: int | None,
+    retry: bool,
+    reset_attempts_made: bool,
+    reset_attempts_started: bool,
+    dry_run: bool,
+    yes: bool,
+    reason: str,
+    as_json: bool,
+) -> None:
+    """Edit the data, the priority or the delay of a job, in any state.
+
+    Without --data, --priority and --delay the data is opened in $VISUAL or $EDITOR. An edit is
+    refused if the job has run, moved or changed since it was read. A worker that runs the job keeps
+    its own copy. Like BullMQ, qtui emits an event for a new delay only.
+    """
+    if (reset_attempts_made or reset_attempts_started) and not retry:
+        raise click.UsageError("--reset-attempts-made and --reset-attempts-started need --retry")
+    from qtui.commands.edit import EditRequest, edit_job
+    from qtui.commands.shared.single import Manner
+    from qtui.operations.edit.plan import Wish
+    from qtui.operations.planning.plan import Resets
+
+    request = EditRequest(
+        queue=queue,
+        job_id=one_id(job_id, queue),
+        wish=Wish(
+            data=given_text(data, "--data"),
+            priority=priority,
+            delay=delay,
+            retry=retry,
+            resets=Resets(made=reset_attempts_made, started=reset_attempts_started),
+        ),
+        manner=Manner(
+            dry_run=dry_run, yes=yes, json=as_json, reason=reason, stdin_is_used=data == "-"
+        ),
+    )
+    sys.exit(run(flags, lambda place: edit_job(place, request)))
+
+
+_OPTS_HELP = (
+    "BullMQ's options of the job: attempts, backoff, delay, priority, lifo, jobId, "
+    "removeOnComplete, removeOnFail, keepLogs, stackTraceLimit, sizeLimit, timestamp, …"
+)
+
+
+@main.command("add", short_help="Add a job to a queue.")
+@click.argument("queue")
+@click.argument("name")
+@click.option("--data", metavar="JSON|@FILE|-", help="Its data; - reads stdin. [default: {}]")
+@click.option("--opts", metavar="JSON|@FILE", help=_OPTS_HELP)
+@click.option("--new-queue", is_flag=True, help="Create the queue if it does not exist.")
+@that_changes
+@as_json_lines
+@click.pass_obj
+def _add(
+    flags: Flags,
+    queue: str,
+    name: str,
+    data: str | None,
+    opts: str | None,
+    new_queue: bool,
+    dry_run: bool,
+    yes: bool,
+    reason: str,
+    as_json: bool,
+) -> None:
+    """Add a job as BullMQ's Queue.add does, in the way of the release that runs the queue.
+
+    Options that BullMQ does not know are refused. Its events are BullMQ's own: added, and waiting
+    or delayed.
+    """
+    from qtui.commands.add import AddRequest, add_job
+    from qtui.commands.shared.single import Manner
+
+    request = AddRequest(
+        queue=queue,
+        name=name,
+        data=given_text(data, "--data"),
+        options=given_options(opts),
+        new_queue=new_queue,
+        manner=Manner(
+            dry_run=dry_run, yes=yes, json=as_json, reason=reason, stdin_is_used="-" in (data, opts)
+        ),
+    )
+    sys.exit(run(flags, lambda place: add_job(place, request)))
+
+
+@main.command("duplicate", short_help="Add a copy of a job to its queue.")
+@click.argument("queue")
+@click.argument("job_id", metavar="ID")
+@click.option("--data", metavar="JSON|@FILE|-", help="Other data; - reads standard input.")
+@click.option("--opts", metavar="JSON|@FILE", help="Options that replace those of the old job.")
+@that_changes
+@as_json_lines
+@click.pass_obj
+def _duplicate(
+    flags: Flags,
+    queue: str,
+    job_id: str,
+    data: str | None,
+    opts: str | None,
+    dry_run: bool,
+    yes: bool,
+    reason: str,
+    as_json: bool,
+) -> None:
+    """Add a new job with the name, data and options of an old one.
+
+    The copy gets a new id, and no parent, repetition, deduplication or delay.
+    """
+    from qtui.commands.add import AddRequest, add_job
+    from qtui.commands.shared.single import Manner
+
+    request = AddRequest(
+        queue=queue,
+        copied=one_id(job_id, queue),
+        data=given_text(data, "--data"),
+        options=given_options(opts),
+        manner=Manner(
+            dry_run=dry_run, yes=yes, json=as_json, reason=reason, stdin_is_used="-" in (data, opts)
+        ),
+    )
+    sys.exit(run(flags, lambda place: add_job(place, request)))
