@@ -40,19 +40,27 @@ local function placesOf(list, ids, hint, told)
     return left < before
   end
 
-  local up = WINDOW
-  if not look(0) and hint > 0 then
-    local down = hint
+  -- Reads windows from a place on, until all jobs are found, or `patience` of them held none.
+  local function sweep(first, step, patience)
+    local empty = 0
     for _ = 1, WINDOWS do
-      if look(down) or down == 0 then break end
-      down = math.max(0, down - WINDOW)
+      if left == 0 or empty == patience or first >= length or first <= -WINDOW then return end
+      empty = look(math.max(0, first)) and 0 or empty + 1
+      first = first + step
     end
-    up = hint + WINDOW
   end
-  for _ = 1, WINDOWS do
-    if left == 0 or up >= length then break end
-    look(up)
-    up = up + WINDOW
+
+  if not look(0) and hint > 0 then
+    -- Those read after `hint` are above it; those before which others left are below.
+    if look(hint) then
+      sweep(hint - WINDOW, -WINDOW, 1)
+    else
+      sweep(hint + WINDOW, WINDOW, 2)
+      sweep(hint - WINDOW, -WINDOW, left < #ids and 1 or WINDOWS)
+    end
+    sweep(hint + WINDOW, WINDOW, 4)
+  else
+    sweep(WINDOW, WINDOW, 4)
   end
   if left == 0 then return found end
   local sought = {}
