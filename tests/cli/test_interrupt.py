@@ -94,7 +94,7 @@ def twice(url: str, process: subprocess.Popen[str]) -> tuple[str, str]:
             assert process.stderr is not None
             assert process.stdout is not None
             lines = iter(process.stderr.readline, "")
-            assert any("stopping after the jobs already on their way" in line for line in lines)
+            assert any("stopping after the batches in flight" in line for line in lines)
             process.send_signal(signal.SIGINT)
             out, err = process.stdout.read(), process.stderr.read()
             assert process.wait(PATIENCE) == 130
