@@ -46,7 +46,7 @@ def test_a_campaign_is_found_by_the_beginning_or_the_end_of_its_name(tmp_path: P
     with pytest.raises(UnknownCampaign, match=r'"20261122" matches 2 journals: .*7f3a, .*11aa'):
         find(tmp_path, "20261122")
     for unknown in ("", "zzz", "../x", "notes.txt"):
-        with pytest.raises(UnknownCampaign, match=r"no campaign .*`qtui journal` lists them"):
+        with pytest.raises(UnknownCampaign, match=r"no journal .*`qtui journal` lists them"):
             find(tmp_path, unknown)
 
 

@@ -15,7 +15,7 @@ async def add(url: str) -> None:
     """A queue with a job that holds a deduplication id, and a manual rate limit."""
     queue = Queue("mail", {"connection": url})
     await queue.add("mail", {}, {"deduplication": {"id": "once"}})
-    await queue.add("mail", {}, {"deduplication": {"id": "other", "ttl": 600_000}})
+    await queue.add("mail", {}, {"deduplication": {"id": "other", "ttl": 630_000}})
     await queue.rateLimit(600_000)
     await queue.setGlobalConcurrency(2)
     await queue.close()
@@ -36,7 +36,7 @@ async def test_it_shows_who_holds_what(redis_url: str, size: tuple[int, int]) ->
         assert "no global limit" in driver.line_with("rate")
         assert "manually: no job starts" in driver.line_with("limited")
         assert "never" in driver.line_with("once")
-        assert "9 m" in driver.line_with("other")
+        assert "10 m" in driver.line_with("other")
         await driver.press("escape")
         await driver.sees("Queues 1")
 
