@@ -173,12 +173,11 @@ def _obliterate(
 @main.command("schedulers", short_help="List schedulers; run, remove or revive them.")
 @click.argument("queue", metavar="QUEUE|'*'")
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@click.option("--run-now", "do", flag_value="run-now", help="Add one job from the template now.")
-@click.option("--remove", "do", flag_value="remove", help="Remove it, with its iteration.")
+@click.option("--run-now", is_flag=True, help="Add one job from the template now.")
+@click.option("--remove", is_flag=True, help="Remove it, with its iteration.")
 @click.option(
     "--revive",
-    "do",
-    flag_value="revive",
+    is_flag=True,
     help="Create the next iteration of a dead scheduler; without ID, of all dead ones.",
 )
 @that_changes
@@ -188,7 +187,9 @@ def _schedulers(
     flags: Flags,
     queue: str,
     ids: tuple[str, ...],
-    do: str | None,
+    run_now: bool,
+    remove: bool,
+    revive: bool,
     dry_run: bool,
     yes: bool,
     reason: str,
@@ -205,10 +206,14 @@ def _schedulers(
     from qtui.commands.queue_actions.schedulers import SchedulersRequest, schedulers
     from qtui.operations.schedulers.action import Do
 
+    asked = {Do.RUN_NOW: run_now, Do.REMOVE: remove, Do.REVIVE: revive}
+    wanted = [do for do, given in asked.items() if given]
+    if len(wanted) > 1:
+        raise click.UsageError("pass one of --run-now, --remove and --revive")
     request = SchedulersRequest(
         queue=queue,
         ids=ids,
-        do=None if do is None else Do(do),
+        do=wanted[0] if wanted else None,
         dry_run=dry_run,
         yes=yes,
         json=as_json,

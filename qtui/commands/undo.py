@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from qtui.bullmq.codes import Code, Result
@@ -28,6 +29,7 @@ from qtui.commands.shared.run import (
 )
 from qtui.commands.shared.sending import carry_out
 from qtui.operations.engine.campaign import Campaign
+from qtui.operations.journal.lines import NOUNS
 from qtui.operations.journal.reading import JournalError, UnknownCampaign, find, read_header
 from qtui.operations.resuming.interrupted import AllDone
 from qtui.operations.resuming.recorder import Recorder
@@ -37,7 +39,7 @@ from qtui.operations.undo.resuming import InterruptedUndo
 from qtui.operations.undo.undo import Undo
 from qtui.text import age, count, first_line, plain, plural
 from qtui.verbs import Verb
-from qtui.views.columns import Tone
+from qtui.views.columns import Tone, place_words
 
 _QUICK: Final = 0.5
 """Seconds of reading before progress is shown."""
@@ -79,6 +81,7 @@ def undo_operation(place: Workplace, request: UndoRequest) -> int:
     )
     try:
         name = _name(place, request)
+        report.noun = _noun(place.journal, name)
         plan = _plan(place, request, name, report)
     except JournalError as error:
         raise CommandError(
@@ -128,6 +131,8 @@ def resume_undo(
     check_may_write(place, Verb.UNDO, dry_run=False, asks=False)
     try:
         taken = _take(place, name, yes=yes)
+        undone = read_header(place.journal, find(place.journal, name)).undoes
+        noun = _noun(place.journal, undone)
     except JournalError as error:
         raise CommandError(str(error), NOT_ALL) from None
 
@@ -136,6 +141,7 @@ def resume_undo(
         report = UndoReport(
             place.out, place.err, JobState.FAILED, json=json, dry=False, verbose=verbose
         )
+        report.noun = noun
         report.selected = campaign.selected
         report.count(campaign.codes)
         try:
@@ -144,6 +150,11 @@ def resume_undo(
             campaign.close()
 
     return place.ask(work, writes=Verb.UNDO)
+
+
+def _noun(folder: Path, name: str) -> str:
+    """What an operation changed: ``job``, ``queue`` or ``scheduler``."""
+    return NOUNS.get(read_header(folder, name).selection.kind, "job")
 
 
 def _name(place: Workplace, request: UndoRequest) -> str:
@@ -235,7 +246,7 @@ def _tell(paper: Paper, plan: UndoPlan, reason: str) -> None:
         fate = f"→ {words}" if good else f"✗ {int(code)} {words}"
         rows.append((Cell(count(jobs)), Cell(fate, Tone.GOOD if good else Tone.BAD)))
     if rows:
-        Table(paper, (Column("jobs", right=True), Column("fate"))).write(rows)
+        Table(paper, (Column(f"{plan.noun}s", right=True), Column("fate"))).write(rows)
     for warning in plan.warnings():
         paper.line(paper.styled(f"▲ {warning}", Tone.BUSY))
     tell_reason(paper, reason)
@@ -246,6 +257,8 @@ class UndoReport(Report):
     """Prints what became of the jobs of an undo."""
 
     verb = "undone"
+    noun = "job"
+    """What the operation changed; the target of a queue's result is for scripts."""
 
     @property
     def goes_on(self) -> str:
@@ -263,7 +276,7 @@ class UndoReport(Report):
     def summary(self) -> str:
         """The counts as one line."""
         verb = "would be undone" if self._dry_run else "undone"
-        parts = [f"{count(self._codes[Code.DONE])} of {plural(self.selected, 'job')} {verb}"]
+        parts = [f"{count(self._codes[Code.DONE])} of {plural(self.selected, self.noun)} {verb}"]
         for code, number in sorted(self._codes.items(), reverse=True):
             if code is not Code.DONE and number:
                 parts.append(f"{count(number)} {_IN_SUMMARY.get(code, f'with code {code.value}')}")
@@ -307,7 +320,8 @@ class UndoReport(Report):
     def _cells(self, result: Result) -> Sequence[Cell]:
         if result.done:
             sign = "→" if self._dry_run else "✔"
-            said = Cell(f"{sign} {plain(result.target) or 'undone'}", Tone.GOOD)
+            place = place_words(result.target) if self.noun == "job" else ""
+            said = Cell(f"{sign} {plain(place) or 'undone'}", Tone.GOOD)
         else:
             sign = "?" if result.code is Code.UNKNOWN else f"✗ {result.code.value}"
             said = Cell(f"{sign} {plain(_why(result))}", Tone.BAD)

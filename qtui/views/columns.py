@@ -204,6 +204,11 @@ def verdict(
     return Verdict(f"✗ {int(result.code)} {words}", Tone.BAD)
 
 
+def place_words(target: str) -> str:
+    """Returns where a result says that a job is, in BullMQ's words: ``waiting`` for ``wait``."""
+    return _PLACES.get(target, target)
+
+
 def _done(target: str, state: JobState, action: str) -> str:
     """What was done to a job, in words: where it went, or what the script or the action says."""
     place = _PLACES.get(target)

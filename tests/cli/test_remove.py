@@ -148,6 +148,6 @@ def test_a_parent_that_runs_is_named(redis_url: str) -> None:
         client.lpush("bull:payments:wait", "c")
     done = invoke("--redis", redis_url, "remove", "payments", "c", "--state", "waiting", "--yes")
     assert done.code == 0, done.err
-    assert "1 parent waits for no other job: it runs next" in done.err
+    assert "1 parent loses the last child it waits for: it runs next" in done.err
     assert "✔ removed, its parent bull:payments:p runs" in done.out
     assert places(redis_url) == ["p"]

@@ -168,3 +168,21 @@ def test_what_can_t_be_done_says_so(url: str) -> None:
     planned = qtui(url, "--read-only", "schedulers", "payments", "nightly", "--remove", "--dry-run")
     assert planned.code == 0
     assert digest(url) == before
+
+
+def test_two_ways_at_once_are_refused(url: str) -> None:
+    before = digest(url)
+    done = qtui(url, "schedulers", "payments", "nightly", "--remove", "--run-now", "--yes")
+    assert done.code == 2
+    assert "pass one of --run-now, --remove and --revive" in done.err
+    assert digest(url) == before
+
+
+def test_the_undo_of_a_removal_is_named_as_such(url: str) -> None:
+    assert qtui(url, "schedulers", "payments", "nightly", "--remove", "--yes").code == 0
+    done = qtui(url, "undo", "--yes")
+    assert "Undo the removal of 1 scheduler in bull:payments" in done.err
+    assert "1 of 1 scheduler undone" in done.out
+    again = qtui(url, "undo", "--yes")
+    assert again.code == 1
+    assert "is undone already; to take back an undo, pass its id" in again.err

@@ -145,8 +145,8 @@ async def test_it_names_the_parents_that_run_and_the_children_that_stay(client: 
     below = chosen(KIDS, WAITING, kids)
     [warning] = (await make_removal_plan(client, below)).warnings(NONE)
     assert warning == (
-        "1 parent waits for no other job: it runs next, without the results of what is removed"
-        " (bull:q:p)."
+        "1 parent loses the last child it waits for: it runs next, without the results of what"
+        " is removed (bull:q:p)."
     )
     half = await make_removal_plan(client, chosen(KIDS, WAITING, kids[:1]))
     assert list(half.warnings(NONE)) == []
@@ -166,7 +166,7 @@ async def test_it_names_what_stays_and_why(client: Redis) -> None:
     await client.zadd(QUEUE.key("delayed"), {f"repeat:s:{at}": at * 4096, "dangling": 5})
     plan = await plan_of(client, JobState.ACTIVE)
     assert plan.removable(NONE) == 1
-    assert list(plan.warnings(NONE)) == ["1 job is locked by a worker: they stay (0)."]
+    assert list(plan.warnings(NONE)) == ["1 job is locked by a worker: it stays (0)."]
     selection = chosen(QUEUE, DELAYED, [f"repeat:s:{at}", "dangling"])
     plan = await make_removal_plan(client, selection, told=told.extend)
     assert [(one.code, one.target) for one in told] == [(-8, ""), (1, "cleared")]

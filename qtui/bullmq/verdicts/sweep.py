@@ -210,8 +210,8 @@ class Sweep:
                 code="no-state",
                 words=f"{plural(len(lost) + more, 'job is', 'jobs are')} in no state",
                 effect="no worker ever takes them, no list shows them, and they take memory",
-                remedy=f"look at one (qtui show {self._queue.name} {lost[0]}), then add it anew or"
-                " remove it",
+                remedy=f"look at one (qtui show {self._queue.name} {lost[0]}); if it must still"
+                f" run, add a copy (qtui duplicate {self._queue.name} {lost[0]})",
                 queue=self._queue,
                 jobs=len(lost) + more,
                 sample=tuple(lost[:SAMPLE]),

@@ -93,9 +93,6 @@ class _Limiting(QueueReport):
     action: ClassVar[Verb] = Verb.LIMITS
     unchanged = "unchanged"
 
-    def _done(self, result: Result) -> str:
-        return f"{self.verb}: {result.target}" if result.target else self.verb
-
     def _why(self, result: Result) -> str:
         if result.code is Code.NOT_IN_STATE and result.error and " " not in result.error:
             return f"{result.error} was changed by another client meanwhile"

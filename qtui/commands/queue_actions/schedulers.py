@@ -35,7 +35,7 @@ from qtui.operations.schedulers.action import Do
 from qtui.operations.schedulers.plan import SchedulersPlan, plan_schedulers
 from qtui.text import count, plain
 from qtui.verbs import Verb
-from qtui.views.columns import Tone
+from qtui.views.columns import Tone, place_words
 from qtui.views.schedulers import HEADS, RIGHT, cells, scheduler_object, worst_first
 
 ALL: Final = "*"
@@ -73,7 +73,7 @@ class SchedulersRequest:
 class _Rescheduling(QueueReport):
     action: ClassVar[Verb] = Verb.SCHEDULERS
     noun: ClassVar[str] = "scheduler"
-    unchanged = "its iteration has run meanwhile: try again"
+    unchanged = "unchanged"
 
     @property
     def code(self) -> int:
@@ -88,7 +88,7 @@ class _Running(_Rescheduling):
     noun = "job"
 
     def _done(self, result: Result) -> str:
-        return f"added, {result.target}" if result.target else self.verb
+        return f"added, {place_words(result.target)}" if result.target else self.verb
 
 
 class _Removing(_Rescheduling):
@@ -97,7 +97,7 @@ class _Removing(_Rescheduling):
     def _done(self, result: Result) -> str:
         if not result.target:
             return self.verb
-        return f"{self.verb}, with its iteration in {result.target}"
+        return f"{self.verb}, with its {place_words(result.target)} iteration"
 
 
 class _Reviving(_Rescheduling):

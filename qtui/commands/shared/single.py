@@ -19,7 +19,7 @@ from qtui.operations.engine.campaign import Campaign
 from qtui.operations.resuming.recorder import Recorder
 from qtui.text import first_line, plain
 from qtui.verbs import Verb
-from qtui.views.columns import Tone
+from qtui.views.columns import Tone, place_words
 
 _WHY: Final = {
     Code.NOT_IN_STATE: "it has changed meanwhile",
@@ -182,7 +182,8 @@ class SingleReport(Report):
 
     def _cells(self, result: Result) -> Sequence[Cell]:
         if result.done:
-            said = f"→ {plain(result.target)}" if self._dry_run else f"✔ {plain(result.target)}"
+            place = plain(place_words(result.target))
+            said = f"→ {place}" if self._dry_run else f"✔ {place}"
             return Cell(plain(result.job_id)), Cell(said, Tone.GOOD)
         sign = "?" if result.code is Code.UNKNOWN else f"✗ {result.code.value}"
         return Cell(plain(result.job_id)), Cell(f"{sign} {plain(_why(result))}", Tone.BAD)

@@ -144,12 +144,17 @@ class Header:
         if self.undoes:
             return "undo"
         verb = verb_of(self.action)
-        return _text(self.options.get("do")) or (verb.noun if verb is not None else self.action)
+        do = _text(self.options.get("do"))
+        return _DEEDS.get(do, do) or (verb.noun if verb is not None else self.action)
 
     @property
     def done(self) -> str:
         """What is said of its jobs with code 1."""
         return DONE_TO_SCHEDULERS.get(self.action_words) or done_by(self.action)
+
+
+_DEEDS: Final = {"remove": "removal", "revive": "revival"}
+"""What was done to schedulers, as a noun."""
 
 
 class Snapshot(NamedTuple):

@@ -150,6 +150,9 @@ class Rate:
     duration: int
 
 
+_SAME: Final = "the limits are so already"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """What is to be changed; everything else stays."""
@@ -235,7 +238,9 @@ class LimitsPlan:
                 f'a newer job is stored under "{one.id}", and is added when job {one.owner} ends: '
                 "released now, jobs added before that would run ahead of it"
             )
-        return "" if self.settings else "is so already"
+        if self.settings:
+            return ""
+        return "no rate limit holds" if self.wanted == Wanted(release=True) else _SAME
 
     @property
     def headline(self) -> str:
@@ -343,11 +348,12 @@ def _value(name: str, text: str | None) -> str:
 def _warnings(plan: LimitsPlan) -> Iterator[str]:
     limits, wanted = plan.limits, plan.wanted
     version = limits.status.version
+    release = version.replace("bullmq:", "BullMQ ", 1)
     concurrency, rate = wanted.concurrency, wanted.rate
     if concurrency is not None and _is_older(version, (5, 9)):
-        yield f"Workers before BullMQ 5.9.0 ignore it; {version} opened the queue last."
+        yield f"Workers before BullMQ 5.9.0 ignore it; {release} opened the queue last."
     if rate is not None and _is_older(version, (5, 60)):
-        yield f"Workers before BullMQ 5.60.0 ignore it; {version} opened the queue last."
+        yield f"Workers before BullMQ 5.60.0 ignore it; {release} opened the queue last."
     if concurrency is not None and limits.raw.active > concurrency:
         over = limits.raw.active - concurrency
         yield (
@@ -355,7 +361,7 @@ def _warnings(plan: LimitsPlan) -> Iterator[str]:
             f"{over + 1} of them end."
         )
     if rate is not None:
-        yield "A worker with a limiter option of its own keeps that window; the number is this one."
+        yield ("Workers with a limiter option use this number of jobs, but their own duration.")
     eased = wanted.release or (not limits.by_hand and (wanted.no_rate or rate is not None))
     if eased and limits.nap and (limits.reached or limits.most is None):
         yield (

@@ -261,10 +261,10 @@ class RemovalPlan:
         """What changes beside the jobs."""
         tally = self.tally
         if released := tally.released():
-            waits = "parent waits for no other job: it runs"
-            wait = "parents wait for no other job: they run"
+            loses = "parent loses the last child it waits for: it runs"
+            lose = "parents lose the last children they wait for: they run"
             yield (
-                f"{plural(len(released), waits, wait)} next, without the results of what is removed"
+                f"{plural(len(released), loses, lose)} next, without the results of what is removed"
                 f" ({_some(released)})."
             )
         if tally.children:
@@ -280,12 +280,20 @@ class RemovalPlan:
         """Which jobs stay, and why."""
         tally = self.tally
         if tally.locked:
-            yield f"{plural(tally.locked, 'job is', 'jobs are')} locked by a worker: they stay (0)."
+            they = plural(
+                tally.locked, "job is locked by a worker: it", "jobs are locked by a worker: they"
+            )
+            stay = "stays" if tally.locked == 1 else "stay"
+            yield f"{they} {stay} (0)."
         if tally.schedulers:
-            waited = plural(tally.schedulers.total(), "job is", "jobs are")
+            held = plural(
+                tally.schedulers.total(),
+                "job is what a scheduler runs next: it stays (-8), else the scheduler",
+                "jobs are what schedulers run next: they stay (-8), else the schedulers",
+            )
             yield (
-                f"{waited} what a scheduler runs next: they stay (-8), else it would never run"
-                f" again; remove the scheduler instead ({_some(list(tally.schedulers))})."
+                f"{held} would never run again; remove the scheduler instead"
+                f" ({_some(list(tally.schedulers))})."
             )
         gone, left = tally.codes[Code.NO_SUCH_JOB], tally.codes[Code.NOT_IN_STATE]
         if gone:

@@ -162,6 +162,11 @@ def latest(folder: Path, where: str) -> Summary:
         if not one.header.undoes:
             return one
         taken[one.header.undoes] += sum(one.codes.values())
+    if known:
+        raise JournalError(
+            f"nothing to undo: all that was done on {where} is undone already; to take back an"
+            " undo, pass its id from qtui journal"
+        )
     raise JournalError(f"nothing to undo: the journal has no operation on {where}")
 
 
