@@ -10,6 +10,7 @@ from bullmq import FlowProducer
 from redis.asyncio import Redis
 from redis.exceptions import BusyLoadingError
 
+from qtui.bullmq.connection.trouble import Unable
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, Kind, QueueStatus
 from qtui.bullmq.reads.status import read_status
@@ -154,11 +155,13 @@ async def test_a_server_that_is_loading_is_not_an_empty_one(
     async with connect(server) as other:
         reload = asyncio.ensure_future(other.execute_command("DEBUG", "RELOAD"))
         try:
-            with pytest.raises(BusyLoadingError):
+            with pytest.raises(Unable) as refused:
                 await _count_until(client, reload)
         finally:
             await reload
             await client.config_set("key-load-delay", 0)
+    assert refused.value.condition == "Redis is loading its data"
+    assert isinstance(refused.value.__cause__, BusyLoadingError)
     assert (await status_of(client)).failed == 1000
 
 
