@@ -165,7 +165,8 @@ _FATES: Final = {
 _PLACES: Final = {state.key: state.value for state in JobState}
 """States by the suffixes of their keys, which results name."""
 
-_RUNS_AGAIN: Final = frozenset({Verb.RETRY, Verb.RERUN})
+_SENT_TO_RUN: Final = frozenset({Verb.RETRY, Verb.RERUN, Verb.PROMOTE})
+"""Actions whose jobs go to the waiting side: which place there is all that is news."""
 
 _REDIS_ERROR: Final = re.compile(r"[A-Z]{2,}\b")
 """How an error of Redis begins; a refusal of ours is in words."""
@@ -176,7 +177,7 @@ def verdict(
 ) -> Verdict:
     """Returns what an action did to a job, as its row says it.
 
-    ``✔ waiting``, ``✔ delayed→waiting``, ``✔ removed``, ``✗ -1 job is gone``; then what became of
+    ``✔ waiting``, ``✔ failed→completed``, ``✔ removed``, ``✗ -1 job is gone``; then what became of
     it: ``✗ failed again: Timeout``.
 
     Args:
@@ -215,7 +216,7 @@ def _done(target: str, state: JobState, action: str) -> str:
     if target.startswith(RELEASED):
         return f"{REMOVED}, its parent {target.removeprefix(RELEASED)} runs"
     if place is None:
-        return target or ("waiting" if action in _RUNS_AGAIN else done_by(action))
-    if action in _RUNS_AGAIN or place == state:
-        return place if action in _RUNS_AGAIN else done_by(action)
+        return target or ("waiting" if action in _SENT_TO_RUN else done_by(action))
+    if action in _SENT_TO_RUN or place == state:
+        return place if action in _SENT_TO_RUN else done_by(action)
     return f"{state}→{place}"

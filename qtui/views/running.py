@@ -69,6 +69,13 @@ class Run:
         return not self.campaign.is_over
 
     @property
+    def can_be_undone(self) -> bool:
+        """Whether it is over, changed something that an undo takes back, and is not followed."""
+        final = self.action in (Verb.UNDO, Verb.REMOVE_QUEUE)
+        followed = self.campaign.action.follower is not None
+        return not (self.under_way or final or followed) and bool(self.campaign.done)
+
+    @property
     def doing(self) -> str:
         """What it does: ``retrying``."""
         verb = verb_of(self.action)

@@ -193,7 +193,7 @@ def test_a_delayed_job_is_due_and_then_late(stage: Stage) -> None:
     assert verdict.words.startswith("due in 59 m") or verdict.words.startswith("due in 1 h")
     due = (int(time.time() * 1000) - 11 * 60_000) * 4096
     side.client.zadd(side.key("delayed"), {later: due})
-    assert on_queue(side).words.startswith("11 m 0 s late")
+    assert on_queue(side).words.startswith("the next delayed job is 11 m 0 s late")
     verdict = on_job(side, later)
     assert (verdict.code, verdict.weight) == ("late", Weight.WRONG)
     assert verdict.words == "11 m 0 s late: no worker is connected to promote it"

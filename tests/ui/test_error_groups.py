@@ -236,7 +236,7 @@ async def test_a_group_in_several_queues_is_not_retried_at_once(
         await driver.press("r")
         await driver.sees("These groups are in several queues")
         await driver.press("R")
-        await driver.sees("Here a retry is for one queue: open a group")
+        await driver.sees("These errors are in several queues: enter opens one")
         assert await client.llen("bull:payments:wait") == 0
         assert isinstance(driver.app.screen, ErrorsScreen)
 

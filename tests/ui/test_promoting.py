@@ -50,7 +50,8 @@ async def test_delayed_jobs_are_promoted_and_run(
         await driver.sees("→ waiting, last in line")
         await driver.press("y")
         await driver.sees(" mail  2 of 2 jobs promoted")
-        promoted = [one for one in ids if "✔ delayed→waiting" in driver.row(one)]
+        await driver.sees("U undoes · esc closes")
+        promoted = [one for one in ids if "✔ waiting" in driver.row(one)]
         assert sorted(await client.lrange("bull:mail:wait", 0, -1)) == sorted(promoted)
         async with working(redis_url, "mail", succeed):
             await driver.until(lambda: completed(driver) == 2, "the runs")

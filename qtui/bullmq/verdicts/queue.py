@@ -405,7 +405,7 @@ def _late(facts: QueueFacts) -> Verdict | None:
         why = "no worker has promoted it"
     return wrong(
         "late",
-        f"{late} late: the next delayed job was due then; {why}",
+        f"the next delayed job is {late} late: {why}",
         f"{facts.queue.key('delayed')}: {facts.delayed}, first due {late} ago",
     )
 

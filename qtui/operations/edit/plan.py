@@ -169,7 +169,13 @@ class EditPlan:
         if change.priority is not None:
             yield f"priority: {plain(fields.get('priority') or '0')} → {change.priority}"
         if change.delay is not None:
-            yield f"delay: due in {span(int(change.delay))}"
+            yield f"delay: {self._due()} → due in {span(int(change.delay))}"
+
+    def _due(self) -> str:
+        if self.job.state is not JobState.DELAYED or self.job.score is None:
+            return "none"
+        left = self.job.score / 4096 - time.time() * 1000
+        return f"due in {span(left)}" if left > 0 else "due now"
 
     def difference(self) -> list[str]:
         """Returns the lines of the data that go and come, and one beside each; plain text.

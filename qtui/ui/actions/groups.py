@@ -23,18 +23,14 @@ def cannot_retry(situation: Situation) -> str:
     if situation.mixed:
         return "These are errors of many kinds; filter the list first."
     if situation.queues_of_groups > 1:
-        return (
-            "These groups are in several queues: enter opens one. For all: qtui retry '*' --filter"
-        )
+        return "These groups are in several queues: enter opens one; qtui retry '*' does all."
     return not_retriable(situation) or is_busy(situation)
 
 
 def cannot_retry_all(situation: Situation) -> str:
     """Why all groups can't be retried."""
     if situation.queues > 1:
-        return (
-            "Here a retry is for one queue: open a group (enter). For all: qtui retry '*' --filter"
-        )
+        return "These errors are in several queues: enter opens one; qtui retry '*' does all."
     return not_retriable(situation) or is_busy(situation)
 
 

@@ -21,6 +21,7 @@ from qtui.ui.base import last_words
 from qtui.ui.dialogs.ask import AskDialog
 from qtui.ui.inspector.live import LiveScreen
 from qtui.ui.widgets.bars import Banners
+from qtui.verbs import Verb
 from qtui.views.lists.board import Board
 from qtui.views.running import Run
 
@@ -204,5 +205,11 @@ class Campaigns:
         for run in self._runs:
             words, tone = run.told()
             hint = "x stops" if run.under_way else "esc closes"
+            if (
+                run.can_be_undone
+                and len(self._runs) == 1
+                and Verb.UNDO in self._screen.session.allowed
+            ):
+                hint = f"U undoes · {hint}"
             lines.append(([(f" {run.where}  ", "key"), (words, tone)], [(f" {hint} ", "faint")]))
         self._banners.show(lines)
