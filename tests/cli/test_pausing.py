@@ -46,6 +46,7 @@ def test_pausing_all_says_which_are_paused_already_and_is_done(redis_url: str) -
     again = invoke("--redis", redis_url, "pause", "--all", "--yes")
     assert again.code == 0
     assert "is paused already" in again.out
+    assert "emails, payments: each is paused already, nothing is changed" in again.err
     back = invoke("--redis", redis_url, "resume", "--all", "--yes", "--json")
     assert (back.code, back.summary["done"]) == (0, 2)
     told = invoke("--redis", redis_url, "journal", one.summary["journal"])

@@ -53,6 +53,8 @@ async def test_a_queue_is_paused_and_resumed_with_a_reason(
         await driver.press("y")
         await driver.sees("1 of 1 queue resumed")
         assert not await is_paused(redis_url, "mail")
+        await driver.press("escape", "U")
+        await driver.sees("Undo the resume of mail, ")
     assert sorted(one.header.reason for one in campaigns(tmp_path)) == ["", "deploy"]
 
 

@@ -134,8 +134,14 @@ def _tell(paper: Paper, plan: PausingPlan, request: PausingRequest) -> None:
         Table(paper, (Column("queue"), Column("what waits"), Column("workers", right=True))).write(
             rows
         )
+    reasons: dict[str, list[str]] = {}
     for one in plan.others:
-        paper.line(f"{plain(one.queue.name)} {plain(one.why)}: nothing is changed")
+        reasons.setdefault(one.why, []).append(plain(one.queue.name))
+    for why, names in reasons.items():
+        if len(names) == 1:
+            paper.line(f"{names[0]} {plain(why)}: nothing is changed")
+        else:
+            paper.line(f"{', '.join(names)}: each {plain(why)}, nothing is changed")
     for warning in plan.warnings():
         paper.line(paper.styled(f"▲ {warning}", Tone.BUSY))
     tell_reason(paper, request.reason)

@@ -162,7 +162,10 @@ class Changing:
 
         changed = plural(one.codes.get(Code.DONE, 0), NOUNS.get(header.selection.kind, "job"))
         ago = age(time.time() * 1000 - header.at)
-        title = plain(f"Undo the {header.noun} of {changed} in {queue_name(header)}, {ago} ago")
+        what = f"{changed} in {queue_name(header)}"
+        if changed == "1 queue":
+            what = queue_name(header)
+        title = plain(f"Undo the {header.noun} of {what}, {ago} ago")
         self.open(Verb.UNDO, Request(title=title, read=read))
 
     # Jobs
