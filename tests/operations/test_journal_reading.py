@@ -7,6 +7,7 @@ import random
 import signal
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.writers.batch import Picked
-from qtui.operations.journal.lines import snapshot_lines
+from qtui.operations.journal.lines import header_line, snapshot_lines
 from qtui.operations.journal.reading import (
     JournalError,
     UnknownCampaign,
@@ -33,6 +34,15 @@ from qtui.operations.journal.writing import Journal
 from tests.operations.journals import TEXTS, WHERE, failed, header, picked, retried, running
 
 # Names --------------------------------------------------------------------------------------------
+
+
+def test_campaigns_of_one_second_are_in_the_order_of_their_beginning(tmp_path: Path) -> None:
+    """Their ids have the second alone, and a random end."""
+    for end, at in (("aaaa", 3), ("cccc", 1), ("bbbb", 2)):
+        name = f"20261122-034130-{end}"
+        (tmp_path / f"{name}.jsonl").write_bytes(header_line(replace(header(), id=name, at=at)))
+        (tmp_path / f"{name}.jsonl").chmod(0o600)
+    assert [one.id[-4:] for one in campaigns(tmp_path)] == ["aaaa", "bbbb", "cccc"]
 
 
 def test_a_campaign_is_found_by_the_beginning_or_the_end_of_its_name(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -195,23 +196,31 @@ def campaigns(folder: Path) -> Iterator[Summary]:
     Raises:
         JournalError: the folder can't be read.
     """
-    for campaign_id in ids(folder):
-        try:
-            found = summary(folder, campaign_id)
-        except UnknownCampaign:
-            continue
-        except JournalError as error:
-            header = header_of({"id": campaign_id})
-            found = Summary(
-                header=header,
-                running=False,
-                ended=True,
-                phase=UNREADABLE,
-                jobs=0,
-                codes={},
-                note=str(error),
-            )
-        yield found
+    # An id has the second alone: of those begun within one, their first lines say the order.
+    for _, same in groupby(ids(folder), key=lambda one: one[:_SECOND]):
+        found = [one for name in same if (one := _summary(folder, name)) is not None]
+        yield from sorted(found, key=lambda one: one.header.at, reverse=True)
+
+
+_SECOND: Final = len("20261122-034130")
+
+
+def _summary(folder: Path, campaign_id: str) -> Summary | None:
+    """The summary of a campaign that may be unreadable; None if it had sent nothing yet."""
+    try:
+        return summary(folder, campaign_id)
+    except UnknownCampaign:
+        return None
+    except JournalError as error:
+        return Summary(
+            header=header_of({"id": campaign_id}),
+            running=False,
+            ended=True,
+            phase=UNREADABLE,
+            jobs=0,
+            codes={},
+            note=str(error),
+        )
 
 
 def with_undos(found: Iterable[Summary]) -> list[Summary]:
