@@ -114,7 +114,8 @@ def test_the_list_shows_what_runs_what_ended_and_what_was_cut_off(tmp_path: Path
     with Journal.create(tmp_path, header()) as now:
         found = {one.id: one for one in campaigns(tmp_path)}
         assert [one.id for one in unfinished(tmp_path, WHERE)] == [cut.id]
-    assert list(found) == sorted(found, reverse=True)
+    begun = [one.header.at for one in found.values()]
+    assert begun == sorted(begun, reverse=True)
     assert found[now.id].running
     assert not found[now.id].unfinished
     assert found[other.id].unfinished
