@@ -59,7 +59,7 @@ async def make(url: str) -> None:
     async with inspector(url, size=SIZE, read_only=True) as driver:
         await driver.sees("failed")
         await driver.press("r")
-        await driver.sees("dry run, nothing will be written")
+        await driver.sees("dry run; nothing will be written")
         picture(driver, "read-only")
 
 
