@@ -10,7 +10,7 @@ from tests.oracle.stage import Stage, job
 
 @pytest.mark.releases(since="5.81.5")
 def test_the_metrics_of_bullmq_are_the_same(stage: Stage) -> None:
-    side = stage.official
+    side = stage.official.beside("metrics")
     if side.release.is_python:
         return  # has no exporter
     side.seed([job("a", "fail"), job("b", "ok"), job("c", "ok")], metrics={"maxDataPoints": 10})
@@ -21,10 +21,10 @@ def test_the_metrics_of_bullmq_are_the_same(stage: Stage) -> None:
     )
     assert done.code == 0
     ours = done.out.splitlines()
-    assert 'bullmq_job_completed_total{queue="q"} 2' in official
+    assert 'bullmq_job_completed_total{queue="metrics"} 2' in official
     own = [line for line in ours if "bullmq_" in line]
     if side.release.speaks >= (6, 0, 0):  # keeps no jobs in a list `paused`
-        own.remove('bullmq_job_count{queue="q", state="paused"} 0')
+        own.remove('bullmq_job_count{queue="metrics", state="paused"} 0')
     assert sorted(official) == sorted(own)
-    assert 'qtui_workers{queue="q"} 0' in ours
-    assert 'qtui_wrong{queue="q", verdict="no-worker"} 1' in ours
+    assert 'qtui_workers{queue="metrics"} 0' in ours
+    assert 'qtui_wrong{queue="metrics", verdict="no-worker"} 1' in ours

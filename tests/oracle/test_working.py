@@ -23,7 +23,7 @@ def working(side: Side) -> list[WorkerSeen]:
 
 
 def test_a_worker_and_the_job_that_it_holds(stage: Stage) -> None:
-    side = stage.official
+    side = stage.official.beside("working")
     side.open()
     assert working(side) == []
     with side.worker("hold") as worker:
@@ -44,7 +44,7 @@ def test_a_worker_and_the_job_that_it_holds(stage: Stage) -> None:
 
 @pytest.mark.releases(since="5.3.0")
 def test_two_workers_by_their_names(stage: Stage) -> None:
-    side = stage.official
+    side = stage.official.beside("working")
     side.open()
     with side.worker("hold", name="one") as one, side.worker("hold", name="two"):
         ids = side.run("add", jobs=[job("a"), job("b")])
@@ -60,7 +60,7 @@ def test_two_workers_by_their_names(stage: Stage) -> None:
 
 
 def test_a_lock_that_has_expired(stage: Stage) -> None:
-    side = stage.official
+    side = stage.official.beside("working")
     side.open()
     with side.worker("hold") as worker:
         [held] = side.run("add", jobs=[job("a")])
