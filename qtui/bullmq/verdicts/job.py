@@ -25,6 +25,11 @@ from qtui.text import count, plural, span
 NAMED: Final = 3
 """Pending children that a verdict names."""
 
+COUNTED: Final = 10_000
+"""Jobs next in line among which a job's place is looked for."""
+
+_LISTS: Final = (JobState.ACTIVE, JobState.WAITING, JobState.PAUSED)
+
 _REASON: Final = 10_000
 """Longest failedReason, in bytes, that is read."""
 
@@ -82,11 +87,21 @@ class JobFacts:
         return Garbage().number(name, self.fields.get(name))
 
 
-async def read_job_facts(client: Client, queue: QueueKey, job_id: str) -> JobFacts:
+async def read_job_facts(
+    client: Client, queue: QueueKey, job_id: str, *, near: JobState | None = None
+) -> JobFacts:
     """Returns what decides why a job is where it is.
 
-    Costs at most three round trips with 18 commands: O(1), but for a LPOS in each list, O(n), if
-    the job is in no sorted set, and a ZRANK, O(log n), if it is prioritized.
+    Args:
+        client: where to read.
+        queue: the queue of the job.
+        job_id: the job.
+        near: the state in which it was just seen. If that is a list, a job in no sorted set is
+            assumed to be in it still, so that only ``active`` is searched.
+
+    Costs at most three round trips with 18 commands: O(1), but for a ZRANK, O(log n), if the job is
+    prioritized, and without ``near`` a LPOS in each list, O(n), if it is in no sorted set. Its
+    place in a list is looked for among the `COUNTED` jobs that run next.
 
     Raises:
         redis.exceptions.ConnectionError, TimeoutError: the server did not answer.
@@ -114,9 +129,12 @@ async def read_job_facts(client: Client, queue: QueueKey, job_id: str) -> JobFac
         if isinstance(reply, NoPermissionError)
     ]
     if state is None and (known or not refused):
-        lists = (JobState.ACTIVE, JobState.WAITING, JobState.PAUSED)
+        known_list = near is not None and near.is_list
+        lists = [JobState.ACTIVE] if known_list else _LISTS
         standing = (await stand_in_lists(client, queue, [job_id], lists))[job_id]
         state, why = standing.state, standing.unknown
+        if state is None and known_list and not why:
+            state = near
     last = await _third(
         client,
         queue,
@@ -164,7 +182,7 @@ async def _third(
     """What only a job of this state needs, by name."""
     wanted: dict[str, Command] = {}
     if state in (JobState.WAITING, JobState.PAUSED) and state is not None:
-        wanted["place"] = ("LPOS", queue.key(state.key), job_id, "RANK", -1)
+        wanted["place"] = ("LPOS", queue.key(state.key), job_id, "RANK", -1, "MAXLEN", COUNTED)
         wanted["length"] = ("LLEN", queue.key(state.key))
     elif state is JobState.PRIORITIZED:
         wanted["place"] = ("ZRANK", queue.key(state.key), job_id)
@@ -254,6 +272,10 @@ def _waiting(job: JobFacts, queue: QueueFacts) -> Verdict:
     stalled = judge_queue(queue)
     if stalled.code == "stranded" and job.state is JobState.PAUSED:
         return stalled
+    if job.ahead is None and job.state is not JobState.PRIORITIZED:
+        line = queue.waiting + queue.paused_list
+        many = f"at least {count(COUNTED)}" if line > COUNTED else f"some of {count(line)}"
+        return fine("behind", f"behind {many} jobs")
     before = job.ahead or 0
     if job.state is JobState.PRIORITIZED:
         before += queue.waiting

@@ -111,7 +111,7 @@ class JobDetail:
         client, facts = self._screen.session.client, self._screen.poll.facts
         if facts is None or facts.queue != job.queue:
             facts = await read_queue_facts(client, job.queue)
-        return await read_job_facts(client, job.queue, job.id), facts
+        return await read_job_facts(client, job.queue, job.id, near=job.state), facts
 
     async def _read(self, queue: QueueKey, job_id: str, near: JobState) -> Job | None:
         client, more = self._screen.session.client, tuple(self._more)
