@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from qtui.text import milliseconds_of
+
+if TYPE_CHECKING:
+    _OfInt = click.ParamType[int]
+    _OfFloat = click.ParamType[float]
+else:
+    # The oldest click that is supported has no type variable here.
+    _OfInt = _OfFloat = click.ParamType
 
 
 def given_text(word: str | None, option: str) -> str | None:
@@ -49,7 +56,7 @@ def given_options(word: str | None) -> dict[str, object]:
         raise click.UsageError(f"--opts: {error}") from None
 
 
-class Duration(click.ParamType[int]):
+class Duration(_OfInt):
     """A duration, in ms: ``300ms``, ``90s``, ``1h30m``, or ``0``."""
 
     name = "duration"
@@ -69,7 +76,7 @@ class Duration(click.ParamType[int]):
 DURATION: Final = Duration()
 
 
-class PerMinute(click.ParamType[float]):
+class PerMinute(_OfFloat):
     """A rate, in events a minute: ``5/m``, ``0.2/s``, ``100/h``; a bare number is per minute."""
 
     name = "rate"
