@@ -16,15 +16,15 @@ from qtui.ui.actions.dialogs.plan import PLAN
 from qtui.ui.actions.dialogs.rerun import RERUN
 from qtui.ui.actions.dialogs.stop import STOP
 from qtui.ui.actions.everywhere import EVERYWHERE
-from qtui.ui.actions.flow import FLOW
-from qtui.ui.actions.groups import GROUPS
 from qtui.ui.actions.inspector import INSPECTOR
 from qtui.ui.actions.jobs import JOBS
-from qtui.ui.actions.journal import JOURNAL
-from qtui.ui.actions.limits import LIMITS
 from qtui.ui.actions.moving import MOVING
 from qtui.ui.actions.queues import QUEUES
-from qtui.ui.actions.schedulers import SCHEDULERS
+from qtui.ui.actions.screens.flow import FLOW
+from qtui.ui.actions.screens.groups import GROUPS
+from qtui.ui.actions.screens.journal import JOURNAL
+from qtui.ui.actions.screens.limits import LIMITS
+from qtui.ui.actions.screens.schedulers import SCHEDULERS
 from qtui.ui.actions.states import STATES
 from qtui.ui.actions.timeline import TIMELINE
 

@@ -1,0 +1,1 @@
+"""Actions of the whole screens that are opened over the inspector, a module each."""
