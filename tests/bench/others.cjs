@@ -1,0 +1,67 @@
+// The real others, in a process that stays: BullMQ's own getters, and bull-board's handlers.
+//
+// node others.cjs <bullmq package> <bull-board's api package> <socket>
+//
+// For each line on stdin, {"do": NAME, …}, one on stdout: {"seconds", "cpu", …}. Work that another
+// row needs is one more function in `WORK`.
+"use strict";
+
+const Module = require("node:module");
+const { join } = require("node:path");
+const readline = require("node:readline");
+
+const [, , bullmq, boardApi, path] = process.argv;
+const { Queue } = require(bullmq);
+const ioredis = require(require.resolve("ioredis", { paths: [bullmq] }));
+
+// bull-board's adapter is to see the same BullMQ as we do.
+const resolve = Module._resolveFilename;
+Module._resolveFilename = (request, ...rest) =>
+  resolve(request === "bullmq" ? bullmq : request, ...rest);
+const { BullMQAdapter } = require(join(boardApi, "bullMQAdapter"));
+const board = (name) => require(join(boardApi, "dist", "handlers", `${name}.js`));
+
+// One connection for all queues, which is faster than one for each.
+const connection = new ioredis({ path, maxRetriesPerRequest: null });
+const queues = new Map();
+
+function queue(name) {
+  if (!queues.has(name)) queues.set(name, new Queue(name, { connection }));
+  return queues.get(name);
+}
+
+async function open({ names }) {
+  await Promise.all(names.map((name) => queue(name).waitUntilReady()));
+}
+
+const WORK = {
+  open,
+  // The counts of all queues: BullMQ's getter, queue by queue, all at once.
+  counts: ({ names }) => Promise.all(names.map((name) => queue(name).getJobCounts())),
+  // What bull-board's server reads for its page, again and again.
+  boardQueues: async ({ names }) => {
+    const adapters = new Map(names.map((name) => [name, new BullMQAdapter(queue(name))]));
+    const query = { activeQueue: "", page: 1, jobsPerPage: 10 };
+    const { body } = await board("queues").queuesHandler({ queues: adapters, query });
+    if (body.queues.length !== names.length) throw new Error("not all queues were read");
+  },
+};
+
+async function main() {
+  for await (const line of readline.createInterface({ input: process.stdin })) {
+    const asked = JSON.parse(line);
+    const before = process.cpuUsage();
+    const begin = process.hrtime.bigint();
+    const found = (await WORK[asked.do](asked)) ?? null;
+    const seconds = Number(process.hrtime.bigint() - begin) / 1e9;
+    const { user, system } = process.cpuUsage(before);
+    const small = typeof found === "number" ? { found } : {};
+    process.stdout.write(`${JSON.stringify({ seconds, cpu: (user + system) / 1e6, ...small })}\n`);
+  }
+  process.exit(0);
+}
+
+main().catch((error) => {
+  process.stderr.write(`${error.stack}\n`);
+  process.exit(1);
+});

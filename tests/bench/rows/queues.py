@@ -1,0 +1,74 @@
+"""Many queues: what it costs to read all their counts once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from qtui.bullmq.connection.client import connect, parse_target
+from qtui.views.queues.poll import Poll
+from tests.bench.others import Others
+from tests.bench.row import OURS, Row, Stage, Ways
+
+_AT_ONCE: Final = 500
+
+
+async def seed(stage: Stage, queues: int) -> list[str]:
+    """Makes queues with a few jobs in each state, as BullMQ 5 leaves them; returns their names."""
+    names = [f"queue-{place:05}" for place in range(queues)]
+    for first in range(0, queues, _AT_ONCE):
+        pipe = stage.admin.pipeline(transaction=False)
+        for name in names[first : first + _AT_ONCE]:
+            base = f"bull:{name}"
+            pipe.hset(
+                f"{base}:meta", mapping={"opts.maxLenEvents": 10000, "version": "bullmq:5.81.5"}
+            )
+            pipe.set(f"{base}:id", 40)
+            pipe.xadd(f"{base}:events", {"event": "added", "jobId": "1"})
+            pipe.rpush(f"{base}:wait", *range(1, 11))
+            pipe.rpush(f"{base}:active", *range(11, 14))
+            pipe.zadd(f"{base}:failed", {str(one): one for one in range(14, 24)})
+            pipe.zadd(f"{base}:completed", {str(one): one for one in range(24, 40)})
+            pipe.zadd(f"{base}:delayed", {"40": 40 * 4096})
+        await pipe.execute()
+    return names
+
+
+@asynccontextmanager
+async def _refresh(stage: Stage, size: int) -> AsyncIterator[Ways]:
+    names = await seed(stage, size)
+    client = connect(parse_target(stage.server.url), read_only=True)
+    poll = Poll(client, ["bull"], names, 2.0)
+    async for _ in poll.search():
+        pass
+    poll.in_sight = lambda: poll.statuses
+
+    async def look() -> None:
+        await poll.look()
+        assert len(poll.statuses) == size
+
+    async with Others.start(stage.server) as others:
+        await others.do("open", names=names)
+        try:
+            yield {
+                OURS: look,
+                "bull-board": others.way("boardQueues", names=names),
+                "getJobCounts": others.way("counts", names=names),
+            }
+        finally:
+            await client.aclose()
+
+
+ROWS: Final = (
+    Row(
+        name="queues",
+        what="{size} queues, one refresh",
+        sizes=(50, 500, 5_000),
+        size=500,
+        open=_refresh,
+        at_least={"bull-board": 10},
+        here_at_most=15,
+        server_at_most=4,
+    ),
+)
