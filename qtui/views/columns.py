@@ -10,6 +10,7 @@ from typing import Final
 from qtui.bullmq.codes import RELEASED, REMOVED, Code, Result, meaning
 from qtui.bullmq.model import JobState, Row
 from qtui.bullmq.signature.headline import says_something, spoken
+from qtui.bullmq.verdicts.verdict import LATE
 from qtui.operations.following.outcome import Fate, Outcome
 from qtui.text import age, count, first_line, plain, size
 from qtui.verbs import Verb, done_by
@@ -79,7 +80,9 @@ class Cells:
     attempts: str
     when: str
     milliseconds: float | None
-    """The age behind ``when``, so that old jobs can look old."""
+    """The age behind ``when``, so that old jobs can look old; negative where it is yet to come."""
+    late: bool
+    """Whether it should have run by now."""
     what: str
     tone: Tone
 
@@ -122,11 +125,25 @@ def attempts(row: Row) -> str:
 
 
 def when(row: Row, state: JobState, now: float) -> str:
-    """How long a job has been in its state, or when it is due; ``now`` in ms since the epoch."""
+    """How long a job has been in its state, or when it is due; ``now`` in ms since the epoch.
+
+    ``11m``; of a delayed job ``in 11m``, or ``11m late``.
+    """
     since = _milliseconds(row, state, now)
     if since is None:
         return "" if row.missing else "?"
-    return age(since)
+    words = age(since)
+    return f"{words} late" if _is_late(state, since) and words != "?" else words
+
+
+def _is_late(state: JobState, since: float | None) -> bool:
+    return state is JobState.DELAYED and since is not None and since >= LATE
+
+
+def stalled_words(row: Row) -> str:
+    """What is said of an active job whose lock has expired, in place of its last error."""
+    last = spoken(row.failed_reason or "")
+    return "stalled: its lock has expired" + (f" · {last}" if last else "")
 
 
 def cells(row: Row, state: JobState, now: float) -> Cells:
@@ -139,6 +156,7 @@ def cells(row: Row, state: JobState, now: float) -> Cells:
         attempts="" if row.missing else attempts(row),
         when=when(row, state, now),
         milliseconds=since,
+        late=_is_late(state, since),
         what=what,
         tone=tone,
     )

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from bullmq import Job, Queue, Worker
 
 PATIENCE = 10.0
@@ -63,3 +64,16 @@ async def working(
 async def succeed(job: Job, token: str) -> object:
     """A processor whose provider came back."""
     return {"ok": job.id}
+
+
+class Clock:
+    """The time of day, which can be put forward."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._ahead = 0.0
+        true = time.time
+        monkeypatch.setattr(time, "time", lambda: true() + self._ahead)
+
+    def forward(self, hours: float) -> None:
+        """Lets hours pass."""
+        self._ahead += 3600 * hours

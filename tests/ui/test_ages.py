@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -23,20 +22,7 @@ from qtui.ui.screens.journal import JournalScreen
 from qtui.ui.widgets.cursor_list import CursorList
 from tests.ui.driver import Driver, inspector
 from tests.ui.flows import failed_report
-from tests.ui.stage import fill
-
-
-class Clock:
-    """The time of day, which can be put forward."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._ahead = 0.0
-        true = time.time
-        monkeypatch.setattr(time, "time", lambda: true() + self._ahead)
-
-    def forward(self, hours: float) -> None:
-        """Lets hours pass."""
-        self._ahead += 3600 * hours
+from tests.ui.stage import Clock, fill
 
 
 @pytest.fixture

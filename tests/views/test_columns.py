@@ -12,7 +12,7 @@ from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row, row
 from qtui.operations.following.outcome import Fate, Outcome
 from qtui.text import plain
-from qtui.views.columns import HEADS, Tone, attempts, cells, verdict
+from qtui.views.columns import HEADS, Tone, attempts, cells, stalled_words, verdict
 
 NOW = 1_700_000_000_000.0
 FAILED, COMPLETED = JobState.FAILED, JobState.COMPLETED
@@ -70,6 +70,10 @@ def test_a_prioritized_job_shows_its_priority() -> None:
         (JobState.ACTIVE, {"processed_on": NOW - 3000}, "3s"),
         (JobState.ACTIVE, {}, "?"),
         (JobState.DELAYED, {"score": (NOW + 300_000) * 4096 + 17}, "in 5m"),
+        (JobState.DELAYED, {"score": (NOW - 3_000) * 4096}, "3s"),
+        (JobState.DELAYED, {"score": (NOW - 660_000) * 4096}, "11m late"),
+        (JobState.DELAYED, {"score": 1}, "53y late"),
+        (JobState.DELAYED, {"score": float("-inf")}, "?"),
         (JobState.DELAYED, {}, "?"),
         (JobState.WAITING_CHILDREN, {"score": NOW - 7_200_000}, "2h"),
         (JobState.WAITING, {}, "1m"),
@@ -80,6 +84,18 @@ def test_a_prioritized_job_shows_its_priority() -> None:
 )
 def test_when(state: JobState, fields: dict[str, object], when: str) -> None:
     assert cells(one(**fields), state, NOW).when == when
+
+
+def test_a_delayed_job_is_late_once_workers_had_time_to_take_it() -> None:
+    for milliseconds, late in ((-60_000, False), (3_000, False), (5_000, True)):
+        found = cells(one(score=(NOW - milliseconds) * 4096), JobState.DELAYED, NOW)
+        assert found.late is late
+    assert not cells(one(finished_on=NOW - 60_000), FAILED, NOW).late
+
+
+def test_a_stalled_job_says_so_before_its_last_error() -> None:
+    assert stalled_words(one()) == "stalled: its lock has expired"
+    assert stalled_words(one(failed_reason="boom")).endswith("expired · boom")
 
 
 def test_a_job_whose_hash_is_gone_says_so_and_no_more() -> None:
@@ -127,7 +143,7 @@ def test_every_cell_of_any_job_is_plain(
     found = cells(row(job_id, [fields.get(name) for name in LIST_FIELDS], score), state, NOW)
     for text in (found.id, found.name, found.attempts, found.when, found.what):
         assert plain(text) == text
-    assert len(found.when) <= 7
+    assert len(found.when) <= 9
 
 
 def test_a_thousand_rows_of_a_screen_are_quick() -> None:

@@ -250,4 +250,5 @@ def _cells(row: Row, state: JobState, now: float) -> Sequence[Cell]:
     one = cells(row, state, now)
     used_up = state is JobState.FAILED and row.exhausted and not row.missing
     attempts = Cell(one.attempts, Tone.BAD if used_up else Tone.PLAIN)
-    return Cell(one.id), Cell(one.name), attempts, Cell(one.when), Cell(one.what, one.tone)
+    when = Cell(one.when, Tone.BAD if one.late else Tone.PLAIN)
+    return Cell(one.id), Cell(one.name), attempts, when, Cell(one.what, one.tone)

@@ -19,6 +19,9 @@ from qtui.views.lists.job_list import JobList
 from qtui.views.lists.listing import Listing
 
 _DEBOUNCE: Final = 0.04
+_LOCKS_EVERY: Final = 1.0
+"""Seconds between two looks at the locks of active jobs."""
+
 _DRAWN_EVERY: Final = 0.1
 """Seconds between two drawings of a list that grows."""
 
@@ -59,6 +62,7 @@ class ListPane:
         """The job under the cursor of each list that was left, unless it was the first row."""
         self._may_hunt = asyncio.Event()
         self._may_hunt.set()
+        self._looked_at_locks = float("-inf")
 
     def show(self, jobs: Listing | None) -> None:
         """Shows another list, at the job that was under its cursor when it was left."""
@@ -67,7 +71,8 @@ class ListPane:
         self._wanted_id = self._places.get(self._name(jobs)) if jobs is not None else None
         self._screen.cancel(HUNT)
         self._told_stop = False
-        self._table.show(jobs, self._board.marks, self._board.verdicts)
+        self._table.show(jobs, self._board.marks, self._board.verdicts, self._board.stalled)
+        self._looked_at_locks = float("-inf")
         self._table.say("reading …")
         self._changed()
         self._turned()
@@ -100,6 +105,21 @@ class ListPane:
         if not jobs.held and not self._screen.is_busy(HUNT):
             self._refresh(jobs)
 
+    def look_at_locks(self) -> None:
+        """Looks which active jobs are stalled: a worker that dies changes nothing in the list."""
+        jobs, now = self._board.jobs, time.monotonic()
+        if jobs is None or jobs.state is not JobState.ACTIVE or not jobs.loaded:
+            return
+        if now - self._looked_at_locks < _LOCKS_EVERY:
+            return
+        self._looked_at_locks = now
+
+        async def look() -> None:
+            if await self._board.look_for_stalled(*self._table.in_sight):
+                self._table.refresh()
+
+        self._screen.in_background(look, "locks")
+
     def load_what_is_in_sight(self) -> None:
         """Reads the visible rows that are not loaded yet."""
         jobs = self._board.jobs
@@ -108,6 +128,8 @@ class ListPane:
             await asyncio.sleep(_DEBOUNCE)
             if jobs is not None and await jobs.load(*self._table.in_sight):
                 self._table.rows_changed()
+                self._looked_at_locks = float("-inf")
+                self.look_at_locks()
 
         if jobs is not None and jobs.loaded:
             self._screen.in_background(read, "rows")
@@ -253,6 +275,7 @@ class ListPane:
                 self._table.rows_changed(place, moved.shift)
                 self._table.say(_of_empty(jobs))
                 self._changed()
+                self.look_at_locks()
 
         self._screen.in_background(read, "list")
 

@@ -215,6 +215,7 @@ class Inspector(LiveScreen):
             self.bars.read()
             if self.job.is_old:
                 self._load_detail()
+        self.list.look_at_locks()
         self._draw_header()
         self._draw_around()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import textwrap
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -20,13 +20,13 @@ from textual.strip import Strip
 
 from qtui.bullmq.model import JobState, Row
 from qtui.ui.widgets.cursor_list import GAP, CursorList, fit, strip
-from qtui.views.columns import HEADS, Tone, Verdict, cells, share, when
+from qtui.views.columns import HEADS, Cells, Tone, Verdict, cells, share, stalled_words, when
 from qtui.views.lists.listing import Listing
 from qtui.views.lists.marks import Marks
 
 _MINUTE: Final = 60_000
 _HOUR: Final = 3_600_000
-_WIDEST_AGE: Final = 8
+_WIDEST_AGE: Final = 9
 _MOST: Final = 40
 """Cells of an id or a name, at most; a UUID has 36."""
 
@@ -117,15 +117,29 @@ class JobTable(CursorList):
         self._list: Listing | None = None
         self._marks = Marks()
         self._verdicts: Mapping[str, Verdict] = {}
+        self._stalled: Set[str] = frozenset()
         self._widths = _Widths()
         self._cursor_id: str | None = None
         self._words = ""
 
     # What it shows
 
-    def show(self, jobs: Listing | None, marks: Marks, verdicts: Mapping[str, Verdict]) -> None:
-        """Shows another list, from its first row on."""
-        self._list, self._marks, self._verdicts = jobs, marks, verdicts
+    def show(
+        self,
+        jobs: Listing | None,
+        marks: Marks,
+        verdicts: Mapping[str, Verdict],
+        stalled: Set[str] = frozenset(),
+    ) -> None:
+        """Shows another list, from its first row on.
+
+        Args:
+            jobs: the list.
+            marks: its marks.
+            verdicts: results of actions, by job id.
+            stalled: the active jobs whose lock has expired.
+        """
+        self._list, self._marks, self._verdicts, self._stalled = jobs, marks, verdicts, stalled
         self._widths = _Widths()
         self._cursor_id = None
         self.set_reactive(CursorList.cursor, 0)
@@ -271,15 +285,16 @@ class JobTable(CursorList):
         if widths.attempts:
             attempts = fit(one.attempts, widths.attempts, right=True)
             segments += [Segment(attempts, quiet or self._attempts(row, jobs)), gap]
-        segments += [
-            Segment(fit(one.when, widths.when, right=True), quiet or self._aged(one.milliseconds)),
-            gap,
-        ]
+        stalled = row.id in self._stalled and not left
+        aged = self.part("bad") if stalled else quiet or self._aged(one)
+        segments += [Segment(fit(one.when, widths.when, right=True), aged), gap]
         verdict = self._verdicts.get(row.id)
         if verdict is not None:
             what, look = verdict.text, self._tone(verdict.tone)
         elif left:
             what, look = f"not in {jobs.state} any more", quiet
+        elif stalled:
+            what, look = stalled_words(row), self.part("bad")
         else:
             what, look = one.what, self._tone(one.tone)
         return [*segments, Segment(fit(what, widths.what), look)]
@@ -288,10 +303,14 @@ class JobTable(CursorList):
         used_up = jobs.state is JobState.FAILED and row.exhausted
         return self.part("bad" if used_up else "faint")
 
-    def _aged(self, milliseconds: float | None) -> Style:
-        if milliseconds is None or milliseconds > _HOUR:
+    def _aged(self, one: Cells) -> Style:
+        """Red where it is late, bold where it is new, faint where it is yet to come or old."""
+        age = one.milliseconds
+        if one.late:
+            return self.part("bad")
+        if age is None or age > _HOUR:
             return self.part("old")
-        return self.part("fresh" if milliseconds < _MINUTE else "faint")
+        return self.part("fresh" if 0 <= age < _MINUTE else "faint")
 
     def _tone(self, tone: Tone) -> Style:
         return Style() if tone is Tone.PLAIN else self.part(tone.value)

@@ -5,6 +5,7 @@ Has no widgets and starts nothing by itself: the screen calls it from its worker
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 
 from qtui.bullmq.codes import Code, Result
@@ -12,6 +13,7 @@ from qtui.bullmq.connection.client import Client
 from qtui.bullmq.filter import Filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
+from qtui.bullmq.reads.queues.stalled import read_stalled
 from qtui.bullmq.reads.reader import Reader
 from qtui.operations.following.outcome import Outcome
 from qtui.operations.supply.selection import Query, query
@@ -35,6 +37,8 @@ class Board:
         self.jobs: Listing | None = None
         self.verdicts: dict[str, Verdict] = {}
         """Results of actions by job id, for the visible list."""
+        self.stalled: set[str] = set()
+        """Active jobs of the visible list whose lock has expired."""
         self._client = client
         self._reader = Reader(client)
         self._rate = rate
@@ -71,6 +75,7 @@ class Board:
         self.state = state or self.state
         self.newest_first = self.newest_first if newest_first is None else newest_first
         self.forget_results()
+        self.stalled.clear()
         everything = self.marks.everything
         left = before != (self.queue, self.state)
         if left or (everything is not None and everything.filter != self.filter):
@@ -159,6 +164,26 @@ class Board:
             return []
         size = min(MOST_MARKED, max(known) - min(known) + 1)
         return await self._reader.ids(queue, state, min(known), size, newest_first=newest_first)
+
+    async def look_for_stalled(self, first: int, last: int) -> bool:
+        """Finds the stalled jobs among active ones; True if there are others than before.
+
+        Args:
+            first: the first place that is seen.
+            last: the last one.
+
+        Costs a `read_stalled`; nothing for other states.
+        """
+        jobs = self.jobs
+        if jobs is None or jobs.state is not JobState.ACTIVE:
+            return False
+        rows = [row for place in range(first, last + 1) if (row := jobs.row(place)) is not None]
+        found = await read_stalled(self._client, jobs.queue, rows, now=time.time() * 1000)
+        if jobs is not self.jobs or found == self.stalled:
+            return False
+        self.stalled.clear()
+        self.stalled.update(found)
+        return True
 
     # What came of retries
 
