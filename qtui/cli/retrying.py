@@ -142,9 +142,11 @@ def _retry(
     """Retry failed or completed jobs, as BullMQ's own Job.retry does.
 
     Select jobs by ID, with --filter, or with --all. --filter and --all cover the jobs that are in
-    the state now; jobs that fail later are not included. QUEUE '*' retries in all queues, as one
-    campaign. In place of an ID, '-' reads ids from standard input and @FILE from a file: one per
-    line, or the output of `qtui jobs --json`.
+    the state now; jobs that fail later are not included. In place of an ID, '-' reads ids from
+    standard input and @FILE from a file: one per line, or the output of `qtui jobs --json`.
+
+    QUEUE '*' retries in all queues, as one campaign: one queue after the other, but a canary takes
+    jobs from all of them in turns. --max-waiting counts the jobs of the queue whose turn it is.
 
     On a terminal, a retry of more than 20 jobs shows progress and a summary; --verbose, --json and
     pipes get a line for each job.
@@ -164,11 +166,8 @@ def _retry(
         raise click.UsageError("no queue given: name one, or pass --resume ID")
     if bool(ids) + (wanted is not None) + everything != 1:
         raise click.UsageError("select jobs in exactly one way: their ids, --filter EXPR, or --all")
-    if queue == ALL_QUEUES and (ids or canary or follow or max_waiting is not None):
-        raise click.UsageError(
-            "QUEUE '*' takes --filter or --all, and no --canary, --follow or --max-waiting: "
-            "name a queue"
-        )
+    if queue == ALL_QUEUES and ids:
+        raise click.UsageError("QUEUE '*' takes --filter or --all: name a queue to give ids")
     given = given_ids(ids, queue)
     if ids and not given.ids:
         from qtui.commands.shared.report import nothing_given

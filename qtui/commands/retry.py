@@ -28,13 +28,14 @@ from qtui.commands.shared.run import (
 from qtui.commands.shared.sending import carry_out
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.engine.pace import Pace
-from qtui.operations.following.follower import GRACE
+from qtui.operations.following.looking import GRACE
 from qtui.operations.planning.plan import Forecast, Plan, Resets, make_plan
 from qtui.operations.resuming.interrupted import Interrupted
 from qtui.operations.resuming.recorder import Recorder
+from qtui.operations.retry.everywhere import RetryEverywhere
 from qtui.operations.retry.resuming import resume_retry
 from qtui.operations.retry.retry import Retry
-from qtui.operations.supply.selection import Query, Selection, chosen, query
+from qtui.operations.supply.selection import Selection, chosen, query
 from qtui.text import count, plain, plural
 from qtui.verbs import Verb
 from qtui.views.columns import Tone
@@ -241,7 +242,12 @@ def resume_taken(
 
 
 async def run_campaign(
-    campaign: Campaign[Retry], place: Workplace, report: Report, seconds: float, *, may_ask: bool
+    campaign: Campaign[Retry | RetryEverywhere],
+    place: Workplace,
+    report: Report,
+    seconds: float,
+    *,
+    may_ask: bool,
 ) -> int:
     """Runs a retry, follows its jobs for ``seconds``, prints results; returns the exit code."""
     follower = campaign.action.follower
@@ -256,5 +262,5 @@ async def run_campaign(
         finally:
             report.follow(follower.final(), seconds)
 
-    report.by_query = isinstance(campaign.action.plan.selection, Query)
+    report.by_query = campaign.action.by_query
     return await carry_out(campaign, place, report, follow if seconds else None, may_ask=may_ask)

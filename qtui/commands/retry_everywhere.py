@@ -10,14 +10,13 @@ from qtui.bullmq.connection.client import Client
 from qtui.bullmq.filter import FilterError
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.writers.retry import RetryWriter
-from qtui.commands.retry import RetryRequest, resume_taken
+from qtui.commands.retry import RetryRequest, resume_taken, run_campaign
 from qtui.commands.shared.asking import agreed, check_may_write
 from qtui.commands.shared.find import find_queues, where_queues_are
 from qtui.commands.shared.output import Cell, Column, Paper, ProgressLine, Table
 from qtui.commands.shared.picked import take_over
 from qtui.commands.shared.report import Report, tell_reason
 from qtui.commands.shared.run import DONE, INTERRUPTED, NOT_ALL, USAGE, CommandError, Workplace
-from qtui.commands.shared.sending import carry_out
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.journal.reading import JournalError
 from qtui.operations.planning.plan import Plan, make_plan
@@ -98,8 +97,11 @@ def retry_everywhere(place: Workplace, request: RetryRequest) -> int:
             how=request.words,
             reason=request.reason,
         )
-        action = RetryEverywhere(client, RetryWriter(client), plans, request.resets)
-        return await _run(Campaign(client, action, request.pace, record=record), place, report)
+        action = RetryEverywhere(
+            client, RetryWriter(client), plans, request.resets, canary=request.pace.canary
+        )
+        campaign = Campaign(client, action, request.pace, record=record)
+        return await _run(campaign, place, report, request.follow, may_ask=not request.yes)
 
     return place.ask(send, writes=Verb.RETRY)
 
@@ -123,11 +125,13 @@ def resume_any_retry(
     except JournalError as error:
         raise CommandError(str(error), NOT_ALL) from None
     if taken.progress.header.selection.kind == KIND:
-        return _resume(place, taken, json=json, verbose=verbose)
+        return _resume(place, taken, json=json, follow=follow, verbose=verbose, yes=yes)
     return resume_taken(place, taken, json=json, follow=follow, verbose=verbose, yes=yes)
 
 
-def _resume(place: Workplace, taken: Interrupted, *, json: bool, verbose: bool) -> int:
+def _resume(
+    place: Workplace, taken: Interrupted, *, json: bool, follow: float, verbose: bool, yes: bool
+) -> int:
 
     async def go_on(client: Client) -> int:
         campaign = await resume_everywhere(taken, client, RetryWriter(client))
@@ -135,17 +139,21 @@ def _resume(place: Workplace, taken: Interrupted, *, json: bool, verbose: bool) 
         report.queues = [one.queue for one in campaign.action.plans]
         report.selected = campaign.selected
         report.count(campaign.codes)
-        return await _run(campaign, place, report)
+        return await _run(campaign, place, report, follow, may_ask=not yes)
 
     return place.ask(go_on, writes=Verb.RETRY)
 
 
 async def _run(
-    campaign: Campaign[RetryEverywhere], place: Workplace, report: EverywhereReport
+    campaign: Campaign[RetryEverywhere],
+    place: Workplace,
+    report: EverywhereReport,
+    seconds: float,
+    *,
+    may_ask: bool,
 ) -> int:
-    report.by_query = True
     try:
-        return await carry_out(campaign, place, report)
+        return await run_campaign(campaign, place, report, seconds, may_ask=may_ask)
     finally:
         campaign.close()
 
@@ -217,6 +225,8 @@ def _tell(paper: Paper, plans: Sequence[Plan], request: RetryRequest) -> None:
     if len(warnings) > _MOST_WARNINGS:
         paper.line(f"and {plural(len(warnings) - _MOST_WARNINGS, 'more warning')}")
     options = [*request.resets.words(), *request.pace.words()]
+    if request.follow:
+        options.append(f"follow for {request.follow:g} s")
     if options:
         paper.line(f"Options: {'; '.join(options)}.")
     tell_reason(paper, request.reason)

@@ -83,9 +83,7 @@ def test_the_plan_names_the_queues(redis_url: str) -> None:
     assert done.out.splitlines()[-1] == "4 of 4 jobs would be retried"
 
 
-@pytest.mark.parametrize(
-    "args", [("1",), ("--all", "--canary", "5"), ("--all", "--follow", "1"), ()]
-)
+@pytest.mark.parametrize("args", [("1",), ("1", "--canary", "5"), ()])
 def test_what_does_not_go_with_several_queues_is_refused(
     redis_url: str, args: tuple[str, ...]
 ) -> None:
@@ -116,3 +114,20 @@ def test_one_that_was_killed_is_resumed_and_each_job_is_retried_once(
     for name, ids in names.items():
         assert places(redis_url, name) == sorted(ids)
         assert client.llen(f"bull:{name}:wait") == len(ids)
+
+
+def test_a_canary_that_nothing_runs_stops_it_and_the_rest_can_be_resumed(
+    redis_url: str, client: redis.Redis
+) -> None:
+    failed(redis_url, 6)
+    failed(redis_url, 6, name="emails")
+    how = ("--all", "--yes", "--json", "--canary", "4", "--canary-time", "0.3", "--follow", "5")
+    done = invoke("--redis", redis_url, "retry", "*", *how)
+    assert (done.code, done.summary["retried"]) == (1, 4)
+    assert "stopped: canary: 4 of 4 jobs waiting after 0.3 s" in done.err
+    assert [client.zcard(f"bull:{one}:failed") for one in ("payments", "emails")] == [4, 4]
+    assert done.summary["outcomes"]["waiting"] == 4
+    again = invoke(
+        *("--redis", redis_url, "retry", "--resume", done.summary["journal"], "--json"),
+    )
+    assert (again.code, again.summary["retried"]) == (1, 8), again.err

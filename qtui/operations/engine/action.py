@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol, Self
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.writers.batch import Batch, Picked
-from qtui.operations.following.follower import Follower
+from qtui.operations.following.looking import Following
 from qtui.operations.following.outcome import Outcome
 from qtui.operations.journal.lines import Header
 from qtui.operations.journal.texts import Texts
@@ -90,8 +90,9 @@ class JobAction(Protocol):
     def queue(self) -> QueueKey | None:
         """The queue whose waiting jobs limit the pace.
 
-        None if a call may depend on the one before: then each is prepared only after the previous
-        reply, and the pace is not limited.
+        Of an action over several queues, that of the jobs handed out last. None if a call may
+        depend on the one before: then each is prepared only after the previous reply, and the pace
+        is not limited.
         """
 
     @property
@@ -103,7 +104,7 @@ class JobAction(Protocol):
         """The codes that earlier processes of this campaign wrote to the journal."""
 
     @property
-    def follower(self) -> Follower | None:
+    def follower(self) -> Following | None:
         """Follows the jobs' outcomes, which a canary needs; None if the action has no outcomes."""
 
     def header(self) -> Header:

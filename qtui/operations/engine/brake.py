@@ -9,7 +9,7 @@ from typing import Final
 
 from qtui.operations.engine.pace import Pace
 from qtui.operations.engine.patience import Stop
-from qtui.operations.following.follower import Follower
+from qtui.operations.following.looking import Following
 from qtui.operations.following.outcome import LATEST
 from qtui.text import count, plural
 
@@ -33,7 +33,7 @@ class Brake:
     """
 
     def __init__(
-        self, follower: Follower, pace: Pace, stop: Stop, *, news: Callable[[], None]
+        self, follower: Following, pace: Pace, stop: Stop, *, news: Callable[[], None]
     ) -> None:
         self.held = ""
         """Why the campaign is on hold until `release`; empty while it is not."""
@@ -61,11 +61,11 @@ class Brake:
 
     def release(self) -> None:
         """Continues; only the outcomes from here on are judged."""
-        self._follower.outcomes.latest.clear()
+        self._follower.latest.clear()
         self._released.set()
 
     def _objection(self) -> str:
-        latest = self._follower.outcomes.latest
+        latest = self._follower.latest
         bad = sum(latest)
         if len(latest) < FEWEST or 100 * bad <= self._pace.max_refail * len(latest):
             return ""

@@ -119,7 +119,7 @@ class Campaign(Generic[A_co]):
         self._phase = Phase.PLANNED
         self._record = record
         self._stop = Stop()
-        self._throttle = None if action.queue is None else self._throttle_of(client, action.queue)
+        self._throttle = None if action.queue is None else self._throttle_of(action, action.queue)
         self._brake = self._brake_of(action) if self.pace.brake else None
         self._delivery = Delivery(
             client, patience=patience, stop=self._stop, news=lambda: self.news()
@@ -133,8 +133,15 @@ class Campaign(Generic[A_co]):
         self._canary: list[str] | None = [] if self.pace.canary else None
         """The canary's jobs so far; None without a canary, and after the verdict."""
 
-    def _throttle_of(self, client: Client, queue: QueueKey) -> Throttle:
-        return Throttle(client, queue, self.pace, self._stop, news=lambda: self.news())
+    def _throttle_of(self, action: JobAction, queue: QueueKey) -> Throttle:
+        return Throttle(
+            self._client,
+            queue,
+            self.pace,
+            self._stop,
+            news=lambda: self.news(),
+            several=action.header().queue != queue.base,
+        )
 
     def _brake_of(self, action: JobAction) -> Brake | None:
         follower = action.follower
@@ -441,6 +448,8 @@ class Campaign(Generic[A_co]):
             wanted = min(wanted, self.pace.canary - len(self._canary))
         elif self._brake is not None:
             await self._insist(self._brake.check)
+        # Of several queues, that of these jobs.
+        self._throttle.queue = self.action.queue or self._throttle.queue
         while not (room := await self._insist(partial(self._throttle.admit, wanted))):
             if self._stop.is_set():
                 break

@@ -13,7 +13,7 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.reads.ping import ping
 from qtui.bullmq.reads.status import read_status
 from qtui.operations.following.outcome import LATEST, OutcomeTally
-from qtui.text import count, plural
+from qtui.text import count, plain, plural
 
 SECONDS_A_BATCH: Final = 0.2
 """Seconds' worth of jobs in one batch at most when a rate is set: small batches, evenly spread."""
@@ -94,10 +94,11 @@ class Throttle:
 
     Args:
         client: where to read.
-        queue: the queue whose waiting jobs are counted.
+        queue: the queue whose waiting jobs are counted, at first.
         pace: the limits.
         stop: ends every wait when set.
         news: called when `held` has changed.
+        several: whether there are other queues, so that `held` names the one that is counted.
     """
 
     def __init__(
@@ -108,12 +109,15 @@ class Throttle:
         stop: asyncio.Event,
         *,
         news: Callable[[], None] = lambda: None,
+        several: bool = False,
     ) -> None:
+        self._several = several
         self.held = ""
         """Why the campaign is on hold; empty while jobs are sent."""
         self._news = news
         self._client = client
-        self._queue = queue
+        self.queue = queue
+        """The queue whose waiting jobs are counted."""
         self._pace = pace
         self._stop = stop
         self._pause = _SHORTEST
@@ -167,8 +171,9 @@ class Throttle:
         return 0
 
     async def _room_below(self, most: int, wanted: int) -> tuple[int, str]:
-        [status] = await read_status(self._client, [self._queue])
-        why = f"{plural(status.waiting, 'job')} waiting (limit {count(most)})"
+        [status] = await read_status(self._client, [self.queue])
+        where = f" in {plain(self.queue.base)}" if self._several else ""
+        why = f"{plural(status.waiting, 'job')} waiting{where} (limit {count(most)})"
         return min(wanted, max(0, most - status.waiting)), why
 
     def _hold(self, why: str) -> None:

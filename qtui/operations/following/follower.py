@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from array import array
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
@@ -23,6 +24,7 @@ from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.events.log import Event, EventLog
 from qtui.bullmq.reads.places import Places
 from qtui.bullmq.reads.reader import Whereabouts
+from qtui.operations.following.looking import looks, never
 from qtui.operations.following.outcome import (
     WAITING,
     Fate,
@@ -54,12 +56,6 @@ _SHARE: Final = 5
 _EACH: Final = 0.00002
 """Assumed seconds for reading the state of one job, until measured."""
 
-_SHORTEST, _LONGEST = 0.1, 1.0
-_PAUSE_WHEN_LOST: Final = 2.0
-"""Seconds between two looks while the connection is lost."""
-GRACE: Final = 2.0
-"""Seconds after the deadline for ending a look and reading the open jobs once more."""
-
 _ANY: Final = float("nan")
 
 _DELAYED: Final = Outcome(Fate.DELAYED)
@@ -74,11 +70,6 @@ _UNDER_WAY: Final = {
 _RETRIED: Final = ("waiting", "waiting-children")
 _ENDS: Final = ("completed", "failed", "removed", "retries-exhausted")
 _FINISHED: Final = (JobState.COMPLETED, JobState.FAILED)
-
-
-def never() -> bool:
-    """Returns False: following ends only when the time is up."""
-    return False
 
 
 class _Strangers:
@@ -156,6 +147,15 @@ class Follower:
     def undecided(self) -> int:
         """Number of followed jobs whose outcome is not final."""
         return self._jobs.undecided
+
+    @property
+    def latest(self) -> deque[bool]:
+        """For each of the latest final outcomes, whether it failed again or is unknown."""
+        return self._jobs.latest
+
+    def of(self, ids: Sequence[str]) -> dict[str, Outcome]:
+        """Returns the outcomes so far of those of these jobs that are followed."""
+        return {one: self._jobs[one] for one in ids if one in self._jobs}
 
     @property
     def settled(self) -> bool:
@@ -324,35 +324,23 @@ class Follower:
             if changed := self._jobs.changed():
                 yield changed
 
-    async def _looks(
+    def _looks(
         self, seconds: float, stop: Callable[[], bool], ids: Sequence[str] | None
     ) -> AsyncGenerator[None]:
         """As `watch`, but does not yield the changes."""
-        time = asyncio.get_running_loop().time
-        deadline, pause = time() + seconds, _SHORTEST
-        while True:
-            start, before = time(), self._jobs.moves
-            try:
-                async with asyncio.timeout_at(max(start, deadline) + GRACE), self._looking:
-                    await self._look()
-            except LOST:
-                pause = min(pause * 2, _PAUSE_WHEN_LOST)
-            else:
-                busy = self.behind or self._jobs.moves > before
-                pause = _SHORTEST if busy else min(pause * 1.5, _LONGEST)
-                pause = max(pause, time() - start)
-            yield
-            rested = min(time() + pause, deadline)
-            while True:
-                if stop() or not self._any_open(ids):
-                    return
-                if time() >= deadline:
-                    await self.conclude(deadline + GRACE - time())
-                    yield
-                    return
-                if time() >= rested:
-                    break
-                await asyncio.sleep(min(_SHORTEST, pause))
+
+        async def look() -> bool:
+            before = self._jobs.moves
+            await self.glance()
+            return self.behind or self._jobs.moves > before
+
+        return looks(
+            seconds,
+            look=look,
+            any_open=lambda: self._any_open(ids),
+            stop=stop,
+            conclude=self.conclude,
+        )
 
     async def settle(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Final
 
@@ -190,6 +190,18 @@ class OutcomeTally:
         words = [f"{count(number)} {word}" for word, (_, number) in zip(words, shown, strict=True)]
         others = self.failed_again - sum(number for _, number in shown)
         return ", ".join([*words, plural(others, "other")] if others else words)
+
+
+def total(tallies: Iterable[OutcomeTally]) -> OutcomeTally:
+    """Returns the sum of tallies, of different queues."""
+    counts: Counter[str] = Counter()
+    errors: Counter[str] = Counter()
+    for one in tallies:
+        errors.update(dict(one.errors))
+        for part in fields(one):
+            if part.name != "errors":
+                counts[part.name] += getattr(one, part.name)
+    return OutcomeTally(**counts, errors=tuple(errors.most_common(_MOST_ERRORS)))
 
 
 def _short(cause: str) -> str:

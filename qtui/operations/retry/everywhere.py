@@ -1,6 +1,7 @@
 """Retries over several queues at once: one campaign, one journal. An action for a campaign.
 
-Each queue has a `Retry` of its own, one after the other, so that each call is about one queue.
+Each queue has a `Retry` of its own, one after the other, so that each call is about one queue. Only
+a canary takes jobs of all queues in turns: what is true of the first queue need not be of the next.
 Results and journal name jobs by their full keys.
 """
 
@@ -18,6 +19,8 @@ from qtui.bullmq.reads.scripted.fields import Values
 from qtui.bullmq.writers.batch import Batch, Picked
 from qtui.bullmq.writers.retry import RetryWriter
 from qtui.operations.engine.action import Seen
+from qtui.operations.following.followers import Followers
+from qtui.operations.following.outcome import Outcome
 from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection
 from qtui.operations.journal.tally import Ids
 from qtui.operations.journal.texts import Texts
@@ -76,9 +79,10 @@ class RetryEverywhere:
         resets: which counters are deleted.
         before: by base key what earlier processes have done already.
         selected: jobs of all plans when the campaign began; None if that is now.
+        canary: jobs that come first, taken from the queues in turns.
     """
 
-    follower = None
+    by_query = True
 
     def __init__(
         self,
@@ -88,6 +92,8 @@ class RetryEverywhere:
         resets: Resets,
         before: Mapping[str, Before] | None = None,
         selected: int | None = None,
+        *,
+        canary: int = 0,
     ) -> None:
         known = before or {}
         self.plans = plans
@@ -97,11 +103,21 @@ class RetryEverywhere:
         ]
         self.before = sum((Counter(one.before) for one in self.parts), Counter[Code]())
         self._selected = selected
+        self._follower = Followers([one.follower for one in self.parts])
+        self._queue = plans[0].queue
+        self._first = _shares(canary, [one.jobs for one in plans])
+        self._rests: dict[int, PickedJobs] = {}
+        """By position of its queue, what is left of the jobs from which a canary was taken."""
 
     @property
     def queue(self) -> QueueKey:
-        """The first queue; a limit on waiting jobs does not go with several."""
-        return self.plans[0].queue
+        """The queue of the jobs that were handed out last."""
+        return self._queue
+
+    @property
+    def follower(self) -> Followers:
+        """Follows the outcomes of the jobs, in all queues."""
+        return self._follower
 
     @property
     def selected(self) -> int:
@@ -116,7 +132,7 @@ class RetryEverywhere:
             assert isinstance(selection, Query)
             wanted = None if selection.filter is None else str(selection.filter)
             queues.append([plan.queue.base, plan.queue.prefix, selection.until])
-        prefix = self.queue.prefix
+        prefix = self.plans[0].queue.prefix
         return Header(
             where="",
             queue=f"{prefix}:*",
@@ -160,25 +176,55 @@ class RetryEverywhere:
         return None
 
     async def next(self) -> QueueJobs | None:
-        """Returns the next jobs, queue by queue; None at the end."""
-        for part in self.parts:
-            found = await part.next()
+        """Returns the next jobs: a canary of all queues, then queue by queue; None at the end."""
+        for at, part in enumerate(self.parts):
+            if not self._first[at]:
+                continue
+            found = await self._next_of(at)
+            if found is None:
+                self._first[at] = 0
+                continue
+            head, rest = found.cut(self._first[at])
+            if rest is not None:
+                self._rests[at] = rest
+            self._first[at] -= len(head)
+            return self._handed(part, head)
+        for at, part in enumerate(self.parts):
+            found = await self._next_of(at)
             if found is not None:
-                return QueueJobs(part, found)
+                return self._handed(part, found)
         return None
+
+    async def _next_of(self, at: int) -> PickedJobs | None:
+        """The next jobs of one queue."""
+        return self._rests.pop(at, None) or await self.parts[at].next()
+
+    def _handed(self, part: QueueRetry, jobs: PickedJobs) -> QueueJobs:
+        self._queue = part.queue
+        return QueueJobs(part, jobs)
 
     async def vanished(self) -> bool:
         """Whether one of the queues is gone, so that its jobs are missing."""
         return any([await part.vanished() for part in self.parts])
 
     async def conclude(self, seconds: float) -> None:
-        """Nothing is followed."""
+        """Reads the open jobs a last time, if they were followed."""
+        if self._follower.looked:
+            await self._follower.conclude(seconds)
 
-    def outcomes(self) -> None:
-        """None: the jobs are not followed."""
+    def outcomes(self) -> Mapping[str, Outcome] | None:
+        """Returns the final outcomes by full key; None if the jobs were not followed."""
+        if not self._follower.looked:
+            return None
+        return {
+            part.queue.job(job_id): seen
+            for part in self.parts
+            for job_id, seen in part.follower.outcomes.final().items()
+        }
 
-    def counts(self) -> None:
-        """None: the jobs are not followed."""
+    def counts(self) -> Mapping[str, int] | None:
+        """Returns the number of jobs per fate; None if they were not followed."""
+        return self._follower.final().counts() if self._follower.looked else None
 
     async def close(self) -> None:
         """Stops reading."""
@@ -244,6 +290,17 @@ class QueueJobs:
     def objection(self, results: Sequence[Result]) -> str:
         """Returns "": the jobs are independent."""
         return ""
+
+
+def _shares(jobs: int, most: Sequence[int]) -> list[int]:
+    """Deals jobs to queues in turns, to none more than it has."""
+    shares = [0] * len(most)
+    while jobs > 0 and (open_ := [at for at, share in enumerate(shares) if share < most[at]]):
+        each = max(1, min(jobs // len(open_), min(most[at] - shares[at] for at in open_)))
+        for at in open_[:jobs]:
+            shares[at] += each
+        jobs -= each * min(jobs, len(open_))
+    return shares
 
 
 def _keyed(queue: QueueKey, results: Sequence[Result]) -> list[Result]:

@@ -14,7 +14,7 @@ from qtui.bullmq.writers.retry import RetryWriter
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.journal.reading import JournalError
 from qtui.operations.planning.plan import ForecastTally, Plan, Resets
-from qtui.operations.resuming.interrupted import Interrupted, filter_of
+from qtui.operations.resuming.interrupted import Interrupted, filter_of, pace_of
 from qtui.operations.retry.everywhere import RetryEverywhere, Within, queues_of, split_by_queue
 from qtui.operations.retry.retry import Retry
 from qtui.operations.supply.selection import Query
@@ -87,6 +87,7 @@ async def resume_everywhere(
                 retried,
             )
         jobs = header.selection.jobs or 0
-        return RetryEverywhere(client, writer, plans, resets, before, selected=jobs)
+        canary = pace_of(header.pace).canary
+        return RetryEverywhere(client, writer, plans, resets, before, jobs, canary=canary)
 
     return await taken.campaign(client, make)

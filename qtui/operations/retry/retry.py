@@ -19,6 +19,7 @@ from qtui.operations.following.follower import Follower
 from qtui.operations.journal.lines import Header
 from qtui.operations.planning.plan import Plan, Resets
 from qtui.operations.supply.picked import PickedAction
+from qtui.operations.supply.selection import Query
 from qtui.operations.supply.snapshots import RETRY_WIPES, SNAPSHOT_FIELDS, SnapshotPage, Wiped
 from qtui.operations.supply.supply import Before
 from qtui.verbs import Verb
@@ -55,6 +56,11 @@ class Retry(PickedAction):
         self.resets = resets
         self._follower = Follower(client, plan.queue, plan.state)
         self._follower.leave_out(self.before[Code.DONE])
+
+    @property
+    def by_query(self) -> bool:
+        """Whether its jobs come from a query, which never meets one that leaves its state."""
+        return isinstance(self.plan.selection, Query)
 
     @property
     def follower(self) -> Follower:

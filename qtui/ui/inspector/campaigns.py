@@ -14,7 +14,7 @@ from qtui.bullmq.connection.trouble import TROUBLE
 from qtui.bullmq.keys import QueueKey
 from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign
-from qtui.operations.following.follower import Follower
+from qtui.operations.following.looking import Following
 from qtui.operations.journal.reading import JournalError
 from qtui.text import plain
 from qtui.ui.base import last_words
@@ -141,8 +141,7 @@ class Campaigns:
                 if run.state is not None:
                     self._board.record(run.queue, run.state, results, run.action)
                     if follower is not None:  # they may have run already
-                        known, ids = follower.outcomes, (one.job_id for one in results)
-                        outcomes = {one: known[one] for one in ids if one in known}
+                        outcomes = follower.of([one.job_id for one in results])
                         self._board.note(run.queue, run.state, outcomes)
                 self._draw()
                 self._changed()
@@ -158,7 +157,7 @@ class Campaigns:
             self._changed()
             self._quit_if_over()
 
-    async def _follow(self, run: Run, follower: Follower) -> None:
+    async def _follow(self, run: Run, follower: Following) -> None:
         """Updates rows and line with the outcomes, until every job has its final one."""
 
         def is_closed() -> bool:
@@ -168,8 +167,7 @@ class Campaigns:
             try:
                 async for ids in follower.watch(_FOLLOWED, is_closed):
                     if run.state is not None:
-                        outcomes = {one: follower.outcomes[one] for one in ids}
-                        self._board.note(run.queue, run.state, outcomes)
+                        self._board.note(run.queue, run.state, follower.of([*ids]))
                     self._draw()
                     self._changed()
             except TROUBLE as error:
