@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -85,8 +85,7 @@ def job_row(one: Snapshot) -> Row:
     octets = 0 if value is None else len(value.encode("utf-8", "surrogateescape"))
     missing = not one.fields
     reason = reason_of(found.failed_reason, one.fields.get("stacktrace"))
-    return replace(
-        found,
+    return found._replace(
         failed_reason=reason,
         missing=missing,
         returnvalue=value,

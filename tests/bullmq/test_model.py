@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.model import LIST_FIELDS, JobState, Kind, QueueStatus, Row, row
+from qtui.bullmq.model import LIST_FIELDS, JobState, Kind, QueueStatus, Row, row, rows_of
+from tests.calls import called
 
 FIELDS = st.dictionaries(
     st.sampled_from(LIST_FIELDS),
@@ -183,3 +184,25 @@ def test_a_status_sums_up_what_waits_and_takes_the_unknown_for_none() -> None:
 
 def test_only_queues_of_bullmq_are_not_refused() -> None:
     assert [kind for kind in Kind if not kind.refusal] == [Kind.BULLMQ]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(FIELDS, max_size=6))
+def test_jobs_side_by_side_read_as_one_by_one(jobs: list[dict[str, str]]) -> None:
+    ids = [str(place) for place in range(len(jobs))]
+    columns = {name: [fields.get(name) for fields in jobs] for name in LIST_FIELDS}
+    assert rows_of(ids, columns, [float(one) for one in ids]) == [
+        row(one, [fields.get(name) for name in LIST_FIELDS], float(one))
+        for one, fields in zip(ids, jobs, strict=True)
+    ]
+
+
+def test_each_job_takes_one_call_its_own_making() -> None:
+    def calls(jobs: int) -> int:
+        columns: dict[str, list[str | None]] = {name: ["7"] * jobs for name in LIST_FIELDS}
+        columns |= {"opts": ['{"attempts":3}'] * jobs, "attemptsMade": [None] * jobs}
+        ids = [str(place) for place in range(jobs)]
+        rows_of(ids[:1], {name: column[:1] for name, column in columns.items()})
+        return called(lambda: rows_of(ids, columns))
+
+    assert calls(2000) - calls(50) < 1.1 * 1950

@@ -210,7 +210,7 @@ async def _read_queue(client: Client, queue: QueueKey, ids: Sequence[str]) -> li
     written = [node.row.failed_reason for node in nodes]
     reasons = await fill_reasons(client, queue, ids, written)
     return [
-        node if reason == was else replace(node, row=replace(node.row, failed_reason=reason))
+        node if reason == was else replace(node, row=node.row._replace(failed_reason=reason))
         for node, was, reason in zip(nodes, written, reasons, strict=True)
     ]
 
@@ -218,10 +218,10 @@ async def _read_queue(client: Client, queue: QueueKey, ids: Sequence[str]) -> li
 def _node(name: Name, place: Whereabouts, replies: Sequence[Reply]) -> Node:
     fields, kind, *counts = replies
     *values, parent, deferred = texts(fields) or [None] * (len(LIST_FIELDS) + 2)
-    row = marked(replace(short_row(name.id, values), score=place.score), _blank(fields, kind))
+    row = marked(short_row(name.id, values, place.score), _blank(fields, kind))
     nowhere = place.state is None and not place.unknown
     if nowhere and not may_be_job(name.id, marked=row.timestamp is not None):
-        row = replace(row, missing=True)
+        row = row._replace(missing=True)
     held = Garbage().options(parent)
     beside = dict(zip((name.queue.job(name.id, one) for one in _SETS), counts, strict=True))
     options = Garbage().options(values[LIST_FIELDS.index("opts")])

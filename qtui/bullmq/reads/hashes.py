@@ -7,7 +7,8 @@ is replaced by a note of its length.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count
 from typing import Final, TypeVar
 
 from redis.exceptions import RedisError
@@ -83,6 +84,25 @@ async def read_hashes(
     Raises:
         redis.exceptions.ResponseError: one of the commands was refused.
     """
+
+    def each(first: int, fields: Sequence[Reply], others: Sequence[Sequence[Reply]]) -> Iterable[T]:
+        return map(made, count(first), fields, others)
+
+    return await read_hashes_together(client, keys, names, each, beside)
+
+
+async def read_hashes_together(
+    client: Client,
+    keys: Sequence[str],
+    names: Sequence[str],
+    made: Callable[[int, Sequence[Reply], Sequence[Sequence[Reply]]], Iterable[T]],
+    beside: Callable[[str], Sequence[Command]] = nothing_beside,
+) -> list[T]:
+    """As `read_hashes`, for what is made faster of many hashes than one by one.
+
+    ``made`` takes the index of the first key, and for it and those behind it the replies to HMGET
+    and to ``beside``: all that arrived together.
+    """
     found: list[T] = []
     for part in by_weight(keys):
         found += await _some(client, part, names, made, beside, len(found))
@@ -93,7 +113,7 @@ async def _some(
     client: Client,
     keys: Sequence[str],
     names: Sequence[str],
-    made: Callable[[int, Reply, Sequence[Reply]], T],
+    made: Callable[[int, Sequence[Reply], Sequence[Sequence[Reply]]], Iterable[T]],
     beside: Callable[[str], Sequence[Command]],
     first: int,
 ) -> list[T]:
@@ -109,15 +129,15 @@ async def _some(
         if len(keys) == 1:
             fields = await _weighed(client, keys[0], names)
             rest = await ask_all(client, more[0]) if more[0] else []
-            return [made(first, fields, rest)]
+            return list(made(first, [fields], [rest]))
         half = len(keys) // 2
         head = await _some(client, keys[:half], names, made, beside, first)
         return head + await _some(client, keys[half:], names, made, beside, first + half)
-    found, at = [], len(keys)
-    for place, some in enumerate(more):
-        found.append(made(first + place, replies[place], replies[at : at + len(some)]))
+    others, at = list[Sequence[Reply]](), len(keys)
+    for some in more:
+        others.append(replies[at : at + len(some)])
         at += len(some)
-    return found
+    return list(made(first, replies[: len(keys)], others))
 
 
 async def _weighed(client: Client, key: str, names: Sequence[str]) -> Reply:

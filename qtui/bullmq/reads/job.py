@@ -166,7 +166,7 @@ async def read_job(
     values = [fields[name].text if name in fields else None for name in LIST_FIELDS]
     found = row(job_id, values, place.score)
     stack = fields["stacktrace"].text if "stacktrace" in fields else None
-    found = replace(found, failed_reason=reason_of(found.failed_reason, stack))
+    found = found._replace(failed_reason=reason_of(found.failed_reason, stack))
     return Job(
         queue=queue,
         id=job_id,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count
 from typing import Final
 
 from redis.exceptions import RedisError
 
-from qtui.bullmq.ask import Command, Reply, number, scores
+from qtui.bullmq.ask import Command, Reply, number
 from qtui.bullmq.keys import is_marker
-from qtui.bullmq.model import LIST_FIELDS, JobState, Row, row
+from qtui.bullmq.model import LIST_FIELDS, JobState, Row, rows_of
 from qtui.bullmq.reads.status import EDGE, count_jobs, ends, markers
 from qtui.bullmq.reads.window import Range, scores_of
 from qtui.bullmq.signature.headline import cut_reason
@@ -42,24 +42,57 @@ class Page:
         return zip(places, self.rows, strict=False)
 
 
-def short_row(job_id: str, values: Sequence[str | None]) -> Row:
-    """Returns a row with long texts cut short: a list may hold thousands of rows."""
-    found = row(job_id, values or [None] * len(LIST_FIELDS))
-    reason = found.failed_reason
-    if len(found.parent_key) > _LONGEST_KEY:
-        found = replace(found, parent_key="", garbled=(*found.garbled, "parentKey"))
-    if len(found.name) <= KEPT and len(reason or "") <= KEPT:
-        return found
-    return replace(found, name=found.name[:KEPT], failed_reason=reason and cut_reason(reason, KEPT))
+def short_row(job_id: str, values: Sequence[str | None], score: float | None = None) -> Row:
+    """Returns a row with long texts cut short, from the values of `LIST_FIELDS`, or no values."""
+    return short_rows((job_id,), columns_of([values]), (score,))[0]
+
+
+def columns_of(jobs: Iterable[Sequence[str | None]]) -> dict[str, Sequence[str | None]]:
+    """Returns `LIST_FIELDS` side by side, from the values of some jobs; none: all are absent."""
+    absent = [None] * len(LIST_FIELDS)
+    side_by_side = zip(*[values or absent for values in jobs], strict=True)
+    return dict(zip(LIST_FIELDS, side_by_side, strict=True))
+
+
+def short_rows(
+    ids: Sequence[str],
+    columns: Mapping[str, Sequence[str | None]],
+    scores: Sequence[float | None] | None = None,
+) -> list[Row]:
+    """Returns jobs as `rows_of` does, with long texts cut: a list may hold thousands of them."""
+    keys = columns["parentKey"]
+    found = rows_of(
+        ids,
+        {
+            **columns,
+            "name": _cut(columns["name"], KEPT, lambda name: name[:KEPT]),
+            "failedReason": _cut(columns["failedReason"], KEPT, lambda one: cut_reason(one, KEPT)),
+            "parentKey": _cut(keys, _LONGEST_KEY, lambda _: None),
+        },
+        scores,
+    )
+    for at, one in enumerate(keys):
+        if one is not None and len(one) > _LONGEST_KEY:
+            found[at] = found[at]._replace(garbled=(*found[at].garbled, "parentKey"))
+    return found
+
+
+def _cut(
+    column: Sequence[str | None], longest: int, cut: Callable[[str], str | None]
+) -> Sequence[str | None]:
+    """A column whose texts beyond a length are cut."""
+    if max(map(len, filter(None, column)), default=0) <= longest:
+        return column
+    return [one if one is None or len(one) <= longest else cut(one) for one in column]
 
 
 def marked(one: Row, kind: Reply) -> Row:
     """Marks a row without fields as missing or of the wrong type; ``kind`` is its key's type."""
     if kind == "none":
-        return replace(one, missing=True)
+        return one._replace(missing=True)
     if kind is None or kind == "hash" or isinstance(kind, RedisError):
         return one
-    return replace(one, garbled=(*one.garbled, "hash"))
+    return one._replace(garbled=(*one.garbled, "hash"))
 
 
 def with_room(part: Range, state: JobState) -> Range:
@@ -95,12 +128,11 @@ def places(members: Sequence[str], part: Range, bounds: Sequence[Reply]) -> list
 def page_of(found: list[Row], state: JobState, part: Range, bounds: Sequence[Reply]) -> Page:
     """Builds the page of a part from its rows in order and the replies to `bounds_of`.
 
-    For a list, pass the rows of the part `with_room`, including markers; see `places`.
+    For a list, pass the rows of the part `with_room`, including markers; see `places`. For a sorted
+    set they have their scores by then.
     """
     if not state.is_list:
-        at = scores(bounds[1])
-        rows = tuple(replace(one, score=at.get(one.id)) for one in found[: part.length])
-        return Page(rows, number(bounds[0]) or 0, part.start)
+        return Page(tuple(found[: part.length]), number(bounds[0]) or 0, part.start)
     by_id = {one.id: one for one in found}
     placed = places([one.id for one in found], part, bounds)
     return Page(

@@ -31,20 +31,22 @@ from qtui.bullmq.connection.trouble import is_wrong_type
 from qtui.bullmq.dialect import WRITTEN, QueueEvidence
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row
-from qtui.bullmq.reads.hashes import by_weight, read_hashes
+from qtui.bullmq.reads.hashes import by_weight, read_hashes, read_hashes_together
 from qtui.bullmq.reads.last_runs import NEWEST, any_never_ran, last_ran_modern, newest
 from qtui.bullmq.reads.lists import Standing, first_reason, refused, stand_in_lists
 from qtui.bullmq.reads.page import (
     KEPT,
     Page,
     bounds_of,
+    columns_of,
     marked,
     page_of,
     places,
-    short_row,
+    short_rows,
     with_room,
 )
 from qtui.bullmq.reads.reasons import fill_reasons
+from qtui.bullmq.reads.scores import scores_in_order
 from qtui.bullmq.reads.status import EDGE, ends
 from qtui.bullmq.reads.window import MOST_COMPACT, Range, Windows
 from qtui.bullmq.signature.headline import cut_reason
@@ -171,15 +173,17 @@ class Reader:
                 queue, state, with_room(part, state), LIST_FIELDS, beside, sort=sort
             )
         ids = found.ids
+        scores = None if state.is_list else scores_in_order(ids, found.beside[1])
 
-        def made(place: int, fields: Reply, _: Sequence[Reply]) -> Row:
-            return short_row(ids[place], texts(fields))
+        def made(first: int, fields: Sequence[Reply], _: Sequence[Sequence[Reply]]) -> list[Row]:
+            part = slice(first, first + len(fields))
+            return short_rows(ids[part], columns_of(map(texts, fields)), scores and scores[part])
 
         if found.columns is None:
-            rows = await read_hashes(self._client, list(map(queue.job, ids)), LIST_FIELDS, made)
+            keys = list(map(queue.job, ids))
+            rows = await read_hashes_together(self._client, keys, LIST_FIELDS, made)
         else:
-            columns = zip(*found.columns.values(), strict=True)
-            rows = [short_row(one, values) for one, values in zip(ids, columns, strict=True)]
+            rows = short_rows(ids, found.columns, scores)
         page = page_of(rows, state, part, found.beside)
         if page.total <= _FEW:
             self._windows.forget(queue, state)
@@ -204,9 +208,10 @@ class Reader:
     async def _with_reasons(self, queue: QueueKey, rows: tuple[Row, ...]) -> tuple[Row, ...]:
         written = [one.failed_reason for one in rows]
         reasons = await fill_reasons(self._client, queue, [one.id for one in rows], written)
+        if reasons == written:
+            return rows
         return tuple(
-            one if one.failed_reason == reason else replace(one, failed_reason=reason)
-            for one, reason in zip(rows, reasons, strict=True)
+            one._replace(failed_reason=reason) for one, reason in zip(rows, reasons, strict=True)
         )
 
     async def _with_results(self, queue: QueueKey, rows: tuple[Row, ...]) -> tuple[Row, ...]:
@@ -274,11 +279,14 @@ class Reader:
         key = queue.key(state.key)
         start = len(queue.key(""))
 
-        def made(place: int, fields: Reply, scores: Sequence[Reply]) -> Row:
-            found = short_row(ids[place], texts(fields))
-            return replace(found, score=_score_in(state, scores[0]))
+        def made(
+            first: int, fields: Sequence[Reply], beside: Sequence[Sequence[Reply]]
+        ) -> list[Row]:
+            scores = [_score_in(state, reply) for [reply] in beside]
+            part = ids[first : first + len(fields)]
+            return short_rows(part, columns_of(map(texts, fields)), scores)
 
-        found = await read_hashes(
+        found = await read_hashes_together(
             self._client,
             [queue.job(job_id) for job_id in ids],
             LIST_FIELDS,
@@ -407,8 +415,8 @@ def _score_in(state: JobState, reply: Reply) -> float | None:
 def _with_result(one: Row, length: Reply, value: Reply) -> Row:
     """A completed job with its return value, or the size of one that is too large for a list."""
     if isinstance(length, RedisError) and not is_wrong_type(length):
-        return replace(one, garbled=(*one.garbled, "returnvalue"))
-    return replace(one, returnvalue=text(value), returnvalue_size=number(length) or 0)
+        return one._replace(garbled=(*one.garbled, "returnvalue"))
+    return one._replace(returnvalue=text(value), returnvalue_size=number(length) or 0)
 
 
 def _whereabouts(queue: QueueKey, scores: Sequence[Reply], exists: bool) -> Whereabouts:

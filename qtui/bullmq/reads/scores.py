@@ -84,6 +84,21 @@ async def read_finishes(client: Client, jobs: Iterable[tuple[QueueKey, str]]) ->
     ]
 
 
+def scores_in_order(ids: Sequence[str], reply: Reply) -> list[float | None]:
+    """Returns the scores of members, one each, from a WITHSCORES reply about the same places.
+
+    None for a member that is not in it: the state moved in between.
+    """
+    parts = cast("list[str]", items(reply))
+    if parts[::2] == ids:
+        try:
+            return list(map(float, parts[1::2]))
+        except (TypeError, ValueError):
+            pass
+    known = scored_members(reply)
+    return [known.get(one) for one in ids]
+
+
 def scored_members(reply: Reply) -> dict[str, float | None]:
     """As `scores`, some times faster for the flat replies of RESP2 that have nothing amiss."""
     parts = cast("list[str]", items(reply))

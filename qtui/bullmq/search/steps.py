@@ -5,14 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 from qtui.bullmq.ask import (
     Command,
     Reply,
     ask,
     ask_all,
-    items,
     score,
     unrefused,
 )
@@ -23,7 +22,7 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.hashes import read_whole
 from qtui.bullmq.reads.reasons import fill_reasons
-from qtui.bullmq.reads.scores import scored_members
+from qtui.bullmq.reads.scores import scored_members, scores_in_order
 from qtui.bullmq.reads.window import Range, Windows, scores_of
 
 _REASON: Final = "failedReason"
@@ -228,7 +227,7 @@ class Steps:
         return Window(step, ends, at_end=False)
 
     async def _scored(self, step: Step, reply: Reply, at_end: bool, near: float | None) -> Window:
-        step.scores = _aligned(step.ids, unrefused(reply))
+        step.scores = scores_in_order(step.ids, unrefused(reply))
         if None in step.scores:
             step = await self._look_up_scores(step, step.scores, near)
         scores = step.scores or (None,)
@@ -271,15 +270,3 @@ async def read_fields(
         for one, reason in zip(met, await fill_reasons(client, queue, ids, written), strict=True):
             one.fields[_REASON] = reason
     return met
-
-
-def _aligned(ids: Sequence[str], reply: Reply) -> list[float | None]:
-    """The scores of the members, one each, from a reply about the same places."""
-    parts = cast("list[str]", items(reply))
-    if parts[::2] == ids:
-        try:
-            return list(map(float, parts[1::2]))
-        except (TypeError, ValueError):
-            pass
-    known = scored_members(reply)
-    return [known.get(one) for one in ids]

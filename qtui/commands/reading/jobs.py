@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.filter import Filter, FilterError
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.model import LIST_FIELDS, JobState, Row, row
+from qtui.bullmq.model import LIST_FIELDS, JobState, Row, rows_of
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.search.hunt import Hunt
 from qtui.commands.shared.find import ALL_QUEUES, find_queue, find_queues, say_none
@@ -158,8 +158,8 @@ async def _export(
     named = window.queue == ALL_QUEUES or "queue" in window.fields
     async for step in hunt.steps():
         met = rest.part(step)
-        rows = [row(one.id, [one.fields[name] for name in LIST_FIELDS]) for one in met]
-        whole = await Reader(client).mark_missing(queue, rows)
+        columns = {name: [one.fields[name] for one in met] for name in LIST_FIELDS}
+        whole = await Reader(client).mark_missing(queue, rows_of([one.id for one in met], columns))
         for one, found in zip(whole, met, strict=True):
             members = picked_object(one, state, found.fields, window.fields)
             if named:

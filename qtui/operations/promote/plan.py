@@ -6,7 +6,7 @@ A plan fixes its jobs: each is pinned to the moment at which it is due.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from qtui.bullmq.codes import Code, Result, meaning
 from qtui.bullmq.connection.client import Client
@@ -207,7 +207,7 @@ def _forecasts(
 ) -> tuple[list[Forecast], QueueEvidence]:
     """What the script would do with jobs; one that has never run speaks as its queue does."""
     spoken = speaks_modern(evidence)
-    known = [replace(row, modern=spoken) if row.modern is None else row for row in rows]
+    known = [row._replace(modern=spoken) if row.modern is None else row for row in rows]
     here = [row for row in known if row.id not in iterations]
     found, evidence = forecasts_of(here, status, evidence)
     by_id = {one.row.id: one for one in kept_together(found)}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from qtui.bullmq.codes import CLEARED, REMOVED, Code, Result, meaning
@@ -79,7 +79,7 @@ def predict(row: Row, hanging: Hanging, status: QueueStatus) -> Prediction:
     if row.score is None:
         return Prediction(row, Code.NO_SUCH_JOB if row.missing else Code.NOT_IN_STATE)
     if row.missing and is_marker(row.id):  # a wake-up in a list
-        return Prediction(replace(row, score=None), Code.NO_SUCH_JOB)
+        return Prediction(row._replace(score=None), Code.NO_SUCH_JOB)
     if status.kind.refusal or "hash" in row.garbled:
         return Prediction(row, Code.REFUSED, "", hanging)
     if hanging.locked:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
@@ -48,7 +47,7 @@ class Pins:
             return rows
         if among is None:
             among = await self.members(ids)
-        return [replace(row, score=row.stamp if row.id in among else None) for row in rows]
+        return [row._replace(score=row.stamp if row.id in among else None) for row in rows]
 
     async def read(self, ids: Sequence[str]) -> list[float | None]:
         """Returns the pin of each job, None if it is not in the state.

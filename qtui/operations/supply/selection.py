@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.filter import Filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row
-from qtui.bullmq.reads.page import short_row
+from qtui.bullmq.reads.page import short_rows
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.reads.scores import newest_score
 from qtui.bullmq.search.hunt import Hunt
@@ -105,10 +105,8 @@ async def met_rows(client: Client, selection: Query, met: Sequence[Met]) -> list
     Each has its pin as the score; None if it left its sorted set meanwhile. Costs what
     `Reader.mark_missing` costs: usually nothing.
     """
-    rows = [
-        replace(short_row(one.id, [one.fields[name] for name in LIST_FIELDS]), score=one.score)
-        for one in met
-    ]
+    columns = {name: [one.fields[name] for one in met] for name in LIST_FIELDS}
+    rows = short_rows([one.id for one in met], columns, [one.score for one in met])
     if selection.state.is_list:
-        rows = [replace(row, score=row.stamp) for row in rows]
+        rows = [row._replace(score=row.stamp) for row in rows]
     return list(await Reader(client).mark_missing(selection.queue, rows))
