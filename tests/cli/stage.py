@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from qtui.cli import main
 
-PATIENCE = 20.0
+PATIENCE = 30.0
 """Seconds that a command may take; each takes a fraction of one."""
 
 _TOKEN = "test:0"

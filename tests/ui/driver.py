@@ -23,7 +23,7 @@ from qtui.ui.app import QtuiApp
 from qtui.ui.inspector.screen import Inspector
 from qtui.ui.session import Session
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds after which a condition that does not come true fails the test."""
 
 _UNDER_WAY = (WorkerState.PENDING, WorkerState.RUNNING)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from bullmq import Job, Queue, Worker
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 async def fill(

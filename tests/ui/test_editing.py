@@ -87,7 +87,7 @@ async def test_what_was_not_changed_or_not_mended_changes_nothing(
         await screen.sees("Nothing was edited.")
         write_editor(editor, monkeypatch, script="exit 3")
         await screen.press("i", "e")
-        await screen.sees("ended with code 3: nothing is changed")
+        await screen.sees("ended with code 3: nothing was changed")
         monkeypatch.setenv("EDITOR", "no-such-editor --wait")
         await screen.press("i", "e")
         await screen.sees("$EDITOR names no-such-editor, which is not installed")

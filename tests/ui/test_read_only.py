@@ -18,7 +18,7 @@ from tests.ui.stage import fill
 WATCHER = "ACL SETUSER watcher "
 README = Path(__file__).parents[2] / "README.md"
 [ACL] = [line for line in README.read_text("utf-8").splitlines() if line.startswith(WATCHER)]
-PATIENCE = 20.0
+PATIENCE = 30.0
 STATES = [key for action in ACTIONS if action.id.startswith("state.") for key in action.keys]
 WAYS_OUT = {"q", "escape"}
 DIALOGS = {"r", "R", "question_mark", "colon", "ctrl+p", "slash", "e", "f", "L", "S", "P", "l", "X"}

@@ -108,3 +108,22 @@ def test_three_columns_share_a_line_by_worth(room: int) -> None:
         assert rest >= min(needs[2], room // 2)
         if sum(needs) <= room or rest > needs[2]:
             assert (ids, names) == needs[:2]
+
+
+async def test_an_error_that_is_longer_than_the_line_is_shown_to_its_end(
+    redis_url: str, client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await raw_failed(client, ["1"], PAYMENTS)
+    monkeypatch.setenv("VISUAL", "/opt/" + "a-folder/" * 6 + "editor --wait")
+    async with inspector(redis_url, size=(80, 24)) as driver:
+        await driver.sees("boom")
+        before = driver.lines()
+        await driver.press("i", "e")
+        await driver.sees("which is not")
+        await driver.sees(" installed")
+        assert all(cell_len(line) == 80 for line in driver.lines())
+        assert len(driver.lines()) == 24
+        assert "q quit" in driver.lines()[-1]
+        await driver.press("down")
+        await driver.until(lambda: "installed" not in driver.text(), "the end of the error")
+        assert driver.lines()[1:] == before[1:]  # but for the round trip in the header

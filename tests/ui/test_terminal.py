@@ -17,7 +17,7 @@ import redis.asyncio
 
 from tests.ui.stage import fill
 
-PATIENCE = 15
+PATIENCE = 30
 PROGRAM = ["-c", "from qtui.cli import main; main()"]
 
 HOSTILE = (

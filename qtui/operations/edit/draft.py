@@ -91,7 +91,7 @@ class Draft:
         code = self._editor.wait()
         if code:
             how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
-            raise EditorError(f"{command[0]} {how}: nothing is changed")
+            raise EditorError(f"{Path(command[0]).name} {how}: nothing was changed")
 
     def stop(self) -> None:
         """Asks the editor to end, if it runs; may be called from any thread."""

@@ -28,7 +28,7 @@ from qtui.ui.dialogs.rerun import RerunDialog
 from qtui.ui.flow.rerunning import Rerunning
 from qtui.ui.keys import bindings
 from qtui.ui.session import Session
-from qtui.ui.widgets.bars import Bar, KeyBar
+from qtui.ui.widgets.bars import Bar, KeyBar, StatusLine
 from qtui.ui.widgets.cursor_list import CursorList
 from qtui.ui.widgets.flow_tree import FlowTree
 from qtui.verbs import Verb
@@ -93,7 +93,7 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
         yield Bar(id="who")
         yield Bar(id="place")
         yield Bar(id="why")
-        yield Bar(id="status")
+        yield StatusLine(id="status")
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:

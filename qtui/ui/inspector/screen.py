@@ -49,7 +49,7 @@ from qtui.ui.keys import bindings
 from qtui.ui.screens.limits import LimitsScreen
 from qtui.ui.screens.schedulers import SchedulersScreen
 from qtui.ui.session import Session
-from qtui.ui.widgets.bars import Banners, Bar, KeyBar, StateTabs
+from qtui.ui.widgets.bars import Banners, Bar, KeyBar, StateTabs, StatusLine
 from qtui.ui.widgets.cursor_list import OLDER_EVERY, CursorList
 from qtui.ui.widgets.document import DocumentView
 from qtui.ui.widgets.job_table import JobTable
@@ -112,7 +112,7 @@ class Inspector(LiveScreen):
                 yield JobTable(id="table")
                 yield DocumentView(id="detail")
         yield TypedLine(id="filter")
-        yield Bar(id="status")
+        yield StatusLine(id="status")
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:

@@ -15,7 +15,7 @@ from typing_extensions import override
 from qtui.ui.acting import Acting
 from qtui.ui.actions import Situation, Where
 from qtui.ui.keys import bindings
-from qtui.ui.widgets.bars import Bar
+from qtui.ui.widgets.bars import Bar, StatusLine
 
 _TICK = 1.0
 """Seconds between two drawings of the time that passed."""
@@ -49,7 +49,7 @@ class ConnectScreen(Acting, Screen[None]):
     @override
     def compose(self) -> ComposeResult:
         yield Bar(id="header")
-        yield Bar(id="status")
+        yield StatusLine(id="status")
 
     def on_mount(self) -> None:
         """Counts the seconds."""

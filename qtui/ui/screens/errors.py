@@ -24,7 +24,7 @@ from qtui.ui.base import QtuiScreen
 from qtui.ui.clipboard.offer import offer
 from qtui.ui.keys import bindings, keys_by_id
 from qtui.ui.session import Session
-from qtui.ui.widgets.bars import Bar, KeyBar
+from qtui.ui.widgets.bars import Bar, KeyBar, StatusLine
 from qtui.ui.widgets.cursor_list import CursorList
 from qtui.ui.widgets.group_list import GroupList
 from qtui.views.groups import GROUP_FIELDS, ErrorGroup, ErrorGroups, both, either, group_errors
@@ -98,7 +98,7 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
     def compose(self) -> ComposeResult:
         yield Bar(id="title")
         yield GroupList(self.marked, everywhere=len(self._queues) > 1, id="groups")
-        yield Bar(id="status")
+        yield StatusLine(id="status")
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:

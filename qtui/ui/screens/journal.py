@@ -22,7 +22,7 @@ from qtui.ui.base import QtuiScreen
 from qtui.ui.clipboard.offer import offer
 from qtui.ui.keys import bindings
 from qtui.ui.session import Session
-from qtui.ui.widgets.bars import Bar, KeyBar
+from qtui.ui.widgets.bars import Bar, KeyBar, StatusLine
 from qtui.ui.widgets.campaign_list import CampaignList
 from qtui.ui.widgets.cursor_list import CursorList
 from qtui.ui.widgets.document import DocumentView
@@ -77,7 +77,7 @@ class JournalScreen(QtuiScreen["JournalChoice | None"]):
         yield Bar(id="title")
         yield CampaignList(id="campaigns")
         yield DocumentView(id="story")
-        yield Bar(id="status")
+        yield StatusLine(id="status")
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:

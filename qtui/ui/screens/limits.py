@@ -27,7 +27,7 @@ from qtui.ui.base import QtuiScreen
 from qtui.ui.clipboard.offer import offer
 from qtui.ui.keys import bindings
 from qtui.ui.session import Session
-from qtui.ui.widgets.bars import Bar, KeyBar
+from qtui.ui.widgets.bars import Bar, KeyBar, StatusLine
 from qtui.ui.widgets.key_list import LOOKING, KeyList
 from qtui.ui.widgets.typed_line import TypedLine
 from qtui.views.limits import limit_lines
@@ -86,7 +86,7 @@ class LimitsScreen(QtuiScreen[None]):
             yield Bar(id=f"limit-{place}")
         yield KeyList(id="keys-held")
         yield TypedLine(id="value")
-        yield Bar(id="status")
+        yield StatusLine(id="status")
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:

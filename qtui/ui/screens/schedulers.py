@@ -31,7 +31,7 @@ from qtui.ui.dialogs.action import ActionDialog, Progress, Request
 from qtui.ui.dialogs.plan import Confirmed
 from qtui.ui.keys import bindings
 from qtui.ui.session import Session
-from qtui.ui.widgets.bars import Bar, KeyBar
+from qtui.ui.widgets.bars import Bar, KeyBar, StatusLine
 from qtui.ui.widgets.cursor_list import CursorList
 from qtui.ui.widgets.document import DocumentView
 from qtui.ui.widgets.scheduler_list import SchedulerList
@@ -83,7 +83,7 @@ class SchedulersScreen(QtuiScreen[None]):
         yield Bar(id="title")
         yield SchedulerList(id="schedulers")
         yield DocumentView(id="story")
-        yield Bar(id="status")
+        yield StatusLine(id="status")
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:

@@ -8,6 +8,7 @@ from typing import ClassVar, Final, TypeAlias
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
+from rich.text import Text
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
@@ -76,6 +77,50 @@ class Bar(Widget):
             line = Strip([*line.crop(0, room - 1), Segment("…", self.part("faint"))])
         line = line.adjust_cell_length(room)
         return strip([*line, *after], width, self.rich_style)
+
+
+_MOST_STATUS_LINES: Final = 3
+_NO_STYLE: Final = "none"
+
+
+class StatusLine(Bar):
+    """A sentence on as many lines as it needs: what an error asks for is often at its end."""
+
+    def on_resize(self) -> None:
+        """Breaks the sentence anew."""
+        self._fit()
+
+    def say(self, left: Sequence[tuple[str, str]], right: Sequence[tuple[str, str]] = ()) -> None:
+        """Shows pieces of plain text, on `_MOST_STATUS_LINES` lines at most."""
+        super().say(left, right)
+        self._fit()
+
+    def render_line(self, y: int) -> Strip:
+        """One of the lines."""
+        lines = self._lines()
+        return self.line_of(lines[y] if y < len(lines) else (), self._right if y == 0 else ())
+
+    def _fit(self) -> None:
+        self.styles.height = len(self._lines())
+
+    def _lines(self) -> list[list[tuple[str, str]]]:
+        """The pieces of each line."""
+        width = self.size.width - sum(cell_len(words) for words, _ in self._right)
+        if width < 20 or sum(cell_len(words) for words, _ in self._left) <= width:
+            return [self._left]
+        text = Text.assemble(*((words, name or _NO_STYLE) for words, name in self._left))
+        lines = [
+            [(line.plain[one.start : one.end], str(one.style)) for one in line.spans]
+            for line in text.wrap(self.app.console, width - 1)
+        ]
+        shown, rest = lines[: _MOST_STATUS_LINES - 1], lines[_MOST_STATUS_LINES - 1 :]
+        if rest:
+            shown.append([piece for line in rest for piece in line])
+        for line in shown[1:]:
+            line.insert(0, (" ", _NO_STYLE))
+        return [
+            [(words, "" if name == _NO_STYLE else name) for words, name in line] for line in shown
+        ]
 
 
 Line: TypeAlias = tuple[Sequence[tuple[str, str]], Sequence[tuple[str, str]]]
