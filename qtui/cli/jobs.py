@@ -77,10 +77,10 @@ def _promote(
         from qtui.commands.job_actions.promote import PROMOTE
         from qtui.commands.shared.picked import resume_jobs
 
-        go_on = partial(
+        resumption = partial(
             resume_jobs, command=PROMOTE, name=resume, json=as_json, verbose=verbose, yes=yes
         )
-        sys.exit(run(flags, go_on))
+        sys.exit(run(flags, resumption))
     if queue is None:
         raise click.UsageError("no queue given: name one, or pass --resume ID")
     if bool(ids) + (wanted is not None) + everything != 1:
@@ -179,10 +179,10 @@ def _remove(
         from qtui.commands.job_actions.remove import REMOVE
         from qtui.commands.shared.picked import resume_jobs
 
-        go_on = partial(
+        resumption = partial(
             resume_jobs, command=REMOVE, name=resume, json=as_json, verbose=verbose, yes=yes
         )
-        sys.exit(run(flags, go_on))
+        sys.exit(run(flags, resumption))
     if queue is None:
         raise click.UsageError("no queue given: name one, or pass --resume CAMPAIGN")
     if state is None:

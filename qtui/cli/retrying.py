@@ -158,10 +158,10 @@ def _retry(
             )
         from qtui.commands.retry_everywhere import resume_any_retry
 
-        go_on = partial(
+        resumption = partial(
             resume_any_retry, name=resume, json=as_json, follow=follow, verbose=verbose, yes=yes
         )
-        sys.exit(run(flags, go_on))
+        sys.exit(run(flags, resumption))
     if queue is None:
         raise click.UsageError("no queue given: name one, or pass --resume ID")
     if bool(ids) + (wanted is not None) + everything != 1:

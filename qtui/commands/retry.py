@@ -157,7 +157,7 @@ async def _plan(client: Client, place: Workplace, request: RetryRequest, report:
         if seen < total and time.monotonic() - since > _QUICK:
             progress.say(f"reading {count(seen)} of {plural(total, 'job')}")
 
-    def told(forecasts: Sequence[Forecast]) -> None:
+    def print_each(forecasts: Sequence[Forecast]) -> None:
         # Forecasts for jobs chosen by id are kept, and printed below the plan.
         if request.dry_run and not request.ids and not status.kind.refusal:
             progress.clear()
@@ -165,7 +165,7 @@ async def _plan(client: Client, place: Workplace, request: RetryRequest, report:
 
     try:
         rate = place.settings.scan_rate
-        return await make_plan(client, selection, progress=say, told=told, rate=rate)
+        return await make_plan(client, selection, progress=say, report=print_each, rate=rate)
     finally:
         progress.clear()
 
@@ -227,7 +227,7 @@ def resume_taken(
 ) -> int:
     """Resumes a retry in one queue that was taken over; returns the exit code."""
 
-    async def go_on(client: Client) -> int:
+    async def resume(client: Client) -> int:
         campaign = await resume_retry(taken, client, RetryWriter(client))
         state = campaign.action.plan.state
         report = Report(place.out, place.err, state, json=json, dry=False, verbose=verbose)
@@ -238,7 +238,7 @@ def resume_taken(
         finally:
             campaign.close()
 
-    return place.ask(go_on, writes=Verb.RETRY)
+    return place.ask(resume, writes=Verb.RETRY)
 
 
 async def run_campaign(

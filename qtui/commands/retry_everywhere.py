@@ -133,7 +133,7 @@ def _resume(
     place: Workplace, taken: Interrupted, *, json: bool, follow: float, verbose: bool, yes: bool
 ) -> int:
 
-    async def go_on(client: Client) -> int:
+    async def resume(client: Client) -> int:
         campaign = await resume_everywhere(taken, client, RetryWriter(client))
         report = _report(place, json, verbose=verbose, of=campaign.action)
         report.queues = [one.queue for one in campaign.action.plans]
@@ -141,7 +141,7 @@ def _resume(
         report.count(campaign.codes)
         return await _run(campaign, place, report, follow, may_ask=not yes)
 
-    return place.ask(go_on, writes=Verb.RETRY)
+    return place.ask(resume, writes=Verb.RETRY)
 
 
 async def _run(

@@ -176,7 +176,7 @@ def _plan(place: Workplace, request: UndoRequest, name: str, report: UndoReport)
         if seen < total and time.monotonic() - since > _QUICK:
             progress.say(f"reading {count(seen)} of {plural(total, 'job')}")
 
-    def told(results: Sequence[Result]) -> None:
+    def print_each(results: Sequence[Result]) -> None:
         if request.dry_run:
             progress.clear()
             report.results(results)
@@ -191,7 +191,7 @@ def _plan(place: Workplace, request: UndoRequest, name: str, report: UndoReport)
                 request.ids,
                 anyway=anyway,
                 progress=say,
-                told=told,
+                report=print_each,
             )
         )
 

@@ -190,11 +190,11 @@ class Terminal(LinuxDriver):
         super().__init__(app, debug=debug, mouse=mouse, size=size)
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
             if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
-                self._before[number] = signal.signal(number, self._told_to_end)
+                self._before[number] = signal.signal(number, self._end_on_signal)
 
     # Signals: their handlers run in the middle of anything, so they only ask the loop
 
-    def _told_to_end(self, number: int, frame: FrameType | None) -> None:
+    def _end_on_signal(self, number: int, frame: FrameType | None) -> None:
         self.end(INTERRUPTED)
 
     def _sigtstp_application(self, *_: object) -> None:

@@ -52,10 +52,10 @@ class Run:
         if self._unit != "queue":
             return
         for one in results:
-            told = one.error if not one.done else ""
+            words = one.error if not one.done else ""
             if one.done and self.action == Verb.REMOVE_QUEUE:
-                told = one.target
-            self.result = self.result or plain(first_line(told))
+                words = one.target
+            self.result = self.result or plain(first_line(words))
 
     @property
     def id(self) -> str:
@@ -87,12 +87,12 @@ class Run:
         verb = verb_of(self.action)
         return verb.done if verb is not None else "done"
 
-    def told(self) -> tuple[str, str]:
+    def status(self) -> tuple[str, str]:
         """Its progress and results, and the tone to show them in (a style of `Bar`)."""
-        words, tone = self._told()
+        words, tone = self._status()
         return (f"{self.trouble} · {words}", "bad") if self.trouble else (words, tone)
 
-    def _told(self) -> tuple[str, str]:
+    def _status(self) -> tuple[str, str]:
         campaign, follower = self.campaign, self.campaign.action.follower
         others = sorted(code for code in campaign.codes if code is not Code.DONE)
         words, failed_again = [*self._course()], 0

@@ -59,7 +59,7 @@ async def _answer_each(campaign: Campaign[Retry], running: asyncio.Future[list[R
     """Goes on as often as it asks."""
     while not running.done():
         if campaign.question:
-            campaign.go_on()
+            campaign.proceed()
             await soon(lambda: not campaign.question or running.done())
         await soon(lambda: bool(campaign.question) or running.done())
     await running

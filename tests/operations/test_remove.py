@@ -154,7 +154,7 @@ async def test_it_names_the_parents_that_run_and_the_children_that_stay(client: 
 
 async def test_it_names_what_stays_and_why(client: Redis) -> None:
     await raw_meta(client)
-    told: list[Prediction] = []
+    predicted: list[Prediction] = []
     fields = raw_fields()
     at = START + 60_000
     for name in ("locked", "loose"):
@@ -168,8 +168,8 @@ async def test_it_names_what_stays_and_why(client: Redis) -> None:
     assert plan.removable(NONE) == 1
     assert list(plan.warnings(NONE)) == ["1 job is locked by a worker: it stays (0)."]
     selection = chosen(QUEUE, DELAYED, [f"repeat:s:{at}", "dangling"])
-    plan = await make_removal_plan(client, selection, told=told.extend)
-    assert [(one.code, one.target) for one in told] == [(-8, ""), (1, "cleared")]
+    plan = await make_removal_plan(client, selection, report=predicted.extend)
+    assert [(one.code, one.target) for one in predicted] == [(-8, ""), (1, "cleared")]
     first, second = plan.warnings(NONE)
     assert first == "1 id has no job data: only the id is removed."
     assert second.endswith("remove the scheduler instead (s).")

@@ -229,20 +229,20 @@ async def test_the_plan_of_a_query_is_that_of_its_jobs_and_comes_true(
     await client.delete(*map(QUEUE.job, orphans))
     if paused:
         await client.hset(QUEUE.key("meta"), "paused", "1")
-    told: list[Forecast] = []
+    forecasts: list[Forecast] = []
     seen: list[tuple[int, int]] = []
     wanted = parse_filter(expression) if expression else None
     selection = await query(client, QUEUE, FAILED, wanted)
     plan = await make_plan(
         client,
         selection,
-        told=told.extend,
+        report=forecasts.extend,
         progress=lambda *at: seen.append(at),
         rate=0,
     )
     assert plan.forecasts == ()
     assert seen[-1] == (1300, 1300)
-    named = [one.row.id for one in told]
+    named = [one.row.id for one in forecasts]
     same = await make_plan(client, chosen(QUEUE, FAILED, named))
     assert named == [one.row.id for one in same.forecasts], "oldest first, each once"
     assert plan.jobs == same.jobs == len(named)
@@ -252,8 +252,8 @@ async def test_the_plan_of_a_query_is_that_of_its_jobs_and_comes_true(
         assert list(plan.warnings(resets)) == list(same.warnings(resets))
     if expression is None:
         assert plan.count(Code.NO_SUCH_JOB) == len(orphans)
-    predicted = {one.row.id: one.code for one in told}
-    targets = {one.row.id: one.target.value for one in told if one.target}
+    predicted = {one.row.id: one.code for one in forecasts}
+    targets = {one.row.id: one.target.value for one in forecasts if one.target}
     results = await run(campaign_of(client, plan))
     assert codes(results) == predicted
     assert {one.job_id: one.target for one in results if one.done} == targets

@@ -273,7 +273,7 @@ class TestManyQueues:
         self, client: Redis, poll: Poll, queues: list[QueueKey]
     ) -> None:
         seen = queues[-30:]
-        poll.in_sight = lambda: seen
+        poll.visible = lambda: seen
         for place in range(5):
             before = await _read(client)
             await raw_failed(client, [str(place)], seen[place])
@@ -293,7 +293,7 @@ class TestManyQueues:
         self, client: Redis, poll: Poll, queues: list[QueueKey]
     ) -> None:
         seen = queues[:50]
-        poll.in_sight = lambda: seen
+        poll.visible = lambda: seen
         for queue in queues[50:]:
             await client.zadd(queue.key("failed"), {"1": 1})
         changed: set[QueueKey] = set()

@@ -20,7 +20,7 @@ from qtui.bullmq.model import LIST_FIELDS, Garbage, JobState, is_true
 from qtui.bullmq.model import Row as Row
 from qtui.bullmq.reads.hashes import by_weight, read_hashes
 from qtui.bullmq.reads.job import Children, may_be_job, parent_of
-from qtui.bullmq.reads.lists import Standing, refused, stand_in_lists
+from qtui.bullmq.reads.lists import InList, find_in_lists, refused
 from qtui.bullmq.reads.page import marked, short_row
 from qtui.bullmq.reads.reader import Reader, Whereabouts
 from qtui.bullmq.reads.reasons import fill_reasons
@@ -265,10 +265,10 @@ async def _places(client: Client, queue: QueueKey, ids: Sequence[str]) -> Mappin
         return places
     lists = (JobState.WAITING, JobState.PAUSED)
     found: dict[str, Whereabouts] = dict(places)
-    for job_id, standing in (await stand_in_lists(client, queue, left, lists, ends=True)).items():
-        if standing.state is None and not standing.unknown:
-            standing = Standing(standing.crowded)
-        found[job_id] = places[job_id].in_list(standing)
+    for job_id, place in (await find_in_lists(client, queue, left, lists, ends=True)).items():
+        if place.state is None and not place.unknown:
+            place = InList(place.crowded)
+        found[job_id] = places[job_id].in_list(place)
     nowhere = [one for one in left if found[one].state is None and not found[one].unknown]
     if nowhere:
         # It may have moved from a place not yet looked at to one that had been.

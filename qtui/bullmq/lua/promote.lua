@@ -95,7 +95,7 @@ local wakeUp = modern ~= true and typeOf(key.wait) == "list" and redis.call("LIN
 local moved, targets = moveJobs(key, queue, from, jobs, codes, details)
 local waits = false
 for _, job in ipairs(moved) do
-  told("HSET", redis.pcall("HSET", job.name, "delay", "0"))
+  noted("HSET", redis.pcall("HSET", job.name, "delay", "0"))
   announce(key.events, queue.maxEvents, "waiting", job.id, "delayed")
   waits = waits or job.target == "wait"
 end

@@ -81,7 +81,7 @@ end
 
 -- Reading --------------------------------------------------------------------------------------
 
-local function stands(base, state, id, score)
+local function isIn(base, state, id, score)
   local refused, now = refusal("ZSCORE", base .. state, id)
   if refused then return false, refused end
   return now and (score == "" or tonumber(now) == tonumber(score)) or false
@@ -118,7 +118,7 @@ local function judge(child)
 end
 
 -- Whether the parent lists the child. A key of the wrong type ends the call here, before any write.
-local function standsIn(parent, child)
+local function listsChild(parent, child)
   local pending = redis.call("SISMEMBER", parent.name .. ":dependencies", child.name) == 1
   local unsuccessful = redis.call("ZSCORE", parent.name .. ":unsuccessful", child.name)
   local ignored = redis.call("HEXISTS", parent.name .. ":failed", child.name) == 1
@@ -136,7 +136,7 @@ local function look(parent)
   elseif parent.seen == "doomed" then
     parent.list = findDoomed(parent)
     if not parent.list then return -3, "" end
-  elseif not stands(parent.base, parent.seen, parent.id, parent.score) then
+  elseif not isIn(parent.base, parent.seen, parent.id, parent.score) then
     return -3, ""
   end
   for _, child in ipairs(parent.children) do
@@ -144,7 +144,7 @@ local function look(parent)
     child.action, changed = judge(child)
     if changed then return -3, changed end
     -- A child that its parent has dropped (rdof, removeChildDependency) stays dropped.
-    if not standsIn(parent, child) then child.action = nil end
+    if not listsChild(parent, child) then child.action = nil end
   end
   redis.call("SCARD", parent.name .. ":dependencies")
   return 1, ""
@@ -154,7 +154,7 @@ local function lookAtJob(batch, job)
   local refused, exists = refusal("EXISTS", batch.base .. job.id)
   if refused then return 0, refused end
   if exists == 0 then return -1, "" end
-  if not stands(batch.base, batch.state, job.id, job.score) then return -3, "" end
+  if not isIn(batch.base, batch.state, job.id, job.score) then return -3, "" end
   return 1, ""
 end
 

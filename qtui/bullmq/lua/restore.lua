@@ -196,7 +196,7 @@ local function holdDeduplication(job)
   end
   local proto = job.base .. "dn:" .. job.deduplication
   if #job.proto > 0 and redis.call("EXISTS", proto) == 0 then
-    told("HSET", write("HSET", proto, job.proto))
+    noted("HSET", write("HSET", proto, job.proto))
   end
 end
 

@@ -213,9 +213,9 @@ local function moveBack(job)
 end
 
 local function takeBack(job, forbidden)
-  local stands = redis.pcall("ZSCORE", key[state], job.id)
-  if type(stands) == "table" and stands.err then return 0, stands.err end
-  if stands then return -3, "moved" end
+  local score = redis.pcall("ZSCORE", key[state], job.id)
+  if type(score) == "table" and score.err then return 0, score.err end
+  if score then return -3, "moved" end
   local pending = isPending(job)
   if pending and strandsParent(job) then return -3, "parent" end
   if forbidden then return 0, forbidden end
@@ -226,12 +226,12 @@ end
 
 -- The error if Redis refuses what would undo a move that is refused half-way.
 local function refusedUndo(job)
-  local function stands(member)
+  local function scoreOf(member)
     local _, score = refusal("ZSCORE", key[state], member)
     return score
   end
   local function remove(member) return refusal("ZREM", key[state], member) end
-  return refusedRemoval(stands, remove) or refusal("HDEL", job.name, "finishedOn")
+  return refusedRemoval(scoreOf, remove) or refusal("HDEL", job.name, "finishedOn")
 end
 
 local queue = readQueue(key, base)
@@ -252,7 +252,7 @@ while at < #ARGV do
   results[#results + 1] = code
   results[#results + 1] = detail
   if code == 1 then
-    told("XADD", redis.pcall("XADD", key.events, "MAXLEN", "~", queue.maxEvents, "*",
+    noted("XADD", redis.pcall("XADD", key.events, "MAXLEN", "~", queue.maxEvents, "*",
       "event", "undone", "jobId", job.id, "prev", job.place, "state", state))
   end
 end

@@ -23,7 +23,7 @@ READ: Final = 20_000
 """Members read from each end of a list to find jobs without LPOS: 5 ms of Redis's time."""
 
 SEARCHED: Final = 10_000
-"""Longest list that `stand_in_lists` searches whole when ``ends`` is set."""
+"""Longest list that `find_in_lists` searches whole when ``ends`` is set."""
 
 FEW: Final = 250
 """Jobs that `members_among` looks up one by one."""
@@ -40,7 +40,7 @@ _Search: TypeAlias = tuple[str, Command]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class InList:
     """The list that a job is in, or why that is not certain."""
 
     state: JobState | None = None
@@ -65,14 +65,14 @@ def first_reason(replies: Mapping[str, Reply], command: str) -> str:
     return ""
 
 
-async def stand_in_lists(
+async def find_in_lists(
     client: Client,
     queue: QueueKey,
     ids: Sequence[str],
     lists: Sequence[JobState],
     *,
     ends: bool = False,
-) -> dict[str, Standing]:
+) -> dict[str, InList]:
     """Returns the first of the given lists that each job is in.
 
     Args:
@@ -105,11 +105,11 @@ async def stand_in_lists(
         held[at], why = await _members(client, keys[at], error, ids)
         reasons += [why] if why else []
     crowded = next((lists[at] for at in range(len(lists)) if long[at]), None)
-    nowhere = Standing(None, "; ".join(reasons), crowded)
-    found: dict[str, Standing] = {}
+    nowhere = InList(None, "; ".join(reasons), crowded)
+    found: dict[str, InList] = {}
     for one in ids:
         here = next((lists[at] for at in range(len(lists)) if one in held[at]), None)
-        found[one] = nowhere if here is None else Standing(here)
+        found[one] = nowhere if here is None else InList(here)
     return found
 
 

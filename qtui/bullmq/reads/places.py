@@ -20,7 +20,7 @@ from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.hashes import read_hashes
-from qtui.bullmq.reads.lists import stand_in_lists
+from qtui.bullmq.reads.lists import find_in_lists
 from qtui.bullmq.reads.page import KEPT
 from qtui.bullmq.reads.reader import Whereabouts
 
@@ -60,7 +60,7 @@ class Places:
         reasons = await read_hashes(self._client, jobs, ["failedReason"], _reason)
         for job_id, reason in zip(failed, reasons, strict=True):
             found[job_id] = Whereabouts(JobState.FAILED, True, found[job_id].score, reason)
-        lists = await stand_in_lists(self._client, self._queue, listless, [JobState.ACTIVE])
+        lists = await find_in_lists(self._client, self._queue, listless, [JobState.ACTIVE])
         for job_id, exists in zip(listless, replies, strict=True):
             found[job_id] = Whereabouts(None, exists != 0).in_list(lists[job_id])
         return found

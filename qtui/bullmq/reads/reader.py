@@ -33,7 +33,7 @@ from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row
 from qtui.bullmq.reads.hashes import by_weight, read_hashes, read_hashes_together
 from qtui.bullmq.reads.last_runs import NEWEST, any_never_ran, last_ran_modern, newest
-from qtui.bullmq.reads.lists import Standing, first_reason, refused, stand_in_lists
+from qtui.bullmq.reads.lists import InList, find_in_lists, first_reason, refused
 from qtui.bullmq.reads.page import (
     KEPT,
     Page,
@@ -75,11 +75,11 @@ class Whereabouts:
     unknown: str = ""
     """Why a state could not be read, if the job was found in none of the others."""
 
-    def in_list(self, standing: Standing) -> Whereabouts:
+    def in_list(self, place: InList) -> Whereabouts:
         """Adds what the lists say about a job that is in no sorted set."""
-        if standing.state is not None:
-            return Whereabouts(standing.state, self.exists)
-        unknown = "; ".join(filter(None, (self.unknown, standing.unknown)))
+        if place.state is not None:
+            return Whereabouts(place.state, self.exists)
+        unknown = "; ".join(filter(None, (self.unknown, place.unknown)))
         return replace(self, unknown=unknown)
 
     @property
@@ -312,7 +312,7 @@ class Reader:
             reasons: whether to read the reasons of failed jobs.
 
         Costs one round trip with six commands of O(1) or O(log n) a job, one with an HMGET for each
-        failed job whose reason is read, and what `stand_in_lists` costs for each job that is in no
+        failed job whose reason is read, and what `find_in_lists` costs for each job that is in no
         sorted set. That is O(n), 25 ms in a list of a million: leave out long lists when asking
         about many jobs.
 
@@ -344,8 +344,9 @@ class Reader:
             found[job_id] = replace(found[job_id], failed_reason=known)
         listless = [job_id for job_id in ids if found[job_id].state is None]
         there = [job_id for job_id in listless if found[job_id].exists]
-        for job_id, standing in (await stand_in_lists(self._client, queue, there, lists)).items():
-            found[job_id] = found[job_id].in_list(standing)
+        listed = await find_in_lists(self._client, queue, there, lists)
+        for job_id, in_list in listed.items():
+            found[job_id] = found[job_id].in_list(in_list)
         return found
 
     async def _failed_reasons(self, queue: QueueKey, ids: Sequence[str]) -> list[str | None]:

@@ -14,7 +14,7 @@ from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.hashes import read_hashes
-from qtui.bullmq.reads.lists import Standing, first_reason, stand_in_lists
+from qtui.bullmq.reads.lists import InList, find_in_lists, first_reason
 from qtui.bullmq.reads.reader import Whereabouts
 from qtui.bullmq.schedulers.scheduler import (
     FIELDS,
@@ -246,10 +246,10 @@ async def _jobs(client: Client, queue: QueueKey, ids: Sequence[str]) -> list[_Jo
         client, [queue.job(one) for one in ids], ITERATION_FIELDS, made, beside
     )
     listless = [one.id for one in jobs if one.place.state is None and one.place.exists]
-    standing = await stand_in_lists(client, queue, listless, _LISTS, ends=True)
+    listed = await find_in_lists(client, queue, listless, _LISTS, ends=True)
     return [
-        _Job(one.id, one.place.in_list(_certain(standing[one.id])), one.fields)
-        if one.id in standing
+        _Job(one.id, one.place.in_list(_certain(listed[one.id])), one.fields)
+        if one.id in listed
         else one
         for one in jobs
     ]
@@ -266,11 +266,11 @@ def _place(queue: QueueKey, replies: Sequence[Reply]) -> Whereabouts:
     return Whereabouts(None, exists == 1, unknown=unread)
 
 
-def _certain(standing: Standing) -> Standing:
+def _certain(place: InList) -> InList:
     """A job that was sought at the ends of a list only may be in its middle."""
-    if standing.state is None and standing.crowded is not None and not standing.unknown:
-        return Standing(None, f"it may be in the middle of {standing.crowded}, which is long")
-    return standing
+    if place.state is None and place.crowded is not None and not place.unknown:
+        return InList(None, f"it may be in the middle of {place.crowded}, which is long")
+    return place
 
 
 async def _by_time(

@@ -163,11 +163,11 @@ class Hunt:
         for reply in replies:
             if isinstance(reply, ResponseError):  # no sorted set
                 raise reply
-        stands = dict(zip(ids, map(score, replies), strict=True))
-        here = [one for one in ids if (at := stands[one]) is not None and self._in_time(at)]
+        scores = dict(zip(ids, map(score, replies), strict=True))
+        here = [one for one in ids if (at := scores[one]) is not None and self._in_time(at)]
         met = await read_fields(self._client, self._queue, here, self._needs)
         for one in met:
-            one.score = stands[one.id]
+            one.score = scores[one.id]
         return met
 
     def _in_time(self, at: float) -> bool:

@@ -325,10 +325,10 @@ class Walk:
         commands += [("ZSCORE", self._key, one) for one, _ in latest]
         replies = await ask(self._client, commands)
         half = len(latest)
-        for [one, stood], place, at in zip(latest, replies[:half], replies[half:], strict=True):
+        for [one, met_at], place, at in zip(latest, replies[:half], replies[half:], strict=True):
             rank = number(place)
-            if rank is not None and score(at) == stood:
-                self._last = Window(Step([one], {}, [stood]), (stood, stood), at_end=False)
+            if rank is not None and score(at) == met_at:
+                self._last = Window(Step([one], {}, [met_at]), (met_at, met_at), at_end=False)
                 self._next = rank + 1
                 return True
         return False

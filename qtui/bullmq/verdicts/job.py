@@ -16,7 +16,7 @@ from qtui.bullmq.ask import Command, Reply, ask, number, present, score, text, t
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import Garbage, JobState, attempts_made, option_number
-from qtui.bullmq.reads.lists import stand_in_lists
+from qtui.bullmq.reads.lists import find_in_lists
 from qtui.bullmq.signature.headline import headline
 from qtui.bullmq.verdicts.queue import DUE_SHIFT, QueueFacts, judge_queue, limits_of
 from qtui.bullmq.verdicts.verdict import LATE, Verdict, Weight, fine, held, unknown, wrong
@@ -131,8 +131,8 @@ async def read_job_facts(
     if state is None and (known or not refused):
         known_list = near is not None and near.is_list
         lists = [JobState.ACTIVE] if known_list else _LISTS
-        standing = (await stand_in_lists(client, queue, [job_id], lists))[job_id]
-        state, why = standing.state, standing.unknown
+        place = (await find_in_lists(client, queue, [job_id], lists))[job_id]
+        state, why = place.state, place.unknown
         if state is None and known_list and not why:
             state = near
     last = await _third(

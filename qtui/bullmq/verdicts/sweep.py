@@ -11,7 +11,7 @@ from qtui.bullmq.ask import Command, ask, number, text
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import NOT_JOBS, JobState
-from qtui.bullmq.reads.lists import stand_in_lists
+from qtui.bullmq.reads.lists import find_in_lists
 from qtui.bullmq.reads.queues.discovery import scan
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.search.walk import Walk
@@ -150,8 +150,8 @@ class Sweep:
         found = await Reader(self._client).whereabouts(self._queue, ids, ())
         listless = [one for one in ids if found[one].state is None]
         lists = [state for state in JobState if state.is_list]
-        standing = await stand_in_lists(self._client, self._queue, listless, lists)
-        states = {one: standing[one].state if one in standing else found[one].state for one in ids}
+        listed = await find_in_lists(self._client, self._queue, listless, lists)
+        states = {one: listed[one].state if one in listed else found[one].state for one in ids}
         return {one: state for one, state in states.items() if state is not None}
 
     async def _doubled(self) -> list[Finding]:

@@ -58,13 +58,15 @@ async def _plan(
     selection: Selection,
     *,
     progress: Callable[[int, int], None],
-    told: Callable[[Sequence[Result]], None],
+    report: Callable[[Sequence[Result]], None],
     rate: float | None,
 ) -> RemovalPlan:
-    def tell(predictions: Sequence[Prediction]) -> None:
-        told([one.result for one in predictions])
+    def results_of(predictions: Sequence[Prediction]) -> None:
+        report([one.result for one in predictions])
 
-    return await make_removal_plan(client, selection, progress=progress, told=tell, rate=rate)
+    return await make_removal_plan(
+        client, selection, progress=progress, report=results_of, rate=rate
+    )
 
 
 async def _resume(taken: Interrupted, client: Client) -> Campaign[Remove]:

@@ -56,7 +56,7 @@ async def _examine(
     if not found and not request.queues:
         await say_none(client, place.err, settings.prefixes)
     examined = _Examination(place, request)
-    examined.tell(await check_server(client, settings.prefixes[0]))
+    examined.print(await check_server(client, settings.prefixes[0]))
     for status in found:
         await examined.queue(client, status)
     examined.end(len(found))
@@ -76,7 +76,7 @@ class _Examination:
         self.findings: list[Finding] = []
         self._skipped: list[tuple[QueueKey, int]] = []
 
-    def tell(self, findings: Sequence[Finding]) -> None:
+    def print(self, findings: Sequence[Finding]) -> None:
         """Prints findings."""
         self.findings += findings
         for one in findings:
@@ -89,7 +89,7 @@ class _Examination:
 
     async def queue(self, client: Client, status: QueueStatus) -> None:
         """Examines a queue, all of its jobs if they are few or if that was asked for."""
-        self.tell(await check_queue(client, status.queue))
+        self.print(await check_queue(client, status.queue))
         jobs = sum(status.count(state) for state in JobState)
         if jobs > SMALL and not self._request.deep:
             self._skipped.append((status.queue, jobs))
@@ -102,7 +102,7 @@ class _Examination:
                     progress.say(f"{plain(status.queue.name)}: {count(seen)} jobs and keys read")
         finally:
             progress.clear()
-        self.tell(sweep.findings)
+        self.print(sweep.findings)
 
     def end(self, queues: int) -> None:
         """Prints how many findings there are, and which jobs were not looked at."""

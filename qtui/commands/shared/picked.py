@@ -84,7 +84,7 @@ class MakePlan(Protocol[P_co]):
         selection: Selection,
         *,
         progress: Callable[[int, int], None],
-        told: Callable[[Sequence[Result]], None],
+        report: Callable[[Sequence[Result]], None],
         rate: float | None,
     ) -> Awaitable[P_co]:
         """Reads the jobs and predicts what the action would do with each."""
@@ -323,14 +323,14 @@ async def _plan(
         if seen < total and time.monotonic() - since > _QUICK:
             progress.say(f"reading {count(seen)} of {plural(total, 'job')}")
 
-    def told(results: Iterable[Result]) -> None:
+    def print_each(results: Iterable[Result]) -> None:
         if request.dry_run and not status.kind.refusal:
             progress.clear()
             report.results(results)
 
     try:
         rate = place.settings.scan_rate
-        return await command.plan(client, selection, progress=say, told=told, rate=rate)
+        return await command.plan(client, selection, progress=say, report=print_each, rate=rate)
     finally:
         progress.clear()
 
@@ -386,7 +386,7 @@ def resume_jobs(
     except JournalError as error:
         raise CommandError(str(error), NOT_ALL) from None
 
-    async def go_on(client: Client) -> int:
+    async def resume(client: Client) -> int:
         campaign = await command.resume(taken, client)
         action = campaign.action
         verb, state = command.verb, action.state
@@ -399,7 +399,7 @@ def resume_jobs(
         finally:
             campaign.close()
 
-    return place.ask(go_on, writes=command.verb)
+    return place.ask(resume, writes=command.verb)
 
 
 def take_over(place: Workplace, verb: Verb, name: str, *, yes: bool) -> Interrupted:

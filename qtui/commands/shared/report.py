@@ -131,12 +131,12 @@ class Report:
             for result in results:
                 self._out.json(self._object(result))
         else:
-            told = [one for one in results if self._tells(retried=one.code is Code.DONE)]
-            if told:
-                self._table.write([self._cells(result) for result in told])
+            shown = [one for one in results if self._is_shown(retried=one.code is Code.DONE)]
+            if shown:
+                self._table.write([self._cells(result) for result in shown])
         self._out.flush()
 
-    def _tells(self, *, retried: bool) -> bool:
+    def _is_shown(self, *, retried: bool) -> bool:
         """Whether a job gets a line: on a terminal `FEW` get one, first those not retried."""
         if not self._brief:
             return True
@@ -172,7 +172,7 @@ class Report:
         self._codes.update(one.code for one in forecasts)
         rows = []
         for one in forecasts:
-            if not self._tells(retried=one.code is Code.DONE):
+            if not self._is_shown(retried=one.code is Code.DONE):
                 continue
             cell = Cell(f"→ {one.place()}", Tone.GOOD)
             id_cell, verdict_cell = self._cells(_as_result(one))

@@ -133,7 +133,7 @@ class _Question:
     def _answered(self) -> None:
         self.close()
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
-            self._campaign.go_on()
+            self._campaign.proceed()
         else:
             self._campaign.give_in()
 

@@ -21,7 +21,7 @@ from qtui.operations.journal.texts import Texts
 class Seen(NamedTuple):
     """The state of a call's jobs, read after its reply was lost."""
 
-    stand: Sequence[bool]
+    untouched: Sequence[bool]
     """Whether each job is where it was picked. While one is, the call has done nothing yet, since
     it is atomic, and can safely be sent again."""
     results: Sequence[Result]

@@ -165,10 +165,10 @@ class Campaign(Generic[A_co]):
 
     @property
     def question(self) -> str:
-        """Why it is on hold until `go_on` or `stop`: too many of its jobs failed again."""
+        """Why it is on hold until `proceed` or `stop`: too many of its jobs failed again."""
         return "" if self._brake is None or self.is_over else self._brake.held
 
-    def go_on(self) -> None:
+    def proceed(self) -> None:
         """Continues a campaign that its brake has put on hold."""
         if self._brake is not None:
             self._brake.release()

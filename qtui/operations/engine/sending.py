@@ -119,7 +119,7 @@ class Delivery:
                 continue
             except LOST as error:
                 seen = await self._look(load, error)
-                if not any(seen.stand):
+                if not any(seen.untouched):
                     self._calls.heal()
                     return Sent(load, seen.results)
                 if not await self._calls.bear(error):
@@ -214,8 +214,8 @@ class Delivery:
 def _given_up(seen: Seen) -> list[Result]:
     """The results of a call that is lost again and again: the last one may still be executed."""
     return [
-        Result(one.job_id, Code.UNKNOWN) if stands else one
-        for stands, one in zip(seen.stand, seen.results, strict=True)
+        Result(one.job_id, Code.UNKNOWN) if untouched else one
+        for untouched, one in zip(seen.untouched, seen.results, strict=True)
     ]
 
 

@@ -306,8 +306,8 @@ async def _from_start(
     busy = [node for node in nodes if _busy(node)]
     if busy and not resumed:
         states = Counter(str(node.state) for node in busy)
-        told = ", ".join(f"{number} {state}" for state, number in states.items())
-        refusal = refusal or f"the flow is still running ({told}): {job_names(busy)}"
+        counts = ", ".join(f"{number} {state}" for state, number in states.items())
+        refusal = refusal or f"the flow is still running ({counts}): {job_names(busy)}"
     steps = _resumed_steps(tree) if resumed else _start_steps(tree)
     done = sum(step.part is Part.DONE for step in steps)
     return RerunPlan(
@@ -361,7 +361,7 @@ async def make_rerun_plan(
         job_id: any job of the flow; its root is looked for upward.
         start: whether to rerun failed jobs only, or all jobs.
         known: queues that are known, which helps to part keys whose ids hold colons.
-        progress: is told how many jobs have been read.
+        progress: called with how many jobs have been read.
         drop_lost: whether parents are to run without children that are gone before they completed.
 
     Costs four round trips for each ancestor, and per generation one for every 250 jobs, three at

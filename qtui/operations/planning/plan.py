@@ -380,7 +380,7 @@ async def make_plan(
     selection: Selection,
     *,
     progress: Callable[[int, int], None] = lambda seen, total: None,
-    told: Callable[[Sequence[Forecast]], None] = lambda forecasts: None,
+    report: Callable[[Sequence[Forecast]], None] = lambda forecasts: None,
     early: Callable[[Plan], None] = lambda plan: None,
     rate: float | None = None,
 ) -> Plan:
@@ -389,8 +389,8 @@ async def make_plan(
     Args:
         client: where to read.
         selection: which jobs.
-        progress: is told after each step how many jobs have been looked at, and of how many.
-        told: is told each forecast, which a query's plan does not keep.
+        progress: called after each step with how many jobs have been read, and of how many.
+        report: called with each forecast; the plan of a query does not keep them.
         early: is told the plan of a whole state before its jobs are read: how many they are is
             known at once, and its tally grows while they are read.
         rate: jobs a second that a query reads at most, see `qtui.bullmq.search.walk.Walk`.
@@ -430,7 +430,7 @@ async def make_plan(
             found = _after_children(kept_together(found), kin)
             tally.add(found)
             sample.add(found)
-            told(found)
+            report(found)
             progress(hunt.seen, hunt.total)
         tally.keep_together()
         families = await sample.warnings(client, selection, evidence, kin)
@@ -456,7 +456,7 @@ async def make_plan(
     families = await sample.warnings(client, selection, evidence, kin)
     ordered = _barred(ordered, families)
     tally.add(ordered)
-    told(ordered)
+    report(ordered)
     pinned = replace(selection, jobs=tuple(one.picked for one in ordered))
     return Plan(
         status=status,

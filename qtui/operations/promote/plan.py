@@ -151,7 +151,7 @@ async def make_promotion_plan(
     selection: Selection,
     *,
     progress: Callable[[int, int], None] = lambda seen, total: None,
-    told: Callable[[Sequence[Result]], None] = lambda results: None,
+    report: Callable[[Sequence[Result]], None] = lambda results: None,
     rate: float | None = None,
 ) -> PromotionPlan:
     """Reads the selected jobs and predicts what a promotion would do with each.
@@ -159,8 +159,8 @@ async def make_promotion_plan(
     Args:
         client: where to read.
         selection: which delayed jobs.
-        progress: is told after each step how many jobs have been looked at, and of how many.
-        told: is told what is expected of each job, which the plan of a query does not keep.
+        progress: called after each step with how many jobs have been read, and of how many.
+        report: called with what is expected of each job; the plan of a query does not keep it.
         rate: jobs a second that a query reads at most, see `qtui.bullmq.search.walk.Walk`.
 
     Costs what `selected_rows` costs, and some round trips more.
@@ -181,7 +181,7 @@ async def make_promotion_plan(
         some, evidence = _forecasts(read.rows, iterations, status, evidence)
         tally.add(some)
         expected = [_result(one, iterations) for one in some]
-        told(expected)
+        report(expected)
         schedulers |= dict.fromkeys(iterations.values())
         picked += [one.picked for one in some]
         results += expected if isinstance(selection, Chosen) else ()

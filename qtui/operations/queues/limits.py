@@ -404,7 +404,7 @@ class LimitsChange:
         """Changes them, all or none."""
         return await self.writer.change(self.queue, self.settings)
 
-    async def stands(self) -> bool:
+    async def is_unfinished(self) -> bool:
         """Whether one of them is not as it is to be."""
         now = await limits_now(self.client, self.queue, self.settings)
         return any(now[one.name] != one.after for one in self.settings)

@@ -284,7 +284,7 @@ class Obliteration:
             parts.append(f"left, since BullMQ makes no such keys: {names}")
         return "; ".join(parts)
 
-    async def stands(self) -> bool:
+    async def is_unfinished(self) -> bool:
         """Whether any of its own keys is left."""
         [status] = await read_status(self.client, [self.queue])
         return status.exists

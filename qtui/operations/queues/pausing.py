@@ -135,12 +135,12 @@ class PausingPlan:
     def warnings(self, options: PlanOptions | None = None) -> list[str]:
         """Returns what to know before, in sentences; plain."""
         several = len(self.chosen) > 1
-        tell = _of_pause if self.verb is Verb.PAUSE else _of_resume
-        told: dict[str, list[str]] = {}
+        warnings_of = _of_pause if self.verb is Verb.PAUSE else _of_resume
+        by_kind: dict[str, list[str]] = {}
         for one in self.chosen:
-            for kind, words in tell(one, _name(one, several)):
-                told.setdefault(kind, []).append(words)
-        return [words for alike in told.values() for words in _first_of(alike)]
+            for kind, words in warnings_of(one, _name(one, several)):
+                by_kind.setdefault(kind, []).append(words)
+        return [words for alike in by_kind.values() for words in _first_of(alike)]
 
     def action(self, client: Client, options: PlanOptions | None = None) -> QueueAction:
         """Returns the action, with a writer of its own; not for a plan that changes nothing."""
@@ -283,7 +283,7 @@ class Pause:
         """Pauses it."""
         return await self.writer.pause(self.queue)
 
-    async def stands(self) -> bool:
+    async def is_unfinished(self) -> bool:
         """Whether it is not paused."""
         [status] = await read_status(self.client, [self.queue])
         return not status.paused
@@ -305,7 +305,7 @@ class Resume:
         """Brings back some of what is in ``paused``, or all of it, and resumes the queue then."""
         return await self.writer.resume(self.queue)
 
-    async def stands(self) -> bool:
+    async def is_unfinished(self) -> bool:
         """Whether it is paused, or has jobs stranded in ``paused``."""
         [status] = await read_status(self.client, [self.queue])
         return status.paused or status.count(JobState.PAUSED) > 0

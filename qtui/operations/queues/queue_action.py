@@ -40,7 +40,7 @@ class QueueChange(Protocol):
             Unable, LOST, REFUSED: as `Load.send`.
         """
 
-    async def stands(self) -> bool:
+    async def is_unfinished(self) -> bool:
         """Whether the queue still is as the change found it, or half-way. Reads only."""
 
 
@@ -137,7 +137,7 @@ class QueueAction:
     async def lost(self) -> Sequence[Picked]:
         """Returns the queues with code 1 that are as they were before."""
         done = [one for one in self.changes if self.name_of(one) in self._done]
-        return [Picked(self.name_of(one)) for one in done if await one.stands()]
+        return [Picked(self.name_of(one)) for one in done if await one.is_unfinished()]
 
     def withdraw(self, lost: Sequence[Picked]) -> None:
         """Hands these queues out again."""
@@ -227,8 +227,8 @@ class QueueLoad:
 
     async def look(self) -> Seen:
         """Reads the queue after a step whose reply was lost."""
-        stands = await self.change.stands()
-        return Seen([stands], [self.action.assumed(self.change)])
+        unfinished = await self.change.is_unfinished()
+        return Seen([unfinished], [self.action.assumed(self.change)])
 
     async def correct(self, seen: Seen, results: Sequence[Result]) -> list[Result]:
         """A step that finds nothing to do, after a lost one, found what that one did."""

@@ -329,7 +329,7 @@ async def make_removal_plan(
     selection: Selection,
     *,
     progress: Callable[[int, int], None] = lambda seen, total: None,
-    told: Callable[[Sequence[Prediction]], None] = lambda predictions: None,
+    report: Callable[[Sequence[Prediction]], None] = lambda predictions: None,
     rate: float | None = None,
 ) -> RemovalPlan:
     """Reads the selected jobs and what hangs on each, and predicts what a removal would do.
@@ -337,8 +337,8 @@ async def make_removal_plan(
     Args:
         client: where to read.
         selection: which jobs, in any state.
-        progress: is told after each step how many jobs have been looked at, and of how many.
-        told: is told each prediction, which the plan of a query does not keep.
+        progress: called after each step with how many jobs have been read, and of how many.
+        report: called with each prediction; the plan of a query does not keep them.
         rate: jobs a second that a query reads at most, see `qtui.bullmq.search.walk.Walk`.
 
     Costs what `chosen_rows` or a `Hunt` costs, and what `read_hanging` costs. A query on a state
@@ -357,7 +357,7 @@ async def make_removal_plan(
     async for rows, seen, total in selected_rows(client, selection, rate=rate):
         some = await predicted(rows)
         tally.add(some)
-        told(some)
+        report(some)
         if isinstance(selection, Chosen):
             kept += some
         if is_fixed_by(selection):

@@ -114,7 +114,7 @@ class Remove(PickedAction):
                 return max(1, place)
         return jobs
 
-    def stands(self, pick: Picked, row: Row) -> bool:
+    def is_untouched(self, pick: Picked, row: Row) -> bool:
         """Whether a job is as it was picked; an id without a hash may be, too."""
         return pick.pinned and row.score == pick.score
 
@@ -136,8 +136,8 @@ class Remove(PickedAction):
         again = {row.id: row for row in await self.pins.rows(torn)} if torn else {}
         pairs = [(one, again.get(row.id, row)) for one, row in zip(picks, rows, strict=True)]
         results = [self.result_of_lost(one, row) for one, row in pairs]
-        stand = [self.stands(one, row) for one, row in pairs]
-        return Seen(stand, await self._told_by_events(results))
+        untouched = [self.is_untouched(one, row) for one, row in pairs]
+        return Seen(untouched, await self._decided_by_events(results))
 
     async def corrected(
         self, picks: Sequence[Picked], seen: Seen, results: Sequence[Result]
@@ -150,14 +150,14 @@ class Remove(PickedAction):
         if any(result.done for result in results):
             return list(results)
         found = []
-        for stood, known, result in zip(seen.stand, seen.results, results, strict=True):
-            if stood and result.code is Code.NO_SUCH_JOB:
+        for was_there, known, result in zip(seen.untouched, seen.results, results, strict=True):
+            if was_there and result.code is Code.NO_SUCH_JOB:
                 found.append(Result(result.job_id, Code.UNKNOWN))
             else:
-                found.append(result if stood or result.code in KEPT else known)
-        return await self._told_by_events(found)
+                found.append(result if was_there or result.code in KEPT else known)
+        return await self._decided_by_events(found)
 
-    async def _told_by_events(self, results: Sequence[Result]) -> list[Result]:
+    async def _decided_by_events(self, results: Sequence[Result]) -> list[Result]:
         unknown = {one.job_id for one in results if one.code is Code.UNKNOWN}
         if not unknown:
             return list(results)

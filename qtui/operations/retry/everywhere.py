@@ -273,7 +273,7 @@ class QueueJobs:
     async def look(self) -> Seen:
         """Reads the jobs after a call whose reply was lost."""
         seen = await self.jobs.look()
-        return Seen(seen.stand, _keyed(self.part.queue, seen.results))
+        return Seen(seen.untouched, _keyed(self.part.queue, seen.results))
 
     async def correct(self, seen: Seen, results: Sequence[Result]) -> list[Result]:
         """Returns the true results of a call that was sent again."""

@@ -57,7 +57,7 @@ class SchedulerChange(ABC):
         """Does the next step; see `QueueChange`."""
 
     @abstractmethod
-    async def stands(self) -> bool:
+    async def is_unfinished(self) -> bool:
         """Whether it still is as the change found it."""
 
     def result(self) -> Result:
@@ -93,7 +93,7 @@ class _Reschedule(SchedulerChange):
         batch = await self.writer.change(self.queue, reading.change)
         return QueueStep(batch.results[0], note=batch.note, seconds=batch.seconds)
 
-    async def stands(self) -> bool:
+    async def is_unfinished(self) -> bool:
         """Whether it has the score that it had."""
         score = await read_score(self.client, self.queue, self.id)
         return self.reading is not None and score == self.reading.state.score

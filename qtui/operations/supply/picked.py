@@ -111,7 +111,7 @@ class PickedAction(ABC):
         """Returns what the user chose beside the jobs, for the journal's header; nothing."""
         return {}
 
-    def stands(self, pick: Picked, row: Row) -> bool:
+    def is_untouched(self, pick: Picked, row: Row) -> bool:
         """Whether a job is as it was picked, so that the call would act on it."""
         return pick.pinned and row.score == pick.score and not row.missing
 
@@ -127,7 +127,7 @@ class PickedAction(ABC):
         rows = await self.pins.rows([one.job_id for one in picks])
         pairs = list(zip(picks, rows, strict=True))
         return Seen(
-            [self.stands(one, row) for one, row in pairs],
+            [self.is_untouched(one, row) for one, row in pairs],
             [self.result_of_lost(one, row) for one, row in pairs],
         )
 
@@ -144,10 +144,10 @@ class PickedAction(ABC):
         if any(result.done for result in results):
             return list(results)
         found = []
-        for stood, known, result in zip(seen.stand, seen.results, results, strict=True):
+        for untouched, known, result in zip(seen.untouched, seen.results, results, strict=True):
             if result.code in KEPT:
                 found.append(result)
-            elif stood:
+            elif untouched:
                 gone = result.code is Code.NO_SUCH_JOB
                 found.append(Result(result.job_id, Code.UNKNOWN if gone else Code.DONE))
             else:

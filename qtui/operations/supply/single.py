@@ -26,10 +26,10 @@ T = TypeVar("T")
 class Judged(NamedTuple):
     """A job that may have been sent, as it was read."""
 
-    stands: bool
+    untouched: bool
     """Whether it is as it was before the call, which has then done nothing."""
     result: Result
-    """Its result if it does not stand."""
+    """Its result if it is not."""
 
 
 class SingleAction(ABC, Generic[T]):
@@ -91,7 +91,7 @@ class SingleAction(ABC, Generic[T]):
     async def lost(self) -> Sequence[Picked]:
         """Returns the jobs with code 1 of whose change the server now knows nothing."""
         seen = [(self.id_of(job), await self.judge(job)) for job in self._done]
-        return [Picked(job_id) for job_id, one in seen if one.stands]
+        return [Picked(job_id) for job_id, one in seen if one.untouched]
 
     def withdraw(self, lost: Sequence[Picked]) -> None:
         """Voids the codes 1 of these jobs: they are handed out again."""
@@ -178,7 +178,7 @@ class Single(Generic[T]):
     async def look(self) -> Seen:
         """Reads what became of it after a call whose reply was lost."""
         seen = [await self.action.judge(job) for job in self.jobs]
-        return Seen([one.stands for one in seen], [one.result for one in seen])
+        return Seen([one.untouched for one in seen], [one.result for one in seen])
 
     async def correct(self, seen: Seen, results: Sequence[Result]) -> list[Result]:
         """Returns the true result of a call that was sent again.
@@ -189,7 +189,7 @@ class Single(Generic[T]):
         if result.done:
             return list(results)
         [now] = [await self.action.judge(job) for job in self.jobs]
-        return [now.result if not now.stands and now.result.done else result]
+        return [now.result if not now.untouched and now.result.done else result]
 
     def settle(self, results: Sequence[Result]) -> Sequence[Result]:
         """Gives its result to the action."""

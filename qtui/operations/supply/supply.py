@@ -74,7 +74,7 @@ class Supply:
         self._look = look
         self._sent = before.sent if before is not None else None
         self._doubtful = list(before.doubtful) if before is not None else []
-        self._stand: list[SnapshotPage] = []
+        self._unsent: list[SnapshotPage] = []
         self._pages: AsyncGenerator[SnapshotPage] | None = None
         self._taken: set[int] = set()
         """Hashes of ids sent: a job that fails again by a clock that lags must not come again."""
@@ -94,12 +94,12 @@ class Supply:
         if not some:
             return None
         seen = await self._look(some)
-        left = replace(self._all_chosen, jobs=tuple(compress(some, seen.stand)))
+        left = replace(self._all_chosen, jobs=tuple(compress(some, seen.untouched)))
         pages = read_snapshots(self._client, left, self._wiped)
-        self._stand += [page async for page in pages]
+        self._unsent += [page async for page in pages]
         self.take(some)
         del self._doubtful[:CHOSEN_AT_ONCE]
-        return list(compress(seen.results, [not stands for stands in seen.stand]))
+        return list(compress(seen.results, [not untouched for untouched in seen.untouched]))
 
     @property
     def _all_chosen(self) -> Chosen:
@@ -125,8 +125,8 @@ class Supply:
         """
         if self._held is None:
             return await self._read_kin()
-        if self._stand:
-            return self._held.hold(self._stand.pop(0))
+        if self._unsent:
+            return self._held.hold(self._unsent.pop(0))
         if not self._at_parents:
             page = await self._next(self._left)
             if page is not None:

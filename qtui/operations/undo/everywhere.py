@@ -13,7 +13,7 @@ from qtui.bullmq.writers.batch import Batch
 from qtui.operations.journal.lines import Header, renamed
 from qtui.operations.journal.texts import Texts
 from qtui.operations.retry.everywhere import queues_of
-from qtui.operations.undo.inverse import Deed, Inverse, MakeInverse, Standing
+from qtui.operations.undo.inverse import Deed, Expected, Inverse, MakeInverse
 
 
 class EachQueue:
@@ -48,12 +48,12 @@ class EachQueue:
         """Returns how many of the first jobs are of one queue, so that one step can change them."""
         return next((len(some) for _, some in self._runs(deeds)), 0)
 
-    async def look(self, deeds: Sequence[Deed]) -> Sequence[Standing]:
+    async def look(self, deeds: Sequence[Deed]) -> Sequence[Expected]:
         """Returns where the jobs are now, in order."""
-        found: list[Standing] = []
+        found: list[Expected] = []
         for queue, some in self._runs(deeds):
             if queue is None:
-                found += [Standing(Result(one.id, Code.NOT_IN_STATE)) for one in some]
+                found += [Expected(Result(one.id, Code.NOT_IN_STATE)) for one in some]
                 continue
             for one in await self._inverses[queue].look(_own(queue, some)):
                 found.append(one._replace(result=_keyed(queue, one.result)))

@@ -44,8 +44,8 @@ class Deed(NamedTuple):
         return self.snapshot.id
 
 
-class Standing(NamedTuple):
-    """Where a job is now, found by reading."""
+class Expected(NamedTuple):
+    """What an undo of one job would do now, found by reading."""
 
     result: Result
     """What `Inverse.send` would answer now: 1 and where the job would go, or why it is left
@@ -65,7 +65,7 @@ class Inverse(Protocol):
     def done(self) -> str:
         """What becomes of a job, for the plan: ``back to failed``."""
 
-    async def look(self, deeds: Sequence[Deed]) -> Sequence[Standing]:
+    async def look(self, deeds: Sequence[Deed]) -> Sequence[Expected]:
         """Returns where the jobs are now, in order. Reads only; for plans, and after a lost call.
 
         It may be optimistic where a read is expensive (a place in a long list): `send` decides.

@@ -12,7 +12,7 @@ from qtui.operations.journal.lines import Header, Snapshot, snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.queues.limits import LimitsChange, former_limits, limits_now, settings_back
 from qtui.operations.queues.queue_action import finished, queue_of
-from qtui.operations.undo.inverse import Deed, Standing, sender
+from qtui.operations.undo.inverse import Deed, Expected, sender
 from qtui.verbs import Verb
 
 
@@ -32,7 +32,7 @@ class Unlimit:
         self._client = client
         self._writer = LimitsWriter(client) if writes else None
 
-    async def look(self, deeds: Sequence[Deed]) -> Sequence[Standing]:
+    async def look(self, deeds: Sequence[Deed]) -> Sequence[Expected]:
         """Returns whether the limits are as they were set. Costs four round trips a queue."""
         found = []
         for deed in deeds:
@@ -41,7 +41,7 @@ class Unlimit:
             other = next((one.name for one in settings if now[one.name] != one.before), "")
             arrived = all(now[one.name] == one.after for one in settings)
             code = Code.NOT_IN_STATE if other or not settings else Code.DONE
-            found.append(Standing(Result(deed.id, code, error=other), arrived=arrived))
+            found.append(Expected(Result(deed.id, code, error=other), arrived=arrived))
         return found
 
     async def snapshot(self, deeds: Sequence[Deed], texts: Texts | None) -> bytes:

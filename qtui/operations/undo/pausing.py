@@ -12,7 +12,7 @@ from qtui.operations.journal.lines import Header, Snapshot, snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.queues.pausing import PausingPlan, change_of, plan_pausing, waiting_of
 from qtui.operations.queues.queue_action import finished, queue_of
-from qtui.operations.undo.inverse import Deed, Standing
+from qtui.operations.undo.inverse import Deed, Expected
 from qtui.verbs import Verb
 
 
@@ -46,11 +46,11 @@ class _Inverse:
             self._client, self.verb, [queue_of(one.snapshot) for one in deeds]
         )
 
-    async def look(self, deeds: Sequence[Deed]) -> Sequence[Standing]:
+    async def look(self, deeds: Sequence[Deed]) -> Sequence[Expected]:
         """Returns what a pause or a resume would do now; costs what `plan_pausing` costs."""
         plan = await self._plan(deeds)
         return [
-            Standing(
+            Expected(
                 Result(one.queue.base, one.code, one.target, one.why),
                 arrived=one.code is Code.NOT_IN_STATE,
             )

@@ -190,7 +190,7 @@ async def make_undo_plan(
     *,
     anyway: bool = False,
     progress: Callable[[int, int], None] = lambda seen, total: None,
-    told: Callable[[Sequence[Result]], None] = lambda results: None,
+    report: Callable[[Sequence[Result]], None] = lambda results: None,
 ) -> UndoPlan:
     """Returns what an undo of an operation would do now. Reads only.
 
@@ -202,7 +202,7 @@ async def make_undo_plan(
         only: ids of its jobs; none for all.
         anyway: whether to accept any address, since the user said that the data is the same.
         progress: called with the jobs read and their number.
-        told: called with forecasts, as they are made.
+        report: called with forecasts, as they are made.
 
     Costs a pass over the journal, and what `Inverse.look` costs for each job.
 
@@ -227,7 +227,7 @@ async def make_undo_plan(
         places = range(start, min(start + AT_ONCE, total))
         some = await asyncio.to_thread(deeds.read, places)
         results = [_worded(inverse, one.result) for one in await inverse.look(some)]
-        told(results)
+        report(results)
         if total <= KEPT:
             forecasts += results
         if only:

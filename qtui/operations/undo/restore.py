@@ -21,7 +21,7 @@ from qtui.operations.remove.wiped import WipedJobs, below_of, removed_jobs
 from qtui.operations.supply.pins import Pins
 from qtui.operations.supply.selection import Chosen
 from qtui.operations.supply.snapshots import SnapshotPage, read_snapshots
-from qtui.operations.undo.inverse import Deed, Standing, sender
+from qtui.operations.undo.inverse import Deed, Expected, sender
 
 _UNREAD: Final = "unread"
 _DOUBTFUL: Final = "doubtful"
@@ -59,7 +59,7 @@ class Restore:
         """What becomes of a job."""
         return f"back to {self._state}"
 
-    async def look(self, deeds: Sequence[Deed]) -> Sequence[Standing]:
+    async def look(self, deeds: Sequence[Deed]) -> Sequence[Expected]:
         """Returns which jobs are gone still; does not look at what else `send` heeds.
 
         Costs what `Pins.rows` costs.
@@ -76,7 +76,7 @@ class Restore:
                 result = Result(deed.id, Code.NOT_IN_STATE, error="taken")
             elif deed.id in doubtful:
                 result = Result(deed.id, Code.REFUSED, error=_DOUBTFUL)
-            found.append(Standing(result, arrived=arrived))
+            found.append(Expected(result, arrived=arrived))
         return found
 
     async def snapshot(self, deeds: Sequence[Deed], texts: Texts | None) -> bytes:
@@ -165,7 +165,7 @@ class Reremove:
         """What becomes of a job."""
         return "removed again"
 
-    async def look(self, deeds: Sequence[Deed]) -> Sequence[Standing]:
+    async def look(self, deeds: Sequence[Deed]) -> Sequence[Expected]:
         """Returns where the jobs are now; costs what `Pins.rows` costs."""
         pins = Pins(self._client, self._queue, self._state)
         rows = await pins.rows([one.id for one in deeds])
@@ -175,7 +175,7 @@ class Reremove:
             result = Result(deed.id, Code.NO_SUCH_JOB if gone else Code.NOT_IN_STATE)
             if row.score is not None and row.score == deed.snapshot.score:
                 result = Result(deed.id, Code.DONE, target="removed")
-            found.append(Standing(result, arrived=gone))
+            found.append(Expected(result, arrived=gone))
         return found
 
     async def snapshot(self, deeds: Sequence[Deed], texts: Texts | None) -> bytes:

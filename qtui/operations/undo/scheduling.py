@@ -14,7 +14,7 @@ from qtui.bullmq.writers.schedulers import SchedulerWriter
 from qtui.operations.journal.lines import Header, Snapshot, snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.schedulers.changes import Reading, read_undo
-from qtui.operations.undo.inverse import Deed, Standing, sender
+from qtui.operations.undo.inverse import Deed, Expected, sender
 from qtui.verbs import Verb
 
 _WAITING = (JobState.WAITING, JobState.PAUSED, JobState.PRIORITIZED, JobState.DELAYED)
@@ -43,14 +43,14 @@ class Unreschedule:
     async def _read(self, deed: Deed) -> Reading:
         return await read_undo(self._client, self._queue, deed.id, deed.snapshot.fields)
 
-    async def look(self, deeds: Sequence[Deed]) -> Sequence[Standing]:
+    async def look(self, deeds: Sequence[Deed]) -> Sequence[Expected]:
         """Returns whether the schedulers are as they were left; costs what `read_undo` costs."""
         found = []
         for deed in deeds:
             reading = await self._read(deed)
             before = SchedulerState.of(deed.id, deed.snapshot.fields)
             arrived = reading.change is None and reading.state.score == before.score
-            found.append(Standing(reading.result, arrived=arrived))
+            found.append(Expected(reading.result, arrived=arrived))
         return found
 
     async def snapshot(self, deeds: Sequence[Deed], texts: Texts | None) -> bytes:

@@ -20,7 +20,7 @@ from qtui.operations.remove.wiped import WipedJobs
 from qtui.operations.supply.pins import Pins
 from qtui.operations.supply.selection import Chosen
 from qtui.operations.supply.snapshots import read_snapshots
-from qtui.operations.undo.inverse import Deed, Standing, sender
+from qtui.operations.undo.inverse import Deed, Expected, sender
 from qtui.operations.undo.restore import Restore
 from qtui.verbs import Verb
 
@@ -69,10 +69,10 @@ class Unadd:
             return Result(deed.id, Code.NOT_IN_STATE, error="has run since"), None, picked
         return Result(deed.id, Code.DONE, "removed"), where.state, Picked(deed.id, row.score)
 
-    async def look(self, deeds: Sequence[Deed]) -> Sequence[Standing]:
+    async def look(self, deeds: Sequence[Deed]) -> Sequence[Expected]:
         """Returns where the jobs are; costs what `Reader.whereabouts` costs for each."""
         found = [await self._find(deed) for deed in deeds]
-        return [Standing(result, arrived=result.code is Code.NO_SUCH_JOB) for result, _, _ in found]
+        return [Expected(result, arrived=result.code is Code.NO_SUCH_JOB) for result, _, _ in found]
 
     async def snapshot(self, deeds: Sequence[Deed], texts: Texts | None) -> bytes:
         """Returns the whole jobs, as for any removal, each with its state."""
@@ -131,7 +131,7 @@ class Readd:
         state = deed.snapshot.state or JobState.WAITING.value
         return Restore(self._client, replace(self._header, state=state), self._writes)
 
-    async def look(self, deeds: Sequence[Deed]) -> Sequence[Standing]:
+    async def look(self, deeds: Sequence[Deed]) -> Sequence[Expected]:
         """Returns where the jobs are; costs what `Pins.rows` costs for each."""
         return [one for deed in deeds for one in await self._restore(deed).look([deed])]
 

@@ -23,7 +23,7 @@ from qtui.operations.journal.lines import NOUNS, Header, WrittenSelection
 from qtui.operations.journal.texts import Texts
 from qtui.operations.undo.deeds import Deeds
 from qtui.operations.undo.everywhere import EachQueue
-from qtui.operations.undo.inverse import Deed, Standing
+from qtui.operations.undo.inverse import Deed, Expected
 from qtui.operations.undo.registry import OLDEST_FIRST, make_inverse
 from qtui.verbs import Verb
 
@@ -173,7 +173,7 @@ class Undo:
             taken = frozenset(places)
             self._left = [place for place in self._left if place not in taken]
 
-    async def look(self, places: Sequence[int]) -> tuple[list[Deed], Sequence[Standing]]:
+    async def look(self, places: Sequence[int]) -> tuple[list[Deed], Sequence[Expected]]:
         """Reads jobs from the journal, and where they are now."""
         deeds = await asyncio.to_thread(self.deeds.read, places)
         return deeds, await self.inverse.look(deeds)

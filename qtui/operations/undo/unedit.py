@@ -27,7 +27,7 @@ from qtui.operations.edit.edit import RETRIED
 from qtui.operations.journal.lines import Header, Snapshot, snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.planning.plan import Resets
-from qtui.operations.undo.inverse import Deed, Standing, sender
+from qtui.operations.undo.inverse import Deed, Expected, sender
 from qtui.operations.undo.unretry import family_before, resets_of
 from qtui.verbs import Verb
 
@@ -138,20 +138,20 @@ class Unedit:
         state = deed.snapshot.state
         return _Made(deed, JobState(state) if state in set(JobState) else self._state)
 
-    async def look(self, deeds: Sequence[Deed]) -> Sequence[Standing]:
+    async def look(self, deeds: Sequence[Deed]) -> Sequence[Expected]:
         """Returns where the jobs are now. Costs what `read_editable` costs for each."""
         return [await self._look(self._made(deed)) for deed in deeds]
 
-    async def _look(self, made: _Made) -> Standing:
+    async def _look(self, made: _Made) -> Expected:
         job_id = made.deed.id
         now = await read_editable(self._client, self._queue, job_id)
         if now is None:
-            return Standing(Result(job_id, Code.NO_SUCH_JOB))
+            return Expected(Result(job_id, Code.NO_SUCH_JOB))
         if why := self._changed(made, now):
             arrived = self._arrived(made, now)
-            return Standing(Result(job_id, Code.NOT_IN_STATE, error=why), arrived=arrived)
+            return Expected(Result(job_id, Code.NOT_IN_STATE, error=why), arrived=arrived)
         target = made.state.key if made.state and not made.unretried else ""
-        return Standing(Result(job_id, Code.DONE, target=target))
+        return Expected(Result(job_id, Code.DONE, target=target))
 
     def _changed(self, made: _Made, now: Editable) -> str:
         """Why a job is not as the edit left it; empty if it is."""

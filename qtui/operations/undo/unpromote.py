@@ -20,7 +20,7 @@ from qtui.operations.journal.texts import Texts
 from qtui.operations.promote.promote import PROMOTION_WIPES
 from qtui.operations.supply.selection import Chosen
 from qtui.operations.supply.snapshots import read_snapshots
-from qtui.operations.undo.inverse import Deed, Standing, sender
+from qtui.operations.undo.inverse import Deed, Expected, sender
 from qtui.verbs import Verb
 
 _WHY: Final = {
@@ -48,7 +48,7 @@ class Unpromote:
         self._places = Places(client, self._queue)
         self._writer = UnpromoteWriter(client) if writes else None
 
-    async def look(self, deeds: Sequence[Deed]) -> Sequence[Standing]:
+    async def look(self, deeds: Sequence[Deed]) -> Sequence[Expected]:
         """Returns where the jobs are now; assumes that one as the promotion left it still waits.
 
         Costs two round trips: an HMGET a job, and a ZMSCORE.
@@ -59,7 +59,7 @@ class Unpromote:
         found = []
         for deed, values, score in zip(deeds, hashes, scores, strict=True):
             back = score is not None and score == deed.snapshot.score
-            found.append(Standing(_result(deed, values, score), arrived=back))
+            found.append(Expected(_result(deed, values, score), arrived=back))
         return found
 
     async def snapshot(self, deeds: Sequence[Deed], texts: Texts | None) -> bytes:
@@ -126,7 +126,7 @@ class Repromote:
         self._queue = QueueKey(header.queue, header.prefix)
         self._writer = PromoteWriter(client) if writes else None
 
-    async def look(self, deeds: Sequence[Deed]) -> Sequence[Standing]:
+    async def look(self, deeds: Sequence[Deed]) -> Sequence[Expected]:
         """Returns where the jobs are now. Costs two round trips: an HMGET a job, and a ZMSCORE."""
         ids = [one.id for one in deeds]
         hashes = await read_whole(self._client, [self._queue.job(one) for one in ids], ["name"])
@@ -138,7 +138,7 @@ class Repromote:
                 result = Result(deed.id, Code.NO_SUCH_JOB)
             elif score is not None and score == deed.snapshot.score:
                 result = Result(deed.id, Code.DONE, target=deed.snapshot.place or "wait")
-            found.append(Standing(result, arrived=name is not None and score is None))
+            found.append(Expected(result, arrived=name is not None and score is None))
         return found
 
     async def snapshot(self, deeds: Sequence[Deed], texts: Texts | None) -> bytes:

@@ -18,7 +18,7 @@ from qtui.bullmq.model import JobState
 from qtui.bullmq.writers.batch import Batch
 from qtui.operations.journal.lines import Header, snapshot_lines
 from qtui.operations.journal.texts import Texts
-from qtui.operations.undo.inverse import Deed, Standing
+from qtui.operations.undo.inverse import Deed, Expected
 from qtui.operations.undo.unretry import Unretry
 
 _PARENTS: Final = JobState.WAITING_CHILDREN
@@ -45,7 +45,7 @@ class Unrerun:
         self._header = header
         self._writes = writes
 
-    async def look(self, deeds: Sequence[Deed]) -> Sequence[Standing]:
+    async def look(self, deeds: Sequence[Deed]) -> Sequence[Expected]:
         """Returns where the jobs are now. Costs two round trips for each queue and state."""
         found = {deed.id: _unsent(deed) for deed in deeds}
         for inverse, some in self._parts(deeds):
@@ -117,11 +117,11 @@ def _is_sent(deed: Deed) -> bool:
     return deed.snapshot.score is not None and state in _FINISHED
 
 
-def _unsent(deed: Deed) -> Standing:
+def _unsent(deed: Deed) -> Expected:
     """What is said of a job that is not sent."""
     if deed.snapshot.state == _PARENTS.value:
-        return Standing(Result(deed.id, Code.DONE, target=_PARENTS.key), arrived=True)
-    return Standing(Result(deed.id, Code.NOT_IN_STATE, error="it waited before the rerun too"))
+        return Expected(Result(deed.id, Code.DONE, target=_PARENTS.key), arrived=True)
+    return Expected(Result(deed.id, Code.NOT_IN_STATE, error="it waited before the rerun too"))
 
 
 def _by_id(deed: Deed) -> Deed:

@@ -27,7 +27,7 @@ from qtui.operations.journal.texts import Texts
 from qtui.operations.planning.plan import Resets
 from qtui.operations.supply.selection import Chosen
 from qtui.operations.supply.snapshots import read_snapshots
-from qtui.operations.undo.inverse import Deed, Standing, sender
+from qtui.operations.undo.inverse import Deed, Expected, sender
 
 _WHY: Final[Mapping[str, str]] = {
     "started": "has run since",
@@ -75,7 +75,7 @@ class Unretry:
         """What becomes of a job."""
         return f"back to {self._state}"
 
-    async def look(self, deeds: Sequence[Deed]) -> Sequence[Standing]:
+    async def look(self, deeds: Sequence[Deed]) -> Sequence[Expected]:
         """Returns where the jobs are now; assumes that one as the retry left it still waits.
 
         Costs two round trips: an HMGET a job, and a ZMSCORE.
@@ -88,7 +88,7 @@ class Unretry:
         scores = await places.scores(self._state, [one.id for one in deeds])
         rows = zip(deeds, hashes, scores, strict=True)
         return [
-            Standing(
+            Expected(
                 self._result(deed, dict(zip(names, values, strict=True))),
                 arrived=score is not None and score == deed.snapshot.score,
             )
@@ -178,7 +178,7 @@ class Reretry:
         """What becomes of a job."""
         return "retried again"
 
-    async def look(self, deeds: Sequence[Deed]) -> Sequence[Standing]:
+    async def look(self, deeds: Sequence[Deed]) -> Sequence[Expected]:
         """Returns where the jobs are now. Costs two round trips: an HMGET a job, and a ZMSCORE."""
         keys = [self._queue.job(one.id) for one in deeds]
         hashes = await read_whole(self._client, keys, ["timestamp", "name", "finishedOn"])
@@ -193,7 +193,7 @@ class Reretry:
             elif score is not None and score == deed.snapshot.score:
                 result = Result(deed.id, Code.DONE, target=_place(deed))
             arrived = exists and score is None and values[2] is None
-            found.append(Standing(result, arrived=arrived))
+            found.append(Expected(result, arrived=arrived))
         return found
 
     async def snapshot(self, deeds: Sequence[Deed], texts: Texts | None) -> bytes:

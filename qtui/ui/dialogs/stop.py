@@ -44,7 +44,7 @@ class StopDialog(Dialog[Run]):
     def parts(self) -> dict[str, Content]:
         """The campaigns, each with its digit."""
         lines = [
-            key_hint(str(number), f"{run.where}  {run.told()[0]}").truncate(
+            key_hint(str(number), f"{run.where}  {run.status()[0]}").truncate(
                 self.room, ellipsis=True
             )
             for number, run in enumerate(self._runs, 1)

@@ -124,7 +124,7 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
             self.in_background(self._load, "load")
 
     async def _load(self) -> None:
-        while wanted := [line for line in self.tree_list.lines_in_sight if line.more]:
+        while wanted := [line for line in self.tree_list.visible_lines if line.more]:
             before = len(self.rows.lines), self.rows.jobs
             await self.rows.load(wanted)
             self.draw()
@@ -159,7 +159,7 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
             await asyncio.sleep(pause)  # between two looks
             begun = monotonic()
             try:
-                seen = {line.node.key for line in self.tree_list.lines_in_sight if not line.more}
+                seen = {line.node.key for line in self.tree_list.visible_lines if not line.more}
                 await self.rows.look(seen)
             except TROUBLE as error:
                 self.say(self.session.explain(error), "bad")

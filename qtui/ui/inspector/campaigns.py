@@ -192,7 +192,7 @@ class Campaigns:
 
     def _answer(self, run: Run, goes_on: bool | None) -> None:
         if goes_on:
-            run.campaign.go_on()
+            run.campaign.proceed()
         else:
             run.campaign.give_in()
         self._draw()
@@ -201,7 +201,7 @@ class Campaigns:
         self._screen.draw_keys()
         lines = []
         for run in self._runs:
-            words, tone = run.told()
+            words, tone = run.status()
             hint = "x stops" if run.under_way else "esc closes"
             if (
                 run.can_be_undone

@@ -54,7 +54,7 @@ class ListPane:
         self._turned = turned
         self._changed = changed
         self._wants_next = False
-        self._told_stop = False
+        self._stop_asked = False
         self._wanted_id: str | None = None
         """The job to which the cursor is to return when it is found again."""
         self._shown: Listing | None = None
@@ -70,7 +70,7 @@ class ListPane:
         self._shown, self._wants_next = jobs, False
         self._wanted_id = self._places.get(self._name(jobs)) if jobs is not None else None
         self._screen.cancel(HUNT)
-        self._told_stop = False
+        self._stop_asked = False
         self._table.show(jobs, self._board.marks, self._board.verdicts, self._board.stalled)
         self._looked_at_locks = float("-inf")
         self._table.say("reading …")
@@ -115,18 +115,18 @@ class ListPane:
         self._looked_at_locks = now
 
         async def look() -> None:
-            if await self._board.look_for_stalled(*self._table.in_sight):
+            if await self._board.look_for_stalled(*self._table.visible_range):
                 self._table.refresh()
 
         self._screen.in_background(look, "locks")
 
-    def load_what_is_in_sight(self) -> None:
+    def load_visible(self) -> None:
         """Reads the visible rows that are not loaded yet."""
         jobs = self._board.jobs
 
         async def read() -> None:
             await asyncio.sleep(_DEBOUNCE)
-            if jobs is not None and await jobs.load(*self._table.in_sight):
+            if jobs is not None and await jobs.load(*self._table.visible_range):
                 self._table.rows_changed()
                 self._looked_at_locks = float("-inf")
                 self.look_at_locks()
@@ -195,10 +195,10 @@ class ListPane:
         else:
             self._may_hunt.set()
 
-    def go_on(self) -> None:
+    def resume_hunt(self) -> None:
         """Takes up a hunt that a lost connection has cut off."""
         jobs = self._board.found
-        if jobs is not None and jobs.is_cut_off and not self._told_stop:
+        if jobs is not None and jobs.is_cut_off and not self._stop_asked:
             self._hunt(jobs)
 
     def stop_hunt(self) -> bool:
@@ -208,7 +208,7 @@ class ListPane:
             return False
         self._screen.cancel(HUNT)
         jobs.searching = False
-        self._told_stop = True
+        self._stop_asked = True
         self._changed()
         return True
 
@@ -253,7 +253,7 @@ class ListPane:
 
     def _refresh(self, jobs: Listing, *, let_go: bool = False, hold: bool = False) -> None:
         async def read() -> None:
-            first, last = self._table.in_sight
+            first, last = self._table.visible_range
             back_to = self._wanted_id if not isinstance(jobs, FoundList) else None
             anchor = back_to or self._table.cursor_id
             if let_go and anchor is not None and jobs.has_left(anchor):

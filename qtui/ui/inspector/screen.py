@@ -150,7 +150,7 @@ class Inspector(LiveScreen):
         self.queues.say("looking for queues …")
         self.say(self.session.note)
         self._draw_header()
-        self.poll.in_sight = self._queues_in_sight
+        self.poll.visible = self._visible_queues
         self.poll.subject = lambda: self.board.queue
         self.start_watching()
         self.set_interval(OLDER_EVERY, self._grow_older)
@@ -174,9 +174,9 @@ class Inspector(LiveScreen):
         if old and not self.lost and not self.finder.is_open:
             self.say("")
 
-    def _queues_in_sight(self) -> list[QueueKey]:
+    def _visible_queues(self) -> list[QueueKey]:
         listed = [self.board.queue] if self.board.queue is not None else []
-        return listed + self.queues.queues_in_sight
+        return listed + self.queues.visible_queues
 
     def _grow_older(self) -> None:
         self._draw_header()
@@ -194,7 +194,7 @@ class Inspector(LiveScreen):
         if now is None or not least <= now.value <= max(least, most) or wanted > now.value:
             self.queues.styles.width = wanted
 
-    # What is told from outside
+    # What the app reports
 
     def looked(self, changed: set[QueueKey]) -> None:
         """New counts: shows them, and reads the list again if something happened in it."""
@@ -226,7 +226,7 @@ class Inspector(LiveScreen):
             self.say(self.lost, "bad")
         else:
             self.say("Connected again.")
-            self.list.go_on()
+            self.list.resume_hunt()
             self.poll.nudge([self.board.queue] if self.board.queue is not None else [])
         self._draw_header()
 
@@ -273,7 +273,7 @@ class Inspector(LiveScreen):
 
     @on(JobTable.Wanted)
     def _rows_wanted(self) -> None:
-        self.list.load_what_is_in_sight()
+        self.list.load_visible()
 
     # Finding
 
@@ -461,15 +461,15 @@ class Inspector(LiveScreen):
     def action_limits(self) -> None:
         """Shows the limits of the queue."""
         if self.board.queue is not None:
-            told = partial(self._told_of_limits, self.board.queue)
+            status = partial(self._status_of_limits, self.board.queue)
             plan = self.changing.limits
-            self.app.push_screen(LimitsScreen(self.session, self.board.queue, plan, told))
+            self.app.push_screen(LimitsScreen(self.session, self.board.queue, plan, status))
 
-    def _told_of_limits(self, queue: QueueKey) -> tuple[str, str]:
+    def _status_of_limits(self, queue: QueueKey) -> tuple[str, str]:
         """The result of the latest change of a queue's limits; empty if there was none."""
         runs = (run for run in self.campaigns.all() if run.queue == queue)
         latest = next((run for run in runs if run.action == Verb.LIMITS), None)
-        return ("", "") if latest is None else latest.told()
+        return ("", "") if latest is None else latest.status()
 
     def action_remove_queue(self) -> None:
         """Plans the removal of the queue."""

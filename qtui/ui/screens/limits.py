@@ -46,7 +46,7 @@ class LimitsScreen(QtuiScreen[None]):
         session: the connection.
         queue: the queue.
         plan: opens the plan of a change over this screen.
-        told: the result of the latest change, and its tone; empty if there was none.
+        status: the result of the latest change, and its tone; empty if there was none.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.LIMITS, Where.APP))
@@ -65,14 +65,14 @@ class LimitsScreen(QtuiScreen[None]):
         session: Session,
         queue: QueueKey,
         plan: Callable[[QueueKey, Wanted], None],
-        told: Callable[[], tuple[str, str]],
+        status: Callable[[], tuple[str, str]],
     ) -> None:
         super().__init__(session)
         self._queue = queue
         self._plan = plan
-        self._told = told
-        self._before = told()
-        """What was told when the screen was opened: it is no news."""
+        self._status = status
+        self._before = status()
+        """The status when the screen was opened, which is not shown again."""
         self._limits: Limits | None = None
         self._looked = False
         """Whether all deduplication keys have been looked for."""
@@ -98,7 +98,7 @@ class LimitsScreen(QtuiScreen[None]):
         name = plain(self._queue.name)
         self.query_one("#title", Bar).say([(" Limits  ", "strong"), (name, "")])
         self.action_again()
-        self.start(self._go_on, "watch")
+        self.start(self._follow, "watch")
         self.draw_keys()
 
     async def _read(self, *, scan: bool) -> None:
@@ -115,7 +115,7 @@ class LimitsScreen(QtuiScreen[None]):
             await self._read(scan=False)
         await self._read(scan=True)
 
-    async def _go_on(self) -> None:
+    async def _follow(self) -> None:
         while True:
             await asyncio.sleep(_AGAIN)
             if self._limits is not None and not self.is_busy("limits"):
@@ -133,8 +133,8 @@ class LimitsScreen(QtuiScreen[None]):
         more = " (the first ones)" if limits.more else ""
         none = f"no deduplication key is held{more}"
         self._list.show(limits.keys, none if self._looked else LOOKING)
-        if self._told() != self._before:
-            self._before = self._told()
+        if self._status() != self._before:
+            self._before = self._status()
             self.say(*self._before)
         self.draw_keys()
 

@@ -98,7 +98,7 @@ class CursorList(ScrollView, can_focus=True, inherit_bindings=False):
 
     def grow_older(self) -> None:
         """Redraws the visible lines whose ages have changed; reads nothing."""
-        now, (first, last) = time.time() * 1000, self.in_sight
+        now, (first, last) = time.time() * 1000, self.visible_range
         places = range(first, min(last + 1, self.length))
         before, self._ages = self._ages, {place: self.ages(place, now) for place in places}
         for place, words in self._ages.items():
@@ -113,7 +113,7 @@ class CursorList(ScrollView, can_focus=True, inherit_bindings=False):
         return max(0, self.scrollable_content_region.height - 1)
 
     @property
-    def in_sight(self) -> tuple[int, int]:
+    def visible_range(self) -> tuple[int, int]:
         """First and last place that can be seen."""
         first = self.scroll_offset.y
         return first, first + max(1, self.room) - 1
@@ -125,7 +125,7 @@ class CursorList(ScrollView, can_focus=True, inherit_bindings=False):
 
     def reveal(self) -> None:
         """Scrolls as little as needed to make the cursor visible."""
-        first, last = self.in_sight
+        first, last = self.visible_range
         if self.cursor < first:
             self.scroll_to(y=self.cursor, animate=False, immediate=True)
         elif self.cursor > last and self.room > 0:

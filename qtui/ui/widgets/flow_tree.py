@@ -88,7 +88,7 @@ class FlowTree(CursorList):
         self._lines: Sequence[Line] = ()
         self._verdicts: Mapping[str, Verdict] = {}
         self._asked = ""
-        self._told: Line | None = None
+        self._announced: Line | None = None
         self._fits: tuple[int, _Widths] | None = None
 
     def show(self, lines: Sequence[Line], asked: str, verdicts: Mapping[str, Verdict]) -> None:
@@ -125,18 +125,18 @@ class FlowTree(CursorList):
         return len(self._lines)
 
     @property
-    def lines_in_sight(self) -> Sequence[Line]:
+    def visible_lines(self) -> Sequence[Line]:
         """What can be seen."""
-        first, last = self.in_sight
+        first, last = self.visible_range
         return self._lines[first : last + 1]
 
     def settle(self) -> None:
         """Asks for visible children, and posts where the cursor is."""
-        if any(line.more for line in self.lines_in_sight):
+        if any(line.more for line in self.visible_lines):
             self.post_message(self.Wanted())
-        if self.line_at_cursor != self._told:
-            self._told = self.line_at_cursor
-            self.post_message(self.CursorMoved(self._told))
+        if self.line_at_cursor != self._announced:
+            self._announced = self.line_at_cursor
+            self.post_message(self.CursorMoved(self._announced))
 
     # Drawing
 

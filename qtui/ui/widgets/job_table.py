@@ -195,7 +195,7 @@ class JobTable(CursorList):
             if found != self._cursor_id:
                 self._cursor_id = found
                 self.post_message(self.CursorMoved(row))
-        first, last = self.in_sight
+        first, last = self.visible_range
         if self._list.missing(first, last):
             self.post_message(self.Wanted(first, last))
 
@@ -206,7 +206,7 @@ class JobTable(CursorList):
         super().watch_cursor()
 
     def _grow(self, jobs: Listing) -> None:
-        first, last = self.in_sight
+        first, last = self.visible_range
         now = time.time() * 1000
         for place in range(first, last + 1):
             row = jobs.row(place)

@@ -83,9 +83,9 @@ class QueueList(CursorList):
         return self._selected
 
     @property
-    def queues_in_sight(self) -> list[QueueKey]:
+    def visible_queues(self) -> list[QueueKey]:
         """The queues that can be seen, from the top."""
-        first, last = self.in_sight
+        first, last = self.visible_range
         return [status.queue for status in self._statuses[first : last + 1]]
 
     def toggle_mark(self) -> None:

@@ -17,10 +17,10 @@ _POSTGRES: Final = "BullMQ 6 can also keep its queues in Postgres, which qtui do
 def elsewhere_words(found: Elsewhere, prefixes: tuple[str, ...]) -> str:
     """Advice for a database without queues; the names in it are plain already."""
     if found.places:
-        told = [_place(one, found.database, prefixes) for one in found.places[:_MOST_PLACES]]
+        places = [_place(one, found.database, prefixes) for one in found.places[:_MOST_PLACES]]
         if len(found.places) > _MOST_PLACES:
-            told.append(f"and {plural(len(found.places) - _MOST_PLACES, 'more place')}")
-        return f"Queues elsewhere: {'; '.join(told)}. {_POSTGRES}"
+            places.append(f"and {plural(len(found.places) - _MOST_PLACES, 'more place')}")
+        return f"Queues elsewhere: {'; '.join(places)}. {_POSTGRES}"
     return f"{_keys(found)} {_POSTGRES}"
 
 

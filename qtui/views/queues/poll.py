@@ -69,7 +69,7 @@ class Poll:
         """Workers seen on each queue; None where the server does not say."""
         self.round_trip: float | None = None
         """Seconds that the last PING took; None where it was refused, or not sent so far."""
-        self.in_sight: Callable[[], Iterable[QueueKey]] = tuple
+        self.visible: Callable[[], Iterable[QueueKey]] = tuple
         """The queues that every look reads."""
         self.subject: Callable[[], QueueKey | None] = _nothing
         """The queue whose jobs are shown."""
@@ -191,7 +191,7 @@ class Poll:
     def _due(self) -> tuple[list[QueueKey], int]:
         """The queues to read now, and how many of them were never read."""
         never = self._queues - self._read_at.keys()
-        due = dict.fromkeys(queue for queue in self.in_sight() if queue in self._queues)
+        due = dict.fromkeys(queue for queue in self.visible() if queue in self._queues)
         due |= dict.fromkeys(islice(sorted(self._changed & self._queues), A_LOOK))
         room = max(0, A_LOOK - sum(queue not in never for queue in due))
         due |= dict.fromkeys(sorted(never))

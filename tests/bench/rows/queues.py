@@ -42,7 +42,7 @@ async def _refresh(stage: Stage, size: int) -> AsyncIterator[Ways]:
     poll = Poll(client, ["bull"], names, 2.0)
     async for _ in poll.search():
         pass
-    poll.in_sight = lambda: poll.statuses
+    poll.visible = lambda: poll.statuses
 
     async def look() -> None:
         await poll.look()

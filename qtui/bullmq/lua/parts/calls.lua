@@ -11,7 +11,7 @@ local function refusal(command, ...)
 end
 
 -- Takes Redis's reply to an effect that must not stop the batch: the first error becomes the note.
-local function told(command, reply)
+local function noted(command, reply)
   if type(reply) == "table" and reply.err then
     if note == "" then note = command .. ": " .. reply.err end
     return nil
@@ -21,5 +21,5 @@ end
 
 -- Calls Redis for such an effect.
 local function attempt(command, ...)
-  return told(command, redis.pcall(command, ...))
+  return noted(command, redis.pcall(command, ...))
 end

@@ -8,7 +8,7 @@ end
 
 -- Adds an event with any fields.
 local function emit(stream, most, ...)
-  told("XADD", redis.pcall("XADD", stream, "MAXLEN", "~", most, "*", "event", ...))
+  noted("XADD", redis.pcall("XADD", stream, "MAXLEN", "~", most, "*", "event", ...))
 end
 
 local function announce(stream, most, event, id, previous)
@@ -17,5 +17,5 @@ end
 
 -- The events added for a queue as a whole: `paused`, `resumed`.
 local function announceQueue(stream, most, event)
-  told("XADD", redis.pcall("XADD", stream, "MAXLEN", "~", most, "*", "event", event))
+  noted("XADD", redis.pcall("XADD", stream, "MAXLEN", "~", most, "*", "event", event))
 end

@@ -14,5 +14,5 @@ local function fieldsToClear(result, resetMade, resetStarted)
 end
 
 local function clear(name, fields)
-  told("HDEL", redis.pcall("HDEL", name, unpack(fields)))
+  noted("HDEL", redis.pcall("HDEL", name, unpack(fields)))
 end

@@ -115,7 +115,7 @@ local function carryOut(key, from, move)
     return refused
   end
   if move.turns then
-    told("LINSERT", { err = takeTurn(key, key[move.target], move.priority, ids[1]) })
+    noted("LINSERT", { err = takeTurn(key, key[move.target], move.priority, ids[1]) })
   end
   return nil
 end
@@ -125,10 +125,10 @@ end
 local function moveJobs(key, queue, from, jobs, codes, details)
   local moved, targets = {}, {}
   local moves = partByMove(queue, jobs)
-  local function stands(id) return scoresOf(from, { id })[1] end
+  local function scoreOf(id) return scoresOf(from, { id })[1] end
   local function leave(id) return refusal("ZREM", from, id) end
   -- If removing is forbidden, do not push either: undoing the push may be forbidden too.
-  local forbidden = refusedRemoval(stands, leave) or keepWaiting(key, queue, moves)
+  local forbidden = refusedRemoval(scoreOf, leave) or keepWaiting(key, queue, moves)
   for _, move in ipairs(moves) do
     local refused = forbidden or carryOut(key, from, move)
     for _, job in ipairs(move.jobs) do

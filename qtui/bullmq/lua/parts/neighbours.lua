@@ -8,9 +8,9 @@ local FEW = 2 -- jobs that are rather sought one by one
 
 -- How many members are between the tail of a list and each of the jobs, by id; a job that is not in
 -- the list is not in the table. Takes the jobs to be near the tail, or near the place `hint`, which
--- was the first one's before others left; tells each also to `told(id, place, ahead, behind)`, with
+-- was the first one's before others left; also calls `visit(id, place, ahead, behind)`, with
 -- its neighbours towards tail and head, or nil at an end, where that is a function.
-local function placesOf(list, ids, hint, told)
+local function placesOf(list, ids, hint, visit)
   local found, wanted, left = {}, {}, 0
   if typeOf(list) ~= "list" then return found end
   for _, id in ipairs(ids) do
@@ -24,7 +24,7 @@ local function placesOf(list, ids, hint, told)
 
   local function note(id, place, ahead, behind)
     wanted[id], left, found[id] = nil, left - 1, place
-    if told then told(id, place, ahead or neighbour(place - 1), behind or neighbour(place + 1)) end
+    if visit then visit(id, place, ahead or neighbour(place - 1), behind or neighbour(place + 1)) end
   end
 
   -- Reads the window that begins at a place; whether some were there.
