@@ -13,7 +13,7 @@ def test_a_job_whose_worker_is_gone(redis_url: str) -> None:
     done = invoke("--redis", redis_url, "--read-only", "workers", "payments")
     assert done.code == 0
     row = done.out.splitlines()[1]
-    assert row.split()[:2] == ["payments", "unnamed"]
+    assert row.split()[:2] == ["payments", "unknown"]
     assert "expired" in row
     assert "\x1b" not in done.out
     [worker] = invoke("--redis", redis_url, "workers", "--json").objects

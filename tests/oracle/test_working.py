@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.reads.queues.working import WorkerSeen, read_working
+from qtui.bullmq.reads.queues.working import WorkerSeen, Working, read_working
+from qtui.views.queues.workers import how_many
 from tests.oracle.stage import Side, Stage, job, wait_for
 from tests.servers import connect
 
@@ -17,7 +18,8 @@ def working(side: Side) -> list[WorkerSeen]:
 
     async def read() -> list[WorkerSeen]:
         async with connect(side._server, db=side.database) as client:
-            return await read_working(client, [QueueKey.of("bull", side.queue)]) or []
+            found = await read_working(client, [QueueKey.of("bull", side.queue)])
+            return list(found.workers)
 
     return asyncio.run(read())
 
@@ -57,6 +59,24 @@ def test_two_workers_by_their_names(stage: Stage) -> None:
         assert sorted(one for each in held.values() for one in each) == sorted(ids)
         assert {run["id"] for run in one.timed(starts=1)} == set(held["one"])
         one.release()
+
+
+def test_two_workers_without_names(stage: Stage) -> None:
+    """Which connection holds the jobs of which token can't be known, and is not guessed."""
+    side = stage.official.beside("working")
+    side.open()
+    with side.worker("hold") as one, side.worker("hold") as two:
+        ids = side.run("add", jobs=[job("a"), job("b")])
+        wait_for(lambda: sum(seen.is_busy for seen in working(side)) == 2, "two tokens")
+        seen = working(side)
+        tokens = [each for each in seen if each.token]
+        assert sorted(held.id for each in tokens for held in each.jobs) == sorted(ids)
+        connections = [each for each in seen if each.address]
+        assert len(connections) == 2
+        assert all(each.may_hold and not each.jobs for each in connections)
+        assert ("2 workers", "strong") in how_many(Working(workers=tuple(seen)))
+        one.release()
+        two.release()
 
 
 def test_a_lock_that_has_expired(stage: Stage) -> None:

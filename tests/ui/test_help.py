@@ -121,7 +121,12 @@ async def test_on_every_other_screen(
     await failed_report(redis_url, client)
     async with inspector(redis_url, size=TALL, read_only=read_only) as driver:
         await driver.until(lambda: driver.inspector.table.length, "jobs")
-        for key, title in (("e", "Errors in"), ("L", "Journal"), ("f", "Flow of")):
+        for key, title in (
+            ("e", "Errors in"),
+            ("L", "Journal"),
+            ("f", "Flow of"),
+            ("w", " Workers "),
+        ):
             await driver.press(key)
             await driver.sees(title)
             found = keys_of(await assert_help_is_exact(driver))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from qtui.bullmq.connection.client import Client
-from qtui.bullmq.reads.queues.working import ActiveJob, WorkerSeen, read_working
+from qtui.bullmq.reads.queues.working import WorkerSeen, read_working
 from qtui.commands.shared.find import find_queue, find_queues, say_none
 from qtui.commands.shared.output import Cell, Column, Paper, Table
 from qtui.commands.shared.run import DONE, USAGE, CommandError, Workplace
-from qtui.text import age, plain, plural, span
-from qtui.views.columns import Tone
+from qtui.text import plain, plural
+from qtui.views.queues.workers import UNSEEN, job_cells, state_of, worker_name
 
 
 def list_workers(place: Workplace, queues: Sequence[str], *, json: bool) -> int:
@@ -27,9 +27,10 @@ async def _list(client: Client, place: Workplace, names: Sequence[str], *, json:
     if not found:
         await say_none(client, place.err, settings.prefixes)
         return USAGE
-    workers = await read_working(client, [status.queue for status in found])
-    if workers is None:
-        raise CommandError("this user may not see the connections: grant it +client|list", USAGE)
+    seen = await read_working(client, [status.queue for status in found])
+    workers = seen.workers
+    if seen.refused and not workers:
+        raise CommandError(f"{UNSEEN}: grant it +client|list", USAGE)
     if json:
         for one in workers:
             place.out.json(_object(one))
@@ -41,7 +42,9 @@ async def _list(client: Client, place: Workplace, names: Sequence[str], *, json:
         if status.queue in lonely and status.waiting:
             jobs = plural(status.waiting, "job waits", "jobs wait")
             place.err.line(f"{plain(status.queue.name)}: no worker seen, {jobs}")
-    if not workers:
+    if seen.refused:
+        place.err.line(f"{UNSEEN}, so idle workers are not listed: grant it +client|list")
+    elif not workers:
         place.err.line("no worker seen")
     return DONE
 
@@ -78,21 +81,10 @@ def _print(paper: Paper, workers: Sequence[WorkerSeen]) -> None:
 
 
 def _rows(one: WorkerSeen) -> Iterator[tuple[Cell, ...]]:
-    who = one.name or (f"{one.token[:8]}…" if one.token else "unnamed")
-    head = (Cell(plain(one.queue.name)), Cell(plain(who)), Cell(plain(one.address or "?")))
+    head = (Cell(plain(one.queue.name)), Cell(worker_name(one)), Cell(plain(one.address or "?")))
     if not one.jobs:
-        idle = "idle" if one.waits else "no job"
-        yield (*head, Cell(idle, Tone.FAINT), *(Cell("") for _ in range(4)))
+        state = state_of(one)
+        yield (*head, Cell(state.text, state.tone), *(Cell("") for _ in range(4)))
     for place, job in enumerate(one.jobs):
-        yield (*(head if not place else (Cell(""),) * 3), *_cells(job))
-
-
-def _cells(job: ActiveJob) -> Iterator[Cell]:
-    yield Cell(plain(job.id))
-    yield Cell(plain(job.name))
-    yield Cell("?" if job.active_for is None else age(job.active_for))
-    if job.lock_left == -2:
-        yield Cell("expired", Tone.BAD)
-    else:
-        yield Cell("no end" if job.lock_left == -1 else span(job.lock_left))
-    yield Cell(str(job.stalls) if job.stalls else "·", Tone.BAD if job.stalls else Tone.FAINT)
+        cells = (Cell(cell.text, cell.tone) for cell in job_cells(job))
+        yield (*(head if not place else (Cell(""),) * 3), *cells)

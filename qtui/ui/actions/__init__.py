@@ -25,6 +25,7 @@ from qtui.ui.actions.screens.groups import GROUPS
 from qtui.ui.actions.screens.journal import JOURNAL
 from qtui.ui.actions.screens.limits import LIMITS
 from qtui.ui.actions.screens.schedulers import SCHEDULERS
+from qtui.ui.actions.screens.workers import WORKERS
 from qtui.ui.actions.states import STATES
 from qtui.ui.actions.timeline import TIMELINE
 
@@ -43,6 +44,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     *JOURNAL,
     *SCHEDULERS,
     *LIMITS,
+    *WORKERS,
     *PLAN,
     *RERUN,
     *ASK,

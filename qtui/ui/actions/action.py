@@ -30,6 +30,7 @@ class Where(StrEnum):
     JOURNAL = "Journal"
     SCHEDULERS = "Schedulers"
     LIMITS = "Limits"
+    WORKERS = "Workers"
     PLAN = "Plans"
     RERUN = "Rerun plan"
     ASK = "A question"

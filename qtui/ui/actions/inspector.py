@@ -88,6 +88,15 @@ INSPECTOR: Final = (
         reason=no_list,
     ),
     Action(
+        id="inspector.workers",
+        keys=("w",),
+        does="workers",
+        label="workers",
+        help="show the queue's workers and the jobs they hold; in the queue list, of all queues",
+        where=Where.INSPECTOR,
+        reason=no_list,
+    ),
+    Action(
         id="inspector.journal",
         keys=("L",),
         does="journal",

@@ -118,6 +118,20 @@ class Finder:
 
         screen.in_background(find, "find")
 
+    def go_to_job(self, queue: QueueKey, job_id: str) -> None:
+        """Shows a job of a queue, in the state that it is in by now."""
+        screen = self._screen
+
+        async def find() -> None:
+            places, refused = await find_job(screen.session.client, [queue], job_id)
+            if places:
+                self._go_to_job(*places[0], job_id)
+            else:
+                why = "Redis refused to read it" if refused else "it is gone"
+                screen.say(f"Job {plain(job_id)} in {plain(queue.name)}: {why}.", "warn")
+
+        screen.in_background(find, "find")
+
     def _go_to_job(self, queue: QueueKey, where: Whereabouts, job_id: str) -> None:
         if where.state is None:
             word = "is in no state" if where.exists else "is gone"

@@ -23,7 +23,7 @@ from typing_extensions import override
 
 from qtui.bullmq.filter import parse_filter, quoted
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.model import JobState
+from qtui.bullmq.model import JobState, QueueStatus
 from qtui.bullmq.reads.job import WrongType, read_whole_job
 from qtui.text import plain, plural
 from qtui.ui.actions import Situation, Where
@@ -48,6 +48,7 @@ from qtui.ui.inspector.timeline_pane import TimelinePane
 from qtui.ui.keys import bindings
 from qtui.ui.screens.limits import LimitsScreen
 from qtui.ui.screens.schedulers import SchedulersScreen
+from qtui.ui.screens.workers import HeldJob, WorkersScreen
 from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Banners, Bar, KeyBar, StateTabs, StatusLine
 from qtui.ui.widgets.cursor_list import OLDER_EVERY, CursorList
@@ -451,6 +452,27 @@ class Inspector(LiveScreen):
         """Shows the schedulers of the queue."""
         if self.board.queue is not None:
             self.app.push_screen(SchedulersScreen(self.session, self.board.queue))
+
+    def action_workers(self) -> None:
+        """Shows the workers of the queue; in the queues those of the marked ones, or of all."""
+        everywhere = self.focused is self.queues
+        screen = WorkersScreen(
+            self.session, partial(self._queues_meant, everywhere), everywhere=everywhere
+        )
+        self.app.push_screen(screen, self._go_to_held)
+
+    def _queues_meant(self, everywhere: bool) -> list[QueueStatus]:
+        """The queue that is shown; or the marked queues, or all, the worst first."""
+        queue, marked = self.board.queue, self.queues.marks
+        if not everywhere:
+            status = self.poll.statuses.get(queue) if queue is not None else None
+            return [status] if status is not None else []
+        statuses = self.poll.worst_first()
+        return [one for one in statuses if not marked or one.queue in marked]
+
+    def _go_to_held(self, job: HeldJob | None) -> None:
+        if job is not None:
+            self.finder.go_to_job(job.queue, job.job_id)
 
     def action_pause(self) -> None:
         """Plans a pause of the marked queues, or the one shown; a resume where all are paused."""
