@@ -18,6 +18,7 @@ from redis.exceptions import (
     TimeoutError,
 )
 
+from qtui.bullmq.connection.again import Single
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.trouble import Unable, condition_of, conditions_named, is_wrong_type
 
@@ -34,18 +35,27 @@ async def ask(client: Client, commands: Iterable[Command]) -> list[Reply]:
         redis.exceptions.ConnectionError, TimeoutError: the server did not answer, or is still
             loading its data.
     """
-    pipeline = client.pipeline(transaction=False)
-    for command in commands:
-        pipeline.execute_command(*command)
     with conditions_named():
-        replies = cast("list[Reply]", await pipeline.execute(raise_on_error=False))
+        replies = cast("list[Reply]", await _exchanged(client, commands))
     for reply in replies:
-        if isinstance(reply, RedisError) and (condition := condition_of(reply)):
+        if not isinstance(reply, RedisError):
+            continue
+        if condition := condition_of(reply):
             raise Unable(str(reply), condition) from reply
         # A cluster's client follows MOVED; here the server turns out to belong to a cluster.
         if isinstance(reply, ConnectionError | TimeoutError | MovedError):
             raise reply
     return replies
+
+
+async def _exchanged(client: Client, commands: Iterable[Command]) -> list[object]:
+    if isinstance(client, Single):
+        every = list(commands)
+        return await client.exchange(every) if every else []
+    pipeline = client.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command)
+    return await pipeline.execute(raise_on_error=False)
 
 
 async def primaries(client: Client) -> list[ClusterNode | None]:

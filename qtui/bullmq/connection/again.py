@@ -11,11 +11,11 @@ from typing import Any, Final, TypeAlias
 
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
-from redis.exceptions import ConnectionError, TimeoutError
+from redis.exceptions import ConnectionError, ResponseError, TimeoutError
 from redis.typing import EncodableT
 
 from qtui.bullmq.connection.guard import is_read
-from qtui.bullmq.connection.link import NotConnected
+from qtui.bullmq.connection.link import Courteous, NotConnected
 
 Arguments: TypeAlias = Sequence[EncodableT]
 """A command as it is given to redis-py."""
@@ -65,6 +65,37 @@ class Single(Redis):
 
     async def _execute_once(self, *args: EncodableT, **options: Any) -> Any:
         return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+
+    async def exchange(self, commands: Sequence[Arguments]) -> list[Any]:
+        """Several commands in one round trip; a refusal is an error in its place.
+
+        Where all are reads and the connection was lost, they are sent once more.
+
+        Raises:
+            redis.exceptions.ConnectionError, TimeoutError: no connection, or it was lost.
+        """
+        try:
+            return await self._exchange_once(commands)
+        except (ConnectionError, TimeoutError) as error:
+            if not may_ask_again(error, commands):
+                raise
+        await self.connection_pool.disconnect(inuse_connections=False)
+        return await self._exchange_once(commands)
+
+    async def _exchange_once(self, commands: Sequence[Arguments]) -> list[Any]:
+        pool = self.connection_pool
+        link = await pool.get_connection()
+        try:
+            assert isinstance(link, Courteous)
+            replies = await link.exchange(commands)
+        finally:
+            await pool.release(link)
+        shapers = self.response_callbacks
+        for at, command in enumerate(commands):
+            shape = shapers.get(str(command[0]))
+            if shape is not None and not isinstance(replies[at], ResponseError):
+                replies[at] = shape(replies[at])
+        return replies
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
         """A pipeline that is repeated too, if it holds only reads."""

@@ -163,13 +163,48 @@ class Courteous(_Base):
 
         redis-py packs what hiredis can't: text that is not UTF-8, and types of its own.
         """
-        name, *rest = args
+        name = args[0]
         if isinstance(name, str | bytes):
+            words = name.split()
+            ready: tuple[Any, ...] = args if words == [name] else (*words, *args[1:])
             try:
-                return [hiredis.pack_command((*name.split(), *rest))]
+                return [hiredis.pack_command(ready)]
             except (TypeError, UnicodeError):
                 pass
         return super().pack_command(*args)
+
+    def pack_commands(self, commands: Iterable[Iterable[EncodableT]]) -> list[bytes]:
+        """Does what redis-py does; the transport joins them."""
+        return [chunk for command in commands for chunk in self.pack_command(*command)]
+
+    async def exchange(self, commands: Iterable[Iterable[EncodableT]]) -> list[Any]:
+        """Sends commands at once, and returns their replies; a refusal is an error in its place.
+
+        The replies are as Redis sent them, without what redis-py makes of some.
+
+        Raises:
+            redis.exceptions.ConnectionError, TimeoutError: no connection, or it was lost.
+        """
+        every = list(commands)
+        await self.send_packed_command(self.pack_commands(every))
+        parser, where = self._parser, self._host_error()
+        assert isinstance(parser, Patient)
+        try:
+            async with asyncio.timeout(self.socket_timeout) as timeout:
+                self._active_read_timeout = timeout  # type: ignore[assignment]  # typed as None
+                try:
+                    return await parser.read_many(len(every))
+                finally:
+                    self._active_read_timeout = None
+        except builtins.TimeoutError:
+            await self.disconnect(nowait=True)
+            raise TimeoutError(f"Timeout reading from {where}") from None
+        except OSError as error:
+            await self.disconnect(nowait=True)
+            raise ConnectionError(f"Error while reading from {where} : {error.args}") from error
+        except BaseException:  # cancelled too: replies are still to come, so nothing may follow
+            await self.disconnect(nowait=True)
+            raise
 
     async def send_packed_command(
         self, command: bytes | str | Iterable[bytes], check_health: bool = True
