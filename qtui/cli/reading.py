@@ -145,7 +145,8 @@ def _show(flags: Flags, queue: str, ids: tuple[str, ...], as_json: bool) -> None
 def _errors(flags: Flags, queue: str, state: str, wanted: str | None, as_json: bool) -> None:
     """Group failed jobs by error; QUEUE '*' covers all queues.
 
-    Errors that differ only in ids, numbers, times or addresses are one group.
+    Errors that differ only in ids, numbers, times or addresses are one group. Where many groups
+    differ in one word they become one, with <word> in its place.
     """
     from qtui.commands.reading.errors import list_errors
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,8 +12,9 @@ from qtui.bullmq.filter.groups import Every
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.search.hunt import Hunt
 from qtui.bullmq.search.steps import Met
-from qtui.bullmq.signature import signature
+from qtui.bullmq.signature.merging import OPEN, Merge, Merging, signature_of
 from qtui.text import plain
+from qtui.views.arrivals import Arrivals
 
 GROUP_FIELDS: Final = ("failedReason", "name")
 """The fields read of each job."""
@@ -24,6 +25,9 @@ MOST_GROUPS: Final = 1000
 MOST_NAMES: Final = 100
 """Job names that a group keeps; more than that are data, not names."""
 
+MOST_WORDS: Final = 100
+"""Words that a group keeps of those that were in the place of its open one."""
+
 LONGEST_NAME: Final = 200
 """Characters of a job's name that a group keeps; a longer one is data too."""
 
@@ -31,12 +35,15 @@ _SHOWN: Final = 3
 """Names shown in a line."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class ErrorGroup:
-    """The jobs that failed with one signature. Times are ms since the epoch, None if unknown."""
+    """The jobs that failed with one error. Times are ms since the epoch, None if unknown."""
 
     signature: str
-    """Empty for the jobs that gave no reason, and for the rest."""
+    """What their errors have in common: a signature, or a pattern of `signature.merging`.
+
+    Empty for the jobs that gave no reason, and for the rest.
+    """
     queue: QueueKey
     """The queue of its sample."""
     sample: str
@@ -50,18 +57,36 @@ class ErrorGroup:
     """How many of the jobs have which name."""
     queues: Counter[QueueKey] = field(default_factory=Counter)
     """How many of the jobs are in which queue."""
+    words: Counter[str] = field(default_factory=Counter)
+    """What is in the place of the open words, if there are some; `MOST_WORDS` at most."""
+    times: Arrivals = field(default_factory=Arrivals)
+    """When they failed."""
+    into: ErrorGroup | None = None
+    """The group that it has become a part of; its own counts are no longer kept."""
 
     def add(self, met: Met, queue: QueueKey) -> None:
         """Counts one more job."""
         self.jobs += 1
         self.queues[queue] += 1
-        name = (met.fields["name"] or "")[:LONGEST_NAME]
-        if name in self.names or len(self.names) < MOST_NAMES:
-            self.names[name] += 1
+        _count(self.names, (met.fields["name"] or "")[:LONGEST_NAME], 1, MOST_NAMES)
         at = met.score
         if at is not None:
             self.first = at if self.first is None else min(self.first, at)
             self.last = at if self.last is None else max(self.last, at)
+            self.times.add(at)
+
+    def absorb(self, other: ErrorGroup) -> None:
+        """Takes in another group, which becomes a part of this one."""
+        other.into = self
+        self.jobs += other.jobs
+        self.queues += other.queues
+        for name, jobs in other.names.items():
+            _count(self.names, name, jobs, MOST_NAMES)
+        self.first = min(
+            (one for one in (self.first, other.first) if one is not None), default=None
+        )
+        self.last = max((one for one in (self.last, other.last) if one is not None), default=None)
+        self.times.absorb(other.times)
 
     @property
     def seen(self) -> tuple[float | None, float | None]:
@@ -84,31 +109,93 @@ class ErrorGroup:
         return f"group:{quoted(self.signature)}"
 
 
-class ErrorGroups:
-    """All failures of some hunts, by signature. Memory grows with the groups, not with the jobs."""
+def _count(counted: Counter[str], name: str, jobs: int, most: int) -> None:
+    """Counts jobs under a name, unless there are as many other names as are kept."""
+    if name in counted or len(counted) < most:
+        counted[name] += jobs
 
-    def __init__(self) -> None:
+
+class ErrorGroups:
+    """All failures of some hunts, by error. Memory grows with the groups, not with the jobs.
+
+    A group that is there stays, and its count only grows; several that differ in one word may
+    become one (`ErrorGroup.into`).
+
+    Args:
+        patterns: those of an earlier count, which this one knows from the beginning.
+    """
+
+    def __init__(self, patterns: Iterable[str] = ()) -> None:
         self.jobs = 0
-        self._groups: dict[str | None, ErrorGroup] = {}
-        """By signature; under None the rest."""
+        self._groups: dict[str, ErrorGroup] = {}
+        """By the name in `Merging`."""
+        self.merged: set[str] = set()
+        """The filters of groups that have become part of another one; the owner empties it."""
+        self._rest: ErrorGroup | None = None
+        self._merging = Merging(patterns)
+
+    @property
+    def patterns(self) -> list[str]:
+        """The patterns that groups have been named by so far."""
+        return self._merging.patterns
 
     def add(self, met: Met, queue: QueueKey) -> None:
         """Counts one job; jobs come newest first."""
-        name = signature(met.fields["failedReason"] or "")
-        key: str | None = name
-        if key not in self._groups and len(self._groups) >= MOST_GROUPS:
-            name, key = "", None
-        group = self._groups.get(key)
+        text = signature_of(met.fields["failedReason"] or "")
+        name = text if text in self._groups else self._merging.name(text)
+        group = self._groups.get(name)
+        is_new = group is None
         if group is None:
-            group = self._groups[key] = ErrorGroup(
-                signature=name, queue=queue, sample=met.id, is_rest=key is None
-            )
+            group = self._begin(name, met, queue)
         group.add(met, queue)
         self.jobs += 1
+        if name != text:
+            for word in self._merging.words(name, text):
+                _count(group.words, word, 1, MOST_WORDS)
+        if is_new and not group.is_rest:
+            for merge in self._merging.add(name, self._jobs_of):
+                self._merge(merge)
+
+    def group_of(self, signature: str) -> ErrorGroup | None:
+        """Returns the group that failures with this signature are counted in, if there is one."""
+        return self._groups.get(self._merging.name(signature))
 
     def largest_first(self) -> list[ErrorGroup]:
         """The groups; of those of one size the one that was seen last."""
-        return sorted(self._groups.values(), key=lambda one: (-one.jobs, -(one.last or 0)))
+        groups = [*self._groups.values(), *([self._rest] if self._rest else [])]
+        return sorted(groups, key=lambda one: (-one.jobs, -(one.last or 0)))
+
+    def _begin(self, name: str, met: Met, queue: QueueKey) -> ErrorGroup:
+        """The group of a new name, or the rest.
+
+        Once there is a rest no group begins and none are merged: jobs in the rest could be theirs.
+        """
+        if self._rest is None and len(self._groups) < MOST_GROUPS:
+            group = ErrorGroup(signature=name, queue=queue, sample=met.id)
+            self._groups[name] = group
+            return group
+        if self._rest is None:
+            self._rest = ErrorGroup(signature="", queue=queue, sample=met.id, is_rest=True)
+        return self._rest
+
+    def _jobs_of(self, name: str) -> int:
+        return self._groups[name].jobs
+
+    def _merge(self, merge: Merge) -> None:
+        words: Counter[str] = Counter()
+        members = [self._groups.pop(name) for name in merge.members]
+        self.merged.update(one.filter for one in members if one.filter is not None)
+        for name, member in zip(merge.members, members, strict=True):
+            for word, jobs in member.words.items():
+                _count(words, word, jobs, MOST_WORDS)
+            for word in self._merging.words(merge.name, name):
+                if word != OPEN:  # of a pattern, whose words are counted already
+                    _count(words, word, member.jobs, MOST_WORDS)
+        first, *others = members
+        for other in others:
+            first.absorb(other)
+        first.signature, first.words = merge.name, words
+        self._groups[merge.name] = first
 
 
 async def group_errors(

@@ -104,6 +104,38 @@ def test_a_group_finds_its_jobs_by_its_signature(redis_url: str) -> None:
         assert len(invoke("--redis", redis_url, *asked).objects) == group["count"]
 
 
+def test_groups_that_differ_in_one_word_are_one_and_found_by_it(redis_url: str) -> None:
+    names = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy")
+
+    async def users(stage: Stage) -> None:
+        for name in names:
+            await stage.add(1)
+            await stage.fail(1, f"user {name} not found")
+        await stage.add(2)
+        await stage.fail(1, "user ECONNREFUSED not found")
+        await stage.fail(1, "user not found")
+
+    play(redis_url, users)
+    groups = invoke("--redis", redis_url, "errors", "payments", "--json").objects
+    assert [(group["signature"], group["count"]) for group in groups] == [
+        ("user <word> not found", 10),
+        ("user not found", 1),
+        ("user ECONNREFUSED not found", 1),
+    ]
+    assert groups[0]["words"] == dict.fromkeys(names, 1)
+    assert groups[1]["words"] == {}
+    assert "user <word> not found" in invoke("--redis", redis_url, "errors", "payments").out
+    wanted = ("--filter", str(groups[0]["filter"]))
+    assert len(invoke("--redis", redis_url, "jobs", "payments", *wanted, "--json").objects) == 10
+    done = invoke("--redis", redis_url, "retry", "payments", *wanted, "--yes", "--json")
+    assert done.objects[-1]["summary"]["retried"] == 10
+    rest = invoke("--redis", redis_url, "errors", "payments", "--json").objects
+    assert [group["signature"] for group in rest] == [
+        "user not found",
+        "user ECONNREFUSED not found",
+    ]
+
+
 def test_failures_that_an_acl_hides_are_not_counted_as_none(redis_url: str) -> None:
     play(redis_url, three_causes)
     guest = redis_url.replace("unix://", "unix://half:pw@", 1)

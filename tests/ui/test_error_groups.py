@@ -10,7 +10,7 @@ import redis.asyncio
 from qtui.bullmq.keys import QueueKey
 from qtui.ui.screens.errors import ErrorsScreen
 from qtui.ui.widgets.group_list import GroupList
-from tests.seeds import raw_failed
+from tests.seeds import Fields, raw_failed
 from tests.ui.driver import Driver, inspector
 from tests.ui.stage import fill, succeed, working
 
@@ -163,6 +163,82 @@ async def test_all_groups_are_planned_together(redis_url: str) -> None:
         await driver.sees("y retry 12 jobs")
         await driver.press("escape")
         assert driver.inspector.board.filter is None
+
+
+async def test_all_groups_are_marked_and_unmarked_by_one_key(redis_url: str) -> None:
+    await fill(redis_url, "payments", 12, error=three_kinds)
+    async with inspector(redis_url) as driver:
+        await driver.sees("failed 12")
+        await open_groups(driver)
+        await driver.press("space", "a")
+        await driver.sees("3 groups marked")
+        await driver.press("r")
+        await driver.sees("y retry 12 jobs")
+        await driver.press("escape")
+        await driver.sees("3 groups marked")
+        await driver.press("a")
+        await driver.until(lambda: not groups(driver).marked, "no marks")
+        assert "marked" not in driver.text()
+
+
+async def test_a_retry_of_all_groups_is_one_of_the_marked_where_some_are(redis_url: str) -> None:
+    await fill(redis_url, "payments", 12, error=three_kinds)
+    async with inspector(redis_url) as driver:
+        await driver.sees("failed 12")
+        await open_groups(driver)
+        assert "R retry all groups" in driver.lines()[-1]
+        await driver.press("j", "space", "g")
+        assert "R retry all groups" not in driver.lines()[-1]
+        await driver.press("R")
+        await driver.sees("y retry 3 jobs")
+        assert "group:" in driver.line_with("Retry all failed jobs that match")
+
+
+async def test_groups_that_differ_in_one_word_are_one_and_keep_the_cursor(
+    redis_url: str, client: redis.asyncio.Redis
+) -> None:
+    names = ["ann", "bob", "cid", "dora", "eve", "fay", "gus", "hal", "ida", "joe"]
+
+    def change(place: int) -> Fields:
+        # The newest are a few of the kind, before many others that hold up the search.
+        kind = place >= 1490 or place < 5
+        return {"failedReason": f"user {names[place % 10]} is gone" if kind else "declined"}
+
+    await raw_failed(client, [f"j{place}" for place in range(1500)], BIG, change=change)
+    for place in (1490, 1491, 1492, 1493, 1494):
+        await client.hset(f"bull:big:j{place}", "failedReason", "declined")
+    async with inspector(redis_url, scan_rate=500.0) as driver:
+        await driver.sees("1,500")
+        driver.app.simulate_key("e")
+        await driver.until(lambda: groups_or_none(driver) == 6, "five users")
+        driver.app.simulate_key("G")
+        driver.app.simulate_key("space")
+        await driver.sees("1 group marked")
+        chosen = groups(driver).group
+        assert chosen is not None
+        assert chosen.jobs == 1
+        await driver.sees("1 marked group is part of a larger group now, which is not marked.")
+        assert groups(driver).length == 2
+        now = groups(driver).group
+        assert now is not None
+        assert (now.signature, chosen.into) in (
+            ("user <word> is gone", now),
+            ("user <word> is gone", None),
+        )
+        await driver.until(lambda: "searched" not in driver.text(), "the end")
+        assert line_of(driver, "user <word> is gone")[0] == "10"
+        assert "group marked" not in driver.text()
+        await driver.press("ctrl+r")
+        await driver.settle()
+        assert groups(driver).length == 2
+        await driver.press("enter")
+        await driver.sees("10 of 1,500 match")
+
+
+def groups_or_none(driver: Driver) -> int | None:
+    """How many groups are in sight, if the list is."""
+    found = driver.app.screen.query(GroupList)
+    return found.first().length if found else None
 
 
 async def test_counts_grow_and_the_cursor_stays_with_its_group(

@@ -11,10 +11,13 @@ from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.search.hunt import Hunt
+from qtui.bullmq.search.steps import Met
 from qtui.views.groups import (
     GROUP_FIELDS,
     MOST_GROUPS,
     MOST_NAMES,
+    MOST_WORDS,
+    ErrorGroup,
     ErrorGroups,
     either,
     group_errors,
@@ -112,6 +115,84 @@ async def test_what_comes_after_a_thousand_groups_is_one_more(client: redis.asyn
     assert (found[0].is_rest, found[0].jobs, found[0].filter) == (True, 50, None)
     assert group_words(found[0]) == "(other errors)"
     assert groups.jobs == MOST_GROUPS + 50
+
+
+LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
+
+
+def spelled(number: int) -> str:
+    """A number as a word."""
+    return "".join(LETTERS[number // 26**place % 26] for place in range(4))
+
+
+async def test_groups_that_differ_in_one_word_become_one(client: redis.asyncio.Redis) -> None:
+    def change(place: int) -> Fields:
+        reason = f"user {spelled(place)} not found" if place % 3 else "card declined"
+        return {"failedReason": reason, "name": f"n{place % 2}"}
+
+    await raw_failed(client, [f"j{place}" for place in range(900)], change=change)
+    first, second = (await grouped(client)).largest_first()
+    assert (first.signature, first.jobs) == ("user <word> not found", 600)
+    assert (second.signature, second.jobs) == ("card declined", 300)
+    assert (first.first, first.last) == (START + 1000, START + 899_000)
+    assert (first.sample, first.names) == ("j899", {"n0": 300, "n1": 300})
+    assert (len(first.words), set(first.words.values())) == (MOST_WORDS, {1})
+    assert first.filter is not None
+    hunt = Hunt(client, QUEUE, FAILED, parse_filter(first.filter), rate=0)
+    found = [one.id async for step in hunt.steps() for one in step]
+    assert (len(found), found[0]) == (600, first.sample)
+    bars = first.times.bars(40, START)
+    assert bars is not None
+    assert (bars.total, len(bars.counts) <= 40) == (600, True)
+
+
+async def test_a_group_that_became_part_of_another_says_of_which(
+    client: redis.asyncio.Redis,
+) -> None:
+    def change(place: int) -> Fields:
+        return {"failedReason": f"user {spelled(place)} not found"}
+
+    await raw_failed(client, [f"j{place}" for place in range(20)], change=change)
+    groups, before = ErrorGroups(), list[ErrorGroup]()
+    hunt = Hunt(client, QUEUE, FAILED, None, fields=GROUP_FIELDS, rate=0)
+    async for step in hunt.steps():
+        for place, met in enumerate(step):
+            groups.add(met, QUEUE)
+            before = groups.largest_first() if place == 4 else before
+    [one] = groups.largest_first()
+    assert len(before) == 5
+    assert {group.into for group in before} == {one, None}
+    assert groups.group_of("user zoe not found") is one
+    again = ErrorGroups(groups.patterns)
+    again.add(Met("x", {"failedReason": "user zoe not found", "name": "n"}), QUEUE)
+    [group] = again.largest_first()
+    assert (group.signature, group.words) == (one.signature, {"zoe": 1})
+
+
+async def test_beyond_a_thousand_groups_each_still_finds_just_its_jobs(
+    client: redis.asyncio.Redis,
+) -> None:
+    """Words that would make a group of the rest come too late for it, and go where they belong."""
+
+    def change(place: int) -> Fields:
+        if place >= 1500:
+            return {"failedReason": f"user {spelled(place)} not found"}
+        return {"failedReason": f"{spelled(place)} {spelled(place * 7 + 1)} {spelled(place * 3)}"}
+
+    ids = await raw_failed(client, [f"j{place}" for place in range(1600)], change=change)
+    for one in ids[:50]:
+        await client.hset(QUEUE.job(one), "failedReason", f"server {one} {spelled(int(one[1:]))}")
+    for one in ids[50:80]:
+        await client.hset(QUEUE.job(one), "failedReason", f"user {spelled(int(one[1:]))} not found")
+    found = (await grouped(client)).largest_first()
+    assert sum(one.jobs for one in found) == 1600
+    by_name = {one.signature: one.jobs for one in found}
+    assert by_name["user <word> not found"] == 130
+    rest = [one for one in found if one.is_rest]
+    assert (len(rest), len(found)) == (1, MOST_GROUPS + 1)
+    for group in (one for one in found[:5] if one.filter is not None):
+        hunt = Hunt(client, QUEUE, FAILED, parse_filter(group.filter or ""), rate=0)
+        assert len([one async for step in hunt.steps() for one in step]) == group.jobs
 
 
 async def test_names_that_are_data_are_not_remembered(client: redis.asyncio.Redis) -> None:

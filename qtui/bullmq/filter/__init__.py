@@ -37,7 +37,10 @@ TABLE: Final = (
         "error:re:ECONN(RESET|REFUSED)",
         "regular expression on a field; case-sensitive unless it starts with (?i)",
     ),
-    ('group:"Timeout of <n>ms"', "in this error group, as named by `qtui errors`"),
+    (
+        'group:"Timeout of <n>ms"',
+        "in this error group, as named by `qtui errors`; `<word>` is any word",
+    ),
     (
         "age<1h",
         "finished, else added, less than 1 hour ago; age>2d: 2 days or more (s m h d w)",

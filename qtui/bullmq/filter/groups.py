@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing_extensions import override
 
 from qtui.bullmq.filter.columns import Columns, Indices, Pick, united, without
-from qtui.bullmq.filter.terms import Child, Span, Term
+from qtui.bullmq.filter.terms import Child, InGroup, Span, Term, in_groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,11 @@ class Either(Group):
 
     @override
     def pick(self) -> Pick:
-        return united(self._picks())
+        # Error groups are marked by the hundred: together they cost what one costs.
+        named = [one.signature for one in self.terms if isinstance(one, InGroup)]
+        others = [one for one in self.terms if not isinstance(one, InGroup)]
+        picks = [one.pick() for one in sorted(others, key=lambda one: one.price())]
+        return united([*picks, *([in_groups(named)] if named else [])])
 
 
 def negate(term: Term) -> Term:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -190,7 +190,8 @@ class Matches(OnText):
 class InGroup(Term):
     """``group:"connect ECONNREFUSED <address>"``: failed with an error of this signature.
 
-    Empty: failed without a reason.
+    ``<word>`` in it stands for any word, see `qtui.bullmq.signature.merging`. Empty: failed without
+    a reason.
     """
 
     signature: str
@@ -208,17 +209,28 @@ class InGroup(Term):
 
     @override
     def pick(self) -> Pick:
-        # Compiling its patterns takes a while, which `qtui --help` should not pay for.
-        from qtui.bullmq.signature import signature
+        return in_groups([self.signature])
 
-        wanted = self.signature
-        verdicts = Verdicts(lambda reason: signature(reason) == wanted)
 
-        def in_group(jobs: Columns, places: Indices) -> Indices:
-            column = jobs.texts("failedReason")
-            return [at for at in places if verdicts[column[at] or ""]]
+def in_groups(names: Iterable[str]) -> Pick:
+    """A function that picks the jobs of any of these error groups, however many they are."""
+    # Compiling its patterns takes a while, which `qtui --help` should not pay for.
+    from qtui.bullmq.signature.merging import OPEN, matcher, signature_of
 
-        return in_group
+    named = frozenset(names)
+    patterns = [matcher(name) for name in named if OPEN in name]
+
+    def is_in(reason: str) -> bool:
+        text = signature_of(reason)
+        return text in named or any(matches(text) for matches in patterns)
+
+    verdicts = Verdicts(is_in)
+
+    def in_group(jobs: Columns, places: Indices) -> Indices:
+        column = jobs.texts("failedReason")
+        return [at for at in places if verdicts[column[at] or ""]]
+
+    return in_group
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,10 @@ def _print(place: Workplace, groups: ErrorGroups, *, everywhere: bool) -> None:
 
 
 def group_object(group: ErrorGroup, jobs: int) -> dict[str, object]:
-    """A group as JSON: shares are fractions of 1, times are ms since the epoch."""
+    """A group as JSON: shares are fractions of 1, times are ms since the epoch.
+
+    ``words`` counts what was in the place of ``<word>``, the most common first.
+    """
     return {
         "signature": group.signature,
         "filter": group.filter,
@@ -125,6 +128,7 @@ def group_object(group: ErrorGroup, jobs: int) -> dict[str, object]:
         "first_seen": _whole(group.first),
         "last_seen": _whole(group.last),
         "names": dict(group.names.most_common()),
+        "words": dict(group.words.most_common()),
         "queues": {queue.base: number for queue, number in group.queues.most_common()},
         "sample": group.sample,
     }

@@ -93,6 +93,8 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
         self._hunt: Hunt | None = None
         self._where = ""
         self._stopped = ""
+        self._lost_marks = ""
+        """What became of marks without a key; until another key is pressed."""
 
     @override
     def compose(self) -> ComposeResult:
@@ -131,7 +133,8 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
 
     async def _count_once(self) -> bool:
         """Counts everything; False when the connection was lost meanwhile."""
-        self._groups, self._stopped = ErrorGroups(), ""
+        # What was one group stays one: nothing falls apart under the cursor.
+        self._groups, self._stopped = ErrorGroups(self._groups.patterns), ""
         try:
             for queue in self._queues:
                 await self._count_in(queue)
@@ -167,6 +170,7 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
     # What it says
 
     def _draw(self) -> None:
+        self._unmark_merged()
         groups = self._groups.largest_first()
         empty = "no matches" if self._wanted is not None else f"no {self._state} jobs"
         if self._hunt is not None:
@@ -181,10 +185,21 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
         self._draw_status()
         self.draw_keys()
 
+    def _unmark_merged(self) -> None:
+        """Takes away the marks of groups that are part of a larger one, which nobody marked."""
+        lost = self.marked & self._groups.merged
+        self._groups.merged.clear()
+        self.marked -= lost
+        if lost:
+            marked = plural(len(lost), "marked group is", "marked groups are")
+            self._lost_marks = f"{marked} part of a larger group now, which is not marked."
+
     @on(GroupList.Moved)
     def _draw_status(self) -> None:
         group, words = self._list.group, [(f" {plain(self._stopped)}", "bad")]
-        if not self._stopped:
+        if self._lost_marks:
+            words = [(f" {self._lost_marks}", "warn")]
+        elif not self._stopped:
             sample = "" if group is None else f" sample job {plain(group.sample)}"
             where = f" in {plain(group.queue.name)}" if group and len(self._queues) > 1 else ""
             words = [(sample + where, "faint")]
@@ -214,14 +229,19 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
             state=self._state,
             queues=len(self._queues),
             groups=len(chosen),
+            has_marks=bool(self._marked_groups()),
             queues_of_groups=len({queue for group in chosen for queue in group.queues}),
             mixed=any(group.filter is None for group in chosen),
         )
 
     def _chosen_groups(self) -> list[ErrorGroup]:
         """The marked groups, or the one under the cursor."""
-        marked = [one for one in self._groups.largest_first() if one.filter in self.marked]
-        return marked or ([self._list.group] if self._list.group is not None else [])
+        return self._marked_groups() or ([self._list.group] if self._list.group else [])
+
+    def _marked_groups(self) -> list[ErrorGroup]:
+        if not self.marked:
+            return []
+        return [one for one in self._groups.largest_first() if one.filter in self.marked]
 
     # What it does
 
@@ -237,7 +257,8 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
             self._choose(queue, group.filter, elsewhere=len(group.queues) - 1)
 
     def on_key(self, event: events.Key) -> None:
-        """Any other key ends a row of presses of ``space``."""
+        """Any other key ends a row of presses of ``space``; any clears what was said of marks."""
+        self._lost_marks = ""
         if event.key not in self._mark_keys:
             self._painting.stop()
 
@@ -262,6 +283,16 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
         self._list.refresh()
         self.draw_keys()
 
+    def action_mark_all(self) -> None:
+        """Marks all groups, or takes all marks away if all are marked."""
+        filters = {one.filter for one in self._groups.largest_first() if one.filter is not None}
+        all_marked = filters <= self.marked
+        self.marked.clear()
+        self.marked.update(() if all_marked else filters)
+        self._painting.stop()
+        self._list.refresh()
+        self.draw_keys()
+
     def action_retry(self) -> None:
         """Plans a retry of the marked groups, or of the one under the cursor."""
         groups = self._chosen_groups()
@@ -269,8 +300,11 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
         self._plan_retry(queue, either([one.filter for one in groups if one.filter is not None]))
 
     def action_retry_all(self) -> None:
-        """Plans a retry of all groups."""
-        self._plan_retry(self._queues[0], None)
+        """Plans a retry of the marked groups, or of all where none is marked."""
+        if self._marked_groups():
+            self.action_retry()
+        else:
+            self._plan_retry(self._queues[0], None)
 
     def _choose(self, queue: QueueKey, text: str | None, *, elsewhere: int = 0) -> None:
         self.answer(GroupChoice(queue, self._state, self._matching(text), elsewhere))

@@ -63,10 +63,13 @@ class GroupList(CursorList):
     def show(self, groups: Sequence[ErrorGroup], jobs: int, words: str) -> None:
         """Shows newer counts, in the given order; ``words`` are what an empty list says."""
         here = self.group
+        while here is not None and here.into is not None:  # it has become a part of another
+            here = here.into
         self._groups, self._jobs, self._words = groups, jobs, words
         # Until the user moves it, the cursor is on the largest.
         if self._moved and here is not None:
-            places = (place for place, one in enumerate(groups) if one.filter == here.filter)
+            wanted = here.filter
+            places = (place for place, one in enumerate(groups) if one.filter == wanted)
             self.set_reactive(CursorList.cursor, next(places, self.cursor))
         self.measure()
         self.reveal()

@@ -28,7 +28,9 @@ def cannot_retry(situation: Situation) -> str:
 
 
 def cannot_retry_all(situation: Situation) -> str:
-    """Why all groups can't be retried."""
+    """Why all groups, or the marked ones, can't be retried."""
+    if situation.has_marks:
+        return cannot_retry(situation)
     if situation.queues > 1:
         return "These errors are in several queues: enter opens one; qtui retry '*' does all."
     return not_retriable(situation) or is_busy(situation)
@@ -62,17 +64,29 @@ GROUPS: Final = (
         reason=cannot_mark,
     ),
     Action(
+        id="groups.mark-all",
+        keys=("a",),
+        does="mark_all",
+        label="mark all",
+        help="mark all groups; if all are marked, unmark them",
+        where=Where.GROUPS,
+        writes=True,
+        verb=Verb.RETRY,
+        reason=cannot_mark,
+    ),
+    Action(
         id="groups.retry-all",
         keys=("R",),
         does="retry_all",
         label="retry all groups",
-        help="plan a retry of all groups, marked or not",
+        help="plan a retry of all groups; if some are marked, of those",
         where=Where.GROUPS,
         dry="show the plan of a retry of all groups, as a dry run",
         dry_label="dry run of all",
         writes=True,
         verb=Verb.RETRY,
         bar=True,
+        says=lambda situation: "" if situation.has_marks else "retry all groups",
         reason=cannot_retry_all,
     ),
     Action(
