@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from time import monotonic
 
 from textual.pilot import Pilot
+from textual.widget import Widget
 from textual.worker import WorkerState
 
 from qtui.bullmq.connection.client import identify, open_client, parse_target
@@ -71,6 +72,11 @@ class Driver:
     async def type(self, words: str) -> None:
         """Types words, key by key."""
         await self.press(*words)
+
+    async def click(self, widget: Widget, offset: tuple[int, int]) -> None:
+        """Clicks on a widget, so many columns and lines from its corner."""
+        await self._pilot.click(widget, offset=offset)
+        await self.settle()
 
     async def resize(self, columns: int, lines: int) -> None:
         """Gives the terminal another size."""

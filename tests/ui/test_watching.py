@@ -11,7 +11,7 @@ from rich.style import Style
 
 from qtui.bullmq.model import JobState
 from tests.ui.driver import Driver, inspector
-from tests.ui.stage import Clock, working
+from tests.ui.stage import Clock, fill, working
 
 
 @pytest.fixture
@@ -81,3 +81,56 @@ async def test_an_active_job_without_its_lock_is_red_and_called_stalled(
         await driver.until(lambda: "stalled: its lock" in driver.row(job.id), "stalled")
         assert style_of(driver, "30m").color == part(driver, "bad").color
         assert driver.inspector.board.state is JobState.ACTIVE
+
+
+async def test_the_first_row_is_the_newest_job_until_a_key_is_about_it(redis_url: str) -> None:
+    first = await fill(redis_url, "payments", 3)
+    async with inspector(redis_url) as driver:
+        table = driver.inspector.table
+        await driver.until(lambda: table.cursor_id == first[-1], "the newest job")
+        second = await fill(redis_url, "payments", 4)
+        await driver.until(lambda: table.cursor_id == second[-1], "the newer job")
+        await driver.until(lambda: driver.inspector.job.id == second[-1], "its details")
+        assert table.cursor == 0
+        assert "newer" not in driver.text()
+        await driver.press("space")
+        third = await fill(redis_url, "payments", 5)
+        await driver.sees("▲ 5 newer (g)")
+        assert (table.cursor, table.cursor_id) == (5, second[-1])
+        assert "●" in driver.row(second[-1])
+        await driver.press("g")
+        assert table.cursor_id == third[-1]
+        assert "newer" not in driver.text()
+        fourth = await fill(redis_url, "payments", 1)
+        await driver.until(lambda: table.cursor_id == fourth[-1], "the newest job again")
+
+
+async def test_elsewhere_the_cursor_stays_on_its_job_and_newer_ones_are_counted(
+    redis_url: str,
+) -> None:
+    ids = await fill(redis_url, "payments", 60)
+    async with inspector(redis_url, size=(80, 24)) as driver:
+        table = driver.inspector.table
+        await driver.press("G")
+        await driver.until(lambda: table.cursor_id == ids[0], "the oldest job")
+        await fill(redis_url, "payments", 40)
+        await driver.sees("▲ 40 newer (g)")
+        assert table.cursor_id == ids[0]
+        await driver.press("k")
+        assert "▲ 40 newer (g)" in driver.text()
+        await driver.press("o")
+        assert "newer" not in driver.text()
+        await fill(redis_url, "payments", 2)
+        await driver.until(lambda: table.length == 102, "the new jobs")
+        assert "newer" not in driver.text()
+
+
+async def test_a_click_is_about_the_job_that_is_seen(redis_url: str) -> None:
+    ids = await fill(redis_url, "payments", 3)
+    async with inspector(redis_url) as driver:
+        table = driver.inspector.table
+        await driver.click(table, (8, 1))
+        assert table.cursor == 0
+        await fill(redis_url, "payments", 2)
+        await driver.sees("▲ 2 newer (g)")
+        assert table.cursor_id == ids[-1]

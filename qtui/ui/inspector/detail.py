@@ -40,6 +40,11 @@ class JobDetail:
         """What decides why the job is where it is, if it has not finished."""
 
     @property
+    def id(self) -> str | None:
+        """The job that is shown, or being read."""
+        return self._of[1] if self._of is not None else None
+
+    @property
     def is_old(self) -> bool:
         """Whether the job may be read again without being asked for."""
         return time.monotonic() - self._read_at > _EVERY

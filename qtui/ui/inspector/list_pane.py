@@ -27,6 +27,9 @@ _DRAWN_EVERY: Final = 0.1
 
 HUNT: Final = "hunt"
 
+_BY_TIME: Final = frozenset(JobState) - {JobState.DELAYED, JobState.PRIORITIZED}
+"""States whose newest jobs come in at the top of a list, newest first."""
+
 
 class ListPane:
     """Brings the board's list into the table, and does the reading that this needs.
@@ -60,6 +63,7 @@ class ListPane:
         self._shown: Listing | None = None
         self._places: dict[tuple[QueueKey, JobState, str], str] = {}
         """The job under the cursor of each list that was left, unless it was the first row."""
+        self._newer = 0
         self._may_hunt = asyncio.Event()
         self._may_hunt.set()
         self._looked_at_locks = float("-inf")
@@ -67,7 +71,7 @@ class ListPane:
     def show(self, jobs: Listing | None) -> None:
         """Shows another list, at the job that was under its cursor when it was left."""
         self._leave()
-        self._shown, self._wants_next = jobs, False
+        self._shown, self._wants_next, self._newer = jobs, False, 0
         self._wanted_id = self._places.get(self._name(jobs)) if jobs is not None else None
         self._screen.cancel(HUNT)
         self._stop_asked = False
@@ -94,6 +98,16 @@ class ListPane:
     def _name(self, jobs: Listing) -> tuple[QueueKey, JobState, str]:
         wanted = jobs.wanted.source if isinstance(jobs, FoundList) else ""
         return jobs.queue, jobs.state, wanted
+
+    @property
+    def newer(self) -> int:
+        """How many jobs came in above since the cursor left the first row."""
+        self._newer = min(self._newer, self._table.cursor)
+        return self._newer
+
+    def _follows(self, jobs: Listing) -> bool:
+        """Whether the list shows its newest job under the cursor, whichever that is."""
+        return _grows_at_top(jobs) and self._wanted_id is None and self._table.follows
 
     def refresh(self) -> None:
         """Reads the list anew, for something has happened in it."""
@@ -255,7 +269,8 @@ class ListPane:
         async def read() -> None:
             first, last = self._table.visible_range
             back_to = self._wanted_id if not isinstance(jobs, FoundList) else None
-            anchor = back_to or self._table.cursor_id
+            follows = self._follows(jobs)
+            anchor = None if follows else back_to or self._table.cursor_id
             if let_go and anchor is not None and jobs.has_left(anchor):
                 anchor = None
             try:
@@ -268,16 +283,24 @@ class ListPane:
             if jobs is self._board.jobs:
                 if back_to is not None:
                     self._wanted_id = None
-                now, place = self._table.cursor_id, moved.anchor
-                # The cursor may have been moved meanwhile.
-                if back_to is None and anchor is not None and now != anchor:
+                now, place, shift = self._table.cursor_id, moved.anchor, moved.shift
+                # The cursor may have been moved meanwhile, or pinned to its job.
+                followed = follows and self._follows(jobs)
+                if back_to is None and now != anchor and not followed:
                     place = jobs.place(now) if now is not None else None
-                self._table.rows_changed(place, moved.shift)
+                    shift = place or 0 if follows else shift  # it was on the first row
+                if back_to is None and _grows_at_top(jobs):
+                    self._newer = max(0, self.newer + shift)
+                self._table.rows_changed(place, moved.shift, followed=followed)
                 self._table.say(_of_empty(jobs))
                 self._changed()
                 self.look_at_locks()
 
         self._screen.in_background(read, "list")
+
+
+def _grows_at_top(jobs: Listing) -> bool:
+    return isinstance(jobs, JobList) and jobs.newest_first and jobs.state in _BY_TIME
 
 
 def _of_empty(jobs: Listing) -> str:

@@ -171,9 +171,20 @@ class Inspector(LiveScreen):
         if not self.marking.is_mark(event.key):
             self.queues.painting.stop()
         self.queues.touch_by_key(event.time)
+        self._pin()
         old = time.monotonic() - self._said_at > _SAID_FOR
         if old and not self.lost and not self.finder.is_open:
             self.say("")
+
+    def on_click(self) -> None:
+        """A click is about the job that is seen."""
+        self._pin()
+
+    def _pin(self) -> None:
+        """Whatever is done is about the job under the cursor; moving it lets it follow again."""
+        self.table.pin()
+        if self.job.id != self.table.cursor_id:
+            self._load_detail()
 
     def _visible_queues(self) -> list[QueueKey]:
         listed = [self.board.queue] if self.board.queue is not None else []
@@ -181,6 +192,8 @@ class Inspector(LiveScreen):
 
     def _grow_older(self) -> None:
         self._draw_header()
+        if self.job.id != self.table.cursor_id:
+            self._load_detail()
         self.job.grow_older()
         if self.session.settings.refresh and not self.lost:
             self.bars.grow_older()
@@ -327,9 +340,10 @@ class Inspector(LiveScreen):
     # The job under the cursor
 
     @on(JobTable.CursorMoved)
-    def _cursor_moved(self) -> None:
-        self._load_detail()
-        self.draw_keys()
+    def _cursor_moved(self, message: JobTable.CursorMoved) -> None:
+        if not message.followed or self.job.is_old:
+            self._load_detail()  # what follows the newest job changes once a second at most
+        self._draw_around()
 
     def _load_detail(self) -> None:
         board, roomy = self.board, self.has_class("-opened")
@@ -558,7 +572,8 @@ class Inspector(LiveScreen):
         row, opened = self.table.cursor_row, ""
         if self.has_class("-opened") and row is not None:
             opened = f"{plain(row.id)} {plain(row.name)}"
-        self._around.draw_title(self.query_one("#title", Bar), self.query_one(StateTabs), opened)
+        bar, tabs = self.query_one("#title", Bar), self.query_one(StateTabs)
+        self._around.draw_title(bar, tabs, opened, self.list.newer)
         self._around.draw_filter(self.query_one("#wanted", Bar))
 
     @override

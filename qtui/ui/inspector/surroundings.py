@@ -6,6 +6,7 @@ from typing import Final
 
 from qtui.bullmq.model import QueueStatus
 from qtui.text import age, count, plain, plural
+from qtui.ui.keys import keys_by_id
 from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, StateTabs, about, header
 from qtui.views.lists.board import Board
@@ -23,6 +24,7 @@ class Surroundings:
         self._session = session
         self._board = board
         self._poll = poll
+        self._first_key = min(keys_by_id(session.settings.keys, "move.first"), key=len)
 
     def draw_header(self, bar: Bar, lost: str) -> None:
         """The top line: address, server, round trip, mode, and how old the oldest counts are."""
@@ -52,13 +54,14 @@ class Surroundings:
         queue = self._board.queue
         return self._poll.statuses.get(queue) if queue is not None else None
 
-    def draw_title(self, bar: Bar, tabs: StateTabs, opened: str) -> None:
+    def draw_title(self, bar: Bar, tabs: StateTabs, opened: str, newer: int) -> None:
         """The queue's line above the list, and the states.
 
         Args:
             bar: the line.
             tabs: the states.
             opened: the job that has the whole screen, in words; empty for none.
+            newer: jobs that came in above since the cursor left the first row.
         """
         status = self.status()
         tabs.show(status, self._board.state)
@@ -74,10 +77,11 @@ class Surroundings:
         elif status.paused:
             left.append(("paused  ", "warn"))
         left.append((about(status, self._poll.workers), "faint"))
-        bar.say(left, self._condition())
+        bar.say(left, self._condition(newer))
 
-    def _condition(self) -> list[tuple[str, str]]:
-        right = [] if self._board.newest_first else [(" oldest first ", "faint")]
+    def _condition(self, newer: int) -> list[tuple[str, str]]:
+        right = [(f" ▲ {count(newer)} newer ({self._first_key}) ", "warn")] if newer else []
+        right += [] if self._board.newest_first else [(" oldest first ", "faint")]
         jobs = self._board.jobs
         if jobs is not None and jobs.held:
             what, how = (

@@ -101,9 +101,11 @@ class JobTable(CursorList):
 
     @dataclass
     class CursorMoved(Message):
-        """The cursor moved to another job; None where there is none."""
+        """Another job is under the cursor; None where there is none."""
 
         row: Row | None
+        followed: bool = False
+        """Whether it came by itself, as the newest one of a list that is followed."""
 
     @dataclass
     class Wanted(Message):
@@ -121,6 +123,9 @@ class JobTable(CursorList):
         self._widths = _Widths()
         self._cursor_id: str | None = None
         self._words = ""
+        self._followed = False
+        self._pinned = -1
+        """The number of moves after which the cursor was pinned to its job."""
 
     # What it shows
 
@@ -142,6 +147,7 @@ class JobTable(CursorList):
         self._list, self._marks, self._verdicts, self._stalled = jobs, marks, verdicts, stalled
         self._widths = _Widths()
         self._cursor_id = None
+        self._pinned = -1
         self.set_reactive(CursorList.cursor, 0)
         self.scroll_to(0, 0, animate=False, immediate=True)
         self.rows_changed()
@@ -166,7 +172,18 @@ class JobTable(CursorList):
         """The id of the job that keys act on."""
         return self._cursor_id
 
-    def rows_changed(self, place: int | None = None, shift: int = 0) -> None:
+    @property
+    def follows(self) -> bool:
+        """Whether the cursor is to stay on the first row, whichever job that is by then."""
+        return self.cursor == 0 and self.scroll_offset.y == 0 and self._pinned != self.moves
+
+    def pin(self) -> None:
+        """From now on the cursor stays with its job, until it is moved."""
+        self._pinned = self.moves
+
+    def rows_changed(
+        self, place: int | None = None, shift: int = 0, *, followed: bool = False
+    ) -> None:
         """The list has other rows now.
 
         Args:
@@ -174,6 +191,7 @@ class JobTable(CursorList):
             shift: by how many rows it has moved. The view moves with it, so that the job stays
                 where it is on the screen, but for a view from the top: there one sees new jobs
                 come in until the cursor would leave the screen.
+            followed: the newest job is under the cursor, whichever that is.
         """
         if place is not None:
             self.set_reactive(CursorList.cursor, place)
@@ -181,7 +199,9 @@ class JobTable(CursorList):
         if shift and self.scroll_offset.y > 0:
             self.scroll_to(y=self.scroll_offset.y + shift, animate=False, immediate=True)
         self.reveal()
+        self._followed = followed
         self.settle()
+        self._followed = False
         self.refresh()
 
     def settle(self) -> None:
@@ -194,7 +214,7 @@ class JobTable(CursorList):
             found = row.id if row is not None else None
             if found != self._cursor_id:
                 self._cursor_id = found
-                self.post_message(self.CursorMoved(row))
+                self.post_message(self.CursorMoved(row, self._followed))
         first, last = self.visible_range
         if self._list.missing(first, last):
             self.post_message(self.Wanted(first, last))
