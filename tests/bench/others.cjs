@@ -45,6 +45,23 @@ const WORK = {
     const { body } = await board("queues").queuesHandler({ queues: adapters, query });
     if (body.queues.length !== names.length) throw new Error("not all queues were read");
   },
+  // Pages of failed jobs, one after the other: BullMQ's getter.
+  pages: async ({ name, firsts, jobs }) => {
+    for (const first of firsts) {
+      const found = await queue(name).getJobs(["failed"], first, first + jobs - 1);
+      if (found.length !== jobs) throw new Error("not all jobs were read");
+    }
+  },
+  // The same as bull-board's server answers its page.
+  boardPages: async ({ name, firsts, jobs }) => {
+    const adapters = new Map([[name, new BullMQAdapter(queue(name))]]);
+    for (const first of firsts) {
+      const page = first / jobs + 1;
+      const query = { activeQueue: name, status: "failed", page, jobsPerPage: jobs };
+      const { body } = await board("queues").queuesHandler({ queues: adapters, query });
+      if (body.queues[0].jobs.length !== jobs) throw new Error("not all jobs were read");
+    }
+  },
 };
 
 async function main() {

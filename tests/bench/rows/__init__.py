@@ -5,6 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from tests.bench.row import Row
-from tests.bench.rows import queues
+from tests.bench.rows import jobs, queues
 
-ROWS: Final[tuple[Row, ...]] = (*queues.ROWS,)
+ROWS: Final[tuple[Row, ...]] = (*queues.ROWS, *jobs.ROWS)
