@@ -25,7 +25,12 @@ async def fill_reasons(
     Costs nothing if all have words; else an HSTRLEN and an HGET for each job whose reason has none.
     """
     found = list(reasons)
-    mute = [at for at, one in enumerate(reasons) if one is not None and not says_something(one)]
+    mute = [
+        at
+        for at, one in enumerate(reasons)
+        # Nearly every reason begins with a letter, which is seen in a fifth of the time.
+        if one is not None and not one[:1].isalnum() and not says_something(one)
+    ]
     if not mute:
         return found
     sizes = await ask(client, [("HSTRLEN", queue.job(ids[at]), "stacktrace") for at in mute])

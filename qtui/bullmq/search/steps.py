@@ -77,10 +77,14 @@ _FEWEST: Final = 2
 """Jobs that are read however large they are: the last one of the step before, and the next."""
 
 
+def weight(step: Step) -> int:
+    """Characters of its fields."""
+    return sum(sum(map(len, filter(None, column))) for column in step.fields.values())
+
+
 def _octets(step: Step) -> int:
     """Characters of its ids and fields."""
-    ids = sum(map(len, step.ids))
-    return ids + sum(len(one) for column in step.fields.values() for one in column if one)
+    return sum(map(len, step.ids)) + weight(step)
 
 
 class Window(NamedTuple):

@@ -26,7 +26,7 @@ from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.lists import without_lpos
 from qtui.bullmq.reads.ping import ping
 from qtui.bullmq.reads.scores import newest_score
-from qtui.bullmq.search.steps import Step, Steps, Window
+from qtui.bullmq.search.steps import Step, Steps, Window, weight
 
 LARGEST_STEP: Final = 500
 """Jobs in one step."""
@@ -39,8 +39,9 @@ _UNWEIGHED: Final = 50
 _VALUES: Final = 3000
 """Ids and fields in one step: Redis needs about 0.3 µs for a field and 1 µs for an id."""
 
-_HEAVY: Final = 300_000
-"""Characters in a reply above which the next step is smaller: copying keeps Redis busy."""
+_HEAVY: Final = 1_000_000
+"""Characters in a reply above which the next step is smaller: to copy them keeps Redis busy, for
+0.6 ms. With a third of it each step costs the walk twice as much a job, if jobs have 3 kB."""
 
 _LOOKED_UP: Final = 10
 """Members of a list whose place is looked up, O(n) each: the last ones, and a sample before."""
@@ -270,7 +271,7 @@ class Walk:
             window = window._replace(step=window.step.rest())
         self._calm += 1
         if tuple(window.step.fields) == self._fields:
-            self._step = _next_size(self._fitting(), _weight(window.step))
+            self._step = _next_size(self._fitting(), weight(window.step))
         return window
 
     async def _fetch(self, start: int, length: int) -> Window:
@@ -375,16 +376,11 @@ def _stood(window: Window) -> list[tuple[str, float | None]]:
     return list(zip(reversed(ids), reversed(scores), strict=False))
 
 
-def _weight(step: Step) -> int:
-    """Characters in all its fields."""
-    return sum(len(value) for column in step.fields.values() for value in column if value)
-
-
-def _next_size(size: int, weight: int) -> int:
-    """The size of the next step, from the last one's size (jobs) and weight (characters)."""
-    if weight > _HEAVY:
-        return max(SMALLEST_STEP, size * _HEAVY // weight)
-    return min(LARGEST_STEP, size * 2) if weight < _HEAVY // 2 else size
+def _next_size(size: int, characters: int) -> int:
+    """The size of the next step (jobs), from that of the last one and the characters in it."""
+    if characters > _HEAVY:
+        return max(SMALLEST_STEP, size * _HEAVY // characters)
+    return min(LARGEST_STEP, size * 2) if characters < _HEAVY // 2 else size
 
 
 def _count(reply: object) -> int:
