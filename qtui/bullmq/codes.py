@@ -32,6 +32,9 @@ class Code(IntEnum):
 KEPT: Final = frozenset({Code.REFUSED, Code.CURRENT_ITERATION, Code.FAILED_CHILD})
 """Codes of a job that is there, and stays as it is."""
 
+NO_STATE: Final = "no state"
+"""Said in place of the state of jobs that have a hash and are in none."""
+
 _MEANING: Final = {
     Code.DONE: "{done}",
     Code.REFUSED: "refused by Redis",
@@ -51,6 +54,8 @@ def meaning(code: Code, state: str, done: str = "retried") -> str:
         state: the state in which the action expected the job.
         done: the action's word for what it has done.
     """
+    if state == NO_STATE and code is Code.NOT_IN_STATE:
+        return "in a state by now"
     return _MEANING[code].format(state=state, done=done)
 
 

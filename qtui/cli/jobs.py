@@ -114,7 +114,10 @@ def _promote(
 @click.argument("queue", required=False)
 @click.argument("ids", metavar=IDS, nargs=-1)
 @click.option(
-    "--state", type=STATE, metavar="STATE", help=f"State to remove jobs from: {STATE_NAMES}."
+    "--state",
+    type=STATE,
+    metavar="STATE",
+    help=f"State to remove jobs from: {STATE_NAMES}. [default: the state that the IDs are in]",
 )
 @with_filter
 @click.option("--all", "everything", is_flag=True, help="Remove every job in the state.")
@@ -165,7 +168,8 @@ def _remove(
     """Remove jobs with their logs and keys, as BullMQ's own Job.remove does.
 
     Select jobs by ID, with --filter, or with --all; --filter 'age>7d' cleans a state, --state
-    waiting --all drains a queue. The whole jobs are written to the journal first, so that `qtui
+    waiting --all drains a queue. A job given by ID may also be in no state, as `qtui doctor` finds
+    some. The whole jobs are written to the journal first, so that `qtui
     undo` can bring them back.
 
     Not removed are jobs that a worker has locked, and the iteration that a scheduler waits for. A
@@ -184,8 +188,8 @@ def _remove(
         )
         sys.exit(run(flags, resumption))
     if queue is None:
-        raise click.UsageError("no queue given: name one, or pass --resume CAMPAIGN")
-    if state is None:
+        raise click.UsageError("no queue given: name one, or pass --resume ID")
+    if state is None and not ids:
         raise click.UsageError(f"no state given: pass --state with one of {STATE_NAMES}")
     if bool(ids) + (wanted is not None) + everything != 1:
         raise click.UsageError("select jobs in exactly one way: their ids, --filter EXPR, or --all")
@@ -194,16 +198,17 @@ def _remove(
         from qtui.commands.shared.picked import no_ids_given
 
         sys.exit(run(flags, lambda place: no_ids_given(place, remove, json=as_json)))
-    from qtui.commands.job_actions.remove import REMOVE, own_options
-    from qtui.commands.shared.picked import JobsRequest, act_on_jobs
+    from qtui.commands.job_actions.remove import own_options, remove_from, remove_ids
+    from qtui.commands.shared.picked import JobsRequest
     from qtui.operations.engine.pace import Pace
 
-    words, options = own_options(JobState(state), children=with_children, without_undo=without_undo)
+    whence = None if state is None else JobState(state)
+    words, options = own_options(whence, children=with_children, without_undo=without_undo)
     request = JobsRequest(
         queue=queue,
         ids=given.ids,
         filter=filter_option(wanted),
-        state=JobState(state),
+        state=whence,
         pace=Pace(rate=rate),
         dry_run=dry_run,
         yes=yes,
@@ -214,7 +219,8 @@ def _remove(
         words=words,
         options=options,
     )
-    sys.exit(run(flags, lambda place: act_on_jobs(place, REMOVE, request)))
+    act = remove_ids if whence is None else remove_from
+    sys.exit(run(flags, lambda place: act(place, request)))
 
 
 @main.command("edit", short_help="Edit one job: its data, its priority, its delay.")

@@ -11,13 +11,13 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.verdicts.finding import Finding, Mend
 from qtui.commands.flow import show_flow
-from qtui.commands.job_actions.remove import REMOVE, own_options
+from qtui.commands.job_actions.remove import own_options, remove_from
 from qtui.commands.queue_actions.limits import LimitsRequest, queue_limits
 from qtui.commands.queue_actions.pausing import PausingRequest, pause_queues
 from qtui.commands.queue_actions.schedulers import SchedulersRequest, schedulers
 from qtui.commands.reading.doctor import DoctorRequest, find_faults
 from qtui.commands.rerun import RerunRequest
-from qtui.commands.shared.picked import JobsRequest, act_on_jobs
+from qtui.commands.shared.picked import JobsRequest
 from qtui.commands.shared.run import DONE, Workplace
 from qtui.operations.engine.pace import UNBOUNDED
 from qtui.operations.flow_rerun.plan import Start
@@ -122,7 +122,7 @@ def _mend(
                     words=words,
                     options=options,
                 )
-                yield act_on_jobs(place, REMOVE, remove)
+                yield remove_from(place, remove)
         case Mend.RERUN:
             for parent in one.members:
                 rerun = RerunRequest(
@@ -139,9 +139,9 @@ def _mend(
                 yield show_flow(place, rerun)
 
 
-def _by_state(one: Finding) -> Iterator[tuple[JobState, tuple[str, ...]]]:
+def _by_state(one: Finding) -> Iterator[tuple[JobState | None, tuple[str, ...]]]:
     found: dict[str, list[str]] = defaultdict(list)
     for job_id, state in one.members.items():
         found[state].append(job_id)
     for state, ids in found.items():
-        yield JobState(state), tuple(ids)
+        yield JobState(state) if state else None, tuple(ids)

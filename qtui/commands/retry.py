@@ -117,11 +117,11 @@ def retry_jobs(place: Workplace, request: RetryRequest) -> int:
     report.selected = plan.jobs
     report.after_children = plan.after_children
     report.warnings = list(plan.warnings(request.resets))
-    if not request.json or request.asks:
-        _print_plan(place.err, plan, request)
     if not plan.jobs:
         match = f" that match {request.filter.source}" if request.filter else ""
         return report.end(DONE, f"no {plan.state} jobs in {plan.queue.base}{match}")
+    if not request.json or request.asks:
+        _print_plan(place.err, plan, request)
     if request.dry_run or (request.ids and not plan.count(Code.DONE)):
         # If sent anyway, a job that fails right now would be retried without confirmation.
         if request.ids:

@@ -72,12 +72,12 @@ def retry_everywhere(place: Workplace, request: RetryRequest) -> int:
     report.selected = sum(one.jobs for one in plans)
     report.after_children = sum(one.after_children for one in plans)
     report.warnings = _warnings(plans, request)
-    if not request.json or request.asks:
-        _tell(place.err, plans, request)
     if not plans:
         match = f" that match {request.filter.source}" if request.filter else ""
         where = where_queues_are(place.settings.prefixes)
         return report.end(DONE, f"no {request.state} jobs in {where}{match}")
+    if not request.json or request.asks:
+        _tell(place.err, plans, request)
     if request.dry_run:
         return report.end(report.code)
     if request.asks:

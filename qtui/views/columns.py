@@ -191,7 +191,7 @@ _REDIS_ERROR: Final = re.compile(r"[A-Z]{2,}\b")
 
 
 def verdict(
-    result: Result, outcome: Outcome | None, state: JobState, action: str = Verb.RETRY
+    result: Result, outcome: Outcome | None, state: str, action: str = Verb.RETRY
 ) -> Verdict:
     """Returns what an action did to a job, as its row says it.
 
@@ -228,7 +228,7 @@ def place_words(target: str) -> str:
     return _PLACES.get(target, target)
 
 
-def _done(target: str, state: JobState, action: str) -> str:
+def _done(target: str, state: str, action: str) -> str:
     """What was done to a job, in words: where it went, or what the script or the action says."""
     place = _PLACES.get(target)
     if target.startswith(RELEASED):

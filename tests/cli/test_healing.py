@@ -31,8 +31,13 @@ def _dead_dedup(client: redis.Redis) -> None:
     client.set("bull:payments:de:order-1", "gone")
 
 
+def _no_state(client: redis.Redis) -> None:
+    client.zrem("bull:payments:failed", "2")
+
+
 FAULTS = {
     "no-hash": _no_hash,
+    "no-state": _no_state,
     "stranded": _stranded,
     "endless-limit": _endless_limit,
     "dead-dedup": _dead_dedup,

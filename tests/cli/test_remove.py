@@ -151,3 +151,53 @@ def test_a_parent_that_runs_is_named(redis_url: str) -> None:
     assert "1 parent loses the last child it waits for: it runs next" in done.err
     assert "✔ removed, its parent bull:payments:p runs" in done.out
     assert places(redis_url) == ["p"]
+
+
+def test_a_job_in_no_state_is_removed_and_comes_back_as_it_was(redis_url: str) -> None:
+    ids = failed(redis_url, 3)
+    with connect(redis_url) as client:
+        client.zrem("bull:payments:failed", *ids[:2])
+        client.rpush(f"bull:payments:{ids[0]}:logs", "one", "two")
+        jobs = [client.hgetall(f"bull:payments:{one}") for one in ids]
+        before = digest(redis_url)
+        shown = invoke("--redis", redis_url, "remove", "payments", *ids[:2], "gone", "--dry-run")
+        assert "Remove 3 jobs in no state from bull:payments" in shown.err
+        assert "2 jobs are in no state: no worker would ever run them." in shown.err
+        assert (shown.code, digest(redis_url)) == (1, before)
+        assert "2 of 3 jobs would be removed, 1 gone (-1)" in shown.out
+        done = invoke("--redis", redis_url, "remove", "payments", *ids[:2], "--yes", "--json")
+        assert (done.code, done.summary["done"]) == (0, 2), done.err
+        assert done.objects[0] == {"id": ids[0], "code": 1, "target": "removed"}
+        assert not client.keys(f"bull:payments:{ids[0]}*")
+        back = invoke("--redis", redis_url, "undo", done.summary["journal"], "--yes", "--json")
+        assert (back.code, back.summary["done"]) == (0, 2), back.err
+        assert [client.hgetall(f"bull:payments:{one}") for one in ids] == jobs
+        assert client.lrange(f"bull:payments:{ids[0]}:logs", 0, -1) == ["one", "two"]
+        assert places(redis_url) == [ids[2]]
+        again = invoke("--redis", redis_url, "undo", back.summary["journal"], "--yes", "--json")
+        assert (again.code, again.summary["done"]) == (0, 2), again.err
+        assert client.keys(f"bull:payments:{ids[0]}*") == []
+        listed = invoke("--redis", redis_url, "journal")
+        assert listed.code == 0, listed.err
+    told = invoke("--redis", redis_url, "journal", done.summary["journal"])
+    assert told.code == 0, told.err
+    resumed = invoke("--redis", redis_url, "remove", "--resume", done.summary["journal"])
+    assert "is complete: every job has a result" in resumed.err
+
+
+def test_one_that_has_a_state_again_or_has_changed_stays(redis_url: str) -> None:
+    [one, two] = failed(redis_url, 2)
+    with connect(redis_url) as client:
+        client.zrem("bull:payments:failed", one)
+        done = invoke("--redis", redis_url, "remove", "payments", one, "--yes", "--json")
+        client.hset(f"bull:payments:{one}", mapping={"timestamp": "1", "name": "other"})
+        back = invoke("--redis", redis_url, "undo", done.summary["journal"], "--yes", "--json")
+        assert [line.get("code") for line in back.objects[:-1]] == [-3]
+        assert client.hgetall(f"bull:payments:{one}") == {"timestamp": "1", "name": "other"}
+        client.rpush("bull:payments:wait", one)
+        mixed = invoke("--redis", redis_url, "remove", "payments", one, two, "--yes")
+        assert (mixed.code, mixed.out) == (2, "")
+        assert f"different states ({one} waiting, {two} failed)" in mixed.err
+        sought = invoke("--redis", redis_url, "remove", "payments", two, "--yes", "--json")
+        assert (sought.code, sought.summary["done"]) == (0, 1)
+        assert client.lrange("bull:payments:wait", 0, -1) == [one]

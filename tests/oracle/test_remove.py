@@ -157,6 +157,48 @@ def test_an_id_without_a_hash_is_cleared_away_as_the_release_does(stage: Stage) 
     assert stage.ours.census() == {kept: ["failed"]}
 
 
+@pytest.mark.releases(since="1.18.0")
+def test_a_job_in_no_state_goes_as_the_release_removes_it(stage: Stage) -> None:
+    lost, kept = stage.official.seed([job("a"), job("b")])
+    stage.official.client.rpush(stage.official.key(f"{lost}:logs"), "one")
+    stage.official.client.zrem(stage.official.key("failed"), lost)
+    stage.copy()
+    ours = stage.ours
+    fields = ours.client.hmget(
+        ours.key(lost), "timestamp", "processedOn", "ats", "atm", "attemptsMade"
+    )
+    timestamp, processed, ats, atm, made = (int(one) if one else None for one in fields)
+    row = Row(
+        lost,
+        timestamp=timestamp,
+        processed_on=processed,
+        attempts_started=ats,
+        attempts_made=made if made is not None else atm or 0,
+    )
+    pinned = Picked(lost, row.stamp)
+
+    def remove_stray(*picked: Picked) -> list[int]:
+        async def call() -> Batch:
+            async with connect_to(ours) as client:
+                key = QueueKey.of("bull", ours.queue)
+                return await RemoveWriter(client).remove(key, None, picked)
+
+        return codes(asyncio.run(call()).results)
+
+    before = ours.snapshot()
+    there = Picked(kept, row.stamp)
+    assert remove_stray(there, Picked(lost, row.stamp + 1), Picked("none", 1.0)) == [-3, -3, -1]
+    for list_name in ("wait", "paused", "active"):
+        ours.client.rpush(ours.key(list_name), lost)
+        assert remove_stray(pinned) == [-3]
+        ours.client.delete(ours.key(list_name))
+    assert ours.snapshot() == before
+    stage.official.run("remove", ids=[lost])
+    assert remove_stray(pinned) == [1]
+    stage.assert_equal()
+    assert ours.census() == {kept: ["failed"]}
+
+
 @pytest.mark.releases(since="3.1.3", before="5.0.0")
 def test_a_wake_up_in_the_list_is_no_job(stage: Stage) -> None:
     stage.official.open()

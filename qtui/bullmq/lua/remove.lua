@@ -1,5 +1,5 @@
 --[[
-  Removes jobs of one state, and with them jobs below them in their flows, if they are named.
+  Removes jobs of one state, or such as are in none, and with them jobs below them in their flows, if they are named.
 
   Does for each job what BullMQ's Job.remove does (script removeJob, 1.18.0 to 6.7.0): takes it from
   its state, from what its parent waits for, and from the deduplication that it holds, deletes its
@@ -13,10 +13,11 @@
   that is not there, and what a parent was relieved of is given back if it can't run.
 
   KEYS   the queue's keys, in the order of SUFFIXES; then, for a cluster, keys of other queues
-  ARGV   1 base key and a colon   2 suffix of the state's key: failed, wait, …   3 number of jobs
+  ARGV   1 base key and a colon   2 suffix of the state's key: failed, wait, …; "" for jobs with a
+         hash that no state holds (in a long list only the ends are looked at)   3 number of jobs
          4 how many members of a list were between its tail and the first job when it was read
          then for each job its id, and its pin ("" for any): its score in a sorted set, or in a list
-         its stamp (lua/parts/pins.lua)
+         or in no state its stamp (lua/parts/pins.lua)
          then for each job below one of them: the position of that job, base key and colon, suffix
          of the state's key, id and pin. A job and those below it go together or not at all; one
          below that is gone stops nothing.
@@ -48,6 +49,8 @@ local key = bySuffix(KEYS)
 local began = clock()
 
 local LISTS = { wait = true, paused = true, active = true }
+local SETS = { "completed", "failed", "delayed", "prioritized", "waiting-children" }
+local AT_ENDS = 4000 -- members at each end of a list, where a job may have come to meanwhile
 local LOCKED = "a worker holds its lock"
 
 local queue = readQueue(key, base)
@@ -73,15 +76,15 @@ local STAMPED = { "timestamp", "gid", "parentKey", "deid", "rjk", "processedOn",
 
 -- Reads a job's hash into the table: a code and a detail if it can't be a job.
 local function readHash(job)
-  local isInList = LISTS[job.state]
-  local fields = redis.pcall("HMGET", job.name, unpack(isInList and STAMPED or FIELDS))
+  local hasStamp = LISTS[job.state] or job.state == ""
+  local fields = redis.pcall("HMGET", job.name, unpack(hasStamp and STAMPED or FIELDS))
   if fields.err then return 0, fields.err end
   job.fields = fields
   job.exists = fields[1] and true or redis.call("EXISTS", job.name) == 1
   if not fields[1] and job.exists and isNameOfOtherKey(job.id) then
     return 0, job.name .. " is not a job"
   end
-  if isInList then
+  if hasStamp then
     job.stamp = stampOf(fields[1], fields[6], fields[7], fields[8], fields[9])
   end
   return nil
@@ -138,9 +141,33 @@ local function partByState(jobs, codes, details)
   return groups
 end
 
+-- Whether a state holds a job that was read as being in none.
+local function isSomewhere(job)
+  for _, set in ipairs(SETS) do
+    if type(redis.pcall("ZSCORE", job.base .. set, job.id)) == "string" then return true end
+  end
+  for list in pairs(LISTS) do
+    for _, rank in ipairs({ 1, -1 }) do
+      local place = redis.pcall("LPOS", job.base .. list, job.id, "RANK", rank, "MAXLEN", AT_ENDS)
+      if type(place) == "number" then return true end
+    end
+  end
+  return false
+end
+
+-- The stamps of a group's jobs that are in no state, by id.
+local function placesNowhere(group)
+  local found = {}
+  for _, job in ipairs(group.jobs) do
+    if job.fields and job.exists and not isSomewhere(job) then found[job.id] = job.stamp end
+  end
+  return found
+end
+
 -- The places of a group's jobs by id: scores, or how many are between the tail and each. In a list
 -- those that have run since are not sought, as they may be anywhere.
 local function placesIn(group)
+  if group.state == "" then return placesNowhere(group) end
   local ids = {}
   for _, job in ipairs(group.jobs) do
     local sought = job.fields and (not group.isList or isPicked(job, job.stamp))
@@ -173,7 +200,7 @@ local function refusedAt(group)
   local refused = refusedRemoval(
     function(member) return redis.call("EXISTS", base .. member) == 1 end,
     function(member) return refusal("DEL", base .. member) end)
-  if refused then return refused end
+  if refused or group.state == "" then return refused end
   -- In a list of that length the look for no member would take as long as all of the rest.
   if group.isList then return refusal("LREM", group.key .. "\0", -1, "") end
   return refusedRemoval(
@@ -221,6 +248,7 @@ local function takeOutOfList(group, going)
 end
 
 local function takeOut(group, going)
+  if group.state == "" then return nil end
   if not group.isList then return refusal("ZREM", group.key, unpack(going)) end
   local moved = findAgain(group, going)
   if moved then return moved end
@@ -257,7 +285,8 @@ local function delete(job)
   local gone = attempt("DEL", job.name, unpack(job.beside))
   if not gone or gone == 0 then return end
   local kept = job.base == base and queue.maxEvents or queueAt(job.base).maxEvents
-  announce(job.base .. "events", kept, "removed", job.id, job.state)
+  announce(job.base .. "events", kept, "removed", job.id,
+    job.state ~= "" and job.state or "unknown")
 end
 
 -- The call -------------------------------------------------------------------------------------

@@ -7,7 +7,8 @@
   parent finds its children.
 
   KEYS   the queue's keys, in the order of SUFFIXES; then, for a cluster, keys of other queues
-  ARGV   for each job: base key and colon, id, suffix of its state's key, score there or "",
+  ARGV   for each job: base key and colon, id, suffix of its state's key ("" for one that was in no
+         state, and is in none again), score there or "",
          ids ahead of it and behind it in a list, or "", and how many were ahead, or "",
          "1" if the queue was paused, its score in `priority` or "",
          "1" if its parent waited for it, the parent's score in `waiting-children` or "",
@@ -18,7 +19,7 @@
          of the job that waits for the deduplication (as in lua/whole.lua)
   Reply  first a note: empty, or the first error of an effect after a job is back; then for each job
          a code and a detail:
-           1 and the suffix of the key in which it is   0 and why: refused
+           1 and the suffix of the key in which it is, or "no state"   0 and why: refused
           -3 and why: "taken", since something of that id is there; "deduplication", since another
              job holds it; "children", since it would wait for a child that never ends
          last the microseconds that all of it took, 0 if the server can't measure them
@@ -175,6 +176,7 @@ end
 
 -- Puts the job into its state: an error, or nil and the suffix of the key.
 local function place(job, queue)
+  if job.state == "" then return nil, "no state" end
   if not LISTS[job.state] then
     return refusal("ZADD", job.base .. job.state, job.score, job.id), job.state
   end

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from qtui.bullmq.ask import (
     Command,
@@ -22,7 +22,7 @@ from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.hashes import read_hashes
 from qtui.bullmq.reads.lists import find_in_lists
 from qtui.bullmq.reads.page import KEPT
-from qtui.bullmq.reads.reader import Whereabouts
+from qtui.bullmq.reads.reader import Reader, Whereabouts
 
 _SETS: Final = tuple(state for state in JobState if not state.is_list)
 
@@ -110,6 +110,24 @@ class Places:
         width = len(ids)
         columns = [single[at : at + width] for at in range(0, len(single), width)]
         return [[None if isinstance(one, RedisError) else one for one in some] for some in columns]
+
+
+async def states_of(client: Client, queue: QueueKey, ids: Sequence[str]) -> dict[str, Whereabouts]:
+    """Returns the state of each job, whether it has a hash or not.
+
+    Costs what `Reader.whereabouts` costs, and an LPOS for each list and job in no sorted set, O(n).
+
+    Raises:
+        redis.exceptions.ResponseError: a state could not be read, so that it is not certain.
+    """
+    found = await Reader(client).whereabouts(queue, ids, (), reasons=False)
+    listless = [one for one in ids if found[one].state is None]
+    lists = [state for state in JobState if state.is_list]
+    listed = await find_in_lists(client, queue, listless, lists)
+    found |= {one: found[one].in_list(seen) for one, seen in listed.items()}
+    if unknown := next((one.unknown for one in found.values() if one.unknown), ""):
+        raise ResponseError(unknown)
+    return found
 
 
 def _reason(_: int, fields: Reply, __: Sequence[Reply]) -> str | None:

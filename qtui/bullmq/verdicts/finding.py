@@ -19,7 +19,7 @@ class Mend(StrEnum):
     RESUME = "resume"
     """Resume the queue."""
     REMOVE = "remove"
-    """Clear away the members, from the state of each."""
+    """Clear away the members, from the state of each; remove those that are in none."""
     RELEASE = "release"
     """Release the rate limit that holds."""
     RELEASE_KEYS = "release-keys"
@@ -53,6 +53,6 @@ class Finding:
     mend: Mend | None = None
     """What mends it; None if only a person can."""
     members: Mapping[str, str] = field(default_factory=dict)
-    """For `mend`: what is mended, each with the state it is in (empty if that does not matter)."""
+    """For `mend`: what is mended, each with its state (empty: none, or it does not matter)."""
     is_fault: bool = True
     """False for a hint: nothing is broken yet."""

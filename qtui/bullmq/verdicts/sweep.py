@@ -11,7 +11,7 @@ from qtui.bullmq.ask import Command, ask, number, text
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import NOT_JOBS, JobState
-from qtui.bullmq.reads.lists import find_in_lists
+from qtui.bullmq.reads.places import states_of
 from qtui.bullmq.reads.queues.discovery import scan
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.search.walk import Walk
@@ -121,7 +121,8 @@ class Sweep:
     async def _missing(self) -> list[Finding]:
         """Ids in a state whose job has no hash."""
         gone = await self._without_hash(self._no_hash[:MOST_NAMED])
-        where = await self._states(gone)
+        states = await states_of(self._client, self._queue, gone)
+        where = {one: at.state for one, at in states.items() if at.state is not None}
         gone = [one for one in gone if one in where]
         if not gone:
             return []
@@ -142,17 +143,6 @@ class Sweep:
                 evidence=(f"{key}: holds {gone[0]}", f"{self._queue.job(gone[0])}: none"),
             )
         ]
-
-    async def _states(self, ids: Sequence[str]) -> dict[str, JobState]:
-        """The state of each id that is in one, whether it has a hash or not."""
-        if not ids:
-            return {}
-        found = await Reader(self._client).whereabouts(self._queue, ids, ())
-        listless = [one for one in ids if found[one].state is None]
-        lists = [state for state in JobState if state.is_list]
-        listed = await find_in_lists(self._client, self._queue, listless, lists)
-        states = {one: listed[one].state if one in listed else found[one].state for one in ids}
-        return {one: state for one, state in states.items() if state is not None}
 
     async def _doubled(self) -> list[Finding]:
         """Ids in two states, or twice in one."""
@@ -211,9 +201,12 @@ class Sweep:
                 words=f"{plural(len(lost) + more, 'job is', 'jobs are')} in no state",
                 effect="no worker ever takes them, no list shows them, and they take memory",
                 remedy=f"look at one (qtui show {self._queue.name} {lost[0]}); if it must still"
-                f" run, add a copy (qtui duplicate {self._queue.name} {lost[0]})",
+                f" run, add a copy (qtui duplicate {self._queue.name} {lost[0]}); then remove it"
+                f" (qtui remove {self._queue.name} {lost[0]})",
                 queue=self._queue,
                 jobs=len(lost) + more,
+                mend=Mend.REMOVE,
+                members=dict.fromkeys(lost, ""),
                 sample=tuple(lost[:SAMPLE]),
                 evidence=(f"{self._queue.job(lost[0])}: exists", "no state holds its id"),
             )

@@ -37,13 +37,15 @@ class RemoveWriter:
     async def remove(
         self,
         queue: QueueKey,
-        state: JobState,
+        state: JobState | None,
         jobs: Sequence[Picked],
         below: Sequence[Below] = (),
         *,
         near: int = 0,
     ) -> Batch:
         """Removes jobs of one state, in one atomic step, and those below them that are named.
+
+        None: jobs that have a hash and are in no state, each pinned to its stamp.
 
         Does what BullMQ's ``Job.remove`` does (script removeJob, 1.18.0 to 6.7.0); see
         ``lua/remove.lua``. Children that are not named stay. A job whose lock a worker holds stays
@@ -67,7 +69,7 @@ class RemoveWriter:
         size = len(jobs) + len(below)
         if size > LARGEST_BATCH:
             raise ValueError(f"{size} jobs in one batch, at most {LARGEST_BATCH} are allowed")
-        arguments = [queue.key(""), state.key, str(len(jobs)), str(near)]
+        arguments = [queue.key(""), state.key if state else "", str(len(jobs)), str(near)]
         for job in jobs:
             arguments += (job.job_id, pin(job.score))
         for one in below:

@@ -62,7 +62,7 @@ def _arguments(job: Whole) -> list[str]:
     parent_base, parent_id = _parent(parent_key, job.fields.get("parent"))
     held = "held" in job.rest
     return [
-        *(job.queue.key(""), job.job_id, job.state.key, job.score),
+        *(job.queue.key(""), job.job_id, job.state.key if job.state else "", job.score),
         *(job.text("ahead"), job.text("behind"), job.text("index")),
         *(flag(bool(job.text("paused"))), job.text("turn")),
         *(flag("waits" in job.rest), job.text("waits")),

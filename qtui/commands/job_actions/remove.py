@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
+from qtui.bullmq.connection.trouble import REFUSED
 from qtui.bullmq.model import JobState
+from qtui.bullmq.reads.places import states_of
+from qtui.bullmq.reads.reader import Whereabouts
 from qtui.bullmq.writers.remove import RemoveWriter
-from qtui.commands.shared.picked import JobsCommand, JobsReport
-from qtui.commands.shared.run import DONE, NOT_ALL, REDIS
+from qtui.commands.shared.find import find_queue
+from qtui.commands.shared.picked import (
+    JobsCommand,
+    JobsReport,
+    JobsRequest,
+    act_on_jobs,
+    act_on_plan,
+    begin_report,
+)
+from qtui.commands.shared.run import DONE, NOT_ALL, REDIS, USAGE, CommandError, Workplace
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.planning.proposal import PlanOptions
 from qtui.operations.remove.plan import (
@@ -23,9 +35,13 @@ from qtui.operations.remove.plan import (
 from qtui.operations.remove.reasons import is_kept
 from qtui.operations.remove.remove import Remove
 from qtui.operations.remove.resuming import resume_removal
+from qtui.operations.remove.stray import StrayPlan, make_stray_plan
 from qtui.operations.resuming.interrupted import Interrupted
 from qtui.operations.supply.selection import Selection
 from qtui.verbs import Verb
+
+_SOUGHT: Final = 250
+"""Most ids that are looked for in all states."""
 
 
 class RemovalReport(JobsReport):
@@ -79,8 +95,61 @@ REMOVE: Final[JobsCommand[RemovalPlan]] = JobsCommand(
 """What `act_on_jobs` and `resume_jobs` need of a removal."""
 
 
+def remove_ids(place: Workplace, request: JobsRequest) -> int:
+    """Removes jobs given by id from the state that they are in; returns the exit code.
+
+    Raises:
+        CommandError: they are in different states, or it is not certain in which.
+    """
+    begin_report(place, REMOVE, request)
+
+    async def find(client: Client) -> dict[str, Whereabouts]:
+        status = await find_queue(client, place.settings.prefixes, request.queue)
+        return await states_of(client, status.queue, request.ids)
+
+    if len(request.ids) > _SOUGHT:
+        raise CommandError(
+            f"more than {_SOUGHT} ids: pass --state, to look for them in one state only", USAGE
+        )
+    try:
+        found = place.ask(find)
+    except REFUSED as error:
+        raise CommandError(f"pass --state: {error}", NOT_ALL) from None
+    there = {job_id: one for job_id, one in found.items() if one.state or one.exists}
+    states = {one.state for one in there.values()}
+    if len(states) > 1:
+        where = ", ".join(f"{job_id} {one.words}" for job_id, one in there.items())
+        raise CommandError(
+            f"the jobs are in different states ({where}): give the ids of one state", USAGE
+        )
+    state = next(iter(states), None)
+    words, options = own_options(
+        state,
+        children=CHILDREN_TOO in request.options.on,
+        without_undo=WITHOUT_UNDO in request.options.on,
+    )
+    return remove_from(place, replace(request, state=state, words=words, options=options))
+
+
+def remove_from(place: Workplace, request: JobsRequest) -> int:
+    """Removes jobs from the state in the request, or such as are in none."""
+    if request.state is not None:
+        return act_on_jobs(place, REMOVE, request)
+    report = begin_report(place, REMOVE, request)
+
+    async def read(client: Client) -> StrayPlan:
+        status = await find_queue(client, place.settings.prefixes, request.queue)
+        without_undo = WITHOUT_UNDO in request.options.on
+        return await make_stray_plan(client, status.queue, request.ids, without_undo=without_undo)
+
+    plan = place.ask(read)
+    if request.dry_run:
+        report.results(plan.results)
+    return act_on_plan(place, REMOVE, plan, request, report)
+
+
 def own_options(
-    state: JobState, *, children: bool, without_undo: bool
+    state: JobState | None, *, children: bool, without_undo: bool
 ) -> tuple[tuple[str, ...], PlanOptions]:
     """Returns the options of a removal: as the journal records them, and as its plan takes them.
 
@@ -89,7 +158,7 @@ def own_options(
         children: whether the jobs below them go too.
         without_undo: whether jobs go too that no undo could bring back.
     """
-    words = ["--state", state.value]
+    words = ["--state", state.value] if state else []
     words += ["--with-children"] if children else []
     words += ["--without-undo"] if without_undo else []
     on = {CHILDREN_TOO: children, WITHOUT_UNDO: without_undo}

@@ -113,7 +113,7 @@ def picked_object(
     return members | {"missing": row.missing, "garbled": garbled}
 
 
-def result_object(result: Result, state: JobState) -> dict[str, object]:
+def result_object(result: Result, state: str) -> dict[str, object]:
     """The result for one job: its code, and where it went or why it stayed."""
     if result.code is Code.DONE:
         return {"id": result.job_id, "code": 1, "target": result.target or None}

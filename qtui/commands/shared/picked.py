@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, Protocol, TypeVar
 
-from qtui.bullmq.codes import Code, Result, meaning
+from qtui.bullmq.codes import NO_STATE, Code, Result, meaning
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.origin import read_origin
 from qtui.bullmq.filter import Filter, FilterError
@@ -60,8 +60,12 @@ class JobsPlan(ActionPlan, Protocol):
         """Their queue."""
 
     @property
-    def selection(self) -> Selection:
-        """The jobs, each pinned."""
+    def queue(self) -> QueueKey:
+        """The queue of its jobs."""
+
+    @property
+    def by_query(self) -> bool:
+        """Whether its jobs come from a query."""
 
     @property
     def results(self) -> Sequence[Result]:
@@ -117,7 +121,8 @@ class JobsRequest:
     ids: tuple[str, ...]
     filter: Filter | None
     """If there are no ids: which jobs of the state; None for all."""
-    state: JobState
+    state: JobState | None
+    """None: the jobs, given by id, are in no state."""
     pace: Pace
     dry_run: bool
     yes: bool
@@ -138,6 +143,12 @@ class JobsRequest:
         """Whether the user has to confirm."""
         return not (self.yes or self.dry_run)
 
+    def named(self, jobs: int) -> str:
+        """Returns so many jobs of the state in words: ``3 failed jobs``."""
+        if self.state is None:
+            return f"{plural(jobs, 'job')} in no state"
+        return plural(jobs, f"{self.state} job")
+
     def how(self, verb: Verb) -> str:
         """Returns the command line for the journal, without the options before the command."""
         words = ["qtui", verb, self.queue, *self.ids[:_IN_WORDS]]
@@ -156,14 +167,16 @@ class JobsReport(Report):
         self,
         place: Workplace,
         verb: Verb,
-        state: JobState,
+        state: JobState | None,
         *,
         json: bool,
         dry: bool = False,
         verbose: bool = False,
     ) -> None:
         self._action = verb
-        super().__init__(place.out, place.err, state, json=json, dry=dry, verbose=verbose)
+        super().__init__(
+            place.out, place.err, state or NO_STATE, json=json, dry=dry, verbose=verbose
+        )
 
     @property
     def verb(self) -> str:  # type: ignore[override]  # a class has one word, an action its own
@@ -235,36 +248,55 @@ class JobsReport(Report):
 
 def act_on_jobs(place: Workplace, command: JobsCommand[P], request: JobsRequest) -> int:
     """Carries an action out, or shows what it would do; returns the exit code."""
-    verb = command.verb
+    report = begin_report(place, command, request)
+    try:
+        plan = place.ask(lambda client: _plan(client, place, command, request, report))
+    except FilterError as error:  # a regular expression ran away
+        raise CommandError(f"--filter: {error}", USAGE) from None
+    return act_on_plan(place, command, plan, request, report)
+
+
+def begin_report(place: Workplace, command: JobsCommand[P], request: JobsRequest) -> JobsReport:
+    """Checks that the action may be carried out here, and returns its report.
+
+    Raises:
+        CommandError: it may not.
+    """
     check_may_write(
         place,
-        verb,
+        command.verb,
         dry_run=request.dry_run,
         asks=request.asks,
         stdin_is_used=request.ids_on_stdin,
     )
-    report = command.reports(
+    return command.reports(
         place,
-        verb,
+        command.verb,
         request.state,
         json=request.json,
         dry=request.dry_run,
         verbose=request.verbose,
     )
-    try:
-        plan = place.ask(lambda client: _plan(client, place, command, request, report))
-    except FilterError as error:  # a regular expression ran away
-        raise CommandError(f"--filter: {error}", USAGE) from None
-    queue = plan.selection.queue.base
+
+
+def act_on_plan(
+    place: Workplace,
+    command: JobsCommand[P],
+    plan: JobsPlan,
+    request: JobsRequest,
+    report: JobsReport,
+) -> int:
+    """Carries a plan out, or shows what it would do; returns the exit code."""
+    verb, queue = command.verb, plan.queue.base
     if plan.status.kind.refusal:
         raise CommandError(f"{queue} is {plan.status.kind.refusal}", NOT_ALL)
     options = request.options
     report.selected, report.warnings = plan.jobs, list(plan.warnings(options))
-    if not request.json or request.asks:
-        _tell(place.err, command, plan, request)
     if not plan.jobs:
         match = f" that match {request.filter.source}" if request.filter else ""
         return report.end(DONE, f"no {request.state} jobs in {queue}{match}")
+    if not request.json or request.asks:
+        _tell(place.err, command, plan, request)
     if request.dry_run or not plan.expected(options):
         if not request.dry_run:
             report.results(plan.results)
@@ -280,7 +312,7 @@ def act_on_jobs(place: Workplace, command: JobsCommand[P], request: JobsRequest)
             reason=request.reason,
         )
         campaign = Campaign(client, plan.action(client, options), request.pace, record=record)
-        report.by_query = isinstance(plan.selection, Query)
+        report.by_query = plan.by_query
         try:
             return await carry_out(campaign, place, report)
         finally:
@@ -312,6 +344,7 @@ async def _plan(
 ) -> P:
     status = await find_queue(client, place.settings.prefixes, request.queue)
     queue, state = status.queue, request.state
+    assert state is not None
     selection: Selection
     if request.ids:
         selection = chosen(queue, state, request.ids)
@@ -335,11 +368,10 @@ async def _plan(
         progress.clear()
 
 
-def _tell(paper: Paper, command: JobsCommand[P], plan: P, request: JobsRequest) -> None:
+def _tell(paper: Paper, command: JobsCommand[P], plan: JobsPlan, request: JobsRequest) -> None:
     """Prints the plan for a person to read."""
-    jobs = plural(plan.jobs, f"{request.state} job")
-    queue = plain(plan.selection.queue.base)
-    title = f"{command.verb.capitalize()} {jobs} {command.preposition} {queue}"
+    queue = plain(plan.queue.base)
+    title = f"{command.verb.capitalize()} {request.named(plan.jobs)} {command.preposition} {queue}"
     paper.line(paper.styled(title, bold=True))
     lines = plan.lines(request.options)
     columns = Column("jobs", right=True), Column("name"), Column("error"), Column("fate")

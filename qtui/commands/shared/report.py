@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, Final
 
 from qtui.bullmq.codes import Code, Result
-from qtui.bullmq.model import JobState
 from qtui.commands.shared.ndjson import outcomes_object, result_object, summary_object
 from qtui.commands.shared.output import Cell, Column, Paper, Table
 from qtui.commands.shared.run import DONE, NOT_ALL, REDIS
@@ -69,7 +68,7 @@ class Report:
         self,
         out: Paper,
         err: Paper,
-        state: JobState,
+        state: str,
         *,
         json: bool,
         dry: bool,

@@ -23,7 +23,7 @@ from qtui.operations.planning.proposal import PlanLine, PlanOptions, count_to_ty
 from qtui.operations.remove.reasons import LOCKED, TOO_LARGE
 from qtui.operations.remove.remove import Remove
 from qtui.operations.supply.reading import fixed, is_fixed_by, selected_rows
-from qtui.operations.supply.selection import Chosen, Selection
+from qtui.operations.supply.selection import Chosen, Query, Selection
 from qtui.text import count, plain, plural
 from qtui.verbs import Verb
 
@@ -175,6 +175,11 @@ class RemovalPlan:
     def state(self) -> JobState:
         """The state out of which they are removed."""
         return self.selection.state
+
+    @property
+    def by_query(self) -> bool:
+        """Whether its jobs come from a query, not yet turned into a list of ids."""
+        return isinstance(self.selection, Query)
 
     @property
     def jobs(self) -> int:

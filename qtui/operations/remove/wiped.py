@@ -33,7 +33,8 @@ order in which they are removed after it, as `Whole.members`; each only if there
 class WipedJobs:
     """What a removal wipes, see `qtui.operations.supply.snapshots.Wiped`."""
 
-    state: JobState
+    state: JobState | None
+    """None: jobs that are in no state."""
     children: bool
     """Whether the jobs below go too."""
 
@@ -57,7 +58,9 @@ class WipedJobs:
 class WholeReader:
     """Reads whole jobs of one queue and state, and those below them if they go too."""
 
-    def __init__(self, client: Client, queue: QueueKey, state: JobState, *, children: bool) -> None:
+    def __init__(
+        self, client: Client, queue: QueueKey, state: JobState | None, *, children: bool
+    ) -> None:
         self._client = client
         self._queue = queue
         self._state = state
@@ -118,24 +121,29 @@ def below_of(top: int, values: Values) -> list[Below]:
     if text is None:
         return []
     found = [one for one in map(of_members, json.loads(text)) if one is not None]
-    return [Below(top, one.queue, one.state, Picked(one.job_id, _pin(one))) for one in found]
+    return [
+        Below(top, one.queue, one.state, Picked(one.job_id, _pin(one)))
+        for one in found
+        if one.state is not None
+    ]
 
 
 def _pin(job: Whole) -> float:
-    if not job.state.is_list:
+    if job.state is not None and not job.state.is_list:
         return float(job.score)
     return row(job.job_id, [job.fields.get(name) for name in LIST_FIELDS]).stamp
 
 
-def removed_jobs(queue: QueueKey, state: JobState, job: Snapshot) -> list[Whole] | None:
+def removed_jobs(queue: QueueKey, state: JobState | None, job: Snapshot) -> list[Whole] | None:
     """Returns a removed job from its journal, then those that went with it, in that order.
 
     None if it was not read whole: it can't be restored.
     """
     whole = job.whole
-    if whole is None or (job.score is None and not state.is_list):
+    is_set = state is not None and not state.is_list
+    if whole is None or (job.score is None and is_set):
         return None
-    score = "" if state.is_list else score_text(job.score)
+    score = score_text(job.score) if is_set else ""
     top = Whole(queue, job.id, state, score, job.fields, rest_of(whole.get(REST)))
     below = whole.get(BELOW)
     return [top, *_members(below if isinstance(below, list) else [])]

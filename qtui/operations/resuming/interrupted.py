@@ -92,6 +92,11 @@ class Interrupted:
         if known.header.selection.kind == QUEUES and known.phase != "done":
             again = known.header.how if known.header.how.startswith("qtui ") else "the same action"
             raise JournalError(f"{known.id} is about whole queues: run {again} again for the rest")
+        if known.header.action == Verb.REMOVE and not known.header.state:
+            if known.phase != "done":
+                again = f"run {known.header.how} again for the rest"
+                raise JournalError(f"{known.id} is about jobs in no state: {again}")
+            raise AllDone(f"{known.id} {_done(known)}")
         if known.header.action not in (verb, Verb.RERUN):
             raise JournalError(
                 f"{known.id} is no {verb}:"

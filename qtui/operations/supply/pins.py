@@ -3,13 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Protocol
 
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, Row
 from qtui.bullmq.reads.lists import members_among
-from qtui.bullmq.reads.places import Places
+from qtui.bullmq.reads.places import Places, states_of
 from qtui.bullmq.reads.reader import Reader
+
+
+class RowsOf(Protocol):
+    """Reads jobs as rows, each with its pin as the score; None if it is not where it should be."""
+
+    async def rows(self, ids: Sequence[str]) -> list[Row]:
+        """Returns some hundreds of jobs at most."""
+
+
+def pins_of(client: Client, queue: QueueKey, state: JobState | None) -> RowsOf:
+    """Returns what reads the pins of jobs in a state, or of such as are in none."""
+    return NoState(client, queue) if state is None else Pins(client, queue, state)
+
+
+class NoState:
+    """Reads the pins of jobs that have a hash and are in no state: their stamps.
+
+    Args:
+        client: where to read.
+        queue: the queue of the jobs.
+    """
+
+    def __init__(self, client: Client, queue: QueueKey) -> None:
+        self._client = client
+        self._queue = queue
+
+    async def rows(self, ids: Sequence[str]) -> list[Row]:
+        """Returns jobs as rows, each with its stamp as the score; None if it is in a state or gone.
+
+        Costs what `Reader.rows` and `states_of` cost.
+
+        Raises:
+            REFUSED: Redis refused to read a state or the jobs.
+        """
+        # Of a list, `rows` reads the hashes alone.
+        rows = await Reader(self._client).rows(self._queue, JobState.WAITING, ids)
+        states = await states_of(self._client, self._queue, ids)
+        return [
+            row._replace(
+                score=None if row.missing or states[row.id].state is not None else row.stamp
+            )
+            for row in rows
+        ]
 
 
 class Pins:

@@ -148,6 +148,17 @@ async def read_snapshots(
             yield page
 
 
+async def read_picked(
+    client: Client, queue: QueueKey, picks: Sequence[Picked], wiped: Wiped
+) -> AsyncGenerator[SnapshotPage]:
+    """Yields what an action wipes of the given jobs, in order; costs the ``wiped`` of each."""
+    reader = wiped.reader(client, queue)
+    while picks:
+        values = await reader.first_of([one.job_id for one in picks])
+        part, picks = picks[: len(values)], picks[len(values) :]
+        yield SnapshotPage(part, values, wiped)
+
+
 async def _read(
     client: Client, selection: Selection, picks: AsyncGenerator[Sequence[Picked]], wiped: Wiped
 ) -> AsyncGenerator[SnapshotPage]:

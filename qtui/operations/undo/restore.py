@@ -18,9 +18,8 @@ from qtui.operations.journal.lines import Header, snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.remove.remove import CHILDREN
 from qtui.operations.remove.wiped import WipedJobs, below_of, removed_jobs
-from qtui.operations.supply.pins import Pins
-from qtui.operations.supply.selection import Chosen
-from qtui.operations.supply.snapshots import SnapshotPage, read_snapshots
+from qtui.operations.supply.pins import pins_of
+from qtui.operations.supply.snapshots import SnapshotPage, read_picked
 from qtui.operations.undo.inverse import Deed, Expected, sender
 
 _UNREAD: Final = "unread"
@@ -50,14 +49,14 @@ class Restore:
     def __init__(self, client: Client, header: Header, writes: bool) -> None:
         self._client = client
         self._queue = QueueKey(header.queue, header.prefix)
-        self._state = JobState(header.state)
-        self._pins = Pins(client, self._queue, self._state)
+        self._state = state_of(header)
+        self._pins = pins_of(client, self._queue, self._state)
         self._writer = RestoreWriter(client) if writes else None
 
     @property
     def done(self) -> str:
         """What becomes of a job."""
-        return f"back to {self._state}"
+        return f"back to {self._state or 'no state'}"
 
     async def look(self, deeds: Sequence[Deed]) -> Sequence[Expected]:
         """Returns which jobs are gone still; does not look at what else `send` heeds.
@@ -69,7 +68,8 @@ class Restore:
         found = []
         for deed, row in zip(deeds, rows, strict=True):
             arrived = row.score is not None and row.score == deed.snapshot.score
-            result = Result(deed.id, Code.DONE, target=self._state.key)
+            place = "no state" if self._state is None else self._state.key
+            result = Result(deed.id, Code.DONE, target=place)
             if self._jobs(deed) is None:
                 result = Result(deed.id, Code.REFUSED, error=_UNREAD)
             elif row.score is not None or not row.missing:
@@ -156,7 +156,7 @@ class Reremove:
     def __init__(self, client: Client, header: Header, writes: bool) -> None:
         self._client = client
         self._queue = QueueKey(header.queue, header.prefix)
-        self._state = JobState(header.state)
+        self._state = state_of(header)
         self._wiped = WipedJobs(self._state, header.options.get(CHILDREN) is True)
         self._writer = RemoveWriter(client) if writes else None
 
@@ -167,7 +167,7 @@ class Reremove:
 
     async def look(self, deeds: Sequence[Deed]) -> Sequence[Expected]:
         """Returns where the jobs are now; costs what `Pins.rows` costs."""
-        pins = Pins(self._client, self._queue, self._state)
+        pins = pins_of(self._client, self._queue, self._state)
         rows = await pins.rows([one.id for one in deeds])
         found = []
         for deed, row in zip(deeds, rows, strict=True):
@@ -194,12 +194,16 @@ class Reremove:
         return Batch(batch.results[: len(picks)], batch.note, batch.seconds)
 
     def _read(self, deeds: Sequence[Deed]) -> AsyncGenerator[SnapshotPage]:
-        chosen = Chosen(self._queue, self._state, tuple(map(_picked, deeds)))
-        return read_snapshots(self._client, chosen, self._wiped)
+        return read_picked(self._client, self._queue, list(map(_picked, deeds)), self._wiped)
 
     def why(self, result: Result) -> str:
         """Returns in words why a job was left alone."""
         return result.error
+
+
+def state_of(header: Header) -> JobState | None:
+    """Returns the state from which the jobs of a removal were taken; None for no state."""
+    return JobState(header.state) if header.state else None
 
 
 def _picked(deed: Deed) -> Picked:

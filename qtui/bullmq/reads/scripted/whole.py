@@ -30,7 +30,8 @@ class Whole(NamedTuple):
 
     queue: QueueKey
     job_id: str
-    state: JobState
+    state: JobState | None
+    """None: it is in no state."""
     score: str
     """Its score in the state as Redis writes it; empty in a list, or if it was not there."""
     fields: Mapping[str, str]
@@ -73,7 +74,7 @@ class Whole(NamedTuple):
             "queue": self.queue.base,
             "prefix": self.queue.prefix,
             "id": self.job_id,
-            "state": self.state.value,
+            "state": self.state.value if self.state else "",
             "score": self.score,
             "fields": dict(self.fields),
             "rest": dict(self.rest),
