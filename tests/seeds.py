@@ -60,7 +60,7 @@ class RealQueue:
         return [str(one.id) for one in added]
 
     async def work(self, ends: int, concurrency: int = 1) -> None:
-        """Lets a worker work until so many runs have ended."""
+        """Lets a worker work until this many runs have ended."""
         async with self.worker(concurrency) as ended:
             await ended(ends)
 
@@ -68,7 +68,7 @@ class RealQueue:
     async def worker(
         self, concurrency: int = 1, processor: Processor | None = None
     ) -> AsyncIterator[Callable[[int], Awaitable[None]]]:
-        """A worker, and what waits until it has ended so many runs."""
+        """A worker, and what waits until it has ended this many runs."""
         ended = 0
 
         def end(*_: object) -> None:
@@ -182,7 +182,7 @@ async def raw_list(
 
 
 async def census(client: redis.asyncio.Redis, queue: QueueKey = QUEUE) -> dict[str, list[str]]:
-    """For each id the states in which it stands, once for each time."""
+    """For each id the states in which it is, once for each time."""
     found: dict[str, list[str]] = {}
     for state in ("wait", "paused", "active"):
         for one in await client.lrange(queue.key(state), 0, -1):

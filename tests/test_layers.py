@@ -43,7 +43,7 @@ for name in sys.argv[1:]:
     if not child:
         try:
             importlib.import_module(name)
-        except BaseException:  # the fork must end here, whatever the module raises
+        except BaseException:  # the fork must end here, also if the module raises
             traceback.print_exc()
             os._exit(1)
         os._exit(0)
@@ -149,7 +149,7 @@ Graph = Mapping[str, set[str]]
 
 
 def import_graph() -> dict[str, set[str]]:
-    """By module, the modules of ours that it names in an import, wherever that stands."""
+    """By module, the modules of ours that it names in an import, anywhere in the file."""
     trees = {name: ast.parse(text_of(name)) for name in modules_of("qtui")}
     return {
         name: {target for node in ast.walk(tree) for target in named_in(node, trees)} - {name}

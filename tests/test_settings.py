@@ -1,4 +1,4 @@
-"""Flags, environment, profiles and config file: who wins, and what a mistake is told."""
+"""Flags, environment, profiles and config file: what wins, and what is said of a mistake."""
 
 from __future__ import annotations
 

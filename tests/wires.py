@@ -95,7 +95,7 @@ class Proxy:
         return f"redis://127.0.0.1:{self.port}"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One client, until somebody hangs up."""
+        """One client, until either end hangs up."""
         with contextlib.suppress(OSError):
             if not self.away:
                 await self._relay(reader, writer)
@@ -169,7 +169,7 @@ async def open_proxy(server: EmbeddedServer) -> AsyncIterator[Proxy]:
 
 
 async def _request(reader: asyncio.StreamReader) -> bytes:
-    """One command as it stands on the wire; empty when the client has hung up."""
+    """One command as it is on the wire; empty when the client has hung up."""
     try:
         head = await reader.readuntil(b"\r\n")
         words = [head]

@@ -11,7 +11,7 @@ breaks ties, and in doubt the job goes where no release loses it:
   jobs or keys (``bullmq:4.18.3`` may come from a dashboard); in ``wait`` it merely runs early.
 * While a queue is paused, 1.x to 5.x keep waiting jobs in ``paused``, which their resume renames
   over ``wait``; 6.x keeps them in ``wait``, drains ``paused`` at a resume, `ONE_RESUME` ids a call,
-  and shows nothing of it before. Nothing in the keys tells 5.x from 6.x before a job waits while
+  and shows nothing of it before. No key distinguishes 5.x from 6.x before a job waits while
   the queue is paused: whole keyspaces of the same life under 5.81.5, 6.7.0 and Python 3.4.4 differ
   in ``meta.version`` alone. Both lists lose, strand or hide jobs under the other's resume.
 * ``prioritized`` does not: no release's pause or resume touches it, every getter since 4.0.0 shows
@@ -251,11 +251,11 @@ def destination(queue: QueueEvidence, *, modern: bool | None, priority: int) -> 
 def kept_while_paused(queue: QueueEvidence) -> Destination:
     """Returns the list that keeps the waiting jobs when this queue, which is not paused, is paused.
 
-    `lua/parts/destination.lua` decides the same. While nothing is paused no key tells 5.x from 6.x,
-    so here ``meta.version`` decides. Where it names 6.x the jobs stay in ``wait``, as 6.x keeps and
-    shows them: no release's resume loses them there, unless a 5.x adds jobs meanwhile. Without a
-    version (Python, 5.0 to 5.19) they go to ``paused``: a release before 6 would lose them in
-    ``wait``, and run them before 5, while 6.x only hides them until the resume.
+    `lua/parts/destination.lua` decides the same. While nothing is paused the keys of
+    5.x and 6.x are alike, so here ``meta.version`` decides. Where it names 6.x the jobs stay in
+    ``wait``, as 6.x keeps and shows them: no release's resume loses them there, unless a 5.x adds
+    jobs meanwhile. Without a version (Python, 5.0 to 5.19) they go to ``paused``: a release before
+    6 would lose them in ``wait``, or before 5 run them; 6.x only hides them until the resume.
 
     Args:
         queue: the evidence at that moment.

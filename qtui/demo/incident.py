@@ -36,7 +36,7 @@ def _fall_silent() -> None:
 
 
 async def _run(url: str) -> None:
-    # Not before: these imports take a quarter of a second, and we may be told to end meanwhile.
+    # Not before: these imports take a quarter of a second, and we may have to end meanwhile.
     from qtui.demo import past, present
 
     # A fifth of the time would go into looking for cycles that are not there yet.

@@ -71,7 +71,7 @@ class Past:
         return jobs
 
     async def _move_to_active(self) -> tuple[list[str], list[object]]:
-        """What the package calls this script with, caught by standing in for the script."""
+        """What the package calls this script with, caught by taking the script's place."""
         caught: list[tuple[list[str], list[object]]] = []
 
         async def catch(keys: list[str], args: list[object]) -> list[object]:

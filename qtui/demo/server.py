@@ -112,7 +112,7 @@ class EmbeddedServer:
 
     A small `sh` guards it: when our end of the pipe to it closes (`stop`, exit, an exception, or a
     kill by any signal, SIGKILL too) it kills the server and removes the folder. Both live in a
-    session of their own, so that Ctrl+C in our terminal does not reach them. Nothing is persisted.
+    own session, so that Ctrl+C in our terminal does not reach them. Nothing is persisted.
     """
 
     path: str

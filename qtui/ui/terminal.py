@@ -3,7 +3,7 @@
 The one file that uses Textual's private interface (of 8.2), for what its driver does not do:
 
 * A signal is handled between two callbacks of the loop. Textual starts a second writer from its
-  handler of SIGCONT, in the middle of whatever runs, and then saves the raw mode as the one to
+  handler of SIGCONT, in the middle of what runs, and then saves the raw mode as the one to
   restore. A hang-up sends SIGHUP and SIGCONT together.
 * Nothing waits for the terminal. Textual's queue of writes is bounded: with a terminal that was
   closed, or stopped, the next write blocks the loop for good, deaf to every signal.
@@ -348,7 +348,7 @@ class Terminal(LinuxDriver):
                 self.start_application_mode()
                 self._draw()
 
-    # Stopping and going on
+    # Suspending and resuming
 
     def suspend_group(self) -> bool:
         """Does what Ctrl+Z does elsewhere: stops us, and those who wait for us.
@@ -510,7 +510,7 @@ class TerminalApp(App[None]):
         return await super()._check_bindings(key, priority)
 
     def _handle_exception(self, error: Exception) -> None:
-        """Ends the app at a fault of ours, which is told when the terminal is given back.
+        """Ends the app at a fault of ours, which is shown when the terminal is given back.
 
         A widget that is gone is none once the app is leaving: its timers and messages come late.
         """

@@ -20,7 +20,7 @@ READABLE: Final = 4.5
 """The contrast that WCAG 2.1 asks of text (level AA)."""
 
 _TEXT: Final = 6.0
-"""The contrast of plain text, which stands out from the readable rest."""
+"""The contrast of plain text, which must differ from the readable rest."""
 
 _INKS: Final = ("error", "success", "warning", "accent", "primary", "secondary")
 _STEPS: Final = 50

@@ -40,7 +40,7 @@ def cells(one: Scheduler, now: float | None = None) -> tuple[SchedulerCell, ...]
 
     Args:
         one: the scheduler.
-        now: the time to tell ages by, in ms; None for when it was read.
+        now: the time that ages are counted from, in ms; None for when it was read.
     """
     found, at = one.condition, one.now if now is None else now
     waits = found in (Condition.SCHEDULED, Condition.LATE)

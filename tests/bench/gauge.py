@@ -1,4 +1,4 @@
-"""What a bench reads its numbers from: the longest commands, CPU time; and how it tells them."""
+"""What a bench reads its numbers from: the longest commands, CPU time; and how it prints them."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Report:
         least counts: what a command itself takes it takes in every round.
         """
         best = min(rounds, key=lambda one: one.ms)
-        told = f"{best.ms:.1f}" if best.ms > _NOTED_US / 1000 else f"<= {_NOTED_US / 1000:.0f}"
-        measured = f"{told} ms ({best.over} of {best.calls:,} over 2; half <= {best.median:.1f})"
+        longest = f"{best.ms:.1f}" if best.ms > _NOTED_US / 1000 else f"<= {_NOTED_US / 1000:.0f}"
+        measured = f"{longest} ms ({best.over} of {best.calls:,} over 2; half <= {best.median:.1f})"
         if has_target:
             self.line(what, measured, f"<= {LIMIT_MS:.0f} ms", best.ms <= LIMIT_MS)
         else:
@@ -48,7 +48,7 @@ class Longest:
     """What commands that read took by the server's clock, in ms."""
 
     ms: float
-    """The longest; those up to 1 ms are not told apart."""
+    """The longest; those up to 1 ms are not distinguished."""
     over: int
     """How many took over `LIMIT_MS`."""
     calls: int
@@ -82,5 +82,5 @@ async def watched(admin: redis.asyncio.Redis, work: Callable[[], Awaitable[objec
 
 async def server_cpu(admin: redis.asyncio.Redis) -> float:
     """Seconds of CPU that the server has had."""
-    told = await admin.info("cpu")
-    return float(told["used_cpu_user"]) + float(told["used_cpu_sys"])
+    cpu = await admin.info("cpu")
+    return float(cpu["used_cpu_user"]) + float(cpu["used_cpu_sys"])

@@ -52,8 +52,8 @@ class Others:
         self._process.stdin.write(json.dumps({"do": what, **asked}).encode() + b"\n")
         line = await self._process.stdout.readline()
         assert line, "node has ended: its error is above"
-        told: dict[str, float] = json.loads(line)
-        return told["seconds"]
+        result: dict[str, float] = json.loads(line)
+        return result["seconds"]
 
     def way(self, what: str, **asked: object) -> Way:
         """Some work as a way of a row."""

@@ -44,6 +44,6 @@ class Paging:
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({"start": first, "jobs": jobs}).encode() + b"\n")
         line = await self._process.stdout.readline()
-        told: dict[str, float] = json.loads(line)
-        assert told["jobs"] == jobs, told
-        return told["seconds"], told["cpu"]
+        measured: dict[str, float] = json.loads(line)
+        assert measured["jobs"] == jobs, measured
+        return measured["seconds"], measured["cpu"]

@@ -78,7 +78,7 @@ def _waiting(server: EmbeddedServer) -> None:
             client.lpush(QUEUE.key("wait"), *ids[first : first + 1000])
 
 
-def _told(name: str, one: Watched, beside: Watched | None) -> None:
+def _print(name: str, one: Watched, beside: Watched | None) -> None:
     share = f", {one.done.speed / beside.done.speed:.2f} of a retry" if beside else ""
     slow = f"{one.slow[0]:.2f} ms" if one.slow else "below 0.5 ms"
     print(
@@ -100,13 +100,13 @@ def run(jobs: int) -> bool:
         measured(qtui)  # warms it up
         seed(server, jobs)
         retry = measured(qtui)
-        _told("retry failed", retry, None)
+        _print("retry failed", retry, None)
         for name, (state, wanted) in _CASES.items():
             seed(server, jobs)
             if state.is_list:
                 _waiting(server)
             found = measured(remove, state, wanted)
-            _told(name, found, retry)
+            _print(name, found, retry)
             longest = max(found.slow, default=0.0)
             fine &= longest <= LONGEST_MS
             if name == "remove failed":

@@ -184,7 +184,7 @@ def _processor(cpu: dict[str, Any]) -> float:
     return float(cpu["used_cpu_user"]) + float(cpu["used_cpu_sys"])
 
 
-def _told(name: str, one: Watched) -> None:
+def _print(name: str, one: Watched) -> None:
     print(
         f"{name:<22} {one.done.jobs:>9,} jobs in {one.done.seconds:6.2f} s:"
         f" {one.done.speed:>9,.0f} a second, Redis busy {one.busy:5.1f} µs a job"
@@ -200,12 +200,12 @@ def run(jobs: int) -> None:
             process.submit(qtui, server.url).result()
             seed(server, jobs)
             ours = watched(server, lambda: process.submit(qtui, server.url).result())
-        _told("qtui with its journal", ours)
+        _print("qtui with its journal", ours)
         others = {}
         for how, name in _OTHERS.items():
             seed(server, jobs)
             others[how] = watched(server, partial(bullmq, server, how))
-            _told(name, others[how])
+            _print(name, others[how])
     for how, name in _OTHERS.items():
         ratio = ours.done.speed / others[how].done.speed
         most = others[how].done.seconds / others[how].done.jobs * 1e6 / ours.busy
@@ -225,7 +225,7 @@ def profile(jobs: int) -> None:
     with start("redis") as server:
         seed(server, jobs)
         profiler = cProfile.Profile()
-        _told("profiled", watched(server, lambda: profiler.runcall(qtui, server.url)))
+        _print("profiled", watched(server, lambda: profiler.runcall(qtui, server.url)))
         pstats.Stats(profiler).sort_stats("tottime").print_stats(45)
 
 

@@ -28,7 +28,7 @@ Made: TypeAlias = tuple[int, list[int | str | None], list[Reply]]
 
 @asynccontextmanager
 async def dripping(server: EmbeddedServer, pieces: int, pause: float) -> AsyncIterator[Client]:
-    """Our client behind a line that hands replies on in pieces, and stops after so many."""
+    """Our client behind a line that hands replies on in pieces, and stops after this many."""
 
     async def serve(ours: asyncio.StreamReader, to_us: asyncio.StreamWriter) -> None:
         theirs, to_them = await asyncio.open_unix_connection(server.path)

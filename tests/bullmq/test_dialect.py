@@ -103,7 +103,7 @@ class Keyspace:
 
     @property
     def evidence(self) -> QueueEvidence:
-        """What the queue shows, told from how it was made and not from what was written."""
+        """What the queue shows, computed from how it was made and not from what was written."""
         by_place = dict(zip(("completed", "failed", "active"), self.last, strict=True))
         if self.state.value in by_place and by_place[self.state.value] is None:
             by_place[self.state.value] = self.modern
@@ -178,7 +178,7 @@ def _members(client: redis.Redis, suffix: str) -> list[str]:
 
 
 def _places(client: redis.Redis) -> dict[str, int]:
-    """How often the picked job stands in each of the queue's keys."""
+    """How often the picked job is in each of the queue's keys."""
     found = {}
     for state in JobState:
         members = _members(client, state.key)
@@ -283,7 +283,7 @@ def test_a_new_job_goes_where_the_dialect_says_and_no_waiting_job_is_lost(
         client.flushdb()
         keyspace.write(client)
         evidence = keyspace.evidence
-        # The picked job is in its state, and so tells the release too.
+        # The picked job is in its state, and so shows the release too.
         expected = destination(evidence, modern=speaks_modern(evidence), priority=priority)
         batch = _add(empty, NewJob(name="n", priority=priority, lifo=lifo))
         [result] = batch.results

@@ -170,7 +170,7 @@ async def test_a_stream_that_an_acl_forbids_is_said(server: EmbeddedServer, clie
         with pytest.raises(ResponseError):
             await theirs.xrange(EVENTS)
         await client.acl_setuser("deaf", commands=["+xrange"])
-        # What stands there since the beginning can still be told.
+        # What was there since the beginning is still known.
         part = await log.read()
         assert ([event.job_id for event in part.events], part.whole) == (["a"], True)
     finally:

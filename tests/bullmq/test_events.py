@@ -1,4 +1,4 @@
-"""Which queues have changed, told by their streams."""
+"""Which queues have changed, read from their streams."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ A, B, C = (QueueKey.of("bull", name) for name in "abc")
 
 
 async def blocked(client: Redis, waiting: asyncio.Future[set[QueueKey]]) -> None:
-    """Returns when somebody waits for streams."""
+    """Returns when a client waits for streams."""
     while not waiting.done() and not (await client.info("clients"))["blocked_clients"]:
         pass
 

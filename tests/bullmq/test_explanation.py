@@ -52,7 +52,7 @@ async def test_a_dead_host_is_reported_within_a_second(url: str, line: str) -> N
 
 
 async def test_a_socket_without_permission_is_explained(tmp_path: Path) -> None:
-    # Root may use any socket, so a file stands in for one that may not be used: it refuses too.
+    # Root may use any socket, so here a file is used, which refuses too.
     path = tmp_path / "socket"
     path.write_text("no socket")
     url = f"unix://{path}"

@@ -1,4 +1,4 @@
-"""The filter language: what it means, and what it tells of itself."""
+"""The filter language: what it means, and what it says of itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Laws of the filter language, tried on filters, texts and jobs that nobody would think of."""
+"""Laws of the filter language, tried on filters, texts and jobs made at random."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Flows are read up to the root and down page by page, whatever stands in the keys."""
+"""Flows are read up to the root and down page by page, for any content of the keys."""
 
 from __future__ import annotations
 
@@ -241,7 +241,7 @@ async def place(client: Redis, ids: Sequence[str]) -> list[JobState | None]:
     return [node.state for node in nodes]
 
 
-async def test_where_nodes_stand(client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_where_nodes_are(client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = ["w", "s", "a", "d", "none"]
     for job_id in ids:
         await raw_job(client, QUEUE, job_id)

@@ -302,7 +302,7 @@ async def test_every_node_that_a_cluster_client_ever_meets_is_guarded(
     client = connect(parse_target(topologies.get("cluster").url), read_only=True)
     assert isinstance(client, RedisCluster)
     manager = client.nodes_manager
-    # Lists: nodes of one address are equal, whatever their connections.
+    # Lists: nodes of one address are equal, and so with other connections.
     nodes = [*manager.startup_nodes.values()]
     for _ in range(2):
         await client.get("k")

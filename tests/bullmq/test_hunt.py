@@ -1,4 +1,4 @@
-"""A hunt finds what its filter means, and nothing twice, at the price that it tells."""
+"""A hunt finds what its filter means, and nothing twice, at the price that it states."""
 
 from __future__ import annotations
 

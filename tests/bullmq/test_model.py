@@ -1,4 +1,4 @@
-"""Rows from whatever a job's hash holds."""
+"""Rows from any content of a job's hash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Windows over states: with SORT_RO and without it the same, whatever the keys hold."""
+"""Windows over states: with SORT_RO and without it the same, for any content of the keys."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ async def test_a_state_of_a_wrong_type_is_reported_and_does_no_harm(
             await reader.rows(QUEUE, state, ["1"])
     where = (await reader.whereabouts(QUEUE, ["1"]))["1"]
     assert where.exists
-    if state is JobState.FAILED:  # it would stand there
+    if state is JobState.FAILED:  # it would be there
         assert (where.state, where.unknown) == (None, unread)
         assert where.words == f"unknown: {unread}"
     await reader.evidence(QUEUE)

@@ -1,4 +1,4 @@
-"""What Redis refuses to tell is unknown, and never taken for something that is not there."""
+"""What Redis refuses to say is unknown, and never taken for something that is not there."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def old(_no_lpos: EmbeddedServer) -> AsyncIterator[Redis]:
 async def limited(
     client: Redis, *commands: str, keys: Sequence[str] = ("*",)
 ) -> AsyncIterator[Redis]:
-    """The same server for somebody who may not do everything."""
+    """The same server for a user who may not do everything."""
     await client.acl_setuser(
         "half", enabled=True, nopass=True, commands=["+@all", *commands], keys=list(keys)
     )
@@ -71,12 +71,12 @@ async def raw_waiting(client: Redis, state: JobState, others: int = 3) -> None:
 
 
 def facts(job: Job) -> list[tuple[str, str]]:
-    """What stands in the document of a job, label by label."""
+    """What the document of a job says, label by label."""
     bodies = [section.body for section in job_sections(job, 0.0, roomy=True)]
     return [row for body in bodies if isinstance(body, Pairs) for row in body.rows]
 
 
-async def state_told(client: Redis) -> str:
+async def state_shown(client: Redis) -> str:
     """What the document of the job says of its state."""
     job = await read_job(client, QUEUE, "7")
     assert job is not None
@@ -86,14 +86,14 @@ async def state_told(client: Redis) -> str:
 @pytest.mark.parametrize("state", LISTS)
 async def test_without_lpos_a_list_is_read(old: Redis, state: JobState) -> None:
     await raw_waiting(old, state)
-    assert await state_told(old) == state
+    assert await state_shown(old) == state
     [node] = await read_nodes(old, [Name(QUEUE, "7")])
     assert (node.state, node.unclear) == (state, "")
     [(_, where)], refused = await find_job(old, [QUEUE], "7")
     assert (where.state, refused) == (state, [])
     # One that is in none is in none: every list was read.
     await old.lrem(QUEUE.key(state.key), 1, "7")
-    assert await state_told(old) == "none: its id is in no list and no set"
+    assert await state_shown(old) == "none: its id is in no list and no set"
 
 
 @pytest.mark.parametrize("state", LISTS)
@@ -103,11 +103,11 @@ async def test_a_list_too_long_to_be_read_leaves_the_state_unknown(
     monkeypatch.setattr(lists, "READ", 2)
     monkeypatch.setattr(lists, "_SLICE", 2)
     await raw_waiting(old, state, others=10)
-    assert await state_told(old) == state  # near an end it is found
+    assert await state_shown(old) == state  # near an end it is found
     await old.rpush(QUEUE.key(state.key), "x", "y", "z")
     key = QUEUE.key(state.key)
     why = f"Redis refused LPOS on {key}, and its 15 members are too many to read"
-    assert await state_told(old) == f"unknown: {why}"
+    assert await state_shown(old) == f"unknown: {why}"
     [(_, where)], _ = await find_job(old, [QUEUE], "7")
     assert where.words == f"unknown: {why}"
 
@@ -116,11 +116,11 @@ async def test_a_list_too_long_to_be_read_leaves_the_state_unknown(
 async def test_who_may_not_send_lpos_reads_the_list(any_client: Redis, state: JobState) -> None:
     await raw_waiting(any_client, state)
     async with limited(any_client, "-lpos") as client:
-        assert await state_told(client) == state
+        assert await state_shown(client) == state
     async with limited(any_client, "-lpos", "-lrange") as client:
-        told = await state_told(client)
-    assert told.startswith("unknown: Redis refused LPOS on bull:q:")
-    assert QUEUE.key(state.key) in told
+        shown = await state_shown(client)
+    assert shown.startswith("unknown: Redis refused LPOS on bull:q:")
+    assert QUEUE.key(state.key) in shown
 
 
 async def test_a_search_by_id_names_the_queues_it_could_not_read(any_client: Redis) -> None:
@@ -206,7 +206,7 @@ async def test_a_family_key_of_another_type_is_reported_and_no_rerun_is_made(
     assert (node.unread, node.unclear) == ((why,), why)
     for start in Start:
         assert (await plan_of(any_client, start=start)).refusal == why
-    # Nothing is said of how it keeps a child that may well stand in there.
+    # Nothing is said of how it keeps a child that may well be in there.
     lineage = await read_lineage(any_client, KIDS, "c0")
     child = Line(lineage.job, "└─ ", parent=lineage.root)
     kept = "how its parent keeps it is unknown" if suffix == "unsuccessful" else "kept as"
@@ -220,7 +220,7 @@ async def test_a_child_in_an_unreadable_place_is_no_reason_to_call_it_nowhere(
     await raw_flow(old, 2)
     await old.zrem(KIDS.key("failed"), "c1")
     await old.rpush(KIDS.key("wait"), "c1")
-    # With a list that can be read it waits, and the rerun from failure goes on.
+    # With a list that can be read it waits, and the rerun from failure works.
     plan = await plan_of(old)
     assert [(step.node.id, step.part) for step in plan.steps if step.node.id == "c1"] == [
         ("c1", Part.UNDER_WAY)

@@ -61,7 +61,7 @@ async def test_a_parent_in_the_same_slot_runs_and_waits_again(cluster: Client) -
 
 
 async def test_a_job_whose_parent_is_in_another_slot_stays(cluster: Client) -> None:
-    """Else the parent, which can't be told, would wait for ever."""
+    """Else the parent, which can't be changed, would wait for ever."""
     await _flow(cluster, THERE)
     assert isinstance(await _whole(cluster), Unread)
     [result] = (await RemoveWriter(cluster).remove(HERE, WAITING, [Picked("c")])).results

@@ -1,4 +1,4 @@
-"""What was removed comes back as it was, whatever the keyspace; and nothing over what is there."""
+"""What was removed comes back as it was, in any keyspace; and nothing over what is there."""
 
 from __future__ import annotations
 

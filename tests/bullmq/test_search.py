@@ -1,4 +1,4 @@
-"""A walk over a state meets every job in order, at the price and the pace that it tells."""
+"""A walk over a state meets every job in order, at the price and the pace that it states."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def test_a_still_state_is_met_in_order_with_the_fields_asked_for(
 async def test_scores_that_are_not_needed_are_not_read(client: redis.asyncio.Redis) -> None:
     ids = await seed(client, 3000)
 
-    async def told(scored: bool) -> tuple[list[float | None], int]:
+    async def scores_read(scored: bool) -> tuple[list[float | None], int]:
         await client.config_resetstat()
         walk = Walk(client, QUEUE, JobState.FAILED, ("name",), rate=0, scored=scored)
         met = [one async for step in walk.steps() for one in step]
@@ -75,8 +75,8 @@ async def test_scores_that_are_not_needed_are_not_read(client: redis.asyncio.Red
         sent = (await client.info("stats"))["total_net_output_bytes"]
         return [one.score for one in met], sent
 
-    scores, dear = await told(scored=True)
-    none, cheap = await told(scored=False)
+    scores, dear = await scores_read(scored=True)
+    none, cheap = await scores_read(scored=False)
     assert scores == [1000.0 + int(one) for one in ids]
     assert none[0] is None
     assert cheap < 0.7 * dear
@@ -147,7 +147,7 @@ async def test_an_empty_or_absent_state_is_walked_at_once(client: redis.asyncio.
 
 @BOTH_WAYS
 @BOTH_DIRECTIONS
-async def test_each_job_is_met_with_the_score_at_which_it_stands(
+async def test_each_job_is_met_with_its_score(
     any_client: redis.asyncio.Redis, sort_ro: bool, newest_first: bool
 ) -> None:
     await way(any_client, sort_ro=sort_ro)

@@ -108,7 +108,7 @@ async def test_the_oldest_first_meets_those_that_stay_once(
 async def test_jobs_that_come_back_at_another_place_do_not_lead_the_walk_astray(
     client: redis.asyncio.Redis, way: Way, newest_first: bool, share: int
 ) -> None:
-    # A job on which the walk stands is retried and fails again: its place says nothing any more.
+    # The job that the walk has reached is retried and fails again: its place is void.
     ids = await seed(client, 3000)
     walk = Walk(
         client,
@@ -137,7 +137,7 @@ async def test_jobs_that_come_back_at_another_place_do_not_lead_the_walk_astray(
 async def test_a_job_at_its_old_place_may_have_gone_past_others(
     client: redis.asyncio.Redis, way: Way, newest_first: bool
 ) -> None:
-    # Where the walk stands nothing seems to have changed: as many left as the last job has passed.
+    # At the walk's place nothing seems to have changed: as many left as the last job has passed.
     ids = await seed(client, 3000)
     walk = Walk(client, QUEUE, JobState.FAILED, ("name",), newest_first=newest_first, rate=0, **way)
     met: list[str] = []

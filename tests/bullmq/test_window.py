@@ -143,7 +143,7 @@ async def test_a_marker_deep_in_a_list_leaves_a_gap_so_that_pages_join(
     size=st.integers(1, 25),
     newest=st.booleans(),
 )
-async def test_pages_join_wherever_markers_stand(
+async def test_pages_join_wherever_markers_are(
     client: Redis, members: list[str], size: int, newest: bool
 ) -> None:
     await client.delete(QUEUE.key("wait"))

@@ -89,7 +89,7 @@ Play = Callable[["Stage"], Awaitable[None]]
 
 
 class Stage:
-    """One queue of the real BullMQ, and a worker that does what it is told."""
+    """One queue of the real BullMQ, and a worker that does as it is asked."""
 
     def __init__(self, url: str, name: str, prefix: str = "bull") -> None:
         options = {"connection": url, "prefix": prefix}
@@ -171,7 +171,7 @@ def many_failed(url: str, ids: Sequence[str], name: str = "payments") -> None:
 
 
 def places(url: str, name: str = "payments") -> list[str]:
-    """All ids in all states of a queue, sorted: one for each place in which a job stands."""
+    """All ids in all states of a queue, sorted: one for each place in which a job is."""
     found: list[str] = []
     with connect(url) as client:
         for state in ("wait", "active", "paused"):

@@ -20,7 +20,7 @@ HOST = "node-{}.qtui.invalid"
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Topology]:
-    """A cluster whose nodes announce names that nobody here can resolve."""
+    """A cluster whose nodes announce names that can't be resolved here."""
 
     def options(number: int) -> list[str]:
         hostname = ["--cluster-announce-hostname", HOST.format(number)]

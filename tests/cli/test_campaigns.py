@@ -229,8 +229,8 @@ def test_no_room_any_more_stops_it_with_a_snapshot_of_all_that_was_retried(
         left = client.zrange("bull:payments:failed", 0, -1)
     assert waiting + left == MANY
     assert left
-    told = [one["id"] for one in done.objects[:-1]]
-    assert told == waiting
+    printed = [one["id"] for one in done.objects[:-1]]
+    assert printed == waiting
     assert done.summary["retried"] == len(waiting)
     snapshots, coded = set[object](), set[object]()
     for name in ids(folder):
@@ -252,7 +252,7 @@ def _gone_on_with(url: str, name: str, jobs: int) -> None:
         assert client.lrange("bull:payments:wait", 0, -1)[::-1] == MANY
 
 
-# What stands in it
+# What is in it
 
 
 def test_no_password_is_anywhere_in_it(folder: Path) -> None:
@@ -301,9 +301,9 @@ def test_one_that_was_killed_is_resumed(redis_url: str, folder: Path) -> None:
     many_failed(redis_url, MANY)
     with retrying(redis_url, "payments", "--all", "--yes", "--json") as process:
         assert process.stdout is not None
-        told = [json.loads(process.stdout.readline())]
+        printed = [json.loads(process.stdout.readline())]
         process.kill()
-        told += [json.loads(one) for one in process.stdout if one.endswith("}\n")]
+        printed += [json.loads(one) for one in process.stdout if one.endswith("}\n")]
         process.wait(PATIENCE)
     [name] = ids(folder)
     assert summary(folder, name).unfinished
@@ -314,7 +314,7 @@ def test_one_that_was_killed_is_resumed(redis_url: str, folder: Path) -> None:
     again = invoke("--redis", redis_url, "retry", "--resume", name)
     assert (again.code, again.out) == (1, "")
     assert again.err == f"qtui: {name} is complete: every job has a result\n"
-    assert {one["code"] for one in told} == {1}
+    assert {one["code"] for one in printed} == {1}
 
 
 @pytest.mark.parametrize("as_json", [(), ("--json",)])
@@ -376,7 +376,7 @@ def test_on_another_server_it_is_refused(
     assert summary(folder, name).phase == "stopped"
 
 
-def test_read_only_refuses_to_go_on(redis_url: str, folder: Path) -> None:
+def test_read_only_refuses_to_resume(redis_url: str, folder: Path) -> None:
     many_failed(redis_url, MANY[:50])
     how = ("--all", "--yes", "--canary", "5", "--canary-time", "0.1")
     assert invoke("--redis", redis_url, "retry", "payments", *how).code == 1

@@ -34,30 +34,30 @@ def completed(redis_url: str) -> str:
 
 def test_a_dry_run_says_which_parents_run_after_their_children(completed: str) -> None:
     which = ("retry", "payments", "--all", "--state", "completed", "--dry-run")
-    told = invoke("--redis", completed, *which)
-    assert told.code == 0
-    assert "▲ 1 parent runs after its children." in told.err
-    assert "sum" in told.err
-    assert "→ waiting-children, runs after its children" in told.err
-    told = invoke("--redis", completed, *which, "--json")
-    assert {one["id"]: one["target"] for one in told.objects[:-1]} == {
+    found = invoke("--redis", completed, *which)
+    assert found.code == 0
+    assert "▲ 1 parent runs after its children." in found.err
+    assert "sum" in found.err
+    assert "→ waiting-children, runs after its children" in found.err
+    found = invoke("--redis", completed, *which, "--json")
+    assert {one["id"]: one["target"] for one in found.objects[:-1]} == {
         "a": "wait",
         "b": "wait",
         "p": "waiting-children",
     }
-    assert told.summary["after_children"] == 1
+    assert found.summary["after_children"] == 1
     # Alone it is retried as BullMQ does it.
-    told = invoke("--redis", completed, "retry", "payments", "p", *which[3:], "--json")
-    assert told.objects[0]["target"] == "wait"
-    assert "after_children" not in told.summary
+    found = invoke("--redis", completed, "retry", "payments", "p", *which[3:], "--json")
+    assert found.objects[0]["target"] == "wait"
+    assert "after_children" not in found.summary
 
 
 def test_the_flow_runs_again_and_its_results_are_whole(completed: str) -> None:
     command = ("retry", "payments", "--all", "--state", "completed", "--yes", "--json")
-    told = invoke("--redis", completed, *command)
-    assert told.code == 0
-    assert told.objects[-2] == {"id": "p", "code": 1, "target": "waiting-children"}
-    assert told.summary["after_children"] == 1
+    found = invoke("--redis", completed, *command)
+    assert found.code == 0
+    assert found.objects[-2] == {"id": "p", "code": 1, "target": "waiting-children"}
+    assert found.summary["after_children"] == 1
     play(completed, lambda stage: stage.complete(3, 8))
     client = connect(completed)
     assert client.zcard("bull:payments:completed") == 3
@@ -70,6 +70,6 @@ def test_the_flow_runs_again_and_its_results_are_whole(completed: str) -> None:
 def test_a_completed_parent_of_children_that_are_not_done_is_warned_of(completed: str) -> None:
     invoke("--redis", completed, "retry", "payments", "a", "--state", "completed", "--yes")
     command = ("retry", "payments", "p", "--state", "completed", "--dry-run")
-    told = invoke("--redis", completed, *command)
-    assert "1 job is a parent with unfinished children" in told.err
-    assert "its result lost" in told.err or "stays in active" in told.err
+    found = invoke("--redis", completed, *command)
+    assert "1 job is a parent with unfinished children" in found.err
+    assert "its result lost" in found.err or "stays in active" in found.err

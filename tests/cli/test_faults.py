@@ -164,9 +164,9 @@ def test_a_user_who_may_only_read_reads_all_and_writes_nothing(
         "journal": done.summary["journal"],
     }
     # What was about to be sent, and why it was not, is on record.
-    told = invoke("journal", "--json").objects[0]
-    assert (told["id"], told["phase"]) == (done.summary["journal"], "stopped")
-    assert told["note"]
+    line = invoke("journal", "--json").objects[0]
+    assert (line["id"], line["phase"]) == (done.summary["journal"], "stopped")
+    assert line["note"]
     assert "does not let this user run EVAL" in done.err
     assert digest(server.url) == before
 

@@ -1,4 +1,4 @@
-"""`qtui show '*' ID` finds a job in whatever queue it is."""
+"""`qtui show '*' ID` finds a job in any queue."""
 
 from __future__ import annotations
 

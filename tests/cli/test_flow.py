@@ -100,11 +100,11 @@ def failed(redis_url: str) -> str:
 def test_the_tree_is_one_line_a_job(failed: str, capsys: pytest.CaptureFixture[str]) -> None:
     done = flow(failed, "b", queue="payments", capture=capsys)
     assert (done.code, done.err) == (0, "")
-    told = [
+    rows = [
         (one["id"], one["depth"], one["state"], one["record"], one["on_failure"])
         for one in done.objects
     ]
-    assert told == [
+    assert rows == [
         ("p", 0, "failed", None, "wait"),
         ("b", 1, "failed", "unsuccessful", "fail"),
         ("a", 1, "completed", "processed", "wait"),
@@ -202,9 +202,9 @@ def test_refusals_have_their_exit_codes(
     failed: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", StringIO())
-    nobody = flow(failed, "p", Start.FAILURE, yes=False, capture=capsys)
-    assert (nobody.code, nobody.out) == (2, "")
-    assert nobody.err == "qtui: cannot prompt without a terminal: pass --yes or --dry-run\n"
+    refused = flow(failed, "p", Start.FAILURE, yes=False, capture=capsys)
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err == "qtui: cannot prompt without a terminal: pass --yes or --dry-run\n"
     refused = flow("redis://127.0.0.1:1", "p", Start.FAILURE, read_only=True, capture=capsys)
     assert refused.code == 4
     assert refused.err == ("qtui: read-only mode: rerun is off; --dry-run shows what it would do\n")
@@ -282,8 +282,8 @@ def test_the_journal_shows_a_rerun_and_does_not_resume_it(
     assert "bull:parents:p" in shown
     assert "flow of 2 jobs, rerun: failed jobs only" in shown
     assert "\x1b" not in shown
-    [told] = invoke("journal", "--json").objects
-    assert told["flow"] == {"root": "bull:parents:p", "start": "failure"}
+    [line] = invoke("journal", "--json").objects
+    assert line["flow"] == {"root": "bull:parents:p", "start": "failure"}
     jobs = invoke("journal", campaign_id, "--jobs", "--json").objects
     assert [one["id"] for one in jobs] == ["bull:parents:p", "bull:payments:b"]
     path = path_of(tmp_path / "qtui" / "journal", campaign_id)
@@ -343,12 +343,12 @@ def test_a_rerun_is_followed_until_all_is_decided(
     thread.start()
     try:
         command = ("flow", "payments", "b", "--rerun", "failure", "--yes", "--follow", "20")
-        told = invoke("--redis", failed, *command)
+        result = invoke("--redis", failed, *command)
     finally:
         done.set()
         thread.join(PATIENCE)
-    assert told.code == 0
-    assert "rerun: 2 of 2 completed" in told.out.splitlines()
+    assert result.code == 0
+    assert "rerun: 2 of 2 completed" in result.out.splitlines()
     [campaign_id] = ids(tmp_path / "qtui" / "journal")
     fates = [
         line["fate"]
@@ -371,21 +371,21 @@ def test_a_rerun_with_a_job_that_fails_again_is_not_done(failed: str) -> None:
     thread.start()
     try:
         command = ("flow", "payments", "b", "--rerun", "failure", "--yes", "--follow", "5")
-        told = invoke("--redis", failed, *command, "--json")
+        result = invoke("--redis", failed, *command, "--json")
     finally:
         over.set()
         thread.join(PATIENCE)
-    assert told.code == 1
-    assert told.summary["outcomes"]["failed_again"] >= 1
+    assert result.code == 1
+    assert result.summary["outcomes"]["failed_again"] >= 1
 
 
 def test_one_that_is_not_decided_in_time_is_counted_where_it_is(
     failed: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ("flow", "payments", "b", "--rerun", "failure", "--yes", "--follow", "0.1", "--json")
-    told = invoke("--redis", failed, *command)
-    assert told.code == 0
-    assert told.summary["outcomes"] == {
+    result = invoke("--redis", failed, *command)
+    assert result.code == 0
+    assert result.summary["outcomes"] == {
         "recovered": 0,
         "failed_again": 0,
         "waiting": 2,
@@ -405,13 +405,13 @@ def test_a_parent_is_rerun_without_a_child_that_is_gone(failed: str, client: red
     client.delete("bull:payments:b")
     client.zrem("bull:payments:failed", "b")
     command = ("flow", "parents", "p", "--rerun", "failure", "--yes", "--json")
-    told = invoke("--redis", failed, *command)
-    assert told.code == 1
-    assert "bull:payments:b is gone and can't run again" in told.err
-    assert "--drop-lost" in told.err
-    told = invoke("--redis", failed, *command, "--drop-lost")
-    assert told.code == 0
-    assert told.objects[0]["id"] == "p"
+    result = invoke("--redis", failed, *command)
+    assert result.code == 1
+    assert "bull:payments:b is gone and can't run again" in result.err
+    assert "--drop-lost" in result.err
+    result = invoke("--redis", failed, *command, "--drop-lost")
+    assert result.code == 0
+    assert result.objects[0]["id"] == "p"
     assert client.lrange("bull:parents:wait", 0, -1) == ["p"]
     alone = invoke("--redis", failed, "flow", "parents", "p", "--drop-lost")
     assert alone.code == 2
@@ -419,6 +419,6 @@ def test_a_parent_is_rerun_without_a_child_that_is_gone(failed: str, client: red
 
 def test_a_plain_retry_of_a_child_names_the_flow(failed: str) -> None:
     for which in (["b"], ["--all"]):
-        told = invoke("--redis", failed, "retry", "payments", *which, "--dry-run")
-        assert "▲ 1 job is a child of a failed parent, which stays failed" in told.err
-        assert "`qtui flow payments b` shows such a flow; add --rerun failure" in told.err
+        result = invoke("--redis", failed, "retry", "payments", *which, "--dry-run")
+        assert "▲ 1 job is a child of a failed parent, which stays failed" in result.err
+        assert "`qtui flow payments b` shows such a flow; add --rerun failure" in result.err

@@ -47,35 +47,37 @@ def followed(url: str, act: str, jobs: int, *more: str) -> Outcome:
 
 def test_jobs_that_recover_are_all_done(redis_url: str) -> None:
     failed(redis_url, 3)
-    told = followed(redis_url, "complete", 3)
-    assert (told.code, "3 of 3 completed" in told.out) == (0, True)
-    assert "is unknown" not in told.err
+    result = followed(redis_url, "complete", 3)
+    assert (result.code, "3 of 3 completed" in result.out) == (0, True)
+    assert "is unknown" not in result.err
 
 
 def test_a_job_that_fails_again_is_not_done(redis_url: str) -> None:
     failed(redis_url, 3)
-    told = followed(redis_url, "fail", 3, "--json")
-    assert told.code == 1
-    assert told.summary["outcomes"]["failed_again"] == 3
+    result = followed(redis_url, "fail", 3, "--json")
+    assert result.code == 1
+    assert result.summary["outcomes"]["failed_again"] == 3
 
 
 def test_jobs_that_are_removed_without_an_event_are_not_known_to_be_done(redis_url: str) -> None:
     failed(redis_url, 2)
-    told = followed(redis_url, "remove", 2)
-    assert told.code == 1
-    assert "0 of 2 completed · 2 removed (outcome unknown)" in told.out
+    result = followed(redis_url, "remove", 2)
+    assert result.code == 1
+    assert "0 of 2 completed · 2 removed (outcome unknown)" in result.out
     words = "qtui: the outcome of 2 of 2 retried jobs is unknown: 2 removed (no event says"
-    assert words in told.err
+    assert words in result.err
 
 
 def test_jobs_that_are_open_when_the_time_is_up_are_named(redis_url: str) -> None:
     failed(redis_url, 3)
-    told = invoke(
+    result = invoke(
         "--redis", redis_url, "retry", "payments", "--all", "--yes", "--follow", "0.2", "--json"
     )
-    assert told.code == 0
-    assert told.summary["outcomes"]["waiting"] == 3
-    assert "qtui: after 0.2 s the outcome of 3 of 3 retried jobs is unknown: 3 waiting" in told.err
+    assert result.code == 0
+    assert result.summary["outcomes"]["waiting"] == 3
+    assert (
+        "qtui: after 0.2 s the outcome of 3 of 3 retried jobs is unknown: 3 waiting" in result.err
+    )
 
 
 def test_the_journal_says_what_is_not_known(
@@ -93,14 +95,14 @@ def test_a_canary_that_is_open_when_the_time_is_up_ends_with_1_and_can_be_resume
     redis_url: str, canary: int
 ) -> None:
     failed(redis_url, 6)
-    told = invoke(
+    result = invoke(
         *("--redis", redis_url, "retry", "payments", "--all", "--yes", "--canary", str(canary)),
         *("--canary-time", "0.3"),
     )
-    assert told.code == 1
+    assert result.code == 1
     why = verdict_on(OutcomeTally(waiting=canary), Pace(canary=canary, canary_seconds=0.3))
-    assert f"stopped: {why}" in told.err
-    journal = told.out.splitlines()[-1].removeprefix("journal ")
+    assert f"stopped: {why}" in result.err
+    journal = result.out.splitlines()[-1].removeprefix("journal ")
     again = invoke("--redis", redis_url, "retry", "--resume", journal)
     assert again.code == 1
     assert "canary" in again.err

@@ -93,8 +93,10 @@ def test_what_is_about_no_job_is_passed_over(redis_url: str) -> None:
     failed(redis_url, 2)
     first = invoke("--redis", redis_url, "retry", "payments", "1", "2", "--yes", "--json")
     journal = invoke("journal", first.summary["journal"], "--json")
-    for told in (first.raw_out, journal.raw_out):
-        again = piped(told, "--redis", redis_url, "retry", "payments", "-", "--dry-run", "--json")
+    for listing in (first.raw_out, journal.raw_out):
+        again = piped(
+            listing, "--redis", redis_url, "retry", "payments", "-", "--dry-run", "--json"
+        )
         assert [one["id"] for one in again.objects[:-1]] == ["1", "2"]
 
 

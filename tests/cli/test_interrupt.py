@@ -64,7 +64,7 @@ def test_it_stops_after_the_batch_and_says_what_was_done(
         assert process.stdout is not None
         assert process.stderr is not None
         first = process.stdout.readline()
-        # It cannot get far: nobody reads the pipe, which holds some 1,500 lines.
+        # It cannot get far: the pipe is not read, which holds some 1,500 lines.
         process.send_signal(number)
         said = [first, *process.stdout]
         err = process.stderr.read()
@@ -86,7 +86,7 @@ def test_it_stops_after_the_batch_and_says_what_was_done(
 def twice(url: str, process: subprocess.Popen[str]) -> tuple[str, str]:
     """What a command says that is interrupted twice while its first call gets no answer."""
     with connect(url) as client:
-        # Reads go on, so that there is a plan; the first call gets no answer.
+        # Reads work, so that there is a plan; the first call gets no answer.
         client.execute_command("CLIENT", "PAUSE", 60_000, "WRITE")
         try:
             soon(lambda: client.info("clients")["blocked_clients"])
@@ -164,7 +164,7 @@ SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @SIGNALS
 @pytest.mark.parametrize("what", ["retry", "rerun"])
 def test_on_a_server_that_hangs_once_is_enough(number: signal.Signals, what: str) -> None:
-    """It ends far sooner than it would give the server up, and says how to go on."""
+    """It ends far sooner than it would give the server up, and says how to resume."""
     with start() as server:
         if what == "rerun":
             flow_of(server.url, 3_000)
@@ -357,7 +357,7 @@ def test_it_stops_when_its_results_cannot_be_written(redis_url: str) -> None:
             timeout=PATIENCE,
             check=False,
         )
-    assert done.returncode == 1  # nobody interrupted it
+    assert done.returncode == 1  # it was not interrupted
     assert done.stderr.startswith("qtui: cannot write: No space left on device: ")
     assert re.search(r" not sent; qtui retry --resume \S+ does the rest\n$", done.stderr)
     assert places(redis_url) == sorted(IDS)

@@ -52,9 +52,9 @@ def past(folder: Path, days: float, phase: str = "done") -> str:
 def test_the_list_shows_sizes(folder: Path) -> None:
     past(folder, 1)
     past(folder, 2)
-    told = run("journal", "--json").objects
+    listed = run("journal", "--json").objects
     files = {path.stem: path.stat().st_size for path in folder.iterdir()}
-    assert {one["id"]: one["size"] for one in told} == files
+    assert {one["id"]: one["size"] for one in listed} == files
     total = f"2 operations, {sum(files.values())} B in {folder}; --prune AGE deletes old ones\n"
     assert run("journal").err == total
 
@@ -169,8 +169,8 @@ def test_an_odd_file_does_not_take_the_journal_down(
     listed = run("journal")
     assert listed.code == 0, listed.err
     assert fine in listed.out
-    told = run("journal", "--json")
-    assert (told.code, fine in told.out) == (0, True)
+    listed = run("journal", "--json")
+    assert (listed.code, fine in listed.out) == (0, True)
     for words in (("journal", odd), ("journal", odd, "--jobs"), ("journal", odd, "--json")):
         assert "Traceback" not in run(*words).err
     failed(redis_url, 1)
@@ -236,7 +236,7 @@ def test_a_link_on_the_way_is_refused(tmp_path: Path, redis_url: str, above: int
 
 def test_a_folder_of_another_user_on_the_way_is_refused(tmp_path: Path, redis_url: str) -> None:
     failed(redis_url, 1)
-    # In this namespace we are nobody known, and what is root's outside is another's.
+    # In this namespace we are an unknown user, and what is root's outside is another's.
     script = f'mkdir -m 700 {tmp_path}/s && exec "$@"'
     words = command("--redis", redis_url, "retry", "payments", "1", "--yes")
     environ = {**os.environ, "QTUI_JOURNAL": f"{tmp_path}/s/journal"}

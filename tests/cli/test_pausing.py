@@ -49,10 +49,10 @@ def test_pausing_all_says_which_are_paused_already_and_is_done(redis_url: str) -
     assert "emails, payments: each is paused already, nothing is changed" in again.err
     back = invoke("--redis", redis_url, "resume", "--all", "--yes", "--json")
     assert (back.code, back.summary["done"]) == (0, 2)
-    told = invoke("--redis", redis_url, "journal", one.summary["journal"])
-    assert "pause" in told.out
-    assert "poison" in told.out
-    assert "✔ paused" in told.out
+    result = invoke("--redis", redis_url, "journal", one.summary["journal"])
+    assert "pause" in result.out
+    assert "poison" in result.out
+    assert "✔ paused" in result.out
 
 
 def test_it_is_refused_in_words_and_with_a_code(redis_url: str) -> None:

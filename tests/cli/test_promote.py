@@ -110,9 +110,9 @@ def test_what_a_scheduler_runs_next_stays_and_the_plan_says_what_to_do_instead(
     assert done.code == 1
     codes = {one["id"]: one["code"] for one in done.objects[:-1]}
     assert codes == {plain: 1, iterations[0]: -8}
-    told = invoke("--redis", redis_url, "promote", "payments", iterations[0], "--yes")
-    assert "(nightly): stays (-8)" in told.err
-    assert "run the scheduler now instead." in told.err
+    found = invoke("--redis", redis_url, "promote", "payments", iterations[0], "--yes")
+    assert "(nightly): stays (-8)" in found.err
+    assert "run the scheduler now instead." in found.err
     assert client.zrange("bull:payments:delayed", 0, -1) == iterations
 
 

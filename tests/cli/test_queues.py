@@ -1,4 +1,4 @@
-"""`qtui queues` tells of every queue at a glance."""
+"""`qtui queues` shows every queue at a glance."""
 
 from __future__ import annotations
 

@@ -27,8 +27,8 @@ def test_failed_jobs_are_removed_and_come_back(redis_url: str) -> None:
     assert back.code == 0, back.err
     with connect(redis_url) as client:
         assert client.zrange("bull:payments:failed", 0, -1) == ids
-    told = invoke("--redis", redis_url, "journal", journal)
-    assert "poison" in told.out
+    result = invoke("--redis", redis_url, "journal", journal)
+    assert "poison" in result.out
 
 
 def test_a_dry_run_writes_nothing_and_says_what_would_go(redis_url: str) -> None:
@@ -133,8 +133,8 @@ def test_the_children_stay_unless_asked_for(redis_url: str) -> None:
     assert done.code == 0, done.err
     assert done.objects[0]["target"] == "removed with 1 job below it"
     assert places(redis_url) == []
-    told = invoke("--redis", redis_url, "journal", done.summary["journal"], "--json")
-    assert "--with-children" in told.out
+    result = invoke("--redis", redis_url, "journal", done.summary["journal"], "--json")
+    assert "--with-children" in result.out
 
 
 def test_a_parent_that_runs_is_named(redis_url: str) -> None:

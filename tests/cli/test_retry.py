@@ -155,8 +155,8 @@ def test_what_a_dry_run_shows_comes_true(redis_url: str) -> None:
     play(redis_url, act)
     play(redis_url, lambda stage: stage.queue.pause())
     asked = ("--redis", redis_url, "retry", "payments", "1", "2", "3", "4", "5", "--json")
-    told = invoke(*asked, "--dry-run").objects[:-1]
-    assert told == invoke(*asked, "--yes").objects[:-1]
+    planned = invoke(*asked, "--dry-run").objects[:-1]
+    assert planned == invoke(*asked, "--yes").objects[:-1]
 
 
 def test_the_plan_goes_to_stderr_in_words(redis_url: str) -> None:

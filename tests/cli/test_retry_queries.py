@@ -203,6 +203,6 @@ def test_one_that_runs_away_only_when_the_jobs_are_retried_is_reported_too(redis
     child.close()
     assert "Traceback" not in said
     assert "takes too long" in said
-    assert "jobs retried" in said, "the summary tells what was done before"
+    assert "jobs retried" in said, "the summary says what was done before"
     assert child.exitstatus in (1, 2)
     assert places(redis_url) == ["1", "2"]

@@ -1,4 +1,4 @@
-"""`qtui show` tells everything of one job, however much that is."""
+"""`qtui show` shows everything of one job, however much that is."""
 
 from __future__ import annotations
 

@@ -181,11 +181,13 @@ def test_a_bulk_retry_shows_progress_and_a_summary_on_a_terminal(redis_url: str)
     for words, lines in (((), 0), (("--verbose",), 100)):
         ids = [f"job-{at}" for at in range(100 if words else 0, 200 if words else 100)]
         with terminal("--redis", redis_url, "retry", "payments", *ids, "--yes", *words) as child:
-            told, code = whole(child)
+            printed, code = whole(child)
         assert code == 0
-        assert "100 of 100 jobs retried" in told
-        assert len(re.findall(r"job-\d+ +✔ waiting", re.sub(r"\x1b\[[0-9;]*m", "", told))) == lines
+        assert "100 of 100 jobs retried" in printed
+        assert (
+            len(re.findall(r"job-\d+ +✔ waiting", re.sub(r"\x1b\[[0-9;]*m", "", printed))) == lines
+        )
     with terminal("--redis", redis_url, "retry", "payments", "--all", "--dry-run") as child:
-        told, code = whole(child)
-    assert len(re.findall(r"job-\d+ +→ waiting", re.sub(r"\x1b\[[0-9;]*m", "", told))) == 20
-    assert "and 80 more jobs; --verbose lists each" in told
+        printed, code = whole(child)
+    assert len(re.findall(r"job-\d+ +→ waiting", re.sub(r"\x1b\[[0-9;]*m", "", printed))) == 20
+    assert "and 80 more jobs; --verbose lists each" in printed

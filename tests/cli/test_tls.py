@@ -27,7 +27,7 @@ from tests.kinds import NAMES, fill
 from tests.servers import free_port
 
 NAME = "redis.qtui.internal"
-"""What the certificates of most servers here are for; nobody can resolve it."""
+"""What the certificates of most servers here are for; no resolver knows it."""
 
 
 @dataclass(frozen=True)

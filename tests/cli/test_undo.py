@@ -70,10 +70,10 @@ def test_a_dry_run_writes_nothing_and_says_what_each_job_would_do(redis_url: str
     assert "▲ 1 of 3 jobs have moved on and are left alone." in shown.err
     assert f"{ids[0]}   ✗ -3 has run since" in shown.out
     assert "2 of 3 jobs would be undone, 1 moved on (-3)" in shown.out
-    told = invoke("--redis", redis_url, "undo", "last", ids[0], "--dry-run", "--json")
-    assert told.objects[0] == {"id": ids[0], "code": -3, "error": "has run since"}
-    assert told.summary["dry_run"] is True
-    assert told.summary["codes"] == {"-3": 1}
+    found = invoke("--redis", redis_url, "undo", "last", ids[0], "--dry-run", "--json")
+    assert found.objects[0] == {"id": ids[0], "code": -3, "error": "has run since"}
+    assert found.summary["dry_run"] is True
+    assert found.summary["codes"] == {"-3": 1}
     assert digest(redis_url) == before
 
 
@@ -167,7 +167,7 @@ def test_another_server_is_refused_unless_the_user_says_that_it_has_the_data(
     with start(tcp=True) as other:
         url = f"redis://127.0.0.1:{tcp_port(other)}"
         done = invoke("--redis", url, "undo", name)
-        assert done.code == 2  # nobody to ask
+        assert done.code == 2  # there is no terminal to ask on
         done = invoke("--redis", url, "undo", name, "--dry-run")
         assert done.code == 1
         assert "connect there to undo it, or pass --yes" in done.err

@@ -52,12 +52,12 @@ def test_a_condition_that_does_not_hold(redis_url: str) -> None:
 def test_a_command_is_run_with_the_words_in_its_environment(redis_url: str, tmp_path: Path) -> None:
     failed(redis_url, 1)
     _lonely(redis_url)
-    told = tmp_path / "told"
-    script = f'printf "%s|%s|%s" "$QTUI_QUEUE" "$QTUI_CONDITION" "$QTUI_WORDS" > {told}; exit 3'
+    written = tmp_path / "written"
+    script = f'printf "%s|%s|%s" "$QTUI_QUEUE" "$QTUI_CONDITION" "$QTUI_WORDS" > {written}; exit 3'
     done = invoke("--redis", redis_url, "watch", "--for", "50ms", "--exec", script, "--json")
     assert done.code == 1
     [alarm] = done.objects
-    assert told.read_text() == f"bull:payments|no-worker|{alarm['words']}"
+    assert written.read_text() == f"bull:payments|no-worker|{alarm['words']}"
     assert "--exec ended with code 3" in done.err
 
 

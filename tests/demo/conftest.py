@@ -13,7 +13,7 @@ import pytest
 def short(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Path]:
-    """The temp folder of this test: nobody else's, and its path is short enough for a socket."""
+    """The temp folder of this test: no other's, and its path is short enough for a socket."""
     # pytest's own folders must not come to lie in ours.
     tmp_path_factory.getbasetemp()
     with tempfile.TemporaryDirectory(prefix="q", dir="/tmp") as folder:

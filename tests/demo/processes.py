@@ -23,7 +23,7 @@ def soon(condition: Callable[[], bool], what: str, within: float = 10.0) -> floa
 
 
 def alive(pid: int) -> bool:
-    """Whether a process still runs; a zombie that nobody waited for does not."""
+    """Whether a process still runs; an unreaped zombie does not."""
     state = subprocess.run(
         ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
     ).stdout.strip()

@@ -23,7 +23,7 @@ _RATE: Final = () if os.environ.get("QTUI_SLOW") else ("--rate", "1000")
 
 
 @dataclass(frozen=True)
-class Told:
+class Ended:
     """What a campaign said in the end."""
 
     code: int
@@ -38,7 +38,7 @@ class Told:
         return {job_id for job_id, code in self.codes.items() if code == "1"}
 
 
-def _told(process: subprocess.Popen[str]) -> Told:
+def _ended(process: subprocess.Popen[str]) -> Ended:
     out, err = process.communicate(timeout=LONGEST)
     codes: dict[str, str] = {}
     summary: dict[str, Any] = {}
@@ -47,7 +47,7 @@ def _told(process: subprocess.Popen[str]) -> Told:
             summary = line["summary"]
         else:
             codes[line["id"]] = str(line["code"])
-    return Told(process.returncode, codes, summary, err)
+    return Ended(process.returncode, codes, summary, err)
 
 
 def begin(url: str, state: Path, *words: str) -> subprocess.Popen[str]:
@@ -63,14 +63,14 @@ def begin(url: str, state: Path, *words: str) -> subprocess.Popen[str]:
     return process
 
 
-def carried_out(url: str, state: Path) -> Told:
+def carried_out(url: str, state: Path) -> Ended:
     """Retries all failed jobs, and nothing befalls it."""
-    return _told(begin(url, state, BASE.removeprefix("{bull}:"), "--all", "--yes"))
+    return _ended(begin(url, state, BASE.removeprefix("{bull}:"), "--all", "--yes"))
 
 
-def resume(url: str, state: Path, *more: str) -> Told:
+def resume(url: str, state: Path, *more: str) -> Ended:
     """Goes on with the only campaign in the folder."""
-    return _told(begin(url, state, "--resume", journal_of(state), *more))
+    return _ended(begin(url, state, "--resume", journal_of(state), *more))
 
 
 def journal_of(state: Path) -> str:
@@ -87,7 +87,7 @@ def struck(
     *more: str,
     left: float = 0.8,
     interrupt: bool = False,
-) -> Told:
+) -> Ended:
     """Retries all failed jobs, with a fault in the middle.
 
     Args:
@@ -110,20 +110,20 @@ def struck(
     striking = threading.Thread(target=wait_and_strike)
     striking.start()
     try:
-        return _told(process)
+        return _ended(process)
     finally:
         process.kill()
         striking.join(LONGEST)
 
 
-def assert_true(told: Told, found: dict[str, str], ids: list[str]) -> None:
+def assert_true(result: Ended, found: dict[str, str], ids: list[str]) -> None:
     """Every job is in one place, and it is the one that the campaign says.
 
     Args:
-        told: what the campaign said.
+        result: what the campaign said.
         found: where each job is.
         ids: all jobs.
     """
     assert set(found) == set(ids)
-    assert {one for one, place in found.items() if place == "wait"} == told.retried
-    assert told.summary["retried"] == len(told.retried)
+    assert {one for one, place in found.items() if place == "wait"} == result.retried
+    assert result.summary["retried"] == len(result.retried)

@@ -61,10 +61,10 @@ def test_a_slot_that_is_moved_key_by_key(tmp_path: Path) -> None:
         target = next(node for node in nodes if node is not owner)
         with owner.admin() as watch:
             url = f"redis+cluster://127.0.0.1:{nodes[0].port}"
-            told = struck(url, tmp_path, watch, lambda: move_slot(owner, target))
+            result = struck(url, tmp_path, watch, lambda: move_slot(owner, target))
         with client_of(target) as after:
-            assert_true(told, places(after), ids)
-        assert (told.code, told.summary["retried"]) == (0, JOBS)
+            assert_true(result, places(after), ids)
+        assert (result.code, result.summary["retried"]) == (0, JOBS)
 
 
 def test_a_replica_that_takes_over(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_replica_that_takes_over(tmp_path: Path) -> None:
 
         with owner.admin() as watch:
             url = f"redis+cluster://127.0.0.1:{nodes[0].port}"
-            told = struck(url, tmp_path, watch, strike)
+            result = struck(url, tmp_path, watch, strike)
         with client_of(replica) as after:
-            assert_true(told, places(after), ids)
-        assert (told.code, told.summary["retried"]) == (0, JOBS)
+            assert_true(result, places(after), ids)
+        assert (result.code, result.summary["retried"]) == (0, JOBS)

@@ -1,4 +1,4 @@
-"""A master that is replaced, restarted or told to copy another one, in the middle of a campaign.
+"""A master that is replaced, restarted or made to copy another one, in the middle of a campaign.
 
 It has acknowledged retries that the next one does not have. At the end every job is where the
 campaign says it is.
@@ -34,11 +34,11 @@ def test_sentinels_that_replace_the_master(how: str, tmp_path: Path) -> None:
                     pair.master.kill()
 
             url = f"redis+sentinel://127.0.0.1:{sentinel.port}/main"
-            told = struck(url, tmp_path, watch, strike)
+            found = struck(url, tmp_path, watch, strike)
             until(lambda: int(state_of(watcher)["port"]) == pair.replica.port, "the new master")
         with pair.replica.admin() as new:
-            assert_true(told, places(new), ids)
-        assert (told.code, told.summary["retried"]) == (0, JOBS)
+            assert_true(found, places(new), ids)
+        assert (found.code, found.summary["retried"]) == (0, JOBS)
         again = resume(url, tmp_path)
         assert again.code == 1
         assert "is complete: every job has a result" in again.err
@@ -58,10 +58,10 @@ def test_a_master_that_becomes_a_copy_of_an_older_state(tmp_path: Path) -> None:
                 time.sleep(0.5)  # so that writes are refused for a while
                 watch.replicaof("NO", "ONE")
 
-            told = struck(f"redis://127.0.0.1:{one.port}", tmp_path, watch, strike)
-            assert_true(told, places(watch), ids)
-        assert (told.code, told.summary["retried"]) == (0, JOBS)
-        assert "another Redis took over and lost" in told.err
+            found = struck(f"redis://127.0.0.1:{one.port}", tmp_path, watch, strike)
+            assert_true(found, places(watch), ids)
+        assert (found.code, found.summary["retried"]) == (0, JOBS)
+        assert "another Redis took over and lost" in found.err
         path = tmp_path / "qtui" / "journal" / f"{journal_of(tmp_path)}.jsonl"
         lines = path.read_bytes().splitlines()
         taken_back = [line for line in lines if line.startswith(b'{"type":"withdrawn"')]
@@ -88,11 +88,11 @@ def test_a_restart_that_forgets_the_last_second(tmp_path: Path) -> None:
                 path.write_bytes(text[:cut])
                 server.start()
 
-            told = struck(f"redis://127.0.0.1:{server.port}", tmp_path, watch, strike)
+            found = struck(f"redis://127.0.0.1:{server.port}", tmp_path, watch, strike)
         with server.admin() as after:
-            assert_true(told, places(after), ids)
-        assert (told.code, told.summary["retried"]) == (0, JOBS)
-        assert "another Redis took over and lost" in told.err
+            assert_true(found, places(after), ids)
+        assert (found.code, found.summary["retried"]) == (0, JOBS)
+        assert "another Redis took over and lost" in found.err
 
 
 def cut_off(url: str, state: Path, watch: redis.Redis) -> None:
@@ -114,8 +114,8 @@ def test_a_campaign_is_resumed_on_the_replica_that_was_promoted(tmp_path: Path) 
             promoted.replicaof("NO", "ONE")
             pair.master.kill()
             url = f"redis://127.0.0.1:{pair.replica.port}"
-            told = resume(url, tmp_path)
-            assert (told.code, told.summary["retried"]) == (0, JOBS)
+            found = resume(url, tmp_path)
+            assert (found.code, found.summary["retried"]) == (0, JOBS)
             assert places(promoted) == dict.fromkeys(ids, "wait")
 
 
@@ -125,8 +125,8 @@ def test_a_campaign_is_resumed_under_another_name_of_this_machine(tmp_path: Path
         with server.admin() as watch:
             ids = seed(watch)
             cut_off(f"redis://127.0.0.1:{server.port}", tmp_path, watch)
-            told = resume(f"redis://localhost:{server.port}", tmp_path)
-            assert (told.code, told.summary["retried"]) == (0, JOBS)
+            found = resume(f"redis://localhost:{server.port}", tmp_path)
+            assert (found.code, found.summary["retried"]) == (0, JOBS)
             assert places(watch) == dict.fromkeys(ids, "wait")
 
 
@@ -149,8 +149,8 @@ def test_what_is_lost_after_the_end_is_sent_again_by_resume(tmp_path: Path) -> N
             ids = seed(watch)
             seed(older)
             url = f"redis://127.0.0.1:{one.port}"
-            told = carried_out(url, tmp_path)
-            assert (told.code, told.summary["retried"]) == (0, JOBS)
+            found = carried_out(url, tmp_path)
+            assert (found.code, found.summary["retried"]) == (0, JOBS)
             assert resume(url, tmp_path).code == 1  # nothing has changed
             watch.replicaof("127.0.0.1", other.port)
             until(lambda: watch.info("replication").get("master_link_status") == "up", "copy")
@@ -168,8 +168,8 @@ def test_what_a_promoted_replica_never_got_is_sent_again_by_resume(tmp_path: Pat
             pair.await_copy()
             promoted.replicaof("127.0.0.1", 1)
             until(lambda: watch.info("replication")["connected_slaves"] == 0, "it has lost it")
-            told = carried_out(f"redis://127.0.0.1:{pair.master.port}", tmp_path)
-            assert (told.code, told.summary["retried"]) == (0, JOBS)
+            found = carried_out(f"redis://127.0.0.1:{pair.master.port}", tmp_path)
+            assert (found.code, found.summary["retried"]) == (0, JOBS)
             pair.master.kill()
             promoted.replicaof("NO", "ONE")
             url = f"redis://127.0.0.1:{pair.replica.port}"
@@ -204,6 +204,6 @@ def test_where_the_data_may_be_others_it_says_which_flag(tmp_path: Path) -> None
             assert refused.code == 1
             assert "connect there to resume it, or pass --yes if" in refused.err
             assert copy.zcard(f"{BASE}:failed") == JOBS
-            told = resume(url, tmp_path, "--yes")
-            assert (told.code, told.summary["retried"]) == (0, JOBS)
+            found = resume(url, tmp_path, "--yes")
+            assert (found.code, found.summary["retried"]) == (0, JOBS)
             assert places(copy) == dict.fromkeys(ids, "wait")

@@ -18,7 +18,7 @@ import redis
 from qtui.bullmq.codes import Code
 from qtui.operations.journal.reading import progress_of, summary
 from tests.bullmq.topologies import Process, until
-from tests.faults.campaigns import Told, assert_true, journal_of, resume, struck
+from tests.faults.campaigns import Ended, assert_true, journal_of, resume, struck
 from tests.faults.servers import BASE, JOBS, places, seed
 
 SECONDS: Final = 5 if os.environ.get("QTUI_SLOW") else 1
@@ -70,15 +70,15 @@ def server_with_jobs() -> Iterator[tuple[Process, redis.Redis, list[str]]]:
         yield server, admin, seed(admin)
 
 
-def assert_journal(state: Path, told: Told, phase: str) -> None:
+def assert_journal(state: Path, result: Ended, phase: str) -> None:
     """The journal says of every job what the command has said."""
     folder, name = state / "qtui" / "journal", journal_of(state)
     found, progress = summary(folder, name), progress_of(folder, name)
-    assert (found.phase, found.codes[Code.DONE]) == (phase, len(told.retried))
-    assert set(progress.retried) == told.retried
+    assert (found.phase, found.codes[Code.DONE]) == (phase, len(result.retried))
+    assert set(progress.retried) == result.retried
     # Others may be written down to be sent; what became of them is read before anything else.
     doubtful = {one.job_id for one in progress.doubtful}
-    assert doubtful.isdisjoint(told.retried)
+    assert doubtful.isdisjoint(result.retried)
     assert not (phase == "done" and doubtful)
 
 
@@ -92,10 +92,10 @@ def test_writes_that_are_refused_for_a_while_are_waited_for(condition: str, tmp_
             time.sleep(SECONDS)  # for which it lasts
             switch(server, admin, False)
 
-        told = struck(f"redis://127.0.0.1:{server.port}", tmp_path, admin, strike)
-        assert_true(told, places(admin), ids)
-    assert (told.code, told.summary["retried"]) == (0, JOBS)
-    assert_journal(tmp_path, told, "done")
+        result = struck(f"redis://127.0.0.1:{server.port}", tmp_path, admin, strike)
+        assert_true(result, places(admin), ids)
+    assert (result.code, result.summary["retried"]) == (0, JOBS)
+    assert_journal(tmp_path, result, "done")
 
 
 @EACH
@@ -105,15 +105,15 @@ def test_what_was_not_done_while_writes_were_refused_is_done_by_resume(
     switch = CONDITIONS[condition]
     with server_with_jobs() as (server, admin, ids):
         url = f"redis://127.0.0.1:{server.port}"
-        told = struck(url, tmp_path, admin, lambda: switch(server, admin, True), interrupt=True)
-        assert_true(told, places(admin), ids)
-        assert told.code == 130
-        assert 0 < len(told.retried) < JOBS
-        assert f"qtui retry --resume {journal_of(tmp_path)} does the rest" in told.err
-        assert_journal(tmp_path, told, "stopped")
+        result = struck(url, tmp_path, admin, lambda: switch(server, admin, True), interrupt=True)
+        assert_true(result, places(admin), ids)
+        assert result.code == 130
+        assert 0 < len(result.retried) < JOBS
+        assert f"qtui retry --resume {journal_of(tmp_path)} does the rest" in result.err
+        assert_journal(tmp_path, result, "stopped")
         switch(server, admin, False)
         again = resume(url, tmp_path)
         assert (again.code, again.summary["retried"]) == (0, JOBS)
-        assert again.retried.isdisjoint(told.retried)
+        assert again.retried.isdisjoint(result.retried)
         assert places(admin) == dict.fromkeys(ids, "wait")
         assert admin.llen(f"{BASE}:wait") == JOBS

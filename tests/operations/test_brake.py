@@ -24,9 +24,9 @@ def braked() -> Pace:
     return Pace(rate=100, max_refail=10, brake=True)
 
 
-@pytest.mark.parametrize("goes_on", [True, False])
+@pytest.mark.parametrize("continues", [True, False])
 async def test_jobs_that_fail_again_put_it_on_hold(
-    server: EmbeddedServer, client: Redis, goes_on: bool
+    server: EmbeddedServer, client: Redis, continues: bool
 ) -> None:
     async with real_queue(server) as real:
         ids = await failed_jobs(real, JOBS, attempts=1)
@@ -41,7 +41,7 @@ async def test_jobs_that_fail_again_put_it_on_hold(
             assert FEWEST <= sent < JOBS
             assert question.endswith("failed again (limit 10 %)")
             assert campaign.held == question
-            if goes_on:
+            if continues:
                 await _answer_each(campaign, running)
                 assert (campaign.phase, campaign.done) == (Phase.DONE, JOBS)
             else:

@@ -77,35 +77,35 @@ async def test_jobs_that_recover_are_followed_by_the_rest(
         ids = await failed_jobs(real, 120, attempts=1)
         await heal(client, ids)
         campaign = await canary_of(client, Pace(canary=20, canary_seconds=15))
-        phases, told = [], []
+        phases, sizes = [], []
         async with real.worker(concurrency=5) as ended:
             async for batch in campaign.run():
                 phases.append(campaign.phase)
-                told.append(len(batch))
-                if sum(told) == 20:
+                sizes.append(len(batch))
+                if sum(sizes) == 20:
                     waiting = await client.llen(QUEUE.key("wait"))
                     assert await client.zcard(QUEUE.key("failed")) == 100
                     assert waiting <= 20
             await ended(120)
         assert campaign.phase is Phase.DONE
         assert campaign.why == ""
-        assert sum(told) == campaign.done == 120
-        assert 20 in [sum(told[:at]) for at in range(1, len(told))]
+        assert sum(sizes) == campaign.done == 120
+        assert 20 in [sum(sizes[:at]) for at in range(1, len(sizes))]
         assert await census(client) == {one: ["completed"] for one in ids}
 
 
-@pytest.mark.parametrize(("bad", "goes_on"), [(2, True), (3, False)])
+@pytest.mark.parametrize(("bad", "continues"), [(2, True), (3, False)])
 async def test_as_many_as_may_fail_again_do_not_stop_it(
-    server: EmbeddedServer, client: Redis, bad: int, goes_on: bool
+    server: EmbeddedServer, client: Redis, bad: int, continues: bool
 ) -> None:
     async with real_queue(server) as real:
         ids = await failed_jobs(real, 40, attempts=1)
         await heal(client, ids[bad:])
         campaign = await canary_of(client, Pace(canary=20, canary_seconds=15, max_refail=10))
         await worked(real, campaign)
-    assert campaign.done == (40 if goes_on else 20)
-    assert campaign.phase is (Phase.DONE if goes_on else Phase.STOPPED)
-    assert bool(campaign.why) is not goes_on
+    assert campaign.done == (40 if continues else 20)
+    assert campaign.phase is (Phase.DONE if continues else Phase.STOPPED)
+    assert bool(campaign.why) is not continues
 
 
 async def test_jobs_that_are_removed_when_they_complete_count_as_recovered(

@@ -105,7 +105,7 @@ CONDITIONS: dict[str, Condition] = {
     "Redis is a replica and takes no writes": _replica,
     "Redis cannot save to disk and takes no writes": _disk_full,
 }
-"""By the words in which they are told."""
+"""By the words in which they are reported."""
 
 EACH = pytest.mark.parametrize("words", CONDITIONS)
 
@@ -252,7 +252,7 @@ async def test_past_the_patience_it_stops_with_the_reason_and_no_job_is_charged(
 async def test_what_a_job_is_refused_for_itself_stays_its_own(
     own: Redis, tmp_path: Path, words: str
 ) -> None:
-    """A list of a wrong type refuses the jobs that go there, whatever else the server is in."""
+    """A list of a wrong type refuses the jobs that go there, in any condition of the server."""
     campaign = await a_retry(own, tmp_path)
     await own.hset(QUEUE.job("7"), "priority", "3")
     await own.set(QUEUE.key("prioritized"), "not a sorted set")
@@ -324,7 +324,7 @@ DENIED = {
     "-zrem": "the ACL of Redis does not let this user run ZREM",
     "-lpush": "the ACL of Redis does not let this user run LPUSH",
 }
-"""Rights without which no job can be moved, with the words in which that is told."""
+"""Rights without which no job can be moved, with the words in which that is reported."""
 
 REMOVAL_DENIED = {"-zrem": "-zrem", "-lpush": "-del"}
 """What a removal needs in place of them."""
@@ -410,7 +410,7 @@ async def _memory(client: Redis, full: bool) -> None:
 async def test_memory_that_is_full_keeps_no_job_back(
     own: Redis, tmp_path: Path, begin: Begin
 ) -> None:
-    """Redis lets a script go on that has begun to write, and both begin with a removal."""
+    """Redis lets a script continue that has begun to write, and both begin with a removal."""
     campaign = await begin(own, tmp_path, 0.3)
     try:
         async for _ in campaign.run():

@@ -1,4 +1,4 @@
-"""What holds for whatever a campaign carries: its reasons on record, and a stop that is heeded."""
+"""What holds for any action that a campaign carries: its reasons on record, its stop."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ async def test_what_a_state_showed_first_was_not_retried_by_another_client(
         await any_client.delete(EVENTS)
         assert (await follower.settle(LONG)).completed == 1
         await any_client.rename("away", EVENTS)
-        # BullMQ itself puts one back before its last attempt; the other was somebody else.
+        # BullMQ itself puts one back before its last attempt; the other was another client.
         late = (("waiting", 0), ("active", 0), ("failed", 0), ("completed", 1), ("waiting", 1))
         for name, one in late:
             fields: Fields = {"event": name, "jobId": ids[one], "prev": "failed"}

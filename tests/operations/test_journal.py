@@ -277,7 +277,7 @@ def test_another_users_folder_is_refused(tmp_path: Path) -> None:
         Journal.create(theirs, header())
 
 
-# Root writes where nobody may; so the process becomes somebody else before it tries.
+# Root may write anywhere; so the process becomes another user before it tries.
 _READ_ONLY = """
 if os.geteuid() == 0:
     os.setgroups([]); os.setuid(65534)
@@ -336,7 +336,7 @@ def test_a_full_disk_is_said_to_be_full(tmp_path: Path) -> None:
     with Journal(tmp_path / "full", os.open("/dev/full", os.O_WRONLY), 10**9) as journal:
         with pytest.raises(JournalError, match="the disk is full: make room"):
             journal.snapshots(snapshot_lines([failed(1)]))
-        # What stands there now is not known, so nothing more is added to it.
+        # What is there now is not known, so nothing more is added to it.
         with pytest.raises(JournalError, match="the disk is full: make room"):
             journal.codes(retried(1))
 
@@ -361,7 +361,7 @@ def test_a_folder_at_its_limit_takes_no_more_snapshots(tmp_path: Path) -> None:
         with pytest.raises(JournalError, match=r"holds 5\d\.\d kB, 1\d\.\d kB more would pass"):
             journal.snapshots(snapshot_lines(many))
         assert journal.path.stat().st_size == before
-        # What was sent before must be told all the same.
+        # What was sent before must be reported all the same.
         journal.codes([Result("1" * 10_000, Code.DONE)])
         journal.end("stopped", {Code.DONE: 1})
     with pytest.raises(JournalError, match="pass its limit of 60"):

@@ -187,13 +187,13 @@ def test_the_journal_of_a_newer_release_is_shown_and_not_resumed(tmp_path: Path)
     raw = journal.path.read_text().replace('"format":2', '"format":4')
     journal.path.write_text(raw)
     assert [one.id for one in campaigns(tmp_path)] == [journal.id]
-    for go_on in (Journal.resume, progress_of):
+    for resume in (Journal.resume, progress_of):
         with pytest.raises(JournalError, match="newer qtui"):
-            go_on(tmp_path, journal.id)
+            resume(tmp_path, journal.id)
     assert journal.path.read_text() == raw
 
 
-def test_a_journal_cut_at_any_byte_keeps_its_whole_lines_and_can_go_on(tmp_path: Path) -> None:
+def test_a_journal_cut_at_any_byte_keeps_its_whole_lines_and_can_be_resumed(tmp_path: Path) -> None:
     with Journal.create(tmp_path, header()) as journal:
         first = journal.path.stat().st_size
         journal.snapshots(snapshot_lines([failed(1), failed(2)]))

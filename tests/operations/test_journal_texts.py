@@ -1,4 +1,4 @@
-"""Texts that repeat are written once, and stand where they belong when a journal is read."""
+"""Texts that repeat are written once, and are put where they belong when a journal is read."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def test_a_journal_of_jobs_that_failed_alike_is_a_fraction(tmp_path: Path) -> No
         journal.end("done", {Code.DONE: 1000})
     assert list(rebuilt(tmp_path, journal.id)) == jobs
     assert journal.path.stat().st_size < len(snapshot_lines(jobs)) / 4
-    told = [one for one in read_lines(tmp_path, journal.id) if one["type"] == "job"]
-    assert [one["fields"] for one in told] == [one.fields for one in jobs]
+    lines = [one for one in read_lines(tmp_path, journal.id) if one["type"] == "job"]
+    assert [one["fields"] for one in lines] == [one.fields for one in jobs]
     assert all(one["type"] != "text" for one in read_lines(tmp_path, journal.id))
     assert summary(tmp_path, journal.id).jobs == 1000
 

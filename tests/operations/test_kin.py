@@ -1,4 +1,4 @@
-"""Parents that are retried with their children come after them, whatever happens on the way."""
+"""Parents that are retried with their children come after them, however the campaign goes."""
 
 from __future__ import annotations
 

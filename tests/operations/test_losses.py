@@ -122,7 +122,7 @@ async def test_codes_stay_true_for_what_could_never_be_retried(
 async def test_jobs_that_are_gone_after_a_lost_reply_are_unknown(
     server: EmbeddedServer,
 ) -> None:
-    # They ran and were removed (as here), or somebody removed them before.
+    # They ran and were removed (as here), or were removed before.
     async with proxied(server) as (proxy, ours), real_queue(server) as real:
         ids = await failed_jobs(real, 5, attempts=1)
         [kept] = await failed_jobs(real, 1, attempts=1)
@@ -223,14 +223,14 @@ async def test_a_server_that_comes_back_empty_gets_no_jobs_and_no_praise(
             async def replace() -> None:
                 proxy.server = empty
 
-            async def go_on() -> None:
+            async def resume() -> None:
                 proxy.after = replace
                 async for batch in campaign.run():
                     if not found:
                         proxy.accidents = [LOST]
                     found.extend(batch)
 
-            await go_on()
+            await resume()
         heir = ours_to(empty)
         assert await heir.dbsize() == 0
         await heir.aclose()

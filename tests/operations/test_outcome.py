@@ -1,4 +1,4 @@
-"""What has become of a retried job, told from where it stands."""
+"""What has become of a retried job, judged by where it is."""
 
 from __future__ import annotations
 

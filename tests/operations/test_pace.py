@@ -33,7 +33,7 @@ async def all_failed(client: Client, pace: Pace) -> Campaign[Retry]:
 
 
 async def timed(campaign: Campaign[Retry]) -> list[tuple[float, int]]:
-    """When each batch was told, in seconds from the first, and how many jobs were before it."""
+    """When each batch was reported, in seconds from the first, and how many jobs were before it."""
     found: list[tuple[float, int]] = []
     began, before = 0.0, 0
     async for batch in campaign.run():
@@ -56,15 +56,15 @@ async def test_a_rate_is_kept_within_a_tenth(
         campaign = Campaign(
             client, Retry(client, RetryWriter(client), plan, Resets()), Pace(rate=rate)
         )
-    told = await timed(campaign)
+    batches = await timed(campaign)
     assert campaign.done == jobs
     # The first slice is free, so the measurement begins behind it.
-    start, first = next(one for one in told if one[1] >= 0.1 * jobs)
-    end, last = told[-1]
+    start, first = next(one for one in batches if one[1] >= 0.1 * jobs)
+    end, last = batches[-1]
     assert (last - first) / (end - start) == pytest.approx(rate, rel=0.1)
     # And nowhere a burst: in no second more than the rate, but for one slice at its edges.
-    for at, (since, before) in enumerate(told):
-        within = [one for one in told[at:] if one[0] < since + 1]
+    for at, (since, before) in enumerate(batches):
+        within = [one for one in batches[at:] if one[0] < since + 1]
         assert within[-1][1] - before <= rate * (1 + 2 * SECONDS_A_BATCH)
 
 
@@ -83,12 +83,12 @@ async def test_a_rate_below_one_slice_is_one_job_at_a_time(client: Redis) -> Non
 async def test_a_pause_is_not_made_up_for_in_a_burst(client: Redis) -> None:
     await raw_failed(client, map(str, range(600)))
     campaign = await all_failed(client, Pace(rate=500))
-    told: list[tuple[float, int]] = []
+    batches: list[tuple[float, int]] = []
     async for batch in campaign.run():
-        told.append((time.monotonic(), len(batch)))
-        if len(told) == 1:
+        batches.append((time.monotonic(), len(batch)))
+        if len(batches) == 1:
             await client.execute_command("DEBUG", "SLEEP", "0.8")
-    after = [(at - told[1][0], size) for at, size in told[1:]]
+    after = [(at - batches[1][0], size) for at, size in batches[1:]]
     assert sum(size for at, size in after if at < 0.5) <= 500 * (0.5 + 2 * SECONDS_A_BATCH)
 
 

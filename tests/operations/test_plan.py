@@ -260,18 +260,18 @@ async def test_a_whole_state_can_be_retried_before_its_jobs_are_looked_at(client
     ids = await raw_failed(client, map(str, range(700)))
     early: list[tuple[int, int]] = []
 
-    def told(plan: Plan) -> None:
+    def note(plan: Plan) -> None:
         early.append((plan.jobs, plan.tally.jobs))
 
     everything = await query(client, QUEUE, FAILED)
     await raw_failed(client, ["later"], change=lambda _: {"finishedOn": START * 2})
     await client.zadd(QUEUE.key("failed"), {"later": START * 2})
-    plan = await make_plan(client, everything, early=told, rate=0)
+    plan = await make_plan(client, everything, early=note, rate=0)
     assert early == [(len(ids), 0)]
     assert (plan.jobs, plan.count(Code.DONE)) == (len(ids), len(ids))
     # How many match a filter is not known before all were looked at.
     await make_plan(
-        client, await query(client, QUEUE, FAILED, parse_filter("charge")), early=told, rate=0
+        client, await query(client, QUEUE, FAILED, parse_filter("charge")), early=note, rate=0
     )
     assert len(early) == 1
 

@@ -1,4 +1,4 @@
-"""What is made ahead: as much as was allowed, in order, and nothing that nobody asked for."""
+"""What is made ahead: as much as was allowed, in order, and nothing that was not asked for."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Source:
 
 
 async def idle() -> None:
-    """Time enough for whatever may be made."""
+    """Time enough for all that may be made."""
     for _ in range(50):
         await asyncio.sleep(0)  # a turn of the loop
 

@@ -1,4 +1,4 @@
-"""A promotion does what its plan says, whatever the queue holds and whatever is lost on the way."""
+"""A promotion does what its plan says, for any content of the queue and any lost reply."""
 
 from __future__ import annotations
 

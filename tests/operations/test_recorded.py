@@ -33,7 +33,7 @@ _ARGUMENTS_BEFORE_JOBS = 5
 
 
 class Witness(Proxy):
-    """Lets somebody look at each call of a script that writes before it gets to the server."""
+    """Shows each call of a script that writes to a callback before it gets to the server."""
 
     def __init__(self, server: EmbeddedServer, look: Callable[[list[str]], None]) -> None:
         """Nothing listens yet."""
@@ -234,14 +234,14 @@ async def test_who_stops_listening_has_all_but_the_last_batch_on_record(
 ) -> None:
     await raw_failed(client, map(str, range(3000)))
     campaign = recorded(client, await all_of(client), tmp_path)
-    told = 0
+    reported = 0
     async with aclosing(campaign.run()) as running:
-        while told < 1000:
-            told += len(await anext(running))
+        while reported < 1000:
+            reported += len(await anext(running))
     campaign.close()
     coded = {one["id"] for one in lines(tmp_path, "code")}
     moved = {one for one, places in (await census(client)).items() if places == ["wait"]}
-    assert len(coded) == campaign.decided >= told
+    assert len(coded) == campaign.decided >= reported
     assert coded <= moved
     assert len(moved - coded) <= LARGEST_CALL
 

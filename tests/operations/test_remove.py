@@ -304,7 +304,7 @@ async def test_what_no_undo_could_bring_back_stays_unless_asked_for(
 
 
 async def cut_off(client: Client, folder: Path, plan: RemovalPlan, after: int) -> list[Result]:
-    """Runs a removal until so many jobs are told; then it is as dead as after a kill."""
+    """Runs a removal until this many jobs are reported; then it is as dead as after a kill."""
     record = Recorder(folder=folder, where=WHERE, how="key D")
     campaign = Campaign(client, Remove(client, RemoveWriter(client), plan), record=record)
     found: list[Result] = []
@@ -348,8 +348,8 @@ async def test_one_that_was_cut_off_resumes_and_removes_each_job_once(
     campaign.close()
     assert campaign.phase is Phase.DONE
     assert campaign.codes == {Code.DONE: len(names)}
-    told = {one.job_id for one in found} | {one.job_id for one in done}
-    assert told == set(names)
+    decided = {one.job_id for one in found} | {one.job_id for one in done}
+    assert decided == set(names)
     assert await client.exists(*map(QUEUE.job, names)) == 0
     assert await client.exists(QUEUE.job(again)) == 1
     assert summary(tmp_path, name).codes == {Code.DONE: len(names)}
@@ -370,7 +370,7 @@ async def test_one_that_was_cut_off_resumes_and_removes_each_job_once(
     ("state", "accidents", "late_comes_first"),
     [*((FAILED, *one) for one in ACCIDENTS), (WAITING, [Accident.CALL_LATE], True)],
 )
-async def test_whatever_is_lost_on_the_way_each_job_is_removed_once(
+async def test_with_any_reply_lost_each_job_is_removed_once(
     server: EmbeddedServer,
     client: Redis,
     state: JobState,
@@ -435,9 +435,9 @@ async def test_jobs_that_ran_and_were_deleted_while_a_call_was_lost_are_not_clai
     assert await client.lrange(QUEUE.key("wait"), 0, -1) == names[10:][::-1]
 
 
-@pytest.mark.parametrize("told", [True, False], ids=["told", "trimmed"])
+@pytest.mark.parametrize("has_event", [True, False], ids=["event", "trimmed"])
 async def test_of_a_job_without_a_code_the_events_say_whether_it_was_removed_or_ran(
-    client: Redis, tmp_path: Path, told: bool
+    client: Redis, tmp_path: Path, has_event: bool
 ) -> None:
     """One that ran, and was deleted at its end, must not be made to run again by an undo."""
     names = [str(number) for number in range(1, 31)]
@@ -449,10 +449,10 @@ async def test_of_a_job_without_a_code_the_events_say_whether_it_was_removed_or_
     lines = path.read_text("ascii").splitlines(keepends=True)
     path.write_text("".join(one for one in lines if '"type":"code"' not in one), "ascii")
     await client.xadd(QUEUE.key("events"), {"event": "completed", "jobId": "7"})
-    if not told:
+    if not has_event:
         await client.xtrim(QUEUE.key("events"), maxlen=0, approximate=False)
     plan, back = await undone(client, tmp_path)
-    ran = {"7"} if told else set(names)
+    ran = {"7"} if has_event else set(names)
     assert plan.back == len(names) - len(ran)
     assert {one.job_id for one in back if not one.done} == ran
     assert {one.code for one in back if not one.done} == {Code.REFUSED}

@@ -1,4 +1,4 @@
-"""A rerun does what its plan says, or nothing; and once, whatever is lost on the way."""
+"""A rerun does what its plan says, or nothing; and once, for any lost reply."""
 
 from __future__ import annotations
 
@@ -246,7 +246,7 @@ async def main():
 
 asyncio.run(main())
 """
-"""A rerun in small steps that says when it is about to take one, and takes it when told to."""
+"""A rerun in small steps that says when it is about to take one, and takes it when asked to."""
 
 
 async def test_a_process_that_is_killed_leaves_a_flow_that_the_next_one_finishes(

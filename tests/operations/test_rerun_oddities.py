@@ -1,4 +1,4 @@
-"""Flows that can't be rerun, and those that somebody left in a strange state."""
+"""Flows that can't be rerun, and those that were left in a strange state."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ async def test_who_may_not_write_one_of_the_keys_leaves_every_job_where_it_is_fo
 async def test_a_parent_whose_children_are_done_is_released_with_their_results(
     client: Redis, state: str
 ) -> None:
-    """As an old release, or a tool that died, may leave it: done, and the parent not told."""
+    """As an old release, or a tool that died, may leave it: done, and the parent not changed."""
     await raw_flow(client, 1)
     await client.zrem(KIDS.key("failed"), "c0")
     await client.zadd(KIDS.key("completed"), {"c0": START})
@@ -255,7 +255,7 @@ async def test_a_parent_whose_children_are_done_is_released_with_their_results(
 async def test_a_parent_that_waits_only_to_be_failed_leaves_an_ordinary_line(
     client: Redis,
 ) -> None:
-    """And one that somebody runs meanwhile, or whose failure was taken away, is left alone."""
+    """And one that is run meanwhile, or whose failure was taken away, is left alone."""
     await raw_flow(client, 1)
     await client.zrem(QUEUE.key("failed"), "p")
     await client.hset(QUEUE.job("p"), "defa", "child failed")

@@ -1,4 +1,4 @@
-"""A campaign that was cut off goes on from its journal, once, and retries no job twice."""
+"""A campaign that was cut off is resumed from its journal, once, and retries no job twice."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def resumed(client: Client, folder: Path) -> Campaign[Retry]:
 
 
 async def cut_off(campaign: Campaign[Retry], after: int) -> list[Result]:
-    """Runs it until so many jobs are told; then it is as dead as after a kill."""
+    """Runs it until this many jobs are reported; then it is as dead as after a kill."""
     found: list[Result] = []
     async with aclosing(campaign.run()) as running:
         async for batch in running:
@@ -102,9 +102,9 @@ async def test_what_is_left_is_retried_and_what_is_in_doubt_is_read(
     second.close()
     assert second.phase is Phase.DONE
     assert second.codes == Counter({Code.DONE: 2000})
-    told = codes(late)
-    assert set(told) == set(names) - {one.job_id for one in early} | set(doubtful)
-    assert set(told.values()) == {Code.DONE}
+    rest = codes(late)
+    assert set(rest) == set(names) - {one.job_id for one in early} | set(doubtful)
+    assert set(rest.values()) == {Code.DONE}
     assert await client.lrange(QUEUE.key("wait"), 0, -1) == names[::-1]
     assert await client.exists(QUEUE.key("failed")) == 0
     [name] = ids(tmp_path)
@@ -278,7 +278,7 @@ async def test_a_canary_flies_again(server: EmbeddedServer, tmp_path: Path) -> N
 async def test_the_first_finish_alone_counts_for_a_job_in_doubt(
     client: Redis, tmp_path: Path
 ) -> None:
-    """Somebody else has retried it, and it failed once more: that failure nobody has chosen."""
+    """It was retried elsewhere and failed once more: that failure was not chosen."""
     names = await raw_failed(client, map(str, range(1, 11)))
     plan = await plan_for(client, names, False)
     journal: Journal = Recorder(folder=tmp_path, where=WHERE, how="key r")(

@@ -1,4 +1,4 @@
-"""A query is retried once over, whatever fails again, comes, goes or is lost meanwhile."""
+"""A query retries each job once, also when jobs fail again, come, go or are lost meanwhile."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def test_3000_jobs_that_fail_again_at_once_run_once_more_each(
 async def test_jobs_that_have_failed_again_before_the_next_batch_hide_none(
     any_server: EmbeddedServer,
 ) -> None:
-    # The batch on which the walk stands is back in the set, at its other end, when it goes on.
+    # The batch that the walk has reached is back in the set, at its other end, when it continues.
     client = ours_to(any_server)
     async with real_queue(any_server) as real:
         ids = await failed_jobs(real, 900, attempts=1)
@@ -262,7 +262,7 @@ async def test_the_plan_of_a_query_is_that_of_its_jobs_and_comes_true(
 async def test_jobs_of_two_ages_in_a_paused_queue_are_forecast_alike_however_many(
     client: Redis,
 ) -> None:
-    # The first that goes to `paused` takes with it whatever is in `wait`, however early it came.
+    # The first that goes to `paused` takes with it what is in `wait`, however early it came.
     def change(place: int) -> Fields:
         return {"attemptsMade": 1} if place >= 900 else {}
 
@@ -311,7 +311,7 @@ async def test_a_query_finds_its_jobs_with_the_fields_that_were_asked_for_whole(
     ]
 
 
-async def test_chosen_jobs_are_read_in_chunks_with_the_score_at_which_they_stand(
+async def test_chosen_jobs_are_read_in_chunks_with_their_scores(
     client: Redis,
 ) -> None:
     ids = await raw_failed(client, map(str, range(600)))

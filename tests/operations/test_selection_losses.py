@@ -53,7 +53,7 @@ async def test_after_any_loss_in_a_query_each_job_runs_once_more(
 
 
 class Flaky(Proxy):
-    """Comes back by itself once it has refused so many connections."""
+    """Comes back by itself once it has refused this many connections."""
 
     refused = 0
 

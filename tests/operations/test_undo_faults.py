@@ -46,7 +46,7 @@ async def begun(client: Redis, folder: Path, only: tuple[str, ...] = ()) -> Camp
 
 
 async def cut_off(campaign: Campaign[Undo], after: int) -> list[Result]:
-    """Runs it until so many jobs have codes; then it is as dead as after a kill."""
+    """Runs it until this many jobs have codes; then it is as dead as after a kill."""
     found: list[Result] = []
     async with aclosing(campaign.run()) as running:
         async for batch in running:
@@ -232,7 +232,7 @@ async def test_another_server_that_lost_the_undo_gets_it_again(
 
 
 async def test_memory_that_is_full_keeps_no_job_back(client: Redis, tmp_path: Path) -> None:
-    """Redis lets a script go on that has begun to write; it begins with a removal."""
+    """Redis lets a script continue that has begun to write; it begins with a removal."""
     names = await raw_failed(client, map(str, range(JOBS)))
     before = await keyspace(client)
     await retried(client, tmp_path, names)

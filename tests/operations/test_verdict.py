@@ -209,8 +209,8 @@ async def test_a_journal_never_ends_on_a_count_that_only_reads_like_a_last_one(
     [campaign_id] = campaign_ids(tmp_path)
     *_, end = read_lines(tmp_path, campaign_id)
     assert end["outcomes"] == {"completed": 1, "unknown": 9}
-    told = dict(facts(summary(tmp_path, campaign_id), read_story(tmp_path, campaign_id)))
-    assert told["outcome"] == "1 completed · 9 unknown (not followed to the end)"
+    said = dict(facts(summary(tmp_path, campaign_id), read_story(tmp_path, campaign_id)))
+    assert said["outcome"] == "1 completed · 9 unknown (not followed to the end)"
 
 
 async def test_an_end_that_was_read_says_where_the_rest_is(

@@ -48,8 +48,8 @@ def test_a_journal_says_that_a_code_is_void_and_that_it_was_sent_again(tmp_path:
     assert (after.codes[Code.DONE], after.doubtful) == (2, ())
     assert after.retried == {"1": 5, "2": 6}
     assert summary(tmp_path, name).jobs == 2
-    told = dict(facts(summary(tmp_path, name), read_story(tmp_path, name)))
-    assert told["server"].endswith("another Redis took over and lost 1 retry that was sent again")
+    said = dict(facts(summary(tmp_path, name), read_story(tmp_path, name)))
+    assert said["server"].endswith("another Redis took over and lost 1 retry that was sent again")
 
 
 def test_a_journal_of_before_has_no_server(tmp_path: Path) -> None:

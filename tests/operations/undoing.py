@@ -56,7 +56,7 @@ async def retried(
 
 
 def newest(folder: Path) -> str:
-    """The id of the operation that began last; ids of one second are told apart by their age."""
+    """The id of the operation that began last; ids of one second are distinguished by their age."""
     known = ids(folder)
     return max(known, key=lambda one: (folder / f"{one}.jsonl").stat().st_mtime_ns)
 

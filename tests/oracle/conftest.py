@@ -112,7 +112,7 @@ def drivers(all_drivers: Drivers) -> Iterator[Drivers]:
 
 @pytest.fixture(scope="session")
 def oracle_servers() -> Iterator[dict[str, EmbeddedServer]]:
-    """The servers of the oracle alone: nobody else flushes them under a worker's feet."""
+    """The servers of the oracle alone: no other test flushes them during a run."""
     with contextlib.ExitStack() as stack:
         running: dict[str, EmbeddedServer] = {}
         yield running

@@ -1,4 +1,4 @@
-// Does what it is told with one real BullMQ release, as a process that lives for many tests.
+// Does what it is asked to with one real BullMQ release, as a process that lives for many tests.
 //
 // node driver.cjs <folder of the bullmq package>
 //

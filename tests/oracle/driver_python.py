@@ -1,4 +1,4 @@
-"""Does what it is told with the Python package of BullMQ; `driver.cjs` says in what language."""
+"""Does with the Python package of BullMQ what `driver.cjs` does with a release from npm."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class Commands:
             job = job or await Job.fromId(self._queue(where), job_id)
             try:
                 await job.retry(state, resets or {})
-            except Exception as error:  # whatever the package raises is its answer
+            except Exception as error:  # what the package raises is its answer
                 results.append((_code(error), str(error)))
             else:
                 results.append((1, ""))
@@ -137,7 +137,7 @@ class Commands:
         for job_id in ids:
             try:
                 code = await queue.remove(job_id, {"removeChildren": children})
-            except Exception as error:  # whatever the package raises is its answer
+            except Exception as error:  # what the package raises is its answer
                 results.append((_code(error), str(error)))
             else:
                 results.append((code, ""))
@@ -171,7 +171,7 @@ class Commands:
         def one(pattern: str, tz: str | None, millis: int) -> Json:
             try:
                 return default_repeat_strategy(millis, {"pattern": pattern, "tz": tz})
-            except Exception:  # whatever the package raises is its answer
+            except Exception:  # what the package raises is its answer
                 return None
 
         return [one(*each) for each in asked]
@@ -287,7 +287,7 @@ def _code(error: Exception) -> int | None:
 async def _answer(call: Callable[..., Awaitable[Json]], number: int, given: Json) -> None:
     try:
         reply: dict[str, Json] = {"id": number, "result": await call(**given)}
-    except Exception as error:  # whatever the package raises is its answer
+    except Exception as error:  # what the package raises is its answer
         reply = {"id": number, "error": {"message": str(error), "code": _code(error)}}
     sys.stdout.write(json.dumps(reply) + "\n")
     sys.stdout.flush()

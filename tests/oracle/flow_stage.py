@@ -247,7 +247,7 @@ class FlowStage:
         return QueueKey.of("bull", self.jobs[id].queue)
 
     def states(self) -> dict[str, list[str]]:
-        """Where each job of every queue stands."""
+        """Where each job of every queue is."""
         return {
             id: places
             for side in self.sides()

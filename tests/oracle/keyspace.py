@@ -1,4 +1,4 @@
-"""Whole keyspaces as values: taken, copied, compared, and asked where each job stands."""
+"""Whole keyspaces as values: taken, copied, compared, and asked where each job is."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def assert_equal(
 
 
 def census(client: redis.Redis, queue: str) -> dict[str, list[str]]:
-    """For each job of a queue the places in which it stands: one, or something is wrong.
+    """For each job of a queue the places in which it is: one, or something is wrong.
 
     A job without a place is lost; an id without a hash is there too, with the place "no hash".
     """

@@ -49,7 +49,7 @@ class Worker:
         self._number = number
 
     def until(self, starts: int = 0, ends: int = 0) -> list[str]:
-        """Wait for so many starts and ends of runs; the ids of all runs in order of their start."""
+        """Wait for this many starts and ends of runs; the ids of all runs, by their start."""
         runs = self.timed(starts, ends)
         return [run["id"] for run in runs]
 
@@ -65,7 +65,7 @@ class Worker:
         return runs
 
     def release(self) -> None:
-        """Let the jobs that hold go on."""
+        """Let the jobs that hold continue."""
         self.side.run("release", worker=self._number)
 
     def __enter__(self) -> Worker:
@@ -187,7 +187,7 @@ class Side:
         self.assert_each_in_one_place()
 
     def assert_each_in_one_place(self) -> None:
-        """No job of the queue is lost, or stands in two places."""
+        """No job of the queue is lost, or is in two places."""
         strange = {id: places for id, places in self.census().items() if len(places) != 1}
         assert not strange
 

@@ -262,6 +262,8 @@ def test_a_queue_is_made_only_if_it_may_be_new(bare_stage: Stage) -> None:
     assert (result.job_id, result.target) == ("1", "wait")
     meta = bare_stage.ours.client.hgetall(bare_stage.ours.key("meta"))
     assert meta == {"opts.maxLenEvents": "10000"}
-    told = [one["event"] for one in entries(bare_stage.ours.client, bare_stage.ours.key("events"))]
-    assert told == ["added", "waiting"]
+    events = [
+        one["event"] for one in entries(bare_stage.ours.client, bare_stage.ours.key("events"))
+    ]
+    assert events == ["added", "waiting"]
     bare_stage.ours.work_off(["1"])

@@ -174,7 +174,7 @@ def test_a_new_priority_wakes_an_idle_worker_only_where_a_job_can_run(stage: Sta
 
 
 def test_a_new_delay_is_the_one_of_the_release_and_workers_wake_for_it(stage: Stage) -> None:
-    """Before 5.1.9 changeDelay wakes nobody: 0.3 s became 9.5 s on 4.18.3."""
+    """Before 5.1.9 changeDelay wakes no worker: 0.3 s became 9.5 s on 4.18.3."""
     stage.official.seed([job("before", "ok")])
     [first, other] = stage.official.run(
         "add", jobs=[job("d", delay=AN_HOUR), job("e", delay=AN_HOUR)]
@@ -187,11 +187,11 @@ def test_a_new_delay_is_the_one_of_the_release_and_workers_wake_for_it(stage: St
         sides = stage.official, stage.ours
         scores = [side.client.zscore(side.key("delayed"), other) or 0 for side in sides]
         assert abs(scores[0] - scores[1]) / 4096 < 2000
-        told = [entries(side.client, side.key("events")) for side in sides]
-        assert len(told[0]) == len(told[1])
-        due = [float(one[-1].pop("delay")) for one in told]
+        events = [entries(side.client, side.key("events")) for side in sides]
+        assert len(events[0]) == len(events[1])
+        due = [float(one[-1].pop("delay")) for one in events]
         assert abs(due[0] - due[1]) < 2000
-        assert told[0][-1] == told[1][-1] == {"event": "delayed", "jobId": other}
+        assert events[0][-1] == events[1][-1] == {"event": "delayed", "jobId": other}
         fields = stage.official.client.hgetall(stage.official.key(other))
         assert fields == stage.ours.client.hgetall(stage.ours.key(other))
     if not (stage.release.at_least_5 or stage.release.writes_version):

@@ -114,7 +114,7 @@ def test_a_parent_retried_without_its_children_goes_where_bullmq_puts_it(stage: 
 @ONE_SERVER
 @pytest.mark.releases(since="2.1.0")
 def test_a_parent_completes_without_a_child_that_is_gone(stage: Stage) -> None:
-    """Its queue was obliterated, or somebody removed it: no release lets such a parent go on."""
+    """Its queue was obliterated, or it was removed: no release lets such a parent run."""
     lost = tree("lost", fails=True, option=FAIL, queue="b")
     flows = FlowStage(stage, tree("p", tree("kept"), lost))
     flows.seed()

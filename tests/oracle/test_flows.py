@@ -141,7 +141,7 @@ def test_a_failed_child_that_is_retried_counts_again_for_its_parent(
     assert _children_of(stage.ours) == (gone if known == "removeDependencyOnFailure" else pending)
 
     _run(stage.ours, BAD)
-    # The parent is told of the child's success now, unless the option had struck the child off.
+    # The parent learns of the child's success now, unless the option had struck the child off.
     done = gone if known == "removeDependencyOnFailure" else {"processed": {BAD, GOOD}}
     assert _children_of(stage.ours) == done
     assert _states(stage.ours) == {BAD: ["completed"], GOOD: ["completed"], PARENT: [before]}

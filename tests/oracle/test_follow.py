@@ -1,4 +1,4 @@
-"""What became of retried jobs is told exactly, whichever release runs them and trims its events."""
+"""Outcomes of retried jobs are exact, whichever release runs them and trims its events."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Storm:
         return self.state / "qtui" / "journal"
 
     def campaign(self, kills: int) -> str:
-        """One campaign, killed so many times at most; its id."""
+        """One campaign, killed this many times at most; its id."""
         known, current, left = set(ids(self.folder)), "", kills
         while True:
             process = self._start(("--resume", current) if current else self.begin)
@@ -108,7 +108,7 @@ class Storm:
         return sum(path_of(self.folder, one).stat().st_size for one in ids(self.folder))
 
     def _left_behind(self, new: set[str]) -> str:
-        """The campaign to go on with; none where the process died before it had one."""
+        """The campaign to resume; none where the process died before it had one."""
         if not new:
             return ""
         [current] = new

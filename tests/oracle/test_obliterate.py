@@ -25,7 +25,7 @@ Obliterate = Callable[..., Result]
 
 @pytest.fixture
 def obliterate(oracle_server: EmbeddedServer) -> Obliterate:
-    """Our own removal of a queue, or its first step and so many more."""
+    """Our own removal of a queue, or its first step and this many more."""
 
     def done(side: Side, *, force: bool = False, steps: int | None = None) -> Result:
         async def call() -> Result:

@@ -50,7 +50,7 @@ def _kept(release: Release, *, waiting: bool) -> str:
         return "paused"
     if waiting and release.speaks >= (6, 0, 0):
         return "wait"
-    # 5.0.0 to 5.19.x write no version, so that nothing tells them from a port of 6.x.
+    # 5.0.0 to 5.19.x write no version, so that nothing distinguishes them from a port of 6.x.
     return "paused" if waiting and release.writes_version else "prioritized"
 
 
@@ -103,7 +103,7 @@ def _run_after_resume(side: Side, resumer: Side, ids: list[str]) -> None:
     assert not side.client.exists(side.key("wait"), side.key("paused"), side.key("prioritized"))
 
 
-@pytest.mark.parametrize("waiting", [False, True], ids=["nobody-waits", "some-wait"])
+@pytest.mark.parametrize("waiting", [False, True], ids=["none-waits", "some-wait"])
 def test_jobs_retried_while_paused_run_after_the_resume(stage: Stage, waiting: bool) -> None:
     ids = stage.official.seed([job("a"), job("b")])
     before = stage.official.run("add", jobs=[job("w1"), job("w2")]) if waiting else []
@@ -277,7 +277,7 @@ _MIXED = [("5.81.5", "6.7.0"), ("6.7.0", "5.81.5"), ("4.18.3", "6.7.0"), ("4.18.
 
 
 @pytest.mark.parametrize("opened", [False, True], ids=["", "opened-by-resumer"])
-@pytest.mark.parametrize("waiting", [False, True], ids=["nobody-waits", "some-wait"])
+@pytest.mark.parametrize("waiting", [False, True], ids=["none-waits", "some-wait"])
 @pytest.mark.parametrize(("pauser", "resumer"), _MIXED, ids=["-".join(pair) for pair in _MIXED])
 def test_paused_by_one_release_and_resumed_by_another_loses_no_job(
     bare_stage: Stage, drivers: Drivers, pauser: str, resumer: str, waiting: bool, opened: bool

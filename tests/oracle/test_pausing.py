@@ -80,7 +80,9 @@ def _hidden(release: Release, ids: list[str]) -> list[Difference]:
     def theirs(official: Value | None, ours: Value | None) -> bool:
         return official is not None and official[1] == ids[::-1] and ours is None
 
-    reason = "without a version nothing tells 6.x from 5.x, which would lose in wait what waits"
+    reason = (
+        "without a version nothing distinguishes 6.x from 5.x, which would lose in wait what waits"
+    )
     return [
         Difference("q:wait", reason, theirs),
         Difference("q:paused", reason, only_ours(ids[::-1])),

@@ -110,7 +110,7 @@ def test_a_user_who_may_move_jobs_but_not_add_events_moves_them(
 
 
 def test_a_full_memory_stops_our_retry_no_more_than_the_release_s_own(bare_stage: Stage) -> None:
-    """Redis lets a script go on that has begun to write, and both begin with a ZREM."""
+    """Redis lets a script continue that has begun to write, and both begin with a ZREM."""
     ids = bare_stage.official.seed([job("a"), job("b", priority=1)])
     bare_stage.copy()
     bare_stage.ours.client.config_set("maxmemory", 1)

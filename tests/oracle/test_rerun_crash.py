@@ -25,7 +25,7 @@ class Killed(Exception):
 
 
 class Mortal(RerunWriter):
-    """A writer whose process is killed after so many calls."""
+    """A writer whose process is killed after this many calls."""
 
     def __init__(self, client: Any, calls_left: int) -> None:
         super().__init__(client)
@@ -39,7 +39,7 @@ class Mortal(RerunWriter):
 
 
 def _cut_off(flows: FlowStage, plan: RerunPlan, after: int) -> None:
-    """Carry out so many calls of a plan, and no more."""
+    """Carry out this many calls of a plan, and no more."""
 
     async def call() -> None:
         async with flows.connect() as client:

@@ -211,7 +211,7 @@ def test_ids_with_colons_are_just_ids(stage: Stage) -> None:
 
 def test_the_events_keep_the_length_that_the_queue_asks_for(stage: Stage) -> None:
     ids = stage.official.seed([job(f"j{number}") for number in range(150)])
-    # A node of the stream holds so many entries, and `~` trims whole nodes only.
+    # A node of the stream holds this many entries, and `~` trims whole nodes only.
     stage.ours.client.config_set("stream-node-max-entries", 10)
     stage.official.client.hset(stage.official.key("meta"), "opts.maxLenEvents", 60)
     stage.copy()

@@ -48,19 +48,19 @@ def _kinds(server: EmbeddedServer, side: Side, jobs: int) -> set[bool]:
 
     kind, planned = _kind_on_screen(server, side)
     assert planned == (jobs if kind is Kind.BULLMQ else 0)
-    told = {kind is Kind.BULLMQ}
+    answers = {kind is Kind.BULLMQ}
     listed = qtui("queues", "--json").objects
-    told |= {one["kind"] == "BullMQ" for one in listed if one["name"] == side.queue}
+    answers |= {one["kind"] == "BullMQ" for one in listed if one["name"] == side.queue}
     dry = qtui("retry", side.queue, "--all", "--dry-run", "--json")
     if dry.code == 2:  # nothing is left by which it could be found
         assert kind is not Kind.BULLMQ
-        return told
-    told.add(dry.code == 0)
+        return answers
+    answers.add(dry.code == 0)
     done = qtui("retry", side.queue, "--all", "--yes", "--json")
-    told.add(done.code == 0)
+    answers.add(done.code == 0)
     if dry.code == 0:
         assert (dry.summary["codes"]["1"], done.summary["retried"]) == (jobs, jobs)
-    return told
+    return answers
 
 
 def test_the_list_of_queues_names_the_release_that_runs_one(
@@ -103,7 +103,7 @@ def test_a_queue_of_5_or_6_is_known_by_its_jobs(
 def test_of_an_older_queue_every_place_says_the_same(
     stage: Stage, oracle_server: EmbeddedServer, lost: list[str]
 ) -> None:
-    """With meta and events gone nothing tells it from one of Bull's; with one of them it is known.
+    """Without meta and events it looks like one of Bull's; with one of them it is known.
 
     Opening a Queue once writes meta again, which is the way out that is named.
     """

@@ -74,7 +74,7 @@ def test_while_the_global_concurrency_is_full_no_worker_is_woken(stage: Stage) -
     ids = stage.official.seed([job("a"), job("b")])
     stage.official.run("limit", concurrency=1)
     with stage.official.worker("hold") as worker:
-        # Idle when the job comes, it takes the marker that tells of it.
+        # Idle when the job comes, it takes the marker that was set for it.
         stage.official.await_idle()
         [held] = stage.official.run("add", jobs=[job("held")])
         worker.until(starts=1)

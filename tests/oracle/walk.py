@@ -94,7 +94,7 @@ class Walk:
         """Jobs that qtui has removed at some time, which an undo may bring back."""
         self.made = 0
         self.scheduled = False
-        self.told: list[str] = []
+        self.steps: list[str] = []
         """What was done, for whoever reads a failure."""
 
     def go(self, steps: Sequence[Step]) -> None:
@@ -105,13 +105,13 @@ class Walk:
             for name, arguments in steps:
                 getattr(self, name)(**arguments)
                 self.everything_holds()
-            self.told.append("the end")
+            self.steps.append("the end")
             if self._paused():
                 self._pause_or_resume(Verb.RESUME)
             self._work()
             self.everything_holds()
         except BaseException as error:
-            error.add_note("\n".join(["The walk:", *self.told]))
+            error.add_note("\n".join(["The walk:", *self.steps]))
             raise
         finally:
             shutil.rmtree(self.folder)
@@ -162,7 +162,7 @@ class Walk:
         opts |= {"lifo": True} if lifo and not priority else {}
         opts |= {"delay": FAR} if delayed else {}
         one = {"name": "n", "data": {"outcome": "fail" if fails else "ok"}, "opts": opts}
-        self.told.append(f"add {count} {one}")
+        self.steps.append(f"add {count} {one}")
         self._added([one] * count)
 
     def flow(self, option: str, fails: bool, both: bool) -> None:
@@ -178,7 +178,7 @@ class Walk:
             child = {"name": "c", "queueName": self.side.queue, "data": {"outcome": outcome}}
             children.append({**child, "opts": opts})
         top = {"name": "p", "queueName": self.side.queue, "data": {"outcome": "ok"}}
-        self.told.append(f"flow {parent} {option} fails={fails} both={both}")
+        self.steps.append(f"flow {parent} {option} fails={fails} both={both}")
         self.side.run("flow", tree={**top, "opts": {"jobId": parent}, "children": children})
         self.alive |= {parent, f"{parent}-a", f"{parent}-b"}
 
@@ -186,7 +186,7 @@ class Walk:
         """The application makes a scheduler."""
         if self.scheduled or self.release.speaks < (5, 16, 0):
             return
-        self.told.append("schedule")
+        self.steps.append("schedule")
         template = {"name": "tick", "data": {"outcome": "ok"}}
         self.side.run("upsert", scheduler="s1", repeat={"every": FAR}, template=template)
         self.scheduled = True
@@ -195,7 +195,7 @@ class Walk:
         """A worker runs some jobs, or all that wait."""
         if self._paused():
             return
-        self.told.append(f"work {all_of_it}")
+        self.steps.append(f"work {all_of_it}")
         if all_of_it:
             self._work()
         elif self._real("wait") or self._real("prioritized"):
@@ -229,14 +229,14 @@ class Walk:
         release = named(by)
         if self._loses(release, verb):
             return
-        self.told.append(f"{verb} by {by}")
+        self.steps.append(f"{verb} by {by}")
         self.side.other(self.drivers.get(release), release).run(verb)
 
     def promote_by_bullmq(self, pick: int) -> None:
         """The application promotes a delayed job that is no scheduler's."""
         found = [one for one in self._ids(JobState.DELAYED) if not one.startswith("repeat:")]
         if found:
-            self.told.append(f"promote {found[pick % len(found)]}")
+            self.steps.append(f"promote {found[pick % len(found)]}")
             self.side.run("promote", job=found[pick % len(found)])
 
     def remove_by_bullmq(self, pick: int) -> None:
@@ -244,7 +244,7 @@ class Walk:
         found = sorted(one for one in self.alive if one[0] != "p")
         if found:
             gone = found[pick % len(found)]
-            self.told.append(f"remove {gone}")
+            self.steps.append(f"remove {gone}")
             [[code, _]] = self.side.run("remove", ids=[gone])
             if code == 1:  # 0: it has a lock
                 self.alive.discard(gone)
@@ -253,7 +253,7 @@ class Walk:
         """The application retries a job; a parent only after its children, as it has to."""
         found = [one for one in self._ids(state) if one[0] != "p"]
         if found and not (self._paused() and self._mixed()):
-            self.told.append(f"retry by the release: {found[pick % len(found)]}")
+            self.steps.append(f"retry by the release: {found[pick % len(found)]}")
             [[code, words]] = self.side.run(
                 "retry", ids=[found[pick % len(found)]], state=state.key
             )
@@ -266,7 +266,7 @@ class Walk:
     # What qtui does
 
     async def _carry_out(self, client: Redis, action: JobAction, cut: int) -> str:
-        """Runs an action; with `cut` it is killed after so many results. The id of its journal."""
+        """Runs an action, killed after `cut` results if there is a `cut`. The id of its journal."""
         record = Recorder(folder=self.folder, where=WHERE, how="walk")
         campaign = Campaign(client, action, record=record)
         seen = 0
@@ -292,15 +292,15 @@ class Walk:
         while lines and not lines[-1].startswith('{"type":"code"'):
             lines.pop()
         kept = [one for one in lines if not one.startswith('{"type":"code"')]
-        told = [one for one in lines if one.startswith('{"type":"code"')]
-        path.write_text("".join([*kept, *told[:-codes]]), "ascii")
+        coded = [one for one in lines if one.startswith('{"type":"code"')]
+        path.write_text("".join([*kept, *coded[:-codes]]), "ascii")
 
     def retry(self, state: JobState, share: int, made: bool, cut: int) -> None:
         """Qtui retries some jobs, maybe killed in the middle and resumed."""
         found = self._ids(state)[::share]
         if not found:
             return
-        self.told.append(f"qtui retries {found} from {state}, made={made} cut={cut}")
+        self.steps.append(f"qtui retries {found} from {state}, made={made} cut={cut}")
 
         async def go(client: Redis) -> None:
             plan = await make_plan(client, chosen(self.queue, state, found), rate=0)
@@ -318,7 +318,7 @@ class Walk:
         found = self._ids(state)[::share]
         if not found:
             return
-        self.told.append(f"qtui removes {found} from {state}, below={below} cut={cut}")
+        self.steps.append(f"qtui removes {found} from {state}, below={below} cut={cut}")
         options = PlanOptions(on=frozenset({CHILDREN_TOO} if below else ()))
 
         async def go(client: Redis) -> str:
@@ -350,7 +350,7 @@ class Walk:
             return
         job = found[pick % len(found)]
         wish = Wish(data='{"outcome":"ok"}' if data else None, priority=priority, delay=delay)
-        self.told.append(f"qtui edits {job}: {wish}")
+        self.steps.append(f"qtui edits {job}: {wish}")
 
         async def go(client: Redis) -> None:
             try:
@@ -364,7 +364,7 @@ class Walk:
 
     def add_by_qtui(self, priority: int, delay: int) -> None:
         """Qtui adds a job."""
-        self.told.append("qtui adds a job")
+        self.steps.append("qtui adds a job")
         options: dict[str, object] = {"priority": priority} if priority else {}
         options |= {"delay": delay} if delay else {}
 
@@ -382,7 +382,7 @@ class Walk:
         found = self._ids(JobState.DELAYED)[::share]
         if not found:
             return
-        self.told.append(f"qtui promotes {found} cut={cut}")
+        self.steps.append(f"qtui promotes {found} cut={cut}")
 
         async def go(client: Redis) -> None:
             selection = chosen(self.queue, JobState.DELAYED, found)
@@ -399,7 +399,7 @@ class Walk:
         """Qtui runs the scheduler now, revives it, or removes it."""
         if not self.scheduled:
             return
-        self.told.append(f"qtui: scheduler {do}")
+        self.steps.append(f"qtui: scheduler {do}")
 
         async def go(client: Redis) -> None:
             plan = await plan_schedulers(client, do, self.queue, ["s1"])
@@ -417,7 +417,7 @@ class Walk:
         if not found:
             return
         parent = found[pick % len(found)]
-        self.told.append(f"qtui reruns {parent} from {start}")
+        self.steps.append(f"qtui reruns {parent} from {start}")
 
         async def go(client: Redis) -> None:
             plan = await make_rerun_plan(client, self.queue, parent, start)
@@ -429,7 +429,7 @@ class Walk:
 
     def pause_or_resume_by_qtui(self, verb: Verb) -> None:
         """Qtui pauses or resumes the queue."""
-        self.told.append(f"qtui: {verb}")
+        self.steps.append(f"qtui: {verb}")
         self._pause_or_resume(verb)
 
     def _pause_or_resume(self, verb: Verb) -> None:
@@ -447,7 +447,7 @@ class Walk:
             return
         name = known[pick % len(known)]
         effect = summary(self.folder, name).header.what
-        self.told.append(f"qtui undoes {effect} {name} some={some} cut={cut}")
+        self.steps.append(f"qtui undoes {effect} {name} some={some} cut={cut}")
 
         async def go(client: Redis) -> str:
             only: tuple[str, ...] = ()
@@ -471,7 +471,7 @@ class Walk:
 
         if not (new := self._run(go)):
             return
-        self.told.append(f"  codes {dict(summary(self.folder, new).codes)}")
+        self.steps.append(f"  codes {dict(summary(self.folder, new).codes)}")
         self._account(effect, _codes(self.folder, new))
 
     def _account(self, effect: str, codes: Mapping[str, Code]) -> None:
@@ -506,7 +506,7 @@ class Walk:
         new = sorted(set(ids(self.folder)) - known)
         if len(new) != 1 or summary(self.folder, new[0]).codes.get(Code.DONE, 0) == 0:
             return
-        self.told.append("  and back")
+        self.steps.append("  and back")
         acted = self._kept()
 
         async def go(client: Redis) -> str:

@@ -39,16 +39,16 @@ class Driver:
 
     @property
     def inspector(self) -> Inspector:
-        """The main screen, whatever stands over it."""
+        """The main screen, below any other."""
         return next(screen for screen in self.app.screen_stack if isinstance(screen, Inspector))
 
     def lines(self) -> list[str]:
-        """What stands on the screen."""
+        """What the screen shows."""
         strips = self.app.screen._compositor.render_strips()
         return ["".join(segment.text for segment in strip) for strip in strips]
 
     def text(self) -> str:
-        """What stands on the screen, in one piece."""
+        """What the screen shows, in one piece."""
         return "\n".join(self.lines())
 
     def line_with(self, words: str) -> str:
@@ -105,7 +105,7 @@ class Driver:
         await self._pilot.pause()
 
     async def sees(self, words: str) -> None:
-        """Waits until the words stand on the screen."""
+        """Waits until the words are on the screen."""
         await self.until(lambda: words in self.text(), repr(words))
 
 

@@ -43,7 +43,7 @@ async def fill(
 
 
 async def until_failed(queue: Queue, jobs: int) -> None:
-    """Waits until so many jobs stand in failed."""
+    """Waits until this many jobs are in failed."""
     deadline = time.monotonic() + PATIENCE
     while (await queue.getJobCounts("failed"))["failed"] < jobs:
         assert time.monotonic() < deadline, "the jobs did not fail in time"

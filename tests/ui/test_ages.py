@@ -1,4 +1,4 @@
-"""Ages go on while nothing is read: in lists that are held, frozen or idle."""
+"""Ages grow while nothing is read: in lists that are held, frozen or idle."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class _Lines(CursorList):
         return Strip.blank(width)
 
     def ages(self, place: int, now: float) -> str:
-        assert place < 100, "what is not in sight has no age to draw"
+        assert place < 100, "what is not visible has no age to draw"
         return self.now if place == 3 else "2y"
 
     def line(self, place: int, width: int, base: Style) -> Strip:

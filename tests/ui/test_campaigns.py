@@ -1,4 +1,4 @@
-"""A retry on the screen: its pace, its banner, its stop, and the journal that tells of it."""
+"""A retry on the screen: its pace, its banner, its stop, and its journal."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ JOBS = 1003
 
 
 async def failed_under_warnings(client: redis.asyncio.Redis, groups: int, warnings: int) -> None:
-    """A queue whose plan has so many groups and warnings."""
+    """A queue whose plan has this many groups and warnings."""
 
     def change(place: int) -> Fields:
         fields: Fields = {"name": f"name-{place % groups}", "failedReason": f"E{place % groups}"}
@@ -112,11 +112,11 @@ async def test_a_question_can_be_answered_at_every_size(
     await raw_failed(client, [f"j{place}" for place in range(3)], PAYMENTS)
     async with inspector(redis_url) as driver:
         question = "A retry is running. Stop it after the batches on their way, and quit? " * 9
-        driver.app.push_screen(AskDialog(question, "stop and quit", "go on"))
+        driver.app.push_screen(AskDialog(question, "stop and quit", "continue"))
         await driver.sees("stop and quit")
         for size in [*SIZES, SMALLEST]:
             await driver.resize(*size)
-            assert_whole(driver, "y stop and quit", "esc go on")
+            assert_whole(driver, "y stop and quit", "esc continue")
 
 
 async def test_a_choice_of_queues_and_the_help_fit_every_size(

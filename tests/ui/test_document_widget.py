@@ -255,7 +255,7 @@ async def test_hostile_text_is_only_text() -> None:
         assert app.is_running
 
 
-async def test_only_lines_in_sight_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_visible_lines_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[int] = []
     line = Layout.line
 

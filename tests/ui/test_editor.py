@@ -16,7 +16,7 @@ from tests.ui.test_endings import Shell, Terminal, shell, terminal
 __all__ = ["shell"]
 
 EDITOR = r"""#!/bin/sh
-# Says how it finds the terminal, waits for a line, and writes what it is told.
+# Says how it finds the terminal, waits for a line, and writes what it is given.
 words=$(stty -a | tr -c 'a-z-' '\n' | grep -cx -e icanon -e isig)
 [ "$words" = 2 ] && mode=cooked || mode=raw
 printf 'EDITOR %s %s\n' "$mode" "$(stat -c %a "$1")"
@@ -30,9 +30,9 @@ KEY = "bull:payments:1"
 
 @pytest.fixture
 def url(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A server with a failed job, and an editor that does what it is told."""
+    """A server with a failed job, and an editor that does as it is asked."""
     failed(redis_url, 1)
-    program = tmp_path / "told editor"
+    program = tmp_path / "an editor"
     program.write_text(EDITOR)
     program.chmod(0o755)
     monkeypatch.setenv("VISUAL", f"'{program}'")
@@ -52,7 +52,7 @@ def editing(url: str, *, first: bool = False) -> Iterator[Terminal]:
         one.sees("5000ms")
         one.child.send("ie")
         one.sees(GIVEN)
-        # It is the shell's terminal again, and the file is nobody else's.
+        # It is the shell's terminal again, and the file is no other user's.
         one.sees("EDITOR cooked 600")
         yield one
 
@@ -144,7 +144,7 @@ def test_a_signal_meanwhile_ends_both_and_leaves_the_terminal_in_order(
     assert not [
         process
         for process in Path("/proc").iterdir()
-        if process.name.isdecimal() and "told editor" in _command(process)
+        if process.name.isdecimal() and "an editor" in _command(process)
     ]
 
 

@@ -87,7 +87,7 @@ class Terminal:
         return int(self.child.exitstatus)
 
     def is_in_order(self, *, fault: bool = False) -> None:
-        """The terminal is as it was before the program began; a ``fault`` of ours was told."""
+        """The terminal is as it was before the program began; a ``fault`` of ours was shown."""
         out = self.printed.getvalue()
         assert ("Traceback" in out) is fault
         for mode, what in (("1049", "screen"), ("1003", "mouse"), ("2004", "clipboard")):
@@ -174,7 +174,7 @@ def test_a_terminal_that_takes_no_output_keeps_no_signal_away(redis_url: str) ->
     many_failed(redis_url, [f"j{place}" for place in range(500)])
     with terminal("--redis", redis_url, first=True) as one:
         one.sees("payments")
-        for _ in range(200):  # more pages than a terminal that nobody reads holds
+        for _ in range(200):  # more pages than a terminal holds that is not read
             one.child.send("\x06\x02")
         one.kill(signal.SIGTERM)
         assert one.ends() == 130
@@ -196,9 +196,9 @@ def test_a_fault_of_ours_gives_the_terminal_back_and_shows_no_variable(redis_url
         one.child.send("o")
         assert one.ends() == 1
         one.is_in_order(fault=True)
-        told = one.printed.getvalue().rpartition("\x1b[?1004l")[2]
-        assert "a fault of ours" in told
-        assert "locals" not in told
+        printed = one.printed.getvalue().rpartition("\x1b[?1004l")[2]
+        assert "a fault of ours" in printed
+        assert "locals" not in printed
 
 
 def test_a_sigcont_alone_changes_nothing(redis_url: str) -> None:
@@ -390,7 +390,7 @@ def test_a_dialog_can_be_left_for_the_shell(shell: Shell) -> None:
     shell.runs("fg", sees="Retry 1 failed job")
 
 
-def test_signals_that_stop_and_go_on_do_what_ctrl_z_does(shell: Shell) -> None:
+def test_signals_that_suspend_and_resume_do_what_ctrl_z_does(shell: Shell) -> None:
     process = shell.begins()
     os.kill(process, signal.SIGTSTP)
     shell.key("", sees="\x1b[?1049l")

@@ -26,7 +26,7 @@ def three_kinds(place: int) -> str:
 
 
 def groups(driver: Driver) -> GroupList:
-    """The list of groups in sight."""
+    """The list of groups shown."""
     return driver.app.screen.query_one(GroupList)
 
 

@@ -23,7 +23,7 @@ def by_turns(place: int) -> str:
 
 
 async def until_waiting(client: redis.asyncio.Redis, jobs: int, key: str = WAIT) -> list[str]:
-    """Waits until so many jobs were retried; the ids of those that wait."""
+    """Waits until this many jobs were retried; the ids of those that wait."""
     async with asyncio.timeout(PATIENCE):
         while await client.llen(key) < jobs:
             pass

@@ -1,4 +1,4 @@
-"""The filter line and the search: what one types, what stands on the screen, what goes on alone."""
+"""The filter line and the search: typing, what the screen shows, what continues by itself."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def many(client: redis.asyncio.Redis, jobs: int = 20_000) -> list[str]:
 
 
 async def look_for(driver: Driver, words: str) -> None:
-    """Types a filter and enters it; a search may go on."""
+    """Types a filter and enters it; a search may continue."""
     driver.inspector.table.focus()
     driver.app.simulate_key("slash")
     await driver.until(lambda: driver.inspector.finder.is_open, "the line")
@@ -52,7 +52,7 @@ async def look_for(driver: Driver, words: str) -> None:
 
 
 def found(driver: Driver) -> FoundList:
-    """The list in sight, which is one of finds."""
+    """The list shown, which is one of finds."""
     jobs = driver.inspector.board.found
     assert jobs is not None
     return jobs
@@ -84,7 +84,7 @@ async def test_a_filter_shows_what_matches_and_escape_drops_it(redis_url: str) -
         ((200, 60), f'error:"{"long " * 12}" age<1q'),
     ],
 )
-async def test_a_mistake_is_pointed_at_where_it_stands(
+async def test_a_mistake_is_pointed_at_where_it_is(
     redis_url: str, size: tuple[int, int], typed: str
 ) -> None:
     await fill(redis_url, "payments", 1)
@@ -267,7 +267,7 @@ async def test_a_job_that_others_took_stays_and_is_seen_to_have_left(
         await client.zrem("bull:payments:failed", ids[1])
         await client.lpush("bull:payments:wait", ids[1])
         driver.inspector.list.refresh()
-        await driver.until(lambda: found(driver).has_left(ids[1]), "what is told of the job")
+        await driver.until(lambda: found(driver).has_left(ids[1]), "what is said of the job")
         assert driver.row(ids[1])
         assert [found(driver).place(one) for one in ids] == [2, 1, 0]
 

@@ -36,7 +36,7 @@ async def open_flow(driver: Driver, job_id: str, queue: str) -> None:
 
 
 def ids_in_order(driver: Driver, *ids: str) -> list[str]:
-    """Those of the ids that stand in the tree, from top to bottom."""
+    """Those of the ids that are in the tree, from top to bottom."""
     found = []
     for line in driver.lines()[2:]:
         if line.startswith("──"):
@@ -98,7 +98,7 @@ async def test_a_job_of_a_queue_that_is_not_shown_is_not_opened(
         await driver.sees("Flow of bull:reports:report")
 
 
-async def test_the_question_is_in_sight_on_a_low_screen(
+async def test_the_question_is_visible_on_a_low_screen(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
     await failed_report(redis_url, client)
@@ -109,7 +109,7 @@ async def test_the_question_is_in_sight_on_a_low_screen(
         await driver.sees("y rerun 4 jobs")
 
 
-async def test_a_job_deep_down_is_in_sight(redis_url: str) -> None:
+async def test_a_job_deep_down_is_visible(redis_url: str) -> None:
     chain = node("d30", "render")
     for depth in range(29, -1, -1):
         chain = node(f"d{depth}", "render", chain)

@@ -22,7 +22,7 @@ OVER_DIALOGS = {
     "ctrl+q": "app.leave",
     "ctrl+z": "app.suspend",
 }
-"""Keys of the app that work whatever is open."""
+"""Keys of the app that work on every screen."""
 
 TALL = (110, 100)
 """Columns and lines in which the whole help is seen."""

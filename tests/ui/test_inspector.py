@@ -1,4 +1,4 @@
-"""The inspector as a person uses it: real queues, real keys, what stands on the screen."""
+"""The inspector as a person uses it: real queues, real keys, what the screen shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The key bar: what works on the state and the row in sight, in the right words, at 80 columns."""
+"""The key bar: what works on the shown state and row, in the right words, at 80 columns."""
 
 from __future__ import annotations
 

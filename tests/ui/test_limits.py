@@ -120,7 +120,7 @@ async def test_a_queue_is_removed_when_its_name_is_typed(
         assert await client.keys("*") == []
 
 
-async def test_why_a_queue_was_left_alone_stands_in_the_line_of_the_action(
+async def test_why_a_queue_was_left_alone_is_in_the_line_of_the_action(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
     await add(redis_url)

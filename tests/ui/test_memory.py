@@ -1,4 +1,4 @@
-"""What was opened and closed is let go, however often."""
+"""What was opened and closed is freed, however often."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`D` on the screen: results stand in the rows, and what may not go stays and says why."""
+"""`D` on the screen: results are in the rows, and what is kept says why."""
 
 from __future__ import annotations
 

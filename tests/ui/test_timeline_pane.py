@@ -37,7 +37,7 @@ async def to_timeline(driver: Driver) -> None:
 
 
 def shown(driver: Driver) -> list[str]:
-    """The ids of the list in sight."""
+    """The ids of the list shown."""
     jobs = driver.inspector.board.jobs
     assert jobs is not None
     rows = (jobs.row(place) for place in range(jobs.total))

@@ -1,4 +1,4 @@
-"""What the inspector looks at, and what stands in its rows after a retry."""
+"""What the inspector looks at, and what its rows say after a retry."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class TestBetween:
         order = ids[::-1] if newest_first else ids
         assert await board.ids_between(order[50], order[250]) == order[50:251]
         assert await board.ids_between(order[250], order[50]) == order[50:251]
-        # New ones come in: between the same two jobs stand the same jobs.
+        # New ones come in: between the same two jobs are the same jobs.
         await client.zadd(QUEUE.key("failed"), {f"new{one}": 10**15 + one for one in range(40)})
         assert await board.ids_between(order[50], order[250]) == order[50:251]
         # One end has left: there is nothing between.

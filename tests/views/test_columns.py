@@ -1,4 +1,4 @@
-"""What the table says of a job, whatever it holds."""
+"""What the table says of a job, for any content of it."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def shown(layout: Layout) -> list[str]:
 
 
 def unwrapped(layout: Layout, after: int = 2) -> str:
-    """What stands on all lines below the title, after so many spans of margin: rows joined."""
+    """The text of all lines below the title, after this many spans of margin: rows joined."""
     return "".join(say(layout.line(y)[after:]) for y in range(1, layout.height))
 
 

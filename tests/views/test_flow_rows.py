@@ -35,7 +35,7 @@ def drawn(rows: FlowRows) -> list[str]:
 async def attach(
     client: Redis, parent: str, queue: QueueKey, *ids: str, fails: bool = False
 ) -> None:
-    """Puts failed jobs below a job that stands in `KIDS`."""
+    """Puts failed jobs below a job that is in `KIDS`."""
     for job_id in ids:
         above = json.dumps({"id": parent, "queueKey": KIDS.base, "fpof": fails})
         fields: Fields = raw_fields()
@@ -92,7 +92,7 @@ async def test_reads_are_bounded(server: EmbeddedServer, client: Redis, children
             assert trips.count - before < 8
 
 
-async def test_small_families_in_sight_are_read_together(
+async def test_small_visible_families_are_read_together(
     server: EmbeddedServer, client: Redis
 ) -> None:
     await raw_flow(client, 20)

@@ -1,4 +1,4 @@
-"""After a retry the rows stay as they are, so that every result can be read where its job stood."""
+"""After a retry the rows stay as they are, so that every result can be read where its job was."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def test_rows_stay_where_their_jobs_stood(world: World) -> None:
     assert await world.list.refresh(0, 20, before[4]) == Moved(None, 0)
     world.assert_shows(before)
     assert [world.list.has_left(one) for one in before[:6]] == [False] * 3 + [True, False, True]
-    # What could not be seen before comes where it would have stood.
+    # What could not be seen before comes where it would have been.
     for first in (80, 250, 130):
         await world.load_all(first, first + 40)
     world.assert_shows(before)

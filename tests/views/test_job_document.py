@@ -1,4 +1,4 @@
-"""A job as a document: what stands in which section, and that nothing in a job can break it."""
+"""A job as a document: what is in which section, and that nothing in a job can break it."""
 
 from __future__ import annotations
 

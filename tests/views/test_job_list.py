@@ -51,7 +51,7 @@ async def test_any_window_is_loaded_a_page_at_a_time(
             trips.count = 0
             missing = world.list.missing(first, first + 30)
             assert await world.list.load(first, first + 30) == bool(missing)
-            # The page, and at the same time a look at where a neighbour stands.
+            # The page, and at the same time a look at where a neighbour is.
             assert trips.count == (2 if missing else 0)
             assert world.list.missing(first, first + 30) is None
         world.assert_shows(world.order)
@@ -315,7 +315,7 @@ async def test_after_a_refresh_the_list_always_agrees_with_redis(
                         expected.insert(moved.anchor, anchor)
                     assert expected[moved.anchor] == anchor
         if moved_on:
-            # Nobody can tell for each place, but each job still stands at one only.
+            # The places are not certain, but each job still is at one only.
             world.shown()
             assert jobs.total == len(expected)
         else:

@@ -76,9 +76,9 @@ def test_the_screen_shows_what_is_too_large_to_fold_as_text() -> None:
 
 def test_what_is_before_a_mistake_is_shown() -> None:
     found: list[str] = []
-    with pytest.raises(NoJson) as told:
+    with pytest.raises(NoJson) as error:
         found += pretty_lines('{"a": 1, "b": [oops]}')
-    assert told.value.at == 15
+    assert error.value.at == 15
     with pytest.raises(NoJson):
         one_line("NaN")
     with pytest.raises(NoJson):

@@ -269,7 +269,7 @@ class TestManyQueues:
         assert poll.took < 1.0
         return poll
 
-    async def test_each_look_reads_what_is_in_sight_and_a_bounded_number_of_others(
+    async def test_each_look_reads_the_visible_queues_and_a_bounded_number_of_others(
         self, client: Redis, poll: Poll, queues: list[QueueKey]
     ) -> None:
         seen = queues[-30:]

@@ -43,7 +43,7 @@ class World:
         self.order = [one for one in self.order if one not in gone]
 
     def shown(self) -> dict[int, str]:
-        """What is loaded, place by place; a job stands at one place, and knows it."""
+        """What is loaded, place by place; a job is at one place, and knows it."""
         found = {}
         for place in range(self.list.total):
             row = self.list.row(place)
@@ -55,7 +55,7 @@ class World:
         return found
 
     def assert_shows(self, expected: Sequence[str]) -> None:
-        """All that is loaded stands at its place of the expected order."""
+        """All that is loaded is at its place of the expected order."""
         assert self.list.total == len(expected)
         for place, job_id in self.shown().items():
             assert expected[place] == job_id

@@ -200,7 +200,7 @@ def _refusal(causes: _Causes, target: Target) -> Refused | None:
             if not isinstance(cause, kind) or not re.search(pattern, str(cause)):
                 continue
             if asked_sentinels and kind is AuthenticationError:
-                sentence = "has Sentinels with a login of their own: add ?sentinel_password=…"
+                sentence = "has Sentinels with their own login: add ?sentinel_password=…"
                 if target.sentinel_credentials:
                     sentence = f"has Sentinels that refused the login: {_SENTINEL_LOGIN}"
             return Refused(f"{target.shown} {sentence}")
@@ -265,7 +265,7 @@ def _distrust(error: ssl.SSLCertVerificationError) -> str:
     return f"its TLS certificate is not trusted ({plain(message)}): {hint}"
 
 
-# Numbers of the errors that have a sentence of their own.
+# Numbers of the errors that have their own sentence.
 _ERRNO: Final = {
     errno.ECONNREFUSED: "refused the connection: is the server up and the port right?",
     errno.ENOENT: "is not there: is the server up and the path right?",

@@ -29,7 +29,7 @@ IDLE: Final = 10.0
 """Seconds of silence after which a connection must prove with a PING that it is still there."""
 
 _PROOF: Final = 2.0
-"""Seconds that the PING may take. Routers drop idle connections without telling either end."""
+"""Seconds that the PING may take. Routers drop idle connections without a word to either end."""
 
 if TYPE_CHECKING:
     _Base = AbstractConnection
@@ -161,7 +161,7 @@ class Courteous(_Base):
     def pack_command(self, *args: EncodableT) -> list[bytes]:
         """Does what redis-py does, in C: the words of a batch take a tenth of the time.
 
-        redis-py packs what hiredis can't: text that is not UTF-8, and types of its own.
+        redis-py packs what hiredis can't: text that is not UTF-8, and its own types.
         """
         name = args[0]
         if isinstance(name, str | bytes):

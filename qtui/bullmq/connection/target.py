@@ -239,7 +239,7 @@ def parse_target(url: str) -> Target:
     User name, password, path, master name and the values of options may be percent-encoded; ``+``
     is itself. Options: db, username, password; for TLS ssl_cert_reqs (none, optional, required),
     ssl_check_hostname, ssl_ca_certs, ssl_ca_path, ssl_certfile, ssl_keyfile, ssl_password; for
-    Sentinels with a login of their own sentinel_username, sentinel_password.
+    Sentinels with their own login sentinel_username, sentinel_password.
 
     Raises:
         BadUrl: says in one line what to write instead, without quoting the URL.

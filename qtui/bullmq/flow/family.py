@@ -2,7 +2,7 @@
 
 A parent keeps its children by full key in two sets and two hashes. The values of the hashes (return
 values, reasons) may be huge and are not read. Which part of a full key is the queue and which the
-id is told by the queues that there are: an id may hold colons.
+id is decided by the queues that exist: an id may hold colons.
 """
 
 from __future__ import annotations

@@ -175,9 +175,9 @@ async def read_nodes(client: Client, names: Sequence[Name]) -> list[Node]:
     """The jobs of these names, in order, in any queues.
 
     Costs for each queue among them three to five round trips, with some fifteen commands of O(1) a
-    job, and an LPOS for each list where jobs stand in one: O(n), but of a list of more than 10,000
+    job, and an LPOS for each list where jobs are in one: O(n), but of a list of more than 10,000
     only the two ends are searched. A job that is at neither and nowhere else is taken to wait in
-    it, since to know better would cost Redis milliseconds a job. What stands in for LPOS where that
+    it, since to know better would cost Redis milliseconds a job. What replaces LPOS where that
     is refused: see `qtui.bullmq.reads.lists`.
 
     Raises:

@@ -11,7 +11,7 @@
   job exists: jobs added then would run before the stored one, which is older.
 
   KEYS   the queue's keys, in the order of SUFFIXES (qtui.bullmq.keys.SCRIPT_KEYS), then those of
-         the settings that are keys of their own, and of jobs stored beside them
+         the settings that have their own keys, and of jobs stored beside them
   ARGV   1 base key and a colon, then for each setting
            "field" of `meta`, or "key"; its name: concurrency, max, duration, limiter, de:<id>;
            "1" if it must be what was seen; what was seen, and what it is to be: "" for nothing,

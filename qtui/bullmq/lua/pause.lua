@@ -2,7 +2,7 @@
   Pauses a queue, in the way of the release that runs it.
 
   Does what BullMQ's Queue.pause does (script pause), without its faults. 1.x to 5.x rename `wait` to
-  `paused`, over whatever stands there: jobs in `paused` are lost, also when a queue is paused that
+  `paused`, over what is there: jobs in `paused` are lost, also when a queue is paused that
   is paused already. Here nothing is renamed over anything, and a paused queue is left alone.
 
   Where waiting jobs are kept while the queue is paused: see qtui.bullmq.dialect.kept_while_paused,
@@ -45,7 +45,7 @@ local place = keptWhilePaused(queue)
 local joins = place == "paused" and inWait > 0
 
 -- A probe: it changes nothing, and shows whether the flag could be taken back. It is a write that a
--- full memory does not forbid, and after it Redis lets a script go on (as it lets BullMQ's).
+-- full memory does not forbid, and after it Redis lets a script continue (as it does BullMQ's).
 local refused = refusal("HDEL", key.meta, "\0")
 if not refused and joins then refused = refusedJoin(key.wait, key.paused) end
 if refused then return answer(0, refused) end

@@ -89,7 +89,7 @@ for place, id in ipairs(ids) do
   end
 end
 
--- Since 3.1.3 and until 4.18.3 a wake-up stands alone in `wait`: a job there replaces it.
+-- Since 3.1.3 and until 4.18.3 a wake-up is alone in `wait`: a job there replaces it.
 local wakeUp = modern ~= true and typeOf(key.wait) == "list" and redis.call("LINDEX", key.wait, 0)
 
 local moved, targets = moveJobs(key, queue, from, jobs, codes, details)

@@ -90,8 +90,8 @@ local function readHash(job)
   return nil
 end
 
--- Whether a job is what it was when it was picked, by its score or stamp; of one in a list whose
--- hash is gone nothing tells.
+-- Whether a job is what it was when it was picked, by its score or stamp; one in a list
+-- whose hash is gone has neither, and counts as picked.
 local function isPicked(job, pin)
   if job.pin == "" or (LISTS[job.state] and not job.exists and job.pin ~= "nan") then return true end
   return tonumber(pin or "") == tonumber(job.pin)

@@ -75,7 +75,7 @@ local function isTaken(job)
   local names = { job.name, job.name .. ":lock" }
   for _, suffix in ipairs(BESIDE) do names[#names + 1] = job.name .. ":" .. suffix end
   for _, name in ipairs(names) do
-    -- A job of its own may be called like a key beside this one.
+    -- Another job's id may read like a key beside this one.
     if redis.call("EXISTS", name) == 1 and (name == job.name or not isJobHash(name)) then
       return true
     end
@@ -92,7 +92,7 @@ end
 
 local FLAGS = { '"fpof"', '"rdof"', '"idof"', '"cpof"', "ParentOnFailure", "DependencyOnFailure" }
 
--- Whether a child may still end, or has failed in such a way that its parent goes on waiting.
+-- Whether a child may still end, or has failed in such a way that its parent keeps waiting.
 local function isPending(child)
   local seen = redis.pcall("HMGET", child, "timestamp", "finishedOn", "parent", "opts")
   if seen.err or not seen[1] then return false end

@@ -8,7 +8,7 @@
   a resume of 1.x to 5.x renames one to the other).
 
   Nothing can be lost half-way. The cleared fields are written first, then the job is added to its
-  state, then it is removed from where it waits; whatever is refused, the steps before it are undone,
+  state, then it is removed from where it waits; if one is refused, the steps before it are undone,
   and all of it is in one script.
 
   KEYS   the queue's keys, in the order of SUFFIXES (qtui.bullmq.keys.SCRIPT_KEYS)
@@ -33,7 +33,7 @@
          An error reply that starts with QTUIREFUSED, as in retry.lua.
 
   The event is `undone`, which no release of BullMQ emits or listens for. `failed` or `completed`
-  would tell every follower of an end that never was: alarms and what is built on a completed job
+  would report an end that never was to every follower: alarms and what is built on a completed job
   would go off again.
 
   Supports what retry.lua does: BullMQ 1.0.0 to 6.7.0.
@@ -134,7 +134,7 @@ end
 
 -- Whether the parent, which waits for children, would wait for ever: with no other child left, or,
 -- before 5.42.0, for a child that failed. It was not there when that child failed: since it failed
--- with it, somebody has retried or rerun it.
+-- with it, it was retried or rerun since.
 local function strandsParent(job)
   if wasKnown(job) then
     if redis.pcall("SCARD", job.parent .. ":dependencies") ~= 1 then return false end

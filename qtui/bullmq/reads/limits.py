@@ -29,7 +29,7 @@ class RateLimits(NamedTuple):
 
 
 async def read_rate_limits(client: Client, queue: QueueKey) -> RateLimits:
-    """Returns a queue's rate limits from its ``meta``, and what its workers used of their own.
+    """Returns a queue's rate limits: those of its ``meta``, and those of its workers.
 
     Costs one round trip, three commands of O(1).
     """

@@ -37,7 +37,7 @@ SCORES_A_MS: Final = 4096
 _SETS: Final = tuple(state for state in JobState if not state.is_list)
 _LISTS: Final = (JobState.WAITING, JobState.PAUSED, JobState.ACTIVE)
 _CHANGES: Final = 3
-"""How often a scheduler is read again that went on while it was read."""
+"""How often a scheduler is read again that moved on while it was read."""
 
 _ALIKE: Final = 20
 """Delayed jobs of one millisecond among which an iteration with an unknown id is sought."""
@@ -132,7 +132,7 @@ async def _schedulers(
         scheduler_of(queue, member, at, values, one, repeated, now=now, paused=paused == 1)
         for (member, at), values, (one, repeated) in zip(pairs, fields, iterations, strict=True)
     ]
-    # One that went on meanwhile looks dead: the iteration that was read has run.
+    # One that moved on meanwhile looks dead: the iteration that was read has run.
     doubtful = [one for one in found if one.condition in (Condition.DEAD, Condition.ENDED)]
     if doubtful:
         key = queue.key("repeat")

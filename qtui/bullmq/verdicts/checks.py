@@ -206,7 +206,7 @@ async def _stuck_parents(client: Client, queue: QueueKey) -> list[Finding]:
             childless.append(parent)
         elif (some := present(texts(children))) and len(some) == number(pending):
             lost[parent] = some
-    gone = await _parents_of_nobody(client, lost)
+    gone = await _lost_parents(client, lost)
     found = []
     for code, parents, words in (
         ("no-child", childless, "no child of it is pending"),
@@ -232,7 +232,7 @@ async def _stuck_parents(client: Client, queue: QueueKey) -> list[Finding]:
     return found
 
 
-async def _parents_of_nobody(client: Client, pending: dict[str, list[str]]) -> list[str]:
+async def _lost_parents(client: Client, pending: dict[str, list[str]]) -> list[str]:
     """Those whose pending children have no hash any more."""
     commands: list[Command] = [
         ("EXISTS", child) for children in pending.values() for child in children

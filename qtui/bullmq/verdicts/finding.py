@@ -14,7 +14,7 @@ SAMPLE: Final = 5
 
 
 class Mend(StrEnum):
-    """An action that mends a finding, with a plan and an undo of its own."""
+    """An action that mends a finding, with its own plan and undo."""
 
     RESUME = "resume"
     """Resume the queue."""

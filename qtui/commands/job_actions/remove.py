@@ -48,7 +48,7 @@ class RemovalReport(JobsReport):
     """Prints what became of jobs that were to be removed."""
 
     _kept = 0
-    """Jobs that stay for a reason of their own, not since Redis refused."""
+    """Jobs that are kept for their own reason, not because Redis refused."""
 
     @property
     def code(self) -> int:

@@ -19,7 +19,7 @@ else:
 
 
 def given_text(word: str | None, option: str) -> str | None:
-    """Returns the text that a value stands for: ``-`` is standard input, ``@FILE`` a file.
+    """Returns the text that a value means: ``-`` is standard input, ``@FILE`` a file.
 
     Raises:
         click.UsageError: it can't be read.
@@ -40,7 +40,7 @@ def given_text(word: str | None, option: str) -> str | None:
 
 
 def given_options(word: str | None) -> dict[str, object]:
-    """Returns the options of a job that a value stands for, not checked yet; none for None.
+    """Returns the options of a job that a value means, not checked yet; none for None.
 
     Raises:
         click.UsageError: it can't be read, or is not a JSON object.

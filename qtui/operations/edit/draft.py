@@ -1,4 +1,4 @@
-"""A job's data in a file of its own, for the user's editor. Knows no Redis and no screen.
+"""A job's data in its own file, for the user's editor. Knows no Redis and no screen.
 
 The file is in a folder that only this user can enter, and is gone afterwards: it may hold secrets.
 """

@@ -131,7 +131,7 @@ class RerunPlan:
 
     @property
     def mode(self) -> Mode:
-        """What the script is told."""
+        """Which of its ways the script takes."""
         if self.start is Start.FAILURE:
             return Mode.FAILURE
         return Mode.RESUME if self.resumed else Mode.START
@@ -169,7 +169,7 @@ class RerunPlan:
         yield from self.brakes
 
     def parents(self) -> list[Parked]:
-        """What the script is told of the jobs that need more than a retry, ancestors first."""
+        """The script's arguments for the jobs that need more than a retry, ancestors first."""
         return [_parked(step) for step in self.steps if step.part.reruns and not step.is_released]
 
     def released(self) -> list[Released]:

@@ -345,7 +345,7 @@ class Reruns:
         return not any(node.row.score == pins[node.key] for node in nodes)
 
     def settle(self, results: Sequence[Result]) -> list[Result]:
-        """Each job once: a parent of which more comes in a later call is told of then."""
+        """Each job once: a parent of which more comes in a later call is reported then."""
         pins = zip(self.ids, self.call.pins(), results, strict=True)
         self.rerun.done |= {key: pin for key, pin, one in pins if pin is not None and one.done}
         return [

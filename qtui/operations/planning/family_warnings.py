@@ -46,7 +46,7 @@ class FamilyWarning:
 
 def unlooked(why: str) -> FamilyWarning:
     """That Redis did not let the families be looked at, in its own words."""
-    sentence = f"Cannot tell whether parents or children would be left behind: {plain(why)}."
+    sentence = f"Unknown whether parents or children would be left behind: {plain(why)}."
     return FamilyWarning(Trouble.UNKNOWN, (), sentence)
 
 

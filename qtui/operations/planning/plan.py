@@ -184,7 +184,7 @@ class Plan:
     workers: int | None
     """Workers seen on the queue; None where they can't be listed."""
     forecasts: tuple[Forecast, ...] = ()
-    """Job by job, for chosen ones; a query's are told as they are read, see `make_plan`."""
+    """Job by job, for chosen ones; a query's are reported as they are read, see `make_plan`."""
     selected: int | None = None
     """Jobs that a campaign selected when it began, if this plan resumes it."""
     families: tuple[FamilyWarning, ...] = ()
@@ -391,7 +391,7 @@ async def make_plan(
         selection: which jobs.
         progress: called after each step with how many jobs have been read, and of how many.
         report: called with each forecast; the plan of a query does not keep them.
-        early: is told the plan of a whole state before its jobs are read: how many they are is
+        early: called with the plan of a whole state before its jobs are read: how many they are is
             known at once, and its tally grows while they are read.
         rate: jobs a second that a query reads at most, see `qtui.bullmq.search.walk.Walk`.
 

@@ -81,7 +81,7 @@ class ActionPlan(Protocol):
         """Returns what to know before confirming, in whole sentences; plain text."""
 
     def action(self, client: Client, options: PlanOptions) -> JobAction:
-        """Returns the action of this plan, with a writer of its own.
+        """Returns the action of this plan, with its own writer.
 
         It is called only for an action that is allowed, after the plan was confirmed.
         """

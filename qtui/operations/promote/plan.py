@@ -59,7 +59,7 @@ class PromotionPlan:
         return Verb.PROMOTE
 
     def action(self, client: Client, options: PlanOptions) -> Promote:
-        """Returns the action, with a writer of its own."""
+        """Returns the action, with its own writer."""
         return Promote(client, PromoteWriter(client), self)
 
     @property

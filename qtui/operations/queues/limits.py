@@ -285,7 +285,7 @@ class LimitsPlan:
         return [plain(one) for one in _warnings(self)]
 
     def action(self, client: Client, options: PlanOptions | None = None) -> QueueAction:
-        """Returns the action, with a writer of its own; not for a plan that changes nothing."""
+        """Returns the action, with its own writer; not for a plan that changes nothing."""
         change = LimitsChange(client, LimitsWriter(client), self.queue, self.settings)
         return QueueAction(Verb.LIMITS, [change])
 

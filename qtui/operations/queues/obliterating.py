@@ -139,7 +139,7 @@ class ObliteratePlan:
         return [plain(one) for one in _warnings(self)]
 
     def action(self, client: Client, options: PlanOptions | None = None) -> QueueAction:
-        """Returns the action, with a writer of its own; not for a refused plan."""
+        """Returns the action, with its own writer; not for a refused plan."""
         writer = ObliterateWriter(client)
         change = Obliteration(client, writer, self.queue, force=self.force)
         return QueueAction(Verb.REMOVE_QUEUE, [change])

@@ -143,7 +143,7 @@ class PausingPlan:
         return [words for alike in by_kind.values() for words in _first_of(alike)]
 
     def action(self, client: Client, options: PlanOptions | None = None) -> QueueAction:
-        """Returns the action, with a writer of its own; not for a plan that changes nothing."""
+        """Returns the action, with its own writer; not for a plan that changes nothing."""
         return QueueAction(
             self.verb, [change_of(self.verb, client, one.queue) for one in self.chosen]
         )

@@ -198,7 +198,7 @@ class RemovalPlan:
         return Verb.REMOVE
 
     def action(self, client: Client, options: PlanOptions) -> Remove:
-        """Returns the action, with a writer of its own."""
+        """Returns the action, with its own writer."""
         return Remove(
             client,
             RemoveWriter(client),

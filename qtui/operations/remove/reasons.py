@@ -18,7 +18,7 @@ _BY_SCRIPT: Final = ("a worker holds its lock", "has changed")
 
 
 def is_kept(result: Result) -> bool:
-    """Whether a job stays for a reason of its own or of its family, not since Redis refused."""
+    """Whether a job is kept for its own or its family's reason, not because Redis refused."""
     why = result.error
     own = why.startswith(NO_UNDO) or why in (LOCKED, TOO_LARGE)
     return result.code is Code.REFUSED and (own or why.endswith(_BY_SCRIPT))

@@ -1,6 +1,6 @@
 """Retries over several queues at once: one campaign, one journal. An action for a campaign.
 
-Each queue has a `Retry` of its own, one after the other, so that each call is about one queue. Only
+Each queue has its own `Retry`, one after the other, so that each call is about one queue. Only
 a canary takes jobs of all queues in turns: what is true of the first queue need not be of the next.
 Results and journal name jobs by their full keys.
 """

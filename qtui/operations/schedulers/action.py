@@ -1,8 +1,8 @@
 """Actions on schedulers: each is one scheduler a call, of one queue. For a campaign.
 
 States: any. Wiped: the scheduler, and its iteration. Scripts: `lua/reschedule.lua`, and
-`lua/add.lua` to run one now. Forecast: `plan`. A scheduler is pinned to its score: one that went on
-since it was read is left alone.
+`lua/add.lua` to run one now. Forecast: `plan`. A scheduler is pinned to its score: one that has
+moved on since it was read is left alone.
 """
 
 from __future__ import annotations

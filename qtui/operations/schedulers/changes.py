@@ -1,8 +1,8 @@
 """What a removal, a revival or their undo changes of one scheduler, found by reading it whole.
 
 Each is one call of ``lua/reschedule.lua``, pinned to the scheduler's score as it was read: one that
-went on meanwhile is left alone (-3). `Reading` is made again right before it is sent, since what it
-read of the scheduler is what an undo needs.
+moved on meanwhile is left alone (-3). `Reading` is made again right before it is sent, since what
+it read of the scheduler is what an undo needs.
 """
 
 from __future__ import annotations

@@ -187,7 +187,7 @@ class SchedulersPlan:
                 )
 
     def action(self, client: Client, options: PlanOptions) -> SchedulerAction | RunNow:
-        """Returns the action, with a writer of its own; not for a plan that changes nothing."""
+        """Returns the action, with its own writer; not for a plan that changes nothing."""
         if self.do is Do.RUN_NOW:
             [one] = self.chosen
             assert one.job is not None

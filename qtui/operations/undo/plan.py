@@ -125,7 +125,7 @@ class UndoPlan:
         ]
 
     def action(self, client: Client, options: PlanOptions | None = None) -> Undo:
-        """Returns the undo, with a writer of its own."""
+        """Returns the undo, with its own writer."""
         return Undo(client, self.deeds)
 
     def warnings(self, options: PlanOptions | None = None) -> Iterator[str]:

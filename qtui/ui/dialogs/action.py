@@ -23,7 +23,7 @@ from qtui.ui.keys import bindings, keys_of_id
 A = TypeVar("A", bound=ActionPlan)
 
 Progress = Callable[[int, int], None]
-"""Is told how many jobs have been read, and of how many (0: not known)."""
+"""Called with how many jobs have been read, and of how many (0: not known)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class ActionDialog(PlanDialog[A]):
     Args:
         request: what is planned.
         options: what is on; the owner keeps it, so that it lasts until qtui ends.
-        keep: is told when other options are chosen.
+        keep: called when other options are chosen.
         dry: why it is a dry run; empty where it can be carried out.
         explain: puts an error of the server into words.
     """

@@ -1,4 +1,4 @@
-"""The journal: past campaigns, one of them in full, and going on with one that was cut off."""
+"""The journal: past campaigns, one of them in full, and resuming one that was cut off."""
 
 from __future__ import annotations
 

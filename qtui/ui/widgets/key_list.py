@@ -15,7 +15,7 @@ from qtui.ui.widgets.cursor_list import GAP, CursorList, fit, fit_ends, strip
 from qtui.views.limits import key_words
 
 LOOKING: Final = "looking for deduplication keys …"
-"""What stands in the list until all were looked for."""
+"""What the list shows until all were looked for."""
 
 _EXPIRES: Final = 11
 """Cells of how long a key lives on."""
@@ -63,7 +63,7 @@ class KeyList(CursorList):
         return len(self._keys)
 
     def show(self, keys: Sequence[DeduplicationKey], words: str) -> None:
-        """Shows keys; the cursor stays with its key. ``words`` stand in a list without any."""
+        """Shows keys; the cursor stays with its key. ``words`` are shown if there are none."""
         here = self.selected
         self._keys, self._words = keys, words
         if here is not None:

@@ -57,7 +57,7 @@ async def carry_out(client: Client, plan: RerunPlan) -> dict[str, Code]:
 
 
 async def where(client: Client, parents: QueueKey, kids: QueueKey) -> dict[str, list[str]]:
-    """Every place in which each of the three jobs stands."""
+    """Every place in which each of the three jobs is."""
     found: dict[str, list[str]] = {}
     for queue, ids in ((parents, ["p"]), (kids, ["bad", "good"])):
         for state in ("failed", "completed", "waiting-children"):

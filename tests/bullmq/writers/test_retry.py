@@ -91,7 +91,7 @@ async def test_a_job_named_twice_is_retried_once(client: Redis) -> None:
 async def test_a_job_whose_id_is_made_of_nuls_is_a_job_as_any_other(
     any_client: Redis, ids: list[str], picks: str
 ) -> None:
-    """A right to remove is tried with a member that is not there, whatever the members are."""
+    """A right to remove is tried with a member that is not there, also where members are odd."""
     await raw_failed(any_client, [*ids, "other"])
     chosen = ids if picks == "all" else ["other"]
     assert await codes(any_client, picked(chosen)) == [1] * len(chosen)
@@ -415,7 +415,7 @@ class TestRefusals:
             batch = await RetryWriter(client).retry(QUEUE, FAILED, picked("12"))
         finally:
             await client.config_set("maxmemory", 0)
-        # Redis lets a script go on that has begun to write, and ours (like BullMQ's) has.
+        # Redis lets a script continue that has begun to write, and ours (like BullMQ's) has.
         assert [result.target for result in batch.results] == ["wait", "prioritized"]
         assert await census(client) == {"1": ["wait"], "2": ["prioritized"]}
         assert batch.note == ""

@@ -99,7 +99,7 @@ async def test_a_journal_shows_what_was_and_each_queue_has_a_code(
     assert (fields["wait"], fields["prioritized"], "meta.paused" in fields) == ("2", "1", False)
 
 
-async def test_a_queue_that_is_gone_by_then_has_a_code_and_the_others_go_on(
+async def test_a_queue_that_is_gone_by_then_has_a_code_and_the_others_are_done(
     server: EmbeddedServer, client: Redis, tmp_path: Path
 ) -> None:
     await _seed(server, QUEUE, OTHER)

@@ -1,6 +1,6 @@
 -- The server's time: one clock for measuring, one for timestamps.
 
--- Microseconds, for differences only. Since 7.2 Redis has os.clock, and its TIME stands still
+-- Microseconds, for differences only. Since 7.2 Redis has os.clock, and its TIME does not advance
 -- within a script.
 local function clock()
   local found, seconds = pcall(function() return os.clock() end)

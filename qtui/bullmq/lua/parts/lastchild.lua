@@ -61,7 +61,7 @@ local function takeForemost(queue, target, id)
   return redis.pcall("LREM", queue.key[target], -1, id)
 end
 
--- A parent often has not run yet, nor any job of its queue: then that of its child tells.
+-- A parent often has not run yet, nor any job of its queue: then that of its child decides.
 local function readParent(parent, queue, childBase)
   local fields = redis.pcall("HMGET", parent.name, "priority", "ats", "atm", "attemptsMade")
   if fields.err then return fields.err end

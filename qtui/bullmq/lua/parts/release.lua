@@ -1,8 +1,8 @@
 -- Which release a queue is written for, where no job shows it by its counters.
 -- part: evidence
 
--- Whether BullMQ 5 or later runs the queue; nil if nothing tells. A queue in which no job has run
--- has no counters, and its `meta.version` names whoever opened it last. A marker tells nothing: it
+-- Whether BullMQ 5 or later runs the queue; nil if unknown. A queue in which no job has run
+-- has no counters, and its `meta.version` names the release that opened it last. A marker proves nothing: it
 -- is also written where the release is unknown.
 local function speaksModern(queue)
   if queue.modern ~= nil then return queue.modern end

@@ -46,7 +46,7 @@ local function withoutMarkers(members)
   return ids
 end
 
--- When the job that is next in a list was added, in ms; nil if nothing tells.
+-- When the job that is next in a list was added, in ms; nil if unknown.
 local function nextAdded(base, name)
   local ids = withoutMarkers(redis.call("LRANGE", name, -4, -1))
   for place = #ids, 1, -1 do
