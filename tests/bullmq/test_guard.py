@@ -12,7 +12,7 @@ import redis
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import MovedError
+from redis.exceptions import MovedError, ResponseError
 
 from qtui.bullmq.connection.client import Client, ReadOnlyMode, connect, parse_target
 from qtui.bullmq.connection.guard import READS, READS_OF, Guarded, permit
@@ -26,6 +26,8 @@ HARMLESS = frozenset(
         "acl|dryrun",
         "client|list",
         "cluster|nodes",
+        "eval_ro",
+        "evalsha_ro",
         "info",
         "role",
         "sort_ro",
@@ -334,6 +336,32 @@ def test_no_server_calls_a_read_of_ours_a_write(any_server: EmbeddedServer) -> N
     assert len(ours) > 70
     assert [command.name for command in ours if command.writes] == []
     assert {command.name for command in ours if command.forbidden} <= HARMLESS
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "'set', KEYS[1], 1",
+        "'del', KEYS[1]",
+        "'publish', KEYS[1], 1",
+        "'pfcount', KEYS[1]",
+        "'config', 'set', 'maxmemory', '1gb'",
+        "'flushall'",
+        "'eval', 'return 1', 0",
+    ],
+)
+@pytest.mark.parametrize("how", ["call", "pcall"])
+async def test_a_server_refuses_writes_in_the_scripts_that_may_be_sent(
+    any_server: EmbeddedServer, call: str, how: str
+) -> None:
+    client = connect(parse_target(any_server.url), read_only=True)
+    with redis.Redis.from_url(any_server.url, decode_responses=True) as admin:
+        admin.set("k", "kept")
+        before = admin.execute_command("DEBUG", "DIGEST"), admin.config_get("maxmemory")
+        with pytest.raises(ResponseError):
+            await client.execute_command("EVAL_RO", f"return redis.{how}({call})", 1, "k")
+        assert (admin.execute_command("DEBUG", "DIGEST"), admin.config_get("maxmemory")) == before
+    await client.aclose()
 
 
 @pytest.mark.parametrize(

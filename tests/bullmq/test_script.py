@@ -14,7 +14,7 @@ from qtui.bullmq.script import script_text
 PARTS = resources.files("qtui.bullmq").joinpath("lua/parts")
 NAMED = re.compile(r"^-- part: (\w+)\n", re.MULTILINE)
 LOCAL = re.compile(r"^local (?:function )?(\w+)", re.MULTILINE)
-READERS = ("fields",)
+READERS = ("fields", "status")
 WRITERS = sorted(
     {
         one.name.removesuffix(".lua")

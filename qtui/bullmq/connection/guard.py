@@ -31,6 +31,8 @@ READS: Final = frozenset(
     b" ZRANGE ZREVRANGE ZRANGEBYSCORE ZREVRANGEBYSCORE"
     b" XLEN XRANGE XREVRANGE XREAD"
     b" SCAN SORT_RO DBSIZE INFO ROLE TIME PING ECHO"
+    # The server itself refuses every write in such a script.
+    b" EVAL_RO EVALSHA_RO"
     # What a connection needs for itself; none of them touches a key.
     b" AUTH HELLO SELECT READONLY READWRITE ASKING QUIT".split()
 )

@@ -24,13 +24,14 @@ either side of it by then. No list was ever seen with more than two of them.
 
 _META: Final = ("paused", "version", "concurrency", "opts.maxLenEvents")
 _STATES: Final = {state.key for state in JobState}
-_TYPES: Final = (
+TYPES: Final = (
     "meta",
     "events",
     "groups",
     "id",
     *(key for key in NEWER_KEYS if key not in _STATES),
 )
+"""Suffixes of the keys whose types show what kind of queue it is."""
 
 _HAVE_RUN: Final = (JobState.COMPLETED, JobState.FAILED, JobState.ACTIVE)
 
@@ -46,7 +47,7 @@ def _commands(queue: QueueKey) -> list[Command]:
         key = queue.key(state.key)
         commands += ends(key) if state.is_list else [("ZCARD", key)]
     commands.append(("HMGET", queue.key("meta"), *_META))
-    commands += (("TYPE", queue.key(suffix)) for suffix in _TYPES)
+    commands += (("TYPE", queue.key(suffix)) for suffix in TYPES)
     return commands
 
 
@@ -99,7 +100,26 @@ def _status(queue: QueueKey, replies: list[Reply]) -> tuple[QueueStatus, Signs]:
         else:
             counts[state] = number(length)
     meta = texts(next(answers)) or [None] * len(_META)
-    types = {suffix: text(answer) or "" for suffix, answer in zip(_TYPES, answers, strict=True)}
+    types = {suffix: text(answer) or "" for suffix, answer in zip(TYPES, answers, strict=True)}
+    return judge_status(queue, counts, lengths, meta, types)
+
+
+def judge_status(
+    queue: QueueKey,
+    counts: Mapping[JobState, int | None],
+    lengths: Mapping[str, int | None],
+    meta: Sequence[str | None],
+    types: Mapping[str, str],
+) -> tuple[QueueStatus, Signs]:
+    """A queue's status from what was read of its keys, and the signs of its kind but for its jobs.
+
+    Args:
+        queue: the queue.
+        counts: jobs in each state.
+        lengths: members of each state's key, by its suffix, with the markers.
+        meta: the values of ``paused``, ``version``, ``concurrency`` and ``opts.maxLenEvents``.
+        types: of the keys `TYPES`, by suffix; empty where refused.
+    """
     paused, version, concurrency, max_events = meta
     signs = _signs(meta, types, lengths)
     kind = kind_of(signs)
@@ -118,7 +138,7 @@ def _status(queue: QueueKey, replies: list[Reply]) -> tuple[QueueStatus, Signs]:
     return status, signs
 
 
-async def _ask_the_jobs(
+async def ask_the_jobs(
     client: Client, found: Sequence[tuple[QueueStatus, Signs]]
 ) -> list[QueueStatus]:
     """The statuses; where no key reveals a queue's kind, the jobs that ran last decide."""
@@ -168,4 +188,4 @@ async def read_status(client: Client, queues: Sequence[QueueKey]) -> list[QueueS
         _status(queue, replies[start : start + _COMMANDS_A_QUEUE])
         for queue, start in zip(queues, range(0, len(replies), _COMMANDS_A_QUEUE), strict=True)
     ]
-    return await _ask_the_jobs(client, found)
+    return await ask_the_jobs(client, found)

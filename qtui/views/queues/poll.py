@@ -23,7 +23,8 @@ from qtui.bullmq.reads.queues.discovery import discover
 from qtui.bullmq.reads.queues.elsewhere import look_elsewhere
 from qtui.bullmq.reads.queues.rates import Rates, read_rates
 from qtui.bullmq.reads.queues.workers import read_workers
-from qtui.bullmq.reads.status import check_permission, read_status
+from qtui.bullmq.reads.scripted.status import Statuses
+from qtui.bullmq.reads.status import check_permission
 from qtui.bullmq.verdicts.queue import QueueFacts, read_queue_facts
 from qtui.views.queues.elsewhere import elsewhere_words
 
@@ -81,6 +82,7 @@ class Poll:
         self.elsewhere = ""
         """Advice where to find queues, if a search found none; empty while that is unknown."""
         self._client = client
+        self._counts = Statuses(client)
         self._prefixes = tuple(prefixes)
         self._only = tuple(only)
         self._queues: set[QueueKey] = set()
@@ -161,7 +163,7 @@ class Poll:
         changed = self._changed - (self._queues - set(due))
         self._changed -= changed
         start = time.perf_counter()
-        statuses = await read_status(self._client, due) if due else []
+        statuses = await self._counts.read(due)
         # What is read for the first time is read as fast as it goes, once.
         self.took = (time.perf_counter() - start) * (1 - never / max(1, len(due)))
         for status in statuses:

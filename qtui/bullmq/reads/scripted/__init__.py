@@ -1,1 +1,1 @@
-"""Reads many jobs by our own scripts, which only those who may write can call."""
+"""Reads by our own scripts: many jobs, for those who may write; many queues, by EVAL_RO."""
