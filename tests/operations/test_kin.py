@@ -157,7 +157,7 @@ async def test_ten_thousand_children_cost_one_call_a_few_hundred_looks(client: R
 def test_generations_come_children_first_and_circles_last() -> None:
     above = {"leaf": "a", "a": "b", "b": "c", "x": "y", "y": "x"}
     kin = Kin(QUEUE)
-    kin.add((one, QUEUE.job(above[one]) if one in above else None) for one in [*above, "c"])
+    kin.add([*above, "c"], [*map(QUEUE.job, above.values()), None])
     assert kin.parents == 5
     held = Held(kin, QUEUE)
 
@@ -179,7 +179,7 @@ def test_generations_come_children_first_and_circles_last() -> None:
 
 def test_a_parent_of_another_queue_is_no_kin() -> None:
     kin = Kin(QUEUE)
-    kin.add([("1", "bull:other:2"), ("2", None), ("3", "bull:q:x:y"), ("x:y", "")])
+    kin.add(["1", "2", "3", "x:y"], ["bull:other:2", None, "bull:q:x:y", ""])
     assert kin.parents == 1
     assert kin.is_parent("x:y")
     assert not kin.is_parent("2")

@@ -51,8 +51,8 @@ async def test_a_query_and_chosen_ids_find_the_same_jobs_with_the_same_pins(
     assert {one.id: one.score for one in chosen_ones} == pins | {"none": None}
     assert await Pins(client, QUEUE, state).read(["7", "none", "8"]) == [pins["7"], None, pins["8"]]
     picked = await query(client, QUEUE, state, parse_filter("id=7"))
-    [[found]] = [step async for step in hunt_for(client, picked, LIST_FIELDS, rate=0).steps()][:1]
-    assert [one.score for one in await met_rows(client, picked, [found])] == [pins["7"]]
+    [found] = [step async for step in hunt_for(client, picked, LIST_FIELDS, rate=0).steps()]
+    assert [one.score for one in await met_rows(client, picked, found)] == [pins["7"]]
 
 
 @pytest.mark.parametrize("jobs", [FEW, FEW + 1])

@@ -20,7 +20,7 @@ from qtui.bullmq.filter.columns import Columns
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.reader import Reader
-from qtui.bullmq.search.steps import Met, Step, read_fields
+from qtui.bullmq.search.steps import Step, read_fields
 from qtui.bullmq.search.walk import LARGEST_STEP, Walk
 
 LOOKED_UP: Final = 200
@@ -118,8 +118,10 @@ class Hunt:
         """Whether it is throttled, to leave the server to others."""
         return self._walk.resting
 
-    async def steps(self) -> AsyncIterator[list[Met]]:
+    async def steps(self) -> AsyncIterator[Step]:
         """Yields what each step found, in order; often nothing, so that progress can be shown.
+
+        Each has the fields that were asked for, in columns.
 
         A job whose whole id is a term of the filter comes first, wherever it is in the state.
         Costs the `Walk`, and where a filter leaves fields to be read an HMGET for each job found.
@@ -132,10 +134,9 @@ class Hunt:
         direct = sorted(named) if named is not None else self._candidates()
         early: set[str] = set()
         for start in range(0, len(direct), LOOKED_UP):
-            met = await self._look_up(direct[start : start + LOOKED_UP])
-            found = await self._matching(Step.of(met, self._needs))
+            found = await self._matching(await self._look_up(direct[start : start + LOOKED_UP]))
             self.found += len(found)
-            early.update(one.id for one in found)
+            early.update(found.ids)
             yield found
         if named is not None:
             return
@@ -143,14 +144,16 @@ class Hunt:
             found = await self._matching(step)
             dense = self._wanted is None or len(found) > _DENSE * len(step)
             self._walk.fields = (*self._needs, *(self._extra if dense else ()))
-            fresh = [one for one in found if one.id not in early] if early else found
+            fresh = found
+            if early:
+                fresh = found.only([at for at, one in enumerate(found.ids) if one not in early])
             self.found += len(fresh)
             yield fresh
 
     def _candidates(self) -> Sequence[str]:
         return self._wanted.id_candidates() if self._wanted is not None else ()
 
-    async def _look_up(self, ids: Sequence[str]) -> list[Met]:
+    async def _look_up(self, ids: Sequence[str]) -> Step:
         """The jobs of these ids that are in the state, found without a search."""
         if self._state.is_list:
             reader = Reader(self._client)
@@ -165,18 +168,17 @@ class Hunt:
                 raise reply
         scores = dict(zip(ids, map(score, replies), strict=True))
         here = [one for one in ids if (at := scores[one]) is not None and self._in_time(at)]
-        met = await read_fields(self._client, self._queue, here, self._needs)
-        for one in met:
-            one.score = scores[one.id]
-        return met
+        found = await read_fields(self._client, self._queue, here, self._needs)
+        found.scores = [scores[one] for one in here]
+        return found
 
     def _in_time(self, at: float) -> bool:
         late = self._since is None or at >= self._since
         return late and (self._until is None or at <= self._until)
 
-    async def _matching(self, step: Step) -> list[Met]:
+    async def _matching(self, step: Step) -> Step:
         if self._wanted is None:
-            return list(step)
+            return step
         jobs: Columns = step if self._state.is_finished else Columns(step.ids, step.fields)
         places: list[int] = []
         since, start = time.perf_counter(), 0
@@ -191,10 +193,8 @@ class Hunt:
             if now - since > _BREATH:
                 await asyncio.sleep(0)  # a turn for the screen
                 since = time.perf_counter()
-        found = list(step.met(places))
-        if found and not all(name in step.fields for name in self._extra):
-            ids = [one.id for one in found]
-            more = await read_fields(self._client, self._queue, ids, self._extra)
-            for one, other in zip(found, more, strict=True):
-                one.fields |= other.fields
+        found = step if len(places) == len(step) else step.only(places)
+        if not all(name in step.fields for name in self._extra):
+            more = await read_fields(self._client, self._queue, found.ids, self._extra)
+            found = Step(found.ids, {**found.fields, **more.fields}, found.scores)
         return found

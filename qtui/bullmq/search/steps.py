@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Final, NamedTuple
 
 from qtui.bullmq.ask import (
@@ -39,19 +40,24 @@ class Met:
 
 
 class Step(Columns):
-    """Some jobs of a state, side by side: what of them is looked at one by one becomes a `Met`."""
+    """Some jobs of a state, side by side: what of them is looked at one by one becomes a `Met`.
+
+    Whoever looks at many takes their columns: a `Met` each costs more than to read them.
+    """
 
     __slots__ = ()
 
     def __iter__(self) -> Iterator[Met]:
-        return self.met(range(len(self)))
+        names = tuple(self.fields)
+        # Without fields there is nothing to zip.
+        values = zip(*self.fields.values(), strict=True) if names else repeat(())
+        scores = repeat(None) if self.scores is None else self.scores
+        for job_id, each, at in zip(self.ids, values, scores, strict=False):
+            yield Met(job_id, dict(zip(names, each, strict=True)), at)
 
-    def met(self, places: Indices) -> Iterator[Met]:
-        """The jobs at some places."""
-        names, columns = tuple(self.fields), tuple(self.fields.values())
-        for at in places:
-            fields = dict(zip(names, [column[at] for column in columns], strict=True))
-            yield Met(self.ids[at], fields, None if self.scores is None else self.scores[at])
+    def __getitem__(self, part: slice) -> Step:
+        fields = {name: column[part] for name, column in self.fields.items()}
+        return Step(self.ids[part], fields, None if self.scores is None else self.scores[part])
 
     def only(self, places: Indices) -> Step:
         """The same without those at other places."""
@@ -60,17 +66,6 @@ class Step(Columns):
             {name: [column[at] for at in places] for name, column in self.fields.items()},
             None if self.scores is None else [self.scores[at] for at in places],
         )
-
-    def rest(self) -> Step:
-        """The same without the first."""
-        fields = {name: column[1:] for name, column in self.fields.items()}
-        return Step(self.ids[1:], fields, None if self.scores is None else self.scores[1:])
-
-    @classmethod
-    def of(cls, met: Sequence[Met], names: Iterable[str]) -> Step:
-        """Jobs that were read one by one."""
-        fields = {name: [one.fields[name] for one in met] for name in names}
-        return cls([one.id for one in met], fields, [one.score for one in met])
 
 
 _FEWEST: Final = 2
@@ -185,7 +180,7 @@ class Steps:
         found = await self._windows.read(self._queue, self._state, part, fields, beside)
         columns = found.columns
         if columns is None:
-            columns = await self._columns(found.ids, fields)
+            columns = await _columns(self._client, self._queue, found.ids, fields)
         step, at_end = Step(found.ids, columns), len(found.ids) < length
         if self._state.is_list:
             window = Window(step, (None, None), at_end)
@@ -195,15 +190,6 @@ class Steps:
             window = await self._bordered(step, found.beside, at_end, near, whole)
         await self._fill(window.step)
         return window
-
-    async def _columns(
-        self, ids: Sequence[str], names: Sequence[str]
-    ) -> dict[str, Sequence[str | None]]:
-        """The fields of jobs, by name. Costs a round trip with an HMGET a job; none without."""
-        if not names or not ids:
-            return {name: [] for name in names}
-        values = await read_whole(self._client, [self._queue.job(one) for one in ids], names)
-        return dict(zip(names, map(list, zip(*values, strict=True)), strict=True))
 
     async def _fill(self, step: Step) -> None:
         if _REASON in step.fields:
@@ -257,20 +243,22 @@ class Steps:
 
 async def read_fields(
     client: Client, queue: QueueKey, ids: Sequence[str], fields: Sequence[str]
-) -> list[Met]:
+) -> Step:
     """Given jobs with the given fields. Costs a round trip with an HMGET a job; none without.
 
     A failedReason that says nothing is replaced by what the job's stack says, see `fill_reasons`.
     """
-    if not fields or not ids:
-        return [Met(one, {}) for one in ids]
-    values = await read_whole(client, [queue.job(one) for one in ids], fields)
-    met = [
-        Met(one, dict(zip(fields, value, strict=True)))
-        for one, value in zip(ids, values, strict=True)
-    ]
-    if _REASON in fields:
-        written = [one.fields[_REASON] for one in met]
-        for one, reason in zip(met, await fill_reasons(client, queue, ids, written), strict=True):
-            one.fields[_REASON] = reason
-    return met
+    columns = await _columns(client, queue, ids, fields)
+    if _REASON in columns:
+        columns[_REASON] = await fill_reasons(client, queue, ids, columns[_REASON])
+    return Step(ids, columns)
+
+
+async def _columns(
+    client: Client, queue: QueueKey, ids: Sequence[str], names: Sequence[str]
+) -> dict[str, Sequence[str | None]]:
+    """The fields of jobs, by name. Costs a round trip with an HMGET a job; none without."""
+    if not names or not ids:
+        return {name: [] for name in names}
+    values = await read_whole(client, [queue.job(one) for one in ids], names)
+    return dict(zip(names, map(list, zip(*values, strict=True)), strict=True))

@@ -268,7 +268,7 @@ class Walk:
                 self._calm = 0
                 await self._drop_ahead()
                 return None
-            window = window._replace(step=window.step.rest())
+            window = window._replace(step=window.step[1:])
         self._calm += 1
         if tuple(window.step.fields) == self._fields:
             self._step = _next_size(self._fitting(), weight(window.step))

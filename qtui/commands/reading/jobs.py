@@ -55,13 +55,13 @@ class _Rest:
     unread: str = ""
     """Why some jobs could not be read."""
 
-    def part(self, found: Sequence[T]) -> Sequence[T]:
-        """The jobs of this page that are to be printed."""
-        skipped = min(self.offset, len(found))
+    def part(self, found: int) -> slice:
+        """Which of the next jobs are to be printed."""
+        skipped = min(self.offset, found)
         self.offset -= skipped
-        part = found[skipped : skipped + self.limit]
-        self.limit -= len(part)
-        return part
+        end = min(found, skipped + self.limit)
+        self.limit -= end - skipped
+        return slice(skipped, end)
 
 
 def list_jobs(place: Workplace, window: JobsRequest, *, json: bool) -> int:
@@ -157,10 +157,9 @@ async def _export(
     )
     named = window.queue == ALL_QUEUES or "queue" in window.fields
     async for step in hunt.steps():
-        met = rest.part(step)
-        columns = {name: [one.fields[name] for one in met] for name in LIST_FIELDS}
-        whole = await Reader(client).mark_missing(queue, rows_of([one.id for one in met], columns))
-        for one, found in zip(whole, met, strict=True):
+        part = step[rest.part(len(step))]
+        whole = await Reader(client).mark_missing(queue, rows_of(part.ids, part.fields))
+        for one, found in zip(whole, part, strict=True):
             members = picked_object(one, state, found.fields, window.fields)
             if named:
                 members = {"id": members.pop("id"), "queue": queue.base, **members}
@@ -188,7 +187,8 @@ async def _pages(
         if not page.rows:
             return
         rest.offset = 0
-        yield rest.part([row for row in page.rows if row.id not in before])
+        rows = [row for row in page.rows if row.id not in before]
+        yield rows[rest.part(len(rows))]
         before = frozenset(row.id for row in page.rows)
         offset += len(page.rows)
 
@@ -217,7 +217,7 @@ async def _matching(
         scored=False,
     )
     async for step in hunt.steps():
-        ids = [one.id for one in step[rest.offset :][: rest.limit]]
+        ids = step.ids[rest.offset :][: rest.limit]
         rest.offset -= min(rest.offset, len(step))
         if not ids:
             continue

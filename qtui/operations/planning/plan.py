@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from qtui.bullmq.codes import Code
 from qtui.bullmq.connection.client import Client
@@ -71,9 +71,8 @@ class Resets:
         return [f"reset attempts {name}" for name, on in named if on]
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """What a retry is expected to do with one job."""
+class Forecast(NamedTuple):
+    """What a retry is expected to do with one job; a tuple, as there may be a million."""
 
     row: Row
     code: Code
@@ -92,20 +91,28 @@ class Forecast:
     @property
     def in_front(self) -> bool:
         """Whether it goes to ``prioritized`` without a priority: see `dialect`."""
-        return self.target is Destination.PRIORITIZED and not clamp_priority(self.row.priority)
+        return _in_front(self.target, self.row.priority)
 
     def place(self) -> str:
         """Where it will be, in words: ``waiting, last in line``."""
-        if self.target is None:
-            return ""
-        if self.target is Destination.WAITING_CHILDREN:
-            return f"{self.target}, runs after its children"
-        if self.in_front:
-            return f"prioritized, {'first' if self.row.lifo else 'priority 0'}"
-        if self.target is Destination.PRIORITIZED:
-            return f"prioritized, priority {clamp_priority(self.row.priority)}"
-        state = "paused" if self.target is Destination.PAUSED else _WAITING
-        return f"{state}, {'next to run' if self.row.lifo else 'last in line'}"
+        return _place(self.target, self.row.priority, lifo=self.row.lifo)
+
+
+def _in_front(target: Destination | None, priority: int) -> bool:
+    return target is Destination.PRIORITIZED and not clamp_priority(priority)
+
+
+def _place(target: Destination | None, priority: int, *, lifo: bool) -> str:
+    if target is None:
+        return ""
+    if target is Destination.WAITING_CHILDREN:
+        return f"{target}, runs after its children"
+    if _in_front(target, priority):
+        return f"prioritized, {'first' if lifo else 'priority 0'}"
+    if target is Destination.PRIORITIZED:
+        return f"prioritized, priority {clamp_priority(priority)}"
+    state = "paused" if target is Destination.PAUSED else _WAITING
+    return f"{state}, {'next to run' if lifo else 'last in line'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,17 +147,22 @@ class ForecastTally:
     def add(self, forecasts: Iterable[Forecast]) -> None:
         """Counts more of them."""
         failed = self._state is JobState.FAILED
-        for one in forecasts:
-            row = one.row
-            self.codes[one.code] += 1
-            self._targets[one.target] += 1
-            self._in_front += one.in_front
-            self.exhausted += one.code is Code.DONE and row.exhausted
-            error = plain(signature(row.failed_reason or "")) if failed else ""
-            kind = (row.name, error, one.code, one.place())
+        # Most jobs are like others, and what all of a kind have in common is found out once.
+        alike = Counter(
+            (row.name, row.failed_reason, code, target, row.priority, row.lifo, row.exhausted)
+            for row, code, target in forecasts
+        )
+        for (name, reason, code, target, priority, lifo, exhausted), jobs in alike.items():
+            in_front = _in_front(target, priority)
+            self.codes[code] += jobs
+            self._targets[target] += jobs
+            self._in_front += jobs if in_front else 0
+            self.exhausted += jobs if exhausted and code is Code.DONE else 0
+            error = plain(signature(reason or "")) if failed else ""
+            kind = (name, error, code, _place(target, priority, lifo=lifo))
             if kind not in self._kinds and len(self._kinds) >= MOST_KINDS:
-                kind = ("", "(other jobs)", one.code, "")
-            self._kinds[kind] += 1
+                kind = ("", "(other jobs)", code, "")
+            self._kinds[kind] += jobs
 
     def keep_together(self) -> None:
         """Once one job goes to `paused`, those that were to go to `wait` are taken there too."""
@@ -291,19 +303,27 @@ def forecasts_of(
     rows: Iterable[Row], status: QueueStatus, evidence: QueueEvidence
 ) -> tuple[list[Forecast], QueueEvidence]:
     """Returns forecasts for jobs in the order of sending, and the evidence after them."""
-    found = []
+    found: list[Forecast] = []
+    alike: dict[object, tuple[Code, Destination | None]] = {}
     for row in rows:
-        one = forecast(row, status, evidence)
-        if one.target is Destination.PAUSED and evidence.in_paused < ONE_RESUME:
+        # What the forecast of a job rests on; nearly all are alike.
+        kind = row.modern, row.priority, row.missing or row.score is None or row.garbled
+        known = None if kind[2] else alike.get(kind)
+        if known is None:
+            known = alike[kind] = forecast(row, status, evidence)[1:]
+        found.append(Forecast(row, *known))
+        if known[1] is Destination.PAUSED and evidence.in_paused < ONE_RESUME:
             evidence = replace(evidence, paused_list=True, in_paused=evidence.in_paused + 1)
-        found.append(one)
+            alike.clear()
     return found, evidence
 
 
-def _after_children(forecasts: Iterable[Forecast], kin: Kin) -> list[Forecast]:
+def _after_children(forecasts: list[Forecast], kin: Kin) -> list[Forecast]:
     """Parents whose children are known to be retried too wait for them."""
+    if not kin.has_parents:
+        return forecasts
     return [
-        replace(one, target=Destination.WAITING_CHILDREN)
+        one._replace(target=Destination.WAITING_CHILDREN)
         if one.target is not None and kin.is_parent(one.row.id)
         else one
         for one in forecasts
@@ -316,7 +336,7 @@ def kept_together(forecasts: Iterable[Forecast]) -> list[Forecast]:
     if all(one.target is not Destination.PAUSED for one in found):
         return found
     return [
-        replace(one, target=Destination.PAUSED) if one.target is Destination.WAIT else one
+        one._replace(target=Destination.PAUSED) if one.target is Destination.WAIT else one
         for one in found
     ]
 
@@ -327,7 +347,7 @@ def _barred(forecasts: list[Forecast], families: Iterable[FamilyWarning]) -> lis
         job_id for one in families if one.trouble is Trouble.CHILD_LEFT for job_id in one.jobs
     }
     return [
-        replace(one, code=Code.FAILED_CHILD, target=None) if one.row.id in barred else one
+        one._replace(code=Code.FAILED_CHILD, target=None) if one.row.id in barred else one
         for one in forecasts
     ]
 
@@ -342,6 +362,9 @@ class _Sample:
 
     def add(self, forecasts: Iterable[Forecast]) -> None:
         """Takes as many as are needed, and one more to know whether there are more."""
+        if len(self._others) > MOST_FAMILIES:  # as good as always: only families are of interest
+            waits = Destination.WAITING_CHILDREN
+            forecasts = [one for one in forecasts if one.row.parent_key or one.target is waits]
         for one in forecasts:
             some = self._children if one.row.parent_key else self._others
             if one.target is Destination.WAITING_CHILDREN:
@@ -425,7 +448,7 @@ async def make_plan(
         async for step in hunt.steps():
             rows = await met_rows(client, selection, step)
             here = [one for one in rows if one.score is not None]
-            kin.add((one.id, one.parent_key) for one in here)
+            kin.add([one.id for one in here], [one.parent_key for one in here])
             found, evidence = forecasts_of(here, status, evidence)
             found = _after_children(kept_together(found), kin)
             tally.add(found)
@@ -450,7 +473,8 @@ async def make_plan(
         chosen += some
         progress(len(chosen), len(selection.jobs))
     forecasts, evidence = forecasts_of(sorted(chosen, key=_age), status, evidence)
-    kin.add((one.row.id, one.row.parent_key) for one in forecasts if one.code is Code.DONE)
+    done = [one.row for one in forecasts if one.code is Code.DONE]
+    kin.add([one.id for one in done], [one.parent_key for one in done])
     ordered = _after_children(kept_together(forecasts), kin)
     sample.add(ordered)
     families = await sample.warnings(client, selection, evidence, kin)

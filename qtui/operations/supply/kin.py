@@ -34,16 +34,21 @@ class Kin:
         self._ids = array("q")
         self._parents: set[int] = set()
 
-    def add(self, jobs: Iterable[tuple[str, str | None]]) -> None:
-        """Adds jobs of the selection, each with the full key of its parent if it has one."""
-        for job_id, parent_key in jobs:
-            self._ids.append(hash(job_id))
-            self.add_parent(parent_key)
+    def add(self, ids: Iterable[str], parent_keys: Iterable[str | None]) -> None:
+        """Adds jobs of the selection, and the full key of the parent of each that has one."""
+        self._ids.extend(map(hash, ids))
+        for full_key in filter(None, parent_keys):
+            self.add_parent(full_key)
 
     def add_parent(self, full_key: str | None) -> None:
         """Adds the parent of a job of the selection; ignores one in another queue."""
         if full_key and full_key.startswith(self._start):
             self._parents.add(hash(full_key[len(self._start) :]))
+
+    @property
+    def has_parents(self) -> bool:
+        """Whether any job added so far is a child of one in the queue."""
+        return bool(self._parents)
 
     def is_parent(self, job_id: str) -> bool:
         """Whether any job added so far is a child of this one."""
@@ -73,12 +78,12 @@ async def read_kin(client: Client, selection: Selection, kin: Kin) -> AsyncGener
         ids = [one.job_id for one in selection.jobs]
         while ids:
             values = await fields.first_of(ids[:IDS_A_PAGE])
-            kin.add((one, found[0]) for one, found in zip(ids, values, strict=False))
+            kin.add(ids[: len(values)], [found[0] for found in values])
             ids = ids[len(values) :]
             yield
         return
     async for step in hunt_for(client, selection, (_PARENT_KEY,), rate=0).steps():
-        kin.add((one.id, one.fields[_PARENT_KEY]) for one in step)
+        kin.add(step.ids, step.fields[_PARENT_KEY])
         yield
 
 
@@ -93,7 +98,7 @@ class Held:
 
     def hold(self, page: SnapshotPage) -> SnapshotPage:
         """Returns the page without its parents, which are kept for later."""
-        if not any(self._kin.is_parent(one.job_id) for one in page.picks):
+        if not self._kin.has_parents or not any(map(self._kin.is_parent, page.ids)):
             return page
         for pick, values in zip(page.picks, page.values, strict=True):
             if self._kin.is_parent(pick.job_id):

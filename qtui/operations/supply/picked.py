@@ -280,7 +280,7 @@ class PickedJobs:
     @property
     def ids(self) -> list[str]:
         """Their ids."""
-        return [one.job_id for one in self.page.picks]
+        return self.page.ids
 
     def cut(self, jobs: int) -> tuple[PickedJobs, PickedJobs | None]:
         """Splits off the first ``jobs`` jobs; returns them and the rest."""

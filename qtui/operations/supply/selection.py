@@ -16,12 +16,12 @@ from typing import Final, TypeAlias
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.filter import Filter
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.model import LIST_FIELDS, JobState, Row
+from qtui.bullmq.model import JobState, Row
 from qtui.bullmq.reads.page import short_rows
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.reads.scores import newest_score
 from qtui.bullmq.search.hunt import Hunt
-from qtui.bullmq.search.steps import Met
+from qtui.bullmq.search.steps import Step
 from qtui.bullmq.writers.batch import Picked
 from qtui.operations.supply.pins import Pins
 
@@ -99,14 +99,13 @@ def hunt_for(
     )
 
 
-async def met_rows(client: Client, selection: Query, met: Sequence[Met]) -> list[Row]:
+async def met_rows(client: Client, selection: Query, step: Step) -> list[Row]:
     """Returns the jobs found in one step of a hunt as rows; it must have read `LIST_FIELDS`.
 
     Each has its pin as the score; None if it left its sorted set meanwhile. Costs what
     `Reader.mark_missing` costs: usually nothing.
     """
-    columns = {name: [one.fields[name] for one in met] for name in LIST_FIELDS}
-    rows = short_rows([one.id for one in met], columns, [one.score for one in met])
+    rows = short_rows(step.ids, step.fields, step.scores)
     if selection.state.is_list:
         rows = [row._replace(score=row.stamp) for row in rows]
     return list(await Reader(client).mark_missing(selection.queue, rows))

@@ -94,13 +94,18 @@ class SnapshotPage:
     def __len__(self) -> int:
         return len(self.picks)
 
+    @property
+    def ids(self) -> list[str]:
+        """The ids of its jobs."""
+        return [one.job_id for one in self.picks]
+
     def __getitem__(self, part: slice) -> SnapshotPage:
         """Returns a part of the page."""
         return SnapshotPage(self.picks[part], self.values[part], self.wiped)
 
     def only(self, wanted: Callable[[str], bool]) -> SnapshotPage:
         """Returns the jobs whose ids are wanted."""
-        return self.marked([wanted(pick.job_id) for pick in self.picks])
+        return self.marked(list(map(wanted, self.ids)))
 
     def marked(self, wanted: Sequence[bool]) -> SnapshotPage:
         """Returns the jobs at the positions that are true."""
@@ -182,7 +187,8 @@ async def _chosen(selection: Chosen) -> AsyncGenerator[Sequence[Picked]]:
 async def _matching(client: Client, selection: Query) -> AsyncGenerator[Sequence[Picked]]:
     async for step in hunt_for(client, selection, (), rate=0).steps():
         # A job without a score has left the state during the read.
-        yield [Picked(one.id, one.score) for one in step if one.score is not None]
+        scores = step.scores or ()
+        yield [Picked(*one) for one in zip(step.ids, scores, strict=True) if one[1] is not None]
 
 
 async def _whole_state(client: Client, selection: Query) -> AsyncGenerator[Sequence[Picked]]:

@@ -184,7 +184,7 @@ class Supply:
         return replace(self._selection, jobs=left)
 
     def _fresh(self, page: SnapshotPage) -> SnapshotPage:
-        hashes = [hash(one.job_id) for one in page.picks]
+        hashes = map(hash, page.ids)
         if self._sent is None and self._taken.isdisjoint(hashes):
             return page
         return page.only(lambda job_id: not self._was_taken(job_id))

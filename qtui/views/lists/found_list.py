@@ -17,7 +17,6 @@ from qtui.bullmq.model import JobState, Row
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.reads.scores import newest_score
 from qtui.bullmq.search.hunt import Hunt
-from qtui.bullmq.search.steps import Met
 from qtui.text import count, plural
 from qtui.views.lists.job_list import MOST_HELD, ROWS_A_PAGE
 from qtui.views.lists.listing import Moved
@@ -145,7 +144,7 @@ class FoundList:
         try:
             self._newest = await self._read_newest()
             async for step in self._hunt.steps():
-                self._take(step)
+                self._take(step.ids)
                 yield self.found
             self.finished = True
         finally:
@@ -157,8 +156,8 @@ class FoundList:
             return None
         return await newest_score(self._client, self.queue, self.state)
 
-    def _take(self, met: Sequence[Met]) -> None:
-        fresh = [one.id for one in met if one.id not in self._places]
+    def _take(self, ids: Sequence[str]) -> None:
+        fresh = [one for one in ids if one not in self._places]
         self.found += len(fresh)
         for job_id in fresh[: MOST_FOUND - len(self._ids)]:
             self._places[job_id] = len(self._ids)
@@ -174,8 +173,8 @@ class FoundList:
         if newest is None or newest <= since:
             return 0
         hunt = self._new_hunt(since)
-        met = [one async for step in hunt.steps() for one in step]
-        fresh = [one.id for one in met if one.id not in self._places]
+        met = [one async for step in hunt.steps() for one in step.ids]
+        fresh = [one for one in met if one not in self._places]
         self._newest = newest
         self.found += len(fresh)
         if self.newest_first:
