@@ -48,14 +48,14 @@ def job_sections(job: Job, now: float, *, roomy: bool) -> list[Section]:
         roomy: there is room for the whole stack; otherwise it is folded, but for one frame.
     """
     return [
-        *_reason(job, roomy),
+        *error_sections(job, roomy=roomy),
         *_content(job),
         *_family(job),
         Section("job", Pairs(tuple(_facts(job, now)))),
     ]
 
 
-def _reason(job: Job, roomy: bool) -> Iterator[Section]:
+def error_sections(job: Job, *, roomy: bool) -> Iterator[Section]:
     """The error, once: with its stack where the two say the same, else one after the other."""
     reason, stack = job.fields.get("failedReason"), job.fields.get("stacktrace")
     title = "error" if job.state is JobState.FAILED else "last error"

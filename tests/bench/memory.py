@@ -13,7 +13,7 @@ from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.search.hunt import Hunt
-from qtui.views.groups import GROUP_FIELDS, ErrorGroups, group_errors
+from qtui.views.errors.groups import GROUP_FIELDS, ErrorGroups, group_errors
 from qtui.views.lists.found_list import FoundList
 
 _QUEUE: Final = QueueKey.of("bull", "payments")

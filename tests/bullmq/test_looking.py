@@ -22,7 +22,7 @@ from qtui.demo.server import EmbeddedServer
 from qtui.operations.following.follower import Follower
 from qtui.operations.planning.plan import make_plan
 from qtui.operations.supply.selection import chosen
-from qtui.views.groups import GROUP_FIELDS, ErrorGroups, group_errors
+from qtui.views.errors.groups import GROUP_FIELDS, ErrorGroups, group_errors
 from qtui.views.lists.board import Board
 from qtui.views.queues.poll import Poll
 from tests.seeds import QUEUE, START, job, raw_failed, raw_list, real_queue

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qtui.bullmq.reads.queues.timeline import DAWN, DAY, HOUR, MINUTE, SECOND
-from qtui.views.arrivals import MOST, Arrivals
+from qtui.views.errors.arrivals import MOST, Arrivals
 
 NOW: Final = 1_790_000_000_000
 

@@ -12,7 +12,7 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.search.hunt import Hunt
 from qtui.bullmq.search.steps import Met
-from qtui.views.groups import (
+from qtui.views.errors.groups import (
     GROUP_FIELDS,
     MOST_GROUPS,
     MOST_NAMES,

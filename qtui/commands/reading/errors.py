@@ -17,7 +17,13 @@ from qtui.commands.shared.output import Cell, Column, ProgressLine, Table
 from qtui.commands.shared.run import REDIS, USAGE, CommandError, Workplace
 from qtui.text import age, count, plain, plural
 from qtui.views.columns import Tone
-from qtui.views.groups import GROUP_FIELDS, ErrorGroup, ErrorGroups, group_errors, group_words
+from qtui.views.errors.groups import (
+    GROUP_FIELDS,
+    ErrorGroup,
+    ErrorGroups,
+    group_errors,
+    group_words,
+)
 
 
 def list_errors(

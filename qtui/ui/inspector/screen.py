@@ -28,12 +28,12 @@ from qtui.bullmq.reads.job import WrongType, read_whole_job
 from qtui.text import plain, plural
 from qtui.ui.actions import Situation, Where
 from qtui.ui.clipboard.offer import offer
+from qtui.ui.details.job import JobDetail
 from qtui.ui.dialogs.ask import AskDialog
 from qtui.ui.dialogs.stop import StopDialog
 from qtui.ui.flow.screen import JobPlace
 from qtui.ui.inspector.campaigns import Campaigns
 from qtui.ui.inspector.changing import Changing
-from qtui.ui.inspector.detail import JobDetail
 from qtui.ui.inspector.editing import Editing
 from qtui.ui.inspector.error_groups import GroupedErrors
 from qtui.ui.inspector.finding import Finder
@@ -127,7 +127,7 @@ class Inspector(LiveScreen):
         """The list that was shown when something was said, which is not true of another one."""
         self._around = Surroundings(self.session, self.board, self.poll)
         self.bars = TimelinePane(self, self.board, self.timeline)
-        self.job = JobDetail(self, self.detail)
+        self.job = JobDetail(self, self.detail, lambda: self.poll.facts)
         self.list = ListPane(
             self, self.board, self.table, turned=self._turned, changed=self._draw_around
         )

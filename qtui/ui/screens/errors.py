@@ -22,13 +22,31 @@ from qtui.text import count, plain, plural
 from qtui.ui.actions import Situation, Where
 from qtui.ui.base import QtuiScreen
 from qtui.ui.clipboard.offer import offer
+from qtui.ui.details.group import GroupDetail
 from qtui.ui.keys import bindings, keys_by_id
 from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, KeyBar, StatusLine
 from qtui.ui.widgets.cursor_list import CursorList
+from qtui.ui.widgets.document import DocumentView
 from qtui.ui.widgets.group_list import GroupList
-from qtui.views.groups import GROUP_FIELDS, ErrorGroup, ErrorGroups, both, either, group_errors
+from qtui.views.errors.groups import (
+    GROUP_FIELDS,
+    ErrorGroup,
+    ErrorGroups,
+    both,
+    either,
+    group_errors,
+)
 from qtui.views.lists.marks import Painting
+
+_LOWEST: Final = 16
+"""Lines of the screen below which the list has all of them."""
+
+_NEW: Final = 600_000
+"""ms: a group whose first failure is younger than this is new."""
+
+_OLDER_EVERY: Final = 1.0
+"""Seconds after which the ages of the group under the cursor are looked at again."""
 
 _DRAWN_EVERY: Final = 0.2
 """Seconds between two drawings of counts that grow; faster cannot be read."""
@@ -66,6 +84,8 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
     ErrorsScreen {
         layout: vertical;
         & > #title, & > #keys { background: $surface; }
+        & > #group { height: 1fr; }
+        &.-low > #group { display: none; }
     }
     """
 
@@ -93,13 +113,19 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
         self._hunt: Hunt | None = None
         self._where = ""
         self._stopped = ""
+        self._counted = False
+        """Whether all jobs are counted, so that the first of a group is known."""
+        low, _ = wanted.bounds() if wanted is not None else (None, None)
+        self._is_of_a_time = low is not None or not state.is_finished
         self._lost_marks = ""
         """What became of marks without a key; until another key is pressed."""
 
     @override
     def compose(self) -> ComposeResult:
         yield Bar(id="title")
-        yield GroupList(self.marked, everywhere=len(self._queues) > 1, id="groups")
+        everywhere = len(self._queues) > 1
+        yield GroupList(self.marked, everywhere=everywhere, told=self._told, id="groups")
+        yield DocumentView(id="group")
         yield StatusLine(id="status")
         yield KeyBar(id="keys")
 
@@ -107,12 +133,20 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
         """Begins to count."""
         self._list = self.query_one(GroupList)
         self._list.focus()
+        self._detail = GroupDetail(self, self.query_one(DocumentView), self._queues, self._state)
+        self._fit()
         self.action_again()
+        self.set_interval(_OLDER_EVERY, self._detail.draw)
 
     @override
     def on_resize(self, event: events.Resize) -> None:
         """Shows what fits now."""
+        self._fit()
         self._draw()
+
+    def _fit(self) -> None:
+        """Leaves the lower half out where there is no room for both."""
+        self.set_class(self.size.height < _LOWEST, "-low")
 
     @override
     def say_fault(self, words: str) -> None:
@@ -124,6 +158,11 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
         """Counts again."""
         work: Callable[[], Awaitable[None]] = self._count
         self.run_worker(work, group="count", exclusive=True, exit_on_error=False)
+        self.start(self._read_past, "past", alone=True)
+
+    async def _read_past(self) -> None:
+        await self._detail.read_past()
+        self._list.refresh()
 
     async def _count(self) -> None:
         pause = 1.0
@@ -135,10 +174,12 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
         """Counts everything; False when the connection was lost meanwhile."""
         # What was one group stays one: nothing falls apart under the cursor.
         self._groups, self._stopped = ErrorGroups(self._groups.patterns), ""
+        self._counted = False
         try:
             for queue in self._queues:
                 await self._count_in(queue)
             self._hunt = None
+            self._counted = not self._is_of_a_time
         except FilterError as error:
             self._stopped = f"Search stopped: {error.message}"
         except LOST as error:
@@ -171,17 +212,19 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
 
     def _draw(self) -> None:
         self._unmark_merged()
-        groups = self._groups.largest_first()
         empty = "no matches" if self._wanted is not None else f"no {self._state} jobs"
         if self._hunt is not None:
             empty = "" if self._stopped else "counting …"
-        self._list.show(groups, self._groups.jobs, empty)
+        self._list.show(self._groups, empty)
         one = plain(self._queues[0].name) if len(self._queues) == 1 else None
         where = one or f"{plural(len(self._queues), 'queue')}"
         left = [(f" Errors in {where}  ", "strong")]
         if self._wanted is not None:
             left += [(" / ", "key"), (plain(self._wanted.source), "")]
-        self.query_one("#title", Bar).say(left, [(f" {self._progress(len(groups))} ", "faint")])
+        self.query_one("#title", Bar).say(
+            left, [(f" {self._progress(self._list.length)} ", "faint")]
+        )
+        self._moved()
         self._draw_status()
         self.draw_keys()
 
@@ -195,15 +238,24 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
             self._lost_marks = f"{marked} part of a larger group now, which is not marked."
 
     @on(GroupList.Moved)
+    def _moved(self) -> None:
+        self._detail.show(self._list.group, self._groups.jobs)
+
     def _draw_status(self) -> None:
-        group, words = self._list.group, [(f" {plain(self._stopped)}", "bad")]
-        if self._lost_marks:
-            words = [(f" {self._lost_marks}", "warn")]
-        elif not self._stopped:
-            sample = "" if group is None else f" sample job {plain(group.sample)}"
-            where = f" in {plain(group.queue.name)}" if group and len(self._queues) > 1 else ""
-            words = [(sample + where, "faint")]
-        self.query_one("#status", Bar).say(words)
+        if self._stopped:
+            self.say(self._stopped, "bad")
+        else:
+            self.say(self._lost_marks, "warn")
+
+    def _told(self, group: ErrorGroup) -> tuple[str, str]:
+        """What is to be seen of a group beside its numbers: that it is new, or has come back."""
+        past = self._detail.past(group)
+        if past is not None and past.failed_again:
+            words = f"{count(past.failed_again)} of {count(past.jobs)} failed again"
+            return words, "again"
+        newest = time.time() * 1000 - _NEW
+        is_new = self._counted and group.first is not None and group.first > newest
+        return ("new", "new") if is_new and not group.is_rest else ("", "")
 
     def _progress(self, groups: int) -> str:
         found = f"{plural(groups, 'group')} · {plural(self._groups.jobs, 'job')}"
@@ -224,7 +276,7 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
         chosen = self._chosen_groups()
         return Situation(
             read_only=self.session.read_only,
-            enter="jobs" if self._list.length else "",
+            enter="fold" if self.focused is not self._list else "jobs" if self._list.length else "",
             running=self._is_retrying(),
             state=self._state,
             queues=len(self._queues),
@@ -330,8 +382,11 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
         offer(self, line, "shell command")
 
     def action_back(self) -> None:
-        """Closes the screen and changes nothing."""
-        self.answer(None)
+        """Back to the list, and from there to the inspector; changes nothing."""
+        if self.focused is self._list:
+            self.answer(None)
+        else:
+            self._list.focus()
 
     def action_back_or_quit(self) -> None:
         """Closes the screen and changes nothing."""

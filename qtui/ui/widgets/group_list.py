@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar, Final
 
 from rich.cells import cell_len
@@ -14,11 +14,14 @@ from textual.strip import Strip
 
 from qtui.text import age, count
 from qtui.ui.widgets.cursor_list import GAP, CursorList, fit, strip
-from qtui.views.groups import ErrorGroup, group_words
+from qtui.views.errors.groups import ErrorGroup, ErrorGroups, group_words
 
 _NAMES: Final = 18
 _MANY_NAMES: Final = 36
 """Cells of the names of jobs, and where there is much room."""
+
+_ROOMY: Final = 110
+"""Cells with which an error has room for more than a word before it."""
 
 
 class GroupList(CursorList):
@@ -33,6 +36,8 @@ class GroupList(CursorList):
         "group-list--mark",
         "group-list--faint",
         "group-list--bad",
+        "group-list--new",
+        "group-list--again",
     }
 
     DEFAULT_CSS = """
@@ -44,28 +49,48 @@ class GroupList(CursorList):
         & > .group-list--mark { color: $text-accent; text-style: bold; }
         & > .group-list--faint { color: $text-muted; }
         & > .group-list--bad { color: $text-error; }
+        & > .group-list--new { color: $text-accent; text-style: bold; }
+        & > .group-list--again { color: $text-warning; text-style: bold; }
     }
     """
 
     class Moved(Message):
         """The cursor moved to another group."""
 
-    def __init__(self, marked: set[str], *, everywhere: bool, id: str | None = None) -> None:
+    def __init__(
+        self,
+        marked: set[str],
+        *,
+        everywhere: bool,
+        told: Callable[[ErrorGroup], tuple[str, str]],
+        id: str | None = None,
+    ) -> None:
+        """An empty list; see `show`.
+
+        Args:
+            marked: the filters of the groups that are marked.
+            everywhere: whether the groups are those of several queues.
+            told: what is to be seen of a group before its error, and the style of that: ``new`` or
+                ``again``.
+            id: the widget's id.
+        """
         super().__init__(id=id)
+        self._told = told
         self.marked = marked
         """The filters of the groups that are marked."""
         self._everywhere = everywhere
         self._groups: Sequence[ErrorGroup] = ()
-        self._jobs = 0
+        self._counted = ErrorGroups()
         self._words = ""
         self._moved = False
 
-    def show(self, groups: Sequence[ErrorGroup], jobs: int, words: str) -> None:
-        """Shows newer counts, in the given order; ``words`` are what an empty list says."""
+    def show(self, counted: ErrorGroups, words: str) -> None:
+        """Shows newer counts, the largest group first; ``words`` are what an empty list says."""
         here = self.group
         while here is not None and here.into is not None:  # it has become a part of another
             here = here.into
-        self._groups, self._jobs, self._words = groups, jobs, words
+        groups = counted.largest_first()
+        self._groups, self._counted, self._words = groups, counted, words
         # Until the user moves it, the cursor is on the largest.
         if self._moved and here is not None:
             wanted = here.filter
@@ -98,10 +123,11 @@ class GroupList(CursorList):
 
     def _widths(self, width: int) -> tuple[int, int, int]:
         """The width of counts, of queues, and of names: none where there is no room."""
-        counts = max(5, len(count(self._jobs)))
+        counts = max(5, len(count(self._counted.jobs)))
         queues = _NAMES if width < 140 else _MANY_NAMES
         queues = queues if self._everywhere and width >= 70 else 0
-        names = 0 if width - queues < 70 else _NAMES if width < 140 else _MANY_NAMES
+        # The lower half names them too.
+        names = 0 if width < _ROOMY else _NAMES if width < 140 else _MANY_NAMES
         return counts, queues, names
 
     def head(self, width: int) -> Strip:
@@ -124,11 +150,22 @@ class GroupList(CursorList):
         """How long ago a group's first and last job failed."""
         return " ".join(_seen(self._groups[place], now))
 
+    def _error(self, group: ErrorGroup, room: int, width: int) -> list[Segment]:
+        """A group's error, behind what is to be seen of it beforehand."""
+        words, tone = self._told(group)
+        if words and width < _ROOMY:
+            words = tone
+        if not words:
+            return [Segment(fit(group_words(group), room), self.part("bad"))]
+        words = f"{words} · "
+        error = fit(group_words(group), max(0, room - cell_len(words)))
+        return [Segment(words, self.part(tone)), Segment(error, self.part("bad"))]
+
     def line(self, place: int, width: int, base: Style) -> Strip:
         """One group."""
         group, now = self._groups[place], time.time() * 1000
         counts, queues, names = self._widths(width)
-        percent = 100 * group.jobs / max(1, self._jobs)
+        percent = 100 * group.jobs / max(1, self._counted.jobs)
         share = f"{percent:.0f}%" if percent >= 1 else "<1%"
         faint = [fit(share, 5, right=True)]
         faint += [fit(words, 6, right=True) for words in _seen(group, now)]
@@ -142,7 +179,7 @@ class GroupList(CursorList):
             Segment("● " if marked else "  ", self.part("mark")),
             Segment(fit(count(group.jobs), counts, right=True)),
             Segment(facts, self.part("faint")),
-            Segment(fit(group_words(group), room), self.part("bad")),
+            *self._error(group, room, width),
         ]
         return strip(segments, width, base)
 

@@ -97,4 +97,12 @@ GROUPS: Final = (
         help="count again",
         where=Where.GROUPS,
     ),
+    Action(
+        id="groups.other-pane",
+        keys=("tab", "shift+tab"),
+        does="app.focus_next",
+        label="other pane",
+        help="go to the list, or to the group below it",
+        where=Where.GROUPS,
+    ),
 )

@@ -14,7 +14,7 @@ from qtui.bullmq.search.hunt import Hunt
 from qtui.bullmq.search.steps import Met
 from qtui.bullmq.signature.merging import OPEN, Merge, Merging, signature_of
 from qtui.text import plain
-from qtui.views.arrivals import Arrivals
+from qtui.views.errors.arrivals import Arrivals
 
 GROUP_FIELDS: Final = ("failedReason", "name")
 """The fields read of each job."""

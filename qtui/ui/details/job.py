@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
@@ -13,24 +14,38 @@ from qtui.bullmq.reads.job import Job, WrongType, read_job
 from qtui.bullmq.verdicts.job import JobFacts, judge_job, read_job_facts
 from qtui.bullmq.verdicts.queue import QueueFacts, read_queue_facts
 from qtui.text import plain
-from qtui.ui.inspector.live import LiveScreen
+from qtui.ui.base import QtuiScreen
 from qtui.ui.widgets.document import DocumentView
 from qtui.views.document import Document, Section, Text
 from qtui.views.job_document import ages, job_sections
+
+T = TypeVar("T")
 
 _DEBOUNCE: Final = 0.04
 _EVERY: Final = 1.0
 """Seconds between two automatic readings."""
 
 
-class JobDetail:
-    """What a document view shows of one job, and what was asked for beyond the first look."""
+class JobDetail(Generic[T]):
+    """What a document view shows of one job, and what was asked for beyond the first look.
 
-    def __init__(self, screen: LiveScreen, view: DocumentView) -> None:
+    Args:
+        screen: runs the work in the background.
+        view: where the job is shown.
+        known: what was read of a queue lately, if that is not to be read again.
+    """
+
+    def __init__(
+        self,
+        screen: QtuiScreen[T],
+        view: DocumentView,
+        known: Callable[[], QueueFacts | None] = lambda: None,
+    ) -> None:
         self.job: Job | None = None
         """The job as it was read last."""
         self._screen = screen
         self._view = view
+        self._known = known
         self._of: tuple[QueueKey, str] | None = None
         self._more: set[str] = set()
         self._read_at = 0.0
@@ -113,7 +128,7 @@ class JobDetail:
         """What decides where a job is that has not finished; the error of one that has says it."""
         if job.state is not None and job.state.is_finished:
             return None
-        client, facts = self._screen.session.client, self._screen.poll.facts
+        client, facts = self._screen.session.client, self._known()
         if facts is None or facts.queue != job.queue:
             facts = await read_queue_facts(client, job.queue)
         return await read_job_facts(client, job.queue, job.id, near=job.state), facts

@@ -1,0 +1,1 @@
+"""What a document view shows of one thing: it is read, and read again, in the background."""

@@ -1,0 +1,1 @@
+"""Failures by error: their groups, and one of them in full."""
