@@ -7,8 +7,8 @@ import redis.asyncio
 
 from qtui.bullmq.keys import QueueKey
 from qtui.demo.server import EmbeddedServer
-from qtui.ui.inspector.finding import pointer
 from qtui.ui.inspector.list_pane import HUNT
+from qtui.ui.widgets.filter_line import pointer
 from qtui.ui.widgets.typed_line import TypedLine
 from qtui.views.lists.found_list import FoundList
 from tests.seeds import raw_failed

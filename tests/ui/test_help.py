@@ -132,6 +132,12 @@ async def test_on_every_other_screen(
             found = keys_of(await assert_help_is_exact(driver))
             assert not {"1", "z"} & found, title  # keys of the inspector
             await driver.press("q")
+        await driver.press("E")
+        await driver.sees("Events in")
+        in_events = keys_of(await assert_help_is_exact(driver))
+        assert {"/", "n", "z", "enter"} <= in_events
+        assert not {"1", "r", "F"} & in_events
+        await driver.press("q")
         await driver.press("Y")
         await driver.sees("Sent to the clipboard")
         assert "C" not in keys_of(await assert_help_is_exact(driver))

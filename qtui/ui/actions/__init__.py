@@ -20,6 +20,7 @@ from qtui.ui.actions.inspector import INSPECTOR
 from qtui.ui.actions.jobs import JOBS
 from qtui.ui.actions.moving import MOVING
 from qtui.ui.actions.queues import QUEUES
+from qtui.ui.actions.screens.events import EVENTS
 from qtui.ui.actions.screens.flow import FLOW
 from qtui.ui.actions.screens.groups import GROUPS
 from qtui.ui.actions.screens.journal import JOURNAL
@@ -43,6 +44,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     *FLOW,
     *JOURNAL,
     *SCHEDULERS,
+    *EVENTS,
     *LIMITS,
     *WORKERS,
     *PLAN,

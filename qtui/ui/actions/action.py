@@ -29,6 +29,7 @@ class Where(StrEnum):
     FLOW = "Job flow"
     JOURNAL = "Journal"
     SCHEDULERS = "Schedulers"
+    EVENTS = "Events"
     LIMITS = "Limits"
     WORKERS = "Workers"
     PLAN = "Plans"

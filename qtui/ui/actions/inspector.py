@@ -17,6 +17,11 @@ def no_errors(situation: Situation) -> str:
     return no_list(situation)
 
 
+def no_events(situation: Situation) -> str:
+    """Events are those of queues."""
+    return "" if situation.in_queues else no_list(situation)
+
+
 def no_flow(situation: Situation) -> str:
     """A flow is that of a job."""
     if situation.in_queues:
@@ -95,6 +100,15 @@ INSPECTOR: Final = (
         help="show the queue's workers and the jobs they hold; in the queue list, of all queues",
         where=Where.INSPECTOR,
         reason=no_list,
+    ),
+    Action(
+        id="inspector.events",
+        keys=("E",),
+        does="events",
+        label="events",
+        help="show the queue's events as they come; in the queue list, those of all queues",
+        where=Where.INSPECTOR,
+        reason=no_events,
     ),
     Action(
         id="inspector.journal",

@@ -20,8 +20,8 @@ from qtui.ui.acting import Acting
 from qtui.ui.actions import ACTIONS, Action, Where
 from qtui.ui.keys import key_in_words
 
-_FILTER: Final = "inspector.filter"
-"""The action whose terms the help lists."""
+_FILTER: Final = ".filter"
+"""How the ids of the actions end that ask for a filter."""
 
 _WIDTH: Final = 104
 _FRAME: Final = 7
@@ -128,7 +128,7 @@ class HelpScreen(ModalScreen[None]):
             if rows:
                 lines.append(_title(where.value))
                 lines += rows
-        if any(action.id == _FILTER for action in self._keys.values()):
+        if any(action.id.endswith(_FILTER) for action in self._keys.values()):
             lines.append(_title("Filter terms ( / )"))
             width = max(len(example) for example, _ in TABLE)
             for example, words in TABLE:

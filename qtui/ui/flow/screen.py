@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import monotonic
 from typing import ClassVar, Final
 
@@ -33,18 +32,10 @@ from qtui.ui.widgets.cursor_list import CursorList
 from qtui.ui.widgets.flow_tree import FlowTree
 from qtui.verbs import Verb
 from qtui.views.flow_rows import FlowRows, node_in_full, read_flow
+from qtui.views.lists.places import JobPlace
 
 _FRESH: Final = 2.0
 """Seconds after which visible jobs are read again."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobPlace:
-    """A job that is to be shown in the inspector."""
-
-    queue: QueueKey
-    state: JobState
-    job_id: str
 
 
 class FlowScreen(QtuiScreen["JobPlace | None"]):

@@ -6,7 +6,7 @@ from typing import Final
 
 from textual.widget import Widget
 
-from qtui.bullmq.filter import FilterError, parse_filter, quoted
+from qtui.bullmq.filter import parse_filter, quoted
 from qtui.bullmq.keys import QueueKey, name_queues
 from qtui.bullmq.reads.job import find_job
 from qtui.bullmq.reads.reader import Whereabouts
@@ -14,8 +14,10 @@ from qtui.text import plain, plural
 from qtui.ui.dialogs.places import PlacesDialog
 from qtui.ui.inspector.lists import Lists
 from qtui.ui.inspector.live import LiveScreen
+from qtui.ui.widgets.filter_line import typed_filter
 from qtui.ui.widgets.typed_line import TypedLine
 from qtui.views.lists.board import Board
+from qtui.views.lists.places import no_place
 
 _HINT: Final = "filter terms, such as error:timeout age<1h (? lists them); empty shows all jobs"
 _HINT_OF_QUEUES: Final = "part of a queue's name; id:123 finds a job in any queue"
@@ -65,10 +67,8 @@ class Finder:
             self.leave()
             self._lists.filter(None)
             return
-        try:
-            wanted = parse_filter(text)
-        except FilterError as error:
-            self._point_at(error)
+        wanted = typed_filter(self._line, text, self._screen.say)
+        if wanted is None:
             return
         self.leave()
         if not self._in_queues:
@@ -77,19 +77,6 @@ class Finder:
             self._find(min(ids, key=len), text)
         else:
             self._go_to_queue(text)
-
-    def _point_at(self, error: FilterError) -> None:
-        """Puts the cursor on the mistake, which scrolls it into view, and a caret below it."""
-
-        def say() -> None:
-            column = self._line.column(error.position)
-            words = pointer(column, error.message, self._screen.size.width)
-            self._screen.say(words.removeprefix(" "), "bad")
-
-        # From its start on, so that there is room for words left of the mistake.
-        self._line.scroll_to(0, animate=False, force=True, immediate=True)
-        self._line.cursor_position = error.position
-        self._line.call_after_refresh(say)
 
     # A job by its id, and a queue by its name
 
@@ -134,10 +121,7 @@ class Finder:
 
     def _go_to_job(self, queue: QueueKey, where: Whereabouts, job_id: str) -> None:
         if where.state is None:
-            word = "is in no state" if where.exists else "is gone"
-            if where.exists and where.unknown:
-                word = f"exists; its state is unknown: {plain(where.unknown)}"
-            self._screen.say(f"Job {plain(job_id)} in {plain(queue.name)} {word}.", "warn")
+            self._screen.say(no_place(queue, job_id, where), "warn")
             return
         self._lists.go(queue, where.state, parse_filter(f"id={quoted(job_id)}"))
         self._screen.say(f"Job {plain(job_id)} is {where.state} in {plain(queue.name)}.")
@@ -151,15 +135,3 @@ class Finder:
         elif not quietly:
             self._screen.say(f"No queue name contains {plain(text)}. {_TO_FILTER}", "warn")
         return bool(found)
-
-
-def pointer(column: int, words: str, width: int) -> str:
-    """A line of ``width`` cells with a caret in a column, and words on the side that has room.
-
-    Where neither side has, there are only the words.
-    """
-    if column + 2 + len(words) <= width:
-        return " " * column + "^ " + words
-    if len(words) + 2 <= column:
-        return words.rjust(column - 1) + " ^"
-    return f" {words}"

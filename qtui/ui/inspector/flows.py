@@ -8,10 +8,11 @@ from qtui.bullmq.flow.lineage import Lineage
 from qtui.bullmq.keys import QueueKey
 from qtui.operations.planning.plan import Resets
 from qtui.text import plain
-from qtui.ui.flow.screen import FlowScreen, JobPlace
+from qtui.ui.flow.screen import FlowScreen
 from qtui.ui.inspector.live import LiveScreen
 from qtui.ui.inspector.retrying import Retrying
 from qtui.views.flow_rows import read_flow
+from qtui.views.lists.places import JobPlace
 
 
 def open_flow(

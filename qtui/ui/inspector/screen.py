@@ -31,7 +31,6 @@ from qtui.ui.clipboard.offer import offer
 from qtui.ui.details.job import JobDetail
 from qtui.ui.dialogs.ask import AskDialog
 from qtui.ui.dialogs.stop import StopDialog
-from qtui.ui.flow.screen import JobPlace
 from qtui.ui.inspector.campaigns import Campaigns
 from qtui.ui.inspector.changing import Changing
 from qtui.ui.inspector.editing import Editing
@@ -46,6 +45,7 @@ from qtui.ui.inspector.retrying import Retrying
 from qtui.ui.inspector.surroundings import Surroundings
 from qtui.ui.inspector.timeline_pane import TimelinePane
 from qtui.ui.keys import bindings
+from qtui.ui.screens.events.screen import EventsScreen, Watched
 from qtui.ui.screens.limits import LimitsScreen
 from qtui.ui.screens.schedulers import SchedulersScreen
 from qtui.ui.screens.workers import HeldJob, WorkersScreen
@@ -61,6 +61,7 @@ from qtui.verbs import Verb
 from qtui.views.job_json import job_text
 from qtui.views.lists.board import Board
 from qtui.views.lists.listing import Listing
+from qtui.views.lists.places import JobPlace
 from qtui.views.running import Run
 
 _NARROW: Final = 110
@@ -123,6 +124,8 @@ class Inspector(LiveScreen):
         self.detail = self.query_one(DocumentView)
         self.timeline = self.query_one(Timeline)
         self._said_at = 0.0
+        self._events: Watched | None = None
+        """The events that were looked at last."""
         self._said_about: Listing | None = None
         """The list that was shown when something was said, which is not true of another one."""
         self._around = Surroundings(self.session, self.board, self.poll)
@@ -487,6 +490,24 @@ class Inspector(LiveScreen):
     def _go_to_held(self, job: HeldJob | None) -> None:
         if job is not None:
             self.finder.go_to_job(job.queue, job.job_id)
+
+    def action_events(self) -> None:
+        """Shows the events of the queue; in the queues those of the marked ones, or of all."""
+        queue, whose = self.board.queue, frozenset(self.queues.marks) or None
+        if self.focused is not self.queues and queue is not None:
+            whose = frozenset({queue})
+        if self._events is None or self._events.whose != whose:
+            self._events = Watched.of(self.session.client, whose)
+
+        def known() -> list[QueueKey]:
+            return [status.queue for status in self.poll.worst_first()]
+
+        screen = EventsScreen(self.session, self.poll, self._events, known)
+        self.app.push_screen(screen, self._go_to_found)
+
+    def _go_to_found(self, place: JobPlace | None) -> None:
+        if place is not None:
+            self._go_to(place)
 
     def action_pause(self) -> None:
         """Plans a pause of the marked queues, or the one shown; a resume where all are paused."""

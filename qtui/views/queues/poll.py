@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Final
+from typing import Final, Protocol
 
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.trouble import FORBIDDEN
@@ -51,6 +51,17 @@ def _nothing() -> None:
     """No queue: the default for `Poll.subject`."""
 
 
+class Hearer(Protocol):
+    """Reads the events themselves, as soon as the poll hears that there are some."""
+
+    @property
+    def read_to(self) -> Mapping[QueueKey, str]:
+        """The id of the last event that it has read, by queue."""
+
+    def heard(self, queues: Collection[QueueKey]) -> None:
+        """Some queues have events, newer than those in `read_to`."""
+
+
 class Poll:
     """What is known about all queues, and the loops that keep it current.
 
@@ -78,6 +89,8 @@ class Poll:
         """What decides why that queue does what it does."""
         self.rates: Rates | None = None
         """How fast its jobs end."""
+        self.hearer: Hearer | None = None
+        """Who reads events now: they are waited for on one connection, whoever wants them."""
         self.searching = False
         self.elsewhere = ""
         """Advice where to find queues, if a search found none; empty while that is unknown."""
@@ -250,11 +263,15 @@ class Poll:
         if not known:
             await asyncio.sleep(SHORTEST_GAP)
             return
+        hearer = self.hearer
+        read_to = hearer.read_to if hearer is not None else None
         try:
-            changed = await wait_for_events(self._client, known)
+            changed = await wait_for_events(self._client, known, read_to=read_to)
         except FORBIDDEN:
             self._deaf = True
             return
         if changed:
             self.nudge(changed)
+            if hearer is not None:
+                hearer.heard(changed)
             await asyncio.sleep(SHORTEST_GAP)

@@ -27,20 +27,25 @@ def can_wait(client: Client) -> bool:
 
 
 async def wait_for_events(
-    client: Client, queues: Sequence[QueueKey], milliseconds: int = LONGEST_WAIT
+    client: Client,
+    queues: Sequence[QueueKey],
+    milliseconds: int = LONGEST_WAIT,
+    read_to: Mapping[QueueKey, str] | None = None,
 ) -> set[QueueKey]:
     """Waits until any of the queues has an event that is newer than the call; empty when none came.
 
-    Events between two calls go unseen, so the counts want a look from time to time as well. A key
-    that should be a stream and is none is left out.
+    Events between two calls go unseen, so the counts want a look from time to time as well. Not so
+    for the queues in ``read_to``, with the id of the last event that was read of each: newer ones
+    are reported whenever they came. A key that should be a stream and is none is left out.
 
     Costs one XREAD that blocks a connection (not Redis), and one event a queue in the reply; where
     a key is no stream, a TYPE for each queue before.
     """
     names = {queue.key("events"): queue for queue in queues}
+    since = {name: (read_to or {}).get(queue, "$") for name, queue in names.items()}
     milliseconds = max(1, min(milliseconds, LONGEST_WAIT))
     try:
-        reply = await _read(client, list(names), milliseconds)
+        reply = await _read(client, since, milliseconds)
     except ResponseError as error:
         if not str(error).startswith("WRONGTYPE"):
             raise
@@ -48,19 +53,19 @@ async def wait_for_events(
         streams = [
             name for name, kind in zip(names, kinds, strict=True) if kind in ("stream", "none")
         ]
-        reply = await _read(client, streams, milliseconds)
+        reply = await _read(client, {name: since[name] for name in streams}, milliseconds)
     return {names[name] for name in _streams(reply) if name in names}
 
 
-async def _read(client: Client, names: Sequence[str], milliseconds: int) -> object:
-    if not names:
+async def _read(client: Client, since: Mapping[str, str], milliseconds: int) -> object:
+    if not since:
         await asyncio.sleep(milliseconds / 1000)
         return None
     return await ask_one(
         client,
         *("XREAD", "COUNT", 1, "BLOCK", milliseconds, "STREAMS"),
-        *names,
-        *("$" for _ in names),
+        *since,
+        *since.values(),
     )
 
 

@@ -1,0 +1,54 @@
+"""The events of a queue, or of all queues."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from qtui.ui.actions.action import Action, Where
+
+EVENTS: Final = (
+    Action(
+        id="events.filter",
+        keys=("slash",),
+        does="filter",
+        label="filter",
+        help="show only the events that match; name= is the name of the event",
+        where=Where.EVENTS,
+        bar=True,
+    ),
+    Action(
+        id="events.next-failure",
+        keys=("n",),
+        does="next_failure",
+        label="next failure",
+        help="go down to the next failed or stalled event",
+        where=Where.EVENTS,
+        bar=True,
+    ),
+    Action(
+        id="events.freeze",
+        keys=("z",),
+        does="freeze",
+        label="freeze",
+        help="freeze the events and count what comes; press again to resume",
+        where=Where.EVENTS,
+        bar=True,
+        says=lambda situation: "resume" if situation.frozen else "freeze",
+    ),
+    Action(
+        id="events.refresh",
+        keys=("ctrl+r", "f5"),
+        does="refresh_now",
+        label="refresh",
+        help="read what is new, and show it; ends a freeze",
+        where=Where.EVENTS,
+    ),
+    Action(
+        id="events.other-pane",
+        keys=("tab", "shift+tab"),
+        does="app.focus_next",
+        label="other pane",
+        help="go to the list, or to the details below it",
+        where=Where.EVENTS,
+    ),
+)
