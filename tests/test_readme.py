@@ -59,7 +59,7 @@ def test_ids_and_keys_are_unique_where_they_meet() -> None:
     screens += [(Where.MOVE, Where.LIMITS, Where.APP)]
     screens += [(Where.MOVE, Where.FLOW, Where.APP), (Where.RERUN,)]
     screens += [(Where.MOVE, where, Where.APP) for where in (Where.GROUPS, Where.JOURNAL)]
-    screens += [(Where.MOVE, Where.WORKERS, Where.APP)]
+    screens += [(Where.MOVE, where, Where.APP) for where in (Where.WORKERS, Where.DOCTOR)]
     for parts in screens:
         together: dict[str, Action] = {}
         for action in (one for one in ACTIONS if one.where in parts):

@@ -12,6 +12,7 @@ from qtui.ui.actions import ACTIONS, STATES, Action, Where
 
 _KEYS_IN_WORDS: Final = {
     "question_mark": "?",
+    "exclamation_mark": "!",
     "asterisk": "*",
     "plus": "+",
     "slash": "/",

@@ -9,13 +9,12 @@ from collections.abc import Callable
 import pytest
 
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.verdicts.checks import check_queue
+from qtui.bullmq.reads.status import read_status
+from qtui.bullmq.verdicts.examination import Examination
 from qtui.bullmq.verdicts.finding import Finding
-from qtui.bullmq.verdicts.sweep import Sweep
 from tests.oracle.conftest import Drivers
 from tests.oracle.releases import named
 from tests.oracle.stage import Side, Stage, job
-from tests.servers import connect
 
 HOUR = 3_600_000
 
@@ -25,12 +24,15 @@ def findings(side: Side) -> dict[str, Finding]:
 
     async def examine() -> list[Finding]:
         queue = QueueKey.of("bull", side.queue)
-        async with connect(side._server, db=side.database) as client:
-            found = await check_queue(client, queue, pause=0)
-            sweep = Sweep(client, queue, rate=0, pause=0)
-            async for _ in sweep.steps():
+        async with side.connect() as client:
+            statuses = await read_status(client, [queue])
+            examined = Examination(
+                client, statuses, prefixes=["bull"], rate=0, server=False, pause=0
+            )
+            async for _ in examined.steps():
                 pass
-            return [*found, *sweep.findings]
+            assert not examined.price
+            return examined.findings
 
     found = asyncio.run(examine())
     assert len({one.code for one in found}) == len(found)
@@ -62,6 +64,17 @@ def test_a_healthy_queue_has_none(stage: Stage) -> None:
     if side.release.speaks >= (5, 16, 0):
         side.run("repeat", name="tick", every=HOUR, data={})
     assert findings(side) == {}
+
+
+@pytest.mark.releases(before="5.1.0")
+def test_a_queue_whose_name_begins_with_that_of_another_has_its_own_jobs(stage: Stage) -> None:
+    """Names with a colon, which releases up to 5.0.0 allow."""
+    outer = stage.official
+    outer.seed([job("a", "fail")])
+    inner = outer.beside(f"{outer.queue}:inner")
+    inner.seed([job("b", "fail"), job("c", "ok")])
+    assert findings(outer) == {}
+    assert findings(inner) == {}
 
 
 def _no_hash(side: Side, job_id: str) -> None:

@@ -126,6 +126,7 @@ async def test_on_every_other_screen(
             ("L", "Journal"),
             ("f", "Flow of"),
             ("w", " Workers "),
+            ("exclamation_mark", " Doctor "),
         ):
             await driver.press(key)
             await driver.sees(title)

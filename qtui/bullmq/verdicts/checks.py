@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Final
+from typing import Final, Literal
 
 from qtui.bullmq.ask import Command, ask, number, present, scores, texts
 from qtui.bullmq.connection.client import Client
@@ -40,13 +40,18 @@ _DEAD: Final = 7 * 86_400_000
 
 
 async def check_queue(
-    client: Client, queue: QueueKey, *, pause: float = CONFIRMED_AFTER
+    client: Client,
+    queue: QueueKey,
+    *,
+    workers: int | Literal["unread"] | None = "unread",
+    pause: float = CONFIRMED_AFTER,
 ) -> list[Finding]:
     """Returns the faults that show without reading all jobs.
 
     Args:
         client: where to read.
         queue: the queue.
+        workers: its workers if they have been read, None if they can't be seen.
         pause: seconds between a look and the one that confirms it.
 
     Costs two `read_queue_facts`, and some commands of O(1) for each active job and each parent in
@@ -55,7 +60,7 @@ async def check_queue(
     Raises:
         redis.exceptions.ConnectionError, TimeoutError: the server did not answer.
     """
-    facts = await read_queue_facts(client, queue)
+    facts = await read_queue_facts(client, queue, workers=workers)
     looks = (_without_lock, _stuck_parents)
     found = _of_facts(facts)
     for look in looks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Final
 
@@ -9,12 +10,14 @@ from redis.exceptions import NoPermissionError
 
 from qtui.bullmq.ask import Command, ask, ask_everywhere
 from qtui.bullmq.connection.client import Client
-from qtui.bullmq.reads.ping import ping
 from qtui.bullmq.verdicts.finding import Finding
 from qtui.text import span
 
 SLOW: Final = 0.1
 """Seconds of a round trip above which it is mentioned."""
+
+_TRIPS: Final = 3
+"""Round trips of which the fastest counts: a busy machine here is no fault of the server."""
 
 _USED: Final = 0.9
 """Part of maxmemory above which the server is nearly full."""
@@ -29,17 +32,24 @@ _NEEDED: Final[tuple[tuple[Command, str], ...]] = (
 
 
 async def check_server(client: Client, prefix: str) -> list[Finding]:
-    """Returns what is wrong with the server. Costs a PING, an INFO of each node, four small reads.
+    """Returns what is wrong with the server. Costs three PINGs, an INFO, four small reads.
 
     Raises:
         redis.exceptions.ConnectionError, TimeoutError: the server did not answer.
     """
-    found = list(_of_latency(await ping(client)))
+    found = list(_of_latency(min([await _round_trip(client) for _ in range(_TRIPS)])))
     for reply in await ask_everywhere(client, "INFO"):
         if isinstance(reply, Mapping):
             found += _of_info(reply)
     found += await _of_rights(client, prefix)
     return found
+
+
+async def _round_trip(client: Client) -> float:
+    """The seconds of one; also a refusal of PING is a round trip."""
+    began = time.perf_counter()
+    await ask_everywhere(client, "PING")
+    return time.perf_counter() - began
 
 
 def _of_latency(seconds: float) -> list[Finding]:

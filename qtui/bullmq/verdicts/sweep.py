@@ -1,10 +1,12 @@
-"""Faults that only a walk over all jobs of a queue, and over the keyspace, can find. Throttled."""
+"""Faults that only a walk over all jobs of a queue, and over the keyspace, can find. Throttled.
+
+A walk finds ids without jobs, and jobs in two states; the keyspace, of which one SCAN serves any
+number of queues, jobs in no state, and dead deduplication ids.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import re
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Final
 
 from qtui.bullmq.ask import Command, ask, number, text
@@ -12,7 +14,6 @@ from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import NOT_JOBS, JobState
 from qtui.bullmq.reads.places import states_of
-from qtui.bullmq.reads.queues.discovery import scan
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.search.walk import Walk
 from qtui.bullmq.verdicts.finding import SAMPLE, Finding, Mend
@@ -21,40 +22,26 @@ from qtui.text import plural
 MOST_NAMED: Final = 1_000
 """Candidates of one kind that are looked at again; more are counted as they were met."""
 
-CONFIRMED_AFTER: Final = 1.0
-"""Seconds after which a candidate is looked at again: it may have been on its way."""
-
-_GLOB: Final = re.compile(r"([*?\[\]\\^])")
-
 _MARK: Final = "timestamp"
 """A field that every job has."""
 
 
 class Sweep:
-    """A walk over every job of a queue, and over all keys that begin with its name.
+    """What is found in a queue by meeting every job of its states, and then each of its keys.
 
     Args:
         client: where to read.
         queue: the queue.
         rate: jobs per second at most; 0 for no limit, None for the throttled pace.
-        pause: seconds before candidates are looked at again.
 
-    Costs what `Walk` costs for each of the eight states, and one SCAN of the whole keyspace; 8
-    bytes of memory here for each job.
+    Costs what `Walk` costs for each of the eight states, and two commands of O(1) for each key that
+    names no job of a state; here some 70 bytes for each job.
     """
 
-    def __init__(
-        self,
-        client: Client,
-        queue: QueueKey,
-        *,
-        rate: float | None = None,
-        pause: float = CONFIRMED_AFTER,
-    ) -> None:
+    def __init__(self, client: Client, queue: QueueKey, *, rate: float | None = None) -> None:
         self._client = client
         self._queue = queue
         self._rate = rate
-        self._pause = pause
         self._met: set[int] = set()
         """Hashes of the ids that are in a state."""
         self._no_hash: list[str] = []
@@ -62,32 +49,33 @@ class Sweep:
         self._stateless: list[str] = []
         self._dedup: dict[str, str] = {}
         """Owners of deduplication ids."""
-        self.seen = 0
-        """Jobs and keys that were read."""
-        self.findings: list[Finding] = []
-        """What was found, once `steps` has ended."""
 
-    async def steps(self) -> AsyncIterator[int]:
-        """Walks; yields what was `seen` after each step, and ends with `findings`."""
+    async def walk(self) -> AsyncIterator[int]:
+        """Meets the jobs of all states; yields how many there were in each step."""
         for state in JobState:
             walk = Walk(self._client, self._queue, state, fields=(_MARK,), rate=self._rate)
             async for step in walk.steps():
                 for one in step:
                     self._meet(one.id, missing=one.fields[_MARK] is None)
-                self.seen += len(step)
-                yield self.seen
-        async for keys in scan(self._client, _GLOB.sub(r"\\\1", self._queue.base) + ":*"):
-            await self._look_at(keys)
-            self.seen += len(keys)
-            yield self.seen
-        await asyncio.sleep(self._pause)
-        self.findings = [
+                yield len(step)
+
+    async def conclude(self, is_own: Callable[[str], bool] = bool) -> list[Finding]:
+        """Returns what is wrong, after another look at each candidate: jobs move meanwhile.
+
+        Args:
+            is_own: whether a key is this queue's, by what is known once all keys were seen: names
+                of other queues may begin with its own and a colon.
+        """
+        self._stateless = [one for one in self._stateless if is_own(self._queue.key(one))]
+        self._dedup = {
+            one: owner for one, owner in self._dedup.items() if is_own(self._queue.key(f"de:{one}"))
+        }
+        return [
             *await self._missing(),
             *await self._doubled(),
             *await self._in_no_state(),
             *await self._dead_dedup(),
         ]
-        yield self.seen
 
     def _meet(self, job_id: str, *, missing: bool) -> None:
         mark = hash(job_id)
@@ -97,8 +85,8 @@ class Sweep:
         if missing:
             self._no_hash.append(job_id)
 
-    async def _look_at(self, keys: Iterable[str]) -> None:
-        """Sorts some keys of the queue: jobs in no state, and deduplication ids."""
+    async def take(self, keys: Iterable[str]) -> None:
+        """Sorts some keys of the queue, after the walk: jobs in no state, deduplication ids."""
         base = len(self._queue.base) + 1
         own = dict.fromkeys(key[base:] for key in keys)
         suspects = [one for one in own if self._may_be_lost(one)]
@@ -134,7 +122,8 @@ class Sweep:
                 words=f"{plural(len(gone) + more, 'id is', 'ids are')} in a state, but the job is"
                 " gone",
                 effect="a worker that takes one runs without data; lists and counts are wrong",
-                remedy=f"remove them (qtui remove {self._queue.name} {gone[0]} --state …)",
+                remedy=f"remove them (qtui remove {self._queue.name} {gone[0]}"
+                f" --state {where[gone[0]]})",
                 queue=self._queue,
                 jobs=len(gone) + more,
                 mend=Mend.REMOVE,

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from qtui.bullmq.connection.client import Client
-from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.model import JobState, QueueStatus
-from qtui.bullmq.verdicts.checks import check_queue
+from qtui.bullmq.verdicts.examination import SMALL, Examination
 from qtui.bullmq.verdicts.finding import Finding
-from qtui.bullmq.verdicts.server import check_server
-from qtui.bullmq.verdicts.sweep import Sweep
 from qtui.commands.shared.find import find_queue, find_queues, say_none
 from qtui.commands.shared.output import Paper, ProgressLine
 from qtui.commands.shared.run import DONE, NOT_ALL, USAGE, Workplace
-from qtui.text import count, plain, plural
+from qtui.text import plain, plural
 from qtui.views.columns import Tone
-
-SMALL: Final = 20_000
-"""Jobs of a queue up to which all of them are walked unasked, in about a second."""
+from qtui.views.queues.findings import left_out, price, progress_words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,75 +48,61 @@ async def _examine(
         found = await find_queues(client, settings.prefixes, settings.queues)
     if not found and not request.queues:
         await say_none(client, place.err, settings.prefixes)
-    examined = _Examination(place, request)
-    examined.print(await check_server(client, settings.prefixes[0]))
-    for status in found:
-        await examined.queue(client, status)
-    examined.end(len(found))
-    if examined.faults:
-        return NOT_ALL, examined.findings
-    return DONE if found else USAGE, examined.findings
+    examination = Examination(
+        client,
+        found,
+        prefixes=settings.prefixes,
+        deep=request.deep,
+        rate=settings.scan_rate,
+    )
+    report, progress = _Report(place, json=request.json), ProgressLine()
+    try:
+        async for findings in examination.steps():
+            if findings:
+                progress.clear()
+                report.tell(findings)
+            if examination.seen > SMALL:
+                progress.say(progress_words(examination))
+    finally:
+        progress.clear()
+    report.end(examination)
+    if report.faults:
+        return NOT_ALL, examination.findings
+    return DONE if found else USAGE, examination.findings
 
 
-class _Examination:
+class _Report:
     """Prints findings as they come, and counts them."""
 
-    def __init__(self, place: Workplace, request: DoctorRequest) -> None:
+    def __init__(self, place: Workplace, *, json: bool) -> None:
         self._place = place
-        self._request = request
+        self._json = json
         self.faults = 0
         self.hints = 0
-        self.findings: list[Finding] = []
-        self._skipped: list[tuple[QueueKey, int]] = []
 
-    def print(self, findings: Sequence[Finding]) -> None:
+    def tell(self, findings: Sequence[Finding]) -> None:
         """Prints findings."""
-        self.findings += findings
         for one in findings:
             self.faults += one.is_fault
             self.hints += not one.is_fault
-            if self._request.json:
+            if self._json:
                 self._place.out.json(_object(one))
             else:
                 _print(self._place.out, one)
 
-    async def queue(self, client: Client, status: QueueStatus) -> None:
-        """Examines a queue, all of its jobs if they are few or if that was asked for."""
-        self.print(await check_queue(client, status.queue))
-        jobs = sum(status.count(state) for state in JobState)
-        if jobs > SMALL and not self._request.deep:
-            self._skipped.append((status.queue, jobs))
-            return
-        sweep = Sweep(client, status.queue, rate=self._place.settings.scan_rate)
-        progress = ProgressLine()
-        try:
-            async for seen in sweep.steps():
-                if seen > SMALL:
-                    progress.say(f"{plain(status.queue.name)}: {count(seen)} jobs and keys read")
-        finally:
-            progress.clear()
-        self.print(sweep.findings)
-
-    def end(self, queues: int) -> None:
-        """Prints how many findings there are, and which jobs were not looked at."""
-        if self._request.json:
-            skipped = {queue.base: jobs for queue, jobs in self._skipped}
-            summary = {"queues": queues, "faults": self.faults, "hints": self.hints}
+    def end(self, examined: Examination) -> None:
+        """Prints how many findings there are, and what was not looked at."""
+        if self._json:
+            skipped = {queue.base: jobs for queue, jobs in examined.skipped.items()}
+            summary = {"queues": examined.total, "faults": self.faults, "hints": self.hints}
             self._place.out.json({"summary": summary | ({"skipped": skipped} if skipped else {})})
             return
-        for queue, jobs in self._skipped:
-            self._place.err.line(
-                f"{plain(queue.name)}: {count(jobs)} jobs not read one by one; --deep reads them"
-                f" and all keys, in about {_price(jobs)}"
-            )
+        for words in left_out(examined):
+            self._place.err.line(words)
+        if examined.price:
+            self._place.err.line(f"--deep reads all of it, in about {price(examined.price)}")
         found = f"{plural(self.faults, 'fault')}, {plural(self.hints, 'hint')}"
-        self._place.out.line(f"{plural(queues, 'queue')} examined: {found}")
-
-
-def _price(jobs: int) -> str:
-    """How long a throttled walk over that many jobs takes."""
-    seconds = jobs / 20_000
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+        self._place.out.line(f"{plural(examined.total, 'queue')} examined: {found}")
 
 
 def _object(one: Finding) -> dict[str, object]:

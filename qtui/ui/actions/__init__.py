@@ -20,6 +20,7 @@ from qtui.ui.actions.inspector import INSPECTOR
 from qtui.ui.actions.jobs import JOBS
 from qtui.ui.actions.moving import MOVING
 from qtui.ui.actions.queues import QUEUES
+from qtui.ui.actions.screens.doctor import DOCTOR
 from qtui.ui.actions.screens.events import EVENTS
 from qtui.ui.actions.screens.flow import FLOW
 from qtui.ui.actions.screens.groups import GROUPS
@@ -47,6 +48,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     *EVENTS,
     *LIMITS,
     *WORKERS,
+    *DOCTOR,
     *PLAN,
     *RERUN,
     *ASK,

@@ -13,6 +13,7 @@ from qtui.verbs import Verb
 
 if TYPE_CHECKING:
     from qtui.bullmq.schedulers.scheduler import Scheduler
+    from qtui.bullmq.verdicts.finding import Finding
     from qtui.operations.journal.reading import Summary
 
 
@@ -32,6 +33,7 @@ class Where(StrEnum):
     EVENTS = "Events"
     LIMITS = "Limits"
     WORKERS = "Workers"
+    DOCTOR = "Doctor"
     PLAN = "Plans"
     RERUN = "Rerun plan"
     ASK = "A question"
@@ -121,6 +123,14 @@ class Situation:
     """The scheduler under the cursor."""
     dead: int = 0
     """Schedulers of the queue that never run again."""
+
+    # The doctor
+    examining: bool = False
+    """An examination is under way."""
+    finding: Finding | None = None
+    """The finding under the cursor."""
+    unread: bool = False
+    """Jobs or keys were not read one by one, as there are many."""
 
     # Plans
     planned: bool = False

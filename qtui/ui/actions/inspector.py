@@ -111,6 +111,15 @@ INSPECTOR: Final = (
         reason=no_events,
     ),
     Action(
+        id="inspector.doctor",
+        keys=("exclamation_mark",),
+        does="doctor",
+        label="doctor",
+        help="find what is wrong with the queue or the server; in the queue list, all queues",
+        where=Where.INSPECTOR,
+        reason=no_list,
+    ),
+    Action(
         id="inspector.journal",
         keys=("L",),
         does="journal",

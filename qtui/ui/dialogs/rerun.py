@@ -49,6 +49,7 @@ class RerunDialog(PlanDialog[RerunPlan]):
         keep: Callable[[Resets], None],
         dry: str,
         explain: Callable[[BaseException], str],
+        drop_lost: bool = False,
     ) -> None:
         what = f"{'Dry run: rerun' if dry else 'Rerun'} the flow of {plain(root)}"
         super().__init__(title=what, dry=dry, explain=explain)
@@ -56,7 +57,7 @@ class RerunDialog(PlanDialog[RerunPlan]):
         self._resets = resets
         self._keep = keep
         self._start = Start.FAILURE
-        self._drop_lost = False
+        self._drop_lost = drop_lost
 
     @override
     async def read(self) -> RerunPlan:

@@ -46,6 +46,7 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
         rows: the flow, as far as it was read.
         known: returns the known queues.
         resets: the options of the plan; ``keep`` is called when they change.
+        rerun: whether the plan of a rerun without lost children is opened at once.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.FLOW, Where.APP))
@@ -67,8 +68,10 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
         known: Callable[[], list[QueueKey]],
         resets: Resets,
         keep: Callable[[Resets], None],
+        rerun: bool = False,
     ) -> None:
         super().__init__(session)
+        self._rerun = rerun
         self.rows = rows
         self._known = known
         self._resets = resets
@@ -97,6 +100,8 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
         if self.rows.lineage.note:
             self.say(f"ancestors above are not shown: {plain(self.rows.lineage.note)}", "warn")
         self.start(self._keep_fresh, "watch")
+        if self._rerun:
+            self._plan_rerun(drop_lost=True)
 
     async def on_unmount(self) -> None:
         """Ends the journal of a rerun."""
@@ -223,6 +228,9 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
 
     def action_rerun(self) -> None:
         """Opens the plan of a rerun."""
+        self._plan_rerun()
+
+    def _plan_rerun(self, *, drop_lost: bool = False) -> None:
         session = self.session
 
         async def read(start: Start, drop_lost: bool, progress: Callable[[int], None]) -> RerunPlan:
@@ -241,6 +249,7 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
             root=self.rows.lineage.root.key,
             resets=self._resets,
             keep=self._keep,
+            drop_lost=drop_lost,
             dry=session.dry(Verb.RERUN),
             explain=session.explain,
         )

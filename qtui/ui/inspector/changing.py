@@ -58,7 +58,12 @@ class Changing:
         """What was chosen in the plan of each action; kept until qtui ends."""
 
     def open(
-        self, verb: Verb, request: Request[A], *, confirmed: Callable[[], None] = lambda: None
+        self,
+        verb: Verb,
+        request: Request[A],
+        *,
+        confirmed: Callable[[], None] = lambda: None,
+        reason: str = "",
     ) -> None:
         """Opens the plan of an action; where it may not be carried out, as a dry run.
 
@@ -66,6 +71,7 @@ class Changing:
             verb: the action.
             request: its plan.
             confirmed: is called when the plan is carried out, before it begins.
+            reason: what the journal says where no other reason is given.
         """
         session = self._screen.session
 
@@ -76,7 +82,7 @@ class Changing:
             if answer is not None and session.carry is not None:
                 confirmed()
                 options = self._options.get(verb, PlanOptions())
-                self._campaigns.begin(session.carry(answer.plan, options, answer.reason))
+                self._campaigns.begin(session.carry(answer.plan, options, answer.reason or reason))
 
         dialog = ActionDialog(
             request,
@@ -90,7 +96,12 @@ class Changing:
     # Queues
 
     def pause(
-        self, queues: Sequence[QueueKey], *, paused: bool, pausing: Callable[[], None]
+        self,
+        queues: Sequence[QueueKey],
+        *,
+        paused: bool,
+        pausing: Callable[[], None],
+        reason: str = "",
     ) -> None:
         """Opens the plan of a pause; of a resume where all of the queues are paused.
 
@@ -98,6 +109,7 @@ class Changing:
             queues: the queues.
             paused: whether all of them are paused.
             pausing: is called when the plan is carried out, before it begins.
+            reason: what the journal says where no other reason is given.
         """
         verb, client = Verb.RESUME if paused else Verb.PAUSE, self._screen.session.client
 
@@ -107,9 +119,9 @@ class Changing:
         what = plain(queues[0].name) if len(queues) == 1 else plural(len(queues), "queue")
         title = f"{str(verb).capitalize()} {what}"
         request = Request(title=title, read=read, dangerous=len(queues) > 1)
-        self.open(verb, request, confirmed=pausing)
+        self.open(verb, request, confirmed=pausing, reason=reason)
 
-    def limits(self, queue: QueueKey, wanted: Wanted) -> None:
+    def limits(self, queue: QueueKey, wanted: Wanted, *, reason: str = "") -> None:
         """Opens the plan of a change of a queue's limits."""
         client = self._screen.session.client
 
@@ -117,7 +129,7 @@ class Changing:
             return await plan_limits(client, queue, wanted)
 
         request = Request(title=f"Change the limits of {plain(queue.name)}", read=read)
-        self.open(Verb.LIMITS, request)
+        self.open(Verb.LIMITS, request, reason=reason)
 
     def remove_queue(self, queue: QueueKey) -> None:
         """Opens the plan of a queue's removal with all that is in it."""
@@ -189,24 +201,37 @@ class Changing:
 
     def remove(self, cursor_id: str | None) -> None:
         """Opens the plan of a removal."""
+        self.of_jobs(Verb.REMOVE, cursor_id, self._removal)
+
+    def remove_chosen(self, selection: Selection, words: str, *, reason: str) -> None:
+        """Opens the plan of a removal of some jobs.
+
+        Args:
+            selection: the jobs.
+            words: what they are called, with their queue; plain text.
+            reason: what the journal says where no other reason is given.
+        """
+        request = self._removal(lambda: _ready(selection), words)
+        self.open(Verb.REMOVE, request, reason=reason)
+
+    def _removal(
+        self, select: Callable[[], Awaitable[Selection]], words: str
+    ) -> Request[RemovalPlan]:
         session = self._screen.session
 
-        def request(select: Callable[[], Awaitable[Selection]], words: str) -> Request[RemovalPlan]:
-            async def read(options: PlanOptions, progress: Progress) -> RemovalPlan:
-                rate = session.settings.scan_rate
-                return await make_removal_plan(
-                    session.client, await select(), progress=progress, rate=rate
-                )
-
-            return Request(
-                title=f"Remove {words}",
-                read=read,
-                dangerous=True,
-                toggles=_REMOVAL,
-                paced=True,
+        async def read(options: PlanOptions, progress: Progress) -> RemovalPlan:
+            rate = session.settings.scan_rate
+            return await make_removal_plan(
+                session.client, await select(), progress=progress, rate=rate
             )
 
-        self.of_jobs(Verb.REMOVE, cursor_id, request)
+        return Request(
+            title=f"Remove {words}",
+            read=read,
+            dangerous=True,
+            toggles=_REMOVAL,
+            paced=True,
+        )
 
     def of_jobs(
         self,

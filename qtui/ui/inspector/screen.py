@@ -37,6 +37,7 @@ from qtui.ui.inspector.editing import Editing
 from qtui.ui.inspector.error_groups import GroupedErrors
 from qtui.ui.inspector.finding import Finder
 from qtui.ui.inspector.flows import open_flow
+from qtui.ui.inspector.healing import Healing
 from qtui.ui.inspector.list_pane import ListPane
 from qtui.ui.inspector.lists import Lists
 from qtui.ui.inspector.live import LiveScreen
@@ -45,6 +46,7 @@ from qtui.ui.inspector.retrying import Retrying
 from qtui.ui.inspector.surroundings import Surroundings
 from qtui.ui.inspector.timeline_pane import TimelinePane
 from qtui.ui.keys import bindings
+from qtui.ui.screens.doctor import Named
 from qtui.ui.screens.events.screen import EventsScreen, Watched
 from qtui.ui.screens.limits import LimitsScreen
 from qtui.ui.screens.schedulers import SchedulersScreen
@@ -138,6 +140,9 @@ class Inspector(LiveScreen):
         self.changing = Changing(self, self.board, self.campaigns)
         self.retrying = Retrying(self, self.board, self.campaigns, self.changing)
         self.editing = Editing(self, self.changing)
+        self.healing = Healing(
+            self, self.campaigns, self.changing, self.retrying, self._go_to_named
+        )
         self.marking = Marking(self, self.board, self.table, changed=self._marks_changed)
         self.lists = Lists(self.board, self.list, self.table, self.queues)
         self.finder = Finder(self, self.board, self.query_one(TypedLine), self.lists)
@@ -325,7 +330,10 @@ class Inspector(LiveScreen):
         """Shows the flow of the job under the cursor."""
         queue, job_id = self.board.queue, self.table.cursor_id
         if queue is not None and job_id is not None:
-            open_flow(self, self.retrying, queue, job_id, go=self._go_to)
+            open_flow(self, self.retrying, queue, job_id, known=self._known_queues, go=self._go_to)
+
+    def _known_queues(self) -> list[QueueKey]:
+        return [status.queue for status in self.poll.worst_first()]
 
     def _go_to(self, place: JobPlace) -> None:
         if self.has_class("-opened"):
@@ -486,6 +494,20 @@ class Inspector(LiveScreen):
             return [status] if status is not None else []
         statuses = self.poll.worst_first()
         return [one for one in statuses if not marked or one.queue in marked]
+
+    def action_doctor(self) -> None:
+        """Examines the queue; in the queues the marked ones, or all."""
+        everywhere = self.focused is self.queues
+        self.healing.open(partial(self._queues_meant, everywhere), everywhere=everywhere)
+
+    def _go_to_named(self, named: Named) -> None:
+        """Shows what a finding names."""
+        if named.job_id is None:
+            self.lists.go_to_queue(named.queue)
+        elif named.state is None:
+            self.finder.go_to_job(named.queue, named.job_id)
+        else:
+            self._go_to(JobPlace(named.queue, named.state, named.job_id))
 
     def _go_to_held(self, job: HeldJob | None) -> None:
         if job is not None:

@@ -80,16 +80,23 @@ class RowList(CursorList, Generic[R]):
         """How many rows there are."""
         return len(self._rows)
 
-    def show(self, rows: Sequence[R], words: str) -> None:
-        """Shows rows; ``words``, plain text, are what a list without any says."""
+    def show(self, rows: Sequence[R], words: str, *, from_top: bool = False) -> None:
+        """Shows rows; the cursor stays with its row.
+
+        Args:
+            rows: in order.
+            words: what a list without any says; plain text.
+            from_top: whether the cursor stays on the first row instead, whichever that is.
+        """
         self._rows, self._words = rows, words
         now = time.time() * 1000
         for row in rows:
             for place, cell in enumerate(row.cells(now)):
                 self._needs[place] = max(self._needs[place], cell_len(cell.text))
         places = {one.key: place for place, one in enumerate(rows)}
-        if self._selected in places:
-            self.set_reactive(CursorList.cursor, places[self._selected])
+        if from_top or self._selected in places:
+            place = 0 if from_top or self._selected is None else places[self._selected]
+            self.set_reactive(CursorList.cursor, place)
         self.measure()
         self.reveal()
         self.settle()
