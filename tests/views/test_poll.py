@@ -13,9 +13,10 @@ from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import NoPermissionError
 
 from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import Kind
 from qtui.demo.server import EmbeddedServer
-from qtui.views.queues.poll import A_LOOK, SHORTEST_GAP, Poll
-from tests.seeds import QUEUE, job, raw_failed, raw_meta, real_queue
+from qtui.views.queues.poll import A_LOOK, CALM, SHORTEST_GAP, SUBJECT_EVERY, Poll
+from tests.seeds import QUEUE, job, raw_failed, raw_list, raw_meta, real_queue
 from tests.wires import counted, open_proxy
 
 A, B = QueueKey.of("bull", "a"), QueueKey.of("bull", "b")
@@ -171,13 +172,154 @@ class TestPause:
         poll.took = 0.04
         assert poll.gap == pytest.approx(0.4)  # a tenth of its time, no more
 
-    async def test_while_queues_wait_for_their_turn_it_is_as_short_as_it_may_be(
+    async def test_queues_with_events_that_had_no_turn_yet_wait_no_longer_than_need_be(
         self, client: Redis
     ) -> None:
         poll = Poll(client, ["bull"], [f"q{place}" for place in range(A_LOOK + 1)], 60.0)
         await search(poll)
         await poll.look()
+        poll.nudge(poll.statuses)
+        await poll.look()
         await asyncio.wait_for(poll.pause(), 30)  # without a nudge
+        assert len(await poll.look()) == 1
+
+
+class TestCalm:
+    """While nothing happens it looks less often, and what happens by itself shows all the same."""
+
+    @pytest.fixture
+    async def poll(self, client: Redis) -> AsyncIterator[Poll]:
+        """Hears two queues, and has looked at them twice."""
+        for queue in (A, B):
+            await raw_failed(client, "1", queue)
+            await client.zadd(queue.key("failed"), {"1": 1})  # long ago
+        poll = Poll(client, ["bull"], [], 2.0)
+        await search(poll)
+        await poll.look()
+        hearing = await hears(client, poll)
+        yield poll
+        hearing.cancel()
+        await asyncio.wait([hearing])
+
+    async def test_the_pause_grows_while_nothing_happens(self, poll: Poll) -> None:
+        pauses = []
+        for _ in range(5):
+            pauses.append(poll.patience)
+            assert await poll.look() == set()
+        assert pauses == [2.0, 4.0, 8.0, CALM, CALM]
+        assert poll.oldest == 0.0
+
+    async def test_it_is_short_again_once_something_has_happened(
+        self, client: Redis, poll: Poll
+    ) -> None:
+        for _ in range(3):
+            await poll.look()
+        await client.xadd(A.key("events"), {"event": "paused"})
+        await asyncio.wait_for(poll.pause(), 30)
+        assert await poll.look() == {A}
+        assert poll.patience == 2.0
+        await raw_failed(client, "2", B)  # by a release that emits nothing
+        assert await poll.look() == {B}
+        assert poll.patience == 2.0
+
+    async def test_an_event_reads_what_is_visible_and_what_had_it(
+        self, client: Redis, poll: Poll
+    ) -> None:
+        await client.xadd(A.key("events"), {"event": "paused"})
+        await asyncio.wait_for(poll.pause(), 30)
+        before = await _read(client)
+        assert await poll.look() == {A}
+        assert await _read(client) == before + 1
+        await poll.look()
+        assert await _read(client) == before + 1 + 2
+
+    async def test_queues_without_events_are_looked_at_as_before(
+        self, client: Redis, poll: Poll
+    ) -> None:
+        old = QueueKey.of("bull", "old")
+        await client.set(old.key("id"), "1")
+        await client.zadd(old.key("failed"), {"1": 1})
+        await search(poll)
+        for _ in range(3):
+            await poll.look()
+        assert poll.statuses[old].kind is Kind.BULL
+        assert poll.patience == 2.0
+
+    @pytest.mark.parametrize("what", ["an active job", "a limit", "a late job", "a fresh end"])
+    async def test_what_changes_by_itself_is_looked_at_as_before(
+        self, client: Redis, poll: Poll, what: str
+    ) -> None:
+        now = int(time.time() * 1000)
+        if what == "an active job":
+            await raw_list(client, "active", "9", A)
+        elif what == "a limit":
+            await client.set(A.key("limiter"), "5", px=600_000)
+        elif what == "a late job":
+            await client.zadd(A.key("delayed"), {"9": (now - 1000) * 4096})
+        else:
+            await client.zadd(A.key("completed"), {"9": now})
+        poll.subject = lambda: A
+        for _ in range(3):
+            await poll.look()
+        assert poll.patience == 2.0
+
+    async def test_a_job_that_may_be_late_is_looked_at_in_time(
+        self, client: Redis, poll: Poll
+    ) -> None:
+        due = int(time.time() * 1000) + 6_000
+        await client.zadd(A.key("delayed"), {"9": due * 4096})
+        poll.subject = lambda: A
+        for _ in range(5):
+            await poll.look()
+        assert poll.patience <= 6.0
+        await client.zadd(A.key("delayed"), {"9": (due + 600_000) * 4096})
+        poll.nudge([A])
+        while poll.facts is None or poll.facts.due != due + 600_000:
+            await asyncio.sleep(SUBJECT_EVERY)
+            await poll.look()
+        for _ in range(4):
+            await poll.look()
+        assert poll.patience == CALM
+
+    async def test_ages_grow_and_nothing_is_read_for_it(self, client: Redis, poll: Poll) -> None:
+        poll.subject = lambda: A
+        await poll.look()
+        assert poll.facts is not None
+        begin = poll.facts.now
+        await client.config_resetstat()
+        while poll.facts.now == begin:
+            await asyncio.sleep(SUBJECT_EVERY)
+            await poll.look()
+        ran = await client.info("commandstats")
+        assert "cmdstat_zcount" not in ran
+        assert "cmdstat_pttl" not in ran
+
+    async def test_twenty_seconds_of_nothing_cost_few_commands(
+        self, client: Redis, poll: Poll
+    ) -> None:
+        """As many looks and waits as there are then, one after the other."""
+        poll.subject = lambda: A
+        for _ in range(5):
+            await poll.look()
+        await client.config_resetstat()
+        for _ in range(int(20 / poll.patience)):
+            await poll.look()
+        looked = await _commands(client)
+        assert looked.pop("evalsha_ro") == 2
+        assert sum(looked.values()) <= 2 * 2 * 7 + 2  # those of the script, and a PING or CONFIG
+
+
+async def hears(client: Redis, poll: Poll) -> asyncio.Task[None]:
+    """Listens, from the moment that the server has heard of it."""
+
+    async def listen() -> None:
+        while True:
+            await poll.listen()
+
+    listening = asyncio.ensure_future(listen())
+    while not (await client.info("clients"))["blocked_clients"]:
+        pass
+    return listening
 
 
 class TestEvents:
@@ -247,7 +389,7 @@ async def test_what_is_known_outlives_a_lost_server(server: EmbeddedServer, clie
 
 
 class TestManyQueues:
-    MANY = 3 * A_LOOK
+    MANY = 2 * A_LOOK
 
     @pytest.fixture
     async def queues(self, client: Redis) -> list[QueueKey]:
@@ -321,6 +463,12 @@ class TestManyQueues:
         before = await _read(client)
         await poll.look()
         assert await _read(client) - before == self.MANY
+
+
+async def _commands(client: Redis) -> dict[str, int]:
+    """How often each command ran since the statistics were reset, those of scripts included."""
+    found = await client.info("commandstats")
+    return {name.removeprefix("cmdstat_"): one["calls"] for name, one in found.items()}
 
 
 async def _read(client: Redis) -> int:

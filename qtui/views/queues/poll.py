@@ -1,8 +1,9 @@
 """Keeps the queues' counts fresh, at a low price and only while the screen needs them.
 
-One pipelined round trip reads the counts of the visible queues and of those that had events; if
-there are many queues, the others take turns. Events trigger a look, and a timer makes sure that
-nothing is missed. The pause between two looks grows with the time they take.
+A look reads the counts of the visible queues and of those that had events; the others are read
+every refresh, in turns if there are many. Events trigger a look, and a timer makes sure that
+nothing is missed that emits none. The pause between two looks grows with the time they take, and
+while nothing happens.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Final, Protocol
 
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.trouble import FORBIDDEN
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.model import QueueStatus
-from qtui.bullmq.reads.events.stream import can_wait, wait_for_events
+from qtui.bullmq.model import Kind, QueueStatus
+from qtui.bullmq.reads.events.changes import MOST_HEARD, Changes
+from qtui.bullmq.reads.events.stream import can_wait
 from qtui.bullmq.reads.ping import ping
 from qtui.bullmq.reads.queues.discovery import discover
 from qtui.bullmq.reads.queues.elsewhere import look_elsewhere
@@ -27,6 +30,7 @@ from qtui.bullmq.reads.scripted.status import Statuses
 from qtui.bullmq.reads.status import check_permission
 from qtui.bullmq.verdicts.queue import QueueFacts, read_queue_facts
 from qtui.views.queues.elsewhere import elsewhere_words
+from qtui.views.queues.pulse import SHOWN
 
 SHORTEST_GAP: Final = 0.1
 """Least number of seconds between two looks triggered by events."""
@@ -34,14 +38,22 @@ SHORTEST_GAP: Final = 0.1
 GAP_IN_LOOKS: Final = 10
 """Least pause between two looks, in durations of a look: a slow server is asked less often."""
 
-A_LOOK: Final = 200
-"""Queues that a look reads besides the visible ones: about 60 ms of a server's time."""
+A_LOOK: Final = 1_000
+"""Queues that a look reads besides the visible ones: about 6 ms of a server's time, in pieces."""
+
+CALM: Final = 10.0
+"""Seconds between two looks while nothing happens in queues whose events are heard.
+
+That is how late a change shows that emits no event: jobs that are drained, a limit that is set."""
 
 PING_EVERY: Final = 2.0
 """Seconds between two measurements of the round trip."""
 
 SUBJECT_EVERY: Final = 1.0
 """Seconds between two looks at why the queue whose jobs are shown does what it does."""
+
+STUDY_EVERY: Final = 30.0
+"""Seconds between two such looks while nothing happens in that queue."""
 
 WORKERS_EVERY: Final = 10.0
 """Seconds between two readings of CLIENT LIST."""
@@ -109,11 +121,26 @@ class Poll:
         self._pinged_at = float("-inf")
         self._studied_at = float("-inf")
         self._deaf = False
+        self._changes = Changes(client)
+        self._heard: frozenset[QueueKey] = frozenset()
+        """The queues whose events are waited for."""
+        self._quiet = 0
+        """Looks in a row in which nothing had changed."""
+        self._by_event = False
+        """Whether the pause was ended by events, before its time."""
+        self._to_study = False
+        """Whether something has changed in the queue that is shown since its facts were read."""
+        self._worst_first: list[QueueStatus] | None = None
 
     def worst_first(self) -> list[QueueStatus]:
-        """The queues that exist: most failed jobs first, then by name."""
-        known = (status for status in self.statuses.values() if status.exists)
-        return sorted(known, key=lambda status: (-status.failed, status.queue.base))
+        """The queues that exist: most failed jobs first, then by name.
+
+        The same list as long as no status changes; not for changing it.
+        """
+        if self._worst_first is None:
+            known = (status for status in self.statuses.values() if status.exists)
+            self._worst_first = sorted(known, key=lambda one: (-one.failed, one.queue.base))
+        return self._worst_first
 
     async def search(self) -> AsyncIterator[int]:
         """Looks for queues and yields how many are known after each slice of the keyspace."""
@@ -126,7 +153,7 @@ class Poll:
         self._read_at.clear()  # so that the next look reads them all
         self.searching = True
         try:
-            async for found in discover(self._client, self._prefixes):
+            async for found in discover(self._client, self._prefixes, self._counts.read):
                 self._queues.update(found)
                 yield len(self._queues)
         finally:
@@ -144,9 +171,13 @@ class Poll:
 
     @property
     def oldest(self) -> float:
-        """Age of the oldest counts in seconds; 0 if there are none."""
+        """Age of the oldest counts in seconds; 0 if there are none, or nothing happens.
+
+        As long as nothing happens in queues whose events are heard, old counts are as good as new.
+        """
         read_at = next(iter(self._read_at.values()), None)
-        return 0.0 if read_at is None else time.monotonic() - read_at
+        age = 0.0 if read_at is None else time.monotonic() - read_at
+        return 0.0 if self._quiet and age < 2 * CALM else age
 
     @property
     def is_whole(self) -> bool:
@@ -167,9 +198,9 @@ class Poll:
     async def look(self) -> set[QueueKey]:
         """Reads counts; returns the queues whose counts changed.
 
-        Costs one round trip for the visible queues, those with events, those never read, and of
-        the others as many as `A_LOOK` leaves room for; a PING and a CLIENT LIST from time to time,
-        and once a second what `_study` reads.
+        Costs what `Statuses` says for the visible queues, those with events, those never read, and
+        of the others as many as `A_LOOK` leaves room for; those only every refresh where events
+        have ended the pause. From time to time a PING and a CLIENT LIST, and what `_study` reads.
         """
         await self._ping()
         due, never = self._due()
@@ -179,38 +210,72 @@ class Poll:
         statuses = await self._counts.read(due)
         # What is read for the first time is read as fast as it goes, once.
         self.took = (time.perf_counter() - start) * (1 - never / max(1, len(due)))
+        now = time.monotonic()
         for status in statuses:
-            if self.statuses.get(status.queue) != status:
-                changed.add(status.queue)
-            self.statuses[status.queue] = status
+            known = self.statuses.get(status.queue)
+            if known is not status:
+                if known != status:
+                    changed.add(status.queue)
+                    self._worst_first = None
+                self.statuses[status.queue] = status
             self._read_at.pop(status.queue, None)
-            self._read_at[status.queue] = time.monotonic()
+            self._read_at[status.queue] = now
+        self._quiet = 0 if changed or never else self._quiet + 1
         await self._count_workers()
-        await self._study()
+        await self._study(changed)
         return changed
 
-    async def _study(self) -> None:
-        """Reads facts and rates of the queue whose jobs are shown. Costs 30 commands at most."""
+    async def _study(self, changed: Collection[QueueKey]) -> None:
+        """Reads facts and rates of the queue whose jobs are shown. Costs 30 commands at most.
+
+        Where nothing has changed in it, and nothing will by itself, only the time is new.
+        """
         queue = self.subject()
         same = self.facts is not None and self.facts.queue == queue
-        if same and time.monotonic() - self._studied_at < SUBJECT_EVERY:
+        age = time.monotonic() - self._studied_at
+        self._to_study |= queue in changed
+        if same and age < SUBJECT_EVERY:
             return
         if queue is None or queue not in self.statuses:
             self.facts = self.rates = None
             return
         workers = None if self.workers is None else self.workers.get(queue)
+        due = self._to_study or self._lively or age >= STUDY_EVERY
+        if same and self.facts is not None and not due:
+            now = int(time.time() * 1000)
+            self.facts = replace(self.facts, now=max(now, self.facts.now), workers=workers)
+            return
         self.facts = await read_queue_facts(self._client, queue, workers=workers)
         [self.rates] = await read_rates(self._client, [queue])
         self._studied_at = time.monotonic()
+        self._to_study = False
+
+    @property
+    def _lively(self) -> bool:
+        """Whether what is known of the queue that is shown changes even if it emits no event.
+
+        A lock expires, a limit ends, a delayed job is late, and what ended drops out of the rates.
+        """
+        facts, rates = self.facts, self.rates
+        if facts is None:
+            return False
+        late = facts.due is not None and facts.due <= int(time.time() * 1000)
+        recent = rates is not None and rates.of(SHOWN) > 0
+        return bool(facts.active or late or facts.limiter is not None or recent)
 
     def _due(self) -> tuple[list[QueueKey], int]:
         """The queues to read now, and how many of them were never read."""
         never = self._queues - self._read_at.keys()
         due = dict.fromkeys(queue for queue in self.visible() if queue in self._queues)
-        due |= dict.fromkeys(islice(sorted(self._changed & self._queues), A_LOOK))
+        if self._changed:
+            due |= dict.fromkeys(islice(sorted(self._changed & self._queues), A_LOOK))
         room = max(0, A_LOOK - sum(queue not in never for queue in due))
-        due |= dict.fromkeys(sorted(never))
-        due |= dict.fromkeys(islice((one for one in self._read_at if one not in due), room))
+        if never:
+            due |= dict.fromkeys(sorted(never))
+        before = time.monotonic() - (self.refresh / 2 if self._by_event else 0)
+        self._by_event = False
+        others = (one for one, at in self._read_at.items() if at <= before and one not in due)
+        due |= dict.fromkeys(islice(others, room))
         return list(due), len(never)
 
     async def _ping(self) -> None:
@@ -234,15 +299,45 @@ class Poll:
         """Seconds to wait at least before the next look."""
         return max(SHORTEST_GAP, GAP_IN_LOOKS * self.took)
 
+    @property
+    def patience(self) -> float:
+        """Seconds until the next look if nothing happens; longer each time that nothing did."""
+        if not self._quiet or not self.is_whole or self._lively or not self._hears_all:
+            return self.refresh
+        doubled = self.refresh * 2.0 ** min(self._quiet, 10)
+        wait = min(doubled, max(self.refresh, CALM))
+        facts = self.facts
+        if facts is not None and facts.due is not None:  # a job that may be late then
+            wait = min(wait, max(self.refresh, facts.due / 1000 - time.time()))
+        return wait
+
+    @property
+    def _hears_all(self) -> bool:
+        """Whether the events of all queues are waited for."""
+        return self._queues <= self._heard
+
+    def _listened_to(self) -> Iterable[QueueKey]:
+        """The queues whose events are worth to wait for, the most important first.
+
+        Bull's queues have none; one that is gone may come back.
+        """
+        first = [*self.visible(), *(status.queue for status in self.worst_first())]
+        every = dict.fromkeys([*first, *self.statuses])
+        kinds = {queue: self.statuses[queue].kind for queue in every if queue in self.statuses}
+        return (queue for queue, kind in kinds.items() if kind is not Kind.BULL)
+
     async def pause(self) -> None:
         """Returns when the next look is due: after an event, a `nudge`, or the refresh time."""
         gap = self.gap
         await asyncio.sleep(gap)
-        if self.refresh and (self._changed or not self.is_whole):
-            return  # others are waiting for their turn
+        self._by_event = bool(self._changed)
+        if self.refresh and self._changed:
+            return
         try:
-            async with asyncio.timeout(max(0.0, self.refresh - gap) if self.refresh else None):
+            wait = max(0.0, self.patience - gap) if self.refresh else None
+            async with asyncio.timeout(wait):
                 await self._nudge.wait()
+                self._by_event = bool(self._changed)
         except TimeoutError:
             pass
         self._nudge.clear()
@@ -259,16 +354,17 @@ class Poll:
 
     async def listen(self) -> None:
         """Waits for events, for some seconds at most, and asks for a look when one came."""
-        known = [status.queue for status in self.worst_first()]
-        if not known:
+        heard = list(islice(self._listened_to(), MOST_HEARD))
+        self._heard = frozenset(heard)
+        if not heard:
             await asyncio.sleep(SHORTEST_GAP)
             return
         hearer = self.hearer
         read_to = hearer.read_to if hearer is not None else None
         try:
-            changed = await wait_for_events(self._client, known, read_to=read_to)
+            changed = await self._changes.wait(heard, read_to=read_to)
         except FORBIDDEN:
-            self._deaf = True
+            self._deaf, self._heard = True, frozenset()
             return
         if changed:
             self.nudge(changed)

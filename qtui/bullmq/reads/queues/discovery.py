@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import Final, TypeAlias
 
 from qtui.bullmq.ask import ask_everywhere, ask_one, items, present, primaries, text, texts
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import QueueStatus
 from qtui.bullmq.reads.queues.workers import queues_of_workers
 from qtui.bullmq.reads.status import read_status
 
@@ -60,7 +62,13 @@ def _cursor_and_keys(reply: object) -> tuple[str, list[str]]:
     raise TypeError(f"SCAN answered {type(reply).__name__}")
 
 
-async def discover(client: Client, prefixes: Sequence[str]) -> AsyncIterator[list[QueueKey]]:
+Read: TypeAlias = Callable[[Sequence[QueueKey]], Awaitable[list[QueueStatus]]]
+"""Reads the status of queues, in order."""
+
+
+async def discover(
+    client: Client, prefixes: Sequence[str], read: Read | None = None
+) -> AsyncIterator[list[QueueKey]]:
     """Yields the queues as they are found, each once; an empty list for a slice without any.
 
     Candidates are keys ``<prefix>:<name>:meta`` and ``…:id`` (workers and ports write no meta).
@@ -71,15 +79,21 @@ async def discover(client: Client, prefixes: Sequence[str]) -> AsyncIterator[lis
     The queues of connected workers come first, taken from the names of their connections (Worker,
     clientName), so that the list is not empty while a large keyspace is searched.
 
+    Args:
+        client: where to read.
+        prefixes: where to look.
+        read: reads the status of candidates; `read_status` if None.
+
     Costs one CLIENT LIST, one SCAN of the keyspace for each prefix, `KEYS_A_SCAN` keys a call, and
     a few commands for each candidate; on a cluster the same on each primary. Leave the loop to stop
     it.
     """
+    read = read or partial(read_status, client)
     seen: set[QueueKey] = set()
     clients = "\n".join(text(one) or "" for one in await ask_everywhere(client, "CLIENT", "LIST"))
     named = sorted(queues_of_workers(clients, prefixes))
     if named:
-        found = [status.queue for status in await read_status(client, named) if status.exists]
+        found = [status.queue for status in await read(named) if status.exists]
         seen.update(found)
         yield found
     for prefix in sorted(set(prefixes), key=len, reverse=True):
@@ -87,5 +101,5 @@ async def discover(client: Client, prefixes: Sequence[str]) -> AsyncIterator[lis
         async for keys in scan(client, pattern):
             fresh = sorted(_candidates(keys, prefix) - seen)
             seen.update(fresh)
-            statuses = await read_status(client, fresh) if fresh else []
+            statuses = await read(fresh) if fresh else []
             yield [status.queue for status in statuses if status.exists]

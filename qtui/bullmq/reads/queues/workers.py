@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from redis.asyncio.cluster import RedisCluster
@@ -20,6 +20,8 @@ WAITING: Final = frozenset({"bzpopmin", "brpoplpush", "blmove"})
 _PART: Final = re.compile(r"(\S+?)=(\S*)")
 
 _NAMELESS: Final = ""
+_NAMED: Final = ":w:"
+"""Stands between what names the queue and the worker's own name."""
 
 
 class Connection(NamedTuple):
@@ -71,13 +73,12 @@ def count_workers(client_list: str, queues: Iterable[QueueKey]) -> dict[QueueKey
     queue, the number for a queue without visible workers is unknown, not 0.
     """
     connections = connections_in(client_list)
-    every = Counter(one.name for one in connections)
-    waiting = Counter(one.name for one in connections if one.waits)
+    every = _by_owner(one.name for one in connections)
+    waiting = _by_owner(one.name for one in connections if one.waits)
     counts: dict[QueueKey, int | None] = {}
     for queue in queues:
-        by_node = _called(every, name_by_node(queue))
-        spelt_out = _called(every, queue.base)
-        seen = by_node + max((spelt_out + 1) // 2, _called(waiting, queue.base))
+        by_node, spelt_out = every[name_by_node(queue)], every[queue.base]
+        seen = by_node + max((spelt_out + 1) // 2, waiting[queue.base])
         counts[queue] = seen if seen or not waiting[_NAMELESS] else None
     return counts
 
@@ -98,10 +99,16 @@ def queues_of_workers(client_list: str, prefixes: Sequence[str]) -> set[QueueKey
     return found
 
 
-def _called(names: Mapping[str, int], own: str) -> int:
-    return sum(
-        number for name, number in names.items() if name == own or name.startswith(own + ":w:")
-    )
+def _by_owner(names: Iterable[str]) -> Counter[str]:
+    """How many connections each owner has: a name, or what is before a ``:w:`` in one."""
+    found: Counter[str] = Counter()
+    for name, number in Counter(names).items():
+        found[name] += number
+        end = name.find(_NAMED)
+        while end >= 0:
+            found[name[:end]] += number
+            end = name.find(_NAMED, end + 1)
+    return found
 
 
 async def read_workers(
