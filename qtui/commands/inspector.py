@@ -30,11 +30,12 @@ from qtui.operations.flow_rerun.rerun import Rerun
 from qtui.operations.journal.reading import JournalError, read_header
 from qtui.operations.planning.plan import Plan, Resets
 from qtui.operations.planning.proposal import ActionPlan, PlanOptions
+from qtui.operations.planning.several import SeveralPlans
 from qtui.operations.promote.resuming import resume_promotion
 from qtui.operations.remove.resuming import resume_removal
 from qtui.operations.resuming.interrupted import Interrupted
 from qtui.operations.resuming.recorder import Recorder
-from qtui.operations.retry.everywhere import KIND
+from qtui.operations.retry.everywhere import KIND, RetryEverywhere
 from qtui.operations.retry.resuming import resume_everywhere, resume_retry
 from qtui.operations.retry.retry import Retry
 from qtui.operations.undo.resuming import InterruptedUndo
@@ -182,8 +183,14 @@ def make_session(
             return await resume_everywhere(taken, client, RetryWriter(client))
         return await resume_retry(taken, client, RetryWriter(client))
 
-    def retry(plan: Plan, resets: Resets, pace: Pace, reason: str) -> Campaign[Retry]:
-        action = Retry(client, RetryWriter(client), plan, resets)
+    def retry(
+        plan: Plan | SeveralPlans, resets: Resets, pace: Pace, reason: str
+    ) -> Campaign[JobAction]:
+        writer = RetryWriter(client)
+        if isinstance(plan, Plan):
+            action: JobAction = Retry(client, writer, plan, resets)
+        else:
+            action = RetryEverywhere(client, writer, plan.plans, resets, canary=pace.canary)
         return Campaign(client, action, pace, record=replace(record, reason=reason))
 
     def rerun(plan: RerunPlan, resets: Resets, reason: str) -> Campaign[Rerun]:

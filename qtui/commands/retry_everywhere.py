@@ -19,12 +19,12 @@ from qtui.commands.shared.report import Report, tell_reason
 from qtui.commands.shared.run import DONE, INTERRUPTED, NOT_ALL, USAGE, CommandError, Workplace
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.journal.reading import JournalError
-from qtui.operations.planning.plan import Plan, make_plan
+from qtui.operations.planning.plan import Plan
+from qtui.operations.planning.several import plan_several
 from qtui.operations.resuming.interrupted import Interrupted
 from qtui.operations.resuming.recorder import Recorder
 from qtui.operations.retry.everywhere import KIND, RetryEverywhere
 from qtui.operations.retry.resuming import resume_everywhere
-from qtui.operations.supply.selection import query
 from qtui.text import count, plain, plural
 from qtui.verbs import Verb
 from qtui.views.columns import Tone
@@ -175,20 +175,22 @@ async def _plans(
 ) -> list[Plan]:
     """The plan of each queue in which something matches, the one with most failures first."""
     settings, progress = place.settings, ProgressLine()
-    plans = []
+    found = await find_queues(client, settings.prefixes, settings.queues)
+    queues = [one.queue for one in found if one.count(request.state) and not one.kind.refusal]
     try:
-        for status in await find_queues(client, settings.prefixes, settings.queues):
-            if not status.count(request.state) or status.kind.refusal:
-                continue
-            progress.say(f"reading {plain(status.queue.base)}")
-            selection = await query(client, status.queue, request.state, request.filter)
-            plan = await make_plan(client, selection, rate=settings.scan_rate)
-            if plan.jobs:
-                plans.append(plan)
-                if request.dry_run:
-                    report.count(plan.tally.codes)
+        several = await plan_several(
+            client,
+            queues,
+            request.state,
+            request.filter,
+            begins=lambda queue: progress.say(f"reading {plain(queue.base)}"),
+            rate=settings.scan_rate,
+        )
     finally:
         progress.clear()
+    plans = [*several.plans]
+    for plan in plans if request.dry_run else ():
+        report.count(plan.tally.codes)
     report.queues = [one.queue for one in plans]
     return plans
 

@@ -16,7 +16,7 @@ from qtui.operations.flow_rerun.plan import RerunPlan
 from qtui.operations.flow_rerun.rerun import Rerun
 from qtui.operations.planning.plan import Plan, Resets
 from qtui.operations.planning.proposal import ActionPlan, PlanOptions
-from qtui.operations.retry.retry import Retry
+from qtui.operations.planning.several import SeveralPlans
 from qtui.settings import Settings
 from qtui.text import plain
 from qtui.ui.actions import Action
@@ -33,8 +33,9 @@ class Session:
     target: Target
     client: Client
     server: Server
-    campaign: Callable[[Plan, Resets, Pace, str], Campaign[Retry]] | None
-    """Makes a retry; the last argument is its reason. None in read-only mode."""
+    campaign: Callable[[Plan | SeveralPlans, Resets, Pace, str], Campaign[JobAction]] | None
+    """Makes a retry, in one queue or several; the last argument is its reason. None in read-only
+    mode."""
     resume: Callable[[str], Awaitable[Campaign[JobAction]]] | None = None
     """Takes over a campaign that was cut off, by its id in the journal."""
     journal: Path | None = None

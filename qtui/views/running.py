@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from qtui.bullmq.codes import Code, Result, meaning
@@ -13,6 +13,7 @@ from qtui.operations.engine.campaign import VANISHED, Campaign, Phase
 from qtui.operations.journal.lines import NOUNS
 from qtui.operations.queues.queue_action import QueueAction
 from qtui.operations.retry.everywhere import KIND as SEVERAL
+from qtui.operations.retry.everywhere import queues_of
 from qtui.text import count, first_line, plain, plural
 from qtui.verbs import Verb, verb_of
 
@@ -35,6 +36,8 @@ class Run:
         self._unit = NOUNS.get(header.selection.kind, "job")
         self.queue = QueueKey(header.queue, header.prefix)
         """The queue of its jobs; of an action on several queues the first."""
+        self.queues: Sequence[QueueKey] = [self.queue]
+        """The queues of its jobs."""
         self.state: JobState | None = None
         """The state in which the action finds its jobs; None where they are in none, or in any."""
         if self._unit == "job" and header.state in list(JobState):
@@ -42,7 +45,8 @@ class Run:
         several = self._unit == "queue" and campaign.selected > 1
         self.where = plural(campaign.selected, "queue") if several else plain(self.queue.name)
         if header.selection.kind == SEVERAL:
-            self.where = "several queues"
+            self.queues = [queue for queue, _ in queues_of(header)]
+            self.where = plural(len(self.queues), "queue")
         """What it is about, for a banner."""
 
     def take(self, results: Sequence[Result]) -> None:
@@ -56,6 +60,24 @@ class Run:
             if one.done and self.action == Verb.REMOVE_QUEUE:
                 words = one.target
             self.result = self.result or plain(first_line(words))
+
+    def ids_in(self, queue: QueueKey | None, names: Iterable[str]) -> dict[str, str]:
+        """Returns which of its jobs are in a queue: by their ids there, their names in results.
+
+        Jobs of several queues are named by their full keys.
+        """
+        if queue is None or queue not in self.queues:
+            return {}
+        if len(self.queues) == 1 and queue == self.queue:
+            return {name: name for name in names}
+        start = queue.key("")
+        longer = tuple(one.key("") for one in self.queues if one.key("").startswith(start))
+        longer = tuple(one for one in longer if one != start)
+        return {
+            name[len(start) :]: name
+            for name in names
+            if name.startswith(start) and not name.startswith(longer)
+        }
 
     @property
     def id(self) -> str:

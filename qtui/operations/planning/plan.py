@@ -228,6 +228,11 @@ class Plan:
         """Jobs in the selection."""
         return self.tally.jobs if self.selected is None else self.selected
 
+    @property
+    def by_query(self) -> bool:
+        """Whether a query found the jobs, so that their count is typed above a limit."""
+        return isinstance(self.selection, Query)
+
     def count(self, code: Code) -> int:
         """Jobs that are expected to end with ``code``."""
         return self.tally.codes[code]

@@ -102,11 +102,8 @@ class Situation:
     """A deduplication key is under the cursor."""
 
     # Errors by group
-    queues: int = 1
-    """Queues whose failures are grouped."""
     groups: int = 0
     """Groups that a retry would take: the marked ones, or the one under the cursor."""
-    queues_of_groups: int = 0
     mixed: bool = False
     """One of them is what was left of too many kinds of errors."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from textual.binding import BindingType
 from textual.content import Content
@@ -14,7 +14,7 @@ from qtui.bullmq.codes import Code, meaning
 from qtui.operations.engine.pace import Pace
 from qtui.operations.planning.plan import Plan, PlanGroup, Resets
 from qtui.operations.planning.proposal import PlanLine, count_to_type
-from qtui.operations.supply.selection import Query
+from qtui.operations.planning.several import SeveralPlans
 from qtui.text import plain, plural
 from qtui.ui.actions import Situation, Where
 from qtui.ui.actions.dialogs.plan import cannot_go
@@ -22,8 +22,11 @@ from qtui.ui.dialogs.base import GAP, key_hint, toggle
 from qtui.ui.dialogs.plan import PlanDialog, next_canary, next_rate
 from qtui.ui.keys import bindings
 
+AnyPlan: TypeAlias = Plan | SeveralPlans
+"""The plan of a retry in one queue, or in several."""
 
-class RetryDialog(PlanDialog[Plan]):
+
+class RetryDialog(PlanDialog[AnyPlan]):
     """Shows the plan of a retry.
 
     The owner keeps the options, so that they last until qtui ends.
@@ -34,7 +37,7 @@ class RetryDialog(PlanDialog[Plan]):
 
     def __init__(
         self,
-        read: Callable[[Callable[[int, int], None], Callable[[Plan], None]], Awaitable[Plan]],
+        read: Callable[[Callable[[int, int], None], Callable[[Plan], None]], Awaitable[AnyPlan]],
         *,
         title: str,
         resets: Resets,
@@ -50,14 +53,14 @@ class RetryDialog(PlanDialog[Plan]):
         self._keep = keep
 
     @override
-    async def read(self) -> Plan:
+    async def read(self) -> AnyPlan:
         """Reads the plan."""
         return await self._reading(self.progressed, self.take_early)
 
     # What it says
 
     @override
-    def warnings_of(self, plan: Plan) -> Iterator[str]:
+    def warnings_of(self, plan: AnyPlan) -> Iterator[str]:
         """The plan's own, and where a rerun would do better."""
         yield from plan.warnings(self._resets)
         if plan.relative is not None:
@@ -65,17 +68,17 @@ class RetryDialog(PlanDialog[Plan]):
             yield f"To rerun a flow: esc, then f on a job of it, such as {job_id}, then r."
 
     @override
-    def lines_of(self, plan: Plan) -> Content:
+    def lines_of(self, plan: AnyPlan) -> Content:
         """The groups."""
         return self.table([_line(one, plan) for one in plan.groups()])
 
     @override
-    def jobs_of(self, plan: Plan) -> int:
+    def jobs_of(self, plan: AnyPlan) -> int:
         """Jobs to be retried; until all have been read, all of the selection."""
         return plan.count(Code.DONE) if self.is_whole else plan.jobs
 
     @override
-    def go_words(self, plan: Plan) -> str:
+    def go_words(self, plan: AnyPlan) -> str:
         """How many jobs are retried."""
         return f"retry {plural(self.jobs_of(plan), 'job')}"
 
@@ -85,9 +88,9 @@ class RetryDialog(PlanDialog[Plan]):
         return cannot_go(situation)
 
     @override
-    def confirmation_of(self, plan: Plan) -> str:
+    def confirmation_of(self, plan: AnyPlan) -> str:
         """The count of a large query; jobs that were chosen one by one were counted then."""
-        if not isinstance(plan.selection, Query):
+        if not plan.by_query:
             return ""
         return count_to_type(plan.jobs) and str(self.jobs_of(plan))
 
@@ -139,7 +142,7 @@ class RetryDialog(PlanDialog[Plan]):
         self.draw()
 
 
-def _line(group: PlanGroup, plan: Plan) -> PlanLine:
+def _line(group: PlanGroup, plan: AnyPlan) -> PlanLine:
     refusal = ""
     if group.code is not Code.DONE:
         code = f"{int(group.code)} " if group.code is not Code.REFUSED else ""

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
 from textual.worker import Worker
 
-from qtui.bullmq.codes import ForeignQueue
+from qtui.bullmq.codes import ForeignQueue, Result
 from qtui.bullmq.connection.trouble import TROUBLE
 from qtui.bullmq.keys import QueueKey
 from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.following.looking import Following
+from qtui.operations.following.outcome import Outcome
 from qtui.operations.journal.reading import JournalError
 from qtui.text import plain
 from qtui.ui.base import last_words
@@ -68,7 +69,7 @@ class Campaigns:
 
     def on(self, queue: QueueKey | None) -> Run | None:
         """The one that sends jobs of a queue, if there is one."""
-        return next((run for run in self.under_way if run.queue == queue), None)
+        return next((run for run in self.under_way if queue in run.queues), None)
 
     def all(self) -> list[Run]:
         """Those under way, and those that are over and not closed yet; the newest first."""
@@ -77,8 +78,9 @@ class Campaigns:
     def begin(self, campaign: Campaign[JobAction]) -> None:
         """Runs a campaign, and follows its jobs; closes what is over on the same queue."""
         run = Run(campaign)
-        for other in [one for one in self._runs if one.queue == run.queue and not one.under_way]:
-            self._close(other)
+        for other in [one for one in self._runs if not one.under_way]:
+            if not set(run.queues).isdisjoint(other.queues):
+                self._close(other)
         self._runs.insert(0, run)
         campaign.news = partial(self._news, run)
         self._sending[run] = self._screen.start(partial(self._carry_out, run), "retry")
@@ -138,14 +140,12 @@ class Campaigns:
         try:
             async for results in campaign.run():
                 run.take(results)
-                if run.state is not None:
-                    self._board.record(run.queue, run.state, results, run.action)
-                    if follower is not None:  # they may have run already
-                        outcomes = follower.of([one.job_id for one in results])
-                        self._board.note(run.queue, run.state, outcomes)
+                self._record(run, results)
+                if follower is not None:  # they may have run already
+                    self._note(run, follower.of([one.job_id for one in results]))
                 self._draw()
                 self._changed()
-                self._screen.poll.nudge([run.queue])
+                self._screen.poll.nudge(run.queues)
         except ForeignQueue as refusal:
             run.trouble = f"nothing was {run.done}: {plain(run.queue.base)} is {refusal}"
         except JournalError as error:
@@ -166,8 +166,7 @@ class Campaigns:
         while not is_closed():
             try:
                 async for ids in follower.watch(_FOLLOWED, is_closed):
-                    if run.state is not None:
-                        self._board.note(run.queue, run.state, follower.of([*ids]))
+                    self._note(run, follower.of([*ids]))
                     self._draw()
                     self._changed()
             except TROUBLE as error:
@@ -178,6 +177,22 @@ class Campaigns:
                 return
             # Nothing is open just now; the next batch brings more.
             await asyncio.sleep(_LOOK)
+
+    def _record(self, run: Run, results: Sequence[Result]) -> None:
+        """Writes results into the rows of the visible list."""
+        queue, by_name = self._board.queue, {one.job_id: one for one in results}
+        known = run.ids_in(queue, by_name)
+        if run.state is not None and queue is not None and known:
+            own = [by_name[name]._replace(job_id=job_id) for job_id, name in known.items()]
+            self._board.record(queue, run.state, own, run.action)
+
+    def _note(self, run: Run, outcomes: Mapping[str, Outcome]) -> None:
+        """Writes outcomes into the rows of the visible list."""
+        queue = self._board.queue
+        known = run.ids_in(queue, outcomes)
+        if run.state is not None and queue is not None and known:
+            own = {job_id: outcomes[name] for job_id, name in known.items()}
+            self._board.note(queue, run.state, own)
 
     def _news(self, run: Run) -> None:
         """Shows a campaign's progress; asks whether it continues if its brake has paused it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from qtui.bullmq.filter import Filter
 from qtui.bullmq.keys import QueueKey
@@ -73,17 +74,21 @@ class GroupedErrors:
 
         def confirmed() -> None:
             screen.marked.clear()
-            screen.answer(choice)
+            screen.answer(replace(choice, queues=choice.queues[:1]))
 
-        self._retrying.plan_matching(choice.queue, choice.state, choice.filter, confirmed=confirmed)
+        queues, state, wanted = choice.queues, choice.state, choice.filter
+        if len(queues) == 1:
+            self._retrying.plan_matching(queues[0], state, wanted, confirmed=confirmed)
+        else:
+            self._retrying.plan_several(queues, state, wanted, confirmed=confirmed)
 
     def _chosen(self, choice: GroupChoice | None) -> None:
         self._pane.let_others_hunt(False)
         if choice is None:
             return
         board = self._board
-        if choice.elsewhere:
-            others = plural(choice.elsewhere, "other queue has", "other queues have")
+        if elsewhere := len(choice.queues) - 1:
+            others = plural(elsewhere, "other queue has", "other queues have")
             self._screen.say(f"{others} this error too: e in the queues shows them")
         if (choice.queue, choice.state, choice.filter) != (board.queue, board.state, board.filter):
             self._lists.go(choice.queue, choice.state, choice.filter)

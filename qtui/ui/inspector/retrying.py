@@ -13,10 +13,11 @@ from qtui.operations.engine.pace import Pace
 from qtui.operations.journal.lines import NOUNS
 from qtui.operations.journal.reading import JournalError, Summary, unfinished
 from qtui.operations.planning.plan import Plan, Resets, make_plan
+from qtui.operations.planning.several import SeveralPlans, plan_several
 from qtui.operations.supply.selection import Selection, chosen, query
 from qtui.text import plain, plural
 from qtui.ui.dialogs.plan import Confirmed
-from qtui.ui.dialogs.retry import RetryDialog
+from qtui.ui.dialogs.retry import AnyPlan, RetryDialog
 from qtui.ui.inspector.campaigns import Campaigns
 from qtui.ui.inspector.changing import Changing
 from qtui.ui.inspector.live import LiveScreen
@@ -90,6 +91,39 @@ class Retrying:
             confirmed=confirmed,
         )
 
+    def plan_several(
+        self,
+        queues: Sequence[QueueKey],
+        state: JobState,
+        wanted: Filter | None,
+        *,
+        confirmed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Opens the plan for every job of a state that matches in several queues, as one campaign.
+
+        Args:
+            queues: the queues.
+            state: the state, one that can be retried.
+            wanted: which of its jobs; None for all.
+            confirmed: is called when the plan is carried out, before it begins.
+        """
+        session = self._screen.session
+
+        async def read(
+            progress: Callable[[int, int], None], early: Callable[[Plan], None]
+        ) -> SeveralPlans:
+            return await plan_several(
+                session.client,
+                queues,
+                state,
+                wanted,
+                progress=progress,
+                rate=session.settings.scan_rate,
+            )
+
+        where = plural(len(queues), "queue")
+        self._open(read, f"{_words(state, wanted)} in {where}", confirmed=confirmed)
+
     def _ask(
         self,
         select: Callable[[], Awaitable[Selection]],
@@ -105,10 +139,21 @@ class Retrying:
             selection = await select()
             return await make_plan(client, selection, progress=progress, early=early, rate=rate)
 
+        self._open(read, f"{jobs} in {plain(queue.name)}", confirmed=confirmed)
+
+    def _open(
+        self,
+        read: Callable[[Callable[[int, int], None], Callable[[Plan], None]], Awaitable[AnyPlan]],
+        what: str,
+        *,
+        confirmed: Callable[[], None],
+    ) -> None:
+        session = self._screen.session
+
         def keep(resets: Resets, pace: Pace) -> None:
             self.resets, self.pace = resets, pace
 
-        def answered(answer: Confirmed[Plan] | None) -> None:
+        def answered(answer: Confirmed[AnyPlan] | None) -> None:
             if answer is not None:
                 confirmed()
                 self._carry_on(answer)
@@ -116,7 +161,7 @@ class Retrying:
         dry = session.dry(Verb.RETRY)
         dialog = RetryDialog(
             read,
-            title=f"{'Dry run: retry' if dry else 'Retry'} {jobs} in {plain(queue.name)}",
+            title=f"{'Dry run: retry' if dry else 'Retry'} {what}",
             resets=self.resets,
             pace=self.pace,
             keep=keep,
@@ -125,7 +170,7 @@ class Retrying:
         )
         self._screen.app.push_screen(dialog, answered)
 
-    def _carry_on(self, confirmed: Confirmed[Plan]) -> None:
+    def _carry_on(self, confirmed: Confirmed[AnyPlan]) -> None:
         begin = self._screen.session.campaign
         if begin is not None:
             self._board.marks.everything = None

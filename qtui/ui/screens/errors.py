@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
@@ -56,12 +57,16 @@ _DRAWN_EVERY: Final = 0.2
 class GroupChoice:
     """What is to be done with groups."""
 
-    queue: QueueKey
+    queues: Sequence[QueueKey]
+    """The queues of their jobs, the one with the most first; an empty list has none."""
     state: JobState
     filter: Filter | None
     """Finds their jobs; None for all of the state."""
-    elsewhere: int = 0
-    """Other queues that have jobs of the group."""
+
+    @property
+    def queue(self) -> QueueKey:
+        """The queue that has most of their jobs."""
+        return self.queues[0]
 
 
 class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
@@ -279,10 +284,8 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
             enter="fold" if self.focused is not self._list else "jobs" if self._list.length else "",
             running=self._is_retrying(),
             state=self._state,
-            queues=len(self._queues),
             groups=len(chosen),
             has_marks=bool(self._marked_groups()),
-            queues_of_groups=len({queue for group in chosen for queue in group.queues}),
             mixed=any(group.filter is None for group in chosen),
         )
 
@@ -305,8 +308,9 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
         if group.filter is None:
             self.say("These are errors of many kinds; filter the list first.", "warn")
         else:
-            [(queue, _)] = group.queues.most_common(1)
-            self._choose(queue, group.filter, elsewhere=len(group.queues) - 1)
+            [(queue, _), *_] = group.queues.most_common()
+            queues = [queue, *(one for one in group.queues if one != queue)]
+            self.answer(GroupChoice(queues, self._state, self._matching(group.filter)))
 
     def on_key(self, event: events.Key) -> None:
         """Any other key ends a row of presses of ``space``; any clears what was said of marks."""
@@ -348,21 +352,23 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
     def action_retry(self) -> None:
         """Plans a retry of the marked groups, or of the one under the cursor."""
         groups = self._chosen_groups()
-        [queue] = {queue for group in groups for queue in group.queues}
-        self._plan_retry(queue, either([one.filter for one in groups if one.filter is not None]))
+        text = either([one.filter for one in groups if one.filter is not None])
+        self._plan(self, self._choice(groups, text))
 
     def action_retry_all(self) -> None:
         """Plans a retry of the marked groups, or of all where none is marked."""
         if self._marked_groups():
             self.action_retry()
         else:
-            self._plan_retry(self._queues[0], None)
+            self._plan(self, self._choice(self._groups.largest_first(), None))
 
-    def _choose(self, queue: QueueKey, text: str | None, *, elsewhere: int = 0) -> None:
-        self.answer(GroupChoice(queue, self._state, self._matching(text), elsewhere))
-
-    def _plan_retry(self, queue: QueueKey, text: str | None) -> None:
-        self._plan(self, GroupChoice(queue, self._state, self._matching(text)))
+    def _choice(self, groups: Sequence[ErrorGroup], text: str | None) -> GroupChoice:
+        """The jobs of some groups, which a filter finds."""
+        jobs = sum((one.queues for one in groups), Counter[QueueKey]())
+        queues = [queue for queue, _ in jobs.most_common()]
+        if self._hunt is not None:  # others may have them too
+            queues += [queue for queue in self._queues if queue not in jobs]
+        return GroupChoice(queues, self._state, self._matching(text))
 
     def _matching(self, text: str | None) -> Filter | None:
         return self._wanted if text is None else parse_filter(both(self._wanted, text))

@@ -22,8 +22,6 @@ def cannot_retry(situation: Situation) -> str:
         return "There is no group here."
     if situation.mixed:
         return "These are errors of many kinds; filter the list first."
-    if situation.queues_of_groups > 1:
-        return "These groups are in several queues: enter opens one; qtui retry '*' does all."
     return not_retriable(situation) or is_busy(situation)
 
 
@@ -31,8 +29,6 @@ def cannot_retry_all(situation: Situation) -> str:
     """Why all groups, or the marked ones, can't be retried."""
     if situation.has_marks:
         return cannot_retry(situation)
-    if situation.queues > 1:
-        return "These errors are in several queues: enter opens one; qtui retry '*' does all."
     return not_retriable(situation) or is_busy(situation)
 
 

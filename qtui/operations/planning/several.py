@@ -1,0 +1,106 @@
+"""The plan of a retry in several queues: a `Plan` for each, that is shown and confirmed as one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from qtui.bullmq.codes import Code
+from qtui.bullmq.connection.client import Client
+from qtui.bullmq.filter import Filter
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import JobState
+from qtui.operations.planning.plan import Plan, PlanGroup, Resets, make_plan
+from qtui.operations.supply.selection import query
+from qtui.text import plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeveralPlans:
+    """A retry in several queues as it would go now; see `Plan` for what each member says."""
+
+    plans: tuple[Plan, ...]
+    """Those of the queues in which something matches, each a query's."""
+    state: JobState
+
+    @property
+    def jobs(self) -> int:
+        """Jobs in the selection."""
+        return sum(one.jobs for one in self.plans)
+
+    @property
+    def by_query(self) -> bool:
+        """Always: jobs of several queues can't be chosen one by one."""
+        return True
+
+    @property
+    def relative(self) -> str | None:
+        """None: a flow is looked at in the queue of its job."""
+        return None
+
+    def count(self, code: Code) -> int:
+        """Jobs that are expected to end with ``code``."""
+        return sum(one.count(code) for one in self.plans)
+
+    def groups(self) -> list[PlanGroup]:
+        """The jobs grouped by queue, error and fate, largest group first; a queue is the name."""
+        counted: Counter[tuple[str, str, Code, str]] = Counter()
+        for plan in self.plans:
+            name = plain(plan.queue.name)
+            for one in plan.groups():
+                counted[name, one.error, one.code, one.place] += one.jobs
+        return [
+            PlanGroup(name=name, error=error, code=code, place=place, jobs=jobs)
+            for (name, error, code, place), jobs in counted.most_common()
+        ]
+
+    def warnings(self, resets: Resets) -> Iterator[str]:
+        """What to know before confirming, in whole sentences behind the queues; plain text."""
+        said: dict[str, list[str]] = {}
+        for plan in self.plans:
+            for words in plan.warnings(resets):
+                said.setdefault(words, []).append(plain(plan.queue.name))
+        for words, queues in said.items():
+            yield f"{', '.join(queues)}: {words}"
+
+
+async def plan_several(
+    client: Client,
+    queues: Sequence[QueueKey],
+    state: JobState,
+    wanted: Filter | None,
+    *,
+    begins: Callable[[QueueKey], None] = lambda queue: None,
+    progress: Callable[[int, int], None] = lambda seen, total: None,
+    rate: float | None = None,
+) -> SeveralPlans:
+    """Plans a retry of all that matches in some queues, one after the other.
+
+    Args:
+        client: where to read.
+        queues: the queues; those that BullMQ does not run are left out.
+        state: failed or completed.
+        wanted: which of its jobs; None for all.
+        begins: is told which queue is read now.
+        progress: is told how many jobs have been read, and of how many as far as is known.
+        rate: jobs a second at most.
+
+    Costs a `make_plan` for each queue.
+    """
+    plans, before = list[Plan](), 0
+    for queue in queues:
+        begins(queue)
+        seen_here = 0
+
+        def seen(jobs: int, total: int, before: int = before) -> None:
+            nonlocal seen_here
+            seen_here = jobs
+            progress(before + jobs, before + total)
+
+        selection = await query(client, queue, state, wanted)
+        plan = await make_plan(client, selection, progress=seen, rate=rate)
+        before += seen_here
+        if plan.jobs and not plan.status.kind.refusal:
+            plans.append(plan)
+    return SeveralPlans(plans=tuple(plans), state=state)
