@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
+import pytest
 from redis.asyncio import Redis
 
-from qtui.bullmq.reads.scripted.fields import HEAVY, STEP, Fields, Values
+from qtui.bullmq.connection.arrival import BEARABLE
+from qtui.bullmq.connection.client import Client, parse_target
+from qtui.bullmq.connection.client import connect as connect_ours
+from qtui.bullmq.flow.fields import HEAVY, STEP, Fields, Values
+from qtui.demo.server import EmbeddedServer
 from tests.seeds import QUEUE, raw_failed
 from tests.seeds import Fields as FieldsOf
 
 NAMES = ("failedReason", "nothing", "data")
 
 
-async def all_of(client: Redis, ids: Sequence[str]) -> list[Values]:
+async def all_of(client: Client, ids: Sequence[str]) -> list[Values]:
     fields, found = Fields(client, QUEUE, NAMES), list[Values]()
     while len(found) < len(ids):
         some = await fields.first_of(ids[len(found) :])
-        assert 0 < len(some) <= 2 * STEP
+        assert 0 < len(some) <= STEP
         found += some
     return found
 
@@ -51,12 +56,20 @@ async def test_ids_that_look_like_patterns_or_arguments_are_only_ids(client: Red
     assert [one[2] for one in found] == [str(place) for place in range(len(ids))]
 
 
-async def test_large_jobs_are_read_few_at_a_time(client: Redis) -> None:
+@pytest.fixture
+async def ours(server: EmbeddedServer) -> AsyncIterator[Client]:
+    """A client as qtui makes it, which breaks off what is too large."""
+    client = connect_ours(parse_target(server.url), read_only=True)
+    yield client
+    await client.aclose()
+
+
+async def test_large_jobs_are_read_few_at_a_time(client: Redis, ours: Client) -> None:
     large = await raw_failed(
         client, map(str, range(200)), change=lambda _: {"data": "x" * (HEAVY // 10)}
     )
     small = await raw_failed(client, (f"s{number}" for number in range(8 * STEP)))
-    fields, sizes = Fields(client, QUEUE, NAMES), list[int]()
+    fields, sizes = Fields(ours, QUEUE, NAMES), list[int]()
 
     async def read(ids: list[str]) -> None:
         while ids:
@@ -64,17 +77,20 @@ async def test_large_jobs_are_read_few_at_a_time(client: Redis) -> None:
             ids = ids[sizes[-1] :]
 
     await read(small)
-    assert max(sizes) == 2 * STEP
+    assert max(sizes) == STEP
     sizes.clear()
-    # The first could not know, but it stops where they are large.
+    # The first could not know, and is broken off: all of them are more than what is borne.
     await read(large)
-    assert max(sizes) <= 2 * 11
+    assert sizes[0] < STEP
+    assert max(sizes[1:]) <= 11
     await read(small)
-    assert 2 * STEP in sizes
+    assert STEP in sizes
 
 
-async def test_of_huge_jobs_at_least_one_is_read(client: Redis) -> None:
-    ids = await raw_failed(client, map(str, range(5)), change=lambda _: {"data": "x" * (2 * HEAVY)})
-    fields = Fields(client, QUEUE, NAMES)
-    assert [len(await fields.first_of(ids)) for _ in range(2)] == [1, 1]
-    assert [len(one[2] or "") for one in await all_of(client, ids)] == [2 * HEAVY] * 5
+async def test_of_huge_jobs_at_least_one_is_read(client: Redis, ours: Client) -> None:
+    huge = BEARABLE // 2 + HEAVY
+    ids = await raw_failed(client, map(str, range(3)), change=lambda _: {"data": "x" * huge})
+    await client.hset(QUEUE.job(ids[0]), "data", "x" * (2 * huge))
+    fields = Fields(ours, QUEUE, NAMES)
+    assert [len(await fields.first_of(ids[at:])) for at in range(3)] == [1, 1, 1]
+    assert [len(one[2] or "") for one in await all_of(ours, ids)] == [2 * huge, huge, huge]

@@ -155,7 +155,7 @@ def test_a_kill_leaves_all_of_it_or_nothing_and_what_was_done_can_be_undone(
 
     async def act() -> None:
         async with open_proxy(server) as proxy, proxy.client() as through:
-            for script in ("edit", "add", "fields"):
+            for script in ("edit", "add"):
                 await through.script_load(script_text(script))
             process = await asyncio.create_subprocess_exec(
                 *command("--redis", proxy.url, *words, "--yes"), stderr=subprocess.DEVNULL

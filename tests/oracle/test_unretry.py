@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from qtui.bullmq.codes import Result
+from qtui.bullmq.flow.fields import family_of
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.bullmq.reads.scripted.fields import family_of
 from qtui.bullmq.writers.batch import Batch, Picked
 from qtui.bullmq.writers.retry import RetryWriter
 from qtui.bullmq.writers.unretry import Retried, UnretryWriter

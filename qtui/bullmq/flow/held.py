@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qtui.bullmq.ask import Command, ask, text
+from qtui.bullmq.ask import Command, ask, exact, text
 from qtui.bullmq.connection.client import Client
 
 
@@ -14,8 +14,7 @@ async def read_held(
     """Returns what each child's parent holds about it, by the key beside the parent's hash.
 
     The value in ``processed``, the score in ``unsuccessful``, the reason in ``failed``, each only
-    if it is there; None for a job without a parent. As `qtui.bullmq.reads.scripted.fields` adds it
-    to fields of one queue.
+    if it is there; None for a job without a parent.
 
     Args:
         client: where to read.
@@ -40,7 +39,7 @@ async def read_held(
         held = {}
         for name in ("processed", "unsuccessful", "failed"):
             reply = next(replies)
-            value = str(reply) if isinstance(reply, float) else text(reply)
+            value = exact(reply) if isinstance(reply, float) else text(reply)
             if value is not None:
                 held[name] = value
         found.append(held)

@@ -11,11 +11,11 @@ from typing import Final
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
+from qtui.bullmq.flow.fields import Fields, family_of
 from qtui.bullmq.model import JobState
 from qtui.bullmq.new_job.change import Change
 from qtui.bullmq.new_job.editable import EDIT_FIELDS, Editable, read_editable
 from qtui.bullmq.new_job.payload import digest_of
-from qtui.bullmq.reads.scripted.fields import Fields, family_of
 from qtui.bullmq.writers.batch import Batch
 from qtui.bullmq.writers.edit import EditWriter
 from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection

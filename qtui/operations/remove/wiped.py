@@ -10,9 +10,9 @@ from typing import Final, cast
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.flow.below import read_below
 from qtui.bullmq.flow.family import Queues
+from qtui.bullmq.flow.fields import Values
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, JobState, row
-from qtui.bullmq.reads.scripted.fields import Values
 from qtui.bullmq.reads.scripted.whole import Unread, Whole, of_members, rest_of, score_text
 from qtui.bullmq.reads.scripted.wholes import Raw, Wholes
 from qtui.bullmq.writers.batch import Picked

@@ -14,8 +14,8 @@ from typing import Final
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
+from qtui.bullmq.flow.fields import Values
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.reads.scripted.fields import Values
 from qtui.bullmq.writers.batch import Batch, Picked
 from qtui.bullmq.writers.retry import RetryWriter
 from qtui.operations.engine.action import Seen

@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Sequence
 
 from qtui.bullmq.connection.client import Client
+from qtui.bullmq.flow.fields import Fields
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.reads.scripted.fields import Fields
 from qtui.bullmq.writers.batch import Picked
 from qtui.operations.supply.selection import Chosen, Selection, hunt_for
 from qtui.operations.supply.snapshots import IDS_A_PAGE, SNAPSHOT_FIELDS, SnapshotPage

@@ -12,13 +12,13 @@ from typing import Final
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
+from qtui.bullmq.flow.fields import Fields, family_of
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row
 from qtui.bullmq.new_job.change import Change, Edited, Place
 from qtui.bullmq.new_job.editable import EDIT_FIELDS, Editable, read_editable
 from qtui.bullmq.new_job.payload import digest_of
 from qtui.bullmq.reads.page import short_row
-from qtui.bullmq.reads.scripted.fields import Fields, family_of
 from qtui.bullmq.writers.batch import Batch
 from qtui.bullmq.writers.edit import EditWriter
 from qtui.bullmq.writers.unedit import UneditWriter
