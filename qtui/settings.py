@@ -76,6 +76,10 @@ class Settings:
     tls_server_name: str | None = None
     tls_insecure: bool = False
     profile: str = ""
+    bell: bool = False
+    """Whether the terminal's bell rings when a burst of failures begins."""
+    notify: bool = False
+    """Whether the terminal is asked for a notification of the desktop then (OSC 9)."""
     theme: str | None = None
     keys: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Keys by the id of the action; the screen checks that such an action exists."""
@@ -114,7 +118,7 @@ _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _TLS_TEXTS: Final = ("tls-ca", "tls-cert", "tls-key", "tls-server-name")
 _PROFILE_KEYS: Final = (
     *("redis", "prefix", "queue", "read-only", "allow", "refresh", "scan-rate"),
-    *("announced", *_TLS_TEXTS, "tls-insecure"),
+    *("announced", *_TLS_TEXTS, "tls-insecure", "bell", "notify"),
 )
 _KEYS: Final = (*_PROFILE_KEYS, "theme", "keys", "profiles")
 _TYPES: Final[Mapping[type, str]] = {
@@ -194,6 +198,8 @@ def load(
         tls_server_name=_text(pick("tls-server-name", "tls_server_name")),
         tls_insecure=bool(pick("tls-insecure", "tls_insecure")),
         profile=profile,
+        bell=bool(pick("bell", "bell")),
+        notify=bool(pick("notify", "notify")),
         theme=None if theme is None else str(theme),
         keys=MappingProxyType({name: str(key) for name, key in file.section("keys").items()}),
     )
@@ -408,7 +414,7 @@ def _mismatch(key: str, value: object) -> str:
     if key == "allow":
         fine = isinstance(value, list) and all(isinstance(item, str) for item in value)
         return "" if fine else 'a list of actions, such as ["retry", "pause"]'
-    if key in ("read-only", "tls-insecure"):
+    if key in ("read-only", "tls-insecure", "bell", "notify"):
         return "" if isinstance(value, bool) else "true or false"
     if key in ("refresh", "scan-rate"):
         number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -128,6 +128,17 @@ def span(milliseconds: float) -> str:
     return f"{hours} h {minutes} m"
 
 
+def rough(milliseconds: float) -> str:
+    """A duration for a line that is read at a glance: ``40 s``, ``3 min``, ``5 h``, ``9 d``."""
+    if not abs(milliseconds) < _AGES:
+        return "?"
+    seconds = max(0, round(milliseconds / 1000))
+    for limit, unit, name in ((90, 1, "s"), (5400, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{round(seconds / unit)} {name}"
+    return f"{count(round(seconds / 86_400))} d"
+
+
 _PIECE: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
 _IN_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 

@@ -26,6 +26,7 @@ retry = "t"
 "mark.all" = "ctrl+a"
 
 [profiles.prod]
+bell = true
 redis = "redis://:${PROD_PASSWORD}@prod"
 prefix = ["bull", "{eu}:bull", "bull"]
 read-only = true
@@ -101,6 +102,7 @@ def test_the_top_of_the_file_holds_where_the_profile_is_silent(config: Path) -> 
     assert (dev.profile, dev.theme) == ("dev", "nord")
     prod = load({"profile": "prod"}, {"PROD_PASSWORD": SECRET}, config)
     assert prod.prefixes == ("bull", "{eu}:bull")
+    assert (top.bell, prod.bell, prod.notify) == (False, True, False)
 
 
 def test_flags_replace_lists_and_zero_is_a_value(config: Path) -> None:
@@ -187,6 +189,7 @@ def test_a_variable_is_needed_only_where_its_text_counts(config: Path) -> None:
         ("prefix = []", "prefix must be text or a list of texts, not an empty one"),
         ("queue = ['a', 1]", "queue must be text or a list of texts, not a list"),
         ("read-only = 'hunter2'", "read-only must be true or false, not text"),
+        ("notify = 1", "notify must be true or false, not a number"),
         ("read-only = 1", "read-only must be true or false, not a number"),
         (
             "allow = 'retry'",

@@ -45,6 +45,8 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.widget import Widget
 
+from qtui.text import plain
+
 INTERRUPTED: Final = 130
 """The exit code after ctrl+c, a signal or a hang-up."""
 
@@ -77,6 +79,14 @@ _GIVE_BACK: Final = (
     + "".join(f"\x1b[?{mode}l" for mode in (*_MOUSE, 1016))
     + "\x1b[<u\x1b[?1049l\x1b[?25h\x1b[?1004l"
 )
+
+_SAVE_TITLE: Final = "\x1b[22;2t"
+_RESTORE_TITLE: Final = "\x1b[23;2t"
+_UNTITLED: Final = frozenset({"", "dumb", "linux"})
+"""Terminals (TERM) that have no title."""
+
+_LONGEST: Final = 200
+"""Characters of a title or a notification."""
 
 _GONE: Final = (QueryError, ScreenError)
 
@@ -187,6 +197,9 @@ class Terminal(LinuxDriver):
         self._output: Output | None = None
         self._continued = False
         self._ending = False
+        self._title = ""
+        self._is_titled = False
+        """Whether the terminal's own title is on its stack, to be restored."""
         super().__init__(app, debug=debug, mouse=mouse, size=size)
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
             if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
@@ -254,6 +267,7 @@ class Terminal(LinuxDriver):
         self._request_terminal_sync_mode_support()
         self._query_in_band_window_resize()
         self._tell_size()
+        self.set_title(self._title)
 
     def _take(self) -> None:
         try:
@@ -293,7 +307,8 @@ class Terminal(LinuxDriver):
         cooked, self._cooked = self._cooked, None
         output, self._output = self._output, None
         if output is not None:
-            output.finish(_GIVE_BACK, _DRAIN)
+            output.finish(_GIVE_BACK + (_RESTORE_TITLE if self._is_titled else ""), _DRAIN)
+            self._is_titled = False
         if cooked is not None:
             with contextlib.suppress(termios.error):
                 termios.tcsetattr(self.fileno, termios.TCSANOW, cooked)
@@ -320,6 +335,24 @@ class Terminal(LinuxDriver):
         output = self._output
         if output is not None:
             output.write(data)
+
+    # What it says to one who looks elsewhere
+
+    def set_title(self, words: str) -> None:
+        """Names the terminal's window or tab (OSC 2); its own title comes back in the end."""
+        self._title = words
+        if words and os.environ.get("TERM", "") not in _UNTITLED:
+            save = "" if self._is_titled else _SAVE_TITLE
+            self._is_titled = True
+            self.write(f"{save}\x1b]2;{_harmless(words)}\x07")
+
+    def ring(self) -> None:
+        """Rings the bell."""
+        self.write("\x07")
+
+    def notify(self, words: str) -> None:
+        """Has the terminal show a notification of the desktop (OSC 9), if it can."""
+        self.write(f"\x1b]9;qtui: {_harmless(words)}\x07")
 
     # Lending it to another program
 
@@ -426,6 +459,11 @@ class Terminal(LinuxDriver):
             super().process_message(message)
 
 
+def _harmless(words: str) -> str:
+    """The words without anything that would end the sequence that holds them, or be one."""
+    return plain(words)[:_LONGEST]
+
+
 def _unheard(number: int, frame: FrameType | None) -> None:
     """Handles a signal that is meant for another program."""
 
@@ -465,6 +503,21 @@ class TerminalApp(App[None]):
         if not self.leaving:
             self.leaving = True
             super().exit(result, return_code, message)
+
+    def set_window_title(self, words: str) -> None:
+        """Names the terminal's window or tab."""
+        if isinstance(self._driver, Terminal):
+            self._driver.set_title(words)
+
+    def ring(self) -> None:
+        """Rings the terminal's bell."""
+        if isinstance(self._driver, Terminal):
+            self._driver.ring()
+
+    def notify_desktop(self, words: str) -> None:
+        """Asks the terminal for a notification of the desktop; many do not know how."""
+        if isinstance(self._driver, Terminal):
+            self._driver.notify(words)
 
     def suspend_to_shell(self) -> bool:
         """Stops the program until ``fg``; False where there is no shell to go back to."""

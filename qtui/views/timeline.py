@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from math import ceil
+from math import ceil, log
 from typing import Final
 
 from qtui.bullmq.reads.queues.timeline import DAY, HOUR, MINUTE, SECOND, FinishCounts
@@ -26,11 +26,42 @@ _STEPS: Final = (
 """Steps between two times of the scale; if none fits, the step is a number of bars."""
 
 
-def column(jobs: int, peak: int, lines: int) -> str:
-    """A bar of one cell's width, from the top line to the lowest; ``peak`` fills all lines."""
+_NEWS: Final = 10
+"""Jobs of a bar that is worth seeing among the newest ones."""
+
+_NEWEST: Final = 6
+"""The part of the bars that are the newest ones: one in so many."""
+
+_LOWEST: Final = 8
+"""How many times a bar fits into the highest, from which on it looks like a bar of one job."""
+
+
+def is_steep(counts: Sequence[int]) -> bool:
+    """Whether an old peak hides news: many jobs among the newest bars, drawn like none.
+
+    Then the bars are drawn by the logarithms of their jobs.
+    """
+    newest = counts[-max(1, len(counts) // _NEWEST) :]
+    news = max(newest, default=0)
+    return news >= _NEWS and news * _LOWEST < max(counts)
+
+
+def column(jobs: int, peak: int, lines: int, *, steep: bool = False) -> str:
+    """A bar of one cell's width, from the top line to the lowest; ``peak`` fills all lines.
+
+    Args:
+        jobs: the jobs of the bar.
+        peak: those of the highest bar.
+        lines: the height.
+        steep: whether to draw by logarithms, see `is_steep`.
+    """
     if jobs <= 0:
         return " " * (lines - 1) + NO_JOBS
-    eighths = max(1, min(8 * lines, -(-8 * lines * jobs // max(1, peak))))
+    if steep:
+        height = ceil(8 * lines * log(jobs + 1) / log(max(2, peak + 1)))
+    else:
+        height = -(-8 * lines * jobs // max(1, peak))
+    eighths = max(1, min(8 * lines, height))
     return "".join(
         _EIGHTHS[max(0, min(8, eighths - 8 * below))] for below in range(lines - 1, -1, -1)
     )

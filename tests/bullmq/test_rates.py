@@ -36,3 +36,12 @@ async def test_a_key_of_another_type_says_nothing(client: Redis) -> None:
     await client.set(QUEUE.key("completed"), "x")
     [rates] = await read_rates(client, [QUEUE])
     assert rates.completed == dict.fromkeys(WINDOWS, None)
+
+
+async def test_counters_that_only_grow(client: Redis) -> None:
+    await client.set(QUEUE.key("id"), 41)
+    await client.hset(QUEUE.key("metrics:completed"), "count", "7")
+    await client.hset(QUEUE.key("metrics:failed"), "count", "x")
+    [rates, none] = await read_rates(client, [QUEUE, QueueKey.of("bull", "none")])
+    assert (rates.added_ever, rates.completed_ever, rates.failed_ever) == (41, 7, None)
+    assert (none.added_ever, none.completed_ever, none.failed_ever) == (None, None, None)

@@ -71,9 +71,14 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._ahead = 0.0
-        true = time.time
+        self._true = true = time.time
         monkeypatch.setattr(time, "time", lambda: true() + self._ahead)
 
-    def forward(self, hours: float) -> None:
-        """Lets hours pass."""
-        self._ahead += 3600 * hours
+    @property
+    def now(self) -> float:
+        """The time by this clock, ms since the epoch."""
+        return 1000 * (self._true() + self._ahead)
+
+    def forward(self, hours: float = 0.0, *, seconds: float = 0.0) -> None:
+        """Lets time pass."""
+        self._ahead += 3600 * hours + seconds

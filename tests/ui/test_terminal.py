@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pexpect
@@ -32,6 +33,8 @@ HOSTILE = (
 )
 
 _POINTER_SHAPE = re.compile(r"\x1b\]22;[a-z-]+\x07")
+_TITLE = re.compile("\x1b\\]2;qtui[^\x00-\x1f\x7f-\x9f]*\x07")
+_NOTE = re.compile("\x1b\\]9;qtui: [^\x00-\x1f\x7f-\x9f]*\x07")
 _CONTROLS = re.compile(
     "[\x00-\x06\x07\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\u200f\u202a-\u202e\u2066-\u2069]"
 )
@@ -106,7 +109,7 @@ async def test_nothing_in_a_job_gets_an_escape_or_markup_out(
         child.send("qq")
         child.expect(pexpect.EOF)
         out += str(child.before)
-    printed = _TEXTUAL_CSI.sub("", _POINTER_SHAPE.sub("", out))
+    printed = _TEXTUAL_CSI.sub("", _TITLE.sub("", _POINTER_SHAPE.sub("", out)))
     assert "pwned" in printed, "the hostile text was never shown, so this proves nothing"
     for escape in ("\x1b]52", "\x1b]0", "\x1b[66;66H", "\x1b[5m"):
         assert escape not in out
@@ -114,6 +117,31 @@ async def test_nothing_in_a_job_gets_an_escape_or_markup_out(
     assert not found, printed[max(0, found.start() - 40) : found.end() + 40]
     assert "[/foo]" in printed
     assert "[@click=app.quit]" in printed
+
+
+@pytest.mark.parametrize("calls", [True, False])
+async def test_a_burst_names_the_window_and_calls_where_a_setting_asks_for_it(
+    client: redis.asyncio.Redis, redis_url: str, tmp_path: Path, *, calls: bool
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("bell = true\nnotify = true\n" if calls else "")
+    await fill(redis_url, "payments", 1)
+    with program("--redis", redis_url, "--config", str(config)) as child:
+        out = drain(child, "\x1b]2;qtui · 1 failed\x07")
+        assert out.endswith("\x1b[22;2t\x1b]2;qtui · 1 failed\x07"), "the old title is not kept"
+        await fill(redis_url, "payments", 30, error=lambda place: f"{HOSTILE[:-1]} boom")
+        out += drain(child, "\x1b]2;qtui · 31 failed · burst\x07")
+        child.send("q")
+        child.expect(pexpect.EOF)
+        out += str(child.before)
+    notes = _NOTE.findall(out)
+    assert len(notes) == calls
+    assert all("failed in 20 s" in note and "pwned" in note for note in notes)
+    rest = _TITLE.sub("", _NOTE.sub("", _POINTER_SHAPE.sub("", out)))
+    assert rest.count("\x07") == calls, "it rings once, or not at all"
+    found = _CONTROLS.search(_TEXTUAL_CSI.sub("", rest.replace("\x07", "")))
+    assert not found
+    assert out.rfind("\x1b[23;2t") > out.rfind("\x1b]2;"), "the title is not given back"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])

@@ -276,7 +276,7 @@ async def test_another_room_asks_for_other_bars() -> None:
         assert app.line.room == 30
         # Until they come the newest ones are shown.
         line = await show(pilot, hour(60), focus=True)
-        assert drawn(line) == ["1 h  ▁▁▁" + "·" * 26 + "▁ 03:12~now  7 failed"]
+        assert drawn(line) == ["1 h  ▆▃▂" + "·" * 26 + "▇ 03:12~now  7 failed"]
         assert reversed_cells(line) == [34]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 import redis.asyncio
@@ -134,3 +135,22 @@ async def test_a_click_is_about_the_job_that_is_seen(redis_url: str) -> None:
         await fill(redis_url, "payments", 2)
         await driver.sees("▲ 2 newer (g)")
         assert table.cursor_id == ids[-1]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+async def test_a_burst_shows_in_the_title_and_in_its_queue(
+    redis_url: str, size: tuple[int, int]
+) -> None:
+    await fill(redis_url, "payments", 12, name="old")
+    await fill(redis_url, "mail", 1)
+    async with inspector(redis_url, size=size) as driver:
+        await driver.until(lambda: driver.inspector.board.queue, "a queue")
+        await fill(redis_url, "payments", 60, error=lambda at: "getaddrinfo EAI_AGAIN")
+        await driver.sees("failed in 20 s · getadd")
+        assert re.search(r" payments +\+\d+ failed in", driver.line_with("failed in 20 s"))
+        row = driver.inspector.queues.render_line
+        await driver.until(lambda: re.search(r"payments +\+\d+ +72", row(1).text), "the burst")
+        await fill(redis_url, "mail", 30, error=lambda at: "Timeout of 5000ms exceeded")
+        await driver.until(
+            lambda: re.search(r"mail: \+\d+ failed in 20 s · Timeout", driver.text()), "the other"
+        )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from qtui.bullmq.reads.queues.timeline import DAY, HOUR, MINUTE, SECOND, FinishCounts, TimeWindow
-from qtui.views.timeline import Reading, column, per
+from qtui.views.timeline import Reading, column, is_steep, per
 
 NOW = 1_795_317_121_661
 """2026-11-22 03:12:01.661, UTC."""
@@ -108,6 +108,21 @@ def test_moments_are_as_short_as_they_can_be(
 )
 def test_the_scale_has_round_times(facts: FinishCounts, cells: int, scale: str) -> None:
     assert Reading(facts, "failed").scale(0, cells) == scale
+
+
+def test_a_burst_is_seen_beside_an_old_peak() -> None:
+    hour = [0] * 60
+    hour[20], hour[58] = 20_000, 160
+    assert is_steep(hour)
+    assert [column(jobs, 20_000, 1, steep=True) for jobs in (0, 1, 160, 20_000)] == list("·▁▅█")
+    assert [column(jobs, 20_000, 2, steep=True) for jobs in (1, 160, 20_000)] == [" ▂", "▁█", "██"]
+    hour[58] = 9  # not worth it
+    assert not is_steep(hour)
+    hour[58] = 2_500  # an eighth of the peak is seen anyway
+    assert not is_steep(hour)
+    hour[40], hour[58] = 160, 0  # old
+    assert not is_steep(hour)
+    assert not is_steep([0])
 
 
 def test_columns_and_units() -> None:

@@ -6,7 +6,7 @@ The loops are workers of the group ``watch``. They never touch widgets; they cal
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from typing_extensions import override
@@ -15,6 +15,7 @@ from qtui.bullmq.connection.trouble import TROUBLE, is_refusal
 from qtui.bullmq.keys import QueueKey
 from qtui.ui.base import QtuiScreen
 from qtui.ui.session import Session
+from qtui.views.queues.bursts import Burst, Bursts
 
 _FIRST_PAUSE: Final = 0.25
 _LONGEST_PAUSE: Final = 5.0
@@ -26,6 +27,7 @@ class LiveScreen(QtuiScreen[None]):
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self.poll = session.poll()
+        self.bursts = Bursts(session.client)
         self.lost = ""
         """Why the server does not answer; empty while it does."""
         self._refusals: set[str] = set()
@@ -34,6 +36,10 @@ class LiveScreen(QtuiScreen[None]):
 
     def looked(self, changed: set[QueueKey]) -> None:
         """Counts were read; ``changed`` are the queues in which something happened."""
+        raise NotImplementedError
+
+    def bursts_changed(self, begun: Sequence[Burst]) -> None:
+        """Failures were counted; some bursts may have begun."""
         raise NotImplementedError
 
     def connection_changed(self) -> None:
@@ -99,7 +105,9 @@ class LiveScreen(QtuiScreen[None]):
             await self._look()
 
     async def _look(self) -> None:
-        self.looked(await self.poll.look())
+        changed = await self.poll.look()
+        self.looked(changed)
+        self.bursts_changed(await self.bursts.look(self.poll.statuses, changed))
 
     async def _count_for_ever(self) -> None:
         while True:

@@ -52,6 +52,7 @@ from qtui.ui.screens.limits import LimitsScreen
 from qtui.ui.screens.schedulers import SchedulersScreen
 from qtui.ui.screens.workers import HeldJob, WorkersScreen
 from qtui.ui.session import Session
+from qtui.ui.terminal import TerminalApp
 from qtui.ui.widgets.bars import Banners, Bar, KeyBar, StateTabs, StatusLine
 from qtui.ui.widgets.cursor_list import OLDER_EVERY, CursorList
 from qtui.ui.widgets.document import DocumentView
@@ -64,6 +65,7 @@ from qtui.views.job_json import job_text
 from qtui.views.lists.board import Board
 from qtui.views.lists.listing import Listing
 from qtui.views.lists.places import JobPlace
+from qtui.views.queues.bursts import Burst
 from qtui.views.running import Run
 
 _NARROW: Final = 110
@@ -130,7 +132,7 @@ class Inspector(LiveScreen):
         """The events that were looked at last."""
         self._said_about: Listing | None = None
         """The list that was shown when something was said, which is not true of another one."""
-        self._around = Surroundings(self.session, self.board, self.poll)
+        self._around = Surroundings(self.session, self.board, self.poll, self.bursts)
         self.bars = TimelinePane(self, self.board, self.timeline)
         self.job = JobDetail(self, self.detail, lambda: self.poll.facts)
         self.list = ListPane(
@@ -200,6 +202,9 @@ class Inspector(LiveScreen):
 
     def _grow_older(self) -> None:
         self._draw_header()
+        self._draw_title()
+        self._name_window()
+        self.queues.show_bursts(self.bursts.all(time.time() * 1000))
         if self.job.id != self.table.cursor_id:
             self._load_detail()
         self.job.grow_older()
@@ -240,6 +245,30 @@ class Inspector(LiveScreen):
         self.list.look_at_locks()
         self._draw_header()
         self._draw_around()
+
+    @override
+    def bursts_changed(self, begun: Sequence[Burst]) -> None:
+        """Shows bursts of failures, and calls one who looks elsewhere when some begin."""
+        now = time.time() * 1000
+        self.queues.show_bursts(self.bursts.all(now))
+        self._draw_title()
+        self._name_window()
+        if not begun:
+            return
+        worst = max(begun, key=lambda one: one.failed)
+        others = f" · {plural(len(begun) - 1, 'more queue')}" if len(begun) > 1 else ""
+        words = f"{plain(worst.queue.name)}: {worst.words(now)}{others}"
+        if worst.queue != self.board.queue or others:
+            self.say(words, "bad")
+        if isinstance(self.app, TerminalApp):
+            if self.session.settings.bell:
+                self.app.ring()
+            if self.session.settings.notify:
+                self.app.notify_desktop(words)
+
+    def _name_window(self) -> None:
+        if isinstance(self.app, TerminalApp):
+            self.app.set_window_title(self._around.window_title())
 
     def connection_changed(self) -> None:
         """The server went away: what is on the screen stays, marked as stale. Or it came back."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
+
+from rich.cells import cell_len
 
 from qtui.bullmq.model import QueueStatus
 from qtui.text import age, count, plain, plural
@@ -10,8 +13,9 @@ from qtui.ui.keys import keys_by_id
 from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, StateTabs, about, header
 from qtui.views.lists.board import Board
+from qtui.views.queues.bursts import Bursts
 from qtui.views.queues.poll import Poll
-from qtui.views.queues.pulse import pulse
+from qtui.views.queues.pulse import Seen, pulse
 
 _FRESH: Final = 5.0
 """Seconds up to which the age of counts is not shown."""
@@ -20,8 +24,9 @@ _FRESH: Final = 5.0
 class Surroundings:
     """Draws the bars of a screen from what it looks at."""
 
-    def __init__(self, session: Session, board: Board, poll: Poll) -> None:
+    def __init__(self, session: Session, board: Board, poll: Poll, bursts: Bursts) -> None:
         self._session = session
+        self._bursts = bursts
         self._board = board
         self._poll = poll
         self._first_key = min(keys_by_id(session.settings.keys, "move.first"), key=len)
@@ -68,16 +73,26 @@ class Surroundings:
         if status is None:
             bar.say([])
             return
-        left = [(f" {plain(status.queue.name)}  ", "strong")]
+        left, right = [(f" {plain(status.queue.name)}  ", "strong")], self._condition(newer)
         if opened:
             left.append((f"· {opened}  ", "strong"))
-        facts = self._poll.facts
+        facts, poll = self._poll.facts, self._poll
         if facts is not None and facts.queue == status.queue:
-            left += [*pulse(facts, self._poll.rates), ("  ", "")]
+            now, taken = time.time() * 1000, sum(cell_len(words) for words, _ in (*left, *right))
+            burst = self._bursts.of(status.queue, now)
+            seen = Seen(facts=facts, rates=poll.rates, meter=poll.meter, burst=burst)
+            left += [*pulse(seen, now=now, room=bar.size.width - taken), ("  ", "")]
         elif status.paused:
             left.append(("paused  ", "warn"))
-        left.append((about(status, self._poll.workers), "faint"))
-        bar.say(left, self._condition(newer))
+        left.append((about(status, poll.workers), "faint"))
+        bar.say(left, right)
+
+    def window_title(self) -> str:
+        """What the terminal's title says: failed jobs in all queues, and whether a burst is on."""
+        name = f"qtui {plain(self._session.settings.profile)}".strip()
+        failed = sum(status.failed for status in self._poll.statuses.values())
+        words = [name, f"{count(failed)} failed"] if failed else [name]
+        return " · ".join([*words, "burst"] if self._bursts.all(time.time() * 1000) else words)
 
     def _condition(self, newer: int) -> list[tuple[str, str]]:
         right = [(f" ▲ {count(newer)} newer ({self._first_key}) ", "warn")] if newer else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -19,6 +19,7 @@ from qtui.bullmq.model import JobState, QueueStatus
 from qtui.text import count, plain
 from qtui.ui.widgets.cursor_list import CursorList, fit, fit_ends, strip
 from qtui.views.lists.marks import Painting
+from qtui.views.queues.bursts import Burst
 
 _FAINT_DOT: Final = "·"
 _NUMBERS: Final = ((7, 8, 7), (7, 8), (7,))
@@ -39,6 +40,7 @@ class QueueList(CursorList):
         "queue-list--cursor-blurred",
         "queue-list--mark",
         "queue-list--bad",
+        "queue-list--burst",
         "queue-list--faint",
     }
 
@@ -49,6 +51,7 @@ class QueueList(CursorList):
         & > .queue-list--cursor-blurred { background: $surface; text-style: bold; }
         & > .queue-list--mark { color: $text-accent; text-style: bold; }
         & > .queue-list--bad { color: $text-error; }
+        & > .queue-list--burst { color: $text-error; text-style: bold; }
         & > .queue-list--faint { color: $text-disabled; }
     }
     """
@@ -64,6 +67,8 @@ class QueueList(CursorList):
         self._statuses: Sequence[QueueStatus] = ()
         self._selected: QueueKey | None = None
         self._words = ""
+        self._bursts: dict[QueueKey, str] = {}
+        """How many failed, in words, in the queues with a burst of failures."""
         self.marks: set[QueueKey] = set()
         """The marked queues: those that an action on queues is about."""
         self.painting = Painting()
@@ -146,6 +151,13 @@ class QueueList(CursorList):
         self.settle()
         self.refresh()
 
+    def show_bursts(self, bursts: Mapping[QueueKey, Burst]) -> None:
+        """Shows in which queues many jobs failed a moment ago."""
+        words = {queue: one.short for queue, one in bursts.items()}
+        if words != self._bursts:
+            self._bursts = words
+            self.refresh()
+
     def select(self, queue: QueueKey) -> None:
         """Puts the cursor on a queue without posting `Selected`."""
         self._selected = queue
@@ -209,14 +221,19 @@ class QueueList(CursorList):
         failed = status.counts.get(JobState.FAILED)
         active = status.counts.get(JobState.ACTIVE)
         mark = "●" if status.queue in self.marks else " "
+        words, burst = f"{sign}{plain(status.queue.name)}", self._bursts.get(status.queue, "")
+        beside = cell_len(burst) if cell_len(words) + 1 + cell_len(burst) < name else 0
         segments = [
             Segment(mark, self.part("mark")),
-            Segment(fit_ends(f"{sign}{plain(status.queue.name)}", name - 1)),
+            Segment(fit_ends(words, name - 1 - beside)),
+            Segment(burst if beside else "", self.part("burst")),
         ]
         for place_of, (number, room) in enumerate(
             zip((failed, status.waiting, active), rooms, strict=False)
         ):
             segments.append(self._number(number, room, bad=place_of == 0))
+        if burst and not beside:  # where the name needs the room, in place of how many ever failed
+            segments[3] = Segment(fit(burst, rooms[0], right=True), self.part("burst"))
         return strip(segments, width, base)
 
     def _number(self, number: int | None, room: int, *, bad: bool) -> Segment:

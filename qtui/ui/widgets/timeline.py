@@ -5,7 +5,7 @@ What it needs is asked for with `Timeline.WindowChanged`; the owner answers with
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, Final
 
 from rich.segment import Segment
@@ -20,7 +20,7 @@ from qtui.bullmq.reads.queues.timeline import FinishCounts, TimeWindow
 from qtui.ui.actions import Where
 from qtui.ui.keys import bindings
 from qtui.ui.widgets.cursor_list import fit, ink, strip
-from qtui.views.timeline import NO_JOBS, Reading, column
+from qtui.views.timeline import NO_JOBS, Reading, column, is_steep
 
 TALL: Final = 3
 """Lines with which it has bars of two lines, and a scale."""
@@ -304,12 +304,13 @@ class Timeline(Widget, can_focus=True):
             return []
         start, cells = self._layout(timeline)
         first, last = self.selection if self.has_focus else (-1, -1)
-        peak = timeline.peak
+        shown = self._shown(timeline)
+        peak, steep = max(shown, default=0), is_steep(shown)
         failed = self._part("failed" if self._word == "failed" else "bar")
         faint, under = self._part("none"), Style(reverse=True)
         segments = []
-        for bar, jobs in enumerate(timeline.counts[start:], start):
-            glyph = column(jobs, peak, lines)[y]
+        for bar, jobs in enumerate(shown, start):
+            glyph = column(jobs, peak, lines, steep=steep)[y]
             style = failed if jobs > 0 else faint
             if first <= bar <= last:
                 style += under
@@ -318,6 +319,10 @@ class Timeline(Widget, can_focus=True):
             text = glyph.ljust(cells) if glyph == NO_JOBS else glyph * cells
             segments.append(Segment(text, style))
         return segments
+
+    def _shown(self, timeline: FinishCounts) -> Sequence[int]:
+        """The jobs of the bars that are drawn."""
+        return timeline.counts[self._layout(timeline)[0] :]
 
     def _scale(self) -> list[Segment]:
         if self._timeline is None or self._reading is None:
@@ -335,6 +340,8 @@ class Timeline(Widget, can_focus=True):
             texts, note = reading.bars(*self.selection), self._part("cursor")
         elif y == 0:
             texts = reading.peak()
+            if self._timeline is not None and is_steep(self._shown(self._timeline)):
+                texts = [*(f"{one} · log scale" for one in texts), f"{texts[-1]} · log", *texts]
         else:
             texts = reading.total() if y < lines else reading.outside()
         return [Segment(f" {_fitting(texts, room)}", note)]

@@ -30,6 +30,7 @@ from qtui.bullmq.reads.scripted.status import Statuses
 from qtui.bullmq.reads.status import check_permission
 from qtui.bullmq.verdicts.queue import QueueFacts, read_queue_facts
 from qtui.views.queues.elsewhere import elsewhere_words
+from qtui.views.queues.meter import Meter
 from qtui.views.queues.pulse import SHOWN
 
 SHORTEST_GAP: Final = 0.1
@@ -103,6 +104,8 @@ class Poll:
         """How fast its jobs end."""
         self.hearer: Hearer | None = None
         """Who reads events now: they are waited for on one connection, whoever wants them."""
+        self.meter = Meter()
+        """What was seen of it since it is shown."""
         self.searching = False
         self.elsewhere = ""
         """Advice where to find queues, if a search found none; empty while that is unknown."""
@@ -226,7 +229,7 @@ class Poll:
         return changed
 
     async def _study(self, changed: Collection[QueueKey]) -> None:
-        """Reads facts and rates of the queue whose jobs are shown. Costs 30 commands at most.
+        """Reads facts and rates of the queue whose jobs are shown. Costs 33 commands at most.
 
         Where nothing has changed in it, and nothing will by itself, only the time is new.
         """
@@ -240,13 +243,17 @@ class Poll:
             self.facts = self.rates = None
             return
         workers = None if self.workers is None else self.workers.get(queue)
+        self.meter = self.meter if same else Meter()
         due = self._to_study or self._lively or age >= STUDY_EVERY
         if same and self.facts is not None and not due:
             now = int(time.time() * 1000)
             self.facts = replace(self.facts, now=max(now, self.facts.now), workers=workers)
+            if self.rates is not None:
+                self.meter.note(self.facts, self.rates)
             return
         self.facts = await read_queue_facts(self._client, queue, workers=workers)
         [self.rates] = await read_rates(self._client, [queue])
+        self.meter.note(self.facts, self.rates)
         self._studied_at = time.monotonic()
         self._to_study = False
 

@@ -1,17 +1,26 @@
-"""The line above the list in words: why the queue does what it does, and how fast."""
+"""The line above the list in words: why the queue does what it does, and how fast.
+
+Where there is little room, the pieces that matter least are left out; what is wrong stays.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from qtui.bullmq.reads.queues.rates import Rates
+from qtui.bullmq.reads.queues.rates import WINDOWS, Rates
 from qtui.bullmq.verdicts.queue import QueueFacts, judge_queue
-from qtui.bullmq.verdicts.verdict import Weight
-from qtui.text import plain, span
+from qtui.bullmq.verdicts.verdict import LATE, Weight
+from qtui.text import plain, rough
+from qtui.views.queues.bursts import Burst
+from qtui.views.queues.meter import Meter
 
 SHOWN: Final = 60
 """Seconds over which the line's rates are counted."""
+
+OLD: Final = 15_000
+"""Milliseconds after which what was read is called old: it is read every few seconds."""
 
 _STYLES: Final = {
     Weight.FINE: "faint",
@@ -26,39 +35,142 @@ _COUNTED_BESIDE: Final = frozenset({"running", "starting", "idle", "no-queue"})
 _LONGEST: Final = 7 * 86_400
 """Seconds left above which no time is named: it would be a guess."""
 
+_STEADY: Final = 0.01
+"""Share of the backlog by which it may change in a minute and still be called steady."""
 
-def pulse(facts: QueueFacts, rates: Rates | None) -> list[tuple[str, str]]:
-    """Returns the verdict and the rates as pieces of text, each with the name of a style."""
-    verdict, pieces = judge_queue(facts), list(_rates(facts, rates))
-    quiet = verdict.code in _COUNTED_BESIDE or (verdict.weight is Weight.FINE and pieces)
-    if not quiet:
-        pieces.insert(0, (plain(verdict.words), _STYLES[verdict.weight]))
-    separated = []
-    for place, (words, style) in enumerate(pieces):
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    words: str
+    style: str
+    worth: int
+    """The least of them is left out first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What is known about the queue that is shown."""
+
+    facts: QueueFacts
+    rates: Rates | None = None
+    meter: Meter | None = None
+    burst: Burst | None = None
+
+    def added(self, seconds: int) -> float | None:
+        """Jobs added a second in a window."""
+        return None if self.meter is None else self.meter.added(seconds)
+
+    def failed(self, seconds: int) -> float | None:
+        """Jobs failed a second in a window; by BullMQ's metrics where none is kept."""
+        kept = None if self.rates is None else self.rates.failed[seconds]
+        return self.meter.failed(seconds) if kept is None and self.meter is not None else kept
+
+    def done(self, seconds: int) -> float | None:
+        """Jobs completed a second in a window.
+
+        Where none is kept, by BullMQ's metrics; without these it is what left the queue, if only a
+        small part of that has failed.
+        """
+        kept = None if self.rates is None else self.rates.completed[seconds]
+        if kept is not None or self.meter is None:
+            return kept
+        counted = self.meter.completed(seconds)
+        if counted is not None:
+            return counted
+        gone, failed = self.meter.gone(seconds), self.failed(seconds) or 0
+        return None if gone is None or failed > gone / 4 else gone - failed
+
+
+def pulse(seen: Seen, *, now: float, room: int) -> list[tuple[str, str]]:
+    """Returns burst, verdict and rates as pieces of text, each with the name of a style.
+
+    Args:
+        seen: what was read.
+        now: ms since the epoch.
+        room: cells; only a single piece may be longer.
+    """
+    pieces = list(_pieces(seen, now))
+    whole = [one for one in _pieces(seen, now, windows=True) if one.words]
+    if _width(whole) <= room:
+        pieces = whole
+    while len(pieces) > 1 and _width(pieces) > room:
+        pieces.remove(min(pieces, key=lambda one: one.worth))
+    separated: list[tuple[str, str]] = []
+    for place, one in enumerate(pieces):
         separated += [(" · ", "faint")] if place else []
-        separated.append((words, style))
+        separated.append((one.words, one.style))
     return separated
 
 
-def _rates(facts: QueueFacts, rates: Rates | None) -> Iterator[tuple[str, str]]:
-    if rates is None:
+def _width(pieces: Sequence[_Piece]) -> int:
+    return sum(len(one.words) for one in pieces) + 3 * max(0, len(pieces) - 1)
+
+
+def _pieces(seen: Seen, now: float, *, windows: bool = False) -> Iterator[_Piece]:
+    facts, verdict = seen.facts, judge_queue(seen.facts)
+    if seen.burst is not None:
+        yield _Piece(seen.burst.words(now), "bad", 100)
+    if now - facts.now > OLD:
+        quiet = verdict.code in _COUNTED_BESIDE
+        words = "read" if quiet else f"{plain(verdict.words)},"
+        yield _Piece(f"{words} {rough(now - facts.now)} ago", _STYLES[verdict.weight], 90)
         return
-    done, failed = rates.completed[SHOWN], rates.failed[SHOWN]
+    rates = list(_all_rates(seen) if windows else _rates(seen))
+    rest = [*rates, *_times(seen)]
+    if verdict.code not in _COUNTED_BESIDE and not (verdict.weight is Weight.FINE and rest):
+        worth = {Weight.WRONG: 90, Weight.HELD: 80}.get(verdict.weight, 30)
+        yield _Piece(plain(verdict.words), _STYLES[verdict.weight], worth)
+    if facts.due is not None and now - facts.due >= LATE and verdict.code != "late":
+        yield _Piece(f"delayed {rough(now - facts.due)} late", "bad", 75)
+    yield from rest
+
+
+def _rates(seen: Seen) -> Iterator[_Piece]:
+    """Over a minute; of what came in only where the rest has room."""
+    added, done, failed = seen.added(SHOWN), seen.done(SHOWN), seen.failed(SHOWN)
+    if added:
+        yield _Piece(f"added {per_second(added)}", "faint", 20)
     if done:
-        yield f"completed {per_second(done)}", "faint"
+        yield _Piece(f"done {per_second(done)}", "faint", 40)
     if failed:
-        yield f"failed {per_second(failed)}", "bad" if failed >= (done or 0) else "faint"
-    together = rates.of(SHOWN)
-    if together and facts.ready and facts.active and facts.ready / together < _LONGEST:
-        yield f"{span(1000 * facts.ready / together)} left", "faint"
+        loud = failed >= (done or 0)
+        yield _Piece(f"failed {per_second(failed)}", "bad" if loud else "faint", 70 if loud else 45)
+
+
+def _all_rates(seen: Seen) -> Iterator[_Piece]:
+    """Over every window, as `uptime` shows loads."""
+    shown = []
+    for name, rate in (("added", seen.added), ("done", seen.done), ("failed", seen.failed)):
+        found = [rate(seconds) for seconds in WINDOWS]
+        if any(found):
+            words = " ".join("?" if one is None else _number(one) for one in found)
+            now = found[0] or 0
+            loud = name == "failed" and now > 0 and now >= (seen.done(WINDOWS[0]) or 0)
+            shown.append(_Piece(f"{name} {words}", "bad" if loud else "faint", 40))
+    if shown:
+        yield from shown
+        yield _Piece("a second over 10 s, 1, 5 and 15 min", "faint", 10)
+
+
+def _times(seen: Seen) -> Iterator[_Piece]:
+    """How long the backlog will last, and how long its oldest job has waited."""
+    facts, growth = seen.facts, None if seen.meter is None else seen.meter.growth
+    if growth is not None and facts.ready and facts.active:
+        is_steady = abs(growth) * 60 < max(1.0, _STEADY * facts.ready)
+        if growth > 0 and not is_steady:
+            yield _Piece(f"backlog grows {per_second(growth)}", "warn", 65)
+        elif growth < 0 and not is_steady and facts.ready / -growth < _LONGEST:
+            yield _Piece(f"{rough(1000 * facts.ready / -growth)} left", "faint", 60)
     if facts.active and facts.ready and facts.next_since is not None:
-        yield f"oldest {span(max(0, facts.now - facts.next_since))}", "faint"
+        yield _Piece(f"oldest {rough(max(0, facts.now - facts.next_since))}", "faint", 50)
 
 
 def per_second(rate: float) -> str:
     """A rate: ``1,200/s``, ``8/s``, ``0.2/s``, ``3/min``."""
+    return f"{_number(rate)}/s" if rate >= 0.095 else f"{max(1, round(rate * 60))}/min"
+
+
+def _number(rate: float) -> str:
     if rate >= 10:
-        return f"{rate:,.0f}/s"
-    if rate >= 0.095:
-        return f"{rate:.1f}".removesuffix(".0") + "/s"
-    return f"{max(1, round(rate * 60))}/min"
+        return f"{rate:,.0f}"
+    return f"{rate:.1f}".removesuffix(".0") if rate >= 0.095 or rate == 0 else f"{rate:.2f}"

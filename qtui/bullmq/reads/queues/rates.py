@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from qtui.bullmq.ask import Command, Reply, ask, exact, number, scores
+from qtui.bullmq.ask import Command, Reply, ask, exact, number, scores, text
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import Garbage
 
 WINDOWS: Final = (10, 60, 300, 900)
 """Seconds over which rates are counted."""
 
-_COMMANDS: Final = len(WINDOWS) + 1
+_COMMANDS: Final = len(WINDOWS) + 2
 """Of one state of one queue."""
 
 
@@ -24,6 +25,13 @@ class Rates:
 
     completed: dict[int, float | None]
     failed: dict[int, float | None]
+    added_ever: int | None = None
+    """Jobs that were ever added: the counter ``id``, which every add increments (addStandardJob and
+    its kin in all releases, also where the job has an id of its own or exists already)."""
+    completed_ever: int | None = None
+    """Jobs that completed since a worker keeps metrics; None if none does."""
+    failed_ever: int | None = None
+    """The same of those that failed."""
 
     def of(self, seconds: int) -> float:
         """Returns the rate of all that ended in a window, as far as it is known."""
@@ -37,20 +45,35 @@ async def read_rates(client: Client, queues: Sequence[QueueKey]) -> list[Rates]:
     removed as they end (removeOnComplete), the oldest that is left bounds the window: a set that
     holds the last 100 gives the rate of those. A set that keeps none says nothing.
 
-    Costs one round trip with ten commands of O(log n) for each queue.
+    Costs one round trip with 13 commands of O(log n) for each queue.
     """
     now = time.time() * 1000
     commands: list[Command] = []
     for queue in queues:
-        for key in (queue.key("completed"), queue.key("failed")):
+        for state in ("completed", "failed"):
+            key = queue.key(state)
             commands += [("ZCOUNT", key, exact(now - 1000 * one), "+inf") for one in WINDOWS]
             commands.append(("ZRANGE", key, 0, 0, "WITHSCORES"))
+            commands.append(("HGET", queue.key(f"metrics:{state}"), "count"))
+        commands.append(("GET", queue.key("id")))
     replies = await ask(client, commands) if commands else []
-    parts = [replies[at : at + _COMMANDS] for at in range(0, len(replies), _COMMANDS)]
-    return [
-        Rates(completed=_rates(completed, now), failed=_rates(failed, now))
-        for completed, failed in zip(parts[::2], parts[1::2], strict=True)
-    ]
+    every = 2 * _COMMANDS + 1
+    parts = [replies[at : at + every] for at in range(0, len(replies), every)]
+    return [_rates_of(part, now) for part in parts]
+
+
+def _rates_of(replies: Sequence[Reply], now: float) -> Rates:
+    """The rates of one queue from the replies about it."""
+    *completed, completed_ever = replies[:_COMMANDS]
+    *failed, failed_ever = replies[_COMMANDS:-1]
+    garbage = Garbage()
+    return Rates(
+        completed=_rates(completed, now),
+        failed=_rates(failed, now),
+        added_ever=garbage.number("id", text(replies[-1])),
+        completed_ever=garbage.number("count", text(completed_ever)),
+        failed_ever=garbage.number("count", text(failed_ever)),
+    )
 
 
 def _rates(replies: Sequence[Reply], now: float) -> dict[int, float | None]:
