@@ -52,6 +52,9 @@ class JobState(StrEnum):
 
 _LISTS: Final = frozenset({JobState.WAITING, JobState.ACTIVE, JobState.PAUSED})
 
+STALLS: Final = ("stc", "stalledCounter")
+"""Job fields that count how often it was found stalled: since 5.49.0, and before."""
+
 NOT_JOBS: Final = frozenset(
     (
         *(state.key for state in JobState),

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from qtui.bullmq.keys import is_marker
-from qtui.bullmq.model import LIST_FIELDS, JobState
+from qtui.bullmq.model import LIST_FIELDS, STALLS, JobState
 from qtui.bullmq.reads.job import Children, Field, Job
 from qtui.text import age, plural, size, span
 from qtui.views.document import Json, Log, Pairs, Pending, Section, Stack
@@ -19,7 +19,7 @@ _SHOWN_ELSEWHERE: Final = frozenset(
 
 _NOTES: Final = {
     "pb": "processed by",
-    "stc": "stalled, times",
+    **dict.fromkeys(STALLS, "stalled, times"),
     "defa": "will fail without running",
     "rjk": "scheduler",
     "nrjid": "next iteration",

@@ -95,6 +95,7 @@ def _twice_in_a_list(side: Side, job_id: str) -> None:
 
 
 def _endless_limit(side: Side, job_id: str) -> None:
+    """The window of a count that never ends: it limits nothing."""
     side.client.set(side.key("limiter"), 2**53 - 1)
 
 

@@ -164,6 +164,173 @@ def test_a_job_whose_lock_has_expired(stage: Stage) -> None:
         worker.release()
 
 
+def _is_in(side: Side, state: str, job_id: str) -> bool:
+    return side.client.zscore(side.key(state), job_id) is not None
+
+
+def _expire(side: Side, held: str) -> None:
+    """Lets the lock of an active job expire, and hinders checks until `_check`."""
+    side.client.set(side.key("stalled-check"), 1)  # their mutex: one who finds it does nothing
+    side.client.delete(side.key(f"{held}:lock"))
+    side.client.hset(side.key(held), "processedOn", int(time.time() * 1000) - 54_000)
+
+
+def _check(side: Side) -> None:
+    side.client.delete(side.key("stalled-check"))
+
+
+@pytest.mark.releases(since="2.0.0")
+def test_a_stalled_job_is_put_back_once_and_fails_the_next_time(stage: Stage) -> None:
+    """With the workers' own default of one stall, and what their next check then does."""
+    side = stage.official
+    side.open()
+    [held] = side.run("add", jobs=[job("held")])
+    with side.worker("hold", stalledInterval=300, concurrency=5) as worker:
+        worker.until(starts=1)
+        _expire(side, held)
+        verdict = on_job(side, held)
+        assert (verdict.code, verdict.weight) == ("stalled", Weight.WRONG)
+        assert verdict.words.startswith("active for 54.")
+        assert verdict.words.endswith("its lock has expired: the next check puts it back to wait")
+        _check(side)
+        worker.until(starts=2)
+        _expire(side, held)
+        verdict = on_job(side, held)
+        assert "stalled 1 time before: the next check fails it" in verdict.words
+        assert on_queue(side).code == "stalled"
+        _check(side)
+        wait_for(lambda: _is_in(side, "failed", held), "the check fails it")
+        assert "stalled more than" in on_job(side, held).words
+        worker.release()
+
+
+@pytest.mark.releases(since="5.60.0")
+def test_a_rate_limit_of_the_queue_ends_when_the_verdict_says(stage: Stage) -> None:
+    side = stage.official
+    side.open()
+    side.run("rate", most=1, duration=8_000)
+    ids = side.run("add", jobs=[job("a"), job("b"), job("c")])
+    with side.worker("ok") as worker:
+        worker.until(ends=1)
+        wait_for(lambda: not side.members("active"), "the first job is done")
+        before = time.time() * 1000
+        verdict = on_queue(side)
+        assert (verdict.code, verdict.weight) == ("rate-limit", Weight.HELD)
+        assert verdict.words.startswith("rate limit (1 of 1 started), next in ")
+        assert verdict.words.endswith(": 2 jobs wait")
+        left = side.client.pttl(side.key("limiter"))
+        assert on_job(side, ids[1]).code == "rate-limit"
+        if not side.release.is_python:  # whose worker (3.4.4) does not wake at its end
+            assert worker.timed(starts=2)[1]["at"] >= before + left - 1_000
+
+
+LIMITER = {"max": 1, "duration": HOUR}
+
+
+def _at_rest(side: Side, waiting: str) -> None:
+    """As if nothing had happened for a while."""
+    side.client.xtrim(side.key("events"), 0, approximate=False)
+    side.client.hset(side.key(waiting), "timestamp", 1)
+
+
+@pytest.mark.releases(since="5.76.0")
+def test_a_rate_limit_by_hand_holds_workers_that_have_one(stage: Stage) -> None:
+    """Until it is released; a worker without a limit of its own does not look at it."""
+    side = stage.official
+    side.open()
+    [first] = side.run("add", jobs=[job("a")])
+    side.run("limited", milliseconds=2**53 - 1)
+    if side.release.is_python:  # sleeps for 30 s, whatever its options say
+        limited = side.worker("ok", limiter=LIMITER)
+    else:
+        limited = side.worker("ok", limiter=LIMITER, maximumRateLimitDelay=200)
+    with limited as worker:
+        _at_rest(side, first)
+        wait_for(lambda: on_queue(side).code != "no-worker", "the worker is seen")
+        verdict = on_job(side, first)
+        assert (verdict.code, verdict.weight) == ("rate-limit-endless", Weight.WRONG)
+        assert worker.until() == []
+        if not side.release.is_python:
+            released = time.time() * 1000
+            side.run("unlimit", what="RateLimitKey")
+            assert worker.timed(ends=1)[0]["at"] >= released
+    side.run("limited", milliseconds=HOUR)
+    side.run("add", jobs=[job("b")])
+    with side.worker("ok") as worker:
+        worker.until(ends=1)
+
+
+@pytest.mark.releases(since="4.0.0")
+def test_a_counter_without_an_expiry_limits_nothing(stage: Stage) -> None:
+    side = stage.official
+    side.open()
+    side.client.set(side.key("limiter"), 2**53 - 1)
+    ids = side.run("add", jobs=[job("a"), job("b"), job("c")])
+    assert on_job(side, ids[0]).code == "no-worker"
+    with side.worker("ok", limiter=LIMITER) as worker:
+        assert worker.until(ends=3) == ids
+
+
+def test_a_job_that_waits_for_another_attempt(stage: Stage) -> None:
+    side = stage.official
+    side.open()
+    backoff = {"type": "exponential", "delay": HOUR}
+    [again] = side.run("add", jobs=[job("again", attempts=5, backoff=backoff)])
+    with side.worker("fail") as worker:
+        worker.until(ends=1)
+        wait_for(lambda: _is_in(side, "delayed", again), "it waits")
+        verdict = on_job(side, again)
+        assert (verdict.code, verdict.weight) == ("due", Weight.HELD)
+        assert verdict.words.endswith("(attempt 2 of 5, exponential backoff)")
+        assert len(worker.until()) == 1
+        side.run("promote", job=again)
+        worker.until(starts=2)
+        wait_for(lambda: _is_in(side, "delayed", again), "it waits again")
+        assert "(attempt 3 of 5, exponential backoff)" in on_job(side, again).words
+
+
+@pytest.mark.releases(since="5.0.0")
+def test_a_parent_that_fails_by_its_child(stage: Stage) -> None:
+    side = stage.official
+    side.open()
+    tree = _tree(side)
+    kid = {"queueName": side.queue, "name": "kid", "data": {"outcome": "fail"}}
+    tree["children"] = [{**kid, "opts": {"failParentOnFailure": True}}]
+    parent = side.run("flow", tree=tree)["id"]
+    with side.worker("data") as worker:
+        wait_for(lambda: _is_in(side, "failed", parent), "the parent fails")
+        verdict = on_job(side, parent)
+        assert (verdict.code, verdict.weight) == ("failed-by-child", Weight.HELD)
+        assert parent not in worker.until()
+
+
+def test_a_job_in_no_list_is_run_by_no_worker(stage: Stage) -> None:
+    side = stage.official
+    side.open()
+    lost, other = side.run("add", jobs=[job("lost"), job("other")])
+    side.client.lrem(side.key("wait"), 0, lost)
+    assert on_job(side, lost).code == "no-state"
+    with side.worker("ok") as worker:
+        assert worker.until(ends=1) == [other]
+        side.await_idle()
+        assert worker.until() == [other]
+    assert on_job(side, lost).code == "no-state"
+
+
+@pytest.mark.releases(since="5.0.0")
+def test_behind_prioritized_jobs(stage: Stage) -> None:
+    side = stage.official
+    side.open()
+    side.run("add", jobs=[job("held")])
+    with side.worker("hold") as worker:
+        worker.until(starts=1)
+        ids = side.run("add", jobs=[job(f"j{place}", priority=2) for place in range(40)])
+        [low] = side.run("add", jobs=[job("low", priority=9)])
+        assert on_job(side, low).words == "behind 40 prioritized jobs"
+        worker.release()
+        assert worker.until(ends=42)[1:] == [*ids, low]
+
+
 @pytest.mark.releases(since="5.9.0")
 def test_a_concurrency_that_is_used_up(stage: Stage) -> None:
     side = stage.official
@@ -212,7 +379,7 @@ def test_a_parent_waits_for_its_children(stage: Stage) -> None:
     verdict = on_job(side, parent)
     failed = flow["children"][0]["id"]
     assert (verdict.code, verdict.weight) == ("failed-child", Weight.WRONG)
-    assert verdict.words == f"waits for 1 child: {failed}, which has failed: retry it"
+    assert verdict.words == f"waits for 1 of 2 children: {failed}, which has failed: retry it"
     side.client.delete(side.key(failed))
     assert on_job(side, parent).code == "lost-child"
     side.client.delete(side.key(f"{parent}:dependencies"))
@@ -247,6 +414,10 @@ def test_a_deduplication_id_whose_owner_is_gone(stage: Stage) -> None:
     verdict = on_job(side, "order-1")
     assert (verdict.code, verdict.weight) == ("dead-dedup", Weight.WRONG)
     assert owner in verdict.words
+    assert "releases before 6.3.6 drop jobs" in verdict.words
+    side.run("add", jobs=[{"name": "b", "data": {}, "opts": {option: {"id": "order-1"}}}])
+    added = [one for one in side.members("wait") if one != owner]
+    assert len(added) == (1 if side.release.speaks >= (6, 3, 6) else 0)
 
 
 @pytest.mark.releases(since="5.0.0")
@@ -257,8 +428,7 @@ def test_a_rate_limit_of_its_workers(stage: Stage) -> None:
     with side.worker("ok", limiter={"max": 1, "duration": HOUR}) as worker:
         worker.until(ends=1)
         wait_for(lambda: not side.members("active"), "the first job is done")
-        side.client.xtrim(side.key("events"), 0, approximate=False)
-        side.client.hset(side.key(side.members("wait")[0]), "timestamp", 1)
+        _at_rest(side, side.members("wait")[0])
         verdict = on_queue(side)
         assert (verdict.code, verdict.weight) == ("rate-limit", Weight.HELD)
         side.client.delete(side.key("limiter"))

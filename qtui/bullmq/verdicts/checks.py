@@ -17,7 +17,7 @@ from qtui.bullmq.model import Garbage, job_ran_modern
 from qtui.bullmq.schedulers.read import count_schedulers, read_schedulers
 from qtui.bullmq.schedulers.scheduler import Condition
 from qtui.bullmq.verdicts.finding import SAMPLE, Finding, Mend
-from qtui.bullmq.verdicts.queue import BY_HAND, QueueFacts, judge_queue, read_queue_facts
+from qtui.bullmq.verdicts.queue import ENDLESS, QueueFacts, judge_queue, read_queue_facts
 from qtui.text import plural, span
 
 LOOKED_AT: Final = 1_000
@@ -126,19 +126,8 @@ def _of_facts(facts: QueueFacts) -> list[Finding]:
                 evidence=verdict.evidence,
             )
         )
-    endless = facts.limiter_left == -1 or facts.limiter_left > BY_HAND // 2
-    if facts.limiter is not None and endless:
-        found.append(
-            Finding(
-                code="endless-limit",
-                words="the rate limit has no end",
-                effect="no job starts until it is released",
-                remedy="release the rate limit",
-                mend=Mend.RELEASE,
-                queue=facts.queue,
-                evidence=(f"{key('limiter')}: {facts.limiter}, no expiry",),
-            )
-        )
+    if facts.limiter is not None and (facts.limiter_left == -1 or facts.limiter_left > ENDLESS):
+        found.append(_endless_limit(facts))
     empty = not (facts.ready or facts.active or facts.delayed or facts.waiting_children)
     silent = facts.last_event is not None and facts.now - facts.last_event > _DEAD
     if empty and silent and facts.workers == 0:
@@ -154,6 +143,25 @@ def _of_facts(facts: QueueFacts) -> list[Finding]:
             )
         )
     return found
+
+
+def _endless_limit(facts: QueueFacts) -> Finding:
+    """A limit that nobody sees the end of; or a counter that is never started anew."""
+    holds = facts.limiter_left > 0
+    ends = f"expires in {span(facts.limiter_left)}" if holds else "no expiry"
+    return Finding(
+        code="endless-limit",
+        words=f"the rate limit {'has no end' if holds else 'counts, but its window has no end'}",
+        effect=(
+            "workers with a rate limit start no job until it is released"
+            if holds
+            else "it limits nothing: workers start jobs as fast as they can"
+        ),
+        remedy="release the rate limit",
+        mend=Mend.RELEASE,
+        queue=facts.queue,
+        evidence=(f"{facts.queue.key('limiter')}: {facts.limiter}, {ends}",),
+    )
 
 
 async def _without_lock(client: Client, queue: QueueKey) -> list[Finding]:

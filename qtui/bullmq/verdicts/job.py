@@ -15,7 +15,7 @@ from redis.exceptions import NoPermissionError
 from qtui.bullmq.ask import Command, Reply, ask, number, present, score, text, texts
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.model import Garbage, JobState, attempts_made, option_number
+from qtui.bullmq.model import STALLS, Garbage, JobState, attempts_made, option_number
 from qtui.bullmq.reads.lists import find_in_lists
 from qtui.bullmq.signature.headline import headline
 from qtui.bullmq.verdicts.queue import DUE_SHIFT, QueueFacts, judge_queue, limits_of
@@ -36,11 +36,14 @@ _REASON: Final = 10_000
 _MOVING: Final = 5_000
 """Milliseconds after the last sign of life for which a job without a lock may be on its way."""
 
+_ENDED: Final = ("processed", "failed")
+"""Hashes beside a parent with the children that have ended; see also ``unsuccessful``."""
+
 _SETS: Final = tuple(state for state in JobState if not state.is_list)
 
 _FIELDS: Final = (
     *("timestamp", "processedOn", "finishedOn", "delay", "priority", "opts", "attemptsMade"),
-    *("atm", "ats", "stc", "defa", "parentKey", "pb", "deid"),
+    *("atm", "ats", *STALLS, "defa", "parentKey", "pb", "deid"),
 )
 
 
@@ -73,6 +76,8 @@ class JobFacts:
     """ms; -1 if it does not expire, -2 if there is none."""
     pending: int
     unsuccessful: int
+    ended: int
+    """Children that have ended, and were counted as that."""
     children: tuple[PendingChild, ...]
     """Some of the pending ones."""
     reason: str
@@ -99,7 +104,7 @@ async def read_job_facts(
         near: the state in which it was just seen. If that is a list, a job in no sorted set is
             assumed to be in it still, so that only ``active`` is searched.
 
-    Costs at most three round trips with 18 commands: O(1), but for a ZRANK, O(log n), if the job is
+    Costs at most three round trips with 19 commands: O(1), but for a ZRANK, O(log n), if the job is
     prioritized, and without ``near`` a LPOS in each list, O(n), if it is in no sorted set. Its
     place in a list is looked for among the `COUNTED` jobs that run next.
 
@@ -162,6 +167,7 @@ async def read_job_facts(
         lock_left=-1 if lock is None else lock,
         pending=number(pending) or 0,
         unsuccessful=number(unsuccessful) or 0,
+        ended=sum(number(last.get(one)) or 0 for one in _ENDED) + (number(unsuccessful) or 0),
         children=children,
         reason=text(last.get("reason")) or "",
         dedup_owner=text(owner),
@@ -188,6 +194,7 @@ async def _third(
         wanted["place"] = ("ZRANK", queue.key(state.key), job_id)
     elif state is JobState.WAITING_CHILDREN:
         wanted["children"] = ("SRANDMEMBER", queue.job(job_id, "dependencies"), NAMED)
+        wanted |= {one: ("HLEN", queue.job(job_id, one)) for one in _ENDED}
     elif state is JobState.FAILED and reason:
         wanted["reason"] = ("HGET", queue.job(job_id), "failedReason")
     if owner is not None:
@@ -234,8 +241,8 @@ def _gone(job: JobFacts) -> Verdict:
     if job.dedup_owner is not None and not job.owner_exists:
         return wrong(
             "dead-dedup",
-            f"no such job, but {job.id} is a deduplication id: jobs added with it are dropped in"
-            f" favour of job {job.dedup_owner}, which is gone",
+            f"no such job, but {job.id} is a deduplication id: releases before 6.3.6 drop jobs that"
+            f" are added with it in favour of job {job.dedup_owner}, which is gone",
             f"{key}: {job.dedup_owner}",
             f"{job.queue.job(job.dedup_owner)}: none",
         )
@@ -302,7 +309,7 @@ def _active(job: JobFacts, queue: QueueFacts) -> Verdict:
         return fine("active", f"active{for_}{by}{left}", f"{lock}: held")
     if began is not None and job.now - began < _MOVING:
         return fine("active", f"active{for_}{by}, just begun or just done", f"{lock}: none yet")
-    stalls = job.number("stc") or 0
+    stalls = next((number for one in STALLS if (number := job.number(one))), 0)
     if queue.workers == 0:
         then = "no worker is connected to check it"
     elif stalls:
@@ -316,7 +323,7 @@ def _active(job: JobFacts, queue: QueueFacts) -> Verdict:
         "stalled",
         f"active{for_}{by}, its lock has expired: {then}",
         f"{lock}: none",
-        f"stc: {stalls}",
+        f"{STALLS[0] if STALLS[1] not in job.fields else STALLS[1]}: {stalls}",
     )
 
 
@@ -357,7 +364,9 @@ def _parent(job: JobFacts, queue: QueueFacts) -> Verdict:
     failed = [one for one in job.children if one.exists and one.finished]
     names = ", ".join(_short(one.key, job.queue) for one in job.children)
     more = f" and {count(job.pending - len(job.children))} more" if job.pending > NAMED else ""
-    waits = f"waits for {plural(job.pending, 'child', 'children')}: {names}{more}"
+    of = f" of {count(job.pending + job.ended)}" if job.ended else ""
+    kids = "child" if job.pending + job.ended == 1 else "children"
+    waits = f"waits for {count(job.pending)}{of} {kids}: {names}{more}"
     if dead and len(dead) == job.pending:
         return wrong("lost-child", f"{waits}; gone, so that nothing releases it", evidence)
     if failed and len(failed) == job.pending:

@@ -16,7 +16,7 @@ from redis.exceptions import NoPermissionError
 from qtui.bullmq.ask import Command, Reply, ask, number, present, scores, text, texts
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey, is_marker
-from qtui.bullmq.model import Garbage, job_ran_modern
+from qtui.bullmq.model import STALLS, Garbage, job_ran_modern
 from qtui.bullmq.reads.events.log import entries_of
 from qtui.bullmq.reads.queues.workers import read_workers
 from qtui.bullmq.reads.status import EDGE, count_jobs, ends
@@ -25,6 +25,9 @@ from qtui.text import plural, span
 
 BY_HAND: Final = 2**53 - 1
 """What ``Worker.rateLimit`` (2.x to 6.x) and ``Queue.rateLimit`` put into ``limiter``."""
+
+ENDLESS: Final = 365 * 86_400_000
+"""Milliseconds left of a rate limit above which it has no end that anyone waits for."""
 
 DUE_SHIFT: Final = 4096
 """A score in ``delayed`` is the due time in ms times this, plus a counter (all releases)."""
@@ -182,6 +185,8 @@ async def read_queue_facts(
     )
 
 
+_OLDEST: Final = ("processedOn", "ats", "attemptsMade", "timestamp", *STALLS)
+
 _COUNTED: Final = ("prioritized", "active", "delayed", "waiting-children", "marker")
 
 
@@ -221,7 +226,7 @@ async def _look_at(
     wanted: dict[str, Command] = {}
     if active_id is not None:
         job = queue.job(active_id)
-        wanted["active"] = ("HMGET", job, "processedOn", "stc", "ats", "attemptsMade", "timestamp")
+        wanted["active"] = ("HMGET", job, *_OLDEST)
         wanted["lock"] = ("PTTL", queue.job(active_id, "lock"))
     if paused:
         wanted["pause"] = ("XREVRANGE", queue.key("events"), "+", "-", "COUNT", _EVENTS)
@@ -238,13 +243,14 @@ async def _look_at(
     )
     if active_id is None:
         return found
-    processed, stalls, started, made, added = texts(got["active"]) or [None] * 5
+    values = texts(got["active"]) or [None] * len(_OLDEST)
+    processed, started, made, added, *stalls = values
     left = number(got["lock"])
     oldest = OldestActive(
         id=active_id,
         processed_on=garbage.number("processedOn", processed),
         lock_left=_UNREAD if left is None else left,
-        stalls=garbage.number("stc", stalls) or 0,
+        stalls=max(garbage.number("stc", one) or 0 for one in stalls),
         exists=any(one is not None for one in (processed, started, made, added)),
     )
     return found._replace(oldest=oldest, modern=job_ran_modern(started, None, made))
@@ -331,20 +337,28 @@ def _limited(facts: QueueFacts) -> Verdict | None:
             f"{facts.queue.key('meta')} concurrency: {facts.concurrency}",
             f"{facts.queue.key('active')}: {facts.active}",
         )
-    if facts.limiter is None:
+    if facts.max is None or facts.limiter is None or facts.limiter < facts.max:
         return None
-    by_hand = facts.limiter >= BY_HAND
-    if not by_hand and (facts.max is None or facts.limiter < facts.max):
+    return _rate_limited(facts, f"{facts.limiter} of {facts.max} started")
+
+
+def _rate_limited(facts: QueueFacts, how: str) -> Verdict | None:
+    """Why a rate limit that counts holds the jobs; None if it does not.
+
+    A counter without an expiry limits nothing: BullMQ looks at its time left (getRateLimitTTL, all
+    releases; before 4.0.0 it deletes such a counter).
+    """
+    if facts.limiter_left < 0:
         return None
+    how = "set by hand" if (facts.limiter or 0) >= BY_HAND else how
     evidence = f"{facts.queue.key('limiter')}: {facts.limiter}"
-    if facts.limiter_left < 0 or (by_hand and facts.limiter_left > BY_HAND // 2):
+    if facts.limiter_left > ENDLESS:
         return wrong(
             "rate-limit-endless",
             f"rate limit without an end: {wait(facts.ready)} until it is released",
             evidence,
-            f"{facts.queue.key('limiter')}: no expiry",
+            f"{facts.queue.key('limiter')}: expires in {span(facts.limiter_left)}",
         )
-    how = "set by hand" if by_hand else f"{facts.limiter} of {facts.max} started"
     return held(
         "rate-limit",
         f"rate limit ({how}), next in {span(facts.limiter_left)}: {wait(facts.ready)}",
@@ -363,13 +377,9 @@ def _idle(facts: QueueFacts) -> Verdict | None:
     quiet = facts.now - max(facts.last_event or 0, facts.next_since or 0)
     if quiet < _AT_REST:
         return None
+    # Whether workers have a limit of their own can't be seen, but by their rest.
     if facts.limiter and facts.limiter_left > 0:
-        return held(
-            "rate-limit",
-            f"rate limit of its workers ({plural(facts.limiter, 'job')} started), next in"
-            f" {span(facts.limiter_left)}: {jobs}",
-            f"{facts.queue.key('limiter')}: {facts.limiter}",
-        )
+        return _rate_limited(facts, f"of its workers, {plural(facts.limiter, 'job')} started")
     if facts.workers is None:
         return unknown(
             "no-start",

@@ -11,13 +11,13 @@ from typing import Final, NamedTuple
 from qtui.bullmq.ask import Command, ask, ask_everywhere, number, present, text, texts
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey, is_marker
-from qtui.bullmq.model import Garbage
+from qtui.bullmq.model import STALLS, Garbage
 from qtui.bullmq.reads.queues.workers import Connection, connections_in, name_by_node
 
 MOST_ACTIVE: Final = 1_000
 """Active jobs of a queue that are read, the oldest ones."""
 
-_FIELDS: Final = ("name", "processedOn", "pb", "stc")
+_FIELDS: Final = ("name", "processedOn", "pb", *STALLS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class ActiveJob:
     lock_left: int
     """ms until its lock expires; -1 if it does not, -2 if there is none."""
     stalls: int
-    """How often it was found stalled (``stc``, ≥5.49.0)."""
+    """How often it was found stalled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +157,7 @@ async def _active(
     for (queue, job_id), fields, token, left in rows:
         if number(left) == -2 and job_id not in still[queue]:
             continue
-        name, began, worker, stalls = texts(fields) or [None] * len(_FIELDS)
+        name, began, worker, *stalls = texts(fields) or [None] * len(_FIELDS)
         since = garbage.number("processedOn", began)
         left_ms = number(left)
         holder = (worker or "", (text(token) or "").partition(":")[0])
@@ -167,7 +167,7 @@ async def _active(
                 name=name or "",
                 active_for=None if since is None else max(0, int(now - since)),
                 lock_left=-1 if left_ms is None else left_ms,
-                stalls=garbage.number("stc", stalls) or 0,
+                stalls=max(garbage.number("stc", one) or 0 for one in stalls),
             )
         )
     return held
