@@ -53,7 +53,7 @@ async def test_a_parent_in_the_same_slot_runs_and_waits_again(cluster: Client) -
     batch = await RemoveWriter(cluster).remove(HERE, WAITING, [Picked("c")])
     assert (batch.results[0].target, batch.note) == (f"released {parent.job('p')}", "")
     assert await cluster.lrange(parent.key("wait"), 0, -1) == ["p"]
-    back = await RestoreWriter(cluster).restore([whole])
+    back = await RestoreWriter(cluster).restore([[whole]])
     assert (int(back.results[0].code), back.note) == (1, "")
     assert await cluster.lrange(HERE.key("wait"), 0, -1) == ["c"]
     assert await cluster.zscore(parent.key("waiting-children"), "p") == 1

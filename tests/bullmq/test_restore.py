@@ -207,8 +207,8 @@ async def restore(
 ) -> list[Result]:
     """Restores jobs that were removed in this order."""
     jobs, results = list(jobs)[::-1], list[Result]()
-    for start in range(0, len(jobs), size):
-        batch = await RestoreWriter(client).restore(jobs[start : start + size])
+    while left := jobs[len(results) :]:
+        batch = await RestoreWriter(client).restore([[one] for one in left[:size]])
         assert batch.note == ""
         results += batch.results
     return results

@@ -73,3 +73,17 @@ def test_a_completed_parent_of_children_that_are_not_done_is_warned_of(completed
     found = invoke("--redis", completed, *command)
     assert "1 job is a parent with unfinished children" in found.err
     assert "its result lost" in found.err or "stays in active" in found.err
+
+
+def test_a_family_removed_with_its_children_and_by_name_comes_back_whole(completed: str) -> None:
+    """Each child is in the selection itself too, and goes before its parent or with it."""
+    client = connect(completed)
+    before = {key: client.hgetall(f"bull:payments:{key}") for key in ("a", "b", "p")}
+    command = ("remove", "payments", "--all", "--state", "completed", "--with-children")
+    removed = invoke("--redis", completed, *command, "--yes", "--json")
+    assert client.keys("bull:payments:[abp]*") == []
+    back = invoke("--redis", completed, "undo", removed.summary["journal"], "--yes", "--json")
+    assert back.code == 0, back.out
+    assert back.summary["done"] == removed.summary["done"]
+    assert {key: client.hgetall(f"bull:payments:{key}") for key in before} == before
+    assert client.zcard("bull:payments:completed") == 3

@@ -222,7 +222,8 @@ local function listToReturnTo()
   end
   before = nil
   if not queue.paused then return "wait" end
-  if exactKey == "paused" and queue.pausedList then return "paused" end
+  -- Alone in `paused` it was in no more danger than before: nothing waits in `wait`.
+  if exactKey == "paused" and (queue.pausedList or not queue.jobsInWait) then return "paused" end
   return destination(queue, { priority = 0, modern = modern })
 end
 

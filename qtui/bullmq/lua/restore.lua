@@ -7,7 +7,9 @@
   parent finds its children.
 
   KEYS   the queue's keys, in the order of SUFFIXES; then, for a cluster, keys of other queues
-  ARGV   for each job: base key and colon, id, suffix of its state's key ("" for one that was in no
+  ARGV   1 microseconds after which no more jobs are begun; one that goes with the one after it is
+         no end
+         then for each job: "1" if it goes with the one after it, base key and colon, id, suffix of its state's key ("" for one that was in no
          state, and is in none again), score there or "",
          ids ahead of it and behind it in a list, or "", and how many were ahead, or "",
          "1" if the queue was paused, its score in `priority` or "",
@@ -18,7 +20,7 @@
          and `failed` as keys and values, `unsuccessful` as scores and keys, and fields and values
          of the job that waits for the deduplication (as in lua/whole.lua)
   Reply  first a note: empty, or the first error of an effect after a job is back; then for each job
-         a code and a detail:
+         that was begun a code and a detail:
            1 and the suffix of the key in which it is, or "no state"   0 and why: refused
           -3 and why: "taken", since something of that id is there; "deduplication", since another
              job holds it; "children", since it would wait for a child that never ends
@@ -38,10 +40,11 @@
 -- part: lastchild
 local key = bySuffix(KEYS)
 local began = clock()
-local at = 0
+local at = 1
 
 local LISTS = { wait = true, paused = true, active = true }
 local AT_ONCE = 1000 -- elements in one command
+local NEAR = 200 -- members at the tail among which a neighbour is cheaper to find than by Redis
 
 local function nextArgument()
   at = at + 1
@@ -55,7 +58,7 @@ local function nextList()
 end
 
 local function readJob()
-  local job = { base = nextArgument(), id = nextArgument(), state = nextArgument() }
+  local job = { together = nextArgument() == "1", base = nextArgument(), id = nextArgument(), state = nextArgument() }
   job.score, job.ahead, job.behind, job.index =
     nextArgument(), nextArgument(), nextArgument(), nextArgument()
   job.paused, job.turn = nextArgument() == "1", nextArgument()
@@ -140,17 +143,48 @@ local function deleteKeys(job)
   end
 end
 
--- Inserts into a list beside a neighbour that is still there, else as far from the tail as before.
+-- Inserts a job beside a neighbour that is near the tail; whether there is one. An insertion by
+-- Redis would search the list from its head.
+local function insertNearTail(list, job)
+  local members, first = redis.call("LRANGE", list, -NEAR, -1), nil
+  for place = #members, 1, -1 do
+    if members[place] == job.behind then first = place + 1 end
+    if members[place] == job.ahead then first = place end
+    if first then break end
+  end
+  if not first or refusal("LTRIM", list, 0, -1) or refusal("RPUSH", list, job.id) then return false end
+  -- Nothing is refused any more: it follows a write of this script, or was tried.
+  if first <= #members then
+    redis.call("LTRIM", list, 0, first - #members - 3)
+    redis.call("RPUSH", list, job.id, unpack(members, first))
+  end
+  return true
+end
+
+-- Whether a job was added before the one that is the next to run.
+local function isOlderThanTail(list, job)
+  local next = redis.pcall("HGET", job.base .. redis.call("LINDEX", list, -1), "timestamp")
+  local added
+  for place = 1, #job.fields, 2 do
+    if job.fields[place] == "timestamp" then added = tonumber(job.fields[place + 1]) end
+  end
+  next = type(next) == "string" and tonumber(next)
+  return next and added and added < next
+end
+
+-- Inserts into a list beside a neighbour that is still there. Else the job is the next to run if it
+-- was added before the one that is; or it is as far from the tail as before.
 local function insert(list, job)
   local length = redis.pcall("LLEN", list)
   if type(length) == "table" then return length.err end
   if length == 0 then return refusal("RPUSH", list, job.id) end
-  if job.behind ~= "" and redis.call("LINDEX", list, -1) == job.behind then
-    return refusal("RPUSH", list, job.id)
-  end
   if job.ahead ~= "" and redis.call("LINDEX", list, 0) == job.ahead then
     return refusal("LPUSH", list, job.id)
   end
+  if job.behind ~= "" and redis.call("LINDEX", list, -1) == job.behind then
+    return refusal("RPUSH", list, job.id)
+  end
+  if insertNearTail(list, job) then return nil end
   local refused, done
   if job.ahead ~= "" then
     refused, done = refusal("LINSERT", list, "BEFORE", job.ahead, job.id)
@@ -161,7 +195,7 @@ local function insert(list, job)
     if refused or done > 0 then return refused end
   end
   local index = tonumber(job.index) or length
-  if index == 0 then return refusal("RPUSH", list, job.id) end
+  if index == 0 or isOlderThanTail(list, job) then return refusal("RPUSH", list, job.id) end
   if index >= length then return refusal("LPUSH", list, job.id) end
   return refusal("LINSERT", list, "BEFORE", redis.call("LINDEX", list, -index), job.id)
 end
@@ -263,7 +297,7 @@ end
 
 -- The call -------------------------------------------------------------------------------------
 
-local foreign = refuseForeign(key, ARGV[1], queueAt(ARGV[1]))
+local foreign = refuseForeign(key, ARGV[3], queueAt(ARGV[3]))
 if foreign then return redis.error_reply(foreign) end
 
 local reply = { "" }
@@ -274,6 +308,7 @@ while at < #ARGV do
   if not ok then code, detail = 0, type(code) == "table" and code.err or tostring(code) end
   reply[#reply + 1] = code
   reply[#reply + 1] = detail
+  if not job.together and clock() - began > tonumber(ARGV[1]) then break end
 end
 wakeReleased()
 reply[1] = note

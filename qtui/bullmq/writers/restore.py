@@ -23,22 +23,30 @@ LARGEST_CALL: Final = 2_000_000
 """Most characters of jobs in one call, unless it is a single one."""
 
 
+LONG_ENOUGH: Final = 800
+"""Microseconds after which a call begins no more jobs."""
+
+
 class RestoreWriter:
     """Restores removed jobs. Costs one EVALSHA a call (EVAL once after a script flush)."""
 
     def __init__(self, client: Client) -> None:
         self._script = Script(client, script_text("restore"))
 
-    async def restore(self, jobs: Sequence[Whole]) -> Batch:
+    async def restore(self, families: Sequence[Sequence[Whole]]) -> Batch:
         """Puts jobs back where they were, in one atomic step, each only if nothing of it is there.
+
+        A family, whose jobs go together, is at least one job, the top one last. In a long list a
+        single job may take a while, so the call ends after some milliseconds: the results are those
+        of the first families, of one at least. Call it again with the others.
 
         Pass them in the reverse order of their removal, so that a parent finds its children. The
         target of a job is the suffix of the key in which it is now: another one than before where
         its queue was paused or resumed since. A parent that was released waits again, if it has not
         run since. Emits the event ``undone``, which nothing of BullMQ's listens for.
 
-        Costs some 20 µs of Redis's time a job; in a list that others use, a search for its
-        neighbours, O(n).
+        Costs some 20 µs of Redis's time a job; in the middle of a list that others use a search for
+        its neighbours, O(n).
 
         Raises:
             ValueError: the batch is empty or larger than LARGEST_BATCH.
@@ -47,13 +55,17 @@ class RestoreWriter:
             redis.exceptions.RedisError: nothing was written if Redis answered with an error; if
                 the connection was lost or timed out, the effect is unknown.
         """
+        jobs = [job for family in families for job in family]
         if not 0 < len(jobs) <= LARGEST_BATCH:
             raise ValueError(f"{len(jobs)} jobs in one batch, 1 to {LARGEST_BATCH} are allowed")
         queue = jobs[0].queue
-        arguments = [one for job in jobs for one in _arguments(job)]
+        arguments = [str(LONG_ENOUGH)]
+        for family in families:
+            for job in family:
+                arguments += (flag(job is not family[-1]), *_arguments(job))
         others = sorted({job.queue.key("meta") for job in jobs if job.queue != queue})
         reply = await self._script.call([*queue.script_keys(), *others], arguments)
-        ids = [job.job_id for job in jobs]
+        ids = [job.job_id for job in jobs][: (len(reply) - 2) // 2]
         return Batch(results_of(ids, reply[:-1]), str(reply[0]), int(reply[-1]) / 1e6)
 
 

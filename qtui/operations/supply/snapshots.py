@@ -154,10 +154,15 @@ async def read_snapshots(
 
 
 async def read_picked(
-    client: Client, queue: QueueKey, picks: Sequence[Picked], wiped: Wiped
+    reader: JobReader, picks: Sequence[Picked], wiped: Wiped
 ) -> AsyncGenerator[SnapshotPage]:
-    """Yields what an action wipes of the given jobs, in order; costs the ``wiped`` of each."""
-    reader = wiped.reader(client, queue)
+    """Yields what an action wipes of the given jobs, in order; costs the ``wiped`` of each.
+
+    Args:
+        reader: made by ``wiped``; it remembers where in a list the last jobs were.
+        picks: the jobs.
+        wiped: what the action wipes.
+    """
     while picks:
         values = await reader.first_of([one.job_id for one in picks])
         part, picks = picks[: len(values)], picks[len(values) :]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import Final, TypeAlias
 
-from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.codes import NO_STATE, Code, Result
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
@@ -17,7 +18,7 @@ from qtui.bullmq.writers.restore import LARGEST_CALL, WHY, RestoreWriter, weight
 from qtui.operations.journal.lines import Header, snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.remove.remove import CHILDREN
-from qtui.operations.remove.wiped import WipedJobs, below_of, removed_jobs
+from qtui.operations.remove.wiped import WipedJobs, below_of, near_of, removed_jobs
 from qtui.operations.supply.pins import pins_of
 from qtui.operations.supply.snapshots import SnapshotPage, read_picked
 from qtui.operations.undo.inverse import Deed, Expected, sender
@@ -52,6 +53,8 @@ class Restore:
         self._state = state_of(header)
         self._pins = pins_of(client, self._queue, self._state)
         self._writer = RestoreWriter(client) if writes else None
+        self._back_below: set[str] = set()
+        """Full keys of jobs that came back below others: their own turn finds them there."""
 
     @property
     def done(self) -> str:
@@ -68,8 +71,7 @@ class Restore:
         found = []
         for deed, row in zip(deeds, rows, strict=True):
             arrived = row.score is not None and row.score == deed.snapshot.score
-            place = "no state" if self._state is None else self._state.key
-            result = Result(deed.id, Code.DONE, target=place)
+            result = Result(deed.id, Code.DONE, target=_place_of(self._state))
             if self._jobs(deed) is None:
                 result = Result(deed.id, Code.REFUSED, error=_UNREAD)
             elif row.score is not None or not row.missing:
@@ -84,7 +86,10 @@ class Restore:
         return snapshot_lines([one.snapshot for one in deeds], texts)
 
     async def send(self, deeds: Sequence[Deed]) -> Batch:
-        """Restores the jobs, each with those that went with it in one step."""
+        """Restores the jobs, each with those that went with it in one step.
+
+        In several calls where they are large, or where their places in a long list take a while.
+        """
         writer = sender(self._writer)
         doubtful = await self._doubtful(deeds)
         results: dict[str, Result] = {}
@@ -98,17 +103,30 @@ class Restore:
                 families.append((deed.id, jobs))
         note, seconds = "", 0.0
         while families:
-            for calls in _calls(families):
-                batch = await writer.restore([job for _, jobs in calls for job in jobs[::-1]])
-                answers = iter(batch.results)
-                for job_id, jobs in calls:
-                    *_, top = [next(answers) for _ in jobs]
-                    results[job_id] = top
+            left = families
+            while left:
+                call = next(_calls(left))
+                batch = await writer.restore([jobs[::-1] for _, jobs in call])
+                answers = deque(batch.results)
+                for job_id, jobs in call:
+                    if not answers:
+                        break  # the call has ended early
+                    *below, top = [answers.popleft() for _ in jobs]
+                    results[job_id] = self._found_back(top)
+                    pairs = zip(jobs[:0:-1], below, strict=True)
+                    self._back_below.update(job.key for job, result in pairs if result.done)
+                    left = left[1:]
                 note, seconds = note or batch.note, seconds + batch.seconds
             # A parent of others among them was read before they went, and waits for them.
             early = [one for one in families if results[one[0]].error == "children"]
             families = early if len(early) < len(families) else []
         return Batch([results[deed.id] for deed in deeds], note, seconds)
+
+    def _found_back(self, result: Result) -> Result:
+        """The result of a job; 1 for one that this undo has brought back below another."""
+        if result.error != "taken" or self._queue.job(result.job_id) not in self._back_below:
+            return result
+        return Result(result.job_id, Code.DONE, target=_place_of(self._state))
 
     def why(self, result: Result) -> str:
         """Returns in words why a job was left alone."""
@@ -123,6 +141,10 @@ class Restore:
 
     def _jobs(self, deed: Deed) -> list[Whole] | None:
         return removed_jobs(self._queue, self._state, deed.snapshot)
+
+
+def _place_of(state: JobState | None) -> str:
+    return NO_STATE if state is None else state.key
 
 
 def _calls(families: Sequence[_Family]) -> Iterator[list[_Family]]:
@@ -158,7 +180,10 @@ class Reremove:
         self._queue = QueueKey(header.queue, header.prefix)
         self._state = state_of(header)
         self._wiped = WipedJobs(self._state, header.options.get(CHILDREN) is True)
+        self._reader = self._wiped.reader(client, self._queue)
         self._writer = RemoveWriter(client) if writes else None
+        self._places: dict[str, int] = {}
+        """How many members were between the tail of a list and each job, from its snapshot on."""
 
     @property
     def done(self) -> str:
@@ -180,7 +205,13 @@ class Reremove:
 
     async def snapshot(self, deeds: Sequence[Deed], texts: Texts | None) -> bytes:
         """Returns the whole jobs, as for any removal."""
-        return b"".join([await page.lines(texts) async for page in self._read(deeds)])
+        lines = b""
+        async for page in self._read(deeds):
+            lines += await page.lines(texts)
+            if self._state is not None and self._state.is_list:
+                pairs = zip(page.picks, page.values, strict=True)
+                self._places |= {pick.job_id: near_of(values) for pick, values in pairs}
+        return lines
 
     async def send(self, deeds: Sequence[Deed]) -> Batch:
         """Removes the jobs."""
@@ -190,11 +221,12 @@ class Reremove:
         if self._wiped.children:
             values = [one async for page in self._read(deeds) for one in page.values]
             below = [job for top, one in enumerate(values) for job in below_of(top, one)]
-        batch = await writer.remove(self._queue, self._state, picks, below)
+        near, *_ = [self._places.pop(one.id, 0) for one in deeds]
+        batch = await writer.remove(self._queue, self._state, picks, below, near=near)
         return Batch(batch.results[: len(picks)], batch.note, batch.seconds)
 
     def _read(self, deeds: Sequence[Deed]) -> AsyncGenerator[SnapshotPage]:
-        return read_picked(self._client, self._queue, list(map(_picked, deeds)), self._wiped)
+        return read_picked(self._reader, list(map(_picked, deeds)), self._wiped)
 
     def why(self, result: Result) -> str:
         """Returns in words why a job was left alone."""

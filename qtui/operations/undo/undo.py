@@ -252,14 +252,14 @@ class Undos:
     async def correct(self, seen: Seen, results: Sequence[Result]) -> list[Result]:
         """Returns the true results of a call that was sent again.
 
-        If it found nothing to undo, the lost call was carried out late: jobs that have arrived
-        were undone by it.
+        Jobs that it found moved, and that have arrived where the undo puts them, were undone by the
+        lost call, or by the part of it that was carried out.
         """
-        if any(result.done for result in results):
+        if all(result.done for result in results):
             return list(results)
         now = await self.undo.inverse.look(self.deeds)
         return [
-            Result(deed.id, Code.DONE) if one.arrived else result
+            Result(deed.id, Code.DONE) if one.arrived and not result.done else result
             for deed, one, result in zip(self.deeds, now, results, strict=True)
         ]
 

@@ -17,6 +17,7 @@ local function placesOf(list, ids, hint, visit)
     if not wanted[id] then wanted[id], left = true, left + 1 end
   end
   local length = redis.call("LLEN", list)
+  hint = math.min(hint, length - 1) -- it may have become shorter than that
 
   local function neighbour(place)
     return place >= 0 and place < length and redis.call("LINDEX", list, -place - 1) or nil
@@ -53,10 +54,10 @@ local function placesOf(list, ids, hint, visit)
   if not look(0) and hint > 0 then
     -- Those read after `hint` are above it; those before which others left are below.
     if look(hint) then
-      sweep(hint - WINDOW, -WINDOW, 1)
+      sweep(hint - WINDOW, -WINDOW, 4)
     else
       sweep(hint + WINDOW, WINDOW, 2)
-      sweep(hint - WINDOW, -WINDOW, left < #ids and 1 or WINDOWS)
+      sweep(hint - WINDOW, -WINDOW, left < #ids and 4 or WINDOWS)
     end
     sweep(hint + WINDOW, WINDOW, 4)
   else
