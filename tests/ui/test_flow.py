@@ -11,6 +11,8 @@ from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.operations.journal.reading import campaigns
+from qtui.ui.widgets.document import DocumentView
+from qtui.ui.widgets.flow_tree import FlowTree
 from tests.ui.driver import Driver, inspector
 from tests.ui.flows import QUEUES, REPORT, add, failed_report, large_flow, node, workers
 from tests.ui.stage import fill
@@ -71,6 +73,57 @@ async def test_the_tree_shows_every_job_in_its_place(
         assert "[/red]␛[31m" in driver.text()
         await driver.press("escape")
         assert driver.app.screen is driver.inspector
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_job_under_the_cursor_is_shown_whole(
+    redis_url: str, client: redis.asyncio.Redis, size: tuple[int, int]
+) -> None:
+    await failed_report(redis_url, client)
+    await client.hset("bull:render:bad-1", "data", '{"page": 7, "note": "[/red]\x1b[31m\u202e"}')
+    async with inspector(redis_url, size=size) as driver:
+        await open_flow(driver, "bad-1", "render")
+        await driver.sees("─ error ─")
+        await driver.sees('"page": 7')
+        assert driver.line_with("─ error ─").rstrip().endswith("attempts 1 of 1 ─")
+        assert "connect ECONNREFUSED [/red]␛[31m" in driver.text()
+        assert all(sign.isprintable() for line in driver.lines() for sign in line)
+        await driver.press("tab", "j")
+        assert isinstance(driver.app.focused, DocumentView)
+        assert driver.line_with("─ bad-1").startswith("▌● ")  # the tree's cursor stays
+        await driver.press("escape")
+        await driver.until(lambda: isinstance(driver.app.focused, FlowTree), "the tree")
+        await driver.press("g")
+        await driver.sees("bull:reports:report · report")
+        await driver.until(lambda: '"page": 7' not in driver.text(), "the other job")
+        assert driver.app.screen is not driver.inspector
+
+
+async def test_a_job_of_a_flow_that_waits_says_why(
+    redis_url: str, client: redis.asyncio.Redis
+) -> None:
+    await add(redis_url, REPORT)
+    async with inspector(redis_url, size=(120, 36)) as driver:
+        await driver.sees("render")
+        await go_to(driver, "totals", "invoices", JobState.WAITING_CHILDREN)
+        await driver.press("f")
+        await driver.sees("Flow of ")
+        await driver.sees("─ why ─")
+        await driver.sees("waits for 3 children: bull:render:")
+        async with workers(QUEUES, redis_url):
+            await driver.until(lambda: "─ why ─" not in driver.text(), "it has completed")
+            await driver.sees("─ return value ─")
+
+
+async def test_a_low_screen_shows_the_error_alone(
+    redis_url: str, client: redis.asyncio.Redis
+) -> None:
+    await failed_report(redis_url, client)
+    async with inspector(redis_url, size=(80, 16)) as driver:
+        await open_flow(driver, "bad-1", "render")
+        await driver.sees("─ bad-1")
+        assert driver.text().count("connect ECONNREFUSED") >= 1
+        assert "─ error ─" not in driver.text()
 
 
 async def test_enter_opens_the_job_in_its_queue(

@@ -22,6 +22,7 @@ from qtui.text import plain, plural
 from qtui.ui.actions import Situation, Where
 from qtui.ui.base import QtuiScreen
 from qtui.ui.clipboard.offer import offer
+from qtui.ui.details.job import JobDetail
 from qtui.ui.dialogs.plan import Confirmed
 from qtui.ui.dialogs.rerun import RerunDialog
 from qtui.ui.flow.rerunning import Rerunning
@@ -29,10 +30,17 @@ from qtui.ui.keys import bindings
 from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, KeyBar, StatusLine
 from qtui.ui.widgets.cursor_list import CursorList
+from qtui.ui.widgets.document import DocumentView
 from qtui.ui.widgets.flow_tree import FlowTree
 from qtui.verbs import Verb
-from qtui.views.flow_rows import FlowRows, node_in_full, read_flow
+from qtui.views.flow_rows import FlowRows, Line, node_in_full, read_flow
 from qtui.views.lists.places import JobPlace
+
+_HIGH: Final = 20
+"""Lines of the screen with which the job under the cursor is shown whole."""
+
+_ROOMY: Final = 14
+"""Lines of its pane with which the whole stack is shown."""
 
 _FRESH: Final = 2.0
 """Seconds after which visible jobs are read again."""
@@ -57,6 +65,9 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
         layout: vertical;
         & > #title, & > #keys { background: $surface; }
         & > #who { border-top: solid $surface-lighten-1; height: 2; }
+        & > #job { height: 1fr; display: none; }
+        &.-high > #job { display: block; }
+        &.-high > #why { display: none; }
     }
     """
 
@@ -78,6 +89,8 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
         self._keep_resets = keep
         job = rows.lineage.job
         self._queue, self._job_id = job.queue, job.id
+        self._seen: object = None
+        """What was seen of the job under the cursor when it was read last."""
 
     @override
     def compose(self) -> ComposeResult:
@@ -87,6 +100,7 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
         yield Bar(id="who")
         yield Bar(id="place")
         yield Bar(id="why")
+        yield DocumentView(id="job")
         yield StatusLine(id="status")
         yield KeyBar(id="keys")
 
@@ -94,7 +108,9 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
         """Shows what was read, and refreshes what is visible."""
         self.tree_list = self.query_one(FlowTree)
         self.rerunning = Rerunning(self, self.query_one("#banner", Bar))
+        self.detail = JobDetail(self, self.query_one("#job", DocumentView))
         self.tree_list.focus()
+        self._fit()
         self.draw()
         self.tree_list.call_after_refresh(self.tree_list.go_to, self.rows.lineage.job.key)
         if self.rows.lineage.note:
@@ -110,7 +126,13 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
     @override
     def on_resize(self, event: events.Resize) -> None:
         """Shows what fits now."""
+        if self.is_mounted:
+            self._fit()
         self.draw()
+
+    def _fit(self) -> None:
+        """Shows the whole job below the tree where there is room, else its error alone."""
+        self.set_class(self.size.height >= _HIGH, "-high")
 
     # Reading
 
@@ -187,6 +209,7 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
         return Situation(
             read_only=self.session.read_only,
             running=running,
+            enter="open" if self.focused is self.tree_list else "fold",
             held="The rerun is still running (x stops it)." if running else "",
         )
 
@@ -202,6 +225,29 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
         self.query_one("#who", Bar).say([(f" {who}", "")])
         self.query_one("#place", Bar).say([(f" {place}", "faint")])
         self.query_one("#why", Bar).say([(f" {why}", "")])
+        self._show_job(line)
+
+    def _show_job(self, line: Line | None) -> None:
+        """Reads the job under the cursor if it is another one, or may have changed."""
+        if not self.has_class("-high"):
+            return
+        node = None if line is None or line.more else line.node
+        seen = None if node is None else (node.key, node.state, node.row)
+        is_over = node is None or (node.state is not None and node.state.is_finished)
+        if seen == self._seen and (is_over or not self.detail.is_old):
+            return
+        self._seen = seen
+        if node is None:
+            self.detail.show(None, None, JobState.FAILED, roomy=False)
+        else:
+            roomy = self.query_one(DocumentView).size.height >= _ROOMY
+            self.detail.show(node.queue, node.id, node.state or JobState.FAILED, roomy=roomy)
+
+    @on(DocumentView.LoadRequested)
+    def _load_of_job(self, message: DocumentView.LoadRequested) -> None:
+        self.detail.load(message.what)
+        self._seen = None
+        self._show_job(self.tree_list.line_at_cursor)
 
     # What it does
 
@@ -275,9 +321,12 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
         offer(self, line, "shell command")
 
     def action_back(self) -> None:
-        """Leaves the flow and the results of a rerun."""
-        self.dismiss(None)
+        """Back to the tree, and from there out of the flow and the results of a rerun."""
+        if self.focused is self.tree_list:
+            self.dismiss(None)
+        else:
+            self.tree_list.focus()
 
     def action_back_or_quit(self) -> None:
         """Leaves the flow."""
-        self.action_back()
+        self.dismiss(None)

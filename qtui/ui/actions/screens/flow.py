@@ -52,4 +52,12 @@ FLOW: Final = (
         bar=True,
         reason=nothing_to_stop,
     ),
+    Action(
+        id="flow.other-pane",
+        keys=("tab", "shift+tab"),
+        does="app.focus_next",
+        label="other pane",
+        help="go to the tree, or to the job below it",
+        where=Where.FLOW,
+    ),
 )
