@@ -86,8 +86,15 @@ class Measured:
 async def measure(row: Row, size: int, rounds: int) -> Measured:
     """Measures a row on a server of its own."""
     with start("redis") as server:
-        async with connect(server) as admin, row.open(Stage(server, admin), size) as ways:
-            return Measured(row, size, await in_turn(admin, ways, rounds))
+        async with connect(server) as admin:
+            stage = Stage(server, admin)
+
+            async def before() -> None:
+                if row.before is not None:
+                    await row.before(stage, size)
+
+            async with row.open(stage, size) as ways:
+                return Measured(row, size, await in_turn(admin, ways, rounds, before))
 
 
 def _plain(one: Measured) -> str:

@@ -45,6 +45,18 @@ const WORK = {
     const { body } = await board("queues").queuesHandler({ queues: adapters, query });
     if (body.queues.length !== names.length) throw new Error("not all queues were read");
   },
+  // All failed jobs of a queue, again: BullMQ's script, 1,000 jobs a call, with no record of them.
+  retryJobs: async ({ name }) => {
+    await queue(name).retryJobs({ state: "failed" });
+    if (await queue(name).getFailedCount()) throw new Error("not all jobs were retried");
+  },
+  // The same as bull-board's server does it when its button is pressed.
+  boardRetry: async ({ name }) => {
+    const queues = new Map([[name, new BullMQAdapter(queue(name))]]);
+    const params = { queueName: name, queueStatus: "failed" };
+    const { status } = await board("retryAll").retryAllHandler({ params, queues });
+    if (status !== 200) throw new Error("bull-board refused");
+  },
   // Pages of failed jobs, one after the other: BullMQ's getter.
   pages: async ({ name, firsts, jobs }) => {
     for (const first of firsts) {

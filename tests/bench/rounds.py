@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,13 +31,20 @@ class Took:
     core."""
 
 
-async def in_turn(admin: redis.asyncio.Redis, ways: Ways, rounds: int) -> dict[str, Took]:
-    """Does the work once in each way to warm up, then all ways in turn; returns medians by way."""
+async def in_turn(
+    admin: redis.asyncio.Redis, ways: Ways, rounds: int, before: Callable[[], Awaitable[None]]
+) -> dict[str, Took]:
+    """Does the work once in each way to warm up, then all ways in turn; returns medians by way.
+
+    Calls ``before`` in front of each, and does not measure it.
+    """
     for way in ways.values():
+        await before()
         await way()
     taken: dict[str, list[Took]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
+            await before()
             taken[name].append(await _once(admin, way))
     return {name: _median(every) for name, every in taken.items()}
 

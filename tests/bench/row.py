@@ -48,6 +48,8 @@ class Row:
     """The one of the table."""
     open: Callable[[Stage, int], AbstractAsyncContextManager[Ways]]
     """Fills the server with work of that size, and yields the ways to do it."""
+    before: Callable[[Stage, int], Awaitable[None]] | None = None
+    """Fills the server again before each go, where the work uses it up; not measured."""
     at_least: Mapping[str, float] = field(default_factory=dict)
     """How many times as fast as another the work should be done, by the other's name."""
     here_at_most: float | None = None

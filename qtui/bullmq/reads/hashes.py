@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 from redis.exceptions import RedisError
 
@@ -57,7 +57,8 @@ async def read_whole(
     """
     replies = await ask_all(client, [("HMGET", key, *names) for key in keys]) if keys else []
     absent = [None] * len(names)
-    return [texts(reply) or absent for reply in replies]
+    # The values of a hash are texts; a reply that is no list is that of a key of another type.
+    return [cast("list[str | None]", one) if isinstance(one, list) else absent for one in replies]
 
 
 async def read_hashes(
