@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Final
 
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.search.steps import Met
+from qtui.bullmq.search.steps import Step
 from qtui.operations.following.outcome import Fate
 from qtui.operations.journal.history import Retried
 from qtui.views.document import Document, Pairs
@@ -18,10 +18,10 @@ PAYMENTS, EMAILS = QueueKey.of("bull", "payments"), QueueKey.of("bull", "emails"
 
 
 def group_of(*reasons: str, name: str = "charge", queue: QueueKey = PAYMENTS) -> ErrorGroup:
-    groups = ErrorGroups()
-    for place, reason in enumerate(reasons):
-        fields: dict[str, str | None] = {"failedReason": reason, "name": name}
-        groups.add(Met(str(place), fields, NOW - 60_000.0 * place), queue)
+    groups, jobs = ErrorGroups(), len(reasons)
+    fields = {"failedReason": reasons, "name": [name] * jobs}
+    times = [NOW - 60_000.0 * place for place in range(jobs)]
+    groups.add(Step([str(place) for place in range(jobs)], fields, times), queue)
     return groups.largest_first()[0]
 
 

@@ -6,12 +6,14 @@ from typing import Final
 
 import pytest
 import redis.asyncio
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.search.hunt import Hunt
-from qtui.bullmq.search.steps import Met
+from qtui.bullmq.search.steps import Step
 from qtui.views.errors.groups import (
     GROUP_FIELDS,
     MOST_GROUPS,
@@ -23,6 +25,7 @@ from qtui.views.errors.groups import (
     group_errors,
     group_words,
 )
+from tests.calls import called
 from tests.seeds import QUEUE, START, Fields, raw_failed
 
 FAILED: Final = JobState.FAILED
@@ -156,17 +159,75 @@ async def test_a_group_that_became_part_of_another_says_of_which(
     groups, before = ErrorGroups(), list[ErrorGroup]()
     hunt = Hunt(client, QUEUE, FAILED, None, fields=GROUP_FIELDS, rate=0)
     async for step in hunt.steps():
-        for place, met in enumerate(step):
-            groups.add(met, QUEUE)
+        for place in range(len(step)):
+            groups.add(step[place : place + 1], QUEUE)
             before = groups.largest_first() if place == 4 else before
     [one] = groups.largest_first()
     assert len(before) == 5
     assert {group.into for group in before} == {one, None}
     assert groups.group_of("user zoe not found") is one
     again = ErrorGroups(groups.patterns)
-    again.add(Met("x", {"failedReason": "user zoe not found", "name": "n"}), QUEUE)
+    again.add(Step(["x"], {"failedReason": ["user zoe not found"], "name": ["n"]}), QUEUE)
     [group] = again.largest_first()
     assert (group.signature, group.words) == (one.signature, {"zoe": 1})
+
+
+WORDS: Final = ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy"]
+KNOWN: Final = [
+    *(f"user {word} not found" for word in WORDS),
+    *(f"Request {place} failed in {word}" for word in WORDS[:4] for place in range(3)),
+    *("boom", "", "connect ECONNREFUSED 10.0.0.7:5432", "x" * 1500),
+]
+FAILURES = st.lists(
+    st.tuples(
+        st.sampled_from([None, *KNOWN]),
+        st.sampled_from(["charge", "refund", "", None, "n" * 300]),
+        st.one_of(st.none(), st.integers(START, START + 10**9).map(float)),
+    ),
+    max_size=80,
+)
+
+
+def facts(groups: ErrorGroups) -> list[object]:
+    def bars(group: ErrorGroup) -> object:
+        found = group.times.bars(40, START)
+        return found and found.counts
+
+    return [
+        (one.signature, one.sample, one.jobs, one.seen, one.names, one.queues, one.words, bars(one))
+        for one in groups.largest_first()
+    ]
+
+
+@settings(max_examples=200, deadline=None)
+@given(FAILURES, st.lists(st.integers(1, 40), min_size=1))
+def test_jobs_that_come_together_are_counted_as_one_by_one(
+    jobs: list[tuple[str | None, str | None, float | None]], sizes: list[int]
+) -> None:
+    step = Step(
+        [str(place) for place in range(len(jobs))],
+        {"failedReason": [one[0] for one in jobs], "name": [one[1] for one in jobs]},
+        [one[2] for one in jobs],
+    )
+    one_by_one, together, start = ErrorGroups(), ErrorGroups(), 0
+    for place in range(len(jobs)):
+        one_by_one.add(step[place : place + 1], QUEUE)
+    for size in [*sizes, len(jobs)]:
+        together.add(step[start : start + size], QUEUE)
+        start += size
+    assert together.jobs == one_by_one.jobs == len(jobs)
+    assert facts(together) == facts(one_by_one)
+
+
+def test_jobs_of_known_errors_take_no_more_calls_each() -> None:
+    def calls(jobs: int) -> int:
+        fields = {"failedReason": ["boom", "bang"] * jobs, "name": ["charge"] * 2 * jobs}
+        step = Step(list(map(str, range(2 * jobs))), fields, [float(START)] * 2 * jobs)
+        groups = ErrorGroups()
+        groups.add(step[:2], QUEUE)
+        return called(lambda: groups.add(step, QUEUE))
+
+    assert calls(2000) == calls(20)
 
 
 async def test_beyond_a_thousand_groups_each_still_finds_just_its_jobs(

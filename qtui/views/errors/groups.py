@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,7 +11,7 @@ from qtui.bullmq.filter import Filter, parse_filter, quoted
 from qtui.bullmq.filter.groups import Every
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.search.hunt import Hunt
-from qtui.bullmq.search.steps import Met
+from qtui.bullmq.search.steps import Step
 from qtui.bullmq.signature.merging import OPEN, Merge, Merging, signature_of
 from qtui.text import plain
 from qtui.views.errors.arrivals import Arrivals
@@ -30,6 +30,12 @@ MOST_WORDS: Final = 100
 
 LONGEST_NAME: Final = 200
 """Characters of a job's name that a group keeps; a longer one is data too."""
+
+_MOST_KNOWN: Final = 10_000
+"""Errors whose groups are remembered, about; every job may have another one."""
+
+_LONGEST_KNOWN: Final = 1_000
+"""Characters of an error that is remembered."""
 
 _SHOWN: Final = 3
 """Names shown in a line."""
@@ -64,16 +70,18 @@ class ErrorGroup:
     into: ErrorGroup | None = None
     """The group that it has become a part of; its own counts are no longer kept."""
 
-    def add(self, met: Met, queue: QueueKey) -> None:
-        """Counts one more job."""
-        self.jobs += 1
-        self.queues[queue] += 1
-        _count(self.names, (met.fields["name"] or "")[:LONGEST_NAME], 1, MOST_NAMES)
-        at = met.score
-        if at is not None:
-            self.first = at if self.first is None else min(self.first, at)
-            self.last = at if self.last is None else max(self.last, at)
-            self.times.add(at)
+    def add(self, name: str | None, queue: QueueKey, jobs: int) -> None:
+        """Counts more jobs, all of one name and queue."""
+        self.jobs += jobs
+        self.queues[queue] += jobs
+        _count(self.names, (name or "")[:LONGEST_NAME], jobs, MOST_NAMES)
+
+    def saw(self, moments: Sequence[float]) -> None:
+        """Notes when some of them failed; at least one."""
+        first, last = min(moments), max(moments)
+        self.first = first if self.first is None else min(self.first, first)
+        self.last = last if self.last is None else max(self.last, last)
+        self.times.add(moments)
 
     def absorb(self, other: ErrorGroup) -> None:
         """Takes in another group, which becomes a part of this one."""
@@ -133,28 +141,67 @@ class ErrorGroups:
         """The filters of groups that have become part of another one; the owner empties it."""
         self._rest: ErrorGroup | None = None
         self._merging = Merging(patterns)
+        self._known: dict[str | None, tuple[ErrorGroup, Sequence[str]]] = {}
+        """By a failedReason its group, and the words of it that are open in the group's name."""
 
     @property
     def patterns(self) -> list[str]:
         """The patterns that groups have been named by so far."""
         return self._merging.patterns
 
-    def add(self, met: Met, queue: QueueKey) -> None:
-        """Counts one job; jobs come newest first."""
-        text = signature_of(met.fields["failedReason"] or "")
+    def add(self, step: Step, queue: QueueKey) -> None:
+        """Counts jobs; they come newest first, and have `GROUP_FIELDS`.
+
+        Those whose error was met before are counted together, at half a µs each: of what they have
+        in common nothing depends on their order.
+        """
+        if len(self._known) > _MOST_KNOWN:
+            self._known.clear()
+        start = 0
+        for at, reason in enumerate(step.fields["failedReason"]):
+            if reason not in self._known:
+                self._count(step[start:at], queue)
+                self._meet(step[at : at + 1], queue)
+                start = at + 1
+        self._count(step[start:], queue)
+
+    def _meet(self, one: Step, queue: QueueKey) -> None:
+        """Counts a job whose error was not met before."""
+        [reason] = one.fields["failedReason"]
+        text = signature_of(reason or "")
         name = text if text in self._groups else self._merging.name(text)
         group = self._groups.get(name)
         is_new = group is None
         if group is None:
-            group = self._begin(name, met, queue)
-        group.add(met, queue)
-        self.jobs += 1
-        if name != text:
-            for word in self._merging.words(name, text):
-                _count(group.words, word, 1, MOST_WORDS)
+            group = self._begin(name, one.ids[0], queue)
+        words = self._merging.words(name, text) if name != text else ()
+        self._known[reason] = group, words
+        self._count(one, queue)
+        if len(reason or "") > _LONGEST_KNOWN:
+            del self._known[reason]
         if is_new and not group.is_rest:
             for merge in self._merging.add(name, self._jobs_of):
                 self._merge(merge)
+
+    def _count(self, step: Step, queue: QueueKey) -> None:
+        """Counts jobs whose errors were met before."""
+        reasons, scores = step.fields["failedReason"], step.scores
+        groups = [self._known[reason][0] for reason in reasons]
+        self.jobs += len(groups)
+        named = Counter(zip(groups, step.fields["name"], strict=True))
+        for (group, name), jobs in named.items():
+            group.add(name, queue, jobs)
+        moments: dict[ErrorGroup, list[float]] = {}
+        for group, at in zip(groups, scores or (), strict=False):
+            if at is not None:
+                moments.setdefault(group, []).append(at)
+        for group, some in moments.items():
+            group.saw(some)
+        if self._merging.patterns:
+            for reason, jobs in Counter(reasons).items():
+                group, words = self._known[reason]
+                for word in words:
+                    _count(group.words, word, jobs, MOST_WORDS)
 
     def group_of(self, signature: str) -> ErrorGroup | None:
         """Returns the group that failures with this signature are counted in, if there is one."""
@@ -165,23 +212,24 @@ class ErrorGroups:
         groups = [*self._groups.values(), *([self._rest] if self._rest else [])]
         return sorted(groups, key=lambda one: (-one.jobs, -(one.last or 0)))
 
-    def _begin(self, name: str, met: Met, queue: QueueKey) -> ErrorGroup:
+    def _begin(self, name: str, job_id: str, queue: QueueKey) -> ErrorGroup:
         """The group of a new name, or the rest.
 
         Once there is a rest no group begins and none are merged: jobs in the rest could be theirs.
         """
         if self._rest is None and len(self._groups) < MOST_GROUPS:
-            group = ErrorGroup(signature=name, queue=queue, sample=met.id)
+            group = ErrorGroup(signature=name, queue=queue, sample=job_id)
             self._groups[name] = group
             return group
         if self._rest is None:
-            self._rest = ErrorGroup(signature="", queue=queue, sample=met.id, is_rest=True)
+            self._rest = ErrorGroup(signature="", queue=queue, sample=job_id, is_rest=True)
         return self._rest
 
     def _jobs_of(self, name: str) -> int:
         return self._groups[name].jobs
 
     def _merge(self, merge: Merge) -> None:
+        self._known.clear()
         words: Counter[str] = Counter()
         members = [self._groups.pop(name) for name in merge.members]
         self.merged.update(one.filter for one in members if one.filter is not None)
@@ -209,8 +257,7 @@ async def group_errors(
         groups: what is known so far.
     """
     async for step in hunt.steps():
-        for met in step:
-            groups.add(met, queue)
+        groups.add(step, queue)
         yield groups
 
 
