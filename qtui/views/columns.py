@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from qtui.bullmq.codes import RELEASED, REMOVED, Code, Result, meaning
+from qtui.bullmq.codes import RELEASED, REMOVED, Code, Result, meaning, with_reason
 from qtui.bullmq.model import JobState, Row
 from qtui.bullmq.signature.headline import says_something, spoken
 from qtui.bullmq.verdicts.verdict import LATE
@@ -220,6 +220,8 @@ def verdict(
         return Verdict(f"✗ {words}: {error}" if is_redis else f"✗ 0 {error}", Tone.BAD)
     if action == Verb.EDIT and result.error:  # which is about more than the state
         words = first_line(result.error)
+    elif result.code is Code.NOT_IN_STATE and action != Verb.UNDO:
+        words = with_reason(words, first_line(result.error))
     return Verdict(f"✗ {int(result.code)} {words}", Tone.BAD)
 
 

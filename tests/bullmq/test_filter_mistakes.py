@@ -36,7 +36,7 @@ from tests.bullmq.subjects import Subject, matches
         ("a eror:x", 2, "did you mean error"),
         ("Error:x", 0, "did you mean error"),
         ("http://x", 0, "takes quotes"),
-        ("qqqq=x", 0, "is it one of id name error"),
+        ("qqqq=x", 0, "fields are id, name, error"),
         ("error:", 6, "right after error:"),
         ("error: x", 6, "right after error:"),
         ("error:|x", 6, "right after error:"),

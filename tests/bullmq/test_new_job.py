@@ -81,7 +81,7 @@ def test_the_digest_is_that_of_the_bytes_in_redis() -> None:
         ({"backoff": {"type": "fixed", "dealy": 5}}, 'backoff has no "dealy"'),
         ({"backoff": {"type": "fixed", "jitter": 2}}, "jitter is a number from 0 to 1"),
         ({"removeOnFail": {"age": "1h"}}, "removeOnFail.age is a whole number"),
-        ({"jobId": "17"}, "jobId 17 is a number: those are the queue's own ids"),
+        ({"jobId": "17"}, "jobId 17 is a number, which BullMQ gives out itself: add a letter"),
         ({"jobId": "0:1"}, "begins with 0: workers take it for a wake-up"),
         ({"jobId": "a:b"}, "has a colon"),
         ({"jobId": "wait"}, "is the name of one of the queue's own keys"),

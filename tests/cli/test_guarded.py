@@ -38,7 +38,7 @@ def retrying(*args: str, environ: dict[str, str] | None = None) -> Outcome:
 
 
 def refused(done: Outcome) -> bool:
-    return done.code == 4 and "retry is off" in done.err
+    return done.code == 4 and "cannot retry jobs" in done.err
 
 
 def test_nothing_undoes_a_read_only_profile(config: Path, redis_url: str, tmp_path: Path) -> None:

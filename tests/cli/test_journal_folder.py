@@ -302,7 +302,7 @@ def test_a_retry_without_a_home_says_what_moves_the_journal(redis_url: str, tmp_
     done = homeless("--redis", redis_url, "retry", "payments", "1", "--yes")
     assert done.code == 2
     assert done.err == (
-        "qtui: retry needs a folder for its journal, and you have no home folder:"
+        "qtui: cannot retry jobs without a folder for the journal, and you have no home folder:"
         " set QTUI_JOURNAL to a folder you can write to\n"
     )
     place = tmp_path / "kept"

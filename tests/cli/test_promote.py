@@ -129,7 +129,7 @@ def test_read_only_and_a_missing_yes_refuse(redis_url: str) -> None:
     before = digest(redis_url)
     refused = invoke("--redis", redis_url, "--read-only", "promote", "payments", id, "--yes")
     assert (refused.code, refused.out) == (4, "")
-    assert "promote is off" in refused.err
+    assert "cannot promote jobs" in refused.err
     unasked = invoke("--redis", redis_url, "promote", "payments", id)
     assert (unasked.code, unasked.out) == (2, "")
     assert digest(redis_url) == before

@@ -54,7 +54,7 @@ def test_read_only_refuses_and_writes_nothing(redis_url: str) -> None:
     words = ("remove", "payments", "--all", "--state", "failed", "--yes")
     refused = invoke("--redis", redis_url, "--read-only", *words)
     assert refused.code == 4
-    assert "read-only mode: remove is off" in refused.err
+    assert "read-only mode: cannot remove jobs" in refused.err
     assert digest(redis_url) == before
 
 

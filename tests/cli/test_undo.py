@@ -88,7 +88,7 @@ def test_without_a_terminal_and_without_yes_it_is_refused_as_in_read_only_mode(
     assert "pass --yes or --dry-run" in refused.err
     refused = invoke("--redis", redis_url, "--read-only", "undo", "--yes")
     assert refused.code == 4
-    assert "read-only mode: undo is off" in refused.err
+    assert "read-only mode: cannot undo operations" in refused.err
     refused = invoke("--redis", redis_url, "--read-only", "undo", "--resume", "x")
     assert refused.code == 4
     assert digest(redis_url) == before

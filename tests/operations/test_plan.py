@@ -221,7 +221,7 @@ class TestWarnings:
         await raw_failed(client, "56", state="completed")
         found = list((await plan_of(client, *"1569")).warnings(Resets()))
         assert "1 job is gone (-1) and cannot be retried." in found
-        assert "2 jobs are not in failed any more (-3)." in found
+        assert "2 jobs are not in failed (-3)." in found
 
     async def test_a_queue_of_bull(self, client: Redis) -> None:
         await raw_failed(client, "1")

@@ -19,12 +19,13 @@ from qtui.bullmq.writers.add import AddWriter, Unreserved
 from qtui.bullmq.writers.edit import EditWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.add.plan import plan_add
-from qtui.operations.edit.plan import Wish, plan_edit
+from qtui.operations.edit.plan import Wish
 from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.journal.reading import ids, read_lines, summary
 from qtui.operations.resuming.recorder import Recorder
 from tests.operations.campaigns import ours_to, proxied
+from tests.operations.editing import plan_edit
 from tests.operations.test_losses import ACCIDENTS
 from tests.operations.undoing import keyspace
 from tests.seeds import QUEUE, census, job, raw_failed, real_queue, soon

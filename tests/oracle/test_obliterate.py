@@ -172,7 +172,7 @@ def test_a_plan_refuses_while_workers_are_connected_and_writes_nothing(
         code, why, _ = asyncio.run(plan(False))
         assert (code, why) == (
             Code.REFUSED,
-            "1 worker is connected: stop them, or pass --force",
+            "1 worker is connected: stop it, or use `qtui obliterate --force`",
         )
         assert asyncio.run(plan(True))[0] is Code.DONE
 

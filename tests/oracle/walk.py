@@ -26,7 +26,7 @@ from qtui.bullmq.writers.remove import RemoveWriter
 from qtui.bullmq.writers.rerun import RerunWriter
 from qtui.bullmq.writers.retry import RetryWriter
 from qtui.operations.add.plan import plan_add
-from qtui.operations.edit.plan import NotEditable, Wish, plan_edit
+from qtui.operations.edit.plan import NotEditable, Wish
 from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.flow_rerun.plan import Start
@@ -52,6 +52,7 @@ from qtui.operations.undo.plan import make_undo_plan
 from qtui.operations.undo.resuming import InterruptedUndo
 from qtui.operations.undo.undo import Undo
 from qtui.verbs import Verb
+from tests.operations.editing import plan_edit
 from tests.oracle.conftest import Drivers
 from tests.oracle.flow_stage import CONTINUE, FAIL, IGNORE, SINCE
 from tests.oracle.keyspace import census, members, snapshot

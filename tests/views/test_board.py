@@ -143,7 +143,7 @@ class TestResults:
         assert words(board) == {
             "1": "✔ waiting",
             "2": "✗ -1 job is gone",
-            "3": "✗ -3 not in failed any more",
+            "3": "✗ -3 not in failed",
             "4": "✗ refused by Redis: ",
         }
         assert jobs.held
@@ -194,7 +194,7 @@ class TestResults:
                 ids[0]: "✗ failed again: boom",
                 ids[1]: "✔ completed",
                 ids[2]: "✔ completed",
-                ids[3]: "✗ -3 not in failed any more",
+                ids[3]: "✗ -3 not in failed",
             }
             # A second retry of one of them begins anew.
             board.record(QUEUE, FAILED, retried([ids[0]]))

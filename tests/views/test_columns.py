@@ -166,7 +166,7 @@ def test_every_state_has_heads() -> None:
         (Code.DONE, "paused", "", "✔ paused", Tone.GOOD),
         (Code.DONE, "prioritized", "", "✔ prioritized", Tone.GOOD),
         (Code.NO_SUCH_JOB, "", "", "✗ -1 job is gone", Tone.BAD),
-        (Code.NOT_IN_STATE, "", "", "✗ -3 not in failed any more", Tone.BAD),
+        (Code.NOT_IN_STATE, "", "", "✗ -3 not in failed", Tone.BAD),
         (Code.REFUSED, "", "OOM \x1b\nx", "✗ refused by Redis: OOM ␛", Tone.BAD),
         (Code.UNKNOWN, "", "", "? unknown: the connection was lost", Tone.BAD),
     ],

@@ -286,9 +286,9 @@ def _unfitting(word: str, sign: str, at: int) -> FilterError:
 
 def _unknown(word: str, sign: str, at: int) -> FilterError:
     nearest = difflib.get_close_matches(word[:24].lower(), _OPERATORS, 1)
-    known = f"did you mean {nearest[0]}" if nearest else f"is it one of {' '.join(_OPERATORS)}"
-    hint = f"a text with {sign} in it takes quotes"
-    return FilterError(f"there is no field {in_quotes(word)}: {known}? ({hint})", at)
+    known = f"did you mean {nearest[0]}?" if nearest else f"fields are {', '.join(_OPERATORS)}"
+    hint = f"quote a text that has {sign} in it"
+    return FilterError(f"there is no field {in_quotes(word)}: {known} ({hint})", at)
 
 
 def _clamped(moment: int) -> int:

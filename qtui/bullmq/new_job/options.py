@@ -192,7 +192,7 @@ def _job_id(name: str, value: object) -> None:
     if not isinstance(value, str) or not value:
         raise OptionError(f"jobId is a text, not {_shown(value)}")
     if _INTEGER.fullmatch(value):
-        raise OptionError(f"jobId {value} is a number: those are the queue's own ids")
+        raise OptionError(f"jobId {value} is a number, which BullMQ gives out itself: add a letter")
     if is_marker(value) or value.startswith("0:"):
         raise OptionError(f"jobId {_shown(value)} begins with 0: workers take it for a wake-up")
     if ":" in value and value.count(":") != 2:

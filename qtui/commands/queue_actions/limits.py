@@ -9,13 +9,12 @@ from typing import ClassVar
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
 from qtui.commands.queue_actions.report import QueueReport
-from qtui.commands.shared.asking import agreed, check_may_write
+from qtui.commands.shared.asking import Manner, check_may_write, declined
 from qtui.commands.shared.find import find_queue
 from qtui.commands.shared.output import Cell, Column, Paper, ProgressLine, Table
 from qtui.commands.shared.report import tell_reason
-from qtui.commands.shared.run import DONE, INTERRUPTED, NOT_ALL, USAGE, CommandError, Workplace
-from qtui.commands.shared.sending import carry_out
-from qtui.operations.engine.campaign import Campaign
+from qtui.commands.shared.run import DONE, NOT_ALL, USAGE, CommandError, Workplace
+from qtui.commands.shared.sending import send
 from qtui.operations.queues.limits import (
     NONE,
     Limits,
@@ -26,7 +25,6 @@ from qtui.operations.queues.limits import (
     plan_limits,
     rate_of,
 )
-from qtui.operations.resuming.recorder import Recorder
 from qtui.text import plain, span
 from qtui.verbs import Verb
 from qtui.views.columns import Tone
@@ -34,7 +32,7 @@ from qtui.views.limits import key_words, limit_lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LimitsRequest:
+class LimitsRequest(Manner):
     """Which limits of which queue."""
 
     queue: str
@@ -42,16 +40,6 @@ class LimitsRequest:
     rate: str | None
     release: bool
     keys: tuple[str, ...]
-    dry_run: bool
-    yes: bool
-    json: bool
-    reason: str = ""
-    """Why, for the journal."""
-
-    @property
-    def asks(self) -> bool:
-        """Whether the user has to confirm."""
-        return not (self.yes or self.dry_run)
 
     @property
     def words(self) -> str:
@@ -118,7 +106,7 @@ def queue_limits(place: Workplace, request: LimitsRequest) -> int:
         else:
             _show(place.out, limits)
         return DONE
-    check_may_write(place, Verb.LIMITS, dry_run=request.dry_run, asks=request.asks)
+    check_may_write(place, Verb.LIMITS, request)
     plan = place.ask(lambda client: _plan(client, place, request, wanted))
     report = _Limiting(place, json=request.json, dry=request.dry_run)
     report.selected, report.warnings = 1, plan.warnings()
@@ -130,17 +118,9 @@ def queue_limits(place: Workplace, request: LimitsRequest) -> int:
         why = "" if plan.code is Code.DONE else plan.why
         report.results([Result(plan.queue.base, plan.code, "" if why else target, why)])
         return report.end(DONE if request.dry_run else report.code)
-    if request.asks:
-        try:
-            said_yes = agreed(f"{plan.headline}? [y/N] ")
-        except KeyboardInterrupt:
-            place.err.line()
-            return report.end(INTERRUPTED, "interrupted: nothing was changed")
-        if not said_yes:
-            return report.end(NOT_ALL, "nothing was changed")
-    return place.ask(
-        lambda client: _carry_out(client, place, request, plan, report), writes=Verb.LIMITS
-    )
+    if (code := declined(place, report, plan.headline, request)) is not None:
+        return code
+    return send(place, report, plan.action, request, verb=Verb.LIMITS, how=request.words)
 
 
 async def _limits(client: Client, place: Workplace, name: str) -> Limits:
@@ -158,26 +138,6 @@ async def _plan(
 ) -> LimitsPlan:
     queue = (await find_queue(client, place.settings.prefixes, request.queue)).queue
     return await plan_limits(client, queue, wanted)
-
-
-async def _carry_out(
-    client: Client,
-    place: Workplace,
-    request: LimitsRequest,
-    plan: LimitsPlan,
-    report: QueueReport,
-) -> int:
-    record = Recorder(
-        folder=place.journal,
-        where=place.target.shown,
-        how=request.words,
-        reason=request.reason,
-    )
-    campaign = Campaign(client, plan.action(client), record=record)
-    try:
-        return await carry_out(campaign, place, report)
-    finally:
-        campaign.close()
 
 
 def _tell(paper: Paper, plan: LimitsPlan, request: LimitsRequest) -> None:

@@ -10,36 +10,24 @@ from typing import ClassVar
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
 from qtui.commands.queue_actions.report import QueueReport
-from qtui.commands.shared.asking import check_may_write
+from qtui.commands.shared.asking import Manner, check_may_write
 from qtui.commands.shared.find import find_queue
 from qtui.commands.shared.output import Paper
 from qtui.commands.shared.report import tell_reason
 from qtui.commands.shared.run import DONE, INTERRUPTED, NOT_ALL, Workplace
-from qtui.commands.shared.sending import carry_out
-from qtui.operations.engine.campaign import Campaign
+from qtui.commands.shared.sending import send
 from qtui.operations.queues.obliterating import ObliteratePlan, plan_obliteration
-from qtui.operations.resuming.recorder import Recorder
 from qtui.text import plain
 from qtui.verbs import Verb
 from qtui.views.columns import Tone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ObliterateRequest:
+class ObliterateRequest(Manner):
     """Which queue to remove."""
 
     queue: str
     force: bool
-    dry_run: bool
-    yes: bool
-    json: bool
-    reason: str = ""
-    """Why, for the journal."""
-
-    @property
-    def asks(self) -> bool:
-        """Whether the user has to confirm."""
-        return not (self.yes or self.dry_run)
 
     @property
     def words(self) -> str:
@@ -58,7 +46,7 @@ class _Removing(QueueReport):
 
 def obliterate_queue(place: Workplace, request: ObliterateRequest) -> int:
     """Removes a queue, or shows what that would do; returns the exit code."""
-    check_may_write(place, Verb.REMOVE_QUEUE, dry_run=request.dry_run, asks=request.asks)
+    check_may_write(place, Verb.REMOVE_QUEUE, request)
     plan = place.ask(lambda client: _plan(client, place, request))
     report = _Removing(place, json=request.json, dry=request.dry_run)
     report.selected, report.warnings = 1, plan.warnings()
@@ -77,9 +65,7 @@ def obliterate_queue(place: Workplace, request: ObliterateRequest) -> int:
             return report.end(INTERRUPTED, "interrupted: nothing was removed")
         if typed != plan.queue.name:
             return report.end(NOT_ALL, "that is not its name: nothing was removed")
-    return place.ask(
-        lambda client: _carry_out(client, place, request, plan, report), writes=Verb.REMOVE_QUEUE
-    )
+    return send(place, report, plan.action, request, verb=Verb.REMOVE_QUEUE, how=request.words)
 
 
 def _typed(question: str) -> str:
@@ -92,26 +78,6 @@ def _typed(question: str) -> str:
 async def _plan(client: Client, place: Workplace, request: ObliterateRequest) -> ObliteratePlan:
     queue = (await find_queue(client, place.settings.prefixes, request.queue)).queue
     return await plan_obliteration(client, queue, force=request.force)
-
-
-async def _carry_out(
-    client: Client,
-    place: Workplace,
-    request: ObliterateRequest,
-    plan: ObliteratePlan,
-    report: QueueReport,
-) -> int:
-    record = Recorder(
-        folder=place.journal,
-        where=place.target.shown,
-        how=request.words,
-        reason=request.reason,
-    )
-    campaign = Campaign(client, plan.action(client), record=record)
-    try:
-        return await carry_out(campaign, place, report)
-    finally:
-        campaign.close()
 
 
 def _tell(paper: Paper, plan: ObliteratePlan, request: ObliterateRequest) -> None:

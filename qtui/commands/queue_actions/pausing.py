@@ -11,37 +11,25 @@ from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import Kind
 from qtui.commands.queue_actions.report import QueueReport
-from qtui.commands.shared.asking import agreed, check_may_write
+from qtui.commands.shared.asking import Manner, check_may_write, declined
 from qtui.commands.shared.find import find_queue, find_queues, where_queues_are
 from qtui.commands.shared.output import Cell, Column, Paper, Table
 from qtui.commands.shared.report import tell_reason
-from qtui.commands.shared.run import DONE, INTERRUPTED, NOT_ALL, USAGE, CommandError, Workplace
-from qtui.commands.shared.sending import carry_out
-from qtui.operations.engine.campaign import Campaign
+from qtui.commands.shared.run import DONE, USAGE, CommandError, Workplace
+from qtui.commands.shared.sending import send
 from qtui.operations.queues.pausing import PausingPlan, plan_pausing
-from qtui.operations.resuming.recorder import Recorder
 from qtui.text import plain
 from qtui.verbs import Verb
 from qtui.views.columns import Tone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PausingRequest:
+class PausingRequest(Manner):
     """Which queues to pause or to resume."""
 
     verb: Verb
     queues: tuple[str, ...]
     """Their names; none for all."""
-    dry_run: bool
-    yes: bool
-    json: bool
-    reason: str = ""
-    """Why, for the journal."""
-
-    @property
-    def asks(self) -> bool:
-        """Whether the user has to confirm."""
-        return not (self.yes or self.dry_run)
 
     @property
     def words(self) -> str:
@@ -66,7 +54,7 @@ class _Resuming(QueueReport):
 
 def pause_queues(place: Workplace, request: PausingRequest) -> int:
     """Pauses or resumes queues, or shows what that would do; returns the exit code."""
-    check_may_write(place, request.verb, dry_run=request.dry_run, asks=request.asks)
+    check_may_write(place, request.verb, request)
     plan = place.ask(lambda client: _plan(client, place, request))
     kind = _Pausing if request.verb is Verb.PAUSE else _Resuming
     report = kind(place, json=request.json, dry=request.dry_run)
@@ -82,18 +70,10 @@ def pause_queues(place: Workplace, request: PausingRequest) -> int:
         return report.end(DONE if request.dry_run else report.code)
     if not request.json or request.asks:
         _tell(place.err, plan, request)
-    if request.asks:
-        try:
-            said_yes = agreed(f"{plan.headline}? [y/N] ")
-        except KeyboardInterrupt:
-            place.err.line()
-            return report.end(INTERRUPTED, f"interrupted: nothing was {report.verb}")
-        if not said_yes:
-            return report.end(NOT_ALL, f"nothing was {report.verb}")
+    if (code := declined(place, report, plan.headline, request)) is not None:
+        return code
     report.results(others)
-    return place.ask(
-        lambda client: _carry_out(client, place, request, plan, report), writes=request.verb
-    )
+    return send(place, report, plan.action, request, verb=request.verb, how=request.words)
 
 
 async def _plan(client: Client, place: Workplace, request: PausingRequest) -> PausingPlan:
@@ -146,23 +126,3 @@ def _tell(paper: Paper, plan: PausingPlan, request: PausingRequest) -> None:
         paper.line(paper.styled(f"▲ {warning}", Tone.BUSY))
     tell_reason(paper, request.reason)
     paper.flush()
-
-
-async def _carry_out(
-    client: Client,
-    place: Workplace,
-    request: PausingRequest,
-    plan: PausingPlan,
-    report: QueueReport,
-) -> int:
-    record = Recorder(
-        folder=place.journal,
-        where=place.target.shown,
-        how=request.words,
-        reason=request.reason,
-    )
-    campaign = Campaign(client, plan.action(client), record=record)
-    try:
-        return await carry_out(campaign, place, report)
-    finally:
-        campaign.close()

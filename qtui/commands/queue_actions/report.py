@@ -6,27 +6,25 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from qtui.bullmq.codes import Code, Result
-from qtui.bullmq.model import JobState
 from qtui.commands.shared.output import Cell, Column
-from qtui.commands.shared.report import Report
+from qtui.commands.shared.report import ActionReport
 from qtui.commands.shared.run import DONE, NOT_ALL, REDIS, Workplace
 from qtui.text import count, first_line, plain, plural
 from qtui.verbs import Verb
 from qtui.views.columns import Tone
 
 
-class QueueReport(Report):
+class QueueReport(ActionReport):
     """Prints the result of each queue, named by its base key."""
 
     action: ClassVar[Verb]
-    """The action, as JSON names it."""
     noun: ClassVar[str] = "queue"
     """What is changed."""
     unchanged: ClassVar[str] = "changed meanwhile"
     """What code -3 says of a queue."""
 
     def __init__(self, place: Workplace, *, json: bool, dry: bool) -> None:
-        super().__init__(place.out, place.err, JobState.WAITING, json=json, dry=dry, verbose=True)
+        super().__init__(place, self.action, json=json, dry=dry, verbose=True)
         self.foreign = 0
         """Queues with code 0 that are not BullMQ's own: Redis did not refuse anything there."""
 
@@ -61,50 +59,13 @@ class QueueReport(Report):
             parts.append(f"{count(self._untouched)} {self.rest}")
         return ", ".join(parts)
 
-    def end(self, code: int, message: str = "") -> int:
-        """Prints the summary, then the message on stderr; returns the code."""
-        if not self._json:
-            return super().end(code, message)
-        counts = {
-            "unknown" if one is Code.UNKNOWN else str(one.value): number
-            for one, number in self._codes.items()
-            if number
-        }
-        members: dict[str, object] = {
-            "action": self.action.value,
-            "selected": self.selected,
-            "done": 0 if self._dry_run else self._codes[Code.DONE],
-            "codes": counts,
-            "journal": self.journal,
-        }
-        if self._dry_run:
-            members |= {"dry_run": True, "warnings": list(self.warnings)}
-        self._out.json({"summary": members})
-        self._out.flush()
-        if message:
-            self._err.line(f"qtui: {plain(message)}")
-        return code
-
     def _columns(self) -> Sequence[Column]:
         return Column(self.noun), Column("would be" if self._dry_run else "result")
 
-    def _object(self, result: Result) -> dict[str, object]:
-        members: dict[str, object] = {"id": result.job_id}
-        if result.done:
-            return members | {"code": 1, "target": result.target or None}
-        code = None if result.code is Code.UNKNOWN else result.code.value
-        return members | {"code": code, "error": self._why(result)}
-
     def _cells(self, result: Result) -> Sequence[Cell]:
-        if result.done:
-            sign = "→" if self._dry_run else "✔"
-            said = Cell(f"{sign} {plain(self._done(result))}", Tone.GOOD)
-        elif result.code is Code.NOT_IN_STATE:
-            said = Cell(f"· {self._why(result)}", Tone.FAINT)
-        else:
-            sign = "?" if result.code is Code.UNKNOWN else f"✗ {result.code.value}"
-            said = Cell(f"{sign} {plain(self._why(result))}", Tone.BAD)
-        return Cell(plain(result.job_id)), said
+        if result.code is Code.NOT_IN_STATE:
+            return Cell(plain(result.job_id)), Cell(f"· {self._why(result)}", Tone.FAINT)
+        return super()._cells(result)
 
     def _done(self, result: Result) -> str:
         return self.verb

@@ -14,23 +14,20 @@ from qtui.bullmq.schedulers.read import SchedulerPage, count_schedulers, read_sc
 from qtui.bullmq.schedulers.scheduler import Condition, Scheduler
 from qtui.bullmq.schedulers.state import read_state
 from qtui.commands.queue_actions.report import QueueReport
-from qtui.commands.shared.asking import agreed, check_may_write
+from qtui.commands.shared.asking import Manner, check_may_write, declined
 from qtui.commands.shared.find import find_queue, find_queues
 from qtui.commands.shared.output import Cell, Column, Paper, Table
 from qtui.commands.shared.report import tell_reason
 from qtui.commands.shared.run import (
     DONE,
-    INTERRUPTED,
     NOT_ALL,
     REDIS,
     USAGE,
     CommandError,
     Workplace,
 )
-from qtui.commands.shared.sending import carry_out
-from qtui.operations.engine.campaign import Campaign
+from qtui.commands.shared.sending import send
 from qtui.operations.planning.proposal import PlanOptions
-from qtui.operations.resuming.recorder import Recorder
 from qtui.operations.schedulers.action import Do
 from qtui.operations.schedulers.plan import SchedulersPlan, plan_schedulers
 from qtui.text import count, plain
@@ -46,23 +43,13 @@ _AT_ONCE: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SchedulersRequest:
+class SchedulersRequest(Manner):
     """Which schedulers of which queue, and what to do with them."""
 
     queue: str
     ids: tuple[str, ...]
     do: Do | None
     """None: list them."""
-    dry_run: bool
-    yes: bool
-    json: bool
-    reason: str = ""
-    """Why, for the journal."""
-
-    @property
-    def asks(self) -> bool:
-        """Whether the user has to confirm."""
-        return not (self.yes or self.dry_run)
 
     @property
     def words(self) -> str:
@@ -226,7 +213,7 @@ def _print(paper: Paper, one: Scheduler) -> None:
 
 
 def _change(place: Workplace, request: SchedulersRequest, do: Do) -> int:
-    check_may_write(place, Verb.SCHEDULERS, dry_run=request.dry_run, asks=request.asks)
+    check_may_write(place, Verb.SCHEDULERS, request)
     plan = place.ask(lambda client: _plan(client, place, request, do))
     report = _REPORTS[do](place, json=request.json, dry=request.dry_run)
     report.selected, report.warnings = len(plan.forecasts), list(plan.warnings())
@@ -237,17 +224,16 @@ def _change(place: Workplace, request: SchedulersRequest, do: Do) -> int:
     if request.dry_run or not plan.chosen:
         report.results([*(one.result for one in plan.chosen), *others])
         return report.end(DONE if request.dry_run else NOT_ALL if plan.forecasts else DONE)
-    if request.asks:
-        try:
-            said_yes = agreed(f"{plan.headline}? [y/N] ")
-        except KeyboardInterrupt:
-            place.err.line()
-            return report.end(INTERRUPTED, f"interrupted: nothing was {report.verb}")
-        if not said_yes:
-            return report.end(NOT_ALL, f"nothing was {report.verb}")
+    if (code := declined(place, report, plan.headline, request)) is not None:
+        return code
     report.results(others)
-    return place.ask(
-        lambda client: _carry_out(client, place, request, plan, report), writes=Verb.SCHEDULERS
+    return send(
+        place,
+        report,
+        lambda client: plan.action(client, PlanOptions()),
+        request,
+        verb=Verb.SCHEDULERS,
+        how=request.words,
     )
 
 
@@ -288,20 +274,3 @@ def _tell(paper: Paper, plan: SchedulersPlan, request: SchedulersRequest) -> Non
         paper.line(paper.styled(f"▲ {warning}", Tone.BUSY))
     tell_reason(paper, request.reason)
     paper.flush()
-
-
-async def _carry_out(
-    client: Client,
-    place: Workplace,
-    request: SchedulersRequest,
-    plan: SchedulersPlan,
-    report: QueueReport,
-) -> int:
-    record = Recorder(
-        folder=place.journal, where=place.target.shown, how=request.words, reason=request.reason
-    )
-    campaign = Campaign(client, plan.action(client, PlanOptions()), record=record)
-    try:
-        return await carry_out(campaign, place, report)
-    finally:
-        campaign.close()

@@ -148,6 +148,39 @@ IDS: Final = "[ID|-|@FILE]..."
 """How help texts write job ids."""
 
 
+def alone_with_resume(*others: object) -> None:
+    """Refuses what was given beside ``--resume ID``.
+
+    Raises:
+        click.UsageError: one of the others was given.
+    """
+    if any(one is not None and one is not False and one != "" for one in others):
+        raise click.UsageError(
+            "--resume ID takes the queue and the jobs from the journal: give no others"
+        )
+
+
+def the_queue(queue: str | None) -> str:
+    """The queue, which only ``--resume ID`` does without.
+
+    Raises:
+        click.UsageError: none was given.
+    """
+    if queue is None:
+        raise click.UsageError("no queue given: name one, or pass --resume ID")
+    return queue
+
+
+def one_selection(ids: tuple[str, ...], wanted: str | None, everything: bool) -> None:
+    """Refuses jobs that are selected in no way, or in several.
+
+    Raises:
+        click.UsageError: not exactly one way was used.
+    """
+    if bool(ids) + (wanted is not None) + everything != 1:
+        raise click.UsageError("select jobs in exactly one way: their ids, --filter EXPR, or --all")
+
+
 def filter_option(text: str | None) -> Filter | None:
     """The parsed filter; a mistake is a usage error that points at it."""
     if text is None:

@@ -11,7 +11,8 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TextIO
 
@@ -19,10 +20,14 @@ import click
 from rich.cells import cell_len, set_cell_size
 
 from qtui.commands.shared.ndjson import line
+from qtui.text import count, plural
 from qtui.views.columns import Tone
 
 _COLOURS: Final = {Tone.BAD: "red", Tone.GOOD: "green", Tone.BUSY: "yellow"}
 _GAP: Final = "  "
+_QUICK: Final = 0.5
+"""Seconds of reading before progress is shown."""
+
 _PLAINER: Final = (
     *(("…", "..."), ("→", "->"), ("←", "<-"), ("·", "."), ("✔", "+"), ("✗", "x"), ("▲", "!")),
     *(("▌", ">"), ("├", "|"), ("└", "`"), ("│", "|"), ("─", "-"), ("↑", "^"), ("≤", "<=")),
@@ -149,6 +154,17 @@ class ProgressLine:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
             self._drawn = False
+
+
+def reading(progress: ProgressLine) -> Callable[[int, int], None]:
+    """Returns what shows how many jobs have been read, and of how many, once that takes a while."""
+    since = time.monotonic()
+
+    def say(seen: int, total: int) -> None:
+        if seen < total and time.monotonic() - since > _QUICK:
+            progress.say(f"reading {count(seen)} of {plural(total, 'job')}")
+
+    return say
 
 
 class Cell(NamedTuple):

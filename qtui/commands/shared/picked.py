@@ -6,8 +6,6 @@ A command brings a `JobsCommand`; its click function makes a `JobsRequest`.
 from __future__ import annotations
 
 import shlex
-import sys
-import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, Protocol, TypeVar
@@ -18,25 +16,30 @@ from qtui.bullmq.connection.origin import read_origin
 from qtui.bullmq.filter import Filter, FilterError
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, QueueStatus
-from qtui.commands.shared.asking import agreed, check_may_write
+from qtui.commands.shared.asking import Manner, agreed_here, check_may_write, declined
 from qtui.commands.shared.find import find_queue
-from qtui.commands.shared.output import Cell, Column, Paper, ProgressLine, Table, is_terminal
-from qtui.commands.shared.report import Report, tell_reason
+from qtui.commands.shared.output import (
+    Cell,
+    Column,
+    Paper,
+    ProgressLine,
+    Table,
+    reading,
+)
+from qtui.commands.shared.report import ActionReport, tell_reason
 from qtui.commands.shared.run import (
     DONE,
-    INTERRUPTED,
     NOT_ALL,
     USAGE,
     CommandError,
     Workplace,
 )
-from qtui.commands.shared.sending import carry_out
+from qtui.commands.shared.sending import carry_out, send
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.engine.pace import Pace
 from qtui.operations.journal.reading import JournalError, find, read_header
 from qtui.operations.planning.proposal import ActionPlan, PlanOptions
 from qtui.operations.resuming.interrupted import AllDone, Interrupted
-from qtui.operations.resuming.recorder import Recorder
 from qtui.operations.resuming.same_server import OtherServer
 from qtui.operations.supply.picked import PickedAction
 from qtui.operations.supply.selection import Query, Selection, chosen, query
@@ -47,9 +50,6 @@ from qtui.views.columns import Tone, verdict
 _MOST_GROUPS: Final = 30
 _IN_WORDS: Final = 20
 """Ids that the journal records of a command line."""
-
-_QUICK: Final = 0.5
-"""Seconds of reading before progress is shown."""
 
 
 class JobsPlan(ActionPlan, Protocol):
@@ -114,7 +114,7 @@ class JobsCommand(Generic[P]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobsRequest:
+class JobsRequest(Manner):
     """Which jobs, and how."""
 
     queue: str
@@ -124,27 +124,15 @@ class JobsRequest:
     state: JobState | None
     """None: the jobs, given by id, are in no state."""
     pace: Pace
-    dry_run: bool
-    yes: bool
-    json: bool
-    reason: str = ""
-    """Why, for the journal."""
     verbose: bool = False
     """Print a line for each job on a terminal too."""
-    ids_on_stdin: bool = False
-    """Whether ids came from standard input, so that answers are read from the terminal."""
     words: tuple[str, ...] = ()
     """The action's own options, as the journal records them."""
     options: PlanOptions = field(default_factory=PlanOptions)
     """The same as the plan takes them."""
 
-    @property
-    def asks(self) -> bool:
-        """Whether the user has to confirm."""
-        return not (self.yes or self.dry_run)
-
     def named(self, jobs: int) -> str:
-        """Returns so many jobs of the state in words: ``3 failed jobs``."""
+        """Returns a number of jobs of the state in words: ``3 failed jobs``."""
         if self.state is None:
             return f"{plural(jobs, 'job')} in no state"
         return plural(jobs, f"{self.state} job")
@@ -160,23 +148,8 @@ class JobsRequest:
         return shlex.join([*words, *self.words])
 
 
-class JobsReport(Report):
+class JobsReport(ActionReport):
     """Prints what became of jobs, in the words of their action."""
-
-    def __init__(
-        self,
-        place: Workplace,
-        verb: Verb,
-        state: JobState | None,
-        *,
-        json: bool,
-        dry: bool = False,
-        verbose: bool = False,
-    ) -> None:
-        self._action = verb
-        super().__init__(
-            place.out, place.err, state or NO_STATE, json=json, dry=dry, verbose=verbose
-        )
 
     @property
     def verb(self) -> str:  # type: ignore[override]  # a class has one word, an action its own
@@ -190,15 +163,8 @@ class JobsReport(Report):
             return ""
         return f"qtui {self._action} --resume {self.journal} does the rest"
 
-    def _columns(self) -> Sequence[Column]:
-        return Column("id"), Column("would be" if self._dry_run else "result")
-
-    def _object(self, result: Result) -> dict[str, object]:
-        members: dict[str, object] = {"id": result.job_id}
-        if result.done:
-            return members | {"code": 1, "target": result.target or None}
-        code = None if result.code is Code.UNKNOWN else result.code.value
-        return members | {"code": code, "error": self._why(result)}
+    def _done(self, result: Result) -> str:
+        return verdict(result, None, self._state, self._action).text.removeprefix("✔ ")
 
     def _why(self, result: Result) -> str:
         error = first_line(result.error)
@@ -206,41 +172,6 @@ class JobsReport(Report):
             return error
         words = meaning(result.code, self._state)
         return f"{words}: {error}" if error else words
-
-    def _cells(self, result: Result) -> Sequence[Cell]:
-        id_cell = Cell(plain(result.job_id))
-        if result.done:
-            said = verdict(result, None, self._state, self._action).text
-            said = said.replace("✔", "→") if self._dry_run else said
-            return id_cell, Cell(plain(said), Tone.GOOD)
-        sign = "?" if result.code is Code.UNKNOWN else f"✗ {result.code.value}"
-        return id_cell, Cell(f"{sign} {plain(self._why(result))}", Tone.BAD)
-
-    def end(self, code: int, message: str = "") -> int:
-        """Prints the summary, then the message on stderr; returns the code."""
-        if not self._json:
-            return super().end(code, message)
-        counts = {
-            "unknown" if one is Code.UNKNOWN else str(one.value): number
-            for one, number in self._codes.items()
-            if number
-        }
-        members: dict[str, object] = {
-            "action": self._action.value,
-            "selected": self.selected,
-            "done": 0 if self._dry_run else self._codes[Code.DONE],
-            "codes": counts,
-            "journal": self.journal,
-        }
-        if self._left:
-            members["left"] = self._left
-        if self._dry_run:
-            members |= {"dry_run": True, "warnings": list(self.warnings)}
-        self._out.json({"summary": members})
-        self._out.flush()
-        if message:
-            self._err.line(f"qtui: {plain(message)}")
-        return code
 
 
 # One run -----------------------------------------------------------------------------------------
@@ -262,17 +193,11 @@ def begin_report(place: Workplace, command: JobsCommand[P], request: JobsRequest
     Raises:
         CommandError: it may not.
     """
-    check_may_write(
-        place,
-        command.verb,
-        dry_run=request.dry_run,
-        asks=request.asks,
-        stdin_is_used=request.ids_on_stdin,
-    )
+    check_may_write(place, command.verb, request)
     return command.reports(
         place,
         command.verb,
-        request.state,
+        request.state or NO_STATE,
         json=request.json,
         dry=request.dry_run,
         verbose=request.verbose,
@@ -301,38 +226,19 @@ def act_on_plan(
         if not request.dry_run:
             report.results(plan.results)
         return report.end(report.code if request.dry_run or request.ids else NOT_ALL)
-    if request.asks and (code := _asked(plan, request, report, place)) is not None:
+    words = plan.go(options)
+    if (code := declined(place, report, f"{words[:1].upper()}{words[1:]}", request)) is not None:
         return code
-
-    async def send(client: Client) -> int:
-        record = Recorder(
-            folder=place.journal,
-            where=place.target.shown,
-            how=request.how(verb),
-            reason=request.reason,
-        )
-        campaign = Campaign(client, plan.action(client, options), request.pace, record=record)
-        report.by_query = plan.by_query
-        try:
-            return await carry_out(campaign, place, report)
-        finally:
-            campaign.close()
-
-    return place.ask(send, writes=verb)
-
-
-def _asked(
-    plan: JobsPlan, request: JobsRequest, report: JobsReport, place: Workplace
-) -> int | None:
-    """Asks for confirmation; the exit code if it is refused."""
-    words, done = plan.go(request.options), report.verb
-    question = f"{words[:1].upper()}{words[1:]}? [y/N] "
-    try:
-        said_yes = agreed(question, stdin_is_used=request.ids_on_stdin)
-    except KeyboardInterrupt:
-        place.err.line()
-        return report.end(INTERRUPTED, f"interrupted: nothing was {done}")
-    return None if said_yes else report.end(NOT_ALL, f"nothing was {done}")
+    report.by_query = plan.by_query
+    return send(
+        place,
+        report,
+        lambda client: plan.action(client, options),
+        request,
+        verb=verb,
+        how=request.how(verb),
+        pace=request.pace,
+    )
 
 
 async def _plan(
@@ -350,11 +256,7 @@ async def _plan(
         selection = chosen(queue, state, request.ids)
     else:
         selection = await query(client, queue, state, request.filter)
-    progress, since = ProgressLine(), time.monotonic()
-
-    def say(seen: int, total: int) -> None:
-        if seen < total and time.monotonic() - since > _QUICK:
-            progress.say(f"reading {count(seen)} of {plural(total, 'job')}")
+    progress = ProgressLine()
 
     def print_each(results: Iterable[Result]) -> None:
         if request.dry_run and not status.kind.refusal:
@@ -363,7 +265,9 @@ async def _plan(
 
     try:
         rate = place.settings.scan_rate
-        return await command.plan(client, selection, progress=say, report=print_each, rate=rate)
+        return await command.plan(
+            client, selection, progress=reading(progress), report=print_each, rate=rate
+        )
     finally:
         progress.clear()
 
@@ -371,7 +275,8 @@ async def _plan(
 def _tell(paper: Paper, command: JobsCommand[P], plan: JobsPlan, request: JobsRequest) -> None:
     """Prints the plan for a person to read."""
     queue = plain(plan.queue.base)
-    title = f"{command.verb.capitalize()} {request.named(plan.jobs)} {command.preposition} {queue}"
+    jobs = request.named(plan.jobs) if plan.expected(request.options) else plural(plan.jobs, "job")
+    title = f"{command.verb.capitalize()} {jobs} {command.preposition} {queue}"
     paper.line(paper.styled(title, bold=True))
     lines = plan.lines(request.options)
     columns = Column("jobs", right=True), Column("name"), Column("error"), Column("fate")
@@ -412,7 +317,7 @@ def resume_jobs(
 
     If this server may not hold the campaign's queue, it asks first, unless ``yes`` is given.
     """
-    check_may_write(place, command.verb, dry_run=False, asks=False)
+    check_may_write(place, command.verb)
     try:
         taken = take_over(place, command.verb, name, yes=yes)
     except JournalError as error:
@@ -422,14 +327,11 @@ def resume_jobs(
         campaign = await command.resume(taken, client)
         action = campaign.action
         verb, state = command.verb, action.state
-        report = command.reports(place, verb, state, json=json, verbose=verbose)
+        report = command.reports(place, verb, state or NO_STATE, json=json, verbose=verbose)
         report.selected = campaign.selected
         report.count(campaign.codes)
         report.by_query = isinstance(taken.selection(), Query)
-        try:
-            return await carry_out(campaign, place, report)
-        finally:
-            campaign.close()
+        return await carry_out(campaign, place, report)
 
     return place.ask(resume, writes=command.verb)
 
@@ -451,10 +353,6 @@ def take_over(place: Workplace, verb: Verb, name: str, *, yes: bool) -> Interrup
     try:
         return Interrupted.take(place.journal, name, where, origin, anyway=yes, verb=verb)
     except OtherServer as doubt:
-        if not (is_terminal(sys.stdin) and place.err.is_terminal):
+        if not agreed_here(place, doubt, "Resume it here", verb.done):
             raise
-        place.err.line(f"qtui: {plain(str(doubt))}")
-        place.err.flush()
-        if not agreed("Resume it here? [y/N] "):
-            raise CommandError(f"nothing was {verb.done}", NOT_ALL) from None
     return Interrupted.take(place.journal, name, where, origin, anyway=True, verb=verb)

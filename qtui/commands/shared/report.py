@@ -6,18 +6,19 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, Final
 
-from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.codes import Code, Result, meaning
 from qtui.commands.shared.ndjson import outcomes_object, result_object, summary_object
 from qtui.commands.shared.output import Cell, Column, Paper, Table
-from qtui.commands.shared.run import DONE, NOT_ALL, REDIS
+from qtui.commands.shared.run import DONE, NOT_ALL, REDIS, Workplace
 from qtui.operations.following.outcome import OutcomeTally
 from qtui.operations.planning.plan import Forecast
-from qtui.text import count, plain, plural
-from qtui.views.columns import Tone, verdict
+from qtui.text import count, first_line, plain, plural
+from qtui.verbs import Verb
+from qtui.views.columns import Tone, place_words, verdict
 
 _IN_SUMMARY: Final = {
     Code.NO_SUCH_JOB: "gone (-1)",
-    Code.NOT_IN_STATE: "not in {state} any more (-3)",
+    Code.NOT_IN_STATE: "not in {state} (-3)",
     Code.CURRENT_ITERATION: "a scheduler's current iteration (-8)",
     Code.FAILED_CHILD: "with a child that failed or is gone (-9)",
     Code.REFUSED: "refused by Redis (0)",
@@ -50,7 +51,7 @@ FEW: Final = 20
 class Report:
     """Prints what became of the jobs: a line each (on a terminal for a few only) and a summary.
 
-    Speaks about a retry; subclasses speak about other actions.
+    Speaks about a retry; `ActionReport` and others speak about other actions.
 
     Args:
         out: where results go.
@@ -242,8 +243,90 @@ class Report:
         return ", ".join(parts)
 
 
+class ActionReport(Report):
+    """Prints what became of what an action other than a retry changes.
+
+    In JSON a line has ``id``, ``code`` and ``target`` or ``error``; the summary has ``action``.
+
+    Args:
+        place: where to print.
+        action: what is done.
+        state: the state that jobs are taken from; for others it is not said.
+        json: print a JSON object per line.
+        dry: nothing is sent.
+        verbose: print a line for each on a terminal too.
+    """
+
+    def __init__(
+        self,
+        place: Workplace,
+        action: Verb,
+        state: str = "",
+        *,
+        json: bool,
+        dry: bool = False,
+        verbose: bool = False,
+    ) -> None:
+        self._action = action
+        super().__init__(place.out, place.err, state, json=json, dry=dry, verbose=verbose)
+
+    def end(self, code: int, message: str = "") -> int:
+        """Prints the summary, then the message on stderr; returns the code."""
+        if not self._json:
+            return super().end(code, message)
+        counts = {
+            "unknown" if one is Code.UNKNOWN else str(one.value): number
+            for one, number in self._codes.items()
+            if number
+        }
+        members: dict[str, object] = {
+            "action": self._action.value,
+            "selected": self.selected,
+            "done": 0 if self._dry_run else self._codes[Code.DONE],
+            "codes": counts,
+            "journal": self.journal,
+        }
+        if self._left:
+            members["left"] = self._left
+        if self._dry_run:
+            members |= {"dry_run": True, "warnings": list(self.warnings)}
+        self._out.json({"summary": members})
+        self._out.flush()
+        if message:
+            self._err.line(f"qtui: {plain(message)}")
+        return code
+
+    def _columns(self) -> Sequence[Column]:
+        return Column("id"), Column("would be" if self._dry_run else "result")
+
+    def _object(self, result: Result) -> dict[str, object]:
+        members: dict[str, object] = {"id": result.job_id}
+        if result.done:
+            return members | {"code": 1, "target": result.target or None}
+        code = None if result.code is Code.UNKNOWN else result.code.value
+        return members | {"code": code, "error": self._why(result)}
+
+    def _cells(self, result: Result) -> Sequence[Cell]:
+        if result.done:
+            sign = "→" if self._dry_run else "✔"
+            said = Cell(f"{sign} {plain(self._done(result))}", Tone.GOOD)
+        else:
+            sign = "?" if result.code is Code.UNKNOWN else f"✗ {result.code.value}"
+            said = Cell(f"{sign} {plain(self._why(result))}", Tone.BAD)
+        return Cell(plain(result.job_id)), said
+
+    def _done(self, result: Result) -> str:
+        """What became of it, if its code is 1."""
+        return place_words(result.target)
+
+    def _why(self, result: Result) -> str:
+        """Why its code is not 1."""
+        return first_line(result.error) or meaning(result.code, self._state)
+
+
 def _as_result(one: Forecast) -> Result:
-    return Result(one.row.id, one.code, target=one.target.value if one.target else "")
+    target = one.target.value if one.target else ""
+    return Result(one.row.id, one.code, target, one.elsewhere)
 
 
 def tell_reason(paper: Paper, reason: str) -> None:

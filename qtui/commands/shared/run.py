@@ -163,7 +163,7 @@ def forbidden(settings: Settings, verb: Verb) -> str:
     if settings.read_only:
         by = settings.read_only_by
         why = f" (the profile {by} marks this server read-only)" if by else ""
-        return f"read-only mode{why}: {verb} is off; --dry-run shows what it would do"
+        return f"read-only mode{why}: cannot {verb.does}; --dry-run shows what would happen"
     if verb in settings.allow:
         return ""
     by = settings.allow_by

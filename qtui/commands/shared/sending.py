@@ -1,4 +1,4 @@
-"""Runs a campaign of any action for a command: signals, messages, exit code."""
+"""Runs a campaign of any action for a command: journal, signals, messages, exit code."""
 
 from __future__ import annotations
 
@@ -7,21 +7,26 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from typing import Final, TypeAlias
 
 from qtui.bullmq.codes import Code, ForeignQueue
-from qtui.bullmq.connection.client import explain
+from qtui.bullmq.connection.client import Client, explain
 from qtui.bullmq.connection.trouble import RAISED
 from qtui.bullmq.filter import FilterError
+from qtui.commands.shared.asking import Manner
 from qtui.commands.shared.output import OutputClosed, Paper, ProgressLine, is_terminal
 from qtui.commands.shared.report import Report
 from qtui.commands.shared.run import INTERRUPTED, NOT_ALL, REDIS, CommandError, Workplace
 from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign, Phase
+from qtui.operations.engine.pace import UNBOUNDED, Pace
 from qtui.operations.journal.lines import NOUNS
 from qtui.operations.journal.reading import JournalError
 from qtui.operations.queues.queue_action import QueueAction
+from qtui.operations.resuming.recorder import Recorder
 from qtui.text import count, plain, plural
+from qtui.verbs import Verb
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -143,6 +148,46 @@ class _Question:
             self._loop.remove_reader(sys.stdin)
 
 
+def recorder(place: Workplace, manner: Manner, how: str) -> Recorder:
+    """Returns what begins the journal of a campaign.
+
+    Args:
+        place: whose journal it is.
+        manner: has the reason.
+        how: the command line, as the journal records it.
+    """
+    return Recorder(folder=place.journal, where=place.target.shown, how=how, reason=manner.reason)
+
+
+def send(
+    place: Workplace,
+    report: Report,
+    make: Callable[[Client], JobAction],
+    manner: Manner,
+    *,
+    verb: Verb,
+    how: str,
+    pace: Pace = UNBOUNDED,
+) -> int:
+    """Carries an action out as a campaign of its own; returns the exit code.
+
+    Args:
+        place: where the command works.
+        report: prints what became of the jobs.
+        make: makes the action, with its writer.
+        manner: has the reason.
+        verb: what the action does.
+        how: the command line, as the journal records it.
+        pace: how fast.
+    """
+    record = recorder(place, manner, how)
+
+    async def work(client: Client) -> int:
+        return await carry_out(Campaign(client, make(client), pace, record=record), place, report)
+
+    return place.ask(work, writes=verb)
+
+
 async def carry_out(
     campaign: Campaign[JobAction],
     place: Workplace,
@@ -151,15 +196,27 @@ async def carry_out(
     *,
     may_ask: bool = False,
 ) -> int:
-    """Runs a campaign, follows its jobs and prints their outcomes; returns the exit code.
+    """Runs a campaign, follows its jobs, prints their outcomes, closes it; returns the exit code.
 
     Args:
-        campaign: the caller closes it.
+        campaign: not run yet.
         place: where to print.
         report: prints what became of the jobs.
         follow: follows the jobs when all are sent; None to skip that.
         may_ask: ask on the terminal whether a campaign on hold continues; else it stops.
     """
+    with closing(campaign):
+        return await _carry_out(campaign, place, report, follow, may_ask=may_ask)
+
+
+async def _carry_out(
+    campaign: Campaign[JobAction],
+    place: Workplace,
+    report: Report,
+    follow: Follow | None,
+    *,
+    may_ask: bool,
+) -> int:
     progress = ProgressLine()
     question = _Question(campaign, place.err, may_ask=may_ask)
     campaign.news = _Waits(campaign, place.err, progress, question).look

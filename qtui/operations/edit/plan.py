@@ -20,7 +20,7 @@ from qtui.bullmq.dialect import (
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, QueueStatus
 from qtui.bullmq.new_job.change import Change
-from qtui.bullmq.new_job.editable import Editable, read_editable
+from qtui.bullmq.new_job.editable import Editable
 from qtui.bullmq.new_job.options import HIGHEST_PRIORITY, LATEST_DUE, TOO_LATE
 from qtui.bullmq.new_job.payload import mistake_in, packed, spread
 from qtui.bullmq.reads.reader import Reader
@@ -306,20 +306,6 @@ def change_of(job: Editable, wish: Wish) -> Change:
 def _same(new: str, old: str) -> bool:
     """Whether two texts are the same JSON but for blanks."""
     return not mistake_in(old) and packed(old) == new
-
-
-async def plan_edit(client: Client, queue: QueueKey, job_id: str, wish: Wish) -> EditPlan:
-    """Reads a job, and predicts what an edit would do.
-
-    Costs what `read_editable` costs, four round trips more, and for a retry what its plan costs.
-
-    Raises:
-        NotEditable: there is no such job, or the wish is none that a job can have.
-    """
-    job = await read_editable(client, queue, job_id)
-    if job is None:
-        raise NotEditable(f"no job {job_id} in {queue.base}")
-    return await plan_for(client, job, wish)
 
 
 async def plan_for(client: Client, job: Editable, wish: Wish) -> EditPlan:

@@ -7,11 +7,11 @@ again meanwhile is not retried by the campaign that follows.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from qtui.bullmq.codes import Code
+from qtui.bullmq.codes import Code, meaning, with_reason
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.trouble import REFUSED
 from qtui.bullmq.dialect import (
@@ -38,6 +38,7 @@ from qtui.operations.planning.family_warnings import (
     unlooked,
 )
 from qtui.operations.supply.kin import Kin
+from qtui.operations.supply.reading import states_elsewhere
 from qtui.operations.supply.selection import (
     Query,
     Selection,
@@ -78,6 +79,8 @@ class Forecast(NamedTuple):
     code: Code
     target: Destination | None
     """Where it goes; None unless the code says that it will be retried."""
+    elsewhere: str = ""
+    """Of a job that was chosen and is in another state: ``it is completed``, if that was read."""
 
     @property
     def picked(self) -> Picked:
@@ -125,6 +128,14 @@ class PlanGroup:
     code: Code
     place: str
     jobs: int
+    elsewhere: str = ""
+    """Of jobs in another state: in which, as far as that was read."""
+
+    def refusal(self, state: str) -> str:
+        """Returns why they stay in ``state``, with the code; empty if they leave it."""
+        if self.code is Code.DONE:
+            return ""
+        return f"{self.code.value} {with_reason(meaning(self.code, state), self.elsewhere)}"
 
 
 class ForecastTally:
@@ -137,7 +148,7 @@ class ForecastTally:
         self._targets: Counter[Destination | None] = Counter()
         self._in_front = 0
         self._state = state
-        self._kinds: Counter[tuple[str, str, Code, str]] = Counter()
+        self._kinds: Counter[tuple[str, str, Code, str, str]] = Counter()
 
     @property
     def jobs(self) -> int:
@@ -149,28 +160,37 @@ class ForecastTally:
         failed = self._state is JobState.FAILED
         # Most jobs are like others, and what all of a kind have in common is found out once.
         alike = Counter(
-            (row.name, row.failed_reason, code, target, row.priority, row.lifo, row.exhausted)
-            for row, code, target in forecasts
+            (
+                row.name,
+                row.failed_reason,
+                code,
+                target,
+                other,
+                row.priority,
+                row.lifo,
+                row.exhausted,
+            )
+            for row, code, target, other in forecasts
         )
-        for (name, reason, code, target, priority, lifo, exhausted), jobs in alike.items():
+        for (name, reason, code, target, other, priority, lifo, exhausted), jobs in alike.items():
             in_front = _in_front(target, priority)
             self.codes[code] += jobs
             self._targets[target] += jobs
             self._in_front += jobs if in_front else 0
             self.exhausted += jobs if exhausted and code is Code.DONE else 0
             error = plain(signature(reason or "")) if failed else ""
-            kind = (name, error, code, _place(target, priority, lifo=lifo))
+            kind = (name, error, code, other, _place(target, priority, lifo=lifo))
             if kind not in self._kinds and len(self._kinds) >= MOST_KINDS:
-                kind = ("", "(other jobs)", code, "")
+                kind = ("", "(other jobs)", code, "", "")
             self._kinds[kind] += jobs
 
     def keep_together(self) -> None:
         """Once one job goes to `paused`, those that were to go to `wait` are taken there too."""
         if not any(place.startswith(Destination.PAUSED) for *_, place in self._kinds):
             return
-        for kind in [kind for kind in self._kinds if kind[3].startswith(_WAITING)]:
-            place = Destination.PAUSED + kind[3].removeprefix(_WAITING)
-            self._kinds[*kind[:3], place] += self._kinds.pop(kind)
+        for kind in [kind for kind in self._kinds if kind[-1].startswith(_WAITING)]:
+            place = Destination.PAUSED + kind[-1].removeprefix(_WAITING)
+            self._kinds[*kind[:-1], place] += self._kinds.pop(kind)
 
     @property
     def destined(self) -> Destined:
@@ -180,8 +200,10 @@ class ForecastTally:
     def groups(self) -> list[PlanGroup]:
         """The jobs grouped by name, error and fate, largest group first."""
         return [
-            PlanGroup(name=name, error=error, code=code, place=place, jobs=jobs)
-            for (name, error, code, place), jobs in self._kinds.most_common()
+            PlanGroup(
+                name=name, error=error, code=code, place=place, jobs=jobs, elsewhere=elsewhere
+            )
+            for (name, error, code, elsewhere, place), jobs in self._kinds.most_common()
         ]
 
 
@@ -271,7 +293,7 @@ class Plan:
             if gone := self.count(Code.NO_SUCH_JOB):
                 yield f"{plural(gone, 'job is', 'jobs are')} gone (-1) and cannot be retried."
             if left := self.count(Code.NOT_IN_STATE):
-                yield f"{plural(left, 'job is', 'jobs are')} not in {self.state} any more (-3)."
+                yield f"{plural(left, 'job is', 'jobs are')} not in {self.state} (-3)."
         if self.mistyped and self.count(Code.REFUSED):
             keys = ", ".join(plain(self.queue.key(suffix)) for suffix in self.mistyped)
             yield f"Redis will refuse jobs (0): not of the type that BullMQ makes: {keys}."
@@ -315,7 +337,8 @@ def forecasts_of(
         kind = row.modern, row.priority, row.missing or row.score is None or row.garbled
         known = None if kind[2] else alike.get(kind)
         if known is None:
-            known = alike[kind] = forecast(row, status, evidence)[1:]
+            one = forecast(row, status, evidence)
+            known = alike[kind] = one.code, one.target
         found.append(Forecast(row, *known))
         if known[1] is Destination.PAUSED and evidence.in_paused < ONE_RESUME:
             evidence = replace(evidence, paused_list=True, in_paused=evidence.in_paused + 1)
@@ -343,6 +366,14 @@ def kept_together(forecasts: Iterable[Forecast]) -> list[Forecast]:
     return [
         one._replace(target=Destination.PAUSED) if one.target is Destination.WAIT else one
         for one in found
+    ]
+
+
+def located(forecasts: Iterable[Forecast], elsewhere: Mapping[str, str]) -> list[Forecast]:
+    """Returns them with where jobs are that are in another state; see `states_elsewhere`."""
+    return [
+        one._replace(elsewhere=elsewhere[one.row.id]) if one.row.id in elsewhere else one
+        for one in forecasts
     ]
 
 
@@ -478,6 +509,7 @@ async def make_plan(
         chosen += some
         progress(len(chosen), len(selection.jobs))
     forecasts, evidence = forecasts_of(sorted(chosen, key=_age), status, evidence)
+    forecasts = located(forecasts, await states_elsewhere(client, queue, chosen))
     done = [one.row for one in forecasts if one.code is Code.DONE]
     kin.add([one.id for one in done], [one.parent_key for one in done])
     ordered = _after_children(kept_together(forecasts), kin)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from qtui.bullmq.codes import Code, Result, meaning
+from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.dialect import QueueEvidence, speaks_modern
 from qtui.bullmq.keys import QueueKey
@@ -20,10 +20,16 @@ from qtui.bullmq.schedulers.iterations import current_iterations
 from qtui.bullmq.writers.batch import Picked
 from qtui.bullmq.writers.promote import PromoteWriter
 from qtui.operations.planning.brakes import THE_QUEUE, queue_brakes
-from qtui.operations.planning.plan import Forecast, ForecastTally, forecasts_of, kept_together
+from qtui.operations.planning.plan import (
+    Forecast,
+    ForecastTally,
+    forecasts_of,
+    kept_together,
+    located,
+)
 from qtui.operations.planning.proposal import PlanLine, PlanOptions, count_to_type
 from qtui.operations.promote.promote import Promote
-from qtui.operations.supply.reading import fixed, is_fixed_by, selected_rows
+from qtui.operations.supply.reading import fixed, is_fixed_by, selected_rows, states_elsewhere
 from qtui.operations.supply.selection import Chosen, Query, Selection
 from qtui.text import plain, plural
 from qtui.verbs import Verb
@@ -102,9 +108,7 @@ class PromotionPlan:
                 number=group.jobs,
                 name=group.name,
                 place=group.place,
-                refusal=""
-                if group.code is Code.DONE
-                else f"{group.code.value} {meaning(group.code, self.state)}",
+                refusal=group.refusal(self.state),
             )
             for group in self.tally.groups()
         ]
@@ -126,7 +130,7 @@ class PromotionPlan:
         if gone := codes[Code.NO_SUCH_JOB]:
             yield f"{plural(gone, 'job is', 'jobs are')} gone (-1): nothing is left to run."
         if left := codes[Code.NOT_IN_STATE]:
-            yield f"{plural(left, 'job is', 'jobs are')} not in {self.state} any more (-3)."
+            yield f"{plural(left, 'job is', 'jobs are')} not in {self.state} (-3)."
 
     def _condition(self) -> Iterator[str]:
         if self.status.paused:
@@ -179,6 +183,8 @@ async def make_promotion_plan(
     async for read in selected_rows(client, selection, rate=rate):
         iterations = await current_iterations(client, queue, [row.id for row in read.rows])
         some, evidence = _forecasts(read.rows, iterations, status, evidence)
+        if isinstance(selection, Chosen):
+            some = located(some, await states_elsewhere(client, queue, read.rows))
         tally.add(some)
         expected = [_result(one, iterations) for one in some]
         report(expected)
@@ -219,4 +225,4 @@ def _forecasts(
 
 def _result(one: Forecast, iterations: dict[str, str]) -> Result:
     target = one.target.value if one.target else ""
-    return Result(one.row.id, one.code, target, iterations.get(one.row.id, ""))
+    return Result(one.row.id, one.code, target, iterations.get(one.row.id, one.elsewhere))

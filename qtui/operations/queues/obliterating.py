@@ -36,6 +36,9 @@ STRANGE: Final = 20
 """Keys that were left behind, named in the result."""
 
 
+_FORCE = "use `qtui obliterate --force`"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObliteratePlan:
     """What the removal of a queue will do."""
@@ -78,14 +81,11 @@ class ObliteratePlan:
         if self.force:
             return ""
         if self.locked:
-            return f"{plural(len(self.locked), 'active job')} held by workers, such as " + (
-                f"{self.locked[0]}: wait for the end, or pass --force"
-            )
+            jobs = plural(len(self.locked), "active job")
+            return f"workers hold {jobs}, such as {self.locked[0]}: wait for the end, or {_FORCE}"
         if self.workers:
-            return (
-                f"{plural(self.workers, 'worker is', 'workers are')} connected: stop them, or"
-                + (" pass --force")
-            )
+            workers = plural(self.workers, "worker is", "workers are")
+            return f"{workers} connected: stop {'it' if self.workers == 1 else 'them'}, or {_FORCE}"
         return ""
 
     @property
@@ -172,18 +172,18 @@ def _warnings(plan: ObliteratePlan) -> Iterator[str]:
     yield "It can't be undone: the journal keeps settings, schedulers and counts, but no job."
     if plan.parents:
         yield (
-            f"Parents in other queues wait for jobs in it, such as {plan.parents[0]}: one that "
-            "waits for no other child runs, without their results."
+            f"Parents in other queues wait for jobs of this one, such as {plan.parents[0]}: a "
+            "parent that waits for no other child runs, without their results."
         )
     if plan.children:
         yield (
-            f"Its parents have children in other queues, such as {plan.children[0]}: those stay, "
-            "and run without a parent."
+            f"Flow parents in this queue have children in other queues, such as {plan.children[0]}:"
+            " these children stay, and run without a parent."
         )
     if plan.force and plan.locked:
         yield (
-            f"Workers are at {plural(len(plan.locked), 'job')} of it: those run on, and their end "
-            "is an error in the worker."
+            f"Workers hold {plural(len(plan.locked), 'job')} of this queue: they run to their end, "
+            "which is an error in the worker."
         )
     if plan.force and plan.workers:
         yield (
@@ -191,7 +191,7 @@ def _warnings(plan: ObliteratePlan) -> Iterator[str]:
             "running creates some of its keys again."
         )
     if not plan.status.paused:
-        yield "It is paused first, and stays so if the removal is cut off."
+        yield "The queue is paused first; if the removal is cut off, it stays paused."
 
 
 @dataclass(slots=True)

@@ -222,13 +222,13 @@ def _of_pause(one: QueueForecast, name: str) -> Iterator[tuple[str, str]]:
             "in the list paused, where no release loses them, but 6.x does not show them there.",
         )
     elif moved and evidence.major is not None and evidence.ran_modern is not False:
-        others = "an older release works" if one.target == "wait" else "6.x works"
-        lost = "them" if one.target == "wait" else "what 6.x adds meanwhile"
+        others = "older releases use" if one.target == "wait" else "6.x uses"
+        lost = "these jobs" if one.target == "wait" else "the jobs that 6.x adds meanwhile"
         yield (
             "release",
-            f"What waits in {name} is kept in {one.target}, as {_release(one.status)} does, which "
-            f"opened it last. If {others} there too, resume it with qtui: a resume of 1.x to 5.x "
-            f"would lose {lost}.",
+            f"{_release(one.status)} opened {name} last, so its waiting jobs are kept in the list "
+            f"{one.target}. If {others} this queue too, resume it with qtui: a resume by 1.x to "
+            f"5.x would lose {lost}.",
         )
     if doubt and moved > ONE_RESUME:
         yield (

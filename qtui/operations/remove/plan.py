@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from qtui.bullmq.codes import CLEARED, REMOVED, Code, Result, meaning
+from qtui.bullmq.codes import CLEARED, REMOVED, Code, Result, meaning, with_reason
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.flow.hanging import Hanging, read_hanging
 from qtui.bullmq.keys import QueueKey, is_marker
@@ -22,7 +22,7 @@ from qtui.bullmq.writers.remove import RemoveWriter
 from qtui.operations.planning.proposal import PlanLine, PlanOptions, count_to_type
 from qtui.operations.remove.reasons import LOCKED, TOO_LARGE
 from qtui.operations.remove.remove import Remove
-from qtui.operations.supply.reading import fixed, is_fixed_by, selected_rows
+from qtui.operations.supply.reading import fixed, is_fixed_by, selected_rows, states_elsewhere
 from qtui.operations.supply.selection import Chosen, Query, Selection
 from qtui.text import count, plain, plural
 from qtui.verbs import Verb
@@ -51,7 +51,7 @@ class Prediction:
     """With its pin as the score; None if it is not in the state."""
     code: Code
     why: str = ""
-    """For code 0: why it stays."""
+    """For code 0: why it stays; for -3 where it is, if that was read."""
     hanging: Hanging = field(default_factory=Hanging)
 
     @property
@@ -249,8 +249,10 @@ class RemovalPlan:
     def _stays(self, code: Code, fate: str, options: PlanOptions) -> str:
         if code is Code.DONE:
             return ""
-        words = fate if code is Code.REFUSED and fate else meaning(code, self.state)
-        return f"{code.value} {words}"
+        if code is Code.REFUSED and fate:
+            return f"{code.value} {fate}"
+        why = fate if code is Code.NOT_IN_STATE else ""
+        return f"{code.value} {with_reason(meaning(code, self.state), why)}"
 
     def warnings(self, options: PlanOptions) -> Iterator[str]:
         """What to know before confirming, in whole sentences; plain text."""
@@ -304,7 +306,7 @@ class RemovalPlan:
         if gone:
             yield f"{plural(gone, 'job is', 'jobs are')} gone already (-1)."
         if left:
-            yield f"{plural(left, 'job is', 'jobs are')} not in {self.state} any more (-3)."
+            yield f"{plural(left, 'job is', 'jobs are')} not in {self.state} (-3)."
 
     def _without_undo(self, too: bool) -> str:
         large = plural(self.tally.large, "job is", "jobs are")
@@ -355,7 +357,14 @@ async def make_removal_plan(
 
     async def predicted(rows: Sequence[Row]) -> list[Prediction]:
         known = iter(await read_hanging(client, queue, state, [row.id for row in rows if _is(row)]))
-        return [predict(row, next(known) if _is(row) else Hanging(), status) for row in rows]
+        found = [predict(row, next(known) if _is(row) else Hanging(), status) for row in rows]
+        if not isinstance(selection, Chosen):
+            return found
+        elsewhere = await states_elsewhere(client, queue, rows)
+        return [
+            replace(one, why=elsewhere[one.row.id]) if one.row.id in elsewhere else one
+            for one in found
+        ]
 
     kept: list[Prediction] = []
     picked: list[Picked] = []

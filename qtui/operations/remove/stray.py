@@ -95,9 +95,9 @@ class RemoveStray(SingleAction[Picked]):
     async def judge(self, job: Picked) -> Judged:
         """Reads whether it is still there; one that is gone was removed if its events say so."""
         [row] = await NoState(self._client, self.queue).rows([job.job_id])
-        stands = job.pinned and row.score == job.score
+        untouched = job.pinned and row.score == job.score
         if not row.missing:
-            return Judged(stands, Result(job.job_id, Code.NOT_IN_STATE))
+            return Judged(untouched, Result(job.job_id, Code.NOT_IN_STATE))
         removed = await removed_lately(self._client, self.queue, [job.job_id])
         if removed:
             return Judged(False, Result(job.job_id, Code.DONE, REMOVED))

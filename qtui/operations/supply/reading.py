@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from qtui.bullmq.connection.client import Client
+from qtui.bullmq.connection.trouble import REFUSED
+from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, Row
+from qtui.bullmq.reads.places import states_of
 from qtui.bullmq.writers.batch import Picked
 from qtui.operations.supply.selection import (
     Chosen,
@@ -17,6 +20,9 @@ from qtui.operations.supply.selection import (
     hunt_for,
     met_rows,
 )
+
+_SOUGHT: Final = 50
+"""Most jobs that are looked for in other states."""
 
 
 class Read(NamedTuple):
@@ -51,6 +57,19 @@ async def selected_rows(
     async for some in chosen_rows(client, selection):
         seen += len(some)
         yield Read(some, seen, len(selection.jobs))
+
+
+async def states_elsewhere(client: Client, queue: QueueKey, rows: Sequence[Row]) -> dict[str, str]:
+    """Returns by id where jobs are that are not in the selected state: ``it is completed``.
+
+    Of the first `_SOUGHT` such jobs; none where Redis refuses to say it. Costs `states_of`.
+    """
+    ids = [row.id for row in rows if row.score is None and not row.missing][:_SOUGHT]
+    try:
+        found = await states_of(client, queue, ids) if ids else {}
+    except REFUSED:
+        return {}
+    return {job_id: f"it is {place.words}" for job_id, place in found.items()}
 
 
 def is_fixed_by(selection: Selection) -> bool:

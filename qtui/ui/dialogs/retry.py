@@ -143,10 +143,9 @@ class RetryDialog(PlanDialog[AnyPlan]):
 
 
 def _line(group: PlanGroup, plan: AnyPlan) -> PlanLine:
-    refusal = ""
-    if group.code is not Code.DONE:
-        code = f"{int(group.code)} " if group.code is not Code.REFUSED else ""
-        refusal = f"{code}{meaning(group.code, plan.state)}"
+    refusal = group.refusal(plan.state)
+    if group.code is Code.REFUSED:  # whose meaning says it all
+        refusal = meaning(group.code, plan.state)
     return PlanLine(
         number=group.jobs, name=group.name, note=group.error, place=group.place, refusal=refusal
     )

@@ -37,7 +37,7 @@ A = TypeVar("A", bound=ActionPlan)
 
 _REMOVAL: Final = (
     Toggle(id=CHILDREN_TOO, words="also remove children, and their children"),
-    Toggle(id=WITHOUT_UNDO, words="also remove what cannot be undone"),
+    Toggle(id=WITHOUT_UNDO, words="also remove jobs too large for the journal: no undo"),
 )
 
 

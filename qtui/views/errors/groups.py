@@ -203,10 +203,6 @@ class ErrorGroups:
                 for word in words:
                     _count(group.words, word, jobs, MOST_WORDS)
 
-    def group_of(self, signature: str) -> ErrorGroup | None:
-        """Returns the group that failures with this signature are counted in, if there is one."""
-        return self._groups.get(self._merging.name(signature))
-
     def largest_first(self) -> list[ErrorGroup]:
         """The groups; of those of one size the one that was seen last."""
         groups = [*self._groups.values(), *([self._rest] if self._rest else [])]

@@ -524,7 +524,7 @@ def test_codes_have_words() -> None:
         "retried",
         "refused by Redis",
         "job is gone",
-        "not in failed any more",
+        "not in failed",
         "a scheduler's current iteration",
         "a child failed or is gone, rerun the flow",
         "unknown: the connection was lost",
