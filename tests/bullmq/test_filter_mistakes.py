@@ -35,7 +35,7 @@ from tests.bullmq.subjects import Subject, matches
         ('"a"b', 3, "written twice"),
         ("a eror:x", 2, "did you mean error"),
         ("Error:x", 0, "did you mean error"),
-        ("http://x", 0, "takes quotes"),
+        ("http://x", 0, "quote a text that has : in it"),
         ("qqqq=x", 0, "fields are id, name, error"),
         ("error:", 6, "right after error:"),
         ("error: x", 6, "right after error:"),
