@@ -68,10 +68,14 @@ class Measured:
             return
         for name, goal in self.row.at_least.items():
             yield f">= {goal:g} x {name}", self.ratio(name) >= goal
+        if (most := self.row.at_most) is not None:
+            yield f"<= {most:g} ms", self.ours.seconds * 1000 <= most
         if (most := self.row.here_at_most) is not None:
             yield f"CPU here <= {most:g} ms", self.ours.here * 1000 <= most
         if (most := self.row.server_at_most) is not None:
             yield f"Redis <= {most:g} ms", self.ours.server * 1000 <= most
+        if (most := self.row.commands_at_most) is not None:
+            yield f"<= {most:g} commands", self.ours.commands <= most
 
     def costs(self) -> str:
         """What our way took beside time."""

@@ -52,9 +52,13 @@ class Row:
     """Fills the server again before each go, where the work uses it up; not measured."""
     at_least: Mapping[str, float] = field(default_factory=dict)
     """How many times as fast as another the work should be done, by the other's name."""
+    at_most: float | None = None
+    """ms that our way should take at most."""
     here_at_most: float | None = None
     """ms of this process's CPU that our way should take at most."""
     server_at_most: float | None = None
     """ms of the server's CPU that our way should take at most."""
+    commands_at_most: float | None = None
+    """Commands that our way should cause in the server at most."""
     per: str = ""
     """What is counted a second: ``jobs``. Empty: the times are printed."""

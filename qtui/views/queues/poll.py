@@ -10,10 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import replace
-from itertools import islice
-from typing import Final, Protocol
+from itertools import chain, islice
+from typing import Final, NamedTuple, Protocol
 
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.trouble import FORBIDDEN
@@ -26,7 +34,7 @@ from qtui.bullmq.reads.queues.discovery import discover
 from qtui.bullmq.reads.queues.elsewhere import look_elsewhere
 from qtui.bullmq.reads.queues.rates import Rates, read_rates
 from qtui.bullmq.reads.queues.workers import read_workers
-from qtui.bullmq.reads.scripted.status import Statuses
+from qtui.bullmq.reads.scripted.status import STEP, Statuses
 from qtui.bullmq.reads.status import check_permission
 from qtui.bullmq.verdicts.queue import QueueFacts, read_queue_facts
 from qtui.views.queues.elsewhere import elsewhere_words
@@ -37,7 +45,7 @@ SHORTEST_GAP: Final = 0.1
 """Least number of seconds between two looks triggered by events."""
 
 GAP_IN_LOOKS: Final = 10
-"""Least pause between two looks, in durations of a look: a slow server is asked less often."""
+"""Least pause between two looks, in durations of one: a slow server is asked less often."""
 
 A_LOOK: Final = 1_000
 """Queues that a look reads besides the visible ones: about 6 ms of a server's time, in pieces."""
@@ -62,6 +70,14 @@ WORKERS_EVERY: Final = 10.0
 
 def _nothing() -> None:
     """No queue: the default for `Poll.subject`."""
+
+
+class _Ranked(NamedTuple):
+    """A queue among the others, the worst first; names differ, so statuses are never compared."""
+
+    fewer_failed: int
+    base: str
+    status: QueueStatus
 
 
 class Hearer(Protocol):
@@ -120,7 +136,8 @@ class Poll:
         self._read_at: dict[QueueKey, float] = {}
         """When each queue's counts were read, by the monotonic clock; the oldest first."""
         self.took = 0.0
-        """Seconds that the last look took, but for queues that were read for the first time."""
+        """Seconds that the last look took, but for queues that were read for the first time; of one
+        at many queues those of a piece, between which others have their turn."""
         self._pinged_at = float("-inf")
         self._studied_at = float("-inf")
         self._deaf = False
@@ -134,6 +151,9 @@ class Poll:
         self._to_study = False
         """Whether something has changed in the queue that is shown since its facts were read."""
         self._worst_first: list[QueueStatus] | None = None
+        self._ranked: list[_Ranked] = []
+        self._unranked: dict[QueueKey, QueueStatus] = {}
+        """Those of which the counts have changed since."""
 
     def worst_first(self) -> list[QueueStatus]:
         """The queues that exist: most failed jobs first, then by name.
@@ -141,9 +161,19 @@ class Poll:
         The same list as long as no status changes; not for changing it.
         """
         if self._worst_first is None:
-            known = (status for status in self.statuses.values() if status.exists)
-            self._worst_first = sorted(known, key=lambda one: (-one.failed, one.queue.base))
+            self._ranked = [one for one in self._ranked if one.status is self._status_of(one)]
+            self._ranked += [
+                _Ranked(-status.failed, status.queue.base, status)
+                for status in self._unranked.values()
+                if status.exists
+            ]
+            self._unranked.clear()
+            self._ranked.sort()
+            self._worst_first = [one.status for one in self._ranked]
         return self._worst_first
+
+    def _status_of(self, ranked: _Ranked) -> QueueStatus | None:
+        return self.statuses.get(ranked.status.queue)
 
     async def search(self) -> AsyncIterator[int]:
         """Looks for queues and yields how many are known after each slice of the keyspace."""
@@ -190,7 +220,7 @@ class Poll:
     @property
     def all_counted(self) -> bool:
         """Whether every queue that is known was read at least once."""
-        return self._queues <= self.statuses.keys()
+        return len(self.statuses) >= len(self._queues)
 
     async def look_elsewhere(self) -> None:
         """Finds out where queues are, if none was found. Costs a `look_elsewhere`."""
@@ -207,19 +237,20 @@ class Poll:
         """
         await self._ping()
         due, never = self._due()
-        changed = self._changed - (self._queues - set(due))
+        changed = self._changed & due.keys() | self._changed - self._queues
         self._changed -= changed
         start = time.perf_counter()
-        statuses = await self._counts.read(due)
+        statuses = await self._counts.read(list(due))
         # What is read for the first time is read as fast as it goes, once.
-        self.took = (time.perf_counter() - start) * (1 - never / max(1, len(due)))
+        whole = (time.perf_counter() - start) * (1 - never / max(1, len(due)))
+        self.took = whole / max(1, len(due) / STEP)
         now = time.monotonic()
         for status in statuses:
             known = self.statuses.get(status.queue)
-            if known is not status:
-                if known != status:
-                    changed.add(status.queue)
-                    self._worst_first = None
+            if known is not status and known != status:
+                changed.add(status.queue)
+                self._unranked[status.queue] = status
+                self._worst_first = None
                 self.statuses[status.queue] = status
             self._read_at.pop(status.queue, None)
             self._read_at[status.queue] = now
@@ -270,9 +301,10 @@ class Poll:
         recent = rates is not None and rates.of(SHOWN) > 0
         return bool(facts.active or late or facts.limiter is not None or recent)
 
-    def _due(self) -> tuple[list[QueueKey], int]:
+    def _due(self) -> tuple[dict[QueueKey, None], int]:
         """The queues to read now, and how many of them were never read."""
-        never = self._queues - self._read_at.keys()
+        all_read = len(self._read_at) == len(self._queues)
+        never = set[QueueKey]() if all_read else self._queues - self._read_at.keys()
         due = dict.fromkeys(queue for queue in self.visible() if queue in self._queues)
         if self._changed:
             due |= dict.fromkeys(islice(sorted(self._changed & self._queues), A_LOOK))
@@ -283,7 +315,7 @@ class Poll:
         self._by_event = False
         others = (one for one, at in self._read_at.items() if at <= before and one not in due)
         due |= dict.fromkeys(islice(others, room))
-        return list(due), len(never)
+        return due, len(never)
 
     async def _ping(self) -> None:
         if not self._queues or time.monotonic() - self._pinged_at < PING_EVERY:
@@ -295,11 +327,11 @@ class Poll:
             self._pinged_at = float("inf")
 
     async def _count_workers(self) -> None:
-        queues = sorted(self._queues)
-        unseen = self.workers is not None and any(queue not in self.workers for queue in queues)
-        if queues and (unseen or time.monotonic() - self._workers_at > WORKERS_EVERY):
+        missing = self.workers is not None and len(self.workers) < len(self._queues)
+        old = time.monotonic() - self._workers_at > WORKERS_EVERY
+        if self._queues and (old or (missing and not self.searching)):
             self._workers_at = time.monotonic()
-            self.workers = await read_workers(self._client, queues)
+            self.workers = await read_workers(self._client, sorted(self._queues))
 
     @property
     def gap(self) -> float:
@@ -323,15 +355,18 @@ class Poll:
         """Whether the events of all queues are waited for."""
         return self._queues <= self._heard
 
-    def _listened_to(self) -> Iterable[QueueKey]:
+    def _listened_to(self) -> Iterator[QueueKey]:
         """The queues whose events are worth to wait for, the most important first.
 
         Bull's queues have none; one that is gone may come back.
         """
-        first = [*self.visible(), *(status.queue for status in self.worst_first())]
-        every = dict.fromkeys([*first, *self.statuses])
-        kinds = {queue: self.statuses[queue].kind for queue in every if queue in self.statuses}
-        return (queue for queue, kind in kinds.items() if kind is not Kind.BULL)
+        seen = set[QueueKey]()
+        ranked = (status.queue for status in self.worst_first())
+        for queue in chain(self.visible(), ranked, self.statuses):
+            status = self.statuses.get(queue)
+            if queue not in seen and status is not None and status.kind is not Kind.BULL:
+                seen.add(queue)
+                yield queue
 
     async def pause(self) -> None:
         """Returns when the next look is due: after an event, a `nudge`, or the refresh time."""

@@ -35,6 +35,15 @@ async def seed(stage: Stage, queues: int) -> list[str]:
     return names
 
 
+async def idle_queues(stage: Stage, queues: int) -> list[str]:
+    """The same without active and delayed jobs: nothing changes in them by itself."""
+    names = await seed(stage, queues)
+    keys = [f"bull:{name}:{state}" for name in names for state in ("active", "delayed")]
+    for first in range(0, len(keys), _AT_ONCE):
+        await stage.admin.delete(*keys[first : first + _AT_ONCE])
+    return names
+
+
 @asynccontextmanager
 async def _refresh(stage: Stage, size: int) -> AsyncIterator[Ways]:
     names = await seed(stage, size)
