@@ -144,10 +144,11 @@ def test_a_job_that_is_overdue_is_named_beside_another_verdict() -> None:
 
 
 def test_what_was_read_long_ago_says_so_and_gives_no_rates() -> None:
-    busy = Seen(facts=facts(waiting=9, next_since=NOW - 40_000), rates=rates(7.8, 0.2))
-    assert words(shown(busy, later=4_800_000)) == "read 80 min ago"
-    wrong = Seen(facts=facts(active=0, waiting=312, workers=0), rates=rates(7.8, 0.2))
-    found = shown(wrong, later=4_800_000)
+    busy = Seen(
+        facts=facts(waiting=9, next_since=NOW - 40_000), rates=rates(7.8, 0.2), old=4_800_000
+    )
+    assert words(shown(busy)) == "read 80 min ago"
+    found = shown(replace(busy, facts=facts(active=0, waiting=312, workers=0)))
     assert found == [("no worker is connected: 312 jobs wait, 80 min ago", "bad")]
 
 

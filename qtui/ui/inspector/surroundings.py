@@ -80,7 +80,8 @@ class Surroundings:
         if facts is not None and facts.queue == status.queue:
             now, taken = time.time() * 1000, sum(cell_len(words) for words, _ in (*left, *right))
             burst = self._bursts.of(status.queue, now)
-            seen = Seen(facts=facts, rates=poll.rates, meter=poll.meter, burst=burst)
+            old = now - facts.now if poll.oldest else 0
+            seen = Seen(facts=facts, rates=poll.rates, meter=poll.meter, burst=burst, old=old)
             left += [*pulse(seen, now=now, room=bar.size.width - taken), ("  ", "")]
         elif status.paused:
             left.append(("paused  ", "warn"))

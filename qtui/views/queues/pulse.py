@@ -55,6 +55,8 @@ class Seen:
     rates: Rates | None = None
     meter: Meter | None = None
     burst: Burst | None = None
+    old: float = 0
+    """Milliseconds since it was read, unless nothing can have changed since."""
 
     def added(self, seconds: int) -> float | None:
         """Jobs added a second in a window."""
@@ -110,10 +112,10 @@ def _pieces(seen: Seen, now: float, *, windows: bool = False) -> Iterator[_Piece
     facts, verdict = seen.facts, judge_queue(seen.facts)
     if seen.burst is not None:
         yield _Piece(seen.burst.words(now), "bad", 100)
-    if now - facts.now > OLD:
+    if seen.old > OLD:
         quiet = verdict.code in _COUNTED_BESIDE
         words = "read" if quiet else f"{plain(verdict.words)},"
-        yield _Piece(f"{words} {rough(now - facts.now)} ago", _STYLES[verdict.weight], 90)
+        yield _Piece(f"{words} {rough(seen.old)} ago", _STYLES[verdict.weight], 90)
         return
     rates = list(_all_rates(seen) if windows else _rates(seen))
     rest = [*rates, *_times(seen)]
