@@ -149,8 +149,73 @@ async def test_a_burst_shows_in_the_title_and_in_its_queue(
         await driver.sees("failed in 20 s · getadd")
         assert re.search(r" payments +\+\d+ failed in", driver.line_with("failed in 20 s"))
         row = driver.inspector.queues.render_line
-        await driver.until(lambda: re.search(r"payments +\+\d+ +72", row(1).text), "the burst")
+        await driver.until(lambda: re.search(r"payments +\+\d+ .*72", row(1).text), "the burst")
         await fill(redis_url, "mail", 30, error=lambda at: "Timeout of 5000ms exceeded")
         await driver.until(
             lambda: re.search(r"mail: \+\d+ failed in 20 s · Timeout", driver.text()), "the other"
         )
+
+
+async def test_the_queues_count_all_states_on_a_wide_screen_and_add_them_up(
+    redis_url: str, client: redis.asyncio.Redis
+) -> None:
+    await fill(redis_url, "payments", 2)
+    await fill(redis_url, "mail", 1)
+    await client.zadd("bull:payments:failed", {f"x{place}": 1 for place in range(40_003)})
+    source = Queue("mail", {"connection": redis_url})
+    await source.add("later", {}, {"delay": 10**8})
+    await source.close()
+    async with inspector(redis_url, size=(200, 60)) as driver:
+        queues = driver.inspector.queues
+        await driver.until(lambda: queues.length == 2, "both queues")
+
+        def line(y: int) -> list[str]:
+            return queues.render_line(y).text.split()
+
+        assert line(0)[-8:] == [state.value for state in JobState]
+        assert line(1)[-8:] == ["40,005", *"·······"]
+        assert line(2)[-8:] == ["1", "·", "·", "·", "1", "·", "·", "·"]
+        assert line(3) == ["all", "queues", "40,006", "·", "·", "·", "1", "·", "·", "·"]
+        await driver.resize(120, 36)
+        assert line(3) == ["all", "queues", "40,006", "·", "·"]
+        await driver.resize(80, 24)
+        assert line(3) == ["all", "queues", "40,006"]
+        await driver.press("escape")
+        await driver.press("G")
+        assert queues.cursor == 1, "the sum is no queue"
+
+
+async def test_the_sum_stays_below_a_list_that_is_scrolled(
+    redis_url: str, client: redis.asyncio.Redis
+) -> None:
+    for place in range(40):
+        await client.hset(f"bull:q{place}:meta", "opts.maxLenEvents", "100")
+        await client.zadd(f"bull:q{place}:failed", {"1": 1})
+    async with inspector(redis_url, size=(80, 24)) as driver:
+        queues = driver.inspector.queues
+        await driver.until(lambda: queues.length == 40, "the queues")
+        await driver.press("escape")
+        for key, seen in (("g", " q0 "), ("G", " q9 ")):
+            await driver.press(key)
+            lines = [queues.render_line(y).text for y in range(queues.size.height)]
+            assert any(seen in one for one in lines[1:-1])
+            assert lines[-1].split() == ["all", "queues", "40"]
+
+
+async def test_a_sparkline_shows_what_ends_and_is_red_where_most_of_it_fails(
+    redis_url: str,
+) -> None:
+    await fill(redis_url, "payments", 2)
+    async with inspector(redis_url, size=(200, 60)) as driver:
+        queues = driver.inspector.queues
+        await driver.until(lambda: queues.length == 1, "the queue")
+        await fill(redis_url, "payments", 4)
+
+        def bars() -> list[Style | None]:
+            pieces = queues.render_line(1)
+            return [one.style for one in pieces if one.text.strip(" ") and one.text in "▁▂▃▄▅▆▇█"]
+
+        await driver.until(bars, "a bar")
+        style = bars()[0]
+        assert style is not None
+        assert style.color == queues.part("bad").color

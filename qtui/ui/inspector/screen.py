@@ -69,6 +69,12 @@ from qtui.views.queues.bursts import Burst
 from qtui.views.running import Run
 
 _NARROW: Final = 110
+_WIDE: Final = 180
+"""Cells of a screen on which the queues have what they need, but for the list of jobs."""
+
+_JOBS: Final = 84
+"""Cells of the list of jobs on a wide screen, at least: as many as it has on one of 120."""
+
 _TALL: Final = 40
 """Lines of a screen on which the timeline has three."""
 
@@ -216,7 +222,9 @@ class Inspector(LiveScreen):
         width = self.app.size.width
         narrow = width < _NARROW
         least, most = (22, 26) if narrow else (36, width * 3 // 10)
-        wanted = max(least, min(self.queues.wanted_width(narrow=narrow), most))
+        if width >= _WIDE:
+            most = width - _JOBS
+        wanted = max(least, min(self.queues.wanted_width(narrow=narrow, most=most), most))
         now = self.queues.styles.width
         if now is None or not least <= now.value <= max(least, most) or wanted > now.value:
             self.queues.styles.width = wanted
@@ -227,6 +235,7 @@ class Inspector(LiveScreen):
         """New counts: shows them, and reads the list again if something happened in it."""
         statuses = self.poll.worst_first()
         self.queues.show(statuses, searching=self.poll.searching)
+        self.queues.note(self.poll.statuses, changed)
         self._fit_queues()
         # A look that began before the last queue was found may end after the search does.
         if statuses and not self.poll.searching and self.poll.all_counted:

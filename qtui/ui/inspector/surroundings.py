@@ -73,6 +73,7 @@ class Surroundings:
         if status is None:
             bar.say([])
             return
+        release = about(status, self._poll.workers)
         left, right = [(f" {plain(status.queue.name)}  ", "strong")], self._condition(newer)
         if opened:
             left.append((f"· {opened}  ", "strong"))
@@ -82,10 +83,15 @@ class Surroundings:
             burst = self._bursts.of(status.queue, now)
             old = now - facts.now if poll.oldest else 0
             seen = Seen(facts=facts, rates=poll.rates, meter=poll.meter, burst=burst, old=old)
-            left += [*pulse(seen, now=now, room=bar.size.width - taken), ("  ", "")]
+            room = bar.size.width - taken
+            words = pulse(seen, now=now, room=room, beside=2 + cell_len(release))
+            left += [*words, ("  ", "")] if words else []
         elif status.paused:
             left.append(("paused  ", "warn"))
-        left.append((about(status, poll.workers), "faint"))
+        room = bar.size.width - sum(cell_len(words) for words, _ in (*left, *right))
+        while cell_len(release) > room and release:  # a whole part is left out, the last one first
+            release = release.rpartition(" · ")[0]
+        left.append((release, "faint"))
         bar.say(left, right)
 
     def window_title(self) -> str:

@@ -82,6 +82,13 @@ class CursorList(ScrollView, can_focus=True, inherit_bindings=False):
         """A line behind the last one."""
         return Strip.blank(width, self.rich_style)
 
+    has_foot: bool = False
+    """Whether a line follows the list that stays visible when the list is scrolled."""
+
+    def foot(self, width: int) -> Strip:
+        """The line below the list, see `has_foot`."""
+        raise NotImplementedError
+
     def ages(self, place: int, now: float) -> str:
         """What a line says of the time that has passed; ``now`` in ms since the epoch."""
         return ""
@@ -110,7 +117,7 @@ class CursorList(ScrollView, can_focus=True, inherit_bindings=False):
     @property
     def room(self) -> int:
         """How many lines of the list fit the screen."""
-        return max(0, self.scrollable_content_region.height - 1)
+        return max(0, self.scrollable_content_region.height - 1 - self.has_foot)
 
     @property
     def visible_range(self) -> tuple[int, int]:
@@ -120,7 +127,7 @@ class CursorList(ScrollView, can_focus=True, inherit_bindings=False):
 
     def measure(self) -> None:
         """Fits the scroll bar and the cursor to the list's length."""
-        self.virtual_size = Size(self.size.width, self.length + 1)
+        self.virtual_size = Size(self.size.width, self.length + 1 + self.has_foot)
         self.set_reactive(CursorList.cursor, max(0, min(self.cursor, self.length - 1)))
 
     def reveal(self) -> None:
@@ -179,7 +186,7 @@ class CursorList(ScrollView, can_focus=True, inherit_bindings=False):
     def on_click(self, event: events.Click) -> None:
         """A click selects, a double click opens."""
         place = self.scroll_offset.y + event.y - 1
-        if event.y >= 1 and place < self.length:
+        if 1 <= event.y <= self.room and place < self.length:
             self.moves += 1
             self.cursor = place
             if event.chain == 2:
@@ -199,6 +206,8 @@ class CursorList(ScrollView, can_focus=True, inherit_bindings=False):
         if y == 0:
             return self.head(width)
         place = self.scroll_offset.y + y - 1
+        if self.has_foot and y == min(self.length - self.scroll_offset.y, self.room) + 1:
+            return self.foot(width)
         if place >= self.length:
             return self.beyond(place, width)
         base = self.rich_style

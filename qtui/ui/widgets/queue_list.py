@@ -1,11 +1,11 @@
-"""The queues, worst first: failed jobs, backlog, and active jobs."""
+"""The queues, worst first: failed jobs, backlog and active jobs; all states where there is room."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 from rich.cells import cell_len
@@ -16,17 +16,52 @@ from textual.strip import Strip
 
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, QueueStatus
-from qtui.text import count, plain
+from qtui.text import count, plain, rough
 from qtui.ui.widgets.cursor_list import CursorList, fit, fit_ends, strip
 from qtui.views.lists.marks import Painting
 from qtui.views.queues.bursts import Burst
+from qtui.views.queues.trends import MOST, SLOT, Trends
+from qtui.views.timeline import column
 
 _FAINT_DOT: Final = "·"
-_NUMBERS: Final = ((7, 8, 7), (7, 8), (7,))
-"""Cells of the numbers and their headings: with much room, with some, and with little."""
 
 _NARROW: Final = 30
 """Cells of a line in which only the failed jobs are counted, unless all names are short."""
+
+_SPARK: Final = 12
+"""Cells of a sparkline for which room is asked."""
+
+_LEAST_SPARK: Final = 6
+_MOST_SPARK: Final = MOST
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A number of each queue."""
+
+    title: str
+    room: int
+    """Cells."""
+    states: tuple[JobState, ...]
+    """Whose jobs are counted."""
+
+    @property
+    def is_bad(self) -> bool:
+        return self.states == (JobState.FAILED,)
+
+    def count(self, status: QueueStatus) -> int | None:
+        """The jobs of a queue; None if they can't be counted."""
+        counts = [status.counts.get(state) for state in self.states]
+        known = [one for one in counts if one is not None]
+        return sum(known) if known else None
+
+
+_WAITING: Final = (JobState.WAITING, JobState.PAUSED, JobState.PRIORITIZED)
+_FEW: Final = (
+    _Column("failed", 7, (JobState.FAILED,)),
+    _Column("backlog", 8, _WAITING),  # prioritized and paused jobs are waiting, too
+    _Column("active", 7, (JobState.ACTIVE,)),
+)
 
 
 class QueueList(CursorList):
@@ -41,6 +76,7 @@ class QueueList(CursorList):
         "queue-list--mark",
         "queue-list--bad",
         "queue-list--burst",
+        "queue-list--spark",
         "queue-list--faint",
     }
 
@@ -52,6 +88,7 @@ class QueueList(CursorList):
         & > .queue-list--mark { color: $text-accent; text-style: bold; }
         & > .queue-list--bad { color: $text-error; }
         & > .queue-list--burst { color: $text-error; text-style: bold; }
+        & > .queue-list--spark { color: $text-muted; }
         & > .queue-list--faint { color: $text-disabled; }
     }
     """
@@ -69,6 +106,13 @@ class QueueList(CursorList):
         self._words = ""
         self._bursts: dict[QueueKey, str] = {}
         """How many failed, in words, in the queues with a burst of failures."""
+        self._trends = Trends()
+        self._rooms = {state: len(state.value) for state in JobState}
+        """Cells of the counts of each state, and so never less than before."""
+        self._longest = 0
+        """Cells of the longest name, with the signs before it."""
+        self._total: QueueStatus | None = None
+        """The counts of all queues together."""
         self.marks: set[QueueKey] = set()
         """The marked queues: those that an action on queues is about."""
         self.painting = Painting()
@@ -140,6 +184,8 @@ class QueueList(CursorList):
 
     def show(self, statuses: Sequence[QueueStatus], *, searching: bool = False) -> None:
         """Shows newer counts, in the given order; ``searching``: there may be more queues."""
+        if statuses is not self._statuses:
+            self._count(statuses)
         self._searching = searching
         self._statuses = statuses
         if not searching:
@@ -157,6 +203,17 @@ class QueueList(CursorList):
         if words != self._bursts:
             self._bursts = words
             self.refresh()
+
+    def note(self, statuses: Mapping[QueueKey, QueueStatus], changed: Collection[QueueKey]) -> None:
+        """Takes newer counts of the queues that have changed into their sparklines."""
+        self._trends.note(statuses, changed, time.monotonic())
+        if changed:
+            self.refresh()
+
+    def ages(self, place: int, now: float) -> str:
+        """The time of the newest bar of its sparkline, where it has one."""
+        queue = self._statuses[place].queue
+        return str(time.monotonic() // SLOT) if self._trends.knows(queue) else ""
 
     def select(self, queue: QueueKey) -> None:
         """Puts the cursor on a queue without posting `Selected`."""
@@ -178,34 +235,71 @@ class QueueList(CursorList):
             self._selected_at = time.monotonic()
             self.post_message(self.Selected(queue))
 
+    def _count(self, statuses: Sequence[QueueStatus]) -> None:
+        """Adds up the counts of all queues, and makes room for the largest."""
+        self.has_foot = len(statuses) > 1
+        names = (plain(status.queue.name) for status in statuses)
+        self._longest = max((cell_len(name) for name in names), default=0) + len(" ‖ ")
+        self._total = None
+        if not statuses:
+            return
+        sums: dict[JobState, int | None] = {}
+        for state in JobState:
+            counts = [one.counts.get(state) for one in statuses]
+            known = [one for one in counts if one is not None]
+            sums[state] = sum(known) if known else None
+            widest = len(count(sums[state] or 0))
+            self._rooms[state] = max(self._rooms[state], widest)
+        self._total = replace(statuses[0], counts=sums)
+
     # Drawing
 
-    def wanted_width(self, *, narrow: bool) -> int:
-        """Cells in which no queue's name is cut; on a narrow screen beside one number only."""
-        return self._longest + sum(_NUMBERS[-1] if narrow else _NUMBERS[0]) + 1
-
     @property
-    def _longest(self) -> int:
-        names = (plain(status.queue.name) for status in self._statuses)
-        return max((cell_len(name) for name in names), default=0) + len(" ‖ ")
+    def _all(self) -> tuple[_Column, ...]:
+        """A column for every state."""
+        return tuple(_Column(state.value, self._rooms[state] + 1, (state,)) for state in JobState)
 
-    def _columns(self, width: int) -> tuple[int, tuple[int, ...]]:
-        """The width of the name, and of the numbers that fit beside it."""
-        least = _NUMBERS[-1] if width < _NARROW else _NUMBERS[1]
-        fitting = (one for one in _NUMBERS if width - 1 - sum(one) >= self._longest)
-        numbers = max(next(fitting, least), least, key=len)
-        return width - 1 - sum(numbers), numbers
+    def wanted_width(self, *, narrow: bool, most: int) -> int:
+        """Cells in which no queue's name is cut: beside every state, some of them, or one.
+
+        Args:
+            narrow: whether the screen is so narrow that one number has to do.
+            most: the cells that there are; a sparkline has what is left of them.
+        """
+        if narrow:
+            return self._longest + _cells(_FEW[:1]) + 1
+        whole = self._longest + _cells(self._all) + 1
+        if whole <= most:
+            return min(most, whole + 1 + _SPARK)
+        return self._longest + _cells(_FEW) + 1 + 1 + _SPARK
+
+    def _columns(self, width: int) -> tuple[int, int, tuple[_Column, ...]]:
+        """The width of the name, of the sparkline, and the numbers that fit beside them."""
+        least = _FEW[:1] if width < _NARROW else _FEW[:2]
+        ways = (self._all, _FEW, _FEW[:2], _FEW[:1])
+        fitting = (one for one in ways if width - 1 - _cells(one) >= self._longest)
+        columns = max(next(fitting, least), least, key=len)
+        name = width - 1 - _cells(columns)
+        spark = min(_MOST_SPARK, name - self._longest - 1)
+        spark = spark if spark >= _LEAST_SPARK and len(columns) > 1 else 0
+        return name - spark, spark, columns
 
     def head(self, width: int) -> Strip:
         """How many queues, and what the numbers are."""
-        name, numbers = self._columns(width)
+        name, spark, columns = self._columns(width)
         more = " …" if self._searching else ""
         words = fit(f" Queues {len(self._statuses)}{more}", name)
-        titles = ("failed", "backlog", "active")  # prioritized and paused jobs are waiting, too
-        words += "".join(
-            fit(title, room, right=True) for title, room in zip(titles, numbers, strict=False)
-        )
+        words += fit(f"last {_span(spark)}", spark, right=True) if spark else ""
+        words += "".join(fit(one.title, one.room, right=True) for one in columns)
         return strip([Segment(words, self.part("head"))], width, self.rich_style)
+
+    def foot(self, width: int) -> Strip:
+        """All queues together."""
+        name, spark, columns = self._columns(width)
+        segments = [Segment(fit(" all queues", name + spark), self.part("head"))]
+        if self._total is not None:
+            segments += self._numbers(self._total, columns)
+        return strip(segments, width, self.rich_style)
 
     def beyond(self, place: int, width: int) -> Strip:
         """What an empty list has to say."""
@@ -216,32 +310,57 @@ class QueueList(CursorList):
     def line(self, place: int, width: int, base: Style) -> Strip:
         """One queue."""
         status = self._statuses[place]
-        name, rooms = self._columns(width)
-        sign = "‖ " if status.paused else ""
-        failed = status.counts.get(JobState.FAILED)
-        active = status.counts.get(JobState.ACTIVE)
+        name, spark, columns = self._columns(width)
         mark = "●" if status.queue in self.marks else " "
-        words, burst = f"{sign}{plain(status.queue.name)}", self._bursts.get(status.queue, "")
-        beside = cell_len(burst) if cell_len(words) + 1 + cell_len(burst) < name else 0
+        words = ("‖ " if status.paused else "") + plain(status.queue.name)
+        burst = self._bursts.get(status.queue, "")
+        # A burst has the end of the name's room, or some of the sparkline's, where that is free.
+        room = name - 1 + spark - cell_len(words) - 1
+        beside = cell_len(burst) if burst and cell_len(burst) <= room else 0
+        taken = max(0, beside - (name - 1 - cell_len(words)) + 1) if beside else 0
+        numbers = self._numbers(status, columns)
+        if burst and not beside:  # in place of how many have ever failed
+            numbers[0] = Segment(fit(burst, columns[0].room, right=True), self.part("burst"))
         segments = [
             Segment(mark, self.part("mark")),
-            Segment(fit_ends(words, name - 1 - beside)),
+            Segment(fit_ends(words, name - 1 - beside + taken)),
             Segment(burst if beside else "", self.part("burst")),
+            *self._sparkline(status.queue, spark - taken),
+            *numbers,
         ]
-        for place_of, (number, room) in enumerate(
-            zip((failed, status.waiting, active), rooms, strict=False)
-        ):
-            segments.append(self._number(number, room, bad=place_of == 0))
-        if burst and not beside:  # where the name needs the room, in place of how many ever failed
-            segments[3] = Segment(fit(burst, rooms[0], right=True), self.part("burst"))
         return strip(segments, width, base)
+
+    def _sparkline(self, queue: QueueKey, cells: int) -> list[Segment]:
+        """How many jobs ended of late, in red where most of them failed."""
+        slots = self._trends.of(queue, max(0, cells), time.monotonic())
+        peak = max((one.jobs for one in slots), default=0)
+        return [
+            Segment(
+                column(one.jobs, peak, 1) if one.jobs else " ",
+                self.part("bad" if one.is_bad else "spark"),
+            )
+            for one in slots
+        ]
+
+    def _numbers(self, status: QueueStatus, columns: Sequence[_Column]) -> list[Segment]:
+        return [self._number(one.count(status), one.room, bad=one.is_bad) for one in columns]
 
     def _number(self, number: int | None, room: int, *, bad: bool) -> Segment:
         if number is None:
             return Segment(fit("?", room, right=True), self.part("faint"))
         if number == 0:
             return Segment(fit(_FAINT_DOT, room, right=True), self.part("faint"))
-        return Segment(fit(short(number), room, right=True), self.part("bad") if bad else Style())
+        words = count(number) if len(count(number)) < room else short(number)
+        return Segment(fit(words, room, right=True), self.part("bad") if bad else Style())
+
+
+def _cells(columns: Sequence[_Column]) -> int:
+    return sum(one.room for one in columns)
+
+
+def _span(bars: int) -> str:
+    """The time that a sparkline covers."""
+    return rough(1000 * SLOT * bars).replace(" min", "m").replace(" s", "s")
 
 
 def short(number: int) -> str:

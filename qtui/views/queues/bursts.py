@@ -27,7 +27,7 @@ KEPT: Final = 120_000
 """Milliseconds for which a burst is shown after its end."""
 
 _OVER: Final = 10_000
-"""Milliseconds after which its age is said."""
+"""Milliseconds without new failures after which a burst is over, and its age is said."""
 
 _EVERY: Final = 1.0
 """Seconds between two looks at the same queue."""
@@ -56,10 +56,14 @@ class Burst:
         """How many failed: ``+160``."""
         return f"+{count(self.failed)}"
 
+    def is_over(self, now: float) -> bool:
+        """Whether it has come to its end."""
+        return now - self.seen >= _OVER
+
     def words(self, now: float) -> str:
         """``+160 failed in 20 s · getaddrinfo EAI_AGAIN``; plain."""
         ago = now - self.seen
-        when = f", {rough(ago)} ago" if ago >= _OVER else ""
+        when = f", {rough(ago)} ago" if self.is_over(now) else ""
         error = f" · {plain(self.error)}" if self.error else ""
         return f"{self.short} failed in {RECENT // 1000} s{when}{error}"
 

@@ -14,7 +14,7 @@ from qtui.bullmq.verdicts.queue import QueueFacts, judge_queue
 from qtui.bullmq.verdicts.verdict import LATE, Weight
 from qtui.text import plain, rough
 from qtui.views.queues.bursts import Burst
-from qtui.views.queues.meter import Meter
+from qtui.views.queues.meter import TREND, Meter
 
 SHOWN: Final = 60
 """Seconds over which the line's rates are counted."""
@@ -35,8 +35,15 @@ _COUNTED_BESIDE: Final = frozenset({"running", "starting", "idle", "no-queue"})
 _LONGEST: Final = 7 * 86_400
 """Seconds left above which no time is named: it would be a guess."""
 
-_STEADY: Final = 0.01
-"""Share of the backlog by which it may change in a minute and still be called steady."""
+_GROWS: Final = 10
+"""Jobs by which a backlog grows within `TREND` seconds, at least, to be called growing; and it is
+more than one in a hundred."""
+
+_SHRINKS: Final = 5
+"""Jobs by which it shrinks, at least, so that one can say how long it will last."""
+
+
+_KEPT: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,7 @@ class _Piece:
     words: str
     style: str
     worth: int
-    """The least of them is left out first."""
+    """The least of them is left out first, but none from `_KEPT` on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,20 +90,24 @@ class Seen:
         return None if gone is None or failed > gone / 4 else gone - failed
 
 
-def pulse(seen: Seen, *, now: float, room: int) -> list[tuple[str, str]]:
+def pulse(seen: Seen, *, now: float, room: int, beside: int = 0) -> list[tuple[str, str]]:
     """Returns burst, verdict and rates as pieces of text, each with the name of a style.
 
     Args:
         seen: what was read.
         now: ms since the epoch.
-        room: cells; only a single piece may be longer.
+        room: cells; only what must not be left out may be longer.
+        beside: cells of what follows, if there is room: rates over all windows leave it that.
     """
     pieces = list(_pieces(seen, now))
-    whole = [one for one in _pieces(seen, now, windows=True) if one.words]
-    if _width(whole) <= room:
+    whole = list(_pieces(seen, now, windows=True))
+    if _width(whole) <= room - beside:
         pieces = whole
-    while len(pieces) > 1 and _width(pieces) > room:
-        pieces.remove(min(pieces, key=lambda one: one.worth))
+    while _width(pieces) > room:
+        least = min(pieces, key=lambda one: one.worth)
+        if least.worth >= _KEPT or len(pieces) == 1:
+            break
+        pieces.remove(least)
     separated: list[tuple[str, str]] = []
     for place, one in enumerate(pieces):
         separated += [(" · ", "faint")] if place else []
@@ -110,8 +121,10 @@ def _width(pieces: Sequence[_Piece]) -> int:
 
 def _pieces(seen: Seen, now: float, *, windows: bool = False) -> Iterator[_Piece]:
     facts, verdict = seen.facts, judge_queue(seen.facts)
-    if seen.burst is not None:
-        yield _Piece(seen.burst.words(now), "bad", 100)
+    burst = [] if seen.burst is None else [_Piece(seen.burst.words(now), "bad", 100)]
+    is_over = seen.burst is not None and seen.burst.is_over(now)
+    if not is_over:
+        yield from burst
     if seen.old > OLD:
         quiet = verdict.code in _COUNTED_BESIDE
         words = "read" if quiet else f"{plain(verdict.words)},"
@@ -122,6 +135,8 @@ def _pieces(seen: Seen, now: float, *, windows: bool = False) -> Iterator[_Piece
     if verdict.code not in _COUNTED_BESIDE and not (verdict.weight is Weight.FINE and rest):
         worth = {Weight.WRONG: 90, Weight.HELD: 80}.get(verdict.weight, 30)
         yield _Piece(plain(verdict.words), _STYLES[verdict.weight], worth)
+    if is_over:
+        yield from burst
     if facts.due is not None and now - facts.due >= LATE and verdict.code != "late":
         yield _Piece(f"delayed {rough(now - facts.due)} late", "bad", 75)
     yield from rest
@@ -144,7 +159,7 @@ def _all_rates(seen: Seen) -> Iterator[_Piece]:
     shown = []
     for name, rate in (("added", seen.added), ("done", seen.done), ("failed", seen.failed)):
         found = [rate(seconds) for seconds in WINDOWS]
-        if any(found):
+        if rate(SHOWN):
             words = " ".join("?" if one is None else _number(one) for one in found)
             now = found[0] or 0
             loud = name == "failed" and now > 0 and now >= (seen.done(WINDOWS[0]) or 0)
@@ -158,10 +173,10 @@ def _times(seen: Seen) -> Iterator[_Piece]:
     """How long the backlog will last, and how long its oldest job has waited."""
     facts, growth = seen.facts, None if seen.meter is None else seen.meter.growth
     if growth is not None and facts.ready and facts.active:
-        is_steady = abs(growth) * 60 < max(1.0, _STEADY * facts.ready)
-        if growth > 0 and not is_steady:
+        change = growth * TREND
+        if change >= max(_GROWS, facts.ready / 100):
             yield _Piece(f"backlog grows {per_second(growth)}", "warn", 65)
-        elif growth < 0 and not is_steady and facts.ready / -growth < _LONGEST:
+        elif change <= -_SHRINKS and facts.ready / -growth < _LONGEST:
             yield _Piece(f"{rough(1000 * facts.ready / -growth)} left", "faint", 60)
     if facts.active and facts.ready and facts.next_since is not None:
         yield _Piece(f"oldest {rough(max(0, facts.now - facts.next_since))}", "faint", 50)
