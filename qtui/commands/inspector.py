@@ -41,7 +41,7 @@ from qtui.operations.retry.retry import Retry
 from qtui.operations.undo.resuming import InterruptedUndo
 from qtui.settings import Marked, Settings
 from qtui.text import plain
-from qtui.ui.actions import ACTIONS
+from qtui.ui.actions import ACTIONS, RETIRED
 from qtui.ui.app import QtuiApp
 from qtui.ui.session import Opening, Session
 from qtui.ui.themes import THEMES
@@ -112,7 +112,7 @@ def _check_theme(name: str | None) -> None:
 def _check_keys(keys: Mapping[str, str]) -> None:
     known = [action.id for action in ACTIONS]
     for name in keys:
-        if name not in known:
+        if name not in known and name not in RETIRED:
             near = get_close_matches(name, known, n=1)
             hint = f'; did you mean "{near[0]}"?' if near else ""
             raise CommandError(

@@ -139,6 +139,10 @@ async def test_on_every_other_screen(
         assert {"/", "n", "z", "enter"} <= in_events
         assert not {"1", "r", "F"} & in_events
         await driver.press("q")
+        await driver.press("F", *"charge", "enter")
+        await driver.sees("found in")
+        assert {"/", "F", "enter", "ctrl+r"} <= keys_of(await assert_help_is_exact(driver))
+        await driver.press("q")
         await driver.press("Y")
         await driver.sees("Sent to the clipboard")
         assert "C" not in keys_of(await assert_help_is_exact(driver))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final, NamedTuple
@@ -15,6 +16,7 @@ from qtui.bullmq.ask import (
     ask_all,
     number,
     present,
+    score,
     text,
     texts,
     unrefused,
@@ -41,6 +43,9 @@ _LOG_PAGE: Final = 1000
 
 _MARK: Final = "timestamp"
 """A field that every job has."""
+
+_AT_ONCE: Final = 8
+"""Queues whose lists are searched for a job at a time."""
 
 LOG_WINDOW: Final = 200
 """Newest log lines that are read without being asked for."""
@@ -213,8 +218,8 @@ class Found(NamedTuple):
 async def find_job(client: Client, queues: Sequence[QueueKey], job_id: str) -> Found:
     """Finds the queues that have a job with this id, and the state it is in there.
 
-    Costs a round trip with two commands of O(1) for each queue, and what `Reader.whereabouts` costs
-    for each that has it: an LPOS a list, O(n), if the job is in no sorted set.
+    Costs a round trip with two commands of O(1) for each queue, one with five for each that has it,
+    and what `Reader.whereabouts` costs for each where it is in no sorted set: an LPOS a list, O(n).
     """
     replies = await ask(
         client,
@@ -230,7 +235,7 @@ async def find_job(client: Client, queues: Sequence[QueueKey], job_id: str) -> F
     closed = [
         queue for queue, found in zip(queues, there, strict=True) if isinstance(found, RedisError)
     ]
-    found = [(queue, await _where(client, queue, job_id)) for queue in having]
+    found = list(zip(having, await _places(client, having, job_id), strict=True))
     # One of the queue's own keys is not a job, unless its name is in a state as an id.
     jobs = [
         (queue, where)
@@ -264,6 +269,27 @@ def _no_job(job_id: str) -> str:
         "dn": "a deduplicated job that is added after the one it duplicates",
         "metrics": "metrics",
     }.get(kind, "a key of the queue")
+
+
+async def _places(client: Client, queues: Sequence[QueueKey], job_id: str) -> list[Whereabouts]:
+    """Where the job is in each of the queues."""
+    sets = [state for state in JobState if not state.is_list]
+    replies = await ask(
+        client, [("ZSCORE", queue.key(state.key), job_id) for queue in queues for state in sets]
+    )
+    known: dict[QueueKey, Whereabouts] = {}
+    for place, queue in enumerate(queues):
+        scores = map(score, replies[place * len(sets) : (place + 1) * len(sets)])
+        for state, at in zip(sets, scores, strict=True):
+            if at is not None:
+                known[queue] = Whereabouts(state, score=at)
+                break
+    others = [queue for queue in queues if queue not in known]
+    for start in range(0, len(others), _AT_ONCE):
+        some = others[start : start + _AT_ONCE]
+        found = await asyncio.gather(*(_where(client, queue, job_id) for queue in some))
+        known |= zip(some, found, strict=True)
+    return [known[queue] for queue in queues]
 
 
 async def _where(client: Client, queue: QueueKey, job_id: str) -> Whereabouts:

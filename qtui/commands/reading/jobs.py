@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 from qtui.bullmq.connection.client import Client
+from qtui.bullmq.connection.trouble import REFUSED, is_wrong_type
 from qtui.bullmq.filter import Filter, FilterError
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.model import LIST_FIELDS, JobState, Row, rows_of
+from qtui.bullmq.model import LIST_FIELDS, JobState, QueueStatus, Row, rows_of
+from qtui.bullmq.reads.job import find_job
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.search.hunt import Hunt
 from qtui.commands.shared.find import ALL_QUEUES, find_queue, find_queues, say_none
 from qtui.commands.shared.ndjson import hash_fields, picked_object, row_object
-from qtui.commands.shared.output import Cell, Column, Table
+from qtui.commands.shared.output import Cell, Column, ProgressLine, Table
 from qtui.commands.shared.run import REDIS, USAGE, CommandError, Workplace
 from qtui.text import count, plain, plural
 from qtui.views.columns import HEADS, Tone, cells
 
-T = TypeVar("T")
-
 _PAGE: Final = 200
 """Jobs read per page."""
+
+_LOOKED_UP: Final = 20
+"""Ids that are looked up in every queue; more are looked up state by state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,26 +84,40 @@ async def _list(client: Client, place: Workplace, window: JobsRequest, *, json: 
             return 0
         # By name: an order by counts could change between two pages of --offset.
         statuses = sorted(found, key=lambda status: status.queue.base)
+        statuses = await _having(client, statuses, window.filter)
     else:
         statuses = [await find_queue(client, prefixes, window.queue)]
     rest, printed, total = _Rest(window.offset, window.limit), 0, 0
     table = Table(place.out, _columns(window, everywhere=everywhere))
-    for status, state in ((status, state) for status in statuses for state in window.states):
+    progress = _Progress(len(statuses))
+    for at, status, state in _lists(statuses, window.states):
         total += status.count(state)
-        if not rest.limit or (len(statuses) > 1 and not status.count(state)):
+        # Those without a count are read too: that says why there is none.
+        if not rest.limit or (everywhere and status.counts.get(state) == 0):
             continue
-        if window.fields:
-            await _export(client, place, status.queue, state, window, rest)
-            continue
-        async for rows in _rows(client, place, status.queue, state, window, rest):
-            printed += len(rows)
-            if json:
-                for one in rows:
-                    place.out.json(_object(one, status.queue, state))
-            elif rows:
-                now = time.time() * 1000
-                before = _before(status.queue, state, window, everywhere=everywhere)
-                table.write([[*before, *_cells(row, state, now)] for row in rows])
+        progress.queue, progress.place = status.queue, at
+        try:
+            if window.fields:
+                await _export(client, place, status.queue, state, window, rest, progress)
+                continue
+            async for rows in _rows(client, place, status.queue, state, window, rest, progress):
+                printed += len(rows)
+                progress.clear()
+                if json:
+                    for one in rows:
+                        place.out.json(_object(one, status.queue, state))
+                elif rows:
+                    now = time.time() * 1000
+                    before = _before(status.queue, state, window, everywhere=everywhere)
+                    table.write([[*before, *_cells(row, state, now)] for row in rows])
+        except REFUSED as error:
+            if not everywhere:
+                raise
+            key = status.queue.key(state.key)
+            why = "holds another type of key" if is_wrong_type(error) else "is refused by Redis"
+            rest.unread = rest.unread or f"{key} {why}"
+        finally:
+            progress.clear()
     if rest.unread:
         place.err.line(f"qtui: {plain(rest.unread)}")
         return REDIS
@@ -112,6 +129,55 @@ async def _list(client: Client, place: Workplace, window: JobsRequest, *, json: 
     elif not json and place.out.is_terminal and printed < total and window.filter is None:
         place.err.line(f"{count(printed)} of {plural(total, 'job')}; --limit N shows more")
     return 0
+
+
+def _lists(
+    statuses: Sequence[QueueStatus], states: Sequence[JobState]
+) -> Iterator[tuple[int, QueueStatus, JobState]]:
+    """Each state of each queue, with the queue's place among them."""
+    for place, status in enumerate(statuses):
+        for state in states:
+            yield place, status, state
+
+
+async def _having(
+    client: Client, statuses: list[QueueStatus], wanted: Filter | None
+) -> list[QueueStatus]:
+    """The queues that can have a job that matches: where ids are named, those that have one.
+
+    Costs a `find_job` for each id that is named.
+    """
+    ids = wanted.exact_ids() if wanted is not None else None
+    if ids is None or len(ids) > _LOOKED_UP:
+        return statuses
+    having: set[QueueKey] = set()
+    for one in ids:
+        found = await find_job(client, [status.queue for status in statuses], one)
+        having.update(found.refused, (queue for queue, _ in found.places))
+    return [status for status in statuses if status.queue in having]
+
+
+class _Progress:
+    """How far a search is, on a line of the terminal that is gone when something is printed."""
+
+    def __init__(self, queues: int) -> None:
+        self.queue: QueueKey | None = None
+        """The queue that is searched now."""
+        self.place = 0
+        self._queues = queues
+        self._line = ProgressLine()
+
+    def show(self, hunt: Hunt) -> None:
+        """Shows the progress of a search."""
+        words = f"searched {count(hunt.seen)} of {plural(hunt.total, 'job')}"
+        if self._queues > 1 and self.queue is not None:
+            where = f"queue {count(self.place + 1)} of {count(self._queues)}"
+            words = f"{where}: {plain(self.queue.name)} · {words}"
+        self._line.say(words)
+
+    def clear(self) -> None:
+        """Erases the line."""
+        self._line.clear()
 
 
 def _object(one: Row, queue: QueueKey, state: JobState) -> dict[str, object]:
@@ -126,10 +192,11 @@ def _rows(
     state: JobState,
     window: JobsRequest,
     rest: _Rest,
+    progress: _Progress,
 ) -> AsyncIterator[Sequence[Row]]:
     if window.filter is None:
         return _pages(client, queue, state, window, rest)
-    return _matching(client, queue, state, window, rest, place.settings.scan_rate)
+    return _matching(client, queue, state, window, rest, place.settings.scan_rate, progress)
 
 
 async def _export(
@@ -139,6 +206,7 @@ async def _export(
     state: JobState,
     window: JobsRequest,
     rest: _Rest,
+    progress: _Progress,
 ) -> None:
     """Prints the picked fields of any number of jobs as they are found, in constant memory.
 
@@ -155,17 +223,23 @@ async def _export(
         ahead=True,
         scored=False,
     )
-    named = window.queue == ALL_QUEUES or "queue" in window.fields
+    everywhere = window.queue == ALL_QUEUES
     async for step in hunt.steps():
         part = step[rest.part(len(step))]
         whole = await Reader(client).mark_missing(queue, rows_of(part.ids, part.fields))
+        if whole:
+            progress.clear()
         for one, found in zip(whole, part, strict=True):
             members = picked_object(one, state, found.fields, window.fields)
-            if named:
-                members = {"id": members.pop("id"), "queue": queue.base, **members}
-            place.out.json(members)
+            named: dict[str, object] = {"id": members.pop("id")}
+            if everywhere or "queue" in window.fields:
+                named["queue"] = queue.base
+            if everywhere or len(window.states) > 1:
+                named["state"] = state.value
+            place.out.json(named | members)
         if not rest.limit:
             break
+        progress.show(hunt)
 
 
 async def _pages(
@@ -200,6 +274,7 @@ async def _matching(
     window: JobsRequest,
     rest: _Rest,
     rate: float | None,
+    progress: _Progress,
 ) -> AsyncIterator[Sequence[Row]]:
     """The jobs that match, as a `Hunt` finds them; each is then read as a row.
 
@@ -220,6 +295,7 @@ async def _matching(
         ids = step.ids[rest.offset :][: rest.limit]
         rest.offset -= min(rest.offset, len(step))
         if not ids:
+            progress.show(hunt)
             continue
         rows = await reader.rows(queue, state, ids)
         here = [row for row in rows if row.score is not None or state.is_list]

@@ -11,7 +11,6 @@ from qtui.ui.actions.action import Action, Situation, Where
 from qtui.ui.actions.detail import DETAIL
 from qtui.ui.actions.dialogs.ask import ASK
 from qtui.ui.actions.dialogs.edit import EDIT
-from qtui.ui.actions.dialogs.places import PLACES
 from qtui.ui.actions.dialogs.plan import PLAN
 from qtui.ui.actions.dialogs.rerun import RERUN
 from qtui.ui.actions.dialogs.stop import STOP
@@ -22,6 +21,7 @@ from qtui.ui.actions.moving import MOVING
 from qtui.ui.actions.queues import QUEUES
 from qtui.ui.actions.screens.doctor import DOCTOR
 from qtui.ui.actions.screens.events import EVENTS
+from qtui.ui.actions.screens.find import FIND
 from qtui.ui.actions.screens.flow import FLOW
 from qtui.ui.actions.screens.groups import GROUPS
 from qtui.ui.actions.screens.journal import JOURNAL
@@ -31,7 +31,7 @@ from qtui.ui.actions.screens.workers import WORKERS
 from qtui.ui.actions.states import STATES
 from qtui.ui.actions.timeline import TIMELINE
 
-__all__ = ["ACTIONS", "STATES", "Action", "Situation", "Where"]
+__all__ = ["ACTIONS", "RETIRED", "STATES", "Action", "Situation", "Where"]
 
 ACTIONS: Final[tuple[Action, ...]] = (
     *MOVING,
@@ -46,14 +46,17 @@ ACTIONS: Final[tuple[Action, ...]] = (
     *JOURNAL,
     *SCHEDULERS,
     *EVENTS,
+    *FIND,
     *LIMITS,
     *WORKERS,
     *DOCTOR,
     *PLAN,
     *RERUN,
     *ASK,
-    *PLACES,
     *STOP,
     *EDIT,
     *EVERYWHERE,
 )
+
+RETIRED: Final = frozenset({"places.leave"})
+"""Ids of actions that are gone; ``[keys]`` may still name them, which has no effect."""

@@ -31,13 +31,13 @@ class Where(StrEnum):
     JOURNAL = "Journal"
     SCHEDULERS = "Schedulers"
     EVENTS = "Events"
+    FIND = "Find in all queues"
     LIMITS = "Limits"
     WORKERS = "Workers"
     DOCTOR = "Doctor"
     PLAN = "Plans"
     RERUN = "Rerun plan"
     ASK = "A question"
-    PLACES = "Queues that have the job"
     STOP = "What is running"
     EDIT = "What to edit"
     APP = "Everywhere"
@@ -79,6 +79,8 @@ class Situation:
     marked_queues: int = 0
     in_queues: bool = False
     """The list of queues has the focus."""
+    has_queues: bool = True
+    """Some queue was found."""
     has_failures: bool = True
     """Some queue has failed jobs."""
     has_list: bool = True

@@ -17,6 +17,11 @@ def no_errors(situation: Situation) -> str:
     return no_list(situation)
 
 
+def no_queues(situation: Situation) -> str:
+    """Queues are needed to search them."""
+    return "" if situation.has_queues else "There are no queues to search."
+
+
 def no_events(situation: Situation) -> str:
     """Events are those of queues."""
     return "" if situation.in_queues else no_list(situation)
@@ -40,10 +45,21 @@ INSPECTOR: Final = (
         keys=("slash",),
         does="filter",
         label="filter",
-        help="show only the jobs that match; in the queue list, find a queue or a job by id:",
+        help="show only the jobs of the list that match, wherever the focus is",
         where=Where.INSPECTOR,
         bar=True,
-        says=lambda situation: "find" if situation.in_queues else "filter",
+        reason=no_list,
+    ),
+    Action(
+        id="inspector.find",
+        keys=("F",),
+        does="find",
+        label="find",
+        help="search all queues and states: by id, by name of a queue, or by a filter",
+        where=Where.INSPECTOR,
+        bar=True,
+        says=lambda situation: "find" if situation.in_queues else "",
+        reason=no_queues,
     ),
     Action(
         id="inspector.errors",

@@ -21,7 +21,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from typing_extensions import override
 
-from qtui.bullmq.filter import parse_filter, quoted
+from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, QueueStatus
 from qtui.bullmq.reads.job import WrongType, read_whole_job
@@ -153,7 +153,14 @@ class Inspector(LiveScreen):
         )
         self.marking = Marking(self, self.board, self.table, changed=self._marks_changed)
         self.lists = Lists(self.board, self.list, self.table, self.queues)
-        self.finder = Finder(self, self.board, self.query_one(TypedLine), self.lists)
+        self.finder = Finder(
+            self,
+            self.board,
+            self.query_one(TypedLine),
+            self.lists,
+            self.list,
+            close=self._close_job,
+        )
         self.groups = GroupedErrors(
             self,
             self.board,
@@ -338,8 +345,12 @@ class Inspector(LiveScreen):
     # Finding
 
     def action_filter(self) -> None:
-        """Asks for a filter of the list; in the queues for a job or a queue."""
-        self.finder.ask(in_queues=self.focused is self.queues)
+        """Asks for a filter of the list."""
+        self.finder.ask()
+
+    def action_find(self) -> None:
+        """Searches all queues and states."""
+        self.finder.search_everywhere()
 
     @on(TypedLine.Shown)
     def _filter_shown(self, message: TypedLine.Shown) -> None:
@@ -368,15 +379,15 @@ class Inspector(LiveScreen):
         """Shows the flow of the job under the cursor."""
         queue, job_id = self.board.queue, self.table.cursor_id
         if queue is not None and job_id is not None:
-            open_flow(self, self.retrying, queue, job_id, known=self._known_queues, go=self._go_to)
+            known, go = self._known_queues, self.finder.show
+            open_flow(self, self.retrying, queue, job_id, known=known, go=go)
 
     def _known_queues(self) -> list[QueueKey]:
         return [status.queue for status in self.poll.worst_first()]
 
-    def _go_to(self, place: JobPlace) -> None:
+    def _close_job(self) -> None:
         if self.has_class("-opened"):
             self.action_back()
-        self.lists.go(place.queue, place.state, parse_filter(f"id={quoted(place.job_id)}"))
 
     @on(Timeline.WindowChanged)
     def _window_changed(self) -> None:
@@ -545,7 +556,7 @@ class Inspector(LiveScreen):
         elif named.state is None:
             self.finder.go_to_job(named.queue, named.job_id)
         else:
-            self._go_to(JobPlace(named.queue, named.state, named.job_id))
+            self.finder.show(JobPlace(named.queue, named.state, named.job_id))
 
     def _go_to_held(self, job: HeldJob | None) -> None:
         if job is not None:
@@ -559,15 +570,12 @@ class Inspector(LiveScreen):
         if self._events is None or self._events.whose != whose:
             self._events = Watched.of(self.session.client, whose)
 
-        def known() -> list[QueueKey]:
-            return [status.queue for status in self.poll.worst_first()]
-
-        screen = EventsScreen(self.session, self.poll, self._events, known)
+        screen = EventsScreen(self.session, self.poll, self._events, self._known_queues)
         self.app.push_screen(screen, self._go_to_found)
 
     def _go_to_found(self, place: JobPlace | None) -> None:
         if place is not None:
-            self._go_to(place)
+            self.finder.show(place)
 
     def action_pause(self) -> None:
         """Plans a pause of the marked queues, or the one shown; a resume where all are paused."""
@@ -674,6 +682,7 @@ class Inspector(LiveScreen):
             running=any(self.campaigns.on(queue) for queue in self._chosen_queues()),
             stoppable=bool(self.campaigns.under_way),
             in_queues=self.focused is self.queues,
+            has_queues=bool(self.poll.statuses),
             has_failures=any(status.failed for status in self.poll.statuses.values()),
             has_list=board.jobs is not None,
             state=board.state,

@@ -80,27 +80,44 @@ class RowList(CursorList, Generic[R]):
         """How many rows there are."""
         return len(self._rows)
 
-    def show(self, rows: Sequence[R], words: str, *, from_top: bool = False) -> None:
+    def show(
+        self, rows: Sequence[R], words: str, *, from_top: bool = False, key: str | None = None
+    ) -> None:
         """Shows rows; the cursor stays with its row.
 
         Args:
             rows: in order.
             words: what a list without any says; plain text.
             from_top: whether the cursor stays on the first row instead, whichever that is.
+            key: the row that gets the cursor, in place of the one that had it.
         """
         self._rows, self._words = rows, words
-        now = time.time() * 1000
-        for row in rows:
-            for place, cell in enumerate(row.cells(now)):
-                self._needs[place] = max(self._needs[place], cell_len(cell.text))
+        self._measure_rows(rows)
+        wanted = self._selected if key is None else key
         places = {one.key: place for place, one in enumerate(rows)}
-        if from_top or self._selected in places:
-            place = 0 if from_top or self._selected is None else places[self._selected]
-            self.set_reactive(CursorList.cursor, place)
+        if from_top or wanted in places:
+            self.set_reactive(CursorList.cursor, 0 if from_top else places[wanted or ""])
         self.measure()
         self.reveal()
         self.settle()
         self.refresh()
+
+    def grown(self, fresh: Sequence[R], words: str) -> None:
+        """Shows that some rows were added behind the others, in the sequence that is shown.
+
+        Costs what is new, however many rows there are.
+        """
+        self._words = words
+        self._measure_rows(fresh)
+        self.measure()
+        self.settle()
+        self.refresh()
+
+    def _measure_rows(self, rows: Sequence[R]) -> None:
+        now = time.time() * 1000
+        for row in rows:
+            for place, cell in enumerate(row.cells(now)):
+                self._needs[place] = max(self._needs[place], cell_len(cell.text))
 
     def settle(self) -> None:
         """Tells which row is under the cursor, when it is another one."""
