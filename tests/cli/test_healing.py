@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 import redis
+from bullmq import FlowProducer, Queue
 
 from tests.cli.stage import connect, failed, invoke
 
@@ -35,7 +38,50 @@ def _no_state(client: redis.Redis) -> None:
     client.zrem("bull:payments:failed", "2")
 
 
+def _dead_scheduler(client: redis.Redis) -> None:
+    asyncio.run(_scheduler(client))
+    [iteration] = map(str, client.zrange("bull:payments:delayed", 0, -1))
+    client.delete("bull:payments:delayed", f"bull:payments:{iteration}")
+
+
+async def _scheduler(client: redis.Redis) -> None:
+    queue = Queue("payments", {"connection": _url(client)})
+    await queue.upsertJobScheduler("nightly", {"pattern": "0 3 * * *", "tz": "UTC"}, "tick", {})
+    await queue.close()
+
+
+def _lost_child(client: redis.Redis) -> None:
+    parent, child = asyncio.run(_flow(client))
+    client.delete(f"bull:payments:{child}", "bull:payments:wait")
+    client.zadd("bull:payments:waiting-children", {parent: 1_000})
+
+
+async def _flow(client: redis.Redis) -> tuple[str, str]:
+    producer = FlowProducer({"connection": _url(client)})
+    one = {"queueName": "payments", "name": "kid", "data": {}}
+    tree = await producer.add({**one, "name": "parent", "children": [one]})
+    await producer.close()
+    return tree["job"].id, tree["children"][0]["job"].id
+
+
+def _url(client: redis.Redis) -> str:
+    path: str = client.connection_pool.connection_kwargs["path"]
+    return f"unix://{path}"
+
+
+def _mixed_pause(client: redis.Redis) -> None:
+    """As 5.x leaves a paused queue to which 6.x has added."""
+    for job_id, place in (("8", "paused"), ("9", "wait")):
+        one = f"bull:payments:{job_id}"
+        client.hset(one, mapping={"name": "a", "timestamp": "1", "data": "{}"})
+        client.rpush(f"bull:payments:{place}", job_id)
+    client.hset("bull:payments:meta", "paused", "1")
+
+
 FAULTS = {
+    "dead-scheduler": _dead_scheduler,
+    "lost-child": _lost_child,
+    "mixed-pause": _mixed_pause,
     "no-hash": _no_hash,
     "no-state": _no_state,
     "stranded": _stranded,
@@ -57,6 +103,10 @@ def test_a_fault_is_mended_and_can_be_undone(
     assert _found(redis_url) == []
     *_, entry = invoke("--redis", redis_url, "journal", "--json").objects
     assert entry["reason"] == "qtui doctor --fix"
+    assert invoke("--redis", redis_url, "undo", "--yes").code == 0
+    # A resume is undone by a pause; a parent counts only once it has waited for some seconds.
+    unlike = fault in ("stranded", "mixed-pause", "lost-child")
+    assert _found(redis_url) == ([] if unlike else [fault])
 
 
 def _found(url: str) -> list[str]:

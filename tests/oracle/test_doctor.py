@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -14,7 +15,7 @@ from qtui.bullmq.verdicts.examination import Examination
 from qtui.bullmq.verdicts.finding import Finding
 from tests.oracle.conftest import Drivers
 from tests.oracle.releases import named
-from tests.oracle.stage import Side, Stage, job
+from tests.oracle.stage import Side, Stage, job, wait_for
 
 HOUR = 3_600_000
 
@@ -66,6 +67,48 @@ def test_a_healthy_queue_has_none(stage: Stage) -> None:
     assert findings(side) == {}
 
 
+@pytest.mark.releases(since="5.60.0")
+def test_a_queue_with_limits_and_deduplication_is_healthy(stage: Stage) -> None:
+    """With ids that are held, with and without an expiry, and limits of every kind that end."""
+    side = stage.official
+    side.open()
+    kept = {"name": "a", "data": {}, "opts": {"deduplication": {"id": "kept"}}}
+    brief = {"name": "b", "data": {}, "opts": {"deduplication": {"id": "brief", "ttl": HOUR}}}
+    side.run("add", jobs=[kept, brief, kept, brief])
+    side.run("limit", concurrency=1)
+    side.run("rate", most=5, duration=HOUR)
+    assert findings(side) == {}
+    with side.worker("ok") as worker:
+        worker.until(ends=2)
+        side.await_idle()
+        side.run("limited", milliseconds=HOUR)
+        assert findings(side) == {}
+        side.run("add", jobs=[kept, job("c")])
+        assert findings(side) == {}
+
+
+@pytest.mark.releases(since="5.0.0")
+def test_a_flow_whose_jobs_failed_and_run_again_is_healthy(stage: Stage) -> None:
+    """A parent that failed by its child; both retried; a parent that waits for a failed child."""
+    side = stage.official
+    side.open()
+    kid = {"queueName": side.queue, "name": "kid", "data": {"outcome": "fail"}}
+    tree = {**_flow(side), "children": [{**kid, "opts": {"failParentOnFailure": True}}]}
+    flow = side.run("flow", tree=tree)
+    waits = side.run("flow", tree={**_flow(side), "children": [kid]})
+    with side.worker("data") as worker:
+        worker.until(starts=2)
+        parent, child = flow["id"], flow["children"][0]["id"]
+        for one in (parent, child, waits["children"][0]["id"]):
+            wait_for(partial(side.client.zscore, side.key("failed"), one), "failures")
+        _age(side, waits["id"])
+        assert findings(side) == {}
+        side.run("retry", ids=[child, parent], state="failed")
+        worker.until(starts=3)
+        side.await_idle()
+        assert findings(side) == {}
+
+
 @pytest.mark.releases(before="5.1.0")
 def test_a_queue_whose_name_begins_with_that_of_another_has_its_own_jobs(stage: Stage) -> None:
     """Names with a colon, which releases up to 5.0.0 allow."""
@@ -99,13 +142,6 @@ def _endless_limit(side: Side, job_id: str) -> None:
     side.client.set(side.key("limiter"), 2**53 - 1)
 
 
-def _no_lock(side: Side, job_id: str) -> None:
-    """As a worker that was killed leaves it, once its lock has expired."""
-    side.client.zrem(side.key("failed"), job_id)
-    side.client.lpush(side.key("active"), job_id)
-    side.client.hset(side.key(job_id), "processedOn", int(time.time() * 1000) - HOUR)
-
-
 def _no_child(side: Side, job_id: str) -> None:
     parent = side.run("flow", tree=_flow(side))["id"]
     side.client.delete(side.key(f"{parent}:dependencies"))
@@ -132,7 +168,6 @@ FAULTS: dict[str, Callable[[Side, str], None]] = {
     "no-state": _no_state,
     "two-states": _two_states,
     "endless-limit": _endless_limit,
-    "no-lock": _no_lock,
     "no-child": _no_child,
     "lost-child": _lost_child,
 }
@@ -152,6 +187,135 @@ def test_a_job_twice_in_one_list(stage: Stage) -> None:
     side.open()
     _twice_in_a_list(side, "")
     assert list(findings(side)) == ["two-states"]
+
+
+def test_a_job_whose_worker_renews_its_lock_no_more(stage: Stage) -> None:
+    """As a worker leaves it that hangs or was killed: its lock has run out by itself."""
+    side = stage.official
+    side.open()
+    [held] = side.run("add", jobs=[job("held")])
+    with side.worker("hold", lockDuration=1_000, lockRenewTime=10**8) as worker:
+        worker.until(starts=1)
+        wait_for(lambda: not side.client.exists(side.key(f"{held}:lock")), "the end of its lock")
+        side.client.hset(side.key(held), "processedOn", int(time.time() * 1000) - HOUR)
+        found = findings(side)
+        assert (list(found), found["no-lock"].sample) == (["no-lock"], (held,))
+        worker.release()
+
+
+def _kid_that_removes_itself(side: Side) -> dict[str, object]:
+    kid = {"queueName": side.queue, "name": "kid", "data": {"outcome": "fail"}}
+    return {**_flow(side), "children": [{**kid, "opts": {"removeOnFail": True}}]}
+
+
+@pytest.mark.releases(since="3.13.0")
+def test_a_child_that_failed_and_removed_itself_leaves_no_fault(stage: Stage) -> None:
+    """`removeOnFail` takes the child away, and its parent runs."""
+    side = stage.official
+    side.open()
+    flow = side.run("flow", tree=_kid_that_removes_itself(side))
+    with side.worker("data") as worker:
+        assert worker.until(starts=2)[1] == flow["id"]
+        side.await_idle()
+        assert findings(side) == {}
+
+
+@pytest.mark.releases(before="2.5.0")
+def test_a_child_that_failed_and_removed_itself_leaves_its_parent_behind(stage: Stage) -> None:
+    """1.91.1 and 2.4.0 keep it among what its parent waits for."""
+    side = stage.official
+    side.open()
+    flow = side.run("flow", tree=_kid_that_removes_itself(side))
+    with side.worker("data") as worker:
+        worker.until(ends=1)
+        child = side.key(flow["children"][0]["id"])
+        wait_for(lambda: not side.client.exists(child), "the child's removal")
+    _age(side, flow["id"])
+    found = findings(side)
+    assert (list(found), found["lost-child"].sample) == (["lost-child"], (flow["id"],))
+
+
+def test_a_parent_whose_children_were_obliterated_elsewhere_runs(stage: Stage) -> None:
+    """Their queue's removal lets it go: no fault is left."""
+    side = stage.official
+    side.open()
+    other = side.beside("kids")
+    other.open()
+    kid = {"queueName": other.queue, "name": "kid", "data": {"outcome": "ok"}}
+    flow = side.run("flow", tree={**_flow(side), "children": [kid]})
+    other.run("obliterate")
+    assert side.census() == {flow["id"]: ["wait"]}
+    assert findings(side) == {}
+
+
+def test_a_queue_that_nothing_uses(stage: Stage) -> None:
+    side = stage.official
+    side.seed([job("a", "ok")])
+    side.client.delete(side.key("events"))
+    week = int(time.time() * 1000) - 8 * 24 * HOUR
+    side.client.xadd(side.key("events"), {"event": "drained"}, id=f"{week}-0")
+    wait_for(lambda: not side.blocked(), "the worker is gone")
+    found = findings(side)
+    assert (list(found), found["ghost-queue"].is_fault) == (["ghost-queue"], False)
+    assert found["ghost-queue"].words.startswith("nothing happened here for 192 h")
+
+
+def _idle_for_8_s(side: Side, waiting: str) -> None:
+    """As if nothing had happened for a while."""
+    side.client.xtrim(side.key("events"), 0, approximate=False)
+    side.client.hset(side.key(waiting), "timestamp", int(time.time() * 1000) - 8_000)
+
+
+@pytest.mark.releases(since="5.0.0", before="5.1.7")
+def test_a_retry_that_wakes_no_worker(stage: Stage) -> None:
+    """Job.retry of 5.0.0 to 5.1.6 writes no marker."""
+    side = stage.official
+    [failed] = side.seed([job("a", "fail")])
+    with side.worker("ok", drainDelay=30) as worker:
+        side.await_idle()
+        side.run("retry", ids=[failed], state="failed")
+        _idle_for_8_s(side, failed)
+        assert list(findings(side)) == ["no-marker"]
+        assert worker.until() == []
+
+
+@pytest.mark.releases(since="5.1.7")
+def test_a_job_that_wakes_no_worker(stage: Stage) -> None:
+    """Put into the list by a tool that does not know of markers."""
+    side = stage.official
+    [failed] = side.seed([job("a", "fail")])
+    with side.worker("ok", drainDelay=30) as worker:
+        side.await_idle()
+        with side.client.pipeline() as both:
+            both.zrem(side.key("failed"), failed)
+            both.lpush(side.key("wait"), failed)
+            both.execute()
+        _idle_for_8_s(side, failed)
+        assert list(findings(side)) == ["no-marker"]
+        assert worker.until() == []
+
+
+@pytest.mark.releases(since="5.27.0")
+def test_a_rate_limit_by_hand_without_an_end(stage: Stage) -> None:
+    side = stage.official
+    side.open()
+    side.run("limited", milliseconds=2**53 - 1)
+    found = findings(side)
+    assert list(found) == ["endless-limit"]
+    assert "start no job" in found["endless-limit"].effect
+
+
+@pytest.mark.releases(since="5.17.0")
+def test_a_deduplication_id_that_outlives_its_queue(stage: Stage) -> None:
+    """D8: obliterate leaves it."""
+    side = stage.official
+    side.open()
+    side.run("add", jobs=[{"name": "a", "data": {}, "opts": {"deduplication": {"id": "once"}}}])
+    side.run("obliterate")
+    fresh = side.run("add", jobs=[job("b")])
+    left = side.client.get(side.key("de:once"))
+    expected = ["dead-dedup"] if left is not None and left not in fresh else []
+    assert list(findings(side)) == expected
 
 
 @pytest.mark.releases(before="6.0.0")

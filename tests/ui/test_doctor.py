@@ -73,6 +73,20 @@ async def test_a_fault_is_fixed_by_a_plan_that_can_be_undone(
     assert (one.header.action, one.header.reason) == ("remove", "the doctor (!)")
 
 
+async def test_jobs_in_no_state_are_removed(redis_url: str, client: redis.asyncio.Redis) -> None:
+    await fill(redis_url, "mail", 3)
+    await client.zrem("bull:mail:failed", "1", "2")
+    async with inspector(redis_url) as driver:
+        await opened(driver)
+        await driver.sees("2 jobs are in no state")
+        await driver.press("f")
+        await driver.sees("Remove 2 jobs in no state from mail")
+        await driver.press("y")
+        await driver.sees("2 of 2 jobs removed")
+        await driver.sees("0 faults")
+    assert not await client.exists("bull:mail:1", "bull:mail:2")
+
+
 async def test_stranded_jobs_a_limit_and_a_dedup_id_are_fixed_too(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:

@@ -121,7 +121,8 @@ async def read_queue_facts(
     """
     key = queue.key
     alone: dict[str, Command] = {
-        "meta": ("HMGET", key("meta"), "paused", "concurrency", "max", "version"),
+        # Before 5.20.0 node writes the last one alone when it opens a queue.
+        "meta": ("HMGET", key("meta"), "paused", "concurrency", "max", "version", _OPENED),
         "prioritized": ("ZCARD", key("prioritized")),
         "first": ("ZRANGE", key("prioritized"), 0, 0),
         "active": ("LLEN", key("active")),
@@ -141,7 +142,7 @@ async def read_queue_facts(
     now = int(time.time() * 1000)
     got = dict(zip(alone, replies, strict=False))
     length, head, tail, paused_length, paused_tail = replies[len(alone) :]
-    paused, concurrency, most, version = texts(got["meta"]) or [None] * 4
+    paused, concurrency, most, version, opened = texts(got["meta"]) or [None] * 5
     next_id = _next(tail, paused_tail, got["first"])
     active_id = next(iter(present(texts(got["oldest"]))), None)
     beside = await _look_at(client, queue, active_id, next_id, paused=paused is not None)
@@ -157,7 +158,7 @@ async def read_queue_facts(
     return QueueFacts(
         queue=queue,
         now=now,
-        exists=any([paused, version, last_event, number(length), *counts.values()]),
+        exists=any([paused, version, opened, last_event, number(length), *counts.values()]),
         waiting=waiting or 0,
         prioritized=counts["prioritized"],
         paused_list=in_paused or 0,
@@ -186,6 +187,8 @@ async def read_queue_facts(
 
 
 _OLDEST: Final = ("processedOn", "ats", "attemptsMade", "timestamp", *STALLS)
+
+_OPENED: Final = "opts.maxLenEvents"
 
 _COUNTED: Final = ("prioritized", "active", "delayed", "waiting-children", "marker")
 

@@ -35,9 +35,13 @@ from qtui.views.lists.board import Board
 
 A = TypeVar("A", bound=ActionPlan)
 
+NOT_UNDONE: Final = Toggle(
+    id=WITHOUT_UNDO, words="also remove jobs too large for the journal: no undo"
+)
+
 _REMOVAL: Final = (
     Toggle(id=CHILDREN_TOO, words="also remove children, and their children"),
-    Toggle(id=WITHOUT_UNDO, words="also remove jobs too large for the journal: no undo"),
+    NOT_UNDONE,
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from qtui.bullmq.keys import QueueKey
@@ -10,13 +11,15 @@ from qtui.bullmq.model import JobState, QueueStatus
 from qtui.bullmq.verdicts.finding import Finding, Mend
 from qtui.operations.planning.proposal import PlanOptions
 from qtui.operations.queues.limits import Wanted
+from qtui.operations.remove.plan import WITHOUT_UNDO
+from qtui.operations.remove.stray import StrayPlan, make_stray_plan
 from qtui.operations.schedulers.action import Do
 from qtui.operations.schedulers.plan import SchedulersPlan, plan_schedulers
 from qtui.operations.supply.selection import chosen
 from qtui.text import plain, plural
 from qtui.ui.dialogs.action import Progress, Request
 from qtui.ui.inspector.campaigns import Campaigns
-from qtui.ui.inspector.changing import Changing
+from qtui.ui.inspector.changing import NOT_UNDONE, Changing
 from qtui.ui.inspector.flows import open_flow
 from qtui.ui.inspector.live import LiveScreen
 from qtui.ui.inspector.retrying import Retrying
@@ -108,10 +111,29 @@ class Healing:
 
     def _remove(self, queue: QueueKey, one: Finding) -> None:
         """Those of one state; what is in others is found again, and fixed then."""
-        state = JobState(next(iter(one.members.values())))
+        found = next(iter(one.members.values()))
+        if not found:
+            self._remove_stray(queue, list(one.members))
+            return
+        state = JobState(found)
         ids = [job_id for job_id, where in one.members.items() if where == state]
         words = f"{plural(len(ids), f'{state} id')} without a job in {plain(queue.name)}"
         self._changing.remove_chosen(chosen(queue, state, ids), words, reason=REASON)
+
+    def _remove_stray(self, queue: QueueKey, ids: Sequence[str]) -> None:
+        client = self._screen.session.client
+
+        async def read(options: PlanOptions, progress: Progress) -> StrayPlan:
+            anyway = WITHOUT_UNDO in options.on
+            return await make_stray_plan(client, queue, ids, without_undo=anyway)
+
+        request = Request(
+            title=f"Remove {plural(len(ids), 'job')} in no state from {plain(queue.name)}",
+            read=read,
+            dangerous=True,
+            toggles=(replace(NOT_UNDONE, rereads=True),),
+        )
+        self._changing.open(Verb.REMOVE, request, reason=REASON)
 
     def _rerun(self, doctor: DoctorScreen, queue: QueueKey, parent: str) -> None:
         """The flow of one parent; the next one is found again, and fixed then."""

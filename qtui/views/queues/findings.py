@@ -20,7 +20,7 @@ _WORDS: Final = Column(name="what is wrong", least=30, most=1_000)
 
 FIXES: Final = {
     Mend.RESUME: "resume the queue",
-    Mend.REMOVE: "remove what is left of them",
+    Mend.REMOVE: "remove them",
     Mend.RELEASE: "release the rate limit",
     Mend.RELEASE_KEYS: "release the deduplication ids",
     Mend.REVIVE: "revive the schedulers",
