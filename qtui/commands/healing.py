@@ -15,11 +15,11 @@ from qtui.commands.job_actions.remove import own_options, remove_from
 from qtui.commands.queue_actions.limits import LimitsRequest, queue_limits
 from qtui.commands.queue_actions.pausing import PausingRequest, pause_queues
 from qtui.commands.queue_actions.schedulers import SchedulersRequest, schedulers
-from qtui.commands.reading.doctor import DoctorRequest, find_faults
+from qtui.commands.reading.doctor import DoctorRequest, find_again, find_faults
 from qtui.commands.rerun import RerunRequest
 from qtui.commands.shared.asking import Manner
 from qtui.commands.shared.picked import JobsRequest
-from qtui.commands.shared.run import DONE, Workplace
+from qtui.commands.shared.run import DONE, NOT_ALL, Workplace
 from qtui.operations.engine.pace import UNBOUNDED
 from qtui.operations.flow_rerun.plan import Start
 from qtui.operations.planning.plan import Resets
@@ -39,14 +39,27 @@ class HealRequest(Manner):
 
 
 def examine_and_heal(place: Workplace, request: DoctorRequest, how: HealRequest) -> int:
-    """Prints what is wrong, and mends what can be; returns the worst exit code."""
+    """Prints what is wrong, mends what can be, and looks again; returns the exit code.
+
+    It is `NOT_ALL` if a fault is left, whatever the actions said; or that of an action which could
+    not be carried out at all.
+    """
     code, findings = find_faults(place, request)
     mendable = [one for one in findings if one.mend is not None]
     if not mendable:
         return code
     healed = heal(place, mendable, how)
-    left = any(one.is_fault and one.mend is None for one in findings)
-    return max(healed, code if left or how.dry_run else DONE)
+    if how.dry_run or healed not in (DONE, NOT_ALL):
+        return max(healed, code)
+    queues = list(dict.fromkeys(one.queue for one in findings if one.queue is not None))
+    left = [one for one in find_again(place, queues, request) if one.is_fault]
+    left += [one for one in findings if one.is_fault and one.queue is None]
+    if how.json:
+        place.out.json({"summary": {"left": len(left)}})
+    for one in left:
+        where = "server" if one.queue is None else one.queue.name
+        place.err.line(f"qtui: left: {plain(where)}: {plain(one.words)}")
+    return NOT_ALL if left else DONE
 
 
 def heal(place: Workplace, findings: Sequence[Finding], request: HealRequest) -> int:

@@ -120,3 +120,17 @@ def test_it_asks_and_read_only_mode_refuses(redis_url: str, client: redis.Redis)
     assert invoke("--redis", redis_url, "--read-only", "doctor", "--fix", "--yes").code == 4
     assert invoke("--redis", redis_url, "doctor", "--yes").code == 2
     assert _found(redis_url) == ["no-hash"]
+
+
+def test_what_is_left_is_said_and_only_that_makes_it_fail(
+    redis_url: str, client: redis.Redis
+) -> None:
+    _no_hash(client)
+    client.zadd("bull:payments:completed", {"1": 1740800000000})  # and in failed: in two states
+    done = invoke("--redis", redis_url, "doctor", "--fix", "--yes")
+    assert done.code == 1
+    assert "qtui: left: payments: 1 job is in two states at once" in done.err
+    assert _found(redis_url) == ["two-states"]
+    client.zrem("bull:payments:completed", "1")
+    again = invoke("--redis", redis_url, "doctor", "--fix", "--yes", "--json")
+    assert again.code == 0

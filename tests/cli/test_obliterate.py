@@ -41,6 +41,9 @@ def test_it_removes_the_queue_and_its_journal_can_not_be_undone(redis_url: str) 
     undo = invoke("--redis", redis_url, "undo", done.summary["journal"], "--yes")
     assert undo.code != 0
     assert "can't be put back" in undo.err
+    last = invoke("--redis", redis_url, "undo", "--yes")
+    assert last.code == 1
+    assert "to undo an earlier one, pass its id" in last.err
 
 
 def test_a_job_that_a_worker_holds_keeps_the_queue_unless_forced(redis_url: str) -> None:

@@ -88,3 +88,16 @@ def test_a_job_that_has_started_runs_on_and_the_rest_goes_back(
         worker.until(ends=1)
         flows.side.beside("r").await_idle()
     assert flows.states() == {"root": ["failed"], runs: ["completed"], left: ["failed"]}
+
+
+@ONE_SERVER
+@pytest.mark.releases(since="2.1.0", before="5.0.0")
+def test_ids_with_colons_are_told_from_the_names_of_queues(stage: Stage, tmp_path: Path) -> None:
+    leaf = tree("a:leaf", fails=True, queue="r")
+    flows = FlowStage(stage, tree("an:other:root", leaf))
+    flows.seed()
+    before = kept(flows.side.snapshot())
+    rerun(flows, tmp_path, "an:other:root", Start.FAILURE, Resets())
+    assert kept(flows.side.snapshot()) != before
+    assert {one.code for one in undo(flows, tmp_path).values()} == {Code.DONE}
+    assert kept(flows.side.snapshot()) == before

@@ -90,6 +90,12 @@ class _Removing(_Rescheduling):
 class _Reviving(_Rescheduling):
     verb = Do.REVIVE.done
 
+    @property
+    def code(self) -> int:
+        """The exit code: a scheduler that is not dead is as it was asked for."""
+        as_asked = self._codes[Code.DONE] + self._codes[Code.NOT_IN_STATE]
+        return DONE if as_asked == self.selected else super().code
+
 
 _REPORTS: Final = {Do.RUN_NOW: _Running, Do.REMOVE: _Removing, Do.REVIVE: _Reviving}
 
@@ -223,7 +229,7 @@ def _change(place: Workplace, request: SchedulersRequest, do: Do) -> int:
         _tell(place.err, plan, request)
     if request.dry_run or not plan.chosen:
         report.results([*(one.result for one in plan.chosen), *others])
-        return report.end(DONE if request.dry_run else NOT_ALL if plan.forecasts else DONE)
+        return report.end(DONE if request.dry_run or not plan.forecasts else report.code)
     if (code := declined(place, report, plan.headline, request)) is not None:
         return code
     report.results(others)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qtui.bullmq.connection.client import Client
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.reads.status import read_status
 from qtui.bullmq.verdicts.examination import SMALL, Examination
 from qtui.bullmq.verdicts.finding import Finding
 from qtui.commands.shared.find import find_queue, find_queues, say_none
@@ -36,6 +38,28 @@ def examine(place: Workplace, request: DoctorRequest) -> int:
 def find_faults(place: Workplace, request: DoctorRequest) -> tuple[int, list[Finding]]:
     """As `examine`, and returns the findings too."""
     return place.ask(lambda client: _examine(client, place, request))
+
+
+def find_again(
+    place: Workplace, queues: Sequence[QueueKey], request: DoctorRequest
+) -> list[Finding]:
+    """Returns what is wrong in those of these queues that exist, and prints nothing."""
+
+    async def look(client: Client) -> list[Finding]:
+        found = [one for one in await read_status(client, queues) if one.exists]
+        examination = Examination(
+            client,
+            found,
+            prefixes=place.settings.prefixes,
+            deep=request.deep,
+            rate=place.settings.scan_rate,
+            server=False,
+        )
+        async for _ in examination.steps():
+            pass
+        return examination.findings
+
+    return place.ask(look)
 
 
 async def _examine(

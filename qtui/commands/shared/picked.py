@@ -16,6 +16,7 @@ from qtui.bullmq.connection.origin import read_origin
 from qtui.bullmq.filter import Filter, FilterError
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, QueueStatus
+from qtui.bullmq.reads.places import Places
 from qtui.commands.shared.asking import Manner, agreed_here, check_may_write, declined
 from qtui.commands.shared.find import find_queue
 from qtui.commands.shared.output import (
@@ -344,12 +345,20 @@ def take_over(place: Workplace, verb: Verb, name: str, *, yes: bool) -> Interrup
         CommandError: the user does not want it here.
     """
     where = place.target.shown
+    done: AllDone | None = None
     try:
         return Interrupted.take(place.journal, name, where, anyway=yes, verb=verb)
-    except (AllDone, OtherServer):
-        header = read_header(place.journal, find(place.journal, name))
-        key = QueueKey(header.queue, header.prefix).key("meta")
-        origin = place.ask(lambda client: read_origin(client, key))
+    except AllDone as error:
+        done = error
+    except OtherServer:
+        pass
+    header = read_header(place.journal, find(place.journal, name))
+    queue = QueueKey(header.queue, header.prefix)
+    origin = place.ask(lambda client: read_origin(client, queue.key("meta")))
+    of_one_queue = header.selection.kind in ("ids", "query")
+    # A server that has lost the queue itself has no jobs that could be sent again.
+    if done and of_one_queue and place.ask(lambda client: Places(client, queue).is_empty()):
+        raise done
     try:
         return Interrupted.take(place.journal, name, where, origin, anyway=yes, verb=verb)
     except OtherServer as doubt:

@@ -117,6 +117,10 @@ def _release_calls(released: Sequence[Released], piece: int) -> Iterator[Call]:
             yield Call(released=(replace(batch, jobs=batch.jobs[start : start + piece]),))
 
 
+BASES: Final = "bases"
+"""The option in a journal's header: the base keys of the queues, which split its full keys."""
+
+
 class Rerun:
     """One rerun of a flow.
 
@@ -171,6 +175,7 @@ class Rerun:
             resets=asdict(self.resets),
             action=Verb.RERUN.value,
             flow={"root": root.key, "start": self.plan.start.value},
+            options={BASES: sorted({step.node.name.queue.base for step in self.plan.steps})},
         )
 
     def chosen(self) -> Sequence[Picked]:

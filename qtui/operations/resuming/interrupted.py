@@ -98,10 +98,10 @@ class Interrupted:
                 raise JournalError(f"{known.id} is about jobs in no state: {again}")
             raise AllDone(f"{known.id} {_done(known)}")
         if known.header.action not in (verb, Verb.RERUN):
-            raise JournalError(
-                f"{known.id} is no {verb}:"
-                f" `qtui {known.header.action} --resume {known.id}` does the rest"
-            )
+            rest = f"`qtui {known.header.action} --resume {known.id}` does the rest"
+            if known.phase == "done":
+                rest = f"a {known.header.noun}, which {_done(known)}"
+            raise JournalError(f"{known.id} is no {verb}: {rest}")
         if known.phase == "done" and (known.header.flow or not _changed(folder, known, origin)):
             raise AllDone(f"{known.id} {_done(known)}")
         if verb in _OF_JOBS:

@@ -160,6 +160,11 @@ def latest(folder: Path, where: str) -> Summary:
         if taken[one.id] >= done and not cut_off:
             continue  # it changed nothing, or all of it was taken back
         if not one.header.undoes:
+            if reason := refusal(one.header):
+                raise JournalError(
+                    f"the last operation is {one.id}: {reason}; to undo an earlier one, pass its id"
+                    " from qtui journal"
+                )
             return one
         taken[one.header.undoes] += sum(one.codes.values())
     if known:

@@ -16,6 +16,7 @@ from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import split_job_key
 from qtui.bullmq.model import JobState
 from qtui.bullmq.writers.batch import Batch
+from qtui.operations.flow_rerun.rerun import BASES
 from qtui.operations.journal.lines import Header, snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.undo.inverse import Deed, Expected
@@ -44,12 +45,15 @@ class Unrerun:
         self._client = client
         self._header = header
         self._writes = writes
+        bases = header.options.get(BASES)
+        known = bases if isinstance(bases, list) else []
+        self._bases = sorted(filter(_is_text, known), key=len, reverse=True)
 
     async def look(self, deeds: Sequence[Deed]) -> Sequence[Expected]:
         """Returns where the jobs are now. Costs two round trips for each queue and state."""
         found = {deed.id: _unsent(deed) for deed in deeds}
         for inverse, some in self._parts(deeds):
-            seen = await inverse.look([_by_id(deed) for deed in some])
+            seen = await inverse.look([self._by_id(deed) for deed in some])
             for deed, one in zip(some, seen, strict=True):
                 found[deed.id] = one._replace(result=one.result._replace(job_id=deed.id))
         return [found[deed.id] for deed in deeds]
@@ -64,7 +68,7 @@ class Unrerun:
         note, seconds = "", 0.0
         for inverse, some in self._parts(deeds):
             try:
-                batch = await inverse.send([_by_id(deed) for deed in some])
+                batch = await inverse.send([self._by_id(deed) for deed in some])
             except ForeignQueue as error:
                 code = Code.NO_SUCH_JOB if isinstance(error, QueueGone) else Code.REFUSED
                 batch = Batch([Result(deed.id, code, error=str(error)) for deed in some])
@@ -88,7 +92,7 @@ class Unrerun:
         for deed in ordered:
             if not _is_sent(deed):
                 continue
-            if part and _kind(part[0]) != _kind(deed):
+            if part and self._kind(part[0]) != self._kind(deed):
                 yield self._inverse(part[0]), part
                 part = []
             part.append(deed)
@@ -96,15 +100,28 @@ class Unrerun:
             yield self._inverse(part[0]), part
 
     def _inverse(self, deed: Deed) -> Unretry:
-        base, state, parked = _kind(deed)
+        base, state, parked = self._kind(deed)
         header = replace(self._header, queue=base, state=state)
         return Unretry(self._client, header, self._writes, parked=parked)
 
+    def _kind(self, deed: Deed) -> tuple[str, str, bool]:
+        """The queue, the state before, and whether the job was parked."""
+        base, _ = self._split(deed.id)
+        return base, deed.snapshot.state or JobState.FAILED.value, _was_parked(deed)
 
-def _kind(deed: Deed) -> tuple[str, str, bool]:
-    """The queue, the state before, and whether the job was parked."""
-    base, _ = split_job_key(deed.id)
-    return base, deed.snapshot.state or JobState.FAILED.value, _was_parked(deed)
+    def _by_id(self, deed: Deed) -> Deed:
+        """The job by its id in its queue: a flow names it by its full key."""
+        _, job_id = self._split(deed.id)
+        return deed._replace(snapshot=deed.snapshot._replace(id=job_id))
+
+    def _split(self, key: str) -> tuple[str, str]:
+        """The base key and the id; a journal of an earlier qtui does not name its queues."""
+        base = next((one for one in self._bases if key.startswith(f"{one}:")), None)
+        return split_job_key(key) if base is None else (base, key[len(base) + 1 :])
+
+
+def _is_text(one: object) -> bool:
+    return isinstance(one, str)
 
 
 def _was_parked(deed: Deed) -> bool:
@@ -122,9 +139,3 @@ def _unsent(deed: Deed) -> Expected:
     if deed.snapshot.state == _PARENTS.value:
         return Expected(Result(deed.id, Code.DONE, target=_PARENTS.key), arrived=True)
     return Expected(Result(deed.id, Code.NOT_IN_STATE, error="it waited before the rerun too"))
-
-
-def _by_id(deed: Deed) -> Deed:
-    """The job by its id in its queue: a flow names it by its full key."""
-    _, job_id = split_job_key(deed.id)
-    return deed._replace(snapshot=deed.snapshot._replace(id=job_id))
