@@ -206,7 +206,7 @@ class TestCalm:
         for _ in range(5):
             pauses.append(poll.patience)
             assert await poll.look() == set()
-        assert pauses == [2.0, 4.0, 8.0, CALM, CALM]
+        assert pauses == [2.0, 4.0, 8.0, 10.0, 10.0]
         assert poll.oldest == 0.0
 
     async def test_it_is_short_again_once_something_has_happened(
@@ -279,7 +279,7 @@ class TestCalm:
             await poll.look()
         for _ in range(4):
             await poll.look()
-        assert poll.patience == CALM
+        assert poll.patience == CALM * poll.refresh
 
     async def test_ages_grow_and_nothing_is_read_for_it(self, client: Redis, poll: Poll) -> None:
         poll.subject = lambda: A

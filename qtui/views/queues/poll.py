@@ -50,8 +50,8 @@ GAP_IN_LOOKS: Final = 10
 A_LOOK: Final = 1_000
 """Queues that a look reads besides the visible ones: about 6 ms of a server's time, in pieces."""
 
-CALM: Final = 10.0
-"""Seconds between two looks while nothing happens in queues whose events are heard.
+CALM: Final = 5
+"""Refreshes between two looks while nothing happens in queues whose events are heard.
 
 That is how late a change shows that emits no event: jobs that are drained, a limit that is set."""
 
@@ -210,7 +210,7 @@ class Poll:
         """
         read_at = next(iter(self._read_at.values()), None)
         age = 0.0 if read_at is None else time.monotonic() - read_at
-        return 0.0 if self._quiet and age < 2 * CALM else age
+        return 0.0 if self._quiet and age < 2 * CALM * self.refresh else age
 
     @property
     def is_whole(self) -> bool:
@@ -343,8 +343,7 @@ class Poll:
         """Seconds until the next look if nothing happens; longer each time that nothing did."""
         if not self._quiet or not self.is_whole or self._lively or not self._hears_all:
             return self.refresh
-        doubled = self.refresh * 2.0 ** min(self._quiet, 10)
-        wait = min(doubled, max(self.refresh, CALM))
+        wait = self.refresh * min(2.0**self._quiet, CALM)
         facts = self.facts
         if facts is not None and facts.due is not None:  # a job that may be late then
             wait = min(wait, max(self.refresh, facts.due / 1000 - time.time()))
