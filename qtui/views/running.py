@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -14,11 +16,48 @@ from qtui.operations.journal.lines import NOUNS
 from qtui.operations.queues.queue_action import QueueAction
 from qtui.operations.retry.everywhere import KIND as SEVERAL
 from qtui.operations.retry.everywhere import queues_of
-from qtui.text import count, first_line, plain, plural
+from qtui.text import count, first_line, plain, plural, rough
 from qtui.verbs import Verb, verb_of
+from qtui.views.queues.pulse import per_second
 
 RESUMABLE: Final = frozenset({Verb.RETRY, Verb.PROMOTE, Verb.REMOVE, Verb.UNDO})
 """Actions that the journal can resume."""
+
+
+_WINDOW: Final = 10.0
+"""Seconds over which the speed of a campaign is taken."""
+
+_SHORTEST: Final = 1.0
+"""Seconds after which a speed says something."""
+
+
+class Speed:
+    """How fast jobs are decided, over the last seconds."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+        """When how many were decided, the latest last."""
+
+    def look(self, decided: int, now: float) -> None:
+        """Notes how many are decided by now; ``now`` in seconds, of a clock that only goes on."""
+        if not self._seen or now - self._seen[-1][0] > _SHORTEST / 4:
+            self._seen.append((now, decided))
+        while len(self._seen) > 2 and now - self._seen[1][0] > _WINDOW:
+            self._seen.popleft()
+
+    def rest(self) -> None:
+        """Forgets what was, since nothing is sent for now."""
+        self._seen.clear()
+
+    def words(self, decided: int, left: int, now: float) -> str:
+        """``480/s, 58 s left``; empty as long as it is unknown."""
+        if not self._seen or not left:
+            return ""
+        since, before = self._seen[0]
+        if now - since < _SHORTEST or decided <= before:
+            return ""
+        rate = (decided - before) / (now - since)
+        return f"{per_second(rate)}, {rough(1000 * left / rate)} left"
 
 
 class Run:
@@ -26,6 +65,7 @@ class Run:
 
     def __init__(self, campaign: Campaign[JobAction]) -> None:
         self.campaign = campaign
+        self.speed = Speed()
         self.result = ""
         """What the result of a whole queue says beyond its code: why it was left alone, or how much
         was removed. Jobs and schedulers say it in their rows."""
@@ -104,6 +144,18 @@ class Run:
         return verb.doing if verb is not None else plain(self.action)
 
     @property
+    def noun(self) -> str:
+        """What it is: ``retry``."""
+        return plain(self.campaign.action.header().noun)
+
+    @property
+    def why_again(self) -> str:
+        """The error with which most of its jobs failed again, as a sentence behind another one."""
+        follower = self.campaign.action.follower
+        errors = follower.tally().errors if follower is not None else ()
+        return f" Most common error: {plain(errors[0][0])}." if errors else ""
+
+    @property
     def done(self) -> str:
         """What is said of its jobs with code 1: ``retried``."""
         verb = verb_of(self.action)
@@ -149,10 +201,17 @@ class Run:
             yield f"{doing}: {count(campaign.decided)} of {selected}"
             if isinstance(campaign.action, QueueAction) and campaign.action.left:
                 yield f"{count(campaign.action.left)} left"
+            if campaign.trouble or campaign.held:
+                self.speed.rest()
             if campaign.trouble:
                 yield f"waiting: {campaign.trouble}"
             elif campaign.held:
                 yield f"on hold: {campaign.held}"
+            else:
+                now = time.monotonic()
+                self.speed.look(campaign.decided, now)
+                if speed := self.speed.words(campaign.decided, left, now):
+                    yield speed
         elif campaign.phase is not Phase.DONE:
             yield f"{campaign.phase.value}{f': {plain(campaign.why)}' if campaign.why else ''}"
             yield f"{count(left)} not {self.done}"

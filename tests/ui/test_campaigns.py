@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from bullmq import Job
 
 from qtui.operations.journal.reading import campaigns
 from tests.seeds import BOUND
-from tests.ui.driver import inspector
+from tests.ui.driver import Driver, inspector
 from tests.ui.stage import fill, succeed, working
 
 
@@ -199,3 +200,60 @@ async def test_a_retry_that_was_stopped_continues_from_the_journal(
         await driver.press("r")
         await driver.sees("40 of 40 jobs retried")
     assert sorted(await client.lrange("bull:payments:wait", 0, -1)) == sorted(ids)
+
+
+async def test_a_retry_that_fails_again_goes_on_hold_and_asks(
+    redis_url: str, tmp_path: Path
+) -> None:
+    await fill(redis_url, "payments", 300)
+    async with inspector(redis_url, size=(120, 36), journal=tmp_path) as driver:
+        await driver.sees("failed 300")
+        await driver.press("R")
+        await driver.sees("y retry 300 jobs")
+        await driver.press("t", "t")
+        await driver.sees("at most 50 jobs/s")
+        assert "on hold if over 10 % of the last 200 fail again" in driver.text()
+        await driver.press("y", *"300")
+        async with working(redis_url, "payments", fail):
+            await driver.sees("The retry in payments is on hold: ")
+            assert re.search(
+                r"\d+ of (the last )?\d+ jobs failed again \(limit 10 %\)", flat(driver)
+            )
+            assert "Most common error: Timeout of <n>ms exceeded." in flat(driver)
+            assert "Continue retrying?" in flat(driver)
+            [run] = driver.inspector.campaigns.all()
+            decided = run.campaign.decided
+            assert decided < 300
+            await driver.press("y")
+            await driver.until(lambda: run.campaign.decided > decided, "more jobs")
+            # It fails again, so it asks again.
+            await driver.sees("The retry in payments is on hold: ")
+            await driver.press("escape")
+            await driver.sees("not retried")
+        assert "failed again (limit 10 %)" in driver.line_with("not retried")
+        left = run.campaign.selected - run.campaign.decided
+        assert left > 0
+    [one] = campaigns(tmp_path)
+    assert (one.phase, sum(one.codes.values())) == ("stopped", 300 - left)
+    assert "failed again (limit 10 %)" in one.note
+
+
+async def test_the_banner_says_how_fast_it_is_and_how_long_it_takes(redis_url: str) -> None:
+    await fill(redis_url, "payments", 200)
+    async with inspector(redis_url, size=(120, 36)) as driver:
+        await driver.sees("failed 200")
+        await driver.press("R")
+        await driver.sees("y retry 200 jobs")
+        await driver.press("t", "y", *"200")
+        await driver.until(
+            lambda: re.search(r"of 200 jobs · \d+/s, \d+ s left", driver.text()) is not None,
+            "its speed",
+        )
+        await driver.press("x")
+        await driver.sees("not retried")
+        assert " left · " not in driver.line_with("not retried")
+
+
+def flat(driver: Driver) -> str:
+    """The screen as one line, without frames."""
+    return " ".join(" ".join(driver.lines()).replace("│", " ").split())

@@ -11,7 +11,8 @@ from tests.ui.driver import Driver, inspector
 
 QUEUES = [QueueKey.of("bull", name) for name in ("emails", "payments")]
 EMAILS, PAYMENTS = QUEUES
-JOBS = 60
+JOBS = 600
+"""At 10 a second they last a minute, however busy the machine is."""
 
 
 async def begin_slowly(driver: Driver, queue: QueueKey) -> None:
@@ -23,7 +24,7 @@ async def begin_slowly(driver: Driver, queue: QueueKey) -> None:
     await driver.sees(f"y retry {JOBS} jobs")
     if "10 jobs/s" not in driver.text():
         await driver.press("t")
-    await driver.press("y")
+    await driver.press("y", *str(JOBS))
     await driver.until(lambda: driver.inspector.campaigns.on(queue), f"the retry of {queue.name}")
 
 

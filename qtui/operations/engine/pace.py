@@ -55,7 +55,7 @@ class Pace:
         if self.canary:
             found.append(f"canary: {self.canary_words} within {self.canary_seconds:g} s")
         if self.brake:
-            found.append(f"on hold if over {self.max_refail:g} % of the last {LATEST} fail again")
+            found.append(self.brake_words)
         if self.max_waiting is not None:
             found.append(f"on hold above {plural(self.max_waiting, 'waiting job')}")
         if self.max_latency != usual.max_latency:
@@ -74,6 +74,13 @@ class Pace:
         if not self.canary:
             return "no canary"
         return f"first {count(self.canary)}, continue if ≤ {self.max_refail:g} % fail again"
+
+    @property
+    def brake_words(self) -> str:
+        """When it goes on hold; empty where it never does."""
+        if not self.brake:
+            return ""
+        return f"on hold if over {self.max_refail:g} % of the last {LATEST} fail again"
 
     @property
     def is_free(self) -> bool:

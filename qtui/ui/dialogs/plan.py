@@ -416,14 +416,15 @@ def _fate(one: PlanLine) -> Content:
 
 
 def next_rate(pace: Pace) -> Pace:
-    """The pace with the next rate that a key offers."""
-    return replace(pace, rate=_next(_RATES, pace.rate))
+    """The pace with the next rate that a key offers; one that takes its time has a brake."""
+    rate = _next(_RATES, pace.rate)
+    return replace(pace, rate=rate, brake=bool(rate or pace.canary))
 
 
 def next_canary(pace: Pace) -> Pace:
     """The pace with the next size of a canary that a key offers."""
     canary = _next(_CANARIES, pace.canary)
-    return replace(pace, canary=canary, brake=bool(canary))
+    return replace(pace, canary=canary, brake=bool(canary or pace.rate))
 
 
 def _next(values: Sequence[T], now: T) -> T:

@@ -102,12 +102,15 @@ class RetryDialog(PlanDialog[AnyPlan]):
         speed, first = key_hint("t", self._pace.rate_words), key_hint("c", self._pace.canary_words)
         indent = Content("    ")
         left = max(made.cell_length, speed.cell_length + 4)
+        words = self._pace.brake_words
+        brake = [indent + Content.styled(words, "$text-muted")] if words else []
         if left + len(GAP) + max(started.cell_length, first.cell_length + 4) > self.room:
-            return Content("\n").join([made, started, indent + GAP.join([speed, first])])
+            return Content("\n").join([made, started, indent + GAP.join([speed, first]), *brake])
         return Content("\n").join(
             [
                 made.pad_right(left - made.cell_length) + GAP + started,
                 (indent + speed).pad_right(left - speed.cell_length - 4) + GAP + indent + first,
+                *brake,
             ]
         )
 

@@ -201,7 +201,10 @@ class Campaigns:
             self._asked.discard(run)
         elif run not in self._asked:
             self._asked.add(run)
-            question = f"{run.where} is on hold: {run.campaign.question}. Continue {run.doing}?"
+            question = (
+                f"The {run.noun} in {run.where} is on hold: {run.campaign.question}."
+                f"{run.why_again} Continue {run.doing}?"
+            )
             dialog = AskDialog(question, f"continue {run.doing}", "stop it")
             self._screen.app.push_screen(dialog, partial(self._answer, run))
 
