@@ -101,13 +101,13 @@ def _edited(place: Workplace, job: Editable) -> str | None:
                     return draft.text
                 place.err.line(f"qtui: the data is not JSON: {plain(str(mistake))}")
                 place.err.flush()
-                if not _goes_on():
+                if not _edits_again():
                     raise CommandError("nothing was edited", NOT_ALL)
     except EditorError as error:
         raise CommandError(str(error), NOT_ALL) from None
 
 
-def _goes_on() -> bool:
+def _edits_again() -> bool:
     sys.stderr.write("Edit it again? [Y/n] ")
     sys.stderr.flush()
     answer = sys.stdin.readline()

@@ -153,7 +153,7 @@ class RerunReport(Report):
         self._plan = plan
 
     @property
-    def goes_on(self) -> str:
+    def how_to_resume(self) -> str:
         """How to do what is left: with a new plan."""
         return "run the same command again to do the rest"
 

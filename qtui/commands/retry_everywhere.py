@@ -39,7 +39,7 @@ class EverywhereReport(Report):
     queues: Sequence[QueueKey] = ()
 
     @property
-    def goes_on(self) -> str:
+    def how_to_resume(self) -> str:
         """How to do what is left; empty if nothing was begun."""
         return "" if self.journal is None else f"qtui retry --resume {self.journal} does the rest"
 

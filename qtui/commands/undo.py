@@ -211,7 +211,7 @@ class UndoReport(ActionReport):
     """What the operation changed; the target of a queue's result is for scripts."""
 
     @property
-    def goes_on(self) -> str:
+    def how_to_resume(self) -> str:
         """How to do what is left; empty if nothing was begun."""
         return "" if self.journal is None else f"qtui undo --resume {self.journal} does the rest"
 

@@ -30,7 +30,7 @@ _NEWS: Final = 10
 """Jobs of a bar that is worth seeing among the newest ones."""
 
 _NEWEST: Final = 6
-"""The part of the bars that are the newest ones: one in so many."""
+"""The part of the bars that are the newest ones: one in this many."""
 
 _LOWEST: Final = 8
 """How many times a bar fits into the highest, from which on it looks like a bar of one job."""

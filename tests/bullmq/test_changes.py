@@ -52,7 +52,7 @@ async def test_events_of_before_are_none_of_its_business(any_client: Redis) -> N
 
 
 async def test_queues_of_which_one_step_changes_two_are_both_reported(any_client: Redis) -> None:
-    """A child's end writes into its parent's stream too; a blocked client is told of the first."""
+    """A child's end writes into its parent's stream too; a blocked client hears of the first."""
     changes = await begun(any_client)
     waiting = asyncio.ensure_future(changes.wait(QUEUES, 2_000))
     await blocked(any_client, waiting)

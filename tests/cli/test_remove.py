@@ -179,8 +179,8 @@ def test_a_job_in_no_state_is_removed_and_comes_back_as_it_was(redis_url: str) -
         assert client.keys(f"bull:payments:{ids[0]}*") == []
         listed = invoke("--redis", redis_url, "journal")
         assert listed.code == 0, listed.err
-    told = invoke("--redis", redis_url, "journal", done.summary["journal"])
-    assert told.code == 0, told.err
+    shown = invoke("--redis", redis_url, "journal", done.summary["journal"])
+    assert shown.code == 0, shown.err
     resumed = invoke("--redis", redis_url, "remove", "--resume", done.summary["journal"])
     assert "is complete: every job has a result" in resumed.err
 

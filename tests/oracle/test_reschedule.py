@@ -274,7 +274,7 @@ def test_a_worker_continues_with_a_revived_scheduler(stage: Stage) -> None:
 @ONE_KIND
 @pytest.mark.parametrize("name", ["5.58.1", "5.81.5", "6.7.0", "python"] if _SLOW else ["6.7.0"])
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York"] if _SLOW else ["America/New_York"])
-def test_a_worker_goes_on_with_a_revived_pattern(
+def test_a_worker_continues_a_revived_pattern(
     oracle_server: EmbeddedServer, drivers: Drivers, name: str, zone: str
 ) -> None:
     release = named(name)

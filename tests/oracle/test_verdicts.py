@@ -240,7 +240,7 @@ def test_a_rate_limit_by_hand_holds_workers_that_have_one(stage: Stage) -> None:
     side.open()
     [first] = side.run("add", jobs=[job("a")])
     side.run("limited", milliseconds=2**53 - 1)
-    if side.release.is_python:  # sleeps for 30 s, whatever its options say
+    if side.release.is_python:  # sleeps for 30 s, with any options
         limited = side.worker("ok", limiter=LIMITER)
     else:
         limited = side.worker("ok", limiter=LIMITER, maximumRateLimitDelay=200)

@@ -74,7 +74,7 @@ class Driver:
         await self.press(*words)
 
     async def click(self, widget: Widget, offset: tuple[int, int]) -> None:
-        """Clicks on a widget, so many columns and lines from its corner."""
+        """Clicks on a widget, this many columns and lines from its corner."""
         await self._pilot.click(widget, offset=offset)
         await self.settle()
 

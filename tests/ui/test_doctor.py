@@ -34,7 +34,7 @@ async def lost_hash(url: str, client: redis.asyncio.Redis) -> None:
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60)])
-async def test_a_fault_its_effect_and_its_remedy_are_in_sight(
+async def test_a_fault_its_effect_and_its_remedy_are_visible(
     redis_url: str, client: redis.asyncio.Redis, size: tuple[int, int]
 ) -> None:
     await lost_hash(redis_url, client)

@@ -241,7 +241,7 @@ async def test_groups_that_differ_in_one_word_are_one_and_keep_the_cursor(
 
 
 def groups_or_none(driver: Driver) -> int | None:
-    """How many groups are in sight, if the list is."""
+    """How many groups are visible, if the list is."""
     found = driver.app.screen.query(GroupList)
     return found.first().length if found else None
 
@@ -492,7 +492,7 @@ async def test_hostile_errors_are_shown_plain(redis_url: str, size: tuple[int, i
 
 
 def sample(driver: Driver) -> str:
-    """The id of the job that stands for the group under the cursor."""
+    """The id of the sample job of the group under the cursor."""
     group = groups(driver).group
     assert group is not None
     return group.sample

@@ -43,7 +43,7 @@ def rates(completed: float | None, failed: float | None) -> Rates:
 
 
 def metered(growth: float, *, seconds: int = 40, added: int = 0, **members: object) -> Meter:
-    """A meter that has seen a backlog of 1,000 jobs grow by so many a second."""
+    """A meter that has seen a backlog of 1,000 jobs grow by this many a second."""
     meter = Meter()
     for second in range(seconds + 1):
         at = facts(now=NOW + 1000 * (second - seconds), waiting=int(1000 + growth * second))

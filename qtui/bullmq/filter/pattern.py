@@ -51,7 +51,7 @@ class _Compiled(Protocol):
 class Pattern:
     """A compiled pattern, and the account of the time that it took.
 
-    Upper and lower case are told apart, unless the pattern begins with ``(?i)``.
+    Upper and lower case are distinguished, unless the pattern begins with ``(?i)``.
 
     Args:
         text: the regular expression, in the syntax of Python's ``re`` and what ``regex`` adds.

@@ -190,7 +190,7 @@ class Matches(OnText):
 class InGroup(Term):
     """``group:"connect ECONNREFUSED <address>"``: failed with an error of this signature.
 
-    ``<word>`` in it stands for any word, see `qtui.bullmq.signature.merging`. Empty: failed without
+    ``<word>`` in it is any word, see `qtui.bullmq.signature.merging`. Empty: failed without
     a reason.
     """
 

@@ -38,6 +38,7 @@
 -- part: neighbours
 -- part: pins
 -- part: removal
+-- part: scores
 -- part: events
 -- part: jobkeys
 -- part: lastchild
@@ -58,17 +59,6 @@ local foreign = refuseForeign(key, base, queue)
 if foreign then return redis.error_reply(foreign) end
 
 -- Reading --------------------------------------------------------------------------------------
-
--- The score of each id in a sorted set, in order; false for one that is not in it.
-local function scoresOf(set, ids)
-  if #ids == 0 then return {} end
-  local scores = redis.pcall("ZMSCORE", set, unpack(ids))
-  if not scores.err then return scores end
-  -- Redis below 6.2 has no ZMSCORE, and an ACL may allow only ZSCORE.
-  scores = {}
-  for index, id in ipairs(ids) do scores[index] = redis.call("ZSCORE", set, id) end
-  return scores
-end
 
 local FIELDS = { "timestamp", "gid", "parentKey", "deid", "rjk" }
 local STAMPED = { "timestamp", "gid", "parentKey", "deid", "rjk", "processedOn", "ats", "atm",

@@ -264,7 +264,7 @@ class Walk:
         else:
             window = await self._fetch(self._next - 1, limit + 1)
         if last is not None:
-            if not _goes_on(last, window):
+            if not _continues(last, window):
                 self._calm = 0
                 await self._drop_ahead()
                 return None
@@ -362,7 +362,7 @@ class Walk:
         await asyncio.sleep(pause)
 
 
-def _goes_on(last: Window, window: Window) -> bool:
+def _continues(last: Window, window: Window) -> bool:
     """Whether a window begins with the last job of the one before, at the same finish."""
     begins = window.step.ids[:1] == last.step.ids[-1:]
     return begins and window.ends[0] == last.ends[1]

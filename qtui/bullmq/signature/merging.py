@@ -25,7 +25,7 @@ FEWEST: Final = 8
 """Different words in one place that make it an open one."""
 
 FEWEST_BESIDE_IDS: Final = 3
-"""The same where a placeholder stood there too: ``Request <id> failed``."""
+"""The same where a placeholder was there too: ``Request <id> failed``."""
 
 MOST_OPEN: Final = 3
 """Open words of a pattern; with more it would say too little."""
@@ -42,7 +42,7 @@ class _Line(NamedTuple):
 
     words: tuple[str, ...]
     between: tuple[str, ...]
-    """What stands before, between and behind the words."""
+    """What is before, between and behind the words."""
 
     @property
     def opened(self) -> frozenset[int]:
@@ -69,7 +69,7 @@ def _taken_apart(text: str) -> _Line:
 
 
 def can_be_open(word: str) -> bool:
-    """Whether an open word stands for this one: not for a code, a constant or an error's class."""
+    """Whether an open word may be this one: not for a code, a constant or an error's class."""
     if word.startswith("<"):
         return True
     if word.upper() == word and (word.lower() != word or not any(map(str.isalpha, word))):

@@ -146,7 +146,7 @@ def _of_facts(facts: QueueFacts) -> list[Finding]:
 
 
 def _endless_limit(facts: QueueFacts) -> Finding:
-    """A limit that nobody sees the end of; or a counter that is never started anew."""
+    """A limit without an end; or a counter that is never started anew."""
     holds = facts.limiter_left > 0
     ends = f"expires in {span(facts.limiter_left)}" if holds else "no expiry"
     return Finding(

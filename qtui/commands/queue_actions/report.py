@@ -29,7 +29,7 @@ class QueueReport(ActionReport):
         """Queues with code 0 that are not BullMQ's own: Redis did not refuse anything there."""
 
     @property
-    def goes_on(self) -> str:
+    def how_to_resume(self) -> str:
         """How to do what is left: with a new plan."""
         return "run the same command again to do the rest"
 

@@ -84,7 +84,7 @@ async def _examine(
         async for findings in examination.steps():
             if findings:
                 progress.clear()
-                report.tell(findings)
+                report.print(findings)
             if examination.seen > SMALL:
                 progress.say(progress_words(examination))
     finally:
@@ -104,7 +104,7 @@ class _Report:
         self.faults = 0
         self.hints = 0
 
-    def tell(self, findings: Sequence[Finding]) -> None:
+    def print(self, findings: Sequence[Finding]) -> None:
         """Prints findings."""
         for one in findings:
             self.faults += one.is_fault

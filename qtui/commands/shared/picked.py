@@ -158,7 +158,7 @@ class JobsReport(ActionReport):
         return self._action.done
 
     @property
-    def goes_on(self) -> str:
+    def how_to_resume(self) -> str:
         """How to do what is left; empty if nothing was begun."""
         if self.journal is None:
             return ""

@@ -108,7 +108,7 @@ class Report:
         self.followed, self.remark = tally, unproven(tally, seconds)
 
     @property
-    def goes_on(self) -> str:
+    def how_to_resume(self) -> str:
         """How to do what is left; empty if nothing was begun."""
         return "" if self.journal is None else f"qtui retry --resume {self.journal} does the rest"
 

@@ -228,11 +228,11 @@ async def _carry_out(
     except asyncio.CancelledError:
         report.rest = "without a result"
         why = f"interrupted: jobs without a result may have been {report.verb}"
-        return _end(campaign, report, INTERRUPTED, why, goes_on=True)
+        return _end(campaign, report, INTERRUPTED, why, resumable=True)
     except OutputClosed as error:
         why = str(error) or "standard output was closed"
         left = campaign.decided < campaign.selected
-        again = f"; {report.goes_on}" if left and report.goes_on else ""
+        again = f"; {report.how_to_resume}" if left and report.how_to_resume else ""
         raise CommandError(
             f"{why}: {report.summary}{again}", NOT_ALL if left else report.code
         ) from None
@@ -248,7 +248,7 @@ async def _carry_out(
         return _end(campaign, report, NOT_ALL, f"nothing was {report.verb}: {error}")
     except RAISED as error:
         why = str(explain(error, place.target))
-        return _end(campaign, report, REDIS, why, goes_on=campaign.journal is not None)
+        return _end(campaign, report, REDIS, why, resumable=campaign.journal is not None)
     finally:
         question.close()
         progress.clear()
@@ -295,11 +295,13 @@ async def _follow(campaign: Campaign[JobAction], follow: Follow, progress: Progr
 
 
 def _end(
-    campaign: Campaign[JobAction], report: Report, code: int, why: str, *, goes_on: bool = False
+    campaign: Campaign[JobAction], report: Report, code: int, why: str, *, resumable: bool = False
 ) -> int:
     if campaign.journal is not None:
         report.journal = campaign.journal.id
-    return report.end(code, f"{why}: {report.goes_on}" if goes_on and report.goes_on else why)
+    return report.end(
+        code, f"{why}: {report.how_to_resume}" if resumable and report.how_to_resume else why
+    )
 
 
 def _ended(campaign: Campaign[JobAction], report: Report) -> int:
@@ -312,9 +314,9 @@ def _ended(campaign: Campaign[JobAction], report: Report) -> int:
         report.all_sent()
         return _end(campaign, report, report.code, "")
     if campaign.phase is Phase.LOST:
-        return _end(campaign, report, REDIS, "the connection was lost", goes_on=True)
+        return _end(campaign, report, REDIS, "the connection was lost", resumable=True)
     if campaign.why:
         code = REDIS if campaign.refused or campaign.codes[Code.REFUSED] else NOT_ALL
-        goes_on = campaign.refused or campaign.gave_in
-        return _end(campaign, report, code, f"stopped: {campaign.why}", goes_on=goes_on)
-    return _end(campaign, report, INTERRUPTED, "interrupted", goes_on=True)
+        resumable = campaign.refused or campaign.gave_in
+        return _end(campaign, report, code, f"stopped: {campaign.why}", resumable=resumable)
+    return _end(campaign, report, INTERRUPTED, "interrupted", resumable=True)

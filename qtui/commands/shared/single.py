@@ -88,7 +88,7 @@ class SingleReport(ActionReport):
     verb = "edited"
 
     @property
-    def goes_on(self) -> str:
+    def how_to_resume(self) -> str:
         """Nothing: the same command is given again."""
         return ""
 

@@ -82,8 +82,8 @@ async def plan_several(
         queues: the queues; those that BullMQ does not run are left out.
         state: failed or completed.
         wanted: which of its jobs; None for all.
-        begins: is told which queue is read now.
-        progress: is told how many jobs have been read, and of how many as far as is known.
+        begins: called with the queue that is read now.
+        progress: called with how many jobs have been read, and of how many if known.
         rate: jobs a second at most.
 
     Costs a `make_plan` for each queue.

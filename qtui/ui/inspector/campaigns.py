@@ -208,8 +208,8 @@ class Campaigns:
             dialog = AskDialog(question, f"continue {run.doing}", "stop it")
             self._screen.app.push_screen(dialog, partial(self._answer, run))
 
-    def _answer(self, run: Run, goes_on: bool | None) -> None:
-        if goes_on:
+    def _answer(self, run: Run, proceeds: bool | None) -> None:
+        if proceeds:
             run.campaign.proceed()
         else:
             run.campaign.give_in()

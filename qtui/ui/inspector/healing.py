@@ -36,7 +36,7 @@ class Healing:
 
     Args:
         screen: the screen below.
-        campaigns: tells how the actions go.
+        campaigns: shows how the actions are going.
         changing: opens the plans of most actions.
         retrying: keeps the toggles of a rerun.
         go: shows what a finding names.

@@ -52,17 +52,17 @@ class Marking:
     def one(self) -> None:
         """Marks the job under the cursor, or takes its mark away; again, does so to the next."""
         table, marks = self._table, self._board.marks
-        goes_on = self._painting.goes_on(table.cursor_id, table.moves)
-        if goes_on and table.cursor == table.length - 1:
+        continues = self._painting.continues(table.cursor_id, table.moves)
+        if continues and table.cursor == table.length - 1:
             self._screen.say("This is the last job in the list.")
             return
-        if goes_on:
+        if continues:
             table.action_cursor_down()
         here = table.cursor_id
         if here is None:
             self._screen.say("This job is still being loaded; press space again.")
             return
-        if goes_on:
+        if continues:
             marks.set(here, self._painting.marking)
         else:
             marks.toggle(here)

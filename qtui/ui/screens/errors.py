@@ -129,7 +129,7 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
     def compose(self) -> ComposeResult:
         yield Bar(id="title")
         everywhere = len(self._queues) > 1
-        yield GroupList(self.marked, everywhere=everywhere, told=self._told, id="groups")
+        yield GroupList(self.marked, everywhere=everywhere, news=self._news, id="groups")
         yield DocumentView(id="group")
         yield StatusLine(id="status")
         yield KeyBar(id="keys")
@@ -234,7 +234,7 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
         self.draw_keys()
 
     def _unmark_merged(self) -> None:
-        """Takes away the marks of groups that are part of a larger one, which nobody marked."""
+        """Takes away the marks of groups that are part of a larger one, which were not marked."""
         lost = self.marked & self._groups.merged
         self._groups.merged.clear()
         self.marked -= lost
@@ -252,7 +252,7 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
         else:
             self.say(self._lost_marks, "warn")
 
-    def _told(self, group: ErrorGroup) -> tuple[str, str]:
+    def _news(self, group: ErrorGroup) -> tuple[str, str]:
         """What is to be seen of a group beside its numbers: that it is new, or has come back."""
         past = self._detail.past(group)
         if past is not None and past.failed_again:
@@ -321,11 +321,11 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
     def action_mark(self) -> None:
         """Marks the group under the cursor, or takes its mark away; again, does so to the next."""
         group, painting = self._list.group, self._painting
-        goes_on = group is not None and painting.goes_on(group.filter, self._list.moves)
-        if goes_on and self._list.cursor == self._list.length - 1:
+        continues = group is not None and painting.continues(group.filter, self._list.moves)
+        if continues and self._list.cursor == self._list.length - 1:
             self.say("This is the last group.", "warn")
         else:
-            if goes_on:
+            if continues:
                 self._list.action_cursor_down()
             else:
                 painting.marking = group is None or group.filter not in self.marked

@@ -62,7 +62,7 @@ class GroupList(CursorList):
         marked: set[str],
         *,
         everywhere: bool,
-        told: Callable[[ErrorGroup], tuple[str, str]],
+        news: Callable[[ErrorGroup], tuple[str, str]],
         id: str | None = None,
     ) -> None:
         """An empty list; see `show`.
@@ -70,12 +70,12 @@ class GroupList(CursorList):
         Args:
             marked: the filters of the groups that are marked.
             everywhere: whether the groups are those of several queues.
-            told: what is to be seen of a group before its error, and the style of that: ``new`` or
+            news: what is to be seen of a group before its error, and the style of that: ``new`` or
                 ``again``.
             id: the widget's id.
         """
         super().__init__(id=id)
-        self._told = told
+        self._news = news
         self.marked = marked
         """The filters of the groups that are marked."""
         self._everywhere = everywhere
@@ -152,7 +152,7 @@ class GroupList(CursorList):
 
     def _error(self, group: ErrorGroup, room: int, width: int) -> list[Segment]:
         """A group's error, behind what is to be seen of it beforehand."""
-        words, tone = self._told(group)
+        words, tone = self._news(group)
         if words and width < _ROOMY:
             words = tone
         if not words:

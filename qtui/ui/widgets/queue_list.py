@@ -139,15 +139,15 @@ class QueueList(CursorList):
 
     def toggle_mark(self) -> None:
         """Marks the queue under the cursor, or takes its mark away; again, does so to the next."""
-        goes_on = self.painting.goes_on(self._selected, self.moves)
-        if goes_on and self.cursor == self.length - 1:
+        continues = self.painting.continues(self._selected, self.moves)
+        if continues and self.cursor == self.length - 1:
             return
-        if goes_on:
+        if continues:
             self.action_cursor_down()
         here = self._selected
         if here is None:
             return
-        if not goes_on:
+        if not continues:
             self.painting.marking = here not in self.marks
         self.marks = self.marks | {here} if self.painting.marking else self.marks - {here}
         self.painting.painted(here, self.moves)

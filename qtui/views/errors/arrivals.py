@@ -1,4 +1,4 @@
-"""When jobs came: counts in equal spans of time, few whatever the number of jobs. No widgets."""
+"""When jobs came: counts in equal spans of time, few for any number of jobs. No widgets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A group of failures as a document: what is known of it, then the job that stands for it."""
+"""A group of failures as a document: what is known of it, then its sample job."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def group_sections(
 def sample_sections(
     job: Job | None, job_id: str, *, roomy: bool, everywhere: bool
 ) -> list[Section]:
-    """The error and the stack of the job that stands for a group.
+    """The error and the stack of the sample job of a group.
 
     Args:
         job: the job; None if it is gone.

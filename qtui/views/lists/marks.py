@@ -26,7 +26,7 @@ class Painting:
         """Whether the presses mark, or take marks away."""
         self._last: tuple[object, int] | None = None
 
-    def goes_on(self, here: object, moves: int) -> bool:
+    def continues(self, here: object, moves: int) -> bool:
         """Whether the press before this one turned the mark of ``here``.
 
         Args:

@@ -13,7 +13,7 @@ LEAST: Final = 5.0
 """Seconds that have to be seen before anything is said of them."""
 
 TREND: Final = 30
-"""Seconds by which it is told whether the backlog grows or shrinks."""
+"""Seconds over which it is judged whether the backlog grows or shrinks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,7 @@ class Changes:
         Args:
             queues: those to wait for.
             milliseconds: how long at most.
-            read_to: the last events that somebody else has read, by queue, who waits for newer
+            read_to: the last events that another reader has read, by queue, who waits for newer
                 ones: where that is behind, it counts.
 
         Costs one XREAD that blocks a connection (not Redis); where events came an XREVRANGE of one
