@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from json.encoder import encode_basestring_ascii
 from typing import Final
+
+import orjson
 
 from qtui.bullmq.model import LIST_FIELDS, Row
 from qtui.bullmq.reads.job import Job
@@ -18,29 +21,41 @@ CONTENT: Final = ("data", "opts", "progress", "returnvalue", "stacktrace")
 _encoder: Final = json.JSONEncoder(ensure_ascii=True, allow_nan=False)
 
 
+_UNWANTED: Final = "\n\r\t\x7f"
+"""What JSON may have between its tokens, or in a text, and a line may not."""
+
+
 class _Encoded(str):
     """A value that is JSON already."""
 
 
 def line(members: Mapping[str, object]) -> str:
     """The object as one line, without its end."""
-    if not any(isinstance(value, _Encoded) for value in members.values()):
-        return _encode(members)
-    parts = (
+    parts = [
         f"{_encode(name)}: {value if isinstance(value, _Encoded) else _encode(value)}"
         for name, value in members.items()
-    )
+    ]
     return "{" + ", ".join(parts) + "}"
 
 
 def _encode(value: object) -> str:
-    return _encoder.encode(value)
+    """Encodes a value; the most common ones without what `json` does first, which takes 3 µs."""
+    if isinstance(value, str):
+        return encode_basestring_ascii(value)
+    if value is None:
+        return "null"
+    if value is False:
+        return "false"
+    if type(value) is int:
+        return repr(value)
+    return "[]" if value == [] else _encoder.encode(value)
 
 
 def json_or_text(name: str, text: str | None, garbled: list[str]) -> object:
     """A field's JSON value; if it is not valid, its text, and its name is added to the garbled.
 
-    It is decoded and encoded again at once, so that what cannot be written (infinite numbers,
+    What is JSON by all rules, in ASCII and in one line stays as it is, a tenth of the work. The
+    rest is decoded and encoded again at once, so that what cannot be written (infinite numbers,
     nesting beyond Python's limit) counts as garbled too. What is very long is read token by token.
     """
     if text is None:
@@ -48,6 +63,13 @@ def json_or_text(name: str, text: str | None, garbled: list[str]) -> object:
     try:
         if len(text) >= LARGE:
             return _Encoded(one_line(text))
+        if text.isascii() and not any(map(text.__contains__, _UNWANTED)):
+            try:
+                orjson.loads(text)
+            except ValueError:
+                pass
+            else:
+                return _Encoded(text)
         return _Encoded(_encode(json.loads(text)))
     except (ValueError, RecursionError):
         if name not in garbled:

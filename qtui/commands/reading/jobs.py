@@ -224,13 +224,15 @@ async def _export(
         scored=False,
     )
     everywhere = window.queue == ALL_QUEUES
+    texts = ("failedReason", *hash_fields(window.fields))
     async for step in hunt.steps():
         part = step[rest.part(len(step))]
         whole = await Reader(client).mark_missing(queue, rows_of(part.ids, part.fields))
         if whole:
             progress.clear()
-        for one, found in zip(whole, part, strict=True):
-            members = picked_object(one, state, found.fields, window.fields)
+        for one, values in zip(whole, zip(*map(part.texts, texts), strict=True), strict=True):
+            fields = dict(zip(texts, values, strict=True))
+            members = picked_object(one, state, fields, window.fields)
             named: dict[str, object] = {"id": members.pop("id")}
             if everywhere or "queue" in window.fields:
                 named["queue"] = queue.base

@@ -13,7 +13,7 @@ from typing import Final
 from qtui.bullmq.codes import Code, Result, meaning
 from qtui.bullmq.dialect import QueueEvidence
 from qtui.bullmq.keys import split_job_key
-from qtui.bullmq.model import LIST_FIELDS, JobState, QueueStatus, Row
+from qtui.bullmq.model import JobState, QueueStatus, Row
 from qtui.operations.following.outcome import OutcomeTally
 from qtui.text import first_line
 from qtui.views.job_json import CONTENT, job_object, json_or_text, line, numbers, parent_object
@@ -82,7 +82,7 @@ def row_object(row: Row, state: JobState) -> dict[str, object]:
         "name": row.name,
         **numbers(row),
         "failed_reason": row.failed_reason,
-        "parent": parent_object(split_job_key(row.parent_key) if row.parent_key else None),
+        "parent": _parent(row),
     }
     if state is JobState.COMPLETED:
         members["returnvalue"] = json_or_text("returnvalue", row.returnvalue, garbled)
@@ -94,23 +94,43 @@ def row_object(row: Row, state: JobState) -> dict[str, object]:
 
 
 def hash_fields(picked: Sequence[str]) -> tuple[str, ...]:
-    """The fields of a job's hash that `picked_object` needs besides `LIST_FIELDS`."""
-    return tuple(name for name in CONTENT if name in picked and name not in LIST_FIELDS)
+    """The fields of a job's hash that `picked_object` prints at full length, if they are picked."""
+    return tuple(name for name in CONTENT if name in picked)
 
 
 def picked_object(
     row: Row, state: JobState, fields: Mapping[str, str | None], picked: Sequence[str]
 ) -> dict[str, object]:
-    """A job with only the members picked from `EXPORT_FIELDS`, at full length."""
+    """A job with only the members picked from `EXPORT_FIELDS` but the queue, at full length.
+
+    Args:
+        row: the job.
+        state: its state.
+        fields: what of its hash is printed at full length: failedReason, and `hash_fields`.
+        picked: the members.
+    """
     garbled = list(row.garbled)
-    found = row_object(row, state)
-    found["failed_reason"] = fields.get("failedReason")
-    for name in CONTENT:
-        if name in picked:
-            found[name] = json_or_text(name, fields.get(name), garbled)
-    names = dict.fromkeys(("id", *picked))
-    members = {name: found[name] for name in names if name in found}  # not the queue's
-    return members | {"missing": row.missing, "garbled": garbled}
+    content = {
+        name: json_or_text(name, fields.get(name), garbled) for name in CONTENT if name in picked
+    }
+    members: dict[str, object] = {"id": row.id}
+    for name in picked:
+        if name in content:
+            members[name] = content[name]
+        elif name == "state":
+            members[name] = state.value
+        elif name == "failed_reason":
+            members[name] = fields.get("failedReason")
+        elif name == "parent":
+            members[name] = _parent(row)
+        elif name not in ("id", "queue"):
+            members[name] = None if row.missing else getattr(row, name)
+    members["missing"], members["garbled"] = row.missing, garbled
+    return members
+
+
+def _parent(row: Row) -> dict[str, str] | None:
+    return parent_object(split_job_key(row.parent_key) if row.parent_key else None)
 
 
 def result_object(result: Result, state: str) -> dict[str, object]:
