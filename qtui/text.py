@@ -152,3 +152,12 @@ def milliseconds_of(text: str) -> int | None:
     if not pieces or "".join(number + unit for number, unit in pieces) != text:
         return None
     return round(sum(float(number) * _IN_MS[unit] for number, unit in pieces))
+
+
+def short(number: int) -> str:
+    """A count in at most five characters: ``9,120``, ``41k``, ``1.2M``."""
+    if number < 10_000:
+        return count(number)
+    if number < 1_000_000:
+        return f"{number // 1000}k"
+    return f"{number / 1_000_000:.1f}M" if number < 100_000_000 else f"{number // 1_000_000}M"

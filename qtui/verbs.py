@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -48,6 +49,18 @@ class Verb(StrEnum):
         """Whether a job with code 1 has left the state that it was in."""
         return self not in (Verb.EDIT, Verb.ADD, Verb.DUPLICATE, Verb.UNDO)
 
+
+QUEUES: Final = "queues"
+"""The kind of selection of an action on whole queues, whose ids are base keys."""
+
+SCHEDULERS: Final = "schedulers"
+"""The kind of selection of an action on schedulers of one queue."""
+
+NOUNS: Final[Mapping[str, str]] = {QUEUES: "queue", SCHEDULERS: "scheduler"}
+"""What an action changes, by the kind of its selection; jobs where none is named."""
+
+RESUMABLE: Final = frozenset({Verb.RETRY, Verb.PROMOTE, Verb.REMOVE, Verb.UNDO})
+"""Actions that the journal can resume."""
 
 _DONE: Final = {
     Verb.RETRY: "retried",

@@ -20,8 +20,9 @@ from qtui.commands.shared.ndjson import row_object
 from qtui.commands.shared.output import Cell, Column, Table
 from qtui.commands.shared.run import DONE, NOT_ALL, CommandError, Workplace
 from qtui.text import count, plain, plural
-from qtui.views.columns import Tone, cells
+from qtui.views.columns import cells
 from qtui.views.flow_rows import node_state
+from qtui.views.tone import Tone
 
 _PAGE: Final = 250
 _MOST_CHILDREN: Final = 50

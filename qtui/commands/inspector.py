@@ -1,78 +1,47 @@
-"""Opens the inspector. Errors that can be known before the screen is painted end it before."""
+"""Opens the inspector: paints first, then imports what it needs and asks Redis.
+
+Errors that can be known before the screen is painted end it before.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
 from difflib import get_close_matches
-from pathlib import Path
-from typing import Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
-from qtui.bullmq.connection.client import (
-    Client,
-    RedisFault,
-    Server,
-    Target,
-    connect,
-    identify,
-    nodes_of,
-)
-from qtui.bullmq.connection.origin import read_origin
-from qtui.bullmq.keys import QueueKey
-from qtui.commands.shared.run import USAGE, CommandError, Workplace, forbidden
+from qtui.bullmq.connection.faults import RedisFault
+from qtui.commands.shared.run import USAGE, CommandError, Workplace
 from qtui.folders import theme_file
-from qtui.operations.engine.action import JobAction
-from qtui.operations.engine.campaign import Campaign
-from qtui.operations.engine.pace import Pace
-from qtui.operations.flow_rerun.plan import RerunPlan
-from qtui.operations.flow_rerun.rerun import Rerun
-from qtui.operations.journal.reading import JournalError, read_header
-from qtui.operations.planning.plan import Plan, Resets
-from qtui.operations.planning.proposal import ActionPlan, PlanOptions
-from qtui.operations.planning.several import SeveralPlans
-from qtui.operations.promote.resuming import resume_promotion
-from qtui.operations.remove.resuming import resume_removal
-from qtui.operations.resuming.interrupted import Interrupted
-from qtui.operations.resuming.recorder import Recorder
-from qtui.operations.retry.everywhere import KIND, RetryEverywhere
-from qtui.operations.retry.resuming import resume_everywhere, resume_retry
-from qtui.operations.retry.retry import Retry
-from qtui.operations.undo.resuming import InterruptedUndo
-from qtui.settings import Marked, Settings
 from qtui.text import plain
 from qtui.ui.actions import ACTIONS, RETIRED
 from qtui.ui.app import QtuiApp
-from qtui.ui.session import Opening, Session
+from qtui.ui.opening import Opening
 from qtui.ui.themes import THEMES
-from qtui.verbs import Verb, verb_of
 
-_RESUMED: Final = (Verb.RETRY, Verb.REMOVE, Verb.PROMOTE)
+if TYPE_CHECKING:
+    from qtui.bullmq.connection.client import Client, Server, Target
+    from qtui.settings import Marked
+    from qtui.ui.session import Session
 
-_UNPAINTED: Final = 0.3
-"""Seconds to wait for the server before the screen is painted without it."""
+_CLIENT: Final = "qtui.bullmq.connection.client"
+_REST: Final = ("qtui.commands.session", "qtui.ui.inspector.screen", "qtui.ui.dialogs.help")
+"""What is imported behind the first frame: as much work as all before it, three times."""
 
 
 def inspect(place: Workplace) -> int:
     """Runs the inspector until the user quits."""
     _check_keys(place.settings.keys)
     _check_theme(place.settings.theme)
-    return asyncio.run(_inspect(place))
-
-
-async def _inspect(place: Workplace) -> int:
-    opening = asyncio.ensure_future(_open(place))
-    try:
-        await asyncio.wait({opening}, timeout=_UNPAINTED)
-        app = QtuiApp(
-            opening.result()
-            if opening.done()
-            else Opening(place.settings, place.target.shown, opening, (RedisFault, CommandError)),
-            theme_file=theme_file(),
-        )
-        await app.run_async()
-    finally:
-        opening.cancel()
+    opening = Opening(
+        settings=place.settings,
+        shown=place.target.shown,
+        session=lambda: _open(place),
+        failures=(RedisFault, CommandError),
+    )
+    app = QtuiApp(opening, theme_file=theme_file())
+    asyncio.run(app.run_async())
     if app.failure is not None:
         raise app.failure
     return app.return_code or 0
@@ -81,17 +50,31 @@ async def _inspect(place: Workplace) -> int:
 async def _open(place: Workplace) -> Session:
     """The session, once the server has said what it is.
 
+    Modules are imported in a thread, one after the other, so that keys are read meanwhile, and
+    while Redis is asked.
+
     Raises:
         RedisFault: the server is unreachable or refuses, or it can't hold queues.
+        CommandError: profiles contradict each other.
     """
-    server, target, guards = await place.asked(lambda client: _meet(client, place))
-    settings = place.settings.guarded(guards)
-    client = connect(target, read_only=settings.read_only)
-    return make_session(settings, target, client, server, journal=place.journal, note=place.note)
+    await asyncio.to_thread(import_module, _CLIENT)
+    met, _ = await asyncio.gather(
+        place.asked(lambda client: _meet(client, place)), asyncio.to_thread(_import_rest)
+    )
+    from qtui.commands.session import session_of
+
+    return session_of(place, *met)
+
+
+def _import_rest() -> None:
+    for name in _REST:
+        import_module(name)
 
 
 async def _meet(client: Client, place: Workplace) -> tuple[Server, Target, list[Marked]]:
     """The server, the target (a cluster if it is one), and what profiles say of its nodes."""
+    from qtui.bullmq.connection.client import identify, nodes_of
+
     server, target = await identify(client), place.target
     nodes = await nodes_of(client)
     if not nodes:
@@ -118,90 +101,3 @@ def _check_keys(keys: Mapping[str, str]) -> None:
             raise CommandError(
                 f'[keys] in the config file: unknown action "{plain(name)}"{hint}', USAGE
             )
-
-
-def make_session(
-    settings: Settings,
-    target: Target,
-    client: Client,
-    server: Server,
-    *,
-    journal: Path,
-    note: str = "",
-) -> Session:
-    """What the screen works with. It gets ways to write only here: those of allowed actions.
-
-    Args:
-        settings: the user's settings.
-        target: the address.
-        client: the connection.
-        server: the server that answers there.
-        journal: the folder that campaigns are recorded in.
-        note: a note for the status line.
-    """
-    session = Session(settings, target, client, server, None, journal=journal, note=note)
-    allowed = settings.allowed
-    if not allowed:
-        return session
-    where = target.shown
-    from qtui.bullmq.writers.remove import RemoveWriter
-    from qtui.bullmq.writers.rerun import RerunWriter
-    from qtui.bullmq.writers.retry import RetryWriter
-
-    record = Recorder(folder=journal, where=where, how="the inspector")
-
-    def check(verb: Verb) -> None:
-        if why := forbidden(settings, verb):
-            raise JournalError(why)
-
-    def carry(plan: ActionPlan, options: PlanOptions, reason: str) -> Campaign[JobAction]:
-        check(plan.verb)
-        action = plan.action(client, options)
-        return Campaign(client, action, options.pace, record=replace(record, reason=reason))
-
-    async def resume(name: str) -> Campaign[JobAction]:
-        header = await asyncio.to_thread(read_header, journal, name)
-        verb = verb_of(header.action)
-        if verb is not None:
-            check(verb)
-        key = QueueKey(header.queue, header.prefix).key("meta")
-        origin = await read_origin(client, key)
-        if verb is Verb.UNDO:
-            undo = await asyncio.to_thread(InterruptedUndo.take, journal, name, where, origin)
-            return await undo.campaign(client)
-        resumed = verb if verb in _RESUMED and verb else Verb.RETRY  # which refuses any other
-
-        def take() -> Interrupted:
-            return Interrupted.take(journal, name, where, origin, verb=resumed)
-
-        taken = await asyncio.to_thread(take)
-        if resumed is Verb.REMOVE:
-            return await resume_removal(taken, client, RemoveWriter(client))
-        if resumed is Verb.PROMOTE:
-            return await resume_promotion(taken, client)
-        if header.selection.kind == KIND:
-            return await resume_everywhere(taken, client, RetryWriter(client))
-        return await resume_retry(taken, client, RetryWriter(client))
-
-    def retry(
-        plan: Plan | SeveralPlans, resets: Resets, pace: Pace, reason: str
-    ) -> Campaign[JobAction]:
-        writer = RetryWriter(client)
-        if isinstance(plan, Plan):
-            action: JobAction = Retry(client, writer, plan, resets)
-        else:
-            action = RetryEverywhere(client, writer, plan.plans, resets, canary=pace.canary)
-        return Campaign(client, action, pace, record=replace(record, reason=reason))
-
-    def rerun(plan: RerunPlan, resets: Resets, reason: str) -> Campaign[Rerun]:
-        action = Rerun(client, RerunWriter(client), plan, resets)
-        return Campaign(client, action, record=replace(record, reason=reason))
-
-    return replace(
-        session,
-        allowed=allowed,
-        carry=carry,
-        campaign=retry if Verb.RETRY in allowed else None,
-        resume=resume,
-        rerun=rerun if Verb.RERUN in allowed else None,
-    )

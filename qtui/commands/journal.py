@@ -16,7 +16,7 @@ from qtui.commands.shared.ndjson import row_object
 from qtui.commands.shared.output import Cell, Column, Paper, Table
 from qtui.commands.shared.run import DONE, NOT_ALL, USAGE, CommandError, Workplace
 from qtui.folders import MOVED_BY, NOWHERE
-from qtui.operations.journal.lines import NOUNS, Snapshot
+from qtui.operations.journal.lines import Snapshot
 from qtui.operations.journal.pruning import prunable, prune
 from qtui.operations.journal.reading import (
     UNREADABLE,
@@ -32,6 +32,7 @@ from qtui.operations.journal.reading import (
 )
 from qtui.text import age, count, plain, plural
 from qtui.text import size as size_of
+from qtui.verbs import NOUNS
 from qtui.views.campaigns import (
     Story,
     before_words,
@@ -44,7 +45,8 @@ from qtui.views.campaigns import (
     read_story,
     state_before,
 )
-from qtui.views.columns import HEADS, Tone, cells
+from qtui.views.columns import HEADS, cells
+from qtui.views.tone import Tone
 
 _GROUPS_SHOWN: Final = 30
 _PAGE: Final = 200

@@ -30,7 +30,7 @@ from qtui.operations.following.outcome import Fate
 from qtui.operations.planning.plan import Resets
 from qtui.text import count, first_line, plain, plural
 from qtui.verbs import Verb
-from qtui.views.columns import Tone
+from qtui.views.tone import Tone
 
 _MOST_STEPS: Final = 30
 _LOOK: Final = 0.5

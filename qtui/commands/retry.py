@@ -35,7 +35,7 @@ from qtui.operations.retry.retry import Retry
 from qtui.operations.supply.selection import Selection, chosen, query
 from qtui.text import count, plain, plural
 from qtui.verbs import Verb
-from qtui.views.columns import Tone
+from qtui.views.tone import Tone
 
 _MOST_GROUPS: Final = 30
 _IN_WORDS: Final = 20

@@ -27,7 +27,7 @@ from qtui.operations.retry.everywhere import KIND, RetryEverywhere
 from qtui.operations.retry.resuming import resume_everywhere
 from qtui.text import count, plain, plural
 from qtui.verbs import Verb
-from qtui.views.columns import Tone
+from qtui.views.tone import Tone
 
 _MOST_GROUPS: Final = 30
 _MOST_WARNINGS: Final = 12

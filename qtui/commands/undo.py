@@ -32,15 +32,15 @@ from qtui.commands.shared.run import (
     Workplace,
 )
 from qtui.commands.shared.sending import carry_out, send
-from qtui.operations.journal.lines import NOUNS
 from qtui.operations.journal.reading import JournalError, UnknownCampaign, find, read_header
 from qtui.operations.resuming.same_server import OtherServer
 from qtui.operations.undo.plan import UndoPlan, latest, make_undo_plan
 from qtui.operations.undo.resuming import InterruptedUndo
 from qtui.operations.undo.undo import Undo
 from qtui.text import age, count, first_line, plain, plural
-from qtui.verbs import Verb
-from qtui.views.columns import Tone, place_words
+from qtui.verbs import NOUNS, Verb
+from qtui.views.columns import place_words
+from qtui.views.tone import Tone
 
 LAST: Final = "last"
 """The name of the last operation, so that ids can follow it."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import events
 from textual.actions import ActionParseResult
@@ -22,16 +22,18 @@ from typing_extensions import override
 from qtui.ui.acting import Acting
 from qtui.ui.actions import Action, Where
 from qtui.ui.dialogs.base import Dialog
-from qtui.ui.dialogs.help import HelpScreen, working_keys
 from qtui.ui.dialogs.palette import Palette
-from qtui.ui.inspector.screen import Inspector
 from qtui.ui.keys import actions_of, keys_of
 from qtui.ui.late_keys import LateKeys
+from qtui.ui.opening import Opening
 from qtui.ui.screens.connecting import ConnectScreen
-from qtui.ui.session import Opening, Session
 from qtui.ui.terminal import INTERRUPTED, TerminalApp
 from qtui.ui.themes import DEFAULT, THEMES, keep, kept, readable
 from qtui.ui.widgets.typed_line import TypedLine
+
+if TYPE_CHECKING:
+    from qtui.ui.inspector.screen import Inspector
+    from qtui.ui.session import Session
 
 _FAREWELL: Final = 0.3
 """Seconds for which the end waits for the connections to close."""
@@ -57,7 +59,7 @@ class QtuiApp(TerminalApp):
     def __init__(self, session: Session | Opening, *, theme_file: Path | None = None) -> None:
         super().__init__()
         self._theme_file = theme_file
-        self.session = session if isinstance(session, Session) else None
+        self.session = None if isinstance(session, Opening) else session
         self.failure: Exception | None = None
         """Why there was no session to be had; the app has ended then."""
         self._opening = session
@@ -67,38 +69,42 @@ class QtuiApp(TerminalApp):
         self.set_keymap(dict(self._settings.keys))
         self._inspector: Inspector | None = None
 
-    def on_mount(self) -> None:
-        """Opens the inspector, as soon as the server has answered."""
+    async def on_mount(self) -> None:
+        """Opens the inspector, behind a first frame where the session is still to be made."""
         self.theme_changed_signal.subscribe(self, self._keep_theme)
-        if isinstance(self._opening, Session):
-            self._inspect(self._opening)
-        else:
-            self.push_screen(ConnectScreen(self._opening.shown, self._show_inspector))
-            self.run_worker(self._open(self._opening), group="open", exit_on_error=False)
+        if not isinstance(self._opening, Opening):
+            await self.push_screen(self._new_inspector(self._opening))
+            return
+        opening = self._opening
+        waiting = ConnectScreen(opening.shown, self._show_inspector)
+        await self.push_screen(waiting)
+        waiting.call_after_refresh(self._open_session, opening)
 
-    async def _open(self, opening: Opening) -> None:
-        try:
-            session = await opening.session
-        except opening.failures as failure:
-            self.failure = failure
-            self.exit()
-        else:
-            self._inspect(session)
+    def _open_session(self, opening: Opening) -> None:
+        async def open_it() -> None:
+            try:
+                self.session = await opening.session()
+            except opening.failures as failure:
+                self.failure = failure
+                self.exit()
+            else:
+                self._show_inspector()
 
-    def _inspect(self, session: Session) -> None:
-        self.session = session
-        self._show_inspector()
+        self.run_worker(open_it(), group="open", exit_on_error=False)
+
+    def _new_inspector(self, session: Session, typed_ahead: Sequence[events.Key] = ()) -> Inspector:
+        from qtui.ui.inspector.screen import Inspector
+
+        self._inspector = Inspector(session, typed_ahead)
+        return self._inspector
 
     def _show_inspector(self) -> None:
         """Shows it in place of the screen that waits; help that is open there is read first."""
-        if self.session is None or self._inspector is not None:
+        waiting = self.screen
+        if self.session is None or not isinstance(waiting, ConnectScreen):
             return
-        if isinstance(self.screen, ConnectScreen):
-            self._inspector = Inspector(self.session)
-            self.switch_screen(self._inspector)
-        elif isinstance(self._opening, Session):
-            self._inspector = Inspector(self.session)
-            self.push_screen(self._inspector)
+        if self._inspector is None:
+            self.switch_screen(self._new_inspector(self.session, waiting.typed_ahead))
 
     async def on_unmount(self) -> None:
         """Closes the journal of the latest campaign, and the connections."""
@@ -173,6 +179,8 @@ class QtuiApp(TerminalApp):
 
     def action_help(self) -> None:
         """Shows the keys that work here."""
+        from qtui.ui.dialogs.help import HelpScreen, working_keys
+
         screen = self.screen
         first = screen.PARTS if isinstance(screen, Acting) else ()
         keys = working_keys(screen)

@@ -104,15 +104,3 @@ class Session:
     def explain(self, error: BaseException) -> str:
         """One line on what went wrong, without a password."""
         return str(explain(error, self.target))
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """A session that is not there yet: the server has not answered so far."""
-
-    settings: Settings
-    shown: str
-    """The server's address, without a password."""
-    session: Awaitable[Session]
-    failures: tuple[type[Exception], ...]
-    """What it raises where there is no session to be had; the rest is a fault of ours."""

@@ -32,7 +32,6 @@ from typing import Final, TypeAlias
 import rich
 from rich.console import RenderableType
 from rich.segment import Segments
-from rich.traceback import Traceback
 from textual import constants, events
 from textual._styles_cache import StylesCache
 from textual._xterm_parser import XTermParser
@@ -574,6 +573,8 @@ class TerminalApp(App[None]):
         super()._handle_exception(error)
 
     def _fatal_error(self) -> None:
+        from rich.traceback import Traceback  # with Pygments, 10 ms
+
         # Textual's shows the local variables, of which one may be a password.
         trace = Traceback(show_locals=False, width=None, suppress=[rich])
         self._exit_renderables.append(Segments(self.console.render(trace, self.console.options)))

@@ -14,22 +14,15 @@ from qtui.bullmq.model import LIST_FIELDS, JobState, Row, row
 from qtui.bullmq.signature import signature
 from qtui.bullmq.signature.headline import reason_of, spoken
 from qtui.operations.following.outcome import Fate, Outcome
-from qtui.operations.journal.lines import (
-    NOUNS,
-    QUEUES,
-    Header,
-    JournalLine,
-    Snapshot,
-    outcome_of,
-    result_of,
-)
+from qtui.operations.journal.lines import Header, JournalLine, Snapshot, outcome_of, result_of
 from qtui.operations.journal.reading import Summary, find, read_header, read_lines, rebuilt
 from qtui.operations.planning.plan import Resets
 from qtui.operations.resuming.interrupted import pace_of
 from qtui.text import count, first_line, plain, plural
-from qtui.verbs import Verb
-from qtui.views.columns import Tone, Verdict, verdict
+from qtui.verbs import NOUNS, QUEUES, Verb
+from qtui.views.columns import Verdict, verdict
 from qtui.views.document import Pairs, Section
+from qtui.views.tone import Tone
 
 FIRST: Final = 20
 """Jobs shown per campaign."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 from qtui.bullmq.codes import RELEASED, REMOVED, Code, Result, meaning, with_reason
@@ -14,19 +13,10 @@ from qtui.bullmq.verdicts.verdict import LATE
 from qtui.operations.following.outcome import Fate, Outcome
 from qtui.text import age, count, first_line, plain, size
 from qtui.verbs import Verb, done_by
+from qtui.views.tone import Tone
 
 _DELAY_SCORE: Final = 4096
 """Scores in delayed are due times in ms, multiplied by this (all releases)."""
-
-
-class Tone(StrEnum):
-    """What a cell's colour means; the text says it too."""
-
-    PLAIN = "plain"
-    BAD = "bad"
-    GOOD = "good"
-    BUSY = "busy"
-    FAINT = "faint"
 
 
 def share(room: int, id: int, name: int, what: int) -> tuple[int, int]:

@@ -18,8 +18,8 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.signature.headline import spoken
 from qtui.text import count, plain, plural
-from qtui.views.columns import Tone
 from qtui.views.job_document import moment
+from qtui.views.tone import Tone
 
 CHILDREN_A_PAGE: Final = 100
 """Children read at a time."""

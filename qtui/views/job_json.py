@@ -6,13 +6,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from json.encoder import encode_basestring_ascii
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
 from qtui.bullmq.model import LIST_FIELDS, Row
-from qtui.bullmq.reads.job import Job
 from qtui.views.large_json import LARGE, one_line
+
+if TYPE_CHECKING:
+    from qtui.bullmq.reads.job import Job
 
 CONTENT: Final = ("data", "opts", "progress", "returnvalue", "stacktrace")
 """Fields of a job's hash that hold JSON."""

@@ -12,17 +12,12 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import VANISHED, Campaign, Phase
-from qtui.operations.journal.lines import NOUNS
 from qtui.operations.queues.queue_action import QueueAction
 from qtui.operations.retry.everywhere import KIND as SEVERAL
 from qtui.operations.retry.everywhere import queues_of
 from qtui.text import count, first_line, plain, plural, rough
-from qtui.verbs import Verb, verb_of
+from qtui.verbs import NOUNS, RESUMABLE, Verb, verb_of
 from qtui.views.queues.pulse import per_second
-
-RESUMABLE: Final = frozenset({Verb.RETRY, Verb.PROMOTE, Verb.REMOVE, Verb.UNDO})
-"""Actions that the journal can resume."""
-
 
 _WINDOW: Final = 10.0
 """Seconds over which the speed of a campaign is taken."""

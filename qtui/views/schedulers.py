@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 from qtui.bullmq.schedulers.scheduler import Condition, Scheduler
 from qtui.operations.schedulers.words import condition, iteration_place, moment, schedule, until
 from qtui.text import age, count, plain
-from qtui.views.columns import Tone
 from qtui.views.document import Json, Pairs, Section
+from qtui.views.tone import Tone
 
 HEADS: Final = ("scheduler", "job", "schedule", "next", "last", "runs", "state")
 """The columns of a list of schedulers; the last one takes what is left of a line."""

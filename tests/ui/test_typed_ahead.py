@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
+import pytest
 import redis.asyncio
 from textual.command import CommandList
 
+from qtui.bullmq.connection.client import identify, open_client, parse_target
 from qtui.bullmq.keys import QueueKey
+from qtui.commands.session import make_session
+from qtui.settings import Settings
+from qtui.ui.app import QtuiApp
 from qtui.ui.dialogs.palette import Palette
+from qtui.ui.opening import Opening
+from qtui.ui.screens import connecting
+from qtui.ui.session import Session
+from qtui.ui.widgets.typed_line import TypedLine
 from tests.seeds import raw_failed, raw_meta
-from tests.ui.driver import inspector
+from tests.ui.driver import Driver, inspector
 
 QUEUES = 12
 
@@ -42,3 +54,36 @@ async def test_page_keys_may_come_before_the_palette_has_lines(redis_url: str) -
         commands.highlighted = 0
         await driver.press("pagedown", "pageup")
         assert driver.app.screen is palette
+
+
+async def test_keys_pressed_while_redis_is_asked_for_the_first_time_reach_the_inspector(
+    redis_url: str,
+    client: redis.asyncio.Redis,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connecting, "TYPED_AHEAD", 60.0)
+    queue = QueueKey.of("bull", "payments")
+    await raw_meta(client, queue)
+    await raw_failed(client, ["1"], queue)
+    answers = asyncio.Event()
+    settings = Settings().without_ways()
+
+    async def session() -> Session:
+        await answers.wait()
+        target = parse_target(redis_url)
+        ours = await open_client(target, read_only=True)
+        return make_session(settings, target, ours, await identify(ours), journal=tmp_path)
+
+    opening = Opening(settings=settings, shown="redis://here", session=session, failures=())
+    app = QtuiApp(opening)
+    async with app.run_test(size=(120, 36), notifications=True) as pilot:
+        driver = Driver(app, pilot)
+        await driver.sees("connecting to redis://here")
+        for key in ("slash", "b", "o", "o"):
+            app.simulate_key(key)
+        await pilot.pause()
+        answers.set()
+        await driver.sees("payments")
+        await driver.sees("boo")
+        await driver.until(lambda: driver.inspector.query_one("#filter", TypedLine).value == "boo")

@@ -60,6 +60,11 @@ class Condition(StrEnum):
     UNKNOWN = "unknown"
     """A list that may hold its iteration could not be searched."""
 
+    @property
+    def is_dead(self) -> bool:
+        """Whether it never fires again, though it should."""
+        return self is Condition.DEAD
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Iteration:

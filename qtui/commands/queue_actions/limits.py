@@ -27,8 +27,8 @@ from qtui.operations.queues.limits import (
 )
 from qtui.text import plain, span
 from qtui.verbs import Verb
-from qtui.views.columns import Tone
 from qtui.views.limits import key_words, limit_lines
+from qtui.views.tone import Tone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

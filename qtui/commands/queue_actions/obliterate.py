@@ -19,7 +19,7 @@ from qtui.commands.shared.sending import send
 from qtui.operations.queues.obliterating import ObliteratePlan, plan_obliteration
 from qtui.text import plain
 from qtui.verbs import Verb
-from qtui.views.columns import Tone
+from qtui.views.tone import Tone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from qtui.commands.shared.sending import send
 from qtui.operations.queues.pausing import PausingPlan, plan_pausing
 from qtui.text import plain
 from qtui.verbs import Verb
-from qtui.views.columns import Tone
+from qtui.views.tone import Tone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from qtui.commands.shared.report import ActionReport
 from qtui.commands.shared.run import DONE, NOT_ALL, REDIS, Workplace
 from qtui.text import count, first_line, plain, plural
 from qtui.verbs import Verb
-from qtui.views.columns import Tone
+from qtui.views.tone import Tone
 
 
 class QueueReport(ActionReport):

@@ -14,8 +14,8 @@ from qtui.commands.shared.find import find_queue, find_queues, say_none
 from qtui.commands.shared.output import Paper, ProgressLine
 from qtui.commands.shared.run import DONE, NOT_ALL, USAGE, Workplace
 from qtui.text import plain, plural
-from qtui.views.columns import Tone
 from qtui.views.queues.findings import left_out, price, progress_words
+from qtui.views.tone import Tone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,6 @@ from qtui.commands.shared.find import ALL_QUEUES, find_queue, find_queues, say_n
 from qtui.commands.shared.output import Cell, Column, ProgressLine, Table
 from qtui.commands.shared.run import REDIS, USAGE, CommandError, Workplace
 from qtui.text import age, count, plain, plural
-from qtui.views.columns import Tone
 from qtui.views.errors.groups import (
     GROUP_FIELDS,
     ErrorGroup,
@@ -24,6 +23,7 @@ from qtui.views.errors.groups import (
     group_errors,
     group_words,
 )
+from qtui.views.tone import Tone
 
 
 def list_errors(

@@ -20,7 +20,8 @@ from qtui.commands.shared.ndjson import hash_fields, picked_object, row_object
 from qtui.commands.shared.output import Cell, Column, ProgressLine, Table
 from qtui.commands.shared.run import REDIS, USAGE, CommandError, Workplace
 from qtui.text import count, plain, plural
-from qtui.views.columns import HEADS, Tone, cells
+from qtui.views.columns import HEADS, cells
+from qtui.views.tone import Tone
 
 _PAGE: Final = 200
 """Jobs read per page."""

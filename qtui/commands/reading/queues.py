@@ -21,7 +21,7 @@ from qtui.commands.shared.output import Cell, Column, Paper, Table
 from qtui.commands.shared.run import USAGE, Workplace
 from qtui.settings import Settings
 from qtui.text import count, plain
-from qtui.views.columns import Tone
+from qtui.views.tone import Tone
 
 _AT_ONCE: Final = 100
 """Queues whose counts are read per round trip."""

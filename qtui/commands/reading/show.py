@@ -15,11 +15,11 @@ from qtui.commands.shared.find import ALL_QUEUES, find_queue, find_queues, hint,
 from qtui.commands.shared.output import Paper
 from qtui.commands.shared.run import DONE, NOT_ALL, USAGE, CommandError, Workplace
 from qtui.text import lines, plain, plural, size
-from qtui.views.columns import Tone
 from qtui.views.document import Body, Json, Log, Pairs, Pending, Section, Stack, Text
 from qtui.views.job_document import job_sections
 from qtui.views.job_json import job_object
 from qtui.views.large_json import LARGE, NoJson, pretty_lines
+from qtui.views.tone import Tone
 
 _AT_ONCE: Final = 1000
 """Lines written at a time."""

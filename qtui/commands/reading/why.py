@@ -10,7 +10,7 @@ from qtui.commands.shared.find import find_queue
 from qtui.commands.shared.output import Paper
 from qtui.commands.shared.run import DONE, NOT_ALL, Workplace
 from qtui.text import plain
-from qtui.views.columns import Tone
+from qtui.views.tone import Tone
 
 _TONES = {
     Weight.FINE: Tone.GOOD,

@@ -8,15 +8,17 @@ so that ids stay distinct and can be passed back to qtui.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from qtui.bullmq.codes import Code, Result, meaning
-from qtui.bullmq.dialect import QueueEvidence
 from qtui.bullmq.keys import split_job_key
 from qtui.bullmq.model import JobState, QueueStatus, Row
-from qtui.operations.following.outcome import OutcomeTally
 from qtui.text import first_line
 from qtui.views.job_json import CONTENT, job_object, json_or_text, line, numbers, parent_object
+
+if TYPE_CHECKING:
+    from qtui.bullmq.dialect import QueueEvidence
+    from qtui.operations.following.outcome import OutcomeTally
 
 __all__ = [
     "EXPORT_FIELDS",

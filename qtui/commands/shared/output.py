@@ -21,7 +21,7 @@ from rich.cells import cell_len, set_cell_size
 
 from qtui.commands.shared.ndjson import line
 from qtui.text import count, plural
-from qtui.views.columns import Tone
+from qtui.views.tone import Tone
 
 _COLOURS: Final = {Tone.BAD: "red", Tone.GOOD: "green", Tone.BUSY: "yellow"}
 _GAP: Final = "  "

@@ -14,7 +14,8 @@ from qtui.operations.following.outcome import OutcomeTally
 from qtui.operations.planning.plan import Forecast
 from qtui.text import count, first_line, plain, plural
 from qtui.verbs import Verb
-from qtui.views.columns import Tone, place_words, verdict
+from qtui.views.columns import place_words, verdict
+from qtui.views.tone import Tone
 
 _IN_SUMMARY: Final = {
     Code.NO_SUCH_JOB: "gone (-1)",

@@ -260,7 +260,7 @@ def _open(flags: Flags, stack: ExitStack, out: Paper, err: Paper) -> Workplace:
 
 
 def _target(settings: Settings) -> Target:
-    from qtui.bullmq.connection.client import Reach, parse_target
+    from qtui.bullmq.connection.target import Reach, parse_target
 
     target = parse_target(settings.redis)
     surroundings = Reach(

@@ -21,12 +21,11 @@ from qtui.commands.shared.run import INTERRUPTED, NOT_ALL, REDIS, CommandError, 
 from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.engine.pace import UNBOUNDED, Pace
-from qtui.operations.journal.lines import NOUNS
 from qtui.operations.journal.reading import JournalError
 from qtui.operations.queues.queue_action import QueueAction
 from qtui.operations.resuming.recorder import Recorder
 from qtui.text import count, plain, plural
-from qtui.verbs import Verb
+from qtui.verbs import NOUNS, Verb
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 

@@ -16,7 +16,7 @@ from qtui.commands.shared.sending import send
 from qtui.operations.engine.action import JobAction
 from qtui.text import first_line
 from qtui.verbs import Verb
-from qtui.views.columns import Tone
+from qtui.views.tone import Tone
 
 _WHY: Final = {
     Code.NOT_IN_STATE: "it has changed meanwhile",

@@ -47,15 +47,6 @@ only this format would take any other action for a retry."""
 TEXTS_SINCE: Final = 2
 """The first format in which a line may refer to a text."""
 
-QUEUES: Final = "queues"
-"""The kind of selection of an action on whole queues, whose ids are base keys."""
-
-SCHEDULERS: Final = "schedulers"
-"""The kind of selection of an action on schedulers of one queue."""
-
-NOUNS: Final[Mapping[str, str]] = {QUEUES: "queue", SCHEDULERS: "scheduler"}
-"""What an action changes, by the kind of its selection; jobs where none is named."""
-
 CHOSEN: Final = 1000
 """Most chosen jobs in one line."""
 

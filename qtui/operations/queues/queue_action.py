@@ -17,9 +17,9 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.writers.batch import Batch, Picked
 from qtui.bullmq.writers.queues import QueueStep
 from qtui.operations.engine.action import Seen
-from qtui.operations.journal.lines import QUEUES, Header, Snapshot, WrittenSelection, snapshot_lines
+from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection, snapshot_lines
 from qtui.operations.journal.texts import Texts
-from qtui.verbs import Verb
+from qtui.verbs import QUEUES, Verb
 
 
 class QueueChange(Protocol):

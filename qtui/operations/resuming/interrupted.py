@@ -18,7 +18,7 @@ from qtui.bullmq.model import JobState
 from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.engine.pace import Pace
-from qtui.operations.journal.lines import QUEUES, Header
+from qtui.operations.journal.lines import Header
 from qtui.operations.journal.reading import (
     JournalError,
     Progress,
@@ -33,7 +33,7 @@ from qtui.operations.resuming.same_server import check_is_here
 from qtui.operations.supply.selection import Chosen, Query, Selection
 from qtui.operations.supply.supply import Before
 from qtui.text import plural
-from qtui.verbs import Verb
+from qtui.verbs import QUEUES, Verb
 
 A = TypeVar("A", bound=JobAction)
 

@@ -13,7 +13,7 @@ from qtui.bullmq.codes import Code, Result, meaning
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.origin import Origin, read_origin
 from qtui.bullmq.keys import QueueKey
-from qtui.operations.journal.lines import NOUNS, Header
+from qtui.operations.journal.lines import Header
 from qtui.operations.journal.reading import (
     JournalError,
     Summary,
@@ -28,7 +28,7 @@ from qtui.operations.undo.inverse import Inverse
 from qtui.operations.undo.registry import make_inverse, refusal
 from qtui.operations.undo.undo import Undo
 from qtui.text import count, plain, plural
-from qtui.verbs import Verb
+from qtui.verbs import NOUNS, Verb
 
 AT_ONCE: Final = 250
 """Jobs whose places are read in one round trip."""

@@ -19,13 +19,13 @@ from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.writers.batch import Batch, Picked
 from qtui.operations.engine.action import Seen
-from qtui.operations.journal.lines import NOUNS, Header, WrittenSelection
+from qtui.operations.journal.lines import Header, WrittenSelection
 from qtui.operations.journal.texts import Texts
 from qtui.operations.undo.deeds import Deeds
 from qtui.operations.undo.everywhere import EachQueue
 from qtui.operations.undo.inverse import Deed, Expected
 from qtui.operations.undo.registry import OLDEST_FIRST, make_inverse
-from qtui.verbs import Verb
+from qtui.verbs import NOUNS, Verb
 
 KIND: Final = "undo"
 """The kind of selection in an undo's journal: the jobs that another operation changed."""

@@ -9,7 +9,6 @@ from typing import Final, TypeVar
 
 from qtui.bullmq.codes import Code
 from qtui.bullmq.keys import QueueKey
-from qtui.operations.journal.lines import NOUNS
 from qtui.operations.journal.reading import JournalError, Summary
 from qtui.operations.planning.proposal import ActionPlan, PlanOptions, Toggle
 from qtui.operations.promote.plan import PromotionPlan, make_promotion_plan
@@ -29,7 +28,7 @@ from qtui.ui.dialogs.action import ActionDialog, Progress, Request
 from qtui.ui.dialogs.plan import Confirmed
 from qtui.ui.inspector.campaigns import Campaigns
 from qtui.ui.inspector.live import LiveScreen
-from qtui.verbs import Verb
+from qtui.verbs import NOUNS, Verb
 from qtui.views.campaigns import queue_name
 from qtui.views.lists.board import Board
 

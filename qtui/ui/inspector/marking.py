@@ -10,7 +10,8 @@ from qtui.ui.inspector.live import LiveScreen
 from qtui.ui.keys import keys_by_id
 from qtui.ui.widgets.job_table import JobTable
 from qtui.views.lists.board import Board
-from qtui.views.lists.marks import MOST_MARKED, Painting
+from qtui.views.lists.marks import MOST_MARKED
+from qtui.views.lists.painting import Painting
 
 _GROUP: Final = "mark"
 

@@ -10,7 +10,6 @@ from qtui.bullmq.filter import Filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.operations.engine.pace import Pace
-from qtui.operations.journal.lines import NOUNS
 from qtui.operations.journal.reading import JournalError, Summary, unfinished
 from qtui.operations.planning.plan import Plan, Resets, make_plan
 from qtui.operations.planning.several import SeveralPlans, plan_several
@@ -22,9 +21,8 @@ from qtui.ui.inspector.campaigns import Campaigns
 from qtui.ui.inspector.changing import Changing
 from qtui.ui.inspector.live import LiveScreen
 from qtui.ui.screens.journal import JournalChoice, JournalScreen
-from qtui.verbs import Verb, verb_of
+from qtui.verbs import NOUNS, RESUMABLE, Verb, verb_of
 from qtui.views.lists.board import Board
-from qtui.views.running import RESUMABLE
 
 
 class Retrying:

@@ -83,7 +83,12 @@ _SAID_FOR: Final = 4.0
 
 
 class Inspector(LiveScreen):
-    """The main screen."""
+    """The main screen.
+
+    Args:
+        session: the connection, the settings, and who may write.
+        typed_ahead: keys that were pressed before there was a screen; pressed in the first queue.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = list(
         bindings(Where.INSPECTOR, Where.JOBS, Where.QUEUE, Where.APP)
@@ -106,9 +111,10 @@ class Inspector(LiveScreen):
     }
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, typed_ahead: Sequence[events.Key] = ()) -> None:
         super().__init__(session)
         self.board = Board(session.client, session.settings.scan_rate)
+        self._typed_ahead = typed_ahead
 
     @override
     def compose(self) -> ComposeResult:
@@ -316,6 +322,9 @@ class Inspector(LiveScreen):
     @on(QueueList.Selected)
     def _queue_selected(self, message: QueueList.Selected) -> None:
         self._show(self.board.look_at(message.queue))
+        keys, self._typed_ahead = self._typed_ahead, ()
+        for one in keys:  # as the terminal's: what a screen sends does not bubble beyond it
+            self.app.post_message(events.Key(one.key, one.character).set_sender(self.app))
 
     @on(StateTabs.Chosen)
     def _tab_chosen(self, message: StateTabs.Chosen) -> None:

@@ -20,6 +20,9 @@ from qtui.ui.widgets.bars import Bar, StatusLine
 _TICK = 1.0
 """Seconds between two drawings of the time that passed."""
 
+TYPED_AHEAD = 1.0
+"""Seconds in which keys are kept for the inspector, as a terminal keeps them for any program."""
+
 
 class ConnectScreen(Acting, Screen[None]):
     """Names the server and the seconds it has taken; the way out, the help and the palette work.
@@ -45,6 +48,8 @@ class ConnectScreen(Acting, Screen[None]):
         self._shown = shown
         self._resumed = resumed
         self._since = time.monotonic()
+        self.typed_ahead: list[events.Key] = []
+        """Keys for the inspector that were pressed before it was there."""
 
     @override
     def compose(self) -> ComposeResult:
@@ -67,11 +72,25 @@ class ConnectScreen(Acting, Screen[None]):
             [(" qtui  ", "strong"), (f"connecting to {self._shown} …{waited}", "")],
             [(" q quits ", "faint")],
         )
+        if self.typed_ahead and self._is_slow:
+            self.typed_ahead.clear()
+            self._say_slow()
+
+    @property
+    def _is_slow(self) -> bool:
+        return time.monotonic() - self._since >= TYPED_AHEAD
 
     def on_key(self, event: events.Key) -> None:
-        """Says why a key that needs the server does nothing."""
-        if event.key not in self.active_bindings:
-            self._say("Still connecting: q quits, all other keys work once Redis answers.")
+        """Keeps a key that needs the server; where that takes its time, says that it can't act."""
+        if event.key in self.active_bindings:
+            return
+        if self._is_slow:
+            self._say_slow()
+        else:
+            self.typed_ahead.append(event)
+
+    def _say_slow(self) -> None:
+        self._say("Still connecting: q quits, all other keys work once Redis answers.")
 
     @override
     def situation(self) -> Situation:

@@ -38,7 +38,7 @@ from qtui.views.errors.groups import (
     either,
     group_errors,
 )
-from qtui.views.lists.marks import Painting
+from qtui.views.lists.painting import Painting
 
 _LOWEST: Final = 16
 """Lines of the screen below which the list has all of them."""

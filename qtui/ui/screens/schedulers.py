@@ -36,9 +36,10 @@ from qtui.ui.widgets.cursor_list import CursorList
 from qtui.ui.widgets.document import DocumentView
 from qtui.ui.widgets.scheduler_list import SchedulerList
 from qtui.verbs import Verb
-from qtui.views.columns import Tone, Verdict
+from qtui.views.columns import Verdict
 from qtui.views.document import Document
 from qtui.views.schedulers import sections, worst_first
+from qtui.views.tone import Tone
 
 _MOST: Final = 1000
 """Schedulers that are listed; `qtui schedulers` lists them all."""

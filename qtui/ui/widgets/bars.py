@@ -16,9 +16,8 @@ from textual.widget import Widget
 
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, QueueStatus
-from qtui.text import count, plain, plural
+from qtui.text import count, plain, plural, short
 from qtui.ui.widgets.cursor_list import fit, ink, strip
-from qtui.ui.widgets.queue_list import short
 
 
 class Bar(Widget):

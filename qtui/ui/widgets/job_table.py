@@ -20,9 +20,10 @@ from textual.strip import Strip
 
 from qtui.bullmq.model import JobState, Row
 from qtui.ui.widgets.cursor_list import GAP, CursorList, fit, strip
-from qtui.views.columns import HEADS, Cells, Tone, Verdict, cells, share, stalled_words, when
+from qtui.views.columns import HEADS, Cells, Verdict, cells, share, stalled_words, when
 from qtui.views.lists.listing import Listing
 from qtui.views.lists.marks import Marks
+from qtui.views.tone import Tone
 
 _MINUTE: Final = 60_000
 _HOUR: Final = 3_600_000

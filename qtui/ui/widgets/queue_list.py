@@ -16,9 +16,9 @@ from textual.strip import Strip
 
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, QueueStatus
-from qtui.text import count, plain, rough
+from qtui.text import count, plain, rough, short
 from qtui.ui.widgets.cursor_list import CursorList, fit, fit_ends, strip
-from qtui.views.lists.marks import Painting
+from qtui.views.lists.painting import Painting
 from qtui.views.queues.bursts import Burst
 from qtui.views.queues.trends import MOST, SLOT, Trends
 from qtui.views.timeline import column
@@ -361,12 +361,3 @@ def _cells(columns: Sequence[_Column]) -> int:
 def _span(bars: int) -> str:
     """The time that a sparkline covers."""
     return rough(1000 * SLOT * bars).replace(" min", "m").replace(" s", "s")
-
-
-def short(number: int) -> str:
-    """A count in at most five characters: ``9,120``, ``41k``, ``1.2M``."""
-    if number < 10_000:
-        return count(number)
-    if number < 1_000_000:
-        return f"{number // 1000}k"
-    return f"{number / 1_000_000:.1f}M" if number < 100_000_000 else f"{number // 1_000_000}M"

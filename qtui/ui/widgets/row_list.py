@@ -14,8 +14,8 @@ from textual.message import Message
 from textual.strip import Strip
 
 from qtui.ui.widgets.cursor_list import CursorList, fit, fit_ends, strip
-from qtui.views.columns import Tone
 from qtui.views.queues.rows import GAP, Column, Row, widths
+from qtui.views.tone import Tone
 
 R = TypeVar("R", bound=Row)
 

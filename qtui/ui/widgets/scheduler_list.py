@@ -15,8 +15,9 @@ from textual.strip import Strip
 
 from qtui.bullmq.schedulers.scheduler import Scheduler
 from qtui.ui.widgets.cursor_list import GAP, CursorList, fit, fit_ends, strip
-from qtui.views.columns import Tone, Verdict
+from qtui.views.columns import Verdict
 from qtui.views.schedulers import HEADS, RIGHT, SchedulerCell, cells
+from qtui.views.tone import Tone
 
 _LEAST: Final = {"scheduler": 9, "job": 6, "schedule": 12, "next": 6, "last": 5, "runs": 6}
 """Cells of a column at the least; the state takes the rest."""

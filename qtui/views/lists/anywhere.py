@@ -11,8 +11,9 @@ from qtui.bullmq.keys import QueueKey, name_queues
 from qtui.bullmq.model import JobState, QueueStatus
 from qtui.bullmq.search.everywhere import Everywhere, FoundJob
 from qtui.text import count, plain, plural
-from qtui.views.columns import Tone, cells
+from qtui.views.columns import cells
 from qtui.views.queues.rows import NOTHING, Cell, Column
+from qtui.views.tone import Tone
 
 MOST_ROWS: Final = 10_000
 """Jobs that are listed; more are only counted."""

@@ -18,8 +18,8 @@ from qtui.bullmq.reads.events.feed import Missed, QueueEvent
 from qtui.bullmq.reads.page import KEPT
 from qtui.bullmq.signature.headline import cut_reason, headline
 from qtui.text import first_line, plain
-from qtui.views.columns import Tone
 from qtui.views.document import Json, Pairs, Section, Stack
+from qtui.views.tone import Tone
 
 MOST_KEPT: Final = 5_000
 """Events that are kept; what is older is dropped."""

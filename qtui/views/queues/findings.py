@@ -10,9 +10,9 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.verdicts.examination import Examination
 from qtui.bullmq.verdicts.finding import Finding, Mend
 from qtui.text import count, plain, plural
-from qtui.views.columns import Tone
 from qtui.views.document import Pairs, Section, Text
 from qtui.views.queues.rows import Cell, Column
+from qtui.views.tone import Tone
 
 _SIGN: Final = Column(name="", least=1, most=1)
 _QUEUE: Final = Column(name="queue", least=10, most=40)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
-from qtui.views.columns import Tone
+from qtui.views.tone import Tone
 
 GAP: Final = 2
 """Blank cells between two columns."""

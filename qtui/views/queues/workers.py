@@ -9,8 +9,8 @@ from typing import Final
 from qtui.bullmq.model import QueueStatus
 from qtui.bullmq.reads.queues.working import ActiveJob, WorkerSeen, Working
 from qtui.text import age, count, plain, plural, span
-from qtui.views.columns import Tone
 from qtui.views.queues.rows import NOTHING, Cell, Column
+from qtui.views.tone import Tone
 
 UNSEEN: Final = "this user may not see the connections"
 

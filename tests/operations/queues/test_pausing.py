@@ -17,11 +17,10 @@ from qtui.bullmq.script import script_text
 from qtui.bullmq.writers.queues import PauseWriter, ResumeWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign, Phase
-from qtui.operations.journal.lines import QUEUES
 from qtui.operations.journal.reading import ids, read_lines, summary
 from qtui.operations.queues import queue_action
 from qtui.operations.queues.pausing import Pause, Resume, plan_pausing
-from qtui.verbs import Verb
+from qtui.verbs import QUEUES, Verb
 from tests.operations.campaigns import proxied
 from tests.operations.undoing import carried_out, keyspace, undone
 from tests.seeds import QUEUE, failed_jobs, job, raw_list, raw_meta, real_queue

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from qtui.operations.journal.lines import NOUNS
 from qtui.text import plain, plural
 from qtui.ui.actions.action import Action, Situation, Where
 from qtui.ui.actions.needs import is_busy
-from qtui.verbs import Verb, verb_of
-from qtui.views.running import RESUMABLE
+from qtui.verbs import NOUNS, RESUMABLE, Verb, verb_of
 
 
 def cannot_resume(situation: Situation) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from qtui.bullmq.schedulers.scheduler import Condition
 from qtui.ui.actions.action import Action, Situation, Where
 from qtui.ui.actions.needs import is_busy
 from qtui.verbs import Verb
@@ -21,7 +20,7 @@ def cannot_revive(situation: Situation) -> str:
     if one is None or situation.running:
         return no_scheduler(situation)
     found = one.condition
-    return "" if found is Condition.DEAD else f"It is {found}, not dead."
+    return "" if found.is_dead else f"It is {found}, not dead."
 
 
 def none_dead(situation: Situation) -> str:

@@ -14,8 +14,8 @@ from textual.strip import Strip
 from qtui.bullmq.reads.events.feed import Missed, QueueEvent
 from qtui.text import count, plain
 from qtui.ui.widgets.cursor_list import GAP, CursorList, fit, fit_ends, strip
-from qtui.views.columns import Tone
 from qtui.views.lists.events import MOST_KEPT, EventLines, Line, details, missed_words, moment, tone
+from qtui.views.tone import Tone
 
 _ROOMY: Final = 110
 """Cells of a line that has room for milliseconds, and for long names and ids."""
