@@ -135,6 +135,6 @@ def main(
 
 
 def _inspect(place: Workplace) -> int:
-    from qtui.commands.inspector import inspect
+    from qtui.commands.inspector.opening import inspect
 
     return inspect(place)

@@ -25,8 +25,7 @@ from qtui.ui.dialogs.base import Dialog
 from qtui.ui.dialogs.palette import Palette
 from qtui.ui.keys import actions_of, keys_of
 from qtui.ui.late_keys import LateKeys
-from qtui.ui.opening import Opening
-from qtui.ui.screens.connecting import ConnectScreen
+from qtui.ui.screens.connecting import ConnectScreen, Opening
 from qtui.ui.terminal import INTERRUPTED, TerminalApp
 from qtui.ui.themes import DEFAULT, THEMES, keep, kept, readable
 from qtui.ui.widgets.typed_line import TypedLine

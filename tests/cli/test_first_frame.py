@@ -7,7 +7,7 @@ import sys
 
 _PROGRAM = """
 import sys
-from qtui.commands.inspector import inspect
+from qtui.commands.inspector.opening import inspect
 from qtui.cli import main
 import qtui.commands.shared.output
 print(*sorted(sys.modules))
@@ -35,5 +35,5 @@ def test_the_first_frame_needs_no_redis_and_no_inspector() -> None:
 
 def test_what_follows_the_first_frame_is_all_there() -> None:
     """The modules that are imported behind it exist."""
-    program = "from qtui.commands.inspector import _import_rest; _import_rest()"
+    program = "from qtui.commands.inspector.opening import _import_rest; _import_rest()"
     subprocess.run([sys.executable, "-c", program], check=True)

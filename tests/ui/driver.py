@@ -18,7 +18,7 @@ from textual.widget import Widget
 from textual.worker import WorkerState
 
 from qtui.bullmq.connection.client import identify, open_client, parse_target
-from qtui.commands.session import make_session
+from qtui.commands.inspector.session import make_session
 from qtui.settings import Settings
 from qtui.ui.app import QtuiApp
 from qtui.ui.inspector.screen import Inspector

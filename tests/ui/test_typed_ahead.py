@@ -11,12 +11,12 @@ from textual.command import CommandList
 
 from qtui.bullmq.connection.client import identify, open_client, parse_target
 from qtui.bullmq.keys import QueueKey
-from qtui.commands.session import make_session
+from qtui.commands.inspector.session import make_session
 from qtui.settings import Settings
 from qtui.ui.app import QtuiApp
 from qtui.ui.dialogs.palette import Palette
-from qtui.ui.opening import Opening
 from qtui.ui.screens import connecting
+from qtui.ui.screens.connecting import Opening
 from qtui.ui.session import Session
 from qtui.ui.widgets.typed_line import TypedLine
 from tests.seeds import raw_failed, raw_meta

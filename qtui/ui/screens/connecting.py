@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -17,11 +18,27 @@ from qtui.ui.actions import Situation, Where
 from qtui.ui.keys import bindings
 from qtui.ui.widgets.bars import Bar, StatusLine
 
+if TYPE_CHECKING:
+    from qtui.settings import Settings
+    from qtui.ui.session import Session
+
 _TICK = 1.0
 """Seconds between two drawings of the time that passed."""
 
 TYPED_AHEAD = 1.0
 """Seconds in which keys are kept for the inspector, as a terminal keeps them for any program."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What makes the session, once the first frame is painted."""
+
+    settings: Settings
+    shown: str
+    """The server's address, without a password."""
+    session: Callable[[], Awaitable[Session]]
+    failures: tuple[type[Exception], ...]
+    """What it raises where there is no session to be had; the rest is a fault of ours."""
 
 
 class ConnectScreen(Acting, Screen[None]):

@@ -17,7 +17,7 @@ from qtui.folders import theme_file
 from qtui.text import plain
 from qtui.ui.actions import ACTIONS, RETIRED
 from qtui.ui.app import QtuiApp
-from qtui.ui.opening import Opening
+from qtui.ui.screens.connecting import Opening
 from qtui.ui.themes import THEMES
 
 if TYPE_CHECKING:
@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     from qtui.ui.session import Session
 
 _CLIENT: Final = "qtui.bullmq.connection.client"
-_REST: Final = ("qtui.commands.session", "qtui.ui.inspector.screen", "qtui.ui.dialogs.help")
+_REST: Final = (
+    "qtui.commands.inspector.session",
+    "qtui.ui.inspector.screen",
+    "qtui.ui.dialogs.help",
+)
 """What is imported behind the first frame: as much work as all before it, three times."""
 
 
@@ -61,7 +65,7 @@ async def _open(place: Workplace) -> Session:
     met, _ = await asyncio.gather(
         place.asked(lambda client: _meet(client, place)), asyncio.to_thread(_import_rest)
     )
-    from qtui.commands.session import session_of
+    from qtui.commands.inspector.session import session_of
 
     return session_of(place, *met)
 

@@ -1,0 +1,1 @@
+"""The inspector: painted first, then given its session."""
