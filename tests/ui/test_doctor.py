@@ -39,6 +39,7 @@ async def test_a_fault_its_effect_and_its_remedy_are_visible(
 ) -> None:
     await lost_hash(redis_url, client)
     async with inspector(redis_url, size=size) as driver:
+        assert "! doctor" not in driver.lines()[-1]  # an idle queue: nothing is red yet
         await opened(driver)
         assert "mail  1 fault · " in driver.lines()[0]
         assert driver.lines()[2].startswith("▌✗  1 id is in a state, but the job is gone")
@@ -97,7 +98,8 @@ async def test_stranded_jobs_a_limit_and_a_dedup_id_are_fixed_too(
     await client.rename("bull:mail:wait", "bull:mail:paused")
     await client.set("bull:mail:limiter", 2**53 - 1)
     await queue.close()
-    async with inspector(redis_url) as driver:
+    async with inspector(redis_url, size=(80, 24)) as driver:
+        await driver.sees("! doctor")  # the queue's line is red
         await opened(driver)
         assert "3 faults" in driver.lines()[0]
         for title, left in (("Resume mail", 2), ("Change the limits of mail", 1), ("limits", 0)):

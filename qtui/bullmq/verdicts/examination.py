@@ -24,6 +24,9 @@ from qtui.bullmq.verdicts.sweep import Sweep
 SMALL: Final = 20_000
 """Jobs of a queue up to which all of them are read unasked, in about a second."""
 
+IN_ALL: Final = 10 * SMALL
+"""Jobs of all queues together up to which they are read unasked."""
+
 FEW_KEYS: Final = 500_000
 """Keys of the server up to which all are looked at unasked, in about two seconds."""
 
@@ -131,10 +134,12 @@ class Examination:
         """Reads the jobs of the queues that are read whole, then all keys."""
         sweeps: dict[QueueKey, Sweep] = {}
         others: dict[str, bool] = {}
+        room = IN_ALL
         for queue, jobs in self._queues.items():
-            if jobs > SMALL and not self._deep:
+            if not self._deep and jobs > min(SMALL, room):
                 self.skipped[queue] = jobs
                 continue
+            room -= jobs
             self.reading = queue
             sweep = Sweep(self._client, queue, rate=self._rate)
             async for met in sweep.walk():

@@ -97,6 +97,9 @@ class Situation:
     filtered: bool = False
     keeps_journal: bool = True
 
+    wrong: bool = False
+    """Something is wrong with the queue that is shown, by its verdict."""
+
     # Limits
     limited: bool = False
     """A rate limit holds now."""

@@ -62,6 +62,17 @@ INSPECTOR: Final = (
         reason=no_queues,
     ),
     Action(
+        id="inspector.doctor",
+        keys=("exclamation_mark",),
+        does="doctor",
+        label="doctor",
+        help="find what is wrong with the queue or the server; in the queue list, all queues",
+        where=Where.INSPECTOR,
+        bar=True,
+        says=lambda situation: "doctor" if situation.wrong else "",
+        reason=no_list,
+    ),
+    Action(
         id="inspector.errors",
         keys=("e",),
         does="errors",
@@ -125,15 +136,6 @@ INSPECTOR: Final = (
         help="show the queue's events as they come; in the queue list, those of all queues",
         where=Where.INSPECTOR,
         reason=no_events,
-    ),
-    Action(
-        id="inspector.doctor",
-        keys=("exclamation_mark",),
-        does="doctor",
-        label="doctor",
-        help="find what is wrong with the queue or the server; in the queue list, all queues",
-        where=Where.INSPECTOR,
-        reason=no_list,
     ),
     Action(
         id="inspector.journal",

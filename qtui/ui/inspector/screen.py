@@ -25,6 +25,8 @@ from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, QueueStatus
 from qtui.bullmq.reads.job import WrongType, read_whole_job
+from qtui.bullmq.verdicts.queue import judge_queue
+from qtui.bullmq.verdicts.verdict import Weight
 from qtui.text import plain, plural
 from qtui.ui.actions import Situation, Where
 from qtui.ui.clipboard.offer import offer
@@ -701,7 +703,15 @@ class Inspector(LiveScreen):
             marking=self.marking.is_busy,
             filtered=board.filter is not None,
             keeps_journal=self.session.journal is not None,
+            wrong=self._is_wrong(),
         )
+
+    def _is_wrong(self) -> bool:
+        """Whether the line above the list is red."""
+        facts = self.poll.facts
+        if facts is None or facts.queue != self.board.queue:
+            return False
+        return judge_queue(facts).weight is Weight.WRONG
 
     def _enter(self) -> str:
         """What Enter does, in a word."""

@@ -220,7 +220,7 @@ class DoctorScreen(QtuiScreen["Named | None"]):
         elif self._stopped:
             words = "stopped: ctrl+r examines again"
         else:
-            words = "nothing is wrong"
+            words = "no fault found"
         rows = finding_rows(self._findings, everywhere=self._everywhere)
         self._list.show(rows, words, from_top=not self._list.moves)
         examination = self._examination

@@ -11,7 +11,7 @@ def cannot_fix(situation: Situation) -> str:
     """A finding that an action mends is needed."""
     one = situation.finding
     if one is None:
-        return "Nothing is wrong here."
+        return "There is no finding here."
     if situation.running:
         return "Another action is still running on this queue."
     return "" if one.mend is not None else "No action of qtui fixes this: see what to do."
