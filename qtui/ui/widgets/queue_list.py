@@ -20,6 +20,7 @@ from qtui.text import count, plain, rough, short
 from qtui.ui.widgets.cursor_list import CursorList, fit, fit_ends, strip
 from qtui.views.lists.painting import Painting
 from qtui.views.queues.bursts import Burst
+from qtui.views.queues.sums import Sums
 from qtui.views.queues.trends import MOST, SLOT, Trends
 from qtui.views.timeline import column
 
@@ -110,7 +111,10 @@ class QueueList(CursorList):
         self._rooms = {state: len(state.value) for state in JobState}
         """Cells of the counts of each state, and so never less than before."""
         self._longest = 0
-        """Cells of the longest name, with the signs before it."""
+        """Cells of the longest name that was there, with the signs before it."""
+        self._measured: set[str] = set()
+        """The base keys of the queues whose names were measured."""
+        self._sums = Sums()
         self._total: QueueStatus | None = None
         """The counts of all queues together."""
         self.marks: set[QueueKey] = set()
@@ -188,11 +192,13 @@ class QueueList(CursorList):
             self._count(statuses)
         self._searching = searching
         self._statuses = statuses
-        if not searching:
+        if self.marks and not searching:
             self.marks &= {status.queue for status in statuses}
-        places = {status.queue: place for place, status in enumerate(statuses)}
-        if self._touched and self._selected in places:
-            self.set_reactive(CursorList.cursor, places[self._selected])
+        if self._touched and (selected := self._selected) is not None:
+            bases = (status.queue.base for status in statuses)
+            place = next((at for at, base in enumerate(bases) if base == selected.base), None)
+            if place is not None:
+                self.set_reactive(CursorList.cursor, place)
         self.measure()
         self.settle()
         self.refresh()
@@ -236,20 +242,20 @@ class QueueList(CursorList):
             self.post_message(self.Selected(queue))
 
     def _count(self, statuses: Sequence[QueueStatus]) -> None:
-        """Adds up the counts of all queues, and makes room for the largest."""
+        """Adds up the counts of all queues, and makes room for the largest and for new names."""
         self.has_foot = len(statuses) > 1
-        names = (plain(status.queue.name) for status in statuses)
-        self._longest = max((cell_len(name) for name in names), default=0) + len(" ‖ ")
+        for status in statuses:
+            if status.queue.base not in self._measured:
+                self._measured.add(status.queue.base)
+                width = cell_len(plain(status.queue.name)) + len(" ‖ ")
+                self._longest = max(self._longest, width)
+        self._sums.take(statuses)
         self._total = None
         if not statuses:
             return
-        sums: dict[JobState, int | None] = {}
-        for state in JobState:
-            counts = [one.counts.get(state) for one in statuses]
-            known = [one for one in counts if one is not None]
-            sums[state] = sum(known) if known else None
-            widest = len(count(sums[state] or 0))
-            self._rooms[state] = max(self._rooms[state], widest)
+        sums = self._sums.counts
+        for state, jobs in sums.items():
+            self._rooms[state] = max(self._rooms[state], len(count(jobs or 0)))
         self._total = replace(statuses[0], counts=sums)
 
     # Drawing

@@ -161,7 +161,8 @@ class Poll:
         The same list as long as no status changes; not for changing it.
         """
         if self._worst_first is None:
-            self._ranked = [one for one in self._ranked if one.status is self._status_of(one)]
+            changed = {queue.base for queue in self._unranked}
+            self._ranked = [one for one in self._ranked if one.base not in changed]
             self._ranked += [
                 _Ranked(-status.failed, status.queue.base, status)
                 for status in self._unranked.values()
@@ -171,9 +172,6 @@ class Poll:
             self._ranked.sort()
             self._worst_first = [one.status for one in self._ranked]
         return self._worst_first
-
-    def _status_of(self, ranked: _Ranked) -> QueueStatus | None:
-        return self.statuses.get(ranked.status.queue)
 
     async def search(self) -> AsyncIterator[int]:
         """Looks for queues and yields how many are known after each slice of the keyspace."""
