@@ -89,6 +89,9 @@ def _jobs(
 
     Queues are sorted by name; within a queue, states follow the order given at --state. --limit and
     --offset count across all of them. JSON names the queue of each job.
+
+    qtui jobs '*' --state all --filter order-123 searches everything; --filter id=ID asks all queues
+    for one job, without a search.
     """
     from qtui.commands.reading.jobs import JobsRequest, list_jobs
 

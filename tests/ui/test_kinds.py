@@ -37,6 +37,28 @@ async def test_the_screens_show_every_kind_of_server(topologies: Topologies, nam
         assert writer.llen("bull:{d}:wait") == 6
 
 
+@pytest.mark.parametrize("name", Topologies.KINDS)
+async def test_events_and_a_search_of_all_queues_on_every_kind_of_server(
+    topologies: Topologies, name: str
+) -> None:
+    topology = topologies.get(name)
+    fill(topology)
+    async with inspector(topology.url, read_only=True, refresh=0.2) as driver:
+        await driver.until(lambda: all(one in driver.text() for one in NAMES), "all queues")
+        driver.inspector.queues.focus()
+        await driver.press("E")
+        await driver.sees("Events in 4 queues")
+        with topology.writer() as writer:
+            event = {"event": "failed", "jobId": "new-1", "failedReason": "just now"}
+            writer.xadd("bull:{d}:events", event)  # type: ignore[arg-type]
+        await driver.sees("just now")
+        await driver.press("q")
+        await driver.press("F", *"w0", "enter")
+        await driver.sees("4 jobs found in 4 queues")
+        await driver.press("enter")
+        await driver.sees("Job w0 is waiting in ")
+
+
 @pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60)])
 async def test_the_screen_says_where_queues_are_if_not_here(
     topologies: Topologies, size: tuple[int, int]

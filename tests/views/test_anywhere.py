@@ -58,6 +58,11 @@ def test_cells_are_plain() -> None:
     assert not any("\x1b" in cell.text for cell in cells)
 
 
+def test_a_completed_job_shows_the_error_of_an_earlier_attempt() -> None:
+    [one] = anywhere("error:bo").take([job("1", JobState.COMPLETED)])
+    assert one.cells(0)[-1].text == "earlier error: bo␛om"
+
+
 def test_an_empty_list_says_where_a_bare_word_was_looked_for() -> None:
     found = anywhere("order-7")
     found.search.finished = True

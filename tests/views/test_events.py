@@ -121,6 +121,7 @@ def test_words_are_plain_also_of_hostile_fields() -> None:
     assert details(event(1, "active", prev="wait\x07")) == "from wait␇"
     assert details(event(1, "completed", returnvalue="x" * 500)) == "x" * 80
     assert details(event(1, "drained")) == ""
+    assert details(event(1, "retries-exhausted", attemptsMade="3")) == "attempts 3"
     [_, facts, value] = sections(
         event(1, "failed", failedReason="a", data="{", odd="\x9b", prev="b")
     )

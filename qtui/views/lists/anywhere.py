@@ -10,6 +10,7 @@ from typing import Final
 from qtui.bullmq.keys import QueueKey, name_queues
 from qtui.bullmq.model import JobState, QueueStatus
 from qtui.bullmq.search.everywhere import Everywhere, FoundJob
+from qtui.bullmq.signature.headline import spoken
 from qtui.text import count, plain, plural
 from qtui.views.columns import cells
 from qtui.views.queues.rows import NOTHING, Cell, Column
@@ -57,10 +58,10 @@ class FoundRow:
         one = cells(row, state, now)
         look = Tone.BAD if state is JobState.FAILED else Tone.PLAIN
         when = Cell(one.when, Tone.BAD if one.late else Tone.FAINT)
-        return (
-            *(Cell(name), Cell(state.value, look), Cell(one.id), Cell(one.name), when),
-            Cell(one.what, one.tone),
-        )
+        what = Cell(one.what, one.tone)
+        if state is JobState.COMPLETED and not one.what and row.failed_reason:
+            what = Cell(f"earlier error: {spoken(row.failed_reason)}", Tone.FAINT)
+        return (Cell(name), Cell(state.value, look), Cell(one.id), Cell(one.name), when, what)
 
     def _counts(self) -> Cell:
         counts = self.status.counts if self.status is not None else {}

@@ -84,8 +84,10 @@ def details(one: QueueEvent) -> str:
     """Returns what an event says beside its name and its job, as one line of plain text."""
     if "failedReason" in one.fields:
         return plain(headline(one.fields["failedReason"]))
-    shown = first_line(next((one.fields[name] for name in _SHOWN if name in one.fields), ""))
-    shown = shown[:_LONGEST]
+    named = next((name for name in _SHOWN if name in one.fields), "")
+    shown = first_line(one.fields.get(named, ""))[:_LONGEST]
+    if named == "attemptsMade":
+        shown = f"attempts {shown}"
     prev = one.fields.get("prev")
     return f"from {plain(prev)}  {shown}".rstrip() if prev and not shown else shown
 

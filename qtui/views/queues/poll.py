@@ -348,6 +348,11 @@ class Poll:
         return wait
 
     @property
+    def heard(self) -> frozenset[QueueKey]:
+        """The queues whose events are waited for."""
+        return self._heard
+
+    @property
     def _hears_all(self) -> bool:
         """Whether the events of all queues are waited for."""
         return self._queues <= self._heard

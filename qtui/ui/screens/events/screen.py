@@ -118,6 +118,8 @@ class EventsScreen(QtuiScreen["JobPlace | None"]):
         """When the newest event was written that was there at the beginning, ms."""
         self._changed: set[QueueKey] = set()
         self._heard = asyncio.Event()
+        self._sweep_at = 0.0
+        """When queues are read again whose events are not waited for, by the monotonic clock."""
         self._lost = False
         self._said_at = 0.0
         self._refused: set[QueueKey] = set()
@@ -199,6 +201,9 @@ class EventsScreen(QtuiScreen["JobPlace | None"]):
             # A server that is gone shows by a reading, however quiet the queues are.
             self._changed |= set(islice(self._feed.read_to, 1))
         self._heard.clear()
+        if refresh and time.monotonic() >= self._sweep_at:
+            self._changed |= self._feed.read_to.keys() - self._poll.heard
+            self._sweep_at = time.monotonic() + refresh
 
     async def _read_once(self) -> bool:
         """Reads what is new; False, and says so, if the server does not answer."""
