@@ -305,8 +305,9 @@ def _show(out: Paper, folder: Path, campaign_id: str) -> None:
     if story.groups:
         _heading(out, groups_title(one.header))
         table = Table(out, [Column("jobs", right=True), Column("name"), Column("error")])
-        table.write(_group_cells(story.groups))
-        more = len(story.groups) - _GROUPS_SHOWN
+        groups = story.errors()
+        table.write(_group_cells(groups))
+        more = len(groups) - _GROUPS_SHOWN
         if more > 0:
             out.line(f"and {plural(more, 'group')} more")
     if story.of_queues:

@@ -11,8 +11,8 @@ from typing import Final
 
 from qtui.bullmq.codes import Code, Result, meaning
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row, row
-from qtui.bullmq.signature import signature
 from qtui.bullmq.signature.headline import reason_of, spoken
+from qtui.bullmq.signature.merging import merged, signature_of
 from qtui.operations.following.outcome import Fate, Outcome
 from qtui.operations.journal.lines import Header, JournalLine, Snapshot, outcome_of, result_of
 from qtui.operations.journal.reading import Summary, find, read_header, read_lines, rebuilt
@@ -116,10 +116,20 @@ class Story:
             self.jobs[job.id] = job
         if self.of_queues:
             return
-        alike = job.fields.get("name") or "", signature(_reason(job))
+        alike = job.fields.get("name") or "", signature_of(_reason(job))
         if alike not in self.groups and len(self.groups) >= _GROUPS:
             alike = ("", "(other errors)")
         self.groups[alike] += 1
+
+    def errors(self) -> Counter[tuple[str, str]]:
+        """The jobs by name and error; errors that differ in one word are one."""
+        errors, found = Counter[str](), Counter[tuple[str, str]]()
+        for (_, error), jobs in self.groups.items():
+            errors[error] += jobs
+        named = merged(errors)
+        for (name, error), jobs in self.groups.items():
+            found[name, named[error]] += jobs
+        return found
 
     def add(self, found: JournalLine) -> None:
         """Takes one line in."""
@@ -246,7 +256,7 @@ def campaign_sections(one: Summary, story: Story) -> list[Section]:
     sections = [Section(title, Pairs(tuple(facts(one, story))), note=phase_of(one))]
     groups = tuple(
         (count(jobs), f"{name or '(no name)'}  {error or '(no reason given)'}")
-        for (name, error), jobs in story.groups.most_common(FIRST)
+        for (name, error), jobs in story.errors().most_common(FIRST)
     )
     if groups:
         sections.append(Section(groups_title(one.header), Pairs(groups)))

@@ -12,7 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qtui.bullmq.signature.merging import FEWEST, Merging, can_be_open, matcher, signature_of
+from qtui.bullmq.signature.merging import (
+    FEWEST,
+    Merging,
+    can_be_open,
+    matcher,
+    merged,
+    signature_of,
+)
 
 NAMES: Final = (
     *("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy"),
@@ -114,6 +121,14 @@ def test_what_reads_like_an_open_word_is_data() -> None:
     assert matcher(text)(signature_of(reason))
     found = Counted().all([text, *(f"user {name} not found" for name in NAMES)])
     assert dict(found.jobs) == {"user <word> not found": len(NAMES) + 1}
+
+
+def test_signatures_that_are_known_all_at_once_get_the_same_names() -> None:
+    texts = [f"user {name} not found" for name in NAMES]
+    named = merged(Counter(texts) + Counter({"declined": 900}))
+    assert named == dict.fromkeys(texts, "user <word> not found") | {"declined": "declined"}
+    assert merged({}) == {}
+    assert merged({"a b": 1, "a c": 1}) == {"a b": "a b", "a c": "a c"}
 
 
 def test_punctuation_beside_a_word_is_kept() -> None:

@@ -127,8 +127,13 @@ def test_groups_that_differ_in_one_word_are_one_and_found_by_it(redis_url: str) 
     assert "user <word> not found" in invoke("--redis", redis_url, "errors", "payments").out
     wanted = ("--filter", str(groups[0]["filter"]))
     assert len(invoke("--redis", redis_url, "jobs", "payments", *wanted, "--json").objects) == 10
+    plan = invoke("--redis", redis_url, "retry", "payments", *wanted, "--dry-run")
+    [line] = [one for one in (plan.out + plan.err).splitlines() if "user <word> not found" in one]
+    assert line.split()[0] == "10"
     done = invoke("--redis", redis_url, "retry", "payments", *wanted, "--yes", "--json")
     assert done.objects[-1]["summary"]["retried"] == 10
+    story = invoke("journal", str(done.objects[-1]["summary"]["journal"])).out
+    assert "user <word> not found" in story
     rest = invoke("--redis", redis_url, "errors", "payments", "--json").objects
     assert [group["signature"] for group in rest] == [
         "user not found",

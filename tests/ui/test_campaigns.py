@@ -10,10 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import redis.asyncio
 from bullmq import Job
 
 from qtui.operations.journal.reading import campaigns
+from qtui.ui.dialogs import ask
+from qtui.ui.dialogs.ask import AskDialog
 from tests.seeds import BOUND
 from tests.ui.driver import Driver, inspector
 from tests.ui.stage import fill, succeed, working
@@ -224,10 +227,12 @@ async def test_a_retry_that_fails_again_goes_on_hold_and_asks(
             [run] = driver.inspector.campaigns.all()
             decided = run.campaign.decided
             assert decided < 300
+            await until_armed(driver)
             await driver.press("y")
             await driver.until(lambda: run.campaign.decided > decided, "more jobs")
             # It fails again, so it asks again.
             await driver.sees("The retry in payments is on hold: ")
+            await until_armed(driver)
             await driver.press("escape")
             await driver.sees("not retried")
         assert "failed again (limit 10 %)" in driver.line_with("not retried")
@@ -252,6 +257,34 @@ async def test_the_banner_says_how_fast_it_is_and_how_long_it_takes(redis_url: s
         await driver.press("x")
         await driver.sees("not retried")
         assert " left · " not in driver.line_with("not retried")
+
+
+async def until_armed(driver: Driver) -> None:
+    """Waits until a question that opened by itself takes an answer."""
+    dialog = driver.app.screen
+    assert isinstance(dialog, AskDialog)
+    await driver.until(lambda: dialog.is_armed, "that it takes an answer")
+
+
+async def test_a_question_that_opens_by_itself_takes_no_key_that_was_meant_for_the_list(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with inspector(redis_url) as driver:
+        answers = list[bool | None]()
+        monkeypatch.setattr(ask, "_ARMED_AFTER", 3600.0)
+        early = AskDialog("Continue?", "continue", "stop it", unasked=True)
+        driver.app.push_screen(early, answers.append)
+        await driver.sees("y continue")
+        await driver.press("y", "n", "escape")
+        assert driver.app.screen is early
+        assert answers == []
+        monkeypatch.undo()
+        dialog = AskDialog("Really?", "continue", "stop it", unasked=True)
+        driver.app.push_screen(dialog, answers.append)
+        await driver.sees("Really?")
+        await until_armed(driver)
+        await driver.press("y")
+        await driver.until(lambda: answers == [True], "the answer")
 
 
 def flat(driver: Driver) -> str:

@@ -12,7 +12,8 @@ same signature: one that would overlap another opens the words of both.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -258,3 +259,21 @@ class Merging:
                 del self._alike[pattern][name]
                 if not self._alike[pattern]:
                     del self._alike[pattern]
+
+
+def merged(counted: Mapping[str, int]) -> dict[str, str]:
+    """Returns the name of its group for each of some signatures that are known all at once.
+
+    Args:
+        counted: how many jobs each has; the order decides as in `Merging`.
+    """
+    if len(counted) <= FEWEST_BESIDE_IDS:
+        return {text: text for text in counted}
+    merging, jobs = Merging(), Counter[str]()
+    for text, number in counted.items():
+        name = merging.name(text)
+        is_new = name not in jobs
+        jobs[name] += number
+        for merge in merging.add(name, jobs.__getitem__) if is_new else ():
+            jobs[merge.name] = sum(jobs.pop(one) for one in merge.members)
+    return {text: merging.name(text) for text in counted}

@@ -27,7 +27,7 @@ from qtui.bullmq.reads.queues.workers import read_workers
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.reads.scores import count_up_to
 from qtui.bullmq.reads.status import read_status
-from qtui.bullmq.signature import signature
+from qtui.bullmq.signature.merging import merged, signature_of
 from qtui.bullmq.writers.batch import NEVER, Picked
 from qtui.operations.planning.brakes import THE_QUEUE, Destined, job_brakes, queue_brakes
 from qtui.operations.planning.family_warnings import (
@@ -149,6 +149,8 @@ class ForecastTally:
         self._in_front = 0
         self._state = state
         self._kinds: Counter[tuple[str, str, Code, str, str]] = Counter()
+        self._merged: tuple[int, dict[str, str]] = (0, {})
+        """At how many jobs, under which name each error is shown."""
 
     @property
     def jobs(self) -> int:
@@ -178,7 +180,7 @@ class ForecastTally:
             self._targets[target] += jobs
             self._in_front += jobs if in_front else 0
             self.exhausted += jobs if exhausted and code is Code.DONE else 0
-            error = plain(signature(reason or "")) if failed else ""
+            error = plain(signature_of(reason or "")) if failed else ""
             kind = (name, error, code, other, _place(target, priority, lifo=lifo))
             if kind not in self._kinds and len(self._kinds) >= MOST_KINDS:
                 kind = ("", "(other jobs)", code, "", "")
@@ -198,13 +200,28 @@ class ForecastTally:
         return Destined(prioritized=self._targets[Destination.PRIORITIZED], in_front=self._in_front)
 
     def groups(self) -> list[PlanGroup]:
-        """The jobs grouped by name, error and fate, largest group first."""
+        """The jobs grouped by name, error and fate, largest group first.
+
+        Errors that differ in one word are one, as in error groups.
+        """
+        named, kinds = self._names(), Counter[tuple[str, str, Code, str, str]]()
+        for (name, error, code, elsewhere, place), jobs in self._kinds.items():
+            kinds[name, named[error], code, elsewhere, place] += jobs
         return [
             PlanGroup(
                 name=name, error=error, code=code, place=place, jobs=jobs, elsewhere=elsewhere
             )
-            for (name, error, code, elsewhere, place), jobs in self._kinds.most_common()
+            for (name, error, code, elsewhere, place), jobs in kinds.most_common()
         ]
+
+    def _names(self) -> dict[str, str]:
+        """The name of each error's group."""
+        if self._merged[0] != self.jobs:
+            errors = Counter[str]()
+            for kind, jobs in self._kinds.items():
+                errors[kind[1]] += jobs
+            self._merged = self.jobs, merged(errors)
+        return self._merged[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,14 +45,16 @@ class SeveralPlans:
 
     def groups(self) -> list[PlanGroup]:
         """The jobs grouped by queue, error and fate, largest group first; a queue is the name."""
-        counted: Counter[tuple[str, str, Code, str]] = Counter()
+        counted: Counter[tuple[str, str, Code, str, str]] = Counter()
         for plan in self.plans:
             name = plain(plan.queue.name)
             for one in plan.groups():
-                counted[name, one.error, one.code, one.place] += one.jobs
+                counted[name, one.error, one.code, one.place, one.elsewhere] += one.jobs
         return [
-            PlanGroup(name=name, error=error, code=code, place=place, jobs=jobs)
-            for (name, error, code, place), jobs in counted.most_common()
+            PlanGroup(
+                name=name, error=error, code=code, place=place, jobs=jobs, elsewhere=elsewhere
+            )
+            for (name, error, code, place, elsewhere), jobs in counted.most_common()
         ]
 
     def warnings(self, resets: Resets) -> Iterator[str]:

@@ -16,7 +16,7 @@ from qtui.bullmq.flow.hanging import Hanging, read_hanging
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import JobState, QueueStatus, Row
 from qtui.bullmq.reads.status import read_status
-from qtui.bullmq.signature import signature
+from qtui.bullmq.signature.merging import merged, signature_of
 from qtui.bullmq.writers.batch import NEVER, Picked
 from qtui.bullmq.writers.remove import RemoveWriter
 from qtui.operations.planning.proposal import PlanLine, PlanOptions, count_to_type
@@ -120,7 +120,7 @@ class PredictionTally:
         self.locked += one.why == LOCKED
         error = ""
         if self._state is JobState.FAILED:
-            error = plain(signature(row.failed_reason or ""))
+            error = plain(signature_of(row.failed_reason or ""))
         kind = (row.name, error, one.code, one.target or one.why)
         if kind not in self._kinds and len(self._kinds) >= MOST_KINDS:
             kind = ("", "(other jobs)", one.code, "")
@@ -149,8 +149,17 @@ class PredictionTally:
         return [key for key, gone in self._left_by.items() if gone >= self._waited[key]]
 
     def kinds(self) -> list[tuple[tuple[str, str, Code, str], int]]:
-        """The jobs grouped by name, error and fate, largest group first."""
-        return self._kinds.most_common()
+        """The jobs grouped by name, error and fate, largest group first.
+
+        Errors that differ in one word are one, as in error groups.
+        """
+        errors, kinds = Counter[str](), Counter[tuple[str, str, Code, str]]()
+        for kind, jobs in self._kinds.items():
+            errors[kind[1]] += jobs
+        named = merged(errors)
+        for (name, error, code, fate), jobs in self._kinds.items():
+            kinds[name, named[error], code, fate] += jobs
+        return kinds.most_common()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -205,7 +205,7 @@ class Campaigns:
                 f"The {run.noun} in {run.where} is on hold: {run.campaign.question}."
                 f"{run.why_again} Continue {run.doing}?"
             )
-            dialog = AskDialog(question, f"continue {run.doing}", "stop it")
+            dialog = AskDialog(question, f"continue {run.doing}", "stop it", unasked=True)
             self._screen.app.push_screen(dialog, partial(self._answer, run))
 
     def _answer(self, run: Run, proceeds: bool | None) -> None:
