@@ -56,6 +56,9 @@ _PAGED: Final = 30_000
 """Jobs that BullMQ pages through in one go."""
 _ROUNDS: Final = 4
 TARGET: Final = 25
+_KEPT: Final = 0.75
+"""Share of their throughput that busy clients are to keep."""
+
 _WINDOW: Final = 4.0
 """Seconds of one look at the busy clients."""
 
@@ -243,7 +246,10 @@ async def pauses(bench: Bench) -> None:
 
 
 async def busy_clients(bench: Bench) -> None:
-    """What others keep of their throughput while one scans at the polite pace."""
+    """What others keep of their throughput while one scans at the polite pace, and how fast it is.
+
+    BullMQ pages through jobs beside them too, which it does at full speed.
+    """
     await bench.admin.set("busy", "x" * 100)
 
     async def gets() -> float:
@@ -270,8 +276,20 @@ async def busy_clients(bench: Bench) -> None:
         bench.report.line(
             f"{plural(number, 'client')}, {sum(alone) / 3:,.0f} GET/s; beside a polite scan",
             f"{share:.0%} kept ({scanned / 3 / _WINDOW:,.0f} jobs/s)",
-            ">= 70 %",
-            share >= 0.7,
+            f">= {_KEPT:.0%}",
+            share >= _KEPT,
+        )
+        async with Paging.start(bench.server, CROWD) as paging:
+            await paging.read(0, _PAGED // 10)  # node has compiled by now
+            with clients(bench.server, number):
+                await asyncio.sleep(1)
+                took, _ = await paging.read(0, _PAGED // 3)
+        ratio = scanned / 3 / _WINDOW / (_PAGED // 3 / took)
+        bench.report.line(
+            "  BullMQ's paging beside them",
+            f"{_PAGED // 3 / took:,.0f} jobs/s ({ratio:.1f} times)",
+            ">= 3 times",
+            ratio >= 3,
         )
 
 

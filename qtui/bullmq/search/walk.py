@@ -55,8 +55,11 @@ _CALM: Final = 4
 _TURNS: Final = 2
 """Turns of the event loop until a command has been sent."""
 
-PAUSE: Final = 5.0
-"""Pause after a step, as a multiple of its duration: other clients keep 3/4 of a busy server."""
+PAUSE: Final = 7.0
+"""Pause after a step, as a multiple of its duration: other clients keep 3/4 of a busy server.
+
+That is more than an eighth that they lose, since whoever waits for a step also loses its turn.
+"""
 
 
 class Walk:

@@ -497,7 +497,7 @@ async def make_plan(
                     selected=jobs,
                 )
             )
-        hunt = hunt_for(client, selection, LIST_FIELDS, rate=rate)
+        hunt = hunt_for(client, selection, LIST_FIELDS, rate=rate, ahead=True)
         async for step in hunt.steps():
             rows = await met_rows(client, selection, step)
             here = [one for one in rows if one.score is not None]

@@ -82,7 +82,7 @@ async def read_kin(client: Client, selection: Selection, kin: Kin) -> AsyncGener
             ids = ids[len(values) :]
             yield
         return
-    async for step in hunt_for(client, selection, (_PARENT_KEY,), rate=0).steps():
+    async for step in hunt_for(client, selection, (_PARENT_KEY,), rate=0, ahead=True).steps():
         kin.add(step.ids, step.fields[_PARENT_KEY])
         yield
 

@@ -48,7 +48,7 @@ async def selected_rows(
         rate: jobs a second that a query reads at most, see `qtui.bullmq.search.walk.Walk`.
     """
     if isinstance(selection, Query):
-        hunt = hunt_for(client, selection, LIST_FIELDS, rate=rate)
+        hunt = hunt_for(client, selection, LIST_FIELDS, rate=rate, ahead=True)
         async for step in hunt.steps():
             rows = await met_rows(client, selection, step)
             yield Read([row for row in rows if row.score is not None], hunt.seen, hunt.total)

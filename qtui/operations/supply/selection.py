@@ -84,9 +84,17 @@ async def chosen_rows(client: Client, selection: Chosen) -> AsyncIterator[list[R
 
 
 def hunt_for(
-    client: Client, selection: Query, fields: Sequence[str], *, rate: float | None = None
+    client: Client,
+    selection: Query,
+    fields: Sequence[str],
+    *,
+    rate: float | None = None,
+    ahead: bool = False,
 ) -> Hunt:
-    """Returns the search for the jobs of a query: lowest score first; a list from its head."""
+    """Returns the search for the jobs of a query: lowest score first; a list from its head.
+
+    ``ahead`` is for those who move none of the jobs meanwhile, see `Walk`.
+    """
     return Hunt(
         client,
         selection.queue,
@@ -96,6 +104,7 @@ def hunt_for(
         until=None if math.isinf(selection.until) else selection.until,
         newest_first=selection.state.is_list,
         rate=rate,
+        ahead=ahead,
     )
 
 
