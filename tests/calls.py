@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 
-def called(work: Callable[[], object]) -> int:
-    """How many functions of Python's own are called, generators' turns too."""
-    calls = 0
+class Calls:
+    """How many functions of Python's own were called; each turn of a generator is a call too."""
+
+    def __init__(self) -> None:
+        """None yet."""
+        self.count = 0
+
+
+@contextmanager
+def counted_calls() -> Iterator[Calls]:
+    """Counts the calls of this thread, also while it awaits."""
+    calls = Calls()
 
     def count(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal calls
-        calls += event == "call"
+        calls.count += event == "call"
 
     before = sys.getprofile()
     sys.setprofile(count)
     try:
-        work()
+        yield calls
     finally:
         sys.setprofile(before)
-    return calls
+
+
+def called(work: Callable[[], object]) -> int:
+    """How many functions some work calls."""
+    with counted_calls() as calls:
+        work()
+    return calls.count

@@ -102,8 +102,8 @@ async def ask_all(client: Client, commands: Iterable[Command]) -> list[Reply]:
     """
     replies = await ask(client, commands)
     for reply in replies:
-        if not is_wrong_type(reply):
-            unrefused(reply)
+        if isinstance(reply, RedisError) and not is_wrong_type(reply):
+            raise reply
     return replies
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import chain
 from typing import Final, TypeAlias
 
 from qtui.bullmq.connection.arrival import ReplyTooLarge, at_most
@@ -59,9 +60,10 @@ class Fields:
         Raises:
             redis.exceptions.RedisError: the server did not answer, or refused.
         """
-        jobs = [self._queue.job(one) for one in next(by_weight(ids), ())]
+        some = next(by_weight(ids[: self._step]), ())
+        jobs = list(map(self._queue.job, some))
         found = await self._read(jobs)
-        weight = sum(sum(map(len, filter(None, values))) for values in found)
+        weight = sum(map(len, filter(None, chain.from_iterable(found))))
         if weight > HEAVY:
             self._step = max(1, len(found) * HEAVY // weight)
         elif len(found) == self._step and weight < HEAVY // 2:

@@ -58,7 +58,9 @@ async def read_whole(
     replies = await ask_all(client, [("HMGET", key, *names) for key in keys]) if keys else []
     absent = [None] * len(names)
     # The values of a hash are texts; a reply that is no list is that of a key of another type.
-    return [cast("list[str | None]", one) if isinstance(one, list) else absent for one in replies]
+    return cast(
+        "list[Sequence[str | None]]", [one if isinstance(one, list) else absent for one in replies]
+    )
 
 
 async def read_hashes(

@@ -28,7 +28,7 @@ async def fill_reasons(
     mute = [
         at
         for at, one in enumerate(reasons)
-        # Nearly every reason begins with a letter, which is seen in a fifth of the time.
+        # Nearly every reason begins with a letter, which is seen sooner than asked.
         if one is not None and not one[:1].isalnum() and not says_something(one)
     ]
     if not mute:

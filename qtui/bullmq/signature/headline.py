@@ -47,7 +47,8 @@ _TITLE: Final = re.compile(r"<(?:title|h1)(?:\s[^>]{0,200})?>\s*([^<]{1,200})", 
 
 def says_something(reason: str) -> bool:
     """Whether a reason holds a letter or a digit."""
-    return _SAYS.search(reason) is not None
+    # Nearly every reason begins with one, which is seen in a fifth of the time.
+    return reason[:1].isalnum() or _SAYS.search(reason) is not None
 
 
 def headline(reason: str) -> str:

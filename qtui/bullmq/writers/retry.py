@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
+from typing import Final
 
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.script import Script, flag, pin, script_text
 from qtui.bullmq.writers.batch import Batch, Picked, check_size, results_of
+
+_AFTER_CHILDREN: Final = attrgetter("after_children")
 
 
 class RetryWriter:
@@ -46,7 +50,7 @@ class RetryWriter:
         check_size(jobs)
         arguments = [queue.key(""), state.key, flag(reset_attempts_made)]
         arguments.append(flag(reset_attempts_started))
-        arguments.append(flag(any(job.after_children for job in jobs)))
+        arguments.append(flag(any(map(_AFTER_CHILDREN, jobs))))
         for job in jobs:
             arguments += (job.job_id, pin(job.score))
         reply = await self._retry.call(queue.script_keys(), arguments)

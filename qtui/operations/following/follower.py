@@ -224,7 +224,7 @@ class Follower:
         room = max(0, self._most - len(self._jobs))
         self._jobs.beyond += max(0, len(retried) - room)
         self._jobs.add(retried[:room], before[:room])
-        self._pins.extend(_ANY if one is None else one for one in scores[:room])
+        self._pins.extend([_ANY if one is None else one for one in scores[:room]])
         self._settled = False
         for event in self._strangers.take(retried[:room]):
             if job := self._jobs.job(event.job_id):

@@ -31,7 +31,7 @@ import orjson
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.writers.batch import NEVER, Picked
 from qtui.operations.following.outcome import Fate, Outcome
-from qtui.operations.journal.texts import REPEATED_FIELDS, Shortened, Texts, whole
+from qtui.operations.journal.texts import REPEATED_FIELDS, SHORTENED, Shortened, Texts, whole
 from qtui.verbs import DONE_TO_SCHEDULERS, Verb, done_by, verb_of
 
 MOST_OF_A_REASON: Final = 500
@@ -216,8 +216,9 @@ def snapshot_lines(jobs: Iterable[Snapshot], texts: Texts | None = None) -> byte
     for job_id, score, fields, state, family, place, becomes, whole_job in jobs:
         short: dict[str, Shortened] = dict(fields)
         for name in REPEATED_FIELDS:
-            if name in short:
-                short[name] = shorten(fields[name])
+            text = fields.get(name)
+            if text is not None and len(text) >= SHORTENED:
+                short[name] = shorten(text)
         found.append(_job(job_id, score, short, state, family, place, becomes, whole_job))
     return _lines(found)
 

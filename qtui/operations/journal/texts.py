@@ -17,7 +17,7 @@ Shortened: TypeAlias = str | list[str]
 REPEATED_FIELDS: Final = ("stacktrace", "failedReason", "opts", "returnvalue")
 """The fields of a job whose texts repeat."""
 
-_LEAST: Final = 100
+SHORTENED: Final = 100
 """Shortest text, in characters, that is worth a definition."""
 
 _MOST: Final = 4_000_000
@@ -44,7 +44,7 @@ class Texts:
 
         Costs a look-up if the same text came before, else some 5 µs.
         """
-        if len(text) < _LEAST:
+        if len(text) < SHORTENED:
             return text
         known = self._shortened.get(text)
         if known is None:
@@ -99,7 +99,7 @@ def _frames(text: str) -> Iterator[tuple[int, int]]:
         while end > 0 and text[end - 1] == "\\":  # a quote within
             end = text.find('"', end + 1)
         end = len(text) if end < 0 else end
-        if end - start >= _LEAST:
+        if end - start >= SHORTENED:
             yield start, end
         start = text.find(_FRAME, end)
 

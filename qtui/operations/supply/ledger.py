@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import compress
+from math import isnan
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.writers.batch import Picked
@@ -32,10 +33,10 @@ class Ledger:
 
     def add(self, picks: Sequence[Picked], results: Iterable[Result]) -> None:
         """Adds the jobs of a batch that have code 1."""
-        for one, result in zip(picks, results, strict=True):
-            if result.code is Code.DONE and one.pinned and one.score is not None:
-                self._ids.append(one.job_id)
-                self._scores.append(one.score)
+        for (job_id, score, _), result in zip(picks, results, strict=True):
+            if result.code is Code.DONE and score is not None and not isnan(score):
+                self._ids.append(job_id)
+                self._scores.append(score)
 
     async def lost(self, pins: Pins) -> list[Picked]:
         """Returns the jobs that are as they were picked; they have not moved on since.
