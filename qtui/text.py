@@ -113,7 +113,7 @@ def age(milliseconds: float) -> str:
 
 
 def span(milliseconds: float) -> str:
-    """A duration: ``7 ms``, ``1.4 s``, ``3 m 20 s``, ``2 h 5 m``."""
+    """A duration: ``7 ms``, ``1.4 s``, ``3 m 20 s``, ``2 h 5 m``, ``30 d 4 h``."""
     if not abs(milliseconds) < _AGES:
         return "?"
     if milliseconds < 1000:
@@ -125,7 +125,10 @@ def span(milliseconds: float) -> str:
     if minutes < 60:
         return f"{minutes} m {rest} s"
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} m"
+    if hours < 48:
+        return f"{hours} h {minutes} m"
+    days, hours = divmod(hours, 24)
+    return f"{count(days)} d {hours} h"
 
 
 def rough(milliseconds: float) -> str:

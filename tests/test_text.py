@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qtui.text import age, count, first_line, lines, plain, plural, size, span
+from qtui.text import age, count, first_line, lines, plain, plural, rough, size, span
 
 JOINERS = "\u200c\u200d"
 
@@ -149,11 +149,30 @@ def test_any_time_is_short(milliseconds: float) -> None:
         (59_950, "1 m 0 s"),
         (200_000, "3 m 20 s"),
         (7_500_000, "2 h 5 m"),
+        (172_740_000, "47 h 59 m"),
+        (2_678_280_000, "30 d 23 h"),
         (float("inf"), "?"),
     ],
 )
 def test_durations(milliseconds: float, words: str) -> None:
     assert span(milliseconds) == words
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "words"),
+    [
+        (-5, "0 s"),
+        (40_400, "40 s"),
+        (89_400, "89 s"),
+        (200_000, "3 min"),
+        (5_399_000, "90 min"),
+        (7_500_000, "2 h"),
+        (2_678_280_000, "31 d"),
+        (float("nan"), "?"),
+    ],
+)
+def test_rough_durations(milliseconds: float, words: str) -> None:
+    assert rough(milliseconds) == words
 
 
 def test_counts() -> None:

@@ -219,3 +219,13 @@ async def test_a_sparkline_shows_what_ends_and_is_red_where_most_of_it_fails(
         style = bars()[0]
         assert style is not None
         assert style.color == queues.part("bad").color
+
+
+async def test_a_title_that_was_read_long_ago_says_how_long(redis_url: str, clock: Clock) -> None:
+    source = Queue("mail", {"connection": redis_url})
+    await source.add("send", {}, {})
+    await source.close()
+    async with inspector(redis_url, refresh=0) as driver:
+        await driver.sees("no worker is connected: 1 job waits")
+        clock.forward(seconds=4_800)
+        await driver.sees(", 80 min ago")

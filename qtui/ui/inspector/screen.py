@@ -142,6 +142,10 @@ class Inspector(LiveScreen):
         self.detail = self.query_one(DocumentView)
         self.timeline = self.query_one(Timeline)
         self._said_at = 0.0
+        self._said = ""
+        """The words in the status line."""
+        self._alarm: tuple[Burst, str, str] | None = None
+        """The burst that was said last, in which words, and which others began with it."""
         self._events: Watched | None = None
         """The events that were looked at last."""
         self._said_about: Listing | None = None
@@ -277,18 +281,26 @@ class Inspector(LiveScreen):
         self.queues.show_bursts(self.bursts.all(now))
         self._draw_title()
         self._name_window()
+        if self._alarm and self._alarm[1] == self._said and not self._alarm[0].is_over(now):
+            self._say_burst(self._alarm[0], self._alarm[2], now)
         if not begun:
             return
         worst = max(begun, key=lambda one: one.failed)
         others = f" · {plural(len(begun) - 1, 'more queue')}" if len(begun) > 1 else ""
         words = f"{plain(worst.queue.name)}: {worst.words(now)}{others}"
         if worst.queue != self.board.queue or others:
-            self.say(words, "bad")
+            self._say_burst(worst, others, now)
         if isinstance(self.app, TerminalApp):
             if self.session.settings.bell:
                 self.app.ring()
             if self.session.settings.notify:
                 self.app.notify_desktop(words)
+
+    def _say_burst(self, burst: Burst, others: str, now: float) -> None:
+        """Says what begins in a queue that is not shown, and again as it grows."""
+        words = f"{plain(burst.queue.name)}: {burst.words(now)}{others}"
+        self.say(words, "bad")
+        self._alarm = burst, words, others
 
     def _name_window(self) -> None:
         if isinstance(self.app, TerminalApp):
@@ -317,6 +329,7 @@ class Inspector(LiveScreen):
         """Shows a sentence in the status line, for some time at least."""
         self._said_at = time.monotonic()
         self._said_about = None if self.poll.searching else self.board.jobs
+        self._said = words
         super().say(words, tone)
 
     # Lists
