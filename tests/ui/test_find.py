@@ -115,7 +115,9 @@ async def test_a_filter_a_mistake_in_it_and_another_search(
         await driver.sees("^ ")
         await driver.press("end", "ctrl+u")
         await driver.press(*"none-such", "enter")
-        await driver.sees("no id and no name contains none-such; data:none-such searches the data")
+        await driver.sees(
+            "no id and no name contains none-such: try error:none-such or data:none-such"
+        )
         await driver.press("F", "ctrl+u")
         await driver.press(*"name=charge", "enter")
         await driver.sees("4 jobs found in 2 queues · searched 6 jobs")

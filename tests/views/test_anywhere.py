@@ -66,7 +66,9 @@ def test_a_completed_job_shows_the_error_of_an_earlier_attempt() -> None:
 def test_an_empty_list_says_where_a_bare_word_was_looked_for() -> None:
     found = anywhere("order-7")
     found.search.finished = True
-    assert found.of_empty() == "no id and no name contains order-7; data:order-7 searches the data"
+    assert (
+        found.of_empty() == "no id and no name contains order-7: try error:order-7 or data:order-7"
+    )
     found = anywhere("error:boom")
     found.search.finished = True
     assert found.of_empty() == "no matches"

@@ -144,5 +144,5 @@ class Anywhere:
             return "nothing found so far"
         word = self.wanted.source.strip()
         if _WORD.fullmatch(word):
-            return f"no id and no name contains {word}; data:{word} searches the data"
+            return f"no id and no name contains {word}: try error:{word} or data:{word}"
         return "no matches"
