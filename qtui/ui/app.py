@@ -55,6 +55,8 @@ class QtuiApp(TerminalApp):
         Binding("ctrl+z", "suspend", "suspend", show=False, priority=True, id="app.suspend"),
     ]
 
+    _offered_themes: dict[str, Theme] | None = None
+
     def __init__(self, session: Session | Opening, *, theme_file: Path | None = None) -> None:
         super().__init__()
         self._theme_file = theme_file
@@ -156,8 +158,11 @@ class QtuiApp(TerminalApp):
     @property
     @override
     def available_themes(self) -> dict[str, Theme]:
-        """The themes that are offered."""
-        return {name: one for name, one in super().available_themes.items() if name in THEMES}
+        """The themes that are offered; Textual asks for each line that it draws."""
+        if self._offered_themes is None:
+            every = super().available_themes
+            self._offered_themes = {name: every[name] for name in every if name in THEMES}
+        return self._offered_themes
 
     def _keep_theme(self, theme: Theme) -> None:
         keep(self._theme_file, theme.name)

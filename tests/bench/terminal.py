@@ -9,6 +9,7 @@ import os
 import pty
 import struct
 import sys
+import tempfile
 import termios
 import time
 from asyncio.subprocess import Process
@@ -20,6 +21,7 @@ from typing import Final
 QTUI: Final = (sys.executable, "-m", "qtui.cli")
 _SIZE: Final = (36, 120)
 _PATIENCE: Final = 120.0
+_COMPILED: Final = Path(tempfile.gettempdir()) / f"qtui-bench-{os.getuid()}"
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 MINIMAL: Final = """
@@ -77,6 +79,9 @@ async def run(command: Sequence[str]) -> AsyncIterator[Terminal]:
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *_SIZE, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    # What is installed is compiled, and so is this from the second run on.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    environment["PYTHONPYCACHEPREFIX"] = str(_COMPILED)
     begun = time.perf_counter()
     process = await asyncio.create_subprocess_exec(
         *command, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
