@@ -81,7 +81,7 @@ async def test_the_first_line_follows_and_any_other_stays(
         await driver.press("j", "j", "j")
         before, place = rows(driver)[3], driver.lines().index(rows(driver)[3])
         await emit(client, *(f"more-{step}" for step in range(40)))
-        await driver.sees("▲ 40 newer · g")
+        await driver.sees("▲ 40 newer (g)")
         assert driver.lines()[place] == before, "it stays where it is on the screen"
         await driver.press("g")
         assert "more-39" in rows(driver)[0]
@@ -145,7 +145,7 @@ async def test_from_failure_to_failure_and_to_the_job_and_back(
         await emit(client, *(f"while-away-{step}" for step in range(30)))
         await driver.press("E")
         again = driver.app.screen.query_one(EventList)
-        await driver.sees(" newer · g")
+        await driver.sees(" newer (g)")
         assert again.under_cursor == line, "it is where it was left"
         await driver.press("n", "n", "n")
         await driver.sees("No failure below")

@@ -133,7 +133,7 @@ async def test_it_is_throttled_stops_at_once_and_continues(
     await world(client)
     await raw_failed(client, [f"b{number}" for number in range(20_000)], BIG)
     async with inspector(redis_url, scan_rate=2000) as driver:
-        await driver.sees("20k")
+        await driver.until(lambda: len(driver.inspector.poll.worst_first()) == 3, "all queues")
         await driver.press("F", *"w", "enter")
         await driver.sees("queue 1 of 3")
         await driver.press("escape")

@@ -61,6 +61,9 @@ PAUSE: Final = 7.0
 That is more than an eighth that they lose, since whoever waits for a step also loses its turn.
 """
 
+_LONGEST_PAUSE: Final = 5.0
+"""Seconds of a pause at most: a step that took long as the server hung says nothing of its load."""
+
 
 class Walk:
     """A walk over the jobs of one state.
@@ -358,6 +361,7 @@ class Walk:
     async def _rest(self, took: float, jobs: int, looked: float) -> None:
         """Pauses after a step, less the time that the caller took."""
         pause = max(0.0, took - self._round_trip) * PAUSE if self._rate is None else 0.0
+        pause = min(pause, _LONGEST_PAUSE)
         if self._rate:
             pause = jobs / self._rate - took
         pause = max(0.0, pause - looked)

@@ -23,11 +23,14 @@ AT_ONCE: Final = 1000
 _LEAST: Final = 10
 """Events that it asks for of each queue at least."""
 
-_SHALLOW: Final = 8
+_SHALLOW: Final = 2
 """Events that the first look for the latest ones asks for of each of many queues."""
 
 _DEEPER: Final = 4
 """By what the next look asks for more of the queues that had more."""
+
+_QUEUES: Final = 500
+"""Queues that are asked in one round trip, so that replies of thousands do not hold up the rest."""
 
 _POLL: Final = 0.5
 """Seconds between two looks where one connection can't wait for all streams."""
@@ -183,6 +186,9 @@ class Feed:
         """Entries of each stream, ``count`` at most, fewer where the replies are too large."""
         if not queues:
             return {}
+        if len(queues) > _QUEUES:
+            head = await self._parts(queues[:_QUEUES], command, count)
+            return head | await self._parts(queues[_QUEUES:], command, count)
         commands = [(*command(queue.key("events")), "COUNT", count) for queue in queues]
         try:
             if len(queues) > 1 or count > _FEWEST:

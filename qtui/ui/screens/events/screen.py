@@ -172,8 +172,9 @@ class EventsScreen(QtuiScreen["JobPlace | None"]):
 
     def heard(self, queues: Collection[QueueKey]) -> None:
         """Some queues have events."""
-        self._changed |= set(queues)
-        self._heard.set()
+        if mine := self._feed.read_to.keys() & queues:
+            self._changed |= mine
+            self._heard.set()
 
     async def _read_for_ever(self) -> None:
         pause = SHORTEST_GAP
@@ -313,10 +314,10 @@ class EventsScreen(QtuiScreen["JobPlace | None"]):
             came = f" · {self._lines.came:+,}" if self._lines.came else ""
             return f" frozen{came} · z resumes ", "warn"
         if newer := self._list.newer:
-            return f" ▲ {count(newer)} newer · g ", "warn"
+            return f" ▲ {count(newer)} newer (g) ", "warn"
         if not self.session.settings.refresh:
             return " manual: ctrl+r ", "faint"
-        return (" live " if self._list.follows else " live · g follows "), "faint"
+        return (" live " if self._list.follows else " live · follow (g) "), "faint"
 
     def _draw_story(self) -> None:
         """The event under the cursor in full, unless the list runs along."""
