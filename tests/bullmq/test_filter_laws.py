@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC
 
 from hypothesis import given, settings
@@ -22,6 +23,8 @@ from qtui.bullmq.filter.terms import (
     Number,
     Term,
     UsedUp,
+    holds_at,
+    rare_mark,
 )
 from qtui.bullmq.model import LIST_FIELDS, row
 from tests.bullmq.subjects import Subject, matches
@@ -202,3 +205,36 @@ def test_counts_attempts_and_priority_as_the_rows_do(
     assert matches(parse_filter("attempts>=2"), job) is (shown.attempts_made >= 2)
     assert matches(parse_filter("attempts=3"), job) is (shown.attempts_made == 3)
     assert matches(parse_filter("priority>1"), job) is (shown.priority > 1)
+
+
+MIXED = st.text("aAsSkKß\u212a\u017f\ufb01_-7 ", max_size=12)
+
+
+@settings(max_examples=300, deadline=None)
+@given(MIXED.filter(bool), st.lists(MIXED | st.sampled_from(["_" * 40, "x" * 600]), max_size=12))
+def test_where_a_rare_mark_is_found_is_where_the_text_is(value: str, parts: list[str]) -> None:
+    needle, text = value.casefold(), "".join(parts)
+    held = needle in text.casefold()
+    for mark in {one for one in needle if one.isascii() and not one.isalpha()}:
+        assert holds_at(mark, needle, text) is held
+        assert holds_at(mark, needle, value + text)
+        assert holds_at(mark, needle, text + value.swapcase()) is (
+            needle in (text + value.swapcase()).casefold()
+        )
+        assert not holds_at(mark, needle, None)
+
+
+def test_no_character_folds_into_a_mark() -> None:
+    for place in range(sys.maxunicode + 1):
+        one = chr(place)
+        folded = one.casefold()
+        assert folded == one or all(other.isalpha() or not other.isascii() for other in folded)
+
+
+def test_a_mark_is_looked_for_only_where_it_is_rare_and_texts_are_long() -> None:
+    long = '{"order":"ord_1","lines":[' + '"item-17",' * 60 + "0]}"
+    assert rare_mark({"_", "7"}, [long, long]) == "_"
+    assert rare_mark({"7"}, [long, long]) == ""
+    assert rare_mark({"_"}, ["ord_1"]) == ""
+    assert rare_mark(set(), [long]) == ""
+    assert rare_mark({"_"}, []) == ""
