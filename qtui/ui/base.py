@@ -133,11 +133,12 @@ class QtuiScreen(Acting, Screen[T]):
 
         def shown(*parts: Where) -> list[tuple[str, str]]:
             keys, offers = session.settings.keys, session.offers
-            acting = (
+            acting = [
                 one
                 for one in actions_of(*parts, offers=offers)
                 if one.bar and not one.reason(situation)
-            )
+            ]
+            acting = sorted(acting, key=lambda one: one.rank)
             named = ((one, one.label_in(situation, allowed=offers(one))) for one in acting)
             return [(keys_of(one, keys)[0], label) for one, label in named if label]
 

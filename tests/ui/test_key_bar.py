@@ -32,8 +32,10 @@ async def test_each_state_has_its_own_keys(redis_url: str, client: redis.asyncio
     await everywhere(client)
     async with inspector(redis_url, size=SMALL) as driver:
         await driver.until(lambda: driver.inspector.table.length == 1, "the job")
-        for words in ("r retry", "D remove", "space mark", "/ filter", "? help", "q quit"):
-            assert words in bar(driver)
+        first = ("r retry", "D remove", "i edit", "space mark", "/ filter", "e errors", "? help")
+        places = [bar(driver).find(words) for words in (*first, "q quit")]
+        assert -1 not in places
+        assert places == sorted(places)
         assert "p run now" not in bar(driver)
         assert "f flow" not in bar(driver)
         await driver.press("5")
@@ -46,6 +48,16 @@ async def test_each_state_has_its_own_keys(redis_url: str, client: redis.asyncio
         await driver.press("4")
         await driver.until(lambda: "D remove" not in bar(driver), "the keys of an empty list")
         assert "enter" not in bar(driver)
+
+
+async def test_where_there_is_room_the_rarer_keys_are_named_too(
+    redis_url: str, client: redis.asyncio.Redis
+) -> None:
+    await everywhere(client)
+    async with inspector(redis_url, size=(180, 40)) as driver:
+        await driver.until(lambda: driver.inspector.table.length == 1, "the job")
+        for words in ("c copy as new", "S schedulers", "l limits", "U undo", "P pause"):
+            assert words in bar(driver)
 
 
 async def test_enter_and_q_are_named_for_what_they_do(

@@ -59,6 +59,9 @@ async def test_a_dead_one_is_revived_and_says_so_in_its_row(
         assert "dead" not in driver.lines()[0]
         await driver.press("r")
         await driver.sees("not dead")
+        await driver.press("escape")
+        await driver.sees("1 of 1 scheduler changed")
+        assert "U undoes" in driver.line_with("1 of 1 scheduler changed"), "one of the campaigns"
     assert [member async for member, _ in client.zscan_iter("bull:mail:delayed")]
     [one] = campaigns(tmp_path)
     assert (one.header.action, one.header.action_words) == ("schedulers", "revive")

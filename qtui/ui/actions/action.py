@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from qtui.operations.journal.reading import Summary
 
 
+AFTER_JOBS, LATE, LAST = 1, 2, 3
+"""Ranks in the key bar: what acts on jobs comes first (0)."""
+
+
 class Where(StrEnum):
     """The part of the screen in which an action's keys work; the value is its title in the help."""
 
@@ -178,6 +182,8 @@ class Action:
     """What the key bar calls it, where that depends on what is shown; empty: not shown now."""
     bar: bool = False
     """Whether the key bar shows it when it can act."""
+    rank: int = 0
+    """Where the key bar has it: lower ones first, those of one rank in the order of the parts."""
     reason: Callable[[Situation], str] = can_act
     """Why it can't act now, in a sentence; empty where it can."""
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from qtui.bullmq.model import JobState
 from qtui.folders import MOVED_BY
-from qtui.ui.actions.action import Action, Situation, Where
+from qtui.ui.actions.action import AFTER_JOBS, LAST, LATE, Action, Situation, Where
 from qtui.ui.actions.needs import no_job, no_list
 from qtui.verbs import Verb
 
@@ -15,6 +16,11 @@ def no_errors(situation: Situation) -> str:
     if situation.in_queues:
         return "" if situation.has_failures else "No queue has failed jobs."
     return no_list(situation)
+
+
+def groups_errors(situation: Situation) -> bool:
+    """Whether jobs have errors where the cursor is: failed ones, or such as will be retried."""
+    return situation.in_queues or situation.state in (JobState.FAILED, JobState.DELAYED)
 
 
 def no_queues(situation: Situation) -> str:
@@ -48,6 +54,7 @@ INSPECTOR: Final = (
         help="show only the jobs of the list that match, wherever the focus is",
         where=Where.INSPECTOR,
         bar=True,
+        rank=AFTER_JOBS,
         reason=no_list,
     ),
     Action(
@@ -58,6 +65,7 @@ INSPECTOR: Final = (
         help="search all queues and states: by id, by name of a queue, or by a filter",
         where=Where.INSPECTOR,
         bar=True,
+        rank=AFTER_JOBS,
         says=lambda situation: "find" if situation.in_queues else "",
         reason=no_queues,
     ),
@@ -80,6 +88,8 @@ INSPECTOR: Final = (
         help="group the failures by error, with counts; in the queue list, those of all queues",
         where=Where.INSPECTOR,
         bar=True,
+        rank=AFTER_JOBS,
+        says=lambda situation: "errors" if groups_errors(situation) else "",
         reason=no_errors,
     ),
     Action(
@@ -101,6 +111,7 @@ INSPECTOR: Final = (
         help="go to the next pane: queues, timeline, jobs, details",
         where=Where.INSPECTOR,
         bar=True,
+        rank=LAST,
     ),
     Action(
         id="inspector.previous-pane",
@@ -117,6 +128,8 @@ INSPECTOR: Final = (
         label="schedulers",
         help="show the queue's job schedulers and repeatable jobs: when they run, which are dead",
         where=Where.INSPECTOR,
+        bar=True,
+        rank=LATE,
         reason=no_list,
     ),
     Action(
@@ -156,6 +169,8 @@ INSPECTOR: Final = (
         dry="show the plan of an undo of the last operation, as a dry run",
         writes=True,
         verb=Verb.UNDO,
+        bar=True,
+        rank=LATE,
         reason=no_journal,
     ),
     Action(
@@ -166,6 +181,7 @@ INSPECTOR: Final = (
         help="freeze the list and count the changes; press again to resume",
         where=Where.INSPECTOR,
         bar=True,
+        rank=LAST,
         says=lambda situation: "resume the list" if situation.frozen else "freeze",
         reason=no_list,
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from qtui.bullmq.model import JobState
-from qtui.ui.actions.action import Action, Situation, Where
+from qtui.ui.actions.action import LATE, Action, Situation, Where
 from qtui.ui.actions.needs import is_busy, no_job, no_list, not_retriable
 from qtui.verbs import Verb
 
@@ -139,6 +139,18 @@ JOBS: Final = (
         reason=cannot_change,
     ),
     Action(
+        id="jobs.edit",
+        keys=("i",),
+        does="edit",
+        label="edit",
+        help="edit the job under the cursor: data (in $EDITOR), priority or delay; and retry it",
+        where=Where.JOBS,
+        writes=True,
+        verb=Verb.EDIT,
+        bar=True,
+        reason=cannot_change_one,
+    ),
+    Action(
         id="jobs.mark",
         keys=("space",),
         does="mark",
@@ -203,17 +215,6 @@ JOBS: Final = (
         reason=cannot_retry_all,
     ),
     Action(
-        id="jobs.edit",
-        keys=("i",),
-        does="edit",
-        label="edit",
-        help="edit the job under the cursor: data (in $EDITOR), priority or delay; and retry it",
-        where=Where.JOBS,
-        writes=True,
-        verb=Verb.EDIT,
-        reason=cannot_change_one,
-    ),
-    Action(
         id="jobs.duplicate",
         keys=("c",),
         does="duplicate",
@@ -222,6 +223,8 @@ JOBS: Final = (
         where=Where.JOBS,
         writes=True,
         verb=Verb.DUPLICATE,
+        bar=True,
+        rank=LATE,
         reason=cannot_change_one,
     ),
     Action(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from qtui.ui.actions.action import Action, Where
+from qtui.ui.actions.action import AFTER_JOBS, Action, Where
 
 MOVING: Final = (
     Action(
@@ -63,6 +63,7 @@ MOVING: Final = (
         help="open the row",
         where=Where.MOVE,
         bar=True,
+        rank=AFTER_JOBS,
         says=lambda situation: situation.enter,
     ),
 )

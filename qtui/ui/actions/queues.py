@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from qtui.ui.actions.action import Action, Situation, Where
+from qtui.ui.actions.action import AFTER_JOBS, LATE, Action, Situation, Where
 from qtui.ui.actions.needs import is_busy
 from qtui.verbs import Verb
 
@@ -44,6 +44,7 @@ QUEUES: Final = (
         verb=Verb.PAUSE,
         or_verb=Verb.RESUME,
         bar=True,
+        rank=AFTER_JOBS,
         says=lambda situation: "resume" if situation.paused else "pause",
         reason=cannot_pause,
     ),
@@ -54,6 +55,8 @@ QUEUES: Final = (
         label="limits",
         help="show the queue's limits and dedup keys, and the jobs that hold them; change them",
         where=Where.QUEUE,
+        bar=True,
+        rank=LATE,
         reason=no_queue_shown,
     ),
     Action(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 from textual.worker import Worker
 
@@ -39,6 +39,10 @@ _FOLLOWED: Final = 86_400.0
 """Seconds for which jobs are followed; after a day of waiting the outcome says nothing of it."""
 
 
+Told: TypeAlias = Callable[[Run, Sequence[Result]], None]
+"""Takes results of a campaign, call by call; none when it is over."""
+
+
 class Campaigns:
     """Runs campaigns, at most one a queue at a time, and shows each in a line.
 
@@ -58,6 +62,7 @@ class Campaigns:
         self._changed = changed
         self._runs: list[Run] = []
         self._sending: dict[Run, Worker[None]] = {}
+        self._told: dict[Run, Told] = {}
         self._asked: set[Run] = set()
         """Those for which the question whether to continue is open."""
         self._quit_after = False
@@ -75,9 +80,17 @@ class Campaigns:
         """Those under way, and those that are over and not closed yet; the newest first."""
         return list(self._runs)
 
-    def begin(self, campaign: Campaign[JobAction]) -> None:
-        """Runs a campaign, and follows its jobs; closes what is over on the same queue."""
+    def begin(self, campaign: Campaign[JobAction], told: Told | None = None) -> None:
+        """Runs a campaign, and follows its jobs; closes what is over on the same queue.
+
+        Args:
+            campaign: the campaign.
+            told: is called with its results, call by call, and with none when it is over: for a
+                screen whose rows are no jobs.
+        """
         run = Run(campaign)
+        if told is not None:
+            self._told[run] = told
         for other in [one for one in self._runs if not one.under_way]:
             if not set(run.queues).isdisjoint(other.queues):
                 self._close(other)
@@ -140,6 +153,7 @@ class Campaigns:
         try:
             async for results in campaign.run():
                 run.take(results)
+                self._tell(run, results)
                 self._record(run, results)
                 if follower is not None:  # they may have run already
                     self._note(run, follower.of([one.job_id for one in results]))
@@ -154,8 +168,16 @@ class Campaigns:
             run.trouble = self._screen.session.explain(error)
         finally:
             self._draw()
+            self._tell(run, ())
             self._changed()
             self._quit_if_over()
+
+    def _tell(self, run: Run, results: Sequence[Result]) -> None:
+        told = self._told.get(run)
+        if told is not None:
+            told(run, results)
+        if not run.under_way:
+            self._told.pop(run, None)
 
     async def _follow(self, run: Run, follower: Following) -> None:
         """Updates rows and line with the outcomes, until every job has its final one."""

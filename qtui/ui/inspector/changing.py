@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final, TypeVar
 
-from qtui.bullmq.codes import Code
+from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.keys import QueueKey
 from qtui.operations.journal.reading import JournalError, Summary
 from qtui.operations.planning.proposal import ActionPlan, PlanOptions, Toggle
@@ -21,16 +22,20 @@ from qtui.operations.remove.plan import (
     RemovalPlan,
     make_removal_plan,
 )
+from qtui.operations.schedulers.action import Do
+from qtui.operations.schedulers.plan import SchedulersPlan, plan_schedulers
 from qtui.operations.supply.selection import Selection, chosen
 from qtui.operations.undo.plan import UndoPlan, latest, make_undo_plan
-from qtui.text import age, plain, plural
+from qtui.text import age, count, plain, plural
 from qtui.ui.dialogs.action import ActionDialog, Progress, Request
 from qtui.ui.dialogs.plan import Confirmed
 from qtui.ui.inspector.campaigns import Campaigns
 from qtui.ui.inspector.live import LiveScreen
+from qtui.ui.screens.schedulers import Told
 from qtui.verbs import NOUNS, Verb
 from qtui.views.campaigns import queue_name
 from qtui.views.lists.board import Board
+from qtui.views.running import Run
 
 A = TypeVar("A", bound=ActionPlan)
 
@@ -67,6 +72,7 @@ class Changing:
         *,
         confirmed: Callable[[], None] = lambda: None,
         reason: str = "",
+        told: Callable[[A, Run, Sequence[Result]], None] | None = None,
     ) -> None:
         """Opens the plan of an action; where it may not be carried out, as a dry run.
 
@@ -75,6 +81,7 @@ class Changing:
             request: its plan.
             confirmed: is called when the plan is carried out, before it begins.
             reason: what the journal says where no other reason is given.
+            told: takes the plan and the results, see `Campaigns.begin`.
         """
         session = self._screen.session
 
@@ -85,7 +92,9 @@ class Changing:
             if answer is not None and session.carry is not None:
                 confirmed()
                 options = self._options.get(verb, PlanOptions())
-                self._campaigns.begin(session.carry(answer.plan, options, answer.reason or reason))
+                campaign = session.carry(answer.plan, options, answer.reason or reason)
+                listener = None if told is None else partial(told, answer.plan)
+                self._campaigns.begin(campaign, listener)
 
         dialog = ActionDialog(
             request,
@@ -133,6 +142,19 @@ class Changing:
 
         request = Request(title=f"Change the limits of {plain(queue.name)}", read=read)
         self.open(Verb.LIMITS, request, reason=reason)
+
+    def schedulers(self, queue: QueueKey, do: Do, ids: Sequence[str], told: Told) -> None:
+        """Opens the plan of an action on schedulers of a queue."""
+        client = self._screen.session.client
+
+        async def read(options: PlanOptions, progress: Progress) -> SchedulersPlan:
+            return await plan_schedulers(client, do, queue, ids)
+
+        what = f"scheduler {plain(ids[0])}" if len(ids) == 1 else f"{count(len(ids))} schedulers"
+        verb = f"Run {what} now" if do is Do.RUN_NOW else f"{str(do).capitalize()} {what}"
+        title = f"{verb} in {plain(queue.name)}"
+        request = Request(title=title, read=read, dangerous=do is Do.REMOVE)
+        self.open(Verb.SCHEDULERS, request, told=told)
 
     def remove_queue(self, queue: QueueKey) -> None:
         """Opens the plan of a queue's removal with all that is in it."""

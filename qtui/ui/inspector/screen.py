@@ -549,7 +549,12 @@ class Inspector(LiveScreen):
     def action_schedulers(self) -> None:
         """Shows the schedulers of the queue."""
         if self.board.queue is not None:
-            self.app.push_screen(SchedulersScreen(self.session, self.board.queue))
+            queue, plan = self.board.queue, self.changing.schedulers
+            busy = partial(self._is_busy_on, queue)
+            self.app.push_screen(SchedulersScreen(self.session, queue, plan, busy))
+
+    def _is_busy_on(self, queue: QueueKey) -> bool:
+        return self.campaigns.on(queue) is not None
 
     def action_workers(self) -> None:
         """Shows the workers of the queue; in the queues those of the marked ones, or of all."""
@@ -756,7 +761,7 @@ class Inspector(LiveScreen):
             return (Where.MOVE, Where.QUEUE, Where.INSPECTOR, Where.JOBS)
         if self.focused is self.timeline:
             return (Where.TIMELINE, Where.INSPECTOR)
-        return (Where.JOBS, Where.MOVE, Where.INSPECTOR, Where.QUEUE)
+        return (Where.JOBS, Where.INSPECTOR, Where.QUEUE, Where.MOVE)
 
     @override
     def key_lead(self) -> str:

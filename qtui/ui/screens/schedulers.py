@@ -2,42 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import ClassVar, Final
+from typing import ClassVar, Final, TypeAlias
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from typing_extensions import override
 
-from qtui.bullmq.codes import Code, ForeignQueue, Result
+from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.trouble import TROUBLE
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.schedulers.read import read_scheduler, read_schedulers
 from qtui.bullmq.schedulers.scheduler import Condition, Scheduler
-from qtui.operations.engine.action import JobAction
-from qtui.operations.engine.campaign import Campaign
-from qtui.operations.journal.reading import JournalError
-from qtui.operations.planning.proposal import PlanOptions
 from qtui.operations.schedulers.action import Do
-from qtui.operations.schedulers.plan import SchedulersPlan, plan_schedulers
+from qtui.operations.schedulers.plan import SchedulersPlan
 from qtui.text import count, first_line, plain, plural
 from qtui.ui.actions import Situation, Where
 from qtui.ui.base import QtuiScreen
 from qtui.ui.clipboard.offer import offer
-from qtui.ui.dialogs.action import ActionDialog, Progress, Request
-from qtui.ui.dialogs.plan import Confirmed
 from qtui.ui.keys import bindings
 from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, KeyBar, StatusLine
 from qtui.ui.widgets.cursor_list import CursorList
 from qtui.ui.widgets.document import DocumentView
 from qtui.ui.widgets.scheduler_list import SchedulerList
-from qtui.verbs import Verb
 from qtui.views.columns import Verdict
 from qtui.views.document import Document
+from qtui.views.running import Run
 from qtui.views.schedulers import sections, worst_first
 from qtui.views.tone import Tone
 
@@ -46,6 +39,13 @@ _MOST: Final = 1000
 
 _REST: Final = 10
 """How much longer than a read took nothing is read again: many take half a second."""
+
+
+Told: TypeAlias = Callable[[SchedulersPlan, Run, Sequence[Result]], None]
+"""Takes the results of a plan that is carried out; none when it is over."""
+
+Plan: TypeAlias = Callable[[QueueKey, Do, Sequence[str], Told], None]
+"""Opens the plan of an action on some schedulers."""
 
 
 class SchedulersScreen(QtuiScreen[None]):
@@ -62,20 +62,25 @@ class SchedulersScreen(QtuiScreen[None]):
     }
     """
 
-    def __init__(self, session: Session, queue: QueueKey) -> None:
+    def __init__(
+        self, session: Session, queue: QueueKey, plan: Plan, is_busy_on: Callable[[], bool]
+    ) -> None:
         """Lists a queue's schedulers.
 
         Args:
             session: the connection.
             queue: the queue.
+            plan: opens the plan of an action over this screen.
+            is_busy_on: whether a campaign is under way on the queue.
         """
         super().__init__(session)
         self._queue = queue
+        self._open = plan
+        self._is_busy_on = is_busy_on
         self._found: Sequence[Scheduler] = ()
         self._removed: dict[str, Scheduler] = {}
         """Those that are gone, with their result, until the list is refreshed."""
         self._results: dict[str, Verdict] = {}
-        self._campaign: Campaign[JobAction] | None = None
         self._lost = False
         self._again_at = 0.0
 
@@ -96,11 +101,6 @@ class SchedulersScreen(QtuiScreen[None]):
         if self.session.settings.refresh:
             self.set_interval(self.session.settings.refresh, self._read_again)
         self.draw_keys()
-
-    def on_unmount(self) -> None:
-        """Closes the journal of an action that was cut off."""
-        if self._campaign is not None:
-            self._campaign.close()
 
     # Reading
 
@@ -174,7 +174,7 @@ class SchedulersScreen(QtuiScreen[None]):
         return Situation(
             enter="fold" if not in_list else "details" if self._list.scheduler else "",
             read_only=self.session.read_only,
-            running=self._campaign is not None and not self._campaign.is_over,
+            running=self._is_busy_on(),
             scheduler=self._list.scheduler,
             dead=sum(one.condition is Condition.DEAD for one in self._found),
         )
@@ -201,58 +201,34 @@ class SchedulersScreen(QtuiScreen[None]):
     def _plan(self, do: Do, ids: Sequence[str] = ()) -> None:
         one = self._list.scheduler
         ids = ids or ([one.id] if one is not None else [])
-        if not ids:
+        if ids:
+            self._open(self._queue, do, ids, self._take)
+
+    def _take(self, plan: SchedulersPlan, run: Run, results: Sequence[Result]) -> None:
+        """Puts the results of an action into the rows; with none, says how it ended."""
+        if not self.is_attached:  # it was left meanwhile
             return
-        client, queue = self.session.client, self._queue
-
-        async def read(_: PlanOptions, __: Progress) -> SchedulersPlan:
-            return await plan_schedulers(client, do, queue, ids)
-
-        what = f"scheduler {plain(ids[0])}" if len(ids) == 1 else f"{count(len(ids))} schedulers"
-        verb = f"Run {what} now" if do is Do.RUN_NOW else f"{str(do).capitalize()} {what}"
-        dialog = ActionDialog(
-            Request(title=f"{verb} in {plain(queue.name)}", read=read, dangerous=do is Do.REMOVE),
-            options=PlanOptions(),
-            keep=lambda _: None,
-            dry=self.session.dry(Verb.SCHEDULERS),
-            explain=self.session.explain,
-        )
-        self.app.push_screen(dialog, self._answered)
-
-    def _answered(self, answer: Confirmed[SchedulersPlan] | None) -> None:
-        if answer is None or self.session.carry is None:
-            return
-        self._campaign = self.session.carry(answer.plan, PlanOptions(), answer.reason)
-        self.start(partial(self._carry_out, self._campaign, answer.plan), "change")
-        self.draw_keys()
-
-    async def _carry_out(self, campaign: Campaign[JobAction], plan: SchedulersPlan) -> None:
         before = {one.id: one.scheduler for one in plan.forecasts if one.scheduler is not None}
-        trouble = ""
-        try:
-            async for results in campaign.run():
-                for result in results:
-                    if plan.do is Do.RUN_NOW:  # its result is the job's
-                        self._results[plan.chosen[0].id] = _verdict(plan.do, result)
-                        continue
-                    self._results[result.job_id] = _verdict(plan.do, result)
-                    if plan.do is Do.REMOVE and result.done and result.job_id in before:
-                        self._removed[result.job_id] = before[result.job_id]
-        except JournalError as error:
-            trouble = plain(str(error))
-        except ForeignQueue as error:
-            trouble = f"the queue is {error}"
-        except TROUBLE as error:
-            trouble = self.session.explain(error)
-        finally:
-            campaign.close()
-        words = f"{count(campaign.done)} of {plural(campaign.selected, 'scheduler')} {plan.do.done}"
-        trouble = trouble or plain(campaign.why)
-        if trouble:
+        for result in results:
+            if plan.do is Do.RUN_NOW:  # its result is the job's
+                self._results[plan.chosen[0].id] = _verdict(plan.do, result)
+                continue
+            self._results[result.job_id] = _verdict(plan.do, result)
+            if plan.do is Do.REMOVE and result.done and result.job_id in before:
+                self._removed[result.job_id] = before[result.job_id]
+        self._draw()
+        if not results:
+            self._say_end(plan.do, run)
+            self._again_at = 0.0
+            self.in_background(self._read, "schedulers")
+
+    def _say_end(self, do: Do, run: Run) -> None:
+        campaign = run.campaign
+        words = f"{count(campaign.done)} of {plural(campaign.selected, 'scheduler')} {do.done}"
+        if trouble := run.trouble or plain(campaign.why):
             self.say(f"{words}: {trouble}", "bad")
         else:
             self.say(words if campaign.done == campaign.selected else f"{words}: see the rows")
-        await self._read()
 
     def action_refresh_now(self) -> None:
         """Reads them again, without the results."""
