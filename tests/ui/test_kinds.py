@@ -59,6 +59,26 @@ async def test_events_and_a_search_of_all_queues_on_every_kind_of_server(
         await driver.sees("Job w0 is waiting in ")
 
 
+@pytest.mark.parametrize("name", Topologies.KINDS)
+async def test_workers_and_the_doctor_of_all_queues_on_every_kind(
+    topologies: Topologies, name: str
+) -> None:
+    topology = topologies.get(name)
+    fill(topology)
+    with topology.writer() as writer:
+        writer.delete("bull:{d}:w0")  # it waits, and its job is gone
+    async with inspector(topology.url, read_only=True) as driver:
+        await driver.until(lambda: all(one in driver.text() for one in NAMES), "all queues")
+        driver.inspector.queues.focus()
+        await driver.press("w")
+        await driver.sees("none seen")
+        await driver.press("escape", "exclamation_mark")
+        await driver.sees(" id is in a state, but the job is gone")
+        await driver.until(lambda: "x stop" not in driver.lines()[-1], "the end")
+        assert "stopped" not in driver.lines()[0]
+        assert "1 fault" in driver.lines()[0]
+
+
 @pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60)])
 async def test_the_screen_says_where_queues_are_if_not_here(
     topologies: Topologies, size: tuple[int, int]

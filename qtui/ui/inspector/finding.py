@@ -8,7 +8,6 @@ from typing import Final
 from textual.widget import Widget
 
 from qtui.bullmq.filter import parse_filter, quoted
-from qtui.bullmq.keys import QueueKey
 from qtui.text import plain
 from qtui.ui.inspector.list_pane import ListPane
 from qtui.ui.inspector.lists import Lists
@@ -17,7 +16,7 @@ from qtui.ui.screens.find import Chosen, FindScreen, Sought
 from qtui.ui.widgets.filter_line import typed_filter
 from qtui.ui.widgets.typed_line import TypedLine
 from qtui.views.lists.board import Board
-from qtui.views.lists.places import JobPlace, find_place
+from qtui.views.lists.places import JobPlace
 
 _HINT: Final = "filter terms, such as error:timeout age<1h (? lists them); empty shows all jobs"
 
@@ -100,19 +99,6 @@ class Finder:
             self._lists.go_to_queue(chosen)
 
     # One job
-
-    def go_to_job(self, queue: QueueKey, job_id: str) -> None:
-        """Shows a job of a queue, in the state that it is in by now; or says why not."""
-        screen = self._screen
-
-        async def find() -> None:
-            place = await find_place(screen.session.client, queue, job_id)
-            if isinstance(place, JobPlace):
-                self.show(place)
-            else:
-                screen.say(place, "warn")
-
-        screen.in_background(find, "find")
 
     def show(self, place: JobPlace) -> None:
         """Shows the list of a job's state with only that job in it."""

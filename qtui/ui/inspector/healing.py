@@ -23,8 +23,9 @@ from qtui.ui.inspector.changing import NOT_UNDONE, Changing
 from qtui.ui.inspector.flows import open_flow
 from qtui.ui.inspector.live import LiveScreen
 from qtui.ui.inspector.retrying import Retrying
-from qtui.ui.screens.doctor import DoctorScreen, Named
+from qtui.ui.screens.doctor import DoctorScreen
 from qtui.verbs import Verb
+from qtui.views.lists.places import JobPlace
 from qtui.views.running import Run
 
 REASON: Final = "the doctor (!)"
@@ -48,7 +49,7 @@ class Healing:
         campaigns: Campaigns,
         changing: Changing,
         retrying: Retrying,
-        go: Callable[[Named], None],
+        go: Callable[[JobPlace | QueueKey], None],
     ) -> None:
         self._screen = screen
         self._campaigns = campaigns
@@ -72,7 +73,7 @@ class Healing:
         )
         self._screen.app.push_screen(doctor, self._opened)
 
-    def _opened(self, named: Named | None) -> None:
+    def _opened(self, named: JobPlace | QueueKey | None) -> None:
         if named is not None:
             self._go(named)
 
@@ -143,9 +144,7 @@ class Healing:
             queue,
             parent,
             known=lambda: [status.queue for status in self._screen.poll.worst_first()],
-            go=lambda place: doctor.answer(
-                Named(queue=place.queue, job_id=place.job_id, state=place.state)
-            ),
+            go=doctor.answer,
             rerun=True,
             closed=lambda: doctor.examine_again([queue]),
         )

@@ -48,11 +48,10 @@ from qtui.ui.inspector.retrying import Retrying
 from qtui.ui.inspector.surroundings import Surroundings
 from qtui.ui.inspector.timeline_pane import TimelinePane
 from qtui.ui.keys import bindings
-from qtui.ui.screens.doctor import Named
 from qtui.ui.screens.events.screen import EventsScreen, Watched
 from qtui.ui.screens.limits import LimitsScreen
 from qtui.ui.screens.schedulers import SchedulersScreen
-from qtui.ui.screens.workers import HeldJob, WorkersScreen
+from qtui.ui.screens.workers import WorkersScreen
 from qtui.ui.session import Session
 from qtui.ui.terminal import TerminalApp
 from qtui.ui.widgets.bars import Banners, Bar, KeyBar, StateTabs, StatusLine
@@ -562,7 +561,7 @@ class Inspector(LiveScreen):
         screen = WorkersScreen(
             self.session, partial(self._queues_meant, everywhere), everywhere=everywhere
         )
-        self.app.push_screen(screen, self._go_to_held)
+        self.app.push_screen(screen, self._go_to_found)
 
     def _queues_meant(self, everywhere: bool) -> list[QueueStatus]:
         """The queue that is shown; or the marked queues, or all, the worst first."""
@@ -578,18 +577,12 @@ class Inspector(LiveScreen):
         everywhere = self.focused is self.queues
         self.healing.open(partial(self._queues_meant, everywhere), everywhere=everywhere)
 
-    def _go_to_named(self, named: Named) -> None:
+    def _go_to_named(self, named: JobPlace | QueueKey) -> None:
         """Shows what a finding names."""
-        if named.job_id is None:
-            self.lists.go_to_queue(named.queue)
-        elif named.state is None:
-            self.finder.go_to_job(named.queue, named.job_id)
+        if isinstance(named, JobPlace):
+            self.finder.show(named)
         else:
-            self.finder.show(JobPlace(named.queue, named.state, named.job_id))
-
-    def _go_to_held(self, job: HeldJob | None) -> None:
-        if job is not None:
-            self.finder.go_to_job(job.queue, job.job_id)
+            self.lists.go_to_queue(named)
 
     def action_events(self) -> None:
         """Shows the events of the queue; in the queues those of the marked ones, or of all."""

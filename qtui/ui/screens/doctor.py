@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Final
 
@@ -28,6 +27,7 @@ from qtui.ui.widgets.cursor_list import CursorList
 from qtui.ui.widgets.document import DocumentView
 from qtui.ui.widgets.row_list import RowList
 from qtui.views.document import Document
+from qtui.views.lists.places import JobPlace, find_place
 from qtui.views.queues.findings import (
     FindingRow,
     columns,
@@ -45,17 +45,8 @@ _LOOK: Final = 0.5
 """Seconds between two looks at whether a fix is over."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Named:
-    """What a finding names: a job, in the state where it was found if that is known; or a queue."""
-
-    queue: QueueKey
-    job_id: str | None = None
-    state: JobState | None = None
-
-
-class DoctorScreen(QtuiScreen["Named | None"]):
-    """Examines queues; answers with what is to be shown of a finding, or with None.
+class DoctorScreen(QtuiScreen["JobPlace | QueueKey | None"]):
+    """Examines queues; answers with the job or the queue of a finding to show, or with None.
 
     Args:
         session: the connection.
@@ -208,7 +199,7 @@ class DoctorScreen(QtuiScreen["Named | None"]):
         """Examines some of the queues once more, after they were changed."""
         self._examine([one for one in self._statuses() if one.queue in queues], again=True)
 
-    def answer(self, named: Named) -> None:
+    def answer(self, named: JobPlace | QueueKey) -> None:
         """Leaves with what is to be shown."""
         self.dismiss(named)
 
@@ -282,17 +273,27 @@ class DoctorScreen(QtuiScreen["Named | None"]):
         elif one.code == "no-state":
             self.say(f"No list has it. In a shell: {self._shown(one.queue, one.sample[0])}", "warn")
         else:
-            self.dismiss(self._named(one, one.queue))
+            self.in_background(partial(self._open, one, one.queue), "open")
 
     def _shown(self, queue: QueueKey, job_id: str) -> str:
         return plain(self.session.command("show", queue=queue, name=job_id))
 
-    def _named(self, one: Finding, queue: QueueKey) -> Named:
+    async def _open(self, one: Finding, queue: QueueKey) -> None:
+        """Leaves for the first job that the finding names; for its queue if it names none."""
         jobs = one.mend not in (Mend.REVIVE, Mend.RELEASE_KEYS) and one.code != "legacy-repeatable"
         if not one.sample or not jobs:
-            return Named(queue=queue)
-        state = one.members.get(one.sample[0])
-        return Named(queue=queue, job_id=one.sample[0], state=JobState(state) if state else None)
+            self.answer(queue)
+            return
+        job_id = one.sample[0]
+        state = one.members.get(job_id)
+        if state:  # where its hash is gone, no other look finds it
+            self.answer(JobPlace(queue, JobState(state), job_id))
+            return
+        place = await find_place(self.session.client, queue, job_id)
+        if isinstance(place, JobPlace):
+            self.answer(place)
+        else:
+            self.say(place, "warn")
 
     def action_copy_command(self) -> None:
         """Copies the command that finds the same."""

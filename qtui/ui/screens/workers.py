@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import ClassVar, Final
 
@@ -26,21 +26,14 @@ from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, KeyBar
 from qtui.ui.widgets.cursor_list import OLDER_EVERY, CursorList
 from qtui.ui.widgets.row_list import RowList
+from qtui.views.lists.places import JobPlace, find_place
 from qtui.views.queues.workers import UNSEEN, WorkerRow, columns, how_many, in_full, worker_rows
 
 _REST: Final = 10
 """How much longer than a read took nothing is read again."""
 
 
-@dataclass(frozen=True, slots=True)
-class HeldJob:
-    """A job that is to be shown, wherever it is by now."""
-
-    queue: QueueKey
-    job_id: str
-
-
-class WorkersScreen(QtuiScreen["HeldJob | None"]):
+class WorkersScreen(QtuiScreen["JobPlace | None"]):
     """Lists workers, and keeps them fresh; answers with the job to open, or None.
 
     Args:
@@ -159,9 +152,17 @@ class WorkersScreen(QtuiScreen["HeldJob | None"]):
     def _opened(self) -> None:
         row = self._list.row
         if row is not None and row.worker is not None and row.job is not None:
-            self.dismiss(HeldJob(row.worker.queue, row.job.id))
+            self.in_background(partial(self._open, row.worker.queue, row.job.id), "open")
         else:
             self.say("There is no job here.", "warn")
+
+    async def _open(self, queue: QueueKey, job_id: str) -> None:
+        """Leaves for a job, wherever it is by now."""
+        place = await find_place(self.session.client, queue, job_id)
+        if isinstance(place, JobPlace):
+            self.dismiss(place)
+        else:
+            self.say(place, "warn")
 
     def action_refresh_now(self) -> None:
         """Reads them again."""
