@@ -7,7 +7,7 @@ from pathlib import Path
 
 from qtui.bullmq.filter import TABLE
 from qtui.bullmq.model import JobState
-from qtui.ui.actions import ACTIONS, Action, Where
+from qtui.ui.actions import ACTIONS, RETIRED, Action, Where
 from qtui.ui.keys import table
 
 README = Path(__file__).parent.parent / "README.md"
@@ -66,6 +66,10 @@ def test_ids_and_keys_are_unique_where_they_meet() -> None:
             for key in action.keys:
                 assert key not in together, f"{action.id} and {together[key].id} share {key}"
                 together[key] = action
+
+
+def test_no_retired_id_is_used_again() -> None:
+    assert not RETIRED & {action.id for action in ACTIONS}
 
 
 def test_the_digits_are_the_states_failed_first() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -56,3 +57,57 @@ def test_new_events_are_followed_until_it_is_interrupted(redis_url: str) -> None
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
+
+
+def test_what_was_trimmed_before_it_was_read_is_said(redis_url: str) -> None:
+    failed(redis_url, 1)
+    words = command("--redis", redis_url, "events", "payments", "--limit", "0", "--follow")
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        client = connect(redis_url)
+        until = time.monotonic() + PATIENCE
+        while not any("xread" in one["cmd"] for one in client.client_list()):
+            assert time.monotonic() < until, "it does not listen"
+            time.sleep(0.01)  # between two looks; the condition decides
+        os.kill(process.pid, signal.SIGSTOP)
+        with client.pipeline(transaction=True) as pipe:
+            for number in range(5):
+                pipe.xadd("bull:payments:events", {"event": "waiting", "jobId": f"n{number}"})
+            pipe.xtrim("bull:payments:events", maxlen=2, approximate=False)
+            pipe.execute()
+        os.kill(process.pid, signal.SIGCONT)
+        said = process.stderr.readline().decode()
+        assert said.startswith("qtui: payments: earlier events are missing: the stream was trimmed")
+        assert [process.stdout.readline().split()[2] for _ in range(2)] == [b"n3", b"n4"]
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+
+
+def test_a_pattern_that_runs_away_is_usage(redis_url: str) -> None:
+    failed(redis_url, 1)
+    connect(redis_url).xadd(
+        "bull:payments:events", {"event": "failed", "failedReason": "a" * 50 + "!"}
+    )
+    done = invoke("--redis", redis_url, "events", "payments", "--filter", "error:re:(a|a)*$")
+    assert done.code == 2
+    assert done.err.startswith("qtui: --filter: ")
+
+
+def test_queues_whose_events_are_refused_are_named(redis_url: str) -> None:
+    failed(redis_url, 1)
+    failed(redis_url, 1, name="emails")
+    with connect(redis_url) as client:
+        client.execute_command(
+            *("ACL", "SETUSER", "part", "on", ">pw", "resetkeys", "%R~bull:emails:[^e]*"),
+            *("%R~bull:payments:*", "-@all", "+@read"),
+        )
+        url = redis_url.replace("unix://", "unix://part:pw@")
+        done = invoke("--redis", url, "--read-only", "events", "*", "--json")
+        client.acl_deluser("part")
+    assert {one["queue"] for one in done.objects} == {"bull:payments"}
+    assert done.err == "qtui: Redis refused the events of bull:emails\n"
+    assert done.code == 3

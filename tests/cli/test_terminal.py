@@ -176,6 +176,20 @@ def test_a_theme_that_does_not_exist_is_refused_in_a_line(redis_url: str, tmp_pa
     assert (words.count("\n"), code) == (1, 2)
 
 
+def test_a_key_of_an_action_that_is_gone_is_no_mistake(redis_url: str, tmp_path: Path) -> None:
+    failed(redis_url, 1)
+    config = tmp_path / "config.toml"
+    config.write_text('[keys]\n"places.leave" = "x"\n')
+    with terminal("--redis", redis_url, "--config", str(config)) as child:
+        child.expect_exact("payments")
+        child.send("q")
+        assert whole(child)[1] == 0
+    config.write_text('[keys]\n"jobs.retri" = "x"\n')
+    with terminal("--redis", redis_url, "--config", str(config), columns=400) as child:
+        words, code = whole(child)
+    assert (code, 'did you mean "jobs.retry"?' in words) == (2, True)
+
+
 def test_a_bulk_retry_shows_progress_and_a_summary_on_a_terminal(redis_url: str) -> None:
     many_failed(redis_url, [f"job-{at}" for at in range(300)])
     for words, lines in (((), 0), (("--verbose",), 100)):

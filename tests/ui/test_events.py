@@ -203,6 +203,19 @@ async def test_all_queues_also_those_that_come_later(
         await driver.until(lambda: any("late" in row for row in rows(driver)), "its events")
 
 
+async def test_those_of_the_marked_queues(redis_url: str, client: redis.asyncio.Redis) -> None:
+    for name in ("payments", "emails", "reports"):
+        await fill(redis_url, name, 1)
+    async with inspector(redis_url) as driver:
+        await driver.until(lambda: driver.inspector.queues.length == 3, "all queues")
+        driver.inspector.queues.focus()
+        await driver.press("space", "space")
+        await open_events(driver, of_all=True)
+        assert driver.lines()[0].startswith(" Events in 2 queues")
+        shown = {row.split()[1] for row in rows(driver)}
+        assert {one.name for one in driver.inspector.queues.marks} == shown
+
+
 async def test_what_a_trim_dropped_is_said_in_its_place(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
