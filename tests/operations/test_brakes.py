@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from qtui.bullmq.dialect import ONE_RESUME
-from qtui.bullmq.model import JobState
+from qtui.bullmq.model import STALLS, JobState
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.planning.plan import make_plan
 from qtui.operations.supply.selection import chosen, query
@@ -32,8 +32,9 @@ async def test_a_healthy_queue_has_none(any_client: Redis) -> None:
     assert await brakes(any_client, "1", "2") == ()
 
 
-async def test_a_stall_counter_stays(any_client: Redis) -> None:
-    await raw_failed(any_client, "123", change=lambda at: {"stc": at})
+@pytest.mark.parametrize("field", STALLS)
+async def test_a_stall_counter_stays(any_client: Redis, field: str) -> None:
+    await raw_failed(any_client, "123", change=lambda at: {field: at})
     assert await brakes(any_client, "1", "2", "3") == (
         "2 jobs have stalled before (stc), and a retry does not reset that: if one of them "
         "stalls again, it fails without a run (maxStalledCount 1).",

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from qtui.bullmq.ask import Command, Reply, ask, number, present, text, texts
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey, is_marker
+from qtui.bullmq.model import STALLS
 from qtui.bullmq.reads.hashes import read_hashes
 from qtui.bullmq.reads.queues.discovery import escaped, scan
 
@@ -49,7 +50,7 @@ class JobLimits(NamedTuple):
     """The fields of a job that may fail its next run or duplicate it; each None if absent."""
 
     stalls: str | None
-    """``stc``: how often it has stalled."""
+    """How often it has stalled (`STALLS`)."""
     deduplication: str | None
     """``deid``: the id under which it was deduplicated."""
     scheduler: str | None
@@ -64,9 +65,11 @@ async def read_job_limits(client: Client, queue: QueueKey, ids: Sequence[str]) -
     """
 
     def made(_: int, fields: Reply, __: Sequence[Reply]) -> JobLimits:
-        return JobLimits(*(texts(fields) or (None, None, None)))
+        since, before, *others = texts(fields) or [None] * len(asked)
+        return JobLimits(since or before, *others)
 
-    return await read_hashes(client, [queue.job(one) for one in ids], ("stc", "deid", "rjk"), made)
+    asked = (*STALLS, "deid", "rjk")
+    return await read_hashes(client, [queue.job(one) for one in ids], asked, made)
 
 
 class Deduplication(NamedTuple):
