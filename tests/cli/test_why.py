@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import time
+
 from tests.cli.stage import connect, failed, invoke
 
 
@@ -28,6 +31,18 @@ def test_a_queue_without_a_worker(redis_url: str) -> None:
     }
     assert verdict["words"].startswith("no worker is connected: 1 job waits")
     assert verdict["evidence"] == ["waiting 1 · prioritized 0", "workers: 0"]
+    assert set(verdict["rates"]) == {"completed", "failed"}
+    assert verdict["rates"]["completed"] == dict.fromkeys(("10", "60", "300", "900"))
+
+
+def test_how_fast_jobs_end(redis_url: str) -> None:
+    failed(redis_url, 1)
+    now = time.time() * 1000
+    ended = {str(place): now - 1000 * place for place in range(600)}
+    connect(redis_url).zadd("bull:payments:completed", ended)
+    done = invoke("--redis", redis_url, "why", "payments")
+    assert re.search(r"done (0.9|1|1.1) 1 1 (0.6|0.7|1) · ", done.out)
+    assert " a second over 10 s, 1, 5 and 15 min" in done.out
 
 
 def test_what_is_not_there_is_code_1(redis_url: str) -> None:

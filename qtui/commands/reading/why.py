@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qtui.bullmq.connection.client import Client
+from qtui.bullmq.reads.queues.rates import Rates, read_rates
 from qtui.bullmq.verdicts.job import judge_job, read_job_facts
 from qtui.bullmq.verdicts.queue import judge_queue, read_queue_facts, states_of
 from qtui.bullmq.verdicts.verdict import Verdict, Weight
@@ -10,6 +11,7 @@ from qtui.commands.shared.find import find_queue
 from qtui.commands.shared.output import Paper
 from qtui.commands.shared.run import DONE, NOT_ALL, Workplace
 from qtui.text import plain
+from qtui.views.queues.pulse import Seen, all_rates
 from qtui.views.tone import Tone
 
 _TONES = {
@@ -31,9 +33,11 @@ async def _explain(
     queue = (await find_queue(client, place.settings.prefixes, name)).queue
     facts = await read_queue_facts(client, queue)
     counts = " · ".join(states_of(facts))
-    verdict = judge_queue(facts)
+    verdict, rates = judge_queue(facts), None
     if job_id is not None:
         verdict = judge_job(await read_job_facts(client, queue, job_id), facts)
+    else:
+        [rates] = await read_rates(client, [queue])
     if json:
         place.out.json(
             {
@@ -43,19 +47,34 @@ async def _explain(
                 "weight": verdict.weight.value,
                 "words": verdict.words,
                 "evidence": list(verdict.evidence),
+                **({} if rates is None else {"rates": _per_second(rates)}),
             }
         )
     else:
         subject = queue.name if job_id is None else f"{queue.name} {job_id}"
-        _print(place.out, subject, verdict, counts if job_id is None else "")
+        speed = "" if rates is None else all_rates(Seen(facts=facts, rates=rates))
+        _print(place.out, subject, verdict, "" if rates is None else counts, speed)
     missing = verdict.code == "gone"
     return NOT_ALL if verdict.weight is Weight.WRONG or missing else DONE
 
 
-def _print(paper: Paper, subject: str, verdict: Verdict, counts: str) -> None:
+def _per_second(rates: Rates) -> dict[str, dict[str, float | None]]:
+    """Jobs a second that ended, by state and window in seconds; None where none is kept."""
+    states = {"completed": rates.completed, "failed": rates.failed}
+    return {
+        state: {
+            str(seconds): None if rate is None else round(rate, 3)
+            for seconds, rate in found.items()
+        }
+        for state, found in states.items()
+    }
+
+
+def _print(paper: Paper, subject: str, verdict: Verdict, *more: str) -> None:
     tone = _TONES[verdict.weight]
     paper.line(f"{plain(subject)}: {paper.styled(plain(verdict.words), tone)}")
     for one in verdict.evidence:
         paper.line(f"  {plain(one)}")
-    if counts:
-        paper.line(f"  {counts}")
+    for one in more:
+        if one:
+            paper.line(f"  {one}")

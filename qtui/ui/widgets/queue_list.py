@@ -112,6 +112,8 @@ class QueueList(CursorList):
         """Cells of the counts of each state, and so never less than before."""
         self._longest = 0
         """Cells of the longest name that was there, with the signs before it."""
+        self._layout: tuple[int, tuple[int, int, tuple[_Column, ...]]] | None = None
+        """The columns of a width; None where they have to be found anew."""
         self._measured: set[str] = set()
         """The base keys of the queues whose names were measured."""
         self._sums = Sums()
@@ -243,7 +245,7 @@ class QueueList(CursorList):
 
     def _count(self, statuses: Sequence[QueueStatus]) -> None:
         """Adds up the counts of all queues, and makes room for the largest and for new names."""
-        self.has_foot = len(statuses) > 1
+        self.has_foot, self._layout = len(statuses) > 1, None
         for status in statuses:
             if status.queue.base not in self._measured:
                 self._measured.add(status.queue.base)
@@ -281,6 +283,11 @@ class QueueList(CursorList):
 
     def _columns(self, width: int) -> tuple[int, int, tuple[_Column, ...]]:
         """The width of the name, of the sparkline, and the numbers that fit beside them."""
+        if self._layout is None or self._layout[0] != width:
+            self._layout = width, self._lay_out(width)
+        return self._layout[1]
+
+    def _lay_out(self, width: int) -> tuple[int, int, tuple[_Column, ...]]:
         least = _FEW[:1] if width < _NARROW else _FEW[:2]
         ways = (self._all, _FEW, _FEW[:2], _FEW[:1])
         fitting = (one for one in ways if width - 1 - _cells(one) >= self._longest)
@@ -338,6 +345,8 @@ class QueueList(CursorList):
 
     def _sparkline(self, queue: QueueKey, cells: int) -> list[Segment]:
         """How many jobs ended of late, in red where most of them failed."""
+        if not self._trends.knows(queue):
+            return [Segment(" " * cells)]
         slots = self._trends.of(queue, max(0, cells), time.monotonic())
         peak = max((one.jobs for one in slots), default=0)
         return [
@@ -349,15 +358,16 @@ class QueueList(CursorList):
         ]
 
     def _numbers(self, status: QueueStatus, columns: Sequence[_Column]) -> list[Segment]:
-        return [self._number(one.count(status), one.room, bad=one.is_bad) for one in columns]
-
-    def _number(self, number: int | None, room: int, *, bad: bool) -> Segment:
-        if number is None:
-            return Segment(fit("?", room, right=True), self.part("faint"))
-        if number == 0:
-            return Segment(fit(_FAINT_DOT, room, right=True), self.part("faint"))
-        words = count(number) if len(count(number)) < room else short(number)
-        return Segment(fit(words, room, right=True), self.part("bad") if bad else Style())
+        faint, bad = self.part("faint"), self.part("bad")
+        segments = []
+        for one in columns:
+            number = one.count(status)
+            words = "?" if number is None else _FAINT_DOT if number == 0 else count(number)
+            if number and len(words) >= one.room:
+                words = short(number)
+            style = faint if not number else bad if one.is_bad else Style()
+            segments.append(Segment(fit(words, one.room, right=True), style))
+        return segments
 
 
 def _cells(columns: Sequence[_Column]) -> int:

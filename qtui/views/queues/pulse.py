@@ -169,6 +169,11 @@ def _all_rates(seen: Seen) -> Iterator[_Piece]:
         yield _Piece("a second over 10 s, 1, 5 and 15 min", "faint", 10)
 
 
+def all_rates(seen: Seen) -> str:
+    """Returns the rates over every window in words; empty if nothing ends or comes in."""
+    return " · ".join(one.words for one in _all_rates(seen))
+
+
 def _times(seen: Seen) -> Iterator[_Piece]:
     """How long the backlog will last, and how long its oldest job has waited."""
     facts, growth = seen.facts, None if seen.meter is None else seen.meter.growth
