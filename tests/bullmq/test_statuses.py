@@ -93,7 +93,7 @@ async def test_it_is_what_single_commands_find(any_client: Redis, ours: Client, 
     assert kinds == set(Kind)
 
 
-async def test_a_queue_that_did_not_change_costs_six_commands_and_no_object(
+async def test_a_queue_that_did_not_change_costs_four_commands_and_no_object(
     any_client: Redis, ours: Client
 ) -> None:
     queues = await plain_queues(any_client, 2 * STEP)
@@ -104,7 +104,7 @@ async def test_a_queue_that_did_not_change_costs_six_commands_and_no_object(
     assert all(one is other for one, other in zip(first, second, strict=True))
     ran = await calls(any_client)
     assert ran.pop("evalsha_ro") == 2
-    assert sum(ran.values()) <= 7 * len(queues) + 1  # and the CONFIG of this test
+    assert sum(ran.values()) <= 4 * len(queues) + 1  # and the CONFIG of this test
     sent, received = await traffic(any_client)
     assert sent <= 80 * len(queues)
     assert received <= 20 * len(queues)

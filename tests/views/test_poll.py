@@ -306,7 +306,7 @@ class TestCalm:
             await poll.look()
         looked = await _commands(client)
         assert looked.pop("evalsha_ro") == 2
-        assert sum(looked.values()) <= 2 * 2 * 7 + 2  # those of the script, and a PING or CONFIG
+        assert sum(looked.values()) <= 2 * 2 * 4 + 2  # those of the script, and a PING or CONFIG
 
 
 async def hears(client: Redis, poll: Poll) -> asyncio.Task[None]:

@@ -61,8 +61,8 @@ PING_EVERY: Final = 2.0
 SUBJECT_EVERY: Final = 1.0
 """Seconds between two looks at why the queue whose jobs are shown does what it does."""
 
-STUDY_EVERY: Final = 30.0
-"""Seconds between two such looks while nothing happens in that queue."""
+STUDY_EVERY: Final = 60.0
+"""Seconds between two such looks while nothing happens in that queue, and no job waits in it."""
 
 WORKERS_EVERY: Final = 10.0
 """Seconds between two readings of CLIENT LIST."""
@@ -273,7 +273,7 @@ class Poll:
             return
         workers = None if self.workers is None else self.workers.get(queue)
         self.meter = self.meter if same else Meter()
-        due = self._to_study or self._lively or age >= STUDY_EVERY
+        due = self._to_study or self._lively or age >= self._study_every
         if same and self.facts is not None and not due:
             now = int(time.time() * 1000)
             self.facts = replace(self.facts, now=max(now, self.facts.now), workers=workers)
@@ -285,6 +285,13 @@ class Poll:
         self.meter.note(self.facts, self.rates)
         self._studied_at = time.monotonic()
         self._to_study = False
+
+    @property
+    def _study_every(self) -> float:
+        """Seconds between two studies; jobs that wait and are not taken want a reason."""
+        facts = self.facts
+        waits = facts is not None and facts.ready and not facts.paused
+        return CALM * self.refresh * 0.9 if waits else STUDY_EVERY
 
     @property
     def _lively(self) -> bool:

@@ -36,9 +36,9 @@ async def seed(stage: Stage, queues: int) -> list[str]:
 
 
 async def idle_queues(stage: Stage, queues: int) -> list[str]:
-    """The same without active and delayed jobs: nothing changes in them by itself."""
+    """The same with finished jobs alone: nothing changes in them by itself."""
     names = await seed(stage, queues)
-    keys = [f"bull:{name}:{state}" for name in names for state in ("active", "delayed")]
+    keys = [f"bull:{name}:{state}" for name in names for state in ("wait", "active", "delayed")]
     for first in range(0, len(keys), _AT_ONCE):
         await stage.admin.delete(*keys[first : first + _AT_ONCE])
     return names
