@@ -14,10 +14,11 @@ import pytest
 import redis.asyncio
 from bullmq import Job
 
+from qtui.bullmq.keys import QueueKey
 from qtui.operations.journal.reading import campaigns
 from qtui.ui.dialogs import ask
 from qtui.ui.dialogs.ask import AskDialog
-from tests.seeds import BOUND
+from tests.seeds import BOUND, raw_failed
 from tests.ui.driver import Driver, inspector
 from tests.ui.stage import fill, succeed, working
 
@@ -76,11 +77,11 @@ async def test_a_canary_that_fails_leaves_the_others_untouched(
 
 
 async def test_a_rate_is_kept_and_x_stops(redis_url: str, client: redis.asyncio.Redis) -> None:
-    await fill(redis_url, "payments", 60)
+    await fill(redis_url, "payments", 100)
     async with inspector(redis_url) as driver:
-        await driver.sees("failed 60")
+        await driver.sees("failed 100")
         await driver.press("R")
-        await driver.sees("y retry 60 jobs")
+        await driver.sees("y retry 100 jobs")
         await driver.press("t")
         await driver.sees("10 jobs/s")
         await driver.press("y")
@@ -88,8 +89,8 @@ async def test_a_rate_is_kept_and_x_stops(redis_url: str, client: redis.asyncio.
         await driver.press("x")
         await driver.sees("not retried")
         waiting = await client.llen("bull:payments:wait")
-        assert 0 < waiting < 60
-        assert await client.zcard("bull:payments:failed") == 60 - waiting
+        assert 0 < waiting < 100
+        assert await client.zcard("bull:payments:failed") == 100 - waiting
         # The toggles keep their setting.
         await driver.press("R")
         await driver.sees("10 jobs/s")
@@ -184,12 +185,12 @@ async def test_a_retry_that_was_cut_off_continues(
 async def test_a_retry_that_was_stopped_continues_from_the_journal(
     redis_url: str, client: redis.asyncio.Redis, tmp_path: Path
 ) -> None:
-    ids = await fill(redis_url, "payments", 40)
+    ids = await fill(redis_url, "payments", 100)
     async with inspector(redis_url, journal=tmp_path / "journal") as driver:
-        await driver.sees("failed 40")
+        await driver.sees("failed 100")
         await driver.press("R")
-        await driver.sees("y retry 40 jobs")
-        await driver.press("t", "y")  # 10 jobs/s
+        await driver.sees("y retry 100 jobs")
+        await driver.press("t", "y")  # 10 jobs/s: ten seconds
         await driver.until(lambda: driver.inspector.campaigns.under_way, "the retry")
         await driver.press("L")
         await driver.sees("state      running")
@@ -197,26 +198,29 @@ async def test_a_retry_that_was_stopped_continues_from_the_journal(
         await driver.sees("This retry is still running (esc, then x stops it)")
         await driver.press("escape", "x")
         await driver.sees("stopped")
-        assert await client.llen("bull:payments:wait") < 40
+        assert await client.llen("bull:payments:wait") < 100
         await driver.press("L")
         await driver.sees("state      stopped")
         await driver.press("r")
-        await driver.sees("40 of 40 jobs retried")
+        await driver.sees("100 of 100 jobs retried")
     assert sorted(await client.lrange("bull:payments:wait", 0, -1)) == sorted(ids)
 
 
 async def test_a_retry_that_fails_again_goes_on_hold_and_asks(
-    redis_url: str, tmp_path: Path
+    redis_url: str, client: redis.asyncio.Redis, tmp_path: Path
 ) -> None:
-    await fill(redis_url, "payments", 300)
+    # At 10 a second it would last a minute, however busy the machine is.
+    ids = [str(one) for one in range(1, 601)]
+    payments = QueueKey.of("bull", "payments")
+    await raw_failed(client, ids, payments, change=lambda place: {"opts": '{"attempts":1}'})
     async with inspector(redis_url, size=(120, 36), journal=tmp_path) as driver:
-        await driver.sees("failed 300")
+        await driver.sees("failed 600")
         await driver.press("R")
-        await driver.sees("y retry 300 jobs")
-        await driver.press("t", "t")
-        await driver.sees("at most 50 jobs/s")
+        await driver.sees("y retry 600 jobs")
+        await driver.press("t")
+        await driver.sees("at most 10 jobs/s")
         assert "on hold if over 10 % of the last 200 fail again" in driver.text()
-        await driver.press("y", *"300")
+        await driver.press("y", *"600")
         async with working(redis_url, "payments", fail):
             await driver.sees("The retry in payments is on hold: ")
             assert re.search(
@@ -226,7 +230,7 @@ async def test_a_retry_that_fails_again_goes_on_hold_and_asks(
             assert "Continue retrying?" in flat(driver)
             [run] = driver.inspector.campaigns.all()
             decided = run.campaign.decided
-            assert decided < 300
+            assert decided < 600
             await until_armed(driver)
             await driver.press("y")
             await driver.until(lambda: run.campaign.decided > decided, "more jobs")
@@ -239,7 +243,7 @@ async def test_a_retry_that_fails_again_goes_on_hold_and_asks(
         left = run.campaign.selected - run.campaign.decided
         assert left > 0
     [one] = campaigns(tmp_path)
-    assert (one.phase, sum(one.codes.values())) == ("stopped", 300 - left)
+    assert (one.phase, sum(one.codes.values())) == ("stopped", 600 - left)
     assert "failed again (limit 10 %)" in one.note
 
 
