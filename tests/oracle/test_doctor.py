@@ -257,7 +257,7 @@ def test_a_queue_that_nothing_uses(stage: Stage) -> None:
     wait_for(lambda: not side.blocked(), "the worker is gone")
     found = findings(side)
     assert (list(found), found["ghost-queue"].is_fault) == (["ghost-queue"], False)
-    assert found["ghost-queue"].words.startswith("nothing happened here for 192 h")
+    assert found["ghost-queue"].words.startswith("nothing happened here for 8 d")
 
 
 def _idle_for_8_s(side: Side, waiting: str) -> None:
