@@ -3,8 +3,8 @@
 Turns keys into work and work into what the widgets show. What it looks at is a `Board`, which
 knows no widgets; `LiveScreen` keeps it fresh. The list is the work of a `ListPane`, going to
 another list that of `Lists`, filters that of a `Finder`, error groups that of `GroupedErrors`,
-marks that of a `Marking`, retries that of a `Retrying`, the lines around the list that of its
-`Surroundings`.
+marks that of a `Marking`, retries that of a `Retrying`, other screens that of an `Opening`, the
+lines around the list that of its `Surroundings`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from functools import partial
 from typing import ClassVar, Final
 
 from textual import events, on
@@ -23,7 +22,7 @@ from typing_extensions import override
 
 from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.model import JobState, QueueStatus
+from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.job import WrongType, read_whole_job
 from qtui.bullmq.verdicts.queue import judge_queue
 from qtui.bullmq.verdicts.verdict import Weight
@@ -38,20 +37,15 @@ from qtui.ui.inspector.changing import Changing
 from qtui.ui.inspector.editing import Editing
 from qtui.ui.inspector.error_groups import GroupedErrors
 from qtui.ui.inspector.finding import Finder
-from qtui.ui.inspector.flows import open_flow
-from qtui.ui.inspector.healing import Healing
 from qtui.ui.inspector.list_pane import ListPane
 from qtui.ui.inspector.lists import Lists
 from qtui.ui.inspector.live import LiveScreen
 from qtui.ui.inspector.marking import Marking
+from qtui.ui.inspector.opening import Opening
 from qtui.ui.inspector.retrying import Retrying
 from qtui.ui.inspector.surroundings import Surroundings
 from qtui.ui.inspector.timeline_pane import TimelinePane
 from qtui.ui.keys import bindings
-from qtui.ui.screens.events.screen import EventsScreen, Watched
-from qtui.ui.screens.limits import LimitsScreen
-from qtui.ui.screens.schedulers import SchedulersScreen
-from qtui.ui.screens.workers import WorkersScreen
 from qtui.ui.session import Session
 from qtui.ui.terminal import TerminalApp
 from qtui.ui.widgets.bars import Banners, Bar, KeyBar, StateTabs, StatusLine
@@ -61,11 +55,9 @@ from qtui.ui.widgets.job_table import JobTable
 from qtui.ui.widgets.queue_list import QueueList
 from qtui.ui.widgets.timeline import Timeline
 from qtui.ui.widgets.typed_line import TypedLine
-from qtui.verbs import Verb
 from qtui.views.job_json import job_text
 from qtui.views.lists.board import Board
 from qtui.views.lists.listing import Listing
-from qtui.views.lists.places import JobPlace
 from qtui.views.queues.bursts import Burst
 from qtui.views.running import Run
 
@@ -145,8 +137,6 @@ class Inspector(LiveScreen):
         """The words in the status line."""
         self._alarm: tuple[Burst, str, str] | None = None
         """The burst that was said last, in which words, and which others began with it."""
-        self._events: Watched | None = None
-        """The events that were looked at last."""
         self._said_about: Listing | None = None
         """The list that was shown when something was said, which is not true of another one."""
         self._around = Surroundings(self.session, self.board, self.poll, self.bursts)
@@ -159,9 +149,6 @@ class Inspector(LiveScreen):
         self.changing = Changing(self, self.board, self.campaigns)
         self.retrying = Retrying(self, self.board, self.campaigns, self.changing)
         self.editing = Editing(self, self.changing)
-        self.healing = Healing(
-            self, self.campaigns, self.changing, self.retrying, self._go_to_named
-        )
         self.marking = Marking(self, self.board, self.table, changed=self._marks_changed)
         self.lists = Lists(self.board, self.list, self.table, self.queues)
         self.finder = Finder(
@@ -171,6 +158,16 @@ class Inspector(LiveScreen):
             self.lists,
             self.list,
             close=self._close_job,
+        )
+        self.opening = Opening(
+            self,
+            self.board,
+            self.queues,
+            self.lists,
+            self.finder,
+            self.campaigns,
+            self.changing,
+            self.retrying,
         )
         self.groups = GroupedErrors(
             self,
@@ -400,13 +397,7 @@ class Inspector(LiveScreen):
 
     def action_flow(self) -> None:
         """Shows the flow of the job under the cursor."""
-        queue, job_id = self.board.queue, self.table.cursor_id
-        if queue is not None and job_id is not None:
-            known, go = self._known_queues, self.finder.show
-            open_flow(self, self.retrying, queue, job_id, known=known, go=go)
-
-    def _known_queues(self) -> list[QueueKey]:
-        return [status.queue for status in self.poll.worst_first()]
+        self.opening.flow(self.table.cursor_id)
 
     def _close_job(self) -> None:
         if self.has_class("-opened"):
@@ -547,57 +538,19 @@ class Inspector(LiveScreen):
 
     def action_schedulers(self) -> None:
         """Shows the schedulers of the queue."""
-        if self.board.queue is not None:
-            queue, plan = self.board.queue, self.changing.schedulers
-            busy = partial(self._is_busy_on, queue)
-            self.app.push_screen(SchedulersScreen(self.session, queue, plan, busy))
-
-    def _is_busy_on(self, queue: QueueKey) -> bool:
-        return self.campaigns.on(queue) is not None
+        self.opening.schedulers()
 
     def action_workers(self) -> None:
         """Shows the workers of the queue; in the queues those of the marked ones, or of all."""
-        everywhere = self.focused is self.queues
-        screen = WorkersScreen(
-            self.session, partial(self._queues_meant, everywhere), everywhere=everywhere
-        )
-        self.app.push_screen(screen, self._go_to_found)
-
-    def _queues_meant(self, everywhere: bool) -> list[QueueStatus]:
-        """The queue that is shown; or the marked queues, or all, the worst first."""
-        queue, marked = self.board.queue, self.queues.marks
-        if not everywhere:
-            status = self.poll.statuses.get(queue) if queue is not None else None
-            return [status] if status is not None else []
-        statuses = self.poll.worst_first()
-        return [one for one in statuses if not marked or one.queue in marked]
+        self.opening.workers()
 
     def action_doctor(self) -> None:
         """Examines the queue; in the queues the marked ones, or all."""
-        everywhere = self.focused is self.queues
-        self.healing.open(partial(self._queues_meant, everywhere), everywhere=everywhere)
-
-    def _go_to_named(self, named: JobPlace | QueueKey) -> None:
-        """Shows what a finding names."""
-        if isinstance(named, JobPlace):
-            self.finder.show(named)
-        else:
-            self.lists.go_to_queue(named)
+        self.opening.doctor()
 
     def action_events(self) -> None:
         """Shows the events of the queue; in the queues those of the marked ones, or of all."""
-        queue, whose = self.board.queue, frozenset(self.queues.marks) or None
-        if self.focused is not self.queues and queue is not None:
-            whose = frozenset({queue})
-        if self._events is None or self._events.whose != whose:
-            self._events = Watched.of(self.session.client, whose)
-
-        screen = EventsScreen(self.session, self.poll, self._events, self._known_queues)
-        self.app.push_screen(screen, self._go_to_found)
-
-    def _go_to_found(self, place: JobPlace | None) -> None:
-        if place is not None:
-            self.finder.show(place)
+        self.opening.events()
 
     def action_pause(self) -> None:
         """Plans a pause of the marked queues, or the one shown; a resume where all are paused."""
@@ -607,16 +560,7 @@ class Inspector(LiveScreen):
 
     def action_limits(self) -> None:
         """Shows the limits of the queue."""
-        if self.board.queue is not None:
-            status = partial(self._status_of_limits, self.board.queue)
-            plan = self.changing.limits
-            self.app.push_screen(LimitsScreen(self.session, self.board.queue, plan, status))
-
-    def _status_of_limits(self, queue: QueueKey) -> tuple[str, str]:
-        """The result of the latest change of a queue's limits; empty if there was none."""
-        runs = (run for run in self.campaigns.all() if run.queue == queue)
-        latest = next((run for run in runs if run.action == Verb.LIMITS), None)
-        return ("", "") if latest is None else latest.status()
+        self.opening.limits()
 
     def action_remove_queue(self) -> None:
         """Plans the removal of the queue."""
