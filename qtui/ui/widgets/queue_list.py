@@ -301,8 +301,11 @@ class QueueList(CursorList):
         """How many queues, and what the numbers are."""
         name, spark, columns = self._columns(width)
         more = " …" if self._searching else ""
-        words = fit(f" Queues {len(self._statuses)}{more}", name)
-        words += fit(f"last {_span(spark)}", spark, right=True) if spark else ""
+        queues = f" Queues {len(self._statuses)}{more}"
+        # Where all names are short, the count of queues has some of the sparkline's room.
+        left = max(name, cell_len(queues)) if spark else name
+        words = fit(queues, left)
+        words += fit(f"last {_span(spark)}", name + spark - left, right=True) if spark else ""
         words += "".join(fit(one.title, one.room, right=True) for one in columns)
         return strip([Segment(words, self.part("head"))], width, self.rich_style)
 
