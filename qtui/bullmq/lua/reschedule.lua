@@ -19,8 +19,8 @@
            "unbegun" only if it waits and no worker has ever had it, else -3
            "lost" only if it is in no state, else -3: its hash is deleted
          then of the iteration that comes: its id ("": none comes), where it goes: "delayed",
-           "waiting", "wait" if it was there while the queue was paused, or "" for its hash alone, its time in ms, its score ("": behind others of its
-           time), the number of its log lines, those lines, the number of pairs, and those pairs. If
+           "waiting", "wait" or "paused" if it was there while the queue was paused, or "" for its
+           hash alone, its time in ms, its score ("": behind others of its time), the number of its log lines, those lines, the number of pairs, and those pairs. If
            it is the one that goes, it keeps its hash, and there are no lines and no pairs.
          last "1" to count it as a new job
   Reply  first a note: empty, or the first error of an effect; then a code and a detail:
@@ -208,6 +208,10 @@ local function enqueue()
   comes.target = destination(queue, job)
   -- It waited in `wait` of a paused queue, as 6.x keeps it, and no other release has added since.
   if comes.place == "wait" and queue.paused and not queue.pausedList then comes.target = "wait" end
+  -- Alone in `paused` it is in no more danger than before: nothing waits in `wait`.
+  if comes.place == "paused" and queue.paused and not queue.jobsInWait then
+    comes.target = "paused"
+  end
   if comes.target == "prioritized" then
     local at, refused = prioritizedScore(key, job.priority)
     if refused then return refused end

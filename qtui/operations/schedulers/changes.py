@@ -189,7 +189,7 @@ def _place(before: SchedulerState) -> str:
     one = before.iteration
     if one is None or one.score or not one.place:
         return "" if one is None else one.place
-    return "wait" if before.paused and one.place == "wait" else "waiting"
+    return one.place if before.paused and one.place in ("wait", "paused") else "waiting"
 
 
 def _goes(made: str, state: SchedulerState) -> Goes | None:
