@@ -8,6 +8,8 @@ import time
 import pytest
 
 from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.model import Row
+from qtui.bullmq.reads.queues.stalled import read_stalled
 from qtui.bullmq.verdicts.job import judge_job, read_job_facts
 from qtui.bullmq.verdicts.queue import judge_queue, read_queue_facts
 from qtui.bullmq.verdicts.verdict import Verdict, Weight
@@ -38,6 +40,18 @@ async def _on_job(side: Side, job_id: str) -> Verdict:
         return judge_job(
             await read_job_facts(client, queue, job_id), await read_queue_facts(client, queue)
         )
+
+
+def stalled(side: Side, job_id: str) -> set[str]:
+    """Which jobs a list of active ones calls stalled, an hour after the job has begun."""
+    return asyncio.run(_stalled(side, job_id))
+
+
+async def _stalled(side: Side, job_id: str) -> set[str]:
+    row = Row(id=job_id, processed_on=int(time.time() * 1000) - HOUR)
+    async with connect(side._server, db=side.database) as client:
+        queue = QueueKey.of("bull", side.queue)
+        return await read_stalled(client, queue, [row], now=time.time() * 1000)
 
 
 def test_jobs_wait_until_a_worker_is_there(stage: Stage) -> None:
@@ -155,12 +169,17 @@ def test_a_job_whose_lock_has_expired(stage: Stage) -> None:
         worker.until(starts=1)
         assert on_queue(side).code == "running"
         assert on_job(side, held).code == "active"
+        assert stalled(side, held) == set()
         side.client.delete(side.key(f"{held}:lock"))
         began = int(time.time() * 1000) - HOUR
         side.client.hset(side.key(held), "processedOn", began)
         for verdict in (on_queue(side), on_job(side, held)):
             assert (verdict.code, verdict.weight) == ("stalled", Weight.WRONG)
             assert "1 h 0 m" in verdict.words
+        assert stalled(side, held) == {held}
+        side.client.set(side.key(f"{held}:lock"), "again")
+        assert stalled(side, held) == set()
+        side.client.delete(side.key(f"{held}:lock"))
         worker.release()
 
 
