@@ -283,3 +283,11 @@ async def test_enter_gives_the_job_the_whole_screen(redis_url: str) -> None:
         assert not re.search(r"Queues 1", driver.text())
         await driver.press("q")
         await driver.sees("Queues 1")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_the_title_of_the_queues_is_whole_where_there_are_none(
+    redis_url: str, size: tuple[int, int]
+) -> None:
+    async with inspector(redis_url, size=size) as driver:
+        await driver.sees("Queues 0")

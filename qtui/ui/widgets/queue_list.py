@@ -267,6 +267,11 @@ class QueueList(CursorList):
         """A column for every state."""
         return tuple(_Column(state.value, self._rooms[state] + 1, (state,)) for state in JobState)
 
+    @property
+    def _name_room(self) -> int:
+        """Cells that the names need; while there are none, the title."""
+        return self._longest or len(" Queues 0 …")
+
     def wanted_width(self, *, narrow: bool, most: int) -> int:
         """Cells in which no queue's name is cut: beside every state, some of them, or one.
 
@@ -275,11 +280,11 @@ class QueueList(CursorList):
             most: the cells that there are; a sparkline has what is left of them.
         """
         if narrow:
-            return self._longest + _cells(_FEW[:1]) + 1
-        whole = self._longest + _cells(self._all) + 1
+            return self._name_room + _cells(_FEW[:1]) + 1
+        whole = self._name_room + _cells(self._all) + 1
         if whole <= most:
             return min(most, whole + 1 + _SPARK)
-        return self._longest + _cells(_FEW) + 1 + 1 + _SPARK
+        return self._name_room + _cells(_FEW) + 1 + 1 + _SPARK
 
     def _columns(self, width: int) -> tuple[int, int, tuple[_Column, ...]]:
         """The width of the name, of the sparkline, and the numbers that fit beside them."""
@@ -290,10 +295,10 @@ class QueueList(CursorList):
     def _lay_out(self, width: int) -> tuple[int, int, tuple[_Column, ...]]:
         least = _FEW[:1] if width < _NARROW else _FEW[:2]
         ways = (self._all, _FEW, _FEW[:2], _FEW[:1])
-        fitting = (one for one in ways if width - 1 - _cells(one) >= self._longest)
+        fitting = (one for one in ways if width - 1 - _cells(one) >= self._name_room)
         columns = max(next(fitting, least), least, key=len)
         name = width - 1 - _cells(columns)
-        spark = min(_MOST_SPARK, name - self._longest - 1)
+        spark = min(_MOST_SPARK, name - self._name_room - 1)
         spark = spark if spark >= _LEAST_SPARK and len(columns) > 1 else 0
         return name - spark, spark, columns
 
