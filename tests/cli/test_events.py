@@ -22,6 +22,17 @@ def test_the_latest_events_of_a_queue(redis_url: str) -> None:
     assert last == done.objects[-1]
 
 
+def test_large_events_are_all_printed(redis_url: str) -> None:
+    failed(redis_url, 1)
+    with connect(redis_url) as client, client.pipeline(transaction=False) as pipe:
+        for number in range(150):
+            fields = {"event": "completed", "jobId": f"n{number}", "returnvalue": "x" * 100_000}
+            pipe.xadd("bull:payments:events", fields)
+        pipe.execute()
+    done = invoke("--redis", redis_url, "events", "payments", "--limit", "150", "--json")
+    assert [one["id"] for one in done.objects] == [f"n{number}" for number in range(150)]
+
+
 def test_a_filter_takes_an_event_for_a_job(redis_url: str) -> None:
     failed(redis_url, 2)
     done = invoke("--redis", redis_url, "events", "payments", "--filter", "name=failed id=2")

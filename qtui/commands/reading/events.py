@@ -47,7 +47,7 @@ async def _print(client: Client, place: Workplace, request: EventsRequest) -> in
     if not found:
         await say_none(client, place.err, settings.prefixes)
         return USAGE
-    feed, queues = Feed(client), [status.queue for status in found]
+    feed, queues = Feed(client, bounded=False), [status.queue for status in found]
     several = request.queue == ALL_QUEUES
     news = await feed.latest(queues, request.limit)
     if feed.refused:

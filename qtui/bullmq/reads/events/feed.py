@@ -87,10 +87,13 @@ class Feed:
 
     Args:
         client: where to read.
+        bounded: whether `latest` returns fewer events than it is asked for where they come in more
+            than `BEARABLE` bytes.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, *, bounded: bool = True) -> None:
         self._client = client
+        self._bounded = bounded
         self._last: dict[QueueKey, str] = {}
         self.refused: dict[QueueKey, RedisError] = {}
         """The queues whose events Redis refuses to show; they are not read again."""
@@ -191,7 +194,7 @@ class Feed:
             return head | await self._parts(queues[_QUEUES:], command, count)
         commands = [(*command(queue.key("events")), "COUNT", count) for queue in queues]
         try:
-            if len(queues) > 1 or count > _FEWEST:
+            if self._bounded and (len(queues) > 1 or count > _FEWEST):
                 with at_most():
                     replies = await ask(self._client, commands)
             else:
