@@ -35,5 +35,6 @@ def test_the_first_frame_needs_no_redis_and_no_inspector() -> None:
 
 def test_what_follows_the_first_frame_is_all_there() -> None:
     """The modules that are imported behind it exist."""
-    program = "from qtui.commands.inspector.opening import _import_rest; _import_rest()"
+    program = "from qtui.commands.inspector import opening as o; import importlib as i;"
+    program += "[i.import_module(name) for name in (o._CLIENT, *o._REST)]"
     subprocess.run([sys.executable, "-c", program], check=True)

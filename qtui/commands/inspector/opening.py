@@ -6,6 +6,8 @@ Errors that can be known before the screen is painted end it before.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib import import_module
@@ -61,18 +63,40 @@ async def _open(place: Workplace) -> Session:
         RedisFault: the server is unreachable or refuses, or it can't hold queues.
         CommandError: profiles contradict each other.
     """
-    await asyncio.to_thread(import_module, _CLIENT)
+    await _imported(_CLIENT)
     met, _ = await asyncio.gather(
-        place.asked(lambda client: _meet(client, place)), asyncio.to_thread(_import_rest)
+        place.asked(lambda client: _meet(client, place)), _imported(*_REST)
     )
     from qtui.commands.inspector.session import session_of
 
     return session_of(place, *met)
 
 
-def _import_rest() -> None:
-    for name in _REST:
-        import_module(name)
+async def _imported(*names: str) -> None:
+    """Imports modules in a thread of its own, for which the end of the program does not wait."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def finish(error: Exception | None) -> None:
+        if done.done():
+            return
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+    def work() -> None:
+        fault = None
+        try:
+            for name in names:
+                import_module(name)
+        except Exception as error:  # raised where it is waited for
+            fault = error
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nothing waits for it any more
+            loop.call_soon_threadsafe(finish, fault)
+
+    threading.Thread(target=work, daemon=True, name="qtui-imports").start()
+    await done
 
 
 async def _meet(client: Client, place: Workplace) -> tuple[Server, Target, list[Marked]]:
