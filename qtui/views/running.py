@@ -34,7 +34,7 @@ class Speed:
         """When how many were decided, the latest last."""
 
     def look(self, decided: int, now: float) -> None:
-        """Notes how many are decided by now; ``now`` in seconds, of a clock that only goes on."""
+        """Notes how many are decided by now; ``now`` in seconds, of a monotonic clock."""
         if not self._seen or now - self._seen[-1][0] > _SHORTEST / 4:
             self._seen.append((now, decided))
         while len(self._seen) > 2 and now - self._seen[1][0] > _WINDOW:

@@ -156,7 +156,7 @@ class Contains(OnText):
 def rare_mark(marks: Set[str], sample: Sequence[str]) -> str:
     """Returns a mark, no letter, that long texts like these hold hardly ever; or empty.
 
-    Where it stands is found in a twentieth of the time in which a text is folded and searched.
+    Its place is found in a twentieth of the time in which a text is folded and searched.
     """
     if not marks or not sample or sum(map(len, sample)) < _LONG * len(sample):
         return ""
@@ -166,7 +166,7 @@ def rare_mark(marks: Set[str], sample: Sequence[str]) -> str:
 
 
 def holds_at(mark: str, needle: str, text: str | None) -> bool:
-    """Whether a text holds another, ignoring case; looks only where a mark of that one stands.
+    """Whether a text holds another, ignoring case; looks only where a mark of that one is.
 
     Args:
         mark: a character of the needle that is ASCII and no letter, so that no other folds into it.

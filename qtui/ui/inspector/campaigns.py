@@ -39,7 +39,7 @@ _FOLLOWED: Final = 86_400.0
 """Seconds for which jobs are followed; after a day of waiting the outcome says nothing of it."""
 
 
-Told: TypeAlias = Callable[[Run, Sequence[Result]], None]
+Listener: TypeAlias = Callable[[Run, Sequence[Result]], None]
 """Takes results of a campaign, call by call; none when it is over."""
 
 
@@ -62,7 +62,7 @@ class Campaigns:
         self._changed = changed
         self._runs: list[Run] = []
         self._sending: dict[Run, Worker[None]] = {}
-        self._told: dict[Run, Told] = {}
+        self._listeners: dict[Run, Listener] = {}
         self._asked: set[Run] = set()
         """Those for which the question whether to continue is open."""
         self._quit_after = False
@@ -80,17 +80,17 @@ class Campaigns:
         """Those under way, and those that are over and not closed yet; the newest first."""
         return list(self._runs)
 
-    def begin(self, campaign: Campaign[JobAction], told: Told | None = None) -> None:
+    def begin(self, campaign: Campaign[JobAction], listener: Listener | None = None) -> None:
         """Runs a campaign, and follows its jobs; closes what is over on the same queue.
 
         Args:
             campaign: the campaign.
-            told: is called with its results, call by call, and with none when it is over: for a
+            listener: is called with its results, call by call, and with none when it is over: for a
                 screen whose rows are no jobs.
         """
         run = Run(campaign)
-        if told is not None:
-            self._told[run] = told
+        if listener is not None:
+            self._listeners[run] = listener
         for other in [one for one in self._runs if not one.under_way]:
             if not set(run.queues).isdisjoint(other.queues):
                 self._close(other)
@@ -173,11 +173,11 @@ class Campaigns:
             self._quit_if_over()
 
     def _tell(self, run: Run, results: Sequence[Result]) -> None:
-        told = self._told.get(run)
-        if told is not None:
-            told(run, results)
+        listener = self._listeners.get(run)
+        if listener is not None:
+            listener(run, results)
         if not run.under_way:
-            self._told.pop(run, None)
+            self._listeners.pop(run, None)
 
     async def _follow(self, run: Run, follower: Following) -> None:
         """Updates rows and line with the outcomes, until every job has its final one."""

@@ -31,7 +31,7 @@ from qtui.ui.dialogs.action import ActionDialog, Progress, Request
 from qtui.ui.dialogs.plan import Confirmed
 from qtui.ui.inspector.campaigns import Campaigns
 from qtui.ui.inspector.live import LiveScreen
-from qtui.ui.screens.schedulers import Told
+from qtui.ui.screens.schedulers import Listener
 from qtui.verbs import NOUNS, Verb
 from qtui.views.campaigns import queue_name
 from qtui.views.lists.board import Board
@@ -72,7 +72,7 @@ class Changing:
         *,
         confirmed: Callable[[], None] = lambda: None,
         reason: str = "",
-        told: Callable[[A, Run, Sequence[Result]], None] | None = None,
+        listener: Callable[[A, Run, Sequence[Result]], None] | None = None,
     ) -> None:
         """Opens the plan of an action; where it may not be carried out, as a dry run.
 
@@ -81,7 +81,7 @@ class Changing:
             request: its plan.
             confirmed: is called when the plan is carried out, before it begins.
             reason: what the journal says where no other reason is given.
-            told: takes the plan and the results, see `Campaigns.begin`.
+            listener: takes the plan and the results, see `Campaigns.begin`.
         """
         session = self._screen.session
 
@@ -93,8 +93,8 @@ class Changing:
                 confirmed()
                 options = self._options.get(verb, PlanOptions())
                 campaign = session.carry(answer.plan, options, answer.reason or reason)
-                listener = None if told is None else partial(told, answer.plan)
-                self._campaigns.begin(campaign, listener)
+                listens = None if listener is None else partial(listener, answer.plan)
+                self._campaigns.begin(campaign, listens)
 
         dialog = ActionDialog(
             request,
@@ -143,7 +143,7 @@ class Changing:
         request = Request(title=f"Change the limits of {plain(queue.name)}", read=read)
         self.open(Verb.LIMITS, request, reason=reason)
 
-    def schedulers(self, queue: QueueKey, do: Do, ids: Sequence[str], told: Told) -> None:
+    def schedulers(self, queue: QueueKey, do: Do, ids: Sequence[str], listener: Listener) -> None:
         """Opens the plan of an action on schedulers of a queue."""
         client = self._screen.session.client
 
@@ -154,7 +154,7 @@ class Changing:
         verb = f"Run {what} now" if do is Do.RUN_NOW else f"{str(do).capitalize()} {what}"
         title = f"{verb} in {plain(queue.name)}"
         request = Request(title=title, read=read, dangerous=do is Do.REMOVE)
-        self.open(Verb.SCHEDULERS, request, told=told)
+        self.open(Verb.SCHEDULERS, request, listener=listener)
 
     def remove_queue(self, queue: QueueKey) -> None:
         """Opens the plan of a queue's removal with all that is in it."""

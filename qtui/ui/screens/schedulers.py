@@ -41,10 +41,10 @@ _REST: Final = 10
 """How much longer than a read took nothing is read again: many take half a second."""
 
 
-Told: TypeAlias = Callable[[SchedulersPlan, Run, Sequence[Result]], None]
+Listener: TypeAlias = Callable[[SchedulersPlan, Run, Sequence[Result]], None]
 """Takes the results of a plan that is carried out; none when it is over."""
 
-Plan: TypeAlias = Callable[[QueueKey, Do, Sequence[str], Told], None]
+Plan: TypeAlias = Callable[[QueueKey, Do, Sequence[str], Listener], None]
 """Opens the plan of an action on some schedulers."""
 
 
