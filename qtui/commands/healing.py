@@ -41,7 +41,7 @@ class HealRequest(Manner):
 def examine_and_heal(place: Workplace, request: DoctorRequest, how: HealRequest) -> int:
     """Prints what is wrong, mends what can be, and looks again; returns the exit code.
 
-    It is `NOT_ALL` if a fault is left, also if all actions were done; or that of an action that could
+    It is `NOT_ALL` if a fault is left, also if all was done; or that of an action that could
     not be carried out at all.
     """
     code, findings = find_faults(place, request)
