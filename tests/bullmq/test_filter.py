@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from qtui.bullmq.filter import PAYLOADS, TABLE, parse_filter
+from qtui.bullmq.filter.syntax import _EXAMPLES, _OPERATORS, Parser
 from qtui.bullmq.filter.terms import TEXTS
 from qtui.bullmq.model import LIST_FIELDS
 from tests.bullmq.subjects import Subject, matches
@@ -245,3 +246,11 @@ def test_reads_only_what_it_must() -> None:
         "failedReason",
     }
     assert parse_filter("data:x | !return:y stack:re:z child:no").fields == PAYLOADS
+
+
+def test_every_word_of_a_term_has_an_example_a_parser_and_a_line_in_the_table() -> None:
+    own = set(_OPERATORS) - set(TEXTS) - {"re"}
+    assert set(_EXAMPLES) == own
+    assert set(Parser._others) | {"group"} == own | {"group"}
+    table = " ".join(term for term, _ in TABLE)
+    assert not [word for word in own if word not in table]

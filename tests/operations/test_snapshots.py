@@ -12,9 +12,11 @@ from redis.asyncio import Redis
 
 from qtui.bullmq.flow.fields import HEAVY, STEP
 from qtui.bullmq.model import JobState
+from qtui.bullmq.new_job.editable import EDIT_FIELDS
 from qtui.bullmq.script import script_text
 from qtui.bullmq.writers.batch import Picked
 from qtui.bullmq.writers.retry import RetryWriter
+from qtui.bullmq.writers.unretry import cleared_by_retry
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.journal.lines import Snapshot
 from qtui.operations.supply.selection import query
@@ -86,6 +88,9 @@ async def test_all_that_a_retry_wipes_is_in_the_snapshot(client: Redis, state: J
     wiped = {name for name, value in before.items() if after.get(name) != value}
     assert {"finishedOn", "processedOn", "attemptsMade", "atm", "ats"} <= wiped
     assert wiped <= set(SNAPSHOT_FIELDS)
+    # What the undo of a retry puts back, and what a retry after an edit has to know.
+    assert before.keys() - after.keys() == {*cleared_by_retry(state, made=True, started=True)}
+    assert wiped <= set(EDIT_FIELDS)
 
 
 @pytest.mark.parametrize(
