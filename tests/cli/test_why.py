@@ -52,3 +52,15 @@ def test_what_is_not_there_is_code_1(redis_url: str) -> None:
     assert "\x1b" not in done.out
     assert "no such job" in done.out
     assert invoke("--redis", redis_url, "why", "nowhere").code == 2
+
+
+def test_what_the_evidence_counts_is_not_counted_again(redis_url: str) -> None:
+    failed(redis_url, 1)
+    connect(redis_url).lpush("bull:payments:wait", "2")
+    connect(redis_url).hset("bull:payments:2", mapping={"name": "a", "timestamp": "1"})
+    lines = invoke("--redis", redis_url, "why", "payments").out.splitlines()
+    assert lines[1:3] == ["  waiting 1 · prioritized 0", "  workers: 0"]
+    assert sum("waiting 1" in line for line in lines) == 1
+    connect(redis_url).zadd("bull:payments:delayed", {"3": 1 << 60})
+    lines = invoke("--redis", redis_url, "why", "payments").out.splitlines()
+    assert "  waiting 1 · delayed 1" in lines

@@ -56,6 +56,33 @@ async def test_queues_without_a_match_are_left_out_and_groups_name_their_queue(
     assert len(warnings) == len(set(warnings))
 
 
+async def test_last_attempts_are_warned_of_once_with_their_sum(client: Redis) -> None:
+    queues = [QueueKey.of("bull", name) for name in "abcd"]
+    for place, queue in enumerate(queues):
+        ids = [str(number + 1) for number in range(place + 1)]
+        await raw_failed(
+            client, ids, queue, change=lambda _: {"atm": "3", "opts": '{"attempts":3}'}
+        )
+
+    async def last_runs(some: list[QueueKey], resets: Resets) -> list[str]:
+        plan = await plan_several(client, some, FAILED, None)
+        return [one for one in plan.warnings(resets) if "used up" in one]
+
+    words = "jobs have used up their attempts: they run once more, and a failure is final."
+    assert await last_runs(queues, Resets()) == [f"4 queues: 10 {words}"]
+    assert await last_runs(queues[:2], Resets()) == [f"a, b: 3 {words}"]
+    assert await last_runs(queues, Resets(made=True)) == []
+
+
+async def test_numbers_of_several_queues_are_of_each(client: Redis) -> None:
+    for queue in (ONE, TWO):
+        await raw_failed(client, ["1", "2"], queue)
+        await client.hset(queue.key("meta"), "concurrency", 1)
+        await client.rpush(queue.key("active"), "9")
+    warnings = [*(await plan_several(client, [ONE, TWO], FAILED, None)).warnings(Resets())]
+    assert "each of one, one:2: The global concurrency limit of 1 is reached." in warnings
+
+
 async def test_its_run_knows_which_jobs_are_in_which_queue(client: Redis) -> None:
     await raw_failed(client, ["1", "2:1"], ONE)
     await raw_failed(client, ["1"], TWO)

@@ -88,7 +88,7 @@ async def test_all_queues_and_those_whose_jobs_have_no_worker(redis_url: str) ->
         await driver.press("w")
         await driver.sees("2 queues")
         await driver.sees("none seen")
-        assert "3 wait" in driver.line_with("none seen")
+        assert "3 waiting" in driver.line_with("none seen")
         assert "[/lonely]␛[31m" in driver.line_with("none seen")
         assert "mail" in driver.line_with("charge")
         assert "\x1b" not in driver.text()

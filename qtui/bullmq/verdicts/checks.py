@@ -113,13 +113,13 @@ def _of_facts(facts: QueueFacts) -> list[Finding]:
                 ),
             )
         )
-    if verdict.code == "asleep":
+    if verdict.code in ("asleep", "not-taken") and facts.marker is False:
         found.append(
             Finding(
                 code="no-marker",
                 words=f"{plural(facts.ready, 'job waits', 'jobs wait')}, the workers are idle, and"
                 " the marker that wakes them is missing",
-                effect="they start up to 10 s late",
+                effect="they start only when a worker looks again (drainDelay, 5 s by default)",
                 remedy="add any job, or resume the queue, to write the marker",
                 queue=facts.queue,
                 jobs=facts.ready,

@@ -392,15 +392,24 @@ def _idle(facts: QueueFacts) -> Verdict | None:
     if facts.marker is False and quiet < _ASLEEP * 2:
         return wrong(
             "asleep",
-            f"the {plural(facts.workers, 'worker')} sleep: the marker that wakes them is missing;"
-            f" they look again within {span(_ASLEEP)}",
+            f"{plural(facts.workers, 'worker sleeps', 'workers sleep')}, and the marker that wakes"
+            f" them is missing: {jobs}{waited} until one looks again (drainDelay, 5 s by default)",
             lists,
+            f"{facts.queue.key('marker')}: none",
+        )
+    connected = plural(facts.workers, "worker is", "workers are")
+    if facts.marker is False:
+        return wrong(
+            "not-taken",
+            f"{connected} connected, but none takes a job, and the marker that wakes them is"
+            f" missing: {jobs}{waited}",
+            lists,
+            f"workers: {facts.workers}",
             f"{facts.queue.key('marker')}: none",
         )
     return wrong(
         "not-taken",
-        f"{plural(facts.workers, 'worker is', 'workers are')} connected, but none takes a job:"
-        f" {jobs}{waited}",
+        f"{connected} connected, but none takes a job: {jobs}{waited}",
         lists,
         f"workers: {facts.workers}",
     )

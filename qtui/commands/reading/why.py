@@ -32,7 +32,6 @@ async def _explain(
 ) -> int:
     queue = (await find_queue(client, place.settings.prefixes, name)).queue
     facts = await read_queue_facts(client, queue)
-    counts = " · ".join(states_of(facts))
     verdict, rates = judge_queue(facts), None
     if job_id is not None:
         verdict = judge_job(await read_job_facts(client, queue, job_id), facts)
@@ -52,8 +51,12 @@ async def _explain(
         )
     else:
         subject = queue.name if job_id is None else f"{queue.name} {job_id}"
-        speed = "" if rates is None else all_rates(Seen(facts=facts, rates=rates))
-        _print(place.out, subject, verdict, "" if rates is None else counts, speed)
+        more = [] if rates is None else [all_rates(Seen(facts=facts, rates=rates))]
+        said = {count for one in verdict.evidence for count in one.split(" · ")}
+        counts = states_of(facts)
+        if rates is not None and not said.issuperset(counts):
+            more.insert(0, " · ".join(counts))
+        _print(place.out, subject, verdict, *more)
     missing = verdict.code == "gone"
     return NOT_ALL if verdict.weight is Weight.WRONG or missing else DONE
 

@@ -41,7 +41,8 @@ async def _list(client: Client, place: Workplace, names: Sequence[str], *, json:
     for status in found:
         if status.queue in lonely and status.waiting:
             jobs = plural(status.waiting, "job waits", "jobs wait")
-            place.err.line(f"{plain(status.queue.name)}: no worker seen, {jobs}")
+            workers_seen = f"workers unknown, {jobs}" if seen.refused else f"no worker seen, {jobs}"
+            place.err.line(f"{plain(status.queue.name)}: {workers_seen}")
     if seen.refused:
         place.err.line(f"{UNSEEN}, so idle workers are not listed: grant it +client|list")
     elif not workers:

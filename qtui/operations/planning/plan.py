@@ -291,9 +291,7 @@ class Plan:
             yield f"Nothing will be retried: the queue is {self.status.kind.refusal}."
         exhausted = self.tally.exhausted
         if exhausted and not resets.made:
-            used_up = plural(exhausted, "job has used up its", "jobs have used up their")
-            runs = "it runs" if exhausted == 1 else "they run"
-            yield f"{used_up} attempts: {runs} once more, and a failure is final."
+            yield used_up(exhausted)
         if retried := self.count(Code.DONE):
             if self.state is JobState.COMPLETED:
                 lose = plural(
@@ -322,6 +320,13 @@ class Plan:
             yield f"The global concurrency limit of {self.status.concurrency} is reached."
         if self.workers == 0:
             yield "No worker seen on this queue: the jobs wait until one connects."
+
+
+def used_up(jobs: int) -> str:
+    """Returns the warning about jobs whose attempts are used up, one or more."""
+    have = plural(jobs, "job has used up its", "jobs have used up their")
+    runs = "it runs" if jobs == 1 else "they run"
+    return f"{have} attempts: {runs} once more, and a failure is final."
 
 
 def _age(row: Row) -> tuple[float, int, str]:

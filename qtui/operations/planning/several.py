@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from qtui.bullmq.codes import Code
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.filter import Filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.operations.planning.plan import Plan, PlanGroup, Resets, make_plan
+from qtui.operations.planning.plan import Plan, PlanGroup, Resets, make_plan, used_up
 from qtui.operations.supply.selection import query
 from qtui.text import plain
+
+_NAMED: Final = 3
+"""Queues that a warning about all of them names; of more it says how many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +64,20 @@ class SeveralPlans:
 
     def warnings(self, resets: Resets) -> Iterator[str]:
         """What to know before confirming, in whole sentences behind the queues; plain text."""
+        last_runs = [one for one in self.plans if one.tally.exhausted and not resets.made]
+        if last_runs:  # of nearly every queue: once, with the sum
+            where = [plain(one.queue.name) for one in last_runs]
+            names = ", ".join(where) if len(where) <= _NAMED else f"{len(where)} queues"
+            yield f"{names}: {used_up(sum(one.tally.exhausted for one in last_runs))}"
         said: dict[str, list[str]] = {}
         for plan in self.plans:
             for words in plan.warnings(resets):
-                said.setdefault(words, []).append(plain(plan.queue.name))
+                if plan not in last_runs or words != used_up(plan.tally.exhausted):
+                    said.setdefault(words, []).append(plain(plan.queue.name))
         for words, queues in said.items():
-            yield f"{', '.join(queues)}: {words}"
+            # A number is one queue's.
+            each = "each of " if len(queues) > 1 and re.search("[0-9]", words) else ""
+            yield f"{each}{', '.join(queues)}: {words}"
 
 
 async def plan_several(

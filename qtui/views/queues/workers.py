@@ -93,7 +93,7 @@ class WorkerRow:
     def _cells(self, older: float) -> Iterator[Cell]:
         one, blank = self.worker, len(COLUMNS)
         if one is None:
-            jobs = f"{count(self.waiting)} wait"
+            jobs = f"{count(self.waiting)} waiting"
             yield Cell("none seen", Tone.BUSY if self.unsure else Tone.BAD)
             yield from (NOTHING, Cell(jobs, Tone.BUSY if self.unsure else Tone.BAD))
             yield from [NOTHING] * (blank - 3)
