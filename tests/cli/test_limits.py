@@ -51,6 +51,10 @@ def test_it_changes_what_is_asked_for_alone(redis_url: str) -> None:
         key = invoke(*ours, "--release-key", "once", "--yes", "--json")
         assert (key.code, key.objects[0]["target"]) == (0, "de:once")
         assert not client.exists("bull:payments:de:once")
+        again = invoke(*ours, "--release-key", "once", "--yes")
+        assert again.code == 0
+        assert "payments: the limits already have these values: nothing is changed" in again.err
+        assert "▲ No job holds this dedup key: once." in again.err
 
 
 @pytest.mark.parametrize(

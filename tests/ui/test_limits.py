@@ -85,7 +85,7 @@ async def test_esc_while_a_value_is_typed_leaves_all_as_it_is(
         await opened(driver)
         await driver.press("c", "9", "escape")
         await driver.press("t", *"none", "enter")
-        await driver.sees("the limits are so already")
+        await driver.sees("the limits already have these values")
         await driver.press("escape")
         assert await client.hget(META, "concurrency") == "2"
 

@@ -150,7 +150,7 @@ class Rate:
     duration: int
 
 
-_SAME: Final = "the limits are so already"
+_SAME: Final = "the limits already have these values"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -372,7 +372,8 @@ def _warnings(plan: LimitsPlan) -> Iterator[str]:
         yield "The queue is paused: nothing starts until it is resumed."
     if plan.missing:
         names = ", ".join(plan.missing[:5])
-        yield f"No job holds {plural(len(plan.missing), 'dedup key')} of those given: {names}."
+        held = "this dedup key" if len(plan.missing) == 1 else "these dedup keys"
+        yield f"No job holds {held}: {names}."
     for one in limits.keys:
         if one.id in wanted.keys and one.exists and not one.has_next:
             yield f'From now on jobs with the dedup id "{one.id}" are added beside job {one.owner}.'
