@@ -73,13 +73,15 @@ def undo_operation(place: Workplace, request: UndoRequest) -> int:
         ) from None
     report.selected = plan.jobs
     report.warnings = list(plan.warnings())
-    if not request.json or request.asks:
+    report.not_part_of_it = len(plan.missing)
+    if not request.json or request.asks or plan.missing:
         _tell(place.err, plan, request.reason)
     if request.dry_run:
         return report.end(report.code)
     if not plan.back:
         report.results(plan.forecasts)
-        return report.end(report.code if plan.jobs else DONE, "nothing can be undone")
+        earlier = "" if _is_named(request) else "; to undo an earlier operation, pass its id"
+        return report.end(report.code, f"nothing can be undone{earlier}")
     question = f"Undo {plural(plan.back, plan.noun)}"
     if (code := declined(place, report, question, request)) is not None:
         return code
@@ -130,9 +132,14 @@ def _name(place: Workplace, request: UndoRequest) -> str:
     Raises:
         JournalError: there is none.
     """
-    if request.operation and request.operation != LAST:
+    if _is_named(request):
         return find(place.journal, request.operation)
     return latest(place.journal, place.target.shown).id
+
+
+def _is_named(request: UndoRequest) -> bool:
+    """Whether an operation is given, rather than the last one."""
+    return request.operation not in ("", LAST)
 
 
 def _plan(place: Workplace, request: UndoRequest, name: str, report: UndoReport) -> UndoPlan:
@@ -209,6 +216,8 @@ class UndoReport(ActionReport):
     verb = "undone"
     noun = "job"
     """What the operation changed; the target of a queue's result is for scripts."""
+    not_part_of_it = 0
+    """Ids that were given, of which the operation changed nothing."""
 
     @property
     def how_to_resume(self) -> str:
@@ -220,7 +229,8 @@ class UndoReport(ActionReport):
         """The exit code, if nothing cut the undo short."""
         if self._codes[Code.REFUSED]:
             return REDIS
-        return DONE if self._codes[Code.DONE] == self.selected else NOT_ALL
+        all_done = self._codes[Code.DONE] == self.selected and not self.not_part_of_it
+        return DONE if all_done else NOT_ALL
 
     @property
     def summary(self) -> str:

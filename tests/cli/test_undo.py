@@ -77,6 +77,23 @@ def test_a_dry_run_writes_nothing_and_says_what_each_job_would_do(redis_url: str
     assert digest(redis_url) == before
 
 
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_ids_that_the_operation_did_not_change_are_named_and_are_not_all_done(
+    redis_url: str, form: tuple[str, ...]
+) -> None:
+    ids = failed(redis_url, 1)
+    retry(redis_url)
+    command = ("--redis", redis_url, "undo", "last")
+    none = invoke(*command, "nope", "--yes", *form)
+    assert none.code == 1
+    assert "▲ That operation did not change 1 job: nope." in none.err
+    assert "nothing can be undone" in none.err
+    some = invoke(*command, ids[0], "nope", "--yes", *form)
+    assert some.code == 1
+    assert "▲ That operation did not change 1 job: nope." in some.err
+    assert [job_id for job_id, _ in failed_set(redis_url)] == ids
+
+
 def test_without_a_terminal_and_without_yes_it_is_refused_as_in_read_only_mode(
     redis_url: str,
 ) -> None:
@@ -133,7 +150,9 @@ def test_what_cannot_be_undone_says_so(redis_url: str) -> None:
     late = invoke("--redis", redis_url, "undo", name, "--yes", "--json")
     assert late.code == 1
     assert late.objects[0] == {"id": "1", "code": -3, "error": "has run since"}
-    assert "nothing can be undone" in late.err
+    assert late.err == "qtui: nothing can be undone\n"
+    last = invoke("--redis", redis_url, "undo", "--yes", "--json")
+    assert last.err == "qtui: nothing can be undone; to undo an earlier operation, pass its id\n"
     assert places(redis_url) == before
     path = path_of(journal(), name)
     text = path.read_text("ascii")

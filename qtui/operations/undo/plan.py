@@ -131,11 +131,8 @@ class UndoPlan:
     def warnings(self, options: PlanOptions | None = None) -> Iterator[str]:
         """What to know before confirming, in sentences; plain."""
         if self.missing:
-            yield (
-                f"{plural(len(self.missing), self.noun)} of those given were not changed by that"
-                f" operation: {plain(', '.join(self.missing[:5]))}"
-                + (" …" if len(self.missing) > 5 else "")
-            )
+            names = plain(", ".join(self.missing[:5])) + (" …" if len(self.missing) > 5 else "")
+            yield f"That operation did not change {plural(len(self.missing), self.noun)}: {names}."
         left = self.jobs - self.back
         if left and self.back:
             all_of_them = plural(self.jobs, self.noun)
