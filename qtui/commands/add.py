@@ -11,8 +11,8 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.new_job.options import NewJob, OptionError, new_job
 from qtui.commands.shared.asking import Manner, check_may_write
 from qtui.commands.shared.find import find_queue, queue_key
-from qtui.commands.shared.run import NOT_ALL, USAGE, CommandError, Workplace
-from qtui.commands.shared.single import Single, do_single
+from qtui.commands.shared.run import USAGE, CommandError, Workplace
+from qtui.commands.shared.single import Single, do_single, not_found
 from qtui.operations.add.plan import AddPlan, NotAddable, copy_of, plan_add, read_copied
 from qtui.text import plain
 from qtui.verbs import Verb
@@ -57,7 +57,7 @@ def add_job(place: Workplace, request: AddRequest) -> int:
     except OptionError as error:
         raise CommandError(str(error), USAGE) from None
     except NotAddable as error:
-        raise CommandError(str(error), NOT_ALL) from None
+        return not_found(place, request.verb, request.copied, str(error), request)
     return do_single(place, _single(plan, request), request)
 
 

@@ -12,7 +12,7 @@ from qtui.commands.shared.asking import Manner, check_may_write
 from qtui.commands.shared.find import find_queue
 from qtui.commands.shared.output import is_terminal
 from qtui.commands.shared.run import DONE, INTERRUPTED, NOT_ALL, USAGE, CommandError, Workplace
-from qtui.commands.shared.single import Single, do_single
+from qtui.commands.shared.single import Single, do_single, not_found
 from qtui.operations.edit.draft import Draft, EditorError, editor_command
 from qtui.operations.edit.plan import EditPlan, Wish, plan_for
 from qtui.text import plain
@@ -46,6 +46,10 @@ class EditRequest(Manner):
         return shlex.join(words)
 
 
+class _NoSuchJob(LookupError):
+    """The queue has no job of this id."""
+
+
 def edit_job(place: Workplace, request: EditRequest) -> int:
     """Edits a job, or shows what an edit would do; returns the exit code."""
     if request.wish.mistake:
@@ -57,7 +61,10 @@ def edit_job(place: Workplace, request: EditRequest) -> int:
         raise CommandError(
             "cannot open an editor without a terminal: give --data, --priority or --delay", USAGE
         )
-    job = place.ask(lambda client: _read(client, place, request))
+    try:
+        job = place.ask(lambda client: _read(client, place, request))
+    except _NoSuchJob as error:
+        return not_found(place, Verb.EDIT, request.job_id, str(error), request)
     wish = request.wish
     if request.in_editor:
         try:
@@ -79,7 +86,7 @@ async def _read(client: Client, place: Workplace, request: EditRequest) -> Edita
         raise CommandError(f"{status.queue.base} is {status.kind.refusal}", NOT_ALL)
     job = await read_editable(client, status.queue, request.job_id)
     if job is None:
-        raise CommandError(f"no job {request.job_id} in {status.queue.base}", NOT_ALL)
+        raise _NoSuchJob(f"no job {request.job_id} in {status.queue.base}")
     return job
 
 

@@ -68,6 +68,21 @@ def test_what_cannot_be_done_is_said_in_a_line(
     assert "Traceback" not in done.err
 
 
+@pytest.mark.parametrize("words", [("edit", "--priority", "1"), ("duplicate",)])
+def test_a_job_that_is_not_there_has_its_line_in_json(
+    redis_url: str, words: tuple[str, ...]
+) -> None:
+    failed(redis_url, 1)
+    asked = ("--redis", redis_url, words[0], "payments", "nope", *words[1:], "--yes")
+    gone = invoke(*asked)
+    assert (gone.code, gone.out) == (1, "")
+    assert gone.err == "qtui: no job nope in bull:payments\n"
+    gone = invoke(*asked, "--json")
+    assert (gone.code, gone.err) == (1, "qtui: no job nope in bull:payments\n")
+    assert gone.objects[0] == {"id": "nope", "code": -1, "error": "job is gone"}
+    assert (gone.summary["action"], gone.summary["codes"]) == (words[0], {"-1": 1})
+
+
 def test_what_is_so_already_is_no_failure(redis_url: str) -> None:
     failed(redis_url, 1)
     words = ("edit", "payments", "1", "--data", '{"n":  0}', "--priority", "0")

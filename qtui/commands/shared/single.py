@@ -11,7 +11,7 @@ from qtui.bullmq.connection.client import Client
 from qtui.commands.shared.asking import Manner, declined
 from qtui.commands.shared.output import Column, Paper
 from qtui.commands.shared.report import ActionReport, tell_reason
-from qtui.commands.shared.run import DONE, NOT_ALL, REDIS, Workplace
+from qtui.commands.shared.run import DONE, NOT_ALL, REDIS, CommandError, Workplace
 from qtui.commands.shared.sending import send
 from qtui.operations.engine.action import JobAction
 from qtui.text import first_line
@@ -52,22 +52,38 @@ class Single:
 
 def do_single(place: Workplace, single: Single, manner: Manner) -> int:
     """Shows the plan of one job, asks, carries it out; returns the exit code."""
-    kind = SingleReport if single.verb is Verb.EDIT else _Added
-    report = kind(place, single.verb, json=manner.json, dry=manner.dry_run, verbose=True)
-    report.selected, report.warnings = 1, single.warnings
+    report = _report(place, single.verb, manner)
+    report.warnings = single.warnings
     if not manner.json or manner.asks:
         _tell(place.err, single, manner.reason)
     if single.unchanged:
-        return report.end(DONE, f"nothing was {kind.verb}: nothing would change")
+        return report.end(DONE, f"nothing was {report.verb}: nothing would change")
     if single.refusal:
         report.results([Result(single.job_id, Code.REFUSED, error=single.refusal)])
-        return report.end(NOT_ALL, f"nothing was {kind.verb}: {single.refusal}")
+        return report.end(NOT_ALL, f"nothing was {report.verb}: {single.refusal}")
     if manner.dry_run:
         report.results([Result(single.job_id, Code.DONE, target=single.target)])
         return report.end(DONE)
     if (code := declined(place, report, single.question, manner)) is not None:
         return code
     return send(place, report, single.make, manner, verb=single.verb, how=single.how)
+
+
+def not_found(place: Workplace, verb: Verb, job_id: str, why: str, manner: Manner) -> int:
+    """Says that there is no such job, in JSON also as the job's line; returns the exit code."""
+    if not manner.json:
+        raise CommandError(why, NOT_ALL)
+    report = _report(place, verb, manner)
+    gone = meaning(Code.NO_SUCH_JOB, "")
+    report.results([Result(job_id, Code.NO_SUCH_JOB, error=gone)])
+    return report.end(NOT_ALL, why)
+
+
+def _report(place: Workplace, verb: Verb, manner: Manner) -> SingleReport:
+    kind = SingleReport if verb is Verb.EDIT else _Added
+    report = kind(place, verb, json=manner.json, dry=manner.dry_run, verbose=True)
+    report.selected = 1
+    return report
 
 
 def _tell(paper: Paper, single: Single, reason: str) -> None:
