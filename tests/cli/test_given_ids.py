@@ -209,5 +209,6 @@ def test_a_piece_of_json_keeps_its_types(redis_url: str) -> None:
     failed(redis_url, 1)
     [one] = invoke("--redis", redis_url, "jobs", "*", "--fields", "queue,name", "--json").objects
     assert json.dumps(one) == (
-        '{"id": "1", "queue": "bull:payments", "name": "charge", "missing": false, "garbled": []}'
+        '{"id": "1", "queue": "bull:payments", "state": "failed", "name": "charge",'
+        ' "missing": false, "garbled": []}'
     )
