@@ -133,6 +133,15 @@ class Run:
         return not (self.under_way or final or followed) and bool(self.campaign.done)
 
     @property
+    def can_be_resumed(self) -> bool:
+        """Whether it stopped before its end, and a journal knows what is left."""
+        campaign = self.campaign
+        stopped = campaign.is_over and campaign.phase is not Phase.DONE
+        known = campaign.journal is not None and self.action in RESUMABLE
+        left = campaign.selected > campaign.decided
+        return stopped and known and left and campaign.why != VANISHED
+
+    @property
     def doing(self) -> str:
         """What it does: ``retrying``."""
         verb = verb_of(self.action)
@@ -210,9 +219,6 @@ class Run:
         elif campaign.phase is not Phase.DONE:
             yield f"{campaign.phase.value}{f': {plain(campaign.why)}' if campaign.why else ''}"
             yield f"{count(left)} not {self.done}"
-            resumable = campaign.journal is not None and self.action in RESUMABLE
-            if left and resumable and campaign.why != VANISHED:
-                yield "L, then r resumes"
         else:
             yield f"{count(campaign.done)} of {selected} {self.done}"
             if left and self.state is not None:

@@ -243,6 +243,8 @@ class Campaigns:
         for run in self._runs:
             words, tone = run.status()
             hint = "x stops" if run.under_way else "esc closes"
+            if run.can_be_resumed:
+                hint = f"L to resume · {hint}"
             if (
                 run.can_be_undone
                 and len(self._runs) == 1
