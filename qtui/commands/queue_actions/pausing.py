@@ -60,6 +60,7 @@ def pause_queues(place: Workplace, request: PausingRequest) -> int:
     report = kind(place, json=request.json, dry=request.dry_run)
     report.selected, report.warnings = len(plan.queues), plan.warnings()
     report.foreign = sum(one.code is Code.REFUSED for one in plan.others)
+    report.expect([one.queue.base for one in (*plan.chosen, *plan.others)])
     others = [Result(one.queue.base, one.code, error=one.why) for one in plan.others]
     if request.dry_run or not plan.chosen:
         if not request.json:

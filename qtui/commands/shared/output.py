@@ -192,6 +192,11 @@ class Table:
     paper: Paper
     columns: Sequence[Column]
     _widths: list[int] = field(default_factory=list, init=False)
+    _first: Sequence[str] = field(default=(), init=False)
+
+    def expect(self, first: Sequence[str]) -> None:
+        """Makes room for these cells of the first column, whichever batch they come in."""
+        self._first = [self.paper.printable(text) for text in first]
 
     def write(self, rows: Iterable[Sequence[Cell]]) -> None:
         """Writes rows; the first time with the headings."""
@@ -201,6 +206,9 @@ class Table:
         if first:
             self._widths = [cell_len(column.head) for column in self.columns]
         most = _MOST if self.paper.is_terminal else sys.maxsize
+        if first and self._first:
+            widest = max(map(cell_len, self._first))
+            self._widths[0] = max(self._widths[0], min(most, widest))
         for row in rows:
             for at, cell in enumerate(row[:-1]):
                 self._widths[at] = max(self._widths[at], min(most, cell_len(cell.text)))

@@ -113,6 +113,10 @@ class Report:
         """How to do what is left; empty if nothing was begun."""
         return "" if self.journal is None else f"qtui retry --resume {self.journal} does the rest"
 
+    def expect(self, ids: Sequence[str]) -> None:
+        """Aligns the results of these ids, which come one by one."""
+        self._table.expect([plain(one) for one in ids])
+
     def take_back(self, jobs: int) -> None:
         """Takes back results, and says so: the server that acknowledged them has lost them."""
         self._codes[Code.DONE] -= jobs
