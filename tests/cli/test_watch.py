@@ -65,3 +65,20 @@ def test_a_rate_that_is_none(redis_url: str) -> None:
     done = invoke("--redis", redis_url, "watch", "--failed-rate", "5/week")
     assert done.code == 2
     assert "is not a rate: write it as 5/m, 0.2/s or 100/h" in done.err
+
+
+def test_a_user_who_may_not_see_workers_is_told_so(redis_url: str) -> None:
+    failed(redis_url, 1)
+    _lonely(redis_url)
+    connect(redis_url).acl_setuser(
+        "watcher", enabled=True, passwords=["+w"], keys=["bull:*"], categories=["+@read"]
+    )
+    watcher = redis_url.replace("//", "//watcher:w@", 1)
+    unnoticed = "so a missing worker is not noticed: grant it +client|list"
+    done = invoke("--redis", watcher, "watch", "payments", "--no-worker", "--for", "50ms")
+    assert (done.code, done.err.count(unnoticed)) == (0, 1)
+    done = invoke("--redis", watcher, "watch", "payments", "--stalled", "--for", "50ms")
+    assert unnoticed not in done.err
+    connect(redis_url).acl_deluser("watcher")
+    done = invoke("--redis", redis_url, "watch", "payments", "--no-worker", "--for", "50ms")
+    assert (done.code, unnoticed in done.err) == (1, False)

@@ -49,6 +49,7 @@ def test_a_user_without_the_connections_is_not_told_that_no_worker_is_there(redi
     )
     url = redis_url.replace("//", "//watcher:w@", 1)
     done = invoke("--redis", url, "--read-only", "workers")
+    client.acl_deluser("watcher")
     assert done.code == 0
     assert done.err.splitlines()[0] == "emails: workers unknown, 1 job waits"
     assert "no worker seen" not in done.err

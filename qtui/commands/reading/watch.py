@@ -18,6 +18,7 @@ from qtui.bullmq.verdicts.verdict import Weight
 from qtui.commands.shared.find import find_queue, find_queues, say_none
 from qtui.commands.shared.run import DONE, NOT_ALL, USAGE, Workplace
 from qtui.text import count, plain, plural, span
+from qtui.views.queues.workers import UNSEEN
 
 _WORKERS_EVERY: Final = 10.0
 """Seconds between two readings of CLIENT LIST."""
@@ -87,7 +88,13 @@ async def _watch(client: Client, place: Workplace, request: WatchRequest) -> int
     workers: dict[QueueKey, int | None] | None = None
     while True:
         if time.monotonic() - looked >= _WORKERS_EVERY:
+            first = looked < 0
             workers, looked = await read_workers(client, queues), time.monotonic()
+            asks = request.no_worker or not request.has_conditions
+            if first and asks and workers is None:
+                place.err.line(
+                    f"{UNSEEN}, so a missing worker is not noticed: grant it +client|list"
+                )
         alarms = await _alarms(client, queues, workers, request)
         for one in alarms:
             if (one.queue, one.condition) not in holding:
