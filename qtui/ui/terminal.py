@@ -8,6 +8,8 @@ The one file that uses Textual's private interface (of 8.2), for what its driver
 * Nothing waits for the terminal. Textual's queue of writes is bounded: with a terminal that was
   closed, or stopped, the next write blocks the loop for good, deaf to every signal.
 * A terminal that was closed ends the program, where Textual's input thread would spin.
+* A window's size is the terminal's, not that of ``$COLUMNS`` and ``$LINES``, which a shell may have
+  exported before the window got another one.
 * Whatever an orderly end hangs on, the process is gone `END_WITHIN` seconds after it began.
 """
 
@@ -418,6 +420,13 @@ class Terminal(LinuxDriver):
             self._take()
             self._tell_size()
             self._draw()
+
+    def _get_terminal_size(self) -> tuple[int, int]:
+        """The terminal's own size: Textual prefers ``$COLUMNS``, which keeps an older one."""
+        try:
+            return os.get_terminal_size(self.fileno)
+        except OSError:
+            return super()._get_terminal_size()
 
     def _tell_size(self) -> None:
         size = Size(*self._get_terminal_size())

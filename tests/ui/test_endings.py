@@ -371,6 +371,7 @@ def shell(redis_url: str) -> Iterator[Shell]:
 
 
 def test_ctrl_z_goes_to_the_shell_and_fg_comes_back(shell: Shell) -> None:
+    shell.runs("export COLUMNS=80 LINES=24; echo se''t", sees="set")  # as some shells do
     shell.begins()
     for columns, words in ((80, "payments"), (150, "schedulers")):
         shell.key("\x1a", sees="\x1b[?1049l")
