@@ -423,10 +423,11 @@ class Terminal(LinuxDriver):
 
     def _get_terminal_size(self) -> tuple[int, int]:
         """The terminal's own size: Textual prefers ``$COLUMNS``, which keeps an older one."""
-        try:
-            return os.get_terminal_size(self.fileno)
-        except OSError:
-            return super()._get_terminal_size()
+        with contextlib.suppress(OSError):
+            size = os.get_terminal_size(self.fileno)
+            if all(size):  # a terminal that was never told its size has none
+                return size
+        return super()._get_terminal_size()
 
     def _tell_size(self) -> None:
         size = Size(*self._get_terminal_size())

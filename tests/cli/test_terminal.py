@@ -17,7 +17,7 @@ from tests.cli.stage import PATIENCE, command, connect, failed, many_failed, pla
 
 @contextmanager
 def terminal(
-    *args: str, columns: int = 100, environ: Mapping[str, str] | None = None
+    *args: str, rows: int = 30, columns: int = 100, environ: Mapping[str, str] | None = None
 ) -> Iterator[pexpect.spawn]:
     """Runs qtui on a pty."""
     program, *rest = (os.fsdecode(word) for word in command(*args))
@@ -25,7 +25,7 @@ def terminal(
         program,
         rest,
         env={**os.environ, **(environ or {})},
-        dimensions=(30, columns),
+        dimensions=(rows, columns),
         timeout=PATIENCE,
         encoding="utf-8",
     )
@@ -147,6 +147,15 @@ def test_the_inspector_opens_and_leaves(redis_url: str, mode: tuple[str, ...]) -
         child.expect_exact("payments")
         if mode:
             child.expect_exact("READ-ONLY")
+        child.send("q")
+        _, code = whole(child)
+    assert code == 0
+
+
+def test_a_terminal_that_was_never_told_its_size_counts_as_a_small_one(redis_url: str) -> None:
+    failed(redis_url, 1)
+    with terminal("--redis", redis_url, rows=0, columns=0) as child:
+        child.expect_exact("payments")
         child.send("q")
         _, code = whole(child)
     assert code == 0
