@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from qtui.bullmq.connection.client import connect, parse_target
+from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.reads.queues.rates import read_rates
 from tests.cli.stage import invoke
 from tests.oracle.stage import Stage, job
 
@@ -28,3 +33,26 @@ def test_the_metrics_of_bullmq_are_the_same(stage: Stage) -> None:
     assert sorted(official) == sorted(own)
     assert 'qtui_workers{queue="metrics"} 0' in ours
     assert 'qtui_wrong{queue="metrics", verdict="no-worker"} 1' in ours
+
+
+def test_every_job_that_is_added_counts_in_the_rate(stage: Stage) -> None:
+    """``added`` is the queue's counter `id`, which addJob of every release increments."""
+    side = stage.official.beside("added")
+    side.seed([job("a", "ok")])
+    url = f"unix://{side._server.path}?db={side.database}"
+
+    async def read() -> int | None:
+        client = connect(parse_target(url), read_only=True)
+        async with client:
+            [rates] = await read_rates(client, [QueueKey.of("bull", side.queue)])
+        return rates.added_ever
+
+    def counted() -> int:
+        found = asyncio.run(read())
+        assert found is not None
+        return found
+
+    before = counted()
+    jobs = [job("b"), job("c", priority=1), job("d", delay=3_600_000), job("e", jobId="own")]
+    side.run("add", jobs=jobs)
+    assert counted() == before + len(jobs)

@@ -1,4 +1,4 @@
-"""The counts of all queues together, whatever changes between two sums."""
+"""The counts of all queues together stay right as queues change, come and go."""
 
 from __future__ import annotations
 

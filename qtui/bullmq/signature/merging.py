@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 from qtui.bullmq.signature import signature
 
 OPEN: Final = "<word>"
-"""Stands in a pattern for any one word that is not a code, and for any other placeholder."""
+"""In a pattern: any one word that is not a code, and any other placeholder."""
 
 FEWEST: Final = 8
 """Different words in one place that make it an open one."""

@@ -212,7 +212,7 @@ class Inspector(LiveScreen):
         self._pin()
 
     def _pin(self) -> None:
-        """Whatever is done is about the job under the cursor; moving it lets it follow again."""
+        """Keeps the cursor on its job while one works on it; moving lets it follow again."""
         self.table.pin()
         if self.job.id != self.table.cursor_id:
             self._load_detail()

@@ -120,7 +120,7 @@ class RowList(CursorList, Generic[R]):
                 self._needs[place] = max(self._needs[place], cell_len(cell.text))
 
     def settle(self) -> None:
-        """Tells which row is under the cursor, when it is another one."""
+        """Posted when another row is under the cursor."""
         found = self.row.key if self.row is not None else None
         if found != self._selected:
             self._selected = found

@@ -119,7 +119,7 @@ class Poll:
         self.rates: Rates | None = None
         """How fast its jobs end."""
         self.hearer: Hearer | None = None
-        """Who reads events now: they are waited for on one connection, whoever wants them."""
+        """Who reads events now: one connection waits for all screens."""
         self.meter = Meter()
         """What was seen of it since it is shown."""
         self.searching = False

@@ -1,4 +1,4 @@
-"""Tells which queues have changed since one last looked, and misses no event between two calls."""
+"""Returns which queues have changed since the last call, and misses no event between two calls."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _PART: Final = re.compile(r"(\S+?)=(\S*)")
 
 _NAMELESS: Final = ""
 _NAMED: Final = ":w:"
-"""Stands between what names the queue and the worker's own name."""
+"""The separator between what names the queue and the worker's own name."""
 
 
 class Connection(NamedTuple):
