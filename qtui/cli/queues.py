@@ -72,8 +72,10 @@ def _pause_or_resume(
     reason: str,
     as_json: bool,
 ) -> None:
-    if bool(queues) == everything:
-        raise click.UsageError("name the queues, or pass --all")
+    if queues and everything:
+        raise click.UsageError("--all is every queue already: leave it out, or the names")
+    if not queues and not everything:
+        raise click.UsageError("no queue given: name some, or pass --all for every queue")
     from qtui.commands.queue_actions.pausing import PausingRequest, pause_queues
 
     request = PausingRequest(

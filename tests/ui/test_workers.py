@@ -111,9 +111,31 @@ async def test_a_user_who_may_only_read_sees_the_jobs_and_which_right_is_lacking
                 await opened(driver)
                 await driver.sees("idle workers need +client|list")
                 assert "READ-ONLY" in driver.lines()[0]
+                assert "workers unknown · 1 busy" in driver.lines()[0]
                 assert "charge" in driver.text()
+
         finally:
             await client.acl_deluser("watcher")
+
+
+async def test_whether_a_queue_has_workers_is_unknown_to_a_user_who_may_not_see_connections(
+    redis_url: str, client: redis.asyncio.Redis
+) -> None:
+    lonely = Queue("lonely", {"connection": redis_url})
+    await lonely.add("a", {})
+    await lonely.close()
+    rights = ("on", "nopass", "~bull:*", "+@read", "+ping")
+    await client.execute_command("ACL", "SETUSER", "watcher", *rights)
+    try:
+        url = redis_url.replace("unix://", "unix://watcher:secret@")
+        async with inspector(url, read_only=True) as driver:
+            await opened(driver)
+            await driver.sees("1 waiting")
+            assert "unknown" in driver.line_with("1 waiting")
+            await driver.sees("workers unknown: this user may not see the connections")
+            assert "none seen" not in driver.text()
+    finally:
+        await client.acl_deluser("watcher")
 
 
 async def test_the_cursor_stays_with_its_job_while_others_come(redis_url: str) -> None:

@@ -141,13 +141,11 @@ async def _plan(
 
 
 def _tell(paper: Paper, plan: LimitsPlan, request: LimitsRequest) -> None:
-    """Prints the plan for a person to read."""
+    """Prints the plan for a person to read; why nothing is changed is in the queue's row."""
     if plan.code is Code.DONE:
         paper.line(paper.styled(plan.headline, bold=True))
         for line in plan.changes():
             paper.line(f"  {line}")
-    else:
-        paper.line(f"{plain(plan.queue.name)}: {plain(plan.why)}: nothing is changed")
     for warning in plan.warnings():
         paper.line(paper.styled(f"▲ {warning}", Tone.BUSY))
     tell_reason(paper, request.reason)

@@ -81,14 +81,12 @@ async def _plan(client: Client, place: Workplace, request: ObliterateRequest) ->
 
 
 def _tell(paper: Paper, plan: ObliteratePlan, request: ObliterateRequest) -> None:
-    """Prints the plan for a person to read."""
+    """Prints the plan for a person to read; why nothing is removed is in the queue's row."""
     if plan.code is Code.DONE:
         paper.line(paper.styled(plan.headline, Tone.BAD, bold=True))
         for line in plan.contents():
             paper.line(f"  {line}")
         for warning in plan.warnings():
             paper.line(paper.styled(f"▲ {warning}", Tone.BUSY))
-    else:
-        paper.line(f"{plain(plan.queue.name)}: {plain(plan.why)}: nothing is removed")
     tell_reason(paper, request.reason)
     paper.flush()

@@ -116,7 +116,7 @@ def _tell(paper: Paper, plan: PausingPlan, request: PausingRequest) -> None:
             rows
         )
     reasons: dict[str, list[str]] = {}
-    for one in plan.others:
+    for one in plan.others if request.asks and plan.chosen else ():  # else their rows say why
         reasons.setdefault(one.why, []).append(plain(one.queue.name))
     for why, names in reasons.items():
         if len(names) == 1:

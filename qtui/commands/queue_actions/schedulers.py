@@ -274,7 +274,7 @@ def _tell(paper: Paper, plan: SchedulersPlan, request: SchedulersRequest) -> Non
             if line.name in chosen
         ]
         Table(paper, (Column("scheduler"), Column("schedule"), Column("becomes"))).write(rows)
-    for one in plan.others:
+    for one in plan.others if request.asks and plan.chosen else ():  # else their rows say why
         why = _refused(plan, one.result).error
         paper.line(f"{plain(one.id)}: {plain(why)}: nothing is changed")
     for warning in plan.warnings():

@@ -108,7 +108,8 @@ class WorkersScreen(QtuiScreen["JobPlace | None"]):
         self._working = found
         read_at = time.time() * 1000
         rows = worker_rows(found, statuses, read_at=read_at, everywhere=self._everywhere)
-        self._list.show(rows, "no worker seen, and no job waits")
+        seen = "workers unknown" if found.refused else "no worker seen"
+        self._list.show(rows, f"{seen}, and no job waits")
         self._draw_title()
         self._draw_row()
         self.draw_keys()

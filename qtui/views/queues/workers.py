@@ -80,8 +80,10 @@ class WorkerRow:
     """Whether it is the first of its worker."""
     waiting: int = 0
     """Without a worker: jobs that wait."""
-    unsure: bool = False
+    nameless: bool = False
     """Without a worker: one may be there that has no name."""
+    refused: bool = False
+    """Without a worker: this user may not see whether there is one."""
 
     def cells(self, now: float) -> tuple[Cell, ...]:
         """Returns the cells of `columns`."""
@@ -94,8 +96,9 @@ class WorkerRow:
         one, blank = self.worker, len(COLUMNS)
         if one is None:
             jobs = f"{count(self.waiting)} waiting"
-            yield Cell("none seen", Tone.BUSY if self.unsure else Tone.BAD)
-            yield from (NOTHING, Cell(jobs, Tone.BUSY if self.unsure else Tone.BAD))
+            tone = Tone.BUSY if self.nameless or self.refused else Tone.BAD
+            yield Cell("unknown" if self.refused else "none seen", tone)
+            yield from (NOTHING, Cell(jobs, tone))
             yield from [NOTHING] * (blank - 3)
             return
         tone = Tone.BAD if not (one.name or one.token or one.address) else Tone.PLAIN
@@ -134,7 +137,8 @@ def worker_rows(
             read_at=read_at,
             queue=plain(status.queue.name) if everywhere else "",
             waiting=status.waiting,
-            unsure=working.nameless or working.refused,
+            nameless=working.nameless,
+            refused=working.refused,
         )
         for status in statuses
         if status.queue not in seen and status.waiting
@@ -174,7 +178,8 @@ def how_many(working: Working) -> list[tuple[str, str]]:
     none = sum(not (one.address or one.name or one.token) for one in working.workers)
     workers = len(working.workers) - none - min(len(open_), tokens)
     busy = sum(one.is_busy and bool(one.token) for one in working.workers)
-    found = [(plural(workers, "worker"), "strong"), (f" · {count(busy)} busy", "")]
+    known = "workers unknown" if working.refused else plural(workers, "worker")
+    found = [(known, "strong"), (f" · {count(busy)} busy", "")]
     found.append((f" · {plural(len(jobs), 'active job')}", ""))
     for number, words in (
         (sum(job.lock_left == -2 for job in jobs), "without a lock"),
@@ -189,8 +194,12 @@ def in_full(row: WorkerRow, now: float) -> tuple[str, str]:
     """Returns two lines about the row under the cursor: the worker, and the job. Plain text."""
     one, job = row.worker, row.job
     if one is None:
-        sure = "" if not row.unsure else "; one without a name can't be seen"
-        return f"no worker seen{sure}", plural(row.waiting, "job waits", "jobs wait")
+        seen = "no worker seen"
+        if row.refused:
+            seen = f"workers unknown: {UNSEEN}"
+        elif row.nameless:
+            seen += "; one without a name can't be seen"
+        return seen, plural(row.waiting, "job waits", "jobs wait")
     parts = [f"worker {plain(one.name)}"] if one.name else []
     parts += [one.address and plain(one.address), one.token and f"token {plain(one.token)}"]
     if one.connected_for is not None:
