@@ -20,8 +20,7 @@ from qtui.commands.shared.run import DONE, NOT_ALL, USAGE, CommandError, Workpla
 from qtui.commands.shared.sending import recorder
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.journal.reading import JournalError
-from qtui.operations.planning.plan import Plan
-from qtui.operations.planning.several import plan_several
+from qtui.operations.planning.several import SeveralPlans, plan_several
 from qtui.operations.resuming.interrupted import Interrupted
 from qtui.operations.retry.everywhere import KIND, RetryEverywhere
 from qtui.operations.retry.resuming import resume_everywhere
@@ -30,7 +29,6 @@ from qtui.verbs import Verb
 from qtui.views.tone import Tone
 
 _MOST_GROUPS: Final = 30
-_MOST_WARNINGS: Final = 12
 
 
 class EverywhereReport(Report):
@@ -66,21 +64,22 @@ def retry_everywhere(place: Workplace, request: RetryRequest) -> int:
     check_may_write(place, Verb.RETRY, request)
     report = _report(place, request.json, dry=request.dry_run, verbose=request.verbose, of=request)
     try:
-        plans = place.ask(lambda client: _plans(client, place, request, report))
+        several = place.ask(lambda client: _plans(client, place, request, report))
     except FilterError as error:  # a regular expression ran away
         raise CommandError(f"--filter: {error}", USAGE) from None
-    report.selected = sum(one.jobs for one in plans)
+    plans = several.plans
+    report.selected = several.jobs
     report.after_children = sum(one.after_children for one in plans)
-    report.warnings = _warnings(plans, request)
+    report.warnings = [*several.warnings(request.resets)]
     if not plans:
         match = f" that match {request.filter.source}" if request.filter else ""
         where = where_queues_are(place.settings.prefixes)
         return report.end(DONE, f"no {request.state} jobs in {where}{match}")
     if not request.json or request.asks:
-        _tell(place.err, plans, request)
+        _tell(place.err, several, request)
     if request.dry_run:
         return report.end(report.code)
-    jobs = plural(sum(one.count(Code.DONE) for one in plans), "job")
+    jobs = plural(several.count(Code.DONE), "job")
     question = f"Retry {jobs} in {plural(len(plans), 'queue')}"
     if (code := declined(place, report, question, request)) is not None:
         return code
@@ -148,8 +147,8 @@ def _report(
 
 async def _plans(
     client: Client, place: Workplace, request: RetryRequest, report: EverywhereReport
-) -> list[Plan]:
-    """The plan of each queue in which something matches, the one with most failures first."""
+) -> SeveralPlans:
+    """The plans of the queues in which something matches, the one with most failures first."""
     settings, progress = place.settings, ProgressLine()
     found = await find_queues(client, settings.prefixes, settings.queues)
     queues = [one.queue for one in found if one.count(request.state) and not one.kind.refusal]
@@ -164,21 +163,16 @@ async def _plans(
         )
     finally:
         progress.clear()
-    plans = [*several.plans]
-    for plan in plans if request.dry_run else ():
+    for plan in several.plans if request.dry_run else ():
         report.count(plan.tally.codes)
-    report.queues = [one.queue for one in plans]
-    return plans
+    report.queues = [one.queue for one in several.plans]
+    return several
 
 
-def _warnings(plans: Sequence[Plan], request: RetryRequest) -> list[str]:
-    resets = request.resets
-    return [f"{plain(one.queue.base)}: {words}" for one in plans for words in one.warnings(resets)]
-
-
-def _tell(paper: Paper, plans: Sequence[Plan], request: RetryRequest) -> None:
+def _tell(paper: Paper, several: SeveralPlans, request: RetryRequest) -> None:
     """Prints the plans for a person to read."""
-    jobs = plural(sum(one.jobs for one in plans), f"{request.state} job")
+    plans = several.plans
+    jobs = plural(several.jobs, f"{request.state} job")
     title = f"Retry {jobs} in {plural(len(plans), 'queue')}"
     paper.line(paper.styled(title, bold=True))
     columns = (
@@ -197,9 +191,6 @@ def _tell(paper: Paper, plans: Sequence[Plan], request: RetryRequest) -> None:
     Table(paper, columns).write(rows)
     if len(groups) > _MOST_GROUPS:
         paper.line(f"and {plural(len(groups) - _MOST_GROUPS, 'more group')}")
-    warnings = _warnings(plans, request)
-    for warning in warnings[:_MOST_WARNINGS]:
+    for warning in several.warnings(request.resets):
         paper.line(paper.styled(f"▲ {warning}", Tone.BUSY))
-    if len(warnings) > _MOST_WARNINGS:
-        paper.line(f"and {plural(len(warnings) - _MOST_WARNINGS, 'more warning')}")
     tell_options(paper, request)

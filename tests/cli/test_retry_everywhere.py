@@ -79,7 +79,7 @@ def test_the_plan_names_the_queues(redis_url: str) -> None:
         ["3", "bull:payments", "charge"],
         ["1", "bull:emails", "charge"],
     ]
-    assert "▲ bull:emails: 1 job has used up its attempts" in done.err
+    assert "▲ payments, emails: 4 jobs have used up their attempts" in done.err
     assert done.out.splitlines()[-1] == "4 of 4 jobs would be retried"
 
 

@@ -109,6 +109,28 @@ async def test_a_limit_on_waiting_jobs_holds_in_the_queue_whose_turn_it_is(clien
     assert len(await running) == 13
 
 
+async def test_a_full_queue_holds_no_other_one_up_and_has_its_turn_again(client: Redis) -> None:
+    three = QueueKey.of("bull", "three")
+    for queue, jobs in ((ONE, 9), (TWO, 3), (three, 7)):
+        await raw_failed(client, [f"{queue.name[0]}{at}" for at in range(jobs)], queue)
+    campaign = await campaign_of(client, Pace(max_waiting=4), [ONE, TWO, three])
+    running = asyncio.ensure_future(run(campaign))
+    await soon(lambda: campaign.decided == 11)  # the first queue is full, and so is the last
+    await soon(lambda: bool(campaign.held))
+    assert [await client.llen(one.key("wait")) for one in (ONE, TWO, three)] == [4, 3, 4]
+    await client.delete(ONE.key("wait"))  # they run
+    await soon(lambda: campaign.decided == 15)
+    await soon(lambda: bool(campaign.held))
+    assert [await client.llen(one.key("wait")) for one in (ONE, TWO, three)] == [4, 3, 4]
+    await client.delete(ONE.key("wait"), three.key("wait"))
+    results = await running
+    assert (campaign.phase, len({one.job_id for one in results}), len(results)) == (
+        Phase.DONE,
+        19,
+        19,
+    )
+
+
 def test_tallies_of_queues_add_up() -> None:
     one = OutcomeTally(completed=2, failed_again=3, errors=(("boom", 2), ("late", 1)), waiting=1)
     two = OutcomeTally(failed_again=2, errors=(("late", 2),), gone=1, beyond=4)

@@ -83,6 +83,20 @@ async def test_numbers_of_several_queues_are_of_each(client: Redis) -> None:
     assert "each of one, one:2: The global concurrency limit of 1 is reached." in warnings
 
 
+async def test_a_warning_of_many_queues_is_one_line_with_their_number(client: Redis) -> None:
+    queues = [QueueKey.of("bull", name) for name in "abcde"]
+    for queue in queues:
+        await raw_failed(client, ["1"], queue)
+        await client.hset(queue.key("meta"), "concurrency", 1 + (queue.name == "a"))
+        await client.rpush(queue.key("active"), "8", "9")
+    plan = await plan_several(client, queues, FAILED, None)
+    warnings = [one for one in plan.warnings(Resets()) if "jobs have used up" not in one]
+    assert "5 queues: No worker seen on this queue: the jobs wait until one connects." in warnings
+    limit = "The global concurrency limit of 2 is reached."
+    assert f"5 queues, such as a: {limit}" in warnings
+    assert len([one for one in warnings if "concurrency" in one]) == 1
+
+
 async def test_its_run_knows_which_jobs_are_in_which_queue(client: Redis) -> None:
     await raw_failed(client, ["1", "2:1"], ONE)
     await raw_failed(client, ["1"], TWO)

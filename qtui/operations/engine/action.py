@@ -7,7 +7,7 @@ jobs is up to these two protocols. `retry.Retry` and `rerun.Rerun` implement the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol, Self, runtime_checkable
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.keys import QueueKey
@@ -149,3 +149,14 @@ class JobAction(Protocol):
 
     async def close(self) -> None:
         """Stops reading."""
+
+
+@runtime_checkable
+class TakesTurns(Protocol):
+    """An action on several queues: while too many jobs wait in one, those of another are sent."""
+
+    def others(self) -> Sequence[QueueKey]:
+        """Returns the queues that may have jobs left, besides that of the jobs handed out last."""
+
+    def put_back(self, load: Load, turn: QueueKey) -> None:
+        """Takes back what is left of the jobs handed out last; next come those of another queue."""

@@ -36,7 +36,7 @@ from qtui.bullmq.connection.origin import Origin, read_origin
 from qtui.bullmq.connection.trouble import LOST, is_refusal
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import Kind
-from qtui.operations.engine.action import JobAction, Load
+from qtui.operations.engine.action import JobAction, Load, TakesTurns
 from qtui.operations.engine.brake import Brake
 from qtui.operations.engine.pace import UNBOUNDED, Pace, Throttle, TooSlow, is_hopeless, verdict_on
 from qtui.operations.engine.patience import LAST_LOOK, PATIENCE, Patience, Stop
@@ -413,9 +413,11 @@ class Campaign(Generic[A_co]):
         """Yields jobs in groups that the pace admits, with snapshots on disk; all will be sent."""
         while (rest := await self._insist(self.action.next)) is not None:
             while rest is not None and len(rest):
-                room = await self._admitted(len(rest))
+                room = await self._admitted(rest)
                 if self._stop.is_set():
                     return
+                if not room:
+                    break  # the jobs were put back
                 group, rest = rest.cut(room)
                 group.take()
                 if self.journal is not None:
@@ -434,11 +436,14 @@ class Campaign(Generic[A_co]):
             await asyncio.wait([writing])
             writing.exception()  # retrieved here, since a cancelled caller does not
 
-    async def _admitted(self, jobs: int) -> int:
-        """Waits until the pace admits some of the jobs; returns how many, 0 if it was stopped."""
+    async def _admitted(self, jobs: Load) -> int:
+        """Waits until the pace admits some of the jobs, and returns how many.
+
+        0 if it was stopped, or if the jobs were put back, as another queue has room for its own.
+        """
         if self._throttle is None:
-            return jobs
-        wanted = min(BATCHES * self._delivery.size, jobs)
+            return len(jobs)
+        wanted = min(BATCHES * self._delivery.size, len(jobs))
         if self._canary is not None and len(self._canary) >= self.pace.canary:
             await self._judge_canary(self._canary)
             self._canary = None
@@ -451,9 +456,18 @@ class Campaign(Generic[A_co]):
         # Of several queues, that of these jobs.
         self._throttle.queue = self.action.queue or self._throttle.queue
         while not (room := await self._insist(partial(self._throttle.admit, wanted))):
-            if self._stop.is_set():
+            if self._stop.is_set() or await self._put_back(jobs, self._throttle):
                 break
         return room
+
+    async def _put_back(self, jobs: Load, throttle: Throttle) -> bool:
+        """Whether it is another queue's turn, since too many jobs wait in that of these jobs."""
+        if not isinstance(self.action, TakesTurns):
+            return False
+        turn = await self._insist(partial(throttle.with_room, self.action.others()))
+        if turn is not None:
+            self.action.put_back(jobs, turn)
+        return turn is not None
 
     async def _delivered(self, group: Load) -> AsyncGenerator[None]:
         """Sends call after call, and queues the results of each, also of one that met trouble."""

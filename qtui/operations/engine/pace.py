@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +23,9 @@ _SHORTEST, _LONGEST = 0.1, 1.0
 
 _LOOK: Final = 1.0
 """Seconds between two measurements of the latency."""
+
+_LOOKED_AT: Final = 100
+"""Queues of which the waiting jobs are counted at once, to find one that is not full."""
 
 _SLOW_LOOKS: Final = 3
 """Slow replies in a row that stop a campaign; a single one may have any cause."""
@@ -182,6 +185,17 @@ class Throttle:
         where = f" in {plain(self.queue.base)}" if self._several else ""
         why = f"{plural(status.waiting, 'job')} waiting{where} (limit {count(most)})"
         return min(wanted, max(0, most - status.waiting)), why
+
+    async def with_room(self, queues: Sequence[QueueKey]) -> QueueKey | None:
+        """Returns the first of these queues in which more jobs may wait; None if there is none.
+
+        Costs a `read_status` of the first `_LOOKED_AT`, if ``max_waiting`` is set.
+        """
+        most = self._pace.max_waiting
+        if most is None or not queues:
+            return None
+        found = await read_status(self._client, queues[:_LOOKED_AT])
+        return next((one.queue for one in found if one.waiting < most), None)
 
     def _hold(self, why: str) -> None:
         if why != self.held:

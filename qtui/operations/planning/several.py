@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,10 +15,12 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.operations.planning.plan import Plan, PlanGroup, Resets, make_plan, used_up
 from qtui.operations.supply.selection import query
-from qtui.text import plain
+from qtui.text import count, plain
 
 _NAMED: Final = 3
 """Queues that a warning about all of them names; of more it says how many."""
+
+_NUMBER: Final = re.compile("[0-9][0-9,]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +53,9 @@ class SeveralPlans:
     def groups(self) -> list[PlanGroup]:
         """The jobs grouped by queue, error and fate, largest group first; a queue is the name."""
         counted: Counter[tuple[str, str, Code, str, str]] = Counter()
+        name_of = self._names()
         for plan in self.plans:
-            name = plain(plan.queue.name)
+            name = name_of[plan.queue]
             for one in plan.groups():
                 counted[name, one.error, one.code, one.place, one.elsewhere] += one.jobs
         return [
@@ -63,21 +66,44 @@ class SeveralPlans:
         ]
 
     def warnings(self, resets: Resets) -> Iterator[str]:
-        """What to know before confirming, in whole sentences behind the queues; plain text."""
+        """What to know before confirming, in whole sentences behind the queues; plain text.
+
+        Of more than `_NAMED` queues a sentence is there once, with the number of the queues.
+        """
+        name_of = self._names()
         last_runs = [one for one in self.plans if one.tally.exhausted and not resets.made]
         if last_runs:  # of nearly every queue: once, with the sum
-            where = [plain(one.queue.name) for one in last_runs]
-            names = ", ".join(where) if len(where) <= _NAMED else f"{len(where)} queues"
+            where = [name_of[one.queue] for one in last_runs]
+            names = ", ".join(where) if len(where) <= _NAMED else f"{count(len(where))} queues"
             yield f"{names}: {used_up(sum(one.tally.exhausted for one in last_runs))}"
-        said: dict[str, list[str]] = {}
+        alike: dict[str, dict[str, list[str]]] = {}
         for plan in self.plans:
             for words in plan.warnings(resets):
                 if plan not in last_runs or words != used_up(plan.tally.exhausted):
-                    said.setdefault(words, []).append(plain(plan.queue.name))
-        for words, queues in said.items():
-            # A number is one queue's.
-            each = "each of " if len(queues) > 1 and re.search("[0-9]", words) else ""
-            yield f"{each}{', '.join(queues)}: {words}"
+                    same = alike.setdefault(_NUMBER.sub("#", words), {})
+                    same.setdefault(words, []).append(name_of[plan.queue])
+        for said in alike.values():
+            yield from _of_queues(said)
+
+    def _names(self) -> dict[QueueKey, str]:
+        """What the queues are called: by their names, with prefixes if there are several; plain."""
+        queues = [one.queue for one in self.plans]
+        in_full = len({one.prefix for one in queues}) > 1
+        return {one: plain(one.base if in_full else one.name) for one in queues}
+
+
+def _of_queues(said: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Warnings that differ in a number at most, each behind the queues of which it is true."""
+    queues = sum(map(len, said.values()))
+    if queues > _NAMED and len(said) > 1:
+        words, names = next(iter(said.items()))
+        yield f"{count(queues)} queues, such as {names[0]}: {words}"
+        return
+    for words, names in said.items():
+        # A number is one queue's.
+        each = "each of " if len(names) > 1 and _NUMBER.search(words) else ""
+        where = ", ".join(names) if len(names) <= _NAMED else f"{count(len(names))} queues"
+        yield f"{each}{where}: {words}"
 
 
 async def plan_several(

@@ -1,13 +1,14 @@
 """Retries over several queues at once: one campaign, one journal. An action for a campaign.
 
-Each queue has its own `Retry`, one after the other, so that each call is about one queue. Only
-a canary takes jobs of all queues in turns: what is true of the first queue need not be of the next.
+Each queue has its own `Retry`, one after the other, so that each call is about one queue. A canary
+takes jobs of all queues in turns: what is true of the first queue need not be of the next. So does
+a limit of waiting jobs: what is left of a full queue waits until another one is full or done.
 Results and journal name jobs by their full keys.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Final
@@ -18,7 +19,7 @@ from qtui.bullmq.flow.fields import Values
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.writers.batch import Batch, Picked
 from qtui.bullmq.writers.retry import RetryWriter
-from qtui.operations.engine.action import Seen
+from qtui.operations.engine.action import Load, Seen
 from qtui.operations.following.followers import Followers
 from qtui.operations.following.outcome import Outcome
 from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection
@@ -106,8 +107,12 @@ class RetryEverywhere:
         self._follower = Followers([one.follower for one in self.parts])
         self._queue = plans[0].queue
         self._first = _shares(canary, [one.jobs for one in plans])
-        self._rests: dict[int, PickedJobs] = {}
-        """By position of its queue, what is left of the jobs from which a canary was taken."""
+        self._rests: dict[int, deque[PickedJobs]] = defaultdict(deque)
+        """By position of its queue, jobs that were read and are not sent yet."""
+        self._over: set[int] = set()
+        """The positions of the queues whose last jobs were handed out."""
+        self._turn = 0
+        """The position of the queue whose jobs come first."""
 
     @property
     def queue(self) -> QueueKey:
@@ -166,6 +171,7 @@ class RetryEverywhere:
         by_queue = split_by_queue([part.queue for part in self.parts], lost)
         for part in self.parts:
             part.withdraw(by_queue[part.queue])
+        self._over.clear()
 
     async def judge_doubtful(self) -> Sequence[Result] | None:
         """Returns results of jobs that an earlier process may have sent; None when all are done."""
@@ -177,7 +183,7 @@ class RetryEverywhere:
 
     async def next(self) -> QueueJobs | None:
         """Returns the next jobs: a canary of all queues, then queue by queue; None at the end."""
-        for at, part in enumerate(self.parts):
+        for at in self._in_turn():
             if not self._first[at]:
                 continue
             found = await self._next_of(at)
@@ -186,22 +192,50 @@ class RetryEverywhere:
                 continue
             head, rest = found.cut(self._first[at])
             if rest is not None:
-                self._rests[at] = rest
+                self._rests[at].append(rest)
             self._first[at] -= len(head)
-            return self._handed(part, head)
-        for at, part in enumerate(self.parts):
+            return self._handed(at, head)
+        for at in self._in_turn():
             found = await self._next_of(at)
             if found is not None:
-                return self._handed(part, found)
+                return self._handed(at, found)
         return None
+
+    def _in_turn(self) -> list[int]:
+        """The positions of the queues, beginning with the one whose turn it is."""
+        return [*range(self._turn, len(self.parts)), *range(self._turn)]
 
     async def _next_of(self, at: int) -> PickedJobs | None:
         """The next jobs of one queue."""
-        return self._rests.pop(at, None) or await self.parts[at].next()
+        if self._rests[at]:
+            return self._rests[at].popleft()
+        found = await self.parts[at].next()
+        if found is None:
+            self._over.add(at)
+        return found
 
-    def _handed(self, part: QueueRetry, jobs: PickedJobs) -> QueueJobs:
+    def _handed(self, at: int, jobs: PickedJobs) -> QueueJobs:
+        part = self.parts[at]
         self._queue = part.queue
         return QueueJobs(part, jobs)
+
+    def others(self) -> Sequence[QueueKey]:
+        """Returns the queues that may have jobs left, after that of the jobs handed out last."""
+        here = self._position(self._queue)
+        after = [*range(here + 1, len(self.parts)), *range(here)]
+        return [self.parts[at].queue for at in after if at not in self._over]
+
+    def put_back(self, load: Load, turn: QueueKey) -> None:
+        """Takes back what is left of the jobs handed out last; next come those of another queue."""
+        assert isinstance(load, QueueJobs)
+        at = self._position(load.part.queue)
+        self._rests[at].appendleft(load.jobs)
+        if any(self._first):  # they are of the canary still
+            self._first[at] += len(load)
+        self._turn = self._position(turn)
+
+    def _position(self, queue: QueueKey) -> int:
+        return next(at for at, part in enumerate(self.parts) if part.queue == queue)
 
     async def vanished(self) -> bool:
         """Whether one of the queues is gone, so that its jobs are missing."""
