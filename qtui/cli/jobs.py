@@ -9,20 +9,20 @@ import click
 
 from qtui.bullmq.model import JobState
 from qtui.cli.group import main
-from qtui.commands.completion import campaign_ids
 from qtui.commands.shared.ids import given_ids, one_id
 from qtui.commands.shared.options import (
-    ABOVE_ZERO,
     IDS,
     STATE,
     STATE_NAMES,
-    Ranged,
     alone_with_resume,
     as_json_lines,
+    at_a_rate,
     filter_option,
     one_selection,
+    resumable,
     that_changes,
     the_queue,
+    with_every_job,
     with_filter,
 )
 from qtui.commands.shared.run import Flags, run
@@ -35,21 +35,10 @@ from qtui.verbs import Verb
 @click.argument("ids", metavar=IDS, nargs=-1)
 @with_filter
 @click.option("--all", "everything", is_flag=True, help="Promote every delayed job.")
-@click.option(
-    "--rate",
-    cls=Ranged,
-    type=ABOVE_ZERO,
-    metavar="PER_SECOND",
-    help="Promote at most this many jobs per second. [default: unlimited]",
-)
-@click.option(
-    "--resume",
-    metavar="ID",
-    shell_complete=campaign_ids,
-    help="Resume a promotion that was cut off or stopped; `qtui journal` lists them.",
-)
+@at_a_rate("Promote")
+@resumable("a promotion")
 @that_changes
-@click.option("--verbose", is_flag=True, help="Print a line for each job, on a terminal too.")
+@with_every_job
 @as_json_lines
 @click.pass_obj
 def _promote(
@@ -128,21 +117,10 @@ def _promote(
     is_flag=True,
     help="Also remove jobs that are too large for the journal; they can't be brought back.",
 )
-@click.option(
-    "--rate",
-    cls=Ranged,
-    type=ABOVE_ZERO,
-    metavar="PER_SECOND",
-    help="Remove at most this many jobs per second. [default: unlimited]",
-)
-@click.option(
-    "--resume",
-    metavar="ID",
-    shell_complete=campaign_ids,
-    help="Resume a removal that was cut off or stopped; `qtui journal` lists them.",
-)
+@at_a_rate("Remove")
+@resumable("a removal")
 @that_changes
-@click.option("--verbose", is_flag=True, help="Print a line for each job, on a terminal too.")
+@with_every_job
 @as_json_lines
 @click.pass_obj
 def _remove(

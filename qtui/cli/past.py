@@ -12,7 +12,9 @@ from qtui.commands.completion import campaign_ids
 from qtui.commands.shared.options import (
     as_json_lines,
     not_empty,
+    resumable,
     that_changes,
+    with_every_job,
 )
 from qtui.commands.shared.run import Flags, Workplace, run
 
@@ -20,15 +22,9 @@ from qtui.commands.shared.run import Flags, Workplace, run
 @main.command("undo", short_help="Take back what qtui did.")
 @click.argument("operation", metavar="[OPERATION]", required=False, shell_complete=campaign_ids)
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@click.option(
-    "--resume",
-    metavar="ID",
-    callback=not_empty,
-    shell_complete=campaign_ids,
-    help="Resume an undo that was cut off or stopped, by its id in the journal.",
-)
+@resumable("an undo")
 @that_changes
-@click.option("--verbose", is_flag=True, help="Print a line for each job, on a terminal too.")
+@with_every_job
 @as_json_lines
 @click.pass_obj
 def _undo(

@@ -9,7 +9,6 @@ import click
 
 from qtui.bullmq.model import JobState
 from qtui.cli.group import main
-from qtui.commands.completion import campaign_ids
 from qtui.commands.shared.ids import given_ids, one_id
 from qtui.commands.shared.options import (
     ABOVE_ZERO,
@@ -19,11 +18,16 @@ from qtui.commands.shared.options import (
     Ranged,
     alone_with_resume,
     as_json_lines,
+    at_a_rate,
     filter_option,
+    followed,
     one_selection,
+    resumable,
     that_changes,
     the_queue,
+    with_every_job,
     with_filter,
+    with_resets,
 )
 from qtui.commands.shared.run import Flags, run
 
@@ -42,23 +46,8 @@ def _is_given(name: str) -> bool:
 )
 @with_filter
 @click.option("--all", "everything", is_flag=True, help="Retry every job in the state.")
-@click.option(
-    "--reset-attempts-made",
-    is_flag=True,
-    help="Reset attempts made to 0: each job gets all its attempts again.",
-)
-@click.option(
-    "--reset-attempts-started",
-    is_flag=True,
-    help="Reset attempts started to 0 (BullMQ 5.59+).",
-)
-@click.option(
-    "--rate",
-    cls=Ranged,
-    type=ABOVE_ZERO,
-    metavar="PER_SECOND",
-    help="Retry at most this many jobs per second. [default: unlimited]",
-)
+@with_resets
+@at_a_rate("Retry")
 @click.option(
     "--canary",
     cls=Ranged,
@@ -102,22 +91,10 @@ def _is_given(name: str) -> bool:
     metavar="MS",
     help="Stop when Redis latency exceeds this many milliseconds; 0 = never. [default: 1000]",
 )
-@click.option(
-    "--follow",
-    cls=Ranged,
-    type=click.FloatRange(min=0),
-    default=0.0,
-    metavar="SECONDS",
-    help="After sending, follow the jobs for up to SECONDS and report outcomes.",
-)
-@click.option(
-    "--resume",
-    metavar="ID",
-    shell_complete=campaign_ids,
-    help="Resume a retry that was cut off or stopped; `qtui journal` lists them.",
-)
+@followed
+@resumable("a retry")
 @that_changes
-@click.option("--verbose", is_flag=True, help="Print a line for each job, on a terminal too.")
+@with_every_job
 @as_json_lines
 @click.pass_obj
 def _retry(
@@ -214,29 +191,13 @@ def _retry(
     type=click.Choice(["failure", "start"]),
     help="Rerun the flow: failed jobs only (failure), or all jobs (start).",
 )
-@click.option(
-    "--reset-attempts-made",
-    is_flag=True,
-    help="Reset attempts made to 0: each job gets all its attempts again.",
-)
-@click.option(
-    "--reset-attempts-started",
-    is_flag=True,
-    help="Reset attempts started to 0 (BullMQ 5.59+).",
-)
+@with_resets
 @click.option(
     "--drop-lost",
     is_flag=True,
     help="Let parents run without the children whose job is gone.",
 )
-@click.option(
-    "--follow",
-    cls=Ranged,
-    type=click.FloatRange(min=0),
-    default=0.0,
-    metavar="SECONDS",
-    help="After sending, follow the jobs for up to SECONDS and report outcomes.",
-)
+@followed
 @that_changes
 @as_json_lines
 @click.pass_obj

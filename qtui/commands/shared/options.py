@@ -10,6 +10,7 @@ from click.types import OptionHelpExtra
 from typing_extensions import override
 
 from qtui.bullmq.model import JobState
+from qtui.commands.completion import campaign_ids
 
 if TYPE_CHECKING:
     from qtui.bullmq.filter import Filter
@@ -139,6 +140,60 @@ def that_changes(command: Decorated) -> Decorated:
         with_reason,
         click.option("--yes", is_flag=True, help="Do not ask for confirmation."),
         click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing."),
+    ):
+        command = option(command)
+    return command
+
+
+def at_a_rate(does: str) -> Callable[[Decorated], Decorated]:
+    """The option --rate of a command that ``does`` something to many jobs, such as "Retry"."""
+    return click.option(
+        "--rate",
+        cls=Ranged,
+        type=ABOVE_ZERO,
+        metavar="PER_SECOND",
+        help=f"{does} at most this many jobs per second. [default: unlimited]",
+    )
+
+
+def resumable(operation: str) -> Callable[[Decorated], Decorated]:
+    """The option --resume of a command whose ``operation``, such as "a retry", can be cut off."""
+    return click.option(
+        "--resume",
+        metavar="ID",
+        callback=not_empty,
+        shell_complete=campaign_ids,
+        help=f"Resume {operation} that was cut off or stopped; `qtui journal` lists them.",
+    )
+
+
+with_every_job = click.option(
+    "--verbose", is_flag=True, help="Print a line for each job, on a terminal too."
+)
+
+followed = click.option(
+    "--follow",
+    cls=Ranged,
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="After sending, follow the jobs for up to SECONDS and report outcomes.",
+)
+
+
+def with_resets(command: Decorated) -> Decorated:
+    """Adds --reset-attempts-made and --reset-attempts-started."""
+    for option in (
+        click.option(
+            "--reset-attempts-started",
+            is_flag=True,
+            help="Reset attempts started to 0 (BullMQ 5.59+).",
+        ),
+        click.option(
+            "--reset-attempts-made",
+            is_flag=True,
+            help="Reset attempts made to 0: each job gets all its attempts again.",
+        ),
     ):
         command = option(command)
     return command
