@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from qtui.operations.flow_rerun.rerun import Rerun
 from qtui.operations.planning.plan import Resets
 from tests.operations.undoing import carried_out, undone
 from tests.oracle.flow_stage import FAIL, IGNORE, ONE_SERVER, FlowStage, tree
-from tests.oracle.stage import Stage
+from tests.oracle.stage import Stage, job
 from tests.oracle.test_unretry import kept
 
 
@@ -57,15 +58,60 @@ def test_a_flow_is_as_it_was_before_its_rerun(
     flows.seed()
     side = flows.side
     before = kept(side.snapshot())
-    # The root waits for a child that failed: of such a flow nothing was finished before.
-    finished = flows.states()["root"] != ["waiting-children"]
     rerun(flows, tmp_path, "leaf", start, Resets(made=True))
     assert kept(side.snapshot()) != before
     results = undo(flows, tmp_path)
     assert {one.code for one in results.values()} == {Code.DONE}
-    after = kept(side.snapshot())
-    if start is Start.FAILURE or finished:
-        assert after == before
+    assert kept(side.snapshot()) == before
+
+
+@ONE_SERVER
+@pytest.mark.parametrize("start", list(Start))
+def test_a_parent_that_waited_for_children_waits_since_the_same_moment(
+    stage: Stage, tmp_path: Path, start: Start
+) -> None:
+    """By that moment qtui tells what has run in a rerun from the start that was cut off."""
+    children = tree("one"), tree("two", fails=True)
+    flows = FlowStage(stage, tree("root", *children, attempts=3))
+    flows.seed()
+    side = flows.side
+    assert flows.states()["root"] == ["waiting-children"]
+    side.client.hset(side.key("root"), mapping={"processedOn": "5", "failedReason": "once"})
+    before = kept(side.snapshot())
+    rerun(flows, tmp_path, "root", start, Resets(made=True, started=True))
+    assert kept(side.snapshot()) != before
+    assert {one.code for one in undo(flows, tmp_path).values()} == {Code.DONE}
+    assert kept(side.snapshot()) == before
+
+
+@ONE_SERVER
+@pytest.mark.parametrize(("priority", "completes"), [(0, False), (0, True), (2, False), (2, True)])
+@pytest.mark.releases(since="5.49.2")
+def test_a_parent_that_waited_only_to_be_failed_waits_where_it_did(
+    stage: Stage, tmp_path: Path, priority: int, completes: bool
+) -> None:
+    """A worker of its queue has yet to fail it: that of its child was faster."""
+    opts: dict[str, Any] = {"priority": priority} if priority else {}
+    child = tree("child", fails=True, option=FAIL, queue="r")
+    flows = FlowStage(stage, tree("root", child, **opts))
+    side = flows.side
+    for one in flows.sides():
+        one.open()
+    side.run("add", jobs=[job("first", **opts)])
+    side.run("flow", tree=flows.trees[0].definition())
+    with side.beside("r").worker("data") as worker:
+        worker.until(ends=1)
+    side.run("add", jobs=[job("last", **opts)])
+    assert side.client.hexists(side.key("root"), "defa")
+    if completes:  # it has nothing left to wait for, and the rerun only takes the failure away
+        flows.retry("child")
+        with side.beside("r").worker("ok") as worker:
+            worker.until(ends=1)
+    before = kept(side.snapshot())
+    rerun(flows, tmp_path, "root", Start.FAILURE, Resets(made=True))
+    assert kept(side.snapshot()) != before
+    assert {one.code for one in undo(flows, tmp_path).values()} == {Code.DONE}
+    assert kept(side.snapshot()) == before
 
 
 @ONE_SERVER

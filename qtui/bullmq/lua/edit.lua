@@ -49,6 +49,7 @@
 -- part: resume
 -- part: events
 -- part: waking
+-- part: returning
 -- script: retry
 local base, id, state, score = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local stamp, digest, formerPriority, formerDelay = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
@@ -212,37 +213,13 @@ end
 
 local exact, exactKey = ARGV[15], ARGV[16]
 
-local before = string.match(exact, "^before=(.+)$")
+local before = string.match(exact, "^before=(.*)$")
 
--- The list to go back to. A pause or a resume may have moved what was beside the job; where that
--- is gone, the job goes where a waiting job belongs now, which no resume loses.
-local function listToReturnTo()
-  for _, list in ipairs({ exactKey, exactKey == "wait" and "paused" or "wait" }) do
-    if before and holds(key[list], before) then return list end
-  end
-  before = nil
-  if not queue.paused then return "wait" end
-  -- Alone in `paused` it was in no more danger than before: nothing waits in `wait`.
-  if exactKey == "paused" and (queue.pausedList or not queue.jobsInWait) then return "paused" end
-  return destination(queue, { priority = 0, modern = modern })
-end
-
-local function restoreInList(list)
-  if list == "prioritized" then
-    local turn, stopped = prioritizedScore(key, 0)
-    return stopped or refusal("ZADD", key.prioritized, turn, id)
-  end
-  if list == "paused" and place ~= "paused" then
-    local stopped = keepFromResume(key, queue)
-    if stopped then return stopped end
-  end
-  if place == list then
-    local stopped = moveToTail(list)
-    if stopped or not before then return stopped end
-    return refusal("LINSERT", key[list], "BEFORE", before, id) or remove(list, id, -1)
-  end
-  if before then return refusal("LINSERT", key[list], "BEFORE", before, id) end
-  return refusal("RPUSH", key[list], id)
+local function restoreInList(list, neighbour)
+  if place ~= list or not LISTS[list] then return returnTo(key, queue, list, neighbour, id) end
+  local stopped = moveToTail(list)
+  if stopped or not neighbour then return stopped end
+  return refusal("LINSERT", key[list], "BEFORE", neighbour, id) or remove(list, id, -1)
 end
 
 -- The sorted set of 1.x to 3.x that orders `wait`.
@@ -260,8 +237,9 @@ local function restorePlace()
   if back then
     stopped = refusal("ZADD", key[target], back, id)
   else
-    target = listToReturnTo()
-    stopped = restoreInList(target) or restoreTurn()
+    local neighbour
+    target, neighbour = listToReturnTo(key, queue, exactKey, before, modern)
+    stopped = restoreInList(target, neighbour) or restoreTurn()
   end
   if stopped or target == place then return stopped, target end
   stopped = remove(place, id)

@@ -240,7 +240,7 @@ end
 -- A parent all of whose children are done runs at once, as a job without children does.
 local function release(parent)
   if parent.seen == "doomed" then
-    attempt("HDEL", parent.name, "defa")
+    clear(parent.name, cleared)
     return 1, parent.list
   end
   local state, score = parent.seen, parent.score

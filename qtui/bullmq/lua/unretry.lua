@@ -1,6 +1,7 @@
 --[[
   Takes retries back: jobs that still wait where a retry put them return to the finish from which
-  they were retried, with all that the retry cleared.
+  they were retried, with all that the retry cleared. And takes reruns back: parents that waited
+  before, for children or only to be failed, return to where they waited.
 
   No release of BullMQ can do this. A job is left alone once it has started, was changed or was moved
   by anybody: what the retry cleared must still be absent, what it kept must still be the same, and
@@ -12,12 +13,14 @@
   and all of it is in one script.
 
   KEYS   the queue's keys, in the order of SUFFIXES (qtui.bullmq.keys.SCRIPT_KEYS)
-  ARGV   1 base key and a colon   2 state to which the jobs return: failed or completed
+  ARGV   1 base key and a colon   2 the state's key to which the jobs return: failed or completed;
+         for parents that a rerun found waiting also waiting-children, wait, paused or prioritized
          3 number of fields that the retry cleared, then their names
          then the number of fields that it kept, and their names; `#name` compares the length in bytes
          then for each job:
-           id, score in the state, the key where the retry put it (wait, paused, prioritized,
-           waiting-children; "": not known), "1" if it was put at the end that runs next (lifo)
+           id, score in the state (in a list the id of the job that was to run before it, or ""),
+           the key where the retry put it (wait, paused, prioritized, waiting-children; "": not
+           known), "1" if it was put at the end that runs next (lifo)
            a value for each of the cleared fields, and for each of the kept ones: `=` and the value,
            or "" for an absent one
            the parent's key, the parent's queue (base key and colon) and id, or three times ""
@@ -26,7 +29,7 @@
            the value in its `processed`, the score in its `unsuccessful`, the reason in its `failed`
   Reply  first a note: empty, or the first error of an effect after the move (parent, event); then
          for each job a code and a detail:
-           1 and the state        0 and the error: refused, the job is where it was
+           1 and the key in which it is   0 and the error: refused, the job is where it was
           -1 and "": no such job  -3 and why: started, changed, moved, or
                                    parent: its parent would wait for a child that never comes
          last the microseconds that all of it took, 0 if the server can't measure them
@@ -44,7 +47,10 @@
 -- part: evidence
 -- part: destination
 -- part: removal
+-- part: lists
+-- part: returning
 -- part: events
+-- part: waking
 local base, state = ARGV[1], ARGV[2]
 local at = 2
 
@@ -62,6 +68,10 @@ end
 local key = bySuffix(KEYS)
 local began = clock()
 
+local queue = readQueue(key, base)
+local foreign = refuseForeign(key, base, queue)
+if foreign then return redis.error_reply(foreign) end
+
 local cleared = nextArguments(tonumber(nextArgument()))
 local kept = nextArguments(tonumber(nextArgument()))
 
@@ -71,7 +81,9 @@ local function valueOf(argument)
 end
 
 local function readJob()
-  local job = { id = nextArgument(), score = nextArgument(), place = nextArgument() }
+  local job = { id = nextArgument() }
+  job.score = nextArgument()
+  job.before, job.place = job.score, nextArgument()
   job.lifo = nextArgument() == "1"
   job.name = base .. job.id
   job.cleared = nextArguments(#cleared)
@@ -154,6 +166,8 @@ local function putBackInParent(job)
   attempt("SREM", job.parent .. ":dependencies", job.name)
 end
 
+local LISTS = { wait = true, paused = true }
+
 -- Where a job may wait that was put into one of them.
 local PLACES = {
   wait = { "wait", "paused" }, paused = { "paused", "wait" },
@@ -161,10 +175,35 @@ local PLACES = {
   [""] = { "prioritized", "waiting-children", "wait", "paused" },
 }
 
+-- Whether the rerun may have left the job in the state in which it found it.
+local function keepsState(job)
+  if job.place == "" then return state == "waiting-children" end
+  for _, place in ipairs(PLACES[job.place]) do
+    if place == state then return true end
+  end
+  return false
+end
+
+-- An error, or whether the job is in the state to which it returns.
+local function isBack(job)
+  if LISTS[state] then return nil, holds(key.wait, job.id) or holds(key.paused, job.id) end
+  local refused, score = refusal("ZSCORE", key[state], job.id)
+  return refused, score and true
+end
+
+-- Adds the job to its state: an error, and the key.
+local function enter(job)
+  if not LISTS[state] then return refusal("ZADD", key[state], job.score, job.id), state end
+  -- Only releases since 5.49.2 have jobs that wait to be failed.
+  local list, before = listToReturnTo(key, queue, state, job.before, true)
+  return returnTo(key, queue, list, before, job.id), list
+end
+
 -- Removes the job from where it waits: an error, and the place if it was there.
 local function leave(job)
   for _, place in ipairs(PLACES[job.place]) do
     local kind, refused, removed = typeOf(key[place]), nil, 0
+    if place == state or (LISTS[place] and LISTS[state]) then kind = "none" end -- it has just entered
     if kind == "list" then
       refused, removed = refusal("LREM", key[place], job.lifo and -1 or 1, job.id)
     elseif kind == "zset" then
@@ -187,58 +226,64 @@ local function fieldsOf(job)
   return fields, names
 end
 
--- Moves the job back: a code and a detail.
-local function moveBack(job)
+local function remove(from, member)
+  if LISTS[from] then return refusal("LREM", key[from], -1, member) end
+  return refusal("ZREM", key[from], member)
+end
+
+-- Moves the job back, or where it `stays` only gives it back its fields and its score: a code and a
+-- detail.
+local function moveBack(job, stays)
   local fields, names = fieldsOf(job)
-  local function undo(added)
-    if added then redis.pcall("ZREM", key[state], job.id) end
+  local function undo(target)
+    if target and not stays then remove(target, job.id) end
     if #names > 0 then redis.pcall("HDEL", job.name, unpack(names)) end
   end
   if #fields > 0 then
     local refused = refusal("HSET", job.name, unpack(fields))
     if refused then return 0, refused end
   end
-  local refused = refusal("ZADD", key[state], job.score, job.id)
+  local refused, target = nil, state
+  if not (stays and LISTS[state]) then refused, target = enter(job) end
   if refused then
-    undo(false)
+    undo(nil)
     return 0, refused
   end
+  if stays then return 1, target end
   refused, job.place = leave(job)
   if refused or not job.place then
-    undo(true)
+    undo(target)
     if refused then return 0, refused end
     return -3, "moved"
   end
-  return 1, state
+  return 1, target
 end
 
 local function takeBack(job, forbidden)
-  local score = redis.pcall("ZSCORE", key[state], job.id)
-  if type(score) == "table" and score.err then return 0, score.err end
-  if score then return -3, "moved" end
+  local refused, there = isBack(job)
+  if refused then return 0, refused end
+  local stays = there and keepsState(job)
+  if there and not stays or not there and job.place == state then return -3, "moved" end
   local pending = isPending(job)
   if pending and strandsParent(job) then return -3, "parent" end
   if forbidden then return 0, forbidden end
-  local code, detail = moveBack(job)
+  local code, detail = moveBack(job, stays)
   if code == 1 and pending and wasKnown(job) then putBackInParent(job) end
   return code, detail
 end
 
 -- The error if Redis refuses what would undo a move that is refused half-way.
 local function refusedUndo(job)
-  local function scoreOf(member)
+  local function isThere(member)
+    if LISTS[state] then return holds(key[state], member) end
     local _, score = refusal("ZSCORE", key[state], member)
     return score
   end
-  local function remove(member) return refusal("ZREM", key[state], member) end
-  return refusedRemoval(scoreOf, remove) or refusal("HDEL", job.name, "finishedOn")
+  local function leaveAgain(member) return remove(state, member) end
+  return refusedRemoval(isThere, leaveAgain) or refusal("HDEL", job.name, "finishedOn")
 end
 
-local queue = readQueue(key, base)
-local foreign = refuseForeign(key, base, queue)
-if foreign then return redis.error_reply(foreign) end
-
-local results, forbidden, asked = {}, nil, false
+local results, forbidden, asked, woken = {}, nil, false, false
 while at < #ARGV do
   local job = readJob()
   local code, detail = changed(job)
@@ -253,9 +298,11 @@ while at < #ARGV do
   results[#results + 1] = detail
   if code == 1 then
     noted("XADD", redis.pcall("XADD", key.events, "MAXLEN", "~", queue.maxEvents, "*",
-      "event", "undone", "jobId", job.id, "prev", job.place, "state", state))
+      "event", "undone", "jobId", job.id, "prev", job.place, "state", detail))
+    woken = woken or LISTS[detail] or detail == "prioritized"
   end
 end
+if woken then wakeWorkers(key, queue, { marker = true }) end
 local reply = { note }
 for place = 1, #results do reply[#reply + 1] = results[place] end
 reply[#reply + 1] = clock() - began

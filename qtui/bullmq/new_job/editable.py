@@ -8,14 +8,14 @@ from typing import Final
 
 from redis.exceptions import ResponseError
 
-from qtui.bullmq.ask import ask, number, present, texts
 from qtui.bullmq.connection.client import Client
-from qtui.bullmq.keys import QueueKey, is_marker
+from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row, row
 from qtui.bullmq.new_job.change import Edited, Place
 from qtui.bullmq.new_job.payload import digest_of
 from qtui.bullmq.reads.hashes import read_whole
 from qtui.bullmq.reads.job import may_be_job
+from qtui.bullmq.reads.lists import read_before
 from qtui.bullmq.reads.reader import Reader
 
 EDIT_FIELDS: Final = (
@@ -24,9 +24,6 @@ EDIT_FIELDS: Final = (
 )
 """The fields that are read: all that an edit, and a retry with it, may change, and what the plan
 speaks of."""
-
-_AHEAD: Final = 3
-"""Members of a list that are read beside a job, since some may be markers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +92,6 @@ async def read_editable(client: Client, queue: QueueKey, job_id: str) -> Editabl
         return None
     before = ""
     if found.state is not None and found.state.is_list:
-        before = await _before(client, queue.key(found.state.key), job_id)
+        before = await read_before(client, queue.key(found.state.key), job_id)
     listed = row(job_id, values[: len(LIST_FIELDS)], found.score)
     return Editable(queue, fields, listed, found.state, found.score, before)
-
-
-async def _before(client: Client, key: str, job_id: str) -> str:
-    """The job that a list runs before another one; empty if there is none, or LPOS is refused."""
-    [at] = await ask(client, [("LPOS", key, job_id, "RANK", -1)])
-    place = number(at)
-    if place is None:
-        return ""
-    [reply] = await ask(client, [("LRANGE", key, place + 1, place + _AHEAD)])
-    ahead = [one for one in present(texts(reply)) if not is_marker(one)]
-    return ahead[0] if ahead else ""

@@ -12,10 +12,10 @@ from typing import Final, TypeAlias
 
 from redis.exceptions import RedisError, ResponseError
 
-from qtui.bullmq.ask import Command, Reply, ask, number, texts, unrefused
+from qtui.bullmq.ask import Command, Reply, ask, number, present, texts, unrefused
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.trouble import is_wrong_type
-from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import JobState
 from qtui.text import count
 
@@ -29,6 +29,10 @@ FEW: Final = 250
 """Jobs that `members_among` looks up one by one."""
 
 _SLICE: Final = 1000
+
+_AHEAD: Final = 3
+"""Members of a list that are read beside a job, since some may be markers."""
+
 _WHOLE: Final[tuple[Command, ...]] = ((),)
 _ENDS: Final[tuple[Command, ...]] = (("MAXLEN", 2000), ("RANK", -1, "MAXLEN", 2000))
 
@@ -185,6 +189,20 @@ def _search(look: Command) -> _Search:
 
 def _is_refused(reply: Reply) -> bool:
     return isinstance(reply, ResponseError) and not is_wrong_type(reply)
+
+
+async def read_before(client: Client, key: str, job_id: str) -> str:
+    """Returns the job that a list runs before another one; "" if there is none or LPOS is refused.
+
+    Costs two round trips: an LPOS, O(n), and three members.
+    """
+    [at] = await ask(client, [("LPOS", key, job_id, "RANK", -1)])
+    place = number(at)
+    if place is None:
+        return ""
+    [reply] = await ask(client, [("LRANGE", key, place + 1, place + _AHEAD)])
+    ahead = [one for one in present(texts(reply)) if not is_marker(one)]
+    return ahead[0] if ahead else ""
 
 
 async def _read(client: Client, search: _Search, wanted: Iterable[str]) -> dict[str, int]:

@@ -1,4 +1,7 @@
-"""Takes retries back: jobs that still wait return to their finish, by `lua/unretry.lua`."""
+"""Takes retries and reruns back: jobs that still wait return to where they were before.
+
+By `lua/unretry.lua`.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,11 @@ has changed has run or was edited since."""
 LENGTH_ONLY: Final = frozenset({"stacktrace"})
 """Those of `KEPT` that are compared by their length in bytes: a run that failed adds to it."""
 
+WAITS: Final = frozenset(
+    {JobState.WAITING_CHILDREN, JobState.WAITING, JobState.PAUSED, JobState.PRIORITIZED}
+)
+"""States in which a rerun may find a parent that waits, for children or to be failed."""
+
 COUNTERS: Final = frozenset({"attemptsMade", "atm", "ats"})
 """Those of `KEPT` that a run changes."""
 
@@ -35,8 +43,8 @@ class Retried:
     """A job as it was before a retry, and where the retry put it."""
 
     job_id: str
-    score: float
-    """Its score in the state from which it was retried."""
+    score: float | None
+    """Its score in the state from which it was retried; None where that is a list."""
     place: str
     """``wait``, ``paused``, ``prioritized`` or ``waiting-children``; empty if that is not known."""
     fields: Mapping[str, str]
@@ -44,6 +52,8 @@ class Retried:
     family: Mapping[str, str]
     """What its parent's `PARENT_KEYS` held about it before the retry: a value or a score."""
     lifo: bool = False
+    before: str = ""
+    """In a list the id of the job that was to run before it; empty if it was next."""
 
 
 def cleared_by_retry(
@@ -85,19 +95,21 @@ class UnretryWriter:
         code -3, with ``started``, ``changed``, ``moved`` or ``parent`` as the error. Emits the
         event ``undone``, which nothing of BullMQ's listens for.
 
-        With ``parked`` they are jobs that a rerun has parked in ``waiting-children``.
+        With ``parked`` they are parents that a rerun has changed: it parked them in
+        ``waiting-children``, or they waited before. Only those may return to a state in which jobs
+        wait. Their scores there, which only qtui reads, are as before too.
 
         Costs some 12 µs of Redis's time a job, and a search of the list it waits in, from the end
         where the retry put it: send the jobs that were retried last first.
 
         Raises:
-            ValueError: the state is not a finished one, or the jobs are too many for one call.
+            ValueError: jobs in such a state are not retried, or they are too many for one call.
             QueueGone: no key of the queue is left; nothing was written.
             ForeignQueue: a Bull 3/4 or BullMQ Pro queue; nothing was written.
             redis.exceptions.RedisError: nothing was written if Redis answered with an error; if
                 the connection was lost or timed out, the effect is unknown.
         """
-        if not state.is_finished:
+        if not (state.is_finished or (parked and state in WAITS)):
             raise ValueError(f"no retry takes {state} jobs")
         if len(jobs) > LARGEST_BATCH:
             raise ValueError(f"{len(jobs)} jobs in one batch, at most {LARGEST_BATCH} are allowed")
@@ -129,7 +141,8 @@ def unretry_arguments(
     arguments = [queue.key(""), state.key, str(len(cleared)), *cleared, str(len(kept))]
     arguments += [f"#{name}" if name in LENGTH_ONLY else name for name in kept]
     for job in jobs:
-        arguments += (job.job_id, pin(job.score), job.place, flag(job.lifo))
+        exact = job.before if state.is_list else pin(job.score)
+        arguments += (job.job_id, exact, job.place, flag(job.lifo))
         arguments += [_value(job.fields.get(name)) for name in cleared]
         arguments += [_kept(name, job.fields.get(name)) for name in kept]
         arguments += _parent(job)

@@ -25,6 +25,7 @@ from qtui.bullmq.flow.held import read_held
 from qtui.bullmq.flow.lineage import Name, read_nodes
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.hashes import read_whole
+from qtui.bullmq.reads.lists import read_before
 from qtui.bullmq.writers.batch import Batch, Picked
 from qtui.bullmq.writers.rerun import Parked, Released, RerunWriter
 from qtui.operations.engine.action import Seen
@@ -245,25 +246,29 @@ class Rerun:
     async def snapshot_of(self, call: Call, shared: Texts | None) -> bytes:
         """What a call wipes; of a parent in several calls before the first of them.
 
-        Costs two round trips for a hundred jobs, an HMGET and three commands for each.
+        Costs two round trips for a hundred jobs, an HMGET and three commands for each; and what
+        `read_before` costs for a parent that waits in a list to be failed.
         """
-        pins = zip(call.names(), call.pins(), strict=True)
-        fresh = [(name, pin) for name, pin in pins if name.key not in self._written]
-        states = {step.node.key: step.node.state for step in self.plan.steps}
+        nodes = {step.node.key: step.node for step in self.plan.steps}
+        names = (name.key for name in call.names())
+        fresh = [nodes[key] for key in names if key not in self._written]
         found: list[Snapshot] = []
         for start in range(0, len(fresh), _CHUNK):
             some = fresh[start : start + _CHUNK]
-            values = await read_whole(self.client, [name.key for name, _ in some], SNAPSHOT_FIELDS)
+            keys = [node.key for node in some]
+            values = await read_whole(self.client, keys, SNAPSHOT_FIELDS)
             parents = [one[_PARENT_KEY] for one in values]
-            keys = [name.key for name, _ in some]
             held = await read_held(self.client, list(zip(keys, parents, strict=True)))
-            for (name, pin), one, family in zip(some, values, held, strict=True):
+            for node, one, family in zip(some, values, held, strict=True):
                 pairs = zip(SNAPSHOT_FIELDS, one, strict=True)
                 fields = {field: text for field, text in pairs if text is not None}
-                state = states.get(name.key)
+                state = node.state
                 other = "" if state in (None, JobState.FAILED) else str(state)
-                found.append(Snapshot(name.key, pin, fields, other, family))
-        self._written |= {name.key for name, _ in fresh}
+                before = ""
+                if state is not None and state.is_list:
+                    before = await read_before(self.client, node.queue.key(state.key), node.id)
+                found.append(Snapshot(node.key, node.row.score, fields, other, family, before))
+        self._written |= {node.key for node in fresh}
         return snapshot_lines(found, shared)
 
 

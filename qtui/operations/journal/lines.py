@@ -161,8 +161,8 @@ class Snapshot(NamedTuple):
     """What its parent's keys held about it: the value in ``processed``, the score in
     ``unsuccessful``, the reason in ``failed``. None without a parent, and in older journals."""
     place: str = ""
-    """The key where it waited, in the journal of an undo; in that of an edit the id of the job that
-    was to run before it, if it was in a list."""
+    """The key where it waited, in the journal of an undo; in those of an edit and of a rerun the id
+    of the job that was to run before it, if it was in a list."""
     becomes: Mapping[str, str] | None = None
     """For an edit: the fields that it writes, and ``retry`` if it retries the job too."""
     whole: Mapping[str, object] | None = None

@@ -16,6 +16,7 @@ from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import split_job_key
 from qtui.bullmq.model import JobState
 from qtui.bullmq.writers.batch import Batch
+from qtui.bullmq.writers.unretry import WAITS
 from qtui.operations.flow_rerun.rerun import BASES
 from qtui.operations.journal.lines import Header, snapshot_lines
 from qtui.operations.journal.texts import Texts
@@ -23,14 +24,13 @@ from qtui.operations.undo.inverse import Deed, Expected
 from qtui.operations.undo.unretry import Unretry
 
 _PARENTS: Final = JobState.WAITING_CHILDREN
-_FINISHED: Final = (JobState.FAILED.value, JobState.COMPLETED.value)
 
 
 class Unrerun:
     """Takes a rerun back.
 
-    A parent that waited for children before stays where it is; one that waited only to be failed
-    is left alone, as nothing says where in its list it was.
+    A parent that waited before, for children or only to be failed, waits again as it did. Journals
+    of before do not say since when one waited for children: that one stays as the rerun left it.
 
     Args:
         client: the server.
@@ -101,13 +101,14 @@ class Unrerun:
 
     def _inverse(self, deed: Deed) -> Unretry:
         base, state, parked = self._kind(deed)
-        header = replace(self._header, queue=base, state=state)
+        header = replace(self._header, queue=base, state=state.value)
         return Unretry(self._client, header, self._writes, parked=parked)
 
-    def _kind(self, deed: Deed) -> tuple[str, str, bool]:
-        """The queue, the state before, and whether the job was parked."""
+    def _kind(self, deed: Deed) -> tuple[str, JobState, bool]:
+        """The queue, the state before, and whether the job needed more than a retry."""
         base, _ = self._split(deed.id)
-        return base, deed.snapshot.state or JobState.FAILED.value, _was_parked(deed)
+        state = _state_before(deed)
+        return base, state, _was_parked(deed) or state in WAITS
 
     def _by_id(self, deed: Deed) -> Deed:
         """The job by its id in its queue: a flow names it by its full key."""
@@ -128,14 +129,20 @@ def _was_parked(deed: Deed) -> bool:
     return deed.target == _PARENTS.key
 
 
+def _state_before(deed: Deed) -> JobState:
+    return JobState(deed.snapshot.state or JobState.FAILED)
+
+
 def _is_sent(deed: Deed) -> bool:
-    """Whether the job was finished before, so that it can be again."""
-    state = deed.snapshot.state or JobState.FAILED.value
-    return deed.snapshot.score is not None and state in _FINISHED
+    """Whether the journal says where exactly the job was, so that it can be there again."""
+    state = _state_before(deed)
+    return (state.is_list or deed.snapshot.score is not None) and (
+        state.is_finished or state in WAITS
+    )
 
 
 def _unsent(deed: Deed) -> Expected:
-    """What is said of a job that is not sent."""
-    if deed.snapshot.state == _PARENTS.value:
+    """What is said of a job that is not sent: in journals of before."""
+    if _state_before(deed) is _PARENTS:
         return Expected(Result(deed.id, Code.DONE, target=_PARENTS.key), arrived=True)
     return Expected(Result(deed.id, Code.NOT_IN_STATE, error="it waited before the rerun too"))

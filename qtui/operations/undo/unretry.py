@@ -51,7 +51,8 @@ class Unretry:
         client: the server.
         header: the first line of the retry's journal.
         writes: whether it may write.
-        parked: whether the jobs are those that a rerun has parked.
+        parked: whether they are parents that needed more than a retry in a rerun; the state may
+            be one in which they waited.
     """
 
     effect = "unretry"
@@ -84,16 +85,19 @@ class Unretry:
         names = [*self._cleared, *kept]
         keys = [self._queue.job(one.id) for one in deeds]
         hashes = await read_whole(self._client, keys, names)
-        places = Places(self._client, self._queue)
-        scores = await places.scores(self._state, [one.id for one in deeds])
-        rows = zip(deeds, hashes, scores, strict=True)
-        return [
-            Expected(
-                self._result(deed, dict(zip(names, values, strict=True))),
-                arrived=score is not None and score == deed.snapshot.score,
-            )
-            for deed, values, score in rows
-        ]
+        scores: Sequence[float | None] = [None] * len(deeds)
+        if not self._state.is_list:
+            places = Places(self._client, self._queue)
+            scores = await places.scores(self._state, [one.id for one in deeds])
+        found = []
+        for deed, values, score in zip(deeds, hashes, scores, strict=True):
+            now = dict(zip(names, values, strict=True))
+            arrived = score is not None and score == deed.snapshot.score
+            if self._state.is_list:
+                before = deed.snapshot.fields
+                arrived = all(now[name] == before.get(name) for name in self._cleared)
+            found.append(Expected(self._result(deed, now), arrived=arrived))
+        return found
 
     def _result(self, deed: Deed, now: Mapping[str, str | None]) -> Result:
         if not any(value is not None for value in now.values()):
@@ -121,7 +125,8 @@ class Unretry:
         jobs, results = [], list[Result | None]()
         for deed in deeds:
             family = family_before(deed, self._state)
-            if family is None or deed.snapshot.score is None:
+            score = deed.snapshot.score
+            if family is None or (score is None and not self._state.is_list):
                 results.append(Result(deed.id, Code.REFUSED, error="family"))
                 continue
             results.append(None)
@@ -129,7 +134,8 @@ class Unretry:
             jobs.append(
                 Retried(
                     job_id=deed.id,
-                    score=deed.snapshot.score,
+                    score=score,
+                    before=deed.snapshot.place,
                     place=deed.target,
                     fields=fields,
                     family=family,
@@ -245,7 +251,7 @@ def family_before(deed: Deed, state: JobState) -> Mapping[str, str] | None:
     the release that failed it.
     """
     known, fields = deed.snapshot.family, deed.snapshot.fields
-    if known is not None or "parentKey" not in fields:
+    if known is not None or "parentKey" not in fields or not state.is_finished:
         return known or {}
     if state is JobState.COMPLETED:
         return {"processed": fields.get("returnvalue", "null")}

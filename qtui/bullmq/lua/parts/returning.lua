@@ -1,0 +1,31 @@
+-- Puts a job back into the list where it waited, for an undo.
+-- part: calls
+-- part: destination
+-- part: lists
+-- part: resume
+-- part: turns
+
+-- The list for a job that waited in `list` while `before` was to run before it ("": it was the next
+-- to run itself): the one in which that job is now, since a pause or a resume may have moved both;
+-- and that job. Where it is gone, the job goes where a waiting job belongs now, which no resume loses.
+local function listToReturnTo(key, queue, list, before, modern)
+  for _, name in ipairs({ list, list == "wait" and "paused" or "wait" }) do
+    if before ~= "" and holds(key[name], before) then return name, before end
+  end
+  if not queue.paused then return "wait" end
+  -- Alone in `paused` it was in no more danger than before: nothing waits in `wait`.
+  if list == "paused" and (queue.pausedList or not queue.jobsInWait) then return "paused" end
+  return destination(queue, { priority = 0, modern = modern })
+end
+
+-- Adds a job where `listToReturnTo` says: an error, or nil.
+local function returnTo(key, queue, list, before, id)
+  if list == "prioritized" then
+    local turn, stopped = prioritizedScore(key, 0)
+    return stopped or refusal("ZADD", key.prioritized, turn, id)
+  end
+  local stopped = list == "paused" and keepFromResume(key, queue)
+  if stopped then return stopped end
+  if before then return refusal("LINSERT", key[list], "BEFORE", before, id) end
+  return refusal("RPUSH", key[list], id)
+end
