@@ -127,7 +127,8 @@ def _retry(
     standard input and @FILE from a file: one per line, or the output of `qtui jobs --json`.
 
     QUEUE '*' retries in all queues, as one campaign: one queue after the other, but a canary takes
-    jobs from all of them in turns. --max-waiting counts the jobs of the queue whose turn it is.
+    jobs from all of them in turns. --max-waiting holds in each queue: while one is full, others
+    go on.
 
     On a terminal, a retry of more than 20 jobs shows progress and a summary; --verbose, --json and
     pipes get a line for each job.

@@ -14,10 +14,10 @@ from qtui.commands.retry import RetryRequest, resume_taken, run_campaign, tell_o
 from qtui.commands.shared.asking import check_may_write, declined
 from qtui.commands.shared.find import find_queues, where_queues_are
 from qtui.commands.shared.output import Cell, Column, Paper, ProgressLine, Table
-from qtui.commands.shared.picked import take_over
 from qtui.commands.shared.report import Report
 from qtui.commands.shared.run import DONE, NOT_ALL, USAGE, CommandError, Workplace
 from qtui.commands.shared.sending import recorder
+from qtui.commands.shared.taking import take_over
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.journal.reading import JournalError
 from qtui.operations.planning.several import SeveralPlans, plan_several

@@ -11,8 +11,7 @@ from typing import Final
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
-from qtui.bullmq.connection.origin import read_origin
-from qtui.bullmq.keys import QueueKey
+from qtui.bullmq.connection.origin import Origin
 from qtui.commands.shared.asking import Manner, agreed_here, check_may_write, declined
 from qtui.commands.shared.output import (
     Cell,
@@ -32,6 +31,7 @@ from qtui.commands.shared.run import (
     Workplace,
 )
 from qtui.commands.shared.sending import carry_out, send
+from qtui.commands.shared.taking import take_here
 from qtui.operations.journal.reading import JournalError, UnknownCampaign, find, read_header
 from qtui.operations.resuming.same_server import OtherServer
 from qtui.operations.undo.plan import UndoPlan, latest, make_undo_plan
@@ -176,19 +176,10 @@ def _plan(place: Workplace, request: UndoRequest, name: str, report: UndoReport)
 
 
 def _take(place: Workplace, name: str, *, yes: bool) -> InterruptedUndo:
-    where = place.target.shown
-    try:
-        return InterruptedUndo.take(place.journal, name, where, anyway=yes)
-    except OtherServer:
-        header = read_header(place.journal, find(place.journal, name))
-        key = QueueKey(header.queue, header.prefix).key("meta")
-        origin = place.ask(lambda client: read_origin(client, key))
-    try:
-        return InterruptedUndo.take(place.journal, name, where, origin, anyway=yes)
-    except OtherServer as doubt:
-        if not agreed_here(place, doubt, "Resume it here", "undone"):
-            raise
-    return InterruptedUndo.take(place.journal, name, where, origin, anyway=True)
+    def take(origin: Origin | None, anyway: bool) -> InterruptedUndo:
+        return InterruptedUndo.take(place.journal, name, place.target.shown, origin, anyway=anyway)
+
+    return take_here(place, name, take, yes=yes, done="undone")
 
 
 def _tell(paper: Paper, plan: UndoPlan, reason: str) -> None:

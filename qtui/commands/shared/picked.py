@@ -12,12 +12,10 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from qtui.bullmq.codes import NO_STATE, Code, Result, meaning
 from qtui.bullmq.connection.client import Client
-from qtui.bullmq.connection.origin import read_origin
 from qtui.bullmq.filter import Filter, FilterError
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, QueueStatus
-from qtui.bullmq.reads.places import Places
-from qtui.commands.shared.asking import Manner, agreed_here, check_may_write, declined
+from qtui.commands.shared.asking import Manner, check_may_write, declined
 from qtui.commands.shared.find import find_queue
 from qtui.commands.shared.output import (
     Cell,
@@ -36,12 +34,12 @@ from qtui.commands.shared.run import (
     Workplace,
 )
 from qtui.commands.shared.sending import carry_out, send
+from qtui.commands.shared.taking import take_over
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.engine.pace import Pace
-from qtui.operations.journal.reading import JournalError, find, read_header
+from qtui.operations.journal.reading import JournalError
 from qtui.operations.planning.proposal import ActionPlan, PlanOptions
-from qtui.operations.resuming.interrupted import AllDone, Interrupted
-from qtui.operations.resuming.same_server import OtherServer
+from qtui.operations.resuming.interrupted import Interrupted
 from qtui.operations.supply.picked import PickedAction
 from qtui.operations.supply.selection import Query, Selection, chosen, query
 from qtui.text import count, first_line, plain, plural
@@ -336,33 +334,3 @@ def resume_jobs(
         return await carry_out(campaign, place, report)
 
     return place.ask(resume, writes=command.verb)
-
-
-def take_over(place: Workplace, verb: Verb, name: str, *, yes: bool) -> Interrupted:
-    """Takes a campaign over; if this may be another server it asks, unless ``yes`` is given.
-
-    Raises:
-        JournalError: as `Interrupted.take`.
-        CommandError: the user does not want it here.
-    """
-    where = place.target.shown
-    done: AllDone | None = None
-    try:
-        return Interrupted.take(place.journal, name, where, anyway=yes, verb=verb)
-    except AllDone as error:
-        done = error
-    except OtherServer:
-        pass
-    header = read_header(place.journal, find(place.journal, name))
-    queue = QueueKey(header.queue, header.prefix)
-    origin = place.ask(lambda client: read_origin(client, queue.key("meta")))
-    of_one_queue = header.selection.kind in ("ids", "query")
-    # A server that has lost the queue itself has no jobs that could be sent again.
-    if done and of_one_queue and place.ask(lambda client: Places(client, queue).is_empty()):
-        raise done
-    try:
-        return Interrupted.take(place.journal, name, where, origin, anyway=yes, verb=verb)
-    except OtherServer as doubt:
-        if not agreed_here(place, doubt, "Resume it here", verb.done):
-            raise
-    return Interrupted.take(place.journal, name, where, origin, anyway=True, verb=verb)

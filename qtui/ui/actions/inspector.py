@@ -7,7 +7,7 @@ from typing import Final
 from qtui.bullmq.model import JobState
 from qtui.folders import MOVED_BY
 from qtui.ui.actions.action import AFTER_JOBS, LAST, LATE, Action, Situation, Where
-from qtui.ui.actions.needs import no_job, no_list
+from qtui.ui.actions.needs import no_job, no_list, not_at_jobs
 from qtui.verbs import Verb
 
 
@@ -35,9 +35,7 @@ def no_events(situation: Situation) -> str:
 
 def no_flow(situation: Situation) -> str:
     """A flow is that of a job."""
-    if situation.in_queues:
-        return "Select a job first (tab moves to the list)."
-    return no_job(situation)
+    return not_at_jobs(situation) or no_job(situation)
 
 
 def no_journal(situation: Situation) -> str:

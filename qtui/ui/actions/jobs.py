@@ -6,7 +6,15 @@ from typing import Final
 
 from qtui.bullmq.model import JobState
 from qtui.ui.actions.action import LATE, Action, Situation, Where
-from qtui.ui.actions.needs import is_busy, no_job, no_list, not_retriable
+from qtui.ui.actions.needs import (
+    is_busy,
+    no_job,
+    no_list,
+    no_marks,
+    not_at_jobs,
+    not_retriable,
+    nothing_to_stop,
+)
 from qtui.verbs import Verb
 
 
@@ -21,9 +29,7 @@ def cannot_retry(situation: Situation) -> str:
 
 def cannot_change(situation: Situation) -> str:
     """Why the marked jobs, or the one under the cursor, can't be changed."""
-    if situation.in_queues:
-        return "Select a job first (tab moves to the list)."
-    if why := no_list(situation) or is_busy(situation):
+    if why := not_at_jobs(situation) or no_list(situation) or is_busy(situation):
         return why
     if situation.marking:
         return "Still marking: press the key again when that is done."
@@ -50,17 +56,13 @@ def cannot_change_one(situation: Situation) -> str:
 
 
 def cannot_mark(situation: Situation) -> str:
-    """Why jobs can't be marked: marks are there to act on them."""
-    if situation.read_only:
-        return "Read-only: actions and marks are off."
-    return no_list(situation)
+    """Why jobs can't be marked."""
+    return no_marks(situation) or no_list(situation)
 
 
 def cannot_mark_others(situation: Situation) -> str:
     """Why marks can't be turned one by one."""
-    if situation.in_queues:
-        return "Select a job first (tab moves to the list)."
-    if why := cannot_mark(situation):
+    if why := not_at_jobs(situation) or cannot_mark(situation):
         return why
     return "All jobs are marked; press + to clear that first." if situation.all_marked else ""
 
@@ -79,14 +81,7 @@ def cannot_mark_range(situation: Situation) -> str:
 
 def cannot_mark_everything(situation: Situation) -> str:
     """Why all jobs that the list is about can't be marked."""
-    if situation.in_queues:
-        return "Select a job first (tab moves to the list)."
-    return cannot_mark(situation)
-
-
-def nothing_to_stop(situation: Situation) -> str:
-    """A campaign under way is needed to stop it."""
-    return "" if situation.stoppable else "Nothing is running."
+    return not_at_jobs(situation) or cannot_mark(situation)
 
 
 def no_filter(situation: Situation) -> str:

@@ -15,11 +15,26 @@ def no_job(situation: Situation) -> str:
     return "" if situation.at_job else "There is no job here."
 
 
+def not_at_jobs(situation: Situation) -> str:
+    """The cursor has to be in a list of jobs."""
+    return "Select a job first (tab moves to the list)." if situation.in_queues else ""
+
+
+def no_marks(situation: Situation) -> str:
+    """Marks are there to act on what is marked."""
+    return "Read-only: actions and marks are off." if situation.read_only else ""
+
+
 def not_retriable(situation: Situation) -> str:
     """Only jobs that have finished can be retried."""
     if situation.state.is_finished:
         return ""
     return "Only failed and completed jobs can be retried."
+
+
+def nothing_to_stop(situation: Situation) -> str:
+    """A campaign under way is needed to stop it."""
+    return "" if situation.stoppable else "Nothing is running."
 
 
 def is_busy(situation: Situation) -> str:

@@ -209,6 +209,7 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
         return Situation(
             read_only=self.session.read_only,
             running=running,
+            stoppable=running,
             enter="open" if self.focused is self.tree_list else "fold",
             held="The rerun is still running (x stops it)." if running else "",
         )

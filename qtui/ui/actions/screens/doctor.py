@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from qtui.ui.actions.action import Action, Situation, Where
+from qtui.ui.actions.screens.panes import other_pane
 
 
 def cannot_fix(situation: Situation) -> str:
@@ -71,12 +72,9 @@ DOCTOR: Final = (
         help="examine again from the beginning",
         where=Where.DOCTOR,
     ),
-    Action(
+    other_pane(
         id="doctor.other-pane",
-        keys=("tab", "shift+tab"),
-        does="app.focus_next",
-        label="other pane",
-        help="go to the list, or to the details below it",
         where=Where.DOCTOR,
+        help="go to the list, or to the details below it",
     ),
 )

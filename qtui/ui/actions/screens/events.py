@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from qtui.ui.actions.action import Action, Where
+from qtui.ui.actions.screens.panes import other_pane
 
 EVENTS: Final = (
     Action(
@@ -43,12 +44,9 @@ EVENTS: Final = (
         help="read what is new, and show it; ends a freeze",
         where=Where.EVENTS,
     ),
-    Action(
+    other_pane(
         id="events.other-pane",
-        keys=("tab", "shift+tab"),
-        does="app.focus_next",
-        label="other pane",
-        help="go to the list, or to the details below it",
         where=Where.EVENTS,
+        help="go to the list, or to the details below it",
     ),
 )

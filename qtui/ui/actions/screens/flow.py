@@ -5,17 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from qtui.ui.actions.action import Action, Situation, Where
+from qtui.ui.actions.needs import nothing_to_stop
+from qtui.ui.actions.screens.panes import other_pane
 from qtui.verbs import Verb
 
 
 def cannot_rerun(situation: Situation) -> str:
     """One rerun at a time."""
     return "A rerun is already running (x stops it)." if situation.running else ""
-
-
-def nothing_to_stop(situation: Situation) -> str:
-    """A running rerun is needed to stop it."""
-    return "" if situation.running else "No rerun is running."
 
 
 FLOW: Final = (
@@ -52,12 +49,7 @@ FLOW: Final = (
         bar=True,
         reason=nothing_to_stop,
     ),
-    Action(
-        id="flow.other-pane",
-        keys=("tab", "shift+tab"),
-        does="app.focus_next",
-        label="other pane",
-        help="go to the tree, or to the job below it",
-        where=Where.FLOW,
+    other_pane(
+        id="flow.other-pane", where=Where.FLOW, help="go to the tree, or to the job below it"
     ),
 )

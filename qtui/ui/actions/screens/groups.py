@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from qtui.ui.actions.action import Action, Situation, Where
-from qtui.ui.actions.needs import is_busy, not_retriable
+from qtui.ui.actions.needs import is_busy, no_marks, not_retriable
+from qtui.ui.actions.screens.panes import other_pane
 from qtui.verbs import Verb
 
 
 def cannot_mark(situation: Situation) -> str:
     """Why groups can't be marked: marks are there to retry their jobs."""
-    if situation.read_only:
-        return "Read-only: actions and marks are off."
-    return not_retriable(situation)
+    return no_marks(situation) or not_retriable(situation)
 
 
 def cannot_retry(situation: Situation) -> str:
@@ -93,12 +92,7 @@ GROUPS: Final = (
         help="count again",
         where=Where.GROUPS,
     ),
-    Action(
-        id="groups.other-pane",
-        keys=("tab", "shift+tab"),
-        does="app.focus_next",
-        label="other pane",
-        help="go to the list, or to the group below it",
-        where=Where.GROUPS,
+    other_pane(
+        id="groups.other-pane", where=Where.GROUPS, help="go to the list, or to the group below it"
     ),
 )

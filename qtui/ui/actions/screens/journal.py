@@ -7,6 +7,7 @@ from typing import Final
 from qtui.text import plain, plural
 from qtui.ui.actions.action import Action, Situation, Where
 from qtui.ui.actions.needs import is_busy
+from qtui.ui.actions.screens.panes import other_pane
 from qtui.verbs import NOUNS, RESUMABLE, Verb, verb_of
 
 
@@ -69,12 +70,9 @@ JOURNAL: Final = (
         bar=True,
         reason=cannot_undo,
     ),
-    Action(
+    other_pane(
         id="journal.other-pane",
-        keys=("tab", "shift+tab"),
-        does="app.focus_next",
-        label="other pane",
-        help="go to the list, or to the details below it",
         where=Where.JOURNAL,
+        help="go to the list, or to the details below it",
     ),
 )

@@ -6,6 +6,7 @@ from typing import Final
 
 from qtui.ui.actions.action import Action, Situation, Where
 from qtui.ui.actions.needs import is_busy
+from qtui.ui.actions.screens.panes import other_pane
 from qtui.verbs import Verb
 
 
@@ -89,12 +90,9 @@ SCHEDULERS: Final = (
         help="read the schedulers again and clear the results",
         where=Where.SCHEDULERS,
     ),
-    Action(
+    other_pane(
         id="schedulers.other-pane",
-        keys=("tab", "shift+tab"),
-        does="app.focus_next",
-        label="other pane",
-        help="go to the list, or to the details below it",
         where=Where.SCHEDULERS,
+        help="go to the list, or to the details below it",
     ),
 )
