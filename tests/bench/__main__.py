@@ -1,133 +1,72 @@
 """What qtui takes beside the others, all in one run: `python -m tests.bench`, or `--only NAME`.
 
-Prints a line for each row: what qtui took and what the others took (medians of rounds in turn), the
-ratios, and whether the goals are met; with ``--growth`` also the same for some work and 10 and 100
-times as much. The real others are installed from npm by the first run.
+Prints some lines for each row: what qtui took and what the others took (medians of rounds in turn),
+the ratios, and whether the goals are met; with ``--growth`` also what qtui takes of some work and
+of 10 and 100 times as much, and what of it grows that should not. Progress goes to stderr. The real
+others are installed from npm by the first run.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import datetime
-import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Final
 
-from qtui.text import count
-from tests.bench.rounds import Took, in_turn
-from tests.bench.row import OURS, Row, Stage
+from tests.bench import report
+from tests.bench.report import Measured
+from tests.bench.rounds import measured, profile
+from tests.bench.row import Row
 from tests.bench.rows import ROWS
-from tests.servers import connect, start
 
 _ROUNDS: Final = 5
 _QUICK: Final = 1
 
 
-@dataclass(frozen=True)
-class Measured:
-    """A row at one size."""
+class Bench:
+    """Measures rows, each in a process of its own: none inherits the memory of those before."""
 
-    row: Row
-    size: int
-    took: Mapping[str, Took]
+    def __init__(self, rounds: int, goes: int) -> None:
+        self._rounds = rounds
+        self._goes = goes
+        self._done = 0
+        self._begin = time.monotonic()
 
-    @property
-    def ours(self) -> Took:
-        """What our way took."""
-        return self.took[OURS]
+    def measure(self, row: Row, size: int, *, alone: bool = False) -> Measured:
+        """A row at one size, by all ways or by ours alone."""
+        self._done += 1
+        passed = time.monotonic() - self._begin
+        where = f"[{self._done}/{self._goes}, {passed:.0f} s] {row.name}, {size:,}"
+        print(where, file=sys.stderr, flush=True)
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+            took = process.submit(measured, row.name, size, self._rounds, alone).result()
+        return Measured(row, size, took)
 
-    @property
-    def what(self) -> str:
-        """The work in words."""
-        return self.row.what.format(size=count(self.size))
-
-    def shown(self, name: str) -> str:
-        """What a way took, in ms or things a second."""
-        seconds = self.took[name].seconds
-        if self.row.per:
-            return f"{self.size / seconds:,.0f} {self.row.per}/s"
-        return f"{seconds * 1000:,.1f} ms" if seconds < 1 else f"{seconds:,.2f} s"
-
-    def ratio(self, name: str) -> float:
-        """How many times as fast as another our way was."""
-        return self.took[name].seconds / self.ours.seconds
-
-    def beside(self) -> str:
-        """The others, and the ratios."""
-        return " · ".join(
-            f"{name} {self.shown(name)} ({self.ratio(name):.3g} x)"
-            for name in self.took
-            if name != OURS
-        )
-
-    def goals(self) -> Iterator[tuple[str, bool]]:
-        """The goals in words, each with whether it is met; none but at the size of the table."""
-        if self.size != self.row.size:
-            return
-        for name, goal in self.row.at_least.items():
-            yield f">= {goal:g} x {name}", self.ratio(name) >= goal
-        if (most := self.row.at_most) is not None:
-            yield f"<= {most:g} ms", self.ours.seconds * 1000 <= most
-        if (most := self.row.here_at_most) is not None:
-            yield f"CPU here <= {most:g} ms", self.ours.here * 1000 <= most
-        if (most := self.row.server_at_most) is not None:
-            yield f"Redis <= {most:g} ms", self.ours.server * 1000 <= most
-        if (most := self.row.commands_at_most) is not None:
-            yield f"<= {most:g} commands", self.ours.commands <= most
-
-    def costs(self) -> str:
-        """What our way took beside time."""
-        ours = self.ours
-        return (
-            f"CPU here {ours.here * 1000:,.1f} ms, Redis {ours.server * 1000:,.1f} ms,"
-            f" longest command <= {ours.longest:.1f} ms, {ours.commands:,.0f} commands,"
-            f" {ours.octets / 1000:,.0f} kB"
-        )
+    def grown(self, one: Measured) -> list[Measured]:
+        """The row at all its sizes, of which one is measured already."""
+        row = one.row
+        return [
+            one if size == one.size else self.measure(row, size, alone=True) for size in row.sizes
+        ]
 
 
-async def measure(row: Row, size: int, rounds: int) -> Measured:
-    """Measures a row on a server of its own."""
-    with start("redis") as server:
-        async with connect(server) as admin:
-            stage = Stage(server, admin)
-
-            async def before() -> None:
-                if row.before is not None:
-                    await row.before(stage, size)
-
-            async with row.open(stage, size) as ways:
-                return Measured(row, size, await in_turn(admin, ways, rounds, before))
-
-
-def _plain(one: Measured) -> str:
-    goals = ", ".join(f"{words} {'ok' if met else 'MISSED'}" for words, met in one.goals())
-    return f"{one.what:<44} {one.shown(OURS):>12}   {one.beside()}\n{'':<44} {one.costs()}" + (
-        f"\n{'':<44} {goals}" if goals else ""
-    )
-
-
-def _markdown(one: Measured) -> str:
-    goals = ", ".join(words if met else f"**{words}**" for words, met in one.goals())
-    return f"| {one.what} | {one.shown(OURS)} | {one.beside()} | {goals} |"
-
-
-async def run(options: argparse.Namespace) -> None:
-    """Measures the rows that are asked for, and prints each as it is done."""
-    rounds = _QUICK if options.quick else _ROUNDS
-    if options.markdown:
-        today = datetime.date.today().isoformat()
-        print(f"Measured on {today} on a machine with {os.cpu_count()} cores, Redis beside qtui:\n")
-        print(
-            "| work | qtui | the others (qtui's speed) | goal (bold: missed) |\n|---|---|---|---|"
-        )
-    for row in ROWS:
-        if options.only and row.name not in options.only:
-            continue
-        for size in row.sizes if options.growth else (row.size,):
-            one = await measure(row, size, rounds)
-            print(_markdown(one) if options.markdown else _plain(one), flush=True)
+def run(rows: Sequence[Row], *, rounds: int, growth: bool, markdown: bool) -> None:
+    """Measures rows, and prints each as it is done; the README's table at the end."""
+    bench = Bench(rounds, sum(len(row.sizes) if growth else 1 for row in rows))
+    done = []
+    for row in rows:
+        one = bench.measure(row, row.size)
+        done.append(one)
+        if not markdown:
+            print("\n".join(report.plain(one)), flush=True)
+        if growth and len(row.sizes) > 1:
+            print("\n".join(report.growth(bench.grown(one))), flush=True)
+    if markdown:
+        print("\n".join(report.markdown(done)))
 
 
 def main() -> None:
@@ -135,10 +74,20 @@ def main() -> None:
     names = [row.name for row in ROWS]
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one round each")
-    parser.add_argument("--only", action="append", choices=names, help="these rows (repeatable)")
-    parser.add_argument("--growth", action="store_true", help="1, 10 and 100 times the work")
-    parser.add_argument("--markdown", action="store_true", help="as a table for the README")
-    asyncio.run(run(parser.parse_args()))
+    parser.add_argument("--only", action="append", choices=names, help="this row (repeatable)")
+    parser.add_argument("--growth", action="store_true", help="also 1, 10 and 100 times the work")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--markdown", action="store_true", help="the table of the README")
+    kind.add_argument("--profile", action="store_true", help="where qtui's process spends its time")
+    options = parser.parse_args()
+    only = options.only or [row.name for row in ROWS if row.readme or not options.markdown]
+    rows = [row for row in ROWS if row.name in only]
+    if options.profile:
+        for row in rows:
+            asyncio.run(profile(row, row.size))
+        return
+    rounds = _QUICK if options.quick else _ROUNDS
+    run(rows, rounds=rounds, growth=options.growth, markdown=options.markdown)
 
 
 if __name__ == "__main__":

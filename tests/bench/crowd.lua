@@ -2,19 +2,20 @@
 --
 -- KEYS[1] the queue's `failed`
 -- ARGV    what the keys of its jobs begin with; the first and the last id; the finish of a job 0 in
---         ms; every how manieth job has a megabyte of data, 0 for none; the names of jobs, in one
---         string with blanks; the reasons for which they failed
+--         ms; the items of each job's data, 77 bytes each; every how manieth job has a megabyte of
+--         data, 0 for none; the names of jobs, in one string with blanks; the reasons for which
+--         they failed
 -- Returns how many jobs there are.
 
 local failed = KEYS[1]
-local base, first, last, start, huge = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local base, first, last, start = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local items, huge = tonumber(ARGV[5]), tonumber(ARGV[6])
 local names, reasons = {}, {}
-for name in string.gmatch(ARGV[6], "%S+") do names[#names + 1] = name end
-for at = 7, #ARGV do reasons[#reasons + 1] = ARGV[at] end
-start, huge = tonumber(start), tonumber(huge)
+for name in string.gmatch(ARGV[7], "%S+") do names[#names + 1] = name end
+for at = 8, #ARGV do reasons[#reasons + 1] = ARGV[at] end
 
 local lines = {}
-for line = 1, 40 do
+for line = 1, items do
   lines[line] = '{"sku":"item-' .. line .. '","quantity":2,"price":1999,"note":"as ordered, no change"}'
 end
 local order = '","items":[' .. table.concat(lines, ",") .. ']}'

@@ -2,7 +2,7 @@
 //
 // node others.cjs <bullmq package> <bull-board's api package> <socket>
 //
-// For each line on stdin, {"do": NAME, …}, one on stdout: {"seconds", "cpu", …}. Work that another
+// For each line on stdin, {"do": NAME, …}, one on stdout: {"seconds", "cpu"}. Work that another
 // row needs is one more function in `WORK`.
 "use strict";
 
@@ -81,11 +81,10 @@ async function main() {
     const asked = JSON.parse(line);
     const before = process.cpuUsage();
     const begin = process.hrtime.bigint();
-    const found = (await WORK[asked.do](asked)) ?? null;
+    await WORK[asked.do](asked);
     const seconds = Number(process.hrtime.bigint() - begin) / 1e9;
     const { user, system } = process.cpuUsage(before);
-    const small = typeof found === "number" ? { found } : {};
-    process.stdout.write(`${JSON.stringify({ seconds, cpu: (user + system) / 1e6, ...small })}\n`);
+    process.stdout.write(`${JSON.stringify({ seconds, cpu: (user + system) / 1e6 })}\n`);
   }
   process.exit(0);
 }

@@ -9,20 +9,18 @@ import os
 import pty
 import struct
 import sys
-import tempfile
 import termios
 import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Final
+
+from tests.bench import processes
 
 QTUI: Final = (sys.executable, "-m", "qtui.cli")
 _SIZE: Final = (36, 120)
 _PATIENCE: Final = 120.0
-_COMPILED: Final = Path(tempfile.gettempdir()) / f"qtui-bench-{os.getuid()}"
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 MINIMAL: Final = """
 from textual.app import App
@@ -67,10 +65,12 @@ class Terminal:
         return len(self._shown)
 
     def cpu(self) -> float:
-        """Seconds of CPU that the process has had."""
-        text = Path(f"/proc/{self._process.pid}/stat").read_text("ascii")
-        parts = text.rpartition(")")[2].split()
-        return (int(parts[11]) + int(parts[12])) / _TICKS
+        """Seconds of CPU that it has had."""
+        return processes.cpu(self._process.pid)
+
+    def peak(self) -> float:
+        """MB that it has had at most."""
+        return processes.megabytes("VmHWM", self._process.pid)
 
 
 @asynccontextmanager
@@ -78,10 +78,7 @@ async def run(command: Sequence[str]) -> AsyncIterator[Terminal]:
     """Runs a program on a terminal of its own; it is killed at the end."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *_SIZE, 0, 0))
-    environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
-    # What is installed is compiled, and so is this from the second run on.
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    environment["PYTHONPYCACHEPREFIX"] = str(_COMPILED)
+    environment = {**processes.environment(), "TERM": "xterm-256color", "COLORTERM": "truecolor"}
     begun = time.perf_counter()
     process = await asyncio.create_subprocess_exec(
         *command, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Final
 
 from qtui.bullmq.connection.client import connect, parse_target
 from qtui.views.queues.poll import Poll
 from tests.bench.others import Others
-from tests.bench.row import OURS, Row, Stage, Ways
+from tests.bench.row import OURS, Row, Stage, Way, Ways
 
 _AT_ONCE: Final = 500
 
@@ -44,40 +45,71 @@ async def idle_queues(stage: Stage, queues: int) -> list[str]:
     return names
 
 
-@asynccontextmanager
-async def _refresh(stage: Stage, size: int) -> AsyncIterator[Ways]:
-    names = await seed(stage, size)
-    client = connect(parse_target(stage.server.url), read_only=True)
-    poll = Poll(client, ["bull"], names, 2.0)
-    async for _ in poll.search():
-        pass
-    poll.visible = lambda: poll.statuses
+async def change(stage: Stage, names: Sequence[str]) -> None:
+    """Lets a job fail in each queue, as far as its counts and its stream show."""
+    job = await stage.admin.incr("failures")
+    for first in range(0, len(names), _AT_ONCE):
+        pipe = stage.admin.pipeline(transaction=False)
+        for name in names[first : first + _AT_ONCE]:
+            pipe.zadd(f"bull:{name}:failed", {f"more-{job}": 24 + job})
+            pipe.xadd(f"bull:{name}:events", {"event": "failed", "jobId": f"more-{job}"})
+        await pipe.execute()
 
-    async def look() -> None:
-        await poll.look()
-        assert len(poll.statuses) == size
 
-    async with Others.start(stage.server) as others:
-        await others.do("open", names=names)
-        try:
-            yield {
-                OURS: look,
-                "bull-board": others.way("boardQueues", names=names),
-                "getJobCounts": others.way("counts", names=names),
-            }
-        finally:
-            await client.aclose()
+def _refresh(changing: int) -> Callable[[Stage, int], AbstractAsyncContextManager[Ways]]:
+    """Ways to read all counts, after jobs failed in every how manieth queue."""
 
+    @asynccontextmanager
+    async def opened(stage: Stage, size: int) -> AsyncIterator[Ways]:
+        names = await seed(stage, size)
+        client = connect(parse_target(stage.server.url), read_only=True)
+        poll = Poll(client, ["bull"], names, 2.0)
+        async for _ in poll.search():
+            pass
+        poll.visible = lambda: poll.statuses
+        ready = partial(change, stage, names[::changing])
+
+        async def look() -> None:
+            await poll.look()
+            assert len(poll.statuses) == size
+
+        async with Others.beside(stage.server, names) as others:
+            try:
+                yield {
+                    OURS: Way(go=look, ready=ready),
+                    "bull-board": others.way("boardQueues", {"names": names}, ready=ready),
+                    "getJobCounts": others.way("counts", {"names": names}, ready=ready),
+                }
+            finally:
+                await client.aclose()
+
+    return opened
+
+
+_SIZES: Final = (50, 500, 5_000)
 
 ROWS: Final = (
     Row(
         name="queues",
         what="{size} queues, one refresh",
-        sizes=(50, 500, 5_000),
+        sizes=_SIZES,
         size=500,
-        open=_refresh,
+        open=_refresh(10),
+        per="refresh",
+        linear=True,
+        readme=True,
         at_least={"bull-board": 10},
         here_at_most=15,
         server_at_most=4,
+    ),
+    Row(
+        name="changed",
+        what="{size} queues that all changed, one refresh",
+        sizes=_SIZES,
+        size=500,
+        open=_refresh(1),
+        per="refresh",
+        linear=True,
+        at_least={"bull-board": 5},
     ),
 )

@@ -1,0 +1,197 @@
+"""What was measured in lines: a row and its goals, how it grows, and the README's table."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from qtui.text import count
+from tests.bench.others import BULLMQ, board_release
+from tests.bench.rounds import Took
+from tests.bench.row import OURS, Row
+from tests.servers import binary
+
+_MARGIN: Final = " " * 10
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A row at one size, a unit by each way."""
+
+    row: Row
+    size: int
+    took: Mapping[str, Took]
+
+    @property
+    def ours(self) -> Took:
+        """What our way took."""
+        return self.took[OURS]
+
+    @property
+    def what(self) -> str:
+        """The work in words."""
+        return self.row.what.format(size=count(self.size))
+
+    def shown(self, name: str) -> str:
+        """What a way took: time, or units a second; CPU, where a go takes a fixed time."""
+        if self.row.lasts:
+            return f"{_time(self.took[name].cpu)} of CPU in {self.row.per}"
+        if self.row.times is None:
+            return f"{1 / self.took[name].seconds:,.0f} {self.row.per}s/s"
+        return _time(self.took[name].seconds)
+
+    def ratio(self, name: str) -> float:
+        """How many times as fast as another our way was, by the clock."""
+        return self.took[name].seconds / self.ours.seconds
+
+    def others(self) -> Iterator[str]:
+        """The others' names."""
+        return (name for name in self.took if name != OURS)
+
+    def goals(self) -> Iterator[tuple[str, bool]]:
+        """The goals in words, each with whether it is met."""
+        row, ours = self.row, self.ours
+        for name, goal in row.at_least.items():
+            yield f">= {goal:.3g} x {name}", self.ratio(name) >= goal
+        for words, most, took in (
+            ("<= {}", row.at_most, ours.seconds),
+            ("CPU here <= {}", row.here_at_most, ours.cpu),
+            ("Redis <= {}", row.server_at_most, ours.server),
+            ("longest command <= {}", row.longest_at_most, ours.longest / 1000),
+        ):
+            if most is not None:
+                yield words.format(_time(most / 1000)), took * 1000 <= most
+        if (most := row.commands_at_most) is not None:
+            yield f"<= {most:g} commands", ours.commands <= most
+        if (least := row.kept_at_least) is not None and ours.kept is not None:
+            yield f"clients keep >= {least:.0%}", ours.kept >= least
+
+
+def plain(one: Measured) -> Iterator[str]:
+    """The lines of a row."""
+    yield f"{one.row.name:<10}{one.what}: {one.shown(OURS)}"
+    for name in one.others():
+        other = one.took[name]
+        kept = "" if other.kept is None else f", {other.kept:.0%} kept"
+        yield (
+            f"{_MARGIN}{name} {one.shown(name)}{kept}: {one.ratio(name):.3g} x by the clock,"
+            f" {other.both / one.ours.both:.3g} x in CPU"
+        )
+    ours = one.ours
+    if ours.kept is None:
+        yield (
+            f"{_MARGIN}a {one.row.per}: CPU here {_time(ours.cpu)}, Redis {_time(ours.server)},"
+            f" {_number(ours.commands)} commands, {_octets(ours.octets)}"
+        )
+    else:  # the server worked for others too
+        yield f"{_MARGIN}a {one.row.per}: CPU here {_time(ours.cpu)}; clients keep {ours.kept:.0%}"
+    yield (
+        f"{_MARGIN}longest command {ours.longest:.1f} ms; memory {ours.memory:,.0f} MB here,"
+        f" {ours.left:+,.1f} MB in Redis"
+    )
+    if goals := [f"{words} {'ok' if met else 'MISSED'}" for words, met in one.goals()]:
+        yield f"{_MARGIN}goals: {', '.join(goals)}"
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """One thing that was measured at each size."""
+
+    name: str
+    of: Callable[[Took], float]
+    words: Callable[[float], str]
+    most: float
+    """From one size to another it may become this many times as much."""
+    least: float
+    """What all units of a go took together is noise below that."""
+
+
+_CURVES: Final = (
+    _Curve("clock", lambda took: took.seconds, lambda one: _time(one), 2.0, 0.02),
+    _Curve("CPU here", lambda took: took.cpu, lambda one: _time(one), 1.5, 0.02),
+    _Curve("Redis", lambda took: took.server, lambda one: _time(one), 1.5, 0.005),
+    _Curve("commands", lambda took: took.commands, lambda one: _number(one), 1.2, 20),
+    _Curve("bytes", lambda took: took.octets, lambda one: _octets(one), 1.2, 20_000),
+)
+
+
+def grown(ones: Sequence[Measured]) -> list[str]:
+    """What of our way grows with the work, from the first or the second size to the last.
+
+    A unit should take the same of any size; where the row is linear, the same for each of a size.
+    """
+    found = [
+        curve.name
+        for curve in _CURVES
+        if any(_grows(curve, before, ones[-1]) for before in ones[:-1])
+    ]
+    return found + ["memory"] * (ones[-1].ours.memory > 1.5 * ones[0].ours.memory + 16)
+
+
+def _grows(curve: _Curve, before: Measured, after: Measured) -> bool:
+    more = after.size / before.size if after.row.linear else 1
+    was, now = curve.of(before.ours), curve.of(after.ours)
+    units = after.row.units(after.size)
+    return now * units > curve.least and now > curve.most * was * more
+
+
+def growth(ones: Sequence[Measured]) -> Iterator[str]:
+    """The curves of a row, from the smallest size to the largest, and what grows."""
+    row = ones[0].row
+    sizes = " -> ".join(count(one.size) for one in ones)
+    found = grown(ones)
+    flat = f"flat a {row.per} and as the size" if row.linear else f"flat a {row.per}"
+    yield f"{row.name:<10}growth {sizes}: " + (
+        f"GROWS: {', '.join(found)}" if found else f"{flat} ok"
+    )
+    for curve in _CURVES:
+        values = [curve.of(one.ours) for one in ones]
+        yield f"{_MARGIN}{curve.name} a {row.per} {' -> '.join(map(curve.words, values))}"
+    memory = " -> ".join(f"{one.ours.memory:,.0f}" for one in ones)
+    yield f"{_MARGIN}memory {memory} MB"
+
+
+def markdown(ones: Sequence[Measured]) -> Iterator[str]:
+    """The README's table, below the date and the machine."""
+    yield f"Measured on {datetime.date.today().isoformat()} on {_machine()}:"
+    yield ""
+    yield "| work | qtui | the others |"
+    yield "|---|---|---|"
+    for one in ones:
+        others = ", ".join(f"{name} {one.shown(name)}" for name in one.others())
+        yield f"| {one.what} | {one.shown(OURS)} | {others} |"
+
+
+def _machine() -> str:
+    found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text("utf-8"))
+    model = found[1] if found else "an unknown processor"
+    asked = subprocess.run(
+        [binary("redis"), "--version"], capture_output=True, text=True, check=True
+    )
+    release = re.search(r"v=([\d.]+)", asked.stdout)
+    server = release[1] if release else "unknown"
+    return (
+        f"{os.cpu_count()} cores ({model}) with Redis {server}, beside BullMQ {BULLMQ} and"
+        f" bull-board {board_release()}"
+    )
+
+
+def _time(seconds: float) -> str:
+    for unit, factor in (("s", 1.0), ("ms", 1e3)):
+        if seconds * factor >= 1:
+            return f"{seconds * factor:,.3g} {unit}"
+    return f"{seconds * 1e6:,.3g} µs"
+
+
+def _octets(octets: float) -> str:
+    return f"{octets / 1000:,.3g} kB" if octets >= 1000 else f"{octets:,.0f} bytes"
+
+
+def _number(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
