@@ -18,11 +18,13 @@ from qtui.bullmq.connection.client import connect, parse_target
 from qtui.bullmq.connection.origin import read_origin
 from qtui.bullmq.connection.trouble import Unable, condition_of, denial_of
 from qtui.bullmq.model import JobState
+from qtui.bullmq.new_job.options import new_job
 from qtui.bullmq.writers.promote import PromoteWriter
 from qtui.bullmq.writers.remove import RemoveWriter
 from qtui.bullmq.writers.rerun import RerunWriter
 from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
+from qtui.operations.add.plan import plan_add
 from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.flow_rerun.rerun import Rerun
@@ -246,6 +248,36 @@ async def test_past_the_patience_it_stops_with_the_reason_and_no_job_is_charged(
     again.close()
     assert again.phase is Phase.DONE
     assert await still_there(own) == 0
+
+
+@EACH
+@pytest.mark.parametrize("heals", [True, False])
+async def test_a_new_job_waits_for_it_before_an_id_is_reserved(
+    own: Redis, tmp_path: Path, words: str, heals: bool
+) -> None:
+    await raw_failed(own, ["a"])
+    plan = await plan_add(own, QUEUE, new_job("n", "{}", {}))
+    record = Recorder(folder=tmp_path, where=WHERE, how="key c")
+    campaign = Campaign(own, plan.action(own), record=record, patience=20 if heals else 0.3)
+    await CONDITIONS[words](own, True)
+    running = asyncio.ensure_future(_all_of(campaign))
+    try:
+        await soon(lambda: campaign.trouble == words or running.done())
+        if heals:
+            assert not running.done()
+            await CONDITIONS[words](own, False)
+        found = await running
+    finally:
+        running.cancel()
+    campaign.close()
+    assert [one.code for one in found] == [Code.DONE] * heals
+    assert campaign.phase is (Phase.DONE if heals else Phase.STOPPED)
+    assert campaign.why == ("" if heals else words)
+    assert await own.llen(QUEUE.key("wait")) == heals
+
+
+async def _all_of(campaign: Campaign[JobAction]) -> list[Result]:
+    return [result async for results in campaign.run() for result in results]
 
 
 @pytest.mark.parametrize("words", list(CONDITIONS)[:1])

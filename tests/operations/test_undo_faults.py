@@ -9,18 +9,24 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+from bullmq import FlowProducer
 from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.model import JobState
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.journal.reading import JournalError, ids, path_of, progress_of, summary
+from qtui.operations.planning.proposal import PlanOptions
+from qtui.operations.remove.plan import CHILDREN_TOO, make_removal_plan
 from qtui.operations.resuming.interrupted import AllDone
 from qtui.operations.resuming.recorder import Recorder
+from qtui.operations.supply.selection import chosen
 from qtui.operations.undo.plan import make_undo_plan
 from qtui.operations.undo.resuming import InterruptedUndo
 from qtui.operations.undo.undo import Undo
 from tests.operations.campaigns import proxied
+from tests.operations.flows import KIDS
 from tests.operations.test_losses import ACCIDENTS
 from tests.operations.undoing import (
     WHERE,
@@ -31,7 +37,16 @@ from tests.operations.undoing import (
     retried,
     undone,
 )
-from tests.seeds import BOUND, QUEUE, census, failed_jobs, raw_failed, real_queue, soon
+from tests.seeds import (
+    BOUND,
+    QUEUE,
+    census,
+    failed_jobs,
+    job,
+    raw_failed,
+    real_queue,
+    soon,
+)
 from tests.servers import connect
 from tests.wires import Accident
 
@@ -272,3 +287,65 @@ async def test_a_right_that_is_missing_stops_it_and_what_is_left_is_done_later(
     assert all_done([result async for batch in again.run() for result in batch])
     again.close()
     assert await keyspace(client) == before
+
+
+async def removed_family(client: Redis, server: EmbeddedServer, folder: Path) -> None:
+    """A parent that waits for children in two queues is removed together with them."""
+    producer = FlowProducer(server.url, {"prefix": "bull"})
+    queues = (QUEUE.name, KIDS.name)
+    children = [{**job("kid", jobId=f"c-{name}"), "queueName": name} for name in queues]
+    await producer.add({**job(jobId="p"), "queueName": QUEUE.name, "children": children})
+    await producer.close()
+    picked = chosen(QUEUE, JobState.WAITING_CHILDREN, ["p"])
+    plan = await make_removal_plan(client, picked, rate=0)
+    options = PlanOptions(on=frozenset({CHILDREN_TOO}))
+    assert all_done(await carried_out(client, folder, plan.action(client, options)))
+
+
+async def test_full_memory_is_waited_for_by_a_family_too(
+    client: Redis, server: EmbeddedServer, tmp_path: Path
+) -> None:
+    """Its top was left alone, since it would have waited for the child that was refused."""
+    await removed_family(client, server, tmp_path)
+    campaign, found = await begun(client, tmp_path), list[Result]()
+
+    async def go() -> None:
+        async for batch in campaign.run():
+            found.extend(batch)
+
+    await client.config_set("maxmemory", 1)
+    running = asyncio.ensure_future(go())
+    try:
+        await soon(lambda: bool(campaign.trouble) or running.done())
+        assert campaign.trouble == "Redis is out of memory and takes no writes"
+    finally:
+        await client.config_set("maxmemory", 0)
+    await running
+    campaign.close()
+    assert all_done(found)
+    assert await census(client) == {"p": ["waiting-children"], f"c-{QUEUE.name}": ["wait"]}
+
+
+async def test_a_family_of_which_redis_refuses_one_stays_away_whole(
+    client: Redis, server: EmbeddedServer, tmp_path: Path
+) -> None:
+    """Its children would run, and end, without their parent."""
+    await removed_family(client, server, tmp_path)
+    await client.set(KIDS.key("wait"), "not a list")
+    before = await keyspace(client)
+    _, [result] = await undone(client, tmp_path)
+    assert (result.code, "WRONGTYPE" in result.error) == (Code.REFUSED, True)
+    assert await keyspace(client) == before
+    await client.delete(KIDS.key("wait"))
+    _, [result] = await undone(client, tmp_path, first_of(tmp_path))
+    assert result.code is Code.DONE
+    assert await client.lrange(KIDS.key("wait"), 0, -1) == [f"c-{KIDS.name}"]
+    assert await client.smembers(QUEUE.job("p", "dependencies")) == {
+        QUEUE.job(f"c-{QUEUE.name}"),
+        KIDS.job(f"c-{KIDS.name}"),
+    }
+
+
+def first_of(folder: Path) -> str:
+    """The operation that began first."""
+    return min(ids(folder), key=lambda one: (folder / f"{one}.jsonl").stat().st_ino)

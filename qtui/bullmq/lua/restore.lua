@@ -3,7 +3,7 @@
   waits for, and the deduplication that was held. Only where nothing of the job is there now.
 
   No release of BullMQ can do this. Nothing is restored half-way: if Redis refuses a part, what was
-  written of the job is deleted again. Restore jobs in the reverse order of their removal, so that a
+  written of the job, and of those that go with it, is deleted again. Restore jobs in the reverse order of their removal, so that a
   parent finds its children.
 
   KEYS   the queue's keys, in the order of SUFFIXES; then, for a cluster, keys of other queues
@@ -275,24 +275,57 @@ local function wake(job, queue, suffix)
   end
 end
 
-local function restore(job)
+-- Writes a job and puts it into its state: a code and a detail.
+local function bring(job)
   if isTaken(job) then return -3, "taken" end
   if isHeldByOther(job) then return -3, "deduplication" end
   if waitsInVain(job) then return -3, "children" end
-  local queue = queueAt(job.base)
   local refused, suffix = writeKeys(job), nil
-  if not refused then refused, suffix = place(job, queue) end
+  if not refused then refused, suffix = place(job, queueAt(job.base)) end
   if refused then
     deleteKeys(job)
     return 0, refused
   end
+  return 1, suffix
+end
+
+local function takeBack(job, suffix)
+  local command = LISTS[suffix] and { "LREM", job.base .. suffix, -1, job.id }
+    or { "ZREM", job.base .. suffix, job.id }
+  if suffix ~= "no state" then redis.pcall(unpack(command)) end
+  deleteKeys(job)
+end
+
+-- What is done for a job that is back, and for all that went with it.
+local function finish(job, suffix)
+  local queue = queueAt(job.base)
   if job.turn ~= "" then attempt("ZADD", job.base .. "priority", job.turn, job.id) end
   holdDeduplication(job)
   rejoinParent(job)
   wake(job, queue, suffix)
   emit(queue.key.events, queue.maxEvents, "undone", "jobId", job.id, "prev", "removed",
     "state", suffix)
-  return 1, suffix
+end
+
+-- Restores a job after those below it that went with it. If Redis refuses one of them, none comes
+-- back: else a parent would run without it. Returns a code and a detail for each.
+local function restore(family)
+  local answers, refused = {}, nil
+  for number, job in ipairs(family) do
+    -- What can't be read is not restored: a key of a wrong type raises an error.
+    local ok, code, detail = pcall(bring, job)
+    if not ok then code, detail = 0, type(code) == "table" and code.err or tostring(code) end
+    answers[number] = { code, detail }
+    refused = code == 0 and detail
+    if refused then break end
+  end
+  for number, job in ipairs(family) do
+    local done = answers[number] and answers[number][1] == 1
+    if refused and done then takeBack(job, answers[number][2]) end
+    if refused then answers[number] = { 0, refused } end
+    if done and not refused then finish(job, answers[number][2]) end
+  end
+  return answers
 end
 
 -- The call -------------------------------------------------------------------------------------
@@ -300,15 +333,19 @@ end
 local foreign = refuseForeign(key, ARGV[3], queueAt(ARGV[3]))
 if foreign then return redis.error_reply(foreign) end
 
+local function readFamily()
+  local family = {}
+  repeat family[#family + 1] = readJob() until not family[#family].together
+  return family
+end
+
 local reply = { "" }
 while at < #ARGV do
-  local job = readJob()
-  -- What can't be read is not restored: a key of a wrong type raises an error.
-  local ok, code, detail = pcall(restore, job)
-  if not ok then code, detail = 0, type(code) == "table" and code.err or tostring(code) end
-  reply[#reply + 1] = code
-  reply[#reply + 1] = detail
-  if not job.together and clock() - began > tonumber(ARGV[1]) then break end
+  for _, answer in ipairs(restore(readFamily())) do
+    reply[#reply + 1] = answer[1]
+    reply[#reply + 1] = answer[2]
+  end
+  if clock() - began > tonumber(ARGV[1]) then break end
 end
 wakeReleased()
 reply[1] = note

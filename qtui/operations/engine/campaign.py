@@ -33,7 +33,7 @@ from typing import Final, Generic, TypeVar
 from qtui.bullmq.codes import Code, ForeignQueue, Result
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.origin import Origin, read_origin
-from qtui.bullmq.connection.trouble import LOST, is_refusal
+from qtui.bullmq.connection.trouble import LOST, Unable, is_refusal
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import Kind
 from qtui.operations.engine.action import JobAction, Load, TakesTurns
@@ -272,7 +272,7 @@ class Campaign(Generic[A_co]):
             await self.action.close()  # last, as it may be cancelled
 
     async def _begin(self) -> None:
-        await self._delivery.measure()
+        await self._insist(self._delivery.measure)
         async with self._stop.at_most(LAST_LOOK):
             await self.action.begin()
             found = await read_origin(self._client, self._key)
@@ -531,16 +531,19 @@ class Campaign(Generic[A_co]):
             self.why = verdict_on(tally, pace, mute=follower.mute, blind=follower.blind)
 
     async def _insist(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Repeats a read until the server is out of trouble.
+        """Repeats a read, or what an action prepares, until the server is out of trouble.
 
         Raises:
             OutOfReach: the trouble lasted too long, or a stop was requested.
             LOST: the server has not answered once since the start.
         """
-        if self._begun:
-            return await self._delivery.insist(work)
-        async with self._stop.at_most(LAST_LOOK):
-            return await work()
+        if not self._begun:
+            try:
+                async with self._stop.at_most(LAST_LOOK):
+                    return await work()
+            except Unable:  # it answers
+                pass
+        return await self._delivery.insist(work)
 
 
 class _Objection(Exception):
