@@ -5,7 +5,7 @@ A row is made in a module of `rows`, and listed in `rows.ROWS`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -16,6 +16,10 @@ from qtui.demo.server import EmbeddedServer
 
 OURS: Final = "qtui"
 """What our own way is called."""
+
+
+COSTS: Final = ("clock", "CPU here", "Redis", "commands", "bytes")
+"""What a unit takes, whose growth is looked at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +81,8 @@ class Row:
     """The unit: ``page``."""
     times: int | None = 1
     """How many units a go does; None: as many as the size, and speeds are printed, not times."""
-    linear: bool = False
-    """Whether a unit takes more of what there is more of, as a refresh does of more queues."""
+    grows: Collection[str] = ()
+    """What of a unit may grow as the size does, by the names of `COSTS`; the rest is flat."""
     lasts: bool = False
     """Whether a go takes a fixed time, so that its CPU is what counts; it needs no warming up."""
     readme: bool = False

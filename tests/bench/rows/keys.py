@@ -16,7 +16,7 @@ _FEW: Final = 50
 _OF_FEW: Final = f"of {_FEW}"
 _UNREAD: Final = "│   …"
 """A row that is not there yet."""
-_KEYS: Final = ("j", "j", "pagedown", "G", "k", "pageup", "g", "j") * 3
+_KEYS: Final = ("j", "j", "pagedown", "G", "k", "pageup", "g", "j")
 
 
 @asynccontextmanager

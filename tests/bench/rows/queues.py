@@ -10,7 +10,7 @@ from typing import Final
 from qtui.bullmq.connection.client import connect, parse_target
 from qtui.views.queues.poll import Poll
 from tests.bench.others import Others
-from tests.bench.row import OURS, Row, Stage, Way, Ways
+from tests.bench.row import COSTS, OURS, Row, Stage, Way, Ways
 
 _AT_ONCE: Final = 500
 
@@ -96,7 +96,7 @@ ROWS: Final = (
         size=500,
         open=_refresh(10),
         per="refresh",
-        linear=True,
+        grows=COSTS,
         readme=True,
         at_least={"bull-board": 10},
         here_at_most=15,
@@ -109,7 +109,7 @@ ROWS: Final = (
         size=500,
         open=_refresh(1),
         per="refresh",
-        linear=True,
+        grows=COSTS,
         at_least={"bull-board": 5},
     ),
 )

@@ -152,6 +152,8 @@ ROWS: Final = (
         size=5_000,
         open=_failure,
         per="failure",
+        # Meanwhile other queues are read, in turns; and all are named to the server, to wait for.
+        grows=("CPU here", "Redis", "commands", "bytes"),
         at_most=2_000,
     ),
 )

@@ -1,0 +1,75 @@
+"""The bench in small: each row runs, and a unit of more work costs as much: counts, no clocks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from tests.bench import report
+from tests.bench.report import Measured
+from tests.bench.rounds import Gauge
+from tests.bench.row import OURS, Row, Stage, Way, Ways, Went
+from tests.bench.rows import ROWS
+from tests.calls import counted_calls
+from tests.servers import connect, start
+
+_MORE = 4
+"""How many times as much work costs no more a unit."""
+
+_MARGIN = 1.2
+_NOISE = {"commands": 30, "bytes": 10_000, "CPU here": 1_000}
+"""What a go may take more at another time: it reads in more steps, or proves a connection."""
+
+
+@asynccontextmanager
+async def stage_of(row: Row, size: int) -> AsyncIterator[tuple[Gauge, Ways]]:
+    """A row that is open in small."""
+    with start("redis") as server:
+        async with connect(server) as admin:
+            stage = Stage(server=server, admin=admin, brief=True)
+            async with row.open(stage, size) as ways:
+                yield await Gauge.open(admin), ways
+
+
+async def cost(gauge: Gauge, units: int, way: Way) -> dict[str, float]:
+    """What a unit costs, once it is warm; CPU in calls of Python, if this process does the work."""
+    calls = 0
+
+    async def go() -> Went | None:
+        nonlocal calls
+        with counted_calls() as counted:
+            went = await way.go()
+        calls = 0 if went else counted.count
+        return went
+
+    await gauge.took(way, units)
+    took = await gauge.took(replace(way, go=go), units)
+    return {"commands": took.commands, "bytes": took.octets, "CPU here": calls / units}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
+async def test_a_row_runs_in_every_way_and_a_unit_of_more_work_costs_as_much(row: Row) -> None:
+    size = row.sizes[0]
+    async with stage_of(row, size) as (gauge, ways):
+        few = await cost(gauge, row.units(size), ways[OURS])
+        took = {name: await gauge.took(way, row.units(size)) for name, way in ways.items()}
+    assert took.keys() >= {OURS, *row.at_least}
+    lines = "\n".join(report.plain(Measured(row, size, took)))
+    assert all(name in lines for name in took if name != OURS)
+    if len(row.sizes) > 1:
+        units = row.units(_MORE * size)
+        async with stage_of(row, _MORE * size) as (gauge, ways):
+            many = await cost(gauge, units, ways[OURS])
+        for name, before in few.items():
+            at_most = _MARGIN * before * (_MORE if name in row.grows else 1) + _NOISE[name] / units
+            assert many[name] <= at_most, f"{name} of a {row.per}: {before:,.2f}, {many[name]:,.2f}"
+
+
+def test_sizes_are_some_work_and_ten_and_a_hundred_times_as_much() -> None:
+    for row in ROWS:
+        assert row.size in row.sizes
+        assert [size // row.sizes[0] for size in row.sizes] == [1, 10, 100][: len(row.sizes)]
+    assert len({row.name for row in ROWS}) == len(ROWS)
