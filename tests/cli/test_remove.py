@@ -201,3 +201,48 @@ def test_one_that_has_a_state_again_or_has_changed_stays(redis_url: str) -> None
         sought = invoke("--redis", redis_url, "remove", "payments", two, "--yes", "--json")
         assert (sought.code, sought.summary["done"]) == (0, 1)
         assert client.lrange("bull:payments:wait", 0, -1) == [one]
+
+
+def test_the_plan_of_jobs_in_no_state_says_what_hangs_on_them_and_which_stay(
+    redis_url: str,
+) -> None:
+    """Their lock, their scheduler, their parent, children and deduplication, as in any state."""
+    due = "1796010805385"
+    with connect(redis_url) as client:
+        client.hset("bull:payments:meta", "opts.maxLenEvents", "10")
+        client.zadd("bull:payments:repeat", {"tick": due})
+        client.zadd("bull:payments:waiting-children", {"p": 1})
+        client.hset("bull:payments:p", mapping={"name": "p", "timestamp": "1"})
+        client.sadd("bull:payments:p:dependencies", "bull:payments:c")
+        client.sadd("bull:payments:top:dependencies", "bull:payments:x")
+        client.set("bull:payments:held:lock", "worker:1")
+        client.set("bull:payments:de:once", "d")
+        for job, fields in {
+            f"repeat:tick:{due}": {"rjk": "tick"},
+            "c": {"parentKey": "bull:payments:p"},
+            "d": {"deid": "once"},
+            "top": {},
+            "held": {},
+        }.items():
+            client.hset(f"bull:payments:{job}", mapping={"name": "n", "timestamp": "1", **fields})
+    strays = ("c", "d", "top", "held", f"repeat:tick:{due}")
+    shown = invoke("--redis", redis_url, "remove", "payments", *strays, "--dry-run", "--json")
+    done = invoke("--redis", redis_url, "remove", "payments", *strays, "--yes", "--json")
+    expected = {"c": 1, "d": 1, "top": 1, "held": 0, f"repeat:tick:{due}": -8}
+    for one in (shown, done):
+        assert one.code == 1, one.err
+        assert {line["id"]: line["code"] for line in one.objects[:-1]} == expected
+        for words in (
+            "3 jobs are in no state: no worker would ever run them.",
+            "1 parent loses the last child it waits for: it runs next",
+            "1 job has 1 child, which stays and runs without a parent.",
+            "1 deduplication id is released (once).",
+            "1 job is locked by a worker: it stays (0).",
+            "remove the scheduler instead (tick).",
+        ):
+            assert words in one.out
+    refused = invoke("--redis", redis_url, "remove", "payments", "held", "--with-children", "--yes")
+    assert (refused.code, "--with-children takes jobs that are in a state" in refused.err) == (
+        2,
+        True,
+    )

@@ -25,10 +25,10 @@ from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.journal.reading import ids, path_of, progress_of, read_header, summary
 from qtui.operations.planning.proposal import PlanOptions
+from qtui.operations.remove.forecast import Prediction
 from qtui.operations.remove.plan import (
     CHILDREN_TOO,
     WITHOUT_UNDO,
-    Prediction,
     RemovalPlan,
     make_removal_plan,
 )

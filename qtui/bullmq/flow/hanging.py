@@ -57,12 +57,13 @@ class _Job:
 
 
 async def read_hanging(
-    client: Client, queue: QueueKey, state: JobState, ids: Sequence[str]
+    client: Client, queue: QueueKey, state: JobState | None, ids: Sequence[str]
 ) -> list[Hanging]:
     """Returns what hangs on each of some hundreds of jobs.
 
     Costs two round trips: three commands a job, and some more for those in flows, with
-    deduplication, or of a scheduler. Locks are looked at in ``active`` alone, where they live.
+    deduplication, or of a scheduler. Locks are looked at where they live, in ``active``, and for
+    jobs in no state (None).
 
     Raises:
         redis.exceptions.ResponseError: one of the commands was refused.
@@ -81,8 +82,10 @@ async def read_hanging(
     ]
 
 
-async def _read(client: Client, queue: QueueKey, state: JobState, ids: Sequence[str]) -> list[_Job]:
-    locks = state is JobState.ACTIVE
+async def _read(
+    client: Client, queue: QueueKey, state: JobState | None, ids: Sequence[str]
+) -> list[_Job]:
+    locks = state in (JobState.ACTIVE, None)
     commands: list[Command] = []
     for one in ids:
         key = queue.job(one)

@@ -25,10 +25,10 @@ from qtui.commands.shared.picked import (
 from qtui.commands.shared.run import DONE, NOT_ALL, REDIS, USAGE, CommandError, Workplace
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.planning.proposal import PlanOptions
+from qtui.operations.remove.forecast import Prediction
 from qtui.operations.remove.plan import (
     CHILDREN_TOO,
     WITHOUT_UNDO,
-    Prediction,
     RemovalPlan,
     make_removal_plan,
 )
@@ -132,9 +132,18 @@ def remove_ids(place: Workplace, request: JobsRequest) -> int:
 
 
 def remove_from(place: Workplace, request: JobsRequest) -> int:
-    """Removes jobs from the state in the request, or such as are in none."""
+    """Removes jobs from the state in the request, or such as are in none.
+
+    Raises:
+        CommandError: they are in none, and those below them are to go too.
+    """
     if request.state is not None:
         return act_on_jobs(place, REMOVE, request)
+    if CHILDREN_TOO in request.options.on:
+        raise CommandError(
+            "--with-children takes jobs that are in a state: remove the children by their ids",
+            USAGE,
+        )
     report = begin_report(place, REMOVE, request)
 
     async def read(client: Client) -> StrayPlan:

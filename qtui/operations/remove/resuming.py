@@ -6,7 +6,8 @@ from qtui.bullmq.connection.client import Client
 from qtui.bullmq.reads.status import read_status
 from qtui.bullmq.writers.remove import RemoveWriter
 from qtui.operations.engine.campaign import Campaign
-from qtui.operations.remove.plan import PredictionTally, RemovalPlan
+from qtui.operations.remove.forecast import PredictionTally
+from qtui.operations.remove.plan import RemovalPlan
 from qtui.operations.remove.remove import CHILDREN, WITHOUT_UNDO, Remove
 from qtui.operations.resuming.interrupted import Interrupted
 

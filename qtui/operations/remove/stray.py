@@ -6,21 +6,22 @@ Each is one call. Written down: the whole job, as for any removal (`wiped`). Scr
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from qtui.bullmq.codes import NO_STATE, REMOVED, Code, Result, meaning
+from qtui.bullmq.codes import REMOVED, Code, Result
 from qtui.bullmq.connection.client import Client
+from qtui.bullmq.flow.hanging import Hanging, read_hanging
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.model import QueueStatus, Row
+from qtui.bullmq.model import QueueStatus
 from qtui.bullmq.reads.events.removals import removed_lately
 from qtui.bullmq.reads.status import read_status
-from qtui.bullmq.writers.batch import NEVER, Batch, Picked
+from qtui.bullmq.writers.batch import Batch, Picked
 from qtui.bullmq.writers.remove import RemoveWriter
 from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection
 from qtui.operations.planning.proposal import PlanLine, PlanOptions, count_to_type
+from qtui.operations.remove.forecast import Prediction, PredictionTally, predict
 from qtui.operations.remove.reasons import NO_UNDO
 from qtui.operations.remove.wiped import WipedJobs, unread
 from qtui.operations.supply.pins import NoState
@@ -109,8 +110,9 @@ class StrayPlan:
     """The removal of jobs in no state as it would go now; an `ActionPlan`."""
 
     status: QueueStatus
-    rows: Sequence[Row]
-    """The jobs, each with its pin as the score; None if it is in a state, or gone."""
+    predictions: tuple[Prediction, ...]
+    """Job by job; a row's score is its pin, None if the job is in a state, or gone."""
+    tally: PredictionTally
     without_undo: bool = False
     by_query: bool = False
 
@@ -124,7 +126,7 @@ class StrayPlan:
     @property
     def jobs(self) -> int:
         """Number of jobs that were named."""
-        return len(self.rows)
+        return len(self.predictions)
 
     @property
     def refusal(self) -> str:
@@ -135,14 +137,11 @@ class StrayPlan:
     @property
     def results(self) -> Sequence[Result]:
         """What is expected job by job."""
-        return [
-            Result(row.id, _code(row), REMOVED if _code(row) is Code.DONE else "")
-            for row in self.rows
-        ]
+        return [one.result for one in self.predictions]
 
     def expected(self, options: PlanOptions) -> int:
         """Returns how many jobs are expected to go."""
-        return sum(one.done for one in self.results)
+        return self.tally.codes[Code.DONE] - (0 if self.without_undo else self.tally.large)
 
     def go(self, options: PlanOptions) -> str:
         """Returns what confirming does."""
@@ -154,37 +153,26 @@ class StrayPlan:
 
     def lines(self, options: PlanOptions) -> Sequence[PlanLine]:
         """Returns its jobs grouped by name and what happens to them, largest group first."""
-        kinds = Counter((row.name, _code(row)) for row in self.rows)
-        return [
-            PlanLine(
-                number=jobs,
-                name=name,
-                place=REMOVED if code is Code.DONE else "",
-                refusal="" if code is Code.DONE else f"{code.value} {meaning(code, NO_STATE)}",
-            )
-            for (name, code), jobs in kinds.most_common()
-        ]
+        return self.tally.lines()
 
     def warnings(self, options: PlanOptions) -> Iterator[str]:
         """What to know before confirming, in whole sentences; plain text."""
         if self.refusal:
             yield self.refusal
-        elif jobs := self.expected(options):
+            return
+        if jobs := self.expected(options):
             are, them = ("job is", "it") if jobs == 1 else ("jobs are", "them")
             yield f"{count(jobs)} {are} in no state: no worker would ever run {them}."
+        yield from self.tally.consequences(children_too=False)
+        yield from self.tally.without_undo(too=self.without_undo)
+        yield from self.tally.staying()
 
     def action(self, client: Client, options: PlanOptions) -> RemoveStray:
         """Returns the action, with a writer of its own."""
-        picked = [Picked(row.id, NEVER if row.score is None else row.score) for row in self.rows]
+        picked = [one.picked for one in self.predictions]
         return RemoveStray(
             client, RemoveWriter(client), self.queue, picked, without_undo=self.without_undo
         )
-
-
-def _code(row: Row) -> Code:
-    if row.score is not None:
-        return Code.DONE
-    return Code.NO_SUCH_JOB if row.missing else Code.NOT_IN_STATE
 
 
 async def make_stray_plan(
@@ -192,10 +180,17 @@ async def make_stray_plan(
 ) -> StrayPlan:
     """Reads the jobs, and predicts what their removal would do.
 
-    Costs what `NoState.rows` costs for each 250 of them.
+    Costs what `NoState.rows` and `read_hanging` cost for each 250 of them.
     """
     [status] = await read_status(client, [queue])
-    ids, rows = list(dict.fromkeys(ids)), list[Row]()
+    ids, found = list(dict.fromkeys(ids)), list[Prediction]()
     for start in range(0, len(ids), _AT_ONCE):
-        rows += await NoState(client, queue).rows(ids[start : start + _AT_ONCE])
-    return StrayPlan(status=status, rows=rows, without_undo=without_undo)
+        rows = await NoState(client, queue).rows(ids[start : start + _AT_ONCE])
+        strays = [row.id for row in rows if row.score is not None]
+        hanging = dict(zip(strays, await read_hanging(client, queue, None, strays), strict=True))
+        found += [predict(row, hanging.get(row.id, Hanging()), status) for row in rows]
+    tally = PredictionTally(None)
+    tally.add(found)
+    return StrayPlan(
+        status=status, predictions=tuple(found), tally=tally, without_undo=without_undo
+    )
