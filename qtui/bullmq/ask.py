@@ -130,6 +130,9 @@ async def ask_one(client: Client, *command: str | int, node: ClusterNode | None 
         redis.exceptions.ConnectionError, TimeoutError: as `ask`.
         redis.exceptions.RedisError: the server refused the command.
     """
+    if isinstance(client, Single):
+        [reply] = await ask(client, [command])
+        return unrefused(reply)
     with conditions_named():
         if node is None:
             return cast("Reply", await client.execute_command(*command))

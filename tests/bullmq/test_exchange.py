@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from qtui.bullmq.ask import Command, ask
@@ -69,6 +71,21 @@ async def test_the_replies_are_those_of_redis_py(single: Single) -> None:
 
 def _comparable(reply: object) -> object:
     return (type(reply), str(reply)) if isinstance(reply, RedisError) else reply
+
+
+async def test_the_same_read_of_many_keys_is_sent_as_redis_py_sends_it(single: Single) -> None:
+    keys: list[Any] = ["1", "2", "\udcff", "", "ü", "3\r\n", 4, 5.5, b"6", "7"]
+    commands: list[Command] = [
+        *(("HMGET", key, "name", "\udcff", 1) for key in keys),
+        *(("HMGET", key, "name", "data") for key in keys),
+        *(("hmget", key, "name", "data") for key in keys),
+        *((" OBJECT  ENCODING ", key) for key in keys),
+        *(("GET", key) for key in keys),
+        *(("PING",) for _ in keys),
+    ]
+    link = single.connection_pool.make_connection()
+    each = [b"".join(AbstractConnection.pack_command(link, *command)) for command in commands]
+    assert b"".join(link.pack_commands(commands)) == b"".join(each)
 
 
 async def test_a_refusal_stands_in_its_place(any_server: EmbeddedServer, single: Single) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import pytest
 from redis.asyncio import Redis
 
+from qtui.bullmq.connection.client import Client
 from qtui.bullmq.flow.fields import HEAVY, STEP
 from qtui.bullmq.model import JobState
 from qtui.bullmq.new_job.editable import EDIT_FIELDS
@@ -144,13 +145,13 @@ async def test_what_others_remove_meanwhile_hides_no_job_that_stays(
     assert set(ids) - set(theirs) <= set(found) <= set(ids)
 
 
-async def test_large_values_are_read_few_at_a_time(client: Redis) -> None:
+async def test_large_values_are_read_few_at_a_time(any_client: Redis, ours: Client) -> None:
     ids = await raw_failed(
-        client, map(str, range(120)), change=lambda _: {"stacktrace": "x" * 100_000}
+        any_client, map(str, range(120)), change=lambda _: {"stacktrace": "x" * 100_000}
     )
-    selection = await query(client, QUEUE, FAILED)
-    sizes = [len(page) async for page in read_snapshots(client, selection)]
+    selection = await query(ours, QUEUE, FAILED)
+    sizes = [len(page) async for page in read_snapshots(ours, selection)]
     assert sum(sizes) == 120
     # The first could not know.
     assert max(sizes[1:]) * 100_000 <= HEAVY
-    assert names(await read_all(client)) == ids
+    assert names(await read_all(any_client)) == ids

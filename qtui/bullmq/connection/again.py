@@ -90,11 +90,13 @@ class Single(Redis):
             replies = await link.exchange(commands)
         finally:
             await pool.release(link)
-        shapers = self.response_callbacks
-        for at, command in enumerate(commands):
-            shape = shapers.get(str(command[0]))
-            if shape is not None and not isinstance(replies[at], ResponseError):
-                replies[at] = shape(replies[at])
+        names = [str(command[0]) for command in commands]
+        shapers = {name: self.response_callbacks.get(name) for name in set(names)}
+        if any(shapers.values()):
+            for at, name in enumerate(names):
+                shape = shapers[name]
+                if shape is not None and not isinstance(replies[at], ResponseError):
+                    replies[at] = shape(replies[at])
         return replies
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:

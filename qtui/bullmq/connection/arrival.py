@@ -30,31 +30,40 @@ class ReplyTooLarge(RedisError):
         super().__init__(f"the reply is larger than {octets:,} bytes")
 
 
-class _Allowance:
+class Allowance:
+    """How many bytes of replies may come, and how many have."""
+
     def __init__(self, octets: int) -> None:
-        self._octets = self._left = octets
+        self.taken = 0
+        self._octets = octets
 
     def take(self, octets: int) -> None:
-        self._left -= octets
-        if self._left < 0:
+        """Counts bytes that have come.
+
+        Raises:
+            ReplyTooLarge: they are more than may come.
+        """
+        self.taken += octets
+        if self.taken > self._octets:
             raise ReplyTooLarge(self._octets)
 
 
-_ALLOWANCE: Final[ContextVar[_Allowance | None]] = ContextVar("allowance", default=None)
+_ALLOWANCE: Final[ContextVar[Allowance | None]] = ContextVar("allowance", default=None)
 
 
 @contextmanager
-def at_most(octets: int = BEARABLE) -> Iterator[None]:
-    """Limits the bytes of all replies that are read inside this context, together.
+def at_most(octets: int = BEARABLE) -> Iterator[Allowance]:
+    """Limits the bytes of all replies that are read inside this context, together; counts them.
 
     Tasks started inside count too.
 
     Raises:
-        TooLarge: the replies exceed the limit.
+        ReplyTooLarge: the replies exceed the limit.
     """
-    token = _ALLOWANCE.set(_Allowance(octets))
+    allowance = Allowance(octets)
+    token = _ALLOWANCE.set(allowance)
     try:
-        yield
+        yield allowance
     finally:
         _ALLOWANCE.reset(token)
 

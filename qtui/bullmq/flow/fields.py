@@ -7,11 +7,11 @@ has to turn each value into one of Lua's and back.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
-from itertools import chain
 from typing import Final, TypeAlias
 
-from qtui.bullmq.connection.arrival import ReplyTooLarge, at_most
+from qtui.bullmq.connection.arrival import BEARABLE, ReplyTooLarge, at_most
 from qtui.bullmq.connection.client import Client, slots_of
 from qtui.bullmq.flow.held import read_held
 from qtui.bullmq.keys import QueueKey
@@ -23,7 +23,7 @@ STEP: Final = 200
 _FIRST_STEP: Final = 20
 
 HEAVY: Final = 600_000
-"""Characters of values above which the next round trip is for fewer jobs."""
+"""Bytes of a reply above which the next round trip is for fewer jobs."""
 
 Values: TypeAlias = Sequence[str | None]
 """The values of one job's fields, None for each that is absent."""
@@ -62,26 +62,28 @@ class Fields:
         """
         some = next(by_weight(ids[: self._step]), ())
         jobs = list(map(self._queue.job, some))
-        found = await self._read(jobs)
-        weight = sum(map(len, filter(None, chain.from_iterable(found))))
-        if weight > HEAVY:
-            self._step = max(1, len(found) * HEAVY // weight)
-        elif len(found) == self._step and weight < HEAVY // 2:
+        found, octets = await self._read(jobs)
+        if octets > HEAVY:
+            self._step = max(1, len(found) * HEAVY // octets)
+        elif len(found) == self._step and octets < HEAVY // 2:
             self._step = min(STEP, 2 * self._step)
         if self._parent is None:
             return found
         families = await self._families(jobs, [values[self._parent] for values in found])
         return [[*values, family] for values, family in zip(found, families, strict=True)]
 
-    async def _read(self, jobs: Sequence[str]) -> list[Values]:
-        while self._step > 1:
+    async def _read(self, jobs: Sequence[str]) -> tuple[list[Values], int]:
+        """The values of the first jobs, and the bytes in which they came."""
+        while True:
+            # A single job is read however large it is.
+            most = BEARABLE if self._step > 1 else sys.maxsize
             try:
-                with at_most():
-                    return await read_whole(self._client, jobs[: self._step], self._names)
+                with at_most(most) as reply:
+                    found = await read_whole(self._client, jobs[: self._step], self._names)
             except ReplyTooLarge:
-                self._step //= 4
-        self._step = 1
-        return await read_whole(self._client, jobs[:1], self._names)
+                self._step = max(1, self._step // 4)
+            else:
+                return found, reply.taken
 
     async def _families(
         self, jobs: Sequence[str], parents: Sequence[str | None]
