@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qtui.bullmq.codes import Code, Result
-from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection, snapshot_lines
+from qtui.bullmq.writers.batch import Picked
+from qtui.operations.journal.lines import (
+    Header,
+    Snapshot,
+    WrittenSelection,
+    column_lines,
+    record,
+    snapshot_lines,
+    with_texts,
+)
 from qtui.operations.journal.reading import JournalError, read_lines, rebuilt, summary
 from qtui.operations.journal.texts import Texts, whole
 from qtui.operations.journal.writing import Journal
@@ -58,6 +67,47 @@ def test_a_text_comes_back_as_it_was(written: list[str]) -> None:
     shortened = [texts.shorten(text) for text in written * 2]
     defined = texts.undefined()
     assert [whole(json.loads(json.dumps(one)), defined) for one in shortened] == written * 2
+
+
+_FIELDS = ("name", "stacktrace", "failedReason", "returnvalue")
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.text(max_size=5),
+            st.one_of(st.none(), st.floats()),
+            st.tuples(*(st.one_of(st.none(), _STACKS, st.text(max_size=200)) for _ in _FIELDS)),
+            st.one_of(st.none(), st.dictionaries(st.text(max_size=3), st.text(max_size=3))),
+        ),
+        max_size=5,
+    ),
+    st.booleans(),
+)
+def test_jobs_side_by_side_are_written_as_one_by_one(
+    jobs: list[tuple[str, float | None, tuple[str | None, ...], dict[str, str] | None]],
+    shorten: bool,
+) -> None:
+    picked = [Picked(job_id, score) for job_id, score, _, _ in jobs]
+    columns = {name: [one[2][at] for one in jobs] for at, name in enumerate(_FIELDS)}
+    families = [family for *_, family in jobs]
+    each = [
+        Snapshot(
+            job_id,
+            score,
+            {name: value for name, value in zip(_FIELDS, values, strict=True) if value is not None},
+            family=family,
+        )
+        for job_id, score, values, family in jobs
+    ]
+    texts = Texts() if shorten else None
+    lines = column_lines(picked, columns, families, texts)
+    defined = {} if texts is None else texts.undefined()
+    found = [record(line) or {} for line in lines.splitlines(keepends=True)]
+    assert [with_texts(one, defined) for one in found] == [
+        record(line) for line in snapshot_lines(each).splitlines(keepends=True)
+    ]
+    assert shorten or lines == snapshot_lines(each)
 
 
 def test_a_journal_of_jobs_that_failed_alike_is_a_fraction(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import repeat
 from typing import Final, NamedTuple, TypeAlias
 
 import orjson
@@ -223,15 +224,56 @@ def snapshot_lines(jobs: Iterable[Snapshot], texts: Texts | None = None) -> byte
     return _lines(found)
 
 
+def column_lines(
+    picked: Sequence[Picked],
+    columns: Mapping[str, Sequence[str | None]],
+    families: Iterable[Mapping[str, str] | None],
+    texts: Texts | None = None,
+) -> bytes:
+    """As `snapshot_lines` of jobs that are read side by side, in half of its time.
+
+    Args:
+        picked: the jobs.
+        columns: by name of a field its value of each job, None where it has none.
+        families: see `Snapshot.family`.
+        texts: as for `snapshot_lines`.
+    """
+    rows = _rows(len(picked), columns, texts)
+    jobs = zip(picked, rows, families, strict=True)
+    return _lines([_job(one.job_id, one.score, row, "", family) for one, row, family in jobs])
+
+
+def _rows(
+    jobs: int, columns: Mapping[str, Sequence[str | None]], texts: Texts | None
+) -> Iterable[Mapping[str, object]]:
+    """The fields of each job that exist; texts that repeat are shortened."""
+    missing = {name: column.count(None) for name, column in columns.items()}
+    found: dict[str, Sequence[object]] = {
+        name: column for name, column in columns.items() if missing[name] < jobs
+    }
+    names = tuple(found)
+    if texts is not None:
+        for name in REPEATED_FIELDS:
+            if name in found:
+                found[name] = [one and texts.shorten(one) for one in columns[name]]
+    rows = zip(*found.values(), strict=True) if found else repeat((), jobs)
+    if not any(missing[name] for name in names):  # most jobs are alike
+        return [dict(zip(names, row, strict=True)) for row in rows]
+    return [
+        {name: value for name, value in zip(names, row, strict=True) if value is not None}
+        for row in rows
+    ]
+
+
 def _job(
     job_id: str,
     score: float | None,
     fields: Mapping[str, object],
-    state: str,
-    family: Mapping[str, str] | None,
-    place: str,
-    becomes: Mapping[str, str] | None,
-    whole_job: Mapping[str, object] | None,
+    state: str = "",
+    family: Mapping[str, str] | None = None,
+    place: str = "",
+    becomes: Mapping[str, str] | None = None,
+    whole_job: Mapping[str, object] | None = None,
 ) -> JournalLine:
     found: JournalLine = {"type": "job", "id": job_id}
     if score is not None:

@@ -18,6 +18,7 @@ from qtui.bullmq.reads.scripted.wholes import Raw, Wholes
 from qtui.bullmq.writers.batch import Picked
 from qtui.bullmq.writers.remove import Below
 from qtui.operations.journal.lines import Snapshot
+from qtui.operations.supply.snapshots import Wiped
 
 _WHY, _REST, _BELOW, _FIELDS = range(4)
 """The values of a job: why it can't be read whole, or None; what else there is and the jobs below
@@ -30,7 +31,7 @@ order in which they are removed after it, as `Whole.members`; each only if there
 
 
 @dataclass(frozen=True, slots=True)
-class WipedJobs:
+class WipedJobs(Wiped):
     """What a removal wipes, see `qtui.operations.supply.snapshots.Wiped`."""
 
     state: JobState | None

@@ -29,7 +29,7 @@ from qtui.operations.planning.plan import Plan, Resets
 from qtui.operations.retry.retry import Retry
 from qtui.operations.supply.picked import PickedJobs
 from qtui.operations.supply.selection import Query
-from qtui.operations.supply.snapshots import RETRY_WIPES, JobReader
+from qtui.operations.supply.snapshots import RETRY_WIPES, JobReader, Wiped
 from qtui.operations.supply.supply import Before
 from qtui.verbs import Verb
 
@@ -41,7 +41,7 @@ KIND: Final = "queries"
 
 
 @dataclass(frozen=True, slots=True)
-class _Keyed:
+class _Keyed(Wiped):
     """What a retry wipes, written down under the job's full key."""
 
     queue: QueueKey
@@ -52,7 +52,16 @@ class _Keyed:
 
     def snapshot(self, pick: Picked, values: Values) -> Snapshot:
         """Returns a job as the journal keeps it."""
-        return RETRY_WIPES.snapshot(pick, values)._replace(id=self.queue.job(pick.job_id))
+        return RETRY_WIPES.snapshot(self._named(pick), values)
+
+    def lines(
+        self, picks: Sequence[Picked], values: Sequence[Values], texts: Texts | None
+    ) -> bytes:
+        """Returns the same for many jobs, side by side."""
+        return RETRY_WIPES.lines(list(map(self._named, picks)), values, texts)
+
+    def _named(self, pick: Picked) -> Picked:
+        return pick._replace(job_id=self.queue.job(pick.job_id))
 
 
 class QueueRetry(Retry):
