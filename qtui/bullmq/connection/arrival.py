@@ -23,6 +23,10 @@ BEARABLE: Final = 10_000_000
 """Bytes of replies that a list may read at a time; in Python they take some four times that."""
 
 
+_MOVED: Final = 0.05
+"""Seconds by which a time-out is moved at least."""
+
+
 class ReplyTooLarge(RedisError):
     """A reply exceeds the reader's limit; nothing is wrong with the server or the connection."""
 
@@ -117,5 +121,9 @@ class Patient(_AsyncHiredisParser):
     def _wait_on(self) -> None:
         """Waits for more bytes; the time-out starts anew with each that comes."""
         timeout, seconds = self._link._active_read_timeout, self._link.socket_timeout
-        if timeout is not None and seconds is not None and not timeout.expired():
-            timeout.reschedule(asyncio.get_running_loop().time() + seconds)
+        if timeout is None or seconds is None or timeout.expired():
+            return
+        then, now = timeout.when(), asyncio.get_running_loop().time()
+        # To move it takes longer than the rest of what a chunk takes.
+        if then is None or now + seconds - then > _MOVED:
+            timeout.reschedule(now + seconds)

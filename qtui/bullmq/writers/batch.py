@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Final, NamedTuple
 
 from qtui.bullmq.codes import Code, Result
@@ -57,10 +58,15 @@ def check_size(jobs: Sequence[Picked]) -> None:
 
 def results_of(ids: Sequence[str], reply: Sequence[str | int]) -> list[Result]:
     """Returns the results in a script's reply: a note, then a code and a detail for each job."""
-    done = Code.DONE
+    codes, details = reply[1::2], map(str, reply[2::2])
+    if codes.count(1) == len(codes):  # nearly always
+        alike = zip(
+            ids, repeat(Code.DONE, len(codes)), details, repeat("", len(codes)), strict=True
+        )
+        return list(map(Result._make, alike))
     return [
-        Result(job_id, done, str(detail))
+        Result(job_id, Code.DONE, detail)
         if code == 1
-        else Result(job_id, Code(int(code)), error=str(detail))
-        for job_id, code, detail in zip(ids, reply[1::2], reply[2::2], strict=True)
+        else Result(job_id, Code(int(code)), error=detail)
+        for job_id, code, detail in zip(ids, codes, details, strict=True)
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from operator import attrgetter
 from typing import Final
 
@@ -51,8 +52,8 @@ class RetryWriter:
         arguments = [queue.key(""), state.key, flag(reset_attempts_made)]
         arguments.append(flag(reset_attempts_started))
         arguments.append(flag(any(map(_AFTER_CHILDREN, jobs))))
-        for job in jobs:
-            arguments += (job.job_id, pin(job.score))
-        reply = await self._retry.call(queue.script_keys(), arguments)
         ids = [job.job_id for job in jobs]
+        pins = [pin(job.score) for job in jobs]
+        arguments += chain.from_iterable(zip(ids, pins, strict=True))
+        reply = await self._retry.call(queue.script_keys(), arguments)
         return Batch(results_of(ids, reply[:-1]), str(reply[0]), int(reply[-1]) / 1e6)

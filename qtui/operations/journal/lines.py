@@ -255,7 +255,11 @@ def _rows(
     if texts is not None:
         for name in REPEATED_FIELDS:
             if name in found:
-                found[name] = [one and texts.shorten(one) for one in columns[name]]
+                column = columns[name]
+                found[name] = [
+                    texts.shorten(one) if one is not None and len(one) >= SHORTENED else one
+                    for one in column
+                ]
     rows = zip(*found.values(), strict=True) if found else repeat((), jobs)
     if not any(missing[name] for name in names):  # most jobs are alike
         return [dict(zip(names, row, strict=True)) for row in rows]

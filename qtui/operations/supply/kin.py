@@ -108,8 +108,9 @@ class Held:
 
     def take(self, picks: Iterable[Picked]) -> None:
         """Drops jobs that are being sent."""
-        for one in picks:
-            self._held.pop(one.job_id, None)
+        if self._held:
+            for one in picks:
+                self._held.pop(one.job_id, None)
 
     def next(self) -> Sequence[Picked]:
         """Returns the next generation, empty at the end. Call it when all other jobs were sent.
