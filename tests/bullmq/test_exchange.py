@@ -86,6 +86,8 @@ async def test_the_same_read_of_many_keys_is_sent_as_redis_py_sends_it(single: S
     link = single.connection_pool.make_connection()
     each = [b"".join(AbstractConnection.pack_command(link, *command)) for command in commands]
     assert b"".join(link.pack_commands(commands)) == b"".join(each)
+    *_, third_last, _, _, last = link.pack_commands(commands[len(keys) : 2 * len(keys)])
+    assert last is third_last, "the other words are packed once"
 
 
 async def test_a_refusal_stands_in_its_place(any_server: EmbeddedServer, single: Single) -> None:
