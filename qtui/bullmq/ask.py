@@ -182,6 +182,15 @@ def scores(reply: Reply) -> dict[str, float | None]:
     return {str(parts[at]): score(parts[at + 1]) for at in range(0, len(parts) - 1, 2)}
 
 
+def fields_of(reply: object) -> dict[str, str] | None:
+    """Returns a hash by field from a reply to HGETALL, of either protocol; None if refused."""
+    if isinstance(reply, dict):
+        return cast("dict[str, str]", reply)
+    if not isinstance(reply, list):
+        return None
+    return dict(zip(reply[::2], reply[1::2], strict=True))
+
+
 def present(replies: Sequence[str | None]) -> list[str]:
     """Returns the elements that are not None."""
     return [reply for reply in replies if reply is not None]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import redis
 
+from qtui.demo.server import EmbeddedServer
 from tests.bullmq.topologies import PASSWORD, Process, Topologies, Topology
 
 
@@ -11,6 +13,14 @@ from tests.bullmq.topologies import PASSWORD, Process, Topologies, Topology
 def topology(topologies: Topologies, request: pytest.FixtureRequest) -> Topology:
     """An empty arrangement; the test runs once on each."""
     return topologies.get(request.param)
+
+
+@pytest.fixture
+def plain(server: EmbeddedServer) -> redis.Redis:
+    """A client to `server` that waits."""
+    return redis.Redis(
+        unix_socket_path=server.path, decode_responses=True, encoding_errors="surrogateescape"
+    )
 
 
 @pytest.fixture

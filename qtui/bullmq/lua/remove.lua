@@ -15,7 +15,8 @@
   KEYS   the queue's keys, in the order of SUFFIXES; then, for a cluster, keys of other queues
   ARGV   1 base key and a colon   2 suffix of the state's key: failed, wait, …; "" for jobs with a
          hash that no state holds (in a long list only the ends are looked at)   3 number of jobs
-         4 how many members of a list were between its tail and the first job when it was read
+         4 in a list how many members were between its tail and each of the jobs when it was read,
+           separated by blanks; may be shorter, or empty
          then for each job its id, and its pin ("" for any): its score in a sorted set, or in a list
          or in no state its stamp (lua/parts/pins.lua)
          then for each job below one of them: the position of that job, base key and colon, suffix
@@ -43,7 +44,9 @@
 -- part: jobkeys
 -- part: lastchild
 -- part: iteration
-local base, state, number, near = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local base, state, number = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local seenAt = {}
+for place in string.gmatch(ARGV[4], "%d+") do seenAt[#seenAt + 1] = tonumber(place) end
 local FIRST_JOB, ARGUMENTS_BELOW = 5, 5
 
 local key = bySuffix(KEYS)
@@ -158,12 +161,15 @@ end
 -- those that have run since are not sought, as they may be anywhere.
 local function placesIn(group)
   if group.state == "" then return placesNowhere(group) end
-  local ids = {}
+  local ids, hints = {}, {}
   for _, job in ipairs(group.jobs) do
     local sought = job.fields and (not group.isList or isPicked(job, job.stamp))
-    if sought then ids[#ids + 1] = job.id end
+    if sought then
+      ids[#ids + 1] = job.id
+      hints[#ids] = job.place <= number and seenAt[job.place] or 0
+    end
   end
-  if group.isList then return placesOf(group.key, ids, near) end
+  if group.isList then return placesOf(group.key, ids, hints) end
   local found, scores = {}, scoresOf(group.key, ids)
   for index, id in ipairs(ids) do found[id] = scores[index] end
   return found
@@ -200,32 +206,32 @@ end
 
 -- Writing --------------------------------------------------------------------------------------
 
--- Finds the jobs of a list again if a parent that was released has moved them: it may have been
--- pushed to the same list, or the list renamed for it (see keepFromResume).
+-- Finds the jobs of a list again where a parent was released: it may have been pushed to the same
+-- list, or the list renamed for it (see keepFromResume).
 local function findAgain(group, going)
-  local moved = false
-  for _, id in ipairs(going) do
-    moved = moved or redis.call("LINDEX", group.key, -group.places[id] - 1) ~= id
-  end
-  if not moved then return nil end
   local other = group.state == "wait" and group.base .. "paused" or group.key
   if redis.call("EXISTS", group.key) == 0 then group.key = other end
-  group.places = placesOf(group.key, going, near)
+  local hints = {}
+  for index, id in ipairs(going) do hints[index] = group.places[id] end
+  group.places = placesOf(group.key, going, hints)
   for _, id in ipairs(going) do
     if not group.places[id] then return id .. " has moved" end
   end
   return nil
 end
 
--- Takes jobs out of a list in one pass: each is written over by what no list holds, and all of that
--- is removed from the nearer end.
+-- Takes jobs out of a list: cuts them off where they are all that is at its tail. Else in one pass:
+-- each is written over by what no list holds, and all of that is removed from the nearer end.
 local function takeOutOfList(group, going)
-  local nothing = "\0" .. redis.sha1hex(group.key .. began .. table.concat(going, " "))
   local nearest, farthest = math.huge, 0
-  for index, id in ipairs(going) do
+  for _, id in ipairs(going) do
     local place = group.places[id]
     nearest, farthest = math.min(nearest, place), math.max(farthest, place)
-    local refused = refusal("LSET", group.key, -place - 1, nothing)
+  end
+  if farthest < #going then return refusal("LTRIM", group.key, 0, -#going - 1) end
+  local nothing = "\0" .. redis.sha1hex(group.key .. began .. table.concat(going, " "))
+  for index, id in ipairs(going) do
+    local refused = refusal("LSET", group.key, -group.places[id] - 1, nothing)
     if refused then
       for before = 1, index - 1 do
         redis.pcall("LSET", group.key, -group.places[going[before]] - 1, going[before])
@@ -237,13 +243,13 @@ local function takeOutOfList(group, going)
   return refusal("LREM", group.key, fromTail and -#going or #going, nothing)
 end
 
-local function takeOut(group, going)
+local function takeOut(group, going, anyReleased)
   if group.state == "" then return nil end
   if not group.isList then return refusal("ZREM", group.key, unpack(going)) end
-  local moved = findAgain(group, going)
+  local moved = anyReleased and findAgain(group, going)
   if moved then return moved end
   if not takeOutOfList(group, going) then return nil end
-  for _, id in ipairs(going) do -- an ACL may forbid LSET
+  for _, id in ipairs(going) do -- an ACL may forbid LSET or LTRIM
     local refused = refusal("LREM", group.key, -1, id)
     if refused then return refused end
   end
@@ -322,6 +328,7 @@ for _, job in ipairs(jobs) do
   if not codes[job.place] then going[job.name] = true end
 end
 
+local anyReleased = false
 for _, job in ipairs(jobs) do
   keepWith(job)
   if not codes[job.place] then
@@ -331,7 +338,8 @@ for _, job in ipairs(jobs) do
       if refused then
         codes[job.place], details[job.place], kept[job.root] = 0, refused, job
       elseif runs then
-        job.released, details[job.place] = true, "released " .. job.parent.name
+        anyReleased, job.released = true, true
+        details[job.place] = "released " .. job.parent.name
       end
     end
   end
@@ -342,7 +350,7 @@ for _, group in ipairs(groups) do
   for _, job in ipairs(group.jobs) do
     if not codes[job.place] then ids[#ids + 1] = job.id end
   end
-  local refused = #ids > 0 and takeOut(group, ids)
+  local refused = #ids > 0 and takeOut(group, ids, anyReleased)
   for _, job in ipairs(group.jobs) do
     if refused and not codes[job.place] then codes[job.place], details[job.place] = 0, refused end
   end

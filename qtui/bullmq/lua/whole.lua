@@ -1,19 +1,18 @@
 --[[
   Reads whole jobs: all that a removal takes away, so that lua/restore.lua can put it back. Writes
-  nothing.
+  nothing. Jobs that are but a hash are read without it (qtui.bullmq.reads.scripted.wholes).
 
   KEYS   any key of the queue, by which a cluster finds the node
   ARGV   1 base key and a colon   2 suffix of the state's key, or "" to look for each job's state
          3 most characters of one job   4 characters after which it stops
-         5 how many members of the list were between its tail and the first of the jobs
          then the ids
   Reply  for each job its state's key and, if that was looked for, its score there, else "", its fields and values, and names
          and values of all else, or nil instead of these; or in place of all that in words why it
          can't be read whole. Fewer than the ids if the values are large, but at least one. A job
          without a hash has no fields.
          What else there is: `logs`, `dependencies`, `processed`, `failed`, `unsuccessful` as those
-         keys hold them; in a list `ahead` and `behind`, the ids beside it towards the tail and the
-         head, and `index`, how many are ahead; `paused` if the queue is; `turn`, its score in
+         keys hold them; in a list, if the state was looked for, `ahead` and `behind`, the ids beside
+         it towards the tail and the head, and `index`, how many are ahead; `paused` if the queue is; `turn`, its score in
          `priority` (1.x to 3.x); `waits`, if its parent waits for it, with the parent's score in
          `waiting-children` or ""; `held`, if it holds its deduplication, with the time in ms at
          which that ends or "", and `proto`, the fields of the job that waits for that.
@@ -26,8 +25,7 @@
 -- part: neighbours
 local base, given = ARGV[1], ARGV[2]
 local MOST, STOP = tonumber(ARGV[3]), tonumber(ARGV[4])
-local NEAR = tonumber(ARGV[5])
-local FIRST_ID = 6
+local FIRST_ID = 5
 
 local LISTS = { wait = true, paused = true, active = true }
 local SETS = { "completed", "failed", "delayed", "prioritized", "waiting-children" }
@@ -48,39 +46,32 @@ local function sizeOf(values)
   return size
 end
 
--- Where jobs are in lists: by the list's key and id the place, and the ids beside it.
-local inLists = {}
-
-local function lookInList(list, ids)
-  local places = {}
-  inLists[list] = places
-  placesOf(list, ids, NEAR, function(id, place, ahead, behind)
-    places[id] = { place = place, ahead = ahead, behind = behind }
-  end)
-end
-
--- The state of a job, and its score or place there.
+-- The state of a job, and its score there; in a list the place.
 local function stateOf(id)
   for _, state in ipairs(SETS) do
     local score = redis.pcall("ZSCORE", base .. state, id)
     if type(score) == "string" then return state, score end
   end
   for state in pairs(LISTS) do
-    lookInList(base .. state, { id })
-    if inLists[base .. state][id] then return state, "" end
+    local place = placesOf(base .. state, { id }, {})[id]
+    if place then return state, "", place end
   end
   return "", ""
 end
 
-local function addPlace(rest, at)
+local function addPlace(rest, list, place)
+  local beside = {
+    ahead = place > 0 and redis.call("LINDEX", list, -place),
+    behind = redis.call("LINDEX", list, -place - 2),
+  }
   for _, name in ipairs({ "ahead", "behind" }) do
-    if at[name] then
+    if beside[name] then
       rest[#rest + 1] = name
-      rest[#rest + 1] = at[name]
+      rest[#rest + 1] = beside[name]
     end
   end
   rest[#rest + 1] = "index"
-  rest[#rest + 1] = at.place
+  rest[#rest + 1] = place
 end
 
 -- Adds what is in the keys beside the hash: its size, and in words why it can't be read.
@@ -154,12 +145,11 @@ local function read(id)
     if TELLING[field] then seen[field] = value end
   end
   local parentKey, parent, deduplication = seen.parentKey, seen.parent, seen.deid
-  local state, score = given, ""
+  local state, score, place = given, "", nil
   if state == "" then
-    state, score = stateOf(id)
+    state, score, place = stateOf(id)
   end
-  local at = LISTS[state] and inLists[base .. state][id]
-  if at then addPlace(rest, at) end
+  if place then addPlace(rest, base .. state, place) end
   local more
   more, why = addBeside(rest, name)
   if why then return why, 0 end
@@ -179,12 +169,6 @@ local function read(id)
   end
   if deduplication then addDeduplication(rest, id, deduplication) end
   return { state, score, fields, #rest > 0 and rest }, size + more
-end
-
-if LISTS[given] then
-  local ids = {}
-  for index = FIRST_ID, #ARGV do ids[#ids + 1] = ARGV[index] end
-  lookInList(base .. given, ids)
 end
 
 local found, total = {}, 0

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from qtui.bullmq.ask import Reply, ask_all, number, present, score, texts
+from qtui.bullmq.ask import ask_all, fields_of, number, present, score, texts
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
@@ -117,7 +117,8 @@ async def read_state(
     if one is None:
         return SchedulerState(id=scheduler_id), None
     [definition] = await ask_all(client, [("HGETALL", queue.key(f"repeat:{scheduler_id}"))])
-    state = SchedulerState(id=scheduler_id, score=one.score, definition=_pairs(definition))
+    known = fields_of(definition) or {}
+    state = SchedulerState(id=scheduler_id, score=one.score, definition=known)
     if one.iteration is None or _has_started(one.iteration.place):
         return state, one
     whole = await _iteration(client, queue, one.iteration.id, one.iteration.place)
@@ -161,7 +162,7 @@ async def _iteration(
         id=job_id,
         place="" if place.state is None else place.state.key,
         score=written(at) if delayed else "",
-        fields=_pairs(fields),
+        fields=fields_of(fields) or {},
         logs=tuple(present(texts(lines))),
     )
 
@@ -169,7 +170,7 @@ async def _iteration(
 async def read_hash(client: Client, queue: QueueKey, job_id: str) -> dict[str, str]:
     """Returns a job's hash whole; empty if there is none. Costs one round trip."""
     [reply] = await ask_all(client, [("HGETALL", queue.job(job_id))])
-    return _pairs(reply)
+    return fields_of(reply) or {}
 
 
 async def read_score(client: Client, queue: QueueKey, scheduler_id: str) -> str:
@@ -182,11 +183,3 @@ async def taken_ids(client: Client, queue: QueueKey, ids: Sequence[str]) -> set[
     """Returns those of the ids that a job has. Costs one round trip, an EXISTS an id."""
     replies = await ask_all(client, [("EXISTS", queue.job(one)) for one in ids])
     return {one for one, reply in zip(ids, replies, strict=True) if reply == 1}
-
-
-def _pairs(reply: Reply) -> dict[str, str]:
-    """A hash from a reply, flat in RESP2, and a mapping in RESP3 or from the client."""
-    if isinstance(reply, dict):
-        return {str(name): str(value) for name, value in reply.items()}
-    parts = present(texts(reply))
-    return dict(zip(parts[::2], parts[1::2], strict=True))

@@ -41,7 +41,7 @@ class RemoveWriter:
         jobs: Sequence[Picked],
         below: Sequence[Below] = (),
         *,
-        near: int = 0,
+        places: Sequence[int] = (),
     ) -> Batch:
         """Removes jobs of one state, in one atomic step, and those below them that are named.
 
@@ -53,11 +53,11 @@ class RemoveWriter:
 
         Returns the results of ``jobs``, by id, then those of ``below``, by full key.
 
-        In a list the jobs are sought at the tail, where the oldest are, and before the place
-        ``near``, how many members were between the tail and the first of them when it was read.
+        In a list each job is sought at its place in ``places``, how many members were between the
+        tail and it when it was read, and nearer to the tail, where what left since has moved it.
 
         Costs about 10 µs of Redis's time a job, and in a list one pass from the nearer end to the
-        farthest of them: 1 ms for 100,000 members.
+        farthest of them, unless they are all that is at the tail: 1 ms for 100,000 members.
 
         Raises:
             ValueError: the batch is larger than LARGEST_BATCH.
@@ -69,7 +69,8 @@ class RemoveWriter:
         size = len(jobs) + len(below)
         if size > LARGEST_BATCH:
             raise ValueError(f"{size} jobs in one batch, at most {LARGEST_BATCH} are allowed")
-        arguments = [queue.key(""), state.key if state else "", str(len(jobs)), str(near)]
+        arguments = [queue.key(""), state.key if state else "", str(len(jobs))]
+        arguments.append(" ".join(map(str, places)))
         for job in jobs:
             arguments += (job.job_id, pin(job.score))
         for one in below:

@@ -18,7 +18,7 @@ from qtui.bullmq.writers.batch import Batch, Picked
 from qtui.bullmq.writers.remove import Below, RemoveWriter
 from qtui.operations.engine.action import Seen
 from qtui.operations.remove.reasons import NO_UNDO
-from qtui.operations.remove.wiped import WipedJobs, below_of, near_of, unread
+from qtui.operations.remove.wiped import WipedJobs, below_of, index_of, unread
 from qtui.operations.supply.picked import PickedAction, PlannedJobs
 from qtui.operations.supply.snapshots import SnapshotPage
 from qtui.operations.supply.supply import Before
@@ -90,8 +90,8 @@ class Remove(PickedAction):
         if self.children:
             for place, values in enumerate(page.values):
                 below += below_of(place, values)
-        near = near_of(page.values[0]) if self.state.is_list else 0
-        batch = await self.writer.remove(self.queue, self.state, page.picks, below, near=near)
+        places = list(map(index_of, page.values)) if self.state.is_list else ()
+        batch = await self.writer.remove(self.queue, self.state, page.picks, below, places=places)
         tops, others = batch.results[: len(page)], batch.results[len(page) :]
         pairs = zip(below, others, strict=True)
         gone = Counter(one.top for one, result in pairs if result.done)

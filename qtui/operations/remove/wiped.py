@@ -13,16 +13,24 @@ from qtui.bullmq.flow.family import Queues
 from qtui.bullmq.flow.fields import Values
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, JobState, row
-from qtui.bullmq.reads.scripted.whole import Unread, Whole, of_members, rest_of, score_text
+from qtui.bullmq.reads.scripted.list_places import ListPlace
+from qtui.bullmq.reads.scripted.whole import (
+    Unread,
+    Whole,
+    of_members,
+    place_parts,
+    rest_of,
+    score_text,
+)
 from qtui.bullmq.reads.scripted.wholes import Raw, Wholes
 from qtui.bullmq.writers.batch import Picked
 from qtui.bullmq.writers.remove import Below
 from qtui.operations.journal.lines import Snapshot
 from qtui.operations.supply.snapshots import Wiped
 
-_WHY, _REST, _BELOW, _FIELDS = range(4)
-"""The values of a job: why it can't be read whole, or None; what else there is and the jobs below
-it, as JSON, or None; then its fields, each name before its value."""
+_WHY, _INDEX, _AHEAD, _BEHIND, _REST, _BELOW, _FIELDS = range(7)
+"""The values of a job: why it can't be read whole, or None; its place in a list; what else there is
+and the jobs below it, as JSON, or None; then the names of its fields, and then their values."""
 
 REST: Final = "rest"
 BELOW: Final = "below"
@@ -48,11 +56,13 @@ class WipedJobs(Wiped):
         if values[_WHY] is not None:
             return Snapshot(pick.job_id, pick.score, {})
         fields = cast("list[str]", values[_FIELDS:])
-        pairs = zip(fields[::2], fields[1::2], strict=True)
+        names = len(fields) // 2
+        pairs = zip(fields[:names], fields[names:], strict=True)
         whole: dict[str, object] = {}
-        for name, place in ((REST, _REST), (BELOW, _BELOW)):
-            if (text := values[place]) is not None:
-                whole[name] = json.loads(text)
+        if rest := _rest_of(values):
+            whole[REST] = rest
+        if (below := values[_BELOW]) is not None:
+            whole[BELOW] = json.loads(below)
         return Snapshot(pick.job_id, pick.score, dict(pairs), whole=whole)
 
 
@@ -96,12 +106,29 @@ class WholeReader:
 
 def _values(job: Raw | Unread, below: Sequence[Whole] | Unread) -> Values:
     if isinstance(job, Unread):
-        return [str(job), None, None]
+        return _unreadable(job)
     if isinstance(below, Unread):
-        return [str(below), None, None]
+        return _unreadable(below)
+    place = (None,) * 3 if job.place is None else job.place
+    index, ahead, behind = place
     rest = json.dumps(job.rest) if job.rest else None
     members = json.dumps([one.members() for one in below]) if below else None
-    return [None, rest, members, *job.fields]
+    known = [None, index if index is None else str(index), ahead, behind, rest, members]
+    return [*known, *job.fields, *job.fields.values()]
+
+
+def _unreadable(why: Unread) -> Values:
+    return [str(why), *[None] * (_FIELDS - 1)]
+
+
+def _rest_of(values: Values) -> dict[str, object]:
+    """`Whole.rest`, decoded."""
+    rest, index = values[_REST], values[_INDEX]
+    more: dict[str, object] = {} if rest is None else json.loads(rest)
+    if index is None:
+        return more
+    place = ListPlace(int(index), values[_AHEAD], values[_BEHIND])
+    return {**place_parts(place), **more}
 
 
 def unread(values: Values) -> str:
@@ -109,11 +136,9 @@ def unread(values: Values) -> str:
     return values[_WHY] or ""
 
 
-def near_of(values: Values) -> int:
+def index_of(values: Values) -> int:
     """Returns how many members were between the tail of its list and a job; 0 if unknown."""
-    text = values[_REST]
-    found = json.loads(text).get("index") if text is not None else None
-    return int(found) if isinstance(found, str) else 0
+    return int(values[_INDEX] or 0)
 
 
 def below_of(top: int, values: Values) -> list[Below]:

@@ -18,7 +18,7 @@ from qtui.bullmq.writers.restore import LARGEST_CALL, WHY, RestoreWriter, weight
 from qtui.operations.journal.lines import Header, snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.remove.remove import CHILDREN
-from qtui.operations.remove.wiped import WipedJobs, below_of, near_of, removed_jobs
+from qtui.operations.remove.wiped import WipedJobs, below_of, index_of, removed_jobs
 from qtui.operations.supply.pins import pins_of
 from qtui.operations.supply.snapshots import SnapshotPage, read_picked
 from qtui.operations.undo.inverse import Deed, Expected, sender
@@ -210,7 +210,7 @@ class Reremove:
             lines += await page.lines(texts)
             if self._state is not None and self._state.is_list:
                 pairs = zip(page.picks, page.values, strict=True)
-                self._places |= {pick.job_id: near_of(values) for pick, values in pairs}
+                self._places |= {pick.job_id: index_of(values) for pick, values in pairs}
         return lines
 
     async def send(self, deeds: Sequence[Deed]) -> Batch:
@@ -221,8 +221,8 @@ class Reremove:
         if self._wiped.children:
             values = [one async for page in self._read(deeds) for one in page.values]
             below = [job for top, one in enumerate(values) for job in below_of(top, one)]
-        near, *_ = [self._places.pop(one.id, 0) for one in deeds]
-        batch = await writer.remove(self._queue, self._state, picks, below, near=near)
+        places = [self._places.pop(one.id, 0) for one in deeds]
+        batch = await writer.remove(self._queue, self._state, picks, below, places=places)
         return Batch(batch.results[: len(picks)], batch.note, batch.seconds)
 
     def _read(self, deeds: Sequence[Deed]) -> AsyncGenerator[SnapshotPage]:

@@ -7,63 +7,56 @@ local WINDOWS = 16 -- windows read before the whole list is
 local FEW = 2 -- jobs that are rather sought one by one
 
 -- How many members are between the tail of a list and each of the jobs, by id; a job that is not in
--- the list is not in the table. Takes the jobs to be near the tail, or near the place `hint`, which
--- was the first one's before others left; also calls `visit(id, place, ahead, behind)`, with
--- its neighbours towards tail and head, or nil at an end, where that is a function.
-local function placesOf(list, ids, hint, visit)
+-- the list is not in the table. `hints` says for each how many they were some time ago (0 where it
+-- says nothing): what left since moved the jobs nearer to the tail, most of them equally far.
+local function placesOf(list, ids, hints)
   local found, wanted, left = {}, {}, 0
   if typeOf(list) ~= "list" then return found end
   for _, id in ipairs(ids) do
     if not wanted[id] then wanted[id], left = true, left + 1 end
   end
-  local length = redis.call("LLEN", list)
-  hint = math.min(hint, length - 1) -- it may have become shorter than that
+  local length, windows = redis.call("LLEN", list), WINDOWS
 
-  local function neighbour(place)
-    return place >= 0 and place < length and redis.call("LINDEX", list, -place - 1) or nil
-  end
-
-  local function note(id, place, ahead, behind)
+  local function note(id, place)
     wanted[id], left, found[id] = nil, left - 1, place
-    if visit then visit(id, place, ahead or neighbour(place - 1), behind or neighbour(place + 1)) end
   end
 
-  -- Reads the window that begins at a place; whether some were there.
   local function look(first)
-    local before = left
-    if left == 0 or first >= length then return false end
     local members = redis.call("LRANGE", list, -first - WINDOW, -first - 1)
     for at = #members, 1, -1 do
-      if wanted[members[at]] then
-        note(members[at], first + #members - at, members[at + 1], members[at - 1])
+      if wanted[members[at]] then note(members[at], first + #members - at) end
+    end
+  end
+
+  -- Looks in windows, as long as there are any left: at the tail, then around a place.
+  local function seek(id, place)
+    place = math.min(place, length - 1)
+    local starts = { 0, place - WINDOW + 1, place + 1 }
+    for back = 2, 4 do starts[#starts + 1] = place - back * WINDOW + 1 end
+    for _, first in ipairs(starts) do
+      if not wanted[id] or windows == 0 then return end
+      if first > -WINDOW and first < length then
+        windows = windows - 1
+        look(math.max(0, first))
       end
     end
-    return left < before
   end
 
-  -- Reads windows from a place on, until all jobs are found, or `patience` of them held none.
-  local function sweep(first, step, patience)
-    local empty = 0
-    for _ = 1, WINDOWS do
-      if left == 0 or empty == patience or first >= length or first <= -WINDOW then return end
-      empty = look(math.max(0, first)) and 0 or empty + 1
-      first = first + step
+  local moved = 0
+  for index, id in ipairs(ids) do
+    local hint = hints[index] or 0
+    if wanted[id] then
+      local place = math.max(0, hint + moved)
+      if redis.call("LINDEX", list, -place - 1) == id then
+        note(id, place)
+      else
+        seek(id, place)
+      end
     end
-  end
-
-  if not look(0) and hint > 0 then
-    -- Those read after `hint` are above it; those before which others left are below.
-    if look(hint) then
-      sweep(hint - WINDOW, -WINDOW, 4)
-    else
-      sweep(hint + WINDOW, WINDOW, 2)
-      sweep(hint - WINDOW, -WINDOW, left < #ids and 4 or WINDOWS)
-    end
-    sweep(hint + WINDOW, WINDOW, 4)
-  else
-    sweep(WINDOW, WINDOW, 4)
+    if found[id] then moved = found[id] - hint end
   end
   if left == 0 then return found end
+
   local sought = {}
   for _, id in ipairs(ids) do
     if wanted[id] then sought[#sought + 1] = id end

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from qtui.bullmq.ask import Command, Reply, ask, items, number, present, text, texts
+from qtui.bullmq.ask import Command, ask, fields_of, number, present, text, texts
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import JobState
@@ -54,19 +54,11 @@ async def read_remains(client: Client, queue: QueueKey) -> Remains:
     hashes, times = replies[: len(names)], replies[len(names) : 2 * len(names)]
     locks = replies[2 * len(names) :]
     repeats = {
-        name: {**_fields(one), "next": str(at)}
+        name: {**(fields_of(one) or {}), "next": str(at)}
         for name, one, at in zip(names, hashes, times, strict=True)
     }
     locked = tuple(one for one, found in zip(ids, locks, strict=True) if found == 1)
-    return Remains(_fields(meta), number(schedulers) or 0, repeats, locked)
-
-
-def _fields(reply: Reply) -> dict[str, str]:
-    """A hash from a reply to HGETALL: flat in RESP2, a mapping in RESP3."""
-    if isinstance(reply, dict):
-        return {str(name): str(value) for name, value in reply.items()}
-    found = [text(one) or "" for one in items(reply)]
-    return dict(zip(found[::2], found[1::2], strict=False))
+    return Remains(fields_of(meta) or {}, number(schedulers) or 0, repeats, locked)
 
 
 class Family(NamedTuple):

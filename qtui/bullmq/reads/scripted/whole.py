@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, TypeAlias
 from qtui.bullmq.ask import exact
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
+from qtui.bullmq.reads.scripted.list_places import ListPlace
 
 Part: TypeAlias = "str | list[str] | dict[str, str]"
 """A text, the elements of a list or set, or a hash; a sorted set by member, with its scores."""
@@ -20,6 +21,9 @@ HASHES: Final = ("processed", "failed", "proto")
 SETS: Final = ("unsuccessful",)
 TEXTS: Final = ("ahead", "behind", "index", "paused", "turn", "waits", "held")
 """The names in `Whole.rest`; what they hold is in ``lua/whole.lua``."""
+
+BESIDE: Final = ("logs", "dependencies", "processed", "failed", "unsuccessful")
+"""What the keys beside a job's hash are called, behind its own key and a colon."""
 
 _CHILDREN: Final = ("processed", "failed", "unsuccessful", "dependencies")
 """In the order in which BullMQ's own removal goes through them (removeJobChildren)."""
@@ -98,6 +102,16 @@ def of_members(written: object) -> Whole | None:
         return None
     fields, rest = texts_of(written.get("fields")), rest_of(written.get("rest"))
     return Whole(QueueKey(base, prefix), job_id, found, score, fields, rest)
+
+
+def place_parts(place: ListPlace | None) -> dict[str, Part]:
+    """Returns a place in a list as `Whole.rest` has it."""
+    if place is None:
+        return {}
+    found: dict[str, Part] = {} if place.ahead is None else {"ahead": place.ahead}
+    if place.behind is not None:
+        found["behind"] = place.behind
+    return {**found, "index": str(place.from_tail)}
 
 
 def score_text(score: float | None) -> str:

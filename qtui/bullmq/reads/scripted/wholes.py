@@ -1,31 +1,53 @@
-"""Reads whole jobs in few commands, by a script."""
+"""Reads whole jobs in few commands: most are but a hash, what hangs on the others a script reads.
+
+An HGETALL and an EXISTS a job in one round trip take Redis a third of the time of the script, which
+has to turn each value into one of Lua's and back.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Final, NamedTuple, TypeAlias, cast
 
+from qtui.bullmq.ask import Command, ask, fields_of
+from qtui.bullmq.connection.arrival import ReplyTooLarge, at_most
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.hashes import by_weight
-from qtui.bullmq.reads.scripted.whole import HASHES, SETS, Part, Unread, Whole
+from qtui.bullmq.reads.scripted.list_places import ListPlace, ListPlaces
+from qtui.bullmq.reads.scripted.whole import (
+    BESIDE,
+    HASHES,
+    SETS,
+    Part,
+    Unread,
+    Whole,
+    place_parts,
+)
 from qtui.bullmq.script import Script, script_text
 
-STEP: Final = 100
-"""Most jobs in one command: about 1 ms of Redis's time."""
+STEP: Final = 200
+"""Most jobs in one round trip: about 1 ms of Redis's time."""
 
-_FIRST_STEP: Final = 10
+_FIRST_STEP: Final = 20
 
-HEAVY: Final = 300_000
-"""Characters after which a command reads no more jobs."""
+_SCRIPTED: Final = 40
+"""Most jobs that the script reads in one call: about 1 ms of Redis's time."""
+
+_AT_ONCE: Final = 2
+"""Calls of the script in flight: Redis runs one while the reply to the other is parsed."""
+
+HEAVY: Final = 600_000
+"""Characters above which the next round trip is for fewer jobs."""
+
+_HEAVY_CALL: Final = 300_000
+"""Characters after which a call of the script reads no more jobs."""
 
 LARGEST: Final = 4_000_000
 """Most characters of one job, with its logs and the keys of its children."""
-
-_AT_ONCE: Final = 2
-"""Commands in flight: Redis runs one while the reply to the other is parsed."""
 
 _STATES: Final = {state.key: state for state in JobState}
 
@@ -33,14 +55,17 @@ _Reply: TypeAlias = "list[str | list[str] | list[str | list[str]] | None] | str"
 
 
 class Raw(NamedTuple):
-    """A job that was read whole, as Redis replied."""
+    """A job that was read whole."""
 
     state: str
     """The suffix of its state's key, empty if it is in none."""
     score: str
-    fields: Sequence[str]
-    """Names and values in turn; none if there is no hash."""
+    fields: Mapping[str, str]
+    """Empty if there is no hash."""
     rest: Mapping[str, Part]
+    """`Whole.rest` but for `place`."""
+    place: ListPlace | None = None
+    """Where it is, in a list that was given."""
 
 
 NOWHERE: Final = Unread("it is in no state")
@@ -57,14 +82,13 @@ class Wholes:
     """
 
     def __init__(self, client: Client, queue: QueueKey, state: JobState | None) -> None:
+        self._client = client
         self._script = Script(client, script_text("whole"))
         self._queue = queue
-        self._keys = [queue.key("meta")]
-        given = "" if state is None else state.key
-        self._before = [queue.key(""), given, str(LARGEST), str(HEAVY)]
+        self._state = state
+        is_list = state is not None and state.is_list
+        self._places = ListPlaces(client, queue.key(state.key)) if state and is_list else None
         self._step = _FIRST_STEP
-        self._near = 0
-        """Where the last job was in its list."""
 
     async def first_of(self, ids: Sequence[str]) -> list[Whole | Unread]:
         """Returns the first given jobs, in order; see `raw_of`."""
@@ -72,37 +96,102 @@ class Wholes:
         return [self._whole(*pair) for pair in zip(ids, found, strict=False)]
 
     async def raw_of(self, ids: Sequence[str]) -> list[Raw | Unread]:
-        """Returns the first given jobs as replied, in order: at least 1, at most 2 `STEP`.
+        """Returns the first given jobs, in order: at least 1, at most `STEP`.
 
         Fewer if they are large, to bound memory: it begins with few, and adapts to the size of the
-        last ones. A job without a hash has no fields. Costs two concurrent EVALSHA, some 8 µs a job
-        of 1 kB; in a list each is sought from the tail, O(n).
+        last ones. A job without a hash has no fields.
+
+        Costs one round trip of two commands a job, some 5 µs for one of 1 kB. For jobs with more
+        than a hash, all if their states are to be looked for, the script's calls, some 20 µs a job.
+        In a list also what `ListPlaces` costs.
 
         Raises:
             redis.exceptions.RedisError: the server did not answer, or refused.
         """
-        ids = next(by_weight(ids), ())
-        size = self._step
-        last = min(len(ids), (_AT_ONCE if size > 1 else 1) * size)
-        parts = [ids[start : min(start + size, last)] for start in range(0, last, size)]
-        replies = await asyncio.gather(*map(self._part, parts), return_exceptions=True)
+        ids = next(by_weight(ids[: self._step]), ())
+        hashes = await self._hashes(ids) if self._state is not None else [None] * len(ids)
+        others = [job_id for job_id, job in zip(ids, hashes, strict=True) if job is None]
+        scripted = iter(await self._scripted(others))
         found: list[Raw | Unread] = []
-        for part, reply in zip(parts, replies, strict=True):
-            if isinstance(reply, BaseException):
-                raise reply
-            found += reply
-            if len(reply) < len(part):
-                self._step = len(reply)
+        for job in hashes:
+            one = next(scripted, None) if job is None else job
+            if one is None:
                 break  # the jobs after large ones are read again by the next call
-        if len(found) == _AT_ONCE * size:
-            self._step = min(STEP, 2 * size)
-        self._near = next(filter(None, map(_place, reversed(found))), self._near)
+            found.append(one)
+        self._adapt(found)
+        return found if self._places is None else await self._placed(self._places, ids, found)
+
+    async def _hashes(self, ids: Sequence[str]) -> list[Raw | None]:
+        """The jobs that are but a hash; None for each that the script has to read."""
+        assert self._state is not None
+        queue = self._queue
+        commands: list[Command] = [
+            ("HEXISTS", queue.key("meta"), "paused"),
+            ("EXISTS", queue.key("priority")),
+        ]
+        for job_id in ids:
+            name = queue.job(job_id)
+            commands += (("HGETALL", name), ("EXISTS", *(f"{name}:{one}" for one in BESIDE)))
+        try:
+            with at_most():
+                paused, priorities, *replies = await ask(self._client, commands)
+        except ReplyTooLarge:
+            return [None] * len(ids)  # the script weighs what it reads
+        if priorities != 0:  # 1.x to 3.x: the script reads the score of each
+            return [None] * len(ids)
+        rest: Mapping[str, Part] = {"paused": "1"} if paused == 1 else _NOTHING
+        state = self._state.key
+        found: list[Raw | None] = []
+        for fields, beside in zip(map(fields_of, replies[::2]), replies[1::2], strict=True):
+            is_alone = beside == 0 and fields is not None and not any(map(fields.get, _LEADING))
+            found.append(Raw(state, "", fields or {}, rest) if is_alone else None)
         return found
 
-    async def _part(self, ids: Sequence[str]) -> list[Raw | Unread]:
-        arguments = [*self._before, str(self._near), *ids]
-        reply = cast("list[_Reply]", await self._script.call(self._keys, arguments))
+    async def _scripted(self, ids: Sequence[str]) -> list[Raw | Unread]:
+        """The first of these jobs, if any at least one, as the script reads them."""
+        found: list[Raw | Unread] = []
+        parts = [ids[start : start + _SCRIPTED] for start in range(0, len(ids), _SCRIPTED)]
+        for start in range(0, len(parts), _AT_ONCE):
+            some = parts[start : start + _AT_ONCE]
+            replies = await asyncio.gather(*map(self._call, some), return_exceptions=True)
+            for part, reply in zip(some, replies, strict=True):
+                if isinstance(reply, BaseException):
+                    raise reply
+                found += reply
+                if len(reply) < len(part):
+                    return found
+        return found
+
+    async def _call(self, ids: Sequence[str]) -> list[Raw | Unread]:
+        given = "" if self._state is None else self._state.key
+        limits = (str(LARGEST), str(_HEAVY_CALL))
+        words = (self._queue.key(""), given, *limits, *ids)
+        reply = cast("list[_Reply]", await self._script.call([self._queue.key("meta")], words))
         return [_raw(one) for one in reply]
+
+    def _adapt(self, found: list[Raw | Unread]) -> None:
+        """Replaces jobs that are too large by the reason, and adapts the next step."""
+        total = 0
+        for at, job in enumerate(found):
+            if isinstance(job, Raw):
+                weight = sum(map(len, chain.from_iterable(job.fields.items())))
+                total += weight
+                if weight > LARGEST:
+                    found[at] = TOO_LARGE
+        if total > HEAVY:
+            self._step = max(1, len(found) * HEAVY // total)
+        elif len(found) == self._step and total < HEAVY // 2:
+            self._step = min(STEP, 2 * self._step)
+
+    async def _placed(
+        self, places: ListPlaces, ids: Sequence[str], found: Sequence[Raw | Unread]
+    ) -> list[Raw | Unread]:
+        """The jobs with their places in the list."""
+        at = await places.of(ids[: len(found)])
+        return [
+            job._replace(place=at.get(job_id)) if isinstance(job, Raw) else job
+            for job_id, job in zip(ids, found, strict=False)
+        ]
 
     def _whole(self, job_id: str, raw: Raw | Unread) -> Whole | Unread:
         if isinstance(raw, Unread):
@@ -110,7 +199,17 @@ class Wholes:
         if raw.fields and not raw.state:
             return NOWHERE
         state = _STATES.get(raw.state, JobState.ACTIVE)
-        return Whole(self._queue, job_id, state, raw.score, _pairs(raw.fields), raw.rest)
+        rest = {**place_parts(raw.place), **raw.rest}
+        return Whole(self._queue, job_id, state, raw.score, raw.fields, rest)
+
+
+TOO_LARGE: Final = Unread("its fields are too large")
+"""As the script says it."""
+
+_LEADING: Final = ("parentKey", "deid")
+"""Fields that lead to other keys, which hold something of the job."""
+
+_NOTHING: Final[Mapping[str, Part]] = {}
 
 
 def _raw(reply: _Reply) -> Raw | Unread:
@@ -119,16 +218,8 @@ def _raw(reply: _Reply) -> Raw | Unread:
     state, score, fields, rest = reply
     flat = cast("list[str | list[str]] | None", rest)
     found = _rest(flat) if flat else _NOTHING
-    return Raw(cast("str", state), cast("str", score), cast("list[str]", fields), found)
-
-
-_NOTHING: Final[Mapping[str, Part]] = {}
-
-
-def _place(job: Raw | Unread) -> int:
-    """Where a job is in its list; 0 if it is in none."""
-    found = job.rest.get("index") if isinstance(job, Raw) else None
-    return int(found) if isinstance(found, str) else 0
+    pairs = _pairs(cast("list[str]", fields))
+    return Raw(cast("str", state), cast("str", score), pairs, found)
 
 
 def _pairs(flat: Sequence[str]) -> dict[str, str]:
