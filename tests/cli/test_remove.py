@@ -232,15 +232,15 @@ def test_the_plan_of_jobs_in_no_state_says_what_hangs_on_them_and_which_stay(
     for one in (shown, done):
         assert one.code == 1, one.err
         assert {line["id"]: line["code"] for line in one.objects[:-1]} == expected
-        for words in (
-            "3 jobs are in no state: no worker would ever run them.",
-            "1 parent loses the last child it waits for: it runs next",
-            "1 job has 1 child, which stays and runs without a parent.",
-            "1 deduplication id is released (once).",
-            "1 job is locked by a worker: it stays (0).",
-            "remove the scheduler instead (tick).",
-        ):
-            assert words in one.out
+    for words in (
+        "3 jobs are in no state: no worker would ever run them.",
+        "1 parent loses the last child it waits for: it runs next",
+        "1 job has 1 child, which stays and runs without a parent.",
+        "1 deduplication id is released (once).",
+        "1 job is locked by a worker: it stays (0).",
+        "remove the scheduler instead (tick).",
+    ):
+        assert words in shown.out
     refused = invoke("--redis", redis_url, "remove", "payments", "held", "--with-children", "--yes")
     assert (refused.code, "--with-children takes jobs that are in a state" in refused.err) == (
         2,
