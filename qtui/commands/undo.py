@@ -34,7 +34,7 @@ from qtui.commands.shared.sending import carry_out, send
 from qtui.commands.shared.taking import take_here
 from qtui.operations.journal.reading import JournalError, UnknownCampaign, find, read_header
 from qtui.operations.resuming.same_server import OtherServer
-from qtui.operations.undo.plan import UndoPlan, latest, make_undo_plan
+from qtui.operations.undo.plan import UndoPlan, last_operation, make_undo_plan
 from qtui.operations.undo.resuming import InterruptedUndo
 from qtui.operations.undo.undo import Undo
 from qtui.text import age, count, first_line, plain, plural
@@ -130,11 +130,18 @@ def _name(place: Workplace, request: UndoRequest) -> str:
     """The full id of the operation.
 
     Raises:
-        JournalError: there is none.
+        JournalError: there is none; or the last one can't be undone, and the one before it was not
+            asked for.
     """
     if _is_named(request):
         return find(place.journal, request.operation)
-    return latest(place.journal, place.target.shown).id
+    last = last_operation(place.journal, place.target.shown)
+    if last.undoable is not None and not last.final:
+        return last.undoable.id
+    if last.undoable is not None:
+        raise JournalError(f"{last.nothing}; `qtui undo {last.undoable.id}` undoes the one before")
+    rest = "" if last.final or not last.any_here else "; to take back an undo, pass its id"
+    raise JournalError(f"{last.nothing}{rest}{' (qtui journal lists them)' if rest else ''}")
 
 
 def _is_named(request: UndoRequest) -> bool:

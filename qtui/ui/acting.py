@@ -21,6 +21,9 @@ class Acting:
         """Says why a key does nothing."""
         raise NotImplementedError
 
+    def forget_why_not(self) -> None:
+        """Another key does something: why the one before did nothing is not said any more."""
+
     def why_not(self, action: Action) -> str:
         """Why an action can't act now, in a sentence; empty where it can."""
         return action.reason(self.situation())
@@ -35,4 +38,6 @@ class Acting:
         why = next((self.why_not(one) for one in asked), "")
         if why:
             self.say_why_not(why)
+        else:
+            self.forget_why_not()
         return bool(why)

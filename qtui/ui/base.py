@@ -51,17 +51,27 @@ class QtuiScreen(Acting, Screen[T]):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self.session = session
+        self._says_why_not = False
+        """Whether the status line says why a key does nothing."""
 
     # The status line
 
     def say(self, words: str, tone: str = "") -> None:
         """Shows a sentence in the status line; ``tone`` names a style of `Bar`."""
+        self._says_why_not = False
         self.query_one("#status", Bar).say([(f" {plain(words)}", tone)] if words else [])
 
     @override
     def say_why_not(self, why: str) -> None:
         """Says in the status line why a key does nothing."""
         self.say(why, "warn")
+        self._says_why_not = True
+
+    @override
+    def forget_why_not(self) -> None:
+        """Clears the status line, if that is what it says."""
+        if self._says_why_not:
+            self.say("")
 
     def say_fault(self, words: str) -> None:
         """Shows an error of qtui itself."""

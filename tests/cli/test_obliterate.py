@@ -43,7 +43,19 @@ def test_it_removes_the_queue_and_its_journal_can_not_be_undone(redis_url: str) 
     assert "can't be put back" in undo.err
     last = invoke("--redis", redis_url, "undo", "--yes")
     assert last.code == 1
-    assert "to undo an earlier one, pass its id" in last.err
+    assert "The removal of bull:payments, " in last.err
+    assert "a removed queue can't be put back" in last.err
+
+
+def test_undo_names_the_operation_before_a_removed_queue(redis_url: str) -> None:
+    play(redis_url, _some)
+    play(redis_url, _some, name="emails")
+    before = invoke("--redis", redis_url, "pause", "emails", "--yes", "--json").summary["journal"]
+    invoke("--redis", redis_url, "obliterate", "payments", "--yes")
+    last = invoke("--redis", redis_url, "undo", "--yes")
+    assert last.code == 1
+    assert f"`qtui undo {before}` undoes the one before" in last.err
+    assert invoke("--redis", redis_url, "undo", before, "--yes").code == 0
 
 
 def test_a_job_that_a_worker_holds_keeps_the_queue_unless_forced(redis_url: str) -> None:

@@ -130,7 +130,9 @@ async def test_a_retried_row_stays_until_results_are_closed(redis_url: str) -> N
         await driver.sees("✔ waiting")
         await fill(redis_url, "payments", 2, name="newcomer")
         # The worker that makes the newcomers fail may take the retried job, too.
-        await driver.sees(" jobs · esc closes")
+        await driver.sees(" results · +")
+        assert "esc closes" in driver.line_with("of 1 job retried")
+        assert driver.text().count("esc closes") == 1
         assert "newcomer" not in driver.text()
         await driver.press("ctrl+r")
         await driver.sees("Refreshed; esc closes the results.")

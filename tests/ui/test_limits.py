@@ -73,8 +73,14 @@ async def test_limits_are_set_and_released_with_a_plan_each(
         await driver.press("y")
         await driver.until(lambda: "once" not in driver.text(), "the release of the key")
         assert not await client.exists("bull:mail:de:once")
+        await driver.sees("1 of 1 queue changed · U undoes")
+        await driver.press("U")
+        await driver.sees("Undo the change of mail")
+        await driver.press("y")
+        await driver.sees("1 of 1 queue undone")
+        assert await client.exists("bull:mail:de:once")
         await driver.press("escape")
-        await driver.sees("1 of 1 queue changed")
+        await driver.sees("1 of 1 queue undone")
 
 
 async def test_esc_while_a_value_is_typed_leaves_all_as_it_is(
@@ -113,7 +119,10 @@ async def test_a_queue_is_removed_when_its_name_is_typed(
         await driver.press("X")
         await driver.sees("can't be undone")
         assert driver.app.screen.has_class("-dangerous")
-        await driver.press("y", *"mai", "enter")
+        await driver.press("y")
+        await driver.sees("type mail and press enter")
+        await driver.type("mai")
+        await driver.press("enter")
         assert await client.exists(META)
         await driver.press("l", "enter")
         await driver.sees("1 of 1 queue removed · 2 jobs")

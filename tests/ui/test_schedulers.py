@@ -55,7 +55,7 @@ async def test_a_dead_one_is_revived_and_says_so_in_its_row(
         await driver.sees("Revive scheduler digest in mail")
         await driver.press("y")
         await driver.sees("✔ revived")
-        await driver.sees("1 of 1 scheduler revived")
+        await driver.sees("1 of 1 scheduler revived · U undoes")
         assert "dead" not in driver.lines()[0]
         await driver.press("r")
         await driver.sees("not dead")
@@ -65,6 +65,27 @@ async def test_a_dead_one_is_revived_and_says_so_in_its_row(
     assert [member async for member, _ in client.zscan_iter("bull:mail:delayed")]
     [one] = campaigns(tmp_path)
     assert (one.header.action, one.header.action_words) == ("schedulers", "revive")
+
+
+async def test_what_was_done_is_undone_on_the_same_screen(
+    redis_url: str, tmp_path: Path, client: redis.asyncio.Redis
+) -> None:
+    await schedulers(redis_url)
+    async with inspector(redis_url, journal=tmp_path, size=(80, 24)) as driver:
+        await open_list(driver)
+        await driver.press("U")
+        await driver.sees("Nothing to undo: the journal has no operation on this server.")
+        await driver.press("G", "D")
+        await driver.sees("Remove scheduler nightly in mail")
+        await driver.press("y")
+        await driver.sees("1 of 1 scheduler removed · U undoes")
+        assert await client.zscore("bull:mail:repeat", "nightly") is None
+        await driver.press("U")
+        await driver.sees("Undo the removal of 1 scheduler in mail")
+        await driver.press("y")
+        await driver.sees("1 of 1 scheduler undone")
+        assert "✔ removed" not in driver.text()
+        assert await client.zscore("bull:mail:repeat", "nightly") is not None
 
 
 async def test_one_is_run_now_and_one_removed(

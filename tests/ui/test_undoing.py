@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import redis.asyncio
 
-from tests.ui.driver import inspector
+from qtui.bullmq.keys import QueueKey
+from tests.ui.driver import Driver, inspector
 from tests.ui.stage import fill, succeed, working
 
 
@@ -27,7 +28,7 @@ async def test_a_retry_is_undone_and_that_undone_in_turn(
     async with inspector(redis_url, size=size, journal=tmp_path) as driver:
         await driver.sees("failed 3")
         await driver.press("U")
-        await driver.sees("nothing to undo")
+        await driver.sees("Nothing to undo: the journal has no operation on this server.")
         await driver.press("a")
         await driver.press("r")
         await driver.sees("y retry 3 jobs")
@@ -79,8 +80,48 @@ async def test_a_removal_is_undone_and_what_has_moved_on_is_left_alone(
             await driver.sees("✔ completed")
         await driver.press("U")
         await driver.sees("Nothing can be undone")
+        await driver.sees("An earlier operation: L, then u.")
         await driver.press("y")
         assert "Nothing can be undone" in driver.text()
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60)])
+async def test_a_removed_queue_leads_to_the_operation_before_it_or_to_the_journal(
+    redis_url: str, client: redis.asyncio.Redis, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    for name in ("payments", "emails", "orders"):
+        await fill(redis_url, name, 1)
+    async with inspector(redis_url, size=size, journal=tmp_path) as driver:
+        await driver.until(lambda: len(driver.inspector.poll.statuses) == 3, "all queues")
+        await remove_queue(driver, "payments")
+        await driver.press("U")
+        await driver.sees("The removal of bull:payments, ")
+        await driver.sees("is final: a removed queue can't be")
+        await driver.sees("L lists all operations.")
+        driver.inspector.lists.go_to_queue(QueueKey.of("bull", "emails"))
+        await driver.press("P")
+        await driver.sees("Pause emails")
+        await driver.press("y")
+        await driver.sees("1 of 1 queue paused")
+        await remove_queue(driver, "orders")
+        await driver.press("U")
+        await driver.sees("Undo the pause of emails")
+        await driver.sees("▲ The removal of bull:orders, ")
+        await driver.press("y")
+        await driver.sees("1 of 1 queue undone")
+        assert not await client.hexists("bull:emails:meta", "paused")
+
+
+async def remove_queue(driver: Driver, name: str) -> None:
+    driver.inspector.lists.go_to_queue(QueueKey.of("bull", name))
+    await driver.press("X")
+    await driver.sees(f"Remove the queue {name}")
+    await driver.sees("y remove")
+    await driver.press("y")
+    await driver.sees(f"type {name} and press enter")
+    await driver.type(name)
+    await driver.press("enter")
+    await driver.sees("1 of 1 queue removed")
 
 
 async def test_in_read_only_mode_an_undo_is_a_dry_run(

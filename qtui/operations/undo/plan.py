@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from qtui.operations.undo.deeds import Deeds, read_deeds
 from qtui.operations.undo.inverse import Inverse
 from qtui.operations.undo.registry import make_inverse, refusal
 from qtui.operations.undo.undo import Undo
-from qtui.text import count, plain, plural
+from qtui.text import age, count, plain, plural
 from qtui.verbs import NOUNS, Verb
 
 AT_ONCE: Final = 250
@@ -50,6 +51,8 @@ class UndoPlan:
     """Ids that were asked for, and that the operation did not change."""
     forecasts: tuple[Result, ...] = ()
     """Job by job, if there are at most `KEPT`."""
+    passed_over: tuple[str, ...] = ()
+    """Sentences about later operations that can't be undone; plain."""
 
     @property
     def header(self) -> Header:
@@ -130,6 +133,7 @@ class UndoPlan:
 
     def warnings(self, options: PlanOptions | None = None) -> Iterator[str]:
         """What to know before confirming, in sentences; plain."""
+        yield from self.passed_over
         if self.missing:
             names = plain(", ".join(self.missing[:5])) + (" …" if len(self.missing) > 5 else "")
             yield f"That operation did not change {plural(len(self.missing), self.noun)}: {names}."
@@ -139,16 +143,47 @@ class UndoPlan:
             yield f"{count(left)} of {all_of_them} have moved on and are left alone."
 
 
-def latest(folder: Path, where: str) -> Summary:
-    """Returns the last operation on a server that changed something and is not taken back yet.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastOperation:
+    """What an undo is about that names no operation."""
+
+    undoable: Summary | None
+    """The last operation that changed something, can be undone and is not undone yet."""
+    final: Sequence[tuple[Header, str]]
+    """Those after it that can't be undone, the last one first, each with the reason."""
+    any_here: bool
+    """Whether the journal has an operation on this server at all."""
+
+    @property
+    def nothing(self) -> str:
+        """Why there is nothing to undo, in a sentence without its end; plain."""
+        if self.final:
+            return " ".join(self.passed_over).rstrip(".")
+        if self.any_here:
+            return "nothing to undo: all that was done here is undone already"
+        return "nothing to undo: the journal has no operation on this server"
+
+    @property
+    def passed_over(self) -> list[str]:
+        """Sentences about those that can't be undone; plain."""
+        now = time.time() * 1000
+        return [
+            f"The {one.noun} of {plain(one.queue)}, {age(now - one.at)} ago, is final: {why}."
+            for one, why in self.final
+        ]
+
+
+def last_operation(folder: Path, where: str) -> LastOperation:
+    """Returns what to undo on a server if no operation is named.
 
     Undos themselves are passed over: give the id of one to undo it. So a second undo takes back the
     operation before. What was taken back by an undo that was undone in turn counts again.
 
     Raises:
-        JournalError: there is none.
+        JournalError: the folder can't be read.
     """
     taken: Counter[str] = Counter()
+    final: list[tuple[Header, str]] = []
     here = (one for one in campaigns(folder) if one.header.where)
     known = [one for one in here if is_same_address(one.header.where, where)]
     for one in sorted(known, key=lambda one: one.header.at, reverse=True):
@@ -156,20 +191,13 @@ def latest(folder: Path, where: str) -> Summary:
         cut_off = not (one.ended or one.running)
         if taken[one.id] >= done and not cut_off:
             continue  # it changed nothing, or all of it was taken back
-        if not one.header.undoes:
-            if reason := refusal(one.header):
-                raise JournalError(
-                    f"the last operation is {one.id}: {reason}; to undo an earlier one, pass its id"
-                    " from qtui journal"
-                )
-            return one
-        taken[one.header.undoes] += sum(one.codes.values())
-    if known:
-        raise JournalError(
-            f"nothing to undo: all that was done on {where} is undone already; to take back an"
-            " undo, pass its id from qtui journal"
-        )
-    raise JournalError(f"nothing to undo: the journal has no operation on {where}")
+        if one.header.undoes:
+            taken[one.header.undoes] += sum(one.codes.values())
+        elif reason := refusal(one.header):
+            final.append((one.header, reason))
+        else:
+            return LastOperation(undoable=one, final=final, any_here=True)
+    return LastOperation(undoable=None, final=final, any_here=bool(known))
 
 
 def check_server(folder: Path, header: Header, where: str, origin: Origin | None) -> None:

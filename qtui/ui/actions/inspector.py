@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from qtui.bullmq.model import JobState
-from qtui.folders import MOVED_BY
 from qtui.ui.actions.action import AFTER_JOBS, LAST, LATE, Action, Situation, Where
-from qtui.ui.actions.needs import no_job, no_list, not_at_jobs
+from qtui.ui.actions.needs import no_job, no_journal, no_list, not_at_jobs
 from qtui.verbs import Verb
 
 
@@ -36,11 +35,6 @@ def no_events(situation: Situation) -> str:
 def no_flow(situation: Situation) -> str:
     """A flow is that of a job."""
     return not_at_jobs(situation) or no_job(situation)
-
-
-def no_journal(situation: Situation) -> str:
-    """A journal is needed to show it."""
-    return "" if situation.keeps_journal else f"There is no journal folder: {MOVED_BY}."
 
 
 INSPECTOR: Final = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qtui.folders import MOVED_BY
 from qtui.ui.actions.action import Situation
 
 
@@ -30,6 +31,11 @@ def not_retriable(situation: Situation) -> str:
     if situation.state.is_finished:
         return ""
     return "Only failed and completed jobs can be retried."
+
+
+def no_journal(situation: Situation) -> str:
+    """A journal is needed to show it, and to undo what it says."""
+    return "" if situation.keeps_journal else f"There is no journal folder: {MOVED_BY}."
 
 
 def nothing_to_stop(situation: Situation) -> str:

@@ -44,6 +44,8 @@ class Request(Generic[A]):
     toggles: tuple[Toggle, ...] = ()
     paced: bool = False
     """Whether a rate can be set."""
+    otherwise: str = ""
+    """What can be done instead where the plan refuses, in a sentence; plain text."""
 
 
 _TONES: Final = {"+": "$text-success", "-": "$text-error"}
@@ -108,8 +110,8 @@ class ActionDialog(PlanDialog[A]):
 
     @override
     def refusal_of(self, plan: A) -> str:
-        """Why nothing will be done."""
-        return plan.refusal
+        """Why nothing will be done, and what can be done instead."""
+        return f"{plan.refusal} {self._request.otherwise}".rstrip() if plan.refusal else ""
 
     @override
     def jobs_of(self, plan: A) -> int:

@@ -285,7 +285,10 @@ class PlanDialog(Dialog["Confirmed[P]"], Generic[P]):
             return GAP.join([Content.styled(why_not, "bold $text-warning"), leave])
         go = self.go_words(plan)
         if self._line_for:
-            words = f"type {plain(self.confirmation_of(plan))} and press enter to {go}"
+            name = plain(self.confirmation_of(plan))
+            words = f"type {name} and press enter to {go}"
+            if cell_len(words) + len(GAP) + leave.cell_length > self.room:
+                words = f"type {name} and press enter"
             said = Content.styled(self._hint or words, "$text-warning" if self._hint else "")
             return GAP.join([said, leave])
         if self._typed is not None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
-from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.codes import Result
 from qtui.bullmq.keys import QueueKey
-from qtui.operations.journal.reading import JournalError, Summary
 from qtui.operations.planning.proposal import ActionPlan, PlanOptions, Toggle
 from qtui.operations.promote.plan import PromotionPlan, make_promotion_plan
 from qtui.operations.queues.limits import LimitsPlan, Wanted, plan_limits
@@ -25,15 +22,13 @@ from qtui.operations.remove.plan import (
 from qtui.operations.schedulers.action import Do
 from qtui.operations.schedulers.plan import SchedulersPlan, plan_schedulers
 from qtui.operations.supply.selection import Selection, chosen
-from qtui.operations.undo.plan import UndoPlan, latest, make_undo_plan
-from qtui.text import age, count, plain, plural
+from qtui.text import count, plain, plural
 from qtui.ui.dialogs.action import ActionDialog, Progress, Request
 from qtui.ui.dialogs.plan import Confirmed
 from qtui.ui.inspector.campaigns import Campaigns
 from qtui.ui.inspector.live import LiveScreen
 from qtui.ui.screens.schedulers import Listener
-from qtui.verbs import NOUNS, Verb
-from qtui.views.campaigns import queue_name
+from qtui.verbs import Verb
 from qtui.views.lists.board import Board
 from qtui.views.running import Run
 
@@ -165,45 +160,6 @@ class Changing:
 
         title = f"Remove the queue {plain(queue.name)} with all its jobs"
         self.open(Verb.REMOVE_QUEUE, Request(title=title, read=read, dangerous=True))
-
-    # Undo
-
-    def undo_latest(self) -> None:
-        """Opens the plan of an undo of the last operation on this server, or says there is none."""
-        session = self._screen.session
-        folder = session.journal
-
-        async def find() -> None:
-            if folder is None:
-                return
-            try:
-                one = await asyncio.to_thread(latest, folder, session.target.shown)
-            except JournalError as error:
-                self._screen.say(plain(str(error)), "warn")
-            else:
-                self.undo(one)
-
-        self._screen.in_background(find, "undo")
-
-    def undo(self, one: Summary) -> None:
-        """Opens the plan of an undo of an operation."""
-        session, header = self._screen.session, one.header
-        folder = session.journal
-        if folder is None:
-            return
-
-        async def read(options: PlanOptions, progress: Progress) -> UndoPlan:
-            await self._campaigns.release(one.id)  # its outcomes are written down first
-            where = session.target.shown
-            return await make_undo_plan(session.client, folder, one.id, where, progress=progress)
-
-        changed = plural(one.codes.get(Code.DONE, 0), NOUNS.get(header.selection.kind, "job"))
-        ago = age(time.time() * 1000 - header.at)
-        what = f"{changed} in {queue_name(header)}"
-        if changed == "1 queue":
-            what = queue_name(header)
-        title = plain(f"Undo the {header.noun} of {what}, {ago} ago")
-        self.open(Verb.UNDO, Request(title=title, read=read))
 
     # Jobs
 

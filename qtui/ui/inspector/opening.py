@@ -14,6 +14,7 @@ from qtui.ui.inspector.healing import Healing
 from qtui.ui.inspector.lists import Lists
 from qtui.ui.inspector.live import LiveScreen
 from qtui.ui.inspector.retrying import Retrying
+from qtui.ui.inspector.undoing import Undoing
 from qtui.ui.screens.events.screen import EventsScreen, Watched
 from qtui.ui.screens.limits import LimitsScreen
 from qtui.ui.screens.schedulers import SchedulersScreen
@@ -22,6 +23,7 @@ from qtui.ui.widgets.queue_list import QueueList
 from qtui.verbs import Verb
 from qtui.views.lists.board import Board
 from qtui.views.lists.places import JobPlace
+from qtui.views.running import Run
 
 
 class Opening:
@@ -35,6 +37,7 @@ class Opening:
         finder: goes to a job.
         campaigns: knows the latest change of a queue's limits.
         changing: opens the plans of most actions.
+        undoing: opens the plan of an undo.
         retrying: opens the plans of reruns.
     """
 
@@ -47,6 +50,7 @@ class Opening:
         finder: Finder,
         campaigns: Campaigns,
         changing: Changing,
+        undoing: Undoing,
         retrying: Retrying,
     ) -> None:
         self._screen = screen
@@ -56,6 +60,7 @@ class Opening:
         self._finder = finder
         self._campaigns = campaigns
         self._changing = changing
+        self._undoing = undoing
         self._retrying = retrying
         self._healing = Healing(screen, campaigns, changing, retrying, self._go_to_named)
         self._events: Watched | None = None
@@ -89,8 +94,13 @@ class Opening:
         if self._board.queue is not None:
             queue, plan = self._board.queue, self._changing.schedulers
             busy = partial(self._is_busy_on, queue)
-            screen = SchedulersScreen(self._screen.session, queue, plan, busy)
+            screen = SchedulersScreen(
+                self._screen.session, queue, plan, self._undo_schedulers, busy
+            )
             self._screen.app.push_screen(screen)
+
+    def _undo_schedulers(self, screen: SchedulersScreen) -> None:
+        self._undoing.last(screen, screen.undone)
 
     def _is_busy_on(self, queue: QueueKey) -> bool:
         return self._campaigns.on(queue) is not None
@@ -121,16 +131,16 @@ class Opening:
     def limits(self) -> None:
         """Shows the limits of the queue."""
         if self._board.queue is not None:
-            status = partial(self._status_of_limits, self._board.queue)
-            plan = self._changing.limits
-            screen = LimitsScreen(self._screen.session, self._board.queue, plan, status)
+            latest = partial(self._change_of_limits, self._board.queue)
+            plan, undo = self._changing.limits, self._undoing.last
+            screen = LimitsScreen(self._screen.session, self._board.queue, plan, undo, latest)
             self._screen.app.push_screen(screen)
 
-    def _status_of_limits(self, queue: QueueKey) -> tuple[str, str]:
-        """The result of the latest change of a queue's limits; empty if there was none."""
+    def _change_of_limits(self, queue: QueueKey) -> Run | None:
+        """The latest change of a queue's limits, or undo there."""
+        changes = (Verb.LIMITS, Verb.UNDO)
         runs = (run for run in self._campaigns.all() if run.queue == queue)
-        latest = next((run for run in runs if run.action == Verb.LIMITS), None)
-        return ("", "") if latest is None else latest.status()
+        return next((run for run in runs if run.action in changes), None)
 
     # The way back
 

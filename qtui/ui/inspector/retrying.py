@@ -18,8 +18,8 @@ from qtui.text import plain, plural
 from qtui.ui.dialogs.plan import Confirmed
 from qtui.ui.dialogs.retry import AnyPlan, RetryDialog
 from qtui.ui.inspector.campaigns import Campaigns
-from qtui.ui.inspector.changing import Changing
 from qtui.ui.inspector.live import LiveScreen
+from qtui.ui.inspector.undoing import Undoing
 from qtui.ui.screens.journal import JournalChoice, JournalScreen
 from qtui.verbs import NOUNS, RESUMABLE, Verb, verb_of
 from qtui.views.lists.board import Board
@@ -32,11 +32,11 @@ class Retrying:
         screen: runs the work in the background.
         board: what is looked at.
         campaigns: carries them out.
-        changing: plans an undo.
+        undoing: plans an undo.
     """
 
     def __init__(
-        self, screen: LiveScreen, board: Board, campaigns: Campaigns, changing: Changing
+        self, screen: LiveScreen, board: Board, campaigns: Campaigns, undoing: Undoing
     ) -> None:
         self.resets = Resets()
         self.pace = Pace()
@@ -44,7 +44,7 @@ class Retrying:
         self._screen = screen
         self._board = board
         self._campaigns = campaigns
-        self._changing = changing
+        self._undoing = undoing
 
     # The plan
 
@@ -185,7 +185,7 @@ class Retrying:
 
     def _chosen(self, choice: JournalChoice | None) -> None:
         if choice is not None and choice.undo:
-            self._changing.undo(choice.campaign)
+            self._undoing.of(choice.campaign)
         elif choice is not None:
             self._resume(choice.campaign)
 

@@ -45,6 +45,7 @@ from qtui.ui.inspector.opening import Opening
 from qtui.ui.inspector.retrying import Retrying
 from qtui.ui.inspector.surroundings import Surroundings
 from qtui.ui.inspector.timeline_pane import TimelinePane
+from qtui.ui.inspector.undoing import Undoing
 from qtui.ui.keys import bindings
 from qtui.ui.session import Session
 from qtui.ui.terminal import TerminalApp
@@ -147,7 +148,8 @@ class Inspector(LiveScreen):
         )
         self.campaigns = Campaigns(self, self.board, self.query_one(Banners), self._results_changed)
         self.changing = Changing(self, self.board, self.campaigns)
-        self.retrying = Retrying(self, self.board, self.campaigns, self.changing)
+        self.undoing = Undoing(self, self.campaigns, self.changing)
+        self.retrying = Retrying(self, self.board, self.campaigns, self.undoing)
         self.editing = Editing(self, self.changing)
         self.marking = Marking(self, self.board, self.table, changed=self._marks_changed)
         self.lists = Lists(self.board, self.list, self.table, self.queues)
@@ -167,6 +169,7 @@ class Inspector(LiveScreen):
             self.finder,
             self.campaigns,
             self.changing,
+            self.undoing,
             self.retrying,
         )
         self.groups = GroupedErrors(
@@ -569,7 +572,7 @@ class Inspector(LiveScreen):
 
     def action_undo(self) -> None:
         """Plans an undo of the last operation on this server."""
-        self.changing.undo_latest()
+        self.undoing.last()
 
     def action_edit(self) -> None:
         """Edits the job under the cursor."""

@@ -106,11 +106,10 @@ class Surroundings:
         right += [] if self._board.newest_first else [(" oldest first ", "faint")]
         jobs = self._board.jobs
         if jobs is not None and jobs.held:
-            what, how = (
-                ("results", "esc closes") if self._board.verdicts else ("frozen", "z resumes")
-            )
+            # How results are closed is said beside the campaign that they are of.
+            what, how = ("results", "") if self._board.verdicts else ("frozen", " · z resumes")
             since = f" · {jobs.growth:+,} {'job' if abs(jobs.growth) == 1 else 'jobs'}"
-            right.append((f" {what}{since if jobs.growth else ''} · {how} ", "warn"))
+            right.append((f" {what}{since if jobs.growth else ''}{how} ", "warn"))
         return right
 
     def draw_filter(self, bar: Bar) -> None:

@@ -30,7 +30,9 @@ from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, KeyBar, StatusLine
 from qtui.ui.widgets.key_list import LOOKING, KeyList
 from qtui.ui.widgets.typed_line import TypedLine
+from qtui.verbs import Verb
 from qtui.views.limits import limit_lines
+from qtui.views.running import Run
 
 _AGAIN: Final = 1.0
 """Seconds between two looks at the limits; all deduplication keys are looked for once."""
@@ -46,7 +48,8 @@ class LimitsScreen(QtuiScreen[None]):
         session: the connection.
         queue: the queue.
         plan: opens the plan of a change over this screen.
-        status: the result of the latest change, and its tone; empty if there was none.
+        undo: opens the plan of an undo of the last operation over it.
+        latest: returns the latest change of the queue's limits, or undo; None if there was none.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.LIMITS, Where.APP))
@@ -65,14 +68,16 @@ class LimitsScreen(QtuiScreen[None]):
         session: Session,
         queue: QueueKey,
         plan: Callable[[QueueKey, Wanted], None],
-        status: Callable[[], tuple[str, str]],
+        undo: Callable[[LimitsScreen], None],
+        latest: Callable[[], Run | None],
     ) -> None:
         super().__init__(session)
+        self._undo = undo
         self._queue = queue
         self._plan = plan
-        self._status = status
-        self._before = status()
-        """The status when the screen was opened, which is not shown again."""
+        self._latest = latest
+        self._said = self._result()
+        """The result that was said last; one from before the screen was opened is not said."""
         self._limits: Limits | None = None
         self._looked = False
         """Whether all deduplication keys have been looked for."""
@@ -133,10 +138,19 @@ class LimitsScreen(QtuiScreen[None]):
         more = " (the first ones)" if limits.more else ""
         none = f"no deduplication key is held{more}"
         self._list.show(limits.keys, none if self._looked else LOOKING)
-        if self._status() != self._before:
-            self._before = self._status()
-            self.say(*self._before)
+        if (result := self._result()) != self._said:
+            self._said = result
+            self.say(*result[1:])
         self.draw_keys()
+
+    def _result(self) -> tuple[Run | None, str, str]:
+        """The latest change of the limits, what came of it in words, and their tone."""
+        run = self._latest()
+        if run is None:
+            return None, "", ""
+        words, tone = run.status()
+        undoes = " · U undoes" if run.can_be_undone and Verb.UNDO in self.session.allowed else ""
+        return run, f"{words}{undoes}", tone
 
     @override
     def situation(self) -> Situation:
@@ -145,6 +159,7 @@ class LimitsScreen(QtuiScreen[None]):
         return Situation(
             enter="",
             read_only=self.session.read_only,
+            keeps_journal=self.session.journal is not None,
             limited=limits is not None and limits.started is not None,
             at_key=self._list.selected is not None,
         )
@@ -205,6 +220,10 @@ class LimitsScreen(QtuiScreen[None]):
         """Plans to release the key under the cursor."""
         if self._list.selected is not None:
             self._plan(self._queue, Wanted(keys=(self._list.selected.id,)))
+
+    def action_undo(self) -> None:
+        """Plans an undo of the last operation."""
+        self._undo(self)
 
     def action_copy_command(self) -> None:
         """Copies the command that prints the same."""

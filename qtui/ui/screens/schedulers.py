@@ -28,6 +28,7 @@ from qtui.ui.widgets.bars import Bar, KeyBar, StatusLine
 from qtui.ui.widgets.cursor_list import CursorList
 from qtui.ui.widgets.document import DocumentView
 from qtui.ui.widgets.scheduler_list import SchedulerList
+from qtui.verbs import Verb
 from qtui.views.columns import Verdict
 from qtui.views.document import Document
 from qtui.views.running import Run
@@ -63,7 +64,12 @@ class SchedulersScreen(QtuiScreen[None]):
     """
 
     def __init__(
-        self, session: Session, queue: QueueKey, plan: Plan, is_busy_on: Callable[[], bool]
+        self,
+        session: Session,
+        queue: QueueKey,
+        plan: Plan,
+        undo: Callable[[SchedulersScreen], None],
+        is_busy_on: Callable[[], bool],
     ) -> None:
         """Lists a queue's schedulers.
 
@@ -71,9 +77,11 @@ class SchedulersScreen(QtuiScreen[None]):
             session: the connection.
             queue: the queue.
             plan: opens the plan of an action over this screen.
+            undo: opens the plan of an undo over it; the results go to `undone`.
             is_busy_on: whether a campaign is under way on the queue.
         """
         super().__init__(session)
+        self._undo = undo
         self._queue = queue
         self._open = plan
         self._is_busy_on = is_busy_on
@@ -175,6 +183,7 @@ class SchedulersScreen(QtuiScreen[None]):
             enter="fold" if not in_list else "details" if self._list.scheduler else "",
             read_only=self.session.read_only,
             running=self._is_busy_on(),
+            keeps_journal=self.session.journal is not None,
             scheduler=self._list.scheduler,
             dead=sum(one.condition is Condition.DEAD for one in self._found),
         )
@@ -225,10 +234,22 @@ class SchedulersScreen(QtuiScreen[None]):
     def _say_end(self, do: Do, run: Run) -> None:
         campaign = run.campaign
         words = f"{count(campaign.done)} of {plural(campaign.selected, 'scheduler')} {do.done}"
+        undoes = " · U undoes" if run.can_be_undone and Verb.UNDO in self.session.allowed else ""
         if trouble := run.trouble or plain(campaign.why):
-            self.say(f"{words}: {trouble}", "bad")
+            self.say(f"{words}: {trouble}{undoes}", "bad")
         else:
-            self.say(words if campaign.done == campaign.selected else f"{words}: see the rows")
+            rows = "" if campaign.done == campaign.selected else ": see the rows"
+            self.say(f"{words}{rows}{undoes}")
+
+    def action_undo(self) -> None:
+        """Plans an undo of the last operation."""
+        self._undo(self)
+
+    def undone(self, run: Run, results: Sequence[Result]) -> None:
+        """Says how an undo ended, and reads the schedulers as they are now."""
+        if self.is_attached and not results:
+            self.action_refresh_now()
+            self.say(*run.status())
 
     def action_refresh_now(self) -> None:
         """Reads them again, without the results."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from qtui.ui.actions.action import Action, Situation, Where
+from qtui.ui.actions.screens.undoing import undo_last
 from qtui.verbs import Verb
 
 
@@ -69,6 +70,7 @@ LIMITS: Final = (
         bar=True,
         reason=no_key,
     ),
+    undo_last(id="limits.undo", where=Where.LIMITS),
     Action(
         id="limits.again",
         keys=("ctrl+r", "f5"),

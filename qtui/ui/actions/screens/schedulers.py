@@ -7,6 +7,7 @@ from typing import Final
 from qtui.ui.actions.action import Action, Situation, Where
 from qtui.ui.actions.needs import is_busy
 from qtui.ui.actions.screens.panes import other_pane
+from qtui.ui.actions.screens.undoing import undo_last
 from qtui.verbs import Verb
 
 
@@ -82,6 +83,7 @@ SCHEDULERS: Final = (
         bar=True,
         reason=no_scheduler,
     ),
+    undo_last(id="schedulers.undo", where=Where.SCHEDULERS),
     Action(
         id="schedulers.refresh",
         keys=("ctrl+r", "f5"),
