@@ -12,7 +12,7 @@ from qtui.text import plural
 from qtui.ui.inspector.list_pane import ListPane
 from qtui.ui.inspector.lists import Lists
 from qtui.ui.inspector.live import LiveScreen
-from qtui.ui.inspector.retrying import Retrying
+from qtui.ui.inspector.plans.retrying import Retrying
 from qtui.ui.screens.errors import ErrorsScreen, GroupChoice
 from qtui.views.lists.board import Board
 

@@ -7,14 +7,14 @@ from functools import partial
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import QueueStatus
 from qtui.ui.inspector.campaigns import Campaigns
-from qtui.ui.inspector.changing import Changing
 from qtui.ui.inspector.finding import Finder
-from qtui.ui.inspector.flows import open_flow
-from qtui.ui.inspector.healing import Healing
 from qtui.ui.inspector.lists import Lists
 from qtui.ui.inspector.live import LiveScreen
-from qtui.ui.inspector.retrying import Retrying
-from qtui.ui.inspector.undoing import Undoing
+from qtui.ui.inspector.plans.changing import Changing
+from qtui.ui.inspector.plans.flows import open_flow
+from qtui.ui.inspector.plans.healing import Healing
+from qtui.ui.inspector.plans.retrying import Retrying
+from qtui.ui.inspector.plans.undoing import Undoing
 from qtui.ui.screens.events.screen import EventsScreen, Watched
 from qtui.ui.screens.limits import LimitsScreen
 from qtui.ui.screens.schedulers import SchedulersScreen

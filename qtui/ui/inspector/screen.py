@@ -33,8 +33,6 @@ from qtui.ui.details.job import JobDetail
 from qtui.ui.dialogs.ask import AskDialog
 from qtui.ui.dialogs.stop import StopDialog
 from qtui.ui.inspector.campaigns import Campaigns
-from qtui.ui.inspector.changing import Changing
-from qtui.ui.inspector.editing import Editing
 from qtui.ui.inspector.error_groups import GroupedErrors
 from qtui.ui.inspector.finding import Finder
 from qtui.ui.inspector.list_pane import ListPane
@@ -42,10 +40,12 @@ from qtui.ui.inspector.lists import Lists
 from qtui.ui.inspector.live import LiveScreen
 from qtui.ui.inspector.marking import Marking
 from qtui.ui.inspector.opening import Opening
-from qtui.ui.inspector.retrying import Retrying
+from qtui.ui.inspector.plans.changing import Changing
+from qtui.ui.inspector.plans.editing import Editing
+from qtui.ui.inspector.plans.retrying import Retrying
+from qtui.ui.inspector.plans.undoing import Undoing
 from qtui.ui.inspector.surroundings import Surroundings
 from qtui.ui.inspector.timeline_pane import TimelinePane
-from qtui.ui.inspector.undoing import Undoing
 from qtui.ui.keys import bindings
 from qtui.ui.session import Session
 from qtui.ui.terminal import TerminalApp

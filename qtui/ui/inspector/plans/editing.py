@@ -16,8 +16,8 @@ from qtui.text import plain
 from qtui.ui.dialogs.action import Progress, Request
 from qtui.ui.dialogs.ask import AskDialog
 from qtui.ui.dialogs.edit import Chosen, EditDialog
-from qtui.ui.inspector.changing import Changing
 from qtui.ui.inspector.live import LiveScreen
+from qtui.ui.inspector.plans.changing import Changing
 from qtui.ui.terminal import TerminalApp
 from qtui.verbs import Verb
 

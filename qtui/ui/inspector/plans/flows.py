@@ -11,7 +11,7 @@ from qtui.operations.planning.plan import Resets
 from qtui.text import plain
 from qtui.ui.base import QtuiScreen
 from qtui.ui.flow.screen import FlowScreen
-from qtui.ui.inspector.retrying import Retrying
+from qtui.ui.inspector.plans.retrying import Retrying
 from qtui.views.flow_rows import read_flow
 from qtui.views.lists.places import JobPlace
 

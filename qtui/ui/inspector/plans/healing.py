@@ -19,10 +19,10 @@ from qtui.operations.supply.selection import chosen
 from qtui.text import plain, plural
 from qtui.ui.dialogs.action import Progress, Request
 from qtui.ui.inspector.campaigns import Campaigns
-from qtui.ui.inspector.changing import NOT_UNDONE, Changing
-from qtui.ui.inspector.flows import open_flow
 from qtui.ui.inspector.live import LiveScreen
-from qtui.ui.inspector.retrying import Retrying
+from qtui.ui.inspector.plans.changing import NOT_UNDONE, Changing
+from qtui.ui.inspector.plans.flows import open_flow
+from qtui.ui.inspector.plans.retrying import Retrying
 from qtui.ui.screens.doctor import DoctorScreen
 from qtui.verbs import Verb
 from qtui.views.lists.places import JobPlace

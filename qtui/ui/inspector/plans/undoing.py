@@ -16,8 +16,8 @@ from qtui.text import age, plain, plural
 from qtui.ui.base import QtuiScreen
 from qtui.ui.dialogs.action import Progress, Request
 from qtui.ui.inspector.campaigns import Campaigns, Listener
-from qtui.ui.inspector.changing import Changing
 from qtui.ui.inspector.live import LiveScreen
+from qtui.ui.inspector.plans.changing import Changing
 from qtui.verbs import NOUNS, Verb
 from qtui.views.campaigns import queue_name
 from qtui.views.running import Run

@@ -19,7 +19,7 @@ from qtui.ui.dialogs.plan import Confirmed
 from qtui.ui.dialogs.retry import AnyPlan, RetryDialog
 from qtui.ui.inspector.campaigns import Campaigns
 from qtui.ui.inspector.live import LiveScreen
-from qtui.ui.inspector.undoing import Undoing
+from qtui.ui.inspector.plans.undoing import Undoing
 from qtui.ui.screens.journal import JournalChoice, JournalScreen
 from qtui.verbs import NOUNS, RESUMABLE, Verb, verb_of
 from qtui.views.lists.board import Board
