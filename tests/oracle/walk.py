@@ -526,8 +526,6 @@ class Walk:
             key: (before.get(key), acted.get(key), after.get(key))
             for key in {*before, *after}
             if before.get(key) != after.get(key)
-            # The iteration of a scheduler that was removed comes back as the next to run.
-            and not (effect == Verb.SCHEDULERS and _sorted(before, key) == _sorted(after, key))
         }
         assert not different, different
 
@@ -594,12 +592,6 @@ class Walk:
             self.client.hget(self.key(id), "parent")
         )
         return any(word in held for word in ("fpof", "idof", "cpof", FAIL, IGNORE, CONTINUE))
-
-
-def _sorted(keys: Mapping[str, object], key: str) -> list[str]:
-    """The members of a list, in no order."""
-    found = keys.get(key)
-    return sorted(map(str, found)) if isinstance(found, list) else [str(found)]
 
 
 async def _taken(folder: Path, name: str, verb: Verb) -> Interrupted | None:

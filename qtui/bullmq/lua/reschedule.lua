@@ -18,10 +18,12 @@
            "pending" from where it waits; one that runs or has finished stays
            "unbegun" only if it waits and no worker has ever had it, else -3
            "lost" only if it is in no state, else -3: its hash is deleted
-         then of the iteration that comes: its id ("": none comes), where it goes: "delayed",
-           "waiting", "wait" or "paused" if it was there while the queue was paused, or "" for its
-           hash alone, its time in ms, its score ("": behind others of its time), the number of its log lines, those lines, the number of pairs, and those pairs. If
-           it is the one that goes, it keeps its hash, and there are no lines and no pairs.
+         then of the iteration that comes: its id ("": none comes), the suffix of the key to which it
+           goes (delayed, prioritized, wait, paused; "": its hash alone comes), its time in ms, its
+           score ("": behind others), in a list the id of the job that was to run before it or "",
+           "1" if the queue was paused, the number of its log lines, those lines, the number of pairs,
+           and those pairs. If it is the one that goes, it keeps its hash, and there are no lines and
+           no pairs.
          last "1" to count it as a new job
   Reply  first a note: empty, or the first error of an effect; then a code and a detail:
            1 and where the iteration went (the key's suffix), or where the one that left was
@@ -42,10 +44,10 @@
 -- part: delays
 -- part: lists
 -- part: removal
--- part: resume
 -- part: events
 -- part: jobkeys
 -- part: waking
+-- part: returning
 local base, id, seen, wanted = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
 local key = bySuffix(KEYS)
@@ -70,6 +72,7 @@ local goes = { id = nextArgument(), how = nextArgument() }
 goes.name = base .. goes.id
 local comes = { id = nextArgument(), place = nextArgument(), due = nextArgument() }
 comes.name, comes.score = base .. comes.id, nextArgument()
+comes.before, comes.wasPaused = nextArgument(), nextArgument() == "1"
 comes.logs = nextArguments(tonumber(nextArgument()))
 comes.fields = nextArguments(2 * tonumber(nextArgument()))
 local isNew = nextArgument() == "1"
@@ -205,22 +208,21 @@ local function enqueue()
       or string.format("%.0f", delayedScore(key, tonumber(comes.due)))
     return step({ "ZREM", key.delayed, comes.id }, "ZADD", key.delayed, at, comes.id)
   end
-  comes.target = destination(queue, job)
-  -- It waited in `wait` of a paused queue, as 6.x keeps it, and no other release has added since.
-  if comes.place == "wait" and queue.paused and not queue.pausedList then comes.target = "wait" end
-  -- Alone in `paused` it is in no more danger than before: nothing waits in `wait`.
-  if comes.place == "paused" and queue.paused and not queue.jobsInWait then
-    comes.target = "paused"
-  end
-  if comes.target == "prioritized" then
-    local at, refused = prioritizedScore(key, job.priority)
+  if comes.place == "prioritized" then
+    comes.target = "prioritized"
+    local at, refused = comes.score, nil
+    if at == "" then at, refused = prioritizedScore(key, job.priority) end
     if refused then return refused end
     return step({ "ZREM", key.prioritized, comes.id }, "ZADD", key.prioritized, at, comes.id)
   end
-  local refused = comes.target == "paused" and keepFromResume(key, queue)
+  local before
+  comes.target, before =
+    listToReturnTo(key, queue, comes.place, comes.before, job.modern, comes.wasPaused)
+  local refused = returnTo(key, queue, comes.target, before, comes.id)
   if refused then return refused end
-  -- It waited in its turn before, so it runs next.
-  return step({ "LREM", key[comes.target], -1, comes.id }, "RPUSH", key[comes.target], comes.id)
+  local back = comes.target == "prioritized" and { "ZREM", key.prioritized, comes.id }
+  taken[#taken + 1] = back or { "LREM", key[comes.target], -1, comes.id }
+  return nil
 end
 
 local function putIn()

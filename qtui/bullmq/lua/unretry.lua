@@ -27,6 +27,9 @@
            "1" if a failure of the job fails its parent
            how the parent knew of the job's finish, each `=` and the value, or "":
            the value in its `processed`, the score in its `unsuccessful`, the reason in its `failed`
+           the number of its children that a rerun put right and did not run again, and for each its
+           full key, "1" if it was under way, "1" if it was in `dependencies`, and as above how the
+           job knew of its finish
   Reply  first a note: empty, or the first error of an effect after the move (parent, event); then
          for each job a code and a detail:
            1 and the key in which it is   0 and the error: refused, the job is where it was
@@ -80,6 +83,14 @@ local function valueOf(argument)
   return argument ~= "" and string.sub(argument, 2) or nil
 end
 
+local function readChild()
+  local child = { name = nextArgument(), runs = nextArgument() == "1" }
+  child.pending = nextArgument() == "1"
+  child.processed, child.unsuccessful = valueOf(nextArgument()), valueOf(nextArgument())
+  child.ignored = valueOf(nextArgument())
+  return child
+end
+
 local function readJob()
   local job = { id = nextArgument() }
   job.score = nextArgument()
@@ -93,6 +104,8 @@ local function readJob()
   job.processed = valueOf(nextArgument())
   job.unsuccessful = valueOf(nextArgument())
   job.ignored = valueOf(nextArgument())
+  job.children = {}
+  for place = 1, tonumber(nextArgument()) do job.children[place] = readChild() end
   return job
 end
 
@@ -164,6 +177,26 @@ local function putBackInParent(job)
   end
   if job.ignored then attempt("HSET", job.parent .. ":failed", job.name, job.ignored) end
   attempt("SREM", job.parent .. ":dependencies", job.name)
+end
+
+-- Makes the keys of a parent hold what they held about a child that did not run again, unless that
+-- one has ended since.
+local function putChildBack(parent, child)
+  local dependencies = parent .. ":dependencies"
+  if child.runs and attempt("SISMEMBER", dependencies, child.name) ~= 1 then return end
+  attempt(child.pending and "SADD" or "SREM", dependencies, child.name)
+  for key, value in pairs({ processed = child.processed or false, failed = child.ignored or false }) do
+    if value then
+      attempt("HSET", parent .. ":" .. key, child.name, value)
+    else
+      attempt("HDEL", parent .. ":" .. key, child.name)
+    end
+  end
+  if child.unsuccessful then
+    attempt("ZADD", parent .. ":unsuccessful", child.unsuccessful, child.name)
+  else
+    attempt("ZREM", parent .. ":unsuccessful", child.name)
+  end
 end
 
 local LISTS = { wait = true, paused = true }
@@ -269,6 +302,7 @@ local function takeBack(job, forbidden)
   if forbidden then return 0, forbidden end
   local code, detail = moveBack(job, stays)
   if code == 1 and pending and wasKnown(job) then putBackInParent(job) end
+  for _, child in ipairs(code == 1 and job.children or {}) do putChildBack(job.name, child) end
   return code, detail
 end
 

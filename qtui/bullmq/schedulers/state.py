@@ -11,6 +11,7 @@ from qtui.bullmq.ask import ask_all, fields_of, number, present, score, texts
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
+from qtui.bullmq.reads.lists import read_before
 from qtui.bullmq.reads.reader import Whereabouts
 from qtui.bullmq.schedulers.read import read_scheduler, written
 from qtui.bullmq.schedulers.scheduler import Scheduler
@@ -33,7 +34,10 @@ class WholeIteration:
     place: str
     """``delayed``, ``prioritized``, ``wait`` or ``paused``; empty if it is in no state."""
     score: str = ""
-    """Its score in ``delayed``."""
+    """Its score in a sorted set; journals of before have none for ``prioritized``."""
+    before: str = ""
+    """In a list the id of the job that was to run before it; empty if it was next, and in journals
+    of before."""
     fields: Mapping[str, str] = field(default_factory=dict)
     """Its hash; empty if it has none."""
     logs: tuple[str, ...] = ()
@@ -59,6 +63,7 @@ class SchedulerState:
         one = self.iteration
         if one is not None:
             found |= {"iteration": one.id, "place": one.place, "delayed": one.score}
+            found |= {"before": one.before} if one.before else {}
             found |= {"paused": "1"} if self.paused else {}
             found |= {"job": json.dumps(dict(one.fields)), "logs": json.dumps(one.logs)}
         return found
@@ -72,6 +77,7 @@ class SchedulerState:
                 id=fields["iteration"],
                 place=fields.get("place", ""),
                 score=fields.get("delayed", ""),
+                before=fields.get("before", ""),
                 fields=_texts(fields.get("job")),
                 logs=tuple(_list(fields.get("logs"))),
             )
@@ -143,13 +149,15 @@ def _has_started(place: Whereabouts) -> bool:
 async def _iteration(
     client: Client, queue: QueueKey, job_id: str, place: Whereabouts
 ) -> WholeIteration:
+    state = place.state
+    ordered = JobState.DELAYED if state is None or state.is_list else state
     fields, lines, length, at, *beside = await ask_all(
         client,
         [
             ("HGETALL", queue.job(job_id)),
             ("LRANGE", queue.job(job_id, "logs"), 0, MOST_LOGS - 1),
             ("LLEN", queue.job(job_id, "logs")),
-            ("ZSCORE", queue.key("delayed"), job_id),
+            ("ZSCORE", queue.key(ordered.key), job_id),
             *(("EXISTS", queue.job(job_id, one)) for one in _BESIDE),
         ],
     )
@@ -157,11 +165,14 @@ async def _iteration(
         raise TooMuch(f"its iteration has more than {MOST_LOGS} log lines")
     if any(one == 1 for one in beside):
         raise TooMuch("its iteration has children")
-    delayed = place.state is JobState.DELAYED and score(at) is not None
+    before = ""
+    if state is not None and state.is_list:
+        before = await read_before(client, queue.key(state.key), job_id)
     return WholeIteration(
         id=job_id,
-        place="" if place.state is None else place.state.key,
-        score=written(at) if delayed else "",
+        place="" if state is None else state.key,
+        score="" if score(at) is None else written(at),
+        before=before,
         fields=fields_of(fields) or {},
         logs=tuple(present(texts(lines))),
     )

@@ -37,12 +37,15 @@ class Comes:
 
     id: str
     place: str
-    """``delayed``, ``waiting`` (where the release keeps what waits), ``wait`` (if it was there
-    while the queue was paused), or "": its hash alone."""
+    """``delayed``, ``prioritized``, ``wait`` or ``paused``; empty: its hash alone."""
     due: int = 0
     """When it is due, in ms since the epoch, if ``delayed``."""
     score: str = ""
-    """Its score in ``delayed``; empty: behind the others of its time."""
+    """Its score in a sorted set; empty: behind the others of its time."""
+    before: str = ""
+    """In a list the id of the job that was to run before it; empty if it was next."""
+    was_paused: bool = False
+    """Whether the queue was paused while it was there."""
     fields: Mapping[str, str] = field(default_factory=dict)
     logs: Sequence[str] = ()
 
@@ -92,9 +95,10 @@ class SchedulerWriter:
         goes, comes = change.goes, change.comes
         arguments += ("", "") if goes is None else (goes.id, goes.leaving.value)
         if comes is None:
-            arguments += ("", "", "", "", "0", "0")
+            arguments += ("", "", "", "", "", "", "0", "0")
         else:
             arguments += (comes.id, comes.place, str(comes.due), comes.score)
+            arguments += (comes.before, flag(comes.was_paused))
             arguments += (str(len(comes.logs)), *comes.logs)
             arguments += (str(len(comes.fields)), *_flat(comes.fields))
         arguments.append(flag(change.counts))

@@ -39,6 +39,18 @@ PARENT_KEYS: Final = ("processed", "unsuccessful", "failed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeptChild:
+    """A child that a rerun put right in its parent's keys, without running it again."""
+
+    key: str
+    """Its full key."""
+    under_way: bool
+    """Whether it had yet to end: if it has by now, its parent knows better."""
+    held: Mapping[str, str]
+    """What its parent's `PARENT_KEYS` held about it, and ``dependencies`` if it was there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Retried:
     """A job as it was before a retry, and where the retry put it."""
 
@@ -54,6 +66,8 @@ class Retried:
     lifo: bool = False
     before: str = ""
     """In a list the id of the job that was to run before it; empty if it was next."""
+    children: tuple[KeptChild, ...] = ()
+    """Those of a rerun's parent that did not run again, and about which its keys were put right."""
 
 
 def cleared_by_retry(
@@ -146,6 +160,7 @@ def unretry_arguments(
         arguments += [_value(job.fields.get(name)) for name in cleared]
         arguments += [_kept(name, job.fields.get(name)) for name in kept]
         arguments += _parent(job)
+        arguments += _children(job.children)
     return arguments
 
 
@@ -168,8 +183,19 @@ def _parent(job: Retried) -> list[str]:
     if not key:
         return [""] * (4 + len(PARENT_KEYS))
     base, parent_id = parent_of(key, job.fields.get("parent")) or ("", "")
-    held = [_value(job.family.get(name)) for name in PARENT_KEYS]
-    return [key, f"{base}:", parent_id, flag(_fails_parent(job)), *held]
+    return [key, f"{base}:", parent_id, flag(_fails_parent(job)), *_held(job.family)]
+
+
+def _held(keys: Mapping[str, str]) -> list[str]:
+    return [_value(keys.get(name)) for name in PARENT_KEYS]
+
+
+def _children(children: Sequence[KeptChild]) -> list[str]:
+    found = [str(len(children))]
+    for child in children:
+        pending = flag("dependencies" in child.held)
+        found += (child.key, flag(child.under_way), pending, *_held(child.held))
+    return found
 
 
 def _fails_parent(job: Retried) -> bool:

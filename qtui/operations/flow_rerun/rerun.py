@@ -21,21 +21,18 @@ from typing import Final
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.trouble import general_refusal
-from qtui.bullmq.flow.held import read_held
 from qtui.bullmq.flow.lineage import Name, read_nodes
 from qtui.bullmq.model import JobState
-from qtui.bullmq.reads.hashes import read_whole
-from qtui.bullmq.reads.lists import read_before
 from qtui.bullmq.writers.batch import Batch, Picked
 from qtui.bullmq.writers.rerun import Parked, Released, RerunWriter
 from qtui.operations.engine.action import Seen
 from qtui.operations.flow_rerun.plan import RerunPlan
 from qtui.operations.flow_rerun.progress import RerunProgress, read_progress
+from qtui.operations.flow_rerun.written import BASES, START, read_lines
 from qtui.operations.following.outcome import Outcome
-from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection, snapshot_lines
+from qtui.operations.journal.lines import Header, WrittenSelection, snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.planning.plan import Resets
-from qtui.operations.supply.snapshots import SNAPSHOT_FIELDS
 from qtui.text import first_line
 from qtui.verbs import Verb
 
@@ -47,10 +44,8 @@ PIECE: Final = 100
 
 CHANGED: Final = "the flow had changed meanwhile"
 
-_PARENT_KEY: Final = SNAPSHOT_FIELDS.index("parentKey")
-
 _CHUNK: Final = 100
-"""Jobs whose snapshot is read in one round trip."""
+"""Jobs that are read in one round trip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +113,6 @@ def _release_calls(released: Sequence[Released], piece: int) -> Iterator[Call]:
             yield Call(released=(replace(batch, jobs=batch.jobs[start : start + piece]),))
 
 
-BASES: Final = "bases"
-"""The option in a journal's header: the base keys of the queues, which split its full keys."""
-
-
 class Rerun:
     """One rerun of a flow.
 
@@ -158,6 +149,9 @@ class Rerun:
         self._all = calls(plan, whole, piece)
         self._calls = iter(self._all)
         self._written: set[str] = set()
+        self._nodes = {step.node.key: step.node for step in plan.steps}
+        self._again = {step.node.key for step in plan.steps if step.part.reruns}
+        self._parents = {parent.name.key: parent for parent in plan.parents()}
 
     @property
     def selected(self) -> int:
@@ -176,7 +170,10 @@ class Rerun:
             resets=asdict(self.resets),
             action=Verb.RERUN.value,
             flow={"root": root.key, "start": self.plan.start.value},
-            options={BASES: sorted({step.node.name.queue.base for step in self.plan.steps})},
+            options={
+                BASES: sorted({step.node.name.queue.base for step in self.plan.steps}),
+                START: self.plan.start.value,
+            },
         )
 
     def chosen(self) -> Sequence[Picked]:
@@ -191,8 +188,7 @@ class Rerun:
 
         Costs what `read_nodes` costs for all that had a finish.
         """
-        seen = {step.node.key: step.node for step in self.plan.steps}
-        names = [seen[key].name for key in self.done if key in seen]
+        names = [self._nodes[key].name for key in self.done if key in self._nodes]
         found: list[Picked] = []
         for start in range(0, len(names), _CHUNK):
             for node in await read_nodes(self.client, names[start : start + _CHUNK]):
@@ -246,29 +242,12 @@ class Rerun:
     async def snapshot_of(self, call: Call, shared: Texts | None) -> bytes:
         """What a call wipes; of a parent in several calls before the first of them.
 
-        Costs two round trips for a hundred jobs, an HMGET and three commands for each; and what
-        `read_before` costs for a parent that waits in a list to be failed.
+        Costs what `read_lines` costs.
         """
-        nodes = {step.node.key: step.node for step in self.plan.steps}
         names = (name.key for name in call.names())
-        fresh = [nodes[key] for key in names if key not in self._written]
-        found: list[Snapshot] = []
-        for start in range(0, len(fresh), _CHUNK):
-            some = fresh[start : start + _CHUNK]
-            keys = [node.key for node in some]
-            values = await read_whole(self.client, keys, SNAPSHOT_FIELDS)
-            parents = [one[_PARENT_KEY] for one in values]
-            held = await read_held(self.client, list(zip(keys, parents, strict=True)))
-            for node, one, family in zip(some, values, held, strict=True):
-                pairs = zip(SNAPSHOT_FIELDS, one, strict=True)
-                fields = {field: text for field, text in pairs if text is not None}
-                state = node.state
-                other = "" if state in (None, JobState.FAILED) else str(state)
-                before = ""
-                if state is not None and state.is_list:
-                    before = await read_before(self.client, node.queue.key(state.key), node.id)
-                found.append(Snapshot(node.key, node.row.score, fields, other, family, before))
+        fresh = [self._nodes[key] for key in names if key not in self._written]
         self._written |= {node.key for node in fresh}
+        found = await read_lines(self.client, fresh, self._parents, self._again)
         return snapshot_lines(found, shared)
 
 

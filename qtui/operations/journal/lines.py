@@ -169,6 +169,9 @@ class Snapshot(NamedTuple):
     whole: Mapping[str, object] | None = None
     """For a removal: all that there was beside the fields, which are complete then; see
     `qtui.operations.remove.wiped`. None if it could not be read whole."""
+    children: Mapping[str, Mapping[str, str]] | None = None
+    """For a rerun, of a parent: by full key the children about which its own keys are put right,
+    see `qtui.operations.flow_rerun.written`. None for a job that is only retried."""
 
 
 # To lines ----------------------------------------------------------------------------------------
@@ -214,13 +217,13 @@ def snapshot_lines(jobs: Iterable[Snapshot], texts: Texts | None = None) -> byte
         return _lines([_job(*one) for one in jobs])
     shorten = texts.shorten
     found = []
-    for job_id, score, fields, state, family, place, becomes, whole_job in jobs:
+    for job_id, score, fields, state, family, place, becomes, whole_job, children in jobs:
         short: dict[str, Shortened] = dict(fields)
         for name in REPEATED_FIELDS:
             text = fields.get(name)
             if text is not None and len(text) >= SHORTENED:
                 short[name] = shorten(text)
-        found.append(_job(job_id, score, short, state, family, place, becomes, whole_job))
+        found.append(_job(job_id, score, short, state, family, place, becomes, whole_job, children))
     return _lines(found)
 
 
@@ -278,6 +281,7 @@ def _job(
     place: str = "",
     becomes: Mapping[str, str] | None = None,
     whole_job: Mapping[str, object] | None = None,
+    children: Mapping[str, Mapping[str, str]] | None = None,
 ) -> JournalLine:
     found: JournalLine = {"type": "job", "id": job_id}
     if score is not None:
@@ -293,6 +297,8 @@ def _job(
         found["becomes"] = dict(becomes)
     if whole_job is not None:
         found["whole"] = dict(whole_job)
+    if children is not None:
+        found["children"] = {key: dict(child) for key, child in children.items()}
     return found
 
 
@@ -516,8 +522,11 @@ def snapshot_of(found: JournalLine) -> Snapshot:
     state, place = _text(found.get("state")), _text(found.get("place"))
     becomes = _texts(found.get("becomes")) if "becomes" in found else None
     whole_job = _mapping(found["whole"]) if "whole" in found else None
+    children = None
+    if "children" in found:
+        children = {key: _texts(child) for key, child in _mapping(found["children"]).items()}
     job_id = _text(found.get("id"))
-    return Snapshot(job_id, score, fields, state, known, place, becomes, whole_job)
+    return Snapshot(job_id, score, fields, state, known, place, becomes, whole_job, children)
 
 
 def result_of(found: JournalLine) -> Result:

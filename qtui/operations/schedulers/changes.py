@@ -167,8 +167,10 @@ async def read_undo(
     if lost is not None and not (lost.place and not lost.fields):
         comes = Comes(
             id=lost.id,
-            place=_place(before),
+            place=lost.place,
             score=lost.score,
+            before=lost.before,
+            was_paused=before.paused,
             fields=lost.fields if lost.id != made else {},
             logs=lost.logs if lost.id != made else (),
         )
@@ -182,14 +184,6 @@ async def read_undo(
     )
     result = Result(scheduler_id, Code.DONE, "back" if before.score else "removed")
     return Reading(state=state, scheduler=one, change=change, result=result)
-
-
-def _place(before: SchedulerState) -> str:
-    """Where an iteration comes back to: where the release keeps what waits, if it waited."""
-    one = before.iteration
-    if one is None or one.score or not one.place:
-        return "" if one is None else one.place
-    return one.place if before.paused and one.place in ("wait", "paused") else "waiting"
 
 
 def _goes(made: str, state: SchedulerState) -> Goes | None:

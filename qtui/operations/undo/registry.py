@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from qtui.bullmq.connection.client import Client
+from qtui.operations.flow_rerun.written import START
 from qtui.operations.journal.lines import Header
 from qtui.operations.retry.everywhere import QUEUES
 from qtui.operations.undo.everywhere import EachQueue
@@ -17,7 +18,7 @@ from qtui.operations.undo.scheduling import Unreschedule
 from qtui.operations.undo.unadd import Readd, Unadd
 from qtui.operations.undo.unedit import Unedit
 from qtui.operations.undo.unpromote import Repromote, Unpromote
-from qtui.operations.undo.unrerun import Unrerun
+from qtui.operations.undo.unrerun import Rererun, Unrerun
 from qtui.operations.undo.unretry import Reretry, Unretry
 from qtui.verbs import Verb
 
@@ -25,6 +26,7 @@ INVERSES: Final[Mapping[str, MakeInverse]] = {
     Verb.RETRY: Unretry,
     Unretry.effect: Reretry,
     Verb.RERUN: Unrerun,
+    Unrerun.effect: Rererun,
     Verb.PROMOTE: Unpromote,
     Unpromote.effect: Repromote,
     Verb.PAUSE: Unpause,
@@ -41,12 +43,11 @@ INVERSES: Final[Mapping[str, MakeInverse]] = {
 """By effect, what takes it back. The effect of an inverse has to be a key here too, unless what it
 does can't be taken back in turn."""
 
-OLDEST_FIRST: Final = frozenset({Verb.RERUN.value})
-"""Effects that are taken back in the order in which they came: a flow's parents leave their places
-before the children that they wait for. All others go backwards."""
+OLDEST_FIRST: Final = frozenset({Verb.RERUN.value, Unrerun.effect})
+"""Effects that are taken back in the order in which they came: a flow's parents leave their places,
+or return to them, before the children that they wait for. All others go backwards."""
 
 _REFUSED: Final[Mapping[str, str]] = {
-    Unrerun.effect: "a rerun that was taken back cannot be restored: rerun the flow again",
     Verb.REMOVE_QUEUE: "a removed queue can't be put back: the journal keeps its settings,"
     " schedulers and counts, but none of its jobs",
 }
@@ -62,6 +63,8 @@ def make_inverse(client: Client, header: Header, writes: bool) -> Inverse:
 
 def refusal(header: Header) -> str:
     """Returns why a campaign can't be undone, in one line; empty if it can."""
+    if header.what == Unrerun.effect and START not in header.options:
+        return "this journal lacks what it takes to restore the rerun: rerun the flow again"
     if header.what in INVERSES:
         return ""
     return _REFUSED.get(header.what, f"this qtui can't undo {header.what or 'it'}")

@@ -19,6 +19,7 @@ from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.writers.batch import Batch, Picked
 from qtui.operations.engine.action import Seen
+from qtui.operations.flow_rerun.written import BASES
 from qtui.operations.journal.lines import Header, WrittenSelection
 from qtui.operations.journal.texts import Texts
 from qtui.operations.undo.deeds import Deeds
@@ -65,7 +66,7 @@ class Undo:
     def queue(self) -> QueueKey | None:
         """The queue of its jobs; None if it spans queues."""
         header = self.deeds.header
-        spans = header.flow or not header.queue
+        spans = BASES in header.options or header.flow or not header.queue
         return None if spans else QueueKey(header.queue, header.prefix)
 
     @property

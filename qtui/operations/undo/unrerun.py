@@ -1,4 +1,4 @@
-"""Takes the rerun of a flow back: parents first, then the jobs that were released to run.
+"""Takes the rerun of a flow back, parents first; and takes that back: the flow is rerun again.
 
 A rerun of some hundred jobs is one atomic step; its undo is one for each queue and state. Between
 two of them a job may start: it is left alone then, and runs. Its parent is where it was before the
@@ -13,17 +13,23 @@ from typing import Final
 
 from qtui.bullmq.codes import Code, ForeignQueue, QueueGone, Result
 from qtui.bullmq.connection.client import Client
-from qtui.bullmq.keys import split_job_key
+from qtui.bullmq.flow.lineage import Node, read_nodes
+from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.bullmq.writers.batch import Batch
+from qtui.bullmq.writers.batch import Batch, Picked
+from qtui.bullmq.writers.rerun import DOOMED, Mode, Parked, Released, RerunWriter
 from qtui.bullmq.writers.unretry import WAITS
-from qtui.operations.flow_rerun.rerun import BASES
+from qtui.operations.flow_rerun.plan import Start
+from qtui.operations.flow_rerun.written import START, Names, read_lines, returned_children
 from qtui.operations.journal.lines import Header, snapshot_lines
 from qtui.operations.journal.texts import Texts
-from qtui.operations.undo.inverse import Deed, Expected
-from qtui.operations.undo.unretry import Unretry
+from qtui.operations.undo.inverse import Deed, Expected, sender
+from qtui.operations.undo.unretry import Unretry, resets_of
+from qtui.verbs import Verb
 
 _PARENTS: Final = JobState.WAITING_CHILDREN
+
+_MOVED: Final = "is no longer as the undo left it"
 
 
 class Unrerun:
@@ -45,9 +51,7 @@ class Unrerun:
         self._client = client
         self._header = header
         self._writes = writes
-        bases = header.options.get(BASES)
-        known = bases if isinstance(bases, list) else []
-        self._bases = sorted(filter(_is_text, known), key=len, reverse=True)
+        self._names = Names(header)
 
     async def look(self, deeds: Sequence[Deed]) -> Sequence[Expected]:
         """Returns where the jobs are now. Costs two round trips for each queue and state."""
@@ -106,23 +110,14 @@ class Unrerun:
 
     def _kind(self, deed: Deed) -> tuple[str, JobState, bool]:
         """The queue, the state before, and whether the job needed more than a retry."""
-        base, _ = self._split(deed.id)
+        base, _ = self._names.split(deed.id)
         state = _state_before(deed)
         return base, state, _was_parked(deed) or state in WAITS
 
     def _by_id(self, deed: Deed) -> Deed:
         """The job by its id in its queue: a flow names it by its full key."""
-        _, job_id = self._split(deed.id)
+        _, job_id = self._names.split(deed.id)
         return deed._replace(snapshot=deed.snapshot._replace(id=job_id))
-
-    def _split(self, key: str) -> tuple[str, str]:
-        """The base key and the id; a journal of an earlier qtui does not name its queues."""
-        base = next((one for one in self._bases if key.startswith(f"{one}:")), None)
-        return split_job_key(key) if base is None else (base, key[len(base) + 1 :])
-
-
-def _is_text(one: object) -> bool:
-    return isinstance(one, str)
 
 
 def _was_parked(deed: Deed) -> bool:
@@ -130,6 +125,7 @@ def _was_parked(deed: Deed) -> bool:
 
 
 def _state_before(deed: Deed) -> JobState:
+    """The state in which the rerun found a job."""
     return JobState(deed.snapshot.state or JobState.FAILED)
 
 
@@ -146,3 +142,125 @@ def _unsent(deed: Deed) -> Expected:
     if _state_before(deed) is _PARENTS:
         return Expected(Result(deed.id, Code.DONE, target=_PARENTS.key), arrived=True)
     return Expected(Result(deed.id, Code.NOT_IN_STATE, error="it waited before the rerun too"))
+
+
+class Rererun:
+    """Reruns jobs of a flow that went back, from the same point and with the same resets.
+
+    As in any rerun, either all jobs of a call run again or none: parents must not wait for a child
+    that has moved on.
+
+    Args:
+        client: the server.
+        header: the first line of that undo's journal.
+        writes: whether it may write.
+    """
+
+    effect = Verb.RERUN.value
+    done = "runs again"
+
+    def __init__(self, client: Client, header: Header, writes: bool) -> None:
+        self._client = client
+        self._names = Names(header)
+        self._resets = resets_of(header)
+        start = header.options.get(START)
+        self._mode = Mode.START if start == Start.START.value else Mode.FAILURE
+        self._writer = RerunWriter(client) if writes else None
+
+    async def _nodes(self, deeds: Sequence[Deed]) -> list[Node]:
+        return await read_nodes(self._client, [self._names.of(deed.id) for deed in deeds])
+
+    async def look(self, deeds: Sequence[Deed]) -> Sequence[Expected]:
+        """Returns where the jobs are now; costs what `read_nodes` costs.
+
+        A parent that waited before does so after as well: whether it is done, the others tell.
+        """
+        nodes = await self._nodes(deeds)
+        ended = [
+            node for one, node in zip(deeds, nodes, strict=True) if _state_before(one).is_finished
+        ]
+        done = any(map(_runs_again, ended))
+        found = []
+        for deed, node in zip(deeds, nodes, strict=True):
+            result = Result(deed.id, Code.NOT_IN_STATE, error=_MOVED)
+            waited = _state_before(deed) in WAITS
+            arrived = done if waited else _runs_again(node)
+            if node.row.missing:
+                result = Result(deed.id, Code.NO_SUCH_JOB)
+            elif _is_as_it_was(deed, node) and not (waited and done):
+                result = Result(deed.id, Code.DONE, target=deed.snapshot.place)
+            found.append(Expected(result, arrived=arrived))
+        return found
+
+    async def snapshot(self, deeds: Sequence[Deed], texts: Texts | None) -> bytes:
+        """Returns what the rerun wipes, as for any rerun."""
+        parents = [parent for parent in map(self._parked, deeds) if parent is not None]
+        found = await read_lines(
+            self._client,
+            await self._nodes(deeds),
+            {parent.name.key: parent for parent in parents},
+            {deed.id for deed in deeds},
+        )
+        return snapshot_lines(found, texts)
+
+    async def send(self, deeds: Sequence[Deed]) -> Batch:
+        """Parks the parents and releases the others, in one atomic step."""
+        writer = sender(self._writer)
+        parents: list[Parked] = []
+        released: dict[tuple[QueueKey, JobState], list[Picked]] = {}
+        order: list[str] = []
+        for deed in deeds:
+            if (parent := self._parked(deed)) is not None:
+                parents.append(parent)
+                order.append(deed.id)
+                continue
+            name = self._names.of(deed.id)
+            place = name.queue, _state_before(deed)
+            released.setdefault(place, []).append(Picked(name.id, deed.snapshot.score))
+        for (queue, _), jobs in released.items():
+            order += [queue.job(one.job_id) for one in jobs]
+        try:
+            batch = await writer.rerun(
+                parents,
+                [Released(queue, state, tuple(jobs)) for (queue, state), jobs in released.items()],
+                mode=self._mode,
+                reset_attempts_made=self._resets.made,
+                reset_attempts_started=self._resets.started,
+            )
+        except ForeignQueue as error:
+            code = Code.NO_SUCH_JOB if isinstance(error, QueueGone) else Code.REFUSED
+            return Batch([Result(deed.id, code, error=str(error)) for deed in deeds])
+        results = {
+            key: one._replace(job_id=key) for key, one in zip(order, batch.results, strict=True)
+        }
+        return Batch([results[deed.id] for deed in deeds], batch.note)
+
+    def why(self, result: Result) -> str:
+        """Returns in words why a job was left alone."""
+        return result.error or (_MOVED if result.code is Code.NOT_IN_STATE else "")
+
+    def _parked(self, deed: Deed) -> Parked | None:
+        """A parent as the script takes it; None for a job that needs only a retry."""
+        snapshot, state = deed.snapshot, _state_before(deed)
+        if snapshot.children is None:
+            return None
+        waits = state in WAITS
+        return Parked(
+            self._names.of(deed.id),
+            DOOMED if waits and state is not _PARENTS else state.key,
+            None if waits else snapshot.score,
+            tuple(returned_children(snapshot, self._names)),
+        )
+
+
+def _is_as_it_was(deed: Deed, node: Node) -> bool:
+    """Whether a job is where the rerun found it."""
+    state = _state_before(deed)
+    if state in WAITS and state is not _PARENTS:
+        return node.doomed
+    return node.state is state and (not state.is_finished or node.row.score == deed.snapshot.score)
+
+
+def _runs_again(node: Node) -> bool:
+    """Whether a job that had finished waits, so that the rerun was carried out."""
+    return node.state is not None and not node.state.is_finished and node.row.finished_on is None

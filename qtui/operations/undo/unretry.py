@@ -22,6 +22,7 @@ from qtui.bullmq.writers.unretry import (
     UnretryWriter,
     cleared_by_retry,
 )
+from qtui.operations.flow_rerun.written import kept_children
 from qtui.operations.journal.lines import Header, snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.planning.plan import Resets
@@ -140,6 +141,7 @@ class Unretry:
                     fields=fields,
                     family=family,
                     lifo=short_row(deed.id, [fields.get(name) for name in LIST_FIELDS]).lifo,
+                    children=kept_children(deed.snapshot),
                 )
             )
         if not jobs:

@@ -7,14 +7,18 @@
 
 -- The list for a job that waited in `list` while `before` was to run before it ("": it was the next
 -- to run itself): the one in which that job is now, since a pause or a resume may have moved both;
--- and that job. Where it is gone, the job goes where a waiting job belongs now, which no resume loses.
-local function listToReturnTo(key, queue, list, before, modern)
+-- and that job. Where it is gone, the job goes where a waiting job belongs now, which no resume loses;
+-- but in a queue that `wasPaused` then, and is now, it is in no more danger than before.
+local function listToReturnTo(key, queue, list, before, modern, wasPaused)
   for _, name in ipairs({ list, list == "wait" and "paused" or "wait" }) do
     if before ~= "" and holds(key[name], before) then return name, before end
   end
   if not queue.paused then return "wait" end
-  -- Alone in `paused` it was in no more danger than before: nothing waits in `wait`.
+  if wasPaused then return list end
+  -- Nothing else waits in `wait`, so that no resume loses it by a list `paused`.
   if list == "paused" and (queue.pausedList or not queue.jobsInWait) then return "paused" end
+  -- No more than those beside it.
+  if list == "wait" and queue.jobsInWait and not queue.pausedList then return "wait" end
   return destination(queue, { priority = 0, modern = modern })
 end
 
