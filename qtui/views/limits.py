@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from qtui.operations.planning.brakes import LIMITED_WORKERS
 from qtui.operations.queues.limits import Limits
 from qtui.text import count, plain, plural, span
 
@@ -29,9 +30,12 @@ def limit_lines(limits: Limits) -> Iterator[tuple[str, str]]:
     else:
         yield "rate", f"{plural(limits.most, 'job')} in {span(limits.duration)}"
     if limits.started is not None:
-        ends = "does not expire" if limits.left < 0 else f"ends in {span(limits.left)}"
+        ends = f"ends in {span(limits.left)}"
+        if limits.left < 0:
+            ends = "does not expire, so it limits nothing"
         if limits.by_hand:
-            yield "limited", f"manually: no job starts · {ends}"
+            whom = "no job starts" if limits.most is not None else LIMITED_WORKERS
+            yield "limited", f"manually: {whom} · {ends}" if limits.left >= 0 else ends
         else:
             full = " · reached" if limits.reached else ""
             yield "window", f"{plural(limits.started, 'start')} · {ends}{full}"

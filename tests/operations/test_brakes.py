@@ -77,6 +77,13 @@ async def test_iterations_of_a_scheduler(any_client: Redis) -> None:
             2**53 - 1,
             600_000,
             {},
+            "The queue is rate-limited manually for another 10 m 0 s: workers with a limiter "
+            "option start no job meanwhile.",
+        ),
+        (
+            2**53 - 1,
+            600_000,
+            {"max": 2, "duration": 600_000},
             "The queue is rate-limited manually for another 10 m 0 s: no job starts meanwhile.",
         ),
         (
@@ -85,13 +92,6 @@ async def test_iterations_of_a_scheduler(any_client: Redis) -> None:
             {},
             "A rate limit of the queue has counted 10 starts, for another 10 m 0 s: a worker that "
             "has reached its limit starts no job meanwhile.",
-        ),
-        (
-            1,
-            None,
-            {},
-            "A rate limit of the queue has counted 1 start, with no expiry: a worker that has "
-            "reached its limit starts no job meanwhile.",
         ),
         (
             2,
@@ -103,15 +103,13 @@ async def test_iterations_of_a_scheduler(any_client: Redis) -> None:
     ],
 )
 async def test_a_rate_limit_is_said_with_its_time(
-    any_client: Redis, used: int, milliseconds: int | None, meta: Fields, said: str
+    any_client: Redis, used: int, milliseconds: int, meta: Fields, said: str
 ) -> None:
     await raw_failed(any_client, "1")
     if meta:
         await any_client.hset(QUEUE.key("meta"), mapping=meta)
-    await any_client.set(QUEUE.key("limiter"), used)
-    if milliseconds is not None:
-        # Half a second more: what is left is read a moment later, and said in whole seconds.
-        await any_client.pexpire(QUEUE.key("limiter"), milliseconds + 400)
+    # Half a second more: what is left is read a moment later, and said in whole seconds.
+    await any_client.set(QUEUE.key("limiter"), used, px=milliseconds + 400)
     found = await brakes(any_client, "1")
     assert found[0] == said
     whole = ("The global rate limit of the queue is 2 jobs in 10 m 0 s.",) if meta else ()
@@ -200,10 +198,11 @@ async def test_a_rerun_says_the_same_of_each_of_its_queues(client: Redis) -> Non
     await client.hset(KIDS.job("c0"), mapping={"stc": 1, "deid": "d"})
     await client.set(KIDS.key("de:d"), "77")
     await client.hset(KIDS.key("meta"), "paused", 1)
-    await client.set(QUEUE.key("limiter"), 2**53 - 1)
+    await client.set(QUEUE.key("limiter"), 2**53 - 1, px=600_000)
     plan = await rerun_plan_of(client)
     assert plan.brakes == (
-        "bull:q is rate-limited manually with no expiry: no job starts meanwhile.",
+        "bull:q is rate-limited manually for another 10 m 0 s: workers with a limiter option "
+        "start no job meanwhile.",
         "2 jobs without a priority go to prioritized while bull:kids is paused: BullMQ 5 and 6 "
         "both see them there, and a resume neither loses nor strands them.",
         "bull:kids: 1 job has stalled before (stc), and a retry does not reset that: if it stalls "

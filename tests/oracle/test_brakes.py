@@ -141,3 +141,34 @@ def test_an_iteration_of_a_scheduler_runs_once_more_and_the_schedule_continues(
         stage.ours.await_idle()
     assert stage.ours.members("delayed") == [due]
     assert stage.ours.members("completed") == [id]
+
+
+@pytest.mark.releases(since="5.27.0")
+def test_a_manual_rate_limit_holds_workers_with_a_limit_of_their_own_and_no_others(
+    stage: Stage, oracle_server: EmbeddedServer
+) -> None:
+    side = stage.official
+    [id] = side.seed([job("a")])
+    side.run("limited", milliseconds=600_000)
+    [said] = _brakes(oracle_server, side, id)
+    assert said.startswith("The queue is rate-limited manually for another ")
+    assert said.endswith(": workers with a limiter option start no job meanwhile.")
+    with side.worker("ok", limiter={"max": 100, "duration": 1000}) as held:
+        [first] = side.run("add", jobs=[job("b", "ok")])
+        with side.worker("ok") as free:
+            assert free.until(ends=1) == [first]
+        assert held.until() == []
+
+
+@pytest.mark.releases(since="5.27.0")
+def test_a_rate_limit_without_an_expiry_holds_nobody(
+    stage: Stage, oracle_server: EmbeddedServer
+) -> None:
+    side = stage.official
+    [id] = side.seed([job("a")])
+    side.run("limited", milliseconds=600_000)
+    side.client.persist(side.key("limiter"))
+    assert _brakes(oracle_server, side, id) == ()
+    with side.worker("ok", limiter={"max": 100, "duration": 1000}) as worker:
+        [first] = side.run("add", jobs=[job("b", "ok")])
+        assert worker.until(ends=1) == [first]

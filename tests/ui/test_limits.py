@@ -34,7 +34,7 @@ async def test_it_shows_who_holds_what(redis_url: str, size: tuple[int, int]) ->
     async with inspector(redis_url, size=size) as driver:
         await opened(driver)
         assert "no global limit" in driver.line_with("rate")
-        assert "manually: no job starts" in driver.line_with("limited")
+        assert "manually: workers with a limiter option start no job" in driver.line_with("limited")
         assert "never" in driver.line_with("once")
         assert "10 m" in driver.line_with("other")
         await driver.press("escape")

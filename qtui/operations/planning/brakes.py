@@ -32,6 +32,10 @@ THE_QUEUE: Final = "The queue"
 _BY_HAND: Final = 2**53 - 1
 """What ``Worker.rateLimit`` (2.x to 6.x) and ``Queue.rateLimit`` put into ``limiter``."""
 
+LIMITED_WORKERS: Final = "workers with a limiter option start no job"
+"""Whom a manual rate limit holds where the queue has no global one: no other worker reads it
+(moveToActive, 2.x to 6.x)."""
+
 _USUAL: Final = 5_000
 """Milliseconds of a rate limit's window up to which a plan does not mention it."""
 
@@ -95,13 +99,16 @@ def _of_rates(name: str, limits: RateLimits) -> Iterator[str]:
     garbage, within, left = Garbage(), _within(name), limits.left
     most, duration = garbage.number("max", limits.most), garbage.number("duration", limits.duration)
     started = garbage.number("limiter", limits.started)
-    if started is not None and left is not None:
-        ends = f"for another {span(left)}" if left >= 0 else "with no expiry"
-        if started >= _BY_HAND:
+    # Without an expiry it limits nothing (getRateLimitTTL, all releases).
+    if started is not None and left is not None and left >= 0:
+        ends = f"for another {span(left)}"
+        if started >= _BY_HAND and most is None:
+            yield f"{name} is rate-limited manually {ends}: {LIMITED_WORKERS} meanwhile."
+        elif started >= _BY_HAND:
             yield f"{name} is rate-limited manually {ends}: no job starts meanwhile."
         elif most is not None and started >= most:
             yield f"The global rate limit of {within} is reached {ends}: no job starts meanwhile."
-        elif left < 0 or left > _USUAL:
+        elif left > _USUAL:
             yield (
                 f"A rate limit of {within} has counted {plural(started, 'start')}, {ends}: "
                 "a worker that has reached its limit starts no job meanwhile."

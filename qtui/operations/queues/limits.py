@@ -82,12 +82,12 @@ class Limits:
 
     @property
     def by_hand(self) -> bool:
-        """Whether it is limited manually: no job starts until the window ends."""
+        """Whether it is limited manually, for those workers that a rate limit holds at all."""
         return self.started is not None and self.started >= BY_HAND
 
     @property
     def reached(self) -> bool:
-        """Whether a rate limit that is known from Redis lets no job start now."""
+        """Whether a rate limit that is known from Redis is used up now."""
         counted = self.started is not None and self.most is not None and self.started >= self.most
         return self.by_hand or counted
 
