@@ -113,6 +113,8 @@ class QueueStatus:
     """Global concurrency, if one is set (≥5.9.0)."""
     exists: bool = True
     """Whether any key of it was left at the last read."""
+    hidden: bool = False
+    """Whether Redis refused this user each of its keys, so that it may exist."""
 
     def count(self, state: JobState) -> int:
         """Returns the number of jobs in ``state``, 0 if unknown."""

@@ -150,7 +150,7 @@ async def _plans(
 ) -> SeveralPlans:
     """The plans of the queues in which something matches, the one with most failures first."""
     settings, progress = place.settings, ProgressLine()
-    found = await find_queues(client, settings.prefixes, settings.queues)
+    found = await find_queues(client, settings.prefixes, settings.queues, err=place.err)
     queues = [one.queue for one in found if one.count(request.state) and not one.kind.refusal]
     try:
         several = await plan_several(

@@ -206,3 +206,21 @@ def test_progress_names_the_queue_and_leaves_nothing_behind(redis_url: str) -> N
     assert "queue 2 of 2: b" in text
     last = text.rstrip("\r\n").rpartition("\x1b[K")[2]
     assert last == "no jobs in any queue that match error:none"
+
+
+@pytest.mark.parametrize(
+    "args", [("jobs", "*"), ("queues",), ("errors", "*"), ("workers",), ("schedulers", "*")]
+)
+def test_queues_that_an_acl_hides_are_counted(world: str, args: tuple[str, ...]) -> None:
+    client = connect(world)
+    rights = ("on", "nopass", "~bull:emails:*", "+@read", "+client|list")
+    client.execute_command("ACL", "SETUSER", "few", *rights)
+    url = world.replace("//", "//few:f@", 1)
+    try:
+        done = invoke("--redis", url, "--read-only", *args)
+    finally:
+        client.acl_deluser("few")
+    assert done.code == 0
+    hidden = "the ACL hides the queue bull:payments from this user: ~bull:payments:* would show it"
+    assert f"qtui: {hidden}" in done.err
+    assert hidden not in invoke("--redis", world, "--read-only", *args).err

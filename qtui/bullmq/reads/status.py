@@ -134,6 +134,7 @@ def judge_status(
         version=version or "",
         concurrency=Garbage().number("concurrency", concurrency),
         exists=named or (lives and shown),
+        hidden=not any(types.values()) and all(one is None for one in lengths.values()),
     )
     return status, signs
 

@@ -93,7 +93,7 @@ async def all_queues(client: Client, place: Workplace) -> list[QueueKey]:
         CommandError: there is none.
     """
     settings = place.settings
-    found = await find_queues(client, settings.prefixes, settings.queues)
+    found = await find_queues(client, settings.prefixes, settings.queues, err=place.err)
     keys = [status.queue for status in found if status.kind is not Kind.GONE]
     if not keys:
         raise CommandError(f"no queues under {where_queues_are(settings.prefixes)}", USAGE)

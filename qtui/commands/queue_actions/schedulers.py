@@ -158,7 +158,7 @@ async def _pages(client: Client, place: Workplace, name: str) -> list[SchedulerP
     """All schedulers of one queue or of all, a page after the other."""
     prefixes = place.settings.prefixes
     if name == ALL:
-        found = await find_queues(client, prefixes, place.settings.queues)
+        found = await find_queues(client, prefixes, place.settings.queues, err=place.err)
         queues = [status.queue for status in found]
     else:
         queues = [(await find_queue(client, prefixes, name)).queue]

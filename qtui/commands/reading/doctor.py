@@ -69,7 +69,7 @@ async def _examine(
     if request.queues:
         found = [await find_queue(client, settings.prefixes, one) for one in request.queues]
     else:
-        found = await find_queues(client, settings.prefixes, settings.queues)
+        found = await find_queues(client, settings.prefixes, settings.queues, err=place.err)
     if not found and not request.queues:
         await say_none(client, place.err, settings.prefixes)
     examination = Examination(

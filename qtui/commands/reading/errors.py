@@ -48,7 +48,7 @@ async def _list(
     """Costs a `Hunt` over the state of each queue, throttled by default."""
     prefixes = place.settings.prefixes
     if name == ALL_QUEUES:
-        statuses = await find_queues(client, prefixes, place.settings.queues)
+        statuses = await find_queues(client, prefixes, place.settings.queues, err=place.err)
         if not statuses and not place.settings.queues:
             await say_none(client, place.err, prefixes)
             return 0

@@ -41,7 +41,7 @@ def print_events(place: Workplace, request: EventsRequest) -> int:
 async def _print(client: Client, place: Workplace, request: EventsRequest) -> int:
     settings = place.settings
     if request.queue == ALL_QUEUES:
-        found = await find_queues(client, settings.prefixes, settings.queues)
+        found = await find_queues(client, settings.prefixes, settings.queues, err=place.err)
     else:
         found = [await find_queue(client, settings.prefixes, request.queue)]
     if not found:

@@ -79,7 +79,7 @@ def list_jobs(place: Workplace, window: JobsRequest, *, json: bool) -> int:
 async def _list(client: Client, place: Workplace, window: JobsRequest, *, json: bool) -> int:
     prefixes, everywhere = place.settings.prefixes, window.queue == ALL_QUEUES
     if everywhere:
-        found = await find_queues(client, prefixes, place.settings.queues)
+        found = await find_queues(client, prefixes, place.settings.queues, err=place.err)
         if not found and not place.settings.queues:
             await say_none(client, place.err, prefixes)
             return 0

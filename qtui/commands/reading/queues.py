@@ -21,6 +21,7 @@ from qtui.commands.shared.output import Cell, Column, Paper, Table
 from qtui.commands.shared.run import USAGE, Workplace
 from qtui.settings import Settings
 from qtui.text import count, plain
+from qtui.views.queues.hidden import hidden_words
 from qtui.views.tone import Tone
 
 _AT_ONCE: Final = 100
@@ -59,15 +60,20 @@ async def _read(client: Client, place: Workplace) -> list[_Line]:
     """Costs one SCAN of the keyspace per prefix, and three round trips for every few queues."""
     settings = place.settings
     keys = _named(settings)
+    hidden: list[QueueKey] = []
     if not settings.queues:
-        keys = [key async for found in discover(client, settings.prefixes) for key in found]
+        found = discover(client, settings.prefixes, hidden=hidden.extend)
+        keys = [key async for some in found for key in some]
     statuses: list[QueueStatus] = []
     for start in range(0, len(keys), _AT_ONCE):
         statuses += await read_status(client, keys[start : start + _AT_ONCE])
+    hidden += [status.queue for status in statuses if status.hidden]
     statuses = [status for status in statuses if status.exists]
     statuses.sort(key=lambda status: (-status.failed, status.queue.base))
     first = [status.queue for status in statuses[:1]]
     await check_permission(client, first or [QueueKey.of(one, "-") for one in settings.prefixes])
+    if statuses and hidden:
+        place.err.line(f"qtui: {hidden_words(hidden)}")
     if not statuses:
         if not settings.queues:
             await say_none(client, place.err, settings.prefixes)

@@ -71,7 +71,7 @@ async def _read(client: Client, place: Workplace, name: str, job_id: str) -> tup
 async def _queue_of(client: Client, place: Workplace, job_id: str) -> QueueKey:
     """The only queue that has the job."""
     settings = place.settings
-    statuses = await find_queues(client, settings.prefixes, settings.queues)
+    statuses = await find_queues(client, settings.prefixes, settings.queues, err=place.err)
     found, closed = await find_job(client, [status.queue for status in statuses], job_id)
     if not found:
         searched = plural(len(statuses) - len(closed), "queue")

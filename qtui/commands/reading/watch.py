@@ -77,7 +77,7 @@ async def _watch(client: Client, place: Workplace, request: WatchRequest) -> int
     if request.queues:
         found = [await find_queue(client, settings.prefixes, one) for one in request.queues]
     else:
-        found = await find_queues(client, settings.prefixes, settings.queues)
+        found = await find_queues(client, settings.prefixes, settings.queues, err=place.err)
     if not found:
         await say_none(client, place.err, settings.prefixes)
         return USAGE

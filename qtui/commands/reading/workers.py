@@ -23,7 +23,7 @@ async def _list(client: Client, place: Workplace, names: Sequence[str], *, json:
     if names:
         found = [await find_queue(client, settings.prefixes, name) for name in names]
     else:
-        found = await find_queues(client, settings.prefixes, settings.queues)
+        found = await find_queues(client, settings.prefixes, settings.queues, err=place.err)
     if not found:
         await say_none(client, place.err, settings.prefixes)
         return USAGE

@@ -16,28 +16,37 @@ from qtui.commands.shared.output import Paper
 from qtui.commands.shared.run import USAGE, CommandError
 from qtui.text import plain
 from qtui.views.queues.elsewhere import elsewhere_words
+from qtui.views.queues.hidden import hidden_words
 
 _MOST_NAMES: Final = 20
 
 
 async def find_queues(
-    client: Client, prefixes: Sequence[str], only: Sequence[str] = ()
+    client: Client, prefixes: Sequence[str], only: Sequence[str] = (), *, err: Paper
 ) -> list[QueueStatus]:
     """Every queue under the prefixes, most failed jobs first; with ``only``, those of these names.
+
+    Prints how many the ACL hides: an answer about all queues is not about those.
 
     Costs a `discover`, or one round trip if names are given.
 
     Raises:
         FORBIDDEN: none was found, and the ACL forbids reading such keys.
     """
+    hidden: list[QueueKey] = []
     if only:
         keys = [QueueKey.of(prefix, name) for prefix in prefixes for name in only]
     else:
-        keys = [queue async for some in discover(client, prefixes) for queue in some]
+        found = discover(client, prefixes, hidden=hidden.extend)
+        keys = [queue async for some in found for queue in some]
     if not keys:
         await check_permission(client, [QueueKey.of(prefix, "") for prefix in prefixes])
-    found = [status for status in await read_status(client, keys) if status.exists]
-    return sorted(found, key=lambda status: (-status.failed, status.queue.base))
+    statuses = await read_status(client, keys)
+    hidden += [status.queue for status in statuses if status.hidden]
+    if hidden:
+        err.line(f"qtui: {hidden_words(hidden)}")
+    there = [status for status in statuses if status.exists]
+    return sorted(there, key=lambda status: (-status.failed, status.queue.base))
 
 
 async def find_queue(client: Client, prefixes: Sequence[str], name: str) -> QueueStatus:

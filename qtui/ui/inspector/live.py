@@ -16,6 +16,7 @@ from qtui.bullmq.keys import QueueKey
 from qtui.ui.base import QtuiScreen
 from qtui.ui.session import Session
 from qtui.views.queues.bursts import Burst, Bursts
+from qtui.views.queues.hidden import hidden_words
 
 _FIRST_PAUSE: Final = 0.25
 _LONGEST_PAUSE: Final = 5.0
@@ -99,6 +100,8 @@ class LiveScreen(QtuiScreen[None]):
                 known = found
                 self.poll.nudge()
         await self._look()
+        if self.poll.hidden and self.poll.worst_first():
+            self._say_refusal(f"Some queues are missing: {hidden_words(self.poll.hidden)}.")
         if not self.poll.worst_first():
             await self.poll.check_permission()
             await self.poll.look_elsewhere()

@@ -123,6 +123,8 @@ class Poll:
         self.meter = Meter()
         """What was seen of it since it is shown."""
         self.searching = False
+        self.hidden: list[QueueKey] = []
+        """Queues that the last search met, of which this user may read nothing."""
         self.elsewhere = ""
         """Advice where to find queues, if a search found none; empty while that is unknown."""
         self._client = client
@@ -182,9 +184,10 @@ class Poll:
             yield len(self._queues)
             return
         self._read_at.clear()  # so that the next look reads them all
-        self.searching = True
+        self.searching, self.hidden = True, []
+        read, hidden = self._counts.read, self.hidden.extend
         try:
-            async for found in discover(self._client, self._prefixes, self._counts.read):
+            async for found in discover(self._client, self._prefixes, read, hidden=hidden):
                 self._queues.update(found)
                 yield len(self._queues)
         finally:

@@ -66,8 +66,16 @@ Read: TypeAlias = Callable[[Sequence[QueueKey]], Awaitable[list[QueueStatus]]]
 """Reads the status of queues, in order."""
 
 
+def _ignore(queues: Iterable[QueueKey]) -> None:
+    """Takes no notice of queues."""
+
+
 async def discover(
-    client: Client, prefixes: Sequence[str], read: Read | None = None
+    client: Client,
+    prefixes: Sequence[str],
+    read: Read | None = None,
+    *,
+    hidden: Callable[[Iterable[QueueKey]], None] = _ignore,
 ) -> AsyncIterator[list[QueueKey]]:
     """Yields the queues as they are found, each once; an empty list for a slice without any.
 
@@ -83,6 +91,7 @@ async def discover(
         client: where to read.
         prefixes: where to look.
         read: reads the status of candidates; `read_status` if None.
+        hidden: is called with candidates of which this user may read no key: SCAN shows them.
 
     Costs one CLIENT LIST, one SCAN of the keyspace for each prefix, `KEYS_A_SCAN` keys a call, and
     a few commands for each candidate; on a cluster the same on each primary. Leave the loop to stop
@@ -102,4 +111,5 @@ async def discover(
             fresh = sorted(_candidates(keys, prefix) - seen)
             seen.update(fresh)
             statuses = await read(fresh) if fresh else []
+            hidden(status.queue for status in statuses if status.hidden)
             yield [status.queue for status in statuses if status.exists]
