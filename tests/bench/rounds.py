@@ -60,6 +60,9 @@ class Took:
     kept: float | None
     """Share of their speed that others kept meanwhile."""
 
+    spread: float = 0.0
+    """Of several times: half of what lies between the fastest and the slowest, as a share."""
+
     @property
     def both(self) -> float:
         """Seconds of CPU of both ends, which are the same however busy the machine is."""
@@ -198,12 +201,14 @@ def _median(every: Sequence[Took]) -> Took:
     def of(name: str) -> float:
         return float(statistics.median(getattr(one, name) for one in every))
 
-    names = {one.name for one in fields(Took)} - {"longest", "kept"}
+    names = {one.name for one in fields(Took)} - {"longest", "kept", "spread"}
+    times = [one.seconds for one in every]
     kept = [one.kept for one in every if one.kept is not None]
     return Took(
         **{name: of(name) for name in names},
         longest=min(one.longest for one in every),
         kept=statistics.median(kept) if kept else None,
+        spread=(max(times) - min(times)) / 2 / statistics.median(times),
     )
 
 

@@ -18,8 +18,8 @@ OURS: Final = "qtui"
 """What our own way is called."""
 
 
-COSTS: Final = ("clock", "CPU here", "Redis", "commands", "bytes")
-"""What a unit takes, whose growth is looked at."""
+COSTS: Final = ("clock", "CPU here", "Redis", "commands", "bytes", "memory")
+"""What a unit takes, and the memory that a go does, whose growth is looked at."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
 
+from qtui.text import count
 from tests.bench import report
 from tests.bench.report import Measured
 from tests.bench.rounds import Gauge
@@ -15,6 +17,7 @@ from tests.bench.row import OURS, Row, Stage, Way, Ways, Went
 from tests.bench.rows import ROWS
 from tests.calls import counted_calls
 from tests.servers import connect, start
+from tests.test_readme import README
 
 _MORE = 4
 """How many times as much work costs no more a unit."""
@@ -73,3 +76,10 @@ def test_sizes_are_some_work_and_ten_and_a_hundred_times_as_much() -> None:
         assert row.size in row.sizes
         assert [size // row.sizes[0] for size in row.sizes] == [1, 10, 100][: len(row.sizes)]
     assert len({row.name for row in ROWS}) == len(ROWS)
+
+
+def test_the_readme_shows_the_rows_that_are_for_it() -> None:
+    _, _, rest = README.read_text("utf-8").partition("<!-- bench:")
+    shown, _, _ = rest.partition("<!-- end of bench -->")
+    works = re.findall(r"^\| (.+?) \| \d", shown, re.MULTILINE)
+    assert works == [row.what.format(size=count(row.size)) for row in ROWS if row.readme]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests.calls import counted_calls
 from tests.cli.stage import Stage, connect, digest, invoke, many_failed, play
 
 _MEASURED = """
@@ -122,6 +123,26 @@ def test_names_may_be_given_twice_and_with_blanks(redis_url: str) -> None:
     [one] = asked(redis_url, "--fields", "name, name,error failed_reason", "--limit", "1")
     assert list(one) == ["id", "name", "failed_reason", "missing", "garbled"]
     assert json.dumps(one)
+
+
+def test_a_job_costs_no_command_of_its_own_and_few_calls(redis_url: str) -> None:
+    def cost() -> tuple[int, int, int]:
+        """Jobs, commands and calls of Python."""
+        with connect(redis_url) as client:
+            client.config_resetstat()
+            with counted_calls() as calls:
+                found = asked(redis_url, "--limit", "1000000", "--fields", "name,data")
+            ran = client.info("commandstats").values()
+            return len(found), sum(one["calls"] for one in ran), calls.count
+
+    many_failed(redis_url, [str(place) for place in range(1, 501)])
+    cost()  # what is loaded for the first time is loaded by now
+    few, commands, calls = cost()
+    many_failed(redis_url, [str(place) for place in range(501, 3001)])
+    many, more_commands, more_calls = cost()
+    assert (few, many) == (500, 3000)
+    assert (more_commands - commands) / (many - few) < 0.02
+    assert (more_calls - calls) / (many - few) < 35
 
 
 @pytest.mark.parametrize("how", [("--filter", "charge"), ("--fields", "data"), ()])

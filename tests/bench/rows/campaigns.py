@@ -91,6 +91,8 @@ ROWS: Final = (
         per="job",
         times=None,
         readme=True,
+        # The ids of what is sent: for outcomes, and for a failover that loses some.
+        grows=("memory",),
         at_least={"retryJobs": 0.25, "bull-board": 4},
         server_at_most=0.014,
     ),
