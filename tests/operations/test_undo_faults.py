@@ -130,6 +130,31 @@ async def test_a_server_that_takes_no_writes_is_waited_for(client: Redis, tmp_pa
     assert await keyspace(client) == before
 
 
+async def test_a_restoration_that_was_killed_puts_every_job_into_its_place_in_line(
+    client: Redis, tmp_path: Path
+) -> None:
+    """Those that were written down and not sent come first when it is resumed, in their order."""
+    names = await raw_failed(client, map(str, range(4 * JOBS)))
+    await client.delete(QUEUE.key("failed"))
+    await client.lpush(QUEUE.key("wait"), *names)
+    for one in names:  # added at the same moment, so that their age does not show their order
+        await client.hset(QUEUE.job(one), "timestamp", "1")
+    before = await keyspace(client)
+    plan = await make_removal_plan(client, chosen(QUEUE, JobState.WAITING, names), rate=0)
+    assert all_done(await carried_out(client, tmp_path, plan.action(client, PlanOptions())))
+    campaign = await begun(client, tmp_path)
+    await cut_off(campaign, 20)
+    assert campaign.journal is not None
+    name = campaign.journal.id
+    there = set(await client.lrange(QUEUE.key("wait"), 0, -1))
+    unsent = [one for one in progress_of(tmp_path, name).doubtful if one.job_id not in there]
+    assert len(unsent) > 1
+    again = await InterruptedUndo.take(tmp_path, name, WHERE).campaign(client)
+    assert all_done([result async for batch in again.run() for result in batch])
+    again.close()
+    assert await keyspace(client) == before
+
+
 @pytest.mark.parametrize("lost_codes", [0, 3])
 @pytest.mark.parametrize("only", [False, True])
 async def test_an_undo_that_was_killed_is_resumed_and_each_job_goes_back_once(

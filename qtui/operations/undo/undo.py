@@ -58,8 +58,10 @@ class Undo:
         self.inverse = make_inverse(client, deeds.header, True)
         self._only = only
         left = list(range(len(deeds))) if before is None else list(before.left)
-        self._left = left if deeds.header.what in OLDEST_FIRST else left[::-1]
-        self._doubtful = [] if before is None else list(before.doubtful)
+        doubtful = [] if before is None else list(before.doubtful)
+        order = 1 if deeds.header.what in OLDEST_FIRST else -1
+        # Jobs are taken from the end; those in doubt that are not undone yet are put there.
+        self._left, self._doubtful = left[::order], doubtful[::order]
         self._done = array("l", () if before is None else before.done)
 
     @property
