@@ -10,7 +10,7 @@ from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.new_job.options import NewJob, OptionError, new_job
 from qtui.commands.shared.asking import Manner, check_may_write
-from qtui.commands.shared.find import find_queue, queue_key
+from qtui.commands.shared.find import NoSuchQueue, find_queue, queue_key
 from qtui.commands.shared.run import USAGE, CommandError, Workplace
 from qtui.commands.shared.single import Single, do_single, not_found
 from qtui.operations.add.plan import AddPlan, NotAddable, copy_of, plan_add, read_copied
@@ -81,10 +81,22 @@ async def _queue(client: Client, place: Workplace, request: AddRequest) -> Queue
     prefixes = place.settings.prefixes
     try:
         return (await find_queue(client, prefixes, request.queue)).queue
-    except CommandError as error:
+    except NoSuchQueue as error:
+        if request.copied:
+            raise
         if not request.new_queue:
             raise CommandError(f"{error} (--new-queue creates it)", error.code) from None
-    return queue_key(request.queue, prefixes) or QueueKey.of(prefixes[0], request.queue)
+    queue = queue_key(request.queue, prefixes) or QueueKey.of(prefixes[0], request.queue)
+    if why := _no_name(queue.name):
+        raise CommandError(why, USAGE)
+    return queue
+
+
+def _no_name(name: str) -> str:
+    """Why a queue can't be called so; empty if it can."""
+    if not name or ":" in name:
+        return "BullMQ takes no queue without a name, or with a colon in it"
+    return "'*' means all queues: give the new one another name" if name == "*" else ""
 
 
 def _single(plan: AddPlan, request: AddRequest) -> Single:

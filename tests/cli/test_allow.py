@@ -136,6 +136,18 @@ def test_on_call_no_job_can_be_removed(redis_url: str, user: str) -> None:
     assert (done.code, digest(redis_url)) == (3, before)
 
 
+@pytest.mark.parametrize("user", ["oncall"], indirect=True)
+def test_the_commands_of_on_call_would_do_for_an_edit_that_the_profile_does_not_allow(
+    redis_url: str, user: str, config: Path
+) -> None:
+    bad, _ = seeded(redis_url)
+    edit = ("edit", "payments", bad, "--priority", "3", "--yes")
+    config.write_text(f'[profiles.night]\nredis = "{user}"\nallow = ["retry", "promote"]\n')
+    assert invoke("--profile", "night", *edit).code == 4
+    config.unlink()
+    assert invoke("--redis", user, *edit).code == 0
+
+
 @pytest.mark.parametrize("user", ["operator"], indirect=True)
 def test_an_operator_can_do_all_and_take_it_back(redis_url: str, user: str) -> None:
     bad, later = seeded(redis_url)

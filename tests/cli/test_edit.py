@@ -124,10 +124,21 @@ def test_a_queue_is_made_only_when_that_is_said(redis_url: str) -> None:
     wrong = invoke("--redis", redis_url, "add", "mails", "x", "--opts", unknown, "--new-queue")
     assert wrong.code == 2
     assert digest(redis_url) == before
+    for name in ("", "*", "a:b", "bull:"):  # what no command, or no BullMQ, would find again
+        odd = invoke("--redis", redis_url, "add", name, "hello", "--new-queue", "--yes")
+        assert (odd.code, odd.out) == (2, ""), name
+        assert "all queues" in odd.err if name == "*" else "BullMQ takes no queue" in odd.err
+    assert digest(redis_url) == before
+    no_copy = invoke("--redis", redis_url, "duplicate", "mails", "1", "--yes")
+    assert (no_copy.code, "--new-queue" in no_copy.err) == (2, False)
     made = invoke("--redis", redis_url, "add", "mails", "hello", "--new-queue", "--yes", "--json")
     assert made.objects[0] == {"id": "1", "code": 1, "target": "wait"}
     listed = invoke("--redis", redis_url, "queues", "--json").objects
     assert [one["name"] for one in listed if "name" in one] == ["mails"]
+    other = ("--redis", redis_url, "--prefix", "bull", "--prefix", "cron")
+    assert invoke(*other, "add", "cron:mails", "x", "--new-queue", "--yes").code == 0
+    unclear = invoke(*other, "add", "mails", "x", "--new-queue", "--yes")
+    assert (unclear.code, "exists under several prefixes" in unclear.err) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,13 @@ from qtui.views.queues.hidden import hidden_words
 _MOST_NAMES: Final = 20
 
 
+class NoSuchQueue(CommandError):
+    """No queue has the name that was given."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, USAGE)
+
+
 async def find_queues(
     client: Client, prefixes: Sequence[str], only: Sequence[str] = (), *, err: Paper
 ) -> list[QueueStatus]:
@@ -55,7 +62,8 @@ async def find_queue(client: Client, prefixes: Sequence[str], name: str) -> Queu
     If both exist, the one with that full key wins. Costs two round trips.
 
     Raises:
-        CommandError: there is no such queue, or there are several.
+        NoSuchQueue: there is no such queue.
+        CommandError: there are several.
         FORBIDDEN: the ACL forbids reading its keys.
     """
     bases = dict.fromkeys([name, *(f"{prefix}:{name}" for prefix in prefixes)])
@@ -70,7 +78,7 @@ async def find_queue(client: Client, prefixes: Sequence[str], name: str) -> Queu
         known = " or ".join(status.queue.base for status in found)
         raise CommandError(f'queue "{name}" exists under several prefixes: use {known}', USAGE)
     await check_permission(client, keys)
-    raise CommandError(await _no_such_queue(client, prefixes, name), USAGE)
+    raise NoSuchQueue(await _no_such_queue(client, prefixes, name))
 
 
 def queue_key(base: str, prefixes: Sequence[str]) -> QueueKey | None:
