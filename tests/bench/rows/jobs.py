@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -114,15 +115,20 @@ async def _stream(_: Client, server: EmbeddedServer) -> tuple[int, Went]:
     """The command, with its start."""
     words = ["--redis", server.url, "--scan-rate", "0", "jobs", CROWD.name, "--state", "failed"]
     words += ["--json", "--fields", "id,name,data", "--limit", "1000000000"]
+    # Not read here: that would take as much CPU as to write it.
+    reading, writing = os.pipe()
+    counter = await asyncio.create_subprocess_exec("wc", "-l", stdin=reading, stdout=PIPE)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "qtui", *words), stdout=PIPE, limit=2**20, env=environment()
+        *(sys.executable, "-m", "qtui", *words), stdout=writing, env=environment()
     )
-    assert process.stdout is not None
-    lines, peak = 0, 0.0
-    while some := await process.stdout.read(2**20):
-        lines += some.count(b"\n")
+    os.close(reading)
+    os.close(writing)
+    ended, peak = asyncio.ensure_future(process.wait()), 0.0
+    while not ended.done():
         peak = max(peak, megabytes("VmHWM", process.pid))
-    assert await process.wait() == 0
+        await asyncio.wait([ended], timeout=0.05)
+    assert await ended == 0
+    lines = int((await counter.communicate())[0])
     return lines, Went(peak=peak)
 
 
