@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import islice
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +27,9 @@ _encoder: Final = json.JSONEncoder(ensure_ascii=True, allow_nan=False)
 _UNWANTED: Final = "\n\r\t\x7f"
 """What JSON may have between its tokens, or in a text, and a line may not."""
 
+_TOGETHER: Final = 32
+"""Objects that are written at once: of 3 kB they fill a pipe."""
+
 
 class _Encoded(str):
     """A value that is JSON already."""
@@ -33,17 +37,26 @@ class _Encoded(str):
 
 def line(members: Mapping[str, object]) -> str:
     """The object as one line, without its end."""
-    parts = [
-        f"{_encode(name)}: {value if isinstance(value, _Encoded) else _encode(value)}"
-        for name, value in members.items()
-    ]
+    parts = [f"{encoded(name)}: {encoded(value)}" for name, value in members.items()]
     return "{" + ", ".join(parts) + "}"
 
 
-def _encode(value: object) -> str:
-    """Encodes a value; the most common ones without what `json` does first, which takes 3 µs."""
+def lines(columns: Mapping[str, Iterable[str]]) -> Iterator[str]:
+    """Objects as `line` writes them, each with its end, some at a time; in half the time.
+
+    Args:
+        columns: by the name of a member, which has no ``%``, its values in all objects, `encoded`.
+    """
+    one = "{" + ", ".join(f"{encoded(name)}: %s" for name in columns) + "}\n"
+    every = map(one.__mod__, zip(*columns.values(), strict=False))  # what repeats has no end
+    while some := "".join(islice(every, _TOGETHER)):
+        yield some
+
+
+def encoded(value: object) -> str:
+    """A value as JSON in ASCII; the most common ones without what `json` does first, for 3 µs."""
     if isinstance(value, str):
-        return encode_basestring_ascii(value)
+        return value if isinstance(value, _Encoded) else encode_basestring_ascii(value)
     if value is None:
         return "null"
     if value is False:
@@ -54,29 +67,34 @@ def _encode(value: object) -> str:
 
 
 def json_or_text(name: str, text: str | None, garbled: list[str]) -> object:
-    """A field's JSON value; if it is not valid, its text, and its name is added to the garbled.
+    """A field's JSON value; if it is not valid, its text, and its name is added to the garbled."""
+    return _Encoded(encoded_field(name, text, garbled))
+
+
+def encoded_field(name: str, text: str | None, garbled: list[str]) -> str:
+    """The same as `encoded` writes it.
 
     What is JSON by all rules, in ASCII and in one line stays as it is, a tenth of the work. The
     rest is decoded and encoded again at once, so that what cannot be written (infinite numbers,
     nesting beyond Python's limit) counts as garbled too. What is very long is read token by token.
     """
     if text is None:
-        return None
+        return "null"
     try:
         if len(text) >= LARGE:
-            return _Encoded(one_line(text))
+            return one_line(text)
         if text.isascii() and not any(map(text.__contains__, _UNWANTED)):
             try:
                 orjson.loads(text)
             except ValueError:
                 pass
             else:
-                return _Encoded(text)
-        return _Encoded(_encode(json.loads(text)))
+                return text
+        return encoded(json.loads(text))
     except (ValueError, RecursionError):
         if name not in garbled:
             garbled.append(name)
-        return text
+        return encoded(text)
 
 
 def numbers(row: Row) -> dict[str, object]:

@@ -16,7 +16,7 @@ from qtui.bullmq.reads.job import find_job
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.search.hunt import Hunt
 from qtui.commands.shared.find import ALL_QUEUES, find_queue, find_queues, say_none
-from qtui.commands.shared.ndjson import hash_fields, picked_object, row_object
+from qtui.commands.shared.ndjson import hash_fields, picked_lines, row_object
 from qtui.commands.shared.output import Cell, Column, ProgressLine, Table
 from qtui.commands.shared.run import REDIS, USAGE, CommandError, Workplace
 from qtui.text import count, plain, plural
@@ -224,22 +224,19 @@ async def _export(
         ahead=True,
         scored=False,
     )
-    everywhere = window.queue == ALL_QUEUES
-    texts = ("failedReason", *hash_fields(window.fields))
+    everywhere, where = window.queue == ALL_QUEUES, dict[str, str]()
+    if everywhere or "queue" in window.fields:
+        where["queue"] = queue.base
+    if everywhere or len(window.states) > 1:
+        where["state"] = state.value
+    reader = Reader(client)
     async for step in hunt.steps():
         part = step[rest.part(len(step))]
-        whole = await Reader(client).mark_missing(queue, rows_of(part.ids, part.fields))
-        if whole:
+        rows = await reader.mark_missing(queue, rows_of(part.ids, part.fields))
+        if rows:
             progress.clear()
-        for one, values in zip(whole, zip(*map(part.texts, texts), strict=True), strict=True):
-            fields = dict(zip(texts, values, strict=True))
-            members = picked_object(one, state, fields, window.fields)
-            named: dict[str, object] = {"id": members.pop("id")}
-            if everywhere or "queue" in window.fields:
-                named["queue"] = queue.base
-            if everywhere or len(window.states) > 1:
-                named["state"] = state.value
-            place.out.json(named | members)
+        for lines in picked_lines(rows, state, part.fields, window.fields, where):
+            place.out.write(lines)
         if not rest.limit:
             break
         progress.show(hunt)

@@ -7,14 +7,25 @@ so that ids stay distinct and can be passed back to qtui.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING, Final
 
 from qtui.bullmq.codes import Code, Result, meaning
 from qtui.bullmq.keys import split_job_key
 from qtui.bullmq.model import JobState, QueueStatus, Row
 from qtui.text import first_line
-from qtui.views.job_json import CONTENT, job_object, json_or_text, line, numbers, parent_object
+from qtui.views.job_json import (
+    CONTENT,
+    encoded,
+    encoded_field,
+    job_object,
+    json_or_text,
+    line,
+    lines,
+    numbers,
+    parent_object,
+)
 
 if TYPE_CHECKING:
     from qtui.bullmq.dialect import QueueEvidence
@@ -26,7 +37,7 @@ __all__ = [
     "hash_fields",
     "job_object",
     "line",
-    "picked_object",
+    "picked_lines",
     "queue_object",
     "result_object",
     "row_object",
@@ -49,7 +60,7 @@ EXPORT_FIELDS: Final = (
     ),
     *("timestamp", "processed_on", "finished_on", "failed_reason", "parent", *CONTENT),
 )
-"""The members that `picked_object` can have."""
+"""The members that `picked_lines` can have."""
 
 SHORT_NAMES: Final = {"error": "failed_reason", "return": "returnvalue", "stack": "stacktrace"}
 """Short names for some of them, as filters use them."""
@@ -96,39 +107,47 @@ def row_object(row: Row, state: JobState) -> dict[str, object]:
 
 
 def hash_fields(picked: Sequence[str]) -> tuple[str, ...]:
-    """The fields of a job's hash that `picked_object` prints at full length, if they are picked."""
+    """The fields of a job's hash that `picked_lines` prints at full length, if they are picked."""
     return tuple(name for name in CONTENT if name in picked)
 
 
-def picked_object(
-    row: Row, state: JobState, fields: Mapping[str, str | None], picked: Sequence[str]
-) -> dict[str, object]:
-    """A job with only the members picked from `EXPORT_FIELDS` but the queue, at full length.
+def picked_lines(
+    rows: Sequence[Row],
+    state: JobState,
+    fields: Mapping[str, Sequence[str | None]],
+    picked: Sequence[str],
+    where: Mapping[str, str],
+) -> Iterator[str]:
+    """Jobs as `lines` with only the members picked from `EXPORT_FIELDS`, at full length.
 
     Args:
-        row: the job.
-        state: its state.
-        fields: what of its hash is printed at full length: failedReason, and `hash_fields`.
+        rows: the jobs.
+        state: their state.
+        fields: what of them is printed at full length: failedReason, and `hash_fields`.
         picked: the members.
+        where: what each line has behind the id: ``queue``, ``state``, or neither.
     """
-    garbled = list(row.garbled)
+    garbled = [list(row.garbled) for row in rows]
     content = {
-        name: json_or_text(name, fields.get(name), garbled) for name in CONTENT if name in picked
+        name: list(map(encoded_field, repeat(name), fields[name], garbled))
+        for name in hash_fields(picked)
     }
-    members: dict[str, object] = {"id": row.id}
+    columns: dict[str, Iterable[str]] = {"id": [encoded(row.id) for row in rows]}
+    columns |= {name: repeat(encoded(value)) for name, value in where.items()}
     for name in picked:
         if name in content:
-            members[name] = content[name]
+            columns[name] = content[name]
         elif name == "state":
-            members[name] = state.value
+            columns[name] = repeat(encoded(state.value))
         elif name == "failed_reason":
-            members[name] = fields.get("failedReason")
+            columns[name] = map(encoded, fields["failedReason"])
         elif name == "parent":
-            members[name] = _parent(row)
+            columns[name] = [encoded(_parent(row)) for row in rows]
         elif name not in ("id", "queue"):
-            members[name] = None if row.missing else getattr(row, name)
-    members["missing"], members["garbled"] = row.missing, garbled
-    return members
+            columns[name] = [encoded(None if row.missing else getattr(row, name)) for row in rows]
+    columns["missing"] = [encoded(row.missing) for row in rows]
+    columns["garbled"] = map(encoded, garbled)
+    return lines(columns)
 
 
 def _parent(row: Row) -> dict[str, str] | None:
