@@ -72,6 +72,20 @@ async def test_a_reply_that_stops_coming_is_late(server: EmbeddedServer, client:
             await ask(ours, [("GET", "large")])
 
 
+async def test_a_reply_that_came_before_the_connection_was_lost_is_one() -> None:
+    async def serve(ours: asyncio.StreamReader, to_us: asyncio.StreamWriter) -> None:
+        for reply in (b"+OK\r\n", b"$1\r\nx\r\n"):
+            await ours.read(PIECE)
+            to_us.write(reply)
+        to_us.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as line:
+        host, port = line.sockets[0].getsockname()
+        client = connect(parse_target(f"redis://{host}:{port}"), read_only=True)
+        assert await ask(client, [("GET", "key")]) == ["x"]
+        await client.aclose()
+
+
 async def test_more_than_is_wanted_is_broken_off(server: EmbeddedServer, client: Redis) -> None:
     await client.set("large", "x" * 1_000_000)
     ours = connect(parse_target(server.url), read_only=True)

@@ -225,16 +225,19 @@ class Courteous(_Base):
             redis.exceptions.ConnectionError, TimeoutError: no connection, or it was lost.
         """
         every = list(commands)
-        await self.send_packed_command(self.pack_commands(every))
+        packed = self.pack_commands(every)
+        await self.check_health()
         parser, where = self._parser, self._host_error()
         assert isinstance(parser, Patient)
         try:
-            async with asyncio.timeout(self.socket_timeout) as timeout:
-                self._active_read_timeout = timeout  # type: ignore[assignment]  # typed as None
-                try:
-                    return await parser.read_many(len(every))
-                finally:
-                    self._active_read_timeout = None
+            with parser.expect(len(every)) as replies:
+                await self.send_packed_command(packed, check_health=False)
+                async with asyncio.timeout(self.socket_timeout) as timeout:
+                    self._active_read_timeout = timeout  # type: ignore[assignment]  # typed as None
+                    try:
+                        return await replies.all()
+                    finally:
+                        self._active_read_timeout = None
         except builtins.TimeoutError:
             await self.disconnect(nowait=True)
             raise TimeoutError(f"Timeout reading from {where}") from None
