@@ -23,7 +23,7 @@ from qtui.bullmq.filter.terms import (
     Number,
     Term,
     UsedUp,
-    holds_at,
+    holding,
     rare_mark,
 )
 from qtui.bullmq.model import LIST_FIELDS, row
@@ -216,12 +216,11 @@ def test_where_a_rare_mark_is_found_is_where_the_text_is(value: str, parts: list
     needle, text = value.casefold(), "".join(parts)
     held = needle in text.casefold()
     for mark in {one for one in needle if one.isascii() and not one.isalpha()}:
-        assert holds_at(mark, needle, text) is held
-        assert holds_at(mark, needle, value + text)
-        assert holds_at(mark, needle, text + value.swapcase()) is (
-            needle in (text + value.swapcase()).casefold()
-        )
-        assert not holds_at(mark, needle, None)
+        turned = text + value.swapcase()
+        column = [text, value + text, turned, None]
+        expected = [held, True, needle in turned.casefold(), False]
+        assert holding(mark, needle, column, range(4)) == [at for at in range(4) if expected[at]]
+        assert holding(mark, needle, column, [1, 3]) == [1]
 
 
 def test_no_character_folds_into_a_mark() -> None:

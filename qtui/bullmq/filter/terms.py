@@ -146,7 +146,7 @@ class Contains(OnText):
             column = jobs.texts(name)
             mark = rare_mark(marks, [column[at] or "" for at in places[:_SAMPLE]])
             if mark:
-                return [at for at in places if holds_at(mark, needle, column[at])]
+                return holding(mark, needle, column, places)
             folded = jobs.folded(name, places)
             return [at for at, text in zip(places, folded, strict=True) if needle in text]
 
@@ -165,26 +165,33 @@ def rare_mark(marks: Set[str], sample: Sequence[str]) -> str:
     return mark if counts[mark] <= _RARE * len(sample) else ""
 
 
-def holds_at(mark: str, needle: str, text: str | None) -> bool:
-    """Whether a text holds another, ignoring case; looks only where a mark of that one is.
+def holding(mark: str, needle: str, column: Sequence[str | None], places: Indices) -> list[int]:
+    """The places of texts that hold another, ignoring case; looks only where a mark of that one is.
 
     Args:
         mark: a character of the needle that is ASCII and no letter, so that no other folds into it.
         needle: the other text, folded.
-        text: where to look.
+        column: the texts.
+        places: where to look.
     """
-    if text is None:
-        return False
-    if text.isascii():  # else it could get longer or shorter when it is folded
-        before, place = needle.index(mark), text.find(mark)
-        for _ in range(_LOOKS):
-            if place < 0:
-                return False
+    before, length, found = needle.index(mark), len(needle), list[int]()
+    for at in places:
+        text = column[at]
+        if text is None or (place := text.find(mark)) < 0:
+            continue
+        # Else it could get longer or shorter when it is folded.
+        for _ in range(_LOOKS if text.isascii() else 0):
             begin = place - before
-            if begin >= 0 and text[begin : begin + len(needle)].lower() == needle:
-                return True
+            if begin >= 0 and text[begin : begin + length].lower() == needle:
+                found.append(at)
+                break
             place = text.find(mark, place + 1)
-    return needle in text.casefold()
+            if place < 0:
+                break
+        else:
+            if needle in text.casefold():
+                found.append(at)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,11 +77,6 @@ def weight(step: Step) -> int:
     return sum(sum(map(len, filter(None, column))) for column in step.fields.values())
 
 
-def _octets(step: Step) -> int:
-    """Characters of its ids and fields."""
-    return sum(map(len, step.ids)) + weight(step)
-
-
 class Window(NamedTuple):
     """The members at some places of a state."""
 
@@ -148,20 +143,16 @@ class Steps:
         more, see `Windows`.
         """
         length = min(length, self._most)
-        while length > _FEWEST:
+        while True:
             try:
-                with at_most():
+                with at_most(BEARABLE if length > _FEWEST else sys.maxsize) as allowance:
                     window = await self._window(start, length, fields, near, scored)
             except ReplyTooLarge:
                 length = self._most = max(_FEWEST, length // 4)
             else:
-                if _octets(window.step) < BEARABLE // 4:
+                if allowance.taken < BEARABLE // 4:
                     self._most *= 2
                 return window
-        window = await self._window(start, length, fields, near, scored)
-        if _octets(window.step) < BEARABLE // 4:
-            self._most *= 2
-        return window
 
     async def _window(
         self,
