@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -19,6 +21,9 @@ from qtui.bullmq.script import script_text
 
 STEP: Final = 100
 """Queues in one call: about 1 ms of Redis's time."""
+
+_TOGETHER: Final = 2
+"""Calls under way at a time: what one has found is looked at while Redis does the next."""
 
 _STATES: Final = tuple(JobState)
 _LISTS: Final = tuple(state for state in _STATES if state.is_list)
@@ -67,15 +72,24 @@ class Statuses:
     async def read(self, queues: Sequence[QueueKey]) -> list[QueueStatus]:
         """Returns the status of each queue, in order; the same object where nothing changed.
 
-        Costs one call for each `STEP` queues, one after the other: 3 to 6 µs a queue, 12 µs for one
-        that changed; for queues with unusual keys what `read_status` costs.
+        Costs one call for each `STEP` queues, two at a time: 3 to 6 µs a queue, 12 µs for one that
+        changed; for queues with unusual keys what `read_status` costs.
 
         Raises:
             redis.exceptions.ConnectionError, TimeoutError: the server did not answer.
         """
+        parts = deque(queues[at : at + STEP] for at in range(0, len(queues), STEP))
         found: list[QueueStatus] = []
-        for start in range(0, len(queues), STEP):
-            found += await self._some(queues[start : start + STEP])
+        asked: deque[asyncio.Task[list[QueueStatus]]] = deque()
+        try:
+            while parts or asked:
+                while parts and len(asked) < _TOGETHER:
+                    asked.append(asyncio.create_task(self._some(parts.popleft())))
+                found += await asked.popleft()
+        finally:
+            for one in asked:
+                one.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
         return found
 
     async def _some(self, queues: Sequence[QueueKey]) -> list[QueueStatus]:
