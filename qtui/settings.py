@@ -10,7 +10,6 @@ import difflib
 import math
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -392,6 +391,8 @@ class _File:
 
 
 def _parsed(raw: bytes, path: Path) -> _Table:
+    import tomllib
+
     try:
         return tomllib.loads(raw.decode())
     except UnicodeDecodeError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 import click
@@ -135,6 +136,7 @@ def main(
 
 
 def _inspect(place: Workplace) -> int:
+    gc.disable()  # until all is imported, see `opening`: what is imported stays, and is no garbage
     from qtui.commands.inspector.opening import inspect
 
     return inspect(place)

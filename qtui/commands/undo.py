@@ -39,7 +39,7 @@ from qtui.operations.undo.resuming import InterruptedUndo
 from qtui.operations.undo.undo import Undo
 from qtui.text import age, count, first_line, plain, plural
 from qtui.verbs import NOUNS, Verb
-from qtui.views.columns import place_words
+from qtui.views.lists.verdict import place_words
 from qtui.views.tone import Tone
 
 LAST: Final = "last"

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -33,6 +34,9 @@ from qtui.ui.widgets.typed_line import TypedLine
 if TYPE_CHECKING:
     from qtui.ui.inspector.screen import Inspector
     from qtui.ui.session import Session
+
+_WRITTEN: Final = 0.002
+"""Seconds after which the thread that writes to the terminal has had its turn."""
 
 _FAREWELL: Final = 0.3
 """Seconds for which the end waits for the connections to close."""
@@ -64,22 +68,30 @@ class QtuiApp(TerminalApp):
         self.failure: Exception | None = None
         """Why there was no session to be had; the app has ended then."""
         self._opening = session
+        self._to_be_made = session if isinstance(session, Opening) else None
         self._settings = session.settings
         self._late_keys = LateKeys()
         self.theme = self._settings.theme or kept(theme_file) or DEFAULT
         self.set_keymap(dict(self._settings.keys))
         self._inspector: Inspector | None = None
 
-    async def on_mount(self) -> None:
-        """Opens the inspector, behind a first frame where the session is still to be made."""
+    def on_mount(self) -> None:
+        """Keeps what theme is chosen from now on."""
         self.theme_changed_signal.subscribe(self, self._keep_theme)
-        if not isinstance(self._opening, Opening):
-            await self.push_screen(self._new_inspector(self._opening))
-            return
-        opening = self._opening
-        waiting = ConnectScreen(opening.shown, self._show_inspector)
-        await self.push_screen(waiting)
-        waiting.call_after_refresh(self._open_session, opening)
+
+    @override
+    def get_default_screen(self) -> Screen[None]:
+        """The inspector; where its session is still to be made, the screen that waits for it."""
+        if isinstance(self._opening, Opening):
+            return ConnectScreen(self._opening.shown, self._show_inspector)
+        return self._new_inspector(self._opening)
+
+    @override
+    def post_display_hook(self) -> None:
+        """Begins to make the session, once the first frame is on the terminal."""
+        if self._to_be_made is not None:
+            self.set_timer(_WRITTEN, partial(self._open_session, self._to_be_made))
+            self._to_be_made = None
 
     def _open_session(self, opening: Opening) -> None:
         async def open_it() -> None:
@@ -96,16 +108,20 @@ class QtuiApp(TerminalApp):
     def _new_inspector(self, session: Session, typed_ahead: Sequence[events.Key] = ()) -> Inspector:
         from qtui.ui.inspector.screen import Inspector
 
-        self._inspector = Inspector(session, typed_ahead)
+        opening = self._opening
+        if isinstance(opening, Opening):
+            self._inspector = Inspector(session, typed_ahead, opening.behind)
+        else:
+            self._inspector = Inspector(session, typed_ahead)
         return self._inspector
 
     def _show_inspector(self) -> None:
-        """Shows it in place of the screen that waits; help that is open there is read first."""
+        """Shows it over the screen that waits; help that is open there is read first."""
         waiting = self.screen
         if self.session is None or not isinstance(waiting, ConnectScreen):
             return
         if self._inspector is None:
-            self.switch_screen(self._new_inspector(self.session, waiting.typed_ahead))
+            self.push_screen(self._new_inspector(self.session, waiting.typed_ahead))
 
     async def on_unmount(self) -> None:
         """Closes the journal of the latest campaign, and the connections."""

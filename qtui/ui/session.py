@@ -5,24 +5,27 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qtui.bullmq.connection.client import Client, Server, Target, explain
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.reads.reader import Reader
-from qtui.operations.engine.action import JobAction
-from qtui.operations.engine.campaign import Campaign
-from qtui.operations.engine.pace import Pace
-from qtui.operations.flow_rerun.plan import RerunPlan
-from qtui.operations.flow_rerun.rerun import Rerun
-from qtui.operations.planning.plan import Plan, Resets
-from qtui.operations.planning.proposal import ActionPlan, PlanOptions
-from qtui.operations.planning.several import SeveralPlans
 from qtui.settings import Settings
 from qtui.text import plain
 from qtui.ui.actions import Action
 from qtui.verbs import Verb
 from qtui.views.queues.poll import Poll
 from qtui.views.shell import shell_line
+
+if TYPE_CHECKING:
+    from qtui.operations.engine.action import JobAction
+    from qtui.operations.engine.campaign import Campaign
+    from qtui.operations.engine.pace import Pace
+    from qtui.operations.flow_rerun.plan import RerunPlan
+    from qtui.operations.flow_rerun.rerun import Rerun
+    from qtui.operations.planning.plan import Plan, Resets
+    from qtui.operations.planning.proposal import ActionPlan, PlanOptions
+    from qtui.operations.planning.several import SeveralPlans
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ The one file that uses Textual's private interface (of 8.2), for what its driver
 * A window's size is the terminal's, not that of ``$COLUMNS`` and ``$LINES``, which a shell may have
   exported before the window got another one.
 * Whatever an orderly end hangs on, the process is gone `END_WITHIN` seconds after it began.
+* The inspector's first frame has its first rows, where these come in time (`LateScreen`).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from codecs import getincrementaldecoder
 from collections import deque
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 import rich
 from rich.console import RenderableType
@@ -44,9 +45,12 @@ from textual.dom import DOMNode
 from textual.drivers.linux_driver import LinuxDriver
 from textual.geometry import Size
 from textual.message import Message
+from textual.screen import Screen
 from textual.widget import Widget
 
 from qtui.text import plain
+
+T = TypeVar("T")
 
 INTERRUPTED: Final = 130
 """The exit code after ctrl+c, a signal or a hang-up."""
@@ -492,6 +496,27 @@ def _in_front(number: int) -> _Mode:
                 raise
         else:
             return now
+
+
+class LateScreen(Screen[T]):
+    """A screen whose first frame waits until there is something to see."""
+
+    _held = False
+
+    def hold_frames(self, seconds: float) -> None:
+        """Draws nothing until `show_frames`, for some seconds at most."""
+        self._held = True
+        self.set_timer(seconds, self.show_frames)
+
+    def show_frames(self) -> None:
+        """Draws what there is, and from now on all that changes."""
+        if self._held:
+            self._held = False
+            self.refresh(layout=True)
+
+    def _compositor_refresh(self) -> None:
+        if not self._held:
+            super()._compositor_refresh()
 
 
 class TerminalApp(App[None]):

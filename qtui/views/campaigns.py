@@ -20,8 +20,8 @@ from qtui.operations.planning.plan import Resets
 from qtui.operations.resuming.interrupted import pace_of
 from qtui.text import count, first_line, plain, plural
 from qtui.verbs import NOUNS, QUEUES, Verb
-from qtui.views.columns import Verdict, verdict
 from qtui.views.document import Pairs, Section
+from qtui.views.lists.verdict import Verdict, verdict
 from qtui.views.tone import Tone
 
 FIRST: Final = 20

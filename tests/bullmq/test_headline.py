@@ -7,8 +7,8 @@ from typing import Final
 
 import pytest
 
-from qtui.bullmq.signature import signature
 from qtui.bullmq.signature.headline import cut_reason, headline, reason_of, spoken
+from qtui.bullmq.signature.signature import signature
 
 _ZOD: Final = (
     '[\n  {\n    "code": "invalid_type",\n    "path": [\n      "email"\n    ],\n'

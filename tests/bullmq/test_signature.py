@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from qtui.bullmq.signature import LONGEST_SIGNATURE, signature
+from qtui.bullmq.signature.signature import LONGEST_SIGNATURE, signature
 
 # A signature at the margin, below it what must come to it; deeper lines continue the one above.
 CAUSES = """

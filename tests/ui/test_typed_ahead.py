@@ -75,7 +75,12 @@ async def test_keys_pressed_while_redis_is_asked_for_the_first_time_reach_the_in
         ours = await open_client(target, read_only=True)
         return make_session(settings, target, ours, await identify(ours), journal=tmp_path)
 
-    opening = Opening(settings=settings, shown="redis://here", session=session, failures=())
+    async def behind() -> None:
+        """All is imported."""
+
+    opening = Opening(
+        settings=settings, shown="redis://here", session=session, failures=(), behind=behind
+    )
     app = QtuiApp(opening)
     async with app.run_test(size=(120, 36), notifications=True) as pilot:
         driver = Driver(app, pilot)

@@ -12,7 +12,8 @@ from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row, row
 from qtui.operations.following.outcome import Fate, Outcome
 from qtui.text import plain
-from qtui.views.columns import HEADS, attempts, cells, stalled_words, verdict
+from qtui.views.columns import HEADS, attempts, cells, stalled_words
+from qtui.views.lists.verdict import verdict
 from qtui.views.tone import Tone
 
 NOW = 1_700_000_000_000.0

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from qtui.bullmq.signature import signature
+from qtui.bullmq.signature.signature import signature
 
 OPEN: Final = "<word>"
 """In a pattern: any one word that is not a code, and any other placeholder."""

@@ -32,7 +32,7 @@ from qtui.operations.schedulers.action import Do
 from qtui.operations.schedulers.plan import SchedulersPlan, plan_schedulers
 from qtui.text import count, plain
 from qtui.verbs import Verb
-from qtui.views.columns import place_words
+from qtui.views.lists.verdict import place_words
 from qtui.views.schedulers import HEADS, RIGHT, cells, scheduler_object, worst_first
 from qtui.views.tone import Tone
 

@@ -44,7 +44,7 @@ from qtui.operations.supply.picked import PickedAction
 from qtui.operations.supply.selection import Query, Selection, chosen, query
 from qtui.text import count, first_line, plain, plural
 from qtui.verbs import Verb
-from qtui.views.columns import verdict
+from qtui.views.lists.verdict import verdict
 from qtui.views.tone import Tone
 
 _MOST_GROUPS: Final = 30

@@ -14,7 +14,7 @@ from qtui.operations.following.outcome import OutcomeTally
 from qtui.operations.planning.plan import Forecast
 from qtui.text import count, first_line, plain, plural
 from qtui.verbs import Verb
-from qtui.views.columns import place_words, verdict
+from qtui.views.lists.verdict import place_words, verdict
 from qtui.views.tone import Tone
 
 _IN_SUMMARY: Final = {

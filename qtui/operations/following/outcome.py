@@ -11,8 +11,8 @@ from typing import Final
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.page import KEPT
 from qtui.bullmq.reads.reader import Whereabouts
-from qtui.bullmq.signature import LONGEST_SIGNATURE, signature
 from qtui.bullmq.signature.headline import cut_reason, spoken
+from qtui.bullmq.signature.signature import LONGEST_SIGNATURE, signature
 from qtui.text import count, first_line, plural
 
 _ERRORS: Final = 5_000

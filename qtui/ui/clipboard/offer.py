@@ -10,7 +10,6 @@ from rich.cells import cell_len
 
 from qtui.text import plain, size
 from qtui.ui.base import QtuiScreen
-from qtui.ui.clipboard.copied import CopiedScreen
 
 T = TypeVar("T")
 
@@ -40,6 +39,8 @@ def offer(screen: QtuiScreen[T], text: str, what: str, *, instead: str = "") -> 
     if "\n" not in text and cell_len(words) < app.size.width - 1:
         screen.say(words + (f"  ({hint})" if hint else ""))
     else:
+        from qtui.ui.clipboard.copied import CopiedScreen
+
         large = f"{size(len(text))}: many terminals refuse this much" if len(text) > _LARGE else ""
         notes = [note for note in (large, hint) if note]
         app.push_screen(CopiedScreen(screen.session, text, what, notes, instead))

@@ -21,8 +21,8 @@ from qtui.text import count, plain, plural
 from qtui.ui.base import last_words
 from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar
-from qtui.views.columns import Verdict, verdict
 from qtui.views.flow_rows import FlowRows
+from qtui.views.lists.verdict import Verdict, verdict
 
 _LOOK: Final = 1.0
 """Seconds between two looks at what becomes of the jobs, at least."""

@@ -5,26 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from textual.worker import Worker
 
 from qtui.bullmq.codes import ForeignQueue, Result
 from qtui.bullmq.connection.trouble import TROUBLE
 from qtui.bullmq.keys import QueueKey
-from qtui.operations.engine.action import JobAction
-from qtui.operations.engine.campaign import Campaign
-from qtui.operations.following.looking import Following
-from qtui.operations.following.outcome import Outcome
-from qtui.operations.journal.reading import JournalError
 from qtui.text import plain
 from qtui.ui.base import last_words
-from qtui.ui.dialogs.ask import AskDialog
 from qtui.ui.inspector.live import LiveScreen
 from qtui.ui.widgets.bars import Banners
 from qtui.verbs import Verb
 from qtui.views.lists.board import Board
-from qtui.views.running import Run
+
+if TYPE_CHECKING:
+    from qtui.operations.engine.action import JobAction
+    from qtui.operations.engine.campaign import Campaign
+    from qtui.operations.following.looking import Following
+    from qtui.operations.following.outcome import Outcome
+    from qtui.views.running import Run
 
 _LOOK: Final = 0.2
 """Seconds between two looks at what becomes of the jobs while nothing is open."""
@@ -39,7 +39,7 @@ _FOLLOWED: Final = 86_400.0
 """Seconds for which jobs are followed; after a day of waiting the outcome says nothing of it."""
 
 
-Listener: TypeAlias = Callable[[Run, Sequence[Result]], None]
+Listener: TypeAlias = "Callable[[Run, Sequence[Result]], None]"
 """Takes results of a campaign, call by call; none when it is over."""
 
 
@@ -88,6 +88,8 @@ class Campaigns:
             listener: is called with its results, call by call, and with none when it is over: for a
                 screen whose rows are no jobs.
         """
+        from qtui.views.running import Run
+
         run = Run(campaign)
         if listener is not None:
             self._listeners[run] = listener
@@ -148,6 +150,8 @@ class Campaigns:
             self._screen.start(partial(run.campaign.finish, _LAST_LOOK), "finish")
 
     async def _carry_out(self, run: Run) -> None:
+        from qtui.operations.journal.reading import JournalError
+
         campaign, follower = run.campaign, run.campaign.action.follower
         self._draw()
         try:
@@ -222,6 +226,8 @@ class Campaigns:
         if not run.campaign.question:
             self._asked.discard(run)
         elif run not in self._asked:
+            from qtui.ui.dialogs.ask import AskDialog
+
             self._asked.add(run)
             question = (
                 f"The {run.noun} in {run.where} is on hold: {run.campaign.question}."

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from textual.widget import Widget
 
-from qtui.bullmq.filter import parse_filter, quoted
 from qtui.text import plain
 from qtui.ui.inspector.list_pane import ListPane
 from qtui.ui.inspector.lists import Lists
 from qtui.ui.inspector.live import LiveScreen
-from qtui.ui.screens.find import Chosen, FindScreen, Sought
-from qtui.ui.widgets.filter_line import typed_filter
 from qtui.ui.widgets.typed_line import TypedLine
 from qtui.views.lists.board import Board
 from qtui.views.lists.places import JobPlace
+
+if TYPE_CHECKING:
+    from qtui.ui.screens.find import Chosen, Sought
 
 _HINT: Final = "filter terms, such as error:timeout age<1h (? lists them); empty shows all jobs"
 
@@ -51,7 +51,8 @@ class Finder:
         self._close = close
         self._back: Widget | None = None
         """What had the focus before the line was opened."""
-        self._sought = Sought()
+        self._sought: Sought | None = None
+        """What was searched for last in all queues."""
 
     # A filter of the list
 
@@ -73,6 +74,8 @@ class Finder:
 
     def entered(self, text: str) -> None:
         """Does what the line says, or points at what is wrong with it."""
+        from qtui.ui.widgets.filter_line import typed_filter
+
         wanted = None
         if text.strip():
             wanted = typed_filter(self._line, text, self._screen.say)
@@ -85,6 +88,9 @@ class Finder:
 
     def search_everywhere(self) -> None:
         """Opens the search through all queues and states, where it was left."""
+        from qtui.ui.screens.find import FindScreen, Sought
+
+        self._sought = self._sought or Sought()
         self._pane.let_others_hunt(True)
         poll = self._screen.poll
         screen = FindScreen(self._screen.session, self._sought, poll.worst_first)
@@ -102,6 +108,8 @@ class Finder:
 
     def show(self, place: JobPlace) -> None:
         """Shows the list of a job's state with only that job in it."""
+        from qtui.bullmq.filter import parse_filter, quoted
+
         self._close()
         wanted = parse_filter(f"id={quoted(place.job_id)}")
         self._lists.go(place.queue, place.state, wanted)

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from qtui.bullmq.filter import FilterError
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.text import plain
@@ -16,7 +15,7 @@ from qtui.ui.widgets.job_table import JobTable
 from qtui.views.lists.board import Board
 from qtui.views.lists.found_list import FoundList
 from qtui.views.lists.job_list import JobList
-from qtui.views.lists.listing import Listing
+from qtui.views.lists.listing import Listing, SearchStopped
 
 _DEBOUNCE: Final = 0.04
 _LOCKS_EVERY: Final = 1.0
@@ -39,6 +38,7 @@ class ListPane:
         board: what is looked at.
         table: where it is shown.
         turned: is called when another list is shown.
+        read: is called when the list was read.
         changed: is called when the bars around the list have to be drawn again.
     """
 
@@ -49,12 +49,14 @@ class ListPane:
         table: JobTable,
         *,
         turned: Callable[[], None],
+        read: Callable[[], None],
         changed: Callable[[], None],
     ) -> None:
         self._screen = screen
         self._board = board
         self._table = table
         self._turned = turned
+        self._read = read
         self._changed = changed
         self._wants_next = False
         self._stop_asked = False
@@ -238,12 +240,13 @@ class ListPane:
                     if not drawn or time.monotonic() - drawn > _DRAWN_EVERY:
                         self._grown(jobs)
                         drawn = time.monotonic() if jobs.total else 0.0
-            except FilterError as error:
-                self._screen.say(f"Search stopped: {plain(error.message)}", "bad")
+            except SearchStopped as error:
+                self._screen.say(f"Search stopped: {plain(str(error))}", "bad")
             finally:
                 if jobs is self._board.jobs:
                     self._tell_live_total(jobs)
                     self._grown(jobs)
+                    self._read()
             if jobs.finished and jobs is self._board.jobs:
                 self._refresh(jobs)  # what has finished meanwhile
 
@@ -275,8 +278,8 @@ class ListPane:
                 anchor = None
             try:
                 moved = await jobs.refresh(first, last, anchor)
-            except FilterError as error:
-                self._screen.say(f"Search stopped: {plain(error.message)}", "bad")
+            except SearchStopped as error:
+                self._screen.say(f"Search stopped: {plain(str(error))}", "bad")
                 return
             if hold:
                 jobs.hold()
@@ -294,6 +297,7 @@ class ListPane:
                 self._table.rows_changed(place, moved.shift, followed=followed)
                 self._table.say(_of_empty(jobs))
                 self._changed()
+                self._read()
                 self.look_at_locks()
 
         self._screen.in_background(read, "list")

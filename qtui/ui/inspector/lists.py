@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from qtui.bullmq.filter import Filter
+from typing import TYPE_CHECKING
+
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.ui.inspector.list_pane import ListPane
 from qtui.ui.widgets.job_table import JobTable
 from qtui.ui.widgets.queue_list import QueueList
 from qtui.views.lists.board import Board
+
+if TYPE_CHECKING:
+    from qtui.bullmq.filter import Filter
 
 
 class Lists:

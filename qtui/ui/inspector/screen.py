@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from typing import ClassVar, Final
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -20,35 +21,24 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from typing_extensions import override
 
-from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.bullmq.reads.job import WrongType, read_whole_job
 from qtui.bullmq.verdicts.queue import judge_queue
 from qtui.bullmq.verdicts.verdict import Weight
 from qtui.text import plain, plural
 from qtui.ui.actions import Situation, Where
-from qtui.ui.clipboard.offer import offer
 from qtui.ui.details.job import JobDetail
-from qtui.ui.dialogs.ask import AskDialog
-from qtui.ui.dialogs.stop import StopDialog
 from qtui.ui.inspector.campaigns import Campaigns
-from qtui.ui.inspector.error_groups import GroupedErrors
 from qtui.ui.inspector.finding import Finder
 from qtui.ui.inspector.list_pane import ListPane
 from qtui.ui.inspector.lists import Lists
 from qtui.ui.inspector.live import LiveScreen
 from qtui.ui.inspector.marking import Marking
-from qtui.ui.inspector.opening import Opening
-from qtui.ui.inspector.plans.changing import Changing
-from qtui.ui.inspector.plans.editing import Editing
-from qtui.ui.inspector.plans.retrying import Retrying
-from qtui.ui.inspector.plans.undoing import Undoing
 from qtui.ui.inspector.surroundings import Surroundings
 from qtui.ui.inspector.timeline_pane import TimelinePane
 from qtui.ui.keys import bindings
 from qtui.ui.session import Session
-from qtui.ui.terminal import TerminalApp
+from qtui.ui.terminal import LateScreen, TerminalApp
 from qtui.ui.widgets.bars import Banners, Bar, KeyBar, StateTabs, StatusLine
 from qtui.ui.widgets.cursor_list import OLDER_EVERY, CursorList
 from qtui.ui.widgets.document import DocumentView
@@ -56,11 +46,18 @@ from qtui.ui.widgets.job_table import JobTable
 from qtui.ui.widgets.queue_list import QueueList
 from qtui.ui.widgets.timeline import Timeline
 from qtui.ui.widgets.typed_line import TypedLine
-from qtui.views.job_json import job_text
 from qtui.views.lists.board import Board
 from qtui.views.lists.listing import Listing
 from qtui.views.queues.bursts import Burst
-from qtui.views.running import Run
+
+if TYPE_CHECKING:
+    from qtui.ui.inspector.error_groups import GroupedErrors
+    from qtui.ui.inspector.opening import Opening
+    from qtui.ui.inspector.plans.changing import Changing
+    from qtui.ui.inspector.plans.editing import Editing
+    from qtui.ui.inspector.plans.retrying import Retrying
+    from qtui.ui.inspector.plans.undoing import Undoing
+    from qtui.views.running import Run
 
 _NARROW: Final = 110
 _WIDE: Final = 180
@@ -72,16 +69,24 @@ _JOBS: Final = 84
 _TALL: Final = 40
 """Lines of a screen on which the timeline has three."""
 
+FIRST_ROWS: Final = 0.5
+"""Seconds for which the first frame waits for the first rows."""
+
 _SAID_FOR: Final = 4.0
 """Seconds after which the next key takes the words in the status line away."""
 
 
-class Inspector(LiveScreen):
+async def _nothing() -> None:
+    """Everything is imported already."""
+
+
+class Inspector(LateScreen[None], LiveScreen):
     """The main screen.
 
     Args:
         session: the connection, the settings, and who may write.
         typed_ahead: keys that were pressed before there was a screen; pressed in the first queue.
+        behind: imports, once there are rows, what is needed when a key is pressed.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = list(
@@ -105,10 +110,18 @@ class Inspector(LiveScreen):
     }
     """
 
-    def __init__(self, session: Session, typed_ahead: Sequence[events.Key] = ()) -> None:
+    def __init__(
+        self,
+        session: Session,
+        typed_ahead: Sequence[events.Key] = (),
+        behind: Callable[[], Awaitable[None]] = _nothing,
+    ) -> None:
         super().__init__(session)
         self.board = Board(session.client, session.settings.scan_rate)
         self._typed_ahead = typed_ahead
+        self._behind = behind
+        self._list_read = asyncio.Event()
+        """Set when the first list is on the screen, or there is none to read."""
 
     @override
     def compose(self) -> ComposeResult:
@@ -128,7 +141,8 @@ class Inspector(LiveScreen):
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
-        """Starts to look."""
+        """Starts to look; the first rows are in the first frame, if they come in time."""
+        self.hold_frames(FIRST_ROWS)
         self.queues = self.query_one(QueueList)
         self.table = self.query_one(JobTable)
         self.detail = self.query_one(DocumentView)
@@ -144,13 +158,14 @@ class Inspector(LiveScreen):
         self.bars = TimelinePane(self, self.board, self.timeline)
         self.job = JobDetail(self, self.detail, lambda: self.poll.facts)
         self.list = ListPane(
-            self, self.board, self.table, turned=self._turned, changed=self._draw_around
+            self,
+            self.board,
+            self.table,
+            turned=self._turned,
+            read=self._rows_read,
+            changed=self._draw_around,
         )
         self.campaigns = Campaigns(self, self.board, self.query_one(Banners), self._results_changed)
-        self.changing = Changing(self, self.board, self.campaigns)
-        self.undoing = Undoing(self, self.campaigns, self.changing)
-        self.retrying = Retrying(self, self.board, self.campaigns, self.undoing)
-        self.editing = Editing(self, self.changing)
         self.marking = Marking(self, self.board, self.table, changed=self._marks_changed)
         self.lists = Lists(self.board, self.list, self.table, self.queues)
         self.finder = Finder(
@@ -161,7 +176,63 @@ class Inspector(LiveScreen):
             self.list,
             close=self._close_job,
         )
-        self.opening = Opening(
+        self.query_one(TypedLine).close()
+        self.table.focus()
+        self.queues.say("looking for queues …")
+        self.say(self.session.note)
+        self._draw_header()
+        self.poll.visible = self._visible_queues
+        self.poll.subject = lambda: self.board.queue
+        self.start_watching()
+        self.set_interval(OLDER_EVERY, self._grow_older)
+        self.start(self._settle, "watch")
+
+    def _rows_read(self) -> None:
+        self.show_frames()
+        self.call_after_refresh(self._list_read.set)
+
+    async def _settle(self) -> None:
+        """Imports what the first keys need, once there are rows; then looks into the journal."""
+        await self._list_read.wait()
+        await self._behind()
+        await self.retrying.tell_unfinished()
+
+    # Parts that only keys need: made, and their modules imported, when the first of them is pressed
+
+    @cached_property
+    def changing(self) -> Changing:
+        """The plans of actions other than retries."""
+        from qtui.ui.inspector.plans.changing import Changing
+
+        return Changing(self, self.board, self.campaigns)
+
+    @cached_property
+    def undoing(self) -> Undoing:
+        """The plans of undos."""
+        from qtui.ui.inspector.plans.undoing import Undoing
+
+        return Undoing(self, self.campaigns, self.changing)
+
+    @cached_property
+    def retrying(self) -> Retrying:
+        """The plans of retries, and the journal."""
+        from qtui.ui.inspector.plans.retrying import Retrying
+
+        return Retrying(self, self.board, self.campaigns, self.undoing)
+
+    @cached_property
+    def editing(self) -> Editing:
+        """Edits and copies of the job under the cursor."""
+        from qtui.ui.inspector.plans.editing import Editing
+
+        return Editing(self, self.changing)
+
+    @cached_property
+    def opening(self) -> Opening:
+        """The screens about the queue."""
+        from qtui.ui.inspector.opening import Opening
+
+        return Opening(
             self,
             self.board,
             self.queues,
@@ -172,7 +243,13 @@ class Inspector(LiveScreen):
             self.undoing,
             self.retrying,
         )
-        self.groups = GroupedErrors(
+
+    @cached_property
+    def groups(self) -> GroupedErrors:
+        """The error groups."""
+        from qtui.ui.inspector.error_groups import GroupedErrors
+
+        return GroupedErrors(
             self,
             self.board,
             self.list,
@@ -180,16 +257,8 @@ class Inspector(LiveScreen):
             self.retrying,
             running=lambda queue: self.campaigns.on(queue) is not None,
         )
-        self.query_one(TypedLine).close()
-        self.table.focus()
-        self.queues.say("looking for queues …")
-        self.say(self.session.note)
-        self._draw_header()
-        self.poll.visible = self._visible_queues
-        self.poll.subject = lambda: self.board.queue
-        self.start_watching()
-        self.set_interval(OLDER_EVERY, self._grow_older)
-        self.start(self.retrying.tell_unfinished, "watch")
+
+    # The screen as a whole
 
     @override
     def on_resize(self, event: events.Resize) -> None:
@@ -264,6 +333,8 @@ class Inspector(LiveScreen):
             self.queues.say("looking for queues …" if searching else "no queues")
             none = f"No queues under {prefixes}"
             self.table.say("" if searching else f"{none}. {self.poll.elsewhere}".strip())
+            if not searching:
+                self._rows_read()
         if self.board.queue in changed:
             self.list.refresh()
             self.bars.read()
@@ -308,6 +379,7 @@ class Inspector(LiveScreen):
     def connection_changed(self) -> None:
         """The server went away: what is on the screen stays, marked as stale. Or it came back."""
         self.set_class(bool(self.lost), "-stale")
+        self.show_frames()
         if self.lost:
             self.say(self.lost, "bad")
         else:
@@ -412,6 +484,8 @@ class Inspector(LiveScreen):
 
     @on(Timeline.Chosen)
     def _time_chosen(self, message: Timeline.Chosen) -> None:
+        from qtui.bullmq.filter import parse_filter
+
         self.lists.filter(parse_filter(message.text))
 
     # The job under the cursor
@@ -448,11 +522,17 @@ class Inspector(LiveScreen):
 
     def action_copy_id(self) -> None:
         """Copies the job's id."""
+        from qtui.ui.clipboard.offer import offer
+
         if self.table.cursor_id is not None:
             offer(self, self.table.cursor_id, "the job's id")
 
     def action_copy_json(self) -> None:
         """Copies everything of the job, as `qtui show --json` prints it."""
+        from qtui.bullmq.reads.job import WrongType, read_whole_job
+        from qtui.ui.clipboard.offer import offer
+        from qtui.views.job_json import job_text
+
         queue, job_id = self.board.queue, self.table.cursor_id
         if queue is None or job_id is None:
             return
@@ -475,6 +555,8 @@ class Inspector(LiveScreen):
 
     def action_copy_command(self) -> None:
         """Copies the command that shows the open job, the list, or the queues."""
+        from qtui.ui.clipboard.offer import offer
+
         board, session = self.board, self.session
         if board.queue is None or self.focused is self.queues:
             line = session.command("queues")
@@ -592,6 +674,8 @@ class Inspector(LiveScreen):
 
     def action_stop(self) -> None:
         """Stops the campaign of the queue shown, or the only one; asks where there are several."""
+        from qtui.ui.dialogs.stop import StopDialog
+
         run = self.campaigns.on(self.board.queue)
         runs = [run] if run is not None else self.campaigns.under_way
         if len(runs) == 1:
@@ -753,6 +837,8 @@ class Inspector(LiveScreen):
         elif not self.campaigns.under_way:
             self.app.exit()
         else:
+            from qtui.ui.dialogs.ask import AskDialog
+
             question = f"{_still(self.campaigns.under_way)} Stop after the batches in flight?"
             self.app.push_screen(AskDialog(question, "stop and quit", "keep running"), self._leave)
 

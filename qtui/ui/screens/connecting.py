@@ -11,6 +11,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
+from textual.timer import Timer
 from typing_extensions import override
 
 from qtui.ui.acting import Acting
@@ -39,6 +40,8 @@ class Opening:
     session: Callable[[], Awaitable[Session]]
     failures: tuple[type[Exception], ...]
     """What it raises where there is no session to be had; the rest is a fault of ours."""
+    behind: Callable[[], Awaitable[None]]
+    """Imports, once the inspector shows rows, what it needs when keys are pressed."""
 
 
 class ConnectScreen(Acting, Screen[None]):
@@ -65,6 +68,7 @@ class ConnectScreen(Acting, Screen[None]):
         self._shown = shown
         self._resumed = resumed
         self._since = time.monotonic()
+        self._clock: Timer | None = None
         self.typed_ahead: list[events.Key] = []
         """Keys for the inspector that were pressed before it was there."""
 
@@ -76,10 +80,17 @@ class ConnectScreen(Acting, Screen[None]):
     def on_mount(self) -> None:
         """Counts the seconds."""
         self._draw()
-        self.set_interval(_TICK, self._draw)
+        self._clock = self.set_interval(_TICK, self._draw)
+
+    def on_screen_suspend(self) -> None:
+        """Help, or the inspector, is in front of it."""
+        if self._clock is not None:
+            self._clock.pause()
 
     def on_screen_resume(self) -> None:
         """Nothing is in front of it any more."""
+        if self._clock is not None:
+            self._clock.resume()
         self._resumed()
 
     def _draw(self) -> None:

@@ -29,8 +29,8 @@ from qtui.ui.widgets.cursor_list import CursorList
 from qtui.ui.widgets.document import DocumentView
 from qtui.ui.widgets.scheduler_list import SchedulerList
 from qtui.verbs import Verb
-from qtui.views.columns import Verdict
 from qtui.views.document import Document
+from qtui.views.lists.verdict import Verdict
 from qtui.views.running import Run
 from qtui.views.schedulers import sections, worst_first
 from qtui.views.tone import Tone

@@ -16,8 +16,9 @@ from textual.strip import Strip
 from qtui.bullmq.model import JobState
 from qtui.text import age, count, plain
 from qtui.ui.widgets.cursor_list import GAP, CursorList, fit, strip
-from qtui.views.columns import Verdict, attempts
+from qtui.views.columns import attempts
 from qtui.views.flow_rows import Line, node_state, node_words, option_of
+from qtui.views.lists.verdict import Verdict
 from qtui.views.tone import Tone
 
 _WIDE: Final = 130

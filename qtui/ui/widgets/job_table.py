@@ -10,7 +10,7 @@ import textwrap
 import time
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -20,10 +20,13 @@ from textual.strip import Strip
 
 from qtui.bullmq.model import JobState, Row
 from qtui.ui.widgets.cursor_list import GAP, CursorList, fit, strip
-from qtui.views.columns import HEADS, Cells, Verdict, cells, share, stalled_words, when
+from qtui.views.columns import HEADS, Cells, cells, share, stalled_words, when
 from qtui.views.lists.listing import Listing
 from qtui.views.lists.marks import Marks
 from qtui.views.tone import Tone
+
+if TYPE_CHECKING:
+    from qtui.views.lists.verdict import Verdict
 
 _MINUTE: Final = 60_000
 _HOUR: Final = 3_600_000

@@ -15,7 +15,7 @@ from textual.strip import Strip
 
 from qtui.bullmq.schedulers.scheduler import Scheduler
 from qtui.ui.widgets.cursor_list import GAP, CursorList, fit, fit_ends, strip
-from qtui.views.columns import Verdict
+from qtui.views.lists.verdict import Verdict
 from qtui.views.schedulers import HEADS, RIGHT, SchedulerCell, cells
 from qtui.views.tone import Tone
 

@@ -7,22 +7,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
-from qtui.bullmq.filter import Filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.queues.stalled import read_stalled
 from qtui.bullmq.reads.reader import Reader
-from qtui.operations.following.outcome import Outcome
-from qtui.operations.supply.selection import Query, query
 from qtui.verbs import Verb, verb_of
-from qtui.views.columns import Verdict, verdict
 from qtui.views.lists.found_list import FoundList
 from qtui.views.lists.job_list import JobList
 from qtui.views.lists.listing import Listing
 from qtui.views.lists.marks import MOST_MARKED, Marks
+
+if TYPE_CHECKING:
+    from qtui.bullmq.filter import Filter
+    from qtui.operations.following.outcome import Outcome
+    from qtui.operations.supply.selection import Query
+    from qtui.views.lists.verdict import Verdict
 
 
 class Board:
@@ -106,6 +109,8 @@ class Board:
         Raises:
             ValueError: there is no list.
         """
+        from qtui.operations.supply.selection import query
+
         if self.queue is None:
             raise ValueError("no list is visible")
         return await query(self._client, self.queue, self.state, self.filter)
@@ -202,6 +207,8 @@ class Board:
             results: a result a job.
             action: the id of the action.
         """
+        from qtui.views.lists.verdict import verdict
+
         results, verb = list(results), verb_of(action)
         marks = self._marks.get((queue, state))
         if marks is not None:
@@ -217,6 +224,8 @@ class Board:
 
     def note(self, queue: QueueKey, state: JobState, outcomes: Mapping[str, Outcome]) -> None:
         """Writes outcomes of followed jobs into their rows, if those are still visible."""
+        from qtui.views.lists.verdict import verdict
+
         if (queue, state) != (self.queue, self.state):
             return
         for job_id, seen in outcomes.items():

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from qtui.bullmq.connection.client import Client
-from qtui.bullmq.filter import Filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, Row
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.reads.scores import newest_score
-from qtui.bullmq.search.hunt import Hunt
 from qtui.text import count, plural
 from qtui.views.lists.job_list import MOST_HELD, ROWS_A_PAGE
-from qtui.views.lists.listing import Moved
+from qtui.views.lists.listing import Moved, SearchStopped
+
+if TYPE_CHECKING:
+    from qtui.bullmq.filter import Filter
+    from qtui.bullmq.search.hunt import Hunt
+    from qtui.bullmq.search.steps import Step
 
 MOST_FOUND: Final = 100_000
 """Jobs that the list holds; more are only counted, but a retry of all matches includes them."""
@@ -73,6 +76,8 @@ class FoundList:
         self._lock = asyncio.Lock()
 
     def _new_hunt(self, since: float | None = None) -> Hunt:
+        from qtui.bullmq.search.hunt import Hunt
+
         return Hunt(
             self._client,
             self.queue,
@@ -137,13 +142,16 @@ class FoundList:
         After one that was cut off it looks at all jobs again, and what was found stays.
 
         Costs a `Hunt`, and a look at the newest score.
+
+        Raises:
+            SearchStopped: a pattern ran away.
         """
         if self.is_cut_off:
             self._hunt = self._new_hunt()
         self.searching = self.loaded = True
         try:
             self._newest = await self._read_newest()
-            async for step in self._hunt.steps():
+            async for step in _steps(self._hunt):
                 self._take(step.ids)
                 yield self.found
             self.finished = True
@@ -173,7 +181,7 @@ class FoundList:
         if newest is None or newest <= since:
             return 0
         hunt = self._new_hunt(since)
-        met = [one async for step in hunt.steps() for one in step.ids]
+        met = [one async for step in _steps(hunt) for one in step.ids]
         fresh = [one for one in met if one not in self._places]
         self._newest = newest
         self.found += len(fresh)
@@ -208,6 +216,9 @@ class FoundList:
         """Reads the window anew, and finds what has finished since. Held, it stays as it is.
 
         Costs a round trip, and a `Hunt` through what is new.
+
+        Raises:
+            SearchStopped: a pattern ran away.
         """
         async with self._lock:
             if self.held:
@@ -245,3 +256,14 @@ class FoundList:
     def thaw(self) -> None:
         """Ends the hold."""
         self.held = False
+
+
+async def _steps(hunt: Hunt) -> AsyncGenerator[Step]:
+    """The steps of a hunt; what stops it is raised as `SearchStopped`."""
+    from qtui.bullmq.filter import FilterError
+
+    try:
+        async for step in hunt.steps():
+            yield step
+    except FilterError as error:
+        raise SearchStopped(error.message) from None

@@ -10,6 +10,10 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState, Row
 
 
+class SearchStopped(Exception):
+    """A search had to be stopped, since a pattern ran away; says so in a sentence."""
+
+
 @dataclass(frozen=True, slots=True)
 class Moved:
     """What a refresh did to the list."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from qtui.bullmq.model import Row
-from qtui.operations.supply.selection import Query
+
+if TYPE_CHECKING:
+    from qtui.operations.supply.selection import Query
 
 MOST_MARKED: Final = 10_000
 """Jobs that can be marked one by one."""

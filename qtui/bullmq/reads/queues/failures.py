@@ -11,7 +11,6 @@ from qtui.bullmq.ask import Command, ask, exact, number, present, scores, text, 
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.reads.reasons import fill_reasons
-from qtui.bullmq.signature import signature
 from qtui.bullmq.signature.headline import says_something
 
 RECENT: Final = 20_000
@@ -86,6 +85,8 @@ async def read_latest_error(client: Client, queue: QueueKey) -> str:
     Costs three round trips of at most 20 commands of O(1); a failedReason of more than 20 kB is
     left out.
     """
+    from qtui.bullmq.signature.signature import signature
+
     [reply] = await ask(client, [("ZREVRANGE", queue.key("failed"), 0, _SAMPLE - 1)])
     ids = present(texts(reply))
     if not ids:

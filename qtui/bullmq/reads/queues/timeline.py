@@ -18,7 +18,6 @@ from redis.exceptions import RedisError
 
 from qtui.bullmq.ask import Command, Reply, ask, number, scores
 from qtui.bullmq.connection.client import Client
-from qtui.bullmq.filter.terms import EPOCH
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 
@@ -145,6 +144,8 @@ class FinishCounts:
 
 def _moment(milliseconds: int) -> str:
     """A moment as filters write it, in the local time zone."""
+    from qtui.bullmq.filter.terms import EPOCH
+
     moment = EPOCH + timedelta(milliseconds=milliseconds)
     local = moment.astimezone()
     if (local.utcoffset() or timedelta()).seconds % 60:  # as before there were time zones
