@@ -26,6 +26,7 @@ from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.lists import without_lpos
 from qtui.bullmq.reads.ping import ping
 from qtui.bullmq.reads.scores import newest_score
+from qtui.bullmq.search.pauses import Pauses
 from qtui.bullmq.search.steps import Step, Steps, Window, weight
 
 LARGEST_STEP: Final = 500
@@ -54,15 +55,6 @@ _CALM: Final = 4
 
 _TURNS: Final = 2
 """Turns of the event loop until a command has been sent."""
-
-PAUSE: Final = 7.0
-"""Pause after a step, as a multiple of its duration: other clients keep 3/4 of a busy server.
-
-That is more than an eighth that they lose, since whoever waits for a step also loses its turn.
-"""
-
-_LONGEST_PAUSE: Final = 5.0
-"""Seconds of a pause at most: a step that took long as the server hung says nothing of its load."""
 
 
 class Walk:
@@ -114,6 +106,7 @@ class Walk:
         self._bounds = bounds
         self._newest_first = newest_first
         self._rate = rate
+        self._pauses = Pauses(client)
         self._steps = Steps(client, queue, state, newest_first=newest_first)
         self._scored = scored or not newest_first or bounds != (None, None)
         self._step = LARGEST_STEP // 2
@@ -360,13 +353,14 @@ class Walk:
 
     async def _rest(self, took: float, jobs: int, looked: float) -> None:
         """Pauses after a step, less the time that the caller took."""
-        pause = max(0.0, took - self._round_trip) * PAUSE if self._rate is None else 0.0
-        pause = min(pause, _LONGEST_PAUSE)
-        if self._rate:
-            pause = jobs / self._rate - took
-        pause = max(0.0, pause - looked)
-        self.resting = self._rate is None or pause > 0
-        await asyncio.sleep(pause)
+        if self._rate is None:
+            pause = self._pauses.after(max(0.0, took - self._round_trip)) - looked
+            self.resting = True
+            await self._pauses.rest(pause)
+            return
+        pause = jobs / self._rate - took - looked if self._rate else 0.0
+        self.resting = pause > 0
+        await asyncio.sleep(max(0.0, pause))
 
 
 def _continues(last: Window, window: Window) -> bool:
