@@ -54,9 +54,7 @@ local function readJob(id, score, seenScore)
     "ats", "atm", "attemptsMade")
   if fields.err then return nil, 0, fields.err end
   if not fields[1] and not fields[3] and redis.call("EXISTS", name) == 0 then return nil, -1, "" end
-  if not score or (seenScore ~= "" and tonumber(score) ~= tonumber(seenScore)) then
-    return nil, -3, ""
-  end
+  if not isPinned(score, seenScore) then return nil, -3, "" end
   if fields[5] then return nil, 0, "the job belongs to a BullMQ Pro group" end
   local scheduler = schedulerOf(base, id, fields[4])
   if scheduler then return nil, -8, scheduler end

@@ -53,12 +53,8 @@ local function readJob(id, score, seenScore)
   local fields = redis.pcall("HMGET", name, "timestamp", "priority", "opts", "parentKey", "gid",
     "ats", "atm", "attemptsMade")
   if fields.err then return nil, 0, fields.err end
-  local any = fields[1]
-  for index = 2, 8 do any = any or fields[index] end
-  if not any and redis.call("EXISTS", name) == 0 then return nil, -1, "" end
-  if not score or (seenScore ~= "" and tonumber(score) ~= tonumber(seenScore)) then
-    return nil, -3, ""
-  end
+  if not fields[1] and redis.call("EXISTS", name) == 0 then return nil, -1, "" end
+  if not isPinned(score, seenScore) then return nil, -3, "" end
   if fields[5] then return nil, 0, "the job belongs to a BullMQ Pro group" end
   return {
     id = id, name = name, parent = fields[4],

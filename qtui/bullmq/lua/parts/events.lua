@@ -11,8 +11,10 @@ local function emit(stream, most, ...)
   noted("XADD", redis.pcall("XADD", stream, "MAXLEN", "~", most, "*", "event", ...))
 end
 
+-- The same as `emit` for the event of a job that leaves a state: there are as many as jobs.
 local function announce(stream, most, event, id, previous)
-  emit(stream, most, event, "jobId", id, "prev", previous)
+  noted("XADD", redis.pcall("XADD", stream, "MAXLEN", "~", most, "*", "event", event,
+    "jobId", id, "prev", previous))
 end
 
 -- The events added for a queue as a whole: `paused`, `resumed`.

@@ -16,19 +16,19 @@ end
 -- The jobs in the order of the request, grouped by the command that moves them. One that takes a
 -- turn in its list (`takesTurn`, 1.x to 3.x) is moved alone.
 local function partByMove(queue, jobs)
-  local moves, byName = {}, {}
+  local moves, alike = {}, { ZADD = {}, LPUSH = {}, RPUSH = {} }
   for _, job in ipairs(jobs) do
     job.target = job.waits and "waiting-children" or destination(queue, job)
     if job.target == "paused" then queue.inPaused = queue.inPaused + 1 end
     local set = job.waits or job.target == "prioritized"
     local turns = job.takesTurn and not set
     local command = set and "ZADD" or (job.lifo or turns) and "RPUSH" or "LPUSH"
-    local name = command .. job.target .. (turns and job.place or "")
-    local move = byName[name]
+    local byTarget = alike[command]
+    local move = not turns and byTarget[job.target]
     if not move then
       move = { command = command, target = job.target, jobs = {}, priority = job.priority }
       move.turns = turns
-      byName[name] = move
+      if not turns then byTarget[job.target] = move end
       moves[#moves + 1] = move
     end
     move.jobs[#move.jobs + 1] = job

@@ -1,5 +1,11 @@
 -- Reads the places of jobs in sorted sets.
 
+-- Whether a job is where it was picked: its score is the one that was seen, or "" for any.
+local function isPinned(score, seen)
+  if not score then return false end
+  return seen == "" or score == seen or tonumber(score) == tonumber(seen)
+end
+
 -- The score of each id in a sorted set, in order; false for one that is not in it.
 local function scoresOf(set, ids)
   if #ids == 0 then return {} end
