@@ -80,20 +80,25 @@ def plain(one: Measured) -> Iterator[str]:
     """The lines of a row."""
     spread = "" if one.row.lasts else f" ± {one.ours.spread:.0%}"
     yield f"{one.row.name:<10}{one.what}: {one.shown(OURS)}{spread}"
+    ours = one.ours
     for name in one.others():
         other = one.took[name]
-        kept = "" if other.kept is None else f", {other.kept:.0%} kept"
-        yield (
-            f"{_MARGIN}{name} {one.shown(name)} ± {other.spread:.0%}{kept}:"
-            f" {one.ratio(name):.3g} x by the clock, {other.both / one.ours.both:.3g} x in CPU"
+        # Beside busy clients the server's CPU is theirs.
+        beside = (
+            f"{other.both / ours.both:.3g} x in CPU"
+            if other.kept is None
+            else f"{other.kept:.0%} kept"
         )
-    ours = one.ours
+        yield (
+            f"{_MARGIN}{name} {one.shown(name)} ± {other.spread:.0%}:"
+            f" {one.ratio(name):.3g} x by the clock, {beside}"
+        )
     if ours.kept is None:
         yield (
             f"{_MARGIN}a {one.row.per}: CPU here {_time(ours.cpu)}, Redis {_time(ours.server)},"
             f" {_number(ours.commands)} commands, {_octets(ours.octets)}"
         )
-    else:  # the server worked for others too
+    else:
         yield f"{_MARGIN}a {one.row.per}: CPU here {_time(ours.cpu)}; clients keep {ours.kept:.0%}"
     yield (
         f"{_MARGIN}longest command {ours.longest:.1f} ms; memory {ours.memory:,.0f} MB here,"

@@ -84,7 +84,7 @@ ROWS: Final = (
     ),
     Row(
         name="retry",
-        what="retry {size} jobs, each in the journal",
+        what="retry {size} planned jobs, each in the journal",
         sizes=(500, 5_000, 50_000),
         size=50_000,
         open=_retry,
