@@ -13,12 +13,12 @@ from qtui.bullmq.flow.family import Queues
 from qtui.bullmq.flow.fields import Values
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, JobState, row
-from qtui.bullmq.reads.scripted.list_places import ListPlace
 from qtui.bullmq.reads.scripted.whole import (
+    PLACE,
     Unread,
     Whole,
     of_members,
-    place_parts,
+    place_texts,
     rest_of,
     score_text,
 )
@@ -28,7 +28,7 @@ from qtui.bullmq.writers.remove import Below
 from qtui.operations.journal.lines import Snapshot
 from qtui.operations.supply.snapshots import Wiped
 
-_WHY, _INDEX, _AHEAD, _BEHIND, _REST, _BELOW, _FIELDS = range(7)
+_WHY, _AHEAD, _BEHIND, _INDEX, _REST, _BELOW, _FIELDS = range(7)
 """The values of a job: why it can't be read whole, or None; its place in a list; what else there is
 and the jobs below it, as JSON, or None; then the names of its fields, and then their values."""
 
@@ -109,12 +109,9 @@ def _values(job: Raw | Unread, below: Sequence[Whole] | Unread) -> Values:
         return _unreadable(job)
     if isinstance(below, Unread):
         return _unreadable(below)
-    place = (None,) * 3 if job.place is None else job.place
-    index, ahead, behind = place
     rest = json.dumps(job.rest) if job.rest else None
     members = json.dumps([one.members() for one in below]) if below else None
-    known = [None, index if index is None else str(index), ahead, behind, rest, members]
-    return [*known, *job.fields, *job.fields.values()]
+    return [None, *place_texts(job.place), rest, members, *job.fields, *job.fields.values()]
 
 
 def _unreadable(why: Unread) -> Values:
@@ -123,12 +120,11 @@ def _unreadable(why: Unread) -> Values:
 
 def _rest_of(values: Values) -> dict[str, object]:
     """`Whole.rest`, decoded."""
-    rest, index = values[_REST], values[_INDEX]
-    more: dict[str, object] = {} if rest is None else json.loads(rest)
-    if index is None:
-        return more
-    place = ListPlace(int(index), values[_AHEAD], values[_BEHIND])
-    return {**place_parts(place), **more}
+    place = zip(PLACE, values[_AHEAD : _INDEX + 1], strict=True)
+    found: dict[str, object] = {name: text for name, text in place if text is not None}
+    if (rest := values[_REST]) is not None:
+        found |= json.loads(rest)
+    return found
 
 
 def unread(values: Values) -> str:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
+from itertools import chain, islice
 from typing import Final, NamedTuple, cast
 
-from qtui.bullmq.ask import Command, ask_all, items, number
+from qtui.bullmq.ask import Command, Reply, ask_all, items, number
 from qtui.bullmq.connection.client import Client
 
 WINDOW: Final = 1000
 """Members in one command: about 0.1 ms of Redis's time."""
 
-_FEWEST, _MOST = 3, 12
-"""Windows in the first round trip, and in any."""
+_MOST: Final = 8
+"""Most windows in one round trip."""
 
 
 class ListPlace(NamedTuple):
@@ -44,37 +44,34 @@ class ListPlaces:
     async def of(self, ids: Sequence[str]) -> dict[str, ListPlace]:
         """Returns the places by id, without those of jobs that are not in the list.
 
-        Costs an LLEN and, where the jobs follow those of the call before, a few windows; else up to
-        all windows of the list, twelve in a round trip.
+        Costs an LLEN and, where the jobs follow those of the call before, a window or a few; else
+        up to all windows of the list, in round trips of 1, 2, 4, 8, 8, ….
 
         Raises:
             redis.exceptions.ResponseError: Redis refused the read.
         """
-        [length] = await ask_all(self._client, [("LLEN", self._key)])
-        starts = self._starts(number(length) or 0)
-        found: dict[str, ListPlace] = {}
-        wanted, windows = set(ids), _FEWEST
-        while wanted and (some := list(islice(starts, windows))):
-            replies = await ask_all(self._client, [self._window(first) for first in some])
-            for first, reply in zip(some, replies, strict=True):
-                members = cast("list[str]", items(reply))[::-1]
-                places = _places(members, first, wanted)
-                found |= places
-                wanted -= places.keys()
-            windows = min(2 * windows, _MOST)
+        wanted, found = set(ids), dict[str, ListPlace]()
+
+        def take(first: int, window: Reply) -> None:
+            places = _places(cast("list[str]", items(window))[::-1], first, wanted)
+            found.update(places)
+            wanted.difference_update(places)
+
+        # What left since the call before has moved the jobs towards the tail, by a window at most
+        # if it was what the calls before found.
+        near, at_once = max(0, self._near - WINDOW), 2
+        window, length = await ask_all(self._client, [self._window(near), ("LLEN", self._key)])
+        take(near, window)
+        further = range(near + WINDOW, number(length) or 0, WINDOW)
+        others = chain(further, range(0, near, WINDOW))
+        while wanted and (starts := list(islice(others, at_once))):
+            windows = await ask_all(self._client, map(self._window, starts))
+            for first, window in zip(starts, windows, strict=True):
+                take(first, window)
+            at_once = min(2 * at_once, _MOST)
         last = next((one for one in reversed(ids) if one in found), None)
         self._near = self._near if last is None else found[last].from_tail
         return found
-
-    def _starts(self, length: int) -> Iterator[int]:
-        """The places at which windows begin.
-
-        What left since the call before has moved the jobs towards the tail, by a window at most if
-        it was what the calls before found.
-        """
-        near = max(0, min(self._near, length - 1) - WINDOW)
-        yield from range(near, length, WINDOW)
-        yield from range(0, near, WINDOW)
 
     def _window(self, first: int) -> Command:
         """Reads a window and the member at either side of it."""

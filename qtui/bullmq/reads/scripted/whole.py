@@ -19,7 +19,8 @@ Part: TypeAlias = "str | list[str] | dict[str, str]"
 LISTS: Final = ("logs", "dependencies")
 HASHES: Final = ("processed", "failed", "proto")
 SETS: Final = ("unsuccessful",)
-TEXTS: Final = ("ahead", "behind", "index", "paused", "turn", "waits", "held")
+PLACE: Final = ("ahead", "behind", "index")
+TEXTS: Final = (*PLACE, "paused", "turn", "waits", "held")
 """The names in `Whole.rest`; what they hold is in ``lua/whole.lua``."""
 
 BESIDE: Final = ("logs", "dependencies", "processed", "failed", "unsuccessful")
@@ -104,14 +105,11 @@ def of_members(written: object) -> Whole | None:
     return Whole(QueueKey(base, prefix), job_id, found, score, fields, rest)
 
 
-def place_parts(place: ListPlace | None) -> dict[str, Part]:
-    """Returns a place in a list as `Whole.rest` has it."""
+def place_texts(place: ListPlace | None) -> tuple[str | None, str | None, str | None]:
+    """Returns a place in a list as `Whole.rest` has it, by the names in `PLACE`."""
     if place is None:
-        return {}
-    found: dict[str, Part] = {} if place.ahead is None else {"ahead": place.ahead}
-    if place.behind is not None:
-        found["behind"] = place.behind
-    return {**found, "index": str(place.from_tail)}
+        return None, None, None
+    return place.ahead, place.behind, str(place.from_tail)
 
 
 def score_text(score: float | None) -> str:

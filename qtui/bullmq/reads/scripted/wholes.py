@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from typing import Final, NamedTuple, TypeAlias, cast
 
 from qtui.bullmq.ask import Command, ask, fields_of
@@ -21,11 +20,12 @@ from qtui.bullmq.reads.scripted.list_places import ListPlace, ListPlaces
 from qtui.bullmq.reads.scripted.whole import (
     BESIDE,
     HASHES,
+    PLACE,
     SETS,
     Part,
     Unread,
     Whole,
-    place_parts,
+    place_texts,
 )
 from qtui.bullmq.script import Script, script_text
 
@@ -109,9 +109,10 @@ class Wholes:
             redis.exceptions.RedisError: the server did not answer, or refused.
         """
         ids = next(by_weight(ids[: self._step]), ())
-        hashes = await self._hashes(ids) if self._state is not None else [None] * len(ids)
+        places = {} if self._places is None else await self._places.of(ids)
+        hashes = await self._hashes(ids, places)
         others = [job_id for job_id, job in zip(ids, hashes, strict=True) if job is None]
-        scripted = iter(await self._scripted(others))
+        scripted = iter(await self._scripted(others, places))
         found: list[Raw | Unread] = []
         for job in hashes:
             one = next(scripted, None) if job is None else job
@@ -119,11 +120,14 @@ class Wholes:
                 break  # the jobs after large ones are read again by the next call
             found.append(one)
         self._adapt(found)
-        return found if self._places is None else await self._placed(self._places, ids, found)
+        return found
 
-    async def _hashes(self, ids: Sequence[str]) -> list[Raw | None]:
+    async def _hashes(
+        self, ids: Sequence[str], places: Mapping[str, ListPlace]
+    ) -> list[Raw | None]:
         """The jobs that are but a hash; None for each that the script has to read."""
-        assert self._state is not None
+        if self._state is None:
+            return [None] * len(ids)
         queue = self._queue
         commands: list[Command] = [
             ("HEXISTS", queue.key("meta"), "paused"),
@@ -142,12 +146,17 @@ class Wholes:
         rest: Mapping[str, Part] = {"paused": "1"} if paused == 1 else _NOTHING
         state = self._state.key
         found: list[Raw | None] = []
-        for fields, beside in zip(map(fields_of, replies[::2]), replies[1::2], strict=True):
-            is_alone = beside == 0 and fields is not None and not any(map(fields.get, _LEADING))
-            found.append(Raw(state, "", fields or {}, rest) if is_alone else None)
+        hashes = map(fields_of, replies[::2])
+        for job_id, fields, beside in zip(ids, hashes, replies[1::2], strict=True):
+            if fields is None or beside != 0 or not _LEADING.isdisjoint(fields):
+                found.append(None)
+            else:
+                found.append(Raw(state, "", fields, rest, places.get(job_id)))
         return found
 
-    async def _scripted(self, ids: Sequence[str]) -> list[Raw | Unread]:
+    async def _scripted(
+        self, ids: Sequence[str], places: Mapping[str, ListPlace]
+    ) -> list[Raw | Unread]:
         """The first of these jobs, if any at least one, as the script reads them."""
         found: list[Raw | Unread] = []
         parts = [ids[start : start + _SCRIPTED] for start in range(0, len(ids), _SCRIPTED)]
@@ -157,7 +166,10 @@ class Wholes:
             for part, reply in zip(some, replies, strict=True):
                 if isinstance(reply, BaseException):
                     raise reply
-                found += reply
+                found += [
+                    one._replace(place=places.get(job_id)) if isinstance(one, Raw) else one
+                    for job_id, one in zip(part, reply, strict=False)
+                ]
                 if len(reply) < len(part):
                     return found
         return found
@@ -174,7 +186,7 @@ class Wholes:
         total = 0
         for at, job in enumerate(found):
             if isinstance(job, Raw):
-                weight = sum(map(len, chain.from_iterable(job.fields.items())))
+                weight = sum(map(len, job.fields.values()))
                 total += weight
                 if weight > LARGEST:
                     found[at] = TOO_LARGE
@@ -183,30 +195,21 @@ class Wholes:
         elif len(found) == self._step and total < HEAVY // 2:
             self._step = min(STEP, 2 * self._step)
 
-    async def _placed(
-        self, places: ListPlaces, ids: Sequence[str], found: Sequence[Raw | Unread]
-    ) -> list[Raw | Unread]:
-        """The jobs with their places in the list."""
-        at = await places.of(ids[: len(found)])
-        return [
-            job._replace(place=at.get(job_id)) if isinstance(job, Raw) else job
-            for job_id, job in zip(ids, found, strict=False)
-        ]
-
     def _whole(self, job_id: str, raw: Raw | Unread) -> Whole | Unread:
         if isinstance(raw, Unread):
             return raw
         if raw.fields and not raw.state:
             return NOWHERE
         state = _STATES.get(raw.state, JobState.ACTIVE)
-        rest = {**place_parts(raw.place), **raw.rest}
+        place = zip(PLACE, place_texts(raw.place), strict=True)
+        rest = {name: text for name, text in place if text is not None} | dict(raw.rest)
         return Whole(self._queue, job_id, state, raw.score, raw.fields, rest)
 
 
 TOO_LARGE: Final = Unread("its fields are too large")
 """As the script says it."""
 
-_LEADING: Final = ("parentKey", "deid")
+_LEADING: Final = frozenset({"parentKey", "deid"})
 """Fields that lead to other keys, which hold something of the job."""
 
 _NOTHING: Final[Mapping[str, Part]] = {}
