@@ -87,7 +87,7 @@ end
 -- whose hash is gone has neither, and counts as picked.
 local function isPicked(job, pin)
   if job.pin == "" or (LISTS[job.state] and not job.exists and job.pin ~= "nan") then return true end
-  return tonumber(pin or "") == tonumber(job.pin)
+  return pin == job.pin or tonumber(pin or "") == tonumber(job.pin)
 end
 
 -- A code and a detail if the job stays, given its place in the state, false if it is not there.
@@ -96,7 +96,8 @@ local function judge(job, place)
   -- A wake-up in a list is no job.
   if not job.exists and LISTS[job.state] and isMarker(job.id) then return -1, "" end
   if not place then return job.exists and -3 or -1, "" end
-  if not isPicked(job, job.stamp or place) then return -3, "" end
+  -- In a list only those that are were sought.
+  if not LISTS[job.state] and not isPicked(job, job.stamp or place) then return -3, "" end
   if fields[2] then return 0, "the job belongs to a BullMQ Pro group" end
   local beside, refused, locked = keysBeside(job.name)
   if not beside then return 0, refused end

@@ -30,6 +30,9 @@ from qtui.operations.engine.patience import LAST_CALL, LAST_LOOK, Patience, Stop
 T = TypeVar("T")
 
 LARGEST_CALL: Final = 200
+FIRST_CALL: Final = 20
+"""Few, since nothing is known yet, and Redis also compiles the script: 1 ms. A usual canary."""
+
 SMALLEST_CALL: Final = 10
 AIM: Final = 0.0015
 """Seconds that one call should keep Redis busy: as long as a step of a search. With two thirds of
@@ -73,7 +76,7 @@ class Delivery:
     def __init__(
         self, client: Client, *, patience: float, stop: Stop, news: Callable[[], None]
     ) -> None:
-        self.size = SMALLEST_CALL  # the first one also makes Redis compile the script: 1 ms
+        self.size = FIRST_CALL
         """Jobs that the next call should have."""
         self.notes: list[str] = []
         """Redis's errors about refused side effects (event, marker), each once."""
