@@ -59,6 +59,8 @@ async def test_jobs_that_always_fail_stop_it_and_the_rest_is_untouched(
             client, Pace(canary=20, canary_seconds=15), None if by_query else ids
         )
         found = await worked(real, campaign)
+        async with real.worker():  # it stopped as soon as too many had failed
+            await soon(lambda: len(real.ran) == len(ids) + 20)
     assert codes(found) == dict.fromkeys(ids[:20], Code.DONE)
     assert campaign.phase is Phase.STOPPED
     tally = campaign.action.follower.tally()
