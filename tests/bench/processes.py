@@ -26,7 +26,11 @@ def megabytes(what: str, process: int | str = "self") -> float:
 
     Not ru_maxrss, which begins with what its parent had.
     """
-    found = re.search(rf"{what}:\s+(\d+)", Path(f"/proc/{process}/status").read_text("ascii"))
+    try:
+        status = Path(f"/proc/{process}/status").read_text("ascii")
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    found = re.search(rf"{what}:\s+(\d+)", status)
     return int(found[1]) / 1024 if found else 0.0
 
 
