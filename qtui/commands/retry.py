@@ -27,7 +27,8 @@ from qtui.commands.shared.sending import carry_out, recorder
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.engine.pace import Pace
 from qtui.operations.following.looking import GRACE
-from qtui.operations.planning.plan import Forecast, Plan, Resets, make_plan
+from qtui.operations.planning.forecast import Forecast
+from qtui.operations.planning.plan import Plan, Resets, make_plan
 from qtui.operations.resuming.interrupted import Interrupted
 from qtui.operations.retry.everywhere import RetryEverywhere
 from qtui.operations.retry.resuming import resume_retry

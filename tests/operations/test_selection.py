@@ -13,7 +13,8 @@ from qtui.bullmq.filter import parse_filter
 from qtui.bullmq.model import LIST_FIELDS
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Phase
-from qtui.operations.planning.plan import Forecast, Resets, make_plan
+from qtui.operations.planning.forecast import Forecast
+from qtui.operations.planning.plan import Resets, make_plan
 from qtui.operations.supply.selection import (
     CHOSEN_AT_ONCE,
     chosen,

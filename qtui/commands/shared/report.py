@@ -11,7 +11,7 @@ from qtui.commands.shared.ndjson import outcomes_object, result_object, summary_
 from qtui.commands.shared.output import Cell, Column, Paper, Table
 from qtui.commands.shared.run import DONE, NOT_ALL, REDIS, Workplace
 from qtui.operations.following.outcome import OutcomeTally
-from qtui.operations.planning.plan import Forecast
+from qtui.operations.planning.forecast import Forecast
 from qtui.text import count, first_line, plain, plural
 from qtui.verbs import Verb
 from qtui.views.lists.verdict import place_words, verdict

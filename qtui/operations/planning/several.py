@@ -13,7 +13,8 @@ from qtui.bullmq.connection.client import Client
 from qtui.bullmq.filter import Filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.operations.planning.plan import Plan, PlanGroup, Resets, make_plan, used_up
+from qtui.operations.planning.forecast import PlanGroup
+from qtui.operations.planning.plan import Plan, Resets, make_plan, used_up
 from qtui.operations.supply.selection import query
 from qtui.text import count, plain
 

@@ -20,7 +20,7 @@ from qtui.bullmq.schedulers.iterations import current_iterations
 from qtui.bullmq.writers.batch import Picked
 from qtui.bullmq.writers.promote import PromoteWriter
 from qtui.operations.planning.brakes import THE_QUEUE, queue_brakes
-from qtui.operations.planning.plan import (
+from qtui.operations.planning.forecast import (
     Forecast,
     ForecastTally,
     forecasts_of,

@@ -13,7 +13,8 @@ from qtui.bullmq.writers.batch import Picked
 from qtui.bullmq.writers.retry import RetryWriter
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.journal.reading import JournalError
-from qtui.operations.planning.plan import ForecastTally, Plan, Resets
+from qtui.operations.planning.forecast import ForecastTally
+from qtui.operations.planning.plan import Plan, Resets
 from qtui.operations.resuming.interrupted import Interrupted, filter_of, pace_of
 from qtui.operations.retry.everywhere import RetryEverywhere, Within, queues_of, split_by_queue
 from qtui.operations.retry.retry import Retry

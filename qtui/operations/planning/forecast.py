@@ -1,0 +1,263 @@
+"""What a retry is expected to do, job by job and counted. Pure; reads nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
+
+from qtui.bullmq.codes import Code, meaning, with_reason
+from qtui.bullmq.dialect import (
+    ONE_RESUME,
+    Destination,
+    QueueEvidence,
+    clamp_priority,
+    destination,
+)
+from qtui.bullmq.model import JobState, QueueStatus, Row
+from qtui.bullmq.signature.merging import merged, signature_of
+from qtui.bullmq.writers.batch import NEVER, Picked
+from qtui.operations.planning.brakes import Destined
+from qtui.operations.planning.family_warnings import FamilyWarning, Trouble
+from qtui.operations.supply.kin import Kin
+from qtui.text import plain
+
+MOST_KINDS: Final = 1000
+"""Most groups in a plan; every job may have another name and error."""
+
+
+_WAITING: Final = "waiting"
+
+
+class Forecast(NamedTuple):
+    """What a retry is expected to do with one job; a tuple, as there may be a million."""
+
+    row: Row
+    code: Code
+    target: Destination | None
+    """Where it goes; None unless the code says that it will be retried."""
+    elsewhere: str = ""
+    """Of a job that was chosen and is in another state: ``it is completed``, if that was read."""
+
+    @property
+    def picked(self) -> Picked:
+        """The job, pinned to the finish at which it was seen.
+
+        One that had not finished then is sent for its code only: if it should fail before the
+        campaign comes to it, that failure was not chosen.
+        """
+        return Picked(self.row.id, NEVER if self.row.score is None else self.row.score)
+
+    @property
+    def in_front(self) -> bool:
+        """Whether it goes to ``prioritized`` without a priority: see `dialect`."""
+        return _in_front(self.target, self.row.priority)
+
+    def place(self) -> str:
+        """Where it will be, in words: ``waiting, last in line``."""
+        return _place(self.target, self.row.priority, lifo=self.row.lifo)
+
+
+def _in_front(target: Destination | None, priority: int) -> bool:
+    return target is Destination.PRIORITIZED and not clamp_priority(priority)
+
+
+def _place(target: Destination | None, priority: int, *, lifo: bool) -> str:
+    if target is None:
+        return ""
+    if target is Destination.WAITING_CHILDREN:
+        return f"{target}, runs after its children"
+    if _in_front(target, priority):
+        return f"prioritized, {'first' if lifo else 'priority 0'}"
+    if target is Destination.PRIORITIZED:
+        return f"prioritized, priority {clamp_priority(priority)}"
+    state = "paused" if target is Destination.PAUSED else _WAITING
+    return f"{state}, {'next to run' if lifo else 'last in line'}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanGroup:
+    """Jobs of a plan that are alike: same name, same error, same fate."""
+
+    name: str
+    error: str
+    """The signature of the error, plain; of a completed job, which may hold an old one, nothing."""
+    code: Code
+    place: str
+    jobs: int
+    elsewhere: str = ""
+    """Of jobs in another state: in which, as far as that was read."""
+
+    def refusal(self, state: str) -> str:
+        """Returns why they stay in ``state``, with the code; empty if they leave it."""
+        if self.code is Code.DONE:
+            return ""
+        return f"{self.code.value} {with_reason(meaning(self.code, state), self.elsewhere)}"
+
+
+class ForecastTally:
+    """Forecasts, counted. Grows with the number of groups, not of jobs."""
+
+    def __init__(self, state: JobState) -> None:
+        self.codes: Counter[Code] = Counter()
+        self.exhausted = 0
+        """Jobs to be retried whose attempts are used up."""
+        self._targets: Counter[Destination | None] = Counter()
+        self._in_front = 0
+        self._state = state
+        self._kinds: Counter[tuple[str, str, Code, str, str]] = Counter()
+        self._merged: tuple[int, dict[str, str]] = (0, {})
+        """At how many jobs, under which name each error is shown."""
+
+    @property
+    def jobs(self) -> int:
+        """How many were counted."""
+        return self.codes.total()
+
+    def add(self, forecasts: Iterable[Forecast]) -> None:
+        """Counts more of them."""
+        failed = self._state is JobState.FAILED
+        # Most jobs are like others, and what all of a kind have in common is found out once.
+        alike = Counter(
+            (
+                row.name,
+                row.failed_reason,
+                code,
+                target,
+                other,
+                row.priority,
+                row.lifo,
+                row.exhausted,
+            )
+            for row, code, target, other in forecasts
+        )
+        for (name, reason, code, target, other, priority, lifo, exhausted), jobs in alike.items():
+            in_front = _in_front(target, priority)
+            self.codes[code] += jobs
+            self._targets[target] += jobs
+            self._in_front += jobs if in_front else 0
+            self.exhausted += jobs if exhausted and code is Code.DONE else 0
+            error = plain(signature_of(reason or "")) if failed else ""
+            kind = (name, error, code, other, _place(target, priority, lifo=lifo))
+            if kind not in self._kinds and len(self._kinds) >= MOST_KINDS:
+                kind = ("", "(other jobs)", code, "", "")
+            self._kinds[kind] += jobs
+
+    def keep_together(self) -> None:
+        """Once one job goes to `paused`, those that were to go to `wait` are taken there too."""
+        if not any(place.startswith(Destination.PAUSED) for *_, place in self._kinds):
+            return
+        for kind in [kind for kind in self._kinds if kind[-1].startswith(_WAITING)]:
+            place = Destination.PAUSED + kind[-1].removeprefix(_WAITING)
+            self._kinds[*kind[:-1], place] += self._kinds.pop(kind)
+
+    @property
+    def destined(self) -> Destined:
+        """How many jobs go to the keys that hold them back."""
+        return Destined(prioritized=self._targets[Destination.PRIORITIZED], in_front=self._in_front)
+
+    def groups(self) -> list[PlanGroup]:
+        """The jobs grouped by name, error and fate, largest group first.
+
+        Errors that differ in one word are one, as in error groups.
+        """
+        named, kinds = self._names(), Counter[tuple[str, str, Code, str, str]]()
+        for (name, error, code, elsewhere, place), jobs in self._kinds.items():
+            kinds[name, named[error], code, elsewhere, place] += jobs
+        return [
+            PlanGroup(
+                name=name, error=error, code=code, place=place, jobs=jobs, elsewhere=elsewhere
+            )
+            for (name, error, code, elsewhere, place), jobs in kinds.most_common()
+        ]
+
+    def _names(self) -> dict[str, str]:
+        """The name of each error's group."""
+        if self._merged[0] != self.jobs:
+            errors = Counter[str]()
+            for kind, jobs in self._kinds.items():
+                errors[kind[1]] += jobs
+            self._merged = self.jobs, merged(errors)
+        return self._merged[1]
+
+
+def by_age(row: Row) -> tuple[float, int, str]:
+    """Sorts by finish; ids break ties as BullMQ counts them, 9 before 10."""
+    return (row.score if row.score is not None else float("inf"), len(row.id), row.id)
+
+
+def forecast(row: Row, status: QueueStatus, evidence: QueueEvidence) -> Forecast:
+    """What the retry script would do with a job that reads like this."""
+    if row.missing:
+        return Forecast(row, Code.NO_SUCH_JOB, None)
+    if row.score is None:
+        return Forecast(row, Code.NOT_IN_STATE, None)
+    if status.kind.refusal or "hash" in row.garbled:
+        return Forecast(row, Code.REFUSED, None)
+    target = destination(evidence, modern=row.modern, priority=row.priority)
+    if evidence.obstacle(target):
+        return Forecast(row, Code.REFUSED, None)
+    return Forecast(row, Code.DONE, target)
+
+
+def forecasts_of(
+    rows: Iterable[Row], status: QueueStatus, evidence: QueueEvidence
+) -> tuple[list[Forecast], QueueEvidence]:
+    """Returns forecasts for jobs in the order of sending, and the evidence after them."""
+    found: list[Forecast] = []
+    alike: dict[object, tuple[Code, Destination | None]] = {}
+    for row in rows:
+        # What the forecast of a job rests on; nearly all are alike.
+        kind = row.modern, row.priority, row.missing or row.score is None or row.garbled
+        known = None if kind[2] else alike.get(kind)
+        if known is None:
+            one = forecast(row, status, evidence)
+            known = alike[kind] = one.code, one.target
+        found.append(Forecast(row, *known))
+        if known[1] is Destination.PAUSED and evidence.in_paused < ONE_RESUME:
+            evidence = replace(evidence, paused_list=True, in_paused=evidence.in_paused + 1)
+            alike.clear()
+    return found, evidence
+
+
+def after_children(forecasts: list[Forecast], kin: Kin) -> list[Forecast]:
+    """Parents whose children are known to be retried too wait for them."""
+    if not kin.has_parents:
+        return forecasts
+    return [
+        one._replace(target=Destination.WAITING_CHILDREN)
+        if one.target is not None and kin.is_parent(one.row.id)
+        else one
+        for one in forecasts
+    ]
+
+
+def kept_together(forecasts: Iterable[Forecast]) -> list[Forecast]:
+    """Returns them changed: if any goes to `paused`, those for `wait` go there too."""
+    found = list(forecasts)
+    if all(one.target is not Destination.PAUSED for one in found):
+        return found
+    return [
+        one._replace(target=Destination.PAUSED) if one.target is Destination.WAIT else one
+        for one in found
+    ]
+
+
+def located(forecasts: Iterable[Forecast], elsewhere: Mapping[str, str]) -> list[Forecast]:
+    """Returns them with where jobs are that are in another state; see `states_elsewhere`."""
+    return [
+        one._replace(elsewhere=elsewhere[one.row.id]) if one.row.id in elsewhere else one
+        for one in forecasts
+    ]
+
+
+def barred(forecasts: list[Forecast], families: Iterable[FamilyWarning]) -> list[Forecast]:
+    """Parents that stay where they are, as a child of theirs can't complete."""
+    barred = {
+        job_id for one in families if one.trouble is Trouble.CHILD_LEFT for job_id in one.jobs
+    }
+    return [
+        one._replace(code=Code.FAILED_CHILD, target=None) if one.row.id in barred else one
+        for one in forecasts
+    ]
