@@ -111,3 +111,19 @@ def test_a_resume_that_is_killed_half_way_is_done_by_the_next(redis_url: str) ->
         assert client.lrange("bull:payments:wait", 0, -1) == [*waits, *in_paused]
         assert not client.hexists("bull:payments:meta", "paused")
     assert len(places(redis_url)) == 80_001
+
+
+def test_plans_name_queues_by_their_full_key_since_two_prefixes_may_have_one_name(
+    redis_url: str,
+) -> None:
+    failed(redis_url, 1, name="mail")
+    failed(redis_url, 1, name="mail", prefix="cron")
+    both = ("--redis", redis_url, "--prefix", "bull", "--prefix", "cron")
+    several = invoke(*both, "pause", "--all", "--dry-run")
+    assert [line.split()[0] for line in several.err.splitlines()[2:4]] == ["bull:mail", "cron:mail"]
+    for asked, words in (
+        (("pause", "cron:mail"), "Pause cron:mail"),
+        (("obliterate", "cron:mail"), "Remove cron:mail and its 1 job"),
+        (("limits", "cron:mail", "--concurrency", "2"), "Change the limits of cron:mail"),
+    ):
+        assert words in invoke(*both, *asked, "--dry-run").err

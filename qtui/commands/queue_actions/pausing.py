@@ -106,7 +106,7 @@ def _tell(paper: Paper, plan: PausingPlan, request: PausingRequest) -> None:
         paper.line(paper.styled(plan.headline, bold=True))
         rows = [
             (
-                Cell(plain(one.queue.name)),
+                Cell(plain(one.queue.base)),
                 Cell(one.waits),
                 Cell("?" if one.workers is None else str(one.workers)),
             )
@@ -117,7 +117,7 @@ def _tell(paper: Paper, plan: PausingPlan, request: PausingRequest) -> None:
         )
     reasons: dict[str, list[str]] = {}
     for one in plan.others if request.asks and plan.chosen else ():  # else their rows say why
-        reasons.setdefault(one.why, []).append(plain(one.queue.name))
+        reasons.setdefault(one.why, []).append(plain(one.queue.base))
     for why, names in reasons.items():
         if len(names) == 1:
             paper.line(f"{names[0]} {plain(why)}: nothing is changed")

@@ -143,11 +143,12 @@ class PromotionPlan:
     def _iterations(self, jobs: int) -> str:
         names = ", ".join(map(plain, self.schedulers[:_NAMED]))
         names += ", …" if len(self.schedulers) > _NAMED else ""
-        stay = "stays" if jobs == 1 else "stay"
-        return (
-            f"{plural(jobs, 'job is', 'jobs are')} what a scheduler runs next ({names}): {stay}"
-            " (-8): promoting one would skip its scheduled time; run the scheduler now instead."
+        held = plural(
+            jobs,
+            "job is what a scheduler runs next: it stays (-8), since promoting it would skip its",
+            "jobs are what schedulers run next: they stay (-8), since promoting one would skip its",
         )
+        return f"{held} scheduled time; run the scheduler now instead ({names})."
 
 
 async def make_promotion_plan(

@@ -244,9 +244,8 @@ class LimitsPlan:
 
     @property
     def headline(self) -> str:
-        """What will be done, in a few words; plain."""
-        words = self.go()
-        return words[:1].upper() + words[1:]
+        """What will be done, in a few words, with the queue's full key; plain."""
+        return f"Change the limits of {plain(self.queue.base)}"
 
     @property
     def verb(self) -> Verb:

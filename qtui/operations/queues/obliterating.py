@@ -90,9 +90,8 @@ class ObliteratePlan:
 
     @property
     def headline(self) -> str:
-        """What will be done, in a few words; plain."""
-        words = self.go()
-        return words[:1].upper() + words[1:]
+        """What will be done, in a few words, with the queue's full key; plain."""
+        return f"Remove {self._what(self.queue.base)}"
 
     @property
     def verb(self) -> Verb:
@@ -106,8 +105,11 @@ class ObliteratePlan:
 
     def go(self, options: PlanOptions | None = None) -> str:
         """Returns what confirming does; plain."""
+        return f"remove {self._what(self.queue.name)}"
+
+    def _what(self, queue: str) -> str:
         jobs = sum(self.status.count(state) for state in JobState)
-        return f"remove {plain(self.queue.name)} and its {plural(jobs, 'job')}"
+        return f"{plain(queue)} and its {plural(jobs, 'job')}"
 
     def confirmation(self, options: PlanOptions | None = None) -> str:
         """Returns the queue's name, which must be typed."""

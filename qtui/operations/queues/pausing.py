@@ -83,9 +83,8 @@ class PausingPlan:
 
     @property
     def headline(self) -> str:
-        """What will be done, in a few words: ``Pause payments``, ``Resume 3 queues``; plain."""
-        words = self.go()
-        return words[:1].upper() + words[1:]
+        """What will be done, in a few words: ``Pause bull:mail``, ``Resume 3 queues``; plain."""
+        return f"{self.verb.capitalize()} {self._what([one.queue.base for one in self.chosen])}"
 
     @property
     def jobs(self) -> int:
@@ -103,10 +102,10 @@ class PausingPlan:
 
     def go(self, options: PlanOptions | None = None) -> str:
         """Returns what confirming does: ``pause payments``; plain."""
-        chosen = self.chosen
-        if len(chosen) == 1:
-            return f"{self.verb} {plain(chosen[0].queue.name)}"
-        return f"{self.verb} {plural(len(chosen), 'queue')}"
+        return f"{self.verb} {self._what([one.queue.name for one in self.chosen])}"
+
+    def _what(self, queues: Sequence[str]) -> str:
+        return plain(queues[0]) if len(queues) == 1 else plural(len(queues), "queue")
 
     def confirmation(self, options: PlanOptions | None = None) -> str:
         """Returns "": a key confirms, since it can be taken back."""

@@ -49,7 +49,7 @@ async def test_a_plan_names_what_waits_and_changes_nothing(
     assert await keyspace(client) == before
     [one] = plan.chosen
     assert (one.waits, one.target) == ("2 waiting, 1 prioritized, 1 delayed", "paused")
-    assert plan.headline == "Pause q"
+    assert plan.headline == "Pause bull:q"
     [warning] = plan.warnings()
     assert "2 waiting jobs" in warning
     [gone] = plan.others
