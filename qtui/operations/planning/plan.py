@@ -40,6 +40,7 @@ from qtui.operations.planning.forecast import (
 from qtui.operations.supply.kin import Kin
 from qtui.operations.supply.reading import states_elsewhere
 from qtui.operations.supply.selection import (
+    Chosen,
     Query,
     Selection,
     chosen_rows,
@@ -213,6 +214,24 @@ async def _brakes(
     return (*of_queue, *await job_brakes(client, status.queue, sample.ids))
 
 
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What a plan rests on beside its jobs."""
+
+    client: Client
+    status: QueueStatus
+    evidence: QueueEvidence
+    workers: int | None
+
+    @classmethod
+    async def read(cls, client: Client, queue: QueueKey) -> _Ground:
+        """Reads it."""
+        [status] = await read_status(client, [queue])
+        evidence = await Reader(client).evidence(queue)
+        workers = await read_workers(client, [queue])
+        return cls(client, status, evidence, None if workers is None else workers[queue])
+
+
 async def make_plan(
     client: Client,
     selection: Selection,
@@ -239,55 +258,73 @@ async def make_plan(
     Raises:
         ValueError: jobs in that state can't be retried.
     """
-    queue, state = selection.queue, selection.state
-    if not state.is_finished:
-        raise ValueError(f"{state} jobs can't be retried, only completed and failed ones")
-    [status] = await read_status(client, [queue])
-    evidence = await Reader(client).evidence(queue)
-    workers = await read_workers(client, [queue])
-    seen_workers = None if workers is None else workers[queue]
-    tally, sample, kin = ForecastTally(state), _Sample(), Kin(queue)
+    if not selection.state.is_finished:
+        raise ValueError(f"{selection.state} jobs can't be retried, only completed and failed ones")
+    ground = await _Ground.read(client, selection.queue)
     if isinstance(selection, Query):
-        if selection.filter is None:
-            jobs = await count_up_to(client, queue, state, selection.until)
-            early(
-                Plan(
-                    status=status,
-                    selection=selection,
-                    tally=tally,
-                    workers=seen_workers,
-                    selected=jobs,
-                )
+        return await _of_query(ground, selection, progress, report, early, rate)
+    return await _of_chosen(ground, selection, progress, report)
+
+
+async def _of_query(
+    ground: _Ground,
+    selection: Query,
+    progress: Callable[[int, int], None],
+    report: Callable[[Sequence[Forecast]], None],
+    early: Callable[[Plan], None],
+    rate: float | None,
+) -> Plan:
+    client, queue, evidence = ground.client, selection.queue, ground.evidence
+    tally, sample, kin = ForecastTally(selection.state), _Sample(), Kin(queue)
+    if selection.filter is None:
+        early(
+            Plan(
+                status=ground.status,
+                selection=selection,
+                tally=tally,
+                workers=ground.workers,
+                selected=await count_up_to(client, queue, selection.state, selection.until),
             )
-        hunt = hunt_for(client, selection, LIST_FIELDS, rate=rate, ahead=True)
-        async for step in hunt.steps():
-            rows = await met_rows(client, selection, step)
-            here = [one for one in rows if one.score is not None]
-            kin.add([one.id for one in here], [one.parent_key for one in here])
-            found, evidence = forecasts_of(here, status, evidence)
-            found = after_children(kept_together(found), kin)
-            tally.add(found)
-            sample.add(found)
-            report(found)
-            progress(hunt.seen, hunt.total)
-        tally.keep_together()
-        families = await sample.warnings(client, selection, evidence, kin)
-        return Plan(
-            status=status,
-            selection=selection,
-            tally=tally,
-            workers=seen_workers,
-            families=families,
-            kin=kin,
-            after_children=kin.parents,
-            mistyped=tuple(sorted(evidence.mistyped)),
-            brakes=await _brakes(client, status, tally, sample),
         )
+    hunt = hunt_for(client, selection, LIST_FIELDS, rate=rate, ahead=True)
+    async for step in hunt.steps():
+        rows = await met_rows(client, selection, step)
+        here = [one for one in rows if one.score is not None]
+        kin.add([one.id for one in here], [one.parent_key for one in here])
+        found, evidence = forecasts_of(here, ground.status, evidence)
+        found = after_children(kept_together(found), kin)
+        tally.add(found)
+        sample.add(found)
+        report(found)
+        progress(hunt.seen, hunt.total)
+    tally.keep_together()
+    families = await sample.warnings(client, selection, evidence, kin)
+    return Plan(
+        status=ground.status,
+        selection=selection,
+        tally=tally,
+        workers=ground.workers,
+        families=families,
+        kin=kin,
+        after_children=kin.parents,
+        mistyped=tuple(sorted(evidence.mistyped)),
+        brakes=await _brakes(client, ground.status, tally, sample),
+    )
+
+
+async def _of_chosen(
+    ground: _Ground,
+    selection: Chosen,
+    progress: Callable[[int, int], None],
+    report: Callable[[Sequence[Forecast]], None],
+) -> Plan:
+    client, queue = ground.client, selection.queue
+    tally, sample, kin = ForecastTally(selection.state), _Sample(), Kin(queue)
     chosen: list[Row] = []
     async for some in chosen_rows(client, selection):
         chosen += some
         progress(len(chosen), len(selection.jobs))
-    forecasts, evidence = forecasts_of(sorted(chosen, key=by_age), status, evidence)
+    forecasts, evidence = forecasts_of(sorted(chosen, key=by_age), ground.status, ground.evidence)
     forecasts = located(forecasts, await states_elsewhere(client, queue, chosen))
     done = [one.row for one in forecasts if one.code is Code.DONE]
     kin.add([one.id for one in done], [one.parent_key for one in done])
@@ -297,16 +334,15 @@ async def make_plan(
     ordered = barred(ordered, families)
     tally.add(ordered)
     report(ordered)
-    pinned = replace(selection, jobs=tuple(one.picked for one in ordered))
     return Plan(
-        status=status,
-        selection=pinned,
+        status=ground.status,
+        selection=replace(selection, jobs=tuple(one.picked for one in ordered)),
         tally=tally,
-        workers=seen_workers,
+        workers=ground.workers,
         forecasts=tuple(ordered),
         families=families,
         kin=kin,
-        mistyped=tuple(sorted(evidence.mistyped)),
-        brakes=await _brakes(client, status, tally, sample),
         after_children=sum(one.target is Destination.WAITING_CHILDREN for one in ordered),
+        mistyped=tuple(sorted(evidence.mistyped)),
+        brakes=await _brakes(client, ground.status, tally, sample),
     )
