@@ -17,7 +17,8 @@ from qtui.demo.server import EmbeddedServer
 from tests.oracle.conftest import Drivers
 from tests.oracle.releases import named
 from tests.oracle.stage import Side
-from tests.oracle.walk import STEPS, Step, Walk
+from tests.oracle.walking.steps import STEPS, Step
+from tests.oracle.walking.walk import Walk
 
 _SLOW = "QTUI_SLOW" in os.environ
 

@@ -1,0 +1,1 @@
+"""A random walk over one queue: what anybody may do with it, in any order, and what must hold."""
