@@ -8,12 +8,13 @@ from time import monotonic
 
 import pytest
 import redis.asyncio
+from bullmq import FlowProducer, Job, Queue
 
 from qtui.demo.server import EmbeddedServer
 from qtui.ui.actions import ACTIONS, Where
 from tests.servers import connect
 from tests.ui.driver import Driver, inspector
-from tests.ui.stage import fill
+from tests.ui.stage import fill, until_failed, working
 
 WATCHER = "ACL SETUSER watcher "
 README = Path(__file__).parents[2] / "README.md"
@@ -88,6 +89,72 @@ async def test_every_key_leaves_every_key_as_it_was(
     async with inspector(redis_url, read_only=read_only, refresh=0.5) as driver:
         await driver.sees("payments")
         await press_everything(driver, retrying=read_only)
+    assert await digest(client) == before
+    assert await writes_seen(client) == []
+
+
+SCREENS = {
+    Where.SCHEDULERS: "S",
+    Where.LIMITS: "l",
+    Where.GROUPS: "e",
+    Where.FLOW: "f",
+    Where.DOCTOR: "exclamation_mark",
+    Where.JOURNAL: "L",
+}
+"""The screens that have keys of their own that write, and the key that opens each."""
+
+ON_THE_LIST = {Where.INSPECTOR, Where.JOBS, Where.QUEUE}
+IN_DIALOGS = {Where.PLAN, Where.RERUN, Where.EDIT}
+"""Where the other keys that write are: pressed on the list, and in each plan that opens."""
+
+
+def test_every_screen_with_a_key_that_writes_is_opened_here() -> None:
+    writing = {action.where for action in ACTIONS if action.writes}
+    assert writing == set(SCREENS) | ON_THE_LIST | IN_DIALOGS
+
+
+async def trouble(client: redis.asyncio.Redis, url: str, journal: Path) -> None:
+    """A flow that failed, a dead scheduler, limits, a fault, and a pause that can be undone."""
+    queue, producer = Queue("mail", {"connection": url}), FlowProducer({"connection": url})
+    child = {"name": "c", "queueName": "mail", "data": {}, "opts": {"failParentOnFailure": True}}
+    await producer.add({"name": "p", "queueName": "mail", "data": {}, "children": [child]})
+    await producer.close()
+
+    async def fail(job: Job, token: str) -> object:
+        raise RuntimeError("no")
+
+    async with working(url, "mail", fail):
+        await until_failed(queue, 2)
+    await queue.upsertJobScheduler("digest", {"every": 3_600_000}, "tick", {"a": 1})
+    await client.delete("bull:mail:wait", "bull:mail:delayed")
+    await queue.close()
+    await client.hset("bull:mail:meta", "concurrency", "2")
+    await client.set("bull:mail:limiter", "9")
+    await client.set("bull:mail:de:once", "gone")
+    async with inspector(url, journal=journal) as driver:
+        await driver.press("P")
+        await driver.sees("y pause")
+        await driver.press("y")
+        await driver.sees("1 of 1 queue paused")
+    async for key in client.scan_iter():
+        await client.persist(key)  # what expires meanwhile would change the digest
+
+
+@pytest.mark.parametrize("where", SCREENS)
+async def test_read_only_each_key_of_each_screen_that_writes_is_a_dry_run(
+    client: redis.asyncio.Redis, redis_url: str, tmp_path: Path, where: Where
+) -> None:
+    await trouble(client, redis_url, tmp_path)
+    keys = [action.keys[0] for action in ACTIONS if action.where is where and action.writes]
+    before = await digest(client)
+    await client.config_resetstat()
+    for key in keys:
+        async with inspector(redis_url, read_only=True, journal=tmp_path) as driver:
+            await driver.sees("failed 2")
+            await driver.press(SCREENS[where])
+            await driver.until(lambda: len(driver.app.screen_stack) > 2, "the screen")
+            await driver.press(key)
+            await driver.press("3", "enter", "y", "y", "enter")
     assert await digest(client) == before
     assert await writes_seen(client) == []
 
