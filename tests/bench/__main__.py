@@ -3,7 +3,7 @@
 Prints some lines for each row: what qtui took and what the others took (medians of rounds in turn),
 the ratios, and whether the goals are met; with ``--growth`` also what qtui takes of some work and
 of 10 and 100 times as much, and what of it grows that should not. Progress goes to stderr. The real
-others are installed from npm by the first run.
+others are installed from npm by the first run. It reads `/proc`, and so runs on Linux.
 """
 
 from __future__ import annotations

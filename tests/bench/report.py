@@ -133,15 +133,18 @@ def _curves() -> Iterator[_Curve]:
 def grown(ones: Sequence[Measured]) -> list[str]:
     """What of our way grows from the first or the second size to the last, and should not.
 
-    A unit takes the same of any size, or grows no more than the size, where the row says so.
+    A unit takes the same of any size; what may grow grows no more than the size, all in all.
     """
+    may = ones[0].row.grows
     found = [
         curve.name
         for curve in _curves()
-        if any(_grows(curve, before, ones[-1]) for before in ones[:-1])
+        if (all if curve.name in may else any)(
+            _grows(curve, before, ones[-1]) for before in ones[:-1]
+        )
     ]
     first, last = ones[0].ours.memory, ones[-1].ours.memory
-    if "memory" not in ones[0].row.grows and last > 1.5 * first + _MEMORY_NOISE:
+    if "memory" not in may and last > 1.5 * first + _MEMORY_NOISE:
         found.append("memory")
     return found
 

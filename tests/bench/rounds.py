@@ -59,7 +59,6 @@ class Took:
     """MB that the server holds more than before."""
     kept: float | None
     """Share of their speed that others kept meanwhile."""
-
     spread: float = 0.0
     """Of several times: half of what lies between the fastest and the slowest, as a share."""
 

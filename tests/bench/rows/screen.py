@@ -120,6 +120,7 @@ ROWS: Final = (
         size=1_000,
         open=_first_rows,
         per="start",
+        grows=("Redis",),  # queues are found by a SCAN of all keys
         readme=True,
         at_least={TEXTUAL: 1 / 1.8},
     ),
@@ -130,6 +131,8 @@ ROWS: Final = (
         size=500,
         open=_idle,
         per=f"{_WATCHED:.0f} s",
+        # Each queue is read from time to time.
+        grows=("CPU here", "Redis", "commands", "bytes"),
         lasts=True,
         here_at_most=0.02 * _WATCHED * 1000,
         server_at_most=0.005 * _WATCHED * 1000,
