@@ -112,7 +112,7 @@ def test_what_a_scheduler_runs_next_stays_and_the_plan_says_what_to_do_instead(
     assert codes == {plain: 1, iterations[0]: -8}
     found = invoke("--redis", redis_url, "promote", "payments", iterations[0], "--yes")
     assert "it stays (-8), since promoting it would skip" in found.err
-    assert "run the scheduler now instead." in found.err
+    assert "run the scheduler now instead (nightly)." in found.err
     assert client.zrange("bull:payments:delayed", 0, -1) == iterations
 
 
