@@ -499,13 +499,12 @@ def _in_front(number: int) -> _Mode:
 
 
 class LateScreen(Screen[T]):
-    """A screen whose first frame waits until there is something to see."""
+    """A screen that draws nothing before `show_frames`: its first frame has something to see."""
 
-    _held = False
+    _held = True
 
     def hold_frames(self, seconds: float) -> None:
-        """Draws nothing until `show_frames`, for some seconds at most."""
-        self._held = True
+        """Has `show_frames` come by itself after some seconds."""
         self.set_timer(seconds, self.show_frames)
 
     def show_frames(self) -> None:
@@ -513,6 +512,10 @@ class LateScreen(Screen[T]):
         if self._held:
             self._held = False
             self.refresh(layout=True)
+
+    def _on_screen_resume(self, event: events.ScreenResume) -> None:
+        if self._held:  # its widgets got their styles just now, when they were mounted
+            event.refresh_styles = False
 
     def _compositor_refresh(self) -> None:
         if not self._held:

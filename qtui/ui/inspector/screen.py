@@ -329,7 +329,7 @@ class Inspector(LateScreen[None], LiveScreen):
             self.queues.touch()
         if not statuses:
             prefixes = " ".join(f"{prefix}:*" for prefix in self.session.settings.prefixes)
-            searching = self.poll.searching
+            searching = self.poll.searching or not self.poll.all_counted
             self.queues.say("looking for queues …" if searching else "no queues")
             none = f"No queues under {prefixes}"
             self.table.say("" if searching else f"{none}. {self.poll.elsewhere}".strip())
