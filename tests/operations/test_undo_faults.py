@@ -16,7 +16,14 @@ from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.model import JobState
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign, Phase
-from qtui.operations.journal.reading import JournalError, ids, path_of, progress_of, summary
+from qtui.operations.journal.reading import (
+    JournalError,
+    ids,
+    path_of,
+    progress_of,
+    read_header,
+    summary,
+)
 from qtui.operations.planning.proposal import PlanOptions
 from qtui.operations.remove.plan import CHILDREN_TOO, make_removal_plan
 from qtui.operations.resuming.interrupted import AllDone
@@ -373,4 +380,4 @@ async def test_a_family_of_which_redis_refuses_one_stays_away_whole(
 
 def first_of(folder: Path) -> str:
     """The operation that began first."""
-    return min(ids(folder), key=lambda one: (folder / f"{one}.jsonl").stat().st_ino)
+    return min(ids(folder), key=lambda one: read_header(folder, one).at)
