@@ -196,6 +196,7 @@ ROWS: Final = (
         grows=("memory",),
         at_least={"retryJobs": 0.25, "bull-board": 4},
         server_at_most=0.014,
+        longest_at_most=LONGEST,
     ),
     Row(
         name="remove",
