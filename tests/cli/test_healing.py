@@ -104,8 +104,7 @@ def test_a_fault_is_mended_and_can_be_undone(
     *_, entry = invoke("--redis", redis_url, "journal", "--json").objects
     assert entry["reason"] == "qtui doctor --fix"
     assert invoke("--redis", redis_url, "undo", "--yes").code == 0
-    # A resume is undone by a pause; a parent counts only once it has waited for some seconds.
-    unlike = fault in ("stranded", "mixed-pause", "lost-child")
+    unlike = fault in ("stranded", "mixed-pause")  # a resume is undone by a pause
     assert _found(redis_url) == ([] if unlike else [fault])
 
 
