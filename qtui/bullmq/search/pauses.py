@@ -46,13 +46,14 @@ class Pauses:
 
     def __init__(self, client: Client) -> None:
         self._client = client if isinstance(client, Single) else None
-        self._others = 1.0
-        """Share of the time for which others kept the server busy, by the latest looks."""
+        self._others: float | None = None
+        """Share of the time for which others kept the server busy, by the latest looks; None if
+        that is unknown."""
         self._next_look = 0.0
 
     def after(self, took: float) -> float:
         """Returns the seconds to pause after a step that took so many."""
-        share = min(1.0, self._others / _BUSY_FROM)
+        share = 1.0 if self._others is None else min(1.0, self._others / _BUSY_FROM)
         return min(_LONGEST, took * (IDLE + (BUSY - IDLE) * share))
 
     async def rest(self, seconds: float) -> None:
@@ -69,8 +70,12 @@ class Pauses:
         await asyncio.sleep(max(seconds, _LOOK))
         share = (await self._used() - before) / (loop.time() - begin)
         self._next_look = loop.time() + _APART
-        # It counts as busy at once, and as idle only after some looks: load comes in bursts.
-        self._others = 1.0 if self._client is None else max(share, (self._others + share) / 2)
+        if self._client is None:
+            self._others = None
+        elif self._others is None:
+            self._others = share
+        else:  # busy at once, and idle only after some looks, as load comes in bursts
+            self._others = max(share, (self._others + share) / 2)
 
     async def _used(self) -> float:
         """Seconds of CPU that the server has used; 0 if it does not say."""
