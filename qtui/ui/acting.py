@@ -38,6 +38,4 @@ class Acting:
         why = next((self.why_not(one) for one in asked), "")
         if why:
             self.say_why_not(why)
-        else:
-            self.forget_why_not()
         return bool(why)

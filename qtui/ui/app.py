@@ -165,6 +165,8 @@ class QtuiApp(TerminalApp):
         screen = default_namespace
         if isinstance(screen, Acting) and isinstance(action, str) and screen.refuses(action):
             return True
+        if isinstance(self.screen, Acting):
+            self.screen.forget_why_not()
         return await super().run_action(action, default_namespace, namespaces)
 
     def action_interrupt(self) -> None:

@@ -37,6 +37,51 @@ async def test_marked_jobs_are_removed_and_their_rows_say_so(
         await driver.until(lambda: "removed" not in driver.text(), "the results to go")
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60)])
+async def test_an_open_job_that_is_removed_is_still_shown_and_no_action_on_it_is_offered(
+    redis_url: str, client: redis.asyncio.Redis, size: tuple[int, int]
+) -> None:
+    [job_id] = await fill(redis_url, "payments", 1)
+    async with inspector(redis_url, size=size) as driver:
+        await driver.sees("failed 1")
+        await driver.press("enter")
+        await driver.sees('"customer"')
+        await driver.press("D")
+        await driver.sees("y remove 1 job")
+        await driver.press("y")
+        await driver.sees("nothing of this job is left in Redis; this was read before:")
+        assert '"customer"' in driver.text()
+        for offer in ("r retry", "D remove", "i edit", "c copy as new", "space mark"):
+            assert offer not in driver.lines()[-1]
+        await driver.press("D")
+        await driver.sees("This job is gone: esc closes the results.")
+        await driver.press("i")
+        await driver.sees("This job is gone.")
+        await driver.press("U")
+        await driver.sees("y undo 1 job")
+        await driver.press("y")
+        await driver.until(lambda: "D remove" in driver.lines()[-1], "the job to be back")
+        assert "nothing of this job is left" not in driver.text()
+        assert await client.exists(f"bull:payments:{job_id}") == 1
+
+
+async def test_a_row_whose_job_has_left_offers_nothing_that_needs_it_there(redis_url: str) -> None:
+    await fill(redis_url, "payments", 2)
+    async with inspector(redis_url) as driver:
+        await driver.sees("failed 2")
+        await driver.press("r")
+        await driver.sees("y retry 1 job")
+        await driver.press("y")
+        await driver.sees("✔ waiting")
+        assert "r retry" not in driver.lines()[-1]
+        assert "i edit" in driver.lines()[-1]
+        await driver.press("D")
+        await driver.sees("This job has left failed: esc closes the results.")
+        await driver.press("j")
+        assert "r retry" in driver.lines()[-1]
+        assert "has left failed" not in driver.text()
+
+
 async def test_a_job_that_a_worker_holds_stays_and_says_why(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:

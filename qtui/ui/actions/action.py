@@ -93,6 +93,10 @@ class Situation:
     """The state of the jobs, or of the groups, that are shown."""
     at_job: bool = True
     """A job is under the cursor."""
+    has_left: bool = False
+    """It is not in the state of the list any more; its row shows what came of an action."""
+    is_gone: bool = False
+    """Nothing of it is left in Redis."""
     has_marks: bool = False
     all_marked: bool = False
     """All jobs that the list is about are marked, as a query."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from qtui.bullmq.model import JobState
@@ -12,6 +13,7 @@ from qtui.ui.actions.needs import (
     no_list,
     no_marks,
     not_at_jobs,
+    not_in_place,
     not_retriable,
     nothing_to_stop,
 )
@@ -24,7 +26,7 @@ def cannot_retry(situation: Situation) -> str:
         return why
     if situation.marking:
         return "Still marking: press r again when that is done."
-    return "" if situation.has_marks else no_job(situation)
+    return not_in_place(situation)
 
 
 def cannot_change(situation: Situation) -> str:
@@ -33,7 +35,7 @@ def cannot_change(situation: Situation) -> str:
         return why
     if situation.marking:
         return "Still marking: press the key again when that is done."
-    return "" if situation.has_marks else no_job(situation)
+    return not_in_place(situation)
 
 
 def cannot_promote(situation: Situation) -> str:
@@ -52,6 +54,8 @@ def cannot_change_one(situation: Situation) -> str:
     """Why the job under the cursor can't be edited or copied."""
     if situation.read_only:
         return "Read-only: nothing can be changed."
+    if situation.is_gone:
+        return "This job is gone."
     return is_busy(situation) or no_job(situation)
 
 
@@ -71,7 +75,7 @@ def cannot_mark_one(situation: Situation) -> str:
     """Why the job under the cursor, or the queue, can't be marked."""
     if situation.in_queues:
         return cannot_mark(situation)
-    return cannot_mark_others(situation) or no_job(situation)
+    return cannot_mark_others(situation) or not_in_place(replace(situation, has_marks=False))
 
 
 def cannot_mark_range(situation: Situation) -> str:

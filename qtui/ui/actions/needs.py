@@ -21,6 +21,16 @@ def not_at_jobs(situation: Situation) -> str:
     return "Select a job first (tab moves to the list)." if situation.in_queues else ""
 
 
+def not_in_place(situation: Situation) -> str:
+    """A job is needed that is in the state of the list; of marked ones each row says so itself."""
+    if situation.has_marks:
+        return ""
+    if situation.at_job and situation.has_left:
+        what = "is gone" if situation.is_gone else f"has left {situation.state}"
+        return f"This job {what}: esc closes the results."
+    return no_job(situation)
+
+
 def no_marks(situation: Situation) -> str:
     """Marks are there to act on what is marked."""
     return "Read-only: actions and marks are off." if situation.read_only else ""

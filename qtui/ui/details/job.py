@@ -43,6 +43,8 @@ class JobDetail(Generic[T]):
     ) -> None:
         self.job: Job | None = None
         """The job as it was read last."""
+        self.is_gone = False
+        """Whether nothing of it was left when it was looked for last."""
         self._screen = screen
         self._view = view
         self._known = known
@@ -77,24 +79,34 @@ class JobDetail(Generic[T]):
         """
         if queue is None or job_id is None:
             self._of = self.job = None
+            self.is_gone = False
             self._view.show(Document(()))
             return
         wanted = (queue, job_id)
         if wanted != self._of:
-            self._of, self._more = wanted, set()
+            self._of, self._more, self.is_gone = wanted, set(), False
+            self.job = None
 
         async def read() -> None:
             await asyncio.sleep(_DEBOUNCE)
             self._read_at = time.monotonic()
-            job = await self._read(queue, job_id, near)
-            self._facts = await self._facts_of(job) if job else None
-            now = time.time() * 1000
-            document = Document(self._sections(job, now, roomy=roomy) if job else [])
+            try:
+                found = await self._read(queue, job_id, near)
+            except WrongType as error:
+                self._screen.say(plain(str(error)), "warn")
+                self._view.show(Document(()))
+                return
+            facts = await self._facts_of(found) if found else None
+            if wanted != self._of:
+                return
+            self.is_gone, self._facts = found is None, facts
+            job, now = found or self.job, time.time() * 1000
+            document = Document(self._sections(job, now, roomy=roomy))
             await asyncio.to_thread(document.prepare)
             if wanted == self._of:
                 self.job, self._roomy = job, roomy
                 self._ages = ages(job, now) if job else ()
-                self._view.show(document, f"{queue.base}:{job_id}:{roomy}")
+                self._view.show(document, self._name(queue, job_id))
                 self._screen.draw_keys()  # whether it is in a flow is known now
 
         self._screen.in_background(read, "detail")
@@ -110,15 +122,26 @@ class JobDetail(Generic[T]):
         (queue, job_id), roomy = self._of, self._roomy
         if job_id == job.id and queue == job.queue:
             document = Document(self._sections(job, now, roomy=roomy))
-            self._view.show(document, f"{queue.base}:{job_id}:{roomy}")
+            self._view.show(document, self._name(queue, job_id))
 
     def load(self, what: str) -> None:
         """Remembers that a long value of this job is wanted whole; `show` then reads it."""
         self._more.add(what)
 
-    def _sections(self, job: Job, now: float, *, roomy: bool) -> list[Section]:
-        sections = job_sections(job, now, roomy=roomy)
-        if self._facts is None:
+    def _name(self, queue: QueueKey, job_id: str) -> str:
+        """What the view remembers its place by; one that is gone is shown from the top."""
+        return f"{queue.base}:{job_id}:{self._roomy}:{self.is_gone}"
+
+    def _sections(self, job: Job | None, now: float, *, roomy: bool) -> list[Section]:
+        """Its sections; of one that is gone those that were read before, if they were."""
+        sections = job_sections(job, now, roomy=roomy) if job is not None else []
+        if self.is_gone:
+            before = "; this was read before:" if sections else ""
+            return [
+                Section("gone", Text(f"nothing of this job is left in Redis{before}")),
+                *sections,
+            ]
+        if job is None or self._facts is None:
             return sections
         of_job, of_queue = self._facts
         of_job, of_queue = replace(of_job, now=int(now)), replace(of_queue, now=int(now))
@@ -135,8 +158,4 @@ class JobDetail(Generic[T]):
 
     async def _read(self, queue: QueueKey, job_id: str, near: JobState) -> Job | None:
         client, more = self._screen.session.client, tuple(self._more)
-        try:
-            return await read_job(client, queue, job_id, load=more, near=near)
-        except WrongType as error:
-            self._screen.say(plain(str(error)), "warn")
-            return None
+        return await read_job(client, queue, job_id, load=more, near=near)

@@ -740,6 +740,8 @@ class Inspector(LateScreen[None], LiveScreen):
             has_list=board.jobs is not None,
             state=board.state,
             at_job=self.table.length > 0,
+            has_left=board.has_left(self.table.cursor_id),
+            is_gone=self.job.is_gone and self.job.id == self.table.cursor_id,
             has_marks=marks.everything is not None or len(marks) > 0,
             all_marked=marks.everything is not None,
             marking=self.marking.is_busy,
@@ -766,7 +768,7 @@ class Inspector(LateScreen[None], LiveScreen):
     def _in_flow(self) -> bool:
         """Whether the job under the cursor has a parent or children, as far as is known."""
         row, job = self.table.cursor_row, self.job.job
-        if row is None:
+        if row is None or self.job.is_gone:
             return False
         parts = self.board.state is JobState.WAITING_CHILDREN or bool(row.parent_key)
         return parts or (job is not None and job.id == row.id and job.children.total > 0)

@@ -23,7 +23,7 @@ from qtui.views.lists.marks import MOST_MARKED, Marks
 
 if TYPE_CHECKING:
     from qtui.bullmq.filter import Filter
-    from qtui.operations.following.outcome import Outcome
+    from qtui.operations.following.outcome import Fate, Outcome
     from qtui.operations.supply.selection import Query
     from qtui.views.lists.verdict import Verdict
 
@@ -48,6 +48,8 @@ class Board:
         self._marks: dict[tuple[QueueKey, JobState], Marks] = {}
         self._results: dict[str, tuple[Result, str]] = {}
         """With the action of each."""
+        self._fates: dict[str, Fate] = {}
+        """Of those that are followed."""
         self._filters: dict[QueueKey, Filter | None] = {}
 
     @property
@@ -231,9 +233,23 @@ class Board:
         for job_id, seen in outcomes.items():
             if job_id in self._results:
                 result, action = self._results[job_id]
+                self._fates[job_id] = seen.fate
                 self.verdicts[job_id] = verdict(result, seen, state, action)
+
+    def has_left(self, job_id: str | None) -> bool:
+        """Whether a job of the list is not in its state any more, as far as its row knows."""
+        if self.jobs is None or job_id is None or not self.jobs.has_left(job_id):
+            return False
+        from qtui.operations.following.outcome import Fate
+
+        back = {JobState.FAILED: Fate.FAILED_AGAIN, JobState.COMPLETED: Fate.COMPLETED}
+        returned = self._fates.get(job_id, Fate.WAITING) in (back.get(self.state), Fate.UNDONE)
+        result, action = self._results.get(job_id, (None, ""))
+        undone = result is not None and result.done and action == Verb.UNDO
+        return not (returned or undone)
 
     def forget_results(self) -> None:
         """Drops the results in the rows; the next refresh shows the current list."""
         self._results.clear()
+        self._fates.clear()
         self.verdicts.clear()
