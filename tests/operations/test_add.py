@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code
 from qtui.bullmq.new_job.options import new_job
@@ -64,6 +65,35 @@ def test_new_jobs_and_their_undo_leave_every_key_as_it_was(
                         assert await keyspace(client) == expected
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("options", [{}, {"priority": 2}, {"delay": 60_000}, {"jobId": "own"}])
+async def test_a_queue_that_was_made_for_a_job_goes_with_it_and_comes_back(
+    client: Redis, tmp_path: Path, options: dict[str, object]
+) -> None:
+    plan = await plan_add(client, QUEUE, new_job("n", "{}", options), may_be_new=True)
+    [made] = await carried_out(client, tmp_path, plan.action(client))
+    assert made.done
+    acted = await keyspace(client)
+    for expected in ({}, acted, {}):
+        _, [result] = await undone(client, tmp_path)
+        assert result.code is Code.DONE, result
+        assert await keyspace(client) == expected
+    assert await client.keys() == []  # the counter and the events, by which it would be listed
+
+
+async def test_a_queue_that_was_made_and_is_used_since_stays(
+    server: EmbeddedServer, tmp_path: Path
+) -> None:
+    async with connect(server) as client:
+        plan = await plan_add(client, QUEUE, new_job("n", "{}", {}), may_be_new=True)
+        [made] = await carried_out(client, tmp_path, plan.action(client))
+        async with real_queue(server) as queue:
+            await queue.queue.pause()
+            _, [result] = await undone(client, tmp_path)
+            assert result.code is Code.DONE
+            assert await client.hget(QUEUE.key("meta"), "paused") == "1"
+            assert not await client.exists(QUEUE.job(made.job_id))
 
 
 async def test_a_copy_runs_as_the_old_job_would_and_is_named_in_the_journal(

@@ -33,6 +33,9 @@ from qtui.verbs import Verb
 WINDOW: Final = 5.0
 """Seconds after which the server no longer adds a job: as long as a reply is waited for."""
 
+MAKES_QUEUE: Final = "makes_queue"
+"""The option in a journal's header that says that the queue did not exist before."""
+
 _NEVER: Final = {
     "number": "the server lost the id that was reserved: nothing was added, try again",
     "late": "the server took the call too late: nothing was added, try again",
@@ -70,6 +73,7 @@ class Add(SingleAction[Numbered]):
         job: the job.
         copied: the id of the job from which it was made; empty for none.
         may_be_new: whether the queue is made if no key of it exists.
+        makes_queue: whether none existed when it was planned, so that an undo removes the queue.
         window: seconds for which a call is good.
     """
 
@@ -82,12 +86,14 @@ class Add(SingleAction[Numbered]):
         *,
         copied: str = "",
         may_be_new: bool = False,
+        makes_queue: bool = False,
         window: float = WINDOW,
     ) -> None:
         self.job = Numbered(job)
         super().__init__(queue, [self.job])
         self._copied = copied
         self._may_be_new = may_be_new
+        self._makes_queue = may_be_new and makes_queue
         self._client = client
         self._writer = writer
         self._window = window
@@ -113,7 +119,10 @@ class Add(SingleAction[Numbered]):
             state="",
             selection=WrittenSelection(kind="ids", jobs=1),
             action=(Verb.DUPLICATE if self._copied else Verb.ADD).value,
-            options={"copied": self._copied} if self._copied else {},
+            options=(
+                ({"copied": self._copied} if self._copied else {})
+                | ({MAKES_QUEUE: True} if self._makes_queue else {})
+            ),
         )
 
     async def prepared(self, job: Numbered) -> Numbered:

@@ -134,6 +134,7 @@ class AddPlan:
             self.job,
             copied=self.copied,
             may_be_new=self.may_be_new,
+            makes_queue=self.is_new,
             window=window,
         )
 

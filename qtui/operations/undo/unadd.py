@@ -12,8 +12,11 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.hashes import read_whole
 from qtui.bullmq.reads.reader import Reader
+from qtui.bullmq.reads.status import read_status
+from qtui.bullmq.writers.add import AddWriter, UnmakeWriter
 from qtui.bullmq.writers.batch import Batch, Picked
 from qtui.bullmq.writers.remove import RemoveWriter
+from qtui.operations.add.add import MAKES_QUEUE
 from qtui.operations.journal.lines import Header, snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.remove.wiped import WipedJobs
@@ -30,7 +33,7 @@ _ADDED: Final = ("name", "data", "opts")
 
 
 class Unadd:
-    """Removes added jobs that still wait, as they were added.
+    """Removes added jobs that still wait, as they were added; and a queue that was made for one.
 
     Args:
         client: the server.
@@ -45,6 +48,7 @@ class Unadd:
         self._client = client
         self._queue = QueueKey(header.queue, header.prefix)
         self._writer = RemoveWriter(client) if writes else None
+        self._made = header.options.get(MAKES_QUEUE) is True
 
     async def _find(self, deed: Deed) -> tuple[Result, JobState | None, Picked]:
         """What a removal would answer; and the state of a job that can go, and its pin."""
@@ -101,6 +105,9 @@ class Unadd:
                 batch = await writer.remove(self._queue, state, [picked])
                 [result] = batch.results
                 note = note or batch.note
+                if self._made and result.done:
+                    # The first number of a queue is 1; if it has been used since it stays.
+                    await UnmakeWriter(self._client).unmake(self._queue, "1")
             results.append(result)
         return Batch(results, note)
 
@@ -111,6 +118,8 @@ class Unadd:
 
 class Readd:
     """Takes back that added jobs were removed: they return to where they waited.
+
+    A queue that was made for one, and is gone with it, is made again.
 
     Args:
         client: the server.
@@ -142,6 +151,11 @@ class Readd:
     async def send(self, deeds: Sequence[Deed]) -> Batch:
         """Restores them one after the other, each in one atomic step."""
         results, note = [], ""
+        queue = QueueKey(self._header.queue, self._header.prefix)
+        if self._header.options.get(MAKES_QUEUE) is True:
+            [status] = await read_status(self._client, [queue])
+            if not status.exists:
+                await AddWriter(self._client).reserve(queue, may_be_new=True)
         for deed in deeds:
             batch = await self._restore(deed).send([deed])
             results += batch.results
