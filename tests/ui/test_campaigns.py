@@ -58,6 +58,22 @@ async def test_failures_again_are_named(redis_url: str) -> None:
         await driver.sees("✗ failed again: Timeout of 5000ms exceeded")
 
 
+async def test_hints_give_way_to_what_came_of_the_jobs(redis_url: str) -> None:
+    await fill(redis_url, "payments", 2)
+    async with inspector(redis_url, size=(80, 24)) as driver:
+        await driver.sees("failed 2")
+        await driver.press("p")
+        await driver.sees("Only delayed jobs can be promoted.")
+        await driver.press("a")
+        assert "Only delayed" not in driver.text()
+        async with working(redis_url, "payments", fail):
+            await driver.press("r")
+            await driver.sees("y retry 2 jobs")
+            await driver.press("y")
+            await driver.sees("2 of 2 jobs retried · 0 of 2 completed · 2 failed again")
+        assert "esc closes" not in driver.line_with("2 failed again")
+
+
 async def test_a_canary_that_fails_leaves_the_others_untouched(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:

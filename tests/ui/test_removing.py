@@ -80,6 +80,11 @@ async def test_a_row_whose_job_has_left_offers_nothing_that_needs_it_there(redis
         await driver.press("j")
         assert "r retry" in driver.lines()[-1]
         assert "has left failed" not in driver.text()
+        driver.inspector.queues.focus()
+        await driver.settle()
+        assert "i edit" not in driver.lines()[-1]
+        await driver.press("i")
+        await driver.sees("Select a job first (tab moves to the list).")
 
 
 async def test_a_job_that_a_worker_holds_stays_and_says_why(

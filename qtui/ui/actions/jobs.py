@@ -56,7 +56,7 @@ def cannot_change_one(situation: Situation) -> str:
         return "Read-only: nothing can be changed."
     if situation.is_gone:
         return "This job is gone."
-    return is_busy(situation) or no_job(situation)
+    return not_at_jobs(situation) or is_busy(situation) or no_job(situation)
 
 
 def cannot_mark(situation: Situation) -> str:

@@ -270,7 +270,9 @@ class PlanDialog(Dialog["Confirmed[P]"], Generic[P]):
         )
 
     def _reason_line(self) -> Content:
-        if self._line_for or self._dry:
+        plan = self.plan
+        idle = plan is not None and (self.refusal_of(plan) or not self.jobs_of(plan))
+        if self._line_for or self._dry or idle:
             return Content()
         said = f"reason: {plain(self._reason)}" if self._reason else "reason (kept in the journal)"
         return key_hint("R", said).truncate(self.room, ellipsis=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from rich.cells import cell_len
 from textual.worker import Worker
 
 from qtui.bullmq.codes import ForeignQueue, Result
@@ -38,6 +39,10 @@ _LAST_LOOK_OF_ALL: Final = 0.5
 _FOLLOWED: Final = 86_400.0
 """Seconds for which jobs are followed; after a day of waiting the outcome says nothing of it."""
 
+
+_UNDOES, _CLOSES = "U undoes", "esc closes"
+_DROPPED: Final = (_UNDOES, _CLOSES)
+"""Hints that give way to what came of a campaign: on a narrow screen that is not cut for them."""
 
 Listener: TypeAlias = "Callable[[Run, Sequence[Result]], None]"
 """Takes results of a campaign, call by call; none when it is over."""
@@ -248,14 +253,19 @@ class Campaigns:
         lines = []
         for run in self._runs:
             words, tone = run.status()
-            hint = "x stops" if run.under_way else "esc closes"
-            if run.can_be_resumed:
-                hint = f"L to resume · {hint}"
-            if (
-                run.can_be_undone
-                and len(self._runs) == 1
-                and Verb.UNDO in self._screen.session.allowed
-            ):
-                hint = f"U undoes · {hint}"
-            lines.append(([(f" {run.where}  ", "key"), (words, tone)], [(f" {hint} ", "faint")]))
+            where, hints = f" {run.where}  ", self._hints(run)
+            room = self._screen.app.size.width - cell_len(f"{where}{words}")
+            while hints and hints[-1] in _DROPPED and cell_len(" · ".join(hints)) + 2 > room:
+                hints.pop()
+            right = [(f" {' · '.join(hints)} ", "faint")] if hints else []
+            lines.append(([(where, "key"), (words, tone)], right))
         self._banners.show(lines)
+
+    def _hints(self, run: Run) -> list[str]:
+        """What keys do with a campaign, the most needed first."""
+        hints = ["x stops"] if run.under_way else []
+        if run.can_be_resumed:
+            hints.append("L to resume")
+        undoes = run.can_be_undone and Verb.UNDO in self._screen.session.allowed
+        hints += [_UNDOES] if undoes and len(self._runs) == 1 else []
+        return hints if run.under_way else [*hints, _CLOSES]

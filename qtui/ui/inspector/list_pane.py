@@ -202,7 +202,7 @@ class ListPane:
                 "Still searching; the cursor moves to the next match once it is found."
             )
         else:
-            self._screen.say("This is the last match.")
+            self._screen.say_why_not("This is the last match.")
 
     def let_others_hunt(self, others: bool) -> None:
         """Pauses the search while another screen searches, so that they do not add up."""

@@ -55,13 +55,13 @@ class Marking:
         table, marks = self._table, self._board.marks
         continues = self._painting.continues(table.cursor_id, table.moves)
         if continues and table.cursor == table.length - 1:
-            self._screen.say("This is the last job in the list.")
+            self._screen.say_why_not("This is the last job in the list.")
             return
         if continues:
             table.action_cursor_down()
         here = table.cursor_id
         if here is None:
-            self._screen.say("This job is still being loaded; press space again.")
+            self._screen.say_why_not("This job is still being loaded; press space again.")
             return
         if continues:
             marks.set(here, self._painting.marking)

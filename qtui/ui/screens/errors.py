@@ -323,7 +323,7 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
         group, painting = self._list.group, self._painting
         continues = group is not None and painting.continues(group.filter, self._list.moves)
         if continues and self._list.cursor == self._list.length - 1:
-            self.say("This is the last group.", "warn")
+            self.say_why_not("This is the last group.")
         else:
             if continues:
                 self._list.action_cursor_down()

@@ -155,7 +155,7 @@ class WorkersScreen(QtuiScreen["JobPlace | None"]):
         if row is not None and row.worker is not None and row.job is not None:
             self.in_background(partial(self._open, row.worker.queue, row.job.id), "open")
         else:
-            self.say("There is no job here.", "warn")
+            self.say_why_not("There is no job here.")
 
     async def _open(self, queue: QueueKey, job_id: str) -> None:
         """Leaves for a job, wherever it is by now."""
