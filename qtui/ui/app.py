@@ -237,7 +237,8 @@ class QtuiApp(TerminalApp):
                     words = f"{words} · not now: {why}" if why else words
                     key = keys_of(action, self._settings.keys)[0]
                     label = action.label_in(screen.situation(), allowed=allowed) or action.label
-                    yield SystemCommand(f"{label} · {key}", words, _runner(screen, action.does))
+                    name = f"{label} ({action.also})" if action.also else label
+                    yield SystemCommand(f"{name} · {key}", words, _runner(screen, action.does))
         yield SystemCommand("theme", "choose other colours", self.search_themes)
 
 

@@ -169,6 +169,8 @@ class Action:
     """The name of the ``action_`` method, with parameters where it takes some."""
     label: str
     """For the key bar and the palette."""
+    also: str = ""
+    """BullMQ's word for it, by which the palette finds it too; empty where the label has it."""
     help: str
     where: Where
     dry: str = ""

@@ -64,6 +64,7 @@ QUEUES: Final = (
         keys=("X",),
         does="remove_queue",
         label="remove queue",
+        also="obliterate",
         help="plan the removal of the queue with all its jobs; you type its name to confirm",
         where=Where.QUEUE,
         dry="show its plan, as a dry run",
