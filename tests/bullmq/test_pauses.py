@@ -7,9 +7,12 @@ from collections.abc import Callable
 
 from redis.asyncio import Redis
 
+from qtui.bullmq.connection.again import Single
 from qtui.bullmq.connection.client import connect, parse_target
 from qtui.bullmq.search.pauses import BUSY, IDLE, Pauses
 from qtui.demo.server import EmbeddedServer
+from tests.servers import start
+from tests.wires import open_proxy
 
 STEP = 0.001
 """Seconds of a step."""
@@ -75,6 +78,33 @@ async def test_a_server_that_does_not_say_what_it_does_counts_as_busy(
     refused = await any_client.acl_log()
     await any_client.acl_deluser("mute")
     assert [(one["object"], one["count"]) for one in refused] == [("info", 1)]
+
+
+async def test_one_that_took_over_counts_as_busy(
+    any_server: EmbeddedServer, any_client: Redis
+) -> None:
+    await any_client.client_kill_filter(_type="normal", skipme=True)  # those of other tests
+    await any_client.eval("for i = 1, 10000000 do local a = i * i end", 0)  # more than a start
+    with start() as other:
+        async with open_proxy(any_server) as proxy, proxy.client() as ours:
+            assert isinstance(ours, Single)
+            pauses = Pauses(ours)
+            await rested(pauses, lambda multiple: 0 < multiple < (IDLE + BUSY) / 2)
+            await ours.ping()
+            resting = asyncio.ensure_future(pauses.rest(1.0))
+            async with asyncio.timeout(20):
+                while not await is_looked_at(any_client):
+                    if resting.done():  # it was too early for a look
+                        resting = asyncio.ensure_future(pauses.rest(1.0))
+            proxy.server = other
+            await ours.connection_pool.disconnect()
+            await resting
+            assert pauses.after(STEP) == STEP * BUSY
+
+
+async def is_looked_at(client: Redis) -> bool:
+    """Whether INFO is the last command of another client."""
+    return any(one["cmd"] == "info" for one in await client.client_list())
 
 
 def test_no_pause_is_endless(any_server: EmbeddedServer) -> None:

@@ -68,9 +68,10 @@ class Pauses:
             return
         before, begin = await self._used(), loop.time()
         await asyncio.sleep(max(seconds, _LOOK))
-        share = (await self._used() - before) / (loop.time() - begin)
+        used = await self._used() - before
+        share = used / (loop.time() - begin)
         self._next_look = loop.time() + _APART
-        if self._client is None:
+        if self._client is None or used < 0:  # less than before: another server has taken over
             self._others = None
         elif self._others is None:
             self._others = share
