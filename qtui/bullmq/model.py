@@ -52,6 +52,9 @@ class JobState(StrEnum):
 
 _LISTS: Final = frozenset({JobState.WAITING, JobState.ACTIVE, JobState.PAUSED})
 
+BY_HAND: Final = 2**53 - 1
+"""What ``Worker.rateLimit`` (2.x to 6.x) and ``Queue.rateLimit`` put into ``limiter``."""
+
 STALLS: Final = ("stc", "stalledCounter")
 """Job fields that count how often it was found stalled: since 5.49.0, and before."""
 

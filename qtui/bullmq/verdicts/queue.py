@@ -16,15 +16,12 @@ from redis.exceptions import NoPermissionError
 from qtui.bullmq.ask import Command, Reply, ask, number, present, scores, text, texts
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey, is_marker
-from qtui.bullmq.model import STALLS, Garbage, job_ran_modern
+from qtui.bullmq.model import BY_HAND, STALLS, Garbage, job_ran_modern
 from qtui.bullmq.reads.events.log import entries_of
 from qtui.bullmq.reads.queues.workers import read_workers
 from qtui.bullmq.reads.status import EDGE, count_jobs, ends
 from qtui.bullmq.verdicts.verdict import LATE, Verdict, fine, held, unknown, wait, wrong
 from qtui.text import plural, span
-
-BY_HAND: Final = 2**53 - 1
-"""What ``Worker.rateLimit`` (2.x to 6.x) and ``Queue.rateLimit`` put into ``limiter``."""
 
 ENDLESS: Final = 365 * 86_400_000
 """Milliseconds left of a rate limit above which it has no end that anyone waits for."""

@@ -13,7 +13,7 @@ from typing import Final
 
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.model import Garbage, JobState, QueueStatus
+from qtui.bullmq.model import BY_HAND, Garbage, JobState, QueueStatus
 from qtui.bullmq.reads.limits import (
     Deduplication,
     RateLimits,
@@ -28,9 +28,6 @@ LOOKED_AT: Final = 250
 
 THE_QUEUE: Final = "The queue"
 """The name of a plan's only queue in its sentences."""
-
-_BY_HAND: Final = 2**53 - 1
-"""What ``Worker.rateLimit`` (2.x to 6.x) and ``Queue.rateLimit`` put into ``limiter``."""
 
 LIMITED_WORKERS: Final = "workers with a limiter option start no job"
 """Whom a manual rate limit holds where the queue has no global one: no other worker reads it
@@ -102,9 +99,9 @@ def _of_rates(name: str, limits: RateLimits) -> Iterator[str]:
     # Without an expiry it limits nothing (getRateLimitTTL, all releases).
     if started is not None and left is not None and left >= 0:
         ends = f"for another {span(left)}"
-        if started >= _BY_HAND and most is None:
+        if started >= BY_HAND and most is None:
             yield f"{name} is rate-limited manually {ends}: {LIMITED_WORKERS} meanwhile."
-        elif started >= _BY_HAND:
+        elif started >= BY_HAND:
             yield f"{name} is rate-limited manually {ends}: no job starts meanwhile."
         elif most is not None and started >= most:
             yield f"The global rate limit of {within} is reached {ends}: no job starts meanwhile."

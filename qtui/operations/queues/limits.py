@@ -17,7 +17,7 @@ from typing import Final
 from qtui.bullmq.codes import Code
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.model import Garbage, QueueStatus
+from qtui.bullmq.model import BY_HAND, Garbage, QueueStatus
 from qtui.bullmq.reads.limits import (
     DeduplicationKey,
     QueueLimits,
@@ -31,9 +31,6 @@ from qtui.operations.planning.proposal import PlanLine, PlanOptions
 from qtui.operations.queues.queue_action import QueueAction
 from qtui.text import plain, plural, span
 from qtui.verbs import Verb
-
-BY_HAND: Final = 2**53 - 1
-"""What ``Worker.rateLimit`` (2.x to 6.x) and ``Queue.rateLimit`` put into ``limiter``."""
 
 LONGEST_NAP: Final = 30_000
 """Milliseconds that a rate-limited worker sleeps at most before it looks again: the default of
@@ -69,7 +66,7 @@ class Limits:
     started: int | None
     """Jobs started in the window that runs now, of any limit; None if none runs."""
     left: int
-    """Milliseconds left of that window; -1 if it does not expire."""
+    """Milliseconds left of that window; -1 if it does not expire, and so limits nothing."""
     keys: tuple[DeduplicationKey, ...] = ()
     """Deduplication ids in use, up to `MOST_KEYS`."""
     more: bool = False
@@ -88,8 +85,9 @@ class Limits:
     @property
     def reached(self) -> bool:
         """Whether a rate limit that is known from Redis is used up now."""
-        counted = self.started is not None and self.most is not None and self.started >= self.most
-        return self.by_hand or counted
+        if self.started is None or self.left < 0:
+            return False
+        return self.by_hand or (self.most is not None and self.started >= self.most)
 
     @property
     def maxed(self) -> bool:
@@ -99,9 +97,7 @@ class Limits:
     @property
     def nap(self) -> int:
         """Milliseconds that a worker which is rate-limited now may still sleep, in any case."""
-        if self.started is None or not self.left:
-            return 0
-        return LONGEST_NAP if self.left < 0 else min(self.left, LONGEST_NAP)
+        return 0 if self.started is None else max(0, min(self.left, LONGEST_NAP))
 
 
 async def limits_of(

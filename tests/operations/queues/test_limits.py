@@ -56,6 +56,17 @@ async def test_a_plan_reads_who_holds_what_and_changes_nothing(
     assert await keyspace(client) == before
 
 
+async def test_a_rate_limit_without_an_expiry_holds_nobody(
+    server: EmbeddedServer, client: Redis
+) -> None:
+    await _seed(server, client)
+    held = await limits_of(client, QUEUE)
+    assert (held.by_hand, held.reached, held.nap) == (True, True, 30_000)
+    await client.persist(QUEUE.key("limiter"))
+    left = await limits_of(client, QUEUE)
+    assert (left.by_hand, left.reached, left.nap) == (True, False, 0)
+
+
 async def test_a_pattern_in_a_queue_s_name_is_no_pattern(client: Redis) -> None:
     await client.set("bull:q:de:mine", "1")
     await client.set("bull:qq:de:other", "1")
