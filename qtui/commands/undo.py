@@ -140,8 +140,8 @@ def _name(place: Workplace, request: UndoRequest) -> str:
         return last.undoable.id
     if last.undoable is not None:
         raise JournalError(f"{last.nothing}; `qtui undo {last.undoable.id}` undoes the one before")
-    rest = "" if last.final or not last.any_here else "; to take back an undo, pass its id"
-    raise JournalError(f"{last.nothing}{rest}{' (qtui journal lists them)' if rest else ''}")
+    hint = "; to take back an undo, pass its id (qtui journal lists them)"
+    raise JournalError(last.nothing + ("" if last.final or not last.any_here else hint))
 
 
 def _is_named(request: UndoRequest) -> bool:

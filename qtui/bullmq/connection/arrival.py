@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 BEARABLE: Final = 10_000_000
 """Bytes of replies that a list may read at a time; in Python they take some four times that."""
 
-
 _MOVED: Final = 0.05
 """Seconds by which a time-out is moved at least."""
 
@@ -121,7 +120,7 @@ class Replies:
         Raises:
             redis.exceptions.ConnectionError: the connection was lost, or the server takes none.
             OSError: the connection was lost.
-            ReplyTooLarge: there are more bytes than `at_most` so many.
+            ReplyTooLarge: there are more bytes than `at_most` allows.
         """
         await self._done
         if self._error is not None:

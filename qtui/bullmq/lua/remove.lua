@@ -1,5 +1,6 @@
 --[[
-  Removes jobs of one state, or such as are in none, and with them jobs below them in their flows, if they are named.
+  Removes jobs of one state, or such as are in none, and with them jobs below them in their flows,
+  if they are named.
 
   Does for each job what BullMQ's Job.remove does (script removeJob, 1.18.0 to 6.7.0): takes it from
   its state, from what its parent waits for, and from the deduplication that it holds, deletes its
@@ -86,8 +87,8 @@ end
 -- Whether a job is what it was when it was picked, by its score or stamp; one in a list
 -- whose hash is gone has neither, and counts as picked.
 local function isPicked(job, pin)
-  if job.pin == "" or (LISTS[job.state] and not job.exists and job.pin ~= "nan") then return true end
-  return pin == job.pin or tonumber(pin or "") == tonumber(job.pin)
+  if LISTS[job.state] and not job.exists and job.pin ~= "nan" then return true end
+  return job.pin == "" or isPinned(pin, job.pin)
 end
 
 -- A code and a detail if the job stays, given its place in the state, false if it is not there.
@@ -96,7 +97,7 @@ local function judge(job, place)
   -- A wake-up in a list is no job.
   if not job.exists and LISTS[job.state] and isMarker(job.id) then return -1, "" end
   if not place then return job.exists and -3 or -1, "" end
-  -- In a list only those that are were sought.
+  -- In a list only those that are as they were picked have been sought (placesIn).
   if not LISTS[job.state] and not isPicked(job, job.stamp or place) then return -3, "" end
   if fields[2] then return 0, "the job belongs to a BullMQ Pro group" end
   local beside, refused, locked = keysBeside(job.name)

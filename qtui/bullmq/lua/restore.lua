@@ -3,8 +3,8 @@
   waits for, and the deduplication that was held. Only where nothing of the job is there now.
 
   No release of BullMQ can do this. Nothing is restored half-way: if Redis refuses a part, what was
-  written of the job, and of those that go with it, is deleted again. Restore jobs in the reverse order of their removal, so that a
-  parent finds its children.
+  written of the job, and of those that go with it, is deleted again. Restore jobs in the reverse
+  order of their removal, so that a parent finds its children.
 
   KEYS   the queue's keys, in the order of SUFFIXES; then, for a cluster, keys of other queues
   ARGV   1 microseconds after which no more jobs are begun; one that goes with the one after it is

@@ -1,7 +1,8 @@
 """The protocols that an action implements for the engine. Must not know any particular action.
 
 The campaign handles batches, journals, lost replies, patience, stop and phases. What is done to the
-jobs is up to these two protocols. `retry.Retry` and `rerun.Rerun` implement them.
+jobs is up to `JobAction` and `Load`, which `retry.Retry` and `rerun.Rerun` implement; an action on
+several queues may also be a `TakesTurns`.
 """
 
 from __future__ import annotations

@@ -26,7 +26,6 @@ from qtui.text import plain
 MOST_KINDS: Final = 1000
 """Most groups in a plan; every job may have another name and error."""
 
-
 _WAITING: Final = "waiting"
 
 

@@ -13,12 +13,10 @@ from qtui.bullmq.keys import is_marker
 from qtui.bullmq.model import JobState, QueueStatus, Row
 from qtui.bullmq.signature.merging import merged, signature_of
 from qtui.bullmq.writers.batch import NEVER, Picked
+from qtui.operations.planning.forecast import MOST_KINDS
 from qtui.operations.planning.proposal import PlanLine
 from qtui.operations.remove.reasons import LOCKED, TOO_LARGE
 from qtui.text import count, plain, plural
-
-MOST_KINDS: Final = 1000
-"""Most groups in a plan; every job may have another name and error."""
 
 MOST_PARENTS: Final = 100_000
 """Parents that are remembered; of further ones it is not said whether they run."""

@@ -7,8 +7,8 @@
 
 -- The list for a job that waited in `list` while `before` was to run before it ("": it was the next
 -- to run itself): the one in which that job is now, since a pause or a resume may have moved both;
--- and that job. Where it is gone, the job goes where a waiting job belongs now, which no resume loses;
--- but in a queue that `wasPaused` then, and is now, it is in no more danger than before.
+-- and that job. Where it is gone, the job goes where a waiting job belongs now, which no resume
+-- loses; but in a queue that `wasPaused` then, and is now, it is in no more danger than before.
 local function listToReturnTo(key, queue, list, before, modern, wasPaused)
   for _, name in ipairs({ list, list == "wait" and "paused" or "wait" }) do
     if before ~= "" and holds(key[name], before) then return name, before end

@@ -1,4 +1,4 @@
--- Reads the places of jobs in sorted sets.
+-- Reads the places of jobs in sorted sets, and compares them with those that were seen.
 
 -- Whether a job is where it was picked: its score is the one that was seen, or "" for any.
 local function isPinned(score, seen)

@@ -71,6 +71,14 @@ class Raw(NamedTuple):
 NOWHERE: Final = Unread("it is in no state")
 """A job that has a hash, and is in none of the states in which it was sought."""
 
+TOO_LARGE: Final = Unread("its fields are too large")
+"""As the script says it."""
+
+_LEADING: Final = frozenset({"parentKey", "deid"})
+"""Fields that lead to other keys, which hold something of the job."""
+
+_NOTHING: Final[Mapping[str, Part]] = {}
+
 
 class Wholes:
     """Reads whole jobs of one queue.
@@ -204,15 +212,6 @@ class Wholes:
         place = zip(PLACE, place_texts(raw.place), strict=True)
         rest = {name: text for name, text in place if text is not None} | dict(raw.rest)
         return Whole(self._queue, job_id, state, raw.score, raw.fields, rest)
-
-
-TOO_LARGE: Final = Unread("its fields are too large")
-"""As the script says it."""
-
-_LEADING: Final = frozenset({"parentKey", "deid"})
-"""Fields that lead to other keys, which hold something of the job."""
-
-_NOTHING: Final[Mapping[str, Part]] = {}
 
 
 def _raw(reply: _Reply) -> Raw | Unread:
