@@ -221,6 +221,16 @@ const commands = {
     await queueOf(where).queue.promoteJobs();
   },
 
+  // Queue.retryJobs (1.68.0 and later): all failed jobs.
+  async retryAll(where) {
+    await queueOf(where).queue.retryJobs({ state: "failed" });
+  },
+
+  // Queue.clean without a grace and a limit.
+  async clean({ state, ...where }) {
+    return queueOf(where).queue.clean(0, 0, state);
+  },
+
   async limit({ concurrency, ...where }) {
     await queueOf(where).queue.setGlobalConcurrency(concurrency);
   },

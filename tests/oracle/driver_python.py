@@ -196,6 +196,12 @@ class Commands:
     async def promoteAll(self, **where: Json) -> None:
         await self._queue(where).promoteJobs()
 
+    async def retryAll(self, **where: Json) -> None:
+        await self._queue(where).retryJobs({"state": "failed"})
+
+    async def clean(self, state: str, **where: Json) -> Json:
+        return await self._queue(where).clean(0, 0, state)
+
     async def limit(self, concurrency: int, **where: Json) -> None:
         await self._queue(where).setGlobalConcurrency(concurrency)
 

@@ -93,6 +93,22 @@ def test_jobs_of_every_state_go_as_the_release_removes_them(stage: Stage) -> Non
     assert sorted(stage.ours.census()) == sorted(left)
 
 
+def test_each_job_that_goes_is_announced_though_a_clean_of_the_releases_announces_none(
+    stage: Stage,
+) -> None:
+    """D12: followers and the screens of others saw nothing but how many."""
+    ids = stage.official.seed([job("a"), job("b")])
+    stage.copy()
+    assert sorted(stage.official.run("clean", state="failed")) == ids
+    assert codes(remove(stage.ours, ids, JobState.FAILED)) == [1, 1]
+
+    def announced(side: Side) -> list[str]:
+        events = _events_of(side.snapshot()[side.key("events")])
+        return [one["jobId"] for one in events if one["event"] == "removed"]
+
+    assert (announced(stage.official), announced(stage.ours)) == ([], ids)
+
+
 def test_a_paused_queue_loses_no_other_job(stage: Stage) -> None:
     side = stage.official
     side.open()

@@ -163,6 +163,25 @@ def test_a_job_that_is_gone_is_minus_1_and_changes_nothing(stage: Stage) -> None
     stage.ours.work_off([kept])
 
 
+@pytest.mark.releases(since="4.0.0")
+def test_the_bulk_retry_of_the_releases_loses_priority_and_pushes_ids_of_no_job_and_ours_does_not(
+    stage: Stage,
+) -> None:
+    """D3: retryJobs; that it retries again what fails at once is in operations/test_selection."""
+    side = stage.official
+    low, gone = side.seed([job("low", priority=7), job("gone")])
+    [pending] = side.run("add", jobs=[job("pending", priority=9)])
+    side.client.delete(side.key(gone))
+    stage.copy()
+    side.run("retryAll")
+    assert sorted(one for one in side.members("wait") if ":" not in one) == [low, gone]
+    assert stage.retry([low, gone]) == [1, -1]
+    assert stage.ours.members("prioritized") == [low, pending]
+    assert stage.ours.members("failed") == [gone]
+    stage.ours.client.zrem(stage.ours.key("failed"), gone)
+    stage.ours.work_off([low, pending])
+
+
 def test_a_job_in_another_state_is_minus_3_and_changes_nothing(stage: Stage) -> None:
     failed, completed = stage.official.seed([job("failed"), job("completed", "ok")])
     [waiting] = stage.official.run("add", jobs=[job("waiting")])
