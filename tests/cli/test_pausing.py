@@ -127,3 +127,31 @@ def test_plans_name_queues_by_their_full_key_since_two_prefixes_may_have_one_nam
         (("limits", "cron:mail", "--concurrency", "2"), "Change the limits of cron:mail"),
     ):
         assert words in invoke(*both, *asked, "--dry-run").err
+
+
+def test_a_pause_of_all_that_is_killed_is_done_by_the_next_and_once_a_queue(
+    redis_url: str,
+) -> None:
+    queues = [f"bull:q{at:03}" for at in range(300)]
+    with connect(redis_url) as client:
+        for base in queues:
+            client.hset(
+                f"{base}:meta", mapping={"opts.maxLenEvents": 100, "version": "bullmq:5.1.0"}
+            )
+            client.hset(f"{base}:1", mapping={"name": "n", "data": "{}", "timestamp": 1})
+            client.rpush(f"{base}:wait", "1")
+        words = command("--redis", redis_url, "pause", "--all", "--yes", "--json")
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            process.kill()
+        before = sum(client.hexists(f"{base}:meta", "paused") for base in queues)
+        assert 0 < before < len(queues)
+        done = invoke("--redis", redis_url, "pause", "--all", "--yes", "--json")
+        codes = {"1": len(queues) - before, "-3": before}
+        assert (done.code, done.summary["codes"]) == (0, codes)
+        for base in queues:
+            assert client.hget(f"{base}:meta", "paused") == "1"
+            assert client.lrange(f"{base}:paused", 0, -1) == ["1"]
+            events = [fields["event"] for _, fields in client.xrange(f"{base}:events")]
+            assert events == ["paused"]
