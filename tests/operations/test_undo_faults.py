@@ -14,7 +14,9 @@ from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.model import JobState
+from qtui.bullmq.new_job.options import new_job
 from qtui.demo.server import EmbeddedServer
+from qtui.operations.add.plan import plan_add
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.journal.reading import (
     JournalError,
@@ -319,6 +321,23 @@ async def test_a_right_that_is_missing_stops_it_and_what_is_left_is_done_later(
     assert all_done([result async for batch in again.run() for result in batch])
     again.close()
     assert await keyspace(client) == before
+
+
+async def test_a_queue_that_redis_does_not_let_go_stays_and_its_job_is_gone_all_the_same(
+    client: Redis, tmp_path: Path
+) -> None:
+    plan = await plan_add(client, QUEUE, new_job("n", "{}", {}), may_be_new=True)
+    [made] = await carried_out(client, tmp_path, plan.action(client))
+    campaign = await begun(client, tmp_path)
+    await client.execute_command("ACL", "SETUSER", "default", "-get")  # to ask for its counter
+    try:
+        [result] = [one async for batch in campaign.run() for one in batch]
+    finally:
+        await client.execute_command("ACL", "SETUSER", "default", "+@all")
+    campaign.close()
+    assert result.code is Code.DONE
+    assert len(campaign.notes) == 1
+    assert await client.exists(QUEUE.key("meta"), QUEUE.job(made.job_id)) == 1
 
 
 async def removed_family(client: Redis, server: EmbeddedServer, folder: Path) -> None:

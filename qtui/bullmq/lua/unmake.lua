@@ -2,12 +2,12 @@
   Removes a queue that an add made (add.lua), once its only job is gone again and nothing else came
   of it.
 
-  BullMQ has no such step: after Queue.remove of the only job `meta`, `id` and `events` stay, by which
-  an empty queue is known and listed. It is left alone if another job was ever added, if any state or
+  BullMQ has no such step: after Queue.remove of the only job `meta`, `id` and `events` stay, by
+  which an empty queue is known and listed. It is left alone if another job was ever added, if any state or
   scheduler is left, or if somebody opened, paused or configured it since.
 
   KEYS   the queue's keys, in the order of SUFFIXES (qtui.bullmq.keys.SCRIPT_KEYS)
-  ARGV   1 base key and a colon   2 the number that was reserved for the job: the only one so far
+  ARGV   1 the number that was reserved for the job: the only one so far
   Reply  a note: empty; a code and a detail:
            1 and "": the queue is gone
            0 and the error: refused, nothing was removed
@@ -17,7 +17,7 @@
 ]]
 -- part: calls
 -- part: keys
-local number = ARGV[2]
+local number = ARGV[1]
 local key = bySuffix(KEYS)
 
 local function isUsed()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from qtui.bullmq.codes import Code
+from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.new_job.options import NewJob
@@ -97,10 +97,10 @@ class UnmakeWriter:
     def __init__(self, client: Client) -> None:
         self._script = Script(client, script_text("unmake"))
 
-    async def unmake(self, queue: QueueKey, number: str) -> Code:
+    async def unmake(self, queue: QueueKey, number: str) -> Result:
         """Removes an empty queue that has had one job, in one atomic step.
 
-        Returns `Code.NOT_IN_STATE` if it was used since: then nothing is removed.
+        The code is `Code.NOT_IN_STATE` if it was used since: then nothing is removed.
 
         Args:
             queue: the queue.
@@ -110,6 +110,6 @@ class UnmakeWriter:
             redis.exceptions.RedisError: nothing was written if Redis answered with an error; if
                 the connection was lost or timed out, the effect is unknown.
         """
-        reply = await self._script.call(queue.script_keys(), [queue.key(""), number])
-        [result] = results_of([number], reply)
-        return result.code
+        reply = await self._script.call(queue.script_keys(), [number])
+        [result] = results_of([queue.base], reply)
+        return result

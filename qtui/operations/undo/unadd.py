@@ -8,6 +8,7 @@ from typing import Final
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
+from qtui.bullmq.connection.trouble import REFUSED, Unable
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.hashes import read_whole
@@ -106,10 +107,20 @@ class Unadd:
                 [result] = batch.results
                 note = note or batch.note
                 if self._made and result.done:
-                    # The first number of a queue is 1; if it has been used since it stays.
-                    await UnmakeWriter(self._client).unmake(self._queue, "1")
+                    note = note or await self._unmake()
             results.append(result)
         return Batch(results, note)
+
+    async def _unmake(self) -> str:
+        """Removes the queue, unless it was used since; returns Redis's error if it refuses that.
+
+        An error that was raised would say of the job, too, that it is where it was.
+        """
+        try:
+            # The first number of a queue is 1.
+            return (await UnmakeWriter(self._client).unmake(self._queue, "1")).error
+        except (REFUSED, Unable) as error:
+            return str(error)
 
     def why(self, result: Result) -> str:
         """Returns in words why a job was left alone."""
