@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import pytest
 
@@ -13,12 +14,16 @@ from qtui.bullmq.writers.rerun import RerunWriter
 from qtui.operations.flow_rerun.plan import Start
 from qtui.operations.flow_rerun.planning import make_rerun_plan
 from qtui.operations.flow_rerun.rerun import Rerun
+from qtui.operations.journal.reading import JournalError
 from qtui.operations.planning.plan import Resets
 from tests.operations.undoing import carried_out, undone
 from tests.oracle.flow_stage import FAIL, IGNORE, ONE_SERVER, FlowStage, tree
 from tests.oracle.keyspace import Value
 from tests.oracle.stage import Stage, job
 from tests.oracle.test_unretry import kept
+
+compact: Final = json.JSONEncoder(separators=(",", ":")).encode
+"""A line as a journal has it."""
 
 
 def rerun(
@@ -201,3 +206,28 @@ def test_what_a_parent_held_about_children_that_did_not_run_again_is_there_again
     assert gone not in side.client.smembers(side.key("root:dependencies"))
     assert kept(side.snapshot()) != before
     undone_and_redone(flows, tmp_path, before)
+
+
+@ONE_SERVER
+@pytest.mark.releases(since="6.7.0")
+def test_a_journal_of_before_is_undone_as_far_as_it_says_and_that_cannot_be_undone(
+    stage: Stage, tmp_path: Path
+) -> None:
+    """It has neither since when the root waited, nor where the rerun began."""
+    flows = FlowStage(stage, tree("root", tree("one"), tree("two", fails=True)))
+    flows.seed()
+    states = flows.states()
+    rerun(flows, tmp_path, "root", Start.START, Resets())
+    [file] = tmp_path.glob("*.jsonl")
+    lines = [json.loads(line) for line in file.read_text("ascii").splitlines()]
+    for line in lines:
+        line.pop("children", None)
+        if line.get("state") == "waiting-children":
+            del line["score"]
+        if line["type"] == "campaign":
+            del line["options"]["start"]
+    file.write_text("".join(f"{compact(line)}\n" for line in lines), "ascii")
+    assert {one.code for one in undo(flows, tmp_path).values()} == {Code.DONE}
+    assert flows.states() == states
+    with pytest.raises(JournalError, match="rerun the flow again"):
+        undo(flows, tmp_path)
