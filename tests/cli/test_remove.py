@@ -116,6 +116,25 @@ def test_a_job_that_no_undo_could_hold_stays_and_is_no_fault_of_redis(redis_url:
     assert [one["code"] for one in done.objects[:-1]] == [1, -1]
 
 
+def test_a_plan_counts_no_job_as_removed_that_stays_for_its_size(redis_url: str) -> None:
+    """Alone it was called removed, with exit code 0."""
+    [one, other] = failed(redis_url, 2)
+    with connect(redis_url) as client:
+        client.hset(f"bull:payments:{one}", "data", "x" * 4_100_000)
+    before = digest(redis_url)
+    words = ("--redis", redis_url, "remove", "payments")
+    for asked in (["--dry-run"], ["--yes"]):
+        for state in ([], ["--state", "failed"]):
+            done = invoke(*words, one, *state, *asked, "--json")
+            assert (done.code, digest(redis_url)) == (1, before)
+            assert done.objects[0] == {"id": one, "code": 0, "error": "too large for an undo"}
+    shown = invoke(*words, one, other, "--dry-run")
+    assert "✗ 0 too large for an undo" in shown.err
+    assert "1 of 2 jobs would be removed, 1 kept (0)" in shown.out
+    anyway = invoke(*words, one, other, "--without-undo", "--dry-run", "--json")
+    assert [line["code"] for line in anyway.objects[:-1]] == [1, 1]
+
+
 def test_the_children_stay_unless_asked_for(redis_url: str) -> None:
     with connect(redis_url) as client:
         client.hset("bull:payments:meta", "opts.maxLenEvents", "10")

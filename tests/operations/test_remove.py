@@ -128,7 +128,7 @@ async def test_what_no_undo_could_bring_back_stays_unless_asked_for(
     plan = await plan_of(client, FAILED)
     assert plan.go(NONE) == "remove 1 job"
     assert plan.go(options(WITHOUT_UNDO)) == "remove 2 jobs"
-    assert any("they stay, since that could not" in words for words in plan.warnings(NONE))
+    assert any("it stays, since that could not" in words for words in plan.warnings(NONE))
     assert any("removed for good" in words for words in plan.warnings(options(WITHOUT_UNDO)))
     results = await removed(client, tmp_path, plan)
     assert {name: int(one.code) for name, one in results.items()} == {"large": 0, "small": 1}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from qtui.bullmq.codes import Code, Result
@@ -73,12 +74,13 @@ async def _plan(
     client: Client,
     selection: Selection,
     *,
+    without_undo: bool = False,
     progress: Callable[[int, int], None],
     report: Callable[[Sequence[Result]], None],
     rate: float | None,
 ) -> RemovalPlan:
     def results_of(predictions: Sequence[Prediction]) -> None:
-        report([one.result for one in predictions])
+        report([one.result(without_undo=without_undo) for one in predictions])
 
     return await make_removal_plan(
         client, selection, progress=progress, report=results_of, rate=rate
@@ -137,8 +139,10 @@ def remove_from(place: Workplace, request: JobsRequest) -> int:
     Raises:
         CommandError: they are in none, and those below them are to go too.
     """
+    without_undo = WITHOUT_UNDO in request.options.on
     if request.state is not None:
-        return act_on_jobs(place, REMOVE, request)
+        plan = partial(_plan, without_undo=without_undo)
+        return act_on_jobs(place, replace(REMOVE, plan=plan), request)
     if CHILDREN_TOO in request.options.on:
         raise CommandError(
             "--with-children takes jobs that are in a state: remove the children by their ids",
@@ -148,13 +152,12 @@ def remove_from(place: Workplace, request: JobsRequest) -> int:
 
     async def read(client: Client) -> StrayPlan:
         status = await find_queue(client, place.settings.prefixes, request.queue)
-        without_undo = WITHOUT_UNDO in request.options.on
         return await make_stray_plan(client, status.queue, request.ids, without_undo=without_undo)
 
-    plan = place.ask(read)
+    strays = place.ask(read)
     if request.dry_run:
-        report.results(plan.results)
-    return act_on_plan(place, REMOVE, plan, request, report)
+        report.results(strays.results)
+    return act_on_plan(place, REMOVE, strays, request, report)
 
 
 def own_options(

@@ -33,7 +33,8 @@ class Prediction:
     """With its pin as the score; None if it is not in the state."""
     code: Code
     why: str = ""
-    """For code 0: why it stays; for -3 where it is, if that was read."""
+    """For code 0: why it stays; for -3 where it is, if that was read; for 1 `TOO_LARGE` or nothing:
+    then it goes only if it may go without an undo."""
     hanging: Hanging = field(default_factory=Hanging)
 
     @property
@@ -48,12 +49,13 @@ class Prediction:
             return ""
         return CLEARED if self.row.missing else REMOVED
 
-    @property
-    def result(self) -> Result:
-        """The result that is expected."""
-        return Result(
-            self.row.id, self.code, self.target, "" if self.code is Code.DONE else self.why
-        )
+    def result(self, *, without_undo: bool = False) -> Result:
+        """Returns the result that is expected."""
+        if self.code is not Code.DONE:
+            return Result(self.row.id, self.code, error=self.why)
+        if self.why and not without_undo:
+            return Result(self.row.id, Code.REFUSED, error=self.why)
+        return Result(self.row.id, self.code, self.target)
 
 
 def predict(row: Row, hanging: Hanging, status: QueueStatus) -> Prediction:
@@ -107,7 +109,7 @@ class PredictionTally:
         error = ""
         if self._state is JobState.FAILED:
             error = plain(signature_of(row.failed_reason or ""))
-        kind = (row.name, error, one.code, one.target or one.why)
+        kind = (row.name, error, one.code, one.why or one.target)
         if kind not in self._kinds and len(self._kinds) >= MOST_KINDS:
             kind = ("", "(other jobs)", one.code, "")
         self._kinds[kind] += 1
@@ -149,18 +151,23 @@ class PredictionTally:
 
     # For people
 
-    def lines(self) -> list[PlanLine]:
-        """Returns the jobs grouped by what happens to them, largest group first."""
+    def lines(self, *, without_undo: bool) -> list[PlanLine]:
+        """Returns the jobs grouped by what happens to them, largest group first.
+
+        Args:
+            without_undo: whether jobs go too that no undo could bring back.
+        """
         found = []
         for (name, error, code, fate), jobs in self._merged():
-            stays = self._stays(code, fate)
-            place = "" if stays else fate or REMOVED
+            stays = self._stays(code, fate, without_undo)
+            place = "" if stays else fate if fate == CLEARED else REMOVED
             found.append(PlanLine(number=jobs, name=name, note=error, place=place, refusal=stays))
         return found
 
-    def _stays(self, code: Code, fate: str) -> str:
+    def _stays(self, code: Code, fate: str, without_undo: bool) -> str:
         if code is Code.DONE:
-            return ""
+            stays = fate == TOO_LARGE and not without_undo
+            return f"{Code.REFUSED.value} {TOO_LARGE}" if stays else ""
         if code is Code.REFUSED and fate:
             return f"{code.value} {fate}"
         why = fate if code is Code.NOT_IN_STATE else ""
@@ -199,9 +206,11 @@ class PredictionTally:
             return
         large = plural(self.large, "job is", "jobs are")
         if too:
-            yield f"{large} too large for the journal: they are removed for good."
+            go = "it is" if self.large == 1 else "they are"
+            yield f"{large} too large for the journal: {go} removed for good."
         else:
-            yield f"{large} too large for the journal: they stay, since that could not be undone."
+            stay = "it stays" if self.large == 1 else "they stay"
+            yield f"{large} too large for the journal: {stay}, since that could not be undone."
 
     def staying(self) -> Iterator[str]:
         """Which jobs stay, and why, in whole sentences; plain text."""

@@ -89,7 +89,7 @@ class RemovalPlan:
     @property
     def results(self) -> tuple[Result, ...]:
         """What is expected job by job, for jobs chosen by id."""
-        return tuple(one.result for one in self.predictions)
+        return tuple(one.result() for one in self.predictions)
 
     def expected(self, options: PlanOptions) -> int:
         """Returns how many jobs are expected to have code 1."""
@@ -111,7 +111,7 @@ class RemovalPlan:
 
     def lines(self, options: PlanOptions) -> list[PlanLine]:
         """Returns its jobs grouped by what happens to them, largest group first."""
-        return self.tally.lines()
+        return self.tally.lines(without_undo=WITHOUT_UNDO in options.on)
 
     def warnings(self, options: PlanOptions) -> Iterator[str]:
         """What to know before confirming, in whole sentences; plain text."""

@@ -137,7 +137,7 @@ class StrayPlan:
     @property
     def results(self) -> Sequence[Result]:
         """What is expected job by job."""
-        return [one.result for one in self.predictions]
+        return [one.result(without_undo=self.without_undo) for one in self.predictions]
 
     def expected(self, options: PlanOptions) -> int:
         """Returns how many jobs are expected to go."""
@@ -153,7 +153,7 @@ class StrayPlan:
 
     def lines(self, options: PlanOptions) -> Sequence[PlanLine]:
         """Returns its jobs grouped by name and what happens to them, largest group first."""
-        return self.tally.lines()
+        return self.tally.lines(without_undo=self.without_undo)
 
     def warnings(self, options: PlanOptions) -> Iterator[str]:
         """What to know before confirming, in whole sentences; plain text."""
