@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from typing import ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 from textual import events
 from textual.screen import Screen
@@ -22,6 +22,10 @@ from qtui.ui.actions import Where
 from qtui.ui.keys import actions_of, keys_of
 from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, KeyBar
+from qtui.verbs import Verb
+
+if TYPE_CHECKING:
+    from qtui.views.running import Run
 
 T = TypeVar("T")
 
@@ -29,6 +33,9 @@ _BUSY: Final = (WorkerState.PENDING, WorkerState.RUNNING)
 
 _LAST_WORK: Final = 0.5
 """Seconds for which the end of qtui waits for a campaign to write its last line."""
+
+UNDOES: Final = "U undoes"
+"""What is said beside a campaign that can be undone."""
 
 
 async def last_words(worker: Worker[None] | None) -> None:
@@ -72,6 +79,10 @@ class QtuiScreen(Acting, Screen[T]):
         """Clears the status line, if that is what it says."""
         if self._says_why_not:
             self.say("")
+
+    def undo_hint(self, run: Run) -> str:
+        """Returns that a key takes a campaign back; empty where it can't."""
+        return UNDOES if run.can_be_undone and Verb.UNDO in self.session.allowed else ""
 
     def say_fault(self, words: str) -> None:
         """Shows an error of qtui itself."""

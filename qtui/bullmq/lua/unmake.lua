@@ -3,8 +3,8 @@
   of it.
 
   BullMQ has no such step: after Queue.remove of the only job `meta`, `id` and `events` stay, by
-  which an empty queue is known and listed. It is left alone if another job was ever added, if any state or
-  scheduler is left, or if somebody opened, paused or configured it since.
+  which an empty queue is known and listed. It is left alone if another job was ever added, if any
+  state or scheduler is left, or if somebody opened, paused or configured it since.
 
   KEYS   the queue's keys, in the order of SUFFIXES (qtui.bullmq.keys.SCRIPT_KEYS)
   ARGV   1 the number that was reserved for the job: the only one so far

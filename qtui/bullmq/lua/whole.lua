@@ -6,16 +6,17 @@
   ARGV   1 base key and a colon   2 suffix of the state's key, or "" to look for each job's state
          3 most characters of one job   4 characters after which it stops
          then the ids
-  Reply  for each job its state's key and, if that was looked for, its score there, else "", its fields and values, and names
-         and values of all else, or nil instead of these; or in place of all that in words why it
-         can't be read whole. Fewer than the ids if the values are large, but at least one. A job
-         without a hash has no fields.
+  Reply  for each job its state's key and, if that was looked for, its score there, else "", its
+         fields and values, and names and values of all else, or nil instead of these; or in place
+         of all that in words why it can't be read whole. Fewer than the ids if the values are
+         large, but at least one. A job without a hash has no fields.
          What else there is: `logs`, `dependencies`, `processed`, `failed`, `unsuccessful` as those
-         keys hold them; in a list, if the state was looked for, `ahead` and `behind`, the ids beside
-         it towards the tail and the head, and `index`, how many are ahead; `paused` if the queue is; `turn`, its score in
-         `priority` (1.x to 3.x); `waits`, if its parent waits for it, with the parent's score in
-         `waiting-children` or ""; `held`, if it holds its deduplication, with the time in ms at
-         which that ends or "", and `proto`, the fields of the job that waits for that.
+         keys hold them; in a list, if the state was looked for, `ahead` and `behind`, the ids
+         beside it towards the tail and the head, and `index`, how many are ahead; `paused` if the
+         queue is; `turn`, its score in `priority` (1.x to 3.x); `waits`, if its parent waits for
+         it, with the parent's score in `waiting-children` or ""; `held`, if it holds its
+         deduplication, with the time in ms at which that ends or "", and `proto`, the fields of the
+         job that waits for that.
 ]]
 -- part: calls
 -- part: clock

@@ -14,10 +14,9 @@ from qtui.bullmq.codes import ForeignQueue, Result
 from qtui.bullmq.connection.trouble import TROUBLE
 from qtui.bullmq.keys import QueueKey
 from qtui.text import plain
-from qtui.ui.base import last_words
+from qtui.ui.base import UNDOES, last_words
 from qtui.ui.inspector.live import LiveScreen
 from qtui.ui.widgets.bars import Banners
-from qtui.verbs import Verb
 from qtui.views.lists.board import Board
 
 if TYPE_CHECKING:
@@ -40,8 +39,8 @@ _FOLLOWED: Final = 86_400.0
 """Seconds for which jobs are followed; after a day of waiting the outcome says nothing of it."""
 
 
-_UNDOES, _CLOSES = "U undoes", "esc closes"
-_DROPPED: Final = (_UNDOES, _CLOSES)
+_CLOSES: Final = "esc closes"
+_DROPPED: Final = (UNDOES, _CLOSES)
 """Hints that give way to what came of a campaign: on a narrow screen that is not cut for them."""
 
 Listener: TypeAlias = "Callable[[Run, Sequence[Result]], None]"
@@ -266,6 +265,6 @@ class Campaigns:
         hints = ["x stops"] if run.under_way else []
         if run.can_be_resumed:
             hints.append("L to resume")
-        undoes = run.can_be_undone and Verb.UNDO in self._screen.session.allowed
-        hints += [_UNDOES] if undoes and len(self._runs) == 1 else []
+        if len(self._runs) == 1 and (undoes := self._screen.undo_hint(run)):
+            hints.append(undoes)
         return hints if run.under_way else [*hints, _CLOSES]

@@ -30,7 +30,6 @@ from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, KeyBar, StatusLine
 from qtui.ui.widgets.key_list import LOOKING, KeyList
 from qtui.ui.widgets.typed_line import TypedLine
-from qtui.verbs import Verb
 from qtui.views.limits import limit_lines
 from qtui.views.running import Run
 
@@ -149,7 +148,7 @@ class LimitsScreen(QtuiScreen[None]):
         if run is None:
             return None, "", ""
         words, tone = run.status()
-        undoes = " · U undoes" if run.can_be_undone and Verb.UNDO in self.session.allowed else ""
+        undoes = f" · {hint}" if (hint := self.undo_hint(run)) else ""
         return run, f"{words}{undoes}", tone
 
     @override

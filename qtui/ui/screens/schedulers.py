@@ -28,7 +28,6 @@ from qtui.ui.widgets.bars import Bar, KeyBar, StatusLine
 from qtui.ui.widgets.cursor_list import CursorList
 from qtui.ui.widgets.document import DocumentView
 from qtui.ui.widgets.scheduler_list import SchedulerList
-from qtui.verbs import Verb
 from qtui.views.document import Document
 from qtui.views.lists.verdict import Verdict
 from qtui.views.running import Run
@@ -234,7 +233,7 @@ class SchedulersScreen(QtuiScreen[None]):
     def _say_end(self, do: Do, run: Run) -> None:
         campaign = run.campaign
         words = f"{count(campaign.done)} of {plural(campaign.selected, 'scheduler')} {do.done}"
-        undoes = " · U undoes" if run.can_be_undone and Verb.UNDO in self.session.allowed else ""
+        undoes = f" · {hint}" if (hint := self.undo_hint(run)) else ""
         if trouble := run.trouble or plain(campaign.why):
             self.say(f"{words}: {trouble}{undoes}", "bad")
         else:
