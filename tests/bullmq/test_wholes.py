@@ -95,6 +95,22 @@ async def test_places_are_found_in_any_order_with_their_neighbours(
         }
 
 
+async def test_no_job_slips_through_while_others_leave(
+    client: redis.asyncio.Redis, long_list: list[str]
+) -> None:
+    places, wanted = ListPlaces(client, LIST), long_list[WINDOW + 500 :: 3]
+
+    async def leave() -> None:
+        for _ in range(WINDOW + 400):
+            await client.rpop(LIST)
+
+    leaving = asyncio.ensure_future(leave())
+    for first in range(0, len(wanted), 40):
+        ids = wanted[first : first + 40]
+        assert (await places.of(ids)).keys() == set(ids)
+    await leaving
+
+
 @pytest.mark.parametrize("gone", [0, 1, 400, 2 * WINDOW])
 @pytest.mark.parametrize("step", [1, 11, 300])
 async def test_jobs_of_a_list_go_although_others_have_left_or_come_since_their_places_were_read(

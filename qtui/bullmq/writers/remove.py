@@ -57,7 +57,7 @@ class RemoveWriter:
         tail and it when it was read, and nearer to the tail, where what left since has moved it.
 
         Costs about 10 µs of Redis's time a job, and in a list one pass from the nearer end to the
-        farthest of them, unless they are all that is at the tail: 1 ms for 100,000 members.
+        farthest of them, unless they are all that is at the tail: 12 ns a member.
 
         Raises:
             ValueError: the batch is larger than LARGEST_BATCH.

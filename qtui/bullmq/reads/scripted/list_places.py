@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import chain, islice
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple, cast
 
 from qtui.bullmq.ask import Command, Reply, ask_all, items, number
@@ -13,7 +12,7 @@ WINDOW: Final = 1000
 """Members in one command: about 0.1 ms of Redis's time."""
 
 _MOST: Final = 8
-"""Most windows in one round trip."""
+"""Most windows that one round trip adds."""
 
 
 class ListPlace(NamedTuple):
@@ -44,8 +43,8 @@ class ListPlaces:
     async def of(self, ids: Sequence[str]) -> dict[str, ListPlace]:
         """Returns the places by id, without those of jobs that are not in the list.
 
-        Costs an LLEN and, where the jobs follow those of the call before, a window or a few; else
-        up to all windows of the list, in round trips of 1, 2, 4, 8, 8, ….
+        Costs an LLEN and, where the jobs follow those of the call before, two windows or a few
+        more; else up to all windows of the list, at most nine in a round trip.
 
         Raises:
             redis.exceptions.ResponseError: Redis refused the read.
@@ -57,21 +56,31 @@ class ListPlaces:
             found.update(places)
             wanted.difference_update(places)
 
-        # What left since the call before has moved the jobs towards the tail, by a window at most
-        # if it was what the calls before found.
-        near, at_once = max(0, self._near - WINDOW), 2
-        window, length = await ask_all(self._client, [self._window(near), ("LLEN", self._key)])
-        take(near, window)
-        further = range(near + WINDOW, number(length) or 0, WINDOW)
-        others = chain(further, range(0, near, WINDOW))
-        while wanted and (starts := list(islice(others, at_once))):
+        [length] = await ask_all(self._client, [("LLEN", self._key)])
+        trips = self._trips(number(length) or 0)
+        while wanted and (starts := next(trips, ())):
             windows = await ask_all(self._client, map(self._window, starts))
             for first, window in zip(starts, windows, strict=True):
                 take(first, window)
-            at_once = min(2 * at_once, _MOST)
         last = next((one for one in reversed(ids) if one in found), None)
         self._near = self._near if last is None else found[last].from_tail
         return found
+
+    def _trips(self, length: int) -> Iterator[Sequence[int]]:
+        """The places at which windows begin, by round trip: around the last job, above it, below.
+
+        What leaves the list meanwhile moves the others towards the tail, by less than a window in a
+        round trip. So each goes from the head to the tail, and begins again with the window
+        that was the uppermost before: no job slips through.
+        """
+        below, end = max(0, self._near - WINDOW), self._near + WINDOW
+        yield range(below, end, WINDOW)[::-1]
+        at_once = 2
+        while end < length:
+            yield range(end - WINDOW, end + at_once * WINDOW, WINDOW)[::-1]
+            end, at_once = end + at_once * WINDOW, min(2 * at_once, _MOST)
+        for top in range(below, 0, -_MOST * WINDOW):
+            yield range(max(0, top - _MOST * WINDOW), top, WINDOW)[::-1]
 
     def _window(self, first: int) -> Command:
         """Reads a window and the member at either side of it."""
