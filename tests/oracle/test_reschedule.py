@@ -193,6 +193,25 @@ def test_an_iteration_comes_back_to_its_place_in_line_while_the_queue_is_paused(
     assert state_of(side) == before
 
 
+@pytest.mark.releases(since="6.0.0")
+def test_an_iteration_that_comes_back_to_a_paused_queue_is_lost_by_no_resume(
+    stage: Stage, drivers: Drivers
+) -> None:
+    """A release before 6 has added a job since: its resume renames `paused` over `wait`."""
+    side = stage.official
+    side.seed([job("ran", "ok")])
+    side.run("pause")
+    upsert(side, BERLIN | {"immediately": True})
+    [iteration] = side.members("wait")
+    done, _ = remove(side, "s")
+    older = side.other(drivers.get(named("5.81.5")), named("5.81.5"))
+    [added] = older.run("add", jobs=[job("added")])
+    assert undo(side, "s", done)[1].code is Code.DONE
+    older.run("resume")
+    assert set(side.members("wait")) == {added, iteration}
+    side.assert_each_in_one_place()
+
+
 # Revive ------------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,9 @@ local function listToReturnTo(key, queue, list, before, modern, wasPaused)
     if before ~= "" and holds(key[name], before) then return name, before end
   end
   if not queue.paused then return "wait" end
-  if wasPaused then return list end
+  if wasPaused and (list == "paused" or not queue.pausedList) then return list end
+  -- Before 6 a resume renames the list `paused` over `wait`: it may have come since.
+  if wasPaused and queue.inPaused < ONE_RESUME then return "paused" end
   -- Nothing else waits in `wait`, so that no resume loses it by a list `paused`.
   if list == "paused" and (queue.pausedList or not queue.jobsInWait) then return "paused" end
   -- No more than those beside it.
