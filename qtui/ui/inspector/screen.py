@@ -3,8 +3,9 @@
 Turns keys into work and work into what the widgets show. What it looks at is a `Board`, which
 knows no widgets; `LiveScreen` keeps it fresh. The list is the work of a `ListPane`, going to
 another list that of `Lists`, filters that of a `Finder`, error groups that of `GroupedErrors`,
-marks that of a `Marking`, retries that of a `Retrying`, other screens that of an `Opening`, the
-lines around the list that of its `Surroundings`.
+marks that of a `Marking`, retries that of a `Retrying`, other screens that of an `Opening`, what a
+key acts on that of its `Subject`, the ways out that of a `Leaving`, the lines around the list that
+of its `Surroundings`.
 """
 
 from __future__ import annotations
@@ -23,17 +24,17 @@ from typing_extensions import override
 
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.bullmq.verdicts.queue import judge_queue
-from qtui.bullmq.verdicts.verdict import Weight
-from qtui.text import plain, plural
+from qtui.text import plain
 from qtui.ui.actions import Situation, Where
 from qtui.ui.details.job import JobDetail
+from qtui.ui.inspector.alarms import Alarms
 from qtui.ui.inspector.campaigns import Campaigns
 from qtui.ui.inspector.finding import Finder
 from qtui.ui.inspector.list_pane import ListPane
 from qtui.ui.inspector.lists import Lists
 from qtui.ui.inspector.live import LiveScreen
 from qtui.ui.inspector.marking import Marking
+from qtui.ui.inspector.subject import Subject
 from qtui.ui.inspector.surroundings import Surroundings
 from qtui.ui.inspector.timeline_pane import TimelinePane
 from qtui.ui.keys import bindings
@@ -51,7 +52,9 @@ from qtui.views.lists.listing import Listing
 from qtui.views.queues.bursts import Burst
 
 if TYPE_CHECKING:
+    from qtui.ui.inspector.copying import Copying
     from qtui.ui.inspector.error_groups import GroupedErrors
+    from qtui.ui.inspector.leaving import Leaving
     from qtui.ui.inspector.opening import Opening
     from qtui.ui.inspector.plans.changing import Changing
     from qtui.ui.inspector.plans.editing import Editing
@@ -150,8 +153,6 @@ class Inspector(LateScreen[None], LiveScreen):
         self._said_at = 0.0
         self._said = ""
         """The words in the status line."""
-        self._alarm: tuple[Burst, str, str] | None = None
-        """The burst that was said last, in which words, and which others began with it."""
         self._said_about: Listing | None = None
         """The list that was shown when something was said, which is not true of another one."""
         self._around = Surroundings(self.session, self.board, self.poll, self.bursts)
@@ -167,6 +168,10 @@ class Inspector(LateScreen[None], LiveScreen):
         )
         self.campaigns = Campaigns(self, self.board, self.query_one(Banners), self._results_changed)
         self.marking = Marking(self, self.board, self.table, changed=self._marks_changed)
+        self.subject = Subject(
+            self, self.board, self.campaigns, self.marking, self.job, self._around
+        )
+        self.alarms = Alarms(self, self.board, said=lambda: self._said)
         self.lists = Lists(self.board, self.list, self.table, self.queues)
         self.finder = Finder(
             self,
@@ -258,6 +263,28 @@ class Inspector(LateScreen[None], LiveScreen):
             running=lambda queue: self.campaigns.on(queue) is not None,
         )
 
+    @cached_property
+    def copying(self) -> Copying:
+        """What is sent to the clipboard."""
+        from qtui.ui.inspector.copying import Copying
+
+        return Copying(self, self.board, self.table, self.subject)
+
+    @cached_property
+    def leaving(self) -> Leaving:
+        """The ways out."""
+        from qtui.ui.inspector.leaving import Leaving
+
+        return Leaving(
+            self,
+            self.board,
+            self.subject,
+            self.campaigns,
+            self.list,
+            self.lists,
+            close=self._close_job,
+        )
+
     # The screen as a whole
 
     @override
@@ -347,30 +374,10 @@ class Inspector(LateScreen[None], LiveScreen):
     @override
     def bursts_changed(self, begun: Sequence[Burst]) -> None:
         """Shows bursts of failures, and calls one who looks elsewhere when some begin."""
-        now = time.time() * 1000
-        self.queues.show_bursts(self.bursts.all(now))
+        self.queues.show_bursts(self.bursts.all(time.time() * 1000))
         self._draw_title()
         self._name_window()
-        if self._alarm and self._alarm[1] == self._said and not self._alarm[0].is_over(now):
-            self._say_burst(self._alarm[0], self._alarm[2], now)
-        if not begun:
-            return
-        worst = max(begun, key=lambda one: one.failed)
-        others = f" · {plural(len(begun) - 1, 'more queue')}" if len(begun) > 1 else ""
-        words = f"{plain(worst.queue.name)}: {worst.words(now)}{others}"
-        if worst.queue != self.board.queue or others:
-            self._say_burst(worst, others, now)
-        if isinstance(self.app, TerminalApp):
-            if self.session.settings.bell:
-                self.app.ring()
-            if self.session.settings.notify:
-                self.app.notify_desktop(words)
-
-    def _say_burst(self, burst: Burst, others: str, now: float) -> None:
-        """Says what begins in a queue that is not shown, and again as it grows."""
-        words = f"{plain(burst.queue.name)}: {burst.words(now)}{others}"
-        self.say(words, "bad")
-        self._alarm = burst, words, others
+        self.alarms.look(begun)
 
     def _name_window(self) -> None:
         if isinstance(self.app, TerminalApp):
@@ -476,7 +483,7 @@ class Inspector(LateScreen[None], LiveScreen):
 
     def _close_job(self) -> None:
         if self.has_class("-opened"):
-            self.action_back()
+            self._open(False)
 
     @on(Timeline.WindowChanged)
     def _window_changed(self) -> None:
@@ -522,54 +529,15 @@ class Inspector(LateScreen[None], LiveScreen):
 
     def action_copy_id(self) -> None:
         """Copies the job's id."""
-        from qtui.ui.clipboard.offer import offer
-
-        if self.table.cursor_id is not None:
-            offer(self, self.table.cursor_id, "the job's id")
+        self.copying.job_id()
 
     def action_copy_json(self) -> None:
         """Copies everything of the job, as `qtui show --json` prints it."""
-        from qtui.bullmq.reads.job import WrongType, read_whole_job
-        from qtui.ui.clipboard.offer import offer
-        from qtui.views.job_json import job_text
-
-        queue, job_id = self.board.queue, self.table.cursor_id
-        if queue is None or job_id is None:
-            return
-        what = f"job {plain(job_id)} of {plain(queue.name)}"
-
-        async def copy() -> None:
-            try:
-                found = await read_whole_job(self.session.client, queue, job_id)
-            except WrongType as error:
-                self.say(plain(str(error)), "warn")
-                return
-            if found is None:
-                self.say(f"J{what[1:]} is gone.", "warn")
-                return
-            text = await asyncio.to_thread(job_text, *found)
-            shown = self.session.command("show", "--json", queue=queue, name=job_id)
-            offer(self, text, what, instead=shown)
-
-        self.in_background(copy, "copy")
+        self.copying.job_json()
 
     def action_copy_command(self) -> None:
         """Copies the command that shows the open job, the list, or the queues."""
-        from qtui.ui.clipboard.offer import offer
-
-        board, session = self.board, self.session
-        if board.queue is None or self.focused is self.queues:
-            line = session.command("queues")
-        elif self.table.cursor_id is not None and (
-            self.has_class("-opened") or self.focused is self.detail
-        ):
-            line = session.command("show", queue=board.queue, name=self.table.cursor_id)
-        else:
-            options = ["--state", board.state.value]
-            options += ["--filter", board.filter.source] if board.filter is not None else []
-            options += [] if board.newest_first else ["--oldest-first"]
-            line = session.command("jobs", *options, queue=board.queue)
-        offer(self, line, "shell command")
+        self.copying.command()
 
     # Marks and retry
 
@@ -639,9 +607,10 @@ class Inspector(LateScreen[None], LiveScreen):
 
     def action_pause(self) -> None:
         """Plans a pause of the marked queues, or the one shown; a resume where all are paused."""
-        queues = self._chosen_queues()
+        queues = self.subject.queues()
         if queues:
-            self.changing.pause(queues, paused=self.situation().paused, pausing=self.queues.unmark)
+            paused, unmark = self.subject.is_paused, self.queues.unmark
+            self.changing.pause(queues, paused=paused, pausing=unmark)
 
     def action_limits(self) -> None:
         """Shows the limits of the queue."""
@@ -720,81 +689,18 @@ class Inspector(LateScreen[None], LiveScreen):
 
     @override
     def situation(self) -> Situation:
-        """The list, the job under the cursor, the marks, and whether a retry is running."""
-        board, marks = self.board, self.board.marks
-        queues = [self.poll.statuses.get(queue) for queue in self._chosen_queues()]
-        return Situation(
-            quits=not self.has_class("-opened"),
-            enter=self._enter(),
-            frozen=board.jobs is not None and board.jobs.held and not board.verdicts,
-            in_flow=self._in_flow(),
-            queue=board.queue,
-            paused=all(status is not None and status.paused for status in queues),
-            marked_queues=len(self.queues.marks),
-            read_only=self.session.read_only,
-            running=any(self.campaigns.on(queue) for queue in self._chosen_queues()),
-            stoppable=bool(self.campaigns.under_way),
-            in_queues=self.focused is self.queues,
-            has_queues=bool(self.poll.statuses),
-            has_failures=any(status.failed for status in self.poll.statuses.values()),
-            has_list=board.jobs is not None,
-            state=board.state,
-            at_job=self.table.length > 0,
-            has_left=board.has_left(self.table.cursor_id),
-            is_gone=self.job.is_gone and self.job.id == self.table.cursor_id,
-            has_marks=marks.everything is not None or len(marks) > 0,
-            all_marked=marks.everything is not None,
-            marking=self.marking.is_busy,
-            filtered=board.filter is not None,
-            keeps_journal=self.session.journal is not None,
-            wrong=self._is_wrong(),
-        )
-
-    def _is_wrong(self) -> bool:
-        """Whether the line above the list is red."""
-        facts = self.poll.facts
-        if facts is None or facts.queue != self.board.queue:
-            return False
-        return judge_queue(facts).weight is Weight.WRONG
-
-    def _enter(self) -> str:
-        """What Enter does, in a word."""
-        if self.focused is self.queues:
-            return "jobs" if self.queues.length else ""
-        if self.focused is self.detail:
-            return "fold"
-        return "open" if self.table.length else ""
-
-    def _in_flow(self) -> bool:
-        """Whether the job under the cursor has a parent or children, as far as is known."""
-        row, job = self.table.cursor_row, self.job.job
-        if row is None or self.job.is_gone:
-            return False
-        parts = self.board.state is JobState.WAITING_CHILDREN or bool(row.parent_key)
-        return parts or (job is not None and job.id == row.id and job.children.total > 0)
-
-    def _chosen_queues(self) -> list[QueueKey]:
-        """The queues that a key acts on: the marked ones, or the one that is shown."""
-        shown = [self.board.queue] if self.board.queue is not None else []
-        return sorted(self.queues.marks) or shown
+        """What decides which keys can act."""
+        return self.subject.situation()
 
     @override
     def key_parts(self) -> Sequence[Where]:
         """Those of the pane that has the focus come first."""
-        if self.has_class("-opened") or self.focused is self.detail:
-            return (Where.MOVE, Where.JOBS, Where.QUEUE)
-        if self.focused is self.queues:
-            return (Where.MOVE, Where.QUEUE, Where.INSPECTOR, Where.JOBS)
-        if self.focused is self.timeline:
-            return (Where.TIMELINE, Where.INSPECTOR)
-        return (Where.JOBS, Where.INSPECTOR, Where.QUEUE, Where.MOVE)
+        return self.subject.key_parts()
 
     @override
     def key_lead(self) -> str:
         """How many jobs, or queues, are marked."""
-        if self.queues.marks:
-            return f"{plural(len(self.queues.marks), 'queue')} marked"
-        return self._around.marked()
+        return self.subject.key_lead()
 
     def _draw_around(self) -> None:
         self._draw_title()
@@ -804,25 +710,7 @@ class Inspector(LateScreen[None], LiveScreen):
 
     def action_back(self) -> None:
         """One step back: out of the open job, a range, a pane, a search, results, a filter."""
-        if self.has_class("-opened"):
-            self._open(False)
-        elif self.board.marks.anchor is not None:
-            self.board.marks.anchor = None
-            self.say("")
-        elif self.focused in (self.detail, self.timeline):
-            self.table.focus()
-        elif self.list.stop_hunt():
-            self.say("Search stopped: esc again clears the filter, ctrl+r searches again.")
-        elif self.campaigns.let_go() or self.board.verdicts:
-            if self.board.verdicts:
-                self.list.thaw()
-        elif self.queues.marks and self.focused is self.queues:
-            self.queues.unmark()
-            self.draw_keys()
-        elif self.board.filter is not None and self.focused is self.table:
-            self.lists.filter(None)
-        else:
-            self.queues.focus()
+        self.leaving.back()
 
     def action_next_pane(self) -> None:
         """Goes on to the next part of the screen."""
@@ -834,23 +722,4 @@ class Inspector(LateScreen[None], LiveScreen):
 
     def action_back_or_quit(self) -> None:
         """Goes back from an open job; from the list it quits."""
-        if self.has_class("-opened"):
-            self.action_back()
-        elif not self.campaigns.under_way:
-            self.app.exit()
-        else:
-            from qtui.ui.dialogs.ask import AskDialog
-
-            question = f"{_still(self.campaigns.under_way)} Stop after the batches in flight?"
-            self.app.push_screen(AskDialog(question, "stop and quit", "keep running"), self._leave)
-
-    def _leave(self, stop: bool | None) -> None:
-        if stop:
-            self.campaigns.quit_after()
-
-
-def _still(runs: Sequence[Run]) -> str:
-    """What is under way, in a sentence."""
-    if len(runs) == 1:
-        return f"Still {runs[0].doing} in {runs[0].where}."
-    return f"Still running: {', '.join(f'{run.doing} in {run.where}' for run in runs)}."
+        self.leaving.quit()
