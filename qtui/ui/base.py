@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 from textual import events
+from textual.await_complete import AwaitComplete
 from textual.screen import Screen
 from textual.worker import Worker, WorkerError, WorkerState
 from typing_extensions import override
@@ -60,6 +61,15 @@ class QtuiScreen(Acting, Screen[T]):
         self.session = session
         self._says_why_not = False
         """Whether the status line says why a key does nothing."""
+        self._closes = False
+
+    @override
+    def dismiss(self, result: T | None = None) -> AwaitComplete:
+        """Closes the screen, once: another key that asks for it meanwhile closes nothing below."""
+        if self._closes:
+            return AwaitComplete()
+        self._closes = True
+        return super().dismiss(result)
 
     # The status line
 
