@@ -375,7 +375,6 @@ def test_a_repeatable_job_that_lost_its_place_continues(stage: Stage) -> None:
         side.await_idle()
         _, result = revive(side, one.id)
         assert result.code is Code.DONE
-        # Workers of 1.x see each only after they have slept for 5 s.
         wait_for(lambda: len(worker.timed()) >= 2, "two iterations")
         assert len(set(worker.until())) == len(worker.until())
 
