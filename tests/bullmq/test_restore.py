@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from itertools import permutations
 
 import pytest
 import redis
@@ -109,6 +110,22 @@ def test_remove_and_restore_leave_every_key_as_it_was(
     assert [int(one.code) for one in results] == [1] * len(ids), results
     assert seen(client) == before
     client.close()
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+async def test_jobs_of_a_list_come_back_to_their_places_in_whatever_order_they_went(
+    client: redis.asyncio.Redis, plain: redis.Redis, size: int
+) -> None:
+    """All were added in the same moment, so that only what was beside them shows where they go."""
+    jobs = Keyspace(tuple(Job(one, JobState.WAITING) for one in "abcde"))
+    for order in permutations("abcde", 4):
+        plain.flushall()
+        jobs.write(plain)
+        waiting = plain.lrange(QUEUE.key("wait"), 0, -1)
+        gone = await remove(client, JobState.WAITING, order, size)
+        assert plain.llen(QUEUE.key("wait")) == 1
+        assert [int(one.code) for one in await restore(client, gone, size)] == [1] * 4
+        assert plain.lrange(QUEUE.key("wait"), 0, -1) == waiting, order
 
 
 # Left alone ---------------------------------------------------------------------------------------

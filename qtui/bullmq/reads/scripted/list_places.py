@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Final, NamedTuple, cast
 
 from qtui.bullmq.ask import Command, Reply, ask_all, items, number
@@ -100,4 +101,32 @@ def _places(members: Sequence[str], first: int, wanted: set[str]) -> dict[str, L
             ahead = members[at - 1] if at else None
             behind = members[at + 1] if at + 1 < len(members) else None
             found[job_id] = ListPlace(from_tail, ahead, behind)
+    return found
+
+
+def as_they_leave(
+    ids: Sequence[str], places: Mapping[str, ListPlace], gone: Mapping[str, ListPlace]
+) -> dict[str, ListPlace]:
+    """Returns the places as they are when the jobs leave the list one after the other.
+
+    What is beside a job then is what will be beside it when they return in the reverse order. So
+    the ids next to it are those beyond the jobs that leave before it, and beyond those that have
+    ``gone`` or are about to; ``from_tail`` stays as it was read.
+    """
+    left, found = dict(gone), dict[str, ListPlace]()
+
+    def beyond(beside: str | None, towards: Callable[[ListPlace], str | None]) -> str | None:
+        for _ in range(len(left)):  # a damaged list may hold an id twice, and lead in a circle
+            if beside not in left:
+                break
+            beside = towards(left[beside])
+        return beside
+
+    for job_id in ids:
+        place = places.get(job_id)
+        if place is not None:
+            left[job_id] = found[job_id] = place._replace(
+                ahead=beyond(place.ahead, attrgetter("ahead")),
+                behind=beyond(place.behind, attrgetter("behind")),
+            )
     return found

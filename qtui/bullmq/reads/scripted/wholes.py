@@ -16,7 +16,7 @@ from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.hashes import by_weight
-from qtui.bullmq.reads.scripted.list_places import ListPlace, ListPlaces
+from qtui.bullmq.reads.scripted.list_places import ListPlace, ListPlaces, as_they_leave
 from qtui.bullmq.reads.scripted.whole import (
     BESIDE,
     HASHES,
@@ -96,6 +96,8 @@ class Wholes:
         self._state = state
         is_list = state is not None and state.is_list
         self._places = ListPlaces(client, queue.key(state.key)) if state and is_list else None
+        self._leaving: dict[str, ListPlace] = {}
+        """The places of the jobs that were read last, which may not have left their list yet."""
         self._step = _FIRST_STEP
 
     async def first_of(self, ids: Sequence[str]) -> list[Whole | Unread]:
@@ -107,7 +109,8 @@ class Wholes:
         """Returns the first given jobs, in order: at least 1, at most `STEP`.
 
         Fewer if they are large, to bound memory: it begins with few, and adapts to the size of the
-        last ones. A job without a hash has no fields.
+        last ones. A job without a hash has no fields. Places in a list are those that the jobs have
+        when they leave in this order (`as_they_leave`).
 
         Costs one round trip of two commands a job, some 5 µs for one of 1 kB. For jobs with more
         than a hash, all if their states are to be looked for, the script's calls, some 20 µs a job.
@@ -117,7 +120,7 @@ class Wholes:
             redis.exceptions.RedisError: the server did not answer, or refused.
         """
         ids = next(by_weight(ids[: self._step]), ())
-        places = {} if self._places is None else await self._places.of(ids)
+        places = await self._places_of(ids)
         hashes = await self._hashes(ids, places)
         others = [job_id for job_id, job in zip(ids, hashes, strict=True) if job is None]
         scripted = iter(await self._scripted(others, places))
@@ -127,8 +130,14 @@ class Wholes:
             if one is None:
                 break  # the jobs after large ones are read again by the next call
             found.append(one)
+        self._leaving = {job_id: places[job_id] for job_id in ids[: len(found)] if job_id in places}
         self._adapt(found)
         return found
+
+    async def _places_of(self, ids: Sequence[str]) -> dict[str, ListPlace]:
+        if self._places is None:
+            return {}
+        return as_they_leave(ids, await self._places.of(ids), self._leaving)
 
     async def _hashes(
         self, ids: Sequence[str], places: Mapping[str, ListPlace]
