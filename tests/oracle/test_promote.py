@@ -291,7 +291,7 @@ def test_a_promotion_is_taken_back_key_by_key(stage: Stage, pauses: bool) -> Non
         stage.ours.run("resume")
     results = take_back(stage.ours, was[::-1])
     assert [(int(one.code), one.target) for one in results] == [(1, "delayed")] * len(ids)
-    left_behind = {f"bull:q:{suffix}" for suffix in ("events", "marker", "pc", "meta")}
+    left_behind = {f"bull:q:{suffix}" for suffix in ("events", "marker", "delay", "pc", "meta")}
     before, after = stage.official.snapshot(), stage.ours.snapshot()
     assert {name: value for name, value in after.items() if name not in left_behind} == {
         name: value for name, value in before.items() if name not in left_behind

@@ -30,7 +30,12 @@ local function wakeForDelayed(key, queue, modern)
     -- Member 1 since 5.1.9; workers of 5.0.0 and later read the score of whichever member they pop.
     attempt("ZADD", key.marker, due, "1")
   end
-  if modern or queue.paused then return true end
+  if modern then return true end
+  if typeOf(key.delay) == "stream" then
+    -- The QueueScheduler of 1.x reads here when it has to look; later releases read it nowhere.
+    attempt("XADD", key.delay, "*", "nextTimestamp", string.format("%.0f", due))
+  end
+  if queue.paused then return true end
   if not wakesByList(key, queue, modern) then return false end
   local wakeUp = string.format("0:%.0f", due)
   local waiting = attempt("LLEN", key.wait) or 0
