@@ -152,7 +152,7 @@ async def test_a_key_pressed_twice_answers_a_dialog_once(
         await driver.press("y", "y")
         await driver.sees("1 of 1 job retried")
         assert "copied" not in driver.text()
-        await driver.press("space", "r")
+        await driver.press("j", "r")
         await driver.sees("esc cancel")
         await driver.press("escape", "escape")
         await driver.press("r")

@@ -113,7 +113,8 @@ async def test_a_removed_queue_leads_to_the_operation_before_it_or_to_the_journa
 
 
 async def remove_queue(driver: Driver, name: str) -> None:
-    driver.inspector.lists.go_to_queue(QueueKey.of("bull", name))
+    queue = QueueKey.of("bull", name)
+    driver.inspector.lists.go_to_queue(queue)
     await driver.press("X")
     await driver.sees(f"Remove the queue {name}")
     await driver.sees("y remove")
@@ -122,6 +123,8 @@ async def remove_queue(driver: Driver, name: str) -> None:
     await driver.type(name)
     await driver.press("enter")
     await driver.sees("1 of 1 queue removed")
+    # Another queue is shown then, and with it goes what was said about this one.
+    await driver.until(lambda: driver.inspector.board.queue != queue, "another queue")
 
 
 async def test_in_read_only_mode_an_undo_is_a_dry_run(

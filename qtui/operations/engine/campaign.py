@@ -231,7 +231,8 @@ class Campaign(Generic[A_co]):
             JournalError: the journal could not be begun; nothing was sent.
             ForeignQueue: the queue is not BullMQ's own, or gone; nothing was written at all.
             REFUSED: Redis refused a call; its jobs are where they were.
-            LOST: the server did not answer before the first call.
+            LOST: the server did not answer before the first call; one that is taken over waits for
+                it, as between two calls.
         """
         self._phase = Phase.RUNNING
         finished = False
