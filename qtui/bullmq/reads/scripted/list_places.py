@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from operator import attrgetter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, cast
 
 from qtui.bullmq.ask import Command, Reply, ask_all, items, number
@@ -114,19 +113,15 @@ def as_they_leave(
     ``gone`` or are about to; ``from_tail`` stays as it was read.
     """
     left, found = dict(gone), dict[str, ListPlace]()
-
-    def beyond(beside: str | None, towards: Callable[[ListPlace], str | None]) -> str | None:
-        for _ in range(len(left)):  # a damaged list may hold an id twice, and lead in a circle
-            if beside not in left:
-                break
-            beside = towards(left[beside])
-        return beside
-
     for job_id in ids:
         place = places.get(job_id)
-        if place is not None:
-            left[job_id] = found[job_id] = place._replace(
-                ahead=beyond(place.ahead, attrgetter("ahead")),
-                behind=beyond(place.behind, attrgetter("behind")),
-            )
+        if place is None:
+            continue
+        from_tail, ahead, behind = place
+        for _ in range(len(left)):  # a damaged list may hold an id twice, and lead in a circle
+            if ahead not in left and behind not in left:
+                break
+            ahead = left[ahead].ahead if ahead in left else ahead
+            behind = left[behind].behind if behind in left else behind
+        left[job_id] = found[job_id] = ListPlace(from_tail, ahead, behind)
     return found
