@@ -435,7 +435,10 @@ class Inspector(LateScreen[None], LiveScreen):
         self.list.show(jobs)
 
     def _turned(self) -> None:
-        if self._said_about not in (None, self.board.jobs) and not self.lost:
+        about = self._said_about
+        # Where the queue went, nobody has turned to another one: what was said is read still.
+        stays = about is None or about is self.board.jobs or about.queue not in self.poll.statuses
+        if not stays and not self.lost:
             self.say("")
         self._load_detail()
         self.bars.turned()
