@@ -12,10 +12,11 @@ from qtui.bullmq.ask import ask_one
 from qtui.bullmq.connection.again import Single
 from qtui.bullmq.connection.client import Client
 
-BUSY: Final = 7.0
+BUSY: Final = 5.0
 """Pause on a busy server, as a multiple of the step's duration: other clients keep 3/4 of it.
 
-That is more than an eighth that they lose, since whoever waits for a step also loses its turn.
+The sixth of the time that it takes is not all that they lose, since whoever waits for a step also
+loses its turn.
 """
 
 IDLE: Final = 2.0
