@@ -244,7 +244,7 @@ class Terminal(LinuxDriver):
         self._ending = True
 
         def end() -> None:
-            time.sleep(END_WITHIN)
+            time.sleep(END_WITHIN)  # in a thread of its own: the loop may hang
             self._give_back()
             returned = self._app.return_code
             os._exit(code if returned is None else returned)

@@ -1,4 +1,4 @@
-"""A throttled walk leaves a busy server alone, and waits for nobody on an idle one."""
+"""A throttled walk pauses long on a busy server and briefly on an idle one."""
 
 from __future__ import annotations
 

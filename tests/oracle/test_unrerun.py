@@ -105,7 +105,7 @@ def test_a_flow_is_as_it_was_before_its_rerun(
 def test_a_parent_that_waited_for_children_waits_since_the_same_moment(
     stage: Stage, tmp_path: Path, start: Start
 ) -> None:
-    """By that moment qtui tells what has run in a rerun from the start that was cut off."""
+    """That score shows which jobs have run when a rerun from the start was cut off."""
     children = tree("one"), tree("two", fails=True)
     flows = FlowStage(stage, tree("root", *children, attempts=3))
     flows.seed()

@@ -1,4 +1,4 @@
-"""Jobs as JSON: a line each, in ASCII, also side by side, whatever their fields hold."""
+"""Jobs as JSON: one line each, in ASCII, whatever their fields hold; singly or many at a time."""
 
 from __future__ import annotations
 

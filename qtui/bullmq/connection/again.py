@@ -64,7 +64,7 @@ class Single(Redis):
         return await self._execute_once(*args, **options)
 
     async def _execute_once(self, *args: EncodableT, **options: Any) -> Any:
-        return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]  # has none
 
     async def exchange(self, commands: Sequence[Arguments]) -> list[Any]:
         """Several commands in one round trip; a refusal is an error in its place.

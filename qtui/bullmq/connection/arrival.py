@@ -141,7 +141,7 @@ class Replies:
                 if isinstance(reply, ConnectionError):
                     raise reply
                 self._replies.append(reply)
-        except Exception as error:
+        except Exception as error:  # the transport calls this: whoever waits must learn of it
             self.fail(error)
         else:
             if not self._done.done():

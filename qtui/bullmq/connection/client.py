@@ -115,7 +115,7 @@ async def open_client(target: Target, *, read_only: bool) -> Client:
     client = connect(target, read_only=read_only)
     try:
         recognised = await recognise(client, target)
-    except BaseException:
+    except BaseException:  # cancelled too: no other code could close it
         await client.aclose()
         raise
     if recognised is target:

@@ -436,7 +436,7 @@ class Inspector(LateScreen[None], LiveScreen):
 
     def _turned(self) -> None:
         about = self._said_about
-        # Where the queue went, nobody has turned to another one: what was said is read still.
+        # If its queue is gone, the user did not turn to another, and may still be reading.
         stays = about is None or about is self.board.jobs or about.queue not in self.poll.statuses
         if not stays and not self.lost:
             self.say("")

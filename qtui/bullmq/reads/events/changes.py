@@ -58,7 +58,7 @@ class Changes:
             since[queue] = min(since[queue], (read_to or {})[queue], key=_moment)
         try:
             found = await wait_for_events(self._client, queues, milliseconds, since)
-        except BaseException:
+        except BaseException:  # cancelled too: what came in between is not known
             self._forget()
             raise
         await self._follow(sorted(found))
