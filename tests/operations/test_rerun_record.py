@@ -11,13 +11,14 @@ from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code
 from qtui.bullmq.connection.client import Client
+from qtui.bullmq.flow.lineage import NODES_AT_ONCE
 from qtui.bullmq.writers.batch import Batch
 from qtui.bullmq.writers.rerun import Parked, Released, RerunWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.flow_rerun.plan import RerunPlan
-from qtui.operations.flow_rerun.progress import LEFT_AT_ONCE, read_progress
+from qtui.operations.flow_rerun.progress import read_progress
 from qtui.operations.flow_rerun.rerun import Rerun
 from qtui.operations.following.outcome import Fate, Outcome
 from qtui.operations.journal.lines import Header, WrittenSelection, outcome_of
@@ -176,7 +177,7 @@ async def test_outcomes_are_written_when_they_are_final(client: Redis, tmp_path:
 async def test_of_many_jobs_only_those_that_ended_are_read(
     server: EmbeddedServer, client: Redis
 ) -> None:
-    many = LEFT_AT_ONCE + 50
+    many = NODES_AT_ONCE + 50
     await raw_flow(client, many)
     plan = await plan_of(client)
     await carry_out(rerun_of(client, plan))

@@ -25,6 +25,9 @@ from qtui.bullmq.reads.page import marked, short_row
 from qtui.bullmq.reads.reader import Reader, Whereabouts
 from qtui.bullmq.reads.reasons import fill_reasons
 
+NODES_AT_ONCE: Final = 250
+"""Jobs that one call of `read_nodes` is given, where there are many."""
+
 DEEPEST: Final = 100
 """Ancestors that are followed upward; a flow of real life has three."""
 

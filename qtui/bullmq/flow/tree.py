@@ -11,11 +11,8 @@ from typing import Final
 
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.flow.family import Queues, read_families
-from qtui.bullmq.flow.lineage import Name, Node, Record, read_nodes
+from qtui.bullmq.flow.lineage import NODES_AT_ONCE, Name, Node, Record, read_nodes
 from qtui.text import count
-
-NODES_AT_ONCE: Final = 250
-"""Jobs that are read in one round trip."""
 
 MOST_NODES: Final = 50_000
 """Jobs of one flow that are read at most."""
@@ -61,7 +58,7 @@ async def read_tree(
     `NODES_AT_ONCE` jobs.
 
     Raises:
-        TooLarge: there are more than `MOST_NODES`.
+        FlowTooLarge: there are more than `MOST_NODES`.
         redis.exceptions.NoPermissionError: we may not look at one of the queues.
     """
     queues = queues or Queues(client, [root.queue])

@@ -4,8 +4,8 @@
   Does what BullMQ's Job.updateData, changePriority and changeDelay do (scripts updateData ≥1.68.1,
   changePriority ≥3.15.0, changeDelay ≥1.37.0), in any state, without the faults of single releases:
   a job whose priority becomes 0 leaves `prioritized` (4.0.0 to 5.8.2 left it there), a new delay
-  wakes workers that sleep too long for it (3.1.1 to 5.1.8 did not), nothing is pushed to a list that
-  a resume would lose. Like BullMQ it adds an event for a new delay only.
+  wakes workers that sleep too long for it (3.1.1 to 5.1.8 did not), nothing is pushed to a list
+  that a resume would lose. Like BullMQ it adds an event for a new delay only.
 
   Nothing is done by halves. All is read before anything is written; the fields are written first,
   then the job is moved or retried, and if that is refused the fields become what they were.
@@ -111,7 +111,7 @@ local modern = ranModern(fields[5], fields[6], fields[7])
 if modern == nil then modern = speaksModern(queue) end
 local priority = newPriority and priorityOf(newPriority)
 
--- Writing ------------------------------------------------------------------------------------------
+-- Writing -----------------------------------------------------------------------------------------
 
 -- Writes the fields, and deletes those that are to be empty: an error, or what undoes it.
 local function write()
@@ -247,7 +247,7 @@ local function restorePlace()
   return stopped, target
 end
 
--- The call -----------------------------------------------------------------------------------------
+-- The call ----------------------------------------------------------------------------------------
 
 local stopped, writeBack = write()
 if stopped then return replied(0, stopped) end

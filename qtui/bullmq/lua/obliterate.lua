@@ -3,9 +3,9 @@
 
   Does what BullMQ's Queue.obliterate does (script obliterate, 1.15.0 to 6.7.0), and leaves none of
   what that leaves: parents in `waiting-children` with all that is theirs, jobs in no state,
-  deduplication keys without owner, `limiter`, `priority`, and in a queue of both kinds of release the
-  list that its own kind does not use. A parent in another queue that waits for no other child runs,
-  and is announced; parents in this queue go too.
+  deduplication keys without owner, `limiter`, `priority`, and in a queue of both kinds of release
+  the list that its own kind does not use. A parent in another queue that waits for no other child
+  runs, and is announced; parents in this queue go too.
 
   Each call is safe to be the last: the queue is paused by the first one, no id is left without its
   job, and the queue's own keys, by which it is known, go last.

@@ -1,9 +1,9 @@
 --[[
   Pauses a queue, in the way of the release that runs it.
 
-  Does what BullMQ's Queue.pause does (script pause), without its faults. 1.x to 5.x rename `wait` to
-  `paused`, over what is there: jobs in `paused` are lost, also when a queue is paused that
-  is paused already. Here nothing is renamed over anything, and a paused queue is left alone.
+  Does what BullMQ's Queue.pause does (script pause), without its faults. 1.x to 5.x rename `wait`
+  to `paused`, over what is there: jobs in `paused` are lost, also when a queue is paused that is
+  paused already. Here nothing is renamed over anything, and a paused queue is left alone.
 
   Where waiting jobs are kept while the queue is paused: see qtui.bullmq.dialect.kept_while_paused,
   which decides the same; a test holds the two equal.

@@ -1,15 +1,15 @@
 --[[
-  Promotes delayed jobs: they go to the waiting side at once, in the dialect of the release that runs
-  the queue.
+  Promotes delayed jobs: they go to the waiting side at once, in the dialect of the release that
+  runs the queue.
 
   Does for each job what BullMQ's Job.promote does (script promote, 1.0.0 to 6.7.0), without the
   faults of single releases and of the bulk promotion (promoteJobs, 4.6.0 to 6.7.0): priority and
-  lifo are honoured, `delay` becomes 0, workers are woken, and in a paused queue the job goes where no
-  release's resume loses it. The iteration that a scheduler waits for stays: promoted, it would use up
-  its slot, and the next one would come a whole period after that.
+  lifo are honoured, `delay` becomes 0, workers are woken, and in a paused queue the job goes where
+  no release's resume loses it. The iteration that a scheduler waits for stays: promoted, it would
+  use up its slot, and the next one would come a whole period after that.
 
-  Nothing can be lost half-way: a job is pushed first, and removed from `delayed` after that, both in
-  one script, so that no other client sees the state in between (parts/moves).
+  Nothing can be lost half-way: a job is pushed first, and removed from `delayed` after that, both
+  in one script, so that no other client sees the state in between (parts/moves).
 
   KEYS   the queue's keys, in the order of SUFFIXES (qtui.bullmq.keys.SCRIPT_KEYS)
   ARGV   1 base key and a colon

@@ -18,8 +18,8 @@
   ARGV   1 "failure", "start", or "resume" for a start that was interrupted
          2 "1" to delete the counter of attempts made   3 "1" for attempts started
          4 the number of parents, ancestors first, and for each of them
-           base key and colon, id, where it was seen (failed, completed, waiting-children, doomed: in
-           wait, paused or prioritized, with a deferred failure), its score, "1" if more of its
+           base key and colon, id, where it was seen (failed, completed, waiting-children, doomed:
+           in wait, paused or prioritized, with a deferred failure), its score, "1" if more of its
            children come in a later call, the number of children, and for each of these
            full key, base key and colon, id, and the score at which it was seen finished, or "", or
            "gone" for one whose hash is gone and for which the parent is to wait no more

@@ -7,8 +7,8 @@
   without its scheduler runs once more.
 
   BullMQ's own scripts: removeRepeatable (1.0.0 to 5.81.5) and removeJobScheduler (≥5.16.0) remove
-  the iteration from `delayed` only, so that one that waits runs once more; addJobScheduler (≥5.16.0)
-  leaves the hash of an iteration that is in no state.
+  the iteration from `delayed` only, so that one that waits runs once more; addJobScheduler
+  (≥5.16.0) leaves the hash of an iteration that is in no state.
 
   KEYS   the queue's keys, in the order of SUFFIXES (qtui.bullmq.keys.SCRIPT_KEYS)
   ARGV   1 base key and a colon   2 the scheduler's id
@@ -18,12 +18,12 @@
            "pending" from where it waits; one that runs or has finished stays
            "unbegun" only if it waits and no worker has ever had it, else -3
            "lost" only if it is in no state, else -3: its hash is deleted
-         then of the iteration that comes: its id ("": none comes), the suffix of the key to which it
-           goes (delayed, prioritized, wait, paused; "": its hash alone comes), its time in ms, its
-           score ("": behind others), in a list the id of the job that was to run before it or "",
-           "1" if the queue was paused, the number of its log lines, those lines, the number of pairs,
-           and those pairs. If it is the one that goes, it keeps its hash, and there are no lines and
-           no pairs.
+         then of the iteration that comes: its id ("": none comes), the suffix of the key to which
+           it goes (delayed, prioritized, wait, paused; "": its hash alone comes), its time in ms,
+           its score ("": behind others), in a list the id of the job that was to run before it or
+           "", "1" if the queue was paused, the number of its log lines, those lines, the number of
+           pairs, and those pairs. If it is the one that goes, it keeps its hash, and there are no
+           lines and no pairs.
          last "1" to count it as a new job
   Reply  first a note: empty, or the first error of an effect; then a code and a detail:
            1 and where the iteration went (the key's suffix), or where the one that left was

@@ -9,13 +9,14 @@
   KEYS   the queue's keys, in the order of SUFFIXES; then, for a cluster, keys of other queues
   ARGV   1 microseconds after which no more jobs are begun; one that goes with the one after it is
          no end
-         then for each job: "1" if it goes with the one after it, base key and colon, id, suffix of its state's key ("" for one that was in no
-         state, and is in none again), score there or "",
-         ids ahead of it and behind it in a list, or "", and how many were ahead, or "",
-         "1" if the queue was paused, its score in `priority` or "",
-         "1" if its parent waited for it, the parent's score in `waiting-children` or "",
-         the parent's full key, base key and colon, and id, or "",
-         its deduplication if it held it, the time in ms at which that ends, or "",
+         then for each job: "1" if it goes with the one after it, base key and colon, id,
+         suffix of its state's key ("" for one that was in no state, and is in none again),
+         score there or "", ids ahead of it and behind it in a list, or "",
+         and how many were ahead, or "", "1" if the queue was paused,
+         its score in `priority` or "", "1" if its parent waited for it,
+         the parent's score in `waiting-children` or "", the parent's full key,
+         base key and colon, and id, or "", its deduplication if it held it,
+         the time in ms at which that ends, or "",
          then each after its number of elements: fields and values, logs, dependencies, `processed`
          and `failed` as keys and values, `unsuccessful` as scores and keys, and fields and values
          of the job that waits for the deduplication (as in lua/whole.lua)
@@ -58,7 +59,8 @@ local function nextList()
 end
 
 local function readJob()
-  local job = { together = nextArgument() == "1", base = nextArgument(), id = nextArgument(), state = nextArgument() }
+  local job = { together = nextArgument() == "1", base = nextArgument(), id = nextArgument() }
+  job.state = nextArgument()
   job.score, job.ahead, job.behind, job.index =
     nextArgument(), nextArgument(), nextArgument(), nextArgument()
   job.paused, job.turn = nextArgument() == "1", nextArgument()

@@ -1,11 +1,11 @@
 --[[
   Resumes a queue, and brings back every job that any release left in `paused`.
 
-  Does what BullMQ's Queue.resume does (script pause), without its faults. 1.x to 5.x rename `paused`
-  over `wait`: jobs that 6.x, or a retry before 3.13.1, put into `wait` meanwhile are lost. 6.x moves
-  7,000 ids a call out of `paused`, and clients other than Node's strand the rest. Here nothing is
-  renamed over anything, and nothing stays in `paused`. The list runs first whose next job was added
-  earlier, in doubt `paused`, as in 6.x.
+  Does what BullMQ's Queue.resume does (script pause), without its faults. 1.x to 5.x rename
+  `paused` over `wait`: jobs that 6.x, or a retry before 3.13.1, put into `wait` meanwhile are lost.
+  6.x moves 7,000 ids a call out of `paused`, and clients other than Node's strand the rest. Here
+  nothing is renamed over anything, and nothing stays in `paused`. The list runs first whose next
+  job was added earlier, in doubt `paused`, as in 6.x.
 
   While both lists are long, calls gather their ids in `paused`, with the queue still paused: no
   worker takes one out of turn, and if the calls end half-way, fewer ids than before are where a
@@ -15,8 +15,8 @@
 
   KEYS   the queue's keys, in the order of SUFFIXES (qtui.bullmq.keys.SCRIPT_KEYS)
   ARGV   1 base key and a colon   2 the most ids that one call may move
-  Reply  a note: empty, or the first error of an effect after the resume (marker, event); then a code
-         and a detail, the number of ids that later calls have to move, and the microseconds:
+  Reply  a note: empty, or the first error of an effect after the resume (marker, event); then a
+         code and a detail, the number of ids that later calls have to move, and the microseconds:
            1 and "wait"     0 and the error: nothing was changed
           -3 and "": it is not paused, and nothing is stranded
          An error reply that starts with QTUIREFUSED: see retry.lua.

@@ -13,8 +13,8 @@
   KEYS   the queue's keys, in the order of SUFFIXES (qtui.bullmq.keys.SCRIPT_KEYS)
   ARGV   1 base key and a colon   2 state: failed or completed
          3 "1" to delete the counter of attempts made   4 "1" for attempts started
-         5 "1" for jobs whose children are retried too: a job with unfinished children waits for them
-           in `waiting-children`, as it did when it was added
+         5 "1" for jobs whose children are retried too: a job with unfinished children waits for
+           them in `waiting-children`, as it did when it was added
          then for each job: its id, and the score it had in the state when read ("" for any). If its
          score is another one, it has run and finished again since: code -3.
   Reply  first a note: empty, or the first error of an effect after the move (event, marker, cleared

@@ -1,20 +1,21 @@
 --[[
-  Takes promotions back: jobs that still wait where a promotion put them return to `delayed`, due when
-  they were, with the delay that they had.
+  Takes promotions back: jobs that still wait where a promotion put them return to `delayed`, due
+  when they were, with the delay that they had.
 
-  No release of BullMQ can do this. A job is left alone once it has started, or was changed or moved by
-  anybody. `wait` and `paused` count as one place, since a pause or a resume of 1.x to 5.x renames one
-  to the other. A job whose time has come meanwhile is promoted again by the next worker that looks.
+  No release of BullMQ can do this. A job is left alone once it has started, or was changed or moved
+  by anybody. `wait` and `paused` count as one place, since a pause or a resume of 1.x to 5.x
+  renames one to the other. A job whose time has come meanwhile is promoted again by the next worker
+  that looks.
 
-  Nothing can be lost half-way: a job is added to `delayed` first, and leaves the place where it waits
-  after that; if it was not there, or Redis refuses that, it leaves `delayed` again.
+  Nothing can be lost half-way: a job is added to `delayed` first, and leaves the place where it
+  waits after that; if it was not there, or Redis refuses that, it leaves `delayed` again.
 
   KEYS   the queue's keys, in the order of SUFFIXES (qtui.bullmq.keys.SCRIPT_KEYS)
   ARGV   1 base key and a colon
          then for each job: its id, its score in `delayed` before, the suffix of the key it went to,
          its stamp (parts/pins) after the promotion, and `=` and its field `delay` before, or ""
-  Reply  first a note: empty, or the first error of an effect after the move; then for each job a code
-         and a detail:
+  Reply  first a note: empty, or the first error of an effect after the move; then for each job a
+         code and a detail:
            1 and "delayed"              0 and the error: refused, the job is where it was
           -1 and "": no such job       -3 and why: started, changed or moved
          last the microseconds that all of it took, 0 if the server can't measure them

@@ -3,10 +3,10 @@
   they were retried, with all that the retry cleared. And takes reruns back: parents that waited
   before, for children or only to be failed, return to where they waited.
 
-  No release of BullMQ can do this. A job is left alone once it has started, was changed or was moved
-  by anybody: what the retry cleared must still be absent, what it kept must still be the same, and
-  the job must still wait in the place it was put (`wait` and `paused` count as one, since a pause or
-  a resume of 1.x to 5.x renames one to the other).
+  No release of BullMQ can do this. A job is left alone once it has started, was changed or was
+  moved by anybody: what the retry cleared must still be absent, what it kept must still be the
+  same, and the job must still wait in the place it was put (`wait` and `paused` count as one, since
+  a pause or a resume of 1.x to 5.x renames one to the other).
 
   Nothing can be lost half-way. The cleared fields are written first, then the job is added to its
   state, then it is removed from where it waits; if one is refused, the steps before it are undone,
@@ -16,7 +16,8 @@
   ARGV   1 base key and a colon   2 the state's key to which the jobs return: failed or completed;
          for parents that a rerun found waiting also waiting-children, wait, paused or prioritized
          3 number of fields that the retry cleared, then their names
-         then the number of fields that it kept, and their names; `#name` compares the length in bytes
+         then the number of fields that it kept, and their names; `#name` compares the length in
+         bytes
          then for each job:
            id, score in the state (in a list the id of the job that was to run before it, or ""),
            the key where the retry put it (wait, paused, prioritized, waiting-children; "": not

@@ -44,7 +44,7 @@ class NewJob:
     data: str = "{}"
     """JSON, packed."""
     opts: str = '{"attempts":0}'
-    """What the hash holds as ``opts``: JSON with BullMQ's short names; see `options_of`."""
+    """What the hash holds as ``opts``: JSON with BullMQ's short names; see `new_job`."""
     job_id: str = ""
     """The custom id; empty for the queue's next number."""
     timestamp: int | None = None

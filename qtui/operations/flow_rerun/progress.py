@@ -8,16 +8,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from qtui.bullmq.connection.client import Client
-from qtui.bullmq.flow.lineage import Node, read_nodes
+from qtui.bullmq.flow.lineage import NODES_AT_ONCE, Node, read_nodes
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.scores import read_finishes
 from qtui.bullmq.signature.headline import spoken
 from qtui.operations.flow_rerun.plan import Part, RerunPlan
 from qtui.operations.following.outcome import Fate, Outcome
 from qtui.text import count
-
-LEFT_AT_ONCE: Final = 250
-"""Jobs that are read in one round trip."""
 
 _LIGHT: Final = 1000
 """Jobs of which only their end is looked for in one round trip."""
@@ -75,7 +72,7 @@ async def read_progress(
         plan: what was carried out.
         before: an earlier look: jobs that had finished then are not looked at again.
 
-    Costs what `read_nodes` costs for up to `LEFT_AT_ONCE` of them. Where more are left it costs
+    Costs what `read_nodes` costs for up to `NODES_AT_ONCE` of them. Where more are left it costs
     three commands of O(1) a job, and `read_nodes` for those that have finished or are gone.
 
     Raises:
@@ -89,11 +86,12 @@ async def read_progress(
     }
     left = [node for key, node in seen.items() if key not in nodes]
     names = [
-        node.name for node in (left if len(left) <= LEFT_AT_ONCE else await _ended(client, left))
+        node.name for node in (left if len(left) <= NODES_AT_ONCE else await _ended(client, left))
     ]
-    for start in range(0, len(names), LEFT_AT_ONCE):
+    for start in range(0, len(names), NODES_AT_ONCE):
         nodes |= {
-            node.key: node for node in await read_nodes(client, names[start : start + LEFT_AT_ONCE])
+            node.key: node
+            for node in await read_nodes(client, names[start : start + NODES_AT_ONCE])
         }
     fates = {key: fate_of(node, seen[key]) for key, node in nodes.items()}
     counted = Counter(fates.values())

@@ -21,7 +21,7 @@ from typing import Final
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.trouble import general_refusal
-from qtui.bullmq.flow.lineage import Name, read_nodes
+from qtui.bullmq.flow.lineage import NODES_AT_ONCE, Name, read_nodes
 from qtui.bullmq.model import JobState
 from qtui.bullmq.writers.batch import Batch, Picked
 from qtui.bullmq.writers.rerun import Parked, Released, RerunWriter
@@ -43,9 +43,6 @@ PIECE: Final = 100
 """Jobs and children in one call of a larger flow: 3 ms."""
 
 CHANGED: Final = "the flow had changed meanwhile"
-
-_CHUNK: Final = 100
-"""Jobs that are read in one round trip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +187,8 @@ class Rerun:
         """
         names = [self._nodes[key].name for key in self.done if key in self._nodes]
         found: list[Picked] = []
-        for start in range(0, len(names), _CHUNK):
-            for node in await read_nodes(self.client, names[start : start + _CHUNK]):
+        for start in range(0, len(names), NODES_AT_ONCE):
+            for node in await read_nodes(self.client, names[start : start + NODES_AT_ONCE]):
                 if node.row.score is not None and node.row.score == self.done[node.key]:
                     found.append(Picked(node.key, node.row.score))
         return found

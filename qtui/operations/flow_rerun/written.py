@@ -36,8 +36,8 @@ _GONE: Final = "gone"
 
 _PARENT_KEY: Final = SNAPSHOT_FIELDS.index("parentKey")
 
-_CHUNK: Final = 100
-"""Jobs whose snapshot is read in one round trip."""
+_LINES_AT_ONCE: Final = 100
+"""Jobs of which what is wiped is read in one round trip."""
 
 
 async def read_lines(
@@ -56,8 +56,8 @@ async def read_lines(
     with children that do not run again.
     """
     found: list[Snapshot] = []
-    for start in range(0, len(nodes), _CHUNK):
-        some = nodes[start : start + _CHUNK]
+    for start in range(0, len(nodes), _LINES_AT_ONCE):
+        some = nodes[start : start + _LINES_AT_ONCE]
         keys = [node.key for node in some]
         values = await read_whole(client, keys, SNAPSHOT_FIELDS)
         above = [one[_PARENT_KEY] for one in values]

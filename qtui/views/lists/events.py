@@ -220,7 +220,7 @@ class EventLines:
         before, self.wanted = self.wanted, wanted
         try:
             self._shown = self._matching(self._all if self._frozen is None else self._frozen)
-        except Exception:
+        except Exception:  # whatever it is, the filter and what it shows stay together
             self.wanted = before
             raise
 

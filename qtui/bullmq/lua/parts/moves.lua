@@ -1,5 +1,6 @@
--- Moves jobs of a sorted set to where they run again. A job is pushed first, and leaves its set after
--- that: if the push is refused nothing has happened, if the removal is refused the push is undone.
+-- Moves jobs of a sorted set to where they run again. A job is pushed first, and leaves its set
+-- after that: if the push is refused nothing has happened, if the removal is refused the push is
+-- undone.
 -- part: calls
 -- part: clock
 -- part: destination

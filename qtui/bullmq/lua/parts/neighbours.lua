@@ -1,5 +1,5 @@
--- Finds many jobs of one list at once. A look for a single one costs Redis some 35 ns for each other
--- on the way; members in windows cost Lua 100 ns each, for all that are sought.
+-- Finds many jobs of one list at once. A look for a single one costs Redis some 35 ns for each
+-- other on the way; members in windows cost Lua 100 ns each, for all that are sought.
 -- part: keys
 
 local WINDOW = 500 -- members in one read

@@ -2,8 +2,8 @@
 -- part: evidence
 
 -- Whether BullMQ 5 or later runs the queue; nil if unknown. A queue in which no job has run
--- has no counters, and its `meta.version` names the release that opened it last. A marker proves nothing: it
--- is also written where the release is unknown.
+-- has no counters, and its `meta.version` names the release that opened it last. A marker proves
+-- nothing: it is also written where the release is unknown.
 local function speaksModern(queue)
   if queue.modern ~= nil then return queue.modern end
   -- .NET's 1.x writes as 6.x does; node's 1.x writes no version.
