@@ -16,9 +16,7 @@ from redis.typing import EncodableT, FieldT
 
 from qtui.bullmq.keys import QueueKey
 from qtui.demo.server import EmbeddedServer
-
-BOUND: Final = 20.0
-"""Seconds within which anything that is waited for has to happen."""
+from tests.patience import PATIENCE
 
 QUEUE: Final = QueueKey.of("bull", "q")
 """The queue of most tests."""
@@ -34,7 +32,7 @@ Processor = Callable[[Any, str], Awaitable[Any]]
 
 async def soon(condition: Callable[[], bool]) -> None:
     """Returns as soon as a condition holds that our own event loop brings about."""
-    deadline = asyncio.get_running_loop().time() + BOUND
+    deadline = asyncio.get_running_loop().time() + PATIENCE
     while not condition():
         assert asyncio.get_running_loop().time() < deadline, "waited in vain"
         await asyncio.sleep(0.001)  # between two looks; the condition decides
@@ -75,7 +73,6 @@ class RealQueue:
             nonlocal ended
             ended += 1
 
-        # It may miss that it is closed while it begins to wait for jobs, so it never waits long.
         haste = {"drainDelay": 0.05, "runRetryDelay": 50, "autorun": False}
         options = {**self.options, **haste, "concurrency": concurrency}
         worker = Worker(self.key.name, processor or self._run, options)
@@ -86,8 +83,15 @@ class RealQueue:
             await soon(lambda: worker.running)
             yield lambda ends: soon(lambda: ended >= ends)
         finally:
-            async with asyncio.timeout(BOUND):
-                await worker.close()
+            async with asyncio.timeout(PATIENCE):
+                closing = asyncio.ensure_future(worker.close())
+                while not closing.done():
+                    # It misses that it is closed where it begins to wait for jobs just then, for
+                    # 10 s where one is due later: that wait is called off too.
+                    if worker.waiting:
+                        worker.waiting.cancel()
+                    await asyncio.sleep(0.001)  # between two looks
+                await closing
                 await running
 
     async def _run(self, one: Job, _token: str) -> object:

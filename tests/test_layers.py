@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import qtui
+from tests.patience import PATIENCE
 
 SCREEN = frozenset({"textual", "rich", "click"})
 
@@ -72,7 +73,7 @@ def loaded_by(*modules: str) -> frozenset[str]:
         [sys.executable, "-c", _SAY.format(", ".join(modules))],
         stdout=subprocess.PIPE,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=True,
     )
     return frozenset(said.stdout.split())
@@ -136,7 +137,7 @@ def test_each_module_can_be_imported_alone() -> None:
     modules = [name for floor in floors for name in modules_of(floor)]
     assert len(modules) > 20
     command = [sys.executable, "-c", _EACH_ALONE, *modules]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True)
+    said = subprocess.run(command, capture_output=True, text=True, timeout=3 * PATIENCE, check=True)
     assert said.stdout == "", said.stderr
 
 

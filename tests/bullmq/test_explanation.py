@@ -23,7 +23,8 @@ from rich.console import Console
 from rich.traceback import Traceback
 
 from qtui.bullmq.connection.client import Refused, Unreachable, connect, explain, parse_target
-from tests.bullmq.topologies import BOUND, Process, Topology, says
+from tests.bullmq.topologies import Process, Topology, says
+from tests.patience import PATIENCE
 from tests.servers import free_port
 
 # --- the network ---------------------------------------------------------------------------------
@@ -135,7 +136,7 @@ async def test_a_server_that_runs_a_long_script_is_explained() -> None:
         script = asyncio.ensure_future(busy.eval("while true do end", 0))
         client = connect(parse_target(url), read_only=True)
         said = ""
-        async with asyncio.timeout(BOUND):
+        async with asyncio.timeout(PATIENCE):
             while not said:
                 try:
                     await client.get("k")

@@ -13,6 +13,7 @@ from qtui.bullmq.filter.groups import negate
 from qtui.bullmq.filter.pattern import LONGEST_PATTERN, REACH, Pattern
 from qtui.bullmq.filter.terms import Contains
 from tests.bullmq.subjects import Subject, matches
+from tests.patience import PATIENCE
 
 
 @pytest.mark.parametrize(
@@ -190,4 +191,4 @@ def test_regex_is_imported_with_the_first_pattern() -> None:
         "assert not {'regex', 'redis', 'textual'} & set(sys.modules); parse_filter('re:a');"
         "assert 'regex' in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=PATIENCE)

@@ -11,6 +11,7 @@ from qtui.bullmq.connection.again import Single
 from qtui.bullmq.connection.client import connect, parse_target
 from qtui.bullmq.search.pauses import BUSY, IDLE, Pauses
 from qtui.demo.server import EmbeddedServer
+from tests.patience import PATIENCE
 from tests.servers import start
 from tests.wires import open_proxy
 
@@ -30,7 +31,7 @@ async def rested(pauses: Pauses, enough: Callable[[float], bool]) -> float:
     Each rest is of the shortest length; there is a look every tenth of a second.
     """
     multiple = 0.0
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not enough(multiple):
             await pauses.rest(STEP)
             multiple = pauses.after(STEP) / STEP
@@ -92,7 +93,7 @@ async def test_one_that_took_over_counts_as_busy(
             await rested(pauses, lambda multiple: 0 < multiple < (IDLE + BUSY) / 2)
             await ours.ping()
             resting = asyncio.ensure_future(pauses.rest(1.0))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 while not await is_looked_at(any_client):
                     if resting.done():  # it was too early for a look
                         resting = asyncio.ensure_future(pauses.rest(1.0))

@@ -15,7 +15,8 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.reads.queues.workers import count_workers, queues_of_workers, read_workers
 from qtui.demo.server import EmbeddedServer
 from tests.bullmq.topologies import Topologies
-from tests.seeds import BOUND, QUEUE, real_queue
+from tests.patience import PATIENCE
+from tests.seeds import QUEUE, real_queue
 from tests.servers import connect as connect_to
 
 LINE = "id=3 addr=/tmp/s.sock:0 laddr= fd=8 name={} age=0 idle=0 flags=N db=0 cmd={} user=x"
@@ -69,7 +70,7 @@ async def test_real_workers_are_counted_while_they_are_there(
             await workers.enter_async_context(real.worker())
         await any_client.client_setname("bull:" + encoded("other"))
         expected = {QUEUE: 2, QueueKey.of("bull", "other"): 1}
-        async with asyncio.timeout(BOUND):
+        async with asyncio.timeout(PATIENCE):
             while await read_workers(any_client, list(expected)) != expected:
                 pass
 
@@ -132,7 +133,7 @@ async def test_connections_named_as_the_ports_name_theirs(
                 )
                 tasks.append(waiting.create_task(connection.execute_command(*words, 0)))
         async with connect_to(any_server) as client:
-            async with asyncio.timeout(BOUND):
+            async with asyncio.timeout(PATIENCE):
                 while (await client.info("clients"))["blocked_clients"] < len(tasks):
                     pass
             assert await read_workers(client, [QUEUE]) == {QUEUE: workers}

@@ -25,6 +25,7 @@ import redis
 from redis.exceptions import RedisError
 
 from qtui.bullmq.connection.client import Client, explain, parse_target
+from tests.patience import PATIENCE
 from tests.servers import binary, free_port
 
 Writer: TypeAlias = redis.Redis | redis.RedisCluster
@@ -32,16 +33,13 @@ Writer: TypeAlias = redis.Redis | redis.RedisCluster
 PASSWORD = "s3cr%t/@:?#+ ä"
 """One with all that a URL must encode."""
 
-BOUND = 20.0
-"""Seconds after which a condition that was waited for has failed."""
-
 
 def until(condition: Callable[[], bool], what: str) -> None:
     """Return as soon as a condition holds; fail the test if it never does."""
-    deadline = time.monotonic() + BOUND
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > deadline:
-            pytest.fail(f"waited {BOUND:.0f} s in vain: {what}")
+            pytest.fail(f"waited {PATIENCE:.0f} s in vain: {what}")
         time.sleep(0.01)  # between two looks; the condition decides
 
 
@@ -57,10 +55,10 @@ wait
 
 async def soon(condition: Callable[[], bool], what: str) -> None:
     """`until` for a condition that our own event loop brings about."""
-    deadline = time.monotonic() + BOUND
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > deadline:
-            pytest.fail(f"waited {BOUND:.0f} s in vain: {what}")
+            pytest.fail(f"waited {PATIENCE:.0f} s in vain: {what}")
         await asyncio.sleep(0.01)  # between two looks; the condition decides
 
 
@@ -146,7 +144,7 @@ class Process:
 
     def kill(self) -> None:
         """End it with SIGKILL, and wait until it is gone."""
-        self._guard.communicate(timeout=BOUND)
+        self._guard.communicate(timeout=PATIENCE)
 
     def __enter__(self) -> Process:
         """Itself."""
@@ -203,7 +201,7 @@ class Certificates:
 
 def openssl(*arguments: str) -> None:
     """Runs openssl."""
-    subprocess.run(("openssl", *arguments), check=True, capture_output=True, timeout=BOUND)
+    subprocess.run(("openssl", *arguments), check=True, capture_output=True, timeout=PATIENCE)
 
 
 def _authority(folder: Path, name: str) -> tuple[Path, Path]:

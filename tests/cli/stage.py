@@ -16,9 +16,7 @@ from bullmq import Job, Queue, Worker
 from click.testing import CliRunner
 
 from qtui.cli import main
-
-PATIENCE = 30.0
-"""Seconds that a command may take; each takes a fraction of one."""
+from tests.patience import PATIENCE
 
 _TOKEN = "test:0"
 

@@ -18,7 +18,6 @@ from qtui.operations.engine.pace import Pace, verdict_on
 from qtui.operations.following.outcome import OutcomeTally
 from qtui.operations.journal.reading import ids, path_of, read_lines, summary
 from tests.cli.stage import (
-    PATIENCE,
     Outcome,
     command,
     connect,
@@ -29,6 +28,7 @@ from tests.cli.stage import (
     places,
 )
 from tests.cli.test_interrupt import soon
+from tests.patience import PATIENCE
 from tests.servers import start
 
 MANY = [str(number) for number in range(1000, 3000)]

@@ -14,6 +14,7 @@ from qtui import RELEASES, __version__
 from qtui.cli import main
 from tests.cli.stage import command, failed, invoke, run
 from tests.oracle.releases import releases
+from tests.patience import PATIENCE
 
 COMMANDS = ["", *main.commands]
 
@@ -56,14 +57,14 @@ def test_the_manual_has_every_command_and_option() -> None:
         input=invoke("man").raw_out,
         capture_output=True,
         check=True,
-        timeout=20,
+        timeout=PATIENCE,
     )
     assert checked.stderr == b""
 
 
 def test_it_runs_as_a_module() -> None:
     words = [sys.executable, "-m", "qtui", "--version"]
-    done = subprocess.run(words, capture_output=True, check=True, timeout=20, text=True)
+    done = subprocess.run(words, capture_output=True, check=True, timeout=PATIENCE, text=True)
     assert done.stdout.startswith(f"qtui {__version__}\n")
 
 
@@ -111,7 +112,7 @@ def test_without_an_address_the_ways_to_one_are_named() -> None:
         ["unshare", "-Un", *command("queues")],
         capture_output=True,
         env={**os.environ},
-        timeout=20,
+        timeout=PATIENCE,
         check=False,
     )
     said = alone.stderr.decode()
@@ -143,6 +144,6 @@ def test_bash_completes_commands_options_values_and_retries() -> None:
         input=invoke("completion", "bash").raw_out,
         capture_output=True,
         check=True,
-        timeout=20,
+        timeout=PATIENCE,
     )
     assert b"_qtui_completion" in sourced.stdout

@@ -13,6 +13,7 @@ import pytest
 from qtui.bullmq.script import script_text
 from qtui.demo.server import EmbeddedServer
 from tests.cli.stage import command, connect, digest, failed, invoke, run
+from tests.patience import PATIENCE
 from tests.wires import Accident, open_proxy
 
 KEY = "bull:payments"
@@ -193,7 +194,7 @@ def test_a_kill_leaves_all_of_it_or_nothing_and_what_was_done_can_be_undone(
             # A number is reserved first, which is a call of its own.
             proxy.passing = 1 if words[0] == "add" else 0
             proxy.accidents[:], proxy.after = [accident], kill
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(PATIENCE):
                 assert await process.wait() == -signal.SIGKILL
 
     asyncio.run(act())

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from tests.cli.stage import command, connect, failed, run
+from tests.patience import PATIENCE
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
@@ -36,7 +37,7 @@ def test_an_output_that_is_full_is_no_success(redis_url: str) -> None:
                 command("--redis", redis_url, *words) if words[0] != "--help" else command(*words),
                 stdout=full,
                 stderr=subprocess.PIPE,
-                timeout=20,
+                timeout=PATIENCE,
                 check=False,
                 env=os.environ,
             )

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import time
 
-from tests.cli.stage import PATIENCE, command, connect, failed, invoke
+from tests.cli.stage import command, connect, failed, invoke
+from tests.patience import PATIENCE
 
 
 def test_the_latest_events_of_a_queue(redis_url: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.calls import counted_calls
 from tests.cli.stage import Stage, connect, digest, invoke, many_failed, play
+from tests.patience import PATIENCE
 
 _MEASURED = """
 import os, resource, sys
@@ -27,7 +28,7 @@ def bytes_of(*args: str) -> tuple[int, int]:
     """Lines that a command printed, and the most memory that it had."""
     # A shell between: a process that is started from ours begins with our own peak.
     shell = ["sh", "-c", '"$@"; exit $?', "sh", sys.executable, "-P", "-c", _MEASURED, *args]
-    done = subprocess.run(shell, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(shell, capture_output=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.count(b"\n"), int(done.stderr.split()[-1])
 

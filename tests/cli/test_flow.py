@@ -28,7 +28,8 @@ from qtui.operations.journal.reading import (
     unfinished,
 )
 from qtui.operations.planning.plan import Resets
-from tests.cli.stage import PATIENCE, Outcome, Stage, connect, digest, invoke, play
+from tests.cli.stage import Outcome, Stage, connect, digest, invoke, play
+from tests.patience import PATIENCE
 
 CHILD = {"failParentOnFailure": True}
 

@@ -9,7 +9,8 @@ import pytest
 
 from qtui.operations.engine.pace import Pace, verdict_on
 from qtui.operations.following.outcome import OutcomeTally
-from tests.cli.stage import PATIENCE, Outcome, Stage, connect, failed, invoke, play
+from tests.cli.stage import Outcome, Stage, connect, failed, invoke, play
+from tests.patience import PATIENCE
 
 
 def followed(url: str, act: str, jobs: int, *more: str) -> Outcome:

@@ -11,7 +11,6 @@ import pytest
 import redis
 
 from tests.cli.stage import (
-    PATIENCE,
     Outcome,
     Stage,
     command,
@@ -21,6 +20,7 @@ from tests.cli.stage import (
     many_failed,
     play,
 )
+from tests.patience import PATIENCE
 
 
 def piped(stdin: str | bytes, *args: str) -> Outcome:

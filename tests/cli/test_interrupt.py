@@ -18,7 +18,8 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from qtui.demo.server import EmbeddedServer
-from tests.cli.stage import PATIENCE, command, connect, many_failed, places, run
+from tests.cli.stage import command, connect, many_failed, places, run
+from tests.patience import PATIENCE
 from tests.servers import start
 
 IDS = [str(number) for number in range(1000, 4000)]

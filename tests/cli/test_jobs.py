@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from tests.cli.stage import PATIENCE, Stage, command, connect, failed, invoke, many_failed, play
+from tests.cli.stage import Stage, command, connect, failed, invoke, many_failed, play
+from tests.patience import PATIENCE
 
 
 def listed(url: str, *args: str) -> list[object]:

@@ -11,7 +11,8 @@ import time
 
 import pytest
 
-from tests.cli.stage import PATIENCE, Stage, command, connect, digest, invoke, many_failed, play
+from tests.cli.stage import Stage, command, connect, digest, invoke, many_failed, play
+from tests.patience import PATIENCE
 
 LINE = {
     *("id", "queue", "state", "name", "attempts_made", "attempts_started", "attempts"),

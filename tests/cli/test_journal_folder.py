@@ -16,6 +16,7 @@ from qtui.operations.journal.reading import campaigns, ids, unfinished
 from qtui.operations.journal.writing import Journal
 from tests.cli.stage import Outcome, command, failed, run
 from tests.cli.test_terminal import terminal, whole
+from tests.patience import PATIENCE
 
 DAY = 86_400_000
 
@@ -246,7 +247,7 @@ def test_a_folder_of_another_user_on_the_way_is_refused(tmp_path: Path, redis_ur
             ["sh", "-c", script, "sh", *map(os.fsdecode, words)],
             capture_output=True,
             env=environ,
-            timeout=20,
+            timeout=PATIENCE,
             check=False,
         )
     finally:
@@ -271,7 +272,7 @@ def homeless(*args: str, **environ: str) -> Outcome:
         ],
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=20,
+        timeout=PATIENCE,
         env=known,
         check=False,
     )

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from tests.cli.stage import PATIENCE, connect
+from tests.cli.stage import connect
+from tests.patience import PATIENCE
 
 MOST = 250_000_000
 """Bytes that a process may have had at most; half of what all large fields together have here."""

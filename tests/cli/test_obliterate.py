@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 import time
 
-from tests.cli.stage import PATIENCE, Stage, command, connect, digest, invoke, many_failed, play
+from tests.cli.stage import Stage, command, connect, digest, invoke, many_failed, play
 from tests.cli.test_terminal import terminal, whole
+from tests.patience import PATIENCE
 
 
 async def _some(stage: Stage) -> None:

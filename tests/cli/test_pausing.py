@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 import time
 
-from tests.cli.stage import PATIENCE, Stage, command, connect, digest, failed, invoke, places, play
+from tests.cli.stage import Stage, command, connect, digest, failed, invoke, places, play
+from tests.patience import PATIENCE
 
 
 async def _work(stage: Stage) -> None:

@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from tests.cli.stage import PATIENCE, Stage, command, connect, failed, invoke, play
+from tests.cli.stage import Stage, command, connect, failed, invoke, play
+from tests.patience import PATIENCE
 
 STATES = {
     "failed",

@@ -18,6 +18,7 @@ from tests.cli.stage import (
     places,
     play,
 )
+from tests.patience import PATIENCE
 
 RUNAWAY = "error:re:(a|a|aa)+$"
 
@@ -193,7 +194,9 @@ def test_one_that_runs_away_only_when_the_jobs_are_retried_is_reported_too(redis
     play(redis_url, harmless)
     program, *args = command("--redis", redis_url, "retry", "payments", "--filter", RUNAWAY)
     assert program == sys.executable
-    child = pexpect.spawn(str(program), [str(one) for one in args], encoding="utf-8", timeout=20)
+    child = pexpect.spawn(
+        str(program), [str(one) for one in args], encoding="utf-8", timeout=PATIENCE
+    )
     child.expect_exact("[y/N]")
     with connect(redis_url) as client:
         client.hset("bull:payments:2", "failedReason", "a" * 5000 + "!")

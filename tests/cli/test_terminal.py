@@ -12,7 +12,8 @@ import pexpect
 import pytest
 
 from tests import servers
-from tests.cli.stage import PATIENCE, command, connect, failed, many_failed, places
+from tests.cli.stage import command, connect, failed, many_failed, places
+from tests.patience import PATIENCE
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import pytest
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.journal.reading import ids, path_of, read_header, summary
 from tests.cli.stage import Stage, connect, digest, failed, invoke, many_failed, places, play, run
+from tests.patience import PATIENCE
 from tests.servers import start, tcp_port
 
 
@@ -213,7 +214,7 @@ def test_killed_in_the_middle_and_resumed_each_job_goes_back_once(
     for _ in range(40):
         assert process.stdout.readline()
     process.send_signal(signal.SIGKILL)
-    process.wait(20)
+    process.wait(PATIENCE)
     process.stdout.close()
     [undo] = [one for one in ids(journal()) if one != name]
     assert not summary(journal(), undo).ended

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.patience import PATIENCE
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -56,7 +58,7 @@ class Program:
 
     def errors(self) -> str:
         """What the program wrote to stderr until it ended."""
-        return self.process.communicate(timeout=20)[1]
+        return self.process.communicate(timeout=PATIENCE)[1]
 
     def signal(self, number: int) -> None:
         """Send a signal to the program alone."""

@@ -14,6 +14,7 @@ import redis
 from qtui import demo
 from tests import servers
 from tests.demo.processes import Program, alive, soon
+from tests.patience import PATIENCE
 
 START = """
 from qtui import demo
@@ -54,12 +55,12 @@ def test_no_trace_is_left_when_the_program_is_killed(short: Path, number: signal
     took += soon(lambda: not os.listdir(short), "the folder is gone")
     assert took < 5
     assert naming(str(short)) == []
-    program.process.communicate(timeout=20)
+    program.process.communicate(timeout=PATIENCE)
 
 
 def test_no_trace_is_left_after_an_exception(short: Path) -> None:
     program = Program(START, short, "input(); raise SystemError")
-    program.process.communicate("go\n", timeout=20)
+    program.process.communicate("go\n", timeout=PATIENCE)
     soon(lambda: not os.listdir(short), "the folder is gone")
     soon(lambda: naming(str(short)) == [], "all processes are gone")
 
@@ -70,7 +71,7 @@ def test_no_trace_is_left_by_a_program_that_is_killed_while_it_starts(short: Pat
     program.signal(signal.SIGKILL)
     soon(lambda: not os.listdir(short), "the folder is gone")
     soon(lambda: naming(str(short)) == [], "all processes are gone")
-    program.process.communicate(timeout=20)
+    program.process.communicate(timeout=PATIENCE)
 
 
 def test_ctrl_c_in_the_terminal_leaves_the_demo_alone(short: Path) -> None:
@@ -84,7 +85,7 @@ signal.signal(signal.SIGINT, lambda *_: print("interrupted", flush=True))
     assert program.process.stdout.readline() == "interrupted\n"
     assert failed_payments(program.said["url"]) == 512
     assert alive(program.said["incident"])
-    program.process.communicate("go\n", timeout=20)
+    program.process.communicate("go\n", timeout=PATIENCE)
     soon(lambda: naming(str(short)) == [], "all processes are gone")
 
 

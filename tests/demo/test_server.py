@@ -14,6 +14,7 @@ import redis
 from qtui.demo.server import EmbeddedServer, ServerError, candidates
 from tests import servers
 from tests.demo.processes import Program, alive, soon
+from tests.patience import PATIENCE
 
 START = """
 from qtui.demo.server import EmbeddedServer
@@ -65,7 +66,7 @@ def test_two_servers_do_not_share_anything() -> None:
 def test_no_trace_is_left_when_the_program_ends(short: Path, ending: str) -> None:
     program = Program(START, short, ending)
     assert answers(program.said["path"])
-    program.process.communicate("go\n", timeout=20)
+    program.process.communicate("go\n", timeout=PATIENCE)
     soon(lambda: not alive(program.said["pid"]), "the server is gone")
     soon(lambda: not os.listdir(short), "the folder is gone")
 
@@ -75,7 +76,7 @@ def test_no_trace_is_left_when_the_program_is_killed(short: Path, number: signal
     program = Program(START, short)
     assert answers(program.said["path"])
     program.signal(number)
-    program.process.communicate(timeout=20)
+    program.process.communicate(timeout=PATIENCE)
     soon(lambda: not alive(program.said["pid"]), "the server is gone")
     soon(lambda: not os.listdir(short), "the folder is gone")
 
@@ -90,7 +91,7 @@ def test_a_child_of_the_program_does_not_keep_the_server_alive(short: Path) -> N
         assert alive(program.said["child"])
     finally:
         os.kill(program.said["child"], signal.SIGKILL)
-        program.process.communicate(timeout=20)
+        program.process.communicate(timeout=PATIENCE)
 
 
 def test_ctrl_c_in_the_terminal_leaves_the_server_alone(short: Path) -> None:
@@ -103,7 +104,7 @@ signal.signal(signal.SIGINT, lambda *_: print("interrupted", flush=True))
     program.signal_group(signal.SIGINT)
     assert program.process.stdout.readline() == "interrupted\n"
     assert answers(program.said["path"])
-    program.process.communicate("go\n", timeout=20)
+    program.process.communicate("go\n", timeout=PATIENCE)
     soon(lambda: not os.listdir(short), "the folder is gone")
 
 
@@ -122,7 +123,7 @@ def test_a_long_temp_folder_does_not_matter(tmp_path: Path) -> None:
     program = Program(START, deep)
     assert answers(program.said["path"])
     assert len(program.said["path"]) < 104
-    program.process.communicate("go\n", timeout=20)
+    program.process.communicate("go\n", timeout=PATIENCE)
     soon(lambda: not os.path.exists(os.path.dirname(program.said["path"])), "the folder is gone")
 
 

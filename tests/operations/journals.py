@@ -18,6 +18,7 @@ from qtui.operations.journal.lines import (
     Snapshot,
     WrittenSelection,
 )
+from tests.patience import PATIENCE
 
 WHERE = "redis://cache-1:6379/0"
 
@@ -90,12 +91,12 @@ def running(code: str, *args: object) -> Iterator[subprocess.Popen[str]]:
         yield process
     finally:
         process.kill()
-        process.communicate(timeout=20)
+        process.communicate(timeout=PATIENCE)
 
 
 def said(code: str, *args: object) -> list[str]:
     """What a process says, line by line."""
     process = child(code, *args)
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     return out.splitlines()

@@ -45,6 +45,7 @@ from qtui.verbs import Verb
 from tests.operations.campaigns import ours_to, plan_for
 from tests.operations.flows import KIDS, raw_flow
 from tests.operations.flows import plan_of as flow_plan_of
+from tests.patience import PATIENCE
 from tests.seeds import QUEUE, raw_failed, soon
 from tests.servers import KINDS, flush, start
 
@@ -91,7 +92,7 @@ async def _disk_full(client: Redis, on: bool) -> None:
         found = await client.config_get("dir", "dbfilename")
         os.makedirs(os.path.join(str(found["dir"]), str(found["dbfilename"])), exist_ok=True)
         await client.bgsave()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while await _last_save(client) != "err":
                 pass
     else:

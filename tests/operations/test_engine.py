@@ -22,6 +22,7 @@ from qtui.operations.promote.promote import Promote
 from tests.operations.campaigns import campaign_of, ours_to, plan_of, proxied
 from tests.operations.flows import KIDS
 from tests.operations.test_conditions import BOTH, Begin, still_there
+from tests.patience import PATIENCE
 from tests.seeds import QUEUE, raw_failed, soon
 from tests.servers import start
 from tests.wires import Accident
@@ -141,14 +142,14 @@ async def test_a_stop_after_the_last_call_leaves_it_done(client: Redis) -> None:
 async def test_patience_ends_in_time_and_with_a_stop() -> None:
     stop = Stop()
     patience = Patience(0.25, stop)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while await patience.wait():
             assert not patience.is_over
     assert patience.is_over
     other = Patience(3600, stop)
     assert await other.wait()
     asyncio.get_running_loop().call_soon(stop.set)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         assert not await other.wait()
 
 
@@ -159,5 +160,5 @@ async def test_what_is_awaited_ends_soon_after_a_stop_and_never_before() -> None
     stop.set()
     stop.set()
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(10), stop.at_most(0.05):
+        async with asyncio.timeout(PATIENCE), stop.at_most(0.05):
             await asyncio.Event().wait()

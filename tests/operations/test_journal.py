@@ -39,6 +39,7 @@ from qtui.operations.journal.reading import (
 from qtui.operations.journal.writing import Journal
 from qtui.verbs import Verb
 from tests.operations.journals import TEXTS, WHERE, failed, header, picked, retried, said
+from tests.patience import PATIENCE
 
 ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 
@@ -400,7 +401,7 @@ def test_snapshots_and_codes_may_come_from_two_threads(tmp_path: Path) -> None:
         thread.start()
         for number in range(2000):
             journal.codes([Result(f"c{number}", Code.NOT_IN_STATE)])
-        thread.join(20)
+        thread.join(PATIENCE)
     kinds = Counter(str(one["type"]) for one in read_lines(tmp_path, journal.id))
     assert kinds == {"campaign": 1, "job": 600, "code": 2000}
     assert len(journal.path.read_bytes().splitlines()) == 2601

@@ -32,6 +32,7 @@ from qtui.operations.journal.reading import (
 from qtui.operations.journal.tally import Ids
 from qtui.operations.journal.writing import Journal
 from tests.operations.journals import TEXTS, WHERE, failed, header, picked, retried, running
+from tests.patience import PATIENCE
 
 # Names --------------------------------------------------------------------------------------------
 
@@ -241,7 +242,7 @@ def test_a_killed_writer_has_written_all_that_it_could_send(tmp_path: Path, seed
             acknowledged = int(process.stdout.readline())
         process.send_signal(signal.SIGKILL)
         rest = process.stdout.read().split()
-        process.wait(20)
+        process.wait(PATIENCE)
     acknowledged = int(rest[-1]) if rest else acknowledged
     [one] = unfinished(tmp_path, WHERE)
     assert one.header.pid == process.pid
@@ -274,7 +275,7 @@ def test_what_still_runs_cannot_be_resumed(tmp_path: Path) -> None:
         assert unfinished(tmp_path, WHERE) == []
         with pytest.raises(JournalError, match=rf"{name} is still running \(pid {process.pid}\)"):
             Journal.resume(tmp_path, name)
-        process.communicate(timeout=20)
+        process.communicate(timeout=PATIENCE)
     assert not summary(tmp_path, name).running
     with (
         Journal.resume(tmp_path, name),

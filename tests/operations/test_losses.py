@@ -15,6 +15,7 @@ from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import VANISHED, Phase
 from tests.operations.campaigns import FAILED, campaign_of, codes, ours_to, plan_of, proxied, run
+from tests.patience import PATIENCE
 from tests.seeds import QUEUE, census, failed_jobs, raw_failed, real_queue, soon
 from tests.servers import start
 from tests.wires import Accident
@@ -151,7 +152,7 @@ async def test_a_server_that_dies_ends_the_campaign_within_its_patience(
                 mortal.stop()
 
             proxy.after = die
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 async for batch in campaign.run():
                     if not found:
                         proxy.accidents = [LOST]

@@ -22,6 +22,7 @@ from qtui.operations.planning.plan import Resets, make_plan
 from qtui.operations.retry.retry import Retry
 from qtui.operations.supply.selection import query
 from tests.operations.campaigns import FAILED, codes, ours_to, plan_of, run
+from tests.patience import PATIENCE
 from tests.seeds import QUEUE, census, failed_jobs, raw_failed, real_queue, soon
 from tests.wires import _reply, _request
 
@@ -209,7 +210,7 @@ async def test_a_server_that_has_become_slow_stops_the_campaign(
     campaign = await all_failed(client, Pace(rate=200, max_latency=0.1))
     found: list[Result] = []
     async with slowed(server, 0.3):
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE):
             async for batch in campaign.run():
                 found += batch
     assert campaign.phase is Phase.STOPPED

@@ -20,8 +20,8 @@ from qtui.demo.server import EmbeddedServer
 from qtui.operations.planning.forecast import PlanGroup
 from qtui.operations.planning.plan import Plan, Resets, make_plan
 from qtui.operations.supply.selection import CHOSEN_AT_ONCE, Chosen, chosen, query
+from tests.patience import PATIENCE
 from tests.seeds import (
-    BOUND,
     QUEUE,
     START,
     Fields,
@@ -97,7 +97,7 @@ async def test_a_plan_for_a_real_queue(any_server: EmbeddedServer, any_client: R
         # The oldest finish first: that is the order in which they will run.
         order = [one.row.id for one in plan.forecasts]
         assert order == [*real.ran[:3], *real.ran[3:5], left, *lifo, "nope"]
-        async with real.worker(), asyncio.timeout(BOUND):
+        async with real.worker(), asyncio.timeout(PATIENCE):
             while not (await plan_of(any_client, *plain)).workers:
                 pass
 

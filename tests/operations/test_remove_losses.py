@@ -32,11 +32,9 @@ from tests.operations.campaigns import campaign_of, codes, ours_to, plan_for, pr
 from tests.operations.removing import FAILED, WAITING, plan_of, removed, waiting
 from tests.operations.test_losses import ACCIDENTS
 from tests.operations.undoing import WHERE, keyspace, undone
+from tests.patience import PATIENCE
 from tests.seeds import QUEUE, START, raw_failed, raw_fields
 from tests.wires import Accident
-
-PATIENCE = 60.0
-"""Seconds for an answer where none may be lost, however busy the machine is."""
 
 # Cut off ------------------------------------------------------------------------------------------
 

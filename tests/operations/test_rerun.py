@@ -26,6 +26,7 @@ from tests.operations.flows import (
     raw_flow,
     rerun_of,
 )
+from tests.patience import PATIENCE
 from tests.seeds import QUEUE, START, census, real_queue
 from tests.wires import Accident, open_proxy
 
@@ -262,7 +263,7 @@ async def test_a_process_that_is_killed_leaves_a_flow_that_the_next_one_finishes
         )
         assert process.stdin is not None
         assert process.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             for _ in range(steps):
                 assert await process.stdout.readline()
                 process.stdin.write(b"\n")

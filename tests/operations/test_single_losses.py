@@ -28,6 +28,7 @@ from tests.operations.campaigns import ours_to, proxied
 from tests.operations.editing import plan_edit
 from tests.operations.test_losses import ACCIDENTS
 from tests.operations.undoing import keyspace
+from tests.patience import PATIENCE
 from tests.seeds import QUEUE, census, job, raw_failed, real_queue, soon
 from tests.servers import connect, start
 from tests.wires import Accident
@@ -129,7 +130,7 @@ async def test_a_stop_is_heeded_while_the_server_hangs(tmp_path: Path) -> None:
         try:
             await asyncio.sleep(0)
             campaign.stop()
-            async with asyncio.timeout(8):
+            async with asyncio.timeout(PATIENCE):
                 await running
         finally:
             os.kill(server.pid, signal.SIGCONT)

@@ -46,8 +46,8 @@ from tests.operations.undoing import (
     retried,
     undone,
 )
+from tests.patience import PATIENCE
 from tests.seeds import (
-    BOUND,
     QUEUE,
     census,
     failed_jobs,
@@ -237,7 +237,7 @@ async def test_one_undoes_while_another_retries_again_and_a_worker_runs_them(
                 carried_out(one, one_folder, Undo(one, plan.deeds)),
                 retried(other, other_folder, names[:30]),
             )
-            async with asyncio.timeout(BOUND):
+            async with asyncio.timeout(PATIENCE):
                 while not await _all_failed(one, len(names)):
                     await ended(0)
         assert await census(one) == {name: ["failed"] for name in names}

@@ -12,6 +12,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
+from tests.patience import PATIENCE
+
 REPLY_SECONDS: Final = 60.0
 """How long a reply may take before the test fails: seeding 10,000 jobs takes some seconds."""
 
@@ -81,11 +83,11 @@ class Driver:
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            self._process.wait(5)
+            self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._reader.join(5)
+        self._reader.join(PATIENCE)
         if self._process.stdout is not None:
             self._process.stdout.close()
         self._said.close()

@@ -18,10 +18,8 @@ from qtui.demo.server import EmbeddedServer
 from tests.oracle.driver import Driver
 from tests.oracle.keyspace import Difference, Value, assert_equal, census, copy, members, snapshot
 from tests.oracle.releases import Release
+from tests.patience import PATIENCE
 from tests.servers import connect
-
-WITHIN: Final = 20.0
-"""Seconds that any condition may take; milliseconds are usual."""
 
 _BLOCKING: Final = ("bzpopmin", "brpoplpush", "blmove")
 
@@ -34,10 +32,10 @@ def job(name: str, outcome: str = "fail", **opts: object) -> Job:
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:
-    """Wait until a condition holds; fail with `what` after WITHIN seconds."""
-    until = time.monotonic() + WITHIN
+    """Wait until a condition holds; fail with `what` after PATIENCE seconds."""
+    until = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < until, f"not within {WITHIN:.0f} s: {what}"
+        assert time.monotonic() < until, f"not within {PATIENCE:.0f} s: {what}"
         time.sleep(0.002)  # between two looks; the condition decides
 
 
@@ -60,7 +58,7 @@ class Worker:
             worker=self._number,
             starts=starts,
             ends=ends,
-            milliseconds=int(WITHIN * 1000),
+            milliseconds=int(PATIENCE * 1000),
         )
         return runs
 
@@ -105,7 +103,7 @@ class Side:
     def start(self, command: str, **arguments: object) -> Callable[[], Any]:
         """As `run`, without waiting: call what comes back for the result."""
         future = self._driver.send(command, **{**self.where(), **arguments})
-        return lambda: future.result(WITHIN)
+        return lambda: future.result(PATIENCE)
 
     def other(self, driver: Driver, release: Release) -> Side:
         """The same database and queue in the hands of another release."""

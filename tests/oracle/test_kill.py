@@ -25,9 +25,9 @@ from tests.oracle.keyspace import copy
 from tests.oracle.plugin import OPTION
 from tests.oracle.releases import named
 from tests.oracle.stage import Side, Stage, job, wait_for
+from tests.patience import PATIENCE
 
 _ROOT: Final = Path(__file__).parents[2]
-_PATIENCE: Final = 60.0
 _MOST_KILLS: Final = 12
 """Of one campaign; then it is let be."""
 _EARLY: Final = 0.1
@@ -67,7 +67,7 @@ class Storm:
             if left and self._kill(process):
                 left -= 1
                 self.kills += 1
-            code = process.wait(_PATIENCE)
+            code = process.wait(PATIENCE)
             said = (self.state / "err").read_text("utf-8")
             assert "Traceback" not in said
             new = set(ids(self.folder)) - known
@@ -125,7 +125,7 @@ class Storm:
         process = self._start(self.begin)
         wait_for(lambda: self._written() > 0 or process.poll() is not None, "a journal")
         wrote = time.monotonic()
-        code = process.wait(_PATIENCE)
+        code = process.wait(PATIENCE)
         assert code == 0, (self.state / "err").read_text("utf-8")
         self.life, self.writing = time.monotonic() - began, time.monotonic() - wrote
 

@@ -14,13 +14,16 @@ from qtui.demo.server import EmbeddedServer
 from tests.oracle.keyspace import digest
 from tests.oracle.releases import bull_command
 from tests.oracle.stage import Stage, job
+from tests.patience import PATIENCE
 
 
 @pytest.mark.parametrize("paused", [[], ["paused"]], ids=["", "paused"])
 def test_a_queue_of_bull_4_is_refused_and_not_a_byte_is_written(
     bare_stage: Stage, oracle_server: EmbeddedServer, paused: list[str]
 ) -> None:
-    subprocess.run([*bull_command(), oracle_server.path, "1", *paused], check=True, timeout=30)
+    subprocess.run(
+        [*bull_command(), oracle_server.path, "1", *paused], check=True, timeout=PATIENCE
+    )
     failed = bare_stage.ours.members("failed")
     assert len(failed) == 2
     before, keys = digest(bare_stage.ours.client), bare_stage.ours.snapshot()

@@ -20,6 +20,7 @@ from tests.oracle.plugin import OPTION
 from tests.oracle.releases import named
 from tests.oracle.stage import Side, Stage, job
 from tests.oracle.test_kill import Storm
+from tests.patience import PATIENCE
 
 _ROOT: Final = Path(__file__).parents[2]
 
@@ -32,7 +33,7 @@ def _of(keyspace: dict[str, Value], ids: list[str]) -> dict[str, Value]:
 def _undo(storm: Storm, campaign: str) -> None:
     environ = {**os.environ, "XDG_STATE_HOME": str(storm.state), "PYTHONPATH": str(_ROOT)}
     command = [sys.executable, "-m", "qtui.cli", "--redis", storm.url, "undo", campaign, "--yes"]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
 
 

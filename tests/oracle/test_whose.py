@@ -17,6 +17,7 @@ from qtui.operations.supply.selection import query
 from tests.cli.stage import Outcome, invoke
 from tests.oracle.releases import bull_command
 from tests.oracle.stage import Side, Stage, job
+from tests.patience import PATIENCE
 from tests.servers import connect
 
 LOST = [["meta", "events"], ["meta", "events", "id", "marker", "stalled"]]
@@ -124,7 +125,9 @@ def test_of_an_older_queue_every_place_says_the_same(
 def test_a_queue_of_bull_4_is_refused_everywhere(
     bare_stage: Stage, oracle_server: EmbeddedServer, lost: list[str], paused: list[str]
 ) -> None:
-    subprocess.run([*bull_command(), oracle_server.path, "1", *paused], check=True, timeout=30)
+    subprocess.run(
+        [*bull_command(), oracle_server.path, "1", *paused], check=True, timeout=PATIENCE
+    )
     if lost:
         bare_stage.ours.client.delete(*map(bare_stage.ours.key, lost))
     before = bare_stage.ours.snapshot()

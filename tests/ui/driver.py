@@ -23,9 +23,7 @@ from qtui.settings import Settings
 from qtui.ui.app import QtuiApp
 from qtui.ui.inspector.screen import Inspector
 from qtui.ui.session import Session
-
-PATIENCE = 30.0
-"""Seconds after which a condition that does not come true fails the test."""
+from tests.patience import PATIENCE
 
 _UNDER_WAY = (WorkerState.PENDING, WorkerState.RUNNING)
 

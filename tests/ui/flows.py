@@ -11,8 +11,9 @@ from typing import Any
 import redis.asyncio
 from bullmq import FlowProducer, Job
 
+from tests.patience import PATIENCE
 from tests.seeds import raw_fields
-from tests.ui.stage import PATIENCE, succeed, working
+from tests.ui.stage import succeed, working
 
 QUEUES = ("reports", "invoices", "render")
 HOSTILE = "[/red]\x1b[31m\u202eevil"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from bullmq import Job, Queue, Worker
 
-PATIENCE = 30.0
+from tests.patience import PATIENCE
 
 
 async def fill(

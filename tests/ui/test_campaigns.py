@@ -18,7 +18,8 @@ from qtui.bullmq.keys import QueueKey
 from qtui.operations.journal.reading import campaigns
 from qtui.ui.dialogs import ask
 from qtui.ui.dialogs.ask import AskDialog
-from tests.seeds import BOUND, raw_failed
+from tests.patience import PATIENCE
+from tests.seeds import raw_failed
 from tests.ui.driver import Driver, inspector
 from tests.ui.stage import fill, succeed, working
 
@@ -124,7 +125,7 @@ async def test_a_queue_that_is_flushed_in_the_middle_is_called_gone_and_not_fore
         await driver.sees("10 jobs/s")
         await driver.press("y")
         await driver.sees("retrying: ")
-        async with asyncio.timeout(BOUND):
+        async with asyncio.timeout(PATIENCE):
             while not await client.llen("bull:payments:wait"):
                 pass
         await client.flushall()

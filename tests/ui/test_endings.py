@@ -19,7 +19,8 @@ from qtui.demo.server import EmbeddedServer
 from qtui.operations.journal.reading import campaigns
 from tests import servers
 from tests.cli.stage import connect, failed, many_failed, run
-from tests.ui.test_terminal import PATIENCE, PROGRAM
+from tests.patience import PATIENCE
+from tests.ui.test_terminal import PROGRAM
 
 MANY = 20_000
 """Jobs that keep a campaign at work for longer than it takes to end it."""

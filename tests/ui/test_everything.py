@@ -10,8 +10,9 @@ import asyncio
 import redis.asyncio
 
 from qtui.bullmq.keys import QueueKey
+from tests.patience import PATIENCE
 from tests.seeds import raw_failed
-from tests.ui.driver import PATIENCE, Driver, inspector
+from tests.ui.driver import Driver, inspector
 from tests.ui.stage import fill
 
 BIG = QueueKey.of("bull", "big")

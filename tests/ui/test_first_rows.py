@@ -24,8 +24,9 @@ from qtui.ui.inspector import screen
 from qtui.ui.inspector.screen import Inspector
 from qtui.ui.screens.connecting import Opening
 from qtui.ui.session import Session
+from tests.patience import PATIENCE
 from tests.seeds import raw_failed
-from tests.ui.driver import PATIENCE, Driver
+from tests.ui.driver import Driver
 
 
 class Filmed(QtuiApp):

@@ -12,6 +12,7 @@ from bullmq import FlowProducer, Job, Queue
 
 from qtui.demo.server import EmbeddedServer
 from qtui.ui.actions import ACTIONS, Where
+from tests.patience import PATIENCE
 from tests.servers import connect
 from tests.ui.driver import Driver, inspector
 from tests.ui.stage import fill, until_failed, working
@@ -19,7 +20,6 @@ from tests.ui.stage import fill, until_failed, working
 WATCHER = "ACL SETUSER watcher "
 README = Path(__file__).parents[2] / "README.md"
 [ACL] = [line for line in README.read_text("utf-8").splitlines() if line.startswith(WATCHER)]
-PATIENCE = 30.0
 STATES = [key for action in ACTIONS if action.id.startswith("state.") for key in action.keys]
 WAYS_OUT = {"q", "escape"}
 DIALOGS = {"r", "R", "question_mark", "colon", "ctrl+p", "slash", "e", "f", "L", "S", "P", "l", "X"}

@@ -16,9 +16,9 @@ import pexpect
 import pytest
 import redis.asyncio
 
+from tests.patience import PATIENCE
 from tests.ui.stage import fill
 
-PATIENCE = 30
 PROGRAM = ["-c", "from qtui.cli import main; main()"]
 
 HOSTILE = (

@@ -10,6 +10,7 @@ import pytest
 import redis.asyncio
 from bullmq import Job, Queue
 
+from tests.patience import PATIENCE
 from tests.ui.driver import Driver, inspector
 from tests.ui.stage import working
 
@@ -29,7 +30,7 @@ async def busy(url: str, *names: str, queue: str = "mail") -> AsyncIterator[asyn
             await source.add("charge", {})
             one = working(url, queue, hold, name=name, concurrency=1)
             await stack.enter_async_context(one)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 await started.acquire()
         await source.close()
         try:

@@ -15,7 +15,8 @@ from qtui.operations.following.follower import Follower
 from qtui.operations.following.outcome import Fate, Outcome
 from qtui.views.lists.board import Board
 from qtui.views.lists.marks import MOST_MARKED
-from tests.seeds import BOUND, QUEUE, failed_jobs, raw_failed, real_queue
+from tests.patience import PATIENCE
+from tests.seeds import QUEUE, failed_jobs, raw_failed, real_queue
 
 FAILED, COMPLETED = JobState.FAILED, JobState.COMPLETED
 OTHER = QueueKey.of("bull", "other")
@@ -188,7 +189,7 @@ class TestResults:
             await client.hset(QUEUE.job(ids[2]), "data", "{}")
             await client.hset(QUEUE.job(ids[2]), "opts", '{"removeOnComplete":true}')
             await real.work(3)
-            await follower.settle(BOUND)
+            await follower.settle(PATIENCE)
             board.note(QUEUE, FAILED, follower.outcomes)
             assert words(board) == {
                 ids[0]: "✗ failed again: boom",
