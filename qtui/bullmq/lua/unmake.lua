@@ -4,7 +4,7 @@
 
   BullMQ has no such step: after Queue.remove of the only job `meta`, `id` and `events` stay, by
   which an empty queue is known and listed. It is left alone if another job was ever added, if any
-  state or scheduler is left, or if somebody opened, paused or configured it since.
+  state or scheduler is left, or if it was opened, paused or configured since.
 
   KEYS   the queue's keys, in the order of SUFFIXES (qtui.bullmq.keys.SCRIPT_KEYS)
   ARGV   1 the number that was reserved for the job: the only one so far

@@ -2,8 +2,8 @@
   Takes promotions back: jobs that still wait where a promotion put them return to `delayed`, due
   when they were, with the delay that they had.
 
-  No release of BullMQ can do this. A job is left alone once it has started, or was changed or moved
-  by anybody. `wait` and `paused` count as one place, since a pause or a resume of 1.x to 5.x
+  No release of BullMQ can do this. A job is left alone once it has started, or was changed or
+  moved. `wait` and `paused` count as one place, since a pause or a resume of 1.x to 5.x
   renames one to the other. A job whose time has come meanwhile is promoted again by the next worker
   that looks.
 

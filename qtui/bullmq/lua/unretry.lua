@@ -4,7 +4,7 @@
   before, for children or only to be failed, return to where they waited.
 
   No release of BullMQ can do this. A job is left alone once it has started, was changed or was
-  moved by anybody: what the retry cleared must still be absent, what it kept must still be the
+  moved: what the retry cleared must still be absent, what it kept must still be the
   same, and the job must still wait in the place it was put (`wait` and `paused` count as one, since
   a pause or a resume of 1.x to 5.x renames one to the other).
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, NamedTuple
 
-from qtui.bullmq.codes import Code, meaning, with_reason
+from qtui.bullmq.codes import Code
 from qtui.bullmq.dialect import (
     ONE_RESUME,
     Destination,
@@ -16,15 +16,13 @@ from qtui.bullmq.dialect import (
     destination,
 )
 from qtui.bullmq.model import JobState, QueueStatus, Row
-from qtui.bullmq.signature.merging import merged, signature_of
+from qtui.bullmq.signature.merging import signature_of
 from qtui.bullmq.writers.batch import NEVER, Picked
 from qtui.operations.planning.brakes import Destined
 from qtui.operations.planning.family_warnings import FamilyWarning, Trouble
+from qtui.operations.planning.kinds import Kind, Kinds, PlanGroup
 from qtui.operations.supply.kin import Kin
 from qtui.text import plain
-
-MOST_KINDS: Final = 1000
-"""Most groups in a plan; every job may have another name and error."""
 
 _WAITING: Final = "waiting"
 
@@ -75,28 +73,8 @@ def _place(target: Destination | None, priority: int, *, lifo: bool) -> str:
     return f"{state}, {'next to run' if lifo else 'last in line'}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanGroup:
-    """Jobs of a plan that are alike: same name, same error, same fate."""
-
-    name: str
-    error: str
-    """The signature of the error, plain; of a completed job, which may hold an old one, nothing."""
-    code: Code
-    place: str
-    jobs: int
-    elsewhere: str = ""
-    """Of jobs in another state: in which, as far as that was read."""
-
-    def refusal(self, state: str) -> str:
-        """Returns why they stay in ``state``, with the code; empty if they leave it."""
-        if self.code is Code.DONE:
-            return ""
-        return f"{self.code.value} {with_reason(meaning(self.code, state), self.elsewhere)}"
-
-
 class ForecastTally:
-    """Forecasts, counted. Grows with the number of groups, not of jobs."""
+    """Forecasts, counted. Grows with the number of kinds, not of jobs."""
 
     def __init__(self, state: JobState) -> None:
         self.codes: Counter[Code] = Counter()
@@ -105,9 +83,7 @@ class ForecastTally:
         self._targets: Counter[Destination | None] = Counter()
         self._in_front = 0
         self._state = state
-        self._kinds: Counter[tuple[str, str, Code, str, str]] = Counter()
-        self._merged: tuple[int, dict[str, str]] = (0, {})
-        """At how many jobs, under which name each error is shown."""
+        self._kinds = Kinds()
 
     @property
     def jobs(self) -> int:
@@ -138,18 +114,19 @@ class ForecastTally:
             self._in_front += jobs if in_front else 0
             self.exhausted += jobs if exhausted and code is Code.DONE else 0
             error = plain(signature_of(reason or "")) if failed else ""
-            kind = (name, error, code, other, _place(target, priority, lifo=lifo))
-            if kind not in self._kinds and len(self._kinds) >= MOST_KINDS:
-                kind = ("", "(other jobs)", code, "", "")
-            self._kinds[kind] += jobs
+            place = _place(target, priority, lifo=lifo)
+            self._kinds.add(Kind(name, error, code, place, other), jobs)
 
     def keep_together(self) -> None:
         """Once one job goes to `paused`, those that were to go to `wait` are taken there too."""
-        if not any(place.startswith(Destination.PAUSED) for *_, place in self._kinds):
-            return
-        for kind in [kind for kind in self._kinds if kind[-1].startswith(_WAITING)]:
-            place = Destination.PAUSED + kind[-1].removeprefix(_WAITING)
-            self._kinds[*kind[:-1], place] += self._kinds.pop(kind)
+
+        def kept(kind: Kind) -> Kind:
+            if not kind.place.startswith(_WAITING):
+                return kind
+            return kind._replace(place=Destination.PAUSED + kind.place.removeprefix(_WAITING))
+
+        if any(kind.place.startswith(Destination.PAUSED) for kind in self._kinds):
+            self._kinds.change(kept)
 
     @property
     def destined(self) -> Destined:
@@ -157,28 +134,8 @@ class ForecastTally:
         return Destined(prioritized=self._targets[Destination.PRIORITIZED], in_front=self._in_front)
 
     def groups(self) -> list[PlanGroup]:
-        """The jobs grouped by name, error and fate, largest group first.
-
-        Errors that differ in one word are one, as in error groups.
-        """
-        named, kinds = self._names(), Counter[tuple[str, str, Code, str, str]]()
-        for (name, error, code, elsewhere, place), jobs in self._kinds.items():
-            kinds[name, named[error], code, elsewhere, place] += jobs
-        return [
-            PlanGroup(
-                name=name, error=error, code=code, place=place, jobs=jobs, elsewhere=elsewhere
-            )
-            for (name, error, code, elsewhere, place), jobs in kinds.most_common()
-        ]
-
-    def _names(self) -> dict[str, str]:
-        """The name of each error's group."""
-        if self._merged[0] != self.jobs:
-            errors = Counter[str]()
-            for kind, jobs in self._kinds.items():
-                errors[kind[1]] += jobs
-            self._merged = self.jobs, merged(errors)
-        return self._merged[1]
+        """The jobs grouped by name, error and fate, largest group first."""
+        return self._kinds.groups()
 
 
 def by_age(row: Row) -> tuple[float, int, str]:

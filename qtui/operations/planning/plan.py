@@ -29,7 +29,6 @@ from qtui.operations.planning.family_warnings import (
 from qtui.operations.planning.forecast import (
     Forecast,
     ForecastTally,
-    PlanGroup,
     after_children,
     barred,
     by_age,
@@ -37,6 +36,7 @@ from qtui.operations.planning.forecast import (
     kept_together,
     located,
 )
+from qtui.operations.planning.kinds import PlanGroup
 from qtui.operations.supply.kin import Kin
 from qtui.operations.supply.reading import states_elsewhere
 from qtui.operations.supply.selection import (

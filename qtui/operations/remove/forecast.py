@@ -11,9 +11,9 @@ from qtui.bullmq.codes import CLEARED, NO_STATE, REMOVED, Code, Result, meaning,
 from qtui.bullmq.flow.hanging import Hanging
 from qtui.bullmq.keys import is_marker
 from qtui.bullmq.model import JobState, QueueStatus, Row
-from qtui.bullmq.signature.merging import merged, signature_of
+from qtui.bullmq.signature.merging import signature_of
 from qtui.bullmq.writers.batch import NEVER, Picked
-from qtui.operations.planning.forecast import MOST_KINDS
+from qtui.operations.planning.kinds import Kind, Kinds
 from qtui.operations.planning.proposal import PlanLine
 from qtui.operations.remove.reasons import LOCKED, TOO_LARGE
 from qtui.text import count, plain, plural
@@ -74,7 +74,7 @@ def predict(row: Row, hanging: Hanging, status: QueueStatus) -> Prediction:
 
 
 class PredictionTally:
-    """Predictions, counted. Grows with the number of groups and parents, not of jobs.
+    """Predictions, counted. Grows with the number of kinds and parents, not of jobs.
 
     Args:
         state: the state of the jobs; None for jobs in none.
@@ -92,7 +92,7 @@ class PredictionTally:
         self.schedulers: Counter[str] = Counter()
         self.deduplications: Counter[str] = Counter()
         self._state = state
-        self._kinds: Counter[tuple[str, str, Code, str]] = Counter()
+        self._kinds = Kinds()
         self._left_by: Counter[str] = Counter()
         """By parent the children of the selection that it waits for."""
         self._waited: dict[str, int] = {}
@@ -109,10 +109,7 @@ class PredictionTally:
         error = ""
         if self._state is JobState.FAILED:
             error = plain(signature_of(row.failed_reason or ""))
-        kind = (row.name, error, one.code, one.why or one.target)
-        if kind not in self._kinds and len(self._kinds) >= MOST_KINDS:
-            kind = ("", "(other jobs)", one.code, "")
-        self._kinds[kind] += 1
+        self._kinds.add(Kind(row.name, error, one.code, one.target, one.why))
         if one.code is Code.CURRENT_ITERATION:
             self.schedulers[hanging.scheduler] += 1
         if one.code is not Code.DONE:
@@ -136,19 +133,6 @@ class PredictionTally:
         """Returns the parents that wait for no other job, so that they run next."""
         return [key for key, gone in self._left_by.items() if gone >= self._waited[key]]
 
-    def _merged(self) -> list[tuple[tuple[str, str, Code, str], int]]:
-        """The jobs grouped by name, error and fate, largest group first.
-
-        Errors that differ in one word are one, as in error groups.
-        """
-        errors, kinds = Counter[str](), Counter[tuple[str, str, Code, str]]()
-        for kind, jobs in self._kinds.items():
-            errors[kind[1]] += jobs
-        named = merged(errors)
-        for (name, error, code, fate), jobs in self._kinds.items():
-            kinds[name, named[error], code, fate] += jobs
-        return kinds.most_common()
-
     # For people
 
     def lines(self, *, without_undo: bool) -> list[PlanLine]:
@@ -158,20 +142,27 @@ class PredictionTally:
             without_undo: whether jobs go too that no undo could bring back.
         """
         found = []
-        for (name, error, code, fate), jobs in self._merged():
-            stays = self._stays(code, fate, without_undo)
-            place = "" if stays else fate if fate == CLEARED else REMOVED
-            found.append(PlanLine(number=jobs, name=name, note=error, place=place, refusal=stays))
+        for one in self._kinds.groups():
+            stays = self._stays(one.code, one.why, without_undo)
+            found.append(
+                PlanLine(
+                    number=one.jobs,
+                    name=one.name,
+                    note=one.error,
+                    place="" if stays else one.place or REMOVED,
+                    refusal=stays,
+                )
+            )
         return found
 
-    def _stays(self, code: Code, fate: str, without_undo: bool) -> str:
+    def _stays(self, code: Code, why: str, without_undo: bool) -> str:
         if code is Code.DONE:
-            stays = fate == TOO_LARGE and not without_undo
+            stays = why == TOO_LARGE and not without_undo
             return f"{Code.REFUSED.value} {TOO_LARGE}" if stays else ""
-        if code is Code.REFUSED and fate:
-            return f"{code.value} {fate}"
-        why = fate if code is Code.NOT_IN_STATE else ""
-        return f"{code.value} {with_reason(meaning(code, self._state or NO_STATE), why)}"
+        if code is Code.REFUSED and why:
+            return f"{code.value} {why}"
+        elsewhere = why if code is Code.NOT_IN_STATE else ""
+        return f"{code.value} {with_reason(meaning(code, self._state or NO_STATE), elsewhere)}"
 
     def consequences(self, *, children_too: bool) -> Iterator[str]:
         """What changes beside the jobs, in whole sentences; plain text."""
