@@ -16,7 +16,7 @@ from qtui.commands.shared.ndjson import row_object
 from qtui.commands.shared.output import Cell, Column, Paper, Table
 from qtui.commands.shared.run import DONE, NOT_ALL, USAGE, CommandError, Workplace
 from qtui.folders import MOVED_BY, NOWHERE
-from qtui.operations.journal.lines import Snapshot
+from qtui.operations.journal.facts import Snapshot
 from qtui.operations.journal.pruning import prunable, prune
 from qtui.operations.journal.reading import (
     UNREADABLE,

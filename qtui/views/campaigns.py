@@ -14,7 +14,8 @@ from qtui.bullmq.model import LIST_FIELDS, JobState, Row, row
 from qtui.bullmq.signature.headline import reason_of, spoken
 from qtui.bullmq.signature.merging import merged, signature_of
 from qtui.operations.following.outcome import Fate, Outcome
-from qtui.operations.journal.lines import Header, JournalLine, Snapshot, outcome_of, result_of
+from qtui.operations.journal.facts import Header, Snapshot
+from qtui.operations.journal.lines import JournalLine, outcome_of, result_of
 from qtui.operations.journal.reading import Summary, find, read_header, read_lines, rebuilt
 from qtui.operations.planning.plan import Resets
 from qtui.operations.resuming.interrupted import pace_of

@@ -17,7 +17,8 @@ from qtui.commands.journal import list_journal, show_campaign
 from qtui.commands.shared.output import Paper
 from qtui.commands.shared.run import NOT_ALL, USAGE, CommandError
 from qtui.operations.following.outcome import Fate, Outcome
-from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection, snapshot_lines
+from qtui.operations.journal.facts import Header, Snapshot, WrittenSelection
+from qtui.operations.journal.lines import snapshot_lines
 from qtui.operations.journal.writing import Journal
 from qtui.text import size
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from qtui.operations.journal.lines import Header, WrittenSelection
+from qtui.operations.journal.facts import Header, WrittenSelection
 from qtui.operations.journal.reading import campaigns, ids, unfinished
 from qtui.operations.journal.writing import Journal
 from tests.cli.stage import Outcome, command, failed, run

@@ -13,11 +13,7 @@ from hypothesis import strategies as st
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.writers.batch import Picked
-from qtui.operations.journal.lines import (
-    Header,
-    Snapshot,
-    WrittenSelection,
-)
+from qtui.operations.journal.facts import Header, Snapshot, WrittenSelection
 from tests.patience import PATIENCE
 
 WHERE = "redis://cache-1:6379/0"

@@ -13,8 +13,9 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.writers.batch import Picked
 from qtui.operations.following.outcome import Fate, Outcome
 from qtui.operations.journal import history
+from qtui.operations.journal.facts import Header, Snapshot, WrittenSelection
 from qtui.operations.journal.history import MOST_SIGNATURES, History, read_history, retried_of
-from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection, snapshot_lines
+from qtui.operations.journal.lines import snapshot_lines
 from qtui.operations.journal.writing import Journal
 
 WHERE: Final = "redis://localhost:6379/0"

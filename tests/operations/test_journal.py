@@ -20,14 +20,8 @@ from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.writers.batch import NEVER, Picked
 from qtui.folders import journal_folder
 from qtui.operations.following.outcome import Fate, Outcome
-from qtui.operations.journal.lines import (
-    Header,
-    Snapshot,
-    WrittenSelection,
-    glance,
-    snapshot_lines,
-    snapshot_of,
-)
+from qtui.operations.journal.facts import Header, Snapshot, WrittenSelection
+from qtui.operations.journal.lines import glance, snapshot_lines, snapshot_of
 from qtui.operations.journal.reading import (
     JournalError,
     campaigns,

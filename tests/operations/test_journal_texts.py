@@ -12,10 +12,8 @@ from hypothesis import strategies as st
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.writers.batch import Picked
+from qtui.operations.journal.facts import Header, Snapshot, WrittenSelection
 from qtui.operations.journal.lines import (
-    Header,
-    Snapshot,
-    WrittenSelection,
     column_lines,
     record,
     snapshot_lines,

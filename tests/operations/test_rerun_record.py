@@ -21,7 +21,8 @@ from qtui.operations.flow_rerun.plan import RerunPlan
 from qtui.operations.flow_rerun.progress import read_progress
 from qtui.operations.flow_rerun.rerun import Rerun
 from qtui.operations.following.outcome import Fate, Outcome
-from qtui.operations.journal.lines import Header, WrittenSelection, outcome_of
+from qtui.operations.journal.facts import Header, WrittenSelection
+from qtui.operations.journal.lines import outcome_of
 from qtui.operations.journal.reading import JournalError, ids, read_lines, rebuilt, summary
 from qtui.operations.journal.writing import Journal
 from qtui.operations.planning.plan import Resets

@@ -18,7 +18,8 @@ from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.engine.pace import Pace
-from qtui.operations.journal.lines import Snapshot, snapshot_lines
+from qtui.operations.journal.facts import Snapshot
+from qtui.operations.journal.lines import snapshot_lines
 from qtui.operations.journal.reading import (
     JournalError,
     ids,

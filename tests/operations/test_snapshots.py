@@ -19,7 +19,7 @@ from qtui.bullmq.writers.batch import Picked
 from qtui.bullmq.writers.retry import RetryWriter
 from qtui.bullmq.writers.unretry import cleared_by_retry
 from qtui.demo.server import EmbeddedServer
-from qtui.operations.journal.lines import Snapshot
+from qtui.operations.journal.facts import Snapshot
 from qtui.operations.supply.selection import query
 from qtui.operations.supply.snapshots import IDS_A_PAGE, SNAPSHOT_FIELDS, read_snapshots
 from tests.operations.campaigns import FAILED, ours_to

@@ -11,7 +11,8 @@ from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.origin import Origin, origin_of, read_origin
 from qtui.bullmq.writers.batch import Picked
 from qtui.operations.following.outcome import Fate, OutcomeTally
-from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection, snapshot_lines
+from qtui.operations.journal.facts import Header, Snapshot, WrittenSelection
+from qtui.operations.journal.lines import snapshot_lines
 from qtui.operations.journal.reading import is_same_address, progress_of, summary
 from qtui.operations.journal.writing import Journal
 from qtui.operations.supply.ledger import Ledger

@@ -116,7 +116,7 @@ def reason_option(_context: click.Context, _option: click.Parameter, value: str 
     """Refuses a reason that is empty, as an unset variable is, or too long for a line."""
     if value is None:
         return ""
-    from qtui.operations.journal.lines import MOST_OF_A_REASON
+    from qtui.operations.journal.facts import MOST_OF_A_REASON
 
     text = " ".join(value.split())
     if not text:

@@ -26,7 +26,7 @@ from qtui.bullmq.new_job.options import NewJob
 from qtui.bullmq.reads.events.log import EventLog
 from qtui.bullmq.writers.add import AddWriter, Unreserved
 from qtui.bullmq.writers.batch import Batch
-from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection
+from qtui.operations.journal.facts import Header, Snapshot, WrittenSelection
 from qtui.operations.supply.single import Judged, SingleAction
 from qtui.verbs import Verb
 

@@ -18,7 +18,7 @@ from qtui.bullmq.new_job.editable import EDIT_FIELDS, Editable, read_editable
 from qtui.bullmq.new_job.payload import digest_of
 from qtui.bullmq.writers.batch import Batch
 from qtui.bullmq.writers.edit import EditWriter
-from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection
+from qtui.operations.journal.facts import Header, Snapshot, WrittenSelection
 from qtui.operations.supply.single import Judged, SingleAction
 from qtui.verbs import Verb
 

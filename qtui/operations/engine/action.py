@@ -15,7 +15,7 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.writers.batch import Batch, Picked
 from qtui.operations.following.looking import Following
 from qtui.operations.following.outcome import Outcome
-from qtui.operations.journal.lines import Header
+from qtui.operations.journal.facts import Header
 from qtui.operations.journal.texts import Texts
 
 

@@ -30,7 +30,8 @@ from qtui.operations.flow_rerun.plan import RerunPlan
 from qtui.operations.flow_rerun.progress import RerunProgress, read_progress
 from qtui.operations.flow_rerun.written import BASES, START, read_lines
 from qtui.operations.following.outcome import Outcome
-from qtui.operations.journal.lines import Header, WrittenSelection, snapshot_lines
+from qtui.operations.journal.facts import Header, WrittenSelection
+from qtui.operations.journal.lines import snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.planning.plan import Resets
 from qtui.text import first_line

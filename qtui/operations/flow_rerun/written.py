@@ -20,7 +20,7 @@ from qtui.bullmq.reads.lists import read_before
 from qtui.bullmq.script import pin
 from qtui.bullmq.writers.rerun import Parked, Returned
 from qtui.bullmq.writers.unretry import KeptChild
-from qtui.operations.journal.lines import Header, Snapshot
+from qtui.operations.journal.facts import Header, Snapshot
 from qtui.operations.supply.snapshots import SNAPSHOT_FIELDS
 
 BASES: Final = "bases"

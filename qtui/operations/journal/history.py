@@ -13,12 +13,8 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.signature.headline import reason_of
 from qtui.bullmq.signature.merging import signature_of
 from qtui.operations.following.outcome import Fate
-from qtui.operations.journal.lines import (
-    Header,
-    outcome_of,
-    result_of,
-    snapshot_of,
-)
+from qtui.operations.journal.facts import Header
+from qtui.operations.journal.lines import outcome_of, result_of, snapshot_of
 from qtui.operations.journal.reading import (
     JournalError,
     ids,

@@ -19,11 +19,9 @@ from typing import BinaryIO, Final
 from qtui.bullmq.codes import Code
 from qtui.bullmq.writers.batch import Picked
 from qtui.folders import NOWHERE
+from qtui.operations.journal.facts import FORMAT, Header, Snapshot
 from qtui.operations.journal.lines import (
-    FORMAT,
-    Header,
     JournalLine,
-    Snapshot,
     chosen_of,
     codes_of,
     header_of,

@@ -29,6 +29,7 @@ from qtui import __version__
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.writers.batch import Picked
 from qtui.operations.following.outcome import Outcome
+from qtui.operations.journal.facts import FORMAT, FORMAT_OF_RETRIES, TEXTS_SINCE, Header
 from qtui.operations.journal.files import (
     cannot_write,
     held_by,
@@ -39,10 +40,6 @@ from qtui.operations.journal.files import (
 )
 from qtui.operations.journal.lines import (
     CHOSEN,
-    FORMAT,
-    FORMAT_OF_RETRIES,
-    TEXTS_SINCE,
-    Header,
     chosen_line,
     code_lines,
     end_line,

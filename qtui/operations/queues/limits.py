@@ -26,7 +26,7 @@ from qtui.bullmq.reads.limits import (
 )
 from qtui.bullmq.reads.status import read_status
 from qtui.bullmq.writers.queues import LimitsWriter, QueueStep, Setting
-from qtui.operations.journal.lines import Snapshot
+from qtui.operations.journal.facts import Snapshot
 from qtui.operations.planning.proposal import PlanLine, PlanOptions
 from qtui.operations.queues.queue_action import QueueAction
 from qtui.text import plain, plural, span

@@ -17,7 +17,8 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.writers.batch import Batch, Picked
 from qtui.bullmq.writers.queues import QueueStep
 from qtui.operations.engine.action import Seen
-from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection, snapshot_lines
+from qtui.operations.journal.facts import Header, Snapshot, WrittenSelection
+from qtui.operations.journal.lines import snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.verbs import QUEUES, Verb
 

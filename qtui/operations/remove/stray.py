@@ -19,7 +19,7 @@ from qtui.bullmq.reads.events.removals import removed_lately
 from qtui.bullmq.reads.status import read_status
 from qtui.bullmq.writers.batch import Batch, Picked
 from qtui.bullmq.writers.remove import RemoveWriter
-from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection
+from qtui.operations.journal.facts import Header, Snapshot, WrittenSelection
 from qtui.operations.planning.proposal import PlanLine, PlanOptions, count_to_type
 from qtui.operations.remove.forecast import Prediction, PredictionTally, predict
 from qtui.operations.remove.reasons import NO_UNDO

@@ -25,7 +25,7 @@ from qtui.bullmq.reads.scripted.whole import (
 from qtui.bullmq.reads.scripted.wholes import Raw, Wholes
 from qtui.bullmq.writers.batch import Picked
 from qtui.bullmq.writers.remove import Below
-from qtui.operations.journal.lines import Snapshot
+from qtui.operations.journal.facts import Snapshot
 from qtui.operations.supply.snapshots import Wiped
 
 _WHY, _AHEAD, _BEHIND, _INDEX, _REST, _BELOW, _FIELDS = range(7)

@@ -18,7 +18,7 @@ from qtui.bullmq.model import JobState
 from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign
 from qtui.operations.engine.pace import Pace
-from qtui.operations.journal.lines import Header
+from qtui.operations.journal.facts import Header
 from qtui.operations.journal.reading import (
     JournalError,
     Progress,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtui.bullmq.connection.origin import Origin, origin_of
-from qtui.operations.journal.lines import Header
+from qtui.operations.journal.facts import Header
 from qtui.operations.journal.reading import JournalError, Progress, is_same_address
 
 

@@ -22,7 +22,7 @@ from qtui.bullmq.writers.retry import RetryWriter
 from qtui.operations.engine.action import Load, Seen
 from qtui.operations.following.followers import Followers
 from qtui.operations.following.outcome import Outcome
-from qtui.operations.journal.lines import Header, Snapshot, WrittenSelection
+from qtui.operations.journal.facts import Header, Snapshot, WrittenSelection
 from qtui.operations.journal.tally import Ids
 from qtui.operations.journal.texts import Texts
 from qtui.operations.planning.plan import Plan, Resets

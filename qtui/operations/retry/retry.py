@@ -16,7 +16,7 @@ from qtui.bullmq.signature.headline import reason_of
 from qtui.bullmq.writers.batch import Batch, Picked
 from qtui.bullmq.writers.retry import RetryWriter
 from qtui.operations.following.follower import Follower
-from qtui.operations.journal.lines import Header
+from qtui.operations.journal.facts import Header
 from qtui.operations.planning.plan import Plan, Resets
 from qtui.operations.supply.picked import PickedAction
 from qtui.operations.supply.selection import Query

@@ -22,7 +22,7 @@ from qtui.bullmq.writers.add import AddWriter
 from qtui.bullmq.writers.queues import QueueStep
 from qtui.bullmq.writers.schedulers import SchedulerWriter
 from qtui.operations.add.add import Add
-from qtui.operations.journal.lines import Header
+from qtui.operations.journal.facts import Header
 from qtui.operations.queues.queue_action import QueueAction, QueueChange
 from qtui.operations.schedulers.changes import Reading, read_removal, read_revival
 from qtui.verbs import DONE_TO_SCHEDULERS, SCHEDULERS, Verb

@@ -23,7 +23,7 @@ from qtui.bullmq.writers.batch import Batch, Picked
 from qtui.operations.engine.action import Seen
 from qtui.operations.following.follower import Follower
 from qtui.operations.following.outcome import Outcome
-from qtui.operations.journal.lines import Header, WrittenSelection
+from qtui.operations.journal.facts import Header, WrittenSelection
 from qtui.operations.journal.texts import Texts
 from qtui.operations.supply.kin import Kin
 from qtui.operations.supply.ledger import Ledger

@@ -16,7 +16,8 @@ from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.writers.batch import Batch, Picked
 from qtui.operations.engine.action import Seen
-from qtui.operations.journal.lines import Header, Snapshot, snapshot_lines
+from qtui.operations.journal.facts import Header, Snapshot
+from qtui.operations.journal.lines import snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.verbs import Verb
 

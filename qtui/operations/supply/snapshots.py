@@ -17,7 +17,8 @@ from qtui.bullmq.model import LIST_FIELDS
 from qtui.bullmq.reads.scores import lowest_first
 from qtui.bullmq.writers.batch import Picked
 from qtui.operations.engine.prefetch import prefetched
-from qtui.operations.journal.lines import Snapshot, column_lines, snapshot_lines
+from qtui.operations.journal.facts import Snapshot
+from qtui.operations.journal.lines import column_lines, snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.supply.selection import Chosen, Query, Selection, hunt_for
 

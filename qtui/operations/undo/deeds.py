@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from qtui.bullmq.codes import Code
+from qtui.operations.journal.facts import Header
 from qtui.operations.journal.lines import (
-    Header,
     all_known,
     glance,
     record,

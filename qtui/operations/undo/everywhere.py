@@ -10,7 +10,8 @@ from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.writers.batch import Batch
-from qtui.operations.journal.lines import Header, renamed
+from qtui.operations.journal.facts import Header
+from qtui.operations.journal.lines import renamed
 from qtui.operations.journal.texts import Texts
 from qtui.operations.retry.everywhere import queues_of
 from qtui.operations.undo.inverse import Deed, Expected, Inverse, MakeInverse

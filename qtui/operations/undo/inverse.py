@@ -14,7 +14,8 @@ from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 from qtui.bullmq.codes import Result
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.writers.batch import Batch
-from qtui.operations.journal.lines import Header, JournalLine, Snapshot
+from qtui.operations.journal.facts import Header, Snapshot
+from qtui.operations.journal.lines import JournalLine
 from qtui.operations.journal.texts import Texts
 
 W = TypeVar("W")

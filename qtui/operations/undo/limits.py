@@ -8,7 +8,8 @@ from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.writers.batch import Batch
 from qtui.bullmq.writers.queues import LimitsWriter
-from qtui.operations.journal.lines import Header, Snapshot, snapshot_lines
+from qtui.operations.journal.facts import Header, Snapshot
+from qtui.operations.journal.lines import snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.queues.limits import LimitsChange, former_limits, limits_now, settings_back
 from qtui.operations.queues.queue_action import finished, queue_of

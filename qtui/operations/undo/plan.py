@@ -14,7 +14,7 @@ from qtui.bullmq.codes import Code, Result, meaning
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.origin import Origin, read_origin
 from qtui.bullmq.keys import QueueKey
-from qtui.operations.journal.lines import Header
+from qtui.operations.journal.facts import Header
 from qtui.operations.journal.reading import (
     JournalError,
     Summary,

@@ -7,7 +7,7 @@ from typing import Final
 
 from qtui.bullmq.connection.client import Client
 from qtui.operations.flow_rerun.written import START
-from qtui.operations.journal.lines import Header
+from qtui.operations.journal.facts import Header
 from qtui.operations.retry.everywhere import QUEUES
 from qtui.operations.undo.everywhere import EachQueue
 from qtui.operations.undo.inverse import Inverse, MakeInverse

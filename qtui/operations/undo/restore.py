@@ -15,7 +15,8 @@ from qtui.bullmq.reads.scripted.whole import Whole
 from qtui.bullmq.writers.batch import LARGEST_BATCH, Batch, Picked
 from qtui.bullmq.writers.remove import Below, RemoveWriter
 from qtui.bullmq.writers.restore import LARGEST_CALL, WHY, RestoreWriter, weight_of
-from qtui.operations.journal.lines import Header, snapshot_lines
+from qtui.operations.journal.facts import Header
+from qtui.operations.journal.lines import snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.remove.remove import CHILDREN
 from qtui.operations.remove.wiped import WipedJobs, below_of, index_of, removed_jobs

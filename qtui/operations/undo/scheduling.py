@@ -11,7 +11,8 @@ from qtui.bullmq.model import JobState
 from qtui.bullmq.schedulers.state import SchedulerState
 from qtui.bullmq.writers.batch import Batch
 from qtui.bullmq.writers.schedulers import SchedulerWriter
-from qtui.operations.journal.lines import Header, Snapshot, snapshot_lines
+from qtui.operations.journal.facts import Header, Snapshot
+from qtui.operations.journal.lines import snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.schedulers.changes import Reading, read_undo
 from qtui.operations.undo.inverse import Deed, Expected, sender

@@ -18,7 +18,8 @@ from qtui.bullmq.writers.add import AddWriter, UnmakeWriter
 from qtui.bullmq.writers.batch import Batch, Picked
 from qtui.bullmq.writers.remove import RemoveWriter
 from qtui.operations.add.add import MAKES_QUEUE
-from qtui.operations.journal.lines import Header, snapshot_lines
+from qtui.operations.journal.facts import Header
+from qtui.operations.journal.lines import snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.remove.wiped import WipedJobs
 from qtui.operations.supply.pins import Pins

@@ -20,7 +20,7 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.writers.batch import Batch, Picked
 from qtui.operations.engine.action import Seen
 from qtui.operations.flow_rerun.written import BASES
-from qtui.operations.journal.lines import Header, WrittenSelection
+from qtui.operations.journal.facts import Header, WrittenSelection
 from qtui.operations.journal.texts import Texts
 from qtui.operations.undo.deeds import Deeds
 from qtui.operations.undo.everywhere import EachQueue

@@ -24,7 +24,8 @@ from qtui.bullmq.writers.edit import EditWriter
 from qtui.bullmq.writers.unedit import UneditWriter
 from qtui.bullmq.writers.unretry import Retried
 from qtui.operations.edit.edit import RETRIED
-from qtui.operations.journal.lines import Header, Snapshot, snapshot_lines
+from qtui.operations.journal.facts import Header, Snapshot
+from qtui.operations.journal.lines import snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.planning.plan import Resets
 from qtui.operations.undo.inverse import Deed, Expected, sender

@@ -15,7 +15,8 @@ from qtui.bullmq.reads.places import Places
 from qtui.bullmq.writers.batch import Batch, Picked
 from qtui.bullmq.writers.promote import PromoteWriter
 from qtui.bullmq.writers.unpromote import Promoted, UnpromoteWriter
-from qtui.operations.journal.lines import Header, snapshot_lines
+from qtui.operations.journal.facts import Header
+from qtui.operations.journal.lines import snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.promote.promote import PROMOTION_WIPES
 from qtui.operations.supply.selection import Chosen

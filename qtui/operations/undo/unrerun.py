@@ -21,7 +21,8 @@ from qtui.bullmq.writers.rerun import DOOMED, Mode, Parked, Released, RerunWrite
 from qtui.bullmq.writers.unretry import WAITS
 from qtui.operations.flow_rerun.plan import Start
 from qtui.operations.flow_rerun.written import START, Names, read_lines, returned_children
-from qtui.operations.journal.lines import Header, snapshot_lines
+from qtui.operations.journal.facts import Header
+from qtui.operations.journal.lines import snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.undo.inverse import Deed, Expected, sender
 from qtui.operations.undo.unretry import Unretry, resets_of

@@ -23,7 +23,8 @@ from qtui.bullmq.writers.unretry import (
     cleared_by_retry,
 )
 from qtui.operations.flow_rerun.written import kept_children
-from qtui.operations.journal.lines import Header, snapshot_lines
+from qtui.operations.journal.facts import Header
+from qtui.operations.journal.lines import snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.planning.plan import Resets
 from qtui.operations.supply.selection import Chosen

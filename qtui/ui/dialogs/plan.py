@@ -21,7 +21,7 @@ from typing_extensions import override
 
 from qtui.bullmq.connection.trouble import TROUBLE
 from qtui.operations.engine.pace import Pace
-from qtui.operations.journal.lines import MOST_OF_A_REASON
+from qtui.operations.journal.facts import MOST_OF_A_REASON
 from qtui.operations.journal.reading import JournalError
 from qtui.operations.planning.proposal import PlanLine
 from qtui.text import count, plain
