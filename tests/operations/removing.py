@@ -63,10 +63,11 @@ def _fields(name: str, at: int) -> Fields:
 async def waiting(client: Redis, *names: str) -> None:
     """Jobs that wait, the first to run first."""
     await raw_meta(client)
+    pipe = client.pipeline(transaction=False)
     for place, name in enumerate(names):
-        fields = _fields("charge", START + place)
-        await client.hset(QUEUE.job(name), mapping=fields)
-        await client.lpush(QUEUE.key("wait"), name)
+        pipe.hset(QUEUE.job(name), mapping=_fields("charge", START + place))
+        pipe.lpush(QUEUE.key("wait"), name)
+    await pipe.execute()
 
 
 async def a_flow(client: Redis, children: int = 2, name: str = "p") -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
@@ -95,6 +96,25 @@ async def test_one_that_was_cut_off_resumes_and_removes_each_job_once(
     await client.delete(QUEUE.job(again))
     await client.lrem(QUEUE.key("wait"), 1, again) if state is WAITING else None
     await client.zrem(QUEUE.key("failed"), again) if state is FAILED else None
+    await undone(client, tmp_path)
+    assert await keyspace(client) == before
+
+
+async def test_jobs_of_a_list_that_go_in_any_order_and_are_cut_off_come_back_to_their_places(
+    client: Redis, tmp_path: Path
+) -> None:
+    names = [str(number) for number in range(1, 1501)]
+    await waiting(client, *names)
+    before = await keyspace(client)
+    any_order = random.Random(3).sample(names, len(names))
+    await cut_off(client, tmp_path, await plan_of(client, WAITING, any_order), 200)
+    [name] = ids(tmp_path)
+    taken = Interrupted.take(tmp_path, name, WHERE, verb=Verb.REMOVE)
+    campaign = await resume_removal(taken, client, RemoveWriter(client))
+    async for _ in campaign.run():
+        pass
+    campaign.close()
+    assert campaign.codes == {Code.DONE: len(names)}
     await undone(client, tmp_path)
     assert await keyspace(client) == before
 

@@ -143,13 +143,23 @@ EMPTY: Final = SnapshotPage((), ())
 
 
 async def read_snapshots(
-    client: Client, selection: Selection, wiped: Wiped = RETRY_WIPES
+    client: Client,
+    selection: Selection,
+    wiped: Wiped = RETRY_WIPES,
+    reader: JobReader | None = None,
 ) -> AsyncGenerator[SnapshotPage]:
     """Yields what an action on a selection wipes, page by page, and reads ahead.
 
     Each job has the score at which it is to be sent: a chosen one that of its choice, one of a
     query its current one. Jobs of a query come oldest finish first; one that stays in the state
     comes exactly once, even while others leave.
+
+    Args:
+        client: where to read.
+        selection: the jobs.
+        wiped: what the action wipes.
+        reader: made by ``wiped`` for the queue; give the same one for all jobs that leave one after
+            the other, see `read_picked`.
 
     Costs the ``wiped`` of each job; for a query with a filter its `Hunt`, for a whole state one
     ZRANGEBYSCORE for `IDS_A_PAGE` jobs.
@@ -161,7 +171,8 @@ async def read_snapshots(
     else:
         picks = _whole_state(client, selection)
     heavy = False
-    read = prefetched(_read(client, selection, picks, wiped), lambda: not heavy, most=_READY)
+    reader = reader or wiped.reader(client, selection.queue)
+    read = prefetched(_read(reader, picks, wiped), lambda: not heavy, most=_READY)
     async with aclosing(read) as pages:
         async for page in pages:
             heavy = len(page) < _FEW  # their values are large: hold only what is being sent
@@ -174,7 +185,7 @@ async def read_picked(
     """Yields what an action wipes of the given jobs, in order; costs the ``wiped`` of each.
 
     Args:
-        reader: made by ``wiped``; it remembers where in a list the last jobs were.
+        reader: made by ``wiped``; it knows where in a list the last jobs were, and which leave it.
         picks: the jobs.
         wiped: what the action wipes.
     """
@@ -185,10 +196,9 @@ async def read_picked(
 
 
 async def _read(
-    client: Client, selection: Selection, picks: AsyncGenerator[Sequence[Picked]], wiped: Wiped
+    reader: JobReader, picks: AsyncGenerator[Sequence[Picked]], wiped: Wiped
 ) -> AsyncGenerator[SnapshotPage]:
     """Yields empty pages too, if a filter matches little, so that the caller can stop."""
-    reader = wiped.reader(client, selection.queue)
     async with aclosing(picks):
         async for some in picks:
             if not some:

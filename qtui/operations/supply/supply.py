@@ -71,6 +71,7 @@ class Supply:
         self._client = client
         self._selection = selection
         self._wiped = wiped
+        self._reader = wiped.reader(client, selection.queue)
         self._look = look
         self._sent = before.sent if before is not None else None
         self._doubtful = list(before.doubtful) if before is not None else []
@@ -95,7 +96,7 @@ class Supply:
             return None
         seen = await self._look(some)
         left = replace(self._all_chosen, jobs=tuple(compress(some, seen.untouched)))
-        pages = read_snapshots(self._client, left, self._wiped)
+        pages = read_snapshots(self._client, left, self._wiped, self._reader)
         self._unsent += [page async for page in pages]
         self.take(some)
         del self._doubtful[:CHOSEN_AT_ONCE]
@@ -144,7 +145,7 @@ class Supply:
     async def _next(self, selection: Callable[[], Selection]) -> SnapshotPage | None:
         """The next page of the selection; begins to read it if needed."""
         if self._pages is None:
-            self._pages = read_snapshots(self._client, selection(), self._wiped)
+            self._pages = read_snapshots(self._client, selection(), self._wiped, self._reader)
         try:
             return await anext(self._pages, None)
         except LOST:

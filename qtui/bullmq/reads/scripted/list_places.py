@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final, NamedTuple, cast
 
 from qtui.bullmq.ask import Command, Reply, ask_all, items, number
@@ -13,6 +14,10 @@ WINDOW: Final = 1000
 
 _MOST: Final = 8
 """Most windows that one round trip adds."""
+
+_AHEAD: Final = 5000
+"""Jobs that are known to leave; of those before, which left long ago, no list has any more. A
+campaign reads 1,500 ahead."""
 
 
 class ListPlace(NamedTuple):
@@ -103,25 +108,38 @@ def _places(members: Sequence[str], first: int, wanted: set[str]) -> dict[str, L
     return found
 
 
-def as_they_leave(
-    ids: Sequence[str], places: Mapping[str, ListPlace], gone: Mapping[str, ListPlace]
-) -> dict[str, ListPlace]:
-    """Returns the places as they are when the jobs leave the list one after the other.
+class Leaving:
+    """Jobs that leave a list one after the other, in the order in which they are read.
 
-    What is beside a job then is what will be beside it when they return in the reverse order. So
-    the ids next to it are those beyond the jobs that leave before it, and beyond those that have
-    ``gone`` or are about to; ``from_tail`` stays as it was read.
+    What is beside a job when it leaves is what will be beside it when they return in the reverse
+    order. It differs from what is beside it when it is read: others were read before, and leave
+    before it.
     """
-    left, found = dict(gone), dict[str, ListPlace]()
-    for job_id in ids:
-        place = places.get(job_id)
-        if place is None:
-            continue
-        from_tail, ahead, behind = place
-        for _ in range(len(left)):  # a damaged list may hold an id twice, and lead in a circle
-            if ahead not in left and behind not in left:
-                break
-            ahead = left[ahead].ahead if ahead in left else ahead
-            behind = left[behind].behind if behind in left else behind
-        left[job_id] = found[job_id] = ListPlace(from_tail, ahead, behind)
-    return found
+
+    def __init__(self) -> None:
+        self._before: dict[str, ListPlace] = {}
+        """Those that were read last, with their places as they leave."""
+
+    def places(self, ids: Sequence[str], read: Mapping[str, ListPlace]) -> dict[str, ListPlace]:
+        """Returns the places of the next jobs as they are when these leave.
+
+        The ids next to a job are those beyond the jobs that leave before it; ``from_tail`` stays as
+        it was read. Jobs that are read again, since they were not sent, begin anew there.
+        """
+        before, found = self._before, dict[str, ListPlace]()
+        while ids and ids[0] in before:
+            before.popitem()
+        for job_id in ids:
+            place = read.get(job_id)
+            if place is None:
+                continue
+            from_tail, ahead, behind = place
+            for _ in range(len(before)):  # a damaged list may hold an id twice: a circle
+                if ahead not in before and behind not in before:
+                    break
+                ahead = before[ahead].ahead if ahead in before else ahead
+                behind = before[behind].behind if behind in before else behind
+            before[job_id] = found[job_id] = ListPlace(from_tail, ahead, behind)
+        for gone in list(islice(before, max(0, len(before) - _AHEAD))):
+            del before[gone]
+        return found

@@ -16,7 +16,7 @@ from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.hashes import by_weight
-from qtui.bullmq.reads.scripted.list_places import ListPlace, ListPlaces, as_they_leave
+from qtui.bullmq.reads.scripted.list_places import Leaving, ListPlace, ListPlaces
 from qtui.bullmq.reads.scripted.whole import (
     BESIDE,
     HASHES,
@@ -96,8 +96,7 @@ class Wholes:
         self._state = state
         is_list = state is not None and state.is_list
         self._places = ListPlaces(client, queue.key(state.key)) if state and is_list else None
-        self._leaving: dict[str, ListPlace] = {}
-        """The places of the jobs that were read last, which may not have left their list yet."""
+        self._leaving = Leaving()
         self._step = _FIRST_STEP
 
     async def first_of(self, ids: Sequence[str]) -> list[Whole | Unread]:
@@ -110,7 +109,7 @@ class Wholes:
 
         Fewer if they are large, to bound memory: it begins with few, and adapts to the size of the
         last ones. A job without a hash has no fields. Places in a list are those that the jobs have
-        when they leave in this order (`as_they_leave`).
+        when they leave in this order (`Leaving`).
 
         Costs one round trip of two commands a job, some 6 µs for one of 1 kB. For jobs with more
         than a hash, all if their states are to be looked for, the script's calls, some 18 µs a job.
@@ -130,14 +129,13 @@ class Wholes:
             if one is None:
                 break  # the jobs after large ones are read again by the next call
             found.append(one)
-        self._leaving = {job_id: places[job_id] for job_id in ids[: len(found)] if job_id in places}
         self._adapt(found)
         return found
 
     async def _places_of(self, ids: Sequence[str]) -> dict[str, ListPlace]:
         if self._places is None:
             return {}
-        return as_they_leave(ids, await self._places.of(ids), self._leaving)
+        return self._leaving.places(ids, await self._places.of(ids))
 
     async def _hashes(
         self, ids: Sequence[str], places: Mapping[str, ListPlace]
