@@ -307,10 +307,12 @@ def rows_of(
 
     Args:
         ids: the jobs.
-        columns: by each of `LIST_FIELDS` the values of all jobs, in their order.
+        columns: by names of `LIST_FIELDS` the values of all jobs, in their order; one that is not
+            there was not read, and counts as one of None.
         scores: their scores; None where they have none.
     """
     garbled: list[tuple[str, ...]] = [()] * len(ids)
+    columns = dict.fromkeys(LIST_FIELDS, [None] * len(ids)) | dict(columns)
     numbers = {
         name: _numbers(name, columns[name], garbled)
         for name in LIST_FIELDS

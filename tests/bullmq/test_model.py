@@ -153,10 +153,10 @@ def test_lifo_is_what_javascript_takes_for_true(value: str, lifo: bool) -> None:
 
 
 def test_a_megabyte_of_anything_takes_no_time() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     for junk in ("1" * 1_000_000, "0." + "1" * 1_000_000, " " * 1_000_000, "1" * 999_999 + "x"):
         made(timestamp=junk, priority=junk, opts=junk)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_the_keys_of_the_states() -> None:

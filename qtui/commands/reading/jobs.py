@@ -11,7 +11,7 @@ from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.trouble import REFUSED, is_wrong_type
 from qtui.bullmq.filter import Filter, FilterError
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.model import LIST_FIELDS, JobState, QueueStatus, Row, rows_of
+from qtui.bullmq.model import JobState, QueueStatus, Row, rows_of
 from qtui.bullmq.reads.job import find_job
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.search.hunt import Hunt
@@ -211,14 +211,14 @@ async def _export(
 ) -> None:
     """Prints the picked fields of any number of jobs as they are found, in constant memory.
 
-    Costs a `Hunt` that also reads the picked payloads; its steps shrink where those are large.
+    Costs a `Hunt` that reads what is picked; its steps shrink where payloads are large.
     """
     hunt = Hunt(
         client,
         queue,
         state,
         window.filter,
-        fields=(*LIST_FIELDS, *hash_fields(window.fields)),
+        fields=hash_fields(window.fields),
         newest_first=window.newest_first,
         rate=place.settings.scan_rate,
         ahead=True,

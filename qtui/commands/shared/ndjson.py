@@ -65,6 +65,23 @@ EXPORT_FIELDS: Final = (
 SHORT_NAMES: Final = {"error": "failed_reason", "return": "returnvalue", "stack": "stacktrace"}
 """Short names for some of them, as filters use them."""
 
+_ALWAYS_READ: Final = ("name", "timestamp")
+"""Fields of a job's hash that show whether it is there."""
+
+_READ_FOR: Final[Mapping[str, Sequence[str]]] = {
+    "attempts_made": ("attemptsMade", "atm"),
+    "attempts_started": ("ats",),
+    "attempts": ("opts",),
+    "priority": ("priority",),
+    "delay": ("delay",),
+    "processed_on": ("processedOn",),
+    "finished_on": ("finishedOn",),
+    "failed_reason": ("failedReason",),
+    "parent": ("parentKey",),
+    **{name: (name,) for name in CONTENT},
+}
+"""By the members those that they are made of, beside them."""
+
 
 def queue_object(
     status: QueueStatus, workers: int | None, evidence: QueueEvidence
@@ -107,8 +124,9 @@ def row_object(row: Row, state: JobState) -> dict[str, object]:
 
 
 def hash_fields(picked: Sequence[str]) -> tuple[str, ...]:
-    """The fields of a job's hash that `picked_lines` prints at full length, if they are picked."""
-    return tuple(name for name in CONTENT if name in picked)
+    """The fields of a job's hash that `picked_lines` needs: what is not printed is not read."""
+    wanted = (name for member in picked for name in _READ_FOR.get(member, ()))
+    return tuple(dict.fromkeys((*_ALWAYS_READ, *wanted)))
 
 
 def picked_lines(
@@ -123,14 +141,15 @@ def picked_lines(
     Args:
         rows: the jobs.
         state: their state.
-        fields: what of them is printed at full length: failedReason, and `hash_fields`.
+        fields: their `hash_fields`.
         picked: the members.
         where: what each line has behind the id: ``queue``, ``state``, or neither.
     """
     garbled = [list(row.garbled) for row in rows]
     content = {
         name: list(map(encoded_field, repeat(name), fields[name], garbled))
-        for name in hash_fields(picked)
+        for name in CONTENT
+        if name in picked
     }
     columns: dict[str, Iterable[str]] = {"id": [encoded(row.id) for row in rows]}
     columns |= {name: repeat(encoded(value)) for name, value in where.items()}
@@ -145,8 +164,8 @@ def picked_lines(
             columns[name] = [encoded(_parent(row)) for row in rows]
         elif name not in ("id", "queue"):
             columns[name] = [encoded(None if row.missing else getattr(row, name)) for row in rows]
-    columns["missing"] = [encoded(row.missing) for row in rows]
-    columns["garbled"] = map(encoded, garbled)
+    columns["missing"] = ["true" if row.missing else "false" for row in rows]
+    columns["garbled"] = [encoded(names) if names else "[]" for names in garbled]
     return lines(columns)
 
 
