@@ -25,6 +25,7 @@ from qtui.operations.supply.kin import Held, Kin
 from qtui.operations.supply.selection import query
 from qtui.operations.supply.snapshots import SNAPSHOT_FIELDS, SnapshotPage
 from tests.operations.campaigns import FAILED, campaign_of, codes, plan_for, plan_of, run
+from tests.operations.undoing import carried_out, keyspace, undone
 from tests.seeds import QUEUE, START, Fields, raw_fields, raw_meta
 
 WHERE = "redis://cache-1:6379/0"
@@ -184,3 +185,26 @@ def test_a_parent_of_another_queue_is_no_kin() -> None:
     assert kin.is_parent("x:y")
     assert not kin.is_parent("2")
     assert kin.selected(["1", "4"]) == {"1"}
+
+
+async def test_a_family_that_is_retried_again_after_an_undo_is_parked_again(
+    client: Redis, tmp_path: Path
+) -> None:
+    names = await raw_family(client, 3, parent_at=60)
+    await client.hset(QUEUE.job(PARENT), "parentKey", QUEUE.job("g"))
+    await client.hset(QUEUE.job("g"), mapping=raw_fields(90))
+    await client.zadd(QUEUE.key("failed"), {"g": START + 90_000})
+    await client.sadd(QUEUE.job("g", "dependencies"), QUEUE.job(PARENT))
+    before = await keyspace(client)
+    plan = await plan_of(client, [*names, PARENT, "g"])
+    await carried_out(client, tmp_path, Retry(client, RetryWriter(client), plan, Resets()))
+    parked = {"g", PARENT}
+    assert set(await client.zrange(QUEUE.key("waiting-children"), 0, -1)) == parked
+    await undone(client, tmp_path)
+    assert await keyspace(client) == before
+    _, results = await undone(client, tmp_path)
+    assert codes(results) == dict.fromkeys([*names, PARENT, "g"], Code.DONE)
+    assert set(await client.zrange(QUEUE.key("waiting-children"), 0, -1)) == parked
+    assert await client.lrange(QUEUE.key("wait"), 0, -1) == list(names)[::-1]
+    await undone(client, tmp_path)
+    assert await keyspace(client) == before

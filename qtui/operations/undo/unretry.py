@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from qtui.bullmq.codes import Code, Result
@@ -214,18 +214,35 @@ class Reretry:
         return b"".join(lines)
 
     async def send(self, deeds: Sequence[Deed]) -> Batch:
-        """Retries the jobs."""
+        """Retries the jobs; a parent in a call after that of its children, for which it waits."""
         writer = sender(self._writer)
-        return await writer.retry(
-            self._queue,
-            self._state,
-            [
-                Picked(one.id, one.snapshot.score, one.snapshot.place == _AFTER_CHILDREN)
-                for one in deeds
-            ],
-            reset_attempts_made=self._resets.made,
-            reset_attempts_started=self._resets.started,
-        )
+        results, note, seconds = list[Result](), "", 0.0
+        for some in self._calls(deeds):
+            batch = await writer.retry(
+                self._queue,
+                self._state,
+                [
+                    Picked(one.id, one.snapshot.score, one.snapshot.place == _AFTER_CHILDREN)
+                    for one in some
+                ],
+                reset_attempts_made=self._resets.made,
+                reset_attempts_started=self._resets.started,
+            )
+            results += batch.results
+            note, seconds = note or batch.note, seconds + batch.seconds
+        return Batch(results, note, seconds)
+
+    def _calls(self, deeds: Sequence[Deed]) -> Iterator[list[Deed]]:
+        """Splits jobs, in their order, so that no parent is in a call with one of its children."""
+        call: list[Deed] = []
+        parents = set[str]()
+        for deed in deeds:
+            if self._queue.job(deed.id) in parents:
+                yield call
+                call, parents = [], set()
+            call.append(deed)
+            parents.add(deed.snapshot.fields.get("parentKey", ""))
+        yield call
 
     def why(self, result: Result) -> str:
         """Returns in words why a job was left alone."""
