@@ -22,7 +22,7 @@ from qtui.operations.journal.reading import read_header, read_lines
 from qtui.operations.planning.plan import Resets
 from tests.operations.editing import edited, plan_edit
 from tests.operations.undoing import carried_out, keyspace, newest, undone
-from tests.seeds import QUEUE, census, failed_jobs, job, raw_failed, real_queue
+from tests.seeds import QUEUE, census, failed_jobs, job, raw_failed, raw_meta, real_queue
 from tests.servers import connect, flush
 
 DATA = '{"outcome": "ok", "n": 1.50, "ä": "\u2028"}'
@@ -243,3 +243,34 @@ async def test_a_place_in_line_is_found_again_after_a_pause_and_a_resume(
         await client.lrem(QUEUE.key("wait"), 1, ids[0])
         await undone(client, tmp_path)
         assert await client.lrange(QUEUE.key("wait"), 0, -1) == before[:-1]
+
+
+@pytest.mark.parametrize("version", ["bullmq:6.7.0", "bullmq:5.81.5", ""])
+@pytest.mark.parametrize("place", ["wait", "paused"])
+async def test_the_only_job_of_a_paused_queue_returns_to_its_list(
+    client: Redis, tmp_path: Path, place: str, version: str
+) -> None:
+    await raw_meta(client)
+    await client.hset(QUEUE.key("meta"), mapping={"paused": "1", "version": version})
+    await client.hset(QUEUE.job("a"), mapping={"name": "n", "timestamp": "1", "priority": "0"})
+    await client.rpush(QUEUE.key(place), "a")
+    before = await keyspace(client)
+    assert (await edited(client, tmp_path, "a", Wish(priority=5))).done
+    acted = await keyspace(client)
+    for expected in (before, acted, before):
+        await undone(client, tmp_path)
+        assert await keyspace(client) == expected
+
+
+async def test_the_only_turn_of_a_1_x_queue_is_found_again(client: Redis, tmp_path: Path) -> None:
+    await raw_meta(client)
+    await client.hset(QUEUE.job("a"), mapping={"name": "n", "timestamp": "1", "priority": "5"})
+    await client.rpush(QUEUE.key("wait"), "a")
+    await client.zadd(QUEUE.key("priority"), {"a": 5})
+    before = await keyspace(client)
+    assert (await edited(client, tmp_path, "a", Wish(priority=0))).done
+    acted = await keyspace(client)
+    assert QUEUE.key("priority") not in acted
+    for expected in (before, acted, before):
+        await undone(client, tmp_path)
+        assert await keyspace(client) == expected

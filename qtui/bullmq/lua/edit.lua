@@ -23,7 +23,8 @@
          12 "1" to retry it, from failed or completed, with 13 "1" to delete the counter of attempts
          made and 14 "1" for attempts started
          15 "" or the exact place to go to, for an undo: `score=…` in the state 16, or the id of the
-         job that is to run before it in the list 16, `before=…`
+         job that is to run before it in the list 16, `before=…`; for a list 17 "1" if the queue was
+         paused, 18 `=` and its score in `priority` (1.x to 3.x), `=` alone for none, "" if unknown
   Reply  first a note: empty, or the first error of an effect after the edit; then a code and a
          detail:
            1 and the key in which the job is now, or ""    0 and the error: refused, nothing changed
@@ -211,7 +212,7 @@ end
 
 -- The exact place of an undo ----------------------------------------------------------------------
 
-local exact, exactKey = ARGV[15], ARGV[16]
+local exact, exactKey, wasPaused, turn = ARGV[15], ARGV[16], ARGV[17] == "1", valueOf(ARGV[18])
 
 local before = string.match(exact, "^before=(.*)$")
 
@@ -224,6 +225,8 @@ end
 
 -- The sorted set of 1.x to 3.x that orders `wait`.
 local function restoreTurn()
+  if turn and tonumber(turn) then return refusal("ZADD", key.priority, turn, id) end
+  if turn then return typeOf(key.priority) == "zset" and refusal("ZREM", key.priority, id) or nil end
   if not ordersWait(key, queue, modern) or not priority then return nil end
   if priority > 0 then return refusal("ZADD", key.priority, priority, id) end
   return refusal("ZREM", key.priority, id)
@@ -238,7 +241,7 @@ local function restorePlace()
     stopped = refusal("ZADD", key[target], back, id)
   else
     local neighbour
-    target, neighbour = listToReturnTo(key, queue, exactKey, before, modern)
+    target, neighbour = listToReturnTo(key, queue, exactKey, before, modern, wasPaused)
     stopped = restoreInList(target, neighbour) or restoreTurn()
   end
   if stopped or target == place then return stopped, target end

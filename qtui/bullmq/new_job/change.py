@@ -17,6 +17,10 @@ class Place:
     """Its score in a sorted set."""
     before: str = ""
     """In a list: the id of the job that was to run before it; empty if it was the next to run."""
+    was_paused: bool = False
+    """In a list: whether the queue was paused."""
+    turn: str | None = None
+    """In a list: its score in ``priority`` (1.x to 3.x), empty if it had none; None: unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
+from qtui.bullmq.ask import ask, exact, score
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, JobState, Row, row
-from qtui.bullmq.new_job.change import Edited, Place
+from qtui.bullmq.new_job.change import Edited
 from qtui.bullmq.new_job.payload import digest_of
 from qtui.bullmq.reads.hashes import read_whole
 from qtui.bullmq.reads.job import may_be_job
@@ -39,6 +40,9 @@ class Editable:
     score: float | None
     before: str
     """In a list: the id of the job that runs before it; empty if it is the next to run."""
+    queued: Mapping[str, str] | None
+    """In a list: ``paused`` if the queue is, and ``turn``, its score in ``priority`` (1.x to 3.x).
+    None if it is in no list, or Redis refused to say."""
 
     @property
     def id(self) -> str:
@@ -63,19 +67,12 @@ class Editable:
             delay=self.fields.get("delay", ""),
         )
 
-    @property
-    def place(self) -> Place | None:
-        """Where exactly it is; None if it is in no state."""
-        if self.state is None:
-            return None
-        return Place(state=self.state, score=self.score, before=self.before)
-
 
 async def read_editable(client: Client, queue: QueueKey, job_id: str) -> Editable | None:
     """Returns a job as an edit has to know it; None if there is none of this id.
 
     Costs four round trips and the bytes of its fields, however long they are; for a job in no
-    sorted set an LPOS for each list, O(n).
+    sorted set an LPOS for each list, O(n), and one round trip more in a list.
 
     Raises:
         redis.exceptions.ResponseError: Redis refused to read the job or the states.
@@ -90,8 +87,20 @@ async def read_editable(client: Client, queue: QueueKey, job_id: str) -> Editabl
         found.state is None and not may_be_job(job_id, marked="timestamp" in fields)
     ):
         return None
-    before = ""
+    before, queued = "", None
     if found.state is not None and found.state.is_list:
         before = await read_before(client, queue.key(found.state.key), job_id)
+        queued = await _queued(client, queue, job_id)
     listed = row(job_id, values[: len(LIST_FIELDS)], found.score)
-    return Editable(queue, fields, listed, found.state, found.score, before)
+    return Editable(queue, fields, listed, found.state, found.score, before, queued)
+
+
+async def _queued(client: Client, queue: QueueKey, job_id: str) -> Mapping[str, str] | None:
+    """See `Editable.queued`."""
+    meta, order = queue.key("meta"), queue.key("priority")
+    paused, turn = await ask(client, [("HEXISTS", meta, "paused"), ("ZSCORE", order, job_id)])
+    if isinstance(paused, RedisError) or isinstance(turn, RedisError):
+        return None
+    found = {"paused": "1"} if paused == 1 else {}
+    score_there = score(turn)
+    return found if score_there is None else found | {"turn": exact(score_there)}

@@ -55,9 +55,10 @@ def _wanted(text: str | None) -> str:
     return "" if text is None else f"={text}"
 
 
-def _exactly(place: Place | None) -> tuple[str, str]:
+def _exactly(place: Place | None) -> tuple[str, str, str, str]:
     if place is None:
-        return "", ""
+        return "", "", "", ""
     if place.score is not None:
-        return f"score={exact(place.score)}", place.state.key
-    return f"before={place.before}", place.state.key
+        return f"score={exact(place.score)}", place.state.key, "", ""
+    before = f"before={place.before}"
+    return before, place.state.key, flag(place.was_paused), _wanted(place.turn)

@@ -114,6 +114,7 @@ class Edit(SingleAction[Editable]):
             family=family,
             place=job.before,
             becomes=becomes_of(self.change),
+            queued=job.queued,
         )
 
     async def send(self, job: Editable) -> Batch:

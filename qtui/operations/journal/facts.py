@@ -135,3 +135,6 @@ class Snapshot(NamedTuple):
     children: Mapping[str, Mapping[str, str]] | None = None
     """For a rerun, of a parent: by full key the children about which its own keys are put right,
     see `qtui.operations.flow_rerun.written`. None for a job that is only retried."""
+    queued: Mapping[str, str] | None = None
+    """For an edit, of a job in a list: ``paused`` if its queue was, and ``turn``, its score in
+    ``priority`` (1.x to 3.x). None for other jobs, and in older journals."""

@@ -96,13 +96,14 @@ def snapshot_lines(jobs: Iterable[Snapshot], texts: Texts | None = None) -> byte
         return _lines([_job(*one) for one in jobs])
     shorten = texts.shorten
     found = []
-    for job_id, score, fields, state, family, place, becomes, whole_job, children in jobs:
+    for job_id, score, fields, state, family, place, becomes, whole_job, children, queued in jobs:
         short: dict[str, Shortened] = dict(fields)
         for name in REPEATED_FIELDS:
             text = fields.get(name)
             if text is not None and len(text) >= SHORTENED:
                 short[name] = shorten(text)
-        found.append(_job(job_id, score, short, state, family, place, becomes, whole_job, children))
+        more = (becomes, whole_job, children, queued)
+        found.append(_job(job_id, score, short, state, family, place, *more))
     return _lines(found)
 
 
@@ -161,6 +162,7 @@ def _job(
     becomes: Mapping[str, str] | None = None,
     whole_job: Mapping[str, object] | None = None,
     children: Mapping[str, Mapping[str, str]] | None = None,
+    queued: Mapping[str, str] | None = None,
 ) -> JournalLine:
     found: JournalLine = {"type": "job", "id": job_id}
     if score is not None:
@@ -178,6 +180,8 @@ def _job(
         found["whole"] = dict(whole_job)
     if children is not None:
         found["children"] = {key: dict(child) for key, child in children.items()}
+    if queued is not None:
+        found["queued"] = dict(queued)
     return found
 
 
@@ -404,8 +408,11 @@ def snapshot_of(found: JournalLine) -> Snapshot:
     children = None
     if "children" in found:
         children = {key: _texts(child) for key, child in _mapping(found["children"]).items()}
+    queued = _texts(found["queued"]) if "queued" in found else None
     job_id = _text(found.get("id"))
-    return Snapshot(job_id, score, fields, state, known, place, becomes, whole_job, children)
+    return Snapshot(
+        job_id, score, fields, state, known, place, becomes, whole_job, children, queued
+    )
 
 
 def result_of(found: JournalLine) -> Result:

@@ -108,7 +108,14 @@ class _Made:
         if state is None or not moved:
             return None
         snapshot = self.deed.snapshot
-        return Place(state=state, score=snapshot.score, before=snapshot.place)
+        queued = snapshot.queued or {}
+        return Place(
+            state=state,
+            score=snapshot.score,
+            before=snapshot.place,
+            was_paused="paused" in queued,
+            turn=None if snapshot.queued is None else queued.get("turn", ""),
+        )
 
 
 class Unedit:
@@ -200,7 +207,13 @@ class Unedit:
                 job_id, now.score, now.fields, state=state, family=family, becomes=becomes
             )
         return Snapshot(
-            job_id, now.score, now.fields, state=state, place=now.before, becomes=made.former
+            job_id,
+            now.score,
+            now.fields,
+            state=state,
+            place=now.before,
+            becomes=made.former,
+            queued=now.queued,
         )
 
     async def send(self, deeds: Sequence[Deed]) -> Batch:
