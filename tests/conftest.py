@@ -7,12 +7,17 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import redis.asyncio
+from hypothesis import settings
 
 from qtui.demo.server import EmbeddedServer
 from tests.bullmq.topologies import Topologies
 from tests.servers import KINDS, Servers, connect
 
 pytest_plugins = ["tests.oracle.plugin"]
+
+# An example that takes longer than others is no fault: the machine may be busy.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 # Textual reads it when it is imported: Home and End would take a second each.
 os.environ["TEXTUAL_ANIMATIONS"] = "none"

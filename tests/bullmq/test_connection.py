@@ -32,11 +32,20 @@ from tests.bullmq.topologies import (
     until,
     whole,
 )
+from tests.patience import AT_ONCE, PATIENCE
 
 
 @pytest.fixture
 async def client(topology: Topology) -> AsyncIterator[Client]:
     """A client of each arrangement that may write."""
+    client = connect(parse_target(topology.url), read_only=False, timeout=PATIENCE)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def hasty(topology: Topology) -> AsyncIterator[Client]:
+    """One that waits for a second."""
     client = connect(parse_target(topology.url), read_only=False, timeout=1.0)
     yield client
     await client.aclose()
@@ -169,23 +178,23 @@ async def test_a_command_may_block_for_less_than_the_time_out(
     client = connect(parse_target(topologies.get(name).url), read_only=True, timeout=5.0)
     started = time.monotonic()
     assert await client.execute_command("XREAD", "BLOCK", 2000, "STREAMS", "{k}", "$") in ([], {})
-    assert 1.9 < time.monotonic() - started < 3
+    assert time.monotonic() - started > 1.9
     await client.aclose()
 
 
 async def test_a_command_that_blocks_for_longer_fails_alone(
-    topology: Topology, client: Client
+    topology: Topology, hasty: Client
 ) -> None:
     url = topology.url
     with pytest.raises(TimeoutError) as caught:
-        await client.execute_command("XREAD", "BLOCK", 60_000, "STREAMS", "{k}", "$")
+        await hasty.execute_command("XREAD", "BLOCK", 60_000, "STREAMS", "{k}", "$")
     assert "did not answer in time" in str(explain(caught.value, parse_target(url)))
     await soon(lambda: not blocked(topology), "the server has seen the connection close")
-    assert await client.get("{k}") is None
+    assert await hasty.get("{k}") is None
 
 
 async def test_a_write_whose_reply_is_late_is_not_sent_again(
-    topology: Topology, client: Client
+    topology: Topology, hasty: Client
 ) -> None:
     # Runs for longer than the time-out of a second.
     script = """
@@ -196,12 +205,12 @@ async def test_a_write_whose_reply_is_late_is_not_sent_again(
         until (now[1] - start[1]) * 1e6 + (now[2] - start[2]) > 1.3e6
     """
     with pytest.raises(TimeoutError):
-        await client.eval(script, 1, "{k}")
+        await hasty.eval(script, 1, "{k}")
     # Behind the script, and behind a second one if there were any.
     for process in topology.data:
         with process.admin() as admin:
             assert admin.ping()
-    assert await client.get("{k}") == "1"
+    assert await hasty.get("{k}") == "1"
 
 
 @pytest.mark.parametrize("pipelined", [False, True], ids=["alone", "in a pipeline"])
@@ -233,7 +242,7 @@ async def test_all_connections_of_a_dead_server_heal_by_themselves(topologies: T
         with pytest.raises(ConnectionError) as caught:
             await client.get("k")
     assert "refused the connection" in str(explain(caught.value, target))
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < AT_ONCE
     process.start()
     assert await asyncio.gather(*(client.set(str(number), 1) for number in range(20)))
     await client.aclose()

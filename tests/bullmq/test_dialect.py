@@ -194,7 +194,7 @@ def test_for_any_keyspace_people_read_releases_and_no_dialect(keyspace: Keyspace
     assert "T" not in releases
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(keyspace=keyspaces)
 @example(keyspace=Keyspace(paused=True, modern=True, version="bullmq:5.81.5", wait=("w1",)))
 @example(keyspace=Keyspace(paused=True, modern=False, version="bullmq:4.18.3", wait=("w1",)))
@@ -239,7 +239,7 @@ def _assert_no_wait_is_overwritten(client: redis.Redis, keyspace: Keyspace) -> N
         assert set(keyspace.wait) <= set(_members(client, "paused")) | set(left)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(keyspace=keyspaces, moderns=st.lists(_modern, min_size=2, max_size=4))
 @example(keyspace=Keyspace(paused=True, wait=("w1",)), moderns=[True, False])
 @example(keyspace=Keyspace(paused=True, wait=("w1",)), moderns=[False, True])
@@ -270,7 +270,7 @@ def _add(server: EmbeddedServer, job: NewJob) -> Batch:
     return asyncio.run(call())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(keyspace=keyspaces, priority=st.sampled_from([0, 0, 3]), lifo=st.booleans())
 @example(keyspace=Keyspace(paused=True, version="bullmq:6.7.0"), priority=0, lifo=False)
 @example(keyspace=Keyspace(paused=True, version="bullmq:1.1.0"), priority=0, lifo=True)
@@ -304,7 +304,7 @@ def _pausing(server: EmbeddedServer, verb: str) -> QueueStep:
     return asyncio.run(call())
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(keyspace=keyspaces)
 @example(keyspace=Keyspace(modern=True, version="bullmq:6.7.0", wait=("w1",)))
 @example(keyspace=Keyspace(modern=True, version="bullmq:5.81.5", wait=("w1",), paused_list=("w2",)))
@@ -364,7 +364,7 @@ def _make(client: redis.Redis, key: str, meta: Mapping[str, str], jobs: Sequence
         client.zadd(name, {"x": 1})
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(keys=_kept, meta=_meta, counters=st.lists(_modern, max_size=6), junk=_kept)
 @example(keys={"failed", "id"}, meta={"paused": "1"}, counters=[True, None, None], junk=set())
 @example(keys={"failed", "id"}, meta={"paused": "1"}, counters=[False], junk=set())

@@ -10,8 +10,9 @@ from redis.asyncio import Redis
 
 from qtui.bullmq.connection.client import connect, parse_target
 from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.reads.events.stream import LONGEST_WAIT, wait_for_events
+from qtui.bullmq.reads.events.stream import wait_for_events
 from qtui.demo.server import EmbeddedServer
+from tests.patience import AT_ONCE
 from tests.seeds import job, real_queue
 
 A, B, C = (QueueKey.of("bull", name) for name in "abc")
@@ -28,10 +29,8 @@ async def test_a_real_job_is_heard_at_once(any_server: EmbeddedServer, any_clien
     async with real_queue(any_server, B) as real:
         waiting = asyncio.ensure_future(wait_for_events(ours, [A, B, C]))
         await blocked(any_client, waiting)
-        start = time.perf_counter()
         await real.add(job())
         assert await waiting == {B}
-        assert time.perf_counter() - start < 1
     await ours.aclose()
 
 
@@ -73,6 +72,6 @@ async def test_no_wait_is_longer_than_a_read_may_take(server: EmbeddedServer) ->
     ours = connect(parse_target(server.url), read_only=True)
     start = time.perf_counter()
     assert await wait_for_events(ours, [A], 60_000) == set()
-    assert time.perf_counter() - start < 2 * LONGEST_WAIT / 1000
+    assert time.perf_counter() - start < AT_ONCE
     assert await wait_for_events(ours, [A], 0) == set()
     await ours.aclose()

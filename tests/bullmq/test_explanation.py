@@ -24,7 +24,7 @@ from rich.traceback import Traceback
 
 from qtui.bullmq.connection.client import Refused, Unreachable, connect, explain, parse_target
 from tests.bullmq.topologies import Process, Topology, says
-from tests.patience import PATIENCE
+from tests.patience import AT_ONCE, PATIENCE
 from tests.servers import free_port
 
 # --- the network ---------------------------------------------------------------------------------
@@ -43,11 +43,11 @@ from tests.servers import free_port
         ("unix:///nowhere/redis.sock", "is not there: is the server up and the path right?"),
     ],
 )
-async def test_a_dead_host_is_reported_within_a_second(url: str, line: str) -> None:
+async def test_a_dead_host_is_reported_at_once(url: str, line: str) -> None:
     client = connect(parse_target(url), read_only=True)
     started = time.monotonic()
     said = await says(client, url, client.ping())
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < AT_ONCE
     assert said.startswith(parse_target(url).shown)
     assert line in said
 
@@ -73,7 +73,7 @@ async def test_a_server_that_never_answers_is_given_up(scheme: str) -> None:
         client = connect(parse_target(url), read_only=True, timeout=0.3)
         started = time.monotonic()
         assert "answer" in await says(client, url, client.ping())
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < AT_ONCE
 
 
 async def test_a_port_of_something_else_is_explained() -> None:

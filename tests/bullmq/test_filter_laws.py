@@ -210,7 +210,7 @@ def test_counts_attempts_and_priority_as_the_rows_do(
 MIXED = st.text("aAsSkKß\u212a\u017f\ufb01_-7 ", max_size=12)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(MIXED.filter(bool), st.lists(MIXED | st.sampled_from(["_" * 40, "x" * 600]), max_size=12))
 def test_where_a_rare_mark_is_found_is_where_the_text_is(value: str, parts: list[str]) -> None:
     needle, text = value.casefold(), "".join(parts)

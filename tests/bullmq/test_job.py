@@ -247,9 +247,7 @@ def test_the_parent(parent_key: str, parent: str | None, found: tuple[str, str] 
     assert parent_of(parent_key, parent) == found
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     garbage=st.dictionaries(
         st.sampled_from([*LIST_FIELDS, "data", "returnvalue", "stacktrace", "progress", "parent"])

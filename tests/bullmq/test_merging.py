@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from random import Random
-from time import perf_counter
+from time import process_time
 from typing import Final
 
 import pytest
@@ -166,7 +166,7 @@ def texts_of(seed: int, length: int) -> list[str]:
     return [signature_of(one) for one in found]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.sampled_from(POOL), max_size=3), st.integers(), st.integers(1, 150))
 def test_a_name_selects_just_the_members_at_any_time(
     seeds: list[str], seed: int, length: int
@@ -204,6 +204,6 @@ def test_a_thousand_groups_cost_little(kind: str) -> None:
         "long": [" ".join(word(one + place) for place in range(40)) for one in range(1000)],
         "hostile": ["x" * 197 + "\x00\udcff" + word(one) for one in range(1000)],
     }[kind]
-    begun = perf_counter()
+    begun = process_time()
     counted(texts)
-    assert perf_counter() - begun < 20  # 0.1 s on an idle machine
+    assert process_time() - begun < 20  # 0.1 s on an idle machine

@@ -39,7 +39,7 @@ def made(**fields: str) -> Row:
     return row("7", [fields.get(name) for name in LIST_FIELDS])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(FIELDS)
 def test_any_bytes_in_any_field_make_a_row(fields: dict[str, str]) -> None:
     found = made(**fields)
@@ -186,7 +186,7 @@ def test_only_queues_of_bullmq_are_not_refused() -> None:
     assert [kind for kind in Kind if not kind.refusal] == [Kind.BULLMQ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(FIELDS, max_size=6))
 def test_jobs_side_by_side_read_as_one_by_one(jobs: list[dict[str, str]]) -> None:
     ids = [str(place) for place in range(len(jobs))]

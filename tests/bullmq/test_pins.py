@@ -39,7 +39,7 @@ def test_the_stamp_is_the_same_in_lua(any_server: EmbeddedServer) -> None:
     @example({"timestamp": "1700000000000", "processedOn": "1700000000500", "ats": "3", "atm": "2"})
     @example({"timestamp": "1700000000000", "attemptsMade": "5", "atm": "1"})
     @example({"processedOn": "junk", "timestamp": "9" * 15, "ats": "1e300"})
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     def hold(fields: dict[str, str]) -> None:
         client.delete("job")
         for name, text in fields.items():

@@ -241,9 +241,7 @@ async def test_rows_keep_only_the_beginning_of_long_texts(client: Redis, sort_ro
 GARBAGE = st.dictionaries(st.sampled_from(LIST_FIELDS), st.binary(max_size=40))
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(garbage=st.lists(GARBAGE, min_size=1, max_size=5))
 async def test_no_garbage_hides_a_row(client: Redis, garbage: list[dict[str, bytes]]) -> None:
     await client.flushall()

@@ -84,7 +84,7 @@ async def restore(
     return results
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(keyspaces(), st.randoms(use_true_random=False), st.integers(1, 3), st.integers(1, 3))
 def test_remove_and_restore_leave_every_key_as_it_was(
     servers: Servers, keyspace: Keyspace, chance: object, size: int, back: int

@@ -58,9 +58,7 @@ async def read(
     return await read_timeline(client, QUEUE, JobState.FAILED, window, bars, now=now)
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     scores=st.lists(SCORES, max_size=40),
     window=st.sampled_from(TimeWindow),
@@ -82,9 +80,7 @@ async def test_every_job_is_counted_once(
     assert timeline.peak == timeline.counts[timeline.peak_bar] == max(timeline.counts)
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     scores=st.lists(st.integers(NOW - 2 * DAY, NOW), max_size=40),
     window=st.sampled_from(list(TimeWindow)[:3]),

@@ -35,7 +35,7 @@ def _comparable(job: Whole) -> Whole:
     return job._replace(score="", rest=rest)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(keyspaces())
 def test_the_script_and_the_commands_read_the_same(servers: Servers, keys: Keyspace) -> None:
     server = servers.empty("redis")

@@ -133,9 +133,7 @@ async def test_a_marker_deep_in_a_list_leaves_a_gap_so_that_pages_join(
         assert placed == jobs
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     members=st.lists(
         st.sampled_from(["0", "0:0", "0:7"]) | st.integers(1, 9).map(str), min_size=1, max_size=20

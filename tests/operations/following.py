@@ -19,8 +19,6 @@ from tests.seeds import QUEUE, Processor, RealQueue, failed_jobs, real_queue
 
 FAILED: Final = JobState.FAILED
 EVENTS: Final = QUEUE.key("events")
-LONG: Final = 20.0
-"""Seconds within which everything is decided, far more than it takes."""
 
 
 async def began(client: Client, *, state: JobState = FAILED, most: int = 1000) -> Follower:

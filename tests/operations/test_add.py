@@ -34,9 +34,7 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
-@settings(
-    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(some=st.lists(OPTIONS, min_size=1, max_size=3), paused=st.booleans())
 def test_new_jobs_and_their_undo_leave_every_key_as_it_was(
     server: EmbeddedServer, some: list[dict[str, object]], paused: bool

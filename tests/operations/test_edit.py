@@ -42,7 +42,6 @@ TRIES = st.tuples(st.sampled_from(list(JobState)), st.integers(0, 5), WISHES)
 
 @settings(
     max_examples=10,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(

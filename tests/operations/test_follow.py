@@ -14,7 +14,8 @@ from qtui.bullmq.connection.client import Client, connect, parse_target
 from qtui.bullmq.model import JobState
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.following.outcome import Fate, Outcome, OutcomeTally
-from tests.operations.following import EVENTS, LONG, began, retried, retry, run
+from tests.operations.following import EVENTS, began, retried, retry, run
+from tests.patience import AT_ONCE, PATIENCE
 from tests.seeds import (
     QUEUE,
     Fields,
@@ -136,7 +137,7 @@ async def test_what_a_state_showed_first_was_not_retried_by_another_client(
         await any_client.rename(EVENTS, "away")
         await run(real, 2, {ids[0]: "boom"})
         await any_client.delete(EVENTS)
-        assert (await follower.settle(LONG)).completed == 1
+        assert (await follower.settle(PATIENCE)).completed == 1
         await any_client.rename("away", EVENTS)
         # BullMQ itself puts one back before its last attempt; the other was another client.
         late = (("waiting", 0), ("active", 0), ("failed", 0), ("completed", 1), ("waiting", 1))
@@ -164,8 +165,8 @@ async def test_lost_events_are_made_up_for_by_the_states(
                 await any_client.delete(EVENTS)
                 await any_client.set(EVENTS, "junk")
         start = time.perf_counter()
-        tally = await follower.settle(LONG)
-        assert time.perf_counter() - start < 3
+        tally = await follower.settle(PATIENCE)
+        assert time.perf_counter() - start < AT_ONCE
         gone = int(loss != "whole")
         expected = OutcomeTally(
             completed=3 - gone, failed_again=1, same_error=1, errors=(("boom", 1),), gone=gone
@@ -180,7 +181,7 @@ async def test_a_job_that_is_removed_is_gone(server: EmbeddedServer, client: Red
         assert await follower.look() == {ids[0]}
         assert follower.tally() == OutcomeTally(gone=1, waiting=1)
         await client.delete(QUEUE.job(ids[1]))  # without a word
-        assert await follower.settle(LONG) == OutcomeTally(gone=2)
+        assert await follower.settle(PATIENCE) == OutcomeTally(gone=2)
 
 
 async def test_a_job_that_is_missing_is_not_gone_while_events_are_unread(
@@ -205,7 +206,7 @@ async def test_a_job_that_is_missing_is_not_gone_while_events_are_unread(
     assert await follower.look() == set()
     assert (await any_client.info("commandstats"))["cmdstat_zmscore"]["calls"] >= 5
     assert follower.behind
-    assert await follower.settle(LONG) == OutcomeTally(completed=1, gone=1)
+    assert await follower.settle(PATIENCE) == OutcomeTally(completed=1, gone=1)
     assert follower.outcomes["1"].fate is Fate.COMPLETED
     await ours.aclose()
 
@@ -263,12 +264,12 @@ async def test_states_that_an_acl_hides_are_said_and_the_events_still_tell(
             await client.delete(EVENTS)
             await follower.look()
             await client.xadd(EVENTS, {"event": "x"})
-            async with asyncio.timeout(LONG):
+            async with asyncio.timeout(PATIENCE):
                 while not follower.blind:
                     await follower.settle(0.2)
             assert "zscore" in follower.blind
             await run(real, 2)
-            assert await follower.settle(LONG) == OutcomeTally(completed=2)
+            assert await follower.settle(PATIENCE) == OutcomeTally(completed=2)
             assert set(follower.outcomes) == set(ids)
     finally:
         await theirs.aclose()

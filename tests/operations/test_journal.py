@@ -55,7 +55,7 @@ def alike(one: Snapshot) -> tuple[str, str, dict[str, str]]:
 
 @given(st.lists(JOBS, max_size=5, unique_by=lambda one: one.id))
 @example([Snapshot('"}\n\udcff\x7f\u2028\\', 0.1 + 0.2, {"failedReason": "\x1b]0;\ud7ff\x00"})])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_all_that_a_job_holds_comes_out_as_it_went_in(jobs: list[Snapshot]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "journal"
@@ -71,7 +71,7 @@ def test_all_that_a_job_holds_comes_out_as_it_went_in(jobs: list[Snapshot]) -> N
 
 
 @given(st.lists(st.builds(Picked, TEXTS, SCORES), max_size=5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_chosen_jobs_keep_their_scores_to_the_last_digit(chosen: list[Picked]) -> None:
     with tempfile.TemporaryDirectory() as name:
         with Journal.create(Path(name) / "j", header(len(chosen))) as journal:

@@ -22,7 +22,7 @@ from qtui.operations.planning.plan import Resets, make_plan
 from qtui.operations.retry.retry import Retry
 from qtui.operations.supply.selection import query
 from tests.operations.campaigns import FAILED, codes, ours_to, plan_of, run
-from tests.patience import PATIENCE
+from tests.patience import AT_ONCE, PATIENCE
 from tests.seeds import QUEUE, census, failed_jobs, raw_failed, real_queue, soon
 from tests.wires import _reply, _request
 
@@ -79,7 +79,7 @@ async def test_a_rate_below_one_slice_is_one_job_at_a_time(client: Redis) -> Non
     async for batch in campaign.run():
         sizes.append(len(batch))
     assert sizes == [1] * 9
-    assert 1.7 <= time.monotonic() - began <= 2.4
+    assert 1.7 <= time.monotonic() - began < AT_ONCE
 
 
 async def test_a_pause_is_not_made_up_for_in_a_burst(client: Redis) -> None:
@@ -102,7 +102,7 @@ async def test_a_stop_ends_the_wait_for_ones_turn(client: Redis) -> None:
     async for batch in campaign.run():
         found += batch
         asyncio.get_running_loop().call_later(0.05, campaign.stop)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < AT_ONCE
     assert campaign.phase is Phase.STOPPED
     assert len(found) < 10
 
@@ -274,7 +274,7 @@ async def test_nothing_wanted_is_as_fast_as_batches_go(client: Redis) -> None:
     throttle = Throttle(client, QUEUE, Pace(), asyncio.Event())
     began = time.monotonic()
     assert [await throttle.admit(200) for _ in range(500)] == [200] * 500
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < AT_ONCE
 
 
 async def test_a_paused_queue_takes_any_number_and_holds_none(client: Redis) -> None:

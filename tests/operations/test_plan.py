@@ -340,9 +340,7 @@ async def write(client: Redis, queue: Mapping[str, object], jobs: list[dict[str,
             await client.zadd(QUEUE.key(suffix), {"x1": 2**33})
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(queue=QUEUES, jobs=st.lists(JOBS, min_size=1, max_size=6))
 async def test_what_a_plan_says_is_what_happens(
     client: Redis, queue: Mapping[str, object], jobs: list[dict[str, str]]

@@ -57,7 +57,7 @@ async def run(campaign: Campaign[Promote]) -> list[Result]:
     return [result async for batch in campaign.run() for result in batch]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(keyspace=keyspaces)
 def test_in_any_keyspace_the_job_goes_where_the_plan_says(
     empty: EmbeddedServer, keyspace: Keyspace

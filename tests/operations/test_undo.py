@@ -64,7 +64,6 @@ def _options(one: dict[str, Any]) -> dict[str, Any]:
 
 @settings(
     max_examples=12,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
@@ -291,7 +290,6 @@ PROMOTED = st.lists(
 
 @settings(
     max_examples=8,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(jobs=PROMOTED, waiting=st.integers(0, 2), paused=st.booleans(), some=st.booleans())

@@ -22,7 +22,8 @@ from qtui.operations.resuming.recorder import Recorder
 from qtui.operations.retry.retry import Retry
 from qtui.views.campaigns import facts, read_story
 from tests.operations.campaigns import codes, plan_for, run
-from tests.operations.following import EVENTS, LONG, began, by_plan, retry
+from tests.operations.following import EVENTS, began, by_plan, retry
+from tests.patience import AT_ONCE, PATIENCE
 from tests.seeds import QUEUE, failed_jobs, raw_failed, real_queue
 from tests.servers import connect, start
 
@@ -171,8 +172,8 @@ async def test_what_lost_events_hid_is_read_as_soon_as_it_is_quiet(
                 await any_client.xtrim(EVENTS, maxlen=3, approximate=False)
                 await follower.look()
         looked = asyncio.get_running_loop().time()
-        assert await follower.settle(LONG) == OutcomeTally(completed=300)
-        assert asyncio.get_running_loop().time() - looked < 10
+        assert await follower.settle(PATIENCE) == OutcomeTally(completed=300)
+        assert asyncio.get_running_loop().time() - looked < AT_ONCE
 
 
 async def test_a_job_back_at_its_own_finish_never_ran(any_client: Redis) -> None:
@@ -184,7 +185,7 @@ async def test_a_job_back_at_its_own_finish_never_ran(any_client: Redis) -> None
     follower.add(await retry(any_client, ids), ["boom"] * 2, scores)
     await any_client.delete(EVENTS)
     await any_client.zadd(QUEUE.key("failed"), {ids[0]: scores[0], ids[1]: scores[1] + 1})
-    assert await follower.conclude(LONG)
+    assert await follower.conclude(PATIENCE)
     assert follower.outcomes[ids[0]].fate is Fate.UNDONE
     assert follower.outcomes[ids[1]].fate is Fate.FAILED_AGAIN
     tally = follower.final()
@@ -227,7 +228,7 @@ async def test_an_end_that_was_read_says_where_the_rest_is(
     await campaign.action.follower.look()
     await any_client.lrem(QUEUE.key("wait"), 1, "7")
     await any_client.zadd(QUEUE.key("completed"), {"7": 5})  # without an event
-    await campaign.finish(LONG)
+    await campaign.finish(PATIENCE)
     [campaign_id] = campaign_ids(tmp_path)
     assert summary(tmp_path, campaign_id).outcomes == {"completed": 1, "waiting": 9}
 
@@ -241,7 +242,7 @@ async def test_states_are_read_where_the_server_lacks_zmscore() -> None:
             await client.lrem(QUEUE.key("wait"), 1, "2")
             await client.zadd(QUEUE.key("completed"), {"2": 5})
             await client.delete(EVENTS)
-            assert await follower.conclude(LONG)
+            assert await follower.conclude(PATIENCE)
             assert follower.tally() == OutcomeTally(completed=1, waiting=2)
 
 

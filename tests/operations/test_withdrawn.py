@@ -18,7 +18,8 @@ from qtui.operations.journal.writing import Journal
 from qtui.operations.supply.ledger import Ledger
 from qtui.operations.supply.pins import Pins
 from qtui.views.campaigns import facts, read_story
-from tests.operations.following import EVENTS, FAILED, LONG, began, retry
+from tests.operations.following import EVENTS, FAILED, began, retry
+from tests.patience import PATIENCE
 from tests.seeds import QUEUE, raw_failed
 
 HEADER = Header(
@@ -120,7 +121,7 @@ async def test_what_was_seen_of_a_withdrawn_job_is_void(any_client: Redis) -> No
     for one in ids:
         await any_client.xadd(EVENTS, {"event": "active", "jobId": one})
         await any_client.xadd(EVENTS, {"event": "failed", "jobId": one, "failedReason": "boom"})
-    assert (await follower.settle(LONG)).failed_again == 2
+    assert (await follower.settle(PATIENCE)).failed_again == 2
     follower.withdraw(ids[:1])
     assert follower.tally() == OutcomeTally(
         failed_again=1, same_error=1, errors=(("boom", 1),), undone=1

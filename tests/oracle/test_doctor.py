@@ -15,9 +15,8 @@ from qtui.bullmq.verdicts.examination import Examination
 from qtui.bullmq.verdicts.finding import Finding
 from tests.oracle.conftest import Drivers
 from tests.oracle.releases import named
+from tests.oracle.scheduling import HOUR
 from tests.oracle.stage import Side, Stage, job, wait_for
-
-HOUR = 3_600_000
 
 
 def findings(side: Side) -> dict[str, Finding]:

@@ -19,10 +19,10 @@ from qtui.bullmq.writers.unpromote import Promoted, UnpromoteWriter
 from tests.oracle.flow_stage import ONE_SERVER
 from tests.oracle.keyspace import Difference, Value, entries
 from tests.oracle.releases import Release
+from tests.oracle.scheduling import HOUR
 from tests.oracle.stage import Side, Stage, job
 
 pytestmark = ONE_SERVER
-HOUR = 3_600_000
 QUEUE = QueueKey.of("bull", "q")
 SOON = 1_500
 """Ms within which a woken worker begins; one that is not sleeps up to 5 s."""

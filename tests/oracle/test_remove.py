@@ -18,10 +18,10 @@ from qtui.bullmq.writers.remove import Below, RemoveWriter
 from qtui.bullmq.writers.restore import RestoreWriter
 from tests.oracle.flow_stage import ONE_SERVER, tree
 from tests.oracle.keyspace import Difference, Value, entries, only_ours
+from tests.oracle.scheduling import HOUR
 from tests.oracle.stage import Side, Stage, job
 
 pytestmark = ONE_SERVER
-HOUR = 3_600_000
 
 
 def connect_to(side: Side) -> redis.asyncio.Redis:

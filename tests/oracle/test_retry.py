@@ -15,6 +15,7 @@ from tests.oracle.known import (
     priority_ignored,
     resets_unknown,
 )
+from tests.oracle.scheduling import HOUR
 from tests.oracle.stage import Stage, job
 
 
@@ -259,14 +260,14 @@ def test_an_iteration_of_a_repeated_job_runs_once_more_and_starts_no_second_chai
 ) -> None:
     side = stage.official
     side.open()
+    side.run("repeat", name="tick", every=HOUR, data={"outcome": "ok"})
+    # It waits for the next full hour, or runs at once: all releases begin now.
+    for iteration in side.members("delayed"):
+        side.client.zadd(side.key("delayed"), {iteration: time.time_ns() // 1_000_000 * 4096})
     side.run("schedule")
-    side.run("repeat", name="tick", every=1000, data={"outcome": "ok"})
     with side.worker("data") as worker:
         first = worker.until(ends=1)[0]
     [following] = side.members("delayed")
-    # Out of the way, or it becomes due while we look.
-    in_an_hour = (time.time_ns() // 1_000_000 + 3_600_000) * 4096
-    side.client.zadd(side.key("delayed"), {following: in_an_hour})
     stage.copy()
     stage.retry_both([first], "completed")
     stage.assert_equal(*no_marker(stage.release))

@@ -32,7 +32,6 @@ def test_no_job_is_lost_doubled_or_stranded_by_any_walk(
 
     @settings(
         max_examples=300 if _SLOW else 6,
-        deadline=None,
         phases=[Phase.generate, Phase.shrink] if _SLOW else [Phase.generate],
         derandomize=not _SLOW,
         database=None,

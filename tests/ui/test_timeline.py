@@ -346,7 +346,7 @@ FACTS = st.builds(
 )
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(
     many=st.lists(FACTS, min_size=1, max_size=10),
     size=st.sampled_from([(5, 1), (20, 3), (30, 1), (58, 3), (160, 3)]),

@@ -128,7 +128,7 @@ def test_what_is_garbage_is_a_question_mark(garbled: tuple[str, ...], words: str
     assert attempts(one(attempts_made=2, attempts=3, garbled=garbled)) == words
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     fields=st.dictionaries(
         st.sampled_from(LIST_FIELDS),
@@ -150,10 +150,10 @@ def test_every_cell_of_any_job_is_plain(
 
 def test_a_thousand_rows_of_a_screen_are_quick() -> None:
     rows = [one(failed_reason="x\x1b" * 1000, name="n" * 2000) for _ in range(1000)]
-    start = time.perf_counter()
+    start = time.process_time()
     for each in rows:
         cells(each, FAILED, NOW)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_every_state_has_heads() -> None:

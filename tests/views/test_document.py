@@ -9,7 +9,7 @@ from functools import partial
 from types import FrameType
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -61,7 +61,6 @@ bodies = st.one_of(
     st.just(Pending(1_200_000, "data")),
 )
 widths = st.integers(16, 200)
-unhurried = settings(deadline=None)
 
 
 def lay(body: Body, width: int = 80) -> Layout:
@@ -99,7 +98,6 @@ def calls_of(act: Callable[[], object]) -> int:
 # What no input may break
 
 
-@unhurried
 @given(body=bodies, title=hostile_text, note=hostile_text, width=widths, opened=st.booleans())
 def test_every_line_is_plain_and_fits(
     body: Body, title: str, note: str, width: int, opened: bool
@@ -114,7 +112,6 @@ def test_every_line_is_plain_and_fits(
         assert cell_len(say(spans)) <= width
 
 
-@unhurried
 @given(value=values, ascii_only=st.booleans())
 def test_unfolded_json_still_says_the_same(value: object, ascii_only: bool) -> None:
     layout = lay(Json(json.dumps(value, ensure_ascii=ascii_only)), 160)
@@ -122,7 +119,6 @@ def test_unfolded_json_still_says_the_same(value: object, ascii_only: bool) -> N
     assert json.loads(unwrapped(layout)) == value
 
 
-@unhurried
 @given(
     sections=st.lists(bodies, min_size=1, max_size=3),
     width=widths,
@@ -147,7 +143,6 @@ def test_what_is_folded_by_hand_is_what_a_new_document_shows(
     assert shown(again.layout(width)) == shown(layout)
 
 
-@unhurried
 @given(bodies, bodies, widths, widths, st.integers(0, 10_000))
 def test_a_mark_finds_a_line_at_any_width_in_any_document(
     body: Body, other: Body, width: int, wide: int, place: int

@@ -198,7 +198,7 @@ def facts(groups: ErrorGroups) -> list[object]:
     ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(FAILURES, st.lists(st.integers(1, 40), min_size=1))
 def test_jobs_that_come_together_are_counted_as_one_by_one(
     jobs: list[tuple[str | None, str | None, float | None]], sizes: list[int]

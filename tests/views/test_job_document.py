@@ -235,9 +235,7 @@ class TestFacts:
         assert moment(0) == "1970-01-01 00:00:00.000"
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     garbage=st.dictionaries(
         st.sampled_from([*LIST_FIELDS, "data", "returnvalue", "stacktrace", "progress", "parent"])
@@ -262,8 +260,8 @@ async def test_megabytes_are_shown_at_once(client: Redis) -> None:
     fields: Fields = dict.fromkeys(("failedReason", "junk", "data"), long)
     await raw_failed(client, "1", change=lambda _: fields)
     found = await read(client, "1", "failedReason", "data", "junk")
-    start = time.perf_counter()
+    start = time.process_time()
     layout = Document(job_sections(found, START, roomy=False)).layout(80)
     for y in range(min(50, layout.height)):
         layout.line(y)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2

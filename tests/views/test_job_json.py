@@ -37,7 +37,7 @@ def _refuse(name: str) -> None:
     raise AssertionError(f"{name} is no JSON")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(st.text(), _STORED), max_size=70))
 def test_objects_side_by_side_are_written_as_each_alone(jobs: list[tuple[str, str | None]]) -> None:
     garbled: list[list[str]] = [[] for _ in jobs]

@@ -266,9 +266,7 @@ class TestListStates:
             assert moved == Moved(6 + number, 1)
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 2**32),
     newest_first=st.booleans(),

@@ -472,9 +472,7 @@ GARBAGE = st.dictionaries(
 )
 
 
-@settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(garbage=st.lists(GARBAGE, min_size=1, max_size=5))
 async def test_no_garbage_in_a_job_loses_it(client: Redis, garbage: list[dict[str, bytes]]) -> None:
     await client.flushall()
