@@ -146,7 +146,9 @@ async def test_a_look_is_bounded_however_many_events_there_are(
         follower.add(await retry(any_client, ids))
         trips.count = 0
         assert await follower.look() == set()
-        assert (trips.count, follower.behind) == (20, True)
+        # Pages of events; a busy machine takes so long that states are read once more too.
+        assert trips.count in (20, 20 + 3)
+        assert follower.behind
         await any_client.xadd(EVENTS, {"event": "completed", "jobId": "1"})
         await follower.settle(PATIENCE)
         assert follower.tally() == OutcomeTally(completed=1)
