@@ -126,3 +126,23 @@ def test_a_terminal_without_our_signs_gets_the_rest(redis_url: str, locale: str)
     done = run("--redis", redis_url, "jobs", QUEUE, environ=environ)
     check(done)
     assert (done.code, done.err) == (0, "")
+
+
+def test_one_long_id_pads_no_other_row(redis_url: str) -> None:
+    long = "z" * 5_000
+    with connect(redis_url) as client:
+        for job_id in (long, "short"):
+            fields: dict[str, str | int] = {
+                "name": "n",
+                "timestamp": 1,
+                "finishedOn": 2,
+                "opts": "{}",
+            }
+            client.hset(f"bull:long:{job_id}", mapping=fields)
+            client.zadd("bull:long:failed", {job_id: 2})
+        client.hset("bull:long:meta", "opts.maxLenEvents", 10_000)
+    for command in (["jobs", "long"], ["retry", "long", "--all", "--dry-run"]):
+        done = invoke("--redis", redis_url, *command)
+        lines = done.out.splitlines()
+        assert any(long in line for line in lines)
+        assert all(len(line) < 300 for line in lines if long not in line), command

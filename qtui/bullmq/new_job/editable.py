@@ -43,6 +43,8 @@ class Editable:
     queued: Mapping[str, str] | None
     """In a list: ``paused`` if the queue is, and ``turn``, its score in ``priority`` (1.x to 3.x).
     None if it is in no list, or Redis refused to say."""
+    unlocked: bool
+    """Whether it is active, and no worker holds its lock."""
 
     @property
     def id(self) -> str:
@@ -87,20 +89,32 @@ async def read_editable(client: Client, queue: QueueKey, job_id: str) -> Editabl
         found.state is None and not may_be_job(job_id, marked="timestamp" in fields)
     ):
         return None
-    before, queued = "", None
+    before, queued, unlocked = "", None, False
     if found.state is not None and found.state.is_list:
         before = await read_before(client, queue.key(found.state.key), job_id)
-        queued = await _queued(client, queue, job_id)
+        queued, unlocked = await _queued(client, queue, job_id)
+        unlocked = unlocked and found.state is JobState.ACTIVE
     listed = row(job_id, values[: len(LIST_FIELDS)], found.score)
-    return Editable(queue, fields, listed, found.state, found.score, before, queued)
+    return Editable(queue, fields, listed, found.state, found.score, before, queued, unlocked)
 
 
-async def _queued(client: Client, queue: QueueKey, job_id: str) -> Mapping[str, str] | None:
-    """See `Editable.queued`."""
-    meta, order = queue.key("meta"), queue.key("priority")
-    paused, turn = await ask(client, [("HEXISTS", meta, "paused"), ("ZSCORE", order, job_id)])
+async def _queued(
+    client: Client, queue: QueueKey, job_id: str
+) -> tuple[Mapping[str, str] | None, bool]:
+    """`Editable.queued`, and whether the job has no lock."""
+    paused, turn, locks = await ask(
+        client,
+        [
+            ("HEXISTS", queue.key("meta"), "paused"),
+            ("ZSCORE", queue.key("priority"), job_id),
+            ("EXISTS", queue.job(job_id, "lock")),
+        ],
+    )
+    unlocked = locks == 0
     if isinstance(paused, RedisError) or isinstance(turn, RedisError):
-        return None
+        return None, unlocked
     found = {"paused": "1"} if paused == 1 else {}
     score_there = score(turn)
-    return found if score_there is None else found | {"turn": exact(score_there)}
+    if score_there is not None:
+        found["turn"] = exact(score_there)
+    return found, unlocked

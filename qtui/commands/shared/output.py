@@ -35,6 +35,8 @@ _PLAINER: Final = (
 """Our symbols, and their ASCII replacements for a terminal without Unicode."""
 _MOST: Final = 40
 """Maximum width of a column on a terminal; the last column takes what is left."""
+_MOST_PADDED: Final = 100
+"""Width elsewhere up to which a column is aligned: one id of 5,000 characters pads no other."""
 
 
 class OutputClosed(Exception):
@@ -186,7 +188,7 @@ class Table:
     """Aligned columns, written batch by batch, so that a long table needs no memory.
 
     Widths come from the first batch and grow with later ones. On a terminal the last column is cut
-    at the end of the line; elsewhere nothing is cut.
+    at the end of the line; elsewhere nothing is cut, and a cell that is too wide moves its row.
     """
 
     paper: Paper
@@ -205,7 +207,7 @@ class Table:
         first = not self._widths
         if first:
             self._widths = [cell_len(column.head) for column in self.columns]
-        most = _MOST if self.paper.is_terminal else sys.maxsize
+        most = _MOST if self.paper.is_terminal else _MOST_PADDED
         if first and self._first:
             widest = max(map(cell_len, self._first))
             self._widths[0] = max(self._widths[0], min(most, widest))
@@ -229,7 +231,8 @@ class Table:
             taken = sum(self._widths[:-1]) + len(_GAP) * at
             text = cell.text if width is None else _cut(cell.text, max(10, width - taken))
             return self.paper.styled(text, cell.tone)
-        text = _cut(cell.text, self._widths[at])
+        cuts = self.paper.is_terminal
+        text = _cut(cell.text, self._widths[at]) if cuts else cell.text
         space = " " * (self._widths[at] - cell_len(text))
         styled = self.paper.styled(text, cell.tone)
         return space + styled if column.right else styled + space

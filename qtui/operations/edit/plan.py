@@ -229,7 +229,12 @@ class EditPlan:
         if self.refusal:
             return
         job, change = self.job, self.change
-        if job.state is JobState.ACTIVE:
+        if job.unlocked:
+            yield (
+                "The lock of this job has expired: the change counts from the next run, if there is"
+                " one; a worker that still runs it keeps its own copy."
+            )
+        elif job.state is JobState.ACTIVE:
             yield (
                 "A worker is running this job and keeps its own copy: the change counts from the"
                 " next run, if there is one."
@@ -264,8 +269,8 @@ class EditPlan:
         named = (self.evidence.major or 0) in (3, 4)
         if self._modern is False and not (self.evidence.knows_prioritized or named):
             yield (
-                "Idle workers of this release notice a new delay only when their wait ends"
-                " (drainDelay, 5 s by default)."
+                "If BullMQ 2.0 to 3.1 runs the queue, idle workers notice a new delay only when"
+                " their wait ends (drainDelay, 5 s by default)."
             )
 
 
