@@ -34,7 +34,7 @@ from tests.operations.undoing import (
     retried,
     undone,
 )
-from tests.seeds import QUEUE, census, failed_jobs, job, raw_failed, raw_list, real_queue
+from tests.seeds import QUEUE, census, failed_jobs, job, raw_failed, raw_list, raw_meta, real_queue
 from tests.servers import connect, flush
 
 FAILED, COMPLETED = JobState.FAILED, JobState.COMPLETED
@@ -366,3 +366,27 @@ async def test_a_parent_that_was_removed_after_its_child_comes_back_with_it(
     _, results = await undone(client, tmp_path)
     assert all_done(results)
     assert await keyspace(client) == before
+
+
+async def test_a_parent_that_waited_in_vain_comes_back_to_wait_for_the_same_children(
+    client: Redis, tmp_path: Path
+) -> None:
+    await raw_meta(client)
+    for name in ("p", "c"):
+        await client.hset(QUEUE.job(name), mapping={"name": name, "timestamp": "1"})
+    await client.zadd(QUEUE.key("waiting-children"), {"p": 1})
+    await client.rpush(QUEUE.key("wait"), "c")
+    await client.sadd(QUEUE.job("p", "dependencies"), QUEUE.job("gone"), QUEUE.job("c"))
+    before = await keyspace(client)
+    selection = chosen(QUEUE, JobState.WAITING_CHILDREN, ["p"])
+    plan = await make_removal_plan(client, selection, rate=0)
+    assert all_done(await carried_out(client, tmp_path, plan.action(client, PlanOptions())))
+    _, results = await undone(client, tmp_path)
+    assert all_done(results)
+    assert await keyspace(client) == before
+    # With a child that ended meanwhile it would wait for more than before.
+    plan = await make_removal_plan(client, selection, rate=0)
+    assert all_done(await carried_out(client, tmp_path, plan.action(client, PlanOptions())))
+    await client.delete(QUEUE.job("c"), QUEUE.key("wait"))
+    _, [result] = await undone(client, tmp_path)
+    assert result.error == "it would wait for a child that never finishes"

@@ -39,6 +39,7 @@
 -- part: events
 -- part: jobkeys
 -- part: lastchild
+-- part: pending
 local key = bySuffix(KEYS)
 local began = clock()
 local at = 1
@@ -70,6 +71,7 @@ local function readJob()
   job.fields = nextList()
   job.logs, job.dependencies, job.processed = nextList(), nextList(), nextList()
   job.failed, job.unsuccessful, job.proto = nextList(), nextList(), nextList()
+  job.stuck = nextList()
   job.name = job.base .. job.id
   return job
 end
@@ -95,24 +97,12 @@ local function isHeldByOther(job)
   return owner and owner ~= job.id or false
 end
 
-local FLAGS = { '"fpof"', '"rdof"', '"idof"', '"cpof"', "ParentOnFailure", "DependencyOnFailure" }
-
--- Whether a child may still end, or has failed in such a way that its parent keeps waiting.
-local function isPending(child)
-  local seen = redis.pcall("HMGET", child, "timestamp", "finishedOn", "parent", "opts")
-  if seen.err or not seen[1] then return false end
-  if not seen[2] then return true end
-  for _, flag in ipairs(FLAGS) do
-    local text = (seen[3] or "") .. (seen[4] or "")
-    if string.find(text, flag, 1, true) then return false end
-  end
-  local childBase, id = string.match(child, "^(.*:)([^:]*)$")
-  return childBase and redis.call("ZSCORE", childBase .. "failed", id) and true or false
-end
-
+-- Whether it would wait for a child that never ends, other than those for which it did so before.
 local function waitsInVain(job)
+  local before = {}
+  for _, child in ipairs(job.stuck) do before[child] = true end
   for _, child in ipairs(job.dependencies) do
-    if not isPending(child) then return true end
+    if not before[child] and not isPending(child) then return true end
   end
   return false
 end

@@ -11,8 +11,9 @@
          of all that in words why it can't be read whole. Fewer than the ids if the values are
          large, but at least one. A job without a hash has no fields.
          What else there is: `logs`, `dependencies`, `processed`, `failed`, `unsuccessful` as those
-         keys hold them; in a list, if the state was looked for, `ahead` and `behind`, the ids
-         beside it towards the tail and the head, and `index`, how many are ahead; `paused` if the
+         keys hold them; `stuck`, those in `dependencies` that never end; in a list, if the state
+         was looked for, `ahead` and `behind`, the ids beside it towards the tail and the head, and
+         `index`, how many are ahead; `paused` if the
          queue is; `turn`, its score in `priority` (1.x to 3.x); `waits`, if its parent waits for
          it, with the parent's score in `waiting-children` or ""; `held`, if it holds its
          deduplication, with the time in ms at which that ends or "", and `proto`, the fields of the
@@ -23,6 +24,7 @@
 -- part: keys
 -- part: jobkeys
 -- part: lastchild
+-- part: pending
 -- part: neighbours
 local base, given = ARGV[1], ARGV[2]
 local MOST, STOP = tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -75,6 +77,22 @@ local function addPlace(rest, list, place)
   rest[#rest + 1] = place
 end
 
+local looks = 500 -- children looked at in one call: some 1 ms
+
+-- Adds the children that never end: with them the parent already waits in vain.
+local function addStuck(rest, children)
+  looks = looks - #children
+  if looks < 0 then return end
+  local stuck = {}
+  for _, child in ipairs(children) do
+    if isPending(child) == false then stuck[#stuck + 1] = child end
+  end
+  if #stuck > 0 then
+    rest[#rest + 1] = "stuck"
+    rest[#rest + 1] = stuck
+  end
+end
+
 -- Adds what is in the keys beside the hash: its size, and in words why it can't be read.
 local function addBeside(rest, name)
   local total, start = 0, name .. ":"
@@ -92,6 +110,7 @@ local function addBeside(rest, name)
       total = total + sizeOf(values)
       rest[#rest + 1] = BESIDE[place]
       rest[#rest + 1] = values
+      if suffix == "dependencies" then addStuck(rest, values) end
     end
   end
   return total

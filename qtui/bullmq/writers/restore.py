@@ -87,6 +87,7 @@ def _arguments(job: Whole) -> list[str]:
         *_counted(_flat(job.pairs("failed"))),
         *_counted([one for pair in job.pairs("unsuccessful").items() for one in pair[::-1]]),
         *_counted(_flat(job.pairs("proto"))),
+        *_counted(job.elements("stuck")),
     ]
 
 

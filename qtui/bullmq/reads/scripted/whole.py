@@ -16,7 +16,7 @@ from qtui.bullmq.reads.scripted.list_places import ListPlace
 Part: TypeAlias = "str | list[str] | dict[str, str]"
 """A text, the elements of a list or set, or a hash; a sorted set by member, with its scores."""
 
-LISTS: Final = ("logs", "dependencies")
+LISTS: Final = ("logs", "dependencies", "stuck")
 HASHES: Final = ("processed", "failed", "proto")
 SETS: Final = ("unsuccessful",)
 PLACE: Final = ("ahead", "behind", "index")
