@@ -228,16 +228,21 @@ def clamp_priority(priority: int) -> int:
     return min(max(priority, 0), HIGHEST_PRIORITY)
 
 
-def destination(queue: QueueEvidence, *, modern: bool | None, priority: int) -> Destination:
+def destination(
+    queue: QueueEvidence, job_id: str, *, modern: bool | None, priority: int
+) -> Destination:
     """Returns the key that a retry puts a job into.
 
     Args:
         queue: the evidence at that moment.
+        job_id: its id. One that starts with ``0:`` (6.x takes ``0:a:b``) is thrown away by the
+            workers of ≥3.1.3 when they pop it from a list, as a wake-up; not from `prioritized`.
         modern: whether the job itself last ran under ≥5.0.0, see `qtui.bullmq.model.Row`.
         priority: the job's priority, 0 for none.
     """
     modern = modern or queue.ran_modern
-    if priority > 0 and (modern or queue.knows_prioritized):
+    ranked = priority > 0 or job_id.startswith("0:")
+    if ranked and (modern or queue.knows_prioritized):
         return Destination.PRIORITIZED
     if not queue.paused:
         return Destination.WAIT

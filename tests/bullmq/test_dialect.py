@@ -214,7 +214,10 @@ def test_the_script_puts_a_job_where_the_dialect_says(
         client.flushdb()
         keyspace.write(client)
         expected = destination(
-            keyspace.evidence, modern=keyspace.modern, priority=clamp_priority(keyspace.number)
+            keyspace.evidence,
+            PICKED,
+            modern=keyspace.modern,
+            priority=clamp_priority(keyspace.number),
         )
         [result] = _retry(empty, keyspace.state, [PICKED]).results
         assert result.code is Code.DONE
@@ -229,6 +232,30 @@ def test_the_script_puts_a_job_where_the_dialect_says(
         elif keyspace.lifo:
             assert client.lindex(QUEUE.key(expected.value), -1) == PICKED
         _assert_no_wait_is_overwritten(client, keyspace)
+
+
+@settings(max_examples=40)
+@given(keyspace=keyspaces)
+@example(keyspace=Keyspace(modern=True))
+@example(keyspace=Keyspace(modern=False, counter=True))
+@example(keyspace=Keyspace(modern=False))
+def test_a_job_whose_id_looks_like_a_wake_up_goes_where_the_dialect_says(
+    empty: EmbeddedServer, keyspace: Keyspace
+) -> None:
+    with redis.Redis.from_url(empty.url, decode_responses=True) as client:
+        client.flushdb()
+        keyspace.write(client)
+        named = "0:order:7"
+        client.rename(QUEUE.job(PICKED), QUEUE.job(named))
+        client.zrem(QUEUE.key(keyspace.state.key), PICKED)
+        client.zadd(QUEUE.key(keyspace.state.key), {named: 1_000})
+        evidence = keyspace.evidence
+        expected = destination(
+            evidence, named, modern=keyspace.modern, priority=clamp_priority(keyspace.number)
+        )
+        assert _retry(empty, keyspace.state, [named]).results[0].target == expected
+        if keyspace.modern or evidence.ran_modern or evidence.knows_prioritized:
+            assert expected is Destination.PRIORITIZED
 
 
 def _assert_no_wait_is_overwritten(client: redis.Redis, keyspace: Keyspace) -> None:
@@ -284,7 +311,7 @@ def test_a_new_job_goes_where_the_dialect_says_and_no_waiting_job_is_lost(
         keyspace.write(client)
         evidence = keyspace.evidence
         # The picked job is in its state, and so shows the release too.
-        expected = destination(evidence, modern=speaks_modern(evidence), priority=priority)
+        expected = destination(evidence, "", modern=speaks_modern(evidence), priority=priority)
         batch = _add(empty, NewJob(name="n", priority=priority, lifo=lifo))
         [result] = batch.results
         assert (batch.note, result.code, result.target) == ("", Code.DONE, expected)

@@ -98,6 +98,20 @@ def test_delayed_jobs_go_where_the_release_puts_them_and_run_in_order(stage: Sta
     stage.ours.assert_all_in("completed", ids)
 
 
+def test_a_job_whose_id_a_worker_takes_for_a_wake_up_runs(stage: Stage) -> None:
+    """The release's own promotion puts it into `wait`, from where its workers throw it away."""
+    if stage.release.speaks < (6, 0, 0):
+        return  # refuses such an id
+    stage.official.seed([job("ran", "ok")])
+    [id] = delayed(stage.official, "a", jobId="0:order:7")
+    stage.copy()
+    [result] = promote_both(stage, [id])
+    assert result.target == "prioritized"
+    with stage.ours.worker("ok") as worker:
+        assert worker.until(ends=1) == [id]
+    stage.ours.assert_all_in("completed", [id])
+
+
 def test_in_a_queue_that_has_run_nothing_they_go_there_too(stage: Stage) -> None:
     stage.official.open()
     ids = delayed(stage.official, "a", "b")

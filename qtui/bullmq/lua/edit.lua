@@ -173,7 +173,7 @@ end
 
 -- Moves a waiting job to where its new priority belongs: an error, or the key.
 local function moveByPriority()
-  local target = destination(queue, { priority = priority, modern = modern })
+  local target = destination(queue, { id = id, priority = priority, modern = modern })
   local inList = target == "wait" or target == "paused"
   if inList and LISTS[place] then
     -- Where nothing shows that `prioritized` is read, the job stays in line.

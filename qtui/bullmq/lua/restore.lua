@@ -197,7 +197,7 @@ local function listFor(job, queue)
   if job.state == "active" or job.paused == queue.paused then return job.state end
   if not queue.paused then return "wait" end
   if queue.pausedList then return "paused" end
-  return destination(queue, { modern = speaksModern(queue), priority = 0 })
+  return destination(queue, { id = job.id, modern = speaksModern(queue), priority = 0 })
 end
 
 -- Puts the job into its state: an error, or nil and the suffix of the key.

@@ -92,7 +92,7 @@ class AddPlan:
         if self.job.delay:
             return JobState.DELAYED.key
         modern, priority = speaks_modern(self.evidence), clamp_priority(self.job.priority)
-        return destination(self.evidence, modern=modern, priority=priority).value
+        return destination(self.evidence, self.job.job_id, modern=modern, priority=priority).value
 
     def place(self) -> str:
         """Where it will be, in words."""

@@ -150,12 +150,13 @@ class EditPlan:
     @property
     def _retried_to(self) -> str:
         modern, priority = self.job.row.modern, self._priority
-        return destination(self.evidence, modern=modern, priority=priority).value
+        return destination(self.evidence, self.job.id, modern=modern, priority=priority).value
 
     @property
     def _moved_to(self) -> str:
         assert self.job.state is not None
-        target = destination(self.evidence, modern=self._modern, priority=self._priority)
+        evidence, modern = self.evidence, self._modern
+        target = destination(evidence, self.job.id, modern=modern, priority=self._priority)
         stays = target is not Destination.PRIORITIZED and self.job.state.is_list
         return self.job.state.key if stays else target.value
 

@@ -415,7 +415,9 @@ def _type_refusal(
     """A key of another type than BullMQ's, in whose place a job would have to go."""
     for status, evidence in zip(statuses, found, strict=True):
         rows = [step.node.row for step in again if step.node.queue == status.queue]
-        targets = (destination(evidence, modern=row.modern, priority=row.priority) for row in rows)
+        targets = (
+            destination(evidence, row.id, modern=row.modern, priority=row.priority) for row in rows
+        )
         if suffix := next(filter(None, map(evidence.obstacle, targets)), ""):
             return f"{plain(status.queue.key(suffix))} is not of the type that BullMQ makes"
     return ""
@@ -435,7 +437,7 @@ async def _brakes(
         prioritized = [
             row
             for row in released
-            if destination(evidence, modern=row.modern, priority=row.priority)
+            if destination(evidence, row.id, modern=row.modern, priority=row.priority)
             is Destination.PRIORITIZED
         ]
         in_front = sum(not clamp_priority(row.priority) for row in prioritized)

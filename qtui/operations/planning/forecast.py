@@ -151,7 +151,7 @@ def forecast(row: Row, status: QueueStatus, evidence: QueueEvidence) -> Forecast
         return Forecast(row, Code.NOT_IN_STATE, None)
     if status.kind.refusal or "hash" in row.garbled:
         return Forecast(row, Code.REFUSED, None)
-    target = destination(evidence, modern=row.modern, priority=row.priority)
+    target = destination(evidence, row.id, modern=row.modern, priority=row.priority)
     if evidence.obstacle(target):
         return Forecast(row, Code.REFUSED, None)
     return Forecast(row, Code.DONE, target)

@@ -22,7 +22,8 @@ end
 -- The key that a job goes to. The reasons are in qtui.bullmq.dialect.
 local function destination(queue, job)
   local modern = job.modern or queue.modern
-  if job.priority > 0 and (modern or queue.knowsPrioritized) then return "prioritized" end
+  local ranked = job.priority > 0 or string.sub(job.id, 1, 2) == "0:"
+  if ranked and (modern or queue.knowsPrioritized) then return "prioritized" end
   if not queue.paused then return "wait" end
   if not modern or queue.modern == false then return "paused" end
   if queue.older and queue.inPaused < ONE_RESUME then return "paused" end

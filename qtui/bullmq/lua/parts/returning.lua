@@ -21,7 +21,7 @@ local function listToReturnTo(key, queue, list, before, modern, wasPaused)
   if list == "paused" and (queue.pausedList or not queue.jobsInWait) then return "paused" end
   -- No more than those beside it.
   if list == "wait" and queue.jobsInWait and not queue.pausedList then return "wait" end
-  return destination(queue, { priority = 0, modern = modern })
+  return destination(queue, { id = "", priority = 0, modern = modern })
 end
 
 -- Adds a job where `listToReturnTo` says: an error, or nil.
