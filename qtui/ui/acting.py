@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from qtui.ui.actions import ACTIONS, Action, Situation, Where
+from qtui.ui.keys import in_keys, key_of_id
 
 
 class Acting:
@@ -12,6 +14,15 @@ class Acting:
 
     PARTS: ClassVar[tuple[Where, ...]] = ()
     """The parts of the registry that hold its actions, the most needed first."""
+
+    @property
+    def remapped(self) -> Mapping[str, str]:
+        """The keys that the user has given to actions, by the ids of these."""
+        return {}
+
+    def key(self, action: str) -> str:
+        """The key of an action by its id, as people read it in a sentence."""
+        return key_of_id(self.remapped, action)
 
     def situation(self) -> Situation:
         """What decides now which actions can act."""
@@ -26,7 +37,7 @@ class Acting:
 
     def why_not(self, action: Action) -> str:
         """Why an action can't act now, in a sentence; empty where it can."""
-        return action.reason(self.situation())
+        return in_keys(action.reason(self.situation()), self.remapped)
 
     def refuses(self, does: str) -> bool:
         """Whether what a key or the palette asks for can't be done now; then says why.

@@ -24,7 +24,7 @@ from qtui.ui.acting import Acting
 from qtui.ui.actions import Action, Where
 from qtui.ui.dialogs.base import Dialog
 from qtui.ui.dialogs.palette import Palette
-from qtui.ui.keys import actions_of, keys_of
+from qtui.ui.keys import actions_of, in_keys, keys_of
 from qtui.ui.late_keys import LateKeys
 from qtui.ui.screens.connecting import ConnectScreen, Opening
 from qtui.ui.terminal import INTERRUPTED, TerminalApp
@@ -74,6 +74,11 @@ class QtuiApp(TerminalApp):
         self.theme = self._settings.theme or kept(theme_file) or DEFAULT
         self.set_keymap(dict(self._settings.keys))
         self._inspector: Inspector | None = None
+
+    @property
+    def remapped(self) -> Mapping[str, str]:
+        """The keys of the settings, by the ids of their actions."""
+        return self._settings.keys
 
     def on_mount(self) -> None:
         """Keeps what theme is chosen from now on."""
@@ -206,7 +211,7 @@ class QtuiApp(TerminalApp):
         screen = self.screen
         first = screen.PARTS if isinstance(screen, Acting) else ()
         keys = working_keys(screen)
-        self.push_screen(HelpScreen(keys, first, offers=self._offers))
+        self.push_screen(HelpScreen(keys, first, offers=self._offers, remapped=self.remapped))
 
     def _offers(self, action: Action) -> bool:
         """Whether a key is offered at all, by who may change what."""
@@ -233,9 +238,9 @@ class QtuiApp(TerminalApp):
                 if action.id != "app.palette":
                     why = screen.why_not(action)
                     allowed = self._offers(action)
-                    words = action.help if allowed else action.dry
+                    words = in_keys(action.help if allowed else action.dry, self.remapped)
                     words = f"{words} · not now: {why}" if why else words
-                    key = keys_of(action, self._settings.keys)[0]
+                    key = keys_of(action, self.remapped)[0]
                     label = action.label_in(screen.situation(), allowed=allowed) or action.label
                     name = f"{label} ({action.also})" if action.also else label
                     yield SystemCommand(f"{name} · {key}", words, _runner(screen, action.does))

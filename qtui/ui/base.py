@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 from textual import events
@@ -35,9 +35,6 @@ _BUSY: Final = (WorkerState.PENDING, WorkerState.RUNNING)
 _LAST_WORK: Final = 0.5
 """Seconds for which the end of qtui waits for a campaign to write its last line."""
 
-UNDOES: Final = "U undoes"
-"""What is said beside a campaign that can be undone."""
-
 
 async def last_words(worker: Worker[None] | None) -> None:
     """Waits, for a moment at most, until a worker that was cancelled is at its end."""
@@ -55,6 +52,8 @@ class QtuiScreen(Acting, Screen[T]):
     """
 
     PARTS: ClassVar[tuple[Where, ...]] = (Where.APP,)
+    UNDO: ClassVar[str] = "inspector.undo"
+    """The id of the action that undoes here what was done last."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -70,6 +69,12 @@ class QtuiScreen(Acting, Screen[T]):
             return AwaitComplete()
         self._closes = True
         return super().dismiss(result)
+
+    @property
+    @override
+    def remapped(self) -> Mapping[str, str]:
+        """Those of the settings."""
+        return self.session.settings.keys
 
     # The status line
 
@@ -92,7 +97,8 @@ class QtuiScreen(Acting, Screen[T]):
 
     def undo_hint(self, run: Run) -> str:
         """Returns that a key takes a campaign back; empty where it can't."""
-        return UNDOES if run.can_be_undone and Verb.UNDO in self.session.allowed else ""
+        can = run.can_be_undone and Verb.UNDO in self.session.allowed
+        return f"{self.key(self.UNDO)} undoes" if can else ""
 
     def say_fault(self, words: str) -> None:
         """Shows an error of qtui itself."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from textual.binding import Binding
 
@@ -34,6 +35,11 @@ _KEYS_IN_WORDS: Final = {
     "shift+tab": "⇧tab",
 }
 
+_BY_ID: Final = {one.id: one for one in ACTIONS}
+
+_NAMED: Final = re.compile(r"\{([a-z.-]+)\}")
+"""The id of an action in the registry's words, where its key is to be read."""
+
 
 def key_in_words(key: str) -> str:
     """A key as people write it: ``?`` for question_mark."""
@@ -46,15 +52,37 @@ def keys_of(action: Action, remapped: Mapping[str, str]) -> list[str]:
     return [key_in_words(key.strip()) for key in keys]
 
 
+@runtime_checkable
+class Remapping(Protocol):
+    """An app whose user may have given actions other keys."""
+
+    @property
+    def remapped(self) -> Mapping[str, str]:
+        """The keys of ``[keys]``, by the ids of their actions."""
+
+
 def keys_by_id(remapped: Mapping[str, str], action: str) -> frozenset[str]:
     """The keys of an action by its id, as Textual names them."""
-    own = next(one.keys for one in ACTIONS if one.id == action)
+    own = _BY_ID[action].keys
     return frozenset(key.strip() for key in remapped.get(action, ",".join(own)).split(","))
 
 
-def keys_of_id(action: str) -> str:
+def key_of_id(remapped: Mapping[str, str], action: str) -> str:
     """The first key of an action by its id, in words."""
-    return next(key_in_words(one.keys[0]) for one in ACTIONS if one.id == action)
+    return keys_of(_BY_ID[action], remapped)[0]
+
+
+def in_keys(words: str, remapped: Mapping[str, str]) -> str:
+    """Words of the registry with keys in place of ids: ``{jobs.stop} stops it`` as ``x stops it``.
+
+    What is in braces and no id stays as it is.
+    """
+
+    def key(named: re.Match[str]) -> str:
+        action = _BY_ID.get(named[1])
+        return named[0] if action is None else keys_of(action, remapped)[0]
+
+    return _NAMED.sub(key, words)
 
 
 def bindings(*parts: Where) -> list[Binding]:
@@ -64,7 +92,7 @@ def bindings(*parts: Where) -> list[Binding]:
 
 def binding(action: str) -> Binding:
     """Textual's binding of one action, by its id."""
-    return next(_binding(one) for one in ACTIONS if one.id == action)
+    return _binding(_BY_ID[action])
 
 
 def _binding(action: Action) -> Binding:
@@ -91,7 +119,7 @@ def table() -> str:
     for where in Where:
         for action in (one for one in ACTIONS if one.where is where and one not in STATES[1:]):
             keys = " ".join(f"`{key_in_words(key)}`" for key in action.keys)
-            words, name = action.help, f"`{action.id}`"
+            words, name = in_keys(action.help, {}), f"`{action.id}`"
             if action is STATES[0]:
                 keys = "`1` … `8`"
                 words, name = f"{', '.join(JobState)} jobs", "`state.failed` …"

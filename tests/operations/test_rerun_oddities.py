@@ -33,7 +33,7 @@ async def test_a_failed_child_whose_job_is_gone_is_a_refusal(client: Redis) -> N
         plan = await plan_of(client, start=start)
         assert plan.refusal == (
             "bull:kids:c1 is gone and can't run again; "
-            "--drop-lost (d in this plan) reruns the flow without it"
+            "--drop-lost (a box in the screen's plan) reruns the flow without it"
         )
         assert plan.lost == 1
 
@@ -73,7 +73,7 @@ async def test_a_parent_that_nothing_can_release_is_released(
         start = Start.FAILURE  # from the start it is not at rest
     plan = await plan_of(client, start=start)
     assert plan.refusal.startswith("bull:kids:c0 is gone and can't run again")
-    assert "--drop-lost (d in this plan) reruns the flow without it" in plan.refusal
+    assert "--drop-lost (a box in the screen's plan) reruns the flow without it" in plan.refusal
     plan = await plan_of(client, start=start, drop_lost=True)
     assert [(one.node.id, one.part) for one in plan.steps] == [("p", Part.RUNS), ("c0", Part.GONE)]
     assert plan.steps[1].fate == "job gone"

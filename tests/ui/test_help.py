@@ -8,7 +8,7 @@ import redis.asyncio
 from qtui.ui.acting import Acting
 from qtui.ui.actions import ACTIONS
 from qtui.ui.dialogs.ask import AskDialog
-from qtui.ui.keys import key_in_words
+from qtui.ui.keys import in_keys, key_in_words
 from tests.ui.driver import Driver, inspector
 from tests.ui.flows import failed_report
 from tests.ui.stage import fill
@@ -30,7 +30,9 @@ TALL = (110, 100)
 
 def listed(driver: Driver) -> dict[str, set[str]]:
     """What the help on the screen says: by what is done, the keys that it names for it."""
-    known = {words for action in ACTIONS for words in (action.help, action.dry) if words}
+    known = {
+        in_keys(words, {}) for action in ACTIONS for words in (action.help, action.dry) if words
+    }
     found: dict[str, set[str]] = {}
     for row in (part.strip() for line in driver.lines() for part in line.split("│")):
         words = max((one for one in known if row.endswith(f" {one}")), key=len, default="")
@@ -56,7 +58,7 @@ def active(driver: Driver) -> dict[str, set[str]]:
     read_only = driver.inspector.session.read_only
     for key, action in keys.items():
         if not screen.why_not(action):
-            words = action.dry if read_only and action.writes else action.help
+            words = in_keys(action.dry if read_only and action.writes else action.help, {})
             found.setdefault(words, set()).add(key_in_words(key))
     return found
 

@@ -35,7 +35,7 @@ def test_memory_is_bounded_and_the_rest_is_counted() -> None:
     found = anywhere("charge")
     found.take([job(str(number)) for number in range(MOST_ROWS + 5)])
     assert len(found.rows) == MOST_ROWS
-    assert found.progress().startswith(
+    assert found.progress("ctrl+r").startswith(
         "stopped, ctrl+r continues: 10,005 jobs found, 10,000 listed"
     )
 

@@ -142,7 +142,7 @@ def _lost_refusal(lost: Sequence[Node]) -> str:
         return ""
     return (
         f"{job_names(lost)} is gone and can't run again; "
-        "--drop-lost (d in this plan) reruns the flow without it"
+        "--drop-lost (a box in the screen's plan) reruns the flow without it"
     )
 
 

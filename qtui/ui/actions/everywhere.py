@@ -14,7 +14,7 @@ def cannot_leave(situation: Situation) -> str:
 
 def cannot_go_back(situation: Situation) -> str:
     """Why there is no step back."""
-    return "Still connecting: q quits." if situation.connecting else situation.held
+    return "Still connecting: {app.quit} quits." if situation.connecting else situation.held
 
 
 def no_command(situation: Situation) -> str:

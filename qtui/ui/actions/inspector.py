@@ -157,7 +157,8 @@ INSPECTOR: Final = (
         keys=("U",),
         does="undo",
         label="undo",
-        help="plan an undo of the last operation; older ones: L, then u",
+        help="plan an undo of the last operation; "
+        "older ones: {inspector.journal}, then {journal.undo}",
         where=Where.INSPECTOR,
         dry="show the plan of an undo of the last operation, as a dry run",
         writes=True,

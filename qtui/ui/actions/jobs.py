@@ -25,7 +25,7 @@ def cannot_retry(situation: Situation) -> str:
     if why := not_retriable(situation) or is_busy(situation):
         return why
     if situation.marking:
-        return "Still marking: press r again when that is done."
+        return "Still marking: press {jobs.retry} again when that is done."
     return not_in_place(situation)
 
 
@@ -68,7 +68,11 @@ def cannot_mark_others(situation: Situation) -> str:
     """Why marks can't be turned one by one."""
     if why := not_at_jobs(situation) or cannot_mark(situation):
         return why
-    return "All jobs are marked; press + to clear that first." if situation.all_marked else ""
+    return (
+        "All jobs are marked; press {jobs.everything} to clear that first."
+        if situation.all_marked
+        else ""
+    )
 
 
 def cannot_mark_one(situation: Situation) -> str:
@@ -90,9 +94,10 @@ def cannot_mark_everything(situation: Situation) -> str:
 
 def no_filter(situation: Situation) -> str:
     """Matches are those of a filter."""
-    return (
-        "" if situation.filtered else "Set a filter first (press /); n then goes to the next match."
-    )
+    if situation.filtered:
+        return ""
+    what = "{jobs.next-match} then goes to the next match"
+    return f"Set a filter first (press {{inspector.filter}}); {what}."
 
 
 JOBS: Final = (

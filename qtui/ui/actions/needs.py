@@ -18,7 +18,11 @@ def no_job(situation: Situation) -> str:
 
 def not_at_jobs(situation: Situation) -> str:
     """The cursor has to be in a list of jobs."""
-    return "Select a job first (tab moves to the list)." if situation.in_queues else ""
+    return (
+        "Select a job first ({inspector.next-pane} moves to the list)."
+        if situation.in_queues
+        else ""
+    )
 
 
 def not_in_place(situation: Situation) -> str:
@@ -27,7 +31,7 @@ def not_in_place(situation: Situation) -> str:
         return ""
     if situation.at_job and situation.has_left:
         what = "is gone" if situation.is_gone else f"has left {situation.state}"
-        return f"This job {what}: esc closes the results."
+        return f"This job {what}: {{app.back}} closes the results."
     return no_job(situation)
 
 
@@ -57,4 +61,4 @@ def is_busy(situation: Situation) -> str:
     """One campaign at a time on a queue."""
     if not situation.running:
         return ""
-    return "Another action is still running on this queue (x stops it)."
+    return "Another action is still running on this queue ({jobs.stop} stops it)."

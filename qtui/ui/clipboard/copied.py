@@ -83,7 +83,7 @@ class CopiedScreen(QtuiScreen[None]):
     @override
     def key_lead(self) -> str:
         """The way out."""
-        return "esc closes"
+        return f"{self.key('app.back')} closes"
 
     def action_back(self) -> None:
         """Leaves."""

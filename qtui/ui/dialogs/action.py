@@ -16,9 +16,9 @@ from typing_extensions import override
 from qtui.operations.planning.proposal import ActionPlan, PlanOptions, Toggle
 from qtui.ui.actions import Situation, Where
 from qtui.ui.actions.dialogs.plan import cannot_go
-from qtui.ui.dialogs.base import GAP, key_hint, toggle
+from qtui.ui.dialogs.base import GAP, toggle
 from qtui.ui.dialogs.plan import PlanDialog, next_rate
-from qtui.ui.keys import bindings, keys_of_id
+from qtui.ui.keys import bindings
 
 A = TypeVar("A", bound=ActionPlan)
 
@@ -138,11 +138,11 @@ class ActionDialog(PlanDialog[A]):
     def toggles(self) -> Content:
         """A box for each option, and the pace."""
         found = [
-            toggle(one.id in self._options.on, keys_of_id(one.id), one.words)
+            toggle(one.id in self._options.on, self.key(one.id), one.words)
             for one in self._request.toggles
         ]
         if self._request.paced:
-            found.append(Content("    ") + key_hint("t", self._options.pace.rate_words))
+            found.append(Content("    ") + self.hint("plan.rate", self._options.pace.rate_words))
         wide = sum(one.cell_length + len(GAP) for one in found) <= self.room
         return (GAP if wide else Content("\n")).join(found)
 

@@ -10,7 +10,7 @@ from textual.content import Content
 from typing_extensions import override
 
 from qtui.ui.actions import Where
-from qtui.ui.dialogs.base import GAP, Dialog, key_hint
+from qtui.ui.dialogs.base import GAP, Dialog
 from qtui.ui.keys import bindings
 
 _ARMED_AFTER: Final = 1.0
@@ -53,7 +53,7 @@ class AskDialog(Dialog[bool]):
     @override
     def parts(self) -> dict[str, Content]:
         """The question, and the two answers."""
-        answers = GAP.join([key_hint("y", self._yes), key_hint("esc", self._no)])
+        answers = GAP.join([self.hint("ask.yes", self._yes), self.hint("ask.no", self._no)])
         return {"question": Content(self._question), "answer": answers}
 
     def action_answer(self, yes: bool) -> None:

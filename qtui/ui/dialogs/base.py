@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from qtui.ui.acting import Acting
 from qtui.ui.actions import Action, Where
-from qtui.ui.keys import binding, bindings
+from qtui.ui.keys import Remapping, binding, bindings
 
 T = TypeVar("T")
 
@@ -83,6 +83,16 @@ class Dialog(Acting, ModalScreen[T]):
     @abstractmethod
     def parts(self) -> Mapping[str, Content]:
         """What is in each part; a part that is missing or empty takes no room."""
+
+    @property
+    @override
+    def remapped(self) -> Mapping[str, str]:
+        """Those of the app."""
+        return self.app.remapped if isinstance(self.app, Remapping) else {}
+
+    def hint(self, action: str, words: str) -> Content:
+        """The key of an action, by its id, and what it does."""
+        return key_hint(self.key(action), words)
 
     @property
     def room(self) -> int:
@@ -196,7 +206,8 @@ class Dialog(Acting, ModalScreen[T]):
         words = [f"▲ {above}"] if above else []
         words += [f"▼ {below}"] if below else []
         lines = "more line" if above + below == 1 else "more lines"
-        text = f" {' '.join(words)} {lines} · j k " if words else ""
+        keys = f"{self.key('move.down')} {self.key('move.up')}"
+        text = f" {' '.join(words)} {lines} · {keys} " if words else ""
         self.query_one("#frame").border_subtitle = text
 
     def _scroll(self, lines: int) -> None:

@@ -139,19 +139,19 @@ class EditDialog(Dialog[Chosen]):
         if job is None:
             return [Content.styled("reading the job …", "$text-muted")]
         octets = len(job.data.encode("utf-8", "surrogateescape"))
-        rows = [("e", "data", f"{size(octets)}, opens in your editor")]
-        rows.append(("p", "priority", str(job.row.priority or "none")))
+        rows = [("edit.data", "data", f"{size(octets)}, opens in your editor")]
+        rows.append(("edit.priority", "priority", str(job.row.priority or "none")))
         if job.state is JobState.DELAYED and job.score is not None:
             due = job.score / 4096 - time.time() * 1000
-            rows.append(("d", "delay", f"due in {span(due)}" if due > 0 else "due now"))
+            rows.append(("edit.delay", "delay", f"due in {span(due)}" if due > 0 else "due now"))
         return [
-            Content.assemble(key_hint(key, name.ljust(10)), (plain(words), "$text-muted"))
-            for key, name, words in rows
+            Content.assemble(self.hint(action, name.ljust(10)), (plain(words), "$text-muted"))
+            for action, name, words in rows
         ]
 
     def _answer(self) -> Content:
         if not self._typed:
-            return key_hint("esc", "cancel")
+            return self.hint("edit.leave", "cancel")
         words = {
             "priority": f"a whole number, 0 for none to {HIGHEST_PRIORITY:,}",
             "delay": "from now, such as 90s, 5m or 1h30m; 0 for now",

@@ -18,7 +18,7 @@ from qtui.bullmq.filter import TABLE
 from qtui.text import plural
 from qtui.ui.acting import Acting
 from qtui.ui.actions import ACTIONS, Action, Where
-from qtui.ui.keys import key_in_words
+from qtui.ui.keys import in_keys, key_in_words
 
 _FILTER: Final = ".filter"
 """How the ids of the actions end that ask for a filter."""
@@ -61,6 +61,7 @@ class HelpScreen(ModalScreen[None]):
         keys: by key, what it does.
         first: the parts of the registry that come first.
         offers: whether an action is offered; of others that are listed, it says what they show.
+        remapped: the keys that the user has given to actions, by their ids.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -85,12 +86,14 @@ class HelpScreen(ModalScreen[None]):
         first: Sequence[Where],
         *,
         offers: Callable[[Action], bool],
+        remapped: Mapping[str, str],
     ) -> None:
         super().__init__()
         self._keys = keys
         others = [where for where in Where if where not in (*first, *_LAST)]
         self._parts = [*(where for where in first if where not in _LAST), *others, *_LAST]
         self._offers = offers
+        self._remapped = remapped
 
     @override
     def compose(self) -> ComposeResult:
@@ -141,7 +144,7 @@ class HelpScreen(ModalScreen[None]):
     def _rows(self, action: Action) -> list[Content]:
         """The line of an action; none where no key of it works."""
         keys = " ".join(key_in_words(key) for key, one in self._keys.items() if one is action)
-        words = action.help if self._offers(action) else action.dry
+        words = in_keys(action.help if self._offers(action) else action.dry, self._remapped)
         return [self._line(f"  {keys:<12} ", words)] if keys else []
 
     def action_scroll_by(self, lines: int) -> None:

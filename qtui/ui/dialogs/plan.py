@@ -75,6 +75,8 @@ class PlanDialog(Dialog["Confirmed[P]"], Generic[P]):
         *(Binding(digit, f"digit('{digit}')", show=False) for digit in "0123456789"),
         Binding("backspace", "erase", show=False),
     ]
+    GO, LEAVE, REASON = "plan.go", "plan.leave", "plan.reason"
+    """The ids of the actions that every plan has."""
     AUTO_FOCUS = ""
     SCROLLED = ("lines", "warnings")
     BOTTOM = ("toggles", "reason", "typing", "answer")
@@ -275,10 +277,10 @@ class PlanDialog(Dialog["Confirmed[P]"], Generic[P]):
         if self._line_for or self._dry or idle:
             return Content()
         said = f"reason: {plain(self._reason)}" if self._reason else "reason (kept in the journal)"
-        return key_hint("R", said).truncate(self.room, ellipsis=True)
+        return self.hint(self.REASON, said).truncate(self.room, ellipsis=True)
 
     def _answer(self) -> Content:
-        leave, plan = key_hint("esc", "cancel"), self.plan
+        leave, plan = self.hint(self.LEAVE, "cancel"), self.plan
         if self._line_for == "reason":
             return GAP.join([key_hint("enter", "keep this reason"), key_hint("esc", "discard it")])
         if plan is None or self.refusal_of(plan):
@@ -301,10 +303,10 @@ class PlanDialog(Dialog["Confirmed[P]"], Generic[P]):
             if len(self._typed) == len(wanted):
                 typed += Content.styled(" does not match", "$text-error")
             return GAP.join([typed, leave])
-        answer = GAP.join([key_hint("y", go), leave])
+        answer = GAP.join([self.hint(self.GO, go), leave])
         if self.confirmation_of(plan):
             what = "number" if self.confirmation_of(plan).isdecimal() else "name"
-            asks = GAP.join([key_hint("y", f"{go} (asks for the {what})"), leave])
+            asks = GAP.join([self.hint(self.GO, f"{go} (asks for the {what})"), leave])
             return asks if asks.cell_length <= self.room else answer
         return answer
 

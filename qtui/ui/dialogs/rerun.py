@@ -37,6 +37,7 @@ class RerunDialog(PlanDialog[RerunPlan]):
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.RERUN))
     PARTS = (Where.RERUN, Where.MOVE)
+    GO, LEAVE, REASON = "rerun.go", "rerun.leave", "rerun.reason"
     WIDTH = 110
     TOP = ("starts",)
 
@@ -102,7 +103,9 @@ class RerunDialog(PlanDialog[RerunPlan]):
             for one, words in _STARTS.items()
             for style in ["bold" if one is self._start else "$text-muted"]
         ]
-        return Content("   ").join([Content.styled("tab", "bold $text-accent"), *pieces])
+        return Content("   ").join(
+            [Content.styled(self.key("rerun.start"), "bold $text-accent"), *pieces]
+        )
 
     @override
     def lines_of(self, plan: RerunPlan) -> Content:
@@ -137,12 +140,16 @@ class RerunDialog(PlanDialog[RerunPlan]):
     @override
     def toggles(self) -> Content:
         """Resets, and children that are gone."""
-        made = toggle(self._resets.made, "m", "reset attempts made")
-        started = toggle(self._resets.started, "s", "reset attempts started")
+        made = toggle(self._resets.made, self.key("rerun.reset-made"), "reset attempts made")
+        started = toggle(
+            self._resets.started, self.key("rerun.reset-started"), "reset attempts started"
+        )
         wide = made.cell_length + len(GAP) + started.cell_length <= self.room
         found = (GAP if wide else Content("\n")).join([made, started])
         if self._has_lost:
-            lost = toggle(self._drop_lost, "d", "run parents without lost children")
+            lost = toggle(
+                self._drop_lost, self.key("rerun.drop-lost"), "run parents without lost children"
+            )
             found = Content("\n").join([found, lost])
         return found
 

@@ -19,7 +19,7 @@ from qtui.operations.planning.several import SeveralPlans
 from qtui.text import plain, plural
 from qtui.ui.actions import Situation, Where
 from qtui.ui.actions.dialogs.plan import cannot_go
-from qtui.ui.dialogs.base import GAP, key_hint, toggle
+from qtui.ui.dialogs.base import GAP, toggle
 from qtui.ui.dialogs.plan import PlanDialog, next_canary, next_rate
 from qtui.ui.keys import bindings
 
@@ -66,7 +66,11 @@ class RetryDialog(PlanDialog[AnyPlan]):
         yield from plan.warnings(self._resets)
         if plan.relative is not None:
             job_id = plain(plan.relative)
-            yield f"To rerun a flow: esc, then f on a job of it, such as {job_id}, then r."
+            leave, flow, rerun = map(self.key, (self.LEAVE, "inspector.flow", "flow.rerun"))
+            yield (
+                f"To rerun a flow: {leave}, then {flow} on a job of it, such as {job_id},"
+                f" then {rerun}."
+            )
 
     @override
     def lines_of(self, plan: AnyPlan) -> Content:
@@ -98,9 +102,14 @@ class RetryDialog(PlanDialog[AnyPlan]):
     @override
     def toggles(self) -> Content:
         """Resets and pace."""
-        made = toggle(self._resets.made, "m", "reset attempts made")
-        started = toggle(self._resets.started, "s", "reset attempts started")
-        speed, first = key_hint("t", self._pace.rate_words), key_hint("c", self._pace.canary_words)
+        made = toggle(self._resets.made, self.key("plan.reset-made"), "reset attempts made")
+        started = toggle(
+            self._resets.started, self.key("plan.reset-started"), "reset attempts started"
+        )
+        speed, first = (
+            self.hint("plan.rate", self._pace.rate_words),
+            self.hint("plan.canary", self._pace.canary_words),
+        )
         indent = Content("    ")
         left = max(made.cell_length, speed.cell_length + 4)
         words = self._pace.brake_words

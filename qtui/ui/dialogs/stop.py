@@ -49,7 +49,10 @@ class StopDialog(Dialog[Run]):
             )
             for number, run in enumerate(self._runs, 1)
         ]
-        return {"runs": Content("\n").join(lines), "answer": key_hint("esc", "keep all running")}
+        return {
+            "runs": Content("\n").join(lines),
+            "answer": self.hint("stop.leave", "keep all running"),
+        }
 
     def action_choose(self, number: int) -> None:
         """Answers with one of them."""

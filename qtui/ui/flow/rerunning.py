@@ -41,6 +41,9 @@ class FlowView(Protocol):
     def start(self, work: Callable[[], Awaitable[None]], group: str) -> Worker[None]:
         """Runs work in the background."""
 
+    def key(self, action: str) -> str:
+        """The key of an action by its id, in words."""
+
     @property
     def rows(self) -> FlowRows:
         """The flow, as far as it was read."""
@@ -170,7 +173,9 @@ class Rerunning:
         if campaign is None:
             return
         words, tone = self._in_words(campaign)
-        hint = " x stops " if not campaign.is_over else " esc closes "
+        key = self._screen.key
+        closes = f" {key('app.back')} closes "
+        hint = closes if campaign.is_over else f" {key('flow.stop')} stops "
         self._banner.say([(f" {words}", tone)], [(hint, "faint")])
 
     def _in_words(self, campaign: Campaign[Rerun]) -> tuple[str, str]:
@@ -187,7 +192,8 @@ class Rerunning:
                 "bad" if progress.failed else "warn" if notes else "strong",
             )
         done = f"{count(campaign.done)} of {jobs} rerun"
-        left = "r reruns the rest" if campaign.done else "nothing was rerun"
+        reruns, refreshes = map(self._screen.key, ("flow.rerun", "flow.refresh"))
+        left = f"{reruns} reruns the rest" if campaign.done else "nothing was rerun"
         trouble = self._trouble or plain(campaign.why)
         codes = ", ".join(
             f"{count(number)} {meaning(code, JobState.FAILED)}"
@@ -195,12 +201,10 @@ class Rerunning:
             if code is not Code.DONE and number
         )
         if campaign.phase is Phase.LOST:
-            return f"connection lost · {left if campaign.done else 'ctrl+r refreshes'}", "bad"
+            return f"connection lost · {left if campaign.done else f'{refreshes} refreshes'}", "bad"
         if campaign.why == CHANGED:
-            return (
-                f"the flow has changed: {codes} · {done} · ctrl+r, then r makes a new plan",
-                "bad",
-            )
+            again = f"{refreshes}, then {reruns} makes a new plan"
+            return f"the flow has changed: {codes} · {done} · {again}", "bad"
         if trouble and not campaign.done:
             return f"nothing was rerun: {trouble}", "bad"
         if trouble:

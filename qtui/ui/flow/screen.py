@@ -211,7 +211,7 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
             running=running,
             stoppable=running,
             enter="open" if self.focused is self.tree_list else "fold",
-            held="The rerun is still running (x stops it)." if running else "",
+            held="The rerun is still running ({flow.stop} stops it)." if running else "",
         )
 
     @override
@@ -258,7 +258,7 @@ class FlowScreen(QtuiScreen["JobPlace | None"]):
         if line is None or line.more:
             self._children_wanted()
         elif self.rerunning.under_way:
-            self.say("The rerun is still running (x stops it).", "warn")
+            self.say(f"The rerun is still running ({self.key('flow.stop')} stops it).", "warn")
         elif line.node.row.missing:
             self.say(f"Job {plain(line.node.id)} is gone.", "warn")
         elif line.node.state is None:

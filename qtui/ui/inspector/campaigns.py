@@ -14,7 +14,7 @@ from qtui.bullmq.codes import ForeignQueue, Result
 from qtui.bullmq.connection.trouble import TROUBLE
 from qtui.bullmq.keys import QueueKey
 from qtui.text import plain
-from qtui.ui.base import UNDOES, last_words
+from qtui.ui.base import last_words
 from qtui.ui.inspector.live import LiveScreen
 from qtui.ui.widgets.bars import Banners
 from qtui.views.lists.board import Board
@@ -38,10 +38,6 @@ _LAST_LOOK_OF_ALL: Final = 0.5
 _FOLLOWED: Final = 86_400.0
 """Seconds for which jobs are followed; after a day of waiting the outcome says nothing of it."""
 
-
-_CLOSES: Final = "esc closes"
-_DROPPED: Final = (UNDOES, _CLOSES)
-"""Hints that give way to what came of a campaign: on a narrow screen that is not cut for them."""
 
 Listener: TypeAlias = "Callable[[Run, Sequence[Result]], None]"
 """Takes results of a campaign, call by call; none when it is over."""
@@ -252,19 +248,23 @@ class Campaigns:
         lines = []
         for run in self._runs:
             words, tone = run.status()
-            where, hints = f" {run.where}  ", self._hints(run)
+            where, (hints, others) = f" {run.where}  ", self._hints(run)
             room = self._screen.app.size.width - cell_len(f"{where}{words}")
-            while hints and hints[-1] in _DROPPED and cell_len(" · ".join(hints)) + 2 > room:
-                hints.pop()
+            while others and cell_len(" · ".join([*hints, *others])) + 2 > room:
+                others.pop()
+            hints += others
             right = [(f" {' · '.join(hints)} ", "faint")] if hints else []
             lines.append(([(where, "key"), (words, tone)], right))
         self._banners.show(lines)
 
-    def _hints(self, run: Run) -> list[str]:
-        """What keys do with a campaign, the most needed first."""
-        hints = ["x stops"] if run.under_way else []
-        if run.can_be_resumed:
-            hints.append("L to resume")
-        if len(self._runs) == 1 and (undoes := self._screen.undo_hint(run)):
-            hints.append(undoes)
-        return hints if run.under_way else [*hints, _CLOSES]
+    def _hints(self, run: Run) -> tuple[list[str], list[str]]:
+        """What keys do with a campaign, the most needed first.
+
+        The second ones give way to what came of it: on a narrow screen that is not cut for them.
+        """
+        key = self._screen.key
+        if run.under_way:
+            return [f"{key('jobs.stop')} stops"], []
+        hints = [f"{key('inspector.journal')} to resume"] if run.can_be_resumed else []
+        undoes = self._screen.undo_hint(run) if len(self._runs) == 1 else ""
+        return hints, [*([undoes] if undoes else []), f"{key('app.back')} closes"]

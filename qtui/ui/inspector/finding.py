@@ -18,7 +18,8 @@ from qtui.views.lists.places import JobPlace
 if TYPE_CHECKING:
     from qtui.ui.screens.find import Chosen, Sought
 
-_HINT: Final = "filter terms, such as error:timeout age<1h (? lists them); empty shows all jobs"
+_HINT: Final = "filter terms, such as error:timeout age<1h ({} lists them); empty shows all jobs"
+"""What the line is for, with the key of the help."""
 
 
 class Finder:
@@ -64,7 +65,8 @@ class Finder:
     def ask(self) -> None:
         """Opens the line for a filter of the list, wherever the focus is."""
         self._back, wanted = self._screen.focused, self._board.filter
-        self._line.open(wanted.source if wanted is not None else "", _HINT)
+        hint = _HINT.format(self._screen.key("app.help"))
+        self._line.open(wanted.source if wanted is not None else "", hint)
 
     def leave(self) -> None:
         """Takes the line away and changes nothing."""

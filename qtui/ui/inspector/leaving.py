@@ -63,7 +63,10 @@ class Leaving:
         elif isinstance(focused, DocumentView | Timeline):
             self._table.focus()
         elif self._pane.stop_hunt():
-            self._screen.say("Search stopped: esc again clears the filter, ctrl+r searches again.")
+            clears, searches = map(self._screen.key, ("app.back", "inspector.refresh"))
+            self._screen.say(
+                f"Search stopped: {clears} again clears the filter, {searches} searches again."
+            )
         elif self._campaigns.let_go() or board.verdicts:
             if board.verdicts:
                 self._pane.thaw()

@@ -61,7 +61,9 @@ class Marking:
             table.action_cursor_down()
         here = table.cursor_id
         if here is None:
-            self._screen.say_why_not("This job is still being loaded; press space again.")
+            self._screen.say_why_not(
+                f"This job is still being loaded; press {self._screen.key('jobs.mark')} again."
+            )
             return
         if continues:
             marks.set(here, self._painting.marking)
@@ -79,7 +81,10 @@ class Marking:
         if marks.anchor is None:
             marks.anchor = here
             start = plain(here)
-            self._screen.say(f"Range from job {start}: move, then v marks it; esc cancels.")
+            paint, cancels = map(self._screen.key, ("jobs.range", "app.back"))
+            self._screen.say(
+                f"Range from job {start}: move, then {paint} marks it; {cancels} cancels."
+            )
             return
         start, marks.anchor = marks.anchor, None
         loaded = self._board.loaded_between(start, here)
@@ -151,5 +156,6 @@ class Marking:
         jobs = self._board.jobs
         if jobs is not None and jobs.total > MOST_MARKED:
             some = f"{count(MOST_MARKED)} of {count(jobs.total)} jobs"
-            words = f"Marked only the first {some}; + marks every job that matches."
+            every = self._screen.key("jobs.everything")
+            words = f"Marked only the first {some}; {every} marks every job that matches."
             self._screen.say(words, "warn")

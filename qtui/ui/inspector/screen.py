@@ -672,7 +672,7 @@ class Inspector(LateScreen[None], LiveScreen):
         else:
             self.start(self.search_again, "search", alone=True)
         if self.board.verdicts:
-            self.say("Refreshed; esc closes the results.")
+            self.say(f"Refreshed; {self.key('app.back')} closes the results.")
         self.list.read_again()
         self._load_detail()
         self.bars.read()

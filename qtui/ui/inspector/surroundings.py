@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 from qtui.bullmq.model import QueueStatus
 from qtui.text import age, count, plain, plural
-from qtui.ui.keys import keys_by_id
+from qtui.ui.keys import key_of_id, keys_by_id
 from qtui.ui.session import Session
 from qtui.ui.widgets.bars import Bar, StateTabs, about, header
 from qtui.views.lists.board import Board
@@ -35,7 +35,13 @@ class Surroundings:
         """The top line: address, server, round trip, mode, and how old the oldest counts are."""
         session, settings = self._session, self._session.settings
         mode = "live" if self._poll.hears else f"every {settings.refresh:g} s"
-        mode = "lost, reconnecting" if lost else mode if settings.refresh else "manual: ctrl+r"
+        mode = (
+            "lost, reconnecting"
+            if lost
+            else mode
+            if settings.refresh
+            else f"manual: {key_of_id(settings.keys, 'inspector.refresh')}"
+        )
         mode += self._oldest()
         prefixes = " ".join(settings.prefixes)
         where = session.target.shown + (f"  {prefixes}:*" if settings.prefixes != ("bull",) else "")
@@ -107,7 +113,9 @@ class Surroundings:
         jobs = self._board.jobs
         if jobs is not None and jobs.held:
             # How results are closed is said beside the campaign that they are of.
-            what, how = ("results", "") if self._board.verdicts else ("frozen", " · z resumes")
+            thaws = key_of_id(self._session.settings.keys, "inspector.freeze")
+            frozen = ("frozen", f" · {thaws} resumes")
+            what, how = ("results", "") if self._board.verdicts else frozen
             since = f" · {jobs.growth:+,} {'job' if abs(jobs.growth) == 1 else 'jobs'}"
             right.append((f" {what}{since if jobs.growth else ''}{how} ", "warn"))
         return right

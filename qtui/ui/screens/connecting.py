@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from qtui.ui.acting import Acting
 from qtui.ui.actions import Situation, Where
-from qtui.ui.keys import bindings
+from qtui.ui.keys import Remapping, bindings
 from qtui.ui.widgets.bars import Bar, StatusLine
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class ConnectScreen(Acting, Screen[None]):
         waited = f" · {seconds} s" if seconds else ""
         self.query_one("#header", Bar).say(
             [(" qtui  ", "strong"), (f"connecting to {self._shown} …{waited}", "")],
-            [(" q quits ", "faint")],
+            [(f" {self.key('app.quit')} quits ", "faint")],
         )
         if self.typed_ahead and self._is_slow:
             self.typed_ahead.clear()
@@ -118,7 +118,14 @@ class ConnectScreen(Acting, Screen[None]):
             self.typed_ahead.append(event)
 
     def _say_slow(self) -> None:
-        self._say("Still connecting: q quits, all other keys work once Redis answers.")
+        quits = self.key("app.quit")
+        self._say(f"Still connecting: {quits} quits, all other keys work once Redis answers.")
+
+    @property
+    @override
+    def remapped(self) -> Mapping[str, str]:
+        """Those of the app."""
+        return self.app.remapped if isinstance(self.app, Remapping) else {}
 
     @override
     def situation(self) -> Situation:

@@ -209,7 +209,7 @@ class DoctorScreen(QtuiScreen["JobPlace | QueueKey | None"]):
         if self._examining:
             words = "examining …"
         elif self._stopped:
-            words = "stopped: ctrl+r examines again"
+            words = f"stopped: {self.key('doctor.again')} examines again"
         else:
             words = "no fault found"
         rows = finding_rows(self._findings, everywhere=self._everywhere)

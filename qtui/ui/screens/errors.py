@@ -192,7 +192,8 @@ class ErrorsScreen(QtuiScreen["GroupChoice | None"]):
             self._draw()
             return False
         except TROUBLE as error:
-            self._stopped = f"Stopped; ctrl+r counts again: {self.session.explain(error)}"
+            again = self.key("groups.refresh")
+            self._stopped = f"Stopped; {again} counts again: {self.session.explain(error)}"
         self._draw()
         return True
 

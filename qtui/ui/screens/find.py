@@ -40,7 +40,8 @@ _DRAWN_EVERY: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
 """Seconds between two attempts to reach a server that is gone."""
 
-_HINT: Final = "an id, part of a name, or a filter such as data:order-123 (? lists the terms)"
+_HINT: Final = "an id, part of a name, or a filter such as data:order-123 ({} lists the terms)"
+"""What the line is for, with the key of the help."""
 
 Chosen: TypeAlias = "JobPlace | QueueKey | None"
 """A job to open, or a queue; None to go back."""
@@ -111,7 +112,8 @@ class FindScreen(QtuiScreen[Chosen]):
     def action_filter(self) -> None:
         """Asks what to search for."""
         found = self._sought.anywhere
-        self._line.open(found.wanted.source if found is not None else "", _HINT)
+        hint = _HINT.format(self.key("app.help"))
+        self._line.open(found.wanted.source if found is not None else "", hint)
 
     @on(TypedLine.Shown)
     def _line_shown(self, message: TypedLine.Shown) -> None:
@@ -181,7 +183,8 @@ class FindScreen(QtuiScreen[Chosen]):
             self.say(f"Connection lost; the search continues: {self.session.explain(error)}", "bad")
             return False
         except TROUBLE as error:
-            self.say(f"Search stopped; ctrl+r continues: {self.session.explain(error)}", "bad")
+            again = self.key("find.refresh")
+            self.say(f"Search stopped; {again} continues: {self.session.explain(error)}", "bad")
         else:
             self.say(found.refused(), "warn")
         return True
@@ -220,7 +223,9 @@ class FindScreen(QtuiScreen[Chosen]):
             progress.say([(" all states, the queues with most failures first", "faint")])
         else:
             stopped = not found.running and not found.search.finished
-            progress.say([(f" {found.progress()}", "warn" if stopped else "faint")])
+            progress.say(
+                [(f" {found.progress(self.key('find.refresh'))}", "warn" if stopped else "faint")]
+            )
         self.draw_keys()
 
     @on(RowList.Selected)
@@ -269,7 +274,8 @@ class FindScreen(QtuiScreen[Chosen]):
             self.cancel(HUNT)
             found.running = False
             self._draw()
-            self.say("Search stopped: ctrl+r continues, esc again goes back.")
+            continues, leaves = self.key("find.refresh"), self.key("app.back")
+            self.say(f"Search stopped: {continues} continues, {leaves} again goes back.")
         else:
             self._leave(None)
 

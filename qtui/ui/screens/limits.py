@@ -53,6 +53,7 @@ class LimitsScreen(QtuiScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.LIMITS, Where.APP))
     PARTS = (Where.LIMITS, Where.MOVE, Where.APP)
+    UNDO = "limits.undo"
 
     DEFAULT_CSS = """
     LimitsScreen {

@@ -53,6 +53,7 @@ class SchedulersScreen(QtuiScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(Where.SCHEDULERS, Where.APP))
     PARTS = (Where.MOVE, Where.SCHEDULERS, Where.APP)
+    UNDO = "schedulers.undo"
 
     DEFAULT_CSS = """
     SchedulersScreen {

@@ -110,8 +110,12 @@ class Anywhere:
                 fresh.append(row)
         return fresh
 
-    def progress(self) -> str:
-        """Returns how much was found, and how far the search is, in words."""
+    def progress(self, again: str) -> str:
+        """Returns how much was found, and how far the search is, in words.
+
+        Args:
+            again: the key that continues a search that was stopped.
+        """
         search = self.search
         found = f"{plural(self.found, 'job')} found"
         if self.found > MOST_ROWS:
@@ -124,7 +128,7 @@ class Anywhere:
         if search.queue is not None:
             far += f" · queue {count(search.done + 1)} of {count(len(search.queues))}"
         if not self.running:
-            return f"stopped, ctrl+r continues: {found} · {far}"
+            return f"stopped, {again} continues: {found} · {far}"
         throttled = " (throttled)" if search.resting else ""
         here = (
             f" · {plain(search.queue.name)} {search.state}" if search.queue and search.state else ""

@@ -17,7 +17,7 @@ ASK: Final = (
     ),
     Action(
         id="ask.no",
-        keys=("n", "escape", "q"),
+        keys=("escape", "n", "q"),
         does="answer(False)",
         label="no",
         help="answer no; nothing is done",

@@ -21,7 +21,7 @@ def cannot_fix(situation: Situation) -> str:
 def nothing_unread(situation: Situation) -> str:
     """Something that was not read is needed to read it."""
     if situation.examining:
-        return "Still examining (x stops)."
+        return "Still examining ({doctor.stop} stops)."
     return "" if situation.unread else "All jobs and keys have been read."
 
 

@@ -12,7 +12,7 @@ from qtui.verbs import Verb
 
 def cannot_rerun(situation: Situation) -> str:
     """One rerun at a time."""
-    return "A rerun is already running (x stops it)." if situation.running else ""
+    return "A rerun is already running ({flow.stop} stops it)." if situation.running else ""
 
 
 FLOW: Final = (

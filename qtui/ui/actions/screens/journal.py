@@ -25,7 +25,7 @@ def cannot_resume(situation: Situation) -> str:
         noun = NOUNS.get(one.header.selection.kind, "job")
         return f"This {action} is complete: {plural(one.jobs, noun)}{after}."
     if situation.is_own and situation.stoppable:
-        return f"This {action} is still running (esc, then x stops it)."
+        return f"This {action} is still running ({{app.back}}, then {{jobs.stop}} stops it)."
     if one.running and not situation.is_own:
         return f"Another qtui process runs or follows this {action}; end that one first."
     if one.header.flow:

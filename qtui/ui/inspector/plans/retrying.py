@@ -217,7 +217,9 @@ class Retrying:
             noun = NOUNS.get(one.header.selection.kind, "job")
             done = plural(one.codes.get(Code.DONE, 0), noun)
             resumes = verb_of(one.header.action) in RESUMABLE
-            hint = "L, then r resumes it" if resumes else "plan it again to do the rest"
+            key = self._screen.key
+            keys = f"{key('inspector.journal')}, then {key('journal.resume')}"
+            hint = f"{keys} resumes it" if resumes else "plan it again to do the rest"
             an = "An" if action[:1] in "aeiou" else "A"
             self._screen.say(f"{an} {action} was cut off after {done} ({one.id}): {hint}.", "warn")
 

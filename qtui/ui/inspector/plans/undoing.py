@@ -51,6 +51,7 @@ class Undoing:
         session = self._screen.session
         folder = session.journal
         say = self._screen.say if over is None else over.say
+        journal = self._screen.key("inspector.journal")
 
         async def find() -> None:
             if folder is None:
@@ -64,7 +65,10 @@ class Undoing:
                 self.of(last.undoable, last.passed_over, listener)
                 return
             words = f"{last.nothing[:1].upper()}{last.nothing[1:]}"
-            say(f"{words}; L lists all operations." if last.any_here else f"{words}.", "warn")
+            say(
+                f"{words}; {journal} lists all operations." if last.any_here else f"{words}.",
+                "warn",
+            )
 
         self._screen.in_background(find, "undo")
 
@@ -99,5 +103,6 @@ class Undoing:
         if changed == "1 queue":
             what = queue_name(header)
         title = plain(f"Undo the {header.noun} of {what}, {ago} ago")
-        request = Request(title=title, read=read, otherwise="An earlier operation: L, then u.")
+        keys = f"{self._screen.key('inspector.journal')}, then {self._screen.key('journal.undo')}"
+        request = Request(title=title, read=read, otherwise=f"An earlier operation: {keys}.")
         self._changing.open(Verb.UNDO, request, listener=listens)

@@ -54,7 +54,8 @@ _DEBOUNCE: Final = 0.1
 _SAID_FOR: Final = 4.0
 """Seconds after which the next key takes the words in the status line away."""
 
-_HINT: Final = "filter terms, such as name=failed error:timeout (? lists them); empty shows all"
+_HINT: Final = "filter terms, such as name=failed error:timeout ({} lists them); empty shows all"
+"""What the line is for, with the key of the help."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -312,12 +313,14 @@ class EventsScreen(QtuiScreen["JobPlace | None"]):
             return " lost, reconnecting ", "bad"
         if self._lines.frozen:
             came = f" · {self._lines.came:+,}" if self._lines.came else ""
-            return f" frozen{came} · z resumes ", "warn"
+            return f" frozen{came} · {self.key('events.freeze')} resumes ", "warn"
         if newer := self._list.newer:
-            return f" ▲ {count(newer)} newer (g) ", "warn"
+            return f" ▲ {count(newer)} newer ({self.key('move.first')}) ", "warn"
         if not self.session.settings.refresh:
-            return " manual: ctrl+r ", "faint"
-        return (" live " if self._list.follows else " live · follow (g) "), "faint"
+            return f" manual: {self.key('events.refresh')} ", "faint"
+        return (
+            " live " if self._list.follows else f" live · follow ({self.key('move.first')}) "
+        ), "faint"
 
     def _draw_story(self) -> None:
         """The event under the cursor in full, unless the list runs along."""
@@ -340,7 +343,8 @@ class EventsScreen(QtuiScreen["JobPlace | None"]):
     def action_filter(self) -> None:
         """Asks for a filter."""
         wanted = self._lines.wanted
-        self._line.open(wanted.source if wanted is not None else "", _HINT)
+        hint = _HINT.format(self.key("app.help"))
+        self._line.open(wanted.source if wanted is not None else "", hint)
 
     @on(TypedLine.Shown)
     def _filter_shown(self, message: TypedLine.Shown) -> None:
