@@ -138,6 +138,8 @@ def picked_lines(
 ) -> Iterator[str]:
     """Jobs as `lines` with only the members picked from `EXPORT_FIELDS`, at full length.
 
+    ``garbled`` names what is garbage of the fields that were read.
+
     Args:
         rows: the jobs.
         state: their state.
