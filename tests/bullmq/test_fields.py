@@ -11,7 +11,8 @@ from redis.asyncio import Redis
 from qtui.bullmq.connection.arrival import BEARABLE
 from qtui.bullmq.connection.client import Client, parse_target
 from qtui.bullmq.connection.client import connect as connect_ours
-from qtui.bullmq.flow.fields import HEAVY, STEP, Fields, Values
+from qtui.bullmq.connection.portion import HEAVY
+from qtui.bullmq.flow.fields import STEP, Fields, Values
 from qtui.demo.server import EmbeddedServer
 from tests.seeds import QUEUE, raw_failed
 from tests.seeds import Fields as FieldsOf

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 import redis
 import redis.asyncio
 from hypothesis import given, settings
 
+from qtui.bullmq.connection.arrival import BEARABLE
+from qtui.bullmq.connection.client import Client, parse_target
+from qtui.bullmq.connection.client import connect as connect_ours
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.scripted.list_places import WINDOW, ListPlace, ListPlaces
 from qtui.bullmq.reads.scripted.whole import Unread, Whole
 from qtui.bullmq.reads.scripted.wholes import STEP, Wholes
 from qtui.bullmq.writers.batch import Picked
 from qtui.bullmq.writers.remove import RemoveWriter
+from qtui.demo.server import EmbeddedServer
 from tests.bullmq.keyspaces import QUEUE, Job, Keyspace, keyspaces
 from tests.servers import Servers, connect
 
@@ -53,14 +57,22 @@ def test_the_script_and_the_commands_read_the_same(servers: Servers, keys: Keysp
     asyncio.run(both())
 
 
+@pytest.fixture
+async def ours(server: EmbeddedServer) -> AsyncIterator[Client]:
+    """A connection that counts what comes."""
+    client = connect_ours(parse_target(server.url), read_only=False)
+    yield client
+    await client.aclose()
+
+
 async def test_large_jobs_are_read_a_few_at_a_time_and_all_of_them(
-    client: redis.asyncio.Redis, plain: redis.Redis
+    ours: Client, plain: redis.Redis
 ) -> None:
     names = [str(number) for number in range(5 * STEP)]
     Keyspace(tuple(Job(one, JobState.FAILED) for one in names)).write(plain)
     for name in names[STEP : STEP + 40]:
         plain.hset(QUEUE.job(name), "data", "x" * 400_000)
-    reader, left, sizes = Wholes(client, QUEUE, JobState.FAILED), names, []
+    reader, left, sizes = Wholes(ours, QUEUE, JobState.FAILED), names, []
     while left:
         some = await reader.first_of(left)
         assert not any(isinstance(one, Unread) for one in some)
@@ -68,6 +80,19 @@ async def test_large_jobs_are_read_a_few_at_a_time_and_all_of_them(
         left = left[len(some) :]
     assert min(sizes) < 10
     assert max(sizes) == STEP
+
+
+async def test_one_that_is_too_large_hides_no_other(ours: Client, plain: redis.Redis) -> None:
+    names = [str(number) for number in range(60)]
+    Keyspace(tuple(Job(one, JobState.FAILED) for one in names)).write(plain)
+    plain.hset(QUEUE.job("30"), "data", "x" * (BEARABLE + 1))
+    reader, left = Wholes(ours, QUEUE, JobState.FAILED), names
+    unread = []
+    while left:
+        some = await reader.first_of(left)
+        unread += [job for job, one in zip(left, some, strict=False) if isinstance(one, Unread)]
+        left = left[len(some) :]
+    assert unread == ["30"]
 
 
 @pytest.fixture

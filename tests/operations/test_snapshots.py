@@ -11,7 +11,8 @@ import pytest
 from redis.asyncio import Redis
 
 from qtui.bullmq.connection.client import Client
-from qtui.bullmq.flow.fields import HEAVY, STEP
+from qtui.bullmq.connection.portion import HEAVY
+from qtui.bullmq.flow.fields import STEP
 from qtui.bullmq.model import JobState
 from qtui.bullmq.new_job.editable import EDIT_FIELDS
 from qtui.bullmq.script import script_text

@@ -7,12 +7,11 @@ has to turn each value into one of Lua's and back.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
-from qtui.bullmq.connection.arrival import BEARABLE, ReplyTooLarge, at_most
 from qtui.bullmq.connection.client import Client, slots_of
+from qtui.bullmq.connection.portion import Portion
 from qtui.bullmq.flow.held import read_held
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.reads.hashes import by_weight, read_whole
@@ -21,9 +20,6 @@ STEP: Final = 200
 """Most jobs in one round trip: about 0.6 ms of Redis's time."""
 
 _FIRST_STEP: Final = 20
-
-HEAVY: Final = 600_000
-"""Bytes of a reply above which the next round trip is for fewer jobs."""
 
 Values: TypeAlias = Sequence[str | None]
 """The values of one job's fields, None for each that is absent."""
@@ -47,7 +43,7 @@ class Fields:
         self._queue = queue
         self._names = tuple(names)
         self._parent = self._names.index("parentKey") if family else None
-        self._step = _FIRST_STEP
+        self._portion = Portion(first=_FIRST_STEP, most=STEP)
 
     async def first_of(self, ids: Sequence[str]) -> list[Values]:
         """Returns the values of the first given jobs, in order: at least 1, at most `STEP`.
@@ -60,30 +56,17 @@ class Fields:
         Raises:
             redis.exceptions.RedisError: the server did not answer, or refused.
         """
-        some = next(by_weight(ids[: self._step]), ())
+        some = next(by_weight(ids[: self._portion.jobs]), ())
         jobs = list(map(self._queue.job, some))
-        found, octets = await self._read(jobs)
-        if octets > HEAVY:
-            self._step = max(1, len(found) * HEAVY // octets)
-        elif len(found) == self._step and octets < HEAVY // 2:
-            self._step = min(STEP, 2 * self._step)
+
+        async def read(number: int) -> list[Values]:
+            return await read_whole(self._client, jobs[:number], self._names)
+
+        found = await self._portion.read(len(jobs), read)
         if self._parent is None:
             return found
         families = await self._families(jobs, [values[self._parent] for values in found])
         return [[*values, family] for values, family in zip(found, families, strict=True)]
-
-    async def _read(self, jobs: Sequence[str]) -> tuple[list[Values], int]:
-        """The values of the first jobs, and the bytes in which they came."""
-        while True:
-            # A single job is read however large it is.
-            most = BEARABLE if self._step > 1 else sys.maxsize
-            try:
-                with at_most(most) as reply:
-                    found = await read_whole(self._client, jobs[: self._step], self._names)
-            except ReplyTooLarge:
-                self._step = max(1, self._step // 4)
-            else:
-                return found, reply.taken
 
     async def _families(
         self, jobs: Sequence[str], parents: Sequence[str | None]

@@ -55,6 +55,7 @@ local began = clock()
 
 local LISTS = { wait = true, paused = true, active = true }
 local SETS = { "completed", "failed", "delayed", "prioritized", "waiting-children" }
+local KEYS_AT_ONCE = 1000 -- in one DEL
 local AT_ENDS = 4000 -- members at each end of a list, where a job may have come to meanwhile
 local LOCKED = "a worker holds its lock"
 
@@ -91,8 +92,9 @@ local function isPicked(job, pin)
   return job.pin == "" or isPinned(pin, job.pin)
 end
 
--- A code and a detail if the job stays, given its place in the state, false if it is not there.
-local function judge(job, place)
+-- A code and a detail if the job stays, given its place in the state, false if it is not there, and
+-- whether it is known to have nothing beside its hash.
+local function judge(job, place, isBare)
   local fields = job.fields
   -- A wake-up in a list is no job.
   if not job.exists and LISTS[job.state] and isMarker(job.id) then return -1, "" end
@@ -100,10 +102,13 @@ local function judge(job, place)
   -- In a list only those that are as they were picked have been sought (placesIn).
   if not LISTS[job.state] and not isPicked(job, job.stamp or place) then return -3, "" end
   if fields[2] then return 0, "the job belongs to a BullMQ Pro group" end
-  local beside, refused, locked = keysBeside(job.name)
-  if not beside then return 0, refused end
-  if locked then return 0, LOCKED end
-  job.beside = beside
+  job.beside = NOTHING
+  if not isBare then
+    local beside, refused, locked = keysBeside(job.name)
+    if not beside then return 0, refused end
+    if locked then return 0, LOCKED end
+    job.beside = beside
+  end
   local scheduler = schedulerOf(job.base, job.id, fields[5])
   if scheduler then return -8, scheduler end
   if fields[3] and fields[3] ~= "" then
@@ -184,9 +189,15 @@ local function readAll(jobs, codes, details)
       codes[job.place], details[job.place] = readHash(job)
     end
     group.places = placesIn(group)
+    local names = {}
+    for _, job in ipairs(group.jobs) do
+      if group.places[job.id] then names[#names + 1] = job.name end
+    end
+    local bare = withoutKeysBeside(names)
     for _, job in ipairs(group.jobs) do
       if not codes[job.place] then
-        codes[job.place], details[job.place] = judge(job, group.places[job.id])
+        codes[job.place], details[job.place] =
+          judge(job, group.places[job.id], bare[job.name])
       end
     end
   end
@@ -276,12 +287,25 @@ local function forgetPriority(job)
   if hasPriorities[set] then attempt("ZREM", set, job.id) end
 end
 
-local function delete(job)
+-- Deletes the keys of jobs: whether Redis did.
+local function deleteAll(jobs)
+  local names, done = {}, true
+  for _, job in ipairs(jobs) do
+    if job.exists then names[#names + 1] = job.name end
+    for _, one in ipairs(job.beside) do names[#names + 1] = one end
+  end
+  for first = 1, #names, KEYS_AT_ONCE do
+    local last = math.min(first + KEYS_AT_ONCE - 1, #names)
+    done = attempt("DEL", unpack(names, first, last)) and done
+  end
+  return done
+end
+
+local function settle(job, deleted)
   if job.released then announceReleased(job.parent) end
   releaseDeduplication(job)
   forgetPriority(job)
-  local gone = attempt("DEL", job.name, unpack(job.beside))
-  if not gone or gone == 0 then return end
+  if not deleted or not (job.exists or #job.beside > 0) then return end
   local kept = job.base == base and queue.maxEvents or queueAt(job.base).maxEvents
   announce(job.base .. "events", kept, "removed", job.id,
     job.state ~= "" and job.state or "unknown")
@@ -358,12 +382,15 @@ for _, group in ipairs(groups) do
   end
 end
 
+local gone = {}
 for _, job in ipairs(jobs) do
   if not codes[job.place] then
     codes[job.place] = 1
-    delete(job)
+    gone[#gone + 1] = job
   end
 end
+local deleted = deleteAll(gone)
+for _, job in ipairs(gone) do settle(job, deleted) end
 wakeReleased()
 
 local reply = { note }

@@ -16,8 +16,9 @@ from qtui.bullmq.ask import (
     score,
     unrefused,
 )
-from qtui.bullmq.connection.arrival import BEARABLE, ReplyTooLarge, at_most
+from qtui.bullmq.connection.arrival import BEARABLE
 from qtui.bullmq.connection.client import Client
+from qtui.bullmq.connection.portion import Portion
 from qtui.bullmq.filter.columns import Columns, Indices
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
@@ -112,8 +113,7 @@ class Steps:
         self._key = queue.key(state.key)
         self._newest_first = newest_first
         self._windows = Windows(client)
-        self._most = sys.maxsize
-        """Jobs that can be borne at a time, so far as is known."""
+        self._portion = Portion(first=sys.maxsize, most=sys.maxsize, fewest=_FEWEST, usual=BEARABLE)
 
     async def window(
         self,
@@ -142,17 +142,9 @@ class Steps:
         ``failedReason`` is read, also `fill_reasons`. The first time of a sorted set one round trip
         more, see `Windows`.
         """
-        length = min(length, self._most)
-        while True:
-            try:
-                with at_most(BEARABLE if length > _FEWEST else sys.maxsize) as allowance:
-                    window = await self._window(start, length, fields, near, scored)
-            except ReplyTooLarge:
-                length = self._most = max(_FEWEST, length // 4)
-            else:
-                if allowance.taken < BEARABLE // 4:
-                    self._most *= 2
-                return window
+        return await self._portion.read(
+            length, lambda jobs: self._window(start, jobs, fields, near, scored)
+        )
 
     async def _window(
         self,

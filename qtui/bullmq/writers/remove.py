@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
@@ -71,13 +72,13 @@ class RemoveWriter:
             raise ValueError(f"{size} jobs in one batch, at most {LARGEST_BATCH} are allowed")
         arguments = [queue.key(""), state.key if state else "", str(len(jobs))]
         arguments.append(" ".join(map(str, places)))
-        for job in jobs:
-            arguments += (job.job_id, pin(job.score))
+        ids = [job.job_id for job in jobs]
+        arguments += chain.from_iterable(zip(ids, [pin(job.score) for job in jobs], strict=True))
         for one in below:
             job = one.picked
             arguments += (str(one.top + 1), one.queue.key(""), one.state.key)
             arguments += (job.job_id, pin(job.score))
         others = sorted({one.queue.key("meta") for one in below if one.queue != queue})
         reply = await self._script.call([*queue.script_keys(), *others], arguments)
-        ids = [job.job_id for job in jobs] + [one.key for one in below]
+        ids += [one.key for one in below]
         return Batch(results_of(ids, reply[:-1]), str(reply[0]), int(reply[-1]) / 1e6)

@@ -71,13 +71,11 @@ class Remove(PickedAction):
 
     async def carry(self, page: SnapshotPage) -> Batch:
         """Removes jobs with those below them. What could not be read whole stays, unless asked."""
-        reasons = ["" if self.without_undo else unread(values) for values in page.values]
-        goes = [not reason for reason in reasons]
-        sent = page.marked(goes)
-        if not len(sent):
-            batch = Batch([])
-        else:
-            batch = await self._with_below(sent)
+        reasons = [] if self.without_undo else list(map(unread, page.values))
+        if not any(reasons):
+            return await self._with_below(page)
+        sent = page.marked([not why for why in reasons])
+        batch = await self._with_below(sent) if len(sent) else Batch([])
         answers = iter(batch.results)
         results = [
             Result(pick.job_id, Code.REFUSED, error=f"{NO_UNDO}: {why}") if why else next(answers)
@@ -92,6 +90,8 @@ class Remove(PickedAction):
                 below += below_of(place, values)
         places = list(map(index_of, page.values)) if self.state.is_list else ()
         batch = await self.writer.remove(self.queue, self.state, page.picks, below, places=places)
+        if not below:
+            return batch
         tops, others = batch.results[: len(page)], batch.results[len(page) :]
         pairs = zip(below, others, strict=True)
         gone = Counter(one.top for one, result in pairs if result.done)

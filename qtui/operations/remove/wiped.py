@@ -13,6 +13,7 @@ from qtui.bullmq.flow.family import Queues
 from qtui.bullmq.flow.fields import Values
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, JobState, row
+from qtui.bullmq.reads.scripted.list_places import ListPlace
 from qtui.bullmq.reads.scripted.whole import (
     PLACE,
     Unread,
@@ -53,17 +54,21 @@ class WipedJobs(Wiped):
 
     def snapshot(self, pick: Picked, values: Values) -> Snapshot:
         """Returns a job with all its fields; without ``whole`` if it could not be read whole."""
-        if values[_WHY] is not None:
+        why, ahead, behind, index, rest, below, *fields = values
+        if why is not None:
             return Snapshot(pick.job_id, pick.score, {})
-        fields = cast("list[str]", values[_FIELDS:])
-        names = len(fields) // 2
-        pairs = zip(fields[:names], fields[names:], strict=True)
-        whole: dict[str, object] = {}
-        if rest := _rest_of(values):
-            whole[REST] = rest
-        if (below := values[_BELOW]) is not None:
+        parts: dict[str, object] = {}
+        for name, text in zip(PLACE, (ahead, behind, index), strict=True):
+            if text is not None:
+                parts[name] = text
+        if rest is not None:
+            parts |= json.loads(rest)
+        whole: dict[str, object] = {REST: parts} if parts else {}
+        if below is not None:
             whole[BELOW] = json.loads(below)
-        return Snapshot(pick.job_id, pick.score, dict(pairs), whole=whole)
+        names, texts = fields[: len(fields) // 2], fields[len(fields) // 2 :]
+        pairs = cast("dict[str, str]", dict(zip(names, texts, strict=True)))
+        return Snapshot(pick.job_id, pick.score, pairs, whole=whole)
 
 
 class WholeReader:
@@ -87,16 +92,20 @@ class WholeReader:
             redis.exceptions.RedisError: the server did not answer, or refused.
         """
         jobs = await self._wholes.raw_of(ids)
-        queues = self._queues
+        ids, queues = ids[: len(jobs)], self._queues
+        places = await self._wholes.places_of(ids)
         below = {} if queues is None else await self._below(queues, ids, jobs)
-        return [_values(one, below.get(job_id, [])) for job_id, one in zip(ids, jobs, strict=False)]
+        return [
+            _values(one, places.get(job_id), below.get(job_id, ()))
+            for job_id, one in zip(ids, jobs, strict=True)
+        ]
 
     async def _below(
         self, queues: Queues, ids: Sequence[str], jobs: Sequence[Raw | Unread]
     ) -> dict[str, list[Whole] | Unread]:
         """The jobs below those that have any."""
         tops = []
-        for job_id, job in zip(ids, jobs, strict=False):
+        for job_id, job in zip(ids, jobs, strict=True):
             if isinstance(job, Raw) and job.rest:
                 top = Whole(self._queue, job_id, self._state, job.score, {}, job.rest)
                 tops += [top] if top.children else []
@@ -104,27 +113,18 @@ class WholeReader:
         return {top.job_id: some for top, some in zip(tops, found, strict=True)}
 
 
-def _values(job: Raw | Unread, below: Sequence[Whole] | Unread) -> Values:
+def _values(job: Raw | Unread, place: ListPlace | None, below: Sequence[Whole] | Unread) -> Values:
     if isinstance(job, Unread):
         return _unreadable(job)
     if isinstance(below, Unread):
         return _unreadable(below)
     rest = json.dumps(job.rest) if job.rest else None
     members = json.dumps([one.members() for one in below]) if below else None
-    return [None, *place_texts(job.place), rest, members, *job.fields, *job.fields.values()]
+    return [None, *place_texts(place), rest, members, *job.fields, *job.fields.values()]
 
 
 def _unreadable(why: Unread) -> Values:
     return [str(why), *[None] * (_FIELDS - 1)]
-
-
-def _rest_of(values: Values) -> dict[str, object]:
-    """`Whole.rest`, decoded."""
-    place = zip(PLACE, values[_AHEAD : _INDEX + 1], strict=True)
-    found: dict[str, object] = {name: text for name, text in place if text is not None}
-    if (rest := values[_REST]) is not None:
-        found |= json.loads(rest)
-    return found
 
 
 def unread(values: Values) -> str:

@@ -33,6 +33,25 @@ local function keysBeside(name)
   return found, nil, typeOf(lock) == "string"
 end
 
+local AT_ONCE = 20 -- jobs whose keys are looked for in one call
+
+-- Those of the jobs that certainly have nothing beside their hashes, and no lock: mostly all of them.
+local function withoutKeysBeside(names)
+  local found = {}
+  for first = 1, #names, AT_ONCE do
+    local last, keys = math.min(first + AT_ONCE - 1, #names), {}
+    for place = first, last do
+      local start = names[place] .. ":"
+      for _, suffix in ipairs(BESIDE) do keys[#keys + 1] = start .. suffix end
+      keys[#keys + 1] = start .. "lock"
+    end
+    if redis.pcall("EXISTS", unpack(keys)) == 0 then
+      for place = first, last do found[names[place]] = true end
+    end
+  end
+  return found
+end
+
 local OTHER_KEYS = { limiter = true, delay = true, stalled = true, ["stalled-check"] = true }
 for _, suffix in ipairs(SUFFIXES) do OTHER_KEYS[suffix] = true end
 

@@ -6,8 +6,9 @@ local ATTEMPTS = 1024
 
 -- A number as JavaScript wrote it, its fraction cut; nil if it is none.
 local function wholeNumber(text)
+  if not text then return nil end
   -- Decimals only, as in qtui.bullmq.model: tonumber accepts 0x10, nan and inf too.
-  local number = tonumber(string.match(text or "", "^[%s%d%.eE%+%-]+$") or "")
+  local number = tonumber(string.match(text, "^[%s%d%.eE%+%-]+$") or "")
   if not number or number == math.huge or number == -math.huge then return nil end
   return number < 0 and math.ceil(number) or math.floor(number)
 end

@@ -44,12 +44,14 @@ class ListPlaces:
         self._key = key
         self._near = 0
         """How far from the tail the last job was that was found."""
+        self._length = 0
+        """How many members the list had at the last look."""
 
     async def of(self, ids: Sequence[str]) -> dict[str, ListPlace]:
         """Returns the places by id, without those of jobs that are not in the list.
 
-        Costs an LLEN and, where the jobs follow those of the call before, two windows or a few
-        more; else up to all windows of the list, at most nine in a round trip.
+        Costs a round trip with two windows where the jobs follow those of the call before; else up
+        to all windows of the list, at most nine in a round trip.
 
         Raises:
             redis.exceptions.ResponseError: Redis refused the read.
@@ -61,17 +63,19 @@ class ListPlaces:
             found.update(places)
             wanted.difference_update(places)
 
-        [length] = await ask_all(self._client, [("LLEN", self._key)])
-        trips = self._trips(number(length) or 0)
-        while wanted and (starts := next(trips, ())):
-            windows = await ask_all(self._client, map(self._window, starts))
+        for starts in self._trips():
+            reads = [("LLEN", self._key), *map(self._window, starts)]
+            length, *windows = await ask_all(self._client, reads)
+            self._length = number(length) or 0
             for first, window in zip(starts, windows, strict=True):
                 take(first, window)
+            if not wanted:
+                break
         last = next((one for one in reversed(ids) if one in found), None)
         self._near = self._near if last is None else found[last].from_tail
         return found
 
-    def _trips(self, length: int) -> Iterator[Sequence[int]]:
+    def _trips(self) -> Iterator[Sequence[int]]:
         """The places at which windows begin, by round trip: around the last job, above it, below.
 
         What leaves the list meanwhile moves the others towards the tail, by less than a window in a
@@ -81,7 +85,7 @@ class ListPlaces:
         below, end = max(0, self._near - WINDOW), self._near + WINDOW
         yield range(below, end, WINDOW)[::-1]
         at_once = 2
-        while end < length:
+        while end < self._length:
             yield range(end - WINDOW, end + at_once * WINDOW, WINDOW)[::-1]
             end, at_once = end + at_once * WINDOW, min(2 * at_once, _MOST)
         for top in range(below, 0, -_MOST * WINDOW):

@@ -10,9 +10,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias, cast
 
-from qtui.bullmq.ask import Command, ask, fields_of
-from qtui.bullmq.connection.arrival import ReplyTooLarge, at_most
+from qtui.bullmq.ask import Command, Reply, ask, fields_of
+from qtui.bullmq.connection.arrival import BEARABLE, ReplyTooLarge
 from qtui.bullmq.connection.client import Client
+from qtui.bullmq.connection.portion import Portion
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.hashes import by_weight
@@ -40,8 +41,8 @@ _SCRIPTED: Final = 40
 _AT_ONCE: Final = 2
 """Calls of the script in flight: Redis runs one while the reply to the other is parsed."""
 
-HEAVY: Final = 600_000
-"""Characters above which the next round trip is for fewer jobs."""
+_LOOKED_AT: Final = 20
+"""Jobs of which one EXISTS asks whether there is anything beside their hashes."""
 
 _HEAVY_CALL: Final = 300_000
 """Characters after which a call of the script reads no more jobs."""
@@ -63,9 +64,7 @@ class Raw(NamedTuple):
     fields: Mapping[str, str]
     """Empty if there is no hash."""
     rest: Mapping[str, Part]
-    """`Whole.rest` but for `place`."""
-    place: ListPlace | None = None
-    """Where it is, in a list that was given."""
+    """`Whole.rest` but for what is in `PLACE`."""
 
 
 NOWHERE: Final = Unread("it is in no state")
@@ -73,9 +72,6 @@ NOWHERE: Final = Unread("it is in no state")
 
 TOO_LARGE: Final = Unread("its fields are too large")
 """As the script says it."""
-
-_LEADING: Final = frozenset({"parentKey", "deid"})
-"""Fields that lead to other keys, which hold something of the job."""
 
 _NOTHING: Final[Mapping[str, Part]] = {}
 
@@ -97,81 +93,99 @@ class Wholes:
         is_list = state is not None and state.is_list
         self._places = ListPlaces(client, queue.key(state.key)) if state and is_list else None
         self._leaving = Leaving()
-        self._step = _FIRST_STEP
+        self._portion = Portion(first=_FIRST_STEP, most=STEP, alone=BEARABLE)
 
     async def first_of(self, ids: Sequence[str]) -> list[Whole | Unread]:
-        """Returns the first given jobs, in order; see `raw_of`."""
+        """Returns the first given jobs, in order; see `raw_of` and `places_of`."""
         found = await self.raw_of(ids)
-        return [self._whole(*pair) for pair in zip(ids, found, strict=False)]
+        ids = ids[: len(found)]
+        places = await self.places_of(ids)
+        return [
+            self._whole(job_id, job, places.get(job_id))
+            for job_id, job in zip(ids, found, strict=True)
+        ]
 
     async def raw_of(self, ids: Sequence[str]) -> list[Raw | Unread]:
         """Returns the first given jobs, in order: at least 1, at most `STEP`.
 
         Fewer if they are large, to bound memory: it begins with few, and adapts to the size of the
-        last ones. A job without a hash has no fields. Places in a list are those that the jobs have
-        when they leave in this order (`Leaving`).
+        last ones. A job without a hash has no fields.
 
-        Costs one round trip of two commands a job, some 6 µs for one of 1 kB. For jobs with more
-        than a hash, all if their states are to be looked for, the script's calls, some 18 µs a job.
-        In a list also what `ListPlaces` costs.
+        Costs one round trip with an HGETALL a job and an EXISTS for `_LOOKED_AT`, some 5 µs for one
+        of 1 kB; where anything is beside one of these, another with an EXISTS for each. For jobs
+        with more than a hash, all if their states are to be looked for, the script's calls, some
+        20 µs a job.
 
         Raises:
             redis.exceptions.RedisError: the server did not answer, or refused.
         """
-        ids = next(by_weight(ids[: self._step]), ())
-        places = await self._places_of(ids)
-        hashes = await self._hashes(ids, places)
+        some = next(by_weight(ids[: self._portion.jobs]), ())
+        try:
+            found = await self._portion.read(len(some), lambda jobs: self._read(some[:jobs]))
+        except ReplyTooLarge:
+            return await self._scripted(some[:1])  # the script weighs what it reads
+        return [TOO_LARGE if _weight(job) > LARGEST else job for job in found]
+
+    async def places_of(self, ids: Sequence[str]) -> dict[str, ListPlace]:
+        """Returns the places in a list that these jobs have when they leave it in this order.
+
+        Costs what `ListPlaces` costs; nothing where the state is no list.
+
+        Raises:
+            redis.exceptions.RedisError: the server did not answer, or refused.
+        """
+        if self._places is None:
+            return {}
+        return self._leaving.places(ids, await self._places.of(ids))
+
+    async def _read(self, ids: Sequence[str]) -> list[Raw | Unread]:
+        hashes = await self._hashes(ids)
         others = [job_id for job_id, job in zip(ids, hashes, strict=True) if job is None]
-        scripted = iter(await self._scripted(others, places))
+        scripted = iter(await self._scripted(others))
         found: list[Raw | Unread] = []
         for job in hashes:
             one = next(scripted, None) if job is None else job
             if one is None:
                 break  # the jobs after large ones are read again by the next call
             found.append(one)
-        self._adapt(found)
         return found
 
-    async def _places_of(self, ids: Sequence[str]) -> dict[str, ListPlace]:
-        if self._places is None:
-            return {}
-        return self._leaving.places(ids, await self._places.of(ids))
-
-    async def _hashes(
-        self, ids: Sequence[str], places: Mapping[str, ListPlace]
-    ) -> list[Raw | None]:
+    async def _hashes(self, ids: Sequence[str]) -> list[Raw | None]:
         """The jobs that are but a hash; None for each that the script has to read."""
         if self._state is None:
             return [None] * len(ids)
         queue = self._queue
+        names = list(map(queue.job, ids))
+        parts = [names[start : start + _LOOKED_AT] for start in range(0, len(names), _LOOKED_AT)]
         commands: list[Command] = [
             ("HEXISTS", queue.key("meta"), "paused"),
             ("EXISTS", queue.key("priority")),
+            *(("HGETALL", name) for name in names),
+            *map(_beside, parts),
         ]
-        for job_id in ids:
-            name = queue.job(job_id)
-            commands += (("HGETALL", name), ("EXISTS", *(f"{name}:{one}" for one in BESIDE)))
-        try:
-            with at_most():
-                paused, priorities, *replies = await ask(self._client, commands)
-        except ReplyTooLarge:
-            return [None] * len(ids)  # the script weighs what it reads
+        paused, priorities, *replies = await ask(self._client, commands)
         if priorities != 0:  # 1.x to 3.x: the script reads the score of each
             return [None] * len(ids)
+        others = await self._with_more(parts, replies[len(names) :])
         rest: Mapping[str, Part] = {"paused": "1"} if paused == 1 else _NOTHING
         state = self._state.key
         found: list[Raw | None] = []
-        hashes = map(fields_of, replies[::2])
-        for job_id, fields, beside in zip(ids, hashes, replies[1::2], strict=True):
-            if fields is None or beside != 0 or not _LEADING.isdisjoint(fields):
+        for name, fields in zip(names, map(fields_of, replies), strict=False):
+            # These fields lead to keys that hold something of the job.
+            if name in others or fields is None or "parentKey" in fields or "deid" in fields:
                 found.append(None)
             else:
-                found.append(Raw(state, "", fields, rest, places.get(job_id)))
+                found.append(Raw(state, "", fields, rest))
         return found
 
-    async def _scripted(
-        self, ids: Sequence[str], places: Mapping[str, ListPlace]
-    ) -> list[Raw | Unread]:
+    async def _with_more(self, parts: Sequence[Sequence[str]], keys: Sequence[Reply]) -> set[str]:
+        """The names of jobs with anything beside their hashes, given how many keys a part has."""
+        pairs = zip(parts, keys, strict=True)
+        names = [name for part, number in pairs if number != 0 for name in part]
+        each = await ask(self._client, [_beside([name]) for name in names])
+        return {name for name, number in zip(names, each, strict=True) if number != 0}
+
+    async def _scripted(self, ids: Sequence[str]) -> list[Raw | Unread]:
         """The first of these jobs, if any at least one, as the script reads them."""
         found: list[Raw | Unread] = []
         parts = [ids[start : start + _SCRIPTED] for start in range(0, len(ids), _SCRIPTED)]
@@ -181,10 +195,7 @@ class Wholes:
             for part, reply in zip(some, replies, strict=True):
                 if isinstance(reply, BaseException):
                     raise reply
-                found += [
-                    one._replace(place=places.get(job_id)) if isinstance(one, Raw) else one
-                    for job_id, one in zip(part, reply, strict=False)
-                ]
+                found += reply
                 if len(reply) < len(part):
                     return found
         return found
@@ -196,29 +207,24 @@ class Wholes:
         reply = cast("list[_Reply]", await self._script.call([self._queue.key("meta")], words))
         return [_raw(one) for one in reply]
 
-    def _adapt(self, found: list[Raw | Unread]) -> None:
-        """Replaces jobs that are too large by the reason, and adapts the next step."""
-        total = 0
-        for at, job in enumerate(found):
-            if isinstance(job, Raw):
-                weight = sum(map(len, job.fields.values()))
-                total += weight
-                if weight > LARGEST:
-                    found[at] = TOO_LARGE
-        if total > HEAVY:
-            self._step = max(1, len(found) * HEAVY // total)
-        elif len(found) == self._step and total < HEAVY // 2:
-            self._step = min(STEP, 2 * self._step)
-
-    def _whole(self, job_id: str, raw: Raw | Unread) -> Whole | Unread:
+    def _whole(self, job_id: str, raw: Raw | Unread, at: ListPlace | None) -> Whole | Unread:
         if isinstance(raw, Unread):
             return raw
         if raw.fields and not raw.state:
             return NOWHERE
         state = _STATES.get(raw.state, JobState.ACTIVE)
-        place = zip(PLACE, place_texts(raw.place), strict=True)
+        place = zip(PLACE, place_texts(at), strict=True)
         rest = {name: text for name, text in place if text is not None} | dict(raw.rest)
         return Whole(self._queue, job_id, state, raw.score, raw.fields, rest)
+
+
+def _beside(names: Sequence[str]) -> Command:
+    """Asks how many keys there are beside these jobs' hashes."""
+    return ("EXISTS", *[f"{name}:{one}" for name in names for one in BESIDE])
+
+
+def _weight(job: Raw | Unread) -> int:
+    return sum(map(len, job.fields.values())) if isinstance(job, Raw) else 0
 
 
 def _raw(reply: _Reply) -> Raw | Unread:
