@@ -110,10 +110,24 @@ class Campaigns:
             await run.campaign.finish(_LAST_LOOK)
         self._draw()
 
-    def stop(self, run: Run) -> None:
-        """Stops one after the batches that are already sent."""
-        run.campaign.stop()
-        self._draw()
+    def stop(self) -> None:
+        """Stops one after the batches that are already sent: that of the queue shown, or the only.
+
+        Asks which one where there are several, in other queues.
+        """
+        from qtui.ui.dialogs.stop import StopDialog
+
+        run = self.on(self._board.queue)
+        runs = [run] if run is not None else self.under_way
+        if len(runs) > 1:
+            self._screen.app.push_screen(StopDialog(runs), self._stop)
+        else:
+            self._stop(next(iter(runs), None))
+
+    def _stop(self, run: Run | None) -> None:
+        if run is not None:
+            run.campaign.stop()
+            self._draw()
 
     def quit_after(self) -> None:
         """Stops all after the batches that are already sent, then quits qtui."""

@@ -1,4 +1,4 @@
-"""Marking jobs of the list: one job, a range, all, the others, everything. Marks are ids."""
+"""Marking jobs of the list: one job, a range, all, the others, everything; or queues."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from qtui.text import count, plain
 from qtui.ui.inspector.live import LiveScreen
 from qtui.ui.keys import keys_by_id
 from qtui.ui.widgets.job_table import JobTable
+from qtui.ui.widgets.queue_list import QueueList
 from qtui.views.lists.board import Board
 from qtui.views.lists.marks import MOST_MARKED
 from qtui.views.lists.painting import Painting
@@ -17,21 +18,29 @@ _GROUP: Final = "mark"
 
 
 class Marking:
-    """Marks jobs of the list on a board.
+    """Marks jobs of the list on a board by their ids, and queues while their list has the focus.
 
     Args:
-        screen: reads ids in the background.
-        board: holds the marks.
+        screen: knows what has the focus, and reads ids in the background.
+        board: holds the marks of jobs.
         table: the list with its cursor.
-        changed: is called when other jobs are marked.
+        queues: the list of queues, which holds their marks.
+        changed: is called when others are marked.
     """
 
     def __init__(
-        self, screen: LiveScreen, board: Board, table: JobTable, *, changed: Callable[[], None]
+        self,
+        screen: LiveScreen,
+        board: Board,
+        table: JobTable,
+        queues: QueueList,
+        *,
+        changed: Callable[[], None],
     ) -> None:
         self._screen = screen
         self._board = board
         self._table = table
+        self._queues = queues
         self._changed = changed
         self._painting = Painting()
         self._keys = keys_by_id(screen.session.settings.keys, "jobs.mark")
@@ -41,17 +50,25 @@ class Marking:
         """Whether ids are being read that are to be marked."""
         return self._screen.is_busy(_GROUP)
 
-    def is_mark(self, key: str) -> bool:
-        """Whether it is the key that marks one."""
-        return key in self._keys
-
     def key_pressed(self, key: str) -> None:
         """Any other key ends a row of presses of ``space``."""
-        if not self.is_mark(key):
+        if key not in self._keys:
             self._painting.stop()
+            self._queues.painting.stop()
+
+    @property
+    def _in_queues(self) -> bool:
+        return self._screen.focused is self._queues
 
     def one(self) -> None:
-        """Marks the job under the cursor, or takes its mark away; again, does so to the next."""
+        """Marks what is under the cursor, or takes its mark away; again, does so to the next."""
+        if self._in_queues:
+            self._queues.toggle_mark()
+            self._changed()
+        else:
+            self._job()
+
+    def _job(self) -> None:
         table, marks = self._table, self._board.marks
         continues = self._painting.continues(table.cursor_id, table.moves)
         if continues and table.cursor == table.length - 1:
@@ -99,7 +116,14 @@ class Marking:
         self._in_background(mark)
 
     def all(self) -> None:
-        """Marks all jobs of the list, or none."""
+        """Marks all jobs or queues of the list, or none."""
+        if self._in_queues:
+            self._queues.mark_all()
+            self._changed()
+        else:
+            self._all_jobs()
+
+    def _all_jobs(self) -> None:
         marks, jobs = self._board.marks, self._board.jobs
         if jobs is None:
             return

@@ -1,11 +1,14 @@
 """The inspector: queues on the left, the jobs of a state on the right, the job under the cursor.
 
-Turns keys into work and work into what the widgets show. What it looks at is a `Board`, which
-knows no widgets; `LiveScreen` keeps it fresh. The list is the work of a `ListPane`, going to
-another list that of `Lists`, filters that of a `Finder`, error groups that of `GroupedErrors`,
-marks that of a `Marking`, retries that of a `Retrying`, other screens that of an `Opening`, what a
-key acts on that of its `Subject`, the ways out that of a `Leaving`, the lines around the list that
-of its `Surroundings`.
+Puts its parts together, and hands each key and each message on to one of them. What it looks at is
+a `Board`, which knows no widgets; `LiveScreen` keeps it fresh. The list is the work of a
+`ListPane`, going to another list that of `Lists`, filters that of a `Finder`, error groups that of
+`GroupedErrors`, marks that of a `Marking`, retries that of a `Retrying`, other screens that of an
+`Opening`, what a key acts on that of its `Subject`, the ways out that of a `Leaving`, the lines
+around the list that of its `Surroundings`.
+
+It is long since Textual looks for an action among the screen's own methods, by its name: there is
+one for each key, which says in a line whose work it is.
 """
 
 from __future__ import annotations
@@ -49,6 +52,7 @@ from qtui.ui.widgets.timeline import Timeline
 from qtui.ui.widgets.typed_line import TypedLine
 from qtui.views.lists.board import Board
 from qtui.views.lists.listing import Listing
+from qtui.views.lists.saying import Saying
 from qtui.views.queues.bursts import Burst
 
 if TYPE_CHECKING:
@@ -60,23 +64,12 @@ if TYPE_CHECKING:
     from qtui.ui.inspector.plans.editing import Editing
     from qtui.ui.inspector.plans.retrying import Retrying
     from qtui.ui.inspector.plans.undoing import Undoing
-    from qtui.views.running import Run
-
-_NARROW: Final = 110
-_WIDE: Final = 180
-"""Cells of a screen on which the queues have what they need, but for the list of jobs."""
-
-_JOBS: Final = 84
-"""Cells of the list of jobs on a wide screen, at least: as many as it has on one of 120."""
 
 _TALL: Final = 40
 """Lines of a screen on which the timeline has three."""
 
 FIRST_ROWS: Final = 0.5
 """Seconds for which the first frame waits for the first rows."""
-
-_SAID_FOR: Final = 4.0
-"""Seconds after which the next key takes the words in the status line away."""
 
 
 async def _nothing() -> None:
@@ -150,11 +143,7 @@ class Inspector(LateScreen[None], LiveScreen):
         self.table = self.query_one(JobTable)
         self.detail = self.query_one(DocumentView)
         self.timeline = self.query_one(Timeline)
-        self._said_at = 0.0
-        self._said = ""
-        """The words in the status line."""
-        self._said_about: Listing | None = None
-        """The list that was shown when something was said, which is not true of another one."""
+        self._saying = Saying()
         self._around = Surroundings(self.session, self.board, self.poll, self.bursts)
         self.bars = TimelinePane(self, self.board, self.timeline)
         self.job = JobDetail(self, self.detail, lambda: self.poll.facts)
@@ -167,11 +156,13 @@ class Inspector(LateScreen[None], LiveScreen):
             changed=self._draw_around,
         )
         self.campaigns = Campaigns(self, self.board, self.query_one(Banners), self._results_changed)
-        self.marking = Marking(self, self.board, self.table, changed=self._marks_changed)
+        self.marking = Marking(
+            self, self.board, self.table, self.queues, changed=self._marks_changed
+        )
         self.subject = Subject(
             self, self.board, self.campaigns, self.marking, self.job, self._around
         )
-        self.alarms = Alarms(self, self.board, said=lambda: self._said)
+        self.alarms = Alarms(self, self.board, said=lambda: self._saying.words)
         self.lists = Lists(self.board, self.list, self.table, self.queues)
         self.finder = Finder(
             self,
@@ -230,7 +221,7 @@ class Inspector(LateScreen[None], LiveScreen):
         """Edits and copies of the job under the cursor."""
         from qtui.ui.inspector.plans.editing import Editing
 
-        return Editing(self, self.changing)
+        return Editing(self, self.board, self.changing)
 
     @cached_property
     def opening(self) -> Opening:
@@ -289,21 +280,17 @@ class Inspector(LateScreen[None], LiveScreen):
 
     @override
     def on_resize(self, event: events.Resize) -> None:
-        """A narrow screen leaves the queues less room."""
-        self.set_class(event.size.width < _NARROW, "-narrow")
+        """Divides the screen anew."""
         self.set_class(event.size.height >= _TALL, "-tall")
-        self._fit_queues()
+        self.queues.fit_screen()
         self._draw_header()
 
     def on_key(self, event: events.Key) -> None:
         """Keeps the queue that is shown, and clears what was said some time ago."""
         self.marking.key_pressed(event.key)
-        if not self.marking.is_mark(event.key):
-            self.queues.painting.stop()
         self.queues.touch_by_key(event.time)
         self._pin()
-        old = time.monotonic() - self._said_at > _SAID_FOR
-        if old and not self.lost and not self.finder.is_open:
+        if self._saying.is_old and not self.lost and not self.finder.is_open:
             self.say("")
 
     def on_click(self) -> None:
@@ -331,18 +318,6 @@ class Inspector(LateScreen[None], LiveScreen):
         if self.session.settings.refresh and not self.lost:
             self.bars.grow_older()
 
-    def _fit_queues(self) -> None:
-        """Gives long names of queues what a wide screen has to spare; never takes it back."""
-        width = self.app.size.width
-        narrow = width < _NARROW
-        least, most = (22, 26) if narrow else (36, width * 3 // 10)
-        if width >= _WIDE:
-            most = width - _JOBS
-        wanted = max(least, min(self.queues.wanted_width(narrow=narrow, most=most), most))
-        now = self.queues.styles.width
-        if now is None or not least <= now.value <= max(least, most) or wanted > now.value:
-            self.queues.styles.width = wanted
-
     # What the app reports
 
     def looked(self, changed: set[QueueKey]) -> None:
@@ -350,7 +325,7 @@ class Inspector(LateScreen[None], LiveScreen):
         statuses = self.poll.worst_first()
         self.queues.show(statuses, searching=self.poll.searching)
         self.queues.note(self.poll.statuses, changed)
-        self._fit_queues()
+        self.queues.fit_screen()
         # A look that began before the last queue was found may end after the search does.
         if statuses and not self.poll.searching and self.poll.all_counted:
             self.queues.touch()
@@ -405,9 +380,7 @@ class Inspector(LateScreen[None], LiveScreen):
     @override
     def say(self, words: str, tone: str = "") -> None:
         """Shows a sentence in the status line, for some time at least."""
-        self._said_at = time.monotonic()
-        self._said_about = None if self.poll.searching else self.board.jobs
-        self._said = words
+        self._saying.say(words, None if self.poll.searching else self.board.jobs)
         super().say(words, tone)
 
     # Lists
@@ -435,9 +408,7 @@ class Inspector(LateScreen[None], LiveScreen):
         self.list.show(jobs)
 
     def _turned(self) -> None:
-        about = self._said_about
-        # If its queue is gone, the user did not turn to another, and may still be reading.
-        stays = about is None or about is self.board.jobs or about.queue not in self.poll.statuses
+        stays = self._saying.is_true_of(self.board.jobs, self.poll.statuses)
         if not stays and not self.lost:
             self.say("")
         self._load_detail()
@@ -550,11 +521,7 @@ class Inspector(LateScreen[None], LiveScreen):
 
     def action_mark(self) -> None:
         """Marks the job, or in the queues the queue, or takes its mark away."""
-        if self.focused is self.queues:
-            self.queues.toggle_mark()
-            self.draw_keys()
-        else:
-            self.marking.one()
+        self.marking.one()
 
     def action_range(self) -> None:
         """Begins a range of marks, or ends it."""
@@ -562,11 +529,7 @@ class Inspector(LateScreen[None], LiveScreen):
 
     def action_mark_all(self) -> None:
         """Marks all jobs of the list, or in the queues all queues; or none."""
-        if self.focused is self.queues:
-            self.queues.mark_all()
-            self.draw_keys()
-        else:
-            self.marking.all()
+        self.marking.all()
 
     def action_invert(self) -> None:
         """Marks what is not marked."""
@@ -630,15 +593,11 @@ class Inspector(LateScreen[None], LiveScreen):
 
     def action_edit(self) -> None:
         """Edits the job under the cursor."""
-        queue, job_id = self.board.queue, self.table.cursor_id
-        if queue is not None and job_id is not None:
-            self.editing.edit(queue, job_id, self.board.state)
+        self.editing.edit(self.table.cursor_id)
 
     def action_duplicate(self) -> None:
         """Plans a new job made from the one under the cursor."""
-        queue, job_id = self.board.queue, self.table.cursor_id
-        if queue is not None and job_id is not None:
-            self.editing.duplicate(queue, job_id)
+        self.editing.duplicate(self.table.cursor_id)
 
     def action_journal(self) -> None:
         """Shows past operations."""
@@ -646,18 +605,7 @@ class Inspector(LateScreen[None], LiveScreen):
 
     def action_stop(self) -> None:
         """Stops the campaign of the queue shown, or the only one; asks where there are several."""
-        from qtui.ui.dialogs.stop import StopDialog
-
-        run = self.campaigns.on(self.board.queue)
-        runs = [run] if run is not None else self.campaigns.under_way
-        if len(runs) == 1:
-            self.campaigns.stop(runs[0])
-        elif runs:
-            self.app.push_screen(StopDialog(runs), self._stop)
-
-    def _stop(self, run: Run | None) -> None:
-        if run is not None:
-            self.campaigns.stop(run)
+        self.campaigns.stop()
 
     # Staying fresh
 

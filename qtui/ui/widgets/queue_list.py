@@ -29,6 +29,15 @@ _FAINT_DOT: Final = "·"
 _NARROW: Final = 30
 """Cells of a line in which only the failed jobs are counted, unless all names are short."""
 
+_NARROW_SCREEN: Final = 110
+"""Cells of a screen below which one number of each queue has to do."""
+
+_WIDE_SCREEN: Final = 180
+"""Cells of a screen on which the queues have what they need, but for the list of jobs."""
+
+_JOBS: Final = 84
+"""Cells of the list of jobs on a wide screen, at least: as many as it has on one of 120."""
+
 _SPARK: Final = 12
 """Cells of a sparkline for which room is asked."""
 
@@ -272,7 +281,19 @@ class QueueList(CursorList):
         """Cells that the names need; while there are none, the title."""
         return self._longest or len(" Queues 0 …")
 
-    def wanted_width(self, *, narrow: bool, most: int) -> int:
+    def fit_screen(self) -> None:
+        """Gives long names what a wide screen has to spare; never takes it back."""
+        screen = self.app.size.width
+        narrow = screen < _NARROW_SCREEN
+        least, most = (22, 26) if narrow else (36, screen * 3 // 10)
+        if screen >= _WIDE_SCREEN:
+            most = screen - _JOBS
+        wanted = max(least, min(self._wanted_width(narrow=narrow, most=most), most))
+        now = self.styles.width
+        if now is None or not least <= now.value <= max(least, most) or wanted > now.value:
+            self.styles.width = wanted
+
+    def _wanted_width(self, *, narrow: bool, most: int) -> int:
         """Cells in which no queue's name is cut: beside every state, some of them, or one.
 
         Args:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from qtui.bullmq.keys import QueueKey
-from qtui.bullmq.model import JobState
 from qtui.bullmq.new_job.editable import Editable, read_editable
 from qtui.bullmq.new_job.options import OptionError
 from qtui.operations.add.plan import AddPlan, NotAddable, copy_of, plan_add, read_copied
@@ -20,6 +18,7 @@ from qtui.ui.inspector.live import LiveScreen
 from qtui.ui.inspector.plans.changing import Changing
 from qtui.ui.terminal import TerminalApp
 from qtui.verbs import Verb
+from qtui.views.lists.board import Board
 
 
 class Editing:
@@ -27,18 +26,22 @@ class Editing:
 
     Args:
         screen: the screen below the dialogs.
+        board: what is looked at.
         changing: opens the plans, and carries them out.
     """
 
-    def __init__(self, screen: LiveScreen, changing: Changing) -> None:
+    def __init__(self, screen: LiveScreen, board: Board, changing: Changing) -> None:
         self._screen = screen
+        self._board = board
         self._changing = changing
 
     # Edit
 
-    def edit(self, queue: QueueKey, job_id: str, state: JobState) -> None:
-        """Asks what of a job is to be edited."""
-        session = self._screen.session
+    def edit(self, job_id: str | None) -> None:
+        """Asks what is to be edited of a job of the list."""
+        session, queue = self._screen.session, self._board.queue
+        if queue is None or job_id is None:
+            return
 
         async def read() -> Editable:
             job = await read_editable(session.client, queue, job_id)
@@ -47,7 +50,7 @@ class Editing:
             return job
 
         name = f"{plain(job_id)} in {plain(queue.name)}"
-        dialog = EditDialog(name, state, read, session.explain)
+        dialog = EditDialog(name, self._board.state, read, session.explain)
         self._screen.app.push_screen(dialog, self._chosen)
 
     def _chosen(self, chosen: Chosen | None) -> None:
@@ -114,9 +117,11 @@ class Editing:
 
     # Copy
 
-    def duplicate(self, queue: QueueKey, job_id: str) -> None:
-        """Opens the plan of a new job made from an old one."""
-        client = self._screen.session.client
+    def duplicate(self, job_id: str | None) -> None:
+        """Opens the plan of a new job made from one of the list."""
+        client, queue = self._screen.session.client, self._board.queue
+        if queue is None or job_id is None:
+            return
 
         async def read(options: PlanOptions, progress: Progress) -> AddPlan:
             old = await read_copied(client, queue, job_id)
