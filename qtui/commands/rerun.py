@@ -18,7 +18,8 @@ from qtui.commands.shared.asking import Manner, check_may_write, declined
 from qtui.commands.shared.find import find_queue
 from qtui.commands.shared.ndjson import result_object
 from qtui.commands.shared.output import Cell, Column, Paper, ProgressLine, Table
-from qtui.commands.shared.report import Report, tell_reason
+from qtui.commands.shared.plans import tell_end, tell_warnings
+from qtui.commands.shared.report import Report
 from qtui.commands.shared.run import DONE, NOT_ALL, CommandError, Workplace
 from qtui.commands.shared.sending import carry_out, recorder
 from qtui.operations.engine.campaign import Campaign
@@ -116,15 +117,11 @@ def _print_plan(paper: Paper, plan: RerunPlan, request: RerunRequest) -> None:
         Table(paper, columns).write(rows)
     if len(steps) > _MOST_STEPS:
         paper.line(f"and {count(len(steps) - _MOST_STEPS)} more")
-    for warning in plan.warnings(request.resets):
-        paper.line(paper.styled(f"▲ {warning}", Tone.BUSY))
+    tell_warnings(paper, plan.warnings(request.resets))
     options = request.resets.words()
     if request.follow:
         options.append(f"follow for {request.follow:g} s")
-    if options:
-        paper.line(f"Options: {'; '.join(options)}.")
-    tell_reason(paper, request.reason)
-    paper.flush()
+    tell_end(paper, request.reason, options)
 
 
 def _step_cells(step: RerunStep) -> tuple[Cell, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from qtui.bullmq.codes import Code
 from qtui.bullmq.connection.client import Client
@@ -14,8 +13,9 @@ from qtui.bullmq.model import JobState
 from qtui.bullmq.writers.retry import RetryWriter
 from qtui.commands.shared.asking import Manner, check_may_write, declined
 from qtui.commands.shared.find import find_queue
-from qtui.commands.shared.output import Cell, Column, Paper, ProgressLine, Table, reading
-from qtui.commands.shared.report import Report, tell_reason
+from qtui.commands.shared.output import Paper, ProgressLine, reading
+from qtui.commands.shared.plans import ids_in_words, tell_end, tell_groups, tell_warnings
+from qtui.commands.shared.report import Report
 from qtui.commands.shared.run import (
     DONE,
     NOT_ALL,
@@ -34,13 +34,8 @@ from qtui.operations.retry.everywhere import RetryEverywhere
 from qtui.operations.retry.resuming import resume_retry
 from qtui.operations.retry.retry import Retry
 from qtui.operations.supply.selection import Selection, chosen, query
-from qtui.text import count, plain, plural
+from qtui.text import plain, plural
 from qtui.verbs import Verb
-from qtui.views.tone import Tone
-
-_MOST_GROUPS: Final = 30
-_IN_WORDS: Final = 20
-"""Ids that the journal records of a command line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +57,7 @@ class RetryRequest(Manner):
     @property
     def words(self) -> str:
         """The command line as the journal records it, without the options before the command."""
-        words = ["qtui", "retry", self.queue, *self.ids[:_IN_WORDS]]
-        words += ["…"] if len(self.ids) > _IN_WORDS else []
+        words = ["qtui", "retry", self.queue, *ids_in_words(self.ids)]
         if self.filter is not None:
             words += ["--filter", self.filter.source]
         elif not self.ids:
@@ -141,19 +135,8 @@ def _print_plan(paper: Paper, plan: Plan, request: RetryRequest) -> None:
     """Prints the plan for a person to read, with the options that were given."""
     jobs = plural(plan.jobs, f"{plan.state} job" if plan.count(Code.DONE) else "job")
     paper.line(paper.styled(f"Retry {jobs} in {plain(plan.queue.base)}", bold=True))
-    groups = plan.groups()
-    columns = Column("jobs", right=True), Column("name"), Column("error"), Column("fate")
-    rows = []
-    for group in groups[:_MOST_GROUPS]:
-        fate = Cell(f"→ {group.place}", Tone.GOOD)
-        if refusal := group.refusal(plan.state):
-            fate = Cell(f"✗ {refusal}", Tone.BAD)
-        rows.append((Cell(count(group.jobs)), Cell(plain(group.name)), Cell(group.error), fate))
-    Table(paper, columns).write(rows)
-    if len(groups) > _MOST_GROUPS:
-        paper.line(f"and {plural(len(groups) - _MOST_GROUPS, 'more group')}")
-    for warning in plan.warnings(request.resets):
-        paper.line(paper.styled(f"▲ {warning}", Tone.BUSY))
+    tell_groups(paper, [one.line(plan.state) for one in plan.groups()])
+    tell_warnings(paper, plan.warnings(request.resets))
     if plan.relative is not None:
         flow = shlex.join(["qtui", "flow", plan.queue.name, plan.relative])
         paper.line(f"  `{plain(flow)}` shows such a flow; add --rerun failure to rerun it.")
@@ -165,10 +148,7 @@ def tell_options(paper: Paper, request: RetryRequest) -> None:
     options = [*request.resets.words(), *request.pace.words()]
     if request.follow:
         options.append(f"follow for {request.follow:g} s")
-    if options:
-        paper.line(f"Options: {'; '.join(options)}.")
-    tell_reason(paper, request.reason)
-    paper.flush()
+    tell_end(paper, request.reason, options)
 
 
 async def _carry_out(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
@@ -13,7 +12,8 @@ from qtui.bullmq.writers.retry import RetryWriter
 from qtui.commands.retry import RetryRequest, resume_taken, run_campaign, tell_options
 from qtui.commands.shared.asking import check_may_write, declined
 from qtui.commands.shared.find import find_queues, where_queues_are
-from qtui.commands.shared.output import Cell, Column, Paper, ProgressLine, Table
+from qtui.commands.shared.output import Cell, Column, Paper, ProgressLine
+from qtui.commands.shared.plans import tell_groups, tell_warnings
 from qtui.commands.shared.report import Report
 from qtui.commands.shared.run import DONE, NOT_ALL, USAGE, CommandError, Workplace
 from qtui.commands.shared.sending import recorder
@@ -24,11 +24,8 @@ from qtui.operations.planning.several import SeveralPlans, plan_several
 from qtui.operations.resuming.interrupted import Interrupted
 from qtui.operations.retry.everywhere import KIND, RetryEverywhere
 from qtui.operations.retry.resuming import resume_everywhere
-from qtui.text import count, plain, plural
+from qtui.text import plain, plural
 from qtui.verbs import Verb
-from qtui.views.tone import Tone
-
-_MOST_GROUPS: Final = 30
 
 
 class EverywhereReport(Report):
@@ -175,22 +172,9 @@ def _tell(paper: Paper, several: SeveralPlans, request: RetryRequest) -> None:
     jobs = plural(several.jobs, f"{request.state} job")
     title = f"Retry {jobs} in {plural(len(plans), 'queue')}"
     paper.line(paper.styled(title, bold=True))
-    columns = (
-        *(Column("jobs", right=True), Column("queue"), Column("name"), Column("error")),
-        Column("fate"),
-    )
     groups = [(plan, group) for plan in plans for group in plan.groups()]
     groups.sort(key=lambda pair: -pair[1].jobs)
-    rows = []
-    for plan, group in groups[:_MOST_GROUPS]:
-        fate = Cell(f"→ {group.place}", Tone.GOOD)
-        if refusal := group.refusal(plan.state):
-            fate = Cell(f"✗ {refusal}", Tone.BAD)
-        queue, name = Cell(plain(plan.queue.base)), Cell(plain(group.name))
-        rows.append((Cell(count(group.jobs)), queue, name, Cell(group.error), fate))
-    Table(paper, columns).write(rows)
-    if len(groups) > _MOST_GROUPS:
-        paper.line(f"and {plural(len(groups) - _MOST_GROUPS, 'more group')}")
-    for warning in several.warnings(request.resets):
-        paper.line(paper.styled(f"▲ {warning}", Tone.BUSY))
+    lines = [group.line(plan.state) for plan, group in groups]
+    tell_groups(paper, lines, [plan.queue.base for plan, _ in groups])
+    tell_warnings(paper, several.warnings(request.resets))
     tell_options(paper, request)

@@ -21,7 +21,8 @@ from qtui.commands.shared.output import (
     Table,
     reading,
 )
-from qtui.commands.shared.report import ActionReport, tell_reason
+from qtui.commands.shared.plans import tell_end, tell_warnings
+from qtui.commands.shared.report import ActionReport
 from qtui.commands.shared.run import (
     DONE,
     NOT_ALL,
@@ -202,10 +203,8 @@ def _tell(paper: Paper, plan: UndoPlan, reason: str) -> None:
         rows.append((Cell(count(jobs)), Cell(fate, Tone.GOOD if good else Tone.BAD)))
     if rows:
         Table(paper, (Column(f"{plan.noun}s", right=True), Column("fate"))).write(rows)
-    for warning in plan.warnings():
-        paper.line(paper.styled(f"▲ {warning}", Tone.BUSY))
-    tell_reason(paper, reason)
-    paper.flush()
+    tell_warnings(paper, plan.warnings())
+    tell_end(paper, reason)
 
 
 class UndoReport(ActionReport):

@@ -12,7 +12,7 @@ from qtui.commands.queue_actions.report import QueueReport
 from qtui.commands.shared.asking import Manner, check_may_write, declined
 from qtui.commands.shared.find import find_queue
 from qtui.commands.shared.output import Cell, Column, Paper, ProgressLine, Table
-from qtui.commands.shared.report import tell_reason
+from qtui.commands.shared.plans import tell_end, tell_warnings
 from qtui.commands.shared.run import DONE, NOT_ALL, USAGE, CommandError, Workplace
 from qtui.commands.shared.sending import send
 from qtui.operations.queues.limits import (
@@ -146,10 +146,8 @@ def _tell(paper: Paper, plan: LimitsPlan, request: LimitsRequest) -> None:
         paper.line(paper.styled(plan.headline, bold=True))
         for line in plan.changes():
             paper.line(f"  {line}")
-    for warning in plan.warnings():
-        paper.line(paper.styled(f"▲ {warning}", Tone.BUSY))
-    tell_reason(paper, request.reason)
-    paper.flush()
+    tell_warnings(paper, plan.warnings())
+    tell_end(paper, request.reason)
 
 
 def limits_object(limits: Limits) -> dict[str, object]:

@@ -13,7 +13,7 @@ from qtui.commands.queue_actions.report import QueueReport
 from qtui.commands.shared.asking import Manner, check_may_write
 from qtui.commands.shared.find import find_queue
 from qtui.commands.shared.output import Paper
-from qtui.commands.shared.report import tell_reason
+from qtui.commands.shared.plans import tell_end, tell_warnings
 from qtui.commands.shared.run import DONE, INTERRUPTED, NOT_ALL, Workplace
 from qtui.commands.shared.sending import send
 from qtui.operations.queues.obliterating import ObliteratePlan, plan_obliteration
@@ -86,7 +86,5 @@ def _tell(paper: Paper, plan: ObliteratePlan, request: ObliterateRequest) -> Non
         paper.line(paper.styled(plan.headline, Tone.BAD, bold=True))
         for line in plan.contents():
             paper.line(f"  {line}")
-        for warning in plan.warnings():
-            paper.line(paper.styled(f"▲ {warning}", Tone.BUSY))
-    tell_reason(paper, request.reason)
-    paper.flush()
+        tell_warnings(paper, plan.warnings())
+    tell_end(paper, request.reason)

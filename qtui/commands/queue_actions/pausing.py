@@ -14,13 +14,12 @@ from qtui.commands.queue_actions.report import QueueReport
 from qtui.commands.shared.asking import Manner, check_may_write, declined
 from qtui.commands.shared.find import find_queue, find_queues, where_queues_are
 from qtui.commands.shared.output import Cell, Column, Paper, Table
-from qtui.commands.shared.report import tell_reason
+from qtui.commands.shared.plans import tell_end, tell_warnings
 from qtui.commands.shared.run import DONE, USAGE, CommandError, Workplace
 from qtui.commands.shared.sending import send
 from qtui.operations.queues.pausing import PausingPlan, plan_pausing
 from qtui.text import plain
 from qtui.verbs import Verb
-from qtui.views.tone import Tone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +122,5 @@ def _tell(paper: Paper, plan: PausingPlan, request: PausingRequest) -> None:
             paper.line(f"{names[0]} {plain(why)}: nothing is changed")
         else:
             paper.line(f"{', '.join(names)}: each {plain(why)}, nothing is changed")
-    for warning in plan.warnings():
-        paper.line(paper.styled(f"▲ {warning}", Tone.BUSY))
-    tell_reason(paper, request.reason)
-    paper.flush()
+    tell_warnings(paper, plan.warnings())
+    tell_end(paper, request.reason)

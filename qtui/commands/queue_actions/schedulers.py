@@ -17,7 +17,7 @@ from qtui.commands.queue_actions.report import QueueReport
 from qtui.commands.shared.asking import Manner, check_may_write, declined
 from qtui.commands.shared.find import find_queue, find_queues
 from qtui.commands.shared.output import Cell, Column, Paper, Table
-from qtui.commands.shared.report import tell_reason
+from qtui.commands.shared.plans import tell_end, tell_warnings
 from qtui.commands.shared.run import (
     DONE,
     NOT_ALL,
@@ -34,7 +34,6 @@ from qtui.text import count, plain
 from qtui.verbs import Verb
 from qtui.views.lists.verdict import place_words
 from qtui.views.schedulers import HEADS, RIGHT, cells, scheduler_object, worst_first
-from qtui.views.tone import Tone
 
 ALL: Final = "*"
 """Stands for every queue."""
@@ -277,7 +276,5 @@ def _tell(paper: Paper, plan: SchedulersPlan, request: SchedulersRequest) -> Non
     for one in plan.others if request.asks and plan.chosen else ():  # else their rows say why
         why = _refused(plan, one.result).error
         paper.line(f"{plain(one.id)}: {plain(why)}: nothing is changed")
-    for warning in plan.warnings():
-        paper.line(paper.styled(f"▲ {warning}", Tone.BUSY))
-    tell_reason(paper, request.reason)
-    paper.flush()
+    tell_warnings(paper, plan.warnings())
+    tell_end(paper, request.reason)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from qtui.bullmq.codes import NO_STATE, Code, Result, meaning
 from qtui.bullmq.connection.client import Client
@@ -18,14 +18,12 @@ from qtui.bullmq.model import JobState, QueueStatus
 from qtui.commands.shared.asking import Manner, check_may_write, declined
 from qtui.commands.shared.find import find_queue
 from qtui.commands.shared.output import (
-    Cell,
-    Column,
     Paper,
     ProgressLine,
-    Table,
     reading,
 )
-from qtui.commands.shared.report import ActionReport, tell_reason
+from qtui.commands.shared.plans import ids_in_words, tell_end, tell_groups, tell_warnings
+from qtui.commands.shared.report import ActionReport
 from qtui.commands.shared.run import (
     DONE,
     NOT_ALL,
@@ -42,14 +40,9 @@ from qtui.operations.planning.proposal import ActionPlan, PlanOptions
 from qtui.operations.resuming.interrupted import Interrupted
 from qtui.operations.supply.picked import PickedAction
 from qtui.operations.supply.selection import Query, Selection, chosen, query
-from qtui.text import count, first_line, plain, plural
+from qtui.text import first_line, plain, plural
 from qtui.verbs import Verb
 from qtui.views.lists.verdict import verdict
-from qtui.views.tone import Tone
-
-_MOST_GROUPS: Final = 30
-_IN_WORDS: Final = 20
-"""Ids that the journal records of a command line."""
 
 
 class JobsPlan(ActionPlan, Protocol):
@@ -139,8 +132,7 @@ class JobsRequest(Manner):
 
     def how(self, verb: Verb) -> str:
         """Returns the command line for the journal, without the options before the command."""
-        words = ["qtui", verb, self.queue, *self.ids[:_IN_WORDS]]
-        words += ["…"] if len(self.ids) > _IN_WORDS else []
+        words = ["qtui", verb, self.queue, *ids_in_words(self.ids)]
         if self.filter is not None:
             words += ["--filter", self.filter.source]
         elif not self.ids:
@@ -278,21 +270,9 @@ def _tell(paper: Paper, command: JobsCommand[P], plan: JobsPlan, request: JobsRe
     jobs = request.named(plan.jobs) if plan.expected(request.options) else plural(plan.jobs, "job")
     title = f"{command.verb.capitalize()} {jobs} {command.preposition} {queue}"
     paper.line(paper.styled(title, bold=True))
-    lines = plan.lines(request.options)
-    columns = Column("jobs", right=True), Column("name"), Column("error"), Column("fate")
-    rows = []
-    for line in lines[:_MOST_GROUPS]:
-        fate = Cell(f"→ {line.place}", Tone.GOOD)
-        if line.refusal:
-            fate = Cell(f"✗ {plain(line.refusal)}", Tone.BAD)
-        rows.append((Cell(count(line.number)), Cell(plain(line.name)), Cell(line.note), fate))
-    Table(paper, columns).write(rows)
-    if len(lines) > _MOST_GROUPS:
-        paper.line(f"and {plural(len(lines) - _MOST_GROUPS, 'more group')}")
-    for warning in plan.warnings(request.options):
-        paper.line(paper.styled(f"▲ {warning}", Tone.BUSY))
-    tell_reason(paper, request.reason)
-    paper.flush()
+    tell_groups(paper, plan.lines(request.options))
+    tell_warnings(paper, plan.warnings(request.options))
+    tell_end(paper, request.reason)
 
 
 def no_ids_given(place: Workplace, verb: Verb, *, json: bool) -> int:

@@ -334,12 +334,6 @@ def _as_result(one: Forecast) -> Result:
     return Result(one.row.id, one.code, target, one.elsewhere)
 
 
-def tell_reason(paper: Paper, reason: str) -> None:
-    """Prints the last line of a plan: why it is carried out, if that was given."""
-    if reason:
-        paper.line(f"Reason: {plain(reason)}")
-
-
 def nothing_given(out: Paper, err: Paper, *, json: bool) -> int:
     """Prints that a file or standard input held no ids; returns the exit code."""
     if json:

@@ -10,7 +10,8 @@ from qtui.bullmq.codes import Code, Result, meaning
 from qtui.bullmq.connection.client import Client
 from qtui.commands.shared.asking import Manner, declined
 from qtui.commands.shared.output import Column, Paper
-from qtui.commands.shared.report import ActionReport, tell_reason
+from qtui.commands.shared.plans import tell_end, tell_warnings
+from qtui.commands.shared.report import ActionReport
 from qtui.commands.shared.run import DONE, NOT_ALL, REDIS, CommandError, Workplace
 from qtui.commands.shared.sending import send
 from qtui.operations.engine.action import JobAction
@@ -92,10 +93,8 @@ def _tell(paper: Paper, single: Single, reason: str) -> None:
     for line in single.lines:
         tone = {"+": Tone.GOOD, "-": Tone.BAD}.get(line[:1], Tone.PLAIN)
         paper.line(paper.styled(f"  {line}", tone))
-    for warning in () if single.refusal or single.unchanged else single.warnings:
-        paper.line(paper.styled(f"▲ {warning}", Tone.BUSY))
-    tell_reason(paper, reason)
-    paper.flush()
+    tell_warnings(paper, () if single.refusal or single.unchanged else single.warnings)
+    tell_end(paper, reason)
 
 
 class SingleReport(ActionReport):

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from qtui.bullmq.codes import Code, meaning, with_reason
 from qtui.bullmq.signature.merging import merged
+from qtui.operations.planning.proposal import PlanLine
 
 MOST_KINDS: Final = 1000
 """Most kinds that are told apart; every job may have another name and error."""
@@ -43,6 +44,16 @@ class PlanGroup:
         if self.code is Code.DONE:
             return ""
         return f"{self.code.value} {with_reason(meaning(self.code, state), self.why)}"
+
+    def line(self, state: str) -> PlanLine:
+        """Returns it as a plan shows it, of jobs in ``state``."""
+        return PlanLine(
+            number=self.jobs,
+            name=self.name,
+            note=self.error,
+            place=self.place,
+            refusal=self.refusal(state),
+        )
 
 
 class Kinds:

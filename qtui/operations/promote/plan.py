@@ -103,15 +103,7 @@ class PromotionPlan:
 
     def lines(self, options: PlanOptions) -> list[PlanLine]:
         """Returns its jobs grouped by what happens to them, largest group first."""
-        return [
-            PlanLine(
-                number=group.jobs,
-                name=group.name,
-                place=group.place,
-                refusal=group.refusal(self.state),
-            )
-            for group in self.tally.groups()
-        ]
+        return [group.line(self.state) for group in self.tally.groups()]
 
     def warnings(self, options: PlanOptions) -> Iterator[str]:
         """What to know before confirming, in whole sentences; plain text."""

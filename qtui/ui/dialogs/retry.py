@@ -156,9 +156,7 @@ class RetryDialog(PlanDialog[AnyPlan]):
 
 
 def _line(group: PlanGroup, plan: AnyPlan) -> PlanLine:
-    refusal = group.refusal(plan.state)
+    line = group.line(plan.state)
     if group.code is Code.REFUSED:  # whose meaning says it all
-        refusal = meaning(group.code, plan.state)
-    return PlanLine(
-        number=group.jobs, name=group.name, note=group.error, place=group.place, refusal=refusal
-    )
+        return replace(line, refusal=meaning(group.code, plan.state))
+    return line
