@@ -14,7 +14,7 @@ import pytest
 from qtui.operations.journal.facts import Header, WrittenSelection
 from qtui.operations.journal.reading import campaigns, ids, unfinished
 from qtui.operations.journal.writing import Journal
-from tests.cli.stage import Outcome, command, failed, run
+from tests.cli.stage import Outcome, command, failed, invoke, run
 from tests.cli.test_terminal import terminal, whole
 from tests.patience import PATIENCE
 
@@ -53,11 +53,11 @@ def past(folder: Path, days: float, phase: str = "done") -> str:
 def test_the_list_shows_sizes(folder: Path) -> None:
     past(folder, 1)
     past(folder, 2)
-    listed = run("journal", "--json").objects
+    listed = invoke("journal", "--json").objects
     files = {path.stem: path.stat().st_size for path in folder.iterdir()}
     assert {one["id"]: one["size"] for one in listed} == files
     total = f"2 operations, {sum(files.values())} B in {folder}; --prune AGE deletes old ones\n"
-    assert run("journal").err == total
+    assert invoke("journal").err == total
 
 
 def test_old_ones_are_deleted_when_asked_and_others_never(folder: Path) -> None:
@@ -65,19 +65,19 @@ def test_old_ones_are_deleted_when_asked_and_others_never(folder: Path) -> None:
     cut, stopped = past(folder, 300, ""), past(folder, 300, "stopped")
     (folder / "20200101-000000-dead.jsonl").write_text("garbage\n")
     (folder / "notes.txt").write_text("mine")
-    shown = run("journal", "--prune", "30d", "--dry-run")
+    shown = invoke("journal", "--prune", "30d", "--dry-run")
     assert [word in shown.out for word in (old, older, young, cut, stopped)] == [
         *(True, True, False, False, False)
     ]
     assert "would delete 2 journals" in shown.err
     assert len(ids(folder)) == 6
-    done = run("journal", "--prune", "30d", "--yes")
+    done = invoke("journal", "--prune", "30d", "--yes")
     assert done.code == 0
     assert "2 of 2 journals deleted" in done.out
     assert {one.id for one in campaigns(folder)} == {young, cut, stopped}
-    again = run("journal", "--prune", "30d", "--yes")
+    again = invoke("journal", "--prune", "30d", "--yes")
     assert (again.code, "no operation ended more than 30d ago" in again.err) == (0, True)
-    run("journal", "--prune", "30d", "--unfinished", "--yes")
+    invoke("journal", "--prune", "30d", "--unfinished", "--yes")
     assert [one.id for one in campaigns(folder)] == [young]
     assert (folder / "notes.txt").read_text() == "mine"
     assert (folder / "20200101-000000-dead.jsonl").exists()
@@ -86,14 +86,14 @@ def test_old_ones_are_deleted_when_asked_and_others_never(folder: Path) -> None:
 def test_one_that_runs_always_stays(folder: Path) -> None:
     name = past(folder, 300, "")
     with Journal.resume(folder, name):
-        done = run("journal", "--prune", "1d", "--unfinished", "--yes")
+        done = invoke("journal", "--prune", "1d", "--unfinished", "--yes")
         assert "no operation ended" in done.err
     assert ids(folder) == [name]
 
 
 def test_it_asks_before_it_deletes(folder: Path) -> None:
     past(folder, 9)
-    alone = run("journal", "--prune", "1w")
+    alone = invoke("journal", "--prune", "1w")
     assert (alone.code, "cannot prompt without a terminal" in alone.err) == (2, True)
     for answer, left in (("n", 1), ("y", 0)):
         with terminal("journal", "--prune", "1w") as child:
@@ -106,7 +106,7 @@ def test_it_asks_before_it_deletes(folder: Path) -> None:
 @pytest.mark.parametrize("words", [("--yes",), ("--prune", "soon"), ("--prune", "1d", "x")])
 def test_wrong_words_are_answered(folder: Path, words: tuple[str, ...]) -> None:
     past(folder, 9)
-    assert run("journal", *words).code == 2
+    assert invoke("journal", *words).code == 2
     assert len(ids(folder)) == 1
 
 
@@ -167,20 +167,20 @@ def test_an_odd_file_does_not_take_the_journal_down(
     fine = past(folder, 1)
     odd = "20260101-000000-0dd0"
     _ODD[kind](folder / f"{odd}.jsonl")
-    listed = run("journal")
+    listed = invoke("journal")
     assert listed.code == 0, listed.err
     assert fine in listed.out
-    listed = run("journal", "--json")
+    listed = invoke("journal", "--json")
     assert (listed.code, fine in listed.out) == (0, True)
     for words in (("journal", odd), ("journal", odd, "--jobs"), ("journal", odd, "--json")):
-        assert "Traceback" not in run(*words).err
+        assert "Traceback" not in invoke(*words).err
     failed(redis_url, 1)
-    resumed = run("--redis", redis_url, "retry", "--resume", odd)
+    resumed = invoke("--redis", redis_url, "retry", "--resume", odd)
     assert resumed.code in (1, 2)
     assert "Traceback" not in resumed.err
     assert len(resumed.err.splitlines()) == 1
     unfinished(folder, "unix:///s")  # what the inspector asks when it starts
-    assert fine in run("journal", "--prune", "1h", "--dry-run").out
+    assert fine in invoke("journal", "--prune", "1h", "--dry-run").out
 
 
 def test_a_filter_that_does_not_parse_is_said_when_a_retry_is_resumed(
@@ -194,7 +194,7 @@ def test_a_filter_that_does_not_parse_is_said_when_a_retry_is_resumed(
     )
     with Journal.create(folder, broken) as journal:
         pass
-    done = run("--redis", redis_url, "retry", "--resume", journal.id)
+    done = invoke("--redis", redis_url, "retry", "--resume", journal.id)
     assert done.code == 1
     assert f"the filter of retry {journal.id} can't be parsed" in done.err
     assert len(done.err.splitlines()) == 1

@@ -47,8 +47,7 @@ async def failed_under_warnings(client: redis.asyncio.Redis, groups: int, warnin
             await client.sadd(f"bull:orders:{parent}:dependencies", f"bull:payments:j{parent}")
 
 
-@pytest.mark.parametrize("groups", [1, 40])
-@pytest.mark.parametrize("warnings", [0, 3])
+@pytest.mark.parametrize(("groups", "warnings"), [(1, 0), (40, 3)])
 async def test_the_count_and_the_line_that_confirms_are_on_the_screen(
     redis_url: str, client: redis.asyncio.Redis, groups: int, warnings: int
 ) -> None:
