@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from qtui.demo.server import EmbeddedServer
-from qtui.operations.engine.pace import Pace, verdict_on
+from qtui.operations.engine.canary import verdict_on
+from qtui.operations.engine.pace import Pace
 from qtui.operations.following.outcome import OutcomeTally
 from qtui.operations.journal.reading import ids, path_of, read_lines, summary
 from tests.cli.stage import (

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from qtui.operations.engine.pace import Pace, verdict_on
+from qtui.operations.engine.canary import verdict_on
+from qtui.operations.engine.pace import Pace
 from qtui.operations.following.outcome import OutcomeTally
 from tests.cli.stage import Outcome, Stage, connect, failed, invoke, play
 from tests.patience import PATIENCE

@@ -14,7 +14,8 @@ from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign, Phase
-from qtui.operations.engine.pace import Pace, verdict_on
+from qtui.operations.engine.canary import verdict_on
+from qtui.operations.engine.pace import Pace
 from qtui.operations.following.outcome import Fate, OutcomeTally
 from qtui.operations.planning.plan import Resets, make_plan
 from qtui.operations.retry.retry import Retry

@@ -12,7 +12,8 @@ from qtui.bullmq.codes import Code
 from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign, Phase
-from qtui.operations.engine.pace import Pace, is_hopeless, verdict_on
+from qtui.operations.engine.canary import is_hopeless, verdict_on
+from qtui.operations.engine.pace import Pace
 from qtui.operations.following.follower import Follower
 from qtui.operations.following.outcome import Fate, OutcomeTally
 from qtui.operations.journal.reading import ids as campaign_ids

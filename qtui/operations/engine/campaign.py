@@ -15,9 +15,10 @@ The steps overlap: jobs are read while others are written to the journal, and th
 while calls are sent. With a limit on the pace (rate, canary, waiting jobs) the steps take turns.
 
 What is done to a job is in the action (`action`), what a lost call means in `sending`, when a call
-may be sent in `pace`, how long to wait in `patience`, what is written down in `journal`. If the
-connection is lost while jobs are read, they are read again. A retry whose process died is resumed
-from its journal, see `resuming`.
+may be sent in `pace`, whether others follow the first jobs in `canary`, whether too many of the
+latest failed again in `brake`, how long to wait in `patience`, what is written down in `journal`.
+If the connection is lost while jobs are read, they are read again. A retry whose process died is
+resumed from its journal, see `resuming`.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import Kind
 from qtui.operations.engine.action import JobAction, Load, TakesTurns
 from qtui.operations.engine.brake import Brake
-from qtui.operations.engine.pace import UNBOUNDED, Pace, Throttle, TooSlow, is_hopeless, verdict_on
+from qtui.operations.engine.canary import Canary
+from qtui.operations.engine.pace import UNBOUNDED, Pace, Throttle, TooSlow
 from qtui.operations.engine.patience import LAST_LOOK, PATIENCE, Patience, Stop
 from qtui.operations.engine.prefetch import prefetched
 from qtui.operations.engine.sending import Delivery, OutOfReach, Sent
@@ -130,8 +132,7 @@ class Campaign(Generic[A_co]):
         self._refused_whole = False
         """Whether it ended since the script found no queue of BullMQ's, and wrote nothing."""
         self._answered: deque[Sent] = deque()
-        self._canary: list[str] | None = [] if self.pace.canary else None
-        """The canary's jobs so far; None without a canary, and after the verdict."""
+        self._canary = Canary(self.pace, self._stop)
 
     def _throttle_of(self, action: JobAction, queue: QueueKey) -> Throttle:
         return Throttle(
@@ -349,8 +350,8 @@ class Campaign(Generic[A_co]):
             if not lost:
                 if self.decided < self.selected and await self._insist(self.action.vanished):
                     raise _Objection(VANISHED)
-                if self._canary and not self._stop.is_set():  # no other job comes after it
-                    await self._judge_canary(self._canary)
+                if self._canary.has_jobs and not self._stop.is_set():  # no other job comes after it
+                    await self._judge_canary()
                 return
             yield []
             if self._stop.is_set():
@@ -406,7 +407,7 @@ class Campaign(Generic[A_co]):
 
     def _runs_ahead(self) -> bool:
         """Whether it is certain by now that the next jobs will be sent as well."""
-        if self._canary is not None or self._throttle is None or self._stop.is_set():
+        if self._canary.is_open or self._throttle is None or self._stop.is_set():
             return False
         return self.pace.is_free
 
@@ -445,13 +446,12 @@ class Campaign(Generic[A_co]):
         if self._throttle is None:
             return len(jobs)
         wanted = min(BATCHES * self._delivery.size, len(jobs))
-        if self._canary is not None and len(self._canary) >= self.pace.canary:
-            await self._judge_canary(self._canary)
-            self._canary = None
+        if self._canary.is_open and not self._canary.room:
+            await self._judge_canary()
             if self.why:
                 self.stop()
-        if self._canary is not None:
-            wanted = min(wanted, self.pace.canary - len(self._canary))
+        if self._canary.is_open:
+            wanted = min(wanted, self._canary.room)
         elif self._brake is not None:
             await self._insist(self._brake.check)
         # Of several queues, that of these jobs.
@@ -504,8 +504,7 @@ class Campaign(Generic[A_co]):
         self.codes.update(others)
         if len(others) < len(results):
             self.codes[Code.DONE] += len(results) - len(others)
-        if self._canary is not None:
-            self._canary += [one.job_id for one in results if one.done]
+        self._canary.take(results)
 
     def _write_codes(self, results: Sequence[Result]) -> None:
         if self.journal is not None:
@@ -514,22 +513,11 @@ class Campaign(Generic[A_co]):
             except JournalError as reason:  # the results are yielded all the same
                 self._end = self._end or reason
 
-    async def _judge_canary(self, ids: Sequence[str]) -> None:
+    async def _judge_canary(self) -> None:
         """Watches the canary, and sets `why` if too many of its jobs may have failed again."""
-        pace, follower = self.pace, self.action.follower
-        if follower is None:
-            return
         self._phase = Phase.WATCHING
-
-        def settled() -> bool:
-            return self._stop.is_set() or is_hopeless(follower.tally(ids), pace)
-
-        async with self._stop.at_most(LAST_LOOK):
-            await follower.settle(pace.canary_seconds, settled, ids)
+        self.why = await self._canary.judge(self.action.follower) or self.why
         self._phase = Phase.RUNNING
-        if not self._stop.is_set():
-            tally = follower.final(ids)
-            self.why = verdict_on(tally, pace, mute=follower.mute, blind=follower.blind)
 
     async def _insist(self, work: Callable[[], Awaitable[T]]) -> T:
         """Repeats a read, or what an action prepares, until the server is out of trouble.

@@ -12,7 +12,7 @@ from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.reads.ping import ping
 from qtui.bullmq.reads.status import read_status
-from qtui.operations.following.outcome import LATEST, OutcomeTally
+from qtui.operations.following.outcome import LATEST
 from qtui.text import count, plain, plural
 
 SECONDS_A_BATCH: Final = 0.2
@@ -214,44 +214,3 @@ class Throttle:
             raise TooSlow(
                 f"Redis latency {took * 1000:,.0f} ms exceeds the limit of {most:,.0f} ms"
             )
-
-
-def verdict_on(tally: OutcomeTally, pace: Pace, *, mute: bool = False, blind: str = "") -> str:
-    """Returns why a canary failed; empty if it passed, and the other jobs may follow.
-
-    It passes only if it would even if all of its jobs with unknown outcome had failed again.
-
-    Args:
-        tally: the outcomes of all jobs of the canary.
-        pace: the limit, and how long the canary was watched.
-        mute: whether the queue has no events, so that the outcome of a removed job is unknown.
-        blind: Redis's error if it refuses to read the states of jobs.
-    """
-    jobs = tally.followed + tally.beyond
-    why_gone = "the queue keeps no events" if mute else "no event seen"
-    parts = [(tally.failed_again, "failed again")] if tally.failed_again else []
-    waited = ""
-    if not _exceeds(tally.failed_again, jobs, pace):
-        shown = tally
-        if _exceeds(tally.failed_again + tally.gone, jobs, pace):
-            shown = OutcomeTally(gone=tally.gone)
-        elif _exceeds(tally.failed_again + tally.unproven, jobs, pace):
-            waited = f" after {pace.canary_seconds:g} s"
-        else:
-            return ""
-        parts += shown.open_parts(gone=f"outcome unknown: {why_gone}", unknown=blind)
-    (first, what), *others = parts
-    words = [f"canary: {count(first)} of {plural(jobs, 'job')} {what}"]
-    words += [f"{count(number)} {word}" for number, word in others]
-    if tally.gone == jobs:
-        return f"{words[0]}: cannot be judged"
-    return f"{', '.join(words)}{waited} (limit {pace.max_refail:g} %)"
-
-
-def is_hopeless(tally: OutcomeTally, pace: Pace) -> bool:
-    """Whether a canary can't pass any more, even if all of its open jobs complete."""
-    return _exceeds(tally.failed_again + tally.gone, tally.followed + tally.beyond, pace)
-
-
-def _exceeds(bad: int, jobs: int, pace: Pace) -> bool:
-    return 100 * bad > pace.max_refail * jobs
