@@ -17,7 +17,7 @@ from qtui.bullmq.model import JobState
 from qtui.bullmq.writers.batch import Picked
 from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
-from qtui.operations.planning.kinds import PlanGroup
+from qtui.operations.planning.groups import PlanGroup
 from qtui.operations.planning.plan import Plan, Resets, make_plan
 from qtui.operations.supply.selection import CHOSEN_AT_ONCE, Chosen, chosen, query
 from tests.patience import PATIENCE

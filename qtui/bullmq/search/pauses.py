@@ -53,7 +53,7 @@ class Pauses:
         self._next_look = 0.0
 
     def after(self, took: float) -> float:
-        """Returns the seconds to pause after a step that took so many."""
+        """Returns the seconds to pause after a step that took ``took`` seconds."""
         share = 1.0 if self._others is None else min(1.0, self._others / _BUSY_FROM)
         return min(_LONGEST, took * (IDLE + (BUSY - IDLE) * share))
 

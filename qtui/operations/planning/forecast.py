@@ -20,7 +20,7 @@ from qtui.bullmq.signature.merging import signature_of
 from qtui.bullmq.writers.batch import NEVER, Picked
 from qtui.operations.planning.brakes import Destined
 from qtui.operations.planning.family_warnings import FamilyWarning, Trouble
-from qtui.operations.planning.kinds import Kind, Kinds, PlanGroup
+from qtui.operations.planning.groups import Alike, Groups, PlanGroup
 from qtui.operations.supply.kin import Kin
 from qtui.text import plain
 
@@ -74,7 +74,7 @@ def _place(target: Destination | None, priority: int, *, lifo: bool) -> str:
 
 
 class ForecastTally:
-    """Forecasts, counted. Grows with the number of kinds, not of jobs."""
+    """Forecasts, counted. Grows with the number of groups, not of jobs."""
 
     def __init__(self, state: JobState) -> None:
         self.codes: Counter[Code] = Counter()
@@ -83,7 +83,7 @@ class ForecastTally:
         self._targets: Counter[Destination | None] = Counter()
         self._in_front = 0
         self._state = state
-        self._kinds = Kinds()
+        self._groups = Groups()
 
     @property
     def jobs(self) -> int:
@@ -115,18 +115,18 @@ class ForecastTally:
             self.exhausted += jobs if exhausted and code is Code.DONE else 0
             error = plain(signature_of(reason or "")) if failed else ""
             place = _place(target, priority, lifo=lifo)
-            self._kinds.add(Kind(name, error, code, place, other), jobs)
+            self._groups.add(Alike(name, error, code, place, other), jobs)
 
     def keep_together(self) -> None:
         """Once one job goes to `paused`, those that were to go to `wait` are taken there too."""
 
-        def kept(kind: Kind) -> Kind:
-            if not kind.place.startswith(_WAITING):
-                return kind
-            return kind._replace(place=Destination.PAUSED + kind.place.removeprefix(_WAITING))
+        def kept(alike: Alike) -> Alike:
+            if not alike.place.startswith(_WAITING):
+                return alike
+            return alike._replace(place=Destination.PAUSED + alike.place.removeprefix(_WAITING))
 
-        if any(kind.place.startswith(Destination.PAUSED) for kind in self._kinds):
-            self._kinds.change(kept)
+        if any(alike.place.startswith(Destination.PAUSED) for alike in self._groups):
+            self._groups.change(kept)
 
     @property
     def destined(self) -> Destined:
@@ -135,7 +135,7 @@ class ForecastTally:
 
     def groups(self) -> list[PlanGroup]:
         """The jobs grouped by name, error and fate, largest group first."""
-        return self._kinds.groups()
+        return self._groups.groups()
 
 
 def by_age(row: Row) -> tuple[float, int, str]:

@@ -36,7 +36,7 @@ from qtui.operations.planning.forecast import (
     kept_together,
     located,
 )
-from qtui.operations.planning.kinds import PlanGroup
+from qtui.operations.planning.groups import PlanGroup
 from qtui.operations.supply.kin import Kin
 from qtui.operations.supply.reading import states_elsewhere
 from qtui.operations.supply.selection import (

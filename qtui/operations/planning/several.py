@@ -13,7 +13,7 @@ from qtui.bullmq.connection.client import Client
 from qtui.bullmq.filter import Filter
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
-from qtui.operations.planning.kinds import Kind, PlanGroup, groups_of
+from qtui.operations.planning.groups import Alike, PlanGroup, groups_of
 from qtui.operations.planning.plan import Plan, Resets, make_plan, used_up
 from qtui.operations.supply.selection import query
 from qtui.text import count, plain
@@ -53,12 +53,12 @@ class SeveralPlans:
 
     def groups(self) -> list[PlanGroup]:
         """The jobs grouped by queue, error and fate, largest group first; a queue is the name."""
-        counts: Counter[Kind] = Counter()
+        counts: Counter[Alike] = Counter()
         name_of = self._names()
         for plan in self.plans:
             name = name_of[plan.queue]
             for one in plan.groups():
-                counts[Kind(name, one.error, one.code, one.place, one.why)] += one.jobs
+                counts[Alike(name, one.error, one.code, one.place, one.why)] += one.jobs
         return groups_of(counts)
 
     def warnings(self, resets: Resets) -> Iterator[str]:

@@ -13,7 +13,7 @@ from qtui.bullmq.keys import is_marker
 from qtui.bullmq.model import JobState, QueueStatus, Row
 from qtui.bullmq.signature.merging import signature_of
 from qtui.bullmq.writers.batch import NEVER, Picked
-from qtui.operations.planning.kinds import Kind, Kinds
+from qtui.operations.planning.groups import Alike, Groups
 from qtui.operations.planning.proposal import PlanLine
 from qtui.operations.remove.reasons import LOCKED, TOO_LARGE
 from qtui.text import count, plain, plural
@@ -74,7 +74,7 @@ def predict(row: Row, hanging: Hanging, status: QueueStatus) -> Prediction:
 
 
 class PredictionTally:
-    """Predictions, counted. Grows with the number of kinds and parents, not of jobs.
+    """Predictions, counted. Grows with the number of groups and parents, not of jobs.
 
     Args:
         state: the state of the jobs; None for jobs in none.
@@ -92,7 +92,7 @@ class PredictionTally:
         self.schedulers: Counter[str] = Counter()
         self.deduplications: Counter[str] = Counter()
         self._state = state
-        self._kinds = Kinds()
+        self._groups = Groups()
         self._left_by: Counter[str] = Counter()
         """By parent the children of the selection that it waits for."""
         self._waited: dict[str, int] = {}
@@ -109,7 +109,7 @@ class PredictionTally:
         error = ""
         if self._state is JobState.FAILED:
             error = plain(signature_of(row.failed_reason or ""))
-        self._kinds.add(Kind(row.name, error, one.code, one.target, one.why))
+        self._groups.add(Alike(row.name, error, one.code, one.target, one.why))
         if one.code is Code.CURRENT_ITERATION:
             self.schedulers[hanging.scheduler] += 1
         if one.code is not Code.DONE:
@@ -142,7 +142,7 @@ class PredictionTally:
             without_undo: whether jobs go too that no undo could bring back.
         """
         found = []
-        for one in self._kinds.groups():
+        for one in self._groups.groups():
             stays = self._stays(one.code, one.why, without_undo)
             found.append(
                 PlanLine(

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from qtui.bullmq.codes import Code, meaning
 from qtui.operations.engine.pace import Pace
-from qtui.operations.planning.kinds import PlanGroup
+from qtui.operations.planning.groups import PlanGroup
 from qtui.operations.planning.plan import Plan, Resets
 from qtui.operations.planning.proposal import PlanLine, count_to_type
 from qtui.operations.planning.several import SeveralPlans

@@ -1,4 +1,4 @@
-"""Jobs of a plan, counted by kind: those of a kind are one line of it. Pure."""
+"""Jobs of a plan in groups: those that are alike are one line of it. Pure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from qtui.bullmq.codes import Code, meaning, with_reason
 from qtui.bullmq.signature.merging import merged
 from qtui.operations.planning.proposal import PlanLine
 
-MOST_KINDS: Final = 1000
-"""Most kinds that are told apart; every job may have another name and error."""
+_MOST: Final = 1000
+"""Groups that are told apart at most; every job may have another name and error."""
 
 
-class Kind(NamedTuple):
+class Alike(NamedTuple):
     """What the jobs of one line have in common: same name, same error, same fate."""
 
     name: str
@@ -25,12 +25,12 @@ class Kind(NamedTuple):
     place: str
     """Where they go; empty if they stay."""
     why: str
-    """What more is known of why they stay, such as in which state they are; may be empty."""
+    """What more is known of why they stay, or may, such as in which state they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanGroup:
-    """Jobs of one kind, see `Kind`."""
+    """Jobs that are alike, see `Alike`."""
 
     name: str
     error: str
@@ -56,37 +56,37 @@ class PlanGroup:
         )
 
 
-class Kinds:
-    """Jobs counted by kind. Grows with the number of kinds, not of jobs."""
+class Groups:
+    """Counts jobs by what they have in common. Grows with the number of groups, not of jobs."""
 
     def __init__(self) -> None:
-        self._counts: Counter[Kind] = Counter()
+        self._counts: Counter[Alike] = Counter()
         self._named: tuple[int, dict[str, str]] = (0, {})
         """At how many jobs, under which name each error is shown."""
 
-    def __iter__(self) -> Iterator[Kind]:
+    def __iter__(self) -> Iterator[Alike]:
         return iter(self._counts)
 
-    def add(self, kind: Kind, jobs: int = 1) -> None:
-        """Counts jobs; those beyond `MOST_KINDS` are told apart by their code only."""
-        if kind not in self._counts and len(self._counts) >= MOST_KINDS:
-            kind = Kind("", "(other jobs)", kind.code, "", "")
-        self._counts[kind] += jobs
+    def add(self, alike: Alike, jobs: int = 1) -> None:
+        """Counts jobs; once there are `_MOST` groups, others are told apart by their code only."""
+        if alike not in self._counts and len(self._counts) >= _MOST:
+            alike = Alike("", "(other jobs)", alike.code, "", "")
+        self._counts[alike] += jobs
 
-    def change(self, changed: Callable[[Kind], Kind]) -> None:
-        """Counts all jobs anew, each by another kind."""
+    def change(self, changed: Callable[[Alike], Alike]) -> None:
+        """Puts all jobs into other groups."""
         before, self._counts = self._counts, Counter()
-        for kind, jobs in before.items():
-            self._counts[changed(kind)] += jobs
+        for alike, jobs in before.items():
+            self._counts[changed(alike)] += jobs
 
     def groups(self) -> list[PlanGroup]:
-        """The jobs by kind, largest group first.
+        """The groups, largest first.
 
         Errors that differ in one word are one, as in error groups.
         """
-        named, counts = self._names(), Counter[Kind]()
-        for kind, jobs in self._counts.items():
-            counts[kind._replace(error=named[kind.error])] += jobs
+        named, counts = self._names(), Counter[Alike]()
+        for alike, jobs in self._counts.items():
+            counts[alike._replace(error=named[alike.error])] += jobs
         return groups_of(counts)
 
     def _names(self) -> dict[str, str]:
@@ -94,14 +94,14 @@ class Kinds:
         total = self._counts.total()
         if self._named[0] != total:
             errors = Counter[str]()
-            for kind, jobs in self._counts.items():
-                errors[kind.error] += jobs
+            for alike, jobs in self._counts.items():
+                errors[alike.error] += jobs
             self._named = total, merged(errors)
         return self._named[1]
 
 
-def groups_of(counts: Counter[Kind]) -> list[PlanGroup]:
-    """Returns jobs counted by kind as groups, largest first."""
+def groups_of(counts: Counter[Alike]) -> list[PlanGroup]:
+    """Returns counted jobs as groups, largest first."""
     return [
         PlanGroup(name=name, error=error, code=code, place=place, jobs=jobs, why=why)
         for (name, error, code, place, why), jobs in counts.most_common()
