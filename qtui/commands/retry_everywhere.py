@@ -33,6 +33,11 @@ class EverywhereReport(Report):
 
     queues: Sequence[QueueKey] = ()
 
+    def expect_queues(self, queues: Sequence[QueueKey]) -> None:
+        """Takes the queues of the jobs, and makes room for their names."""
+        self.queues = queues
+        self.expect([one.base for one in queues])
+
     @property
     def how_to_resume(self) -> str:
         """How to do what is left; empty if nothing was begun."""
@@ -122,7 +127,7 @@ def _resume(
     async def resume(client: Client) -> int:
         campaign = await resume_everywhere(taken, client, RetryWriter(client))
         report = _report(place, json, verbose=verbose, of=campaign.action)
-        report.queues = [one.queue for one in campaign.action.plans]
+        report.expect_queues([one.queue for one in campaign.action.plans])
         report.selected = campaign.selected
         report.count(campaign.codes)
         return await run_campaign(campaign, place, report, follow, may_ask=not yes)
@@ -162,7 +167,7 @@ async def _plans(
         progress.clear()
     for plan in several.plans if request.dry_run else ():
         report.count(plan.tally.codes)
-    report.queues = [one.queue for one in several.plans]
+    report.expect_queues([one.queue for one in several.plans])
     return several
 
 

@@ -69,6 +69,19 @@ def test_it_is_undone_in_all_queues_and_that_can_be_undone_too(
     assert [client.llen(f"bull:{name}:wait") for name in jobs] == [3, 2, 2]
 
 
+def test_results_of_several_queues_are_aligned_and_undone_by_whole_keys(redis_url: str) -> None:
+    failed(redis_url, 1, name="a")
+    failed(redis_url, 1, name="much-longer")
+    done = invoke("--redis", redis_url, "retry", "*", "--all", "--yes")
+    heads, *rows = done.out.splitlines()[:3]
+    assert {row.index("1  ") for row in rows} == {heads.index("id")}
+    bare = invoke("--redis", redis_url, "undo", "last", "1", "--yes")
+    assert bare.code == 1
+    assert "give the whole key of a job" in bare.err
+    whole = invoke("--redis", redis_url, "undo", "last", "bull:a:1", "--yes", "--json")
+    assert (whole.code, whole.summary["done"]) == (0, 1)
+
+
 def test_the_plan_names_the_queues(redis_url: str) -> None:
     failed(redis_url, 3)
     failed(redis_url, 1, name="emails")

@@ -14,6 +14,7 @@ from qtui.bullmq.codes import Code, Result, meaning
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.origin import Origin, read_origin
 from qtui.bullmq.keys import QueueKey
+from qtui.operations.flow_rerun.written import BASES
 from qtui.operations.journal.facts import Header
 from qtui.operations.journal.reading import (
     JournalError,
@@ -24,6 +25,7 @@ from qtui.operations.journal.reading import (
 )
 from qtui.operations.planning.proposal import PlanLine, PlanOptions, count_to_type
 from qtui.operations.resuming.same_server import check_is_here
+from qtui.operations.retry.everywhere import queues_of
 from qtui.operations.undo.deeds import Deeds, read_deeds
 from qtui.operations.undo.inverse import Inverse
 from qtui.operations.undo.registry import make_inverse, refusal
@@ -137,6 +139,9 @@ class UndoPlan:
         if self.missing:
             names = plain(", ".join(self.missing[:5])) + (" …" if len(self.missing) > 5 else "")
             yield f"That operation did not change {plural(len(self.missing), self.noun)}: {names}."
+            header = self.deeds.header
+            if queues_of(header) or BASES in header.options or header.flow:
+                yield "It spans queues: give the whole key of a job, as in bull:payments:42."
         left = self.jobs - self.back
         if left and self.back:
             all_of_them = plural(self.jobs, self.noun)
