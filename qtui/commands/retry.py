@@ -14,7 +14,7 @@ from qtui.bullmq.writers.retry import RetryWriter
 from qtui.commands.shared.asking import Manner, check_may_write, declined
 from qtui.commands.shared.find import find_queue
 from qtui.commands.shared.output import Paper, ProgressLine, reading
-from qtui.commands.shared.plans import ids_in_words, tell_end, tell_groups, tell_warnings
+from qtui.commands.shared.plans import command_words, tell_end, tell_groups, tell_warnings
 from qtui.commands.shared.report import Report
 from qtui.commands.shared.run import (
     DONE,
@@ -57,11 +57,7 @@ class RetryRequest(Manner):
     @property
     def words(self) -> str:
         """The command line as the journal records it, without the options before the command."""
-        words = ["qtui", "retry", self.queue, *ids_in_words(self.ids)]
-        if self.filter is not None:
-            words += ["--filter", self.filter.source]
-        elif not self.ids:
-            words.append("--all")
+        words = command_words(Verb.RETRY, self.queue, self.ids, self.filter)
         words += ["--state", self.state] if self.state is not JobState.FAILED else []
         words += ["--reset-attempts-made"] if self.resets.made else []
         words += ["--reset-attempts-started"] if self.resets.started else []

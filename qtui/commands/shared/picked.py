@@ -22,7 +22,7 @@ from qtui.commands.shared.output import (
     ProgressLine,
     reading,
 )
-from qtui.commands.shared.plans import ids_in_words, tell_end, tell_groups, tell_warnings
+from qtui.commands.shared.plans import command_words, tell_end, tell_groups, tell_warnings
 from qtui.commands.shared.report import ActionReport
 from qtui.commands.shared.run import (
     DONE,
@@ -132,11 +132,7 @@ class JobsRequest(Manner):
 
     def how(self, verb: Verb) -> str:
         """Returns the command line for the journal, without the options before the command."""
-        words = ["qtui", verb, self.queue, *ids_in_words(self.ids)]
-        if self.filter is not None:
-            words += ["--filter", self.filter.source]
-        elif not self.ids:
-            words.append("--all")
+        words = command_words(verb, self.queue, self.ids, self.filter)
         return shlex.join([*words, *self.words])
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from qtui.bullmq.filter import Filter
 from qtui.commands.shared.output import Cell, Column, Paper, Table
 from qtui.operations.planning.proposal import PlanLine
 from qtui.text import count, plain, plural
+from qtui.verbs import Verb
 from qtui.views.tone import Tone
 
 _MOST_GROUPS: Final = 30
@@ -56,6 +58,20 @@ def tell_end(paper: Paper, reason: str, options: Sequence[str] = ()) -> None:
     paper.flush()
 
 
-def ids_in_words(ids: Sequence[str]) -> list[str]:
-    """Returns the ids of a command line as the journal records them: the first ones."""
-    return [*ids[:_IN_WORDS], "…"] if len(ids) > _IN_WORDS else list(ids)
+def command_words(verb: Verb, queue: str, ids: Sequence[str], matching: Filter | None) -> list[str]:
+    """Returns a command line as the journal records it, without the options before the command.
+
+    Args:
+        verb: the command.
+        queue: its queue.
+        ids: the jobs; the first ones are recorded.
+        matching: which jobs, if there are no ids; None for all.
+    """
+    words = ["qtui", verb, queue, *ids[:_IN_WORDS]]
+    if len(ids) > _IN_WORDS:
+        words.append("…")
+    if matching is not None:
+        words += ["--filter", matching.source]
+    elif not ids:
+        words.append("--all")
+    return words
