@@ -68,6 +68,7 @@ class Run:
         """Why it ended before its time, where the campaign itself does not say so."""
         header = campaign.action.header()
         self.action = header.action
+        self._done = header.done
         self._unit = NOUNS.get(header.selection.kind, "job")
         self.queue = QueueKey(header.queue, header.prefix)
         """The queue of its jobs; of an action on several queues the first."""
@@ -162,8 +163,7 @@ class Run:
     @property
     def done(self) -> str:
         """What is said of its jobs with code 1: ``retried``."""
-        verb = verb_of(self.action)
-        return verb.done if verb is not None else "done"
+        return self._done
 
     def status(self) -> tuple[str, str]:
         """Its progress and results, and the tone to show them in (a style of `Bar`)."""

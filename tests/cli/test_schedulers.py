@@ -181,7 +181,7 @@ def test_two_ways_at_once_are_refused(url: str) -> None:
 def test_the_undo_of_a_removal_is_named_as_such(url: str) -> None:
     assert qtui(url, "schedulers", "payments", "nightly", "--remove", "--yes").code == 0
     done = qtui(url, "undo", "--yes")
-    assert "Undo the removal of 1 scheduler in bull:payments" in done.err
+    assert "Undo the removal of scheduler nightly in bull:payments" in done.err
     assert "1 of 1 scheduler undone" in done.out
     again = qtui(url, "undo", "--yes")
     assert again.code == 1

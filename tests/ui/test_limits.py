@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import redis.asyncio
 from bullmq import Queue
@@ -91,7 +93,7 @@ async def test_esc_while_a_value_is_typed_leaves_all_as_it_is(
         await opened(driver)
         await driver.press("c", "9", "escape")
         await driver.press("t", *"none", "enter")
-        await driver.sees("the limits already have these values")
+        await driver.sees("The limits already have these values.")
         await driver.press("escape")
         assert await client.hget(META, "concurrency") == "2"
 
@@ -142,3 +144,66 @@ async def test_why_a_queue_was_left_alone_is_in_the_line_of_the_action(
         await driver.press("y", *"mail", "enter")
         await driver.sees("left alone: 1 · job 1 is active: a worker holds its lock")
         assert await client.exists(META)
+
+
+async def leave(driver: Driver) -> None:
+    """Closes a plan, before the next key is pressed."""
+    await driver.press("escape")
+    await driver.until(lambda: "esc cancel" not in driver.text(), "the plan to close")
+
+
+async def test_the_line_says_what_is_typed_and_the_undo_what_it_puts_back(
+    redis_url: str, client: redis.asyncio.Redis, tmp_path: Path
+) -> None:
+    await add(redis_url)
+    async with inspector(redis_url, size=(80, 24), journal=tmp_path) as driver:
+        await opened(driver)
+        await driver.press("t")
+        await driver.sees(
+            "Rate: most starts, such as 100/10s, or none · enter plans it · esc leaves"
+        )
+        await driver.press("escape")
+        await driver.until(lambda: "Rate: " not in driver.text(), "the line to close")
+        await driver.press("c")
+        await driver.sees("Concurrency: most active jobs, or none · enter plans it")
+        await driver.press("enter")
+        await driver.sees("The limits already have these values.")
+        await leave(driver)
+        await driver.press("c")
+        await driver.sees("Concurrency: ")
+        for key in ("backspace", "5", "enter"):
+            await driver.press(key)
+        await driver.sees("→ 5, was 2")
+        assert not driver.app.screen.has_class("-dangerous")
+        await driver.press("y")
+        await driver.sees("1 of 1 queue changed")
+        await driver.press("U")
+        await driver.sees("→ concurrency 2, was 5")
+        await leave(driver)
+        await driver.press("j", "D")
+        await driver.sees('dedup key "other"')
+        assert driver.app.screen.has_class("-dangerous")
+        await driver.press("y")
+        await driver.sees("1 of 1 queue changed")
+        await driver.press("U")
+        await driver.sees('→ dedup key "other" held by job 2 again')
+        await leave(driver)
+        await driver.press("r")
+        await driver.sees("the rate limit that holds now")
+        await driver.press("y")
+        await driver.sees("no global limit")
+        await driver.until(lambda: "limited" not in driver.text(), "the release")
+        await driver.press("U")
+        await driver.sees("→ rate limit that holds now holds again, for 9 m")
+
+
+async def test_where_one_may_only_look_is_said_with_the_queue_s_prefix(redis_url: str) -> None:
+    queue = Queue("mail", {"connection": redis_url, "prefix": "{shop}"})
+    await queue.add("mail", {})
+    await queue.close()
+    async with inspector(redis_url, read_only=True, prefixes=("{shop}",)) as driver:
+        await driver.until(lambda: len(driver.inspector.poll.statuses) == 1, "the queue")
+        await driver.press("l")
+        await driver.sees("no deduplication key is held")
+        assert "{shop}:mail" in driver.lines()[0]
+        assert "READ-ONLY" in driver.lines()[0]

@@ -94,3 +94,42 @@ async def test_in_read_only_mode_it_is_a_dry_run(
         await driver.press("y")
         await driver.sees("READ-ONLY: this is a dry run")
         assert not await client.hexists("bull:mail:meta", "paused")
+
+
+async def test_all_that_waits_is_in_the_plan_of_one_queue_and_a_long_name_takes_one_line(
+    redis_url: str,
+) -> None:
+    name = "the-queue-with-the-longest-of-all-names-" * 5
+    queue = Queue(name, {"connection": redis_url})
+    await queue.add("mail", {}, {"delay": 600_000})
+    await queue.addBulk([{"name": "mail", "data": {}, "opts": {"priority": 1}}] * 2)
+    await queue.addBulk([{"name": "mail", "data": {}}] * 12)
+    await queue.close()
+    async with inspector(redis_url, size=(80, 24)) as driver:
+        await seen(driver, 1)
+        await driver.press("P")
+        await driver.sees("12 waiting, 2 prioritized, 1 delayed")
+        await driver.sees("→ paused, 12 kept in paused")
+        [answer] = [line for line in driver.lines() if "esc cancel" in line]
+        assert "y pause the-queue" in answer
+
+
+async def test_what_is_refused_for_another_library_reads_as_a_sentence(
+    redis_url: str, client: redis.asyncio.Redis
+) -> None:
+    await client.set("bull:mail:id", 1)
+    await client.lpush("bull:mail:wait", "1")
+    await client.hset("bull:mail:1", mapping={"name": "__default__", "data": "{}", "opts": "{}"})
+    async with inspector(redis_url) as driver:
+        await seen(driver, 1)
+        await driver.press("P")
+        await driver.sees("mail is a Bull 3/4 queue: ")
+        await driver.press("escape")
+        await driver.until(lambda: "esc cancel" not in driver.text(), "the plan to close")
+        await driver.press("l")
+        await driver.sees("no deduplication key is held")
+        await driver.press("c")
+        await driver.sees("Concurrency: ")
+        for key in ("5", "enter"):
+            await driver.press(key)
+        await driver.sees("mail is a Bull 3/4 queue: ")

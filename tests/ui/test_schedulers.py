@@ -25,6 +25,13 @@ async def schedulers(url: str) -> None:
     await queue.close()
 
 
+def story(driver: Driver) -> str:
+    """What is shown of the scheduler under the cursor."""
+    lines = driver.lines()
+    first = next(at for at, line in enumerate(lines) if "─ scheduler ─" in line)
+    return lines[first + 1]
+
+
 async def open_list(driver: Driver) -> None:
     await driver.sees("mail")
     await driver.press("S")
@@ -60,8 +67,8 @@ async def test_a_dead_one_is_revived_and_says_so_in_its_row(
         await driver.press("r")
         await driver.sees("not dead")
         await driver.press("escape")
-        await driver.sees("1 of 1 scheduler changed")
-        assert "U undoes" in driver.line_with("1 of 1 scheduler changed"), "one of the campaigns"
+        await driver.sees(" mail  1 of 1 scheduler revived")
+        assert "U undoes" in driver.line_with("1 of 1 scheduler revived"), "one of the campaigns"
     assert [member async for member, _ in client.zscan_iter("bull:mail:delayed")]
     [one] = campaigns(tmp_path)
     assert (one.header.action, one.header.action_words) == ("schedulers", "revive")
@@ -82,9 +89,11 @@ async def test_what_was_done_is_undone_on_the_same_screen(
         assert await client.zscore("bull:mail:repeat", "nightly") is None
         await driver.press("U")
         await driver.sees("Undo the removal of 1 scheduler in mail")
+        assert " nightly " in driver.line_with("→ as before"), "which one"
         await driver.press("y")
         await driver.sees("1 of 1 scheduler undone")
-        assert "✔ removed" not in driver.text()
+        await driver.until(lambda: "✔ removed" not in driver.text(), "the row to say its state")
+        assert "nightly" in story(driver), "the cursor stays on it"
         assert await client.zscore("bull:mail:repeat", "nightly") is not None
 
 
@@ -103,6 +112,10 @@ async def test_one_is_run_now_and_one_removed(
         await driver.press("y")
         await driver.sees("✔ removed")
         assert "nightly" in driver.text(), "its row stays, with the result"
+        assert "run now" not in driver.lines()[-1], "nothing acts on what is gone"
+        assert "remove" not in driver.lines()[-1]
+        await driver.press("p")
+        await driver.sees("This scheduler is gone: ctrl+r closes the results.")
         await driver.press("ctrl+r")
         await driver.until(lambda: "nightly" not in driver.text(), "its row to go")
     assert await client.zscore("bull:mail:repeat", "nightly") is None

@@ -114,6 +114,23 @@ async def test_a_removed_queue_leads_to_the_operation_before_it_or_to_the_journa
         assert not await client.hexists("bull:emails:meta", "paused")
 
 
+async def test_a_removal_that_is_final_is_said_also_where_the_one_before_it_left_nothing(
+    redis_url: str, client: redis.asyncio.Redis, tmp_path: Path
+) -> None:
+    await fill(redis_url, "payments", 1)
+    async with inspector(redis_url, journal=tmp_path, size=(120, 36)) as driver:
+        await driver.sees("failed 1")
+        await driver.press("P")
+        await driver.sees("y pause payments")
+        await driver.press("y")
+        await driver.sees("1 of 1 queue paused")
+        await remove_queue(driver, "payments")
+        await driver.press("U")
+        await driver.sees("Nothing can be undone: ")
+        await driver.sees("The removal of bull:payments, ")
+        await driver.sees("is final: a removed queue can't be")
+
+
 async def remove_queue(driver: Driver, name: str) -> None:
     driver.inspector.lists.go_to_queue(QueueKey.of("bull", name))
     await driver.press("X")

@@ -24,6 +24,8 @@ class PlanLine:
     name: str
     note: str = ""
     """What else they have in common, such as their error; the first to give way."""
+    whole: bool = False
+    """Whether the note is not cut: where it has no room, the place goes to a line of its own."""
     place: str = ""
     """Where they go, or what becomes of them: ``waiting, last in line``."""
     refusal: str = ""

@@ -256,7 +256,9 @@ class LimitsPlan:
     @property
     def refusal(self) -> str:
         """Why it changes nothing; empty if it changes something. Plain."""
-        return plain(f"{self.queue.name} {self.why}.") if self.why else ""
+        if kind := self.limits.status.kind.refusal:
+            return plain(f"{self.queue.name} is {kind}.")
+        return plain(f"{self.why[:1].upper()}{self.why[1:]}.") if self.why else ""
 
     def go(self, options: PlanOptions | None = None) -> str:
         """Returns what confirming does; plain."""
@@ -321,13 +323,23 @@ def _settings(limits: Limits, wanted: Wanted) -> Iterator[Setting]:
             yield Setting(name=f"de:{one.id}", before=one.owner, after=None)
 
 
+def changes_of(settings: Sequence[Setting]) -> str:
+    """Returns what becomes of some limits, in words: ``concurrency 3, was 5``."""
+    found = (_change(one) for one in settings)
+    return " · ".join(f"{name} {words}".removeprefix("the ") for name, words in found)
+
+
 def _change(one: Setting) -> tuple[str, str]:
     """A limit, and what becomes of it."""
     name = one.name
     if name.startswith("de:"):
-        return f'dedup key "{name[3:]}"', f"of job {one.before} released"
+        back = f"held by job {one.after} again"
+        became = f"of job {one.before} released" if one.after is None else back
+        return f'dedup key "{name[3:]}"', became
     if name == "limiter":
-        return "the rate limit that holds now", "released"
+        rest = f", for {span(one.expires_in)} more" if one.expires_in else ""
+        released = one.after is None
+        return "the rate limit that holds now", "released" if released else f"holds again{rest}"
     words = {"max": "rate limit, jobs", "duration": "rate limit, window"}.get(name, name)
     before, after = (_value(name, text) for text in (one.before, one.after))
     return words, f"{after}, was {before}"

@@ -24,6 +24,9 @@ from qtui.operations.queues.queue_action import QueueAction
 from qtui.text import count, plain, plural
 from qtui.verbs import Verb
 
+_FEW: Final = 3
+"""Queues of which a plan says all that waits, if need be in two lines each."""
+
 _SAID: Final = 2
 """Queues of which a warning is spelled out; of others only their number."""
 
@@ -98,7 +101,8 @@ class PausingPlan:
             return ""
         first = self.queues[0]
         more = f", and {plural(len(self.queues) - 1, 'queue')} more" if self.queues[1:] else ""
-        return f"{plain(first.queue.name)} {plain(first.why)}{more}."
+        kind = first.status.kind.refusal
+        return f"{plain(first.queue.name)} {plain(f'is {kind}' if kind else first.why)}{more}."
 
     def go(self, options: PlanOptions | None = None) -> str:
         """Returns what confirming does: ``pause payments``; plain."""
@@ -125,6 +129,7 @@ class PausingPlan:
                 number=1,
                 name=one.queue.name,
                 note=one.waits,
+                whole=len(self.queues) <= _FEW,
                 place=place(one) if one.code is Code.DONE else "",
                 refusal="" if one.code is Code.DONE else one.why,
             )

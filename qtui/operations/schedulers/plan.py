@@ -83,12 +83,13 @@ class SchedulersPlan:
 
     @property
     def refusal(self) -> str:
-        """Why none of it can be carried out; empty where it can. Plain."""
+        """Why none of it can be carried out, in a sentence; empty where it can. Plain."""
         if self.status.kind.refusal:
-            return plain(self.status.kind.refusal)
+            return plain(f"{self.queue.name} is {self.status.kind.refusal}.")
         if self.chosen:
             return ""
-        return plain(self.forecasts[0].result.error) if self.forecasts else "nothing is chosen"
+        why = self.forecasts[0].result.error if self.forecasts else "nothing is chosen"
+        return plain(f"{why[:1].upper()}{why[1:]}.")
 
     def go(self, options: PlanOptions) -> str:
         """Returns what confirming does: ``remove scheduler nightly``. Plain."""

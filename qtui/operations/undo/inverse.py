@@ -53,6 +53,8 @@ class Expected(NamedTuple):
     alone."""
     arrived: bool = False
     """Whether it is where the inverse puts it: it was undone already."""
+    says: str = ""
+    """What it puts back, for the plan, where that says more than `Inverse.done`."""
 
 
 class Inverse(Protocol):

@@ -11,7 +11,13 @@ from qtui.bullmq.writers.queues import LimitsWriter
 from qtui.operations.journal.facts import Header, Snapshot
 from qtui.operations.journal.lines import snapshot_lines
 from qtui.operations.journal.texts import Texts
-from qtui.operations.queues.limits import LimitsChange, former_limits, limits_now, settings_back
+from qtui.operations.queues.limits import (
+    LimitsChange,
+    changes_of,
+    former_limits,
+    limits_now,
+    settings_back,
+)
 from qtui.operations.queues.queue_action import finished, queue_of
 from qtui.operations.undo.inverse import Deed, Expected, sender
 from qtui.verbs import Verb
@@ -42,7 +48,8 @@ class Unlimit:
             other = next((one.name for one in settings if now[one.name] != one.before), "")
             arrived = all(now[one.name] == one.after for one in settings)
             code = Code.NOT_IN_STATE if other or not settings else Code.DONE
-            found.append(Expected(Result(deed.id, code, error=other), arrived=arrived))
+            result = Result(deed.id, code, error=other)
+            found.append(Expected(result, arrived=arrived, says=changes_of(settings)))
         return found
 
     async def snapshot(self, deeds: Sequence[Deed], texts: Texts | None) -> bytes:

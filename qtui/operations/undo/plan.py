@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +36,9 @@ from qtui.verbs import NOUNS, Verb
 AT_ONCE: Final = 250
 """Jobs whose places are read in one round trip."""
 
+NAMED: Final = 5
+"""Things of a group that are named."""
+
 KEPT: Final = 1000
 """Jobs whose forecast is kept one by one."""
 
@@ -49,6 +52,8 @@ class UndoPlan:
     """Jobs by code and, where they are left alone, why in words."""
     done: str
     """What becomes of those that are undone: ``back to failed``."""
+    named: Mapping[tuple[Code, str], Sequence[str]] = field(default_factory=dict)
+    """By what the tally counts, the ids of the first of them: at most `NAMED`."""
     missing: tuple[str, ...] = ()
     """Ids that were asked for, and that the operation did not change."""
     forecasts: tuple[Result, ...] = ()
@@ -84,15 +89,32 @@ class UndoPlan:
         jobs = plural(self.jobs, self.noun)
         if self.noun == "queue":
             return f"Undo {what} of {plain(header.queue) if self.jobs == 1 else jobs}"
+        names = [one for some in self.named.values() for one in some]
+        if self.jobs == 1 and names:
+            jobs = f"{self.noun} {plain(names[0])}"
         return f"Undo {what} of {jobs} in {plain(header.queue)}"
 
     def groups(self) -> list[tuple[int, Code, str]]:
         """The jobs by what becomes of them, in words: those that are undone first; plain."""
+        return [(number, code, words) for number, code, words, _ in self._groups()]
+
+    def _groups(self) -> list[tuple[int, Code, str, str]]:
+        """The same, with the names of the first ones."""
         rows = [
-            (number, code, plain(why) or meaning(code, "place", "undone"))
+            (
+                number,
+                code,
+                plain(why) or meaning(code, "place", "undone"),
+                self._names(number, self.named.get((code, why), ())),
+            )
             for (code, why), number in self.tally.items()
         ]
         return sorted(rows, key=lambda row: (row[1] is not Code.DONE, -row[0], row[2]))
+
+    def _names(self, number: int, ids: Sequence[str]) -> str:
+        if self.noun == "queue":
+            ids = [one.removeprefix("bull:") for one in ids]
+        return ", ".join(ids) + (" …" if number > len(ids) > 0 else "")
 
     @property
     def verb(self) -> Verb:
@@ -123,10 +145,11 @@ class UndoPlan:
             PlanLine(
                 number=jobs,
                 name=f"{self.noun}s" if jobs != 1 else self.noun,
+                note=names,
                 place=words if code is Code.DONE else "",
                 refusal="" if code is Code.DONE else f"{int(code)} {words}",
             )
-            for jobs, code, words in self.groups()
+            for jobs, code, words, names in self._groups()
         ]
 
     def action(self, client: Client, options: PlanOptions | None = None) -> Undo:
@@ -254,6 +277,7 @@ async def make_undo_plan(
         await asyncio.to_thread(check_server, folder, header, where, origin)
     inverse = make_inverse(client, header, False)
     tally: Counter[tuple[Code, str]] = Counter()
+    named: dict[tuple[Code, str], list[str]] = {}
     forecasts: list[Result] = []
     seen_ids: set[str] = set()
     total = len(deeds)
@@ -261,17 +285,27 @@ async def make_undo_plan(
         progress(start, total)
         places = range(start, min(start + AT_ONCE, total))
         some = await asyncio.to_thread(deeds.read, places)
-        results = [_worded(inverse, one.result) for one in await inverse.look(some)]
+        expected = await inverse.look(some)
+        results = [_worded(inverse, one.result) for one in expected]
         report(results)
         if total <= KEPT:
             forecasts += results
         if only:
             seen_ids.update(one.job_id for one in results)
-        tally.update((one.code, inverse.done if one.done else one.error) for one in results)
+        for one, said in zip(results, expected, strict=True):
+            kind = one.code, (said.says or inverse.done) if one.done else one.error
+            tally[kind] += 1
+            if len(names := named.setdefault(kind, [])) < NAMED:
+                names.append(one.job_id)
     progress(total, total)
     missing = tuple(one for one in dict.fromkeys(only) if one not in seen_ids)
     return UndoPlan(
-        deeds=deeds, tally=tally, done=inverse.done, missing=missing, forecasts=tuple(forecasts)
+        deeds=deeds,
+        tally=tally,
+        done=inverse.done,
+        named=named,
+        missing=missing,
+        forecasts=tuple(forecasts),
     )
 
 

@@ -28,7 +28,7 @@ from qtui.text import count, plain
 from qtui.ui.actions import Situation
 from qtui.ui.dialogs.base import GAP, Dialog, key_hint
 from qtui.ui.widgets.cursor_list import GAP as GAP_OF_LIST
-from qtui.ui.widgets.cursor_list import fit
+from qtui.ui.widgets.cursor_list import fit, fit_ends
 from qtui.ui.widgets.typed_line import TypedLine
 
 P = TypeVar("P")
@@ -245,9 +245,12 @@ class PlanDialog(Dialog["Confirmed[P]"], Generic[P]):
         """Lines of groups in columns: how many, name, note, and what becomes of them."""
         shown = lines[:_MOST_LINES]
         numbers = max((len(f"{one.number:,}") for one in lines), default=1)
-        names = min(_NAMES, max((cell_len(plain(one.name)) for one in shown), default=1))
         fates = [_fate(one) for one in shown]
         widest = max((fate.cell_length for fate in fates), default=0)
+        notes = max((cell_len(plain(one.note)) for one in shown), default=0)
+        # Names have more room where no note needs it.
+        left = self.room - numbers - widest - 3 * GAP_OF_LIST - notes
+        names = min(max(_NAMES, left), max((cell_len(plain(one.name)) for one in shown), default=1))
         rows = [
             self._row(one, fate.pad_right(widest - fate.cell_length), numbers, names)
             for one, fate in zip(shown, fates, strict=True)
@@ -260,7 +263,9 @@ class PlanDialog(Dialog["Confirmed[P]"], Generic[P]):
     def _row(self, one: PlanLine, fate: Content, numbers: int, names: int) -> Content:
         gap, number = Content(" " * GAP_OF_LIST), Content(f"{one.number:,}".rjust(numbers))
         left = self.room - numbers - fate.cell_length - 2 * GAP_OF_LIST
-        beside = left - names - GAP_OF_LIST >= _NOTES
+        beside = left - names - GAP_OF_LIST >= (
+            cell_len(plain(one.note)) if one.whole else min(_NOTES, cell_len(plain(one.note)))
+        )
         if not beside:  # then where they go is on a line below
             left = self.room - numbers - GAP_OF_LIST
         name, left = Content(fit(plain(one.name), names)), left - names - GAP_OF_LIST
@@ -287,7 +292,7 @@ class PlanDialog(Dialog["Confirmed[P]"], Generic[P]):
             return leave
         if why_not := self.cannot_go(self.situation()):
             return GAP.join([Content.styled(why_not, "bold $text-warning"), leave])
-        go = self.go_words(plan)
+        go = self._cut(self.go_words(plan), self.room - leave.cell_length - len(GAP) - 2)
         if self._line_for:
             name = plain(self.confirmation_of(plan))
             words = f"type {name} and press enter to {go}"
@@ -309,6 +314,10 @@ class PlanDialog(Dialog["Confirmed[P]"], Generic[P]):
             asks = GAP.join([self.hint(self.GO, f"{go} (asks for the {what})"), leave])
             return asks if asks.cell_length <= self.room else answer
         return answer
+
+    def _cut(self, words: str, room: int) -> str:
+        """Words of one line, without their middle where a long name would take several."""
+        return words if cell_len(words) <= room else fit_ends(words, max(1, room)).rstrip()
 
     def options_offered(self) -> frozenset[str]:
         """The ids of the actions of `Where.PLAN` that are options of this plan."""

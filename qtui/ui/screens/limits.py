@@ -100,8 +100,9 @@ class LimitsScreen(QtuiScreen[None]):
         self._line = self.query_one(TypedLine)
         self._line.close()
         self._list.focus()
-        name = plain(self._queue.name)
-        self.query_one("#title", Bar).say([(" Limits  ", "strong"), (name, "")])
+        name = self._queue.name if self._queue.prefix == "bull" else self._queue.base
+        mode = [(" READ-ONLY ", "badge")] if self.session.read_only else []
+        self.query_one("#title", Bar).say([(" Limits  ", "strong"), (plain(name), "")], mode)
         self.action_again()
         self.start(self._follow, "watch")
         self.draw_keys()
@@ -173,18 +174,19 @@ class LimitsScreen(QtuiScreen[None]):
     def action_concurrency(self) -> None:
         """Asks for a concurrency."""
         now = self._limits.raw.concurrency if self._limits is not None else None
-        self._ask("concurrency", now or "", f"jobs that may be active at once, or {NONE}")
+        self._ask("concurrency", now or "", f"most active jobs, or {NONE}")
 
     def action_rate(self) -> None:
         """Asks for a rate limit."""
         limits = self._limits
         known = limits is not None and limits.most is not None and limits.duration is not None
         now = f"{limits.most}/{limits.duration}ms" if limits is not None and known else ""
-        self._ask("rate", now, f"jobs that may start in a window, such as 100/10s, or {NONE}")
+        self._ask("rate", now, f"most starts, such as 100/10s, or {NONE}")
 
     def _ask(self, what: str, text: str, hint: str) -> None:
         self._asked = what
         self._line.open(text, hint)
+        self.say(f"{what.capitalize()}: {hint} · enter plans it · esc leaves")
 
     @on(TypedLine.Entered)
     def _entered(self, message: TypedLine.Entered) -> None:

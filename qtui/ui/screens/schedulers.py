@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from typing_extensions import override
 
-from qtui.bullmq.codes import Code, Result
+from qtui.bullmq.codes import Code, Result, meaning
 from qtui.bullmq.connection.trouble import TROUBLE
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.schedulers.read import read_scheduler, read_schedulers
@@ -89,6 +89,8 @@ class SchedulersScreen(QtuiScreen[None]):
         self._removed: dict[str, Scheduler] = {}
         """Those that are gone, with their result, until the list is refreshed."""
         self._results: dict[str, Verdict] = {}
+        self._not_undone: dict[str, Verdict] = {}
+        """What an undo that is under way has left alone."""
         self._lost = False
         self._again_at = 0.0
 
@@ -153,7 +155,7 @@ class SchedulersScreen(QtuiScreen[None]):
                 parts.append((f"  {count(number)} {condition}", "bad"))
         if any(one.paused for one in self._found):
             parts.append(("  the queue is paused", "warn"))
-        mode = [(" READ-ONLY ", "bad")] if self.session.read_only else []
+        mode = [(" READ-ONLY ", "badge")] if self.session.read_only else []
         self.query_one("#title", Bar).say(parts, mode)
 
     @on(SchedulerList.Selected)
@@ -178,13 +180,15 @@ class SchedulersScreen(QtuiScreen[None]):
     @override
     def situation(self) -> Situation:
         """The scheduler under the cursor."""
-        in_list = self.focused is self._list
+        in_list, one = self.focused is self._list, self._list.scheduler
+        there = {found.id for found in self._found}
         return Situation(
-            enter="fold" if not in_list else "details" if self._list.scheduler else "",
+            enter="fold" if not in_list else "details" if one else "",
             read_only=self.session.read_only,
             running=self._is_busy_on(),
             keeps_journal=self.session.journal is not None,
-            scheduler=self._list.scheduler,
+            scheduler=one,
+            is_gone=one is not None and one.id not in there,
             dead=sum(one.condition is Condition.DEAD for one in self._found),
         )
 
@@ -246,10 +250,26 @@ class SchedulersScreen(QtuiScreen[None]):
         self._undo(self)
 
     def undone(self, run: Run, results: Sequence[Result]) -> None:
-        """Says how an undo ended, and reads the schedulers as they are now."""
-        if self.is_attached and not results:
-            self.action_refresh_now()
-            self.say(*run.status())
+        """Reads the schedulers as they are after an undo, and says how it ended.
+
+        A row says its state then, or why it was left alone.
+        """
+        if not self.is_attached:
+            return
+        left = [one for one in results if not one.done]
+        self._not_undone |= {one.job_id: _verdict_of_undo(one) for one in left}
+        if results:
+            return
+        self._results, self._not_undone = self._not_undone, {}
+        self._again_at = 0.0
+        self.in_background(self._read_undone, "schedulers")
+        self.say(*run.status())
+
+    async def _read_undone(self) -> None:
+        """Reads them; a row that was removed leaves no sooner, so that the cursor stays on it."""
+        await self._read()
+        self._removed = {id: one for id, one in self._removed.items() if id in self._results}
+        self._draw()
 
     def action_refresh_now(self) -> None:
         """Reads them again, without the results."""
@@ -278,6 +298,13 @@ class SchedulersScreen(QtuiScreen[None]):
     def action_back_or_quit(self) -> None:
         """Leaves the schedulers."""
         self.dismiss(None)
+
+
+def _verdict_of_undo(result: Result) -> Verdict:
+    """Why a scheduler was left alone by an undo, for its row."""
+    why = first_line(result.error) or meaning(result.code, "its place", "undone")
+    sign = "?" if result.code is Code.UNKNOWN else f"✗ {int(result.code)}"
+    return Verdict(f"{sign} {why}", Tone.BAD)
 
 
 def _verdict(do: Do, result: Result) -> Verdict:

@@ -13,13 +13,15 @@ from qtui.verbs import Verb
 
 def no_scheduler(situation: Situation) -> str:
     """A scheduler under the cursor is needed."""
+    if situation.is_gone:
+        return "This scheduler is gone: {schedulers.refresh} closes the results."
     return is_busy(situation) or ("" if situation.scheduler else "There is no scheduler here.")
 
 
 def cannot_revive(situation: Situation) -> str:
     """Only a dead one gets another iteration."""
     one = situation.scheduler
-    if one is None or situation.running:
+    if one is None or situation.running or situation.is_gone:
         return no_scheduler(situation)
     found = one.condition
     return "" if found.is_dead else f"It is {found}, not dead."

@@ -135,7 +135,8 @@ class Changing:
         async def read(options: PlanOptions, progress: Progress) -> LimitsPlan:
             return await plan_limits(client, queue, wanted)
 
-        request = Request(title=f"Change the limits of {plain(queue.name)}", read=read)
+        title = f"Change the limits of {plain(queue.name)}"
+        request = Request(title=title, read=read, dangerous=bool(wanted.keys))
         self.open(Verb.LIMITS, request, reason=reason)
 
     def schedulers(self, queue: QueueKey, do: Do, ids: Sequence[str], listener: Listener) -> None:

@@ -104,5 +104,6 @@ class Undoing:
             what = queue_name(header)
         title = plain(f"Undo the {header.noun} of {what}, {ago} ago")
         keys = f"{self._screen.key('inspector.journal')}, then {self._screen.key('journal.undo')}"
-        request = Request(title=title, read=read, otherwise=f"An earlier operation: {keys}.")
+        otherwise = " ".join([*passed_over, f"An earlier operation: {keys}."])
+        request = Request(title=title, read=read, otherwise=otherwise)
         self._changing.open(Verb.UNDO, request, listener=listens)
