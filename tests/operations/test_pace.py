@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.dialect import ONE_RESUME
+from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.campaign import Campaign, Phase
@@ -305,3 +306,21 @@ async def test_max_waiting_counts_what_waits_in_a_paused_queue(client: Redis) ->
     campaign.stop()
     await running
     assert (campaign.done, await client.zcard(QUEUE.key("prioritized"))) == (20, 20)
+
+
+async def test_room_is_found_behind_a_hundred_full_queues(client: Redis) -> None:
+    queues = [QueueKey.of("bull", f"q{at}") for at in range(230)]
+    full, free = queues[:-5], queues[-5:]
+    pipe = client.pipeline(transaction=False)
+    for one in full:
+        pipe.rpush(one.key("wait"), "a", "b")
+    await pipe.execute()
+    throttle = Throttle(client, QUEUE, Pace(max_waiting=2), asyncio.Event())
+    found = [await throttle.with_room(queues) for _ in range(4)]
+    assert found == [None, None, free[0], free[0]]
+    # It goes round: those at the beginning have room again.
+    await client.delete(full[1].key("wait"))
+    for one in free:
+        await client.rpush(one.key("wait"), "a", "b")
+    found = [await throttle.with_room(queues) for _ in range(2)]
+    assert full[1] in found

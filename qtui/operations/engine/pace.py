@@ -134,6 +134,8 @@ class Throttle:
         self._due = 0.0
         self._looked = 0.0
         self._slow = 0
+        self._first = 0
+        """The place of the queue at which `with_room` looks first."""
 
     async def admit(self, wanted: int) -> int:
         """Waits for the rate, and returns how many of ``wanted`` jobs may be sent now.
@@ -187,15 +189,23 @@ class Throttle:
         return min(wanted, max(0, most - status.waiting)), why
 
     async def with_room(self, queues: Sequence[QueueKey]) -> QueueKey | None:
-        """Returns the first of these queues in which more jobs may wait; None if there is none.
+        """Returns one of these queues in which more jobs may wait; None if there is none.
 
-        Costs a `read_status` of the first `_LOOKED_AT`, if ``max_waiting`` is set.
+        Of more than `_LOOKED_AT` it looks at so many a call, in turns: where none of these has
+        room, the next call goes on with those after them.
+
+        Costs a `read_status` of `_LOOKED_AT`, if ``max_waiting`` is set.
         """
         most = self._pace.max_waiting
         if most is None or not queues:
             return None
-        found = await read_status(self._client, queues[:_LOOKED_AT])
-        return next((one.queue for one in found if one.waiting < most), None)
+        self._first = self._first % len(queues) if len(queues) > _LOOKED_AT else 0
+        some = [*queues[self._first :], *queues[: self._first]][:_LOOKED_AT]
+        found = await read_status(self._client, some)
+        room = next((one.queue for one in found if one.waiting < most), None)
+        if room is None:
+            self._first += _LOOKED_AT
+        return room
 
     def _hold(self, why: str) -> None:
         if why != self.held:
