@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from inspect import getsource
 from pathlib import Path
 
@@ -86,6 +87,23 @@ def test_its_options_are_those_before_a_command() -> None:
     named = {one.split()[0] for cells in tables for one in quoted(cells[0])}
     options = {one.opts[0] for one in main.params if isinstance(one, click.Option)}
     assert named - {"--tls-…"} == options - {"--version"}
+
+
+def command_lines() -> list[list[str]]:
+    """The words of each call of qtui in the examples."""
+    text = README.read_text("utf-8").partition("## Use it")[2]
+    lines = text.partition("```sh\n")[2].partition("```")[0].splitlines()
+    calls = (part for line in lines for part in re.split(r"\s(?:\||&&|>)\s", line.split("  # ")[0]))
+    return [words[1:] for call in calls if (words := shlex.split(call))[0] == "qtui"]
+
+
+@pytest.mark.parametrize("words", command_lines(), ids=" ".join)
+def test_its_examples_are_understood(words: list[str]) -> None:
+    at = next((place for place, word in enumerate(words) if word in main.commands), len(words))
+    assert at < len(words) or words[0].startswith("--")
+    whole = main.make_context("qtui", words[:at])
+    for name in words[at : at + 1]:
+        main.commands[name].make_context(name, words[at + 1 :], parent=whole)
 
 
 def test_the_commands_without_json_are_those_it_names() -> None:

@@ -110,6 +110,18 @@ def test_it_holds_while_enough_jobs_wait(redis_url: str) -> None:
     assert done.summary["retried"] == 50
 
 
+def test_it_stops_where_redis_answers_too_slowly(redis_url: str) -> None:
+    many_failed(redis_url, MANY[:100])
+    how = ("--all", "--yes", "--json", "--rate", "50", "--max-latency", "0.001")
+    done = invoke("--redis", redis_url, "retry", "payments", *how)
+    assert done.code == 1
+    assert "stopped: Redis latency" in done.err
+    # One slow answer, or two, may have any cause.
+    assert done.summary["retried"] == 20
+    with connect(redis_url) as client:
+        assert client.zrange("bull:payments:failed", 0, -1) == MANY[20:100]
+
+
 # Canary
 
 
