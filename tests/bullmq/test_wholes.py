@@ -164,3 +164,22 @@ async def test_jobs_of_a_list_go_although_others_have_left_or_come_since_their_p
     ]
     assert left[0] == "next"
     assert left.count("new") == 1
+
+
+async def test_the_time_of_a_call_is_that_of_its_jobs_not_of_the_pass_through_the_list(
+    client: redis.asyncio.Redis, plain: redis.Redis
+) -> None:
+    """So that a campaign does not send fewer and fewer jobs, and passes the list for each."""
+    plain.hset(QUEUE.key("meta"), "version", "bullmq:5.81.5")
+    names = [f"job-{number}" for number in range(400_000)]
+    for first in range(0, len(names), 50_000):
+        plain.lpush(LIST, *names[first : first + 50_000])
+    writer, jobs, passes = RemoveWriter(client), [], []
+    for place in (200_000, 199_000, 198_000):
+        plain.config_resetstat()
+        picked = [Picked(names[place]), Picked(names[place + 2])]
+        batch = await writer.remove(QUEUE, JobState.WAITING, picked, places=[place, place + 2])
+        assert all(one.done for one in batch.results)
+        jobs.append(batch.seconds)
+        passes.append(plain.info("commandstats")["cmdstat_lrem"]["usec"] / 1e6)
+    assert min(jobs) < min(passes)

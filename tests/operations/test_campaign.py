@@ -11,8 +11,8 @@ from redis.exceptions import ResponseError
 
 from qtui.bullmq.codes import Code, ForeignQueue, Result
 from qtui.demo.server import EmbeddedServer
+from qtui.operations.engine.call_size import LARGEST_CALL, SMALLEST_CALL
 from qtui.operations.engine.campaign import Phase
-from qtui.operations.engine.sending import LARGEST_CALL, SMALLEST_CALL
 from qtui.operations.planning.plan import Resets
 from tests.operations.campaigns import campaign_of, codes, ours_to, plan_of, run
 from tests.seeds import QUEUE, census, failed_jobs, raw_failed, real_queue

@@ -16,9 +16,9 @@ from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
+from qtui.operations.engine.call_size import LARGEST_CALL
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.engine.pace import Pace
-from qtui.operations.engine.sending import LARGEST_CALL
 from qtui.operations.journal.reading import JournalError, ids, path_of, read_lines, rebuilt, summary
 from qtui.operations.planning.plan import Plan, Resets, make_plan
 from qtui.operations.resuming.recorder import Recorder

@@ -43,7 +43,8 @@ class Batch:
     note: str = ""
     """Redis's error if an event, a marker or a cleared field was refused after the jobs moved."""
     seconds: float = 0.0
-    """How long the call kept Redis busy, 0 if the server can't measure it."""
+    """How long its jobs kept Redis busy, 0 if the server can't measure it: without a pass through a
+    long list, which fewer jobs would not shorten."""
 
 
 def check_size(jobs: Sequence[Picked]) -> None:

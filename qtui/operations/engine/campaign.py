@@ -445,7 +445,7 @@ class Campaign(Generic[A_co]):
         """
         if self._throttle is None:
             return len(jobs)
-        wanted = min(BATCHES * self._delivery.size, len(jobs))
+        wanted = min(BATCHES * self._delivery.size.jobs, len(jobs))
         if self._canary.is_open and not self._canary.room:
             await self._judge_canary()
             if self.why:
@@ -474,7 +474,7 @@ class Campaign(Generic[A_co]):
         """Sends call after call, and queues the results of each, also of one that met trouble."""
         rest: Load | None = group
         while rest is not None and self._end is None:
-            call, rest = rest.cut(self._delivery.size)
+            call, rest = rest.cut(self._delivery.size.share(len(rest)))
             left: Load | None = call
             while left is not None and self._end is None:
                 try:

@@ -15,31 +15,19 @@ refusal too, but does not go away by itself: it ends the sending at once.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
 from qtui.bullmq.connection.trouble import LOST, Unable, denial_of, general_refusal
 from qtui.bullmq.reads.ping import ping
 from qtui.operations.engine.action import Load, Seen
+from qtui.operations.engine.call_size import CallSize
 from qtui.operations.engine.patience import LAST_CALL, LAST_LOOK, Patience, Stop
 
 T = TypeVar("T")
-
-LARGEST_CALL: Final = 200
-FIRST_CALL: Final = 20
-"""Few, since nothing is known yet, and Redis also compiles the script: 1 ms. A usual canary."""
-
-SMALLEST_CALL: Final = 10
-AIM: Final = 0.0015
-"""Seconds that one call should keep Redis busy: as long as a step of a search. With two thirds of
-it a campaign takes a tenth more CPU a job, here and in Redis, as each call costs some by itself."""
-
-CALLS: Final = 5
-"""Slow calls in a row before the next ones are made smaller."""
 
 
 class OutOfReach(Exception):
@@ -76,8 +64,7 @@ class Delivery:
     def __init__(
         self, client: Client, *, patience: float, stop: Stop, news: Callable[[], None]
     ) -> None:
-        self.size = FIRST_CALL
-        """Jobs that the next call should have."""
+        self.size = CallSize()
         self.notes: list[str] = []
         """Redis's errors about refused side effects (event, marker), each once."""
         self.reading = False
@@ -89,8 +76,6 @@ class Delivery:
         self._calls = _Trouble(patience, stop, news)
         self._reads = _Trouble(patience, stop, news)
         self._round_trip = 0.0
-        self._each: deque[float] = deque(maxlen=CALLS)
-        """Seconds per job in the last calls."""
 
     @property
     def trouble(self) -> str:
@@ -202,7 +187,7 @@ class Delivery:
         return Sent(decided, kept, load.only([not one for one in done]))
 
     def _adapt(self, seconds: float, elapsed: float, jobs: int) -> None:
-        """Sizes the next call for `AIM`, by the time that Redis took for this one.
+        """Sizes the next call by the time that Redis took for this one.
 
         Args:
             seconds: Redis's time as the server measured it, 0 if it can't.
@@ -210,9 +195,7 @@ class Delivery:
             jobs: jobs in the call.
         """
         self._round_trip = min(self._round_trip, elapsed)
-        self._each.append(max(1e-7, (seconds or elapsed - self._round_trip) / jobs))
-        # A single slow call may only have waited for others; if all were slow, Redis is.
-        self.size = max(SMALLEST_CALL, min(LARGEST_CALL, int(AIM / min(self._each)), self.size * 2))
+        self.size.took(jobs, seconds or elapsed - self._round_trip)
 
 
 def _given_up(seen: Seen) -> list[Result]:
