@@ -156,3 +156,29 @@ def test_a_pause_of_all_that_is_killed_is_done_by_the_next_and_once_a_queue(
             assert client.lrange(f"{base}:paused", 0, -1) == ["1"]
             events = [fields["event"] for _, fields in client.xrange(f"{base}:events")]
             assert events == ["paused"]
+
+
+def test_the_undo_of_a_resume_pauses_no_queue_that_was_not_paused(redis_url: str) -> None:
+    """A resume brings back what another release stranded in ``paused`` while the queue runs."""
+    play(redis_url, _work)
+    failed(redis_url, 1, name="emails")
+    with connect(redis_url) as client:
+        client.rpush("bull:payments:paused", "91", "92")
+    assert invoke("--redis", redis_url, "pause", "emails", "--yes").code == 0
+    both = invoke("--redis", redis_url, "resume", "--all", "--yes", "--json")
+    assert both.summary["codes"] == {"1": 2}
+    before = digest(redis_url)
+    why = "it was not paused before: only its stranded jobs were brought back"
+    planned = invoke("--redis", redis_url, "undo", "--dry-run")
+    assert f"✗ -3 {why}" in planned.err
+    assert digest(redis_url) == before
+    done = invoke("--redis", redis_url, "undo", "--yes", "--json")
+    assert done.code == 1, "one queue was left alone"
+    assert {one["id"]: one["code"] for one in done.objects[:-1]} == {
+        "bull:emails": 1,
+        "bull:payments": -3,
+    }
+    with connect(redis_url) as client:
+        assert not client.hexists("bull:payments:meta", "paused")
+        assert client.hexists("bull:emails:meta", "paused")
+        assert client.llen("bull:payments:wait") == 3

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
+
+from typing_extensions import override
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
@@ -15,6 +17,8 @@ from qtui.operations.queues.pausing import PausingPlan, change_of, plan_pausing,
 from qtui.operations.queues.queue_action import finished, queue_of
 from qtui.operations.undo.inverse import Deed, Expected
 from qtui.verbs import Verb
+
+_WAS_NOT_PAUSED: Final = "it was not paused before: only its stranded jobs were brought back"
 
 
 class _Inverse:
@@ -49,14 +53,13 @@ class _Inverse:
 
     async def look(self, deeds: Sequence[Deed]) -> Sequence[Expected]:
         """Returns what a pause or a resume would do now; costs what `plan_pausing` costs."""
-        plan = await self._plan(deeds)
-        return [
-            Expected(
-                Result(one.queue.base, one.code, one.target, one.why),
-                arrived=one.code is Code.NOT_IN_STATE,
-            )
-            for one in plan.queues
-        ]
+        found = []
+        for deed, one in zip(deeds, (await self._plan(deeds)).queues, strict=True):
+            result = Result(one.queue.base, one.code, one.target, one.why)
+            if one.code is Code.DONE and self.stays(deed):
+                result = self._left(deed)
+            found.append(Expected(result, arrived=one.code is Code.NOT_IN_STATE))
+        return found
 
     async def snapshot(self, deeds: Sequence[Deed], texts: Texts | None) -> bytes:
         """Returns the queues as they are, as for any pause or resume."""
@@ -70,11 +73,21 @@ class _Inverse:
             raise RuntimeError("an undo that was only planned sends nothing")
         results, note = [], ""
         for deed in deeds:
+            if self.stays(deed):
+                results.append(self._left(deed))
+                continue
             change = change_of(self.verb, self._client, queue_of(deed.snapshot))
             step = await finished(change)
             results.append(step.result)
             note = note or step.note
         return Batch(results, note)
+
+    def stays(self, deed: Deed) -> bool:
+        """Whether the queue is as it was already."""
+        return False
+
+    def _left(self, deed: Deed) -> Result:
+        return Result(queue_of(deed.snapshot).base, Code.NOT_IN_STATE, error=_WAS_NOT_PAUSED)
 
     def why(self, result: Result) -> str:
         """Returns in words why a queue was left alone."""
@@ -88,6 +101,14 @@ class Unpause(_Inverse):
 
 
 class Unresume(_Inverse):
-    """Takes a resume back: pauses the queues."""
+    """Takes a resume back: pauses the queues that were paused.
+
+    One that was not had jobs stranded in ``paused``, which came back. They stay, and it runs on.
+    """
 
     verb = Verb.PAUSE
+
+    @override
+    def stays(self, deed: Deed) -> bool:
+        """Whether it was not paused before."""
+        return "meta.paused" not in deed.snapshot.fields
