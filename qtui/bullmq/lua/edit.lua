@@ -226,7 +226,9 @@ end
 -- The sorted set of 1.x to 3.x that orders `wait`.
 local function restoreTurn()
   if turn and tonumber(turn) then return refusal("ZADD", key.priority, turn, id) end
-  if turn then return typeOf(key.priority) == "zset" and refusal("ZREM", key.priority, id) or nil end
+  if turn then
+    return typeOf(key.priority) == "zset" and refusal("ZREM", key.priority, id) or nil
+  end
   if not ordersWait(key, queue, modern) or not priority then return nil end
   if priority > 0 then return refusal("ZADD", key.priority, priority, id) end
   return refusal("ZREM", key.priority, id)

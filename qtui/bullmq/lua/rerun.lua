@@ -198,7 +198,8 @@ local function giveBackChildren(parent)
   return nil
 end
 
-local cleared = fieldsToClear({ "failedReason", "returnvalue" }, RESET_MADE == "1", RESET_STARTED == "1")
+local cleared =
+  fieldsToClear({ "failedReason", "returnvalue" }, RESET_MADE == "1", RESET_STARTED == "1")
 
 local function announceParked(job, previous)
   local kept = eventsKept(redis.pcall("HGET", job.base .. "meta", "opts.maxLenEvents"))
@@ -250,7 +251,8 @@ local function release(parent)
     if refused then return 0, refused end
     state, score = "failed", redis.call("ZSCORE", parent.base .. "failed", parent.id)
   end
-  return "release", { base = parent.base, state = state, jobs = { { id = parent.id, score = score } } }
+  local jobs = { { id = parent.id, score = score } }
+  return "release", { base = parent.base, state = state, jobs = jobs }
 end
 
 local function park(parent)

@@ -144,7 +144,9 @@ local function insertNearTail(list, job)
     if members[place] == job.ahead then first = place end
     if first then break end
   end
-  if not first or refusal("LTRIM", list, 0, -1) or refusal("RPUSH", list, job.id) then return false end
+  if not first or refusal("LTRIM", list, 0, -1) or refusal("RPUSH", list, job.id) then
+    return false
+  end
   -- Nothing is refused any more: it follows a write of this script, or was tried.
   if first <= #members then
     redis.call("LTRIM", list, 0, first - #members - 3)

@@ -34,7 +34,9 @@ local base, most = ARGV[1], tonumber(ARGV[2])
 local key = bySuffix(KEYS)
 local began = clock()
 
-local function answer(code, detail, left) return { note, code, detail, left or 0, clock() - began } end
+local function answer(code, detail, left)
+  return { note, code, detail, left or 0, clock() - began }
+end
 
 local queue = readQueue(key, base)
 local foreign = refuseForeign(key, base, queue)

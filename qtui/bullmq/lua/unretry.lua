@@ -140,7 +140,8 @@ local function changed(job)
   if not any and redis.call("EXISTS", job.name) == 0 then return -1, "" end
   for _, place in ipairs(lengths) do
     local length = redis.call("HSTRLEN", job.name, string.sub(kept[place], 2))
-    if length ~= tonumber(valueOf(job.kept[place]) or 0) then different = different or kept[place] end
+    local before = tonumber(valueOf(job.kept[place]) or 0)
+    if length ~= before then different = different or kept[place] end
   end
   if not different then return nil end
   return -3, COUNTERS[different] and "started" or "changed"
@@ -186,7 +187,8 @@ local function putChildBack(parent, child)
   local dependencies = parent .. ":dependencies"
   if child.runs and attempt("SISMEMBER", dependencies, child.name) ~= 1 then return end
   attempt(child.pending and "SADD" or "SREM", dependencies, child.name)
-  for key, value in pairs({ processed = child.processed or false, failed = child.ignored or false }) do
+  local held = { processed = child.processed or false, failed = child.ignored or false }
+  for key, value in pairs(held) do
     if value then
       attempt("HSET", parent .. ":" .. key, child.name, value)
     else
@@ -237,7 +239,8 @@ end
 local function leave(job)
   for _, place in ipairs(PLACES[job.place]) do
     local kind, refused, removed = typeOf(key[place]), nil, 0
-    if place == state or (LISTS[place] and LISTS[state]) then kind = "none" end -- it has just entered
+    local entered = place == state or (LISTS[place] and LISTS[state]) -- just now
+    if entered then kind = "none" end
     if kind == "list" then
       refused, removed = refusal("LREM", key[place], job.lifo and -1 or 1, job.id)
     elseif kind == "zset" then

@@ -35,7 +35,7 @@ end
 
 local AT_ONCE = 20 -- jobs whose keys are looked for in one call
 
--- Those of the jobs that certainly have nothing beside their hashes, and no lock: mostly all of them.
+-- Those of the jobs that certainly have nothing beside their hashes, and no lock: mostly all.
 local function withoutKeysBeside(names)
   local found = {}
   for first = 1, #names, AT_ONCE do
