@@ -162,6 +162,7 @@ async def test_the_line_says_what_is_typed_and_the_undo_what_it_puts_back(
         await driver.sees(
             "Rate: most starts, such as 100/10s, or none · enter plans it · esc leaves"
         )
+        assert driver.text().count("most starts") == 1, "said once"
         await driver.press("escape")
         await driver.until(lambda: "Rate: " not in driver.text(), "the line to close")
         await driver.press("c")

@@ -5,6 +5,7 @@ The plan here is made by hand: the dialog knows no action, and writes nothing.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,8 +67,15 @@ class Desk:
     answers: list[Confirmed[Removal] | None] = field(default_factory=list)
     read: list[PlanOptions] = field(default_factory=list)
 
+    allowed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set: the plan is read."""
+
+    def __post_init__(self) -> None:
+        self.allowed.set()
+
     async def make(self, options: PlanOptions, progress: Progress) -> Removal:
         self.read.append(options)
+        await self.allowed.wait()
         return self.plan
 
     async def open(self, driver: Driver, *, dry: str = "") -> None:
@@ -86,7 +94,8 @@ class Desk:
             explain=str,
         )
         driver.app.push_screen(dialog, self.answers.append)
-        await driver.settle()
+        if self.allowed.is_set():
+            await driver.settle()
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -104,6 +113,16 @@ async def test_a_dangerous_plan_is_red_and_says_what_becomes_of_whom(
             assert ink.r > max(ink.g, ink.b) + 40, f"{ink} is not red"
         await driver.press("y")
         assert [one and one.plan for one in desk.answers] == [desk.plan]
+
+
+async def test_a_plan_of_a_queue_speaks_of_no_jobs_while_it_is_read(redis_url: str) -> None:
+    desk = Desk(Removal(jobs=1))
+    desk.allowed.clear()
+    async with inspector(redis_url) as driver:
+        await desk.open(driver)
+        await driver.until(lambda: "reading the plan …" in driver.text(), "the dialog")
+        desk.allowed.set()
+        await driver.sees("y remove 1 jobs")
 
 
 async def test_a_toggle_reads_the_plan_anew_where_it_must(redis_url: str) -> None:

@@ -230,9 +230,9 @@ class PlanDialog(Dialog["Confirmed[P]"], Generic[P]):
         if self._error:
             return Content.styled(f"Cannot make the plan: {plain(self._error)}", "$text-error")
         if plan is None:
-            seen = f": {count(self._seen)}" if self._seen or self._of else ""
+            seen = f"the jobs: {count(self._seen)}" if self._seen or self._of else "the plan"
             seen = f"{seen} of {count(self._of)}" if self._of else seen
-            return Content.styled(f"reading the jobs{seen} …", "$text-muted")
+            return Content.styled(f"reading {seen} …", "$text-muted")
         if refusal := self.refusal_of(plan):
             return Content.styled(refusal, "bold $text-warning")
         found = self.lines_of(plan)

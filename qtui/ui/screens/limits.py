@@ -185,7 +185,7 @@ class LimitsScreen(QtuiScreen[None]):
 
     def _ask(self, what: str, text: str, hint: str) -> None:
         self._asked = what
-        self._line.open(text, hint)
+        self._line.open(text, "")
         self.say(f"{what.capitalize()}: {hint} · enter plans it · esc leaves")
 
     @on(TypedLine.Entered)
