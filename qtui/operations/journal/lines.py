@@ -271,8 +271,9 @@ def _few_lines(records: Sequence[JournalLine]) -> bytes:
     except TypeError:  # text that is not UTF-8
         text = b""
     if text and text.isascii() and b"\x7f" not in text:
+        text = text[1:-1]  # the array is let go: a job may have hundreds of MB
         # No text can contain this separator: quotation marks in it are escaped.
-        return text[1:-1].replace(b'},{"type":', b'}\n{"type":') + b"\n"
+        return text.replace(b'},{"type":', b'}\n{"type":') + b"\n"
     return "".join([_encode(one) + "\n" for one in records]).encode("ascii")
 
 
