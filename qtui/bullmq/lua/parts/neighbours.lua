@@ -15,21 +15,24 @@ local function placesOf(list, ids, hints)
   for _, id in ipairs(ids) do
     if not wanted[id] then wanted[id], left = true, left + 1 end
   end
-  local length, windows = redis.call("LLEN", list), WINDOWS
+  local length, windows, sawTail = redis.call("LLEN", list), WINDOWS, false
 
   local function note(id, place)
     wanted[id], left, found[id] = nil, left - 1, place
   end
 
-  local function look(first)
-    local members = redis.call("LRANGE", list, -first - WINDOW, -first - 1)
+  local function look(first, size)
+    local members = redis.call("LRANGE", list, -first - size, -first - 1)
     for at = #members, 1, -1 do
       if wanted[members[at]] then note(members[at], first + #members - at) end
     end
   end
 
-  -- Looks in windows, as long as there are any left: at the tail, then around a place.
+  -- Looks in windows, as long as there are any left: at the tail, where mostly all of them are, then
+  -- around a place.
   local function seek(id, place)
+    if not sawTail then look(0, math.min(WINDOW, 2 * left)) end
+    sawTail = true
     place = math.min(place, length - 1)
     local starts = { 0, place - WINDOW + 1, place + 1 }
     for back = 2, 4 do starts[#starts + 1] = place - back * WINDOW + 1 end
@@ -37,7 +40,7 @@ local function placesOf(list, ids, hints)
       if not wanted[id] or windows == 0 then return end
       if first > -WINDOW and first < length then
         windows = windows - 1
-        look(math.max(0, first))
+        look(math.max(0, first), WINDOW)
       end
     end
   end
@@ -68,7 +71,7 @@ local function placesOf(list, ids, hints)
   end
   for _, id in ipairs(sought) do
     if wanted[id] then -- read all of it once; Redis below 6.0.6 has no LPOS either
-      for first = 0, length - 1, WINDOW do look(first) end
+      for first = 0, length - 1, WINDOW do look(first, WINDOW) end
       break
     end
   end
