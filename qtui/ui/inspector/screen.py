@@ -292,10 +292,12 @@ class Inspector(LateScreen[None], LiveScreen):
         self._pin()
         if self._saying.is_old and not self.lost and not self.finder.is_open:
             self.say("")
+        self._saying.user_acts()
 
     def on_click(self) -> None:
         """A click is about the job that is seen."""
         self._pin()
+        self._saying.user_acts()
 
     def _pin(self) -> None:
         """Keeps the cursor on its job while one works on it; moving lets it follow again."""

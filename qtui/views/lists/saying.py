@@ -20,10 +20,16 @@ class Saying:
         self.words = ""
         self._at = 0.0
         self._about: Listing | None = None
+        self._acted = False
 
     def say(self, words: str, about: Listing | None) -> None:
         """Remembers words; ``about`` is the list that they are true of, None for any."""
         self.words, self._about, self._at = words, about, time.monotonic()
+        self._acted = False
+
+    def user_acts(self) -> None:
+        """Takes note of a key or a click: who acts may turn to another list."""
+        self._acted = True
 
     @property
     def is_old(self) -> bool:
@@ -33,10 +39,14 @@ class Saying:
     def is_true_of(self, shown: Listing | None, queues: Collection[QueueKey]) -> bool:
         """Whether they may stay beside the list that is shown now.
 
+        Whoever did nothing since, or whose queue is gone, did not turn to another list, and may
+        still be reading.
+
         Args:
             shown: that list.
-            queues: those that there are. If theirs is gone, the user did not turn to another one,
-                and may still be reading.
+            queues: those that there are.
         """
         about = self._about
-        return about is None or about is shown or about.queue not in queues
+        if about is None or about is shown or not self._acted:
+            return True
+        return about.queue not in queues
