@@ -24,14 +24,30 @@ local function listToReturnTo(key, queue, list, before, modern, wasPaused)
   return destination(queue, { id = "", priority = 0, modern = modern })
 end
 
+-- Whether a job was added after the one that is the next to run in a list.
+local function isYoungerThanTail(key, list, id)
+  local base = string.sub(key.wait, 1, -#"wait" - 1)
+  local next = redis.pcall("HGET", base .. redis.call("LINDEX", key[list], -1), "timestamp")
+  local added = redis.pcall("HGET", base .. id, "timestamp")
+  next = type(next) == "string" and tonumber(next)
+  added = type(added) == "string" and tonumber(added)
+  return next and added and added > next
+end
+
 -- Adds a job where `listToReturnTo` says: an error, or nil.
 local function returnTo(key, queue, list, before, id)
   if list == "prioritized" then
     local turn, stopped = prioritizedScore(key, 0)
     return stopped or refusal("ZADD", key.prioritized, turn, id)
   end
-  local stopped = list == "paused" and keepFromResume(key, queue)
+  local isNew = list == "paused" and not queue.pausedList
+  local stopped = isNew and keepFromResume(key, queue)
   if stopped then return stopped end
+  -- The list is new, and those come into it that waited in the other: in line by age, as a resume of
+  -- ours puts them.
+  if isNew and queue.jobsInWait and isYoungerThanTail(key, list, id) then
+    return refusal("LPUSH", key[list], id)
+  end
   if before then return refusal("LINSERT", key[list], "BEFORE", before, id) end
   return refusal("RPUSH", key[list], id)
 end
