@@ -262,7 +262,7 @@ class Campaign(Generic[A_co]):
             if not self._stop.is_set():
                 self.why = first_line(str(reason))
                 raise
-        except Exception as reason:
+        except Exception as reason:  # whatever ended it is its reason, and goes on up
             self.why, self.refused = first_line(str(reason)), is_refusal(reason)
             raise
         finally:
