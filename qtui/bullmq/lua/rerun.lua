@@ -111,7 +111,10 @@ local function judge(child)
   local failed = redis.call("ZSCORE", child.base .. "failed", child.id)
   if completed and mode == "failure" then return "record" end
   local finished = completed or failed
-  if finished and (child.score == "" or tonumber(finished) ~= tonumber(child.score)) then
+  if finished and child.score == "" then
+    return nil, "the child " .. child.name .. " has finished, and does not run again with it"
+  end
+  if finished and tonumber(finished) ~= tonumber(child.score) then
     return nil, "the child " .. child.name .. " has finished meanwhile"
   end
   return "back"

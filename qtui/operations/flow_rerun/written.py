@@ -7,7 +7,7 @@ way), and of one that does not run again itself, and so has no line, what the pa
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from qtui.bullmq.connection.client import Client
@@ -106,12 +106,23 @@ def kept_children(snapshot: Snapshot) -> tuple[KeptChild, ...]:
     )
 
 
-def returned_children(snapshot: Snapshot, names: Names) -> Iterator[Returned]:
-    """Yields the children of a parent, as a rerun takes them."""
+def returned_children(
+    snapshot: Snapshot, names: Names, runs_again: Callable[[str], bool]
+) -> Iterator[Returned]:
+    """Yields the children of a parent, as a rerun takes them.
+
+    Args:
+        snapshot: the line of the parent.
+        names: splits the keys of the journal.
+        runs_again: whether the job of a full key is rerun with the parent. For a child that ran
+            then and does not run now the parent waits only while it is under way: one that has
+            finished makes `lua/rerun.lua` refuse, since the parent would wait for ever.
+    """
     for key, child in (snapshot.children or {}).items():
         seen = child.get(_SEEN, "")
         gone = seen == _GONE
-        yield Returned(names.of(key), float(seen) if seen and not gone else None, gone)
+        stays = gone or _KEPT in child or runs_again(key)
+        yield Returned(names.of(key), float(seen) if seen and not gone and stays else None, gone)
 
 
 class Names:

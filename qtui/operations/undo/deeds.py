@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -77,8 +78,13 @@ class Deeds:
                 if line is None or line["type"] != "job":
                     raise JournalError(f"the journal {self._path} was changed meanwhile")
                 line = with_texts(line, self._texts)
-                found.append(Deed(snapshot_of(line), self._targets[self._at[place]], line))
+                target = self._targets[self._at[place]]
+                found.append(Deed(snapshot_of(line), target, line, self.has))
         return found
+
+    def has(self, job_id: str) -> bool:
+        """Whether the operation changed this job. The first call reads what `ids` does."""
+        return job_id in self._known
 
     def ids(self) -> Iterator[str]:
         """Yields the id of each job, in order. Reads their lines, without decoding their fields."""
@@ -87,6 +93,10 @@ class Deeds:
                 file.seek(offset)
                 seen = glance(file.readline())
                 yield "" if seen is None else seen.job_id
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self.ids())
 
 
 def read_deeds(folder: Path, name: str, only: Collection[str] = ()) -> Deeds:

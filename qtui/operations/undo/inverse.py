@@ -38,6 +38,8 @@ class Deed(NamedTuple):
     the operation was cut off; it may have been carried out then."""
     line: JournalLine
     """The whole ``job`` line, for members that only one action writes."""
+    goes_with: Callable[[str], bool]
+    """Whether the job of an id is taken back in the same operation as this one."""
 
     @property
     def id(self) -> str:

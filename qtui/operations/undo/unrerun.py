@@ -31,6 +31,8 @@ from qtui.verbs import Verb
 _PARENTS: Final = JobState.WAITING_CHILDREN
 
 _MOVED: Final = "is no longer as the undo left it"
+_ANOTHER: Final = "another job of the flow has changed"
+_IN_VAIN: Final = "the child {} has finished, and does not run again with it"
 
 
 class Unrerun:
@@ -149,7 +151,7 @@ class Rererun:
     """Reruns jobs of a flow that went back, from the same point and with the same resets.
 
     As in any rerun, either all jobs of a call run again or none: parents must not wait for a child
-    that has moved on.
+    that has moved on, nor for one that has finished and was not asked for.
 
     Args:
         client: the server.
@@ -166,6 +168,9 @@ class Rererun:
         self._resets = resets_of(header)
         start = header.options.get(START)
         self._mode = Mode.START if start == Start.START.value else Mode.FAILURE
+        # A rerun from the failure takes over the results of children that have completed.
+        ends = {JobState.FAILED, JobState.COMPLETED}
+        self._ends = ends if self._mode is Mode.START else {JobState.FAILED}
         self._writer = RerunWriter(client) if writes else None
 
     async def _nodes(self, deeds: Sequence[Deed]) -> list[Node]:
@@ -177,6 +182,7 @@ class Rererun:
         A parent that waited before does so after as well: whether it is done, the others tell.
         """
         nodes = await self._nodes(deeds)
+        at_rest = await self._at_rest(deeds)
         ended = [
             node for one, node in zip(deeds, nodes, strict=True) if _state_before(one).is_finished
         ]
@@ -188,9 +194,28 @@ class Rererun:
             arrived = done if waited else _runs_again(node)
             if node.row.missing:
                 result = Result(deed.id, Code.NO_SUCH_JOB)
+            elif deed.id in at_rest:
+                words = _IN_VAIN.format(at_rest[deed.id])
+                result = Result(deed.id, Code.NOT_IN_STATE, error=words)
             elif _is_as_it_was(deed, node) and not (waited and done):
                 result = Result(deed.id, Code.DONE, target=deed.snapshot.place)
             found.append(Expected(result, arrived=arrived))
+        return _all_or_none(found)
+
+    async def _at_rest(self, deeds: Sequence[Deed]) -> dict[str, str]:
+        """By parent a child that it would wait for in vain: finished, and not rerun with it."""
+        waits_for = [
+            (deed.id, child.name)
+            for deed in deeds
+            if (parent := self._parked(deed)) is not None
+            for child in parent.children
+            if child.score is None and not child.gone
+        ]
+        nodes = await read_nodes(self._client, [name for _, name in waits_for])
+        found: dict[str, str] = {}
+        for (job_id, _), node in zip(waits_for, nodes, strict=True):
+            if node.state in self._ends:
+                found.setdefault(job_id, node.key)
         return found
 
     async def snapshot(self, deeds: Sequence[Deed], texts: Texts | None) -> bytes:
@@ -250,8 +275,19 @@ class Rererun:
             self._names.of(deed.id),
             DOOMED if waits and state is not _PARENTS else state.key,
             None if waits else snapshot.score,
-            tuple(returned_children(snapshot, self._names)),
+            tuple(returned_children(snapshot, self._names, deed.goes_with)),
         )
+
+
+def _all_or_none(found: Sequence[Expected]) -> list[Expected]:
+    """As the script answers: if one of the jobs is left alone, so are the others."""
+    if all(one.result.done or one.arrived for one in found):
+        return list(found)
+    refused = Result("", Code.REFUSED, error=_ANOTHER)
+    return [
+        one._replace(result=refused._replace(job_id=one.result.job_id)) if one.result.done else one
+        for one in found
+    ]
 
 
 def _is_as_it_was(deed: Deed, node: Node) -> bool:
