@@ -13,11 +13,12 @@ from qtui.demo.server import EmbeddedServer
 from tests.bullmq.topologies import Topologies
 from tests.servers import KINDS, Servers, connect
 
-pytest_plugins = ["tests.oracle.plugin"]
+pytest_plugins = ["tests.oracle.plugin", "tests.share"]
 
 # An example that takes longer than others is no fault: the machine may be busy.
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
+settings.register_profile("patient", deadline=None, max_examples=40)
+settings.register_profile("slow", deadline=None)
+settings.load_profile("slow" if "QTUI_SLOW" in os.environ else "patient")
 
 # Textual reads it when it is imported: Home and End would take a second each.
 os.environ["TEXTUAL_ANIMATIONS"] = "none"

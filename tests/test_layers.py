@@ -132,6 +132,7 @@ def test_what_is_pure_loads_no_client(module: str) -> None:
     assert not found_among(loaded_by(module), frozenset({"redis", "asyncio"}))
 
 
+@pytest.mark.slow
 def test_each_module_can_be_imported_alone() -> None:
     floors = ("qtui.bullmq", "qtui.operations", "qtui.views")
     modules = [name for floor in floors for name in modules_of(floor)]

@@ -129,6 +129,7 @@ async def test_a_server_that_hangs_is_given_up_within_twice_the_time_out(
             assert "did not answer in time" in str(explain(caught.value, parse_target("redis://h")))
 
 
+@pytest.mark.slow
 @ACCIDENTS
 async def test_waiting_for_events_survives_a_lost_connection(
     standalone: Topology, accident: Accident

@@ -248,6 +248,7 @@ async def test_all_connections_of_a_dead_server_heal_by_themselves(topologies: T
     await client.aclose()
 
 
+@pytest.mark.slow
 async def test_a_cluster_client_finds_the_node_that_took_over() -> None:
     with ExitStack() as stack:
         nodes = cluster_nodes(stack)

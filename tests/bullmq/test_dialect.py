@@ -391,6 +391,7 @@ def _make(client: redis.Redis, key: str, meta: Mapping[str, str], jobs: Sequence
         client.zadd(name, {"x": 1})
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(keys=_kept, meta=_meta, counters=st.lists(_modern, max_size=6), junk=_kept)
 @example(keys={"failed", "id"}, meta={"paused": "1"}, counters=[True, None, None], junk=set())

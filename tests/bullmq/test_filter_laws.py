@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import UTC
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -173,6 +174,7 @@ def test_what_it_says_of_itself_is_true(term: Term, job: Subject) -> None:
     assert ids is None or job.id in ids or not matches(found, job)
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(telling_term, st.lists(jobs, max_size=12), st.data())
 def test_jobs_side_by_side_match_as_they_do_one_by_one(

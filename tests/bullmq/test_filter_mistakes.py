@@ -111,6 +111,7 @@ def test_messages_hold_nothing_that_a_terminal_would_obey() -> None:
     assert caught.value.message.isprintable()
 
 
+@pytest.mark.slow
 def test_huge_filters_are_read_in_linear_time() -> None:
     start = time.process_time()
     many = parse_filter(" | ".join(f"error:e{number}" for number in range(10_000)))

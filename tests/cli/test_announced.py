@@ -39,6 +39,7 @@ def ways() -> list[str]:
     return [word for host in hosts for word in ("--announced", f"{host}=127.0.0.1")]
 
 
+@pytest.mark.slow
 def test_a_node_that_is_announced_wrongly_is_named(cluster: Topology) -> None:
     said = invoke("--redis", cluster.url, "queues")
     assert (said.code, said.out) == (3, "")

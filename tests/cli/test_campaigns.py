@@ -72,6 +72,7 @@ def ended(process: subprocess.Popen[str]) -> Outcome:
 # Pace
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rate", "jobs"), [(50, 160), (400, 1400)])
 def test_a_rate_is_kept_by_the_servers_clock(redis_url: str, rate: int, jobs: int) -> None:
     many_failed(redis_url, MANY[:jobs])
@@ -330,6 +331,7 @@ def test_one_that_was_killed_is_resumed(redis_url: str, folder: Path) -> None:
     assert {one["code"] for one in printed} == {1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("as_json", [(), ("--json",)])
 def test_jobs_that_left_their_state_before_their_turn_are_counted(
     redis_url: str, folder: Path, as_json: tuple[str, ...]
@@ -358,6 +360,7 @@ def test_jobs_that_left_their_state_before_their_turn_are_counted(
     assert f"{left:,} jobs left failed before their turn" in invoke("journal", name).out
 
 
+@pytest.mark.slow
 def test_of_two_at_a_time_the_second_is_refused(redis_url: str, folder: Path) -> None:
     many_failed(redis_url, MANY[:50])
     how = ("payments", "--all", "--yes", "--rate", "2")

@@ -178,6 +178,7 @@ def test_a_member_is_the_same_whatever_else_is_printed(redis_url: str, member: s
     assert alone[1] not in (None, 0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [("--filter", "charge"), ("--fields", "data"), ()])
 def test_ten_times_the_jobs_take_no_more_memory(redis_url: str, how: tuple[str, ...]) -> None:
     many_failed(redis_url, [str(place) for place in range(1, 3001)])
@@ -202,6 +203,7 @@ def test_ten_times_the_jobs_take_no_more_memory(redis_url: str, how: tuple[str, 
     assert most - least < 4_000_000
 
 
+@pytest.mark.slow
 def test_a_campaign_over_all_takes_few_bytes_for_a_job(redis_url: str) -> None:
     peaks = []
     for jobs in (2000, 30_000):

@@ -359,6 +359,7 @@ def test_a_rerun_is_followed_until_all_is_decided(
     assert fates == ["completed", "completed"]
 
 
+@pytest.mark.slow
 def test_a_rerun_with_a_job_that_fails_again_is_not_done(failed: str) -> None:
     over = threading.Event()
 

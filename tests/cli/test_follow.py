@@ -61,6 +61,7 @@ def test_a_job_that_fails_again_is_not_done(redis_url: str) -> None:
     assert result.summary["outcomes"]["failed_again"] == 3
 
 
+@pytest.mark.slow
 def test_jobs_that_are_removed_without_an_event_are_not_known_to_be_done(redis_url: str) -> None:
     failed(redis_url, 2)
     result = followed(redis_url, "remove", 2)

@@ -40,6 +40,7 @@ def test_jobs_can_be_piped_into_a_retry(redis_url: str) -> None:
     assert {one["id"] for one in done.objects[:-1]} == {one["id"] for one in listed.objects}
 
 
+@pytest.mark.slow
 def test_sixty_thousand_ids_fit(redis_url: str) -> None:
     failed(redis_url, 2)
     ids = "\n".join(["1", "2", *(f"no-such-{at}" for at in range(60_000))])

@@ -41,6 +41,7 @@ def refused(done: Outcome) -> bool:
     return done.code == 4 and "cannot retry jobs" in done.err
 
 
+@pytest.mark.slow
 def test_nothing_undoes_a_read_only_profile(config: Path, redis_url: str, tmp_path: Path) -> None:
     failed(redis_url, 1)
     before = digest(redis_url)
@@ -126,6 +127,7 @@ def test_profiles_of_one_name_in_two_files_both_hold(
     assert refused(retrying("--config", str(other), "--redis", redis_url))
 
 
+@pytest.mark.slow
 def test_every_node_of_a_cluster_leads_to_the_marked_one(
     config: Path, topologies: Topologies
 ) -> None:

@@ -127,6 +127,7 @@ def test_it_asks_and_read_only_mode_refuses(redis_url: str, client: redis.Redis)
     assert _found(redis_url) == ["no-hash"]
 
 
+@pytest.mark.slow
 def test_what_is_left_is_said_and_only_that_makes_it_fail(
     redis_url: str, client: redis.Redis
 ) -> None:

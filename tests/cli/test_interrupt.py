@@ -162,6 +162,7 @@ def hanging(server: EmbeddedServer) -> Iterator[None]:
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 
 
+@pytest.mark.slow
 @SIGNALS
 @pytest.mark.parametrize("what", ["retry", "rerun"])
 def test_on_a_server_that_hangs_once_is_enough(number: signal.Signals, what: str) -> None:
@@ -279,6 +280,7 @@ def test_in_the_background_where_ctrl_c_is_ignored_sigterm_is_not(server: Embedd
     assert (one.returncode, out, err) == (130, "", "qtui: interrupted\n")
 
 
+@pytest.mark.slow
 @SIGNALS
 def test_before_a_campaign_is_resumed_a_server_that_hangs_keeps_nothing_up(
     server: EmbeddedServer, number: signal.Signals

@@ -207,6 +207,7 @@ def _retried(redis_url: str, **environ: str) -> Outcome:
     return run("--redis", redis_url, "retry", "payments", "1", "--yes", environ=environ)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("above", [0, 1, 2])
 def test_a_folder_on_the_way_that_others_may_write_to_is_refused(
     tmp_path: Path, redis_url: str, above: int

@@ -13,10 +13,11 @@ import pytest
 from tests.cli.stage import connect
 from tests.patience import PATIENCE
 
-MOST = 250_000_000
-"""Bytes that a process may have had at most; half of what all large fields together have here."""
+MOST = 300_000_000
+"""Bytes that a process may have had at most, less than all large fields together have here; each is
+held two or three times while it is on its way."""
 
-LARGE, MANY = 16_000_000, 12
+LARGE, MANY = 16_000_000, 20
 START = 1_700_000_000_000
 
 # Not ru_maxrss, which begins with what the parent had.
@@ -55,6 +56,7 @@ def put(
             client.zadd(f"bull:payments:{state}", {str(at): START + at})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", ["failedReason", "parentKey", "name"])
 def test_lists_and_plans_hold_no_field_whole(redis_url: str, field: str) -> None:
     put(redis_url, MANY, lambda at: {field: f"e{at} " + "x" * LARGE})
@@ -77,6 +79,7 @@ def test_a_list_says_how_long_a_field_is_that_it_does_not_read(redis_url: str) -
     assert out.count("(failedReason of 16.0 MB: open the job to read it)") == 2
 
 
+@pytest.mark.slow
 def test_a_retry_writes_large_snapshots_down_job_by_job(redis_url: str) -> None:
     put(redis_url, MANY, lambda at: {"failedReason": f"e{at} " + "x" * LARGE})
     code, out, peak = run(redis_url, "retry", "payments", "--all", "--yes")
@@ -87,6 +90,7 @@ def test_a_retry_writes_large_snapshots_down_job_by_job(redis_url: str) -> None:
         assert client.llen("bull:payments:wait") == MANY
 
 
+@pytest.mark.slow
 def test_a_flow_holds_no_field_whole(redis_url: str) -> None:
     parent = '{"id":"p","queueKey":"bull:payments"}'
     put(redis_url, MANY, lambda at: {"failedReason": "x" * LARGE, "parent": parent})
@@ -99,6 +103,7 @@ def test_a_flow_holds_no_field_whole(redis_url: str) -> None:
     assert peak < MOST, peak
 
 
+@pytest.mark.slow
 def test_huge_ids_are_asked_for_few_at_a_time(redis_url: str) -> None:
     with connect(redis_url) as client:
         client.hset("bull:payments:meta", "opts.maxLenEvents", "10000")
@@ -117,6 +122,7 @@ def test_huge_ids_are_asked_for_few_at_a_time(redis_url: str) -> None:
         assert peak < MOST, (command, peak)
 
 
+@pytest.mark.slow
 def test_return_values_are_read_by_no_list_and_written_down_job_by_job(redis_url: str) -> None:
     put(redis_url, MANY, lambda at: {"returnvalue": '"' + "y" * LARGE + '"'}, "completed")
     code, out, peak = run(redis_url, "jobs", "payments", "--state", "completed")
@@ -131,6 +137,7 @@ def test_return_values_are_read_by_no_list_and_written_down_job_by_job(redis_url
         assert peak < most, (how, peak)
 
 
+@pytest.mark.slow
 def test_one_job_with_large_json_is_shown_without_making_objects_of_it(redis_url: str) -> None:
     data = json.dumps([{"n": at, "t": f"some text é {at}", "l": [1, 2]} for at in range(120_000)])
     put(redis_url, 1, lambda at: {"data": data, "returnvalue": data})

@@ -55,6 +55,7 @@ def asked(url: str, *words: str) -> list[dict[str, Json]]:
     return outcome.objects
 
 
+@pytest.mark.slow
 def test_every_read_finds_both_halves(cluster: tuple[Topology, Process]) -> None:
     url = cluster[0].url
     queues = {one["name"]: one for one in asked(url, "queues")}
@@ -71,6 +72,7 @@ def test_every_read_finds_both_halves(cluster: tuple[Topology, Process]) -> None
     assert planned[-1]["summary"]["selected"] == 3
 
 
+@pytest.mark.slow
 def test_reads_side_by_side_find_a_moved_key(cluster: tuple[Topology, Process]) -> None:
     url = cluster[0].url
 
@@ -86,6 +88,7 @@ def test_reads_side_by_side_find_a_moved_key(cluster: tuple[Topology, Process]) 
     assert asyncio.run(read()) == ["charge"] * 60
 
 
+@pytest.mark.slow
 def test_several_keys_in_both_halves_are_said_to_be_moving(
     cluster: tuple[Topology, Process],
 ) -> None:

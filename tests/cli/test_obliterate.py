@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import time
 
+import pytest
+
 from tests.cli.stage import Stage, command, connect, digest, invoke, many_failed, play
 from tests.cli.test_terminal import terminal, whole
 from tests.patience import PATIENCE
@@ -72,6 +74,7 @@ def test_a_job_that_a_worker_holds_keeps_the_queue_unless_forced(redis_url: str)
         assert client.keys("*") == []
 
 
+@pytest.mark.slow
 def test_one_that_is_killed_half_way_is_done_by_the_next(redis_url: str) -> None:
     many_failed(redis_url, [f"j{at}" for at in range(6000)])
     words = command("--redis", redis_url, "obliterate", "payments", "--yes")

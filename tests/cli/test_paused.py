@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from qtui.bullmq.dialect import ONE_RESUME
 from tests.cli.stage import connect, invoke, many_failed
 
 
+@pytest.mark.slow
 def test_it_ends_with_all_retried_and_says_where_they_are(redis_url: str) -> None:
     jobs = ONE_RESUME + 500
     many_failed(redis_url, [f"j{place}" for place in range(jobs)])

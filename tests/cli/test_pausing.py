@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import time
 
+import pytest
+
 from tests.cli.stage import Stage, command, connect, digest, failed, invoke, places, play
 from tests.patience import PATIENCE
 
@@ -130,6 +132,7 @@ def test_plans_name_queues_by_their_full_key_since_two_prefixes_may_have_one_nam
         assert words in invoke(*both, *asked, "--dry-run").err
 
 
+@pytest.mark.slow
 def test_a_pause_of_all_that_is_killed_is_done_by_the_next_and_once_a_queue(
     redis_url: str,
 ) -> None:

@@ -171,6 +171,7 @@ def test_the_demo_opens_in_the_inspector() -> None:
     assert code == 0
 
 
+@pytest.mark.slow
 def test_the_demo_can_be_used_by_any_command() -> None:
     with terminal("--demo", "jobs", "payments", "--limit", "3") as child:
         words, code = whole(child)
@@ -190,6 +191,7 @@ def test_a_theme_that_does_not_exist_is_refused_in_a_line(redis_url: str, tmp_pa
     assert (words.count("\n"), code) == (1, 2)
 
 
+@pytest.mark.slow
 def test_a_key_of_an_action_that_is_gone_is_no_mistake(redis_url: str, tmp_path: Path) -> None:
     failed(redis_url, 1)
     config = tmp_path / "config.toml"

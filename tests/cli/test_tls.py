@@ -235,6 +235,7 @@ def test_sentinel_and_its_master_speak_tls(stage: Stage) -> None:
         refused(invoke("--redis", plain, "queues"), "does it want TLS (rediss+sentinel://)?")
 
 
+@pytest.mark.slow
 def test_the_nodes_of_a_cluster_speak_tls(stage: Stage) -> None:
     ports = [free_port() for _ in range(3)]
 

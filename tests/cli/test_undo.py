@@ -197,6 +197,7 @@ def test_another_server_is_refused_unless_the_user_says_that_it_has_the_data(
         assert done.objects[0]["code"] == -1
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_and_resumed_each_job_goes_back_once(
     redis_url: str, tmp_path: Path
 ) -> None:

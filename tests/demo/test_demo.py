@@ -36,6 +36,7 @@ def failed_payments(url: str) -> int:
         return int(client.zcard("bull:payments:failed"))
 
 
+@pytest.mark.slow
 def test_stop_leaves_nothing_and_may_be_called_twice(short: Path) -> None:
     with demo.start() as running:
         assert naming(str(short))
@@ -58,6 +59,7 @@ def test_no_trace_is_left_when_the_program_is_killed(short: Path, number: signal
     program.process.communicate(timeout=PATIENCE)
 
 
+@pytest.mark.slow
 def test_no_trace_is_left_after_an_exception(short: Path) -> None:
     program = Program(START, short, "input(); raise SystemError")
     program.process.communicate("go\n", timeout=PATIENCE)
@@ -74,6 +76,7 @@ def test_no_trace_is_left_by_a_program_that_is_killed_while_it_starts(short: Pat
     program.process.communicate(timeout=PATIENCE)
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_the_terminal_leaves_the_demo_alone(short: Path) -> None:
     patient = """
 import signal
@@ -89,6 +92,7 @@ signal.signal(signal.SIGINT, lambda *_: print("interrupted", flush=True))
     soon(lambda: naming(str(short)) == [], "all processes are gone")
 
 
+@pytest.mark.slow
 def test_two_demos_run_side_by_side(short: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         one, other = pool.map(lambda _: demo.start(), range(2))
@@ -100,6 +104,7 @@ def test_two_demos_run_side_by_side(short: Path) -> None:
     assert not os.listdir(short)
 
 
+@pytest.mark.slow
 def test_it_runs_on_redis_7_too() -> None:
     with demo.start(servers.binary("redis")) as running:
         assert failed_payments(running.url) == 512

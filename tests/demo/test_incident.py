@@ -174,6 +174,7 @@ def test_workers_are_seen_under_the_names_that_the_python_package_gives(client: 
     assert not any(node in name for name in names())
 
 
+@pytest.mark.slow
 async def test_a_retried_job_completes_and_a_hopeless_one_fails_again(
     client: Client, payments: Queue
 ) -> None:

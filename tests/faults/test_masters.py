@@ -44,6 +44,7 @@ def test_sentinels_that_replace_the_master(how: str, tmp_path: Path) -> None:
         assert "is complete: every job has a result" in again.err
 
 
+@pytest.mark.slow
 def test_a_master_that_becomes_a_copy_of_an_older_state(tmp_path: Path) -> None:
     """As after a split brain: what it took meanwhile is thrown away, and then it is asked again."""
     with ExitStack() as stack:
@@ -103,6 +104,7 @@ def cut_off(url: str, state: Path, watch: redis.Redis) -> None:
     process.communicate()
 
 
+@pytest.mark.slow
 def test_a_campaign_is_resumed_on_the_replica_that_was_promoted(tmp_path: Path) -> None:
     """Under another address; what the old master had not yet passed on is sent again."""
     with ExitStack() as stack:
@@ -141,6 +143,7 @@ def assert_sent_again(url: str, state: Path, ids: list[str], server: redis.Redis
     assert "is complete: every job has a result" in last.err
 
 
+@pytest.mark.slow
 def test_what_is_lost_after_the_end_is_sent_again_by_resume(tmp_path: Path) -> None:
     """Under the same address: the server becomes a copy of one that has no retry of it."""
     with ExitStack() as stack:
@@ -159,6 +162,7 @@ def test_what_is_lost_after_the_end_is_sent_again_by_resume(tmp_path: Path) -> N
             assert_sent_again(url, tmp_path, ids, watch)
 
 
+@pytest.mark.slow
 def test_what_a_promoted_replica_never_got_is_sent_again_by_resume(tmp_path: Path) -> None:
     """Under another address: the replica had lost its master before the campaign."""
     with ExitStack() as stack:
@@ -176,6 +180,7 @@ def test_what_a_promoted_replica_never_got_is_sent_again_by_resume(tmp_path: Pat
             assert_sent_again(url, tmp_path, ids, promoted)
 
 
+@pytest.mark.slow
 def test_where_nothing_is_lost_a_done_campaign_stays_done(tmp_path: Path) -> None:
     with ExitStack() as stack:
         pair = Pair(stack)

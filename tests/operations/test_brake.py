@@ -65,6 +65,7 @@ async def _answer_each(campaign: Campaign[Retry], running: asyncio.Future[list[R
     await running
 
 
+@pytest.mark.slow
 async def test_jobs_that_recover_do_not(server: EmbeddedServer, client: Redis) -> None:
     async with real_queue(server) as real:
         ids = await failed_jobs(real, JOBS, attempts=1)

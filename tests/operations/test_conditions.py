@@ -461,6 +461,7 @@ async def test_a_login_that_is_refused_while_connecting_is_named(
     assert refused.value.condition == "Redis refuses the login"
 
 
+@pytest.mark.slow
 async def test_nothing_is_decided_twice_when_it_comes_and_goes(own: Redis, tmp_path: Path) -> None:
     campaign = await a_retry(own, tmp_path)
     found: list[Result] = []

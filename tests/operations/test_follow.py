@@ -175,6 +175,7 @@ async def test_lost_events_are_made_up_for_by_the_states(
         assert follower.mute or loss != "no stream"
 
 
+@pytest.mark.slow
 async def test_a_job_that_is_removed_is_gone(server: EmbeddedServer, client: Redis) -> None:
     async with retried(server, client, client, 2) as (real, ids, follower):
         await real.queue.remove(ids[0])
@@ -184,6 +185,7 @@ async def test_a_job_that_is_removed_is_gone(server: EmbeddedServer, client: Red
         assert await follower.settle(PATIENCE) == OutcomeTally(gone=2)
 
 
+@pytest.mark.slow
 async def test_a_job_that_is_missing_is_not_gone_while_events_are_unread(
     any_server: EmbeddedServer, any_client: Redis
 ) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 import tracemalloc
 
+import pytest
 from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code, Result
@@ -118,6 +119,7 @@ async def test_a_look_with_nothing_new_is_one_command(
     assert longest < 2500
 
 
+@pytest.mark.slow
 async def test_several_looks_share_a_longer_reading_of_states(client: Redis) -> None:
     ids = await raw_failed(client, [str(number) for number in range(1, 6001)])
     follower, start = await began(client, most=9000), time.monotonic()
@@ -131,6 +133,7 @@ async def test_several_looks_share_a_longer_reading_of_states(client: Redis) -> 
     assert (follower.behind, follower.undecided) == (False, 5500)
 
 
+@pytest.mark.slow
 async def test_a_look_is_bounded_however_many_events_there_are(
     any_server: EmbeddedServer, any_client: Redis
 ) -> None:

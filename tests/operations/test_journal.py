@@ -53,6 +53,7 @@ def alike(one: Snapshot) -> tuple[str, str, dict[str, str]]:
     return one.id, repr(one.score), dict(one.fields)
 
 
+@pytest.mark.slow
 @given(st.lists(JOBS, max_size=5, unique_by=lambda one: one.id))
 @example([Snapshot('"}\n\udcff\x7f\u2028\\', 0.1 + 0.2, {"failedReason": "\x1b]0;\ud7ff\x00"})])
 @settings(max_examples=60)

@@ -267,6 +267,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.slow
 def test_what_still_runs_cannot_be_resumed(tmp_path: Path) -> None:
     with running(_HOLDS, tmp_path) as process:
         assert process.stdout is not None

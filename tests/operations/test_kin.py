@@ -136,6 +136,7 @@ async def test_a_resumed_campaign_knows_whose_children_were_sent_before(
     await assert_parked(client, names)
 
 
+@pytest.mark.slow
 async def test_ten_thousand_children_cost_one_call_a_few_hundred_looks(client: Redis) -> None:
     names = await raw_family(client, 10_000)
     plan = await make_plan(client, await query(client, QUEUE, FAILED), rate=0)

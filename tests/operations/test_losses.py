@@ -212,6 +212,7 @@ async def test_a_server_that_comes_back_in_time_is_used_again(
     assert await census(client) == {job_id: ["wait"] for job_id in ids}
 
 
+@pytest.mark.slow
 async def test_a_server_that_comes_back_empty_gets_no_jobs_and_no_praise(
     server: EmbeddedServer, client: Redis
 ) -> None:

@@ -45,6 +45,7 @@ async def timed(campaign: Campaign[Retry]) -> list[tuple[float, int]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rate", "jobs"), [(150.0, 600), (400.0, 1500), (1500.0, 6000)])
 @pytest.mark.parametrize("by_query", [True, False])
 async def test_a_rate_is_never_exceeded_by_a_tenth(
@@ -111,6 +112,7 @@ async def test_a_stop_ends_the_wait_for_ones_turn(client: Redis) -> None:
 # The waiting side
 
 
+@pytest.mark.slow
 async def test_no_more_wait_than_may_while_a_worker_takes_them(server: EmbeddedServer) -> None:
     client = ours_to(server)
     watcher = ours_to(server)
@@ -204,6 +206,7 @@ async def slowed(server: EmbeddedServer, seconds: float) -> AsyncIterator[Redis]
         await ours.aclose()
 
 
+@pytest.mark.slow
 async def test_a_server_that_has_become_slow_stops_the_campaign(
     server: EmbeddedServer, client: Redis
 ) -> None:

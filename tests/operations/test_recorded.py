@@ -95,6 +95,7 @@ def of_job(place: int) -> Fields:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_query", [True, False])
 @pytest.mark.parametrize("pace", [None, Pace(rate=2000), Pace(max_waiting=10_000)])
 async def test_a_snapshot_is_on_record_when_its_batch_is_sent(

@@ -100,6 +100,7 @@ async def test_one_that_was_cut_off_resumes_and_removes_each_job_once(
     assert await keyspace(client) == before
 
 
+@pytest.mark.slow
 async def test_jobs_of_a_list_that_go_in_any_order_and_are_cut_off_come_back_to_their_places(
     client: Redis, tmp_path: Path
 ) -> None:

@@ -202,6 +202,7 @@ async def test_a_parent_is_not_released_before_its_last_children_are_put_back(
     assert await client.smembers(QUEUE.job("p", "dependencies")) == pending
 
 
+@pytest.mark.slow
 async def test_a_flow_of_thousands_goes_in_bounded_steps(client: Redis) -> None:
     await raw_flow(client, 3000)
     plan = await plan_of(client)

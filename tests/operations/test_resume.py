@@ -136,6 +136,7 @@ async def test_jobs_in_doubt_that_were_never_sent_are_sent(
     assert await census(client) == {one: ["wait"] for one in names}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_query", [True, False])
 async def test_jobs_that_failed_again_meanwhile_are_left_alone(
     server: EmbeddedServer, client: Redis, tmp_path: Path, by_query: bool
@@ -179,6 +180,7 @@ async def test_jobs_in_doubt_that_are_gone_are_unknown(client: Redis, tmp_path: 
     assert len(early) + len(found) == 310
 
 
+@pytest.mark.slow
 async def test_two_at_a_time_go_not(client: Redis, tmp_path: Path) -> None:
     names = await raw_failed(client, map(str, range(1, 1001)))
     running = begun(client, await plan_for(client, names, True), tmp_path)
@@ -231,6 +233,7 @@ async def test_one_that_was_cut_off_before_it_sent_anything_says_so(
     assert await census(client) == {one: ["failed"] for one in names}
 
 
+@pytest.mark.slow
 async def test_a_server_that_is_away_when_it_resumes_leaves_it_free_for_the_next(
     server: EmbeddedServer, client: Redis, tmp_path: Path
 ) -> None:

@@ -44,6 +44,7 @@ def last_score(ids: Sequence[str]) -> float:
 # Each job once
 
 
+@pytest.mark.slow
 async def test_3000_jobs_that_fail_again_at_once_run_once_more_each(
     server: EmbeddedServer,
 ) -> None:
@@ -68,6 +69,7 @@ async def test_3000_jobs_that_fail_again_at_once_run_once_more_each(
     await client.aclose()
 
 
+@pytest.mark.slow
 async def test_jobs_that_have_failed_again_before_the_next_batch_hide_none(
     any_server: EmbeddedServer,
 ) -> None:

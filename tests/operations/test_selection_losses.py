@@ -66,6 +66,7 @@ class Flaky(Proxy):
         await super().serve(reader, writer)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("expression", [None, "error:boom"])
 async def test_a_connection_lost_while_it_reads_costs_time_only(
     server: EmbeddedServer, client: Redis, expression: str | None

@@ -224,6 +224,7 @@ async def test_another_server_is_refused(client: Redis, tmp_path: Path) -> None:
     assert plan.back == 1
 
 
+@pytest.mark.slow
 async def test_many_jobs_go_back_and_the_calls_are_short(client: Redis, tmp_path: Path) -> None:
     ids = await raw_failed(client, (f"j{number}" for number in range(3000)))
     before = await keyspace(client)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -38,33 +37,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out what does not run; pytest would skip it.
-
-    A case that is for none of the releases asked for, and without the option all but one kind of
-    server for each case of a release: which one, differs from case to case.
-    """
+    """Leaves out cases that are for none of the releases asked for; pytest would skip them."""
     left_out = {item for item in items if _has_no_release(item)}
-    if config.getoption(OPTION, default=None) is None:
-        left_out |= _beyond_one_kind(items)
     if left_out:
         config.hook.pytest_deselected(items=list(left_out))
         items[:] = [item for item in items if item not in left_out]
-
-
-def _beyond_one_kind(items: Iterable[pytest.Item]) -> set[pytest.Item]:
-    """All but one of the items that differ in the kind of server alone."""
-    cases: dict[str, list[pytest.Item]] = {}
-    for item in items:
-        callspec = getattr(item, "callspec", None)
-        kind = None if callspec is None else callspec.params.get("oracle_server")
-        if kind in KINDS:
-            case = item.nodeid.replace(f"[{kind}", "[").replace(f"-{kind}", "-")
-            cases.setdefault(case, []).append(item)
-    left_out: set[pytest.Item] = set()
-    for case, same in cases.items():
-        left_out.update(same)
-        left_out.discard(same[zlib.crc32(case.encode()) % len(same)])
-    return left_out
 
 
 def _has_no_release(item: pytest.Item) -> bool:

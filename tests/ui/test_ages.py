@@ -42,6 +42,7 @@ def _reads(driver: Driver, line: str, age: str) -> bool:
     return age in driver.line_with(line)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keys", [(), ("z",), ("r", "y")])
 async def test_a_list_ages(redis_url: str, clock: Clock, keys: tuple[str, ...]) -> None:
     await fill(redis_url, "payments", 3)
@@ -53,6 +54,7 @@ async def test_a_list_ages(redis_url: str, clock: Clock, keys: tuple[str, ...]) 
         await grows_old(driver, " charge ", clock)
 
 
+@pytest.mark.slow
 async def test_details_age(redis_url: str, clock: Clock) -> None:
     await fill(redis_url, "payments", 1)
     async with inspector(redis_url, refresh=0) as driver:
@@ -63,6 +65,7 @@ async def test_details_age(redis_url: str, clock: Clock) -> None:
             assert age in driver.line_with("finished")
 
 
+@pytest.mark.slow
 async def test_groups_age(redis_url: str, clock: Clock) -> None:
     await fill(redis_url, "payments", 3)
     async with inspector(redis_url, refresh=0) as driver:
@@ -71,6 +74,7 @@ async def test_groups_age(redis_url: str, clock: Clock) -> None:
         await grows_old(driver, "100%", clock)
 
 
+@pytest.mark.slow
 async def test_a_flow_ages(redis_url: str, client: redis.asyncio.Redis, clock: Clock) -> None:
     await failed_report(redis_url, client)
     async with inspector(redis_url, refresh=0) as driver:
@@ -83,6 +87,7 @@ async def test_a_flow_ages(redis_url: str, client: redis.asyncio.Redis, clock: C
         await grows_old(driver, "bad-1", clock)
 
 
+@pytest.mark.slow
 async def test_the_journal_ages(redis_url: str, clock: Clock, tmp_path: Path) -> None:
     await fill(redis_url, "payments", 3)
     async with inspector(redis_url, journal=tmp_path) as driver:
@@ -94,6 +99,7 @@ async def test_the_journal_ages(redis_url: str, clock: Clock, tmp_path: Path) ->
         await grows_old(driver, "1 job by id  ", clock)
 
 
+@pytest.mark.slow
 async def test_looking_again_at_ages_reads_nothing(
     redis_url: str, client: redis.asyncio.Redis, clock: Clock
 ) -> None:

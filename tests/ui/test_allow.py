@@ -12,6 +12,7 @@ from tests.ui.driver import inspector
 from tests.ui.stage import fill
 
 
+@pytest.mark.slow
 async def test_a_retry_that_is_not_allowed_shows_its_plan_alone(
     redis_url: str, client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,6 +46,7 @@ async def test_the_banner_shows_what_became_of_the_jobs(redis_url: str) -> None:
         await driver.until(lambda: "recovered" not in driver.text(), "the banner to go")
 
 
+@pytest.mark.slow
 async def test_failures_again_are_named(redis_url: str) -> None:
     await fill(redis_url, "payments", 2)
     async with inspector(redis_url) as driver:
@@ -59,6 +60,7 @@ async def test_failures_again_are_named(redis_url: str) -> None:
         await driver.sees("✗ failed again: Timeout of 5000ms exceeded")
 
 
+@pytest.mark.slow
 async def test_hints_give_way_to_what_came_of_the_jobs(redis_url: str) -> None:
     await fill(redis_url, "payments", 2)
     async with inspector(redis_url, size=(80, 24)) as driver:
@@ -75,6 +77,7 @@ async def test_hints_give_way_to_what_came_of_the_jobs(redis_url: str) -> None:
         assert "esc closes" not in driver.line_with("2 failed again")
 
 
+@pytest.mark.slow
 async def test_a_canary_that_fails_leaves_the_others_untouched(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -93,6 +96,7 @@ async def test_a_canary_that_fails_leaves_the_others_untouched(
         assert await client.zcard("bull:payments:failed") == 60
 
 
+@pytest.mark.slow
 async def test_a_rate_is_kept_and_x_stops(redis_url: str, client: redis.asyncio.Redis) -> None:
     await fill(redis_url, "payments", 100)
     async with inspector(redis_url) as driver:
@@ -113,6 +117,7 @@ async def test_a_rate_is_kept_and_x_stops(redis_url: str, client: redis.asyncio.
         await driver.sees("10 jobs/s")
 
 
+@pytest.mark.slow
 async def test_a_queue_that_is_flushed_in_the_middle_is_called_gone_and_not_foreign(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -182,6 +187,7 @@ def cut_off(redis_url: str, folder: Path) -> None:
         child.send_signal(signal.SIGKILL)
 
 
+@pytest.mark.slow
 async def test_a_retry_that_was_cut_off_continues(
     redis_url: str, client: redis.asyncio.Redis, tmp_path: Path
 ) -> None:
@@ -223,6 +229,7 @@ async def test_a_retry_that_was_stopped_continues_from_the_journal(
     assert sorted(await client.lrange("bull:payments:wait", 0, -1)) == sorted(ids)
 
 
+@pytest.mark.slow
 async def test_a_retry_that_fails_again_goes_on_hold_and_asks(
     redis_url: str, client: redis.asyncio.Redis, tmp_path: Path
 ) -> None:
@@ -265,6 +272,7 @@ async def test_a_retry_that_fails_again_goes_on_hold_and_asks(
     assert "failed again (limit 10 %)" in one.note
 
 
+@pytest.mark.slow
 async def test_the_banner_says_how_fast_it_is_and_how_long_it_takes(redis_url: str) -> None:
     await fill(redis_url, "payments", 200)
     async with inspector(redis_url, size=(120, 36)) as driver:

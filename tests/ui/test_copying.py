@@ -104,6 +104,7 @@ async def test_the_command_of_a_list_prints_that_list(
     assert [json.loads(one)["id"] for one in found.splitlines()] == ["b", "d"]
 
 
+@pytest.mark.slow
 async def test_each_screen_has_its_command(redis_url: str, client: redis.asyncio.Redis) -> None:
     await failed_report(redis_url, client)
     async with inspector(redis_url, size=(200, 60)) as driver:

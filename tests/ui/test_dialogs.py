@@ -47,6 +47,7 @@ async def failed_under_warnings(client: redis.asyncio.Redis, groups: int, warnin
             await client.sadd(f"bull:orders:{parent}:dependencies", f"bull:payments:j{parent}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("groups", "warnings"), [(1, 0), (40, 3)])
 async def test_the_count_and_the_line_that_confirms_are_on_the_screen(
     redis_url: str, client: redis.asyncio.Redis, groups: int, warnings: int
@@ -67,6 +68,7 @@ async def test_the_count_and_the_line_that_confirms_are_on_the_screen(
         assert_whole(driver, "10▏")
 
 
+@pytest.mark.slow
 async def test_every_line_of_a_plan_is_shown_or_can_be_scrolled_to(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -88,6 +90,7 @@ async def test_every_line_of_a_plan_is_shown_or_can_be_scrolled_to(
                 assert words in seen, f"{words} can't be reached at {size}"
 
 
+@pytest.mark.slow
 async def test_the_rerun_of_a_flow_is_confirmed_at_every_size(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -105,6 +108,7 @@ async def test_the_rerun_of_a_flow_is_confirmed_at_every_size(
             assert "▼" in driver.text() or "paused" in squeezed(driver)
 
 
+@pytest.mark.slow
 async def test_a_question_can_be_answered_at_every_size(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -118,6 +122,7 @@ async def test_a_question_can_be_answered_at_every_size(
             assert_whole(driver, "y stop and quit", "esc continue")
 
 
+@pytest.mark.slow
 async def test_the_help_fits_every_size(redis_url: str, client: redis.asyncio.Redis) -> None:
     await raw_failed(client, ["j0"], PAYMENTS)
     async with inspector(redis_url) as driver:
@@ -141,6 +146,7 @@ async def test_keys_that_are_meant_for_a_dialog_do_not_reach_the_list(
         assert "Queues 1" in driver.text(), "Enter has opened a job"
 
 
+@pytest.mark.slow
 async def test_a_key_pressed_twice_answers_a_dialog_once(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:

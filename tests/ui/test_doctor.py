@@ -74,6 +74,7 @@ async def test_a_fault_is_fixed_by_a_plan_that_can_be_undone(
     assert (one.header.action, one.header.reason) == ("remove", "the doctor (!)")
 
 
+@pytest.mark.slow
 async def test_jobs_in_no_state_are_removed(redis_url: str, client: redis.asyncio.Redis) -> None:
     await fill(redis_url, "mail", 3)
     await client.zrem("bull:mail:failed", "1", "2")
@@ -88,6 +89,7 @@ async def test_jobs_in_no_state_are_removed(redis_url: str, client: redis.asynci
     assert not await client.exists("bull:mail:1", "bull:mail:2")
 
 
+@pytest.mark.slow
 async def test_stranded_jobs_a_limit_and_a_dedup_id_are_fixed_too(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -112,6 +114,7 @@ async def test_stranded_jobs_a_limit_and_a_dedup_id_are_fixed_too(
     assert not await client.exists("bull:mail:limiter", "bull:mail:de:order-1")
 
 
+@pytest.mark.slow
 async def test_a_dead_scheduler_is_revived(redis_url: str, client: redis.asyncio.Redis) -> None:
     queue = Queue("mail", {"connection": redis_url})
     await queue.addBulk([{"name": "one", "data": {}}, {"name": "two", "data": {}}])
@@ -130,6 +133,7 @@ async def test_a_dead_scheduler_is_revived(redis_url: str, client: redis.asyncio
     assert await client.zcard("bull:mail:delayed") == 1
 
 
+@pytest.mark.slow
 async def test_a_parent_whose_children_are_gone_is_released_by_a_rerun(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -176,6 +180,7 @@ async def test_all_queues_with_names_that_are_hostile(
         await driver.sees("No list has it. In a shell: qtui")
 
 
+@pytest.mark.slow
 async def test_what_takes_long_says_its_price_first_and_can_be_stopped(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -198,6 +203,7 @@ async def test_what_takes_long_says_its_price_first_and_can_be_stopped(
         await driver.sees("All jobs and keys have been read.")
 
 
+@pytest.mark.slow
 async def test_read_only_plans_only(redis_url: str, client: redis.asyncio.Redis) -> None:
     await lost_hash(redis_url, client)
     before = await client.execute_command("DEBUG", "DIGEST")

@@ -71,6 +71,7 @@ async def test_the_data_is_edited_and_the_job_retried_in_one_step(
     assert await client.lrange(f"{KEY}:wait", 0, -1) == [job_id]
 
 
+@pytest.mark.slow
 async def test_what_was_not_changed_or_not_mended_changes_nothing(
     client: Redis, redis_url: str, editor: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +95,7 @@ async def test_what_was_not_changed_or_not_mended_changes_nothing(
     assert await client.hgetall(f"{KEY}:{job_id}") == before
 
 
+@pytest.mark.slow
 async def test_a_priority_is_typed_and_its_plan_says_where_the_job_goes(
     client: Redis, redis_url: str
 ) -> None:
@@ -126,6 +128,7 @@ async def test_whoever_was_faster_is_not_overwritten(client: Redis, redis_url: s
     assert await client.hget(f"{KEY}:{job_id}", "priority") == "5"
 
 
+@pytest.mark.slow
 async def test_a_delay_can_be_changed_of_a_delayed_job_alone(client: Redis, redis_url: str) -> None:
     [job_id] = await fill(redis_url, "payments", 1)
     async with inspector(redis_url) as screen:

@@ -77,6 +77,7 @@ def test_the_editor_has_the_terminal_and_the_screen_comes_back(url: str) -> None
     assert data_of(url) == '{"mended":true}'
 
 
+@pytest.mark.slow
 def test_a_window_that_changes_its_size_meanwhile_is_drawn_at_its_new_one(url: str) -> None:
     with editing(url) as one:
         one.child.setwinsize(24, 80)
@@ -94,6 +95,7 @@ def test_a_window_that_changes_its_size_meanwhile_is_drawn_at_its_new_one(url: s
         leave(one)
 
 
+@pytest.mark.slow
 def test_what_is_no_json_is_shown_with_its_line_and_may_be_edited_again(url: str) -> None:
     before = data_of(url)
     with editing(url) as one:
@@ -109,6 +111,7 @@ def test_what_is_no_json_is_shown_with_its_line_and_may_be_edited_again(url: str
     assert data_of(url) == before
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_the_editors_and_an_editor_that_is_missing_is_named(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +158,7 @@ def _command(process: Path) -> str:
         return ""
 
 
+@pytest.mark.slow
 def test_in_a_shell_ctrl_z_stops_both_and_fg_brings_both_back(url: str, shell: Shell) -> None:
     shell.begins()
     shell.key("ie", sees="EDITOR cooked 600")

@@ -171,6 +171,7 @@ def test_a_terminal_that_is_closed_ends_it(redis_url: str) -> None:
         assert one.ends() == 130
 
 
+@pytest.mark.slow
 def test_a_terminal_that_takes_no_output_keeps_no_signal_away(redis_url: str) -> None:
     many_failed(redis_url, [f"j{place}" for place in range(500)])
     with terminal("--redis", redis_url, first=True) as one:
@@ -202,6 +203,7 @@ def test_a_fault_of_ours_gives_the_terminal_back_and_shows_no_variable(redis_url
         assert "locals" not in printed
 
 
+@pytest.mark.slow
 def test_a_sigcont_alone_changes_nothing(redis_url: str) -> None:
     failed(redis_url, 1)
     with terminal("--redis", redis_url) as one:
@@ -259,6 +261,7 @@ def _end(one: Terminal, way: str) -> None:
     assert one.ends() == 130
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "keys", ["r", "R", "e", "L", "f", "?", ":", "/", "qq", "\r", "\x1b", "\x12"]
 )
@@ -274,6 +277,7 @@ def test_a_key_that_meets_the_end_does_nothing(redis_url: str, keys: str) -> Non
 # Before the server has answered
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_a_server_that_does_not_answer_keeps_no_key_away(way: str) -> None:
     with servers.start() as server, hung(server), terminal("--redis", server.url) as one:
@@ -384,6 +388,7 @@ def test_ctrl_z_goes_to_the_shell_and_fg_comes_back(shell: Shell) -> None:
     shell.runs("echo code $?", sees="code 0")
 
 
+@pytest.mark.slow
 def test_a_dialog_can_be_left_for_the_shell(shell: Shell) -> None:
     shell.begins()
     shell.key("r", sees="Retry 1 failed job")
@@ -392,6 +397,7 @@ def test_a_dialog_can_be_left_for_the_shell(shell: Shell) -> None:
     shell.runs("fg", sees="Retry 1 failed job")
 
 
+@pytest.mark.slow
 def test_signals_that_suspend_and_resume_do_what_ctrl_z_does(shell: Shell) -> None:
     process = shell.begins()
     os.kill(process, signal.SIGTSTP)
@@ -407,6 +413,7 @@ def test_signals_that_suspend_and_resume_do_what_ctrl_z_does(shell: Shell) -> No
     shell.is_in_order()
 
 
+@pytest.mark.slow
 def test_the_first_process_of_a_terminal_is_not_stopped(redis_url: str) -> None:
     failed(redis_url, 1)
     with terminal("--redis", redis_url, first=True) as one:

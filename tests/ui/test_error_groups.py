@@ -57,6 +57,7 @@ async def test_enter_shows_the_jobs_of_a_group(redis_url: str) -> None:
         assert "match" not in driver.text()
 
 
+@pytest.mark.slow
 async def test_groups_of_a_filter_are_of_its_jobs_and_narrow_it(redis_url: str) -> None:
     await fill(redis_url, "payments", 12, error=three_kinds)
     await fill(redis_url, "payments", 12, error=three_kinds, name="refund")
@@ -75,6 +76,7 @@ async def test_groups_of_a_filter_are_of_its_jobs_and_narrow_it(redis_url: str) 
         assert str(driver.inspector.board.filter) == 'refund group:"connect ECONNREFUSED <address>"'
 
 
+@pytest.mark.slow
 async def test_a_group_is_retried_and_no_other_job(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -90,6 +92,7 @@ async def test_a_group_is_retried_and_no_other_job(
         assert sorted(await client.lrange("bull:payments:wait", 0, -1), key=int) == ids[7:10]
 
 
+@pytest.mark.slow
 async def test_marked_groups_are_retried_together(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -136,6 +139,7 @@ async def test_a_plan_that_is_left_keeps_the_groups_and_their_marks(redis_url: s
         await driver.sees("2 groups marked")
 
 
+@pytest.mark.slow
 async def test_all_groups_are_planned_together(redis_url: str) -> None:
     await fill(redis_url, "payments", 12, error=three_kinds)
     async with inspector(redis_url) as driver:
@@ -163,6 +167,7 @@ async def test_all_groups_are_marked_and_unmarked_by_one_key(redis_url: str) -> 
         assert "marked" not in driver.text()
 
 
+@pytest.mark.slow
 async def test_a_retry_of_all_groups_is_one_of_the_marked_where_some_are(redis_url: str) -> None:
     await fill(redis_url, "payments", 12, error=three_kinds)
     async with inspector(redis_url) as driver:
@@ -176,6 +181,7 @@ async def test_a_retry_of_all_groups_is_one_of_the_marked_where_some_are(redis_u
         assert "group:" in driver.line_with("Retry all failed jobs that match")
 
 
+@pytest.mark.slow
 async def test_groups_that_differ_in_one_word_are_one_and_keep_the_cursor(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -223,6 +229,7 @@ def groups_or_none(driver: Driver) -> int | None:
     return found.first().length if found else None
 
 
+@pytest.mark.slow
 async def test_counts_grow_and_the_cursor_stays_with_its_group(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -299,6 +306,7 @@ async def test_jobs_without_a_reason_are_a_group_of_their_own(
         await driver.sees("3 of 4 match")
 
 
+@pytest.mark.slow
 async def test_nothing_to_group_is_said(redis_url: str) -> None:
     await fill(redis_url, "payments", 1)
     async with inspector(redis_url) as driver:
@@ -349,6 +357,7 @@ async def test_hostile_errors_are_shown_plain(redis_url: str, size: tuple[int, i
         assert "\u202e" not in driver.text()
 
 
+@pytest.mark.slow
 async def test_a_group_that_began_lately_is_new(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -367,6 +376,7 @@ async def test_a_group_that_began_lately_is_new(
         assert "new ·" not in driver.text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [80, 120])
 async def test_a_group_that_came_back_after_a_retry_is_marked_and_says_so(
     redis_url: str, width: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import redis.asyncio
 from bullmq import Job
 
@@ -88,6 +89,7 @@ async def test_all_groups_of_all_queues_are_planned_together(
         assert await client.llen("bull:payments:wait") == 0
 
 
+@pytest.mark.slow
 async def test_of_several_queues_one_that_is_busy_waits(redis_url: str) -> None:
     await fill(redis_url, "payments", 3)
     await fill(redis_url, "emails", 3)
@@ -105,6 +107,7 @@ async def test_of_several_queues_one_that_is_busy_waits(redis_url: str) -> None:
         await driver.sees("6 of 6 jobs retried")
 
 
+@pytest.mark.slow
 async def test_read_only_a_retry_in_several_queues_is_a_dry_run(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:

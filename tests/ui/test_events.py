@@ -70,6 +70,7 @@ async def test_the_events_of_a_queue_with_names_and_reasons(
         assert "Events" not in driver.lines()[0]
 
 
+@pytest.mark.slow
 async def test_the_first_line_follows_and_any_other_stays(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -104,6 +105,7 @@ async def test_frozen_nothing_moves_and_what_comes_is_counted(
         assert "z freeze" in driver.lines()[-1]
 
 
+@pytest.mark.slow
 async def test_a_filter_in_the_words_of_the_shell(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -125,6 +127,7 @@ async def test_a_filter_in_the_words_of_the_shell(
         assert "Events in payments" in driver.lines()[0]
 
 
+@pytest.mark.slow
 async def test_from_failure_to_failure_and_to_the_job_and_back(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -165,6 +168,7 @@ async def test_a_failure_in_the_first_line_is_kept_under_the_cursor(
         assert job_under_cursor(shown) == ("failed", "bad")
 
 
+@pytest.mark.slow
 async def test_a_job_that_is_gone_says_so_and_an_event_without_a_job_too(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -234,6 +238,7 @@ async def test_what_a_trim_dropped_is_said_in_its_place(
         assert "▲" in third
 
 
+@pytest.mark.slow
 async def test_hostile_events_are_only_shown(redis_url: str, client: redis.asyncio.Redis) -> None:
     await fill(redis_url, "payments", 1)
     async with inspector(redis_url, size=(80, 24)) as driver:
@@ -274,6 +279,7 @@ async def test_a_queue_whose_events_are_forbidden_says_so(
         await client.execute_command("ACL", "SETUSER", "default", "+@all")
 
 
+@pytest.mark.slow
 async def test_a_server_that_went_away_is_waited_for() -> None:
     with start("valkey", tcp=True) as first:
         port = tcp_port(first)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 import redis.asyncio
 
 from qtui.bullmq.keys import QueueKey
@@ -112,6 +113,7 @@ async def test_with_a_filter_it_is_what_matches(
         assert sorted(await until_waiting(client, 3)) == [ids[1], ids[3], ids[5]]
 
 
+@pytest.mark.slow
 async def test_the_count_is_a_least_one_while_it_searches(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -196,6 +198,7 @@ async def test_above_a_hundred_the_count_is_typed(
         assert len(await until_waiting(client, 101, "bull:big:wait")) == 101
 
 
+@pytest.mark.slow
 async def test_up_to_a_hundred_a_key_is_enough(redis_url: str, client: redis.asyncio.Redis) -> None:
     await raw_failed(client, [f"j{place}" for place in range(100)], BIG)
     async with inspector(redis_url) as driver:
@@ -206,6 +209,7 @@ async def test_up_to_a_hundred_a_key_is_enough(redis_url: str, client: redis.asy
         assert len(await until_waiting(client, 100, "bull:big:wait")) == 100
 
 
+@pytest.mark.slow
 async def test_a_plan_that_is_left_retries_nothing_and_keeps_the_marks(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -220,6 +224,7 @@ async def test_a_plan_that_is_left_retries_nothing_and_keeps_the_marks(
         assert await client.llen(WAIT) == 0
 
 
+@pytest.mark.slow
 async def test_more_than_can_be_marked_one_by_one_is_one_query(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:

@@ -89,6 +89,7 @@ async def test_enter_opens_the_job_in_its_state_and_F_leads_back(
         assert "Find in" in driver.lines()[0]
 
 
+@pytest.mark.slow
 async def test_a_queue_is_found_by_its_name(redis_url: str, client: redis.asyncio.Redis) -> None:
     await world(client)
     async with inspector(redis_url) as driver:
@@ -102,6 +103,7 @@ async def test_a_queue_is_found_by_its_name(redis_url: str, client: redis.asynci
         assert driver.inspector.queues.selected == EMAILS
 
 
+@pytest.mark.slow
 async def test_a_filter_a_mistake_in_it_and_another_search(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -127,6 +129,7 @@ async def test_a_filter_a_mistake_in_it_and_another_search(
         await driver.sees("5 jobs found in 2 queues · searched 7 jobs")
 
 
+@pytest.mark.slow
 async def test_it_is_throttled_stops_at_once_and_continues(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -195,6 +198,7 @@ async def test_read_only_with_no_more_than_reading(
     assert await client.execute_command("DEBUG", "DIGEST") == before
 
 
+@pytest.mark.slow
 async def test_a_server_that_went_away_is_waited_for() -> None:
     with start("valkey", tcp=True) as first:
         port = tcp_port(first)
@@ -211,6 +215,7 @@ async def test_a_server_that_went_away_is_waited_for() -> None:
                 await driver.sees("2 jobs found")
 
 
+@pytest.mark.slow
 async def test_a_slash_is_a_filter_of_the_list_wherever_the_focus_is(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:

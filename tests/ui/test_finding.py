@@ -135,6 +135,7 @@ async def test_the_line_remembers_what_was_entered(redis_url: str) -> None:
         assert "error:two" in driver.line_with("match")
 
 
+@pytest.mark.slow
 async def test_progress_grows_and_escape_stops_before_it_drops(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -161,6 +162,7 @@ async def test_progress_grows_and_escape_stops_before_it_drops(
         assert "stopped" not in driver.text()
 
 
+@pytest.mark.slow
 async def test_a_search_that_was_stopped_begins_anew_by_hand(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -176,6 +178,7 @@ async def test_a_search_that_was_stopped_begins_anew_by_hand(
         assert "stopped" not in driver.text()
 
 
+@pytest.mark.slow
 async def test_another_state_or_filter_ends_the_search_before(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -210,6 +213,7 @@ async def test_a_filter_goes_with_its_queue(redis_url: str) -> None:
         assert "match" not in driver.text()
 
 
+@pytest.mark.slow
 async def test_failures_after_the_search_come_in_on_top_and_the_cursor_stays(
     redis_url: str,
 ) -> None:
@@ -226,6 +230,7 @@ async def test_failures_after_the_search_come_in_on_top_and_the_cursor_stays(
         assert driver.line_with("▌").split()[1] == ids[1]
 
 
+@pytest.mark.slow
 async def test_failures_during_the_search_come_in_when_it_is_done(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -241,6 +246,7 @@ async def test_failures_during_the_search_come_in_when_it_is_done(
         assert "Timeout" in driver.row("late")
 
 
+@pytest.mark.slow
 async def test_the_first_failure_of_an_empty_state_is_found(redis_url: str) -> None:
     await fill(redis_url, "payments", 1)
     async with inspector(redis_url, refresh=0.5) as driver:
@@ -272,6 +278,7 @@ async def test_a_job_that_others_took_stays_and_is_seen_to_have_left(
         assert [found(driver).place(one) for one in ids] == [2, 1, 0]
 
 
+@pytest.mark.slow
 async def test_frozen_nothing_comes_in_and_thawed_the_place_is_kept(redis_url: str) -> None:
     ids = await fill(redis_url, "payments", 4)
     async with inspector(redis_url, refresh=0.5) as driver:
@@ -289,6 +296,7 @@ async def test_frozen_nothing_comes_in_and_thawed_the_place_is_kept(redis_url: s
         assert "5 of 5 match" in driver.text()
 
 
+@pytest.mark.slow
 async def test_the_oldest_can_come_first(redis_url: str) -> None:
     ids = await fill(redis_url, "payments", 5)
     async with inspector(redis_url) as driver:
@@ -300,6 +308,7 @@ async def test_the_oldest_can_come_first(redis_url: str) -> None:
         assert driver.inspector.table.cursor_id == ids[0]
 
 
+@pytest.mark.slow
 async def test_states_without_scores_are_searched(redis_url: str) -> None:
     await fill(redis_url, "payments", 12, name="charge")
     async with inspector(redis_url) as driver:
@@ -340,6 +349,7 @@ async def test_n_waits_for_the_next_match(redis_url: str, client: redis.asyncio.
         await driver.sees("Set a filter first (press /)")
 
 
+@pytest.mark.slow
 async def test_a_pattern_that_runs_away_is_stopped_and_said(redis_url: str) -> None:
     await fill(redis_url, "payments", 2, error=lambda _: "a" * 60 + "!")
     async with inspector(redis_url) as driver:
@@ -351,6 +361,7 @@ async def test_a_pattern_that_runs_away_is_stopped_and_said(redis_url: str) -> N
         await driver.sees("failed 2")
 
 
+@pytest.mark.slow
 async def test_a_connection_that_is_cut_keeps_what_was_found_and_continues(
     server: EmbeddedServer,
 ) -> None:

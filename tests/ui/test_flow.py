@@ -99,6 +99,7 @@ async def test_the_job_under_the_cursor_is_shown_whole(
         assert driver.app.screen is not driver.inspector
 
 
+@pytest.mark.slow
 async def test_a_job_of_a_flow_that_waits_says_why(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -186,6 +187,7 @@ async def test_a_job_without_a_flow_says_so(redis_url: str) -> None:
         assert driver.app.screen is driver.inspector
 
 
+@pytest.mark.slow
 async def test_ten_thousand_children_open_at_once_and_load_as_one_scrolls(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -287,6 +289,7 @@ async def test_read_only_prints_and_writes_nothing(
     assert await digest(client) == before
 
 
+@pytest.mark.slow
 async def test_without_a_journal_nothing_is_sent(
     redis_url: str, client: redis.asyncio.Redis, tmp_path: Path
 ) -> None:
@@ -302,6 +305,7 @@ async def test_without_a_journal_nothing_is_sent(
     assert await digest(client) == before
 
 
+@pytest.mark.slow
 async def test_leaving_the_flow_ends_its_journal(
     redis_url: str, client: redis.asyncio.Redis, tmp_path: Path
 ) -> None:
@@ -321,6 +325,7 @@ async def test_leaving_the_flow_ends_its_journal(
         await driver.sees("rerun: failed jobs only")
 
 
+@pytest.mark.slow
 async def test_a_plain_retry_of_a_child_offers_the_flow(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:

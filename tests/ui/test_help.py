@@ -80,6 +80,7 @@ def keys_of(found: dict[str, set[str]]) -> set[str]:
     return {key for keys in found.values() for key in keys}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read_only", [False, True])
 async def test_in_every_pane_of_the_inspector(redis_url: str, *, read_only: bool) -> None:
     await fill(redis_url, "payments", 3)
@@ -102,6 +103,7 @@ async def test_in_every_pane_of_the_inspector(redis_url: str, *, read_only: bool
         assert {"]", "["} <= keys_of(await assert_help_is_exact(driver))
 
 
+@pytest.mark.slow
 async def test_the_state_the_marks_and_the_filter_count(redis_url: str) -> None:
     await fill(redis_url, "payments", 3)
     async with inspector(redis_url, size=TALL) as driver:
@@ -116,6 +118,7 @@ async def test_the_state_the_marks_and_the_filter_count(redis_url: str) -> None:
         assert "n" in keys_of(await assert_help_is_exact(driver))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read_only", [False, True])
 async def test_on_every_other_screen(
     redis_url: str, client: redis.asyncio.Redis, *, read_only: bool
@@ -150,6 +153,7 @@ async def test_on_every_other_screen(
         assert "C" not in keys_of(await assert_help_is_exact(driver))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read_only", [False, True])
 async def test_in_every_dialog(
     redis_url: str, client: redis.asyncio.Redis, *, read_only: bool
@@ -185,6 +189,7 @@ async def test_a_remapped_key_is_listed_in_place_of_the_one_it_was(redis_url: st
         assert "r" not in found
 
 
+@pytest.mark.slow
 async def test_the_filter_language_is_there_where_a_filter_can_be_set(redis_url: str) -> None:
     await fill(redis_url, "payments", 1)
     async with inspector(redis_url, size=TALL) as driver:

@@ -75,6 +75,7 @@ async def test_space_marks_neighbours_with_and_without_moving_between(
         assert marked == rows
 
 
+@pytest.mark.slow
 async def test_marks_cursor_and_filter_are_kept_where_one_left_them(redis_url: str) -> None:
     ids = await fill(redis_url, "payments", 6)
     await fill(redis_url, "emails", 3)
@@ -100,6 +101,7 @@ async def test_marks_cursor_and_filter_are_kept_where_one_left_them(redis_url: s
         assert "1 marked" in driver.text()
 
 
+@pytest.mark.slow
 async def test_what_fails_meanwhile_does_not_change_what_a_key_acts_on(redis_url: str) -> None:
     ids = await fill(redis_url, "payments", 4)
     async with inspector(redis_url) as driver:
@@ -120,6 +122,7 @@ async def test_what_fails_meanwhile_does_not_change_what_a_key_acts_on(redis_url
         assert "✔ waiting" in driver.row(before)
 
 
+@pytest.mark.slow
 async def test_a_retried_row_stays_until_results_are_closed(redis_url: str) -> None:
     await fill(redis_url, "payments", 3)
     async with inspector(redis_url) as driver:
@@ -164,6 +167,7 @@ async def test_codes_are_in_the_rows_in_words(redis_url: str, client: redis.asyn
         assert "✔ waiting" in driver.row(ids[2])
 
 
+@pytest.mark.slow
 async def test_the_toggles_keep_their_setting_and_reset_the_counters(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -190,6 +194,7 @@ async def test_active_jobs_are_not_retried_and_the_key_says_why(redis_url: str) 
         await driver.sees("Only failed and completed jobs can be retried")
 
 
+@pytest.mark.slow
 async def test_completed_jobs_show_what_they_returned_and_can_run_again(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -247,6 +252,7 @@ async def test_with_refresh_0_nothing_is_read_until_asked(redis_url: str) -> Non
         await driver.sees("newcomer")
 
 
+@pytest.mark.slow
 async def test_a_lost_server_keeps_the_screen_and_comes_back_by_itself(
     servers: object, redis_url: str, server: EmbeddedServer
 ) -> None:

@@ -37,6 +37,7 @@ async def test_the_screens_show_every_kind_of_server(topologies: Topologies, nam
         assert writer.llen("bull:{d}:wait") == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", Topologies.KINDS)
 async def test_events_and_a_search_of_all_queues_on_every_kind_of_server(
     topologies: Topologies, name: str
@@ -59,6 +60,7 @@ async def test_events_and_a_search_of_all_queues_on_every_kind_of_server(
         await driver.sees("Job w0 is waiting in ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", Topologies.KINDS)
 async def test_workers_and_the_doctor_of_all_queues_on_every_kind(
     topologies: Topologies, name: str

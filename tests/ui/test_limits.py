@@ -43,6 +43,7 @@ async def test_it_shows_who_holds_what(redis_url: str, size: tuple[int, int]) ->
         await driver.sees("Queues 1")
 
 
+@pytest.mark.slow
 async def test_limits_are_set_and_released_with_a_plan_each(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -152,6 +153,7 @@ async def leave(driver: Driver) -> None:
     await driver.until(lambda: "esc cancel" not in driver.text(), "the plan to close")
 
 
+@pytest.mark.slow
 async def test_the_line_says_what_is_typed_and_the_undo_what_it_puts_back(
     redis_url: str, client: redis.asyncio.Redis, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ from tests.ui.driver import inspector
 from tests.wires import Tunnel, open_tunnel
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accident", [Tunnel.drop, Tunnel.cut], ids=["drop", "cut"])
 async def test_a_plan_is_made_though_all_connections_are_lost(
     topologies: Topologies, accident: Callable[[Tunnel], None]

@@ -44,6 +44,7 @@ async def press(driver: Driver, keys: tuple[str, ...], times: int) -> None:
             await driver.press(key)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 async def test_what_was_closed_is_let_go(redis_url: str, way: str) -> None:
     await fill(redis_url, "payments", 3, error=lambda place: "boom")

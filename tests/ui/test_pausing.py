@@ -58,6 +58,7 @@ async def test_a_queue_is_paused_and_resumed_with_a_reason(
     assert sorted(one.header.reason for one in campaigns(tmp_path)) == ["", "deploy"]
 
 
+@pytest.mark.slow
 async def test_marked_queues_are_paused_and_others_are_not(redis_url: str) -> None:
     await add(redis_url, "a", "b", "c")
     async with inspector(redis_url) as driver:

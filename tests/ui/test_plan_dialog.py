@@ -209,6 +209,7 @@ async def test_a_dry_run_says_so_and_can_not_be_confirmed(redis_url: str) -> Non
         assert not desk.answers
 
 
+@pytest.mark.slow
 async def test_the_reasons_of_a_retry_and_of_a_rerun_are_in_their_journals(
     redis_url: str, client: redis.asyncio.Redis, tmp_path: Path
 ) -> None:

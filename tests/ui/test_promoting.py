@@ -57,6 +57,7 @@ async def test_delayed_jobs_are_promoted_and_run(
             await driver.until(lambda: completed(driver) == 2, "the runs")
 
 
+@pytest.mark.slow
 async def test_all_that_match_are_promoted(redis_url: str, client: redis.asyncio.Redis) -> None:
     await delay(redis_url, 220)
     async with inspector(redis_url) as driver:

@@ -140,6 +140,7 @@ async def trouble(client: redis.asyncio.Redis, url: str, journal: Path) -> None:
         await client.persist(key)  # what expires meanwhile would change the digest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", SCREENS)
 async def test_read_only_each_key_of_each_screen_that_writes_is_a_dry_run(
     client: redis.asyncio.Redis, redis_url: str, tmp_path: Path, where: Where

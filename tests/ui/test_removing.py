@@ -37,6 +37,7 @@ async def test_marked_jobs_are_removed_and_their_rows_say_so(
         await driver.until(lambda: "removed" not in driver.text(), "the results to go")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60)])
 async def test_an_open_job_that_is_removed_is_still_shown_and_no_action_on_it_is_offered(
     redis_url: str, client: redis.asyncio.Redis, size: tuple[int, int]
@@ -65,6 +66,7 @@ async def test_an_open_job_that_is_removed_is_still_shown_and_no_action_on_it_is
         assert await client.exists(f"bull:payments:{job_id}") == 1
 
 
+@pytest.mark.slow
 async def test_a_row_whose_job_has_left_offers_nothing_that_needs_it_there(redis_url: str) -> None:
     await fill(redis_url, "payments", 2)
     async with inspector(redis_url) as driver:
@@ -87,6 +89,7 @@ async def test_a_row_whose_job_has_left_offers_nothing_that_needs_it_there(redis
         await driver.sees("Select a job first (tab moves to the list).")
 
 
+@pytest.mark.slow
 async def test_a_job_that_a_worker_holds_stays_and_says_why(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -110,6 +113,7 @@ async def test_a_job_that_a_worker_holds_stays_and_says_why(
         assert await client.exists("bull:big:a") == 1
 
 
+@pytest.mark.slow
 async def test_everything_that_matches_is_removed_in_a_list_too(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -133,6 +137,7 @@ async def test_everything_that_matches_is_removed_in_a_list_too(
         assert "marked" not in driver.lines()[-1]
 
 
+@pytest.mark.slow
 async def test_the_jobs_below_go_too_where_it_is_asked_for(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:

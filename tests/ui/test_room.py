@@ -41,6 +41,7 @@ async def test_long_ids_leave_room_for_the_error(
         assert all(cell_len(line) == size[0] for line in driver.lines())
 
 
+@pytest.mark.slow
 async def test_states_that_hold_jobs_are_named_and_do_not_jump(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:

@@ -28,6 +28,7 @@ async def begin_slowly(driver: Driver, queue: QueueKey) -> None:
     await driver.until(lambda: driver.inspector.campaigns.on(queue), f"the retry of {queue.name}")
 
 
+@pytest.mark.slow
 async def test_each_queue_has_its_campaign_and_its_line(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -52,6 +53,7 @@ async def test_each_queue_has_its_campaign_and_its_line(
         await driver.until(lambda: "stopped" not in driver.text(), "the lines to go")
 
 
+@pytest.mark.slow
 async def test_x_asks_where_several_run_elsewhere(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:
@@ -72,6 +74,7 @@ async def test_x_asks_where_several_run_elsewhere(
         assert driver.inspector.campaigns.on(PAYMENTS) is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("yes", [True, False])
 async def test_quitting_names_what_runs_and_stops_all(
     redis_url: str, client: redis.asyncio.Redis, *, yes: bool

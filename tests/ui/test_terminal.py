@@ -119,6 +119,7 @@ async def test_nothing_in_a_job_gets_an_escape_or_markup_out(
     assert "[@click=app.quit]" in printed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("calls", [True, False])
 async def test_a_burst_names_the_window_and_calls_where_a_setting_asks_for_it(
     client: redis.asyncio.Redis, redis_url: str, tmp_path: Path, *, calls: bool

@@ -74,6 +74,7 @@ async def test_every_text_can_be_read_in_every_theme(redis_url: str, screen: str
     assert bad == {}
 
 
+@pytest.mark.slow
 async def test_a_read_only_session_can_be_read_in_every_theme(redis_url: str) -> None:
     await fill(redis_url, "payments", 1)
     async with inspector(redis_url, read_only=True) as driver:
@@ -98,6 +99,7 @@ def test_the_readme_names_the_themes() -> None:
 # The one that was chosen
 
 
+@pytest.mark.slow
 async def test_a_chosen_theme_is_kept(redis_url: str, tmp_path: Path) -> None:
     await fill(redis_url, "payments", 1)
     file = tmp_path / "state" / "qtui" / "theme"

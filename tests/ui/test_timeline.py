@@ -346,6 +346,7 @@ FACTS = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(
     many=st.lists(FACTS, min_size=1, max_size=10),

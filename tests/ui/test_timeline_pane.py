@@ -57,6 +57,7 @@ async def test_it_shows_the_peak_of_failures(
         assert ("21 failed" in driver.text()) == (size[0] == 200)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(80, 24), (200, 60)])
 async def test_enter_filters_to_the_bar_under_the_cursor(
     redis_url: str, client: redis.asyncio.Redis, size: tuple[int, int]

@@ -53,6 +53,7 @@ async def test_a_retry_is_undone_and_that_undone_in_turn(
         assert await state_of(client) == after
 
 
+@pytest.mark.slow
 async def test_a_removal_is_undone_and_what_has_moved_on_is_left_alone(
     redis_url: str, client: redis.asyncio.Redis, tmp_path: Path
 ) -> None:
@@ -85,6 +86,7 @@ async def test_a_removal_is_undone_and_what_has_moved_on_is_left_alone(
         assert "Nothing can be undone" in driver.text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60)])
 async def test_a_removed_queue_leads_to_the_operation_before_it_or_to_the_journal(
     redis_url: str, client: redis.asyncio.Redis, tmp_path: Path, size: tuple[int, int]
@@ -114,6 +116,7 @@ async def test_a_removed_queue_leads_to_the_operation_before_it_or_to_the_journa
         assert not await client.hexists("bull:emails:meta", "paused")
 
 
+@pytest.mark.slow
 async def test_a_removal_that_is_final_is_said_also_where_the_one_before_it_left_nothing(
     redis_url: str, client: redis.asyncio.Redis, tmp_path: Path
 ) -> None:

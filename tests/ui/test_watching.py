@@ -35,6 +35,7 @@ def part(driver: Driver, name: str) -> Style:
     return driver.inspector.table.part(name)
 
 
+@pytest.mark.slow
 async def test_a_late_job_is_red_and_a_future_one_is_dim(redis_url: str, clock: Clock) -> None:
     source = Queue("mail", {"connection": redis_url})
     await source.add("soon", {}, {"delay": 30_000})
@@ -53,6 +54,7 @@ async def test_a_late_job_is_red_and_a_future_one_is_dim(redis_url: str, clock: 
         await driver.sees("2h late")
 
 
+@pytest.mark.slow
 async def test_an_active_job_without_its_lock_is_red_and_called_stalled(
     redis_url: str, client: redis.asyncio.Redis, clock: Clock
 ) -> None:
@@ -84,6 +86,7 @@ async def test_an_active_job_without_its_lock_is_red_and_called_stalled(
         assert driver.inspector.board.state is JobState.ACTIVE
 
 
+@pytest.mark.slow
 async def test_the_first_row_is_the_newest_job_until_a_key_is_about_it(redis_url: str) -> None:
     first = await fill(redis_url, "payments", 3)
     async with inspector(redis_url) as driver:
@@ -106,6 +109,7 @@ async def test_the_first_row_is_the_newest_job_until_a_key_is_about_it(redis_url
         await driver.until(lambda: table.cursor_id == fourth[-1], "the newest job again")
 
 
+@pytest.mark.slow
 async def test_elsewhere_the_cursor_stays_on_its_job_and_newer_ones_are_counted(
     redis_url: str,
 ) -> None:
@@ -137,6 +141,7 @@ async def test_a_click_is_about_the_job_that_is_seen(redis_url: str) -> None:
         assert table.cursor_id == ids[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(80, 24), (200, 60)])
 async def test_a_burst_shows_in_the_title_and_in_its_queue(
     redis_url: str, size: tuple[int, int]
