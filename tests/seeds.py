@@ -38,6 +38,19 @@ async def soon(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.001)  # between two looks; the condition decides
 
 
+async def end(worker: Worker) -> None:
+    """Ends a worker at once, with all that it has under way.
+
+    A command may miss that it is called off, and be sent again seconds later on a new connection:
+    it would take a job that then nobody runs.
+    """
+    await worker.close(force=True)
+    while left := [one for one in worker.processing if not one.done()]:
+        for one in left:
+            one.cancel()
+        await asyncio.wait(left, timeout=0.1)
+
+
 class RealQueue:
     """A queue of the official package, and workers that run its jobs.
 

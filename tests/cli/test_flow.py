@@ -30,6 +30,7 @@ from qtui.operations.journal.reading import (
 from qtui.operations.planning.plan import Resets
 from tests.cli.stage import Outcome, Stage, connect, digest, invoke, play
 from tests.patience import PATIENCE
+from tests.seeds import end
 
 CHILD = {"failParentOnFailure": True}
 
@@ -337,7 +338,7 @@ def test_a_rerun_is_followed_until_all_is_decided(
         workers = [Worker(name, ok, {"connection": failed}) for name in ("payments", "parents")]
         await asyncio.to_thread(done.wait, PATIENCE)
         for worker in workers:
-            await worker.close(force=True)
+            await end(worker)
 
     done = threading.Event()
     thread = threading.Thread(target=lambda: asyncio.run(work(done)))

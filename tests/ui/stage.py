@@ -11,6 +11,7 @@ import pytest
 from bullmq import Job, Queue, Worker
 
 from tests.patience import PATIENCE
+from tests.seeds import end
 
 
 async def fill(
@@ -58,7 +59,7 @@ async def working(
     try:
         yield worker
     finally:
-        await worker.close(True)
+        await end(worker)
 
 
 async def succeed(job: Job, token: str) -> object:
