@@ -15,6 +15,9 @@ from redis.asyncio import Redis
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.model import JobState
 from qtui.bullmq.new_job.options import new_job
+from qtui.bullmq.reads.queues.made import FIRST, is_as_made
+from qtui.bullmq.script import script_text
+from qtui.bullmq.writers.add import UnmakeWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.add.plan import plan_add
 from qtui.operations.engine.campaign import Campaign, Phase
@@ -31,7 +34,7 @@ from qtui.operations.remove.plan import CHILDREN_TOO, make_removal_plan
 from qtui.operations.resuming.interrupted import AllDone
 from qtui.operations.resuming.recorder import Recorder
 from qtui.operations.supply.selection import chosen
-from qtui.operations.undo.plan import make_undo_plan
+from qtui.operations.undo.plan import last_operation, make_undo_plan
 from qtui.operations.undo.resuming import InterruptedUndo
 from qtui.operations.undo.undo import Undo
 from tests.operations.campaigns import proxied
@@ -62,11 +65,13 @@ from tests.wires import Accident
 JOBS = 240
 
 
-async def begun(client: Redis, folder: Path, only: tuple[str, ...] = ()) -> Campaign[Undo]:
+async def begun(
+    client: Redis, folder: Path, only: tuple[str, ...] = (), patience: float = 20
+) -> Campaign[Undo]:
     """The undo of the one operation that there is."""
     plan = await make_undo_plan(client, folder, newest(folder), WHERE, only)
     record = Recorder(folder=folder, where=WHERE, how="test")
-    return Campaign(client, Undo(client, plan.deeds, only), record=record, patience=20)
+    return Campaign(client, Undo(client, plan.deeds, only), record=record, patience=patience)
 
 
 async def cut_off(campaign: Campaign[Undo], after: int) -> list[Result]:
@@ -113,6 +118,27 @@ async def test_after_any_loss_on_the_way_each_job_goes_back_once(
         assert all_done(found)
         assert campaign.phase is Phase.DONE
         assert await keyspace(client) == before
+
+
+async def test_an_operation_whose_undo_is_in_doubt_is_still_the_last_one(
+    server: EmbeddedServer, tmp_path: Path
+) -> None:
+    """U was about the operation before it."""
+    async with proxied(server) as (proxy, client):
+        await retried(client, tmp_path, await raw_failed(client, ["a"]))
+        campaign = await begun(client, tmp_path, patience=0.1)
+        proxy.accidents[:] = [Accident.CALL_LOST]
+
+        async def go_away() -> None:
+            proxy.away = True
+
+        proxy.after = go_away
+        [result] = [one async for batch in campaign.run() for one in batch]
+        campaign.close()
+        assert (result.code, campaign.phase) == (Code.UNKNOWN, Phase.LOST)
+        last = last_operation(tmp_path, WHERE).undoable
+        assert last is not None
+        assert last.id == first_of(tmp_path)
 
 
 async def test_a_server_that_takes_no_writes_is_waited_for(client: Redis, tmp_path: Path) -> None:
@@ -336,8 +362,83 @@ async def test_a_queue_that_redis_does_not_let_go_stays_and_its_job_is_gone_all_
         await client.execute_command("ACL", "SETUSER", "default", "+@all")
     campaign.close()
     assert result.code is Code.DONE
-    assert len(campaign.notes) == 1
+    [note] = campaign.notes
+    assert f"its empty queue is left, and `qtui undo {first_of(tmp_path)}` removes it" in note
     assert await client.exists(QUEUE.key("meta"), QUEUE.job(made.job_id)) == 1
+    _, [result] = await undone(client, tmp_path, first_of(tmp_path))
+    assert result.code is Code.DONE
+    assert await client.keys() == []
+
+
+async def made_with_its_queue(client: Redis, folder: Path) -> None:
+    plan = await plan_add(client, QUEUE, new_job("n", "{}", {}), may_be_new=True)
+    assert all_done(await carried_out(client, folder, plan.action(client)))
+
+
+@pytest.mark.parametrize("accident", list(Accident))
+async def test_a_queue_goes_with_its_job_though_the_connection_is_lost_between_the_two(
+    server: EmbeddedServer, tmp_path: Path, accident: Accident
+) -> None:
+    async with proxied(server) as (proxy, client):
+        await made_with_its_queue(client, tmp_path)
+        acted = await keyspace(client)
+        await client.script_load(script_text("remove"))
+        await client.script_load(script_text("unmake"))
+        campaign = await begun(client, tmp_path)
+        proxy.passing, proxy.accidents[:] = 1, [accident]
+        [result] = [one async for batch in campaign.run() for one in batch]
+        campaign.close()
+        await proxy.deliver()
+        assert (result.code, proxy.happened, campaign.notes) == (Code.DONE, 1, [])
+        assert await client.keys() == []
+        _, [result] = await undone(client, tmp_path)
+        assert (result.code, await keyspace(client)) == (Code.DONE, acted)
+
+
+@pytest.mark.parametrize("way", ["resumed", "repeated"])
+async def test_a_queue_that_an_undo_left_when_it_was_cut_off_goes_when_it_is_done_again(
+    client: Redis, tmp_path: Path, way: str
+) -> None:
+    await made_with_its_queue(client, tmp_path)
+    acted = await keyspace(client)
+    campaign = await begun(client, tmp_path)
+    await client.execute_command("ACL", "SETUSER", "default", "-get")  # to ask for its counter
+    try:
+        await cut_off(campaign, 1)
+    finally:
+        await client.execute_command("ACL", "SETUSER", "default", "+@all")
+    name = newest(tmp_path)
+    forget_last_codes(tmp_path, name, 1)
+    if way == "resumed":
+        again = await InterruptedUndo.take(tmp_path, name, WHERE).campaign(client)
+        [result] = [one async for batch in again.run() for one in batch]
+        again.close()
+    else:
+        plan, [result] = await undone(client, tmp_path, first_of(tmp_path))
+        assert plan.groups() == [(1, Code.DONE, "its empty queue removed")]
+    assert result.code is Code.DONE
+    assert await client.keys() == []
+    _, [result] = await undone(client, tmp_path, name)
+    assert (result.code, await keyspace(client)) == (Code.DONE, acted)
+
+
+async def test_a_queue_stays_whose_job_ran_with_a_worker_that_writes_no_settings(
+    client: Redis, server: EmbeddedServer, tmp_path: Path
+) -> None:
+    """Its events say that it was used: the job deleted itself when it was done."""
+    plan = await plan_add(
+        client, QUEUE, new_job("n", "{}", {"removeOnComplete": True}), may_be_new=True
+    )
+    await carried_out(client, tmp_path, plan.action(client))
+    async with real_queue(server) as queue:
+        await queue.work(1)
+    assert not await client.exists(QUEUE.job("1"))
+    assert set(await client.hgetall(QUEUE.key("meta"))) == {"opts.maxLenEvents"}
+    assert not await is_as_made(client, QUEUE)
+    assert (await UnmakeWriter(client).unmake(QUEUE, FIRST)).code is Code.NOT_IN_STATE
+    _, [result] = await undone(client, tmp_path)
+    assert result.code is Code.NO_SUCH_JOB
+    assert await client.exists(QUEUE.key("meta")) == 1
 
 
 async def removed_family(client: Redis, server: EmbeddedServer, folder: Path) -> None:

@@ -220,7 +220,9 @@ def last_operation(folder: Path, where: str) -> LastOperation:
         if taken[one.id] >= done and not cut_off:
             continue  # it changed nothing, or all of it was taken back
         if one.header.undoes:
-            taken[one.header.undoes] += sum(one.codes.values())
+            # What is unknown may not have been taken back: the same operation is offered again.
+            known_codes = (jobs for code, jobs in one.codes.items() if code is not Code.UNKNOWN)
+            taken[one.header.undoes] += sum(known_codes)
         elif reason := refusal(one.header):
             final.append((one.header, reason))
         else:

@@ -12,9 +12,10 @@ from qtui.bullmq.connection.trouble import REFUSED, Unable
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.hashes import read_whole
+from qtui.bullmq.reads.queues.made import FIRST, is_as_made
 from qtui.bullmq.reads.reader import Reader
 from qtui.bullmq.reads.status import read_status
-from qtui.bullmq.writers.add import AddWriter, UnmakeWriter
+from qtui.bullmq.writers.add import AddWriter, UnmakeWriter, Unreserved
 from qtui.bullmq.writers.batch import Batch, Picked
 from qtui.bullmq.writers.remove import RemoveWriter
 from qtui.operations.add.add import MAKES_QUEUE
@@ -37,6 +38,8 @@ _ADDED: Final = ("name", "data", "opts")
 class Unadd:
     """Removes added jobs that still wait, as they were added; and a queue that was made for one.
 
+    The job goes first, then its queue: where only the job is gone, the queue is what is left to do.
+
     Args:
         client: the server.
         header: the first line of the journal of the adding.
@@ -51,6 +54,7 @@ class Unadd:
         self._queue = QueueKey(header.queue, header.prefix)
         self._writer = RemoveWriter(client) if writes else None
         self._made = header.options.get(MAKES_QUEUE) is True
+        self._id = header.id
 
     async def _find(self, deed: Deed) -> tuple[Result, JobState | None, Picked]:
         """What a removal would answer; and the state of a job that can go, and its pin."""
@@ -77,16 +81,26 @@ class Unadd:
 
     async def look(self, deeds: Sequence[Deed]) -> Sequence[Expected]:
         """Returns where the jobs are; costs what `Reader.whereabouts` costs for each."""
-        found = [await self._find(deed) for deed in deeds]
-        return [Expected(result, arrived=result.code is Code.NO_SUCH_JOB) for result, _, _ in found]
+        return [await self._expected(deed) for deed in deeds]
+
+    async def _expected(self, deed: Deed) -> Expected:
+        result, _, _ = await self._find(deed)
+        if result.code is not Code.NO_SUCH_JOB:
+            return Expected(result)
+        if self._made and await is_as_made(self._client, self._queue):
+            return Expected(Result(deed.id, Code.DONE, "removed"), says="its empty queue removed")
+        return Expected(result, arrived=True)
 
     async def snapshot(self, deeds: Sequence[Deed], texts: Texts | None) -> bytes:
-        """Returns the whole jobs, as for any removal, each with its state."""
+        """Returns the whole jobs, as for any removal, each with its state.
+
+        None for a job that is gone: if an earlier process removed it, the journal has it whole.
+        """
         jobs = []
         for deed in deeds:
-            _, state, picked = await self._find(deed)
+            result, state, picked = await self._find(deed)
             if state is None:
-                jobs.append(deed.snapshot)
+                jobs += [] if result.code is Code.NO_SUCH_JOB else [deed.snapshot]
                 continue
             wiped = WipedJobs(state, children=False)
             chosen = Chosen(self._queue, state, (picked,))
@@ -107,21 +121,28 @@ class Unadd:
                 batch = await writer.remove(self._queue, state, [picked])
                 [result] = batch.results
                 note = note or batch.note
-                if self._made and result.done:
-                    note = note or await self._unmake()
+            if self._made and (result.done or result.code is Code.NO_SUCH_JOB):
+                unmade = await self._unmake()
+                if unmade.code is Code.REFUSED:
+                    again = f"its empty queue is left, and `qtui undo {self._id}` removes it"
+                    note = note or f"{unmade.error}: {again}"
+                elif unmade.done and not result.done:
+                    result = Result(deed.id, Code.DONE, "removed")
             results.append(result)
         return Batch(results, note)
 
-    async def _unmake(self) -> str:
-        """Removes the queue, unless it was used since; returns Redis's error if it refuses that.
+    async def _unmake(self) -> Result:
+        """Removes the queue, unless it was used since; `Code.REFUSED` if Redis refuses that.
 
-        An error that was raised would say of the job, too, that it is where it was.
+        An error that was raised would say of the job, too, that it is where it was. Not so one of a
+        server that takes no writes for now: this is sent again, and finds the job gone.
         """
         try:
-            # The first number of a queue is 1.
-            return (await UnmakeWriter(self._client).unmake(self._queue, "1")).error
-        except (REFUSED, Unable) as error:
-            return str(error)
+            return await UnmakeWriter(self._client).unmake(self._queue, FIRST)
+        except Unable:
+            raise
+        except REFUSED as error:
+            return Result(self._queue.base, Code.REFUSED, error=str(error))
 
     def why(self, result: Result) -> str:
         """Returns in words why a job was left alone."""
@@ -145,7 +166,9 @@ class Readd:
     def __init__(self, client: Client, header: Header, writes: bool) -> None:
         self._client = client
         self._header = header
+        self._queue = QueueKey(header.queue, header.prefix)
         self._writes = writes
+        self._made = header.options.get(MAKES_QUEUE) is True
 
     def _restore(self, deed: Deed) -> Restore:
         """What restores a job of the state it was in."""
@@ -154,7 +177,21 @@ class Readd:
 
     async def look(self, deeds: Sequence[Deed]) -> Sequence[Expected]:
         """Returns where the jobs are; costs what `Pins.rows` costs for each."""
-        return [one for deed in deeds for one in await self._restore(deed).look([deed])]
+        known = [await self._known(deed) for deed in deeds]
+        return [one for deed in known for one in await self._restore(deed).look([deed])]
+
+    async def _known(self, deed: Deed) -> Deed:
+        """The deed; one without a code was carried out if the queue is gone, too, with its events.
+
+        Those would say otherwise whether its job was removed, or has run.
+        """
+        if deed.target or not self._made or await self._exists():
+            return deed
+        return deed._replace(target="removed")
+
+    async def _exists(self) -> bool:
+        [status] = await read_status(self._client, [self._queue])
+        return status.exists
 
     async def snapshot(self, deeds: Sequence[Deed], texts: Texts | None) -> bytes:
         """Returns the jobs as they will be again."""
@@ -162,17 +199,28 @@ class Readd:
 
     async def send(self, deeds: Sequence[Deed]) -> Batch:
         """Restores them one after the other, each in one atomic step."""
-        results, note = [], ""
-        queue = QueueKey(self._header.queue, self._header.prefix)
-        if self._header.options.get(MAKES_QUEUE) is True:
-            [status] = await read_status(self._client, [queue])
-            if not status.exists:
-                await AddWriter(self._client).reserve(queue, may_be_new=True)
+        results, note = list[Result](), ""
         for deed in deeds:
-            batch = await self._restore(deed).send([deed])
+            known = await self._known(deed)
+            [expected] = await self._restore(known).look([known])
+            refused = await self._make() if expected.result.done else ""
+            if refused:
+                results.append(Result(deed.id, Code.REFUSED, error=refused))
+                continue
+            batch = await self._restore(known).send([known])
             results += batch.results
             note = note or batch.note
         return Batch(results, note)
+
+    async def _make(self) -> str:
+        """Makes the queue if it went with its job; returns Redis's error if it refuses that."""
+        if not self._made or await self._exists():
+            return ""
+        try:
+            await AddWriter(self._client).reserve(self._queue, may_be_new=True)
+        except Unreserved as error:
+            return str(error)
+        return ""
 
     def why(self, result: Result) -> str:
         """Returns in words why a job was left alone."""
