@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,14 @@ if TYPE_CHECKING:
     from qtui.operations.planning.plan import Plan, Resets
     from qtui.operations.planning.proposal import ActionPlan, PlanOptions
     from qtui.operations.planning.several import SeveralPlans
+
+
+@dataclass(slots=True)
+class Past:
+    """What the journal held when it was looked at last; others may have changed it since."""
+
+    undoable: bool = False
+    """Whether an operation on this server can be undone, and is not yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,7 @@ class Session:
     """Makes the campaign of an allowed action's plan, for a reason; None in read-only mode."""
     note: str = ""
     """A word about the session for the status line, such as what a demo is."""
+    past: Past = field(default_factory=Past)
 
     @property
     def read_only(self) -> bool:

@@ -53,6 +53,33 @@ async def test_a_retry_is_undone_and_that_undone_in_turn(
         assert await state_of(client) == after
 
 
+async def test_the_key_bar_has_the_undo_only_where_there_is_something_to_undo(
+    redis_url: str, client: redis.asyncio.Redis, tmp_path: Path
+) -> None:
+    """Also over the inspector, and where another qtui did it before this one began."""
+    await fill(redis_url, "payments", 1)
+
+    async with inspector(redis_url, size=(180, 40), journal=tmp_path) as driver:
+        await driver.sees("failed 1")
+        await driver.settle()
+        assert "U undo" not in driver.text()
+        await driver.press("l")
+        await driver.sees("c concurrency")
+        assert "U undo" not in driver.text()
+        await driver.press("c", "3", "enter")
+        await driver.press("y")
+        await driver.sees("U undo")
+        await driver.press("q")
+        await driver.sees("U undo")
+    async with inspector(redis_url, size=(180, 40), journal=tmp_path) as driver:
+        await driver.sees("U undo")
+        await driver.press("U")
+        await driver.sees("y undo 1 queue")
+        await driver.press("y")
+        await driver.sees("1 of 1 queue undone")
+        await driver.until(lambda: "U undo" not in driver.text(), "the key bar without an undo")
+
+
 @pytest.mark.slow
 async def test_a_removal_is_undone_and_what_has_moved_on_is_left_alone(
     redis_url: str, client: redis.asyncio.Redis, tmp_path: Path

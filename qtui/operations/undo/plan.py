@@ -207,14 +207,18 @@ def last_operation(folder: Path, where: str) -> LastOperation:
     Undos themselves are passed over: give the id of one to undo it. So a second undo takes back the
     operation before. What was taken back by an undo that was undone in turn counts again.
 
+    Reads the journals' ends, from the newest to the one that it returns.
+
     Raises:
         JournalError: the folder can't be read.
     """
     taken: Counter[str] = Counter()
     final: list[tuple[Header, str]] = []
-    here = (one for one in campaigns(folder) if one.header.where)
-    known = [one for one in here if is_same_address(one.header.where, where)]
-    for one in sorted(known, key=lambda one: one.header.at, reverse=True):
+    any_here = False
+    for one in campaigns(folder):
+        if not (one.header.where and is_same_address(one.header.where, where)):
+            continue
+        any_here = True
         done = one.codes.get(Code.DONE, 0)
         cut_off = not (one.ended or one.running)
         if taken[one.id] >= done and not cut_off:
@@ -227,7 +231,7 @@ def last_operation(folder: Path, where: str) -> LastOperation:
             final.append((one.header, reason))
         else:
             return LastOperation(undoable=one, final=final, any_here=True)
-    return LastOperation(undoable=None, final=final, any_here=bool(known))
+    return LastOperation(undoable=None, final=final, any_here=any_here)
 
 
 def check_server(folder: Path, header: Header, where: str, origin: Origin | None) -> None:

@@ -104,6 +104,8 @@ class Situation:
     """Ids are still being read that are to be marked."""
     filtered: bool = False
     keeps_journal: bool = True
+    undoable: bool = True
+    """Some operation can be undone, as far as is known."""
 
     wrong: bool = False
     """Something is wrong with the queue that is shown, by its verdict."""

@@ -6,7 +6,7 @@ from typing import Final
 
 from qtui.bullmq.model import JobState
 from qtui.ui.actions.action import AFTER_JOBS, LAST, LATE, Action, Situation, Where
-from qtui.ui.actions.needs import no_job, no_journal, no_list, not_at_jobs
+from qtui.ui.actions.needs import no_job, no_journal, no_list, not_at_jobs, undo_if_any
 from qtui.verbs import Verb
 
 
@@ -165,6 +165,7 @@ INSPECTOR: Final = (
         verb=Verb.UNDO,
         bar=True,
         rank=LATE,
+        says=undo_if_any,
         reason=no_journal,
     ),
     Action(

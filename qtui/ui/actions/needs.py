@@ -52,6 +52,11 @@ def no_journal(situation: Situation) -> str:
     return "" if situation.keeps_journal else f"There is no journal folder: {MOVED_BY}."
 
 
+def undo_if_any(situation: Situation) -> str:
+    """What an undo is called in the key bar: nothing where there is none, as far as is known."""
+    return "undo" if situation.undoable else ""
+
+
 def nothing_to_stop(situation: Situation) -> str:
     """A campaign under way is needed to stop it."""
     return "" if situation.stoppable else "Nothing is running."

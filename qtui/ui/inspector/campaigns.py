@@ -188,6 +188,7 @@ class Campaigns:
             self._draw()
             self._tell(run, ())
             self._changed()
+            self._screen.look_back()
             self._quit_if_over()
 
     def _tell(self, run: Run, results: Sequence[Result]) -> None:

@@ -47,6 +47,10 @@ class LiveScreen(QtuiScreen[None]):
         """The server went away or came back, see `lost`."""
         raise NotImplementedError
 
+    def look_back(self) -> None:
+        """Something was done that may be undone, or was undone."""
+        raise NotImplementedError
+
     # Loops
 
     def start_watching(self) -> None:

@@ -191,7 +191,13 @@ class Inspector(LateScreen[None], LiveScreen):
         """Imports what the first keys need, once there are rows; then looks into the journal."""
         await self._list_read.wait()
         await self._behind()
+        await self.undoing.look_back()
         await self.retrying.tell_unfinished()
+
+    @override
+    def look_back(self) -> None:
+        """Looks whether anything can be undone."""
+        self.start(self.undoing.look_back, "journal", alone=True)
 
     # Parts that only keys need: made, and their modules imported, when the first of them is pressed
 
@@ -277,6 +283,12 @@ class Inspector(LateScreen[None], LiveScreen):
         )
 
     # The screen as a whole
+
+    @override
+    def on_screen_resume(self) -> None:
+        """A screen over this one was closed: what was done there may be undone."""
+        if self._list_read.is_set():
+            self.look_back()
 
     @override
     def on_resize(self, event: events.Resize) -> None:

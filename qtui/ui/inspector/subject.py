@@ -104,6 +104,7 @@ class Subject:
             marking=self._marking.is_busy,
             filtered=board.filter is not None,
             keeps_journal=session.journal is not None,
+            undoable=session.past.undoable,
             wrong=self._is_wrong(),
         )
 

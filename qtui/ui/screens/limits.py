@@ -161,6 +161,7 @@ class LimitsScreen(QtuiScreen[None]):
             enter="",
             read_only=self.session.read_only,
             keeps_journal=self.session.journal is not None,
+            undoable=self.session.past.undoable,
             limited=limits is not None and limits.started is not None,
             at_key=self._list.selected is not None,
         )

@@ -187,6 +187,7 @@ class SchedulersScreen(QtuiScreen[None]):
             read_only=self.session.read_only,
             running=self._is_busy_on(),
             keeps_journal=self.session.journal is not None,
+            undoable=self.session.past.undoable,
             scheduler=one,
             is_gone=one is not None and one.id not in there,
             dead=sum(one.condition is Condition.DEAD for one in self._found),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtui.ui.actions.action import LATE, Action, Where
-from qtui.ui.actions.needs import no_journal
+from qtui.ui.actions.needs import no_journal, undo_if_any
 from qtui.verbs import Verb
 
 
@@ -21,5 +21,6 @@ def undo_last(*, id: str, where: Where) -> Action:
         verb=Verb.UNDO,
         bar=True,
         rank=LATE,
+        says=undo_if_any,
         reason=no_journal,
     )

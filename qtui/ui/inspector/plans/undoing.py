@@ -39,6 +39,20 @@ class Undoing:
         self._campaigns = campaigns
         self._changing = changing
 
+    async def look_back(self) -> None:
+        """Looks whether anything can be undone, for the key bars. Costs Redis nothing."""
+        session = self._screen.session
+        if session.journal is None:
+            return
+        try:
+            last = await asyncio.to_thread(last_operation, session.journal, session.target.shown)
+        except JournalError:
+            return  # the folder can't be read; an undo will say so
+        session.past.undoable = last.undoable is not None
+        for screen in self._screen.app.screen_stack:
+            if isinstance(screen, QtuiScreen):
+                screen.draw_keys()
+
     def last(self, over: QtuiScreen[T] | None = None, listener: Listener | None = None) -> None:
         """Opens the plan of an undo of the last operation on this server, or says there is none.
 
