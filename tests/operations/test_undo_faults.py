@@ -18,8 +18,11 @@ from qtui.bullmq.new_job.options import new_job
 from qtui.bullmq.reads.queues.made import FIRST, is_as_made
 from qtui.bullmq.script import script_text
 from qtui.bullmq.writers.add import UnmakeWriter
+from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.add.plan import plan_add
+from qtui.operations.edit.plan import Wish
+from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign, Phase
 from qtui.operations.journal.reading import (
     JournalError,
@@ -29,15 +32,19 @@ from qtui.operations.journal.reading import (
     read_header,
     summary,
 )
+from qtui.operations.planning.plan import Resets, make_plan
 from qtui.operations.planning.proposal import PlanOptions
+from qtui.operations.promote.plan import make_promotion_plan
 from qtui.operations.remove.plan import CHILDREN_TOO, make_removal_plan
 from qtui.operations.resuming.interrupted import AllDone
 from qtui.operations.resuming.recorder import Recorder
+from qtui.operations.retry.retry import Retry
 from qtui.operations.supply.selection import chosen
 from qtui.operations.undo.plan import last_operation, make_undo_plan
 from qtui.operations.undo.resuming import InterruptedUndo
 from qtui.operations.undo.undo import Undo
 from tests.operations.campaigns import proxied
+from tests.operations.editing import plan_edit
 from tests.operations.flows import KIDS
 from tests.operations.test_losses import ACCIDENTS
 from tests.operations.undoing import (
@@ -346,6 +353,44 @@ async def test_a_right_that_is_missing_stops_it_and_what_is_left_is_done_later(
     again = await InterruptedUndo.take(tmp_path, name, WHERE).campaign(client)
     assert all_done([result async for batch in again.run() for result in batch])
     again.close()
+    assert await keyspace(client) == before
+
+
+FORBIDDEN_EFFECTS = {"retry": "hdel", "edit": "hdel", "promote": "hset"}
+"""What follows the move of a job: where Redis refuses it, the job is done with a note."""
+
+
+@pytest.mark.parametrize("action", FORBIDDEN_EFFECTS)
+async def test_fields_that_redis_did_not_let_an_action_clear_do_not_say_that_the_job_has_run(
+    client: Redis, server: EmbeddedServer, tmp_path: Path, action: str
+) -> None:
+    async with real_queue(server) as queue:
+        await queue.add(job(error="x", jobId="f"), job(delay=60_000, jobId="d"))
+        await queue.work(1)
+    before = await keyspace(client)
+    made: JobAction
+    if action == "retry":
+        plan = await make_plan(client, chosen(QUEUE, JobState.FAILED, ["f"]))
+        made = Retry(client, RetryWriter(client), plan, Resets())
+    elif action == "edit":
+        edit = await plan_edit(client, QUEUE, "f", Wish(data='{"a": 1}', retry=True))
+        made = edit.action(client)
+    else:
+        delayed = chosen(QUEUE, JobState.DELAYED, ["d"])
+        made = (await make_promotion_plan(client, delayed, rate=0)).action(client, PlanOptions())
+    campaign = Campaign(client, made, record=Recorder(folder=tmp_path, where=WHERE, how="test"))
+    forbidden = FORBIDDEN_EFFECTS[action]
+    await client.execute_command("ACL", "SETUSER", "default", f"-{forbidden}")
+    try:
+        [result] = [one async for batch in campaign.run() for one in batch]
+    finally:
+        await client.execute_command("ACL", "SETUSER", "default", "+@all")
+    campaign.close()
+    assert result.done
+    [note] = campaign.notes
+    assert forbidden in note.lower()
+    _, [result] = await undone(client, tmp_path)
+    assert result.code is Code.DONE, result
     assert await keyspace(client) == before
 
 

@@ -53,7 +53,8 @@ local function changed(job)
   if not fields[1] and redis.call("EXISTS", job.name) == 0 then return -1, "" end
   local stamp = stampOf(fields[1], fields[2], fields[3], fields[4], fields[5])
   if stamp ~= tonumber(job.stamp) then return -3, "started" end
-  if fields[6] ~= "0" then return -3, "changed" end
+  -- A delay that is as it was before the promotion was not set: Redis refused that.
+  if fields[6] ~= "0" and "=" .. (fields[6] or "") ~= job.delay then return -3, "changed" end
   local refused, seen = refusal("ZSCORE", key.delayed, job.id)
   if refused then return 0, refused end
   if seen then return -3, "moved" end

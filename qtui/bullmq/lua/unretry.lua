@@ -129,7 +129,10 @@ local function changed(job)
   local now = redis.pcall("HMGET", job.name, unpack(names))
   if now.err then return 0, now.err end
   for place = 1, #cleared do
-    if now[place] then return -3, "started" end
+    -- One that is as it was before the retry was not cleared, as Redis refused that; or the job is
+    -- back already.
+    if now[place] and now[place] ~= valueOf(job.cleared[place]) then return -3, "started" end
+    job.holdsEnd = job.holdsEnd or now[place]
   end
   local different, any = nil, false
   for index, place in ipairs(compared) do
@@ -274,7 +277,7 @@ local function moveBack(job, stays)
   local fields, names = fieldsOf(job)
   local function undo(target)
     if target and not stays then remove(target, job.id) end
-    if #names > 0 then redis.pcall("HDEL", job.name, unpack(names)) end
+    if #names > 0 and not job.holdsEnd then redis.pcall("HDEL", job.name, unpack(names)) end
   end
   if #fields > 0 then
     local refused = refusal("HSET", job.name, unpack(fields))
@@ -299,7 +302,7 @@ end
 local function takeBack(job, forbidden)
   local refused, there = isBack(job)
   if refused then return 0, refused end
-  local stays = there and keepsState(job)
+  local stays = there and keepsState(job) and not job.holdsEnd
   if there and not stays or not there and job.place == state then return -3, "moved" end
   local pending = isPending(job)
   if pending and strandsParent(job) then return -3, "parent" end
@@ -310,6 +313,8 @@ local function takeBack(job, forbidden)
   return code, detail
 end
 
+local NO_FIELD = "qtui" -- of no job: its removal changes nothing
+
 -- The error if Redis refuses what would undo a move that is refused half-way.
 local function refusedUndo(job)
   local function isThere(member)
@@ -318,7 +323,7 @@ local function refusedUndo(job)
     return score
   end
   local function leaveAgain(member) return remove(state, member) end
-  return refusedRemoval(isThere, leaveAgain) or refusal("HDEL", job.name, "finishedOn")
+  return refusedRemoval(isThere, leaveAgain) or refusal("HDEL", job.name, NO_FIELD)
 end
 
 local results, forbidden, asked, woken = {}, nil, false, false
@@ -327,7 +332,6 @@ while at < #ARGV do
   local code, detail = changed(job)
   if not code then
     if not asked then
-      -- Of a job that waits `finishedOn` is absent, so that this changes nothing.
       asked, forbidden = true, refusedUndo(job)
     end
     code, detail = takeBack(job, forbidden)

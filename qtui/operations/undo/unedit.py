@@ -171,7 +171,9 @@ class Unedit:
         if different:
             return different[0]
         if made.retried:
-            return "started" if "processedOn" in now.fields else ""
+            # One that is as it was before was not cleared: Redis refused that.
+            before = made.deed.snapshot.fields.get("processedOn")
+            return "" if now.fields.get("processedOn") in (None, before) else "started"
         if made.unretried:
             return "" if now.score == made.deed.snapshot.score else "state"
         return "" if now.row.stamp == made.row.stamp else "started"

@@ -103,7 +103,8 @@ def _result(deed: Deed, values: Sequence[str | None], score: float | None) -> Re
         why = "started"
     elif score is not None:
         why = "moved"
-    elif values[LIST_FIELDS.index("delay")] != "0":
+    elif values[LIST_FIELDS.index("delay")] not in ("0", deed.snapshot.fields.get("delay")):
+        # One that is as it was before the promotion was not set: Redis refused that.
         why = "changed"
     if why:
         return Result(deed.id, Code.NOT_IN_STATE, error=why)

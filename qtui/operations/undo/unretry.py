@@ -98,15 +98,19 @@ class Unretry:
             if self._state.is_list:
                 before = deed.snapshot.fields
                 arrived = all(now[name] == before.get(name) for name in self._cleared)
-            found.append(Expected(self._result(deed, now), arrived=arrived))
+            result = self._result(deed, now)
+            if arrived and result.done and any(now[name] is not None for name in self._cleared):
+                result = Result(deed.id, Code.NOT_IN_STATE, error="moved")  # it is back already
+            found.append(Expected(result, arrived=arrived))
         return found
 
     def _result(self, deed: Deed, now: Mapping[str, str | None]) -> Result:
         if not any(value is not None for value in now.values()):
             return Result(deed.id, Code.NO_SUCH_JOB)
-        if any(now[name] is not None for name in self._cleared):
-            return Result(deed.id, Code.NOT_IN_STATE, error="started")
         before = deed.snapshot.fields
+        # One that is as it was before the retry was not cleared: Redis refused that.
+        if any(now[name] not in (None, before.get(name)) for name in self._cleared):
+            return Result(deed.id, Code.NOT_IN_STATE, error="started")
         changed = {name for name, value in now.items() if value != before.get(name)}
         changed -= set(self._cleared)
         if changed:
