@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from qtui.bullmq.codes import Code, meaning
+from qtui.bullmq.codes import Code
 from qtui.bullmq.model import JobState
 from qtui.commands.shared.asking import agreed, check_can_ask
 from qtui.commands.shared.ndjson import row_object
@@ -37,6 +37,7 @@ from qtui.views.campaigns import (
     Story,
     before_words,
     campaign_words,
+    code_words,
     facts,
     groups_title,
     job_row,
@@ -233,7 +234,7 @@ def _cells(one: Summary, now: float) -> Iterator[Cell]:
         yield Cell(count(number)) if number else Cell("·", Tone.FAINT)
     yield Cell(size_of(one.size))
     others = [
-        f"{count(number)} {meaning(code, header.state, header.done)}"
+        f"{count(number)} {code_words(header, code)}"
         for code, number in one.codes.items()
         if number and code not in _OWN_COLUMN
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -72,6 +72,21 @@ def state_before(header: Header) -> JobState:
     return next((state for state in JobState if state == header.state), JobState.FAILED)
 
 
+def code_words(header: Header, code: Code) -> str:
+    """What a code says of the jobs, or queues, of a campaign; plain.
+
+    With 0 a retry was refused by Redis; other actions keep a job for reasons of their own, too: a
+    worker holds its lock.
+    """
+    if code is Code.REFUSED and not _is_retry(header):
+        return "left alone" if header.selection.kind in NOUNS else "kept"
+    return meaning(code, "its place" if header.undoes else state_before(header), header.done)
+
+
+def _is_retry(header: Header) -> bool:
+    return header.action in (Verb.RETRY, Verb.RERUN)
+
+
 def job_row(one: Snapshot) -> Row:
     """The job as a list showed it before it was retried."""
     found = row(one.id, [one.fields.get(name) for name in LIST_FIELDS], one.score)
@@ -95,6 +110,7 @@ def _reason(one: Snapshot) -> str:
 class Story:
     """What one pass over a journal collects; its memory does not grow with the jobs."""
 
+    action: str = Verb.RETRY
     of_queues: str = ""
     """For an action on queues or schedulers, what was done to them: ``paused``."""
     groups: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -165,7 +181,7 @@ class Story:
             return Verdict(f"✔ {self.of_queues}", Tone.GOOD)
         if self.of_queues and result.code is Code.NOT_IN_STATE:
             return Verdict("· had changed meanwhile", Tone.FAINT)
-        found = verdict(result, self.outcomes.get(job_id), state)
+        found = verdict(result, self.outcomes.get(job_id), state, self.action)
         return Verdict(plain(found.text), found.tone)
 
 
@@ -208,12 +224,11 @@ def facts(one: Summary, story: Story) -> Iterator[tuple[str, str]]:
     resets = Resets(**{name: bool(header.resets.get(name)) for name in ("made", "started")})
     if options := [*resets.words(), *pace_of(header.pace).words()]:
         yield "options", "; ".join(options)
-    expected = "its place" if header.undoes else state_before(header)
-    yield "codes", _codes(one.codes, expected, header.done) or "none"
+    yield "codes", _codes(one) or "none"
     if one.left:
         yield "left", f"{plural(one.left, 'job')} left {state_before(header)} before their turn"
     if story.error:
-        yield "refused", first_line(story.error)
+        yield "refused" if _is_retry(header) else "kept", first_line(story.error)
     if story.fates or one.outcomes:
         yield "outcome", plain(_became(one, story.fates))
 
@@ -232,10 +247,10 @@ def _became(one: Summary, fates: Counter[Fate]) -> str:
     )
 
 
-def _codes(codes: Mapping[Code, int], state: str, done: str) -> str:
-    ordered: Iterable[tuple[Code, int]] = sorted(codes.items(), reverse=True)
+def _codes(one: Summary) -> str:
+    ordered: Iterable[tuple[Code, int]] = sorted(one.codes.items(), reverse=True)
     return " · ".join(
-        f"{count(number)} {meaning(code, state, done)}"
+        f"{count(number)} {code_words(one.header, code)}"
         + (f" ({code.value})" if code not in (Code.DONE, Code.UNKNOWN) else "")
         for code, number in ordered
         if number
@@ -311,7 +326,8 @@ def before_words(queue: Snapshot) -> Iterator[str]:
 def read_story(folder: Path, campaign_id: str) -> Story:
     """Collects a campaign's story from its journal. Reads it twice, in constant memory."""
     header = read_header(folder, find(folder, campaign_id))
-    story = Story(of_queues=header.done if header.selection.kind in NOUNS else "")
+    of_queues = header.done if header.selection.kind in NOUNS else ""
+    story = Story(action=header.action, of_queues=of_queues)
     for job in rebuilt(folder, campaign_id):
         story.met(job)
     for found in read_lines(folder, campaign_id):

@@ -6,6 +6,7 @@ import io
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,40 @@ def test_the_list_is_a_line_a_campaign(said: Said) -> None:
         *state.split(),
     ]
     assert re.search(r"  retry 1,200 jobs by id  1,198   1   ·  [\d.]+ kB  unfin", found[cut])
+
+
+def test_jobs_that_an_action_left_alone_were_not_refused_by_redis(said: Said) -> None:
+    """A worker took one of three active jobs on; the undo of another had to leave it alone."""
+    removal = Header(
+        where="redis://cache-1:6379/0",
+        queue="bull:payments",
+        prefix="bull",
+        state="active",
+        selection=WrittenSelection(kind="ids", jobs=2),
+        action="remove",
+    )
+    undo = replace(removal, action="undo", undoes="20260101-000000-abcd", effect="restore")
+    results = [
+        (removal, [Result("1", Code.DONE, "removed"), Result("2", Code.REFUSED, error="its lock")]),
+        (undo, [Result("1", Code.DONE, "active"), Result("2", Code.NOT_IN_STATE, error="taken")]),
+    ]
+    ids = []
+    for header, found in results:
+        with Journal.create(said.folder, header) as journal:
+            journal.snapshots(snapshot_lines([failed(1), failed(2)]))
+            journal.codes(found)
+            journal.end("done", Counter(one.code for one in found), "")
+        ids.append(journal.id)
+    listed = {line.split()[0]: line for line in said.listed().splitlines()}
+    assert listed[ids[0]].endswith("done · 1 kept")
+    words = said.show(ids[0])
+    assert "codes      1 removed · 1 kept (0)" in words
+    assert "kept       its lock" in words
+    assert "refused" not in words
+    words = said.show(ids[1])
+    assert "codes      1 undone · 1 not in its place (-3)" in words
+    assert "✔ undone" in words
+    assert "✗ -3 not in its place" in words
 
 
 def test_a_campaign_that_runs_is_listed_as_running(said: Said) -> None:
