@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from qtui.bullmq.codes import Code
+from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.model import JobState
 from qtui.demo.server import EmbeddedServer
+from qtui.operations.journal.facts import Header, Snapshot, WrittenSelection
+from qtui.operations.journal.lines import snapshot_lines
 from qtui.operations.journal.reading import find, read_header, read_lines, summary
+from qtui.operations.journal.writing import Journal
 from qtui.operations.planning.plan import Resets
 from qtui.operations.planning.proposal import PlanOptions
 from qtui.operations.promote.plan import make_promotion_plan
 from qtui.operations.remove.plan import make_removal_plan
 from qtui.operations.resuming.same_server import OtherServer
 from qtui.operations.supply.selection import chosen
+from qtui.operations.undo.deeds import read_deeds
 from qtui.operations.undo.plan import last_operation, make_undo_plan
 from qtui.operations.undo.undo import Undo
 from tests.operations.editing import added
@@ -280,6 +285,25 @@ async def test_an_added_job_that_has_run_or_was_edited_stays(
         _, results = await undone(client, tmp_path, _first(tmp_path))
         assert [one.error for one in results] == ["has run since"]
         assert await keyspace(client) == before
+
+
+def test_jobs_are_undone_in_the_opposite_order_of_their_calls_whatever_is_known_of_each(
+    tmp_path: Path,
+) -> None:
+    """One in doubt came first; where order counts, as in a flow's rerun, that was the wrong end."""
+    header = Header(
+        where=WHERE,
+        queue=QUEUE.base,
+        prefix=QUEUE.prefix,
+        state="failed",
+        selection=WrittenSelection(kind="ids", jobs=4),
+    )
+    with Journal.create(tmp_path, header) as journal:
+        journal.snapshots(snapshot_lines([Snapshot(one, 1.0, {}) for one in "abcd"]))
+        journal.codes([Result("a", Code.DONE, "wait"), Result("b", Code.UNKNOWN)])
+        journal.codes([Result("d", Code.DONE, "wait"), Result("c", Code.DONE, "wait")])
+        journal.end("done", Counter(), "")
+    assert list(read_deeds(tmp_path, journal.id).ids()) == ["d", "c", "b", "a"]
 
 
 PROMOTED = st.lists(

@@ -55,7 +55,8 @@ class Deeds:
         self.header = header
         self._path = path
         self._texts = texts
-        ordered = list(places.values())[::-1]
+        # Codes may come in another order than the calls did: that of a job in doubt comes late.
+        ordered = sorted(places.values(), reverse=True)
         self._offsets = array("q", [offset for offset, _ in ordered])
         self._at = array("l", [target for _, target in ordered])
         self._targets = targets
