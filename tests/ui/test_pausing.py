@@ -115,6 +115,31 @@ async def test_all_that_waits_is_in_the_plan_of_one_queue_and_a_long_name_takes_
         assert "y pause the-queue" in answer
 
 
+async def test_all_that_waits_is_in_the_plan_of_many_queues_too(
+    redis_url: str, client: redis.asyncio.Redis
+) -> None:
+    """Of more than three it was cut to `12 waiting, 2 prio…` on a narrow screen."""
+    names = [f"payments-{place}" for place in range(5)]
+    for name in names:
+        queue = Queue(name, {"connection": redis_url})
+        await queue.add("mail", {}, {"delay": 600_000})
+        await queue.addBulk([{"name": "mail", "data": {}, "opts": {"priority": 1}}] * 2)
+        await queue.addBulk([{"name": "mail", "data": {}}] * 12)
+        await queue.close()
+    async with inspector(redis_url, size=(80, 24)) as driver:
+        await seen(driver, 5)
+        driver.inspector.queues.focus()
+        await driver.press("a")
+        await driver.press("P")
+        await driver.sees("Pause 5 queues")
+        await driver.sees("R reason")
+        lines = driver.text().splitlines()
+        for name in names:
+            [at] = [at for at, line in enumerate(lines) if f"1  {name}" in line]
+            assert "12 waiting, 2 prioritized, 1 delayed" in lines[at]
+            assert "→ paused, 12 kept in paused" in lines[at + 1]
+
+
 async def test_what_is_refused_for_another_library_reads_as_a_sentence(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:

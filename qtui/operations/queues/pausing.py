@@ -24,9 +24,6 @@ from qtui.operations.queues.queue_action import QueueAction
 from qtui.text import count, plain, plural
 from qtui.verbs import Verb
 
-_FEW: Final = 3
-"""Queues of which a plan says all that waits, if need be in two lines each."""
-
 _SAID: Final = 2
 """Queues of which a warning is spelled out; of others only their number."""
 
@@ -129,7 +126,7 @@ class PausingPlan:
                 number=1,
                 name=one.queue.name,
                 note=one.waits,
-                whole=len(self.queues) <= _FEW,
+                whole=True,
                 place=place(one) if one.code is Code.DONE else "",
                 refusal="" if one.code is Code.DONE else one.why,
             )

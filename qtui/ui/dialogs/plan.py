@@ -256,7 +256,7 @@ class PlanDialog(Dialog["Confirmed[P]"], Generic[P]):
             for one, fate in zip(shown, fates, strict=True)
         ]
         if len(lines) > _MOST_LINES:
-            words = f"and {len(lines) - _MOST_LINES} more groups"
+            words = f"and {len(lines) - _MOST_LINES} more"
             rows.append(Content.styled(words, "$text-muted"))
         return Content("\n").join(rows)
 
