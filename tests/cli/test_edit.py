@@ -65,8 +65,17 @@ def test_what_cannot_be_done_is_said_in_a_line(
     before = digest(redis_url)
     done = invoke("--redis", redis_url, "edit", "payments", "1", *words, "--yes")
     assert (done.code, digest(redis_url)) == (code, before)
-    assert said in done.err
+    assert said in f"{done.out}{done.err}"
     assert "Traceback" not in done.err
+
+
+def test_why_an_edit_is_refused_is_said_once(redis_url: str) -> None:
+    [job_id] = failed(redis_url, 1)
+    done = invoke("--redis", redis_url, "edit", "payments", job_id, "--delay", "5m", "--yes")
+    assert done.code == 1
+    said = f"{done.out}{done.err}"
+    assert said.count("only a delayed job has a delay that can be changed") == 1
+    assert "0 of 1 job edited" in done.out
 
 
 @pytest.mark.parametrize("words", [("edit", "--priority", "1"), ("duplicate",)])

@@ -253,5 +253,8 @@ def test_side_effects_that_redis_refused_are_reported(redis_url: str, client: re
     client.hset("bull:payments:meta", "version", "bullmq:5.81.5")
     done = invoke("--redis", redis_url, "retry", "payments", "1", "--yes", "--json")
     assert done.code == 0
-    assert "Redis refused a side effect: " in done.err
+    assert "qtui: the job was retried, but Redis refused a side effect: " in done.err
     assert "WRONGTYPE" in done.err
+    done = invoke("--redis", redis_url, "pause", "payments", "--yes")
+    assert done.code == 0
+    assert "qtui: the queue was paused, but Redis refused a side effect: " in done.err

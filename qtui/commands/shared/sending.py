@@ -251,8 +251,10 @@ async def _carry_out(
     finally:
         question.close()
         progress.clear()
+    noun = NOUNS.get(campaign.action.header().selection.kind, "job")
+    what = f"the {noun} was" if campaign.selected == 1 else f"the {noun}s were"
     for note in campaign.notes:
-        words = f"the jobs were {report.verb}, but Redis refused a side effect: {plain(note)}"
+        words = f"{what} {report.verb}, but Redis refused a side effect: {plain(note)}"
         place.err.line(f"qtui: {words}")
     if report.remark:
         place.err.line(f"qtui: {plain(report.remark)}")

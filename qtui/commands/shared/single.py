@@ -60,8 +60,9 @@ def do_single(place: Workplace, single: Single, manner: Manner) -> int:
     if single.unchanged:
         return report.end(DONE, f"nothing was {report.verb}: nothing would change")
     if single.refusal:
+        # Its line says why.
         report.results([Result(single.job_id, Code.REFUSED, error=single.refusal)])
-        return report.end(NOT_ALL, f"nothing was {report.verb}: {single.refusal}")
+        return report.end(NOT_ALL)
     if manner.dry_run:
         report.results([Result(single.job_id, Code.DONE, target=single.target)])
         return report.end(DONE)
