@@ -17,6 +17,7 @@ from redis.typing import EncodableT, FieldT
 from qtui.bullmq.keys import QueueKey
 from qtui.demo.server import EmbeddedServer
 from tests.patience import PATIENCE
+from tests.workers import finish
 
 QUEUE: Final = QueueKey.of("bull", "q")
 """The queue of most tests."""
@@ -36,19 +37,6 @@ async def soon(condition: Callable[[], bool]) -> None:
     while not condition():
         assert asyncio.get_running_loop().time() < deadline, "waited in vain"
         await asyncio.sleep(0.001)  # between two looks; the condition decides
-
-
-async def end(worker: Worker) -> None:
-    """Ends a worker at once, with all that it has under way.
-
-    A command may miss that it is called off, and be sent again seconds later on a new connection:
-    it would take a job that then nobody runs.
-    """
-    await worker.close(force=True)
-    while left := [one for one in worker.processing if not one.done()]:
-        for one in left:
-            one.cancel()
-        await asyncio.wait(left, timeout=0.1)
 
 
 class RealQueue:
@@ -97,15 +85,7 @@ class RealQueue:
             yield lambda ends: soon(lambda: ended >= ends)
         finally:
             async with asyncio.timeout(PATIENCE):
-                closing = asyncio.ensure_future(worker.close())
-                while not closing.done():
-                    # It misses that it is closed where it begins to wait for jobs just then, for
-                    # 10 s where one is due later: that wait is called off too.
-                    if worker.waiting:
-                        worker.waiting.cancel()
-                    await asyncio.sleep(0.001)  # between two looks
-                await closing
-                await running
+                await finish(worker, running)
 
     async def _run(self, one: Job, _token: str) -> object:
         self.ran.append(str(one.id))

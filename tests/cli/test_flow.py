@@ -30,7 +30,7 @@ from qtui.operations.journal.reading import (
 from qtui.operations.planning.plan import Resets
 from tests.cli.stage import Outcome, Stage, connect, digest, invoke, play
 from tests.patience import PATIENCE
-from tests.seeds import end
+from tests.workers import end
 
 CHILD = {"failParentOnFailure": True}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ from qtui.operations.retry.resuming import resume_retry
 from qtui.operations.retry.retry import Retry
 from qtui.operations.supply.selection import query
 from tests.operations.campaigns import FAILED, codes, ours_to, plan_of, proxied, run
-from tests.seeds import QUEUE, census, failed_jobs, raw_failed, real_queue
+from tests.seeds import QUEUE, RealQueue, census, failed_jobs, raw_failed, real_queue, soon
 
 WHERE = "redis://cache-1:6379/0"
 
@@ -260,6 +261,10 @@ async def test_a_server_that_is_away_when_it_resumes_leaves_it_free_for_the_next
     assert codes([*early, *found]) == dict.fromkeys(names, Code.DONE)
 
 
+def _has_run(real: RealQueue, jobs: int) -> bool:
+    return len(real.ran) == jobs
+
+
 async def test_a_canary_flies_again(server: EmbeddedServer, tmp_path: Path) -> None:
     client = ours_to(server)
     async with real_queue(server) as real:
@@ -272,6 +277,7 @@ async def test_a_canary_flies_again(server: EmbeddedServer, tmp_path: Path) -> N
                 campaign = await resumed(client, tmp_path)
             async with real.worker():
                 await run(campaign)
+                await soon(partial(_has_run, real, 60 + expected))
             campaign.close()
             assert campaign.phase is Phase.STOPPED
             assert campaign.done == expected

@@ -13,6 +13,8 @@ from typing import Any
 from bullmq import FlowProducer, Job, Queue, Worker
 from bullmq.job_scheduler import default_repeat_strategy
 
+from tests.workers import finish
+
 # What a command gets and gives is JSON, as loose as that.
 Json = Any
 
@@ -73,7 +75,7 @@ class Commands:
         self._queues: dict[tuple[Json, ...], Queue] = {}
         self._flows: dict[tuple[Json, ...], FlowProducer] = {}
         self._fetched: dict[tuple[Json, ...], Job] = {}
-        self._workers: dict[int, tuple[Worker, Work]] = {}
+        self._workers: dict[int, tuple[Worker, Work, asyncio.Task[None]]] = {}
         self._last_worker = 0
         self._ends: set[asyncio.Task[None]] = set()
 
@@ -231,7 +233,8 @@ class Commands:
         self, outcome: str, settings: dict[str, Json] | None = None, **where: Json
     ) -> int:
         work = Work(outcome)
-        worker = Worker(where["queue"], work.process, {**_options(where), **(settings or {})})
+        options = {**_options(where), **(settings or {}), "autorun": False}
+        worker = Worker(where["queue"], work.process, options)
 
         def end(*_: object) -> None:
             task = asyncio.ensure_future(work.end())
@@ -242,7 +245,8 @@ class Commands:
         worker.on("failed", end)
         worker.on("error", lambda *_: None)
         self._last_worker += 1
-        self._workers[self._last_worker] = worker, work
+        running = asyncio.ensure_future(worker.run())
+        self._workers[self._last_worker] = worker, work, running
         return self._last_worker
 
     async def until(
@@ -254,9 +258,9 @@ class Commands:
         self._workers[worker][1].gate.set()
 
     async def stop(self, worker: int, **_where: Json) -> list[dict[str, Json]]:
-        closing, work = self._workers.pop(worker)
+        one, work, running = self._workers.pop(worker)
         work.gate.set()
-        await _close(closing)
+        await finish(one, running)
         return work.runs
 
     async def close(self, **_where: Json) -> None:
@@ -267,16 +271,6 @@ class Commands:
         self._flows.clear()
         self._queues.clear()
         self._fetched.clear()
-
-
-async def _close(worker: Worker) -> None:
-    # A worker that is just connecting to wait for jobs loses the cancel with which close() ends
-    # that wait (bullmq 3.4.4), and close() never returns: cancel again until it does.
-    closed = asyncio.ensure_future(worker.close())
-    while not (await asyncio.wait([closed], timeout=0.2))[0]:
-        if worker.waiting is not None:
-            worker.waiting.cancel()
-    closed.result()
 
 
 def _options(where: dict[str, Json]) -> dict[str, Json]:

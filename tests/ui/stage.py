@@ -11,7 +11,7 @@ import pytest
 from bullmq import Job, Queue, Worker
 
 from tests.patience import PATIENCE
-from tests.seeds import end
+from tests.workers import end
 
 
 async def fill(
