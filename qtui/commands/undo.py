@@ -36,6 +36,7 @@ from qtui.commands.shared.taking import take_here
 from qtui.operations.journal.reading import JournalError, UnknownCampaign, find, read_header
 from qtui.operations.resuming.same_server import OtherServer
 from qtui.operations.undo.plan import UndoPlan, last_operation, make_undo_plan
+from qtui.operations.undo.registry import done_again
 from qtui.operations.undo.resuming import InterruptedUndo
 from qtui.operations.undo.undo import Undo
 from qtui.text import age, count, first_line, plain, plural
@@ -67,6 +68,7 @@ def undo_operation(place: Workplace, request: UndoRequest) -> int:
     try:
         name = _name(place, request)
         report.noun = _noun(place.journal, name)
+        _check_allowed(place, name, request)
         plan = _plan(place, request, name, report)
     except JournalError as error:
         raise CommandError(
@@ -108,6 +110,7 @@ def resume_undo(
         taken = _take(place, name, yes=yes)
         undone = read_header(place.journal, find(place.journal, name)).undoes
         noun = _noun(place.journal, undone)
+        _check_allowed(place, undone)
     except JournalError as error:
         raise CommandError(str(error), NOT_ALL) from None
 
@@ -120,6 +123,12 @@ def resume_undo(
         return await carry_out(campaign, place, report)
 
     return place.ask(work, writes=Verb.UNDO)
+
+
+def _check_allowed(place: Workplace, undone: str, manner: Manner | None = None) -> None:
+    """Stops the undo of an undo where what it carries out again is not allowed."""
+    for verb in done_again(read_header(place.journal, find(place.journal, undone))):
+        check_may_write(place, verb, manner)
 
 
 def _noun(folder: Path, name: str) -> str:

@@ -72,6 +72,47 @@ def test_what_a_profile_does_not_allow_is_refused_wherever_its_server_is_named(
     assert invoke("--redis", redis_url, "promote", "payments", later, "--yes").code == 0
 
 
+AGAIN = {
+    "retry": ("retry", "payments", "{bad}"),
+    "remove": ("remove", "payments", "{bad}", "--state", "failed"),
+    "edit": ("edit", "payments", "{bad}", "--priority", "3"),
+    "edit-and-retry": ("edit", "payments", "{bad}", "--priority", "3", "--retry"),
+    "promote": ("promote", "payments", "{later}"),
+    "add": ("add", "payments", "new"),
+    "pause": ("pause", "payments"),
+    "resume": ("resume", "payments"),
+    "limits": ("limits", "payments", "--concurrency", "5"),
+}
+
+
+@pytest.mark.parametrize("action", AGAIN)
+def test_the_undo_of_an_undo_carries_its_action_out_again_and_needs_that_allowed(
+    redis_url: str, config: Path, action: str
+) -> None:
+    """Who may take back could remove, retry or pause by taking that back twice."""
+    bad, later = seeded(redis_url)
+    config.write_text("")
+    if action == "resume":
+        assert invoke("--redis", redis_url, "pause", "payments", "--yes").code == 0
+    words = [one.format(bad=bad, later=later) for one in AGAIN[action]]
+    assert invoke("--redis", redis_url, *words, "--yes").code == 0
+    undone = invoke("--redis", redis_url, "undo", "--yes", "--json")
+    assert undone.code == 0
+    name = undone.summary["journal"]
+    verb = "retry" if action == "edit-and-retry" else action
+    allow = ["undo", "edit"] if action == "edit-and-retry" else ["undo"]
+    config.write_text(f'[profiles.night]\nredis = "{redis_url}"\nallow = {allow}\n')
+    before = digest(redis_url)
+    done = invoke("--redis", redis_url, "undo", name, "--yes")
+    assert (done.code, done.out) == (4, "")
+    assert done.err.startswith(f"qtui: {verb} is not allowed here: the profile night allows ")
+    dry = invoke("--redis", redis_url, "undo", name, "--dry-run")
+    assert (dry.code, digest(redis_url)) == (0, before)
+    config.write_text(f'[profiles.night]\nredis = "{redis_url}"\nallow = {[*allow, verb]}\n')
+    assert invoke("--redis", redis_url, "undo", name, "--yes").code == 0
+    assert digest(redis_url) != before
+
+
 def test_what_several_say_is_allowed_only_if_all_of_them_do(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text(

@@ -19,6 +19,7 @@ from qtui.operations.engine.campaign import Campaign
 from qtui.operations.engine.pace import Pace
 from qtui.operations.flow_rerun.plan import RerunPlan
 from qtui.operations.flow_rerun.rerun import Rerun
+from qtui.operations.journal.facts import Header
 from qtui.operations.journal.reading import JournalError, read_header
 from qtui.operations.planning.plan import Plan, Resets
 from qtui.operations.planning.proposal import ActionPlan, PlanOptions
@@ -30,6 +31,8 @@ from qtui.operations.resuming.recorder import Recorder
 from qtui.operations.retry.everywhere import KIND, RetryEverywhere
 from qtui.operations.retry.resuming import resume_everywhere, resume_retry
 from qtui.operations.retry.retry import Retry
+from qtui.operations.undo.plan import UndoPlan
+from qtui.operations.undo.registry import done_again
 from qtui.operations.undo.resuming import InterruptedUndo
 from qtui.settings import Settings
 from qtui.verbs import Verb, verb_of
@@ -58,8 +61,15 @@ class CampaignMaker:
     def carry(self, plan: ActionPlan, options: PlanOptions, reason: str) -> Campaign[JobAction]:
         """Makes the campaign of any action's plan but a retry's."""
         self._check(plan.verb)
+        if isinstance(plan, UndoPlan):
+            self._check_undo_of(plan.header)
         action = plan.action(self.client, options)
         return Campaign(self.client, action, options.pace, record=self._recorder(reason))
+
+    def _check_undo_of(self, undone: Header) -> None:
+        """Checks that what the undo of an undo carries out again is allowed, too."""
+        for verb in done_again(undone):
+            self._check(verb)
 
     def retry(
         self, plan: Plan | SeveralPlans, resets: Resets, pace: Pace, reason: str
@@ -91,6 +101,8 @@ class CampaignMaker:
         key = QueueKey(header.queue, header.prefix).key("meta")
         origin = await read_origin(client, key)
         if verb is Verb.UNDO:
+            undone = await asyncio.to_thread(read_header, journal, header.undoes)
+            self._check_undo_of(undone)
             undo = await asyncio.to_thread(InterruptedUndo.take, journal, name, where, origin)
             return await undo.campaign(client)
         resumed = verb if verb in _RESUMED and verb else Verb.RETRY  # which refuses any other

@@ -94,7 +94,8 @@ class Edit(SingleAction[Editable]):
                 "made": change.reset_attempts_made,
                 "started": change.reset_attempts_started,
             },
-            options={"fields": [name for name in becomes_of(change) if name != RETRIED]},
+            options={"fields": [name for name in becomes_of(change) if name != RETRIED]}
+            | ({RETRIED: True} if change.retry else {}),
         )
 
     async def snapshot_of(self, job: Editable) -> Snapshot:

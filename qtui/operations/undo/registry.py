@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from qtui.bullmq.connection.client import Client
+from qtui.operations.edit.edit import RETRIED
 from qtui.operations.flow_rerun.written import START
 from qtui.operations.journal.facts import Header
 from qtui.operations.retry.everywhere import QUEUES
@@ -47,6 +48,20 @@ OLDEST_FIRST: Final = frozenset({Verb.RERUN.value, Unrerun.effect})
 """Effects that are taken back in the order in which they came: a flow's parents leave their places,
 or return to them, before the children that they wait for. All others go backwards."""
 
+_AGAIN: Final[Mapping[str, Verb]] = {
+    Unretry.effect: Verb.RETRY,
+    Unrerun.effect: Verb.RERUN,
+    Unpromote.effect: Verb.PROMOTE,
+    Unadd.effect: Verb.ADD,
+    Restore.effect: Verb.REMOVE,
+    Verb.RESUME: Verb.PAUSE,
+    Verb.PAUSE: Verb.RESUME,
+    Verb.LIMITS: Verb.LIMITS,
+    Verb.EDIT: Verb.EDIT,
+    Verb.SCHEDULERS: Verb.SCHEDULERS,
+}
+"""By the effect of an undo, the action that is carried out where that undo is undone."""
+
 _REFUSED: Final[Mapping[str, str]] = {
     Verb.REMOVE_QUEUE: "a removed queue can't be put back: the journal keeps its settings,"
     " schedulers and counts, but none of its jobs",
@@ -59,6 +74,17 @@ def make_inverse(client: Client, header: Header, writes: bool) -> Inverse:
     if QUEUES in header.options:
         return EachQueue(make, client, header, writes)
     return make(client, header, writes)
+
+
+def done_again(header: Header) -> tuple[Verb, ...]:
+    """Returns which actions an undo of a campaign carries out, if that campaign is an undo itself.
+
+    Who may undo must be allowed these, too. None where something is only taken back.
+    """
+    if not header.undoes or header.what not in _AGAIN:
+        return ()
+    retries = header.what == Verb.EDIT and RETRIED in header.options
+    return (_AGAIN[header.what], *((Verb.RETRY,) if retries else ()))
 
 
 def refusal(header: Header) -> str:

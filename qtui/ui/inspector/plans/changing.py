@@ -68,6 +68,7 @@ class Changing:
         confirmed: Callable[[], None] = lambda: None,
         reason: str = "",
         listener: Callable[[A, Run, Sequence[Result]], None] | None = None,
+        also: Sequence[Verb] = (),
     ) -> None:
         """Opens the plan of an action; where it may not be carried out, as a dry run.
 
@@ -77,6 +78,7 @@ class Changing:
             confirmed: is called when the plan is carried out, before it begins.
             reason: what the journal says where no other reason is given.
             listener: takes the plan and the results, see `Campaigns.begin`.
+            also: others that have to be allowed, since this one carries them out.
         """
         session = self._screen.session
 
@@ -95,7 +97,7 @@ class Changing:
             request,
             options=self._options.get(verb, PlanOptions()),
             keep=keep,
-            dry=session.dry(verb),
+            dry=next(filter(None, map(session.dry, (verb, *also))), ""),
             explain=session.explain,
         )
         self._screen.app.push_screen(dialog, answered)

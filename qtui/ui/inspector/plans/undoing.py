@@ -12,6 +12,7 @@ from qtui.bullmq.codes import Code, Result
 from qtui.operations.journal.reading import JournalError, Summary
 from qtui.operations.planning.proposal import PlanOptions
 from qtui.operations.undo.plan import UndoPlan, last_operation, make_undo_plan
+from qtui.operations.undo.registry import done_again
 from qtui.text import age, plain, plural
 from qtui.ui.base import QtuiScreen
 from qtui.ui.dialogs.action import Progress, Request
@@ -120,4 +121,5 @@ class Undoing:
         keys = f"{self._screen.key('inspector.journal')}, then {self._screen.key('journal.undo')}"
         otherwise = " ".join([*passed_over, f"An earlier operation: {keys}."])
         request = Request(title=title, read=read, otherwise=otherwise)
-        self._changing.open(Verb.UNDO, request, listener=listens)
+        again = done_again(header)
+        self._changing.open(Verb.UNDO, request, listener=listens, also=again)
