@@ -15,16 +15,20 @@ from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.model import JobState
+from qtui.bullmq.writers.retry import RetryWriter
 from qtui.demo.server import EmbeddedServer
+from qtui.operations.engine.campaign import Campaign
 from qtui.operations.journal.facts import Header, Snapshot, WrittenSelection
 from qtui.operations.journal.lines import snapshot_lines
-from qtui.operations.journal.reading import find, read_header, read_lines, summary
+from qtui.operations.journal.reading import JournalError, find, read_header, read_lines, summary
 from qtui.operations.journal.writing import Journal
-from qtui.operations.planning.plan import Resets
+from qtui.operations.planning.plan import Resets, make_plan
 from qtui.operations.planning.proposal import PlanOptions
 from qtui.operations.promote.plan import make_promotion_plan
 from qtui.operations.remove.plan import make_removal_plan
+from qtui.operations.resuming.recorder import Recorder
 from qtui.operations.resuming.same_server import OtherServer
+from qtui.operations.retry.retry import Retry
 from qtui.operations.supply.selection import chosen
 from qtui.operations.undo.deeds import read_deeds
 from qtui.operations.undo.plan import last_operation, make_undo_plan
@@ -304,6 +308,24 @@ def test_jobs_are_undone_in_the_opposite_order_of_their_calls_whatever_is_known_
         journal.codes([Result("d", Code.DONE, "wait"), Result("c", Code.DONE, "wait")])
         journal.end("done", Counter(), "")
     assert list(read_deeds(tmp_path, journal.id).ids()) == ["d", "c", "b", "a"]
+
+
+async def test_an_operation_whose_result_another_qtui_still_shows_can_be_undone(
+    client: Redis, tmp_path: Path
+) -> None:
+    """It keeps the journal open; what is under way has to be stopped first."""
+    names = await raw_failed(client, map(str, range(3)))
+    before = await keyspace(client)
+    plan = await make_plan(client, chosen(QUEUE, JobState.FAILED, names))
+    action = Retry(client, RetryWriter(client), plan, Resets())
+    shown = Campaign(client, action, record=Recorder(folder=tmp_path, where=WHERE, how="test"))
+    async for _ in shown.run():
+        with pytest.raises(JournalError, match="is still running: stop it first"):
+            read_deeds(tmp_path, newest(tmp_path))
+    _, results = await undone(client, tmp_path)
+    assert all_done(results)
+    assert await keyspace(client) == before
+    shown.close()
 
 
 PROMOTED = st.lists(

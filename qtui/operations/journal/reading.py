@@ -92,6 +92,14 @@ class Summary:
         return max(0, (self.header.selection.jobs or 0) - sum(self.codes.values()))
 
     @property
+    def under_way(self) -> bool:
+        """Whether a process still sends its jobs.
+
+        One that has ended may be open all the same: to be followed, or since its result is shown.
+        """
+        return self.running and not self.ended
+
+    @property
     def unfinished(self) -> bool:
         """Whether it was interrupted, and should be resumed."""
         return not (self.ended or self.running)

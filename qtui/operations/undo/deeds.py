@@ -114,7 +114,7 @@ def read_deeds(folder: Path, name: str, only: Collection[str] = ()) -> Deeds:
         JournalError: there is no such campaign, it is still running, or it can't be read.
     """
     campaign_id = find(folder, name)
-    if summary(folder, campaign_id).running:
+    if summary(folder, campaign_id).under_way:
         raise JournalError(f"{campaign_id} is still running: stop it first")
     header = read_header(folder, campaign_id)
     check_format(header)

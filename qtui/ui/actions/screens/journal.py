@@ -40,7 +40,7 @@ def cannot_undo(situation: Situation) -> str:
     one = situation.campaign
     if one is None:
         return "There is no operation here."
-    if situation.running or (one.running and not situation.is_own):
+    if situation.running or (one.under_way and not situation.is_own):
         return "It is still running: stop it first."
     return situation.no_undo and f"{situation.no_undo[:1].upper()}{situation.no_undo[1:]}."
 
