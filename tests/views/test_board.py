@@ -152,6 +152,24 @@ class TestResults:
         assert [one for one in "123456" if jobs.has_left(one)] == ["1", "3"]
         assert list(board.marks) == ["9"]
 
+    async def test_a_job_that_an_undo_brings_back_is_there_and_one_that_it_takes_away_is_not(
+        self, client: Redis
+    ) -> None:
+        """The undo of a retry does the one; that of such an undo the other, as of a removal's."""
+        await raw_failed(client, map(str, range(4)))
+        board = await board_on(client)
+        board.record(QUEUE, FAILED, retried(["0"]))
+        targets = {"0": "failed", "1": "wait", "2": "removed", "3": ""}
+        done = [Result(job_id, Code.DONE, target) for job_id, target in targets.items()]
+        board.record(QUEUE, FAILED, done, "undo")
+        assert [one for one in targets if board.has_left(one)] == ["1", "2"]
+        assert words(board) == {
+            "0": "✔ undone",
+            "1": "✔ failed→waiting",
+            "2": "✔ removed",
+            "3": "✔ undone",
+        }
+
     async def test_of_another_list_they_only_take_the_marks(self, client: Redis) -> None:
         await raw_failed(client, "12")
         board = await board_on(client)

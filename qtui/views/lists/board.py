@@ -222,7 +222,14 @@ class Board:
             self.verdicts[result.job_id] = verdict(result, None, state, action)
         # The id of a job whose hash is gone stays in its set, as BullMQ leaves it.
         gone = [Code.NOT_IN_STATE] + ([Code.DONE] if verb is None or verb.leaves else [])
-        self.jobs.hold(result.job_id for result in results if result.code in gone)
+        left = [result.job_id for result in results if result.code in gone]
+        if verb is Verb.UNDO:
+            left += [one.job_id for one in results if one.done and not self._is_back(one)]
+        self.jobs.hold(left)
+
+    def _is_back(self, result: Result) -> bool:
+        """Whether an undo brought a job back into the state; that of an undo takes it away."""
+        return result.target in ("", self.state.key)
 
     def note(self, queue: QueueKey, state: JobState, outcomes: Mapping[str, Outcome]) -> None:
         """Writes outcomes of followed jobs into their rows, if those are still visible."""
@@ -246,6 +253,7 @@ class Board:
         returned = self._fates.get(job_id, Fate.WAITING) in (back.get(self.state), Fate.UNDONE)
         result, action = self._results.get(job_id, (None, ""))
         undone = result is not None and result.done and action == Verb.UNDO
+        undone = undone and result is not None and self._is_back(result)
         return not (returned or undone)
 
     def forget_results(self) -> None:
