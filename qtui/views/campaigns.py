@@ -42,13 +42,14 @@ def phase_of(one: Summary) -> str:
 def selection_words(header: Header) -> str:
     """The selection in words: ``all jobs``, ``3 jobs by id``; plain."""
     chosen = header.selection
-    jobs = "jobs" if chosen.jobs is None else plural(chosen.jobs, "job")
+    noun = NOUNS.get(chosen.kind, "job")
+    jobs = f"{noun}s" if chosen.jobs is None else plural(chosen.jobs, noun)
     if header.undoes:
         return f"{jobs} of {plain(header.undoes)}"
     if header.flow:
         return f"flow of {jobs}"
     if chosen.kind in NOUNS:
-        return plural(chosen.jobs or 0, NOUNS[chosen.kind])
+        return plural(chosen.jobs or 0, noun)
     if chosen.kind == "ids":
         return f"{jobs} by id"
     return f"{jobs} that match {plain(chosen.filter)}" if chosen.filter else f"all {jobs}"
@@ -180,7 +181,7 @@ class Story:
         if self.of_queues and result.done:
             return Verdict(f"✔ {self.of_queues}", Tone.GOOD)
         if self.of_queues and result.code is Code.NOT_IN_STATE:
-            return Verdict("· had changed meanwhile", Tone.FAINT)
+            return Verdict(f"· {plain(result.error) or 'had changed meanwhile'}", Tone.FAINT)
         found = verdict(result, self.outcomes.get(job_id), state, self.action)
         return Verdict(plain(found.text), found.tone)
 

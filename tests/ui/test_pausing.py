@@ -83,6 +83,33 @@ async def test_marked_queues_are_paused_and_others_are_not(redis_url: str) -> No
         await driver.sees("y pause")
 
 
+async def test_where_another_was_faster_the_line_says_what_it_found(
+    redis_url: str, client: redis.asyncio.Redis, tmp_path: Path
+) -> None:
+    await add(redis_url, "mail")
+    async with inspector(redis_url, journal=tmp_path) as driver:
+        await seen(driver, 1)
+        await driver.press("P")
+        await driver.sees("y pause mail")
+        await client.hset("bull:mail:meta", "paused", "1")
+        await driver.press("y")
+        await driver.sees("0 of 1 queue paused · left alone: 1 · is paused already")
+        await client.hdel("bull:mail:meta", "paused")
+        await driver.press("ctrl+r")
+        await driver.press("P")
+        await driver.sees("y pause mail")
+        await driver.press("y")
+        await driver.sees("1 of 1 queue paused")
+        await driver.press("U")
+        await driver.sees("y undo 1 queue")
+        await client.hdel("bull:mail:meta", "paused")
+        await client.rename("bull:mail:paused", "bull:mail:wait")
+        await driver.press("y")
+        await driver.sees("0 of 1 queue undone · left alone: 1 · is not paused")
+        await driver.press("L")
+        await driver.sees("undo 1 queue of ")
+
+
 async def test_in_read_only_mode_it_is_a_dry_run(
     redis_url: str, client: redis.asyncio.Redis
 ) -> None:

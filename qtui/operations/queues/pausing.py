@@ -7,7 +7,7 @@ States: any. Replaced: the flag in ``meta``, and the list in which waiting jobs 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from qtui.bullmq.codes import Code
@@ -23,6 +23,9 @@ from qtui.operations.planning.proposal import PlanLine, PlanOptions
 from qtui.operations.queues.queue_action import QueueAction
 from qtui.text import count, plain, plural
 from qtui.verbs import Verb
+
+PAUSED_ALREADY: Final = "is paused already"
+NOT_PAUSED: Final = "is not paused"
 
 _SAID: Final = 2
 """Queues of which a warning is spelled out; of others only their number."""
@@ -198,10 +201,10 @@ def _forecast(verb: Verb, status: QueueStatus, evidence: QueueEvidence) -> tuple
         return Code.NO_SUCH_JOB if gone else Code.REFUSED, "", status.kind.refusal
     if verb is Verb.PAUSE:
         if status.paused:
-            return Code.NOT_IN_STATE, "", "is paused already"
+            return Code.NOT_IN_STATE, "", PAUSED_ALREADY
         return Code.DONE, kept_while_paused(evidence).value, ""
     if not status.paused and not status.count(JobState.PAUSED):
-        return Code.NOT_IN_STATE, "", "is not paused"
+        return Code.NOT_IN_STATE, "", NOT_PAUSED
     return Code.DONE, "wait", ""
 
 
@@ -282,7 +285,7 @@ class Pause:
 
     async def step(self) -> QueueStep:
         """Pauses it."""
-        return await self.writer.pause(self.queue)
+        return _said(await self.writer.pause(self.queue), PAUSED_ALREADY)
 
     async def is_unfinished(self) -> bool:
         """Whether it is not paused."""
@@ -304,12 +307,20 @@ class Resume:
 
     async def step(self) -> QueueStep:
         """Brings back some of what is in ``paused``, or all of it, and resumes the queue then."""
-        return await self.writer.resume(self.queue)
+        return _said(await self.writer.resume(self.queue), NOT_PAUSED)
 
     async def is_unfinished(self) -> bool:
         """Whether it is paused, or has jobs stranded in ``paused``."""
         [status] = await read_status(self.client, [self.queue])
         return status.paused or status.count(JobState.PAUSED) > 0
+
+
+def _said(step: QueueStep, unchanged: str) -> QueueStep:
+    """The step; one that found nothing to do, since another was faster, says so."""
+    result = step.result
+    if result.code is not Code.NOT_IN_STATE or result.error:
+        return step
+    return replace(step, result=result._replace(error=unchanged))
 
 
 async def waiting_of(client: Client, queue: QueueKey) -> Mapping[str, str]:
