@@ -14,8 +14,8 @@
          score there or "", ids ahead of it and behind it in a list, or "",
          and how many were ahead, or "", "1" if the queue was paused,
          its score in `priority` or "", "1" if its parent waited for it,
-         the parent's score in `waiting-children` or "", the parent's full key,
-         base key and colon, and id, or "", its deduplication if it held it,
+         the parent's score in `waiting-children` or "", when it had finished or "", its full key,
+         base key and colon, and id, or "", the job's deduplication if it held it,
          the time in ms at which that ends, or "",
          then each after its number of elements: fields and values, logs, dependencies, `processed`
          and `failed` as keys and values, `unsuccessful` as scores and keys, and fields and values
@@ -65,7 +65,7 @@ local function readJob()
   job.score, job.ahead, job.behind, job.index =
     nextArgument(), nextArgument(), nextArgument(), nextArgument()
   job.paused, job.turn = nextArgument() == "1", nextArgument()
-  job.listed, job.parentScore = nextArgument() == "1", nextArgument()
+  job.listed, job.parentScore, job.parentEnded = nextArgument() == "1", nextArgument(), nextArgument()
   job.parent = { name = nextArgument(), base = nextArgument(), id = nextArgument() }
   job.deduplication, job.heldUntil = nextArgument(), nextArgument()
   job.fields = nextList()
@@ -247,15 +247,18 @@ local function parkParent(parent, score)
   return false
 end
 
--- Makes the parent wait for the job again, unless it has run since.
+-- Makes the parent wait for the job again, unless it has run since, or is about to: with a child
+-- that it waits for it could not complete.
 local function rejoinParent(job)
   local parent = job.parent
   if not job.listed or attempt("EXISTS", parent.name) ~= 1 then return end
+  local waiting = attempt("ZSCORE", parent.base .. "waiting-children", parent.id)
   if job.parentScore ~= "" then
-    local waiting = attempt("ZSCORE", parent.base .. "waiting-children", parent.id)
     -- With a deferred failure it was not this removal that made it run.
     local doomed = attempt("HEXISTS", parent.name, "defa") == 1
     if not waiting and not doomed and not parkParent(parent, job.parentScore) then return end
+  elseif job.parentEnded ~= "" and not waiting then
+    if attempt("HGET", parent.name, "finishedOn") ~= job.parentEnded then return end
   end
   attempt("SADD", parent.name .. ":dependencies", job.name)
 end

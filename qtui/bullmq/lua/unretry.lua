@@ -35,7 +35,8 @@
          for each job a code and a detail:
            1 and the key in which it is   0 and the error: refused, the job is where it was
           -1 and "": no such job  -3 and why: started, changed, moved, or
-                                   parent: its parent would wait for a child that never comes
+                                   parent: its parent would wait for a child that never comes, or
+                                   run and fail
          last the microseconds that all of it took, 0 if the server can't measure them
          An error reply that starts with QTUIREFUSED, as in retry.lua.
 
@@ -164,11 +165,12 @@ end
 
 -- Whether the parent, which waits for children, would wait for ever: with no other child left, or,
 -- before 5.42.0, for a child that failed. It was not there when that child failed: since it failed
--- with it, it was retried or rerun since.
+-- with it, it was retried or rerun since. Since 5.42.0 it would run, and could not complete (-9).
 local function strandsParent(job)
-  if wasKnown(job) then
+  local failsIt = job.unsuccessful and state == "failed"
+  if wasKnown(job) and not failsIt then
     if redis.pcall("SCARD", job.parent .. ":dependencies") ~= 1 then return false end
-  elseif not (job.failsParent and state == "failed") then
+  elseif not failsIt and not (job.failsParent and state == "failed") then
     return false
   end
   local waits = redis.pcall("ZSCORE", job.parentBase .. "waiting-children", job.parentId)

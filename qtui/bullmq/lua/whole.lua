@@ -15,7 +15,8 @@
          was looked for, `ahead` and `behind`, the ids beside it towards the tail and the head, and
          `index`, how many are ahead; `paused` if the
          queue is; `turn`, its score in `priority` (1.x to 3.x); `waits`, if its parent waits for
-         it, with the parent's score in `waiting-children` or ""; `held`, if it holds its
+         it, with the parent's score in `waiting-children` or ""; `ended`, when that parent had
+         finished, if it had; `held`, if it holds its
          deduplication, with the time in ms at which that ends or "", and `proto`, the fields of the
          job that waits for that.
 ]]
@@ -124,6 +125,11 @@ local function addParent(rest, name, parentKey, json)
   local score = parentBase and redis.pcall("ZSCORE", parentBase .. "waiting-children", parentId)
   rest[#rest + 1] = "waits"
   rest[#rest + 1] = type(score) == "string" and score or ""
+  local ended = type(score) ~= "string" and redis.pcall("HGET", parentKey, "finishedOn")
+  if type(ended) == "string" then
+    rest[#rest + 1] = "ended"
+    rest[#rest + 1] = ended
+  end
   return nil
 end
 

@@ -77,7 +77,7 @@ def _arguments(job: Whole) -> list[str]:
         *(job.queue.key(""), job.job_id, job.state.key if job.state else "", job.score),
         *(job.text("ahead"), job.text("behind"), job.text("index")),
         *(flag(bool(job.text("paused"))), job.text("turn")),
-        *(flag("waits" in job.rest), job.text("waits")),
+        *(flag("waits" in job.rest), job.text("waits"), job.text("ended")),
         *(parent_key, parent_base, parent_id),
         *(job.fields.get("deid", "") if held else "", job.text("held")),
         *_counted(_flat(job.fields)),

@@ -171,5 +171,11 @@ def removed_jobs(queue: QueueKey, state: JobState | None, job: Snapshot) -> list
     return [top, *_members(below if isinstance(below, list) else [])]
 
 
+def dependencies_of(job: Snapshot) -> Sequence[str]:
+    """Returns the full keys of the children for which a removed job waited, from its journal."""
+    found = rest_of((job.whole or {}).get(REST)).get("dependencies")
+    return found if isinstance(found, list) else ()
+
+
 def _members(written: Sequence[Mapping[str, object]]) -> list[Whole]:
     return [one for one in map(of_members, written) if one is not None]

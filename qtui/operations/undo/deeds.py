@@ -87,6 +87,10 @@ class Deeds:
         """Whether the operation changed this job. The first call reads what `ids` does."""
         return job_id in self._known
 
+    def place_of(self, job_id: str) -> int | None:
+        """Returns the place of a job; None if the operation did not change it. Costs as `has`."""
+        return self._known.get(job_id)
+
     def ids(self) -> Iterator[str]:
         """Yields the id of each job, in order. Reads their lines, without decoding their fields."""
         with open_file(self._path) as file:
@@ -96,8 +100,8 @@ class Deeds:
                 yield "" if seen is None else seen.job_id
 
     @cached_property
-    def _known(self) -> frozenset[str]:
-        return frozenset(self.ids())
+    def _known(self) -> dict[str, int]:
+        return {job_id: place for place, job_id in enumerate(self.ids())}
 
 
 def read_deeds(folder: Path, name: str, only: Collection[str] = ()) -> Deeds:

@@ -9,7 +9,7 @@ unretry -> retry. An inverse that is its own inverse (edit, limits) names the ef
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from qtui.bullmq.codes import Result
 from qtui.bullmq.connection.client import Client
@@ -91,6 +91,14 @@ class Inverse(Protocol):
 
     def why(self, result: Result) -> str:
         """Returns in words why a job was left alone; empty if the code says it."""
+
+
+@runtime_checkable
+class ComesAfter(Protocol):
+    """An inverse that takes jobs back after others of the same operation."""
+
+    def after(self, deed: Deed) -> Sequence[str]:
+        """Returns which jobs, by id, come before this one if they are taken back as well."""
 
 
 MakeInverse: TypeAlias = Callable[[Client, Header, bool], Inverse]

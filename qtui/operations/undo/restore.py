@@ -19,7 +19,13 @@ from qtui.operations.journal.facts import Header
 from qtui.operations.journal.lines import snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.remove.remove import CHILDREN
-from qtui.operations.remove.wiped import WipedJobs, below_of, index_of, removed_jobs
+from qtui.operations.remove.wiped import (
+    WipedJobs,
+    below_of,
+    dependencies_of,
+    index_of,
+    removed_jobs,
+)
 from qtui.operations.supply.pins import pins_of
 from qtui.operations.supply.snapshots import SnapshotPage, read_picked
 from qtui.operations.undo.inverse import Deed, Expected, sender
@@ -82,6 +88,15 @@ class Restore:
             found.append(Expected(result, arrived=arrived))
         return found
 
+    def after(self, deed: Deed) -> Sequence[str]:
+        """Returns the children for which a job waited, even if they went in a call before it.
+
+        It was read before they went, so they have to be there first.
+        """
+        start = self._queue.key("")
+        children = dependencies_of(deed.snapshot)
+        return [one.removeprefix(start) for one in children if one.startswith(start)]
+
     async def snapshot(self, deeds: Sequence[Deed], texts: Texts | None) -> bytes:
         """Returns the jobs as they will be again; nothing is wiped."""
         return snapshot_lines([one.snapshot for one in deeds], texts)
@@ -104,23 +119,18 @@ class Restore:
                 families.append((deed.id, jobs))
         note, seconds = "", 0.0
         while families:
-            left = families
-            while left:
-                call = next(_calls(left))
-                batch = await writer.restore([jobs[::-1] for _, jobs in call])
-                answers = deque(batch.results)
-                for job_id, jobs in call:
-                    if not answers:
-                        break  # the call has ended early
-                    *below, top = [answers.popleft() for _ in jobs]
-                    results[job_id] = self._found_back(top)
-                    pairs = zip(jobs[:0:-1], below, strict=True)
-                    self._back_below.update(job.key for job, result in pairs if result.done)
-                    left = left[1:]
-                note, seconds = note or batch.note, seconds + batch.seconds
-            # A parent of others among them was read before they went, and waits for them.
-            early = [one for one in families if results[one[0]].error == "children"]
-            families = early if len(early) < len(families) else []
+            call = next(_calls(families))
+            batch = await writer.restore([jobs[::-1] for _, jobs in call])
+            answers = deque(batch.results)
+            for job_id, jobs in call:
+                if not answers:
+                    break  # the call has ended early
+                *below, top = [answers.popleft() for _ in jobs]
+                results[job_id] = self._found_back(top)
+                pairs = zip(jobs[:0:-1], below, strict=True)
+                self._back_below.update(job.key for job, result in pairs if result.done)
+                families = families[1:]
+            note, seconds = note or batch.note, seconds + batch.seconds
         return Batch([results[deed.id] for deed in deeds], note, seconds)
 
     def _found_back(self, result: Result) -> Result:

@@ -24,7 +24,7 @@ from qtui.operations.journal.facts import Header, WrittenSelection
 from qtui.operations.journal.texts import Texts
 from qtui.operations.undo.deeds import Deeds
 from qtui.operations.undo.everywhere import EachQueue
-from qtui.operations.undo.inverse import Deed, Expected
+from qtui.operations.undo.inverse import ComesAfter, Deed, Expected
 from qtui.operations.undo.registry import OLDEST_FIRST, make_inverse
 from qtui.verbs import NOUNS, Verb
 
@@ -149,8 +149,41 @@ class Undo:
         if not self._left:
             return None
         places = self._left[-_PAGE:][::-1]
-        deeds = await asyncio.to_thread(self.deeds.read, places)
-        return Undos(self, places, deeds)
+        page = await asyncio.to_thread(self._page, places)
+        if list(page) != places:
+            # Here and not in the thread, which is not stopped where this is cancelled.
+            self._left = [one for one in self._left if one not in page] + list(page)[::-1]
+        return Undos(self, list(page), list(page.values()))
+
+    def _page(self, places: Sequence[int]) -> dict[int, Deed]:
+        """Reads jobs by place, each behind those that come before it, wherever these are.
+
+        The others keep their order, in which a child finds the parent that was read without it.
+        """
+        found = dict(zip(places, self.deeds.read(places), strict=True))
+        if not isinstance(self.inverse, ComesAfter):
+            return found
+        left = frozenset(self._left)
+        ordered: dict[int, Deed] = {}
+        begun = set[int]()
+        stack = list(places)[::-1]
+        while stack:
+            place = stack.pop()
+            if place in ordered:
+                continue
+            first = list[int]()
+            if place not in begun:
+                begun.add(place)
+                known = map(self.deeds.place_of, self.inverse.after(found[place]))
+                wanted = [one for one in known if one is not None and one in left]
+                first = [one for one in wanted if one not in ordered and one not in begun]
+            if not first:
+                ordered[place] = found[place]
+                continue
+            missing = [one for one in first if one not in found]
+            found |= zip(missing, self.deeds.read(missing), strict=True)
+            stack += [place, *first]
+        return ordered
 
     async def vanished(self) -> bool:
         """Whether jobs are missing since the queue is gone; no: each one has its code."""

@@ -46,7 +46,7 @@ _WHY: Final[Mapping[str, str]] = {
     "data": "its data was changed since",
     "priority": "its priority was changed since",
     "delay": "its delay was changed since",
-    "parent": "its parent waits for this job only",
+    "parent": "its parent waits for it to run again",
     "family": "the journal does not say what its parent knew of it",
 }
 

@@ -35,7 +35,7 @@ _WHY: Final[Mapping[str, str]] = {
     "started": "has run since",
     "changed": "was changed since",
     "moved": "is no longer where the retry put it",
-    "parent": "its parent waits for this job only",
+    "parent": "its parent waits for it to run again",
     "family": "the journal does not say what its parent knew of it",
 }
 
@@ -122,7 +122,19 @@ class Unretry:
 
     async def snapshot(self, deeds: Sequence[Deed], texts: Texts | None) -> bytes:
         """Returns the jobs as they will be again, and where they wait now."""
-        jobs = [one.snapshot._replace(place=one.target) for one in deeds]
+        # A parent that waits for its children has to do so again when it is retried once more.
+        unknown = [one.id for one in deeds if not one.target]
+        waiting = dict[str, float | None]()
+        if unknown:
+            places = Places(self._client, self._queue)
+            scores = await places.scores(JobState.WAITING_CHILDREN, unknown)
+            waiting = dict(zip(unknown, scores, strict=True))
+        jobs = [
+            one.snapshot._replace(
+                place=one.target if waiting.get(one.id) is None else _AFTER_CHILDREN
+            )
+            for one in deeds
+        ]
         return snapshot_lines(jobs, texts)
 
     async def send(self, deeds: Sequence[Deed]) -> Batch:

@@ -20,7 +20,7 @@ LISTS: Final = ("logs", "dependencies", "stuck")
 HASHES: Final = ("processed", "failed", "proto")
 SETS: Final = ("unsuccessful",)
 PLACE: Final = ("ahead", "behind", "index")
-TEXTS: Final = (*PLACE, "paused", "turn", "waits", "held")
+TEXTS: Final = (*PLACE, "paused", "turn", "waits", "ended", "held")
 """The names in `Whole.rest`; what they hold is in ``lua/whole.lua``."""
 
 BESIDE: Final = ("logs", "dependencies", "processed", "failed", "unsuccessful")
