@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pytest
 
+from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.writers.batch import Picked
@@ -163,3 +167,59 @@ def test_a_parent_and_its_child_of_one_selection_go_and_nothing_runs(stage: Stag
     assert [one.target for one in results] == ["removed", "removed"]
     assert stage.ours.census() == {}
     assert stage.ours.beside("kids").census() == {"leaf": ["wait"]}
+
+
+def _three_levels(stage: Stage) -> None:
+    """A parent with a middle one, which has a leaf, and with another child beside that."""
+    middle = tree("middle", tree("leaf", queue="kids"))
+    stage.official.open()
+    stage.official.beside("kids").open()
+    top = tree("parent", middle, tree("side", queue="kids"))
+    stage.official.run("flow", tree=top.definition())
+    stage.copy()
+
+
+def _remove_both(stage: Stage, tops: Sequence[str]) -> dict[str, Result]:
+    """Removes the parent and the middle one, each with what is below it; the results of both."""
+    parent, middle = tops.index("parent"), tops.index("middle")
+    below = [_below("side"), _below("middle", "q", JobState.WAITING_CHILDREN), _below("leaf")]
+    below = [replace(one, top=parent) for one in below] + [replace(_below("leaf"), top=middle)]
+    below.sort(key=lambda one: one.top)
+    results = remove(stage.ours, tops, JobState.WAITING_CHILDREN, *below)
+    return {one.job_id: one for one in results[:2]}
+
+
+NESTED = pytest.mark.parametrize("tops", [("middle", "parent"), ("parent", "middle")])
+
+
+@NESTED
+def test_a_family_goes_with_another_one_that_is_part_of_it(
+    stage: Stage, tops: Sequence[str]
+) -> None:
+    _three_levels(stage)
+    assert {one.code for one in _remove_both(stage, tops).values()} == {Code.DONE}
+    assert stage.ours.census() == stage.ours.beside("kids").census() == {}
+
+
+@NESTED
+@pytest.mark.parametrize("locked", ["leaf", "side"])
+def test_of_two_families_only_the_one_without_a_locked_job_goes(
+    stage: Stage, tops: Sequence[str], locked: str
+) -> None:
+    _three_levels(stage)
+    stage.ours.client.set(stage.ours.beside("kids").key(f"{locked}:lock"), "a worker's")
+    results = _remove_both(stage, tops)
+    why = f"bull:kids:{locked}: a worker holds its lock"
+    assert (results["parent"].code, results["parent"].error) == (Code.REFUSED, why)
+    left = stage.ours.beside("kids").census()
+    if locked == "leaf":
+        assert (results["middle"].code, results["middle"].error) == (Code.REFUSED, why)
+        assert set(stage.ours.members("waiting-children")) == {"parent", "middle"}
+        assert set(left) == {"side", "leaf"}
+    else:
+        assert results["middle"].code is Code.DONE
+        assert stage.ours.members("waiting-children") == ["parent"]
+        assert stage.ours.client.smembers(stage.ours.key("parent:dependencies")) == {
+            "bull:kids:side"
+        }
+        assert set(left) == {"side"}

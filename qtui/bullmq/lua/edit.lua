@@ -216,8 +216,10 @@ local exact, exactKey, wasPaused, turn = ARGV[15], ARGV[16], ARGV[17] == "1", va
 
 local before = string.match(exact, "^before=(.*)$")
 
-local function restoreInList(list, neighbour)
-  if place ~= list or not LISTS[list] then return returnTo(key, queue, list, neighbour, id) end
+local function restoreInList(list, neighbour, byAge)
+  if place ~= list or not LISTS[list] then
+    return returnTo(key, queue, list, id, neighbour, byAge)
+  end
   local stopped = moveToTail(list)
   if stopped or not neighbour then return stopped end
   return refusal("LINSERT", key[list], "BEFORE", neighbour, id) or remove(list, id, -1)
@@ -242,9 +244,9 @@ local function restorePlace()
   if back then
     stopped = refusal("ZADD", key[target], back, id)
   else
-    local neighbour
-    target, neighbour = listToReturnTo(key, queue, exactKey, before, modern, wasPaused)
-    stopped = restoreInList(target, neighbour) or restoreTurn()
+    local neighbour, byAge
+    target, neighbour, byAge = listToReturnTo(key, queue, exactKey, before, modern, wasPaused)
+    stopped = restoreInList(target, neighbour, byAge) or restoreTurn()
   end
   if stopped or target == place then return stopped, target end
   stopped = remove(place, id)

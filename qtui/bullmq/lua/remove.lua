@@ -28,7 +28,8 @@
            1 and "removed", "cleared" for an id that had no hash, or "released" and a blank and
              the full key of the parent that runs now
            0 and why: locked, or refused by Redis; the job is where it was
-          -1 and "": no such job, and not in the state     -3 and "": not in the state, or another
+          -1 and "": no such job, and not in the state, or one below that went with another job
+          -3 and "": not in the state, or another
           -8 and the scheduler whose current iteration it is
          last the microseconds that all of it took, without the pass through a long list, which
            takes as long for one job as for many; 0 if the server can't measure them
@@ -125,10 +126,14 @@ local function partByState(jobs, codes, details)
   local groups, byKey, seen = {}, {}, {}
   for _, job in ipairs(jobs) do
     local name = job.base .. job.state
-    if seen[job.name] then
+    local first = seen[job.name]
+    if first and job.place > number then
+      job.first, first.roots = first, first.roots or { first.root }
+      first.roots[#first.roots + 1] = job.root
+    elseif first then
       codes[job.place], details[job.place] = -3, ""
     else
-      seen[job.name] = true
+      seen[job.name] = job
       local group = byKey[name]
       if not group then
         group = { base = job.base, state = job.state, key = name, isList = LISTS[job.state],
@@ -340,42 +345,79 @@ for _, group in ipairs(groups) do
   end
 end
 
--- A job and those below it go together, or none of them.
+-- A job and those below it go together, or none of them. What keeps them, by the place of the job.
 local kept = {}
-for _, job in ipairs(jobs) do
-  local code = codes[job.place]
-  if code and not (code == -1 and job.place > number) then kept[job.root] = job end
+
+-- What keeps those with which a job is named: the job itself, or what keeps it.
+local function keeperOf(job)
+  local one = job.first or job
+  local code = codes[one.place]
+  if code == -1 and job.place > number then return nil end
+  return code and one or one.place <= number and kept[one.place] or nil
 end
 
-local function keepWith(job)
-  local why = kept[job.root]
-  if not why or codes[job.place] then return end
-  local detail = details[why.place] == "" and "has changed" or details[why.place]
-  codes[job.place], details[job.place] = 0, why.name .. ": " .. detail
+local function keepFamilies()
+  local found
+  repeat
+    found = false
+    for _, job in ipairs(jobs) do
+      local keeper = not kept[job.root] and keeperOf(job)
+      if keeper then kept[job.root], found = keeper, true end
+    end
+  until not found
 end
 
 local going = {}
+
+local function keepWith(job)
+  if codes[job.place] or not kept[job.root] then return end
+  for _, root in ipairs(job.roots or {}) do
+    if not kept[root] then return end
+  end
+  local why = kept[job.root]
+  local detail = details[why.place] == "" and "has changed" or details[why.place]
+  codes[job.place], details[job.place] = 0, why.name .. ": " .. detail
+  going[job.name] = nil
+end
+
+keepFamilies()
 for _, job in ipairs(jobs) do
-  keepWith(job)
-  if not codes[job.place] then going[job.name] = true end
+  if not job.first then keepWith(job) end
+  if not job.first and not codes[job.place] then going[job.name] = true end
 end
 
 local anyReleased = false
-for _, job in ipairs(jobs) do
-  keepWith(job)
-  if not codes[job.place] then
-    details[job.place] = job.exists and "removed" or "cleared"
-    if job.parent and not going[job.parent.name] then
-      local refused, runs = leaveParent(job.parent, job.base, job.name)
-      if refused then
-        codes[job.place], details[job.place], kept[job.root] = 0, refused, job
-      elseif runs then
-        anyReleased, job.released = true, true
-        details[job.place] = "released " .. job.parent.name
+
+-- Relieves the parent that stays of a job that goes. Whether Redis refuses it.
+local function leave(job)
+  local refused, runs = leaveParent(job.parent, job.base, job.name)
+  if refused then
+    codes[job.place], details[job.place], going[job.name] = 0, refused, nil
+    return true
+  end
+  job.hasLeft = true
+  if runs then
+    anyReleased, job.released = true, true
+    details[job.place] = "released " .. job.parent.name
+  end
+  return false
+end
+
+local refusedAny
+repeat -- a job that stays after all may be the parent of another
+  refusedAny = false
+  for _, job in ipairs(jobs) do
+    if not job.first then keepWith(job) end
+    if going[job.name] and not job.first then
+      details[job.place] = details[job.place] or job.exists and "removed" or "cleared"
+      local parent = not job.hasLeft and job.parent
+      if parent and not going[parent.name] and leave(job) then
+        refusedAny = true
+        keepFamilies()
       end
     end
   end
-end
+until not refusedAny
 
 for _, group in ipairs(groups) do
   local ids = {}
@@ -390,9 +432,16 @@ end
 
 local gone = {}
 for _, job in ipairs(jobs) do
-  if not codes[job.place] then
+  if not job.first and not codes[job.place] then
     codes[job.place] = 1
     gone[#gone + 1] = job
+  end
+end
+for _, job in ipairs(jobs) do
+  if job.first then
+    local code = codes[job.first.place]
+    codes[job.place] = code == 1 and -1 or code
+    details[job.place] = code == 1 and "" or details[job.first.place]
   end
 end
 local deleted = deleteAll(gone)

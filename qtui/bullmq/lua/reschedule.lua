@@ -215,10 +215,10 @@ local function enqueue()
     if refused then return refused end
     return step({ "ZREM", key.prioritized, comes.id }, "ZADD", key.prioritized, at, comes.id)
   end
-  local before
-  comes.target, before =
+  local before, byAge
+  comes.target, before, byAge =
     listToReturnTo(key, queue, comes.place, comes.before, job.modern, comes.wasPaused)
-  local refused = returnTo(key, queue, comes.target, before, comes.id)
+  local refused = returnTo(key, queue, comes.target, comes.id, before, byAge)
   if refused then return refused end
   local back = comes.target == "prioritized" and { "ZREM", key.prioritized, comes.id }
   taken[#taken + 1] = back or { "LREM", key[comes.target], -1, comes.id }

@@ -236,8 +236,8 @@ end
 local function enter(job)
   if not LISTS[state] then return refusal("ZADD", key[state], job.score, job.id), state end
   -- Only releases since 5.49.2 have jobs that wait to be failed.
-  local list, before = listToReturnTo(key, queue, state, job.before, true)
-  return returnTo(key, queue, list, before, job.id), list
+  local list, before, byAge = listToReturnTo(key, queue, state, job.before, true)
+  return returnTo(key, queue, list, job.id, before, byAge), list
 end
 
 -- Removes the job from where it waits: an error, and the place if it was there.

@@ -6,6 +6,7 @@ from typing import Final
 
 from qtui.bullmq.model import JobState
 from tests.oracle.flow_stage import CONTINUE, FAIL, IGNORE
+from tests.oracle.walking.others import ONCE
 from tests.oracle.walking.world import World
 
 PENDING: Final = ("wait", "paused", "prioritized", "delayed", "active")
@@ -31,6 +32,11 @@ class Rules:
                 if id.startswith("repeat:s1:") and places[0] in PENDING
             ]
             assert pending, ("the scheduler is dead", counted)
+        owner = self.world.client.get(self.world.key(f"de:{ONCE}"))
+        if owner is not None:
+            # Else no job of its kind could be added any more.
+            places = counted.get(str(owner), ["gone"])
+            assert places[0] in PENDING, ("the deduplication is held for ever", owner, places)
         for parent in self.world.ids(JobState.WAITING_CHILDREN):
             self._check_parent(parent, counted)
 

@@ -19,6 +19,9 @@ from tests.oracle.walking.world import World
 FAR: Final = 3_600_000
 """Milliseconds of a delay that no walk outlasts."""
 
+ONCE: Final = "once"
+"""The id of the one deduplication of a walk."""
+
 HASTE: Final = {"lockDuration": 1000, "stalledInterval": 400, "maxStalledCount": 9}
 """A worker that is closed may leave the job in ``active`` that it has fetched last; the next one
 takes it back once its lock is gone."""
@@ -34,33 +37,46 @@ class Others:
         self.world.alive |= set(self.world.side.run("add", jobs=jobs))
 
     def add(
-        self, count: int, fails: bool, priority: int, lifo: bool, delayed: bool, attempts: int
+        self,
+        count: int,
+        fails: bool,
+        priority: int,
+        lifo: bool,
+        delayed: bool,
+        attempts: int,
+        once: bool = False,
     ) -> None:
-        """The application adds jobs."""
+        """The application adds jobs; with `once` only if none of its kind is under way."""
         opts: dict[str, object] = {"attempts": attempts}
         opts |= {"priority": priority} if priority else {}
         opts |= {"lifo": True} if lifo and not priority else {}
         opts |= {"delay": FAR} if delayed else {}
+        opts |= {"deduplication": {"id": ONCE}} if once else {}
         one = {"name": "n", "data": {"outcome": "fail" if fails else "ok"}, "opts": opts}
         self.world.steps.append(f"add {count} {one}")
         self._added([one] * count)
 
-    def flow(self, option: str, fails: bool, both: bool) -> None:
-        """The application adds a parent with two children."""
+    def flow(self, option: str, fails: bool, both: bool, deep: bool = False) -> None:
+        """The application adds a parent with two children, of which one may have one itself."""
         if self.world.release.speaks < SINCE[option]:
             option = ""
         self.world.flows += 1
         parent = f"p{self.world.flows}"
-        children = []
-        for name in "ab":
-            outcome = "fail" if fails and (both or name == "a") else "ok"
-            opts = {"jobId": f"{parent}-{name}", **({option: True} if option else {})}
-            child = {"name": "c", "queueName": self.world.side.queue, "data": {"outcome": outcome}}
-            children.append({**child, "opts": opts})
+
+        def child(id: str, outcome: str, *children: dict[str, Any]) -> dict[str, Any]:
+            opts = {"jobId": id, **({option: True} if option else {})}
+            node = {"name": "c", "queueName": self.world.side.queue, "data": {"outcome": outcome}}
+            self.world.alive.add(id)
+            return {**node, "opts": opts, **({"children": list(children)} if children else {})}
+
+        a = "fail" if fails else "ok"
+        b = "fail" if fails and both else "ok"
+        below = [child(f"{parent}-a-a", a)] if deep else []
+        children = [child(f"{parent}-a", a, *below), child(f"{parent}-b", b)]
         top = {"name": "p", "queueName": self.world.side.queue, "data": {"outcome": "ok"}}
-        self.world.steps.append(f"flow {parent} {option} fails={fails} both={both}")
+        self.world.steps.append(f"flow {parent} {option} fails={fails} both={both} deep={deep}")
         self.world.side.run("flow", tree={**top, "opts": {"jobId": parent}, "children": children})
-        self.world.alive |= {parent, f"{parent}-a", f"{parent}-b"}
+        self.world.alive.add(parent)
 
     def schedule(self) -> None:
         """The application makes a scheduler."""

@@ -12,6 +12,7 @@ from qtui.operations.schedulers.action import Do
 from qtui.verbs import Verb
 from tests.oracle.flow_stage import CONTINUE, FAIL, IGNORE
 from tests.oracle.walking.others import FAR
+from tests.oracle.walking.undoing import Which
 
 Step: TypeAlias = tuple[str, dict[str, Any]]
 """A method of `Others`, `Ours` or `Undoing`, and its arguments."""
@@ -67,12 +68,14 @@ STEPS: Final = st.one_of(
         lifo=st.booleans(),
         delayed=st.booleans(),
         attempts=st.integers(1, 2),
+        once=st.sampled_from([False, False, True]),
     ),
     step(
         "flow",
         option=st.sampled_from(["", FAIL, IGNORE, CONTINUE]),
         fails=st.booleans(),
         both=st.booleans(),
+        deep=st.booleans(),
     ),
     step("schedule"),
     step("work", all_of_it=st.booleans()),
@@ -83,5 +86,10 @@ STEPS: Final = st.one_of(
     *ACTS,
     step("and_back", act=st.one_of(ACTS), again=st.booleans()),
     step("and_back", act=st.one_of(ACTS), again=st.booleans()),
-    step("undo", pick=st.integers(0, 99), some=st.booleans(), cut=st.sampled_from([0, 0, 1, 2])),
+    step(
+        "undo",
+        pick=st.integers(0, 99),
+        which=st.sampled_from([Which.ALL, Which.ALL, *Which]),
+        cut=st.sampled_from([0, 0, 1, 2]),
+    ),
 )
