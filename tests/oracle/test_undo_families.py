@@ -1,4 +1,4 @@
-"""Undo of a part of a family, or of one whose jobs went in several calls: no parent is harmed."""
+"""Families taken back in part, or that went in several calls: no parent is harmed."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ def remove(
             base = QueueKey.of("bull", queue)
             wanted = chosen(base, state, ids) if ids else await query(client, base, state)
             plan = await make_removal_plan(client, wanted, rate=0)
+            assert plan.tally.released() == []
             return await carried_out(client, folder, Remove(client, RemoveWriter(client), plan))
 
     results = asyncio.run(go())
@@ -71,24 +72,47 @@ def undo(flows: FlowStage, folder: Path, *only: str, name: str = "") -> dict[str
     return {one.job_id: (one.code, one.error or one.target) for one in asyncio.run(go())}
 
 
+FLOWS = [f"{number:02}" for number in range(12)]
+"""Each with two jobs to be removed: more than are sent in the first call."""
+
+
 def test_parents_come_back_with_children_that_went_in_a_call_before(
     stage: Stage, tmp_path: Path
 ) -> None:
-    """Flows that were added at once: their ids say in which order their jobs are removed."""
+    """They were read with these, since all are written down before the first call is sent."""
     trees = [
         tree(
-            f"z{one:02}",
-            tree(f"a{one:02}", tree(f"l{one}", queue="r"), timestamp=1),
-            tree(f"m{one}", queue="r"),
-            timestamp=1,
+            f"p{one}",
+            tree(f"d{one}", fails=True),
+            tree(f"e{one}", fails=True, option=FAIL, queue="r"),
         )
-        for one in range(12)  # more than are sent in the first call
+        for one in FLOWS
+    ]
+    flows = FlowStage(stage, *trees)
+    add(flows)
+    flows.work("data", ["q"])
+    flows.work("data")
+    before = kept(flows.side.snapshot())
+    removed = remove(flows, tmp_path, JobState.FAILED)
+    assert set(removed[:12]) == {f"d{one}" for one in FLOWS}
+    assert set(removed[12:]) == {f"p{one}" for one in FLOWS}
+    assert {code for code, _ in undo(flows, tmp_path).values()} == {Code.DONE}
+    assert kept(flows.side.snapshot()) == before
+
+
+def test_no_parent_is_released_that_is_removed_as_well(stage: Stage, tmp_path: Path) -> None:
+    """Flows that were added at once: by their ids all children come before all parents."""
+    trees = [
+        tree(f"z{one}", tree(f"a{one}", tree(f"l{one}", queue="r"), timestamp=1), timestamp=1)
+        for one in FLOWS
     ]
     flows = FlowStage(stage, *trees)
     add(flows)
     before = kept(flows.side.snapshot())
-    removed = remove(flows, tmp_path, JobState.WAITING_CHILDREN)
-    assert removed == sorted(removed)
+    assert set(remove(flows, tmp_path, JobState.WAITING_CHILDREN)) == {
+        f"{name}{one}" for name in "az" for one in FLOWS
+    }
+    assert flows.side.members("wait") == []
     assert {code for code, _ in undo(flows, tmp_path).values()} == {Code.DONE}
     assert kept(flows.side.snapshot()) == before
     flows.work("ok")
@@ -101,7 +125,7 @@ def test_a_parent_alone_does_not_come_back_to_wait_for_a_child_that_is_gone(
     flows = FlowStage(stage, tree("z", tree("a", tree("l", queue="r"), timestamp=1), timestamp=1))
     add(flows)
     before = kept(flows.side.snapshot())
-    assert remove(flows, tmp_path, JobState.WAITING_CHILDREN) == ["a", "z"]
+    assert remove(flows, tmp_path, JobState.WAITING_CHILDREN) == ["z", "a"]
     name = newest(tmp_path)
     why = "it would wait for a child that never finishes"
     assert undo(flows, tmp_path, "z", name=name) == {"z": (Code.NOT_IN_STATE, why)}

@@ -9,7 +9,7 @@ from typing import Final
 
 from qtui.bullmq.codes import CLEARED, NO_STATE, REMOVED, Code, Result, meaning, with_reason
 from qtui.bullmq.flow.hanging import Hanging
-from qtui.bullmq.keys import is_marker
+from qtui.bullmq.keys import QueueKey, is_marker
 from qtui.bullmq.model import JobState, QueueStatus, Row
 from qtui.bullmq.signature.merging import signature_of
 from qtui.bullmq.writers.batch import NEVER, Picked
@@ -78,9 +78,10 @@ class PredictionTally:
 
     Args:
         state: the state of the jobs; None for jobs in none.
+        queue: their queue, to recognise a parent that is removed too.
     """
 
-    def __init__(self, state: JobState | None) -> None:
+    def __init__(self, state: JobState | None, queue: QueueKey | None = None) -> None:
         self.codes: Counter[Code] = Counter()
         self.locked = 0
         self.large = 0
@@ -92,7 +93,10 @@ class PredictionTally:
         self.schedulers: Counter[str] = Counter()
         self.deduplications: Counter[str] = Counter()
         self._state = state
+        self._queue = queue
         self._groups = Groups()
+        self._parents: set[str] = set()
+        """Full keys of the jobs that wait for children, and go."""
         self._left_by: Counter[str] = Counter()
         """By parent the children of the selection that it waits for."""
         self._waited: dict[str, int] = {}
@@ -114,6 +118,8 @@ class PredictionTally:
             self.schedulers[hanging.scheduler] += 1
         if one.code is not Code.DONE:
             return
+        if self._queue is not None and self._state is JobState.WAITING_CHILDREN:
+            self._parents.add(self._queue.job(row.id))
         self.large += one.why == TOO_LARGE
         self.cleared += row.missing
         self.with_children += hanging.children > 0
@@ -130,8 +136,15 @@ class PredictionTally:
         return self.codes.total()
 
     def released(self) -> list[str]:
-        """Returns the parents that wait for no other job, so that they run next."""
-        return [key for key, gone in self._left_by.items() if gone >= self._waited[key]]
+        """Returns the parents that wait for no other job, so that they run next.
+
+        Not those that are removed too: they go before their children.
+        """
+        return [
+            key
+            for key, gone in self._left_by.items()
+            if gone >= self._waited[key] and key not in self._parents
+        ]
 
     # For people
 

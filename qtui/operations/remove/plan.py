@@ -5,7 +5,7 @@ A plan fixes its jobs: each is pinned to what it was when it was seen.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -145,7 +145,7 @@ async def make_removal_plan(
     """
     queue, state = selection.queue, selection.state
     [status] = await read_status(client, [queue])
-    tally = PredictionTally(state)
+    tally = PredictionTally(state, queue)
 
     async def predicted(rows: Sequence[Row]) -> list[Prediction]:
         known = iter(await read_hanging(client, queue, state, [row.id for row in rows if _is(row)]))
@@ -160,6 +160,8 @@ async def make_removal_plan(
 
     kept: list[Prediction] = []
     picked: list[Picked] = []
+    above: dict[str, str] = {}
+    start = queue.key("")
     async for rows, seen, total in selected_rows(client, selection, rate=rate):
         some = await predicted(rows)
         tally.add(some)
@@ -168,10 +170,41 @@ async def make_removal_plan(
             kept += some
         if is_fixed_by(selection):
             picked += [one.picked for one in some]
+            above |= {
+                one.row.id: one.hanging.parent.removeprefix(start)
+                for one in some
+                if one.hanging.parent_waits and one.hanging.parent.startswith(start)
+            }
         progress(seen, total)
     return RemovalPlan(
-        status=status, selection=fixed(selection, picked), tally=tally, predictions=tuple(kept)
+        status=status,
+        selection=fixed(selection, _parents_first(picked, above)),
+        tally=tally,
+        predictions=tuple(kept),
     )
+
+
+def _parents_first(picked: Sequence[Picked], above: Mapping[str, str]) -> Sequence[Picked]:
+    """Returns the jobs with each behind its parent, if that one goes too.
+
+    Else the parent would lose its last child in a call before its own, and run.
+
+    Args:
+        picked: the jobs.
+        above: by id the parent that waits for a job.
+    """
+    by_id = {one.job_id: one for one in picked}
+    if by_id.keys().isdisjoint(above.values()):
+        return picked
+    found: dict[str, Picked] = {}
+    for one in picked:
+        line: dict[str, Picked] = {}
+        job_id = one.job_id
+        while job_id in by_id and job_id not in found and job_id not in line:
+            line[job_id] = by_id[job_id]
+            job_id = above.get(job_id, "")
+        found |= reversed(line.items())
+    return list(found.values())
 
 
 def _is(row: Row) -> bool:
