@@ -210,6 +210,8 @@ class Obliteration:
     """Parents in other queues that run now."""
     strange: list[str] = field(default_factory=list)
     """Keys that BullMQ does not make, which are left."""
+    _uncounted: bool = False
+    """Whether the reply to a step was lost, which may have removed others."""
     _rounds: int = 0
     _sweep: AsyncIterator[Leftovers] | None = None
     _others: Sequence[QueueKey] = ()
@@ -278,7 +280,8 @@ class Obliteration:
     @property
     def words(self) -> str:
         """What was done, and what was left and why."""
-        parts = [plural(self.removed, "job")]
+        jobs = plural(self.removed, "job")
+        parts = [f"at least {jobs}" if self._uncounted else jobs]
         if self.released:
             parts.append(f"{plural(self.released, 'parent')} in other queues released")
         if self.strange:
@@ -287,6 +290,7 @@ class Obliteration:
         return "; ".join(parts)
 
     async def is_unfinished(self) -> bool:
-        """Whether any of its own keys is left."""
+        """Whether any of its own keys is left. Asked after a step whose reply was lost."""
+        self._uncounted = True
         [status] = await read_status(self.client, [self.queue])
         return status.exists

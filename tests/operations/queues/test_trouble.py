@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.origin import Origin
+from qtui.bullmq.script import script_text
 from qtui.demo.server import EmbeddedServer
 from qtui.operations.engine.action import JobAction
 from qtui.operations.engine.campaign import Campaign, Phase
@@ -21,10 +22,11 @@ from qtui.operations.queues.obliterating import plan_obliteration
 from qtui.operations.queues.pausing import plan_pausing
 from qtui.operations.resuming.recorder import Recorder
 from qtui.verbs import Verb
-from tests.operations.campaigns import ours_to
+from tests.operations.campaigns import ours_to, proxied
 from tests.operations.undoing import keyspace
 from tests.seeds import QUEUE, raw_failed, raw_list, raw_meta, soon
 from tests.servers import flush, start
+from tests.wires import Accident
 
 Plan: TypeAlias = Callable[[Redis], Awaitable[JobAction]]
 
@@ -119,3 +121,22 @@ async def test_what_a_server_lost_that_was_replaced_is_done_again(
     again = await plan_pausing(own, Verb.PAUSE, [QUEUE])
     if campaign.action.header().action == "pause":
         assert [one.code for one in again.queues] == [Code.NOT_IN_STATE]
+
+
+@pytest.mark.parametrize("accident", [Accident.REPLY_LOST, Accident.CALL_LOST])
+async def test_a_removal_does_not_say_a_number_that_a_lost_reply_was_part_of(
+    server: EmbeddedServer, accident: Accident
+) -> None:
+    """It said that 352 jobs were removed, where 502 were."""
+    async with proxied(server) as (proxy, client):
+        await raw_failed(client, map(str, range(1, 501)))
+        await raw_list(client, "wait", ["a", "b"])
+        await raw_meta(client, version="bullmq:5.81.5")
+        await client.script_load(script_text("obliterate"))
+        campaign = Campaign(client, await _obliterate(client), patience=20)
+        proxy.passing, proxy.accidents = 1, [accident]
+        [result] = [one async for some in campaign.run() for one in some]
+        assert (result.code, proxy.happened) == (Code.DONE, 1)
+        counted = 502 if accident is Accident.CALL_LOST else 352
+        assert result.target == f"at least {counted} jobs"
+        assert await client.keys(f"{QUEUE.base}:*") == []
