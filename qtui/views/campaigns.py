@@ -207,8 +207,9 @@ def facts(one: Summary, story: Story) -> Iterator[tuple[str, str]]:
     for other in story.servers:
         at, lost = other.get("at"), other.get("withdrawn")
         number = lost if isinstance(lost, int) else 0
-        retries = plural(number, "retry that was", "retries that were")
-        lost_words = f" and lost {retries} sent again" if number else ""
+        noun = NOUNS.get(header.selection.kind, "job")
+        what = plural(number, f"{header.done} {noun}")
+        lost_words = f" and lost {what}, sent again" if number else ""
         moment = _moment(at if isinstance(at, int) else 0)
         yield "server", plain(f"{moment} another Redis took over{lost_words}")
     yield "command", plain(f"{header.how or '?'} (qtui {header.version})")

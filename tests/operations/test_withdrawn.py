@@ -51,7 +51,27 @@ def test_a_journal_says_that_a_code_is_void_and_that_it_was_sent_again(tmp_path:
     assert after.retried == {"1": 5, "2": 6}
     assert summary(tmp_path, name).jobs == 2
     said = dict(facts(summary(tmp_path, name), read_story(tmp_path, name)))
-    assert said["server"].endswith("another Redis took over and lost 1 retry that was sent again")
+    assert said["server"].endswith("another Redis took over and lost 1 retried job, sent again")
+
+
+def test_what_was_lost_of_queues_is_called_queues(tmp_path: Path) -> None:
+    header = Header(
+        where="here",
+        queue="bull:a",
+        prefix="bull",
+        state="",
+        selection=WrittenSelection(kind="queues", jobs=2),
+        action="pause",
+        server={"run_id": "one"},
+    )
+    queues = [Snapshot("bull:a", None, {}), Snapshot("bull:b", None, {})]
+    with Journal.create(tmp_path, header) as journal:
+        journal.snapshots(snapshot_lines(queues))
+        journal.codes([Result(one.id, Code.DONE) for one in queues])
+        journal.withdraw({"run_id": "two"}, [Picked(one.id) for one in queues])
+    story = read_story(tmp_path, journal.id)
+    said = dict(facts(summary(tmp_path, journal.id), story))
+    assert said["server"].endswith("another Redis took over and lost 2 paused queues, sent again")
 
 
 def test_a_journal_of_before_has_no_server(tmp_path: Path) -> None:

@@ -18,8 +18,7 @@ class QueueReport(ActionReport):
     """Prints the result of each queue, named by its base key."""
 
     action: ClassVar[Verb]
-    noun: ClassVar[str] = "queue"
-    """What is changed."""
+    noun = "queue"
     unchanged: ClassVar[str] = "changed meanwhile"
     """What code -3 says of a queue."""
 

@@ -59,7 +59,7 @@ class SchedulersRequest(Manner):
 
 class _Rescheduling(QueueReport):
     action: ClassVar[Verb] = Verb.SCHEDULERS
-    noun: ClassVar[str] = "scheduler"
+    noun = "scheduler"
     unchanged = "unchanged"
 
     @property

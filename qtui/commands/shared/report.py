@@ -65,6 +65,8 @@ class Report:
 
     verb: ClassVar[str] = "retried"
     """What happens to the jobs, as a past participle."""
+    noun = "job"
+    """What it happens to."""
 
     def __init__(
         self,
@@ -120,7 +122,7 @@ class Report:
     def take_back(self, jobs: int) -> None:
         """Takes back results, and says so: the server that acknowledged them has lost them."""
         self._codes[Code.DONE] -= jobs
-        lost = plural(jobs, f"{self.verb} job")
+        lost = plural(jobs, f"{self.verb} {self.noun}")
         self._err.line(f"qtui: another Redis took over and lost {lost}; sending them again")
         self._err.flush()
 
