@@ -25,7 +25,7 @@ from qtui.operations.schedulers.plan import SchedulersPlan, plan_schedulers
 from tests.operations.campaigns import proxied
 from tests.operations.test_losses import ACCIDENTS
 from tests.operations.undoing import carried_out, keyspace, newest, undone
-from tests.seeds import QUEUE, RealQueue, census, job, real_queue
+from tests.seeds import QUEUE, RealQueue, census, job, raw_meta, real_queue
 from tests.wires import Accident
 
 HOUR = 3_600_000
@@ -217,6 +217,30 @@ async def test_more_log_lines_than_an_undo_can_bring_back_are_not_removed(
     assert not await client.exists(QUEUE.job(member, "logs"))
     await undone(client, tmp_path)
     assert await keyspace(client) == before
+
+
+async def test_of_many_dead_ones_two_are_named_and_the_others_counted(client: Redis) -> None:
+    """The plan had a line for each, 2,000 where 2,000 were dead."""
+    now = int((await client.time())[0]) * 1000
+    names = [f"d{at}" for at in range(5)] + [f"p{at}" for at in range(5)]
+    await raw_meta(client, version="bullmq:5.81.5")
+    for name in names:
+        last = now - HOUR // 2 if name[0] == "d" else now // HOUR * HOUR - HOUR
+        await client.zadd(QUEUE.key("repeat"), {name: last})
+        repeat = ("every", str(HOUR)) if name[0] == "d" else ("pattern", "0 * * * *")
+        await client.hset(QUEUE.key(f"repeat:{name}"), mapping={"name": "t", repeat[0]: repeat[1]})
+    plan = await planned(client, Do.REVIVE, *names)
+    said = list(plan.warnings())
+    assert said[:3] == [
+        "d0: 1 run was missed, and will not be made up.",
+        "d1: 1 run was missed, and will not be made up.",
+        "3 more schedulers missed 3 runs, which will not be made up.",
+    ]
+    assert [one.partition(":")[0] for one in said[3:6]] == [
+        "p0 names no time zone",
+        "p1 names no time zone",
+        "The same is true of 3 more schedulers.",
+    ]
 
 
 async def test_a_key_of_another_type_is_named(client: Redis) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
@@ -22,6 +23,9 @@ from qtui.operations.schedulers.template import read_template
 from qtui.operations.schedulers.words import iteration_place, moment, schedule, until
 from qtui.text import count, plain, plural
 from qtui.verbs import Verb
+
+_SAID: Final = 2
+"""Schedulers of which a warning is spelled out; of others only their number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,19 +177,30 @@ class SchedulersPlan:
             )
 
     def _of_revive(self) -> Iterator[str]:
+        missed, zoneless = list[tuple[str, int]](), list[str]()
         for one in self.chosen:
             scheduler, made = one.scheduler, one.next
             if scheduler is None or made is None:
                 continue
             name = plain(one.id)
-            if scheduler.every and (missed := _missed(scheduler, made)):
-                was = "run was" if missed == 1 else "runs were"
-                yield f"{name}: {count(missed)} {was} missed, and will not be made up."
+            if scheduler.every and (runs := _missed(scheduler, made)):
+                missed.append((name, runs))
             if scheduler.pattern and not scheduler.tz:
-                yield (
-                    f"{name} names no time zone: its next time is computed in the one that its "
-                    "last time fits; the workers compute those after it."
-                )
+                zoneless.append(name)
+        for name, runs in missed[:_SAID]:
+            was = "run was" if runs == 1 else "runs were"
+            yield f"{name}: {count(runs)} {was} missed, and will not be made up."
+        if others := missed[_SAID:]:
+            runs = sum(runs for _, runs in others)
+            words = f"{plural(len(others), 'more scheduler')} missed {plural(runs, 'run')}"
+            yield f"{words}, which will not be made up."
+        for name in zoneless[:_SAID]:
+            yield (
+                f"{name} names no time zone: its next time is computed in the one that its "
+                "last time fits; the workers compute those after it."
+            )
+        if len(zoneless) > _SAID:
+            yield f"The same is true of {plural(len(zoneless) - _SAID, 'more scheduler')}."
 
     def action(self, client: Client, options: PlanOptions) -> SchedulerAction | RunNow:
         """Returns the action, with its own writer; not for a plan that changes nothing."""
