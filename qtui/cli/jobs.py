@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from functools import partial
+from typing import Unpack
 
 import click
 
@@ -14,8 +15,8 @@ from qtui.commands.shared.options import (
     IDS,
     STATE,
     STATE_NAMES,
+    MannerOptions,
     alone_with_resume,
-    as_json_lines,
     at_a_rate,
     filter_option,
     one_selection,
@@ -39,21 +40,18 @@ from qtui.verbs import Verb
 @resumable("a promotion")
 @that_changes
 @with_every_job
-@as_json_lines
 @click.pass_obj
 def _promote(
     flags: Flags,
+    /,
     queue: str | None,
     ids: tuple[str, ...],
     wanted: str | None,
     everything: bool,
     rate: float | None,
     resume: str | None,
-    dry_run: bool,
-    yes: bool,
-    reason: str,
     verbose: bool,
-    as_json: bool,
+    **manner: Unpack[MannerOptions],
 ) -> None:
     """Promote delayed jobs, as BullMQ's own Job.promote does: they run now, by priority.
 
@@ -61,12 +59,17 @@ def _promote(
     first. The current iteration of a scheduler stays: promoting it would skip its scheduled time.
     """
     if resume is not None:
-        alone_with_resume(queue, wanted, everything, dry_run, reason)
+        alone_with_resume(queue, wanted, everything, manner["dry_run"], manner["reason"])
         from qtui.commands.job_actions.promote import PROMOTE
         from qtui.commands.shared.picked import resume_jobs
 
         resumption = partial(
-            resume_jobs, command=PROMOTE, name=resume, json=as_json, verbose=verbose, yes=yes
+            resume_jobs,
+            command=PROMOTE,
+            name=resume,
+            json=manner["json"],
+            verbose=verbose,
+            yes=manner["yes"],
         )
         sys.exit(run(flags, resumption))
     queue = the_queue(queue)
@@ -75,7 +78,7 @@ def _promote(
     if ids and not given.ids:
         from qtui.commands.shared.picked import no_ids_given
 
-        sys.exit(run(flags, lambda place: no_ids_given(place, promote, json=as_json)))
+        sys.exit(run(flags, lambda place: no_ids_given(place, promote, json=manner["json"])))
     from qtui.commands.job_actions.promote import PROMOTE
     from qtui.commands.shared.picked import JobsRequest, act_on_jobs
     from qtui.operations.engine.pace import Pace
@@ -86,10 +89,7 @@ def _promote(
         filter=filter_option(wanted),
         state=JobState.DELAYED,
         pace=Pace(rate=rate),
-        dry_run=dry_run,
-        yes=yes,
-        json=as_json,
-        reason=reason,
+        **manner,
         verbose=verbose,
         stdin_is_used=given.on_stdin,
     )
@@ -121,10 +121,10 @@ def _promote(
 @resumable("a removal")
 @that_changes
 @with_every_job
-@as_json_lines
 @click.pass_obj
 def _remove(
     flags: Flags,
+    /,
     queue: str | None,
     ids: tuple[str, ...],
     state: str | None,
@@ -134,11 +134,8 @@ def _remove(
     without_undo: bool,
     rate: float | None,
     resume: str | None,
-    dry_run: bool,
-    yes: bool,
-    reason: str,
     verbose: bool,
-    as_json: bool,
+    **manner: Unpack[MannerOptions],
 ) -> None:
     """Remove jobs with their logs and keys, as BullMQ's own Job.remove does.
 
@@ -150,12 +147,17 @@ def _remove(
     that loses the last child it waits for runs next.
     """
     if resume is not None:
-        alone_with_resume(queue, wanted, everything, dry_run, reason, state)
+        alone_with_resume(queue, wanted, everything, manner["dry_run"], manner["reason"], state)
         from qtui.commands.job_actions.remove import REMOVE
         from qtui.commands.shared.picked import resume_jobs
 
         resumption = partial(
-            resume_jobs, command=REMOVE, name=resume, json=as_json, verbose=verbose, yes=yes
+            resume_jobs,
+            command=REMOVE,
+            name=resume,
+            json=manner["json"],
+            verbose=verbose,
+            yes=manner["yes"],
         )
         sys.exit(run(flags, resumption))
     queue = the_queue(queue)
@@ -166,7 +168,7 @@ def _remove(
     if ids and not given.ids:
         from qtui.commands.shared.picked import no_ids_given
 
-        sys.exit(run(flags, lambda place: no_ids_given(place, remove, json=as_json)))
+        sys.exit(run(flags, lambda place: no_ids_given(place, remove, json=manner["json"])))
     from qtui.commands.job_actions.remove import own_options, remove_from, remove_ids
     from qtui.commands.shared.picked import JobsRequest
     from qtui.operations.engine.pace import Pace
@@ -179,10 +181,7 @@ def _remove(
         filter=filter_option(wanted),
         state=whence,
         pace=Pace(rate=rate),
-        dry_run=dry_run,
-        yes=yes,
-        json=as_json,
-        reason=reason,
+        **manner,
         verbose=verbose,
         stdin_is_used=given.on_stdin,
         words=words,
@@ -211,10 +210,10 @@ def _remove(
     help="With --retry: reset attempts started to 0 (BullMQ 5.59+).",
 )
 @that_changes
-@as_json_lines
 @click.pass_obj
 def _edit(
     flags: Flags,
+    /,
     queue: str,
     job_id: str,
     data: str | None,
@@ -223,10 +222,7 @@ def _edit(
     retry: bool,
     reset_attempts_made: bool,
     reset_attempts_started: bool,
-    dry_run: bool,
-    yes: bool,
-    reason: str,
-    as_json: bool,
+    **manner: Unpack[MannerOptions],
 ) -> None:
     """Edit the data, the priority or the delay of a job, in any state.
 
@@ -250,10 +246,7 @@ def _edit(
             retry=retry,
             resets=Resets(made=reset_attempts_made, started=reset_attempts_started),
         ),
-        dry_run=dry_run,
-        yes=yes,
-        json=as_json,
-        reason=reason,
+        **manner,
         stdin_is_used=data == "-",
     )
     sys.exit(run(flags, lambda place: edit_job(place, request)))
@@ -272,19 +265,16 @@ _OPTS_HELP = (
 @click.option("--opts", metavar="JSON|@FILE", help=_OPTS_HELP)
 @click.option("--new-queue", is_flag=True, help="Create the queue if it does not exist.")
 @that_changes
-@as_json_lines
 @click.pass_obj
 def _add(
     flags: Flags,
+    /,
     queue: str,
     name: str,
     data: str | None,
     opts: str | None,
     new_queue: bool,
-    dry_run: bool,
-    yes: bool,
-    reason: str,
-    as_json: bool,
+    **manner: Unpack[MannerOptions],
 ) -> None:
     """Add a job as BullMQ's Queue.add does, as the release that runs the queue stores it.
 
@@ -299,10 +289,7 @@ def _add(
         data=given_text(data, "--data"),
         options=given_options(opts),
         new_queue=new_queue,
-        dry_run=dry_run,
-        yes=yes,
-        json=as_json,
-        reason=reason,
+        **manner,
         stdin_is_used="-" in (data, opts),
     )
     sys.exit(run(flags, lambda place: add_job(place, request)))
@@ -314,18 +301,15 @@ def _add(
 @click.option("--data", metavar="JSON|@FILE|-", help="Other data; - reads standard input.")
 @click.option("--opts", metavar="JSON|@FILE", help="Options that replace those of the old job.")
 @that_changes
-@as_json_lines
 @click.pass_obj
 def _duplicate(
     flags: Flags,
+    /,
     queue: str,
     job_id: str,
     data: str | None,
     opts: str | None,
-    dry_run: bool,
-    yes: bool,
-    reason: str,
-    as_json: bool,
+    **manner: Unpack[MannerOptions],
 ) -> None:
     """Add a new job with the name, data and options of an old one.
 
@@ -338,10 +322,7 @@ def _duplicate(
         copied=one_id(job_id, queue),
         data=given_text(data, "--data"),
         options=given_options(opts),
-        dry_run=dry_run,
-        yes=yes,
-        json=as_json,
-        reason=reason,
+        **manner,
         stdin_is_used="-" in (data, opts),
     )
     sys.exit(run(flags, lambda place: add_job(place, request)))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from functools import partial
+from typing import Unpack
 
 import click
 
 from qtui.cli.group import main
 from qtui.commands.completion import campaign_ids
 from qtui.commands.shared.options import (
+    MannerOptions,
     as_json_lines,
     not_empty,
     resumable,
@@ -25,18 +27,15 @@ from qtui.commands.shared.run import Flags, Workplace, run
 @resumable("an undo")
 @that_changes
 @with_every_job
-@as_json_lines
 @click.pass_obj
 def _undo(
     flags: Flags,
+    /,
     operation: str | None,
     ids: tuple[str, ...],
     resume: str | None,
-    dry_run: bool,
-    yes: bool,
-    reason: str,
     verbose: bool,
-    as_json: bool,
+    **manner: Unpack[MannerOptions],
 ) -> None:
     """Take back an operation of the journal, for every job that is still where qtui put it.
 
@@ -46,21 +45,20 @@ def _undo(
     operation too: undo it by its id.
     """
     if resume is not None:
-        if operation is not None or dry_run or reason:
+        if operation is not None or manner["dry_run"] or manner["reason"]:
             raise click.UsageError("--resume ID takes all else from the journal: give nothing else")
         from qtui.commands.undo import resume_undo
 
-        again = partial(resume_undo, name=resume, json=as_json, yes=yes, verbose=verbose)
+        again = partial(
+            resume_undo, name=resume, json=manner["json"], yes=manner["yes"], verbose=verbose
+        )
         sys.exit(run(flags, again))
     from qtui.commands.undo import UndoRequest, undo_operation
 
     request = UndoRequest(
         operation=operation or "",
         ids=tuple(dict.fromkeys(ids)),
-        dry_run=dry_run,
-        yes=yes,
-        json=as_json,
-        reason=reason,
+        **manner,
         verbose=verbose,
     )
     sys.exit(run(flags, lambda place: undo_operation(place, request)))

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import sys
+from typing import Unpack
 
 import click
 
 from qtui.cli.group import main
-from qtui.commands.shared.options import (
-    as_json_lines,
-    not_empty,
-    that_changes,
-)
+from qtui.commands.shared.options import MannerOptions, not_empty, that_changes
 from qtui.commands.shared.run import Flags, run
 from qtui.verbs import Verb
 
@@ -20,57 +17,44 @@ from qtui.verbs import Verb
 @click.argument("queues", metavar="QUEUE...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Pause every queue of the prefixes.")
 @that_changes
-@as_json_lines
 @click.pass_obj
 def _pause(
     flags: Flags,
+    /,
     queues: tuple[str, ...],
     everything: bool,
-    dry_run: bool,
-    yes: bool,
-    reason: str,
-    as_json: bool,
+    **manner: Unpack[MannerOptions],
 ) -> None:
     """Pause queues: no worker starts their jobs until they are resumed.
 
     Active jobs run to their end. Waiting jobs are kept where the release that runs the
     queue keeps them, and none is lost. A queue that is paused already stays as it is.
     """
-    _pause_or_resume(flags, Verb.PAUSE, queues, everything, dry_run, yes, reason, as_json)
+    _pause_or_resume(flags, Verb.PAUSE, queues, everything, manner)
 
 
 @main.command("resume", short_help="Resume queues.")
 @click.argument("queues", metavar="QUEUE...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Resume every queue of the prefixes.")
 @that_changes
-@as_json_lines
 @click.pass_obj
 def _resume(
     flags: Flags,
+    /,
     queues: tuple[str, ...],
     everything: bool,
-    dry_run: bool,
-    yes: bool,
-    reason: str,
-    as_json: bool,
+    **manner: Unpack[MannerOptions],
 ) -> None:
     """Resume paused queues, with all jobs that any release left in the paused list.
 
     Workers are woken. Jobs stranded in the paused list of a queue that is not paused come back
     too.
     """
-    _pause_or_resume(flags, Verb.RESUME, queues, everything, dry_run, yes, reason, as_json)
+    _pause_or_resume(flags, Verb.RESUME, queues, everything, manner)
 
 
 def _pause_or_resume(
-    flags: Flags,
-    verb: Verb,
-    queues: tuple[str, ...],
-    everything: bool,
-    dry_run: bool,
-    yes: bool,
-    reason: str,
-    as_json: bool,
+    flags: Flags, verb: Verb, queues: tuple[str, ...], everything: bool, manner: MannerOptions
 ) -> None:
     if queues and everything:
         raise click.UsageError("--all is every queue already: leave it out, or the names")
@@ -78,9 +62,7 @@ def _pause_or_resume(
         raise click.UsageError("no queue given: name some, or pass --all for every queue")
     from qtui.commands.queue_actions.pausing import PausingRequest, pause_queues
 
-    request = PausingRequest(
-        verb=verb, queues=queues, dry_run=dry_run, yes=yes, json=as_json, reason=reason
-    )
+    request = PausingRequest(verb=verb, queues=queues, **manner)
     sys.exit(run(flags, lambda place: pause_queues(place, request)))
 
 
@@ -108,19 +90,16 @@ def _pause_or_resume(
     help="Release this deduplication id; repeatable.",
 )
 @that_changes
-@as_json_lines
 @click.pass_obj
 def _limits(
     flags: Flags,
+    /,
     queue: str,
     concurrency: str | None,
     rate: str | None,
     release: bool,
     keys: tuple[str, ...],
-    dry_run: bool,
-    yes: bool,
-    reason: str,
-    as_json: bool,
+    **manner: Unpack[MannerOptions],
 ) -> None:
     """Show the limits of a queue and the jobs that hold them; with options, change or release them.
 
@@ -136,10 +115,7 @@ def _limits(
         rate=rate,
         release=release,
         keys=keys,
-        dry_run=dry_run,
-        yes=yes,
-        json=as_json,
-        reason=reason,
+        **manner,
     )
     sys.exit(run(flags, lambda place: queue_limits(place, request)))
 
@@ -148,16 +124,13 @@ def _limits(
 @click.argument("queue", metavar="QUEUE")
 @click.option("--force", is_flag=True, help="Remove it even if workers are connected or hold jobs.")
 @that_changes
-@as_json_lines
 @click.pass_obj
 def _obliterate(
     flags: Flags,
+    /,
     queue: str,
     force: bool,
-    dry_run: bool,
-    yes: bool,
-    reason: str,
-    as_json: bool,
+    **manner: Unpack[MannerOptions],
 ) -> None:
     """Remove a queue with all its jobs, schedulers, settings and history. It can't be undone.
 
@@ -166,9 +139,7 @@ def _obliterate(
     """
     from qtui.commands.queue_actions.obliterate import ObliterateRequest, obliterate_queue
 
-    request = ObliterateRequest(
-        queue=queue, force=force, dry_run=dry_run, yes=yes, json=as_json, reason=reason
-    )
+    request = ObliterateRequest(queue=queue, force=force, **manner)
     sys.exit(run(flags, lambda place: obliterate_queue(place, request)))
 
 
@@ -183,19 +154,16 @@ def _obliterate(
     help="Create the next iteration of a dead scheduler; without ID, of all dead ones.",
 )
 @that_changes
-@as_json_lines
 @click.pass_obj
 def _schedulers(
     flags: Flags,
+    /,
     queue: str,
     ids: tuple[str, ...],
     run_now: bool,
     remove: bool,
     revive: bool,
-    dry_run: bool,
-    yes: bool,
-    reason: str,
-    as_json: bool,
+    **manner: Unpack[MannerOptions],
 ) -> None:
     """List the job schedulers of a queue, or of all ('*'), and repeatable jobs of 1.x to 5.x.
 
@@ -216,9 +184,6 @@ def _schedulers(
         queue=queue,
         ids=ids,
         do=wanted[0] if wanted else None,
-        dry_run=dry_run,
-        yes=yes,
-        json=as_json,
-        reason=reason,
+        **manner,
     )
     sys.exit(run(flags, lambda place: schedulers(place, request)))

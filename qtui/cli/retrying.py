@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from functools import partial
+from typing import Unpack
 
 import click
 
@@ -15,9 +16,9 @@ from qtui.commands.shared.options import (
     ALL_QUEUES,
     FINISHED,
     IDS,
+    MannerOptions,
     Ranged,
     alone_with_resume,
-    as_json_lines,
     at_a_rate,
     filter_option,
     followed,
@@ -95,10 +96,10 @@ def _is_given(name: str) -> bool:
 @resumable("a retry")
 @that_changes
 @with_every_job
-@as_json_lines
 @click.pass_obj
 def _retry(
     flags: Flags,
+    /,
     queue: str | None,
     ids: tuple[str, ...],
     state: str,
@@ -114,11 +115,8 @@ def _retry(
     max_latency: float,
     follow: float,
     resume: str | None,
-    dry_run: bool,
-    yes: bool,
-    reason: str,
     verbose: bool,
-    as_json: bool,
+    **manner: Unpack[MannerOptions],
 ) -> None:
     """Retry failed or completed jobs, as BullMQ's own Job.retry does.
 
@@ -134,11 +132,16 @@ def _retry(
     pipes get a line for each job.
     """
     if resume is not None:
-        alone_with_resume(queue, wanted, everything, dry_run, reason)
+        alone_with_resume(queue, wanted, everything, manner["dry_run"], manner["reason"])
         from qtui.commands.retry_everywhere import resume_any_retry
 
         resumption = partial(
-            resume_any_retry, name=resume, json=as_json, follow=follow, verbose=verbose, yes=yes
+            resume_any_retry,
+            name=resume,
+            json=manner["json"],
+            follow=follow,
+            verbose=verbose,
+            yes=manner["yes"],
         )
         sys.exit(run(flags, resumption))
     queue = the_queue(queue)
@@ -149,7 +152,7 @@ def _retry(
     if ids and not given.ids:
         from qtui.commands.shared.report import nothing_given
 
-        sys.exit(run(flags, lambda place: nothing_given(place.out, place.err, json=as_json)))
+        sys.exit(run(flags, lambda place: nothing_given(place.out, place.err, json=manner["json"])))
     from qtui.commands.retry import RetryRequest, retry_jobs
     from qtui.operations.engine.pace import Pace
     from qtui.operations.planning.plan import Resets
@@ -170,10 +173,7 @@ def _retry(
             max_latency=max_latency / 1000,
         ),
         follow=follow,
-        dry_run=dry_run,
-        yes=yes,
-        json=as_json,
-        reason=reason,
+        **manner,
         verbose=verbose,
         stdin_is_used=given.on_stdin,
     )
@@ -200,10 +200,10 @@ def _retry(
 )
 @followed
 @that_changes
-@as_json_lines
 @click.pass_obj
 def _flow(
     flags: Flags,
+    /,
     queue: str,
     job_id: str,
     rerun: str | None,
@@ -211,25 +211,16 @@ def _flow(
     reset_attempts_started: bool,
     drop_lost: bool,
     follow: float,
-    dry_run: bool,
-    yes: bool,
-    reason: str,
-    as_json: bool,
+    **manner: Unpack[MannerOptions],
 ) -> None:
     """Show the flow that a job belongs to, across all its queues; with --rerun, run it again.
 
     --rerun failure runs the failed jobs again, then the ancestors that failed with them or wait for
     them; completed jobs stay completed. --rerun start runs all finished jobs again, children first.
     """
-    if rerun is None and (
-        reset_attempts_made
-        or reset_attempts_started
-        or drop_lost
-        or follow
-        or dry_run
-        or yes
-        or reason
-    ):
+    resets = reset_attempts_made or reset_attempts_started
+    changes = manner["dry_run"] or manner["yes"] or manner["reason"]
+    if rerun is None and (resets or drop_lost or follow or changes):
         raise click.UsageError("these options need --rerun failure or --rerun start")
     from qtui.commands.flow import show_flow
     from qtui.commands.rerun import RerunRequest
@@ -237,18 +228,13 @@ def _flow(
     from qtui.operations.planning.plan import Resets
 
     job_id = one_id(job_id, queue)
-    start = Start(rerun) if rerun is not None else None
-    resets = Resets(made=reset_attempts_made, started=reset_attempts_started)
     request = RerunRequest(
         queue=queue,
         job_id=job_id,
-        rerun=start,
-        resets=resets,
-        dry_run=dry_run,
-        yes=yes,
-        json=as_json,
-        reason=reason,
+        rerun=Start(rerun) if rerun is not None else None,
+        resets=Resets(made=reset_attempts_made, started=reset_attempts_started),
         follow=follow,
         drop_lost=drop_lost,
+        **manner,
     )
     sys.exit(run(flags, lambda place: show_flow(place, request)))

@@ -80,18 +80,11 @@ def _mend(
     place: Workplace, one: Finding, queue: QueueKey, mend: Mend, request: HealRequest
 ) -> Iterator[int]:
     """The exit codes of the actions that mend one finding."""
-    dry_run, yes, json, reason = request.dry_run, request.yes, request.json, request.reason
+    manner = request.as_options
     name = queue.base
     match mend:
         case Mend.RESUME:
-            resume = PausingRequest(
-                verb=Verb.RESUME,
-                queues=(name,),
-                dry_run=dry_run,
-                yes=yes,
-                json=json,
-                reason=reason,
-            )
+            resume = PausingRequest(verb=Verb.RESUME, queues=(name,), **manner)
             yield pause_queues(place, resume)
         case Mend.RELEASE | Mend.RELEASE_KEYS:
             limits = LimitsRequest(
@@ -100,22 +93,11 @@ def _mend(
                 rate=None,
                 release=mend is Mend.RELEASE,
                 keys=tuple(one.members),
-                dry_run=dry_run,
-                yes=yes,
-                json=json,
-                reason=reason,
+                **manner,
             )
             yield queue_limits(place, limits)
         case Mend.REVIVE:
-            revive = SchedulersRequest(
-                queue=name,
-                ids=tuple(one.members),
-                do=Do.REVIVE,
-                dry_run=dry_run,
-                yes=yes,
-                json=json,
-                reason=reason,
-            )
+            revive = SchedulersRequest(queue=name, ids=tuple(one.members), do=Do.REVIVE, **manner)
             yield schedulers(place, revive)
         case Mend.REMOVE:
             for state, ids in _by_state(one):
@@ -126,10 +108,7 @@ def _mend(
                     filter=None,
                     state=state,
                     pace=UNBOUNDED,
-                    dry_run=dry_run,
-                    yes=yes,
-                    json=json,
-                    reason=reason,
+                    **manner,
                     words=words,
                     options=options,
                 )
@@ -141,10 +120,7 @@ def _mend(
                     job_id=parent,
                     rerun=Start.FAILURE,
                     resets=Resets(),
-                    dry_run=dry_run,
-                    yes=yes,
-                    json=json,
-                    reason=reason,
+                    **manner,
                     drop_lost=True,
                 )
                 yield show_flow(place, rerun)

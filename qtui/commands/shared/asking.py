@@ -6,6 +6,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 
+from qtui.commands.shared.options import MannerOptions
 from qtui.commands.shared.output import is_terminal
 from qtui.commands.shared.report import Report
 from qtui.commands.shared.run import (
@@ -40,6 +41,11 @@ class Manner:
     def asks(self) -> bool:
         """Whether the user has to confirm."""
         return not (self.yes or self.dry_run)
+
+    @property
+    def as_options(self) -> MannerOptions:
+        """The same, for another request."""
+        return MannerOptions(dry_run=self.dry_run, yes=self.yes, json=self.json, reason=self.reason)
 
 
 def check_may_write(place: Workplace, verb: Verb, manner: Manner | None = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypedDict, TypeVar
 
 import click
 from click.types import OptionHelpExtra
@@ -107,9 +107,9 @@ def with_ways(command: Decorated) -> Decorated:
     return command
 
 
-as_json_lines = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object per line."
-)
+_JSON_HELP: Final = "Print one JSON object per line."
+
+as_json_lines = click.option("--json", "as_json", is_flag=True, help=_JSON_HELP)
 
 
 def reason_option(_context: click.Context, _option: click.Parameter, value: str | None) -> str:
@@ -134,9 +134,19 @@ with_reason = click.option(
 )
 
 
+class MannerOptions(TypedDict):
+    """What `that_changes` gives a command, as `qtui.commands.shared.asking.Manner` takes it."""
+
+    dry_run: bool
+    yes: bool
+    json: bool
+    reason: str
+
+
 def that_changes(command: Decorated) -> Decorated:
-    """Adds what every command takes that changes something: --dry-run, --yes and --reason."""
+    """Adds what every command takes that changes something: `MannerOptions`."""
     for option in (
+        click.option("--json", is_flag=True, help=_JSON_HELP),
         with_reason,
         click.option("--yes", is_flag=True, help="Do not ask for confirmation."),
         click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing."),
