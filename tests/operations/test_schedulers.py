@@ -228,7 +228,9 @@ async def test_of_many_dead_ones_two_are_named_and_the_others_counted(client: Re
         last = now - HOUR // 2 if name[0] == "d" else now // HOUR * HOUR - HOUR
         await client.zadd(QUEUE.key("repeat"), {name: last})
         repeat = ("every", str(HOUR)) if name[0] == "d" else ("pattern", "0 * * * *")
-        await client.hset(QUEUE.key(f"repeat:{name}"), mapping={"name": "t", repeat[0]: repeat[1]})
+        await client.hset(
+            QUEUE.key(f"repeat:{name}"), mapping=dict((("name", "t"), ("ic", "1"), repeat))
+        )
     plan = await planned(client, Do.REVIVE, *names)
     said = list(plan.warnings())
     assert said[:3] == [
