@@ -62,14 +62,22 @@ def remove(
 
 
 def undo(flows: FlowStage, folder: Path, *only: str, name: str = "") -> dict[str, tuple[Code, str]]:
-    """Takes an operation back, the newest by default; by id the code and why or where to."""
+    """Takes an operation back, the newest by default; by id the code and why or where to.
 
-    async def go() -> Sequence[Result]:
+    That is what the plan says, too.
+    """
+
+    async def go() -> tuple[Sequence[Result], Sequence[Result]]:
         async with flows.connect() as client:
-            _, results = await undone(client, folder, name, only)
-            return results
+            plan, results = await undone(client, folder, name, only)
+            return plan.forecasts, results
 
-    return {one.job_id: (one.code, one.error or one.target) for one in asyncio.run(go())}
+    planned, results = (
+        {one.job_id: (one.code, one.error or one.target) for one in some}
+        for some in asyncio.run(go())
+    )
+    assert planned == results
+    return results
 
 
 FLOWS = [f"{number:02}" for number in range(12)]
@@ -176,7 +184,9 @@ def test_a_failed_child_does_not_go_back_to_fail_a_parent_that_waits(
     found = undo(flows, tmp_path, name=name)
     assert list(found.values()) == [(Code.DONE, "failed")] * 3
     assert kept(flows.side.snapshot()) == before
-    undo(flows, tmp_path)
+    name = newest(tmp_path)
+    assert undo(flows, tmp_path, "p", name=name) == {"p": (Code.FAILED_CHILD, "bull:q:c")}
+    assert {code for code, _ in undo(flows, tmp_path, name=name).values()} == {Code.DONE}
     assert set(flows.work("ok")) == {"p", "c", "d"}
     assert {state for where in flows.states().values() for state in where} == {"completed"}
 
@@ -197,3 +207,17 @@ def test_a_parent_of_which_the_journal_has_no_code_waits_for_its_child_when_it_i
     assert found == {"c": (Code.DONE, "wait"), "p": (Code.DONE, "waiting-children")}
     flows.work("ok")
     assert flows.states() == {"p": ["completed"], "c": ["completed"]}
+
+
+def test_only_one_of_two_ignored_children_goes_back_from_a_parent_that_waits(
+    stage: Stage, tmp_path: Path
+) -> None:
+    children = [tree(id, fails=True, option=IGNORE) for id in ("c", "d")]
+    flows = FlowStage(stage, tree("p", *children, fails=True))
+    flows.seed()
+    retry(flows, tmp_path, "p", "c", "d")
+    assert flows.states()["p"] == ["waiting-children"]
+    found = undo(flows, tmp_path, "c", "d")
+    assert sorted(found.values()) == [MOVED, (Code.DONE, "failed")]
+    flows.work("ok")
+    assert flows.states()["p"] == ["completed"]

@@ -183,7 +183,7 @@ def _parent(job: Retried) -> list[str]:
     if not key:
         return [""] * (4 + len(PARENT_KEYS))
     base, parent_id = parent_of(key, job.fields.get("parent")) or ("", "")
-    return [key, f"{base}:", parent_id, flag(_fails_parent(job)), *_held(job.family)]
+    return [key, f"{base}:", parent_id, flag(fails_parent(job.fields)), *_held(job.family)]
 
 
 def _held(keys: Mapping[str, str]) -> list[str]:
@@ -198,9 +198,9 @@ def _children(children: Sequence[KeptChild]) -> list[str]:
     return found
 
 
-def _fails_parent(job: Retried) -> bool:
-    """Whether its failure fails its parent: named in ``parent`` since 5.x, before in ``opts``."""
+def fails_parent(fields: Mapping[str, str]) -> bool:
+    """Whether a job's failure fails its parent: in ``parent`` since 5.x, before in ``opts``."""
     garbage = Garbage()
-    held, options = (garbage.options(job.fields.get(name)) for name in ("parent", "opts"))
+    held, options = (garbage.options(fields.get(name)) for name in ("parent", "opts"))
     said = (held.get("fpof"), options.get("fpof"), options.get("failParentOnFailure"))
     return any(map(is_true, said))

@@ -8,6 +8,7 @@ unretry -> retry. An inverse that is its own inverse (edit, limits) names the ef
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -45,6 +46,12 @@ class Deed(NamedTuple):
     def id(self) -> str:
         """The job as results and journal name it."""
         return self.snapshot.id
+
+
+async def read_ids(deeds: Sequence[Deed]) -> None:
+    """Reads what `Deed.goes_with` knows, in a thread: a large journal takes a while."""
+    if deeds:
+        await asyncio.to_thread(deeds[0].goes_with, "")
 
 
 class Expected(NamedTuple):

@@ -11,7 +11,8 @@ from qtui.bullmq.connection.client import Client
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.reads.events.removals import removed_lately
-from qtui.bullmq.reads.scripted.whole import Whole
+from qtui.bullmq.reads.hashes import read_whole
+from qtui.bullmq.reads.scripted.whole import Whole, of_members, rest_of
 from qtui.bullmq.writers.batch import LARGEST_BATCH, Batch, Picked
 from qtui.bullmq.writers.remove import Below, RemoveWriter
 from qtui.bullmq.writers.restore import LARGEST_CALL, WHY, RestoreWriter, weight_of
@@ -20,6 +21,8 @@ from qtui.operations.journal.lines import snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.remove.remove import CHILDREN
 from qtui.operations.remove.wiped import (
+    BELOW,
+    REST,
     WipedJobs,
     below_of,
     dependencies_of,
@@ -28,7 +31,10 @@ from qtui.operations.remove.wiped import (
 )
 from qtui.operations.supply.pins import pins_of
 from qtui.operations.supply.snapshots import SnapshotPage, read_picked
-from qtui.operations.undo.inverse import Deed, Expected, sender
+from qtui.operations.undo.inverse import Deed, Expected, read_ids, sender
+
+_MOST_CHILDREN: Final = 1000
+"""Those that are read for one look; of further ones only `send` finds out."""
 
 _UNREAD: Final = "unread"
 _DOUBTFUL: Final = "doubtful"
@@ -69,10 +75,11 @@ class Restore:
         return f"back to {self._state or 'no state'}"
 
     async def look(self, deeds: Sequence[Deed]) -> Sequence[Expected]:
-        """Returns which jobs are gone still; does not look at what else `send` heeds.
+        """Returns which jobs are gone still; does not look at all that `send` heeds.
 
-        Costs what `Pins.rows` costs.
+        Costs what `Pins.rows` costs, and an HMGET for each child of parents.
         """
+        ended = await _read_ended(self._client, self._queue, list(map(_waits_for, deeds)))
         rows = await self._pins.rows([one.id for one in deeds])
         doubtful = await self._doubtful(deeds)
         found = []
@@ -85,6 +92,8 @@ class Restore:
                 result = Result(deed.id, Code.NOT_IN_STATE, error="taken")
             elif deed.id in doubtful:
                 result = Result(deed.id, Code.REFUSED, error=_DOUBTFUL)
+            elif deed.id in ended:
+                result = Result(deed.id, Code.NOT_IN_STATE, error="children")
             found.append(Expected(result, arrived=arrived))
         return found
 
@@ -152,6 +161,45 @@ class Restore:
 
     def _jobs(self, deed: Deed) -> list[Whole] | None:
         return removed_jobs(self._queue, self._state, deed.snapshot)
+
+
+def _waits_for(deed: Deed) -> tuple[Deed, list[str]]:
+    """A job, and the children for which it is to wait: not those that went with it."""
+    whole = deed.snapshot.whole or {}
+    never = rest_of(whole.get(REST)).get("stuck") or ()
+    below = whole.get(BELOW)
+    known = map(of_members, below if isinstance(below, list) else [])
+    without = {*never, *(one.key for one in known if one is not None)}
+    return deed, [one for one in dependencies_of(deed.snapshot) if one not in without]
+
+
+async def _read_ended(
+    client: Client, queue: QueueKey, waits_for: Sequence[tuple[Deed, Sequence[str]]]
+) -> set[str]:
+    """Returns the ids of parents that would wait for a child that is gone, or has completed.
+
+    Not for one that is taken back as well. Costs a round trip with an HMGET for each child.
+
+    Args:
+        client: where to read.
+        queue: the queue of the parents.
+        waits_for: the full keys of the children for which each is to wait.
+    """
+    await read_ids([deed for deed, keys in waits_for if keys])
+    start = queue.key("")
+    pairs = [
+        (deed.id, key)
+        for deed, keys in waits_for
+        for key in keys
+        if not (key.startswith(start) and deed.goes_with(key.removeprefix(start)))
+    ][:_MOST_CHILDREN]
+    names = ["timestamp", "finishedOn", "failedReason"]
+    values = await read_whole(client, [key for _, key in pairs], names)
+    return {
+        job_id
+        for (job_id, _), (added, finished, failed) in zip(pairs, values, strict=True)
+        if added is None or (finished is not None and failed is None)
+    }
 
 
 def _place_of(state: JobState | None) -> str:

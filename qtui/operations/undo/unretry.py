@@ -7,9 +7,11 @@ from typing import Final
 
 from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.connection.client import Client
+from qtui.bullmq.flow.waiting import Child, read_unsuccessful, read_waited
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import LIST_FIELDS, JobState
 from qtui.bullmq.reads.hashes import read_whole
+from qtui.bullmq.reads.job import parent_of
 from qtui.bullmq.reads.page import short_row
 from qtui.bullmq.reads.places import Places
 from qtui.bullmq.writers.batch import Batch, Picked
@@ -21,6 +23,7 @@ from qtui.bullmq.writers.unretry import (
     Retried,
     UnretryWriter,
     cleared_by_retry,
+    fails_parent,
 )
 from qtui.operations.flow_rerun.written import kept_children
 from qtui.operations.journal.facts import Header
@@ -29,7 +32,7 @@ from qtui.operations.journal.texts import Texts
 from qtui.operations.planning.plan import Resets
 from qtui.operations.supply.selection import Chosen
 from qtui.operations.supply.snapshots import read_snapshots
-from qtui.operations.undo.inverse import Deed, Expected, sender
+from qtui.operations.undo.inverse import Deed, Expected, read_ids, sender
 
 _WHY: Final[Mapping[str, str]] = {
     "started": "has run since",
@@ -81,7 +84,7 @@ class Unretry:
     async def look(self, deeds: Sequence[Deed]) -> Sequence[Expected]:
         """Returns where the jobs are now; assumes that one as the retry left it still waits.
 
-        Costs two round trips: an HMGET a job, and a ZMSCORE.
+        Costs two round trips: an HMGET a job, and a ZMSCORE; and what `read_waited` costs.
         """
         kept = [name for name in KEPT if name not in (*self._cleared, *LENGTH_ONLY)]
         names = [*self._cleared, *kept]
@@ -102,7 +105,20 @@ class Unretry:
             if arrived and result.done and any(now[name] is not None for name in self._cleared):
                 result = Result(deed.id, Code.NOT_IN_STATE, error="moved")  # it is back already
             found.append(Expected(result, arrived=arrived))
-        return found
+        return await self._without_needed(deeds, found)
+
+    async def _without_needed(
+        self, deeds: Sequence[Deed], found: Sequence[Expected]
+    ) -> list[Expected]:
+        """The same, without the jobs that a parent needs."""
+        done = [deed for deed, one in zip(deeds, found, strict=True) if one.result.done]
+        needed = await _read_needed(self._client, self._queue, self._state, done)
+        return [
+            one._replace(result=Result(deed.id, Code.NOT_IN_STATE, error="parent"))
+            if deed.id in needed
+            else one
+            for deed, one in zip(deeds, found, strict=True)
+        ]
 
     def _result(self, deed: Deed, now: Mapping[str, str | None]) -> Result:
         if not any(value is not None for value in now.values()):
@@ -204,7 +220,13 @@ class Reretry:
         return "retried again"
 
     async def look(self, deeds: Sequence[Deed]) -> Sequence[Expected]:
-        """Returns where the jobs are now. Costs two round trips: an HMGET a job, and a ZMSCORE."""
+        """Returns where the jobs are now.
+
+        Costs two round trips: an HMGET a job, and a ZMSCORE; and for parents that waited for their
+        children what `read_unsuccessful` costs.
+        """
+        parents = [one for one in deeds if one.snapshot.place == _AFTER_CHILDREN]
+        failed = await _read_failed_children(self._client, self._queue, parents)
         keys = [self._queue.job(one.id) for one in deeds]
         hashes = await read_whole(self._client, keys, ["timestamp", "name", "finishedOn"])
         places = Places(self._client, self._queue)
@@ -217,6 +239,8 @@ class Reretry:
                 result = Result(deed.id, Code.NO_SUCH_JOB)
             elif score is not None and score == deed.snapshot.score:
                 result = Result(deed.id, Code.DONE, target=_place(deed))
+                if deed.id in failed:
+                    result = Result(deed.id, Code.FAILED_CHILD, error=failed[deed.id])
             arrived = exists and score is None and values[2] is None
             found.append(Expected(result, arrived=arrived))
         return found
@@ -293,3 +317,62 @@ def family_before(deed: Deed, state: JobState) -> Mapping[str, str] | None:
         return {"processed": fields.get("returnvalue", "null")}
     options = fields.get("parent", "") + fields.get("opts", "")
     return None if any(option in options for option in _IN_PARENT) else {}
+
+
+async def _read_needed(
+    client: Client, queue: QueueKey, state: JobState, deeds: Sequence[Deed]
+) -> set[str]:
+    """Returns the ids of retried jobs for which a parent waits that `lua/unretry.lua` leaves to it.
+
+    Not where the parent is taken back as well, which comes first. Costs what `read_waited` costs
+    for the children of other parents.
+    """
+    children = [one for one in deeds if one.snapshot.fields.get("parentKey")]
+    await read_ids(children)
+    pairs = [(deed, one) for deed in children if (one := _child(queue, deed)) is not None]
+    needed = set[str]()
+    left: dict[str, int] = {}
+    waited = await read_waited(client, [one for _, one in pairs])
+    for (deed, one), many in zip(pairs, waited, strict=True):
+        known, failed = family_before(deed, state) or {}, state is JobState.FAILED
+        if not many:
+            continue
+        if known and not (failed and "unsuccessful" in known):
+            if left.setdefault(one.parent, many) == 1:
+                needed.add(deed.id)
+            else:
+                left[one.parent] -= 1
+        elif failed and (known or fails_parent(deed.snapshot.fields)):
+            needed.add(deed.id)
+    return needed
+
+
+def _child(queue: QueueKey, deed: Deed) -> Child | None:
+    """A job with a parent that is not taken back as well."""
+    fields = deed.snapshot.fields
+    key = fields.get("parentKey", "")
+    parent = parent_of(key, fields.get("parent")) if key else None
+    if parent is None:
+        return None
+    base, parent_id = parent
+    if deed.goes_with(key) or (base == queue.base and deed.goes_with(parent_id)):
+        return None
+    return Child(queue.job(deed.id), key, base, parent_id)
+
+
+async def _read_failed_children(
+    client: Client, queue: QueueKey, deeds: Sequence[Deed]
+) -> dict[str, str]:
+    """Returns by id of a parent a failed child with which it can't complete, if there is any.
+
+    Not one that is taken back as well. Costs what `read_unsuccessful` costs.
+    """
+    await read_ids(deeds)
+    start = queue.key("")
+    known = await read_unsuccessful(client, [queue.job(one.id) for one in deeds])
+    found: dict[str, str] = {}
+    for deed, children in zip(deeds, known, strict=True):
+        for key in children:
+            if not (deed.goes_with(key) or deed.goes_with(key.removeprefix(start))):
+                found.setdefault(deed.id, key)
+    return found
