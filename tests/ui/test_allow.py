@@ -77,6 +77,7 @@ async def test_an_undo_of_an_undo_that_is_not_allowed_is_a_dry_run(
         await driver.press("G", "k", "u")
         await driver.sees("Dry run: undo the undo of 1 job in payments")
         await driver.sees("profile night does not allow remove")
+        assert "esc cancel" in driver.text()
         await driver.press("y")
         await driver.press("escape")
         session = driver.app.session

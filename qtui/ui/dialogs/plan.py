@@ -291,7 +291,9 @@ class PlanDialog(Dialog["Confirmed[P]"], Generic[P]):
         if plan is None or self.refusal_of(plan):
             return leave
         if why_not := self.cannot_go(self.situation()):
-            return GAP.join([Content.styled(why_not, "bold $text-warning"), leave])
+            said = Content.styled(why_not, "bold $text-warning")
+            beside = said.cell_length + len(GAP) + leave.cell_length <= self.room
+            return (GAP if beside else Content("\n")).join([said, leave])
         go = self._cut(self.go_words(plan), self.room - leave.cell_length - len(GAP) - 2)
         if self._line_for:
             name = plain(self.confirmation_of(plan))
