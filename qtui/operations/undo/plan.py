@@ -212,7 +212,7 @@ def last_operation(folder: Path, where: str) -> LastOperation:
     Raises:
         JournalError: the folder can't be read.
     """
-    taken: Counter[str] = Counter()
+    undos: dict[str, list[Summary]] = {}
     final: list[tuple[Header, str]] = []
     any_here = False
     for one in campaigns(folder):
@@ -221,17 +221,27 @@ def last_operation(folder: Path, where: str) -> LastOperation:
         any_here = True
         done = one.codes.get(Code.DONE, 0)
         cut_off = not (one.ended or one.running)
-        if taken[one.id] >= done and not cut_off:
+        if sum(_taken_back(undo, done) for undo in undos.get(one.id, ())) >= done and not cut_off:
             continue  # it changed nothing, or all of it was taken back
         if one.header.undoes:
-            # What is unknown may not have been taken back: the same operation is offered again.
-            known_codes = (jobs for code, jobs in one.codes.items() if code is not Code.UNKNOWN)
-            taken[one.header.undoes] += sum(known_codes)
+            undos.setdefault(one.header.undoes, []).append(one)
         elif reason := refusal(one.header):
             final.append((one.header, reason))
         else:
             return LastOperation(undoable=one, final=final, any_here=True)
     return LastOperation(undoable=None, final=final, any_here=any_here)
+
+
+def _taken_back(undo: Summary, done: int) -> int:
+    """How many of the ``done`` jobs of an operation there is nothing left to do about.
+
+    One that was left alone does not count where the undo was of some jobs: another undo of some may
+    have taken it back. Nor does one of which nothing is known: it may not have been taken back.
+    """
+    asked = undo.header.selection.jobs
+    if asked is not None and asked < done:
+        return undo.codes.get(Code.DONE, 0)
+    return sum(jobs for code, jobs in undo.codes.items() if code is not Code.UNKNOWN)
 
 
 def check_server(folder: Path, header: Header, where: str, origin: Origin | None) -> None:
