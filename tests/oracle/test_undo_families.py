@@ -12,10 +12,12 @@ from qtui.bullmq.codes import Code, Result
 from qtui.bullmq.keys import QueueKey
 from qtui.bullmq.model import JobState
 from qtui.bullmq.writers.remove import RemoveWriter
+from qtui.operations.edit.plan import Wish
 from qtui.operations.planning.plan import Resets
 from qtui.operations.remove.plan import make_removal_plan
 from qtui.operations.remove.remove import Remove
 from qtui.operations.supply.selection import chosen, query
+from tests.operations.editing import edited
 from tests.operations.undoing import carried_out, newest, retried, undone
 from tests.oracle.flow_stage import FAIL, IGNORE, ONE_SERVER, FlowStage, tree
 from tests.oracle.stage import Stage
@@ -221,3 +223,23 @@ def test_only_one_of_two_ignored_children_goes_back_from_a_parent_that_waits(
     assert sorted(found.values()) == [MOVED, (Code.DONE, "failed")]
     flows.work("ok")
     assert flows.states()["p"] == ["completed"]
+
+
+def test_a_child_that_was_edited_and_retried_stays_once_a_parent_waits_for_it(
+    stage: Stage, tmp_path: Path
+) -> None:
+    children = [tree(id, fails=True, option=FAIL) for id in ("c", "d")]
+    flows = FlowStage(stage, tree("p", *children))
+    flows.seed()
+
+    async def edit() -> Result:
+        async with flows.connect() as client:
+            return await edited(client, tmp_path, "c", Wish(data='{"outcome":"ok"}', retry=True))
+
+    assert asyncio.run(edit()).done
+    name = newest(tmp_path)
+    retry(flows, tmp_path, "p", "d")
+    assert flows.states()["p"] == ["waiting-children"]
+    assert undo(flows, tmp_path, name=name) == {"c": MOVED}
+    flows.work("ok")
+    assert {state for where in flows.states().values() for state in where} == {"completed"}

@@ -29,7 +29,7 @@ from qtui.operations.journal.lines import snapshot_lines
 from qtui.operations.journal.texts import Texts
 from qtui.operations.planning.plan import Resets
 from qtui.operations.undo.inverse import Deed, Expected, sender
-from qtui.operations.undo.unretry import family_before, resets_of
+from qtui.operations.undo.unretry import family_before, read_needed, resets_of
 from qtui.verbs import Verb
 
 UNRETRIED: Final = "unretry"
@@ -147,7 +147,11 @@ class Unedit:
         return _Made(deed, JobState(state) if state in set(JobState) else self._state)
 
     async def look(self, deeds: Sequence[Deed]) -> Sequence[Expected]:
-        """Returns where the jobs are now. Costs what `read_editable` costs for each."""
+        """Returns where the jobs are now.
+
+        Costs what `read_editable` costs for each, and for one that was retried what `read_needed`
+        does.
+        """
         return [await self._look(self._made(deed)) for deed in deeds]
 
     async def _look(self, made: _Made) -> Expected:
@@ -158,6 +162,11 @@ class Unedit:
         if why := self._changed(made, now):
             arrived = self._arrived(made, now)
             return Expected(Result(job_id, Code.NOT_IN_STATE, error=why), arrived=arrived)
+        if made.retried and made.state is not None:
+            if family_before(made.deed, made.state) is None:
+                return Expected(Result(job_id, Code.REFUSED, error="family"))
+            if await read_needed(self._client, self._queue, made.state, [made.deed]):
+                return Expected(Result(job_id, Code.NOT_IN_STATE, error="parent"))
         target = made.state.key if made.state and not made.unretried else ""
         return Expected(Result(job_id, Code.DONE, target=target))
 

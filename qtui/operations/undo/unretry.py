@@ -112,7 +112,7 @@ class Unretry:
     ) -> list[Expected]:
         """The same, without the jobs that a parent needs."""
         done = [deed for deed, one in zip(deeds, found, strict=True) if one.result.done]
-        needed = await _read_needed(self._client, self._queue, self._state, done)
+        needed = await read_needed(self._client, self._queue, self._state, done)
         return [
             one._replace(result=Result(deed.id, Code.NOT_IN_STATE, error="parent"))
             if deed.id in needed
@@ -319,7 +319,7 @@ def family_before(deed: Deed, state: JobState) -> Mapping[str, str] | None:
     return None if any(option in options for option in _IN_PARENT) else {}
 
 
-async def _read_needed(
+async def read_needed(
     client: Client, queue: QueueKey, state: JobState, deeds: Sequence[Deed]
 ) -> set[str]:
     """Returns the ids of retried jobs for which a parent waits that `lua/unretry.lua` leaves to it.
