@@ -14,10 +14,10 @@ from tests.cli.stage import connect
 from tests.patience import PATIENCE
 
 MOST = 300_000_000
-"""Bytes that a process may have had at most, less than all large fields together have here; each is
-held two or three times while it is on its way."""
+"""Bytes that a process may have had at most: less than if it held each large field twice, as it
+does with the one that it reads and writes."""
 
-LARGE, MANY = 16_000_000, 20
+LARGE, MANY = 16_000_000, 12
 START = 1_700_000_000_000
 
 # Not ru_maxrss, which begins with what the parent had.
