@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tells a worker of xdist, which is given the names of all folders as arguments."""
+    """Tells each worker of xdist, to which all folders are named as on a command line."""
     node.workerinput[SLOW] = node.config.stash[_WHOLE]
 
 

@@ -11,7 +11,7 @@ async def end(worker: Worker) -> None:
     """Ends a worker at once, with all that it has under way.
 
     A command may miss that it is called off, and be sent again seconds later on a new connection:
-    it would take a job that then nobody runs.
+    it would take a job, and nobody would run it.
     """
     await worker.close(force=True)
     while left := [one for one in worker.processing if not one.done()]:
